@@ -1,0 +1,235 @@
+"""What a task gets: the options, the selected hosts, a console and a way to ask.
+
+`Context` is Invoke's own context with these added, so a task is an ordinary Invoke task.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import invoke
+from invoke.exceptions import Exit
+
+from opstasks.command import Secret
+from opstasks.errors import Refused
+
+if TYPE_CHECKING:
+    from opstasks.fleet import Fleet
+    from opstasks.host import Host
+    from opstasks.inventory import HostSpec, Inventory
+    from opstasks.output.console import Console, Row
+    from opstasks.result import FleetResult
+    from opstasks.session import Transport
+
+PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The core flags of one run, and the words after ``--``."""
+
+    hosts: tuple[str, ...] = ()
+    inventory: str = ""
+    parallel: int = 0
+    keep_going: bool = False
+    yes: bool = False
+    json: bool = False
+    dry: bool = False
+    echo: bool = False
+    debug: bool = False
+    identity: str = ""
+    ssh_config: str = ""
+    connect_timeout_s: int = 0
+    password: Secret | None = None
+    remainder: tuple[str, ...] = ()
+
+
+class App:
+    """One run of the program: everything that tasks share, made at first use."""
+
+    def __init__(self, options: Options) -> None:
+        from opstasks.output.console import Console
+
+        self.options = options
+        self.console: Console = Console(as_json=options.json, echo=options.echo)
+        self.stop = threading.Event()
+        self._password = _PasswordBox(options.password)
+        self._inventory: Inventory | None = None
+        self._fleet: Fleet | None = None
+
+    @property
+    def inventory(self) -> Inventory:
+        """The fleet as hosts.yaml describes it; empty without a file."""
+        if self._inventory is None:
+            from opstasks import inventory
+
+            path = inventory.find_inventory(self.options.inventory or None)
+            self._inventory = inventory.load(path)
+        return self._inventory
+
+    @property
+    def fleet(self) -> Fleet:
+        """The hosts that -H selects; this machine without it."""
+        if self._fleet is None:
+            self._fleet = self._make_fleet()
+        return self._fleet
+
+    def _make_fleet(self) -> Fleet:
+        from opstasks import inventory
+        from opstasks.fleet import Fleet
+
+        if self.options.hosts:
+            specs = self.inventory.select(list(self.options.hosts))
+        else:
+            specs = [inventory.local_host(self.inventory)]
+        return Fleet(
+            [self._make_host(spec) for spec in specs],
+            parallel=self.options.parallel,
+            keep_going=self.options.keep_going,
+            stop=self.stop,
+            on_interrupt=lambda: self.console.note(
+                "\nstopping after the current step (Ctrl-C again to stop at once)"
+            ),
+        )
+
+    def _make_host(self, spec: HostSpec) -> Host:
+        from opstasks.host import Host
+
+        return Host(
+            self._adjusted(spec),
+            connect=self._connect,
+            password=self._password.get,
+            observer=self.console.observe,
+            stop=self.stop,
+        )
+
+    def _adjusted(self, spec: HostSpec) -> HostSpec:
+        """The host with what the command line says put over what the inventory says."""
+        import msgspec
+
+        over: dict[str, Any] = {
+            "identity_file": self.options.identity,
+            "ssh_config": self.options.ssh_config,
+            "connect_timeout_s": self.options.connect_timeout_s,
+        }
+        return msgspec.structs.replace(spec, **{key: value for key, value in over.items() if value})
+
+    def _connect(self, spec: HostSpec) -> Transport:
+        from opstasks.transport import LocalTransport, SSHTransport
+
+        if spec.local:
+            return LocalTransport()
+        gateway = self.inventory.gateway_of(spec)
+        return SSHTransport(spec, gateway)
+
+    def close(self) -> None:
+        """Drop every connection."""
+        if self._fleet is not None:
+            self._fleet.close()
+
+
+class Context(invoke.Context):
+    """Invoke's context, with the run's options, hosts and console."""
+
+    def __init__(self, config: invoke.Config, app: App) -> None:
+        super().__init__(config)
+        self._set(app=app)
+
+    app: App
+
+    @property
+    def options(self) -> Options:
+        """The core flags."""
+        return self.app.options
+
+    @property
+    def fleet(self) -> Fleet:
+        """The selected hosts."""
+        return self.app.fleet
+
+    @property
+    def console(self) -> Console:
+        """Where to print."""
+        return self.app.console
+
+    def confirm(self, question: str) -> None:
+        """Ask before a change; raises Refused for no, and without a terminal or --yes."""
+        if self.options.yes:
+            return
+        self._need_a_person(question, "add --yes to agree")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip().lower()
+        if answer not in ("y", "yes"):
+            raise Refused("not confirmed; nothing was changed")
+
+    def choose(self, question: str, choices: Sequence[str]) -> str:
+        """Ask which of a few; the first one with --yes. Raises Refused when nobody can answer."""
+        if self.options.yes:
+            return choices[0]
+        self._need_a_person(question, f"add --yes to {choices[0]}")
+        print(f"{question} [{'/'.join(choices)}] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip().lower()
+        if answer not in choices:
+            raise Refused(f"{answer!r} is none of {', '.join(choices)}; nothing was changed")
+        return answer
+
+    def _need_a_person(self, question: str, cure: str) -> None:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()) or self.options.json:
+            raise Refused(f"{question} Nobody is there to answer", cure=cure)
+
+    def finish(
+        self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None
+    ) -> None:  # fmt: skip
+        """Show a fleet's result; ends the program unless every host did what was asked."""
+        self.console.fleet(result, row)
+        if self.options.debug:
+            _print_causes(result)
+        if result.exit_code:
+            raise Exit(code=result.exit_code)
+
+
+def _print_causes(result: FleetResult[Any]) -> None:
+    import traceback
+
+    for item in result:
+        if item.error is not None:
+            traceback.print_exception(item.error)
+
+
+class _PasswordBox:
+    """The sudo password, asked for at most once a run, whoever needs it first."""
+
+    def __init__(self, given: Secret | None) -> None:
+        self._secret = given
+        self._lock = threading.Lock()
+
+    def get(self) -> Secret | None:
+        """The password, or None when nobody can be asked."""
+        with self._lock:
+            if self._secret is None:
+                self._secret = self._from_file() or self._ask()
+            return self._secret
+
+    @staticmethod
+    def _from_file() -> Secret | None:
+        name = os.environ.get(PASSWORD_FILE)
+        if not name:
+            return None
+        try:
+            return Secret(Path(name).expanduser().read_text().rstrip("\n"))
+        except OSError as error:
+            raise Refused(f"cannot read ${PASSWORD_FILE} ({name}): {error.strerror}") from error
+
+    @staticmethod
+    def _ask() -> Secret | None:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        import getpass
+
+        return Secret(getpass.getpass("sudo password: ", stream=sys.stderr))

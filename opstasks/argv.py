@@ -1,0 +1,64 @@
+"""The order of words on the command line.
+
+Invoke wants core flags before the task, takes a flag for a positional argument while one is
+missing, and knows no task with any number of arguments. People type none of this in that order,
+so the words are put in Invoke's order first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """What a task takes: its flags (True when one takes a value) and its positional arguments.
+
+    `variadic` names the flag that any further words are values of ("" when it takes none).
+    """
+
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    positionals: int = 0
+    variadic: str = ""
+
+
+def arrange(
+    words: Sequence[str], core: Mapping[str, bool], tasks: Mapping[str, TaskShape]
+) -> list[str]:
+    """Core flags first, then each task with its own words.
+
+    `core` maps each core flag to whether it takes a value. ``jobs.kill a b`` becomes
+    ``jobs.kill --job a --job b`` where ``--job`` is the task's variadic flag.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = list(words)
+    task: TaskShape | None = None
+    name, seen = "", 0
+    while waiting:
+        word = waiting.pop(0)
+        flag, equals, _ = word.partition("=")
+        if word in ("--help", "-h"):
+            front += [f"--help={name}"] if name else ["--help"]
+        elif task is not None and flag in task.flags:
+            rest += _with_value(word, task.flags[flag] and not equals, waiting)
+        elif flag in core:
+            front += _with_value(word, core[flag] and not equals, waiting)
+        elif word[:2] in core and core[word[:2]] and not word.startswith("--") and len(word) > 2:
+            front += [word[:2], word[2:]]
+        elif word.startswith("-") and len(word) > 1:
+            rest.append(word)
+        elif task is not None and seen < task.positionals:
+            seen += 1
+            rest.append(word)
+        elif task is not None and task.variadic:
+            rest += [task.variadic, word]
+        else:
+            rest.append(word)
+            task, name, seen = tasks.get(word), word, 0
+    return front + rest
+
+
+def _with_value(word: str, takes_next: bool, waiting: list[str]) -> list[str]:
+    return [word, waiting.pop(0)] if takes_next and waiting else [word]

@@ -1,0 +1,74 @@
+"""Around every change: take the lock, say who begins, do it, say how it ended, let go.
+
+Costs one round trip before and one after, whatever the change is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from opstasks import audit, lock
+from opstasks.errors import OpsError, Refused
+from opstasks.host import Host, Shell
+
+
+@contextlib.contextmanager
+def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Hold the host's lock while inside; yields the run id.
+
+    Raises Refused, naming the holder, when someone else is changing the host. A connection
+    lost inside is reported as unknown (`opstasks.errors.Lost`).
+    """
+    host = shell.host
+    entry = audit.Entry(
+        run_id=audit.new_run_id(),
+        host=host.name,
+        task=task,
+        phase="start",
+        who=audit.who(),
+        time=audit.now(),
+        args=dict(args or {}),
+    )
+    _take(shell, entry)
+    audit.write_local(entry)
+    outcome, detail = "changed", ""
+    try:
+        with host.changing():
+            yield entry.run_id
+    except OpsError as error:
+        outcome, detail = error.outcome, error.message
+        raise
+    except BaseException as error:
+        outcome, detail = "failed", type(error).__name__
+        raise
+    finally:
+        _end(shell, replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail))
+
+
+def _take(shell: Shell, entry: audit.Entry) -> None:
+    host: Host = shell.host
+    owner = lock.Owner(who=entry.who, task=entry.task, since=entry.time, run_id=entry.run_id)
+    text = f"{{ {lock.take_text(host.spec, owner)}\n}} && {audit.journal_text(entry)}"
+    result = shell.session.evaluate(text)
+    if result.code == lock.BUSY_CODE:
+        held = lock.parse_owner(result.out)
+        raise Refused(
+            f"someone is changing it: {held.describe() if held else 'unknown'}",
+            host=host.name,
+            cure="wait, or look with `lock.show`",
+        )
+    if result.code:
+        raise Refused(f"cannot take the lock: {result.tail()}", host=host.name,
+                      cure=f"is {host.spec.state_dir} writable, and the disk not full?")  # fmt: skip
+
+
+def _end(shell: Shell, entry: audit.Entry) -> None:
+    """Record the end and let go; when the connection is gone, the host lets go by itself."""
+    audit.write_local(entry)
+    with contextlib.suppress(OpsError):
+        if shell.is_open:
+            shell.session.evaluate(
+                f"{audit.journal_text(entry)}; {lock.release_text(shell.host.spec)}"
+            )

@@ -1,0 +1,215 @@
+"""The program: Invoke's, taught our core flags, hosts and exit codes.
+
+The stock ``inv`` loads ``tasks.py`` before it has looked at any word it does not know, so by
+the time ``tasks.py`` runs, ``-H tpp deploy`` still lies there unparsed. `install` turns the
+running program into a `Program` at that moment; ``opstasks`` (the console script) is the same
+program with the tasks bundled.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import sys
+from typing import Any
+
+import invoke
+from invoke import Argument, Collection, ParseError
+from invoke.exceptions import Exit
+
+from opstasks import __version__, errors
+from opstasks.argv import TaskShape, arrange
+from opstasks.errors import Interrupted, OpsError, Refused
+
+CORE_FLAGS: tuple[dict[str, Any], ...] = (
+    {"names": ("hosts", "H"), "kind": list,
+     "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. This machine without it."},
+    {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
+    {"names": ("parallel",), "kind": int, "default": 0,
+     "help": "How many hosts to work on together (reading: 32, changing: 1)."},
+    {"names": ("keep-going",), "kind": bool, "default": False,
+     "help": "Go on with the next host after a failure."},
+    {"names": ("yes", "y"), "kind": bool, "default": False, "help": "Agree to every question."},
+    {"names": ("json",), "kind": bool, "default": False, "help": "Print the result as JSON."},
+    {"names": ("identity", "i"), "help": "The private key to log in with."},
+    {"names": ("ssh-config", "S"), "help": "The ssh_config file to read."},
+    {"names": ("connect-timeout",), "kind": int, "default": 0,
+     "help": "How long to wait for a connection, in seconds."},
+)  # fmt: skip
+
+
+class Executor(invoke.Executor):
+    """Runs tasks one after another with our context; the first that fails ends the run."""
+
+    def execute(self, *tasks: Any) -> dict[Any, Any]:
+        """Run the tasks; raises OpsError or Exit."""
+        from opstasks.app import App, Context
+
+        app = App(options_from(self.core[0].args, self.config, sys.argv))
+        results = {}
+        try:
+            for call in self.normalize(tasks):
+                self.config.load_collection(self.collection.configuration(call.called_as))
+                results[call.task] = call.task(Context(self.config, app), **call.kwargs)
+        finally:
+            app.close()
+        return results
+
+
+def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
+    """The core flags as `opstasks.app.Options`."""
+    from opstasks.app import Options
+    from opstasks.command import Secret
+
+    password = config.sudo.password
+    return Options(
+        hosts=tuple(args.hosts.value or ()),
+        inventory=args.inventory.value or "",
+        parallel=max(0, args.parallel.value or 0),
+        keep_going=args["keep-going"].value,
+        yes=args.yes.value,
+        json=args.json.value,
+        dry=args.dry.value,
+        echo=args.echo.value,
+        debug=args.debug.value,
+        identity=args.identity.value or "",
+        ssh_config=args["ssh-config"].value or "",
+        connect_timeout_s=args["connect-timeout"].value or 0,
+        password=Secret(password) if password else None,
+        remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
+    )
+
+
+class Program(invoke.Program):
+    """Invoke's program with our core flags, completion, messages and exit codes."""
+
+    def core_args(self) -> list[Argument]:
+        """Invoke's core flags and ours."""
+        return [*super().core_args(), *(Argument(**flag) for flag in CORE_FLAGS)]
+
+    def parse_tasks(self) -> None:
+        """Parse what Invoke left unparsed; wrong usage ends with exit code 2."""
+        for arg in self.initial_context.args.values():
+            if arg.name not in self.core[0].args:
+                self.core[0].add_arg(arg)
+        core = {
+            flag: arg.takes_value and not arg.optional
+            for flag, arg in self.initial_context.flags.items()
+        }
+        self.core.unparsed[:] = arrange(self.core.unparsed, core, self.shapes())
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            raise Exit(self._explain(error), code=errors.REFUSED) from None
+
+    def parse_cleanup(self) -> None:
+        """Help, lists and completion; then on to running."""
+        if self.args.complete.value:
+            self._complete()
+        try:
+            super().parse_cleanup()
+        except ParseError as error:
+            raise Exit(self._explain(error), code=errors.REFUSED) from None
+
+    def execute(self) -> None:
+        """Run the tasks; every error becomes one message and the right exit code."""
+        try:
+            super().execute()
+        except OpsError as error:
+            self._fail(error)
+        except KeyboardInterrupt:
+            self._fail(Interrupted("interrupted at once; run the task again to see what is left"))
+        except BrokenPipeError:
+            # The reader of our pipe went away, as `| head` does: not our failure.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=errors.OK) from None
+        except Exit:
+            raise
+        except Exception as error:
+            self._fail(self._unforeseen(error))
+
+    # -- helpers -----------------------------------------------------------------------------
+
+    def shapes(self) -> dict[str, TaskShape]:
+        """Every task name and alias, with what it takes."""
+        shapes = {}
+        for context in self.collection.to_contexts():
+            shape = TaskShape(
+                flags={f: a.takes_value and not a.optional for f, a in context.flags.items()},
+                positionals=len(context.positional_args),
+                variadic=getattr(self.collection[context.name], "variadic", ""),
+            )
+            for name in (context.name, *context.aliases):
+                shapes[name] = shape
+        return shapes
+
+    def _explain(self, error: ParseError) -> str:
+        """Invoke's message, with the nearest task name when it knew none."""
+        text = str(error)
+        words = text.split("'")
+        if text.startswith("No idea what") and len(words) > 1:
+            near = difflib.get_close_matches(words[1], list(self.shapes()), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see `inv --list`"
+            return f"error: no task or flag is called {words[1]!r}; {hint}"
+        return f"error: {text}"
+
+    def _complete(self) -> None:
+        from opstasks.completion import candidates
+
+        words = shlex.split(self.core.remainder)[1:]
+        core = {f: a.takes_value for f, a in self.initial_context.flags.items()}
+        for candidate in candidates(words, core, self.shapes(), _host_names):
+            print(candidate)
+        raise Exit
+
+    def _fail(self, error: OpsError) -> None:
+        from opstasks.output.console import Console, error_document
+
+        console = Console(as_json=self.args.json.value)
+        if self.args.json.value:
+            console.document({"exit_code": error.exit_code, "error": error_document(error)})
+        console.error(error)
+        if self.args.debug.value:
+            import traceback
+
+            traceback.print_exception(error)
+        raise Exit(code=error.exit_code)
+
+    @staticmethod
+    def _unforeseen(error: Exception) -> OpsError:
+        wrapped = OpsError(f"internal error: {type(error).__name__}: {error}",
+                           cure="run again with --debug and report it")  # fmt: skip
+        wrapped.__cause__ = error
+        return wrapped
+
+
+def _host_names() -> list[str]:
+    """Hosts and groups for completion; a broken inventory completes to nothing."""
+    from opstasks import inventory
+
+    try:
+        return list(inventory.load(inventory.find_inventory(None)).names())
+    except Refused:
+        return []
+
+
+def install() -> None:
+    """Teach the running ``inv`` our flags; called by tasks.py while `inv` is loading it."""
+    from invoke.main import program
+
+    program.__class__ = Program
+    program.executor_class = Executor
+
+
+def main() -> None:
+    """The console script ``opstasks``: the same program, tasks bundled."""
+    from opstasks.tasks import namespace
+
+    Program(
+        name="opstasks",
+        binary="opstasks",
+        version=__version__,
+        namespace=Collection() if namespace is None else namespace,
+        executor_class=Executor,
+    ).run()

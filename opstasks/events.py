@@ -1,0 +1,52 @@
+"""What happens while a task runs, told to whoever shows it.
+
+Workflows and hosts emit; only `opstasks.output` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CommandStarted:
+    """A command is about to run on a host (`--echo` shows these)."""
+
+    host: str
+    user: str
+    line: str
+
+
+@dataclass(frozen=True)
+class CommandFinished:
+    """A command ended on a host."""
+
+    host: str
+    line: str
+    code: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A workflow reached a named step on a host."""
+
+    host: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A host sent one line of streamed output."""
+
+    host: str
+    text: str
+
+
+Event = CommandStarted | CommandFinished | Step | Line
+Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The observer that shows nothing."""

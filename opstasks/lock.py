@@ -1,0 +1,85 @@
+"""One writer at a time per host.
+
+The lock is an open file lock (flock) on ``<home>/opstasks/lock``, held by the framed shell that
+does the work: every step inherits the descriptor, so a step that outlives its client still
+keeps others out, and when both are gone the kernel drops the lock. There is no file to clean
+up by hand. What the file *says* (who, task, since when) is for people only.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from opstasks.command import Command, Raw, cmd
+from opstasks.inventory import HostSpec
+
+FD = 9
+BUSY_CODE = 75  # EX_TEMPFAIL of sysexits.h
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lock; `since` is an ISO 8601 time in UTC."""
+
+    who: str
+    task: str
+    since: str
+    run_id: str
+
+    def describe(self) -> str:
+        """For people: ``alice@laptop, deploy, since 10:03 UTC (4 min)``."""
+        try:
+            since = datetime.fromisoformat(self.since)
+        except ValueError:
+            return f"{self.who}, {self.task}"
+        minutes = int((datetime.now(UTC) - since).total_seconds() // 60)
+        return f"{self.who}, {self.task}, since {since:%H:%M} UTC ({minutes} min)"
+
+
+def path_of(spec: HostSpec) -> str:
+    """Where the lock file lies."""
+    return f"{spec.state_dir}/lock"
+
+
+def take_text(spec: HostSpec, owner: Owner) -> str:
+    """Shell text that takes the lock in the shell that evaluates it.
+
+    Prints the present holder's words and ends with BUSY_CODE when someone else has it.
+    Opened without creating first: the kernel's protected_regular forbids O_CREAT on others'
+    files in some directories. Owner and mode follow the directory, so that root and the
+    service account can both take it.
+    """
+    path, folder = shlex.quote(path_of(spec)), shlex.quote(str(spec.state_dir))
+    words = shlex.quote(json.dumps(asdict(owner)))
+    return (
+        f"[ -d {folder} ] || (umask 027; mkdir -p {folder}) || false\n"
+        f"if [ ! -e {path} ]; then (umask 022; : >>{path});"
+        f" chown --reference={folder} {path} 2>/dev/null; fi\n"
+        f"if ! exec {FD}<>{path}; then (exit 1);"
+        f" elif flock -n {FD}; then printf '%s\\n' {words} >{path};"
+        f" else cat {path}; exec {FD}>&-; (exit {BUSY_CODE}); fi"
+    )
+
+
+def release_text(spec: HostSpec) -> str:
+    """Shell text that gives the lock back."""
+    return f": >{shlex.quote(path_of(spec))}; exec {FD}>&-"
+
+
+def holder(spec: HostSpec) -> Command:
+    """Print who holds the lock, or nothing when it is free."""
+    path = shlex.quote(path_of(spec))
+    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || cat {path}"))
+
+
+def parse_owner(text: str) -> Owner | None:
+    """The holder that `holder` printed; None when the lock is free."""
+    if not text.strip():
+        return None
+    try:
+        return Owner(**json.loads(text.strip().splitlines()[-1]))
+    except (ValueError, TypeError):
+        return Owner("someone", "a task that left no name", "", "")

@@ -1,0 +1,162 @@
+"""The only code that prints.
+
+Results go to standard output, everything said along the way to standard error, so that a pipe
+gets the result alone. With `--json` standard output is one JSON document.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from opstasks import events
+from opstasks.errors import OpsError
+from opstasks.result import FleetResult, HostResult
+
+Row = Mapping[str, object]
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+class Console:
+    """Where a run's words go."""
+
+    def __init__(self, *, as_json: bool = False, echo: bool = False) -> None:
+        self.as_json = as_json
+        self.echo = echo
+        self._lock = threading.Lock()
+
+    # -- words -------------------------------------------------------------------------------
+
+    def say(self, text: str = "") -> None:
+        """Part of the result; left out with --json."""
+        if not self.as_json:
+            self._write(text, sys.stdout)
+
+    def note(self, text: str) -> None:
+        """Something said along the way, on standard error."""
+        self._write(text, sys.stderr)
+
+    def line(self, host: str, text: str, *, prefixed: bool) -> None:
+        """One line of a host's own output."""
+        start = f"{self.paint(host, 'dim')} | " if prefixed else ""
+        self._write(start + printable(text), sys.stdout)
+
+    def observe(self, event: events.Event) -> None:
+        """Show what a host or a workflow tells."""
+        if isinstance(event, events.Step):
+            self.note(f"{self.paint(event.host, 'dim', sys.stderr)}  {printable(event.text)}")
+        elif isinstance(event, events.CommandStarted) and self.echo:
+            user = f" ({event.user})" if event.user else ""
+            self.note(f"{event.host}{user}$ {printable(event.line)}")
+
+    # -- results -----------------------------------------------------------------------------
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table for people; left out with --json."""
+        rows = [[printable(cell(value)) for value in row] for row in rows]
+        if rows and not self.as_json:
+            from tabulate import tabulate
+
+            self._write(tabulate(rows, headers=headers, tablefmt="simple"), sys.stdout)
+
+    def fleet(
+        self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None
+    ) -> None:  # fmt: skip
+        """One row per host that answered, then one line per host that did not."""
+        if self.as_json:
+            self.document(fleet_document(result))
+            return
+        rows = [(r.host, row(r.value)) for r in result if row and r.good and r.value is not None]
+        if rows:
+            headers = list(dict.fromkeys(key for _, cells in rows for key in cells))
+            body = [[host, *(cells.get(key, "") for key in headers)] for host, cells in rows]
+            absent = [
+                [r.host, r.outcome, *[""] * (len(headers) - 1)] for r in result if not r.good
+            ]
+            self.table(["host", *headers], body + absent)
+        self.problems(result)
+
+    def problems(self, result: FleetResult[Any]) -> None:
+        """What went wrong, host by host, on standard error."""
+        for item in result:
+            if item.error is not None:
+                self.error(item.error)
+        skipped = [item.host for item in result if item.outcome == "not started"]
+        if skipped:
+            self.note(f"not started: {', '.join(skipped)}")
+
+    def error(self, error: OpsError) -> None:
+        """One error: what, where, the last lines, and what to do next."""
+        text = self.paint("error", "red", sys.stderr) + f": {printable(str(error))}"
+        if error.command:
+            text += f"\n  command: {printable(error.command)[:300]}"
+        for line in error.tail.splitlines():
+            text += f"\n  | {printable(line)[:300]}"
+        self.note(text)
+
+    def document(self, value: object) -> None:
+        """The JSON document of a `--json` run."""
+        self._write(json.dumps(value, default=plain, ensure_ascii=False), sys.stdout)
+
+    # -- small things ------------------------------------------------------------------------
+
+    def paint(self, text: str, colour: str, stream: Any = None) -> str:
+        """Coloured on a terminal, plain elsewhere."""
+        if not (stream or sys.stdout).isatty():
+            return text
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+    def _write(self, text: str, stream: Any) -> None:
+        with self._lock:
+            print(text, file=stream, flush=True)
+
+
+def cell(value: object) -> str:
+    """One table cell: nothing for None, yes and no for truth."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def printable(text: str) -> str:
+    """Text from a host without the control characters that could drive a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def plain(value: object) -> object:
+    """What JSON can hold, for our own types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+def error_document(error: OpsError) -> dict[str, object]:
+    """An error as JSON: message, host, command, the last lines and the cure."""
+    fields = ("message", "host", "command", "tail", "cure", "outcome")
+    return {name: getattr(error, name) for name in fields if getattr(error, name)}
+
+
+def fleet_document(result: FleetResult[Any]) -> dict[str, object]:
+    """A fleet's result as JSON: exit code, and per host outcome, value and error."""
+
+    def host(item: HostResult[Any]) -> dict[str, object]:
+        shown: dict[str, object] = {"outcome": item.outcome}
+        if item.value is not None:
+            shown["value"] = item.value
+        if item.error is not None:
+            shown["error"] = error_document(item.error)
+        return shown
+
+    return {"exit_code": result.exit_code, "hosts": {item.host: host(item) for item in result}}
+
+

@@ -1,0 +1,325 @@
+"""A framed shell: one bash on a host that runs many commands over one channel.
+
+Opening an SSH channel costs two or three round trips, so a host gets one bash per account and
+every command is a frame on its standard input, ended by a NUL byte:
+
+- a frame that arrives only in part is never run (bash waits for the NUL, then for nothing);
+- many frames can be sent before the first answer is read: a batch is one round trip;
+- each command's end is marked, by a random word between NUL bytes, on both output streams;
+- the client sends an empty frame every quarter minute; a minute of silence ends the bash, so a
+  laptop that lost its network holds no lock and leaves no shell behind.
+
+The sudo password is sent only when sudo asks, by a random prompt, before the shell is ready;
+afterwards nothing that looks like a prompt is ever answered.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from opstasks.command import Command, Raw, Secret
+from opstasks.errors import Refused, TimedOut, Unreachable
+from opstasks.result import Result
+
+HEARTBEAT_S = 15.0
+SILENCE_S = 60
+# How much longer than the host's own limit the client waits for a command to end.
+GRACE_S = 15.0
+# coreutils timeout: 124 when the limit passed, 137 when the process had to be killed.
+TIMEOUT_CODES = (124, 137)
+
+# What every remote shell starts with: predictable messages, no pagers, no git questions.
+SHELL_SETTINGS = (
+    "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
+    " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
+)
+LOOP = f"while IFS= read -r -d '' -t {SILENCE_S} F; do [ -z \"$F\" ] || eval \"$F\"; done"
+
+Password = Callable[[], Secret | None]
+
+
+class Process(Protocol):
+    """A running shell that a transport started, with three byte streams."""
+
+    def write(self, data: bytes) -> None:
+        """Send to standard input; raises OSError when the other side is gone."""
+
+    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
+        """Wait for output: (stdout, stderr, whether the process ended)."""
+
+    def close(self) -> None:
+        """End standard input and drop the streams."""
+
+
+class Transport(Protocol):
+    """A way to start shells on a host: SSH, or this machine."""
+
+    def start(self, line: str) -> Process:
+        """Start a command line under the login account's shell."""
+
+    def current_user(self) -> str:
+        """The login account's name; empty when only the server knows."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+
+
+def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
+    """The command line that starts the framed shell.
+
+    `user` is the account to become ("" for the login account); `sudo` is "ask" or "nopasswd".
+    """
+    shell = f"{SHELL_SETTINGS}; printf '%s %s\\0' {token}:ready $$; {LOOP}"
+    bash = ["bash", "--norc", "-c", shell]
+    if user:
+        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", f"{token}:password\n"]
+        bash = ["sudo", *mode, "-u", user, "--", *bash]
+    return "exec " + shlex.join(bash)
+
+
+def frame(command: Command, mark: str) -> bytes:
+    """One command as the bytes that make the framed shell run it."""
+    limit = f"timeout -k 5 {command.timeout_s:g} "
+    line = command.line()
+    if any(isinstance(arg, Raw) for arg in command.args):
+        line = f"bash -c {shlex.quote(line)}"
+    text = f"( {limit}{line} ) {_redirect(command.stdin, mark)}\n" + end_of(mark)
+    data = text.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError("a command or its input holds a NUL byte")
+    return data + b"\0"
+
+
+def _redirect(stdin: str | Secret | None, mark: str) -> str:
+    """Where a command reads from; /dev/null, or it would swallow the frames that follow."""
+    if stdin is None:
+        return "</dev/null"
+    text = stdin.value if isinstance(stdin, Secret) else stdin
+    ending = "" if text.endswith("\n") else "\n"
+    return f"<<'{mark}'\n{text}{ending}{mark}"
+
+
+def end_of(mark: str) -> str:
+    """Shell text that marks the end of a command on both streams."""
+    return f"r=$?; printf '\\0{mark} %d\\0' $r; printf '\\0{mark}\\0' >&2"
+
+
+class Session:
+    """The client's side of one framed shell."""
+
+    def __init__(
+        self, transport: Transport, host: str, user: str, sudo: str, password: Password
+    ) -> None:
+        """Start the shell; raises Unreachable or Refused when it does not come up."""
+        self.host = host
+        self.user = user
+        self.pid = 0
+        self._out = b""
+        self._err = b""
+        self._write_lock = threading.Lock()
+        token = "ops" + secrets.token_hex(12)
+        self._process = transport.start(bootstrap_line(user, token, sudo=sudo))
+        self._greet(token, password)
+        _hearts.add(self)
+
+    # -- coming up ---------------------------------------------------------------------------
+
+    def _greet(self, token: str, password: Password, timeout_s: float = 30.0) -> None:
+        ready = re.compile(re.escape(token.encode()) + rb":ready (\d+)\0")
+        prompt = f"{token}:password\n".encode()
+        deadline, asked = time.monotonic() + timeout_s, False
+        while not (match := ready.search(self._out)):
+            if prompt in self._err:
+                self._answer(prompt, password, asked=asked)
+                asked = True
+            ended = self._pump(max(0.0, deadline - time.monotonic()))
+            if ended and not ready.search(self._out):
+                raise self._refusal()
+            if time.monotonic() > deadline:
+                self.close()
+                raise Unreachable("no shell within 30 s", host=self.host)
+        self.pid = int(match[1])
+        self._out, self._err = self._out[match.end() :], b""
+
+    def _answer(self, prompt: bytes, password: Password, *, asked: bool) -> None:
+        """Give sudo the password once; a second question means that it was wrong."""
+        self._err = self._err.replace(prompt, b"")
+        if asked:
+            self.close()
+            raise Refused("sudo did not accept the password", host=self.host,
+                          cure="try again; nothing was changed")  # fmt: skip
+        secret = password()
+        if secret is None:
+            self.close()
+            raise Refused(
+                "sudo asks for a password and there is no terminal to ask on",
+                host=self.host,
+                cure="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
+            )
+        self._send(secret.value.encode() + b"\n")
+
+    def _refusal(self) -> Refused | Unreachable:
+        """The error for a shell that ended before it was ready."""
+        text = (self._err + self._out).decode("utf-8", "replace").strip()
+        if self.user and "sudo" in text:
+            return Refused(
+                f"may not become {self.user}: {text.splitlines()[-1]}",
+                host=self.host,
+                cure="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
+            )
+        return Unreachable(f"no shell there: {text[-300:] or 'closed without a word'}",
+                           host=self.host)  # fmt: skip
+
+    # -- running -----------------------------------------------------------------------------
+
+    def batch(self, commands: Sequence[Command]) -> list[Result]:
+        """Run commands in order, sent together: one round trip, a `Result` for each.
+
+        Exit codes are not judged here. Raises TimedOut when the host stops answering, and
+        Unreachable when the connection is lost.
+        """
+        marks = ["ops" + secrets.token_hex(12) for _ in commands]
+        self._send(b"".join(map(frame, commands, marks)))
+        results = []
+        for command, mark in zip(commands, marks, strict=True):
+            started = time.monotonic()
+            code, out, err = self._collect(mark, command.timeout_s + GRACE_S)
+            results.append(_result(command, code, out, err, time.monotonic() - started))
+        return results
+
+    def evaluate(self, text: str, timeout_s: float = 30.0) -> Result:
+        """Run shell text in the session's own shell, so that its settings and files stay."""
+        mark = "ops" + secrets.token_hex(12)
+        self._send(f"{text}\n{end_of(mark)}".encode() + b"\0")
+        code, out, err = self._collect(mark, timeout_s)
+        return _result(Command((Raw(text),)), code, out, err, 0.0)
+
+    def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
+        """Run a command whose output is handed on as it comes; returns when it ends.
+
+        The command runs in the background of the framed shell, in a process group of its own
+        that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
+        Standard output is not kept; the `Result` holds standard error only.
+        """
+        mark = "ops" + secrets.token_hex(12)
+        text = (
+            f"set -m; ( {command.line()}\n{end_of(mark)} ) </dev/null &"
+            " trap 'kill -TERM -- -'$! EXIT HUP"
+        )
+        self._send(text.encode() + b"\0")
+        end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
+        while not (match := end.search(self._out)):
+            # An end mark may be cut in two by the network: hold back what could begin one.
+            safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
+            if safe > 0:
+                on_out(self._out[:safe])
+                self._out = self._out[safe:]
+            if self._pump(60.0) and not end.search(self._out):
+                raise Unreachable("connection lost", host=self.host, command=command.line())
+        on_out(self._out[: match.start()])
+        self._out = self._out[match.end() :]
+        err = self._err.split(b"\0" + mark.encode(), 1)[0]
+        return _result(command, int(match[1]), b"", err, 0.0)
+
+    def _collect(self, mark: str, timeout_s: float) -> tuple[int, bytes, bytes]:
+        """Read until both streams carry the mark: (exit code, stdout, stderr)."""
+        out_end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
+        err_end = b"\0" + mark.encode() + b"\0"
+        deadline = time.monotonic() + timeout_s
+        out_from = err_from = 0
+        while True:
+            match = out_end.search(self._out, out_from)
+            at = self._err.find(err_end, err_from)
+            if match and at >= 0:
+                break
+            out_from = max(0, len(self._out) - 64)
+            err_from = max(0, len(self._err) - 64)
+            if at >= 0:
+                err_from = at
+            if match:
+                out_from = match.start()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
+            if self._pump(left) and not out_end.search(self._out, out_from):
+                raise Unreachable("connection lost", host=self.host)
+        out, err = self._out[: match.start()], self._err[:at]
+        self._out, self._err = self._out[match.end() :], self._err[at + len(err_end) :]
+        return int(match[1]), out, err
+
+    def _pump(self, timeout_s: float) -> bool:
+        """Read what there is into the buffers; True when the shell has ended."""
+        out, err, ended = self._process.read(timeout_s)
+        self._out += out
+        self._err += err
+        return ended
+
+    def _send(self, data: bytes) -> None:
+        try:
+            with self._write_lock:
+                self._process.write(data)
+        except OSError as error:
+            raise Unreachable("connection lost", host=self.host) from error
+
+    def heartbeat(self) -> None:
+        """Tell the shell that the client is alive; skipped while a write is under way."""
+        if self._write_lock.acquire(blocking=False):
+            try:
+                self._process.write(b"\0")
+            except OSError:
+                _hearts.discard(self)
+            finally:
+                self._write_lock.release()
+
+    def close(self) -> None:
+        """End the shell."""
+        _hearts.discard(self)
+        self._process.close()
+
+
+def _result(command: Command, code: int, out: bytes, err: bytes, elapsed_s: float) -> Result:
+    return Result(
+        command=command.line(),
+        code=code,
+        out=out.decode("utf-8", "surrogateescape"),
+        err=err.decode("utf-8", "surrogateescape"),
+        elapsed_s=elapsed_s,
+    )
+
+
+class _Hearts:
+    """One thread that keeps every open session alive."""
+
+    def __init__(self) -> None:
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.add(session)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+
+    def discard(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.discard(session)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_S)
+            with self._lock:
+                sessions = list(self._sessions)
+            for session in sessions:
+                session.heartbeat()
+
+
+_hearts = _Hearts()

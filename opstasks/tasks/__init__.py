@@ -1,0 +1,9 @@
+"""The namespace: every task that `inv --list` shows, one module per collection."""
+
+from invoke import Collection
+
+from opstasks.tasks import run
+
+namespace = Collection(
+    run.run,
+)

@@ -1,0 +1,260 @@
+"""Two ways to reach a host: SSH through Fabric, and this machine.
+
+Both give the same thing, a running shell with three streams (`opstasks.session.Process`), so
+everything above is the same code for both. Host keys are checked as strictly as OpenSSH does:
+Fabric itself would add unknown keys without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import select
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opstasks.errors import Refused, Unreachable
+from opstasks.inventory import HostSpec
+
+if TYPE_CHECKING:
+    import fabric
+    import paramiko
+
+CHUNK = 1 << 16
+KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts"))
+# sshd refuses new connections at random above MaxStartups; these refusals are worth a retry.
+CONNECT_TRIES = 4
+
+
+class LocalProcess:
+    """A shell on this machine."""
+
+    def __init__(self, line: str) -> None:
+        # A session of its own: Ctrl-C is for us to handle, not for a half-done step.
+        self._popen = subprocess.Popen(
+            ["bash", "-c", line],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._popen.stdin and self._popen.stdout and self._popen.stderr
+        self._stdin = self._popen.stdin
+        self._open = [self._popen.stdout.fileno(), self._popen.stderr.fileno()]
+        self._out_fd = self._popen.stdout.fileno()
+
+    def write(self, data: bytes) -> None:
+        """Send to standard input."""
+        self._stdin.write(data)
+        self._stdin.flush()
+
+    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
+        """Wait for output on either stream."""
+        got = {True: b"", False: b""}
+        ready, _, _ = select.select(self._open, [], [], timeout_s)
+        for fd in ready:
+            data = os.read(fd, CHUNK)
+            got[fd == self._out_fd] += data
+            if not data:
+                self._open.remove(fd)
+        return got[True], got[False], not self._open
+
+    def close(self) -> None:
+        """End standard input; the framed shell ends by itself."""
+        try:
+            self._stdin.close()
+        except OSError:
+            pass  # it was gone already
+        try:
+            self._popen.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            pass  # a step of ours is still running; it keeps its lock and ends on its own
+
+
+class LocalTransport:
+    """This machine."""
+
+    def start(self, line: str) -> LocalProcess:
+        """Start a shell here."""
+        return LocalProcess(line)
+
+    def current_user(self) -> str:
+        """The account that runs this program."""
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+
+    def close(self) -> None:
+        """Nothing to drop."""
+
+
+class SSHProcess:
+    """A shell behind one SSH channel."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def write(self, data: bytes) -> None:
+        """Send to standard input."""
+        self._channel.sendall(data)
+
+    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
+        """Wait for output on either stream."""
+        channel = self._channel
+        select.select([channel], [], [], timeout_s)
+        out = channel.recv(CHUNK) if channel.recv_ready() else b""
+        err = channel.recv_stderr(CHUNK) if channel.recv_stderr_ready() else b""
+        ended = not out and not err and (channel.closed or channel.eof_received)
+        return out, err, bool(ended)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+
+class SSHTransport:
+    """One SSH connection, with host keys checked and gateways honoured."""
+
+    def __init__(self, spec: HostSpec, gateway: HostSpec | None = None) -> None:
+        """Connect; raises Unreachable with the reason and a cure."""
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+        self.spec = spec
+        self._gateway = gateway
+        self._connection = self._connect()
+
+    def _connect(self) -> fabric.Connection:
+        for attempt in range(CONNECT_TRIES):
+            connection = make_connection(self.spec, self._gateway)
+            try:
+                connection.open()
+            except Exception as error:  # paramiko raises a dozen unrelated types
+                connection.close()
+                if attempt + 1 < CONNECT_TRIES and _turned_away(error):
+                    time.sleep(random.uniform(0.2, 0.6) * 2**attempt)  # noqa: S311
+                    continue
+                raise explain(error, self.spec) from error
+            return connection
+        raise AssertionError("unreachable")
+
+    def start(self, line: str) -> SSHProcess:
+        """Start a shell on a new channel of the connection."""
+        try:
+            channel = self._connection.transport.open_session(timeout=self.spec.connect_timeout_s)
+            channel.exec_command(line.encode("utf-8", "surrogateescape"))
+        except Exception as error:
+            raise explain(error, self.spec) from error
+        return SSHProcess(channel)
+
+    def current_user(self) -> str:
+        """The login account."""
+        return str(self._connection.user)
+
+    @property
+    def connection(self) -> fabric.Connection:
+        """The Fabric connection, for interactive use and forwarding."""
+        return self._connection
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._connection.close()
+
+
+def make_connection(spec: HostSpec, gateway: HostSpec | None) -> fabric.Connection:
+    """A Fabric connection that is not open yet, with strict host keys."""
+    import fabric
+
+    kwargs: dict[str, Any] = {"banner_timeout": 30, "auth_timeout": 30}
+    if spec.identity_file:
+        kwargs["key_filename"] = str(Path(spec.identity_file).expanduser())
+    connection = fabric.Connection(
+        host=spec.address,
+        user=spec.user or None,
+        port=spec.port or None,
+        gateway=make_connection(gateway, None) if gateway else None,
+        connect_timeout=spec.connect_timeout_s,
+        connect_kwargs=kwargs,
+    )
+    trust(connection.client, spec)
+    if isinstance(connection.gateway, fabric.Connection) and not gateway:
+        trust(connection.gateway.client, spec)  # a ProxyJump from ssh_config
+    return connection
+
+
+def trust(client: paramiko.SSHClient, spec: HostSpec) -> None:
+    """Accept pinned keys only, or else what the known_hosts files hold."""
+    import paramiko
+
+    if spec.host_keys:
+        name = spec.address if spec.port == 22 else f"[{spec.address}]:{spec.port}"
+        for line in spec.host_keys:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {line}")
+            if entry is None or entry.key is None:
+                raise Refused(f"cannot read the host key {line[:40]!r}", host=spec.name)
+            client.get_host_keys().add(name, entry.key.get_name(), entry.key)
+    else:
+        for path in KNOWN_HOSTS:
+            if path.expanduser().exists():
+                client.load_system_host_keys(str(path.expanduser()))
+    client.set_missing_host_key_policy(
+        _accept_new() if spec.host_key_checking == "accept-new" else paramiko.RejectPolicy()
+    )
+
+
+def _accept_new() -> paramiko.MissingHostKeyPolicy:
+    """OpenSSH's `accept-new`: learn an unknown key, refuse a changed one."""
+    import paramiko
+
+    class AcceptNew(paramiko.MissingHostKeyPolicy):
+        def missing_host_key(
+            self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
+        ) -> None:
+            path = Path("~/.ssh/known_hosts").expanduser()
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with path.open("a") as file:
+                file.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
+
+    return AcceptNew()
+
+
+def _turned_away(error: Exception) -> bool:
+    """Whether sshd dropped the connection before it said who it is."""
+    return isinstance(error, EOFError | ConnectionResetError) or "banner" in str(error)
+
+
+def explain(error: Exception, spec: HostSpec) -> Unreachable:
+    """Turn what paramiko and the system raise into one sentence with a cure."""
+    import paramiko
+
+    where = f"{spec.address}:{spec.port}"
+    if isinstance(error, paramiko.BadHostKeyException):
+        text, cure = (
+            f"the host key of {where} has CHANGED; someone may be listening in",
+            "check it with whoever runs the host, then correct host_keys or known_hosts",
+        )
+    elif isinstance(error, paramiko.PasswordRequiredException):
+        text, cure = "the private key is locked", "ssh-add it, then try again"
+    elif isinstance(error, paramiko.AuthenticationException):
+        text, cure = f"{where} did not accept our key", "check `user`, your agent and your key"
+    elif isinstance(error, paramiko.SSHException) and "known_hosts" in str(error):
+        text, cure = (
+            f"the host key of {where} is not known",
+            "pin it under host_keys in hosts.yaml, or connect once with ssh and compare",
+        )
+    elif isinstance(error, socket.gaierror):
+        text, cure = f"no address for {spec.address!r}", "check `address` in hosts.yaml"
+    elif isinstance(error, TimeoutError):
+        text, cure = (
+            f"no answer from {where} within {spec.connect_timeout_s} s",
+            "is the host up, and the VPN?",
+        )
+    elif isinstance(error, OSError):
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        text, cure = f"cannot connect to {where}: {reason}", "is the host up, and the VPN?"
+    else:
+        reason = str(error) or type(error).__name__
+        text, cure = f"cannot connect to {where}: {reason}", f"try `ssh {spec.address}`"
+    return Unreachable(text, host=spec.name, cure=cure)

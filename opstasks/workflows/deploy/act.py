@@ -1,0 +1,205 @@
+"""Doing it: five steps on the host, each one round trip; back to where we were on any failure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from opstasks import audit
+from opstasks.change import change
+from opstasks.errors import CommandFailed, Interrupted, Refused, VerifyFailed
+from opstasks.host import Host
+from opstasks.workflows import service
+from opstasks.workflows.deploy import release
+from opstasks.workflows.deploy import plan as planning
+from opstasks.workflows.deploy.facts import Facts, gather
+from opstasks.workflows.deploy.plan import Plan
+from opstasks.workflows.deploy.release import Release, Spec
+
+STEPS = (
+    ("begin", "stop the service, snapshot the database"),
+    ("switch", "move dependencies and code, migrate"),
+    ("serve", "start the service and watch it for {watch_s:g} s"),
+    ("finish", "check that every job is still there"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a host's deploy ended; `notes` are for a person to read."""
+
+    changed: bool
+    from_name: str
+    to_name: str
+    database_version: int = 0
+    release_id: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _StepFailed(Exception):
+    reason: str
+    detail: str = ""
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def check(host: Host, ref: str = "", lib_ref: str = "", *, restart: bool = False) -> Plan:
+    """Look at a host and plan its deploy to the given refs (default: those of the inventory)."""
+    wanted = host.spec.deploy
+    facts = gather(host, ref or wanted.code.ref, lib_ref or wanted.lib.ref)
+    return planning.make(facts, restart=restart)
+
+
+def check_rollback(host: Host) -> Plan:
+    """Look at a host and plan the way back to the release before the present one."""
+    text = host.service.output(release.list_command(host.spec))
+    records = release.parse_releases(text)
+    last = undoable(records)
+    if last is None:
+        raise Refused("there is no release to go back to", host=host.name,
+                      cure=f"inv -H {host.name} deploy.releases")  # fmt: skip
+    facts = gather(host, last.from_code, last.from_lib, fetch=False)
+    if facts.code.head != last.to_code:
+        raise Refused(
+            f"the checkout is at {facts.code.head_name}, not where {last.id} left it",
+            host=host.name,
+            cure="deploy the wanted commit with `deploy --ref`",
+        )
+    return planning.make(facts, restores=last)
+
+
+def undoable(records: tuple[Release, ...]) -> Release | None:
+    """The release that a rollback undoes: the newest that is in force and not itself undone."""
+    undone = 0
+    for record in records:
+        if record.outcome != "deployed":
+            continue
+        if record.kind == "rollback":
+            undone += 1
+        elif undone:
+            undone -= 1
+        else:
+            return record
+    return None
+
+
+# -- acting ----------------------------------------------------------------------------------
+
+
+def apply(host: Host, plan: Plan, *, watch_s: float | None = None) -> Outcome:
+    """Carry a plan out; raises VerifyFailed when it had to go back, Lost, Interrupted."""
+    facts = plan.facts
+    if plan.nothing_to_do:
+        return Outcome(False, facts.code.head_name, facts.code.head_name,
+                       facts.database.user_version)  # fmt: skip
+    if not plan.moves and not plan.restores:
+        service.restart(host, watch_s=watch_s or host.spec.deploy.watch_s)
+        return Outcome(True, facts.code.head_name, facts.code.head_name,
+                       facts.database.user_version, notes=("restarted",))  # fmt: skip
+    spec = _new_spec(host, plan, watch_s)
+    return _release(host, spec)
+
+
+def _new_spec(host: Host, plan: Plan, watch_s: float | None) -> Spec:
+    code, lib = plan.facts.code, plan.facts.lib
+    undone = plan.restores
+    moved = undone is not None and undone.to_version != undone.from_version
+    return release.spec_for(
+        host.spec,
+        id=audit.new_run_id(),
+        who=audit.who(),
+        kind="rollback" if undone else "deploy",
+        ref=code.ref,
+        from_code=code.head,
+        to_code=code.target,
+        from_lib=lib.head,
+        to_lib=lib.target,
+        from_name=code.head_name,
+        to_name=code.target_name,
+        restore_from=undone.snapshot if undone and moved else "",
+        watch_s=watch_s,
+    )
+
+
+def resume(host: Host, facts: Facts, *, roll_back: bool) -> Outcome:
+    """Bring a release whose client went away to its end: forward, or back."""
+    record = facts.unfinished
+    if record is None:
+        raise Refused("there is no unfinished release", host=host.name)
+    names = ("id", "who", "kind", "ref", "from_code", "to_code", "from_lib", "to_lib",
+             "from_name", "to_name", "restore_from")  # fmt: skip
+    spec = release.spec_for(host.spec, watch_s=None, **{n: getattr(record, n) for n in names})
+    if not (roll_back or record.rolling_back):
+        return _release(host, spec)
+    with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
+        how = _go_back(host, replace(spec, reason="its client went away"))
+    return Outcome(True, record.to_name, record.from_name, release_id=record.id, notes=(how,))
+
+
+def _release(host: Host, spec: Spec) -> Outcome:
+    args = {"ref": spec.ref, "from": spec.from_name, "to": spec.to_name, "release": spec.id}
+    with change(host.service, spec.kind, args):
+        version, notes = 0, []
+        try:
+            for step, text in STEPS:
+                _stop_if_asked(host)
+                host.step(text.format(watch_s=spec.watch_s))
+                answer = _step(host, step, spec)
+                version = answer.get("version", version)
+                notes += [f"{n} goes on as before" for n in answer.get("as_before", [])]
+                notes += [answer["how"]] if answer.get("how") else []
+        except _StepFailed as failure:
+            _fail(host, spec, failure)
+        except Interrupted as stopped:
+            how = _go_back(host, replace(spec, reason="stopped by the operator"))
+            stopped.message = f"stopped at your request; back on {spec.from_name} ({how})"
+            raise
+    host.step(f"now at {spec.to_name}")
+    return Outcome(True, spec.from_name, spec.to_name, version, spec.id, tuple(notes))
+
+
+def _stop_if_asked(host: Host) -> None:
+    host.checkpoint("going back to the release before")
+
+
+def _step(host: Host, step: str, spec: Spec) -> dict[str, Any]:
+    (result,) = host.service.batch([release.step_command(step, spec)])
+    try:
+        answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        raise _StepFailed(f"step {step!r} broke off (exit code {result.code})",
+                          result.tail()) from None  # fmt: skip
+    if not answer["ok"]:
+        raise _StepFailed(answer["reason"], answer["detail"])
+    return answer
+
+
+def _fail(host: Host, spec: Spec, failure: _StepFailed) -> None:
+    """Go back, and say why and where the host is now."""
+    how = _go_back(host, replace(spec, reason=failure.reason))
+    raise VerifyFailed(
+        f"{spec.to_name} did not take: {failure.reason}. Back on {spec.from_name}, as it was"
+        f" before ({how})",
+        host=host.name,
+        tail=failure.detail,
+        cure=f"mend the release; `inv -H {host.name} logs` has more",
+    )
+
+
+def _go_back(host: Host, spec: Spec) -> str:
+    host.step(f"going back to {spec.from_name}: {spec.reason}")
+    try:
+        answer = _step(host, "roll_back", spec)
+    except _StepFailed as failure:
+        raise CommandFailed(
+            f"{spec.reason}; and going back to {spec.from_name} failed: {failure.reason}",
+            returned=1,
+            host=host.name,
+            tail=failure.detail,
+            cure=f"mend that, then run `inv -H {host.name} deploy --unfinished back`; the database"
+            f" of before is {spec.state_dir}/snapshots/{spec.id}.sqlite",
+        ) from None
+    return str(answer["how"])

@@ -1,0 +1,157 @@
+"""Deciding, without touching anything: from facts to a plan, or to the reasons against one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opstasks.workflows.deploy.facts import Facts, Repo
+from opstasks.workflows.deploy.release import Release
+
+# A snapshot, a copy kept aside and the migrated database can be there at once.
+COPIES = 3
+SPARE_BYTES = 50 * 1024 * 1024
+SHOWN_COMMITS = 15
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that forbids the deploy; `in_release` when the new release itself is broken."""
+
+    text: str
+    cure: str = ""
+    in_release: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done on one host; applied only as long as the facts still hold."""
+
+    facts: Facts
+    problems: tuple[Problem, ...]
+    restart: bool = False
+    restores: Release | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether code, dependencies or database change."""
+        facts = self.facts
+        return facts.code.moves or facts.lib.moves or bool(facts.migrations)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the host is already where it should be."""
+        return not (self.moves or self.restart or self.facts.unfinished)
+
+
+def make(facts: Facts, *, restart: bool = False, restores: Release | None = None) -> Plan:
+    """The plan for these facts; `restores` is the release that is being undone."""
+    found = [
+        *_repo_problems(facts.code),
+        *_repo_problems(facts.lib),
+        *_host_problems(facts),
+        *_database_problems(facts),
+        *_release_problems(facts),
+    ]
+    if facts.code_version < facts.database.user_version and not restores and not found:
+        text = (f"the database is at version {facts.database.user_version}, this code knows"
+                f" only {facts.code_version}")  # fmt: skip
+        found.append(Problem(text, "`deploy.rollback` goes back with the database", True))
+    return Plan(facts, tuple(found), restart, restores)
+
+
+def _repo_problems(repo: Repo) -> list[Problem]:
+    found = []
+    if repo.error:
+        found.append(Problem(f"{repo.path}: {repo.error}", "check --ref, and the way to the origin"))
+    if repo.dirt:
+        found.append(
+            Problem(
+                f"{repo.path} was changed by hand: {repo.dirt.describe()}",
+                "commit it upstream or put it back; nothing is thrown away here",
+            )
+        )
+    return found
+
+
+def _host_problems(facts: Facts) -> list[Problem]:
+    found = []
+    if facts.lock_owner:
+        found.append(Problem(f"someone is changing it: {facts.lock_owner.describe()}", "wait"))
+    if not facts.unit_loaded:
+        found.append(Problem("the service has no unit", "run `manage` first"))
+    if not facts.may_control:
+        found.append(
+            Problem("the service account may not start and stop the unit", "run `manage` first")
+        )
+    need = facts.database.size_bytes * COPIES + SPARE_BYTES
+    if facts.free_bytes < need:
+        found.append(
+            Problem(
+                f"{facts.free_bytes // 2**20} MiB free, {need // 2**20} MiB needed for snapshots",
+                "make room on the disk that holds the service account's home",
+            )
+        )
+    return found
+
+
+def _database_problems(facts: Facts) -> list[Problem]:
+    database = facts.database
+    if not database.exists:
+        return [Problem("there is no database", "run `manage`, it creates one")]
+    if database.error:
+        return [Problem(f"cannot read the database: {database.error}", "see what has it open")]
+    if database.quick_check != "ok":
+        text = f"the database is damaged: {database.quick_check}"
+        return [Problem(text, "restore a snapshot before anything else")]
+    return []
+
+
+def _release_problems(facts: Facts) -> list[Problem]:
+    if facts.code.error or facts.lib.error:
+        return []
+    found = []
+    if facts.import_error and (facts.code.moves or facts.lib.moves):
+        text = f"{facts.code.target_name} cannot be imported with these dependencies"
+        last = facts.import_error.splitlines()[-1]
+        found.append(Problem(f"{text}: {last}", "the release is broken; deploy another", True))
+    if facts.required_keys:
+        keys = ", ".join(facts.required_keys)
+        found.append(Problem(f"the new code needs configuration that is not there: {keys}",
+                             "set it in 04_local.env, or merge it into the defaults", True))  # fmt: skip
+    return found
+
+
+def preview(plan: Plan) -> list[str]:
+    """What people see before they agree, one line each."""
+    facts = plan.facts
+    lines = [*_repo_lines("code", facts.code), *_repo_lines("dependencies", facts.lib)]
+    for version, text in facts.migrations:
+        lines.append(f"migration {version}: {text[:90]}")
+    if plan.restores and plan.restores.to_version != plan.restores.from_version:
+        lines.append(
+            f"database: version {plan.restores.to_version} -> {plan.restores.from_version} from the"
+            " snapshot, rows written since carried over"
+        )
+    elif not facts.migrations:
+        lines.append(f"no migration (database version {facts.database.user_version})")
+    if facts.missing_keys:
+        lines.append(f"new configuration keys, not set here: {', '.join(facts.missing_keys)}")
+    running = facts.database.running
+    lines.append(f"{len(running)} job(s) running; they go on during the restart")
+    lines += [f"  {job[0]}  {job[1]} {job[2]}" for job in running]
+    if facts.unit_state != "active":
+        lines.append(f"the service is {facts.unit_state} and stays so")
+    return lines
+
+
+def _repo_lines(what: str, repo: Repo) -> list[str]:
+    if not repo.moves:
+        return [f"{what}: stays at {repo.head_name}"]
+    lines = [f"{what}: {repo.head_name} -> {repo.target_name} ({repo.direction})"]
+    for sign, verb, commits in (("+", "gains", repo.gained), ("-", "LOSES", repo.lost)):
+        if commits:
+            lines.append(f"  {verb} {len(commits)} commit(s)")
+            lines += [f"  {sign} {c.sha} {c.subject[:80]}" for c in commits[:SHOWN_COMMITS]]
+            if len(commits) > SHOWN_COMMITS:
+                lines.append(f"  {sign} ... and {len(commits) - SHOWN_COMMITS} more")
+    return lines

@@ -1,0 +1,117 @@
+"""Runs on the host, as the service account: look at code, configuration and database.
+
+Reads one JSON object from its first argument and prints one. Changes nothing. Names of
+configuration keys leave the host, their values never do.
+"""
+
+import ast
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# Importing the service and its migrations is what the new release does first when it starts.
+PROBE = """
+import json
+import jobrunner.service, jobrunner.cli.migrate, jobrunner.cli.flags, jobrunner.models
+from jobrunner.lib import database
+migrations = getattr(database, "MIGRATIONS", {})
+print(json.dumps({str(v): " ".join(sql.split())[:120] for v, sql in migrations.items()}))
+"""
+
+
+def environment(config_dir: str) -> dict[str, str]:
+    """What job-runner's commands run with: the variables that load-env exports."""
+    script = 'set -a; . "$1/load-env" >/dev/null 2>&1; env -0'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", config_dir], stdout=subprocess.PIPE, check=False
+    )
+    pairs = (item.partition("=") for item in done.stdout.decode("utf-8", "replace").split("\0"))
+    return {key: value for key, _, value in pairs if key}
+
+
+def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
+    """Import the code with its dependencies in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", PROBE],
+        env={**env, "PYTHONPATH": f"{code}:{lib}"},
+        cwd=code,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        return {"error": "\n".join(done.stderr.strip().splitlines()[-4:]) or "no output"}
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"error": "", "migrations": {int(key): text for key, text in found.items()}}
+
+
+def env_keys(code: str) -> dict[str, bool]:
+    """The environment variables that the code reads: name, and whether it needs them."""
+    keys: dict[str, bool] = {}
+    for path in Path(code, "jobrunner").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(errors="replace"))):
+            key, required = env_key(node)
+            if key:
+                keys[key] = keys.get(key, False) or required
+    return keys
+
+
+def env_key(node: ast.AST) -> tuple[str, bool]:
+    """The variable that one piece of syntax reads: os.environ["A"], .get("A"), getenv("A")."""
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+        if isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Constant):
+            return str(node.slice.value), True
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv"):
+        if node.args and isinstance(node.args[0], ast.Constant):
+            return str(node.args[0].value), False
+    return "", False
+
+
+def database(path: str) -> dict[str, Any]:
+    """Size, health, version and unfinished jobs of job-runner's database, read-only."""
+    if not Path(path).exists():
+        return {"exists": False}
+    facts: dict[str, Any] = {"exists": True, "size_bytes": Path(path).stat().st_size}
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        facts["user_version"] = connection.execute("PRAGMA user_version").fetchone()[0]
+        facts["quick_check"] = connection.execute("PRAGMA quick_check").fetchone()[0]
+        rows = connection.execute(
+            "SELECT id, workspace, action, state FROM job WHERE state IN ('running', 'pending')"
+        )
+        facts["jobs"] = [list(row) for row in rows]
+        connection.close()
+    except sqlite3.Error as error:
+        facts["error"] = str(error)
+    return facts
+
+
+def main() -> None:
+    """Print everything as one JSON object."""
+    asked = json.loads(sys.argv[1])
+    env = environment(asked["config_dir"])
+    staged = Path(asked["staged_code"]).is_dir() and Path(asked["staged_lib"]).is_dir()
+    code = asked["staged_code"] if staged else asked["code"]
+    lib = asked["staged_lib"] if staged else asked["lib"]
+    disk = os.statvfs(asked["home"])
+    answer: dict[str, Any] = {
+        "set_keys": sorted(env),
+        "database": database(asked["database"]),
+        "free_bytes": disk.f_bavail * disk.f_frsize,
+    }
+    if Path(code, "jobrunner").is_dir():
+        answer["import"] = try_import(code, lib, env)
+        answer["new_keys"] = env_keys(code)
+        answer["old_keys"] = env_keys(asked["code"])
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
