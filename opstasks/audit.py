@@ -71,7 +71,7 @@ def local_path() -> Path:
 
 
 def write_local(entry: Entry) -> None:
-    """Append the entry to the operator's own file; a full or read-only disk is no reason to fail."""
+    """Append the entry to the operator's own file; a full disk is no reason to fail."""
     path = local_path()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

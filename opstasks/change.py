@@ -60,8 +60,11 @@ def _take(shell: Shell, entry: audit.Entry) -> None:
             cure="wait, or look with `lock.show`",
         )
     if result.code:
-        raise Refused(f"cannot take the lock: {result.tail()}", host=host.name,
-                      cure=f"is {host.spec.state_dir} writable, and the disk not full?")  # fmt: skip
+        raise Refused(
+            f"cannot take the lock: {result.tail()}",
+            host=host.name,
+            cure=f"is {host.spec.state_dir} writable, and the disk not full?",
+        )
 
 
 def _end(shell: Shell, entry: audit.Entry) -> None:

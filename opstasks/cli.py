@@ -46,6 +46,7 @@ class Executor(invoke.Executor):
         """Run the tasks; raises OpsError or Exit."""
         from opstasks.app import App, Context
 
+        assert self.core
         app = App(options_from(self.core[0].args, self.config, sys.argv))
         results = {}
         try:
@@ -133,7 +134,7 @@ class Program(invoke.Program):
 
     def shapes(self) -> dict[str, TaskShape]:
         """Every task name and alias, with what it takes."""
-        shapes = {}
+        shapes: dict[str, TaskShape] = {}
         for context in self.collection.to_contexts():
             shape = TaskShape(
                 flags={f: a.takes_value and not a.optional for f, a in context.flags.items()},
@@ -141,7 +142,7 @@ class Program(invoke.Program):
                 variadic=getattr(self.collection[context.name], "variadic", ""),
             )
             for name in (context.name, *context.aliases):
-                shapes[name] = shape
+                shapes[str(name)] = shape
         return shapes
 
     def _explain(self, error: ParseError) -> str:

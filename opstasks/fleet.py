@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from opstasks.errors import Interrupted, OpsError
 from opstasks.host import Host
@@ -78,7 +78,7 @@ class Fleet:
             host.close()
 
 
-class _Run:
+class _Run(Generic[T]):
     """One pass over the hosts by a few worker threads."""
 
     def __init__(

@@ -40,7 +40,7 @@ SHELL_SETTINGS = (
     "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
     " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
 )
-LOOP = f"while IFS= read -r -d '' -t {SILENCE_S} F; do [ -z \"$F\" ] || eval \"$F\"; done"
+LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
 
 Password = Callable[[], Secret | None]
 

@@ -21,7 +21,6 @@ from opstasks.errors import Refused, Unreachable
 from opstasks.inventory import HostSpec
 
 if TYPE_CHECKING:
-    import fabric
     import paramiko
 
 CHUNK = 1 << 16
@@ -126,7 +125,7 @@ class SSHTransport:
         self._gateway = gateway
         self._connection = self._connect()
 
-    def _connect(self) -> fabric.Connection:
+    def _connect(self) -> Any:
         for attempt in range(CONNECT_TRIES):
             connection = make_connection(self.spec, self._gateway)
             try:
@@ -143,7 +142,8 @@ class SSHTransport:
     def start(self, line: str) -> SSHProcess:
         """Start a shell on a new channel of the connection."""
         try:
-            channel = self._connection.transport.open_session(timeout=self.spec.connect_timeout_s)
+            transport = self._connection.client.get_transport()
+            channel = transport.open_session(timeout=self.spec.connect_timeout_s)
             channel.exec_command(line.encode("utf-8", "surrogateescape"))
         except Exception as error:
             raise explain(error, self.spec) from error
@@ -154,7 +154,7 @@ class SSHTransport:
         return str(self._connection.user)
 
     @property
-    def connection(self) -> fabric.Connection:
+    def connection(self) -> Any:
         """The Fabric connection, for interactive use and forwarding."""
         return self._connection
 
@@ -163,14 +163,14 @@ class SSHTransport:
         self._connection.close()
 
 
-def make_connection(spec: HostSpec, gateway: HostSpec | None) -> fabric.Connection:
+def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
     """A Fabric connection that is not open yet, with strict host keys."""
     import fabric
 
     kwargs: dict[str, Any] = {"banner_timeout": 30, "auth_timeout": 30}
     if spec.identity_file:
         kwargs["key_filename"] = str(Path(spec.identity_file).expanduser())
-    connection = fabric.Connection(
+    connection: Any = fabric.Connection(
         host=spec.address,
         user=spec.user or None,
         port=spec.port or None,
@@ -184,7 +184,7 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> fabric.Connecti
     return connection
 
 
-def trust(client: paramiko.SSHClient, spec: HostSpec) -> None:
+def trust(client: Any, spec: HostSpec) -> None:
     """Accept pinned keys only, or else what the known_hosts files hold."""
     import paramiko
 

@@ -57,11 +57,11 @@ class Console:
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        rows = [[printable(cell(value)) for value in row] for row in rows]
-        if rows and not self.as_json:
+        cells = [[printable(cell(value)) for value in row] for row in rows]
+        if cells and not self.as_json:
             from tabulate import tabulate
 
-            self._write(tabulate(rows, headers=headers, tablefmt="simple"), sys.stdout)
+            self._write(tabulate(cells, headers=headers, tablefmt="simple"), sys.stdout)
 
     def fleet(
         self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None
@@ -70,14 +70,15 @@ class Console:
         if self.as_json:
             self.document(fleet_document(result))
             return
-        rows = [(r.host, row(r.value)) for r in result if row and r.good and r.value is not None]
-        if rows:
-            headers = list(dict.fromkeys(key for _, cells in rows for key in cells))
-            body = [[host, *(cells.get(key, "") for key in headers)] for host, cells in rows]
-            absent = [
-                [r.host, r.outcome, *[""] * (len(headers) - 1)] for r in result if not r.good
+        shown = [(r.host, row(r.value)) for r in result if row and r.good and r.value is not None]
+        if shown:
+            headers = list(dict.fromkeys(key for _, cells in shown for key in cells))
+            blank = [""] * (len(headers) - 1)
+            body: list[list[object]] = [
+                [host, *(cells.get(key, "") for key in headers)] for host, cells in shown
             ]
-            self.table(["host", *headers], body + absent)
+            body += [[r.host, r.outcome, *blank] for r in result if not r.good]
+            self.table(["host", *headers], body)
         self.problems(result)
 
     def problems(self, result: FleetResult[Any]) -> None:
@@ -158,5 +159,3 @@ def fleet_document(result: FleetResult[Any]) -> dict[str, object]:
         return shown
 
     return {"exit_code": result.exit_code, "hosts": {item.host: host(item) for item in result}}
-
-

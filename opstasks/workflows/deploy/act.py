@@ -10,7 +10,6 @@ from opstasks import audit
 from opstasks.change import change
 from opstasks.errors import CommandFailed, Interrupted, Refused, VerifyFailed
 from opstasks.host import Host
-from opstasks.workflows import service
 from opstasks.workflows.deploy import release
 from opstasks.workflows.deploy import plan as planning
 from opstasks.workflows.deploy.facts import Facts, gather
@@ -37,10 +36,11 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _StepFailed(Exception):
-    reason: str
-    detail: str = ""
+class _StepFailedError(Exception):
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -96,11 +96,22 @@ def apply(host: Host, plan: Plan, *, watch_s: float | None = None) -> Outcome:
         return Outcome(False, facts.code.head_name, facts.code.head_name,
                        facts.database.user_version)  # fmt: skip
     if not plan.moves and not plan.restores:
-        service.restart(host, watch_s=watch_s or host.spec.deploy.watch_s)
+        _restart(host, plan, watch_s)
         return Outcome(True, facts.code.head_name, facts.code.head_name,
                        facts.database.user_version, notes=("restarted",))  # fmt: skip
     spec = _new_spec(host, plan, watch_s)
     return _release(host, spec)
+
+
+def _restart(host: Host, plan: Plan, watch_s: float | None) -> None:
+    spec = _new_spec(host, plan, watch_s)
+    with change(host.service, "deploy.restart", {"at": spec.from_name}):
+        host.step(f"restart the service and watch it for {spec.watch_s:g} s")
+        try:
+            _step(host, "restart", spec)
+        except _StepFailedError as failure:
+            raise VerifyFailed(failure.reason, host=host.name, tail=failure.detail,
+                               cure=f"inv -H {host.name} logs") from None  # fmt: skip
 
 
 def _new_spec(host: Host, plan: Plan, watch_s: float | None) -> Spec:
@@ -142,7 +153,8 @@ def resume(host: Host, facts: Facts, *, roll_back: bool) -> Outcome:
 def _release(host: Host, spec: Spec) -> Outcome:
     args = {"ref": spec.ref, "from": spec.from_name, "to": spec.to_name, "release": spec.id}
     with change(host.service, spec.kind, args):
-        version, notes = 0, []
+        version = 0
+        notes: list[str] = []
         try:
             for step, text in STEPS:
                 _stop_if_asked(host)
@@ -151,7 +163,7 @@ def _release(host: Host, spec: Spec) -> Outcome:
                 version = answer.get("version", version)
                 notes += [f"{n} goes on as before" for n in answer.get("as_before", [])]
                 notes += [answer["how"]] if answer.get("how") else []
-        except _StepFailed as failure:
+        except _StepFailedError as failure:
             _fail(host, spec, failure)
         except Interrupted as stopped:
             how = _go_back(host, replace(spec, reason="stopped by the operator"))
@@ -170,14 +182,14 @@ def _step(host: Host, step: str, spec: Spec) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        raise _StepFailed(f"step {step!r} broke off (exit code {result.code})",
+        raise _StepFailedError(f"step {step!r} broke off (exit code {result.code})",
                           result.tail()) from None  # fmt: skip
     if not answer["ok"]:
-        raise _StepFailed(answer["reason"], answer["detail"])
+        raise _StepFailedError(answer["reason"], answer["detail"])
     return answer
 
 
-def _fail(host: Host, spec: Spec, failure: _StepFailed) -> None:
+def _fail(host: Host, spec: Spec, failure: _StepFailedError) -> None:
     """Go back, and say why and where the host is now."""
     how = _go_back(host, replace(spec, reason=failure.reason))
     raise VerifyFailed(
@@ -193,7 +205,7 @@ def _go_back(host: Host, spec: Spec) -> str:
     host.step(f"going back to {spec.from_name}: {spec.reason}")
     try:
         answer = _step(host, "roll_back", spec)
-    except _StepFailed as failure:
+    except _StepFailedError as failure:
         raise CommandFailed(
             f"{spec.reason}; and going back to {spec.from_name} failed: {failure.reason}",
             returned=1,

@@ -203,5 +203,7 @@ def _keys(inspected: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     new: dict[str, bool] = inspected.get("new_keys", {})
     old: dict[str, bool] = inspected.get("old_keys", {})
     missing = tuple(sorted(key for key in new if key not in old and key not in have))
-    required = tuple(sorted(k for k, need in new.items() if need and k not in have and k not in old))
+    required = tuple(
+        sorted(k for k, need in new.items() if need and k not in have and k not in old)
+    )
     return missing, required

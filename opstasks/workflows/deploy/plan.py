@@ -62,7 +62,9 @@ def make(facts: Facts, *, restart: bool = False, restores: Release | None = None
 def _repo_problems(repo: Repo) -> list[Problem]:
     found = []
     if repo.error:
-        found.append(Problem(f"{repo.path}: {repo.error}", "check --ref, and the way to the origin"))
+        found.append(
+            Problem(f"{repo.path}: {repo.error}", "check --ref, and the way to the origin")
+        )
     if repo.dirt:
         found.append(
             Problem(

@@ -65,12 +65,13 @@ def env_keys(code: str) -> dict[str, bool]:
 
 def env_key(node: ast.AST) -> tuple[str, bool]:
     """The variable that one piece of syntax reads: os.environ["A"], .get("A"), getenv("A")."""
-    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
-        if isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Constant):
-            return str(node.slice.value), True
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "os.getenv"):
-        if node.args and isinstance(node.args[0], ast.Constant):
-            return str(node.args[0].value), False
+    match node:
+        case ast.Subscript(value=value, slice=ast.Constant(key), ctx=ast.Load()):
+            if ast.unparse(value) == "os.environ":
+                return str(key), True
+        case ast.Call(func=function, args=[ast.Constant(key), *_]):
+            if ast.unparse(function) in ("os.environ.get", "os.getenv"):
+                return str(key), False
     return "", False
 
 

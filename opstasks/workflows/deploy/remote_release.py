@@ -32,7 +32,7 @@ find_all(Job)
 """
 
 
-class StepFailed(Exception):
+class StepError(Exception):
     """A step could not be done; the detail holds the last lines that explain it."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -47,9 +47,14 @@ class StepFailed(Exception):
 def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command and keep what it says."""
     return subprocess.run(
-        args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, errors="replace", check=False, **options,
-    )  # fmt: skip
+        args,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        **options,
+    )
 
 
 def must(reason: str, *args: str, **options: Any) -> str:
@@ -57,7 +62,7 @@ def must(reason: str, *args: str, **options: Any) -> str:
     done = call(*args, **options)
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip()
-        raise StepFailed(reason, "\n".join(said.splitlines()[-12:]))
+        raise StepError(reason, "\n".join(said.splitlines()[-12:]))
     return done.stdout.strip()
 
 
@@ -142,7 +147,7 @@ def stop(spec: Spec) -> None:
         systemctl("stop", spec)
     state = unit_state(spec)
     if state.get("ActiveState") not in ("inactive", "failed"):
-        raise StepFailed(f"{spec['unit']} does not stop ({state.get('ActiveState')})")
+        raise StepError(f"{spec['unit']} does not stop ({state.get('ActiveState')})")
 
 
 def job_containers() -> list[str]:
@@ -187,7 +192,7 @@ def start_and_watch(spec: Spec) -> dict[str, Any]:
         state = unit_state(spec)
         same = all(state.get(key) == first.get(key) for key in ("MainPID", "NRestarts"))
         if not (is_serving(state) and same):
-            raise StepFailed(
+            raise StepError(
                 f"{spec['unit']} did not stay up (now {state['ActiveState']}/{state['SubState']})",
                 "\n".join(journal(spec, *after(cursor))[-10:]),
             )
@@ -208,13 +213,13 @@ def judge_log(spec: Spec, lines: list[str], known: set[str]) -> dict[str, Any]:
     new release's fault: it is told, not held against it.
     """
     if not any(STARTED_LINE in line for line in lines):
-        raise StepFailed(f"{spec['unit']} is up but did not log that it started",
+        raise StepError(f"{spec['unit']} is up but did not log that it started",
                          "\n".join(lines[-10:]))  # fmt: skip
     raised = exceptions(lines)
     if raised - known:
         names = ", ".join(sorted(raised - known))
         at = next(i for i, line in enumerate(lines) if "Traceback" in line)
-        raise StepFailed(f"{spec['unit']} logged a traceback: {names}",
+        raise StepError(f"{spec['unit']} logged a traceback: {names}",
                          "\n".join(lines[at:][-10:]))  # fmt: skip
     return {"as_before": sorted(raised)}
 
@@ -233,12 +238,14 @@ def copy_database(source: Path, target: Path) -> None:
     new = target.with_name(target.name + ".new")
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
-    with contextlib.closing(open_read_only(source)) as old:
-        with contextlib.closing(sqlite3.connect(new)) as copy:
-            old.backup(copy)
-            verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
+    with (
+        contextlib.closing(open_read_only(source)) as old,
+        contextlib.closing(sqlite3.connect(new)) as copy,
+    ):
+        old.backup(copy)
+        verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
     if verdict != "ok":
-        raise StepFailed(f"the copy of the database is not sound: {verdict}")
+        raise StepError(f"the copy of the database is not sound: {verdict}")
     with new.open("rb") as file:
         os.fsync(file.fileno())
     new.replace(target)
@@ -312,7 +319,7 @@ def restore_database(spec: Spec, snapshot: Path, aside: Path, *, carry: bool) ->
             how += ", newer rows carried over"
             if not old_code_reads(spec, Path(name)):
                 if spec["kind"] == "rollback":
-                    raise StepFailed("the older code cannot read the rows written since",
+                    raise StepError("the older code cannot read the rows written since",
                                      f"they are kept in {aside}")  # fmt: skip
                 copy_database(snapshot, restored)
                 how = f"database restored from the snapshot; newer rows only in {aside}"
@@ -353,7 +360,7 @@ def begin(spec: Spec) -> dict[str, Any]:
     if not record:
         for name in ("code", "lib"):
             if head(spec[name]) != spec["from_" + name] or changed_files(spec[name]):
-                raise StepFailed(f"{spec[name]} changed since the plan was shown")
+                raise StepError(f"{spec[name]} changed since the plan was shown")
         record = write_record(
             spec,
             **{key: spec[key] for key in spec["keep"]},
@@ -379,9 +386,7 @@ def switch(spec: Spec) -> dict[str, Any]:
     move(spec["code"], spec["to_code"])
     how = ""
     if spec["restore_from"]:
-        how = restore_database(
-            spec, Path(spec["restore_from"]), snapshot_path(spec), carry=True
-        )
+        how = restore_database(spec, Path(spec["restore_from"]), snapshot_path(spec), carry=True)
     else:
         must("the migration failed", sys.executable, "-m", "jobrunner.cli.migrate",
              env=environment(spec), cwd=spec["code"], timeout=600)  # fmt: skip
@@ -400,7 +405,7 @@ def finish(spec: Spec) -> dict[str, Any]:
     """See that no job was lost, then close the record and prune old snapshots."""
     lost = lost_jobs(spec)
     if lost:
-        raise StepFailed(f"jobs were lost: {', '.join(lost)}")
+        raise StepError(f"jobs were lost: {', '.join(lost)}")
     write_record(spec, step="done", outcome="deployed", finished=time.time())
     return {"pruned": prune(spec)}
 
@@ -458,12 +463,19 @@ def roll_back(spec: Spec) -> dict[str, Any]:
     return {"how": how}
 
 
+def restart(spec: Spec) -> dict[str, Any]:
+    """Stop and start the service where it is, and watch it."""
+    stop(spec)
+    return start_and_watch(spec)
+
+
 STEPS: dict[str, Callable[[Spec], dict[str, Any]]] = {
     "begin": begin,
     "switch": switch,
     "serve": serve,
     "finish": finish,
     "roll_back": roll_back,
+    "restart": restart,
 }
 
 
@@ -472,7 +484,7 @@ def main() -> None:
     os.umask(0o027)
     try:
         answer = {"ok": True, **STEPS[sys.argv[1]](json.loads(sys.argv[2]))}
-    except StepFailed as error:
+    except StepError as error:
         answer = {"ok": False, "reason": error.reason, "detail": error.detail}
     except (OSError, sqlite3.Error, subprocess.SubprocessError) as error:
         answer = {"ok": False, "reason": f"{type(error).__name__}: {error}", "detail": ""}

@@ -1,0 +1,45 @@
+"""Real hosts on this machine, to try opstasks on: systemd, sshd, sudo, Docker, job-runner."""
+
+from sandbox.api import (
+    boot_id,
+    down,
+    exec_,
+    find,
+    job_requests,
+    last_poll,
+    must,
+    power_cut,
+    power_on,
+    publish,
+    reboot,
+    reported_jobs,
+    ssh_config,
+    status,
+    submit,
+    sudo_password,
+    up,
+)
+from sandbox.errors import SandboxError
+from sandbox.hosts import HostInfo
+
+__all__ = [
+    "HostInfo",
+    "SandboxError",
+    "boot_id",
+    "down",
+    "exec_",
+    "find",
+    "job_requests",
+    "last_poll",
+    "must",
+    "power_cut",
+    "power_on",
+    "publish",
+    "reboot",
+    "reported_jobs",
+    "ssh_config",
+    "status",
+    "submit",
+    "sudo_password",
+    "up",
+]

@@ -1,0 +1,109 @@
+"""A stand-in for the job-server that job-runner polls. Runs alone, in a container of its own.
+
+Hosts are told apart by their address (`hosts.json` in the data directory: name by address).
+For host H:
+- `H.requests.json`, a list of job requests, is what a poll is answered with; absent is empty;
+- `H.jsonl` collects what job-runner posts, one line a post, with the hour;
+- `H.poll.json` holds the last poll: when, for which backend, with which flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    data: Path
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:  # noqa: N802
+        """Job requests, or a sign of life."""
+        url = urlsplit(self.path)
+        if url.path == "/api/v2/job-requests/":
+            backend = parse_qs(url.query).get("backend", [""])[0]
+            self.answer(200, {"results": self.job_requests(backend)})
+        elif url.path == "/":
+            self.answer(200, {"host": self.host()})
+        else:
+            self.answer(404, {"error": "no such page"})
+
+    def do_POST(self) -> None:  # noqa: N802
+        """Record the jobs that a host reports."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if urlsplit(self.path).path != "/api/v2/jobs/":
+            self.answer(404, {"error": "no such page"})
+            return
+        try:
+            line = json.dumps({"at": time.time(), "jobs": json.loads(body)})
+        except ValueError:
+            self.answer(400, {"error": "not JSON"})
+            return
+        with (self.data / f"{self.host()}.jsonl").open("a") as file:
+            file.write(line + "\n")
+        self.answer(200, {"status": "success"})
+
+    def job_requests(self, backend: str) -> Any:
+        """What to serve this host; the poll itself is recorded."""
+        poll = {"at": time.time(), "backend": backend, "flags": self.flags()}
+        part = self.data / f".{self.host()}.poll.part"
+        part.write_text(json.dumps(poll))
+        part.replace(self.data / f"{self.host()}.poll.json")
+        try:
+            return json.loads((self.data / f"{self.host()}.requests.json").read_text())
+        except FileNotFoundError:
+            return []
+
+    def flags(self) -> Any:
+        """job-runner tells its flags in a header of every request."""
+        try:
+            return json.loads(self.headers.get("Flags", "{}"))
+        except ValueError:
+            return {}
+
+    def host(self) -> str:
+        """Who is asking; an unknown address goes by itself."""
+        caller = str(self.client_address[0])
+        try:
+            known: dict[str, str] = json.loads((self.data / "hosts.json").read_text())
+        except FileNotFoundError:
+            known = {}
+        return known.get(caller, caller)
+
+    def answer(self, status: int, content: Any) -> None:
+        """Send JSON."""
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing: a poll every few seconds is no news."""
+
+
+def server(data: Path, port: int, address: str = "0.0.0.0") -> ThreadingHTTPServer:  # noqa: S104
+    """A server ready to serve; port 0 takes a free one."""
+    handler = type("Handler", (Handler,), {"data": data})
+    return ThreadingHTTPServer((address, port), handler)
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(description="Stand in for the job-server.")
+    parser.add_argument("--data", type=Path, required=True, help="where to serve and record")
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args()
+    server(options.data, options.port).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What every transport must do: run for this machine and over real SSH (see the two users)."""
+
+import threading
+import time
+
+import pytest
+
+from opstasks import lock
+from opstasks.change import change
+from opstasks.command import Raw, Secret, chain, cmd, pipe, python
+from opstasks.errors import CommandFailed, Refused, TimedOut
+
+
+class HostSuite:
+    """Needs a fixture `host`, and a fixture `other` that is a second connection to it."""
+
+    def test_arguments_arrive_as_they_were(self, host):
+        words = ["a b", "$HOME", "'", '"', "*", "\\", "\n", "ü", "-n", "", ";id", "`id`"]
+        script = "import sys; print(ascii(sys.argv[1:]))"
+        assert host.login.output(python(script, *words)) == ascii(words)
+
+    def test_exit_codes_and_both_streams_are_kept_apart(self, host):
+        (result,) = host.login.batch([cmd("sh", "-c", "echo out; echo err >&2; exit 7")])
+        assert (result.code, result.out, result.err) == (7, "out\n", "err\n")
+
+    def test_a_batch_keeps_its_order(self, host):
+        results = host.login.batch([cmd("echo", number) for number in range(50)])
+        assert [result.text for result in results] == [str(number) for number in range(50)]
+
+    def test_a_failing_command_says_which_where_and_why(self, host):
+        with pytest.raises(CommandFailed) as caught:
+            host.login.run(cmd("ls", "/no/such/place"))
+        assert caught.value.host == host.name
+        assert caught.value.returned == 2
+        assert "No such file" in caught.value.tail
+
+    def test_test_and_accepted_codes(self, host):
+        assert host.login.test(cmd("true"))
+        assert not host.login.test(cmd("false"))
+        assert host.login.run(cmd("false").accepting(0, 1)).code == 1
+
+    def test_standard_input_arrives_whole(self, host):
+        text = "".join(f"line {n} $HOME `id` \\ 'x'\n" for n in range(5000))
+        assert host.login.run(cmd("cat", stdin=text)).out == text
+
+    def test_a_secret_arrives_on_standard_input_and_not_in_argv(self, host):
+        script = "read -r s; ps -ef; echo got:${#s}"
+        out = host.login.output(cmd("bash", "-c", script, stdin=Secret("opensesame")))
+        assert out.endswith("got:10")
+        assert "opensesame" not in out
+
+    def test_a_command_that_reads_input_does_not_swallow_the_next(self, host):
+        first, second = host.login.batch([cmd("cat"), cmd("echo", "still here")])
+        assert (first.out, second.text) == ("", "still here")
+
+    def test_much_output_arrives_whole(self, host):
+        out = host.login.run(cmd("seq", 400_000)).out
+        assert out.count("\n") == 400_000
+        assert out.endswith("\n400000\n")
+
+    def test_output_with_no_line_end_and_odd_bytes(self, host):
+        assert host.login.run(cmd("printf", "no end")).out == "no end"
+        (result,) = host.login.batch([cmd("printf", r"\303\050\0x")])
+        assert result.out.encode("utf-8", "surrogateescape") == b"\303\050\0x"
+
+    def test_chain_stops_and_pipe_fails_at_the_first_failure(self, host):
+        (result,) = host.login.batch([chain(cmd("false"), cmd("echo", "never"))])
+        assert (result.code, result.out) == (1, "")
+        assert not host.login.test(pipe(cmd("false"), cmd("cat")))
+
+    def test_a_command_that_takes_too_long_is_stopped_on_the_host(self, host):
+        started = time.monotonic()
+        with pytest.raises(TimedOut):
+            host.login.run(cmd("sleep", "61.5").within(0.5))
+        assert time.monotonic() - started < 5
+        assert not host.login.test(cmd("pgrep", "-f", "^sleep 61.5"))
+
+    def test_settings_are_predictable(self, host):
+        assert host.login.output(cmd("printenv", "LC_ALL")) == "C.UTF-8"
+        assert host.login.output(cmd("pwd")) == "/"
+
+    def test_a_shell_survives_what_it_runs(self, host):
+        host.login.batch([cmd(Raw("exit 3")), cmd(Raw("kill -9 $$"))])
+        assert host.login.output(cmd("echo", "up")) == "up"
+
+    def test_streams_hand_on_lines_as_they_come_and_the_exit_code(self, host):
+        chunks = []
+        result = host.login.stream(
+            cmd("sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done; exit 4"), chunks.append
+        )
+        assert b"".join(chunks) == b"1\n2\n3\n"
+        assert len([chunk for chunk in chunks if chunk]) > 1
+        assert result.code == 4
+
+    def test_a_stream_that_is_closed_leaves_nothing_running(self, host):
+        host.login.run(cmd("true"))
+        session = host.open_session("")
+        seen = threading.Event()
+
+        def follow():
+            try:
+                session.stream(
+                    cmd("sh", "-c", "echo x; exec sleep 62.5"), lambda data: data and seen.set()
+                )
+            except Exception:
+                return
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        assert seen.wait(5)
+        assert host.login.test(cmd("pgrep", "-f", "^sleep 62.5"))
+        session.close()
+        deadline = time.monotonic() + 5
+        while host.login.test(cmd("pgrep", "-f", "^sleep 62.5")):
+            assert time.monotonic() < deadline, "still running"
+            time.sleep(0.1)
+
+    def test_one_writer_at_a_time_and_others_see_who(self, host, other):
+        with change(host.login, "first", {"a": "b"}):
+            held = lock.parse_owner(other.login.output(lock.holder(other.spec)))
+            assert held is not None
+            assert held.task == "first"
+            with pytest.raises(Refused, match="first"), change(other.login, "second"):
+                pass
+        assert lock.parse_owner(other.login.output(lock.holder(other.spec))) is None
+        with change(other.login, "second"):
+            pass
+
+    def test_a_lock_is_free_when_its_client_is_gone(self, host, other):
+        with change(other.login, "second"):
+            other.close()
+        with change(host.login, "third"):
+            pass
+
+    def test_a_step_that_outlives_its_client_keeps_others_out(self, host, other):
+        with change(other.login, "slow"):
+            other.login.session._send(b"sleep 4\0")
+            time.sleep(0.3)
+            other.close()
+        with pytest.raises(Refused, match="slow"), change(host.login, "fast"):
+            pass
+        deadline = time.monotonic() + 10
+        while lock.parse_owner(host.login.output(lock.holder(host.spec))):
+            assert time.monotonic() < deadline, "the lock is still held"
+            time.sleep(0.2)
+        with change(host.login, "fast"):
+            pass

@@ -1,0 +1,123 @@
+"""Many hosts: nothing lost, nothing begun that should not be."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable
+from opstasks.fleet import Fleet
+from opstasks.result import OUTCOMES, FleetResult, HostResult
+
+
+def fleet(count=4, **options):
+    hosts = [SimpleNamespace(name=f"h{n}", close=lambda: None) for n in range(count)]
+    return Fleet(hosts, **options)
+
+
+def fails_on(name, error=None):
+    def work(host):
+        if host.name == name:
+            raise error or CommandFailed("no", returned=1)
+        return host.name
+
+    return work
+
+
+def outcomes(result):
+    return [item.outcome for item in result]
+
+
+def test_one_failure_never_loses_another_result():
+    result = fleet().gather(fails_on("h1"))
+    assert outcomes(result) == ["ok", "failed", "ok", "ok"]
+    assert result.values == {"h0": "h0", "h2": "h2", "h3": "h3"}
+    assert result.results[1].error.host == "h1"
+
+
+def test_results_come_in_inventory_order_however_long_each_takes():
+    def work(host):
+        time.sleep(0.05 if host.name == "h0" else 0)
+        return host.name
+
+    assert [item.host for item in fleet().gather(work)] == ["h0", "h1", "h2", "h3"]
+
+
+def test_changes_stop_at_the_first_failure_and_say_what_was_not_begun():
+    begun = []
+
+    def work(host):
+        begun.append(host.name)
+        return fails_on("h1")(host)
+
+    assert outcomes(fleet().roll(work)) == ["ok", "failed", "not started", "not started"]
+    assert begun == ["h0", "h1"]
+
+
+@pytest.mark.parametrize("options", [{"keep_going": True}, {"parallel": 2}])
+def test_unless_told_to_go_on(options):
+    assert outcomes(fleet(**options).roll(fails_on("h1"))) == ["ok", "failed", "ok", "ok"]
+
+
+def test_no_more_workers_than_asked_for():
+    running, most = [], []
+    lock = threading.Lock()
+
+    def work(host):
+        with lock:
+            running.append(host.name)
+            most.append(len(running))
+        time.sleep(0.02)
+        with lock:
+            running.remove(host.name)
+
+    fleet(10, parallel=3).gather(work)
+    assert max(most) == 3
+
+
+def test_a_defect_of_ours_is_an_outcome_and_not_a_traceback():
+    (bad, *_) = fleet().gather(fails_on("h0", ZeroDivisionError("x")))
+    assert bad.outcome == "failed"
+    assert "internal error" in bad.error.message
+
+
+def test_a_changed_value_counts_as_changed():
+    result = fleet(1).roll(lambda host: SimpleNamespace(changed=True))
+    assert outcomes(result) == ["changed"]
+
+
+def test_nothing_new_is_begun_after_a_request_to_stop():
+    stop = threading.Event()
+
+    def work(host):
+        stop.set()
+
+    assert outcomes(fleet(3, stop=stop).roll(work)) == ["ok", "interrupted", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([], 0),
+        ([CommandFailed("x", returned=1)], 1),
+        ([Refused("x")], 2),
+        ([Unreachable("x")], 3),
+        ([Lost("x")], 4),
+        ([Interrupted("x")], 130),
+        ([Unreachable("x"), CommandFailed("x", returned=1)], 1),
+        ([Unreachable("x"), Refused("x")], 3),
+        ([Lost("x"), CommandFailed("x", returned=1)], 4),
+    ],
+)
+def test_exit_codes(errors, code):
+    results = [HostResult(f"h{n}", e.outcome, error=e) for n, e in enumerate(errors)]
+    assert FleetResult([HostResult("good", "ok", 1), *results]).exit_code == code
+
+
+@given(st.lists(st.sampled_from(OUTCOMES), max_size=6))
+def test_zero_means_that_every_host_did_what_was_asked(names):
+    result = FleetResult([HostResult(str(n), outcome) for n, outcome in enumerate(names)])
+    assert (result.exit_code == 0) == all(item.good for item in result)

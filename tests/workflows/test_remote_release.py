@@ -1,0 +1,198 @@
+"""The host's side of a release, on real databases and real git checkouts, without a service."""
+
+import json
+import sqlite3
+import subprocess
+
+import pytest
+
+from opstasks.workflows.deploy import remote_release as rr
+
+OLD = "CREATE TABLE job (id TEXT PRIMARY KEY, state TEXT, note TEXT)"
+
+
+def database(path, rows, version=1, extra=""):
+    with sqlite3.connect(path) as connection:
+        connection.execute(OLD)
+        connection.executemany("INSERT INTO job VALUES (?, ?, ?)", rows)
+        connection.execute(f"PRAGMA user_version = {version}")
+        if extra:
+            connection.executescript(extra)
+    connection.close()
+    return path
+
+
+def rows(path):
+    with sqlite3.connect(path) as connection:
+        return connection.execute("SELECT id, state, note FROM job ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return {
+        "id": "20240101T000000-abc",
+        "kind": "deploy",
+        "state_dir": str(tmp_path / "opstasks"),
+        "code": str(tmp_path / "code"),
+        "lib": str(tmp_path / "lib"),
+        "config_dir": str(tmp_path),
+        "database": str(tmp_path / "db.sqlite"),
+        "unit": "jobrunner",
+        "keep_snapshots": 2,
+        "restore_from": "",
+        "reason": "",
+    }
+
+
+MIGRATED = "ALTER TABLE job ADD COLUMN extra TEXT; PRAGMA user_version = 2;"
+
+
+def test_a_copy_is_complete_private_and_leaves_no_rubbish(tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    target = tmp_path / "snapshots" / "one.sqlite"
+    rr.copy_database(source, target)
+    assert rows(target) == [("a", "running", "x")]
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in target.parent.iterdir()] == ["one.sqlite"]
+
+
+def test_a_copy_of_a_damaged_database_is_refused(tmp_path):
+    source = database(tmp_path / "db.sqlite", [(str(n), "x", "y" * 900) for n in range(200)])
+    damaged = bytearray(source.read_bytes())
+    damaged[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
+    source.write_bytes(damaged)
+    with pytest.raises((rr.StepError, sqlite3.Error)):
+        rr.copy_database(source, tmp_path / "copy.sqlite")
+    assert not (tmp_path / "copy.sqlite").exists()
+
+
+def test_a_database_that_no_migration_touched_stays(spec, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    rr.copy_database(source, rr.snapshot_path(spec))
+    with sqlite3.connect(source) as connection:
+        connection.execute("UPDATE job SET state = 'succeeded'")
+    aside = rr.snapshot_path(spec, ".failed.sqlite")
+    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    assert how == "database untouched"
+    assert rows(source) == [("a", "succeeded", "x")]
+
+
+def test_a_migrated_database_goes_back_and_is_kept_aside(spec, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    rr.copy_database(source, rr.snapshot_path(spec))
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+    aside = rr.snapshot_path(spec, ".failed.sqlite")
+    rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=False)
+    assert rr.version_and_schema(source) == rr.version_and_schema(rr.snapshot_path(spec))
+    assert rr.version_and_schema(aside)[0] == 2
+    assert rows(source) == [("a", "running", "x")]
+
+
+def test_rows_written_since_are_carried_over(spec, tmp_path, monkeypatch):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "pending", "y")])
+    rr.copy_database(source, rr.snapshot_path(spec))
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+        connection.execute("UPDATE job SET state = 'succeeded', extra = 'e' WHERE id = 'a'")
+        connection.execute("INSERT INTO job VALUES ('c', 'running', 'z', 'e')")
+    monkeypatch.setattr(rr, "old_code_reads", lambda spec, folder: True)
+    aside = rr.snapshot_path(spec, ".failed.sqlite")
+    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    assert "carried over" in how
+    assert rows(source) == [("a", "succeeded", "x"), ("b", "pending", "y"), ("c", "running", "z")]
+
+
+def test_rows_that_the_old_code_cannot_read_stay_aside(spec, tmp_path, monkeypatch):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    rr.copy_database(source, rr.snapshot_path(spec))
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+        connection.execute("UPDATE job SET state = 'a state of tomorrow'")
+    monkeypatch.setattr(rr, "old_code_reads", lambda spec, folder: False)
+    aside = rr.snapshot_path(spec, ".failed.sqlite")
+    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    assert str(aside) in how
+    assert rows(source) == [("a", "running", "x")]
+    assert rows(aside) == [("a", "a state of tomorrow", "x")]
+
+
+def test_an_explicit_rollback_never_drops_rows(spec, tmp_path, monkeypatch):
+    spec["kind"] = "rollback"
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    old = tmp_path / "old.sqlite"
+    rr.copy_database(source, old)
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+    rr.copy_database(source, rr.snapshot_path(spec))
+    monkeypatch.setattr(rr, "old_code_reads", lambda spec, folder: False)
+    with pytest.raises(rr.StepError, match="cannot read"):
+        rr.restore_database(spec, old, rr.snapshot_path(spec), carry=True)
+    assert rr.version_and_schema(source)[0] == 2
+
+
+def test_the_newest_snapshots_are_kept_with_what_was_kept_aside(spec, tmp_path):
+    folder = tmp_path / "opstasks" / "snapshots"
+    folder.mkdir(parents=True)
+    for name in ("1.sqlite", "1.failed.sqlite", "2.sqlite", "3.sqlite", "3.failed.sqlite"):
+        (folder / name).write_text("")
+    assert rr.prune(spec) == ["1"]
+    assert sorted(p.name for p in folder.iterdir()) == ["2.sqlite", "3.failed.sqlite", "3.sqlite"]
+
+
+def test_tracebacks_are_named_by_their_exception():
+    log = [
+        "2024 run started",
+        "Traceback (most recent call last):",
+        '  File "x", line 1',
+        "    boom()",
+        "requests.exceptions.ConnectionError: no",
+        "Traceback (most recent call last):",
+        '  File "y"',
+        "KeyError: 'x'",
+    ]
+    assert rr.exceptions(log) == {"requests.exceptions.ConnectionError", "KeyError"}
+    assert rr.exceptions(["no such thing"]) == set()
+
+
+def test_a_log_without_the_started_line_is_not_healthy(spec):
+    with pytest.raises(rr.StepError, match="did not log"):
+        rr.judge_log(spec, ["something"], set())
+
+
+def test_a_traceback_counts_unless_the_release_before_had_it_too(spec):
+    log = ["jobrunner.service started", "Traceback (most recent call last):", " x", "KeyError: 1"]
+    with pytest.raises(rr.StepError, match="KeyError"):
+        rr.judge_log(spec, log, set())
+    assert rr.judge_log(spec, log, {"KeyError"}) == {"as_before": ["KeyError"]}
+
+
+def git(*args, cwd):
+    done = subprocess.run(
+        ["git", "-c", "user.email=a@example.org", "-c", "user.name=A", *args],
+        cwd=cwd, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_a_checkout_that_was_cut_off_is_finished(tmp_path):
+    git("init", "-q", cwd=tmp_path)
+    commits = []
+    for text in ("one", "two"):
+        (tmp_path / "file").write_text(text)
+        git("add", ".", cwd=tmp_path)
+        git("commit", "-qm", text, cwd=tmp_path)
+        commits.append(git("rev-parse", "HEAD", cwd=tmp_path))
+    (tmp_path / ".git" / "index.lock").write_text("")
+    (tmp_path / "file").write_text("half-")
+    rr.move(str(tmp_path), commits[0])
+    assert (tmp_path / "file").read_text() == "one"
+    assert rr.head(str(tmp_path)) == commits[0]
+    rr.move(str(tmp_path), commits[0])
+
+
+def test_a_record_is_whole_at_every_moment(spec):
+    rr.write_record(spec, id=spec["id"], step="begun")
+    rr.write_record(spec, step="moved")
+    assert json.loads(rr.record_path(spec).read_text()) == {"id": spec["id"], "step": "moved"}
+    assert [path.name for path in rr.record_path(spec).parent.iterdir()] == [f"{spec['id']}.json"]
