@@ -59,16 +59,21 @@ def ensure_network(state: State) -> ipaddress.IPv4Network:
         found = inspect("network", [name])
         if found:
             return ipaddress.IPv4Network(found[0]["IPAM"]["Config"][0]["Subnet"])
-        docker("network", "create", name)
-        subnet = inspect("network", [name])[0]["IPAM"]["Config"][0]["Subnet"]
-        docker("network", "rm", name)
+        probe = docker("network", "create", "--label", state.label, f"{name}-probe")
+        subnet = inspect("network", [probe])[0]["IPAM"]["Config"][0]["Subnet"]
+        docker("network", "rm", probe)
         # A second instance may take the same subnet in between: then try again.
         try_docker(
             *("network", "create", "--label", state.label, "--subnet", subnet),
-            *([] if os.environ.get("OPSTASKS_SANDBOX_INTERNET") else ["--internal"]),
+            *(["--internal"] if sealed() else []),
             name,
         )
     raise SandboxError("cannot make a network", "docker network prune")
+
+
+def sealed() -> bool:
+    """Whether hosts are kept from the world, so that no test ever meets the real job-server."""
+    return not os.environ.get("OPSTASKS_SANDBOX_INTERNET")
 
 
 def address(subnet: ipaddress.IPv4Network, number: int) -> str:
@@ -131,6 +136,8 @@ def personal_files(state: State, name: str) -> bytes:
         add(tar, "etc/ssh/ssh_host_ed25519_key", key.read_bytes(), 0o600)
         add(tar, "etc/ssh/ssh_host_ed25519_key.pub", key.with_suffix(".pub").read_bytes(), 0o644)
         add(tar, "etc/sandbox", None, 0o700)
+        if sealed():
+            add(tar, "etc/sandbox/sealed", b"", 0o644)
         add(tar, "etc/sandbox/passwords", f"dev:{password}\n".encode(), 0o600)
         for user, uid in USERS.items():
             add(tar, f"home/{user}/.ssh/authorized_keys", authorized, 0o600, uid)

@@ -38,9 +38,14 @@ SUITE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "procps", "iproute2", "iptables", "ca-certificates"),
     *("openssh-server", "sudo", "sqlite3", "rsync", "git", "curl", "less", "tmux", "strace"),
-    *("python3", "python3-venv", "python3-pkg-resources"),
+    # job-runner's libraries look for setuptools itself, not just for pkg_resources.
+    *("python3", "python3-venv", "python3-pkg-resources", "python3-setuptools"),
     *("docker.io", "docker-registry", "busybox-static"),
+    # One of those that `manage` removes.
+    "popularity-contest",
 )
+# Not installed: they lie in an archive on each host, for tests of installing.
+ARCHIVE = ("tree", "libpam-pwquality", "gpg", "iotop", "tcpdump", "silversearcher-ag")
 # What makes a container fit to be a machine. Not --privileged: that fails where the engine
 # itself lacks CAP_SYS_RESOURCE.
 MACHINE = (
@@ -71,7 +76,8 @@ def digest(*parts: str | bytes) -> str:
 
 def base_tag() -> str:
     """The plain Debian image with the packages of a host."""
-    return f"opstasks-sandbox-base:{digest(SUITE, *PACKAGES)}"
+    script = (FILES / "package-archive.sh").read_bytes()
+    return f"opstasks-sandbox-base:{digest(SUITE, *PACKAGES, script, *ARCHIVE)}"
 
 
 def host_tag() -> str:
@@ -131,6 +137,8 @@ def build_base(report: Report) -> None:
     try:
         options = ["--variant=minbase", "--merged-usr", include]
         run(as_root(["debootstrap", *options, SUITE, str(root), mirror()]))
+        script = (FILES / "package-archive.sh").read_bytes()
+        run(as_root(["chroot", str(root), "sh", "-s", *ARCHIVE]), stdin=script)
         label = f"LABEL {CACHE_LABEL}"
         pipe = 'tar --numeric-owner --xattrs -C "$1" -c . | docker import --change "$2" - "$3"'
         run(as_root(["sh", "-c", pipe, "sh", str(root), label, base_tag()]))

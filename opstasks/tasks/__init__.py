@@ -2,8 +2,9 @@
 
 from invoke import Collection
 
-from opstasks.tasks import run
+from opstasks.tasks import deploy, run
 
 namespace = Collection(
     run.run,
+    deploy.namespace,
 )

@@ -40,4 +40,4 @@ mkdir -p /srv/sandbox
 mv /sandbox/git /srv/sandbox/git
 chown -R root:root /srv/sandbox
 chmod -R u=rwX,go=rX /srv/sandbox
-rm -rf /sandbox /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
+rm -rf /sandbox /var/cache/apt/archives/*.deb

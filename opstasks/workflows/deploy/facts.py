@@ -85,7 +85,6 @@ class Facts:
     migrations: tuple[tuple[int, str], ...] = ()
     code_version: int = 0
     missing_keys: tuple[str, ...] = ()
-    required_keys: tuple[str, ...] = ()
 
     @property
     def unfinished(self) -> Release | None:
@@ -107,7 +106,6 @@ def gather(host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True) -> Fa
     inspected = _inspected(results["inspect"], host.name)
     found = inspected.get("import", {"error": "there is no jobrunner package in it"})
     database = _database(inspected["database"])
-    missing, required = _keys(inspected)
     unit = dict(line.split("=", 1) for line in results["unit"].lines if "=" in line)
     return Facts(
         code=_repo(str(spec.code_dir), code_ref, "code", results),
@@ -122,8 +120,7 @@ def gather(host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True) -> Fa
         import_error=found["error"],
         migrations=_pending_migrations(found.get("migrations", {}), database),
         code_version=max(map(int, found.get("migrations", {})), default=0),
-        missing_keys=missing,
-        required_keys=required,
+        missing_keys=_missing_keys(inspected),
     )
 
 
@@ -197,13 +194,11 @@ def _pending_migrations(
     return tuple((v, text) for v, text in numbered if v > database.user_version)
 
 
-def _keys(inspected: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Keys that the new code reads, the old one did not, and the host lacks; and required ones."""
-    have = set(inspected["set_keys"])
-    new: dict[str, bool] = inspected.get("new_keys", {})
-    old: dict[str, bool] = inspected.get("old_keys", {})
-    missing = tuple(sorted(key for key in new if key not in old and key not in have))
-    required = tuple(
-        sorted(k for k, need in new.items() if need and k not in have and k not in old)
-    )
-    return missing, required
+def _missing_keys(inspected: dict[str, Any]) -> tuple[str, ...]:
+    """Keys that the new code reads, the old one did not, and the host does not set.
+
+    Whether the code can do without them, the import has shown: job-runner reads its
+    configuration when it is imported.
+    """
+    have = {*inspected["set_keys"], *inspected.get("old_keys", [])}
+    return tuple(sorted(set(inspected.get("new_keys", [])) - have))

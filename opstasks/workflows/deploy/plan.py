@@ -116,10 +116,6 @@ def _release_problems(facts: Facts) -> list[Problem]:
         text = f"{facts.code.target_name} cannot be imported with these dependencies"
         last = facts.import_error.splitlines()[-1]
         found.append(Problem(f"{text}: {last}", "the release is broken; deploy another", True))
-    if facts.required_keys:
-        keys = ", ".join(facts.required_keys)
-        found.append(Problem(f"the new code needs configuration that is not there: {keys}",
-                             "set it in 04_local.env, or merge it into the defaults", True))  # fmt: skip
     return found
 
 

@@ -52,27 +52,23 @@ def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
     return {"error": "", "migrations": {int(key): text for key, text in found.items()}}
 
 
-def env_keys(code: str) -> dict[str, bool]:
-    """The environment variables that the code reads: name, and whether it needs them."""
-    keys: dict[str, bool] = {}
-    for path in Path(code, "jobrunner").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(errors="replace"))):
-            key, required = env_key(node)
-            if key:
-                keys[key] = keys.get(key, False) or required
-    return keys
+def env_keys(code: str) -> list[str]:
+    """Names of the environment variables that the code reads."""
+    files = Path(code, "jobrunner").rglob("*.py")
+    nodes = (node for path in files for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    return sorted({key for key in map(env_key, nodes) if key})
 
 
-def env_key(node: ast.AST) -> tuple[str, bool]:
+def env_key(node: ast.AST) -> str:
     """The variable that one piece of syntax reads: os.environ["A"], .get("A"), getenv("A")."""
     match node:
         case ast.Subscript(value=value, slice=ast.Constant(key), ctx=ast.Load()):
             if ast.unparse(value) == "os.environ":
-                return str(key), True
+                return str(key)
         case ast.Call(func=function, args=[ast.Constant(key), *_]):
             if ast.unparse(function) in ("os.environ.get", "os.getenv"):
-                return str(key), False
-    return "", False
+                return str(key)
+    return ""
 
 
 def database(path: str) -> dict[str, Any]:
