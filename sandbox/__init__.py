@@ -21,6 +21,7 @@ from sandbox.api import (
 )
 from sandbox.errors import SandboxError
 from sandbox.hosts import HostInfo
+from sandbox.many import many_down, many_up
 
 __all__ = [
     "HostInfo",
@@ -31,6 +32,8 @@ __all__ = [
     "find",
     "job_requests",
     "last_poll",
+    "many_down",
+    "many_up",
     "must",
     "power_cut",
     "power_on",

@@ -207,7 +207,7 @@ def reboot(host: str) -> None:
 
 
 def boot_id(host: str) -> str:
-    """This boot's id; empty while the host is down."""
+    """The id of the present boot; empty while the host is down."""
     return machines.boot_id(find(host))
 
 

@@ -227,7 +227,7 @@ def expect_new_boot(host: HostInfo, timeout_s: float = 60) -> Iterator[None]:
 
 
 def boot_id(host: HostInfo) -> str:
-    """This boot's id; empty while the host is down."""
+    """The id of the present boot; empty while the host is down."""
     done = execute(host.container, ["cat", "/proc/sys/kernel/random/boot_id"])
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -92,7 +92,8 @@ def host_tag() -> str:
 
 def template_name() -> str:
     """The volume that every host's nested Docker starts from."""
-    return f"opstasks-sandbox-template-{digest(base_tag(), (FILES / 'nested-images.sh').read_bytes())}"
+    script = (FILES / "nested-images.sh").read_bytes()
+    return f"opstasks-sandbox-template-{digest(base_tag(), script)}"
 
 
 def ensure(report: Report) -> None:

@@ -32,8 +32,9 @@ def fragment(group: str, hosts: Sequence[HostInfo], identity: Path, *, backend: 
 
 def write_all(state: State, hosts: Sequence[HostInfo]) -> None:
     """The inventory fragment, the SSH files and the job-server's address book."""
-    write(state.directory / "known_hosts", known_hosts(hosts))
-    write(state.directory / "ssh_config", ssh_config(state, hosts))
+    known = state.directory / "known_hosts"
+    write(known, known_hosts(hosts))
+    write(state.directory / "ssh_config", ssh_config(state, hosts, known))
     book = {host.address: host.name for host in hosts}
     # The job-server's container runs as this directory's owner, so it can read 0600.
     write(state.job_server / "hosts.json", json.dumps(book))
@@ -45,20 +46,25 @@ def write_all(state: State, hosts: Sequence[HostInfo]) -> None:
 
 def known_hosts(hosts: Sequence[HostInfo]) -> str:
     """The pinned keys in OpenSSH's form."""
-    return "".join(f"{host.address} {host.host_key}\n" for host in hosts)
+    return "".join(f"{place(host)} {host.host_key}\n" for host in hosts)
 
 
-def ssh_config(state: State, hosts: Sequence[HostInfo]) -> str:
+def place(host: HostInfo) -> str:
+    """OpenSSH writes the standard port without ornament, and looks for it so."""
+    return host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+
+
+def ssh_config(state: State, hosts: Sequence[HostInfo], known: Path) -> str:
     """What `ssh -F` needs to reach each host by name, and nothing of the user's own."""
     lines: list[str] = []
     for host in hosts:
         lines += [f"Host {host.name}", f"  HostName {host.address}", f"  Port {host.port}"]
     lines += [
         "Host *",
-        "  User ops",
+        f"  User {hosts[0].user}",
         f'  IdentityFile "{state.identity}"',
         "  IdentitiesOnly yes",
-        f'  UserKnownHostsFile "{state.directory / "known_hosts"}"',
+        f'  UserKnownHostsFile "{known}"',
         "  StrictHostKeyChecking yes",
     ]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
     data: Path
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Job requests, or a sign of life."""
         url = urlsplit(self.path)
         if url.path == "/api/v2/job-requests/":
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, {"error": "no such page"})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Record the jobs that a host reports."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if urlsplit(self.path).path != "/api/v2/jobs/":
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a poll every few seconds is no news."""
 
 

@@ -16,7 +16,8 @@ from sandbox.shell import run
 
 LABEL = "opstasks.sandbox"
 OURS = (
-    "hosts.yaml", "many.yaml", "ssh_config", "known_hosts", "id_ed25519", "id_ed25519.pub",
+    "hosts.yaml", "ssh_config", "known_hosts",
+    "many.yaml", "many_ssh_config", "many_known_hosts", "id_ed25519", "id_ed25519.pub",
     "sudo-password", "host-keys", "job-server", ".lock",
 )  # fmt: skip
 
@@ -59,7 +60,7 @@ def current() -> State:
 
 
 def project_root() -> Path:
-    """This checkout; where the package was installed without one, the working directory."""
+    """The checkout we are in; for an installed package, the working directory."""
     root = Path(__file__).resolve().parent.parent
     return root if (root / "pyproject.toml").exists() else Path.cwd()
 

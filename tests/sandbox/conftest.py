@@ -1,0 +1,61 @@
+"""Real hosts for tests. `sandbox` is the package with two hosts up; the rest are ways to them.
+
+The state directory is OPSTASKS_SANDBOX_DIR, else .sandbox-test beside the project. Hosts go at
+the end, unless OPSTASKS_KEEP_SANDBOX=1 or they were already up in a directory that you chose.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """The sandbox package, hosts sandbox-1 and sandbox-2 up."""
+    import sandbox as package
+
+    chosen = "OPSTASKS_SANDBOX_DIR" in os.environ
+    os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox-test"))
+    keep = os.environ.get("OPSTASKS_KEEP_SANDBOX") == "1" or (chosen and bool(package.status()))
+    try:
+        package.up(hosts=2)
+        yield package
+    finally:
+        if not keep:
+            package.down()
+        if not chosen:
+            del os.environ["OPSTASKS_SANDBOX_DIR"]
+
+
+@pytest.fixture(scope="session")
+def sandbox_dir(sandbox):
+    """The state directory: hosts.yaml, ssh_config, id_ed25519, sudo-password."""
+    return Path(os.environ["OPSTASKS_SANDBOX_DIR"])
+
+
+@pytest.fixture(scope="session")
+def ssh(sandbox_dir):
+    """Run a shell command over plain ssh; the completed process is returned, as text."""
+
+    def run(host, command, *, user="ops", stdin="", timeout_s=60):
+        argv = ["ssh", "-F", str(sandbox_dir / "ssh_config"), f"{user}@{host}", command]
+        return subprocess.run(
+            argv, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def observer(sandbox):
+    """A host as pytest-testinfra sees it from outside SSH, as root: `observer("sandbox-1")`."""
+    import testinfra
+
+    def look(name):
+        return testinfra.get_host(f"docker://{sandbox.find(name).container}")
+
+    return look
