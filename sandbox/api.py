@@ -16,6 +16,7 @@ from sandbox import image, inventory, releases, state
 from sandbox.engine import Report, docker, engine_problem, ensure_engine, ensure_tools, try_docker
 from sandbox.errors import SandboxError
 from sandbox.hosts import HostInfo
+from sandbox.shell import which
 
 STUDY_URL = f"https://github.com/opensafely/{releases.STUDY}"
 LOAD_ENV = "/home/opensafely/config/load-env"
@@ -36,7 +37,10 @@ def up(hosts: int = 2, report: Report = silent) -> list[HostInfo]:
             ensure_tools(report)
             image.ensure(report)
             present = start(here, wanted, report)
-        return present
+    for host in present:
+        if not host.current:
+            report(f"{host.name} was made by an older recipe: sandbox.down, then up")
+    return present
 
 
 def ready(here: state.State, present: Sequence[HostInfo], wanted: Sequence[str]) -> bool:
@@ -80,14 +84,15 @@ def start(here: state.State, wanted: Sequence[str], report: Report) -> list[Host
 def down(images: bool = False, report: Report = silent) -> None:
     """Remove everything of this instance; on request also the caches that all share."""
     here = state.current()
-    if engine_problem():
-        ensure_engine(report)
-    machines.remove(here)
-    state.clear(here)
-    if images:
-        left = image.remove_caches()
-        if left:
-            report(f"still used by another sandbox, kept: {' '.join(left)}")
+    with state.locked(here.directory / ".lock"):
+        # Where no engine was ever installed, it holds nothing of ours.
+        if which("dockerd") or not engine_problem():
+            ensure_engine(report)
+            machines.remove(here)
+            left = image.remove_caches() if images else []
+            if left:
+                report(f"still used by another sandbox, kept: {' '.join(left)}")
+        state.clear(here)
 
 
 def status() -> list[HostInfo]:
@@ -125,7 +130,7 @@ def as_opensafely(host: str, command: str) -> subprocess.CompletedProcess[str]:
     """Run a shell command as the service account with job-runner's environment."""
     if exec_(host, ["test", "-e", LOAD_ENV]).returncode != 0:
         raise SandboxError(f"{host} has no job-runner yet", f"inv -H {host} manage")
-    script = f". {LOAD_ENV} && cd ~/jobrunner/code && {command}"
+    script = f". {LOAD_ENV}; cd ~/jobrunner/code && {command}"
     argv = ["env", "HOME=/home/opensafely", "USER=opensafely", "bash", "-c", script]
     return exec_(host, argv, user="opensafely")
 

@@ -41,6 +41,8 @@ class HostInfo:
     user: str = "ops"
     running: bool = True
     host_key: str = ""
+    # Whether it was made by the recipe as it is now.
+    current: bool = True
 
 
 def network_name(state: State) -> str:
@@ -82,10 +84,18 @@ def address(subnet: ipaddress.IPv4Network, number: int) -> str:
 
 
 def existing(state: State) -> list[HostInfo]:
-    """Every host of the instance, running or not, by number."""
+    """Every host of the instance, running or not, by number.
+
+    One that never ran was interrupted in the making, and does not count.
+    """
     found = inspect("container", labelled("container", state.label))
-    hosts = [info(state, item) for item in found if item["Config"]["Labels"].get(ROLE) == "host"]
+    hosts = [info(state, item) for item in found if is_host(item)]
     return sorted(hosts, key=lambda host: number(host.name))
+
+
+def is_host(item: dict[str, Any]) -> bool:
+    """Whether a container is one of the hosts, and whole."""
+    return item["Config"]["Labels"].get(ROLE) == "host" and item["State"]["Status"] != "created"
 
 
 def number(name: str) -> int:
@@ -103,6 +113,7 @@ def info(state: State, item: dict[str, Any]) -> HostInfo:
         address=endpoint["IPAMConfig"]["IPv4Address"],
         running=bool(item["State"]["Running"]),
         host_key=public_key(state.directory / "host-keys" / name),
+        current=item["Config"]["Image"] == image.host_tag(),
     )
 
 
@@ -110,6 +121,8 @@ def create(state: State, subnet: ipaddress.IPv4Network, name: str) -> HostInfo:
     """Make a host from nothing and start it."""
     container, volume = state.named(name), state.named(f"{name}-docker")
     own = address(subnet, FIRST_HOST + number(name))
+    # What an interrupted attempt left.
+    try_docker("rm", "--force", container)
     try_docker("volume", "rm", "--force", volume)
     docker("volume", "create", "--label", state.label, volume)
     image.fill_volume(volume)
@@ -160,10 +173,10 @@ def ensure_job_server(state: State, subnet: ipaddress.IPv4Network) -> None:
     """The stub job-server, in a container that runs nothing else."""
     name = state.named("job-server")
     found = inspect("container", [name])
-    if found:
-        if not found[0]["State"]["Running"]:
-            docker("start", name)
+    if found and found[0]["State"]["Status"] != "created":
+        docker("start", name)
         return
+    try_docker("rm", "--force", name)
     owner = state.job_server.stat()
     docker(
         *("create", "--name", name, "--hostname", "job-server", "--restart", "always", "--init"),

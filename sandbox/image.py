@@ -133,7 +133,8 @@ def build_host(report: Report) -> None:
 def build_base(report: Report) -> None:
     """Unpack Debian into a directory and import it as an image of one layer."""
     report(f"unpacking Debian {SUITE} from {mirror()}: about a minute, once")
-    root = Path(tempfile.mkdtemp(prefix="opstasks-sandbox-"))
+    # /tmp may forbid device files, which Debian has.
+    root = Path(tempfile.mkdtemp(prefix="opstasks-sandbox-", dir="/var/tmp"))
     include = f"--include={','.join(PACKAGES)}"
     try:
         options = ["--variant=minbase", "--merged-usr", include]

@@ -2,9 +2,10 @@
 
 from invoke import Collection
 
-from opstasks.tasks import deploy, run
+from opstasks.tasks import deploy, manage, run
 
 namespace = Collection(
     run.run,
+    manage.manage,
     deploy.namespace,
 )

@@ -1,0 +1,1 @@
+"""What `manage` applies: a description for every backend, over a common base."""

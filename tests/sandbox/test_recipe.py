@@ -1,0 +1,145 @@
+"""The parts of the sandbox that need no host: names, files, edits of job-runner's source."""
+
+import os
+
+import pytest
+import yaml
+
+from sandbox import hosts, image, inventory, releases, shell, state
+from sandbox.errors import SandboxError
+from sandbox.hosts import HostInfo
+
+KEY = "ssh-ed25519 AAAA"
+
+
+@pytest.mark.parametrize(
+    ("vendored", "plain"),
+    [
+        ("from opensafely._vendor import requests\n", "import requests\n"),
+        ("from opensafely._vendor import ruyaml as yaml\n", "import ruyaml as yaml\n"),
+        ("from opensafely._vendor.jobrunner import config\n", "from jobrunner import config\n"),
+        ("import opensafely._vendor.jobrunner.models\n", "import jobrunner.models\n"),
+        ('"opensafely._vendor.jobrunner.x:Y"', '"jobrunner.x:Y"'),
+        ("from pathlib import Path\n", "from pathlib import Path\n"),
+    ],
+)
+def test_imports_of_vendored_packages_become_plain(vendored, plain):
+    assert releases.unprefixed(vendored) == plain
+
+
+def test_pins_come_from_what_a_release_vendors(tmp_path):
+    names = ("requests-2.25.0", "opensafely_jobrunner-2.71.0", "opensafely_pipeline-2023.11.6")
+    for name in names:
+        (tmp_path / f"{name}.dist-info").mkdir()
+    assert releases.pins(tmp_path) == ["requests==2.25.0"]
+
+
+def test_an_edit_whose_place_is_gone_is_an_error(tmp_path):
+    (tmp_path / "run.py").write_text("nothing of the kind\n")
+    with pytest.raises(SandboxError, match=r"run\.py is not the one expected"):
+        releases.break_running(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("release", "lib"),
+    [("v2.71.0", "v2.71.0"), ("broken-crash", "v2.73.0"), ("diverged", "v2.71.0")],
+)
+def test_each_release_has_its_dependencies(release, lib):
+    assert releases.lib_for(release) == lib
+
+
+def test_state_directories_are_instances_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "a"))
+    first = state.current()
+    monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "b" / ".." / "a"))
+    assert state.current().instance == first.instance
+    monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "b"))
+    assert state.current().instance != first.instance
+
+
+def test_without_a_choice_the_state_is_beside_the_project(monkeypatch):
+    monkeypatch.delenv("OPSTASKS_SANDBOX_DIR", raising=False)
+    assert state.current().directory == state.project_root() / ".sandbox"
+
+
+def test_clear_leaves_what_is_not_ours(tmp_path):
+    mine = state.State(tmp_path / "state")
+    state.prepare(mine)
+    (mine.directory / "notes").write_text("keep")
+    state.clear(mine)
+    assert [path.name for path in mine.directory.iterdir()] == ["notes"]
+
+
+def test_secrets_are_readable_by_the_owner_only(tmp_path):
+    mine = state.State(tmp_path / "state")
+    state.prepare(mine)
+    for path in (mine.identity, mine.directory / "sudo-password"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert mine.directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_prepare_keeps_keys_that_exist(tmp_path):
+    mine = state.State(tmp_path / "state")
+    state.prepare(mine)
+    before = mine.identity.read_text()
+    state.prepare(mine)
+    assert mine.identity.read_text() == before
+
+
+def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
+    host = HostInfo("sandbox-1", "c", "172.18.0.11", host_key=KEY)
+    text = inventory.fragment("sandbox", [host], tmp_path / "id", backend="sandbox")
+    assert yaml.safe_load(text) == {
+        "groups": {"sandbox": {"hosts": ["sandbox-1"]}},
+        "hosts": {
+            "sandbox-1": {
+                "address": "172.18.0.11",
+                "port": 22,
+                "user": "ops",
+                "backend": "sandbox",
+                "identity_file": str(tmp_path / "id"),
+                "host_keys": [KEY],
+                "sudo": "nopasswd",
+            }
+        },
+    }
+
+
+def test_known_hosts_name_the_port_only_where_it_is_not_the_usual():
+    usual = HostInfo("a", "c", "172.18.0.11", host_key=KEY)
+    other = HostInfo("b", "c", "127.0.2.1", port=4000, host_key=KEY)
+    text = inventory.known_hosts([usual, other])
+    assert text == f"172.18.0.11 {KEY}\n[127.0.2.1]:4000 {KEY}\n"
+
+
+@pytest.mark.parametrize("count", [0, -1, 201])
+def test_a_count_out_of_range_is_refused(count):
+    with pytest.raises(SandboxError, match="not between 1 and 200"):
+        hosts.names(count)
+
+
+def test_a_changed_recipe_has_another_name():
+    assert image.digest("ab", "c") != image.digest("a", "bc")
+    assert image.host_tag() == image.host_tag()
+
+
+def test_a_failure_says_what_the_program_said_last():
+    with pytest.raises(SandboxError, match="sh -c .*: exit 3: the reason"):
+        shell.run(["sh", "-c", "echo first >&2; echo the reason >&2; exit 3"])
+
+
+def test_a_missing_program_is_named_with_its_cure():
+    with pytest.raises(SandboxError, match=r"no-such-program is not installed \(apt-get"):
+        shell.run(["no-such-program"])
+
+
+def test_a_program_without_input_gets_none():
+    assert shell.run(["cat"]) == ""
+
+
+def test_a_remote_engine_is_refused(monkeypatch):
+    from sandbox import engine
+
+    monkeypatch.setitem(os.environ, "DOCKER_HOST", "tcp://elsewhere:2375")
+    with pytest.raises(SandboxError, match="not on this machine"):
+        engine.refuse_remote()
