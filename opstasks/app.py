@@ -188,6 +188,10 @@ class Context(invoke.Context):
     ) -> None:  # fmt: skip
         """Show a fleet's result; ends the program unless every host did what was asked."""
         self.console.fleet(result, row)
+        self.end(result)
+
+    def end(self, result: FleetResult[Any]) -> None:
+        """End the program, with a result's exit code, unless every host did what was asked."""
         if self.options.debug:
             _print_causes(result)
         if result.exit_code:

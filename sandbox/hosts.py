@@ -95,7 +95,8 @@ def existing(state: State) -> list[HostInfo]:
 
 def is_host(item: dict[str, Any]) -> bool:
     """Whether a container is one of the hosts, and whole."""
-    return item["Config"]["Labels"].get(ROLE) == "host" and item["State"]["Status"] != "created"
+    role, status = item["Config"]["Labels"].get(ROLE), item["State"]["Status"]
+    return bool(role == "host" and status != "created")
 
 
 def number(name: str) -> int:

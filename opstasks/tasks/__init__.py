@@ -2,10 +2,18 @@
 
 from invoke import Collection
 
-from opstasks.tasks import deploy, manage, run
+from opstasks.tasks import deploy, history, jobs, logs, manage, run, service, shell, status
 
 namespace = Collection(
-    run.run,
+    history.history,
+    logs.logs,
     manage.manage,
+    run.run,
+    shell.shell,
+    status.status,
     deploy.namespace,
+    jobs.namespace,
+    service.namespace,
 )
+namespace.add_collection(history.lock)
+namespace.add_task(jobs.ls, name="jobs-ls")

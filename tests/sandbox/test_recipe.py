@@ -124,7 +124,7 @@ def test_a_changed_recipe_has_another_name():
 
 
 def test_a_failure_says_what_the_program_said_last():
-    with pytest.raises(SandboxError, match="sh -c .*: exit 3: the reason"):
+    with pytest.raises(SandboxError, match=r"sh -c .*: exit 3: the reason"):
         shell.run(["sh", "-c", "echo first >&2; echo the reason >&2; exit 3"])
 
 

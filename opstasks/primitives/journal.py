@@ -1,0 +1,46 @@
+"""The journal: a unit's lines, and ours."""
+
+from __future__ import annotations
+
+import re
+
+from opstasks.command import Argument, Command, cmd
+from opstasks.errors import Refused
+
+_SINCE = re.compile(r"(\d+)(s|min|m|h|d)")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?|today|yesterday")
+# ISO time first, so that lines of many hosts sort by time; never a pager.
+_FORMAT = ("--output=short-iso-precise", "--no-pager", "--utc", "--quiet")
+
+
+def since(text: str) -> str:
+    """A span (``90s``, ``2h``, ``1d``) or a date as journalctl wants it; raises Refused."""
+    match = _SINCE.fullmatch(text)
+    if match:
+        unit = {"m": "min"}.get(match[2], match[2])
+        return f"-{match[1]}{unit}"
+    if _DATE.fullmatch(text):
+        return text.replace("T", " ")
+    raise Refused(f"{text!r} is no time", cure="try 90s, 30m, 2h, 1d or 2026-11-24 10:00")
+
+
+def unit_lines(
+    unit: str, *, lines: int = 0, since_time: str = "", needle: str = "", follow: bool = False
+) -> Command:
+    """A unit's lines, oldest first; `lines` 0 means all, `needle` is matched literally."""
+    options: list[Argument] = [f"--unit={unit}", *_FORMAT]
+    if since_time:
+        options.append(f"--since={since(since_time)}")
+    if lines:
+        options.append(f"--lines={lines}")
+    if needle:
+        options += [f"--grep={re.escape(needle)}", "--case-sensitive=yes"]
+    if follow:
+        options.append("--follow")
+    return cmd("journalctl", *options).accepting(0, 1)
+
+
+def own_lines(identifier: str, lines: int) -> Command:
+    """The messages of an identifier, one a line."""
+    return cmd("journalctl", f"--identifier={identifier}", "--output=cat", "--no-pager",
+               "--quiet", f"--lines={lines}").accepting(0, 1)  # fmt: skip

@@ -1,0 +1,82 @@
+"""`logs`: the service's own log (playbook: "Viewing job-runner logs")."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from invoke import task
+
+from opstasks.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.command import Command
+    from opstasks.host import Host
+
+
+@task(
+    aliases=["logs-id"],
+    help={
+        "lines": "How many lines of each host, counted from the end (0: all).",
+        "since": "Only lines since then: 90s, 30m, 2h, 1d or '2026-11-24 10:00'.",
+        "follow": "Go on showing new lines until Ctrl-C.",
+        "job": "Only lines that mention this job id.",
+    },
+    auto_shortflags=False,
+)
+def logs(
+    ctx: Context, lines: int = 100, since: str = "", follow: bool = False, job: str = ""
+) -> None:
+    """Show job-runner's log, of many hosts merged by time; never through a pager.
+
+    Example: inv -H prod logs --since 1h --job abc123
+    """
+    from opstasks.errors import Refused
+    from opstasks.primitives import journal
+
+    if job and not job.isalnum():
+        raise Refused(f"{job!r} cannot be part of a job id", cure="ids are letters and digits")
+
+    def command(host: Host) -> Command:
+        return journal.unit_lines(
+            host.spec.unit, lines=lines, since_time=since, needle=job, follow=follow
+        )
+
+    if follow:
+        _follow(ctx, command)
+        return
+    result = ctx.fleet.gather(lambda host: host.service.run(command(host)).lines)
+    if ctx.options.json:
+        ctx.finish(result)
+        return
+    merged = [(line, host) for host, found in result.values.items() for line in found]
+    if len(ctx.fleet.hosts) > 1:
+        merged.sort(key=lambda item: item[0][:26])
+    for line, host in merged:
+        ctx.console.line(host, line, prefixed=len(ctx.fleet.hosts) > 1)
+    ctx.finish(result)
+
+
+def _follow(ctx: Context, command: object) -> None:
+    """Show lines as they come, from all hosts, until Ctrl-C."""
+    from opstasks.fleet import Fleet
+
+    prefixed = len(ctx.fleet.hosts) > 1
+
+    def one(host: Host) -> None:
+        rest = b""
+        lock = threading.Lock()
+
+        def take(data: bytes) -> None:
+            nonlocal rest
+            with lock:
+                *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                ctx.console.line(host.name, line.decode("utf-8", "replace"), prefixed=prefixed)
+
+        host.service.stream(command(host), take)  # type: ignore[operator]
+
+    # Every host needs a worker of its own, for as long as the operator looks on.
+    everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
+    everyone.parallel = len(everyone.hosts)
+    ctx.finish(everyone.gather(one))

@@ -1,0 +1,146 @@
+"""One row for each host: what serves, what runs, and what needs a person."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opstasks import lock
+from opstasks.command import Command, cmd
+from opstasks.errors import Refused
+from opstasks.host import Host
+from opstasks.inventory import HostSpec
+from opstasks.jobrunner import jobs
+from opstasks.primitives import docker, git, systemd
+from opstasks.result import Result
+from opstasks.workflows.deploy import release
+
+FULL_PERCENT = 90
+FORGOTTEN_PAUSE_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """How a host stands; texts are for people, `attention` lists what needs one."""
+
+    unit: str = "absent"
+    since: str = ""
+    deployed: str = ""
+    paused: str = ""
+    running: int = 0
+    pending: int = 0
+    disk: str = ""
+    last_deploy: str = ""
+    lock: str = ""
+    attention: tuple[str, ...] = ()
+
+
+def read(host: Host) -> HostStatus:
+    """Read a host's status in one round trip as the service account."""
+    try:
+        results = host.service.gather(commands(host.spec))
+    except Refused as error:
+        if "unknown user" in error.message:
+            return HostStatus(attention=("not managed yet: run `manage`",))
+        raise
+    return judge(host.spec, results, time.time())
+
+
+def commands(spec: HostSpec) -> dict[str, Command]:
+    """What is asked, by name."""
+    return {
+        "unit": systemd.show(spec.unit),
+        "deployed": git.describe(spec.code_dir),
+        "jobs": jobs.read_command(spec, ["running"]),
+        "containers": jobs.containers_command(),
+        "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
+        "releases": release.list_command(spec),
+        "lock": lock.holder(spec),
+    }
+
+
+def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
+    """From what the host answered to a row; `now` in seconds since the epoch."""
+    unit = systemd.parse_show(spec.unit, results["unit"].out)
+    database = jobs.parse(results["jobs"].out) if results["jobs"].code == 0 else (
+        jobs.Database(error=results["jobs"].tail())
+    )  # fmt: skip
+    containers = docker.parse_containers(results["containers"].out)
+    joined = jobs.join(database.jobs, containers)
+    releases = release.parse_releases(results["releases"].out)
+    owner = lock.parse_owner(results["lock"].out)
+    disks = _disks(results["disk"].out)
+    pause = database.flags.get("paused")
+    attention = [
+        *_unit_attention(unit),
+        *([f"database: {database.error}"] if database.error else []),
+        *(f"job {job.id}: {job.disagreement}" for job in joined if job.disagreement),
+        *(["docker does not answer"] if results["containers"].code else []),
+        *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
+        *_release_attention(releases, owner),
+        *_pause_attention(pause, now),
+    ]
+    return HostStatus(
+        unit=unit.describe(),
+        since=ago(now - unit.since.timestamp()) if unit.since else "",
+        deployed=results["deployed"].text if results["deployed"].code == 0 else "",
+        paused=f"since {_when(pause[1])}" if pause else "",
+        running=database.counts.get("running", 0),
+        pending=database.counts.get("pending", 0),
+        disk=", ".join(f"{used} %" for used in dict.fromkeys(disks.values())),
+        last_deploy=_last(releases, now),
+        lock=owner.describe() if owner else "",
+        attention=tuple(attention),
+    )
+
+
+def _unit_attention(unit: systemd.UnitState) -> list[str]:
+    found = []
+    if not unit.is_serving:
+        found.append(f"the service is {unit.describe()}")
+    if unit.restarts:
+        found.append(f"the service was restarted {unit.restarts} time(s) after a crash")
+    if unit.load == "loaded" and unit.enabled != "enabled":
+        found.append(f"the service is {unit.enabled or 'not enabled'}: a reboot would not start it")
+    return found
+
+
+def _release_attention(
+    releases: tuple[release.Release, ...], owner: lock.Owner | None
+) -> list[str]:
+    if releases and releases[0].is_unfinished and owner is None:
+        return [f"unfinished release {releases[0].describe()}: run `deploy`"]
+    return []
+
+
+def _pause_attention(pause: tuple[str, float] | None, now: float) -> list[str]:
+    if pause and now - pause[1] > FORGOTTEN_PAUSE_S:
+        return [f"paused for {ago(now - pause[1])}: forgotten?"]
+    return []
+
+
+def _disks(text: str) -> dict[str, int]:
+    """Mount point to per cent used, from df."""
+    rows = [line.split(None, 1) for line in text.splitlines()[1:]]
+    return {row[1]: int(row[0].rstrip("%")) for row in rows if len(row) == 2}
+
+
+def _last(releases: tuple[release.Release, ...], now: float) -> str:
+    if not releases:
+        return ""
+    last = releases[0]
+    return f"{last.to_name} {last.outcome or 'UNFINISHED'} {ago(now - last.started)} ago"
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def ago(seconds: float) -> str:
+    """A span for people, in its largest sensible unit: ``45s``, ``12m``, ``5h``, ``3d``."""
+    seconds = max(0, int(seconds))
+    for size, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{name}"
+    return f"{seconds}s"
