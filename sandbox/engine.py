@@ -112,8 +112,15 @@ def start_engine(report: Report) -> None:
     deadline = time.monotonic() + 60
     while engine_problem():
         if time.monotonic() > deadline:
-            raise SandboxError(f"the Docker engine did not start: {engine_problem()}", f"see {LOG}")
+            raise SandboxError(
+                f"the Docker engine did not start: {engine_problem()}", where_to_look()
+            )
         time.sleep(0.5)
+
+
+def where_to_look() -> str:
+    """Where the engine says why it did not start."""
+    return "journalctl -u docker" if Path("/run/systemd/system").is_dir() else f"see {LOG}"
 
 
 def spawn_engine() -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.errors import SandboxError
 from sandbox.shell import run
 
 LABEL = "opstasks.sandbox"
@@ -68,8 +69,12 @@ def project_root() -> Path:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Only one at a time; the lock goes with the process that holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        reason = f"cannot write {path}: {error.strerror}"
+        raise SandboxError(reason, "set OPSTASKS_SANDBOX_DIR to a directory of yours") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

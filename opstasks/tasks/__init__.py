@@ -2,7 +2,18 @@
 
 from invoke import Collection
 
-from opstasks.tasks import deploy, history, jobs, logs, manage, run, service, shell, status
+from opstasks.tasks import (
+    deploy,
+    history,
+    jobs,
+    logs,
+    manage,
+    run,
+    sandbox,
+    service,
+    shell,
+    status,
+)
 
 namespace = Collection(
     history.history,
@@ -13,6 +24,7 @@ namespace = Collection(
     status.status,
     deploy.namespace,
     jobs.namespace,
+    sandbox.namespace,
     service.namespace,
 )
 namespace.add_collection(history.lock)

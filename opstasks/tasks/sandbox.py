@@ -62,18 +62,18 @@ def status(ctx: Any) -> None:
 
 
 @task(
-    positional=["host", "action"],
+    positional=[],
     help={
-        "host": "A host of the sandbox, set up by manage.",
+        "host": "A host of the sandbox that manage has set up.",
         "action": "quick, long, longer, fail, outputs, after_quick, extract or no_image.",
         "workspace": "The workspace that outputs go to.",
     },
     auto_shortflags=False,
 )
-def submit(ctx: Any, host: str, action: str = "quick", workspace: str = "test") -> None:
+def submit(ctx: Any, host: str = "sandbox-1", action: str = "quick", workspace: str = "test") -> None:
     """Submit a real job to the job-runner of a host, and print its id.
 
-    Example: inv sandbox.submit sandbox-1 --action long
+    Example: inv sandbox.submit --action long
     """
     with sandbox() as box:
         for job in box.submit(host, action, workspace):

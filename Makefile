@@ -1,0 +1,53 @@
+# make demo      the main job on a real host in a sandbox, from nothing
+# make test      everything that must hold, from nothing
+# The rest is for working on opstasks.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+.PHONY: help setup demo demo-down test check lint types unit docs lock bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@grep -E '^# make' Makefile | sed 's/^# //'
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml scripts/setup
+	@scripts/setup $(VENV)
+	@touch $@
+
+demo: setup
+	@scripts/demo
+
+demo-down: setup
+	@$(BIN)/inv sandbox.down --images
+
+# Everything: lint, format, types, and all tests, those on real hosts included.
+test: lint types
+	@scripts/test
+
+# What needs no host: seconds, not minutes.
+check: lint types unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/pytest tests/unit tests/workflows
+
+docs: setup
+	$(BIN)/python scripts/gen_docs.py
+
+# Needs uv; hashes of every file of every version that we allow, for all platforms.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
+	    --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
