@@ -65,7 +65,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     address: str = ""
     hostname: str = ""
-    port: int = 22
+    port: int = 0
     user: str = ""
     identity_file: str = ""
     ssh_config: str = ""
@@ -220,7 +220,7 @@ class Inventory:
     def _ad_hoc(self, item: str) -> HostSpec:
         match = _AD_HOC.fullmatch(item)
         address = match["address"].strip("[]") if match else ""
-        user, port = (match["user"] or "", int(match["port"] or 22)) if match else ("", 0)
+        user, port = (match["user"] or "", int(match["port"] or 22)) if match else ("", -1)
         good = _ADDRESS.fullmatch(address) and 0 < port < 65536
         if not good or (user and not _USER.fullmatch(user)):
             raise Refused(f"{item!r} is no user@host[:port]", cure=self._known())
@@ -452,7 +452,7 @@ class _Reader:
         for line in keys if isinstance(keys, list) else []:
             if not _HOST_KEY.fullmatch(str(line)):
                 self._bad(f"{path}.host_keys", line, "a key type and a base64 key")
-        if isinstance(values.get("port"), int) and not 0 < values["port"] < 65536:
+        if isinstance(values.get("port"), int) and not 0 <= values["port"] < 65536:
             self._bad(f"{path}.port", values["port"], "a port (1 to 65535)")
         if len(self.problems) > before:
             return None

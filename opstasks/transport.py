@@ -170,37 +170,46 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
     kwargs: dict[str, Any] = {"banner_timeout": 30, "auth_timeout": 30}
     if spec.identity_file:
         kwargs["key_filename"] = str(Path(spec.identity_file).expanduser())
+    config = fabric.Config(runtime_ssh_path=str(Path(spec.ssh_config).expanduser())) if (
+        spec.ssh_config
+    ) else None  # fmt: skip
     connection: Any = fabric.Connection(
         host=spec.address,
         user=spec.user or None,
         port=spec.port or None,
+        config=config,
         gateway=make_connection(gateway, None) if gateway else None,
         connect_timeout=spec.connect_timeout_s,
         connect_kwargs=kwargs,
     )
-    trust(connection.client, spec)
-    if isinstance(connection.gateway, fabric.Connection) and not gateway:
-        trust(connection.gateway.client, spec)  # a ProxyJump from ssh_config
+    trust(connection, spec.host_keys, spec.host_key_checking)
+    jump = None if gateway else connection.gateway
+    while isinstance(jump, fabric.Connection):  # ProxyJump of ssh_config: no pins of ours
+        trust(jump, (), "strict")
+        jump = jump.gateway
     return connection
 
 
-def trust(client: Any, spec: HostSpec) -> None:
+def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
     """Accept pinned keys only, or else what the known_hosts files hold."""
     import paramiko
 
-    if spec.host_keys:
-        name = spec.address if spec.port == 22 else f"[{spec.address}]:{spec.port}"
-        for line in spec.host_keys:
+    client = connection.client
+    if pins:
+        # The name as paramiko looks it up: after ssh_config had its say.
+        host, port = connection.host, connection.port
+        name = host if port == 22 else f"[{host}]:{port}"
+        for line in pins:
             entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {line}")
             if entry is None or entry.key is None:
-                raise Refused(f"cannot read the host key {line[:40]!r}", host=spec.name)
+                raise Refused(f"cannot read the host key {line[:40]!r}", host=host)
             client.get_host_keys().add(name, entry.key.get_name(), entry.key)
     else:
         for path in KNOWN_HOSTS:
             if path.expanduser().exists():
                 client.load_system_host_keys(str(path.expanduser()))
     client.set_missing_host_key_policy(
-        _accept_new() if spec.host_key_checking == "accept-new" else paramiko.RejectPolicy()
+        _accept_new() if checking == "accept-new" else paramiko.RejectPolicy()
     )
 
 
@@ -229,7 +238,9 @@ def explain(error: Exception, spec: HostSpec) -> Unreachable:
     """Turn what paramiko and the system raise into one sentence with a cure."""
     import paramiko
 
-    where = f"{spec.address}:{spec.port}"
+    where = f"{spec.address}:{spec.port or 22}"
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+        error = next(iter(error.errors.values()))
     if isinstance(error, paramiko.BadHostKeyException):
         text, cure = (
             f"the host key of {where} has CHANGED; someone may be listening in",

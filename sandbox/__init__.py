@@ -2,6 +2,7 @@
 
 from sandbox.api import (
     boot_id,
+    cancel,
     down,
     exec_,
     find,
@@ -27,6 +28,7 @@ __all__ = [
     "HostInfo",
     "SandboxError",
     "boot_id",
+    "cancel",
     "down",
     "exec_",
     "find",

@@ -156,11 +156,30 @@ def submit(
 
 def jobs_of_request(host: str, request: str) -> list[dict[str, Any]]:
     """The jobs of one request, read from job-runner's database."""
-    query = f"SELECT id, action, status_message FROM job WHERE job_request_id = '{request}'"  # noqa: S608
+    wanted = f"job_request_id = '{request}'"
+    return rows(host, f"SELECT id, action, status_message FROM job WHERE {wanted}")  # noqa: S608
+
+
+def rows(host: str, query: str) -> list[dict[str, Any]]:
+    """What a query finds in job-runner's database."""
     command = f'sqlite3 -readonly -json "$WORKDIR/db.sqlite" {shlex.quote(query)}'
-    done = as_opensafely(host, command)
-    jobs: list[dict[str, Any]] = json.loads(done.stdout or "[]")
-    return jobs
+    found: list[dict[str, Any]] = json.loads(as_opensafely(host, command).stdout or "[]")
+    return found
+
+
+def cancel(host: str, job: str) -> None:
+    """Cancel a job as its researcher would: the job-server says so at job-runner's next poll."""
+    if not job.isalnum():
+        raise SandboxError(f"{job!r} is no job id")
+    found = rows(
+        host,
+        "SELECT job.action, job_request.original FROM job JOIN job_request"  # noqa: S608
+        f" ON job_request.id = job.job_request_id WHERE job.id = '{job}'",
+    )
+    if not found:
+        raise SandboxError(f"{host} has no job {job}")
+    request = {"codelists_ok": True, **json.loads(found[0]["original"])}
+    job_requests(host, [request | {"cancelled_actions": [found[0]["action"]]}])
 
 
 def publish(release: str, hosts: Sequence[str] = ()) -> list[str]:

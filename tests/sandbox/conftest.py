@@ -6,6 +6,7 @@ the end, unless OPSTASKS_KEEP_SANDBOX=1 or they were already up in a directory t
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,60 @@ def observer(sandbox):
         return testinfra.get_host(f"docker://{sandbox.find(name).container}")
 
     return look
+
+
+@pytest.fixture(scope="session")
+def inv(sandbox_dir, tmp_path_factory):
+    """Run the real `inv` as an operator would; the completed process is returned, as text."""
+    state = tmp_path_factory.mktemp("state")
+    home = {**os.environ, "XDG_STATE_HOME": str(state)}
+    home.pop("OPSTASKS_SUDO_PASSWORD_FILE", None)
+
+    def run(*argv, inventory=sandbox_dir / "hosts.yaml", env=None, timeout_s=240):
+        command = [str(Path(sys.executable).with_name("inv")), "--inventory", str(inventory), *argv]
+        return subprocess.run(
+            command, cwd=ROOT, env={**home, **(env or {})}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def managed(inv, sandbox):
+    """Both hosts made backend hosts by `manage`, the service running."""
+    done = inv("-H", "sandbox", "manage", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return sandbox
+
+
+@pytest.fixture
+def spec(sandbox_dir):
+    """A host of the inventory: `spec("sandbox-1", user="dev")`."""
+    import msgspec
+
+    from opstasks import inventory
+
+    def find(name, **over):
+        known = inventory.load(sandbox_dir / "hosts.yaml")
+        (found,) = known.select([name])
+        return msgspec.structs.replace(found, **over)
+
+    return find
+
+
+@pytest.fixture
+def connect():
+    """Open a host over SSH; closed after the test."""
+    from opstasks.host import Host
+    from opstasks.transport import SSHTransport
+
+    opened = []
+
+    def make(spec, **options):
+        opened.append(Host(spec, connect=SSHTransport, **options))
+        return opened[-1]
+
+    yield make
+    for host in opened:
+        host.close()

@@ -1,0 +1,254 @@
+"""The host suite over real SSH, and what only SSH and sudo can get wrong."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from opstasks.command import Secret, cmd
+from opstasks.errors import Refused, Unreachable
+from sandbox.delay_proxy import DelayProxy
+from tests.host_suite import HostSuite
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture
+def host(connect, spec, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return connect(spec("sandbox-1", home="/tmp/suite"))
+
+
+@pytest.fixture
+def other(connect, spec):
+    return connect(spec("sandbox-1", home="/tmp/suite"))
+
+
+class TestSSH(HostSuite):
+    """Everything, over SSH."""
+
+
+# -- sudo ------------------------------------------------------------------------------------
+
+
+def as_dev(connect, spec, password):
+    asked = []
+
+    def give():
+        asked.append(1)
+        return password
+
+    host = connect(spec("sandbox-1", user="dev", sudo="ask"), password=give)
+    return host, asked
+
+
+def test_sudo_with_the_right_password_asks_once_for_each_account(connect, spec, sandbox):
+    host, asked = as_dev(connect, spec, Secret(sandbox.sudo_password()))
+    assert host.root.output(cmd("id", "-un")) == "root"
+    assert host.root.output(cmd("id", "-un")) == "root"
+    assert len(asked) == 1
+
+
+def test_sudo_without_a_password_is_never_sent_one(connect, spec):
+    def never():
+        raise AssertionError("asked for a password")
+
+    host = connect(spec("sandbox-1", sudo="ask"), password=never)
+    assert host.root.output(cmd("id", "-un")) == "root"
+
+
+def test_a_wrong_password_is_refused_once_and_nothing_runs(connect, spec, sandbox):
+    host, asked = as_dev(connect, spec, Secret("wrong"))
+    with pytest.raises(Refused, match="did not accept"):
+        host.root.run(cmd("touch", "/tmp/never"))
+    assert len(asked) == 1
+    assert sandbox.exec_("sandbox-1", ["test", "-e", "/tmp/never"]).returncode == 1
+
+
+def test_without_a_terminal_a_needed_password_is_refused_with_the_cure(connect, spec):
+    host, _ = as_dev(connect, spec, None)
+    with pytest.raises(Refused, match="OPSTASKS_SUDO_PASSWORD_FILE"):
+        host.root.run(cmd("true"))
+
+
+def test_nopasswd_mode_does_not_hang_where_a_password_is_needed(connect, spec):
+    host = connect(spec("sandbox-1", user="dev", sudo="nopasswd"))
+    with pytest.raises(Refused, match="may not become root"):
+        host.root.run(cmd("true"))
+
+
+def test_a_command_that_prints_the_prompt_gets_nothing(connect, spec, sandbox):
+    password = sandbox.sudo_password()
+    host, asked = as_dev(connect, spec, Secret(password))
+    host.root.run(cmd("true"))
+    # It learns the real prompt from the process list, prints it everywhere and reads.
+    phish = (
+        "prompt=$(ps -eo args | grep -o 'ops[0-9a-f]*:password' | head -1);"
+        ' test -n "$prompt"; for i in 1 2 3; do echo "$prompt"; echo "$prompt" >&2; done;'
+        " read -r -t 2 caught; echo caught:$caught"
+    )
+    (result,) = host.root.batch([cmd("bash", "-c", phish)])
+    assert "password" in result.out, "the phish did not find the prompt, so it proves nothing"
+    assert result.out.endswith("caught:\n")
+    assert len(asked) == 1
+
+
+def test_the_password_is_in_no_process_list_and_no_output(connect, spec, sandbox):
+    password = sandbox.sudo_password()
+    host, _ = as_dev(connect, spec, Secret(password))
+    out = host.root.output(cmd("sh", "-c", "cat /proc/*/cmdline /proc/*/environ 2>/dev/null"))
+    assert password not in out
+
+
+# -- host keys -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_key(tmp_path):
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True
+    )
+    return " ".join((tmp_path / "key.pub").read_text().split()[:2])
+
+
+def test_a_changed_pinned_key_is_refused_and_said_so(connect, spec, other_key):
+    host = connect(spec("sandbox-1", host_keys=(other_key,)))
+    with pytest.raises(Unreachable, match="CHANGED"):
+        host.login.run(cmd("true"))
+
+
+def test_an_unknown_host_is_refused(connect, spec, monkeypatch, tmp_path):
+    monkeypatch.setattr("opstasks.transport.KNOWN_HOSTS", (tmp_path / "known_hosts",))
+    with pytest.raises(Unreachable, match="not known"):
+        connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_known_hosts_is_enough_plain_and_hashed(connect, spec, monkeypatch, tmp_path, hashed):
+    known = tmp_path / "known_hosts"
+    found = spec("sandbox-1")
+    known.write_text(f"{found.address} {found.host_keys[0]}\n")
+    if hashed:
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True)
+        assert found.address not in known.read_text()
+    monkeypatch.setattr("opstasks.transport.KNOWN_HOSTS", (known,))
+    assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
+
+
+def test_a_conflicting_known_host_is_refused(connect, spec, monkeypatch, tmp_path, other_key):
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{spec('sandbox-1').address} {other_key}\n")
+    monkeypatch.setattr("opstasks.transport.KNOWN_HOSTS", (known,))
+    with pytest.raises(Unreachable, match="CHANGED"):
+        connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
+
+
+def test_accept_new_learns_a_key_and_then_holds_on_to_it(
+    connect, spec, monkeypatch, tmp_path, other_key
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    loose = {"host_keys": (), "host_key_checking": "accept-new"}
+    assert connect(spec("sandbox-1", **loose)).login.test(cmd("true"))
+    known = tmp_path / ".ssh" / "known_hosts"
+    assert spec("sandbox-1").host_keys[0].split()[1] in known.read_text()
+    known.write_text(f"{spec('sandbox-1').address} {other_key}\n")
+    with pytest.raises(Unreachable, match="CHANGED"):
+        connect(spec("sandbox-1", **loose)).login.run(cmd("true"))
+
+
+# -- the network -----------------------------------------------------------------------------
+
+
+def test_a_port_where_nobody_listens_and_an_address_that_is_none(connect, spec):
+    with pytest.raises(Unreachable, match="refused"):
+        connect(spec("sandbox-1", port=1)).login.run(cmd("true"))
+    with pytest.raises(Unreachable, match="no address"):
+        connect(spec("sandbox-1", address="no.such.host.invalid")).login.run(cmd("true"))
+
+
+def test_a_key_that_the_host_does_not_know(connect, spec, tmp_path):
+    key = tmp_path / "stranger"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    with pytest.raises(Unreachable, match="did not accept our key"):
+        connect(spec("sandbox-1", identity_file=str(key))).login.run(cmd("true"))
+
+
+def through(proxy, found):
+    """The same host, reached through a proxy on this machine."""
+    import msgspec
+
+    return msgspec.structs.replace(found, address="127.0.0.1", port=proxy.port)
+
+
+def test_a_connection_cut_while_reading_is_unreachable_and_the_next_try_works(connect, spec):
+    found = spec("sandbox-1")
+    with DelayProxy((found.address, 22)) as proxy:
+        host = connect(through(proxy, found))
+        host.login.run(cmd("true"))
+        proxy.cut()
+        with pytest.raises(Unreachable, match="lost"):
+            host.login.run(cmd("true"))
+        host.close()
+        assert host.login.output(cmd("echo", "again")) == "again"
+
+
+def test_ten_commands_in_a_row_cost_ten_round_trips_and_a_batch_costs_one(connect, spec):
+    found = spec("sandbox-1")
+    with DelayProxy((found.address, 22)) as proxy:
+        host = connect(through(proxy, found))
+        host.login.run(cmd("true"))
+        proxy.reset()
+        for _ in range(10):
+            host.login.run(cmd("true"))
+        assert proxy.round_trips() == 10
+        proxy.reset()
+        host.login.batch([cmd("echo", n) for n in range(10)])
+        assert proxy.round_trips() == 1
+
+
+def test_a_silent_network_frees_the_lock_within_a_minute_or_so(connect, spec, tmp_path):
+    from opstasks import lock
+    from opstasks.change import change
+
+    found = spec("sandbox-1", home="/tmp/silent")
+    looker = connect(found)
+    with DelayProxy((found.address, 22)) as proxy:
+        host = connect(through(proxy, found))
+        with change(host.login, "silent"):
+            proxy.freeze()
+            started = time.monotonic()
+            while lock.parse_owner(looker.login.output(lock.holder(found))):
+                assert time.monotonic() - started < 80, "the lock is still held"
+                time.sleep(1)
+            proxy.cut()
+
+
+def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, monkeypatch):
+    first, second = spec("sandbox-1"), spec("sandbox-2")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host inner\n  HostName {second.address}\n  User ops\n"
+        f"  IdentityFile {second.identity_file}\n  ProxyJump outer\n"
+        f"Host outer\n  HostName {first.address}\n  User ops\n"
+        f"  IdentityFile {first.identity_file}\n"
+    )
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{first.address} {first.host_keys[0]}\n{second.address} {second.host_keys[0]}\n")
+    monkeypatch.setattr("opstasks.transport.KNOWN_HOSTS", (known,))
+    shutil.copy(second.identity_file, tmp_path / "key")
+    plain = spec("sandbox-2", address="inner", user="", identity_file="", host_keys=(),
+                 ssh_config=str(config))  # fmt: skip
+    assert connect(plain).login.output(cmd("hostname")) == "sandbox-2"
+
+
+def test_a_gateway_of_the_inventory(spec):
+    from opstasks.host import Host
+    from opstasks.transport import SSHTransport
+
+    host = Host(spec("sandbox-2"), connect=lambda s: SSHTransport(s, spec("sandbox-1")))
+    try:
+        assert host.login.output(cmd("hostname")) == "sandbox-2"
+        assert spec("sandbox-1").address in host.login.output(cmd("printenv", "SSH_CONNECTION"))
+    finally:
+        host.close()
