@@ -183,9 +183,7 @@ class Context(invoke.Context):
         if not (sys.stdin.isatty() and sys.stderr.isatty()) or self.options.json:
             raise Refused(f"{question} Nobody is there to answer", cure=cure)
 
-    def finish(
-        self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None
-    ) -> None:  # fmt: skip
+    def finish(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
         """Show a fleet's result; ends the program unless every host did what was asked."""
         self.console.fleet(result, row)
         self.end(result)

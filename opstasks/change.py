@@ -63,7 +63,7 @@ def _take(shell: Shell, entry: audit.Entry) -> None:
         raise Refused(
             f"cannot take the lock: {result.tail()}",
             host=host.name,
-            cure=f"is {host.spec.state_dir} writable, and the disk not full?",
+            cure=f"run `manage` if it never ran there; is the disk of {host.spec.lock_file} full?",
         )
 
 

@@ -23,20 +23,35 @@ from opstasks.argv import TaskShape, arrange
 from opstasks.errors import Interrupted, OpsError, Refused
 
 CORE_FLAGS: tuple[dict[str, Any], ...] = (
-    {"names": ("hosts", "H"), "kind": list,
-     "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. This machine without it."},
+    {
+        "names": ("hosts", "H"),
+        "kind": list,
+        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. This machine without it.",
+    },
     {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
-    {"names": ("parallel",), "kind": int, "default": 0,
-     "help": "How many hosts to work on together (reading: 32, changing: 1)."},
-    {"names": ("keep-going",), "kind": bool, "default": False,
-     "help": "Go on with the next host after a failure."},
+    {
+        "names": ("parallel",),
+        "kind": int,
+        "default": 0,
+        "help": "How many hosts to work on together (reading: 32, changing: 1).",
+    },
+    {
+        "names": ("keep-going",),
+        "kind": bool,
+        "default": False,
+        "help": "Go on with the next host after a failure.",
+    },
     {"names": ("yes", "y"), "kind": bool, "default": False, "help": "Agree to every question."},
     {"names": ("json",), "kind": bool, "default": False, "help": "Print the result as JSON."},
     {"names": ("identity", "i"), "help": "The private key to log in with."},
     {"names": ("ssh-config", "S"), "help": "The ssh_config file to read."},
-    {"names": ("connect-timeout",), "kind": int, "default": 0,
-     "help": "How long to wait for a connection, in seconds."},
-)  # fmt: skip
+    {
+        "names": ("connect-timeout",),
+        "kind": int,
+        "default": 0,
+        "help": "How long to wait for a connection, in seconds.",
+    },
+)
 
 
 class Executor(invoke.Executor):
@@ -179,8 +194,10 @@ class Program(invoke.Program):
 
     @staticmethod
     def _unforeseen(error: Exception) -> OpsError:
-        wrapped = OpsError(f"internal error: {type(error).__name__}: {error}",
-                           cure="run again with --debug and report it")  # fmt: skip
+        wrapped = OpsError(
+            f"internal error: {type(error).__name__}: {error}",
+            cure="run again with --debug and report it",
+        )
         wrapped.__cause__ = error
         return wrapped
 

@@ -133,8 +133,11 @@ def attempt(host: Host, work: Callable[[Host], T]) -> HostResult[T]:
         elapsed = time.monotonic() - started
         return HostResult(host.name, error.outcome, error=error, elapsed_s=elapsed)
     except Exception as error:  # a defect of ours must not hide the other hosts' results
-        unforeseen = OpsError(f"internal error: {type(error).__name__}: {error}", host=host.name,
-                              cure="run with --debug and report it")  # fmt: skip
+        unforeseen = OpsError(
+            f"internal error: {type(error).__name__}: {error}",
+            host=host.name,
+            cure="run with --debug and report it",
+        )
         unforeseen.__cause__ = error
         return HostResult(host.name, "failed", error=unforeseen)
     outcome = "changed" if getattr(value, "changed", False) else "ok"

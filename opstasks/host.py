@@ -207,8 +207,9 @@ def check(result: Result, command: Command, host: str) -> Result:
         raise TimedOut(f"did not finish within {command.timeout_s:g} s and was stopped", **details)
     words = result.command.split()
     name = words[0] if words else "command"
-    raise CommandFailed(f"{name} failed with exit code {result.code}", returned=result.code,
-                        **details)  # fmt: skip
+    raise CommandFailed(
+        f"{name} failed with exit code {result.code}", returned=result.code, **details
+    )
 
 
 def stop_children(pid: int) -> Command:

@@ -33,8 +33,10 @@ _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _HOST_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-\S+) [A-Za-z0-9+/]+={0,3}( .*)?"
 )
-_AD_HOC = re.compile(r"(?:(?P<user>[^@\[\]]+)@)?(?P<address>\[[0-9A-Fa-f:.%]+\]|[^@:\[\]]+)"
-                     r"(?::(?P<port>\d+))?")  # fmt: skip
+_AD_HOC = re.compile(
+    r"(?:(?P<user>[^@\[\]]+)@)?(?P<address>\[[0-9A-Fa-f:.%]+\]|[^@:\[\]]+)"
+    r"(?::(?P<port>\d+))?"
+)
 
 
 class RepoSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     home: str = "/home/opensafely"
     high_privacy: str = "/srv/high_privacy"
     medium_privacy: str = "/srv/medium_privacy"
+    lock_dir: str = "/var/lib/opstasks"
     unit: str = "jobrunner"
     registry: str = "ghcr.io/opensafely-core"
     registry_proxy: str = ""
@@ -125,8 +128,13 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.workdir}/db.sqlite"
 
     @property
+    def lock_file(self) -> str:
+        """What one holds who changes the host."""
+        return f"{self.lock_dir}/lock"
+
+    @property
     def state_dir(self) -> str:
-        """What we keep on the host: the lock, releases, snapshots."""
+        """What we keep on the host: releases and snapshots."""
         return f"{self.home}/opstasks"
 
 
@@ -145,6 +153,7 @@ _SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
     "home": (_PATH, "an absolute path"),
     "high_privacy": (_PATH, "an absolute path"),
     "medium_privacy": (_PATH, "an absolute path"),
+    "lock_dir": (_PATH, "an absolute path"),
     "unit": (_NAME, "a systemd unit's name"),
     "backend": (_NAME, "a folder's name under backends/"),
     "host_key_checking": (re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
@@ -158,9 +167,11 @@ class Inventory:
     """Hosts in the order of definition, and groups by name."""
 
     def __init__(
-        self, hosts: Mapping[str, HostSpec], groups: Mapping[str, tuple[str, ...]],
+        self,
+        hosts: Mapping[str, HostSpec],
+        groups: Mapping[str, tuple[str, ...]],
         defaults: HostSpec | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.hosts = dict(hosts)
         self.groups = dict(groups)
         self._defaults = defaults or HostSpec(name="")

@@ -1,6 +1,6 @@
 """One writer at a time per host.
 
-The lock is an open file lock (flock) on ``<home>/opstasks/lock``, held by the framed shell that
+The lock is an open file lock (flock) on `HostSpec.lock_file`, held by the framed shell that
 does the work: every step inherits the descriptor, so a step that outlives its client still
 keeps others out, and when both are gone the kernel drops the lock. There is no file to clean
 up by hand. What the file *says* (who, task, since when) is for people only.
@@ -39,25 +39,18 @@ class Owner:
         return f"{self.who}, {self.task}, since {since:%H:%M} UTC ({minutes} min)"
 
 
-def path_of(spec: HostSpec) -> str:
-    """Where the lock file lies."""
-    return f"{spec.state_dir}/lock"
-
-
 def take_text(spec: HostSpec, owner: Owner) -> str:
     """Shell text that takes the lock in the shell that evaluates it.
 
     Prints the present holder's words and ends with BUSY_CODE when someone else has it.
-    Opened without creating first: the kernel's protected_regular forbids O_CREAT on others'
-    files in some directories. Owner and mode follow the directory, so that root and the
-    service account can both take it.
+    The file lies in a directory that only root may write: nobody can put a link in its place
+    for root to write through. `manage` gives the service account the right to take it; on a
+    bare host root makes both.
     """
-    path, folder = shlex.quote(path_of(spec)), shlex.quote(str(spec.state_dir))
+    path, folder = shlex.quote(spec.lock_file), shlex.quote(spec.lock_dir)
     words = shlex.quote(json.dumps(asdict(owner)))
     return (
-        f"[ -d {folder} ] || (umask 027; mkdir -p {folder}) || false\n"
-        f"if [ ! -e {path} ]; then (umask 022; : >>{path});"
-        f" chown --reference={folder} {path} 2>/dev/null; fi\n"
+        f"[ -e {path} ] || (umask 022; mkdir -p {folder} && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
         f" elif flock -n {FD}; then printf '%s\\n' {words} >{path};"
         f" else cat {path}; exec {FD}>&-; (exit {BUSY_CODE}); fi"
@@ -66,12 +59,12 @@ def take_text(spec: HostSpec, owner: Owner) -> str:
 
 def release_text(spec: HostSpec) -> str:
     """Shell text that gives the lock back."""
-    return f": >{shlex.quote(path_of(spec))}; exec {FD}>&-"
+    return f": >{shlex.quote(spec.lock_file)}; exec {FD}>&-"
 
 
 def holder(spec: HostSpec) -> Command:
     """Print who holds the lock, or nothing when it is free."""
-    path = shlex.quote(path_of(spec))
+    path = shlex.quote(spec.lock_file)
     return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || cat {path}"))
 
 

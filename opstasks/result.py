@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from opstasks import errors
 
@@ -41,8 +41,16 @@ class Result:
 
 
 # What can become of a host in one run; the order is that of gravity for the exit code.
-OUTCOMES = ("ok", "changed", "failed", "refused", "unreachable", "unknown", "interrupted",
-            "not started")  # fmt: skip
+OUTCOMES = (
+    "ok",
+    "changed",
+    "failed",
+    "refused",
+    "unreachable",
+    "unknown",
+    "interrupted",
+    "not started",
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,11 @@ class FleetResult(Generic[T]):
     def values(self) -> dict[str, T]:
         """The values of the hosts that answered."""
         return {r.host: r.value for r in self.results if r.good and r.value is not None}
+
+    def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
+        """The same hosts, those that a later pass worked on with what became of them then."""
+        done = {item.host: item for item in later}
+        return FleetResult([done.get(item.host, item) for item in self.results])
 
     @property
     def exit_code(self) -> int:

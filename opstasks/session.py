@@ -153,8 +153,11 @@ class Session:
         self._err = self._err.replace(prompt, b"")
         if asked:
             self.close()
-            raise Refused("sudo did not accept the password", host=self.host,
-                          cure="try again; nothing was changed")  # fmt: skip
+            raise Refused(
+                "sudo did not accept the password",
+                host=self.host,
+                cure="try again; nothing was changed",
+            )
         secret = password()
         if secret is None:
             self.close()
@@ -174,8 +177,9 @@ class Session:
                 host=self.host,
                 cure="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
             )
-        return Unreachable(f"no shell there: {text[-300:] or 'closed without a word'}",
-                           host=self.host)  # fmt: skip
+        return Unreachable(
+            f"no shell there: {text[-300:] or 'closed without a word'}", host=self.host
+        )
 
     # -- running -----------------------------------------------------------------------------
 

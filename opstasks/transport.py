@@ -7,6 +7,7 @@ Fabric itself would add unknown keys without a word.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -64,18 +65,15 @@ class LocalProcess:
 
     def close(self) -> None:
         """End standard input; the framed shell ends by itself."""
-        try:
+        with contextlib.suppress(OSError):  # it may be gone already
             self._stdin.close()
-        except OSError:
-            pass  # it was gone already
-        try:
+        # A step of ours that is still running keeps its lock and ends on its own.
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            pass  # a step of ours is still running; it keeps its lock and ends on its own
 
 
 class LocalTransport:
-    """This machine."""
+    """The machine that this runs on."""
 
     def start(self, line: str) -> LocalProcess:
         """Start a shell here."""
@@ -170,9 +168,11 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
     kwargs: dict[str, Any] = {"banner_timeout": 30, "auth_timeout": 30}
     if spec.identity_file:
         kwargs["key_filename"] = str(Path(spec.identity_file).expanduser())
-    config = fabric.Config(runtime_ssh_path=str(Path(spec.ssh_config).expanduser())) if (
-        spec.ssh_config
-    ) else None  # fmt: skip
+    config = (
+        fabric.Config(runtime_ssh_path=str(Path(spec.ssh_config).expanduser()))
+        if (spec.ssh_config)
+        else None
+    )
     connection: Any = fabric.Connection(
         host=spec.address,
         user=spec.user or None,

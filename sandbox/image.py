@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from sandbox import releases
 from sandbox.engine import (
@@ -241,15 +242,15 @@ def remove_caches() -> list[str]:
     if leftover:
         try_docker("rm", "--force", *leftover)
     drop(labelled("volume", CACHE_LABEL))
-    # Children first: an image cannot go before those made from it.
-    for tag in sorted(cache_tags(), reverse=True):
-        try_docker("image", "rm", tag)
-    for image in labelled("image", CACHE_LABEL):
-        try_docker("image", "rm", image)
-    return [*cache_tags(), *labelled("volume", CACHE_LABEL)]
+    before: set[str] = set()
+    # An image cannot go before those made from it: again, for as long as that helps.
+    while (images := set(labelled("image", CACHE_LABEL))) != before:
+        before = images
+        for identity in images:
+            try_docker("image", "rm", identity)
+    return [*(name(item) for item in inspect("image", before)), *labelled("volume", CACHE_LABEL)]
 
 
-def cache_tags() -> list[str]:
-    """The tags of every image of ours."""
-    images = inspect("image", set(labelled("image", CACHE_LABEL)))
-    return [tag for image in images for tag in image["RepoTags"] or ()]
+def name(item: dict[str, Any]) -> str:
+    """What to call an image: its tag, or its id when the tag has moved on."""
+    return str((item["RepoTags"] or [item["Id"]])[0])

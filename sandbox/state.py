@@ -17,10 +17,19 @@ from sandbox.shell import run
 
 LABEL = "opstasks.sandbox"
 OURS = (
-    "hosts.yaml", "ssh_config", "known_hosts",
-    "many.yaml", "many_ssh_config", "many_known_hosts", "id_ed25519", "id_ed25519.pub",
-    "sudo-password", "host-keys", "job-server", ".lock",
-)  # fmt: skip
+    "hosts.yaml",
+    "ssh_config",
+    "known_hosts",
+    "many.yaml",
+    "many_ssh_config",
+    "many_known_hosts",
+    "id_ed25519",
+    "id_ed25519.pub",
+    "sudo-password",
+    "host-keys",
+    "job-server",
+    ".lock",
+)
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,12 @@ def read_command(
     spec: HostSpec, states: Iterable[str] = (), workspace: str = "", limit: int = 500
 ) -> Command:
     """Read the database; parse with `parse`."""
-    request = {"database": spec.database, "states": list(states), "workspace": workspace,
-               "limit": limit}  # fmt: skip
+    request = {
+        "database": spec.database,
+        "states": list(states),
+        "workspace": workspace,
+        "limit": limit,
+    }
     return remote.call(__package__, "remote_jobs.py", request)
 
 

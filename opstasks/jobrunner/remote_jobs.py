@@ -11,9 +11,18 @@ from typing import Any
 
 # What every version of the table has; later ones only add to it.
 COLUMNS = (
-    "id", "workspace", "action", "state", "status_code", "status_message", "created_at",
-    "updated_at", "started_at", "completed_at", "status_code_updated_at",
-)  # fmt: skip
+    "id",
+    "workspace",
+    "action",
+    "state",
+    "status_code",
+    "status_message",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "completed_at",
+    "status_code_updated_at",
+)
 
 
 def read(connection: sqlite3.Connection, asked: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opstasks import lock
 from opstasks.change import change
 from opstasks.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.host import Host
@@ -62,21 +60,27 @@ def apply(host: Host, shown: Plan, selection: Selection) -> Outcome:
     with change(host.root, "manage", {"steps": str(len(shown.steps))}):
         current = _plan(host, wanted, selection)
         if not same(current, shown, made_by_lock(host.spec)):
-            raise Refused("the host changed since the plan was shown", host=host.name,
-                          cure="look at the new plan: run it again")  # fmt: skip
+            raise Refused(
+                "the host changed since the plan was shown",
+                host=host.name,
+                cure="look at the new plan: run it again",
+            )
         host.step(f"apply {len(current.steps)} change(s)")
         _carry_out(host, current)
         left = _plan(host, wanted, selection)
     if left.changed:
         things = ", ".join(step.thing for step in left.steps[:5])
-        raise VerifyFailed(f"applied, but still differs: {things}", host=host.name,
-                           cure="run it again with --diff, and see who changes it")  # fmt: skip
+        raise VerifyFailed(
+            f"applied, but still differs: {things}",
+            host=host.name,
+            cure="run it again with --diff, and see who changes it",
+        )
     return Outcome(True, len(current.steps), current.areas())
 
 
 def made_by_lock(spec: HostSpec) -> set[str]:
     """What taking the lock makes on a bare host, before the plan is looked at again."""
-    return {spec.home, spec.state_dir, lock.path_of(spec)}
+    return {spec.lock_dir, spec.lock_file}
 
 
 def same(one: Plan, other: Plan, besides: set[str]) -> bool:

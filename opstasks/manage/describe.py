@@ -3,7 +3,7 @@
 A later entry for the same thing (the same path or name) replaces the earlier one's keys. File
 contents come from ``files/`` beside the description, the backend's own first. Paths and contents
 may hold placeholders: ``@home@ @service_user@ @unit@ @host@ @backend@ @high_privacy@
-@medium_privacy@ @code_url@ @code_ref@ @lib_url@ @lib_ref@ @vars.NAME@``.
+@medium_privacy@ @state_dir@ @lock_dir@ @code_url@ @code_ref@ @lib_url@ @lib_ref@ @vars.NAME@``.
 
 Everything is checked before any connection is made; every mistake names its file and key.
 """
@@ -153,6 +153,7 @@ def placeholders(spec: HostSpec) -> dict[str, str]:
         "high_privacy": spec.high_privacy,
         "medium_privacy": spec.medium_privacy,
         "state_dir": spec.state_dir,
+        "lock_dir": spec.lock_dir,
         "code_url": spec.deploy.code.url,
         "code_ref": spec.deploy.code.ref,
         "lib_url": spec.deploy.lib.url,
@@ -197,8 +198,11 @@ def _fill(value: Any, values: Mapping[str, str], where: str, spec: HostSpec) -> 
 
     def one(match: re.Match[str]) -> str:
         if match[1] not in values:
-            raise Refused(f"backends: {where}: unknown placeholder {match[0]}", host=spec.name,
-                          cure=f"known: {', '.join(sorted(values))}")  # fmt: skip
+            raise Refused(
+                f"backends: {where}: unknown placeholder {match[0]}",
+                host=spec.name,
+                cure=f"known: {', '.join(sorted(values))}",
+            )
         return values[match[1]]
 
     return _PLACEHOLDER.sub(one, value)
@@ -216,19 +220,26 @@ def _source(folders: list[Traversable], name: str, spec: HostSpec) -> str:
         path = folder.joinpath("files", name)
         if path.is_file():
             return path.read_text()
-    raise Refused(f"no file {name!r} under backends/{spec.backend}/files or backends/base/files",
-                  host=spec.name)  # fmt: skip
+    raise Refused(
+        f"no file {name!r} under backends/{spec.backend}/files or backends/base/files",
+        host=spec.name,
+    )
 
 
 def _check(description: Description, spec: HostSpec) -> None:
     """What the types cannot say: modes, absolute paths, known owners."""
-    for entry in (*description.directories, *description.files):
+    placed: tuple[Directory | File, ...] = (*description.directories, *description.files)
+    for entry in placed:
         if not _MODE.fullmatch(entry.mode) or not entry.path.startswith("/"):
-            raise Refused(f"backends: {entry.path!r} needs an absolute path and a mode like '0640'",
-                          host=spec.name)  # fmt: skip
+            raise Refused(
+                f"backends: {entry.path!r} needs an absolute path and a mode like '0640'",
+                host=spec.name,
+            )
     for user in description.users:
         known = {group.name for group in description.groups}
         missing = {user.group, *user.groups} - known
         if missing:
-            raise Refused(f"backends: user {user.name}: unknown groups {', '.join(sorted(missing))}",
-                          host=spec.name)  # fmt: skip
+            raise Refused(
+                f"backends: user {user.name}: unknown groups {', '.join(sorted(missing))}",
+                host=spec.name,
+            )

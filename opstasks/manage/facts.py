@@ -42,6 +42,7 @@ def gather(host: Host, wanted: Description) -> Facts:
     try:
         facts: Facts = json.loads(result.out)
     except ValueError:
-        raise OpsError("the host's answer makes no sense", host=host.name,
-                       tail=result.tail()) from None  # fmt: skip
+        raise OpsError(
+            "the host's answer makes no sense", host=host.name, tail=result.tail()
+        ) from None
     return facts

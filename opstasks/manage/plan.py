@@ -93,10 +93,15 @@ def _group(group: Group, now: dict[str, Any] | None) -> Iterator[Step]:
 
 def _user(user: User, now: dict[str, Any] | None) -> Iterator[Step]:
     action = {
-        "do": "user", "name": user.name, "uid": user.uid, "group": user.group,
-        "groups": list(user.groups), "home": user.home, "shell": user.shell,
+        "do": "user",
+        "name": user.name,
+        "uid": user.uid,
+        "group": user.group,
+        "groups": list(user.groups),
+        "home": user.home,
+        "shell": user.shell,
         "exists": now is not None,
-    }  # fmt: skip
+    }
     if now is None:
         yield Step(user.area, f"user {user.name}", "absent", f"uid {user.uid}", action)
         return
@@ -131,9 +136,12 @@ def _rights(now: dict[str, Any], wanted: Directory | File) -> tuple[str, str] | 
 def _directory(directory: Directory, now: dict[str, Any] | None) -> Iterator[Step]:
     want = f"{directory.owner}:{directory.group} {directory.mode}"
     action = {
-        "do": "directory", "path": directory.path, "owner": directory.owner,
-        "group": directory.group, "mode": directory.mode,
-    }  # fmt: skip
+        "do": "directory",
+        "path": directory.path,
+        "owner": directory.owner,
+        "group": directory.group,
+        "mode": directory.mode,
+    }
     if now is None:
         yield Step(directory.area, directory.path, "absent", want, action)
     elif now["kind"] != "directory":
@@ -144,18 +152,31 @@ def _directory(directory: Directory, now: dict[str, Any] | None) -> Iterator[Ste
 
 def _file(file: File, content: str, now: dict[str, Any] | None) -> Iterator[Step]:
     action: Action = {
-        "do": "file", "path": file.path, "owner": file.owner, "group": file.group,
-        "mode": file.mode, "content": content, "backup": file.backup,
-        "check": list(file.check), "reload": file.reload,
-    }  # fmt: skip
+        "do": "file",
+        "path": file.path,
+        "owner": file.owner,
+        "group": file.group,
+        "mode": file.mode,
+        "content": content,
+        "backup": file.backup,
+        "check": list(file.check),
+        "reload": file.reload,
+    }
     after = None if file.secret else content
     if now is None or now["kind"] != "file":
         have = "absent" if now is None else f"a {now['kind']}"
         want = f"{file.owner}:{file.group} {file.mode}"
         yield Step(file.area, file.path, have, want, action, before="", after=after)
     elif not (file.once or file.secret) and now["sha256"] != sha256(content):
-        yield Step(file.area, file.path, "content differs", "as described", action,
-                   before=now.get("text", ""), after=after)  # fmt: skip
+        yield Step(
+            file.area,
+            file.path,
+            "content differs",
+            "as described",
+            action,
+            before=now.get("text", ""),
+            after=after,
+        )
     elif differing := _rights(now, file):
         rights = {key: action[key] for key in ("path", "owner", "group", "mode")}
         yield Step(file.area, file.path, *differing, {"do": "rights", **rights})
@@ -164,17 +185,23 @@ def _file(file: File, content: str, now: dict[str, Any] | None) -> Iterator[Step
 def _checkout(checkout: Checkout, exists: Any) -> Iterator[Step]:
     if not exists:
         action = {
-            "do": "checkout", "path": checkout.path, "url": checkout.url, "ref": checkout.ref,
+            "do": "checkout",
+            "path": checkout.path,
+            "url": checkout.url,
+            "ref": checkout.ref,
             "owner": checkout.owner,
-        }  # fmt: skip
+        }
         yield Step(checkout.area, checkout.path, "absent", f"{checkout.url} {checkout.ref}", action)
 
 
 def _creation(creation: Creation, now: dict[str, Any] | None) -> Iterator[Step]:
     if now is None:
         action = {
-            "do": "create", "path": creation.path, "run": creation.run, "owner": creation.owner,
-        }  # fmt: skip
+            "do": "create",
+            "path": creation.path,
+            "run": creation.run,
+            "owner": creation.owner,
+        }
         yield Step(creation.area, creation.path, "absent", "created", action)
 
 
@@ -183,12 +210,14 @@ def _unit(unit: Unit, now: dict[str, str]) -> Iterator[Step]:
     active = now.get("ActiveState") in ("active", "activating", "reloading")
     if not enabled:
         have = now.get("UnitFileState") or "absent"
-        yield Step(unit.area, f"unit {unit.name}", have, "enabled",
-                   {"do": "enable", "name": unit.name})  # fmt: skip
+        yield Step(
+            unit.area, f"unit {unit.name}", have, "enabled", {"do": "enable", "name": unit.name}
+        )
     if not active:
         have = now.get("ActiveState") or "absent"
-        yield Step(unit.area, f"unit {unit.name}", have, "active",
-                   {"do": "start", "name": unit.name})  # fmt: skip
+        yield Step(
+            unit.area, f"unit {unit.name}", have, "active", {"do": "start", "name": unit.name}
+        )
 
 
 def diff(step: Step) -> list[str]:

@@ -24,18 +24,23 @@ class StepError(Exception):
 def run(*args: str, **options: Any) -> str:
     """Run a command that must succeed."""
     done = subprocess.run(
-        args, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        check=False, **options,
-    )  # fmt: skip
+        args,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        **options,
+    )
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-6:]
         raise StepError(f"{args[0]} failed ({done.returncode}): " + "\n".join(said))
-    return done.stdout
+    return str(done.stdout)
 
 
 def as_user(owner: str, *args: str) -> str:
     """Run a command as an account, with its own home and nothing of root's environment."""
-    home = os.path.expanduser(f"~{owner}")
+    home = str(Path(f"~{owner}").expanduser())
     clean = ["env", "-i", f"HOME={home}", f"USER={owner}", f"PATH={os.environ['PATH']}"]
     return run("runuser", "-u", owner, "--", *clean, *args, cwd=home, timeout=1800)
 
@@ -48,12 +53,24 @@ def group(action: Action) -> None:
 
 def user(action: Action) -> None:
     """Make an account, or bring it in line; it keeps groups that nobody described."""
-    common = ["--uid", str(action["uid"]), "--gid", action["group"], "--home", action["home"],
-              "--shell", action["shell"]]  # fmt: skip
+    common = [
+        "--uid",
+        str(action["uid"]),
+        "--gid",
+        action["group"],
+        "--home",
+        action["home"],
+        "--shell",
+        action["shell"],
+    ]
     groups = ",".join(action["groups"])
     if action["exists"]:
-        run("usermod", *common, *(["--append", "--groups", groups] if groups else []),
-            action["name"])  # fmt: skip
+        run(
+            "usermod",
+            *common,
+            *(["--append", "--groups", groups] if groups else []),
+            action["name"],
+        )
     else:
         more = ["--groups", groups] if groups else []
         # No skeleton: the home's contents are described, and the lock may lie there already.

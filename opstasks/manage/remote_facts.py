@@ -81,8 +81,11 @@ def unit(name: str) -> dict[str, str]:
     """Whether a unit is known, enabled and running."""
     done = subprocess.run(
         ["systemctl", "show", name, "--property=LoadState,UnitFileState,ActiveState"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 

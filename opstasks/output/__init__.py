@@ -1,0 +1,1 @@
+"""What operators see: tables, JSON, progress. Nothing else prints."""

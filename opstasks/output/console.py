@@ -63,9 +63,7 @@ class Console:
 
             self._write(tabulate(cells, headers=headers, tablefmt="simple"), sys.stdout)
 
-    def fleet(
-        self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None
-    ) -> None:  # fmt: skip
+    def fleet(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
         """One row per host that answered, then one line per host that did not."""
         if self.as_json:
             self.document(fleet_document(result))

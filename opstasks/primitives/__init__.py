@@ -1,0 +1,1 @@
+"""One small module per program of a host: what to run, and how to read its answer."""

@@ -21,9 +21,15 @@ class Container:
 def containers(name_prefix: str) -> Command:
     """List containers, stopped ones too, whose name begins so; read with `parse_containers`."""
     return cmd(
-        "docker", "ps", "--all", "--no-trunc", "--filter", f"name=^{name_prefix}",
-        "--format", "{{json .}}",
-    )  # fmt: skip
+        "docker",
+        "ps",
+        "--all",
+        "--no-trunc",
+        "--filter",
+        f"name=^{name_prefix}",
+        "--format",
+        "{{json .}}",
+    )
 
 
 def parse_containers(text: str) -> tuple[Container, ...]:

@@ -42,5 +42,11 @@ def unit_lines(
 
 def own_lines(identifier: str, lines: int) -> Command:
     """The messages of an identifier, one a line."""
-    return cmd("journalctl", f"--identifier={identifier}", "--output=cat", "--no-pager",
-               "--quiet", f"--lines={lines}").accepting(0, 1)  # fmt: skip
+    return cmd(
+        "journalctl",
+        f"--identifier={identifier}",
+        "--output=cat",
+        "--no-pager",
+        "--quiet",
+        f"--lines={lines}",
+    ).accepting(0, 1)

@@ -75,7 +75,7 @@ def parse_show(unit: str, text: str) -> UnitState:
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """systemd's ``Fri 2024-05-03 10:00:00 UTC``; None for an empty one."""
+    """Systemd's ``Fri 2024-05-03 10:00:00 UTC``; None for an empty one."""
     words = text.split()
     if len(words) < 3:
         return None

@@ -156,9 +156,8 @@ def _roll(ctx: Context, plans: FleetResult[Plan], work: Any) -> None:
 
     ready = plans.values
     fleet = Fleet.of(ctx.fleet, [host for host in ctx.fleet.hosts if host.name in ready])
-    done = {item.host: item for item in fleet.roll(lambda host: work(host, ready[host.name]))}
-    plans.results = [done.get(item.host, item) for item in plans]
-    ctx.finish(plans, _outcome_row)
+    done = fleet.roll(lambda host: work(host, ready[host.name]))
+    ctx.finish(plans.replaced(done), _outcome_row)
 
 
 def _resume(ctx: Context, cut_off: list[HostResult[Plan]], choice: str) -> None:
@@ -188,7 +187,7 @@ def _plan_row(plan: Plan) -> dict[str, object]:
         "ahead": len(facts.code.lost),
         "behind": len(facts.code.gained),
         "dependencies": facts.lib.error or facts.lib.direction,
-        "dirty": (facts.code.dirt or facts.lib.dirt) and "yes" or "",
+        "dirty": ((facts.code.dirt or facts.lib.dirt) and "yes") or "",
         "migrations": ", ".join(str(version) for version, _ in facts.migrations),
         "new keys": ", ".join(facts.missing_keys),
         "problems": "; ".join(problem.text for problem in plan.problems),

@@ -46,9 +46,11 @@ def ls(
             raise Refused(f"cannot read the jobs: {found.error}", host=host.name)
         joined = jobs.join(found.jobs, docker.parse_containers(containers.out))
         # A container that the selection left out is no stray.
-        return list(joined) if states == ["running"] and not workspace else (
-            [job for job in joined if job.state != "?"]
-        )  # fmt: skip
+        return (
+            list(joined)
+            if states == ["running"] and not workspace
+            else ([job for job in joined if job.state != "?"])
+        )
 
     result = ctx.fleet.gather(read)
     rows = [[host, *_cells(job)] for host, found in result.values.items() for job in found]
@@ -64,10 +66,16 @@ def _cells(job: Any) -> list[object]:
 
     elapsed = job.elapsed_s(time.time())
     return [
-        job.id, job.workspace, job.action, job.state, job.status_code,
-        ago(elapsed) if elapsed else "", job.image.rpartition("/")[2], job.container,
+        job.id,
+        job.workspace,
+        job.action,
+        job.state,
+        job.status_code,
+        ago(elapsed) if elapsed else "",
+        job.image.rpartition("/")[2],
+        job.container,
         job.disagreement,
-    ]  # fmt: skip
+    ]
 
 
 namespace = Collection("jobs")

@@ -56,14 +56,10 @@ def manage(
     count = sum(len(shown.steps) for shown in plans.values.values())
     ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
     shown = plans.values
-    done = {
-        item.host: item
-        for item in Fleet.of(ctx.fleet, todo).roll(
-            lambda host: apply.apply(host, shown[host.name], selection)
-        )
-    }
+    fleet = Fleet.of(ctx.fleet, todo)
+    done = fleet.roll(lambda host: apply.apply(host, shown[host.name], selection))
     ctx.finish(
-        type(plans)([done.get(item.host, item) for item in plans]),
+        plans.replaced(done),
         lambda outcome: {"changes": getattr(outcome, "steps", 0) if outcome.changed else 0},
     )
 

@@ -70,7 +70,9 @@ def status(ctx: Any) -> None:
     },
     auto_shortflags=False,
 )
-def submit(ctx: Any, host: str = "sandbox-1", action: str = "quick", workspace: str = "test") -> None:
+def submit(
+    ctx: Any, host: str = "sandbox-1", action: str = "quick", workspace: str = "test"
+) -> None:
     """Submit a real job to the job-runner of a host, and print its id.
 
     Example: inv sandbox.submit --action long

@@ -1,0 +1,1 @@
+"""What operators want done: check, plan, act, verify. Host in, plan or outcome out."""

@@ -42,8 +42,9 @@ def look(host: Host) -> Before:
     )
     unit = systemd.parse_show(host.spec.unit, shown.out)
     if unit.load == "not-found":
-        raise VerifyFailed(f"there is no unit {unit.name}", host=host.name,
-                           cure=f"inv -H {host.name} manage")  # fmt: skip
+        raise VerifyFailed(
+            f"there is no unit {unit.name}", host=host.name, cure=f"inv -H {host.name} manage"
+        )
     database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database()
     return Before(unit, database.counts.get("running", 0))
 
@@ -68,8 +69,11 @@ def stop(host: Host) -> Outcome:
         host.service.run(systemd.stop(host.spec.unit))
         after = look(host).unit
         if after.active not in ("inactive", "failed"):
-            raise VerifyFailed(f"{after.name} is {after.describe()} after the stop", host=host.name,
-                               cure=f"inv -H {host.name} logs")  # fmt: skip
+            raise VerifyFailed(
+                f"{after.name} is {after.describe()} after the stop",
+                host=host.name,
+                cure=f"inv -H {host.name} logs",
+            )
     return Outcome(True, before.describe(), after.describe())
 
 
@@ -97,6 +101,10 @@ def _watch(host: Host, watch_s: float) -> UnitState:
     same = (state.main_pid, state.restarts) == (first.main_pid, first.restarts)
     if not (state.is_serving and same):
         (lines,) = host.service.batch([journal.unit_lines(unit, lines=10)])
-        raise VerifyFailed(f"{unit} did not stay up: {state.describe()}", host=host.name,
-                           tail=lines.out.strip(), cure=f"inv -H {host.name} logs")  # fmt: skip
+        raise VerifyFailed(
+            f"{unit} did not stay up: {state.describe()}",
+            host=host.name,
+            tail=lines.out.strip(),
+            cure=f"inv -H {host.name} logs",
+        )
     return state

@@ -63,9 +63,11 @@ def commands(spec: HostSpec) -> dict[str, Command]:
 def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     """From what the host answered to a row; `now` in seconds since the epoch."""
     unit = systemd.parse_show(spec.unit, results["unit"].out)
-    database = jobs.parse(results["jobs"].out) if results["jobs"].code == 0 else (
-        jobs.Database(error=results["jobs"].tail())
-    )  # fmt: skip
+    database = (
+        jobs.parse(results["jobs"].out)
+        if results["jobs"].code == 0
+        else (jobs.Database(error=results["jobs"].tail()))
+    )
     containers = docker.parse_containers(results["containers"].out)
     joined = jobs.join(database.jobs, containers)
     releases = release.parse_releases(results["releases"].out)

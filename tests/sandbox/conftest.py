@@ -1,7 +1,7 @@
 """Real hosts for tests. `sandbox` is the package with two hosts up; the rest are ways to them.
 
-The state directory is OPSTASKS_SANDBOX_DIR, else .sandbox-test beside the project. Hosts go at
-the end, unless OPSTASKS_KEEP_SANDBOX=1 or they were already up in a directory that you chose.
+The state directory is OPSTASKS_SANDBOX_DIR, else .sandbox-test beside the project; each worker
+of a parallel run has its own. Hosts go at the end, unless OPSTASKS_KEEP_SANDBOX=1.
 """
 
 import os
@@ -19,17 +19,16 @@ def sandbox():
     """The sandbox package, hosts sandbox-1 and sandbox-2 up."""
     import sandbox as package
 
-    chosen = "OPSTASKS_SANDBOX_DIR" in os.environ
-    os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox-test"))
-    keep = os.environ.get("OPSTASKS_KEEP_SANDBOX") == "1" or (chosen and bool(package.status()))
-    try:
-        package.up(hosts=2)
-        yield package
-    finally:
-        if not keep:
-            package.down()
-        if not chosen:
-            del os.environ["OPSTASKS_SANDBOX_DIR"]
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    chosen = os.environ.get("OPSTASKS_SANDBOX_DIR") or str(ROOT / ".sandbox-test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSTASKS_SANDBOX_DIR", f"{chosen}-{worker}" if worker else chosen)
+        try:
+            package.up(hosts=2)
+            yield package
+        finally:
+            if os.environ.get("OPSTASKS_KEEP_SANDBOX") != "1":
+                package.down()
 
 
 @pytest.fixture(scope="session")
@@ -72,9 +71,15 @@ def inv(sandbox_dir, tmp_path_factory):
     def run(*argv, inventory=sandbox_dir / "hosts.yaml", env=None, timeout_s=240):
         command = [str(Path(sys.executable).with_name("inv")), "--inventory", str(inventory), *argv]
         return subprocess.run(
-            command, cwd=ROOT, env={**home, **(env or {})}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=timeout_s, check=False,
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            env={**home, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
 
     return run
 

@@ -17,12 +17,12 @@ pytestmark = pytest.mark.sandbox
 @pytest.fixture
 def host(connect, spec, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return connect(spec("sandbox-1", home="/tmp/suite"))
+    return connect(spec("sandbox-1", lock_dir="/tmp/suite"))
 
 
 @pytest.fixture
 def other(connect, spec):
-    return connect(spec("sandbox-1", home="/tmp/suite"))
+    return connect(spec("sandbox-1", lock_dir="/tmp/suite"))
 
 
 class TestSSH(HostSuite):
@@ -211,7 +211,7 @@ def test_a_silent_network_frees_the_lock_within_a_minute_or_so(connect, spec, tm
     from opstasks import lock
     from opstasks.change import change
 
-    found = spec("sandbox-1", home="/tmp/silent")
+    found = spec("sandbox-1", lock_dir="/tmp/silent")
     looker = connect(found)
     with DelayProxy((found.address, 22)) as proxy:
         host = connect(through(proxy, found))
@@ -234,11 +234,19 @@ def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, mon
         f"  IdentityFile {first.identity_file}\n"
     )
     known = tmp_path / "known_hosts"
-    known.write_text(f"{first.address} {first.host_keys[0]}\n{second.address} {second.host_keys[0]}\n")
+    known.write_text(
+        f"{first.address} {first.host_keys[0]}\n{second.address} {second.host_keys[0]}\n"
+    )
     monkeypatch.setattr("opstasks.transport.KNOWN_HOSTS", (known,))
     shutil.copy(second.identity_file, tmp_path / "key")
-    plain = spec("sandbox-2", address="inner", user="", identity_file="", host_keys=(),
-                 ssh_config=str(config))  # fmt: skip
+    plain = spec(
+        "sandbox-2",
+        address="inner",
+        user="",
+        identity_file="",
+        host_keys=(),
+        ssh_config=str(config),
+    )
     assert connect(plain).login.output(cmd("hostname")) == "sandbox-2"
 
 

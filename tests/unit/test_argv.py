@@ -41,8 +41,17 @@ def test_help_after_a_task_asks_for_its_help():
 
 def test_any_number_of_arguments():
     assert words("jobs.kill a b -H tpp --no-cleanup c") == [
-        "-H", "tpp", "jobs.kill", "--job", "a", "--job", "b", "--no-cleanup", "--job", "c",
-    ]  # fmt: skip
+        "-H",
+        "tpp",
+        "jobs.kill",
+        "--job",
+        "a",
+        "--job",
+        "b",
+        "--no-cleanup",
+        "--job",
+        "c",
+    ]
 
 
 def test_several_tasks_in_a_row():

@@ -14,7 +14,7 @@ def make(tmp_path, monkeypatch):
     made = []
 
     def _make():
-        spec = HostSpec(name="here", address="localhost", home=str(tmp_path), local=True)
+        spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
         made.append(Host(spec, connect=lambda spec: LocalTransport()))
         return made[-1]
 

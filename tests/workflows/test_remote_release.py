@@ -170,8 +170,11 @@ def test_a_traceback_counts_unless_the_release_before_had_it_too(spec):
 def git(*args, cwd):
     done = subprocess.run(
         ["git", "-c", "user.email=a@example.org", "-c", "user.name=A", *args],
-        cwd=cwd, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=cwd,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.strip()
 
 

@@ -10,8 +10,8 @@ from opstasks import audit
 from opstasks.change import change
 from opstasks.errors import CommandFailed, Interrupted, Refused, VerifyFailed
 from opstasks.host import Host
-from opstasks.workflows.deploy import release
 from opstasks.workflows.deploy import plan as planning
+from opstasks.workflows.deploy import release
 from opstasks.workflows.deploy.facts import Facts, gather
 from opstasks.workflows.deploy.plan import Plan
 from opstasks.workflows.deploy.release import Release, Spec
@@ -59,8 +59,11 @@ def check_rollback(host: Host) -> Plan:
     records = release.parse_releases(text)
     last = undoable(records)
     if last is None:
-        raise Refused("there is no release to go back to", host=host.name,
-                      cure=f"inv -H {host.name} deploy.releases")  # fmt: skip
+        raise Refused(
+            "there is no release to go back to",
+            host=host.name,
+            cure=f"inv -H {host.name} deploy.releases",
+        )
     facts = gather(host, last.from_code, last.from_lib, fetch=False)
     if facts.code.head != last.to_code:
         raise Refused(
@@ -93,12 +96,18 @@ def apply(host: Host, plan: Plan, *, watch_s: float | None = None) -> Outcome:
     """Carry a plan out; raises VerifyFailed when it had to go back, Lost, Interrupted."""
     facts = plan.facts
     if plan.nothing_to_do:
-        return Outcome(False, facts.code.head_name, facts.code.head_name,
-                       facts.database.user_version)  # fmt: skip
+        return Outcome(
+            False, facts.code.head_name, facts.code.head_name, facts.database.user_version
+        )
     if not plan.moves and not plan.restores:
         _restart(host, plan, watch_s)
-        return Outcome(True, facts.code.head_name, facts.code.head_name,
-                       facts.database.user_version, notes=("restarted",))  # fmt: skip
+        return Outcome(
+            True,
+            facts.code.head_name,
+            facts.code.head_name,
+            facts.database.user_version,
+            notes=("restarted",),
+        )
     spec = _new_spec(host, plan, watch_s)
     return _release(host, spec)
 
@@ -110,8 +119,9 @@ def _restart(host: Host, plan: Plan, watch_s: float | None) -> None:
         try:
             _step(host, "restart", spec)
         except _StepFailedError as failure:
-            raise VerifyFailed(failure.reason, host=host.name, tail=failure.detail,
-                               cure=f"inv -H {host.name} logs") from None  # fmt: skip
+            raise VerifyFailed(
+                failure.reason, host=host.name, tail=failure.detail, cure=f"inv -H {host.name} logs"
+            ) from None
 
 
 def _new_spec(host: Host, plan: Plan, watch_s: float | None) -> Spec:
@@ -140,8 +150,19 @@ def resume(host: Host, facts: Facts, *, roll_back: bool) -> Outcome:
     record = facts.unfinished
     if record is None:
         raise Refused("there is no unfinished release", host=host.name)
-    names = ("id", "who", "kind", "ref", "from_code", "to_code", "from_lib", "to_lib",
-             "from_name", "to_name", "restore_from")  # fmt: skip
+    names = (
+        "id",
+        "who",
+        "kind",
+        "ref",
+        "from_code",
+        "to_code",
+        "from_lib",
+        "to_lib",
+        "from_name",
+        "to_name",
+        "restore_from",
+    )
     spec = release.spec_for(host.spec, watch_s=None, **{n: getattr(record, n) for n in names})
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
@@ -182,8 +203,9 @@ def _step(host: Host, step: str, spec: Spec) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        raise _StepFailedError(f"step {step!r} broke off (exit code {result.code})",
-                          result.tail()) from None  # fmt: skip
+        raise _StepFailedError(
+            f"step {step!r} broke off (exit code {result.code})", result.tail()
+        ) from None
     if not answer["ok"]:
         raise _StepFailedError(answer["reason"], answer["detail"])
     return answer

@@ -43,7 +43,7 @@ class Repo:
 
     @property
     def direction(self) -> str:
-        """``up to date``, ``ahead``, ``behind`` or ``diverged``, as the host stands to the target."""
+        """How the host stands to the target: up to date, ahead, behind or diverged."""
         if not self.moves:
             return "up to date"
         if self.gained and self.lost:
@@ -101,8 +101,11 @@ def gather(host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True) -> Fa
     spec = host.spec
     results = host.service.gather(commands(spec, code_ref, lib_ref, fetch=fetch))
     if results["code.head"].code:
-        raise Refused(f"no job-runner checkout in {spec.code_dir}", host=host.name,
-                      cure=f"inv -H {host.name} manage")  # fmt: skip
+        raise Refused(
+            f"no job-runner checkout in {spec.code_dir}",
+            host=host.name,
+            cure=f"inv -H {host.name} manage",
+        )
     inspected = _inspected(results["inspect"], host.name)
     found = inspected.get("import", {"error": "there is no jobrunner package in it"})
     database = _database(inspected["database"])
@@ -159,8 +162,13 @@ def _may_control(spec: HostSpec) -> Command:
 
 def _repo(path: str, ref: str, name: str, results: dict[str, Result]) -> Repo:
     got = {key.removeprefix(f"{name}."): value for key, value in results.items()}
-    base = Repo(path=path, ref=ref, head=got["head"].text, head_name=got["head_name"].text,
-                dirt=git.parse_status(got["status"].out))  # fmt: skip
+    base = Repo(
+        path=path,
+        ref=ref,
+        head=got["head"].text,
+        head_name=got["head_name"].text,
+        dirt=git.parse_status(got["status"].out),
+    )
     if got["fetch"].code:
         return replace(base, error=f"cannot fetch: {got['fetch'].tail()}")
     if got["target"].code:
@@ -176,8 +184,13 @@ def _repo(path: str, ref: str, name: str, results: dict[str, Result]) -> Repo:
 
 def _inspected(result: Result, host: str) -> dict[str, Any]:
     if result.code:
-        raise OpsError("cannot look at the new code", host=host, command="python3 (inspect)",
-                       tail=result.tail(), cure="is python3 there, and the disk not full?")  # fmt: skip
+        raise OpsError(
+            "cannot look at the new code",
+            host=host,
+            command="python3 (inspect)",
+            tail=result.tail(),
+            cure="is python3 there, and the disk not full?",
+        )
     found: dict[str, Any] = json.loads(result.out)
     return found
 
@@ -187,9 +200,7 @@ def _database(found: dict[str, Any]) -> Database:
     return Database(jobs=jobs, **found)
 
 
-def _pending_migrations(
-    found: dict[str, str], database: Database
-) -> tuple[tuple[int, str], ...]:  # fmt: skip
+def _pending_migrations(found: dict[str, str], database: Database) -> tuple[tuple[int, str], ...]:
     numbered = sorted((int(version), text) for version, text in found.items())
     return tuple((v, text) for v, text in numbered if v > database.user_version)
 

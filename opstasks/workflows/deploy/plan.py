@@ -53,8 +53,10 @@ def make(facts: Facts, *, restart: bool = False, restores: Release | None = None
         *_release_problems(facts),
     ]
     if facts.code_version < facts.database.user_version and not restores and not found:
-        text = (f"the database is at version {facts.database.user_version}, this code knows"
-                f" only {facts.code_version}")  # fmt: skip
+        text = (
+            f"the database is at version {facts.database.user_version}, this code knows"
+            f" only {facts.code_version}"
+        )
         found.append(Problem(text, "`deploy.rollback` goes back with the database", True))
     return Plan(facts, tuple(found), restart, restores)
 

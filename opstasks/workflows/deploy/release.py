@@ -49,9 +49,18 @@ class Spec:
     restore_from: str = ""
     reason: str = ""
     keep: tuple[str, ...] = (
-        "id", "who", "kind", "ref", "from_code", "to_code", "from_lib", "to_lib",
-        "from_name", "to_name", "restore_from",
-    )  # fmt: skip
+        "id",
+        "who",
+        "kind",
+        "ref",
+        "from_code",
+        "to_code",
+        "from_lib",
+        "to_lib",
+        "from_name",
+        "to_name",
+        "restore_from",
+    )
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,9 @@ def inspect_command(spec: HostSpec, staged_code: str, staged_lib: str) -> Comman
 def list_command(spec: HostSpec) -> Command:
     """Print every record, one JSON object after another; read with `parse_releases`."""
     folder = quote(f"{spec.state_dir}/releases")
-    return cmd(Raw(f"for f in {folder}/*.json; do [ -e \"$f\" ] && cat \"$f\" && printf '\\036'; "
-                   "done; true"))  # fmt: skip
+    return cmd(
+        Raw(f'for f in {folder}/*.json; do [ -e "$f" ] && cat "$f" && printf \'\\036\'; done; true')
+    )
 
 
 def parse_releases(text: str) -> tuple[Release, ...]:

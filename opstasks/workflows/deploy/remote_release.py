@@ -124,9 +124,12 @@ def environment(spec: Spec) -> dict[str, str]:
 def unit_state(spec: Spec) -> dict[str, str]:
     """The unit's state as systemd tells it."""
     text = must(
-        "cannot read the unit", "systemctl", "show", spec["unit"],
+        "cannot read the unit",
+        "systemctl",
+        "show",
+        spec["unit"],
         "--property=ActiveState,SubState,MainPID,NRestarts",
-    )  # fmt: skip
+    )
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
@@ -213,14 +216,14 @@ def judge_log(spec: Spec, lines: list[str], known: set[str]) -> dict[str, Any]:
     new release's fault: it is told, not held against it.
     """
     if not any(STARTED_LINE in line for line in lines):
-        raise StepError(f"{spec['unit']} is up but did not log that it started",
-                         "\n".join(lines[-10:]))  # fmt: skip
+        raise StepError(
+            f"{spec['unit']} is up but did not log that it started", "\n".join(lines[-10:])
+        )
     raised = exceptions(lines)
     if raised - known:
         names = ", ".join(sorted(raised - known))
         at = next(i for i, line in enumerate(lines) if "Traceback" in line)
-        raise StepError(f"{spec['unit']} logged a traceback: {names}",
-                         "\n".join(lines[at:][-10:]))  # fmt: skip
+        raise StepError(f"{spec['unit']} logged a traceback: {names}", "\n".join(lines[at:][-10:]))
     return {"as_before": sorted(raised)}
 
 
@@ -319,8 +322,10 @@ def restore_database(spec: Spec, snapshot: Path, aside: Path, *, carry: bool) ->
             how += ", newer rows carried over"
             if not old_code_reads(spec, Path(name)):
                 if spec["kind"] == "rollback":
-                    raise StepError("the older code cannot read the rows written since",
-                                     f"they are kept in {aside}")  # fmt: skip
+                    raise StepError(
+                        "the older code cannot read the rows written since",
+                        f"they are kept in {aside}",
+                    )
                 copy_database(snapshot, restored)
                 how = f"database restored from the snapshot; newer rows only in {aside}"
         put_in_place(restored, database)
@@ -341,14 +346,26 @@ def put_in_place(restored: Path, database: Path) -> None:
 
 def move(path: str, commit: str) -> None:
     """Check a commit out; finishes a checkout that was cut off half-way."""
-    git_dir = Path(must("cannot read the checkout", "git", "-C", path, "rev-parse",
-                        "--absolute-git-dir"))  # fmt: skip
+    git_dir = Path(
+        must("cannot read the checkout", "git", "-C", path, "rev-parse", "--absolute-git-dir")
+    )
     # Only a git of ours can have left it: the host's lock is held, the tree was clean before.
     (git_dir / "index.lock").unlink(missing_ok=True)
     if head(path) == commit and not changed_files(path):
         return
-    must(f"cannot check out {commit[:10]} in {path}", "git", "-C", path, "-c", "gc.auto=0",
-         "checkout", "--quiet", "--force", "--detach", commit)  # fmt: skip
+    must(
+        f"cannot check out {commit[:10]} in {path}",
+        "git",
+        "-C",
+        path,
+        "-c",
+        "gc.auto=0",
+        "checkout",
+        "--quiet",
+        "--force",
+        "--detach",
+        commit,
+    )
 
 
 # -- the steps -------------------------------------------------------------------------------
@@ -388,8 +405,15 @@ def switch(spec: Spec) -> dict[str, Any]:
     if spec["restore_from"]:
         how = restore_database(spec, Path(spec["restore_from"]), snapshot_path(spec), carry=True)
     else:
-        must("the migration failed", sys.executable, "-m", "jobrunner.cli.migrate",
-             env=environment(spec), cwd=spec["code"], timeout=600)  # fmt: skip
+        must(
+            "the migration failed",
+            sys.executable,
+            "-m",
+            "jobrunner.cli.migrate",
+            env=environment(spec),
+            cwd=spec["code"],
+            timeout=600,
+        )
     version = version_and_schema(Path(spec["database"]))[0]
     write_record(spec, step="moved", to_version=version)
     return {"version": version, "how": how}

@@ -1,0 +1,426 @@
+"""deploy on real hosts: the real job-runner, real jobs, real migrations; looked at from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.delay_proxy import DelayProxy
+
+pytestmark = pytest.mark.sandbox
+HOSTS = ("sandbox-1", "sandbox-2")
+HOME = "/home/opensafely"
+CODE, LIB, DB = (
+    f"{HOME}/jobrunner/code",
+    f"{HOME}/jobrunner/lib",
+    f"{HOME}/jobrunner/workdir/db.sqlite",
+)
+STATE = f"{HOME}/opstasks"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Look:
+    """A host as root sees it from outside: none of our own readers."""
+
+    def __init__(self, sandbox, name):
+        self.sandbox, self.name = sandbox, name
+
+    def sh(self, script):
+        return self.sandbox.must(self.name, ["bash", "-c", script]).strip()
+
+    def sql(self, query):
+        return self.sh(f'sqlite3 -json {DB} "{query}"') or "[]"
+
+    @property
+    def code(self):
+        return self.sh(f"git -C {CODE} describe --tags --always")
+
+    @property
+    def lib(self):
+        return self.sh(f"git -C {LIB} describe --tags --always")
+
+    @property
+    def version(self):
+        return int(self.sh(f"sqlite3 {DB} 'pragma user_version'"))
+
+    @property
+    def serving(self):
+        return self.sh("systemctl is-active jobrunner || true") == "active"
+
+    @property
+    def main_pid(self):
+        return self.sh("systemctl show -p MainPID --value jobrunner")
+
+    def jobs(self):
+        return {row["id"]: row for row in json.loads(self.sql("select * from job"))}
+
+    @property
+    def containers(self):
+        return set(self.sh("docker ps -q --no-trunc --filter name=^os-job-").split())
+
+    @property
+    def records(self):
+        text = self.sh(f"cat {STATE}/releases/*.json 2>/dev/null | jq -s . 2>/dev/null || true")
+        if text:
+            return json.loads(text)
+        files = self.sh(f"ls {STATE}/releases/*.json 2>/dev/null || true").split()
+        return [json.loads(self.sh(f"cat {file}")) for file in files]
+
+    @property
+    def lock_is_free(self):
+        return self.sh("flock -n /var/lib/opstasks/lock echo free || true") == "free"
+
+    def whole(self):
+        """What stays the same when a deploy came to nothing."""
+        return (self.code, self.lib, self.version, self.serving, sorted(self.jobs()))
+
+
+@pytest.fixture
+def look(managed):
+    return lambda name: Look(managed, name)
+
+
+@pytest.fixture
+def at_old_release(managed, look, inv):
+    """Both hosts at 2.71.0, serving, with a new release waiting upstream."""
+    for name in HOSTS:
+        host = look(name)
+        host.sh(
+            "systemctl stop jobrunner; docker ps -aq --filter name=^os- | xargs -r docker rm -f"
+        )
+        user = "runuser -u opensafely --"
+        host.sh(f"rm -rf {STATE}/releases {STATE}/snapshots")
+        for path in (CODE, LIB):
+            host.sh(f"rm -f {path}/.git/index.lock")
+            host.sh(f"{user} git -C {path} checkout -qf --detach v2.71.0")
+            host.sh(f"{user} git -C {path} clean -qfd")
+        host.sh(
+            f"rm -f {DB}*; {user} bash -c '. {HOME}/config/load-env; cd {CODE};"
+            " python3 -m jobrunner.cli.migrate'"
+        )
+        host.sh("systemctl reset-failed jobrunner; systemctl start jobrunner")
+    managed.publish("v2.73.0")
+    yield
+    managed.publish("v2.71.0")
+
+
+def running_job(sandbox, host, look, action="long"):
+    (job,) = sandbox.submit(host, action, "deploys")
+    deadline = time.monotonic() + 60
+    while look(host).jobs()[job]["status_code"] != "executing":
+        assert time.monotonic() < deadline, look(host).jobs()[job]
+        time.sleep(0.5)
+    return job
+
+
+def good(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+# -- the main job ----------------------------------------------------------------------------
+
+
+def test_two_hosts_go_from_one_release_to_the_next_with_a_job_running(
+    managed, look, inv, at_old_release
+):
+    jobs = {name: running_job(managed, name, look) for name in HOSTS}
+    before = {name: look(name).jobs() for name in HOSTS}
+    boxes = {name: look(name).containers for name in HOSTS}
+    good(inv("-H", "sandbox", "deploy", "--yes"))
+    for name in HOSTS:
+        host = look(name)
+        assert (host.code, host.lib, host.version) == ("v2.73.0", "v2.73.0", 3)
+        assert host.serving
+        assert host.containers == boxes[name]
+        assert host.lock_is_free
+        # Rows are as they were; the migration only added columns.
+        after = host.jobs()
+        for job, row in before[name].items():
+            assert {key: after[job][key] for key in row if "updated" not in key} == {
+                key: value for key, value in row.items() if "updated" not in key
+            }
+        (record,) = host.records
+        assert (record["from_name"], record["to_name"]) == ("v2.71.0", "v2.73.0")
+        assert record["outcome"] == "deployed"
+        assert "@" in record["who"]
+        assert host.sh(f"sqlite3 {record['snapshot']} 'pragma user_version'") == "1"
+    deadline = time.monotonic() + 180
+    for name, job in jobs.items():
+        while look(name).jobs()[job]["state"] == "running":
+            assert time.monotonic() < deadline, "the job does not finish"
+            time.sleep(2)
+        assert look(name).jobs()[job]["state"] == "succeeded"
+
+    # Again: nothing to do, and nothing restarted.
+    pids = [look(name).main_pid for name in HOSTS]
+    done = good(inv("-H", "sandbox", "deploy", "--yes"))
+    assert done.stdout.count("nothing to do") == 2
+    assert [look(name).main_pid for name in HOSTS] == pids
+    assert len(look("sandbox-1").records) == 1
+
+    good(inv("-H", "sandbox-1", "deploy", "--restart", "--watch", "3", "--yes"))
+    assert look("sandbox-1").main_pid != pids[0]
+    assert look("sandbox-2").main_pid == pids[1]
+
+
+def test_round_trips_of_a_deploy_and_of_nothing_to_do(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+):
+    """At most 14 for a full deploy and 6 for nothing to do, after connecting."""
+    import yaml
+
+    inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    host = inventory["hosts"]["sandbox-1"]
+    with DelayProxy((host["address"], 22)) as proxy:
+        host.update(address="127.0.0.1", port=proxy.port, groups=None)
+        host.pop("groups")
+        path = tmp_path / "hosts.yaml"
+        path.write_text(yaml.safe_dump({"hosts": {"sandbox-1": host}}))
+
+        def trips(*argv):
+            proxy.reset()
+            good(inv(*argv, inventory=path))
+            return proxy.round_trips()
+
+        connecting = trips("-H", "sandbox-1", "run", "--user", "ops", "--", "true") - 3
+        full = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
+        nothing = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
+    print(f"round trips: connecting {connecting}, full deploy {full}, nothing to do {nothing}")
+    assert full <= 14
+    assert nothing <= 6
+
+
+def test_going_back_takes_the_database_along_and_loses_no_row(managed, look, inv, at_old_release):
+    good(inv("-H", "sandbox-1", "deploy", "--yes"))
+    job = running_job(managed, "sandbox-1", look)
+    good(inv("-H", "sandbox-1", "deploy.rollback", "--yes"))
+    host = look("sandbox-1")
+    assert (host.code, host.lib, host.version, host.serving) == ("v2.71.0", "v2.71.0", 1, True)
+    assert job in host.jobs()
+    assert len(host.containers) == 1
+    assert inv("-H", "sandbox-1", "deploy.rollback", "--yes").returncode == 2
+    listed = good(inv("-H", "sandbox-1", "deploy.releases")).stdout
+    assert "rollback" in listed
+    assert "deployed" in listed
+    good(inv("-H", "sandbox-1", "deploy", "--yes"))
+    assert look("sandbox-1").version == 3
+
+
+# -- broken releases -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", ["broken-import", "broken-migration", "broken-crash"])
+def test_a_broken_release_ends_with_the_old_one_serving(
+    managed, look, inv, at_old_release, release
+):
+    running_job(managed, "sandbox-1", look)
+    before, boxes = look("sandbox-1").whole(), look("sandbox-1").containers
+    done = inv("-H", "sandbox-1", "deploy", "--ref", release, "--yes")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert release in done.stderr
+    assert len(done.stderr.splitlines()) <= 24
+    assert "error: sandbox-1:" in done.stderr
+    assert look("sandbox-1").whole() == before
+    assert look("sandbox-1").containers == boxes
+    assert look("sandbox-1").lock_is_free
+    if release != "broken-import":
+        record = look("sandbox-1").records[-1]
+        assert record["outcome"] == "rolled back"
+        assert record["reason"]
+        aside = look("sandbox-1").sh(f"ls {STATE}/snapshots/*.failed.sqlite")
+        assert record["id"] in aside
+
+
+def test_the_fleet_stops_at_the_first_failure(managed, look, inv, at_old_release):
+    before = look("sandbox-2").whole()
+    done = inv("-H", "sandbox", "deploy", "--ref", "broken-crash", "--yes")
+    assert done.returncode == 1
+    assert "not started: sandbox-2" in done.stderr
+    assert look("sandbox-2").whole() == before
+    assert look("sandbox-2").records == []
+
+
+# -- what forbids a deploy -------------------------------------------------------------------
+
+
+def test_without_a_terminal_and_without_yes_nothing_happens(look, inv, at_old_release):
+    before, pid = look("sandbox-1").whole(), look("sandbox-1").main_pid
+    done = inv("-H", "sandbox-1", "deploy")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert look("sandbox-1").whole() == before
+    assert look("sandbox-1").main_pid == pid
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend", "word"),
+    [
+        (f"echo '#' >> {CODE}/jobrunner/run.py", f"git -C {CODE} checkout -q .", "1 unstaged"),
+        (
+            f"echo '#' >> {CODE}/jobrunner/run.py; git -C {CODE} add -A",
+            f"git -C {CODE} reset -q --hard",
+            "1 staged",
+        ),
+        (f"touch {CODE}/notes.txt", f"rm {CODE}/notes.txt", "1 untracked"),
+        (f"mv {DB} {DB}.away", f"mv {DB}.away {DB}", "there is no database"),
+        (
+            "mv /etc/sudoers.d/opstasks-jobrunner /root/away",
+            "mv /root/away /etc/sudoers.d/opstasks-jobrunner",
+            "may not start and stop",
+        ),
+    ],
+    ids=["unstaged", "staged", "untracked", "no-database", "no-sudo"],
+)
+def test_a_host_that_is_not_fit_is_refused_untouched(look, inv, at_old_release, spoil, mend, word):
+    host = look("sandbox-1")
+    pid = host.main_pid
+    host.sh(
+        f"runuser -u opensafely -- bash -c '{spoil.replace(chr(39), '')}'"
+        if "git" in spoil or "echo" in spoil
+        else spoil
+    )
+    try:
+        done = inv("-H", "sandbox-1", "deploy", "--yes")
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert word in done.stderr
+        assert "nothing was touched" in done.stderr
+        assert host.main_pid == pid
+        assert host.code == "v2.71.0"
+    finally:
+        host.sh(mend)
+
+
+def test_a_ref_that_does_not_exist_and_one_that_is_hostile(look, inv, at_old_release):
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "v9", "--yes")
+    assert (done.returncode, "'v9'" in done.stderr) == (2, True)
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "$(touch /tmp/pwned)", "--yes")
+    assert done.returncode == 2
+    assert look("sandbox-1").sh("ls /tmp/pwned 2>&1 || true").endswith("No such file or directory")
+
+
+def test_a_diverged_checkout_shows_what_it_would_lose(look, inv, at_old_release):
+    host = look("sandbox-1")
+    host.sh(f"runuser -u opensafely -- git -C {CODE} fetch -q --tags origin")
+    host.sh(f"runuser -u opensafely -- git -C {CODE} checkout -q --detach diverged")
+    done = inv("-H", "sandbox-1", "deploy", "--dry")
+    assert "(diverged)" in done.stdout
+    assert "LOSES 1 commit" in done.stdout
+    assert host.code == "diverged"
+
+
+# -- cut off ---------------------------------------------------------------------------------
+
+
+def start_deploy(sandbox_dir, tmp_path):
+    command = [
+        str(Path(sys.executable).with_name("inv")),
+        "--inventory",
+        str(sandbox_dir / "hosts.yaml"),
+        "-H",
+        "sandbox-1",
+        "deploy",
+        "--watch",
+        "4",
+        "--yes",
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+STEPS = ("stop the service", "move dependencies", "start the service", "check that every job")
+
+
+@pytest.mark.parametrize("choice", ["finish", "back"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice
+):
+    job = running_job(managed, "sandbox-1", look, "longer")
+    boxes = look("sandbox-1").containers
+    client = start_deploy(sandbox_dir, tmp_path)
+    for line in client.stderr:
+        if step in line:
+            break
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    host = look("sandbox-1")
+    deadline = time.monotonic() + 60
+    while not host.lock_is_free:
+        assert time.monotonic() < deadline, "the lock is still held"
+        time.sleep(0.3)
+    unfinished = [r for r in host.records if not r["outcome"]]
+    done = good(inv("-H", "sandbox-1", "deploy", "--unfinished", choice, "--yes"))
+    if unfinished:
+        assert "unfinished release" in done.stderr
+    if not unfinished and choice == "back":
+        return  # it had ended by itself on the host, or not begun: the run above was ordinary
+    at = (
+        ("v2.73.0", "v2.73.0", 3)
+        if choice == "finish" or not unfinished
+        else ("v2.71.0", "v2.71.0", 1)
+    )
+    assert (host.code, host.lib, host.version) == at
+    assert host.serving
+    assert job in host.jobs()
+    assert host.containers == boxes
+    assert all(record["outcome"] for record in host.records)
+    assert host.lock_is_free
+
+
+def test_ctrl_c_goes_back_to_the_old_release(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+):
+    before = look("sandbox-1").whole()
+    client = start_deploy(sandbox_dir, tmp_path)
+    for line in client.stderr:
+        if "move dependencies" in line:
+            break
+    client.send_signal(signal.SIGINT)
+    _, err = client.communicate(timeout=90)
+    assert client.returncode == 130, err
+    assert "back on v2.71.0" in err
+    assert "Traceback" not in err
+    assert look("sandbox-1").whole() == before
+    assert look("sandbox-1").lock_is_free
+
+
+def test_two_operators_at_once_one_is_refused(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+):
+    first = start_deploy(sandbox_dir, tmp_path)
+    for line in first.stderr:
+        if "stop the service" in line:
+            break
+    second = inv("-H", "sandbox-1", "service.restart", "--yes")
+    assert second.returncode == 2, second.stdout + second.stderr
+    assert "someone is changing it" in second.stderr
+    first.communicate(timeout=120)
+    assert first.returncode == 0
+    assert look("sandbox-1").code == "v2.73.0"
+
+
+def test_old_snapshots_are_pruned_to_the_newest_five(managed, look, inv, at_old_release):
+    host = look("sandbox-1")
+    host.sh(f"install -d -o opensafely -g opensafely {STATE}/snapshots")
+    for number in range(1, 8):
+        host.sh(
+            f"install -o opensafely /dev/null {STATE}/snapshots/2020010{number}T000000-x.sqlite"
+        )
+    good(inv("-H", "sandbox-1", "deploy", "--watch", "2", "--yes"))
+    left = host.sh(f"ls {STATE}/snapshots").split()
+    assert len(left) == 5
+    assert left[0] == "20200104T000000-x.sqlite"
