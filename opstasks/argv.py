@@ -7,7 +7,7 @@ so the words are put in Invoke's order first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -35,13 +35,11 @@ def arrange(
     rest: list[str] = []
     waiting = list(words)
     task: TaskShape | None = None
-    name, seen = "", 0
+    seen = 0
     while waiting:
         word = waiting.pop(0)
         flag, equals, _ = word.partition("=")
-        if word in ("--help", "-h"):
-            front += [f"--help={name}"] if name else ["--help"]
-        elif task is not None and flag in task.flags:
+        if task is not None and flag in task.flags:
             rest += _with_value(word, task.flags[flag] and not equals, waiting)
         elif flag in core:
             front += _with_value(word, core[flag] and not equals, waiting)
@@ -56,8 +54,18 @@ def arrange(
             rest += [task.variadic, word]
         else:
             rest.append(word)
-            task, name, seen = tasks.get(word), word, 0
+            task, seen = tasks.get(word), 0
     return front + rest
+
+
+def help_topic(words: Sequence[str], tasks: Iterable[str]) -> str | None:
+    """The task that help is asked for, wherever ``--help`` stands.
+
+    "" when no task is named, None when no help is asked for.
+    """
+    if not {"--help", "-h"} & set(words):
+        return None
+    return next((word for word in words if word in set(tasks)), "")
 
 
 def _with_value(word: str, takes_next: bool, waiting: list[str]) -> list[str]:

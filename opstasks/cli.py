@@ -8,18 +8,21 @@ program with the tasks bundled.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import invoke
-from invoke import Argument, Collection, ParseError
+from invoke import Argument, Collection, ParseError, Parser, ParserContext
 from invoke.exceptions import Exit
 
 from opstasks import __version__, errors
-from opstasks.argv import TaskShape, arrange
+from opstasks.argv import TaskShape, arrange, help_topic
 from opstasks.errors import Interrupted, OpsError, Refused
 
 CORE_FLAGS: tuple[dict[str, Any], ...] = (
@@ -104,6 +107,11 @@ class Program(invoke.Program):
         """Invoke's core flags and ours."""
         return [*super().core_args(), *(Argument(**flag) for flag in CORE_FLAGS)]
 
+    def parse_core_args(self) -> None:
+        """Parse the core flags; wrong usage ends with exit code 2."""
+        with self._usage_explained():
+            super().parse_core_args()
+
     def parse_tasks(self) -> None:
         """Parse what Invoke left unparsed; wrong usage ends with exit code 2."""
         for arg in self.initial_context.args.values():
@@ -113,44 +121,57 @@ class Program(invoke.Program):
             flag: arg.takes_value and not arg.optional
             for flag, arg in self.initial_context.flags.items()
         }
+        self._help_if_asked()
         self.core.unparsed[:] = arrange(self.core.unparsed, core, self.shapes())
-        try:
+        with self._usage_explained():
             super().parse_tasks()
-        except ParseError as error:
-            raise Exit(self._explain(error), code=errors.REFUSED) from None
 
     def parse_cleanup(self) -> None:
         """Help, lists and completion; then on to running."""
         if self.args.complete.value:
             self._complete()
-        try:
+        with self._usage_explained(), until_pipe_closes():
             super().parse_cleanup()
-        except ParseError as error:
-            raise Exit(self._explain(error), code=errors.REFUSED) from None
 
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""
         try:
-            super().execute()
+            with until_pipe_closes():
+                super().execute()
         except OpsError as error:
             self._fail(error)
         except KeyboardInterrupt:
             self._fail(Interrupted("interrupted at once; run the task again to see what is left"))
-        except BrokenPipeError:
-            # The reader of our pipe went away, as `| head` does: not our failure.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise Exit(code=errors.OK) from None
         except Exit:
             raise
         except Exception as error:
             self._fail(self._unforeseen(error))
+
+    def _help_if_asked(self) -> None:
+        """Help wherever it is asked for; Invoke finds ``deploy -H tpp --help`` ambiguous."""
+        topic = help_topic(self.core.unparsed, self.shapes())
+        if topic is None:
+            return
+        self.parser = self._make_parser()
+        with until_pipe_closes():
+            self.print_task_help(topic) if topic else self.print_help()
+        raise Exit
+
+    def _make_parser(self) -> Parser:
+        return Parser(initial=self.initial_context, contexts=self._contexts)
+
+    @functools.cached_property
+    def _contexts(self) -> list[ParserContext]:
+        """Every task as the parser sees it; Invoke takes the help texts out at the first look."""
+        contexts: list[ParserContext] = self.collection.to_contexts()
+        return contexts
 
     # -- helpers -----------------------------------------------------------------------------
 
     def shapes(self) -> dict[str, TaskShape]:
         """Every task name and alias, with what it takes."""
         shapes: dict[str, TaskShape] = {}
-        for context in self.collection.to_contexts():
+        for context in self._contexts:
             shape = TaskShape(
                 flags={f: a.takes_value and not a.optional for f, a in context.flags.items()},
                 positionals=len(context.positional_args),
@@ -159,6 +180,18 @@ class Program(invoke.Program):
             for name in (context.name, *context.aliases):
                 shapes[str(name)] = shape
         return shapes
+
+    @contextlib.contextmanager
+    def _usage_explained(self) -> Iterator[None]:
+        """Say in one line what is wrong with the words that were typed."""
+        try:
+            yield
+        except ParseError as error:
+            raise Exit(self._explain(error), code=errors.REFUSED) from None
+        except ValueError as error:
+            # Invoke converts a flag's value where it meets it, and lets int() speak for itself.
+            value = str(error).rpartition(": ")[2]
+            raise Exit(f"error: {value} is no whole number", code=errors.REFUSED) from None
 
     def _explain(self, error: ParseError) -> str:
         """Invoke's message, with the nearest task name when it knew none."""
@@ -200,6 +233,17 @@ class Program(invoke.Program):
         )
         wrapped.__cause__ = error
         return wrapped
+
+
+@contextlib.contextmanager
+def until_pipe_closes() -> Iterator[None]:
+    """End well when the reader of our output goes away, as `| head` does: not our failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=errors.OK) from None
 
 
 def _host_names() -> list[str]:

@@ -229,12 +229,10 @@ class Inventory:
         return [spec for name, spec in self.hosts.items() if name in names]
 
     def _ad_hoc(self, item: str) -> HostSpec:
-        match = _AD_HOC.fullmatch(item)
-        address = match["address"].strip("[]") if match else ""
-        user, port = (match["user"] or "", int(match["port"] or 22)) if match else ("", -1)
-        good = _ADDRESS.fullmatch(address) and 0 < port < 65536
-        if not good or (user and not _USER.fullmatch(user)):
+        found = parse_ad_hoc(item)
+        if found is None:
             raise Refused(f"{item!r} is no user@host[:port]", cure=self._known())
+        user, address, port = found
         return msgspec.structs.replace(
             self._defaults, name=item, address=address, port=port, user=user or self._defaults.user
         )
@@ -249,7 +247,22 @@ class Inventory:
         return f"known: {names}" if self.hosts else "write a hosts.yaml, see hosts.example.yaml"
 
 
-# -- finding and reading -----------------------------------------------------------------------
+def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:
+    """User ("" for the default), address and port of `user@host[:port]`; None for anything else.
+
+    A name alone is none: it is a host of the inventory, or a slip of the pen.
+    """
+    match = _AD_HOC.fullmatch(text)
+    if match is None or not {"@", ":"} & set(text):
+        return None
+    user, address, port = match["user"] or "", match["address"].strip("[]"), match["port"] or "22"
+    good_user = not user or _USER.fullmatch(user)
+    good_port = len(port) < 6 and 0 < int(port) < 65536
+    good = good_user and good_port and _ADDRESS.fullmatch(address)
+    return (user, address, int(port)) if good else None
+
+
+# -- finding and reading ----------------------------------------------------------------------
 
 
 def find_inventory(explicit: str | None) -> Path | None:
@@ -492,7 +505,7 @@ class _Reader:
     def _check_gateway(self, spec: HostSpec, hosts: Mapping[str, HostSpec]) -> None:
         self._file = self._from.get(spec.name, FILE_NAME)
         known = spec.gateway in hosts and spec.gateway != spec.name
-        if spec.gateway and not known and not _AD_HOC.fullmatch(spec.gateway):
+        if spec.gateway and not known and parse_ad_hoc(spec.gateway) is None:
             self._bad(f"hosts.{spec.name}.gateway", spec.gateway, "a host or user@host[:port]")
 
 

@@ -45,6 +45,11 @@ class Console:
         start = f"{self.paint(host, 'dim')} | " if prefixed else ""
         self._write(start + printable(text), sys.stdout)
 
+    def error_line(self, host: str, text: str, *, prefixed: bool) -> None:
+        """One line of a host's own error output."""
+        start = f"{self.paint(host, 'dim', sys.stderr)} | " if prefixed else ""
+        self.note(start + printable(text))
+
     def observe(self, event: events.Event) -> None:
         """Show what a host or a workflow tells."""
         if isinstance(event, events.Step):

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-import sys
+from typing import TYPE_CHECKING
 
 from invoke import task
 
 from opstasks.app import Context
 
+if TYPE_CHECKING:
+    from opstasks.command import Command
+    from opstasks.result import FleetResult, HostResult, Result
+
 
 @task(
-    help={"user": "The account to run as (default: the service account, opensafely)."},
+    help={
+        "user": "The account to run as (default: the service account, opensafely).",
+        "timeout": "How long it may take on each host, in seconds; then it is stopped there.",
+    },
     auto_shortflags=False,
 )
-def run(ctx: Context, user: str = "") -> None:
+def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
     """Run one command on every selected host, as opensafely.
+
+    A single word with spaces in it is shell text: run -- 'docker ps | wc -l'.
 
     Example: inv -H prod run -- docker ps
     """
-    from opstasks.command import cmd
-    from opstasks.errors import Refused
+    from opstasks.workflows import run as workflow
 
-    words = ctx.options.remainder
-    if not words:
-        raise Refused("no command given", cure="inv -H tpp run -- docker ps")
-    command = cmd(*words)
-    result = ctx.fleet.gather(lambda host: host.shell(user or host.spec.service_user).run(command))
+    command = workflow.command(ctx.options.remainder, timeout)
+    if ctx.options.dry:
+        _show_plan(ctx, command, user)
+        return
+    found = ctx.fleet.gather(
+        lambda host: workflow.run(host, user or host.spec.service_user, command)
+    )
+    if not ctx.options.json:
+        _show_output(ctx, found)
+    ctx.finish(workflow.judge(found, command))
+
+
+def _show_plan(ctx: Context, command: Command, user: str) -> None:
+    for host in ctx.fleet.hosts:
+        ctx.console.say(f"{host.name}: as {user or host.spec.service_user}: {command.line()}")
+
+
+def _show_output(ctx: Context, found: FleetResult[Result]) -> None:
+    """What each host said; with several hosts every line says whose it is."""
     prefixed = len(ctx.fleet.hosts) > 1
-    for host, value in result.values.items():
-        for line in value.out.splitlines():
-            ctx.console.line(host, line, prefixed=prefixed)
-        sys.stderr.write(value.err)
-    ctx.finish(result)
+    answered: list[HostResult[Result]] = [item for item in found if item.value is not None]
+    for item in answered:
+        assert item.value is not None
+        for line in item.value.out.splitlines():
+            ctx.console.line(item.host, line, prefixed=prefixed)
+        for line in item.value.err.splitlines():
+            ctx.console.error_line(item.host, line, prefixed=prefixed)

@@ -1,6 +1,8 @@
 """People's word order becomes Invoke's."""
 
-from opstasks.argv import TaskShape, arrange
+import pytest
+
+from opstasks.argv import TaskShape, arrange, help_topic
 
 CORE = {"-H": True, "--hosts": True, "--json": False, "--yes": False, "-y": False}
 TASKS = {
@@ -35,8 +37,18 @@ def test_a_task_flag_keeps_its_value_even_if_it_looks_like_a_flag():
     assert words("deploy --ref --json") == ["deploy", "--ref", "--json"]
 
 
-def test_help_after_a_task_asks_for_its_help():
-    assert words("jobs.show --help") == ["--help=jobs.show", "jobs.show"]
+@pytest.mark.parametrize(
+    ("line", "topic"),
+    [
+        ("jobs.show --help", "jobs.show"),
+        ("jobs.show abc -H tpp -h", "jobs.show"),
+        ("-H tpp --help jobs.show", "jobs.show"),
+        ("-H tpp -h", ""),
+        ("-H tpp jobs.show", None),
+    ],
+)
+def test_help_is_found_wherever_it_stands(line, topic):
+    assert help_topic(line.split(), TASKS) == topic
 
 
 def test_any_number_of_arguments():

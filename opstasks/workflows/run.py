@@ -1,0 +1,62 @@
+"""One command as it was typed, with a line in each host's journal saying who ran it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from opstasks import audit
+from opstasks.command import Command, Raw, cmd
+from opstasks.errors import CommandFailed, Refused, TimedOut
+from opstasks.host import Host, check
+from opstasks.result import FleetResult, HostResult, Result
+
+
+def command(words: Sequence[str], timeout_s: float) -> Command:
+    """The command; one word that is no program's name is taken as shell text.
+
+    Raises Refused when there is none, or a time limit that is none.
+    """
+    if not words:
+        raise Refused("no command given", cure="inv -H tpp run -- docker ps")
+    if timeout_s <= 0:
+        raise Refused(f"{timeout_s} is no time limit", cure="--timeout takes seconds, 1 or more")
+    shell_text = len(words) == 1 and not words[0].isalnum()
+    return (cmd("bash", "-c", words[0]) if shell_text else cmd(*words)).within(timeout_s)
+
+
+def run(host: Host, user: str, command: Command) -> Result:
+    """Run it and hand back whatever came of it; one round trip, the journal's line included.
+
+    The line names the program alone: its arguments may hold what nobody else should read.
+    """
+    entry = audit.Entry(
+        run_id=audit.new_run_id(),
+        host=host.name,
+        task="run",
+        phase="end",
+        who=audit.who(),
+        time=audit.now(),
+        args={"user": user, "program": str(command.args[0])},
+        outcome="begun",
+    )
+    audit.write_local(entry)
+    _, result = host.shell(user).batch([cmd(Raw(audit.journal_text(entry))), command])
+    return result
+
+
+def judge(found: FleetResult[Result], command: Command) -> FleetResult[Result]:
+    """The same results, those with another exit code than 0 as failed."""
+    return FleetResult([_judged(item, command) for item in found])
+
+
+def _judged(item: HostResult[Result], command: Command) -> HostResult[Result]:
+    if item.value is None:
+        return item
+    try:
+        check(item.value, command, item.host)
+    except (CommandFailed, TimedOut) as error:
+        # Its last lines stand above already.
+        error.tail = ""
+        return replace(item, outcome=error.outcome, error=error)
+    return item

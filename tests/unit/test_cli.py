@@ -1,0 +1,195 @@
+"""The real `inv` and `opstasks` as processes: words in any order, messages, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLEET = """
+groups: {prod: {hosts: [tpp, emis]}}
+hosts:
+  tpp: {address: 127.0.0.1, port: 1}
+  emis: {address: 127.0.0.1, port: 1}
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    (tmp_path / "hosts.yaml").write_text(FLEET)
+    return tmp_path / "hosts.yaml"
+
+
+@pytest.fixture
+def program(tmp_path, fleet):
+    """Run `inv` in the project's folder, or `opstasks` in one that knows nothing of it."""
+
+    def run(*argv, name="inv", cwd=ROOT, env=None):
+        command = [str(Path(sys.executable).with_name(name)), *argv]
+        settings = {"OPSTASKS_HOSTS": str(fleet), "XDG_STATE_HOME": str(tmp_path / "state")}
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **settings, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("words", ["-H tppp status", "status -H tppp", "status --hosts=tppp"])
+def test_an_unknown_host_is_refused_with_the_nearest_name(program, words):
+    done = program(*words.split())
+    assert done.returncode == 2
+    assert "'tppp'; did you mean 'tpp'?" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unreachable_host_has_its_own_exit_code_and_a_cure(program):
+    done = program("-H", "tpp", "status")
+    assert done.returncode == 3
+    assert "error: tpp: cannot connect to 127.0.0.1:1: connection refused" in done.stderr
+    assert "->" in done.stderr
+
+
+def test_every_host_is_in_the_json_document_and_nothing_else_is(program):
+    done = program("-H", "prod", "--json", "status")
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == done.returncode == 3
+    assert {name: host["outcome"] for name, host in document["hosts"].items()} == {
+        "tpp": "unreachable",
+        "emis": "unreachable",
+    }
+
+
+def test_refusals_are_json_too(program):
+    done = program("--json", "-H", "tppp", "status")
+    assert json.loads(done.stdout)["error"]["outcome"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("stauts", "did you mean 'status'?"),
+        ("deploy --reff x", "--reff"),
+        ("deploy --unfinished sideways", "'finish' or 'back'"),
+        ("deploy --watch soon", "'soon' is no whole number"),
+        ("-H tpp --parallel many status", "'many' is no whole number"),
+        ("run", "no command given"),
+        ("-H tpp shell", "needs a terminal"),
+        ("logs --since yesterdayish", "is no time"),
+        ("logs --job a;b", "cannot be part of a job id"),
+        ("jobs.ls --state dead", "there is no state 'dead'"),
+        ("--inventory /absent status", "which is no file"),
+    ],
+)
+def test_wrong_usage_touches_nothing_and_says_what_is_wrong(program, words, told):
+    done = program(*words.split())
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_inventory_names_the_key(program, fleet):
+    fleet.write_text("hosts: {tpp: {adress: x}}")
+    done = program("-H", "tpp", "status")
+    assert done.returncode == 2
+    assert "hosts.tpp.adress: unknown key; did you mean 'address'?" in done.stderr
+
+
+def test_the_console_script_works_in_any_folder(program, tmp_path):
+    done = program("-H", "tppp", "status", name="opstasks", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean 'tpp'?" in done.stderr
+    assert "deploy.pending" in program("--list", name="opstasks", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("words", ["--help deploy", "deploy --help", "deploy -H tpp -h"])
+def test_help_has_an_example_and_a_text_for_every_flag(program, words):
+    done = program(*words.split())
+    assert done.returncode == 0
+    assert "Example: inv -H tpp deploy" in done.stdout
+    assert "--restart             Restart the service" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["inv", "opstasks"])
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("-H t", {"tpp", "emis", "prod", "all"}),
+        ("deploy -H tpp,", {"tpp,emis", "tpp,prod"}),
+        ("deploy --r", {"--ref", "--restart"}),
+        ("dep", {"deploy", "deploy.pending", "status"}),
+    ],
+)
+def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, offered):
+    done = program("--complete", "--", f"{name} {typed}", name=name)
+    assert offered <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_for_every_shell(program, shell):
+    done = program("--print-completion-script", shell, name="opstasks")
+    assert done.returncode == 0
+    assert "opstasks" in done.stdout
+
+
+def test_bash_itself_completes_hosts(fleet):
+    inv = Path(sys.executable).with_name("inv")
+    script = f"""
+        PATH={inv.parent}:$PATH
+        eval "$(inv --print-completion-script bash)"
+        COMP_WORDS=(inv -H em); COMP_CWORD=2; COMP_LINE="inv -H em"; COMP_POINT=9
+        function=$(complete -p inv | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        $function inv em -H
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "OPSTASKS_HOSTS": str(fleet)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.split() == ["emis"]
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_error():
+    inv = Path(sys.executable).with_name("inv")
+    script = f"set -o pipefail; {inv} --list | head -1; {inv} --help deploy | head -1"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program, tmp_path):
+    state = tmp_path / "broken.py"
+    state.write_text("import opstasks.tasks.status as s\n")
+    script = (
+        "import sys; from opstasks import cli; from opstasks.inventory import Inventory\n"
+        "def boom(*a): raise ZeroDivisionError('oops')\n"
+        "Inventory.select = boom\n"
+        "sys.argv = ['opstasks', '-H', 'tpp', *sys.argv[1:], 'status']\n"
+        "cli.main()"
+    )
+    for flags, traced in (([], False), (["--debug"], True)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *flags],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "internal error: ZeroDivisionError: oops" in done.stderr
+        assert ("Traceback" in done.stderr) == traced
