@@ -7,7 +7,7 @@ so the words are put in Invoke's order first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
 
-    `variadic` names the flag that any further words are values of ("" when it takes none).
+    `variadic` names the flag that any further words are values of ("" when it takes none);
+    `renamed` is what a task under an old name is called now.
     """
 
     flags: Mapping[str, bool] = field(default_factory=dict)
     positionals: int = 0
     variadic: str = ""
+    renamed: str = ""
 
 
 def arrange(
@@ -53,19 +55,20 @@ def arrange(
         elif task is not None and task.variadic:
             rest += [task.variadic, word]
         else:
-            rest.append(word)
             task, seen = tasks.get(word), 0
+            rest.append((task and task.renamed) or word)
     return front + rest
 
 
-def help_topic(words: Sequence[str], tasks: Iterable[str]) -> str | None:
+def help_topic(words: Sequence[str], tasks: Mapping[str, TaskShape]) -> str | None:
     """The task that help is asked for, wherever ``--help`` stands.
 
     "" when no task is named, None when no help is asked for.
     """
     if not {"--help", "-h"} & set(words):
         return None
-    return next((word for word in words if word in set(tasks)), "")
+    named = next((word for word in words if word in tasks), "")
+    return (named and tasks[named].renamed) or named
 
 
 def _with_value(word: str, takes_next: bool, waiting: list[str]) -> list[str]:

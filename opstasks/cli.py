@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import invoke
@@ -149,7 +150,9 @@ class Program(invoke.Program):
 
     def _help_if_asked(self) -> None:
         """Help wherever it is asked for; Invoke finds ``deploy -H tpp --help`` ambiguous."""
-        topic = help_topic(self.core.unparsed, self.shapes())
+        asked = self.args.help.value
+        early = ["--help", asked] if isinstance(asked, str) and asked else []
+        topic = help_topic([*self.core.unparsed, *early], self.shapes())
         if topic is None:
             return
         self.parser = self._make_parser()
@@ -169,7 +172,9 @@ class Program(invoke.Program):
     # -- helpers -----------------------------------------------------------------------------
 
     def shapes(self) -> dict[str, TaskShape]:
-        """Every task name and alias, with what it takes."""
+        """Every task name, alias and old name, with what it takes."""
+        from opstasks.tasks import OLD_NAMES
+
         shapes: dict[str, TaskShape] = {}
         for context in self._contexts:
             shape = TaskShape(
@@ -179,7 +184,8 @@ class Program(invoke.Program):
             )
             for name in (context.name, *context.aliases):
                 shapes[str(name)] = shape
-        return shapes
+        old = {was: now for was, now in OLD_NAMES.items() if now in shapes}
+        return shapes | {was: replace(shapes[now], renamed=now) for was, now in old.items()}
 
     @contextlib.contextmanager
     def _usage_explained(self) -> Iterator[None]:

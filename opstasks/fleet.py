@@ -89,17 +89,17 @@ class _Run(Generic[T]):
         self._results: dict[str, HostResult[T]] = {}
         self._lock = threading.Lock()
         self._failed = False
-        count = min(workers, len(fleet.hosts))
+        self._working = min(workers, len(fleet.hosts))
+        # Not Thread.join: in Python 3.11 a Ctrl-C inside it takes a running thread for ended.
+        self._ended = threading.Event()
         # Daemon threads: a second Ctrl-C must be able to end the program at once.
-        self._threads = [threading.Thread(target=self._drain, daemon=True) for _ in range(count)]
-        for thread in self._threads:
-            thread.start()
+        for _ in range(self._working):
+            threading.Thread(target=self._drain, daemon=True).start()
 
     def wait(self) -> FleetResult[T]:
         """Wait for the workers; hosts that were never begun are reported as not started."""
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(0.2)
+        while self._fleet.hosts and not self._ended.wait(0.2):
+            pass  # awake now and then, so that Ctrl-C is heard
         skipped = "interrupted" if self._fleet.stop.is_set() else "not started"
         return FleetResult(
             [
@@ -114,6 +114,10 @@ class _Run(Generic[T]):
             with self._lock:
                 self._results[host.name] = result
                 self._failed |= not result.good
+        with self._lock:
+            self._working -= 1
+            if not self._working:
+                self._ended.set()
 
     def _next(self) -> Host | None:
         with self._lock:

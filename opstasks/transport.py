@@ -96,8 +96,13 @@ class SSHProcess:
         self._channel = channel
 
     def write(self, data: bytes) -> None:
-        """Send to standard input."""
-        self._channel.sendall(data)
+        """Send to standard input; raises OSError when the connection is gone."""
+        import paramiko
+
+        try:
+            self._channel.sendall(data)
+        except (EOFError, paramiko.SSHException) as error:  # paramiko's words for a lost network
+            raise ConnectionError(str(error)) from error
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
         """Wait for output on either stream."""

@@ -28,4 +28,9 @@ namespace = Collection(
     service.namespace,
 )
 namespace.add_collection(history.lock)
-namespace.add_task(jobs.ls, name="jobs-ls")
+
+# What the playbook's recipes and scripts were called, and what they are now.
+OLD_NAMES = {
+    "jobs-ls": "jobs.ls",
+    "logs-id": "logs",
+}

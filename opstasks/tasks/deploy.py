@@ -53,7 +53,7 @@ def apply(
         return
     cut_off = [item for item in todo if item.value and item.value.facts.unfinished]
     if cut_off:
-        _resume(ctx, cut_off, unfinished)
+        _resume(ctx, plans, cut_off, unfinished)
         return
     ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
     _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch or None))
@@ -160,8 +160,12 @@ def _roll(ctx: Context, plans: FleetResult[Plan], work: Any) -> None:
     ctx.finish(plans.replaced(done), _outcome_row)
 
 
-def _resume(ctx: Context, cut_off: list[HostResult[Plan]], choice: str) -> None:
-    """Finish or undo releases whose client went away."""
+def _resume(
+    ctx: Context, plans: FleetResult[Plan], cut_off: list[HostResult[Plan]], choice: str
+) -> None:
+    """Finish or undo releases whose client went away; hosts that had none are not started."""
+    from dataclasses import replace
+
     from opstasks.result import FleetResult
     from opstasks.workflows.deploy import act
 
@@ -170,11 +174,21 @@ def _resume(ctx: Context, cut_off: list[HostResult[Plan]], choice: str) -> None:
         record = item.value.facts.unfinished
         ctx.console.note(f"{item.host}: unfinished release {record.describe()}, at {record.step!r}")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
-    _roll(
-        ctx,
-        FleetResult(cut_off),
-        lambda host, plan: act.resume(host, plan.facts, roll_back=choice == "back"),
-    )
+    waiting = [item for item in plans if _waits(item)]
+    later = FleetResult([replace(item, outcome="not started", value=None) for item in waiting])
+
+    def work(host: Host, plan: Plan) -> act.Outcome:
+        if plan.facts.unfinished:
+            return act.resume(host, plan.facts, roll_back=choice == "back")
+        return act.apply(host, plan)
+
+    _roll(ctx, plans.replaced(later), work)
+
+
+def _waits(item: HostResult[Plan]) -> bool:
+    """Whether a host has something to deploy, but no unfinished release."""
+    plan = item.value
+    return plan is not None and not plan.facts.unfinished and not plan.nothing_to_do
 
 
 def _plan_row(plan: Plan) -> dict[str, object]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 @task(
-    aliases=["logs-id"],
     help={
         "lines": "How many lines of each host, counted from the end (0: all).",
         "since": "Only lines since then: 90s, 30m, 2h, 1d or '2026-11-24 10:00'.",

@@ -259,33 +259,48 @@ def test_without_a_terminal_and_without_yes_nothing_happens(look, inv, at_old_re
     assert look("sandbox-1").main_pid == pid
 
 
+AS_SERVICE = "runuser -u opensafely -- bash -c"
+SUDOERS = "/etc/sudoers.d/opstasks-jobrunner"
+PLENTY = f"head -c 4096 /dev/urandom | dd of={DB} bs=1 seek=4096 conv=notrunc status=none"
+
+
 @pytest.mark.parametrize(
     ("spoil", "mend", "word"),
     [
-        (f"echo '#' >> {CODE}/jobrunner/run.py", f"git -C {CODE} checkout -q .", "1 unstaged"),
+        (f"echo x >>{CODE}/jobrunner/run.py", f"git -C {CODE} checkout -q .", "1 unstaged"),
         (
-            f"echo '#' >> {CODE}/jobrunner/run.py; git -C {CODE} add -A",
+            f"cd {CODE}; echo x >>jobrunner/run.py; git add -A",
             f"git -C {CODE} reset -q --hard",
             "1 staged",
         ),
         (f"touch {CODE}/notes.txt", f"rm {CODE}/notes.txt", "1 untracked"),
+        (f"touch {LIB}/notes.txt", f"rm {LIB}/notes.txt", "1 untracked"),
         (f"mv {DB} {DB}.away", f"mv {DB}.away {DB}", "there is no database"),
-        (
-            "mv /etc/sudoers.d/opstasks-jobrunner /root/away",
-            "mv /root/away /etc/sudoers.d/opstasks-jobrunner",
-            "may not start and stop",
-        ),
+        (f"cp {DB} {DB}.away; {PLENTY}", f"mv {DB}.away {DB}", "database"),
     ],
-    ids=["unstaged", "staged", "untracked", "no-database", "no-sudo"],
+    ids=["unstaged", "staged", "untracked", "lib", "no-database", "damaged-database"],
 )
 def test_a_host_that_is_not_fit_is_refused_untouched(look, inv, at_old_release, spoil, mend, word):
+    refused(look("sandbox-1"), inv, f"{AS_SERVICE} '{spoil}'", f"{AS_SERVICE} '{mend}'", word)
+
+
+def test_an_account_that_may_not_stop_the_service_is_refused(look, inv, at_old_release):
+    away = f"mv {SUDOERS} /root/away", f"mv /root/away {SUDOERS}"
+    refused(look("sandbox-1"), inv, *away, "may not start and stop")
+
+
+def test_a_full_disk_is_refused(look, inv, at_old_release):
+    small = f"mount -t tmpfs -o size=4m,uid=10000,gid=10000 tmpfs {HOME}/jobrunner/workdir"
     host = look("sandbox-1")
+    host.sh("systemctl stop jobrunner")
+    copy = f"cp -a {DB} /tmp/db; {small}; cp -a /tmp/db {DB}"
+    refused(host, inv, copy, f"umount {HOME}/jobrunner/workdir", "MiB free")
+
+
+def refused(host, inv, spoil, mend, word):
+    """Spoil the host, see a deploy refused and nothing touched, mend it."""
+    host.sh(spoil)
     pid = host.main_pid
-    host.sh(
-        f"runuser -u opensafely -- bash -c '{spoil.replace(chr(39), '')}'"
-        if "git" in spoil or "echo" in spoil
-        else spoil
-    )
     try:
         done = inv("-H", "sandbox-1", "deploy", "--yes")
         assert done.returncode == 2, done.stdout + done.stderr
@@ -293,6 +308,8 @@ def test_a_host_that_is_not_fit_is_refused_untouched(look, inv, at_old_release, 
         assert "nothing was touched" in done.stderr
         assert host.main_pid == pid
         assert host.code == "v2.71.0"
+        assert host.records == []
+        assert host.lock_is_free
     finally:
         host.sh(mend)
 
@@ -379,6 +396,50 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
     assert host.containers == boxes
     assert all(record["outcome"] for record in host.records)
     assert host.lock_is_free
+
+
+def test_a_host_that_waits_for_its_turn_is_not_forgotten(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+):
+    client = start_deploy(sandbox_dir, tmp_path)
+    for line in client.stderr:
+        if "start the service" in line:
+            break
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    deadline = time.monotonic() + 60
+    while not look("sandbox-1").lock_is_free:
+        assert time.monotonic() < deadline, "the lock is still held"
+        time.sleep(0.3)
+    done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
+    assert done.returncode == 1
+    assert "not started: sandbox-2" in done.stderr
+    assert (look("sandbox-1").code, look("sandbox-2").code) == ("v2.73.0", "v2.71.0")
+    good(inv("-H", "sandbox", "deploy", "--yes"))
+    assert look("sandbox-2").code == "v2.73.0"
+
+
+def test_ctrl_c_twice_ends_at_once_and_the_next_run_goes_on(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+):
+    client = start_deploy(sandbox_dir, tmp_path)
+    for line in client.stderr:
+        if "start the service" in line:
+            break
+    client.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    client.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    client.wait(timeout=10)
+    assert time.monotonic() - started < 2
+    assert client.returncode == 130
+    deadline = time.monotonic() + 60
+    while not look("sandbox-1").lock_is_free:
+        assert time.monotonic() < deadline, "the lock is still held"
+        time.sleep(0.3)
+    good(inv("-H", "sandbox-1", "deploy", "--unfinished", "back", "--yes"))
+    assert look("sandbox-1").code == "v2.71.0"
+    assert look("sandbox-1").serving
 
 
 def test_ctrl_c_goes_back_to_the_old_release(

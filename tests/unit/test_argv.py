@@ -1,5 +1,7 @@
 """People's word order becomes Invoke's."""
 
+from dataclasses import replace
+
 import pytest
 
 from opstasks.argv import TaskShape, arrange, help_topic
@@ -11,6 +13,7 @@ TASKS = {
     "jobs.show": TaskShape(positionals=1),
     "jobs.kill": TaskShape(flags={"--no-cleanup": False, "--job": True}, variadic="--job"),
 }
+TASKS["jobs-kill"] = replace(TASKS["jobs.kill"], renamed="jobs.kill")
 
 
 def words(line):
@@ -64,6 +67,11 @@ def test_any_number_of_arguments():
         "--job",
         "c",
     ]
+
+
+def test_old_names_become_the_new_ones():
+    assert words("-y jobs-kill a") == ["-y", "jobs.kill", "--job", "a"]
+    assert help_topic(["jobs-kill", "-h"], TASKS) == "jobs.kill"
 
 
 def test_several_tasks_in_a_row():

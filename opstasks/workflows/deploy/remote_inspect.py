@@ -96,11 +96,12 @@ def main() -> None:
     staged = Path(asked["staged_code"]).is_dir() and Path(asked["staged_lib"]).is_dir()
     code = asked["staged_code"] if staged else asked["code"]
     lib = asked["staged_lib"] if staged else asked["lib"]
-    disk = os.statvfs(asked["home"])
+    # Snapshots lie in the home, a restored database beside the present one.
+    disks = [os.statvfs(path) for path in (asked["home"], Path(asked["database"]).parent)]
     answer: dict[str, Any] = {
         "set_keys": sorted(env),
         "database": database(asked["database"]),
-        "free_bytes": disk.f_bavail * disk.f_frsize,
+        "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
     }
     if Path(code, "jobrunner").is_dir():
         answer["import"] = try_import(code, lib, env)
