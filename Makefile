@@ -41,6 +41,9 @@ types: setup
 unit: setup
 	$(BIN)/pytest tests/unit tests/workflows
 
+bench: setup
+	$(BIN)/python bench/list.py
+
 docs: setup
 	$(BIN)/python scripts/gen_docs.py
 

@@ -155,6 +155,8 @@ class Program(invoke.Program):
         topic = help_topic([*self.core.unparsed, *early], self.shapes())
         if topic is None:
             return
+        if early and not topic:
+            raise Exit(self._unknown(str(asked)), code=errors.REFUSED)
         self.parser = self._make_parser()
         with until_pipe_closes():
             self.print_task_help(topic) if topic else self.print_help()
@@ -204,10 +206,13 @@ class Program(invoke.Program):
         text = str(error)
         words = text.split("'")
         if text.startswith("No idea what") and len(words) > 1:
-            near = difflib.get_close_matches(words[1], list(self.shapes()), 1)
-            hint = f"did you mean {near[0]!r}?" if near else "see `inv --list`"
-            return f"error: no task or flag is called {words[1]!r}; {hint}"
+            return self._unknown(words[1])
         return f"error: {text}"
+
+    def _unknown(self, word: str) -> str:
+        near = difflib.get_close_matches(word, list(self.shapes()), 1)
+        hint = f"did you mean {near[0]!r}?" if near else "see `inv --list`"
+        return f"error: no task or flag is called {word!r}; {hint}"
 
     def _complete(self) -> None:
         from opstasks.completion import candidates

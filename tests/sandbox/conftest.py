@@ -92,6 +92,14 @@ def managed(inv, sandbox):
     return sandbox
 
 
+@pytest.fixture(scope="session")
+def look(managed):
+    """A managed host as root sees it: `look("sandbox-1").version`."""
+    from tests.look import Look
+
+    return lambda name: Look(managed, name)
+
+
 @pytest.fixture
 def spec(sandbox_dir):
     """A host of the inventory: `spec("sandbox-1", user="dev")`."""

@@ -1,6 +1,5 @@
 """deploy on real hosts: the real job-runner, real jobs, real migrations; looked at from outside."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,99 +10,18 @@ from pathlib import Path
 import pytest
 
 from sandbox.delay_proxy import DelayProxy
+from tests.look import CODE, DB, HOME, LIB, STATE
 
 pytestmark = pytest.mark.sandbox
 HOSTS = ("sandbox-1", "sandbox-2")
-HOME = "/home/opensafely"
-CODE, LIB, DB = (
-    f"{HOME}/jobrunner/code",
-    f"{HOME}/jobrunner/lib",
-    f"{HOME}/jobrunner/workdir/db.sqlite",
-)
-STATE = f"{HOME}/opstasks"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Look:
-    """A host as root sees it from outside: none of our own readers."""
-
-    def __init__(self, sandbox, name):
-        self.sandbox, self.name = sandbox, name
-
-    def sh(self, script):
-        return self.sandbox.must(self.name, ["bash", "-c", script]).strip()
-
-    def sql(self, query):
-        return self.sh(f'sqlite3 -json {DB} "{query}"') or "[]"
-
-    @property
-    def code(self):
-        return self.sh(f"git -C {CODE} describe --tags --always")
-
-    @property
-    def lib(self):
-        return self.sh(f"git -C {LIB} describe --tags --always")
-
-    @property
-    def version(self):
-        return int(self.sh(f"sqlite3 {DB} 'pragma user_version'"))
-
-    @property
-    def serving(self):
-        return self.sh("systemctl is-active jobrunner || true") == "active"
-
-    @property
-    def main_pid(self):
-        return self.sh("systemctl show -p MainPID --value jobrunner")
-
-    def jobs(self):
-        return {row["id"]: row for row in json.loads(self.sql("select * from job"))}
-
-    @property
-    def containers(self):
-        return set(self.sh("docker ps -q --no-trunc --filter name=^os-job-").split())
-
-    @property
-    def records(self):
-        text = self.sh(f"cat {STATE}/releases/*.json 2>/dev/null | jq -s . 2>/dev/null || true")
-        if text:
-            return json.loads(text)
-        files = self.sh(f"ls {STATE}/releases/*.json 2>/dev/null || true").split()
-        return [json.loads(self.sh(f"cat {file}")) for file in files]
-
-    @property
-    def lock_is_free(self):
-        return self.sh("flock -n /var/lib/opstasks/lock echo free || true") == "free"
-
-    def whole(self):
-        """What stays the same when a deploy came to nothing."""
-        return (self.code, self.lib, self.version, self.serving, sorted(self.jobs()))
-
-
 @pytest.fixture
-def look(managed):
-    return lambda name: Look(managed, name)
-
-
-@pytest.fixture
-def at_old_release(managed, look, inv):
+def at_old_release(managed, look):
     """Both hosts at 2.71.0, serving, with a new release waiting upstream."""
     for name in HOSTS:
-        host = look(name)
-        host.sh(
-            "systemctl stop jobrunner; docker ps -aq --filter name=^os- | xargs -r docker rm -f"
-        )
-        user = "runuser -u opensafely --"
-        host.sh(f"rm -rf {STATE}/releases {STATE}/snapshots")
-        for path in (CODE, LIB):
-            host.sh(f"rm -f {path}/.git/index.lock")
-            host.sh(f"{user} git -C {path} checkout -qf --detach v2.71.0")
-            host.sh(f"{user} git -C {path} clean -qfd")
-        host.sh(
-            f"rm -f {DB}*; {user} bash -c '. {HOME}/config/load-env; cd {CODE};"
-            " python3 -m jobrunner.cli.migrate'"
-        )
-        host.sh("systemctl reset-failed jobrunner; systemctl start jobrunner")
+        look(name).back_to_the_old_release()
     managed.publish("v2.73.0")
     yield
     managed.publish("v2.71.0")

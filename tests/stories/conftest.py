@@ -1,0 +1,78 @@
+"""A real terminal: bash under pexpect, with `inv` as an operator types it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+# The hosts of the sandbox tests serve the stories, too.
+from tests.sandbox.conftest import (  # noqa: F401
+    inv,
+    look,
+    managed,
+    observer,
+    sandbox,
+    sandbox_dir,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT = "operator> "
+
+
+class Terminal:
+    """What a person has: a line to type on and a screen to read."""
+
+    def __init__(self, env):
+        self.child = pexpect.spawn(
+            "bash",
+            ["--norc"],
+            cwd=str(ROOT),
+            env=env,
+            encoding="utf-8",
+            dimensions=(50, 200),
+            timeout=120,
+        )
+        self.child.sendline(f"PS1='{PROMPT[:4]}''{PROMPT[4:]}'; stty -echo")
+        self.child.expect_exact(PROMPT)
+
+    def type(self, line):
+        """Begin a command."""
+        self.child.sendline(line)
+
+    def see(self, text):
+        """Wait for a text on the screen; what came before it."""
+        self.child.expect_exact(text)
+        return self.child.before
+
+    def answer(self, question, words):
+        """Wait for a question and answer it."""
+        self.child.expect_exact(question)
+        self.child.sendline(words)
+
+    def done(self):
+        """Wait for the prompt: what was shown since, and the exit code."""
+        self.child.expect_exact(PROMPT)
+        shown = self.child.before
+        self.child.sendline("echo code=$?")
+        self.child.expect(r"code=(\d+)")
+        code = int(self.child.match[1])
+        self.child.expect_exact(PROMPT)
+        assert "Traceback" not in shown
+        return shown, code
+
+
+@pytest.fixture
+def terminal(sandbox_dir, tmp_path):  # noqa: F811
+    """A terminal whose `inv` knows the test hosts."""
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OPSTASKS_HOSTS": str(sandbox_dir / "hosts.yaml"),
+        "XDG_STATE_HOME": str(tmp_path),
+        "TERM": "xterm",
+    }
+    opened = Terminal(env)
+    yield opened
+    opened.child.close(force=True)
