@@ -82,11 +82,14 @@ def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
     from opstasks.app import Options
     from opstasks.command import Secret
 
+    for name in ("parallel", "connect-timeout"):
+        if (args[name].value or 0) < 0:
+            raise Refused(f"--{name} {args[name].value} is less than nothing")
     password = config.sudo.password
     return Options(
         hosts=tuple(args.hosts.value or ()),
         inventory=args.inventory.value or "",
-        parallel=max(0, args.parallel.value or 0),
+        parallel=args.parallel.value or 0,
         keep_going=args["keep-going"].value,
         yes=args.yes.value,
         json=args.json.value,

@@ -187,6 +187,8 @@ class Inventory:
         leading `!` takes hosts away again. Raises Refused for a name that nobody has.
         """
         items = [item.strip() for pattern in patterns for item in pattern.split(",")]
+        if not all(item.strip("!") for item in items):
+            raise Refused("-H was given an empty name", cure=self._known())
         wanted = [item for item in items if not item.startswith("!")]
         unwanted = [item[1:] for item in items if item.startswith("!")]
         chosen: dict[str, HostSpec] = {}

@@ -41,6 +41,8 @@ def logs(
             host.spec.unit, lines=lines, since_time=since, needle=job, follow=follow
         )
 
+    if follow and ctx.options.json:
+        raise Refused("--follow has no end, and a JSON document needs one", cure="leave one out")
     if follow:
         _follow(ctx, command)
         return

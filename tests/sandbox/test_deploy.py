@@ -207,6 +207,11 @@ def test_an_account_that_may_not_stop_the_service_is_refused(look, inv, at_old_r
     refused(look("sandbox-1"), inv, *away, "may not start and stop")
 
 
+def test_a_host_whose_docker_is_dead_is_refused(look, inv, at_old_release):
+    stop = "systemctl stop docker.socket docker", "systemctl start docker"
+    refused(look("sandbox-1"), inv, *stop, "docker does not answer")
+
+
 def test_a_full_disk_is_refused(look, inv, at_old_release):
     small = f"mount -t tmpfs -o size=4m,uid=10000,gid=10000 tmpfs {HOME}/jobrunner/workdir"
     host = look("sandbox-1")

@@ -87,6 +87,8 @@ def test_refusals_are_json_too(program):
         ("logs --since yesterdayish", "is no time"),
         ("logs --job a;b", "cannot be part of a job id"),
         ("jobs.ls --state dead", "there is no state 'dead'"),
+        ("logs --follow --json", "leave one out"),
+        ("-H tpp --parallel -3 status", "less than nothing"),
         ("--inventory /absent status", "which is no file"),
     ],
 )

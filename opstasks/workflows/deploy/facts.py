@@ -79,6 +79,7 @@ class Facts:
     unit_state: str
     unit_loaded: bool
     may_control: bool
+    docker_answers: bool
     lock_owner: lock.Owner | None
     releases: tuple[Release, ...]
     import_error: str = ""
@@ -118,6 +119,7 @@ def gather(host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True) -> Fa
         unit_state=unit.get("ActiveState", "unknown"),
         unit_loaded=unit.get("LoadState") == "loaded",
         may_control=results["sudo"].code == 0,
+        docker_answers=results["docker"].code == 0,
         lock_owner=lock.parse_owner(results["lock"].out),
         releases=release.parse_releases(results["releases"].out),
         import_error=found["error"],
@@ -146,6 +148,7 @@ def commands(spec: HostSpec, code_ref: str, lib_ref: str, *, fetch: bool) -> dic
     asked["unstage"] = cmd("rm", "-rf", staging)
     asked["unit"] = cmd("systemctl", "show", spec.unit, "--property=LoadState,ActiveState")
     asked["sudo"] = _may_control(spec)
+    asked["docker"] = cmd("docker", "ps", "--quiet").within(30)
     asked["lock"] = lock.holder(spec)
     asked["releases"] = release.list_command(spec)
     return asked

@@ -87,6 +87,9 @@ def _host_problems(facts: Facts) -> list[Problem]:
         found.append(
             Problem("the service account may not start and stop the unit", "run `manage` first")
         )
+    if not facts.docker_answers:
+        text = "docker does not answer: nobody could tell whether jobs survive"
+        found.append(Problem(text, "see to docker first"))
     need = facts.database.size_bytes * COPIES + SPARE_BYTES
     if facts.free_bytes < need:
         found.append(

@@ -155,8 +155,16 @@ def stop(spec: Spec) -> None:
 
 def job_containers() -> list[str]:
     """Names of the job containers that are running."""
-    done = call("docker", "ps", "--filter", "name=^os-job-", "--format", "{{.Names}}")
-    return sorted(done.stdout.split())
+    shown = must(
+        "docker does not answer",
+        "docker",
+        "ps",
+        "--filter",
+        "name=^os-job-",
+        "--format",
+        "{{.Names}}",
+    )
+    return sorted(shown.split())
 
 
 def journal(spec: Spec, *options: str) -> list[str]:
