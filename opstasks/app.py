@@ -130,6 +130,7 @@ class App:
 
     def close(self) -> None:
         """Drop every connection."""
+        self._password.restore_terminal()
         if self._fleet is not None:
             self._fleet.close()
 
@@ -210,6 +211,7 @@ class _PasswordBox:
     def __init__(self, given: Secret | None) -> None:
         self._secret = given
         self._lock = threading.Lock()
+        self._terminal: list[Any] | None = None
 
     def get(self) -> Secret | None:
         """The password, or None when nobody can be asked."""
@@ -228,10 +230,23 @@ class _PasswordBox:
         except OSError as error:
             raise Refused(f"cannot read ${PASSWORD_FILE} ({name}): {error.strerror}") from error
 
-    @staticmethod
-    def _ask() -> Secret | None:
+    def _ask(self) -> Secret | None:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
         import getpass
+        import termios
 
-        return Secret(getpass.getpass("sudo password: ", stream=sys.stderr))
+        self._terminal = termios.tcgetattr(sys.stdin)
+        try:
+            return Secret(getpass.getpass("sudo password: ", stream=sys.stderr))
+        except EOFError:
+            return None
+        finally:
+            self.restore_terminal()
+
+    def restore_terminal(self) -> None:
+        """Switch the echo on again, if the program ends while a worker waits for the password."""
+        import termios
+
+        if self._terminal is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)

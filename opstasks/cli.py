@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -140,8 +142,7 @@ class Program(invoke.Program):
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""
         try:
-            with until_pipe_closes():
-                super().execute()
+            super().execute()
         except OpsError as error:
             self._fail(error)
         except KeyboardInterrupt:
@@ -270,10 +271,28 @@ def _host_names() -> list[str]:
         return []
 
 
+class _NoPassword(logging.Filter):
+    """Keeps the sudo password out of what Invoke's --debug prints of its configuration."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        record.msg, record.args = _PASSWORD.sub(r"\1'***'", text), ()
+        return True
+
+
+_PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+
+
+def hide_password() -> None:
+    """Invoke logs its whole configuration with --debug, the sudo password included."""
+    logging.getLogger("invoke").addFilter(_NoPassword())
+
+
 def install() -> None:
     """Teach the running ``inv`` our flags; called by tasks.py while `inv` is loading it."""
     from invoke.main import program
 
+    hide_password()
     program.__class__ = Program
     program.executor_class = Executor
 
@@ -282,6 +301,7 @@ def main() -> None:
     """The console script ``opstasks``: the same program, tasks bundled."""
     from opstasks.tasks import namespace
 
+    hide_password()
     Program(
         name="opstasks",
         binary="opstasks",

@@ -48,14 +48,16 @@ class Fleet:
             on_interrupt=fleet._on_interrupt,
         )
 
-    def gather(self, read: Callable[[Host], T]) -> FleetResult[T]:
-        """Read from all hosts together; Ctrl-C stops at once, nothing was being changed."""
+    def gather(
+        self, read: Callable[[Host], T], *, interrupted: str = "interrupted; nothing was changed"
+    ) -> FleetResult[T]:
+        """Work on all hosts together; Ctrl-C stops waiting at once and says `interrupted`."""
         run = _Run(self, read, workers=self.parallel or READERS, stop_at_failure=False)
         try:
             return run.wait()
         except KeyboardInterrupt:
             self.stop.set()
-            raise Interrupted("interrupted; nothing was changed") from None
+            raise Interrupted(interrupted) from None
 
     def roll(self, work: Callable[[Host], T]) -> FleetResult[T]:
         """Change hosts one after another, stopping at the first failure.

@@ -281,7 +281,21 @@ def find_inventory(explicit: str | None) -> Path | None:
     here = Path.cwd()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "opstasks"
     candidates = [folder / FILE_NAME for folder in (here, *here.parents, config)]
-    return next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is not None:
+        _refuse_strangers(found)
+    return found
+
+
+def _refuse_strangers(path: Path) -> None:
+    """A file that was merely found decides where passwords go: it must be the operator's own."""
+    for place in (path, path.parent):
+        info = place.stat()
+        if info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o002:
+            raise Refused(
+                f"{place} belongs to someone else, or anyone may write it",
+                cure=f"if it is good, say so: --inventory {path}",
+            )
 
 
 def load(path: Path | None) -> Inventory:
@@ -331,6 +345,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self._read: set[Path] = set()
         self._file = ""
         self._defaults: dict[str, Any] = {}
         self._groups: dict[str, dict[str, Any]] = {}
@@ -343,6 +358,9 @@ class _Reader:
         """Read one file and those it includes; a file that is included may be absent."""
         import yaml
 
+        if path.resolve() in self._read:
+            return
+        self._read.add(path.resolve())
         self._file = path.name
         try:
             data = _parse_yaml(path.read_text())

@@ -43,6 +43,8 @@ def take_text(spec: HostSpec, owner: Owner) -> str:
     """Shell text that takes the lock in the shell that evaluates it.
 
     Prints the present holder's words and ends with BUSY_CODE when someone else has it.
+    It waits two seconds: whoever only looks holds it for a moment, too.
+
     The file lies in a directory that only root may write: nobody can put a link in its place
     for root to write through. `manage` gives the service account the right to take it; on a
     bare host root makes both.
@@ -52,7 +54,7 @@ def take_text(spec: HostSpec, owner: Owner) -> str:
     return (
         f"[ -e {path} ] || (umask 022; mkdir -p {folder} && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
-        f" elif flock -n {FD}; then printf '%s\\n' {words} >{path};"
+        f" elif flock -w 2 {FD}; then printf '%s\\n' {words} >{path};"
         f" else cat {path}; exec {FD}>&-; (exit {BUSY_CODE}); fi"
     )
 

@@ -92,6 +92,8 @@ class FleetResult(Generic[T]):
     def exit_code(self) -> int:
         """The exit code for the whole run (see `opstasks.errors`)."""
         seen = {r.outcome for r in self.results}
+        if "refused" in seen and "changed" in seen:
+            seen.add("failed")  # 2 would say that nothing was touched
         order = [
             ("interrupted", errors.INTERRUPTED),
             ("unknown", errors.UNKNOWN),

@@ -25,13 +25,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from opstasks.command import Command, Raw, Secret
-from opstasks.errors import Refused, TimedOut, Unreachable
+from opstasks.errors import OpsError, Refused, TimedOut, Unreachable
 from opstasks.result import Result
 
 HEARTBEAT_S = 15.0
 SILENCE_S = 60
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
+# More than any answer of ours; a command that prints more is asked for by mistake.
+MAX_OUTPUT_BYTES = 256 << 20
 # coreutils timeout: 124 when the limit passed, 137 when the process had to be killed.
 TIMEOUT_CODES = (124, 137)
 
@@ -121,8 +123,8 @@ class Session:
         self.host = host
         self.user = user
         self.pid = 0
-        self._out = b""
-        self._err = b""
+        self._out = bytearray()
+        self._err = bytearray()
         self._write_lock = threading.Lock()
         token = "ops" + secrets.token_hex(12)
         self._process = transport.start(bootstrap_line(user, token, sudo=sudo))
@@ -138,7 +140,8 @@ class Session:
         while not (match := ready.search(self._out)):
             if prompt in self._err:
                 self._answer(prompt, password, asked=asked)
-                asked = True
+                # However long the person took to type it.
+                deadline, asked = time.monotonic() + timeout_s, True
             ended = self._pump(max(0.0, deadline - time.monotonic()))
             if ended and not ready.search(self._out):
                 raise self._refusal()
@@ -146,7 +149,8 @@ class Session:
                 self.close()
                 raise Unreachable("no shell within 30 s", host=self.host)
         self.pid = int(match[1])
-        self._out, self._err = self._out[match.end() :], b""
+        del self._out[: match.end()]
+        self._err.clear()
 
     def _answer(self, prompt: bytes, password: Password, *, asked: bool) -> None:
         """Give sudo the password once; a second question means that it was wrong."""
@@ -223,14 +227,15 @@ class Session:
             # An end mark may be cut in two by the network: hold back what could begin one.
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
             if safe > 0:
-                on_out(self._out[:safe])
-                self._out = self._out[safe:]
+                on_out(bytes(self._out[:safe]))
+                del self._out[:safe]
             if self._pump(60.0) and not end.search(self._out):
                 raise Unreachable("connection lost", host=self.host, command=command.line())
-        on_out(self._out[: match.start()])
-        self._out = self._out[match.end() :]
-        err = self._err.split(b"\0" + mark.encode(), 1)[0]
-        return _result(command, int(match[1]), b"", err, 0.0)
+        code = int(match[1])
+        on_out(bytes(self._out[: match.start()]))
+        del self._out[: match.end()]
+        err = bytes(self._err).split(b"\0" + mark.encode(), 1)[0]
+        return _result(command, code, b"", err, 0.0)
 
     def _collect(self, mark: str, timeout_s: float) -> tuple[int, bytes, bytes]:
         """Read until both streams carry the mark: (exit code, stdout, stderr)."""
@@ -254,15 +259,22 @@ class Session:
                 raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
             if self._pump(left) and not out_end.search(self._out, out_from):
                 raise Unreachable("connection lost", host=self.host)
-        out, err = self._out[: match.start()], self._err[:at]
-        self._out, self._err = self._out[match.end() :], self._err[at + len(err_end) :]
-        return int(match[1]), out, err
+        out, err, code = bytes(self._out[: match.start()]), bytes(self._err[:at]), int(match[1])
+        del self._out[: match.end()], self._err[: at + len(err_end)]
+        return code, out, err
 
     def _pump(self, timeout_s: float) -> bool:
         """Read what there is into the buffers; True when the shell has ended."""
         out, err, ended = self._process.read(timeout_s)
         self._out += out
         self._err += err
+        if len(self._out) + len(self._err) > MAX_OUTPUT_BYTES:
+            self.close()
+            raise OpsError(
+                f"it printed more than {MAX_OUTPUT_BYTES >> 20} MiB",
+                host=self.host,
+                cure="ask for less, or write it to a file there",
+            )
         return ended
 
     def _send(self, data: bytes) -> None:

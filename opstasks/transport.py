@@ -15,9 +15,11 @@ import select
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opstasks import known_hosts
 from opstasks.errors import Refused, Unreachable
 from opstasks.inventory import HostSpec
 
@@ -108,10 +110,11 @@ class SSHProcess:
         """Wait for output on either stream."""
         channel = self._channel
         select.select([channel], [], [], timeout_s)
+        # Looked at first: what comes after it is still read.
+        ended = channel.closed or channel.eof_received
         out = channel.recv(CHUNK) if channel.recv_ready() else b""
         err = channel.recv_stderr(CHUNK) if channel.recv_stderr_ready() else b""
-        ended = not out and not err and (channel.closed or channel.eof_received)
-        return out, err, bool(ended)
+        return out, err, bool(ended and not out and not err)
 
     def close(self) -> None:
         """Close the channel."""
@@ -173,11 +176,9 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
     kwargs: dict[str, Any] = {"banner_timeout": 30, "auth_timeout": 30}
     if spec.identity_file:
         kwargs["key_filename"] = str(Path(spec.identity_file).expanduser())
-    config = (
-        fabric.Config(runtime_ssh_path=str(Path(spec.ssh_config).expanduser()))
-        if (spec.ssh_config)
-        else None
-    )
+    config = None
+    if spec.ssh_config:
+        config = fabric.Config(runtime_ssh_path=str(Path(spec.ssh_config).expanduser()))
     connection: Any = fabric.Connection(
         host=spec.address,
         user=spec.user or None,
@@ -196,42 +197,76 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
 
 
 def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
-    """Accept pinned keys only, or else what the known_hosts files hold."""
-    import paramiko
+    """Accept pinned keys only, or else what the known_hosts files hold.
 
-    client = connection.client
+    The name is that which ssh_config gave it: its HostName or HostKeyAlias.
+    """
+    alias = connection.ssh_config.get("hostkeyalias")
+    place = known_hosts.place_of(alias or connection.host, 22 if alias else connection.port)
     if pins:
-        # The name as paramiko looks it up: after ssh_config had its say.
-        host, port = connection.host, connection.port
-        name = host if port == 22 else f"[{host}]:{port}"
-        for line in pins:
-            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{name} {line}")
-            if entry is None or entry.key is None:
-                raise Refused(f"cannot read the host key {line[:40]!r}", host=host)
-            client.get_host_keys().add(name, entry.key.get_name(), entry.key)
+        try:
+            keys = known_hosts.pinned(pins)
+        except ValueError as error:
+            raise Refused(f"{place}: {error}", cure="correct host_keys in hosts.yaml") from error
     else:
-        for path in KNOWN_HOSTS:
-            if path.expanduser().exists():
-                client.load_system_host_keys(str(path.expanduser()))
-    client.set_missing_host_key_policy(
-        _accept_new() if checking == "accept-new" else paramiko.RejectPolicy()
-    )
+        keys = known_hosts.known(place, _known_hosts_texts(connection.ssh_config))
+    connection.client.set_missing_host_key_policy(_policy(keys, place, checking))
+    connection.connect_kwargs["disabled_algorithms"] = {"keys": keys.unwanted_algorithms}
 
 
-def _accept_new() -> paramiko.MissingHostKeyPolicy:
-    """OpenSSH's `accept-new`: learn an unknown key, refuse a changed one."""
+def _known_hosts_texts(ssh_config: Mapping[str, Any]) -> list[str]:
+    """What the files of ssh_config hold, or the usual ones; unreadable ones are passed by."""
+    chosen = ssh_config.get("userknownhostsfile", "").split()
+    paths = [*(Path(name) for name in chosen), *KNOWN_HOSTS[: 1 if chosen else None]]
+    texts = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            texts.append(path.expanduser().read_text("utf-8", "replace"))
+    return texts
+
+
+def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.MissingHostKeyPolicy:
+    """Judge the key that a host shows; raises SSHException unless it is one of its own."""
     import paramiko
 
-    class AcceptNew(paramiko.MissingHostKeyPolicy):
+    class Strict(paramiko.MissingHostKeyPolicy):
         def missing_host_key(
             self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
         ) -> None:
-            path = Path("~/.ssh/known_hosts").expanduser()
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            with path.open("a") as file:
-                file.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
+            shown = (key.get_name(), key.asbytes())
+            if shown in keys.revoked:
+                raise HostKeyRevokedError(f"the key of {place} is revoked")
+            if shown in keys.accepted:
+                return
+            if keys.accepted:
+                raise HostKeyChangedError(f"the key of {place} is another")
+            if checking != "accept-new":
+                raise HostKeyUnknownError(f"the key of {place} is not known")
+            _learn(place, key)
 
-    return AcceptNew()
+    return Strict()
+
+
+def _learn(place: str, key: paramiko.PKey) -> None:
+    """Write a key down, as OpenSSH's `accept-new` does; a changed one is refused from now on."""
+    path = KNOWN_HOSTS[1].expanduser()
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    old = path.read_text("utf-8", "replace") if path.exists() else ""
+    start = "" if not old or old.endswith("\n") else "\n"
+    with path.open("a") as file:
+        file.write(f"{start}{place} {key.get_name()} {key.get_base64()}\n")
+
+
+class HostKeyUnknownError(Exception):
+    """Nobody has said which key the host should show."""
+
+
+class HostKeyChangedError(Exception):
+    """The host shows another key than the one that is known."""
+
+
+class HostKeyRevokedError(Exception):
+    """The host shows a key that was declared stolen."""
 
 
 def _turned_away(error: Exception) -> bool:
@@ -246,7 +281,9 @@ def explain(error: Exception, spec: HostSpec) -> Unreachable:
     where = f"{spec.address}:{spec.port or 22}"
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
         error = next(iter(error.errors.values()))
-    if isinstance(error, paramiko.BadHostKeyException):
+    if isinstance(error, HostKeyRevokedError):
+        text, cure = f"the host key of {where} is REVOKED", "do not connect; ask who runs the host"
+    elif isinstance(error, HostKeyChangedError):
         text, cure = (
             f"the host key of {where} has CHANGED; someone may be listening in",
             "check it with whoever runs the host, then correct host_keys or known_hosts",
@@ -255,7 +292,7 @@ def explain(error: Exception, spec: HostSpec) -> Unreachable:
         text, cure = "the private key is locked", "ssh-add it, then try again"
     elif isinstance(error, paramiko.AuthenticationException):
         text, cure = f"{where} did not accept our key", "check `user`, your agent and your key"
-    elif isinstance(error, paramiko.SSHException) and "known_hosts" in str(error):
+    elif isinstance(error, HostKeyUnknownError):
         text, cure = (
             f"the host key of {where} is not known",
             "pin it under host_keys in hosts.yaml, or connect once with ssh and compare",

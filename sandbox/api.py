@@ -89,10 +89,16 @@ def down(images: bool = False, report: Report = silent) -> None:
         if which("dockerd") or not engine_problem():
             ensure_engine(report)
             machines.remove(here)
-            left = image.remove_caches() if images else []
+            left = remove_caches() if images else []
             if left:
                 report(f"still used by another sandbox, kept: {' '.join(left)}")
         state.clear(here)
+
+
+def remove_caches() -> list[str]:
+    """Remove images and templates, but not while someone builds them."""
+    with state.locked(state.cache_lock()):
+        return image.remove_caches()
 
 
 def status() -> list[HostInfo]:

@@ -29,7 +29,7 @@ from sandbox.engine import (
 )
 from sandbox.errors import SandboxError
 from sandbox.shell import as_root, run
-from sandbox.state import cache_lock, locked
+from sandbox.state import LABEL, cache_lock, locked
 
 CACHE_LABEL = "opstasks.sandbox-cache=1"
 # On the containers that building needs for a moment: the image's own label is on hosts too.
@@ -238,7 +238,7 @@ def drop(volumes: Iterable[str]) -> None:
 
 def remove_caches() -> list[str]:
     """Remove images and templates; what another instance still uses stays, and is returned."""
-    leftover = labelled("container", BUILD_LABEL)
+    leftover = build_leftovers()
     if leftover:
         try_docker("rm", "--force", *leftover)
     drop(labelled("volume", CACHE_LABEL))
@@ -249,6 +249,12 @@ def remove_caches() -> list[str]:
         for identity in images:
             try_docker("image", "rm", identity)
     return [*(name(item) for item in inspect("image", before)), *labelled("volume", CACHE_LABEL)]
+
+
+def build_leftovers() -> list[str]:
+    """Containers that a build left behind; hosts have its label, too, from their image."""
+    found = inspect("container", labelled("container", BUILD_LABEL))
+    return [item["Id"] for item in found if LABEL not in item["Config"]["Labels"]]
 
 
 def name(item: dict[str, Any]) -> str:

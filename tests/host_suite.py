@@ -134,12 +134,12 @@ class HostSuite:
 
     def test_a_step_that_outlives_its_client_keeps_others_out(self, host, other):
         with change(other.login, "slow"):
-            other.login.session._send(b"sleep 4\0")
+            other.login.session._send(b"sleep 8\0")
             time.sleep(0.3)
             other.close()
         with pytest.raises(Refused, match="slow"), change(host.login, "fast"):
             pass
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 15
         while lock.parse_owner(host.login.output(lock.holder(host.spec))):
             assert time.monotonic() < deadline, "the lock is still held"
             time.sleep(0.2)

@@ -6,8 +6,12 @@ gets the result alone. With `--json` standard output is one JSON document.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
+import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +23,7 @@ from opstasks.result import FleetResult, HostResult
 
 Row = Mapping[str, object]
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+_OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(COLOURS.values())})m)")
 
 
 class Console:
@@ -28,6 +33,11 @@ class Console:
         self.as_json = as_json
         self.echo = echo
         self._lock = threading.Lock()
+        self._gone: set[Any] = set()
+        for stream in (sys.stdout, sys.stderr):
+            # What a host prints need not be text that this terminal can show.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
 
     # -- words -------------------------------------------------------------------------------
 
@@ -114,9 +124,23 @@ class Console:
             return text
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
+    @property
+    def nobody_reads(self) -> bool:
+        """Whether the reader of standard output went away, as `| head` does."""
+        return sys.stdout in self._gone
+
     def _write(self, text: str, stream: Any) -> None:
+        """Print; a reader that went away must never break off what is being done."""
         with self._lock:
-            print(text, file=stream, flush=True)
+            if stream in self._gone:
+                return
+            try:
+                print(sayable(text), file=stream, flush=True)
+            except (OSError, ValueError):
+                self._gone.add(stream)
+                with contextlib.suppress(OSError, ValueError):
+                    # Or Python complains once more when it flushes at the end.
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def cell(value: object) -> str:
@@ -133,6 +157,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def sayable(text: str) -> str:
+    """The same for text of our own, which may hold colours of ours."""
+    return "".join(part if _OURS.fullmatch(part) else printable(part) for part in _OURS.split(text))
 
 
 def plain(value: object) -> object:

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from opstasks.command import Argument, Command, Raw, cmd, quote
 from opstasks.errors import Refused
 
-# Where the commit that a run is about is kept: safe from garbage collection, and nameable in
-# commands that are sent together with the one that finds it.
-TARGET = "refs/opstasks/target"
 FETCH_TIMEOUT_S = 180.0
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 
@@ -68,14 +65,27 @@ def fetch(path: Argument) -> Command:
     )
 
 
-def find_target(path: Argument, ref: str) -> Command:
-    """Print the commit of a branch on origin, a tag or a commit, and keep it as `TARGET`."""
+def target_ref(token: str) -> str:
+    """Where the commit that a run is about is kept while it looks.
+
+    It can be named in commands that are sent together with the one that finds it.
+    """
+    return f"refs/opstasks/{token}"
+
+
+def forget(path: Argument, target: str) -> Command:
+    """Drop a ref that `find_target` made."""
+    return git(path, "update-ref", "-d", target)
+
+
+def find_target(path: Argument, ref: str, target: str) -> Command:
+    """Print the commit of a branch on origin, a tag or a commit, and keep it as `target`."""
     tries = (f"refs/remotes/origin/{valid_ref(ref)}", f"refs/tags/{ref}", ref)
     parse = " || ".join(
         git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}").line()
         for name in tries
     )
-    keep = git(path, "update-ref", TARGET, Raw('"$sha"')).line()
+    keep = git(path, "update-ref", target, Raw('"$sha"')).line()
     return cmd(Raw(f'sha=$({parse}) && {keep} && printf "%s\\n" "$sha"'))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from invoke import task
@@ -58,7 +60,11 @@ def logs(
     ctx.finish(result)
 
 
-def _follow(ctx: Context, command: object) -> None:
+class _ReaderGoneError(Exception):
+    """Nobody reads any more: no reason to follow on."""
+
+
+def _follow(ctx: Context, command: Callable[[Host], Command]) -> None:
     """Show lines as they come, from all hosts, until Ctrl-C."""
     from opstasks.fleet import Fleet
 
@@ -72,10 +78,13 @@ def _follow(ctx: Context, command: object) -> None:
             nonlocal rest
             with lock:
                 *whole, rest = (rest + data).split(b"\n")
+            if ctx.console.nobody_reads:
+                raise _ReaderGoneError
             for line in whole:
                 ctx.console.line(host.name, line.decode("utf-8", "replace"), prefixed=prefixed)
 
-        host.service.stream(command(host), take)  # type: ignore[operator]
+        with contextlib.suppress(_ReaderGoneError):
+            host.service.stream(command(host), take)
 
     # Every host needs a worker of its own, for as long as the operator looks on.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)

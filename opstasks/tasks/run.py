@@ -27,15 +27,23 @@ def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
 
     Example: inv -H prod run -- docker ps
     """
+    from opstasks.errors import Interrupted
+    from opstasks.fleet import Fleet
     from opstasks.workflows import run as workflow
 
     command = workflow.command(ctx.options.remainder, timeout)
     if ctx.options.dry:
         _show_plan(ctx, command, user)
         return
-    found = ctx.fleet.gather(
-        lambda host: workflow.run(host, user or host.spec.service_user, command)
-    )
+    account = {host.name: user or host.spec.service_user for host in ctx.fleet.hosts}
+    try:
+        found = ctx.fleet.gather(
+            lambda host: workflow.run(host, account[host.name], command),
+            interrupted="interrupted; the command was stopped where it still ran",
+        )
+    except Interrupted:
+        Fleet(ctx.fleet.hosts).gather(lambda host: workflow.stop(host, account[host.name]))
+        raise
     if not ctx.options.json:
         _show_output(ctx, found)
     ctx.finish(workflow.judge(found, command))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from opstasks import audit
 from opstasks.command import Command, Raw, cmd
 from opstasks.errors import CommandFailed, Refused, TimedOut
-from opstasks.host import Host, check
+from opstasks.host import Host, check, stop_children
 from opstasks.result import FleetResult, HostResult, Result
 
 
@@ -22,7 +22,9 @@ def command(words: Sequence[str], timeout_s: float) -> Command:
     if timeout_s <= 0:
         raise Refused(f"{timeout_s} is no time limit", cure="--timeout takes seconds, 1 or more")
     shell_text = len(words) == 1 and not words[0].isalnum()
-    return (cmd("bash", "-c", words[0]) if shell_text else cmd(*words)).within(timeout_s)
+    made = cmd("bash", "-c", words[0]) if shell_text else cmd(*words)
+    # Nobody knows what it does: a connection lost meanwhile leaves the host in doubt.
+    return made.within(timeout_s).changing()
 
 
 def run(host: Host, user: str, command: Command) -> Result:
@@ -43,6 +45,15 @@ def run(host: Host, user: str, command: Command) -> Result:
     audit.write_local(entry)
     _, result = host.shell(user).batch([cmd(Raw(audit.journal_text(entry))), command])
     return result
+
+
+def stop(host: Host, user: str) -> None:
+    """Stop what `run` began and nobody waits for any more."""
+    running = host.shell(user)
+    if running.is_open:
+        session = host.open_session(user)
+        session.batch([stop_children(running.session.pid)])
+        session.close()
 
 
 def judge(found: FleetResult[Result], command: Command) -> FleetResult[Result]:

@@ -111,8 +111,9 @@ def _unit_attention(unit: systemd.UnitState) -> list[str]:
 def _release_attention(
     releases: tuple[release.Release, ...], owner: lock.Owner | None
 ) -> list[str]:
-    if releases and releases[0].is_unfinished and owner is None:
-        return [f"unfinished release {releases[0].describe()}: run `deploy`"]
+    cut_off = release.unfinished(releases)
+    if cut_off and owner is None:
+        return [f"unfinished release {cut_off.describe()}: run `deploy`"]
     return []
 
 

@@ -1,5 +1,6 @@
 """deploy on real hosts: the real job-runner, real jobs, real migrations; looked at from outside."""
 
+import json
 import os
 import signal
 import subprocess
@@ -255,6 +256,58 @@ def test_a_diverged_checkout_shows_what_it_would_lose(look, inv, at_old_release)
     assert host.code == "diverged"
 
 
+def test_a_reader_that_goes_away_does_not_break_a_deploy_off(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+):
+    client = start_deploy(sandbox_dir, tmp_path)
+    for line in client.stderr:
+        if "stop the service" in line:
+            break
+    client.stderr.close()
+    client.stdout.close()
+    assert client.wait(timeout=120) == 0
+    assert (look("sandbox-1").code, look("sandbox-1").serving) == ("v2.73.0", True)
+    assert look("sandbox-1").records[-1]["outcome"] == "deployed"
+
+
+def test_a_service_between_two_crashes_is_started_by_the_deploy_that_mends_it(
+    managed, look, inv, at_old_release
+):
+    host = look("sandbox-1")
+    host.sh("systemctl kill --signal=KILL jobrunner")
+    deadline = time.monotonic() + 20
+    while host.sh("systemctl is-active jobrunner || true") != "activating":
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    good(inv("-H", "sandbox-1", "deploy", "--watch", "4", "--yes"))
+    assert host.serving
+
+
+def test_failed_attempts_leave_the_way_back_open(managed, look, inv, at_old_release):
+    host = look("sandbox-1")
+    good(inv("-H", "sandbox-1", "deploy", "--watch", "2", "--yes"))
+    good_snapshot = host.records[-1]["snapshot"]
+    for number in range(6):
+        record = {"id": f"bad{number}", "outcome": "rolled back", "started": time.time() + number}
+        host.sh(f"echo '{json.dumps(record)}' >{STATE}/releases/bad{number}.json")
+        host.sh(f"install -o opensafely /dev/null {STATE}/snapshots/bad{number}.sqlite")
+    # An older release by its name: its code cannot read the newer database.
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "v2.71.0", "--lib-ref", "v2.71.0", "--yes")
+    assert done.returncode == 1
+    assert "`deploy.rollback` goes back with the database" in done.stderr
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "broken-crash", "--watch", "8", "--yes")
+    assert done.returncode == 1
+    assert host.sh(f"ls {good_snapshot}") == good_snapshot
+    host.sh(f"rm {STATE}/releases/bad*.json; mv {good_snapshot} /tmp/away")
+    pid = host.main_pid
+    done = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
+    assert (done.returncode, host.main_pid) == (2, pid)
+    assert "snapshot to go back to is not sound" in done.stderr
+    host.sh(f"mv /tmp/away {good_snapshot}")
+    good(inv("-H", "sandbox-1", "deploy.rollback", "--watch", "2", "--yes"))
+    assert (host.code, host.version) == ("v2.71.0", 1)
+
+
 # -- cut off ---------------------------------------------------------------------------------
 
 
@@ -334,6 +387,9 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
     while not look("sandbox-1").lock_is_free:
         assert time.monotonic() < deadline, "the lock is still held"
         time.sleep(0.3)
+    refused_back = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
+    assert refused_back.returncode == 2
+    assert "is unfinished" in refused_back.stderr
     done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
     assert done.returncode == 1
     assert "not started: sandbox-2" in done.stderr

@@ -144,6 +144,22 @@ def test_a_conflicting_known_host_is_refused(connect, spec, monkeypatch, tmp_pat
         connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
 
 
+def test_odd_lines_in_known_hosts_harm_nobody_and_a_revoked_key_is_refused(
+    connect, spec, monkeypatch, tmp_path, other_key
+):
+    found = spec("sandbox-1")
+    known = tmp_path / "known_hosts"
+    good = f"{found.address} {found.host_keys[0]}"
+    known.write_text(
+        f"@cert-authority * {other_key}\nx ssh-rsa AAA\n{found.address} {other_key}\n{good}\n"
+    )
+    monkeypatch.setattr("opstasks.transport.KNOWN_HOSTS", (known,))
+    assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
+    known.write_text(f"{good}\n@revoked * {found.host_keys[0]}\n")
+    with pytest.raises(Unreachable, match="REVOKED"):
+        connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
+
+
 def test_accept_new_learns_a_key_and_then_holds_on_to_it(
     connect, spec, monkeypatch, tmp_path, other_key
 ):

@@ -1,7 +1,12 @@
 """service, status, logs, run, history: what an operator sees is what is so on the host."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -179,6 +184,30 @@ def test_run_that_fails_on_one_host_shows_both(inv, managed):
     assert done.stdout == "sandbox-2 | yes\n"
     assert "sandbox-1: bash failed with exit code 3" in done.stderr
     assert "sandbox-2:" not in done.stderr
+
+
+def test_ctrl_c_stops_what_run_began_on_every_host(managed, sandbox_dir, tmp_path):
+    argv = [str(Path(sys.executable).with_name("inv")), "-H", "sandbox", "run", "--", "sleep 71.5"]
+    env = {
+        **os.environ,
+        "OPSTASKS_HOSTS": str(sandbox_dir / "hosts.yaml"),
+        "XDG_STATE_HOME": str(tmp_path),
+    }
+    client = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+    running = ["pgrep", "-f", "^sleep 71.5"]
+    wait(lambda: all(managed.exec_(f"sandbox-{n}", running).returncode == 0 for n in (1, 2)))
+    client.send_signal(signal.SIGINT)
+    _, err = client.communicate(timeout=30)
+    assert client.returncode == 130
+    assert "the command was stopped" in err
+    wait(lambda: all(managed.exec_(f"sandbox-{n}", running).returncode == 1 for n in (1, 2)))
+
+
+def wait(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
 
 
 def test_run_shows_no_escape_sequences(inv, managed):

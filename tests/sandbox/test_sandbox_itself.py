@@ -211,6 +211,14 @@ def test_many_hosts_answer_on_as_many_addresses(sandbox, sandbox_dir):
     assert not (sandbox_dir / "many.yaml").exists()
 
 
+def test_removing_the_caches_never_takes_a_host_along(sandbox):
+    from sandbox import image
+
+    leftovers = set(image.build_leftovers())
+    hosts = {docker("inspect", "-f", "{{.Id}}", sandbox.find(name).container)[0] for name in HOSTS}
+    assert not leftovers & hosts
+
+
 def test_down_leaves_nothing(sandbox, tmp_path, monkeypatch):
     monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "own"))
     host = sandbox.up(hosts=1)[0]

@@ -80,6 +80,27 @@ def test_deploying_job_runner(terminal, managed, look):
         managed.publish("v2.71.0", ["sandbox-1"])
 
 
+def test_ctrl_c_at_the_password_leaves_a_terminal_that_shows_what_is_typed(
+    terminal, managed, sandbox_dir
+):
+    text = (sandbox_dir / "hosts.yaml").read_text()
+    inventory = sandbox_dir / "asking.yaml"
+    inventory.write_text(
+        text.replace("user: ops", "user: dev").replace("sudo: nopasswd", "sudo: ask")
+    )
+    try:
+        terminal.type("stty echo")
+        terminal.done()
+        terminal.type(f"inv --inventory {inventory} -H sandbox-1 status")
+        terminal.see("sudo password:")
+        terminal.child.sendintr()
+        assert terminal.done()[1] == 130
+        terminal.type("stty -a")
+        assert " echo " in terminal.done()[0]
+    finally:
+        inventory.unlink()
+
+
 def test_a_sudo_password_is_asked_for_once_and_not_shown(terminal, managed, sandbox_dir):
     """A developer's account needs its password for sudo."""
     text = (sandbox_dir / "hosts.yaml").read_text()

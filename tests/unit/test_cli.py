@@ -174,6 +174,15 @@ def test_output_that_nobody_reads_to_the_end_is_no_error():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["inv", "opstasks"])
+def test_debugging_does_not_show_the_sudo_password(program, tmp_path, name):
+    config = tmp_path / "invoke.yaml"
+    config.write_text("sudo: {password: open'sesame}")
+    done = program("-f", str(config), "--debug", "-H", "tpp", "status", name=name)
+    assert "'password': '***'" in done.stderr
+    assert "sesame" not in done.stderr
+
+
 def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program, tmp_path):
     state = tmp_path / "broken.py"
     state.write_text("import opstasks.tasks.status as s\n")

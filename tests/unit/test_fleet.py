@@ -117,6 +117,11 @@ def test_exit_codes(errors, code):
     assert FleetResult([HostResult("good", "ok", 1), *results]).exit_code == code
 
 
+def test_a_refusal_after_another_host_was_changed_is_no_clean_refusal():
+    results = [HostResult("a", "changed"), HostResult("b", "refused", error=Refused("x"))]
+    assert FleetResult(results).exit_code == 1
+
+
 @given(st.lists(st.sampled_from(OUTCOMES), max_size=6))
 def test_zero_means_that_every_host_did_what_was_asked(names):
     result = FleetResult([HostResult(str(n), outcome) for n, outcome in enumerate(names)])

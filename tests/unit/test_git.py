@@ -65,10 +65,15 @@ def test_the_log_keeps_tabs_in_subjects(repo):
     assert (commit.author, commit.subject) == ("A", "first\tcommit")
 
 
+TARGET = git.target_ref("abc")
+
+
 def test_a_target_is_found_and_kept(repo):
     run("git", "tag", "v1", cwd=repo)
-    sha = run("bash", "-c", git.find_target(repo, "v1").line(), cwd=repo).strip()
-    assert sha == run("git", "rev-parse", git.TARGET, cwd=repo).strip()
+    sha = run("bash", "-c", git.find_target(repo, "v1", TARGET).line(), cwd=repo).strip()
+    assert sha == run("git", "rev-parse", TARGET, cwd=repo).strip()
+    run("bash", "-c", git.forget(repo, TARGET).line(), cwd=repo)
+    assert run("git", "for-each-ref", "refs/opstasks", cwd=repo) == ""
 
 
 def test_export_leaves_no_trace_in_the_checkout(repo, tmp_path_factory):

@@ -219,6 +219,23 @@ def test_the_file_is_looked_for_in_the_order_that_is_told(tmp_path, monkeypatch)
     assert inventory.find_inventory(None) is None
 
 
+def test_a_file_that_anyone_may_write_is_not_trusted_unless_it_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "hosts.yaml"
+    path.write_text("")
+    monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path.chmod(0o666)
+    with pytest.raises(Refused, match="anyone may write it"):
+        inventory.find_inventory(None)
+    assert inventory.find_inventory(str(path)) == path
+    path.chmod(0o644)
+    assert inventory.find_inventory(None) == path
+
+
+def test_a_file_that_includes_itself_is_read_once(load):
+    assert list(load("include: [hosts.yaml]\nhosts: {a: {}}").hosts) == ["a"]
+
+
 def test_a_named_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(Refused, match="--inventory names"):
         inventory.find_inventory(str(tmp_path / "absent.yaml"))

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From the bottom up. A module belongs to the longest name that its own begins with.
 LAYERS = (
-    ("errors", "command", "result", "events", "argv", "durations", ""),
+    ("errors", "command", "result", "events", "argv", "durations", "known_hosts", ""),
     ("inventory", "session", "transport", "host"),
     ("fleet", "lock", "audit", "change"),
     ("primitives",),

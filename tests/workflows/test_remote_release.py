@@ -1,8 +1,10 @@
 """The host's side of a release, on real databases and real git checkouts, without a service."""
 
 import json
+import os
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
@@ -131,13 +133,113 @@ def test_an_explicit_rollback_never_drops_rows(spec, tmp_path, monkeypatch):
     assert rr.version_and_schema(source)[0] == 2
 
 
-def test_the_newest_snapshots_are_kept_with_what_was_kept_aside(spec, tmp_path):
-    folder = tmp_path / "opstasks" / "snapshots"
-    folder.mkdir(parents=True)
-    for name in ("1.sqlite", "1.failed.sqlite", "2.sqlite", "3.sqlite", "3.failed.sqlite"):
+def snapshots(spec, *names):
+    """Make snapshots, each a second younger than the one before."""
+    folder = rr.snapshot_path(spec).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for age, name in enumerate(names):
         (folder / name).write_text("")
+        os.utime(folder / name, (age, age))
+    return folder
+
+
+def record(spec, id, **values):
+    path = rr.record_path({**spec, "id": id})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"id": id, **values}))
+
+
+def test_the_newest_snapshots_are_kept_with_what_was_kept_aside(spec):
+    folder = snapshots(
+        spec, "1.sqlite", "1.failed.sqlite", "2.sqlite", "3.sqlite", "3.failed.sqlite"
+    )
     assert rr.prune(spec) == ["1"]
     assert sorted(p.name for p in folder.iterdir()) == ["2.sqlite", "3.failed.sqlite", "3.sqlite"]
+
+
+def test_failed_attempts_do_not_take_away_what_a_rollback_needs(spec):
+    folder = snapshots(spec, "good.sqlite", "a.sqlite", "b.sqlite", "c.sqlite")
+    record(spec, "good", outcome="deployed", started=1)
+    for age, id in enumerate("abc"):
+        record(spec, id, outcome="rolled back", started=10 + age)
+    assert rr.prune(spec) == ["a"]
+    assert (folder / "good.sqlite").exists()
+
+
+def test_age_is_the_hosts_and_not_that_of_the_operators_clock(spec):
+    snapshots(spec, "2099.sqlite", "2024.sqlite", "2025.sqlite")
+    for started, id in enumerate(("2099", "2024", "2025")):
+        record(spec, id, outcome="deployed", started=started)
+    assert rr.prune(spec) == ["2099"]
+
+
+def test_a_release_never_prunes_its_own_snapshot_nor_an_unfinished_ones(spec):
+    snapshots(spec, f"{spec['id']}.sqlite", "cut.sqlite", "x.sqlite", "y.sqlite")
+    record(spec, "cut", outcome="", started=1)
+    assert rr.prune(spec) == []
+
+
+def test_no_release_begins_on_top_of_an_unfinished_one(spec):
+    record(spec, "other", outcome="", step="stopped")
+    with pytest.raises(rr.StepError, match="other is unfinished"):
+        rr.begin(spec)
+
+
+def test_a_database_that_is_damaged_is_moved_aside_and_the_snapshot_put_back(spec, tmp_path):
+    source = database(tmp_path / "db.sqlite", [(str(n), "x", "y" * 900) for n in range(200)])
+    rr.copy_database(source, rr.snapshot_path(spec))
+    damaged = bytearray(source.read_bytes())
+    damaged[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
+    source.write_bytes(damaged)
+    aside = rr.snapshot_path(spec, ".failed.sqlite")
+    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    assert "damaged" in how
+    assert aside.read_bytes() == bytes(damaged)
+    assert len(rows(source)) == 200
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_what_a_killed_migration_left_is_settled_before_the_way_back(spec, tmp_path, mode):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    with sqlite3.connect(source) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+    rr.copy_database(source, rr.snapshot_path(spec))
+    half = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('PRAGMA cache_size = 1')\n"
+        "c.execute('BEGIN')\n"
+        "c.execute('ALTER TABLE job ADD COLUMN extra TEXT')\n"
+        "c.executemany('INSERT INTO job VALUES (?, ?, ?, ?)',"
+        " [(str(n), 's', 'x' * 900, 'e') for n in range(500)])\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", half, str(source)], check=False)
+    assert source.with_name(f"db.sqlite-{'wal' if mode == 'wal' else 'journal'}").exists()
+    aside = rr.snapshot_path(spec, ".failed.sqlite")
+    rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=False)
+    assert rows(source) == [("a", "running", "x")]
+
+
+def test_a_full_disk_does_not_keep_the_service_down(spec, monkeypatch):
+    """Records cannot be written; the service is started all the same."""
+    record(spec, spec["id"], outcome="", step="begun", was_active=True)
+    started = []
+
+    def full(*args, **changes):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rr, "write_record", full)
+    monkeypatch.setattr(rr, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    monkeypatch.setattr(rr, "start_and_watch", lambda spec, known: started.append(1))
+    with pytest.raises(OSError, match="No space"):
+        rr.roll_back(spec)
+    assert started == [1]
+
+
+def test_a_service_between_two_crashes_is_meant_to_be_up():
+    assert rr.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
+    assert not rr.is_wanted({"ActiveState": "failed"})
 
 
 def test_tracebacks_are_named_by_their_exception():

@@ -8,7 +8,7 @@ from typing import Any
 
 from opstasks import audit
 from opstasks.change import change
-from opstasks.errors import CommandFailed, Interrupted, Refused, VerifyFailed
+from opstasks.errors import CommandFailed, Interrupted, OpsError, Refused, VerifyFailed
 from opstasks.host import Host
 from opstasks.workflows.deploy import plan as planning
 from opstasks.workflows.deploy import release
@@ -57,6 +57,13 @@ def check_rollback(host: Host) -> Plan:
     """Look at a host and plan the way back to the release before the present one."""
     text = host.service.output(release.list_command(host.spec))
     records = release.parse_releases(text)
+    cut_off = release.unfinished(records)
+    if cut_off:
+        raise Refused(
+            f"release {cut_off.describe()} is unfinished",
+            host=host.name,
+            cure=f"inv -H {host.name} deploy --unfinished back",
+        )
     last = undoable(records)
     if last is None:
         raise Refused(
@@ -64,7 +71,8 @@ def check_rollback(host: Host) -> Plan:
             host=host.name,
             cure=f"inv -H {host.name} deploy.releases",
         )
-    facts = gather(host, last.from_code, last.from_lib, fetch=False)
+    snapshot = last.snapshot if last.to_version != last.from_version else ""
+    facts = gather(host, last.from_code, last.from_lib, fetch=False, snapshot=snapshot)
     if facts.code.head != last.to_code:
         raise Refused(
             f"the checkout is at {facts.code.head_name}, not where {last.id} left it",
@@ -190,6 +198,10 @@ def _release(host: Host, spec: Spec) -> Outcome:
             how = _go_back(host, replace(spec, reason="stopped by the operator"))
             stopped.message = f"stopped at your request; back on {spec.from_name} ({how})"
             raise
+        except OpsError:
+            raise
+        except Exception as error:  # a defect of ours must not leave the host half-way
+            _fail(host, spec, _StepFailedError(f"internal error: {error!r}"))
     host.step(f"now at {spec.to_name}")
     return Outcome(True, spec.from_name, spec.to_name, version, spec.id, tuple(notes))
 

@@ -86,21 +86,25 @@ class Facts:
     migrations: tuple[tuple[int, str], ...] = ()
     code_version: int = 0
     missing_keys: tuple[str, ...] = ()
+    snapshot: str = "ok"
 
     @property
     def unfinished(self) -> Release | None:
-        """The newest release, if its client went away before the end."""
-        newest = self.releases[0] if self.releases else None
-        return newest if newest and newest.is_unfinished else None
+        """The newest release whose client went away before the end."""
+        return release.unfinished(self.releases)
 
 
-def gather(host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True) -> Facts:
+def gather(
+    host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True, snapshot: str = ""
+) -> Facts:
     """Gather the facts; raises Refused for a host that has no job-runner, Unreachable.
 
-    Without `fetch`, refs must be on the host already (going back needs no network).
+    Without `fetch`, refs must be on the host already (going back needs no network). `snapshot`
+    is the database that would be put back; its health is looked at, too.
     """
     spec = host.spec
-    results = host.service.gather(commands(spec, code_ref, lib_ref, fetch=fetch))
+    asked = commands(spec, code_ref, lib_ref, fetch=fetch, snapshot=snapshot)
+    results = host.service.gather(asked)
     if results["code.head"].code:
         raise Refused(
             f"no job-runner checkout in {spec.code_dir}",
@@ -126,26 +130,32 @@ def gather(host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True) -> Fa
         migrations=_pending_migrations(found.get("migrations", {}), database),
         code_version=max(map(int, found.get("migrations", {})), default=0),
         missing_keys=_missing_keys(inspected),
+        snapshot=inspected["snapshot"],
     )
 
 
-def commands(spec: HostSpec, code_ref: str, lib_ref: str, *, fetch: bool) -> dict[str, Command]:
+def commands(
+    spec: HostSpec, code_ref: str, lib_ref: str, *, fetch: bool, snapshot: str = ""
+) -> dict[str, Command]:
     """The commands of the one round trip, by name."""
-    # Two operators may look at the same time: each stages in a folder of its own.
-    staging = f"{spec.state_dir}/staging-{secrets.token_hex(4)}"
+    # Two operators may look at the same time: each has a folder and a git ref of its own.
+    token = secrets.token_hex(4)
+    staging, target = f"{spec.state_dir}/staging-{token}", git.target_ref(token)
     asked: dict[str, Command] = {}
     for name, path, ref in (("code", spec.code_dir, code_ref), ("lib", spec.lib_dir, lib_ref)):
         asked[f"{name}.fetch"] = git.fetch(path) if fetch else cmd("true")
-        asked[f"{name}.target"] = git.find_target(path, ref)
+        asked[f"{name}.target"] = git.find_target(path, ref, target)
         asked[f"{name}.head"] = git.head(path)
         asked[f"{name}.head_name"] = git.describe(path)
-        asked[f"{name}.target_name"] = git.describe(path, git.TARGET)
-        asked[f"{name}.gained"] = git.log(path, f"HEAD..{git.TARGET}")
-        asked[f"{name}.lost"] = git.log(path, f"{git.TARGET}..HEAD")
+        asked[f"{name}.target_name"] = git.describe(path, target)
+        asked[f"{name}.gained"] = git.log(path, f"HEAD..{target}")
+        asked[f"{name}.lost"] = git.log(path, f"{target}..HEAD")
         asked[f"{name}.status"] = git.status(path)
-        asked[f"{name}.stage"] = git.export(path, git.TARGET, f"{staging}/{name}")
-    asked["inspect"] = release.inspect_command(spec, f"{staging}/code", f"{staging}/lib")
+        asked[f"{name}.stage"] = git.export(path, target, f"{staging}/{name}")
+    asked["inspect"] = release.inspect_command(spec, f"{staging}/code", f"{staging}/lib", snapshot)
     asked["unstage"] = cmd("rm", "-rf", staging)
+    for name, path in (("code", spec.code_dir), ("lib", spec.lib_dir)):
+        asked[f"{name}.forget"] = git.forget(path, target)
     asked["unit"] = cmd("systemctl", "show", spec.unit, "--property=LoadState,ActiveState")
     asked["sudo"] = _may_control(spec)
     asked["docker"] = cmd("docker", "ps", "--quiet").within(30)

@@ -52,6 +52,9 @@ def make(facts: Facts, *, restart: bool = False, restores: Release | None = None
         *_database_problems(facts),
         *_release_problems(facts),
     ]
+    if facts.snapshot != "ok":
+        text = f"the snapshot to go back to is not sound: {facts.snapshot}"
+        found.append(Problem(text, "deploy the wanted release with `deploy --ref`"))
     if facts.code_version < facts.database.user_version and not restores and not found:
         text = (
             f"the database is at version {facts.database.user_version}, this code knows"
@@ -142,7 +145,9 @@ def preview(plan: Plan) -> list[str]:
     running = facts.database.running
     lines.append(f"{len(running)} job(s) running; they go on during the restart")
     lines += [f"  {job[0]}  {job[1]} {job[2]}" for job in running]
-    if facts.unit_state != "active":
+    if facts.unit_state == "activating":
+        lines.append("the service is between two crashes; it will be started")
+    elif facts.unit_state != "active":
         lines.append(f"the service is {facts.unit_state} and stays so")
     return lines
 

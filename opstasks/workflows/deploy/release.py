@@ -7,6 +7,7 @@ A record is one JSON file on the host, ``<home>/opstasks/releases/<id>.json``, w
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib import resources
@@ -110,8 +111,10 @@ def step_command(step: str, spec: Spec) -> Command:
     return python(script, step, json.dumps(asdict(spec))).changing().within(limit)
 
 
-def inspect_command(spec: HostSpec, staged_code: str, staged_lib: str) -> Command:
-    """Look at the staged (or else the present) code, the configuration and the database."""
+def inspect_command(
+    spec: HostSpec, staged_code: str, staged_lib: str, snapshot: str = ""
+) -> Command:
+    """Look at the staged (or else the present) code, the configuration and the databases."""
     script = resources.files(__package__).joinpath("remote_inspect.py").read_text()
     asked = {
         "config_dir": str(spec.config_dir),
@@ -121,6 +124,7 @@ def inspect_command(spec: HostSpec, staged_code: str, staged_lib: str) -> Comman
         "lib": str(spec.lib_dir),
         "staged_code": staged_code,
         "staged_lib": staged_lib,
+        "snapshot": snapshot,
     }
     return python(script, json.dumps(asked))
 
@@ -134,7 +138,10 @@ def list_command(spec: HostSpec) -> Command:
 
 
 def parse_releases(text: str) -> tuple[Release, ...]:
-    """The records that `list_command` printed, newest first; broken ones are left out."""
+    """The records that `list_command` printed, newest first; broken ones are left out.
+
+    Age is by the host's own clock: ids carry that of whoever deployed.
+    """
     known = {field.name for field in fields(Release)}
     found = []
     for part in text.split("\x1e"):
@@ -143,7 +150,12 @@ def parse_releases(text: str) -> tuple[Release, ...]:
             found.append(Release(**{k: v for k, v in record.items() if k in known}))
         except (ValueError, TypeError):
             continue
-    return tuple(sorted(found, key=lambda release: release.id, reverse=True))
+    return tuple(sorted(found, key=lambda release: release.started, reverse=True))
+
+
+def unfinished(releases: Iterable[Release]) -> Release | None:
+    """The newest release whose client went away before the end."""
+    return next((release for release in releases if release.is_unfinished), None)
 
 
 def spec_for(host: HostSpec, **values: Any) -> Spec:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+IMPORT_TIMEOUT_S = 60
 # Importing the service and its migrations is what the new release does first when it starts.
 PROBE = """
 import json
@@ -35,16 +36,19 @@ def environment(config_dir: str) -> dict[str, str]:
 
 def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
     """Import the code with its dependencies in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", PROBE],
-        env={**env, "PYTHONPATH": f"{code}:{lib}"},
-        cwd=code,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", PROBE],
+            env={**env, "PYTHONPATH": f"{code}:{lib}"},
+            cwd=code,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"its import did not end within {IMPORT_TIMEOUT_S} s"}
     if done.returncode:
         return {"error": "\n".join(done.stderr.strip().splitlines()[-4:]) or "no output"}
     found = json.loads(done.stdout.strip().splitlines()[-1])
@@ -53,9 +57,16 @@ def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
 
 def env_keys(code: str) -> list[str]:
     """Names of the environment variables that the code reads."""
-    files = Path(code, "jobrunner").rglob("*.py")
-    nodes = (node for path in files for node in ast.walk(ast.parse(path.read_text("utf-8"))))
-    return sorted({key for key in map(env_key, nodes) if key})
+    trees = map(syntax, Path(code, "jobrunner").rglob("*.py"))
+    return sorted({key for tree in trees for node in ast.walk(tree) if (key := env_key(node))})
+
+
+def syntax(path: Path) -> ast.Module:
+    """A file's syntax; nothing for one that has none, which the import will tell."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return ast.Module(body=[], type_ignores=[])
 
 
 def env_key(node: ast.AST) -> str:
@@ -89,6 +100,15 @@ def database(path: str) -> dict[str, Any]:
     return facts
 
 
+def health(path: str) -> str:
+    """Say "ok" for a sound database, or what is wrong with it."""
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        return str(connection.execute("PRAGMA quick_check").fetchone()[0])
+    except sqlite3.Error as error:
+        return f"{path}: {error}"
+
+
 def main() -> None:
     """Print everything as one JSON object."""
     asked = json.loads(sys.argv[1])
@@ -101,6 +121,7 @@ def main() -> None:
     answer: dict[str, Any] = {
         "set_keys": sorted(env),
         "database": database(asked["database"]),
+        "snapshot": health(asked["snapshot"]) if asked["snapshot"] else "ok",
         "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
     }
     if Path(code, "jobrunner").is_dir():

@@ -25,6 +25,8 @@ SYSTEMCTL = "/usr/bin/systemctl"  # as sudoers names it
 STARTED_LINE = "jobrunner.service started"
 # A busy host may take longer to say so than it is watched for.
 START_GRACE_S = 30
+# The database, and what sqlite keeps beside it.
+SIDE_FILES = ("", "-wal", "-shm", "-journal")
 # Loading every job is the least that the old code must be able to do with a carried-over row.
 ROWS_PROBE = """
 from jobrunner.lib.database import ensure_valid_db, find_all
@@ -82,17 +84,29 @@ def read_record(spec: Spec) -> dict[str, Any]:
     return found
 
 
+def records(spec: Spec) -> dict[str, dict[str, Any]]:
+    """Every record by release; one that cannot be read is left out."""
+    found = {}
+    for path in Path(spec["state_dir"], "releases").glob("*.json"):
+        with contextlib.suppress(ValueError):
+            found[path.stem] = json.loads(path.read_text())
+    return found
+
+
 def write_record(spec: Spec, **changes: Any) -> dict[str, Any]:
     """Change the record, whole or not at all."""
     record = {**read_record(spec), **changes}
     path = record_path(spec)
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(record, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w") as file:
+            json.dump(record, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
     return record
 
 
@@ -130,7 +144,7 @@ def unit_state(spec: Spec) -> dict[str, str]:
         "systemctl",
         "show",
         spec["unit"],
-        "--property=ActiveState,SubState,MainPID,NRestarts",
+        "--property=ActiveState,SubState,MainPID,NRestarts,InvocationID",
     )
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
@@ -138,6 +152,11 @@ def unit_state(spec: Spec) -> dict[str, str]:
 def is_serving(state: dict[str, str]) -> bool:
     """Whether the service is up (a unit between two crashes is not)."""
     return state.get("ActiveState") == "active" and state.get("SubState") == "running"
+
+
+def is_wanted(state: dict[str, str]) -> bool:
+    """Whether the service is meant to be up; one between two crashes is."""
+    return state.get("ActiveState") in ("active", "activating", "reloading")
 
 
 def systemctl(verb: str, spec: Spec) -> None:
@@ -194,9 +213,14 @@ def exceptions(lines: Iterable[str]) -> set[str]:
     return found
 
 
-def start_and_watch(spec: Spec) -> dict[str, Any]:
-    """Start the unit and see that it stays up, said so, and raised nothing new."""
-    known = exceptions(journal(spec, "--lines=1000"))
+def exceptions_now(spec: Spec) -> list[str]:
+    """What the service has raised since its present start."""
+    invocation = unit_state(spec).get("InvocationID", "")
+    return sorted(exceptions(journal(spec, f"_SYSTEMD_INVOCATION_ID={invocation}", "--lines=1000")))
+
+
+def start_and_watch(spec: Spec, known: Iterable[str]) -> dict[str, Any]:
+    """Start the unit and see that it stays up, said so, and raised nothing but what is known."""
     cursor = journal_cursor(spec)
     systemctl("start", spec)
     first = unit_state(spec)
@@ -213,7 +237,7 @@ def start_and_watch(spec: Spec) -> dict[str, Any]:
         if left <= 0:
             lines = journal(spec, *after(cursor))
             if has_started(lines) or left < -START_GRACE_S:
-                return judge_log(spec, lines, known)
+                return judge_log(spec, lines, set(known))
         time.sleep(0.5)
 
 
@@ -258,18 +282,21 @@ def copy_database(source: Path, target: Path) -> None:
     target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     new = target.with_name(target.name + ".new")
     new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
-    with (
-        contextlib.closing(open_read_only(source)) as old,
-        contextlib.closing(sqlite3.connect(new)) as copy,
-    ):
-        old.backup(copy)
-        verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
-    if verdict != "ok":
-        raise StepError(f"the copy of the database is not sound: {verdict}")
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
-    new.replace(target)
+    try:
+        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
+        with (
+            contextlib.closing(open_read_only(source)) as old,
+            contextlib.closing(sqlite3.connect(new)) as copy,
+        ):
+            old.backup(copy)
+            verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
+        if verdict != "ok":
+            raise StepError(f"the copy of the database is not sound: {verdict}")
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(target)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
@@ -319,6 +346,20 @@ def old_code_reads(spec: Spec, folder: Path) -> bool:
     return done.returncode == 0
 
 
+def settle(database: Path) -> None:
+    """Have sqlite finish what a killed writer left beside the database, and check it.
+
+    Raises sqlite3.Error when that cannot be done, or when the database is damaged.
+    """
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
 def restore_database(spec: Spec, snapshot: Path, aside: Path, *, carry: bool) -> str:
     """Put a database from before a migration back; says how.
 
@@ -326,16 +367,19 @@ def restore_database(spec: Spec, snapshot: Path, aside: Path, *, carry: bool) ->
     columns that the old database has, unless the old code could not read them.
     """
     database = Path(spec["database"])
-    if database.exists():
+    try:
+        settle(database)
         if version_and_schema(database) == version_and_schema(snapshot):
             return "database untouched"
         if not aside.exists():
             copy_database(database, aside)
+    except sqlite3.Error as error:
+        return replace_damaged(database, snapshot, aside, str(error))
     how = "database restored from the snapshot"
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
         copy_database(snapshot, restored)
-        if carry and aside.exists():
+        if carry:
             carry_over(aside, restored)
             how += ", newer rows carried over"
             if not old_code_reads(spec, Path(name)):
@@ -350,11 +394,25 @@ def restore_database(spec: Spec, snapshot: Path, aside: Path, *, carry: bool) ->
     return how
 
 
+def replace_damaged(database: Path, snapshot: Path, aside: Path, why: str) -> str:
+    """Move a database that sqlite cannot open aside, and put the snapshot in its place."""
+    # The database first: one that is missing is restored by the next run, too.
+    for suffix in SIDE_FILES:
+        file = database.with_name(database.name + suffix)
+        if file.exists():
+            shutil.move(file, aside.with_name(aside.name + suffix))
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
+        restored = Path(name, "db.sqlite")
+        copy_database(snapshot, restored)
+        put_in_place(restored, database)
+    return f"the database was damaged ({why}): restored from the snapshot, what was left is {aside}"
+
+
 def put_in_place(restored: Path, database: Path) -> None:
-    """Exchange the database in one step; what sqlite kept beside the old one goes with it."""
+    """Exchange a settled (or missing) database in one step."""
     if database.exists():
         shutil.copymode(database, restored)
-    for suffix in ("-journal", "-wal", "-shm"):
+    for suffix in SIDE_FILES[1:]:
         database.with_name(database.name + suffix).unlink(missing_ok=True)
     restored.replace(database)
 
@@ -393,6 +451,9 @@ def begin(spec: Spec) -> dict[str, Any]:
     """Check that nothing moved since the plan, stop the service, snapshot the database."""
     record = read_record(spec)
     if not record:
+        for other in records(spec).values():
+            if not other.get("outcome"):
+                raise StepError(f"release {other.get('id')} is unfinished: finish or undo it first")
         for name in ("code", "lib"):
             if head(spec[name]) != spec["from_" + name] or changed_files(spec[name]):
                 raise StepError(f"{spec[name]} changed since the plan was shown")
@@ -402,12 +463,14 @@ def begin(spec: Spec) -> dict[str, Any]:
             started=time.time(),
             step="begun",
             outcome="",
-            was_active=is_serving(unit_state(spec)),
+            was_active=is_wanted(unit_state(spec)),
+            known_exceptions=exceptions_now(spec),
             containers=job_containers(),
             from_version=version_and_schema(Path(spec["database"]))[0],
         )
     if record["step"] == "begun":
         stop(spec)
+        settle(Path(spec["database"]))
         copy_database(Path(spec["database"]), snapshot_path(spec))
         write_record(spec, step="stopped", snapshot=str(snapshot_path(spec)))
     return {"was_active": record["was_active"]}
@@ -440,7 +503,7 @@ def switch(spec: Spec) -> dict[str, Any]:
 def serve(spec: Spec) -> dict[str, Any]:
     """Start the service if it was running before, and watch it."""
     record = write_record(spec, step="starting")
-    return start_and_watch(spec) if record["was_active"] else {}
+    return start_and_watch(spec, record.get("known_exceptions", [])) if record["was_active"] else {}
 
 
 def finish(spec: Spec) -> dict[str, Any]:
@@ -449,7 +512,9 @@ def finish(spec: Spec) -> dict[str, Any]:
     if lost:
         raise StepError(f"jobs were lost: {', '.join(lost)}")
     write_record(spec, step="done", outcome="deployed", finished=time.time())
-    return {"pruned": prune(spec)}
+    with contextlib.suppress(OSError):  # old snapshots are no reason to undo a good release
+        return {"pruned": prune(spec)}
+    return {}
 
 
 def lost_jobs(spec: Spec) -> list[str]:
@@ -470,23 +535,44 @@ def lost_jobs(spec: Spec) -> list[str]:
 
 
 def prune(spec: Spec) -> list[str]:
-    """Keep the newest snapshots, and with them what was kept aside; say what went."""
+    """Keep the newest snapshots of releases in force, and as many of others; say what went.
+
+    Counted apart: failed attempts must not take away what a rollback needs.
+    """
     folder = Path(spec["state_dir"], "snapshots")
-    ids = sorted({path.name.split(".")[0] for path in folder.glob("*.sqlite")}, reverse=True)
-    old = ids[spec["keep_snapshots"] :]
+    known = records(spec)
+    ages: dict[str, float] = {}
+    for path in folder.glob("*.sqlite*"):
+        release = path.name.split(".")[0]
+        ages[release] = known.get(release, {}).get("started") or path.stat().st_mtime
+    old = []
+    for deployed in (True, False):
+        group = [r for r in ages if (known.get(r, {}).get("outcome") == "deployed") == deployed]
+        group.sort(key=lambda release: ages[release], reverse=True)
+        old += [r for r in group[spec["keep_snapshots"] :] if not is_needed(spec, known, r)]
     for release in old:
         for path in folder.glob(release + ".*"):
             path.unlink()
     return old
 
 
+def is_needed(spec: Spec, known: dict[str, dict[str, Any]], release: str) -> bool:
+    """Whether a release is this one, or has not come to its end."""
+    return release == spec["id"] or (release in known and not known[release].get("outcome"))
+
+
 def roll_back(spec: Spec) -> dict[str, Any]:
-    """Back to the code, dependencies and database of before; the service as it was."""
+    """Back to the code, dependencies and database of before; the service as it was.
+
+    A record that cannot be written (a full disk) must not keep the service down: it is tried
+    again at the end, and the release stays unfinished if that fails, too.
+    """
     record = read_record(spec)
     if not record:
         return {"how": "nothing had begun"}
     reached = record["step"]
-    write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))
+    with contextlib.suppress(OSError):
+        write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))
     how = "database untouched"
     if reached != "begun":
         stop(spec)
@@ -499,16 +585,18 @@ def roll_back(spec: Spec) -> dict[str, Any]:
             carry=reached in ("starting", "done"),
         )
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
-        start_and_watch(spec)
+        start_and_watch(spec, record.get("known_exceptions", []))
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
-    prune(spec)
+    with contextlib.suppress(OSError):
+        prune(spec)
     return {"how": how}
 
 
 def restart(spec: Spec) -> dict[str, Any]:
     """Stop and start the service where it is, and watch it."""
+    known = exceptions_now(spec)
     stop(spec)
-    return start_and_watch(spec)
+    return start_and_watch(spec, known)
 
 
 STEPS: dict[str, Callable[[Spec], dict[str, Any]]] = {
@@ -528,7 +616,7 @@ def main() -> None:
         answer = {"ok": True, **STEPS[sys.argv[1]](json.loads(sys.argv[2]))}
     except StepError as error:
         answer = {"ok": False, "reason": error.reason, "detail": error.detail}
-    except (OSError, sqlite3.Error, subprocess.SubprocessError) as error:
+    except Exception as error:  # whatever it was, the client has to hear of it and go back
         answer = {"ok": False, "reason": f"{type(error).__name__}: {error}", "detail": ""}
     # The client may be gone: the record has the outcome.
     with contextlib.suppress(BrokenPipeError):
