@@ -165,6 +165,18 @@ class Host:
             user = ""
         return Session(self.transport, self.name, user, self.spec.sudo, self._password)
 
+    def prove(self, user: str) -> None:
+        """Open a second connection and an account's shell in it, and drop both again.
+
+        Raises Unreachable or Refused when nobody gets in that way now; this connection stays.
+        """
+        transport = self._connect(self.spec)
+        try:
+            own = "" if user == transport.current_user() else user
+            Session(transport, self.name, own, self.spec.sudo, self._password).close()
+        finally:
+            transport.close()
+
     def close(self) -> None:
         """Drop every shell and the connection."""
         for shell in self._shells.values():

@@ -320,7 +320,7 @@ def local_host(inventory: Inventory) -> HostSpec:
     return msgspec.structs.replace(spec, name=spec.name or "local", address="localhost", local=True)
 
 
-def _parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """Plain YAML, but a key that stands twice is an error (YAML itself takes the last)."""
     import yaml
 
@@ -363,7 +363,7 @@ class _Reader:
         self._read.add(path.resolve())
         self._file = path.name
         try:
-            data = _parse_yaml(path.read_text())
+            data = parse_yaml(path.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             self.problems.append(f"{path}: {' '.join(str(error).split())}")
             return

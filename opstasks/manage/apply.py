@@ -3,79 +3,124 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from opstasks.change import change
 from opstasks.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
+from opstasks.manage import access, lockout
 from opstasks.manage import facts as fact
-from opstasks.manage.describe import AREAS, Description, describe
-from opstasks.manage.plan import Plan, plan
+from opstasks.manage.model import AREAS, Description
+from opstasks.manage.plan import ALL, Plan, Selection, Step, plan
 from opstasks.primitives import remote
 
 # Cloning the dependencies over a slow line is the longest that one run may take.
 APPLY_TIMEOUT_S = 3600.0
+SCRIPTS = ("remote_paths.py", "remote_apply.py")
+# What may take long has a run of its own, so that one sees how far it is.
+SLOW = ("packages", "checkout", "create", "probe", "start")
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The areas that a run is about; empty `only` means all."""
+class Request:
+    """What a run is to do: which areas, and whether locking people out is meant."""
 
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Raise Refused for an area that does not exist."""
-        for area in (*self.only, *self.skip):
-            if area not in AREAS:
-                raise Refused(f"there is no area {area!r}", cure=f"areas: {', '.join(AREAS)}")
+    selection: Selection = ALL
+    allow_lockout: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a host came out: how many steps were done in which areas."""
+    """How a host came out: how many steps were done in which areas, what is left to people."""
 
     changed: bool
     steps: int
     areas: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
-def check(host: Host, selection: Selection) -> Plan:
-    """Plan a host: its description read first, then one round trip of facts."""
-    wanted = describe(host.spec)
-    return _plan(host, wanted, selection)
+def check_areas(selection: Selection) -> None:
+    """Raise Refused for an area that does not exist."""
+    for area in (*selection.only, *selection.skip):
+        if area not in AREAS:
+            raise Refused(f"there is no area {area!r}", cure=f"areas: {', '.join(AREAS)}")
 
 
-def apply(host: Host, shown: Plan, selection: Selection) -> Outcome:
+def check(host: Host, wanted: Description, request: Request) -> Plan:
+    """Plan a host, in one round trip of facts."""
+    facts = fact.gather(host, wanted)
+    planned = plan(facts, wanted, request.selection)
+    if request.allow_lockout:
+        return planned
+    risks = lockout.risks(facts, wanted, planned, by_ssh=not host.spec.local)
+    reasons = [f"{risk} (--allow-lockout if that is meant)" for risk in risks]
+    return replace(planned, refusals=(*planned.refusals, *reasons))
+
+
+def refuse(planned: Plan, host: str) -> None:
+    """Raise Refused when the plan holds something that must not be done."""
+    if planned.refusals:
+        count = len(planned.refusals)
+        text = planned.refusals[0] if count == 1 else f"{count} reasons"
+        raise Refused(
+            f"not to be done: {text}",
+            host=host,
+            tail="" if count == 1 else "\n".join(planned.refusals),
+            cure="correct the description; nothing was changed",
+        )
+
+
+def apply(host: Host, wanted: Description, shown: Plan, request: Request) -> Outcome:
     """Carry out the plan that was shown; raises Refused when the host has moved since.
 
     Raises CommandFailed naming the step that failed, and VerifyFailed when the host still
     differs afterwards.
     """
-    if not shown.changed:
+    refuse(shown, host.name)
+    if not shown.todo:
         return Outcome(False, 0, {})
-    wanted = describe(host.spec)
-    with change(host.root, "manage", {"steps": str(len(shown.steps))}):
-        current = _plan(host, wanted, selection)
+    areas = ", ".join(f"{area} {count}" for area, count in shown.areas().items())
+    with change(host.root, "manage", {"steps": str(len(shown.todo)), "areas": areas}):
+        current = check(host, wanted, request)
         if not same(current, shown, made_by_lock(host.spec)):
             raise Refused(
                 "the host changed since the plan was shown",
                 host=host.name,
                 cure="look at the new plan: run it again",
             )
-        host.step(f"apply {len(current.steps)} change(s)")
-        _carry_out(host, current)
-        left = _plan(host, wanted, selection)
-    if left.changed:
-        things = ", ".join(step.thing for step in left.steps[:5])
+        carry_out(host, current.todo, prove=not request.allow_lockout)
+        left = check(host, wanted, request)
+    if left.todo:
+        things = ", ".join(step.thing for step in left.todo[:5])
         raise VerifyFailed(
             f"applied, but still differs: {things}",
             host=host.name,
             cure="run it again with --diff, and see who changes it",
         )
-    return Outcome(True, len(current.steps), current.areas())
+    return Outcome(True, len(current.todo), current.areas(), _notes(current, wanted))
+
+
+def _notes(done: Plan, wanted: Description) -> tuple[str, ...]:
+    """What was changed on disk that a running service has not read yet."""
+    started = {step.action.get("name") for step in done.todo if step.action["do"] == "start"}
+    stale = [
+        unit.name
+        for unit in wanted.units
+        if unit.state == "running" and unit.name not in started and _reads_changed(done, unit.name)
+    ]
+    return tuple(f"{name} runs with what it read at its start: service.restart" for name in stale)
+
+
+def _reads_changed(done: Plan, unit: str) -> bool:
+    return any(
+        step.action["do"] == "file"
+        and (step.area == "config" or f"/{unit}.service" in step.action["path"])
+        for step in done.todo
+    )
 
 
 def made_by_lock(spec: HostSpec) -> set[str]:
@@ -87,27 +132,65 @@ def same(one: Plan, other: Plan, besides: set[str]) -> bool:
     """Whether two plans do the same, besides to the named paths."""
 
     def actions(plan: Plan) -> list[Any]:
-        return [step.action for step in plan.steps if step.thing not in besides]
+        return [step.action for step in plan.todo if step.thing not in besides]
 
     return actions(one) == actions(other)
 
 
-def _plan(host: Host, wanted: Description, selection: Selection) -> Plan:
-    return plan(fact.gather(host, wanted), wanted, only=selection.only, skip=selection.skip)
+def carry_out(host: Host, steps: Sequence[Step], *, prove: bool) -> None:
+    """Do the steps; those by which people get in last, and only if a fresh connection works.
+
+    Raises CommandFailed naming the step that failed, and what was done before it.
+    """
+    done: list[Step] = []
+    for part in _parts([step for step in steps if not step.access]):
+        things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
+        host.step(f"{_areas(part)}: {things} ({len(done)} of {len(steps)} done)")
+        answer = _run(host, [step.action for step in part])
+        count = int(answer["done"])
+        done += part[:count]
+        if count < len(part):
+            raise failure(host.name, steps, done, part[count], answer["reason"])
+    late = [step for step in steps if step.access]
+    if late:
+        host.step(f"access: {', '.join(step.thing for step in late)}")
+        reason = access.change_access(host, [step.action for step in late], prove=prove)
+        if reason:
+            raise failure(host.name, steps, done, late[0], reason)
 
 
-def _carry_out(host: Host, current: Plan) -> None:
-    actions = [step.action for step in current.steps]
-    command = remote.call(__package__, "remote_apply.py", actions)
+def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Steps in runs of their own: quick ones together, slow ones by kind."""
+
+    def kind(step: Step) -> str:
+        verb = str(step.action["do"])
+        return verb if verb in SLOW else ""
+
+    for _, part in groupby(steps, kind):
+        yield list(part)
+
+
+def _areas(steps: Sequence[Step]) -> str:
+    return ", ".join(dict.fromkeys(step.area for step in steps))
+
+
+def failure(
+    host: str, steps: Sequence[Step], done: Sequence[Step], failed: Step, reason: str
+) -> CommandFailed:
+    """The error for a step that failed: which ones are done, what to do next."""
+    names = ", ".join(step.thing for step in done[-8:]) or "nothing"
+    more = "... " if len(done) > 8 else ""
+    return CommandFailed(
+        f"{len(done)} of {len(steps)} changes done; {failed.thing} failed",
+        returned=1,
+        host=host,
+        tail=f"{reason}\ndone before it: {more}{names}",
+        cure="mend it, then run manage again: it goes on from there",
+    )
+
+
+def _run(host: Host, actions: list[dict[str, Any]]) -> dict[str, Any]:
+    command = remote.call(__package__, SCRIPTS, actions)
     result = host.root.run(replace(command, timeout_s=APPLY_TIMEOUT_S, mutates=True))
     answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
-    done = int(answer["done"])
-    if done < len(actions):
-        step = current.steps[done]
-        raise CommandFailed(
-            f"{done} of {len(actions)} changes done; {step.thing} failed",
-            returned=1,
-            host=host.name,
-            tail=answer["reason"],
-            cure="mend it, then run manage again: it goes on from there",
-        )
+    return answer

@@ -1,145 +1,107 @@
 """The description of a backend: backends/base/host.yaml with backends/NAME/host.yaml over it.
 
-A later entry for the same thing (the same path or name) replaces the earlier one's keys. File
-contents come from ``files/`` beside the description, the backend's own first. Paths and contents
-may hold placeholders: ``@home@ @service_user@ @unit@ @host@ @backend@ @high_privacy@
-@medium_privacy@ @state_dir@ @lock_dir@ @code_url@ @code_ref@ @lib_url@ @lib_ref@ @vars.NAME@``.
+A later entry for the same thing (the same path or name) replaces the earlier one's keys; lists
+of people are joined. File contents come from ``files/`` beside the description, the backend's own
+first; people's keys from ``keys/``. Paths and contents may hold placeholders: ``@home@
+@service_user@ @unit@ @host@ @backend@ @high_privacy@ @medium_privacy@ @state_dir@ @lock_dir@
+@code_url@ @code_ref@ @lib_url@ @lib_ref@ @vars.NAME@``.
 
 Everything is checked before any connection is made; every mistake names its file and key.
 """
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from opstasks.errors import Refused
-from opstasks.inventory import HostSpec
+from opstasks.inventory import HostSpec, parse_yaml
+from opstasks.manage import keys, people, units
+from opstasks.manage.model import MAPPINGS, SECTIONS, Description, Entry, Options
 
-Area = Literal["accounts", "directories", "config", "service", "code", "database"]
-AREAS: tuple[Area, ...] = ("accounts", "directories", "config", "service", "code", "database")
+ENVIRONMENT = "OPSTASKS_BACKENDS"
+BASE = "base"
 _PLACEHOLDER = re.compile(r"@([a-z_]+(?:\.[A-Za-z0-9_]+)?)@")
 _MODE = re.compile(r"0[0-7]{3}")
+Fetch = Callable[[str, Iterable[str]], dict[str, Any]]
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group with a fixed id (0: whatever it has, it must only be there)."""
-
-    name: str
-    gid: int = 0
-    area: Area = "accounts"
-
-
-class User(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account; `groups` are those it must be in besides its own."""
-
-    name: str
-    uid: int
-    group: str
-    groups: tuple[str, ...] = ()
-    home: str
-    shell: str = "/bin/bash"
-    area: Area = "accounts"
-
-
-class Directory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A directory with owner and mode (an octal string)."""
-
-    path: str
-    owner: str
-    group: str
-    mode: str
-    area: Area = "directories"
-
-
-class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file; with `once` only its owner and mode are kept after it was created.
-
-    `check` is a command that must accept the staged file (``@file@``); `backup` keeps what was
-    replaced as ``.bak``; `secret` contents are never read or shown; `reload` reloads systemd.
-    """
-
-    path: str
-    source: str
-    owner: str
-    group: str
-    mode: str
-    area: Area = "config"
-    once: bool = False
-    backup: bool = False
-    secret: bool = False
-    reload: bool = False
-    check: tuple[str, ...] = ()
-
-
-class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A git checkout that must exist; where it stands afterwards is `deploy`'s business."""
-
-    path: str
-    url: str
-    ref: str
-    owner: str
-    area: Area = "code"
-
-
-class Creation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A shell command, run once as `owner`, that makes `path`."""
-
-    path: str
-    run: str
-    owner: str
-    area: Area = "database"
-
-
-class Unit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A systemd unit that is enabled and running."""
-
-    name: str
-    area: Area = "service"
-
-
-class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything a host should have, in the order in which it is made."""
-
-    groups: tuple[Group, ...] = ()
-    users: tuple[User, ...] = ()
-    directories: tuple[Directory, ...] = ()
-    files: tuple[File, ...] = ()
-    checkouts: tuple[Checkout, ...] = ()
-    creations: tuple[Creation, ...] = ()
-    units: tuple[Unit, ...] = ()
-    contents: dict[str, str] = {}
-
-
-_KEYS = {"groups": "name", "users": "name", "units": "name"}
+def describe_all(
+    specs: Iterable[HostSpec], *, fetch: Fetch = keys.fetch, upgrade: bool = False
+) -> dict[str, Description]:
+    """The description of every host by name; raises Refused with all that is wrong in any."""
+    read = {spec.name: describe(spec) for spec in specs}
+    asked = {
+        (wanted.options.key_source, name) for wanted in read.values() for name in wanted.listed()
+    }
+    answers: dict[tuple[str, str], people.Found] = {}
+    for source in {source for source, _ in asked if source}:
+        names = sorted(name for used, name in asked if used == source)
+        answers |= {(source, name): found for name, found in fetch(source, names).items()}
+    found = {}
+    for spec in specs:
+        wanted = read[spec.name]
+        rings = {
+            name: people.Keyring(
+                _repository_keys(name, wanted, spec),
+                answers.get((wanted.options.key_source, name), ()),
+            )
+            for name in wanted.listed()
+        }
+        complete = people.with_people(wanted, rings)
+        options = msgspec.structs.replace(
+            complete.options, upgrade=complete.options.upgrade or upgrade
+        )
+        found[spec.name] = msgspec.structs.replace(complete, options=options)
+    return found
 
 
 def describe(spec: HostSpec) -> Description:
-    """The description of one host, placeholders filled in; raises Refused for any mistake."""
-    root = resources.files("backends")
-    if not spec.backend or not root.joinpath(spec.backend).is_dir():
-        names = sorted(f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file())
+    """The description of one host without its people's accounts; raises Refused.
+
+    Placeholders are filled in, and everything is checked that can be checked from here.
+    """
+    root = folder()
+    if not spec.backend or not root.joinpath(spec.backend, "host.yaml").is_file():
+        names = {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
         raise Refused(
             f"there is no description for backend {spec.backend!r}",
             host=spec.name,
-            cure=f"set `backend` in hosts.yaml to one of {', '.join(set(names) - {'base'})}",
+            cure=f"set `backend` in hosts.yaml to one of {', '.join(sorted(names))}",
         )
-    folders = [root.joinpath("base"), root.joinpath(spec.backend)]
-    raw = _merged([_read(folder, spec) for folder in folders])
+    folders = [root.joinpath(name) for name in (BASE, spec.backend)]
+    folders = [place for place in folders if place.joinpath("host.yaml").is_file()]
+    raw = merged([_read(place, spec) for place in folders])
     values = placeholders(spec)
-    filled = _fill(raw, values, "host.yaml", spec)
-    description = _convert(filled, spec)
+    wanted = _convert(fill(raw, values, "host.yaml", spec), spec)
     contents = {
-        file.path: _fill(_source(folders, file.source, spec), values, file.source, spec)
-        for file in description.files
+        file.path: fill(_source(folders, file.source, spec), values, file.source, spec)
+        for file in wanted.files
     }
-    _check(description, spec)
-    return msgspec.structs.replace(description, contents=contents)
+    wanted = msgspec.structs.replace(wanted, contents=contents)
+    wrong = list(mistakes(wanted))
+    if wrong:
+        raise _refused(wrong, spec)
+    return wanted
+
+
+def folder() -> Traversable:
+    """Where the descriptions lie: $OPSTASKS_BACKENDS, or those that come with the program."""
+    named = os.environ.get(ENVIRONMENT)
+    if not named:
+        return resources.files("backends")
+    path = Path(named).expanduser()
+    if not path.is_dir():
+        raise Refused(f"${ENVIRONMENT} names {named!r}, which is no folder", cure="correct it")
+    return path
 
 
 def placeholders(spec: HostSpec) -> dict[str, str]:
@@ -163,36 +125,97 @@ def placeholders(spec: HostSpec) -> dict[str, str]:
     }
 
 
-def _read(folder: Traversable, spec: HostSpec) -> dict[str, Any]:
+# -- reading -----------------------------------------------------------------------------------
+
+
+def _read(place: Traversable, spec: HostSpec) -> dict[str, Any]:
     import yaml
 
-    path = folder.joinpath("host.yaml")
+    where = f"backends/{place.name}/host.yaml"
     try:
-        return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}  # noqa: S506
-    except (OSError, yaml.YAMLError) as error:
-        text = " ".join(str(error).split())
-        raise Refused(f"backends/{folder.name}/host.yaml: {text}", host=spec.name) from error
+        data = parse_yaml(place.joinpath("host.yaml").read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Refused(f"{where}: {' '.join(str(error).split())}", host=spec.name) from error
+    wrong = list(_layer_mistakes(data))
+    if wrong:
+        raise _refused([f"{where}: {text}" for text in wrong], spec)
+    found: dict[str, Any] = data
+    return found
 
 
-def _merged(layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Later layers over earlier ones, entry by entry."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+def _layer_mistakes(data: Any) -> Iterator[str]:
+    """Unknown keys and things that stand twice, in one file."""
+    if not isinstance(data, dict):
+        yield "needs to be a mapping of sections"
+        return
+    for section, entries in data.items():
+        if section not in SECTIONS and section not in MAPPINGS:
+            yield f"unknown section {_nearest(section, [*SECTIONS, *MAPPINGS])}"
+        elif section in MAPPINGS:
+            yield from _mapping_mistakes(section, entries)
+        elif not isinstance(entries or [], list):
+            yield f"{section}: needs to be a list"
+        else:
+            yield from _entry_mistakes(section, entries or [])
+
+
+def _mapping_mistakes(section: str, values: Any) -> Iterator[str]:
+    if not isinstance(values or {}, dict):
+        yield f"{section}: needs to be a mapping"
+    elif section == "options":
+        for key in set(values or {}) - set(Options.__struct_fields__):
+            yield f"options: unknown key {_nearest(key, Options.__struct_fields__)}"
+    else:
+        for role, names in (values or {}).items():
+            if not isinstance(names or [], list):
+                yield f"people.{role}: needs to be a list of names"
+
+
+def _entry_mistakes(section: str, entries: list[Any]) -> Iterator[str]:
+    kind, key = SECTIONS[section]
+    seen: set[str] = set()
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
+            yield f"{section}: {str(entry)[:60]!r} needs the key {key!r}"
+            continue
+        name = entry[key]
+        if name in seen:
+            yield f"{section}: {name!r} stands twice"
+        seen.add(name)
+        for unknown in set(entry) - set(kind.__struct_fields__):
+            yield f"{section}: {name}: unknown key {_nearest(unknown, kind.__struct_fields__)}"
+
+
+def _nearest(word: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(word), list(known), 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"{word!r}; {hint}"
+
+
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Later layers over earlier ones, entry by entry; people of all layers together."""
+    lists: dict[str, dict[str, dict[str, Any]]] = {}
+    options: dict[str, Any] = {}
+    joined: dict[str, list[str]] = {}
     for layer in layers:
-        for section, entries in layer.items():
-            key = _KEYS.get(section, "path")
-            known = found.setdefault(section, {})
-            for entry in entries or []:
-                name = str(entry.get(key, ""))
+        options |= layer.get("options") or {}
+        for role, names in (layer.get("people") or {}).items():
+            joined[role] = list(dict.fromkeys([*joined.get(role, []), *(names or [])]))
+        for section in layer.keys() - set(MAPPINGS):
+            known = lists.setdefault(section, {})
+            for entry in layer[section] or []:
+                name = str(entry[SECTIONS[section][1]])
                 known[name] = {**known.get(name, {}), **entry}
-    return {section: list(entries.values()) for section, entries in found.items()}
+    found: dict[str, Any] = {section: list(known.values()) for section, known in lists.items()}
+    return {**found, "options": options, "people": joined}
 
 
-def _fill(value: Any, values: Mapping[str, str], where: str, spec: HostSpec) -> Any:
+def fill(value: Any, values: Mapping[str, str], where: str, spec: HostSpec) -> Any:
     """Replace every placeholder in a text, or in all texts of a structure."""
     if isinstance(value, dict):
-        return {key: _fill(item, values, where, spec) for key, item in value.items()}
+        return {key: fill(item, values, where, spec) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill(item, values, where, spec) for item in value]
+        return [fill(item, values, where, spec) for item in value]
     if not isinstance(value, str):
         return value
 
@@ -209,37 +232,129 @@ def _fill(value: Any, values: Mapping[str, str], where: str, spec: HostSpec) -> 
 
 
 def _convert(raw: dict[str, Any], spec: HostSpec) -> Description:
+    """Typed, section by section and entry by entry, so that a mistake can be named."""
+    found: dict[str, Any] = {}
+    wrong: list[str] = []
+    for section, (kind, key) in SECTIONS.items():
+        entries: list[Entry] = []
+        for entry in raw.get(section, ()):
+            try:
+                entries.append(msgspec.convert(entry, kind))
+            except msgspec.ValidationError as error:
+                wrong.append(f"{section}: {entry[key]}: {error}")
+        found[section] = tuple(entries)
     try:
-        return msgspec.convert(raw, Description)
+        found["options"] = msgspec.convert(raw["options"], Options)
+        found["people"] = msgspec.convert(raw["people"], dict[str, tuple[str, ...]])
     except msgspec.ValidationError as error:
-        raise Refused(f"backends/{spec.backend}/host.yaml: {error}", host=spec.name) from error
+        wrong.append(f"options or people: {error}")
+    if wrong:
+        raise _refused(wrong, spec)
+    return Description(**found)
 
 
 def _source(folders: list[Traversable], name: str, spec: HostSpec) -> str:
-    for folder in reversed(folders):
-        path = folder.joinpath("files", name)
+    for place in reversed(folders):
+        path = place.joinpath("files", name)
         if path.is_file():
-            return path.read_text()
-    raise Refused(
-        f"no file {name!r} under backends/{spec.backend}/files or backends/base/files",
+            try:
+                return path.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                raise Refused(f"backends: files/{name}: {error}", host=spec.name) from error
+    names = " or ".join(f"backends/{place.name}/files" for place in reversed(folders))
+    raise Refused(f"no file {name!r} under {names}", host=spec.name)
+
+
+def _repository_keys(name: str, wanted: Description, spec: HostSpec) -> tuple[keys.Key, ...]:
+    """A person's keys of the repository; they may be absent only where there is a source."""
+    path = folder().joinpath("keys", name)
+    if not path.is_file() and wanted.options.key_source:
+        return ()
+    try:
+        found = keys.parse(path.read_text())
+    except (OSError, UnicodeDecodeError, keys.NotAKey) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Refused(
+            f"backends/keys/{name}: {reason}",
+            host=spec.name,
+            cure=f"put {name}'s public keys there, or take {name} off the lists",
+        ) from error
+    if not found:
+        raise Refused(f"backends/keys/{name}: holds no key", host=spec.name)
+    return found
+
+
+# -- what the types cannot say -----------------------------------------------------------------
+
+
+def mistakes(wanted: Description) -> Iterator[str]:
+    """Modes, absolute paths, known groups, patterns, unit files, lists of people."""
+    yield from _mode_mistakes(wanted)
+    yield from _path_mistakes(wanted)
+    yield from _option_mistakes(wanted.options)
+    yield from _account_mistakes(wanted)
+    yield from people.mistakes(wanted)
+    for setting in wanted.settings:
+        yield from _setting_mistakes(setting.name, setting.match, setting.line)
+    for path, text in wanted.contents.items():
+        if path.startswith("/etc/systemd/system/"):
+            yield from (f"files: {path}: {said}" for said in units.mistakes(path, text))
+
+
+def _mode_mistakes(wanted: Description) -> Iterator[str]:
+    modes = [
+        (f"{section}: {entry.path}", entry.mode)
+        for section in ("directories", "files", "rights")
+        for entry in getattr(wanted, section)
+    ]
+    for tree in wanted.trees:
+        named = (tree.files, tree.directories, *tree.tolerated)
+        modes += [(f"trees: {tree.path}", mode) for mode in named]
+    for where, mode in modes:
+        if not _MODE.fullmatch(mode):
+            yield f"{where}: mode {mode!r} is not like '0640'"
+
+
+def _path_mistakes(wanted: Description) -> Iterator[str]:
+    for section in ("directories", "files", "settings", "rights", "trees", "checkouts"):
+        for entry in getattr(wanted, section):
+            if not _plain(entry.path):
+                yield f"{section}: {entry.path!r} is no plain absolute path"
+
+
+def _plain(path: str) -> bool:
+    parts = path.split("/")
+    return path.startswith("/") and ".." not in parts and not set(path) & set("\0\n")
+
+
+def _option_mistakes(options: Options) -> Iterator[str]:
+    source = options.key_source
+    if source and not (source.startswith("https://") and "{name}" in source):
+        yield f"options: key_source {source!r} needs to be an https address with {{name}} in it"
+
+
+def _account_mistakes(wanted: Description) -> Iterator[str]:
+    known = {group.name for group in wanted.groups}
+    for user in wanted.users:
+        for group in sorted({user.group, *user.groups} - known):
+            yield f"users: {user.name}: unknown group {group!r}"
+
+
+def _setting_mistakes(name: str, match: str, line: str) -> Iterator[str]:
+    try:
+        found = re.search(match, line)
+    except re.error as error:
+        yield f"settings: {name}: match: {error}"
+        return
+    if not found or "\n" in line:
+        yield f"settings: {name}: `match` has to find `line`, which is one line"
+
+
+def _refused(wrong: list[str], spec: HostSpec) -> Refused:
+    count = len(wrong)
+    text = wrong[0] if count == 1 else f"{count} mistakes:\n  " + "\n  ".join(wrong)
+    return Refused(
+        f"backend {spec.backend}: {text}",
         host=spec.name,
+        cure="correct the description; nothing was connected to",
     )
-
-
-def _check(description: Description, spec: HostSpec) -> None:
-    """What the types cannot say: modes, absolute paths, known owners."""
-    placed: tuple[Directory | File, ...] = (*description.directories, *description.files)
-    for entry in placed:
-        if not _MODE.fullmatch(entry.mode) or not entry.path.startswith("/"):
-            raise Refused(
-                f"backends: {entry.path!r} needs an absolute path and a mode like '0640'",
-                host=spec.name,
-            )
-    for user in description.users:
-        known = {group.name for group in description.groups}
-        missing = {user.group, *user.groups} - known
-        if missing:
-            raise Refused(
-                f"backends: user {user.name}: unknown groups {', '.join(sorted(missing))}",
-                host=spec.name,
-            )

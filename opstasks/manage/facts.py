@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from opstasks.errors import OpsError
 from opstasks.host import Host
-from opstasks.manage.describe import Description
+from opstasks.inventory import HostSpec
+from opstasks.manage.model import Description
 from opstasks.primitives import remote
 
-Facts = dict[str, dict[str, Any]]
+Facts = dict[str, Any]
+SCRIPTS = ("remote_paths.py", "remote_facts.py")
 
 
 def sha256(text: str) -> str:
@@ -19,26 +22,65 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def request(wanted: Description) -> dict[str, Any]:
+def access_dir(spec: HostSpec) -> str:
+    """Where the host keeps what it puts back unless a fresh connection succeeds."""
+    return f"{spec.lock_dir}/access"
+
+
+def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
     """What to ask the host about; of secret files only owner and mode, never the content."""
+    contents = wanted.contents
     paths = [(entry.path, "", False) for entry in wanted.directories]
+    paths += [(entry.path, "", False) for entry in wanted.rights]
     paths += [
-        (file.path, sha256(wanted.contents[file.path]), not (file.secret or file.once))
+        (file.path, sha256(contents[file.path]), not (file.secret or file.once))
         for file in wanted.files
     ]
     paths += [(entry.path, "", False) for entry in wanted.creations]
+    checked = [file for file in wanted.files if file.check and not file.once]
     return {
         "groups": [entry.name for entry in wanted.groups],
         "users": [entry.name for entry in wanted.users],
+        "people": bool(wanted.roles),
         "paths": paths,
+        "checks": [
+            (file.path, contents[file.path], list(file.check), sha256(contents[file.path]))
+            for file in checked
+        ],
+        "settings": [(entry.name, entry.path, entry.match) for entry in wanted.settings],
+        "trees": [
+            (tree.path, tree.owner, tree.group, [tree.files, *tree.tolerated], tree.directories)
+            for tree in wanted.trees
+        ],
         "checkouts": [entry.path for entry in wanted.checkouts],
+        "packages": [entry.name for entry in wanted.packages if entry.state != "any"],
+        "upgrade": wanted.options.upgrade and wanted.options.packages == "manage",
+        "probes": [(entry.name, list(entry.test)) for entry in wanted.probes],
         "units": [entry.name for entry in wanted.units],
+        "words": _words(wanted),
+        "pending": f"{access_dir(spec)}/manifest.json",
     }
+
+
+def _words(wanted: Description) -> list[str]:
+    """What a person who changes one of these things by hand would type."""
+    placed: tuple[Sequence[Any], ...] = (
+        wanted.directories,
+        wanted.files,
+        wanted.rights,
+        wanted.settings,
+    )
+    named: tuple[Sequence[Any], ...] = (wanted.groups, wanted.users, wanted.packages)
+    words = [entry.path for entries in placed for entry in entries]
+    words += [entry.name for entries in named for entry in entries]
+    words += [word for unit in wanted.units for word in (unit.name, f"{unit.name}.service")]
+    return sorted(set(words))
 
 
 def gather(host: Host, wanted: Description) -> Facts:
     """Ask the host as root; raises Unreachable, Refused without sudo, OpsError."""
-    result = host.root.run(remote.call(__package__, "remote_facts.py", request(wanted)))
+    asked = request(wanted, host.spec)
+    result = host.root.run(remote.call(__package__, SCRIPTS, asked))
     try:
         facts: Facts = json.loads(result.out)
     except ValueError:

@@ -7,14 +7,32 @@ repeat; what can be half-done is done beside its place and then renamed.
 import contextlib
 import json
 import os
-import shutil
+import re
+import stat
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from opstasks.manage.remote_paths import (
+    FOLDER,
+    Unsafe,
+    fits,
+    give,
+    ids,
+    look,
+    open_folder,
+    parent_of,
+    put,
+    read,
+    set_rights,
+    staged,
+)
+
 Action = dict[str, Any]
+# Debian's package tools never ask anything; a configuration file that somebody changed stays.
+APT = ("apt-get", "--yes", "--quiet", "--no-install-recommends")
+APT_OPTIONS = ("-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120")
 
 
 class StepError(Exception):
@@ -45,6 +63,30 @@ def as_user(owner: str, *args: str) -> str:
     return run("runuser", "-u", owner, "--", *clean, *args, cwd=home, timeout=1800)
 
 
+# -- packages and accounts -----------------------------------------------------------------------
+
+
+def packages(action: Action) -> None:
+    """Install, purge or upgrade; what an earlier step did already is not done again."""
+    verb, names = action["verb"], action["names"]
+    if names and all(installed(name) is (verb == "install") for name in names):
+        return
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+    if verb != "purge":
+        # Lists that cannot be brought up to date may still do.
+        with contextlib.suppress(StepError):
+            run(*APT, *APT_OPTIONS, "update", env=env, timeout=600)
+    run(*APT, *APT_OPTIONS, verb, *names, env=env, timeout=1800)
+
+
+def installed(name: str) -> bool:
+    """Whether a package is installed."""
+    with contextlib.suppress(StepError):
+        form = "${db:Status-Status}"
+        return run("dpkg-query", "-W", "-f", form, name) == "installed"
+    return False
+
+
 def group(action: Action) -> None:
     """Make a group, or give it its id."""
     gid = ["--gid", str(action["gid"])] if action["gid"] else []
@@ -52,79 +94,143 @@ def group(action: Action) -> None:
 
 
 def user(action: Action) -> None:
-    """Make an account, or bring it in line; it keeps groups that nobody described."""
-    common = [
-        "--uid",
-        str(action["uid"]),
-        "--gid",
-        action["group"],
-        "--home",
-        action["home"],
-        "--shell",
-        action["shell"],
-    ]
-    groups = ",".join(action["groups"])
+    """Make an account, or bring it in line."""
+    uid = ["--uid", str(action["uid"])] if action["uid"] else []
+    common = [*uid, "--home", action["home"], "--shell", action["shell"]]
+    groups = ["--groups", ",".join(action["groups"])] if action["groups"] else []
     if action["exists"]:
-        run(
-            "usermod",
-            *common,
-            *(["--append", "--groups", groups] if groups else []),
-            action["name"],
-        )
+        more = ["--append", *groups] if groups else []
+        run("usermod", *common, "--gid", action["group"], *more, action["name"])
+        if action["shut"]:
+            run("chage", "--expiredate", "-1", action["name"])
+            first_login(action["name"])
+    elif action["personal"]:
+        # A home that is there already (an account of that name was removed) keeps its files.
+        run("useradd", "--create-home", "--user-group", *common, *groups, action["name"])
+        first_login(action["name"])
     else:
-        more = ["--groups", groups] if groups else []
         # No skeleton: the home's contents are described, and the lock may lie there already.
-        run("useradd", "--no-create-home", *common, *more, action["name"])
+        own = ["--no-create-home", "--gid", action["group"]]
+        run("useradd", *own, *common, *groups, action["name"])
 
 
-def set_rights(path: Path, action: Action) -> None:
-    """Owner first, then mode: a change of owner can clear mode bits."""
-    shutil.chown(path, action["owner"], action["group"])
-    path.chmod(int(action["mode"], 8))
+def first_login(name: str) -> None:
+    """Have a person choose a password at the first login, which only their key allows."""
+    run("passwd", "--quiet", "--delete", name)
+    run("chage", "--lastday", "0", name)
+
+
+def member(action: Action) -> None:
+    """Put a person into a group, or take them out."""
+    run("gpasswd", "--add" if action["joins"] else "--delete", action["user"], action["group"])
+
+
+def shut(action: Action) -> None:
+    """Shut an account: no keys, no groups, no password, no shell; nothing else is deleted."""
+    name = action["name"]
+    folder_of_keys = f"{Path(f'~{name}').expanduser()}/.ssh"
+    for file_of_keys in ("authorized_keys", "authorized_keys2"):
+        path = f"{folder_of_keys}/{file_of_keys}"
+        with contextlib.suppress(FileNotFoundError), parent_of(path) as (folder, last):
+            os.unlink(last, dir_fd=folder)
+    rest = ["--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin"]
+    run("usermod", "--groups", "", *rest, name)
+
+
+# -- files ---------------------------------------------------------------------------------------
 
 
 def directory(action: Action) -> None:
     """Make a directory, or bring its rights in line."""
-    path = Path(action["path"])
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise StepError(f"{path} is there and is no directory; move it away")
-    if not path.exists():
-        path.mkdir(mode=0o700)
-    set_rights(path, action)
+    with parent_of(action["path"]) as (folder, name):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=folder)
+        try:
+            handle = os.open(name, FOLDER, dir_fd=folder)
+        except OSError:
+            text = f"{action['path']} is there and is no directory; move it away"
+            raise StepError(text) from None
+        try:
+            give(handle, action["owner"], action["group"], action["mode"])
+        finally:
+            os.close(handle)
 
 
 def rights(action: Action) -> None:
     """Bring a file's rights in line."""
-    path = Path(action["path"])
-    if path.is_symlink():
-        raise StepError(f"{path} is a link")
-    set_rights(path, action)
+    with parent_of(action["path"]) as (folder, name):
+        set_rights(folder, name, action["owner"], action["group"], action["mode"])
 
 
 def file(action: Action) -> None:
     """Write a file: staged beside its place, checked, given its rights, renamed."""
-    path = Path(action["path"])
-    if path.is_dir() and not path.is_symlink():
+    path, rest = action["path"], (action["owner"], action["group"], action["mode"])
+    info = look(path)
+    if info is not None and stat.S_ISDIR(info.st_mode):
         raise StepError(f"{path} is a directory; move it away")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    staged = Path(name)
-    try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(action["content"])
-            stream.flush()
-            os.fsync(stream.fileno())
+    if action["backup"] and info is not None and stat.S_ISREG(info.st_mode):
+        put(f"{path}.bak", read(path), *rest)
+    data = action["content"].encode()
+    with parent_of(path) as (folder, name), staged(folder, name, data) as (beside, handle):
         if action["check"]:
-            run(*(word.replace("@file@", name) for word in action["check"]))
-        set_rights(staged, action)
-        if action["backup"] and path.exists():
-            backup = path.with_name(path.name + ".bak")
-            shutil.copy2(path, backup)
-            shutil.chown(backup, action["owner"], action["group"])
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
-    if action["reload"]:
+            place = str(Path(path).with_name(beside))
+            run(*(word.replace("@file@", place) for word in action["check"]))
+        give(handle, *rest)
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    if action["verify"]:
+        run(*action["verify"])
+    reload(action["reload"])
+
+
+def reload(what: str) -> None:
+    """Have systemd, or one unit, read its files again."""
+    if what == "daemon":
         run("systemctl", "daemon-reload")
+    elif what:
+        run("systemctl", "try-reload-or-restart", what)
+
+
+def setting(action: Action) -> None:
+    """Have one line in a file that is not ours: in the place of the first that is like it."""
+    path, pattern = action["path"], re.compile(action["match"])
+    info = look(path)
+    if info is None:
+        raise StepError(f"{path} is not there")
+    lines, kept, placed = read(path).decode().splitlines(), [], False
+    for line in lines:
+        if not pattern.search(line):
+            kept.append(line)
+        elif not placed:
+            kept.append(action["line"])
+            placed = True
+    kept += [] if placed else [action["line"]]
+    mode = f"{stat.S_IMODE(info.st_mode):04o}"
+    put(path, ("\n".join(kept) + "\n").encode(), str(info.st_uid), str(info.st_gid), mode)
+
+
+def tree(action: Action) -> None:
+    """Bring the rights of everything below a directory in line, links left alone."""
+    files, folders = action["files"], action["directories"]
+    good = {
+        stat.S_IFREG: {int(mode, 8) for mode in (files, *action["tolerated"])},
+        stat.S_IFDIR: {int(folders, 8)},
+    }
+    owner = ids(action["owner"], action["group"])
+    start = open_folder(action["path"])
+    try:
+        for _, below, names, handle in os.fwalk(".", dir_fd=start):
+            for name in (*below, *names):
+                # A job may take it away meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    info = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                    if not fits(info, owner, good):
+                        mode = folders if stat.S_ISDIR(info.st_mode) else files
+                        set_rights(handle, name, action["owner"], action["group"], mode)
+    finally:
+        os.close(start)
+
+
+# -- service -------------------------------------------------------------------------------------
 
 
 def checkout(action: Action) -> None:
@@ -135,10 +241,10 @@ def checkout(action: Action) -> None:
             raise StepError(f"{path} is there and is no git checkout; move it away")
         path.rmdir()
     half = path.with_name(f".{path.name}.half")
-    shutil.rmtree(half, ignore_errors=True)
+    as_user(action["owner"], "rm", "-rf", "--one-file-system", "--", str(half))
     as_user(action["owner"], "git", "clone", "--quiet", "--no-checkout", action["url"], str(half))
     as_user(action["owner"], "git", "-C", str(half), "checkout", "--quiet", action["ref"])
-    half.rename(path)
+    as_user(action["owner"], "mv", "--no-target-directory", "--", str(half), str(path))
 
 
 def create(action: Action) -> None:
@@ -148,10 +254,16 @@ def create(action: Action) -> None:
         as_user(action["owner"], "bash", "-c", action["run"])
     except StepError:
         with contextlib.suppress(OSError):
-            path.unlink()
+            as_user(action["owner"], "rm", "-f", "--", str(path))
         raise
     if not path.exists():
         raise StepError(f"{path} is not there after its command")
+
+
+def probe(action: Action) -> None:
+    """Mend what a probe found, and see that it then holds."""
+    run(*action["run"], timeout=180)
+    run(*action["test"], timeout=60)
 
 
 def enable(action: Action) -> None:
@@ -159,35 +271,63 @@ def enable(action: Action) -> None:
     run("systemctl", "enable", "--quiet", action["name"])
 
 
+def disable_unit(action: Action) -> None:
+    """Have a unit not start with the host."""
+    run("systemctl", "disable", "--quiet", action["name"])
+
+
 def start(action: Action) -> None:
     """Start a unit."""
     run("systemctl", "start", action["name"], timeout=180)
 
 
+def stop(action: Action) -> None:
+    """Stop a unit."""
+    run("systemctl", "stop", action["name"], timeout=180)
+
+
+def nothing(_: Action) -> None:
+    """Do nothing: the step is about what is done around it."""
+
+
 ACTIONS: dict[str, Callable[[Action], None]] = {
+    "packages": packages,
     "group": group,
     "user": user,
+    "shut": shut,
+    "member": member,
     "directory": directory,
     "rights": rights,
     "file": file,
+    "setting": setting,
+    "tree": tree,
     "checkout": checkout,
     "create": create,
+    "probe": probe,
     "enable": enable,
+    "disable": disable_unit,
     "start": start,
+    "stop": stop,
+    "nothing": nothing,
 }
+
+
+def carry_out(actions: list[Action]) -> Action:
+    """Do the steps in order; how many are done, and why the next one is not."""
+    answer: Action = {"done": 0, "reason": ""}
+    for action in actions:
+        try:
+            ACTIONS[action["do"]](action)
+        except (StepError, Unsafe, OSError, LookupError, subprocess.SubprocessError) as error:
+            answer["reason"] = str(error) or type(error).__name__
+            break
+        answer["done"] += 1
+    return answer
 
 
 def main(request: str) -> None:
     """Do the steps, say how far it went."""
     os.umask(0o027)
-    actions = json.loads(request)
-    answer: dict[str, Any] = {"done": 0, "reason": ""}
-    for action in actions:
-        try:
-            ACTIONS[action["do"]](action)
-        except (StepError, OSError, LookupError, subprocess.SubprocessError) as error:
-            answer["reason"] = str(error) or type(error).__name__
-            break
-        answer["done"] += 1
+    answer = carry_out(json.loads(request))
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(answer), flush=True)

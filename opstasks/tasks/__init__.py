@@ -13,6 +13,7 @@ from opstasks.tasks import (
     service,
     shell,
     status,
+    users,
 )
 
 namespace = Collection(
@@ -26,6 +27,7 @@ namespace = Collection(
     jobs.namespace,
     sandbox.namespace,
     service.namespace,
+    users.namespace,
 )
 namespace.add_collection(history.lock)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from invoke import task
 from invoke.exceptions import Exit
@@ -10,17 +11,24 @@ from invoke.exceptions import Exit
 from opstasks.app import Context
 
 if TYPE_CHECKING:
+    from opstasks.manage.apply import Request
+    from opstasks.manage.model import Description
     from opstasks.manage.plan import Plan
-    from opstasks.result import FleetResult
+    from opstasks.result import FleetResult, HostResult
+
+# For more hosts than this, the plan is shown as host by area; --diff shows each.
+FEW = 3
 
 
 @task(
     help={
         "plan": "Only show what would change.",
-        "diff": "Show the difference inside files as well.",
+        "diff": "Show the difference inside files as well, secrets masked.",
         "check": "Exit 1 when anything differs; for cron and CI.",
         "only": "Only this area (may be given several times).",
         "skip": "Not this area (may be given several times).",
+        "upgrade": "Bring all packages up to date as well.",
+        "allow-lockout": "Go on even where people, you included, would lose their way in.",
     },
     iterable=["only", "skip"],
     auto_shortflags=False,
@@ -32,56 +40,121 @@ def manage(
     plan: bool = False,
     diff: bool = False,
     check: bool = False,
+    upgrade: bool = False,
+    allow_lockout: bool = False,
 ) -> None:
-    """Bring hosts in line with backends/: accounts, files, service; what differs is shown first.
+    """Bring hosts in line with backends/: packages, people, files, service; shown before done.
+
+    What people get in by (sudo, sshd) is put back unless a fresh connection succeeds.
 
     Example: inv -H tpp manage --plan --diff
     """
-    from opstasks.fleet import Fleet
-    from opstasks.manage import apply
-    from opstasks.manage.apply import Selection
+    from opstasks.manage import apply, describe
+    from opstasks.manage.apply import Request
+    from opstasks.manage.plan import Selection
 
-    selection = Selection(tuple(only), tuple(skip))
-    selection.check()
-    plans = ctx.fleet.gather(lambda host: apply.check(host, selection))
+    request = Request(Selection(tuple(only), tuple(skip)), allow_lockout)
+    apply.check_areas(request.selection)
+    specs = [host.spec for host in ctx.fleet.hosts]
+    wanted = describe.describe_all(specs, upgrade=upgrade)
+    plans = ctx.fleet.gather(lambda host: apply.check(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
-    todo = [host for host in ctx.fleet.hosts if _differs(plans, host.name)]
-    if plan or check or ctx.options.dry or not todo:
-        ctx.finish(plans)
-        if check and todo:
+    plans = _judged(plans)
+    if plan or check or ctx.options.dry:
+        _finish(ctx, plans, with_diff=diff)
+        if check and any(shown.differs for shown in plans.values.values()):
             raise Exit(code=1)
         return
-    if plans.exit_code and not ctx.options.keep_going:
-        ctx.finish(plans)
-    count = sum(len(shown.steps) for shown in plans.values.values())
-    ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
+    _carry_out(ctx, plans, wanted, request, with_diff=diff)
+
+
+def _carry_out(
+    ctx: Context,
+    plans: FleetResult[Plan],
+    wanted: dict[str, Description],
+    request: Request,
+    *,
+    with_diff: bool,
+) -> None:
+    """Ask, then one host after another."""
+    from opstasks.fleet import Fleet
+    from opstasks.manage import apply
+
     shown = plans.values
-    fleet = Fleet.of(ctx.fleet, todo)
-    done = fleet.roll(lambda host: apply.apply(host, shown[host.name], selection))
+    todo = [host for host in ctx.fleet.hosts if host.name in shown and shown[host.name].todo]
+    if not todo or (plans.exit_code and not ctx.options.keep_going):
+        _finish(ctx, plans, with_diff=with_diff)
+        return
+    count = sum(len(shown[host.name].todo) for host in todo)
+    ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
+    done = Fleet.of(ctx.fleet, todo).roll(
+        lambda host: apply.apply(host, wanted[host.name], shown[host.name], request)
+    )
+    for name, outcome in done.values.items():
+        for note in outcome.notes:
+            ctx.console.note(f"{name}: {note}")
     ctx.finish(
-        plans.replaced(done),
-        lambda outcome: {"changes": getattr(outcome, "steps", 0) if outcome.changed else 0},
+        _documents(plans, with_diff=with_diff).replaced(done),
+        lambda outcome: {"changes": getattr(outcome, "steps", 0)},
     )
 
 
-def _differs(plans: FleetResult[Plan], host: str) -> bool:
-    shown = plans.values.get(host)
-    return shown is not None and shown.changed
+def _judged(plans: FleetResult[Plan]) -> FleetResult[Plan]:
+    """The same, with plans that must not be carried out as refusals."""
+    from opstasks.errors import Refused
+    from opstasks.manage.apply import refuse
+    from opstasks.result import FleetResult
+
+    def one(item: Any) -> Any:
+        try:
+            if item.value is not None:
+                refuse(item.value, item.host)
+        except Refused as error:
+            return replace(item, outcome=error.outcome, value=None, error=error)
+        return item
+
+    return FleetResult([one(item) for item in plans])
+
+
+def _documents(plans: FleetResult[Plan], *, with_diff: bool) -> FleetResult[Any]:
+    """Plans as --json shows them."""
+    from opstasks.manage import show
+    from opstasks.result import FleetResult, HostResult
+
+    def one(item: HostResult[Plan]) -> HostResult[Any]:
+        shown = item.value and show.document(item.value, with_diff=with_diff)
+        return HostResult(item.host, item.outcome, shown, item.error, item.elapsed_s)
+
+    return FleetResult([one(item) for item in plans])
+
+
+def _finish(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
+    ctx.finish(_documents(plans, with_diff=with_diff))
 
 
 def _show(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
     """Every step of every host; for many hosts the counts by area."""
-    from opstasks.manage.plan import diff
+    from opstasks.manage import show
 
-    rows = [
-        [host, step.area, step.thing, step.now, step.wanted]
-        for host, shown in plans.values.items()
-        for step in shown.steps
-    ]
-    ctx.console.table(["host", "area", "thing", "now", "wanted"], rows)
-    for host, shown in plans.values.items():
-        if not shown.changed:
+    found = plans.values
+    differing = {host: shown for host, shown in found.items() if shown.differs}
+    if len(found) > FEW:
+        ctx.console.table(*show.matrix(found))
+    else:
+        body = [row for host, shown in differing.items() for row in show.rows(host, shown)]
+        ctx.console.table(show.HEADERS, body)
+    for host, shown in found.items():
+        if not shown.differs and len(found) <= FEW:
             ctx.console.say(f"{host}: nothing to do")
+        for note in shown.notes:
+            ctx.console.note(f"{host}: {note}")
         for step in shown.steps if with_diff else ():
-            for line in diff(step):
-                ctx.console.say(line)
+            for line in show.diff(step):
+                ctx.console.say(show_line(line))
+
+
+def show_line(line: str) -> str:
+    """A line of a host's file, without what could drive a terminal."""
+    from opstasks.output.console import printable
+
+    return printable(line)

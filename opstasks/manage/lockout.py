@@ -1,0 +1,63 @@
+"""Whether carrying out a description would lock people out: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opstasks.manage import keys
+from opstasks.manage.facts import Facts
+from opstasks.manage.model import Description
+from opstasks.manage.plan import Plan
+
+# The role whose people look after hosts, and the groups by which one becomes root.
+KEEPERS = "developers"
+POWER = (KEEPERS, "sudo", "wheel", "admin")
+
+
+def risks(facts: Facts, wanted: Description, planned: Plan, *, by_ssh: bool) -> Iterator[str]:
+    """Why the plan may leave nobody, or not us, a way in; nothing to say about an empty plan."""
+    if not planned.todo:
+        return
+    if any(role.name == KEEPERS for role in wanted.roles) and not _somebody(facts, wanted):
+        yield f"no listed person of {KEEPERS} would have a key: list one under `people`"
+    me = facts["login"]
+    for step in planned.todo:
+        action = step.action
+        if action["do"] == "member" and action["user"] == me and not action["joins"]:
+            if action["group"] in POWER:
+                yield f"you came in as {me}, who would leave group {action['group']}"
+        elif action.get("path") == f"/home/{me}/.ssh/authorized_keys" and "content" in action:
+            if not _shared(step.before or "", step.after or ""):
+                yield f"you came in as {me}, none of whose present keys would stay"
+        elif by_ssh and me == "root" and _shuts_root_out(action.get("content", "")):
+            yield f"you came in as root, and {action['path']} forbids that"
+
+
+def _somebody(facts: Facts, wanted: Description) -> bool:
+    """Whether a listed keeper has a key: a described one, or a file that is kept."""
+    for name in wanted.people.get(KEEPERS, ()):
+        path = f"/home/{name}/.ssh/authorized_keys"
+        if path in wanted.contents or name in facts["keyed"]:
+            return True
+    return False
+
+
+def _shared(before: str, after: str) -> bool:
+    """Whether a key of before is among those of after; a file that was no good has none to lose."""
+    now, then = _good_keys(before), _good_keys(after)
+    return not now or bool(now & then)
+
+
+def _good_keys(text: str) -> set[keys.Key]:
+    found: set[keys.Key] = set()
+    for line in text.splitlines():
+        try:
+            found |= set(keys.parse(line))
+        except keys.NotAKey:
+            continue
+    return found
+
+
+def _shuts_root_out(content: str) -> bool:
+    words = [line.split() for line in content.lower().splitlines()]
+    return ["permitrootlogin", "no"] in words

@@ -1,0 +1,153 @@
+"""Runs on the host as root: paths that pass through other people's folders, without being led.
+
+A path is opened folder by folder. A link on the way is followed only when it is root's own, in a
+folder that only root may write: nobody can have root read or write elsewhere by putting a link
+into their home. What is then done, is done to an open file, not to a name.
+"""
+
+import errno
+import grp
+import os
+import pwd
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MOST_LINKS = 20
+
+
+class Unsafe(OSError):
+    """A path leads through somebody else's link, or to something with a second name."""
+
+
+def open_folder(path: str) -> int:
+    """Open a folder; raises Unsafe where a link that is not root's lies on the way."""
+    here = os.open("/", FOLDER)
+    parts = [part for part in path.split("/") if part]
+    links = 0
+    try:
+        while parts:
+            name = parts.pop(0)
+            try:
+                there = os.open(name, FOLDER, dir_fd=here)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                target = _root_link(here, name, path)
+                links += 1
+                if links > MOST_LINKS:
+                    raise Unsafe(f"{path}: too many links") from None
+                parts = [*(part for part in target.split("/") if part), *parts]
+                if not target.startswith("/"):
+                    continue
+                there = os.open("/", FOLDER)
+            os.close(here)
+            here = there
+    except BaseException:
+        os.close(here)
+        raise
+    return here
+
+
+def _root_link(folder: int, name: str, path: str) -> str:
+    """Where a link leads, if it may be followed."""
+    info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    around = os.fstat(folder)
+    if not stat.S_ISLNK(info.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, f"{path}: {name} is no directory")
+    ours = {0, os.geteuid()}
+    if info.st_uid not in ours or around.st_uid not in ours or around.st_mode & 0o022:
+        raise Unsafe(f"{path}: {name} is a link that somebody else could have put there")
+    return os.readlink(name, dir_fd=folder)
+
+
+@contextmanager
+def parent_of(path: str) -> Iterator[tuple[int, str]]:
+    """The folder that holds a path, opened, and the path's last name."""
+    place = PurePosixPath(path)
+    folder = open_folder(str(place.parent))
+    try:
+        yield folder, place.name
+    finally:
+        os.close(folder)
+
+
+def look(path: str) -> os.stat_result | None:
+    """What is at a path, not following a link there; None when there is nothing."""
+    try:
+        with parent_of(path) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read(path: str) -> bytes:
+    """The content of a plain file."""
+    with parent_of(path) as (folder, name):
+        handle = os.open(name, PLAIN, dir_fd=folder)
+        with os.fdopen(handle, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise Unsafe(f"{path} is no plain file")
+            return stream.read()
+
+
+def ids(owner: str, group: str) -> tuple[int, int]:
+    """The numbers of an owner and a group, given by name or number; raises LookupError."""
+    return (
+        int(owner) if owner.isdigit() else pwd.getpwnam(owner).pw_uid,
+        int(group) if group.isdigit() else grp.getgrnam(group).gr_gid,
+    )
+
+
+def fits(info: os.stat_result, owner: tuple[int, int], good: dict[int, set[int]]) -> bool:
+    """Whether something has the right owner and one of the modes that are good for its kind."""
+    modes = good.get(stat.S_IFMT(info.st_mode))
+    if modes is None:
+        return True
+    return (info.st_uid, info.st_gid) == owner and stat.S_IMODE(info.st_mode) in modes
+
+
+def give(handle: int, owner: str, group: str, mode: str) -> None:
+    """Set an open file's rights: owner first, a change of owner can clear mode bits."""
+    os.fchown(handle, *ids(owner, group))
+    os.fchmod(handle, int(mode, 8))
+
+
+def set_rights(folder: int, name: str, owner: str, group: str, mode: str) -> None:
+    """Set the rights of a plain file or folder, never those of a link or of a second name."""
+    handle = os.open(name, PLAIN, dir_fd=folder)
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISDIR(info.st_mode) and (info.st_nlink > 1 or not stat.S_ISREG(info.st_mode)):
+            raise Unsafe(f"{name} has a second name, or is no plain file; look at it by hand")
+        give(handle, owner, group, mode)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
+    """A new file of mode 0600 beside `name`: its own name, and it, opened; gone afterwards."""
+    beside = f".{name}.{secrets.token_hex(6)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(beside, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(handle, "wb", closefd=False) as stream:
+            stream.write(data)
+        os.fsync(handle)
+        yield beside, handle
+    finally:
+        os.close(handle)
+        with suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=folder)
+
+
+def put(path: str, data: bytes, owner: str, group: str, mode: str) -> None:
+    """Write a whole file: staged beside its place, given its rights, renamed."""
+    with parent_of(path) as (folder, name), staged(folder, name, data) as (beside, handle):
+        give(handle, owner, group, mode)
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
