@@ -30,7 +30,7 @@ def change_access(host: Host, actions: list[dict[str, Any]], *, prove: bool) -> 
     problem = prove_access(host) if prove else ""
     if problem:
         _ask(host, "putback", {})
-        return f"{problem}; the old files are back, and in force"
+        return f"the old files are back, and in force: {problem}"
     answer = _ask(host, "confirm", {})
     return str(answer["reason"])
 

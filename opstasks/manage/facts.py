@@ -10,7 +10,7 @@ from typing import Any
 from opstasks.errors import OpsError
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
-from opstasks.manage.model import Description
+from opstasks.manage.model import Description, Tree
 from opstasks.primitives import remote
 
 Facts = dict[str, Any]
@@ -48,10 +48,7 @@ def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
             for file in checked
         ],
         "settings": [(entry.name, entry.path, entry.match) for entry in wanted.settings],
-        "trees": [
-            (tree.path, tree.owner, tree.group, [tree.files, *tree.tolerated], tree.directories)
-            for tree in wanted.trees
-        ],
+        "trees": [_tree(tree, wanted) for tree in wanted.trees],
         "checkouts": [entry.path for entry in wanted.checkouts],
         "packages": [entry.name for entry in wanted.packages if entry.state != "any"],
         "upgrade": wanted.options.upgrade and wanted.options.packages == "manage",
@@ -60,6 +57,14 @@ def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
         "words": _words(wanted),
         "pending": f"{access_dir(spec)}/manifest.json",
     }
+
+
+def _tree(tree: Tree, wanted: Description) -> tuple[Any, ...]:
+    """A tree with the numbers that its owner and group are to have, where they are described."""
+    uids = {user.name: str(user.uid) for user in wanted.users if user.uid}
+    gids = {group.name: str(group.gid) for group in wanted.groups if group.gid}
+    owner, group = uids.get(tree.owner, tree.owner), gids.get(tree.group, tree.group)
+    return (tree.path, owner, group, [tree.files, *tree.tolerated], tree.directories)
 
 
 def _words(wanted: Description) -> list[str]:

@@ -94,17 +94,38 @@ ALL = Selection()
 
 def plan(facts: Facts, wanted: Description, selection: Selection = ALL) -> Plan:
     """The steps that make the host as described, in the selected areas."""
+    facts = renumbered(facts, wanted) if selection.has("accounts") else facts
     steps = [step for step in _steps(facts, wanted) if selection.has(step.area)]
     # What people get in by comes last: everything else is done and proven by then.
     late = [step for step in steps if step.access]
     refusals = tuple(
-        f"{path}: {said}"
+        said if path in said else f"{path}: {said}"
         for path, said in facts["refusals"].items()
         if any(step.thing == path for step in steps)
     )
     notes = wanted.notes if selection.has("accounts") else ()
     soon = [step for step in steps if not step.access]
     return Plan((*soon, *late), refusals, notes)
+
+
+def renumbered(facts: Facts, wanted: Description) -> Facts:
+    """The facts as they read once accounts have their numbers.
+
+    What a group owned under its old number is nobody's then, and what has the new one is its.
+    """
+    names: dict[str, dict[str, str]] = {"owner": {}, "group": {}}
+    for kind, section, key in (("group", "groups", "gid"), ("owner", "users", "uid")):
+        for entry in getattr(wanted, section):
+            now, number = facts[section].get(entry.name), getattr(entry, key)
+            if now is not None and number and now[key] != number:
+                names[kind] |= {entry.name: str(now[key]), str(number): entry.name}
+    if not any(names.values()):
+        return facts
+    paths = {}
+    for path, entry in facts["paths"].items():
+        own = {k: names[k].get(entry[k], entry[k]) for k in names} if entry else {}
+        paths[path] = {**entry, **own} if entry else entry
+    return {**facts, "paths": paths}
 
 
 def _steps(facts: Facts, wanted: Description) -> Iterator[Step]:

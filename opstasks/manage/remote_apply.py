@@ -261,7 +261,9 @@ def create(action: Action) -> None:
 
 
 def probe(action: Action) -> None:
-    """Mend what a probe found, and see that it then holds."""
+    """Mend what a probe found, unless an earlier step did; see that it then holds."""
+    if not subprocess.run(action["test"], capture_output=True, check=False).returncode:
+        return
     run(*action["run"], timeout=180)
     run(*action["test"], timeout=60)
 

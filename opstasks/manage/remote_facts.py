@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.remote_paths import Unsafe, fits, look, open_folder, read
+from opstasks.manage.remote_paths import Unsafe, fits, ids, look, open_folder, read
 
 SUDO_LOG = "/var/log/sudo.log"
 # How much of the log is looked through, and how many examples are given of what is wrong.
@@ -159,7 +159,7 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
     wrong: list[str] = []
     count = 0
     try:
-        ids = (pwd.getpwnam(owner).pw_uid, grp.getgrnam(group_name).gr_gid)
+        wanted = ids(owner, group_name)
         start = open_folder(top)
     except (KeyError, OSError):
         return {"wrong": 0, "examples": []}
@@ -167,7 +167,7 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
     try:
         for folder, below, names, handle in os.fwalk(".", dir_fd=start):
             for name in (*below, *names):
-                if not fits(os.stat(name, dir_fd=handle, follow_symlinks=False), ids, good):
+                if not fits(os.stat(name, dir_fd=handle, follow_symlinks=False), wanted, good):
                     count += 1
                     wrong += [os.path.normpath(f"{folder}/{name}")] if len(wrong) < EXAMPLES else []
     finally:

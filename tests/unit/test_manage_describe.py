@@ -105,7 +105,9 @@ def test_a_mistake_is_refused_by_name_before_any_connection(backends, change, sa
 
 
 def test_every_mistake_is_said_at_once(backends):
-    backends(own={"files": [FILE | {"mode": "1"}, FILE | {"path": "x", "mode": "2"}]}, files={"x": ""})
+    backends(
+        own={"files": [FILE | {"mode": "1"}, FILE | {"path": "x", "mode": "2"}]}, files={"x": ""}
+    )
     with pytest.raises(Refused, match="3 mistakes"):
         described()
 

@@ -77,9 +77,7 @@ def certificate(folder):
     form = serialization.Encoding.PEM
     path = folder / "server.pem"
     path.write_bytes(
-        private.private_bytes(
-            form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        private.private_bytes(form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + made.public_bytes(form)
     )
     return path
@@ -95,7 +93,7 @@ ANSWERS = {
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         if self.path == "/away.keys":
             self.send_response(302)
             self.send_header("Location", "http://localhost:1/good.keys")
