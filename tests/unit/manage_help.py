@@ -65,7 +65,8 @@ def facts_of(wanted, login="ops"):
         if not (entry.once or entry.secret):
             paths[entry.path]["sha256"] = sha256(wanted.contents[entry.path])
     paths |= {entry.path: entry_facts(entry, "file") for entry in wanted.rights}
-    paths |= {entry.path: {"kind": "file"} for entry in wanted.creations}
+    made = {"kind": "file", "owner": "opensafely", "group": "opensafely", "mode": "0640"}
+    paths |= {entry.path: made for entry in wanted.creations}
     return {
         "login": login,
         "groups": {g.name: {"gid": g.gid, "members": members[g.name]} for g in wanted.groups},

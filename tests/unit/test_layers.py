@@ -68,7 +68,9 @@ def test_the_sandbox_uses_nothing_of_opstasks():
 @pytest.mark.parametrize("path", REMOTE, ids=name_of)
 def test_what_runs_on_a_host_needs_the_standard_library_only(path):
     for imported in imports(path):
-        assert imported.split(".")[0] in sys.stdlib_module_names, imported
+        # Another of our scripts is sent along (opstasks.primitives.remote).
+        if not (imported.startswith("opstasks.") and ".remote_" in imported):
+            assert imported.split(".")[0] in sys.stdlib_module_names, imported
 
 
 @pytest.mark.parametrize("path", SILENT, ids=name_of)

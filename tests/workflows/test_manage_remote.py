@@ -1,0 +1,307 @@
+"""What manage runs on hosts, on files here: never led elsewhere, nothing half done, put back."""
+
+import grp
+import json
+import os
+import pwd
+import stat
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.manage import access, apply, facts, remote_access, remote_apply, remote_facts
+from opstasks.manage import remote_paths as paths
+from opstasks.primitives import remote
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+MINE = grp.getgrgid(os.getegid()).gr_name
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def file_action(path, content="new\n", **more):
+    action = {"do": "file", "path": str(path), "owner": ME, "group": MINE, "mode": "0640"}
+    rest = {"content": content, "backup": False, "check": [], "verify": [], "reload": ""}
+    return action | rest | more
+
+
+# -- paths ---------------------------------------------------------------------------------------
+
+
+@as_root
+def test_a_link_that_somebody_else_put_there_is_not_followed(tmp_path):
+    secret = tmp_path / "root"
+    secret.mkdir()
+    (secret / "f").write_text("secret")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".ssh").symlink_to(secret)
+    os.chown(home / ".ssh", 1234, 1234, follow_symlinks=False)
+    os.chown(home, 1234, 1234)
+    for work in (
+        lambda: paths.read(f"{home}/.ssh/f"),
+        lambda: paths.look(f"{home}/.ssh/f"),
+        lambda: remote_apply.file(file_action(home / ".ssh" / "f")),
+        lambda: remote_apply.rights(file_action(home / ".ssh" / "f")),
+        lambda: remote_apply.directory(file_action(home / ".ssh" / "d")),
+    ):
+        with pytest.raises(paths.Unsafe, match="somebody else"):
+            work()
+    # Root's own link into a folder where others may write could have been put there as well.
+    os.chown(home / ".ssh", 0, 0, follow_symlinks=False)
+    with pytest.raises(paths.Unsafe):
+        paths.read(f"{home}/.ssh/f")
+    assert (secret / "f").read_text() == "secret"
+    assert mode_of(secret / "f") != 0o640
+    assert "somebody else" in remote_facts.path(f"{home}/.ssh/f", "", True)["kind"]
+
+
+def test_ones_own_links_on_the_way_are_followed(tmp_path):
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "real" / "sub" / "f").write_text("x")
+    (tmp_path / "relative").symlink_to("real")
+    (tmp_path / "absolute").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "up").symlink_to("../real/sub")
+    for name in ("relative/sub/f", "absolute/sub/f", "relative/up/f"):
+        assert paths.read(f"{tmp_path}/{name}") == b"x"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(paths.Unsafe, match="too many links"):
+        paths.read(f"{tmp_path}/loop/f")
+
+
+def test_the_last_name_is_never_followed(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("kept")
+    target.chmod(0o600)
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(OSError):
+        paths.read(f"{tmp_path}/link")
+    with pytest.raises(OSError):
+        remote_apply.rights(file_action(tmp_path / "link"))
+    remote_apply.file(file_action(tmp_path / "link"))
+    assert not (tmp_path / "link").is_symlink()
+    assert (target.read_text(), mode_of(target)) == ("kept", 0o600)
+
+
+def test_a_file_with_a_second_name_keeps_its_rights(tmp_path):
+    (tmp_path / "a").write_text("")
+    (tmp_path / "a").chmod(0o600)
+    os.link(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(paths.Unsafe, match="second name"):
+        remote_apply.rights(file_action(tmp_path / "b"))
+    assert mode_of(tmp_path / "a") == 0o600
+
+
+# -- steps ---------------------------------------------------------------------------------------
+
+
+def test_a_file_is_staged_closed_checked_given_its_rights_and_renamed(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old\n")
+    seen = tmp_path / "seen"
+    look = f"stat -c '%a %n' @file@ >{seen}; cat @file@ {path} >>{seen}"
+    remote_apply.file(file_action(path, check=["bash", "-c", look], backup=True))
+    first, *rest = seen.read_text().splitlines()
+    assert first.startswith(f"600 {tmp_path}/.f.")
+    assert rest == ["new", "old"]
+    assert (path.read_text(), mode_of(path)) == ("new\n", 0o640)
+    assert (tmp_path / "f.bak").read_text() == "old\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f", "f.bak", "seen"]
+
+
+def test_what_its_check_does_not_accept_is_not_put_in_place(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old\n")
+    check = ["bash", "-c", "echo line 3: bad >&2; exit 1"]
+    with pytest.raises(remote_apply.StepError, match="line 3: bad"):
+        remote_apply.file(file_action(path, check=check))
+    assert path.read_text() == "old\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_steps_stop_at_the_first_failure_and_are_safe_to_repeat(tmp_path):
+    steps = [
+        {**file_action(tmp_path / "d"), "do": "directory", "mode": "0750"},
+        file_action(tmp_path / "d" / "f"),
+        file_action(tmp_path / "nowhere" / "f"),
+        file_action(tmp_path / "never"),
+    ]
+    answer = remote_apply.carry_out(steps)
+    assert answer["done"] == 2
+    assert "nowhere" in answer["reason"]
+    assert not (tmp_path / "never").exists()
+    (tmp_path / "nowhere").mkdir()
+    assert remote_apply.carry_out(steps) == {"done": 4, "reason": ""}
+
+
+@given(st.lists(st.sampled_from(["UMASK 022", "# UMASK is", "X 1", "", "UMASK\t077"]), max_size=8))
+def test_a_setting_ends_up_once_and_leaves_every_other_line(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("s") / "f"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    path.chmod(0o604)
+    action = {"path": str(path), "match": r"^UMASK\s", "line": "UMASK 027"}
+    for _ in range(2):
+        remote_apply.setting(action)
+        after = path.read_text().splitlines()
+        assert after.count("UMASK 027") == 1
+        others = [line for line in lines if not line.startswith(("UMASK ", "UMASK\t"))]
+        assert [line for line in after if line != "UMASK 027"] == others
+        assert remote_facts.setting(str(path), action["match"]) == {"lines": ["UMASK 027"]}
+    assert mode_of(path) == 0o604
+
+
+def test_a_tree_is_brought_in_line_without_following_links(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("")
+    outside.chmod(0o666)
+    top = tmp_path / "top"
+    (top / "w").mkdir(parents=True)
+    for name, mode in (("good", 0o640), ("tolerated", 0o644), ("bad", 0o666)):
+        (top / "w" / name).write_text("")
+        (top / "w" / name).chmod(mode)
+    (top / "w").chmod(0o750)
+    (top / "w" / "link").symlink_to(outside)
+    asked = [str(top), ME, MINE, ["0640", "0644"], "0750"]
+    assert remote_facts.tree(*asked) == {"wrong": 1, "examples": ["w/bad"]}
+    action = {"path": str(top), "owner": ME, "group": MINE, "files": "0640"}
+    remote_apply.tree(action | {"directories": "0750", "tolerated": ["0644"]})
+    assert remote_facts.tree(*asked)["wrong"] == 0
+    assert mode_of(top / "w" / "bad") == 0o640
+    assert mode_of(top / "w" / "tolerated") == 0o644
+    assert mode_of(outside) == 0o666
+
+
+# -- facts ---------------------------------------------------------------------------------------
+
+LOG = """\
+Nov 24 19:00:01 2026 : dev : TTY=pts/0 ; PWD=/home/dev ; USER=root ; COMMAND=/usr/bin/vim /etc/a
+Nov 24 19:05:01 2026 : ada : PWD=/ ; USER=root ; COMMAND=/usr/bin/tee '/etc/b' PASSWORD=hunter2
+Nov 24 19:06:01 2026 : ops : PWD=/ ; USER=root ; COMMAND=/usr/bin/bash --norc -c cat /etc/a
+nonsense
+"""
+
+
+def test_sudos_log_tells_who_used_a_word_last_and_nothing_else(tmp_path):
+    (tmp_path / "log").write_text(LOG)
+    found = remote_facts.last_touch(["/etc/a", "/etc/b", "/etc/c"], str(tmp_path / "log"))
+    assert {word: who for word, (who, _) in found.items()} == {"/etc/a": "dev", "/etc/b": "ada"}
+    assert found["/etc/a"][1] == remote_facts.moment("Nov 24 19:00:01 2026") > 0
+    assert "hunter2" not in json.dumps(found)
+
+
+@given(st.text())
+def test_any_log_is_read_without_complaint(text):
+    remote_facts.mentions(text)
+    remote_facts.moment(text)
+
+
+def test_of_a_password_only_whether_it_is_locked_is_told(tmp_path):
+    (tmp_path / "s").write_text("a:$y$hash:1:0:9:7:::\nb:!$y$hash:1:0:9:7::1:\nc:*:1:::::\n")
+    found = {name: remote_facts.shadow(name, str(tmp_path / "s")) for name in "abd"}
+    assert found["a"] == {"locked": False, "expires": ""}
+    assert found["b"] == {"locked": True, "expires": "1"}
+    assert found["d"] == {"locked": False, "expires": ""}
+
+
+def test_a_content_that_is_refused_is_named_by_its_place(tmp_path):
+    check = ["bash", "-n", "@file@"]
+    assert remote_facts.refusal("/etc/x.sh", "echo fine\n", check) == ""
+    assert remote_facts.refusal("/etc/x.sh", "fi\n", check).startswith("/etc/x.sh: line 1:")
+    assert "cannot run no-such" in remote_facts.refusal("/etc/x", "", ["no-such"])
+
+
+@pytest.mark.parametrize("scripts", [facts.SCRIPTS, apply.SCRIPTS, access.SCRIPTS])
+def test_scripts_sent_together_are_one_program_that_needs_nothing_of_ours(scripts):
+    text = remote.text("opstasks.manage", scripts)
+    assert "opstasks." not in "\n".join(
+        line for line in text.splitlines() if "import" in line.split("#")[0].split('"')[0]
+    )
+    done = subprocess.run([sys.executable, "-I", "-"], input=text, text=True, check=False)
+    assert done.returncode == 0
+
+
+# -- the way back --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def way_back(tmp_path, monkeypatch):
+    """remote_access with a folder of its own, and systemd's part written down."""
+    calls = []
+    monkeypatch.setattr(remote_access, "run", lambda *args: calls.append(args) or "port 1\n")
+    monkeypatch.setattr(remote_access, "reload", lambda unit: calls.append(("reload", unit)))
+    monkeypatch.setattr(remote_access, "disarm", lambda: calls.append(("disarm",)))
+    if os.geteuid() != 0:
+        monkeypatch.setattr(paths, "ids", lambda *_: (os.geteuid(), os.getegid()))
+    place = str(tmp_path / "access")
+
+    def ask(do, *actions):
+        request = {"do": do, "place": place, "actions": list(actions)}
+        return remote_access.answer_to(request | {"script": "pass", "patience_s": 9})
+
+    return ask, calls, tmp_path
+
+
+def test_a_change_is_kept_once_confirmed(way_back):
+    ask, calls, folder = way_back
+    (folder / "f").write_text("old\n")
+    assert ask("install", file_action(folder / "f"))["reason"] == ""
+    assert [call[0] for call in calls] == ["disarm", "systemd-run"]
+    assert (folder / "access" / "manifest.json").exists()
+    assert mode_of(folder / "access") == 0o700
+    assert ask("confirm") == {"done": 1, "reason": ""}
+    assert ask("expire")["done"] == 0
+    assert (folder / "f").read_text() == "new\n"
+    assert list((folder / "access").iterdir()) == []
+
+
+@pytest.mark.parametrize("way", ["putback", "expire"])
+def test_a_change_that_is_not_confirmed_is_taken_back_whole(way_back, way):
+    ask, calls, folder = way_back
+    old = folder / "f"
+    old.write_text("old\n")
+    old.chmod(0o604)
+    ask("install", file_action(old, mode="0600"), file_action(folder / "fresh"))
+    assert ask(way)["done"] == 1
+    assert (old.read_text(), mode_of(old)) == ("old\n", 0o604)
+    assert not (folder / "fresh").exists()
+    # Too late now: the run is told that its files are gone again.
+    assert "put back already" in ask("confirm")["reason"]
+    assert (("disarm",) in calls[2:]) is True
+
+
+def test_a_step_that_fails_takes_back_those_before_it(way_back):
+    ask, _, folder = way_back
+    (folder / "f").write_text("old\n")
+    bad = file_action(folder / "g", verify=["bash", "-c", "echo whole is bad >&2; exit 1"])
+    answer = ask("install", file_action(folder / "f"), bad)
+    assert answer["done"] == 0
+    assert "whole is bad" in answer["reason"]
+    assert (folder / "f").read_text() == "old\n"
+    assert not (folder / "g").exists()
+
+
+def test_a_second_run_keeps_what_was_there_before_the_first(way_back):
+    ask, _, folder = way_back
+    (folder / "f").write_text("oldest\n")
+    ask("install", file_action(folder / "f", "unproven\n"))
+    ask("install", file_action(folder / "f", "newer\n"))
+    assert (folder / "f").read_text() == "newer\n"
+    ask("putback")
+    assert (folder / "f").read_text() == "oldest\n"
+
+
+def test_an_sshd_that_no_longer_answers_is_put_back(way_back, monkeypatch):
+    ask, calls, folder = way_back
+    monkeypatch.setattr(remote_apply, "reload", lambda unit: None)
+    monkeypatch.setattr(remote_access, "greets", lambda port: False)
+    (folder / "f").write_text("old\n")
+    answer = ask("install", file_action(folder / "f", reload="ssh"))
+    assert "no longer answers on port 1" in answer["reason"]
+    assert (folder / "f").read_text() == "old\n"
+    assert ("reload", "ssh") in calls
