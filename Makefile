@@ -43,6 +43,7 @@ unit: setup
 
 bench: setup
 	$(BIN)/python bench/list.py
+	$(BIN)/python bench/converge.py
 
 docs: setup
 	$(BIN)/python scripts/gen_docs.py

@@ -1,0 +1,166 @@
+"""5 directories and 10 files on a host 100 ms away: `inv manage` beside pyinfra 3.10.
+
+Both over SSH with sudo, each in its own process from start to end, one after the other through
+the same delaying proxy, to a host of the sandbox: from nothing, and when all is right already.
+Independent checks see that both did the work. pyinfra comes from PyPI into an environment of its
+own (.bench/). Exits with 1 when a bar is missed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+import sandbox
+from sandbox import state
+from sandbox.delay_proxy import DelayProxy
+
+ROOT = Path(__file__).resolve().parents[1]
+INV = Path(sys.executable).with_name("inv")
+RIVAL = "pyinfra==3.10.0"
+ENVIRONMENT = ROOT / ".bench" / RIVAL
+HOST = "sandbox-1"
+ONE_WAY_MS = 50
+RUNS = 3
+# What is wanted: at most this many seconds, and this many times faster in the same run.
+BARS = {"from nothing": 2.5, "already right": 1.5}
+TIMES_FASTER = 6.0
+DIRECTORIES = [f"d{number}" for number in range(5)]
+FILES = [f"d{number % 5}/f{number}" for number in range(10)]
+
+
+def content(name: str) -> str:
+    """What a file holds."""
+    return f"# {name}\n" + "setting = value\n" * 20
+
+
+def ours(folder: Path, port: int, top: str) -> Callable[[], None]:
+    """A description and an inventory; then `inv manage --yes`."""
+    place = folder / "backends" / "bench"
+    (place / "files").mkdir(parents=True)
+    for name in FILES:
+        (place / "files" / name.replace("/", "-")).write_text(content(name))
+    owned = {"owner": "root", "group": "root"}
+    described = {
+        "directories": [
+            {"path": path, "mode": "0755", **owned}
+            for path in (top, *(f"{top}/{name}" for name in DIRECTORIES))
+        ],
+        "files": [
+            {"path": f"{top}/{name}", "source": name.replace("/", "-"), "mode": "0640", **owned}
+            for name in FILES
+        ],
+    }
+    (place / "host.yaml").write_text(yaml.safe_dump(described))
+    known = yaml.safe_load((state.current().directory / "hosts.yaml").read_text())
+    host = known["hosts"][HOST] | {"address": "127.0.0.1", "port": port, "backend": "bench"}
+    (folder / "hosts.yaml").write_text(yaml.safe_dump({"hosts": {"bench": host}}))
+    line = [str(INV), "--inventory", str(folder / "hosts.yaml"), "-H", "bench", "manage", "--yes"]
+    env = {**os.environ, "OPSTASKS_BACKENDS": str(folder / "backends")}
+    env["XDG_STATE_HOME"] = str(folder)
+
+    def run() -> None:
+        subprocess.run(line, env=env, check=True, capture_output=True)
+
+    return run
+
+
+def rival(folder: Path, port: int, top: str) -> Callable[[], None]:
+    """The same as a pyinfra deploy, in its own environment."""
+    if not (ENVIRONMENT / "bin" / "pyinfra").exists():
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "--quiet", RIVAL], check=True)
+    data = {
+        "ssh_hostname": "127.0.0.1",
+        "ssh_port": port,
+        "ssh_user": "ops",
+        "ssh_key": str(state.current().identity),
+        "ssh_strict_host_key_checking": "no",
+        "_sudo": True,
+    }
+    (folder / "inventory.py").write_text(f"hosts = [('bench', {data!r})]\n")
+    for name in FILES:
+        (folder / name.replace("/", "-")).write_text(content(name))
+    (folder / "deploy.py").write_text(
+        "from pyinfra.operations import files\n"
+        f"for name in {['', *DIRECTORIES]!r}:\n"
+        f"    files.directory({top!r} + '/' + name, user='root', group='root', mode='755')\n"
+        f"for name in {FILES!r}:\n"
+        f"    files.put(name.replace('/', '-'), {top!r} + '/' + name,"
+        " user='root', group='root', mode='640')\n"
+    )
+    line = [str(ENVIRONMENT / "bin" / "pyinfra"), "-y", "inventory.py", "deploy.py"]
+
+    def run() -> None:
+        subprocess.run(line, cwd=folder, check=True, capture_output=True)
+
+    return run
+
+
+def check(top: str) -> None:
+    """Whether everything is there with its rights, seen from outside."""
+    found = sandbox.must(HOST, ["sh", "-c", f"cd {top}; find . -printf '%M %u:%g %P\\n'"])
+    wanted = [f"-rw-r----- root:root {name}" for name in FILES]
+    wanted += [f"drwxr-xr-x root:root {name}" for name in DIRECTORIES]
+    assert set(wanted) <= set(found.splitlines()), found
+    for name in FILES:
+        assert sandbox.must(HOST, ["cat", f"{top}/{name}"]) == content(name)
+
+
+def seconds(run: Callable[[], None]) -> float:
+    """How long a run takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def measure(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """Seconds by case and tool."""
+    found: dict[str, dict[str, list[float]]] = {case: {} for case in BARS}
+    address = sandbox.find(HOST).address
+    with DelayProxy((address, 22), ONE_WAY_MS, delay_connect=True) as proxy:
+        tools = {}
+        for name, make in (("opstasks", ours), ("pyinfra", rival)):
+            (folder / name).mkdir()
+            tools[name] = make(folder / name, proxy.port, f"/opt/bench-{name}")
+        for _ in range(RUNS):
+            for name, run in tools.items():
+                top = f"/opt/bench-{name}"
+                sandbox.must(HOST, ["rm", "-rf", top])
+                for case in BARS:
+                    found[case].setdefault(name, []).append(seconds(run))
+                    check(top)
+    for name in tools:
+        sandbox.must(HOST, ["rm", "-rf", f"/opt/bench-{name}"])
+    return found
+
+
+def main() -> None:
+    """Measure, print, judge."""
+    sandbox.up(hosts=1)
+    with tempfile.TemporaryDirectory() as name:
+        found = measure(Path(name))
+    good = True
+    print(f"5 directories + 10 files, 1 host, {2 * ONE_WAY_MS} ms; median of {RUNS}")
+    for case, bar in BARS.items():
+        mine, theirs = (statistics.median(found[case][tool]) for tool in ("opstasks", "pyinfra"))
+        fine = mine <= bar and theirs / mine >= TIMES_FASTER
+        good &= fine
+        print(
+            f"  {case:14} opstasks {mine:5.2f} s (wanted: {bar} or less)   pyinfra {theirs:5.2f} s"
+            f"   {theirs / mine:.1f}x (wanted: {TIMES_FASTER:g}x)   {'good' if fine else 'MISSED'}"
+        )
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
