@@ -69,7 +69,7 @@ def ours(folder: Path, port: int, top: str) -> Callable[[], None]:
     env["XDG_STATE_HOME"] = str(folder)
 
     def run() -> None:
-        subprocess.run(line, env=env, check=True, capture_output=True)
+        finish(subprocess.run(line, env=env, check=False, capture_output=True, text=True))
 
     return run
 
@@ -101,9 +101,15 @@ def rival(folder: Path, port: int, top: str) -> Callable[[], None]:
     line = [str(ENVIRONMENT / "bin" / "pyinfra"), "-y", "inventory.py", "deploy.py"]
 
     def run() -> None:
-        subprocess.run(line, cwd=folder, check=True, capture_output=True)
+        finish(subprocess.run(line, cwd=folder, check=False, capture_output=True, text=True))
 
     return run
+
+
+def finish(done: subprocess.CompletedProcess[str]) -> None:
+    """Stop measuring when a tool did not do its work."""
+    if done.returncode:
+        sys.exit(f"{done.args[0]} failed:\n{done.stdout}{done.stderr}")
 
 
 def check(top: str) -> None:
