@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -640,3 +641,23 @@ def test_the_database_network_is_back_after_a_reboot(managed, sh):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert sh("iptables -S DOCKER-USER | grep -c JOBRUNNER-DB") == "1"
+
+
+def test_the_service_account_cannot_have_root_run_its_words(managed, sh, restored):
+    """It may restart its service, whose network root makes: its env files are data to root."""
+    local = f"{HOME}/config/04_local.env"
+    sh(f"cp -p {local} /root/local.away; rm -f /tmp/evil* /tmp/pwned")
+    sh("echo 'id -u >>/tmp/pwned' >/tmp/evil.sh; chmod 755 /tmp/evil.sh")
+    sh("touch /tmp/pwned; chmod 666 /tmp/pwned")
+    words = "BASH_ENV=/tmp/evil.sh", "ENV=/tmp/evil.sh", 'DATABASE_IP_LIST="192.0.2.7,$(id)"'
+    sh(f"printf '%s\\n' {' '.join(map(shlex.quote, words))} >>{local}")
+    try:
+        sh("runuser -u opensafely -- sudo -n /usr/bin/systemctl restart jobrunner")
+        assert "0" not in sh("cat /tmp/pwned").split()
+        assert "-d 192.0.2.7/32 -j ACCEPT" in sh("iptables -S JOBRUNNER-DB")
+    finally:
+        sh(f"mv /root/local.away {local}; rm -f /tmp/evil* /tmp/pwned")
+        sh("systemctl restart jobrunner")
+    assert sh("iptables -S JOBRUNNER-DB").splitlines()[1:] == [
+        "-A JOBRUNNER-DB -j REJECT --reject-with icmp-port-unreachable"
+    ]
