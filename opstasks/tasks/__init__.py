@@ -3,6 +3,7 @@
 from invoke import Collection
 
 from opstasks.tasks import (
+    config,
     deploy,
     history,
     jobs,
@@ -23,6 +24,7 @@ namespace = Collection(
     run.run,
     shell.shell,
     status.status,
+    config.namespace,
     deploy.namespace,
     jobs.namespace,
     sandbox.namespace,
