@@ -146,7 +146,7 @@ def _double(text: str, place: int) -> tuple[str, int]:
 
 # What may change variables or leave the file in ways that only running it would show.
 _POWERFUL = re.compile(
-    r"[!.{}]|\[\[|\(\(|alias|builtin|case|command|coproc|declare|do|done|elif|else|enable|esac|eval"
+    r"[!.{}]|\]\]|\[\[|\(\(|alias|builtin|case|command|coproc|declare|do|done|elif|else|enable|esac|eval"
     r"|exec|exit|export|fi|for|function|getopts|hash|if|in|let|local|mapfile|printf|pushd|popd|read"
     r"|readarray|readonly|return|select|set|shift|shopt|source|then|time|trap|typeset|umask|unalias"
     r"|unset|until|wait|while|cd"
@@ -320,6 +320,8 @@ class Shell:
             self._double_quoted(word)
         elif char == "\\":
             follows = self.text[self.place + 1 : self.place + 2]
+            if follows == "\n" and not word.name:
+                raise _Lost  # what goes on on the next line may make it an assignment
             self._add(word, "" if follows == "\n" else follows or "\\")
             word.quoted, self.place = True, min(self.place + 2, len(self.text))
         elif char in "$`":

@@ -9,6 +9,7 @@ from opstasks.tasks import (
     jobs,
     logs,
     manage,
+    queries,
     run,
     sandbox,
     service,
@@ -32,9 +33,11 @@ namespace = Collection(
     users.namespace,
 )
 namespace.add_collection(history.lock)
+namespace.collections["jobs"].add_task(queries.queries)
 
 # What the playbook's recipes and scripts were called, and what they are now.
 OLD_NAMES = {
+    "current-queries": "jobs.queries",
     "jobs-ls": "jobs.ls",
     "logs-id": "logs",
 }

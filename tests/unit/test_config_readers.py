@@ -133,6 +133,7 @@ PIECES = st.one_of(
 @example("A=1\nA=2 export B=$A\n")
 @example("export A=1 B=$A")
 @example("A=1 $A")
+@example("A=x A\\\nA=")
 @example("A='\n'B=x")
 @example("A=x\\")
 def test_where_the_shell_reader_is_sure_bash_agrees(text):
