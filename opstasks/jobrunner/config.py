@@ -190,6 +190,17 @@ def change_command(
     return replace(command, stdin=Secret(command.stdin), mutates=not dry)
 
 
+def values_command(spec: HostSpec, keys: Iterable[str]) -> Command:
+    """Read some keys, secrets included; parse with `parse_values`, and never show them."""
+    return _call({**_places(spec), "do": "values", "keys": sorted(keys)})
+
+
+def parse_values(host: str, text: str) -> dict[str, Secret]:
+    """What `values_command` printed, keys that are not set left out."""
+    found = answer(host, text)["values"]
+    return {key: Secret(value) for key, value in found.items() if value is not None}
+
+
 def _places(spec: HostSpec) -> dict[str, Any]:
     files = [f"{spec.config_dir}/{name}" for name in FILES]
     return {

@@ -1,7 +1,8 @@
 """Runs on the host, as the service account: job-runner's configuration, read and changed.
 
-`main` gets a JSON request and prints a JSON answer. A secret's value never leaves the host: of it
-the answer holds only whether it is set, and a fingerprint.
+`main` gets a JSON request and prints a JSON answer. A secret's value does not leave the host: of
+it the answer holds only whether it is set, and a fingerprint. The one exception is ``values``,
+which `db.progress` needs to log in to the database from here.
 """
 
 import ast
@@ -209,6 +210,12 @@ def environment(pid: int, group: str) -> dict[str, str] | None:
     return {key: value for key, _, value in pairs if key} or None
 
 
+def values(asked: Facts) -> dict[str, str | None]:
+    """Some keys as the service gets them."""
+    found = merged([systemd(read_file(path)["text"]) for path in asked["files"]])
+    return {key: found.get(key) for key in asked["keys"]}
+
+
 # -- which keys the code reads ----------------------------------------------------------------
 
 
@@ -400,11 +407,14 @@ def change(asked: Facts) -> Facts:
 
 
 def main(request: str) -> None:
-    """Answer a request: ``show`` (with ``code``: also which keys the code reads) or ``change``."""
+    """Answer a request: ``show``, ``change``, or ``values`` of keys, secrets included."""
     asked = json.loads(request)
     try:
         if asked["do"] == "change":
             print(json.dumps(change(asked)))
+            return
+        if asked["do"] == "values":
+            print(json.dumps({"values": values(asked)}))
             return
         files = [read_file(path) for path in asked["files"]]
         answer = describe(asked, files)

@@ -4,6 +4,7 @@ from invoke import Collection
 
 from opstasks.tasks import (
     config,
+    db,
     deploy,
     history,
     jobs,
@@ -26,6 +27,7 @@ namespace = Collection(
     shell.shell,
     status.status,
     config.namespace,
+    db.namespace,
     deploy.namespace,
     jobs.namespace,
     sandbox.namespace,
