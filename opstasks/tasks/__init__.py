@@ -7,6 +7,7 @@ from opstasks.tasks import (
     db,
     deploy,
     history,
+    images,
     jobs,
     logs,
     manage,
@@ -29,6 +30,7 @@ namespace = Collection(
     config.namespace,
     db.namespace,
     deploy.namespace,
+    images.namespace,
     jobs.namespace,
     sandbox.namespace,
     service.namespace,
@@ -42,4 +44,5 @@ OLD_NAMES = {
     "current-queries": "jobs.queries",
     "jobs-ls": "jobs.ls",
     "logs-id": "logs",
+    "update-docker-image": "images.update",
 }
