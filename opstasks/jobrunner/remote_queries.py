@@ -5,13 +5,13 @@ only when `sql` says so. Times are docker's, of the line's arrival, so a job's o
 do not matter.
 """
 
+import calendar
 import contextlib
 import json
 import re
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 # Images whose jobs talk to the database, and whose logs are understood.
@@ -55,7 +55,7 @@ def records(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
 
 def seconds(whole: str, fraction: str | None) -> float:
     """Docker's time as seconds since the epoch."""
-    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp() + float(fraction or 0)
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(fraction or 0)
 
 
 def last_statement(lines: Iterable[str]) -> Statement | None:

@@ -82,6 +82,17 @@ def test_hostile_names_reach_no_host(database, inv):
     assert database.exec_(HOST, ["test", "-e", "/tmp/canary"]).returncode == 1
 
 
+def test_a_host_that_forwards_no_connections_is_refused_with_the_cure(database, inv):
+    drop_in = "/etc/ssh/sshd_config.d/00-test.conf"
+    forbid = f"echo 'AllowTcpForwarding no' >{drop_in} && systemctl reload ssh"
+    database.must(HOST, ["bash", "-c", forbid])
+    try:
+        done = inv("-H", HOST, "db.progress", "--table", "DataExtract_ab")
+        assert (done.returncode, "AllowTcpForwarding" in done.stderr) == (2, True), done.stderr
+    finally:
+        database.must(HOST, ["bash", "-c", f"rm {drop_in}; systemctl reload ssh"])
+
+
 def test_a_database_that_is_not_there_and_one_that_is_not_configured(database, inv):
     done = inv("-H", HOST, "db.progress", "--table", "x", "--database", "include_t1oo")
     assert (done.returncode, "INCLUDE_T1OO_DATABASE_URL is not set" in done.stderr) == (2, True)

@@ -4,7 +4,7 @@ import socket
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opstasks.command import Secret
@@ -171,7 +171,8 @@ def test_hostile_names_never_become_a_query(name):
         mssql.count_rows(name, "t")
 
 
-@given(st.text(max_size=30))
+@settings(max_examples=500)
+@given(st.one_of(st.text(max_size=30), st.text("a_1.'];-# ", max_size=12)))
 @example("_")
 @example("a\n")
 def test_whatever_is_typed_is_refused_or_is_one_of_the_two_queries(name):

@@ -99,13 +99,23 @@ def test_an_image_that_is_not_there_is_fetched():
     assert step().replaced == ()
 
 
-def test_what_the_registry_does_not_have_is_refused(monkeypatch):
+def plan(monkeypatch, offer, **words):
     monkeypatch.setattr(workflow, "registries", lambda host: [OURS])
-    offers = {f"{PROXY}/ehrql:v1": Offer(error="manifest unknown")}
-    monkeypatch.setattr(workflow, "_look", lambda *words: Images((), 1, offers))
+    found = Images((), 1, {f"{PROXY}/ehrql:v1": offer})
+    monkeypatch.setattr(workflow, "_look", lambda *asked: found)
     host = SimpleNamespace(name="h", spec=SimpleNamespace(registry_proxy=PROXY, registry=OURS))
+    return workflow.plan(host, [Ref("ehrql", "v1")], **words)
+
+
+def test_what_the_registry_does_not_have_is_refused(monkeypatch):
     with pytest.raises(Refused, match="manifest unknown"):
-        workflow.plan(host, [Ref("ehrql", "v1")])
+        plan(monkeypatch, Offer(error="manifest unknown"))
+
+
+def test_another_digest_than_the_one_that_was_asked_for_is_refused(monkeypatch):
+    assert plan(monkeypatch, Offer(NEW), digest=NEW).changed
+    with pytest.raises(Refused, match="nothing was changed"):
+        plan(monkeypatch, Offer(NEW), digest=OLD)
 
 
 # -- the engine ------------------------------------------------------------------------------
