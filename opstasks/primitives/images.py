@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from opstasks.command import Command, cmd
@@ -128,8 +127,7 @@ def pull(repository: str, digest: str, every_s: float) -> Command:
     For `Shell.stream`: such a command has no standard input, so the script is an argument.
     """
     request = {"do": "pull", "repository": repository, "digest": digest, "every_s": every_s}
-    text = resources.files(__package__).joinpath(SCRIPT).read_text()
-    script = f"{text}\n\nmain({json.dumps(request)!r})\n"
+    script = f"{remote.text(__package__, SCRIPT)}\n\nmain({json.dumps(request)!r})\n"
     return cmd("timeout", "-k", "5", PULL_TIMEOUT_S, "python3", "-I", "-c", script)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 
 from opstasks.command import Argument, Command, cmd, pipe
 from opstasks.errors import Refused
+from opstasks.primitives import remote
 
 _SINCE = re.compile(r"(\d+)(s|min|m|h|d)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?|today|yesterday")
@@ -44,7 +44,7 @@ def unit_lines(
         return cmd("journalctl", *options).accepting(0, 1)
     if follow:
         options.append("--lines=all")
-    script = resources.files(__package__).joinpath("remote_records.py").read_text()
+    script = remote.text(__package__, "remote_records.py")
     # What it reads is the journal, so the script is an argument.
     records = cmd("python3", "-I", "-c", f"{script}\nmain(sys.argv[1])\n", needle)
     steps = [cmd("journalctl", *options), records]

@@ -231,7 +231,7 @@ LINE = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(LINE, max_size=6), KEYS, st.one_of(VALUES, st.none()), st.booleans())
 def test_an_edit_changes_its_key_and_nothing_else(lines, key, value, ended):
     text = "\n".join(lines) + ("\n" if ended and lines else "")
@@ -259,6 +259,7 @@ def test_what_is_no_key_of_ours_is_refused(key):
         config.valid_key(key)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 @example("A\n")
 def test_a_key_that_passes_is_a_plain_name(text):

@@ -149,7 +149,7 @@ def test_where_the_shell_reader_is_sure_bash_agrees(text):
             assert real.get(key) == told[key], text
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_neither_reader_ever_fails(text):
     for reading in (systemd(text), Shell(text).read()):

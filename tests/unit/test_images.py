@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opstasks.errors import OpsError, Refused
@@ -45,6 +45,7 @@ def test_anything_else_is_refused(text):
         images.parse_ref(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 @example("a:b\n")
 def test_what_passes_is_a_plain_name_and_tag(text):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstasks.primitives import journal, remote_records
@@ -55,6 +55,7 @@ def test_a_line_is_passed_on_before_the_next_one_is_there():
     assert next(feed) == LOG[1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=8), st.text("ab01", min_size=1, max_size=3))
 def test_every_line_with_the_word_is_there_in_order_and_nothing_is_made_up(messages, word):
     log = lines(*(text.replace("\n", "").replace("\r", "") for text in messages))

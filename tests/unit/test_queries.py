@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstasks.errors import Refused
@@ -78,6 +78,7 @@ def test_a_very_large_statement_is_cut():
     assert len(last_statement(lines)["sql"]) < 400_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=12))
 def test_no_log_whatever_makes_it_fail(lines):
     last_statement(dated(*lines))
