@@ -60,6 +60,25 @@ class Process(Protocol):
         """End standard input and drop the streams."""
 
 
+class Socket(Protocol):
+    """A TCP connection: a socket, or a channel through the host."""
+
+    def sendall(self, data: bytes, /) -> object:
+        """Send all of it."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Receive some; nothing at the end."""
+
+    def settimeout(self, timeout: float | None, /) -> None:
+        """How many seconds to wait for the other side."""
+
+    def gettimeout(self) -> float | None:
+        """The present setting."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
 class Transport(Protocol):
     """A way to start shells on a host: SSH, or this machine."""
 
@@ -68,6 +87,9 @@ class Transport(Protocol):
 
     def current_user(self) -> str:
         """The login account's name; empty when only the server knows."""
+
+    def dial(self, address: str, port: int, timeout_s: float) -> Socket:
+        """A TCP connection that the host makes; raises Unreachable or Refused."""
 
     def close(self) -> None:
         """Drop the connection."""

@@ -87,6 +87,13 @@ class LocalTransport:
 
         return pwd.getpwuid(os.geteuid()).pw_name
 
+    def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
+        """A TCP connection from here; raises Unreachable."""
+        try:
+            return socket.create_connection((address, port), timeout_s)
+        except OSError as error:
+            raise Unreachable(f"no answer: {error.strerror or error}") from error
+
     def close(self) -> None:
         """Nothing to drop."""
 
@@ -158,6 +165,29 @@ class SSHTransport:
     def current_user(self) -> str:
         """The login account."""
         return str(self._connection.user)
+
+    def dial(self, address: str, port: int, timeout_s: float) -> paramiko.Channel:
+        """A TCP connection that the host makes, through ours; raises Refused, Unreachable."""
+        import paramiko
+
+        transport = self._connection.client.get_transport()
+        where = (address, port)
+        try:
+            channel: paramiko.Channel = transport.open_channel(
+                "direct-tcpip", where, ("127.0.0.1", 0), timeout=timeout_s
+            )
+        except paramiko.ChannelException as error:
+            if error.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
+                raise Refused(
+                    "sshd there forwards no connections",
+                    host=self.spec.name,
+                    cure="allow it there: AllowTcpForwarding in sshd_config",
+                ) from error
+            raise Unreachable("the host gets no answer from it", host=self.spec.name) from error
+        except Exception as error:
+            raise explain(error, self.spec) from error
+        channel.settimeout(timeout_s)
+        return channel
 
     @property
     def connection(self) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from opstasks.command import Argument, Command, cmd
+from opstasks.command import Argument, Command, cmd, pipe
 from opstasks.errors import Refused
+from opstasks.primitives import remote
 
 _SINCE = re.compile(r"(\d+)(s|min|m|h|d)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?|today|yesterday")
@@ -27,17 +28,29 @@ def since(text: str) -> str:
 def unit_lines(
     unit: str, *, lines: int = 0, since_time: str = "", needle: str = "", follow: bool = False
 ) -> Command:
-    """A unit's lines, oldest first; `lines` 0 means all, `needle` is matched literally."""
+    """A unit's lines, oldest first; `lines` 0 means all.
+
+    With `needle`, only records that hold it, literally; messages of several lines and tracebacks
+    are whole (`remote_records.py`).
+    """
     options: list[Argument] = [f"--unit={unit}", *_FORMAT]
     if since_time:
         options.append(f"--since={since(since_time)}")
-    if lines:
-        options.append(f"--lines={lines}")
-    if needle:
-        options += [f"--grep={re.escape(needle)}", "--case-sensitive=yes"]
     if follow:
         options.append("--follow")
-    return cmd("journalctl", *options).accepting(0, 1)
+    if not needle:
+        if lines:
+            options.append(f"--lines={lines}")
+        return cmd("journalctl", *options).accepting(0, 1)
+    if follow:
+        options.append("--lines=all")
+    script = remote.text(__package__, "remote_records.py")
+    # What it reads is the journal, so the script is an argument.
+    records = cmd("python3", "-I", "-c", f"{script}\nmain(sys.argv[1])\n", needle)
+    steps = [cmd("journalctl", *options), records]
+    if lines and not follow:
+        steps.append(cmd("tail", "-n", lines))
+    return pipe(*steps)
 
 
 def own_lines(identifier: str, lines: int) -> Command:

@@ -3,11 +3,15 @@
 from invoke import Collection
 
 from opstasks.tasks import (
+    config,
+    db,
     deploy,
     history,
+    images,
     jobs,
     logs,
     manage,
+    queries,
     run,
     sandbox,
     service,
@@ -23,16 +27,22 @@ namespace = Collection(
     run.run,
     shell.shell,
     status.status,
+    config.namespace,
+    db.namespace,
     deploy.namespace,
+    images.namespace,
     jobs.namespace,
     sandbox.namespace,
     service.namespace,
     users.namespace,
 )
 namespace.add_collection(history.lock)
+namespace.collections["jobs"].add_task(queries.queries)
 
 # What the playbook's recipes and scripts were called, and what they are now.
 OLD_NAMES = {
+    "current-queries": "jobs.queries",
     "jobs-ls": "jobs.ls",
     "logs-id": "logs",
+    "update-docker-image": "images.update",
 }

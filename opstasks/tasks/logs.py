@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "lines": "How many lines of each host, counted from the end (0: all).",
         "since": "Only lines since then: 90s, 30m, 2h, 1d or '2026-11-24 10:00'.",
         "follow": "Go on showing new lines until Ctrl-C.",
-        "job": "Only lines that mention this job id.",
+        "job": "Only records that mention this job id, tracebacks included.",
     },
     auto_shortflags=False,
 )

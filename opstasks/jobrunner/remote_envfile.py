@@ -1,0 +1,399 @@
+"""Runs on the host: what two readers make of the same env file.
+
+The service gets its configuration from systemd (EnvironmentFile), a person and job-runner's own
+commands from a shell that sources the same files. The two languages differ: quotes, spaces, `$`,
+`#`, backslashes and semicolons. `systemd` follows its reader state by state. `Shell` follows bash
+as far as plain assignments go, executes nothing, and says so where it cannot tell.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+BLANK, NEWLINE = " \t\n\r", "\n\r"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One assignment and where it stands in the text; a `value` of None cannot be told."""
+
+    key: str
+    value: str | None
+    start: int
+    end: int
+
+
+@dataclass
+class Reading:
+    """What a reader took from a text; `problems` are line numbers and words that show no value.
+
+    `lost` is the line from which on nothing can be told (0: everything was understood).
+    """
+
+    assignments: list[Assignment] = field(default_factory=list)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    lost: int = 0
+
+    def values(self) -> dict[str, str | None]:
+        """The last value of each key."""
+        return {item.key: item.value for item in self.assignments}
+
+
+def line_of(text: str, place: int) -> int:
+    """The line that a place in a text is on, counted from 1."""
+    return text.count("\n", 0, place) + 1
+
+
+# -- systemd ----------------------------------------------------------------------------------
+
+
+def systemd(text: str) -> Reading:
+    """Read as systemd 252 does for EnvironmentFile."""
+    found = Reading()
+    place = 0
+    while place < len(text):
+        char = text[place]
+        if char in "#;":
+            place = _after_comment(text, place, found)
+        elif char in BLANK:
+            place += 1
+        else:
+            place = _systemd_line(text, place, found)
+    return found
+
+
+def _after_comment(text: str, place: int, found: Reading) -> int:
+    """The end of a comment; a backslash at its end takes the next line in (before systemd 254)."""
+    start = place
+    while place < len(text) and text[place] not in NEWLINE:
+        if text[place] == "\\":
+            if text[place + 1 : place + 2] in ("\n", "\r"):
+                line = line_of(text, start)
+                found.problems.append(
+                    (line, "a comment ends in a backslash and hides what follows")
+                )
+            place += 1
+        place += 1
+    return place
+
+
+def _systemd_line(text: str, start: int, found: Reading) -> int:
+    """One line from its key on; what has no equals sign is passed over."""
+    place = start
+    while place < len(text) and text[place] not in "=\n\r":
+        place += 1
+    if place == len(text) or text[place] != "=":
+        found.problems.append((line_of(text, start), "there is no equals sign"))
+        return place
+    key = text[start:place].rstrip(BLANK)
+    value, end = _systemd_value(text, place + 1)
+    if not NAME.fullmatch(key):
+        found.problems.append((line_of(text, start), "the service ignores it: no plain name"))
+    elif any((ord(c) < 32 and c not in "\t\n") or ord(c) == 127 for c in value):
+        found.problems.append((line_of(text, start), "the service ignores it: control characters"))
+    else:
+        found.assignments.append(Assignment(key, value, start, end))
+    return end
+
+
+def _systemd_value(text: str, place: int) -> tuple[str, int]:
+    """A value and the place of its line's end; quoted and bare pieces may follow each other."""
+    value, kept = "", 0  # trailing blanks go, but not those of quoted or escaped pieces
+    bare = False
+    while place < len(text):
+        char = text[place]
+        if char in NEWLINE:
+            break
+        if char == "\\":
+            piece = text[place + 1 : place + 2]
+            value += "" if piece in ("\n", "\r") else piece
+            bare, kept = True, len(value)
+            place += 2
+        elif char in "'\"" and not bare:
+            piece, place = (_single if char == "'" else _double)(text, place + 1)
+            value += piece
+            kept = len(value)
+        else:
+            if bare or char not in BLANK:
+                value, bare = value + char, True
+                kept = kept if char in BLANK else len(value)
+            place += 1
+    return value[:kept], min(place, len(text))
+
+
+def _single(text: str, place: int) -> tuple[str, int]:
+    end = text.find("'", place)
+    end = len(text) if end < 0 else end
+    return text[place:end], end + 1
+
+
+def _double(text: str, place: int) -> tuple[str, int]:
+    value = ""
+    while place < len(text) and text[place] != '"':
+        if text[place] == "\\" and place + 1 < len(text):
+            follows = text[place + 1]
+            value += follows if follows in '"\\`$' else "" if follows == "\n" else "\\" + follows
+            place += 2
+        elif text[place] == "\\":
+            place += 1
+        else:
+            value += text[place]
+            place += 1
+    return value, place + 1
+
+
+# -- shell ------------------------------------------------------------------------------------
+
+# What may change variables or leave the file in ways that only running it would show.
+_POWERFUL = re.compile(
+    r"[!.{}]|\]\]|\[\[|\(\(|alias|builtin|case|command|coproc|declare|do|done|elif|else|enable|esac|eval"
+    r"|exec|exit|export|fi|for|function|getopts|hash|if|in|let|local|mapfile|printf|pushd|popd|read"
+    r"|readarray|readonly|return|select|set|shift|shopt|source|then|time|trap|typeset|umask|unalias"
+    r"|unset|until|wait|while|cd"
+)
+_HARMLESS = {":", "true", "false"}
+_PLAIN_COMMAND = re.compile(r"[^()'\"`\\$#\n]*")
+
+
+class _Lost(Exception):
+    """The shell does something here that only running it would show."""
+
+
+class _Unclosed(Exception):
+    """A quote that nothing closes: the shell stops reading before this statement."""
+
+
+@dataclass
+class _Word:
+    """A word of a statement: its text, or None where it depends on more than the file."""
+
+    text: str | None
+    start: int
+    name: str = ""
+    appends: bool = False
+    quoted: bool = False
+    braces: bool = False
+    expanded: bool = False
+    why: str = ""
+
+
+class Shell:
+    """Read as bash does when it sources the text; `known` is what earlier files have set."""
+
+    def __init__(self, text: str, known: dict[str, str | None] | None = None) -> None:
+        self.text = text
+        self.known = dict(known or {})
+        self.place = 0
+        self.found = Reading()
+        # What the words of the present statement assign, before it is known to be no command.
+        self._pending: dict[str, str | None] = {}
+
+    def read(self) -> Reading:
+        """Go through all statements; the first that cannot be followed ends it."""
+        start = 0
+        try:
+            while self.place < len(self.text):
+                start = self.place
+                self._statement(self._words())
+        except _Lost:
+            line = line_of(self.text, start)
+            self.found.lost = line
+            self.found.problems.append((line, "a shell does more here than assign"))
+            self.found.assignments = [
+                Assignment(item.key, None, item.start, item.end) for item in self.found.assignments
+            ]
+        except _Unclosed:
+            line = line_of(self.text, start)
+            self.found.problems.append((line, "a quote is not closed: a shell stops reading here"))
+        return self.found
+
+    def _statement(self, words: list[_Word]) -> None:
+        """Assignments alone are kept; before a command they hold for that command only."""
+        count = next((n for n, word in enumerate(words) if not word.name), len(words))
+        if count == len(words):
+            for word in words:
+                self._assign(word)
+            return
+        command, rest = words[count], words[count + 1 :]
+        if command.text == "export" and not command.quoted and count == 0:
+            self._export(rest)
+            return
+        if command.expanded or _POWERFUL.fullmatch(command.text or ""):
+            raise _Lost
+        if command.text not in _HARMLESS:
+            line = line_of(self.text, words[0].start)
+            what = "the rest of the line for a command" if count else "this for a command"
+            self.found.problems.append((line, f"a shell takes {what}"))
+
+    def _export(self, words: list[_Word]) -> None:
+        """``export A=x``: every value is expanded before any is assigned, so order is kept."""
+        if any(word.braces or not (word.name or self._is_name(word)) for word in words):
+            raise _Lost
+        for word in words:
+            if word.name:
+                self._assign(word)
+
+    @staticmethod
+    def _is_name(word: _Word) -> bool:
+        return word.text is not None and not word.quoted and bool(NAME.fullmatch(word.text))
+
+    def _assign(self, word: _Word) -> None:
+        value = word.text
+        if word.appends:
+            old = self.known.get(word.name)
+            value = None if old is None or value is None else old + value
+        self.known[word.name] = value
+        if value is None:
+            line = line_of(self.text, word.start)
+            why = word.why or "it adds to what was set before"
+            self.found.problems.append((line, f"what a shell makes of it cannot be told: {why}"))
+        self.found.assignments.append(Assignment(word.name, value, word.start, self.place))
+
+    # -- words -----------------------------------------------------------------------------
+
+    def _words(self) -> list[_Word]:
+        """The words up to the end of the statement."""
+        words: list[_Word] = []
+        exporting = False
+        self._pending = {}
+        while self.place < len(self.text):
+            char = self.text[self.place]
+            if char in "\n;":
+                if char == ";" and not words:
+                    raise _Lost
+                self.place += 1
+                break
+            if char in " \t":
+                self.place += 1
+            elif self.text.startswith("\\\n", self.place):
+                self.place += 2
+            elif char == "#":
+                end = self.text.find("\n", self.place)
+                self.place = len(self.text) if end < 0 else end
+            elif char in "&|<>()":
+                raise _Lost
+            else:
+                word = self._word(assigns=exporting or all(w.name for w in words))
+                if not exporting and not word.name and word.text == "export":
+                    exporting = not words
+                words.append(word)
+                if not exporting and word.name:
+                    # A later word of the same statement sees what an earlier one assigned.
+                    self._remember(word)
+        return words
+
+    def _remember(self, word: _Word) -> None:
+        old = self.known.get(word.name) if word.appends else ""
+        self._pending[word.name] = None if old is None or word.text is None else old + word.text
+
+    def _word(self, *, assigns: bool) -> _Word:
+        """One word; where it may assign, ``NAME=`` at its start makes it an assignment."""
+        word = _Word("", self.place)
+        head = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=|\[)").match(self.text, self.place)
+        if head and assigns:
+            if head[2] == "[":
+                raise _Lost
+            word.name, word.appends = head[1], head[2] == "+="
+            self.place = head.end()
+        tilde = self.place
+        while self.place < len(self.text) and self.text[self.place] not in " \t\n;&|<>()":
+            char = self.text[self.place]
+            if char == "~" and self.place == tilde:
+                word.expanded = True
+                self._cannot_tell(word, "a ~ stands for a home")
+            if char == ":":
+                tilde = self.place + 1
+            self._piece(word, char)
+        if self.place < len(self.text) and self.text[self.place] in "&|<>()":
+            raise _Lost
+        return word
+
+    def _piece(self, word: _Word, char: str) -> None:
+        if char == "'":
+            end = self.text.find("'", self.place + 1)
+            if end < 0:
+                raise _Unclosed
+            self._add(word, self.text[self.place + 1 : end])
+            word.quoted, self.place = True, end + 1
+        elif char == '"':
+            word.quoted, self.place = True, self.place + 1
+            self._double_quoted(word)
+        elif char == "\\":
+            follows = self.text[self.place + 1 : self.place + 2]
+            if follows == "\n" and not word.name:
+                raise _Lost  # what goes on on the next line may make it an assignment
+            self._add(word, "" if follows == "\n" else follows or "\\")
+            word.quoted, self.place = True, min(self.place + 2, len(self.text))
+        elif char in "$`":
+            self._expansion(word, quoted=False)
+        else:
+            word.braces = word.braces or char == "{"
+            self._add(word, char)
+            self.place += 1
+
+    def _double_quoted(self, word: _Word) -> None:
+        while self.place < len(self.text):
+            char = self.text[self.place]
+            if char == '"':
+                self.place += 1
+                return
+            if char in "$`":
+                self._expansion(word, quoted=True)
+                continue
+            if char == "\\":
+                follows = self.text[self.place + 1 : self.place + 2]
+                special = follows in ("$", "`", '"', "\\", "\n")
+                self._add(word, "" if follows == "\n" else follows if special else char)
+                self.place += 2 if special else 1
+                continue
+            self._add(word, char)
+            self.place += 1
+        raise _Unclosed
+
+    def _expansion(self, word: _Word, *, quoted: bool) -> None:
+        """A `$` or a backquote: what it stands for where the files tell, else cannot be told."""
+        text, place = self.text, self.place
+        word.expanded = True
+        if text[place] == "`":
+            self._runs(word, "`", place + 1)
+            return
+        follows = text[place + 1 : place + 2]
+        name = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*)").match(
+            text, place + 1
+        )
+        if name:
+            self._variable(word, name[1] or name[2])
+            self.place = name.end()
+        elif follows == "(":
+            self._runs(word, ")", place + 2)
+        elif follows in ("{", "[") or (follows in ("'", '"') and not quoted):
+            raise _Lost
+        elif follows and follows in "0123456789@*#?-$!":
+            self._cannot_tell(word, f"it holds ${follows}")
+            self.place += 2
+        else:
+            self._add(word, "$")
+            self.place += 1
+
+    def _variable(self, word: _Word, name: str) -> None:
+        value = self._pending.get(name, self.known.get(name))
+        if value is None:
+            self._cannot_tell(word, f"it holds ${name}")
+        else:
+            self._add(word, value)
+
+    def _runs(self, word: _Word, closing: str, place: int) -> None:
+        """A command in the middle of a value; it is not run here."""
+        inside = _PLAIN_COMMAND.match(self.text, place)
+        assert inside
+        if self.text[inside.end() : inside.end() + 1] != closing:
+            raise _Lost
+        self._cannot_tell(word, "a shell runs a command for it")
+        self.place = inside.end() + 1
+
+    def _add(self, word: _Word, text: str) -> None:
+        if word.text is not None:
+            word.text += text
+
+    def _cannot_tell(self, word: _Word, why: str) -> None:
+        word.text, word.why = None, word.why or why

@@ -1,0 +1,126 @@
+"""`images`: what jobs run in (playbook: "Update docker image")."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from invoke import Collection, task
+
+from opstasks.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.result import FleetResult
+    from opstasks.workflows.images import Plan
+
+
+@task(auto_shortflags=False)
+def ls(ctx: Context) -> None:
+    """List the images that job-runner uses: age, size, digest, and which containers use them.
+
+    Example: inv -H prod images.ls
+    """
+    from opstasks.workflows import images as workflow
+    from opstasks.workflows.status import ago
+
+    result = ctx.fleet.gather(workflow.ls)
+    rows = [
+        [
+            host,
+            row.name or row.note,
+            row.id,
+            ago(time.time() - row.created),
+            workflow.megabytes(row.size),
+            row.digest,
+            _few(row.users),
+        ]
+        for host, found in result.values.items()
+        for row in found
+    ]
+    ctx.console.table(["host", "image", "id", "age", "size", "digest", "in use by"], rows)
+    if not rows and result.values:
+        ctx.console.say("no images")
+    ctx.finish(result)
+
+
+@task(
+    positional=[],
+    help={
+        "image": "The last part of an image's name, with a tag or without (latest): ehrql:v1."
+        " May be given several times; without the flag, too.",
+        "digest": "Only this content: sha256:...; refused when the registry has another.",
+    },
+    iterable=["image"],
+    auto_shortflags=False,
+)
+def update(ctx: Context, image: list[str], digest: str = "") -> None:
+    """Bring new versions of images to hosts, and remove the ones that they replace.
+
+    Pulled by digest through the registry proxy; names move only when all content is there. An old
+    image that a container still uses stays.
+
+    Example: inv -H prod images.update ehrql:v1
+    """
+    from opstasks.errors import Refused
+    from opstasks.fleet import Fleet
+    from opstasks.primitives import images
+    from opstasks.workflows import images as workflow
+
+    refs = list(dict.fromkeys(images.parse_ref(text) for text in image))
+    if not refs:
+        raise Refused("name an image", cure="inv -H prod images.update ehrql:v1")
+    if digest and len(refs) > 1:
+        raise Refused("--digest goes with one image")
+    plans = ctx.fleet.gather(lambda host: workflow.plan(host, refs, digest))
+    _show(ctx, plans)
+    shown = plans.values
+    todo = [host for host in ctx.fleet.hosts if host.name in shown and shown[host.name].changed]
+    if ctx.options.dry or not todo or (plans.exit_code and not ctx.options.keep_going):
+        ctx.finish(plans)
+        return
+    ctx.confirm(f"Update images on {', '.join(host.name for host in todo)}?")
+    fleet = Fleet.of(ctx.fleet, todo)
+    done = fleet.roll(lambda host: workflow.apply(host, shown[host.name]))
+    ctx.finish(
+        plans.replaced(done),
+        lambda out: {
+            "updated": ", ".join(getattr(out, "updated", ())),
+            "removed": ", ".join(getattr(out, "removed", ())),
+            "kept": ", ".join(getattr(out, "kept", ())),
+        },
+    )
+
+
+def _show(ctx: Context, plans: FleetResult[Plan]) -> None:
+    from opstasks.primitives.images import short
+    from opstasks.workflows.images import megabytes
+
+    rows = [
+        [
+            host,
+            step.ref,
+            step.now or "absent",
+            short(step.digest),
+            step.repository,
+            _few(step.users),
+            megabytes(found.free_bytes),
+        ]
+        for host, found in plans.values.items()
+        for step in found.steps
+    ]
+    headers = ["host", "image", "now", "digest", "from", "in use by", "free"]
+    ctx.console.table(headers, rows)
+    for host, found in plans.values.items():
+        if not found.changed:
+            ctx.console.say(f"{host}: nothing to do")
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more
+
+
+namespace = Collection("images", ls, update)
+# Further words on the line are values of this flag.
+update.variadic = "--image"

@@ -1,0 +1,71 @@
+"""jobs.queries against a real extract job, and against a database job of an unknown image."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.sandbox
+HOST = "sandbox-1"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def extract(managed):
+    """A real ehrql job that has sent its first statement; it fails in the end, as jobs do."""
+    (job,) = managed.submit(HOST, "extract", "queries")
+    deadline = time.monotonic() + 90
+    while "INSERT" not in managed.exec_(HOST, ["docker", "logs", f"os-job-{job}"]).stdout:
+        assert time.monotonic() < deadline, "the job does not start"
+        time.sleep(0.5)
+    yield job
+    managed.exec_(HOST, ["docker", "kill", f"os-job-{job}"])
+
+
+def told(inv):
+    done = inv("-H", HOST, "--json", "jobs.queries")
+    assert done.returncode == 0, done.stderr
+    return {q["job"]: q for q in json.loads(done.stdout)["hosts"][HOST]["value"]}
+
+
+def test_the_last_statement_of_a_running_job_is_told_with_its_time(managed, inv, extract):
+    query = told(inv)[extract]
+    log = managed.must(HOST, ["docker", "logs", "-t", f"os-job-{extract}"])
+    stamps = [line.split()[0][:19] for line in log.splitlines() if "INSERT INTO" in line]
+    times = [datetime.fromisoformat(stamp + "+00:00").timestamp() for stamp in stamps]
+    assert int(query["began"]) in times
+    assert query["now"] - query["began"] < 120
+    assert (query["action"], query["workspace"]) == ("extract", "queries")
+    assert query["sql"] == ""
+
+
+def test_statements_go_to_a_terminal_and_nowhere_else(inv, extract, sandbox_dir):
+    done = inv("-H", HOST, "current-queries", "--sql")
+    assert (done.returncode, "terminal" in done.stderr) == (2, True)
+    assert "INSERT" not in done.stdout + done.stderr
+    assert inv("-H", HOST, "--json", "jobs.queries", "--sql").returncode == 2
+    words = [str(Path(sys.executable).with_name("inv")), "--inventory", sandbox_dir / "hosts.yaml"]
+    line = " ".join(map(str, [*words, "-H", HOST, "jobs.queries", "--sql"]))
+    shown = subprocess.run(
+        ["script", "-qec", line, "/dev/null"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert "INSERT INTO [#tmp_" in shown
+
+
+def test_a_database_job_of_an_unknown_image_is_said_to_be_unknown(managed, inv):
+    image = "ghcr.io/opensafely-core/python:v1"
+    run = ["docker", "run", "-d", "--rm", "--name", "os-job-unknown", "--network", "jobrunner-db"]
+    managed.must(HOST, [*run, "--entrypoint", "sleep", image, "300"])
+    try:
+        assert "no format that we know" in told(inv)["unknown"]["reason"]
+    finally:
+        managed.exec_(HOST, ["docker", "rm", "--force", "os-job-unknown"])
