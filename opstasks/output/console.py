@@ -78,11 +78,9 @@ class Console:
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        cells = [[printable(cell(value)) for value in row] for row in rows]
-        if cells and not self.as_json:
-            from tabulate import tabulate
-
-            self._write(tabulate(cells, headers=headers, tablefmt="simple"), sys.stdout)
+        text = table_text(headers, rows)
+        if text and not self.as_json:
+            self._write(text, sys.stdout)
 
     def fleet(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
         """One row per host that answered, then one line per host that did not."""
@@ -147,6 +145,17 @@ class Console:
                 with contextlib.suppress(OSError, ValueError):
                     # Or Python complains once more when it flushes at the end.
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as text; nothing when there are no rows."""
+    cells = [[printable(cell(value)) for value in row] for row in rows]
+    if not cells:
+        return ""
+    from tabulate import tabulate
+
+    # Ids may look like numbers (5e12, 007): they are to be shown as they are.
+    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
 
 
 def cell(value: object) -> str:
