@@ -100,3 +100,34 @@ def many_jobs(sandbox, host):
         yield
     finally:
         clear(sandbox, host)
+
+
+def terminal(sandbox_dir, *argv, state="/tmp", size=(40, 160), **options):
+    """`inv` in a real terminal, as pexpect has it."""
+    import os
+    import sys
+    from pathlib import Path
+
+    import pexpect
+
+    program = str(Path(sys.executable).with_name("inv"))
+    return pexpect.spawn(
+        program,
+        ["--inventory", str(sandbox_dir / "hosts.yaml"), *argv],
+        cwd=str(Path(__file__).resolve().parents[2]),
+        env={**os.environ, "XDG_STATE_HOME": str(state), "TERM": "xterm"},
+        dimensions=size,
+        timeout=60,
+        encoding="utf-8",
+        codec_errors="replace",
+        **options,
+    )
+
+
+def finished(child):
+    """What a terminal showed until its program ended, and the exit code."""
+    import pexpect
+
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before, child.exitstatus
