@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Collection, task
 
 from opstasks.app import Context
-from opstasks.tasks import finding, jobs_logs
+from opstasks.tasks import finding, jobs_logs, jobs_tools
 
 if TYPE_CHECKING:
     from opstasks.jobrunner.jobs import Job, Match, Selection
@@ -242,16 +242,25 @@ def size(count: float) -> str:
     )
 
 
-for takes_job in (show, jobs_logs.logs, jobs_logs.watch_job_logs):
+for takes_job in (
+    show,
+    jobs_logs.logs,
+    jobs_logs.watch_job_logs,
+    jobs_tools.mount,
+    jobs_tools.strace,
+):
     finding.takes_words(takes_job)
 
 namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")
 namespace.add_task(show, name="show")
 namespace.add_task(jobs_logs.logs, name="logs")
+namespace.add_task(jobs_tools.mount, name="mount")
+namespace.add_task(jobs_tools.strace, name="strace")
 
 
 def add_old_names(root: Collection) -> None:
     """The names that the playbook's recipes and scripts had."""
     root.add_task(ls, name="jobs-ls")
     root.add_task(jobs_logs.watch_job_logs, name="watch-job-logs")
+    root.add_task(jobs_tools.mount, name="mount-job-volume")
