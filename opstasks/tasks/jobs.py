@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Collection, task
 
 from opstasks.app import Context
-from opstasks.tasks import finding, jobs_logs, jobs_tools
+from opstasks.tasks import finding, jobs_change, jobs_logs, jobs_tools
 
 if TYPE_CHECKING:
     from opstasks.jobrunner.jobs import Job, Match, Selection
@@ -246,6 +246,8 @@ for takes_job in (
     show,
     jobs_logs.logs,
     jobs_logs.watch_job_logs,
+    jobs_change.kill,
+    jobs_change.retry,
     jobs_tools.mount,
     jobs_tools.strace,
 ):
@@ -255,6 +257,8 @@ namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")
 namespace.add_task(show, name="show")
 namespace.add_task(jobs_logs.logs, name="logs")
+namespace.add_task(jobs_change.kill, name="kill")
+namespace.add_task(jobs_change.retry, name="retry")
 namespace.add_task(jobs_tools.mount, name="mount")
 namespace.add_task(jobs_tools.strace, name="strace")
 
@@ -264,3 +268,5 @@ def add_old_names(root: Collection) -> None:
     root.add_task(ls, name="jobs-ls")
     root.add_task(jobs_logs.watch_job_logs, name="watch-job-logs")
     root.add_task(jobs_tools.mount, name="mount-job-volume")
+    root.add_task(jobs_change.kill, name="kill-job")
+    root.add_task(jobs_change.retry, name="job-retry")

@@ -6,6 +6,8 @@ import time
 
 DB = "/home/opensafely/jobrunner/workdir/db.sqlite"
 LOGS = "/srv/high_privacy/logs"
+STOP = "systemctl kill --signal KILL jobrunner 2>/dev/null; systemctl stop jobrunner"
+RESTART = f"{STOP}; systemctl reset-failed jobrunner; systemctl start jobrunner"
 ROWS, CONTAINERS = 40_000, 30
 
 
@@ -55,10 +57,11 @@ def clear(sandbox, host):
     sh(
         sandbox,
         host,
-        "systemctl stop jobrunner;"
-        " docker ps -aq --filter name=os- --filter name=opstasks- | xargs -r docker rm -f;"
+        # A service in the middle of a crash takes its time to stop in good order.
+        f"{STOP}; docker ps -aq --filter name=os- --filter name=opstasks- | xargs -r docker rm -f;"
         " docker volume ls -q --filter name=os-volume- | xargs -r docker volume rm;"
-        f' sqlite3 {DB} "delete from job; delete from job_request; delete from flags;"',
+        f' sqlite3 -cmd ".timeout 20000" {DB}'
+        ' "delete from job; delete from job_request; delete from flags;"',
     )
     sandbox.job_requests(host, [])
     sh(sandbox, host, "systemctl reset-failed jobrunner; systemctl start jobrunner")
