@@ -11,6 +11,7 @@ from invoke import Collection, task
 
 from opstasks.app import Context
 from opstasks.tasks import finding, jobs_change, jobs_logs, jobs_tools
+from opstasks.tasks import host as host_tasks
 
 if TYPE_CHECKING:
     from opstasks.jobrunner.jobs import Job, Match, Selection
@@ -259,6 +260,7 @@ namespace.add_task(show, name="show")
 namespace.add_task(jobs_logs.logs, name="logs")
 namespace.add_task(jobs_change.kill, name="kill")
 namespace.add_task(jobs_change.retry, name="retry")
+namespace.add_task(host_tasks.jobs_stats, name="stats")
 namespace.add_task(jobs_tools.mount, name="mount")
 namespace.add_task(jobs_tools.strace, name="strace")
 
@@ -270,3 +272,4 @@ def add_old_names(root: Collection) -> None:
     root.add_task(jobs_tools.mount, name="mount-job-volume")
     root.add_task(jobs_change.kill, name="kill-job")
     root.add_task(jobs_change.retry, name="job-retry")
+    root.add_task(host_tasks.jobs_stats, name="jobs-stats")
