@@ -11,6 +11,7 @@ import socket
 from typing import Any
 from urllib.parse import quote
 
+FAULTS = (OSError, ValueError, http.client.HTTPException)
 SOCKET = "/var/run/docker.sock"
 
 
@@ -38,18 +39,38 @@ class Engine(http.client.HTTPConnection):
 
     def get(self, *path: str, **query: Any) -> Any:
         """The answer to ``/path/...?query``; raises EngineError."""
-        url = "/" + "/".join(quote(part, safe="") for part in path)
-        words = [f"{key}={quote(_text(value), safe='')}" for key, value in query.items()]
         try:
-            self.request("GET", f"{url}?{'&'.join(words)}")
-            answer = self.getresponse()
+            answer = self._ask(path, query)
             found = json.loads(answer.read() or b"null")
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except FAULTS as error:
             self.close()
             raise EngineError(f"docker does not answer: {error or type(error).__name__}") from error
-        if answer.status != 200:
+        return self._checked(answer.status, found)
+
+    def first(self, count: int, *path: str, **query: Any) -> list[Any]:
+        """The first few of the documents that docker streams; fewer when it ends before."""
+        try:
+            answer = self._ask(path, query)
+            if answer.status != 200:
+                self._checked(answer.status, json.loads(answer.read() or b"null"))
+            lines = [line for line in (answer.readline() for _ in range(count)) if line.strip()]
+            return [json.loads(line) for line in lines]
+        except FAULTS as error:
+            raise EngineError(f"docker does not answer: {error or type(error).__name__}") from error
+        finally:
+            self.close()
+
+    def _ask(self, path: Any, query: Any) -> http.client.HTTPResponse:
+        url = "/" + "/".join(quote(part, safe="") for part in path)
+        words = [f"{key}={quote(_text(value), safe='')}" for key, value in query.items()]
+        self.request("GET", f"{url}?{'&'.join(words)}")
+        return self.getresponse()
+
+    @staticmethod
+    def _checked(status: int, found: Any) -> Any:
+        if status != 200:
             message = found.get("message") if isinstance(found, dict) else ""
-            raise EngineError(f"docker says: {message or answer.reason}", answer.status)
+            raise EngineError(f"docker says: {message or status}", status)
         return found
 
 

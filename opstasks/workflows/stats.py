@@ -86,12 +86,12 @@ class HostUse:
     docker: tuple[DockerUse, ...] = ()
 
 
-def jobs(host: Host, interval_s: float = INTERVAL_S) -> list[JobUse]:
+def jobs(host: Host) -> list[JobUse]:
     """What each running job of a host uses, in one round trip; raises Refused without docker."""
     command = remote.call(
         "opstasks.jobrunner",
         "remote_stats.py",
-        {"interval_s": interval_s},
+        None,
         libraries=["remote_docker.py"],
     )
     found = json.loads(host.service.output(command))

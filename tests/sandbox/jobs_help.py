@@ -6,6 +6,8 @@ import time
 
 DB = "/home/opensafely/jobrunner/workdir/db.sqlite"
 LOGS = "/srv/high_privacy/logs"
+# job-runner writes meanwhile.
+PATIENT = "-cmd '.timeout 20000'"
 STOP = "systemctl kill --signal KILL jobrunner 2>/dev/null; systemctl stop jobrunner"
 RESTART = f"{STOP}; systemctl reset-failed jobrunner; systemctl start jobrunner"
 ROWS, CONTAINERS = 40_000, 30
@@ -17,7 +19,9 @@ def sh(sandbox, host, script):
 
 def row(sandbox, host, job):
     found = sh(
-        sandbox, host, f"sqlite3 -readonly -json {DB} \"select * from job where id='{job}'\""
+        sandbox,
+        host,
+        f"sqlite3 {PATIENT} -readonly -json {DB} \"select * from job where id='{job}'\"",
     )
     return json.loads(found)[0]
 
@@ -60,7 +64,7 @@ def clear(sandbox, host):
         # A service in the middle of a crash takes its time to stop in good order.
         f"{STOP}; docker ps -aq --filter name=os- --filter name=opstasks- | xargs -r docker rm -f;"
         " docker volume ls -q --filter name=os-volume- | xargs -r docker volume rm;"
-        f' sqlite3 -cmd ".timeout 20000" {DB}'
+        f" sqlite3 {PATIENT} {DB}"
         ' "delete from job; delete from job_request; delete from flags;"',
     )
     sandbox.job_requests(host, [])
@@ -90,7 +94,7 @@ def many_jobs(sandbox, host):
     )
     make = (
         "systemctl stop jobrunner; "
-        f'runuser -u opensafely -- sqlite3 {DB} "{query}"\n'
+        f'runuser -u opensafely -- sqlite3 {PATIENT} {DB} "{query}"\n'
         f"for i in $(seq {first + 1} {ROWS}); do"
         " docker run -d --network none --memory 64m --cpus 0.5"
         " --name os-job-$(printf %016x $((i * 7919)))"

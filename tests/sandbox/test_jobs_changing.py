@@ -35,7 +35,9 @@ def ask_for_all(managed, host):
     """Have the job-server ask for every job, so that job-runner reports them."""
     found = json.loads(
         jobs.sh(
-            managed, host, f"sqlite3 -readonly -json {jobs.DB} 'select original from job_request'"
+            managed,
+            host,
+            f"sqlite3 {jobs.PATIENT} -readonly -json {jobs.DB} 'select original from job_request'",
         )
     )
     requests = [
@@ -88,6 +90,9 @@ def test_jobs_on_two_hosts_are_killed_and_gone(managed, inv):
     assert f"os-job-{stays}" in jobs.containers(managed, ONE)
     assert jobs.sh(managed, ONE, "systemctl is-active jobrunner") == "active"
 
+    seen = good(inv("-H", "sandbox", "jobs.show", running))
+    assert "killed_by_admin" in seen.stdout
+    assert "logs.txt" in good(inv("-H", "sandbox", "jobs.logs", running)).stdout
     before = jobs.row(managed, ONE, running)
     again = good(inv("-H", "sandbox", "jobs.kill", running, other, "--yes"))
     assert again.stdout.count("nothing to do") == 2
@@ -206,6 +211,8 @@ def test_an_internal_error_is_retried_and_everyone_agrees(managed, inv, broken):
     ask_for_all(managed, ONE)
     shown = good(inv("-H", ONE, "jobs.ls", "--state", "failed"))
     assert "internal_error" in shown.stdout
+    assert "exit code" in good(inv("-H", ONE, "jobs.show", broken)).stdout
+    assert "os-job-" in good(inv("-H", ONE, "jobs.logs", broken)).stdout
     refused = inv("-H", ONE, "jobs.retry", broken)
     assert refused.returncode == 2
     mend(managed)

@@ -114,7 +114,9 @@ def test_several_matches_are_refused_with_the_list_and_chosen_by_number(inv, sta
 def test_hostile_words_find_nothing_and_run_nothing(inv, state, managed):
     for host in HOSTS:
         jobs.sh(managed, host, "rm -f /tmp/canary")
-    before = jobs.sh(managed, ONE, f"sqlite3 -readonly {jobs.DB} 'select count(*) from job'")
+    before = jobs.sh(
+        managed, ONE, f"sqlite3 {jobs.PATIENT} -readonly {jobs.DB} 'select count(*) from job'"
+    )
     for word in [w for w in HOSTILE if w != "\ud800" and not w.startswith("-")][::6]:
         for argv in (["jobs.show", word], ["jobs.kill", word, "--yes"], ["jobs.logs", word]):
             done = inv("-H", ONE, *argv)
@@ -122,7 +124,10 @@ def test_hostile_words_find_nothing_and_run_nothing(inv, state, managed):
             assert "Traceback" not in done.stderr
         assert listed(inv("-H", ONE, "jobs.ls", "--all", "--workspace", word, "--json")) == {}
     assert (
-        jobs.sh(managed, ONE, f"sqlite3 -readonly {jobs.DB} 'select count(*) from job'") == before
+        jobs.sh(
+            managed, ONE, f"sqlite3 {jobs.PATIENT} -readonly {jobs.DB} 'select count(*) from job'"
+        )
+        == before
     )
     for host in HOSTS:
         assert jobs.sh(managed, host, "ls /tmp/canary 2>/dev/null || true") == ""
@@ -155,7 +160,11 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
     slugs = [
         f"{r['workspace']}-{r['action']}-{r['id']}"
         for r in json.loads(
-            jobs.sh(managed, ONE, f"sqlite3 -readonly -json {jobs.DB} 'select * from job'")
+            jobs.sh(
+                managed,
+                ONE,
+                f"sqlite3 {jobs.PATIENT} -readonly -json {jobs.DB} 'select * from job'",
+            )
         )
     ]
     jobs.sh(managed, ONE, "rm -f /tmp/canary")
@@ -231,7 +240,11 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
     column = "id, state, status_code, workspace, action, created_at, started_at"
     values = f"'{job}', 'running', 'executing', 'big', 'log', 1, 1"
     jobs.sh(managed, ONE, "systemctl stop jobrunner")
-    jobs.sh(managed, ONE, f'sqlite3 {jobs.DB} "insert into job ({column}) values ({values})"')
+    jobs.sh(
+        managed,
+        ONE,
+        f'sqlite3 {jobs.PATIENT} {jobs.DB} "insert into job ({column}) values ({values})"',
+    )
     line = "x" * 999
     make = f"yes {line} | head -c 200000000; echo the-end; sleep 1; exit 3"
     image = "ghcr.io/opensafely-core/busybox"
@@ -264,7 +277,7 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
         jobs.sh(
             managed,
             ONE,
-            f"docker rm -f os-job-{job}; sqlite3 {jobs.DB}"
+            f"docker rm -f os-job-{job}; sqlite3 {jobs.PATIENT} {jobs.DB}"
             f" \"delete from job where id = '{job}'\"; systemctl start jobrunner",
         )
 
@@ -278,7 +291,11 @@ def test_disagreement_is_flagged(inv, managed, state):
     jobs.sh(managed, TWO, f"docker run -d --name os-job-stray {image} sleep 600")
     column = "id, state, status_code, workspace, action, created_at, started_at, updated_at"
     values = "'lonely', 'running', 'executing', 'w', 'a', 1, 1, 1"
-    jobs.sh(managed, TWO, f'sqlite3 {jobs.DB} "insert into job ({column}) values ({values})"')
+    jobs.sh(
+        managed,
+        TWO,
+        f'sqlite3 {jobs.PATIENT} {jobs.DB} "insert into job ({column}) values ({values})"',
+    )
     try:
         found = listed(inv("-H", TWO, "jobs.ls", "--json"))
         assert found["stray"]["disagreement"] == "container without a job"

@@ -38,7 +38,9 @@ def test_the_figures_are_dockers_own(inv, managed, running):
     jobs.sh(managed, ONE, f"docker exec -d os-job-{job} python3 -c '{BUSY}'")
     time.sleep(1)
     form = "{{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"
-    theirs = jobs.sh(managed, ONE, f"docker stats --no-stream --format '{form}' os-job-{job}").split()
+    theirs = jobs.sh(
+        managed, ONE, f"docker stats --no-stream --format '{form}' os-job-{job}"
+    ).split()
     (found,) = json.loads(inv("-H", ONE, "jobs.stats", "--json").stdout)["hosts"][ONE]["value"]
     assert found["id"] == job
     assert 0.2 < found["cpu"] < 0.65
@@ -47,7 +49,7 @@ def test_the_figures_are_dockers_own(inv, managed, running):
     assert theirs[1].endswith("MiB")
     assert abs(found["memory"] / 1024 / 1024 - float(theirs[1][:-3])) < 4
     assert found["pids"] == int(theirs[-1])
-    jobs.sh(managed, ONE, f"pkill -f '{BUSY.splitlines()[1]}' || true")
+    jobs.sh(managed, ONE, "pkill -f '[w]hile True: pass' || true")
 
 
 def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
@@ -66,9 +68,9 @@ def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
     began = time.monotonic()
     found = stats.jobs(host)
     elapsed = time.monotonic() - began
-    print(f"30 containers: {elapsed:.2f} s, one of them waiting between two samples")
+    print(f"30 containers: {elapsed:.2f} s, two measurements each")
     assert len(found) == 30
-    assert elapsed < 3
+    assert elapsed < 5
 
 
 def test_how_the_hosts_stand(inv, managed, running):

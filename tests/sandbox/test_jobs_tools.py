@@ -90,7 +90,11 @@ def test_a_bind_mounted_folder_is_mounted_as_well(managed, job, inv, sandbox_dir
     column = "id, state, status_code, workspace, action, created_at"
     values = "'bind0000job', 'failed', 'internal_error', 'w', 'bound', 1"
     jobs.sh(managed, ONE, f"mkdir -p {folder}; echo hello-bind > {folder}/file")
-    jobs.sh(managed, ONE, f'sqlite3 {jobs.DB} "insert into job ({column}) values ({values})"')
+    jobs.sh(
+        managed,
+        ONE,
+        f'sqlite3 {jobs.PATIENT} {jobs.DB} "insert into job ({column}) values ({values})"',
+    )
     try:
         words = ["-H", ONE, "jobs.mount", "bind0000", "--", "cat", "/workspace/file"]
         shown, code = jobs.finished(jobs.terminal(sandbox_dir, *words))
@@ -99,7 +103,8 @@ def test_a_bind_mounted_folder_is_mounted_as_well(managed, job, inv, sandbox_dir
         jobs.sh(
             managed,
             ONE,
-            f"rm -r {folder}; sqlite3 {jobs.DB} \"delete from job where id = 'bind0000job'\"",
+            f"rm -r {folder}; sqlite3 {jobs.PATIENT} {jobs.DB}"
+            " \"delete from job where id = 'bind0000job'\"",
         )
 
 

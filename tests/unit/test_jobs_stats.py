@@ -7,43 +7,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.jobrunner import remote_host, remote_stats
+from opstasks.jobrunner.remote_docker import EngineError
 from opstasks.output import screen
 from opstasks.tasks.jobs import size
 from opstasks.workflows import stats
 
+RAW = {
+    "read": "2026-11-24T19:00:14.500000000Z",
+    "cpu_stats": {"cpu_usage": {"total_usage": 5_000_000_000}},
+    "memory_stats": {"usage": 1000, "limit": 4000, "stats": {"total_inactive_file": 300}},
+    "blkio_stats": {
+        "io_service_bytes_recursive": [
+            {"op": "Read", "value": 10},
+            {"op": "read", "value": 5},
+            {"op": "Write", "value": 7},
+            {"op": "Total", "value": 22},
+        ]
+    },
+    "pids_stats": {"current": 3},
+}
+
 
 class Engine:
-    def __init__(self, **over):
-        self.raw = {
-            "cpu_stats": {"cpu_usage": {"total_usage": 5_000_000_000}},
-            "memory_stats": {"usage": 1000, "limit": 4000, "stats": {"total_inactive_file": 300}},
-            "blkio_stats": {
-                "io_service_bytes_recursive": [
-                    {"op": "Read", "value": 10},
-                    {"op": "read", "value": 5},
-                    {"op": "Write", "value": 7},
-                    {"op": "Total", "value": 22},
-                ]
-            },
-            "pids_stats": {"current": 3},
-            **over,
-        }
+    def __init__(self, answer):
+        self.answer = answer
 
-    def get(self, *path, **query):
-        if isinstance(self.raw, Exception):
-            raise self.raw
-        return self.raw
+    def first(self, count, *path, **query):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer[:count]
 
 
 def test_memory_is_counted_as_docker_itself_does_and_io_over_all_devices():
-    found = remote_stats.sample(Engine(), "os-job-a")
+    found = remote_stats.sample(RAW)
     assert (found["memory"], found["read"], found["written"], found["pids"]) == (700, 15, 7, 3)
     newer = {"usage": 1000, "limit": 4000, "stats": {"inactive_file": 400}}
-    assert remote_stats.sample(Engine(memory_stats=newer), "os-job-a")["memory"] == 600
+    assert remote_stats.sample({**RAW, "memory_stats": newer})["memory"] == 600
 
 
 def test_a_container_that_ended_meanwhile_is_left_out():
-    assert remote_stats.sample(Engine(memory_stats={}), "os-job-a") == {}
+    ended = {**RAW, "memory_stats": {}}
+    assert len(remote_stats.measure(Engine([RAW, ended]), "os-job-a")) == 1
+    gone = EngineError("no such container", 404)
+    assert remote_stats.measure(Engine(gone), "os-job-a") == []
+    with pytest.raises(EngineError):
+        remote_stats.measure(Engine(EngineError("docker does not answer")), "os-job-a")
+
+
+def test_dockers_time_is_read_to_the_nanosecond():
+    later = "2026-11-24T19:00:15.750000000Z"
+    assert remote_stats.moment(later) - remote_stats.moment(RAW["read"]) == pytest.approx(1.25)
+    assert remote_stats.moment("2026-11-24T19:00:15Z") > remote_stats.moment(RAW["read"])
 
 
 def test_two_samples_make_a_rate():
