@@ -246,7 +246,7 @@ def size(count: float) -> str:
 for takes_job in (
     show,
     jobs_logs.logs,
-    jobs_logs.watch_job_logs,
+    jobs_logs.follow,
     jobs_change.kill,
     jobs_change.retry,
     jobs_tools.mount,
@@ -258,18 +258,9 @@ namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")
 namespace.add_task(show, name="show")
 namespace.add_task(jobs_logs.logs, name="logs")
+namespace.add_task(jobs_logs.follow, name="follow")
 namespace.add_task(jobs_change.kill, name="kill")
 namespace.add_task(jobs_change.retry, name="retry")
 namespace.add_task(host_tasks.jobs_stats, name="stats")
 namespace.add_task(jobs_tools.mount, name="mount")
 namespace.add_task(jobs_tools.strace, name="strace")
-
-
-def add_old_names(root: Collection) -> None:
-    """The names that the playbook's recipes and scripts had."""
-    root.add_task(ls, name="jobs-ls")
-    root.add_task(jobs_logs.watch_job_logs, name="watch-job-logs")
-    root.add_task(jobs_tools.mount, name="mount-job-volume")
-    root.add_task(jobs_change.kill, name="kill-job")
-    root.add_task(jobs_change.retry, name="job-retry")
-    root.add_task(host_tasks.jobs_stats, name="jobs-stats")

@@ -51,10 +51,10 @@ def logs(
 
 
 @task(help=LOGS_HELP, auto_shortflags=False)
-def watch_job_logs(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = False) -> None:
+def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = False) -> None:
     """Follow what a running job prints; without a job, choose one of those that run.
 
-    Example: inv -H tpp watch-job-logs
+    Example: inv -H tpp jobs.follow
     """
     host, match = finding.one(ctx, job, contained=True)
     _contents(ctx, host, match, follow=True, tail=max(0, tail), timestamps=timestamps)
