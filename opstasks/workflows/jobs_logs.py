@@ -21,11 +21,24 @@ from opstasks.primitives import remote
 LOG, METADATA = "logs.txt", "metadata.json"
 # A line without an end is shown in pieces of this size.
 LONGEST_LINE = 1 << 16
+# Follow a container ($1: lines from the end, 0 for all; $2: its name; then options of docker).
 # docker's wait is begun before its logs: job-runner may remove the container soon after the end.
-_FOLLOW = (
-    'exec 3< <(docker wait "$1" 2>/dev/null); docker logs --follow "${@:2}" "$1" 2>&1;'
-    ' read -r code <&3; exit "${code:-125}"'
-)
+# docker gives up on a follower that lags when the container ends. So the beginning is pinned to
+# a time, what went through is counted, and what is missing at the end is read once more.
+_FOLLOW = """
+count=$1 name=$2; shift 2
+exec 3< <(docker wait "$name" 2>/dev/null) 4>&1
+if [ "$count" != 0 ]; then
+    start=$(docker logs --timestamps --tail "$count" "$name" 2>&1 | head -n 1 | cut -d ' ' -f 1)
+    case $start in 20[0-9][0-9]-*Z) set -- "$@" --since "$start" ;; esac
+fi
+seen=$({ docker logs --follow "$@" "$name" 2>&1 | tee >(wc -c >&5) >&4; } 5>&1)
+read -r code <&3
+if docker container inspect "$name" >/dev/null 2>&1; then
+    docker logs "$@" "$name" 2>&1 | tail -c +$((seen + 1))
+fi
+exit "${code:-125}"
+"""
 _WAIT = 'code=$(docker wait "$1" 2>/dev/null); exit "${code:-125}"'
 _LOGS = 'docker logs "${@:2}" "$1" 2>&1'
 _COUNT_CONTAINER = 'set -o pipefail; docker logs "$1" 2>&1 | wc -lc'
@@ -107,9 +120,11 @@ def read_command(where: Source, *, tail: int, timestamps: bool, follow: bool) ->
     """Print a job's output; with `follow` the exit code is the job's. `tail` 0 means all."""
     if where.path:
         return cmd("tail", "-n", tail, "--", where.path) if tail else cmd("cat", "--", where.path)
-    options = [*(["--timestamps"] if timestamps else []), *([f"--tail={tail}"] if tail else [])]
-    script = _FOLLOW if follow else _LOGS
-    return cmd("bash", "-c", script, "jobs.logs", where.container, *options)
+    stamps = ["--timestamps"] if timestamps else []
+    if follow:
+        return cmd("bash", "-c", _FOLLOW, "jobs.logs", tail, where.container, *stamps)
+    last = [f"--tail={tail}"] if tail else []
+    return cmd("bash", "-c", _LOGS, "jobs.logs", where.container, *stamps, *last)
 
 
 def show(

@@ -263,7 +263,7 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
             total += len(piece)
             ended = (ended + piece)[-200:]
         child.close()
-        assert total >= 200_000_000
+        assert total >= 200_000_000, ended
         assert "the-end" in ended
         assert child.exitstatus == 3
         used_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

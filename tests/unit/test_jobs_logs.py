@@ -68,6 +68,8 @@ def test_names_are_arguments_and_never_script():
     where = jobs_logs.Source(container="os-job-$(id)", running=True)
     command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=True)
     assert command.args[:2] == ("bash", "-c")
+    assert command.args[4:] == (5, "os-job-$(id)", "--timestamps")
+    command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=False)
     assert command.args[4:] == ("os-job-$(id)", "--timestamps", "--tail=5")
     file = jobs_logs.Source(path="-rf")
     assert jobs_logs.read_command(file, tail=0, timestamps=False, follow=True).args == (
