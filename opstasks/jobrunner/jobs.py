@@ -190,7 +190,7 @@ def find_command(spec: HostSpec, needles: Iterable[str]) -> Command:
 
 
 def _call(request: Mapping[str, Any]) -> Command:
-    return remote.call(__package__, "remote_jobs.py", request, libraries=["remote_docker.py"])
+    return remote.call(__package__, ("remote_docker.py", "remote_jobs.py"), request)
 
 
 def containers_command() -> Command:

@@ -88,12 +88,7 @@ class HostUse:
 
 def jobs(host: Host) -> list[JobUse]:
     """What each running job of a host uses, in one round trip; raises Refused without docker."""
-    command = remote.call(
-        "opstasks.jobrunner",
-        "remote_stats.py",
-        None,
-        libraries=["remote_docker.py"],
-    )
+    command = remote.call("opstasks.jobrunner", ("remote_docker.py", "remote_stats.py"), None)
     found = json.loads(host.service.output(command))
     if "error" in found:
         raise Refused(f"cannot ask docker: {found['error']}", host=host.name)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from opstasks.app import App, Context, Options
 from opstasks.errors import Refused
 from opstasks.output.console import printable
-from opstasks.primitives import remote
 
 
 @given(st.text())
@@ -71,11 +70,3 @@ def test_without_a_terminal_the_lines_come_with_the_refusal(monkeypatch):
     with pytest.raises(Refused) as refused:
         context().pick("Two jobs.", ["one", "two"])
     assert refused.value.tail == "one\ntwo"
-
-
-def test_a_script_is_sent_with_its_libraries_and_without_our_imports():
-    package = "opstasks.jobrunner"
-    sent = remote.call(package, "remote_jobs.py", {"a": "'"}, libraries=["remote_jobs.py"]).stdin
-    assert sent.count("def main(") == 2
-    assert "from opstasks" not in sent
-    assert sent.rstrip().splitlines()[-1].startswith("main(")
