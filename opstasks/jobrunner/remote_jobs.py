@@ -1,14 +1,30 @@
-"""Runs on the host, as the service account: read job-runner's database.
+"""Runs on the host, as the service account: jobs, as database, docker and log folders tell.
 
-`main` gets a JSON request ``{database, states, workspace, limit}`` and prints the schema's
-version, the flags, how many jobs are in each state, and the newest jobs that match.
+`main` gets a JSON request and prints a JSON answer. The request's keys:
+
+- ``database``    job-runner's database
+- ``states``, ``workspace``, ``since`` (seconds since the epoch), ``since_s`` (seconds ago)
+- ``limit``, ``after`` (``[created, id]`` of the last row of the page before)
+- ``counts``      whether to count the jobs in each state
+- ``docker``      whether to look at docker as well
+- ``needles``     instead of all that: find the jobs of these ids, whole or in part
+- ``logs``        the folder of job logs, to look for the folders of the jobs that were found
+- ``volumes``     the folder of bind-mounted volumes
+
+Every value reaches SQL as a parameter, and matching is by `instr`: no character is special.
 """
 
 import json
+import os
 import sqlite3
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from opstasks.jobrunner.remote_docker import Engine, EngineError
+
+CONTAINER, VOLUME = "os-job-", "os-volume-"
 # What every version of the table has; later ones only add to it.
 COLUMNS = (
     "id",
@@ -23,17 +39,45 @@ COLUMNS = (
     "completed_at",
     "status_code_updated_at",
 )
+# What only a close look needs.
+MORE = (
+    "job_request_id",
+    "repo_url",
+    "commit",
+    "database_name",
+    "run_command",
+    "image_id",
+    "requires_outputs_from",
+    "wait_for_job_ids",
+    "outputs",
+    "unmatched_outputs",
+    "cancelled",
+)
+IMAGE = "substr(run_command, 1, instr(run_command || ' ', ' ') - 1)"
+SLUG = "coalesce(workspace, '') || '-' || coalesce(action, '') || '-' || id"
+CREATED = "coalesce(created_at, 0)"
+# How many matches of one needle are worth reading out to a person.
+MATCHES = 50
+
+
+# -- database --------------------------------------------------------------------------------
 
 
 def read(connection: sqlite3.Connection, asked: dict[str, Any]) -> dict[str, Any]:
     """Version, flags, counts and jobs, from one consistent moment."""
     connection.execute("BEGIN")
-    return {
+    found = {
         "user_version": connection.execute("PRAGMA user_version").fetchone()[0],
         "flags": flags(connection),
-        "counts": dict(connection.execute("SELECT state, count(*) FROM job GROUP BY state")),
-        "jobs": jobs(connection, asked),
+        "counts": counts(connection) if asked.get("counts", True) else {},
+        "now": time.time(),
     }
+    if "needles" in asked:
+        found["matches"] = {n: matches(connection, n) for n in asked["needles"]}
+        return found
+    rows = jobs(connection, {**asked, "limit": asked["limit"] + 1})
+    found["jobs"], found["more"] = rows[: asked["limit"]], len(rows) > asked["limit"]
+    return found
 
 
 def flags(connection: sqlite3.Connection) -> dict[str, list[Any]]:
@@ -45,23 +89,168 @@ def flags(connection: sqlite3.Connection) -> dict[str, list[Any]]:
     return {row[0]: [row[1], row[2]] for row in rows if row[1] is not None}
 
 
+def counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many jobs are in each state."""
+    return dict(connection.execute("SELECT state, count(*) FROM job GROUP BY state"))
+
+
 def jobs(connection: sqlite3.Connection, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """The newest jobs in the wanted states (all when none is named), newest first."""
-    have = {row[1] for row in connection.execute("PRAGMA table_info(job)")}
-    columns = [name for name in COLUMNS if name in have]
+    """The newest jobs that are wanted (all without a word about states), newest first."""
     where, values = ["1 = 1"], []
-    if asked["states"]:
+    if asked.get("states"):
         where.append(f"state IN ({','.join('?' * len(asked['states']))})")
         values += asked["states"]
-    if asked["workspace"]:
+    if asked.get("workspace"):
         where.append("workspace = ?")
         values.append(asked["workspace"])
-    rows = connection.execute(
-        f"SELECT {', '.join(columns)} FROM job WHERE {' AND '.join(where)}"  # noqa: S608
-        " ORDER BY created_at DESC LIMIT ?",
-        [*values, asked["limit"]],
-    )
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    since = asked.get("since") or (time.time() - asked["since_s"] if asked.get("since_s") else 0)
+    if since:
+        where.append(f"max({CREATED}, coalesce(completed_at, 0)) >= ?")
+        values.append(since)
+    if asked.get("after"):
+        where.append(f"({CREATED}, id) < (?, ?)")
+        values += asked["after"]
+    tail = f"WHERE {' AND '.join(where)} ORDER BY {CREATED} DESC, id DESC LIMIT ?"
+    return select(connection, COLUMNS, tail, [*values, asked["limit"]])
+
+
+def matches(connection: sqlite3.Connection, needle: str) -> list[dict[str, Any]]:
+    """The jobs that a needle may mean: that very id, or else all that hold it, newest first."""
+    whole = COLUMNS + MORE
+    exact = select(connection, whole, "WHERE id = ?", [needle])
+    if exact:
+        # job-runner's own commands take any id that holds the one they are given.
+        count = "SELECT count(*) FROM job WHERE instr(lower(id), lower(?)) > 0"
+        exact[0]["alike"] = connection.execute(count, [needle]).fetchone()[0] - 1
+        return exact
+    tail = f"WHERE instr({SLUG}, ?) > 0 ORDER BY {CREATED} DESC, id DESC LIMIT ?"
+    rows = select(connection, COLUMNS, tail, [needle, MATCHES + 1])
+    return select(connection, whole, "WHERE id = ?", [rows[0]["id"]]) if len(rows) == 1 else rows
+
+
+def by_ids(connection: sqlite3.Connection, ids: list[str]) -> list[dict[str, Any]]:
+    """The jobs of these ids."""
+    marks = ",".join("?" * len(ids))
+    return select(connection, COLUMNS, f"WHERE id IN ({marks})", ids)
+
+
+def select(
+    connection: sqlite3.Connection, wanted: Any, tail: str, values: list[Any]
+) -> list[dict[str, Any]]:
+    """Rows of the job table as dictionaries; columns that it lacks are left out."""
+    have = {row[1] for row in connection.execute("PRAGMA table_info(job)")}
+    columns = [name for name in wanted if name in have]
+    if "run_command" in have:
+        columns.append("image")
+    shown = [IMAGE if name == "image" else f'"{name}"' for name in columns]
+    rows = connection.execute(f"SELECT {', '.join(shown)} FROM job {tail}", values)  # noqa: S608
+    return [dict(zip(columns, row)) for row in rows]  # noqa: B905 (Python 3.9)
+
+
+# -- docker ----------------------------------------------------------------------------------
+
+
+def containers(engine: Any) -> list[dict[str, Any]]:
+    """Every job's container, closely looked at."""
+    listed = engine.get("containers", "json", all="1", filters={"name": [CONTAINER]})
+    names = [item["Names"][0].lstrip("/") for item in listed if item.get("Names")]
+    found = [look(engine, name) for name in names if name.startswith(CONTAINER)]
+    return [item for item in found if item]
+
+
+def look(engine: Any, name: str) -> dict[str, Any]:
+    """One container: state, limits, mount. Of its environment not even the names."""
+    try:
+        raw = engine.get("containers", name, "json")
+    except EngineError as error:
+        if error.status == 404:
+            return {}
+        raise
+    state, limits = raw["State"], raw["HostConfig"]
+    mounts = [m for m in raw.get("Mounts", []) if m.get("Destination") == "/workspace"]
+    period = limits.get("CpuPeriod") or 100000
+    return {
+        "name": name,
+        "image": raw["Config"]["Image"],
+        "image_id": raw["Image"],
+        "state": state["Status"],
+        "pid": state.get("Pid", 0),
+        "exit_code": state.get("ExitCode"),
+        "oom_killed": bool(state.get("OOMKilled")),
+        "started": epoch(state.get("StartedAt", "")),
+        "finished": epoch(state.get("FinishedAt", "")),
+        "cpus": (limits.get("NanoCpus") or 0) / 1e9 or (limits.get("CpuQuota") or 0) / period,
+        "memory": limits.get("Memory") or 0,
+        "mount": [[m["Type"], m.get("Name") or m.get("Source", "")] for m in mounts[:1]],
+    }
+
+
+def epoch(text: str) -> float:
+    """Docker's time in seconds since the epoch; 0 for one that has not come."""
+    if not text or text.startswith("0001"):
+        return 0.0
+    whole = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    return whole.replace(tzinfo=timezone.utc).timestamp()  # noqa: UP017 (Python 3.9)
+
+
+def surroundings(engine: Any, asked: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What there is of one job outside of the database: container, volume, log folder."""
+    job = row["id"]
+    name = VOLUME + job
+    listed = engine.get("volumes", filters={"name": [name]}).get("Volumes") or []
+    folder = Path(asked["volumes"]) / job
+    managed = any(item["Name"] == name for item in listed)
+    return {
+        "container": look(engine, CONTAINER + job),
+        "volume": ["volume", name] if managed else ["bind", str(folder)] if _is(folder) else [],
+        "logs": log_files(asked["logs"], job),
+    }
+
+
+def _is(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:
+        return False
+
+
+def log_files(base: str, job: str) -> list[list[Any]]:
+    """The files of a job's newest log folder: path, size, time of change."""
+    try:
+        months = sorted(os.listdir(base), reverse=True)  # noqa: PTH208
+    except OSError:
+        return []
+    for month in months:
+        folder = Path(base) / month / (CONTAINER + job)
+        if folder.is_dir():
+            files = sorted(path for path in folder.iterdir() if path.is_file())
+            return [[str(f), f.stat().st_size, f.stat().st_mtime] for f in files]
+    return []
+
+
+# -- together --------------------------------------------------------------------------------
+
+
+def answer(asked: dict[str, Any], connection: Any, engine: Any) -> dict[str, Any]:
+    """What the request asks for. Docker first: a job that starts meanwhile is in both."""
+    listed: list[dict[str, Any]] = []
+    problem = ""
+    if asked.get("docker") and "needles" not in asked:
+        try:
+            listed = containers(engine)
+        except EngineError as error:
+            problem = str(error)
+    found = read(connection, asked)
+    found.update(containers=listed, docker_error=problem)
+    ids = [item["name"][len(CONTAINER) :] for item in listed]
+    found["with_container"] = by_ids(connection, ids) if ids else []
+    rows = {row["id"]: row for many in found.get("matches", {}).values() for row in many}
+    if len(rows) <= MATCHES and asked.get("docker"):
+        try:
+            found["around"] = {id: surroundings(engine, asked, rows[id]) for id in rows}
+        except EngineError as error:
+            found["docker_error"] = str(error)
+    return found
 
 
 def main(request: str) -> None:
@@ -71,9 +260,9 @@ def main(request: str) -> None:
         print(json.dumps({"error": "there is no database"}))
         return
     try:
-        path = f"file:{asked['database']}?mode=ro"
+        path = Path(asked["database"]).as_uri() + "?mode=ro"
         connection = sqlite3.connect(path, uri=True, timeout=10)
-        print(json.dumps(read(connection, asked)))
+        print(json.dumps(answer(asked, connection, Engine())))
         connection.close()
     except sqlite3.Error as error:
         print(json.dumps({"error": str(error)}))

@@ -22,6 +22,7 @@ from opstasks.errors import OpsError
 from opstasks.result import FleetResult, HostResult
 
 Row = Mapping[str, object]
+_SUSPECT = re.compile(r"[^\n\t\x20-\x7e]")
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 _OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(COLOURS.values())})m)")
 
@@ -52,8 +53,13 @@ class Console:
 
     def line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own output."""
+        self.lines(host, [text], prefixed=prefixed)
+
+    def lines(self, host: str, texts: Sequence[str], *, prefixed: bool) -> None:
+        """Lines of a host's own output, written together."""
         start = f"{self.paint(host, 'dim')} | " if prefixed else ""
-        self._write(start + printable(text), sys.stdout)
+        if texts:
+            self._write("\n".join(start + printable(text) for text in texts), sys.stdout)
 
     def error_line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own error output."""
@@ -72,11 +78,9 @@ class Console:
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        cells = [[printable(cell(value)) for value in row] for row in rows]
-        if cells and not self.as_json:
-            from tabulate import tabulate
-
-            self._write(tabulate(cells, headers=headers, tablefmt="simple"), sys.stdout)
+        text = table_text(headers, rows)
+        if text and not self.as_json:
+            self._write(text, sys.stdout)
 
     def fleet(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
         """One row per host that answered, then one line per host that did not."""
@@ -143,6 +147,17 @@ class Console:
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as text; nothing when there are no rows."""
+    cells = [[printable(cell(value)) for value in row] for row in rows]
+    if not cells:
+        return ""
+    from tabulate import tabulate
+
+    # Ids may look like numbers (5e12, 007): they are to be shown as they are.
+    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
+
+
 def cell(value: object) -> str:
     """One table cell: nothing for None, yes and no for truth."""
     if value is None:
@@ -156,7 +171,8 @@ def printable(text: str) -> str:
     """Text from a host without the control characters that could drive a terminal."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    # Only what is not plain ASCII is looked at one by one: logs of 200 MB pass through here.
+    return _SUSPECT.sub(lambda m: m[0] if m[0].isprintable() else f"\\x{ord(m[0]):02x}", text)
 
 
 def sayable(text: str) -> str:

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from opstasks.command import Command, cmd
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container as `docker ps` lists it; `state` is running, exited, ..."""
+    """One container; `state` is running, exited, ...; `cpus` and `memory` (bytes) are limits.
+
+    Times are seconds since the epoch, 0 for one that has not come. `mount` is what lies at
+    /workspace: ("volume", name) or ("bind", folder). What `docker ps` does not tell is empty.
+    """
 
     name: str
     image: str
     state: str
-    status: str
+    status: str = ""
+    image_id: str = ""
+    pid: int = 0
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started: float = 0.0
+    finished: float = 0.0
+    cpus: float = 0.0
+    memory: int = 0
+    mount: tuple[str, ...] = ()
+
+    @property
+    def job_id(self) -> str:
+        """The job whose container this is."""
+        return self.name.removeprefix("os-job-")
+
+
+def container_of(raw: Mapping[str, Any]) -> Container:
+    """A container as our script on the host describes it."""
+    mount = tuple(raw["mount"][0]) if raw["mount"] else ()
+    return Container(**{**raw, "mount": mount})
 
 
 def containers(name_prefix: str) -> Command:

@@ -7,6 +7,7 @@ from opstasks.tasks import (
     db,
     deploy,
     history,
+    host,
     images,
     jobs,
     logs,
@@ -30,6 +31,7 @@ namespace = Collection(
     config.namespace,
     db.namespace,
     deploy.namespace,
+    host.namespace,
     images.namespace,
     jobs.namespace,
     sandbox.namespace,
@@ -42,7 +44,12 @@ namespace.collections["jobs"].add_task(queries.queries)
 # What the playbook's recipes and scripts were called, and what they are now.
 OLD_NAMES = {
     "current-queries": "jobs.queries",
+    "job-retry": "jobs.retry",
     "jobs-ls": "jobs.ls",
+    "jobs-stats": "jobs.stats",
+    "kill-job": "jobs.kill",
     "logs-id": "logs",
+    "mount-job-volume": "jobs.mount",
     "update-docker-image": "images.update",
+    "watch-job-logs": "jobs.follow",
 }

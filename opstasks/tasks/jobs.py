@@ -1,16 +1,38 @@
-"""`jobs`: what runs where (playbook: "Debugging jobs")."""
+"""`jobs`: what runs where, and what became of it (playbook: "Debugging jobs")."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from invoke import Collection, task
 
 from opstasks.app import Context
+from opstasks.tasks import finding, jobs_change, jobs_logs, jobs_tools
+from opstasks.tasks import host as host_tasks
 
 if TYPE_CHECKING:
-    from opstasks.host import Host
+    from opstasks.jobrunner.jobs import Job, Match, Selection
+    from opstasks.workflows.jobs import Moment
+
+TABLE_ROWS = 50
+HEADERS = (
+    "host",
+    "id",
+    "workspace",
+    "action",
+    "state",
+    "status",
+    "since",
+    "for",
+    "image",
+    "cpus",
+    "memory",
+    "container",
+    "look at",
+)
 
 
 @task(
@@ -18,65 +40,227 @@ if TYPE_CHECKING:
         "all": "Every job, not only the running ones; newest first.",
         "state": "Only jobs in this state: pending, running, failed or succeeded.",
         "workspace": "Only jobs of this workspace.",
-        "limit": "How many jobs of each host at most.",
+        "since": "Jobs created or completed since then: 90s, 2h, 7d or '2026-11-24 10:00' (UTC).",
+        "limit": "How many jobs of each host at most, 0 for all (default: 50; with --json all).",
+        "watch": "Show it again and again in the same place, until Ctrl-C.",
+        "every": "With --watch: how many seconds between.",
     },
     auto_shortflags=False,
 )
 def ls(
-    ctx: Context, all: bool = False, state: str = "", workspace: str = "", limit: int = 50
+    ctx: Context,
+    all: bool = False,
+    state: str = "",
+    workspace: str = "",
+    since: str = "",
+    limit: int = -1,
+    watch: bool = False,
+    every: float = 2.0,
 ) -> None:
     """List jobs, what the database and docker know of them joined; disagreements are flagged.
 
-    Example: inv -H all jobs.ls --state failed
+    Example: inv -H all jobs.ls --state failed --since 2d
     """
-    from opstasks.errors import Refused
-    from opstasks.jobrunner import jobs
-    from opstasks.primitives import docker
+    from opstasks.output import screen
+    from opstasks.workflows import jobs as workflow
 
-    if state and state not in jobs.STATES:
-        raise Refused(f"there is no state {state!r}", cure=f"states: {', '.join(jobs.STATES)}")
-    states = [state] if state else [] if all else ["running"]
-
-    def read(host: Host) -> list[jobs.Job]:
-        rows, containers = host.service.batch(
-            [jobs.read_command(host.spec, states, workspace, limit), jobs.containers_command()]
-        )
-        found = jobs.parse(rows.out)
-        if found.error:
-            raise Refused(f"cannot read the jobs: {found.error}", host=host.name)
-        joined = jobs.join(found.jobs, docker.parse_containers(containers.out))
-        # A container that the selection left out is no stray.
-        return (
-            list(joined)
-            if states == ["running"] and not workspace
-            else ([job for job in joined if job.state != "?"])
-        )
-
-    result = ctx.fleet.gather(read)
-    rows = [[host, *_cells(job)] for host, found in result.values.items() for job in found]
-    headers = ["host", "id", "workspace", "action", "state", "status", "for", "image", "container"]
-    ctx.console.table([*headers, "look at"], rows)
-    if not rows and result.values:
-        ctx.console.say("no jobs")
-    ctx.finish(result)
+    selection = workflow.select(state, workspace, since, everything=all)
+    if ctx.options.json:
+        _stream(ctx, selection, max(0, limit))
+        return
+    rows = TABLE_ROWS if limit < 0 else limit
+    if watch:
+        screen.watch(lambda: _listing(ctx, selection, rows)[0], max(0.2, every))
+        return
+    text, result = _listing(ctx, selection, rows)
+    ctx.console.say(text)
+    ctx.console.problems(result)
+    ctx.end(result)
 
 
-def _cells(job: Any) -> list[object]:
+def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
+    """The table as text, and what became of the hosts."""
+    from opstasks.output.console import table_text
+    from opstasks.workflows import jobs as workflow
+
+    result = ctx.fleet.gather(
+        lambda host: [job for page in workflow.pages(host, selection, limit) for job in page]
+    )
+    now = time.time()
+    rows = [[host, *_cells(job, now)] for host, found in result.values.items() for job in found]
+    lines = [table_text(HEADERS, rows) or "no jobs"]
+    for host, found in result.values.items():
+        if limit and len([job for job in found if job.state != "?"]) >= limit:
+            lines.append(f"{host}: the newest {limit}; --limit 0 for all")
+    lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
+    return "\n".join(lines), result
+
+
+def _stream(ctx: Context, selection: Selection, limit: int) -> None:
+    """Every host's jobs as JSON, no more than a page of each in memory."""
+    from opstasks.output.stream import fleet_stream
+    from opstasks.result import FleetResult, HostResult
+    from opstasks.workflows import jobs as workflow
+
+    # The first page of all hosts is fetched together, the others when their turn comes.
+    waiting = {host.name: workflow.pages(host, selection, limit) for host in ctx.fleet.hosts}
+    firsts: FleetResult[Sequence[Job]] = ctx.fleet.gather(lambda host: next(waiting[host.name]))
+
+    def pages(item: HostResult[Sequence[Job]]) -> Iterator[Sequence[Job]]:
+        if item.error is not None:
+            raise item.error
+        yield item.value or ()
+        yield from waiting[item.host]
+
+    result = fleet_stream((item.host, pages(item)) for item in firsts)
+    ctx.console.problems(result)
+    ctx.end(result)
+
+
+def _cells(job: Job, now: float) -> list[object]:
     from opstasks.workflows.status import ago
 
-    elapsed = job.elapsed_s(time.time())
+    elapsed = job.elapsed_s(now)
     return [
         job.id,
         job.workspace,
         job.action,
         job.state,
         job.status_code,
+        when(job.started or job.created),
         ago(elapsed) if elapsed else "",
         job.image.rpartition("/")[2],
+        f"{job.cpus:g}" if job.cpus else "",
+        size(job.memory) if job.memory else "",
         job.container,
         job.disagreement,
     ]
 
 
+@task(
+    help={"job": finding.JOB_HELP},
+    auto_shortflags=False,
+)
+def show(ctx: Context, job: str = "") -> None:
+    """Show all that is known of one job, with its life so far drawn as a line of time.
+
+    Example: inv -H all jobs.show abc123
+    """
+    from opstasks.output.console import printable
+    from opstasks.workflows import jobs as workflow
+
+    host, match = finding.one(ctx, job)
+    moments = workflow.life(host, match)
+    if ctx.options.json:
+        document = {"host": host.name, "job": match.job, "container": match.container}
+        known = {"volume": match.volume, "logs": match.logs, "row": match.row}
+        ctx.console.document({**document, **known, "timeline": moments})
+        return
+    for key, value in _known(match):
+        if value not in (None, ""):
+            ctx.console.say(f"{key:18} {printable(str(value))}")
+    ctx.console.say()
+    for line in _drawn(moments, match):
+        ctx.console.say(line)
+
+
+def _known(match: Match) -> Iterator[tuple[str, object]]:
+    """What there is to say of a job, line by line."""
+    job, row, container = match.job, match.row, match.container
+    yield "host", match.host
+    yield "job", job.id
+    yield "request", row.get("job_request_id")
+    yield "workspace", job.workspace
+    yield "action", job.action
+    yield "state", f"{job.state} ({job.status_code})"
+    yield "message", job.status_message
+    yield "look at", job.disagreement
+    yield "cancelled", bool(row.get("cancelled")) or None
+    yield "command", row.get("run_command")
+    yield "repository", row.get("repo_url")
+    yield "commit", row.get("commit")
+    yield "database", row.get("database_name")
+    yield "waits for", _listed(row.get("wait_for_job_ids"))
+    yield "needs", _listed(row.get("requires_outputs_from"))
+    yield "outputs", _listed(row.get("outputs"))
+    yield "unmatched outputs", _listed(row.get("unmatched_outputs"))
+    if container:
+        yield "container", f"{container.name}, {container.state}"
+        yield "image", f"{container.image} {container.image_id[:19]}"
+        yield "limits", f"{container.cpus:g} cpu(s), {size(container.memory)} memory"
+        yield "exit code", None if container.state == "running" else container.exit_code
+    yield "volume", " ".join(match.volume)
+    for path, length, _ in match.logs:
+        yield "log file", f"{path} ({size(length)})"
+
+
+def _listed(text: str | None) -> str:
+    """A list or a mapping that job-runner keeps as JSON, for people."""
+    import json
+
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return text or ""
+    if isinstance(found, dict):
+        found = [f"{name} ({level})" for name, level in found.items()]
+    return ", ".join(map(str, found)) if isinstance(found, list) else ""
+
+
+def _drawn(moments: Sequence[Moment], match: Match) -> Iterator[str]:
+    """The life of a job: a dot for each moment, between them how long it took."""
+    from opstasks.output.console import printable
+    from opstasks.workflows.status import ago
+
+    last = 0.0
+    for moment in moments:
+        gap = moment.time - last if last else 0
+        if gap >= 1:
+            yield f"{'':19}  |  {ago(gap)}"
+        text = f"  {printable(moment.text)}" if moment.text else ""
+        yield f"{when(moment.time)}  o  {moment.name}{text}"
+        last = moment.time
+    if match.job.is_active and last:
+        yield f"{'':19}  |  {ago(max(0.0, match.now - last))}"
+        yield f"{when(match.now)}  .  now"
+
+
+def when(seconds: float) -> str:
+    """A time in UTC; nothing for one that has not come."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}" if seconds else ""
+
+
+def size(count: float) -> str:
+    """A number of bytes for people: ``17 B``, ``3.2 MiB``, ``128 GiB``."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    place = 0
+    while abs(count) >= 1024 and place < len(units) - 1:
+        count, place = count / 1024, place + 1
+    return (
+        f"{count:.0f} {units[place]}"
+        if place == 0 or count >= 100
+        else f"{count:.3g} {units[place]}"
+    )
+
+
+for takes_job in (
+    show,
+    jobs_logs.logs,
+    jobs_logs.follow,
+    jobs_change.kill,
+    jobs_change.retry,
+    jobs_tools.mount,
+    jobs_tools.strace,
+):
+    finding.takes_words(takes_job)
+
 namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")
+namespace.add_task(show, name="show")
+namespace.add_task(jobs_logs.logs, name="logs")
+namespace.add_task(jobs_logs.follow, name="follow")
+namespace.add_task(jobs_change.kill, name="kill")
+namespace.add_task(jobs_change.retry, name="retry")
+namespace.add_task(host_tasks.jobs_stats, name="stats")
+namespace.add_task(jobs_tools.mount, name="mount")
+namespace.add_task(jobs_tools.strace, name="strace")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # From the bottom up. A module belongs to the longest name that its own begins with.
 LAYERS = (
     ("errors", "command", "result", "events", "argv", "durations", "known_hosts", ""),
-    ("inventory", "session", "transport", "host"),
+    ("inventory", "session", "transport", "host", "terminal"),
     ("fleet", "lock", "audit", "change"),
     ("primitives",),
     ("jobrunner",),

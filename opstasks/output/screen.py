@@ -1,0 +1,51 @@
+"""A table that is drawn again and again in the same place, until Ctrl-C."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+
+from opstasks.errors import Interrupted, Refused
+
+ENTER, LEAVE, HOME, END_OF_LINE, REST = (
+    "\x1b[?1049h\x1b[?25l",
+    "\x1b[?25h\x1b[?1049l",
+    "\x1b[H",
+    "\x1b[K",
+    "\x1b[J",
+)
+
+
+def clip(text: str, columns: int, rows: int) -> str:
+    """As much of a text as fits; says how many lines do not."""
+    lines = text.splitlines()
+    if len(lines) > rows:
+        lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more line(s)"]
+    return "\r\n".join(line[:columns] + END_OF_LINE for line in lines)
+
+
+def watch(render: Callable[[], str], every_s: float) -> None:
+    """Show what `render` returns, every so many seconds; Ctrl-C is the way to end it.
+
+    The text stands on the terminal's other screen; the last one stays behind on the first.
+    """
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+        raise Refused("--watch needs a terminal", cure="run it without --watch")
+    text = ""
+    sys.stdout.write(ENTER)
+    try:
+        while True:
+            text = render()
+            columns, rows = shutil.get_terminal_size()
+            clock = f"{time.strftime('%H:%M:%S')}  every {every_s:g} s, Ctrl-C to end"
+            sys.stdout.write(HOME + clip(f"{clock}\n\n{text}", columns, rows) + REST)
+            sys.stdout.flush()
+            time.sleep(every_s)
+    except (KeyboardInterrupt, Interrupted):
+        pass
+    finally:
+        sys.stdout.write(LEAVE)
+        sys.stdout.flush()
+    print(text)

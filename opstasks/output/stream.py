@@ -1,0 +1,56 @@
+"""A fleet's result as JSON, written while it is read: its length does not matter."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from opstasks.errors import OpsError
+from opstasks.output.console import error_document, plain
+from opstasks.result import FleetResult, HostResult
+
+Pages = Iterator[Sequence[Any]]
+
+
+def fleet_stream(hosts: Iterable[tuple[str, Pages]]) -> FleetResult[None]:
+    """Write each host's pages as one list, in the form of `Console.fleet`; returns the outcomes.
+
+    A host that fails half-way keeps what it gave, and has the error beside it.
+    """
+    result: FleetResult[None] = FleetResult()
+    _write('{"hosts": {')
+    for number, (host, pages) in enumerate(hosts):
+        _write(f"{', ' if number else ''}{json.dumps(host)}: {{")
+        item = _host(host, pages)
+        result.results.append(item)
+        if item.error is not None:
+            _write(f', "error": {_json(error_document(item.error))}')
+        _write(f', "outcome": "{item.outcome}"}}')
+    _write(f'}}, "exit_code": {result.exit_code}}}\n')
+    sys.stdout.flush()
+    return result
+
+
+def _host(host: str, pages: Pages) -> HostResult[None]:
+    _write('"value": [')
+    first, outcome, error = True, "ok", None
+    try:
+        for page in pages:
+            for value in page:
+                _write(("" if first else ",\n") + _json(value))
+                first = False
+    except OpsError as raised:
+        raised.host = raised.host or host
+        outcome, error = raised.outcome, raised
+    _write("]")
+    return HostResult(host, outcome, error=error)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=plain, ensure_ascii=False)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)

@@ -1,0 +1,96 @@
+"""From what an operator types to one job on one host; no task of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from opstasks.app import Context
+from opstasks.errors import Refused
+
+if TYPE_CHECKING:
+    from opstasks.host import Host
+    from opstasks.jobrunner.jobs import Match
+
+# How many candidates a person is shown.
+CANDIDATES = 20
+JOB_HELP = "A job's id, or part of its id or of workspace-action; without it, choose by number."
+WHERE = "look with `jobs.ls --all`"
+
+
+def takes_words(task: Any) -> None:
+    """Let a task take jobs as plain words: ``jobs.show abc`` for ``jobs.show --job abc``.
+
+    Invoke's own positional arguments cannot be left out.
+    """
+    task.variadic = "--job"
+
+
+def one(ctx: Context, word: str, *, contained: bool = False) -> tuple[Host, Match]:
+    """The job that a word means; without a word, one of the running jobs, by number.
+
+    `contained` leaves only jobs that have a container or a volume to choose from.
+    Raises Refused for none, and for several when nobody can be asked.
+    """
+    word = word or _running(ctx)
+    ((host, match),) = several(ctx, [word], contained=contained)
+    return host, match
+
+
+def several(
+    ctx: Context, words: Sequence[str], *, contained: bool = False, changing: bool = False
+) -> list[tuple[Host, Match]]:
+    """The jobs that words mean, each once, in the order of the words.
+
+    `changing` is stricter: part of an id means nothing while a host cannot be asked.
+    """
+    from opstasks.jobrunner import jobs
+    from opstasks.workflows import jobs as workflow
+
+    words = list(dict.fromkeys(jobs.check_needle(word) for word in words))
+    result = ctx.fleet.gather(lambda host: workflow.find(host, words))
+    if not result.values:
+        ctx.finish(result)
+    if result.exit_code:
+        ctx.console.problems(result)
+    silent = [item.host for item in result if not item.good]
+    by_name = {host.name: host for host in ctx.fleet.hosts}
+    chosen: dict[tuple[str, str], Match] = {}
+    for word in words:
+        found = workflow.meant(word, [m for value in result.values.values() for m in value[word]])
+        if contained:
+            found = [match for match in found if match.container or match.volume]
+        match = _the_one(ctx, word, found, silent)
+        if changing and silent and match.job.id != word:
+            raise Refused(
+                f"{word!r} may mean another job on {', '.join(silent)}",
+                cure=f"give the whole id, {match.job.id}, or leave them out with -H",
+            )
+        chosen[match.host, match.job.id] = match
+    return [(by_name[match.host], match) for match in chosen.values()]
+
+
+def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str]) -> Match:
+    if not found:
+        asked = [host.name for host in ctx.fleet.hosts if host.name not in silent]
+        raise Refused(f"no job matches {word!r} on {', '.join(asked)}", cure=WHERE)
+    if len(found) == 1:
+        return found[0]
+    lines = [match.describe() for match in found[:CANDIDATES]]
+    count = f"more than {CANDIDATES}" if len(found) > CANDIDATES else str(len(found))
+    return found[ctx.pick(f"{count} jobs match {word!r}.", lines)]
+
+
+def _running(ctx: Context) -> str:
+    """The id of one of the running jobs, chosen by a person."""
+    from opstasks.jobrunner.jobs import Match, Selection
+    from opstasks.workflows import jobs as workflow
+
+    selection = Selection(("running",))
+    result = ctx.fleet.gather(lambda host: workflow.read(host, selection, 100).joined())
+    ctx.console.problems(result)
+    found = [Match(host, job) for host, value in result.values.items() for job in value]
+    if not found:
+        ctx.end(result)
+        raise Refused("no job is running", cure=WHERE)
+    return found[ctx.pick("Running jobs:", [match.describe() for match in found])].job.id

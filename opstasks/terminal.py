@@ -1,0 +1,140 @@
+"""The operator's terminal, joined to a program on a host.
+
+Keys go there as they are typed (Ctrl-C included), what the program draws comes back as it is,
+the window's size follows, and the program's exit code is returned. ``~.`` at the start of a
+line drops the connection, as in OpenSSH: the way out when the network is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import tty
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from opstasks.errors import Refused, Unreachable
+from opstasks.host import Host
+
+CHUNK = 1 << 15
+LINE_ENDS = b"\r\n"
+
+
+def need(what: str, cure: str) -> None:
+    """Raise Refused unless there is a terminal on both sides."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Refused(f"{what} needs a terminal", cure=cure)
+
+
+def interact(host: Host, words: Sequence[str], user: str) -> int:
+    """Run a program on a host's terminal as an account; its exit code."""
+    if user and user != host.transport.current_user():
+        # -H: docker reads its settings in the account's home.
+        words = ["sudo", "-H", "-u", user, "--", *words]
+    if host.spec.local:
+        return subprocess.call(["env", "--chdir=/", *words])
+    client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
+    columns, rows = shutil.get_terminal_size()
+    try:
+        channel = client.open_session(timeout=host.spec.connect_timeout_s)
+        channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
+        channel.exec_command(f"cd / && exec {shlex.join(words)}")
+    except Exception as error:  # paramiko raises a dozen unrelated types
+        raise Unreachable(f"cannot open a terminal there: {error}", host=host.name) from error
+    with contextlib.closing(channel), _raw(), _resizes() as resized:
+        return _join(channel, resized, host.name)
+
+
+class Escape:
+    """Looks for ``~.`` at the start of a line; ``~~`` sends one tilde."""
+
+    def __init__(self) -> None:
+        self._at_start, self._tilde = True, False
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """Take what was typed: what to send of it, and whether it asks to drop everything."""
+        send = bytearray()
+        for byte in data:
+            if self._tilde:
+                self._tilde = False
+                if byte == ord("."):
+                    return bytes(send), True
+                send += b"" if byte == ord("~") else b"~"
+            elif self._at_start and byte == ord("~"):
+                self._tilde = True
+                continue
+            send.append(byte)
+            self._at_start = byte in LINE_ENDS
+        return bytes(send), False
+
+
+def _join(channel: Any, resized: int, host: str) -> int:
+    """Copy between terminal and channel until the program ends."""
+    keys, escape = [sys.stdin.fileno()], Escape()
+    while True:
+        ready, _, _ = select.select([channel, resized, *keys], [], [])
+        if resized in ready:
+            os.read(resized, CHUNK)
+            columns, rows = shutil.get_terminal_size()
+            channel.resize_pty(columns, rows)
+        if channel in ready and not _copy(channel):
+            break
+        if keys and keys[0] in ready:
+            data, dropped = escape.feed(os.read(keys[0], CHUNK))
+            if dropped:
+                raise Unreachable("dropped at your request", host=host)
+            if data:
+                channel.sendall(data)
+            elif not escape._tilde:
+                keys = []  # the terminal is gone
+    if not channel.exit_status_ready() and channel.closed:
+        raise Unreachable("connection lost", host=host)
+    return int(channel.recv_exit_status())
+
+
+def _copy(channel: Any) -> bool:
+    """Write what the program drew; False when there will be no more."""
+    data = channel.recv(CHUNK)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sys.stdout.fileno(), view) :]
+    return bool(data)
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """The terminal passes every key on, until the end."""
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    sys.stdout.flush()
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _resizes() -> Iterator[int]:
+    """A descriptor that becomes readable when the window changes its size."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def tell(*_: object) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(writer, b"!")
+
+    before = signal.signal(signal.SIGWINCH, tell)
+    try:
+        yield reader
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+        os.close(reader)
+        os.close(writer)

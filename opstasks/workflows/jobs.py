@@ -1,0 +1,163 @@
+"""Listing jobs, and finding the one that is meant (playbook: "Debugging jobs")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from opstasks.errors import Refused
+from opstasks.host import Host
+from opstasks.jobrunner import jobs
+from opstasks.jobrunner.jobs import Database, Job, Match, Selection
+from opstasks.primitives import journal
+
+# Rows of one answer: 40 000 jobs are four round trips, and never more than this in memory.
+PAGE_ROWS = 10_000
+_SPAN = re.compile(r"(?:(\d{1,6})([smhdw]))+")
+_PART = re.compile(r"(\d{1,6})([smhdw])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
+
+
+# -- listing ---------------------------------------------------------------------------------
+
+
+def select(state: str, workspace: str, since: str, *, everything: bool) -> Selection:
+    """Which jobs an operator asks for: the running ones unless told otherwise; raises Refused."""
+    if state and state not in jobs.STATES:
+        raise Refused(f"there is no state {state!r}", cure=f"states: {', '.join(jobs.STATES)}")
+    states = (state,) if state else () if everything or since else ("running",)
+    span, moment = since_of(since)
+    return Selection(states, workspace, since=moment, since_s=span)
+
+
+def since_of(text: str) -> tuple[float, float]:
+    """``2h``, ``1h30m`` or a date in UTC: (seconds before now, seconds since the epoch)."""
+    if not text:
+        return 0.0, 0.0
+    if text.isascii() and _SPAN.fullmatch(text):
+        return float(sum(int(n) * _UNIT_S[unit] for n, unit in _PART.findall(text))), 0.0
+    for form in _DATES:
+        try:
+            return 0.0, datetime.strptime(text.replace("T", " "), form).replace(
+                tzinfo=UTC
+            ).timestamp()
+        except ValueError:
+            continue
+    raise Refused(
+        f"{text!r} is no time", cure="try 90s, 30m, 1h30m, 2d or '2026-11-24 10:00' (UTC)"
+    )
+
+
+def read(host: Host, selection: Selection, limit: int) -> Database:
+    """One answer of a host; raises Refused when there is none."""
+    return _checked(host, selection, limit, None, with_docker=True)
+
+
+def pages(host: Host, selection: Selection, limit: int = 0) -> Iterator[tuple[Job, ...]]:
+    """The jobs of a host, newest first, a page in memory at a time; `limit` 0 means all.
+
+    Containers that no job stands for come at the end, unless the selection would hide them.
+    """
+    first: Database | None = None
+    after: tuple[float, str] | None = None
+    shown: set[str] = set()
+    while True:
+        size = min(PAGE_ROWS, limit - len(shown)) if limit else PAGE_ROWS
+        found = _checked(host, selection, size, after, with_docker=first is None)
+        first = first or found
+        if found is not first:
+            found = replace(found, containers=first.containers, docker_error=first.docker_error)
+        batch = found.joined()
+        shown |= {job.id for job in batch}
+        done = not found.more or bool(limit and len(shown) >= limit)
+        yield (*batch, *(() if not done else _strays(first, selection, shown)))
+        if done:
+            return
+        after = (batch[-1].created, batch[-1].id)
+
+
+def _strays(first: Database, selection: Selection, shown: set[str]) -> tuple[Job, ...]:
+    hidden = selection.workspace or selection.since or selection.since_s
+    if hidden or selection.states not in ((), ("running",)):
+        return ()
+    return tuple(job for job in first.strays() if job.id not in shown)
+
+
+def _checked(
+    host: Host,
+    selection: Selection,
+    limit: int,
+    after: tuple[float, str] | None,
+    *,
+    with_docker: bool,
+) -> Database:
+    command = jobs.read_command(
+        host.spec, limit=limit, selection=selection, after=after, with_docker=with_docker
+    )
+    found = jobs.parse(host.service.output(command))
+    if found.error:
+        raise Refused(f"cannot read the jobs: {found.error}", host=host.name)
+    return found
+
+
+# -- finding ---------------------------------------------------------------------------------
+
+
+def find(host: Host, words: Sequence[str]) -> dict[str, tuple[Match, ...]]:
+    """The jobs of a host that each word may mean, in one round trip."""
+    text = host.service.output(jobs.find_command(host.spec, words))
+    return jobs.parse_matches(host.name, text)
+
+
+def meant(word: str, found: Sequence[Match]) -> list[Match]:
+    """Of all hosts' matches those that count: whole ids, or else parts."""
+    whole = [match for match in found if match.job.id == word]
+    return whole or sorted(found, key=lambda match: -match.job.created)
+
+
+# -- a close look ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point of a job's life: `time` in seconds since the epoch."""
+
+    time: float
+    name: str
+    text: str = ""
+
+
+def timeline(match: Match, statuses: Sequence[tuple[float, str, str]] = ()) -> tuple[Moment, ...]:
+    """What became of a job, in order: database, the service's lines and docker together."""
+    job, container = match.job, match.container
+    # The database keeps whole seconds; the last status was reached when the job completed.
+    completed = max(job.completed, *(time for time, _, _ in statuses), 0) if job.completed else 0
+    moments = [
+        Moment(job.created, "created"),
+        Moment(job.started, "started"),
+        *(Moment(time, code, text) for time, code, text in statuses),
+        Moment(completed, "completed", f"{job.state}: {job.status_message}"),
+    ]
+    if container:
+        exit_text = f"exit code {container.exit_code}"
+        exit_text += ", out of memory" if container.oom_killed else ""
+        moments += [
+            Moment(container.started, "container started"),
+            Moment(container.finished, "container ended", exit_text),
+        ]
+    if not job.completed and job.status_code not in {code for _, code, _ in statuses}:
+        moments.append(Moment(job.updated, job.status_code, job.status_message))
+    return tuple(sorted((m for m in moments if m.time and m.name), key=lambda m: m.time))
+
+
+def life(host: Host, match: Match) -> tuple[Moment, ...]:
+    """A job's timeline; the service's lines are left out where they cannot be read in time."""
+    day_before = datetime.fromtimestamp(max(0.0, match.job.created - 86400), UTC)
+    command = journal.unit_lines(
+        host.spec.unit, since_time=f"{day_before:%Y-%m-%d}", needle=f"id={match.job.id}"
+    )
+    (result,) = host.service.batch([command.within(20)])
+    return timeline(match, jobs.statuses(result.lines))

@@ -1,0 +1,283 @@
+"""Killing and retrying jobs, by job-runner's own commands (playbook: "Retrying", "Killing").
+
+Exactly one id each is handed on, whole, after a look: those commands match parts of ids in all
+of history. Their question is answered after ours, and what they did is verified by a read.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from opstasks.change import change
+from opstasks.command import Command, cmd
+from opstasks.errors import CommandFailed, Refused, VerifyFailed
+from opstasks.host import Host
+from opstasks.inventory import HostSpec
+from opstasks.jobrunner.jobs import Match
+from opstasks.primitives import systemd
+from opstasks.workflows import jobs, jobs_logs
+
+KILLED, INTERNAL_ERROR = "killed_by_admin", "internal_error"
+# job-runner's words for a job that was retried and that its service has not looked at since.
+RETRIED = "Re-attempting to extract outputs"
+# The service may have held the job in its hands: look twice, so far apart.
+SETTLE_S = 2.0
+KILL_WITHIN_S = 20.0
+POLL_S = 1.0
+_RUN = '. "$1" && cd "$2" && shift 2 && exec python3 "$@"'
+_ASK_JOB_SERVER = (
+    "from jobrunner import config; from jobrunner.sync import api_get;"
+    ' api_get("job-requests", params={"backend": config.BACKEND})'
+)
+
+
+def job_runner(spec: HostSpec, *words: str, answer: str | None = None) -> Command:
+    """Run Python with job-runner's environment, as its recipes do; `answer` is one line."""
+    place = (f"{spec.config_dir}/load-env", spec.code_dir)
+    stdin = None if answer is None else f"{answer}\n"
+    return cmd("bash", "-c", _RUN, "job-runner", *place, *words, stdin=stdin)
+
+
+def check_id(match: Match) -> None:
+    """Raise Refused for an id that job-runner's commands would take for something else."""
+    id = match.job.id
+    if not (id.isascii() and id.isalnum()) or match.row.get("alike"):
+        raise Refused(
+            f"the id {id!r} is no whole, unmistakable job id: job-runner would match others",
+            host=match.host,
+            cure="ask the platform's developers; nothing was changed",
+        )
+
+
+# -- kill ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What killing one job comes to; `steps` is empty when there is nothing to do."""
+
+    match: Match
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the jobs of one host: by id, for people."""
+
+    changed: bool
+    jobs: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def plan_kill(match: Match, *, cleanup: bool) -> Kill:
+    """What is still to be done about a job that is to be killed."""
+    container = match.container
+    runs = bool(container and container.state in ("running", "paused", "restarting"))
+    steps = []
+    if match.job.is_active:
+        steps.append("mark as killed")
+    if runs:
+        steps.append("stop container")
+    if container and (runs or cleanup):
+        steps.append("save log")
+    if cleanup and container:
+        steps.append("remove container")
+    if cleanup and match.volume:
+        steps.append("remove volume")
+    return Kill(match, tuple(steps))
+
+
+def kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> Outcome:
+    """Kill jobs of a host; raises VerifyFailed when one is not as it should be afterwards."""
+    with change(host.service, "jobs.kill", {"jobs": " ".join(ids), "cleanup": str(cleanup)}):
+        plans = [plan_kill(match, cleanup=cleanup) for match in _look(host, ids)]
+        todo = [plan.match for plan in plans if plan.steps]
+        for match in todo:
+            check_id(match)
+        if not todo:
+            return Outcome(False, {plan.match.job.id: _nothing(plan.match) for plan in plans})
+        host.step(f"kill {' '.join(match.job.id for match in todo)}")
+        problem = _run_kill(host, [match.job.id for match in todo], cleanup=cleanup)
+        after = _settled(host, todo, lambda m, was: _left(m, was, cleanup=cleanup), problem)
+    said = {plan.match.job.id: _nothing(plan.match) for plan in plans if not plan.steps}
+    said |= {match.job.id: f"{match.job.state} ({match.job.status_code})" for match in after}
+    return Outcome(True, said, _exposed(host, after))
+
+
+def _look(host: Host, ids: Sequence[str]) -> list[Match]:
+    found = jobs.find(host, ids)
+    gone = [id for id in ids if [match.job.id for match in found[id]] != [id]]
+    if gone:
+        raise Refused(f"no job {', '.join(gone)} here any more", host=host.name)
+    return [found[id][0] for id in ids]
+
+
+def _nothing(match: Match) -> str:
+    return f"nothing to do: {match.job.state} ({match.job.status_code})"
+
+
+def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
+    """Run job-runner's command; what it said when it failed. It goes from job to job."""
+    words = ["-m", "jobrunner.cli.kill_job", *(["--cleanup"] if cleanup else []), *ids]
+    command = job_runner(host.spec, *words, answer="").changing().within(120 + 60 * len(ids))
+    try:
+        host.service.run(command)
+    except CommandFailed as error:
+        return error.tail or error.message
+    return ""
+
+
+def _settled(
+    host: Host, before: Sequence[Match], left: Callable[[Match, Match], str], problem: str
+) -> list[Match]:
+    """Wait until nothing is left to be done about any job, twice in a row; the jobs then."""
+    was = {match.job.id: match for match in before}
+    deadline, good = time.monotonic() + KILL_WITHIN_S, 0
+    while True:
+        now = _look(host, list(was))
+        wrong = [text for match in now if (text := left(match, was[match.job.id]))]
+        good = 0 if wrong else good + 1
+        if good == 2:
+            return now
+        if wrong and (problem or time.monotonic() > deadline):
+            raise VerifyFailed(
+                "; ".join(wrong),
+                host=host.name,
+                tail=problem,
+                cure="run it again: it does what is left; `jobs.show` has more",
+            )
+        time.sleep(SETTLE_S if good else POLL_S)
+
+
+def _left(match: Match, was: Match, *, cleanup: bool) -> str:
+    """What is not as it should be after a kill; empty when all is well."""
+    job, container = match.job, match.container
+    if job.is_active:
+        return f"{job.id} is still {job.state} ({job.status_code})"
+    if was.job.is_active and job.status_code != KILLED:
+        return f"{job.id} ended as {job.status_code} instead of being killed"
+    if cleanup and (container or match.volume):
+        what = " and ".join(w for w, x in (("container", container), ("volume", match.volume)) if x)
+        return f"{job.id} still has its {what}"
+    if container and container.state == "running":
+        return f"the container of {job.id} still runs"
+    kept = not cleanup and was.volume and not match.volume
+    return f"the volume of {job.id} is gone, though it was to be kept" if kept else ""
+
+
+def _exposed(host: Host, after: Sequence[Match]) -> tuple[str, ...]:
+    """job-runner saves a killed job's environment as it is: say where a secret lies now."""
+    paths = [path for match in after if (path := jobs_logs.file_of(match, jobs_logs.METADATA))]
+    notes = []
+    for path, result in zip(
+        paths, host.service.batch([jobs_logs.metadata_command(p) for p in paths]), strict=True
+    ):
+        names = json.loads(result.out).get("exposed") if result.code == 0 else None
+        if names:
+            notes.append(f"{path} holds the value of {', '.join(names)} as plain text")
+    return tuple(notes)
+
+
+# -- retry -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What was looked at before a retry; `notes` are for a person to read."""
+
+    match: Match
+    serving: bool
+    notes: tuple[str, ...] = ()
+
+
+def check_retry(host: Host, match: Match) -> Readiness:
+    """Whether a job can be retried; raises Refused with the reason when not."""
+    check_id(match)
+    _check_state(match)
+    shown, asked = host.service.batch(
+        [
+            systemd.show(host.spec.unit),
+            job_runner(host.spec, "-c", _ASK_JOB_SERVER).within(60),
+        ]
+    )
+    if asked.code:
+        raise Refused(
+            "the job-server does not answer job-runner, and it has to be told",
+            host=host.name,
+            tail="\n".join(asked.tail().splitlines()[-1:]),
+            cure="try again when it does; nothing was changed",
+        )
+    unit = systemd.parse_show(host.spec.unit, shown.out)
+    notes = [] if unit.is_serving else [f"the service is {unit.describe()}: nothing goes on yet"]
+    return Readiness(match, unit.is_serving or unit.active == "activating", tuple(notes))
+
+
+def _check_state(match: Match) -> None:
+    job, container = match.job, match.container
+    again = job.state == "running" and job.status_message == RETRIED
+    reason = ""
+    if not again and (job.state, job.status_code) != ("failed", INTERNAL_ERROR):
+        reason = f"is {job.state} ({job.status_code}): only internal errors can be retried"
+    elif container is None:
+        reason = "has no container any more: it has to be run anew"
+    elif container.state == "running":
+        reason = "has a container that still runs: wait until it ends"
+    elif not match.volume:
+        reason = "has no volume any more: it has to be run anew"
+    if reason:
+        cure = f"jobs.show {job.id}; nothing was changed"
+        raise Refused(f"{job.id} {reason}", host=match.host, cure=cure)
+
+
+def retry(host: Host, id: str, *, wait_s: float) -> Outcome:
+    """Retry a job and see it taken up; raises VerifyFailed when it was not, or failed again."""
+    with change(host.service, "jobs.retry", {"job": id}):
+        (match,) = _look(host, [id])
+        ready = check_retry(host, match)
+        host.step(f"retry {id}")
+        words = ("-m", "jobrunner.cli.retry_job", id)
+        command = job_runner(host.spec, *words, answer="").changing().within(120)
+        (result,) = host.service.batch([command])
+        (after,) = _look(host, [id])
+        if result.code:
+            _explain_retry(host, after, result.tail())
+        if ready.serving:
+            host.step(f"wait for job-runner to take it up, {wait_s:g} s at most")
+            after = _taken_up(host, id, wait_s)
+    return Outcome(True, {id: _retried(host, after)}, ready.notes)
+
+
+def _explain_retry(host: Host, after: Match, said: str) -> None:
+    """job-runner changes its database first and tells the job-server then."""
+    done = after.job.is_active
+    raise VerifyFailed(
+        "the job goes on, but the job-server was not told" if done else "the job was not retried",
+        host=host.name,
+        tail=said,
+        cure=f"inv -H {host.name} jobs.retry {after.job.id}, once that is mended",
+    )
+
+
+def _taken_up(host: Host, id: str, wait_s: float) -> Match:
+    """Wait until the service has done with the job, or the time is over."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        (now,) = _look(host, [id])
+        if not now.job.is_active or time.monotonic() > deadline:
+            return now
+        host.checkpoint(f"{id} was retried, job-runner goes on with it")
+        host.pause(POLL_S)
+
+
+def _retried(host: Host, match: Match) -> str:
+    job = match.job
+    if job.state == "failed" and job.status_code == INTERNAL_ERROR:
+        raise VerifyFailed(
+            f"{job.id} failed again: {job.status_message}",
+            host=host.name,
+            cure=f"inv -H {host.name} logs --job {job.id}; mend that, then retry",
+        )
+    return f"{job.state} ({job.status_code})"

@@ -1,0 +1,72 @@
+"""What is safe to print, and asking for one of several."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.app import App, Context, Options
+from opstasks.errors import Refused
+from opstasks.output.console import printable
+
+
+@given(st.text())
+def test_nothing_that_drives_a_terminal_is_printed(text):
+    assert all(c.isprintable() or c in "\n\t" for c in printable(text))
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"])))
+def test_what_people_read_is_printed_as_it_is(text):
+    assert printable(text) == text
+
+
+def test_control_characters_are_spelt_out():
+    assert printable("a\x1b[2Jb\r\nc\x9b") == "a\\x1b[2Jb\\x0d\nc\\x9b"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def context(**options):
+    import invoke
+
+    return Context(invoke.Config(), App(Options(**options)))
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    def answer(text):
+        monkeypatch.setattr("sys.stdin", Terminal(text))
+        monkeypatch.setattr("sys.stderr", Terminal())
+
+    return answer
+
+
+def test_a_number_picks_a_line(answering):
+    answering("2\n")
+    assert context().pick("Two jobs.", ["one", "two"]) == 1
+
+
+@pytest.mark.parametrize("answer", ["", "0", "3", "-1", "one", "1 2", "²", "$(reboot)"])
+def test_any_other_answer_picks_nothing(answering, answer):
+    answering(answer + "\n")
+    with pytest.raises(Refused, match="nothing was done"):
+        context().pick("Two jobs.", ["one", "two"])
+
+
+@pytest.mark.parametrize("options", [{"yes": True}, {"json": True}])
+def test_yes_agrees_but_does_not_choose(answering, options):
+    answering("1\n")
+    with pytest.raises(Refused) as refused:
+        context(**options).pick("Two jobs.", ["one", "two"])
+    assert refused.value.tail == "one\ntwo"
+
+
+def test_without_a_terminal_the_lines_come_with_the_refusal(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+    with pytest.raises(Refused) as refused:
+        context().pick("Two jobs.", ["one", "two"])
+    assert refused.value.tail == "one\ntwo"

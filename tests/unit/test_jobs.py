@@ -1,0 +1,396 @@
+"""Jobs: what hosts answer, which one a word means, what may be shown."""
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.errors import Refused
+from opstasks.jobrunner import jobs, remote_docker, remote_jobs
+from opstasks.jobrunner.jobs import Job
+from opstasks.primitives.docker import Container
+from opstasks.workflows import jobs as workflow
+
+NOW = 1_800_000_000.0
+HOSTILE = [
+    "%",
+    "_",
+    "%%",
+    "a_b",
+    "'; DROP TABLE job; --",
+    "' OR '1'='1",
+    '" OR ""="',
+    "$(touch /tmp/canary)",
+    "`touch /tmp/canary`",
+    "; touch /tmp/canary",
+    "| touch /tmp/canary",
+    "&& touch /tmp/canary",
+    "../../etc/passwd",
+    "-rf",
+    "--all",
+    "\\",
+    "\\%",
+    "*",
+    "?",
+    "[a-z]",
+    "{}",
+    "~",
+    "#",
+    "!!",
+    "ünïcode",
+    "a b",
+    "job'",
+    "OPSEOF",
+    "\ud800",
+]
+
+
+@pytest.fixture
+def database():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute(
+        'CREATE TABLE job (id TEXT, job_request_id TEXT, state TEXT, repo_url TEXT, "commit" TEXT,'
+        " workspace TEXT, action TEXT, run_command TEXT, status_code TEXT, status_message TEXT,"
+        " created_at INT, updated_at INT, started_at INT, completed_at INT,"
+        " status_code_updated_at INT)"
+    )
+    return connection
+
+
+def add(database, id, workspace, action, state="running", created=1):
+    database.execute(
+        "INSERT INTO job (id, workspace, action, state, created_at, run_command)"
+        " VALUES (?, ?, ?, ?, ?, 'python:v1 python x')",
+        (id, workspace, action, state, created),
+    )
+
+
+def ids(rows):
+    return [row["id"] for row in rows]
+
+
+# -- which job is meant ----------------------------------------------------------------------
+
+
+def test_a_word_finds_jobs_by_part_of_id_and_of_workspace_and_action(database):
+    add(database, "abc123", "ws", "run_model", created=1)
+    add(database, "xyz789", "other", "run_model", created=2)
+    assert ids(remote_jobs.matches(database, "c12")) == ["abc123"]
+    assert ids(remote_jobs.matches(database, "ws-run")) == ["abc123"]
+    assert ids(remote_jobs.matches(database, "ws-run_model-abc123")) == ["abc123"]
+    assert ids(remote_jobs.matches(database, "run_model")) == ["xyz789", "abc123"]
+    assert remote_jobs.matches(database, "c12")[0]["job_request_id"] is None
+
+
+def test_a_whole_id_wins_over_ids_that_hold_it(database):
+    add(database, "abc", "ws", "one")
+    add(database, "abcd", "ws", "two")
+    assert ids(remote_jobs.matches(database, "abc")) == ["abc"]
+
+
+@pytest.mark.parametrize("needle", HOSTILE[:-1])
+def test_hostile_words_match_literally_or_not_at_all(database, needle):
+    add(database, "abc123", "ws", "run_model")
+    expected = ["abc123"] if needle in "ws-run_model-abc123" else []
+    assert ids(remote_jobs.matches(database, needle)) == expected
+    assert ids(remote_jobs.jobs(database, {"workspace": needle, "limit": 9})) == []
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_matching_is_plain_containment(needle, workspace, action):
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE job (id, workspace, action, state, created_at, run_command)")
+    try:
+        connection.execute(
+            "INSERT INTO job VALUES ('id1', ?, ?, 'failed', 1, 'x')", (workspace, action)
+        )
+        found = remote_jobs.matches(connection, needle)
+    except UnicodeEncodeError:
+        return  # half a character: check_needle refuses it before
+    # sqlite ends a text at a NUL, which check_needle refuses as well.
+    if "\0" not in needle + workspace + action:
+        assert bool(found) == (needle in f"{workspace}-{action}-id1")
+
+
+@given(st.text())
+def test_a_word_that_is_let_through_can_be_printed_and_encoded(text):
+    try:
+        word = jobs.check_needle(text)
+    except Refused:
+        assert not text.strip() or not text.isprintable() or len(text) > jobs.NEEDLE_LENGTH
+    else:
+        assert word == text
+        word.encode()
+        assert word.isprintable()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a\0b", "a\nb", "\x1b[2J", "x" * 301, "\ud800"])
+def test_words_that_can_name_no_job_are_refused(text):
+    with pytest.raises(Refused):
+        jobs.check_needle(text)
+
+
+def test_whole_ids_on_any_host_count_before_parts():
+    whole = jobs.Match("one", Job("abc", "ws", "a", "failed"))
+    part = jobs.Match("two", Job("abcd", "ws", "b", "running", created=5))
+    assert workflow.meant("abc", [part, whole]) == [whole]
+    assert workflow.meant("b", [whole, part]) == [part, whole]
+
+
+# -- listing ---------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 7), st.lists(st.integers(1, 4), max_size=25))
+def test_pages_hold_every_job_once_and_in_order(size, times):
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("CREATE TABLE job (id, state, created_at, run_command)")
+    for number, created in enumerate(times):
+        connection.execute(
+            "INSERT INTO job VALUES (?, 'failed', ?, 'x')", (f"job{number:03}", created)
+        )
+    seen, after, more = [], None, True
+    while more:
+        found = remote_jobs.read(connection, {"limit": size, "after": after, "counts": False})
+        assert len(found["jobs"]) <= size
+        seen += found["jobs"]
+        more = found["more"]
+        after = [seen[-1]["created_at"], seen[-1]["id"]] if seen else None
+        connection.rollback()
+    keys = [(row["created_at"], row["id"]) for row in seen]
+    assert keys == sorted(keys, reverse=True)
+    assert len(keys) == len(set(keys)) == len(times)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172800), ("1w", 604800)],
+)
+def test_spans_of_time(text, span):
+    assert workflow.since_of(text) == (span, 0)
+
+
+def test_dates_are_utc():
+    assert workflow.since_of("2026-11-24T10:00") == (0, 1795514400)
+    assert workflow.since_of("2026-11-24") == (0, 1795478400)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1h", "1", "1y", "h", "²d", "1h ", "2026-13-01", "%"])
+def test_nonsense_is_no_time(text):
+    with pytest.raises(Refused, match="is no time"):
+        workflow.since_of(text)
+
+
+def test_since_counts_the_end_as_well_as_the_beginning(database):
+    add(database, "old", "ws", "a", "failed", 10)
+    add(database, "long", "ws", "b", "failed", 20)
+    add(database, "new", "ws", "c", "failed", 2000)
+    database.execute("UPDATE job SET completed_at = 1500 WHERE id = 'long'")
+    assert ids(remote_jobs.jobs(database, {"since": 1000, "limit": 9})) == ["new", "long"]
+
+
+@pytest.mark.parametrize(
+    ("state", "everything", "since", "states"),
+    [
+        ("", False, "", ("running",)),
+        ("", True, "", ()),
+        ("", False, "2h", ()),
+        ("failed", False, "", ("failed",)),
+    ],
+)
+def test_running_jobs_unless_told_otherwise(state, everything, since, states):
+    assert workflow.select(state, "", since, everything=everything).states == states
+
+
+def test_an_unknown_state_is_refused_with_the_known_ones():
+    with pytest.raises(Refused, match="running"):
+        workflow.select("runing", "", "", everything=False)
+
+
+def test_a_database_of_any_age_is_read():
+    old = sqlite3.connect(":memory:", isolation_level=None)
+    old.execute("CREATE TABLE job (id, state, created_at)")
+    old.execute("INSERT INTO job VALUES ('a', 'running', 5)")
+    found = remote_jobs.read(old, {"limit": 5})
+    assert found["jobs"] == [{"id": "a", "state": "running", "created_at": 5}]
+    parsed = jobs.parse(json.dumps(found))
+    assert (parsed.jobs[0].created, parsed.counts, parsed.more) == (5.0, {"running": 1}, False)
+
+
+# -- docker ----------------------------------------------------------------------------------
+
+
+class FakeEngine:
+    def __init__(self, names=(), **over):
+        self.names, self.over = names, over
+
+    def get(self, *path, **query):
+        if path[-1] == "json" and len(path) == 2:
+            return [{"Names": [f"/{name}"]} for name in self.names]
+        if path == ("volumes",):
+            return {"Volumes": [{"Name": "os-volume-a"}, {"Name": "os-volume-ab"}]}
+        if path[1] not in self.names:
+            raise remote_docker.EngineError("no such container", 404)
+        return {
+            "Image": "sha256:1",
+            "Config": {"Image": "reg/python:v1", "Env": ["DATABASE_URL=mssql://u:p@h"]},
+            "State": {
+                "Status": "running",
+                "StartedAt": "2026-11-24T18:56:17.120296212Z",
+                "FinishedAt": "0001-01-01T00:00:00Z",
+            },
+            "HostConfig": {"NanoCpus": 500000000, "Memory": 268435456},
+            "Mounts": [{"Type": "volume", "Name": "os-volume-a", "Destination": "/workspace"}],
+            **self.over,
+        }
+
+
+def test_a_container_is_described_without_its_environment():
+    found = remote_jobs.look(FakeEngine(["os-job-a"]), "os-job-a")
+    assert "DATABASE_URL" not in json.dumps(found)
+    assert (found["cpus"], found["memory"]) == (0.5, 268435456)
+    assert found["started"] == 1795546577
+    assert found["finished"] == 0
+    assert found["mount"] == [["volume", "os-volume-a"]]
+
+
+def test_a_quota_is_a_limit_as_well():
+    engine = FakeEngine(["a"], HostConfig={"CpuQuota": 150000, "CpuPeriod": 100000})
+    assert remote_jobs.look(engine, "a")["cpus"] == 1.5
+
+
+def test_containers_that_only_sound_alike_are_left_out():
+    found = remote_jobs.containers(FakeEngine(["os-job-a", "my-os-job-b"]))
+    assert [item["name"] for item in found] == ["os-job-a"]
+
+
+def test_around_a_job_are_its_volume_or_folder_and_its_newest_logs(tmp_path):
+    for month in ("2026-10", "2026-11"):
+        (tmp_path / "logs" / month / "os-job-a").mkdir(parents=True)
+        (tmp_path / "logs" / month / "os-job-a" / "logs.txt").write_text(month)
+    (tmp_path / "volumes" / "b").mkdir(parents=True)
+    asked = {"volumes": str(tmp_path / "volumes"), "logs": str(tmp_path / "logs")}
+    around = remote_jobs.surroundings(FakeEngine(["os-job-a"]), asked, {"id": "a"})
+    assert around["volume"] == ["volume", "os-volume-a"]
+    assert "2026-11" in around["logs"][0][0]
+    around = remote_jobs.surroundings(FakeEngine(), asked, {"id": "b"})
+    assert around["volume"] == ["bind", str(tmp_path / "volumes" / "b")]
+    assert (around["container"], around["logs"]) == ({}, [])
+
+
+def test_docker_that_does_not_answer_is_said_and_no_job_is_blamed(database):
+    add(database, "a", "ws", "x")
+    database.execute("UPDATE job SET status_code = 'executing'")
+    engine = remote_docker.Engine("/nonexistent/docker.sock")
+    found = remote_jobs.answer({"limit": 5, "docker": True}, database, engine)
+    parsed = jobs.parse(json.dumps(found))
+    assert "does not answer" in parsed.docker_error
+    assert parsed.joined(strays=True)[0].disagreement == ""
+
+
+# -- disagreement ----------------------------------------------------------------------------
+
+
+def job(state="running", code="executing", updated=NOW - 3600, id="a"):
+    return Job(id, "ws", "act", state, code, updated=updated)
+
+
+def container(state="running", id="a", finished=0.0):
+    return Container(f"os-job-{id}", "python:v1", state, finished=finished)
+
+
+def joined(rows, boxes, also=()):
+    return jobs.Database(
+        jobs=tuple(rows), containers=tuple(boxes), with_container=(*rows, *also), now=NOW
+    ).joined(strays=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "boxes", "said"),
+    [
+        (job(), [container()], ""),
+        (job(), [], "no container"),
+        (job(code="preparing"), [], ""),
+        (job(updated=NOW - 1), [], ""),
+        (job(), [container("exited", finished=NOW - 60)], "container has exited"),
+        (job(), [container("exited", finished=NOW - 1)], ""),
+        (job("failed", "killed_by_admin"), [container()], "container still runs, job is failed"),
+        (job("failed", "internal_error"), [container("exited")], ""),
+        (job("pending", "created"), [], ""),
+    ],
+)
+def test_what_database_and_docker_do_not_agree_about_is_flagged_once_it_lasts(row, boxes, said):
+    (found,) = joined([row], boxes)
+    assert found.disagreement == said
+
+
+def test_a_container_without_a_job_comes_last():
+    first, stray = joined([job()], [container(), container(id="zz")])
+    assert (first.id, stray.id, stray.state) == ("a", "zz", "?")
+    assert stray.disagreement == "container without a job"
+
+
+def test_a_container_whose_job_was_not_asked_for_is_no_stray_unless_it_is_odd():
+    over = job("succeeded", "succeeded", id="b")
+    assert joined([job()], [container(), container("exited", id="b")], [over])[1:] == ()
+    (odd,) = joined([job()], [container(), container(id="b")], [over])[1:]
+    assert odd.disagreement == "container still runs, job is succeeded"
+
+
+# -- time ------------------------------------------------------------------------------------
+
+LINES = [
+    "2026-11-24T18:56:18.426656+0000 sandbox-1 python3[360]: 2026-11-24 18:56:18.426Z run  "
+    "Preparing your code and workspace files status=StatusCode.PREPARING workspace=w1 id=a",
+    "2026-11-24T18:56:20.135437+0000 sandbox-1 python3[360]: 2026-11-24 18:56:20.133Z run  "
+    "State change for job a: X -> Y status=StatusCode.PREPARING workspace=w1 id=a",
+    "2026-11-24T18:56:21.097364+0000 sandbox-1 python3[360]: 2026-11-24 18:56:21.097Z run  "
+    "Executing job on the backend status=StatusCode.EXECUTING workspace=w1 id=a",
+    "2026-11-24T18:56:22.097364+0000 sandbox-1 python3[360]: 2026-11-24 18:56:22.097Z run  "
+    "Executing job on the backend status=StatusCode.EXECUTING workspace=w1 id=a",
+    "not one of ours",
+]
+
+
+def test_the_times_of_each_status_are_read_from_the_services_lines():
+    found = jobs.statuses(LINES)
+    assert [(round(time), code) for time, code, _ in found] == [
+        (1795546578, "preparing"),
+        (1795546581, "executing"),
+    ]
+
+
+@given(st.lists(st.text()))
+def test_any_line_at_all_may_stand_in_the_journal(lines):
+    assert jobs.statuses(lines) == ()
+
+
+def test_the_timeline_is_in_order_and_ends_with_the_end():
+    over = Job(
+        "a",
+        "ws",
+        "act",
+        "failed",
+        "nonzero_exit",
+        created=1795546574,
+        started=1795546577,
+        completed=1795546582,
+        updated=1795546582,
+        status_message="Job exited",
+    )
+    box = Container(
+        "os-job-a", "i", "exited", exit_code=1, started=1795546579.5, finished=1795546580
+    )
+    moments = workflow.timeline(jobs.Match("h", over, box), jobs.statuses(LINES))
+    assert [moment.name for moment in moments] == [
+        "created",
+        "started",
+        "preparing",
+        "container started",
+        "container ended",
+        "executing",
+        "completed",
+    ]
+    assert moments[4].text == "exit code 1"
+    assert [m.time for m in moments] == sorted(m.time for m in moments)
