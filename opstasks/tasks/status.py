@@ -15,6 +15,7 @@ def status(ctx: Context) -> None:
 
     Example: inv -H all status
     """
+    from opstasks.output.console import printable
     from opstasks.workflows import status as workflow
 
     result = ctx.fleet.gather(workflow.read)
@@ -22,7 +23,7 @@ def status(ctx: Context) -> None:
     if not ctx.options.json:
         for host, found in result.values.items():
             for text in found.attention:
-                ctx.console.say(f"{ctx.console.paint('!', 'yellow')} {host}: {text}")
+                ctx.console.say(f"{ctx.console.paint('!', 'yellow')} {host}: {printable(text)}")
     ctx.end(result)
 
 
@@ -37,4 +38,5 @@ def _row(found: Any) -> dict[str, object]:
         "disk": found.disk,
         "last deploy": found.last_deploy,
         "lock": found.lock,
+        "scheduled": found.scheduled,
     }

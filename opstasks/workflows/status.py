@@ -11,13 +11,18 @@ from opstasks.command import Command, cmd
 from opstasks.errors import Refused
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
-from opstasks.jobrunner import jobs
+from opstasks.jobrunner import flags, jobs
+from opstasks.jobrunner.flags import Pause
 from opstasks.primitives import docker, git, systemd
 from opstasks.result import Result
 from opstasks.workflows.deploy import release
+from opstasks.workflows.reboot import records
+from opstasks.workflows.reboot.records import PREPARE, Maintenance
 
 FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
+# The host ends a pause within seconds, unless somebody holds its lock.
+LATE_S = 120
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class HostStatus:
     disk: str = ""
     last_deploy: str = ""
     lock: str = ""
+    scheduled: str = ""
     attention: tuple[str, ...] = ()
 
 
@@ -57,6 +63,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
+        "maintenance": records.read_command(spec),
     }
 
 
@@ -73,7 +80,8 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     releases = release.parse_releases(results["releases"].out)
     owner = lock.parse_owner(results["lock"].out)
     disks = _disks(results["disk"].out)
-    pause = database.flags.get("paused")
+    maintenance = records.parse(results["maintenance"].out)
+    pause = flags.pause_of(database, maintenance.pause)
     attention = [
         *_unit_attention(unit),
         *([f"database: {database.error}"] if database.error else []),
@@ -82,17 +90,19 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
+        *_scheduled_attention(maintenance),
     ]
     return HostStatus(
         unit=unit.describe(),
         since=ago(now - unit.since.timestamp()) if unit.since else "",
         deployed=results["deployed"].text if results["deployed"].code == 0 else "",
-        paused=f"since {_when(pause[1])}" if pause else "",
+        paused=_pause(pause) if pause else "",
         running=database.counts.get("running", 0),
         pending=database.counts.get("pending", 0),
         disk=", ".join(f"{used} %" for used in dict.fromkeys(disks.values())),
         last_deploy=_last(releases, now),
         lock=owner.describe() if owner else "",
+        scheduled=_scheduled(maintenance),
         attention=tuple(attention),
     )
 
@@ -117,10 +127,44 @@ def _release_attention(
     return []
 
 
-def _pause_attention(pause: tuple[str, float] | None, now: float) -> list[str]:
-    if pause and now - pause[1] > FORGOTTEN_PAUSE_S:
-        return [f"paused for {ago(now - pause[1])}: forgotten?"]
+def _pause(pause: Pause) -> str:
+    """Since when, until when, by whom and why."""
+    until = f" until {when(pause.until)}" if pause.until else ""
+    why = f": {pause.why}" if pause.why else ""
+    return f"since {when(pause.since)}{until} by {pause.who or 'hand'}{why}"
+
+
+def _pause_attention(pause: Pause | None, now: float) -> list[str]:
+    if pause is None:
+        return []
+    whose = pause.who or "hand"
+    if pause.until:
+        late = now - pause.until
+        return [f"paused by {whose}, should have ended {ago(late)} ago"] if late > LATE_S else []
+    if now - pause.since > FORGOTTEN_PAUSE_S:
+        return [f"paused by {whose} for {ago(now - pause.since)}, without an end: forgotten?"]
     return []
+
+
+def _scheduled(maintenance: Maintenance) -> str:
+    """The next thing that the host will do by itself, other than ending a pause."""
+    ahead = [item for item in maintenance.open() if item.kind == PREPARE]
+    if not ahead:
+        return ""
+    item = ahead[0]
+    if maintenance.state(item) == "running":
+        return f"{item.kind} under way"
+    return f"{item.kind} in {ago(item.due - maintenance.now)}"
+
+
+def _scheduled_attention(maintenance: Maintenance) -> list[str]:
+    found = [f"{i.kind} for {i.due_there}: {maintenance.why_so(i)}" for i in maintenance.dropped()]
+    prepared = maintenance.prepared()
+    if prepared and prepared.boot_id == maintenance.boot_id:
+        newest = next(i for i in maintenance.items if i.kind == PREPARE and i.outcome)
+        if newest is prepared:
+            found.append("prepared for a reboot that has not come")
+    return found
 
 
 def _disks(text: str) -> dict[str, int]:
@@ -136,7 +180,8 @@ def _last(releases: tuple[release.Release, ...], now: float) -> str:
     return f"{last.to_name} {last.outcome or 'UNFINISHED'} {ago(now - last.started)} ago"
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float) -> str:
+    """A time for people, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -1,0 +1,55 @@
+"""Spans of time as people type them: ``90s``, ``4h``, ``1h30m``, ``2d``."""
+
+from __future__ import annotations
+
+import re
+
+from opstasks.errors import Refused
+
+_SPAN = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
+_UNITS_S = (86400, 3600, 60, 1)
+CURE = "try 90s, 30m, 4h, 1h30m or 2d"
+# Further ahead than this is more often a slip of the finger than a plan.
+SURE_S = 7 * 86400
+LIMIT_S = 366 * 86400
+
+
+def parse(text: str) -> int:
+    """Seconds; raises Refused for anything that is no span, or none at all."""
+    match = _SPAN.fullmatch(text.strip())
+    if not match or not any(match.groups()):
+        raise Refused(f"{text!r} is no span of time", cure=CURE)
+    seconds = sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS_S, strict=True))
+    if seconds == 0:
+        raise Refused(f"{text!r} is no time at all", cure=CURE)
+    if seconds > LIMIT_S:
+        raise Refused(f"{text!r} is more than a year", cure=CURE)
+    return seconds
+
+
+def parse_sure(text: str, *, yes: bool) -> int:
+    """The same; more than 7 days are taken only with `yes`."""
+    seconds = parse(text)
+    check_sure(seconds, text, yes=yes)
+    return seconds
+
+
+def check_sure(seconds: float, text: str, *, yes: bool) -> None:
+    """Refuse what lies more than 7 days ahead, unless it is meant (`yes`)."""
+    if seconds > SURE_S and not yes:
+        raise Refused(f"{text!r} is more than 7 days ahead", cure="add --yes if you mean it")
+
+
+def show(seconds: float) -> str:
+    """A span in its two largest units: ``1h30m``, ``2d``, ``45s``; `parse` reads it back."""
+    left = max(0, round(seconds))
+    parts = []
+    for name, size in zip("dhms", _UNITS_S, strict=True):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{name}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return "".join(parts) or "0s"

@@ -1,0 +1,125 @@
+"""`scheduled`: what hosts will do by themselves, what became of it, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke import Collection, task
+
+from opstasks.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.host import Host
+    from opstasks.workflows.reboot.records import Maintenance
+
+
+@task(
+    help={"limit": "How many past ones of each host."},
+    auto_shortflags=False,
+)
+def show(ctx: Context, limit: int = 5) -> None:
+    """Show what is armed on each host, when, by whom and why; and past ones with their outcome.
+
+    Example: inv -H all scheduled
+    """
+    from opstasks.workflows.reboot import records
+
+    def read(host: Host) -> list[dict[str, Any]]:
+        found = records.parse(host.service.output(records.read_command(host.spec)))
+        return _entries(found, limit)
+
+    result = ctx.fleet.gather(read)
+    ctx.console.table(
+        ["host", "what", "state", "when", "in", "by", "why", "outcome", "id"],
+        [[host, *_cells(entry)] for host, found in result.values.items() for entry in found],
+    )
+    if result.values and not any(result.values.values()):
+        ctx.console.say("nothing is scheduled")
+    ctx.finish(result)
+
+
+def _entries(found: Maintenance, limit: int) -> list[dict[str, Any]]:
+    """What lies ahead first, then the newest of the past."""
+    ahead = found.open()
+    past = [item for item in found.wanted() if item not in ahead]
+    return [
+        {
+            "id": item.id,
+            "what": item.kind,
+            "state": found.state(item),
+            "due": item.due,
+            "when": item.due_there,
+            "in_s": round(item.due - found.now),
+            "who": item.who,
+            "why": item.why,
+            "reboot": item.reboot,
+            "outcome": found.why_so(item),
+        }
+        for item in [*ahead, *past[:limit]]
+    ]
+
+
+def _cells(entry: dict[str, Any]) -> list[object]:
+    from opstasks import durations
+    from opstasks.workflows.reboot import prepare
+
+    ahead = entry["state"] == "armed" and entry["in_s"] > 0
+    return [
+        entry["what"] + (" + reboot" if entry["reboot"] else ""),
+        entry["state"],
+        prepare.when(entry["due"], entry["when"]),
+        durations.show(entry["in_s"]) if ahead else "",
+        entry["who"],
+        entry["why"],
+        entry["outcome"],
+        entry["id"],
+    ]
+
+
+@task(
+    iterable=["id"],
+    positional=[],
+    help={
+        "id": "Which one (the beginning will do); the only one there is by default.",
+        "reason": "Why, for the record.",
+    },
+    auto_shortflags=False,
+)
+def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
+    """Take away what is armed; also what waits for jobs to end, until it stops the service.
+
+    Example: inv -H tpp scheduled.cancel 20261201T091500-4f2a9c
+    """
+    from opstasks.errors import Refused
+    from opstasks.workflows.reboot import cancelling
+
+    if ctx.options.dry:
+        show.body(ctx)
+        return
+    if len(id) > 1:
+        raise Refused("one at a time", cure="name one of them")
+    wanted = id[0] if id else ""
+    result = ctx.fleet.roll(lambda host: cancelling.cancel(host, wanted, reason))
+    ctx.finish(result, _cancelled)
+
+
+cancel.variadic = "--id"
+
+
+def _cancelled(out: Any) -> dict[str, object]:
+    from opstasks.workflows.reboot import prepare
+
+    item = out.item
+    return {
+        "what": item.kind if item else "nothing was armed",
+        "for": prepare.when(item.due, item.due_there) if item else "",
+        "by": item.who if item else "",
+        "outcome": item.outcome if item else "",
+        "id": item.id if item else "",
+        "changed": out.changed,
+    }
+
+
+namespace = Collection("scheduled")
+namespace.add_task(show, default=True)
+namespace.add_task(cancel)

@@ -1,0 +1,220 @@
+"""After a reboot: is everything back as it was? One line for each thing, with its cure."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from opstasks.errors import CommandFailed
+from opstasks.host import Host
+from opstasks.inventory import HostSpec
+from opstasks.jobrunner import flags, jobs
+from opstasks.jobrunner.flags import Pause
+from opstasks.primitives import remote
+from opstasks.workflows import pause as pausing
+from opstasks.workflows.reboot import records
+from opstasks.workflows.reboot.records import PREPARE, Item, Maintenance
+
+SYNC_UNIT = "opstasks-level3-sync.timer"
+BOOT_UNIT = "opstasks-boot.service"
+POLL_S = 2.0
+WAIT_S = 90.0
+NOT_PICKED_UP = ("waiting_on_reboot", "paused")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that must be so; `may_come` says that it may become so by itself."""
+
+    what: str
+    good: bool
+    text: str
+    cure: str = ""
+    may_come: bool = False
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """A host after its reboot; `changed` when a pause of ours was ended here."""
+
+    lines: tuple[Line, ...]
+    changed: bool = False
+
+    @property
+    def bad(self) -> tuple[Line, ...]:
+        """What needs a person."""
+        return tuple(line for line in self.lines if not line.good)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a host says of itself after a boot."""
+
+    found: dict[str, Any]
+    maintenance: Maintenance
+    pause: Pause | None
+
+    @property
+    def prepared(self) -> Item | None:
+        """The preparation that this boot belongs to."""
+        return self.maintenance.prepared()
+
+
+def look_after(host: Host, wait_s: float = WAIT_S) -> Checklist:
+    """Go through the checklist, giving what is still starting its time; end our own pause."""
+    deadline = time.monotonic() + wait_s
+    changed = False
+    while True:
+        facts = gather(host)
+        if ours_to_end(facts):
+            pausing.unpause(host)
+            changed = True
+            continue
+        lines = judge(host.name, facts)
+        coming = [line for line in lines if not line.good and line.may_come]
+        if not coming or time.monotonic() >= deadline:
+            return Checklist(lines, changed)
+        host.checkpoint("nothing was changed")
+        host.pause(POLL_S)
+
+
+def gather(host: Host) -> Facts:
+    """Everything in two round trips; the second one asks for the jobs that the first names."""
+    spec = host.spec
+    told, counted = host.root.batch([records.read_command(spec), jobs.read_command(spec, limit=0)])
+    maintenance = records.parse(told.out)
+    database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database()
+    pause = flags.pause_of(database, maintenance.pause)
+    prepared = maintenance.prepared()
+    (result,) = host.root.batch([_command(spec, prepared.requeued if prepared else ())])
+    if result.code:
+        raise CommandFailed(
+            "cannot look at it", returned=result.code, host=host.name, tail=result.tail()
+        )
+    return Facts(json.loads(result.out), maintenance, pause)
+
+
+def _command(spec: HostSpec, ids: tuple[str, ...]) -> Any:
+    request = {
+        "database": spec.database,
+        "config_dir": spec.config_dir,
+        "unit": spec.unit,
+        "sync_unit": SYNC_UNIT,
+        "boot_unit": BOOT_UNIT,
+        "jobs": list(ids),
+    }
+    return remote.call(__package__, "remote_after.py", request)
+
+
+def ours_to_end(facts: Facts) -> bool:
+    """Whether a pause of a preparation outlived its reboot, and the boot left it to us."""
+    rebooted = facts.prepared is not None and facts.prepared.boot_id != facts.maintenance.boot_id
+    ours = facts.pause is not None and facts.pause.task == PREPARE
+    at_it = facts.found["boot_unit"].get("ActiveState") in ("activating", "active")
+    return rebooted and ours and not at_it
+
+
+def judge(name: str, facts: Facts) -> tuple[Line, ...]:
+    """The checklist, in the order in which things come up."""
+    found = facts.found
+    network = found["network"]
+    start = f"inv -H {name} service.restart"
+    fenced = network["there"] and network["fenced"]
+    words = "there, fenced in" if fenced else "missing" if not network["there"] else "NOT fenced in"
+    lines = [
+        _boot(name, facts),
+        Line("docker", found["docker"], _up(found["docker"]), "systemctl start docker", True),
+        Line("database network", fenced, f"{network['name']}: {words}", start, True),
+        _mounts(facts),
+        _service(name, facts),
+        _jobs(name, facts),
+        _pause(name, facts),
+        _scheduled(name, facts),
+    ]
+    if found["sync"].get("LoadState") == "loaded":
+        up = found["sync"].get("ActiveState") == "active"
+        lines.append(Line("level 3 sync", up, _up(up), f"inv -H {name} sync.start", True))
+    return tuple(lines)
+
+
+def _up(good: bool) -> str:
+    return "up" if good else "down"
+
+
+def _boot(name: str, facts: Facts) -> Line:
+    there = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts.found["booted"]))
+    item = facts.prepared
+    if item is None:
+        return Line("boot", True, f"booted {there}; no preparation on record")
+    if item.boot_id == facts.maintenance.boot_id:
+        cure = "reboot it, or give the reboot up: "
+        cure += f"inv -H {name} service.start, then inv -H {name} unpause"
+        return Line("boot", False, f"not rebooted since it was prepared; booted {there}", cure)
+    return Line("boot", True, f"a new boot, {there}; prepared {item.due_there} by {item.who}")
+
+
+def _mounts(facts: Facts) -> Line:
+    before = facts.prepared.mounts if facts.prepared else ()
+    wanted = {*before, *facts.found["fstab"]}
+    missing = sorted(wanted - set(facts.found["mounted"]))
+    text = f"missing: {', '.join(missing)}" if missing else f"all {len(wanted)} there"
+    return Line("mounts", not missing, text, f"mount {' '.join(missing)}" if missing else "")
+
+
+def _service(name: str, facts: Facts) -> Line:
+    state = facts.found["service"]
+    up = state.get("ActiveState") == "active" and state.get("SubState") == "running"
+    was_up = facts.prepared is None or facts.prepared.was_active
+    text = "running" if up else f"{state.get('ActiveState')} ({state.get('SubState')})"
+    if not was_up and not up:
+        return Line("service", True, f"{text}, as it was before")
+    return Line("service", up, text, f"inv -H {name} service.start", may_come=True)
+
+
+def _jobs(name: str, facts: Facts) -> Line:
+    """Every requeued job must be there, and have been taken up again."""
+    ids = facts.prepared.requeued if facts.prepared else ()
+    found = facts.found["jobs"]
+    if facts.found["error"]:
+        return Line("requeued jobs", False, facts.found["error"], f"inv -H {name} doctor")
+    lost = [id for id in ids if id not in found]
+    waiting = [id for id in ids if found.get(id, ["", ""])[1] in NOT_PICKED_UP]
+    broken = [id for id in ids if found.get(id, ["", ""])[1] == "internal_error"]
+    if lost:
+        kept = facts.prepared.snapshot if facts.prepared else ""
+        text = f"LOST: {', '.join(lost)}"
+        return Line("requeued jobs", False, text, f"the database of before is {kept}")
+    if broken:
+        text = f"internal error: {', '.join(broken)}"
+        return Line("requeued jobs", False, text, f"inv -H {name} jobs.retry {broken[0]}")
+    if waiting and facts.pause and facts.pause.task != PREPARE:
+        return Line("requeued jobs", True, f"{len(waiting)} wait for the end of the pause")
+    if waiting:
+        text = f"not picked up yet: {', '.join(waiting)}"
+        return Line("requeued jobs", False, text, f"inv -H {name} logs", may_come=True)
+    return Line("requeued jobs", True, f"{len(ids)} picked up again" if ids else "none")
+
+
+def _pause(name: str, facts: Facts) -> Line:
+    pause = facts.pause
+    if pause is None:
+        return Line("pause", True, "not paused")
+    cure = f"inv -H {name} unpause"
+    if pause.task == PREPARE:
+        return Line("pause", False, "still paused for the reboot", cure, may_come=True)
+    whose = pause.who or "somebody, by hand"
+    if pause.until and pause.until < facts.maintenance.now:
+        return Line("pause", False, f"paused by {whose}; it should have ended", cure)
+    return Line("pause", True, f"paused by {whose}, not by the preparation")
+
+
+def _scheduled(name: str, facts: Facts) -> Line:
+    dropped = facts.maintenance.dropped()
+    if not dropped:
+        return Line("scheduled", True, "nothing was dropped")
+    item = dropped[0]
+    text = f"the reboot dropped {item.kind} for {item.due_there}, by {item.who}"
+    cure = f"arm it again, or dismiss it: inv -H {name} scheduled.cancel {item.id}"
+    return Line("scheduled", False, text, cure)

@@ -1,0 +1,40 @@
+"""Taking away what a host has armed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from opstasks import audit
+from opstasks.errors import Refused
+from opstasks.host import Host
+from opstasks.workflows.reboot import records
+from opstasks.workflows.reboot import site as sites
+from opstasks.workflows.reboot.records import Item
+
+_ID = re.compile(r"[0-9A-Za-z-]{0,40}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was taken away; None when there was nothing."""
+
+    changed: bool
+    item: Item | None = None
+
+
+def cancel(host: Host, id: str, why: str) -> Outcome:
+    """Cancel one piece of work; raises Refused when it is past the point of return.
+
+    The host's lock is not taken: work that waits for jobs to end holds it and must still be
+    stoppable. The host's script looks, stops and looks again.
+    """
+    if not _ID.fullmatch(id):
+        raise Refused(f"{id!r} is no id", cure=f"inv -H {host.name} scheduled")
+    cure = f"inv -H {host.name} scheduled"
+    words = {"id": audit.new_run_id(), "who": audit.who(), "why": why}
+    told = {"id": id, "why": why}
+    with sites.noted(host, "scheduled.cancel", words["id"], told), host.changing():
+        answer = sites.ask(host.root, "cancel", id=id, audit=words, cure=cure)
+    item = records.item_of(answer["record"]) if answer["record"] else None
+    return Outcome(answer["changed"], item)

@@ -1,0 +1,109 @@
+"""Runs on the host, as root: the facts of the checklist after a reboot. Changes nothing.
+
+`main` gets a JSON request ``{database, code, config_dir, unit, sync_unit, boot_unit, jobs}`` and
+prints one JSON object.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import Any
+
+BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
+
+
+def call(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run a command; one that is not there fails like any other."""
+    try:
+        return subprocess.run(
+            args,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=60,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return subprocess.CompletedProcess(args, 127, "", str(error))
+
+
+def booted() -> float:
+    """When the first process began, in seconds since the epoch."""
+    fields = Path("/proc/1/stat").read_text().rpartition(")")[2].split()
+    lines = Path("/proc/stat").read_text().splitlines()
+    machine = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
+    return machine + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def unit(name: str) -> dict[str, str]:
+    """A unit as systemd has it."""
+    done = call("systemctl", "show", name, "--property=LoadState,ActiveState,SubState")
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def network(config_dir: str) -> dict[str, Any]:
+    """The database network and the rules that fence it in."""
+    script = '. "$1/load-env" >/dev/null 2>&1; printf %s "${DATABASE_ACCESS_NETWORK:-}"'
+    name = call("bash", "-c", script, "bash", config_dir).stdout or "jobrunner-db"
+    jump = call("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
+    rules = call("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
+    return {
+        "name": name,
+        "there": call("docker", "network", "inspect", name).returncode == 0,
+        "fenced": jump.returncode == 0 and bool(rules) and "-j REJECT" in rules[-1],
+    }
+
+
+def mounted() -> list[str]:
+    """Every place where something is mounted."""
+    return sorted({line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()})
+
+
+def wanted_mounts(text: str) -> list[str]:
+    """The places that a fstab says are mounted at boot."""
+    rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
+    return sorted(
+        row[1]
+        for row in rows
+        if len(row) >= 4 and row[1].startswith("/") and "noauto" not in row[3].split(",")
+    )
+
+
+def jobs(database: str, ids: list[str]) -> dict[str, list[str]]:
+    """State and status code of some jobs; one that is not there has none."""
+    uri = f"file:{database}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
+        found = {}
+        for id in ids:
+            text = "SELECT state, status_code FROM job WHERE id = ?"
+            row = connection.execute(text, [id]).fetchone()
+            if row:
+                found[id] = [str(row[0]), str(row[1])]
+        return found
+
+
+def main(request: str) -> None:
+    """Print what is so."""
+    asked = json.loads(request)
+    fstab = Path("/etc/fstab")
+    answer: dict[str, Any] = {
+        "booted": booted(),
+        "docker": call("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0,
+        "network": network(asked["config_dir"]),
+        "mounted": mounted(),
+        "fstab": wanted_mounts(fstab.read_text()) if fstab.exists() else [],
+        "service": unit(asked["unit"]),
+        "sync": unit(asked["sync_unit"]),
+        "boot_unit": unit(asked["boot_unit"]),
+        "jobs": {},
+        "error": "",
+    }
+    try:
+        answer["jobs"] = jobs(asked["database"], asked["jobs"])
+    except sqlite3.Error as error:
+        answer["error"] = str(error)
+    print(json.dumps(answer))

@@ -1,0 +1,93 @@
+"""Calling `remote_maintenance.py`: what it must know of a host, and its answers as errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import resources
+from typing import Any
+
+from opstasks import audit
+from opstasks.command import Command
+from opstasks.errors import CommandFailed, OpsError, Refused
+from opstasks.host import Host, Shell
+from opstasks.inventory import HostSpec
+from opstasks.primitives import remote
+
+SCRIPT = "remote_maintenance.py"
+# Arming checks job-runner's commands and docker; each has its own limit on the host.
+TIMEOUT_S = 300.0
+
+
+def site(spec: HostSpec) -> dict[str, str]:
+    """The host's own paths and names."""
+    return {
+        "host": spec.name,
+        "service_user": spec.service_user,
+        "home": spec.home,
+        "state_dir": spec.state_dir,
+        "lock_dir": spec.lock_dir,
+        "lock_file": spec.lock_file,
+        "code": spec.code_dir,
+        "config_dir": spec.config_dir,
+        "database": spec.database,
+        "unit": spec.unit,
+    }
+
+
+def command(spec: HostSpec, op: str, **words: Any) -> Command:
+    """One call of the script."""
+    request = {"op": op, "site": site(spec), **words}
+    return remote.call(__package__, SCRIPT, request).within(TIMEOUT_S)
+
+
+def ask(shell: Shell, op: str, *, cure: str = "", **words: Any) -> dict[str, Any]:
+    """Call the script and judge its answer; raises Refused when nothing was touched."""
+    host = shell.host
+    result = shell.run(command(host.spec, op, **words))
+    answer: dict[str, Any] = json.loads(result.lines[-1])
+    if answer["ok"]:
+        return answer
+    if answer["refused"]:
+        raise Refused(answer["reason"], host=host.name, tail=answer["detail"], cure=cure)
+    raise CommandFailed(
+        answer["reason"],
+        returned=1,
+        host=host.name,
+        tail=answer["detail"],
+        cure=cure or f"inv -H {host.name} status",
+    )
+
+
+def own_text() -> str:
+    """The script itself, for the host to keep a copy."""
+    return resources.files(__package__).joinpath(SCRIPT).read_text()
+
+
+@contextmanager
+def noted(host: Host, task: str, run_id: str, args: Mapping[str, str]) -> Iterator[None]:
+    """The operator's own audit of work whose lines in the journal the host itself writes."""
+    entry = audit.Entry(
+        run_id=run_id,
+        host=host.name,
+        task=task,
+        phase="start",
+        who=audit.who(),
+        time=audit.now(),
+        args={key: value for key, value in args.items() if value},
+    )
+    audit.write_local(entry)
+    outcome, detail = "changed", ""
+    try:
+        yield
+    except OpsError as error:
+        outcome, detail = error.outcome, error.message
+        raise
+    except BaseException as error:
+        outcome, detail = "failed", type(error).__name__
+        raise
+    finally:
+        end = replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail)
+        audit.write_local(end)

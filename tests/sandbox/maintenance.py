@@ -1,0 +1,111 @@
+"""A host under maintenance as root sees it from outside: none of our own readers."""
+
+import json
+import time
+
+DB = "/home/opensafely/jobrunner/workdir/db.sqlite"
+CODE = "/home/opensafely/jobrunner/code"
+RECORDS = "/var/lib/opstasks/scheduled"
+HOST = "sandbox-1"
+
+
+def good(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def until(true, what, timeout_s=60, every_s=0.3):
+    deadline = time.monotonic() + timeout_s
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(every_s)
+    return found
+
+
+class Look:
+    def __init__(self, sandbox, name=HOST):
+        self.sandbox, self.name = sandbox, name
+
+    def sh(self, script):
+        return self.sandbox.must(self.name, ["bash", "-c", script]).strip()
+
+    def rows(self, query):
+        return json.loads(self.sh(f'sqlite3 -json -cmd ".timeout 10000" {DB} "{query}"') or "[]")
+
+    def write(self, query):
+        self.sh(f'sqlite3 -cmd ".timeout 10000" {DB} "{query}"')
+
+    @property
+    def paused(self):
+        found = self.rows("select value from flags where id = 'paused'")
+        return bool(found) and found[0]["value"] == "true"
+
+    @property
+    def serving(self):
+        return self.sh("systemctl show -p SubState --value jobrunner") == "running"
+
+    @property
+    def main_pid(self):
+        return self.sh("systemctl show -p MainPID --value jobrunner")
+
+    @property
+    def timers(self):
+        return self.sh("systemctl list-units --no-legend --plain 'opstasks-*.timer'").splitlines()
+
+    @property
+    def lock_is_free(self):
+        return self.sh("flock -n /var/lib/opstasks/lock echo free || true") == "free"
+
+    def jobs(self):
+        return {
+            row["id"]: (row["state"], row["status_code"])
+            for row in self.rows("select id, state, status_code from job")
+        }
+
+    def docker(self):
+        """Containers and volumes of jobs, by name."""
+        names = self.sh("docker ps -a --format '{{.Names}}'; docker volume ls --format '{{.Name}}'")
+        return sorted(n for n in set(names.split()) if n.startswith(("os-job-", "os-volume-")))
+
+    def records(self):
+        script = (
+            "import glob, json, sys;"
+            f" paths = sorted(glob.glob('{RECORDS}/*.json'));"
+            " print(json.dumps([json.load(open(path)) for path in paths]))"
+        )
+        return json.loads(self.sandbox.must(self.name, ["python3", "-c", script]))
+
+    def record(self, id):
+        return json.loads(self.sh(f"cat {RECORDS}/{id}.json"))
+
+    def audit(self, id):
+        """The journal's lines on one run, by phase."""
+        lines = self.sh("journalctl -t opstasks -o cat --no-pager").splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [(e["phase"], e.get("outcome", "")) for e in found if e["run_id"] == id]
+
+    def reset(self):
+        """Serving, not paused, nothing armed, no job running; whatever a test left."""
+        self.sh(
+            "systemctl stop 'opstasks-*.timer' 2>/dev/null;"
+            " for u in $(systemctl list-units --no-legend --plain 'opstasks-2*.service'"
+            " | cut -d' ' -f1); do systemctl kill -s KILL $u; done;"
+            " systemctl stop jobrunner; systemctl disable -q opstasks-boot 2>/dev/null;"
+            " rm -rf /etc/systemd/system/opstasks-boot.service /var/lib/opstasks/scheduled"
+            " /var/lib/opstasks/scripts /home/opensafely/opstasks/pause.json;"
+            " systemctl daemon-reload;"
+            " docker ps -aq --filter name=^os- | xargs -r docker rm -f >/dev/null;"
+            " docker volume ls -q --filter name=^os- | xargs -r docker volume rm >/dev/null; true"
+        )
+        self.write(
+            "create table if not exists flags"
+            " (id text primary key, value text, timestamp timestamp);"
+            " update flags set value = null where id = 'paused';"
+            " update job set state = 'failed', status_code = 'killed_by_admin'"
+            " where state in ('pending', 'running')"
+        )
+        self.sh(
+            f"cd {CODE} && git -c safe.directory={CODE} checkout -q -- . ;"
+            f" chown -R opensafely:opensafely {CODE}/jobrunner/cli;"
+            " systemctl reset-failed; systemctl start jobrunner"
+        )

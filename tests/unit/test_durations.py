@@ -1,0 +1,75 @@
+"""Spans of time: what is taken, what is refused, and the way back."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks import durations
+from opstasks.errors import Refused
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("2d", 172800), (" 5m ", 300), ("1d1s", 86401)],
+)
+def test_spans_are_read(text, seconds):
+    assert durations.parse(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "4",
+        "h",
+        "-4h",
+        "+4h",
+        "4 h",
+        "1.5h",
+        "4H",
+        "30m1h",
+        "4h4h",
+        "0s",
+        "0h0m",
+        "1e3s",
+        "4h;ls",
+        "٣h",
+        "4h\n5m",
+        "99999999d",
+        "367d",
+        "tomorrow",
+        "h4",
+    ],
+)
+def test_nonsense_negatives_and_nothing_are_refused_with_a_cure(text):
+    with pytest.raises(Refused) as refusal:
+        durations.parse(text)
+    assert refusal.value.cure
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_span_or_refused(text):
+    with contextlib.suppress(Refused):
+        assert 0 < durations.parse(text) <= durations.LIMIT_S
+
+
+@given(st.tuples(*[st.integers(0, 90)] * 4).filter(any))
+def test_parts_add_up(parts):
+    text = "".join(f"{n}{unit}" for n, unit in zip(parts, "dhms", strict=True))
+    days, hours, minutes, seconds = parts
+    assert durations.parse(text) == ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+@given(st.integers(1, durations.LIMIT_S))
+def test_what_is_shown_reads_back_to_within_its_smaller_unit(seconds):
+    shown = durations.parse(durations.show(seconds))
+    assert 0 <= seconds - shown < max(60, seconds / 24)
+
+
+def test_more_than_a_week_needs_a_yes():
+    assert durations.parse_sure("7d", yes=False) == durations.SURE_S
+    with pytest.raises(Refused, match="7 days"):
+        durations.parse_sure("7d1s", yes=False)
+    assert durations.parse_sure("8d", yes=True) == 8 * 86400

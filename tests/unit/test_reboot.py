@@ -1,0 +1,282 @@
+"""The client's side of pauses and reboots: what records mean, what is shown, what is asked."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.errors import Refused
+from opstasks.inventory import HostSpec
+from opstasks.jobrunner import flags
+from opstasks.jobrunner.flags import Pause
+from opstasks.jobrunner.jobs import Database
+from opstasks.result import Result
+from opstasks.tasks import scheduled
+from opstasks.workflows import status
+from opstasks.workflows.reboot import after, prepare, records
+from opstasks.workflows.reboot.records import PREPARE, UNPAUSE, Item, Maintenance
+
+NOW = 1_800_000_000.0
+SPEC = HostSpec(name="h")
+
+
+def item(**words):
+    return Item(**{"id": "one", "boot_id": "now", "step": "armed", "timed": True, **words})
+
+
+def host(*items, units=(), **words):
+    base = {"now": NOW, "boot_id": "now", "items": items, "units": dict(units)}
+    return Maintenance(**{**base, **words})
+
+
+UP = {"opstasks-one.timer": "active"}
+
+
+# -- what a record means ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("record", "units", "state"),
+    [
+        ({}, UP, "armed"),
+        ({}, {}, "timer lost"),
+        ({"timed": False}, {}, "armed"),
+        ({"boot_id": "before"}, UP, "dropped"),
+        ({"boot_id": "before", "step": "draining"}, {}, "cut off"),
+        ({"step": "draining"}, {"opstasks-one.service": "active"}, "running"),
+        ({"step": "requeueing"}, {"opstasks-one.service": "deactivating"}, "running"),
+        ({"step": "requeueing"}, {"opstasks-one.service": "inactive"}, "cut off"),
+        ({"outcome": "ready", "boot_id": "before"}, {}, "ready"),
+    ],
+)
+def test_where_a_piece_of_work_stands(record, units, state):
+    one = item(**record)
+    assert host(one, units=units).state(one) == state
+
+
+def test_the_end_of_a_pause_that_is_over_lies_no_longer_ahead():
+    one = item(kind=UNPAUSE)
+    assert host(one, units=UP, pause=Pause(id="one")).open() == (one,)
+    assert host(one, units=UP, pause=Pause(id="two")).open() == ()
+    assert host(one, units=UP).open() == ()
+
+
+def test_what_a_reboot_dropped_is_told_until_it_is_dismissed():
+    one = item(boot_id="before")
+    assert host(one).dropped() == (one,)
+    assert "scheduled.cancel one" in host(one).why_so(one)
+    assert host(item(boot_id="before", outcome="dropped")).dropped() == ()
+
+
+def test_records_of_another_version_are_read_as_far_as_they_go():
+    found = records.parse(
+        json.dumps(
+            {
+                "now": NOW,
+                "zone": "UTC",
+                "boot_id": "now",
+                "units": {},
+                "pause": {"who": "me", "flag_time": 5, "tomorrow": 1},
+                "records": [{"id": "one", "steps": [[1, "x"]], "tomorrow": 1}],
+            }
+        )
+    )
+    assert found.items[0].steps == ([1, "x"],)
+    assert found.pause == Pause(who="me", flag_time=5)
+
+
+@given(st.text(max_size=30))
+def test_a_host_that_answers_nonsense_has_no_records(text):
+    assert records.parse("!" + text) == Maintenance()
+
+
+def test_what_lies_ahead_comes_first_and_of_the_past_only_so_many():
+    past = [item(id=f"p{n}", outcome="ready") for n in range(4)]
+    entries = scheduled._entries(host(*past, item(), units=UP), 2)
+    assert [entry["id"] for entry in entries] == ["one", "p0", "p1"]
+
+
+# -- pauses ----------------------------------------------------------------------------------
+
+
+def paused(value="true", since=NOW):
+    return Database(flags={"paused": (value, since)})
+
+
+def test_a_note_counts_only_for_its_own_pause():
+    note = Pause(who="me", flag_time=NOW + 0.4)
+    assert flags.pause_of(paused(), note) is note
+    by_hand = flags.pause_of(paused(), Pause(who="me", flag_time=NOW - 60))
+    assert by_hand == Pause(since=NOW, flag_time=NOW)
+    assert flags.pause_of(paused(), None) == by_hand
+
+
+@pytest.mark.parametrize("database", [Database(), paused("false"), paused("1"), paused("")])
+def test_no_flag_no_pause(database):
+    assert flags.pause_of(database, Pause(who="me", flag_time=NOW)) is None
+
+
+@pytest.mark.parametrize(
+    ("pause", "words"),
+    [
+        (Pause(since=NOW - 25 * 3600, who="ann"), "forgotten"),
+        (Pause(since=NOW - 23 * 3600, who="ann"), ""),
+        (Pause(since=NOW - 48 * 3600, until=NOW + 60), ""),
+        (Pause(since=NOW - 60, until=NOW - 600), "should have ended"),
+        (Pause(since=NOW - 60, until=NOW - 5), ""),
+        (None, ""),
+    ],
+)
+def test_a_pause_without_an_end_older_than_a_day_and_one_overdue_need_a_person(pause, words):
+    found = status._pause_attention(pause, NOW)
+    assert bool(found) == bool(words)
+    assert words in "".join(found)
+
+
+def test_status_shows_who_paused_why_and_until_and_what_is_armed():
+    blank = Result("", 0, "", "")
+    database = {"user_version": 1, "counts": {}, "jobs": [], "flags": {"paused": ["true", NOW]}}
+    told = {"now": NOW, "zone": "UTC", "boot_id": "now", "units": UP}
+    told["pause"] = {"flag_time": NOW, "since": NOW, "until": NOW + 7200, "who": "ann", "why": "db"}
+    told["records"] = [
+        {
+            "id": "one",
+            "kind": PREPARE,
+            "boot_id": "now",
+            "step": "armed",
+            "timed": True,
+            "due": NOW + 7200,
+        }
+    ]
+    results = dict.fromkeys(status.commands(SPEC), blank)
+    results["jobs"] = Result("", 0, json.dumps(database), "")
+    results["maintenance"] = Result("", 0, json.dumps(told), "")
+    found = status.judge(SPEC, results, NOW)
+    for word in ("ann", "db", "until", time.strftime("%H:%M", time.gmtime(NOW + 7200))):
+        assert word in found.paused
+    assert found.scheduled == "prepare-reboot in 2h"
+
+
+# -- times -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["22:00", " 07:05 ", "2026-12-01 22:00", "2026-12-01T22:00"])
+def test_times_that_are_taken(text):
+    assert prepare.check_at(text) in ("22:00", "07:05", "2026-12-01 22:00")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "22",
+        "24:00",
+        "7:05",
+        "22:60",
+        "2026-02-30 10:00",
+        "now",
+        "2026-12-01",
+        "22:00; reboot",
+        "22:00\n23:00",
+        "\uff12\uff12:00",
+    ],
+)
+def test_times_that_make_no_sense_are_refused(text):
+    with pytest.raises(Refused):
+        prepare.check_at(text)
+
+
+def test_a_time_is_shown_in_both_zones_where_they_differ():
+    both = prepare.when(NOW, "2027-01-15 22:00:00 XYZ")
+    assert "22:00:00 XYZ" in both
+    assert "here" in both
+    here = both.partition("(")[2].removesuffix(" here)")
+    assert prepare.when(NOW, here) == here
+
+
+# -- the checklist ---------------------------------------------------------------------------
+
+GOOD = {
+    "booted": NOW - 60,
+    "docker": True,
+    "network": {"name": "jobrunner-db", "there": True, "fenced": True},
+    "mounted": ["/", "/e", "/srv"],
+    "fstab": ["/srv"],
+    "service": {"ActiveState": "active", "SubState": "running"},
+    "sync": {"LoadState": "not-found"},
+    "boot_unit": {"ActiveState": "inactive"},
+    "jobs": {"a": ["running", "executing"]},
+    "error": "",
+}
+READY = item(outcome="ready", boot_id="before", was_active=True, requeued=("a",), mounts=("/e",))
+OURS = Pause(task=PREPARE, who="ann")
+
+
+def bad(pause=None, ready=READY, units=(), items=(), **found):
+    known = (ready, *items) if ready else tuple(items)
+    facts = after.Facts({**GOOD, **found}, host(*known, units=units), pause)
+    lines = after.judge("h", facts)
+    assert all(line.cure for line in lines if not line.good), "what fails has a cure"
+    return {line.what for line in lines if not line.good}
+
+
+def test_a_host_that_came_back_whole_passes():
+    assert bad() == set()
+    assert bad(ready=None, jobs={}) == set()
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ({"docker": False}, "docker"),
+        ({"network": {"name": "n", "there": False, "fenced": True}}, "database network"),
+        ({"network": {"name": "n", "there": True, "fenced": False}}, "database network"),
+        ({"mounted": ["/", "/srv"]}, "mounts"),
+        ({"mounted": ["/", "/e"]}, "mounts"),
+        ({"service": {"ActiveState": "activating", "SubState": "auto-restart"}}, "service"),
+        ({"jobs": {}}, "requeued jobs"),
+        ({"jobs": {"a": ["pending", "waiting_on_reboot"]}}, "requeued jobs"),
+        ({"jobs": {"a": ["pending", "paused"]}}, "requeued jobs"),
+        ({"jobs": {"a": ["failed", "internal_error"]}}, "requeued jobs"),
+        ({"error": "database is locked"}, "requeued jobs"),
+        ({"pause": OURS}, "pause"),
+        ({"pause": Pause(who="bob", until=NOW - 900)}, "pause"),
+        ({"sync": {"LoadState": "loaded", "ActiveState": "inactive"}}, "level 3 sync"),
+        ({"items": [item(id="two", boot_id="before")]}, "scheduled"),
+        ({"ready": item(outcome="ready", was_active=True)}, "boot"),
+    ],
+)
+def test_each_thing_that_is_not_back_fails_its_line(found, line):
+    assert bad(**found) == {line}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"jobs": {"a": ["pending", "waiting_on_workers"]}},
+        {"jobs": {"a": ["failed", "nonzero_exit"]}},
+        {"pause": Pause(who="bob")},
+        {"pause": Pause(who="bob"), "jobs": {"a": ["pending", "paused"]}},
+        {"sync": {"LoadState": "loaded", "ActiveState": "active"}},
+        {
+            "service": {"ActiveState": "inactive"},
+            "ready": item(outcome="ready", boot_id="before", was_active=False),
+        },
+    ],
+)
+def test_what_is_as_it_should_be_passes(found):
+    assert bad(**found) == set()
+
+
+def test_only_a_pause_of_ours_that_the_boot_left_is_ended():
+    def ours(pause, ready=READY, state="inactive"):
+        found = {**GOOD, "boot_unit": {"ActiveState": state}}
+        return after.ours_to_end(after.Facts(found, host(ready), pause))
+
+    assert ours(OURS)
+    assert not ours(OURS, state="activating"), "the boot is at it"
+    assert not ours(OURS, ready=item(outcome="ready")), "not rebooted yet"
+    assert not ours(Pause(who="bob"))
+    assert not ours(None)
