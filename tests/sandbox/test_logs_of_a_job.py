@@ -1,6 +1,7 @@
 """`logs --job` against real jobs of the real job-runner."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def test_the_whole_of_an_internal_error_is_told_traceback_included(managed, inv)
 def test_following_a_job_shows_its_lines_as_they_come_and_leaves_nothing_behind(
     managed, inv, sandbox_dir
 ):
-    (job,) = managed.submit(HOST, "quick", "logs")
+    # Where it succeeded once, job-runner has nothing to do.
+    (job,) = managed.submit(HOST, "quick", f"logs-{secrets.token_hex(4)}")
     words = [str(Path(sys.executable).with_name("inv")), "--inventory", sandbox_dir / "hosts.yaml"]
     following = subprocess.Popen(
         [*words, "-H", HOST, "logs", "--job", job, "--follow"],
