@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.manage import keys
+from opstasks.manage import keys, keysource
 from tests.unit.manage_help import key
 
 
@@ -124,14 +124,14 @@ def source(tmp_path_factory):
 
 
 def test_a_source_that_answers_with_keys_gives_them(source):
-    assert keys.fetch(source, ["good"])["good"] == keys.parse(f"{key(1)}\n{key(2)}\n")
+    assert keysource.fetch(source, ["good"])["good"] == keys.parse(f"{key(1)}\n{key(2)}\n")
 
 
 @pytest.mark.parametrize("name", ["page", "empty", "missing", "long", "away"])
 def test_any_other_answer_is_a_reason_and_no_keys(source, name):
-    assert isinstance(keys.fetch(source, [name])[name], str)
+    assert isinstance(keysource.fetch(source, [name])[name], str)
 
 
 def test_a_source_that_is_not_trusted_gives_no_keys(source, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
-    assert "certificate" in str(keys.fetch(source, ["good"])["good"]).lower()
+    assert "certificate" in str(keysource.fetch(source, ["good"])["good"]).lower()
