@@ -9,14 +9,17 @@ from itertools import groupby
 from typing import Any
 
 from opstasks.change import change
+from opstasks.command import Command
 from opstasks.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.host import Host
+from opstasks.host import check as checked
 from opstasks.inventory import HostSpec
 from opstasks.manage import access, lockout
 from opstasks.manage import facts as fact
 from opstasks.manage.model import AREAS, Description
 from opstasks.manage.plan import ALL, Plan, Selection, Step, plan
 from opstasks.primitives import remote
+from opstasks.result import Result
 
 # Cloning the dependencies over a slow line is the longest that one run may take.
 APPLY_TIMEOUT_S = 3600.0
@@ -52,11 +55,15 @@ def check_areas(selection: Selection) -> None:
 
 def check(host: Host, wanted: Description, request: Request) -> Plan:
     """Plan a host, in one round trip of facts."""
-    facts = fact.gather(host, wanted)
+    return judge(host.spec, fact.gather(host, wanted), wanted, request)
+
+
+def judge(spec: HostSpec, facts: fact.Facts, wanted: Description, request: Request) -> Plan:
+    """The plan for a host that stands so, and whether it may be carried out: pure."""
     planned = plan(facts, wanted, request.selection)
     if request.allow_lockout:
         return planned
-    risks = lockout.risks(facts, wanted, planned, by_ssh=not host.spec.local)
+    risks = lockout.risks(facts, wanted, planned, by_ssh=not spec.local)
     reasons = [f"{risk} (--allow-lockout if that is meant)" for risk in risks]
     return replace(planned, refusals=(*planned.refusals, *reasons))
 
@@ -92,8 +99,9 @@ def apply(host: Host, wanted: Description, shown: Plan, request: Request) -> Out
                 host=host.name,
                 cure="look at the new plan: run it again",
             )
-        carry_out(host, current.todo, prove=not request.allow_lockout)
-        left = check(host, wanted, request)
+        asked = fact.question(wanted, host.spec)
+        answer = carry_out(host, current.todo, prove=not request.allow_lockout, afterwards=asked)
+        left = judge(host.spec, fact.parse(answer, host.name), wanted, request)
     if left.todo:
         things = ", ".join(step.thing for step in left.todo[:5])
         raise VerifyFailed(
@@ -137,26 +145,31 @@ def same(one: Plan, other: Plan, besides: set[str]) -> bool:
     return actions(one) == actions(other)
 
 
-def carry_out(host: Host, steps: Sequence[Step], *, prove: bool) -> None:
+def carry_out(host: Host, steps: Sequence[Step], *, prove: bool, afterwards: Command) -> Result:
     """Do the steps; those by which people get in last, and only if a fresh connection works.
 
-    Raises CommandFailed naming the step that failed, and what was done before it.
+    Returns the answer to the question `afterwards`, which is asked along with the last step
+    where that saves a round trip. Raises CommandFailed naming the step that failed, and what
+    was done before it.
     """
+    soon, late = [s for s in steps if not s.access], [s for s in steps if s.access]
     done: list[Step] = []
-    for part in _parts([step for step in steps if not step.access]):
+    answer: Result | None = None
+    for part in _parts(soon):
         things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
         host.step(f"{_areas(part)}: {things} ({len(done)} of {len(steps)} done)")
-        answer = _run(host, [step.action for step in part])
-        count = int(answer["done"])
+        last = not late and len(done) + len(part) == len(steps)
+        said, answer = _run(host, [step.action for step in part], afterwards if last else None)
+        count = int(said["done"])
         done += part[:count]
         if count < len(part):
-            raise failure(host.name, steps, done, part[count], answer["reason"])
-    late = [step for step in steps if step.access]
+            raise failure(host.name, steps, done, part[count], said["reason"])
     if late:
         host.step(f"access: {', '.join(step.thing for step in late)}")
         reason = access.change_access(host, [step.action for step in late], prove=prove)
         if reason:
             raise failure(host.name, steps, done, late[0], reason)
+    return answer or host.root.run(afterwards)
 
 
 def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -189,8 +202,14 @@ def failure(
     )
 
 
-def _run(host: Host, actions: list[dict[str, Any]]) -> dict[str, Any]:
+def _run(
+    host: Host, actions: list[dict[str, Any]], afterwards: Command | None
+) -> tuple[dict[str, Any], Result | None]:
+    """Send steps and, in the same round trip, a question; what the steps' script said."""
     command = remote.call(__package__, SCRIPTS, actions)
-    result = host.root.run(replace(command, timeout_s=APPLY_TIMEOUT_S, mutates=True))
-    answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
-    return answer
+    command = replace(command, timeout_s=APPLY_TIMEOUT_S, mutates=True)
+    result, *more = host.root.batch([command, *([afterwards] if afterwards else [])])
+    said: dict[str, Any] = json.loads(checked(result, command, host.name).out.splitlines()[-1])
+    for answer in more:
+        checked(answer, command, host.name)
+    return said, more[0] if more else None

@@ -35,7 +35,7 @@ Fetch = Callable[[str, Iterable[str]], dict[str, Any]]
 
 
 def describe_all(
-    specs: Iterable[HostSpec], *, fetch: Fetch = keys.fetch, upgrade: bool = False
+    specs: Iterable[HostSpec], *, fetch: Fetch | None = None, upgrade: bool = False
 ) -> dict[str, Description]:
     """The description of every host by name; raises Refused with all that is wrong in any."""
     read = {spec.name: describe(spec) for spec in specs}
@@ -45,7 +45,8 @@ def describe_all(
     answers: dict[tuple[str, str], people.Found] = {}
     for source in {source for source, _ in asked if source}:
         names = sorted(name for used, name in asked if used == source)
-        answers |= {(source, name): found for name, found in fetch(source, names).items()}
+        found_there = (fetch or _fetch)(source, names)
+        answers |= {(source, name): found for name, found in found_there.items()}
     found = {}
     for spec in specs:
         wanted = read[spec.name]
@@ -62,6 +63,12 @@ def describe_all(
         )
         found[spec.name] = msgspec.structs.replace(complete, options=options)
     return found
+
+
+def _fetch(source: str, names: Iterable[str]) -> dict[str, Any]:
+    from opstasks.manage import keysource
+
+    return keysource.fetch(source, names)
 
 
 def describe(spec: HostSpec) -> Description:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opstasks.change import change
-from opstasks.command import cmd
+from opstasks.command import Command, cmd
 from opstasks.errors import Refused, VerifyFailed
 from opstasks.host import Host, check
 from opstasks.manage import apply, facts, people
@@ -61,13 +60,22 @@ def check_name(host: Host, name: str) -> None:
         )
 
 
+def question(host: Host, name: str) -> Command:
+    """The command that asks how the account stands."""
+    asked = {**facts.request(Description(), host.spec), "users": [name], "people": True}
+    return remote.call("opstasks.manage", facts.SCRIPTS, asked)
+
+
 def look(host: Host, name: str) -> Account:
     """How the account stands, in one round trip; raises Refused for an account of no person."""
-    asked = {**facts.request(Description(), host.spec), "users": [name], "people": True}
-    question = remote.call("opstasks.manage", facts.SCRIPTS, asked)
-    running = cmd("pgrep", "--count", "--uid", name)
-    answer, processes = host.root.batch([question, running])
-    found: dict[str, Any] = json.loads(check(answer, question, host.name).out)
+    asked = question(host, name)
+    answer, running = host.root.batch([asked, cmd("pgrep", "--count", "--uid", name)])
+    found = facts.parse(check(answer, asked, host.name), host.name)
+    return replace(account(host, name, found), processes=_count(running.text))
+
+
+def account(host: Host, name: str, found: facts.Facts) -> Account:
+    """The account, from the facts; raises Refused for one that must not be shut."""
     if found["login"] == name:
         raise Refused(f"you came in as {name}", host=host.name, cure="have somebody else do it")
     entry = found["users"][name]
@@ -75,7 +83,7 @@ def look(host: Host, name: str) -> Account:
         return Account(name, False, ())
     if entry["uid"] < FIRST_PERSON:
         raise Refused(f"{name} is an account of the system", host=host.name)
-    return Account(name, True, ways_in(entry, keyed=name in found["keyed"]), _count(processes.text))
+    return Account(name, True, ways_in(entry, keyed=name in found["keyed"]))
 
 
 def ways_in(entry: dict[str, Any], *, keyed: bool) -> tuple[str, ...]:
@@ -101,8 +109,8 @@ def disable(host: Host, name: str) -> Outcome:
         step = Step(
             "accounts", f"user {name}", before.describe(), "shut", {"do": "shut", "name": name}
         )
-        apply.carry_out(host, [step], prove=False)
-        after = look(host, name)
+        answer = apply.carry_out(host, [step], prove=False, afterwards=question(host, name))
+        after = account(host, name, facts.parse(answer, host.name))
     if after.open:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",

@@ -7,11 +7,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from opstasks.command import Command
 from opstasks.errors import OpsError
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
 from opstasks.manage.model import Description, Tree
 from opstasks.primitives import remote
+from opstasks.result import Result
 
 Facts = dict[str, Any]
 SCRIPTS = ("remote_paths.py", "remote_facts.py")
@@ -82,14 +84,20 @@ def _words(wanted: Description) -> list[str]:
     return sorted(set(words))
 
 
-def gather(host: Host, wanted: Description) -> Facts:
-    """Ask the host as root; raises Unreachable, Refused without sudo, OpsError."""
-    asked = request(wanted, host.spec)
-    result = host.root.run(remote.call(__package__, SCRIPTS, asked))
+def question(wanted: Description, spec: HostSpec) -> Command:
+    """The command that asks how a host stands."""
+    return remote.call(__package__, SCRIPTS, request(wanted, spec))
+
+
+def parse(result: Result, host: str) -> Facts:
+    """The facts that a host answered with; raises OpsError for anything else."""
     try:
         facts: Facts = json.loads(result.out)
     except ValueError:
-        raise OpsError(
-            "the host's answer makes no sense", host=host.name, tail=result.tail()
-        ) from None
+        raise OpsError("the host's answer makes no sense", host=host, tail=result.tail()) from None
     return facts
+
+
+def gather(host: Host, wanted: Description) -> Facts:
+    """Ask the host as root; raises Unreachable, Refused without sudo, OpsError."""
+    return parse(host.root.run(question(wanted, host.spec)), host.name)

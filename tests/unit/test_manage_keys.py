@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.manage import keys
+from opstasks.manage import keys, keysource
 from tests.unit.manage_help import key
 
 
@@ -96,7 +96,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/away.keys":
             self.send_response(302)
-            self.send_header("Location", "http://localhost:1/good.keys")
+            # Good keys, but over a line that anybody can write on.
+            self.send_header("Location", f"http://localhost:{self.server.plain_port}/good.keys")
             self.end_headers()
             return
         code, text = ANSWERS[self.path]
@@ -112,6 +113,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def source(tmp_path_factory):
     pem = certificate(tmp_path_factory.mktemp("tls"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.plain_port = plain.server_port
+    threading.Thread(target=plain.serve_forever, daemon=True).start()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -121,17 +125,18 @@ def source(tmp_path_factory):
         patch.setenv("no_proxy", "localhost")
         yield f"https://localhost:{server.server_port}/{{name}}.keys"
     server.shutdown()
+    plain.shutdown()
 
 
 def test_a_source_that_answers_with_keys_gives_them(source):
-    assert keys.fetch(source, ["good"])["good"] == keys.parse(f"{key(1)}\n{key(2)}\n")
+    assert keysource.fetch(source, ["good"])["good"] == keys.parse(f"{key(1)}\n{key(2)}\n")
 
 
 @pytest.mark.parametrize("name", ["page", "empty", "missing", "long", "away"])
 def test_any_other_answer_is_a_reason_and_no_keys(source, name):
-    assert isinstance(keys.fetch(source, [name])[name], str)
+    assert isinstance(keysource.fetch(source, [name])[name], str)
 
 
 def test_a_source_that_is_not_trusted_gives_no_keys(source, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
-    assert "certificate" in str(keys.fetch(source, ["good"])["good"]).lower()
+    assert "certificate" in str(keysource.fetch(source, ["good"])["good"]).lower()

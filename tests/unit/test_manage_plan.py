@@ -242,6 +242,9 @@ def test_losing_ones_own_group_or_keys_is_a_risk(own):
     facts["groups"]["developers"]["members"].append("ops")
     assert risks(facts, wanted) == ["you came in as ops, who would leave group developers"]
     facts = facts_of(wanted, login="ada")
+    facts["groups"]["developers"]["members"].remove("ada")
+    assert risks(facts, wanted) == []  # joining is no loss
+    facts = facts_of(wanted, login="ada")
     facts["paths"][KEYS].update(sha256="x", text=f"{key(7)} ada\n")
     assert "none of whose present keys would stay" in risks(facts, wanted)[0]
     facts["paths"][KEYS].update(text=f"{key(7)} ada\n{key(1)} here\n")

@@ -53,13 +53,31 @@ def test_a_link_that_somebody_else_put_there_is_not_followed(tmp_path):
     ):
         with pytest.raises(paths.Unsafe, match="somebody else"):
             work()
-    # Root's own link into a folder where others may write could have been put there as well.
-    os.chown(home / ".ssh", 0, 0, follow_symlinks=False)
-    with pytest.raises(paths.Unsafe):
-        paths.read(f"{home}/.ssh/f")
     assert (secret / "f").read_text() == "secret"
     assert mode_of(secret / "f") != 0o640
     assert "somebody else" in remote_facts.path(f"{home}/.ssh/f", "", True)["kind"]
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("folder_owner", "folder_mode", "link_owner"),
+    [(0, 0o755, 1234), (1234, 0o755, 0), (0, 0o777, 0), (0, 0o775, 0), (0, 0o1777, 0)],
+)
+def test_only_roots_link_in_a_folder_that_only_root_may_write_is_followed(
+    tmp_path, folder_owner, folder_mode, link_owner
+):
+    home, other = tmp_path / "home", tmp_path / "other"
+    for folder in (home, other):
+        folder.mkdir()
+    (other / "f").write_text("x")
+    (home / "link").symlink_to(other)
+    home.chmod(0o755)
+    assert paths.read(f"{home}/link/f") == b"x"
+    os.chown(home / "link", link_owner, link_owner, follow_symlinks=False)
+    os.chown(home, folder_owner, folder_owner)
+    home.chmod(folder_mode)
+    with pytest.raises(paths.Unsafe, match="somebody else"):
+        paths.read(f"{home}/link/f")
 
 
 def test_ones_own_links_on_the_way_are_followed(tmp_path):

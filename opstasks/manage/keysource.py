@@ -1,0 +1,52 @@
+"""Public keys from an https address; imported only where a backend has one."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from opstasks.manage.keys import Key, NotAKey, parse
+
+FETCH_TIMEOUT_S = 10.0
+# A person has a handful of keys of well under 1 kB; more is no list of keys.
+LARGEST_ANSWER = 64 * 1024
+
+
+class _NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to another https address only."""
+
+    def redirect_request(self, *args: object) -> urllib.request.Request | None:
+        request: urllib.request.Request | None = super().redirect_request(*args)  # type: ignore[arg-type]
+        if request is not None and not request.full_url.startswith("https://"):
+            raise urllib.error.URLError("it leads away from https")
+        return request
+
+
+def fetch_one(url: str) -> tuple[Key, ...]:
+    """The keys that an address answers with; raises OSError or NotAKey for anything else."""
+    opener = urllib.request.build_opener(_NoDowngrade())
+    with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
+        data: bytes = answer.read(LARGEST_ANSWER + 1)
+    if len(data) > LARGEST_ANSWER:
+        raise NotAKey("far too long for a list of keys")
+    found = parse(data.decode("utf-8", "replace"))
+    if not found:
+        raise NotAKey("an empty answer")
+    return found
+
+
+def fetch(source: str, names: Iterable[str]) -> dict[str, tuple[Key, ...] | str]:
+    """Every person's keys from `source`, or the reason why they could not be had."""
+
+    def one(name: str) -> tuple[Key, ...] | str:
+        try:
+            return fetch_one(source.replace("{name}", name))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            return " ".join(str(reason).split())[:120] or type(error).__name__
+
+    names = list(names)
+    with ThreadPoolExecutor(16) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
