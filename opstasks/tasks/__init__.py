@@ -18,6 +18,7 @@ from opstasks.tasks import (
     shell,
     status,
     users,
+    sync,
 )
 
 namespace = Collection(
@@ -35,6 +36,7 @@ namespace = Collection(
     sandbox.namespace,
     service.namespace,
     users.namespace,
+    sync.namespace,
 )
 namespace.add_collection(history.lock)
 namespace.collections["jobs"].add_task(queries.queries)

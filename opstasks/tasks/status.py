@@ -37,4 +37,5 @@ def _row(found: Any) -> dict[str, object]:
         "disk": found.disk,
         "last deploy": found.last_deploy,
         "lock": found.lock,
+        **({"sync": found.sync} if found.sync else {}),
     }

@@ -15,6 +15,7 @@ from opstasks.jobrunner import jobs
 from opstasks.primitives import docker, git, systemd
 from opstasks.result import Result
 from opstasks.workflows.deploy import release
+from opstasks.workflows.sync import act as sync
 
 FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
@@ -33,6 +34,7 @@ class HostStatus:
     disk: str = ""
     last_deploy: str = ""
     lock: str = ""
+    sync: str = ""
     attention: tuple[str, ...] = ()
 
 
@@ -57,6 +59,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
+        **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
     }
 
 
@@ -73,6 +76,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     releases = release.parse_releases(results["releases"].out)
     owner = lock.parse_owner(results["lock"].out)
     disks = _disks(results["disk"].out)
+    copying = sync.parse(spec, results["sync"].out) if "sync" in results else None
     pause = database.flags.get("paused")
     attention = [
         *_unit_attention(unit),
@@ -82,6 +86,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
+        *(copying.attention() if copying else ()),
     ]
     return HostStatus(
         unit=unit.describe(),
@@ -93,6 +98,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         disk=", ".join(f"{used} %" for used in dict.fromkeys(disks.values())),
         last_deploy=_last(releases, now),
         lock=owner.describe() if owner else "",
+        sync=_sync(copying),
         attention=tuple(attention),
     )
 
@@ -121,6 +127,15 @@ def _pause_attention(pause: tuple[str, float] | None, now: float) -> list[str]:
     if pause and now - pause[1] > FORGOTTEN_PAUSE_S:
         return [f"paused for {ago(now - pause[1])}: forgotten?"]
     return []
+
+
+def _sync(state: sync.State | None) -> str:
+    """How long ago Level 3 files were last copied; nothing where there are none to copy."""
+    if state is None:
+        return ""
+    if not state.on:
+        return "off"
+    return f"{ago(state.success_age_s)} ago" if state.last_success else "never"
 
 
 def _disks(text: str) -> dict[str, int]:
