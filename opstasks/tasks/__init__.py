@@ -9,17 +9,18 @@ from opstasks.tasks import (
     history,
     images,
     jobs,
+    lock,
     logs,
     manage,
-    queries,
     outputs,
+    queries,
     run,
     sandbox,
     service,
     shell,
     status,
-    users,
     sync,
+    users,
 )
 
 namespace = Collection(
@@ -34,13 +35,13 @@ namespace = Collection(
     deploy.namespace,
     images.namespace,
     jobs.namespace,
+    lock.namespace,
     outputs.namespace,
     sandbox.namespace,
     service.namespace,
     users.namespace,
     sync.namespace,
 )
-namespace.add_collection(history.lock)
 namespace.collections["jobs"].add_task(queries.queries)
 
 # What the playbook's recipes and scripts were called, and what they are now.

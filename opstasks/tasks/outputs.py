@@ -104,6 +104,10 @@ def _show_plan(ctx: Context, plan: Plan) -> None:
     ]
     headers = ["file", "size", "owner", "age", "sha256", "at the sync's source"]
     ctx.console.table(headers, rows)
+    if plan.source_away:
+        ctx.console.note(
+            "The Level 3 sync's source is not mounted: whatever it has returns once it is."
+        )
     for record in plan.gone:
         ctx.console.say(
             f"{names.typed(record.file)}: removed before, by {record.who},"

@@ -57,6 +57,7 @@ class Plan:
     items: tuple[Item, ...]
     gone: tuple[Record, ...]
     now: float
+    source_away: bool = False
 
     @property
     def at_source(self) -> tuple[Item, ...]:
@@ -116,7 +117,7 @@ def check(host: Host, workspace: str, files: Sequence[str]) -> Plan:
             items.append(item)
         elif item.record:
             gone.append(item.record)
-    return Plan(workspace, tuple(items), tuple(gone), found["now"])
+    return Plan(workspace, tuple(items), tuple(gone), found["now"], found["source_away"])
 
 
 def _item(path: str, found: dict[str, Any], before: Sequence[Record]) -> Item:

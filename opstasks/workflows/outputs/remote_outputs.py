@@ -142,7 +142,8 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
             "here": look_at(asked["root"], asked["workspace"], path),
             "source": look_at(asked["source"], asked["workspace"], path) if asked["source"] else {},
         }
-    return {"files": found, "now": time.time()}
+    away = bool(asked["source"]) and not Path(asked["source"]).is_dir()
+    return {"files": found, "source_away": away, "now": time.time()}
 
 
 def look_at(root: str, workspace: str, path: str) -> Facts:
