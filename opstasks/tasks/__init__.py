@@ -6,6 +6,7 @@ from opstasks.tasks import (
     config,
     db,
     deploy,
+    doctor,
     history,
     images,
     jobs,
@@ -24,6 +25,7 @@ from opstasks.tasks import (
 )
 
 namespace = Collection(
+    doctor.doctor,
     history.history,
     logs.logs,
     manage.manage,

@@ -14,12 +14,15 @@ def hung(managed, spec, connect):
     from opstasks.change import change
 
     host = connect(spec("sandbox-1"))
-    change(host.service, "deploy", {"ref": "main"}).__enter__()
-    host.service.session._send(b"exec -a hanging-step sleep 600\0")
+    begun = change(host.service, "deploy", {"ref": "main"})
+    begun.__enter__()
+    host.service.session._send(b"( exec -a hanging-step sleep 600 )\0")
     time.sleep(0.5)
     host.close()
     yield managed
-    managed.exec_("sandbox-1", ["pkill", "-f", "^hanging-step"])
+    del begun
+    for pid in managed.exec_("sandbox-1", ["pgrep", "-f", "^hanging-step"]).stdout.split():
+        managed.exec_("sandbox-1", ["kill", "-9", pid])
 
 
 def good(done):

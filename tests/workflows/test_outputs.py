@@ -426,6 +426,42 @@ def test_what_was_exchanged_goes_back_and_never_over_something_new(tree, monkeyp
     assert (tree.top / "medium/.opstasks-removed/abc-1").read_text() == "exchanged"
 
 
+def test_what_was_exchanged_goes_back_on_a_drive_without_hard_links(tree, monkeypatch):
+    file, rename = tree.root / "W/a.csv", os.rename
+    tree.put(file, "shown")
+    facts = ro.look_at(str(tree.root), "W", "a.csv")
+
+    def exchange(*args, **options):
+        monkeypatch.setattr(os, "rename", rename)
+        file.unlink()
+        file.write_text("exchanged")
+        rename(*args, **options)
+
+    def no_link(*args, **options):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "rename", exchange)
+    monkeypatch.setattr(os, "link", no_link)
+    with pytest.raises(ro.OutputError, match="exchanged meanwhile"):
+        tree.remove("a.csv", facts=facts)
+    assert file.read_text() == "exchanged"
+    assert not list((tree.top / "medium/.opstasks-removed").iterdir())
+
+
+def test_a_drive_that_numbers_its_files_anew_is_no_obstacle(tree):
+    tree.put(tree.root / "W/a.csv", "x")
+    facts = ro.look_at(str(tree.root), "W", "a.csv")
+    tree.remove("a.csv", facts={key: facts[key] for key in act.STABLE})
+    assert not (tree.root / "W/a.csv").exists()
+
+
+def test_a_file_that_was_not_there_when_it_was_shown_stays(tree):
+    tree.put(tree.root / "W/a.csv", "new")
+    with pytest.raises(ro.OutputError, match="not there"):
+        ro.remove(tree.asked("W", "a.csv", {}))
+    assert (tree.root / "W/a.csv").exists()
+
+
 def test_a_hold_that_is_a_link_or_somebody_elses_is_not_used(tree):
     tree.put(tree.root / "W/a.csv", "x")
     hold = tree.top / "medium/.opstasks-removed"

@@ -19,6 +19,8 @@ from opstasks.workflows.sync import units
 
 # Hashing a large file over a slow disk takes its time.
 LOOK_TIMEOUT_S = 3600.0
+# What tells a file on a network drive from another one.
+STABLE = ("size", "mtime_ns", "sha256")
 SOURCE_CHOICES = ("remove", "keep")
 
 
@@ -199,7 +201,8 @@ def _remove(host: Host, record: Record, item: Item) -> None:
     if record.source_sha256:
         # First where it would come back from.
         there = {"root": spec.level3_source, "hold": f"{spec.level3_source}/{units.HOLD}"}
-        places.insert(0, {**there, "facts": item.source, "sha256": record.source_sha256})
+        facts = {key: item.source[key] for key in STABLE if key in item.source}
+        places.insert(0, {**there, "facts": facts, "sha256": record.source_sha256})
     values = {k: v for k, v in asdict(record).items() if k not in ("attested", "returned")}
     asked = {
         "record": values,

@@ -27,7 +27,10 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LIMIT = 20_000
 LOCK_WAIT_S = 60.0
 # What must be the same when a file is removed as it was when it was shown.
+# A network drive may number its files anew: there the numbers are left out.
 IDENTITY = ("dev", "ino", "size", "mtime_ns", "sha256")
+
+TAKEN = "another file took its name; what was taken is held as {!r}"
 
 
 class OutputError(Exception):
@@ -277,12 +280,18 @@ def remove_at(place: dict[str, Any], workspace: str, path: str, held: str) -> No
         try:
             with parent_of(top, parts) as folder, opened(open_folder(workspace, top)) as home:
                 capture(parts[-1], folder, held, hold, place["facts"], home)
-                os.fsync(folder)
+                settle(folder)
         except FileNotFoundError:
             pass  # gone already
-        os.fsync(hold)
+        settle(hold)
     with contextlib.suppress(OSError):  # somebody else's file may still lie there
         Path(place["hold"]).rmdir()
+
+
+def settle(folder: int) -> None:
+    """Have a removal survive a power cut; a network drive sees to that by itself."""
+    with contextlib.suppress(OSError):
+        os.fsync(folder)
 
 
 def open_hold(path: str) -> int:
@@ -336,15 +345,30 @@ def put_back(name: str, folder: int, held: str, hold: int) -> None:
     try:
         os.link(held, name, src_dir_fd=hold, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
-        raise OutputError(f"another file took its name; what was taken is held as {held!r}") from (
-            None
-        )
+        raise OutputError(TAKEN.format(held)) from None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        rename_back(name, folder, held, hold)  # a drive that knows no hard links
+        return
     os.unlink(held, dir_fd=hold)
+
+
+def rename_back(name: str, folder: int, held: str, hold: int) -> None:
+    """The same where a name cannot be given without taking the other one."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(held, name, src_dir_fd=hold, dst_dir_fd=folder)
+        return
+    raise OutputError(TAKEN.format(held))
 
 
 def differs(now: Facts, shown: Facts) -> str:
     """In what a file is not the one that was shown; empty when it is."""
-    return ", ".join(key for key in IDENTITY if now.get(key) != shown.get(key))
+    if "sha256" not in shown:
+        return "it was not there"
+    return ", ".join(key for key in IDENTITY if key in shown and now.get(key) != shown[key])
 
 
 # -- records ----------------------------------------------------------------------------------
