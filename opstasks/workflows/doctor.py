@@ -21,7 +21,7 @@ from opstasks.workflows.sync import units
 FULL_PERCENT = 90
 SKEW_S = 30.0
 # What our scripts on a host are written for.
-OLDEST_PYTHON = (3, 9)
+OLDEST_PYTHON = (3, 10)
 # Program and the package that has it.
 PROGRAMS = {
     "awk": "mawk",
