@@ -169,6 +169,15 @@ class Context(invoke.Context):
         if answer not in ("y", "yes"):
             raise Refused("not confirmed; nothing was changed")
 
+    def confirm_name(self, question: str, name: str) -> None:
+        """Ask for a name to be typed, before what cannot be undone; raises Refused otherwise."""
+        if self.options.yes:
+            return
+        self._need_a_person(question, "add --yes to agree")
+        print(f"{question} ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().rstrip("\n") != name:
+            raise Refused("not the same name; nothing was changed")
+
     def choose(self, question: str, choices: Sequence[str]) -> str:
         """Ask which of a few; the first one with --yes. Raises Refused when nobody can answer."""
         if self.options.yes:

@@ -81,6 +81,8 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     home: str = "/home/opensafely"
     high_privacy: str = "/srv/high_privacy"
     medium_privacy: str = "/srv/medium_privacy"
+    level3_source: str = ""
+    level4_folder: str = ""
     lock_dir: str = "/var/lib/opstasks"
     unit: str = "jobrunner"
     registry: str = "ghcr.io/opensafely-core"
@@ -153,6 +155,8 @@ _SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
     "home": (_PATH, "an absolute path"),
     "high_privacy": (_PATH, "an absolute path"),
     "medium_privacy": (_PATH, "an absolute path"),
+    "level3_source": (_PATH, "an absolute path"),
+    "level4_folder": (re.compile(r"[^\0\n\r\t]+"), "one line of text"),
     "lock_dir": (_PATH, "an absolute path"),
     "unit": (_NAME, "a systemd unit's name"),
     "backend": (_NAME, "a folder's name under backends/"),

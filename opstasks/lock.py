@@ -29,6 +29,14 @@ class Owner:
     since: str
     run_id: str
 
+    @property
+    def age_s(self) -> float:
+        """For how long, in seconds; 0 when nobody wrote it down."""
+        try:
+            return (datetime.now(UTC) - datetime.fromisoformat(self.since)).total_seconds()
+        except (ValueError, TypeError):
+            return 0.0
+
     def describe(self) -> str:
         """For people: ``alice@laptop, deploy, since 10:03 UTC (4 min)``."""
         try:

@@ -6,12 +6,15 @@ from opstasks.tasks import (
     config,
     db,
     deploy,
+    doctor,
     history,
     host,
     images,
     jobs,
+    lock,
     logs,
     manage,
+    outputs,
     pause,
     queries,
     reboot,
@@ -21,10 +24,12 @@ from opstasks.tasks import (
     service,
     shell,
     status,
+    sync,
     users,
 )
 
 namespace = Collection(
+    doctor.doctor,
     history.history,
     logs.logs,
     manage.manage,
@@ -41,12 +46,14 @@ namespace = Collection(
     host.namespace,
     images.namespace,
     jobs.namespace,
+    lock.namespace,
+    outputs.namespace,
     sandbox.namespace,
     scheduled.namespace,
     service.namespace,
+    sync.namespace,
     users.namespace,
 )
-namespace.add_collection(history.lock)
 namespace.collections["jobs"].add_task(queries.queries)
 
 # What the playbook's recipes and scripts were called, and what they are now.

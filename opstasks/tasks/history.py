@@ -1,58 +1,67 @@
-"""`history` and `lock`: who did what, and who holds a host."""
+"""`history`: who did what, where, when, and how it ended."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import task
 
 from opstasks.app import Context
 
 if TYPE_CHECKING:
-    from opstasks.host import Host
+    from opstasks.result import FleetResult
+    from opstasks.workflows.history import Filter, Row
 
 
-@task(help={"lines": "How many entries of each host."}, auto_shortflags=False)
-def history(ctx: Context, lines: int = 20) -> None:
-    """Show who changed what, when, from each host's own journal.
+@task(
+    help={
+        "host": "Only hosts of this name or glob.",
+        "task": "Only tasks with this in their name: deploy, outputs.*",
+        "since": "Only since then: 90s, 30m, 2h, 7d, yesterday or '2026-11-24 10:00' (UTC).",
+        "who": "Only what these people did; a part of the name is enough.",
+        "lines": "How many entries of each host.",
+    },
+    auto_shortflags=False,
+)
+def history(
+    ctx: Context, host: str = "", task: str = "", since: str = "", who: str = "", lines: int = 20
+) -> None:
+    """Show who changed what, when and how it ended: the hosts' journals and your own record.
 
-    Example: inv -H all history --lines 50
+    Without -H, on a machine that is no host, it shows your own record alone.
+
+    Example: inv -H all history --task deploy --since 7d
     """
-    from opstasks import audit
+    from opstasks.errors import Refused
     from opstasks.primitives import journal
+    from opstasks.workflows.history import Filter
 
-    def read(host: Host) -> list[dict[str, Any]]:
-        # Every change has two lines, its start and its end.
-        command = journal.own_lines(audit.IDENTIFIER, lines * 2)
-        entries = [json.loads(line) for line in host.root.run(command).lines if line[0] == "{"]
-        ended = {entry["run_id"] for entry in entries if entry["phase"] == "end"}
-        kept = [e for e in entries if e["phase"] == "end" or e["run_id"] not in ended]
-        return kept[-lines:]
-
-    result = ctx.fleet.gather(read)
-    rows = sorted(
-        [e["time"], host, e["who"], e["task"], e.get("outcome", "begun"), e.get("detail", "")]
-        for host, found in result.values.items()
-        for e in found
+    if lines < 1:
+        raise Refused(f"{lines} is no number of entries")
+    moment = journal.moment(since, datetime.now(UTC)) if since else None
+    result = _read(ctx, Filter(host, task, who, moment), lines)
+    found = sorted((row for item in result for row in item.value or []), key=lambda row: row.time)
+    ctx.console.table(
+        ["when", "host", "who", "task", "outcome", "what", "detail"], map(_cells, found)
     )
-    ctx.console.table(["when", "host", "who", "task", "outcome", "detail"], rows)
+    if not found and not ctx.options.json:
+        ctx.console.say("nothing of the kind")
     ctx.finish(result)
 
 
-@task(auto_shortflags=False)
-def show(ctx: Context) -> None:
-    """Show who is changing which host right now.
+def _read(ctx: Context, wanted: Filter, lines: int) -> FleetResult[list[Row]]:
+    from opstasks import audit
+    from opstasks.workflows import history as workflow
 
-    Example: inv -H all lock.show
-    """
-    from opstasks import lock
-
-    def read(host: Host) -> str:
-        owner = lock.parse_owner(host.service.output(lock.holder(host.spec)))
-        return owner.describe() if owner else "free"
-
-    ctx.finish(ctx.fleet.gather(read), lambda text: {"lock": text})
+    local = workflow.read_local(audit.local_path())
+    if not ctx.options.hosts and ctx.fleet.hosts[0].name == "local":
+        return workflow.without_hosts(local, wanted, lines)
+    journals = ctx.fleet.gather(lambda host: workflow.read(host, wanted, lines))
+    return workflow.combine(journals, local, wanted, lines)
 
 
-lock = Collection("lock", show)
+def _cells(row: Row) -> list[object]:
+    what = " ".join(f"{key}={value}" for key, value in row.args.items() if len(value) <= 40)
+    when = row.time[:19].replace("T", " ")
+    return [when, row.host, row.who, row.task, row.outcome, what[:80], row.detail[:80]]

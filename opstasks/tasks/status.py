@@ -39,4 +39,5 @@ def _row(found: Any) -> dict[str, object]:
         "last deploy": found.last_deploy,
         "lock": found.lock,
         "scheduled": found.scheduled,
+        **({"sync": found.sync} if found.sync else {}),
     }

@@ -18,6 +18,7 @@ from opstasks.result import Result
 from opstasks.workflows.deploy import release
 from opstasks.workflows.reboot import records
 from opstasks.workflows.reboot.records import PREPARE, Maintenance
+from opstasks.workflows.sync import act as sync
 
 FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
@@ -39,6 +40,7 @@ class HostStatus:
     last_deploy: str = ""
     lock: str = ""
     scheduled: str = ""
+    sync: str = ""
     attention: tuple[str, ...] = ()
 
 
@@ -64,6 +66,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
         "maintenance": records.read_command(spec),
+        **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
     }
 
 
@@ -82,6 +85,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     disks = _disks(results["disk"].out)
     maintenance = records.parse(results["maintenance"].out)
     pause = flags.pause_of(database, maintenance.pause)
+    copying = sync.parse(spec, results["sync"].out) if "sync" in results else None
     attention = [
         *_unit_attention(unit),
         *([f"database: {database.error}"] if database.error else []),
@@ -91,6 +95,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
         *_scheduled_attention(maintenance),
+        *(copying.attention() if copying else ()),
     ]
     return HostStatus(
         unit=unit.describe(),
@@ -103,6 +108,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         last_deploy=_last(releases, now),
         lock=owner.describe() if owner else "",
         scheduled=_scheduled(maintenance),
+        sync=_sync(copying),
         attention=tuple(attention),
     )
 
@@ -165,6 +171,15 @@ def _scheduled_attention(maintenance: Maintenance) -> list[str]:
         if newest is prepared:
             found.append("prepared for a reboot that has not come")
     return found
+
+
+def _sync(state: sync.State | None) -> str:
+    """How long ago Level 3 files were last copied; nothing where there are none to copy."""
+    if state is None:
+        return ""
+    if not state.on:
+        return "off"
+    return f"{ago(state.success_age_s)} ago" if state.last_success else "never"
 
 
 def _disks(text: str) -> dict[str, int]:

@@ -1,0 +1,139 @@
+"""A lock whose holder hangs: who holds it with which processes, and stopping those."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, replace
+
+from opstasks import audit, lock
+from opstasks.command import Command, Raw, cmd, quote
+from opstasks.errors import OpsError, Refused, VerifyFailed
+from opstasks.host import Host
+from opstasks.inventory import HostSpec
+from opstasks.primitives import remote
+
+GRACE_S = 10.0
+# A full disk takes the lock's words, but not the lock.
+NAMELESS = lock.Owner("someone", "a task that left no name", "", "")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process on the host that has the lock open; `start` tells it from a later one."""
+
+    pid: int
+    start: int
+    user: str
+    age_s: float
+    command: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lock as it is: `owner` None when it is free."""
+
+    owner: lock.Owner | None
+    processes: tuple[Process, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended: who lost the lock, and which processes ended."""
+
+    changed: bool
+    owner: str = ""
+    stopped: tuple[int, ...] = ()
+
+
+def look(host: Host) -> Held:
+    """Who holds the lock, and with which processes, in one round trip as root."""
+    path = host.spec.lock_file
+    free = cmd(Raw(f"[ ! -e {quote(path)} ] || flock -n {quote(path)} true"))
+    tried, named, told = host.root.batch([free, lock.holder(host.spec), _command(host.spec)])
+    if tried.code == 0:
+        return Held(None)
+    return Held(lock.parse_owner(named.out) or NAMELESS, _parse(told.out))
+
+
+def _command(spec: HostSpec, stop: tuple[Process, ...] = (), *, kill: bool = False) -> Command:
+    request = {
+        "lock": spec.lock_file,
+        "stop": [[process.pid, process.start] for process in stop],
+        "grace_s": GRACE_S,
+        "kill": kill,
+    }
+    return remote.call(__package__, "remote_holders.py", request)
+
+
+def _parse(text: str) -> tuple[Process, ...]:
+    return tuple(Process(**process) for process in json.loads(text)["holders"])
+
+
+def break_(host: Host, shown: Held, reason: str, *, kill: bool) -> Outcome:
+    """Stop the processes that were shown; the kernel drops the lock with the last of them.
+
+    Raises VerifyFailed when one does not end, Refused when somebody else has the lock by now.
+    """
+    if shown.owner is None:
+        return Outcome(False)
+    now = look(host)
+    if now.owner is None:
+        return Outcome(False)
+    if now.owner != shown.owner:
+        raise Refused(
+            f"somebody else has it by now: {now.owner.describe()}",
+            host=host.name,
+            cure="look again: run it again",
+        )
+    entry = audit.Entry(
+        run_id=audit.new_run_id(),
+        host=host.name,
+        task="lock.break",
+        phase="start",
+        who=audit.who(),
+        time=audit.now(),
+        args={"reason": reason, "holder": now.owner.describe(), "broke": now.owner.run_id},
+    )
+    outcome, detail = "changed", ""
+    _write(host, entry)
+    try:
+        with host.changing():
+            return _stop(host, now, kill=kill)
+    except OpsError as error:
+        outcome, detail = error.outcome, error.message
+        raise
+    finally:
+        end = replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail)
+        _write(host, end)
+
+
+def _write(host: Host, entry: audit.Entry) -> None:
+    """In both places; a host that is gone by now keeps what it has."""
+    audit.write_local(entry)
+    line = cmd(Raw(audit.journal_text(entry)))
+    if entry.phase == "start":
+        host.root.batch([line])
+    elif host.root.is_open:
+        with contextlib.suppress(OpsError):
+            host.root.batch([line])
+
+
+def _stop(host: Host, held: Held, *, kill: bool) -> Outcome:
+    assert held.owner
+    host.step(f"stop {len(held.processes)} process(es)")
+    stop = _command(host.spec, held.processes, kill=kill).changing()
+    path = quote(host.spec.lock_file)
+    # Its words are for people: emptied only by whoever has the lock.
+    clear = cmd(Raw(f"flock -n {path} bash -c ': >\"$1\"' bash {path}"))
+    told, cleared = host.root.batch([stop, clear])
+    left = {process.pid for process in _parse(told.out)}
+    ours = [process.pid for process in held.processes]
+    if cleared.code:
+        raise VerifyFailed(
+            f"the lock is still held, by process {', '.join(map(str, sorted(left))) or '?'}",
+            host=host.name,
+            cure="add --kill" if not kill else f"inv -H {host.name} lock.show",
+        )
+    return Outcome(True, held.owner.describe(), tuple(pid for pid in ours if pid not in left))

@@ -1,0 +1,216 @@
+"""The Level 3 sync on a real host: a mounted drive, a real timer, real interruptions."""
+
+import json
+import time
+
+import pytest
+
+from tests.sandbox.level3 import SOURCE, TARGET, drive, inventory_with_source, mount
+
+pytestmark = pytest.mark.sandbox
+UNIT = "opstasks-level3-sync"
+
+
+@pytest.fixture(scope="module")
+def here(managed):
+    from tests.look import Look
+
+    return Look(managed, "sandbox-1")
+
+
+@pytest.fixture
+def mounted(here):
+    with drive(here):
+        yield here
+
+
+@pytest.fixture
+def ask(inv, sandbox_dir, tmp_path):
+    """Run a task on sandbox-1, which has a Level 3 source; its JSON, and the exit code checked."""
+    inventory = inventory_with_source(sandbox_dir, tmp_path / "hosts.yaml")
+
+    def run(*words, code=0):
+        done = inv("-H", "sandbox-1", "--json", *words, inventory=inventory)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return json.loads(done.stdout)["hosts"]["sandbox-1"]
+
+    return run
+
+
+def show(here, unit, name):
+    return here.sh(f"systemctl show {unit} --property={name} --value")
+
+
+def test_start_installs_a_timer_that_copies_and_a_second_start_does_nothing(mounted, ask):
+    mounted.sh(f"mkdir -p '{SOURCE}/l3-a/it is'; echo new >'{SOURCE}/l3-a/it is/a [b]*.txt'")
+    mounted.sh(f"ln -s /srv/high_privacy {SOURCE}/l3-a/link; mkfifo {SOURCE}/l3-a/pipe")
+    mounted.sh(f"mkdir {TARGET}/l3-a; echo mine >{TARGET}/l3-a/mine.txt")
+    mounted.sh(f"echo newer >{TARGET}/l3-a/both.txt; echo older >{SOURCE}/l3-a/both.txt")
+    mounted.sh(f"touch -d '1 hour ago' {SOURCE}/l3-a/both.txt; chown -R opensafely {TARGET}/l3-a")
+    before = mounted.sh(f"stat -c '%a %U:%G' {TARGET}")
+    first = ask("sync.start")
+    assert first["outcome"] == "changed"
+    assert mounted.sh(f"cat '{TARGET}/l3-a/it is/a [b]*.txt'") == "new"
+    assert mounted.sh(f"cat {TARGET}/l3-a/mine.txt {TARGET}/l3-a/both.txt") == "mine\nnewer"
+    assert sorted(first["value"]["last"]["skipped"]) == ["l3-a/link", "l3-a/pipe"]
+    found = mounted.sh(f"find {TARGET}/l3-a -printf '%y %m %u:%g %f\\n' | sort")
+    assert "f 640 opensafely:reviewers a [b]*.txt" in found
+    assert "l " not in found
+    assert mounted.sh(f"stat -c '%a %U:%G' {TARGET}") == before
+    assert show(mounted, f"{UNIT}.timer", "UnitFileState") == "enabled"
+    mounted.sh(f"systemd-analyze verify /etc/systemd/system/{UNIT}.timer")
+    # Two minutes after the last run ended, not after it began.
+    ended = int(show(mounted, f"{UNIT}.service", "InactiveEnterTimestampMonotonic"))
+    due = mounted.sh(
+        f"busctl get-property org.freedesktop.systemd1"
+        f" $(busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1"
+        f" org.freedesktop.systemd1.Manager GetUnit s {UNIT}.timer | cut -d'\"' -f2)"
+        " org.freedesktop.systemd1.Timer NextElapseUSecMonotonic"
+    )
+    assert int(due.split()[1]) - ended == pytest.approx(120e6, abs=2e6)
+
+    again = ask("sync.start")
+    assert again["outcome"] == "ok"
+    assert again["value"]["last"] == first["value"]["last"]
+    state = ask("sync.status")["value"]
+    assert (state["on"], state["outdated"], state["by_hand"]) == (True, False, [])
+    row = ask("status")["value"]
+    assert "ago" in row["sync"]
+    assert not [text for text in row["attention"] if "sync" in text]
+
+
+def test_an_unmounted_source_is_an_error_and_nothing_is_touched(mounted, ask):
+    mounted.sh(f"mkdir -p {SOURCE}/l3-b; echo x >{SOURCE}/l3-b/x.txt")
+    ask("sync.once")
+    mounted.sh("umount /e")
+    # The mount point is there all the same, folders and all.
+    mounted.sh(f"mkdir -p {SOURCE}/l3-b; echo fake >{SOURCE}/l3-b/fake.txt")
+    try:
+        failed = ask("sync.once", code=1)
+        assert "is not mounted" in failed["error"]["message"]
+        assert "findmnt" in failed["error"]["cure"]
+        assert "not mounted" in ask("sync.start", code=1)["error"]["message"]
+        assert mounted.sh(f"ls {TARGET}/l3-b") == "x.txt"
+        attention = ask("status")["value"]["attention"]
+        assert [t for t in attention if "is not mounted" in t]
+    finally:
+        mounted.sh("rm -rf /e/FILESFORL4")
+    # Mounted again: the next start mends it at once.
+    mount(mounted)
+    mounted.sh(f"mkdir -p {SOURCE}/l3-b; echo y >{SOURCE}/l3-b/y.txt")
+    ask("sync.start")
+    assert mounted.sh(f"ls {TARGET}/l3-b") == "x.txt\ny.txt"
+    assert "is not mounted" in mounted.sh(f"journalctl -u {UNIT} -o cat -n 100")
+
+
+def test_stop_takes_the_timer_away_and_keeps_every_file(mounted, ask):
+    mounted.sh(f"mkdir -p {SOURCE}/l3-c; echo x >{SOURCE}/l3-c/x.txt")
+    ask("sync.start")
+    assert ask("sync.stop", "--yes")["outcome"] == "changed"
+    assert show(mounted, f"{UNIT}.timer", "LoadState") == "not-found"
+    assert mounted.sh(f"cat {TARGET}/l3-c/x.txt") == "x"
+    assert ask("sync.stop", "--yes")["outcome"] == "ok"
+    # Once, without a timer; a file at the place of a folder is left alone, and said.
+    mounted.sh(f"echo file >{TARGET}/l3-c/clash; mkdir {SOURCE}/l3-c/clash")
+    mounted.sh(f"echo in >{SOURCE}/l3-c/clash/in; echo z >{SOURCE}/l3-c/z.txt")
+    assert "l3-c/clash" in ask("sync.once", code=1)["error"]["message"]
+    assert mounted.sh(f"cat {TARGET}/l3-c/clash {TARGET}/l3-c/z.txt") == "file\nz"
+    assert show(mounted, f"{UNIT}.timer", "LoadState") == "not-found"
+
+
+def test_a_host_without_a_source_is_refused(inv, managed):
+    done = inv("-H", "sandbox-1", "sync.start")
+    assert done.returncode == 2
+    assert "level3_source" in done.stderr
+
+
+# Runs on the host: 10 000 files that know their own hash, rewritten, copied and interrupted.
+DRIVER = """
+import hashlib, os, random, subprocess, sys, threading, time
+SOURCE, TARGET, UNIT, FILES, TIMES = sys.argv[1:4] + [int(n) for n in sys.argv[4:]]
+random.seed(5)
+names = [f"l3-bulk/{n % 40}/file-{n}.csv" for n in range(FILES)]
+
+def write(name, version):
+    size = 4_000_000 if random.random() < 0.002 else random.randint(200, 6000)
+    body = f"{name} {version} ".encode() + os.urandom(size)
+    path = f"{SOURCE}/{name}"
+    with open(path + ".w", "wb") as file:
+        file.write(hashlib.sha256(body).digest() + body)
+    os.utime(path + ".w", (1_600_000_000 + version * 1000,) * 2)
+    os.rename(path + ".w", path)
+
+def whole(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    return hashlib.sha256(data[32:]).digest() == data[:32]
+
+def check_visible(paths):
+    for path in paths:
+        try:
+            if not whole(path):
+                broken.append(path)
+        except FileNotFoundError:
+            pass
+
+def visible():
+    return [f"{f}/{n}" for f, _, ns in os.walk(f"{TARGET}/l3-bulk") for n in ns]
+
+def watch():
+    while not done.is_set():
+        found = visible()
+        strange.update(p for p in found if p[len(TARGET) + 1:] not in known)
+        check_visible(random.sample(found, min(300, len(found))))
+
+broken, strange, done = [], set(), threading.Event()
+known = {*names, "l3-bulk/kept.csv"}
+for folder in range(40):
+    os.makedirs(f"{SOURCE}/l3-bulk/{folder}")
+for name in names:
+    write(name, 0)
+os.makedirs(f"{TARGET}/l3-bulk")
+subprocess.run(["chown", "opensafely", f"{TARGET}/l3-bulk"], check=True)
+with open(f"{TARGET}/l3-bulk/kept.csv", "wb") as file:
+    file.write(hashlib.sha256(b"mine").digest() + b"mine")
+watcher = threading.Thread(target=watch)
+watcher.start()
+cut = 0
+for turn in range(TIMES):
+    for name in random.sample(names, 1500) if turn else []:
+        write(name, turn)
+    subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True)
+    time.sleep(random.uniform(0.15, 1.2))
+    state = subprocess.run(["systemctl", "is-active", UNIT], capture_output=True, text=True)
+    cut += state.stdout.strip() == "activating"
+    how = ["kill", "--kill-whom=all", "--signal=KILL", UNIT] if turn % 2 else ["stop", UNIT]
+    subprocess.run(["systemctl", *how], check=False)
+    subprocess.run(["systemctl", "stop", UNIT], check=False)
+    check_visible(visible())
+subprocess.run(["systemctl", "reset-failed", UNIT], check=False)
+started = time.time()
+subprocess.run(["systemctl", "start", UNIT], check=True)
+took = time.time() - started
+done.set()
+watcher.join()
+check_visible(visible())
+read = lambda folder, name: open(f"{folder}/{name}", "rb").read()
+differing = [name for name in names if read(SOURCE, name) != read(TARGET, name)]
+left = os.listdir("/srv/medium_privacy")
+print(repr((len(visible()), len(broken), len(strange), len(differing), cut, left, round(took, 1))))
+"""
+
+
+def test_ten_thousand_files_interrupted_twenty_times(mounted, ask):
+    """No partial file is ever visible under its final name, and nothing is lost."""
+    mounted.sh(f"mkdir -p {SOURCE}/l3-bulk")
+    ask("sync.once")
+    words = ["python3", "-", SOURCE, TARGET, f"{UNIT}.service", "10000", "20"]
+    began = time.monotonic()
+    mounted.sh(f"rm -rf {TARGET}/l3-bulk {SOURCE}/l3-bulk/*")
+    told = eval(mounted.sandbox.must("sandbox-1", words, stdin=DRIVER))
+    count, broken, strange, differing, cut, left, took = told
+    print(f"{cut} of 20 cut off, last run {took} s, all {time.monotonic() - began:.0f} s: {told}")
+    assert (count, broken, strange, differing) == (10_001, 0, 0, 0)
+    assert cut >= 10
+    assert left == ["workspaces"]
