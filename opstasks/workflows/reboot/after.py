@@ -112,7 +112,8 @@ def ours_to_end(facts: Facts) -> bool:
     """Whether a pause of a preparation outlived its reboot, and the boot left it to us."""
     rebooted = facts.prepared is not None and facts.prepared.boot_id != facts.maintenance.boot_id
     ours = facts.pause is not None and facts.pause.task == PREPARE
-    at_it = facts.found["boot_unit"].get("ActiveState") in ("activating", "active")
+    begun = facts.found["boot_unit"].get("ActiveState") in ("activating", "active")
+    at_it = begun or facts.found["booting"]
     return rebooted and ours and not at_it
 
 

@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+# While it boots, a unit that has not begun looks like one that has ended.
+BOOTING = ("initializing", "starting")
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
 
 
@@ -99,6 +101,7 @@ def main(request: str) -> None:
         "service": unit(asked["unit"]),
         "sync": unit(asked["sync_unit"]),
         "boot_unit": unit(asked["boot_unit"]),
+        "booting": call("systemctl", "is-system-running").stdout.strip() in BOOTING,
         "jobs": {},
         "error": "",
     }
