@@ -9,6 +9,7 @@ from tests.sandbox.level3 import SOURCE, TARGET, drive, inventory_with_source, m
 
 pytestmark = pytest.mark.sandbox
 UNIT = "opstasks-level3-sync"
+LAST = SOURCE.removeprefix("/e/")
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,26 @@ def test_stop_takes_the_timer_away_and_keeps_every_file(mounted, ask):
     assert "l3-c/clash" in ask("sync.once", code=1)["error"]["message"]
     assert mounted.sh(f"cat {TARGET}/l3-c/clash {TARGET}/l3-c/z.txt") == "file\nz"
     assert show(mounted, f"{UNIT}.timer", "LoadState") == "not-found"
+
+
+def test_after_a_reboot_it_goes_on_by_itself(mounted, ask, managed):
+    """The drive comes up with the host, and the sync after the drive."""
+    mounted.sh(f"umount /e; mkdir -p /srv/drive/FILESFORL4; mkdir -m 0777 /srv/drive/{LAST}")
+    mounted.sh("cp /etc/fstab /etc/fstab.kept; echo '/srv/drive /e none bind 0 0' >>/etc/fstab")
+    mounted.sh(f"systemctl daemon-reload; mount /e; mkdir {SOURCE}/l3-d")
+    try:
+        ask("sync.start")
+        mounted.sh(f"echo x >{SOURCE}/l3-d/x.txt")
+        managed.reboot("sandbox-1")
+        deadline = time.monotonic() + 60
+        while mounted.sh(f"cat {TARGET}/l3-d/x.txt 2>&1 || true") != "x":
+            assert time.monotonic() < deadline, "no run since the boot"
+            time.sleep(0.5)
+        assert show(mounted, f"{UNIT}.timer", "ActiveState") == "active"
+        assert "failed" not in mounted.sh(f"journalctl -b -u {UNIT} -o cat").lower()
+    finally:
+        mounted.sh("umount /e; mv /etc/fstab.kept /etc/fstab; rm -rf /srv/drive")
+        mounted.sh("systemctl daemon-reload")
 
 
 def test_a_host_without_a_source_is_refused(inv, managed):

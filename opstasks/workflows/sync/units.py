@@ -21,6 +21,7 @@ _SERVICE = """\
 # Installed by `sync.start` of opstasks.
 [Unit]
 Description=Level 3 file sync: {source} to the medium-privacy workspaces
+After=local-fs.target remote-fs.target
 
 [Service]
 Type=oneshot
