@@ -190,10 +190,12 @@ class Shell:
 
     def read(self) -> Reading:
         """Go through all statements; the first that cannot be followed ends it."""
-        start = 0
+        start = line_start = 0
         try:
             while self.place < len(self.text):
                 start = self.place
+                if self.text[start - 1 : start] in ("", "\n"):
+                    line_start = start
                 self._statement(self._words())
         except _Lost:
             line = line_of(self.text, start)
@@ -205,6 +207,10 @@ class Shell:
         except _Unclosed:
             line = line_of(self.text, start)
             self.found.problems.append((line, "a quote is not closed: a shell stops reading here"))
+            # It reads a whole line before it does the first statement of it.
+            self.found.assignments = [
+                item for item in self.found.assignments if item.start < line_start
+            ]
         return self.found
 
     def _statement(self, words: list[_Word]) -> None:

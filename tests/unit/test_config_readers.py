@@ -136,6 +136,8 @@ PIECES = st.one_of(
 @example("A=x A\\\nA=")
 @example("A='\n'B=x")
 @example("A=x\\")
+@example("A=;'")
+@example("A=1\nB=2; A=3;'")
 def test_where_the_shell_reader_is_sure_bash_agrees(text):
     reading = Shell(text).read()
     if reading.lost:
