@@ -100,6 +100,7 @@ def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
                 "identity_file": str(tmp_path / "id"),
                 "host_keys": [KEY],
                 "sudo": "nopasswd",
+                "tools_run_args": yaml.safe_load(inventory.TOOLS),
             }
         },
     }
