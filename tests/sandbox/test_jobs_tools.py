@@ -40,21 +40,30 @@ def inspected(managed, form):
     return jobs.sh(managed, ONE, f"docker inspect --format '{form}' {name}")
 
 
+def has_size(child, size):
+    """Docker tells a terminal's size a moment after its start, or after a change."""
+    for _ in range(20):
+        child.sendline("stty size")
+        child.expect(r"\d+ \d+\r")
+        if size in child.after:
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"the terminal is not {size}")
+
+
 def test_a_shell_with_the_volume_of_the_job(managed, job, sandbox_dir):
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", "jobs.mount", job[2:12])
     child.expect(PROMPT)
-    child.sendline("ls /workspace; tty; stty size")
+    child.sendline("ls /workspace; tty")
     child.expect("project.yaml")
     child.expect("/dev/pts/")
-    child.expect("40 160")
+    has_size(child, "40 160")
     binds = inspected(managed, "{{range .Mounts}}{{.Name}} {{.Destination}}{{end}}")
     assert binds == f"os-volume-{job} /workspace"
     assert inspected(managed, "{{.HostConfig.PidMode}}") == "host"
 
     child.setwinsize(50, 100)
-    time.sleep(0.5)
-    child.sendline("stty size")
-    child.expect("50 100")
+    has_size(child, "50 100")
 
     # Ctrl-C stops what runs in the shell, and not the shell.
     child.sendline("sleep 600; echo after-$?")
