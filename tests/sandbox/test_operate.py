@@ -141,7 +141,7 @@ def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
     from sandbox.delay_proxy import DelayProxy
 
     found = spec("sandbox-1")
-    with DelayProxy((found.address, 22)) as proxy:
+    with DelayProxy((found.address, 22), 100) as proxy:
         host = connect(spec("sandbox-1", address="127.0.0.1", port=proxy.port))
         workflow.read(host)
         proxy.reset()
