@@ -11,7 +11,6 @@ import contextlib
 import os
 import select
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +40,7 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
     if host.spec.local:
         return subprocess.call(["env", "--chdir=/", *words])
     client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = _size()
     try:
         channel = client.open_session(timeout=host.spec.connect_timeout_s)
         channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
@@ -50,6 +49,15 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
         raise Unreachable(f"cannot open a terminal there: {error}", host=host.name) from error
     with contextlib.closing(channel), _raw(), _resizes() as resized:
         return _join(channel, resized, host.name)
+
+
+def _size() -> tuple[int, int]:
+    """Columns and rows of the window itself: COLUMNS and LINES may be left over from another."""
+    try:
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return 80, 24
+    return columns, rows
 
 
 class Escape:
@@ -82,7 +90,7 @@ def _join(channel: Any, resized: int, host: str) -> int:
         ready, _, _ = select.select([channel, resized, *keys], [], [])
         if resized in ready:
             os.read(resized, CHUNK)
-            columns, rows = shutil.get_terminal_size()
+            columns, rows = _size()
             channel.resize_pty(columns, rows)
         if channel in ready and not _copy(channel):
             break

@@ -124,8 +124,11 @@ class SSHProcess:
         return out, err, bool(ended and not out and not err)
 
     def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
+        """Close the channel; on a connection that is gone there is nobody to tell."""
+        import paramiko
+
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.close()
 
 
 class SSHTransport:
