@@ -1,7 +1,8 @@
 """Real hosts for tests. `sandbox` is the package with two hosts up; the rest are ways to them.
 
 The state directory is OPSTASKS_SANDBOX_DIR, else .sandbox-test beside the project; each worker
-of a parallel run has its own. Hosts go at the end, unless OPSTASKS_KEEP_SANDBOX=1.
+of a parallel run has its own. Each test file starts with new hosts: what one leaves behind is no
+other one's trouble. OPSTASKS_KEEP_SANDBOX=1 keeps them.
 """
 
 import os
@@ -14,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox():
     """The sandbox package, hosts sandbox-1 and sandbox-2 up."""
     import sandbox as package
@@ -31,13 +32,13 @@ def sandbox():
                 package.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox_dir(sandbox):
     """The state directory: hosts.yaml, ssh_config, id_ed25519, sudo-password."""
     return Path(os.environ["OPSTASKS_SANDBOX_DIR"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ssh(sandbox_dir):
     """Run a shell command over plain ssh; the completed process is returned, as text."""
 
@@ -50,7 +51,7 @@ def ssh(sandbox_dir):
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def observer(sandbox):
     """A host as pytest-testinfra sees it from outside SSH, as root: `observer("sandbox-1")`."""
     import testinfra
@@ -61,7 +62,7 @@ def observer(sandbox):
     return look
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def inv(sandbox_dir, tmp_path_factory):
     """Run the real `inv` as an operator would; the completed process is returned, as text."""
     state = tmp_path_factory.mktemp("state")
@@ -84,7 +85,7 @@ def inv(sandbox_dir, tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def managed(inv, sandbox):
     """Both hosts made backend hosts by `manage`, the service running."""
     done = inv("-H", "sandbox", "manage", "--yes")
@@ -92,7 +93,7 @@ def managed(inv, sandbox):
     return sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def look(managed):
     """A managed host as root sees it: `look("sandbox-1").version`."""
     from tests.look import Look
