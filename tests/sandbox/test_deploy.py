@@ -311,6 +311,13 @@ def test_failed_attempts_leave_the_way_back_open(managed, look, inv, at_old_rele
 # -- cut off ---------------------------------------------------------------------------------
 
 
+def until_free(host):
+    deadline = time.monotonic() + 60
+    while not host.lock_is_free:
+        assert time.monotonic() < deadline, "the lock is still held"
+        time.sleep(0.3)
+
+
 def start_deploy(sandbox_dir, tmp_path):
     command = [
         str(Path(sys.executable).with_name("inv")),
@@ -351,10 +358,7 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
     client.send_signal(signal.SIGKILL)
     client.wait()
     host = look("sandbox-1")
-    deadline = time.monotonic() + 60
-    while not host.lock_is_free:
-        assert time.monotonic() < deadline, "the lock is still held"
-        time.sleep(0.3)
+    until_free(host)
     unfinished = [r for r in host.records if not r["outcome"]]
     done = good(inv("-H", "sandbox-1", "deploy", "--unfinished", choice, "--yes"))
     if unfinished:
@@ -383,10 +387,7 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
             break
     client.send_signal(signal.SIGKILL)
     client.wait()
-    deadline = time.monotonic() + 60
-    while not look("sandbox-1").lock_is_free:
-        assert time.monotonic() < deadline, "the lock is still held"
-        time.sleep(0.3)
+    until_free(look("sandbox-1"))
     refused_back = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
     assert refused_back.returncode == 2
     assert "is unfinished" in refused_back.stderr
@@ -412,10 +413,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_next_run_goes_on(
     client.wait(timeout=10)
     assert time.monotonic() - started < 2
     assert client.returncode == 130
-    deadline = time.monotonic() + 60
-    while not look("sandbox-1").lock_is_free:
-        assert time.monotonic() < deadline, "the lock is still held"
-        time.sleep(0.3)
+    until_free(look("sandbox-1"))
     good(inv("-H", "sandbox-1", "deploy", "--unfinished", "back", "--yes"))
     assert look("sandbox-1").code == "v2.71.0"
     assert look("sandbox-1").serving

@@ -158,20 +158,8 @@ def resume(host: Host, facts: Facts, *, roll_back: bool) -> Outcome:
     record = facts.unfinished
     if record is None:
         raise Refused("there is no unfinished release", host=host.name)
-    names = (
-        "id",
-        "who",
-        "kind",
-        "ref",
-        "from_code",
-        "to_code",
-        "from_lib",
-        "to_lib",
-        "from_name",
-        "to_name",
-        "restore_from",
-    )
-    spec = release.spec_for(host.spec, watch_s=None, **{n: getattr(record, n) for n in names})
+    kept = {name: getattr(record, name) for name in Spec.keep}
+    spec = release.spec_for(host.spec, watch_s=None, **kept)
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
     with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
