@@ -12,7 +12,6 @@ import pwd
 import re
 import stat
 import subprocess
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ PEOPLE = range(1000, 60000)
 _ENTRY = re.compile(
     r"(?P<when>\w{3} [ \d]\d [\d:]{8}(?: \d{4})?) : (?P<who>[^\s:]+) : .*?COMMAND=(?P<what>.*)"
 )
+_BETWEEN_WORDS = re.compile(r"[\s'\"=;|&<>()]+")
 Facts = dict[str, Any]
 
 
@@ -177,6 +177,8 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
 
 def refusal(name: str, content: str, check: list[str]) -> str:
     """What a check command says against a new content; empty when it accepts it."""
+    import tempfile  # a slow import, and mostly not needed
+
     with tempfile.TemporaryDirectory(prefix="opstasks-") as folder:
         place = Path(folder, Path(name).name)
         place.write_text(content)
@@ -242,21 +244,18 @@ def checkout(name: str) -> bool:
 # -- who was it --------------------------------------------------------------------------------
 
 
-def mentions(text: str) -> dict[str, list[Any]]:
-    """Every word of the commands in sudo's log with who used it last, and when.
+def mentions(text: str, words: set[str]) -> dict[str, list[Any]]:
+    """Of these words, who used them last in a command of sudo's log, and when.
 
     The commands stay on the host: they may hold anything. Our own do not count.
     """
     found: dict[str, list[Any]] = {}
     for line in text.splitlines():
-        entry = _ENTRY.match(line)
-        if entry is None or "--norc" in entry["what"]:
-            continue
-        when = moment(entry["when"])
-        for word in re.split(r"[\s'\"=;|&<>()]+", entry["what"]):
-            if word:
-                found[word] = [entry["who"], when]
-    return found
+        entry = _ENTRY.match(line) if "--norc" not in line else None
+        if entry is not None:
+            for word in words.intersection(_BETWEEN_WORDS.split(entry["what"])):
+                found[word] = [entry["who"], entry["when"]]
+    return {word: [who, moment(when)] for word, (who, when) in found.items()}
 
 
 def moment(text: str) -> int:
@@ -271,13 +270,14 @@ def moment(text: str) -> int:
 
 def last_touch(words: list[str], place: str = SUDO_LOG) -> dict[str, list[Any]]:
     """Of these words (paths, names), who used them last in a sudo command, and when."""
+    if not words:
+        return {}
     try:
         with Path(place).open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - LOG_BYTES))
-            known = mentions(stream.read().decode("utf-8", "replace"))
+            return mentions(stream.read().decode("utf-8", "replace"), set(words))
     except OSError:
         return {}
-    return {word: known[word] for word in words if word in known}
 
 
 def answer(asked: Facts) -> Facts:

@@ -215,7 +215,7 @@ def test_sudos_log_tells_who_used_a_word_last_and_nothing_else(tmp_path):
 
 @given(st.text())
 def test_any_log_is_read_without_complaint(text):
-    remote_facts.mentions(text)
+    remote_facts.mentions(text, {"a", "/etc/a"})
     remote_facts.moment(text)
 
 
