@@ -62,6 +62,17 @@ class Look:
             for row in self.rows("select id, state, status_code from job")
         }
 
+    def outputs(self, *names):
+        """What the files of these names hold, by path, wherever they are in both workspaces."""
+        named = " -o ".join(f"-name {name}" for name in names)
+        found = self.sh(f"find /srv/*_privacy/workspaces \\( {named} \\) -type f").splitlines()
+        return {path: self.sh(f"cat {path}") for path in found}
+
+    def told(self, jobs):
+        """What the service said of these jobs, for a test that fails."""
+        lines = self.sh("journalctl -u jobrunner -o short-precise --no-pager").splitlines()
+        return "\n".join(line for line in lines if any(job in line for job in jobs))
+
     def docker(self):
         """Containers and volumes of jobs, by name."""
         names = self.sh("docker ps -a --format '{{.Names}}'; docker volume ls --format '{{.Name}}'")

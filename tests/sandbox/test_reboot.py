@@ -122,8 +122,11 @@ def test_running_jobs_begin_anew_after_a_reboot_and_none_is_lost(inv, host, mana
         assert host.jobs()[job][0] == "running"
     until(lambda: {host.jobs()[job][0] for job in jobs} == {"succeeded"}, "all succeed", 180)
     assert set(host.jobs()) == before
-    assert host.sh(f"cat {OUTPUTS}/other/output/long.txt")
-    assert host.sh("cat /srv/high_privacy/workspaces/test/output/dataset.csv")
+    assert host.outputs("long.txt", "dataset.csv") == {
+        f"{OUTPUTS}/other/output/long.txt": "90 seconds",
+        "/srv/high_privacy/workspaces/other/output/long.txt": "90 seconds",
+        "/srv/high_privacy/workspaces/test/output/dataset.csv": "patient_id,sex\n1,F\n2,M",
+    }, host.told(jobs)
     assert host.sh("ls /etc/systemd/system/opstasks-* 2>/dev/null || true") == ""
     good(inv("-H", HOST, "after-reboot"))
 
