@@ -1,6 +1,22 @@
-"""For all tests: a skipped test is a failure where everything must run (`--no-skips`)."""
+"""For all tests: a skipped test is a failure where everything must run (`--no-skips`).
+
+None writes to the records, or reads the settings, of whoever runs them.
+"""
+
+import os
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("OPSTASKS_")]:
+            if name not in ("OPSTASKS_SANDBOX_DIR", "OPSTASKS_KEEP_SANDBOX"):
+                patch.delenv(name)
+        for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
 
 
 def pytest_addoption(parser):
