@@ -28,7 +28,7 @@ demo-down: setup
 test: lint types
 	@scripts/test
 
-# What needs no host: seconds, not minutes.
+# What needs no host: a minute or so.
 check: lint types unit
 
 lint: setup

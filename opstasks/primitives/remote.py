@@ -27,9 +27,15 @@ def text(package: str | None, scripts: str | Sequence[str]) -> str:
     return "\n\n".join(_OURS.sub("", folder.joinpath(name).read_text()) for name in names)
 
 
-def call(package: str | None, scripts: str | Sequence[str], request: Any) -> Command:
-    """Run scripts of a package of ours: the last one's ``main`` gets the request as JSON text."""
-    return python(packed(f"{text(package, scripts)}\n\nmain({json.dumps(request)!r})\n"))
+def call(
+    package: str | None, scripts: str | Sequence[str], request: Any, shown: str = ""
+) -> Command:
+    """Run scripts of a package of ours: the last one's ``main`` gets the request as JSON text.
+
+    The host's process list shows one word of what is being done.
+    """
+    program = packed(f"{text(package, scripts)}\n\nmain({json.dumps(request)!r})\n")
+    return python(program, *([shown] if shown else []))
 
 
 def packed(program: str) -> str:

@@ -155,7 +155,7 @@ def no(reason):
 
 
 def host(**answers):
-    rules = [(f"- {step} ", answer) for step, answer in answers.items()]
+    rules = [(f"- {step}", answer) for step, answer in answers.items()]
     return FakeHost(rules)
 
 

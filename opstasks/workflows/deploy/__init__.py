@@ -5,5 +5,6 @@
 - `act`      the steps on the host, each one a single round trip and safe to repeat
 - `release`  the record of each deploy that stays on the host
 
-`remote_inspect.py` and `remote_release.py` run on the host, with the standard library only.
+The `remote_*` files run on the host, with the standard library only: `remote_inspect` looks,
+`remote_steps` acts by means of the others.
 """

@@ -1,7 +1,7 @@
 """The record of a release, and the commands that work on it.
 
 A record is one JSON file on the host, ``<home>/opstasks/releases/<id>.json``, written by
-`remote_release.py` at every step. A record without an outcome is an unfinished release.
+`remote_steps.py` at every step. A record without an outcome is an unfinished release.
 """
 
 from __future__ import annotations
@@ -10,14 +10,22 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any
 
-from opstasks.command import Command, Raw, cmd, python, quote
+from opstasks.command import Command, Raw, cmd, quote
 from opstasks.inventory import HostSpec
+from opstasks.primitives import remote
 
 # The longest a step may take besides its own waiting: a large database copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
+# What a step is made of on the host, in this order.
+STEPS = (
+    "remote_environment.py",
+    "remote_record.py",
+    "remote_service.py",
+    "remote_database.py",
+    "remote_steps.py",
+)
 
 
 @dataclass(frozen=True)
@@ -106,16 +114,15 @@ class Release:
 
 def step_command(step: str, spec: Spec) -> Command:
     """One step of a release, as the service account."""
-    script = resources.files(__package__).joinpath("remote_release.py").read_text()
     limit = STEP_TIMEOUT_S + spec.watch_s
-    return python(script, step, json.dumps(asdict(spec))).changing().within(limit)
+    asked = {"step": step, "spec": asdict(spec)}
+    return remote.call(__package__, STEPS, asked, shown=step).changing().within(limit)
 
 
 def inspect_command(
     spec: HostSpec, staged_code: str, staged_lib: str, snapshot: str = ""
 ) -> Command:
     """Look at the staged (or else the present) code, the configuration and the databases."""
-    script = resources.files(__package__).joinpath("remote_inspect.py").read_text()
     asked = {
         "config_dir": str(spec.config_dir),
         "database": str(spec.database),
@@ -126,7 +133,8 @@ def inspect_command(
         "staged_lib": staged_lib,
         "snapshot": snapshot,
     }
-    return python(script, json.dumps(asked))
+    scripts = ("remote_environment.py", "remote_inspect.py")
+    return remote.call(__package__, scripts, asked, shown="inspect")
 
 
 def list_command(spec: HostSpec) -> Command:

@@ -1,6 +1,6 @@
 """Runs on the host, as the service account: look at code, configuration and database.
 
-Reads one JSON object from its first argument and prints one. Changes nothing. Names of
+Asked with one JSON object; prints one. Changes nothing. Names of
 configuration keys leave the host, their values never do.
 """
 
@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from opstasks.workflows.deploy.remote_environment import environment
+
 IMPORT_TIMEOUT_S = 60
 # Importing the service and its migrations is what the new release does first when it starts.
 PROBE = """
@@ -22,16 +24,6 @@ from jobrunner.lib import database
 migrations = getattr(database, "MIGRATIONS", {})
 print(json.dumps({str(v): " ".join(sql.split())[:120] for v, sql in migrations.items()}))
 """
-
-
-def environment(config_dir: str) -> dict[str, str]:
-    """What job-runner's commands run with: the variables that load-env exports."""
-    script = 'set -a; . "$1/load-env" >/dev/null 2>&1; env -0'
-    done = subprocess.run(
-        ["bash", "-c", script, "bash", config_dir], stdout=subprocess.PIPE, check=False
-    )
-    pairs = (item.partition("=") for item in done.stdout.decode("utf-8", "replace").split("\0"))
-    return {key: value for key, _, value in pairs if key}
 
 
 def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
@@ -109,9 +101,9 @@ def health(path: str) -> str:
         return f"{path}: {error}"
 
 
-def main() -> None:
+def main(request: str) -> None:
     """Print everything as one JSON object."""
-    asked = json.loads(sys.argv[1])
+    asked = json.loads(request)
     env = environment(asked["config_dir"])
     staged = Path(asked["staged_code"]).is_dir() and Path(asked["staged_lib"]).is_dir()
     code = asked["staged_code"] if staged else asked["code"]
@@ -129,7 +121,3 @@ def main() -> None:
         answer["new_keys"] = env_keys(code)
         answer["old_keys"] = env_keys(asked["code"])
     print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,13 @@ import sys
 
 import pytest
 
-from opstasks.workflows.deploy import remote_release as rr
+from opstasks.workflows.deploy import remote_database, remote_record, remote_service, remote_steps
+from opstasks.workflows.deploy.remote_database import (
+    copy_database,
+    restore_database,
+    version_and_schema,
+)
+from opstasks.workflows.deploy.remote_record import record_path, snapshot_path, write_record
 
 OLD = "CREATE TABLE job (id TEXT PRIMARY KEY, state TEXT, note TEXT)"
 
@@ -52,7 +58,7 @@ MIGRATED = "ALTER TABLE job ADD COLUMN extra TEXT; PRAGMA user_version = 2;"
 def test_a_copy_is_complete_private_and_leaves_no_rubbish(tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     target = tmp_path / "snapshots" / "one.sqlite"
-    rr.copy_database(source, target)
+    copy_database(source, target)
     assert rows(target) == [("a", "running", "x")]
     assert target.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in target.parent.iterdir()] == ["one.sqlite"]
@@ -63,57 +69,57 @@ def test_a_copy_of_a_damaged_database_is_refused(tmp_path):
     damaged = bytearray(source.read_bytes())
     damaged[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
     source.write_bytes(damaged)
-    with pytest.raises((rr.StepError, sqlite3.Error)):
-        rr.copy_database(source, tmp_path / "copy.sqlite")
+    with pytest.raises((remote_record.StepError, sqlite3.Error)):
+        copy_database(source, tmp_path / "copy.sqlite")
     assert not (tmp_path / "copy.sqlite").exists()
 
 
 def test_a_database_that_no_migration_touched_stays(spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
-    rr.copy_database(source, rr.snapshot_path(spec))
+    copy_database(source, snapshot_path(spec))
     with sqlite3.connect(source) as connection:
         connection.execute("UPDATE job SET state = 'succeeded'")
-    aside = rr.snapshot_path(spec, ".failed.sqlite")
-    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    aside = snapshot_path(spec, ".failed.sqlite")
+    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
     assert how == "database untouched"
     assert rows(source) == [("a", "succeeded", "x")]
 
 
 def test_a_migrated_database_goes_back_and_is_kept_aside(spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
-    rr.copy_database(source, rr.snapshot_path(spec))
+    copy_database(source, snapshot_path(spec))
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
-    aside = rr.snapshot_path(spec, ".failed.sqlite")
-    rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=False)
-    assert rr.version_and_schema(source) == rr.version_and_schema(rr.snapshot_path(spec))
-    assert rr.version_and_schema(aside)[0] == 2
+    aside = snapshot_path(spec, ".failed.sqlite")
+    restore_database(spec, snapshot_path(spec), aside, carry=False)
+    assert version_and_schema(source) == version_and_schema(snapshot_path(spec))
+    assert version_and_schema(aside)[0] == 2
     assert rows(source) == [("a", "running", "x")]
 
 
 def test_rows_written_since_are_carried_over(spec, tmp_path, monkeypatch):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "pending", "y")])
-    rr.copy_database(source, rr.snapshot_path(spec))
+    copy_database(source, snapshot_path(spec))
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
         connection.execute("UPDATE job SET state = 'succeeded', extra = 'e' WHERE id = 'a'")
         connection.execute("INSERT INTO job VALUES ('c', 'running', 'z', 'e')")
-    monkeypatch.setattr(rr, "old_code_reads", lambda spec, folder: True)
-    aside = rr.snapshot_path(spec, ".failed.sqlite")
-    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: True)
+    aside = snapshot_path(spec, ".failed.sqlite")
+    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
     assert "carried over" in how
     assert rows(source) == [("a", "succeeded", "x"), ("b", "pending", "y"), ("c", "running", "z")]
 
 
 def test_rows_that_the_old_code_cannot_read_stay_aside(spec, tmp_path, monkeypatch):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
-    rr.copy_database(source, rr.snapshot_path(spec))
+    copy_database(source, snapshot_path(spec))
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
         connection.execute("UPDATE job SET state = 'a state of tomorrow'")
-    monkeypatch.setattr(rr, "old_code_reads", lambda spec, folder: False)
-    aside = rr.snapshot_path(spec, ".failed.sqlite")
-    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: False)
+    aside = snapshot_path(spec, ".failed.sqlite")
+    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
     assert str(aside) in how
     assert rows(source) == [("a", "running", "x")]
     assert rows(aside) == [("a", "a state of tomorrow", "x")]
@@ -123,19 +129,19 @@ def test_an_explicit_rollback_never_drops_rows(spec, tmp_path, monkeypatch):
     spec["kind"] = "rollback"
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     old = tmp_path / "old.sqlite"
-    rr.copy_database(source, old)
+    copy_database(source, old)
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
-    rr.copy_database(source, rr.snapshot_path(spec))
-    monkeypatch.setattr(rr, "old_code_reads", lambda spec, folder: False)
-    with pytest.raises(rr.StepError, match="cannot read"):
-        rr.restore_database(spec, old, rr.snapshot_path(spec), carry=True)
-    assert rr.version_and_schema(source)[0] == 2
+    copy_database(source, snapshot_path(spec))
+    monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: False)
+    with pytest.raises(remote_record.StepError, match="cannot read"):
+        restore_database(spec, old, snapshot_path(spec), carry=True)
+    assert version_and_schema(source)[0] == 2
 
 
 def snapshots(spec, *names):
     """Make snapshots, each a second younger than the one before."""
-    folder = rr.snapshot_path(spec).parent
+    folder = snapshot_path(spec).parent
     folder.mkdir(parents=True, exist_ok=True)
     for age, name in enumerate(names):
         (folder / name).write_text("")
@@ -144,7 +150,7 @@ def snapshots(spec, *names):
 
 
 def record(spec, id, **values):
-    path = rr.record_path({**spec, "id": id})
+    path = record_path({**spec, "id": id})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"id": id, **values}))
 
@@ -153,7 +159,7 @@ def test_the_newest_snapshots_are_kept_with_what_was_kept_aside(spec):
     folder = snapshots(
         spec, "1.sqlite", "1.failed.sqlite", "2.sqlite", "3.sqlite", "3.failed.sqlite"
     )
-    assert rr.prune(spec) == ["1"]
+    assert remote_steps.prune(spec) == ["1"]
     assert sorted(p.name for p in folder.iterdir()) == ["2.sqlite", "3.failed.sqlite", "3.sqlite"]
 
 
@@ -162,7 +168,7 @@ def test_failed_attempts_do_not_take_away_what_a_rollback_needs(spec):
     record(spec, "good", outcome="deployed", started=1)
     for age, id in enumerate("abc"):
         record(spec, id, outcome="rolled back", started=10 + age)
-    assert rr.prune(spec) == ["a"]
+    assert remote_steps.prune(spec) == ["a"]
     assert (folder / "good.sqlite").exists()
 
 
@@ -170,29 +176,29 @@ def test_age_is_the_hosts_and_not_that_of_the_operators_clock(spec):
     snapshots(spec, "2099.sqlite", "2024.sqlite", "2025.sqlite")
     for started, id in enumerate(("2099", "2024", "2025")):
         record(spec, id, outcome="deployed", started=started)
-    assert rr.prune(spec) == ["2099"]
+    assert remote_steps.prune(spec) == ["2099"]
 
 
 def test_a_release_never_prunes_its_own_snapshot_nor_an_unfinished_ones(spec):
     snapshots(spec, f"{spec['id']}.sqlite", "cut.sqlite", "x.sqlite", "y.sqlite")
     record(spec, "cut", outcome="", started=1)
-    assert rr.prune(spec) == []
+    assert remote_steps.prune(spec) == []
 
 
 def test_no_release_begins_on_top_of_an_unfinished_one(spec):
     record(spec, "other", outcome="", step="stopped")
-    with pytest.raises(rr.StepError, match="other is unfinished"):
-        rr.begin(spec)
+    with pytest.raises(remote_record.StepError, match="other is unfinished"):
+        remote_steps.begin(spec)
 
 
 def test_a_database_that_is_damaged_is_moved_aside_and_the_snapshot_put_back(spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [(str(n), "x", "y" * 900) for n in range(200)])
-    rr.copy_database(source, rr.snapshot_path(spec))
+    copy_database(source, snapshot_path(spec))
     damaged = bytearray(source.read_bytes())
     damaged[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
     source.write_bytes(damaged)
-    aside = rr.snapshot_path(spec, ".failed.sqlite")
-    how = rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=True)
+    aside = snapshot_path(spec, ".failed.sqlite")
+    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
     assert "damaged" in how
     assert aside.read_bytes() == bytes(damaged)
     assert len(rows(source)) == 200
@@ -203,7 +209,7 @@ def test_what_a_killed_migration_left_is_settled_before_the_way_back(spec, tmp_p
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     with sqlite3.connect(source) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
-    rr.copy_database(source, rr.snapshot_path(spec))
+    copy_database(source, snapshot_path(spec))
     half = (
         "import os, sqlite3, sys\n"
         "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
@@ -216,8 +222,8 @@ def test_what_a_killed_migration_left_is_settled_before_the_way_back(spec, tmp_p
     )
     subprocess.run([sys.executable, "-c", half, str(source)], check=False)
     assert source.with_name(f"db.sqlite-{'wal' if mode == 'wal' else 'journal'}").exists()
-    aside = rr.snapshot_path(spec, ".failed.sqlite")
-    rr.restore_database(spec, rr.snapshot_path(spec), aside, carry=False)
+    aside = snapshot_path(spec, ".failed.sqlite")
+    restore_database(spec, snapshot_path(spec), aside, carry=False)
     assert rows(source) == [("a", "running", "x")]
 
 
@@ -229,17 +235,17 @@ def test_a_full_disk_does_not_keep_the_service_down(spec, monkeypatch):
     def full(*args, **changes):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rr, "write_record", full)
-    monkeypatch.setattr(rr, "unit_state", lambda spec: {"ActiveState": "inactive"})
-    monkeypatch.setattr(rr, "start_and_watch", lambda spec, known: started.append(1))
+    monkeypatch.setattr(remote_steps, "write_record", full)
+    monkeypatch.setattr(remote_steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    monkeypatch.setattr(remote_steps, "start_and_watch", lambda spec, known: started.append(1))
     with pytest.raises(OSError, match="No space"):
-        rr.roll_back(spec)
+        remote_steps.roll_back(spec)
     assert started == [1]
 
 
 def test_a_service_between_two_crashes_is_meant_to_be_up():
-    assert rr.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
-    assert not rr.is_wanted({"ActiveState": "failed"})
+    assert remote_service.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
+    assert not remote_service.is_wanted({"ActiveState": "failed"})
 
 
 def test_tracebacks_are_named_by_their_exception():
@@ -253,20 +259,20 @@ def test_tracebacks_are_named_by_their_exception():
         '  File "y"',
         "KeyError: 'x'",
     ]
-    assert rr.exceptions(log) == {"requests.exceptions.ConnectionError", "KeyError"}
-    assert rr.exceptions(["no such thing"]) == set()
+    assert remote_service.exceptions(log) == {"requests.exceptions.ConnectionError", "KeyError"}
+    assert remote_service.exceptions(["no such thing"]) == set()
 
 
 def test_a_log_without_the_started_line_is_not_healthy(spec):
-    with pytest.raises(rr.StepError, match="did not log"):
-        rr.judge_log(spec, ["something"], set())
+    with pytest.raises(remote_record.StepError, match="did not log"):
+        remote_service.judge_log(spec, ["something"], set())
 
 
 def test_a_traceback_counts_unless_the_release_before_had_it_too(spec):
     log = ["jobrunner.service started", "Traceback (most recent call last):", " x", "KeyError: 1"]
-    with pytest.raises(rr.StepError, match="KeyError"):
-        rr.judge_log(spec, log, set())
-    assert rr.judge_log(spec, log, {"KeyError"}) == {"as_before": ["KeyError"]}
+    with pytest.raises(remote_record.StepError, match="KeyError"):
+        remote_service.judge_log(spec, log, set())
+    assert remote_service.judge_log(spec, log, {"KeyError"}) == {"as_before": ["KeyError"]}
 
 
 def git(*args, cwd):
@@ -290,14 +296,17 @@ def test_a_checkout_that_was_cut_off_is_finished(tmp_path):
         commits.append(git("rev-parse", "HEAD", cwd=tmp_path))
     (tmp_path / ".git" / "index.lock").write_text("")
     (tmp_path / "file").write_text("half-")
-    rr.move(str(tmp_path), commits[0])
+    remote_steps.move(str(tmp_path), commits[0])
     assert (tmp_path / "file").read_text() == "one"
-    assert rr.head(str(tmp_path)) == commits[0]
-    rr.move(str(tmp_path), commits[0])
+    assert remote_record.head(str(tmp_path)) == commits[0]
+    remote_steps.move(str(tmp_path), commits[0])
 
 
 def test_a_record_is_whole_at_every_moment(spec):
-    rr.write_record(spec, id=spec["id"], step="begun")
-    rr.write_record(spec, step="moved")
-    assert json.loads(rr.record_path(spec).read_text()) == {"id": spec["id"], "step": "moved"}
-    assert [path.name for path in rr.record_path(spec).parent.iterdir()] == [f"{spec['id']}.json"]
+    write_record(spec, id=spec["id"], step="begun")
+    write_record(spec, step="moved")
+    assert json.loads(record_path(spec).read_text()) == {
+        "id": spec["id"],
+        "step": "moved",
+    }
+    assert [path.name for path in record_path(spec).parent.iterdir()] == [f"{spec['id']}.json"]

@@ -1,0 +1,22 @@
+"""Runs on the host: what job-runner's own commands run with."""
+
+import subprocess
+from typing import Any
+
+
+def environment(config_dir: str) -> dict[str, str]:
+    """The variables that load-env exports."""
+    script = 'set -a; . "$1/load-env" >/dev/null 2>&1; env -0'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", config_dir],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    pairs = (item.partition("=") for item in done.stdout.decode("utf-8", "replace").split("\0"))
+    return {key: value for key, _, value in pairs if key}
+
+
+def of_release(spec: dict[str, Any]) -> dict[str, str]:
+    """The same, with the release's code and dependencies to import."""
+    return {**environment(spec["config_dir"]), "PYTHONPATH": f"{spec['code']}:{spec['lib']}"}
