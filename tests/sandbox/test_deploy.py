@@ -18,6 +18,13 @@ HOSTS = ("sandbox-1", "sandbox-2")
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def briefly_watched(sandbox_dir):
+    """Most releases here start or fail at once; those that take their time say how long to look."""
+    with (sandbox_dir / "hosts.yaml").open("a") as file:
+        file.write("defaults:\n  deploy:\n    watch_s: 3\n")
+
+
 @pytest.fixture
 def at_old_release(managed, look):
     """Both hosts at 2.71.0, serving, with a new release waiting upstream."""
@@ -52,7 +59,7 @@ def test_two_hosts_go_from_one_release_to_the_next_with_a_job_running(
     jobs = {name: running_job(managed, name, look) for name in HOSTS}
     before = {name: look(name).jobs() for name in HOSTS}
     boxes = {name: look(name).containers for name in HOSTS}
-    good(inv("-H", "sandbox", "deploy", "--yes"))
+    good(inv("-H", "sandbox", "deploy", "--watch", "15", "--yes"))
     for name in HOSTS:
         host = look(name)
         assert (host.code, host.lib, host.version) == ("v2.73.0", "v2.73.0", 3)
@@ -141,7 +148,7 @@ def test_a_broken_release_ends_with_the_old_one_serving(
 ):
     running_job(managed, "sandbox-1", look)
     before, boxes = look("sandbox-1").whole(), look("sandbox-1").containers
-    done = inv("-H", "sandbox-1", "deploy", "--ref", release, "--yes")
+    done = inv("-H", "sandbox-1", "deploy", "--ref", release, "--watch", "15", "--yes")
     assert done.returncode == 1, done.stdout + done.stderr
     assert release in done.stderr
     assert len(done.stderr.splitlines()) <= 24
@@ -159,7 +166,7 @@ def test_a_broken_release_ends_with_the_old_one_serving(
 
 def test_the_fleet_stops_at_the_first_failure(managed, look, inv, at_old_release):
     before = look("sandbox-2").whole()
-    done = inv("-H", "sandbox", "deploy", "--ref", "broken-crash", "--yes")
+    done = inv("-H", "sandbox", "deploy", "--ref", "broken-crash", "--watch", "9", "--yes")
     assert done.returncode == 1
     assert "not started: sandbox-2" in done.stderr
     assert look("sandbox-2").whole() == before
@@ -295,7 +302,7 @@ def test_failed_attempts_leave_the_way_back_open(managed, look, inv, at_old_rele
     done = inv("-H", "sandbox-1", "deploy", "--ref", "v2.71.0", "--lib-ref", "v2.71.0", "--yes")
     assert done.returncode == 1
     assert "`deploy.rollback` goes back with the database" in done.stderr
-    done = inv("-H", "sandbox-1", "deploy", "--ref", "broken-crash", "--watch", "8", "--yes")
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "broken-crash", "--watch", "9", "--yes")
     assert done.returncode == 1
     assert host.sh(f"ls {good_snapshot}") == good_snapshot
     host.sh(f"rm {STATE}/releases/bad*.json; mv {good_snapshot} /tmp/away")
