@@ -25,7 +25,8 @@ import msgspec
 from opstasks.errors import Refused
 from opstasks.inventory import HostSpec, parse_yaml
 from opstasks.manage import keys, people, units
-from opstasks.manage.model import MAPPINGS, SECTIONS, Description, Entry, Options
+from opstasks.manage.model import MAPPINGS, SECTIONS, Description, Directory, Entry, File, Options
+from opstasks.workflows.sync import units as sync
 
 ENVIRONMENT = "OPSTASKS_BACKENDS"
 BASE = "base"
@@ -77,6 +78,11 @@ def describe(spec: HostSpec) -> Description:
     Placeholders are filled in, and everything is checked that can be checked from here.
     """
     root = folder()
+    if spec.local and not spec.backend:
+        raise Refused(
+            "this machine is no host of hosts.yaml",
+            cure="name one with -H; a host's own shell is known by its `hostname` there",
+        )
     if not spec.backend or not root.joinpath(spec.backend, "host.yaml").is_file():
         names = {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
         raise Refused(
@@ -94,10 +100,45 @@ def describe(spec: HostSpec) -> Description:
         for file in wanted.files
     }
     wanted = msgspec.structs.replace(wanted, contents=contents)
-    wrong = list(mistakes(wanted))
+    wrong = [*mistakes(wanted), *_sync_mistakes(wanted, spec)]
     if wrong:
         raise _refused(wrong, spec)
-    return wanted
+    return with_sync(wanted, spec)
+
+
+def with_sync(wanted: Description, spec: HostSpec) -> Description:
+    """The description with the Level 3 sync's files, for a host that has a source for it.
+
+    Whether the timer runs is `sync.start`'s and `sync.stop`'s to say.
+    """
+    if not spec.level3_source:
+        return wanted
+    place = Directory(path=sync.folder(), owner="root", group="root", mode="0755", area="service")
+    texts = sync.files(spec)
+    files = [
+        File(
+            path=path,
+            source="",
+            owner="root",
+            group="root",
+            mode="0644",
+            area="service",
+            reload="daemon" if path.startswith(sync.UNIT_DIR) else "",
+        )
+        for path in texts
+    ]
+    return msgspec.structs.replace(
+        wanted,
+        directories=(*wanted.directories, place),
+        files=(*wanted.files, *files),
+        contents={**wanted.contents, **texts},
+    )
+
+
+def _sync_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
+    for path in sync.files(spec) if spec.level3_source else ():
+        if path in wanted.contents:
+            yield f"files: {path}: belongs to the Level 3 sync (level3_source in hosts.yaml)"
 
 
 def folder() -> Traversable:
@@ -109,6 +150,13 @@ def folder() -> Traversable:
     if not path.is_dir():
         raise Refused(f"${ENVIRONMENT} names {named!r}, which is no folder", cure="correct it")
     return path
+
+
+def shown_folder() -> str:
+    """The same for people: as short as it is from here."""
+    path = Path(str(folder())).absolute()
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def placeholders(spec: HostSpec) -> dict[str, str]:

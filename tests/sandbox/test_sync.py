@@ -105,11 +105,52 @@ def test_an_unmounted_source_is_an_error_and_nothing_is_touched(mounted, ask):
     assert "is not mounted" in mounted.sh(f"journalctl -u {UNIT} -o cat -n 100")
 
 
-def test_stop_takes_the_timer_away_and_keeps_every_file(mounted, ask):
+def test_manage_installs_what_start_would_and_leaves_on_and_off_to_the_operator(mounted, ask):
+    script, service, timer = (
+        "/usr/local/lib/opstasks/level3-sync",
+        f"/etc/systemd/system/{UNIT}.service",
+        f"/etc/systemd/system/{UNIT}.timer",
+    )
+
+    def things():
+        return {s["thing"]: s["now"] for s in ask("manage", "--plan")["value"]["steps"]}
+
+    def stands():
+        return [show(mounted, f"{UNIT}.timer", name) for name in ("UnitFileState", "ActiveState")]
+
+    folder = script.rpartition("/")[0]
+    assert things() == dict.fromkeys((folder, script, service, timer), "absent")
+    assert ask("manage", "--yes")["outcome"] == "changed"
+    assert stands() == ["disabled", "inactive"]
+    assert ask("manage", "--yes")["value"]["steps"] == []
+    before = mounted.sh(f"stat -c '%Y %i %a %U:%G' {script} {service} {timer}")
+    assert ask("sync.start")["outcome"] == "changed"
+    assert mounted.sh(f"stat -c '%Y %i %a %U:%G' {script} {service} {timer}") == before
+    assert stands() == ["enabled", "active"]
+
+    mounted.sh(f"sed -i s/120s/5s/ {timer}; chmod 666 {service}; rm {script}")
+    assert things() == {
+        **{timer: "content differs", service: "root:root 0666"},
+        **{script: "absent"},
+    }
+    ask("manage", "--yes")
+    assert things() == {}
+    assert show(mounted, f"{UNIT}.timer", "NeedDaemonReload") == "no"
+    assert stands() == ["enabled", "active"]
+    state = ask("sync.status")["value"]
+    assert (state["on"], state["outdated"]) == (True, False)
+
+    assert ask("sync.stop", "--yes")["outcome"] == "changed"
+    assert ask("manage", "--yes")["value"]["steps"] == []
+    assert stands() == ["disabled", "inactive"]
+
+
+def test_stop_ends_the_copying_and_keeps_every_file(mounted, ask):
     mounted.sh(f"mkdir -p {SOURCE}/l3-c; echo x >{SOURCE}/l3-c/x.txt")
     ask("sync.start")
     assert ask("sync.stop", "--yes")["outcome"] == "changed"
-    assert show(mounted, f"{UNIT}.timer", "LoadState") == "not-found"
+    assert show(mounted, f"{UNIT}.timer", "ActiveState") == "inactive"
+    assert show(mounted, f"{UNIT}.timer", "UnitFileState") == "disabled"
     assert mounted.sh(f"cat {TARGET}/l3-c/x.txt") == "x"
     assert ask("sync.stop", "--yes")["outcome"] == "ok"
     # Once, without a timer; a file at the place of a folder is left alone, and said.
@@ -117,7 +158,7 @@ def test_stop_takes_the_timer_away_and_keeps_every_file(mounted, ask):
     mounted.sh(f"echo in >{SOURCE}/l3-c/clash/in; echo z >{SOURCE}/l3-c/z.txt")
     assert "l3-c/clash" in ask("sync.once", code=1)["error"]["message"]
     assert mounted.sh(f"cat {TARGET}/l3-c/clash {TARGET}/l3-c/z.txt") == "file\nz"
-    assert show(mounted, f"{UNIT}.timer", "LoadState") == "not-found"
+    assert show(mounted, f"{UNIT}.timer", "ActiveState") == "inactive"
 
 
 def test_after_a_reboot_it_goes_on_by_itself(mounted, ask, managed):

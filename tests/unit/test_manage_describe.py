@@ -5,6 +5,7 @@ import pytest
 from opstasks.errors import Refused
 from opstasks.manage import describe, units
 from opstasks.manage.describe import merged
+from opstasks.workflows.sync import units as sync
 from tests.unit.manage_help import described, key, spec, write_backends
 
 ROLES = {
@@ -104,6 +105,33 @@ def test_a_mistake_is_refused_by_name_before_any_connection(backends, change, sa
     assert said in str(caught.value)
 
 
+def test_a_host_with_a_level3_source_has_the_syncs_own_files(backends):
+    backends(base={"options": {"packages": "manage"}})
+    host = spec(level3_source="/e/ws")
+    wanted = describe.describe(host)
+    assert wanted.contents == sync.files(host)
+    assert {file.path: (file.owner, file.mode, file.reload) for file in wanted.files} == {
+        "/usr/local/lib/opstasks/level3-sync": ("root", "0644", ""),
+        "/etc/systemd/system/opstasks-level3-sync.service": ("root", "0644", "daemon"),
+        "/etc/systemd/system/opstasks-level3-sync.timer": ("root", "0644", "daemon"),
+    }
+    assert [folder.path for folder in wanted.directories] == ["/usr/local/lib/opstasks"]
+    # On and off is what sync.start and sync.stop say.
+    assert wanted.units == ()
+    for path, text in wanted.contents.items():
+        if path.endswith((".service", ".timer")):
+            assert list(units.mistakes(path, text)) == []
+    assert describe.describe(spec()).files == ()
+
+
+def test_a_description_cannot_have_the_syncs_files_otherwise(backends):
+    path = "/etc/systemd/system/opstasks-level3-sync.timer"
+    backends(own={"files": [FILE | {"path": path}]}, files={"x": "[Timer]\nOnActiveSec=1\n"})
+    with pytest.raises(Refused, match="belongs to the Level 3 sync"):
+        describe.describe(spec(level3_source="/e/ws"))
+    assert describe.describe(spec()).contents
+
+
 def test_every_mistake_is_said_at_once(backends):
     backends(
         own={"files": [FILE | {"mode": "1"}, FILE | {"path": "x", "mode": "2"}]}, files={"x": ""}
@@ -116,6 +144,12 @@ def test_an_unknown_backend_names_those_there_are(backends):
     backends()
     with pytest.raises(Refused, match="one of mine"):
         describe.describe(spec("yours"))
+
+
+def test_on_a_machine_that_is_no_host_one_must_be_named(backends):
+    backends()
+    with pytest.raises(Refused, match="name one with -H"):
+        describe.describe(spec("", local=True))
 
 
 def test_a_later_layer_replaces_keys_and_joins_people():

@@ -244,7 +244,7 @@ def test_a_host_that_came_back_whole_passes():
         ({"error": "database is locked"}, "requeued jobs"),
         ({"pause": OURS}, "pause"),
         ({"pause": Pause(who="bob", until=NOW - 900)}, "pause"),
-        ({"sync": {"LoadState": "loaded", "ActiveState": "inactive"}}, "level 3 sync"),
+        ({"sync": {"UnitFileState": "enabled", "ActiveState": "inactive"}}, "level 3 sync"),
         ({"items": [item(id="two", boot_id="before")]}, "scheduled"),
         ({"ready": item(outcome="ready", was_active=True)}, "boot"),
     ],
@@ -260,7 +260,8 @@ def test_each_thing_that_is_not_back_fails_its_line(found, line):
         {"jobs": {"a": ["failed", "nonzero_exit"]}},
         {"pause": Pause(who="bob")},
         {"pause": Pause(who="bob"), "jobs": {"a": ["pending", "paused"]}},
-        {"sync": {"LoadState": "loaded", "ActiveState": "active"}},
+        {"sync": {"UnitFileState": "enabled", "ActiveState": "active"}},
+        {"sync": {"UnitFileState": "disabled", "ActiveState": "inactive"}},
         {
             "service": {"ActiveState": "inactive"},
             "ready": item(outcome="ready", boot_id="before", was_active=False),

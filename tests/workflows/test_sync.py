@@ -223,7 +223,7 @@ def test_without_a_source_there_is_nothing_to_start():
 
 def test_nothing_is_put_in_its_place_when_a_script_does_not_compile(tmp_path, monkeypatch, capsys):
     path = tmp_path / "lib" / "script"
-    asked = {"files": {str(path): "def ("}, "absent": [], "enable": [], "disable": []}
+    asked = {"files": {str(path): "def ("}, "enable": [], "disable": []}
     remote_units.main(json.dumps({**asked, "again": False}))
     answer = json.loads(capsys.readouterr().out)
     assert not answer["ok"]

@@ -134,7 +134,8 @@ def judge(name: str, facts: Facts) -> tuple[Line, ...]:
         _pause(name, facts),
         _scheduled(name, facts),
     ]
-    if found["sync"].get("LoadState") == "loaded":
+    # One that is installed and not enabled was stopped by an operator.
+    if found["sync"].get("UnitFileState") == "enabled":
         up = found["sync"].get("ActiveState") == "active"
         lines.append(Line("level 3 sync", up, _up(up), f"inv -H {name} sync.start", True))
     return tuple(lines)

@@ -43,7 +43,9 @@ def booted() -> float:
 
 def unit(name: str) -> dict[str, str]:
     """A unit as systemd has it."""
-    done = call("systemctl", "show", name, "--property=LoadState,ActiveState,SubState")
+    done = call(
+        "systemctl", "show", name, "--property=LoadState,UnitFileState,ActiveState,SubState"
+    )
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 

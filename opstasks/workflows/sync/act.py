@@ -63,7 +63,9 @@ class State:
         if self.source and not self.on:
             found.append("the level 3 sync is off: run `sync.start`")
         if self.on and self.outdated:
-            found.append("the level 3 sync is not as hosts.yaml says: run `sync.start`")
+            found.append(
+                "the level 3 sync is not as hosts.yaml says: run `sync.start`, or `manage`"
+            )
         if self.on and self.last.error:
             found.append(f"level 3 sync: {self.last.error}")
         elif self.on and self.success_age_s > LATE_S and not self.running:
@@ -172,8 +174,8 @@ def stop(host: Host) -> Outcome:
     if not before.on and not before.running:
         return Outcome(False, "off")
     with change(host.root, "sync.stop"):
-        timer = f"{units.UNIT_DIR}/{units.TIMER}"
-        _place(host, disable=[units.TIMER, units.SERVICE], absent=[timer])
+        # The files stay, as `manage` wants them: off is what is neither enabled nor running.
+        _place(host, disable=[units.TIMER, units.SERVICE])
         after = look(host)
         if after.on or after.running:
             raise VerifyFailed("the sync is still on", host=host.name, cure="try again")
@@ -185,8 +187,7 @@ def once(host: Host) -> Outcome:
     spec = host.spec
     units.check_source(spec)
     with change(host.root, "sync.once", {"source": spec.level3_source}):
-        keep = {p: text for p, text in units.files(spec).items() if not p.endswith(units.TIMER)}
-        _place(host, files=keep)
+        _place(host, files=units.files(spec))
         before = look(host)
         # A start joins a run that is under way already: that one may have begun too early.
         host.step(f"copy {spec.level3_source}")
@@ -218,7 +219,7 @@ def _raise_for(host: Host, last: Last, what: str) -> None:
 
 def _place(host: Host, **asked: Any) -> bool:
     """Bring files and units in line, as root; whether anything had to be done."""
-    request = {"files": {}, "absent": [], "enable": [], "disable": [], "again": False, **asked}
+    request = {"files": {}, "enable": [], "disable": [], "again": False, **asked}
     command = remote.call(__package__, "remote_units.py", request).changing().within(300)
     answer = json.loads(host.root.run(command).out)
     if not answer["ok"]:

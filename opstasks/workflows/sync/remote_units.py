@@ -1,6 +1,6 @@
 """Runs on the host as root: puts the sync's files in their places; starts and stops its units.
 
-`main` gets a JSON request ``{files, absent, enable, disable, again}`` and prints
+`main` gets a JSON request ``{files, enable, disable, again}`` and prints
 ``{ok, reason, changed}``. Everything is checked before anything is put in its place, and each
 part may be repeated: it looks at what is already so.
 """
@@ -96,9 +96,6 @@ def place(asked: Asked) -> bool:
         changed |= take_down(unit)
     for path, text in wrong.items():
         put(path, text)
-    for path in asked["absent"]:
-        changed |= Path(path).exists()
-        Path(path).unlink(missing_ok=True)
     if changed:
         systemctl("daemon-reload")
     for unit in asked["enable"]:

@@ -1,4 +1,8 @@
-"""What is installed on a host: one script, one service, one timer."""
+"""What is installed on a host: one script, one service, one timer.
+
+`manage` and `sync.start` install the same, from here; only `sync.start` and `sync.stop` say
+whether the timer runs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ EVERY_S = 120
 HOLD = ".opstasks-removed"
 
 _SERVICE = """\
-# Installed by `sync.start` of opstasks.
+# Installed by `manage` and `sync.start` of opstasks: do not edit here.
 [Unit]
 Description=Level 3 file sync: {source} to the medium-privacy workspaces
 After=local-fs.target remote-fs.target
@@ -35,7 +39,7 @@ ExecStart=/usr/bin/python3 -I {script}
 
 # Counted from the end of the last run, so that two never overlap and a slow one delays the next.
 _TIMER = f"""\
-# Installed by `sync.start` of opstasks.
+# Installed by `manage` and `sync.start` of opstasks: do not edit here.
 [Unit]
 Description=Level 3 file sync, {EVERY_S} s after the last run ended
 
@@ -68,6 +72,11 @@ def target(spec: HostSpec) -> str:
 def lock_path(spec: HostSpec) -> str:
     """The sync's own lock."""
     return f"{spec.state_dir}/{NAME.removeprefix('opstasks-')}.lock"
+
+
+def folder() -> str:
+    """Where the script lies."""
+    return SCRIPT_PATH.rpartition("/")[0]
 
 
 def script(spec: HostSpec) -> str:
