@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -51,6 +52,8 @@ def check_areas(selection: Selection) -> None:
     for area in (*selection.only, *selection.skip):
         if area not in AREAS:
             raise Refused(f"there is no area {area!r}", cure=f"areas: {', '.join(AREAS)}")
+    if not any(selection.has(area) for area in AREAS):
+        raise Refused("that leaves no area to look at", cure="leave out --only or --skip")
 
 
 def check(host: Host, wanted: Description, request: Request) -> Plan:
@@ -161,26 +164,40 @@ def carry_out(host: Host, steps: Sequence[Step], *, prove: bool, afterwards: Com
         last = not late and len(done) + len(part) == len(steps)
         said, answer = _run(host, [step.action for step in part], afterwards if last else None)
         count = int(said["done"])
+        _report(host, part[:count], len(done), len(steps))
         done += part[:count]
         if count < len(part):
-            raise failure(host.name, steps, done, part[count], said["reason"])
+            raise failure(host.name, steps, done, part[count : count + 1], said["reason"])
     if late:
         host.step(f"access: {', '.join(step.thing for step in late)}")
         reason = access.change_access(host, [step.action for step in late], prove=prove)
         if reason:
-            raise failure(host.name, steps, done, late[0], reason)
+            raise failure(host.name, steps, done, late, reason)
+        _report(host, late, len(done), len(steps))
     return answer or host.root.run(afterwards)
 
 
+def _report(host: Host, steps: Sequence[Step], before: int, total: int) -> None:
+    """Say of each step that it is done."""
+    for number, step in enumerate(steps, before + 1):
+        host.step(f"  done {number}/{total}: {step.thing}: {step.wanted}")
+
+
 def _parts(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Steps in runs of their own: quick ones together, slow ones by kind."""
+    """Steps in runs of their own: quick ones together, each slow one alone.
 
-    def kind(step: Step) -> str:
+    Packages that one call of the package tools takes care of stay together.
+    """
+
+    def kind(item: tuple[int, Step]) -> str:
+        number, step = item
         verb = str(step.action["do"])
-        return verb if verb in SLOW else ""
+        if verb == "packages":
+            return f"packages {step.action['verb']}"
+        return f"{verb} {number}" if verb in SLOW else ""
 
-    for _, part in groupby(steps, kind):
-        yield list(part)
+    for _, part in groupby(enumerate(steps), kind):
+        yield [step for _, step in part]
 
 
 def _areas(steps: Sequence[Step]) -> str:
@@ -188,18 +205,25 @@ def _areas(steps: Sequence[Step]) -> str:
 
 
 def failure(
-    host: str, steps: Sequence[Step], done: Sequence[Step], failed: Step, reason: str
+    host: str, steps: Sequence[Step], done: Sequence[Step], failed: Sequence[Step], reason: str
 ) -> CommandFailed:
-    """The error for a step that failed: which ones are done, what to do next."""
-    names = ", ".join(step.thing for step in done[-8:]) or "nothing"
-    more = "... " if len(done) > 8 else ""
+    """The error for steps that failed: those done, those not begun, what to do next."""
+    left = steps[len(done) + len(failed) :]
+    lines = [*_listed("done before it", done), *_listed("not begun", left)]
+    things = ", ".join(step.thing for step in failed)
     return CommandFailed(
-        f"{len(done)} of {len(steps)} changes done; {failed.thing} failed",
+        f"{len(done)} of {len(steps)} changes done; {things} failed",
         returned=1,
         host=host,
-        tail=f"{reason}\ndone before it: {more}{names}",
+        tail="\n".join([reason, *lines]),
         cure="mend it, then run manage again: it goes on from there",
     )
+
+
+def _listed(what: str, steps: Sequence[Step]) -> list[str]:
+    """Every step by its name, in lines that are shown whole."""
+    names = ", ".join(step.thing for step in steps) or "nothing"
+    return textwrap.wrap(f"{what}: {names}", 200, break_long_words=False, break_on_hyphens=False)
 
 
 def _run(

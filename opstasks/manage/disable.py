@@ -16,8 +16,8 @@ from opstasks.manage.plan import Step
 from opstasks.primitives import remote
 
 NOLOGIN = "/usr/sbin/nologin"
-# Debian and Ubuntu number the accounts of people from here.
-FIRST_PERSON = 1000
+# How Debian and Ubuntu number the accounts of people; `nobody` comes after them.
+PEOPLE = range(1000, 60000)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def account(host: Host, name: str, found: facts.Facts) -> Account:
     entry = found["users"][name]
     if entry is None:
         return Account(name, False, ())
-    if entry["uid"] < FIRST_PERSON:
+    if entry["uid"] not in PEOPLE:
         raise Refused(f"{name} is an account of the system", host=host.name)
     return Account(name, True, ways_in(entry, keyed=name in found["keyed"]))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from opstasks.errors import Refused
 from opstasks.manage import keys
 from opstasks.manage.facts import Facts
 from opstasks.manage.model import Description
@@ -12,6 +13,27 @@ from opstasks.manage.plan import Plan
 # The role whose people look after hosts, and the groups by which one becomes root.
 KEEPERS = "developers"
 POWER = (KEEPERS, "sudo", "wheel", "admin")
+
+
+def check_described(described: Mapping[str, tuple[str, Description]], folder: str) -> None:
+    """Raise Refused where a description lists nobody to look after a host; needs no connection.
+
+    `described` has each host's backend and description; `folder` is where they lie.
+    """
+    empty = {
+        host: backend
+        for host, (backend, wanted) in described.items()
+        if any(role.name == KEEPERS for role in wanted.roles) and not wanted.people.get(KEEPERS)
+    }
+    if not empty:
+        return
+    files = ", ".join(f"{folder}/{backend}/host.yaml" for backend in dict.fromkeys(empty.values()))
+    raise Refused(
+        f"nobody is listed under people.{KEEPERS}: nobody of yours would have a way in",
+        host=", ".join(empty),
+        cure=f"in {files} write `people: {{{KEEPERS}: [alice]}}` with your account name, and put "
+        f"your public key into {folder}/keys/alice (or --allow-lockout, if that is meant)",
+    )
 
 
 def risks(facts: Facts, wanted: Description, planned: Plan, *, by_ssh: bool) -> Iterator[str]:

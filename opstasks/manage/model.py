@@ -108,10 +108,10 @@ class File(Entry, frozen=True, kw_only=True):
     """A file; with `once` only its owner and mode are kept after it was created.
 
     `check` is a command that must accept the new content (``@file@``), `verify` one that must
-    accept the whole once it is in place; `backup` keeps what was replaced as ``.bak``; `secret`
-    contents are never read or shown; `reload` is "daemon" for systemd itself, or a unit.
-    `access` says that people get in by it: it is put in place last, and put back unless a fresh
-    connection then succeeds.
+    accept the whole once it is in place; `backup` keeps what was replaced beside it, as
+    ``.bak-`` with the time; `secret` contents are never read or shown; `reload` is "daemon" for
+    systemd itself, or a unit. `access` says that people get in by it: it is put in place last,
+    and put back unless a fresh connection then succeeds.
     """
 
     path: str

@@ -223,6 +223,12 @@ def _packages(facts: Facts, wanted: Description) -> Iterator[Step]:
                 action,
                 why=_history(facts, name) if may else "no archive there: by hand",
             )
+    days = facts.get("lists_age_s", 0) // 86400
+    if days:
+        # What they do not know yet is outdated, too.
+        action = {"do": "packages", "verb": "refresh", "names": []}
+        now, want = f"{days} day(s) old", "brought up to date, and all packages"
+        yield Step("packages", "package lists", now, want, action)
     if facts["upgradable"]:
         names = facts["upgradable"]
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -138,6 +138,9 @@ def install(request: Action) -> Action:
     put(str(manifest(place)), json.dumps(kept).encode(), "0", "0", "0600")
     arm(place, request["script"], request["patience_s"])
     answer = carry_out(actions)
+    if answer["reason"]:
+        failed = actions[answer["done"]].get("path", "")
+        answer["reason"] = f"{failed}: {answer['reason']}; the old files are back"
     if not answer["reason"] and "ssh" in kept["reload"]:
         silent = [port for port in ssh_ports() if not greets(port)]
         if silent:

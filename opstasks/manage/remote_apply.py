@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ Action = dict[str, Any]
 # Debian's package tools never ask anything; a configuration file that somebody changed stays.
 APT = ("apt-get", "--yes", "--quiet", "--no-install-recommends")
 APT_OPTIONS = ("-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120")
+# Without this, old lists that could not be replaced are no failure to apt.
+STRICT = ("-o", "APT::Update::Error-Mode=any")
+LISTS = "/var/lib/apt/lists"
+# Of each file; the oldest go first.
+KEEP_BACKUPS = 20
 
 
 class StepError(Exception):
@@ -72,7 +78,11 @@ def packages(action: Action) -> None:
     if names and all(installed(name) is (verb == "install") for name in names):
         return
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
-    if verb != "purge":
+    if verb == "refresh":
+        run(*APT, *APT_OPTIONS, *STRICT, "update", env=env, timeout=600)
+        os.utime(LISTS)
+        verb = "upgrade"
+    elif verb != "purge":
         # Lists that cannot be brought up to date may still do.
         with contextlib.suppress(StepError):
             run(*APT, *APT_OPTIONS, "update", env=env, timeout=600)
@@ -169,7 +179,7 @@ def file(action: Action) -> None:
     if info is not None and stat.S_ISDIR(info.st_mode):
         raise StepError(f"{path} is a directory; move it away")
     if action["backup"] and info is not None and stat.S_ISREG(info.st_mode):
-        put(f"{path}.bak", read(path), *rest)
+        back_up(path, *rest)
     data = action["content"].encode()
     with parent_of(path) as (folder, name), staged(folder, name, data) as (beside, handle):
         if action["check"]:
@@ -180,6 +190,33 @@ def file(action: Action) -> None:
     if action["verify"]:
         run(*action["verify"])
     reload(action["reload"])
+
+
+def back_up(path: str, owner: str, group: str, mode: str) -> None:
+    """Keep a file's content beside it, under a name of its own; once, however often it is met."""
+    data = read(path)
+    with parent_of(path) as (folder, name):
+        kept = backups(folder, name)
+        around = path.removesuffix(name)
+        if any(read(f"{around}{other}") == data for other in kept):
+            return
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        taken = [int(other[-2:]) for other in kept if moment in other]
+        new = f"{name}.bak-{moment}-{max(taken, default=-1) + 1:02}"
+        put(f"{around}{new}", data, owner, group, mode)
+        for old in sorted(kept)[: max(0, len(kept) + 1 - KEEP_BACKUPS)]:
+            os.unlink(old, dir_fd=folder)
+
+
+def backups(folder: int, name: str) -> list[str]:
+    """The names of a file's backups, those of other tools left out."""
+    pattern = re.compile(re.escape(name) + r"\.bak-\d{8}T\d{6}Z-\d\d")
+    return [
+        other
+        for other in os.listdir(folder)
+        if pattern.fullmatch(other)
+        and stat.S_ISREG(os.stat(other, dir_fd=folder, follow_symlinks=False).st_mode)
+    ]
 
 
 def reload(what: str) -> None:

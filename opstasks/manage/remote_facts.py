@@ -12,6 +12,7 @@ import pwd
 import re
 import stat
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,14 @@ def upgradable() -> list[str]:
     return [line.split()[1] for line in lines if line.startswith("Inst ")]
 
 
+def lists_age_s(place: str = "/var/lib/apt/lists") -> int:
+    """How old the package lists are; those of a host that never had any are very old."""
+    try:
+        return max(0, int(time.time() - Path(place).stat().st_mtime))
+    except OSError:
+        return int(time.time())
+
+
 def units(names: list[str]) -> dict[str, dict[str, str]]:
     """Whether units are known, enabled and running; one question for all."""
     if not names:
@@ -298,6 +307,7 @@ def answer(asked: Facts) -> Facts:
         "checkouts": {name: checkout(name) for name in asked["checkouts"]},
         "packages": packages(asked["packages"]),
         "upgradable": upgradable() if asked["upgrade"] else [],
+        "lists_age_s": lists_age_s() if asked["upgrade"] else 0,
         "probes": {item[0]: holds(item[1]) for item in asked["probes"]},
         "units": units(asked["units"]),
         "touched": last_touch(asked["words"]),

@@ -49,7 +49,7 @@ def manage(
 
     Example: inv -H tpp manage --plan --diff
     """
-    from opstasks.manage import apply, describe
+    from opstasks.manage import apply, describe, lockout
     from opstasks.manage.apply import Request
     from opstasks.manage.plan import Selection
 
@@ -57,6 +57,9 @@ def manage(
     apply.check_areas(request.selection)
     specs = [host.spec for host in ctx.fleet.hosts]
     wanted = describe.describe_all(specs, upgrade=upgrade)
+    if not allow_lockout:
+        described = {spec.name: (spec.backend, wanted[spec.name]) for spec in specs}
+        lockout.check_described(described, describe.shown_folder())
     plans = ctx.fleet.gather(lambda host: apply.check(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)

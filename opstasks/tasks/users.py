@@ -15,6 +15,7 @@ def disable(ctx: Context, name: str) -> None:
 
     Example: inv -H all users.disable rosa
     """
+    from opstasks.errors import Refused
     from opstasks.manage import disable as work
 
     for host in ctx.fleet.hosts:
@@ -24,6 +25,12 @@ def disable(ctx: Context, name: str) -> None:
         ["host", "account", "has"],
         [[host, name, account.describe()] for host, account in found.values.items()],
     )
+    if found.values and not any(account.exists for account in found.values.values()):
+        # Accounts are shut, never deleted: a name that nobody ever had is a slip of the pen.
+        raise Refused(
+            f"there is no account {name!r} on {', '.join(found.values)}",
+            cure="check the spelling: `getent passwd` on the host lists them",
+        )
     todo = [host for host, account in found.values.items() if account.open]
     if not todo or ctx.options.dry or (found.exit_code and not ctx.options.keep_going):
         ctx.finish(found)

@@ -54,3 +54,13 @@ def test_an_account_is_described_in_words():
     assert disable.Account("x", True, ()).describe() == "shut already"
     running = disable.Account("x", True, ("keys",), 2).describe()
     assert running == "keys; 2 process(es) run on"
+
+
+@pytest.mark.parametrize(("uid", "persons"), [(999, False), (1000, True), (65534, False)])
+def test_accounts_of_the_system_are_left_alone(host, uid, persons):
+    found = {"login": "ops", "users": {"x": SHUT | {"uid": uid}}, "keyed": []}
+    if persons:
+        assert disable.account(host, "x", found).exists
+        return
+    with pytest.raises(Refused, match="account of the system"):
+        disable.account(host, "x", found)

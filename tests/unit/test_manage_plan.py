@@ -143,6 +143,16 @@ def test_an_upgrade_is_one_step(facts):
     assert (step.thing, step.action["verb"]) == ("2 package(s)", "upgrade")
 
 
+@pytest.mark.parametrize(("age_s", "things"), [(86399, []), (3 * 86400, ["package lists"])])
+def test_old_package_lists_are_brought_up_to_date_before_an_upgrade(age_s, things):
+    wanted = described("sandbox", upgrade=True)
+    found = facts_of(wanted)
+    found["lists_age_s"] = age_s
+    steps = [step for step in plan(found, wanted).steps if step.area == "packages"]
+    assert [step.thing for step in steps] == things
+    assert [step.action["verb"] for step in steps] == ["refresh"] * len(things)
+
+
 def test_areas_are_chosen_and_left_out(facts, wanted):
     facts["paths"] = dict.fromkeys(facts["paths"])
     every = plan(facts, wanted)
@@ -314,3 +324,25 @@ def test_many_hosts_are_one_table_by_area():
     headers, rows = show.matrix({"a": Plan((step, step)), "b": Plan(())})
     assert headers == ["host", "config", "changes"]
     assert rows == [["a", 2, 2], ["b", None, 0]]
+
+
+@pytest.mark.parametrize("backend", ["tpp", "emis", "test"])
+def test_a_backend_that_lists_nobody_says_which_file_to_edit(backend):
+    wanted = described(backend)
+    with pytest.raises(Refused) as refused:
+        lockout.check_described({"h": (backend, wanted)}, "backends")
+    assert f"in backends/{backend}/host.yaml write `people: {{developers: [" in str(refused.value)
+    assert "backends/keys/alice" in str(refused.value)
+    lockout.check_described({"h": ("sandbox", described("sandbox"))}, "backends")
+
+
+def test_where_no_role_keeps_the_host_nobody_need_be_listed(own, tmp_path):
+    lockout.check_described({"h": ("mine", own({"developers": ["ada"]}))}, "backends")
+    write_backends(tmp_path, base={"groups": [{"name": "x"}]})
+    lockout.check_described({"h": ("mine", described())}, "backends")
+
+
+def test_a_choice_of_areas_that_leaves_none_is_refused():
+    with pytest.raises(Refused, match="leaves no area"):
+        apply.check_areas(Selection(("system",), ("system",)))
+    apply.check_areas(Selection(("system", "code"), ("system",)))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from opstasks.manage import access, apply, facts, remote_access, remote_apply, remote_facts
 from opstasks.manage import remote_paths as paths
+from opstasks.manage.plan import Step
 from opstasks.primitives import remote
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -129,8 +130,41 @@ def test_a_file_is_staged_closed_checked_given_its_rights_and_renamed(tmp_path):
     assert first.startswith(f"600 {tmp_path}/.f.")
     assert rest == ["new", "old"]
     assert (path.read_text(), mode_of(path)) == ("new\n", 0o640)
-    assert (tmp_path / "f.bak").read_text() == "old\n"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["f", "f.bak", "seen"]
+    (kept,) = tmp_path.glob("f.bak-*")
+    assert (kept.read_text(), mode_of(kept)) == ("old\n", 0o640)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f", kept.name, "seen"]
+
+
+def test_every_content_that_was_replaced_is_kept_once_and_the_newest_stay(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    (tmp_path / "f.bak").write_text("somebody's own\n")
+    (tmp_path / "f.bak-20200101T000000Z-00").symlink_to(tmp_path / "f.bak")
+    for content in ("first\n", "second\n", "first\n", "new\n"):
+        path.write_text(content)
+        remote_apply.file(file_action(path, backup=True))
+    kept = lambda: [p.read_text() for p in sorted(tmp_path.glob("f.bak-2*")) if not p.is_symlink()]  # noqa: E731
+    assert kept() == ["first\n", "second\n", "new\n"]
+    monkeypatch.setattr(remote_apply, "KEEP_BACKUPS", 4)
+    for number in range(6):
+        path.write_text(f"{number}\n")
+        remote_apply.file(file_action(path, backup=True))
+    assert kept() == ["2\n", "3\n", "4\n", "5\n"]
+    assert (tmp_path / "f.bak").read_text() == "somebody's own\n"
+    assert path.read_text() == "new\n"
+
+
+def test_without_room_for_the_backup_the_file_stays(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_text("by hand\n")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(remote_apply, "put", full)
+    with pytest.raises(OSError, match="No space left"):
+        remote_apply.file(file_action(path, backup=True))
+    assert path.read_text() == "by hand\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
 def test_what_its_check_does_not_accept_is_not_put_in_place(tmp_path):
@@ -312,6 +346,38 @@ def test_a_second_run_keeps_what_was_there_before_the_first(way_back):
     assert (folder / "f").read_text() == "newer\n"
     ask("putback")
     assert (folder / "f").read_text() == "oldest\n"
+
+
+def test_a_failing_way_in_is_named(way_back):
+    ask, _, folder = way_back
+    bad = file_action(folder / "g", verify=["bash", "-c", "exit 1"])
+    assert str(folder / "g") in ask("install", file_action(folder / "f"), bad)["reason"]
+
+
+def test_slow_steps_run_alone_and_packages_by_verb():
+    def step(do, **more):
+        return Step("a", do, "", "", {"do": do, **more})
+
+    steps = [
+        *(step("packages", verb="purge"), step("packages", verb="purge")),
+        *(step("packages", verb="install"), step("file"), step("directory")),
+        *(step("checkout"), step("checkout"), step("start")),
+    ]
+    assert [len(part) for part in apply._parts(steps)] == [2, 1, 2, 1, 1, 1]
+
+
+def test_a_failure_names_what_is_done_and_what_was_not_begun():
+    names = [f"/some/rather/long/path/number/{number}" for number in range(40)]
+    steps = [Step("system", name, "", "", {}) for name in names]
+    error = apply.failure("h", steps, steps[:12], steps[12:13], "no room")
+    assert error.message == f"12 of 40 changes done; {names[12]} failed"
+    reason, *lines = error.tail.splitlines()
+    assert reason == "no room"
+    # The console shows no more of a line.
+    assert all(len(line) < 300 for line in lines)
+    done, left = " ".join(lines).split("not begun: ")
+    assert done.strip() == "done before it: " + ", ".join(names[:12])
+    assert left == ", ".join(names[13:])
 
 
 def test_an_sshd_that_no_longer_answers_is_put_back(way_back, monkeypatch):
