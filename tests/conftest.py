@@ -6,6 +6,11 @@ None writes to the records, or reads the settings, of whoever runs them.
 import os
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says more of the machine than of the code.
+settings.register_profile("opstasks", deadline=None)
+settings.load_profile("opstasks")
 
 
 @pytest.fixture(scope="session", autouse=True)

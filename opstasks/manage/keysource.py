@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -28,13 +30,31 @@ def fetch_one(url: str) -> tuple[Key, ...]:
     """The keys that an address answers with; raises OSError or NotAKey for anything else."""
     opener = urllib.request.build_opener(_NoDowngrade())
     with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
-        data: bytes = answer.read(LARGEST_ANSWER + 1)
-    if len(data) > LARGEST_ANSWER:
-        raise NotAKey("far too long for a list of keys")
+        data = whole(answer)
     found = parse(data.decode("utf-8", "replace"))
     if not found:
         raise NotAKey("an empty answer")
     return found
+
+
+def whole(answer: http.client.HTTPResponse) -> bytes:
+    """All of an answer; raises NotAKey for half a one: its end might be somebody's keys.
+
+    Python takes a connection that breaks off, or that somebody cuts, for the end of the answer.
+    """
+    if not (answer.chunked or answer.length is not None):
+        raise NotAKey("an answer that does not say how long it is")
+    deadline = time.monotonic() + FETCH_TIMEOUT_S
+    data = b""
+    while part := answer.read1(LARGEST_ANSWER):
+        data += part
+        if len(data) > LARGEST_ANSWER:
+            raise NotAKey("far too long for a list of keys")
+        if time.monotonic() > deadline:
+            raise TimeoutError("too slow")
+    if answer.length:
+        raise NotAKey("an answer that breaks off")
+    return data
 
 
 def fetch(source: str, names: Iterable[str]) -> dict[str, tuple[Key, ...] | str]:
@@ -43,7 +63,7 @@ def fetch(source: str, names: Iterable[str]) -> dict[str, tuple[Key, ...] | str]
     def one(name: str) -> tuple[Key, ...] | str:
         try:
             return fetch_one(source.replace("{name}", name))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             return " ".join(str(reason).split())[:120] or type(error).__name__
 

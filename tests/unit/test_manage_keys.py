@@ -1,15 +1,11 @@
 """Public keys: what is no key is never taken for one, wherever it comes from."""
 
-import datetime
-import http.server
-import ssl
-import threading
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.manage import keys, keysource
+from tests.key_source import serving
 from tests.unit.manage_help import key
 
 
@@ -54,82 +50,28 @@ def test_rendered_keys_parse_to_themselves(seeds):
 # -- over https ----------------------------------------------------------------------------------
 
 
-def certificate(folder):
-    """A certificate for localhost, by nobody."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM
-    path = folder / "server.pem"
-    path.write_bytes(
-        private.private_bytes(form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(form)
-    )
-    return path
-
-
-ANSWERS = {
-    "/good.keys": (200, f"{key(1)}\n{key(2)}\n"),
-    "/page.keys": (200, "<!DOCTYPE html><title>Sign in</title>"),
-    "/empty.keys": (200, ""),
-    "/missing.keys": (404, f"{key(3)}\n"),
-    "/long.keys": (200, f"{key(1)}\n" * 2000),
-}
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/away.keys":
-            self.send_response(302)
-            # Good keys, but over a line that anybody can write on.
-            self.send_header("Location", f"http://localhost:{self.server.plain_port}/good.keys")
-            self.end_headers()
-            return
-        code, text = ANSWERS[self.path]
-        self.send_response(code)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    pem = certificate(tmp_path_factory.mktemp("tls"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.plain_port = plain.server_port
-    threading.Thread(target=plain.serve_forever, daemon=True).start()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.MonkeyPatch.context() as patch:
+    folder = tmp_path_factory.mktemp("tls")
+    with serving(folder) as (address, pem), pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(pem))
         patch.setenv("no_proxy", "localhost")
-        yield f"https://localhost:{server.server_port}/{{name}}.keys"
-    server.shutdown()
-    plain.shutdown()
+        yield address + "/{name}.keys"
 
 
-def test_a_source_that_answers_with_keys_gives_them(source):
-    assert keysource.fetch(source, ["good"])["good"] == keys.parse(f"{key(1)}\n{key(2)}\n")
+@pytest.mark.parametrize("name", ["good", "chunked"])
+def test_a_source_that_answers_with_keys_gives_them(source, name):
+    assert keysource.fetch(source, [name])[name] == keys.parse(f"{key(1)}\n{key(2)}\n")
+
+
+def test_an_answer_that_takes_for_ever_is_given_up(source, monkeypatch):
+    monkeypatch.setattr(keysource, "FETCH_TIMEOUT_S", 0.3)
+    assert "too slow" in keysource.fetch(source, ["drip"])["drip"]
+
+
+@pytest.mark.parametrize("name", ["cut", "endless", "chunk", "lastchunk", "noise"])
+def test_half_an_answer_is_none(source, name):
+    assert isinstance(keysource.fetch(source, [name])[name], str)
 
 
 @pytest.mark.parametrize("name", ["page", "empty", "missing", "long", "away"])
