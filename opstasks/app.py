@@ -189,13 +189,15 @@ class Context(invoke.Context):
             raise Refused(f"{answer!r} is none of {', '.join(choices)}; nothing was changed")
         return answer
 
-    def pick(self, question: str, lines: Sequence[str]) -> int:
+    def pick(self, question: str, lines: Sequence[str], commands: Sequence[str] = ()) -> int:
         """Ask for one of numbered lines; its place. Raises Refused when nobody can answer.
 
-        --yes agrees, it does not choose: with it nobody is asked, either.
+        `commands` are what to type instead, one for each line. --yes agrees, it does not choose:
+        with it nobody is asked, either.
         """
         if self.options.yes or self.options.json or not _is_interactive():
-            raise Refused(question, tail="\n".join(lines), cure="say it more precisely")
+            cure = "type one of these" if commands else "say it more precisely"
+            raise Refused(question, tail="\n".join(commands or lines), cure=cure)
         from opstasks.output.console import printable
 
         for number, line in enumerate(lines, 1):

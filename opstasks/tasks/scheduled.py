@@ -10,7 +10,7 @@ from opstasks.app import Context
 
 if TYPE_CHECKING:
     from opstasks.host import Host
-    from opstasks.workflows.reboot.records import Maintenance
+    from opstasks.workflows.reboot.records import Item, Maintenance
 
 
 @task(
@@ -22,7 +22,11 @@ def show(ctx: Context, limit: int = 5) -> None:
 
     Example: inv -H all scheduled
     """
+    from opstasks.errors import Refused
     from opstasks.workflows.reboot import records
+
+    if limit < 0:
+        raise Refused(f"{limit} is no number of past ones")
 
     def read(host: Host) -> list[dict[str, Any]]:
         found = records.parse(host.service.output(records.read_command(host.spec)))
@@ -80,7 +84,7 @@ def _cells(entry: dict[str, Any]) -> list[object]:
     iterable=["id"],
     positional=[],
     help={
-        "id": "Which one (the beginning will do); the only one there is by default.",
+        "id": "Which one (the beginning will do). Without it: the only one, or choose by number.",
         "reason": "Why, for the record.",
     },
     auto_shortflags=False,
@@ -99,8 +103,32 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
     if len(id) > 1:
         raise Refused("one at a time", cure="name one of them")
     wanted = id[0] if id else ""
-    result = ctx.fleet.roll(lambda host: cancelling.cancel(host, wanted, reason))
+    found = ctx.fleet.gather(lambda host: cancelling.candidates(host, wanted))
+    if found.exit_code and not ctx.options.keep_going:
+        ctx.finish(found)
+    chosen = {host: _which(ctx, host, items) for host, items in found.values.items()}
+    result = ctx.fleet.roll(
+        lambda host: cancelling.cancel(host, chosen.get(host.name) or wanted, reason)
+    )
     ctx.finish(result, _cancelled)
+
+
+def _which(ctx: Context, host: str, items: list[Item]) -> str:
+    """The id of the one that is meant; a person chooses among several."""
+    from opstasks.workflows.reboot import prepare
+
+    if len(items) < 2:
+        return items[0].id if items else ""
+    lines = [
+        f"{item.kind} for {prepare.when(item.due, item.due_there)}, by {item.who}"
+        + (f": {item.why}" if item.why else "")
+        for item in items
+    ]
+    commands = [
+        f"inv -H {host} scheduled.cancel {item.id}   # {line}"
+        for item, line in zip(items, lines, strict=True)
+    ]
+    return items[ctx.pick(f"{host}: {len(items)} are armed.", lines, commands)].id
 
 
 cancel.variadic = "--id"
@@ -114,7 +142,7 @@ def _cancelled(out: Any) -> dict[str, object]:
         "what": item.kind if item else "nothing was armed",
         "for": prepare.when(item.due, item.due_there) if item else "",
         "by": item.who if item else "",
-        "outcome": item.outcome if item else "",
+        "outcome": f"{item.outcome}: {item.reason}" if item else "",
         "id": item.id if item else "",
         "changed": out.changed,
     }

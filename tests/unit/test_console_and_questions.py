@@ -70,3 +70,11 @@ def test_without_a_terminal_the_lines_come_with_the_refusal(monkeypatch):
     with pytest.raises(Refused) as refused:
         context().pick("Two jobs.", ["one", "two"])
     assert refused.value.tail == "one\ntwo"
+
+
+def test_where_nobody_can_answer_the_commands_to_type_are_shown(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+    with pytest.raises(Refused) as refused:
+        context().pick("Two are armed.", ["one", "two"], ["inv x 1", "inv x 2"])
+    assert refused.value.tail == "inv x 1\ninv x 2"
+    assert refused.value.cure == "type one of these"

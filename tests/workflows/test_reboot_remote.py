@@ -359,6 +359,68 @@ def test_a_host_that_slept_through_its_time_does_not_go_down_later(site, late, m
     assert caught.value.refused
 
 
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_pause_that_cannot_be_noted_is_none(site, flags_command, monkeypatch):
+    monkeypatch.setattr(rm, "write_json", full)
+    with pytest.raises((rm.StepError, OSError), match="No space left"):
+        rm.set_pause(site, who="x")
+    assert not rm.flag(site)
+
+
+def test_a_pause_that_was_there_outlives_a_note_that_cannot_be_written(
+    site, flags_command, monkeypatch
+):
+    rm.set_pause(site, who="x")
+    monkeypatch.setattr(rm, "write_json", full)
+    with pytest.raises((rm.StepError, OSError), match="No space left"):
+        rm.set_pause(site, who="y")
+    assert rm.flag(site)
+
+
+def test_a_disk_that_fills_up_half_way_leaves_the_service_running_and_unpaused(
+    site, flags_command, monkeypatch
+):
+    """Not even the record can be written any more: the service counts."""
+    units = {"jobrunner": True}
+    monkeypatch.setattr(rm, "problems", lambda site: [])
+    monkeypatch.setattr(rm, "is_down", lambda unit: not units[unit])
+    monkeypatch.setattr(rm, "systemctl", lambda verb, unit: units.update({unit: verb == "start"}))
+    monkeypatch.setattr(rm, "arm_boot", lambda *a: None)
+    monkeypatch.setattr(rm.signal, "signal", lambda *a: None)
+    item = record(site, due=time.time(), steps=[], drain_s=0, keep_paused=False)
+
+    def fills_up(site, id):
+        assert rm.flag(site)
+        assert not units["jobrunner"]
+        monkeypatch.setattr(rm, "write_record", full)
+        full()
+
+    monkeypatch.setattr(rm, "snapshot", fills_up)
+    with pytest.raises(OSError, match="No space left"):
+        rm.prepare(site, item, "")
+    assert units["jobrunner"]
+    assert not rm.flag(site)
+
+
+def test_a_full_disk_is_no_place_to_arm_anything(site, monkeypatch):
+    usage = rm.shutil.disk_usage("/")
+    monkeypatch.setattr(rm.shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    assert "no room under" in rm.room_problem(site)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    rm.write_json(path, {"old": 1}, 0o600)
+    monkeypatch.setattr(rm.json, "dump", full)
+    with pytest.raises(OSError, match="No space left"):
+        rm.write_json(path, {"new": 1}, 0o600)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert rm.read_json(path) == {"old": 1}
+
+
 def test_whatever_breaks_the_host_goes_back_to_where_it_was(site, monkeypatch):
     undone = []
     monkeypatch.setattr(rm, "problems", lambda site: [])
@@ -370,13 +432,15 @@ def test_whatever_breaks_the_host_goes_back_to_where_it_was(site, monkeypatch):
     for stage in ("hold_new_work", "requeue"):
         monkeypatch.setattr(rm, "hold_new_work", lambda *a: None)
 
-        def broken(*args):
-            raise rm.StepError("broken")
+        for kind in (rm.StepError, OSError):
 
-        monkeypatch.setattr(rm, stage, broken)
-        with pytest.raises(rm.StepError, match="broken"):
-            rm.prepare(site, item, "")
-    assert len(undone) == 2
+            def broken(*args, kind=kind):
+                raise kind("broken")
+
+            monkeypatch.setattr(rm, stage, broken)
+            with pytest.raises(kind, match="broken"):
+                rm.prepare(site, item, "")
+    assert len(undone) == 4
 
 
 def test_work_that_is_over_or_cancelled_never_fires(site):
@@ -421,12 +485,32 @@ def test_of_several_the_name_must_be_said(site, quiet):
 
 
 @pytest.mark.parametrize("step", ["stopping", "snapshot", "requeueing", "verifying"])
-def test_past_the_point_of_return_nothing_is_cancelled(site, quiet, step):
+def test_past_the_point_of_return_nothing_is_cancelled(site, quiet, step, monkeypatch):
+    monkeypatch.setattr(rm, "is_down", lambda unit: False)
     item = record(site, step=step)
     with pytest.raises(rm.StepError, match="too late") as caught:
         cancel(site)
     assert caught.value.refused
     assert rm.read_record(site, item["id"])["outcome"] == ""
+
+
+def test_a_pause_whose_end_is_cancelled_goes_on_and_says_so(site, quiet, flags_command):
+    item = record(site, kind=rm.UNPAUSE)
+    note = rm.set_pause(site, who="x", why="night", id=item["id"], until=9e9)
+    assert "until `unpause`" in cancel(site)["record"]["reason"]
+    after = rm.pause_note(site, rm.flag(site))
+    assert after == {**note, "until": 0, "id": ""}
+    # The end of a pause that is over by now is nobody's business.
+    other = record(site, "20260102T000000-bbbbbb", kind=rm.UNPAUSE)
+    assert "until" not in cancel(site, other["id"])["record"]["reason"]
+    assert rm.pause_note(site, rm.flag(site)) == after
+
+
+def test_what_broke_off_without_a_word_is_dismissed(site, quiet, monkeypatch):
+    monkeypatch.setattr(rm, "is_down", lambda unit: unit.startswith("opstasks-2026"))
+    item = record(site, step="requeueing")
+    assert cancel(site)["record"]["outcome"] == "cut off"
+    assert "requeueing" in rm.read_record(site, item["id"])["reason"]
 
 
 def test_what_a_reboot_dropped_is_dismissed(site, quiet):

@@ -244,7 +244,9 @@ def remove(asked: dict[str, Any]) -> dict[str, Any]:
             for place in asked["places"]:
                 remove_at(place, record["workspace"], record["file"], asked["held"])
     except (OutputError, OSError) as error:
-        write_record(asked["records"], {**record, "state": "failed", "error": str(error)})
+        # The reason is to be heard, also where there is no room to write it down.
+        with contextlib.suppress(OSError):
+            write_record(asked["records"], {**record, "state": "failed", "error": str(error)})
         raise
     write_record(asked["records"], {**record, "state": "removed", "removed": time.time()})
     return {}
@@ -379,11 +381,15 @@ def write_record(folder: str, record: dict[str, Any]) -> None:
     path = Path(folder, record["id"] + ".json")
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(record, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w") as file:
+            json.dump(record, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def read_records(folder: str) -> list[dict[str, Any]]:

@@ -23,14 +23,31 @@ class Outcome:
     item: Item | None = None
 
 
+def candidates(host: Host, id: str) -> list[Item]:
+    """What an id, or its beginning, may mean; without one, what `scheduled` shows as to come.
+
+    Raises Refused for what can be no id.
+    """
+    check_id(host, id)
+    found = records.parse(host.service.output(records.read_command(host.spec)))
+    if id:
+        return [item for item in found.items if not item.outcome and item.id.startswith(id)]
+    return [*found.open(), *found.dropped()]
+
+
+def check_id(host: Host, id: str) -> None:
+    """Raise Refused for what can be no id."""
+    if not _ID.fullmatch(id):
+        raise Refused(f"{id!r} is no id", host=host.name, cure=f"inv -H {host.name} scheduled")
+
+
 def cancel(host: Host, id: str, why: str) -> Outcome:
     """Cancel one piece of work; raises Refused when it is past the point of return.
 
     The host's lock is not taken: work that waits for jobs to end holds it and must still be
     stoppable. The host's script looks, stops and looks again.
     """
-    if not _ID.fullmatch(id):
-        raise Refused(f"{id!r} is no id", cure=f"inv -H {host.name} scheduled")
+    check_id(host, id)
     cure = f"inv -H {host.name} scheduled"
     words = {"id": audit.new_run_id(), "who": audit.who(), "why": why}
     told = {"id": id, "why": why}

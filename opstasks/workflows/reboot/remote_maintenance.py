@@ -49,6 +49,8 @@ REQUEUE_TIMEOUT_S = 3600
 # Whoever follows sees that the host is ready before it goes down.
 SEEN_S = 3
 KEEP_RECORDS, KEEP_SNAPSHOTS = 50, 5
+# Records and scripts take 100 kB.
+LEAST_ROOM = 1 << 20
 WAITING_ON_REBOOT = "waiting_on_reboot"
 # What makes an installed copy run; the copy can install another one of itself.
 INSTALLED_END = """
@@ -100,13 +102,18 @@ def write_json(path: Path, value: Any, mode: int, group: int = -1) -> None:
     """Write a file, whole or not at all, and safe from a power cut."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "w") as file:
-        os.fchown(file.fileno(), -1, group)
-        os.fchmod(file.fileno(), mode)
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "w") as file:
+            os.fchown(file.fileno(), -1, group)
+            os.fchmod(file.fileno(), mode)
+            json.dump(value, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        # A full disk gets no fuller.
+        new.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -440,6 +447,7 @@ def pause_note(site: Site, since: float) -> dict[str, Any]:
 
 def set_pause(site: Site, **words: Any) -> dict[str, Any]:
     """Pause with job-runner's own command, see that it holds, and note whose it is."""
+    before = flag(site)
     job_runner(site, "jobrunner.cli.flags", "set", "--create", "paused=true")
     since = flag(site)
     if not since:
@@ -451,7 +459,13 @@ def set_pause(site: Site, **words: Any) -> dict[str, Any]:
         write_json(pause_path(site), note, 0o640)
         return True
 
-    as_service(site, write)
+    try:
+        as_service(site, write)
+    except (StepError, OSError):
+        # Nobody would know whose pause it is, nor end it.
+        if not before:
+            clear_pause(site)
+        raise
     return note
 
 
@@ -500,7 +514,8 @@ def problems(site: Site) -> list[str]:
     Once when it is armed, once when it fires: what was so then need not be so now.
     """
     found = []
-    for look in (unit_problem, docker_problem, database_problem, command_problem, release_problem):
+    looks = (unit_problem, docker_problem, database_problem, room_problem, command_problem)
+    for look in (*looks, release_problem):
         try:
             text = look(site)
         except (StepError, OSError, KeyError, sqlite3.Error, subprocess.SubprocessError) as error:
@@ -527,10 +542,16 @@ def database_problem(site: Site) -> str:
     """The database must be readable, and there must be room for a copy of it."""
     ids = job_ids(site)
     size = Path(site["database"]).stat().st_size
-    free = shutil.disk_usage(site["home"]).free
-    if free < size * 1.2 + (16 << 20):
-        return f"no room for a snapshot of the database ({len(ids)} jobs) under {site['home']}"
+    place = site["state_dir"] if Path(site["state_dir"]).is_dir() else site["home"]
+    if shutil.disk_usage(place).free < size * 1.2 + (16 << 20):
+        return f"no room for a snapshot of the database ({len(ids)} jobs) under {place}"
     return ""
+
+
+def room_problem(site: Site) -> str:
+    """What is armed is kept on the disk, and so is how it went."""
+    free = shutil.disk_usage(site["lock_dir"]).free
+    return f"no room under {site['lock_dir']}" if free < LEAST_ROOM else ""
 
 
 def command_problem(site: Site) -> str:
@@ -699,8 +720,29 @@ def op_cancel(request: dict[str, Any]) -> dict[str, Any]:
     except StepError as error:
         journal(audit, "end", "refused" if error.refused else "failed", error.reason)
         raise
+    if record["kind"] == UNPAUSE:
+        # It is cancelled, whatever can be said of the pause.
+        with contextlib.suppress(StepError, OSError, sqlite3.Error):
+            done = no_end(site, done)
     journal(audit, "end", "changed", f"{record['kind']} {record['id']} {done['outcome']}")
     return {"changed": True, "record": done}
+
+
+def no_end(site: Site, record: Record) -> Record:
+    """The end of a pause was cancelled: the pause goes on, and its note says so."""
+    since = flag(site)
+    note = pause_note(site, since)
+    if note.get("id") != record["id"]:
+        return record
+    kept = {**note, "until": 0, "id": ""}
+
+    def write() -> bool:
+        write_json(pause_path(site), kept, 0o640)
+        return True
+
+    as_service(site, write)
+    reason = f"{record['reason']}; the pause goes on until `unpause`"
+    return write_record(site, str(record["id"]), reason=reason)
 
 
 def cancel(site: Site, record: Record, reason: str) -> Record:
@@ -711,6 +753,10 @@ def cancel(site: Site, record: Record, reason: str) -> Record:
     call(SYSTEMCTL, "stop", name + ".timer", timeout=60)
     now = read_record(site, id)
     if now.get("step") not in CANCELLABLE:
+        if not now.get("outcome") and is_down(name + ".service"):
+            # It broke off without a word: a full disk, a kill. Nothing is left to be stopped.
+            reason = f"at {now.get('step')!r}; {reason}"
+            return write_record(site, id, outcome="cut off", reason=reason, finished=time.time())
         raise StepError(f"too late: it is at {now.get('step')!r}", refused=True)
     # From here on the script ends itself, or has passed the point and goes on to its end.
     call(SYSTEMCTL, "stop", name + ".service", timeout=240)
@@ -766,9 +812,9 @@ def on_stop(signum: int, frame: Any) -> None:
 def finish(site: Site, record: Record, outcome: str, reason: str, detail: str) -> None:
     """The end, in the record and in the journal."""
     words = {"outcome": outcome, "reason": reason, "detail": detail, "finished": time.time()}
-    write_record(site, record["id"], **words)
     changed = "changed" if outcome in ("ready", "done") else outcome
     journal(record, "end", changed, reason or outcome)
+    write_record(site, record["id"], **words)
 
 
 def end_pause(site: Site, record: Record, script: str) -> tuple[str, str]:
@@ -798,7 +844,7 @@ def prepare(site: Site, record: Record, script: str) -> tuple[str, str]:
         hold_new_work(site, record, script)
         drain(site, record)
         return requeue(site, record)
-    except (StepError, CancelledError) as error:
+    except Exception as error:  # a full disk, for one: whatever it is, back to serving
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         undo(site, id, error)
         raise
@@ -915,13 +961,14 @@ def of_jobs(name: str, ids: list[str]) -> bool:
 def undo(site: Site, id: str, error: Exception) -> None:
     """Back to serving: what was requeued begins anew, what still runs goes on."""
     record = read_record(site, id)
-    words = getattr(error, "reason", "cancelled")
-    say(site, id, f"going back: {words}")
-    # Each of these matters even where the other fails.
-    with contextlib.suppress(StepError):
+    words = "cancelled" if isinstance(error, CancelledError) else str(error)
+    # Each of these matters even where the others fail.
+    with contextlib.suppress(OSError):
+        say(site, id, f"going back: {words}")
+    with contextlib.suppress(StepError, OSError):
         if record.get("was_active") and is_down(site["unit"]):
             systemctl("start", site["unit"])
-    with contextlib.suppress(StepError):
+    with contextlib.suppress(StepError, OSError, sqlite3.Error):
         since = flag(site)
         if record.get("paused_by_us") and pause_note(site, since).get("id") == id:
             clear_pause(site)
