@@ -208,6 +208,13 @@ class Context(invoke.Context):
             raise Refused(f"{answer!r} is none of 1 to {len(lines)}; nothing was done")
         return int(answer) - 1
 
+    @staticmethod
+    def one_line(text: str, flag: str) -> str:
+        """Words for other people's tables; raises Refused for what is no one line of text."""
+        if not text.isprintable():
+            raise Refused(f"--{flag} is to be one line of text", cure="leave out what is no text")
+        return text
+
     def _need_a_person(self, question: str, cure: str) -> None:
         if not _is_interactive() or self.options.json:
             raise Refused(f"{question} Nobody is there to answer", cure=cure)

@@ -66,6 +66,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     from opstasks.errors import Refused
     from opstasks.workflows.outputs import act
 
+    why = ctx.one_line(reason, "reason")
     if not file:
         raise Refused("no file given", cure="inv -H tpp outputs.rm my-study output/table1.csv")
     if source and source not in act.SOURCE_CHOICES:
@@ -82,7 +83,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     if plan.items:
         source = _choose_source(ctx, plan, source)
         _confirm(ctx, plan)
-    done = ctx.fleet.roll(lambda host: act.remove(host, plan, source=source, reason=reason))
+    done = ctx.fleet.roll(lambda host: act.remove(host, plan, source=source, reason=why))
     _show_steps(ctx, done)
     ctx.finish(done, lambda outcome: {"removed": len(outcome.records), "changed": outcome.changed})
 

@@ -28,7 +28,8 @@ def pause(ctx: Context, reason: str = "", for_: str = "") -> None:
     if ctx.options.dry:
         ctx.finish(ctx.fleet.gather(workflow.read), _row)
         return
-    result = ctx.fleet.roll(lambda host: workflow.pause(host, why=reason, for_s=for_s))
+    why = ctx.one_line(reason, "reason")
+    result = ctx.fleet.roll(lambda host: workflow.pause(host, why=why, for_s=for_s))
     ctx.finish(result, _row)
 
 

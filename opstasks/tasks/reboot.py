@@ -52,7 +52,7 @@ def prepare_reboot(
         **_times(delay, at, drain, yes=yes),
         reboot=reboot,
         keep_paused=keep_paused,
-        why=reason,
+        why=ctx.one_line(reason, "reason"),
         replace=replace,
         boot_wait_s=durations.parse(boot_wait),
     )

@@ -102,13 +102,13 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
         return
     if len(id) > 1:
         raise Refused("one at a time", cure="name one of them")
-    wanted = id[0] if id else ""
+    wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.candidates(host, wanted))
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
     chosen = {host: _which(ctx, host, items) for host, items in found.values.items()}
     result = ctx.fleet.roll(
-        lambda host: cancelling.cancel(host, chosen.get(host.name) or wanted, reason)
+        lambda host: cancelling.cancel(host, chosen.get(host.name) or wanted, why)
     )
     ctx.finish(result, _cancelled)
 

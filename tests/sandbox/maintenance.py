@@ -1,5 +1,6 @@
 """A host under maintenance as root sees it from outside: none of our own readers."""
 
+import contextlib
 import json
 import time
 
@@ -20,6 +21,34 @@ def until(true, what, timeout_s=60, every_s=0.3):
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
         time.sleep(every_s)
     return found
+
+
+class Disk:
+    """A folder's own small disk."""
+
+    def __init__(self, sh, folder):
+        self.sh, self.file = sh, f"{folder}/.fill"
+
+    def fill(self):
+        self.sh(f"dd if=/dev/zero of={self.file} bs=4k 2>/dev/null; true")
+
+    def free(self):
+        self.sh(f"rm -f {self.file}")
+
+
+@contextlib.contextmanager
+def small_disk(sh, folder, size):
+    """A folder on a disk of its own; afterwards on the host's again, with what was written."""
+    sh(f"rm -rf /root/kept; cp -a {folder} /root/kept")
+    sh(f"mount -t tmpfs -o size={size} tmpfs {folder} && cp -a /root/kept/. {folder}")
+    sh(f"chown --reference=/root/kept {folder}; chmod --reference=/root/kept {folder}")
+    disk = Disk(sh, folder)
+    try:
+        yield disk
+    finally:
+        disk.free()
+        sh(f"rm -rf /root/kept; cp -a {folder} /root/kept; umount -l {folder}")
+        sh(f"rsync -a --delete /root/kept/ {folder}/; rm -rf /root/kept")
 
 
 class Look:

@@ -16,6 +16,9 @@ import pytest
 import yaml
 
 from sandbox.delay_proxy import DelayProxy
+from tests.key_source import serving
+from tests.sandbox.maintenance import small_disk
+from tests.unit.manage_help import key
 
 pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,7 +329,7 @@ def test_changes_by_hand_are_shown_exactly_and_mended_and_nothing_else_is_touche
     assert len(DRIFTS) >= 20
     good(ops("manage", "--check"))
     sh(
-        f"rm -rf {HOME}/config/*.bak /srv/medium_privacy/workspaces/w;"
+        f"rm -rf {HOME}/config/*.bak* /srv/medium_privacy/workspaces/w;"
         f" touch -d 2026-01-01 /etc/hosts.allow {HOME}/config/untouched"
     )
     before = snapshot(sh)
@@ -337,7 +340,7 @@ def test_changes_by_hand_are_shown_exactly_and_mended_and_nothing_else_is_touche
     good(ops("manage", "--check"), 1)
     assert snapshot(sh) != before
     good(ops("manage", "--yes"))
-    sh(f"rm -rf {HOME}/config/*.bak /srv/medium_privacy/workspaces/w /root/x")
+    sh(f"rm -rf {HOME}/config/*.bak* /srv/medium_privacy/workspaces/w /root/x")
     assert snapshot(sh) == before
     assert sh(f"stat -c %y /etc/hosts.allow {HOME}/config/untouched").count("2026-01-01") == 2
     assert "nothing to do" in good(ops("manage", "--yes")).stdout
@@ -364,6 +367,21 @@ def test_areas_can_be_chosen_and_left_out(sh, ops, restored):
     good(ops("manage", "--yes", "--only", "system"))
     assert things() == ["directories"]
     assert "there is no area" in good(ops("manage", "--only", "sistem"), 2).stderr
+
+
+def test_what_is_edited_by_hand_can_be_had_back_after_any_number_of_runs(sh, ops, restored):
+    path = f"{HOME}/config/03_backend.env"
+    described = sh(f"cat {path}")
+    sh(f"rm -f {path}.bak*")
+    for number in (1, 2, 1):
+        sh(f"echo 'MINE={number}' >>{path}")
+        good(ops("manage", "--yes"))
+    assert sh(f"cat {path}") == described
+    kept = sh(f"ls {path}.bak-*").split()
+    assert [sh(f"tail -1 {name}") for name in kept] == ["MINE=1", "MINE=2"]
+    assert sh(f"stat -c '%U:%G %a' {kept[0]}") == "opensafely:opensafely 640"
+    assert "nothing to do" in good(ops("manage", "--check")).stdout
+    sh(f"rm -f {path}.bak*")
 
 
 # -- getting in ----------------------------------------------------------------------------------
@@ -440,7 +458,8 @@ def test_a_description_without_a_developer_is_refused_unless_that_is_meant(backe
     data["people"] = {"researchers": ["rosa"]}
     path.write_text(yaml.safe_dump(data))
     done = good(ops("manage", "--plan"), 2)
-    assert "no listed person of developers would have a key" in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert f"in {path} write `people: {{developers: [alice]}}`" in line
     good(ops("manage", "--plan", "--allow-lockout"))
 
 
@@ -513,6 +532,32 @@ def test_a_person_comes_changes_role_leaves_and_is_shut_out(
     assert "password" in login().stderr.lower()
 
 
+def test_only_a_good_and_whole_answer_of_a_key_source_ever_replaces_keys(
+    backends, tmp_path, inv, sh, restored
+):
+    def manage(kind, *flags):
+        change(backends, options={"key_source": f"{address}/{kind}.keys?{{name}}"})
+        env = {"OPSTASKS_BACKENDS": str(backends), "SSL_CERT_FILE": str(pem)}
+        return inv("-H", HOST, "manage", *flags, env=env | {"no_proxy": "localhost"})
+
+    every = "sha256sum /home/*/.ssh/authorized_keys"
+    with serving(tmp_path) as (address, pem):
+        # Somebody whose keys are nowhere but at the source.
+        change(backends, people={"developers": ["ada"], "reviewers": ["levi", "eve"]})
+        good(manage("good", "--yes"))
+        assert key(2) in sh("cat /home/ada/.ssh/authorized_keys")
+        assert sh("grep -c ^ssh- /home/eve/.ssh/authorized_keys") == "2"
+        before = sh(every)
+        for kind in ("missing", "page", "empty", "long", "away", "cut", "lastchunk", "endless"):
+            done = good(manage(kind, "--yes"))
+            assert "eve: the key source gave nothing (" in done.stderr, kind
+            assert "nothing to do" in done.stdout, kind
+            assert sh(every) == before, kind
+    done = good(manage("good", "--check"))
+    assert "eve: the key source gave nothing (" in done.stderr, "nobody answers any more"
+    assert sh(every) == before
+
+
 # -- when something goes wrong -------------------------------------------------------------------
 
 
@@ -524,12 +569,37 @@ def test_a_failing_step_says_what_was_done_and_leaves_the_host_usable(sh, ssh, o
     done = good(ops("manage", "--yes"), 1)
     assert "1 of 3 changes done" in done.stderr
     assert f"{HOME}/jobrunner/lib failed" in done.stderr
-    assert f"done before it: {HOME}/secret" in done.stderr
+    assert f"done before it: {HOME}/secret\n" in done.stderr
+    assert f"not begun: {SSHD}\n" in done.stderr
+    assert f"done 1/3: {HOME}/secret: " in done.stderr, "each step is told as it is done"
+    assert "done 2/3" not in done.stderr
     assert ssh(HOST, "sudo -n true").returncode == 0
     assert sh("systemctl is-active jobrunner; visudo -cq && sshd -t && echo fine").endswith("fine")
     sh(f"rm -r {HOME}/jobrunner/lib; mv /root/lib {HOME}/jobrunner/lib")
     good(ops("manage", "--yes"))
     assert "nothing to do" in good(ops("manage", "--check")).stdout
+
+
+def test_on_a_full_disk_nothing_is_lost_and_the_next_run_completes(sh, ops, restored):
+    config, path = f"{HOME}/config", f"{HOME}/config/03_backend.env"
+    described = sh(f"cat {path}")
+    sh(f"rm -f {path}.bak*; echo MINE=1 >>{path}; chmod 755 {HOME}/secret")
+    by_hand = sh(f"cat {path}")
+    before = sh(f"cd {config} && sha256sum * | sort")
+    with small_disk(sh, config, "256k") as disk:
+        disk.fill()
+        done = good(ops("manage", "--yes"), 1)
+        assert f"1 of 2 changes done; {path} failed" in done.stderr
+        assert "No space left on device" in done.stderr
+        assert done.stderr.count("error: ") == 1
+        disk.free()
+        assert sh(f"cd {config} && sha256sum * | sort") == before
+        assert sh(f"ls -A {config}") == sh(f"ls {config}"), "nothing half-written is left"
+        good(ops("manage", "--yes"))
+        assert sh(f"cat {path}") == described
+        assert sh(f"cat {path}.bak-*") == by_hand
+    assert "nothing to do" in good(ops("manage", "--check")).stdout
+    sh(f"rm -f {path}.bak*")
 
 
 def test_cut_off_anywhere_the_next_run_completes(managed, sh, ops, backends, sandbox_dir, restored):
@@ -621,6 +691,60 @@ def test_where_no_packages_can_be_had_missing_ones_are_reported_and_left(backend
     )
     good(ops("manage", "--yes"))
     assert sh("dpkg -l iotop-c 2>/dev/null | grep -c ^ii || true") == "0"
+
+
+PACKAGE = """
+set -e; mkdir -p /srv/newer /root/p/DEBIAN
+printf 'Package: opstasks-probe\\nVersion: %s\\nArchitecture: all\\nMaintainer: x <x@x>\\n' "$1" \\
+    >/root/p/DEBIAN/control; echo 'Description: nothing' >>/root/p/DEBIAN/control
+rm -f /srv/newer/*; dpkg-deb --build /root/p /srv/newer/probe.deb >/dev/null; rm -r /root/p
+cd /srv/newer; { dpkg-deb --field probe.deb; echo Filename: ./probe.deb
+echo Size: $(stat -c %s probe.deb); echo SHA256: $(sha256sum probe.deb | cut -d' ' -f1); } >Packages
+echo 'deb [trusted=yes] file:/srv/newer ./' >/etc/apt/sources.list.d/newer.list
+"""
+
+
+def test_an_upgrade_brings_packages_up_to_date_and_old_lists_first(managed, sh, ops, restored):
+    newer = lambda number: managed.must(HOST, ["bash", "-s", number], stdin=PACKAGE)  # noqa: E731
+    there = "dpkg-query -W -f '${Version}' opstasks-probe"
+    try:
+        newer("1")
+        sh("dpkg -i /srv/newer/probe.deb >/dev/null")
+        newer("2")
+        sh("apt-get -qq update; touch /var/lib/apt/lists")
+        assert "nothing to do" in good(ops("manage", "--check")).stdout
+        assert "nothing to do" not in good(ops("manage", "--check", "--upgrade"), 1).stdout
+        good(ops("manage", "--upgrade", "--yes"))
+        assert sh(there) == "2"
+        assert "nothing to do" in good(ops("manage", "--upgrade", "--yes")).stdout
+        newer("3")
+        sh("touch -d '3 days ago' /var/lib/apt/lists")
+        step, *_ = steps(good(ops("manage", "--upgrade", "--check", "--json"), 1))
+        assert (step["thing"], step["now"]) == ("package lists", "3 day(s) old")
+        good(ops("manage", "--upgrade", "--yes"))
+        assert sh(there) == "3"
+        assert "nothing to do" in good(ops("manage", "--upgrade", "--check")).stdout
+        # An archive that cannot be reached is a failure, not yesterday's lists.
+        sh("mv /srv/newer /srv/away; touch -d '3 days ago' /var/lib/apt/lists")
+        assert "package lists failed" in good(ops("manage", "--upgrade", "--yes"), 1).stderr
+    finally:
+        sh("dpkg --purge opstasks-probe; rm -rf /srv/newer /srv/away /root/p")
+        sh("rm -f /etc/apt/sources.list.d/newer.list; apt-get -qq update; touch /var/lib/apt/lists")
+
+
+def test_ubuntus_parts_of_the_message_of_the_day_are_silenced(sh, ops):
+    parts = ["50-motd-news", "10-help-text", "88-esm-announce", "50-landscape-sysinfo"]
+    places = [f"/etc/update-motd.d/{name}" for name in parts]
+    try:
+        for place in places:
+            sh(f"printf '#!/bin/sh\\necho news\\n' >{place}; chmod 755 {place}")
+        assert sh("run-parts /etc/update-motd.d | grep -c news") == "4"
+        good(ops("manage", "--yes"))
+        assert sh("run-parts /etc/update-motd.d | grep -c news || true") == "0"
+        assert sh(f"cat {places[0]}").endswith("echo news"), "the file itself is the distribution's"
+        assert "nothing to do" in good(ops("manage", "--yes")).stdout
+    finally:
+        sh(f"rm -f {' '.join(places)}")
 
 
 def test_a_bad_description_is_refused_without_any_connection(backends, ops):

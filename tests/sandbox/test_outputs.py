@@ -6,6 +6,7 @@ import os
 import pytest
 
 from tests.sandbox.level3 import HOME, LEVEL4, SOURCE, TARGET, drive, inventory_with_source
+from tests.sandbox.maintenance import small_disk
 
 pytestmark = pytest.mark.sandbox
 HIGH = "/srv/high_privacy/workspaces/l3-out"
@@ -127,6 +128,30 @@ def test_a_removal_that_a_power_cut_halved_is_seen_and_finished(level4, ask):
     assert level4.sh("ls -A /srv/medium_privacy") == "workspaces"
     (again,) = ask("outputs.pending")["value"]
     assert (again["id"], again["state"]) == (record["id"], "removed")
+
+
+def test_without_room_for_its_record_a_file_stays(level4, ask):
+    words = ["outputs.rm", "l3-out", NAMES[2], "--yes"]
+    before = level4.sh(f"find {TARGET}/l3-out -type f -exec sha256sum {{}} + | sort")
+    with small_disk(level4.sh, HOME, "256k") as disk:
+        disk.fill()
+        failed = ask(*words, code=1, json_=False)
+        assert "No space left on device" in failed.stderr
+        assert failed.stderr.count("error: ") == 1
+        assert level4.sh(f"find {TARGET}/l3-out -type f -exec sha256sum {{}} + | sort") == before
+        assert level4.sh("ls -A /srv/medium_privacy") == "workspaces"
+        disk.free()
+        assert ask("outputs.pending")["value"] == []
+        assert ask(*words)["outcome"] == "changed"
+        (record,) = ask("outputs.pending")["value"]
+        # Nor is what was removed ever to be done again because its attestation found no room.
+        disk.fill()
+        attest = ["outputs.attest", record["id"], "--by", "Alex", "--yes"]
+        assert "No space" in ask(*attest, code=1, json_=False).stderr
+        assert [r["id"] for r in ask("outputs.pending")["value"]] == [record["id"]]
+        disk.free()
+        assert ask(*attest)["outcome"] == "changed"
+    assert level4.sh(f"ls {TARGET}/l3-out/out | grep -c kept || true") == "0"
 
 
 def test_nothing_is_removed_through_a_link_or_for_a_wrong_name(level4, ask):

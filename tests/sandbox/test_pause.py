@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sandbox import api
-from tests.sandbox.maintenance import HOST, Look, good, until
+from tests.sandbox.maintenance import HOST, Look, good, small_disk, until
 
 pytestmark = pytest.mark.sandbox
 
@@ -103,6 +103,36 @@ def test_a_pause_outlives_a_reboot_and_still_ends(inv, host, managed):
     assert host.paused
     until(lambda: not host.paused, "the host unpauses", 60)
     until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "nothing is left", 20)
+
+
+def test_a_pause_whose_end_is_cancelled_goes_on_without_one(inv, host):
+    good(inv("-H", HOST, "pause", "--for", "1h", "--reason", "night"))
+    done = good(inv("-H", HOST, "scheduled.cancel"))
+    assert "the pause goes on until `unpause`" in done.stdout
+    assert host.paused
+    assert host.timers == []
+    assert "night" in status(inv)["paused"]
+    assert "until" not in status(inv)["paused"]
+
+
+def test_a_pause_that_cannot_be_noted_is_none_and_room_is_all_it_needs(inv, host):
+    with small_disk(host.sh, "/home/opensafely/opstasks", "256k") as disk:
+        disk.fill()
+        for words in ([], ["--for", "1h"]):
+            failed = inv("-H", HOST, "pause", "--reason", "night", *words)
+            assert failed.returncode == 1
+            assert "No space left on device" in failed.stderr
+            assert failed.stderr.count("error: ") == 1
+            assert "Traceback" not in failed.stderr
+            assert not host.paused, "nobody would end it"
+        disk.free()
+        good(inv("-H", HOST, "pause", "--reason", "night"))
+        assert host.paused
+        assert "night" in status(inv)["paused"]
+        disk.fill()
+        good(inv("-H", HOST, "unpause"))
+        assert not host.paused
+    assert host.lock_is_free
 
 
 def test_a_span_that_makes_no_sense_is_refused(inv, host):

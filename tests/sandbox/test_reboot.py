@@ -8,9 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pexpect
 import pytest
+import yaml
 
-from tests.sandbox.maintenance import CODE, HOST, Look, good, until
+from sandbox.delay_proxy import DelayProxy
+from tests.sandbox.maintenance import CODE, HOST, Look, good, small_disk, until
 
 pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,9 +38,9 @@ def client(sandbox_dir, tmp_path):
     """A client that can be killed: `client("prepare-reboot", ...)`."""
     started = []
 
-    def start(*argv):
+    def start(*argv, inventory=sandbox_dir / "hosts.yaml"):
         command = [str(Path(sys.executable).with_name("inv"))]
-        command += ["--inventory", str(sandbox_dir / "hosts.yaml"), "-H", HOST, *argv]
+        command += ["--inventory", str(inventory), "-H", HOST, *argv]
         env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
         pipe = subprocess.PIPE
         started.append(
@@ -134,30 +137,112 @@ def test_running_jobs_begin_anew_after_a_reboot_and_none_is_lost(inv, host, mana
 # -- later -----------------------------------------------------------------------------------
 
 
-def test_what_is_armed_happens_once_without_its_client(inv, host, managed, client):
+def test_what_is_armed_happens_once_though_its_client_and_its_network_are_gone(
+    inv, host, managed, client, spec, sandbox_dir, tmp_path
+):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
-    first = client(
-        "prepare-reboot", "--delay", "12s", "--drain", "2s", "--reason", "night", "--yes"
-    )
-    until(lambda: host.timers, "it is armed", 30)
-    first.kill()
+    real = spec(HOST)
+    inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    # So far away that it is still waiting for the answer when the host has armed it.
+    with DelayProxy((real.address, real.port or 22), 300) as proxy:
+        inventory["hosts"][HOST].update(address="127.0.0.1", port=proxy.port)
+        (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
+        words = ("--delay", "30s", "--drain", "2s", "--reason", "night", "--yes")
+        first = client("prepare-reboot", *words, inventory=tmp_path / "hosts.yaml")
+        until(lambda: host.timers, "it is armed", 60, every_s=0.05)
+        proxy.freeze()
+        first.send_signal(signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
     (entry,) = scheduled(inv)
     assert (entry["state"], entry["why"]) == ("armed", "night")
-    assert 0 < entry["in_s"] <= 12
+    assert 0 < entry["in_s"] <= 30
     assert host.serving
     record = over(host, entry["id"])
     assert record["outcome"] == "ready"
+    assert record["due"] - record["armed_at"] == pytest.approx(30, abs=1.1)
     assert record["finished"] >= record["due"]
     assert host.jobs()[job] == ("pending", "waiting_on_reboot")
     assert not host.serving
     assert host.audit(entry["id"]) == [("start", ""), ("end", "changed")], "once"
     assert host.timers == []
-    history = good(inv("-H", HOST, "history", "--lines", "5")).stdout
-    assert "prepare-reboot" in history
+    # Another client has no record of its own: the host tells.
+    elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+    history = ("--json", "history", "--task", "prepare-reboot")
+    told = value(inv("-H", HOST, *history, env=elsewhere))["value"]
+    assert [e["outcome"] for e in told if e["run_id"] == entry["id"]] == ["changed"]
     assert scheduled(inv)[0]["state"] == "ready"
     assert host.sh("systemctl start opstasks-boot; systemctl is-failed opstasks-boot || true")
     assert host.paused, "the pause stays until the reboot"
+
+
+def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, host, managed):
+    pid = host.main_pid
+    armed = value(prepare(inv, "--delay", "6s", "--reboot"))["value"]
+    # Half an hour is too long for a test; the host is really stopped, and its timer really late.
+    script = f"/var/lib/opstasks/scripts/{armed['id']}/run.py"
+    host.sh(f"sed -i 's/^LATE_S = 1800$/LATE_S = 2/' {script}; grep -q '^LATE_S = 2$' {script}")
+    boot, container = managed.boot_id(HOST), managed.find(HOST).container
+    subprocess.run(["docker", "pause", container], check=True, capture_output=True)
+    try:
+        time.sleep(max(0.0, armed["due"] + 5 - time.time()))
+    finally:
+        subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
+    record = over(host, armed["id"])
+    assert record["outcome"] == "refused"
+    assert "did the host sleep" in record["reason"]
+    assert (host.main_pid, managed.boot_id(HOST)) == (pid, boot)
+    assert not host.paused
+    assert host.lock_is_free
+    entry = scheduled(inv)[0]
+    assert (entry["state"], "did the host sleep" in entry["outcome"]) == ("refused", True)
+    assert host.audit(armed["id"]) == [("start", ""), ("end", "refused")]
+
+
+def test_with_keep_paused_the_pause_outlives_the_boot_until_somebody_ends_it(inv, host, managed):
+    (job,) = managed.submit(HOST, "long")
+    running(host, job)
+    assert value(prepare(inv, "--keep-paused"))["value"]["state"] == "READY TO REBOOT"
+    managed.reboot(HOST)
+    until(lambda: host.serving, "the service is up")
+    done = "journalctl -b -u opstasks-boot -o cat"
+    until(lambda: "stays paused, as was asked" in host.sh(done), "the boot looked at the pause")
+    assert host.paused
+    assert host.jobs()[job][0] == "pending"
+    checked = value(inv("-H", HOST, "--json", "after-reboot"))
+    assert checked["outcome"] == "changed"
+    assert not host.paused
+    running(host, job)
+    assert host.sh("ls /etc/systemd/system/opstasks-* 2>/dev/null || true") == ""
+
+
+def test_of_several_that_are_armed_one_is_named_or_chosen_by_number(
+    inv, host, sandbox_dir, tmp_path
+):
+    first = value(prepare(inv, "--delay", "2h", "--reason", "patches"))["value"]
+    good(inv("-H", HOST, "pause", "--for", "1h"))
+    second = next(r["id"] for r in host.records() if r["id"] != first["id"])
+    asked = inv("-H", HOST, "scheduled.cancel")
+    assert asked.returncode == 2
+    for id in (first["id"], second):
+        assert f"  | inv -H {HOST} scheduled.cancel {id}   # " in asked.stderr
+    assert len(host.timers) == 2
+    words = ["--inventory", str(sandbox_dir / "hosts.yaml"), "-H", HOST, "scheduled.cancel"]
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    program = str(Path(sys.executable).with_name("inv"))
+    child = pexpect.spawn(program, words, env=env, encoding="utf-8", timeout=60)
+    child.expect(r"2  prepare-reboot for .*patches")
+    child.expect("Which number?")
+    child.sendline("2")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert host.record(first["id"])["outcome"] == "cancelled"
+    assert host.record(second)["outcome"] == ""
+    good(inv("-H", HOST, "unpause"))
+    # The end of a pause that is over already is no choice to make.
+    last = value(prepare(inv, "--delay", "3h"))["value"]
+    assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["value"]["item"]["id"] == last["id"]
 
 
 def test_armed_twice_is_refused_or_replaced_and_cancelled_in_time(inv, host):
@@ -209,6 +294,42 @@ def test_a_preparation_that_fails_half_way_goes_back_to_serving(inv, host, manag
     assert host.lock_is_free
     assert set(host.jobs()) == ids
     assert host.jobs()[job] == ("running", "executing")
+
+
+@pytest.mark.parametrize("folder", ["/home/opensafely/opstasks", "/var/lib/opstasks/scheduled"])
+def test_a_disk_that_fills_up_half_way_leaves_the_service_serving(inv, host, managed, folder):
+    """The snapshot's disk, or that of the record itself: then the host cannot even say it."""
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    ids = set(host.jobs())
+    host.sh(f"mkdir -p {folder}")
+    with small_disk(host.sh, folder, "40m") as disk:
+        if "opensafely" in folder:
+            disk.fill()
+            refused = prepare(inv)
+            assert refused.returncode == 2
+            assert "no room for a snapshot" in refused.stdout
+            assert not host.paused
+            disk.free()
+        armed = value(prepare(inv, "--delay", "3s", "--drain", "8s"))["value"]
+        until(lambda: host.paused, "it waits for the job", every_s=0.1)
+        disk.fill()
+        unit = f"opstasks-{armed['id']}.service"
+        until(lambda: not host.sh(f"systemctl list-units --plain --no-legend {unit}"), "it ended")
+        assert host.serving
+        assert not host.paused
+        assert host.lock_is_free
+        assert set(host.jobs()) == ids
+        assert host.jobs()[job] == ("running", "executing")
+        assert host.audit(armed["id"]) == [("start", ""), ("end", "failed")]
+        disk.free()
+        entry = scheduled(inv)[0]
+        assert entry["state"] == ("failed" if "opensafely" in folder else "cut off")
+        if entry["state"] == "failed":
+            assert "No space left" in entry["outcome"] or "full" in entry["outcome"]
+        else:
+            good(inv("-H", HOST, "scheduled.cancel", armed["id"]))
+        assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
 
 
 def test_while_it_waits_for_jobs_it_can_be_cancelled_though_its_client_is_gone(

@@ -78,3 +78,10 @@ def test_where_nobody_can_answer_the_commands_to_type_are_shown(monkeypatch):
         context().pick("Two are armed.", ["one", "two"], ["inv x 1", "inv x 2"])
     assert refused.value.tail == "inv x 1\ninv x 2"
     assert refused.value.cure == "type one of these"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "tab\there", "\x9b"])
+def test_words_for_other_peoples_tables_are_one_line_of_text(text):
+    with pytest.raises(Refused, match="--reason is to be one line"):
+        context().one_line(text, "reason")
+    assert context().one_line("it's; $(late) für Öl", "reason") == "it's; $(late) für Öl"
