@@ -44,6 +44,8 @@ def parse(text: str) -> tuple[Key, ...]:
 
 
 def _key(words: list[str], number: int) -> Key:
+    if "PRIVATE" in words[:4]:
+        raise NotAKey(f"line {number}: a PRIVATE key, which is for nobody else: use its .pub file")
     if len(words) < 2 or not TYPES.fullmatch(words[0]):
         raise NotAKey(f"line {number}: no public key")
     try:

@@ -32,6 +32,12 @@ def test_what_is_no_key_is_refused_with_its_line(line):
         keys.parse(f"{key()}\n{line}\n")
 
 
+@pytest.mark.parametrize("kind", ["OPENSSH ", "RSA ", "EC ", ""])
+def test_a_private_key_is_called_that(kind):
+    with pytest.raises(keys.NotAKey, match=r"PRIVATE key.*\.pub"):
+        keys.parse(f"-----BEGIN {kind}PRIVATE KEY-----\nb3BlbnNzaC1r\n")
+
+
 @given(st.text(max_size=200))
 def test_rendering_what_was_parsed_gives_the_same_keys_and_one_a_line(text):
     try:
