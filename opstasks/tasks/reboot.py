@@ -104,9 +104,8 @@ def _words(view: View, wish: Wish) -> list[str]:
 
     if view.ready:
         return ["READY TO REBOOT already"]
-    found = ["pause new work, stop the service, snapshot, requeue, verify"]
-    if wish.drain_s:
-        found = [f"let running jobs end for up to {durations.show(wish.drain_s)}, then", *found]
+    end = f"let jobs end for up to {durations.show(wish.drain_s)}, " if wish.drain_s else ""
+    found = [f"pause new work, {end}stop the service, snapshot, requeue, verify"]
     found += ["reboot"] if wish.reboot else []
     found += [f"replaces {item.id} for {item.due_there} by {item.who}" for item in view.armed]
     if not view.serving:
