@@ -168,8 +168,13 @@ def jobs_of_request(host: str, request: str) -> list[dict[str, Any]]:
 
 def rows(host: str, query: str) -> list[dict[str, Any]]:
     """What a query finds in job-runner's database."""
-    command = f'sqlite3 -readonly -json "$WORKDIR/db.sqlite" {shlex.quote(query)}'
-    found: list[dict[str, Any]] = json.loads(as_opensafely(host, command).stdout or "[]")
+    # The service may be writing: what is locked is waited for, and a failure is not "no rows".
+    options = '-readonly -json -cmd ".timeout 20000"'
+    done = as_opensafely(host, f'sqlite3 {options} "$WORKDIR/db.sqlite" {shlex.quote(query)}')
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[0]
+        raise SandboxError(f"{host}: cannot read the database: {reason}")
+    found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
     return found
 
 
