@@ -135,11 +135,11 @@ def call(spec: HostSpec, do: str, **asked: Any) -> Command:
     return remote.call(__package__, "remote_outputs.py", request)
 
 
-def answer(host: Host, command: Command) -> dict[str, Any]:
+def answer(host: Host, command: Command, *, cure: str = "nothing was removed") -> dict[str, Any]:
     """What the host's side answers; raises CommandFailed with its reason."""
     import json
 
     found: dict[str, Any] = json.loads(host.service.run(command).out)
     if "error" in found:
-        raise CommandFailed(found["error"], returned=1, host=host.name, cure="nothing was removed")
+        raise CommandFailed(found["error"], returned=1, host=host.name, cure=cure)
     return found
