@@ -169,6 +169,7 @@ def _ask(name: str) -> str:
         print(file=sys.stderr)
         raise Interrupted("interrupted; nothing was changed") from None
     except EOFError:
+        print(file=sys.stderr)
         value = ""
     if not value:
         raise Refused(f"no value came for {name}", cure=f"{name}= sets it to nothing")

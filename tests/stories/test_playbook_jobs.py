@@ -33,7 +33,7 @@ def at_work(managed):
 def nothing_is_left(managed):
     """Neither a container of ours nor a client of docker's."""
     jobs.until(lambda: not jobs.containers(managed, ONE, "^opstasks-"), "a container is left", 20)
-    left = "pgrep -fa '[d]ocker (run|logs|wait)|[s]trace' || true"
+    left = "pgrep -fa '[d]ocker (run|logs|wait)|[s]trace' || [ $? = 1 ]"
     jobs.until(lambda: not jobs.sh(managed, ONE, left), "a program is left", 20)
 
 
