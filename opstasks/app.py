@@ -17,7 +17,7 @@ import invoke
 from invoke.exceptions import Exit
 
 from opstasks.command import Secret
-from opstasks.errors import Refused
+from opstasks.errors import Interrupted, Refused
 
 if TYPE_CHECKING:
     from opstasks.fleet import Fleet
@@ -164,9 +164,7 @@ class Context(invoke.Context):
         if self.options.yes:
             return
         self._need_a_person(question, "add --yes to agree")
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline().strip().lower()
-        if answer not in ("y", "yes"):
+        if answer_to(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
             raise Refused("not confirmed; nothing was changed")
 
     def confirm_name(self, question: str, name: str) -> None:
@@ -174,8 +172,7 @@ class Context(invoke.Context):
         if self.options.yes:
             return
         self._need_a_person(question, "add --yes to agree")
-        print(f"{question} ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().rstrip("\n") != name:
+        if answer_to(f"{question} ").rstrip("\n") != name:
             raise Refused("not the same name; nothing was changed")
 
     def choose(self, question: str, choices: Sequence[str]) -> str:
@@ -183,8 +180,7 @@ class Context(invoke.Context):
         if self.options.yes:
             return choices[0]
         self._need_a_person(question, f"add --yes to {choices[0]}")
-        print(f"{question} [{'/'.join(choices)}] ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline().strip().lower()
+        answer = answer_to(f"{question} [{'/'.join(choices)}] ").strip().lower()
         if answer not in choices:
             raise Refused(f"{answer!r} is none of {', '.join(choices)}; nothing was changed")
         return answer
@@ -202,8 +198,7 @@ class Context(invoke.Context):
 
         for number, line in enumerate(lines, 1):
             print(f"{number:4}  {printable(line)}", file=sys.stderr)
-        print(f"{question} Which number? ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline().strip()
+        answer = answer_to(f"{question} Which number? ").strip()
         if not (answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(lines)):
             raise Refused(f"{answer!r} is none of 1 to {len(lines)}; nothing was done")
         return int(answer) - 1
@@ -230,6 +225,19 @@ class Context(invoke.Context):
             _print_causes(result)
         if result.exit_code:
             raise Exit(code=result.exit_code)
+
+
+def answer_to(question: str) -> str:
+    """The line that a person types; a question comes before any change, so Ctrl-C is harmless."""
+    print(question, end="", file=sys.stderr, flush=True)
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise Interrupted("interrupted; nothing was changed") from None
+    if not line:
+        print(file=sys.stderr)  # Ctrl-D leaves the cursor behind the question
+    return line
 
 
 def _is_interactive() -> bool:

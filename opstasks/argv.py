@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
+class MissingValueError(ValueError):
+    """A flag stands at the end and takes a value; the message is the flag."""
+
+
 @dataclass(frozen=True)
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
@@ -32,6 +36,7 @@ def arrange(
 
     `core` maps each core flag to whether it takes a value. ``jobs.kill a b`` becomes
     ``jobs.kill --job a --job b`` where ``--job`` is the task's variadic flag.
+    Raises MissingValueError: ``deploy -H`` must not become a deploy on this machine.
     """
     front: list[str] = []
     rest: list[str] = []
@@ -72,4 +77,6 @@ def help_topic(words: Sequence[str], tasks: Mapping[str, TaskShape]) -> str | No
 
 
 def _with_value(word: str, takes_next: bool, waiting: list[str]) -> list[str]:
-    return [word, waiting.pop(0)] if takes_next and waiting else [word]
+    if takes_next and not waiting:
+        raise MissingValueError(word)
+    return [word, waiting.pop(0)] if takes_next else [word]

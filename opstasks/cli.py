@@ -25,7 +25,7 @@ from invoke import Argument, Collection, ParseError, Parser, ParserContext, Pars
 from invoke.exceptions import Exit
 
 from opstasks import __version__, errors
-from opstasks.argv import TaskShape, arrange, help_topic
+from opstasks.argv import MissingValueError, TaskShape, arrange, help_topic
 from opstasks.errors import Interrupted, OpsError, Refused
 
 CORE_FLAGS: tuple[dict[str, Any], ...] = (
@@ -127,12 +127,11 @@ class Program(invoke.Program):
         for arg in self.initial_context.args.values():
             if arg.name not in self.core[0].args:
                 self.core[0].add_arg(arg)
-        core = {
-            flag: arg.takes_value and not arg.optional
-            for flag, arg in self.initial_context.flags.items()
-        }
         self._help_if_asked()
-        self.core.unparsed[:] = arrange(self.core.unparsed, core, self.shapes())
+        try:
+            self.core.unparsed[:] = arrange(self.core.unparsed, self._core(), self.shapes())
+        except MissingValueError as flag:
+            raise Exit(f"error: {flag} needs a value", code=errors.REFUSED) from None
         with self._usage_explained():
             super().parse_tasks()
 
@@ -181,6 +180,15 @@ class Program(invoke.Program):
 
     # -- helpers -----------------------------------------------------------------------------
 
+    def _core(self) -> dict[str, bool]:
+        """Each core flag, and whether it takes a value; of the short ones only ours.
+
+        Invoke's -f and -c would take the word after them from a task: ``jobs.logs -f abc``.
+        """
+        flags = self.initial_context.flags
+        names = [*flags, *(f"-{name}" for flag in CORE_FLAGS for name in flag["names"][1:])]
+        return {name: flags[name].takes_value and not flags[name].optional for name in names}
+
     def shapes(self) -> dict[str, TaskShape]:
         """Every task name, alias and old name, with what it takes."""
         from opstasks.tasks import OLD_NAMES
@@ -215,10 +223,14 @@ class Program(invoke.Program):
         words = text.split("'")
         if text.startswith("No idea what") and len(words) > 1:
             return self._unknown(words[1])
+        flag = re.match(r"Flag <Argument: ([\w-]+)(?: \((\w)\))?.*> needed value", text)
+        if flag:
+            return f"error: --{flag[1]}{f' (-{flag[2]})' if flag[2] else ''} needs a value"
         return f"error: {text}"
 
     def _unknown(self, word: str) -> str:
-        near = difflib.get_close_matches(word, list(self.shapes()), 1)
+        # `just` had folders: jobrunner/jobs-ls
+        near = difflib.get_close_matches(word.rpartition("/")[2], list(self.shapes()), 1)
         hint = f"did you mean {near[0]!r}?" if near else "see `inv --list`"
         return f"error: no task or flag is called {word!r}; {hint}"
 

@@ -49,7 +49,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     ]
     ctx.console.table(["host", "key", "value", "from", "over", "note"], rows)
     if not rows and result.values:
-        ctx.console.say("no such key")
+        ctx.console.say("no such key; `config.show` without a name shows all there are")
     ctx.finish(result)
 
 
@@ -151,14 +151,29 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def _ask(name: str) -> str:
-    """A value that nobody may see: typed unseen, or the first line of standard input."""
+    """A value that nobody may see: typed unseen, or the first line of standard input.
+
+    Raises Refused for an empty one: what was to be piped in may have failed.
+    """
+    import getpass
     import sys
 
-    if sys.stdin.isatty():
-        import getpass
+    from opstasks.errors import Interrupted, Refused
 
-        return getpass.getpass(f"{name}: ", stream=sys.stderr)
-    return sys.stdin.readline().rstrip("\n")
+    try:
+        if sys.stdin.isatty():
+            value = getpass.getpass(f"{name}: ", stream=sys.stderr)
+        else:
+            value = sys.stdin.readline().rstrip("\n")
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise Interrupted("interrupted; nothing was changed") from None
+    except EOFError:
+        print(file=sys.stderr)
+        value = ""
+    if not value:
+        raise Refused(f"no value came for {name}", cure=f"{name}= sets it to nothing")
+    return value
 
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:

@@ -59,7 +59,7 @@ def several(
     for word in words:
         found = workflow.meant(word, [m for value in result.values.values() for m in value[word]])
         if contained:
-            found = [match for match in found if match.container or match.volume]
+            found = _with_something_left(word, found)
         match = _the_one(ctx, word, found, silent)
         if changing and silent and match.job.id != word:
             raise Refused(
@@ -68,6 +68,19 @@ def several(
             )
         chosen[match.host, match.job.id] = match
     return [(by_name[match.host], match) for match in chosen.values()]
+
+
+def _with_something_left(word: str, found: list[Match]) -> list[Match]:
+    """Those with a container or a volume; raises Refused when there were jobs, and none has."""
+    left = [match for match in found if match.container or match.volume]
+    if found and not left:
+        cure = f"jobs.logs {found[0].job.id}" if len(found) == 1 else "jobs.logs ID"
+        raise Refused(
+            f"of the jobs that match {word!r} there is neither container nor volume any more",
+            tail="\n".join(match.describe() for match in found[:CANDIDATES]),
+            cure=cure,
+        )
+    return left
 
 
 def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str]) -> Match:

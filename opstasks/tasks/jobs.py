@@ -73,7 +73,8 @@ def ls(
         screen.watch(lambda: _listing(ctx, selection, rows)[0], max(0.2, every))
         return
     text, result = _listing(ctx, selection, rows)
-    ctx.console.say(text)
+    if text:
+        ctx.console.say(text)
     ctx.console.problems(result)
     ctx.end(result)
 
@@ -88,7 +89,7 @@ def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
     )
     now = time.time()
     rows = [[host, *_cells(job, now)] for host, found in result.values.items() for job in found]
-    lines = [table_text(HEADERS, rows) or "no jobs"]
+    lines = [table_text(HEADERS, rows) or "no jobs"] if result.values else []
     for host, found in result.values.items():
         if limit and len([job for job in found if job.state != "?"]) >= limit:
             lines.append(f"{host}: the newest {limit}; --limit 0 for all")

@@ -9,6 +9,7 @@ from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.app import Context
+from opstasks.errors import Interrupted
 from opstasks.tasks import finding
 
 if TYPE_CHECKING:
@@ -76,14 +77,18 @@ def _contents(
         _summary(ctx, host, match, where, follow=follow)
         return
     ctx.console.note(f"{host.name}  {match.job.id}  {match.job.slug}  {where.describe()}")
-    code = jobs_logs.show(
-        host,
-        where,
-        lambda lines: ctx.console.lines(host.name, lines, prefixed=False),
-        tail=tail,
-        timestamps=timestamps,
-        follow=follow,
-    )
+    try:
+        code = jobs_logs.show(
+            host,
+            where,
+            lambda lines: ctx.console.lines(host.name, lines, prefixed=False),
+            tail=tail,
+            timestamps=timestamps,
+            follow=follow,
+        )
+    except KeyboardInterrupt:
+        goes_on = "; the job goes on" if where.running else ""
+        raise Interrupted(f"interrupted; nothing was changed{goes_on}") from None
     if follow and where.container:
         _say_end(ctx, None if code == jobs_logs.NO_CODE else code)
 

@@ -35,6 +35,8 @@ def logs(
     from opstasks.errors import Refused
     from opstasks.primitives import journal
 
+    if lines < 0:
+        raise Refused(f"--lines {lines} is less than nothing", cure="0 shows all")
     if job and not job.isalnum():
         raise Refused(f"{job!r} cannot be part of a job id", cure="ids are letters and digits")
 
@@ -57,6 +59,8 @@ def logs(
         merged.sort(key=lambda item: item[0][:26])
     for line, host in merged:
         ctx.console.line(host, line, prefixed=len(ctx.fleet.hosts) > 1)
+    if result.values and not merged:
+        ctx.console.note(f"no line{f' mentions {job}' if job else ''}")
     ctx.finish(result)
 
 

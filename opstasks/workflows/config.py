@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 from opstasks.change import change
 from opstasks.errors import Refused, VerifyFailed
@@ -291,6 +292,10 @@ def _notes(found: Config, wanted: Mapping[str, str | None]) -> list[str]:
         now = found.get(key)
         if value is None and now and now.source and now.source != LOCAL_FILE:
             notes.append(f"{key} comes from {now.source}, which stays as it is")
+        if value is None and not (now and now.source):
+            near = get_close_matches(key, [item.name for item in found.keys], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            notes.append(f"nothing sets {key}{hint}")
         if value is not None and now and now.secret:
             notes.append(f"{key} is a secret: {SECRETS_FILE} (mode 0600) is the place for good")
     return notes

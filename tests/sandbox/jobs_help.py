@@ -49,6 +49,15 @@ def started(sandbox, host, action="longer", workspace="jobs"):
     return job
 
 
+def tracers(sandbox, host, job):
+    """The processes that trace one of a job's: none where nobody does."""
+    script = (
+        f"for p in $(docker top os-job-{job} -eo pid | tail -n +2); do"
+        " awk '/TracerPid/ && $2 {print $2}' /proc/$p/status; done"
+    )
+    return set(sh(sandbox, host, script).split())
+
+
 def ended(sandbox, host, job, seconds=60):
     """Wait until a job is over; its row."""
     over = ("failed", "succeeded")

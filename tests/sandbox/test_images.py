@@ -16,9 +16,9 @@ http: {addr: "127.0.0.1:5000"}
 """
 START = """
 set -e
-cp /etc/hosts /tmp/hosts.before
+cp /etc/hosts /var/tmp/hosts.before
 echo '127.0.0.1 registry-proxy' >>/etc/hosts
-[ ! -e /etc/docker/daemon.json ] || cp /etc/docker/daemon.json /tmp/daemon.before
+[ ! -e /etc/docker/daemon.json ] || cp /etc/docker/daemon.json /var/tmp/daemon.before
 echo '{"insecure-registries": ["registry-proxy:5000"]}' >/etc/docker/daemon.json
 systemctl reload docker
 cat >/tmp/registry.yml
@@ -32,8 +32,8 @@ docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -F {PROXY} | xa
 docker rmi keep-ehrql:v1 {OURS}/newer:v1
 docker image prune -f
 systemctl stop test-registry
-cat /tmp/hosts.before >/etc/hosts
-if [ -e /tmp/daemon.before ]; then mv /tmp/daemon.before /etc/docker/daemon.json
+cat /var/tmp/hosts.before >/etc/hosts
+if [ -e /var/tmp/daemon.before ]; then mv /var/tmp/daemon.before /etc/docker/daemon.json
 else rm -f /etc/docker/daemon.json; fi
 systemctl reload docker
 rm -rf /tmp/registry /tmp/registry.yml

@@ -51,6 +51,15 @@ class Terminal:
         self.child.expect_exact(question)
         self.child.sendline(words)
 
+    def interrupt(self):
+        """Press Ctrl-C."""
+        self.child.sendintr()
+
+    def run(self, line):
+        """Type a command that asks nothing: what it showed, and its exit code."""
+        self.type(line)
+        return self.done()
+
     def done(self):
         """Wait for the prompt: what was shown since, and the exit code."""
         self.child.expect_exact(PROMPT)

@@ -1,6 +1,15 @@
 """The playbook's sections, typed into a real terminal."""
 
+import time
+
 import pytest
+import yaml
+
+from tests.sandbox import level3 as level3_help
+from tests.sandbox.level3 import SOURCE, TARGET
+from tests.sandbox.maintenance import Look as Maintenance
+from tests.sandbox.maintenance import until
+from tests.sandbox.test_images import OURS, PROXY, image_id, push, registry  # noqa: F401
 
 pytestmark = pytest.mark.story
 HOME = "/home/opensafely"
@@ -107,6 +116,7 @@ def test_a_sudo_password_is_asked_for_once_and_not_shown(terminal, managed, sand
     asking = text.replace("user: ops", "user: dev").replace("sudo: nopasswd", "sudo: ask")
     inventory = sandbox_dir / "asking.yaml"
     inventory.write_text(asking)
+    terminal.run("stty echo")
     try:
         terminal.type(f"inv --inventory {inventory} -H sandbox status")
         terminal.answer("sudo password:", managed.sudo_password())
@@ -122,3 +132,219 @@ def test_a_sudo_password_is_asked_for_once_and_not_shown(terminal, managed, sand
         assert "sudo did not accept the password" in shown
     finally:
         inventory.unlink()
+
+
+# -- configuration and images ----------------------------------------------------------------
+
+LOCAL = f"{HOME}/config/04_local.env"
+RUNNING = "tr '\\0' '\\n' </proc/$(systemctl show jobrunner -p MainPID --value)/environ"
+
+
+def test_configuring_the_job_runner(terminal, managed, look):
+    """vi /home/opensafely/config/04_local.env"""
+    here = look("sandbox-1")
+    before = here.sh(f"cat {LOCAL}")
+    shown, code = terminal.run("inv -H sandbox-1 config.show MAX_WORKERS")
+    assert (code, "03_backend.env" in shown) == (0, True)
+    terminal.type("inv -H sandbox-1 config.set MAX_WORKERS=2")
+    terminal.answer("Write 04_local.env on sandbox-1? [y/N]", "y")
+    shown, code = terminal.done()
+    assert (code, "inv -H sandbox-1 service.restart" in shown) == (0, True)
+    assert here.sh(f"grep -x MAX_WORKERS=2 {LOCAL}")
+    assert "MAX_WORKERS=3" in here.sh(RUNNING), "not before the restart"
+    shown, code = terminal.run("inv -H sandbox-1 config.check")
+    assert (code, "the service runs with 3, the files say 2" in shown) == (1, True)
+    terminal.type("inv -H sandbox-1 config.unset MAX_WORKERS")
+    terminal.answer("[y/N]", "y")
+    assert terminal.done()[1] == 0
+    assert here.sh(f"cat {LOCAL}") == before
+    assert terminal.run("inv -H sandbox-1 config.check --problems")[1] == 0
+
+
+def test_a_secret_is_typed_unseen(terminal, managed, look):
+    """vi /home/opensafely/config/02_secrets.env"""
+    here = look("sandbox-1")
+    before = here.sh(f"cat {LOCAL}")
+    terminal.run("stty echo")
+    terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
+    terminal.see("JOB_SERVER_TOKEN:")
+    terminal.interrupt()
+    shown, code = terminal.done()
+    assert (code, "nothing was changed" in shown) == (130, True)
+    terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
+    terminal.answer("JOB_SERVER_TOKEN:", "")
+    shown, code = terminal.done()
+    assert (code, "no value came" in shown) == (2, True)
+    terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
+    terminal.answer("JOB_SERVER_TOKEN:", "s3cret of ours")
+    assert "s3cret" not in terminal.see("[y/N]")
+    terminal.type("y")
+    shown, code = terminal.done()
+    assert (code, "s3cret" in shown) == (0, False)
+    assert "s3cret of ours" in here.sh(f"cat {LOCAL}")
+    terminal.type("inv -H sandbox-1 config.unset JOB_SERVER_TOKEN")
+    terminal.answer("[y/N]", "y")
+    assert terminal.done()[1] == 0
+    assert here.sh(f"cat {LOCAL}") == before
+
+
+def test_updating_a_docker_image(terminal, registry, update_words):  # noqa: F811
+    """update-docker-image.sh ehrql:v1"""
+    new = push(registry, "ehrql:v1", "for the story")
+    old = image_id(registry, f"{OURS}/ehrql:v1")
+    terminal.type(f"{update_words} images.update ehrql:v1")
+    terminal.answer("Update images on sandbox-1? [y/N]", "n")
+    assert terminal.done()[1] == 2
+    assert image_id(registry, f"{OURS}/ehrql:v1") == old
+    terminal.type(f"{update_words} images.update ehrql:v1")
+    terminal.answer("[y/N]", "y")
+    shown, code = terminal.done()
+    assert (code, "layers" in shown) == (0, True)
+    assert image_id(registry, f"{OURS}/ehrql:v1") == new
+    shown, code = terminal.run(f"{update_words} images.ls")
+    (line,) = [line for line in shown.splitlines() if f"{OURS}/ehrql:v1" in line]
+    assert new.removeprefix("sha256:")[:12] in line
+
+
+@pytest.fixture
+def update_words(sandbox_dir, tmp_path):
+    """`inv` with an inventory that names the registry's proxy."""
+    path = tmp_path / "proxy.yaml"
+    found = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    found["hosts"]["sandbox-1"]["registry_proxy"] = PROXY
+    path.write_text(yaml.safe_dump(found))
+    return f"inv --inventory {path} -H sandbox-1"
+
+
+# -- Level 3 and Level 4 files ---------------------------------------------------------------
+
+
+@pytest.fixture
+def level3(sandbox_dir, tmp_path, look):
+    """`inv` with an inventory that knows the Windows drive, and the drive itself."""
+    with level3_help.drive(look("sandbox-1")):
+        path = level3_help.inventory_with_source(sandbox_dir, tmp_path / "drive.yaml")
+        yield f"inv --inventory {path} -H sandbox-1"
+
+
+def test_level_3_file_sync(terminal, level3, look):
+    """while true; do rsync -auP /e/FILESFORL4/workspaces/ ...; sleep 120; done"""
+    here = look("sandbox-1")
+    here.sh(f"mkdir {SOURCE}/l3-story; echo one >{SOURCE}/l3-story/a.txt")
+    shown, code = terminal.run(f"{level3} sync.start")
+    assert (code, "l3-story/a.txt" in shown) == (0, True)
+    assert here.sh(f"cat {TARGET}/l3-story/a.txt") == "one"
+    assert here.sh("systemctl is-enabled opstasks-level3-sync.timer") == "enabled"
+    here.sh(f"echo two >{SOURCE}/l3-story/b.txt")
+    shown, code = terminal.run(f"{level3} sync.once")
+    assert (code, "copied l3-story/b.txt" in shown) == (0, True)
+    assert here.sh(f"stat -c '%U:%G %a' {TARGET}/l3-story/b.txt") == "opensafely:reviewers 640"
+    shown, code = terminal.run(f"{level3} sync.status")
+    assert (code, " on " in shown) == (0, True)
+    terminal.type(f"{level3} sync.stop")
+    terminal.answer("[y/N]", "y")
+    assert terminal.done()[1] == 0
+    assert "could not be found" in here.sh("systemctl status opstasks-level3-sync.timer 2>&1; true")
+    assert here.sh(f"ls {TARGET}/l3-story") == "a.txt\nb.txt"
+
+
+def test_removing_a_level_4_file(terminal, level3, look):
+    """rm /srv/medium_privacy/workspaces/$WORKSPACE/table.csv; then on L4: SHIFT+DEL"""
+    here = look("sandbox-1")
+    file = "l3-story/out/the table.csv"
+    for top in ("/srv/high_privacy/workspaces", TARGET, SOURCE):
+        here.sh(f"mkdir -p {top}/l3-story/out; echo x >'{top}/{file}'")
+        here.sh(f"chown -R opensafely {top}/l3-story")
+    assert "'out/the table.csv'" in terminal.run(f"{level3} outputs.ls l3-story")[0]
+    terminal.type(f"{level3} outputs.rm l3-story 'out/the table.csv' --reason mistake")
+    terminal.answer("[remove/keep]", "remove")
+    terminal.answer("Type the workspace's name to go on:", "l3-stroy")
+    assert terminal.done()[1] == 2
+    assert here.sh(f"cat '{TARGET}/{file}' '{SOURCE}/{file}'") == "x\nx"
+    terminal.type(f"{level3} outputs.rm l3-story 'out/the table.csv' --reason mistake")
+    terminal.answer("[remove/keep]", "remove")
+    terminal.answer("to go on:", "l3-story")
+    shown, code = terminal.done()
+    assert (code, r"D:\Level4Files\workspaces\l3-story\out\the table.csv" in shown) == (0, True)
+    left = here.sh(f"find {TARGET}/l3-story {SOURCE}/l3-story /srv/high_privacy -name 'the *'")
+    assert left == f"/srv/high_privacy/workspaces/{file}"
+    shown, code = terminal.run(f"{level3} outputs.pending")
+    (line,) = [line for line in shown.splitlines() if "the table.csv" in line]
+    terminal.type(f"{level3} outputs.attest {line.split()[1]} --by 'Alex Jones'")
+    terminal.answer("Alex Jones removed these on the partner's side? [y/N]", "y")
+    assert terminal.done()[1] == 0
+    assert "nothing waits" in terminal.run(f"{level3} outputs.pending")[0]
+    assert "Alex Jones" in here.sh(f"cat {HOME}/opstasks/outputs/*.json")
+    here.sh("rm -r /srv/high_privacy/workspaces/l3-story")
+
+
+# -- start up and shutdown -------------------------------------------------------------------
+
+
+def test_pausing_new_jobs(terminal, managed, host):
+    """just jobrunner/pause; just jobrunner/unpause"""
+    shown, code = terminal.run("inv -H sandbox-1 pause --reason 'database upgrade'")
+    assert (code, "database upgrade" in shown) == (0, True)
+    assert host.paused
+    (job,) = managed.submit("sandbox-1", "quick", "pausing")
+    until(lambda: host.jobs()[job] == ("pending", "paused"), "the job waits")
+    shown, code = terminal.run("inv -H sandbox-1 status")
+    assert (code, "database upgrade" in shown) == (0, True)
+    assert terminal.run("inv -H sandbox-1 unpause")[1] == 0
+    assert not host.paused
+    until(lambda: host.jobs()[job][0] != "pending", "the job begins")
+
+
+def test_planned_maintenance(terminal, host):
+    """sleep $((4*3600)); just jobrunner/stop && just jobrunner/prepare-for-reboot"""
+    terminal.type("inv -H sandbox-1 prepare-reboot --delay 4h --reason 'host patches'")
+    terminal.answer("Prepare for a reboot: sandbox-1 then? [y/N]", "")
+    assert terminal.done()[1] == 2
+    assert host.timers == []
+    terminal.type("inv -H sandbox-1 prepare-reboot --delay 4h --reason 'host patches'")
+    terminal.answer("[y/N]", "y")
+    assert terminal.done()[1] == 0
+    (timer,) = host.timers
+    (record,) = host.records()
+    assert record["id"] in timer
+    assert 4 * 3600 - 60 < record["due"] - time.time() < 4 * 3600
+    shown, code = terminal.run("inv -H sandbox-1 scheduled")
+    (line,) = [line for line in shown.splitlines() if record["id"] in line]
+    assert (code, "armed" in line, "host patches" in line) == (0, True, True)
+    assert terminal.run("inv -H sandbox-1 scheduled.cancel --reason 'not today'")[1] == 0
+    assert host.timers == []
+    assert host.record(record["id"])["outcome"] == "cancelled"
+    assert (host.serving, host.paused) == (True, False)
+
+
+def test_preparing_for_reboot_and_after_the_restart(terminal, managed, host):
+    """just jobrunner/stop; just jobrunner/prepare-for-reboot; and then the host restarts"""
+    (job,) = managed.submit("sandbox-1", "longer", "rebooting")
+    until(lambda: host.jobs()[job] == ("running", "executing"), "the job runs")
+    terminal.type("inv -H sandbox-1 prepare-reboot")
+    assert job in terminal.see("Prepare for a reboot: sandbox-1 now? [y/N]")
+    terminal.type("no")
+    assert terminal.done()[1] == 2
+    assert (host.serving, host.jobs()[job][0]) == (True, "running")
+    terminal.type("inv -H sandbox-1 prepare-reboot")
+    terminal.answer("[y/N]", "y")
+    shown, code = terminal.done()
+    assert (code, "READY TO REBOOT" in shown) == (0, True)
+    assert host.jobs()[job] == ("pending", "waiting_on_reboot")
+    assert host.docker() == []
+    assert (host.serving, host.paused, host.lock_is_free) == (False, True, True)
+    shown, code = terminal.run("inv -H sandbox-1 after-reboot --wait 1s")
+    assert (code, "not rebooted" in shown) == (1, True)
+    managed.reboot("sandbox-1")
+    shown, code = terminal.run("inv -H sandbox-1 after-reboot")
+    assert (code, "FAIL" in shown) == (0, False)
+    assert (host.serving, host.paused) == (True, False)
+    until(lambda: host.jobs()[job][0] == "running", "the job runs again")
+
+
+@pytest.fixture
+def host(managed):
+    """The host under maintenance, as root sees it."""
+    seen = Maintenance(managed)
+    yield seen
+    seen.reset()

@@ -52,6 +52,20 @@ def test_an_unknown_host_is_refused_with_the_nearest_name(program, words):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("words", ["jobs.show -H tppp abc", "jobs.kill abc -y -H tppp def"])
+def test_short_flags_between_a_tasks_own_words_are_not_taken_for_them(program, words):
+    done = program(*words.split())
+    assert done.returncode == 2
+    assert "'tppp'; did you mean 'tpp'?" in done.stderr
+
+
+@pytest.mark.parametrize("task", ["jobs.ls", "jobs.stats"])
+def test_what_nobody_could_look_at_is_not_said_to_be_nothing(program, task):
+    done = program("-H", "tpp", task)
+    assert done.returncode == 3
+    assert "no job" not in done.stdout
+
+
 def test_an_unreachable_host_has_its_own_exit_code_and_a_cure(program):
     done = program("-H", "tpp", "status")
     assert done.returncode == 3
@@ -90,6 +104,13 @@ def test_refusals_are_json_too(program):
         ("logs --follow --json", "leave one out"),
         ("-H tpp --parallel -3 status", "less than nothing"),
         ("--inventory /absent status", "which is no file"),
+        ("status -H", "-H needs a value"),
+        ("service.stop --yes --hosts", "--hosts needs a value"),
+        ("pause --reason", "--reason needs a value"),
+        ("jobs.logs -f abc", "--config (-f) needs a value"),
+        ("jobrunner/jobs-ls", "did you mean 'jobs-ls'?"),
+        ("logs --lines -5", "less than nothing"),
+        ("config.set JOB_SERVER_TOKEN=-", "no value came for JOB_SERVER_TOKEN"),
     ],
 )
 def test_wrong_usage_touches_nothing_and_says_what_is_wrong(program, words, told):

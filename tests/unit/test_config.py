@@ -349,3 +349,11 @@ def test_secrets_typed_on_the_command_line_are_refused():
     assert tasks._assignment("MAX_WORKERS=3") == ("MAX_WORKERS", "3")
     with pytest.raises(Refused):
         tasks._assignment("MAX_WORKERS")
+
+
+def test_a_key_to_be_unset_that_nothing_sets_is_told_with_the_nearest():
+    found = Config(keys=(Key("MAX_WORKERS", Value(True, "3"), source="03_backend.env"),))
+    assert workflow._notes(found, {"MAX_WORKER": None}) == [
+        "nothing sets MAX_WORKER; did you mean MAX_WORKERS?"
+    ]
+    assert workflow._notes(found, {"OTHER": None}) == ["nothing sets OTHER"]

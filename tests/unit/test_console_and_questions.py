@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.app import App, Context, Options
-from opstasks.errors import Refused
+from opstasks.errors import Interrupted, Refused
 from opstasks.output.console import printable
 
 
@@ -85,3 +85,34 @@ def test_words_for_other_peoples_tables_are_one_line_of_text(text):
     with pytest.raises(Refused, match="--reason is to be one line"):
         context().one_line(text, "reason")
     assert context().one_line("it's; $(late) für Öl", "reason") == "it's; $(late) für Öl"
+
+
+ASKING = {
+    "confirm": lambda: context().confirm("Sure?"),
+    "confirm_name": lambda: context().confirm_name("Which name?", "name"),
+    "choose": lambda: context().choose("Which?", ["keep", "remove"]),
+    "pick": lambda: context().pick("Two jobs.", ["one", "two"]),
+}
+
+
+class CtrlC(Terminal):
+    def readline(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+def test_ctrl_c_at_a_question_says_that_nothing_was_changed(monkeypatch, ask):
+    monkeypatch.setattr("sys.stdin", CtrlC())
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with pytest.raises(Interrupted, match="nothing was changed"):
+        ask()
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+def test_ctrl_d_at_a_question_agrees_to_nothing_and_ends_the_line(answering, ask):
+    answering("")
+    with pytest.raises(Refused, match="nothing was"):
+        ask()
+    import sys
+
+    assert sys.stderr.getvalue().endswith("\n")

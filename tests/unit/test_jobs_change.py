@@ -107,3 +107,18 @@ def test_job_runner_is_given_ids_as_arguments_and_one_empty_line():
         "/home/opensafely/jobrunner/code",
     )
     assert command.stdin == "\n"
+
+
+# -- naming a job to look into ---------------------------------------------------------------
+
+
+def test_a_job_of_which_nothing_is_left_is_not_said_to_be_unknown():
+    from opstasks.tasks import finding
+
+    over, running = match("failed", "nonzero_exit", box="", volume=()), match()
+    assert finding._with_something_left("abc", [over, running]) == [running]
+    assert finding._with_something_left("abc", []) == []
+    with pytest.raises(Refused, match="neither container nor volume") as refused:
+        finding._with_something_left("abc", [over])
+    assert refused.value.cure == "jobs.logs abc"
+    assert over.job.id in refused.value.tail

@@ -86,7 +86,7 @@ def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[Entry]]:
 def listing(host: Host, workspace: str = "") -> list[Entry]:
     """The files of a workspace, or the workspaces."""
     command = call(host.spec, "list", workspace=names.workspace(workspace) if workspace else "")
-    found = answer(host, command.within(LOOK_TIMEOUT_S), f"inv -H {host.name} outputs.ls")
+    found = answer(host, command.within(LOOK_TIMEOUT_S), cure=f"inv -H {host.name} outputs.ls")
     now = found["now"]
     if not workspace:
         return [_workspace(entry, now) for entry in found["workspaces"]]

@@ -135,7 +135,7 @@ def call(spec: HostSpec, do: str, **asked: Any) -> Command:
     return remote.call(__package__, "remote_outputs.py", request)
 
 
-def answer(host: Host, command: Command, cure: str = "nothing was removed") -> dict[str, Any]:
+def answer(host: Host, command: Command, *, cure: str = "nothing was removed") -> dict[str, Any]:
     """What the host's side answers; raises CommandFailed with its reason."""
     import json
 

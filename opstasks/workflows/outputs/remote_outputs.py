@@ -169,7 +169,7 @@ def listing(asked: dict[str, Any]) -> dict[str, Any]:
         try:
             fd = open_folder(asked["workspace"], top)
         except FileNotFoundError:
-            raise OutputError("there is no such workspace") from None
+            raise OutputError(f"there is no such workspace: {asked['workspace']}") from None
         with opened(fd) as folder:
             files = []
             for entry in walk(folder, ""):
