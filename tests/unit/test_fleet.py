@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from opstasks.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable
 from opstasks.fleet import Fleet
+from opstasks.output.console import fleet_document
 from opstasks.result import OUTCOMES, FleetResult, HostResult
 
 
@@ -126,3 +127,14 @@ def test_a_refusal_after_another_host_was_changed_is_no_clean_refusal():
 def test_zero_means_that_every_host_did_what_was_asked(names):
     result = FleetResult([HostResult(str(n), outcome) for n, outcome in enumerate(names)])
     assert (result.exit_code == 0) == all(item.good for item in result)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"), [(["ok"], 1), (["ok", "unreachable"], 1), (["unknown"], 4)]
+)
+def test_findings_make_the_exit_code_1_unless_something_graver_happened(outcomes, code):
+    result = FleetResult([HostResult(str(n), what) for n, what in enumerate(outcomes)])
+    assert result.exit_code != 1
+    result.findings = True
+    assert result.exit_code == code
+    assert fleet_document(result)["exit_code"] == code
