@@ -44,6 +44,9 @@ SHELL_SETTINGS = (
 )
 LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
 
+# sudo 1.8, sudo 1.9 and sudo-rs, of an account to become that is not there.
+_UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
+
 Password = Callable[[], Secret | None]
 
 
@@ -197,6 +200,12 @@ class Session:
     def _refusal(self) -> Refused | Unreachable:
         """The error for a shell that ended before it was ready."""
         text = (self._err + self._out).decode("utf-8", "replace").strip()
+        if self.user and _UNKNOWN_USER.search(text):
+            return Refused(
+                f"there is no account {self.user}: it is no backend host yet",
+                host=self.host,
+                cure=f"inv -H {self.host} manage",
+            )
         if self.user and "sudo" in text:
             return Refused(
                 f"may not become {self.user}: {text.splitlines()[-1]}",

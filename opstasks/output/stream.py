@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from opstasks.errors import OpsError
 from opstasks.output.console import error_document, plain
 from opstasks.result import FleetResult, HostResult
 
-Pages = Iterator[Sequence[Any]]
+# Hands on pages of values to what it is given.
+Source = Callable[[Callable[[Sequence[Any]], None]], None]
 
 
-def fleet_stream(hosts: Iterable[tuple[str, Pages]]) -> FleetResult[None]:
-    """Write each host's pages as one list, in the form of `Console.fleet`; returns the outcomes.
+def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
+    """Write what each host hands on, in the form of `Console.fleet`; returns the outcomes.
 
     A host that fails half-way keeps what it gave, and has the error beside it.
     """
     result: FleetResult[None] = FleetResult()
     _write('{"hosts": {')
-    for number, (host, pages) in enumerate(hosts):
+    for number, (host, source) in enumerate(hosts):
         _write(f"{', ' if number else ''}{json.dumps(host)}: {{")
-        item = _host(host, pages)
+        item = _host(host, source)
         result.results.append(item)
         if item.error is not None:
             _write(f', "error": {_json(error_document(item.error))}')
@@ -33,14 +34,18 @@ def fleet_stream(hosts: Iterable[tuple[str, Pages]]) -> FleetResult[None]:
     return result
 
 
-def _host(host: str, pages: Pages) -> HostResult[None]:
+def _host(host: str, source: Source) -> HostResult[None]:
     _write('"value": [')
-    first, outcome, error = True, "ok", None
+    outcome, error, between = "ok", None, ""
+
+    def take(page: Sequence[Any]) -> None:
+        nonlocal between
+        for value in page:
+            _write(between + _json(value))
+            between = ",\n"
+
     try:
-        for page in pages:
-            for value in page:
-                _write(("" if first else ",\n") + _json(value))
-                first = False
+        source(take)
     except OpsError as raised:
         raised.host = raised.host or host
         outcome, error = raised.outcome, raised

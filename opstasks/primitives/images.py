@@ -153,5 +153,5 @@ def answer(host: str, text: str) -> dict[str, Any]:
     except (ValueError, IndexError):
         raise OpsError("the host's answer makes no sense", host=host) from None
     if "error" in found:
-        raise Refused(f"docker: {found['error']}", host=host)
+        raise Refused(f"docker: {found['error']}", host=host, cure=f"inv -H {host} doctor")
     return found

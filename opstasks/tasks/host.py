@@ -45,7 +45,7 @@ def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
 
         result = ctx.fleet.gather(stats.jobs)
         rows = [[host, *_used(use)] for host, found in result.values.items() for use in found]
-        return table_text(JOB_HEADERS, rows) or "no job is running", result
+        return table_text(JOB_HEADERS, rows) or "no job is running" * bool(result.values), result
 
     _show(ctx, draw, watch=watch, every=every)
 
@@ -80,7 +80,8 @@ def _show(ctx: Context, draw: Any, *, watch: bool, every: float) -> None:
     if ctx.options.json:
         ctx.finish(result)
         return
-    ctx.console.say(drawn)
+    if drawn:
+        ctx.console.say(drawn)
     ctx.console.problems(result)
     ctx.end(result)
 

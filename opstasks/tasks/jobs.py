@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from opstasks.tasks import finding, jobs_change, jobs_logs, jobs_tools
 from opstasks.tasks import host as host_tasks
 
 if TYPE_CHECKING:
+    from opstasks.host import Host
     from opstasks.jobrunner.jobs import Job, Match, Selection
+    from opstasks.output.stream import Source
+    from opstasks.result import FleetResult, HostResult
     from opstasks.workflows.jobs import Moment
 
 TABLE_ROWS = 50
@@ -73,7 +76,8 @@ def ls(
         screen.watch(lambda: _listing(ctx, selection, rows)[0], max(0.2, every))
         return
     text, result = _listing(ctx, selection, rows)
-    ctx.console.say(text)
+    if result.values:
+        ctx.console.say(text)
     ctx.console.problems(result)
     ctx.end(result)
 
@@ -88,7 +92,7 @@ def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
     )
     now = time.time()
     rows = [[host, *_cells(job, now)] for host, found in result.values.items() for job in found]
-    lines = [table_text(HEADERS, rows) or "no jobs"]
+    lines = [table_text(HEADERS, rows) or "no jobs"] if result.values else []
     for host, found in result.values.items():
         if limit and len([job for job in found if job.state != "?"]) >= limit:
             lines.append(f"{host}: the newest {limit}; --limit 0 for all")
@@ -97,22 +101,23 @@ def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
 
 
 def _stream(ctx: Context, selection: Selection, limit: int) -> None:
-    """Every host's jobs as JSON, no more than a page of each in memory."""
+    """Every host's jobs as JSON, written as they come: their number does not matter."""
     from opstasks.output.stream import fleet_stream
-    from opstasks.result import FleetResult, HostResult
     from opstasks.workflows import jobs as workflow
 
-    # The first page of all hosts is fetched together, the others when their turn comes.
-    waiting = {host.name: workflow.pages(host, selection, limit) for host in ctx.fleet.hosts}
-    firsts: FleetResult[Sequence[Job]] = ctx.fleet.gather(lambda host: next(waiting[host.name]))
+    # A host that does not answer is to keep no other one waiting.
+    reached: FleetResult[Any] = ctx.fleet.gather(lambda host: host.transport)
 
-    def pages(item: HostResult[Sequence[Job]]) -> Iterator[Sequence[Job]]:
-        if item.error is not None:
-            raise item.error
-        yield item.value or ()
-        yield from waiting[item.host]
+    def source(host: Host, item: HostResult[Any]) -> Source:
+        def run(take: Callable[[Sequence[Any]], None]) -> None:
+            if item.error is not None:
+                raise item.error
+            workflow.stream(host, selection, limit, take)
 
-    result = fleet_stream((item.host, pages(item)) for item in firsts)
+        return run
+
+    both = zip(ctx.fleet.hosts, reached, strict=True)
+    result = fleet_stream((host.name, source(host, item)) for host, item in both)
     ctx.console.problems(result)
     ctx.end(result)
 

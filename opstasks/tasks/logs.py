@@ -48,7 +48,7 @@ def logs(
     if follow:
         _follow(ctx, command)
         return
-    result = ctx.fleet.gather(lambda host: host.service.run(command(host)).lines)
+    result = ctx.fleet.gather(lambda host: _lines(host, command(host)))
     if ctx.options.json:
         ctx.finish(result)
         return
@@ -58,6 +58,18 @@ def logs(
     for line, host in merged:
         ctx.console.line(host, line, prefixed=len(ctx.fleet.hosts) > 1)
     ctx.finish(result)
+
+
+def _lines(host: Host, command: Command) -> list[str]:
+    """What the journal holds; raises Refused where the account may not look at it."""
+    from opstasks.errors import Refused
+    from opstasks.host import check
+
+    (result,) = host.service.batch([command])
+    if "insufficient permissions" in result.err:
+        text = f"{host.spec.service_user} may not read the journal, or never wrote to it"
+        raise Refused(text, host=host.name, cure=f"inv -H {host.name} doctor")
+    return check(result, command, host.name).lines
 
 
 class _ReaderGoneError(Exception):
