@@ -72,11 +72,9 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
         raise Refused("no job given", cure="inv -H all jobs.ls --state failed; then jobs.retry ID")
     ((host, match),) = finding.several(ctx, [job], changing=True)
     ready = jobs_change.check_retry(host, match)
-    volume = " ".join(match.volume)
     shown = (match.host, match.job.id, match.job.workspace, match.job.action)
-    said = f"retry, from {volume}"
     ctx.console.table(
-        COLUMNS, [[*shown, match.job.state, match.job.status_code, match.job.container, said]]
+        COLUMNS, [[*shown, match.job.state, match.job.status_code, match.job.container, ready.step]]
     )
     for note in ready.notes:
         ctx.console.note(note)
