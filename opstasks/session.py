@@ -30,6 +30,8 @@ from opstasks.result import Result
 
 HEARTBEAT_S = 15.0
 SILENCE_S = 60
+# How long a stream waits for output before its reader is asked whether to go on.
+LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
 # More than any answer of ours; a command that prints more is asked for by mistake.
@@ -243,6 +245,8 @@ class Session:
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
         """Run a command whose output is handed on as it comes; returns when it ends.
 
+        `on_out` is called every second at least, with nothing where there is nothing: what it
+        raises ends the command.
         The command runs in the background of the framed shell, in a process group of its own
         that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
         Standard output is not kept; the `Result` holds standard error only.
@@ -257,10 +261,9 @@ class Session:
         while not (match := end.search(self._out)):
             # An end mark may be cut in two by the network: hold back what could begin one.
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
-            if safe > 0:
-                on_out(bytes(self._out[:safe]))
-                del self._out[:safe]
-            if self._pump(60.0) and not end.search(self._out):
+            on_out(bytes(self._out[:safe]))
+            del self._out[:safe]
+            if self._pump(LISTEN_S) and not end.search(self._out):
                 raise Unreachable("connection lost", host=self.host, command=command.line())
         code = int(match[1])
         on_out(bytes(self._out[: match.start()]))
