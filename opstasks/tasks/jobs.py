@@ -68,6 +68,8 @@ def ls(
     from opstasks.workflows import jobs as workflow
 
     selection = workflow.select(state, workspace, since, everything=all)
+    if watch:
+        screen.check(as_json=ctx.options.json)
     if ctx.options.json:
         _stream(ctx, selection, max(0, limit))
         return

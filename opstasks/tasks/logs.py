@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from invoke import task
@@ -37,6 +38,11 @@ def logs(
 
     if job and not job.isalnum():
         raise Refused(f"{job!r} cannot be part of a job id", cure="ids are letters and digits")
+
+    if lines < 0:
+        raise Refused(f"--lines {lines} is less than nothing", cure="--lines 0 shows all")
+    if since:
+        journal.moment(since, datetime.now(UTC))
 
     def command(host: Host) -> Command:
         return journal.unit_lines(
