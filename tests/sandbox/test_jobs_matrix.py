@@ -231,6 +231,10 @@ def test_retry(managed, ask, made, state):
     done = ask(state, "jobs.retry", "--dry" if state == "internal_error" else "--yes")
     if state == "internal_error":
         assert done.returncode == 0, done.stderr
+        told = json.loads(ask(state, "--json", "jobs.retry", "--dry").stdout)
+        assert told["hosts"][TWO]["value"] == {
+            made[state]: [f"retry, from volume os-volume-{made[state]}"]
+        }
         assert f"retry, from volume os-volume-{made[state]}" in done.stdout
     else:
         assert done.returncode == 2
@@ -242,6 +246,10 @@ def test_retry(managed, ask, made, state):
 def test_kill(managed, ask, made, state):
     host, job = HOST_OF[state], made[state]
     before = row(managed, made, state)
+    dry = json.loads(ask(state, "--json", "jobs.kill", "--dry").stdout)
+    planned = dry["hosts"][host]["value"][job]
+    assert bool(planned) == (state in ("running", "pending", "internal_error"))
+    assert row(managed, made, state) == before
     done = ask(state, "jobs.kill", "--yes")
     assert done.returncode == 0, done.stderr
     after = row(managed, made, state)

@@ -138,3 +138,16 @@ def test_findings_make_the_exit_code_1_unless_something_graver_happened(outcomes
     result.findings = True
     assert result.exit_code == code
     assert fleet_document(result)["exit_code"] == code
+
+
+def test_a_plan_that_was_only_made_is_no_change():
+    plan = SimpleNamespace(changed=True)
+
+    def work(host):
+        if host.name == "h1":
+            raise Refused("no")
+        return plan
+
+    read = fleet(2).gather(work)
+    assert (outcomes(read), read.exit_code) == (["ok", "refused"], 2)
+    assert outcomes(fleet(1).gather(lambda host: plan, changes=True)) == ["changed"]
