@@ -358,6 +358,13 @@ def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandb
         assert [job["id"] for job in found] == [jobs.id_of(n) for n in range(jobs.ROWS, 0, -1)]
         assert inv("-H", TWO, "jobs.show", jobs.id_of(7)).returncode == 0
 
+        inventory_words = ["--inventory", sandbox_dir / "hosts.yaml", "-H", TWO]
+        words = [Path(sys.executable).with_name("inv"), *inventory_words, "jobs.ls", "--all"]
+        line = f"set -o pipefail; {' '.join(map(str, words))} --json | head -c 1000 | wc -c"
+        done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1000\n", "")
+        assert jobs.sh(managed, TWO, "pgrep -f 'python3 -I -[c]' || echo none") == "none"
+
         tenth = ["-H", TWO, "jobs.ls", "--all", "--json", "--limit", str(jobs.ROWS // 10)]
         done, few_kib = measured(sandbox_dir, tmp_path, *tenth)
         assert len(json.loads(done.stdout)["hosts"][TWO]["value"]) == jobs.ROWS // 10
