@@ -30,36 +30,22 @@ systemd-run --quiet --unit=test-registry --collect docker-registry serve /tmp/re
 for _ in $(seq 50); do curl -sf http://127.0.0.1:5000/v2/ >/dev/null && break; sleep 0.2; done
 docker tag ghcr.io/opensafely-core/ehrql:v1 keep-ehrql:v1
 """
-# The same registry, blobs at 1 MB a second.
+# The same registry, at 1 MB a second.
 SLOW = """
-import http.server, socket, socketserver, time, urllib.error, urllib.request
-class Slow(http.server.BaseHTTPRequestHandler):
-    def handle(self):
-        if self.connection.recv(1, socket.MSG_PEEK) == bytes([22]):  # docker tries TLS first
-            self.wfile.write(b"HTTP/1.0 400 Bad Request\\r\\n\\r\\n")
-        else:
-            super().handle()
-    def do_GET(self):
-        names = {name.lower() for name in self.headers} - {"host"}
-        wanted = {name: ", ".join(self.headers.get_all(name)) for name in names}
-        url = "http://127.0.0.1:5000" + self.path
-        request = urllib.request.Request(url, headers=wanted, method=self.command)
-        try:
-            answer = urllib.request.urlopen(request)
-        except urllib.error.HTTPError as error:
-            answer = error
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        while piece := answer.read(100_000):
-            self.wfile.write(piece)
-            if "/blobs/" in self.path and len(piece) == 100_000:
-                time.sleep(0.1)
-    do_HEAD = do_GET
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-Server(("127.0.0.1", 5001), Slow).serve_forever()
+import contextlib, socket, threading, time
+def pass_on(source, target, seconds_a_mb):
+    with contextlib.suppress(OSError):
+        while data := source.recv(100_000):
+            target.sendall(data)
+            time.sleep(seconds_a_mb * len(data) / 1e6)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+server = socket.create_server(("127.0.0.1", 5001))
+while True:
+    client, _ = server.accept()
+    registry = socket.create_connection(("127.0.0.1", 5000))
+    for way in ((client, registry, 0), (registry, client, 1)):
+        threading.Thread(target=pass_on, args=way, daemon=True).start()
 """
 STOP = f"""
 systemctl stop test-slow
@@ -218,6 +204,8 @@ def test_ctrl_c_in_the_middle_of_a_pull_stops_it_and_running_again_completes(
     registry.must(HOST, ["tee", "/tmp/slow.py"], stdin=SLOW)
     serve = ["systemd-run", "--quiet", "--unit=test-slow", "--collect", "python3", "/tmp/slow.py"]
     registry.must(HOST, serve)
+    up = "until curl -sf http://127.0.0.1:5001/v2/; do sleep 0.2; done"
+    registry.must(HOST, ["timeout", "20", "bash", "-c", up])
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
     inventory["hosts"][HOST]["registry_proxy"] = PROXY.replace(":5000", ":5001")
     (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
