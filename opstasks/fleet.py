@@ -49,10 +49,18 @@ class Fleet:
         )
 
     def gather(
-        self, read: Callable[[Host], T], *, interrupted: str = "interrupted; nothing was changed"
+        self,
+        read: Callable[[Host], T],
+        *,
+        interrupted: str = "interrupted; nothing was changed",
+        changes: bool = False,
     ) -> FleetResult[T]:
-        """Work on all hosts together; Ctrl-C stops waiting at once and says `interrupted`."""
-        run = _Run(self, read, workers=self.parallel or READERS, stop_at_failure=False)
+        """Work on all hosts together; Ctrl-C stops waiting at once and says `interrupted`.
+
+        `changes` says that the work may do more than look.
+        """
+        workers = self.parallel or READERS
+        run = _Run(self, read, workers=workers, stop_at_failure=False, changes=changes)
         try:
             return run.wait()
         except KeyboardInterrupt:
@@ -84,9 +92,16 @@ class _Run(Generic[T]):
     """One pass over the hosts by a few worker threads."""
 
     def __init__(
-        self, fleet: Fleet, work: Callable[[Host], T], *, workers: int, stop_at_failure: bool
+        self,
+        fleet: Fleet,
+        work: Callable[[Host], T],
+        *,
+        workers: int,
+        stop_at_failure: bool,
+        changes: bool = True,
     ) -> None:
         self._fleet, self._work, self._stop_at_failure = fleet, work, stop_at_failure
+        self._changes = changes
         self._waiting = list(reversed(fleet.hosts))
         self._results: dict[str, HostResult[T]] = {}
         self._lock = threading.Lock()
@@ -112,7 +127,7 @@ class _Run(Generic[T]):
 
     def _drain(self) -> None:
         while (host := self._next()) is not None:
-            result = attempt(host, self._work)
+            result = attempt(host, self._work, changes=self._changes)
             with self._lock:
                 self._results[host.name] = result
                 self._failed |= not result.good
@@ -129,8 +144,11 @@ class _Run(Generic[T]):
             return self._waiting.pop()
 
 
-def attempt(host: Host, work: Callable[[Host], T]) -> HostResult[T]:
-    """Work on one host; every foreseeable failure becomes an outcome."""
+def attempt(host: Host, work: Callable[[Host], T], *, changes: bool = True) -> HostResult[T]:
+    """Work on one host; every foreseeable failure becomes an outcome.
+
+    Without `changes` a value that speaks of a change is a plan: nothing was touched.
+    """
     started = time.monotonic()
     try:
         value = work(host)
@@ -146,5 +164,5 @@ def attempt(host: Host, work: Callable[[Host], T]) -> HostResult[T]:
         )
         unforeseen.__cause__ = error
         return HostResult(host.name, "failed", error=unforeseen)
-    outcome = "changed" if getattr(value, "changed", False) else "ok"
+    outcome = "changed" if changes and getattr(value, "changed", False) else "ok"
     return HostResult(host.name, outcome, value, elapsed_s=time.monotonic() - started)

@@ -71,9 +71,13 @@ class HostResult(Generic[T]):
 
 @dataclass
 class FleetResult(Generic[T]):
-    """One `HostResult` per host, in inventory order."""
+    """One `HostResult` per host, in inventory order.
+
+    `findings` says that a check found something: exit code 1, though every host answered.
+    """
 
     results: list[HostResult[T]] = field(default_factory=list)
+    findings: bool = False
 
     def __iter__(self) -> Iterator[HostResult[T]]:
         return iter(self.results)
@@ -94,6 +98,8 @@ class FleetResult(Generic[T]):
         seen = {r.outcome for r in self.results}
         if "refused" in seen and "changed" in seen:
             seen.add("failed")  # 2 would say that nothing was touched
+        if self.findings:
+            seen.add("failed")
         order = [
             ("interrupted", errors.INTERRUPTED),
             ("unknown", errors.UNKNOWN),

@@ -30,6 +30,8 @@ from opstasks.result import Result
 
 HEARTBEAT_S = 15.0
 SILENCE_S = 60
+# How long a stream waits for output before its reader is asked whether to go on.
+LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
 # More than any answer of ours; a command that prints more is asked for by mistake.
@@ -43,6 +45,9 @@ SHELL_SETTINGS = (
     " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
 )
 LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
+
+# sudo 1.8, sudo 1.9 and sudo-rs, of an account to become that is not there.
+_UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
 
 Password = Callable[[], Secret | None]
 
@@ -197,6 +202,12 @@ class Session:
     def _refusal(self) -> Refused | Unreachable:
         """The error for a shell that ended before it was ready."""
         text = (self._err + self._out).decode("utf-8", "replace").strip()
+        if self.user and _UNKNOWN_USER.search(text):
+            return Refused(
+                f"there is no account {self.user}: it is no backend host yet",
+                host=self.host,
+                cure=f"inv -H {self.host} manage",
+            )
         if self.user and "sudo" in text:
             return Refused(
                 f"may not become {self.user}: {text.splitlines()[-1]}",
@@ -234,6 +245,8 @@ class Session:
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
         """Run a command whose output is handed on as it comes; returns when it ends.
 
+        `on_out` is called every second at least, with nothing where there is nothing: what it
+        raises ends the command.
         The command runs in the background of the framed shell, in a process group of its own
         that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
         Standard output is not kept; the `Result` holds standard error only.
@@ -248,10 +261,9 @@ class Session:
         while not (match := end.search(self._out)):
             # An end mark may be cut in two by the network: hold back what could begin one.
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
-            if safe > 0:
-                on_out(bytes(self._out[:safe]))
-                del self._out[:safe]
-            if self._pump(60.0) and not end.search(self._out):
+            on_out(bytes(self._out[:safe]))
+            del self._out[:safe]
+            if self._pump(LISTEN_S) and not end.search(self._out):
                 raise Unreachable("connection lost", host=self.host, command=command.line())
         code = int(match[1])
         on_out(bytes(self._out[: match.start()]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opstasks.command import Command
+from opstasks.command import Command, cmd
 from opstasks.errors import Refused
 from opstasks.inventory import HostSpec
 from opstasks.primitives import docker, remote
@@ -23,6 +23,9 @@ _WITH_CONTAINER = ("executing", "executed")
 # job-runner looks every few seconds: what has only just changed is no disagreement yet.
 GRACE_S = 20.0
 NEEDLE_LENGTH = 300
+_SCRIPTS = ("remote_docker.py", "remote_jobs.py")
+# What a host says that was never set up.
+NO_DATABASE = "there is no database"
 
 
 @dataclass(frozen=True)
@@ -161,19 +164,39 @@ def read_command(
     with_docker: bool = False,
 ) -> Command:
     """Read the database, and docker if wanted; parse with `parse`."""
-    chosen = selection or Selection(tuple(states), workspace)
     request = {
-        "database": spec.database,
-        "states": chosen.states,
-        "workspace": chosen.workspace,
-        "since": chosen.since,
-        "since_s": chosen.since_s,
+        **_selected(spec, selection or Selection(tuple(states), workspace)),
         "limit": limit,
         "after": after,
         "counts": after is None,
         "docker": with_docker,
     }
     return _call(request)
+
+
+def stream_command(spec: HostSpec, selection: Selection, limit: int, page: int) -> Command:
+    """Read any number of jobs, some a line; for `Shell.stream`, parse with `Pages`.
+
+    Such a command has no standard input, so the script is an argument.
+    """
+    request = {
+        **_selected(spec, selection),
+        "limit": limit,
+        "page": page,
+        "counts": False,
+        "docker": True,
+    }
+    return cmd("python3", "-I", "-c", remote.script(__package__, _SCRIPTS, request))
+
+
+def _selected(spec: HostSpec, chosen: Selection) -> dict[str, Any]:
+    return {
+        "database": spec.database,
+        "states": chosen.states,
+        "workspace": chosen.workspace,
+        "since": chosen.since,
+        "since_s": chosen.since_s,
+    }
 
 
 def find_command(spec: HostSpec, needles: Iterable[str]) -> Command:
@@ -190,7 +213,7 @@ def find_command(spec: HostSpec, needles: Iterable[str]) -> Command:
 
 
 def _call(request: Mapping[str, Any]) -> Command:
-    return remote.call(__package__, ("remote_docker.py", "remote_jobs.py"), request)
+    return remote.call(__package__, _SCRIPTS, request)
 
 
 def containers_command() -> Command:
@@ -237,12 +260,54 @@ def parse(text: str) -> Database:
     )
 
 
+class Pages:
+    """Takes what `stream_command` prints, and hands on the jobs, each joined with docker.
+
+    Keeps a page at most. Containers that no job stands for come at the end, where `strays`.
+    """
+
+    def __init__(self, hand_on: Callable[[Sequence[Job]], None], *, strays: bool) -> None:
+        self._hand_on, self._with_strays = hand_on, strays
+        self._rest: list[bytes] = []
+        self._head: Database | None = None
+        self._strays: dict[str, Job] = {}
+        self.error = ""
+        self.ended = False
+
+    def take(self, data: bytes) -> None:
+        """Take a piece; hand on the pages that it completes."""
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._line(b"".join([*self._rest, line]).decode("utf-8", "surrogateescape"))
+            self._rest = []
+        self._rest.append(rest)
+
+    def _line(self, text: str) -> None:
+        found = json.loads(text)
+        if isinstance(found, list):
+            self._page(tuple(map(job_of, found)))
+        elif "error" in found:
+            self.error = found["error"]
+        elif "end" in found:
+            self._hand_on(list(self._strays.values()))
+            self.ended = True
+        else:
+            self._head = parse(text)
+            strays = self._head.strays() if self._with_strays else ()
+            self._strays = {job.id: job for job in strays}
+
+    def _page(self, jobs: tuple[Job, ...]) -> None:
+        for job in jobs:
+            self._strays.pop(job.id, None)
+        self._hand_on(replace(self._head or Database(), jobs=jobs).joined())
+
+
 def parse_matches(host: str, text: str) -> dict[str, tuple[Match, ...]]:
     """What `find_command` printed: the matches of each word. Raises Refused for no database."""
     found: dict[str, Any] = json.loads(text)
     problem = found.get("error") or found.get("docker_error")
     if problem:
-        raise Refused(f"cannot read the jobs: {problem}", host=host)
+        raise unreadable(host, problem)
     around = found.get("around", {})
 
     def match(row: dict[str, Any]) -> Match:
@@ -261,6 +326,13 @@ def parse_matches(host: str, text: str) -> dict[str, tuple[Match, ...]]:
         )
 
     return {needle: tuple(map(match, rows)) for needle, rows in found["matches"].items()}
+
+
+def unreadable(host: str, problem: str) -> Refused:
+    """The error for a host whose jobs cannot be read, with what mends it."""
+    never = problem == NO_DATABASE
+    cure = f"inv -H {host} {'manage' if never else 'doctor'}"
+    return Refused(f"cannot read the jobs: {problem}", host=host, cure=cure)
 
 
 def job_of(row: Mapping[str, Any]) -> Job:

@@ -53,6 +53,8 @@ def parse(host: str, text: str) -> list[Query]:
     """What `read_command` printed, the longest-running first."""
     found: dict[str, Any] = json.loads(text)
     if "error" in found:
-        raise Refused(f"cannot look at the jobs: {found['error']}", host=host)
+        raise Refused(
+            f"cannot look at the jobs: {found['error']}", host=host, cure=f"inv -H {host} doctor"
+        )
     jobs = [Query(**fact, now=found["now"]) for fact in found["jobs"]]
     return sorted(jobs, key=lambda query: -query.elapsed_s)

@@ -5,6 +5,8 @@
 - ``database``    job-runner's database
 - ``states``, ``workspace``, ``since`` (seconds since the epoch), ``since_s`` (seconds ago)
 - ``limit``, ``after`` (``[created, id]`` of the last row of the page before)
+- ``page``        instead of one answer, many lines: the answer without jobs, then so many jobs
+                  a line, at last ``{"end": true}``; ``limit`` 0 means all
 - ``counts``      whether to count the jobs in each state
 - ``docker``      whether to look at docker as well
 - ``needles``     instead of all that: find the jobs of these ids, whole or in part
@@ -18,6 +20,7 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -66,7 +69,7 @@ MATCHES = 50
 def read(connection: sqlite3.Connection, asked: dict[str, Any]) -> dict[str, Any]:
     """Version, flags, counts and jobs, from one consistent moment."""
     connection.execute("BEGIN")
-    found = {
+    found: dict[str, Any] = {
         "user_version": connection.execute("PRAGMA user_version").fetchone()[0],
         "flags": flags(connection),
         "counts": counts(connection) if asked.get("counts", True) else {},
@@ -74,6 +77,10 @@ def read(connection: sqlite3.Connection, asked: dict[str, Any]) -> dict[str, Any
     }
     if "needles" in asked:
         found["matches"] = {n: matches(connection, n) for n in asked["needles"]}
+        return found
+    if "page" in asked:
+        note_ids(connection, asked)
+        found["jobs"] = []
         return found
     rows = jobs(connection, {**asked, "limit": asked["limit"] + 1})
     found["jobs"], found["more"] = rows[: asked["limit"]], len(rows) > asked["limit"]
@@ -96,6 +103,12 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 def jobs(connection: sqlite3.Connection, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """The newest jobs that are wanted (all without a word about states), newest first."""
+    tail, values = wanted(asked)
+    return select(connection, COLUMNS, tail, [*values, asked["limit"]])
+
+
+def wanted(asked: dict[str, Any]) -> tuple[str, list[Any]]:
+    """The jobs that are wanted, as SQL that ends with a limit, and its other values."""
     where, values = ["1 = 1"], []
     if asked.get("states"):
         where.append(f"state IN ({','.join('?' * len(asked['states']))})")
@@ -110,8 +123,33 @@ def jobs(connection: sqlite3.Connection, asked: dict[str, Any]) -> list[dict[str
     if asked.get("after"):
         where.append(f"({CREATED}, id) < (?, ?)")
         values += asked["after"]
-    tail = f"WHERE {' AND '.join(where)} ORDER BY {CREATED} DESC, id DESC LIMIT ?"
-    return select(connection, COLUMNS, tail, [*values, asked["limit"]])
+    return f"WHERE {' AND '.join(where)} ORDER BY {CREATED} DESC, id DESC LIMIT ?", values
+
+
+def note_ids(connection: sqlite3.Connection, asked: dict[str, Any]) -> None:
+    """Put the ids of the wanted jobs in order into a table of this connection's own.
+
+    In memory: the disk may be full. Some 25 bytes each, where whole rows would take a thousand.
+    """
+    tail, values = wanted(asked)
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(
+        f"CREATE TEMP TABLE noted AS SELECT id FROM main.job {tail}",  # noqa: S608
+        [*values, asked["limit"] or -1],
+    )
+
+
+def noted(connection: sqlite3.Connection, size: int) -> Iterator[list[dict[str, Any]]]:
+    """The jobs of `note_ids`, so many at a time.
+
+    Between two pages no lock is held: however slowly they are read, job-runner can write.
+    """
+    (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM noted").fetchone()
+    for start in range(0, last, size):
+        some = "SELECT id FROM noted WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
+        ids = [row[0] for row in connection.execute(some, [start, start + size])]
+        rows = {row["id"]: row for row in by_ids(connection, ids)}
+        yield [rows[id] for id in ids if id in rows]
 
 
 def matches(connection: sqlite3.Connection, needle: str) -> list[dict[str, Any]]:
@@ -263,6 +301,11 @@ def main(request: str) -> None:
         path = Path(asked["database"]).as_uri() + "?mode=ro"
         connection = sqlite3.connect(path, uri=True, timeout=10)
         print(json.dumps(answer(asked, connection, Engine())))
+        if "page" in asked:
+            connection.commit()
+            for rows in noted(connection, asked["page"]):
+                print(json.dumps(rows))
+            print(json.dumps({"end": True}))
         connection.close()
     except sqlite3.Error as error:
         print(json.dumps({"error": str(error)}))

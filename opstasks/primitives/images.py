@@ -16,6 +16,7 @@ SCRIPT = "remote_images.py"
 PULL_TIMEOUT_S = 4 * 3600
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REGISTRY = re.compile(r"[a-z0-9][a-z0-9._:/-]*")
 
 
@@ -89,6 +90,14 @@ def parse_ref(text: str) -> Ref:
     return ref
 
 
+def check_digest(text: str) -> None:
+    """Raise Refused for what is given as a digest and cannot be one."""
+    if text and not _DIGEST.fullmatch(text):
+        raise Refused(
+            f"{text[:80]!r} is no digest", cure="sha256: and 64 digits, as the registry tells it"
+        )
+
+
 def valid_registry(text: str) -> str:
     """A registry with a path; raises Refused for what cannot be one."""
     if not _REGISTRY.fullmatch(text):
@@ -153,5 +162,5 @@ def answer(host: str, text: str) -> dict[str, Any]:
     except (ValueError, IndexError):
         raise OpsError("the host's answer makes no sense", host=host) from None
     if "error" in found:
-        raise Refused(f"docker: {found['error']}", host=host)
+        raise Refused(f"docker: {found['error']}", host=host, cure=f"inv -H {host} doctor")
     return found

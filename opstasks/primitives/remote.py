@@ -34,8 +34,12 @@ def call(
 
     The host's process list shows one word of what is being done.
     """
-    program = packed(f"{text(package, scripts)}\n\nmain({json.dumps(request)!r})\n")
-    return python(program, *([shown] if shown else []))
+    return python(script(package, scripts, request), *([shown] if shown else []))
+
+
+def script(package: str | None, scripts: str | Sequence[str], request: Any) -> str:
+    """The whole program, packed, with what it is asked; anybody on the host may see it."""
+    return packed(f"{text(package, scripts)}\n\nmain({json.dumps(request)!r})\n")
 
 
 def packed(program: str) -> str:

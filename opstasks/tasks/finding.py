@@ -59,7 +59,7 @@ def several(
     for word in words:
         found = workflow.meant(word, [m for value in result.values.values() for m in value[word]])
         if contained:
-            found = _with_something_left(word, found)
+            found = _contained(word, found)
         match = _the_one(ctx, word, found, silent)
         if changing and silent and match.job.id != word:
             raise Refused(
@@ -70,17 +70,21 @@ def several(
     return [(by_name[match.host], match) for match in chosen.values()]
 
 
-def _with_something_left(word: str, found: list[Match]) -> list[Match]:
-    """Those with a container or a volume; raises Refused when there were jobs, and none has."""
-    left = [match for match in found if match.container or match.volume]
-    if found and not left:
-        cure = f"jobs.logs {found[0].job.id}" if len(found) == 1 else "jobs.logs ID"
+def _contained(word: str, found: list[Match]) -> list[Match]:
+    """Those that can be looked into; raises Refused when there are only others."""
+    inside = [match for match in found if match.container or match.volume]
+    if found and not inside:
+        job, many = found[0].job, len(found) > 1
+        what = f"none of the {len(found)} jobs that match {word!r} has" if many else ""
+        yet = " yet" if job.is_active and not many else ""
+        cure = "jobs.show" if job.is_active else "jobs.logs"
         raise Refused(
-            f"of the jobs that match {word!r} there is neither container nor volume any more",
-            tail="\n".join(match.describe() for match in found[:CANDIDATES]),
-            cure=cure,
+            f"{what or f'{job.id} ({job.state}, {job.status_code}) has'}"
+            f" {'a' if many else 'no'} container or volume{yet}",
+            host="" if many else found[0].host,
+            cure=WHERE if many else f"{cure} {job.id}",
         )
-    return left
+    return inside
 
 
 def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str]) -> Match:

@@ -69,6 +69,7 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
     refs = list(dict.fromkeys(images.parse_ref(text) for text in image))
     if not refs:
         raise Refused("name an image", cure="inv -H prod images.update ehrql:v1")
+    images.check_digest(digest)
     if digest and len(refs) > 1:
         raise Refused("--digest goes with one image")
     plans = ctx.fleet.gather(lambda host: workflow.plan(host, refs, digest))

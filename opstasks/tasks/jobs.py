@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from opstasks.tasks import finding, jobs_change, jobs_logs, jobs_tools
 from opstasks.tasks import host as host_tasks
 
 if TYPE_CHECKING:
+    from opstasks.host import Host
     from opstasks.jobrunner.jobs import Job, Match, Selection
+    from opstasks.output.stream import Source
+    from opstasks.result import FleetResult, HostResult
     from opstasks.workflows.jobs import Moment
 
 TABLE_ROWS = 50
@@ -65,6 +68,8 @@ def ls(
     from opstasks.workflows import jobs as workflow
 
     selection = workflow.select(state, workspace, since, everything=all)
+    if watch:
+        screen.check(as_json=ctx.options.json)
     if ctx.options.json:
         _stream(ctx, selection, max(0, limit))
         return
@@ -73,7 +78,7 @@ def ls(
         screen.watch(lambda: _listing(ctx, selection, rows)[0], max(0.2, every))
         return
     text, result = _listing(ctx, selection, rows)
-    if text:
+    if result.values:
         ctx.console.say(text)
     ctx.console.problems(result)
     ctx.end(result)
@@ -98,22 +103,23 @@ def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
 
 
 def _stream(ctx: Context, selection: Selection, limit: int) -> None:
-    """Every host's jobs as JSON, no more than a page of each in memory."""
+    """Every host's jobs as JSON, written as they come: their number does not matter."""
     from opstasks.output.stream import fleet_stream
-    from opstasks.result import FleetResult, HostResult
     from opstasks.workflows import jobs as workflow
 
-    # The first page of all hosts is fetched together, the others when their turn comes.
-    waiting = {host.name: workflow.pages(host, selection, limit) for host in ctx.fleet.hosts}
-    firsts: FleetResult[Sequence[Job]] = ctx.fleet.gather(lambda host: next(waiting[host.name]))
+    # A host that does not answer is to keep no other one waiting.
+    reached: FleetResult[Any] = ctx.fleet.gather(lambda host: host.transport)
 
-    def pages(item: HostResult[Sequence[Job]]) -> Iterator[Sequence[Job]]:
-        if item.error is not None:
-            raise item.error
-        yield item.value or ()
-        yield from waiting[item.host]
+    def source(host: Host, item: HostResult[Any]) -> Source:
+        def run(take: Callable[[Sequence[Any]], None]) -> None:
+            if item.error is not None:
+                raise item.error
+            workflow.stream(host, selection, limit, take)
 
-    result = fleet_stream((item.host, pages(item)) for item in firsts)
+        return run
+
+    both = zip(ctx.fleet.hosts, reached, strict=True)
+    result = fleet_stream((host.name, source(host, item)) for host, item in both)
     ctx.console.problems(result)
     ctx.end(result)
 

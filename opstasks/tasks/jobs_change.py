@@ -10,6 +10,9 @@ from opstasks.app import Context
 from opstasks.tasks import finding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opstasks.jobrunner.jobs import Match
     from opstasks.result import FleetResult
     from opstasks.workflows.jobs_change import Kill, Outcome
 
@@ -43,6 +46,7 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     ctx.console.table(COLUMNS, [_planned(plan) for plan in plans])
     todo = [plan.match for plan in plans if plan.steps]
     if ctx.options.dry:
+        _dry(ctx, [(plan.match, plan.steps) for plan in plans])
         return
     if todo:
         ctx.confirm(f"Kill {len(todo)} job(s) on {', '.join(dict.fromkeys(m.host for m in todo))}?")
@@ -72,15 +76,14 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
         raise Refused("no job given", cure="inv -H all jobs.ls --state failed; then jobs.retry ID")
     ((host, match),) = finding.several(ctx, [job], changing=True)
     ready = jobs_change.check_retry(host, match)
-    volume = " ".join(match.volume)
     shown = (match.host, match.job.id, match.job.workspace, match.job.action)
-    said = f"retry, from {volume}"
     ctx.console.table(
-        COLUMNS, [[*shown, match.job.state, match.job.status_code, match.job.container, said]]
+        COLUMNS, [[*shown, match.job.state, match.job.status_code, match.job.container, ready.step]]
     )
     for note in ready.notes:
         ctx.console.note(note)
     if ctx.options.dry:
+        _dry(ctx, [(match, (ready.step,))])
         return
     ctx.confirm(f"Retry {match.job.id} on {host.name}?")
     fleet = Fleet.of(ctx.fleet, [host])
@@ -92,6 +95,17 @@ def _planned(plan: Kill) -> list[object]:
     will = ", ".join(plan.steps) or "nothing to do"
     shown = (plan.match.host, job.id, job.workspace, job.action)
     return [*shown, job.state, job.status_code, job.container, will]
+
+
+def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
+    """What would be done, as --json has it."""
+    from opstasks.result import FleetResult, HostResult
+
+    steps: dict[str, dict[str, Sequence[str]]] = {}
+    for match, words in planned:
+        steps.setdefault(match.host, {})[match.job.id] = words
+    if ctx.options.json:
+        ctx.finish(FleetResult([HostResult(host, "ok", jobs) for host, jobs in steps.items()]))
 
 
 def _finish(ctx: Context, result: FleetResult[Outcome]) -> None:

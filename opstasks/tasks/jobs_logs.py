@@ -122,13 +122,13 @@ def _metadata(ctx: Context, host: Host, match: Match) -> None:
 
     from opstasks.workflows import jobs_logs
 
+    path = jobs_logs.metadata_path(match)
     if not may_show(ctx, host):
-        path = jobs_logs.file_of(match, jobs_logs.METADATA)
         sizes = {name: length for name, length, _ in match.logs}
-        ctx.console.say(f"{host.name}: {path or 'no metadata yet'}: {sizes.get(path, 0)} bytes")
+        ctx.console.say(f"{host.name}: {path}: {sizes[path]} bytes")
         ctx.console.note("its contents go to a terminal only (hosts.yaml: privacy)")
         if ctx.options.json:
-            ctx.console.document({"host": host.name, "path": path, "bytes": sizes.get(path, 0)})
+            ctx.console.document({"host": host.name, "path": path, "bytes": sizes[path]})
         return
     found = jobs_logs.metadata(host, match)
     if ctx.options.json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from invoke import task
@@ -32,25 +33,19 @@ def logs(
 
     Example: inv -H prod logs --since 1h --job abc123
     """
-    from opstasks.errors import Refused
     from opstasks.primitives import journal
 
-    if lines < 0:
-        raise Refused(f"--lines {lines} is less than nothing", cure="0 shows all")
-    if job and not job.isalnum():
-        raise Refused(f"{job!r} cannot be part of a job id", cure="ids are letters and digits")
+    _check(ctx, lines, since, job, follow=follow)
 
     def command(host: Host) -> Command:
         return journal.unit_lines(
             host.spec.unit, lines=lines, since_time=since, needle=job, follow=follow
         )
 
-    if follow and ctx.options.json:
-        raise Refused("--follow has no end, and a JSON document needs one", cure="leave one out")
     if follow:
         _follow(ctx, command)
         return
-    result = ctx.fleet.gather(lambda host: host.service.run(command(host)).lines)
+    result = ctx.fleet.gather(lambda host: _lines(host, command(host)))
     if ctx.options.json:
         ctx.finish(result)
         return
@@ -62,6 +57,33 @@ def logs(
     if result.values and not merged:
         ctx.console.note(f"no line{f' mentions {job}' if job else ''}")
     ctx.finish(result)
+
+
+def _check(ctx: Context, lines: int, since: str, job: str, *, follow: bool) -> None:
+    """Raise Refused for what no host needs to be asked about."""
+    from opstasks.errors import Refused
+    from opstasks.primitives import journal
+
+    if lines < 0:
+        raise Refused(f"--lines {lines} is less than nothing", cure="--lines 0 shows all")
+    if job and not job.isalnum():
+        raise Refused(f"{job!r} cannot be part of a job id", cure="ids are letters and digits")
+    if since:
+        journal.moment(since, datetime.now(UTC))
+    if follow and ctx.options.json:
+        raise Refused("--follow has no end, and a JSON document needs one", cure="leave one out")
+
+
+def _lines(host: Host, command: Command) -> list[str]:
+    """What the journal holds; raises Refused where the account may not look at it."""
+    from opstasks.errors import Refused
+    from opstasks.host import check
+
+    (result,) = host.service.batch([command])
+    if "insufficient permissions" in result.err:
+        text = f"{host.spec.service_user} may not read the journal, or never wrote to it"
+        raise Refused(text, host=host.name, cure=f"inv -H {host.name} doctor")
+    return check(result, command, host.name).lines
 
 
 class _ReaderGoneError(Exception):

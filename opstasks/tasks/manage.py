@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke import task
-from invoke.exceptions import Exit
 
 from opstasks.app import Context
 
@@ -64,9 +63,8 @@ def manage(
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:
+        plans.findings = check and any(shown.differs for shown in plans.values.values())
         _finish(ctx, plans, with_diff=diff)
-        if check and any(shown.differs for shown in plans.values.values()):
-            raise Exit(code=1)
         return
     _carry_out(ctx, plans, wanted, request, with_diff=diff)
 
@@ -128,7 +126,7 @@ def _documents(plans: FleetResult[Plan], *, with_diff: bool) -> FleetResult[Any]
         shown = item.value and show.document(item.value, with_diff=with_diff)
         return HostResult(item.host, item.outcome, shown, item.error, item.elapsed_s)
 
-    return FleetResult([one(item) for item in plans])
+    return FleetResult([one(item) for item in plans], plans.findings)
 
 
 def _finish(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:

@@ -171,7 +171,7 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
     from opstasks.workflows.reboot import after
 
     wait_s = durations.parse(wait)
-    result = ctx.fleet.gather(lambda host: after.look_after(host, wait_s))
+    result = ctx.fleet.gather(lambda host: after.look_after(host, wait_s), changes=True)
     _print_lists(ctx, [(i.host, i.value) for i in result if i.value is not None])
     ctx.finish(_judged(result, lambda value: value))
 

@@ -15,6 +15,7 @@ from opstasks.primitives import images
 from opstasks.primitives.images import Image, Images, Ref
 
 REGISTRY_KEY = "DOCKER_REGISTRY"
+STOPPED = "no name was moved; run it again: layers that arrived whole are not fetched again"
 # How often a pull tells of its progress, in seconds.
 EVERY_S = 5.0
 
@@ -191,7 +192,7 @@ def _pull(host: Host, step: Step) -> str:
     host.step(f"{step.ref}: pull {step.repository}@{images.short(step.digest)}")
     command = images.pull(step.repository, step.digest, EVERY_S)
     result = host.service.stream(command, progress.take)
-    host.checkpoint("images were pulled, no name was moved")
+    host.checkpoint(STOPPED)
     if progress.error or not progress.image_id:
         reason = progress.error or result.tail() or f"exit code {result.code}"
         raise CommandFailed(
@@ -214,7 +215,11 @@ class _Progress:
         self._told = ""
 
     def take(self, data: bytes) -> None:
-        """Some of the output: whole lines and perhaps the beginning of one."""
+        """Some of the output: whole lines and perhaps the beginning of one.
+
+        Raises Interrupted after Ctrl-C: a pull may take hours, and what arrived stays.
+        """
+        self.host.checkpoint(STOPPED)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from opstasks.errors import Refused
+from opstasks.errors import CommandFailed, Refused
 from opstasks.host import Host
 from opstasks.jobrunner import jobs
 from opstasks.jobrunner.jobs import Database, Job, Match, Selection
@@ -15,6 +15,8 @@ from opstasks.primitives import journal
 
 # Rows of one answer: 40 000 jobs are four round trips, and never more than this in memory.
 PAGE_ROWS = 10_000
+# Rows of one line of a stream: neither host nor client ever holds more.
+STREAM_ROWS = 500
 _SPAN = re.compile(r"(?:(\d{1,6})([smhdw]))+")
 _PART = re.compile(r"(\d{1,6})([smhdw])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -79,11 +81,34 @@ def pages(host: Host, selection: Selection, limit: int = 0) -> Iterator[tuple[Jo
         after = (batch[-1].created, batch[-1].id)
 
 
+def stream(
+    host: Host, selection: Selection, limit: int, hand_on: Callable[[Sequence[Job]], None]
+) -> None:
+    """Any number of jobs, newest first, handed on as they come; `limit` 0 means all."""
+    taken = jobs.Pages(hand_on, strays=_may_stray(selection))
+    command = jobs.stream_command(host.spec, selection, limit, STREAM_ROWS)
+    result = host.service.stream(command, taken.take)
+    if taken.error:
+        raise jobs.unreadable(host.name, taken.error)
+    if not taken.ended:
+        raise CommandFailed(
+            "the list of jobs broke off",
+            returned=result.code,
+            host=host.name,
+            tail=result.tail(),
+            cure="run it again",
+        )
+
+
 def _strays(first: Database, selection: Selection, shown: set[str]) -> tuple[Job, ...]:
-    hidden = selection.workspace or selection.since or selection.since_s
-    if hidden or selection.states not in ((), ("running",)):
+    if not _may_stray(selection):
         return ()
     return tuple(job for job in first.strays() if job.id not in shown)
+
+
+def _may_stray(selection: Selection) -> bool:
+    hidden = selection.workspace or selection.since or selection.since_s
+    return not hidden and selection.states in ((), ("running",))
 
 
 def _checked(
@@ -99,7 +124,7 @@ def _checked(
     )
     found = jobs.parse(host.service.output(command))
     if found.error:
-        raise Refused(f"cannot read the jobs: {found.error}", host=host.name)
+        raise jobs.unreadable(host.name, found.error)
     return found
 
 

@@ -28,9 +28,18 @@ SETTLE_S = 2.0
 KILL_WITHIN_S = 20.0
 POLL_S = 1.0
 _RUN = '. "$1" && cd "$2" && shift 2 && exec python3 "$@"'
+# How often the job-server is told, when job-runner's own command could not.
+TELLS = 3
 _ASK_JOB_SERVER = (
     "from jobrunner import config; from jobrunner.sync import api_get;"
     ' api_get("job-requests", params={"backend": config.BACKEND})'
+)
+
+_TELL_JOB_SERVER = (
+    "import sys; from jobrunner.lib.database import find_where; from jobrunner.models import Job;"
+    " from jobrunner.sync import api_post, job_to_remote_format;"
+    " found = find_where(Job, id=sys.argv[1]);"
+    ' api_post("jobs", json=[job_to_remote_format(job) for job in found])'
 )
 
 
@@ -186,23 +195,38 @@ def _exposed(host: Host, after: Sequence[Match]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What was looked at before a retry; `notes` are for a person to read."""
+    """What was looked at before a retry; `notes` are for a person to read.
+
+    `untold`: it was retried already, and what is left is to tell the job-server.
+    """
 
     match: Match
     serving: bool
+    untold: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> str:
+        """What is to be done, for people."""
+        return (
+            "tell the job-server" if self.untold else f"retry, from {' '.join(self.match.volume)}"
+        )
 
 
 def check_retry(host: Host, match: Match) -> Readiness:
     """Whether a job can be retried; raises Refused with the reason when not."""
     check_id(match)
-    _check_state(match)
-    shown, asked = host.service.batch(
+    shown, marked, asked = host.service.batch(
         [
             systemd.show(host.spec.unit),
+            cmd("test", "-e", _marker(host.spec, match.job.id)),
             job_runner(host.spec, "-c", _ASK_JOB_SERVER).within(60),
         ]
     )
+    again = (match.job.state, match.job.status_code) == ("failed", INTERNAL_ERROR)
+    untold = marked.code == 0 and not again
+    if not untold:
+        _check_state(match)
     if asked.code:
         raise Refused(
             "the job-server does not answer job-runner, and it has to be told",
@@ -212,7 +236,13 @@ def check_retry(host: Host, match: Match) -> Readiness:
         )
     unit = systemd.parse_show(host.spec.unit, shown.out)
     notes = [] if unit.is_serving else [f"the service is {unit.describe()}: nothing goes on yet"]
-    return Readiness(match, unit.is_serving or unit.active == "activating", tuple(notes))
+    serving = unit.is_serving or unit.active == "activating"
+    return Readiness(match, serving, untold, tuple(notes))
+
+
+def _marker(spec: HostSpec, id: str) -> str:
+    """A file that is there from before a retry until the job-server knows of it."""
+    return f"{spec.state_dir}/untold/{id}"
 
 
 def _check_state(match: Match) -> None:
@@ -237,27 +267,60 @@ def retry(host: Host, id: str, *, wait_s: float) -> Outcome:
     with change(host.service, "jobs.retry", {"job": id}):
         (match,) = _look(host, [id])
         ready = check_retry(host, match)
-        host.step(f"retry {id}")
-        words = ("-m", "jobrunner.cli.retry_job", id)
-        command = job_runner(host.spec, *words, answer="").changing().within(120)
-        (result,) = host.service.batch([command])
-        (after,) = _look(host, [id])
-        if result.code:
-            _explain_retry(host, after, result.tail())
+        if ready.untold:
+            _tell(host, id)
+        else:
+            _run_retry(host, id)
         if ready.serving:
             host.step(f"wait for job-runner to take it up, {wait_s:g} s at most")
-            after = _taken_up(host, id, wait_s)
+        after = _taken_up(host, id, wait_s if ready.serving else 0)
     return Outcome(True, {id: _retried(host, after)}, ready.notes)
 
 
-def _explain_retry(host: Host, after: Match, said: str) -> None:
-    """job-runner changes its database first and tells the job-server then."""
-    done = after.job.is_active
+def _run_retry(host: Host, id: str) -> None:
+    """Run job-runner's command. It changes its database first and tells the job-server then."""
+    host.step(f"retry {id}")
+    marker = _marker(host.spec, id)
+    words = ("-m", "jobrunner.cli.retry_job", id)
+    *_, result = host.service.batch(
+        [
+            cmd("mkdir", "-p", f"{host.spec.state_dir}/untold"),
+            cmd("touch", marker),
+            job_runner(host.spec, *words, answer="").changing().within(120),
+        ]
+    )
+    if result.code:
+        (after,) = _look(host, [id])
+        if after.job.status_code == INTERNAL_ERROR:
+            host.service.run(cmd("rm", "-f", marker))
+            raise VerifyFailed(
+                "the job was not retried",
+                host=host.name,
+                tail=result.tail(),
+                cure=f"inv -H {host.name} jobs.retry {id}, once that is mended",
+            )
+        _tell(host, id)
+    host.service.run(cmd("rm", "-f", marker))
+
+
+def _tell(host: Host, id: str) -> None:
+    """Tell the job-server how a job stands; raises VerifyFailed when it does not listen.
+
+    job-runner itself reports only jobs that are active, or that the job-server asks for.
+    """
+    host.step("tell the job-server")
+    command = job_runner(host.spec, "-c", _TELL_JOB_SERVER, id).changing().within(60)
+    for attempt in range(TELLS):
+        host.pause(SETTLE_S if attempt else 0)
+        (result,) = host.service.batch([command])
+        if result.code == 0:
+            host.service.run(cmd("rm", "-f", _marker(host.spec, id)))
+            return
     raise VerifyFailed(
-        "the job goes on, but the job-server was not told" if done else "the job was not retried",
+        "the job was retried and goes on, but the job-server was not told",
         host=host.name,
-        tail=said,
-        cure=f"inv -H {host.name} jobs.retry {after.job.id}, once that is mended",
+        tail="\n".join(result.tail().splitlines()[-1:]),
+        cure=f"inv -H {host.name} jobs.retry {id}, once the job-server listens: it tells it then",
     )
 
 

@@ -181,15 +181,21 @@ def _after_the_end(host: Host, match: Match, where: Source) -> Source:
     return where
 
 
-def metadata(host: Host, match: Match) -> dict[str, Any]:
-    """A job's metadata.json, secrets taken out on the host; raises Refused without one."""
+def metadata_path(match: Match) -> str:
+    """Where a job's metadata.json is; raises Refused when there is none."""
     path = file_of(match, METADATA)
     if not path:
         raise Refused(
-            f"{match.job.id} has no {METADATA} yet",
-            host=host.name,
+            f"{match.job.id} ({match.job.state}, {match.job.status_code}) has no {METADATA} yet",
+            host=match.host,
             cure=f"it is written when the job ends; jobs.show {match.job.id}",
         )
+    return path
+
+
+def metadata(host: Host, match: Match) -> dict[str, Any]:
+    """A job's metadata.json, secrets taken out on the host; raises Refused without one."""
+    path = metadata_path(match)
     found: dict[str, Any] = json.loads(host.service.output(metadata_command(path)))
     if "error" in found:
         raise Refused(f"cannot read {path}: {found['error']}", host=host.name)

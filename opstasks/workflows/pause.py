@@ -39,7 +39,7 @@ def read(host: Host) -> Outcome:
             f"cannot read the flag: {database.error}",
             returned=1,
             host=host.name,
-            cure=f"inv -H {host.name} status",
+            cure=jobs.unreadable(host.name, database.error).cure,
         )
     found = records.parse(told.out)
     return Outcome(False, flags.pause_of(database, found.pause), found.now)

@@ -91,7 +91,11 @@ def jobs(host: Host) -> list[JobUse]:
     command = remote.call("opstasks.jobrunner", ("remote_docker.py", "remote_stats.py"), None)
     found = json.loads(host.service.output(command))
     if "error" in found:
-        raise Refused(f"cannot ask docker: {found['error']}", host=host.name)
+        raise Refused(
+            f"cannot ask docker: {found['error']}",
+            host=host.name,
+            cure=f"inv -H {host.name} doctor",
+        )
     return [JobUse(**item) for item in found["jobs"]]
 
 

@@ -113,12 +113,15 @@ def test_a_key_is_set_takes_effect_at_the_restart_and_is_taken_away(config_files
     checked = inv("-H", HOST, "config.check")
     assert checked.returncode == 1
     assert "the service runs with 3, the files say 2" in checked.stdout
+    document = inv("-H", HOST, "--json", "config.check")
+    assert (document.returncode, json.loads(document.stdout)["exit_code"]) == (1, 1)
 
     again = good(inv("-H", HOST, "config.set", "MAX_WORKERS=2", "--yes"))
     assert "nothing to do" in again.stdout
     good(inv("-H", HOST, "service.restart", "--watch", "1", "--yes"))
     assert in_service(config_files, "MAX_WORKERS") == in_shell(config_files, "MAX_WORKERS") == "2"
-    assert good(inv("-H", HOST, "config.check")).returncode == 0
+    document = good(inv("-H", HOST, "--json", "config.check"))
+    assert json.loads(document.stdout)["exit_code"] == 0
 
     good(inv("-H", HOST, "config.unset", "MAX_WORKERS", "--yes"))
     assert text(config_files) == before

@@ -1,5 +1,6 @@
 """The host suite over real SSH, and what only SSH and sudo can get wrong."""
 
+import re
 import shutil
 import subprocess
 import time
@@ -276,3 +277,72 @@ def test_a_gateway_of_the_inventory(spec):
         assert spec("sandbox-1").address in host.login.output(cmd("printenv", "SSH_CONNECTION"))
     finally:
         host.close()
+
+
+# -- hosts that were never set up ------------------------------------------------------------
+
+ON_BARE = [
+    "config.show",
+    "config.check",
+    "config.set MAX_WORKERS=2 --yes",
+    "deploy --yes",
+    "deploy.pending",
+    "deploy.rollback --yes",
+    "images.ls",
+    "images.update ehrql:v1 --yes",
+    "jobs.kill abc --yes",
+    "jobs.logs abc",
+    "jobs.ls",
+    "jobs.ls --all --json",
+    "jobs.queries",
+    "jobs.retry abc --yes",
+    "jobs.show abc",
+    "jobs.stats",
+    "logs --job abc",
+    "outputs.ls study",
+    "pause --yes",
+    "status",
+]
+# With an account, but nothing else, these can tell something.
+TELLS = ("status",)
+
+
+def bare_says(inv, line):
+    done = inv("-H", "sandbox-2", *line.split())
+    assert "Traceback" not in done.stdout + done.stderr
+    return done, [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+
+
+@pytest.mark.parametrize("line", ON_BARE)
+def test_a_bare_host_is_named_with_what_sets_it_up(inv, line):
+    done, errors = bare_says(inv, line)
+    assert done.returncode == 2
+    assert errors == [
+        "error: sandbox-2: there is no account opensafely: it is no backend host yet"
+        " -> inv -H sandbox-2 manage"
+    ]
+    assert "no job" not in done.stdout
+
+
+def test_reading_what_others_did_and_what_is_wrong_works_on_a_bare_host(inv):
+    done, errors = bare_says(inv, "doctor")
+    assert (done.returncode, len(errors)) == (1, 1)
+    assert "inv -H sandbox-2 manage" in done.stdout
+    assert bare_says(inv, "history")[0].returncode in (0, 2)
+
+
+@pytest.fixture(scope="module")
+def account(sandbox):
+    """The service account, and nothing that belongs to it."""
+    sandbox.must("sandbox-2", ["useradd", "--create-home", "--shell=/bin/bash", "opensafely"])
+    yield
+    sandbox.must("sandbox-2", ["userdel", "--remove", "opensafely"])
+
+
+@pytest.mark.parametrize("line", [line for line in ON_BARE if line not in TELLS])
+def test_a_host_with_an_account_and_nothing_else_is_told_apart(inv, account, line):
+    done, errors = bare_says(inv, line)
+    assert done.returncode in (1, 2), done.stdout
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith("error: sandbox-2: ")
+    assert re.search(r" -> inv -H sandbox-2 (manage|doctor|deploy.releases)$", errors[0])

@@ -1,9 +1,12 @@
 """images.* against a real registry on the host, standing in for the proxy of the backend."""
 
 import json
+import time
 
 import pytest
 import yaml
+
+from tests.sandbox import jobs_help as jobs
 
 pytestmark = pytest.mark.sandbox
 HOST = "sandbox-1"
@@ -19,14 +22,34 @@ set -e
 cp /etc/hosts /var/tmp/hosts.before
 echo '127.0.0.1 registry-proxy' >>/etc/hosts
 [ ! -e /etc/docker/daemon.json ] || cp /etc/docker/daemon.json /var/tmp/daemon.before
-echo '{"insecure-registries": ["registry-proxy:5000"]}' >/etc/docker/daemon.json
+proxies='["registry-proxy:5000", "registry-proxy:5001"]'
+echo '{"insecure-registries": '"$proxies"'}' >/etc/docker/daemon.json
 systemctl reload docker
 cat >/tmp/registry.yml
 systemd-run --quiet --unit=test-registry --collect docker-registry serve /tmp/registry.yml
 for _ in $(seq 50); do curl -sf http://127.0.0.1:5000/v2/ >/dev/null && break; sleep 0.2; done
 docker tag ghcr.io/opensafely-core/ehrql:v1 keep-ehrql:v1
 """
+# The same registry, at 1 MB a second.
+SLOW = """
+import contextlib, socket, threading, time
+def pass_on(source, target, seconds_a_mb):
+    with contextlib.suppress(OSError):
+        while data := source.recv(100_000):
+            target.sendall(data)
+            time.sleep(seconds_a_mb * len(data) / 1e6)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+server = socket.create_server(("127.0.0.1", 5001))
+while True:
+    client, _ = server.accept()
+    registry = socket.create_connection(("127.0.0.1", 5000))
+    for way in ((client, registry, 0), (registry, client, 1)):
+        threading.Thread(target=pass_on, args=way, daemon=True).start()
+"""
 STOP = f"""
+systemctl stop test-slow
+docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -F :5001/ | xargs -r docker rmi -f
 docker tag keep-ehrql:v1 {OURS}/ehrql:v1
 docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -F {PROXY} | xargs -r docker rmi -f
 docker rmi keep-ehrql:v1 {OURS}/newer:v1
@@ -164,3 +187,51 @@ def test_an_unknown_image_a_missing_registry_and_a_hostile_name_change_nothing(r
     assert registry.exec_(HOST, ["test", "-e", "/tmp/canary"]).returncode == 1
     lock = registry.exec_(HOST, ["flock", "-n", "/var/lib/opstasks/lock", "true"])
     assert lock.returncode == 0
+
+
+def test_ctrl_c_in_the_middle_of_a_pull_stops_it_and_running_again_completes(
+    registry, update, sandbox_dir, tmp_path
+):
+    before = image_id(registry, f"{OURS}/ehrql:v1")
+    listing = "docker images -q --no-trunc --all | sort"
+    grow = (
+        "c=$(docker create keep-ehrql:v1) && head -c 12000000 /dev/urandom >/tmp/content"
+        f" && docker cp /tmp/content $c:/big && docker commit $c {PROXY}/ehrql:v1"
+        f" && docker rm $c && docker push -q {PROXY}/ehrql:v1"
+        f" && docker rmi {PROXY}/ehrql:v1; rm /tmp/content"
+    )
+    registry.must(HOST, ["bash", "-c", grow])
+    registry.must(HOST, ["tee", "/tmp/slow.py"], stdin=SLOW)
+    serve = ["systemd-run", "--quiet", "--unit=test-slow", "--collect", "python3", "/tmp/slow.py"]
+    registry.must(HOST, serve)
+    up = "until curl -sf http://127.0.0.1:5001/v2/; do sleep 0.2; done"
+    registry.must(HOST, ["timeout", "20", "bash", "-c", up])
+    inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    inventory["hosts"][HOST]["registry_proxy"] = PROXY.replace(":5000", ":5001")
+    (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
+    had = registry.must(HOST, ["bash", "-c", listing])
+
+    words = ["-H", HOST, "images.update", "ehrql:v1", "--yes"]
+    child = jobs.terminal(tmp_path, *words, state=tmp_path)
+    child.expect(r"layers, [1-9][\d.]* MB of 1\d\.\d MB")
+    at = time.monotonic()
+    child.sendintr()
+    shown, code = jobs.finished(child)
+    took_s = time.monotonic() - at
+    assert code == 130, shown
+    assert "no name was moved; run it again" in " ".join(shown.split())
+    assert took_s < 6, f"{took_s:.1f} s"
+    # Neither our script, nor docker itself, goes on.
+    gone = "! pgrep -f 'python3 -I -[c]' && ! ss -Htn state established dport = :5001 | grep -q ."
+    jobs.until(lambda: not registry.exec_(HOST, ["bash", "-c", gone]).returncode, "it goes on", 15)
+    assert registry.must(HOST, ["bash", "-c", listing]) == had
+    assert image_id(registry, f"{OURS}/ehrql:v1") == before
+    assert registry.must(HOST, ["flock", "-n", "/var/lib/opstasks/lock", "echo", "free"])
+    ended = registry.must(HOST, ["journalctl", "-t", "opstasks", "-o", "cat", "-n", "1"])
+    assert json.loads(ended)["outcome"] == "interrupted"
+
+    shown, code = jobs.finished(jobs.terminal(tmp_path, *words, state=tmp_path))
+    assert code == 0, shown
+    after = image_id(registry, f"{OURS}/ehrql:v1")
+    assert after
+    assert after != before

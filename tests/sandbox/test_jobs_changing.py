@@ -257,3 +257,99 @@ def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, bro
     assert jobs.row(managed, ONE, broken) == before
     good(inv("-H", ONE, "jobs.kill", broken, "--yes"))
     assert not {name for name in jobs.containers(managed, ONE) if broken in name}
+
+
+# -- retries that end well -------------------------------------------------------------------
+
+LOCAL = "/home/opensafely/config/04_local.env"
+# Gives job-runner its (no) requests, and takes no news.
+DEAF = """
+import http.server
+class Deaf(http.server.BaseHTTPRequestHandler):
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.answer(200, b'{"results": []}')
+    def do_POST(self):
+        self.answer(503, b'{"error": "no news, please"}')
+http.server.HTTPServer(("127.0.0.1", 8099), Deaf).serve_forever()
+"""
+
+
+@pytest.fixture
+def unstored(managed):
+    """A job that ran well and whose outputs cannot be stored: a real internal error."""
+    make = f"rm -rf {WORKSPACE}; install -d -o root -g root -m 755 {WORKSPACE}"
+    jobs.sh(managed, ONE, f"{make}; {jobs.RESTART}")
+    (job,) = managed.submit(ONE, "quick", "broken")
+    row = jobs.ended(managed, ONE, job)
+    assert (row["state"], row["status_code"]) == ("failed", "internal_error"), row
+    assert f"os-job-{job}" in jobs.containers(managed, ONE)
+    mend(managed)
+    yield job
+    jobs.sh(managed, ONE, f"rm -rf {WORKSPACE}")
+
+
+def check_stored(managed, job):
+    """Database, docker and disk say that it succeeded, with the outputs of the real action."""
+    row = jobs.row(managed, ONE, job)
+    assert (row["state"], row["status_code"]) == ("succeeded", "succeeded")
+    assert row["completed_at"]
+    assert not {name for name in jobs.containers(managed, ONE) if job in name}
+    assert f"os-volume-{job}" not in volumes(managed, ONE)
+    medium = WORKSPACE.replace("high", "medium")
+    stored = jobs.sh(managed, ONE, f"cat {WORKSPACE}/output/quick.csv {medium}/output/quick.txt")
+    assert stored.splitlines() == ["number,value", "1,one"] * 2
+    return row
+
+
+def test_a_retried_job_whose_cause_is_mended_succeeds_and_everyone_agrees(managed, inv, unstored):
+    jobs.sh(managed, ONE, jobs.RESTART)
+    ask_for_all(managed, ONE)
+    done = good(inv("-H", "sandbox", "jobs.retry", unstored[:13], "--yes"))
+    assert "succeeded (succeeded)" in done.stdout
+    row = check_stored(managed, unstored)
+    said = lambda: told(managed, ONE, unstored) == ("succeeded", "succeeded")  # noqa: E731
+    jobs.until(said, f"the job-server heard {told(managed, ONE, unstored)}", 20)
+    again = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+    assert again.returncode == 2
+    assert "is succeeded (succeeded): only internal errors can be retried" in again.stderr
+    assert jobs.row(managed, ONE, unstored) == row
+
+
+def test_a_job_server_that_is_not_told_half_way_is_told_by_the_next_run(managed, inv, unstored):
+    """job-runner's retry writes its database first: the job goes on whoever knows of it."""
+    managed.job_requests(ONE, [])
+    managed.must(ONE, ["tee", "/tmp/deaf.py"], stdin=DEAF)
+    jobs.sh(
+        managed,
+        ONE,
+        "systemd-run --quiet --collect --unit=test-deaf python3 /tmp/deaf.py;"
+        f" echo JOB_SERVER_ENDPOINT=http://127.0.0.1:8099/api/v2/ >>{LOCAL}; {jobs.RESTART}",
+    )
+    try:
+        done = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert "was retried and goes on, but the job-server was not told" in done.stderr
+        assert f"inv -H {ONE} jobs.retry {unstored}" in done.stderr
+        assert jobs.ended(managed, ONE, unstored)["state"] == "succeeded"
+        assert ("succeeded", "succeeded") not in heard(managed, ONE, unstored)
+        before = check_stored(managed, unstored)
+        still = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+        assert (still.returncode, "was not told" in still.stderr) == (1, True)
+    finally:
+        jobs.sh(
+            managed,
+            ONE,
+            f"sed -i '/127.0.0.1:8099/d' {LOCAL}; systemctl stop test-deaf; {jobs.RESTART}",
+        )
+    done = good(inv("-H", ONE, "jobs.retry", unstored, "--yes"))
+    assert "tell the job-server" in done.stdout
+    assert told(managed, ONE, unstored) == ("succeeded", "succeeded")
+    assert jobs.row(managed, ONE, unstored) == before
+    again = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+    assert (again.returncode, "only internal errors" in again.stderr) == (2, True)

@@ -1,6 +1,8 @@
 """Jobs that run, wait, are over and went wrong, on two real hosts, read by our tasks."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -239,6 +241,10 @@ def peak_kib(pid):
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
+    return high_water_kib(status)
+
+
+def high_water_kib(status):
     return next((int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM")), 0)
 
 
@@ -347,10 +353,52 @@ def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandb
         print(f"jobs.ls: {used} round trips after connecting")
         assert used <= 4
 
-        done = inv("-H", TWO, "jobs.ls", "--all", "--json")
+        done, most_kib = measured(sandbox_dir, tmp_path, "-H", TWO, "jobs.ls", "--all", "--json")
         found = json.loads(done.stdout)["hosts"][TWO]["value"]
         assert [job["id"] for job in found] == [jobs.id_of(n) for n in range(jobs.ROWS, 0, -1)]
         assert inv("-H", TWO, "jobs.show", jobs.id_of(7)).returncode == 0
+
+        inventory_words = ["--inventory", sandbox_dir / "hosts.yaml", "-H", TWO]
+        words = [Path(sys.executable).with_name("inv"), *inventory_words, "jobs.ls", "--all"]
+        line = f"set -o pipefail; {' '.join(map(str, words))} --json | head -c 1000 | wc -c"
+        done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1000\n", "")
+        assert jobs.sh(managed, TWO, "pgrep -f 'python3 -I -[c]' || echo none") == "none"
+
+        tenth = ["-H", TWO, "jobs.ls", "--all", "--json", "--limit", str(jobs.ROWS // 10)]
+        done, few_kib = measured(sandbox_dir, tmp_path, *tenth)
+        assert len(json.loads(done.stdout)["hosts"][TWO]["value"]) == jobs.ROWS // 10
+        print(f"client: {few_kib} KiB for 4 000 rows, {most_kib} KiB for 40 000")
+        assert most_kib < few_kib + 8 * 1024
+        assert most_kib < 80 * 1024
+        few_kib, most_kib = host_peak_kib(host, jobs.ROWS // 10), host_peak_kib(host, 0)
+        print(f"host: {few_kib} KiB for 4 000 rows, {most_kib} KiB for 40 000")
+        assert most_kib < few_kib + 8 * 1024
+
+
+def measured(sandbox_dir, tmp_path, *argv):
+    """Run `inv` and have it tell the most memory that it used, in KiB."""
+    peak = tmp_path / "peak"
+    program = (
+        "import atexit, pathlib, sys; from invoke.main import program;"
+        f" tell = lambda: pathlib.Path({str(peak)!r}).write_text(open('/proc/self/status').read());"
+        " atexit.register(tell); program.run(['inv', *sys.argv[1:]])"
+    )
+    words = [sys.executable, "-c", program, "--inventory", str(sandbox_dir / "hosts.yaml"), *argv]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done, high_water_kib(peak.read_text())
+
+
+def host_peak_kib(host, limit):
+    """The most memory that our script used on the host, in KiB."""
+    from opstasks.command import cmd
+    from opstasks.jobrunner import jobs as domain
+
+    *words, script = domain.stream_command(host.spec, domain.Selection(), limit, 500).args
+    pieces = []
+    tell = "\nprint(open('/proc/self/status').read())"
+    host.service.stream(cmd(*words, f"{script}{tell}"), pieces.append)
+    return high_water_kib(b"".join(pieces).decode()[-5000:])
 
 
 @pytest.mark.parametrize("every", ["0.3"])

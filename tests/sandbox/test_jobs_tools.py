@@ -172,7 +172,8 @@ def test_a_job_that_is_over_has_nothing_to_look_into(managed, job, sandbox_dir):
     jobs.ended(managed, ONE, over)
     shown, code = jobs.finished(jobs.terminal(sandbox_dir, "-H", ONE, "jobs.mount", over))
     assert code == 2
-    assert "neither container nor volume" in shown
+    assert f"{over} (succeeded, succeeded) has no container or volume" in " ".join(shown.split())
+    assert f"-> jobs.logs {over}" in " ".join(shown.split())
 
 
 def test_an_image_that_is_missing_is_refused_before_anything_starts(

@@ -683,7 +683,9 @@ def test_no_secret_is_ever_printed_logged_or_in_an_argument(managed, sh, ops, re
 
 def test_where_no_packages_can_be_had_missing_ones_are_reported_and_left(backends, sh, ops):
     change(backends, options={"packages": "report"}, packages=[{"name": "iotop-c"}])
-    (step,) = steps(good(ops("manage", "--check", "--json"), 1))
+    done = good(ops("manage", "--check", "--json"), 1)
+    assert json.loads(done.stdout)["exit_code"] == 1
+    (step,) = steps(done)
     assert (step["thing"], step["now"], step["why"]) == (
         "package iotop-c",
         "missing",

@@ -225,3 +225,20 @@ def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program, t
         assert done.returncode == 1
         assert "internal error: ZeroDivisionError: oops" in done.stderr
         assert ("Traceback" in done.stderr) == traced
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("logs --lines -1", "less than nothing"),
+        ("logs --since 2026-99-99", "is no date"),
+        ("logs --since foo", "is no time"),
+        ("jobs.ls --watch --json", "has no end"),
+        ("jobs.stats --watch --json", "has no end"),
+        ("jobs.ls --state runing", "there is no state"),
+        ("images.update ehrql --digest x", "is no digest"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_host_is_asked(program, words, reason):
+    done = program("-H", "tpp", *words.split())
+    assert (done.returncode, reason in done.stderr) == (2, True), done.stderr

@@ -1,5 +1,6 @@
 """Many hosts: nothing lost, nothing begun that should not be."""
 
+import json
 import threading
 import time
 from types import SimpleNamespace
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from opstasks.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable
 from opstasks.fleet import Fleet
+from opstasks.output.console import fleet_document
+from opstasks.output.stream import fleet_stream
 from opstasks.result import OUTCOMES, FleetResult, HostResult
 
 
@@ -126,3 +129,47 @@ def test_a_refusal_after_another_host_was_changed_is_no_clean_refusal():
 def test_zero_means_that_every_host_did_what_was_asked(names):
     result = FleetResult([HostResult(str(n), outcome) for n, outcome in enumerate(names)])
     assert (result.exit_code == 0) == all(item.good for item in result)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"), [(["ok"], 1), (["ok", "unreachable"], 1), (["unknown"], 4)]
+)
+def test_findings_make_the_exit_code_1_unless_something_graver_happened(outcomes, code):
+    result = FleetResult([HostResult(str(n), what) for n, what in enumerate(outcomes)])
+    assert result.exit_code != 1
+    result.findings = True
+    assert result.exit_code == code
+    assert fleet_document(result)["exit_code"] == code
+
+
+def test_a_plan_that_was_only_made_is_no_change():
+    plan = SimpleNamespace(changed=True)
+
+    def work(host):
+        if host.name == "h1":
+            raise Refused("no")
+        return plan
+
+    read = fleet(2).gather(work)
+    assert (outcomes(read), read.exit_code) == (["ok", "refused"], 2)
+    assert outcomes(fleet(1).gather(lambda host: plan, changes=True)) == ["changed"]
+
+
+def test_a_stream_is_one_document_whatever_becomes_of_the_hosts(capsys):
+    def whole(take):
+        take([{"id": 1}, {"id": 2}])
+        take([])
+        take(({"id": 3},))
+
+    def breaks(take):
+        take([{"id": "a\n\u2028"}])
+        raise Unreachable("connection lost")
+
+    result = fleet_stream([("one", whole), ("two", breaks), ("three", lambda take: None)])
+    found = json.loads(capsys.readouterr().out)
+    assert found["exit_code"] == result.exit_code == 3
+    assert found["hosts"]["one"] == {"value": [{"id": n} for n in (1, 2, 3)], "outcome": "ok"}
+    assert found["hosts"]["two"]["value"] == [{"id": "a\n\u2028"}]
+    assert found["hosts"]["two"]["error"]["host"] == "two"
+    assert found["hosts"]["two"]["outcome"] == "unreachable"
+    assert found["hosts"]["three"] == {"value": [], "outcome": "ok"}

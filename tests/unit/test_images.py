@@ -13,7 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from opstasks.errors import OpsError, Refused
+from opstasks.errors import Interrupted, OpsError, Refused
+from opstasks.host import Host
+from opstasks.inventory import HostSpec
 from opstasks.primitives import images, remote_images
 from opstasks.primitives.images import Image, Images, Offer, Ref
 from opstasks.workflows import images as workflow
@@ -275,7 +277,7 @@ def test_an_engine_that_is_not_there_is_an_answer(asked, engine, tmp_path):
 
 def test_progress_is_told_line_by_line_however_it_is_cut():
     steps = []
-    host = SimpleNamespace(name="h", step=steps.append)
+    host = SimpleNamespace(name="h", step=steps.append, checkpoint=lambda where: None)
     text = b'{"layers": 2, "done": 1, "current": 5000000, "total": 10000000}\n{"id": "sha256:1"}\n'
     for size in (1, 7, 200):
         progress = workflow._Progress(host, Ref("ehrql", "v1"))
@@ -285,6 +287,23 @@ def test_progress_is_told_line_by_line_however_it_is_cut():
     assert set(steps) == {"ehrql:v1: 1 of 2 layers, 5.0 MB of 10.0 MB"}
     with pytest.raises(OpsError):
         workflow._Progress(host, Ref("a")).take(b"Killed\n")
+
+
+def test_ctrl_c_stops_a_pull_whether_or_not_it_tells_anything():
+    stop = threading.Event()
+    host = Host(HostSpec(name="h", address="h"), connect=lambda spec: None, stop=stop)
+    progress = workflow._Progress(host, Ref("ehrql"))
+    progress.take(b"")
+    stop.set()
+    with pytest.raises(Interrupted, match="no name was moved; run it again"):
+        progress.take(b"")
+
+
+@pytest.mark.parametrize("digest", ["x", "sha256:", "sha256:" + "G" * 64, "a" * 64, "sha256:$(id)"])
+def test_what_is_no_digest_is_refused_before_any_host_is_asked(digest):
+    with pytest.raises(Refused, match="is no digest"):
+        images.check_digest(digest)
+    images.check_digest("sha256:" + "0" * 64)
 
 
 def test_the_pull_has_its_script_and_nothing_secret_among_its_arguments():

@@ -1,16 +1,27 @@
 """Jobs: what hosts answer, which one a word means, what may be shown."""
 
 import json
+import os
+import re
 import sqlite3
+import subprocess
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.errors import Refused
+from opstasks import session
+from opstasks.command import cmd
+from opstasks.errors import CommandFailed, Refused
+from opstasks.inventory import HostSpec
 from opstasks.jobrunner import jobs, remote_docker, remote_jobs
 from opstasks.jobrunner.jobs import Job
 from opstasks.primitives.docker import Container
+from opstasks.result import Result
 from opstasks.workflows import jobs as workflow
 
 NOW = 1_800_000_000.0
@@ -124,6 +135,160 @@ def test_a_word_that_is_let_through_can_be_printed_and_encoded(text):
         assert word == text
         word.encode()
         assert word.isprintable()
+
+
+def hostile_names():
+    """More than 500: each curated one, any two of them together, and what hypothesis makes up."""
+    names = [*HOSTILE[:-1], *(f"{a}{b}" for a in HOSTILE[:-1] for b in HOSTILE[:-1])]
+    made = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `example` is not for tests that depend on its values
+        names += [made.example().replace("\0", "0") for _ in range(60)]
+    return list(dict.fromkeys(names))
+
+
+def test_500_hostile_names_of_workspaces_match_that_workspace_alone(database):
+    names = hostile_names()
+    assert len(names) > 500
+    for number, name in enumerate(names[::2]):
+        add(database, f"job{number}", name, "a")
+    there = set(names[::2])
+    for name in names:
+        listed = ids(remote_jobs.jobs(database, {"workspace": name, "limit": 9}))
+        assert len(listed) == (name in there), name
+        remote_jobs.note_ids(database, {"workspace": name, "limit": 0})
+        pages = remote_jobs.noted(database, 9)
+        assert [row["id"] for page in pages for row in page] == listed
+        database.execute("DROP TABLE noted")
+
+
+def test_500_hostile_names_pass_a_real_shell_as_they_are(tmp_path):
+    """As an argument, as input, and now and then inside of a whole program, as they are sent."""
+    canary, spec = tmp_path / "canary", HostSpec(name="h", address="h", local=True)
+    names = [name.replace("/tmp/canary", str(canary)) for name in hostile_names()]
+    tell, repeat = ("printf", "%s\\0"), cmd("sh", "-c", "cat; printf '\\0'")
+    frames, sent = [], []
+    for number, name in enumerate(names):
+        commands = [cmd(*tell, name), replace(repeat, stdin=f"{name}\n")]
+        sent += [name, f"{name}\n"]
+        if number % 300 == 0:
+            program = jobs.stream_command(spec, jobs.Selection((), name), 0, 5)
+            commands.append(cmd(*tell, *program.args))
+            sent += map(str, program.args)
+        frames += [session.frame(command, "mark") for command in commands]
+    done = subprocess.run(
+        ["bash", "--norc", "-c", session.LOOP],
+        input=b"".join(frames),
+        capture_output=True,
+        check=True,
+    )
+    answers = re.split(rb"\0mark 0\0", done.stdout)
+    heard = [part for answer in answers for part in answer.split(b"\0") if part]
+    assert [part.decode() for part in heard] == sent
+    assert not canary.exists()
+
+
+@pytest.fixture
+def file(tmp_path, database):
+    """The same table in a file, as a host has it: its path and the host."""
+    spec = HostSpec(name="h", address="h", local=True, home=str(tmp_path))
+    Path(spec.database).parent.mkdir(parents=True)
+    connection = sqlite3.connect(spec.database, isolation_level=None, timeout=0)
+    database.backup(connection)
+    yield connection, spec
+    connection.close()
+
+
+def streamed(spec, selection, *, limit=0, page=3):
+    """What the real program on a real shell prints, and what is made of it, piece by piece."""
+    command = jobs.stream_command(spec, selection, limit, page)
+    done = subprocess.run(
+        ["bash", "-c", command.line()],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
+    )
+    taken = []
+    pages = jobs.Pages(lambda page: taken.append([job.id for job in page]), strays=True)
+    for start in range(0, len(done.stdout), 50):
+        pages.take(done.stdout[start : start + 50])
+    assert (pages.ended, pages.error) == (True, "")
+    return taken
+
+
+def test_hostile_names_reach_a_real_script_and_database(file, tmp_path):
+    connection, spec = file
+    canary = tmp_path / "canary"
+    names = [name.replace("/tmp/canary", str(canary)) for name in HOSTILE[:-1]]
+    for number, name in enumerate(names):
+        add(connection, f"job{number}", name, "a")
+    for number, name in list(enumerate(names))[3:14]:
+        assert streamed(spec, jobs.Selection((), name)) == [[f"job{number}"], []]
+    assert not canary.exists()
+
+
+def test_a_stream_has_what_pages_have_in_the_same_order(file):
+    connection, spec = file
+    for number in range(10):
+        add(connection, f"job{number}", "ws", "a", created=number // 2)
+    expected = ids(remote_jobs.jobs(connection, {"limit": 99}))
+    assert [id for page in streamed(spec, jobs.Selection()) for id in page] == expected
+    assert [len(page) for page in streamed(spec, jobs.Selection())] == [3, 3, 3, 1, 0]
+    few = streamed(spec, jobs.Selection(("running",)), limit=4)
+    assert [id for page in few for id in page] == expected[:4]
+    assert streamed(spec, jobs.Selection(("failed",))) == [[]]
+
+
+def test_job_runner_can_write_however_slowly_a_stream_is_read(file):
+    """A reader that waits in the middle of a query would keep its writes out."""
+    connection, spec = file
+    for number in range(10):
+        add(connection, f"job{number}", "ws", "a", created=number)
+    reader = sqlite3.connect(f"file:{spec.database}?mode=ro", uri=True, timeout=0)
+    found = remote_jobs.read(reader, {"limit": 0, "page": 3, "counts": False})
+    assert found["jobs"] == []
+    reader.commit()
+    pages = remote_jobs.noted(reader, 3)
+    seen = next(pages)
+    add(connection, "new", "ws", "a", created=99)
+    connection.execute("DELETE FROM job WHERE id = 'job0'")
+    connection.execute("UPDATE job SET state = 'failed' WHERE id = 'job1'")
+    seen += [row for page in pages for row in page]
+    assert ids(seen) == [f"job{number}" for number in range(9, 0, -1)]
+    assert seen[-1]["state"] == "failed"
+
+
+def test_a_stream_that_breaks_off_or_has_no_database_is_no_full_answer(tmp_path):
+    pages = jobs.Pages(lambda page: None, strays=True)
+    pages.take(b'{"error": "there is no data')
+    pages.take(b'base"}\n')
+    assert (pages.error, pages.ended) == (jobs.NO_DATABASE, False)
+    host = SimpleNamespace(
+        name="h",
+        spec=HostSpec(name="h", address="h"),
+        service=SimpleNamespace(stream=lambda command, take: Result("", 1, "", "Killed")),
+    )
+    with pytest.raises(CommandFailed, match="broke off"):
+        workflow.stream(host, jobs.Selection(), 0, print)
+
+
+def test_a_container_without_a_job_comes_last_in_a_stream_too():
+    seen = []
+    pages = jobs.Pages(lambda page: seen.extend(page), strays=True)
+    look = {"image": "python:v1", "state": "running", "mount": []}
+    boxes = [{**look, "name": f"os-job-{id}"} for id in ("lost", "known")]
+    head = {"user_version": 1, "flags": {}, "counts": {}, "jobs": [], "now": NOW}
+    known = {"id": "known", "state": "failed", "updated_at": 1}
+    pages.take(
+        b"\n".join(
+            json.dumps(line).encode()
+            for line in ({**head, "containers": boxes, "with_container": [known]}, [known])
+        )
+        + b'\n{"end": true}\n'
+    )
+    assert [job.id for job in seen] == ["known", "lost"]
+    assert seen[0].disagreement == "container still runs, job is failed"
+    assert seen[1].disagreement == "container without a job"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a\0b", "a\nb", "\x1b[2J", "x" * 301, "\ud800"])

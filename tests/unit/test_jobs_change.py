@@ -116,9 +116,8 @@ def test_a_job_of_which_nothing_is_left_is_not_said_to_be_unknown():
     from opstasks.tasks import finding
 
     over, running = match("failed", "nonzero_exit", box="", volume=()), match()
-    assert finding._with_something_left("abc", [over, running]) == [running]
-    assert finding._with_something_left("abc", []) == []
-    with pytest.raises(Refused, match="neither container nor volume") as refused:
-        finding._with_something_left("abc", [over])
-    assert refused.value.cure == "jobs.logs abc"
-    assert over.job.id in refused.value.tail
+    assert finding._contained("abc", [over, running]) == [running]
+    assert finding._contained("abc", []) == []
+    with pytest.raises(Refused, match="has no container or volume") as refused:
+        finding._contained("abc", [over])
+    assert refused.value.cure == f"jobs.logs {over.job.id}"

@@ -141,5 +141,10 @@ def answer(host: Host, command: Command, *, cure: str = "nothing was removed") -
 
     found: dict[str, Any] = json.loads(host.service.run(command).out)
     if "error" in found:
+        root = f"{host.spec.medium_privacy}/workspaces"
+        if found["error"].endswith(f"No such file or directory: '{root}'"):
+            raise Refused(
+                f"there is no folder {root}", host=host.name, cure=f"inv -H {host.name} manage"
+            )
         raise CommandFailed(found["error"], returned=1, host=host.name, cure=cure)
     return found
