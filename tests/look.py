@@ -6,6 +6,8 @@ HOME = "/home/opensafely"
 CODE, LIB = f"{HOME}/jobrunner/code", f"{HOME}/jobrunner/lib"
 DB = f"{HOME}/jobrunner/workdir/db.sqlite"
 STATE = f"{HOME}/opstasks"
+# The service may be writing: what is locked is waited for.
+SQLITE = 'sqlite3 -cmd ".timeout 20000"'
 
 
 class Look:
@@ -18,7 +20,7 @@ class Look:
         return self.sandbox.must(self.name, ["bash", "-c", script]).strip()
 
     def sql(self, query):
-        return self.sh(f'sqlite3 -json {DB} "{query}"') or "[]"
+        return self.sh(f'{SQLITE} -json {DB} "{query}"') or "[]"
 
     @property
     def code(self):
@@ -30,11 +32,11 @@ class Look:
 
     @property
     def version(self):
-        return int(self.sh(f"sqlite3 {DB} 'pragma user_version'"))
+        return int(self.sh(f"{SQLITE} {DB} 'pragma user_version'"))
 
     @property
     def serving(self):
-        return self.sh("systemctl is-active jobrunner || true") == "active"
+        return self.sh("systemctl show -p SubState --value jobrunner") == "running"
 
     @property
     def main_pid(self):

@@ -101,6 +101,23 @@ def look(managed):
     return lambda name: Look(managed, name)
 
 
+@pytest.fixture(scope="module")
+def briefly_watched(sandbox_dir):
+    """Most releases here start or fail at once; those that take their time say how long to look."""
+    with (sandbox_dir / "hosts.yaml").open("a") as file:
+        file.write("defaults:\n  deploy:\n    watch_s: 3\n")
+
+
+@pytest.fixture
+def at_old_release(managed, look, briefly_watched):
+    """Both hosts at 2.71.0, serving, with a new release waiting upstream."""
+    for name in ("sandbox-1", "sandbox-2"):
+        look(name).back_to_the_old_release()
+    managed.publish("v2.73.0")
+    yield
+    managed.publish("v2.71.0")
+
+
 @pytest.fixture
 def spec(sandbox_dir):
     """A host of the inventory: `spec("sandbox-1", user="dev")`."""

@@ -4,8 +4,9 @@ import contextlib
 import json
 import time
 
-DB = "/home/opensafely/jobrunner/workdir/db.sqlite"
-CODE = "/home/opensafely/jobrunner/code"
+from tests import look
+from tests.look import CODE, DB, SQLITE
+
 RECORDS = "/var/lib/opstasks/scheduled"
 HOST = "sandbox-1"
 
@@ -51,18 +52,15 @@ def small_disk(sh, folder, size):
         sh(f"rsync -a --delete /root/kept/ {folder}/; rm -rf /root/kept")
 
 
-class Look:
+class Look(look.Look):
     def __init__(self, sandbox, name=HOST):
-        self.sandbox, self.name = sandbox, name
-
-    def sh(self, script):
-        return self.sandbox.must(self.name, ["bash", "-c", script]).strip()
+        super().__init__(sandbox, name)
 
     def rows(self, query):
-        return json.loads(self.sh(f'sqlite3 -json -cmd ".timeout 10000" {DB} "{query}"') or "[]")
+        return json.loads(self.sql(query))
 
     def write(self, query):
-        self.sh(f'sqlite3 -cmd ".timeout 10000" {DB} "{query}"')
+        self.sh(f'{SQLITE} {DB} "{query}"')
 
     @property
     def paused(self):
@@ -70,20 +68,8 @@ class Look:
         return bool(found) and found[0]["value"] == "true"
 
     @property
-    def serving(self):
-        return self.sh("systemctl show -p SubState --value jobrunner") == "running"
-
-    @property
-    def main_pid(self):
-        return self.sh("systemctl show -p MainPID --value jobrunner")
-
-    @property
     def timers(self):
         return self.sh("systemctl list-units --no-legend --plain 'opstasks-*.timer'").splitlines()
-
-    @property
-    def lock_is_free(self):
-        return self.sh("flock -n /var/lib/opstasks/lock echo free || true") == "free"
 
     def jobs(self):
         return {

@@ -1,10 +1,6 @@
 """deploy on real hosts: the real job-runner, real jobs, real migrations; looked at from outside."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,42 +8,11 @@ import pytest
 
 from sandbox.delay_proxy import DelayProxy
 from tests.look import CODE, DB, HOME, LIB, STATE
+from tests.sandbox.deploy_help import good, running_job
 
 pytestmark = pytest.mark.sandbox
 HOSTS = ("sandbox-1", "sandbox-2")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def briefly_watched(sandbox_dir):
-    """Most releases here start or fail at once; those that take their time say how long to look."""
-    with (sandbox_dir / "hosts.yaml").open("a") as file:
-        file.write("defaults:\n  deploy:\n    watch_s: 3\n")
-
-
-@pytest.fixture
-def at_old_release(managed, look):
-    """Both hosts at 2.71.0, serving, with a new release waiting upstream."""
-    for name in HOSTS:
-        look(name).back_to_the_old_release()
-    managed.publish("v2.73.0")
-    yield
-    managed.publish("v2.71.0")
-
-
-def running_job(sandbox, host, look, action="long"):
-    (job,) = sandbox.submit(host, action, "deploys")
-    deadline = time.monotonic() + 60
-    while look(host).jobs()[job]["status_code"] != "executing":
-        assert time.monotonic() < deadline, look(host).jobs()[job]
-        time.sleep(0.5)
-    return job
-
-
-def good(done):
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 # -- the main job ----------------------------------------------------------------------------
@@ -263,20 +228,6 @@ def test_a_diverged_checkout_shows_what_it_would_lose(look, inv, at_old_release)
     assert host.code == "diverged"
 
 
-def test_a_reader_that_goes_away_does_not_break_a_deploy_off(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path
-):
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "stop the service" in line:
-            break
-    client.stderr.close()
-    client.stdout.close()
-    assert client.wait(timeout=120) == 0
-    assert (look("sandbox-1").code, look("sandbox-1").serving) == ("v2.73.0", True)
-    assert look("sandbox-1").records[-1]["outcome"] == "deployed"
-
-
 def test_a_service_between_two_crashes_is_started_by_the_deploy_that_mends_it(
     managed, look, inv, at_old_release
 ):
@@ -313,160 +264,3 @@ def test_failed_attempts_leave_the_way_back_open(managed, look, inv, at_old_rele
     host.sh(f"mv /tmp/away {good_snapshot}")
     good(inv("-H", "sandbox-1", "deploy.rollback", "--watch", "2", "--yes"))
     assert (host.code, host.version) == ("v2.71.0", 1)
-
-
-# -- cut off ---------------------------------------------------------------------------------
-
-
-def until_free(host):
-    deadline = time.monotonic() + 60
-    while not host.lock_is_free:
-        assert time.monotonic() < deadline, "the lock is still held"
-        time.sleep(0.3)
-
-
-def start_deploy(sandbox_dir, tmp_path):
-    command = [
-        str(Path(sys.executable).with_name("inv")),
-        "--inventory",
-        str(sandbox_dir / "hosts.yaml"),
-        "-H",
-        "sandbox-1",
-        "deploy",
-        "--watch",
-        "4",
-        "--yes",
-    ]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-STEPS = ("stop the service", "move dependencies", "start the service", "check that every job")
-
-
-@pytest.mark.parametrize("choice", ["finish", "back"])
-@pytest.mark.parametrize("step", STEPS)
-def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice
-):
-    job = running_job(managed, "sandbox-1", look, "longer")
-    boxes = look("sandbox-1").containers
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if step in line:
-            break
-    client.send_signal(signal.SIGKILL)
-    client.wait()
-    host = look("sandbox-1")
-    until_free(host)
-    unfinished = [r for r in host.records if not r["outcome"]]
-    done = good(inv("-H", "sandbox-1", "deploy", "--unfinished", choice, "--yes"))
-    if unfinished:
-        assert "unfinished release" in done.stderr
-    if not unfinished and choice == "back":
-        return  # it had ended by itself on the host, or not begun: the run above was ordinary
-    at = (
-        ("v2.73.0", "v2.73.0", 3)
-        if choice == "finish" or not unfinished
-        else ("v2.71.0", "v2.71.0", 1)
-    )
-    assert (host.code, host.lib, host.version) == at
-    assert host.serving
-    assert job in host.jobs()
-    assert host.containers == boxes
-    assert all(record["outcome"] for record in host.records)
-    assert host.lock_is_free
-
-
-def test_a_host_that_waits_for_its_turn_is_not_forgotten(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path
-):
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "start the service" in line:
-            break
-    client.send_signal(signal.SIGKILL)
-    client.wait()
-    until_free(look("sandbox-1"))
-    refused_back = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
-    assert refused_back.returncode == 2
-    assert "is unfinished" in refused_back.stderr
-    done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
-    assert done.returncode == 1
-    assert "not started: sandbox-2" in done.stderr
-    assert (look("sandbox-1").code, look("sandbox-2").code) == ("v2.73.0", "v2.71.0")
-    good(inv("-H", "sandbox", "deploy", "--yes"))
-    assert look("sandbox-2").code == "v2.73.0"
-
-
-def test_ctrl_c_twice_ends_at_once_and_the_next_run_goes_on(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path
-):
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "start the service" in line:
-            break
-    client.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    client.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    client.wait(timeout=10)
-    assert time.monotonic() - started < 2
-    assert client.returncode == 130
-    until_free(look("sandbox-1"))
-    good(inv("-H", "sandbox-1", "deploy", "--unfinished", "back", "--yes"))
-    assert look("sandbox-1").code == "v2.71.0"
-    assert look("sandbox-1").serving
-
-
-def test_ctrl_c_goes_back_to_the_old_release(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path
-):
-    before = look("sandbox-1").whole()
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "move dependencies" in line:
-            break
-    client.send_signal(signal.SIGINT)
-    _, err = client.communicate(timeout=90)
-    assert client.returncode == 130, err
-    assert "back on v2.71.0" in err
-    assert "Traceback" not in err
-    assert look("sandbox-1").whole() == before
-    assert look("sandbox-1").lock_is_free
-
-
-def test_two_operators_at_once_one_is_refused(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path
-):
-    first = start_deploy(sandbox_dir, tmp_path)
-    for line in first.stderr:
-        if "stop the service" in line:
-            break
-    second = inv("-H", "sandbox-1", "service.restart", "--yes")
-    assert second.returncode == 2, second.stdout + second.stderr
-    assert "someone is changing it" in second.stderr
-    first.communicate(timeout=120)
-    assert first.returncode == 0
-    assert look("sandbox-1").code == "v2.73.0"
-
-
-def test_old_snapshots_are_pruned_to_the_newest_five(managed, look, inv, at_old_release):
-    host = look("sandbox-1")
-    host.sh(f"install -d -o opensafely -g opensafely {STATE}/snapshots")
-    for number in range(1, 8):
-        host.sh(
-            f"install -o opensafely /dev/null {STATE}/snapshots/2020010{number}T000000-x.sqlite"
-        )
-    good(inv("-H", "sandbox-1", "deploy", "--watch", "2", "--yes"))
-    left = host.sh(f"ls {STATE}/snapshots").split()
-    # Those of other releases are counted apart: five of them, and the new one.
-    assert left[0] == "20200103T000000-x.sqlite"
-    assert len(left) == 6

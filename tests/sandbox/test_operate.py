@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.sandbox
+# The service may be writing: what is locked is waited for.
+SQLITE = ("sqlite3", "-cmd", ".timeout 20000")
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_status_tells_what_runs_and_what_waits(inv, unit, managed):
     query = f"select status_code from job where id = '{job}'"
     database = "/home/opensafely/jobrunner/workdir/db.sqlite"
     deadline = time.monotonic() + 60
-    while managed.must("sandbox-1", ["sqlite3", database, query]).strip() != "executing":
+    while managed.must("sandbox-1", [*SQLITE, database, query]).strip() != "executing":
         assert time.monotonic() < deadline
         time.sleep(0.5)
     value = status(inv)["sandbox-1"]["value"]
@@ -111,11 +113,11 @@ def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, unit, managed
     old = int(time.time()) - 2 * 86400
     managed.must("sandbox-1", ["systemctl", "stop", "jobrunner"])
     flag = f"insert or replace into flags values ('paused', 'true', {old})"
-    managed.must("sandbox-1", ["sqlite3", database, flag])
+    managed.must("sandbox-1", [*SQLITE, database, flag])
     try:
         value = status(inv)["sandbox-1"]["value"]
     finally:
-        managed.must("sandbox-1", ["sqlite3", database, "delete from flags"])
+        managed.must("sandbox-1", [*SQLITE, database, "delete from flags"])
     assert value["unit"] == "inactive (dead)"
     assert any("the service is inactive" in text for text in value["attention"])
     assert any("forgotten?" in text for text in value["attention"])
