@@ -202,10 +202,10 @@ def test_ctrl_c_in_the_middle_of_a_pull_stops_it_and_running_again_completes(
     )
     registry.must(HOST, ["bash", "-c", grow])
     registry.must(HOST, ["tee", "/tmp/slow.py"], stdin=SLOW)
-    serve = ["systemd-run", "--quiet", "--unit=test-slow", "--collect", "python3", "/tmp/slow.py"]
-    registry.must(HOST, serve)
-    up = "until curl -sf http://127.0.0.1:5001/v2/; do sleep 0.2; done"
-    registry.must(HOST, ["timeout", "20", "bash", "-c", up])
+    unit = ("--unit=test-slow", "--collect", "--property=Restart=always", "--property=RestartSec=1")
+    registry.must(HOST, ["systemd-run", "--quiet", *unit, "python3", "/tmp/slow.py"])
+    up = "until curl -sf --max-time 3 http://127.0.0.1:5001/v2/; do sleep 0.2; done"
+    registry.must(HOST, ["timeout", "60", "bash", "-c", up])
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
     inventory["hosts"][HOST]["registry_proxy"] = PROXY.replace(":5000", ":5001")
     (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
