@@ -17,6 +17,11 @@ version: 0.1
 storage: {filesystem: {rootdirectory: /tmp/registry}, delete: {enabled: true}}
 http: {addr: "127.0.0.1:5000"}
 """
+SERVE = """
+set -e
+systemd-run --quiet --unit=test-registry --collect docker-registry serve /tmp/registry.yml
+for _ in $(seq 50); do curl -sf http://127.0.0.1:5000/v2/ >/dev/null && break; sleep 0.2; done
+"""
 START = """
 set -e
 cp /etc/hosts /var/tmp/hosts.before
@@ -26,8 +31,6 @@ proxies='["registry-proxy:5000", "registry-proxy:5001"]'
 echo '{"insecure-registries": '"$proxies"'}' >/etc/docker/daemon.json
 systemctl reload docker
 cat >/tmp/registry.yml
-systemd-run --quiet --unit=test-registry --collect docker-registry serve /tmp/registry.yml
-for _ in $(seq 50); do curl -sf http://127.0.0.1:5000/v2/ >/dev/null && break; sleep 0.2; done
 docker tag ghcr.io/opensafely-core/ehrql:v1 keep-ehrql:v1
 """
 # The same registry, at 1 MB a second.
@@ -68,6 +71,7 @@ true
 def registry(managed):
     """A registry by the name of a proxy, which docker trusts for the time being."""
     managed.must(HOST, ["bash", "-c", START], stdin=REGISTRY)
+    managed.must(HOST, ["bash", "-c", SERVE])
     yield managed
     managed.must(HOST, ["bash", "-c", STOP])
 
@@ -180,7 +184,10 @@ def test_an_unknown_image_a_missing_registry_and_a_hostile_name_change_nothing(r
         assert update("images.update", f"--image={name}", "--yes").returncode == 2
     assert update("images.update", "ehrql:v1").returncode in (0, 2)
     registry.must(HOST, ["systemctl", "stop", "test-registry"])
-    done = update("images.update", "ehrql:v1", "--yes")
+    try:
+        done = update("images.update", "ehrql:v1", "--yes")
+    finally:
+        registry.must(HOST, ["bash", "-c", SERVE])
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert registry.must(HOST, listing) == before
@@ -198,7 +205,7 @@ def test_ctrl_c_in_the_middle_of_a_pull_stops_it_and_running_again_completes(
         "c=$(docker create keep-ehrql:v1) && head -c 12000000 /dev/urandom >/tmp/content"
         f" && docker cp /tmp/content $c:/big && docker commit $c {PROXY}/ehrql:v1"
         f" && docker rm $c && docker push -q {PROXY}/ehrql:v1"
-        f" && docker rmi {PROXY}/ehrql:v1; rm /tmp/content"
+        f" && docker rmi {PROXY}/ehrql:v1 && rm /tmp/content"
     )
     registry.must(HOST, ["bash", "-c", grow])
     registry.must(HOST, ["tee", "/tmp/slow.py"], stdin=SLOW)
