@@ -26,22 +26,18 @@ def clip(text: str, columns: int, rows: int) -> str:
     return "\r\n".join(line[:columns] + END_OF_LINE for line in lines)
 
 
-def check(*, as_json: bool) -> None:
-    """Raise Refused where nothing can be shown again and again."""
+def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
+    """Show what `render` returns, every so many seconds; Ctrl-C is the way to end it.
+
+    The text stands on the terminal's other screen; the last one stays behind on the first.
+    Raises Refused where nothing can be shown again and again.
+    """
     if as_json:
         raise Refused(
             "--watch has no end, and a JSON document needs one", cure="run it without --watch"
         )
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise Refused("--watch needs a terminal", cure="run it without --watch")
-
-
-def watch(render: Callable[[], str], every_s: float) -> None:
-    """Show what `render` returns, every so many seconds; Ctrl-C is the way to end it.
-
-    The text stands on the terminal's other screen; the last one stays behind on the first.
-    """
-    check(as_json=False)
     text = ""
     sys.stdout.write(ENTER)
     try:

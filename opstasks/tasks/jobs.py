@@ -68,14 +68,14 @@ def ls(
     from opstasks.workflows import jobs as workflow
 
     selection = workflow.select(state, workspace, since, everything=all)
-    if watch:
-        screen.check(as_json=ctx.options.json)
-    if ctx.options.json:
-        _stream(ctx, selection, max(0, limit))
-        return
     rows = TABLE_ROWS if limit < 0 else limit
     if watch:
-        screen.watch(lambda: _listing(ctx, selection, rows)[0], max(0.2, every))
+        screen.watch(
+            lambda: _listing(ctx, selection, rows)[0], max(0.2, every), as_json=ctx.options.json
+        )
+        return
+    if ctx.options.json:
+        _stream(ctx, selection, max(0, limit))
         return
     text, result = _listing(ctx, selection, rows)
     if result.values:
