@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,14 +228,21 @@ class Context(invoke.Context):
             raise Exit(code=result.exit_code)
 
 
-def answer_to(question: str) -> str:
-    """The line that a person types; a question comes before any change, so Ctrl-C is harmless."""
-    print(question, end="", file=sys.stderr, flush=True)
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """A question comes before any change: Ctrl-C at it raises Interrupted, which says so."""
     try:
-        line = sys.stdin.readline()
+        yield
     except KeyboardInterrupt:
         print(file=sys.stderr)
         raise Interrupted("interrupted; nothing was changed") from None
+
+
+def answer_to(question: str) -> str:
+    """The line that a person types."""
+    print(question, end="", file=sys.stderr, flush=True)
+    with asking():
+        line = sys.stdin.readline()
     if not line:
         print(file=sys.stderr)  # Ctrl-D leaves the cursor behind the question
     return line

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection, task
 
-from opstasks.app import Context
+from opstasks.app import Context, asking
 
 if TYPE_CHECKING:
     from opstasks.result import FleetResult
@@ -156,16 +156,14 @@ def _ask(name: str) -> str:
     import getpass
     import sys
 
-    from opstasks.errors import Interrupted, Refused
+    from opstasks.errors import Refused
 
     try:
-        if sys.stdin.isatty():
-            value = getpass.getpass(f"{name}: ", stream=sys.stderr)
-        else:
-            value = sys.stdin.readline().rstrip("\n")
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        raise Interrupted("interrupted; nothing was changed") from None
+        with asking():
+            if sys.stdin.isatty():
+                value = getpass.getpass(f"{name}: ", stream=sys.stderr)
+            else:
+                value = sys.stdin.readline().rstrip("\n")
     except EOFError:
         print(file=sys.stderr)
         value = ""
