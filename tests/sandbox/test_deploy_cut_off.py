@@ -24,7 +24,8 @@ def until_free(host):
         time.sleep(0.3)
 
 
-def start_deploy(sandbox_dir, tmp_path):
+def start_deploy(sandbox_dir, tmp_path, *, until):
+    """A client of its own, seen to have begun this step."""
     command = [
         str(Path(sys.executable).with_name("inv")),
         "--inventory",
@@ -36,7 +37,7 @@ def start_deploy(sandbox_dir, tmp_path):
         "4",
         "--yes",
     ]
-    return subprocess.Popen(
+    client = subprocess.Popen(
         command,
         cwd=ROOT,
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
@@ -45,6 +46,8 @@ def start_deploy(sandbox_dir, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert any(until in line for line in client.stderr)
+    return client
 
 
 STEPS = ("stop the service", "move dependencies", "start the service", "check that every job")
@@ -57,10 +60,7 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
 ):
     job = running_job(managed, "sandbox-1", look, "longer")
     boxes = look("sandbox-1").containers
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if step in line:
-            break
+    client = start_deploy(sandbox_dir, tmp_path, until=step)
     client.send_signal(signal.SIGKILL)
     client.wait()
     host = look("sandbox-1")
@@ -87,10 +87,7 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
 def test_a_host_that_waits_for_its_turn_is_not_forgotten(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "start the service" in line:
-            break
+    client = start_deploy(sandbox_dir, tmp_path, until="start the service")
     client.send_signal(signal.SIGKILL)
     client.wait()
     until_free(look("sandbox-1"))
@@ -108,10 +105,7 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
 def test_ctrl_c_twice_ends_at_once_and_the_next_run_goes_on(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "start the service" in line:
-            break
+    client = start_deploy(sandbox_dir, tmp_path, until="start the service")
     client.send_signal(signal.SIGINT)
     time.sleep(0.5)
     client.send_signal(signal.SIGINT)
@@ -129,10 +123,7 @@ def test_ctrl_c_goes_back_to_the_old_release(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
     before = look("sandbox-1").whole()
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "move dependencies" in line:
-            break
+    client = start_deploy(sandbox_dir, tmp_path, until="move dependencies")
     client.send_signal(signal.SIGINT)
     _, err = client.communicate(timeout=90)
     assert client.returncode == 130, err
@@ -145,10 +136,7 @@ def test_ctrl_c_goes_back_to_the_old_release(
 def test_two_operators_at_once_one_is_refused(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
-    first = start_deploy(sandbox_dir, tmp_path)
-    for line in first.stderr:
-        if "stop the service" in line:
-            break
+    first = start_deploy(sandbox_dir, tmp_path, until="stop the service")
     second = inv("-H", "sandbox-1", "service.restart", "--yes")
     assert second.returncode == 2, second.stdout + second.stderr
     assert "someone is changing it" in second.stderr
@@ -174,10 +162,7 @@ def test_old_snapshots_are_pruned_to_the_newest_five(managed, look, inv, at_old_
 def test_a_reader_that_goes_away_does_not_break_a_deploy_off(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
-    client = start_deploy(sandbox_dir, tmp_path)
-    for line in client.stderr:
-        if "stop the service" in line:
-            break
+    client = start_deploy(sandbox_dir, tmp_path, until="stop the service")
     client.stderr.close()
     client.stdout.close()
     assert client.wait(timeout=120) == 0
