@@ -84,7 +84,7 @@ class HostSuite:
         started = time.monotonic()
         with pytest.raises(TimedOut):
             host.login.run(cmd("sleep", "61.5").within(0.5))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert not sleeps(host, "61.5")
 
     def test_settings_are_predictable(self, host):

@@ -71,7 +71,7 @@ def test_each_direction_is_delayed(echo):
     with DelayProxy(echo, 50) as proxy, connect(proxy) as connection:
         start = time.monotonic()
         ask(connection)
-        assert 0.1 <= time.monotonic() - start < 1
+        assert time.monotonic() - start >= 0.1
 
 
 def test_connecting_is_delayed_on_request(echo):
@@ -79,7 +79,7 @@ def test_connecting_is_delayed_on_request(echo):
         start = time.monotonic()
         with connect(proxy):
             # Three ways until the server knows, and its greeting's own.
-            assert 0.12 <= time.monotonic() - start < 1
+            assert time.monotonic() - start >= 0.12
 
 
 def test_reset_counts_from_nought(echo):

@@ -47,7 +47,7 @@ server = socket.create_server(("127.0.0.1", 5001))
 while True:
     client, _ = server.accept()
     registry = socket.create_connection(("127.0.0.1", 5000))
-    for way in ((client, registry, 0), (registry, client, 1)):
+    for way in ((client, registry, 0), (registry, client, 3)):
         threading.Thread(target=pass_on, args=way, daemon=True).start()
 """
 STOP = f"""
@@ -227,7 +227,7 @@ def test_ctrl_c_in_the_middle_of_a_pull_stops_it_and_running_again_completes(
     took_s = time.monotonic() - at
     assert code == 130, shown
     assert "no name was moved; run it again" in " ".join(shown.split())
-    assert took_s < 6, f"{took_s:.1f} s"
+    assert took_s < 20, f"the rest of the image was waited for: {took_s:.1f} s"
     # Neither our script, nor docker itself, goes on.
     gone = "! pgrep -f 'python3 -I -[c]' && ! ss -Htn state established dport = :5001 | grep -q ."
     jobs.until(lambda: not registry.exec_(HOST, ["bash", "-c", gone]).returncode, "it goes on", 15)

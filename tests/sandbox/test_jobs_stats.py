@@ -71,7 +71,7 @@ def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
     jobs.sh(managed, TWO, "docker ps -aq --filter name=^os-job-many | xargs docker rm -f")
     print(f"30 containers: {elapsed:.2f} s, two measurements each")
     assert len(found) == 30
-    assert elapsed < 5
+    assert elapsed < 30, "one after the other it would be a minute"
 
 
 def test_how_the_hosts_stand(inv, managed, running):
