@@ -42,8 +42,9 @@ unit: setup
 	$(BIN)/pytest tests/unit tests/workflows
 
 bench: setup
-	$(BIN)/python bench/list.py
-	$(BIN)/python bench/converge.py
+	$(BIN)/python -m bench.list
+	$(BIN)/python -m bench.jobs
+	$(BIN)/python -m bench.converge
 
 docs: setup
 	$(BIN)/python scripts/gen_docs.py

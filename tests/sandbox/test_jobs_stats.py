@@ -43,7 +43,7 @@ def test_the_figures_are_dockers_own(inv, managed, running):
     ).split()
     (found,) = json.loads(inv("-H", ONE, "jobs.stats", "--json").stdout)["hosts"][ONE]["value"]
     assert found["id"] == job
-    assert 0.2 < found["cpu"] < 0.65
+    assert 0.05 < found["cpu"] < 0.65, "half a core at most, less when others want it"
     assert found["cpu_limit"] == 0.5
     assert found["memory_limit"] == 256 * 1024 * 1024
     assert theirs[1].endswith("MiB")

@@ -1,0 +1,86 @@
+"""`jobs.ls` and `jobs.stats` on a host with 40 000 jobs, 30 of them in containers.
+
+Seconds from asking to having the answer, over a connection that stands, nothing delayed: the
+host's time. A host of its own, since its jobs are deleted. Exits with 1 when a bar is missed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sandbox
+from opstasks import inventory
+from opstasks.command import cmd
+from opstasks.host import Host
+from opstasks.transport import SSHTransport
+from opstasks.workflows import jobs, stats
+from sandbox import state
+from tests.sandbox import jobs_help
+
+ROOT = Path(__file__).resolve().parents[1]
+INV = Path(sys.executable).with_name("inv")
+HOST = "sandbox-1"
+RUNS = 3
+# What is wanted, in seconds; two measurements a second apart are part of jobs.stats.
+BARS = {"jobs.ls": 1.0, "jobs.stats": 4.0}
+
+
+def fastest(ask: Callable[[], object]) -> float:
+    """Seconds of the fastest of some runs: what the work takes when nothing else disturbs it."""
+    found = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        ask()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def measured() -> dict[str, float]:
+    """Make the host and its jobs, and ask."""
+    path = state.current().directory / "hosts.yaml"
+    manage = [INV, "--inventory", path, "-H", HOST, "manage", "--yes"]
+    subprocess.run(manage, cwd=ROOT, check=True, capture_output=True)
+    (spec,) = inventory.load(path).select([HOST])
+    host = Host(spec, connect=SSHTransport)
+    with jobs_help.many_jobs(sandbox, HOST):
+        host.service.output(cmd("true"))
+        found = measure(host)
+    host.close()
+    return found
+
+
+def measure(host: Host) -> dict[str, float]:
+    """Seconds by task."""
+    active = jobs.select("", "", "", everything=False)
+
+    def listed() -> None:
+        assert len(jobs.read(host, active, 500).joined()) == jobs_help.CONTAINERS
+
+    def compared() -> None:
+        assert len(stats.jobs(host)) == jobs_help.CONTAINERS
+
+    return {"jobs.ls": fastest(listed), "jobs.stats": fastest(compared)}
+
+
+def main() -> None:
+    """Measure, print, judge."""
+    os.environ["OPSTASKS_SANDBOX_DIR"] = str(ROOT / ".sandbox-bench")
+    try:
+        sandbox.up(hosts=1)
+        found = measured()
+    finally:
+        sandbox.down()
+    print(f"{jobs_help.ROWS} jobs, {jobs_help.CONTAINERS} containers; fastest of {RUNS}")
+    for task, bar in BARS.items():
+        fine = "good" if found[task] <= bar else "MISSED"
+        print(f"  {task:14} {found[task]:5.2f} s (wanted: {bar} or less)   {fine}")
+    sys.exit(any(found[task] > bar for task, bar in BARS.items()))
+
+
+if __name__ == "__main__":
+    main()
