@@ -212,7 +212,7 @@ def _places(spec: HostSpec) -> dict[str, Any]:
 
 
 def _call(request: Mapping[str, Any]) -> Command:
-    return remote.call(__package__, ["remote_envfile.py", "remote_config.py"], request)
+    return remote.call(f"{__package__}.remote_config", request)
 
 
 # -- understanding -----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ _WITH_CONTAINER = ("executing", "executed")
 # job-runner looks every few seconds: what has only just changed is no disagreement yet.
 GRACE_S = 20.0
 NEEDLE_LENGTH = 300
-_SCRIPTS = ("remote_docker.py", "remote_jobs.py")
+_SCRIPT = f"{__package__}.remote_jobs"
 # What a host says that was never set up.
 NO_DATABASE = "there is no database"
 
@@ -186,7 +186,7 @@ def stream_command(spec: HostSpec, selection: Selection, limit: int, page: int) 
         "counts": False,
         "docker": True,
     }
-    return cmd("python3", "-I", "-c", remote.script(__package__, _SCRIPTS, request))
+    return cmd("python3", "-I", "-c", remote.program(_SCRIPT, request))
 
 
 def _selected(spec: HostSpec, chosen: Selection) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def find_command(spec: HostSpec, needles: Iterable[str]) -> Command:
 
 
 def _call(request: Mapping[str, Any]) -> Command:
-    return remote.call(__package__, _SCRIPTS, request)
+    return remote.call(_SCRIPT, request)
 
 
 def containers_command() -> Command:

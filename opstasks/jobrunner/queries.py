@@ -46,7 +46,7 @@ class Query:
 
 def read_command(*, sql: bool) -> Command:
     """Look at the logs of the running database jobs; parse with `parse`."""
-    return remote.call(__package__, "remote_queries.py", {"network": NETWORK, "sql": sql})
+    return remote.call(f"{__package__}.remote_queries", {"network": NETWORK, "sql": sql})
 
 
 def parse(host: str, text: str) -> list[Query]:

@@ -11,7 +11,7 @@ from opstasks.host import Host
 from opstasks.manage.facts import access_dir
 from opstasks.primitives import remote
 
-SCRIPTS = ("remote_paths.py", "remote_apply.py", "remote_access.py")
+SCRIPT = f"{__package__}.remote_access"
 # How long the host waits for our word before it puts the old files back.
 PATIENCE_S = 90
 TRIES = 3
@@ -53,12 +53,12 @@ def prove_access(host: Host) -> str:
 def _expiry(host: Host) -> str:
     """The program that puts the old files back when nobody says anything."""
     request = json.dumps({"do": "expire", "place": access_dir(host.spec)})
-    return f"{remote.text(__package__, SCRIPTS)}\n\nmain({request!r})\n"
+    return f"{remote.text(SCRIPT)}\n\nmain({request!r})\n"
 
 
 def _ask(host: Host, verb: str, request: dict[str, Any]) -> dict[str, Any]:
     asked = {**request, "do": verb, "place": access_dir(host.spec)}
-    command = remote.call(__package__, SCRIPTS, asked)
+    command = remote.call(SCRIPT, asked)
     result = host.root.run(replace(command, mutates=True))
     answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
     return answer

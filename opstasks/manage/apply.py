@@ -24,7 +24,7 @@ from opstasks.result import Result
 
 # Cloning the dependencies over a slow line is the longest that one run may take.
 APPLY_TIMEOUT_S = 3600.0
-SCRIPTS = ("remote_paths.py", "remote_apply.py")
+SCRIPT = f"{__package__}.remote_apply"
 # What may take long has a run of its own, so that one sees how far it is.
 SLOW = ("packages", "checkout", "create", "probe", "start")
 
@@ -230,7 +230,7 @@ def _run(
     host: Host, actions: list[dict[str, Any]], afterwards: Command | None
 ) -> tuple[dict[str, Any], Result | None]:
     """Send steps and, in the same round trip, a question; what the steps' script said."""
-    command = remote.call(__package__, SCRIPTS, actions)
+    command = remote.call(SCRIPT, actions)
     command = replace(command, timeout_s=APPLY_TIMEOUT_S, mutates=True)
     result, *more = host.root.batch([command, *([afterwards] if afterwards else [])])
     said: dict[str, Any] = json.loads(checked(result, command, host.name).out.splitlines()[-1])

@@ -63,7 +63,7 @@ def check_name(host: Host, name: str) -> None:
 def question(host: Host, name: str) -> Command:
     """The command that asks how the account stands."""
     asked = {**facts.request(Description(), host.spec), "users": [name], "people": True}
-    return remote.call("opstasks.manage", facts.SCRIPTS, asked)
+    return remote.call(facts.SCRIPT, asked)
 
 
 def look(host: Host, name: str) -> Account:

@@ -16,7 +16,7 @@ from opstasks.primitives import remote
 from opstasks.result import Result
 
 Facts = dict[str, Any]
-SCRIPTS = ("remote_paths.py", "remote_facts.py")
+SCRIPT = f"{__package__}.remote_facts"
 
 
 def sha256(text: str) -> str:
@@ -86,7 +86,7 @@ def _words(wanted: Description) -> list[str]:
 
 def question(wanted: Description, spec: HostSpec) -> Command:
     """The command that asks how a host stands."""
-    return remote.call(__package__, SCRIPTS, request(wanted, spec))
+    return remote.call(SCRIPT, request(wanted, spec))
 
 
 def parse(result: Result, host: str) -> Facts:

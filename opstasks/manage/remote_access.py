@@ -18,8 +18,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from opstasks.manage.remote_apply import Action, StepError, carry_out, reload, run
+from opstasks.manage.remote_apply import Action, carry_out, reload, run
 from opstasks.manage.remote_paths import look, parent_of, put, read
+from opstasks.primitives.remote_commands import StepError
 
 TIMER = "opstasks-access-putback"
 

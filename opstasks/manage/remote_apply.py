@@ -29,6 +29,7 @@ from opstasks.manage.remote_paths import (
     set_rights,
     staged,
 )
+from opstasks.primitives.remote_commands import StepError, call, said
 
 Action = dict[str, Any]
 # Debian's package tools never ask anything; a configuration file that somebody changed stays.
@@ -41,24 +42,12 @@ LISTS = "/var/lib/apt/lists"
 KEEP_BACKUPS = 20
 
 
-class StepError(Exception):
-    """A step could not be done."""
-
-
 def run(*args: str, **options: Any) -> str:
-    """Run a command that must succeed."""
-    done = subprocess.run(
-        args,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        **options,
-    )
+    """Run a command that must succeed; what it printed, as it is."""
+    done = call(*args, **options)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-6:]
-        raise StepError(f"{args[0]} failed ({done.returncode}): " + "\n".join(said))
+        reason = f"{args[0]} failed ({done.returncode}): "
+        raise StepError(reason + "\n".join(said(done)[-6:]))
     return str(done.stdout)
 
 

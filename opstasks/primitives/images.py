@@ -12,7 +12,7 @@ from opstasks.command import Command, cmd
 from opstasks.errors import OpsError, Refused
 from opstasks.primitives import remote
 
-SCRIPT = "remote_images.py"
+SCRIPT = f"{__package__}.remote_images"
 PULL_TIMEOUT_S = 4 * 3600
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -109,7 +109,7 @@ def look(prefixes: Iterable[str], sources: Iterable[str] = ()) -> Command:
     """Ask for the images under some registries, and what these offer; parse with `parse_look`."""
     places = [f"{prefix.rstrip('/')}/" for prefix in prefixes]
     request = {"do": "look", "prefixes": places, "sources": list(sources)}
-    return remote.call(__package__, SCRIPT, request)
+    return remote.call(SCRIPT, request)
 
 
 def parse_look(host: str, text: str) -> Images:
@@ -136,8 +136,8 @@ def pull(repository: str, digest: str, every_s: float) -> Command:
     For `Shell.stream`: such a command has no standard input, so the script is an argument.
     """
     request = {"do": "pull", "repository": repository, "digest": digest, "every_s": every_s}
-    script = f"{remote.text(__package__, SCRIPT)}\n\nmain({json.dumps(request)!r})\n"
-    return cmd("timeout", "-k", "5", PULL_TIMEOUT_S, "python3", "-I", "-c", script)
+    program = remote.program(SCRIPT, request)
+    return cmd("timeout", "-k", "5", PULL_TIMEOUT_S, "python3", "-I", "-c", program)
 
 
 def switch(
@@ -152,7 +152,7 @@ def switch(
         "names": list(names),
         "replaced": list(replaced),
     }
-    return remote.call(__package__, SCRIPT, request).changing().within(600)
+    return remote.call(SCRIPT, request).changing().within(600)
 
 
 def answer(host: str, text: str) -> dict[str, Any]:

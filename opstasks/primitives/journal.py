@@ -62,7 +62,7 @@ def unit_lines(
         return cmd("journalctl", *options).accepting(0, 1)
     if follow:
         options.append("--lines=all")
-    script = remote.text(__package__, "remote_records.py")
+    script = remote.text(f"{__package__}.remote_records")
     # What it reads is the journal, so the script is an argument.
     records = cmd("python3", "-I", "-c", f"{script}\nmain(sys.argv[1])\n", needle)
     steps = [cmd("journalctl", *options), records]

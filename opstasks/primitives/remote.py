@@ -10,36 +10,43 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
 from opstasks.command import Command, python
 
-# How one of our scripts names another one; on the host that one simply stands above it.
-_OURS = re.compile(r"^from opstasks\.[\w.]+ import (\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
+# How one of our scripts imports from another one; on the host that one simply stands above it.
+_OURS = re.compile(r"^from (opstasks\.[\w.]+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
 
 
-def text(package: str | None, scripts: str | Sequence[str]) -> str:
-    """One or several scripts of a package of ours as one; the last one's ``main`` counts."""
-    names = [scripts] if isinstance(scripts, str) else scripts
-    folder = resources.files(package or __package__)
-    return "\n\n".join(_OURS.sub("", folder.joinpath(name).read_text()) for name in names)
+@cache
+def text(script: str) -> str:
+    """One of our scripts, named as a module, below all that it imports from us: one program."""
+    return "\n\n".join(_OURS.sub("", source) for source in sources(script).values())
 
 
-def call(
-    package: str | None, scripts: str | Sequence[str], request: Any, shown: str = ""
-) -> Command:
-    """Run scripts of a package of ours: the last one's ``main`` gets the request as JSON text.
+def sources(script: str) -> dict[str, str]:
+    """The modules of a program and what they hold; each stands after those that it imports."""
+    package, _, name = script.rpartition(".")
+    source = resources.files(package).joinpath(f"{name}.py").read_text()
+    found: dict[str, str] = {}
+    for module in _OURS.findall(source):
+        found |= sources(module)
+    return {**found, script: source}
+
+
+def call(script: str, request: Any, shown: str = "") -> Command:
+    """Run one of our scripts: its ``main`` gets the request as JSON text.
 
     The host's process list shows one word of what is being done.
     """
-    return python(script(package, scripts, request), *([shown] if shown else []))
+    return python(program(script, request), *([shown] if shown else []))
 
 
-def script(package: str | None, scripts: str | Sequence[str], request: Any) -> str:
+def program(script: str, request: Any) -> str:
     """The whole program, packed, with what it is asked; anybody on the host may see it."""
-    return packed(f"{text(package, scripts)}\n\nmain({json.dumps(request)!r})\n")
+    return packed(f"{text(script)}\n\nmain({json.dumps(request)!r})\n")
 
 
 def packed(program: str) -> str:

@@ -93,7 +93,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "hold": f"{spec.medium_privacy}/{units.HOLD}",
     }
     return {
-        "facts": remote.call(__package__, "remote_doctor.py", asked),
+        "facts": remote.call(f"{__package__}.remote_doctor", asked),
         "unit": systemd.show(spec.unit),
         "lock": lock.holder(spec),
         **({"sync": sync.look_command(spec)} if spec.level3_source else {}),

@@ -204,4 +204,4 @@ def metadata(host: Host, match: Match) -> dict[str, Any]:
 
 def metadata_command(path: str) -> Command:
     """Print a metadata.json without its secrets, and the names of what was one."""
-    return remote.call("opstasks.jobrunner", "remote_logs.py", {"path": path})
+    return remote.call("opstasks.jobrunner.remote_logs", {"path": path})

@@ -64,7 +64,7 @@ def _command(spec: HostSpec, stop: tuple[Process, ...] = (), *, kill: bool = Fal
         "grace_s": GRACE_S,
         "kill": kill,
     }
-    return remote.call(__package__, "remote_holders.py", request)
+    return remote.call(f"{__package__}.remote_holders", request)
 
 
 def _parse(text: str) -> tuple[Process, ...]:

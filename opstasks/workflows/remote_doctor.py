@@ -10,33 +10,21 @@ import pwd
 import shutil
 import sqlite3
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_commands import attempt, said
+
 LIMIT_S = 20.0
 
 
-def call(*words: str) -> tuple[int, str]:
+def tried(*words: str) -> tuple[int, str]:
     """A command's exit code and its last line; a command that hangs counts as failed."""
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return 124, f"no answer within {LIMIT_S:g} s"
-    except OSError as error:
-        return 127, str(error)
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return done.returncode, said[-1] if said else ""
+    done = attempt(*words, timeout_s=LIMIT_S)
+    lines = said(done)
+    return done.returncode, lines[-1] if lines else ""
 
 
 def path(name: str) -> dict[str, Any] | None:
@@ -114,8 +102,8 @@ def main(request: str) -> None:
                 "python": list(sys.version_info[:2]),
                 "programs": {name: shutil.which(name) or "" for name in asked["programs"]},
                 "paths": {name: path(name) for name in asked["paths"]},
-                "sudo": {rule: call("sudo", "-n", "-l", *rule.split()) for rule in asked["sudo"]},
-                "docker": call("docker", "ps", "--quiet"),
+                "sudo": {rule: tried("sudo", "-n", "-l", *rule.split()) for rule in asked["sudo"]},
+                "docker": tried("docker", "ps", "--quiet"),
                 "database": database(asked["database"]),
                 "disks": {name: disk(name) for name in asked["disks"]},
                 "persistent_journal": Path("/var/log/journal").is_dir(),

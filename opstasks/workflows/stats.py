@@ -88,7 +88,7 @@ class HostUse:
 
 def jobs(host: Host) -> list[JobUse]:
     """What each running job of a host uses, in one round trip; raises Refused without docker."""
-    command = remote.call("opstasks.jobrunner", ("remote_docker.py", "remote_stats.py"), None)
+    command = remote.call("opstasks.jobrunner.remote_stats", None)
     found = json.loads(host.service.output(command))
     if "error" in found:
         raise Refused(
@@ -106,7 +106,7 @@ def host(host: Host, top: int, interval_s: float = INTERVAL_S) -> HostUse:
     request = {"interval_s": interval_s, "places": places, "top": top}
     here, docker = host.service.gather(
         {
-            "here": remote.call("opstasks.jobrunner", "remote_host.py", request),
+            "here": remote.call("opstasks.jobrunner.remote_host", request),
             "docker": cmd("docker", "system", "df", "--format", "{{json .}}").within(
                 DOCKER_DF_WITHIN_S
             ),

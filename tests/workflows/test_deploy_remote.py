@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from opstasks.primitives.remote_commands import StepError
 from opstasks.workflows.deploy import remote_database, remote_record, remote_service, remote_steps
 from opstasks.workflows.deploy.remote_database import (
     copy_database,
@@ -69,7 +70,7 @@ def test_a_copy_of_a_damaged_database_is_refused(tmp_path):
     damaged = bytearray(source.read_bytes())
     damaged[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
     source.write_bytes(damaged)
-    with pytest.raises((remote_record.StepError, sqlite3.Error)):
+    with pytest.raises((StepError, sqlite3.Error)):
         copy_database(source, tmp_path / "copy.sqlite")
     assert not (tmp_path / "copy.sqlite").exists()
 
@@ -134,7 +135,7 @@ def test_an_explicit_rollback_never_drops_rows(spec, tmp_path, monkeypatch):
         connection.executescript(MIGRATED)
     copy_database(source, snapshot_path(spec))
     monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: False)
-    with pytest.raises(remote_record.StepError, match="cannot read"):
+    with pytest.raises(StepError, match="cannot read"):
         restore_database(spec, old, snapshot_path(spec), carry=True)
     assert version_and_schema(source)[0] == 2
 
@@ -187,7 +188,7 @@ def test_a_release_never_prunes_its_own_snapshot_nor_an_unfinished_ones(spec):
 
 def test_no_release_begins_on_top_of_an_unfinished_one(spec):
     record(spec, "other", outcome="", step="stopped")
-    with pytest.raises(remote_record.StepError, match="other is unfinished"):
+    with pytest.raises(StepError, match="other is unfinished"):
         remote_steps.begin(spec)
 
 
@@ -264,13 +265,13 @@ def test_tracebacks_are_named_by_their_exception():
 
 
 def test_a_log_without_the_started_line_is_not_healthy(spec):
-    with pytest.raises(remote_record.StepError, match="did not log"):
+    with pytest.raises(StepError, match="did not log"):
         remote_service.judge_log(spec, ["something"], set())
 
 
 def test_a_traceback_counts_unless_the_release_before_had_it_too(spec):
     log = ["jobrunner.service started", "Traceback (most recent call last):", " x", "KeyError: 1"]
-    with pytest.raises(remote_record.StepError, match="KeyError"):
+    with pytest.raises(StepError, match="KeyError"):
         remote_service.judge_log(spec, log, set())
     assert remote_service.judge_log(spec, log, {"KeyError"}) == {"as_before": ["KeyError"]}
 

@@ -171,9 +171,9 @@ def test_a_database_is_judged_by_sqlite_itself(tmp_path):
 
 def test_a_command_that_hangs_or_is_not_there_is_an_answer(monkeypatch):
     monkeypatch.setattr(remote_doctor, "LIMIT_S", 0.2)
-    assert remote_doctor.call("sleep", "5") == (124, "no answer within 0.2 s")
-    assert remote_doctor.call("no-such-program")[0] == 127
-    assert remote_doctor.call("sh", "-c", "echo first; echo last >&2; exit 3") == (3, "last")
+    assert remote_doctor.tried("sleep", "5") == (124, "no answer within 0.2 s")
+    assert remote_doctor.tried("no-such-program")[0] == 127
+    assert remote_doctor.tried("sh", "-c", "echo first; echo last >&2; exit 3") == (3, "last")
 
 
 def test_facts_are_json_and_nothing_is_changed(tmp_path, capsys):

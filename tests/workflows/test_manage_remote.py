@@ -5,17 +5,14 @@ import json
 import os
 import pwd
 import stat
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.manage import access, apply, facts, remote_access, remote_apply, remote_facts
+from opstasks.manage import apply, remote_access, remote_apply, remote_facts
 from opstasks.manage import remote_paths as paths
 from opstasks.manage.plan import Step
-from opstasks.primitives import remote
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MINE = grp.getgrgid(os.getegid()).gr_name
@@ -266,16 +263,6 @@ def test_a_content_that_is_refused_is_named_by_its_place(tmp_path):
     assert remote_facts.refusal("/etc/x.sh", "echo fine\n", check) == ""
     assert remote_facts.refusal("/etc/x.sh", "fi\n", check).startswith("/etc/x.sh: line 1:")
     assert "cannot run no-such" in remote_facts.refusal("/etc/x", "", ["no-such"])
-
-
-@pytest.mark.parametrize("scripts", [facts.SCRIPTS, apply.SCRIPTS, access.SCRIPTS])
-def test_scripts_sent_together_are_one_program_that_needs_nothing_of_ours(scripts):
-    text = remote.text("opstasks.manage", scripts)
-    assert "opstasks." not in "\n".join(
-        line for line in text.splitlines() if "import" in line.split("#")[0].split('"')[0]
-    )
-    done = subprocess.run([sys.executable, "-I", "-"], input=text, text=True, check=False)
-    assert done.returncode == 0
 
 
 # -- the way back --------------------------------------------------------------------------------

@@ -6,14 +6,19 @@ import json
 import os
 import sqlite3
 import time
+import types
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.primitives import remote
 from opstasks.workflows.reboot import remote_after as ra
-from opstasks.workflows.reboot import remote_maintenance as rm
+
+# One namespace, as it is on a host.
+rm = types.ModuleType("remote_maintenance")
+exec(remote.text("opstasks.workflows.reboot.remote_maintenance"), vars(rm))
 
 
 @pytest.fixture

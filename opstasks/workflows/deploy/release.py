@@ -18,14 +18,6 @@ from opstasks.primitives import remote
 
 # The longest a step may take besides its own waiting: a large database copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
-# What a step is made of on the host, in this order.
-STEPS = (
-    "remote_environment.py",
-    "remote_record.py",
-    "remote_service.py",
-    "remote_database.py",
-    "remote_steps.py",
-)
 
 
 @dataclass(frozen=True)
@@ -116,7 +108,7 @@ def step_command(step: str, spec: Spec) -> Command:
     """One step of a release, as the service account."""
     limit = STEP_TIMEOUT_S + spec.watch_s
     asked = {"step": step, "spec": asdict(spec)}
-    return remote.call(__package__, STEPS, asked, shown=step).changing().within(limit)
+    return remote.call(f"{__package__}.remote_steps", asked, shown=step).changing().within(limit)
 
 
 def inspect_command(
@@ -133,8 +125,7 @@ def inspect_command(
         "staged_lib": staged_lib,
         "snapshot": snapshot,
     }
-    scripts = ("remote_environment.py", "remote_inspect.py")
-    return remote.call(__package__, scripts, asked, shown="inspect")
+    return remote.call(f"{__package__}.remote_inspect", asked, shown="inspect")
 
 
 def list_command(spec: HostSpec) -> Command:

@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from opstasks.primitives.remote_commands import StepError, call
 from opstasks.workflows.deploy.remote_environment import of_release
-from opstasks.workflows.deploy.remote_record import Spec, StepError, call
+from opstasks.workflows.deploy.remote_record import Spec
 
 # The database, and what sqlite keeps beside it.
 SIDE_FILES = ("", "-wal", "-shm", "-journal")

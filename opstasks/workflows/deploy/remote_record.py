@@ -2,44 +2,14 @@
 
 import contextlib
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_commands import must
+from opstasks.primitives.remote_json import write_json
+
 # The JSON of `opstasks.workflows.deploy.release.Spec`.
 Spec = dict[str, Any]
-
-
-class StepError(Exception):
-    """A step could not be done; the detail holds the last lines that explain it."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
-
-
-def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command and keep what it says."""
-    return subprocess.run(
-        args,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        **options,
-    )
-
-
-def must(reason: str, *args: str, **options: Any) -> str:
-    """Run a command that must succeed; returns what it printed."""
-    done = call(*args, **options)
-    if done.returncode:
-        said = done.stderr.strip() or done.stdout.strip()
-        raise StepError(reason, "\n".join(said.splitlines()[-12:]))
-    return done.stdout.strip()
 
 
 def record_path(spec: Spec) -> Path:
@@ -70,15 +40,7 @@ def write_record(spec: Spec, **changes: Any) -> dict[str, Any]:
     record = {**read_record(spec), **changes}
     path = record_path(spec)
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    try:
-        with new.open("w") as file:
-            json.dump(record, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    write_json(path, record, 0o640)
     return record
 
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from opstasks.workflows.deploy.remote_record import Spec, StepError, call, must
+from opstasks.primitives.remote_commands import StepError, call, must
+from opstasks.workflows.deploy.remote_record import Spec
 
 SYSTEMCTL = "/usr/bin/systemctl"  # as sudoers names it
 STARTED_LINE = "jobrunner.service started"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_commands import StepError, call, must
 from opstasks.workflows.deploy.remote_database import (
     copy_database,
     job_ids,
@@ -27,11 +28,8 @@ from opstasks.workflows.deploy.remote_database import (
 from opstasks.workflows.deploy.remote_environment import of_release
 from opstasks.workflows.deploy.remote_record import (
     Spec,
-    StepError,
-    call,
     changed_files,
     head,
-    must,
     read_record,
     records,
     snapshot_path,

@@ -132,7 +132,7 @@ def call(spec: HostSpec, do: str, **asked: Any) -> Command:
         "source": spec.level3_source,
         **asked,
     }
-    return remote.call(__package__, "remote_outputs.py", request)
+    return remote.call(f"{__package__}.remote_outputs", request)
 
 
 def answer(host: Host, command: Command, *, cure: str = "nothing was removed") -> dict[str, Any]:

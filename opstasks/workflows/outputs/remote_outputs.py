@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_json import write_json
+
 Facts = dict[str, Any]
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LIMIT = 20_000
@@ -380,16 +382,7 @@ def write_record(folder: str, record: dict[str, Any]) -> None:
     """Write what is known of a removal, whole or not at all."""
     path = Path(folder, record["id"] + ".json")
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    try:
-        with new.open("w") as file:
-            json.dump(record, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    write_json(path, record, 0o640)
 
 
 def read_records(folder: str) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def _command(spec: HostSpec, ids: tuple[str, ...]) -> Any:
         "boot_unit": BOOT_UNIT,
         "jobs": list(ids),
     }
-    return remote.call(__package__, "remote_after.py", request)
+    return remote.call(f"{__package__}.remote_after", request)
 
 
 def ours_to_end(facts: Facts) -> bool:

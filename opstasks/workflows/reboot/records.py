@@ -114,7 +114,7 @@ UNIT_KINDS = ("timer", "service")
 def read_command(spec: HostSpec) -> Command:
     """Read a host's records, as any account; parse with `parse`."""
     request = {"lock_dir": spec.lock_dir, "state_dir": spec.state_dir}
-    return remote.call(__package__, "remote_records.py", request)
+    return remote.call(f"{__package__}.remote_records", request)
 
 
 def parse(text: str) -> Maintenance:

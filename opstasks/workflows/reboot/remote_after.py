@@ -12,25 +12,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_commands import attempt
+
 # While it boots, a unit that has not begun looks like one that has ended.
 BOOTING = ("initializing", "starting")
+LIMIT_S = 60.0
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
 
 
-def call(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run a command; one that is not there fails like any other."""
-    try:
-        return subprocess.run(
-            args,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=60,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return subprocess.CompletedProcess(args, 127, "", str(error))
+def ask(*words: str) -> subprocess.CompletedProcess[str]:
+    """Ask a command, within its time."""
+    return attempt(*words, timeout_s=LIMIT_S)
 
 
 def booted() -> float:
@@ -43,21 +35,19 @@ def booted() -> float:
 
 def unit(name: str) -> dict[str, str]:
     """A unit as systemd has it."""
-    done = call(
-        "systemctl", "show", name, "--property=LoadState,UnitFileState,ActiveState,SubState"
-    )
+    done = ask("systemctl", "show", name, "--property=LoadState,UnitFileState,ActiveState,SubState")
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
 def network(config_dir: str) -> dict[str, Any]:
     """The database network and the rules that fence it in."""
     script = '. "$1/load-env" >/dev/null 2>&1; printf %s "${DATABASE_ACCESS_NETWORK:-}"'
-    name = call("bash", "-c", script, "bash", config_dir).stdout or "jobrunner-db"
-    jump = call("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
-    rules = call("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
+    name = ask("bash", "-c", script, "bash", config_dir).stdout or "jobrunner-db"
+    jump = ask("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
+    rules = ask("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
     return {
         "name": name,
-        "there": call("docker", "network", "inspect", name).returncode == 0,
+        "there": ask("docker", "network", "inspect", name).returncode == 0,
         "fenced": jump.returncode == 0 and bool(rules) and "-j REJECT" in rules[-1],
     }
 
@@ -96,14 +86,14 @@ def main(request: str) -> None:
     fstab = Path("/etc/fstab")
     answer: dict[str, Any] = {
         "booted": booted(),
-        "docker": call("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0,
+        "docker": ask("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0,
         "network": network(asked["config_dir"]),
         "mounted": mounted(),
         "fstab": wanted_mounts(fstab.read_text()) if fstab.exists() else [],
         "service": unit(asked["unit"]),
         "sync": unit(asked["sync_unit"]),
         "boot_unit": unit(asked["boot_unit"]),
-        "booting": call("systemctl", "is-system-running").stdout.strip() in BOOTING,
+        "booting": ask("systemctl", "is-system-running").stdout.strip() in BOOTING,
         "jobs": {},
         "error": "",
     }

@@ -9,14 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A file's object; empty when there is none, or none that can be read."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+from opstasks.primitives.remote_json import read_json
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Calling `remote_maintenance.py`: what it must know of a host, and its answers as errors."""
+"""Calling `remote_maintenance`: what it must know of a host, and its answers as errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import resources
 from typing import Any
 
 from opstasks import audit
@@ -16,7 +15,7 @@ from opstasks.host import Host, Shell
 from opstasks.inventory import HostSpec
 from opstasks.primitives import remote
 
-SCRIPT = "remote_maintenance.py"
+SCRIPT = f"{__package__}.remote_maintenance"
 # Arming checks job-runner's commands and docker; each has its own limit on the host.
 TIMEOUT_S = 300.0
 
@@ -40,7 +39,7 @@ def site(spec: HostSpec) -> dict[str, str]:
 def command(spec: HostSpec, op: str, **words: Any) -> Command:
     """One call of the script."""
     request = {"op": op, "site": site(spec), **words}
-    return remote.call(__package__, SCRIPT, request).within(TIMEOUT_S)
+    return remote.call(SCRIPT, request).within(TIMEOUT_S)
 
 
 def ask(shell: Shell, op: str, *, cure: str = "", **words: Any) -> dict[str, Any]:
@@ -62,8 +61,8 @@ def ask(shell: Shell, op: str, *, cure: str = "", **words: Any) -> dict[str, Any
 
 
 def own_text() -> str:
-    """The script itself, for the host to keep a copy."""
-    return resources.files(__package__).joinpath(SCRIPT).read_text()
+    """The program itself, for the host to keep a copy."""
+    return remote.text(SCRIPT)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def look_command(spec: HostSpec) -> Command:
         "state": f"{spec.state_dir}/level3-sync.json",
         "source": spec.level3_source or "/",
     }
-    return remote.call(__package__, "remote_look.py", request)
+    return remote.call(f"{__package__}.remote_look", request)
 
 
 def parse(spec: HostSpec, text: str) -> State:
@@ -220,7 +220,7 @@ def _raise_for(host: Host, last: Last, what: str) -> None:
 def _place(host: Host, **asked: Any) -> bool:
     """Bring files and units in line, as root; whether anything had to be done."""
     request = {"files": {}, "enable": [], "disable": [], "again": False, **asked}
-    command = remote.call(__package__, "remote_units.py", request).changing().within(300)
+    command = remote.call(f"{__package__}.remote_units", request).changing().within(300)
     answer = json.loads(host.root.run(command).out)
     if not answer["ok"]:
         raise CommandFailed(

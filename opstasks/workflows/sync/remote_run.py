@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_json import read_json, write_json
+
 Asked = dict[str, Any]
 BUSY_WAIT_S = 300.0
 # A network drive that hangs must not hang the timer as well.
@@ -211,18 +213,13 @@ def run(asked: Asked, points: list[str]) -> dict[str, Any]:
 def note(asked: Asked, record: dict[str, Any]) -> None:
     """Write the record, whole or not at all, with the time of the last success."""
     path = Path(asked["state_dir"], "level3-sync.json")
-    try:
-        success = json.loads(path.read_text())["last_success"]
-    except (OSError, ValueError, KeyError):
-        success = 0.0
+    success = read_json(path).get("last_success", 0.0)
     if record["ended"] and not record["error"]:
         success = record["ended"]
     short = {**record}
     for name in ("items", "skipped", "clashes"):
         short[name] = record.get(name, [])[:SHOWN]
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps({"last": short, "last_success": success}))
-    new.replace(path)
+    write_json(path, {"last": short, "last_success": success}, 0o644)
 
 
 def tell(record: dict[str, Any]) -> None:

@@ -7,11 +7,10 @@ whether the timer runs.
 from __future__ import annotations
 
 import json
-from importlib import resources
 
 from opstasks.errors import Refused
 from opstasks.inventory import HostSpec
-from opstasks.primitives import rsync
+from opstasks.primitives import remote, rsync
 
 NAME = "opstasks-level3-sync"
 SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
@@ -89,7 +88,7 @@ def script(spec: HostSpec) -> str:
         "state_dir": spec.state_dir,
         "rsync": rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",)),
     }
-    text = resources.files(__package__).joinpath("remote_run.py").read_text()
+    text = remote.text(f"{__package__}.remote_run")
     return f"{text}\n\nmain({json.dumps(request)!r})\n"
 
 

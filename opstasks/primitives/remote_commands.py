@@ -1,0 +1,49 @@
+"""Runs on the host: commands, and what became of them."""
+
+import subprocess
+from typing import Any
+
+
+class StepError(Exception):
+    """A step could not be done, for the last lines of `detail`; `refused`: nothing was touched."""
+
+    def __init__(self, reason: str, detail: str = "", *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+        self.refused = refused
+
+
+def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command and keep what it says; raises what `subprocess.run` raises."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
+    return subprocess.run(
+        args, capture_output=True, text=True, errors="replace", check=False, **options
+    )
+
+
+def attempt(*args: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a command; one that is not there, or takes too long, fails like any other."""
+    try:
+        return call(*args, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(args, 124, "", f"no answer within {timeout_s:g} s")
+    except OSError as error:
+        return subprocess.CompletedProcess(args, 127, "", str(error))
+
+
+def must(reason: str, *args: str, **options: Any) -> str:
+    """Run a command that must succeed; returns what it printed. Raises StepError."""
+    try:
+        done = call(*args, **options)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StepError(reason, f"{type(error).__name__}: {error}") from error
+    if done.returncode:
+        raise StepError(reason, "\n".join(said(done)[-12:]))
+    return done.stdout.strip()
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines that explain a failure."""
+    return (done.stderr.strip() or done.stdout.strip()).splitlines()

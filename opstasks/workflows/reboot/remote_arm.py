@@ -1,0 +1,117 @@
+"""Runs on the host: look whether it can be done, and hand it to systemd for its time."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from opstasks.primitives.remote_commands import StepError, must
+from opstasks.workflows.reboot.remote_account import Site
+from opstasks.workflows.reboot.remote_cancel import cancel, prune
+from opstasks.workflows.reboot.remote_database import running_jobs
+from opstasks.workflows.reboot.remote_install import arm_boot, install
+from opstasks.workflows.reboot.remote_item import (
+    PREPARE,
+    Record,
+    boot_id,
+    pending,
+    read_record,
+    record_path,
+    records,
+    write_record,
+)
+from opstasks.workflows.reboot.remote_pause import flag
+from opstasks.workflows.reboot.remote_problems import problems
+from opstasks.workflows.reboot.remote_times import host_time, resolve
+from opstasks.workflows.reboot.remote_units import is_down, unit_state
+
+
+def op_look(request: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the operator is shown before the question."""
+    site = request["site"]
+    now = time.time()
+    due = resolve(request["at"], request["delay_s"], now)
+    if due <= now and request["at"]:
+        raise StepError(f"{request['at']} has passed on the host", refused=True)
+    answer = {"now": now, "due": due, "due_there": host_time(due), "problems": problems(site)}
+    if answer["problems"]:
+        return answer
+    newest = next((r for r in records(site) if r.get("kind") == PREPARE and r["outcome"]), {})
+    jobs = running_jobs(site)
+    return {
+        **answer,
+        "serving": not is_down(site["unit"]),
+        "enabled": unit_state(site["unit"]).get("UnitFileState") == "enabled",
+        "jobs": jobs,
+        "paused": flag(site),
+        "armed": [r for r in pending(site) if r.get("kind") == PREPARE],
+        "ready": is_ready(site, newest, jobs),
+    }
+
+
+def is_ready(site: Site, newest: Record, jobs: list[dict[str, Any]]) -> bool:
+    """Whether the host stands as a preparation left it."""
+    done = newest.get("outcome") == "ready" and newest.get("boot_id") == boot_id()
+    return bool(done and not jobs and is_down(site["unit"]) and flag(site))
+
+
+def op_arm(request: dict[str, Any], script: str) -> dict[str, Any]:
+    """Arm one piece of work: at once (`due` 0) or by a timer; refuses a second preparation."""
+    site, record = request["site"], request["record"]
+    record_path(site, record["id"]).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if record["kind"] == PREPARE:
+        found = problems(site)
+        if found:
+            raise StepError("; ".join(found), refused=True)
+        make_room(site, replace=request["replace"])
+    else:
+        arm_boot(site, script)
+    now = time.time()
+    # From here on, not from the question: looking and answering took their time.
+    due = resolve("", record["delay_s"], now) if record["delay_s"] else record["due"]
+    if record["timed"] and due <= now + 1:
+        raise StepError(f"{host_time(due)} has passed", refused=True)
+    record = {**record, "due": due, "due_there": host_time(due), "armed_at": now, "steps": []}
+    record |= {"boot_id": boot_id(), "step": "armed", "outcome": ""}
+    write_record(site, record["id"], **record)
+    try:
+        start_unit(site, record, script)
+    except StepError as error:
+        write_record(site, record["id"], outcome="failed", reason=error.reason)
+        raise
+    prune(site)
+    return {"record": read_record(site, record["id"])}
+
+
+def make_room(site: Site, *, replace: bool) -> None:
+    """There is one preparation at most: refuse, or take the one before away."""
+    for other in pending(site):
+        if other.get("kind") != PREPARE:
+            continue
+        if not replace:
+            raise StepError(
+                f"armed already: {other['id']} by {other['who']} for {other['due_there']}",
+                refused=True,
+            )
+        cancel(site, other, "replaced")
+
+
+def start_unit(site: Site, record: Record, script: str) -> None:
+    """Hand the work to systemd, which needs nobody to stay."""
+    request = {"op": "fire", "site": site, "id": record["id"]}
+    line = install(site, record["id"], script, request)
+    name = f"opstasks-{record['id']}"
+    options = [
+        "--quiet",
+        "--collect",
+        f"--unit={name}",
+        f"--description=opstasks {record['kind']} by {record['who']}",
+        # A stop reaches this script, which knows what it can leave; not a command half-way.
+        "--property=KillMode=mixed",
+        "--property=TimeoutStopSec=1800",
+    ]
+    if record["timed"]:
+        when = datetime.fromtimestamp(record["due"], UTC)
+        options += [f"--on-calendar={when:%Y-%m-%d %H:%M:%S} UTC", "--timer-property=AccuracySec=1"]
+    must("systemd does not take it", "systemd-run", *options, "--", *line, timeout=60)
+    if record["timed"] and unit_state(name + ".timer").get("ActiveState") != "active":
+        raise StepError("systemd took the timer, but it does not run")

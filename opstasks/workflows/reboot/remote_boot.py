@@ -1,0 +1,74 @@
+"""Runs on the host: once after a boot, end the pause that the reboot needed, or keep its time."""
+
+import time
+from typing import Any
+
+from opstasks.primitives.remote_commands import StepError
+from opstasks.workflows.reboot.remote_account import Site
+from opstasks.workflows.reboot.remote_arm import op_arm
+from opstasks.workflows.reboot.remote_install import forget_boot
+from opstasks.workflows.reboot.remote_item import (
+    PREPARE,
+    SEEN_S,
+    UNPAUSE,
+    Record,
+    boot_id,
+    journal,
+    read_record,
+    write_record,
+)
+from opstasks.workflows.reboot.remote_lock import lock
+from opstasks.workflows.reboot.remote_pause import clear_pause, flag, pause_note, set_pause
+
+
+def op_boot(request: dict[str, Any], script: str) -> dict[str, Any]:
+    """Run once after a boot: end the pause of a preparation, or keep time for one that ends."""
+    site = request["site"]
+    since = flag(site)
+    note = pause_note(site, since)
+    done = "nothing was paused by us"
+    if note and note.get("boot_id") != boot_id():
+        done = after_boot(site, note, script)
+    still_to_come = note and (note.get("boot_id") == boot_id() or note.get("until"))
+    if done == "unpaused" or not still_to_come:
+        forget_boot(site)
+    return {"done": done}
+
+
+def after_boot(site: Site, note: dict[str, Any], script: str) -> str:
+    """What becomes of a pause that a reboot came upon."""
+    until = float(note.get("until") or 0)
+    if note.get("task") == PREPARE and note.get("keep"):
+        return "stays paused, as was asked"
+    entry = {
+        "id": str(note.get("id") or "boot"),
+        "host": site["host"],
+        "kind": UNPAUSE,
+        "who": str(note.get("who")),
+        "why": "after the reboot",
+    }
+    if note.get("task") != PREPARE and (not until or until > time.time() + SEEN_S):
+        return keep_time(site, note, until, entry, script) if until else "stays paused"
+    journal(entry, "start")
+    try:
+        with lock(site, entry, 600):
+            clear_pause(site)
+    except StepError as error:
+        journal(entry, "end", "failed", error.reason)
+        raise
+    journal(entry, "end", "changed", "unpaused by the boot")
+    return "unpaused"
+
+
+def keep_time(site: Site, note: dict[str, Any], until: float, entry: Record, script: str) -> str:
+    """Arm the end of a pause anew: the reboot took its timer."""
+    gone = str(note["id"])
+    if read_record(site, gone):
+        write_record(site, gone, outcome="dropped", reason="by a reboot, which armed it anew")
+    id = gone + "b"
+    record = {**entry, "id": id, "due": int(until), "timed": True, "lock_wait_s": 600}
+    record |= {"delay_s": 0, "reboot": False, "why": str(note.get("why"))}
+    op_arm({"site": site, "record": record, "replace": False}, script)
+    words = {name: note[name] for name in ("who", "why", "until", "task", "since") if name in note}
+    set_pause(site, **words, id=id)
+    return "the end of the pause is armed anew"

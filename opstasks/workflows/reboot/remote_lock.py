@@ -1,0 +1,54 @@
+"""Runs on the host: the host's lock, as `opstasks.lock` takes it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from opstasks.primitives.remote_commands import StepError
+from opstasks.workflows.reboot.remote_account import Site
+from opstasks.workflows.reboot.remote_item import Record
+
+POLL_S = 1.0
+
+
+@contextlib.contextmanager
+def lock(site: Site, record: Record, wait_s: float) -> Iterator[None]:
+    """Hold the host's lock; refuses, naming the holder, when it does not come free in time."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(site["lock_file"], flags, 0o644)
+    with os.fdopen(fd, "r+") as file:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    file.seek(0)
+                    raise StepError(
+                        f"someone is changing the host: {holder(file.read())}", refused=True
+                    ) from None
+                time.sleep(min(POLL_S, max(0.01, deadline - time.monotonic())))
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        words = {"who": record["who"], "task": record["kind"], "since": since}
+        file.truncate(0)
+        file.write(json.dumps({**words, "run_id": record["id"]}) + "\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.seek(0)
+            file.truncate(0)
+
+
+def holder(text: str) -> str:
+    """Who holds the lock, from what the lock file says."""
+    try:
+        found = json.loads(text.strip().splitlines()[-1])
+        return f"{found['who']}, {found['task']}, since {found['since']}"
+    except (ValueError, LookupError, TypeError):
+        return "unknown"

@@ -1,0 +1,188 @@
+"""Runs on the host: the preparation itself: pause, drain, stop, snapshot, requeue, verify."""
+
+import contextlib
+import re
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+from opstasks.primitives.remote_commands import StepError, must
+from opstasks.workflows.reboot.remote_account import Site, account, job_runner
+from opstasks.workflows.reboot.remote_database import job_ids, running_jobs, snapshot, waiting_jobs
+from opstasks.workflows.reboot.remote_install import arm_boot
+from opstasks.workflows.reboot.remote_item import (
+    PREPARE,
+    Record,
+    boot_id,
+    read_record,
+    records,
+    say,
+    write_record,
+)
+from opstasks.workflows.reboot.remote_lock import POLL_S
+from opstasks.workflows.reboot.remote_pause import clear_pause, flag, pause_note, set_pause
+from opstasks.workflows.reboot.remote_problems import problems
+from opstasks.workflows.reboot.remote_units import is_down, stop_unit, systemctl
+
+# A host that slept through its time must not be taken down at a moment nobody chose.
+LATE_S = 1800
+REQUEUE_TIMEOUT_S = 3600
+
+
+class CancelledError(Exception):
+    """Someone stopped the unit while that was still possible."""
+
+
+def prepare(site: Site, record: Record, script: str) -> tuple[str, str]:
+    """Pause, let jobs end if asked, stop, snapshot, requeue, verify; or back to serving."""
+    id = record["id"]
+    say(site, id, "check again that it can be done", "waiting")
+    late = time.time() - record["due"]
+    if record["timed"] and late > LATE_S:
+        raise StepError(f"{late / 60:.0f} minutes late: did the host sleep?", refused=True)
+    found = problems(site)
+    if found:
+        raise StepError("; ".join(found), refused=True)
+    write_record(site, id, mounts=mounts(), was_active=was_active(site))
+    try:
+        hold_new_work(site, record, script)
+        drain(site, record)
+        return requeue(site, record)
+    except Exception as error:  # a full disk, for one: whatever it is, back to serving
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        undo(site, id, error)
+        raise
+
+
+def was_active(site: Site) -> bool:
+    """Whether the service was up, before this preparation or the one that it repeats."""
+    if not is_down(site["unit"]):
+        return True
+    ready = [r for r in records(site) if r.get("kind") == PREPARE and r.get("outcome") == "ready"]
+    return bool(ready and ready[0].get("boot_id") == boot_id() and ready[0].get("was_active"))
+
+
+def hold_new_work(site: Site, record: Record, script: str) -> None:
+    """Nothing new begins; after the boot it does, by itself, unless someone else paused before."""
+    id = record["id"]
+    since = flag(site)
+    note = pause_note(site, since)
+    if since and note.get("task") != PREPARE:
+        write_record(site, id, paused_by_us=False)
+        say(site, id, "paused already, by somebody else: it stays so after the boot", "draining")
+        return
+    say(site, id, "pause new work", "draining")
+    write_record(site, id, paused_by_us=True)
+    why = record["why"] or "prepared for a reboot"
+    words = {"who": record["who"], "why": why, "until": 0, "id": id, "task": PREPARE}
+    arm_boot(site, script)
+    set_pause(site, **words, keep=record["keep_paused"])
+
+
+def drain(site: Site, record: Record) -> None:
+    """Wait for running jobs to end, up to the deadline that was given."""
+    deadline = time.monotonic() + record["drain_s"]
+    told = -1
+    while record["drain_s"]:
+        left = len(running_jobs(site))
+        if left != told:
+            say(site, record["id"], f"{left} job(s) running")
+            told = left
+        if not left or time.monotonic() >= deadline:
+            return
+        time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
+
+
+def requeue(site: Site, record: Record) -> tuple[str, str]:
+    """From the stop of the service on: the part that a cancel does not take back."""
+    id = record["id"]
+    # In this order: a cancel that reads the step before it sends its signal cannot be misled.
+    say(site, id, f"stop {site['unit']}", "stopping")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stop_unit(site["unit"])
+    say(site, id, "snapshot the database", "snapshot")
+    kept = snapshot(site, id)
+    jobs = running_jobs(site)
+    ids = [job["id"] for job in jobs]
+    write_record(site, id, snapshot=kept)
+    say(site, id, f"requeue {len(ids)} job(s)", "requeueing")
+    job_runner(
+        site,
+        "jobrunner.cli.prepare_for_reboot",
+        answer="y\n",
+        timeout_s=REQUEUE_TIMEOUT_S,
+    )
+    say(site, id, "verify that nothing runs and nothing is lost", "verifying")
+    verify(site, ids, kept)
+    # Those of an earlier preparation in this boot wait, too.
+    write_record(site, id, requeued=sorted(waiting_jobs(site)))
+    say(site, id, "READY TO REBOOT", "done")
+    return "ready", f"{len(ids)} job(s) requeued"
+
+
+def verify(site: Site, ids: list[str], kept: str) -> None:
+    """No job lost, none running, none of the requeued ones left in docker."""
+    lost = job_ids(site, kept) ^ job_ids(site)
+    if lost:
+        raise StepError(f"the set of jobs changed: {', '.join(sorted(lost))}")
+    running = running_jobs(site)
+    if running:
+        raise StepError(f"still running: {', '.join(job['id'] for job in running)}")
+    missing = set(ids) - waiting_jobs(site)
+    if missing:
+        raise StepError(f"not requeued: {', '.join(sorted(missing))}")
+    left = [name for name in docker_names(site) if of_jobs(name, ids)]
+    if left:
+        raise StepError(f"left in docker: {', '.join(left)}")
+    alive = docker_list(site, "ps", "--filter", "name=^os-job-", "--format", "{{.Names}}")
+    if alive:
+        raise StepError(f"containers that no job stands for are running: {', '.join(alive)}")
+
+
+def docker_names(site: Site) -> list[str]:
+    """Every container and every volume by name."""
+    containers = docker_list(site, "ps", "--all", "--format", "{{.Names}}")
+    return sorted({*containers, *docker_list(site, "volume", "ls", "--format", "{{.Name}}")})
+
+
+def docker_list(site: Site, *args: str) -> list[str]:
+    """What a listing of docker's prints."""
+    return must("cannot ask docker", "docker", *args, **account(site), timeout=120).split()
+
+
+def of_jobs(name: str, ids: list[str]) -> bool:
+    """Whether a container or a volume belongs to one of these jobs."""
+    found = re.fullmatch(r"os-(?:job|volume)-([A-Za-z0-9]+)(?:-manager)?", name)
+    return bool(found and found[1] in ids)
+
+
+def undo(site: Site, id: str, error: Exception) -> None:
+    """Back to serving: what was requeued begins anew, what still runs goes on."""
+    record = read_record(site, id)
+    words = "cancelled" if isinstance(error, CancelledError) else str(error)
+    # Each of these matters even where the others fail.
+    with contextlib.suppress(OSError):
+        say(site, id, f"going back: {words}")
+    with contextlib.suppress(StepError, OSError):
+        if record.get("was_active") and is_down(site["unit"]):
+            systemctl("start", site["unit"])
+    with contextlib.suppress(StepError, OSError, sqlite3.Error):
+        since = flag(site)
+        if record.get("paused_by_us") and pause_note(site, since).get("id") == id:
+            clear_pause(site)
+
+
+def mounts() -> list[str]:
+    """Where real file systems are mounted."""
+    real = ("/dev/", "//")
+    rows = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    # Device, place, type: a network file system has a colon or slashes in its device.
+    return sorted(
+        {
+            row[1]
+            for row in rows
+            if (row[0].startswith(real) or ":" in row[0])
+            and not row[1].startswith(("/run/", "/var/lib/docker/", "/etc/", "/proc/", "/sys/"))
+        }
+    )
