@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import invoke
 from invoke.exceptions import Exit
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from opstasks.session import Transport
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
+
+
+P = TypeVar("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,30 @@ class Context(invoke.Context):
     def _need_a_person(self, question: str, cure: str) -> None:
         if not _is_interactive() or self.options.json:
             raise Refused(f"{question} Nobody is there to answer", cure=cure)
+
+    def to_change(self, plans: FleetResult[P], wants: Callable[[P], bool]) -> list[Host]:
+        """The hosts with something to do; none in a dry run, or when one of all cannot be done.
+
+        With --keep-going the others are.
+        """
+        if self.options.dry or (plans.exit_code and not self.options.keep_going):
+            return []
+        found = plans.values
+        return [host for host in self.fleet.hosts if host.name in found and wants(found[host.name])]
+
+    def carry_out(
+        self,
+        plans: FleetResult[P],
+        work: Callable[[Host, P], T],
+        hosts: Sequence[Host] | None = None,
+    ) -> FleetResult[T]:
+        """Change hosts one after another as planned; without `hosts` all those with a plan."""
+        from opstasks.fleet import Fleet
+
+        found = plans.values
+        if hosts is None:
+            hosts = [host for host in self.fleet.hosts if host.name in found]
+        return Fleet.of(self.fleet, hosts).roll(lambda host: work(host, found[host.name]))
 
     def finish(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
         """Show a fleet's result; ends the program unless every host did what was asked."""

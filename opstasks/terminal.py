@@ -40,7 +40,7 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
     if host.spec.local:
         return subprocess.call(["env", "--chdir=/", *words])
     client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
-    columns, rows = _size()
+    columns, rows = size()
     try:
         channel = client.open_session(timeout=host.spec.connect_timeout_s)
         channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
@@ -51,7 +51,7 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
         return _join(channel, resized, host.name)
 
 
-def _size() -> tuple[int, int]:
+def size() -> tuple[int, int]:
     """Columns and rows of the window itself: COLUMNS and LINES may be left over from another."""
     try:
         columns, rows = os.get_terminal_size(sys.stdout.fileno())
@@ -90,7 +90,7 @@ def _join(channel: Any, resized: int, host: str) -> int:
         ready, _, _ = select.select([channel, resized, *keys], [], [])
         if resized in ready:
             os.read(resized, CHUNK)
-            columns, rows = _size()
+            columns, rows = size()
             channel.resize_pty(columns, rows)
         if channel in ready and not _copy(channel):
             break

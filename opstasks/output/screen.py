@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable
 
 from opstasks.errors import Interrupted, Refused
+from opstasks.terminal import size
 
 ENTER, LEAVE, HOME, END_OF_LINE, REST = (
     "\x1b[?1049h\x1b[?25l",
@@ -43,7 +43,7 @@ def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
     try:
         while True:
             text = render()
-            columns, rows = shutil.get_terminal_size()
+            columns, rows = size()
             clock = f"{time.strftime('%H:%M:%S')}  every {every_s:g} s, Ctrl-C to end"
             sys.stdout.write(HOME + clip(f"{clock}\n\n{text}", columns, rows) + REST)
             sys.stdout.flush()

@@ -174,19 +174,16 @@ def _ask(name: str) -> str:
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:
     """Look at every host, show what would change, ask, do it one host after another."""
-    from opstasks.fleet import Fleet
     from opstasks.workflows import config as workflow
 
     plans = ctx.fleet.gather(lambda host: workflow.plan(host, wanted, unknown=unknown))
     _show_plans(ctx, plans)
-    shown = plans.values
-    todo = [host for host in ctx.fleet.hosts if host.name in shown and shown[host.name].changed]
-    if ctx.options.dry or not todo or (plans.exit_code and not ctx.options.keep_going):
+    todo = ctx.to_change(plans, lambda found: found.changed)
+    if not todo:
         ctx.finish(plans)
         return
     ctx.confirm(f"Write 04_local.env on {', '.join(host.name for host in todo)}?")
-    fleet = Fleet.of(ctx.fleet, todo)
-    done = fleet.roll(lambda host: workflow.apply(host, shown[host.name], wanted))
+    done = ctx.carry_out(plans, lambda host, found: workflow.apply(host, found, wanted), todo)
     restart = [name for name, outcome in done.values.items() if outcome.needs_restart]
     if restart:
         hosts = ",".join(restart)

@@ -152,12 +152,7 @@ def _judged(item: HostResult[Plan]) -> HostResult[Plan]:
 
 def _roll(ctx: Context, plans: FleetResult[Plan], work: Any) -> None:
     """Carry plans out in inventory order; hosts without a plan keep their result."""
-    from opstasks.fleet import Fleet
-
-    ready = plans.values
-    fleet = Fleet.of(ctx.fleet, [host for host in ctx.fleet.hosts if host.name in ready])
-    done = fleet.roll(lambda host: work(host, ready[host.name]))
-    ctx.finish(plans.replaced(done), _outcome_row)
+    ctx.finish(plans.replaced(ctx.carry_out(plans, work)), _outcome_row)
 
 
 def _resume(

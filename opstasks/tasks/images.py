@@ -62,7 +62,6 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
     Example: inv -H prod images.update ehrql:v1
     """
     from opstasks.errors import Refused
-    from opstasks.fleet import Fleet
     from opstasks.primitives import images
     from opstasks.workflows import images as workflow
 
@@ -74,14 +73,12 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
         raise Refused("--digest goes with one image")
     plans = ctx.fleet.gather(lambda host: workflow.plan(host, refs, digest))
     _show(ctx, plans)
-    shown = plans.values
-    todo = [host for host in ctx.fleet.hosts if host.name in shown and shown[host.name].changed]
-    if ctx.options.dry or not todo or (plans.exit_code and not ctx.options.keep_going):
+    todo = ctx.to_change(plans, lambda found: found.changed)
+    if not todo:
         ctx.finish(plans)
         return
     ctx.confirm(f"Update images on {', '.join(host.name for host in todo)}?")
-    fleet = Fleet.of(ctx.fleet, todo)
-    done = fleet.roll(lambda host: workflow.apply(host, shown[host.name]))
+    done = ctx.carry_out(plans, workflow.apply, todo)
     ctx.finish(
         plans.replaced(done),
         lambda out: {

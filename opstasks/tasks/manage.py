@@ -78,18 +78,16 @@ def _carry_out(
     with_diff: bool,
 ) -> None:
     """Ask, then one host after another."""
-    from opstasks.fleet import Fleet
     from opstasks.manage import apply
 
-    shown = plans.values
-    todo = [host for host in ctx.fleet.hosts if host.name in shown and shown[host.name].todo]
-    if not todo or (plans.exit_code and not ctx.options.keep_going):
+    todo = ctx.to_change(plans, lambda shown: bool(shown.todo))
+    if not todo:
         _finish(ctx, plans, with_diff=with_diff)
         return
-    count = sum(len(shown[host.name].todo) for host in todo)
+    count = sum(len(plans.values[host.name].todo) for host in todo)
     ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
-    done = Fleet.of(ctx.fleet, todo).roll(
-        lambda host: apply.apply(host, wanted[host.name], shown[host.name], request)
+    done = ctx.carry_out(
+        plans, lambda host, shown: apply.apply(host, wanted[host.name], shown, request), todo
     )
     for name, outcome in done.values.items():
         for note in outcome.notes:

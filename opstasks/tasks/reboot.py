@@ -127,13 +127,10 @@ def _confirm(ctx: Context, views: FleetResult[View], wish: Wish) -> None:
 
 def _carry_out(ctx: Context, views: FleetResult[View], wish: Wish) -> None:
     """Arm or run on every host that was shown; hosts that refused keep their result."""
-    from opstasks.fleet import Fleet
     from opstasks.workflows.reboot import prepare
 
-    ready = views.values
-    fleet = Fleet.of(ctx.fleet, [host for host in ctx.fleet.hosts if host.name in ready])
     work = prepare.arm if wish.timed else prepare.run
-    done = views.replaced(fleet.roll(lambda host: work(host, wish, ready[host.name])))
+    done = views.replaced(ctx.carry_out(views, lambda host, view: work(host, wish, view)))
     checked = [(i.host, i.value.checklist) for i in done if i.value and _has_list(i.value)]
     _print_lists(ctx, checked)
     ctx.finish(_judged(done, lambda value: getattr(value, "checklist", None)), _row)
