@@ -154,7 +154,12 @@ class Host:
 
     @property
     def transport(self) -> Transport:
-        """The connection, opened at first use and kept."""
+        """The connection, opened at first use and kept until it is gone.
+
+        Never a second one in the middle of a change: the lock went with the first.
+        """
+        if self._transport and not self.is_changing and not self._transport.is_alive():
+            self.close()
         if self._transport is None:
             self._transport = self._connect(self.spec)
         return self._transport

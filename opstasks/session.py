@@ -96,6 +96,9 @@ class Transport(Protocol):
     def dial(self, address: str, port: int, timeout_s: float) -> Socket:
         """A TCP connection that the host makes; raises Unreachable or Refused."""
 
+    def is_alive(self) -> bool:
+        """Whether the connection stands, as far as this side knows."""
+
     def close(self) -> None:
         """Drop the connection."""
 

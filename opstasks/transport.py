@@ -94,6 +94,10 @@ class LocalTransport:
         except OSError as error:
             raise Unreachable(f"no answer: {error.strerror or error}") from error
 
+    def is_alive(self) -> bool:
+        """Nothing comes between."""
+        return True
+
     def close(self) -> None:
         """Nothing to drop."""
 
@@ -156,7 +160,9 @@ class SSHTransport:
         raise AssertionError("unreachable")
 
     def start(self, line: str) -> SSHProcess:
-        """Start a shell on a new channel of the connection."""
+        """Start a shell on a new channel of the connection; raises Unreachable."""
+        if not self.is_alive():
+            raise Unreachable("connection lost", host=self.spec.name, cure="run it again")
         try:
             transport = self._connection.client.get_transport()
             channel = transport.open_session(timeout=self.spec.connect_timeout_s)
@@ -191,6 +197,11 @@ class SSHTransport:
             raise explain(error, self.spec) from error
         channel.settimeout(timeout_s)
         return channel
+
+    def is_alive(self) -> bool:
+        """Whether nobody has said yet that the connection is gone."""
+        transport = self._connection.client.get_transport()
+        return bool(transport and transport.is_active())
 
     @property
     def connection(self) -> Any:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from opstasks.command import Secret, cmd
-from opstasks.errors import Refused, Unreachable
+from opstasks.errors import Lost, Refused, Unreachable
 from sandbox.delay_proxy import DelayProxy
 from tests.host_suite import HostSuite
 
@@ -206,7 +206,22 @@ def test_a_connection_cut_while_reading_is_unreachable_and_the_next_try_works(co
         proxy.cut()
         with pytest.raises(Unreachable, match="lost"):
             host.login.run(cmd("true"))
-        host.close()
+        assert host.login.output(cmd("echo", "again")) == "again"
+
+
+def test_a_change_never_goes_on_over_a_second_connection(connect, spec):
+    found = spec("sandbox-1")
+    with DelayProxy((found.address, 22)) as proxy:
+        host = connect(through(proxy, found))
+        host.login.run(cmd("true"))
+        with host.changing():
+            proxy.cut()
+            with pytest.raises(Lost):
+                host.login.run(cmd("true"))
+            # The lock was that connection's: whoever has it now must not be disturbed.
+            with pytest.raises(Lost):
+                host.login.run(cmd("true"))
+            assert proxy.connections() == 0
         assert host.login.output(cmd("echo", "again")) == "again"
 
 
