@@ -19,6 +19,7 @@ from typing import Any
 
 from opstasks import events
 from opstasks.errors import OpsError
+from opstasks.output import fit
 from opstasks.result import FleetResult, HostResult
 
 Row = Mapping[str, object]
@@ -148,14 +149,25 @@ class Console:
 
 
 def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as text; nothing when there are no rows."""
+    """A table as text, wrapped to fit into the window; nothing when there are no rows."""
     cells = [[printable(cell(value)) for value in row] for row in rows]
     if not cells:
         return ""
     from tabulate import tabulate
 
-    # Ids may look like numbers (5e12, 007): they are to be shown as they are.
-    return tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True)
+    columns = fit.window()
+    widths = fit.widths([headers, *cells], columns) if columns else None
+    return tabulate(
+        cells,
+        headers=headers,
+        tablefmt="simple",
+        # Ids may look like numbers (5e12, 007): they are to be shown as they are.
+        disable_numparse=True,
+        maxcolwidths=widths,
+        maxheadercolwidths=widths,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def cell(value: object) -> str:

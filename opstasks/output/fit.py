@@ -1,0 +1,35 @@
+"""How wide the columns of a table may be, for a window that is narrower than the table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+# What stands between two columns.
+GAP = 2
+
+
+def window() -> int:
+    """The columns of the terminal that standard output goes to; 0 where it goes elsewhere."""
+    from opstasks.terminal import size
+
+    return size()[0] if sys.stdout.isatty() else 0
+
+
+def widths(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
+    """The width of each column, so that the whole fits; the widest ones give way first.
+
+    No column becomes narrower than its longest word: an id that is cut in two cannot be copied.
+    Where that is too much, the table stays wider than the window.
+    """
+    texts = list(zip(*rows, strict=True))
+    found = [max(map(len, column)) for column in texts]
+    floors = [max(len(word) for text in column for word in [*text.split(), ""]) for column in texts]
+    spare = sum(found) + GAP * (len(found) - 1) - columns
+    while spare > 0:
+        able = [at for at, width in enumerate(found) if width > floors[at]]
+        if not able:
+            break
+        found[max(able, key=found.__getitem__)] -= 1
+        spare -= 1
+    return found
