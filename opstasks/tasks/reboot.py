@@ -168,7 +168,9 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
     from opstasks.workflows.reboot import after
 
     wait_s = durations.parse(wait)
-    result = ctx.fleet.gather(lambda host: after.look_after(host, wait_s), changes=True)
+    result = ctx.fleet.gather(
+        lambda host: after.look_after(host, wait_s, end_pause=not ctx.options.dry), changes=True
+    )
     _print_lists(ctx, [(i.host, i.value) for i in result if i.value is not None])
     ctx.finish(_judged(result, lambda value: value))
 

@@ -209,6 +209,13 @@ def test_with_keep_paused_the_pause_outlives_the_boot_until_somebody_ends_it(inv
     until(lambda: "stays paused, as was asked" in host.sh(done), "the boot looked at the pause")
     assert host.paused
     assert host.jobs()[job][0] == "pending"
+    # What the service account wrote into its configuration never runs as root.
+    trap = "/home/opensafely/config/04_local.env"
+    host.sh(f"cp -p {trap} /tmp/local.env; echo 'X=$(id -un >>/tmp/who)' >>{trap}")
+    inv("-H", HOST, "--dry", "after-reboot")
+    assert host.paused, "a dry run ends no pause"
+    host.sh(f"cp -p /tmp/local.env {trap}")
+    assert set(host.sh("cat /tmp/who").split()) == {"opensafely"}
     checked = value(inv("-H", HOST, "--json", "after-reboot"))
     assert checked["outcome"] == "changed"
     assert not host.paused

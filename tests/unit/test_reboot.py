@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.errors import Refused
+from opstasks.errors import Lost, Refused, TimedOut, Unreachable, VerifyFailed
 from opstasks.inventory import HostSpec
 from opstasks.jobrunner import flags
 from opstasks.jobrunner.flags import Pause
@@ -283,3 +283,53 @@ def test_only_a_pause_of_ours_that_the_boot_left_is_ended():
     assert not ours(OURS, ready=item(outcome="ready")), "not rebooted yet"
     assert not ours(Pause(who="bob"))
     assert not ours(None)
+
+
+# -- following -------------------------------------------------------------------------------
+
+
+class Away:
+    """A host whose connection falls silent once, and then tells that the work is done."""
+
+    name, spec = "h", HostSpec(name="h", address="h")
+
+    def __init__(self, trouble):
+        self.root, self.troubles, self.closed = self, [trouble], 0
+
+    def output(self, command):
+        assert command.timeout_s <= 10
+        if self.troubles:
+            raise self.troubles.pop()
+        return json.dumps(
+            {
+                "now": 1,
+                "zone": "UTC",
+                "boot_id": "b",
+                "records": [{"id": "x", "outcome": "ready", "boot_id": "b"}],
+                "pause": {},
+                "units": {},
+            }
+        )
+
+    def close(self):
+        self.closed += 1
+
+    def pause(self, seconds):
+        pass
+
+    step = checkpoint = pause
+
+
+@pytest.mark.parametrize("trouble", [Unreachable("lost"), TimedOut("no answer"), Lost("lost")])
+def test_a_connection_that_is_lost_or_silent_is_made_anew_and_followed_to_the_end(trouble):
+    host = Away(trouble)
+    assert prepare.follow(host, "x").outcome == "ready"
+    assert host.closed == 1
+
+
+def test_what_could_not_be_put_back_is_in_the_error():
+    host = Away(Lost("lost"))
+    with pytest.raises(VerifyFailed, match="went back to where it was"):
+        prepare._judge(host, item(outcome="failed", reason="broken"))
+    with pytest.raises(VerifyFailed, match="going back failed: it is still paused"):
+        prepare._judge(host, item(outcome="failed", reason="broken", left=("it is still paused",)))

@@ -390,6 +390,8 @@ def test_a_disk_that_fills_up_half_way_leaves_the_service_running_and_unpaused(
     units = {"jobrunner": True}
     monkeypatch.setattr(rm, "problems", lambda site: [])
     monkeypatch.setattr(rm, "is_down", lambda unit: not units[unit])
+    monkeypatch.setattr(rm, "is_up", lambda unit: units[unit])
+    monkeypatch.setattr(rm, "SETTLE_S", 0)
     monkeypatch.setattr(rm, "systemctl", lambda verb, unit: units.update({unit: verb == "start"}))
     monkeypatch.setattr(rm, "arm_boot", lambda *a: None)
     monkeypatch.setattr(rm.signal, "signal", lambda *a: None)
@@ -424,12 +426,41 @@ def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path, monkey
     assert rm.read_json(path) == {"old": 1}
 
 
+def test_what_could_not_be_put_back_is_told(site, flags_command, monkeypatch):
+    """A service that falls over at once, and a flag that does not go away."""
+    monkeypatch.setattr(rm, "is_down", lambda unit: True)
+    monkeypatch.setattr(rm, "is_up", lambda unit: False)
+    monkeypatch.setattr(rm, "SETTLE_S", 0)
+    monkeypatch.setattr(rm, "systemctl", lambda verb, unit: None)
+    item = record(site, was_active=True, paused_by_us=True, steps=[])
+    rm.set_pause(site, id=item["id"])
+
+    def stuck(site):
+        raise rm.StepError("job-runner's flag does not go away")
+
+    monkeypatch.setattr(rm, "clear_pause", stuck)
+    left = rm.undo(site, item["id"], OSError("broken"))
+    assert left == ["jobrunner does not stay up", "it is still paused"]
+
+
+def test_a_full_disk_takes_the_words_of_the_lock_and_not_the_lock(site, monkeypatch):
+    monkeypatch.setattr(rm.os, "pwrite", full)
+    with (
+        rm.lock(site, record(site), 0),
+        Path(site["lock_file"]).open() as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with rm.lock(site, record(site), 0):
+        pass
+
+
 def test_whatever_breaks_the_host_goes_back_to_where_it_was(site, monkeypatch):
     undone = []
     monkeypatch.setattr(rm, "problems", lambda site: [])
     monkeypatch.setattr(rm, "was_active", lambda site: True)
     monkeypatch.setattr(rm, "drain", lambda *a: None)
-    monkeypatch.setattr(rm, "undo", lambda site, id, error: undone.append(error))
+    monkeypatch.setattr(rm, "undo", lambda site, id, error: undone.append(error) or [])
     monkeypatch.setattr(rm.signal, "signal", lambda *a: None)
     item = record(site, due=time.time())
     for stage in ("hold_new_work", "requeue"):

@@ -62,13 +62,13 @@ class Facts:
         return self.maintenance.prepared()
 
 
-def look_after(host: Host, wait_s: float = WAIT_S) -> Checklist:
+def look_after(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = True) -> Checklist:
     """Go through the checklist, giving what is still starting its time; end our own pause."""
     deadline = time.monotonic() + wait_s
     changed = False
     while True:
         facts = gather(host)
-        if ours_to_end(facts):
+        if end_pause and ours_to_end(facts):
             pausing.unpause(host)
             changed = True
             continue
@@ -99,6 +99,7 @@ def gather(host: Host) -> Facts:
 def _command(spec: HostSpec, ids: tuple[str, ...]) -> Any:
     request = {
         "database": spec.database,
+        "service_user": spec.service_user,
         "config_dir": spec.config_dir,
         "unit": spec.unit,
         "sync_unit": SYNC_UNIT,

@@ -20,6 +20,7 @@ from opstasks.errors import (
     Interrupted,
     Lost,
     Refused,
+    TimedOut,
     Unreachable,
     VerifyFailed,
 )
@@ -35,6 +36,8 @@ LOCK_WAIT_S, TIMED_LOCK_WAIT_S = 10, 600
 POLL_S = 1.0
 # How long a lost connection may be away before the client gives up following.
 AWAY_S = 120.0
+# How long it may take to read the record, before the connection counts as lost.
+LISTEN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,8 @@ def run(host: Host, wish: Wish, view: View) -> Outcome:
     record = new_record(host, wish, view.now)
     with sites.noted(host, PREPARE, record["id"], {"why": wish.why}):
         before = boot_id(host)
-        _send(host, record, replace=wish.replace)
+        with host.changing():
+            _send(host, record, replace=wish.replace)
         item = follow(host, record["id"])
         _judge(host, item)
     outcome = Outcome(True, "READY TO REBOOT", item.id, requeued=item.requeued)
@@ -225,9 +229,10 @@ def follow(host: Host, id: str) -> Item:
     gone_since = 0.0
     while True:
         try:
-            found = records.parse(host.root.output(records.read_command(host.spec)))
+            question = records.read_command(host.spec).within(LISTEN_S)
+            found = records.parse(host.root.output(question))
             gone_since = 0.0
-        except (Unreachable, Lost) as error:
+        except (Unreachable, Lost, TimedOut) as error:
             gone_since = gone_since or time.monotonic()
             if time.monotonic() - gone_since > AWAY_S:
                 raise _lost(host, id) from error
@@ -280,7 +285,10 @@ def _judge(host: Host, item: Item) -> None:
     details = {"host": host.name, "tail": item.detail, "cure": f"inv -H {host.name} status"}
     if item.outcome in ("refused", "cancelled"):
         raise Refused(f"{item.outcome}: {item.reason}", **details)
-    raise VerifyFailed(f"{item.reason}; the host went back to where it was", **details)
+    back = "the host went back to where it was"
+    if item.left:
+        back = f"and going back failed: {'; '.join(item.left)}"
+    raise VerifyFailed(f"{item.reason}; {back}", **details)
 
 
 # -- the boot --------------------------------------------------------------------------------
@@ -300,7 +308,7 @@ def _wait_for_boot(host: Host, before: str, limit_s: int) -> None:
         try:
             if boot_id(host) != before:
                 return
-        except (Unreachable, Lost):
+        except (Unreachable, Lost, TimedOut):
             continue
     raise VerifyFailed(
         f"it was prepared and told to reboot, but no new boot was seen within {limit_s} s",

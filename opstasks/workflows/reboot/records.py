@@ -22,7 +22,8 @@ OPEN_STATES = ("armed", "running")
 class Item:
     """One piece of work; times in seconds since the epoch, `*_s` in seconds.
 
-    `outcome` is "" until it is over; `boot_id` is that of the boot in which it was armed.
+    `outcome` is "" until it is over; `boot_id` is that of the boot in which it was armed;
+    `left` says what could not be put back after a failure.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Item:
     requeued: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
     snapshot: str = ""
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def parse_pause(note: Mapping[str, Any]) -> Pause:
 
 def item_of(record: dict[str, Any]) -> Item:
     """A record as a value; keys of another version are left out."""
-    lists = ("steps", "requeued", "mounts")
+    lists = ("steps", "requeued", "mounts", "left")
     return _known(Item, {k: tuple(v) if k in lists else v for k, v in record.items()})
 
 

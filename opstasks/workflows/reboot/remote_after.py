@@ -1,7 +1,7 @@
 """Runs on the host, as root: the facts of the checklist after a reboot. Changes nothing.
 
-`main` gets a JSON request ``{database, code, config_dir, unit, sync_unit, boot_unit, jobs}`` and
-prints one JSON object.
+`main` gets a JSON request ``{database, code, config_dir, service_user, unit, sync_unit,
+boot_unit, jobs}`` and prints one JSON object.
 """
 
 import contextlib
@@ -39,10 +39,12 @@ def unit(name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
-def network(config_dir: str) -> dict[str, Any]:
+def network(config_dir: str, service_user: str) -> dict[str, Any]:
     """The database network and the rules that fence it in."""
     script = '. "$1/load-env" >/dev/null 2>&1; printf %s "${DATABASE_ACCESS_NETWORK:-}"'
-    name = ask("bash", "-c", script, "bash", config_dir).stdout or "jobrunner-db"
+    # The files are the service account's: root never runs what they say.
+    words = ("runuser", "-u", service_user, "--", "bash", "-c", script, "bash", config_dir)
+    name = ask(*words).stdout or "jobrunner-db"
     jump = ask("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
     rules = ask("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
     return {
@@ -87,7 +89,7 @@ def main(request: str) -> None:
     answer: dict[str, Any] = {
         "booted": booted(),
         "docker": ask("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0,
-        "network": network(asked["config_dir"]),
+        "network": network(asked["config_dir"], asked["service_user"]),
         "mounted": mounted(),
         "fstab": wanted_mounts(fstab.read_text()) if fstab.exists() else [],
         "service": unit(asked["unit"]),

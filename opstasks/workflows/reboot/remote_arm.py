@@ -1,7 +1,7 @@
 """Runs on the host: look whether it can be done, and hand it to systemd for its time."""
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from opstasks.primitives.remote_commands import StepError, must
@@ -110,7 +110,7 @@ def start_unit(site: Site, record: Record, script: str) -> None:
         "--property=TimeoutStopSec=1800",
     ]
     if record["timed"]:
-        when = datetime.fromtimestamp(record["due"], UTC)
+        when = datetime.fromtimestamp(record["due"], timezone.utc)  # noqa: UP017 (Python 3.10)
         options += [f"--on-calendar={when:%Y-%m-%d %H:%M:%S} UTC", "--timer-property=AccuracySec=1"]
     must("systemd does not take it", "systemd-run", *options, "--", *line, timeout=60)
     if record["timed"] and unit_state(name + ".timer").get("ActiveState") != "active":

@@ -9,7 +9,7 @@ import json
 import pwd
 import subprocess
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def journal(record: Record, phase: str, outcome: str = "", detail: str = "") -> 
         "task": record["kind"],
         "phase": phase,
         "who": record["who"],
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),  # noqa: UP017 (Python 3.10)
         "args": {"why": record["why"]} if record.get("why") else {},
         "outcome": outcome,
         "detail": detail,

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from opstasks.primitives.remote_commands import StepError
 from opstasks.workflows.reboot.remote_account import Site
@@ -33,16 +33,17 @@ def lock(site: Site, record: Record, wait_s: float) -> Iterator[None]:
                         f"someone is changing the host: {holder(file.read())}", refused=True
                     ) from None
                 time.sleep(min(POLL_S, max(0.01, deadline - time.monotonic())))
-        since = datetime.now(UTC).isoformat(timespec="seconds")
+        since = datetime.now(timezone.utc).isoformat(timespec="seconds")  # noqa: UP017 (Python 3.10)
         words = {"who": record["who"], "task": record["kind"], "since": since}
-        file.truncate(0)
-        file.write(json.dumps({**words, "run_id": record["id"]}) + "\n")
-        file.flush()
+        # A full disk takes the words, not the lock.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, (json.dumps({**words, "run_id": record["id"]}) + "\n").encode(), 0)
         try:
             yield
         finally:
-            file.seek(0)
-            file.truncate(0)
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, 0)
 
 
 def holder(text: str) -> str:

@@ -23,11 +23,12 @@ from opstasks.workflows.reboot.remote_item import (
 from opstasks.workflows.reboot.remote_lock import POLL_S
 from opstasks.workflows.reboot.remote_pause import clear_pause, flag, pause_note, set_pause
 from opstasks.workflows.reboot.remote_problems import problems
-from opstasks.workflows.reboot.remote_units import is_down, stop_unit, systemctl
+from opstasks.workflows.reboot.remote_units import is_down, is_up, stop_unit, systemctl
 
 # A host that slept through its time must not be taken down at a moment nobody chose.
 LATE_S = 1800
 REQUEUE_TIMEOUT_S = 3600
+SETTLE_S = 3.0
 
 
 class CancelledError(Exception):
@@ -51,7 +52,9 @@ def prepare(site: Site, record: Record, script: str) -> tuple[str, str]:
         return requeue(site, record)
     except Exception as error:  # a full disk, for one: whatever it is, back to serving
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        undo(site, id, error)
+        left = undo(site, id, error)
+        with contextlib.suppress(OSError):
+            write_record(site, id, left=left)
         raise
 
 
@@ -157,20 +160,29 @@ def of_jobs(name: str, ids: list[str]) -> bool:
     return bool(found and found[1] in ids)
 
 
-def undo(site: Site, id: str, error: Exception) -> None:
-    """Back to serving: what was requeued begins anew, what still runs goes on."""
+def undo(site: Site, id: str, error: Exception) -> list[str]:
+    """Back to serving: what was requeued begins anew. Returns what could not be put back."""
     record = read_record(site, id)
     words = "cancelled" if isinstance(error, CancelledError) else str(error)
     # Each of these matters even where the others fail.
     with contextlib.suppress(OSError):
         say(site, id, f"going back: {words}")
-    with contextlib.suppress(StepError, OSError):
+    left = []
+    try:
         if record.get("was_active") and is_down(site["unit"]):
             systemctl("start", site["unit"])
-    with contextlib.suppress(StepError, OSError, sqlite3.Error):
+            # What fails in its first moments is started again and again.
+            time.sleep(SETTLE_S)
+            left += [] if is_up(site["unit"]) else [f"{site['unit']} does not stay up"]
+    except (StepError, OSError):
+        left.append(f"{site['unit']} does not start")
+    try:
         since = flag(site)
         if record.get("paused_by_us") and pause_note(site, since).get("id") == id:
             clear_pause(site)
+    except (StepError, OSError, sqlite3.Error):
+        left.append("it is still paused")
+    return left
 
 
 def mounts() -> list[str]:

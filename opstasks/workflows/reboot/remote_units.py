@@ -17,6 +17,11 @@ def is_down(unit: str) -> bool:
     return unit_state(unit).get("ActiveState") in ("inactive", "failed")
 
 
+def is_up(unit: str) -> bool:
+    """Whether a unit is up, and not merely to be tried again."""
+    return unit_state(unit).get("ActiveState") == "active"
+
+
 def systemctl(verb: str, unit: str, timeout_s: int = 200) -> None:
     """Start or stop a unit."""
     must(f"cannot {verb} {unit}", SYSTEMCTL, verb, unit, timeout=timeout_s)

@@ -219,7 +219,7 @@ def note(asked: Asked, record: dict[str, Any]) -> None:
     short = {**record}
     for name in ("items", "skipped", "clashes"):
         short[name] = record.get(name, [])[:SHOWN]
-    write_json(path, {"last": short, "last_success": success}, 0o644)
+    write_json(path, {"last": short, "last_success": success}, 0o640)
 
 
 def tell(record: dict[str, Any]) -> None:
