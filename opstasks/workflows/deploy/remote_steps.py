@@ -18,9 +18,10 @@ from typing import Any
 
 from opstasks.primitives.remote_commands import StepError, call, must
 from opstasks.workflows.deploy.remote_database import (
-    copy_database,
+    bring_older,
     job_ids,
     open_read_only,
+    renew_snapshot,
     restore_database,
     settle,
     version_and_schema,
@@ -91,10 +92,11 @@ def begin(spec: Spec) -> dict[str, Any]:
             containers=job_containers(),
             from_version=version_and_schema(Path(spec["database"]))[0],
         )
-    if record["step"] == "begun":
+    # One that goes on after a pause may find that the service ran, and wrote, in between.
+    if record["step"] in ("begun", "stopped"):
         stop(spec)
         settle(Path(spec["database"]))
-        copy_database(Path(spec["database"]), snapshot_path(spec))
+        renew_snapshot(spec, snapshot_path(spec))
         write_record(spec, step="stopped", snapshot=str(snapshot_path(spec)))
     return {"was_active": record["was_active"]}
 
@@ -107,7 +109,7 @@ def switch(spec: Spec) -> dict[str, Any]:
     move(spec["code"], spec["to_code"])
     how = ""
     if spec["restore_from"]:
-        how = restore_database(spec, Path(spec["restore_from"]), snapshot_path(spec), carry=True)
+        how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
     else:
         must(
             "the migration failed",
@@ -201,12 +203,7 @@ def roll_back(spec: Spec) -> dict[str, Any]:
         stop(spec)
         move(spec["lib"], record["from_lib"])
         move(spec["code"], record["from_code"])
-        how = restore_database(
-            spec,
-            snapshot_path(spec),
-            snapshot_path(spec, ".failed.sqlite"),
-            carry=reached in ("starting", "done"),
-        )
+        how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
         start_and_watch(spec, record.get("known_exceptions", []))
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
