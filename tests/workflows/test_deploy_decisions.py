@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.errors import CommandFailed, Interrupted, Lost, Unreachable, VerifyFailed
+from opstasks.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable, VerifyFailed
 from opstasks.lock import Owner
 from opstasks.primitives.git import Commit, Dirt
 from opstasks.workflows.deploy import act
@@ -221,3 +221,13 @@ def test_a_release_that_was_on_its_way_back_only_goes_back():
     tpp = host(roll_back=ok(how="restored"))
     facts = replace(FACTS, releases=(replace(RECORD, rolling_back=True),))
     assert act.resume(tpp, facts, roll_back=False).to_name == "v1"
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_an_unfinished_release_that_someone_else_ended_first_is_refused(back):
+    ended = {"ok": False, "reason": "release x is deployed already", "detail": "", "refused": True}
+    tpp = host(begin=json.dumps(ended), roll_back=json.dumps(ended))
+    with pytest.raises(Refused, match="deployed already") as caught:
+        act.resume(tpp, replace(FACTS, releases=(RECORD,)), roll_back=back)
+    assert caught.value.cure == "inv -H tpp deploy.releases"
+    assert any("- roll_back" in line for line in tpp.seen) == back

@@ -165,7 +165,8 @@ def host(spec, tmp_path, monkeypatch, readable):
     monkeypatch.setattr(remote_steps, "job_containers", list)
     monkeypatch.setattr(remote_steps, "exceptions_now", lambda spec: [])
     monkeypatch.setattr(remote_steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
-    return {**spec, "keep": ("id", "kind", "from_code", "to_code", "from_lib", "to_lib")}
+    ends = {f"{end}_{what}" for end in ("from", "to") for what in ("code", "lib", "name")}
+    return {**spec, "from_name": "v1", "to_name": "v2", "keep": ("id", "kind", *ends)}
 
 
 def write_job(path, id):
@@ -254,6 +255,43 @@ def test_what_was_kept_aside_before_is_never_overwritten(spec, tmp_path, readabl
     restore_database(spec, snapshot_path(spec), aside)
     assert aside.read_text() == "what is left of an attempt before"
     assert version_and_schema(aside.with_name(f"{spec['id']}.failed-2.sqlite"))[0] == 2
+
+
+# -- what someone else did between the look and the lock ---------------------------------------
+
+
+def answer(step, spec, capsys):
+    umask = os.umask(0o022)
+    try:
+        remote_steps.main(json.dumps({"step": step, "spec": spec}))
+    finally:
+        os.umask(umask)  # a host's program sets its own
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("step", ["begin", "switch", "serve", "finish", "roll_back"])
+def test_no_step_touches_a_release_that_has_come_to_its_end(host, step, capsys):
+    record(host, host["id"], outcome="deployed", step="done")
+    told = answer(step, host, capsys)
+    assert (told["ok"], told["refused"]) == (False, True)
+    assert "deployed already" in told["reason"]
+
+
+def test_a_release_on_its_way_back_does_not_go_forward(host, capsys):
+    record(host, host["id"], outcome="", step="moving", rolling_back=True)
+    assert "on its way back" in answer("begin", host, capsys)["reason"]
+
+
+@pytest.mark.parametrize("step", ["begin", "roll_back"])
+def test_a_checkout_that_somebody_moved_is_left_alone(host, tmp_path, step, capsys):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    remote_steps.begin(host)
+    git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
+    by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
+    told = answer(step, {**host, "reason": "x"}, capsys)
+    assert told["refused"]
+    assert "moved by hand" in told["reason"]
+    assert remote_record.head(str(tmp_path / "code")) == by_hand
 
 
 # -- a database that cannot be used ----------------------------------------------------------

@@ -71,6 +71,28 @@ def move(path: str, commit: str) -> None:
     )
 
 
+def still_wanted(step: str, spec: Spec) -> None:
+    """Raise StepError, refused, when this is no longer what the client looked at.
+
+    It looked before it had the lock: someone else may have been there in between.
+    """
+    record = read_record(spec)
+    if record.get("outcome"):
+        raise StepError(f"release {spec['id']} is {record['outcome']} already", refused=True)
+    if record.get("rolling_back") and step != "roll_back":
+        raise StepError(f"release {spec['id']} is on its way back", refused=True)
+    # The first step of a release that goes on, either way; nothing has moved at the very first.
+    if step in ("begin", "roll_back") and record.get("step", "begun") != "begun":
+        for name in ("code", "lib"):
+            now = head(spec[name])
+            if now not in (record["from_" + name], record["to_" + name]):
+                raise StepError(
+                    f"{spec[name]} was moved by hand to {now[:10]}, which is neither end of"
+                    f" {record['from_name']} -> {record['to_name']}: check one of these out",
+                    refused=True,
+                )
+
+
 def begin(spec: Spec) -> dict[str, Any]:
     """Check that nothing moved since the plan, stop the service, snapshot the database."""
     record = read_record(spec)
@@ -234,9 +256,15 @@ def main(request: str) -> None:
     os.umask(0o027)
     try:
         asked = json.loads(request)
+        still_wanted(asked["step"], asked["spec"])
         answer = {"ok": True, **STEPS[asked["step"]](asked["spec"])}
     except StepError as error:
-        answer = {"ok": False, "reason": error.reason, "detail": error.detail}
+        answer = {
+            "ok": False,
+            "reason": error.reason,
+            "detail": error.detail,
+            "refused": error.refused,
+        }
     except Exception as error:  # whatever it was, the client has to hear of it and go back
         answer = {"ok": False, "reason": f"{type(error).__name__}: {error}", "detail": ""}
     # The client may be gone: the record has the outcome.
