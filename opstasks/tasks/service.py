@@ -18,7 +18,7 @@ WATCH_HELP = "How long the started service must stay up, in seconds."
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
 def start(ctx: Context, watch: int = 5) -> None:
-    """Start job-runner and see that it stays up.
+    """Start job-runner and see that it stays up; refused while a release is unfinished.
 
     Example: inv -H tpp service.start
     """
@@ -41,6 +41,8 @@ def stop(ctx: Context) -> None:
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
 def restart(ctx: Context, watch: int = 5) -> None:
     """Stop and start job-runner and see that it stays up; jobs that are running go on.
+
+    Refused while a release is unfinished.
 
     Example: inv -H tpp service.restart --yes
     """

@@ -131,9 +131,12 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
     client.send_signal(signal.SIGKILL)
     client.wait()
     until_free(look("sandbox-1"))
-    refused_back = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
-    assert refused_back.returncode == 2
-    assert "is unfinished" in refused_back.stderr
+    pid = look("sandbox-1").main_pid
+    for task in ("deploy.rollback", "service.restart"):
+        refused = inv("-H", "sandbox-1", task, "--yes")
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "is unfinished" in refused.stderr
+    assert look("sandbox-1").main_pid == pid
     done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
     assert done.returncode == 1
     assert "not started: sandbox-2" in done.stderr
