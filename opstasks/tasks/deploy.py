@@ -45,6 +45,7 @@ def apply(
 
     if unfinished not in ("", "finish", "back"):
         raise Refused("--unfinished takes 'finish' or 'back'")
+    watch_s = _watch_s(watch)
     plans = ctx.fleet.gather(lambda host: act.check(host, ref, lib_ref, restart=restart))
     plans = _judge(ctx, plans)
     todo = [item for item in plans if item.value and not item.value.nothing_to_do]
@@ -56,7 +57,7 @@ def apply(
         _resume(ctx, plans, cut_off, unfinished)
         return
     ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
-    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch or None))
+    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
 
 
 @task(help={"ref": REF_HELP, "lib-ref": LIB_HELP}, auto_shortflags=False)
@@ -83,12 +84,13 @@ def rollback(ctx: Context, watch: int = 0) -> None:
     """
     from opstasks.workflows.deploy import act
 
+    watch_s = _watch_s(watch)
     plans = _judge(ctx, ctx.fleet.gather(act.check_rollback))
     if ctx.options.dry:
         ctx.finish(plans, _plan_row)
         return
     ctx.confirm(f"Go back on {', '.join(plans.values)}?")
-    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch or None))
+    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
 
 
 @task(help={"limit": "How many to show for each host."}, auto_shortflags=False)
@@ -111,6 +113,15 @@ def releases(ctx: Context, limit: int = 10) -> None:
     ]
     ctx.console.table(["host", "when", "who", "kind", "from", "to", "outcome", "reason"], rows)
     ctx.finish(result)
+
+
+def _watch_s(watch: int) -> int | None:
+    """How long to watch; None for the inventory's, which is the default, 0."""
+    from opstasks.errors import Refused
+
+    if watch < 0:
+        raise Refused(f"nothing can be watched for {watch} s", cure="--watch 15, or leave it out")
+    return watch or None
 
 
 def _judge(ctx: Context, plans: FleetResult[Plan]) -> FleetResult[Plan]:

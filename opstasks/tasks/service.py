@@ -24,6 +24,7 @@ def start(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.workflows import service
 
+    _see_that_it_is_watched(watch)
     _roll(ctx, "start", lambda host: service.start(host, watch))
 
 
@@ -48,7 +49,16 @@ def restart(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.workflows import service
 
+    _see_that_it_is_watched(watch)
     _roll(ctx, "restart", lambda host: service.restart(host, watch))
+
+
+def _see_that_it_is_watched(watch: int) -> None:
+    """A service that nobody watches counts as up whatever becomes of it."""
+    from opstasks.errors import Refused
+
+    if watch < 1:
+        raise Refused(f"nothing can be watched for {watch} s", cure="--watch 5, or leave it out")
 
 
 def _roll(ctx: Context, verb: str, work: Callable[[Host], Outcome]) -> None:
