@@ -174,11 +174,12 @@ def _resume(
 
     from opstasks.result import FleetResult
     from opstasks.workflows.deploy import act
+    from opstasks.workflows.deploy import plan as planning
 
     for item in cut_off:
-        assert item.value and item.value.facts.unfinished
-        record = item.value.facts.unfinished
-        ctx.console.note(f"{item.host}: unfinished release {record.describe()}, at {record.step!r}")
+        assert item.value
+        for line in planning.unfinished_lines(item.value.facts):
+            ctx.console.note(f"{item.host}: {line}")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
     waiting = [item for item in plans if _waits(item)]
     later = FleetResult([replace(item, outcome="not started", value=None) for item in waiting])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.look import DB, SQLITE, STATE
+from tests.look import CODE, DB, SQLITE, STATE
 from tests.sandbox.deploy_help import good, running_job
 
 pytestmark = pytest.mark.sandbox
@@ -137,8 +137,10 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "is unfinished" in refused.stderr
     assert look("sandbox-1").main_pid == pid
+    look("sandbox-1").sh(f"echo x >>{CODE}/jobrunner/run.py")
     done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
     assert done.returncode == 1
+    assert "sandbox-1:   jobrunner/run.py" in done.stderr
     assert "not started: sandbox-2" in done.stderr
     assert (look("sandbox-1").code, look("sandbox-2").code) == ("v2.73.0", "v2.71.0")
     good(inv("-H", "sandbox", "deploy", "--yes"))
