@@ -54,6 +54,9 @@ def apply(
         return
     cut_off = [item for item in todo if item.value and item.value.facts.unfinished]
     if cut_off:
+        if ref or lib_ref:
+            names = " ".join(filter(None, (ref, lib_ref)))
+            ctx.console.note(f"{names} is not deployed by this run: unfinished releases come first")
         _resume(ctx, plans, cut_off, unfinished)
         return
     ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
@@ -99,7 +102,11 @@ def releases(ctx: Context, limit: int = 10) -> None:
 
     Example: inv -H all deploy.releases
     """
+    from opstasks.errors import Refused
     from opstasks.workflows.deploy import release
+
+    if limit < 1:
+        raise Refused(f"{limit} is no number of releases", cure="--limit 10, or leave it out")
 
     def read(host: Host) -> list[release.Release]:
         found = release.parse_releases(host.service.output(release.list_command(host.spec)))
@@ -112,6 +119,8 @@ def releases(ctx: Context, limit: int = 10) -> None:
         for r in found
     ]
     ctx.console.table(["host", "when", "who", "kind", "from", "to", "outcome", "reason"], rows)
+    if result.values and not rows and not ctx.options.json:
+        ctx.console.say("nothing was deployed yet")
     ctx.finish(result)
 
 

@@ -138,8 +138,11 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
         assert "is unfinished" in refused.stderr
     assert look("sandbox-1").main_pid == pid
     look("sandbox-1").sh(f"echo x >>{CODE}/jobrunner/run.py")
-    done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
+    done = inv(
+        "-H", "sandbox", "deploy", "--ref", "broken-crash", "--unfinished", "finish", "--yes"
+    )
     assert done.returncode == 1
+    assert "broken-crash is not deployed by this run" in done.stderr
     assert "sandbox-1:   jobrunner/run.py" in done.stderr
     assert "not started: sandbox-2" in done.stderr
     assert (look("sandbox-1").code, look("sandbox-2").code) == ("v2.73.0", "v2.71.0")

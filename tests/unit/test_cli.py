@@ -96,6 +96,7 @@ def test_refusals_are_json_too(program):
         ("deploy --unfinished sideways", "'finish' or 'back'"),
         ("deploy --watch soon", "'soon' is no whole number"),
         ("-H tpp deploy --watch=-30", "nothing can be watched for -30 s -> --watch 15"),
+        ("-H tpp deploy.releases --limit=-1", "-1 is no number of releases"),
         ("-H tpp deploy.rollback --watch=-1", "nothing can be watched for -1 s"),
         ("-H tpp service.start --watch 0", "nothing can be watched for 0 s -> --watch 5"),
         ("-H tpp service.restart --watch=-5 --yes", "nothing can be watched for -5 s"),
