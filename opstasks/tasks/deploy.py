@@ -45,6 +45,7 @@ def apply(
 
     if unfinished not in ("", "finish", "back"):
         raise Refused("--unfinished takes 'finish' or 'back'")
+    watch_s = _watch_s(watch)
     plans = ctx.fleet.gather(lambda host: act.check(host, ref, lib_ref, restart=restart))
     plans = _judge(ctx, plans)
     todo = [item for item in plans if item.value and not item.value.nothing_to_do]
@@ -53,10 +54,13 @@ def apply(
         return
     cut_off = [item for item in todo if item.value and item.value.facts.unfinished]
     if cut_off:
+        if ref or lib_ref:
+            names = " ".join(filter(None, (ref, lib_ref)))
+            ctx.console.note(f"{names} is not deployed by this run: unfinished releases come first")
         _resume(ctx, plans, cut_off, unfinished)
         return
     ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
-    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch or None))
+    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
 
 
 @task(help={"ref": REF_HELP, "lib-ref": LIB_HELP}, auto_shortflags=False)
@@ -83,12 +87,13 @@ def rollback(ctx: Context, watch: int = 0) -> None:
     """
     from opstasks.workflows.deploy import act
 
+    watch_s = _watch_s(watch)
     plans = _judge(ctx, ctx.fleet.gather(act.check_rollback))
     if ctx.options.dry:
         ctx.finish(plans, _plan_row)
         return
     ctx.confirm(f"Go back on {', '.join(plans.values)}?")
-    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch or None))
+    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
 
 
 @task(help={"limit": "How many to show for each host."}, auto_shortflags=False)
@@ -97,7 +102,11 @@ def releases(ctx: Context, limit: int = 10) -> None:
 
     Example: inv -H all deploy.releases
     """
+    from opstasks.errors import Refused
     from opstasks.workflows.deploy import release
+
+    if limit < 1:
+        raise Refused(f"{limit} is no number of releases", cure="--limit 10, or leave it out")
 
     def read(host: Host) -> list[release.Release]:
         found = release.parse_releases(host.service.output(release.list_command(host.spec)))
@@ -110,7 +119,18 @@ def releases(ctx: Context, limit: int = 10) -> None:
         for r in found
     ]
     ctx.console.table(["host", "when", "who", "kind", "from", "to", "outcome", "reason"], rows)
+    if result.values and not rows and not ctx.options.json:
+        ctx.console.say("nothing was deployed yet")
     ctx.finish(result)
+
+
+def _watch_s(watch: int) -> int | None:
+    """How long to watch; None for the inventory's, which is the default, 0."""
+    from opstasks.errors import Refused
+
+    if watch < 0:
+        raise Refused(f"nothing can be watched for {watch} s", cure="--watch 15, or leave it out")
+    return watch or None
 
 
 def _judge(ctx: Context, plans: FleetResult[Plan]) -> FleetResult[Plan]:
@@ -163,11 +183,12 @@ def _resume(
 
     from opstasks.result import FleetResult
     from opstasks.workflows.deploy import act
+    from opstasks.workflows.deploy import plan as planning
 
     for item in cut_off:
-        assert item.value and item.value.facts.unfinished
-        record = item.value.facts.unfinished
-        ctx.console.note(f"{item.host}: unfinished release {record.describe()}, at {record.step!r}")
+        assert item.value
+        for line in planning.unfinished_lines(item.value.facts):
+            ctx.console.note(f"{item.host}: {line}")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
     waiting = [item for item in plans if _waits(item)]
     later = FleetResult([replace(item, outcome="not started", value=None) for item in waiting])

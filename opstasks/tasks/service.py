@@ -18,12 +18,13 @@ WATCH_HELP = "How long the started service must stay up, in seconds."
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
 def start(ctx: Context, watch: int = 5) -> None:
-    """Start job-runner and see that it stays up.
+    """Start job-runner and see that it stays up; refused while a release is unfinished.
 
     Example: inv -H tpp service.start
     """
     from opstasks.workflows import service
 
+    _see_that_it_is_watched(watch)
     _roll(ctx, "start", lambda host: service.start(host, watch))
 
 
@@ -42,11 +43,22 @@ def stop(ctx: Context) -> None:
 def restart(ctx: Context, watch: int = 5) -> None:
     """Stop and start job-runner and see that it stays up; jobs that are running go on.
 
+    Refused while a release is unfinished.
+
     Example: inv -H tpp service.restart --yes
     """
     from opstasks.workflows import service
 
+    _see_that_it_is_watched(watch)
     _roll(ctx, "restart", lambda host: service.restart(host, watch))
+
+
+def _see_that_it_is_watched(watch: int) -> None:
+    """A service that nobody watches counts as up whatever becomes of it."""
+    from opstasks.errors import Refused
+
+    if watch < 1:
+        raise Refused(f"nothing can be watched for {watch} s", cure="--watch 5, or leave it out")
 
 
 def _roll(ctx: Context, verb: str, work: Callable[[Host], Outcome]) -> None:

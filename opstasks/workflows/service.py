@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass
 
 from opstasks.change import change
-from opstasks.errors import VerifyFailed
+from opstasks.errors import Refused, VerifyFailed
 from opstasks.host import Host
 from opstasks.jobrunner import jobs
 from opstasks.primitives import journal, systemd
 from opstasks.primitives.systemd import UnitState
+from opstasks.workflows.deploy import release
 
 POLL_S = 1.0
 
@@ -50,11 +51,15 @@ def look(host: Host) -> Before:
 
 
 def start(host: Host, watch_s: float) -> Outcome:
-    """Start the service unless it serves already; raises VerifyFailed when it falls over."""
+    """Start the service unless it serves already; raises VerifyFailed when it falls over.
+
+    Raises Refused while a release is unfinished.
+    """
     before = look(host).unit
     if before.is_serving:
         return Outcome(False, before.describe(), before.describe())
     with change(host.service, "service.start"):
+        _refuse_half_way(host)
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
     return Outcome(True, before.describe(), after.describe())
@@ -78,14 +83,30 @@ def stop(host: Host) -> Outcome:
 
 
 def restart(host: Host, watch_s: float) -> Outcome:
-    """Stop and start the service; raises VerifyFailed when it falls over."""
+    """Stop and start the service; raises VerifyFailed when it falls over.
+
+    Raises Refused while a release is unfinished.
+    """
     before = look(host).unit
     with change(host.service, "service.restart"):
+        _refuse_half_way(host)
         if before.active not in ("inactive", "failed"):
             host.service.run(systemd.stop(host.spec.unit))
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
     return Outcome(True, before.describe(), after.describe())
+
+
+def _refuse_half_way(host: Host) -> None:
+    """Code and database of a release that was cut off may differ in age; the lock is held."""
+    text = host.service.output(release.list_command(host.spec))
+    cut_off = release.unfinished(release.parse_releases(text))
+    if cut_off:
+        raise Refused(
+            f"release {cut_off.describe()} is unfinished",
+            host=host.name,
+            cure=f"inv -H {host.name} deploy, which finishes it or goes back",
+        )
 
 
 def _watch(host: Host, watch_s: float) -> UnitState:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.look import STATE
+from tests.look import CODE, DB, SQLITE, STATE
 from tests.sandbox.deploy_help import good, running_job
 
 pytestmark = pytest.mark.sandbox
@@ -24,7 +24,20 @@ def until_free(host):
         time.sleep(0.3)
 
 
-def start_deploy(sandbox_dir, tmp_path, *, until):
+def served_in_between(host):
+    """What a reboot does: the service runs, and writes a job; the job's id."""
+    host.sh("systemctl start jobrunner")
+    job = "writteninbetween"
+    host.sh(
+        f'runuser -u opensafely -- {SQLITE} {DB} "'
+        "CREATE TEMP TABLE one AS SELECT * FROM job LIMIT 1;"
+        f" UPDATE one SET id = '{job}', state = 'succeeded', status_code = 'succeeded';"
+        ' INSERT INTO job SELECT * FROM one"'
+    )
+    return job
+
+
+def start_deploy(sandbox_dir, tmp_path, *, until, task="deploy"):
     """A client of its own, seen to have begun this step."""
     command = [
         str(Path(sys.executable).with_name("inv")),
@@ -32,7 +45,7 @@ def start_deploy(sandbox_dir, tmp_path, *, until):
         str(sandbox_dir / "hosts.yaml"),
         "-H",
         "sandbox-1",
-        "deploy",
+        task,
         "--watch",
         "4",
         "--yes",
@@ -66,6 +79,7 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
     host = look("sandbox-1")
     until_free(host)
     unfinished = [r for r in host.records if not r["outcome"]]
+    new = {served_in_between(host)} if unfinished else set()
     done = good(inv("-H", "sandbox-1", "deploy", "--unfinished", choice, "--yes"))
     if unfinished:
         assert "unfinished release" in done.stderr
@@ -78,10 +92,36 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
     )
     assert (host.code, host.lib, host.version) == at
     assert host.serving
-    assert job in host.jobs()
+    assert {job, *new} <= set(host.jobs())
     assert host.containers == boxes
     assert all(record["outcome"] for record in host.records)
     assert host.lock_is_free
+
+
+@pytest.mark.parametrize(
+    ("step", "choice", "at"),
+    [
+        ("move dependencies", "finish", ("v2.71.0", "v2.71.0", 1)),
+        ("start the service", "back", ("v2.73.0", "v2.73.0", 3)),
+    ],
+)
+def test_a_rollback_that_is_cut_off_loses_nothing_that_was_written_since(
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice, at
+):
+    good(inv("-H", "sandbox-1", "deploy", "--watch", "1", "--yes"))
+    host = look("sandbox-1")
+    job, boxes = running_job(managed, "sandbox-1", look, "longer"), host.containers
+    client = start_deploy(sandbox_dir, tmp_path, until=step, task="deploy.rollback")
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    until_free(host)
+    assert [record["outcome"] for record in host.records] == ["deployed", ""]
+    new = served_in_between(host)
+    good(inv("-H", "sandbox-1", "deploy", "--unfinished", choice, "--yes"))
+    assert (host.code, host.lib, host.version) == at
+    assert {job, new} <= set(host.jobs())
+    assert host.serving
+    assert host.containers >= boxes
 
 
 def test_a_host_that_waits_for_its_turn_is_not_forgotten(
@@ -91,11 +131,19 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
     client.send_signal(signal.SIGKILL)
     client.wait()
     until_free(look("sandbox-1"))
-    refused_back = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
-    assert refused_back.returncode == 2
-    assert "is unfinished" in refused_back.stderr
-    done = inv("-H", "sandbox", "deploy", "--unfinished", "finish", "--yes")
+    pid = look("sandbox-1").main_pid
+    for task in ("deploy.rollback", "service.restart"):
+        refused = inv("-H", "sandbox-1", task, "--yes")
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "is unfinished" in refused.stderr
+    assert look("sandbox-1").main_pid == pid
+    look("sandbox-1").sh(f"echo x >>{CODE}/jobrunner/run.py")
+    done = inv(
+        "-H", "sandbox", "deploy", "--ref", "broken-crash", "--unfinished", "finish", "--yes"
+    )
     assert done.returncode == 1
+    assert "broken-crash is not deployed by this run" in done.stderr
+    assert "sandbox-1:   jobrunner/run.py" in done.stderr
     assert "not started: sandbox-2" in done.stderr
     assert (look("sandbox-1").code, look("sandbox-2").code) == ("v2.73.0", "v2.71.0")
     good(inv("-H", "sandbox", "deploy", "--yes"))

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.errors import CommandFailed, Interrupted, Lost, Unreachable, VerifyFailed
+from opstasks.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable, VerifyFailed
 from opstasks.lock import Owner
 from opstasks.primitives.git import Commit, Dirt
 from opstasks.workflows.deploy import act
 from opstasks.workflows.deploy.facts import Database, Facts, Repo
-from opstasks.workflows.deploy.plan import make, preview
+from opstasks.workflows.deploy.plan import make, preview, unfinished_lines
 from opstasks.workflows.deploy.release import Release
 from tests.workflows.fake import FakeHost
 
@@ -112,6 +112,17 @@ def test_the_preview_shows_what_is_gained_and_what_is_lost(gained, lost, directi
     assert ("LOSES 1 commit" in text) == bool(lost)
     assert "migration 2" in text
     assert "1 job(s) running" in text
+
+
+def test_edits_that_an_unfinished_release_would_throw_away_are_named():
+    dirt = Dirt(staged=("a.py",), unstaged=("a.py", *(f"f{n:02}.py" for n in range(20))))
+    facts = replace(FACTS, code=replace(CODE, dirt=dirt), releases=(RECORD,))
+    first, second, *paths = unfinished_lines(facts)
+    assert first == f"unfinished release {RECORD.describe()}, at 'moved'"
+    assert second == "/code: 21 edited file(s), THROWN AWAY either way"
+    assert paths[0] == "  a.py"
+    assert paths[-1] == "  ... and 6 more"
+    assert len(unfinished_lines(replace(FACTS, releases=(RECORD,)))) == 1
 
 
 # -- which release a rollback undoes ---------------------------------------------------------
@@ -221,3 +232,13 @@ def test_a_release_that_was_on_its_way_back_only_goes_back():
     tpp = host(roll_back=ok(how="restored"))
     facts = replace(FACTS, releases=(replace(RECORD, rolling_back=True),))
     assert act.resume(tpp, facts, roll_back=False).to_name == "v1"
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_an_unfinished_release_that_someone_else_ended_first_is_refused(back):
+    ended = {"ok": False, "reason": "release x is deployed already", "detail": "", "refused": True}
+    tpp = host(begin=json.dumps(ended), roll_back=json.dumps(ended))
+    with pytest.raises(Refused, match="deployed already") as caught:
+        act.resume(tpp, replace(FACTS, releases=(RECORD,)), roll_back=back)
+    assert caught.value.cure == "inv -H tpp deploy.releases"
+    assert any("- roll_back" in line for line in tpp.seen) == back

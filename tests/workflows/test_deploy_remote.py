@@ -11,6 +11,7 @@ import pytest
 from opstasks.primitives.remote_commands import StepError
 from opstasks.workflows.deploy import remote_database, remote_record, remote_service, remote_steps
 from opstasks.workflows.deploy.remote_database import (
+    bring_older,
     copy_database,
     restore_database,
     version_and_schema,
@@ -81,34 +82,40 @@ def test_a_database_that_no_migration_touched_stays(spec, tmp_path):
     with sqlite3.connect(source) as connection:
         connection.execute("UPDATE job SET state = 'succeeded'")
     aside = snapshot_path(spec, ".failed.sqlite")
-    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
+    how = restore_database(spec, snapshot_path(spec), aside)
     assert how == "database untouched"
     assert rows(source) == [("a", "succeeded", "x")]
 
 
-def test_a_migrated_database_goes_back_and_is_kept_aside(spec, tmp_path):
+@pytest.fixture
+def readable(monkeypatch):
+    """The old code reads whatever is carried over."""
+    monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: True)
+
+
+def test_a_migrated_database_goes_back_and_is_kept_aside(spec, tmp_path, readable):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(spec))
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
     aside = snapshot_path(spec, ".failed.sqlite")
-    restore_database(spec, snapshot_path(spec), aside, carry=False)
+    restore_database(spec, snapshot_path(spec), aside)
     assert version_and_schema(source) == version_and_schema(snapshot_path(spec))
     assert version_and_schema(aside)[0] == 2
     assert rows(source) == [("a", "running", "x")]
 
 
-def test_rows_written_since_are_carried_over(spec, tmp_path, monkeypatch):
+def test_rows_written_since_are_carried_over(spec, tmp_path, readable):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "pending", "y")])
     copy_database(source, snapshot_path(spec))
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
         connection.execute("UPDATE job SET state = 'succeeded', extra = 'e' WHERE id = 'a'")
         connection.execute("INSERT INTO job VALUES ('c', 'running', 'z', 'e')")
-    monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: True)
     aside = snapshot_path(spec, ".failed.sqlite")
-    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
+    how = restore_database(spec, snapshot_path(spec), aside)
     assert "carried over" in how
+    assert str(aside) in how
     assert rows(source) == [("a", "succeeded", "x"), ("b", "pending", "y"), ("c", "running", "z")]
 
 
@@ -120,7 +127,7 @@ def test_rows_that_the_old_code_cannot_read_stay_aside(spec, tmp_path, monkeypat
         connection.execute("UPDATE job SET state = 'a state of tomorrow'")
     monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: False)
     aside = snapshot_path(spec, ".failed.sqlite")
-    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
+    how = restore_database(spec, snapshot_path(spec), aside)
     assert str(aside) in how
     assert rows(source) == [("a", "running", "x")]
     assert rows(aside) == [("a", "a state of tomorrow", "x")]
@@ -136,8 +143,215 @@ def test_an_explicit_rollback_never_drops_rows(spec, tmp_path, monkeypatch):
     copy_database(source, snapshot_path(spec))
     monkeypatch.setattr(remote_database, "old_code_reads", lambda spec, folder: False)
     with pytest.raises(StepError, match="cannot read"):
-        restore_database(spec, old, snapshot_path(spec), carry=True)
+        bring_older(spec, old, snapshot_path(spec))
     assert version_and_schema(source)[0] == 2
+
+
+# -- what a service wrote between two runs ---------------------------------------------------
+
+
+@pytest.fixture
+def host(spec, tmp_path, monkeypatch, readable):
+    """A release of two checkouts that are where they should be, and a service that is stubbed."""
+    for name in ("code", "lib"):
+        path = tmp_path / name
+        path.mkdir()
+        git("init", "-q", cwd=path)
+        for commit in ("from", "to"):
+            git("commit", "-q", "--allow-empty", "-m", commit, cwd=path)
+            spec[f"{commit}_{name}"] = git("rev-parse", "HEAD", cwd=path)
+        git("checkout", "-q", "--detach", "HEAD~", cwd=path)
+    monkeypatch.setattr(remote_steps, "stop", lambda spec: None)
+    monkeypatch.setattr(remote_steps, "job_containers", list)
+    monkeypatch.setattr(remote_steps, "exceptions_now", lambda spec: [])
+    monkeypatch.setattr(remote_steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    ends = {f"{end}_{what}" for end in ("from", "to") for what in ("code", "lib", "name")}
+    return {**spec, "from_name": "v1", "to_name": "v2", "keep": ("id", "kind", *ends)}
+
+
+def write_job(path, id):
+    """What a service does that somebody started."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO job (id, state) VALUES (?, 'pending')", (id,))
+
+
+def cut_off_rollback(host, tmp_path):
+    """The database at version 2 and its older one; the steps done are those of its caller."""
+    older = tmp_path / "older.sqlite"
+    database(older, [("a", "running", "x")])
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")], extra=MIGRATED)
+    return {**host, "kind": "rollback", "restore_from": str(older)}, source
+
+
+def ids(path):
+    return [row[0] for row in rows(path)]
+
+
+@pytest.mark.parametrize("step", ["stopped", "moving"])
+def test_a_rollback_that_goes_on_keeps_what_was_written_in_between(host, tmp_path, step):
+    spec, source = cut_off_rollback(host, tmp_path)
+    remote_steps.begin(spec)
+    write_record(spec, step=step)
+    write_job(source, "new")
+    remote_steps.begin(spec)
+    assert remote_steps.switch(spec)["version"] == 1
+    remote_steps.finish(spec)
+    assert ids(source) == ["a", "new"]
+    assert ids(snapshot_path(spec)) == ["a", "new"]
+
+
+def test_a_rollback_that_had_put_the_database_back_keeps_both_ages(host, tmp_path):
+    spec, source = cut_off_rollback(host, tmp_path)
+    remote_steps.begin(spec)
+    remote_steps.switch(spec)
+    write_job(source, "new")
+    remote_steps.begin(spec)
+    assert remote_steps.switch(spec)["how"] == "database untouched"
+    remote_steps.finish(spec)
+    assert ids(source) == ["a", "new"]
+    assert version_and_schema(snapshot_path(spec))[0] == 2
+
+
+@pytest.mark.parametrize("step", ["moving", "moved", "starting"])
+def test_going_back_keeps_what_was_written_in_between(host, tmp_path, step):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    remote_steps.begin(host)
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+    write_record(host, step=step)
+    write_job(source, "new")
+    how = remote_steps.roll_back({**host, "reason": "its client went away"})["how"]
+    assert "carried over" in how
+    assert str(snapshot_path(host, ".failed.sqlite")) in how
+    assert (ids(source), version_and_schema(source)[0]) == (["a", "new"], 1)
+
+
+def test_an_undone_rollback_keeps_what_was_written_in_between(host, tmp_path):
+    spec, source = cut_off_rollback(host, tmp_path)
+    remote_steps.begin(spec)
+    remote_steps.switch(spec)
+    write_job(source, "new")
+    remote_steps.roll_back({**spec, "reason": "its client went away"})
+    assert (ids(source), version_and_schema(source)[0]) == (["a", "new"], 2)
+
+
+def test_jobs_that_the_database_lost_keep_their_snapshot(host, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "x")])
+    remote_steps.begin(host)
+    with sqlite3.connect(source) as connection:
+        connection.execute("DELETE FROM job WHERE id = 'b'")
+    with pytest.raises(StepError, match="jobs were lost: b"):
+        remote_steps.begin(host)
+    assert ids(snapshot_path(host)) == ["a", "b"]
+
+
+def test_what_was_kept_aside_before_is_never_overwritten(spec, tmp_path, readable):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    copy_database(source, snapshot_path(spec))
+    aside = snapshot_path(spec, ".failed.sqlite")
+    aside.write_text("what is left of an attempt before")
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+    restore_database(spec, snapshot_path(spec), aside)
+    assert aside.read_text() == "what is left of an attempt before"
+    assert version_and_schema(aside.with_name(f"{spec['id']}.failed-2.sqlite"))[0] == 2
+
+
+# -- what someone else did between the look and the lock ---------------------------------------
+
+
+def answer(step, spec, capsys):
+    umask = os.umask(0o022)
+    try:
+        remote_steps.main(json.dumps({"step": step, "spec": spec}))
+    finally:
+        os.umask(umask)  # a host's program sets its own
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("step", ["begin", "switch", "serve", "finish", "roll_back"])
+def test_no_step_touches_a_release_that_has_come_to_its_end(host, step, capsys):
+    record(host, host["id"], outcome="deployed", step="done")
+    told = answer(step, host, capsys)
+    assert (told["ok"], told["refused"]) == (False, True)
+    assert "deployed already" in told["reason"]
+
+
+def test_a_release_on_its_way_back_does_not_go_forward(host, capsys):
+    record(host, host["id"], outcome="", step="moving", rolling_back=True)
+    assert "on its way back" in answer("begin", host, capsys)["reason"]
+
+
+@pytest.mark.parametrize("step", ["begin", "roll_back"])
+def test_a_checkout_that_somebody_moved_is_left_alone(host, tmp_path, step, capsys):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    remote_steps.begin(host)
+    git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
+    by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
+    told = answer(step, {**host, "reason": "x"}, capsys)
+    assert told["refused"]
+    assert "moved by hand" in told["reason"]
+    assert remote_record.head(str(tmp_path / "code")) == by_hand
+
+
+# -- a database that cannot be used ----------------------------------------------------------
+
+
+def test_a_locked_database_stays_where_it_is(spec, tmp_path, monkeypatch):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    copy_database(source, snapshot_path(spec))
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "timeout": 0.1}))
+    aside = snapshot_path(spec, ".failed.sqlite")
+    with connect(source) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StepError, match="locked"):
+            restore_database(spec, snapshot_path(spec), aside)
+    holder.close()
+    assert ids(source) == ["a"]
+    assert not aside.exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), sqlite3.OperationalError("disk is full")]
+)
+@pytest.mark.parametrize("copies", [0, 1])
+def test_a_full_disk_leaves_the_database_where_it_is(spec, tmp_path, monkeypatch, error, copies):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    copy_database(source, snapshot_path(spec))
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+    room = [copy_database] * copies
+
+    def copy(old, new):
+        if not room:
+            raise error
+        room.pop()(old, new)
+
+    monkeypatch.setattr(remote_database, "copy_database", copy)
+    with pytest.raises(StepError, match="cannot put the database back"):
+        restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
+    assert version_and_schema(source)[0] == 2
+    assert [path.name for path in snapshot_path(spec).parent.iterdir()] == [f"{spec['id']}.sqlite"]
+
+
+def test_a_snapshot_that_is_missing_does_not_make_the_database_a_damaged_one(spec, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    with pytest.raises(StepError, match="cannot put the database back"):
+        restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
+    assert ids(source) == ["a"]
+
+
+def test_a_database_that_is_no_database_is_damaged(spec, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    copy_database(source, snapshot_path(spec))
+    source.write_text("no database at all " * 500)
+    how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
+    assert "damaged" in how
+    assert ids(source) == ["a"]
+
+
+# -- records ---------------------------------------------------------------------------------
 
 
 def snapshots(spec, *names):
@@ -199,14 +413,16 @@ def test_a_database_that_is_damaged_is_moved_aside_and_the_snapshot_put_back(spe
     damaged[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
     source.write_bytes(damaged)
     aside = snapshot_path(spec, ".failed.sqlite")
-    how = restore_database(spec, snapshot_path(spec), aside, carry=True)
+    how = restore_database(spec, snapshot_path(spec), aside)
     assert "damaged" in how
     assert aside.read_bytes() == bytes(damaged)
     assert len(rows(source)) == 200
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_what_a_killed_migration_left_is_settled_before_the_way_back(spec, tmp_path, mode):
+def test_what_a_killed_migration_left_is_settled_before_the_way_back(
+    spec, tmp_path, readable, mode
+):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     with sqlite3.connect(source) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
@@ -224,7 +440,7 @@ def test_what_a_killed_migration_left_is_settled_before_the_way_back(spec, tmp_p
     subprocess.run([sys.executable, "-c", half, str(source)], check=False)
     assert source.with_name(f"db.sqlite-{'wal' if mode == 'wal' else 'journal'}").exists()
     aside = snapshot_path(spec, ".failed.sqlite")
-    restore_database(spec, snapshot_path(spec), aside, carry=False)
+    restore_database(spec, snapshot_path(spec), aside)
     assert rows(source) == [("a", "running", "x")]
 
 

@@ -37,10 +37,11 @@ class Outcome:
 
 
 class _StepFailedError(Exception):
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", *, refused: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.refused = refused
 
 
 # -- looking ---------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ def resume(host: Host, facts: Facts, *, roll_back: bool) -> Outcome:
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
     with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
-        how = _go_back(host, replace(spec, reason="its client went away"))
+        how = _go_back(host, replace(spec, reason="its client went away"), resumed=True)
     return Outcome(True, record.to_name, record.from_name, release_id=record.id, notes=(how,))
 
 
@@ -181,6 +182,8 @@ def _release(host: Host, spec: Spec) -> Outcome:
                 notes += [f"{n} goes on as before" for n in answer.get("as_before", [])]
                 notes += [answer["how"]] if answer.get("how") else []
         except _StepFailedError as failure:
+            if failure.refused:
+                raise _refusal(host, failure) from None
             _fail(host, spec, failure)
         except Interrupted as stopped:
             how = _go_back(host, replace(spec, reason="stopped by the operator"))
@@ -207,7 +210,8 @@ def _step(host: Host, step: str, spec: Spec) -> dict[str, Any]:
             f"step {step!r} broke off (exit code {result.code})", result.tail()
         ) from None
     if not answer["ok"]:
-        raise _StepFailedError(answer["reason"], answer["detail"])
+        refused = bool(answer.get("refused"))
+        raise _StepFailedError(answer["reason"], answer["detail"], refused=refused)
     return answer
 
 
@@ -223,11 +227,17 @@ def _fail(host: Host, spec: Spec, failure: _StepFailedError) -> None:
     )
 
 
-def _go_back(host: Host, spec: Spec) -> str:
+def _refusal(host: Host, failure: _StepFailedError) -> Refused:
+    return Refused(failure.reason, host=host.name, cure=f"inv -H {host.name} deploy.releases")
+
+
+def _go_back(host: Host, spec: Spec, *, resumed: bool = False) -> str:
     host.step(f"going back to {spec.from_name}: {spec.reason}")
     try:
         answer = _step(host, "roll_back", spec)
     except _StepFailedError as failure:
+        if resumed and failure.refused:
+            raise _refusal(host, failure) from None
         raise CommandFailed(
             f"{spec.reason}; and going back to {spec.from_name} failed: {failure.reason}",
             returned=1,

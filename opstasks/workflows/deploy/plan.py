@@ -152,6 +152,23 @@ def preview(plan: Plan) -> list[str]:
     return lines
 
 
+def unfinished_lines(facts: Facts) -> list[str]:
+    """What people see before they choose which way an unfinished release goes."""
+    record = facts.unfinished
+    if record is None:
+        return []
+    lines = [f"unfinished release {record.describe()}, at {record.step!r}"]
+    for repo in (facts.code, facts.lib):
+        # A checkout that was cut off looks the same as edits by hand: people tell them apart.
+        edited = sorted({*repo.dirt.staged, *repo.dirt.unstaged})
+        if edited:
+            lines.append(f"{repo.path}: {len(edited)} edited file(s), THROWN AWAY either way")
+            lines += [f"  {path}" for path in edited[:SHOWN_COMMITS]]
+            if len(edited) > SHOWN_COMMITS:
+                lines.append(f"  ... and {len(edited) - SHOWN_COMMITS} more")
+    return lines
+
+
 def _repo_lines(what: str, repo: Repo) -> list[str]:
     if not repo.moves:
         return [f"{what}: stays at {repo.head_name}"]

@@ -97,66 +97,130 @@ def old_code_reads(spec: Spec, folder: Path) -> bool:
     return done.returncode == 0
 
 
+class DamagedError(StepError):
+    """A database that is not there, or that sqlite itself calls damaged: waiting mends nothing."""
+
+
 def settle(database: Path) -> None:
     """Have sqlite finish what a killed writer left beside the database, and check it.
 
-    Raises sqlite3.Error when that cannot be done, or when the database is damaged.
+    Raises DamagedError, or StepError for what passes: a lock, a full disk.
     """
-    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
+    if not database.exists():
+        raise DamagedError("the database is missing")
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
+    except sqlite3.Error as error:
+        # A lock and a full disk are OperationalErrors. Python before 3.11 has no codes to ask for.
+        if type(error) is sqlite3.DatabaseError:
+            raise DamagedError(f"the database is damaged: {error}") from error
+        raise StepError(f"cannot use the database: {error}") from error
     if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
+        raise DamagedError(f"the database is damaged: {verdict}")
 
 
-def restore_database(spec: Spec, snapshot: Path, aside: Path, *, carry: bool) -> str:
+def renew_snapshot(spec: Spec, snapshot: Path) -> None:
+    """Copy the database as it is now: a service may have run since the copy before.
+
+    Jobs of that copy that are there no more keep it, and the release from going on.
+    """
+    database = Path(spec["database"])
+    if snapshot.exists() and (lost := job_ids(snapshot) - job_ids(database)):
+        raise StepError(f"jobs were lost: {', '.join(sorted(lost))}", f"they are in {snapshot}")
+    copy_database(database, snapshot)
+
+
+def bring_older(spec: Spec, older: Path, snapshot: Path) -> str:
+    """Put the database of an older release in place, with every row written since; says how.
+
+    Where the older code could not read them, nothing is changed.
+    """
+    database = Path(spec["database"])
+    settle(database)
+    if version_and_schema(database) == version_and_schema(older):
+        return "database untouched"
+    renew_snapshot(spec, snapshot)
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
+        restored = Path(name, "db.sqlite")
+        if not restored_with_rows(spec, older, snapshot, restored):
+            raise StepError(
+                "the older code cannot read the rows written since", f"they are kept in {snapshot}"
+            )
+        put_in_place(restored, database)
+    return "database restored from the snapshot, newer rows carried over"
+
+
+def restore_database(spec: Spec, snapshot: Path, aside: Path) -> str:
     """Put a database from before a migration back; says how.
 
-    What is there now is kept aside. With `carry`, rows written since are carried over in the
+    What is there now is kept aside. Rows written since, by whomever, are carried over in the
     columns that the old database has, unless the old code could not read them.
     """
     database = Path(spec["database"])
+    # What an attempt that was cut off kept aside may be all that is left of some rows.
+    aside = unused(aside)
     try:
         settle(database)
         if version_and_schema(database) == version_and_schema(snapshot):
             return "database untouched"
-        if not aside.exists():
-            copy_database(database, aside)
-    except sqlite3.Error as error:
-        return replace_damaged(database, snapshot, aside, str(error))
-    how = "database restored from the snapshot"
+        copy_database(database, aside)
+        return put_back(spec, snapshot, aside)
+    except DamagedError as error:
+        return replace_damaged(database, snapshot, aside, error.reason)
+    except (sqlite3.Error, OSError) as error:
+        # Nothing was exchanged, so what was copied is still there: a full disk gets no fuller.
+        aside.unlink(missing_ok=True)
+        raise StepError(f"cannot put the database back: {error}", "it is as it was") from error
+
+
+def put_back(spec: Spec, snapshot: Path, aside: Path) -> str:
+    """Put a snapshot in place, with the rows of the database that is kept aside; says how."""
+    database = Path(spec["database"])
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
-        copy_database(snapshot, restored)
-        if carry:
-            carry_over(aside, restored)
-            how += ", newer rows carried over"
-            if not old_code_reads(spec, Path(name)):
-                if spec["kind"] == "rollback":
-                    raise StepError(
-                        "the older code cannot read the rows written since",
-                        f"they are kept in {aside}",
-                    )
-                copy_database(snapshot, restored)
-                how = f"database restored from the snapshot; newer rows only in {aside}"
+        how = f"newer rows carried over; the one that failed is {aside}"
+        if not restored_with_rows(spec, snapshot, aside, restored):
+            copy_database(snapshot, restored)
+            how = f"newer rows only in {aside}"
         put_in_place(restored, database)
-    return how
+    return f"database restored from the snapshot, {how}"
+
+
+def restored_with_rows(spec: Spec, snapshot: Path, newer: Path, restored: Path) -> bool:
+    """Make a database of a snapshot and the newer rows; whether it is one for the old code."""
+    copy_database(snapshot, restored)
+    try:
+        carry_over(newer, restored)
+    except sqlite3.IntegrityError:
+        return False
+    return old_code_reads(spec, restored.parent)
+
+
+def unused(path: Path) -> Path:
+    """The name, or one with a number if there is such a file: ``x.failed-2.sqlite``."""
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
 
 
 def replace_damaged(database: Path, snapshot: Path, aside: Path, why: str) -> str:
-    """Move a database that sqlite cannot open aside, and put the snapshot in its place."""
-    # The database first: one that is missing is restored by the next run, too.
-    for suffix in SIDE_FILES:
-        file = database.with_name(database.name + suffix)
-        if file.exists():
-            shutil.move(file, aside.with_name(aside.name + suffix))
+    """Move a database that sqlite cannot use aside, and put the snapshot in its place."""
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
         copy_database(snapshot, restored)
+        # The database first: one that is missing is restored by the next run, too.
+        for suffix in SIDE_FILES:
+            file = database.with_name(database.name + suffix)
+            if file.exists():
+                shutil.move(file, aside.with_name(aside.name + suffix))
         put_in_place(restored, database)
-    return f"the database was damaged ({why}): restored from the snapshot, what was left is {aside}"
+    return f"{why}; restored from the snapshot, what was left is {aside}"
 
 
 def put_in_place(restored: Path, database: Path) -> None:

@@ -18,9 +18,10 @@ from typing import Any
 
 from opstasks.primitives.remote_commands import StepError, call, must
 from opstasks.workflows.deploy.remote_database import (
-    copy_database,
+    bring_older,
     job_ids,
     open_read_only,
+    renew_snapshot,
     restore_database,
     settle,
     version_and_schema,
@@ -70,6 +71,28 @@ def move(path: str, commit: str) -> None:
     )
 
 
+def still_wanted(step: str, spec: Spec) -> None:
+    """Raise StepError, refused, when this is no longer what the client looked at.
+
+    It looked before it had the lock: someone else may have been there in between.
+    """
+    record = read_record(spec)
+    if record.get("outcome"):
+        raise StepError(f"release {spec['id']} is {record['outcome']} already", refused=True)
+    if record.get("rolling_back") and step != "roll_back":
+        raise StepError(f"release {spec['id']} is on its way back", refused=True)
+    # The first step of a release that goes on, either way; nothing has moved at the very first.
+    if step in ("begin", "roll_back") and record.get("step", "begun") != "begun":
+        for name in ("code", "lib"):
+            now = head(spec[name])
+            if now not in (record["from_" + name], record["to_" + name]):
+                raise StepError(
+                    f"{spec[name]} was moved by hand to {now[:10]}, which is neither end of"
+                    f" {record['from_name']} -> {record['to_name']}: check one of these out",
+                    refused=True,
+                )
+
+
 def begin(spec: Spec) -> dict[str, Any]:
     """Check that nothing moved since the plan, stop the service, snapshot the database."""
     record = read_record(spec)
@@ -91,10 +114,11 @@ def begin(spec: Spec) -> dict[str, Any]:
             containers=job_containers(),
             from_version=version_and_schema(Path(spec["database"]))[0],
         )
-    if record["step"] == "begun":
+    # One that goes on after a pause may find that the service ran, and wrote, in between.
+    if record["step"] in ("begun", "stopped"):
         stop(spec)
         settle(Path(spec["database"]))
-        copy_database(Path(spec["database"]), snapshot_path(spec))
+        renew_snapshot(spec, snapshot_path(spec))
         write_record(spec, step="stopped", snapshot=str(snapshot_path(spec)))
     return {"was_active": record["was_active"]}
 
@@ -107,7 +131,7 @@ def switch(spec: Spec) -> dict[str, Any]:
     move(spec["code"], spec["to_code"])
     how = ""
     if spec["restore_from"]:
-        how = restore_database(spec, Path(spec["restore_from"]), snapshot_path(spec), carry=True)
+        how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
     else:
         must(
             "the migration failed",
@@ -201,12 +225,7 @@ def roll_back(spec: Spec) -> dict[str, Any]:
         stop(spec)
         move(spec["lib"], record["from_lib"])
         move(spec["code"], record["from_code"])
-        how = restore_database(
-            spec,
-            snapshot_path(spec),
-            snapshot_path(spec, ".failed.sqlite"),
-            carry=reached in ("starting", "done"),
-        )
+        how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
         start_and_watch(spec, record.get("known_exceptions", []))
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
@@ -237,9 +256,15 @@ def main(request: str) -> None:
     os.umask(0o027)
     try:
         asked = json.loads(request)
+        still_wanted(asked["step"], asked["spec"])
         answer = {"ok": True, **STEPS[asked["step"]](asked["spec"])}
     except StepError as error:
-        answer = {"ok": False, "reason": error.reason, "detail": error.detail}
+        answer = {
+            "ok": False,
+            "reason": error.reason,
+            "detail": error.detail,
+            "refused": error.refused,
+        }
     except Exception as error:  # whatever it was, the client has to hear of it and go back
         answer = {"ok": False, "reason": f"{type(error).__name__}: {error}", "detail": ""}
     # The client may be gone: the record has the outcome.
