@@ -129,7 +129,8 @@ class Match:
     """One job that a word may mean, and what is around it on its host.
 
     `volume` is ("volume", name) or ("bind", folder), empty without one; `logs` are path, size
-    and time of change of the files in its log folder; `row` is all that the database holds.
+    and time of change of the files in its log folder; `docker_error` says why container and
+    volume are not known; `row` is all that the database holds.
     """
 
     host: str
@@ -137,6 +138,7 @@ class Match:
     container: Container | None = None
     volume: tuple[str, ...] = ()
     logs: tuple[tuple[str, int, float], ...] = ()
+    docker_error: str = ""
     row: dict[str, Any] = field(default_factory=dict)
     now: float = 0.0
 
@@ -272,6 +274,7 @@ class Pages:
         self._head: Database | None = None
         self._strays: dict[str, Job] = {}
         self.error = ""
+        self.docker_error = ""
         self.ended = False
 
     def take(self, data: bytes) -> None:
@@ -293,6 +296,7 @@ class Pages:
             self.ended = True
         else:
             self._head = parse(text)
+            self.docker_error = self._head.docker_error
             strays = self._head.strays() if self._with_strays else ()
             self._strays = {job.id: job for job in strays}
 
@@ -305,9 +309,8 @@ class Pages:
 def parse_matches(host: str, text: str) -> dict[str, tuple[Match, ...]]:
     """What `find_command` printed: the matches of each word. Raises Refused for no database."""
     found: dict[str, Any] = json.loads(text)
-    problem = found.get("error") or found.get("docker_error")
-    if problem:
-        raise unreadable(host, problem)
+    if "error" in found:
+        raise unreadable(host, found["error"])
     around = found.get("around", {})
 
     def match(row: dict[str, Any]) -> Match:
@@ -321,6 +324,7 @@ def parse_matches(host: str, text: str) -> dict[str, tuple[Match, ...]]:
             if container and container.mount
             else tuple(seen.get("volume", ())),
             logs=tuple((path, size, time) for path, size, time in seen.get("logs", ())),
+            docker_error=seen.get("docker_error", ""),
             row=row,
             now=found["now"],
         )

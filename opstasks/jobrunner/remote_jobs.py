@@ -153,7 +153,10 @@ def noted(connection: sqlite3.Connection, size: int) -> Iterator[list[dict[str, 
 
 
 def matches(connection: sqlite3.Connection, needle: str) -> list[dict[str, Any]]:
-    """The jobs that a needle may mean: that very id, or else all that hold it, newest first."""
+    """The jobs that a needle may mean: that very id, or else those that hold it.
+
+    Of many the active ones and then the newest: those that something can be done about.
+    """
     whole = COLUMNS + MORE
     exact = select(connection, whole, "WHERE id = ?", [needle])
     if exact:
@@ -161,7 +164,8 @@ def matches(connection: sqlite3.Connection, needle: str) -> list[dict[str, Any]]
         count = "SELECT count(*) FROM job WHERE instr(lower(id), lower(?)) > 0"
         exact[0]["alike"] = connection.execute(count, [needle]).fetchone()[0] - 1
         return exact
-    tail = f"WHERE instr({SLUG}, ?) > 0 ORDER BY {CREATED} DESC, id DESC LIMIT ?"
+    active = "state IN ('pending', 'running') DESC"
+    tail = f"WHERE instr({SLUG}, ?) > 0 ORDER BY {active}, {CREATED} DESC, id DESC LIMIT ?"
     rows = select(connection, COLUMNS, tail, [needle, MATCHES + 1])
     return select(connection, whole, "WHERE id = ?", [rows[0]["id"]]) if len(rows) == 1 else rows
 
@@ -235,14 +239,22 @@ def surroundings(engine: Any, asked: dict[str, Any], row: dict[str, Any]) -> dic
     """What there is of one job outside of the database: container, volume, log folder."""
     job = row["id"]
     name = VOLUME + job
-    listed = engine.get("volumes", filters={"name": [name]}).get("Volumes") or []
     folder = Path(asked["volumes"]) / job
-    managed = any(item["Name"] == name for item in listed)
-    return {
-        "container": look(engine, CONTAINER + job),
-        "volume": ["volume", name] if managed else ["bind", str(folder)] if _is(folder) else [],
+    found: dict[str, Any] = {
+        "container": {},
+        "volume": ["bind", str(folder)] if _is(folder) else [],
         "logs": log_files(asked["logs"], job),
+        "docker_error": "",
     }
+    try:
+        listed = engine.get("volumes", filters={"name": [name]}).get("Volumes") or []
+        if any(item["Name"] == name for item in listed):
+            found["volume"] = ["volume", name]
+        found["container"] = look(engine, CONTAINER + job)
+    except EngineError as error:
+        # Rows and logs are there without docker.
+        found["docker_error"] = str(error)
+    return found
 
 
 def _is(folder: Path) -> bool:
@@ -282,13 +294,16 @@ def answer(asked: dict[str, Any], connection: Any, engine: Any) -> dict[str, Any
     found.update(containers=listed, docker_error=problem)
     ids = [item["name"][len(CONTAINER) :] for item in listed]
     found["with_container"] = by_ids(connection, ids) if ids else []
-    rows = {row["id"]: row for many in found.get("matches", {}).values() for row in many}
-    if len(rows) <= MATCHES and asked.get("docker"):
-        try:
-            found["around"] = {id: surroundings(engine, asked, rows[id]) for id in rows}
-        except EngineError as error:
-            found["docker_error"] = str(error)
+    near = looked_at(found.get("matches", {})) if asked.get("docker") else []
+    found["around"] = {row["id"]: surroundings(engine, asked, row) for row in near}
     return found
+
+
+def looked_at(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Of all matches those to look around: what a word means alone, and the first of the others."""
+    sure = {rows[0]["id"]: rows[0] for rows in found.values() if len(rows) == 1}
+    others = {row["id"]: row for rows in found.values() for row in rows if row["id"] not in sure}
+    return [*sure.values(), *list(others.values())[:MATCHES]]
 
 
 def main(request: str) -> None:

@@ -48,7 +48,8 @@ def several(
     from opstasks.workflows import jobs as workflow
 
     words = list(dict.fromkeys(jobs.check_needle(word) for word in words))
-    result = ctx.fleet.gather(lambda host: workflow.find(host, words))
+    reading = not (contained or changing)
+    result = ctx.fleet.gather(lambda host: workflow.find(host, words, without_docker=reading))
     if not result.values:
         ctx.finish(result)
     if result.exit_code:
@@ -61,6 +62,9 @@ def several(
         if contained:
             found = _contained(word, found)
         match = _the_one(ctx, word, found, silent)
+        if len(found) > 1:
+            # Of many only the outlines were asked for.
+            match = workflow.once_more(by_name[match.host], match, without_docker=reading)
         if changing and silent and match.job.id != word:
             raise Refused(
                 f"{word!r} may mean another job on {', '.join(silent)}",

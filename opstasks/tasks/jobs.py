@@ -86,18 +86,21 @@ def ls(
 
 def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
     """The table as text, and what became of the hosts."""
-    from opstasks.output.console import table_text
+    from opstasks.output.console import printable, table_text
     from opstasks.workflows import jobs as workflow
 
-    result = ctx.fleet.gather(
-        lambda host: [job for page in workflow.pages(host, selection, limit) for job in page]
-    )
+    result = ctx.fleet.gather(lambda host: workflow.listing(host, selection, limit))
     now = time.time()
-    rows = [[host, *_cells(job, now)] for host, found in result.values.items() for job in found]
+    rows = [
+        [host, *_cells(job, now)] for host, found in result.values.items() for job in found.jobs
+    ]
     lines = [table_text(HEADERS, rows) or "no jobs"] if result.values else []
     for host, found in result.values.items():
-        if limit and len([job for job in found if job.state != "?"]) >= limit:
+        if limit and len([job for job in found.jobs if job.state != "?"]) >= limit:
             lines.append(f"{host}: the newest {limit}; --limit 0 for all")
+        if found.docker_error:
+            lines.append(f"{host}: containers are not known: {printable(found.docker_error)}")
+    result.findings = any(found.docker_error for found in result.values.values())
     lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
     return "\n".join(lines), result
 
@@ -163,6 +166,8 @@ def show(ctx: Context, job: str = "") -> None:
         known = {"volume": match.volume, "logs": match.logs, "row": match.row}
         ctx.console.document({**document, **known, "timeline": moments})
         return
+    if match.docker_error:
+        ctx.console.note(f"containers are not known: {printable(match.docker_error)}")
     for key, value in _known(match):
         if value not in (None, ""):
             ctx.console.say(f"{key:18} {printable(str(value))}")

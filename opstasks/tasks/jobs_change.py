@@ -50,10 +50,13 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
         return
     if todo:
         ctx.confirm(f"Kill {len(todo)} job(s) on {', '.join(dict.fromkeys(m.host for m in todo))}?")
-    ids = {host.name: [m.job.id for h, m in found if h is host] for host, _ in found}
+    shown = {
+        host.name: {p.match.job.id: p.steps for p in plans if p.match.host == host.name}
+        for host, _ in found
+    }
     hosts = [host for host in ctx.fleet.hosts if any(m.host == host.name for m in todo)]
     fleet = Fleet.of(ctx.fleet, hosts)
-    _finish(ctx, fleet.roll(lambda host: jobs_change.kill(host, ids[host.name], cleanup=cleanup)))
+    _finish(ctx, fleet.roll(lambda host: jobs_change.kill(host, shown[host.name], cleanup=cleanup)))
 
 
 @task(

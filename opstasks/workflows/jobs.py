@@ -31,6 +31,8 @@ def select(state: str, workspace: str, since: str, *, everything: bool) -> Selec
     if state and state not in jobs.STATES:
         raise Refused(f"there is no state {state!r}", cure=f"states: {', '.join(jobs.STATES)}")
     states = (state,) if state else () if everything or since else ("running",)
+    if not workspace.isprintable():
+        raise Refused(f"{workspace!r} is no workspace", cure="`jobs.ls --all` shows their names")
     span, moment = since_of(since)
     return Selection(states, workspace, since=moment, since_s=span)
 
@@ -53,12 +55,32 @@ def since_of(text: str) -> tuple[float, float]:
     )
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Jobs of a host for a table; `docker_error` says why nothing is known of containers."""
+
+    jobs: tuple[Job, ...]
+    docker_error: str = ""
+
+
+def listing(host: Host, selection: Selection, limit: int) -> Listing:
+    """The jobs of a host, newest first, with what docker knows of them; `limit` 0 means all."""
+    told: list[str] = []
+    found = tuple(job for page in pages(host, selection, limit, told.append) for job in page)
+    return Listing(found, "".join(told))
+
+
 def read(host: Host, selection: Selection, limit: int) -> Database:
     """One answer of a host; raises Refused when there is none."""
     return _checked(host, selection, limit, None, with_docker=True)
 
 
-def pages(host: Host, selection: Selection, limit: int = 0) -> Iterator[tuple[Job, ...]]:
+def pages(
+    host: Host,
+    selection: Selection,
+    limit: int = 0,
+    on_docker_error: Callable[[str], object] = lambda _: None,
+) -> Iterator[tuple[Job, ...]]:
     """The jobs of a host, newest first, a page in memory at a time; `limit` 0 means all.
 
     Containers that no job stands for come at the end, unless the selection would hide them.
@@ -69,8 +91,11 @@ def pages(host: Host, selection: Selection, limit: int = 0) -> Iterator[tuple[Jo
     while True:
         size = min(PAGE_ROWS, limit - len(shown)) if limit else PAGE_ROWS
         found = _checked(host, selection, size, after, with_docker=first is None)
-        first = first or found
-        if found is not first:
+        if first is None:
+            first = found
+            if found.docker_error:
+                on_docker_error(found.docker_error)
+        else:
             found = replace(found, containers=first.containers, docker_error=first.docker_error)
         batch = found.joined()
         shown |= {job.id for job in batch}
@@ -98,6 +123,14 @@ def stream(
             tail=result.tail(),
             cure="run it again",
         )
+    if taken.docker_error:
+        error = no_docker(host.name, taken.docker_error)
+        raise CommandFailed(error.message, returned=1, host=host.name, cure=error.cure)
+
+
+def no_docker(host: str, problem: str) -> Refused:
+    """The error for what cannot be known, or done, without docker."""
+    return Refused(f"containers are not known: {problem}", host=host, cure=f"inv -H {host} doctor")
 
 
 def _strays(first: Database, selection: Selection, shown: set[str]) -> tuple[Job, ...]:
@@ -131,16 +164,34 @@ def _checked(
 # -- finding ---------------------------------------------------------------------------------
 
 
-def find(host: Host, words: Sequence[str]) -> dict[str, tuple[Match, ...]]:
-    """The jobs of a host that each word may mean, in one round trip."""
+def find(
+    host: Host, words: Sequence[str], *, without_docker: bool = False
+) -> dict[str, tuple[Match, ...]]:
+    """The jobs of a host that each word may mean, in one round trip.
+
+    Raises Refused where docker does not answer, unless its part may be missing.
+    """
     text = host.service.output(jobs.find_command(host.spec, words))
-    return jobs.parse_matches(host.name, text)
+    found = jobs.parse_matches(host.name, text)
+    for match in () if without_docker else (m for many in found.values() for m in many):
+        if match.docker_error:
+            raise no_docker(host.name, match.docker_error)
+    return found
+
+
+def once_more(host: Host, match: Match, *, without_docker: bool = False) -> Match:
+    """The same job, looked at closely by its whole id; raises Refused when it is gone."""
+    id = match.job.id
+    found = find(host, [id], without_docker=without_docker)[id]
+    if [item.job.id for item in found] != [id]:
+        raise Refused(f"there is no job {id} any more", host=host.name, cure="run it again")
+    return found[0]
 
 
 def meant(word: str, found: Sequence[Match]) -> list[Match]:
-    """Of all hosts' matches those that count: whole ids, or else parts."""
+    """Of all hosts' matches those that count: whole ids, or else parts, active ones first."""
     whole = [match for match in found if match.job.id == word]
-    return whole or sorted(found, key=lambda match: -match.job.created)
+    return whole or sorted(found, key=lambda m: (not m.job.is_active, -m.job.created))
 
 
 # -- a close look ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opstasks.change import change
@@ -20,6 +20,7 @@ from opstasks.jobrunner.jobs import Match
 from opstasks.primitives import systemd
 from opstasks.workflows import jobs, jobs_logs
 
+MARK = "mark as killed"
 KILLED, INTERNAL_ERROR = "killed_by_admin", "internal_error"
 # job-runner's words for a job that was retried and that its service has not looked at since.
 RETRIED = "Re-attempting to extract outputs"
@@ -87,7 +88,7 @@ def plan_kill(match: Match, *, cleanup: bool) -> Kill:
     runs = bool(container and container.state in ("running", "paused", "restarting"))
     steps = []
     if match.job.is_active:
-        steps.append("mark as killed")
+        steps.append(MARK)
     if runs:
         steps.append("stop container")
     if container and (runs or cleanup):
@@ -99,11 +100,18 @@ def plan_kill(match: Match, *, cleanup: bool) -> Kill:
     return Kill(match, tuple(steps))
 
 
-def kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> Outcome:
-    """Kill jobs of a host; raises VerifyFailed when one is not as it should be afterwards."""
+def kill(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> Outcome:
+    """Kill jobs of a host, of which these steps were shown.
+
+    Raises Refused when it would now come to more, VerifyFailed when a job is not as it should be
+    afterwards.
+    """
+    ids = list(shown)
     with change(host.service, "jobs.kill", {"jobs": " ".join(ids), "cleanup": str(cleanup)}):
         plans = [plan_kill(match, cleanup=cleanup) for match in _look(host, ids)]
         todo = [plan.match for plan in plans if plan.steps]
+        for plan in plans:
+            _check_shown(plan, shown[plan.match.job.id])
         for match in todo:
             check_id(match)
         if not todo:
@@ -114,6 +122,17 @@ def kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> Outcome:
     said = {plan.match.job.id: _nothing(plan.match) for plan in plans if not plan.steps}
     said |= {match.job.id: f"{match.job.state} ({match.job.status_code})" for match in after}
     return Outcome(True, said, _exposed(host, after))
+
+
+def _check_shown(plan: Kill, shown: Sequence[str]) -> None:
+    """Raise Refused for a job that came to life after the operator was asked."""
+    job = plan.match.job
+    if MARK in plan.steps and MARK not in shown:
+        raise Refused(
+            f"{job.id} is {job.state} ({job.status_code}) again since you were asked",
+            host=plan.match.host,
+            cure="look again with `jobs.ls`; nothing was changed",
+        )
 
 
 def _look(host: Host, ids: Sequence[str]) -> list[Match]:

@@ -559,3 +559,49 @@ def test_the_timeline_is_in_order_and_ends_with_the_end():
     ]
     assert moments[4].text == "exit code 1"
     assert [m.time for m in moments] == sorted(m.time for m in moments)
+
+
+# -- very many that match --------------------------------------------------------------------
+
+
+def test_of_very_many_the_active_one_comes_first_and_is_looked_at(database, tmp_path):
+    add(database, "running1", "w1", "longer", created=1)
+    for number in range(70):
+        add(database, f"old{number:02}", "w1", "longer", state="failed", created=100 + number)
+    asked = {"volumes": str(tmp_path), "logs": str(tmp_path), "docker": True, "counts": False}
+    asked["needles"] = ["w1-longer"]
+    found = remote_jobs.answer(asked, database, FakeEngine(["os-job-running1"]))
+    assert found["matches"]["w1-longer"][0]["id"] == "running1"
+    assert found["around"]["running1"]["container"]["name"] == "os-job-running1"
+    assert len(found["around"]) == remote_jobs.MATCHES
+
+
+def test_every_whole_id_is_looked_at_however_many_there_are(database, tmp_path):
+    ids = [f"job{number:03}" for number in range(120)]
+    for id in ids:
+        add(database, id, "w1", "longer")
+    asked = {"volumes": str(tmp_path), "logs": str(tmp_path), "docker": True, "counts": False}
+    engine = FakeEngine([f"os-job-{id}" for id in ids])
+    found = remote_jobs.answer({**asked, "needles": ids}, database, engine)
+    assert {id for id in ids if found["around"][id]["container"]} == set(ids)
+
+
+def test_without_docker_row_and_logs_are_there_and_what_is_missing_is_said(database, tmp_path):
+    add(database, "a", "w1", "longer", state="failed")
+    (tmp_path / "2026-11" / "os-job-a").mkdir(parents=True)
+    (tmp_path / "2026-11" / "os-job-a" / "logs.txt").write_text("x")
+    asked = {"volumes": str(tmp_path), "logs": str(tmp_path), "docker": True, "counts": False}
+    dead = remote_docker.Engine("/nonexistent/docker.sock")
+    found = remote_jobs.answer({**asked, "needles": ["a"]}, database, dead)
+    (match,) = jobs.parse_matches("h", json.dumps(found))["a"]
+    assert match.logs
+    assert match.docker_error
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_workspace_that_cannot_be_printed_reaches_no_host(name):
+    if name.isprintable():
+        assert workflow.select("", name, "", everything=True).workspace == name
+    else:
+        with pytest.raises(Refused, match="is no workspace"):
+            workflow.select("", name, "", everything=True)

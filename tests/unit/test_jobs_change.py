@@ -121,3 +121,14 @@ def test_a_job_of_which_nothing_is_left_is_not_said_to_be_unknown():
     with pytest.raises(Refused, match="has no container or volume") as refused:
         finding._contained("abc", [over])
     assert refused.value.cure == f"jobs.logs {over.job.id}"
+
+
+def test_a_job_that_came_to_life_after_the_question_is_not_killed():
+    over = jobs_change.plan_kill(match("failed", "internal_error"), cleanup=False)
+    now = jobs_change.plan_kill(match(), cleanup=False)
+    with pytest.raises(Refused, match="again since you were asked"):
+        jobs_change._check_shown(now, over.steps)
+    jobs_change._check_shown(now, now.steps)
+    begun = jobs_change.plan_kill(match(), cleanup=True)
+    # A job that was pending when it was shown has a container by now: that is no surprise.
+    jobs_change._check_shown(begun, ("mark as killed",))
