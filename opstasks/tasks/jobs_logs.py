@@ -9,7 +9,7 @@ from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.app import Context
-from opstasks.errors import Interrupted
+from opstasks.errors import Interrupted, Refused
 from opstasks.tasks import finding
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def logs(
     if metadata:
         _metadata(ctx, host, match)
     else:
-        _contents(ctx, host, match, follow=follow, tail=max(0, tail), timestamps=timestamps)
+        _contents(ctx, host, match, follow=follow, tail=_checked(tail), timestamps=timestamps)
 
 
 @task(help=LOGS_HELP, auto_shortflags=False)
@@ -58,7 +58,14 @@ def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = Fals
     Example: inv -H tpp jobs.follow
     """
     host, match = finding.one(ctx, job, contained=True)
-    _contents(ctx, host, match, follow=True, tail=max(0, tail), timestamps=timestamps)
+    _contents(ctx, host, match, follow=True, tail=_checked(tail), timestamps=timestamps)
+
+
+def _checked(tail: int) -> int:
+    """A number of lines; raises Refused for one that cannot be."""
+    if tail < 0:
+        raise Refused(f"--tail {tail} cannot be", cure="give a number of lines; 0 means all")
+    return tail
 
 
 def may_show(ctx: Context, host: Host) -> bool:
@@ -109,9 +116,12 @@ def _summary(ctx: Context, host: Host, match: Match, where: Source, *, follow: b
 
 def _say_end(ctx: Context, code: int | None) -> None:
     """The end of a job that was followed; our exit code is the job's."""
+    from opstasks.workflows import jobs_logs
+
     if code is None:
-        ctx.console.note("the job has ended; docker did not say with which exit code")
-        return
+        # Docker's own number for what went wrong with docker; a job may end with it, too.
+        ctx.console.note("the job has ended with exit code 125, or docker did not say with which")
+        raise Exit(code=jobs_logs.NO_CODE)
     ctx.console.note(f"the job has ended with exit code {code}")
     if code:
         raise Exit(code=code)
