@@ -11,6 +11,7 @@ from opstasks.command import Command
 from opstasks.errors import OpsError
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
+from opstasks.manage import keys
 from opstasks.manage.model import Description, Tree
 from opstasks.primitives import remote
 from opstasks.result import Result
@@ -44,6 +45,7 @@ def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
         "groups": [entry.name for entry in wanted.groups],
         "users": [entry.name for entry in wanted.users],
         "people": bool(wanted.roles),
+        "mark": keys.MARK,
         "paths": paths,
         "checks": [
             (file.path, contents[file.path], list(file.check), sha256(contents[file.path]))

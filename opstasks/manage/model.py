@@ -60,7 +60,8 @@ class Package(Entry, frozen=True, kw_only=True):
 class Group(Entry, frozen=True, kw_only=True):
     """A group with a fixed id (0: whatever it has, it must only be there).
 
-    Nobody else may be in an `exact` group: who is not described there is taken out.
+    Nobody else may be in an `exact` group: who is not described there is taken out. Of another
+    one that a role gives, only people who left every list are.
     """
 
     name: str

@@ -100,6 +100,16 @@ def accounts_with_keys() -> list[str]:
     return sorted(found)
 
 
+def marked(names: list[str], mark: str) -> list[str]:
+    """Of these accounts, those whose keys `manage` wrote: people whom a description listed."""
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError, KeyError):
+            if read(f"{pwd.getpwnam(name).pw_dir}/.ssh/authorized_keys").startswith(mark.encode()):
+                found.append(name)
+    return found
+
+
 def login() -> str:
     """The account that came in, before sudo."""
     return os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name
@@ -295,11 +305,13 @@ def answer(asked: Facts) -> Facts:
     differing = [
         check for check in asked["checks"] if (paths.get(check[0]) or {}).get("sha256") != check[3]
     ]
+    keyed = accounts_with_keys() if asked["people"] else []
     return {
         "login": login(),
         "groups": {name: group(name) for name in asked["groups"]},
         "users": {name: user(name) for name in asked["users"]},
-        "keyed": accounts_with_keys() if asked["people"] else [],
+        "keyed": keyed,
+        "marked": marked(keyed, asked["mark"]),
         "paths": paths,
         "refusals": {c[0]: r for c in differing if (r := refusal(c[0], c[1], c[2]))},
         "settings": {item[0]: setting(item[1], item[2]) for item in asked["settings"]},

@@ -510,12 +510,16 @@ def test_a_person_comes_changes_role_leaves_and_is_shut_out(
     good(ops("manage", "--yes"))
     assert sh("id -nG eve") == "eve reviewers"
 
+    # As a run leaves it that did not know of sudo: only her keys tell who she was.
+    sh("usermod -aG sudo eve; usermod -aG sudo nobody")
     change(backends, people={"reviewers": ["levi"]})
     left = steps(good(ops("manage", "--plan", "--json")))
     assert {s["thing"]: s["wanted"] for s in left} == {
+        "eve in group sudo": "no",
         "eve in group reviewers": "no",
         "user eve": "users.disable, or list it",
     }
+    sh("gpasswd -d nobody sudo")
     sh("runuser -u eve -- sleep 300 & sleep 0.2")
     good(ops("users.disable", "eve", "--yes"))
     assert sh("pgrep -c -u eve") == "1"

@@ -5,12 +5,13 @@ import json
 import os
 import pwd
 import stat
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.manage import apply, remote_access, remote_apply, remote_facts
+from opstasks.manage import apply, keys, remote_access, remote_apply, remote_facts
 from opstasks.manage import remote_paths as paths
 from opstasks.manage.plan import Step
 
@@ -248,6 +249,15 @@ def test_sudos_log_tells_who_used_a_word_last_and_nothing_else(tmp_path):
 def test_any_log_is_read_without_complaint(text):
     remote_facts.mentions(text, {"a", "/etc/a"})
     remote_facts.moment(text)
+
+
+def test_who_has_keys_from_us_is_told_by_their_first_line(tmp_path, monkeypatch):
+    for name, text in (("old", keys.render("old", ())), ("image", "ssh-ed25519 AAAA\n")):
+        (tmp_path / name / ".ssh").mkdir(parents=True)
+        (tmp_path / name / ".ssh" / "authorized_keys").write_text(text)
+    lookup = lambda name: SimpleNamespace(pw_dir=str(tmp_path / name))  # noqa: E731
+    monkeypatch.setattr(remote_facts.pwd, "getpwnam", lookup)
+    assert remote_facts.marked(["old", "image", "none"], keys.MARK) == ["old"]
 
 
 def test_of_a_password_only_whether_it_is_locked_is_told(tmp_path):
