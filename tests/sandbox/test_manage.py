@@ -610,7 +610,8 @@ def test_cut_off_anywhere_the_next_run_completes(managed, sh, ops, backends, san
     argv = [str(Path(sys.executable).with_name("inv")), "-H", HOST, "manage", "--yes"]
     argv[1:1] = ["--inventory", str(sandbox_dir / "hosts.yaml")]
     env = {**os.environ, "OPSTASKS_BACKENDS": str(backends)}
-    for wait_for in ("directories", "code", "access"):
+    ways = {"directories": signal.SIGINT, "code": signal.SIGKILL, "access": signal.SIGKILL}
+    for wait_for, way in ways.items():
         sh(
             f"rm -rf {HOME}/jobrunner/lib {HOME}/bin {SSHD} /etc/profile.d/opstasks.sh;"
             " chmod 777 /home/ada"
@@ -621,7 +622,10 @@ def test_cut_off_anywhere_the_next_run_completes(managed, sh, ops, backends, san
             for line in running.stderr:
                 if f"{HOST}  {wait_for}" in line or f" {wait_for}" in line.partition(":")[0]:
                     break
-            running.send_signal(signal.SIGKILL)
+            running.send_signal(way)
+            rest = running.stderr.read()
+        assert running.returncode == (130 if way == signal.SIGINT else -way)
+        assert way == signal.SIGKILL or "stopped at your request; " in rest
         # The step that runs holds the lock until it ends.
         deadline = time.monotonic() + 60
         while (done := ops("manage", "--yes")).returncode == 2:

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.command import cmd
+from opstasks.errors import Interrupted
 from opstasks.manage import apply, keys, remote_access, remote_apply, remote_facts
 from opstasks.manage import remote_paths as paths
 from opstasks.manage.plan import Step
+from tests.workflows.fake import FakeHost
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MINE = grp.getgrgid(os.getegid()).gr_name
@@ -375,6 +378,27 @@ def test_a_failure_names_what_is_done_and_what_was_not_begun():
     done, left = " ".join(lines).split("not begun: ")
     assert done.strip() == "done before it: " + ", ".join(names[:12])
     assert left == ", ".join(names[13:])
+
+
+@pytest.mark.parametrize(
+    ("slow", "late", "stopped"),
+    [(["checkout", "start"], 0, "1 of 2"), (["file", "file"], 1, "2 of 3"), ([], 1, "0 of 1")],
+)
+def test_ctrl_c_stops_between_two_parts(monkeypatch, slow, late, stopped):
+    steps = [Step("code", do, "", "", {"do": do}) for do in slow]
+    steps += [Step("access", "sshd", "", "", {"do": "file"}, access=True)] * late
+    host = FakeHost([])
+
+    def run(_, actions, afterwards):
+        host.stop.set()
+        return {"done": len(actions), "reason": ""}, None
+
+    monkeypatch.setattr(apply, "_run", run)
+    monkeypatch.setattr(apply.access, "change_access", lambda *_, **__: pytest.fail("begun"))
+    if not slow:
+        host.stop.set()
+    with pytest.raises(Interrupted, match=f"at your request; {stopped} changes done"):
+        apply.carry_out(host, steps, prove=True, afterwards=cmd("true"))
 
 
 def test_an_sshd_that_no_longer_answers_is_put_back(way_back, monkeypatch):
