@@ -178,7 +178,10 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
     try:
         for folder, below, names, handle in os.fwalk(".", dir_fd=start):
             for name in (*below, *names):
-                if not fits(os.stat(name, dir_fd=handle, follow_symlinks=False), wanted, good):
+                # A job may take it away meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    if fits(os.stat(name, dir_fd=handle, follow_symlinks=False), wanted, good):
+                        continue
                     count += 1
                     wrong += [os.path.normpath(f"{folder}/{name}")] if len(wrong) < EXAMPLES else []
     finally:

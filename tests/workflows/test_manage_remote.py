@@ -230,6 +230,28 @@ def test_a_tree_is_brought_in_line_without_following_links(tmp_path):
     assert mode_of(outside) == 0o666
 
 
+def test_what_vanishes_while_a_tree_is_looked_at_is_no_matter(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o666)
+    real = os.stat
+
+    def stat_of(name, **more):
+        if name == "a":
+            (tmp_path / "b").unlink(missing_ok=True)
+        return real(name, **more)
+
+    def walk(top, **more):
+        for folder, below, names, handle in os_fwalk(top, **more):
+            yield folder, below, sorted(names), handle
+
+    os_fwalk = os.fwalk
+    monkeypatch.setattr(os, "fwalk", walk)
+    monkeypatch.setattr(os, "stat", stat_of)
+    found = remote_facts.tree(str(tmp_path), ME, MINE, ["0640"], "0750")
+    assert found == {"wrong": 2, "examples": ["a", "c"]}
+
+
 # -- facts ---------------------------------------------------------------------------------------
 
 LOG = """\
