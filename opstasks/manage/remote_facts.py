@@ -13,7 +13,7 @@ import re
 import stat
 import subprocess
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +283,7 @@ def mentions(text: str, words: set[str]) -> dict[str, list[Any]]:
 def moment(text: str) -> int:
     """A time of sudo's log in seconds, in the host's time zone; 0 when it makes no sense."""
     if not re.search(r"\d{4}$", text):
-        text = f"{text} {datetime.now(UTC).year}"
+        text = f"{text} {datetime.now(timezone.utc).year}"  # noqa: UP017 (Python 3.10)
     try:
         return int(datetime.strptime(text, "%b %d %H:%M:%S %Y").timestamp())
     except ValueError:
