@@ -35,6 +35,7 @@ def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
     contents = wanted.contents
     paths = [(entry.path, "", False) for entry in wanted.directories]
     paths += [(entry.path, "", False) for entry in wanted.rights]
+    paths += [(entry.path, "", False) for entry in wanted.removals]
     paths += [
         (file.path, sha256(contents[file.path]), not (file.secret or file.once))
         for file in wanted.files
@@ -77,6 +78,7 @@ def _words(wanted: Description) -> list[str]:
         wanted.directories,
         wanted.files,
         wanted.rights,
+        wanted.removals,
         wanted.settings,
     )
     named: tuple[Sequence[Any], ...] = (wanted.groups, wanted.users, wanted.packages)

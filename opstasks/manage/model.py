@@ -150,6 +150,15 @@ class Rights(Entry, frozen=True, kw_only=True):
     area: Area = "system"
 
 
+class Removal(Entry, frozen=True, kw_only=True):
+    """A file that must not be there; `access` and `reload` as with a file."""
+
+    path: str
+    area: Area = "system"
+    access: bool = False
+    reload: str = ""
+
+
 class Tree(Entry, frozen=True, kw_only=True):
     """Rights of everything below a directory; links are left alone.
 
@@ -219,6 +228,7 @@ class Description(Entry, frozen=True, kw_only=True):
     files: tuple[File, ...] = ()
     settings: tuple[Setting, ...] = ()
     rights: tuple[Rights, ...] = ()
+    removals: tuple[Removal, ...] = ()
     trees: tuple[Tree, ...] = ()
     checkouts: tuple[Checkout, ...] = ()
     creations: tuple[Creation, ...] = ()
@@ -242,6 +252,7 @@ SECTIONS: dict[str, tuple[type[Entry], str]] = {
     "files": (File, "path"),
     "settings": (Setting, "name"),
     "rights": (Rights, "path"),
+    "removals": (Removal, "path"),
     "trees": (Tree, "path"),
     "checkouts": (Checkout, "path"),
     "creations": (Creation, "path"),

@@ -17,6 +17,7 @@ from opstasks.manage.model import (
     File,
     Group,
     Probe,
+    Removal,
     Rights,
     Setting,
     Tree,
@@ -163,6 +164,8 @@ def _files(facts: Facts, wanted: Description) -> Iterator[Step]:
         yield from _setting(setting, facts)
     for rights in wanted.rights:
         yield from _loose(rights, facts)
+    for removal in wanted.removals:
+        yield from _removal(removal, facts)
     for tree in wanted.trees:
         yield from _tree(tree, facts["trees"][tree.path])
 
@@ -415,6 +418,14 @@ def _file(file: File, content: str, facts: Facts) -> Iterator[Step]:
         yield Step(file.area, file.path, have, "as described", action, why, access, before, after)
     elif differing := _rights(now, file):
         yield Step(file.area, file.path, *differing, _placed(file, "rights"), why)
+
+
+def _removal(removal: Removal, facts: Facts) -> Iterator[Step]:
+    path, now = removal.path, facts["paths"].get(removal.path)
+    if now is not None:
+        action = {"do": "remove", "path": path, "reload": removal.reload}
+        have, why = f"a {now['kind']}", _file_history(facts, path)
+        yield Step(removal.area, path, have, "absent", action, why, removal.access)
 
 
 def _own_keys(facts: Facts) -> str:

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).resolve().parents[2]
 HOME = "/home/opensafely"
 HOST = "sandbox-1"
-SSHD = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+SSHD = "/etc/ssh/sshd_config.d/00-opstasks.conf"
+OLD_SSHD = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+CLOUD_SSHD = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
 SUDOERS = "/etc/sudoers.d/opstasks"
 PLACES = f"/etc {HOME}/config /usr/local/sbin /home/ada /home/rosa /home/levi /srv/medium_privacy"
 
@@ -159,6 +161,12 @@ SAYS = [
     ("sshd -T | grep -i ^x11forwarding", "x11forwarding no"),
     ("sshd -T | grep -i ^clientaliveinterval", "clientaliveinterval 300"),
     ("sshd -T | grep -i ^maxstartups", "maxstartups 10:30:60"),
+    ("sshd -T | grep -i ^authorizedkeysfile", "authorizedkeysfile .ssh/authorized_keys"),
+    (
+        f"echo PasswordAuthentication yes >{CLOUD_SSHD}; sshd -T | grep -i ^passwordauth;"
+        f" rm {CLOUD_SSHD}",
+        "passwordauthentication no",
+    ),
     ("visudo -c >/dev/null && echo fine", "fine"),
     ("sudo -l -U ada | grep -q '(ALL : ALL) ALL' && echo yes", "yes"),
     ("sudo -l -U rosa | grep -c 'not allowed'", "1"),
@@ -281,6 +289,7 @@ DRIFTS = {
         "as described",
     ),
     f"sed -i 's/^MaxAuthTries.*/MaxAuthTries 9/' {SSHD}": (SSHD, "content differs", "as described"),
+    f"echo MaxAuthTries 9 >{OLD_SSHD}": (OLD_SSHD, "a file", "absent"),
     f"sed -i 's/^POLL_INTERVAL.*/POLL_INTERVAL=1/' {HOME}/config/03_backend.env": (
         f"{HOME}/config/03_backend.env",
         "content differs",

@@ -138,9 +138,23 @@ def test_what_people_get_in_by_comes_last(facts, wanted):
     assert [s.thing for s in steps if s.access] == [
         "/etc/sudoers.d/opstasks-jobrunner",
         "/etc/sudoers.d/opstasks",
-        "/etc/ssh/sshd_config.d/50-opstasks.conf",
+        "/etc/ssh/sshd_config.d/00-opstasks.conf",
     ]
     assert steps[-1].action["reload"] == "ssh"
+
+
+def test_the_old_sshd_file_goes_with_the_same_way_back(facts, wanted):
+    old = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+    facts["paths"][old] = {"kind": "file", "owner": "root", "group": "root", "mode": "0644"}
+    (step,) = plan(facts, wanted).steps
+    assert (step.thing, step.now, step.wanted, step.access) == (old, "a file", "absent", True)
+    assert step.action == {"do": "remove", "path": old, "reload": "ssh"}
+
+
+def test_sshd_reads_our_file_first_and_keys_from_one_file(wanted):
+    (file,) = [entry for entry in wanted.files if "/sshd_config.d/" in entry.path]
+    assert file.path.rpartition("/")[2] < "50-cloud-init.conf"
+    assert "AuthorizedKeysFile .ssh/authorized_keys" in wanted.contents[file.path].splitlines()
 
 
 def test_ones_own_keys_count_as_a_way_in(facts, wanted):

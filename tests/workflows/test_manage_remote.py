@@ -370,6 +370,19 @@ def test_a_second_run_keeps_what_was_there_before_the_first(way_back):
     assert (folder / "f").read_text() == "oldest\n"
 
 
+def test_a_file_that_was_taken_away_comes_back_with_the_rest(way_back, monkeypatch):
+    ask, _, folder = way_back
+    monkeypatch.setattr(remote_apply, "reload", lambda unit: None)
+    (folder / "old").write_text("old\n")
+    action = {"do": "remove", "path": str(folder / "old"), "reload": ""}
+    for _ in range(2):
+        assert ask("install", action, file_action(folder / "fresh"))["reason"] == ""
+        assert not (folder / "old").exists()
+    ask("putback")
+    assert (folder / "old").read_text() == "old\n"
+    assert not (folder / "fresh").exists()
+
+
 def test_a_failing_way_in_is_named(way_back):
     ask, _, folder = way_back
     bad = file_action(folder / "g", verify=["bash", "-c", "exit 1"])
