@@ -51,7 +51,8 @@ def take_text(spec: HostSpec, owner: Owner) -> str:
     """Shell text that takes the lock in the shell that evaluates it.
 
     Prints the present holder's words and ends with BUSY_CODE when someone else has it.
-    It waits two seconds: whoever only looks holds it for a moment, too.
+    It waits two seconds: whoever only looks holds it for a moment, too. The words are no part of
+    it: on a full disk they are missing, and service.stop or outputs.rm are wanted most.
 
     The file lies in a directory that only root may write: nobody can put a link in its place
     for root to write through. `manage` gives the service account the right to take it; on a
@@ -62,7 +63,7 @@ def take_text(spec: HostSpec, owner: Owner) -> str:
     return (
         f"[ -e {path} ] || (umask 022; mkdir -p {folder} && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
-        f" elif flock -w 2 {FD}; then printf '%s\\n' {words} >{path};"
+        f" elif flock -w 2 {FD}; then {{ printf '%s\\n' {words} >{path}; }} 2>/dev/null || true;"
         f" else cat {path}; exec {FD}>&-; (exit {BUSY_CODE}); fi"
     )
 
@@ -73,9 +74,9 @@ def release_text(spec: HostSpec) -> str:
 
 
 def holder(spec: HostSpec) -> Command:
-    """Print who holds the lock, or nothing when it is free."""
+    """Print who holds the lock, or nothing when it is free; a holder may have left no words."""
     path = shlex.quote(spec.lock_file)
-    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || cat {path}"))
+    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || grep . {path} || echo held"))
 
 
 def parse_owner(text: str) -> Owner | None:

@@ -153,12 +153,13 @@ def carry_out(host: Host, steps: Sequence[Step], *, prove: bool, afterwards: Com
 
     Returns the answer to the question `afterwards`, which is asked along with the last step
     where that saves a round trip. Raises CommandFailed naming the step that failed, and what
-    was done before it.
+    was done before it; Interrupted between two parts.
     """
     soon, late = [s for s in steps if not s.access], [s for s in steps if s.access]
     done: list[Step] = []
     answer: Result | None = None
     for part in _parts(soon):
+        host.checkpoint(f"{len(done)} of {len(steps)} changes done")
         things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
         host.step(f"{_areas(part)}: {things} ({len(done)} of {len(steps)} done)")
         last = not late and len(done) + len(part) == len(steps)
@@ -169,6 +170,7 @@ def carry_out(host: Host, steps: Sequence[Step], *, prove: bool, afterwards: Com
         if count < len(part):
             raise failure(host.name, steps, done, part[count : count + 1], said["reason"])
     if late:
+        host.checkpoint(f"{len(done)} of {len(steps)} changes done")
         host.step(f"access: {', '.join(step.thing for step in late)}")
         reason = access.change_access(host, [step.action for step in late], prove=prove)
         if reason:

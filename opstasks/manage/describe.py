@@ -371,7 +371,8 @@ def _mode_mistakes(wanted: Description) -> Iterator[str]:
 
 
 def _path_mistakes(wanted: Description) -> Iterator[str]:
-    for section in ("directories", "files", "settings", "rights", "trees", "checkouts"):
+    placed = ("directories", "files", "settings", "rights", "removals", "trees", "checkouts")
+    for section in placed:
         for entry in getattr(wanted, section):
             if not _plain(entry.path):
                 yield f"{section}: {entry.path!r} is no plain absolute path"

@@ -11,6 +11,7 @@ from opstasks.command import Command
 from opstasks.errors import OpsError
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
+from opstasks.manage import keys
 from opstasks.manage.model import Description, Tree
 from opstasks.primitives import remote
 from opstasks.result import Result
@@ -34,6 +35,7 @@ def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
     contents = wanted.contents
     paths = [(entry.path, "", False) for entry in wanted.directories]
     paths += [(entry.path, "", False) for entry in wanted.rights]
+    paths += [(entry.path, "", False) for entry in wanted.removals]
     paths += [
         (file.path, sha256(contents[file.path]), not (file.secret or file.once))
         for file in wanted.files
@@ -44,6 +46,7 @@ def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
         "groups": [entry.name for entry in wanted.groups],
         "users": [entry.name for entry in wanted.users],
         "people": bool(wanted.roles),
+        "mark": keys.MARK,
         "paths": paths,
         "checks": [
             (file.path, contents[file.path], list(file.check), sha256(contents[file.path]))
@@ -75,6 +78,7 @@ def _words(wanted: Description) -> list[str]:
         wanted.directories,
         wanted.files,
         wanted.rights,
+        wanted.removals,
         wanted.settings,
     )
     named: tuple[Sequence[Any], ...] = (wanted.groups, wanted.users, wanted.packages)

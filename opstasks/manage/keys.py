@@ -58,10 +58,14 @@ def _key(words: list[str], number: int) -> Key:
     return Key(words[0], words[1])
 
 
+# By it one tells who had keys from us.
+MARK = "# Managed by opstasks: "
+
+
 def render(name: str, keys: Iterable[Key]) -> str:
     """A person's authorized_keys."""
     head = (
-        "# Managed by opstasks: do not edit here; the next `manage` puts it back.\n"
+        f"{MARK}do not edit here; the next `manage` puts it back.\n"
         f"# To change it, change backends/keys/{name}.\n"
     )
     return head + "".join(f"{key.line(name)}\n" for key in keys)

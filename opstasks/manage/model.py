@@ -60,7 +60,8 @@ class Package(Entry, frozen=True, kw_only=True):
 class Group(Entry, frozen=True, kw_only=True):
     """A group with a fixed id (0: whatever it has, it must only be there).
 
-    Nobody else may be in an `exact` group: who is not described there is taken out.
+    Nobody else may be in an `exact` group: who is not described there is taken out. Of another
+    one that a role gives, only people who left every list are.
     """
 
     name: str
@@ -149,6 +150,15 @@ class Rights(Entry, frozen=True, kw_only=True):
     area: Area = "system"
 
 
+class Removal(Entry, frozen=True, kw_only=True):
+    """A file that must not be there; `access` and `reload` as with a file."""
+
+    path: str
+    area: Area = "system"
+    access: bool = False
+    reload: str = ""
+
+
 class Tree(Entry, frozen=True, kw_only=True):
     """Rights of everything below a directory; links are left alone.
 
@@ -218,6 +228,7 @@ class Description(Entry, frozen=True, kw_only=True):
     files: tuple[File, ...] = ()
     settings: tuple[Setting, ...] = ()
     rights: tuple[Rights, ...] = ()
+    removals: tuple[Removal, ...] = ()
     trees: tuple[Tree, ...] = ()
     checkouts: tuple[Checkout, ...] = ()
     creations: tuple[Creation, ...] = ()
@@ -241,6 +252,7 @@ SECTIONS: dict[str, tuple[type[Entry], str]] = {
     "files": (File, "path"),
     "settings": (Setting, "name"),
     "rights": (Rights, "path"),
+    "removals": (Removal, "path"),
     "trees": (Tree, "path"),
     "checkouts": (Checkout, "path"),
     "creations": (Creation, "path"),

@@ -17,6 +17,7 @@ from opstasks.manage.model import (
     File,
     Group,
     Probe,
+    Removal,
     Rights,
     Setting,
     Tree,
@@ -163,6 +164,8 @@ def _files(facts: Facts, wanted: Description) -> Iterator[Step]:
         yield from _setting(setting, facts)
     for rights in wanted.rights:
         yield from _loose(rights, facts)
+    for removal in wanted.removals:
+        yield from _removal(removal, facts)
     for tree in wanted.trees:
         yield from _tree(tree, facts["trees"][tree.path])
 
@@ -303,16 +306,34 @@ def members(wanted: Description) -> dict[str, set[str]]:
 def _members(facts: Facts, wanted: Description) -> Iterator[Step]:
     described = members(wanted)
     exclusive = {user.name: user.exclusive for user in wanted.users}
+    given = {group for role in wanted.roles for group in role.groups}
+    former = _former(facts, wanted)
     for group in wanted.groups:
         now = set((facts["groups"].get(group.name) or {}).get("members", ()))
         want = described[group.name]
         # An account that is made is made with its groups.
         lacking = {name for name in want - now if facts["users"].get(name) is not None}
         stray = {
-            name for name in now - want if group.exact or group.name in exclusive.get(name, ())
+            name
+            for name in now - want
+            if group.exact
+            or group.name in exclusive.get(name, ())
+            or (group.name in given and name in former)
         }
         for name in sorted(lacking | stray):
             yield _member(facts, group, name, joins=name in lacking)
+
+
+def _former(facts: Facts, wanted: Description) -> set[str]:
+    """People whom a description listed once, and none lists now: they keep no group of a role.
+
+    They are in the group named like their role, or have keys that we wrote. An account of the
+    system or of a cloud's image is and has neither, and may stay in `sudo`.
+    """
+    found = set(facts["marked"])
+    for role in wanted.roles:
+        found.update((facts["groups"].get(role.name) or {}).get("members", ()))
+    return found - {user.name for user in wanted.users} - set(wanted.options.known_accounts)
 
 
 def _member(facts: Facts, group: Group, name: str, *, joins: bool) -> Step:
@@ -397,6 +418,14 @@ def _file(file: File, content: str, facts: Facts) -> Iterator[Step]:
         yield Step(file.area, file.path, have, "as described", action, why, access, before, after)
     elif differing := _rights(now, file):
         yield Step(file.area, file.path, *differing, _placed(file, "rights"), why)
+
+
+def _removal(removal: Removal, facts: Facts) -> Iterator[Step]:
+    path, now = removal.path, facts["paths"].get(removal.path)
+    if now is not None:
+        action = {"do": "remove", "path": path, "reload": removal.reload}
+        have, why = f"a {now['kind']}", _file_history(facts, path)
+        yield Step(removal.area, path, have, "absent", action, why, removal.access)
 
 
 def _own_keys(facts: Facts) -> str:

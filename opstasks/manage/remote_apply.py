@@ -181,6 +181,13 @@ def file(action: Action) -> None:
     reload(action["reload"])
 
 
+def remove(action: Action) -> None:
+    """Take a file away."""
+    with contextlib.suppress(FileNotFoundError), parent_of(action["path"]) as (folder, name):
+        os.unlink(name, dir_fd=folder)
+    reload(action["reload"])
+
+
 def back_up(path: str, owner: str, group: str, mode: str) -> None:
     """Keep a file's content beside it, under a name of its own; once, however often it is met."""
     data = read(path)
@@ -327,6 +334,7 @@ ACTIONS: dict[str, Callable[[Action], None]] = {
     "directory": directory,
     "rights": rights,
     "file": file,
+    "remove": remove,
     "setting": setting,
     "tree": tree,
     "checkout": checkout,

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).resolve().parents[2]
 HOME = "/home/opensafely"
 HOST = "sandbox-1"
-SSHD = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+SSHD = "/etc/ssh/sshd_config.d/00-opstasks.conf"
+OLD_SSHD = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+CLOUD_SSHD = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
 SUDOERS = "/etc/sudoers.d/opstasks"
 PLACES = f"/etc {HOME}/config /usr/local/sbin /home/ada /home/rosa /home/levi /srv/medium_privacy"
 
@@ -159,6 +161,12 @@ SAYS = [
     ("sshd -T | grep -i ^x11forwarding", "x11forwarding no"),
     ("sshd -T | grep -i ^clientaliveinterval", "clientaliveinterval 300"),
     ("sshd -T | grep -i ^maxstartups", "maxstartups 10:30:60"),
+    ("sshd -T | grep -i ^authorizedkeysfile", "authorizedkeysfile .ssh/authorized_keys"),
+    (
+        f"echo PasswordAuthentication yes >{CLOUD_SSHD}; sshd -T | grep -i ^passwordauth;"
+        f" rm {CLOUD_SSHD}",
+        "passwordauthentication no",
+    ),
     ("visudo -c >/dev/null && echo fine", "fine"),
     ("sudo -l -U ada | grep -q '(ALL : ALL) ALL' && echo yes", "yes"),
     ("sudo -l -U rosa | grep -c 'not allowed'", "1"),
@@ -281,6 +289,7 @@ DRIFTS = {
         "as described",
     ),
     f"sed -i 's/^MaxAuthTries.*/MaxAuthTries 9/' {SSHD}": (SSHD, "content differs", "as described"),
+    f"echo MaxAuthTries 9 >{OLD_SSHD}": (OLD_SSHD, "a file", "absent"),
     f"sed -i 's/^POLL_INTERVAL.*/POLL_INTERVAL=1/' {HOME}/config/03_backend.env": (
         f"{HOME}/config/03_backend.env",
         "content differs",
@@ -510,12 +519,16 @@ def test_a_person_comes_changes_role_leaves_and_is_shut_out(
     good(ops("manage", "--yes"))
     assert sh("id -nG eve") == "eve reviewers"
 
+    # As a run leaves it that did not know of sudo: only her keys tell who she was.
+    sh("usermod -aG sudo eve; usermod -aG sudo nobody")
     change(backends, people={"reviewers": ["levi"]})
     left = steps(good(ops("manage", "--plan", "--json")))
     assert {s["thing"]: s["wanted"] for s in left} == {
+        "eve in group sudo": "no",
         "eve in group reviewers": "no",
         "user eve": "users.disable, or list it",
     }
+    sh("gpasswd -d nobody sudo")
     sh("runuser -u eve -- sleep 300 & sleep 0.2")
     good(ops("users.disable", "eve", "--yes"))
     assert sh("pgrep -c -u eve") == "1"
@@ -606,7 +619,8 @@ def test_cut_off_anywhere_the_next_run_completes(managed, sh, ops, backends, san
     argv = [str(Path(sys.executable).with_name("inv")), "-H", HOST, "manage", "--yes"]
     argv[1:1] = ["--inventory", str(sandbox_dir / "hosts.yaml")]
     env = {**os.environ, "OPSTASKS_BACKENDS": str(backends)}
-    for wait_for in ("directories", "code", "access"):
+    ways = {"directories": signal.SIGINT, "code": signal.SIGKILL, "access": signal.SIGKILL}
+    for wait_for, way in ways.items():
         sh(
             f"rm -rf {HOME}/jobrunner/lib {HOME}/bin {SSHD} /etc/profile.d/opstasks.sh;"
             " chmod 777 /home/ada"
@@ -617,7 +631,10 @@ def test_cut_off_anywhere_the_next_run_completes(managed, sh, ops, backends, san
             for line in running.stderr:
                 if f"{HOST}  {wait_for}" in line or f" {wait_for}" in line.partition(":")[0]:
                     break
-            running.send_signal(signal.SIGKILL)
+            running.send_signal(way)
+            rest = running.stderr.read()
+        assert running.returncode == (130 if way == signal.SIGINT else -way)
+        assert way == signal.SIGKILL or "stopped at your request; " in rest
         # The step that runs holds the lock until it ends.
         deadline = time.monotonic() + 60
         while (done := ops("manage", "--yes")).returncode == 2:

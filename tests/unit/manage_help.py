@@ -83,6 +83,7 @@ def facts_of(wanted, login="ops"):
             for u in wanted.users
         },
         "keyed": sorted(wanted.listed()),
+        "marked": sorted(wanted.listed()),
         "paths": paths,
         "refusals": {},
         "settings": {s.name: {"lines": [s.line]} for s in wanted.settings},

@@ -77,6 +77,32 @@ def test_strangers_in_a_group_that_is_not_exact_stay(facts, wanted):
     assert shown(facts, wanted) == [("ubuntu in group docker", "yes", "no")]
 
 
+@pytest.mark.parametrize("by", ["role", "keys"])
+def test_who_left_every_list_loses_every_group_that_a_role_gives(facts, wanted, by):
+    facts["groups"]["sudo"]["members"] += ["alice", "ubuntu"]
+    if by == "role":
+        facts["groups"]["developers"]["members"].append("alice")
+    else:
+        facts["marked"].append("alice")
+    lost = [("alice in group sudo", "yes", "no"), ("alice in group developers", "yes", "no")]
+    # While the group of her role still tells who she was, sudo goes first: a run may be cut off.
+    assert shown(facts, wanted) == (lost if by == "role" else lost[:1])
+
+
+def test_a_known_account_keeps_its_sudo(facts, wanted):
+    for group in ("sudo", "developers"):
+        facts["groups"][group]["members"].append("dev")
+    assert shown(facts, wanted) == [("dev in group developers", "yes", "no")]
+
+
+def test_whoever_is_connected_is_not_taken_out_of_sudo_unasked(own):
+    wanted = own({"developers": ["ada"]})
+    facts = facts_of(wanted, login="alice")
+    facts["groups"]["sudo"]["members"].append("alice")
+    facts["marked"].append("alice")
+    assert risks(facts, wanted) == ["you came in as alice, who would leave group sudo"]
+
+
 def test_a_new_account_is_made_with_its_groups_in_one_step(facts, wanted):
     facts["users"]["rosa"] = None
     for group in facts["groups"].values():
@@ -112,9 +138,23 @@ def test_what_people_get_in_by_comes_last(facts, wanted):
     assert [s.thing for s in steps if s.access] == [
         "/etc/sudoers.d/opstasks-jobrunner",
         "/etc/sudoers.d/opstasks",
-        "/etc/ssh/sshd_config.d/50-opstasks.conf",
+        "/etc/ssh/sshd_config.d/00-opstasks.conf",
     ]
     assert steps[-1].action["reload"] == "ssh"
+
+
+def test_the_old_sshd_file_goes_with_the_same_way_back(facts, wanted):
+    old = "/etc/ssh/sshd_config.d/50-opstasks.conf"
+    facts["paths"][old] = {"kind": "file", "owner": "root", "group": "root", "mode": "0644"}
+    (step,) = plan(facts, wanted).steps
+    assert (step.thing, step.now, step.wanted, step.access) == (old, "a file", "absent", True)
+    assert step.action == {"do": "remove", "path": old, "reload": "ssh"}
+
+
+def test_sshd_reads_our_file_first_and_keys_from_one_file(wanted):
+    (file,) = [entry for entry in wanted.files if "/sshd_config.d/" in entry.path]
+    assert file.path.rpartition("/")[2] < "50-cloud-init.conf"
+    assert "AuthorizedKeysFile .ssh/authorized_keys" in wanted.contents[file.path].splitlines()
 
 
 def test_ones_own_keys_count_as_a_way_in(facts, wanted):

@@ -87,6 +87,57 @@ def test_a_program_needs_nothing_but_the_standard_library(program, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+# What the standard library has only since Python 3.11; Ubuntu 22.04 has 3.10.
+NEWER = {
+    "asyncio": {"Barrier", "Runner", "TaskGroup", "timeout"},
+    "builtins": {"BaseExceptionGroup", "ExceptionGroup"},
+    "contextlib": {"chdir"},
+    "datetime": {"UTC"},
+    "enum": {"ReprEnum", "StrEnum", "member", "nonmember", "verify"},
+    "hashlib": {"file_digest"},
+    "itertools": {"batched"},
+    "tomllib": {"load", "loads"},
+    "typing": {"LiteralString", "Never", "Self", "assert_never", "assert_type", "override"},
+}
+
+
+def newer(source):
+    """What a module uses that Python 3.10 does not have."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name == "tomllib"]
+        elif isinstance(node, ast.ImportFrom):
+            there = NEWER.get(node.module, set())
+            found += [alias.name for alias in node.names if alias.name in there]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found += [node.attr] if node.attr in NEWER.get(node.value.id, set()) else []
+        elif isinstance(node, ast.Name) and node.id in NEWER["builtins"]:
+            found.append(node.id)
+        elif isinstance(node, ast.TryStar):
+            found.append("except*")
+    return found
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if ".reboot." not in name])
+def test_a_host_with_python_3_10_will_do(module):
+    assert newer(remote.sources(module)[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from datetime import UTC",
+        "import datetime\ndatetime.UTC",
+        "import tomllib",
+        "raise ExceptionGroup",
+        "try: pass\nexcept* OSError: pass",
+    ],
+)
+def test_what_python_3_10_lacks_is_found(source):
+    assert newer(source)
+
+
 def test_what_is_sent_holds_the_program_and_the_request():
     request = {"words": "quotes ' \" \\ and \udce9"}
     sent = remote.program("opstasks.workflows.reboot.remote_records", request)

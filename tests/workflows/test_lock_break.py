@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,24 @@ HOLD = (
     "print('up', flush=True)\n"
 )
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+
+
+def test_a_full_disk_keeps_nobody_from_taking_the_lock(tmp_path):
+    spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
+    # What is written there never has room; it can be locked all the same.
+    Path(spec.lock_file).symlink_to("/dev/full")
+    taken = lock.take_text(spec, lock.Owner("ada", "service.stop", "", ""))
+    text = f"{taken}\necho $?; flock -n {spec.lock_file} true || echo held"
+    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("0\nheld\n", "")
+
+
+def test_who_holds_the_lock_without_words_still_holds_it(tmp_path, hold):
+    spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
+    hold(Path(spec.lock_file))
+    asked = lock.holder(spec).line()
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+    assert lock.parse_owner(done.stdout).who == "someone"
 
 
 @pytest.fixture

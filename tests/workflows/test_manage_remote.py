@@ -5,14 +5,18 @@ import json
 import os
 import pwd
 import stat
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.manage import apply, remote_access, remote_apply, remote_facts
+from opstasks.command import cmd
+from opstasks.errors import Interrupted
+from opstasks.manage import apply, keys, remote_access, remote_apply, remote_facts
 from opstasks.manage import remote_paths as paths
 from opstasks.manage.plan import Step
+from tests.workflows.fake import FakeHost
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MINE = grp.getgrgid(os.getegid()).gr_name
@@ -226,6 +230,28 @@ def test_a_tree_is_brought_in_line_without_following_links(tmp_path):
     assert mode_of(outside) == 0o666
 
 
+def test_what_vanishes_while_a_tree_is_looked_at_is_no_matter(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o666)
+    real = os.stat
+
+    def stat_of(name, **more):
+        if name == "a":
+            (tmp_path / "b").unlink(missing_ok=True)
+        return real(name, **more)
+
+    def walk(top, **more):
+        for folder, below, names, handle in os_fwalk(top, **more):
+            yield folder, below, sorted(names), handle
+
+    os_fwalk = os.fwalk
+    monkeypatch.setattr(os, "fwalk", walk)
+    monkeypatch.setattr(os, "stat", stat_of)
+    found = remote_facts.tree(str(tmp_path), ME, MINE, ["0640"], "0750")
+    assert found == {"wrong": 2, "examples": ["a", "c"]}
+
+
 # -- facts ---------------------------------------------------------------------------------------
 
 LOG = """\
@@ -248,6 +274,15 @@ def test_sudos_log_tells_who_used_a_word_last_and_nothing_else(tmp_path):
 def test_any_log_is_read_without_complaint(text):
     remote_facts.mentions(text, {"a", "/etc/a"})
     remote_facts.moment(text)
+
+
+def test_who_has_keys_from_us_is_told_by_their_first_line(tmp_path, monkeypatch):
+    for name, text in (("old", keys.render("old", ())), ("image", "ssh-ed25519 AAAA\n")):
+        (tmp_path / name / ".ssh").mkdir(parents=True)
+        (tmp_path / name / ".ssh" / "authorized_keys").write_text(text)
+    lookup = lambda name: SimpleNamespace(pw_dir=str(tmp_path / name))  # noqa: E731
+    monkeypatch.setattr(remote_facts.pwd, "getpwnam", lookup)
+    assert remote_facts.marked(["old", "image", "none"], keys.MARK) == ["old"]
 
 
 def test_of_a_password_only_whether_it_is_locked_is_told(tmp_path):
@@ -335,6 +370,19 @@ def test_a_second_run_keeps_what_was_there_before_the_first(way_back):
     assert (folder / "f").read_text() == "oldest\n"
 
 
+def test_a_file_that_was_taken_away_comes_back_with_the_rest(way_back, monkeypatch):
+    ask, _, folder = way_back
+    monkeypatch.setattr(remote_apply, "reload", lambda unit: None)
+    (folder / "old").write_text("old\n")
+    action = {"do": "remove", "path": str(folder / "old"), "reload": ""}
+    for _ in range(2):
+        assert ask("install", action, file_action(folder / "fresh"))["reason"] == ""
+        assert not (folder / "old").exists()
+    ask("putback")
+    assert (folder / "old").read_text() == "old\n"
+    assert not (folder / "fresh").exists()
+
+
 def test_a_failing_way_in_is_named(way_back):
     ask, _, folder = way_back
     bad = file_action(folder / "g", verify=["bash", "-c", "exit 1"])
@@ -365,6 +413,27 @@ def test_a_failure_names_what_is_done_and_what_was_not_begun():
     done, left = " ".join(lines).split("not begun: ")
     assert done.strip() == "done before it: " + ", ".join(names[:12])
     assert left == ", ".join(names[13:])
+
+
+@pytest.mark.parametrize(
+    ("slow", "late", "stopped"),
+    [(["checkout", "start"], 0, "1 of 2"), (["file", "file"], 1, "2 of 3"), ([], 1, "0 of 1")],
+)
+def test_ctrl_c_stops_between_two_parts(monkeypatch, slow, late, stopped):
+    steps = [Step("code", do, "", "", {"do": do}) for do in slow]
+    steps += [Step("access", "sshd", "", "", {"do": "file"}, access=True)] * late
+    host = FakeHost([])
+
+    def run(_, actions, afterwards):
+        host.stop.set()
+        return {"done": len(actions), "reason": ""}, None
+
+    monkeypatch.setattr(apply, "_run", run)
+    monkeypatch.setattr(apply.access, "change_access", lambda *_, **__: pytest.fail("begun"))
+    if not slow:
+        host.stop.set()
+    with pytest.raises(Interrupted, match=f"at your request; {stopped} changes done"):
+        apply.carry_out(host, steps, prove=True, afterwards=cmd("true"))
 
 
 def test_an_sshd_that_no_longer_answers_is_put_back(way_back, monkeypatch):
