@@ -119,7 +119,7 @@ def newer(source):
     return found
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if ".reboot." not in name])
+@pytest.mark.parametrize("module", modules())
 def test_a_host_with_python_3_10_will_do(module):
     assert newer(remote.sources(module)[module]) == []
 
