@@ -81,7 +81,10 @@ def break_(host: Host, shown: Held, reason: str, *, kill: bool) -> Outcome:
     now = look(host)
     if now.owner is None:
         return Outcome(False)
-    if now.owner != shown.owner:
+    same = {(process.pid, process.start) for process in shown.processes}
+    still = any((process.pid, process.start) in same for process in now.processes)
+    # Without words, or with the same ones, the processes tell one holder from the next.
+    if now.owner != shown.owner or (now.processes and not still):
         raise Refused(
             f"somebody else has it by now: {now.owner.describe()}",
             host=host.name,
@@ -100,7 +103,7 @@ def break_(host: Host, shown: Held, reason: str, *, kill: bool) -> Outcome:
     _write(host, entry)
     try:
         with host.changing():
-            return _stop(host, now, kill=kill)
+            return _stop(host, shown, kill=kill)
     except OpsError as error:
         outcome, detail = error.outcome, error.message
         raise
@@ -131,9 +134,10 @@ def _stop(host: Host, held: Held, *, kill: bool) -> Outcome:
     left = {process.pid for process in _parse(told.out)}
     ours = [process.pid for process in held.processes]
     if cleared.code:
+        again = f"inv -H {host.name} lock.show"
         raise VerifyFailed(
             f"the lock is still held, by process {', '.join(map(str, sorted(left))) or '?'}",
             host=host.name,
-            cure="add --kill" if not kill else f"inv -H {host.name} lock.show",
+            cure="add --kill" if not kill and left <= set(ours) else again,
         )
     return Outcome(True, held.owner.describe(), tuple(pid for pid in ours if pid not in left))

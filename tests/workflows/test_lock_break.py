@@ -198,3 +198,29 @@ def test_a_holder_that_does_not_end_and_left_no_name_is_a_failure(make, hold, fi
     assert process.poll() is None
     assert lock_break.break_(host, lock_break.look(host), "why", kill=True).changed
     assert process.wait(5) == -9
+
+
+def test_only_what_was_shown_is_stopped(make, hold, file):
+    host = make()
+    shown_one = hold(file)
+    held = lock_break.look(host)
+    later = subprocess.Popen(["sleep", "60"], stdin=file.open())
+    try:
+        lock_break.break_(host, held, "why", kill=True)
+        assert shown_one.wait(5) is not None
+        assert later.poll() is None
+    finally:
+        later.kill()
+        later.wait()
+
+
+def test_another_holder_without_a_name_is_refused(make, hold, file):
+    host = make()
+    first = hold(file)
+    held = lock_break.look(host)
+    first.kill()
+    first.wait()
+    second = hold(file)
+    with pytest.raises(Refused, match="somebody else"):
+        lock_break.break_(host, held, "why", kill=True)
+    assert second.poll() is None
