@@ -94,7 +94,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
-        *_scheduled_attention(maintenance),
+        *_scheduled_attention(maintenance, unit.is_serving, pause),
         *(copying.attention() if copying else ()),
     ]
     return HostStatus(
@@ -163,10 +163,10 @@ def _scheduled(maintenance: Maintenance) -> str:
     return f"{item.kind} in {ago(item.due - maintenance.now)}"
 
 
-def _scheduled_attention(maintenance: Maintenance) -> list[str]:
+def _scheduled_attention(maintenance: Maintenance, serving: bool, pause: Pause | None) -> list[str]:
     found = [f"{i.kind} for {i.due_there}: {maintenance.why_so(i)}" for i in maintenance.dropped()]
-    prepared = maintenance.prepared()
-    if prepared and prepared.boot_id == maintenance.boot_id:
+    prepared = maintenance.not_rebooted(serving=serving, paused=pause is not None)
+    if prepared:
         newest = next(i for i in maintenance.items if i.kind == PREPARE and i.outcome)
         if newest is prepared:
             found.append("prepared for a reboot that has not come")

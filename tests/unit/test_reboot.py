@@ -246,7 +246,6 @@ def test_a_host_that_came_back_whole_passes():
         ({"pause": Pause(who="bob", until=NOW - 900)}, "pause"),
         ({"sync": {"UnitFileState": "enabled", "ActiveState": "inactive"}}, "level 3 sync"),
         ({"items": [item(id="two", boot_id="before")]}, "scheduled"),
-        ({"ready": item(outcome="ready", was_active=True)}, "boot"),
     ],
 )
 def test_each_thing_that_is_not_back_fails_its_line(found, line):
@@ -333,3 +332,14 @@ def test_what_could_not_be_put_back_is_in_the_error():
         prepare._judge(host, item(outcome="failed", reason="broken"))
     with pytest.raises(VerifyFailed, match="going back failed: it is still paused"):
         prepare._judge(host, item(outcome="failed", reason="broken", left=("it is still paused",)))
+
+
+@pytest.mark.parametrize(
+    ("serving", "pause", "waits"),
+    [(False, OURS, True), (True, OURS, False), (False, None, False), (True, None, False)],
+)
+def test_a_preparation_that_was_given_up_waits_for_no_reboot(serving, pause, waits):
+    ready = item(outcome="ready", was_active=True)
+    state = {"ActiveState": "active" if serving else "inactive", "SubState": "running"}
+    assert ("boot" in bad(pause, ready, service=state, jobs={})) == waits
+    assert bool(status._scheduled_attention(host(ready), serving, pause)) == waits

@@ -151,10 +151,13 @@ def _boot(name: str, facts: Facts) -> Line:
     item = facts.prepared
     if item is None:
         return Line("boot", True, f"booted {there}; no preparation on record")
-    if item.boot_id == facts.maintenance.boot_id:
+    serving = facts.found["service"].get("ActiveState") == "active"
+    if facts.maintenance.not_rebooted(serving=serving, paused=facts.pause is not None):
         cure = "reboot it, or give the reboot up: "
         cure += f"inv -H {name} service.start, then inv -H {name} unpause"
         return Line("boot", False, f"not rebooted since it was prepared; booted {there}", cure)
+    if item.boot_id == facts.maintenance.boot_id:
+        return Line("boot", True, f"booted {there}; the preparation by {item.who} was given up")
     return Line("boot", True, f"a new boot, {there}; prepared {item.due_there} by {item.who}")
 
 

@@ -109,6 +109,15 @@ class Maintenance:
         """The newest preparation that ended well."""
         return next((i for i in self.items if i.kind == PREPARE and i.outcome == "ready"), None)
 
+    def not_rebooted(self, *, serving: bool, paused: bool) -> Item | None:
+        """The newest preparation while its reboot has not come, nor was it given up.
+
+        Given up is what serves again, or is paused no longer.
+        """
+        item = self.prepared()
+        here = item is not None and item.boot_id == self.boot_id
+        return item if here and paused and not serving else None
+
 
 UNIT_KINDS = ("timer", "service")
 
