@@ -386,3 +386,30 @@ def test_once_joins_no_run_that_began_too_early(monkeypatch):
 def test_once_without_a_record_is_a_failure(monkeypatch):
     with pytest.raises(CommandFailed, match="no record"):
         act.once(Scripted(monkeypatch, answer(), answer()))
+
+
+BROKEN = {"service": {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code"}}
+
+
+def test_a_run_that_breaks_off_without_a_record_is_said(monkeypatch):
+    (text,) = answer(state={}, **BROKEN).attention()
+    assert "broke off (exit-code)" in text
+    times = iter([0.0, 31.0])
+    monkeypatch.setattr(act.time, "monotonic", lambda: next(times))
+    host = Scripted(monkeypatch, answer(state={}, **BROKEN), answer(state={}, **BROKEN))
+    with pytest.raises(CommandFailed, match="first run broke off"):
+        act.start(host)
+    assert host.placed[0]["again"]
+
+
+def test_a_file_that_vanishes_while_it_is_listed_is_no_clash(tmp_path, monkeypatch):
+    (tmp_path / "kept").mkdir()
+    listed = [(str(tmp_path), ["kept"], ["gone"])]
+    monkeypatch.setattr(remote_run.os, "walk", lambda folder: iter(listed))
+    assert remote_run.clashes(str(tmp_path), str(tmp_path / "target")) == []
+
+
+def test_the_record_of_a_run_is_not_for_everybody(place, points):
+    remote_run.run(place, points)
+    path = Path(place["state_dir"], "level3-sync.json")
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -47,6 +47,7 @@ class State:
     installed: bool = False
     outdated: bool = False
     running: bool = False
+    result: str = "success"
     last: Last = field(default_factory=Last)
     last_success: float = 0.0
     by_hand: tuple[int, ...] = ()
@@ -56,6 +57,11 @@ class State:
     def success_age_s(self) -> float:
         """Seconds since a run last went well; 0 when none ever did."""
         return max(0.0, self.now - self.last_success) if self.last_success else 0.0
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether the last run ended badly, with or without a record: systemd tells."""
+        return not self.running and self.result != "success"
 
     def attention(self) -> list[str]:
         """What needs a person."""
@@ -68,6 +74,8 @@ class State:
             )
         if self.on and self.last.error:
             found.append(f"level 3 sync: {self.last.error}")
+        elif self.on and self.broke_off:
+            found.append(f"level 3 sync: its last run broke off ({self.result})")
         elif self.on and self.success_age_s > LATE_S and not self.running:
             found.append("the level 3 sync did not run for a quarter of an hour")
         if self.by_hand:
@@ -114,6 +122,7 @@ def parse(spec: HostSpec, text: str) -> State:
         installed=service.get("LoadState") == "loaded",
         outdated=found["files"] != wanted,
         running=service.get("ActiveState") == "activating",
+        result=service.get("Result", "success"),
         last=_last(found["state"].get("last") or {}),
         last_success=float(found["state"].get("last_success") or 0),
         by_hand=tuple(found["by_hand"]),
@@ -143,13 +152,14 @@ def start(host: Host) -> Outcome:
     spec = host.spec
     units.check_source(spec)
     before = look(host)
-    if before.on and not before.outdated and not before.last.error:
+    failed = bool(before.last.error) or before.broke_off
+    if before.on and not before.outdated and not failed:
         return Outcome(False, "on", before.last)
     with change(host.root, "sync.start", {"source": spec.level3_source}):
         host.step(f"copy {spec.level3_source} every {units.EVERY_S} s")
         files = units.files(spec)
         # After a failure the mended cause is tried at once, not in two minutes.
-        changed = _place(host, files=files, enable=[units.TIMER], again=bool(before.last.error))
+        changed = _place(host, files=files, enable=[units.TIMER], again=failed)
         last = _first_run(host, before)
     return Outcome(changed, "on", last)
 
@@ -163,6 +173,8 @@ def _first_run(host: Host, before: State, wait_s: float = 30.0) -> Last:
             _raise_for(host, now.last, "started, but its first run failed")
             return now.last
         if time.monotonic() > deadline:
+            if now.broke_off:
+                raise _no_record(host, f"it started, but its first run broke off ({now.result})")
             return now.last
         host.checkpoint("the timer is on")
         host.pause(0.5)
@@ -201,15 +213,14 @@ def once(host: Host) -> Outcome:
 def _outcome_of(host: Host, before: State, result: Result) -> Last:
     last = look(host).last
     if last.started <= before.last.started:
-        raise CommandFailed(
-            "the run left no record",
-            returned=result.code,
-            host=host.name,
-            tail=result.tail(),
-            cure=f"inv -H {host.name} run --user root -- journalctl -n 20 -u {units.NAME}",
-        )
+        raise _no_record(host, "the run left no record", result.code, result.tail())
     _raise_for(host, last, "the run failed")
     return last
+
+
+def _no_record(host: Host, what: str, code: int = 1, tail: str = "") -> CommandFailed:
+    cure = f"inv -H {host.name} run --user root -- journalctl -n 20 -u {units.NAME}"
+    return CommandFailed(what, returned=code, host=host.name, tail=tail, cure=cure)
 
 
 def _raise_for(host: Host, last: Last, what: str) -> None:

@@ -97,7 +97,11 @@ def clashes(source: str, target: str) -> list[str]:
         for name in (*folders, *files):
             path = Path(folder, name)
             relative = path.relative_to(source)
-            if other_kind(path.lstat().st_mode, Path(target, relative)):
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:
+                continue  # it went away since it was listed
+            if other_kind(mode, Path(target, relative)):
                 found.append(str(relative))
                 if name in folders:
                     folders.remove(name)
