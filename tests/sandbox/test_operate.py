@@ -162,6 +162,15 @@ def test_logs_are_the_services_own_and_merged_by_time(inv, unit, managed):
     assert times == sorted(times)
 
 
+def test_the_newest_lines_since_a_moment_are_shown(inv, unit, managed):
+    words = ["-H", "sandbox-1", "logs", "--since", "1h"]
+    every = good(inv(*words, "--lines", "0")).stdout.splitlines()
+    newest = good(inv(*words, "--lines", "2")).stdout.splitlines()
+    assert len(newest) == 2 < len(every)
+    assert every[-1] in newest
+    assert good(inv(*words[:-1], "2100-01-01 00:00", "--lines", "5")).stdout == ""
+
+
 def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, unit, managed):
     (job,) = managed.submit("sandbox-1", "quick", "operate")
     deadline = time.monotonic() + 60
