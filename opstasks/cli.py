@@ -237,7 +237,10 @@ class Program(invoke.Program):
     def _complete(self) -> None:
         from opstasks.completion import candidates
 
-        words = shlex.split(self.core.remainder)[1:]
+        try:
+            words = shlex.split(self.core.remainder)[1:]
+        except ValueError:  # a quote that is still open
+            words = self.core.remainder.split(" ")[1:]
         core = {f: a.takes_value for f, a in self.initial_context.flags.items()}
         for candidate in candidates(words, core, self.shapes(), _host_names):
             print(candidate)

@@ -162,6 +162,11 @@ def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, off
     assert offered <= set(done.stdout.split())
 
 
+def test_completion_after_an_open_quote_is_no_traceback(program):
+    done = program("--complete", "--", "inv -H 'tp")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_script_for_every_shell(program, shell):
     done = program("--print-completion-script", shell, name="opstasks")
