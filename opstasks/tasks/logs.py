@@ -116,3 +116,7 @@ def _follow(ctx: Context, command: Callable[[Host], Command]) -> None:
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
     ctx.finish(everyone.gather(one))
+
+
+# `logs-id ID`, as the playbook's recipe was called.
+logs.variadic = "--job"

@@ -252,3 +252,9 @@ def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program, t
 def test_what_makes_no_sense_is_refused_before_any_host_is_asked(program, words, reason):
     done = program("-H", "tpp", *words.split())
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
+
+
+def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
+    done = program("-H", "tpp", "logs-id", "abc")
+    assert done.returncode == 3
+    assert "cannot connect" in done.stderr
