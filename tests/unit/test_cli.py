@@ -254,6 +254,27 @@ def test_what_makes_no_sense_is_refused_before_any_host_is_asked(program, words,
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sandbox.publish v2.71.0", "would move main to v2.71.0 on all hosts"),
+        ("sandbox.submit --action long", "would submit long to sandbox-1"),
+        ("sandbox.up --hosts 3", "would have 3 host(s) up"),
+        ("sandbox.down --images", "would remove the hosts and the images"),
+        ("sandbox.many --down", "would stop the cheap hosts"),
+    ],
+)
+def test_a_dry_run_leaves_the_sandbox_alone(program, words, said):
+    done = program("--dry", *words.split(), env={"PATH": ""})
+    assert (done.returncode, said in done.stderr, done.stdout) == (0, True, ""), done.stderr
+
+
+@pytest.mark.parametrize("words", ["run -- true", "shell"])
+def test_a_dry_run_has_a_document_too(program, words):
+    done = program("--json", "--dry", "-H", "tpp", *words.split())
+    assert json.loads(done.stdout)["hosts"]["tpp"]["outcome"] == "ok"
+
+
 def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
     done = program("-H", "tpp", "logs-id", "abc")
     assert done.returncode == 3
