@@ -66,7 +66,8 @@ def test_nothing_is_stopped_without_a_yes(inv, unit, verb):
     done = inv("-H", "sandbox-1", f"service.{verb}")
     assert done.returncode == 2
     assert "--yes" in done.stderr
-    good(inv("-H", "sandbox-1", "--dry", f"service.{verb}"))
+    dry = good(inv("-H", "sandbox-1", "--json", "--dry", f"service.{verb}"))
+    assert json.loads(dry.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
     assert unit("MainPID") == pid
 
 
@@ -195,6 +196,10 @@ def test_run_that_fails_on_one_host_shows_both(inv, managed):
     assert done.stdout == "sandbox-2 | yes\n"
     assert "sandbox-1: bash failed with exit code 3" in done.stderr
     assert "sandbox-2:" not in done.stderr
+    found = json.loads(good(inv("-H", "sandbox", "--json", "history")).stdout)["hosts"]
+    last = {name: found[name]["value"][-1] for name in found}
+    assert (last["sandbox-1"]["outcome"], last["sandbox-1"]["detail"]) == ("failed", "exit code 3")
+    assert last["sandbox-2"]["outcome"] == "ok"
 
 
 def test_ctrl_c_stops_what_run_began_on_every_host(managed, sandbox_dir, tmp_path):
