@@ -253,3 +253,32 @@ def test_the_lock_is_shown_while_it_is_held(inv, spec, connect, managed):
         assert "deploy" in shown
         assert status(inv)["sandbox-1"]["value"]["lock"]
     assert "free" in good(inv("-H", "sandbox-1", "lock.show")).stdout
+
+
+# -- shell -----------------------------------------------------------------------------------
+
+
+def test_a_shell_answers_sudo_itself_and_is_recorded(managed, sandbox_dir, tmp_path):
+    """A developer's account needs its password for sudo; Ctrl-Z belongs to the shell there."""
+    from tests.sandbox import jobs_help
+
+    asking = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
+    (tmp_path / "hosts.yaml").write_text(asking.replace("sudo: nopasswd", "sudo: ask"))
+    child = jobs_help.terminal(tmp_path, "-H", "sandbox-1", "shell")
+    child.expect("sudo password:")
+    child.sendline(managed.sudo_password())
+    child.expect(r"\$ ")
+    child.sendline("echo $(id -un) at $PWD; shopt -q login_shell && echo log''in")
+    child.expect("opensafely at /home/opensafely\r\n")
+    child.expect("login")
+    child.sendline("sleep 600")
+    time.sleep(0.5)
+    child.send("\x1a")
+    child.expect("Stopped")
+    child.sendline("kill -9 %1; disown %1; exit 7")
+    shown, code = jobs_help.finished(child)
+    assert code == 7, shown
+    assert "sudo password:" not in shown
+    journal = managed.must("sandbox-1", ["journalctl", "-t", "opstasks", "-o", "cat", "-n", "2"])
+    entries = [json.loads(line) for line in journal.splitlines()]
+    assert [(e["task"], e["phase"]) for e in entries] == [("shell", "start"), ("shell", "end")]
