@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from opstasks import audit
+from opstasks import audit, durations
 from opstasks.command import Command, Raw, cmd
 from opstasks.errors import CommandFailed, OpsError, Refused, TimedOut
 from opstasks.host import Host, check, stop_children
@@ -22,6 +22,8 @@ def command(words: Sequence[str], timeout_s: float) -> Command:
         raise Refused("no command given", cure="inv -H tpp run -- docker ps")
     if timeout_s <= 0:
         raise Refused(f"{timeout_s} is no time limit", cure="--timeout takes seconds, 1 or more")
+    if timeout_s > durations.LIMIT_S:
+        raise Refused(f"{timeout_s} is more than a year", cure="--timeout takes seconds")
     shell_text = len(words) == 1 and not words[0].isalnum()
     made = cmd("bash", "-c", words[0]) if shell_text else cmd(*words)
     # Nobody knows what it does: a connection lost meanwhile leaves the host in doubt.
