@@ -18,11 +18,12 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import invoke
 from invoke import Argument, Collection, ParseError, Parser, ParserContext, ParseResult
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks import __version__, errors
 from opstasks.argv import MissingValueError, TaskShape, arrange, help_topic
@@ -87,6 +88,9 @@ def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
     for name in ("parallel", "connect-timeout"):
         if (args[name].value or 0) < 0:
             raise Refused(f"--{name} {args[name].value} is less than nothing")
+    ssh_config = args["ssh-config"].value or ""
+    if ssh_config and not Path(ssh_config).expanduser().is_file():
+        raise Refused(f"--ssh-config {ssh_config} is no file")
     password = config.sudo.password
     return Options(
         hosts=tuple(args.hosts.value or ()),
@@ -99,7 +103,7 @@ def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
         echo=args.echo.value,
         debug=args.debug.value,
         identity=args.identity.value or "",
-        ssh_config=args["ssh-config"].value or "",
+        ssh_config=ssh_config,
         connect_timeout_s=args["connect-timeout"].value or 0,
         password=Secret(password) if password else None,
         remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
@@ -141,6 +145,17 @@ class Program(invoke.Program):
             self._complete()
         with self._usage_explained(), until_pipe_closes():
             super().parse_cleanup()
+
+    def update_config(self, merge: bool = True) -> None:
+        """Invoke's settings and its question for the sudo password; failures are one message."""
+        try:
+            super().update_config(merge)
+        except EOFError:
+            self._fail(Refused("no sudo password was given; nothing was changed"))
+        except KeyboardInterrupt:
+            self._fail(Interrupted("interrupted; nothing was changed"))
+        except (UnknownFileType, OSError) as error:
+            self._fail(Refused(f"cannot read the settings: {error}", cure="look at --config (-f)"))
 
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""
@@ -237,7 +252,10 @@ class Program(invoke.Program):
     def _complete(self) -> None:
         from opstasks.completion import candidates
 
-        words = shlex.split(self.core.remainder)[1:]
+        try:
+            words = shlex.split(self.core.remainder)[1:]
+        except ValueError:  # a quote that is still open
+            words = self.core.remainder.split(" ")[1:]
         core = {f: a.takes_value for f, a in self.initial_context.flags.items()}
         for candidate in candidates(words, core, self.shapes(), _host_names):
             print(candidate)

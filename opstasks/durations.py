@@ -6,12 +6,18 @@ import re
 
 from opstasks.errors import Refused
 
-_SPAN = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
+_SPAN = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m(?:in)?)?(?:(\d{1,6})s)?", re.ASCII)
 _UNITS_S = (86400, 3600, 60, 1)
 CURE = "try 90s, 30m, 4h, 1h30m or 2d"
 # Further ahead than this is more often a slip of the finger than a plan.
 SURE_S = 7 * 86400
 LIMIT_S = 366 * 86400
+
+
+def is_span(text: str) -> bool:
+    """Whether `text` is written as a span, however long."""
+    match = _SPAN.fullmatch(text.strip())
+    return bool(match and any(match.groups()))
 
 
 def parse(text: str) -> int:

@@ -21,7 +21,7 @@ from opstasks.command import Command, Raw, Secret, cmd
 from opstasks.errors import CommandFailed, Interrupted, Lost, TimedOut, Unreachable
 from opstasks.inventory import HostSpec
 from opstasks.result import Result
-from opstasks.session import TIMEOUT_CODES, Session, Transport
+from opstasks.session import TIMEOUT_CODES, Session, Transport, no_password
 
 Connect = Callable[[HostSpec], Transport]
 
@@ -169,6 +169,13 @@ class Host:
         if user == self.transport.current_user():
             user = ""
         return Session(self.transport, self.name, user, self.spec.sudo, self._password)
+
+    def sudo_password(self) -> Secret:
+        """What sudo wants to know there; raises Refused when nobody can be asked."""
+        secret = self._password()
+        if secret is None:
+            raise no_password(self.name)
+        return secret
 
     def prove(self, user: str) -> None:
         """Open a second connection and an account's shell in it, and drop both again.

@@ -143,6 +143,39 @@ def end_of(mark: str) -> str:
     return f"r=$?; printf '\\0{mark} %d\\0' $r; printf '\\0{mark}\\0' >&2"
 
 
+def wrong_password(host: str) -> Refused:
+    """The error for a second question of sudo's."""
+    return Refused(
+        "sudo did not accept the password", host=host, cure="try again; nothing was changed"
+    )
+
+
+def no_password(host: str) -> Refused:
+    """The error for a question of sudo's that nobody can answer."""
+    return Refused(
+        "sudo asks for a password and there is no terminal to ask on",
+        host=host,
+        cure="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
+    )
+
+
+def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
+    """The error for an account's shell that ended before it was ready, from its last words."""
+    if user and _UNKNOWN_USER.search(text):
+        return Refused(
+            f"there is no account {user}: it is no backend host yet",
+            host=host,
+            cure=f"inv -H {host} manage",
+        )
+    if user and "sudo" in text:
+        return Refused(
+            f"may not become {user}: {text.splitlines()[-1]}",
+            host=host,
+            cure="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
+        )
+    return Unreachable(f"no shell there: {text[-300:] or 'closed without a word'}", host=host)
+
+
 class Session:
     """The client's side of one framed shell."""
 
@@ -187,39 +220,16 @@ class Session:
         self._err = self._err.replace(prompt, b"")
         if asked:
             self.close()
-            raise Refused(
-                "sudo did not accept the password",
-                host=self.host,
-                cure="try again; nothing was changed",
-            )
+            raise wrong_password(self.host)
         secret = password()
         if secret is None:
             self.close()
-            raise Refused(
-                "sudo asks for a password and there is no terminal to ask on",
-                host=self.host,
-                cure="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
-            )
+            raise no_password(self.host)
         self._send(secret.value.encode() + b"\n")
 
     def _refusal(self) -> Refused | Unreachable:
-        """The error for a shell that ended before it was ready."""
         text = (self._err + self._out).decode("utf-8", "replace").strip()
-        if self.user and _UNKNOWN_USER.search(text):
-            return Refused(
-                f"there is no account {self.user}: it is no backend host yet",
-                host=self.host,
-                cure=f"inv -H {self.host} manage",
-            )
-        if self.user and "sudo" in text:
-            return Refused(
-                f"may not become {self.user}: {text.splitlines()[-1]}",
-                host=self.host,
-                cure="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
-            )
-        return Unreachable(
-            f"no shell there: {text[-300:] or 'closed without a word'}", host=self.host
-        )
+        return refusal(text, self.host, self.user)
 
     # -- running -----------------------------------------------------------------------------
 

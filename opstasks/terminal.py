@@ -3,12 +3,16 @@
 Keys go there as they are typed (Ctrl-C included), what the program draws comes back as it is,
 the window's size follows, and the program's exit code is returned. ``~.`` at the start of a
 line drops the connection, as in OpenSSH: the way out when the network is gone.
+
+Over SSH, sudo's question is answered from the run's one password, before the program starts and
+the keys are joined to it; afterwards nothing that looks like a question is ever answered.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import select
 import shlex
 import signal
@@ -21,9 +25,14 @@ from typing import Any
 
 from opstasks.errors import Refused, Unreachable
 from opstasks.host import Host
+from opstasks.session import refusal, wrong_password
 
 CHUNK = 1 << 15
 LINE_ENDS = b"\r\n"
+# How long sudo may take to ask, or to let the program start.
+START_S = 30.0
+# Says that sudo is done with, and becomes the program.
+_BEGIN = 'printf %s "$0"; exec "$@"'
 
 
 def need(what: str, cure: str) -> None:
@@ -34,21 +43,57 @@ def need(what: str, cure: str) -> None:
 
 def interact(host: Host, words: Sequence[str], user: str) -> int:
     """Run a program on a host's terminal as an account; its exit code."""
-    if user and user != host.transport.current_user():
-        # -H: docker reads its settings in the account's home.
-        words = ["sudo", "-H", "-u", user, "--", *words]
+    token = "ops" + secrets.token_hex(12)
+    user = "" if user == host.transport.current_user() else user
     if host.spec.local:
-        return subprocess.call(["env", "--chdir=/", *words])
+        own = ["sudo", "-H", "-u", user, "--"] if user else []
+        return subprocess.call(["env", "--chdir=/", *own, *words])
     client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
     columns, rows = size()
     try:
         channel = client.open_session(timeout=host.spec.connect_timeout_s)
         channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
-        channel.exec_command(f"cd / && exec {shlex.join(words)}")
+        channel.exec_command(_line(host, words, user, token))
     except Exception as error:  # paramiko raises a dozen unrelated types
         raise Unreachable(f"cannot open a terminal there: {error}", host=host.name) from error
-    with contextlib.closing(channel), _raw(), _resizes() as resized:
-        return _join(channel, resized, host.name)
+    with contextlib.closing(channel):
+        drawn = _begin(channel, host, user, token)
+        with _raw(), _resizes() as resized:
+            os.write(sys.stdout.fileno(), drawn)
+            return _join(channel, resized, host.name)
+
+
+def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:
+    """The command line of the program: as the account, and telling when it starts."""
+    words = ["sh", "-c", _BEGIN, f"{token}:ready", *words]
+    if user:
+        mode = ["-n"] if host.spec.sudo == "nopasswd" else ["-p", f"{token}:password"]
+        # -H: docker reads its settings in the account's home.
+        words = ["sudo", "-H", *mode, "-u", user, "--", *words]
+    return f"cd / && exec {shlex.join(words)}"
+
+
+def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
+    """Answer sudo, once at most, until the program starts; returns what it has drawn by then."""
+    prompt, ready = f"{token}:password".encode(), f"{token}:ready".encode()
+    seen, asked = b"", False
+    channel.settimeout(START_S)
+    while ready not in seen:
+        if prompt in seen:
+            if asked:
+                raise wrong_password(host.name)
+            # sudo has switched the echo off before it asks.
+            channel.sendall(host.sudo_password().value.encode() + b"\n")
+            seen, asked = seen.replace(prompt, b""), True
+        try:
+            data = channel.recv(CHUNK)
+        except TimeoutError as error:
+            raise Unreachable(f"no program within {START_S:g} s", host=host.name) from error
+        if not data:
+            raise refusal(seen.decode("utf-8", "replace").strip(), host.name, user)
+        seen += data
+    channel.settimeout(None)
+    return seen.partition(ready)[2]
 
 
 def size() -> tuple[int, int]:

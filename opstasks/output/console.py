@@ -118,8 +118,8 @@ class Console:
         self.note(text)
 
     def document(self, value: object) -> None:
-        """The JSON document of a `--json` run."""
-        self._write(json.dumps(value, default=plain, ensure_ascii=False), sys.stdout)
+        """The JSON document of a `--json` run; in ASCII, which every terminal shows as it is."""
+        self._write(json.dumps(value, default=plain), sys.stdout)
 
     # -- small things ------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     help={
         "host": "Only hosts of this name or glob.",
         "task": "Only tasks with this in their name: deploy, outputs.*",
-        "since": "Only since then: 90s, 30m, 2h, 7d, yesterday or '2026-11-24 10:00' (UTC).",
+        "since": "Only since then: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).",
         "who": "Only what these people did; a part of the name is enough.",
         "lines": "How many entries of each host.",
     },

@@ -56,6 +56,7 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     (held,) = found.values.values()
     _show(ctx, held)
     if ctx.options.dry:
+        ctx.finish(found)
         return
     if held.owner:
         ctx.confirm("Stop these? What they were doing stays half-done.")

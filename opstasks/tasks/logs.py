@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @task(
     help={
         "lines": "How many lines of each host, counted from the end (0: all).",
-        "since": "Only lines since then: 90s, 30m, 2h, 1d or '2026-11-24 10:00'.",
+        "since": "Only lines since then: 90s, 1h30m, 2d, yesterday or '2026-11-24 10:00' (UTC).",
         "follow": "Go on showing new lines until Ctrl-C.",
         "job": "Only records that mention this job id, tracebacks included.",
     },
@@ -116,3 +116,7 @@ def _follow(ctx: Context, command: Callable[[Host], Command]) -> None:
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
     ctx.finish(everyone.gather(one))
+
+
+# `logs-id ID`, as the playbook's recipe was called.
+logs.variadic = "--job"

@@ -79,6 +79,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     (plan,) = plans.values.values()
     _show_plan(ctx, plan)
     if ctx.options.dry:
+        ctx.finish(plans)
         return
     if plan.items:
         source = _choose_source(ctx, plan, source)
@@ -231,6 +232,7 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     for record in chosen:
         ctx.console.say(f"{record.id}: {record.manual or record.file}")
     if ctx.options.dry:
+        ctx.finish(found)
         return
     if any(record.attested is None for record in chosen):
         ctx.confirm(f"{by} removed these on the partner's side?")

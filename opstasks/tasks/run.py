@@ -50,8 +50,15 @@ def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
 
 
 def _show_plan(ctx: Context, command: Command, user: str) -> None:
-    for host in ctx.fleet.hosts:
-        ctx.console.say(f"{host.name}: as {user or host.spec.service_user}: {command.line()}")
+    from opstasks.result import FleetResult, HostResult
+
+    plans: list[HostResult[str]] = [
+        HostResult(host.name, "ok", f"as {user or host.spec.service_user}: {command.line()}")
+        for host in ctx.fleet.hosts
+    ]
+    for plan in plans:
+        ctx.console.say(f"{plan.host}: {plan.value}")
+    ctx.finish(FleetResult(plans))
 
 
 def _show_output(ctx: Context, found: FleetResult[Result]) -> None:

@@ -23,12 +23,21 @@ def sandbox() -> Iterator[ModuleType]:
         raise Exit(str(error), 1) from error
 
 
+def only_said(ctx: Any, what: str) -> bool:
+    """With --dry, say what would be done; whether that is all."""
+    if ctx.options.dry:
+        ctx.console.note(f"would {what}")
+    return bool(ctx.options.dry)
+
+
 @task(help={"hosts": "How many hosts to have up."}, auto_shortflags=False)
 def up(ctx: Any, hosts: int = 2) -> None:
     """Have real hosts running here: systemd, sshd, sudo, Docker. The first time takes minutes.
 
     Example: inv sandbox.up --hosts 2
     """
+    if only_said(ctx, f"have {hosts} host(s) up"):
+        return
     with sandbox() as box:
         for host in box.up(hosts, print):
             print(f"{host.name}  {host.address}  up")
@@ -43,6 +52,8 @@ def down(ctx: Any, images: bool = False) -> None:
 
     Example: inv sandbox.down --images
     """
+    if only_said(ctx, f"remove the hosts{' and the images' if images else ''}"):
+        return
     with sandbox() as box:
         box.down(images, print)
 
@@ -77,6 +88,8 @@ def submit(
 
     Example: inv sandbox.submit --action long
     """
+    if only_said(ctx, f"submit {action} to {host} for the workspace {workspace}"):
+        return
     with sandbox() as box:
         for job in box.submit(host, action, workspace):
             print(job)
@@ -96,6 +109,8 @@ def publish(ctx: Any, release: str, host: list[str]) -> None:
 
     Example: inv sandbox.publish v2.73.0
     """
+    if only_said(ctx, f"move main to {release} on {', '.join(host) or 'all hosts'}"):
+        return
     with sandbox() as box:
         for name in box.publish(release, host):
             print(f"{name}  main is {release}")
@@ -123,6 +138,8 @@ def many(ctx: Any, hosts: int = 250, down: bool = False) -> None:
 
     Example: inv sandbox.many --hosts 100
     """
+    if only_said(ctx, "stop the cheap hosts" if down else f"serve {hosts} cheap host(s)"):
+        return
     with sandbox() as box:
         if down:
             box.many_down()

@@ -74,6 +74,7 @@ def _roll(ctx: Context, verb: str, work: Callable[[Host], Outcome]) -> None:
             f" {before.running_jobs} job(s) running, they go on"
         )
     if ctx.options.dry:
+        ctx.finish(found)
         return
     if verb != "start":
         ctx.confirm(f"{verb.capitalize()} job-runner on {', '.join(found.values)}?")

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from typing import Any
-
 from invoke import task
 from invoke.exceptions import Exit
 
@@ -17,21 +12,26 @@ from opstasks.app import Context
 def shell(ctx: Context, user: str = "") -> None:
     """Open a login shell as opensafely on one host, with job-runner's environment.
 
+    ~. at the start of a line drops the connection.
+
     Example: inv -H tpp shell
     """
+    from opstasks import terminal
     from opstasks.errors import Refused
-    from opstasks.transport import SSHTransport
+    from opstasks.result import FleetResult, HostResult
+    from opstasks.workflows import shell as workflow
 
     if len(ctx.fleet.hosts) != 1:
         raise Refused("a shell needs exactly one host", cure="inv -H tpp shell")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise Refused("a shell needs a terminal", cure="use `run -- COMMAND` in scripts")
     (host,) = ctx.fleet.hosts
-    words = ["sudo", "-iu", user or host.spec.service_user]
-    if host.spec.local:
-        os.execvp(words[0], words)  # noqa: S606 (the shell takes this program's place)
-    transport: Any = host.transport
-    assert isinstance(transport, SSHTransport)
-    done = transport.connection.run(shlex.join(words), pty=True, warn=True)
-    if done.exited:
-        raise Exit(code=done.exited)
+    account = user or host.spec.service_user
+    if ctx.options.dry:
+        ctx.console.say(f"{host.name}: a login shell as {account}")
+        if ctx.options.json:
+            ctx.finish(FleetResult([HostResult(host.name, "ok", f"a login shell as {account}")]))
+        return
+    terminal.need("a shell", "use `run -- COMMAND` in scripts")
+    with workflow.recorded(host, account):
+        code = terminal.interact(host, workflow.LOGIN, account)
+    if code:
+        raise Exit(code=code)

@@ -76,6 +76,7 @@ def _roll(ctx: Context, question: str, work: Callable[[Host], Outcome]) -> None:
         places = f"{state.source or 'no source'}; now {'on' if state.on else 'off'}"
         ctx.console.say(f"{host}: {question.lower()}: {places}")
     if ctx.options.dry:
+        ctx.finish(found)
         return
     if work is act.stop:
         ctx.confirm(f"{question} on {', '.join(found.values)}?")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from opstasks import audit
+from opstasks import audit, durations
 from opstasks.command import Command, Raw, cmd
-from opstasks.errors import CommandFailed, Refused, TimedOut
+from opstasks.errors import CommandFailed, OpsError, Refused, TimedOut
 from opstasks.host import Host, check, stop_children
 from opstasks.result import FleetResult, HostResult, Result
 
@@ -21,6 +22,8 @@ def command(words: Sequence[str], timeout_s: float) -> Command:
         raise Refused("no command given", cure="inv -H tpp run -- docker ps")
     if timeout_s <= 0:
         raise Refused(f"{timeout_s} is no time limit", cure="--timeout takes seconds, 1 or more")
+    if timeout_s > durations.LIMIT_S:
+        raise Refused(f"{timeout_s} is more than a year", cure="--timeout takes seconds")
     shell_text = len(words) == 1 and not words[0].isalnum()
     made = cmd("bash", "-c", words[0]) if shell_text else cmd(*words)
     # Nobody knows what it does: a connection lost meanwhile leaves the host in doubt.
@@ -28,7 +31,7 @@ def command(words: Sequence[str], timeout_s: float) -> Command:
 
 
 def run(host: Host, user: str, command: Command) -> Result:
-    """Run it and hand back whatever came of it; one round trip, the journal's line included.
+    """Run it and hand back whatever came of it; a round trip, and another for its end.
 
     The line names the program alone: its arguments may hold what nobody else should read.
     """
@@ -36,15 +39,33 @@ def run(host: Host, user: str, command: Command) -> Result:
         run_id=audit.new_run_id(),
         host=host.name,
         task="run",
-        phase="end",
+        phase="start",
         who=audit.who(),
         time=audit.now(),
         args={"user": user, "program": str(command.args[0])},
-        outcome="begun",
     )
     audit.write_local(entry)
-    _, result = host.shell(user).batch([cmd(Raw(audit.journal_text(entry))), command])
+    outcome, detail = "failed", ""
+    try:
+        _, result = host.shell(user).batch([cmd(Raw(audit.journal_text(entry))), command])
+        outcome = "ok" if result.code == 0 else "failed"
+        detail = f"exit code {result.code}" if result.code else ""
+    except OpsError as error:
+        outcome, detail = error.outcome, error.message
+        raise
+    finally:
+        _end(host, user, replace(entry, time=audit.now(), outcome=outcome, detail=detail))
     return result
+
+
+def _end(host: Host, user: str, entry: audit.Entry) -> None:
+    """Write down how it ended; a host that cannot be asked any more does not hear of it."""
+    end = replace(entry, phase="end")
+    audit.write_local(end)
+    shell = host.shell(user)
+    with contextlib.suppress(OpsError):
+        if shell.is_open:
+            shell.session.evaluate(audit.journal_text(end))
 
 
 def stop(host: Host, user: str) -> None:

@@ -66,7 +66,8 @@ def test_nothing_is_stopped_without_a_yes(inv, unit, verb):
     done = inv("-H", "sandbox-1", f"service.{verb}")
     assert done.returncode == 2
     assert "--yes" in done.stderr
-    good(inv("-H", "sandbox-1", "--dry", f"service.{verb}"))
+    dry = good(inv("-H", "sandbox-1", "--json", "--dry", f"service.{verb}"))
+    assert json.loads(dry.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
     assert unit("MainPID") == pid
 
 
@@ -162,6 +163,15 @@ def test_logs_are_the_services_own_and_merged_by_time(inv, unit, managed):
     assert times == sorted(times)
 
 
+def test_the_newest_lines_since_a_moment_are_shown(inv, unit, managed):
+    words = ["-H", "sandbox-1", "logs", "--since", "1h"]
+    every = good(inv(*words, "--lines", "0")).stdout.splitlines()
+    newest = good(inv(*words, "--lines", "2")).stdout.splitlines()
+    assert len(newest) == 2 < len(every)
+    assert every[-1] in newest
+    assert good(inv(*words[:-1], "2100-01-01 00:00", "--lines", "5")).stdout == ""
+
+
 def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, unit, managed):
     (job,) = managed.submit("sandbox-1", "quick", "operate")
     deadline = time.monotonic() + 60
@@ -186,6 +196,10 @@ def test_run_that_fails_on_one_host_shows_both(inv, managed):
     assert done.stdout == "sandbox-2 | yes\n"
     assert "sandbox-1: bash failed with exit code 3" in done.stderr
     assert "sandbox-2:" not in done.stderr
+    found = json.loads(good(inv("-H", "sandbox", "--json", "history")).stdout)["hosts"]
+    last = {name: found[name]["value"][-1] for name in found}
+    assert (last["sandbox-1"]["outcome"], last["sandbox-1"]["detail"]) == ("failed", "exit code 3")
+    assert last["sandbox-2"]["outcome"] == "ok"
 
 
 def test_ctrl_c_stops_what_run_began_on_every_host(managed, sandbox_dir, tmp_path):
@@ -239,3 +253,32 @@ def test_the_lock_is_shown_while_it_is_held(inv, spec, connect, managed):
         assert "deploy" in shown
         assert status(inv)["sandbox-1"]["value"]["lock"]
     assert "free" in good(inv("-H", "sandbox-1", "lock.show")).stdout
+
+
+# -- shell -----------------------------------------------------------------------------------
+
+
+def test_a_shell_answers_sudo_itself_and_is_recorded(managed, sandbox_dir, tmp_path):
+    """A developer's account needs its password for sudo; Ctrl-Z belongs to the shell there."""
+    from tests.sandbox import jobs_help
+
+    asking = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
+    (tmp_path / "hosts.yaml").write_text(asking.replace("sudo: nopasswd", "sudo: ask"))
+    child = jobs_help.terminal(tmp_path, "-H", "sandbox-1", "shell")
+    child.expect("sudo password:")
+    child.sendline(managed.sudo_password())
+    child.expect(r"\$ ")
+    child.sendline("echo $(id -un) at $PWD; shopt -q login_shell && echo log''in")
+    child.expect("opensafely at /home/opensafely\r\n")
+    child.expect("login")
+    child.sendline("sleep 600")
+    time.sleep(0.5)
+    child.send("\x1a")
+    child.expect("Stopped")
+    child.sendline("kill -9 %1; disown %1; exit 7")
+    shown, code = jobs_help.finished(child)
+    assert code == 7, shown
+    assert "sudo password:" not in shown
+    journal = managed.must("sandbox-1", ["journalctl", "-t", "opstasks", "-o", "cat", "-n", "2"])
+    entries = [json.loads(line) for line in journal.splitlines()]
+    assert [(e["task"], e["phase"]) for e in entries] == [("shell", "start"), ("shell", "end")]

@@ -162,6 +162,11 @@ def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, off
     assert offered <= set(done.stdout.split())
 
 
+def test_completion_after_an_open_quote_is_no_traceback(program):
+    done = program("--complete", "--", "inv -H 'tp")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_script_for_every_shell(program, shell):
     done = program("--print-completion-script", shell, name="opstasks")
@@ -238,6 +243,12 @@ def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program, t
         ("logs --lines -1", "less than nothing"),
         ("logs --since 2026-99-99", "is no date"),
         ("logs --since foo", "is no time"),
+        ("logs --since 900000d", "more than a year"),
+        ("history --since 900000d", "more than a year"),
+        ("run --timeout 99999999999 -- true", "more than a year"),
+        ("-S /nope status", "--ssh-config /nope is no file"),
+        ("-f /nope status", "cannot read the settings"),
+        ("--prompt-for-sudo-password status", "no sudo password was given"),
         ("jobs.ls --watch --json", "has no end"),
         ("jobs.stats --watch --json", "has no end"),
         ("jobs.ls --state runing", "there is no state"),
@@ -247,3 +258,30 @@ def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program, t
 def test_what_makes_no_sense_is_refused_before_any_host_is_asked(program, words, reason):
     done = program("-H", "tpp", *words.split())
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sandbox.publish v2.71.0", "would move main to v2.71.0 on all hosts"),
+        ("sandbox.submit --action long", "would submit long to sandbox-1"),
+        ("sandbox.up --hosts 3", "would have 3 host(s) up"),
+        ("sandbox.down --images", "would remove the hosts and the images"),
+        ("sandbox.many --down", "would stop the cheap hosts"),
+    ],
+)
+def test_a_dry_run_leaves_the_sandbox_alone(program, words, said):
+    done = program("--dry", *words.split(), env={"PATH": ""})
+    assert (done.returncode, said in done.stderr, done.stdout) == (0, True, ""), done.stderr
+
+
+@pytest.mark.parametrize("words", ["run -- true", "shell"])
+def test_a_dry_run_has_a_document_too(program, words):
+    done = program("--json", "--dry", "-H", "tpp", *words.split())
+    assert json.loads(done.stdout)["hosts"]["tpp"]["outcome"] == "ok"
+
+
+def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
+    done = program("-H", "tpp", "logs-id", "abc")
+    assert done.returncode == 3
+    assert "cannot connect" in done.stderr

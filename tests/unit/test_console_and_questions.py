@@ -1,6 +1,7 @@
 """What is safe to print, and asking for one of several."""
 
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from opstasks.app import App, Context, Options
 from opstasks.errors import Interrupted, Refused
-from opstasks.output.console import printable
+from opstasks.output.console import Console, printable
 
 
 @given(st.text())
@@ -23,6 +24,12 @@ def test_what_people_read_is_printed_as_it_is(text):
 
 def test_control_characters_are_spelt_out():
     assert printable("a\x1b[2Jb\r\nc\x9b") == "a\\x1b[2Jb\\x0d\nc\\x9b"
+
+
+@pytest.mark.parametrize("text", ["a\u00a0b", "\u200b", "Öl", "\x9b2J", "\udcff", "\U0001f600"])
+def test_a_document_is_json_whatever_characters_it_holds(capsys, text):
+    Console(as_json=True).document({"text": text})
+    assert json.loads(capsys.readouterr().out) == {"text": text}
 
 
 class Terminal(io.StringIO):

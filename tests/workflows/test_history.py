@@ -118,6 +118,8 @@ NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
         ("30m", "2026-11-24 12:00:00"),
         ("2h", "2026-11-24 10:30:00"),
         ("1d", "2026-11-23 12:30:00"),
+        ("1h30m", "2026-11-24 11:00:00"),
+        ("30min", "2026-11-24 12:00:00"),
         ("today", "2026-11-24 00:00:00"),
         ("yesterday", "2026-11-23 00:00:00"),
         ("2026-11-20", "2026-11-20 00:00:00"),
@@ -128,10 +130,30 @@ def test_since_is_a_moment(text, moment):
     assert f"{journal.moment(text, NOW):%Y-%m-%d %H:%M:%S}" == moment
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-2h", "2026-13-01", "99", "1h;id", "2h 3m"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "-2h", "2026-13-01", "99", "1h;id", "2h 3m", "900000d", "0s"]
+)
 def test_nonsense_is_no_moment(text):
     with pytest.raises(Refused):
         journal.moment(text, NOW)
+
+
+def test_a_date_is_utc_whatever_time_zone_the_host_has():
+    assert journal.since("2026-11-24 10:00") == "@1795514400"
+    assert journal.since("1h30m") == "-5400s"
+
+
+def test_the_newest_lines_since_a_moment_are_counted_after_journalctl():
+    line = journal.unit_lines("jobrunner", lines=5, since_time="1h").line()
+    assert line.endswith("--since=-3600s | tail -n 5")
+    assert "--lines" not in line
+
+
+@pytest.mark.parametrize("options", [{"lines": 5, "since_time": "1h"}, {}])
+def test_following_from_a_moment_or_with_all_lines_leaves_none_out(options):
+    line = journal.unit_lines("jobrunner", follow=True, **options).line()
+    assert "--follow --lines=all" in line
+    assert "tail" not in line
 
 
 def test_lines_are_not_counted_from_a_moment_on():

@@ -1,0 +1,76 @@
+"""Before a program gets the terminal: sudo is answered once, and nothing else ever is."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from opstasks import terminal
+from opstasks.command import Secret
+from opstasks.errors import Refused, Unreachable
+
+TOKEN = "ops00"
+PROMPT, READY = b"ops00:password", b"ops00:ready"
+
+
+class Channel:
+    """A channel on which the other side says what it says, part by part."""
+
+    def __init__(self, *parts):
+        self.parts, self.sent = list(parts), []
+
+    def settimeout(self, seconds):
+        pass
+
+    def recv(self, size):
+        if not self.parts:
+            raise TimeoutError
+        return self.parts.pop(0)
+
+    def sendall(self, data):
+        self.sent.append(data)
+
+
+def begin(*parts, sudo="ask"):
+    host = SimpleNamespace(
+        name="tpp", spec=SimpleNamespace(sudo=sudo), sudo_password=lambda: Secret("sesame")
+    )
+    channel = Channel(*parts)
+    return channel, lambda: terminal._begin(channel, host, "opensafely", TOKEN)
+
+
+def test_sudo_is_answered_and_what_it_said_is_not_shown():
+    channel, start = begin(b"a lecture\r\nops00:pass", b"word", b"\r\n***\r\n" + READY + b"$ ")
+    assert start() == b"$ "
+    assert channel.sent == [b"sesame\n"]
+
+
+@pytest.mark.parametrize("parts", [[READY + PROMPT], [READY, PROMPT]])
+def test_a_program_that_asks_like_sudo_gets_nothing(parts):
+    channel, start = begin(*parts)
+    start()
+    assert channel.sent == []
+
+
+def test_a_second_question_means_that_the_password_was_wrong():
+    channel, start = begin(PROMPT, b"\r\nSorry, try again.\r\n" + PROMPT)
+    with pytest.raises(Refused, match="did not accept the password"):
+        start()
+    assert channel.sent == [b"sesame\n"]
+
+
+def test_what_ends_or_hangs_before_it_begins_is_said_so():
+    with pytest.raises(Refused, match="there is no account"):
+        begin(b"sudo: unknown user opensafely\r\n", b"")[1]()
+    with pytest.raises(Unreachable, match="closed without a word"):
+        begin(b"")[1]()
+    with pytest.raises(Unreachable, match="no program within"):
+        begin(b"hm")[1]()
+
+
+def test_the_question_is_known_and_the_programs_words_are_quoted():
+    host = SimpleNamespace(spec=SimpleNamespace(sudo="ask"))
+    line = terminal._line(host, ["echo", "a b"], "opensafely", TOKEN)
+    assert "sudo -H -p ops00:password -u opensafely -- sh -c" in line
+    assert line.endswith("ops00:ready echo 'a b'")
+    host.spec.sudo = "nopasswd"
+    assert "sudo -H -n -u" in terminal._line(host, ["true"], "opensafely", TOKEN)
