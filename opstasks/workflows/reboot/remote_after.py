@@ -7,6 +7,7 @@ boot_unit, jobs}`` and prints one JSON object.
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -45,11 +46,12 @@ def network(config_dir: str, service_user: str) -> dict[str, Any]:
     # The files are the service account's: root never runs what they say.
     words = ("runuser", "-u", service_user, "--", "bash", "-c", script, "bash", config_dir)
     name = ask(*words).stdout or "jobrunner-db"
+    known = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None
     jump = ask("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
     rules = ask("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
     return {
         "name": name,
-        "there": ask("docker", "network", "inspect", name).returncode == 0,
+        "there": known and ask("docker", "network", "inspect", name).returncode == 0,
         "fenced": jump.returncode == 0 and bool(rules) and "-j REJECT" in rules[-1],
     }
 
