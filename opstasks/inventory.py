@@ -14,7 +14,7 @@ import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -51,8 +51,8 @@ class DeploySpec(msgspec.Struct, frozen=True, kw_only=True):
 
     code: RepoSpec = RepoSpec(url="https://github.com/opensafely-core/job-runner")
     lib: RepoSpec = RepoSpec(url="https://github.com/opensafely-core/job-runner-dependencies")
-    watch_s: float = 15.0
-    keep_snapshots: int = 5
+    watch_s: Annotated[float, msgspec.Meta(gt=0)] = 15.0
+    keep_snapshots: Annotated[int, msgspec.Meta(ge=1)] = 5
 
 
 class PrivacySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_keys: tuple[str, ...] = ()
     host_key_checking: str = "strict"
     sudo: str = "ask"
-    connect_timeout_s: float = 10.0
+    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     backend: str = ""
     service_user: str = "opensafely"
     home: str = "/home/opensafely"
@@ -368,7 +368,8 @@ class _Reader:
         self._file = path.name
         try:
             data = parse_yaml(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        # ValueError: a date that is none.
+        except (OSError, ValueError, yaml.YAMLError) as error:
             self.problems.append(f"{path}: {' '.join(str(error).split())}")
             return
         data = self._mapping("", data or {}, TOP_KEYS)
@@ -509,8 +510,10 @@ class _Reader:
         except msgspec.ValidationError as error:
             text, _, where = str(error).partition(" - at `$.")
             key = where.rstrip("`")
-            value = values.get(key.split(".")[0].split("[")[0])
-            self.problems.append(f"{self._file}: {path}.{key}: {value!r}: {text}")
+            found: Any = values
+            for part in key.partition("[")[0].split("."):
+                found = found.get(part) if isinstance(found, dict) else found
+            self.problems.append(f"{self._file}: {path}.{key}: {found!r}: {text}")
             return None
 
     def _check_deploy(self, path: str, deploy: Any) -> None:

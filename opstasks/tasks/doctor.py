@@ -31,7 +31,6 @@ def doctor(ctx: Context, all: bool = False) -> None:
         if item.value
         for check in item.value.checks
         if all or not check.good
-        for words in [(check.name, check.text)]
     ]
     ctx.console.table(["host", "", "check", "found", "cure"], rows)
     if not ctx.options.json:

@@ -82,12 +82,7 @@ def read(host: Host, *, code: bool = False) -> Config:
     wanted = templates(host.spec)
     watched = [key for text in wanted.values() for key in config.template_keys(text)]
     secrets = config.template_keys(wanted.get(SECRETS_FILE, ""))
-    try:
-        text = host.service.output(config.show_command(host.spec, secrets, watched, code=code))
-    except Refused as error:
-        if "unknown user" in error.message:
-            raise _not_managed(host) from error
-        raise
+    text = host.service.output(config.show_command(host.spec, secrets, watched, code=code))
     found = config.parse(host.name, text)
     if all(item.error for item in found.files):
         raise _not_managed(host)
