@@ -8,6 +8,7 @@ from typing import Any
 
 from opstasks.command import Command
 from opstasks.errors import Refused
+from opstasks.inventory import HostSpec
 from opstasks.primitives import remote
 
 # job-runner's own default for DATABASE_ACCESS_NETWORK.
@@ -44,9 +45,10 @@ class Query:
         return "ended; between statements" if self.ended else "running"
 
 
-def read_command(*, sql: bool) -> Command:
+def read_command(spec: HostSpec, *, sql: bool) -> Command:
     """Look at the logs of the running database jobs; parse with `parse`."""
-    return remote.call(f"{__package__}.remote_queries", {"network": NETWORK, "sql": sql})
+    request = {"config_dir": spec.config_dir, "network": NETWORK, "sql": sql}
+    return remote.call(f"{__package__}.remote_queries", request)
 
 
 def parse(host: str, text: str) -> list[Query]:

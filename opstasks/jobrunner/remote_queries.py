@@ -1,8 +1,9 @@
 """Runs on the host, as the service account: which statement each running database job is at.
 
-`main` gets a JSON request ``{network, sql}`` and prints a JSON answer. A statement's text is in it
-only when `sql` says so. Times are docker's, of the line's arrival, so a job's own clock and format
-do not matter.
+`main` gets a JSON request ``{config_dir, network, sql}``, where `network` is the one that
+jobs of the database are in unless the configuration says another, and prints a JSON answer. A
+statement's text is in it only when `sql` says so. Times are docker's, of the line's arrival, so a
+job's own clock and format do not matter.
 """
 
 import calendar
@@ -13,6 +14,8 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from opstasks.jobrunner.remote_environment import environment
 
 # Images whose jobs talk to the database, and whose logs are understood.
 IMAGES = ("cohortextractor", "databuilder", "ehrql", "sqlrunner")
@@ -136,12 +139,12 @@ def look(container: dict[str, Any], *, sql: bool) -> dict[str, Any]:
 def main(request: str) -> None:
     """Answer a request; a docker that does not answer is an answer, too."""
     asked = json.loads(request)
+    network = environment(asked["config_dir"]).get("DATABASE_ACCESS_NETWORK") or asked["network"]
     try:
         chosen = [
             item
             for item in containers()
-            if image_name(item["Image"]) in IMAGES
-            or asked["network"] in item.get("Networks", "").split(",")
+            if image_name(item["Image"]) in IMAGES or network in item.get("Networks", "").split(",")
         ]
         jobs = [look(item, sql=asked["sql"]) for item in chosen]
         answer = {"jobs": jobs, "now": time.time()}

@@ -33,7 +33,7 @@ def queries(ctx: Context, sql: bool = False) -> None:
         _refuse_pipes(ctx)
 
     def read(host: Host) -> list[Query]:
-        return domain.parse(host.name, host.service.output(domain.read_command(sql=sql)))
+        return domain.parse(host.name, host.service.output(domain.read_command(host.spec, sql=sql)))
 
     result = ctx.fleet.gather(read)
     found = [(host, query) for host, listed in result.values.items() for query in listed]

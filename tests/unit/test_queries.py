@@ -101,10 +101,11 @@ def container(name, image, networks="none"):
     return {"Names": f"os-job-{name}", "Image": image, "Networks": networks, "Labels": labels}
 
 
-def ask(monkeypatch, capsys, listed, logs, sql=False):
+def ask(monkeypatch, capsys, listed, logs, sql=False, config_dir="/nowhere"):
     monkeypatch.setattr(remote_queries, "containers", lambda: listed)
     monkeypatch.setattr(remote_queries, "log_lines", lambda name, tail: iter(logs.get(name, [])))
-    remote_queries.main(json.dumps({"network": "jobrunner-db", "sql": sql}))
+    request = {"config_dir": str(config_dir), "network": "jobrunner-db", "sql": sql}
+    remote_queries.main(json.dumps(request))
     return capsys.readouterr().out
 
 
@@ -129,11 +130,20 @@ def test_database_jobs_are_told_apart_and_the_slowest_comes_first(monkeypatch, c
     assert shown[0].sql == "Running: Query for has_copd"
 
 
+def test_the_database_network_is_the_one_that_the_configuration_names(
+    monkeypatch, capsys, tmp_path
+):
+    (tmp_path / "load-env").write_text("DATABASE_ACCESS_NETWORK=othernet\n")
+    listed = [container("a", "r/python:v1", "othernet"), container("b", "r/python:v1", "bridge")]
+    found = queries.parse("h", ask(monkeypatch, capsys, listed, {}, config_dir=tmp_path))
+    assert [query.job for query in found] == ["a"]
+
+
 def test_a_docker_that_does_not_answer_is_said(monkeypatch, capsys):
     def fail():
         raise OSError("Cannot connect to the Docker daemon")
 
     monkeypatch.setattr(remote_queries, "containers", fail)
-    remote_queries.main(json.dumps({"network": "n", "sql": False}))
+    remote_queries.main(json.dumps({"config_dir": "/nowhere", "network": "n", "sql": False}))
     with pytest.raises(Refused, match="Docker daemon"):
         queries.parse("h", capsys.readouterr().out)

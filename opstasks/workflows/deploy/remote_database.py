@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from opstasks.jobrunner.remote_environment import of_release
 from opstasks.primitives.remote_commands import StepError, call
-from opstasks.workflows.deploy.remote_environment import of_release
 from opstasks.workflows.deploy.remote_record import Spec
 
 # The database, and what sqlite keeps beside it.

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from opstasks.workflows.deploy.remote_environment import environment
+from opstasks.jobrunner.remote_environment import environment
 
 IMPORT_TIMEOUT_S = 60
 # Importing the service and its migrations is what the new release does first when it starts.

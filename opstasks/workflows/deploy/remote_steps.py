@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from opstasks.jobrunner.remote_environment import of_release
 from opstasks.primitives.remote_commands import StepError, call, must
 from opstasks.workflows.deploy.remote_database import (
     bring_older,
@@ -26,7 +27,6 @@ from opstasks.workflows.deploy.remote_database import (
     settle,
     version_and_schema,
 )
-from opstasks.workflows.deploy.remote_environment import of_release
 from opstasks.workflows.deploy.remote_record import (
     Spec,
     changed_files,
