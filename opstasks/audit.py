@@ -7,15 +7,19 @@ task passes only what it would show on a screen.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
 import secrets
 import shlex
 import socket
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from opstasks.errors import OpsError
 
 IDENTIFIER = "opstasks"
 
@@ -48,6 +52,40 @@ def now() -> str:
 def who() -> str:
     """The operator: account and machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> Entry:
+    """The line that says who begins what on a host, now."""
+    return Entry(
+        run_id=run_id or new_run_id(),
+        host=host,
+        task=task,
+        phase="start",
+        who=who(),
+        time=now(),
+        args=dict(args),
+    )
+
+
+def end(begun: Entry, outcome: str, detail: str = "") -> Entry:
+    """The line that says how it ended, now."""
+    return replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
+
+
+@contextlib.contextmanager
+def ending(begun: Entry, write: Callable[[Entry], None]) -> Iterator[None]:
+    """Write how a change ended, whatever it comes to."""
+    outcome, detail = "changed", ""
+    try:
+        yield
+    except OpsError as error:
+        outcome, detail = error.outcome, error.message
+        raise
+    except BaseException as error:
+        outcome, detail = "failed", type(error).__name__
+        raise
+    finally:
+        write(end(begun, outcome, detail))
 
 
 def line(entry: Entry) -> str:

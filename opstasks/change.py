@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from functools import partial
 
 from opstasks import audit, lock
 from opstasks.errors import OpsError, Refused
@@ -22,29 +22,11 @@ def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> It
     lost inside is reported as unknown (`opstasks.errors.Lost`).
     """
     host = shell.host
-    entry = audit.Entry(
-        run_id=audit.new_run_id(),
-        host=host.name,
-        task=task,
-        phase="start",
-        who=audit.who(),
-        time=audit.now(),
-        args=dict(args or {}),
-    )
+    entry = audit.start(host.name, task, args or {})
     _take(shell, entry)
     audit.write_local(entry)
-    outcome, detail = "changed", ""
-    try:
-        with host.changing():
-            yield entry.run_id
-    except OpsError as error:
-        outcome, detail = error.outcome, error.message
-        raise
-    except BaseException as error:
-        outcome, detail = "failed", type(error).__name__
-        raise
-    finally:
-        _end(shell, replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail))
+    with audit.ending(entry, partial(_end, shell)), host.changing():
+        yield entry.run_id
 
 
 def _take(shell: Shell, entry: audit.Entry) -> None:

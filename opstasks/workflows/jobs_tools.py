@@ -12,7 +12,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from opstasks import audit
 from opstasks.command import cmd
@@ -130,22 +129,14 @@ def container(host: Host, match: Match, task: str) -> Iterator[str]:
     Who looks into a job is recorded. No lock is taken: looking may last, and changes nothing.
     """
     name = new_name()
-    entry = audit.Entry(
-        run_id=audit.new_run_id(),
-        host=host.name,
-        task=task,
-        phase="start",
-        who=audit.who(),
-        time=audit.now(),
-        args={"job": match.job.id, "container": name},
-    )
+    entry = audit.start(host.name, task, {"job": match.job.id, "container": name})
     shell = host.service.session
     shell.evaluate(f"trap 'docker rm --force {name} >/dev/null 2>&1' EXIT")
     _record(host, entry)
     try:
         yield name
     finally:
-        _record(host, replace(entry, phase="end", time=audit.now(), outcome="ok"))
+        _record(host, audit.end(entry, "ok"))
         _remove(host, name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from opstasks import audit, lock
 from opstasks.command import Command, Raw, cmd, quote
@@ -90,15 +90,8 @@ def break_(host: Host, shown: Held, reason: str, *, kill: bool) -> Outcome:
             host=host.name,
             cure="look again: run it again",
         )
-    entry = audit.Entry(
-        run_id=audit.new_run_id(),
-        host=host.name,
-        task="lock.break",
-        phase="start",
-        who=audit.who(),
-        time=audit.now(),
-        args={"reason": reason, "holder": now.owner.describe(), "broke": now.owner.run_id},
-    )
+    told = {"reason": reason, "holder": now.owner.describe(), "broke": now.owner.run_id}
+    entry = audit.start(host.name, "lock.break", told)
     outcome, detail = "changed", ""
     _write(host, entry)
     try:
@@ -108,8 +101,7 @@ def break_(host: Host, shown: Held, reason: str, *, kill: bool) -> Outcome:
         outcome, detail = error.outcome, error.message
         raise
     finally:
-        end = replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail)
-        _write(host, end)
+        _write(host, audit.end(entry, outcome, detail))
 
 
 def _write(host: Host, entry: audit.Entry) -> None:

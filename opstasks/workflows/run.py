@@ -35,15 +35,7 @@ def run(host: Host, user: str, command: Command) -> Result:
 
     The line names the program alone: its arguments may hold what nobody else should read.
     """
-    entry = audit.Entry(
-        run_id=audit.new_run_id(),
-        host=host.name,
-        task="run",
-        phase="start",
-        who=audit.who(),
-        time=audit.now(),
-        args={"user": user, "program": str(command.args[0])},
-    )
+    entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
     outcome, detail = "failed", ""
     try:
@@ -54,13 +46,12 @@ def run(host: Host, user: str, command: Command) -> Result:
         outcome, detail = error.outcome, error.message
         raise
     finally:
-        _end(host, user, replace(entry, time=audit.now(), outcome=outcome, detail=detail))
+        _end(host, user, audit.end(entry, outcome, detail))
     return result
 
 
-def _end(host: Host, user: str, entry: audit.Entry) -> None:
+def _end(host: Host, user: str, end: audit.Entry) -> None:
     """Write down how it ended; a host that cannot be asked any more does not hear of it."""
-    end = replace(entry, phase="end")
     audit.write_local(end)
     shell = host.shell(user)
     with contextlib.suppress(OpsError):

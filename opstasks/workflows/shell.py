@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from opstasks import audit
 from opstasks.errors import OpsError
@@ -20,15 +19,7 @@ def recorded(host: Host, user: str) -> Iterator[None]:
 
     No lock is taken: it would be held for as long as somebody looks around.
     """
-    entry = audit.Entry(
-        run_id=audit.new_run_id(),
-        host=host.name,
-        task="shell",
-        phase="start",
-        who=audit.who(),
-        time=audit.now(),
-        args={"user": user},
-    )
+    entry = audit.start(host.name, "shell", {"user": user})
     _record(host, user, entry)
     outcome, detail = "ok", ""
     try:
@@ -37,9 +28,8 @@ def recorded(host: Host, user: str) -> Iterator[None]:
         outcome, detail = error.outcome, error.message
         raise
     finally:
-        end = replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail)
         with contextlib.suppress(OpsError):
-            _record(host, user, end)
+            _record(host, user, audit.end(entry, outcome, detail))
 
 
 def _record(host: Host, user: str, entry: audit.Entry) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from opstasks import audit
 from opstasks.command import Command
-from opstasks.errors import CommandFailed, OpsError, Refused
+from opstasks.errors import CommandFailed, Refused
 from opstasks.host import Host, Shell
 from opstasks.inventory import HostSpec
 from opstasks.primitives import remote
@@ -68,25 +67,8 @@ def own_text() -> str:
 @contextmanager
 def noted(host: Host, task: str, run_id: str, args: Mapping[str, str]) -> Iterator[None]:
     """The operator's own audit of work whose lines in the journal the host itself writes."""
-    entry = audit.Entry(
-        run_id=run_id,
-        host=host.name,
-        task=task,
-        phase="start",
-        who=audit.who(),
-        time=audit.now(),
-        args={key: value for key, value in args.items() if value},
-    )
+    told = {key: value for key, value in args.items() if value}
+    entry = audit.start(host.name, task, told, run_id)
     audit.write_local(entry)
-    outcome, detail = "changed", ""
-    try:
+    with audit.ending(entry, audit.write_local):
         yield
-    except OpsError as error:
-        outcome, detail = error.outcome, error.message
-        raise
-    except BaseException as error:
-        outcome, detail = "failed", type(error).__name__
-        raise
-    finally:
-        end = replace(entry, phase="end", time=audit.now(), outcome=outcome, detail=detail)
-        audit.write_local(end)
