@@ -11,7 +11,6 @@ Anything else goes back under its name.
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -22,12 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_flock import lock_within
 from opstasks.primitives.remote_json import write_json
 
 Facts = dict[str, Any]
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LIMIT = 20_000
-LOCK_WAIT_S = 60.0
+LOCK_WAIT_S, LOCK_POLL_S = 60.0, 0.2
 # What must be the same when a file is removed as it was when it was shown.
 # A network drive may number its files anew: there the numbers are left out.
 IDENTITY = ("dev", "ino", "size", "mtime_ns", "sha256")
@@ -261,15 +261,8 @@ def sync_waits(path: str) -> Iterator[None]:
         yield
         return
     with opened(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)) as fd:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise OutputError("the Level 3 sync is at work: try again later") from None
-                time.sleep(0.2)
+        if not lock_within(fd, LOCK_WAIT_S, LOCK_POLL_S):
+            raise OutputError("the Level 3 sync is at work: try again later")
         yield
 
 

@@ -1,14 +1,13 @@
 """Runs on the host: the host's lock, as `opstasks.lock` takes it."""
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from opstasks.primitives.remote_commands import StepError
+from opstasks.primitives.remote_flock import lock_within
 from opstasks.workflows.reboot.remote_account import Site
 from opstasks.workflows.reboot.remote_item import Record
 
@@ -21,18 +20,9 @@ def lock(site: Site, record: Record, wait_s: float) -> Iterator[None]:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(site["lock_file"], flags, 0o644)
     with os.fdopen(fd, "r+") as file:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    file.seek(0)
-                    raise StepError(
-                        f"someone is changing the host: {holder(file.read())}", refused=True
-                    ) from None
-                time.sleep(min(POLL_S, max(0.01, deadline - time.monotonic())))
+        if not lock_within(fd, wait_s, POLL_S):
+            file.seek(0)
+            raise StepError(f"someone is changing the host: {holder(file.read())}", refused=True)
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")  # noqa: UP017 (Python 3.10)
         words = {"who": record["who"], "task": record["kind"], "since": since}
         # A full disk takes the words, not the lock.

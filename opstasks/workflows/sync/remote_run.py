@@ -6,7 +6,6 @@ what a run that was cut off left in the temporary directory.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -19,10 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_flock import lock_within
 from opstasks.primitives.remote_json import read_json, write_json
 
 Asked = dict[str, Any]
-BUSY_WAIT_S = 300.0
+BUSY_WAIT_S, BUSY_POLL_S = 300.0, 0.2
 # A network drive that hangs must not hang the timer as well.
 MOUNT_TIMEOUT_S = 30.0
 SHOWN = 200
@@ -133,16 +133,9 @@ def alone(state_dir: str, wait_s: float = BUSY_WAIT_S) -> Iterator[None]:
     """Hold the sync's own lock, which a removal of a Level 4 file takes as well."""
     Path(state_dir).mkdir(mode=0o750, parents=True, exist_ok=True)
     fd = os.open(f"{state_dir}/level3-sync.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    deadline = time.monotonic() + wait_s
     try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise SyncError("another sync, or a removal, is at work", "wait") from None
-                time.sleep(0.2)
+        if not lock_within(fd, wait_s, BUSY_POLL_S):
+            raise SyncError("another sync, or a removal, is at work", "wait")
         yield
     finally:
         os.close(fd)
