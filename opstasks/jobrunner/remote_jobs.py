@@ -235,26 +235,44 @@ def epoch(text: str) -> float:
     return whole.replace(tzinfo=timezone.utc).timestamp()  # noqa: UP017 (Python 3.9)
 
 
-def surroundings(engine: Any, asked: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
-    """What there is of one job outside of the database: container, volume, log folder."""
-    job = row["id"]
-    name = VOLUME + job
+def around(engine: Any, asked: dict[str, Any], ids: list[str]) -> dict[str, dict[str, Any]]:
+    """What there is of jobs outside of the database: container, volume, log folder.
+
+    Folders and logs are there without docker; once it did not answer, it is asked no more: each
+    question may take a minute.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    silent: EngineError | None = None
+    for job in ids:
+        seen = found[job] = on_disk(asked, job)
+        try:
+            if silent:
+                raise silent
+            in_docker(engine, job, seen)
+        except EngineError as error:
+            seen["docker_error"] = str(error)
+            silent = None if error.status else error
+    return found
+
+
+def on_disk(asked: dict[str, Any], job: str) -> dict[str, Any]:
+    """What can be told without docker."""
     folder = Path(asked["volumes"]) / job
-    found: dict[str, Any] = {
+    return {
         "container": {},
         "volume": ["bind", str(folder)] if _is(folder) else [],
         "logs": log_files(asked["logs"], job),
         "docker_error": "",
     }
-    try:
-        listed = engine.get("volumes", filters={"name": [name]}).get("Volumes") or []
-        if any(item["Name"] == name for item in listed):
-            found["volume"] = ["volume", name]
-        found["container"] = look(engine, CONTAINER + job)
-    except EngineError as error:
-        # Rows and logs are there without docker.
-        found["docker_error"] = str(error)
-    return found
+
+
+def in_docker(engine: Any, job: str, seen: dict[str, Any]) -> None:
+    """Add what docker knows; raises EngineError."""
+    name = VOLUME + job
+    listed = engine.get("volumes", filters={"name": [name]}).get("Volumes") or []
+    if any(item["Name"] == name for item in listed):
+        seen["volume"] = ["volume", name]
+    seen["container"] = look(engine, CONTAINER + job)
 
 
 def _is(folder: Path) -> bool:
@@ -295,15 +313,15 @@ def answer(asked: dict[str, Any], connection: Any, engine: Any) -> dict[str, Any
     ids = [item["name"][len(CONTAINER) :] for item in listed]
     found["with_container"] = by_ids(connection, ids) if ids else []
     near = looked_at(found.get("matches", {})) if asked.get("docker") else []
-    found["around"] = {row["id"]: surroundings(engine, asked, row) for row in near}
+    found["around"] = around(engine, asked, near)
     return found
 
 
-def looked_at(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def looked_at(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Of all matches those to look around: what a word means alone, and the first of the others."""
-    sure = {rows[0]["id"]: rows[0] for rows in found.values() if len(rows) == 1}
-    others = {row["id"]: row for rows in found.values() for row in rows if row["id"] not in sure}
-    return [*sure.values(), *list(others.values())[:MATCHES]]
+    sure = dict.fromkeys(rows[0]["id"] for rows in found.values() if len(rows) == 1)
+    others = dict.fromkeys(row["id"] for rows in found.values() for row in rows)
+    return [*sure, *[id for id in others if id not in sure][:MATCHES]]
 
 
 def main(request: str) -> None:

@@ -64,7 +64,8 @@ def several(
         match = _the_one(ctx, word, found, silent)
         if len(found) > 1:
             # Of many only the outlines were asked for.
-            match = workflow.once_more(by_name[match.host], match, without_docker=reading)
+            host = by_name[match.host]
+            (match,) = workflow.by_ids(host, [match.job.id], without_docker=reading)
         if changing and silent and match.job.id != word:
             raise Refused(
                 f"{word!r} may mean another job on {', '.join(silent)}",

@@ -50,11 +50,10 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
         return
     if todo:
         ctx.confirm(f"Kill {len(todo)} job(s) on {', '.join(dict.fromkeys(m.host for m in todo))}?")
-    shown = {
-        host.name: {p.match.job.id: p.steps for p in plans if p.match.host == host.name}
-        for host, _ in found
-    }
     hosts = [host for host in ctx.fleet.hosts if any(m.host == host.name for m in todo)]
+    shown: dict[str, dict[str, tuple[str, ...]]] = {host.name: {} for host, _ in found}
+    for plan in plans:
+        shown[plan.match.host][plan.match.job.id] = plan.steps
     fleet = Fleet.of(ctx.fleet, hosts)
     _finish(ctx, fleet.roll(lambda host: jobs_change.kill(host, shown[host.name], cleanup=cleanup)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from opstasks.jobrunner import jobs
 from opstasks.jobrunner.jobs import Database, Job, Match, Selection
 from opstasks.primitives import journal
 
-# Rows of one answer: 40 000 jobs are four round trips, and never more than this in memory.
+# Rows of one answer: 40 000 jobs are four round trips.
 PAGE_ROWS = 10_000
 # Rows of one line of a stream: neither host nor client ever holds more.
 STREAM_ROWS = 500
@@ -64,46 +64,28 @@ class Listing:
 
 
 def listing(host: Host, selection: Selection, limit: int) -> Listing:
-    """The jobs of a host, newest first, with what docker knows of them; `limit` 0 means all."""
-    told: list[str] = []
-    found = tuple(job for page in pages(host, selection, limit, told.append) for job in page)
-    return Listing(found, "".join(told))
-
-
-def read(host: Host, selection: Selection, limit: int) -> Database:
-    """One answer of a host; raises Refused when there is none."""
-    return _checked(host, selection, limit, None, with_docker=True)
-
-
-def pages(
-    host: Host,
-    selection: Selection,
-    limit: int = 0,
-    on_docker_error: Callable[[str], object] = lambda _: None,
-) -> Iterator[tuple[Job, ...]]:
-    """The jobs of a host, newest first, a page in memory at a time; `limit` 0 means all.
+    """The jobs of a host, newest first, with what docker knows of them; `limit` 0 means all.
 
     Containers that no job stands for come at the end, unless the selection would hide them.
     """
     first: Database | None = None
     after: tuple[float, str] | None = None
-    shown: set[str] = set()
+    found: list[Job] = []
     while True:
-        size = min(PAGE_ROWS, limit - len(shown)) if limit else PAGE_ROWS
-        found = _checked(host, selection, size, after, with_docker=first is None)
-        if first is None:
-            first = found
-            if found.docker_error:
-                on_docker_error(found.docker_error)
-        else:
-            found = replace(found, containers=first.containers, docker_error=first.docker_error)
-        batch = found.joined()
-        shown |= {job.id for job in batch}
-        done = not found.more or bool(limit and len(shown) >= limit)
-        yield (*batch, *(() if not done else _strays(first, selection, shown)))
-        if done:
-            return
-        after = (batch[-1].created, batch[-1].id)
+        size = min(PAGE_ROWS, limit - len(found)) if limit else PAGE_ROWS
+        page = _checked(host, selection, size, after, with_docker=first is None)
+        first = first or page
+        page = replace(page, containers=first.containers, docker_error=first.docker_error)
+        found += page.joined()
+        if not page.more or (limit and len(found) >= limit):
+            strays = _strays(first, selection, {job.id for job in found})
+            return Listing((*found, *strays), first.docker_error)
+        after = (found[-1].created, found[-1].id)
+
+
+def read(host: Host, selection: Selection, limit: int) -> Database:
+    """One answer of a host; raises Refused when there is none."""
+    return _checked(host, selection, limit, None, with_docker=True)
 
 
 def stream(
@@ -179,13 +161,13 @@ def find(
     return found
 
 
-def once_more(host: Host, match: Match, *, without_docker: bool = False) -> Match:
-    """The same job, looked at closely by its whole id; raises Refused when it is gone."""
-    id = match.job.id
-    found = find(host, [id], without_docker=without_docker)[id]
-    if [item.job.id for item in found] != [id]:
-        raise Refused(f"there is no job {id} any more", host=host.name, cure="run it again")
-    return found[0]
+def by_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) -> list[Match]:
+    """Jobs by their whole ids, in that order, looked at closely; Refused for one that is gone."""
+    found = find(host, ids, without_docker=without_docker)
+    gone = [id for id in ids if [match.job.id for match in found[id]] != [id]]
+    if gone:
+        raise Refused(f"no job {', '.join(gone)} here any more", host=host.name)
+    return [found[id][0] for id in ids]
 
 
 def meant(word: str, found: Sequence[Match]) -> list[Match]:

@@ -108,7 +108,7 @@ def kill(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> Ou
     """
     ids = list(shown)
     with change(host.service, "jobs.kill", {"jobs": " ".join(ids), "cleanup": str(cleanup)}):
-        plans = [plan_kill(match, cleanup=cleanup) for match in _look(host, ids)]
+        plans = [plan_kill(match, cleanup=cleanup) for match in jobs.by_ids(host, ids)]
         todo = [plan.match for plan in plans if plan.steps]
         for plan in plans:
             _check_shown(plan, shown[plan.match.job.id])
@@ -135,14 +135,6 @@ def _check_shown(plan: Kill, shown: Sequence[str]) -> None:
         )
 
 
-def _look(host: Host, ids: Sequence[str]) -> list[Match]:
-    found = jobs.find(host, ids)
-    gone = [id for id in ids if [match.job.id for match in found[id]] != [id]]
-    if gone:
-        raise Refused(f"no job {', '.join(gone)} here any more", host=host.name)
-    return [found[id][0] for id in ids]
-
-
 def _nothing(match: Match) -> str:
     return f"nothing to do: {match.job.state} ({match.job.status_code})"
 
@@ -165,7 +157,7 @@ def _settled(
     was = {match.job.id: match for match in before}
     deadline, good = time.monotonic() + KILL_WITHIN_S, 0
     while True:
-        now = _look(host, list(was))
+        now = jobs.by_ids(host, list(was))
         wrong = [text for match in now if (text := left(match, was[match.job.id]))]
         good = 0 if wrong else good + 1
         if good == 2:
@@ -284,7 +276,7 @@ def _check_state(match: Match) -> None:
 def retry(host: Host, id: str, *, wait_s: float) -> Outcome:
     """Retry a job and see it taken up; raises VerifyFailed when it was not, or failed again."""
     with change(host.service, "jobs.retry", {"job": id}):
-        (match,) = _look(host, [id])
+        (match,) = jobs.by_ids(host, [id])
         ready = check_retry(host, match)
         if ready.untold:
             _tell(host, id)
@@ -309,7 +301,7 @@ def _run_retry(host: Host, id: str) -> None:
         ]
     )
     if result.code:
-        (after,) = _look(host, [id])
+        (after,) = jobs.by_ids(host, [id])
         if after.job.status_code == INTERNAL_ERROR:
             host.service.run(cmd("rm", "-f", marker))
             raise VerifyFailed(
@@ -347,7 +339,7 @@ def _taken_up(host: Host, id: str, wait_s: float) -> Match:
     """Wait until the service has done with the job, or the time is over."""
     deadline = time.monotonic() + wait_s
     while True:
-        (now,) = _look(host, [id])
+        (now,) = jobs.by_ids(host, [id])
         if not now.job.is_active or time.monotonic() > deadline:
             return now
         host.checkpoint(f"{id} was retried, job-runner goes on with it")

@@ -436,10 +436,10 @@ def test_around_a_job_are_its_volume_or_folder_and_its_newest_logs(tmp_path):
         (tmp_path / "logs" / month / "os-job-a" / "logs.txt").write_text(month)
     (tmp_path / "volumes" / "b").mkdir(parents=True)
     asked = {"volumes": str(tmp_path / "volumes"), "logs": str(tmp_path / "logs")}
-    around = remote_jobs.surroundings(FakeEngine(["os-job-a"]), asked, {"id": "a"})
+    around = remote_jobs.around(FakeEngine(["os-job-a"]), asked, ["a"])["a"]
     assert around["volume"] == ["volume", "os-volume-a"]
     assert "2026-11" in around["logs"][0][0]
-    around = remote_jobs.surroundings(FakeEngine(), asked, {"id": "b"})
+    around = remote_jobs.around(FakeEngine(), asked, ["b"])["b"]
     assert around["volume"] == ["bind", str(tmp_path / "volumes" / "b")]
     assert (around["container"], around["logs"]) == ({}, [])
 
@@ -605,3 +605,32 @@ def test_a_workspace_that_cannot_be_printed_reaches_no_host(name):
     else:
         with pytest.raises(Refused, match="is no workspace"):
             workflow.select("", name, "", everything=True)
+
+
+def test_a_docker_that_does_not_answer_is_asked_once(tmp_path):
+    asked = {"volumes": str(tmp_path), "logs": str(tmp_path)}
+    questions = []
+
+    def get(*path, **query):
+        questions.append(path)
+        raise remote_docker.EngineError("docker does not answer: timed out")
+
+    found = remote_jobs.around(SimpleNamespace(get=get), asked, ["a", "b", "c"])
+    assert [found[job]["docker_error"] for job in "abc"] == [
+        "docker does not answer: timed out"
+    ] * 3
+    assert len(questions) == 1
+
+
+def test_one_container_that_docker_cannot_tell_of_hides_no_other(tmp_path):
+    asked = {"volumes": str(tmp_path), "logs": str(tmp_path)}
+
+    class Odd(FakeEngine):
+        def get(self, *path, **query):
+            if path[1:2] == ("os-job-a",):
+                raise remote_docker.EngineError("broken", 500)
+            return super().get(*path, **query)
+
+    found = remote_jobs.around(Odd(["os-job-b"]), asked, ["a", "b"])
+    assert found["a"]["docker_error"] == "broken"
+    assert found["b"]["container"]["name"] == "os-job-b"
