@@ -4,11 +4,11 @@
 """
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.primitives.remote_commands import call
 from opstasks.primitives.remote_json import read_json
 
 
@@ -22,13 +22,7 @@ def states(names: list[str]) -> dict[str, str]:
     """Units by name, with their state; one call for all."""
     if not names:
         return {}
-    done = subprocess.run(
-        ["systemctl", "show", "--property=Id,ActiveState", *names],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = call("systemctl", "show", "--property=Id,ActiveState", *names)
     found = {}
     for block in done.stdout.split("\n\n"):
         pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)

@@ -5,23 +5,18 @@
 
 import hashlib
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
+
+from opstasks.primitives.remote_commands import call
 
 PROPERTIES = "LoadState,ActiveState,UnitFileState,Result,InactiveEnterTimestampMonotonic"
 
 
 def unit(name: str) -> dict[str, str]:
     """A unit's state."""
-    done = subprocess.run(
-        ["systemctl", "show", name, f"--property={PROPERTIES}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = call("systemctl", "show", name, f"--property={PROPERTIES}")
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 

@@ -8,10 +8,11 @@ part may be repeated: it looks at what is already so.
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from opstasks.primitives.remote_commands import call, said
 
 Asked = dict[str, Any]
 
@@ -22,12 +23,9 @@ class SetupError(Exception):
 
 def systemctl(*args: str) -> str:
     """Run systemctl, insisting on success."""
-    done = subprocess.run(
-        ["systemctl", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = call("systemctl", *args)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-4:]
-        raise SetupError(f"systemctl {' '.join(args)}: " + " / ".join(said))
+        raise SetupError(f"systemctl {' '.join(args)}: " + " / ".join(said(done)[-4:]))
     return done.stdout.strip()
 
 
@@ -49,13 +47,7 @@ def validate(files: dict[str, str]) -> None:
             staged.write_text(text)
             units.append(str(staged))
         if units and shutil.which("systemd-analyze"):
-            done = subprocess.run(
-                ["systemd-analyze", "verify", "--man=no", *units],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = call("systemd-analyze", "verify", "--man=no", *units)
             if done.returncode:
                 raise SetupError("systemd does not accept the units: " + done.stderr.strip())
 
