@@ -84,7 +84,8 @@ def _carry_out(
     if not todo:
         _finish(ctx, plans, with_diff=with_diff)
         return
-    count = sum(len(plans.values[host.name].todo) for host in todo)
+    found = plans.values
+    count = sum(len(found[host.name].todo) for host in todo)
     ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
     done = ctx.carry_out(
         plans, lambda host, shown: apply.apply(host, wanted[host.name], shown, request), todo

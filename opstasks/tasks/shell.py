@@ -26,9 +26,9 @@ def shell(ctx: Context, user: str = "") -> None:
     (host,) = ctx.fleet.hosts
     account = user or host.spec.service_user
     if ctx.options.dry:
-        ctx.console.say(f"{host.name}: a login shell as {account}")
-        if ctx.options.json:
-            ctx.finish(FleetResult([HostResult(host.name, "ok", f"a login shell as {account}")]))
+        plan = f"a login shell as {account}"
+        ctx.console.say(f"{host.name}: {plan}")
+        ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
         return
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
     with workflow.recorded(host, account):

@@ -198,45 +198,46 @@ def through(proxy, found):
     return msgspec.structs.replace(found, address="127.0.0.1", port=proxy.port)
 
 
-def test_a_connection_cut_while_reading_is_unreachable_and_the_next_try_works(connect, spec):
+@pytest.fixture
+def proxied(connect, spec):
+    """A host that was reached through a proxy, and the proxy."""
     found = spec("sandbox-1")
     with DelayProxy((found.address, 22)) as proxy:
         host = connect(through(proxy, found))
         host.login.run(cmd("true"))
+        yield host, proxy
+
+
+def test_a_connection_cut_while_reading_is_unreachable_and_the_next_try_works(proxied):
+    host, proxy = proxied
+    proxy.cut()
+    with pytest.raises(Unreachable, match="lost"):
+        host.login.run(cmd("true"))
+    assert host.login.output(cmd("echo", "again")) == "again"
+
+
+def test_a_change_never_goes_on_over_a_second_connection(proxied):
+    host, proxy = proxied
+    with host.changing():
         proxy.cut()
-        with pytest.raises(Unreachable, match="lost"):
+        with pytest.raises(Lost):
             host.login.run(cmd("true"))
-        assert host.login.output(cmd("echo", "again")) == "again"
-
-
-def test_a_change_never_goes_on_over_a_second_connection(connect, spec):
-    found = spec("sandbox-1")
-    with DelayProxy((found.address, 22)) as proxy:
-        host = connect(through(proxy, found))
-        host.login.run(cmd("true"))
-        with host.changing():
-            proxy.cut()
-            with pytest.raises(Lost):
-                host.login.run(cmd("true"))
-            # The lock was that connection's: whoever has it now must not be disturbed.
-            with pytest.raises(Lost):
-                host.login.run(cmd("true"))
-            assert proxy.connections() == 0
-        assert host.login.output(cmd("echo", "again")) == "again"
-
-
-def test_ten_commands_in_a_row_cost_ten_round_trips_and_a_batch_costs_one(connect, spec):
-    found = spec("sandbox-1")
-    with DelayProxy((found.address, 22)) as proxy:
-        host = connect(through(proxy, found))
-        host.login.run(cmd("true"))
-        proxy.reset()
-        for _ in range(10):
+        # The lock was that connection's: whoever has it now must not be disturbed.
+        with pytest.raises(Lost):
             host.login.run(cmd("true"))
-        assert proxy.round_trips() == 10
-        proxy.reset()
-        host.login.batch([cmd("echo", n) for n in range(10)])
-        assert proxy.round_trips() == 1
+        assert proxy.connections() == 0
+    assert host.login.output(cmd("echo", "again")) == "again"
+
+
+def test_ten_commands_in_a_row_cost_ten_round_trips_and_a_batch_costs_one(proxied):
+    host, proxy = proxied
+    proxy.reset()
+    for _ in range(10):
+        host.login.run(cmd("true"))
+    assert proxy.round_trips() == 10
+    proxy.reset()
+    host.login.batch([cmd("echo", n) for n in range(10)])
+    assert proxy.round_trips() == 1
 
 
 def test_a_silent_network_frees_the_lock_within_a_minute_or_so(connect, spec, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opstasks.workflows.deploy.facts import Facts, Repo
@@ -10,7 +11,7 @@ from opstasks.workflows.deploy.release import Release
 # A snapshot, a copy kept aside and the migrated database can be there at once.
 COPIES = 3
 SPARE_BYTES = 50 * 1024 * 1024
-SHOWN_COMMITS = 15
+SHOWN = 15
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,7 @@ def unfinished_lines(facts: Facts) -> list[str]:
         edited = sorted({*repo.dirt.staged, *repo.dirt.unstaged})
         if edited:
             lines.append(f"{repo.path}: {len(edited)} edited file(s), THROWN AWAY either way")
-            lines += [f"  {path}" for path in edited[:SHOWN_COMMITS]]
-            if len(edited) > SHOWN_COMMITS:
-                lines.append(f"  ... and {len(edited) - SHOWN_COMMITS} more")
+            lines += _first("  ", edited)
     return lines
 
 
@@ -176,7 +175,12 @@ def _repo_lines(what: str, repo: Repo) -> list[str]:
     for sign, verb, commits in (("+", "gains", repo.gained), ("-", "LOSES", repo.lost)):
         if commits:
             lines.append(f"  {verb} {len(commits)} commit(s)")
-            lines += [f"  {sign} {c.sha} {c.subject[:80]}" for c in commits[:SHOWN_COMMITS]]
-            if len(commits) > SHOWN_COMMITS:
-                lines.append(f"  {sign} ... and {len(commits) - SHOWN_COMMITS} more")
+            lines += _first(f"  {sign} ", [f"{c.sha} {c.subject[:80]}" for c in commits])
     return lines
+
+
+def _first(start: str, items: Sequence[str]) -> list[str]:
+    """The first few, a line each, and how many more there are."""
+    lines = [start + item for item in items[:SHOWN]]
+    more = len(items) - SHOWN
+    return [*lines, f"{start}... and {more} more"] if more > 0 else lines
