@@ -1,6 +1,7 @@
 """A backend host as root sees it from outside: none of our own readers."""
 
 import json
+import time
 
 HOME = "/home/opensafely"
 CODE, LIB = f"{HOME}/jobrunner/code", f"{HOME}/jobrunner/lib"
@@ -8,6 +9,15 @@ DB = f"{HOME}/jobrunner/workdir/db.sqlite"
 STATE = f"{HOME}/opstasks"
 # The service may be writing: what is locked is waited for.
 SQLITE = 'sqlite3 -cmd ".timeout 20000"'
+
+
+def until(true, what, timeout_s=60, every_s=0.3):
+    """Wait until something is so; what it came to."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(every_s)
+    return found
 
 
 class Look:

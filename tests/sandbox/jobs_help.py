@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-import time
+
+from tests.look import until
 
 DB = "/home/opensafely/jobrunner/workdir/db.sqlite"
 LOGS = "/srv/high_privacy/logs"
@@ -30,14 +31,6 @@ def containers(sandbox, host, pattern="^os-"):
     return set(
         sh(sandbox, host, f"docker ps -a --format '{{{{.Names}}}}' --filter name={pattern}").split()
     )
-
-
-def until(check, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.3)
-    return found
 
 
 def started(sandbox, host, action="longer", workspace="jobs"):

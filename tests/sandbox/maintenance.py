@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 
 from tests import look
 from tests.look import CODE, DB, SQLITE
@@ -14,14 +13,6 @@ HOST = "sandbox-1"
 def good(done):
     assert done.returncode == 0, done.stdout + done.stderr
     return done
-
-
-def until(true, what, timeout_s=60, every_s=0.3):
-    deadline = time.monotonic() + timeout_s
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(every_s)
-    return found
 
 
 class Disk:

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from sandbox import api
-from tests.sandbox.maintenance import HOST, Look, good, small_disk, until
+from tests.look import until
+from tests.sandbox.maintenance import HOST, Look, good, small_disk
 
 pytestmark = pytest.mark.sandbox
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from sandbox.delay_proxy import DelayProxy
-from tests.sandbox.maintenance import CODE, HOST, Look, good, small_disk, until
+from tests.look import until
+from tests.sandbox.maintenance import CODE, HOST, Look, good, small_disk
 
 pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,10 +5,10 @@ import time
 import pytest
 import yaml
 
+from tests.look import until
 from tests.sandbox import level3 as level3_help
 from tests.sandbox.level3 import SOURCE, TARGET
 from tests.sandbox.maintenance import Look as Maintenance
-from tests.sandbox.maintenance import until
 from tests.sandbox.test_images import OURS, PROXY, image_id, push, registry  # noqa: F401
 
 pytestmark = pytest.mark.story

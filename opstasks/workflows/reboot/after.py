@@ -7,18 +7,21 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from opstasks.command import cmd
 from opstasks.errors import CommandFailed
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
 from opstasks.jobrunner import flags, jobs
 from opstasks.jobrunner.flags import Pause
-from opstasks.primitives import remote
+from opstasks.primitives import remote, systemd
 from opstasks.workflows import pause as pausing
 from opstasks.workflows.reboot import records
 from opstasks.workflows.reboot.records import PREPARE, Item, Maintenance
 
 SYNC_UNIT = "opstasks-level3-sync.timer"
 BOOT_UNIT = "opstasks-boot.service"
+# While it boots, a unit that has not begun looks like one that has ended.
+BOOTING = ("initializing", "starting")
 POLL_S = 2.0
 WAIT_S = 90.0
 NOT_PICKED_UP = ("waiting_on_reboot", "paused")
@@ -50,11 +53,15 @@ class Checklist:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a host says of itself after a boot."""
+    """What a host says of itself after a boot.
+
+    `boot_done`: the boot's own work on the pause was over before the pause was looked at.
+    """
 
     found: dict[str, Any]
     maintenance: Maintenance
     pause: Pause | None
+    boot_done: bool = True
 
     @property
     def prepared(self) -> Item | None:
@@ -81,9 +88,19 @@ def look_after(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = True) ->
 
 
 def gather(host: Host) -> Facts:
-    """Everything in two round trips; the second one asks for the jobs that the first names."""
+    """Everything in two round trips; the second one asks for the jobs that the first names.
+
+    In this order: a boot that ends after it was asked for may still end the pause itself.
+    """
     spec = host.spec
-    told, counted = host.root.batch([records.read_command(spec), jobs.read_command(spec, limit=0)])
+    booting, unit, told, counted = host.root.batch(
+        [
+            cmd("systemctl", "is-system-running"),
+            systemd.show(BOOT_UNIT),
+            records.read_command(spec),
+            jobs.read_command(spec, limit=0),
+        ]
+    )
     maintenance = records.parse(told.out)
     database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database()
     pause = flags.pause_of(database, maintenance.pause)
@@ -93,7 +110,9 @@ def gather(host: Host) -> Facts:
         raise CommandFailed(
             "cannot look at it", returned=result.code, host=host.name, tail=result.tail()
         )
-    return Facts(json.loads(result.out), maintenance, pause)
+    begun = systemd.parse_show(BOOT_UNIT, unit.out).active in ("activating", "active")
+    boot_done = not begun and booting.out.strip() not in BOOTING
+    return Facts(json.loads(result.out), maintenance, pause, boot_done)
 
 
 def _command(spec: HostSpec, ids: tuple[str, ...]) -> Any:
@@ -103,7 +122,6 @@ def _command(spec: HostSpec, ids: tuple[str, ...]) -> Any:
         "config_dir": spec.config_dir,
         "unit": spec.unit,
         "sync_unit": SYNC_UNIT,
-        "boot_unit": BOOT_UNIT,
         "jobs": list(ids),
     }
     return remote.call(f"{__package__}.remote_after", request)
@@ -113,9 +131,7 @@ def ours_to_end(facts: Facts) -> bool:
     """Whether a pause of a preparation outlived its reboot, and the boot left it to us."""
     rebooted = facts.prepared is not None and facts.prepared.boot_id != facts.maintenance.boot_id
     ours = facts.pause is not None and facts.pause.task == PREPARE
-    begun = facts.found["boot_unit"].get("ActiveState") in ("activating", "active")
-    at_it = begun or facts.found["booting"]
-    return rebooted and ours and not at_it
+    return rebooted and ours and facts.boot_done
 
 
 def judge(name: str, facts: Facts) -> tuple[Line, ...]:

@@ -1,7 +1,7 @@
 """Runs on the host, as root: the facts of the checklist after a reboot. Changes nothing.
 
-`main` gets a JSON request ``{database, code, config_dir, service_user, unit, sync_unit,
-boot_unit, jobs}`` and prints one JSON object.
+`main` gets a JSON request ``{database, config_dir, service_user, unit, sync_unit, jobs}``
+and prints one JSON object.
 """
 
 import contextlib
@@ -15,8 +15,6 @@ from typing import Any
 
 from opstasks.primitives.remote_commands import attempt
 
-# While it boots, a unit that has not begun looks like one that has ended.
-BOOTING = ("initializing", "starting")
 LIMIT_S = 60.0
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
 
@@ -96,8 +94,6 @@ def main(request: str) -> None:
         "fstab": wanted_mounts(fstab.read_text()) if fstab.exists() else [],
         "service": unit(asked["unit"]),
         "sync": unit(asked["sync_unit"]),
-        "boot_unit": unit(asked["boot_unit"]),
-        "booting": ask("systemctl", "is-system-running").stdout.strip() in BOOTING,
         "jobs": {},
         "error": "",
     }
