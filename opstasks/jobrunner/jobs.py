@@ -394,7 +394,7 @@ def _disagreement(job: Job, container: Container | None, now: float) -> str:
     if container is None:
         lacks = job.state == "running" and job.status_code in _WITH_CONTAINER
         return "no container" if lacks else ""
-    if job.status_code == "executing" and container.state in ("exited", "dead"):
+    if job.status_code in _WITH_CONTAINER and container.state in ("exited", "dead"):
         return "container has exited"
     if job.state in ("failed", "succeeded", "pending") and container.state == "running":
         return f"container still runs, job is {job.state}"

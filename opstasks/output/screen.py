@@ -9,6 +9,8 @@ from collections.abc import Callable
 from opstasks.errors import Interrupted, Refused
 from opstasks.terminal import size
 
+SHORTEST_S, LONGEST_S = 0.2, 3600.0
+
 ENTER, LEAVE, HOME, END_OF_LINE, REST = (
     "\x1b[?1049h\x1b[?25l",
     "\x1b[?25h\x1b[?1049l",
@@ -30,8 +32,13 @@ def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
     """Show what `render` returns, every so many seconds; Ctrl-C is the way to end it.
 
     The text stands on the terminal's other screen; the last one stays behind on the first.
-    Raises Refused where nothing can be shown again and again.
+    Raises Refused where nothing can be shown again and again, or not so often.
     """
+    if not SHORTEST_S <= every_s <= LONGEST_S:
+        raise Refused(
+            f"--every {every_s:g} is not between {SHORTEST_S:g} and {LONGEST_S:g} seconds",
+            cure="try --every 2",
+        )
     if as_json:
         raise Refused(
             "--watch has no end, and a JSON document needs one", cure="run it without --watch"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from opstasks import durations
 from opstasks.command import Argument, Command, cmd, pipe
-from opstasks.errors import Refused
 from opstasks.primitives import remote
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", re.ASCII)
-_DAYS = {"today": 0, "yesterday": 1}
 # ISO time first, so that lines of many hosts sort by time; never a pager.
 _FORMAT = ("--output=short-iso-precise", "--no-pager", "--utc", "--quiet")
 
@@ -24,28 +20,21 @@ def since(text: str) -> str:
     """
     if durations.is_span(text):
         return f"-{durations.parse(text)}s"
-    return f"@{max(0.0, moment(text, datetime.now(UTC)).timestamp()):.0f}"
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """The same words as a moment, dates taken as UTC; raises Refused."""
-    if durations.is_span(text):
-        return now - timedelta(seconds=durations.parse(text))
-    if text in _DAYS:
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return midnight - timedelta(days=_DAYS[text])
-    if not _DATE.fullmatch(text):
-        raise Refused(f"{text!r} is no time", cure="try 90s, 1h30m, 2d or 2026-11-24 10:00")
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        raise Refused(f"{text!r} is no date", cure="try 2026-11-24 or 2026-11-24 10:00") from None
+    return f"@{max(0.0, durations.moment(text, datetime.now(UTC)).timestamp()):.0f}"
 
 
 def unit_lines(
-    unit: str, *, lines: int = 0, since_time: str = "", needle: str = "", follow: bool = False
+    unit: str,
+    *,
+    lines: int = 0,
+    since_time: str = "",
+    until_s: float = 0.0,
+    needle: str = "",
+    follow: bool = False,
 ) -> Command:
     """A unit's newest `lines`, oldest first; `lines` 0 means all.
+
+    `until_s` is the last moment, in seconds since the epoch; 0 for none.
 
     With `needle`, only records that hold it, literally; messages of several lines and tracebacks
     are whole (`remote_records.py`).
@@ -53,6 +42,8 @@ def unit_lines(
     options: list[Argument] = [f"--unit={unit}", *_FORMAT]
     if since_time:
         options.append(f"--since={since(since_time)}")
+    if until_s:
+        options.append(f"--until=@{until_s:.0f}")
     # What is filtered afterwards is counted afterwards, and from a moment on journalctl would
     # show the oldest lines.
     counted_here = bool(since_time or needle or not lines)

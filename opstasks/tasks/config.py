@@ -9,6 +9,8 @@ from invoke import Collection, task
 from opstasks.app import Context, asking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opstasks.result import FleetResult
     from opstasks.workflows.config import Plan
 
@@ -98,12 +100,14 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     Example: inv -H tpp config.set MAX_WORKERS=8
     """
     from opstasks.errors import Refused
+    from opstasks.workflows import config as workflow
 
     if not assignment:
         raise Refused("there is nothing to set", cure="inv -H tpp config.set KEY=VALUE")
+    secrets = {key for host in ctx.fleet.hosts for key in workflow.secret_keys(host.spec)}
     wanted: dict[str, str | None] = {}
     for text in assignment:
-        name, value = _assignment(text)
+        name, value = _assignment(text, secrets)
         if name in wanted:
             raise Refused(f"{name} is given twice")
         wanted[name] = value
@@ -129,8 +133,11 @@ def unset(ctx: Context, key: list[str]) -> None:
     _change(ctx, {config.valid_key(name): None for name in key}, unknown=True)
 
 
-def _assignment(text: str) -> tuple[str, str]:
-    """A key and its value; a secret's is never taken from the command line, where all see it."""
+def _assignment(text: str, secrets: Iterable[str]) -> tuple[str, str]:
+    """A key and its value; a secret's is never taken from the command line, where all see it.
+
+    `secrets` are the keys that a backend says are secret, whatever they are called.
+    """
     from opstasks.errors import Refused
     from opstasks.jobrunner import config
 
@@ -140,7 +147,7 @@ def _assignment(text: str) -> tuple[str, str]:
     config.valid_key(name)
     if value == "-":
         return name, config.valid_value(name, _ask(name))
-    if value and config.is_secret(name, value, ()):
+    if value and config.is_secret(name, value, secrets):
         raise Refused(
             f"{name} is a secret: on the command line, others can read it",
             cure=f"write {name}=- and type it when asked, or edit 02_secrets.env in `shell`",

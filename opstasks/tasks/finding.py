@@ -77,10 +77,13 @@ def several(
 
 def _contained(word: str, found: list[Match]) -> list[Match]:
     """Those that can be looked into; raises Refused when there are only others."""
+    from opstasks.jobrunner.remote_jobs import MATCHES
+
     inside = [match for match in found if match.container or match.volume]
     if found and not inside:
         job, many = found[0].job, len(found) > 1
-        what = f"none of the {len(found)} jobs that match {word!r} has" if many else ""
+        count = f"first {MATCHES}" if len(found) > MATCHES else f"{len(found)}"
+        what = f"none of the {count} jobs that match {word!r} has" if many else ""
         yet = " yet" if job.is_active and not many else ""
         cure = "jobs.show" if job.is_active else "jobs.logs"
         raise Refused(

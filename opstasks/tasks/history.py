@@ -33,13 +33,13 @@ def history(
 
     Example: inv -H all history --task deploy --since 7d
     """
+    from opstasks import durations
     from opstasks.errors import Refused
-    from opstasks.primitives import journal
     from opstasks.workflows.history import Filter
 
     if lines < 1:
         raise Refused(f"{lines} is no number of entries")
-    moment = journal.moment(since, datetime.now(UTC)) if since else None
+    moment = durations.moment(since, datetime.now(UTC)) if since else None
     result = _read(ctx, Filter(host, task, who, moment), lines)
     found = sorted((row for item in result for row in item.value or []), key=lambda row: row.time)
     ctx.console.table(

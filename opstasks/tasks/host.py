@@ -75,7 +75,7 @@ def _show(ctx: Context, draw: Any, *, watch: bool, every: float) -> None:
         return "\n".join([drawn, *(f"{i.host}: {i.outcome}" for i in result if not i.good)])
 
     if watch:
-        screen.watch(text, max(0.2, every), as_json=ctx.options.json)
+        screen.watch(text, every, as_json=ctx.options.json)
         return
     drawn, result = draw()
     if ctx.options.json:

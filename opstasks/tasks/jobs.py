@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -70,9 +69,7 @@ def ls(
     selection = workflow.select(state, workspace, since, everything=all)
     rows = TABLE_ROWS if limit < 0 else limit
     if watch:
-        screen.watch(
-            lambda: _listing(ctx, selection, rows)[0], max(0.2, every), as_json=ctx.options.json
-        )
+        screen.watch(lambda: _listing(ctx, selection, rows)[0], every, as_json=ctx.options.json)
         return
     if ctx.options.json:
         _stream(ctx, selection, max(0, limit))
@@ -90,9 +87,10 @@ def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
     from opstasks.workflows import jobs as workflow
 
     result = ctx.fleet.gather(lambda host: workflow.listing(host, selection, limit))
-    now = time.time()
     rows = [
-        [host, *_cells(job, now)] for host, found in result.values.items() for job in found.jobs
+        [host, *_cells(job, found.now)]
+        for host, found in result.values.items()
+        for job in found.jobs
     ]
     lines = [table_text(HEADERS, rows) or "no jobs"] if result.values else []
     for host, found in result.values.items():
@@ -160,19 +158,23 @@ def show(ctx: Context, job: str = "") -> None:
     from opstasks.workflows import jobs as workflow
 
     host, match = finding.one(ctx, job)
-    moments = workflow.life(host, match)
+    life = workflow.life(host, match)
     if ctx.options.json:
         document = {"host": host.name, "job": match.job, "container": match.container}
         known = {"volume": match.volume, "logs": match.logs, "row": match.row}
-        ctx.console.document({**document, **known, "timeline": moments})
+        ctx.console.document(
+            {**document, **known, "timeline": life.moments, "missing": life.missing}
+        )
         return
     if match.docker_error:
         ctx.console.note(f"containers are not known: {printable(match.docker_error)}")
+    if life.missing:
+        ctx.console.note(f"the service's lines are missing: {printable(life.missing)}")
     for key, value in _known(match):
         if value not in (None, ""):
             ctx.console.say(f"{key:18} {printable(str(value))}")
     ctx.console.say()
-    for line in _drawn(moments, match):
+    for line in _drawn(life.moments, match):
         ctx.console.say(line)
 
 

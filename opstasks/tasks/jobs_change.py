@@ -35,6 +35,7 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     """
     from opstasks.errors import Refused
     from opstasks.fleet import Fleet
+    from opstasks.result import FleetResult, HostResult
     from opstasks.workflows import jobs_change
 
     if not job:
@@ -50,12 +51,16 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
         return
     if todo:
         ctx.confirm(f"Kill {len(todo)} job(s) on {', '.join(dict.fromkeys(m.host for m in todo))}?")
-    hosts = [host for host in ctx.fleet.hosts if any(m.host == host.name for m in todo)]
-    shown: dict[str, dict[str, tuple[str, ...]]] = {host.name: {} for host, _ in found}
+    shown: dict[str, dict[str, tuple[str, ...]]] = {}
     for plan in plans:
-        shown[plan.match.host][plan.match.job.id] = plan.steps
-    fleet = Fleet.of(ctx.fleet, hosts)
-    _finish(ctx, fleet.roll(lambda host: jobs_change.kill(host, shown[host.name], cleanup=cleanup)))
+        shown.setdefault(plan.match.host, {})[plan.match.job.id] = plan.steps
+    hosts = [host for host in ctx.fleet.hosts if any(m.host == host.name for m in todo)]
+    done = Fleet.of(ctx.fleet, hosts).roll(
+        lambda host: jobs_change.kill(host, shown[host.name], cleanup=cleanup)
+    )
+    idle = {name: [p.match for p in plans if p.match.host == name] for name in shown}
+    asked = FleetResult([HostResult(n, "ok", jobs_change.nothing(m)) for n, m in idle.items()])
+    _finish(ctx, asked.replaced(done))
 
 
 @task(

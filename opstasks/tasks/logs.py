@@ -61,15 +61,15 @@ def logs(
 
 def _check(ctx: Context, lines: int, since: str, job: str, *, follow: bool) -> None:
     """Raise Refused for what no host needs to be asked about."""
+    from opstasks import durations
     from opstasks.errors import Refused
-    from opstasks.primitives import journal
 
     if lines < 0:
         raise Refused(f"--lines {lines} is less than nothing", cure="--lines 0 shows all")
     if job and not job.isalnum():
         raise Refused(f"{job!r} cannot be part of a job id", cure="ids are letters and digits")
     if since:
-        journal.moment(since, datetime.now(UTC))
+        durations.moment(since, datetime.now(UTC))
     if follow and ctx.options.json:
         raise Refused("--follow has no end, and a JSON document needs one", cure="leave one out")
 

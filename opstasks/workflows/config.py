@@ -258,6 +258,11 @@ def plan(host: Host, wanted: Mapping[str, str | None], *, unknown: bool) -> Plan
     return Plan(todo, local.stamp, tuple(_notes(found, wanted)))
 
 
+def secret_keys(spec: HostSpec) -> list[str]:
+    """The keys that the host's backend says are secret."""
+    return _secrets(templates(spec))
+
+
 def _secrets(described: Mapping[str, str]) -> list[str]:
     return config.template_keys(described.get(SECRETS_FILE, ""))
 
@@ -307,7 +312,7 @@ def apply(host: Host, shown: Plan, wanted: Mapping[str, str | None]) -> Outcome:
         command = config.change_command(host.spec, wanted, shown.stamp, dry=False)
         config.answer(host.name, host.service.output(command))
         found = read(host)
-        secrets = _secrets(templates(host.spec))
+        secrets = secret_keys(host.spec)
         left = [key for key, value in wanted.items() if _step(found, key, value, secrets)]
         if left:
             raise VerifyFailed(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from opstasks import durations
 from opstasks.errors import CommandFailed, Refused
 from opstasks.host import Host
 from opstasks.jobrunner import jobs
 from opstasks.jobrunner.jobs import Database, Job, Match, Selection
 from opstasks.primitives import journal
+from opstasks.session import TIMEOUT_CODES
 
 # Rows of one answer: 40 000 jobs are four round trips.
 PAGE_ROWS = 10_000
 # Rows of one line of a stream: neither host nor client ever holds more.
 STREAM_ROWS = 500
-_SPAN = re.compile(r"(?:(\d{1,6})([smhdw]))+")
-_PART = re.compile(r"(\d{1,6})([smhdw])")
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
+DAY_S = 86400
+JOURNAL_WITHIN_S = 20
 
 
 # -- listing ---------------------------------------------------------------------------------
@@ -38,29 +37,27 @@ def select(state: str, workspace: str, since: str, *, everything: bool) -> Selec
 
 
 def since_of(text: str) -> tuple[float, float]:
-    """``2h``, ``1h30m`` or a date in UTC: (seconds before now, seconds since the epoch)."""
+    """A span or a date: (seconds before now, seconds since the epoch); raises Refused.
+
+    A span counts back by the host's clock.
+    """
     if not text:
         return 0.0, 0.0
-    if text.isascii() and _SPAN.fullmatch(text):
-        return float(sum(int(n) * _UNIT_S[unit] for n, unit in _PART.findall(text))), 0.0
-    for form in _DATES:
-        try:
-            return 0.0, datetime.strptime(text.replace("T", " "), form).replace(
-                tzinfo=UTC
-            ).timestamp()
-        except ValueError:
-            continue
-    raise Refused(
-        f"{text!r} is no time", cure="try 90s, 30m, 1h30m, 2d or '2026-11-24 10:00' (UTC)"
-    )
+    if durations.is_span(text):
+        return float(durations.parse(text)), 0.0
+    return 0.0, durations.moment(text, datetime.now(UTC)).timestamp()
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Jobs of a host for a table; `docker_error` says why nothing is known of containers."""
+    """Jobs of a host for a table; `docker_error` says why nothing is known of containers.
+
+    `now` is the host's own clock, in seconds since the epoch.
+    """
 
     jobs: tuple[Job, ...]
     docker_error: str = ""
+    now: float = 0.0
 
 
 def listing(host: Host, selection: Selection, limit: int) -> Listing:
@@ -79,7 +76,7 @@ def listing(host: Host, selection: Selection, limit: int) -> Listing:
         found += page.joined()
         if not page.more or (limit and len(found) >= limit):
             strays = _strays(first, selection, {job.id for job in found})
-            return Listing((*found, *strays), first.docker_error)
+            return Listing((*found, *strays), first.docker_error, page.now)
         after = (found[-1].created, found[-1].id)
 
 
@@ -211,11 +208,27 @@ def timeline(match: Match, statuses: Sequence[tuple[float, str, str]] = ()) -> t
     return tuple(sorted((m for m in moments if m.time and m.name), key=lambda m: m.time))
 
 
-def life(host: Host, match: Match) -> tuple[Moment, ...]:
-    """A job's timeline; the service's lines are left out where they cannot be read in time."""
-    day_before = datetime.fromtimestamp(max(0.0, match.job.created - 86400), UTC)
+@dataclass(frozen=True)
+class Life:
+    """A job's timeline; `missing` says why the service's own lines are not in it."""
+
+    moments: tuple[Moment, ...]
+    missing: str = ""
+
+
+def life(host: Host, match: Match) -> Life:
+    """What became of a job, with the service's lines about it, from a day before to a day after."""
+    created, completed = match.job.created, match.job.completed
     command = journal.unit_lines(
-        host.spec.unit, since_time=f"{day_before:%Y-%m-%d}", needle=f"id={match.job.id}"
+        host.spec.unit,
+        since_time=f"{datetime.fromtimestamp(max(0.0, created - DAY_S), UTC):%Y-%m-%d}",
+        until_s=completed + DAY_S if completed else 0,
+        needle=f"id={match.job.id}",
     )
-    (result,) = host.service.batch([command.within(20)])
-    return timeline(match, jobs.statuses(result.lines))
+    (result,) = host.service.batch([command.within(JOURNAL_WITHIN_S)])
+    missing = ""
+    if result.code in TIMEOUT_CODES:
+        missing = f"the journal took more than {JOURNAL_WITHIN_S} s"
+    elif result.code and result.err.strip():  # without a word it found nothing
+        missing = f"the journal cannot be read: {result.tail()}"
+    return Life(timeline(match, jobs.statuses(result.lines)), missing)

@@ -27,6 +27,9 @@ RETRIED = "Re-attempting to extract outputs"
 # The service may have held the job in its hands: look twice, so far apart.
 SETTLE_S = 2.0
 KILL_WITHIN_S = 20.0
+# How often a job is killed again that the service brought back: it writes whole rows, as it read
+# them before.
+KILL_AGAIN = 3
 POLL_S = 1.0
 _RUN = '. "$1" && cd "$2" && shift 2 && exec python3 "$@"'
 # How often the job-server is told, when job-runner's own command could not.
@@ -35,13 +38,23 @@ _ASK_JOB_SERVER = (
     "from jobrunner import config; from jobrunner.sync import api_get;"
     ' api_get("job-requests", params={"backend": config.BACKEND})'
 )
-
 _TELL_JOB_SERVER = (
     "import sys; from jobrunner.lib.database import find_where; from jobrunner.models import Job;"
     " from jobrunner.sync import api_post, job_to_remote_format;"
     " found = find_where(Job, id=sys.argv[1]);"
     ' api_post("jobs", json=[job_to_remote_format(job) for job in found])'
 )
+# What job-runner's kill_job begins with, apart from the rest of it.
+_MARK = """
+import sys
+from jobrunner.lib.database import find_where
+from jobrunner.models import Job, State, StatusCode
+from jobrunner.run import mark_job_as_failed
+
+for job in [job for id in sys.argv[1:] for job in find_where(Job, id=id)]:
+    if job.state in (State.PENDING, State.RUNNING):
+        mark_job_as_failed(job, StatusCode.KILLED_BY_ADMIN, "Killed by an OpenSAFELY admin")
+"""
 
 
 def job_runner(spec: HostSpec, *words: str, answer: str | None = None) -> Command:
@@ -84,8 +97,7 @@ class Outcome:
 
 def plan_kill(match: Match, *, cleanup: bool) -> Kill:
     """What is still to be done about a job that is to be killed."""
-    container = match.container
-    runs = bool(container and container.state in ("running", "paused", "restarting"))
+    container, runs = match.container, _runs(match)
     steps = []
     if match.job.is_active:
         steps.append(MARK)
@@ -98,6 +110,11 @@ def plan_kill(match: Match, *, cleanup: bool) -> Kill:
     if cleanup and match.volume:
         steps.append("remove volume")
     return Kill(match, tuple(steps))
+
+
+def _runs(match: Match) -> bool:
+    container = match.container
+    return container is not None and container.state in ("running", "paused", "restarting")
 
 
 def kill(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> Outcome:
@@ -115,28 +132,35 @@ def kill(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> Ou
         for match in todo:
             check_id(match)
         if not todo:
-            return Outcome(False, {plan.match.job.id: _nothing(plan.match) for plan in plans})
-        host.step(f"kill {' '.join(match.job.id for match in todo)}")
-        problem = _run_kill(host, [match.job.id for match in todo], cleanup=cleanup)
-        after = _settled(host, todo, lambda m, was: _left(m, was, cleanup=cleanup), problem)
-    said = {plan.match.job.id: _nothing(plan.match) for plan in plans if not plan.steps}
-    said |= {match.job.id: f"{match.job.state} ({match.job.status_code})" for match in after}
+            return nothing([plan.match for plan in plans])
+        after = _killed(host, todo, cleanup=cleanup)
+    said = dict(nothing([plan.match for plan in plans if not plan.steps]).jobs)
+    said |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
     return Outcome(True, said, _exposed(host, after))
 
 
 def _check_shown(plan: Kill, shown: Sequence[str]) -> None:
-    """Raise Refused for a job that came to life after the operator was asked."""
-    job = plan.match.job
-    if MARK in plan.steps and MARK not in shown:
-        raise Refused(
-            f"{job.id} is {job.state} ({job.status_code}) again since you were asked",
-            host=plan.match.host,
-            cure="look again with `jobs.ls`; nothing was changed",
-        )
+    """Raise Refused for a job that came to life, or left more behind, after the question.
+
+    What a job that is to be killed has begun meanwhile is part of killing it.
+    """
+    job, more = plan.match.job, [step for step in plan.steps if step not in shown]
+    if not more or (MARK in plan.steps and MARK in shown):
+        return
+    now = "again" if MARK in more else f"and would now come to {', '.join(more)} as well"
+    raise Refused(
+        f"{job.id} is {job.state} ({job.status_code}) {now}: you were not asked that",
+        host=plan.match.host,
+        cure="look again with `jobs.ls`; nothing was changed",
+    )
 
 
-def _nothing(match: Match) -> str:
-    return f"nothing to do: {match.job.state} ({match.job.status_code})"
+def nothing(found: Sequence[Match]) -> Outcome:
+    """What to say of jobs of a host that nothing is left to be done about."""
+    return Outcome(
+        False,
+        {m.job.id: f"nothing to do: {m.job.state} ({m.job.status_code})" for m in found},
+    )
 
 
 def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
@@ -150,15 +174,44 @@ def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
     return ""
 
 
+def _killed(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
+    """Kill jobs and wait until nothing is left to be done; the jobs afterwards, in that order.
+
+    Running jobs are marked first. The service's loop goes through jobs as it read them a while
+    ago: ended under its hands, a job would end as one that failed by itself, and removed under
+    its hands it is an internal error that takes the service down. What is marked it lets go.
+    """
+    live = [match for match in before if match.job.is_active]
+    if live and _mark(host, _ids(live)):
+        _settled(host, live, lambda now, _: _active(now), lambda ids: _mark(host, ids))
+    host.step(f"kill {' '.join(_ids(before))}")
+    done = _run_kill(host, _ids(before), cleanup=cleanup)
+
+    def left(now: Match, was: Match) -> str:
+        return _active(now) or _left(now, was, cleanup=cleanup)
+
+    def again(ids: Sequence[str]) -> bool:
+        host.step(f"kill {' '.join(ids)} again, the service took it up once more")
+        return not _run_kill(host, ids, cleanup=cleanup)
+
+    return _settled(host, before, left, again, problem=done)
+
+
 def _settled(
-    host: Host, before: Sequence[Match], left: Callable[[Match, Match], str], problem: str
+    host: Host,
+    before: Sequence[Match],
+    left: Callable[[Match, Match], str],
+    again: Callable[[Sequence[str]], bool],
+    problem: str = "",
 ) -> list[Match]:
-    """Wait until nothing is left to be done about any job, twice in a row; the jobs then."""
-    was = {match.job.id: match for match in before}
-    deadline, good = time.monotonic() + KILL_WITHIN_S, 0
+    """Wait until nothing is left to be done about any job, twice in a row; the jobs then.
+
+    What became active once more is done `again`. Raises VerifyFailed.
+    """
+    deadline, good, tries = time.monotonic() + KILL_WITHIN_S, 0, KILL_AGAIN
     while True:
-        now = jobs.by_ids(host, list(was))
-        wrong = [text for match in now if (text := left(match, was[match.job.id]))]
+        now = jobs.by_ids(host, _ids(before))
+        wrong = [text for i, was in zip(now, before, strict=True) if (text := left(i, was))]
         good = 0 if wrong else good + 1
         if good == 2:
             return now
@@ -169,23 +222,45 @@ def _settled(
                 tail=problem,
                 cure="run it again: it does what is left; `jobs.show` has more",
             )
+        back = [match for match in now if match.job.is_active]
+        if back and tries and again(_ids(back)):
+            tries -= 1
         time.sleep(SETTLE_S if good else POLL_S)
+
+
+def _ids(found: Sequence[Match]) -> list[str]:
+    return [match.job.id for match in found]
+
+
+def _mark(host: Host, ids: Sequence[str]) -> bool:
+    """Mark jobs as killed; where that fails, job-runner's own command marks them after all."""
+    host.step(f"mark {' '.join(ids)} as killed")
+    command = job_runner(host.spec, "-c", _MARK, *ids).changing().within(60)
+    return host.service.batch([command])[0].code == 0
+
+
+def _active(match: Match) -> str:
+    job = match.job
+    return f"{job.id} is still {job.state} ({job.status_code})" if job.is_active else ""
 
 
 def _left(match: Match, was: Match, *, cleanup: bool) -> str:
     """What is not as it should be after a kill; empty when all is well."""
-    job, container = match.job, match.container
-    if job.is_active:
-        return f"{job.id} is still {job.state} ({job.status_code})"
-    if was.job.is_active and job.status_code != KILLED:
-        return f"{job.id} ended as {job.status_code} instead of being killed"
+    id, container = match.job.id, match.container
     if cleanup and (container or match.volume):
         what = " and ".join(w for w, x in (("container", container), ("volume", match.volume)) if x)
-        return f"{job.id} still has its {what}"
-    if container and container.state == "running":
-        return f"the container of {job.id} still runs"
+        return f"{id} still has its {what}"
+    if _runs(match):
+        return f"the container of {id} still runs"
     kept = not cleanup and was.volume and not match.volume
-    return f"the volume of {job.id} is gone, though it was to be kept" if kept else ""
+    return f"the volume of {id} is gone, though it was to be kept" if kept else ""
+
+
+def _ended(was: Match, now: Match) -> str:
+    """How a job ended, for people; the service may have noted its end before we did."""
+    text = f"{now.job.state} ({now.job.status_code})"
+    quicker = was.job.is_active and now.job.status_code != KILLED
+    return f"{text}: the service ended it first" if quicker else text
 
 
 def _exposed(host: Host, after: Sequence[Match]) -> tuple[str, ...]:

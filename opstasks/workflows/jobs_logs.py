@@ -73,10 +73,13 @@ class Summary:
 
 
 class Lines:
-    """Puts pieces of bytes together to lines; keeps no more than one of them."""
+    """Puts pieces of bytes together to lines; keeps no more than one of them.
 
-    def __init__(self, show: Callable[[Sequence[str]], None], *, stamped: bool) -> None:
-        self._show, self._stamped, self._rest = show, stamped, b""
+    `strip` takes away the time of docker's that each line of a kept log begins with.
+    """
+
+    def __init__(self, show: Callable[[Sequence[str]], None], *, strip: bool) -> None:
+        self._show, self._strip, self._rest = show, strip, b""
 
     def take(self, data: bytes) -> None:
         """Take a piece; hand on the lines that it ends."""
@@ -93,17 +96,21 @@ class Lines:
 
     def _hand_on(self, whole: list[bytes]) -> None:
         lines = [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
-        self._show(lines if self._stamped else [_STAMP.sub("", line) for line in lines])
+        self._show([_STAMP.sub("", line) for line in lines] if self._strip else lines)
 
 
 def source(match: Match) -> Source:
-    """Where to read a job's output; raises Refused when it has none."""
+    """Where to read a job's output; raises Refused when it has none, or only docker knows."""
+    from opstasks.workflows import jobs
+
     container = match.container
     if container and (container.state == "running" or not file_of(match, LOG)):
         return Source(container=container.name, running=container.state == "running")
     path = file_of(match, LOG)
     if path:
         return Source(path=path)
+    if match.docker_error:
+        raise jobs.no_docker(match.host, match.docker_error)
     raise Refused(
         f"{match.job.id} ({match.job.state}, {match.job.status_code}) has no output",
         host=match.host,
@@ -138,7 +145,7 @@ def show(
 ) -> int:
     """Hand on a job's output; returns the job's exit code, 0 when it is not followed."""
     command = read_command(where, tail=tail, timestamps=timestamps, follow=follow)
-    taken = Lines(lines, stamped=timestamps)
+    taken = Lines(lines, strip=bool(where.path) and not timestamps)
     result = host.service.stream(command, taken.take)
     taken.end()
     if follow and where.container:
@@ -173,7 +180,7 @@ def _after_the_end(host: Host, match: Match, where: Source) -> Source:
     from opstasks.workflows import jobs
 
     for _ in range(60):
-        (now,) = jobs.find(host, [match.job.id])[match.job.id]
+        (now,) = jobs.by_ids(host, [match.job.id])
         if not now.job.is_active:
             return source(now)
         host.checkpoint("the job goes on")

@@ -115,6 +115,16 @@ def test_a_file_kept_at_the_source_returns_and_pending_says_so(level4, ask):
     assert "THERE AGAIN" in ask("outputs.pending", json_=False).stdout
 
 
+def test_a_drive_that_is_not_mounted_is_said_though_its_folder_is_there(level4, ask):
+    words = ["outputs.rm", "l3-out", NAMES[0], "--source", "remove", "--yes", "--dry"]
+    assert "not mounted" not in ask(*words, json_=False).stderr
+    level4.sh(f"umount -l /e && mkdir -p {SOURCE}")
+    try:
+        assert "source is not mounted" in ask(*words, json_=False).stderr
+    finally:
+        level4.sh("rm -r /e/FILESFORL4")
+
+
 def test_a_removal_that_a_power_cut_halved_is_seen_and_finished(level4, ask):
     ask("outputs.rm", "l3-out", NAMES[2], "--yes")
     (record,) = ask("outputs.pending")["value"]

@@ -342,13 +342,19 @@ def test_a_file_newer_than_the_service_matters_only_where_nothing_better_is_know
 def test_secrets_typed_on_the_command_line_are_refused():
     from opstasks.tasks import config as tasks
 
-    for text in ("JOB_SERVER_TOKEN=abc", "X_PASSWORD=1", "ANY=mssql://u:p@h/d"):
+    listed = workflow.secret_keys(SPEC)
+    for text in (
+        "JOB_SERVER_TOKEN=abc",
+        "X_PASSWORD=1",
+        "ANY=mssql://u:p@h/d",
+        "STATA_LICENSE=abc",
+    ):
         with pytest.raises(Refused) as caught:
-            tasks._assignment(text)
+            tasks._assignment(text, listed)
         assert "abc" not in str(caught.value)
-    assert tasks._assignment("MAX_WORKERS=3") == ("MAX_WORKERS", "3")
+    assert tasks._assignment("MAX_WORKERS=3", listed) == ("MAX_WORKERS", "3")
     with pytest.raises(Refused):
-        tasks._assignment("MAX_WORKERS")
+        tasks._assignment("MAX_WORKERS", listed)
 
 
 def test_a_key_to_be_unset_that_nothing_sets_is_told_with_the_nearest():

@@ -1,6 +1,7 @@
 """Spans of time: what is taken, what is refused, and the way back."""
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -73,3 +74,35 @@ def test_more_than_a_week_needs_a_yes():
     with pytest.raises(Refused, match="7 days"):
         durations.parse_sure("7d1s", yes=False)
     assert durations.parse_sure("8d", yes=True) == 8 * 86400
+
+
+# -- moments ---------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("90s", "2026-11-24 12:28:30"),
+        ("30m", "2026-11-24 12:00:00"),
+        ("2h", "2026-11-24 10:30:00"),
+        ("1d", "2026-11-23 12:30:00"),
+        ("1h30m", "2026-11-24 11:00:00"),
+        ("30min", "2026-11-24 12:00:00"),
+        ("today", "2026-11-24 00:00:00"),
+        ("yesterday", "2026-11-23 00:00:00"),
+        ("2026-11-20", "2026-11-20 00:00:00"),
+        ("2026-11-20T10:05", "2026-11-20 10:05:00"),
+    ],
+)
+def test_since_is_a_moment(text, moment):
+    assert f"{durations.moment(text, NOW):%Y-%m-%d %H:%M:%S}" == moment
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "-2h", "2026-13-01", "99", "1h;id", "2h 3m", "900000d", "0s"]
+)
+def test_nonsense_is_no_moment(text):
+    with pytest.raises(Refused):
+        durations.moment(text, NOW)

@@ -341,9 +341,9 @@ def test_dates_are_utc():
     assert workflow.since_of("2026-11-24") == (0, 1795478400)
 
 
-@pytest.mark.parametrize("text", ["soon", "-1h", "1", "1y", "h", "²d", "1h ", "2026-13-01", "%"])
+@pytest.mark.parametrize("text", ["soon", "-1h", "1", "1y", "h", "²d", "0s", "2026-13-01", "%"])
 def test_nonsense_is_no_time(text):
-    with pytest.raises(Refused, match="is no time"):
+    with pytest.raises(Refused, match="is no"):
         workflow.since_of(text)
 
 
@@ -479,6 +479,11 @@ def joined(rows, boxes, also=()):
         (job(code="preparing"), [], ""),
         (job(updated=NOW - 1), [], ""),
         (job(), [container("exited", finished=NOW - 60)], "container has exited"),
+        (
+            job(code="executed"),
+            [container("exited", finished=NOW - 60)],
+            "container has exited",
+        ),
         (job(), [container("exited", finished=NOW - 1)], ""),
         (job("failed", "killed_by_admin"), [container()], "container still runs, job is failed"),
         (job("failed", "internal_error"), [container("exited")], ""),
@@ -634,3 +639,32 @@ def test_one_container_that_docker_cannot_tell_of_hides_no_other(tmp_path):
     found = remote_jobs.around(Odd(["os-job-b"]), asked, ["a", "b"])
     assert found["a"]["docker_error"] == "broken"
     assert found["b"]["container"]["name"] == "os-job-b"
+
+
+# -- the service's lines ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "missing"),
+    [
+        ((0, ""), ""),
+        ((1, ""), ""),
+        ((124, ""), "the journal took more than 20 s"),
+        ((1, "No permission"), "the journal cannot be read: No permission"),
+    ],
+)
+def test_a_timeline_says_what_is_not_in_it(answer, missing):
+    code, err = answer
+    asked = []
+
+    def batch(commands):
+        asked.append(commands[0].line())
+        return [Result("", code, "", err)]
+
+    host = SimpleNamespace(spec=HostSpec(name="h"), service=SimpleNamespace(batch=batch))
+    job = Job("abc", "w", "a", "succeeded", created=NOW, started=NOW + 1, completed=NOW + 2)
+    life = workflow.life(host, jobs.Match("h", job))
+    assert life.missing == missing
+    assert [moment.name for moment in life.moments] == ["created", "started", "completed"]
+    # A job's lines end with it: the rest of the journal need not be read.
+    assert f"--until=@{NOW + 2 + 86400:.0f}" in asked[0]

@@ -49,19 +49,19 @@ def test_what_an_earlier_kill_kept_is_removed_later():
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "cleanup", "word"),
+    ("now", "cleanup", "word"),
     [
-        (match(), match("failed", "killed_by_admin", "", ()), True, ""),
-        (match(), match("failed", "killed_by_admin", "exited"), False, ""),
-        (match(), match(), True, "still running"),
-        (match(), match("succeeded", "succeeded", "", ()), True, "instead of being killed"),
-        (match(), match("failed", "killed_by_admin", "exited"), True, "container and volume"),
-        (match(), match("failed", "killed_by_admin"), False, "still runs"),
-        (match(), match("failed", "killed_by_admin", "exited", ()), False, "was to be kept"),
+        (match("failed", "killed_by_admin", "", ()), True, ""),
+        (match("failed", "killed_by_admin", "exited"), False, ""),
+        (match("succeeded", "succeeded", "", ()), True, ""),
+        (match("failed", "killed_by_admin", "exited"), True, "container and volume"),
+        (match("failed", "killed_by_admin"), False, "still runs"),
+        (match("failed", "killed_by_admin", "paused"), False, "still runs"),
+        (match("failed", "killed_by_admin", "exited", ()), False, "was to be kept"),
     ],
 )
-def test_what_a_kill_left_undone_is_seen(was, now, cleanup, word):
-    said = jobs_change._left(now, was, cleanup=cleanup)
+def test_what_a_kill_left_undone_is_seen(now, cleanup, word):
+    said = jobs_change._left(now, match(), cleanup=cleanup)
     assert word in said if word else said == ""
 
 
@@ -126,9 +126,18 @@ def test_a_job_of_which_nothing_is_left_is_not_said_to_be_unknown():
 def test_a_job_that_came_to_life_after_the_question_is_not_killed():
     over = jobs_change.plan_kill(match("failed", "internal_error"), cleanup=False)
     now = jobs_change.plan_kill(match(), cleanup=False)
-    with pytest.raises(Refused, match="again since you were asked"):
+    with pytest.raises(Refused, match=r"is running .* again: you were not asked"):
         jobs_change._check_shown(now, over.steps)
     jobs_change._check_shown(now, now.steps)
     begun = jobs_change.plan_kill(match(), cleanup=True)
     # A job that was pending when it was shown has a container by now: that is no surprise.
     jobs_change._check_shown(begun, ("mark as killed",))
+
+
+def test_nothing_of_a_job_that_is_over_is_removed_unless_it_was_shown():
+    over = jobs_change.plan_kill(match("failed", "nonzero_exit", "exited"), cleanup=True)
+    with pytest.raises(Refused, match="save log, remove container as well") as refused:
+        jobs_change._check_shown(over, ("remove volume",))
+    assert "nothing was changed" in refused.value.cure
+    jobs_change._check_shown(over, over.steps)
+    jobs_change._check_shown(over, (*over.steps, "mark as killed"))

@@ -1,6 +1,8 @@
 """Logs: lines out of pieces, and metadata without secrets."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,12 +12,13 @@ from opstasks.errors import Refused
 from opstasks.jobrunner import remote_logs
 from opstasks.jobrunner.jobs import Job, Match
 from opstasks.primitives.docker import Container
+from opstasks.result import Result
 from opstasks.workflows import jobs_logs
 
 
 def through(pieces, *, stamped=True):
     shown = []
-    lines = jobs_logs.Lines(shown.extend, stamped=stamped)
+    lines = jobs_logs.Lines(shown.extend, strip=not stamped)
     for piece in pieces:
         lines.take(piece)
     lines.end()
@@ -34,7 +37,7 @@ def test_every_line_comes_through(lines):
 
 def test_a_line_without_end_is_shown_in_pieces_and_not_kept():
     shown = []
-    lines = jobs_logs.Lines(shown.extend, stamped=True)
+    lines = jobs_logs.Lines(shown.extend, strip=False)
     for _ in range(1000):
         lines.take(b"x" * 10_000)
         assert len(lines._rest) <= jobs_logs.LONGEST_LINE + 10_000
@@ -46,6 +49,24 @@ def test_times_are_left_out_unless_asked_for():
     line = b"2026-11-24T18:56:21.090024529Z the cohort is empty\n"
     assert through([line], stamped=False) == ["the cohort is empty"]
     assert through([line]) == [line.decode().rstrip("\n")]
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        (jobs_logs.Source(container="os-job-a"), "2026-11-24T18:56:21.09Z begun"),
+        (jobs_logs.Source(path="/logs/os-job-a/logs.txt"), "begun"),
+    ],
+)
+def test_only_the_times_of_a_kept_log_are_dockers(where, shown):
+    def stream(command, take):
+        take(b"2026-11-24T18:56:21.09Z begun\n")
+        return Result("", 0, "", "")
+
+    host = SimpleNamespace(name="h", service=SimpleNamespace(stream=stream))
+    lines = []
+    jobs_logs.show(host, where, lines.extend, tail=0, timestamps=False, follow=False)
+    assert lines == [shown]
 
 
 def match(container=None, logs=()):
@@ -62,6 +83,10 @@ def test_output_is_read_where_it_is():
     assert jobs_logs.source(match(gone, (file,))).path == file[0]
     with pytest.raises(Refused, match="no output"):
         jobs_logs.source(match())
+    silent = replace(match(), docker_error="no answer")
+    with pytest.raises(Refused, match="containers are not known: no answer"):
+        jobs_logs.source(silent)
+    assert jobs_logs.source(replace(silent, logs=(file,))).path == file[0]
 
 
 def test_names_are_arguments_and_never_script():

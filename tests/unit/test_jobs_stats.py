@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.errors import Refused
 from opstasks.jobrunner import remote_host, remote_stats
 from opstasks.jobrunner.remote_docker import EngineError
 from opstasks.output import screen
@@ -137,3 +138,9 @@ def test_a_drawn_table_never_leaves_the_screen(text, columns, rows):
     assert all(
         len(line) <= columns + len(screen.END_OF_LINE) for line in drawn if "more" not in line
     )
+
+
+@pytest.mark.parametrize("every", [0.0, -1.0, 0.1, 3601.0, float("nan"), float("inf")])
+def test_a_table_is_drawn_neither_all_the_time_nor_hardly_ever(every):
+    with pytest.raises(Refused, match="--every"):
+        screen.watch(lambda: "", every, as_json=False)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.errors import Refused, Unreachable
+from opstasks.errors import Unreachable
 from opstasks.primitives import journal
 from opstasks.result import FleetResult, HostResult
 from opstasks.workflows import history
@@ -109,33 +109,6 @@ def test_the_newest_of_what_is_wanted_are_kept():
 
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("90s", "2026-11-24 12:28:30"),
-        ("30m", "2026-11-24 12:00:00"),
-        ("2h", "2026-11-24 10:30:00"),
-        ("1d", "2026-11-23 12:30:00"),
-        ("1h30m", "2026-11-24 11:00:00"),
-        ("30min", "2026-11-24 12:00:00"),
-        ("today", "2026-11-24 00:00:00"),
-        ("yesterday", "2026-11-23 00:00:00"),
-        ("2026-11-20", "2026-11-20 00:00:00"),
-        ("2026-11-20T10:05", "2026-11-20 10:05:00"),
-    ],
-)
-def test_since_is_a_moment(text, moment):
-    assert f"{journal.moment(text, NOW):%Y-%m-%d %H:%M:%S}" == moment
-
-
-@pytest.mark.parametrize(
-    "text", ["", "soon", "-2h", "2026-13-01", "99", "1h;id", "2h 3m", "900000d", "0s"]
-)
-def test_nonsense_is_no_moment(text):
-    with pytest.raises(Refused):
-        journal.moment(text, NOW)
 
 
 def test_a_date_is_utc_whatever_time_zone_the_host_has():

@@ -35,6 +35,20 @@ NAME = st.lists(
 GOOD_NAME = NAME.filter(lambda n: n not in ("", ".", "..") and len(os.fsencode(n)) < 200)
 
 
+# -- the drive -------------------------------------------------------------------------------
+
+
+def test_the_folder_that_a_mount_would_hide_is_no_drive(tmp_path, monkeypatch):
+    drive = tmp_path / "e"
+    drive.mkdir()
+    monkeypatch.setattr(ro, "mounted", lambda: ["/", str(drive)])
+    assert not ro.is_away(str(drive))
+    assert not ro.is_away("")
+    assert ro.is_away(str(drive / "none"))
+    monkeypatch.setattr(ro, "mounted", lambda: ["/"])
+    assert ro.is_away(str(drive))
+
+
 # -- names -----------------------------------------------------------------------------------
 
 

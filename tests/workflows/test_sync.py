@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from opstasks.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.inventory import HostSpec
-from opstasks.primitives import rsync
+from opstasks.primitives import remote_mounts, rsync
 from opstasks.workflows.sync import act, remote_look, remote_run, remote_units, units
 
 SPEC = HostSpec(name="tpp", level3_source="/e/FILES FOR%L4/workspaces")
@@ -23,7 +23,7 @@ MOUNTINFO = """\
 3 1 0:50 / /e rw - cifs //host/e rw
 4 1 0:51 / /mnt/with\\040blank rw - cifs //host/f rw
 """
-POINTS = remote_run.mount_points(MOUNTINFO)
+POINTS = remote_mounts.mount_points(MOUNTINFO)
 
 
 # -- the copy --------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def test_a_pattern_has_no_wildcard_left(name):
     ],
 )
 def test_the_mount_of_a_path(path, mount):
-    assert remote_run.mount_of(path, POINTS) == mount
+    assert remote_mounts.mount_of(path, POINTS) == mount
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from typing import Any
 
 from opstasks.primitives.remote_flock import lock_within
 from opstasks.primitives.remote_json import write_json
+from opstasks.primitives.remote_mounts import mount_of, mounted
 
 Facts = dict[str, Any]
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -147,8 +148,14 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
             "here": look_at(asked["root"], asked["workspace"], path),
             "source": look_at(asked["source"], asked["workspace"], path) if asked["source"] else {},
         }
-    away = bool(asked["source"]) and not Path(asked["source"]).is_dir()
-    return {"files": found, "source_away": away, "now": time.time()}
+    return {"files": found, "source_away": is_away(asked["source"]), "now": time.time()}
+
+
+def is_away(source: str) -> bool:
+    """Whether the sync's source is not to be seen: what the mount hides is still a folder."""
+    if not source:
+        return False
+    return not Path(source).is_dir() or mount_of(os.path.realpath(source), mounted()) == "/"
 
 
 def look_at(root: str, workspace: str, path: str) -> Facts:

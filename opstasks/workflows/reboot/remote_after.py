@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.primitives.remote_commands import attempt
+from opstasks.primitives.remote_mounts import mounted
 
 LIMIT_S = 60.0
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
@@ -54,11 +55,6 @@ def network(config_dir: str, service_user: str) -> dict[str, Any]:
     }
 
 
-def mounted() -> list[str]:
-    """Every place where something is mounted."""
-    return sorted({line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()})
-
-
 def wanted_mounts(text: str) -> list[str]:
     """The places that a fstab says are mounted at boot."""
     rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
@@ -90,7 +86,7 @@ def main(request: str) -> None:
         "booted": booted(),
         "docker": ask("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0,
         "network": network(asked["config_dir"], asked["service_user"]),
-        "mounted": mounted(),
+        "mounted": sorted(set(mounted())),
         "fstab": wanted_mounts(fstab.read_text()) if fstab.exists() else [],
         "service": unit(asked["unit"]),
         "sync": unit(asked["sync_unit"]),

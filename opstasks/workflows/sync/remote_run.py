@@ -20,6 +20,7 @@ from typing import Any
 
 from opstasks.primitives.remote_flock import lock_within
 from opstasks.primitives.remote_json import read_json, write_json
+from opstasks.primitives.remote_mounts import mount_of, mounted
 
 Asked = dict[str, Any]
 BUSY_WAIT_S, BUSY_POLL_S = 300.0, 0.2
@@ -40,18 +41,6 @@ class SyncError(Exception):
 
 
 # -- where things are mounted -----------------------------------------------------------------
-
-
-def mount_points(text: str) -> list[str]:
-    """The mount points of a /proc/self/mountinfo, octal escapes resolved."""
-    points = (line.split(" ")[4] for line in text.splitlines() if line.count(" ") > 4)
-    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), p) for p in points]
-
-
-def mount_of(path: str, points: list[str]) -> str:
-    """The mount point that a path lies on."""
-    above = [p for p in points if path == p or path.startswith(p.rstrip("/") + "/")]
-    return max(above, key=len, default="/")
 
 
 def answers(path: str) -> bool:
@@ -232,6 +221,6 @@ def tell(record: dict[str, Any]) -> None:
 
 def main(request: str) -> None:
     """Do a run and end with its exit code."""
-    record = run(json.loads(request), mount_points(Path("/proc/self/mountinfo").read_text()))
+    record = run(json.loads(request), mounted())
     tell(record)
     sys.exit(1 if record["error"] else 0)

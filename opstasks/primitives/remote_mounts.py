@@ -1,0 +1,21 @@
+"""Runs on the host: where things are mounted."""
+
+import re
+from pathlib import Path
+
+
+def mount_points(text: str) -> list[str]:
+    """The mount points of a /proc/self/mountinfo, octal escapes resolved."""
+    points = (line.split(" ")[4] for line in text.splitlines() if line.count(" ") > 4)
+    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), p) for p in points]
+
+
+def mounted() -> list[str]:
+    """Every place of this host where something is mounted."""
+    return mount_points(Path("/proc/self/mountinfo").read_text())
+
+
+def mount_of(path: str, points: list[str]) -> str:
+    """The mount point that a path lies on."""
+    above = [p for p in points if path == p or path.startswith(p.rstrip("/") + "/")]
+    return max(above, key=len, default="/")
