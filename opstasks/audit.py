@@ -72,20 +72,28 @@ def end(begun: Entry, outcome: str, detail: str = "") -> Entry:
     return replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
 
 
+@dataclass
+class Ending:
+    """How a change ends unless it fails; "ok" for one that found nothing to do."""
+
+    outcome: str = "changed"
+    detail: str = ""
+
+
 @contextlib.contextmanager
-def ending(begun: Entry, write: Callable[[Entry], None]) -> Iterator[None]:
+def ending(begun: Entry, write: Callable[[Entry], None]) -> Iterator[Ending]:
     """Write how a change ended, whatever it comes to."""
-    outcome, detail = "changed", ""
+    ended = Ending()
     try:
-        yield
+        yield ended
     except OpsError as error:
-        outcome, detail = error.outcome, error.message
+        ended.outcome, ended.detail = error.outcome, error.message
         raise
     except BaseException as error:
-        outcome, detail = "failed", type(error).__name__
+        ended.outcome, ended.detail = "failed", type(error).__name__
         raise
     finally:
-        write(end(begun, outcome, detail))
+        write(end(begun, ended.outcome, ended.detail))
 
 
 def line(entry: Entry) -> str:

@@ -60,7 +60,8 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     )
     idle = {name: [p.match for p in plans if p.match.host == name] for name in shown}
     asked = FleetResult([HostResult(n, "ok", jobs_change.nothing(m)) for n, m in idle.items()])
-    _finish(ctx, asked.replaced(done))
+    if todo or ctx.options.json:  # otherwise the table above has said it all
+        _finish(ctx, asked.replaced(done))
 
 
 @task(

@@ -97,15 +97,17 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
     from opstasks.errors import Refused
     from opstasks.workflows.reboot import cancelling
 
-    if ctx.options.dry:
-        show.body(ctx)
-        return
     if len(id) > 1:
         raise Refused("one at a time", cure="name one of them")
     wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.candidates(host, wanted))
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
+    if ctx.options.dry:
+        if wanted and found.values and not any(found.values.values()):
+            raise Refused(f"nothing armed is called {wanted!r}", cure="inv -H all scheduled")
+        ctx.finish(found, _would)
+        return
     chosen = {host: _which(ctx, host, items) for host, items in found.values.items()}
     result = ctx.fleet.roll(
         lambda host: cancelling.cancel(host, chosen.get(host.name) or wanted, why)
@@ -132,6 +134,14 @@ def _which(ctx: Context, host: str, items: list[Item]) -> str:
 
 
 cancel.variadic = "--id"
+
+
+def _would(items: list[Item]) -> dict[str, object]:
+    """What `--dry` shows of a host; one of several would be asked for."""
+    from opstasks.workflows.reboot import prepare
+
+    texts = [f"{i.kind} for {prepare.when(i.due, i.due_there)} ({i.id})" for i in items]
+    return {"would cancel": " or ".join(texts) or "nothing is armed"}
 
 
 def _cancelled(out: Any) -> dict[str, object]:

@@ -15,6 +15,7 @@ from opstasks.host import Host
 from opstasks.inventory import HostSpec
 from opstasks.primitives import remote, systemd
 from opstasks.result import FleetResult, HostResult, Result
+from opstasks.workflows.deploy import release
 from opstasks.workflows.sync import act as sync
 from opstasks.workflows.sync import units
 
@@ -96,6 +97,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "facts": remote.call(f"{__package__}.remote_doctor", asked),
         "unit": systemd.show(spec.unit),
         "lock": lock.holder(spec),
+        "releases": release.list_command(spec),
         **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
     }
 
@@ -140,7 +142,9 @@ def sudo_rules(spec: HostSpec) -> list[str]:
 
 def disks(spec: HostSpec) -> list[str]:
     """Where a full disk stops the work."""
-    return [spec.home, spec.high_privacy, spec.medium_privacy, "/var/lib/docker", "/tmp"]  # noqa: S108
+    # Under the lock's folder stands what is armed, and how it went.
+    records = spec.lock_dir
+    return [spec.home, spec.high_privacy, spec.medium_privacy, "/var/lib/docker", "/tmp", records]  # noqa: S108
 
 
 # -- judging ---------------------------------------------------------------------------------
@@ -162,6 +166,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now: float) -> list[Check]:
         *_disks(facts),
         *_unit(spec, systemd.parse_show(spec.unit, found["unit"].out)),
         *_lock(spec, lock.parse_owner(found["lock"].out)),
+        _release(spec, found["releases"]),
         *(_sync(spec, found["sync"]) if "sync" in found else ()),
     ]
 
@@ -261,6 +266,13 @@ def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[Check]:
     text = owner.describe() if owner else "free"
     stale = owner is not None and owner.age_s > 2 * 3600
     yield Check("lock", not stale, text, f'inv -H {spec.name} lock.break --reason "..."')
+
+
+def _release(spec: HostSpec, result: Result) -> Check:
+    """A release that was cut off keeps the service from being started, and a reboot from ending."""
+    cut_off = release.unfinished(release.parse_releases(result.out))
+    text = f"{cut_off.describe()} is unfinished" if cut_off else "none is unfinished"
+    return Check("release", cut_off is None, text, f"inv -H {spec.name} deploy")
 
 
 def _sync(spec: HostSpec, result: Result) -> Iterator[Check]:

@@ -96,6 +96,11 @@ def test_jobs_on_two_hosts_are_killed_and_gone(managed, inv):
     before = jobs.row(managed, ONE, running)
     again = good(inv("-H", "sandbox", "jobs.kill", running, other, "--yes"))
     assert again.stdout.count("nothing to do") == 2
+    said = json.loads(good(inv("-H", "sandbox", "--json", "jobs.kill", running, other)).stdout)
+    assert {name: set(host["value"]["jobs"]) for name, host in said["hosts"].items()} == {
+        ONE: {running},
+        TWO: {other},
+    }
     assert jobs.row(managed, ONE, running) == before
     journal = jobs.sh(managed, ONE, "journalctl -t opstasks -o cat -n 2")
     assert journal.count("jobs.kill") == 2

@@ -265,6 +265,11 @@ def test_armed_twice_is_refused_or_replaced_and_cancelled_in_time(inv, host):
     done = value(inv("-H", HOST, "--json", "scheduled.cancel"))
     assert done["outcome"] == "changed"
     assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["outcome"] == "ok"
+    told = value(inv("-H", HOST, "--json", "history", "--task", "scheduled.cancel"))["value"]
+    assert [entry["outcome"] for entry in told[-2:]] == ["changed", "ok"]
+    dry = inv("-H", HOST, "scheduled.cancel", "nosuch", "--dry")
+    assert dry.returncode == 2
+    assert "is called 'nosuch'" in dry.stderr
     assert host.timers == []
     time.sleep(max(0.0, second["due"] + 2 - time.time()))
     assert host.serving

@@ -42,11 +42,12 @@ def facts(**over):
     return {**found, **over}
 
 
-def judged(facts_=None, unit=UNIT, owner=""):
+def judged(facts_=None, unit=UNIT, owner="", releases=""):
     found = {
         "facts": Result("x", 0, json.dumps(facts_ or facts()), ""),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
+        "releases": Result("x", 0, releases, ""),
     }
     return [check for check in doctor.judge(SPEC, found, NOW) if not check.good]
 
@@ -192,3 +193,11 @@ def test_facts_are_json_and_nothing_is_changed(tmp_path, capsys):
     assert found["disks"]["/no/such/path"] is None
     assert 0 <= found["disks"][str(tmp_path)]["used"] <= 100
     assert os.listdir(tmp_path) == []
+
+
+def test_a_release_that_was_cut_off_is_found():
+    record = {"id": "r1", "who": "ann", "step": "migrate", "outcome": ""}
+    (check,) = judged(releases=json.dumps(record) + "\x1e")
+    assert (check.name, check.cure) == ("release", "inv -H tpp deploy")
+    assert "is unfinished" in check.text
+    assert judged(releases=json.dumps({**record, "outcome": "ok"}) + "\x1e") == []

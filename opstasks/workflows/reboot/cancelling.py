@@ -51,7 +51,8 @@ def cancel(host: Host, id: str, why: str) -> Outcome:
     cure = f"inv -H {host.name} scheduled"
     words = {"id": audit.new_run_id(), "who": audit.who(), "why": why}
     told = {"id": id, "why": why}
-    with sites.noted(host, "scheduled.cancel", words["id"], told), host.changing():
+    with sites.noted(host, "scheduled.cancel", words["id"], told) as ended, host.changing():
         answer = sites.ask(host.root, "cancel", id=id, audit=words, cure=cure)
+        ended.outcome = "changed" if answer["changed"] else "ok"
     item = records.item_of(answer["record"]) if answer["record"] else None
     return Outcome(answer["changed"], item)

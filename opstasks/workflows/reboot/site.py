@@ -65,10 +65,10 @@ def own_text() -> str:
 
 
 @contextmanager
-def noted(host: Host, task: str, run_id: str, args: Mapping[str, str]) -> Iterator[None]:
+def noted(host: Host, task: str, run_id: str, args: Mapping[str, str]) -> Iterator[audit.Ending]:
     """The operator's own audit of work whose lines in the journal the host itself writes."""
     told = {key: value for key, value in args.items() if value}
     entry = audit.start(host.name, task, told, run_id)
     audit.write_local(entry)
-    with audit.ending(entry, audit.write_local):
-        yield
+    with audit.ending(entry, audit.write_local) as ended:
+        yield ended
