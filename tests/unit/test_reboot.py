@@ -280,6 +280,18 @@ def test_only_a_pause_of_ours_that_the_boot_left_is_ended():
     assert not ours(None)
 
 
+def test_what_nobody_is_going_to_end_is_not_waited_for():
+    waiting = {**GOOD, "jobs": {"a": ["pending", "waiting_on_reboot"]}}
+
+    def waited(pause, boot_done):
+        lines = after.judge("h", after.Facts(waiting, host(READY), pause, boot_done))
+        return {line.what for line in lines if not line.good and line.may_come}
+
+    assert waited(OURS, boot_done=False) == {"requeued jobs", "pause"}
+    assert waited(OURS, boot_done=True) == set(), "a dry run, or not rebooted yet"
+    assert waited(None, boot_done=True) == {"requeued jobs"}
+
+
 # -- following -------------------------------------------------------------------------------
 
 

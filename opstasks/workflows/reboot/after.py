@@ -68,6 +68,11 @@ class Facts:
         """The preparation that this boot belongs to."""
         return self.maintenance.prepared()
 
+    @property
+    def unpaused_soon(self) -> bool:
+        """Whether jobs may be taken up without anybody's doing: now, or when the boot is over."""
+        return self.pause is None or not self.boot_done
+
 
 def look_after(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = True) -> Checklist:
     """Go through the checklist, giving what is still starting its time; end our own pause."""
@@ -215,7 +220,7 @@ def _jobs(name: str, facts: Facts) -> Line:
         return Line("requeued jobs", True, f"{len(waiting)} wait for the end of the pause")
     if waiting:
         text = f"not picked up yet: {', '.join(waiting)}"
-        return Line("requeued jobs", False, text, f"inv -H {name} logs", may_come=True)
+        return Line("requeued jobs", False, text, f"inv -H {name} logs", facts.unpaused_soon)
     return Line("requeued jobs", True, f"{len(ids)} picked up again" if ids else "none")
 
 
@@ -225,7 +230,7 @@ def _pause(name: str, facts: Facts) -> Line:
         return Line("pause", True, "not paused")
     cure = f"inv -H {name} unpause"
     if pause.task == PREPARE:
-        return Line("pause", False, "still paused for the reboot", cure, may_come=True)
+        return Line("pause", False, "still paused for the reboot", cure, facts.unpaused_soon)
     whose = pause.who or "somebody, by hand"
     if pause.until and pause.until < facts.maintenance.now:
         return Line("pause", False, f"paused by {whose}; it should have ended", cure)
