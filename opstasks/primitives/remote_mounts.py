@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 
 
+def plain(path: str) -> str:
+    """A path as the kernel's tables and fstab write it, octal escapes resolved."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
+
+
 def mount_points(text: str) -> list[str]:
-    """The mount points of a /proc/self/mountinfo, octal escapes resolved."""
-    points = (line.split(" ")[4] for line in text.splitlines() if line.count(" ") > 4)
-    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), p) for p in points]
+    """The mount points of a /proc/self/mountinfo."""
+    return [plain(line.split(" ")[4]) for line in text.splitlines() if line.count(" ") > 4]
 
 
 def mounted() -> list[str]:

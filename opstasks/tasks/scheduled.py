@@ -117,14 +117,10 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
 
 def _which(ctx: Context, host: str, items: list[Item]) -> str:
     """The id of the one that is meant; a person chooses among several."""
-    from opstasks.workflows.reboot import prepare
-
     if len(items) < 2:
         return items[0].id if items else ""
     lines = [
-        f"{item.kind} for {prepare.when(item.due, item.due_there)}, by {item.who}"
-        + (f": {item.why}" if item.why else "")
-        for item in items
+        f"{_named(item)}, by {item.who}" + (f": {item.why}" if item.why else "") for item in items
     ]
     commands = [
         f"inv -H {host} scheduled.cancel {item.id}   # {line}"
@@ -138,10 +134,14 @@ cancel.variadic = "--id"
 
 def _would(items: list[Item]) -> dict[str, object]:
     """What `--dry` shows of a host; one of several would be asked for."""
+    texts = [f"{_named(item)} ({item.id})" for item in items]
+    return {"would cancel": " or ".join(texts) or "nothing is armed"}
+
+
+def _named(item: Item) -> str:
     from opstasks.workflows.reboot import prepare
 
-    texts = [f"{i.kind} for {prepare.when(i.due, i.due_there)} ({i.id})" for i in items]
-    return {"would cancel": " or ".join(texts) or "nothing is armed"}
+    return f"{item.kind} for {prepare.when(item.due, item.due_there)}"
 
 
 def _cancelled(out: Any) -> dict[str, object]:

@@ -81,8 +81,7 @@ def read(host: Host, *, code: bool = False) -> Config:
     """A host's configuration, in one round trip; raises Refused for a host without any."""
     wanted = templates(host.spec)
     watched = [key for text in wanted.values() for key in config.template_keys(text)]
-    secrets = config.template_keys(wanted.get(SECRETS_FILE, ""))
-    text = host.service.output(config.show_command(host.spec, secrets, watched, code=code))
+    text = host.service.output(config.show_command(host.spec, _secrets(wanted), watched, code=code))
     found = config.parse(host.name, text)
     if all(item.error for item in found.files):
         raise _not_managed(host)

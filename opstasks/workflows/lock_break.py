@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
+from functools import partial
 
 from opstasks import audit, lock
 from opstasks.command import Command, Raw, cmd, quote
@@ -92,16 +93,9 @@ def break_(host: Host, shown: Held, reason: str, *, kill: bool) -> Outcome:
         )
     told = {"reason": reason, "holder": now.owner.describe(), "broke": now.owner.run_id}
     entry = audit.start(host.name, "lock.break", told)
-    outcome, detail = "changed", ""
     _write(host, entry)
-    try:
-        with host.changing():
-            return _stop(host, shown, kill=kill)
-    except OpsError as error:
-        outcome, detail = error.outcome, error.message
-        raise
-    finally:
-        _write(host, audit.end(entry, outcome, detail))
+    with audit.ending(entry, partial(_write, host)), host.changing():
+        return _stop(host, shown, kill=kill)
 
 
 def _write(host: Host, entry: audit.Entry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from opstasks import audit, durations
 from opstasks.command import Command, Raw, cmd
@@ -37,16 +38,10 @@ def run(host: Host, user: str, command: Command) -> Result:
     """
     entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
-    outcome, detail = "failed", ""
-    try:
+    with audit.ending(entry, partial(_end, host, user)) as ended:
         _, result = host.shell(user).batch([cmd(Raw(audit.journal_text(entry))), command])
-        outcome = "ok" if result.code == 0 else "failed"
-        detail = f"exit code {result.code}" if result.code else ""
-    except OpsError as error:
-        outcome, detail = error.outcome, error.message
-        raise
-    finally:
-        _end(host, user, audit.end(entry, outcome, detail))
+        ended.outcome = "failed" if result.code else "ok"
+        ended.detail = f"exit code {result.code}" if result.code else ""
     return result
 
 

@@ -108,9 +108,6 @@ def test_the_newest_of_what_is_wanted_are_kept():
     assert [row.run_id for row in item.value] == ["15", "17", "19"]
 
 
-NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
-
-
 def test_a_date_is_utc_whatever_time_zone_the_host_has():
     assert journal.since("2026-11-24 10:00") == "@1795514400"
     assert journal.since("1h30m") == "-5400s"

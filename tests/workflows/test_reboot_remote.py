@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.primitives import remote
+from opstasks.primitives import remote, remote_mounts
 from opstasks.workflows.reboot import remote_after as ra
+from opstasks.workflows.reboot import remote_prepare
 
 # One namespace, as it is on a host.
 rm = types.ModuleType("remote_maintenance")
@@ -607,6 +608,14 @@ def test_mounts_that_the_boot_makes_are_read_from_fstab():
 broken line
 """
     assert ra.wanted_mounts(text) == ["/", "/e"]
+
+
+def test_a_mount_with_a_blank_in_its_name_is_the_same_in_every_table(tmp_path, monkeypatch):
+    fstab = "//srv/x /mnt/with\\040blank cifs rw 0 0\n"
+    (tmp_path / "mounts").write_text(fstab)
+    monkeypatch.setattr(remote_prepare, "Path", lambda _: tmp_path / "mounts")
+    after = remote_mounts.mount_points("1 0 0:50 / /mnt/with\\040blank rw - cifs //srv/x rw\n")
+    assert ra.wanted_mounts(fstab) == remote_prepare.mounts() == after == ["/mnt/with blank"]
 
 
 def test_the_boot_was_before_now_and_not_long_ago_in_years():

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from opstasks.command import cmd
+from opstasks.command import cmd, quote
 from opstasks.errors import CommandFailed
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
@@ -187,7 +187,9 @@ def _mounts(facts: Facts) -> Line:
     wanted = {*before, *facts.found["fstab"]}
     missing = sorted(wanted - set(facts.found["mounted"]))
     text = f"missing: {', '.join(missing)}" if missing else f"all {len(wanted)} there"
-    return Line("mounts", not missing, text, f"mount {' '.join(missing)}" if missing else "")
+    return Line(
+        "mounts", not missing, text, f"mount {' '.join(map(quote, missing))}" if missing else ""
+    )
 
 
 def _service(name: str, facts: Facts) -> Line:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.primitives.remote_commands import attempt
-from opstasks.primitives.remote_mounts import mounted
+from opstasks.primitives.remote_mounts import mounted, plain
 
 LIMIT_S = 60.0
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
@@ -59,7 +59,7 @@ def wanted_mounts(text: str) -> list[str]:
     """The places that a fstab says are mounted at boot."""
     rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
     return sorted(
-        row[1]
+        plain(row[1])
         for row in rows
         if len(row) >= 4 and row[1].startswith("/") and "noauto" not in row[3].split(",")
     )

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from opstasks.primitives.remote_commands import StepError, must
+from opstasks.primitives.remote_mounts import plain
 from opstasks.workflows.reboot.remote_account import Site, account, job_runner
 from opstasks.workflows.reboot.remote_database import job_ids, running_jobs, snapshot, waiting_jobs
 from opstasks.workflows.reboot.remote_install import arm_boot
@@ -192,7 +193,7 @@ def mounts() -> list[str]:
     # Device, place, type: a network file system has a colon or slashes in its device.
     return sorted(
         {
-            row[1]
+            plain(row[1])
             for row in rows
             if (row[0].startswith(real) or ":" in row[0])
             and not row[1].startswith(("/run/", "/var/lib/docker/", "/etc/", "/proc/", "/sys/"))
