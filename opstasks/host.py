@@ -99,6 +99,8 @@ class Shell:
             yield
         except (Unreachable, TimedOut) as error:
             self._session = None
+            if isinstance(error, Unreachable):
+                self.host.doubt_connection()
             if mutates:
                 raise Lost(
                     f"{error.message} while changing it; the last step may or may not be done",
@@ -127,6 +129,7 @@ class Host:
         self._password = password
         self._stop = stop or threading.Event()
         self._transport: Transport | None = None
+        self._is_doubtful = False
         self._shells: dict[str, Shell] = {}
 
     # -- accounts ----------------------------------------------------------------------------
@@ -158,11 +161,18 @@ class Host:
 
         Never a second one in the middle of a change: the lock went with the first.
         """
-        if self._transport and not self.is_changing and not self._transport.is_alive():
+        if self._transport and not self.is_changing and self._is_gone(self._transport):
             self.close()
         if self._transport is None:
             self._transport = self._connect(self.spec)
         return self._transport
+
+    def doubt_connection(self) -> None:
+        """Connect anew next time: it takes paramiko a moment to call a broken connection dead."""
+        self._is_doubtful = True
+
+    def _is_gone(self, transport: Transport) -> bool:
+        return self._is_doubtful or not transport.is_alive()
 
     def open_session(self, user: str) -> Session:
         """A new framed shell for an account; no sudo when we are that account already."""
@@ -196,6 +206,7 @@ class Host:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+        self._is_doubtful = False
 
     # -- changing ----------------------------------------------------------------------------
 

@@ -161,12 +161,15 @@ class SSHTransport:
 
     def start(self, line: str) -> SSHProcess:
         """Start a shell on a new channel of the connection; raises Unreachable."""
+        lost = Unreachable("connection lost", host=self.spec.name, cure="run it again")
         if not self.is_alive():
-            raise Unreachable("connection lost", host=self.spec.name, cure="run it again")
+            raise lost
         try:
             transport = self._connection.client.get_transport()
             channel = transport.open_session(timeout=self.spec.connect_timeout_s)
             channel.exec_command(line.encode("utf-8", "surrogateescape"))
+        except (EOFError, OSError) as error:  # gone, though nobody had said so yet
+            raise lost from error
         except Exception as error:
             raise explain(error, self.spec) from error
         return SSHProcess(channel)

@@ -35,11 +35,17 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+# Files that take longest, the longest first: begun last, each would keep one worker busy while the
+# others have nothing left to do. Then whatever else needs a host; then the many quick ones.
+LONG = ("reboot", "manage", "deploy", "deploy_cut_off", "playbook", "playbook_jobs", "images")
+
+
 def pytest_collection_modifyitems(items):
-    """Quick tests first; then the bare sandbox, which `manage` changes for the tests after it."""
+    """The order in which the workers of a parallel run take the files."""
 
     def order(item):
-        path = str(item.path)
-        return ("/sandbox/" in path or "/stories/" in path, "sandbox_itself" not in path)
+        name = item.path.stem.removeprefix("test_")
+        is_long = item.path.parent.name in ("sandbox", "stories")
+        return (not is_long, LONG.index(name) if is_long and name in LONG else len(LONG))
 
     items.sort(key=order)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from opstasks.command import cmd
+from opstasks.errors import Lost, Unreachable
 from opstasks.host import Host
 from opstasks.inventory import HostSpec
 from opstasks.transport import LocalTransport
@@ -35,3 +37,38 @@ def other(make):
 
 class TestLocal(HostSuite):
     """Everything, over a local shell."""
+
+
+class Slow(LocalTransport):
+    """A connection that is cut, and says for a while that it is alive, as paramiko does."""
+
+    cut = False
+
+    def start(self, line):
+        if self.cut:
+            raise Unreachable("connection lost")
+        return super().start(line)
+
+
+def test_a_connection_that_does_not_know_yet_that_it_is_gone_is_not_used_twice(tmp_path):
+    spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
+    made = []
+
+    def connect(spec):
+        made.append(Slow())
+        return made[-1]
+
+    host = Host(spec, connect=connect)
+    host.transport.cut = True
+    with pytest.raises(Unreachable):
+        host.login.run(cmd("true"))
+    assert host.login.output(cmd("echo", "again")) == "again"
+    host.transport.cut = True
+    host.login.close()
+    with host.changing():  # the lock went with the connection: never a second one in a change
+        for _ in range(2):
+            with pytest.raises(Lost):
+                host.login.run(cmd("true"))
+    assert len(made) == 2
+    assert host.login.test(cmd("true"))
+    host.close()
