@@ -37,7 +37,21 @@ def pytest_sessionfinish(session):
 
 # Files that take longest, the longest first: begun last, each would keep one worker busy while the
 # others have nothing left to do. Then whatever else needs a host; then the many quick ones.
-LONG = ("reboot", "manage", "deploy", "deploy_cut_off", "playbook", "playbook_jobs", "images")
+LONG = (
+    "deploy",
+    "reboot",
+    "deploy_cut_off",
+    "jobs_changing",
+    "playbook",
+    "manage",
+    "jobs_reading",
+    "pause",
+    "sync",
+    "images",
+    "playbook_jobs",
+    "jobs_stats",
+    "jobs_matrix",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -21,6 +21,7 @@ from opstasks.manage.model import AREAS, Description
 from opstasks.manage.plan import ALL, Plan, Selection, Step, plan
 from opstasks.primitives import remote
 from opstasks.result import Result
+from opstasks.workflows.deploy import release
 
 # Cloning the dependencies over a slow line is the longest that one run may take.
 APPLY_TIMEOUT_S = 3600.0
@@ -102,6 +103,8 @@ def apply(host: Host, wanted: Description, shown: Plan, request: Request) -> Out
                 host=host.name,
                 cure="look at the new plan: run it again",
             )
+        if host.spec.unit in _started(current):
+            release.refuse_half_way(host.root)
         asked = fact.question(wanted, host.spec)
         answer = carry_out(host, current.todo, prove=not request.allow_lockout, afterwards=asked)
         left = judge(host.spec, fact.parse(answer, host.name), wanted, request)
@@ -117,13 +120,18 @@ def apply(host: Host, wanted: Description, shown: Plan, request: Request) -> Out
 
 def _notes(done: Plan, wanted: Description) -> tuple[str, ...]:
     """What was changed on disk that a running service has not read yet."""
-    started = {step.action.get("name") for step in done.todo if step.action["do"] == "start"}
+    started = _started(done)
     stale = [
         unit.name
         for unit in wanted.units
         if unit.state == "running" and unit.name not in started and _reads_changed(done, unit.name)
     ]
     return tuple(f"{name} runs with what it read at its start: service.restart" for name in stale)
+
+
+def _started(planned: Plan) -> set[str]:
+    """The units that a plan starts."""
+    return {step.action["name"] for step in planned.todo if step.action["do"] == "start"}
 
 
 def _reads_changed(done: Plan, unit: str) -> bool:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from opstasks.change import change
-from opstasks.errors import Refused, VerifyFailed
+from opstasks.errors import VerifyFailed
 from opstasks.host import Host
 from opstasks.jobrunner import jobs
 from opstasks.primitives import journal, systemd
@@ -59,7 +59,7 @@ def start(host: Host, watch_s: float) -> Outcome:
     if before.is_serving:
         return Outcome(False, before.describe(), before.describe())
     with change(host.service, "service.start"):
-        _refuse_half_way(host)
+        release.refuse_half_way(host.service)
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
     return Outcome(True, before.describe(), after.describe())
@@ -89,24 +89,12 @@ def restart(host: Host, watch_s: float) -> Outcome:
     """
     before = look(host).unit
     with change(host.service, "service.restart"):
-        _refuse_half_way(host)
+        release.refuse_half_way(host.service)
         if before.active not in ("inactive", "failed"):
             host.service.run(systemd.stop(host.spec.unit))
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
     return Outcome(True, before.describe(), after.describe())
-
-
-def _refuse_half_way(host: Host) -> None:
-    """Code and database of a release that was cut off may differ in age; the lock is held."""
-    text = host.service.output(release.list_command(host.spec))
-    cut_off = release.unfinished(release.parse_releases(text))
-    if cut_off:
-        raise Refused(
-            f"release {cut_off.describe()} is unfinished",
-            host=host.name,
-            cure=f"inv -H {host.name} deploy, which finishes it or goes back",
-        )
 
 
 def _watch(host: Host, watch_s: float) -> UnitState:

@@ -1,4 +1,4 @@
-"""Real hosts for tests. `sandbox` is the package with two hosts up; the rest are ways to them.
+"""Real hosts for tests. `sandbox` is the package with its hosts up; the rest are ways to them.
 
 The state directory is OPSTASKS_SANDBOX_DIR, else .sandbox-test beside the project; each worker
 of a parallel run has its own. Each test file starts with new hosts: what one leaves behind is no
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    """The sandbox package, hosts sandbox-1 and sandbox-2 up."""
+def sandbox(request):
+    """The sandbox package, with as many hosts up as the file is marked for: sandbox-1, ..."""
     import sandbox as package
 
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -25,7 +25,8 @@ def sandbox():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPSTASKS_SANDBOX_DIR", f"{chosen}-{worker}" if worker else chosen)
         try:
-            package.up(hosts=2)
+            marked = request.node.get_closest_marker("hosts")
+            package.up(hosts=marked.args[0] if marked else 2)
             yield package
         finally:
             if os.environ.get("OPSTASKS_KEEP_SANDBOX") != "1":
@@ -87,7 +88,7 @@ def inv(sandbox_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def managed(inv, sandbox):
-    """Both hosts made backend hosts by `manage`, the service running."""
+    """Every host made a backend host by `manage`, the service running."""
     done = inv("-H", "sandbox", "manage", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     return sandbox

@@ -13,7 +13,7 @@ from opstasks.jobrunner import remote_config
 from opstasks.jobrunner.remote_envfile import systemd
 from tests.unit.test_config_readers import LINES
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 CONFIG = "/home/opensafely/config"
 LOCAL = f"{CONFIG}/04_local.env"
 HOST = "sandbox-1"

@@ -8,7 +8,7 @@ import pytest
 
 from tests import tds_server
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HOST = "sandbox-1"
 PORT = 14330
 CONFIG = "/home/opensafely/config"

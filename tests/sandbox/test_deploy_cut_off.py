@@ -137,6 +137,11 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "is unfinished" in refused.stderr
     assert look("sandbox-1").main_pid == pid
+    look("sandbox-1").sh("systemctl stop jobrunner")
+    refused = inv("-H", "sandbox-1", "manage", "--only", "service", "--yes")
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert "is unfinished" in refused.stderr
+    assert not look("sandbox-1").serving
     look("sandbox-1").sh(f"echo x >>{CODE}/jobrunner/run.py")
     done = inv(
         "-H", "sandbox", "deploy", "--ref", "broken-crash", "--unfinished", "finish", "--yes"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HOME = "/home/opensafely"
 HOLD = "/srv/medium_privacy/.opstasks-removed"
 

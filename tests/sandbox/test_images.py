@@ -8,7 +8,7 @@ import yaml
 
 from tests.sandbox import jobs_help as jobs
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HOST = "sandbox-1"
 OURS = "ghcr.io/opensafely-core"
 PROXY = "registry-proxy:5000/opensafely-core"

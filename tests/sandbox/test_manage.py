@@ -20,7 +20,7 @@ from tests.key_source import serving
 from tests.sandbox.maintenance import small_disk
 from tests.unit.manage_help import key
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ROOT = Path(__file__).resolve().parents[2]
 HOME = "/home/opensafely"
 HOST = "sandbox-1"

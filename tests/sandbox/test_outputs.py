@@ -8,7 +8,7 @@ import pytest
 from tests.sandbox.level3 import HOME, LEVEL4, SOURCE, TARGET, drive, inventory_with_source
 from tests.sandbox.maintenance import small_disk
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HIGH = "/srv/high_privacy/workspaces/l3-out"
 ODD = 'it\'s "odd"\n[x]*.csv'
 NAMES = ("out/table.csv", f"out/{ODD}", "out/kept.csv")

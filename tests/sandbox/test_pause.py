@@ -9,7 +9,7 @@ from sandbox import api
 from tests.look import until
 from tests.sandbox.maintenance import HOST, Look, good, small_disk
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 
 
 @pytest.fixture(scope="module")

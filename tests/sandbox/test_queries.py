@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HOST = "sandbox-1"
 ROOT = Path(__file__).resolve().parents[2]
 

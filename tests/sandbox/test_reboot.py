@@ -16,7 +16,7 @@ from sandbox.delay_proxy import DelayProxy
 from tests.look import until
 from tests.sandbox.maintenance import CODE, HOST, Look, good, small_disk
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = f"{CODE}/jobrunner/cli/prepare_for_reboot.py"
 OUTPUTS = "/srv/medium_privacy/workspaces"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sandbox.level3 import SOURCE, TARGET, drive, inventory_with_source, mount
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 UNIT = "opstasks-level3-sync"
 LAST = SOURCE.removeprefix("/e/")
 

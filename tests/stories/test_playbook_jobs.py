@@ -12,7 +12,7 @@ from tests.sandbox import jobs_help as jobs
 from tests.sandbox.test_db import database  # noqa: F401
 from tests.sandbox.test_jobs_changing import broken, mend  # noqa: F401
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, pytest.mark.hosts(1)]
 ONE = "sandbox-1"
 INV = f"inv -H {ONE}"
 

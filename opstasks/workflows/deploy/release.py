@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstasks.command import Command, Raw, cmd, quote
+from opstasks.errors import Refused
+from opstasks.host import Shell
 from opstasks.inventory import HostSpec
 from opstasks.primitives import remote
 
@@ -155,6 +157,21 @@ def parse_releases(text: str) -> tuple[Release, ...]:
 def unfinished(releases: Iterable[Release]) -> Release | None:
     """The newest release whose client went away before the end."""
     return next((release for release in releases if release.is_unfinished), None)
+
+
+def refuse_half_way(shell: Shell) -> None:
+    """Raise Refused while a release is unfinished, before anything starts the service.
+
+    Code and database of a release that was cut off may differ in age. The lock must be held.
+    """
+    host = shell.host
+    cut_off = unfinished(parse_releases(shell.output(list_command(host.spec))))
+    if cut_off:
+        raise Refused(
+            f"release {cut_off.describe()} is unfinished",
+            host=host.name,
+            cure=f"inv -H {host.name} deploy, which finishes it or goes back",
+        )
 
 
 def spec_for(host: HostSpec, **values: Any) -> Spec:
