@@ -18,7 +18,7 @@ import invoke
 from invoke.exceptions import Exit
 
 from opstasks.command import Secret
-from opstasks.errors import Interrupted, Refused
+from opstasks.errors import FAILED, OK, Interrupted, Refused
 
 if TYPE_CHECKING:
     from opstasks.fleet import Fleet
@@ -107,19 +107,19 @@ class App:
         from opstasks.host import Host
 
         return Host(
-            self._adjusted(spec),
+            self._adjusted(spec, self.options.identity),
             connect=self._connect,
             password=self._password.get,
             observer=self.console.observe,
             stop=self.stop,
         )
 
-    def _adjusted(self, spec: HostSpec) -> HostSpec:
+    def _adjusted(self, spec: HostSpec, identity: str) -> HostSpec:
         """The host with what the command line says put over what the inventory says."""
         import msgspec
 
         over: dict[str, Any] = {
-            "identity_file": self.options.identity,
+            "identity_file": identity,
             "ssh_config": self.options.ssh_config,
             "connect_timeout_s": self.options.connect_timeout_s,
         }
@@ -131,6 +131,8 @@ class App:
         if spec.local:
             return LocalTransport()
         gateway = self.inventory.gateway_of(spec)
+        # As with ssh: -S and the time limit are for both, -i for the host itself.
+        gateway = gateway and self._adjusted(gateway, identity="")
         return SSHTransport(spec, gateway)
 
     def close(self) -> None:
@@ -252,8 +254,9 @@ class Context(invoke.Context):
         """End the program, with a result's exit code, unless every host did what was asked."""
         if self.options.debug:
             _print_causes(result)
-        if result.exit_code:
-            raise Exit(code=result.exit_code)
+        code = result.exit_code or (FAILED if self.console.is_cut_short else OK)
+        if code:
+            raise Exit(code=code)
 
 
 @contextlib.contextmanager
@@ -289,6 +292,20 @@ def _print_causes(result: FleetResult[Any]) -> None:
             traceback.print_exception(item.error)
 
 
+def password_from(text: str, source: str) -> Secret:
+    """A password that nobody typed; raises Refused for more than one line.
+
+    sudo reads one line. What came after it would be taken for a command.
+    """
+    word = text.removesuffix("\n").removesuffix("\r")
+    if not word or not word.isprintable():
+        raise Refused(
+            f"{source} does not hold a password in one line of text",
+            cure="leave the password alone in it",
+        )
+    return Secret(word)
+
+
 class _PasswordBox:
     """The sudo password, asked for at most once a run, whoever needs it first."""
 
@@ -309,10 +326,13 @@ class _PasswordBox:
         name = os.environ.get(PASSWORD_FILE)
         if not name:
             return None
+        source = f"${PASSWORD_FILE} ({name})"
         try:
-            return Secret(Path(name).expanduser().read_text().rstrip("\n"))
+            return password_from(Path(name).expanduser().read_text(), source)
         except OSError as error:
-            raise Refused(f"cannot read ${PASSWORD_FILE} ({name}): {error.strerror}") from error
+            raise Refused(f"cannot read {source}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise Refused(f"{source} is no text") from None
 
     def _ask(self) -> Secret | None:
         if not _is_interactive():

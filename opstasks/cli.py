@@ -69,6 +69,8 @@ class Executor(invoke.Executor):
         from opstasks.app import App, Context
 
         assert self.core
+        if len(tasks) > 1 and self.core[0].args.json.value:
+            raise Refused(f"--json prints one document, and {len(tasks)} tasks would print more")
         app = App(options_from(self.core[0].args, self.config, sys.argv))
         results = {}
         try:
@@ -82,8 +84,7 @@ class Executor(invoke.Executor):
 
 def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
     """The core flags as `opstasks.app.Options`."""
-    from opstasks.app import Options
-    from opstasks.command import Secret
+    from opstasks.app import Options, password_from
 
     for name in ("parallel", "connect-timeout"):
         if (args[name].value or 0) < 0:
@@ -105,7 +106,7 @@ def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
         identity=args.identity.value or "",
         ssh_config=ssh_config,
         connect_timeout_s=args["connect-timeout"].value or 0,
-        password=Secret(password) if password else None,
+        password=password_from(str(password), "sudo.password") if password else None,
         remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
     )
 
@@ -168,7 +169,7 @@ class Program(invoke.Program):
         except Exit:
             raise
         except Exception as error:
-            self._fail(self._unforeseen(error))
+            self._fail(errors.unforeseen(error, ""))
 
     def _help_if_asked(self) -> None:
         """Help wherever it is asked for; Invoke finds ``deploy -H tpp --help`` ambiguous."""
@@ -274,15 +275,6 @@ class Program(invoke.Program):
             traceback.print_exception(error)
         raise Exit(code=error.exit_code)
 
-    @staticmethod
-    def _unforeseen(error: Exception) -> OpsError:
-        wrapped = OpsError(
-            f"internal error: {type(error).__name__}: {error}",
-            cure="run again with --debug and report it",
-        )
-        wrapped.__cause__ = error
-        return wrapped
-
 
 @contextlib.contextmanager
 def until_pipe_closes() -> Iterator[None]:
@@ -301,7 +293,7 @@ def _host_names() -> list[str]:
 
     try:
         return list(inventory.load(inventory.find_inventory(None)).names())
-    except Refused:
+    except (Refused, OSError):
         return []
 
 
@@ -317,6 +309,16 @@ class _NoPassword(logging.Filter):
 _PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
+def open_streams() -> None:
+    """Streams that were closed before we began (`2>&-`) lead nowhere; Python has None for them.
+
+    What should go to standard error would else end up in the middle of the result.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (open to the end)
+
+
 def hide_password() -> None:
     """Invoke logs its whole configuration with --debug, the sudo password included."""
     logging.getLogger("invoke").addFilter(_NoPassword())
@@ -326,6 +328,7 @@ def install() -> None:
     """Teach the running ``inv`` our flags; called by tasks.py while `inv` is loading it."""
     from invoke.main import program
 
+    open_streams()
     hide_password()
     program.__class__ = Program
     program.executor_class = Executor
@@ -335,6 +338,7 @@ def main() -> None:
     """The console script ``opstasks``: the same program, tasks bundled."""
     from opstasks.tasks import namespace
 
+    open_streams()
     hide_password()
     Program(
         name="opstasks",

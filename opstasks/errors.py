@@ -91,3 +91,14 @@ class Interrupted(OpsError):
 
     exit_code = INTERRUPTED
     outcome = "interrupted"
+
+
+def unforeseen(error: BaseException, host: str) -> OpsError:
+    """The error for a defect of ours, on a host or (with "") on none."""
+    wrapped = OpsError(
+        f"internal error: {type(error).__name__}: {error}",
+        host=host,
+        cure="run again with --debug and report it",
+    )
+    wrapped.__cause__ = error
+    return wrapped

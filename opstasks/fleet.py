@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from opstasks.errors import Interrupted, OpsError
+from opstasks.errors import Interrupted, OpsError, unforeseen
 from opstasks.host import Host
 from opstasks.result import FleetResult, HostResult
 
@@ -157,12 +157,6 @@ def attempt(host: Host, work: Callable[[Host], T], *, changes: bool = True) -> H
         elapsed = time.monotonic() - started
         return HostResult(host.name, error.outcome, error=error, elapsed_s=elapsed)
     except Exception as error:  # a defect of ours must not hide the other hosts' results
-        unforeseen = OpsError(
-            f"internal error: {type(error).__name__}: {error}",
-            host=host.name,
-            cure="run with --debug and report it",
-        )
-        unforeseen.__cause__ = error
-        return HostResult(host.name, "failed", error=unforeseen)
+        return HostResult(host.name, "failed", error=unforeseen(error, host.name))
     outcome = "changed" if changes and getattr(value, "changed", False) else "ok"
     return HostResult(host.name, outcome, value, elapsed_s=time.monotonic() - started)

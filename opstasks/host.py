@@ -41,6 +41,10 @@ class Shell:
             self._session = self.host.open_session(self.user)
         return self._session
 
+    def open(self) -> None:
+        """Bring the framed shell up; raises Unreachable or Refused when it does not come."""
+        assert self.session
+
     @property
     def is_open(self) -> bool:
         """Whether the framed shell is up."""

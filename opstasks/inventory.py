@@ -239,8 +239,9 @@ class Inventory:
         if found is None:
             raise Refused(f"{item!r} is no user@host[:port]", cure=self._known())
         user, address, port = found
+        own = self._defaults
         return msgspec.structs.replace(
-            self._defaults, name=item, address=address, port=port, user=user or self._defaults.user
+            own, name=item, address=address, port=port or own.port, user=user or own.user
         )
 
     def _unknown(self, item: str) -> Refused:
@@ -254,18 +255,20 @@ class Inventory:
 
 
 def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:
-    """User ("" for the default), address and port of `user@host[:port]`; None for anything else.
+    """User ("" for the default), address and port (0 for the default) of `user@host[:port]`.
+
+    None for anything else.
 
     A name alone is none: it is a host of the inventory, or a slip of the pen.
     """
     match = _AD_HOC.fullmatch(text)
     if match is None or not {"@", ":"} & set(text):
         return None
-    user, address, port = match["user"] or "", match["address"].strip("[]"), match["port"] or "22"
+    user, address, port = match["user"] or "", match["address"].strip("[]"), match["port"]
     good_user = not user or _USER.fullmatch(user)
-    good_port = len(port) < 6 and 0 < int(port) < 65536
+    good_port = port is None or (len(port) < 6 and 0 < int(port) < 65536)
     good = good_user and good_port and _ADDRESS.fullmatch(address)
-    return (user, address, int(port)) if good else None
+    return (user, address, int(port or 0)) if good else None
 
 
 # -- finding and reading ----------------------------------------------------------------------
@@ -285,10 +288,18 @@ def find_inventory(explicit: str | None) -> Path | None:
     here = Path.cwd()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "opstasks"
     candidates = [folder / FILE_NAME for folder in (here, *here.parents, config)]
-    found = next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if _is_file(path)), None)
     if found is not None:
         _refuse_strangers(found)
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, as far as we may look: another one's home may be closed to us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _refuse_strangers(path: Path) -> None:

@@ -240,12 +240,14 @@ class Session:
         Unreachable when the connection is lost.
         """
         marks = ["ops" + secrets.token_hex(12) for _ in commands]
+        started = time.monotonic()
         self._send(b"".join(map(frame, commands, marks)))
         results = []
         for command, mark in zip(commands, marks, strict=True):
-            started = time.monotonic()
             code, out, err = self._collect(mark, command.timeout_s + GRACE_S)
-            results.append(_result(command, code, out, err, time.monotonic() - started))
+            ended = time.monotonic()
+            results.append(_result(command, code, out, err, ended - started))
+            started = ended
         return results
 
     def evaluate(self, text: str, timeout_s: float = 30.0) -> Result:
@@ -281,8 +283,19 @@ class Session:
         code = int(match[1])
         on_out(bytes(self._out[: match.start()]))
         del self._out[: match.end()]
-        err = bytes(self._err).split(b"\0" + mark.encode(), 1)[0]
-        return _result(command, code, b"", err, 0.0)
+        return _result(command, code, b"", self._rest_of_errors(mark), 0.0)
+
+    def _rest_of_errors(self, mark: str) -> bytes:
+        """Read standard error to its end, which comes a moment after that of standard output.
+
+        A channel that is closed while something still arrives can take paramiko's reading thread
+        with it (it writes to a pipe that is just being closed), and so the whole connection.
+        """
+        end, deadline = b"\0" + mark.encode() + b"\0", time.monotonic() + GRACE_S
+        while end not in self._err and time.monotonic() < deadline:
+            if self._pump(LISTEN_S):
+                break
+        return bytes(self._err).partition(end)[0]
 
     def _collect(self, mark: str, timeout_s: float) -> tuple[int, bytes, bytes]:
         """Read until both streams carry the mark: (exit code, stdout, stderr)."""

@@ -147,9 +147,11 @@ def _join(channel: Any, resized: int, host: str) -> int:
                 channel.sendall(data)
             elif not escape._tilde:
                 keys = []  # the terminal is gone
-    if not channel.exit_status_ready() and channel.closed:
-        raise Unreachable("connection lost", host=host)
-    return int(channel.recv_exit_status())
+    status = int(channel.recv_exit_status())
+    # A program that a signal ended has no status, either; its channel was ended in good order.
+    if status < 0 and not channel.eof_received:
+        raise Unreachable("connection lost", host=host, cure="run it again")
+    return status
 
 
 def _copy(channel: Any) -> bool:

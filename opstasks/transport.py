@@ -15,7 +15,7 @@ import select
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ CHUNK = 1 << 16
 KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts"))
 # sshd refuses new connections at random above MaxStartups; these refusals are worth a retry.
 CONNECT_TRIES = 4
+# Without an answer to what was sent for so long, a connection is lost (Linux waits 15 minutes).
+SILENCE_S = 90
 
 
 class LocalProcess:
@@ -50,9 +52,12 @@ class LocalProcess:
         self._out_fd = self._popen.stdout.fileno()
 
     def write(self, data: bytes) -> None:
-        """Send to standard input."""
-        self._stdin.write(data)
-        self._stdin.flush()
+        """Send to standard input; raises OSError when the shell is gone."""
+        try:
+            self._stdin.write(data)
+            self._stdin.flush()
+        except ValueError as error:  # Python's word for a pipe that we closed
+            raise ConnectionError(str(error)) from error
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
         """Wait for output on either stream."""
@@ -151,11 +156,12 @@ class SSHTransport:
             try:
                 connection.open()
             except Exception as error:  # paramiko raises a dozen unrelated types
-                connection.close()
+                _close(connection)
                 if attempt + 1 < CONNECT_TRIES and _turned_away(error):
                     time.sleep(random.uniform(0.2, 0.6) * 2**attempt)  # noqa: S311
                     continue
                 raise explain(error, self.spec) from error
+            _notice_silence(connection)
             return connection
         raise AssertionError("unreachable")
 
@@ -213,14 +219,19 @@ class SSHTransport:
 
     def close(self) -> None:
         """Drop the connection."""
-        self._connection.close()
+        _close(self._connection)
 
 
 def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
     """A Fabric connection that is not open yet, with strict host keys."""
     import fabric
 
-    kwargs: dict[str, Any] = {"banner_timeout": 30, "auth_timeout": 30}
+    kwargs: dict[str, Any] = {
+        "banner_timeout": 30,
+        "auth_timeout": 30,
+        # How long the hop from this host to one behind it may take.
+        "channel_timeout": spec.connect_timeout_s,
+    }
     if spec.identity_file:
         kwargs["key_filename"] = str(Path(spec.identity_file).expanduser())
     config = None
@@ -241,6 +252,32 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
         trust(jump, (), "strict")
         jump = jump.gateway
     return connection
+
+
+def _with_gateways(connection: Any) -> Iterator[Any]:
+    """A connection and those that it goes through."""
+    import fabric
+
+    while isinstance(connection, fabric.Connection):
+        yield connection
+        connection = connection.gateway
+
+
+def _close(connection: Any) -> None:
+    """Drop a connection and those that it goes through, which Fabric leaves open."""
+    for each in _with_gateways(connection):
+        each.close()
+
+
+def _notice_silence(connection: Any) -> None:
+    """Have the system give up a network that swallows what we send, long before its own limit.
+
+    Every open shell sends a heartbeat, so there is always something to be missed.
+    """
+    for each in _with_gateways(connection):
+        wire = each.transport.sock  # behind a gateway it is one of that connection's channels
+        if isinstance(wire, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
 
 
 def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
@@ -282,13 +319,15 @@ def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.M
         ) -> None:
             shown = (key.get_name(), key.asbytes())
             if shown in keys.revoked:
-                raise HostKeyRevokedError(f"the key of {place} is revoked")
+                raise HostKeyRevokedError(f"the host key of {place} is REVOKED")
             if shown in keys.accepted:
                 return
             if keys.accepted:
-                raise HostKeyChangedError(f"the key of {place} is another")
+                raise HostKeyChangedError(
+                    f"the host key of {place} has CHANGED; someone may be listening in"
+                )
             if checking != "accept-new":
-                raise HostKeyUnknownError(f"the key of {place} is not known")
+                raise HostKeyUnknownError(f"the host key of {place} is not known")
             _learn(place, key)
 
     return Strict()
@@ -304,16 +343,28 @@ def _learn(place: str, key: paramiko.PKey) -> None:
         file.write(f"{start}{place} {key.get_name()} {key.get_base64()}\n")
 
 
-class HostKeyUnknownError(Exception):
+class HostKeyError(Exception):
+    """A host, or the gateway to it, showed a key that is not good."""
+
+    cure = ""
+
+
+class HostKeyUnknownError(HostKeyError):
     """Nobody has said which key the host should show."""
 
+    cure = "pin it under host_keys in hosts.yaml, or connect once with ssh and compare"
 
-class HostKeyChangedError(Exception):
+
+class HostKeyChangedError(HostKeyError):
     """The host shows another key than the one that is known."""
 
+    cure = "check it with whoever runs the host, then correct host_keys or known_hosts"
 
-class HostKeyRevokedError(Exception):
+
+class HostKeyRevokedError(HostKeyError):
     """The host shows a key that was declared stolen."""
+
+    cure = "do not connect; ask who runs the host"
 
 
 def _turned_away(error: Exception) -> bool:
@@ -328,22 +379,12 @@ def explain(error: Exception, spec: HostSpec) -> Unreachable:
     where = f"{spec.address}:{spec.port or 22}"
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
         error = next(iter(error.errors.values()))
-    if isinstance(error, HostKeyRevokedError):
-        text, cure = f"the host key of {where} is REVOKED", "do not connect; ask who runs the host"
-    elif isinstance(error, HostKeyChangedError):
-        text, cure = (
-            f"the host key of {where} has CHANGED; someone may be listening in",
-            "check it with whoever runs the host, then correct host_keys or known_hosts",
-        )
+    if isinstance(error, HostKeyError):
+        text, cure = str(error), error.cure
     elif isinstance(error, paramiko.PasswordRequiredException):
         text, cure = "the private key is locked", "ssh-add it, then try again"
     elif isinstance(error, paramiko.AuthenticationException):
         text, cure = f"{where} did not accept our key", "check `user`, your agent and your key"
-    elif isinstance(error, HostKeyUnknownError):
-        text, cure = (
-            f"the host key of {where} is not known",
-            "pin it under host_keys in hosts.yaml, or connect once with ssh and compare",
-        )
     elif isinstance(error, socket.gaierror):
         text, cure = f"no address for {spec.address!r}", "check `address` in hosts.yaml"
     elif isinstance(error, TimeoutError):

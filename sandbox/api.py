@@ -117,15 +117,26 @@ def find(name: str) -> HostInfo:
 
 
 def exec_(
-    host: str, argv: Sequence[str], user: str = "root", stdin: str | None = None
+    host: str,
+    argv: Sequence[str],
+    user: str = "root",
+    stdin: str | None = None,
+    timeout_s: float = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Run something on a host apart from SSH; whatever happens is handed back."""
-    return machines.execute(find(host).container, argv, user=user, stdin=stdin)
+    container = find(host).container
+    return machines.execute(container, argv, user=user, stdin=stdin, timeout_s=timeout_s)
 
 
-def must(host: str, argv: Sequence[str], user: str = "root", stdin: str | None = None) -> str:
+def must(
+    host: str,
+    argv: Sequence[str],
+    user: str = "root",
+    stdin: str | None = None,
+    timeout_s: float = 120,
+) -> str:
     """The same, insisting on success; what it printed."""
-    done = exec_(host, argv, user, stdin)
+    done = exec_(host, argv, user, stdin, timeout_s)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise SandboxError(f"{host}: {argv[0]}: exit {done.returncode}: {reason[0]}")

@@ -9,6 +9,7 @@ from opstasks import lock
 from opstasks.change import change
 from opstasks.command import Raw, Secret, chain, cmd, pipe, python
 from opstasks.errors import CommandFailed, Refused, TimedOut
+from tests.look import until
 
 
 def sleeps(host, seconds):
@@ -120,7 +121,7 @@ class HostSuite:
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         assert seen.wait(5)
-        assert sleeps(host, "62.5")
+        until(lambda: sleeps(host, "62.5"), "it does not sleep", 5, 0.1)
         session.close()
         deadline = time.monotonic() + 5
         while sleeps(host, "62.5"):

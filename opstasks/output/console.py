@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from opstasks.result import FleetResult, HostResult
 
 Row = Mapping[str, object]
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e]")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 _OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(COLOURS.values())})m)")
 
@@ -36,6 +38,7 @@ class Console:
         self.echo = echo
         self._lock = threading.Lock()
         self._gone: set[Any] = set()
+        self.is_cut_short = False
         for stream in (sys.stdout, sys.stderr):
             # What a host prints need not be text that this terminal can show.
             if isinstance(stream, io.TextIOWrapper):
@@ -104,7 +107,8 @@ class Console:
         for item in result:
             if item.error is not None:
                 self.error(item.error)
-        skipped = [item.host for item in result if item.outcome == "not started"]
+        never_begun = ("not started", "interrupted")
+        skipped = [item.host for item in result if item.outcome in never_begun and not item.error]
         if skipped:
             self.note(f"not started: {', '.join(skipped)}")
 
@@ -141,11 +145,30 @@ class Console:
                 return
             try:
                 print(sayable(text), file=stream, flush=True)
-            except (OSError, ValueError):
+                return
+            except (OSError, ValueError) as error:
                 self._gone.add(stream)
-                with contextlib.suppress(OSError, ValueError):
-                    # Or Python complains once more when it flushes at the end.
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                full = unwritten(error)
+                to_nowhere(stream)
+        if full and stream is sys.stdout:
+            self.is_cut_short = True
+            self.error(full)
+
+
+def unwritten(error: Exception) -> OpsError | None:
+    """The error for a result that found no room; None when only the reader went away."""
+    if not (isinstance(error, OSError) and error.errno in NO_ROOM):
+        return None
+    return OpsError(
+        f"cannot write the result: {os.strerror(error.errno).lower()}",
+        cure="make room, then ask again; what was done is done",
+    )
+
+
+def to_nowhere(stream: Any) -> None:
+    """Let a stream that takes no more end well: Python would complain when it flushes it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from opstasks.errors import OpsError
-from opstasks.output.console import error_document, plain
+from opstasks.errors import Interrupted, OpsError, unforeseen
+from opstasks.output.console import error_document, plain, to_nowhere, unwritten
 from opstasks.result import FleetResult, HostResult
 
 # Hands on pages of values to what it is given.
@@ -21,25 +20,33 @@ def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
 
     A host that fails half-way keeps what it gave, and has the error beside it. When the reader of
     our output goes away, as `| head` does, nothing more is asked for, and that is no failure.
+    Raises OpsError when there is no room for it where it is written to.
     """
     result: FleetResult[None] = FleetResult()
     try:
         _fleet(hosts, result)
-    except _ReaderGoneError:
-        # Or Python complains once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _CannotWriteError as stopped:
+        to_nowhere(sys.stdout)
+        if stopped.error:
+            raise stopped.error from stopped
     return result
 
 
-class _ReaderGoneError(Exception):
-    """Nobody reads any more."""
+class _CannotWriteError(Exception):
+    """Nobody reads any more, or there is no room left."""
+
+    def __init__(self, error: OpsError | None) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _fleet(hosts: Iterable[tuple[str, Source]], result: FleetResult[None]) -> None:
     _write('{"hosts": {')
+    item: HostResult[None] | None = None
     for number, (host, source) in enumerate(hosts):
         _write(f"{', ' if number else ''}{json.dumps(host)}: {{")
-        item = _host(host, source)
+        is_over = item is not None and item.outcome == "interrupted"
+        item = _host(host, _not_begun if is_over else source)
         result.results.append(item)
         if item.error is not None:
             _write(f', "error": {_json(error_document(item.error))}')
@@ -50,7 +57,8 @@ def _fleet(hosts: Iterable[tuple[str, Source]], result: FleetResult[None]) -> No
 
 def _host(host: str, source: Source) -> HostResult[None]:
     _write('"value": [')
-    outcome, error, between = "ok", None, ""
+    error: OpsError | None = None
+    outcome, between = "ok", ""
 
     def take(page: Sequence[Any]) -> None:
         nonlocal between
@@ -60,11 +68,26 @@ def _host(host: str, source: Source) -> HostResult[None]:
 
     try:
         source(take)
-    except OpsError as raised:
-        raised.host = raised.host or host
-        outcome, error = raised.outcome, raised
+    except _CannotWriteError:
+        raise
+    except (Exception, KeyboardInterrupt) as raised:  # whatever happens, the document ends well
+        error = _as_ours(raised)
+        error.host = error.host or host
+        outcome = error.outcome
     _write("]")
     return HostResult(host, outcome, error=error)
+
+
+def _not_begun(take: Callable[[Sequence[Any]], None]) -> None:
+    raise Interrupted("interrupted before it was asked")
+
+
+def _as_ours(raised: BaseException) -> OpsError:
+    if isinstance(raised, OpsError):
+        return raised
+    if isinstance(raised, KeyboardInterrupt):
+        return Interrupted("interrupted; the rest is missing")
+    return unforeseen(raised, "")
 
 
 def _json(value: object) -> str:
@@ -76,5 +99,5 @@ def _write(text: str, *, flush: bool = False) -> None:
         sys.stdout.write(text)
         if flush:
             sys.stdout.flush()
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
+    except OSError as error:
+        raise _CannotWriteError(unwritten(error)) from None

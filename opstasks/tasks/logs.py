@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from opstasks.app import Context
 if TYPE_CHECKING:
     from opstasks.command import Command
     from opstasks.host import Host
+    from opstasks.result import Result
 
 
 @task(
@@ -76,14 +76,19 @@ def _check(ctx: Context, lines: int, since: str, job: str, *, follow: bool) -> N
 
 def _lines(host: Host, command: Command) -> list[str]:
     """What the journal holds; raises Refused where the account may not look at it."""
+    (result,) = host.service.batch([command])
+    return _readable(host, result, command).lines
+
+
+def _readable(host: Host, result: Result, command: Command) -> Result:
+    """A result of journalctl's; raises Refused where the account may not look at the journal."""
     from opstasks.errors import Refused
     from opstasks.host import check
 
-    (result,) = host.service.batch([command])
     if "insufficient permissions" in result.err:
         text = f"{host.spec.service_user} may not read the journal, or never wrote to it"
         raise Refused(text, host=host.name, cure=f"inv -H {host.name} doctor")
-    return check(result, command, host.name).lines
+    return check(result, command, host.name)
 
 
 class _ReaderGoneError(Exception):
@@ -92,8 +97,11 @@ class _ReaderGoneError(Exception):
 
 def _follow(ctx: Context, command: Callable[[Host], Command]) -> None:
     """Show lines as they come, from all hosts, until Ctrl-C."""
+    from opstasks.errors import OpsError
     from opstasks.fleet import Fleet
+    from opstasks.result import FleetResult
 
+    told: set[str] = set()
     prefixed = len(ctx.fleet.hosts) > 1
 
     def one(host: Host) -> None:
@@ -109,13 +117,24 @@ def _follow(ctx: Context, command: Callable[[Host], Command]) -> None:
             for line in whole:
                 ctx.console.line(host.name, line.decode("utf-8", "replace"), prefixed=prefixed)
 
-        with contextlib.suppress(_ReaderGoneError):
-            host.service.stream(command(host), take)
+        asked = command(host)
+        try:
+            _readable(host, host.service.stream(asked, take), asked)
+        except _ReaderGoneError:
+            pass
+        except OpsError as error:
+            # At once: the others may go on for hours, and silence would look like a quiet host.
+            error.host = error.host or host.name
+            ctx.console.error(error)
+            told.add(host.name)
+            raise
 
     # Every host needs a worker of its own, for as long as the operator looks on.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
-    ctx.finish(everyone.gather(one))
+    found = everyone.gather(one)
+    ctx.console.problems(FleetResult([item for item in found if item.host not in told]))
+    ctx.end(found)
 
 
 # `logs-id ID`, as the playbook's recipe was called.

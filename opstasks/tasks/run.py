@@ -42,7 +42,13 @@ def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
             interrupted="interrupted; the command was stopped where it still ran",
         )
     except Interrupted:
-        Fleet(ctx.fleet.hosts).gather(lambda host: workflow.stop(host, account[host.name]))
+        stopped = Fleet(ctx.fleet.hosts).gather(
+            lambda host: workflow.stop(host, account[host.name]),
+            interrupted="interrupted at once; the command may still run",
+        )
+        left = [item.host for item in stopped if not item.good]
+        if left:
+            raise Interrupted(f"interrupted; it may still run on {', '.join(left)}") from None
         raise
     if not ctx.options.json:
         _show_output(ctx, found)

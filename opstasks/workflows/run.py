@@ -39,7 +39,11 @@ def run(host: Host, user: str, command: Command) -> Result:
     entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
     with audit.ending(entry, partial(_end, host, user)) as ended:
-        _, result = host.shell(user).batch([cmd(Raw(audit.journal_text(entry))), command])
+        shell = host.shell(user)
+        shell.open()
+        # From here on `stop` finds what runs; before, nothing must begin after a Ctrl-C.
+        host.checkpoint("nothing was run there")
+        _, result = shell.batch([cmd(Raw(audit.journal_text(entry))), command])
         ended.outcome = "failed" if result.code else "ok"
         ended.detail = f"exit code {result.code}" if result.code else ""
     return result

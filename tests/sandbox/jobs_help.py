@@ -58,6 +58,12 @@ def ended(sandbox, host, job, seconds=60):
     return row(sandbox, host, job)
 
 
+def gone(sandbox, host, job):
+    """Wait until the service has cleared a job away: it does so a moment after the job's end."""
+    left = f"docker ps -aq --filter name={job}; docker volume ls -q --filter name={job}"
+    until(lambda: not sh(sandbox, host, left), f"{job} has left something", 20)
+
+
 def clear(sandbox, host):
     """The service up, nothing running, no job known."""
     sh(

@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -99,7 +101,8 @@ def test_a_command_that_prints_the_prompt_gets_nothing(connect, spec, sandbox):
 def test_the_password_is_in_no_process_list_and_no_output(connect, spec, sandbox):
     password = sandbox.sudo_password()
     host, _ = as_dev(connect, spec, Secret(password))
-    out = host.root.output(cmd("sh", "-c", "cat /proc/*/cmdline /proc/*/environ 2>/dev/null"))
+    out = host.root.output(cmd("sh", "-c", "cat /proc/*/cmdline /proc/*/environ 2>/dev/null; :"))
+    assert "SSH_CONNECTION" in out, "nothing was read, so it proves nothing"
     assert password not in out
 
 
@@ -289,12 +292,24 @@ def test_a_gateway_of_the_inventory(spec):
     from opstasks.host import Host
     from opstasks.transport import SSHTransport
 
+    def connections():
+        return {thread for thread in threading.enumerate() if "Transport" in type(thread).__name__}
+
+    before = connections()
     host = Host(spec("sandbox-2"), connect=lambda s: SSHTransport(s, spec("sandbox-1")))
     try:
         assert host.login.output(cmd("hostname")) == "sandbox-2"
         assert spec("sandbox-1").address in host.login.output(cmd("printenv", "SSH_CONNECTION"))
+        assert len(connections() - before) == 2
     finally:
         host.close()
+    until(lambda: connections() <= before, "a connection is left", 10)
+
+
+def test_a_network_that_swallows_everything_is_given_up(connect, spec):
+    host = connect(spec("sandbox-1"))
+    wire = host.transport.connection.transport.sock
+    assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 90_000
 
 
 # -- hosts that were never set up ------------------------------------------------------------
@@ -354,7 +369,8 @@ def account(sandbox):
     """The service account, and nothing that belongs to it."""
     sandbox.must("sandbox-2", ["useradd", "--create-home", "--shell=/bin/bash", "opensafely"])
     yield
-    sandbox.must("sandbox-2", ["userdel", "--remove", "opensafely"])
+    remove = ["userdel", "--remove", "opensafely"]  # its last shell may still be ending
+    until(lambda: sandbox.exec_("sandbox-2", remove).returncode == 0, "it is in use", 20)
 
 
 @pytest.mark.parametrize("line", [line for line in ON_BARE if line not in TELLS])

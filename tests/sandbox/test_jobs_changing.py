@@ -127,6 +127,7 @@ def test_a_job_is_kept_for_a_look_and_cleaned_up_later(managed, inv):
 def test_a_job_that_waits_never_runs_and_one_that_is_over_is_left_alone(managed, inv):
     (over,) = managed.submit(ONE, "fail", "over")
     jobs.ended(managed, ONE, over)
+    jobs.gone(managed, ONE, over)
     before = jobs.row(managed, ONE, over)
     jobs.sh(managed, ONE, "systemctl stop jobrunner")
     (waits,) = managed.submit(ONE, "longer", "waits")
@@ -228,7 +229,7 @@ def test_an_internal_error_is_retried_and_everyone_agrees(managed, inv, broken):
     assert (row["state"], row["status_code"]) == ("failed", "nonzero_exit")
     assert "failed (nonzero_exit)" in done.stdout
     assert box
-    assert not {name for name in jobs.containers(managed, ONE) if broken in name}
+    jobs.gone(managed, ONE, broken)
     assert ("running", "executing") in heard(managed, ONE, broken)
     jobs.until(lambda: told(managed, ONE, broken) == ("failed", "nonzero_exit"), "not told", 20)
     again = inv("-H", ONE, "job-retry", broken, "--yes")
@@ -303,8 +304,7 @@ def check_stored(managed, job):
     row = jobs.row(managed, ONE, job)
     assert (row["state"], row["status_code"]) == ("succeeded", "succeeded")
     assert row["completed_at"]
-    assert not {name for name in jobs.containers(managed, ONE) if job in name}
-    assert f"os-volume-{job}" not in volumes(managed, ONE)
+    jobs.gone(managed, ONE, job)
     medium = WORKSPACE.replace("high", "medium")
     stored = jobs.sh(managed, ONE, f"cat {WORKSPACE}/output/quick.csv {medium}/output/quick.txt")
     assert stored.splitlines() == ["number,value", "1,one"] * 2

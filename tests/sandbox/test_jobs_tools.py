@@ -170,6 +170,7 @@ def test_without_a_terminal_it_is_refused(inv, job):
 def test_a_job_that_is_over_has_nothing_to_look_into(managed, job, sandbox_dir):
     (over,) = managed.submit(ONE, "quick", "tools")
     jobs.ended(managed, ONE, over)
+    jobs.gone(managed, ONE, over)
     shown, code = jobs.finished(jobs.terminal(sandbox_dir, "-H", ONE, "jobs.mount", over))
     assert code == 2
     assert f"{over} (succeeded, succeeded) has no container or volume" in " ".join(shown.split())

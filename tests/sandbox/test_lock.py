@@ -1,9 +1,10 @@
 """lock.break and history on a real host, with a client that died and a step that hangs."""
 
 import json
-import time
 
 import pytest
+
+from tests.look import until
 
 pytestmark = pytest.mark.sandbox
 
@@ -17,7 +18,8 @@ def hung(managed, spec, connect):
     begun = change(host.service, "deploy", {"ref": "main"})
     begun.__enter__()
     host.service.session._send(b"( exec -a hanging-step sleep 600 )\0")
-    time.sleep(0.5)
+    begun_there = ["pgrep", "-f", "^hanging-step"]
+    until(lambda: managed.exec_("sandbox-1", begun_there).returncode == 0, "it does not hang")
     host.close()
     yield managed
     del begun

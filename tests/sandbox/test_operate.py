@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.look import until
+
 pytestmark = pytest.mark.sandbox
 # The service may be writing: what is locked is waited for.
 SQLITE = ("sqlite3", "-cmd", ".timeout 20000")
@@ -272,7 +274,8 @@ def test_a_shell_answers_sudo_itself_and_is_recorded(managed, sandbox_dir, tmp_p
     child.expect("opensafely at /home/opensafely\r\n")
     child.expect("login")
     child.sendline("sleep 600")
-    time.sleep(0.5)
+    sleeps = ["pgrep", "-f", "^sleep 600"]
+    until(lambda: managed.exec_("sandbox-1", sleeps).returncode == 0, "it does not sleep")
     child.send("\x1a")
     child.expect("Stopped")
     child.sendline("kill -9 %1; disown %1; exit 7")

@@ -72,11 +72,11 @@ def test_a_pause_with_an_end_is_ended_by_the_host(inv, host):
 
 
 def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
-    good(inv("-H", HOST, "pause", "--for", "12s"))
+    good(inv("-H", HOST, "pause", "--for", "25s"))
     (record,) = host.records()
     good(inv("-H", HOST, "unpause"))
     good(inv("-H", HOST, "pause", "--reason", "another one"))
-    until(lambda: host.record(record["id"])["outcome"], "the timer fires", 30)
+    until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
     assert host.paused
     assert "another one" in status(inv)["paused"]
     assert "left alone" in host.record(record["id"])["reason"]
@@ -99,10 +99,10 @@ def test_a_forgotten_pause_needs_a_person(inv, host):
 
 
 def test_a_pause_outlives_a_reboot_and_still_ends(inv, host, managed):
-    good(inv("-H", HOST, "pause", "--for", "20s", "--reason", "maintenance"))
+    good(inv("-H", HOST, "pause", "--for", "40s", "--reason", "maintenance"))
     managed.reboot(HOST)
     assert host.paused
-    until(lambda: not host.paused, "the host unpauses", 60)
+    until(lambda: not host.paused, "the host unpauses", 90)
     until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "nothing is left", 20)
 
 

@@ -63,8 +63,8 @@ def test_viewing_logs(terminal, managed):
     terminal.see("sandbox-1")
     terminal.child.sendintr()
     assert terminal.done()[1] == 130
-    left = managed.exec_("sandbox-1", ["pgrep", "-f", "journalctl.*--follow"])
-    assert left.returncode == 1, "journalctl still follows"
+    look = ["pgrep", "-f", "journalctl.*--follow"]
+    until(lambda: managed.exec_("sandbox-1", look).returncode == 1, "journalctl still follows", 20)
 
 
 def test_deploying_job_runner(terminal, managed, look):

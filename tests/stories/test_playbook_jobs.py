@@ -213,4 +213,4 @@ def test_retrying_a_job_which_failed_with_internal_error(terminal, managed, brok
     assert terminal.done()[1] == 0
     # It was stopped half-way, so this is how it honestly ended.
     assert jobs.row(managed, ONE, broken)["status_code"] == "nonzero_exit"
-    assert not {name for name in jobs.containers(managed, ONE) if broken in name}
+    jobs.gone(managed, ONE, broken)

@@ -285,3 +285,67 @@ def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
     done = program("-H", "tpp", "logs-id", "abc")
     assert done.returncode == 3
     assert "cannot connect" in done.stderr
+
+
+def test_a_result_that_finds_no_room_is_a_failure():
+    script = """
+from opstasks.app import App, Context, Options
+from opstasks.output.stream import fleet_stream
+from opstasks.result import FleetResult, HostResult
+import invoke, sys
+ctx = Context(invoke.Config(), App(Options(json=True)))
+if sys.argv[1] == "stream":
+    fleet_stream([("tpp", lambda take: take(["x" * 99999]))])
+ctx.finish(FleetResult([HostResult("tpp", "ok", "fine")]))
+"""
+    for kind, code in (("whole", 1), ("stream", 1)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", script, kind],
+                cwd=ROOT,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == code
+        assert done.stderr.count("cannot write the result: no space left on device") == 1
+
+
+def test_closed_streams_lead_nowhere(fleet):
+    inv = Path(sys.executable).with_name("inv")
+    for closed in ("2>&-", ">&-", "<&-"):
+        done = subprocess.run(
+            ["bash", "-c", f"{inv} --json -H prod status {closed}"],
+            cwd=ROOT,
+            env={**os.environ, "OPSTASKS_HOSTS": str(fleet)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 3
+        assert "Traceback" not in done.stderr
+        if closed != ">&-":
+            assert json.loads(done.stdout)["exit_code"] == 3
+
+
+def test_json_is_one_document_for_one_task(program):
+    done = program("--json", "-H", "prod", "status", "doctor")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit_code"] == 2
+
+
+def test_hosts_that_fail_while_others_are_followed_are_named_once(program):
+    done = program("-H", "prod", "logs", "--follow")
+    assert done.returncode == 3
+    assert [done.stderr.count(f"error: {name}: ") for name in ("tpp", "emis")] == [1, 1]
+
+
+def test_a_settings_file_with_more_than_a_password_is_refused(program, tmp_path):
+    config = tmp_path / "invoke.yaml"
+    config.write_text('sudo: {password: "open\\nsesame"}')
+    done = program("-f", str(config), "-H", "tpp", "status")
+    assert done.returncode == 2
+    assert "sudo.password does not hold a password in one line" in done.stderr
+    assert "sesame" not in done.stderr

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.app import App, Context, Options
+from opstasks.app import PASSWORD_FILE, App, Context, Options
 from opstasks.errors import Interrupted, Refused
 from opstasks.output.console import Console, printable
 
@@ -123,3 +123,22 @@ def test_ctrl_d_at_a_question_agrees_to_nothing_and_ends_the_line(answering, ask
     import sys
 
     assert sys.stderr.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "word"), [(b"a b\n", "a b"), (b"x\r\n", "x"), ("pä".encode(), "pä")]
+)
+def test_a_password_file_holds_one_line(monkeypatch, tmp_path, content, word):
+    (tmp_path / "password").write_bytes(content)
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "password"))
+    assert App(Options())._password.get().value == word
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo", b"one\n\n", b"a\0b", b"\xff"])
+def test_what_sudo_would_not_read_as_a_password_never_reaches_a_shell(
+    monkeypatch, tmp_path, content
+):
+    (tmp_path / "password").write_bytes(content)
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "password"))
+    with pytest.raises(Refused, match=PASSWORD_FILE):
+        App(Options())._password.get()

@@ -173,3 +173,22 @@ def test_a_stream_is_one_document_whatever_becomes_of_the_hosts(capsys):
     assert found["hosts"]["two"]["error"]["host"] == "two"
     assert found["hosts"]["two"]["outcome"] == "unreachable"
     assert found["hosts"]["three"] == {"value": [], "outcome": "ok"}
+
+
+def test_a_stream_that_is_broken_off_is_one_document_all_the_same(capsys):
+    asked = []
+
+    def broken_off(take):
+        take([1])
+        raise KeyboardInterrupt
+
+    def defect(take):
+        raise ZeroDivisionError
+
+    sources = [("one", defect), ("two", broken_off), ("three", asked.append)]
+    result = fleet_stream(sources)
+    document = json.loads(capsys.readouterr().out)
+    assert document["hosts"]["one"]["outcome"] == "failed"
+    assert document["hosts"]["two"]["value"] == [1]
+    assert document["hosts"]["three"]["outcome"] == "interrupted"
+    assert (asked, document["exit_code"]) == ([], result.exit_code)

@@ -78,7 +78,7 @@ def test_a_selection_of_nobody_is_refused(fleet, pattern):
 @pytest.mark.parametrize(
     ("text", "user", "address", "port"),
     [
-        ("bob@example.org", "bob", "example.org", 22),
+        ("bob@example.org", "bob", "example.org", 0),
         ("bob@example.org:2200", "bob", "example.org", 2200),
         ("example.org:2200", "alice", "example.org", 2200),
         ("bob@[::1]:22", "bob", "::1", 22),
@@ -243,3 +243,13 @@ def test_a_file_that_includes_itself_is_read_once(load):
 def test_a_named_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(Refused, match="--inventory names"):
         inventory.find_inventory(str(tmp_path / "absent.yaml"))
+
+
+def test_a_folder_above_that_is_closed_to_us_holds_no_inventory(monkeypatch, tmp_path):
+    def closed(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pathlib.Path.is_file", closed)
+    assert inventory.find_inventory(None) is None

@@ -1,5 +1,6 @@
 """Before a program gets the terminal: sudo is answered once, and nothing else ever is."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -74,3 +75,32 @@ def test_the_question_is_known_and_the_programs_words_are_quoted():
     assert line.endswith("ops00:ready echo 'a b'")
     host.spec.sudo = "nopasswd"
     assert "sudo -H -n -u" in terminal._line(host, ["true"], "opensafely", TOKEN)
+
+
+class Ended:
+    """A channel that has nothing more to say."""
+
+    def __init__(self, status, *, in_order):
+        self.status, self.eof_received = status, in_order
+        self.reader, writer = os.pipe()
+        os.close(writer)
+
+    def fileno(self):
+        return self.reader
+
+    def recv(self, size):
+        return b""
+
+    def recv_exit_status(self):
+        os.close(self.reader)
+        return self.status
+
+
+def test_a_connection_that_breaks_is_no_exit_code(monkeypatch):
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        never, _ = os.pipe()
+        assert terminal._join(Ended(7, in_order=True), never, "tpp") == 7
+        assert terminal._join(Ended(-1, in_order=True), never, "tpp") == -1  # a signal ended it
+        with pytest.raises(Unreachable, match="lost"):
+            terminal._join(Ended(-1, in_order=False), never, "tpp")
