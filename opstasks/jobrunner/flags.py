@@ -18,7 +18,8 @@ PAUSED = "paused"
 class Pause:
     """A pause; times in seconds since the epoch, `until` 0 for one without an end.
 
-    `id` names the armed end, `task` what paused; `who` is "" for a flag set by hand.
+    `id` names the armed end, `task` what paused; `who` is "" for a flag set by hand. `flag_time` is
+    the flag's own; while it was being set, a time up to `settling_s` before it.
     """
 
     since: float = 0.0
@@ -29,6 +30,7 @@ class Pause:
     task: str = ""
     keep: bool = False
     flag_time: float = 0.0
+    settling_s: float = 0.0
 
 
 def pause_of(database: Database, note: Pause | None) -> Pause | None:
@@ -36,6 +38,6 @@ def pause_of(database: Database, note: Pause | None) -> Pause | None:
     value, since = database.flags.get(PAUSED, ("", 0.0))
     if value.lower() != "true":  # what job-runner itself takes as true
         return None
-    if note is not None and abs(note.flag_time - since) < 1:
+    if note is not None and -1 < since - note.flag_time < 1 + note.settling_s:
         return note
     return Pause(since=since, flag_time=since)

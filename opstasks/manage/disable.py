@@ -91,7 +91,7 @@ def ways_in(entry: dict[str, Any], *, keyed: bool) -> tuple[str, ...]:
     found = ["keys"] if keyed else []
     found += [f"group {group}" for group in entry["groups"]]
     found += [] if entry["locked"] else ["password"]
-    found += [] if entry["expires"] else ["no expiry"]
+    found += [] if entry["expired"] else ["not expired"]
     found += [] if entry["shell"] == NOLOGIN else [f"shell {entry['shell']}"]
     return tuple(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from opstasks.errors import Refused
 from opstasks.manage import keys
@@ -49,7 +50,9 @@ def risks(facts: Facts, wanted: Description, planned: Plan, *, by_ssh: bool) -> 
             if action["group"] in POWER:
                 yield f"you came in as {me}, who would leave group {action['group']}"
         elif action.get("path") == f"/home/{me}/.ssh/authorized_keys" and "content" in action:
-            if not _shared(step.before or "", step.after or ""):
+            if not _is_plain(facts["paths"].get(action["path"])):
+                yield f"you came in as {me}, whose {action['path']} is no plain file: look at it"
+            elif not _shared(step.before or "", step.after or ""):
                 yield f"you came in as {me}, none of whose present keys would stay"
         elif by_ssh and me == "root" and _shuts_root_out(action.get("content", "")):
             yield f"you came in as root, and {action['path']} forbids that"
@@ -62,6 +65,11 @@ def _somebody(facts: Facts, wanted: Description) -> bool:
         if path in wanted.contents or name in facts["keyed"]:
             return True
     return False
+
+
+def _is_plain(now: dict[str, Any] | None) -> bool:
+    """Whether we know the keys that are there: those of a plain file, or none."""
+    return now is None or now["kind"] == "file"
 
 
 def _shared(before: str, after: str) -> bool:

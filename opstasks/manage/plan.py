@@ -280,7 +280,7 @@ def _user(user: User, facts: Facts) -> Iterator[Step]:
         for key in ("uid", "group", "home", "shell")
         if now[key] != getattr(user, key) and not (key == "uid" and not user.uid)
     }
-    if user.personal and now["expires"]:
+    if user.personal and now["expired"]:
         differing["account"] = ("shut", "open")
         action["shut"] = True
     if differing:

@@ -19,15 +19,18 @@ import time
 from pathlib import Path
 
 from opstasks.manage.remote_apply import Action, carry_out, reload, run
-from opstasks.manage.remote_paths import look, parent_of, put, read
+from opstasks.manage.remote_paths import look, parent_of, put, put_link, read
 from opstasks.primitives.remote_commands import StepError
 
 TIMER = "opstasks-access-putback"
 
 
 def keep(path: str) -> Action:
-    """A file as it is: content and rights; None for the content where there is none."""
+    """A file as it is: content and rights, or where a link leads; else no content."""
     info = look(path)
+    if info is not None and stat.S_ISLNK(info.st_mode):
+        with parent_of(path) as (folder, name):
+            return {"path": path, "content": None, "link": os.readlink(name, dir_fd=folder)}
     if info is None or not stat.S_ISREG(info.st_mode):
         return {"path": path, "content": None}
     return {
@@ -45,7 +48,12 @@ def restore(kept: Action) -> None:
         data = base64.b64decode(kept["content"])
         put(kept["path"], data, kept["owner"], kept["group"], kept["mode"])
         return
-    with contextlib.suppress(FileNotFoundError), parent_of(kept["path"]) as (folder, name):
+    if kept.get("link"):
+        put_link(kept["path"], kept["link"])
+        return
+    # A folder in a file's place was refused: it is still there, and stays.
+    gone = contextlib.suppress(FileNotFoundError, IsADirectoryError)
+    with gone, parent_of(kept["path"]) as (folder, name):
         os.unlink(name, dir_fd=folder)
 
 

@@ -101,11 +101,11 @@ def user(action: Action) -> None:
         more = ["--append", *groups] if groups else []
         run("usermod", *common, "--gid", action["group"], *more, action["name"])
         if action["shut"]:
-            run("chage", "--expiredate", "-1", action["name"])
             first_login(action["name"])
     elif action["personal"]:
         # A home that is there already (an account of that name was removed) keeps its files.
-        run("useradd", "--create-home", "--user-group", *common, *groups, action["name"])
+        home = ["--create-home", "--user-group"]
+        run("useradd", *home, "--expiredate", "1", *common, *groups, action["name"])
         first_login(action["name"])
     else:
         # No skeleton: the home's contents are described, and the lock may lie there already.
@@ -114,9 +114,13 @@ def user(action: Action) -> None:
 
 
 def first_login(name: str) -> None:
-    """Have a person choose a password at the first login, which only their key allows."""
+    """Have a person choose a password at the first login, which only their key allows.
+
+    Opens the shut account last: one that is cut off before is found shut, and done again.
+    """
     run("passwd", "--quiet", "--delete", name)
     run("chage", "--lastday", "0", name)
+    run("chage", "--expiredate", "-1", name)
 
 
 def member(action: Action) -> None:

@@ -72,12 +72,17 @@ def user(name: str) -> Facts | None:
 
 
 def shadow(name: str, path: str = "/etc/shadow") -> Facts:
-    """Whether an account is locked or expires; nothing of its password leaves this function."""
+    """Whether an account is locked or expired; nothing of its password leaves this function."""
     for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
         fields = line.split(":")
         if fields[0] == name and len(fields) > 7:
-            return {"locked": fields[1].startswith("!"), "expires": fields[7]}
-    return {"locked": False, "expires": ""}
+            return {"locked": fields[1].startswith("!"), "expired": is_past(fields[7])}
+    return {"locked": False, "expired": False}
+
+
+def is_past(day: str) -> bool:
+    """Whether a day, counted from 1970, has come by the host's clock; no day never comes."""
+    return day.isdigit() and int(day) <= time.time() // 86400
 
 
 def name_of(number: int, lookup: Any) -> str:

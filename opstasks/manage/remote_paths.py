@@ -146,6 +146,18 @@ def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
             os.unlink(beside, dir_fd=folder)
 
 
+def put_link(path: str, target: str) -> None:
+    """Make a link: beside its place, then renamed. It is root's; who owns a link matters little."""
+    with parent_of(path) as (folder, name):
+        beside = f".{name}.{secrets.token_hex(6)}"
+        os.symlink(target, beside, dir_fd=folder)
+        try:
+            os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=folder)
+
+
 def put(path: str, data: bytes, owner: str, group: str, mode: str) -> None:
     """Write a whole file: staged beside its place, given its rights, renamed."""
     with parent_of(path) as (folder, name), staged(folder, name, data) as (beside, handle):

@@ -1,7 +1,8 @@
 """git: builders and parsers for a checkout on a host.
 
 Each builder takes the checkout's path first. Automatic garbage collection is off: it would go
-on in the background, holding the host's lock.
+on in the background, holding the host's lock. So are locks that git can do without: a look would
+keep others out of the index, and the host's lock is not held for a look.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ class Dirt:
     def __bool__(self) -> bool:
         return bool(self.staged or self.unstaged or self.untracked)
 
+    @property
+    def edited(self) -> list[str]:
+        """Tracked files that differ, staged or not."""
+        return sorted({*self.staged, *self.unstaged})
+
     def describe(self) -> str:
         """For people: ``1 staged (a.py), 2 untracked (b.py, c.py)``."""
         kinds = {"staged": self.staged, "unstaged": self.unstaged, "untracked": self.untracked}
@@ -55,7 +61,8 @@ def valid_ref(ref: str) -> str:
 
 def git(path: Argument, *args: Argument) -> Command:
     """Any git command in a checkout."""
-    return cmd("git", "-c", "gc.auto=0", "-c", "core.quotePath=false", "-C", path, *args)
+    options = ("--no-optional-locks", "-c", "gc.auto=0", "-c", "core.quotePath=false")
+    return cmd("git", *options, "-C", path, *args)
 
 
 def fetch(path: Argument) -> Command:

@@ -189,6 +189,9 @@ def _resume(
         assert item.value
         for line in planning.unfinished_lines(item.value.facts):
             ctx.console.note(f"{item.host}: {line}")
+    edited = [item.host for item in cut_off if item.value and _is_edited(item.value)]
+    if edited:
+        ctx.confirm(f"Throw the edits on {', '.join(edited)} away?")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
     waiting = [item for item in plans if _waits(item)]
     later = FleetResult([replace(item, outcome="not started", value=None) for item in waiting])
@@ -199,6 +202,11 @@ def _resume(
         return act.apply(host, plan)
 
     _roll(ctx, plans.replaced(later), work)
+
+
+def _is_edited(plan: Plan) -> bool:
+    """Whether going on, either way, throws edits away."""
+    return bool(plan.facts.code.dirt.edited or plan.facts.lib.dirt.edited)
 
 
 def _waits(item: HostResult[Plan]) -> bool:

@@ -169,10 +169,22 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
 
     wait_s = durations.parse(wait)
     result = ctx.fleet.gather(
-        lambda host: after.look_after(host, wait_s, end_pause=not ctx.options.dry), changes=True
+        lambda host: after.look_after(host, wait_s, end_pause=not ctx.options.dry),
+        changes=True,
+        interrupted=_interrupted(dry=ctx.options.dry),
     )
     _print_lists(ctx, [(i.host, i.value) for i in result if i.value is not None])
     ctx.finish(_judged(result, lambda value: value))
+
+
+def _interrupted(*, dry: bool) -> str:
+    """What a Ctrl-C in the middle of a checklist leaves."""
+    if dry:
+        return "interrupted; nothing was changed"
+    return (
+        "interrupted; a pause that was left of a preparation may have been ended,"
+        " nothing else was changed; run it again"
+    )
 
 
 def _print_lists(ctx: Context, lists: list[tuple[str, Checklist]]) -> None:

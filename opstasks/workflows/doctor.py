@@ -220,24 +220,32 @@ def _rights(spec: HostSpec, facts: dict[str, Any]) -> Iterator[Check]:
     for rule, (code, said) in facts["sudo"].items():
         verb = rule.split()[-2]
         text = "allowed" if code == 0 else said or "not allowed"
-        yield Check(f"sudo {verb}", code == 0, text, f"inv -H {spec.name} manage --only service")
+        yield Check(f"sudo {verb}", code == 0, text, f"inv -H {spec.name} manage --only access")
     code, said = facts["docker"]
     cure = f"systemctl start docker; is {spec.service_user} in the group docker?"
     yield Check("docker", code == 0, "answers" if code == 0 else said, cure)
 
 
 def _state(spec: HostSpec, facts: dict[str, Any]) -> Iterator[Check]:
-    broken = facts["database"]
-    cure = f"inv -H {spec.name} service.stop, then restore a snapshot of {spec.state_dir}/snapshots"
-    if broken == "is not there":
-        cure = f"inv -H {spec.name} manage --only database"
-    yield Check("database", not broken, broken or "whole", cure)
+    broken, damaged = facts["database"]
+    yield _database(spec, broken, damaged=damaged)
     kept = facts["persistent_journal"]
     text = "kept over reboots" if kept else "lost with each reboot, and `history` with it"
     yield Check("journal", kept, text, "mkdir /var/log/journal; systemctl restart systemd-journald")
     held = facts["leftovers"]
     text = f"held: {', '.join(held[:5])}" if held else "nothing left behind"
     yield Check("removed files", not held, text, f"inv -H {spec.name} outputs.pending")
+
+
+def _database(spec: HostSpec, broken: str, *, damaged: bool) -> Check:
+    """Only a damaged one is to be replaced: a lock or a full disk passes, or can be mended."""
+    cure = "run it again; if it stays, see what has it open, who may read it, and its disk"
+    if broken == "is not there":
+        cure = f"inv -H {spec.name} manage --only database"
+    if damaged:
+        place = f"{spec.state_dir}/snapshots"
+        cure = f"inv -H {spec.name} service.stop, then restore a snapshot of {place}"
+    return Check("database", not broken, broken or "whole", cure)
 
 
 def _disks(facts: dict[str, Any]) -> Iterator[Check]:

@@ -60,18 +60,19 @@ def group_of(gid: int) -> str:
         return str(gid)
 
 
-def database(name: str) -> str:
-    """What is wrong with job-runner's database; empty when nothing is."""
+def database(name: str) -> tuple[str, bool]:
+    """What is wrong with job-runner's database, if anything; whether sqlite calls it damaged."""
     if not Path(name).exists():
-        return "is not there"
+        return "is not there", False
     try:
         connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=10)
         found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
         connection.execute("SELECT count(*) FROM job").fetchone()
         connection.close()
     except sqlite3.Error as error:
-        return str(error)
-    return "" if found == "ok" else found
+        # A lock, a full disk and a missing right are OperationalErrors: they pass.
+        return str(error), type(error) is sqlite3.DatabaseError
+    return ("", False) if found == "ok" else (found, True)
 
 
 def disk(name: str) -> dict[str, int] | None:

@@ -16,7 +16,7 @@ from opstasks.primitives import docker, git, systemd
 from opstasks.result import Result
 from opstasks.workflows.deploy import release
 from opstasks.workflows.reboot import records
-from opstasks.workflows.reboot.records import PREPARE, Maintenance
+from opstasks.workflows.reboot.records import PREPARE, UNREADY_S, Maintenance
 from opstasks.workflows.sync import act as sync
 
 FULL_PERCENT = 90
@@ -159,12 +159,20 @@ def _scheduled(maintenance: Maintenance) -> str:
 
 def _scheduled_attention(maintenance: Maintenance, serving: bool, pause: Pause | None) -> list[str]:
     found = [f"{i.kind} for {i.due_there}: {maintenance.why_so(i)}" for i in maintenance.dropped()]
-    prepared = maintenance.not_rebooted(serving=serving, paused=pause is not None)
-    if prepared:
-        newest = next(i for i in maintenance.items if i.kind == PREPARE and i.outcome)
-        if newest is prepared:
-            found.append("prepared for a reboot that has not come")
+    found += _unready_attention(maintenance)
+    if maintenance.not_rebooted(serving=serving, paused=pause is not None):
+        found.append("prepared for a reboot that has not come")
     return found
+
+
+def _unready_attention(maintenance: Maintenance) -> list[str]:
+    """A preparation that came to nothing while nobody watched, until a newer one or for a day."""
+    item = maintenance.unready()
+    newest = next((i for i in maintenance.items if i.kind == PREPARE), None)
+    if item is None or item is not newest or maintenance.now - item.ended > UNREADY_S:
+        return []
+    how = f"{maintenance.state(item)}: {maintenance.why_so(item)}"
+    return [f"{item.kind} for {item.due_there} {how} ({item.id})"]
 
 
 def _sync(state: sync.State | None) -> str:

@@ -24,7 +24,7 @@ def test_two_hosts_go_from_one_release_to_the_next_with_a_job_running(
     jobs = {name: running_job(managed, name, look) for name in HOSTS}
     before = {name: look(name).jobs() for name in HOSTS}
     boxes = {name: look(name).containers for name in HOSTS}
-    good(inv("-H", "sandbox", "deploy", "--watch", "15", "--yes"))
+    good(inv("-H", "sandbox", "deploy", "--watch", "4", "--yes"))
     for name in HOSTS:
         host = look(name)
         assert (host.code, host.lib, host.version) == ("v2.73.0", "v2.73.0", 3)
@@ -131,7 +131,7 @@ def test_a_broken_release_ends_with_the_old_one_serving(
 
 def test_the_fleet_stops_at_the_first_failure(managed, look, inv, at_old_release):
     before = look("sandbox-2").whole()
-    done = inv("-H", "sandbox", "deploy", "--ref", "broken-crash", "--watch", "9", "--yes")
+    done = inv("-H", "sandbox", "deploy", "--ref", "broken-crash", "--watch", "15", "--yes")
     assert done.returncode == 1
     assert "not started: sandbox-2" in done.stderr
     assert look("sandbox-2").whole() == before
@@ -254,7 +254,7 @@ def test_failed_attempts_leave_the_way_back_open(managed, look, inv, at_old_rele
     done = inv("-H", "sandbox-1", "deploy", "--ref", "v2.71.0", "--lib-ref", "v2.71.0", "--yes")
     assert done.returncode == 1
     assert "`deploy.rollback` goes back with the database" in done.stderr
-    done = inv("-H", "sandbox-1", "deploy", "--ref", "broken-crash", "--watch", "9", "--yes")
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "broken-crash", "--watch", "15", "--yes")
     assert done.returncode == 1
     assert host.sh(f"ls {good_snapshot}") == good_snapshot
     host.sh(f"rm {STATE}/releases/bad*.json; mv {good_snapshot} /tmp/away")

@@ -508,13 +508,15 @@ def test_a_person_comes_changes_role_leaves_and_is_shut_out(
     assert set(sh("id -nG eve").split()) == {"eve", "docker", "reviewers", "researchers"}
     # The key is good; what is missing is the password, to be chosen at the first login.
     assert "password" in login().stderr.lower()
-    sh("chage -d 2026-01-01 eve")
+    assert sh("getent shadow eve | cut -d: -f8") == "", "opened again once all else was done"
+    sh("chage -d 2026-01-01 -E 2099-01-01 eve")
     assert login("id -un").stdout.strip() == "eve"
     assert "eve" in good(ops("users.disable", "eve", "--yes"), 2).stderr
 
     change(backends, people={"developers": ["ada", "eve"], "researchers": ["rosa"]})
     good(ops("manage", "--yes"))
     assert set(sh("id -nG eve").split()) == {"eve", *GROUPS["ada"]} - {"ada"}
+    assert login("id -un").stdout.strip() == "eve", "a date that lies ahead shuts nobody out"
     change(backends, people={"developers": ["ada"], "reviewers": ["levi", "eve"]})
     good(ops("manage", "--yes"))
     assert sh("id -nG eve") == "eve reviewers"

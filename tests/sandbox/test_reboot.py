@@ -73,9 +73,27 @@ def running(host, job):
     until(lambda: host.jobs()[job] == ("running", "executing"), "the job runs")
 
 
+def waits_for_jobs(host):
+    """See a preparation wait for running jobs, its pause and the note of it written."""
+    until(
+        lambda: [r for r in host.records() if r["step"] == "draining" and r["steps"][3:]], "drain"
+    )
+
+
 def over(host, id, timeout_s=60):
     until(lambda: host.record(id)["outcome"], "it is over", timeout_s)
     return host.record(id)
+
+
+def told_after(inv, id, how):
+    """Nobody watched: the checklist and `status` tell of it, and where to look."""
+    checked = inv("-H", HOST, "after-reboot")
+    assert checked.returncode == 1
+    (line,) = [text for text in checked.stdout.splitlines() if id in text]
+    assert how in line
+    assert f"inv -H {HOST} jobs.ls --state failed --since 1d" in line
+    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
+    assert any(id in text for text in attention)
 
 
 # -- the whole way ---------------------------------------------------------------------------
@@ -120,6 +138,7 @@ def test_running_jobs_begin_anew_after_a_reboot_and_none_is_lost(inv, host, mana
     assert managed.boot_id(HOST) != boot
     assert [line["what"] for line in done["checklist"]["lines"] if not line["good"]] == []
     assert not done["checklist"]["changed"], "the boot ended the pause, not the checklist"
+    until(lambda: host.records()[-1].get("next_boot") == managed.boot_id(HOST), "the boot notes it")
     assert host.serving
     assert not host.paused
     for job in jobs:
@@ -151,7 +170,9 @@ def test_what_is_armed_happens_once_though_its_client_and_its_network_are_gone(
         (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
         words = ("--delay", "30s", "--drain", "2s", "--reason", "night", "--yes")
         first = client("prepare-reboot", *words, inventory=tmp_path / "hosts.yaml")
-        until(lambda: host.timers, "it is armed", 60, every_s=0.05)
+        # Asked there, not by a look from here: the client is to be killed before it hears of it.
+        armed = "systemctl list-units --no-legend --plain 'opstasks-*.timer' | grep -q ."
+        host.sh(f'timeout 60 bash -c "until {armed}; do sleep 0.05; done"')
         proxy.freeze()
         first.send_signal(signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL
@@ -179,7 +200,7 @@ def test_what_is_armed_happens_once_though_its_client_and_its_network_are_gone(
 
 def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, host, managed):
     pid = host.main_pid
-    armed = value(prepare(inv, "--delay", "6s", "--reboot"))["value"]
+    armed = value(prepare(inv, "--delay", "15s", "--reboot"))["value"]
     # Half an hour is too long for a test; the host is really stopped, and its timer really late.
     script = f"/var/lib/opstasks/scripts/{armed['id']}/run.py"
     host.sh(f"sed -i 's/^LATE_S = 1800$/LATE_S = 2/' {script}; grep -q '^LATE_S = 2$' {script}")
@@ -259,7 +280,7 @@ def test_armed_twice_is_refused_or_replaced_and_cancelled_in_time(inv, host):
     assert again.returncode == 2
     assert "armed already" in again.stdout
     assert len(host.timers) == 1
-    second = value(prepare(inv, "--delay", "12s", "--replace"))["value"]
+    second = value(prepare(inv, "--delay", "25s", "--replace"))["value"]
     assert len(host.timers) == 1
     assert host.record(first["id"])["outcome"] == "cancelled"
     done = value(inv("-H", HOST, "--json", "scheduled.cancel"))
@@ -352,9 +373,7 @@ def test_while_it_waits_for_jobs_it_can_be_cancelled_though_its_client_is_gone(
     running(host, job)
     started = host.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' os-job-{job}")
     first = client("prepare-reboot", "--drain", "1h", "--yes")
-    until(
-        lambda: [r for r in host.records() if r["step"] == "draining" and r["steps"][3:]], "drain"
-    )
+    waits_for_jobs(host)
     first.send_signal(signal.SIGKILL)
     (record,) = host.records()
     busy = inv("-H", HOST, "service.restart", "--yes")
@@ -387,7 +406,7 @@ def test_a_power_cut_in_the_middle_leaves_no_pause_behind(inv, host, managed, cl
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     client("prepare-reboot", "--drain", "1h", "--yes")
-    until(lambda: host.paused, "it waits for the job")
+    waits_for_jobs(host)
     managed.power_cut(HOST)
     managed.power_on(HOST)
     until(lambda: not host.paused, "the boot ends the pause")
@@ -396,9 +415,40 @@ def test_a_power_cut_in_the_middle_leaves_no_pause_behind(inv, host, managed, cl
     entry = scheduled(inv)[0]
     assert entry["state"] == "cut off"
     assert "draining" in entry["outcome"]
+    told_after(inv, entry["id"], "was cut off")
+
+
+def test_a_reboot_by_others_while_it_waits_for_jobs_is_told(inv, host, managed, client):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    client("prepare-reboot", "--drain", "1h", "--yes")
+    waits_for_jobs(host)
+    managed.reboot(HOST)
+    entry = scheduled(inv)[0]
+    assert (entry["state"], "went down" in entry["outcome"]) == ("failed", True)
+    assert host.serving
+    assert not host.paused
+    told_after(inv, entry["id"], "failed: the host went down")
 
 
 # -- refused ---------------------------------------------------------------------------------
+
+
+def test_a_container_of_no_running_job_is_found_before_anything_is_stopped(inv, host, managed):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    image = host.sh(f"docker inspect -f '{{{{.Image}}}}' os-job-{job}")
+    host.sh(f"docker run -d --name os-job-stray --entrypoint sleep {image} 600")
+    done = inv("-H", HOST, "prepare-reboot", "--yes")
+    assert done.returncode == 2
+    assert "os-job-stray" in done.stderr
+    assert f"os-job-{job}" not in done.stderr
+    assert host.jobs()[job] == ("running", "executing")
+    assert host.serving
+    assert not host.paused
+    assert host.records() == []
+    good(inv("-H", HOST, "run", "--", "docker rm --force os-job-stray"))
+    assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
 
 
 def test_nonsense_and_too_far_ahead_are_refused(inv, host):

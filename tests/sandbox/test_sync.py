@@ -153,6 +153,10 @@ def test_stop_ends_the_copying_and_keeps_every_file(mounted, ask):
     assert show(mounted, f"{UNIT}.timer", "UnitFileState") == "disabled"
     assert mounted.sh(f"cat {TARGET}/l3-c/x.txt") == "x"
     assert ask("sync.stop", "--yes")["outcome"] == "ok"
+    # Stopped by hand, it would be back after the next boot: that is not off.
+    mounted.sh(f"systemctl enable -q {UNIT}.timer")
+    assert ask("sync.stop", "--yes")["outcome"] == "changed"
+    assert show(mounted, f"{UNIT}.timer", "UnitFileState") == "disabled"
     # Once, without a timer; a file at the place of a folder is left alone, and said.
     mounted.sh(f"echo file >{TARGET}/l3-c/clash; mkdir {SOURCE}/l3-c/clash")
     mounted.sh(f"echo in >{SOURCE}/l3-c/clash/in; echo z >{SOURCE}/l3-c/z.txt")
@@ -270,7 +274,7 @@ def test_ten_thousand_files_interrupted_twenty_times(mounted, ask):
     words = ["python3", "-", SOURCE, TARGET, f"{UNIT}.service", "10000", "20"]
     began = time.monotonic()
     mounted.sh(f"rm -rf {TARGET}/l3-bulk {SOURCE}/l3-bulk/*")
-    told = eval(mounted.sandbox.must("sandbox-1", words, stdin=DRIVER))
+    told = eval(mounted.sandbox.must("sandbox-1", words, stdin=DRIVER, timeout_s=500))
     count, broken, strange, differing, cut, left, took = told
     print(f"{cut} of 20 cut off, last run {took} s, all {time.monotonic() - began:.0f} s: {told}")
     assert (count, broken, strange, differing) == (10_001, 0, 0, 0)

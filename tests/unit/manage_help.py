@@ -78,7 +78,7 @@ def facts_of(wanted, login="ops"):
                 "home": u.home,
                 "shell": u.shell,
                 "locked": False,
-                "expires": "",
+                "expired": False,
             }
             for u in wanted.users
         },

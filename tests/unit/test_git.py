@@ -1,5 +1,6 @@
 """git: exact commands, and parsers against what git prints."""
 
+import os
 import subprocess
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from opstasks.errors import Refused
 from opstasks.primitives import git
 
-PREFIX = "git -c gc.auto=0 -c core.quotePath=false -C /srv/code"
+PREFIX = "git --no-optional-locks -c gc.auto=0 -c core.quotePath=false -C /srv/code"
 
 
 def test_fetch_is_one_quiet_command():
@@ -58,6 +59,14 @@ def test_staged_unstaged_and_untracked_are_told_apart(repo):
 
 def test_a_clean_checkout_has_no_dirt(repo):
     assert not git.parse_status(run("bash", "-c", git.status(repo).line(), cwd=repo))
+
+
+def test_a_look_at_a_checkout_leaves_its_index_alone(repo):
+    index = repo / ".git" / "index"
+    before = index.read_bytes()
+    os.utime(repo / "a", (1, 1))
+    assert not git.parse_status(run("bash", "-c", git.status(repo).line(), cwd=repo))
+    assert index.read_bytes() == before
 
 
 def test_the_log_keeps_tabs_in_subjects(repo):

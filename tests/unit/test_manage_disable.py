@@ -7,7 +7,7 @@ from opstasks.host import Host
 from opstasks.manage import disable
 from tests.unit.manage_help import spec
 
-SHUT = {"groups": [], "locked": True, "expires": "1", "shell": "/usr/sbin/nologin"}
+SHUT = {"groups": [], "locked": True, "expired": True, "shell": "/usr/sbin/nologin"}
 
 
 def no_connection(_):
@@ -41,7 +41,7 @@ def test_an_account_with_nothing_left_is_shut():
         ({}, True, "keys"),
         ({"groups": ["docker"]}, False, "group docker"),
         ({"locked": False}, False, "password"),
-        ({"expires": ""}, False, "no expiry"),
+        ({"expired": False}, False, "not expired"),
         ({"shell": "/bin/bash"}, False, "shell /bin/bash"),
     ],
 )

@@ -45,7 +45,7 @@ CHANGES = {
     UNAME: lambda f: f["paths"][UNAME].update(mode="0755"),
     "group developers": lambda f: f["groups"].update(developers=None),
     "user rosa": lambda f: f["users"]["rosa"].update(shell="/bin/sh"),
-    "user levi": lambda f: f["users"]["levi"].update(expires="1"),
+    "user levi": lambda f: f["users"]["levi"].update(expired=True),
     "levi in group docker": lambda f: f["groups"]["docker"]["members"].append("levi"),
     "rosa in group sudo": lambda f: f["groups"]["sudo"]["members"].append("rosa"),
     "rosa in group researchers": lambda f: f["groups"]["researchers"]["members"].remove("rosa"),
@@ -299,6 +299,18 @@ def test_losing_ones_own_group_or_keys_is_a_risk(own):
     assert "none of whose present keys would stay" in risks(facts, wanted)[0]
     facts["paths"][KEYS].update(text=f"{key(7)} ada\n{key(1)} here\n")
     assert risks(facts, wanted) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "special file", "/home/ada/.ssh: a link of somebody's"])
+def test_keys_that_are_no_plain_file_are_a_risk_to_whoever_came_in_by_them(own, kind):
+    wanted = own({"developers": ["ada"]})
+    for login, count in (("ada", 1), ("ops", 0)):
+        facts = facts_of(wanted, login=login)
+        facts["paths"][KEYS] = {"kind": kind, "owner": "ada", "group": "ada", "mode": "0777"}
+        assert len(risks(facts, wanted)) == count
+    facts = facts_of(wanted, login="ada")
+    facts["paths"][KEYS] = None
+    assert risks(facts, wanted) == []  # none to lose
 
 
 def test_root_over_ssh_is_warned_of_a_config_that_forbids_it(own):

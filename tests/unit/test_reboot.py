@@ -2,18 +2,20 @@
 
 import json
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.errors import Lost, Refused, TimedOut, Unreachable, VerifyFailed
+from opstasks.errors import Interrupted, Lost, Refused, TimedOut, Unreachable, VerifyFailed
 from opstasks.inventory import HostSpec
 from opstasks.jobrunner import flags
 from opstasks.jobrunner.flags import Pause
 from opstasks.jobrunner.jobs import Database
 from opstasks.result import Result
-from opstasks.tasks import scheduled
+from opstasks.tasks import reboot, scheduled
 from opstasks.workflows import status
 from opstasks.workflows.reboot import after, prepare, records
 from opstasks.workflows.reboot.records import PREPARE, UNPAUSE, Item, Maintenance
@@ -61,6 +63,12 @@ def test_the_end_of_a_pause_that_is_over_lies_no_longer_ahead():
     assert host(one, units=UP, pause=Pause(id="one")).open() == (one,)
     assert host(one, units=UP, pause=Pause(id="two")).open() == ()
     assert host(one, units=UP).open() == ()
+
+
+def test_a_unit_that_ended_in_this_boot_is_not_said_to_be_a_host_that_went_down():
+    for boot, words in (("now", "its unit ended"), ("before", "the host went down")):
+        one = item(boot_id=boot, step="requeueing")
+        assert host(one).why_so(one) == f"{words} at 'requeueing'"
 
 
 def test_what_a_reboot_dropped_is_told_until_it_is_dismissed():
@@ -209,8 +217,15 @@ GOOD = {
     "jobs": {"a": ["running", "executing"]},
     "error": "",
 }
-READY = item(outcome="ready", boot_id="before", was_active=True, requeued=("a",), mounts=("/e",))
-OURS = Pause(task=PREPARE, who="ann")
+READY = item(
+    outcome="ready",
+    step="done",
+    boot_id="before",
+    was_active=True,
+    requeued=("a",),
+    mounts=("/e",),
+)
+OURS = Pause(task=PREPARE, who="ann", id="one")
 
 
 def bad(pause=None, ready=READY, units=(), items=(), **found):
@@ -261,7 +276,7 @@ def test_each_thing_that_is_not_back_fails_its_line(found, line):
         {"sync": {"UnitFileState": "disabled", "ActiveState": "inactive"}},
         {
             "service": {"ActiveState": "inactive"},
-            "ready": item(outcome="ready", boot_id="before", was_active=False),
+            "ready": item(outcome="ready", step="done", boot_id="before", was_active=False),
         },
     ],
 )
@@ -275,7 +290,8 @@ def test_only_a_pause_of_ours_that_the_boot_left_is_ended():
 
     assert ours(OURS)
     assert not ours(OURS, boot_done=False), "the boot is at it, or has yet to come to it"
-    assert not ours(OURS, ready=item(outcome="ready")), "not rebooted yet"
+    assert not ours(OURS, ready=item(outcome="ready", step="done")), "not rebooted yet"
+    assert ours(OURS, ready=item(step="draining", boot_id="before")), "it was cut off"
     assert not ours(Pause(who="bob"))
     assert not ours(None)
 
@@ -290,6 +306,136 @@ def test_what_nobody_is_going_to_end_is_not_waited_for():
     assert waited(OURS, boot_done=False) == {"requeued jobs", "pause"}
     assert waited(OURS, boot_done=True) == set(), "a dry run, or not rebooted yet"
     assert waited(None, boot_done=True) == {"requeued jobs"}
+
+
+# -- preparations that came to nothing -------------------------------------------------------
+
+DAY = 24 * 3600
+REFUSED = item(
+    id="two",
+    outcome="refused",
+    step="waiting",
+    boot_id="before",
+    reason="someone is changing the host",
+    due_there="22:00",
+    finished=NOW - 3600,
+)
+CUT_OFF = item(id="two", step="draining", boot_id="before", steps=([NOW - 3600, "pause"],))
+LAST_MONTH = item(outcome="ready", step="done", boot_id="long ago", next_boot="before")
+
+
+def boot_line(*items, boot_done=True, **words):
+    facts = after.Facts(GOOD, host(*items, **words), None, boot_done)
+    return next(line for line in after.judge("h", facts) if line.what == "boot")
+
+
+@pytest.mark.parametrize("older", [(), (LAST_MONTH,), (replace(LAST_MONTH, next_boot=""),)])
+@pytest.mark.parametrize("tried", [REFUSED, CUT_OFF, replace(REFUSED, outcome="failed")])
+def test_a_reboot_after_a_preparation_that_came_to_nothing_is_told(tried, older):
+    line = boot_line(tried, *older)
+    assert not line.good
+    for word in ("two", host(tried).why_so(tried), "jobs that ran then may have failed"):
+        assert word in line.text
+    assert line.cure == "inv -H h jobs.ls --state failed --since 1d"
+    assert not line.may_come
+    assert boot_line(tried, *older, boot_done=False).may_come, "the boot may know better"
+
+
+def test_the_cure_reaches_back_to_the_preparation():
+    late = host(REFUSED, now=NOW + 3 * DAY)
+    lines = after.judge("h", after.Facts(GOOD, late, None))
+    assert "--since 4d" in lines[0].cure
+
+
+def test_without_a_reboot_it_is_told_for_a_day():
+    for ago, good in ((3600, False), (DAY + 1, True)):
+        line = boot_line(replace(REFUSED, boot_id="now", finished=NOW - ago))
+        assert line.good is good
+        assert good or "may have failed" not in line.text
+
+
+def test_what_was_cancelled_dismissed_or_never_begun_hides_nothing_and_is_no_attempt():
+    for outcome, step in (("cancelled", "waiting"), ("dropped", "armed"), ("failed", "armed")):
+        newer = item(id="new", outcome=outcome, step=step, boot_id="before", finished=NOW - 60)
+        assert "two" in boot_line(newer, REFUSED).text
+        assert boot_line(newer, LAST_MONTH).good
+    armed = item(id="new")
+    assert "two" in boot_line(armed, REFUSED, units={"opstasks-new.timer": "active"}).text
+    dismissed = replace(CUT_OFF, outcome="cut off")
+    assert boot_line(dismissed, LAST_MONTH).good
+    long_ago = replace(REFUSED, finished=NOW - 8 * DAY)
+    assert boot_line(long_ago).good
+
+
+def test_a_reboot_that_nobody_prepared_does_not_pass_for_a_prepared_one():
+    for next_boot, prepared in (("", True), ("now", True), ("before", False), ("none", False)):
+        ready = replace(LAST_MONTH, next_boot=next_boot, who="ann")
+        line = boot_line(ready)
+        assert line.good
+        assert ("prepared" in line.text and "ann" in line.text) is prepared
+        assert (host(ready).prepared() is ready) is prepared
+
+
+def test_what_is_refused_while_the_host_is_prepared_takes_nothing_from_it():
+    ready = item(outcome="ready", step="done", boot_id="before", next_boot="now", who="ann")
+    assert boot_line(REFUSED, ready).good
+    assert "ann" in boot_line(REFUSED, ready).text
+    here = [replace(i, boot_id="now", next_boot="") for i in (REFUSED, ready)]
+    assert host(*here).not_rebooted(serving=False, paused=True) is here[1]
+
+
+def attention(*items, **words):
+    return status._scheduled_attention(host(*items, **words), True, None)
+
+
+def test_status_tells_of_it_for_a_day_or_until_there_is_a_newer_one():
+    (text,) = attention(REFUSED, LAST_MONTH)
+    assert text == "prepare-reboot for 22:00 refused: someone is changing the host (two)"
+    assert "cut off" in attention(CUT_OFF)[0]
+    assert attention(REFUSED, now=NOW + DAY) == []
+    assert attention(LAST_MONTH, REFUSED) == []
+    assert attention(item(), REFUSED, units=UP) == [], "armed anew"
+
+
+# -- stopping --------------------------------------------------------------------------------
+
+
+def stopped_after_reboot(monkeypatch, paused):
+    """Ctrl-C while something is still coming; what it says then."""
+
+    def checkpoint(where):
+        raise Interrupted(where)
+
+    pauses, down = [paused, None], {**GOOD, "docker": False}
+
+    def gather(_):
+        return after.Facts(down, host(READY), pauses.pop(0))
+
+    monkeypatch.setattr(after, "gather", gather)
+    monkeypatch.setattr(after.pausing, "unpause", lambda host: None)
+    with pytest.raises(Interrupted) as caught:
+        after.look_after(SimpleNamespace(name="h", checkpoint=checkpoint))
+    return str(caught.value)
+
+
+def test_a_checklist_that_is_stopped_says_whether_it_has_ended_a_pause(monkeypatch):
+    assert "the pause of the preparation was ended" in stopped_after_reboot(monkeypatch, OURS)
+    assert "only looked at" in stopped_after_reboot(monkeypatch, None)
+
+
+@pytest.mark.parametrize(
+    ("dry", "words"), [(True, "nothing was changed"), (False, "may have been ended")]
+)
+def test_ctrl_c_in_a_checklist_claims_no_more_than_is_true(dry, words):
+    class Stopped(Exception):
+        pass
+
+    def gather(work, *, interrupted, changes):
+        raise Stopped(interrupted)
+
+    ctx = SimpleNamespace(fleet=SimpleNamespace(gather=gather), options=SimpleNamespace(dry=dry))
+    with pytest.raises(Stopped, match=words):
+        reboot.after_reboot.body(ctx)
 
 
 # -- following -------------------------------------------------------------------------------
@@ -347,7 +493,7 @@ def test_what_could_not_be_put_back_is_in_the_error():
     [(False, OURS, True), (True, OURS, False), (False, None, False), (True, None, False)],
 )
 def test_a_preparation_that_was_given_up_waits_for_no_reboot(serving, pause, waits):
-    ready = item(outcome="ready", was_active=True)
+    ready = item(outcome="ready", step="done", was_active=True)
     state = {"ActiveState": "active" if serving else "inactive", "SubState": "running"}
     assert ("boot" in bad(pause, ready, service=state, jobs={})) == waits
     assert bool(status._scheduled_attention(host(ready), serving, pause)) == waits

@@ -1,13 +1,18 @@
 """What a deploy decides from facts, and what it does when a step fails: no host needed."""
 
+import io
 import json
 from dataclasses import replace
 
+import invoke
 import pytest
 
+from opstasks.app import App, Context, Options
 from opstasks.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable, VerifyFailed
 from opstasks.lock import Owner
 from opstasks.primitives.git import Commit, Dirt
+from opstasks.result import FleetResult, HostResult
+from opstasks.tasks import deploy as task
 from opstasks.workflows.deploy import act
 from opstasks.workflows.deploy.facts import Database, Facts, Repo
 from opstasks.workflows.deploy.plan import make, preview, unfinished_lines
@@ -123,6 +128,53 @@ def test_edits_that_an_unfinished_release_would_throw_away_are_named():
     assert paths[0] == "  a.py"
     assert paths[-1] == "  ... and 6 more"
     assert len(unfinished_lines(replace(FACTS, releases=(RECORD,)))) == 1
+
+
+def context(**options):
+    return Context(invoke.Config(), App(Options(**options)))
+
+
+@pytest.mark.parametrize("choice", ["finish", "back"])
+@pytest.mark.parametrize("dirt", [Dirt(staged=("a.py",)), Dirt(unstaged=("a.py",))])
+@pytest.mark.parametrize("repo", ["code", "lib"])
+def test_edits_are_thrown_away_only_by_somebody_who_agrees(monkeypatch, choice, dirt, repo):
+    edited = replace(getattr(FACTS, repo), dirt=dirt)
+    plans = cut_off(replace(FACTS, releases=(RECORD,), **{repo: edited}))
+    begun = []
+    monkeypatch.setattr(task, "_roll", lambda *_: begun.append(1))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # no terminal
+    with pytest.raises(Refused, match="Throw the edits on tpp away") as caught:
+        task._resume(context(), plans, list(plans), choice)
+    assert ("--yes" in caught.value.cure, begun) == (True, [])
+    task._resume(context(yes=True), plans, list(plans), choice)
+    assert begun == [1]
+
+
+def test_what_is_only_untracked_is_thrown_away_by_nothing_and_asked_about_by_nobody(monkeypatch):
+    plans = cut_off(
+        replace(FACTS, code=replace(CODE, dirt=Dirt(untracked=("x",))), releases=(RECORD,))
+    )
+    begun = []
+    monkeypatch.setattr(task, "_roll", lambda *_: begun.append(1))
+    task._resume(context(), plans, list(plans), "back")
+    assert begun == [1]
+
+
+def cut_off(facts):
+    return FleetResult([HostResult("tpp", "ok", make(facts))])
+
+
+def test_without_its_snapshot_a_rollback_names_a_way_that_does_not_lead_back_to_it():
+    newer = replace(FACTS.database, user_version=2)
+    facts = replace(FACTS, database=newer, snapshot="/snap: unable to open", code_version=1)
+    (problem,) = make(facts, restores=RECORD).problems
+    assert "/snap: unable to open" in problem.text
+    assert "`deploy --ref` a release that knows database version 2" in problem.cure
+    assert "another snapshot of version 1" in problem.cure
+    # The older code by its name is what does not work; the other way says so, too.
+    (problem,) = make(replace(facts, snapshot="ok")).problems
+    assert "a release that knows database version 2" in problem.cure
+    assert make(replace(facts, snapshot="ok", code_version=2)).problems == ()
 
 
 # -- which release a rollback undoes ---------------------------------------------------------

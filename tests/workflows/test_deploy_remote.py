@@ -119,6 +119,21 @@ def test_rows_written_since_are_carried_over(spec, tmp_path, readable):
     assert rows(source) == [("a", "succeeded", "x"), ("b", "pending", "y"), ("c", "running", "z")]
 
 
+def test_jobs_that_a_release_lost_come_back_and_those_added_since_stay(spec, tmp_path, readable):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "y")])
+    copy_database(source, snapshot_path(spec))
+    with sqlite3.connect(source) as connection:
+        connection.execute("DELETE FROM job WHERE id = 'b'")
+        connection.execute("UPDATE job SET state = 'succeeded'")
+        connection.execute("INSERT INTO job VALUES ('c', 'pending', 'z')")
+    aside = snapshot_path(spec, ".failed.sqlite")
+    how = restore_database(spec, snapshot_path(spec), aside)
+    assert "carried over" in how
+    assert rows(source) == [("a", "succeeded", "x"), ("b", "running", "y"), ("c", "pending", "z")]
+    assert ids(aside) == ["a", "c"]
+    assert restore_database(spec, snapshot_path(spec), aside) == "database untouched"
+
+
 def test_rows_that_the_old_code_cannot_read_stay_aside(spec, tmp_path, monkeypatch):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(spec))
@@ -243,6 +258,18 @@ def test_jobs_that_the_database_lost_keep_their_snapshot(host, tmp_path):
     with pytest.raises(StepError, match="jobs were lost: b"):
         remote_steps.begin(host)
     assert ids(snapshot_path(host)) == ["a", "b"]
+
+
+def test_a_release_without_a_migration_that_loses_jobs_goes_back_with_them(host, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "x")])
+    remote_steps.begin(host)
+    with sqlite3.connect(source) as connection:
+        connection.execute("DELETE FROM job WHERE id = 'b'")
+    with pytest.raises(StepError, match="jobs were lost: b"):
+        remote_steps.finish(host)
+    how = remote_steps.roll_back({**host, "reason": "jobs were lost: b"})["how"]
+    assert "restored from the snapshot" in how
+    assert ids(source) == ["a", "b"]
 
 
 def test_what_was_kept_aside_before_is_never_overwritten(spec, tmp_path, readable):
@@ -517,6 +544,68 @@ def test_a_checkout_that_was_cut_off_is_finished(tmp_path):
     assert (tmp_path / "file").read_text() == "one"
     assert remote_record.head(str(tmp_path)) == commits[0]
     remote_steps.move(str(tmp_path), commits[0])
+
+
+def commit_files(tree, **files):
+    """Commit a tree of these files (a path as the text: a link to it); the commit."""
+    for old in git("ls-files", cwd=tree).splitlines():
+        (tree / old).unlink()
+    for name, text in files.items():
+        place = tree / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(text, str):
+            place.write_text(text)
+        else:
+            place.symlink_to(text)
+    git("add", "--all", "--force", ".", cwd=tree)
+    git("commit", "-qm", "files", cwd=tree)
+    return git("rev-parse", "HEAD", cwd=tree)
+
+
+def test_going_back_takes_away_what_a_checkout_that_was_cut_off_had_brought(host, tmp_path):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    code, outside = tmp_path / "code", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f").write_text("not ours")
+    old = {".gitignore": "*.env\n", "old.py": "1\n" * 9, "file": "x", "swap": outside}
+    new = {
+        **{".gitignore": "*.env\n", "moved.py": "1\n" * 9, "file/inner": "x", "swap/f": "x"},
+        **{"local.env": "theirs", "new/deep/a.py": "x", "new/link": outside, "zz": "cut off here"},
+    }
+    from_code, to_code = commit_files(code, **old), commit_files(code, **new)
+    git("checkout", "-q", "--detach", from_code, cwd=code)
+    (code / "local.env").write_text("was there before")
+    spec = {**host, "from_code": from_code, "to_code": to_code}
+    remote_steps.begin(spec)
+    write_record(spec, step="moving")
+    # git itself is killed when it comes to the last file.
+    (code / ".git" / "info" / "attributes").write_text("zz filter=cut\n")
+    git("config", "filter.cut.smudge", "kill -9 $PPID", cwd=code)
+    with pytest.raises(subprocess.CalledProcessError):
+        git("checkout", "-q", "--detach", to_code, cwd=code)
+    assert (code / "new" / "deep" / "a.py").exists()
+    (code / "notes.txt").write_text("by hand")
+    (code / "local.env").write_text("was there before")
+    remote_steps.roll_back({**spec, "reason": "its client went away"})
+    assert git("status", "--porcelain", cwd=code) == "?? notes.txt"
+    there = {path.name for path in code.iterdir()} - {".git"}
+    assert there == {*old, "local.env", "notes.txt"}
+    assert (code / "local.env").read_text() == "was there before"
+    assert (code / "swap").readlink() == outside
+    assert [path.name for path in outside.iterdir()] == ["f"]
+
+
+def test_a_leftover_that_cannot_be_taken_away_does_not_keep_the_service_down(
+    host, tmp_path, monkeypatch
+):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    remote_steps.begin(host)
+
+    def fails(*_):
+        raise StepError("cannot read the checkout")
+
+    monkeypatch.setattr(remote_steps, "brought", fails)
+    assert remote_steps.roll_back({**host, "reason": "x"})["how"] == "database untouched"
 
 
 def test_a_record_is_whole_at_every_moment(spec):

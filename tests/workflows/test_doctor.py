@@ -9,6 +9,7 @@ import pytest
 from opstasks import lock
 from opstasks.errors import Refused
 from opstasks.inventory import HostSpec
+from opstasks.manage.describe import describe
 from opstasks.result import FleetResult, HostResult, Result
 from opstasks.workflows import doctor, remote_doctor
 
@@ -34,7 +35,7 @@ def facts(**over):
         "paths": paths,
         "sudo": {rule: (0, "") for rule in doctor.sudo_rules(SPEC)},
         "docker": (0, ""),
-        "database": "",
+        "database": ("", False),
         "disks": {place: {"used": 40, "inodes": 1} for place in doctor.disks(SPEC)},
         "persistent_journal": True,
         "leftovers": [],
@@ -78,7 +79,8 @@ CASES = {
     "no right": facts(sudo={"/usr/bin/systemctl stop jobrunner": (1, "")}),
     "docker dead": facts(docker=(1, "Cannot connect")),
     "docker hangs": facts(docker=(124, "no answer within 20 s")),
-    "database broken": facts(database="malformed"),
+    "database broken": facts(database=("malformed", True)),
+    "database locked": facts(database=("database is locked", False)),
     "disk full": facts(disks={"/srv/high_privacy": {"used": 95, "inodes": 1}}),
     "no inodes": facts(disks={"/srv/high_privacy": {"used": 5, "inodes": 99}}),
     "journal volatile": facts(persistent_journal=False),
@@ -93,6 +95,25 @@ def test_one_thing_wrong_is_one_finding_with_a_cure(name):
     (check,) = judged(CASES[name])
     assert check.cure
     assert check.text
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("no right", "manage --only access"),
+        ("database broken", "restore a snapshot"),
+        ("database locked", "what has it open"),
+    ],
+)
+def test_the_cure_is_for_what_is_wrong(name, word):
+    (check,) = judged(CASES[name])
+    assert word in check.cure
+    assert ("restore" in check.cure) == (name == "database broken")
+
+
+def test_sudoers_lies_in_the_area_that_its_cure_names():
+    files = describe(HostSpec(name="tpp", backend="tpp")).files
+    assert [f.area for f in files if f.path.endswith("/opstasks-jobrunner")] == ["access"]
 
 
 @pytest.mark.parametrize("path", [path for path, _, _ in doctor.paths(SPEC)])
@@ -162,12 +183,42 @@ def test_findings_make_the_host_failed_and_keep_the_report():
 
 def test_a_database_is_judged_by_sqlite_itself(tmp_path):
     path = tmp_path / "db.sqlite"
-    assert remote_doctor.database(str(path)) == "is not there"
+    assert remote_doctor.database(str(path)) == ("is not there", False)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE job (id TEXT)")
-    assert remote_doctor.database(str(path)) == ""
+    assert remote_doctor.database(str(path)) == ("", False)
     path.write_bytes(b"no database at all" * 100)
-    assert "not a database" in remote_doctor.database(str(path))
+    text, damaged = remote_doctor.database(str(path))
+    assert ("not a database" in text, damaged) == (True, True)
+
+
+def test_a_database_that_cannot_be_used_for_now_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "db.sqlite"
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "timeout": 0.1}))
+    with connect(path) as holder:
+        holder.execute("CREATE TABLE job (id TEXT)")
+        holder.commit()
+        holder.execute("BEGIN EXCLUSIVE")
+        assert remote_doctor.database(str(path)) == ("database is locked", False)
+    holder.close()
+    folder = tmp_path / "folder.sqlite"
+    folder.mkdir()
+    text, damaged = remote_doctor.database(str(folder))
+    assert (bool(text), damaged) == (True, False)
+
+
+def test_pages_that_are_damaged_are_called_so(tmp_path):
+    path = tmp_path / "db.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE job (id TEXT)")
+        connection.executemany("INSERT INTO job VALUES (?)", [("y" * 900,) for _ in range(200)])
+    connection.close()
+    pages = bytearray(path.read_bytes())
+    pages[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
+    path.write_bytes(pages)
+    text, damaged = remote_doctor.database(str(path))
+    assert (bool(text), damaged) == (True, True)
 
 
 def test_a_command_that_hangs_or_is_not_there_is_an_answer(monkeypatch):

@@ -288,9 +288,48 @@ def test_who_has_keys_from_us_is_told_by_their_first_line(tmp_path, monkeypatch)
 def test_of_a_password_only_whether_it_is_locked_is_told(tmp_path):
     (tmp_path / "s").write_text("a:$y$hash:1:0:9:7:::\nb:!$y$hash:1:0:9:7::1:\nc:*:1:::::\n")
     found = {name: remote_facts.shadow(name, str(tmp_path / "s")) for name in "abd"}
-    assert found["a"] == {"locked": False, "expires": ""}
-    assert found["b"] == {"locked": True, "expires": "1"}
-    assert found["d"] == {"locked": False, "expires": ""}
+    assert found["a"] == {"locked": False, "expired": False}
+    assert found["b"] == {"locked": True, "expired": True}
+    assert found["d"] == {"locked": False, "expired": False}
+
+
+@pytest.mark.parametrize(
+    ("day", "past"),
+    [("", False), ("0", True), ("1", True), ("20000", True), ("20001", False), ("-1", False)],
+)
+def test_an_account_has_expired_from_its_day_on_by_the_hosts_clock(
+    tmp_path, monkeypatch, day, past
+):
+    (tmp_path / "s").write_text(f"a:x:1:0:9:7::{day}:\n")
+    monkeypatch.setattr(remote_facts.time, "time", lambda: 20000 * 86400 + 5.0)
+    assert remote_facts.shadow("a", str(tmp_path / "s"))["expired"] is past
+
+
+PERSON = {"do": "user", "name": "eve", "uid": 0, "group": "eve", "groups": ["reviewers"]}
+PERSON |= {"home": "/home/eve", "shell": "/bin/bash", "personal": True}
+
+
+@pytest.mark.parametrize(
+    "found", [{"exists": False, "shut": False}, {"exists": True, "shut": True}]
+)
+def test_an_account_is_opened_last_so_that_one_cut_off_is_found_shut(monkeypatch, found):
+    ran = []
+    monkeypatch.setattr(remote_apply, "run", lambda *words: ran.append(" ".join(words)))
+    remote_apply.user(PERSON | found)
+    first, *rest = ran
+    assert found["exists"] or "--expiredate 1 " in first
+    assert rest == [
+        "passwd --quiet --delete eve",
+        "chage --lastday 0 eve",
+        "chage --expiredate -1 eve",
+    ]
+
+
+def test_an_account_that_is_open_keeps_its_password_and_its_date(monkeypatch):
+    ran = []
+    monkeypatch.setattr(remote_apply, "run", lambda *words: ran.append(words[0]))
+    remote_apply.user(PERSON | {"exists": True, "shut": False})
+    assert ran == ["usermod"]
 
 
 def test_a_content_that_is_refused_is_named_by_its_place(tmp_path):
@@ -347,6 +386,29 @@ def test_a_change_that_is_not_confirmed_is_taken_back_whole(way_back, way):
     # Too late now: the run is told that its files are gone again.
     assert "put back already" in ask("confirm")["reason"]
     assert (("disarm",) in calls[2:]) is True
+
+
+@pytest.mark.parametrize("target", ["keys", "/no/such/place"])
+def test_a_link_that_was_replaced_is_put_back_as_a_link(way_back, target):
+    ask, _, folder = way_back
+    (folder / "keys").write_text("mine\n")
+    (folder / "f").symlink_to(target)
+    ask("install", file_action(folder / "f"))
+    assert not (folder / "f").is_symlink()
+    ask("putback")
+    assert os.readlink(folder / "f") == target
+    assert (folder / "keys").read_text() == "mine\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["access", "f", "keys"]
+
+
+def test_a_folder_in_a_files_place_does_not_keep_the_others_from_being_put_back(way_back):
+    ask, _, folder = way_back
+    (folder / "f").write_text("old\n")
+    (folder / "g").mkdir()
+    answer = ask("install", file_action(folder / "f"), file_action(folder / "g"))
+    assert "is a directory" in answer["reason"]
+    assert (folder / "f").read_text() == "old\n"
+    assert (folder / "g").is_dir()
 
 
 def test_a_step_that_fails_takes_back_those_before_it(way_back):

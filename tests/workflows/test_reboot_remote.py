@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.jobrunner import flags, jobs
+from opstasks.jobrunner.flags import Pause
 from opstasks.primitives import remote, remote_mounts
+from opstasks.workflows.reboot import records, remote_prepare
 from opstasks.workflows.reboot import remote_after as ra
-from opstasks.workflows.reboot import remote_prepare
+from opstasks.workflows.reboot import remote_records as rr
 
 # One namespace, as it is on a host.
 rm = types.ModuleType("remote_maintenance")
@@ -235,6 +238,31 @@ def flags_command(site, database, monkeypatch):
     monkeypatch.setattr(rm, "forget_boot", lambda site: None)
 
 
+def test_whose_a_pause_is_stands_there_before_it_holds(site, flags_command, monkeypatch):
+    class PowerCutError(Exception):
+        pass
+
+    set_by_job_runner = rm.job_runner
+
+    def cut_off(*args):
+        set_by_job_runner(*args)
+        raise PowerCutError
+
+    monkeypatch.setattr(rm, "job_runner", cut_off)
+    with pytest.raises(PowerCutError):
+        rm.set_pause(site, who="x", id="mine")
+    note = rm.read_json(rm.pause_path(site))
+    assert rm.pause_note(site, rm.flag(site))["id"] == "mine"
+    paused = jobs.Database(flags={"paused": ("true", rm.flag(site) + 2)})
+    whose = Pause(id="mine", flag_time=note["flag_time"], settling_s=note["settling_s"])
+    assert flags.pause_of(paused, whose) == whose
+    # One that somebody sets by hand much later is somebody's.
+    assert rm.pause_note(site, time.time() + 60) == {}
+    monkeypatch.setattr(rm, "job_runner", set_by_job_runner)
+    rm.set_pause(site, who="x", id="mine")
+    assert "settling_s" not in rm.read_json(rm.pause_path(site))
+
+
 def test_the_end_of_a_pause_ends_that_pause_only(site, flags_command):
     item = record(site, kind=rm.UNPAUSE)
     assert rm.end_pause(site, item, "")[1] == "it was not paused any more"
@@ -293,6 +321,8 @@ def docker(monkeypatch):
     """What docker lists: containers (all), volumes, running containers."""
     listed = {"all": [], "volumes": [], "running": []}
 
+    monkeypatch.setattr(rm, "STRAY_S", 0)
+
     def ask(site, *args):
         kind = "volumes" if args[0] == "volume" else "all" if "--all" in args else "running"
         return listed[kind]
@@ -343,6 +373,63 @@ def test_a_running_container_of_no_job_does_not_pass(site, requeued, docker):
     docker["running"] = ["os-job-z"]
     with pytest.raises(rm.StepError, match="os-job-z"):
         rm.verify(site, ["a"], requeued)
+
+
+def test_a_container_of_no_running_job_is_named_with_its_cure_before_anything_is_touched(
+    site, database, docker, monkeypatch
+):
+    monkeypatch.setattr(rm, "must", lambda *a, **k: "")
+    add(database, "a", "running", "executing")
+    add(database, "b", "failed", "internal_error")
+    add(database, "c", "pending", "waiting_on_reboot")
+    docker["running"] = ["os-job-a"]
+    assert rm.docker_problem(site) == ""
+    docker["running"] = ["os-job-a", "os-job-b", "os-job-c", "os-job-z"]
+    text = rm.docker_problem(site)
+    assert "os-job-b, os-job-c, os-job-z" in text
+    assert "os-job-a" not in text
+    assert "`jobs.kill --no-cleanup b`" in text, "its volume is needed for a retry"
+    assert "`run -- docker rm --force os-job-c`" in text, "its job is to live on"
+    assert "`run -- docker rm --force os-job-z`" in text
+
+
+def test_a_container_that_is_about_to_go_is_waited_for(site, database, docker, monkeypatch):
+    """A kill marks the job first; a job that begins has its container before we see it run."""
+    monkeypatch.setattr(rm, "STRAY_S", 60)
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 2:
+            docker["running"] = ["os-job-new"]
+
+    monkeypatch.setattr(rm.time, "sleep", sleep)
+    docker["running"] = ["os-job-killed"]
+    assert rm.lasting_strays(site) == []
+    assert slept == [rm.LOOK_AGAIN_S] * 2
+
+
+def test_a_container_left_over_while_others_were_waited_for_stops_nothing(
+    site, database, docker, monkeypatch
+):
+    monkeypatch.setattr(rm, "stop_unit", lambda unit: pytest.fail("stopped"))
+    docker["running"] = ["os-job-z"]
+    with pytest.raises(rm.StepError, match="os-job-z"):
+        rm.requeue(site, record(site, step="draining"))
+
+
+def release(site, id, **words):
+    folder = Path(site["state_dir"], "releases")
+    folder.mkdir(exist_ok=True)
+    rm.write_json(folder / f"{id}.json", {"id": id, **words}, 0o640)
+
+
+def test_an_unfinished_release_counts_whatever_the_clock_of_its_operator(site):
+    release(site, "20260101T000000-aaaaaa", outcome="done")
+    release(site, "20260109T000000-cccccc", outcome="done")
+    assert rm.release_problem(site) == ""
+    release(site, "20260105T000000-bbbbbb")
+    assert "20260105T000000-bbbbbb is unfinished" in rm.release_problem(site)
 
 
 def test_snapshots_are_private_and_few(site, database):
@@ -396,6 +483,7 @@ def test_a_disk_that_fills_up_half_way_leaves_the_service_running_and_unpaused(
     monkeypatch.setattr(rm, "systemctl", lambda verb, unit: units.update({unit: verb == "start"}))
     monkeypatch.setattr(rm, "arm_boot", lambda *a: None)
     monkeypatch.setattr(rm.signal, "signal", lambda *a: None)
+    monkeypatch.setattr(rm, "stray_problem", lambda site: "")
     item = record(site, due=time.time(), steps=[], drain_s=0, keep_paused=False)
 
     def fills_up(site, id):
@@ -486,6 +574,27 @@ def test_work_that_is_over_or_cancelled_never_fires(site):
     assert rm.op_fire({"site": site, "id": "absent"}, "") == {"outcome": "not wanted any more"}
 
 
+@pytest.mark.parametrize(
+    ("state", "outcome", "reason"),
+    [("running", "cancelled", "unit was stopped"), ("stopping", "failed", "host went down")],
+)
+def test_a_host_that_goes_down_while_it_waits_is_nobodys_cancelling(
+    site, monkeypatch, state, outcome, reason
+):
+    def stop(*args):
+        raise rm.CancelledError
+
+    monkeypatch.setattr(rm, "prepare", stop)
+    monkeypatch.setattr(rm, "journal", lambda *a: None)
+    monkeypatch.setattr(rm.signal, "signal", lambda *a: None)
+    monkeypatch.setattr(rm, "call", lambda *a, **k: types.SimpleNamespace(stdout=state + "\n"))
+    item = record(site, lock_wait_s=0, reboot=True)
+    assert rm.op_fire({"site": site, "id": item["id"]}, "")["outcome"] == outcome
+    found = rm.read_record(site, item["id"])
+    assert found["outcome"] == outcome
+    assert reason in found["reason"]
+
+
 # -- cancelling ------------------------------------------------------------------------------
 
 
@@ -551,12 +660,14 @@ def test_what_broke_off_without_a_word_is_dismissed(site, quiet, monkeypatch):
 def test_what_a_reboot_dropped_is_dismissed(site, quiet):
     record(site, boot_id="an earlier one")
     assert cancel(site)["record"]["outcome"] == "dropped"
+    record(site, "20260102T000000-bbbbbb", boot_id="an earlier one", step="draining")
+    assert cancel(site)["record"]["outcome"] == "cut off", "it had begun"
 
 
-def arm(site, id, **words):
+def arm(site, id, replace=False, **words):
     base = {"id": id, "host": "h", "kind": rm.PREPARE, "who": "a@b", "why": "", "timed": True}
     base |= {"due": 0, "delay_s": 0, **words}
-    return rm.op_arm({"site": site, "record": base, "replace": False}, "the script")["record"]
+    return rm.op_arm({"site": site, "record": base, "replace": replace}, "the script")["record"]
 
 
 def test_what_is_armed_is_on_record_before_it_can_fire(site, quiet, monkeypatch):
@@ -585,14 +696,75 @@ def test_a_time_that_has_passed_or_a_broken_host_is_never_armed(site, quiet, mon
     assert rm.records(site) == []
 
 
-def test_there_is_room_for_one_preparation_only(site, quiet):
-    item = record(site)
+OLD, NEW = "20260101T000000-aaaaaa", "20260102T000000-bbbbbb"
+
+
+@pytest.fixture
+def arming(site, quiet, monkeypatch):
+    """What is begun, with what was then still armed, in order."""
+    seen = []
+
+    def start(site, item, text):
+        left = [r["id"] for r in rm.records(site) if not r["outcome"]]
+        seen.append((item["id"], sorted(left)))
+
+    monkeypatch.setattr(rm, "problems", lambda site: [])
+    monkeypatch.setattr(rm, "start_unit", start)
+    return seen
+
+
+def outcomes(site):
+    return {r["id"]: r["outcome"] for r in rm.records(site)}
+
+
+def test_there_is_room_for_one_preparation_only(site, arming):
+    record(site, OLD)
     with pytest.raises(rm.StepError, match="armed already") as caught:
-        rm.make_room(site, replace=False)
+        arm(site, NEW, delay_s=60)
     assert caught.value.refused
-    rm.make_room(site, replace=True)
-    assert rm.read_record(site, item["id"])["outcome"] == "cancelled"
-    rm.make_room(site, replace=False)
+    assert outcomes(site) == {OLD: ""}
+
+
+def test_what_is_replaced_is_taken_away_once_the_new_one_is_armed(site, arming):
+    record(site, OLD)
+    arm(site, NEW, replace=True, delay_s=60)
+    assert arming == [(NEW, [OLD, NEW])]
+    assert outcomes(site) == {OLD: "cancelled", NEW: ""}
+
+
+def test_what_begins_at_once_begins_alone(site, arming):
+    record(site, OLD)
+    arm(site, NEW, replace=True, timed=False)
+    assert arming == [(NEW, [NEW])]
+
+
+def test_a_new_one_that_comes_to_nothing_leaves_the_old_one_armed(site, arming, monkeypatch):
+    record(site, OLD)
+    with pytest.raises(rm.StepError, match="has passed") as caught:
+        arm(site, NEW, replace=True, due=time.time() - 5)
+    assert caught.value.refused
+    assert outcomes(site) == {OLD: ""}
+
+    def broken(*args):
+        raise rm.StepError("systemd does not take it")
+
+    monkeypatch.setattr(rm, "start_unit", broken)
+    with pytest.raises(rm.StepError, match="systemd does not take it"):
+        arm(site, NEW, replace=True, delay_s=60)
+    assert outcomes(site) == {OLD: "", NEW: "failed"}
+    with pytest.raises(rm.StepError, match=f"{OLD} was taken away before that: nothing is armed"):
+        arm(site, NEW, replace=True, timed=False)
+    assert outcomes(site) == {OLD: "cancelled", NEW: "failed"}
+
+
+def test_one_that_is_past_the_point_of_return_is_not_replaced(site, arming, monkeypatch):
+    monkeypatch.setattr(rm, "is_down", lambda unit: False)
+    record(site, OLD, step="requeueing")
+    for timed in (True, False):
+        with pytest.raises(rm.StepError, match="too late") as caught:
+            arm(site, NEW, replace=True, delay_s=60, timed=timed)
+        assert caught.value.refused
+        assert outcomes(site) == {OLD: "", NEW: "cancelled"}
 
 
 # -- after the boot --------------------------------------------------------------------------
@@ -610,12 +782,82 @@ broken line
     assert ra.wanted_mounts(text) == ["/", "/e"]
 
 
+def test_mounts_that_come_and_go_are_not_asked_for_after_the_boot(tmp_path, monkeypatch):
+    rows = ["/dev/vda1 / ext4 rw 0 0", "/dev/loop3 /snap/core20/1974 squashfs ro 0 0"]
+    rows += ["nas:/e /e nfs rw 0 0", "/dev/loop4 /run/x squashfs ro 0 0", "proc /proc proc rw 0 0"]
+    (tmp_path / "mounts").write_text("\n".join(rows))
+    monkeypatch.setattr(remote_prepare, "Path", lambda _: tmp_path / "mounts")
+    assert remote_prepare.mounts() == ["/", "/e"]
+
+
 def test_a_mount_with_a_blank_in_its_name_is_the_same_in_every_table(tmp_path, monkeypatch):
     fstab = "//srv/x /mnt/with\\040blank cifs rw 0 0\n"
     (tmp_path / "mounts").write_text(fstab)
     monkeypatch.setattr(remote_prepare, "Path", lambda _: tmp_path / "mounts")
     after = remote_mounts.mount_points("1 0 0:50 / /mnt/with\\040blank rw - cifs //srv/x rw\n")
     assert ra.wanted_mounts(fstab) == remote_prepare.mounts() == after == ["/mnt/with blank"]
+
+
+@pytest.fixture
+def boot(site, database, monkeypatch):
+    """The boot's own look at the host, `paused` or not."""
+    monkeypatch.setattr(rm, "forget_boot", lambda site: None)
+
+    def run(paused):
+        set_flag(database, "true" if paused else None, 100.0)
+        return rm.op_boot({"site": site}, "")
+
+    return run
+
+
+def next_boot(site, id):
+    return rm.read_record(site, id).get("next_boot")
+
+
+@pytest.mark.parametrize(
+    ("ours", "paused", "noted"), [(True, True, True), (True, False, False), (False, False, True)]
+)
+def test_a_boot_notes_the_preparation_that_was_its_own(site, boot, ours, paused, noted):
+    """The pause of one that was given up had been ended before."""
+    record(site, NEW, outcome="ready", boot_id="before", paused_by_us=ours, armed_at=1)
+    record(site, OLD, outcome="ready", boot_id="before", paused_by_us=ours, armed_at=2)
+    boot(paused)
+    assert next_boot(site, OLD) == (rm.boot_id() if noted else "none"), "the newest by its clock"
+    assert next_boot(site, NEW) is None
+
+
+def test_a_boot_notes_nothing_twice_nor_while_the_reboot_has_not_come(site, boot):
+    record(site, OLD, outcome="ready", boot_id="before", next_boot="another one")
+    boot(True)
+    assert next_boot(site, OLD) == "another one"
+    record(site, NEW, outcome="ready")
+    boot(True)
+    assert next_boot(site, NEW) is None
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+def test_what_ends_while_it_is_read_is_not_cut_off(site, monkeypatch, capsys):
+    """Its unit is gone when that is asked for: the record is read after that."""
+    item = record(site, step="verifying")
+
+    def ask(names):
+        rm.write_record(site, item["id"], outcome="ready")
+        return {name: "inactive" for name in names}
+
+    monkeypatch.setattr(rr, "states", ask)
+    rr.main(json.dumps({"lock_dir": site["lock_dir"], "state_dir": site["state_dir"]}))
+    found = records.parse(capsys.readouterr().out)
+    assert found.state(found.items[0]) == "ready"
+
+
+def test_the_newest_record_is_the_newest_by_the_hosts_clock(site, monkeypatch, capsys):
+    record(site, NEW, armed_at=1, outcome="ready")
+    record(site, OLD, armed_at=2, outcome="refused")
+    assert [r["id"] for r in rm.records(site)] == [OLD, NEW]
+    rr.main(json.dumps({"lock_dir": site["lock_dir"], "state_dir": site["state_dir"]}))
+    assert [i.id for i in records.parse(capsys.readouterr().out).items] == [OLD, NEW]
 
 
 def test_the_boot_was_before_now_and_not_long_ago_in_years():

@@ -245,7 +245,7 @@ def test_a_file_is_right_only_with_its_owner_and_mode(tmp_path):
 def answer(**over):
     found = {
         "files": {p: act.hashlib.sha256(t.encode()).hexdigest() for p, t in FILES.items()},
-        "timer": {"ActiveState": "active"},
+        "timer": {"ActiveState": "active", "UnitFileState": "enabled"},
         "service": {"LoadState": "loaded", "ActiveState": "inactive"},
         "state": {"last": {"started": 10.0, "ended": 11.0}, "last_success": 11.0},
         "by_hand": [],
@@ -265,7 +265,9 @@ def test_a_sync_that_is_well_needs_nobody():
 @pytest.mark.parametrize(
     ("over", "words"),
     [
-        ({"timer": {"ActiveState": "inactive"}}, "is off"),
+        ({"timer": {"ActiveState": "inactive"}}, "is off: run"),
+        ({"timer": {"ActiveState": "inactive", "UnitFileState": "enabled"}}, "next boot starts it"),
+        ({"timer": {"ActiveState": "active", "UnitFileState": "disabled"}}, "next reboot"),
         ({"files": dict.fromkeys(FILES, "x")}, "not as hosts.yaml says"),
         ({"state": {"last": {"error": "/e is not mounted"}, "last_success": 11.0}}, "not mounted"),
         ({"now": 11.0 + 16 * 60}, "quarter of an hour"),
@@ -341,7 +343,9 @@ def last(started, ended=99.0, error="", copied=0):
     return {"state": {"last": dict(started=started, ended=ended, error=error, copied=copied)}}
 
 
-OFF = {"timer": {"ActiveState": "inactive"}}
+OFF = {"timer": {"ActiveState": "inactive", "UnitFileState": "disabled"}}
+ONLY_ENABLED = {"timer": {"ActiveState": "inactive", "UnitFileState": "enabled"}}
+ONLY_ON = {"timer": {"ActiveState": "active", "UnitFileState": "disabled"}}
 
 
 def test_starting_what_runs_well_does_nothing(monkeypatch):
@@ -371,9 +375,23 @@ def test_stopping_what_is_off_does_nothing(monkeypatch):
     assert not host.placed
 
 
-def test_a_sync_that_does_not_stop_is_a_failure(monkeypatch):
+@pytest.mark.parametrize("left", [{}, ONLY_ON, ONLY_ENABLED])
+def test_a_sync_that_does_not_stop_is_a_failure(monkeypatch, left):
     with pytest.raises(VerifyFailed, match="still on"):
-        act.stop(Scripted(monkeypatch, answer(), answer()))
+        act.stop(Scripted(monkeypatch, answer(), answer(**left)))
+
+
+def test_stopping_takes_away_the_start_at_the_next_boot_too(monkeypatch):
+    host = Scripted(monkeypatch, answer(**ONLY_ENABLED), answer(**OFF))
+    assert act.stop(host).changed
+    assert units.TIMER in host.placed[0]["disable"]
+
+
+def test_starting_what_only_runs_until_the_next_boot_enables_it(monkeypatch):
+    host = Scripted(monkeypatch, answer(**ONLY_ON), answer(**last(30.0)))
+    assert act.start(host).changed
+    # The timer is started anew, for the run that is then waited for.
+    assert (host.placed[0]["enable"], host.placed[0]["again"]) == ([units.TIMER], True)
 
 
 def test_once_joins_no_run_that_began_too_early(monkeypatch):

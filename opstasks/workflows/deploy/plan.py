@@ -53,16 +53,27 @@ def make(facts: Facts, *, restart: bool = False, restores: Release | None = None
         *_database_problems(facts),
         *_release_problems(facts),
     ]
-    if facts.snapshot != "ok":
-        text = f"the snapshot to go back to is not sound: {facts.snapshot}"
-        found.append(Problem(text, "deploy the wanted release with `deploy --ref`"))
+    if restores and facts.snapshot != "ok":
+        found.append(_snapshot_problem(facts, restores))
     if facts.code_version < facts.database.user_version and not restores and not found:
         text = (
             f"the database is at version {facts.database.user_version}, this code knows"
             f" only {facts.code_version}"
         )
-        found.append(Problem(text, "`deploy.rollback` goes back with the database", True))
+        cure = f"{_newer_code(facts)}; `deploy.rollback` goes back with the database"
+        found.append(Problem(text, cure, True))
     return Plan(facts, tuple(found), restart, restores)
+
+
+def _snapshot_problem(facts: Facts, restores: Release) -> Problem:
+    """Without its snapshot, the older code would meet a database that it does not know."""
+    text = f"the snapshot to go back to is not sound: {facts.snapshot}"
+    other = f"copy another snapshot of version {restores.from_version} to its place"
+    return Problem(text, f"{_newer_code(facts)}, or {other}: newer rows are carried over")
+
+
+def _newer_code(facts: Facts) -> str:
+    return f"`deploy --ref` a release that knows database version {facts.database.user_version}"
 
 
 def _repo_problems(repo: Repo) -> list[Problem]:
@@ -161,8 +172,7 @@ def unfinished_lines(facts: Facts) -> list[str]:
     lines = [f"unfinished release {record.describe()}, at {record.step!r}"]
     for repo in (facts.code, facts.lib):
         # A checkout that was cut off looks the same as edits by hand: people tell them apart.
-        edited = sorted({*repo.dirt.staged, *repo.dirt.unstaged})
-        if edited:
+        if edited := repo.dirt.edited:
             lines.append(f"{repo.path}: {len(edited)} edited file(s), THROWN AWAY either way")
             lines += _first("  ", edited)
     return lines

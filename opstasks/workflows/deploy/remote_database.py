@@ -154,8 +154,14 @@ def bring_older(spec: Spec, older: Path, snapshot: Path) -> str:
     return "database restored from the snapshot, newer rows carried over"
 
 
+def is_untouched(database: Path, snapshot: Path) -> bool:
+    """Whether no migration changed the database since, and no job is missing from it."""
+    same = version_and_schema(database) == version_and_schema(snapshot)
+    return same and job_ids(snapshot) <= job_ids(database)
+
+
 def restore_database(spec: Spec, snapshot: Path, aside: Path) -> str:
-    """Put a database from before a migration back; says how.
+    """Put a database from before a migration, or before jobs were lost, back; says how.
 
     What is there now is kept aside. Rows written since, by whomever, are carried over in the
     columns that the old database has, unless the old code could not read them.
@@ -165,7 +171,7 @@ def restore_database(spec: Spec, snapshot: Path, aside: Path) -> str:
     aside = unused(aside)
     try:
         settle(database)
-        if version_and_schema(database) == version_and_schema(snapshot):
+        if is_untouched(database, snapshot):
             return "database untouched"
         copy_database(database, aside)
         return put_back(spec, snapshot, aside)

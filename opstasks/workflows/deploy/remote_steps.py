@@ -71,6 +71,37 @@ def move(path: str, commit: str) -> None:
     )
 
 
+def move_back(path: str, commit: str, left: str) -> None:
+    """Check a commit out again; takes away what a checkout of `left`, cut off, had brought."""
+    move(path, commit)
+    # A file that stays does no harm until the next deploy, which names it: the service comes first.
+    with contextlib.suppress(StepError, OSError):
+        for name in brought(path, commit, left):
+            Path(path, name).unlink()
+            remove_empty(Path(path), Path(name).parent)
+
+
+def brought(path: str, commit: str, left: str) -> list[str]:
+    """Files that only the other commit has and git now finds untracked: the tree was clean before.
+
+    What git ignores may have been there before, and is left alone.
+    """
+    added = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A")
+    untracked = ("ls-files", "-z", "--others", "--exclude-standard")
+    only_there, unknown = (
+        set(must("cannot read the checkout", "git", "-C", path, *words).split("\0"))
+        for words in ((*added, commit, left), untracked)
+    )
+    return sorted((only_there & unknown) - {""})
+
+
+def remove_empty(top: Path, folder: Path) -> None:
+    """Remove a folder and those above it, up to the first that holds something."""
+    with contextlib.suppress(OSError):
+        for inner in (folder, *folder.parents)[:-1]:
+            (top / inner).rmdir()
+
+
 def still_wanted(step: str, spec: Spec) -> None:
     """Raise StepError, refused, when this is no longer what the client looked at.
 
@@ -223,8 +254,8 @@ def roll_back(spec: Spec) -> dict[str, Any]:
     how = "database untouched"
     if reached != "begun":
         stop(spec)
-        move(spec["lib"], record["from_lib"])
-        move(spec["code"], record["from_code"])
+        move_back(spec["lib"], record["from_lib"], record["to_lib"])
+        move_back(spec["code"], record["from_code"], record["to_code"])
         how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
         start_and_watch(spec, record.get("known_exceptions", []))

@@ -16,7 +16,7 @@ from opstasks.jobrunner.flags import Pause
 from opstasks.primitives import remote, systemd
 from opstasks.workflows import pause as pausing
 from opstasks.workflows.reboot import records
-from opstasks.workflows.reboot.records import PREPARE, Item, Maintenance
+from opstasks.workflows.reboot.records import PREPARE, UNREADY_S, Item, Maintenance
 
 SYNC_UNIT = "opstasks-level3-sync.timer"
 BOOT_UNIT = "opstasks-boot.service"
@@ -25,6 +25,8 @@ BOOTING = ("initializing", "starting")
 POLL_S = 2.0
 WAIT_S = 90.0
 NOT_PICKED_UP = ("waiting_on_reboot", "paused")
+# A reboot that comes this long after a preparation that came to nothing is the one it was for.
+MEANT_S = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,16 @@ class Facts:
         return self.maintenance.prepared()
 
     @property
+    def unready(self) -> Item | None:
+        """The preparation that came to nothing before this boot, or lately in it."""
+        item = self.maintenance.unready()
+        if item is None:
+            return None
+        if item.boot_id != self.maintenance.boot_id:
+            return item if self.found["booted"] - item.ended < MEANT_S else None
+        return item if self.maintenance.now - item.ended < UNREADY_S else None
+
+    @property
     def unpaused_soon(self) -> bool:
         """Whether jobs may be taken up without anybody's doing: now, or when the boot is over."""
         return self.pause is None or not self.boot_done
@@ -88,7 +100,8 @@ def look_after(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = True) ->
         coming = [line for line in lines if not line.good and line.may_come]
         if not coming or time.monotonic() >= deadline:
             return Checklist(lines, changed)
-        host.checkpoint("nothing was changed")
+        done = "the pause of the preparation was ended" if changed else "it was only looked at"
+        host.checkpoint(f"{done}; again: inv -H {host.name} after-reboot")
         host.pause(POLL_S)
 
 
@@ -134,9 +147,12 @@ def _command(spec: HostSpec, ids: tuple[str, ...]) -> Any:
 
 def ours_to_end(facts: Facts) -> bool:
     """Whether a pause of a preparation outlived its reboot, and the boot left it to us."""
-    rebooted = facts.prepared is not None and facts.prepared.boot_id != facts.maintenance.boot_id
-    ours = facts.pause is not None and facts.pause.task == PREPARE
-    return rebooted and ours and facts.boot_done
+    pause = facts.pause
+    if pause is None or pause.task != PREPARE or not facts.boot_done:
+        return False
+    # Its own one: it may have been cut off, and others may have come since.
+    item = next((i for i in facts.maintenance.items if i.id == pause.id), None)
+    return item is not None and item.boot_id != facts.maintenance.boot_id
 
 
 def judge(name: str, facts: Facts) -> tuple[Line, ...]:
@@ -169,17 +185,35 @@ def _up(good: bool) -> str:
 
 def _boot(name: str, facts: Facts) -> Line:
     there = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts.found["booted"]))
-    item = facts.prepared
-    if item is None:
-        return Line("boot", True, f"booted {there}; no preparation on record")
     serving = facts.found["service"].get("ActiveState") == "active"
     if facts.maintenance.not_rebooted(serving=serving, paused=facts.pause is not None):
         cure = "reboot it, or give the reboot up: "
         cure += f"inv -H {name} service.start, then inv -H {name} unpause"
         return Line("boot", False, f"not rebooted since it was prepared; booted {there}", cure)
+    if facts.unready:
+        return _unready(name, facts, facts.unready, there)
+    item = facts.prepared
+    if item is None:
+        return Line("boot", True, f"booted {there}; no preparation was made for it")
     if item.boot_id == facts.maintenance.boot_id:
         return Line("boot", True, f"booted {there}; the preparation by {item.who} was given up")
     return Line("boot", True, f"a new boot, {there}; prepared {item.due_there} by {item.who}")
+
+
+def _unready(name: str, facts: Facts, item: Item, there: str) -> Line:
+    """Nobody watched it come to nothing; the reboot may have come all the same."""
+    found = facts.maintenance
+    how = {"refused": "was refused", "failed": "failed", "cut off": "was cut off"}
+    text = f"the preparation for {item.due_there} by {item.who} ({item.id})"
+    text += f" {how[found.state(item)]}: {found.why_so(item)}"
+    if item.boot_id == found.boot_id:
+        cure = f"mend that, then inv -H {name} prepare-reboot"
+        return Line("boot", False, f"not rebooted since; booted {there}; {text}", cure)
+    days = int((found.now - item.ended) // 86400) + 1
+    cure = f"inv -H {name} jobs.ls --state failed --since {days}d"
+    text = f"a new boot, {there}, but {text}; jobs that ran then may have failed"
+    # A boot that is not through may still note that the host was prepared before.
+    return Line("boot", False, text, cure, may_come=not facts.boot_done)
 
 
 def _mounts(facts: Facts) -> Line:

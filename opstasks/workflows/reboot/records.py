@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -16,14 +16,19 @@ T = TypeVar("T")
 PREPARE, UNPAUSE = "prepare-reboot", "unpause"
 # What still lies ahead, or is under way.
 OPEN_STATES = ("armed", "running")
+# How a preparation ends after which a host is not prepared.
+UNREADY = ("refused", "failed", "cut off")
+# How long that needs a person, unless something newer is armed.
+UNREADY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Item:
     """One piece of work; times in seconds since the epoch, `*_s` in seconds.
 
-    `outcome` is "" until it is over; `boot_id` is that of the boot in which it was armed;
-    `left` says what could not be put back after a failure.
+    `outcome` is "" until it is over; `boot_id` is that of the boot in which it was armed,
+    `next_boot` that of the boot which it was for, once that has come ("none" when it was given up
+    before); `left` says what could not be put back after a failure.
     """
 
     id: str
@@ -42,6 +47,7 @@ class Item:
     reboot: bool = False
     keep_paused: bool = False
     boot_id: str = ""
+    next_boot: str = ""
     armed_at: float = 0.0
     finished: float = 0.0
     was_active: bool = False
@@ -50,6 +56,11 @@ class Item:
     mounts: tuple[str, ...] = ()
     snapshot: str = ""
     left: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> float:
+        """When it was over, or was last heard of."""
+        return self.finished or (self.steps[-1][0] if self.steps else self.due)
 
 
 @dataclass(frozen=True)
@@ -81,10 +92,11 @@ class Maintenance:
 
     def why_so(self, item: Item) -> str:
         """The reason for the state, for people."""
+        here = item.boot_id == self.boot_id
         words = {
             "dropped": "the host was rebooted before its time: arm it again, or dismiss it with"
             f" `scheduled.cancel {item.id}`",
-            "cut off": f"the host went down at {item.step!r}",
+            "cut off": f"{'its unit ended' if here else 'the host went down'} at {item.step!r}",
             "timer lost": "its timer is gone: arm it again",
         }
         return item.reason or words.get(self.state(item), "")
@@ -105,17 +117,40 @@ class Maintenance:
         waiting = (i for i in self.items if i.kind == PREPARE and not i.outcome)
         return tuple(item for item in waiting if self.state(item) in gone)
 
+    def _tried(self, *states: str) -> Iterator[Item]:
+        """Preparations that came to their time and ended so, the newest first."""
+        begun = (i for i in self.items if i.kind == PREPARE and i.step != "armed")
+        return (item for item in begun if self.state(item) in states)
+
     def prepared(self) -> Item | None:
-        """The newest preparation that ended well."""
-        return next((i for i in self.items if i.kind == PREPARE and i.outcome == "ready"), None)
+        """The preparation that this boot belongs to, or that still waits for its reboot.
+
+        One that no boot has noted down counts only while it is the newest: a boot notes it when
+        it is through, and hosts that an older version prepared never do.
+        """
+        newest = next(self._tried("ready", *UNREADY), None)
+        ready = next(self._tried("ready"), None)
+        if ready is None or ready.next_boot == self.boot_id:
+            return ready
+        return ready if ready is newest and not ready.next_boot else None
+
+    def unready(self) -> Item | None:
+        """The newest preparation where it came to nothing and nobody has dismissed it."""
+        newest = next(self._tried("ready", *UNREADY), None)
+        if newest is None or newest.outcome in ("ready", "cut off"):
+            return None
+        # Refused while the host was prepared already: that one held until the boot.
+        held = self.prepared() is not None and newest.boot_id != self.boot_id
+        return None if held else newest
 
     def not_rebooted(self, *, serving: bool, paused: bool) -> Item | None:
         """The newest preparation while its reboot has not come, nor was it given up.
 
-        Given up is what serves again, or is paused no longer.
+        Given up is what serves again, or is paused no longer. One that was refused since has
+        touched nothing.
         """
-        item = self.prepared()
-        here = item is not None and item.boot_id == self.boot_id
+        item = next(self._tried("ready", "failed", "cut off"), None)
+        here = item is not None and item.outcome == "ready" and item.boot_id == self.boot_id
         return item if here and paused and not serving else None
 
 
@@ -138,10 +173,15 @@ def parse(text: str) -> Maintenance:
         now=float(found["now"]),
         zone=str(found["zone"]),
         boot_id=str(found["boot_id"]),
-        items=tuple(item_of(record) for record in found["records"]),
+        items=_newest_first(item_of(record) for record in found["records"]),
         pause=parse_pause(found["pause"]) if found["pause"] else None,
         units=found["units"],
     )
+
+
+def _newest_first(items: Iterable[Item]) -> tuple[Item, ...]:
+    """By the host's own clock: ids carry that of whoever armed it."""
+    return tuple(sorted(items, key=lambda item: item.armed_at, reverse=True))
 
 
 def parse_pause(note: Mapping[str, Any]) -> Pause:

@@ -1,5 +1,7 @@
 """Runs on the host: look whether it can be done, and hand it to systemd for its time."""
 
+import contextlib
+import subprocess
 import time
 from datetime import datetime, timezone
 from typing import Any
@@ -58,41 +60,80 @@ def op_arm(request: dict[str, Any], script: str) -> dict[str, Any]:
     """Arm one piece of work: at once (`due` 0) or by a timer; refuses a second preparation."""
     site, record = request["site"], request["record"]
     record_path(site, record["id"]).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    others: list[Record] = []
     if record["kind"] == PREPARE:
         found = problems(site)
         if found:
             raise StepError("; ".join(found), refused=True)
-        make_room(site, replace=request["replace"])
+        others = in_the_way(site, replace=request["replace"])
     else:
         arm_boot(site, script)
-    now = time.time()
-    # From here on, not from the question: looking and answering took their time.
-    due = resolve("", record["delay_s"], now) if record["delay_s"] else record["due"]
-    if record["timed"] and due <= now + 1:
-        raise StepError(f"{host_time(due)} has passed", refused=True)
-    record = {**record, "due": due, "due_there": host_time(due), "armed_at": now, "steps": []}
-    record |= {"boot_id": boot_id(), "step": "armed", "outcome": ""}
-    write_record(site, record["id"], **record)
-    try:
-        start_unit(site, record, script)
-    except StepError as error:
-        write_record(site, record["id"], outcome="failed", reason=error.reason)
-        raise
+    record = {**record, **times(record), "steps": [], "outcome": ""}
+    record |= {"boot_id": boot_id(), "step": "armed"}
+    begin = begin_later if record["timed"] else begin_now
+    begin(site, record, others, script)
     prune(site)
     return {"record": read_record(site, record["id"])}
 
 
-def make_room(site: Site, *, replace: bool) -> None:
-    """There is one preparation at most: refuse, or take the one before away."""
-    for other in pending(site):
-        if other.get("kind") != PREPARE:
-            continue
-        if not replace:
-            raise StepError(
-                f"armed already: {other['id']} by {other['who']} for {other['due_there']}",
-                refused=True,
-            )
+def times(record: Record) -> dict[str, Any]:
+    """When it is due, from here on, not from the question: looking and answering took time."""
+    now = time.time()
+    due = resolve("", record["delay_s"], now) if record["delay_s"] else record["due"]
+    if record["timed"] and due <= now + 1:
+        raise StepError(f"{host_time(due)} has passed", refused=True)
+    return {"due": due, "due_there": host_time(due), "armed_at": now}
+
+
+def in_the_way(site: Site, *, replace: bool) -> list[Record]:
+    """The preparation that is armed already: there is one at most. Refuses unless `replace`."""
+    others = [other for other in pending(site) if other.get("kind") == PREPARE]
+    if others and not replace:
+        other = others[0]
+        raise StepError(
+            f"armed already: {other['id']} by {other['who']} for {other['due_there']}",
+            refused=True,
+        )
+    return others
+
+
+def begin_later(site: Site, record: Record, others: list[Record], script: str) -> None:
+    """Arm it, then take away what it replaces: whatever fails, one of them is armed."""
+    hand_over(site, record, script)
+    try:
+        take_away(site, others)
+    except (StepError, OSError, subprocess.SubprocessError):
+        # The one before may have passed the point of return: there is never a second one.
+        cancel(site, record, "the one before it could not be taken away")
+        raise
+
+
+def begin_now(site: Site, record: Record, others: list[Record], script: str) -> None:
+    """Take away what it replaces, which may hold the lock, then begin."""
+    take_away(site, others)
+    try:
+        hand_over(site, record, script)
+    except (StepError, OSError) as error:
+        gone = ", ".join(str(other["id"]) for other in others)
+        more = f"; {gone} was taken away before that: nothing is armed any more" if gone else ""
+        raise StepError(f"{error}{more}", getattr(error, "detail", "")) from error
+
+
+def take_away(site: Site, others: list[Record]) -> None:
+    """Cancel what is replaced."""
+    for other in others:
         cancel(site, other, "replaced")
+
+
+def hand_over(site: Site, record: Record, script: str) -> None:
+    """Put it on record, then in systemd's hands."""
+    write_record(site, record["id"], **record)
+    try:
+        start_unit(site, record, script)
+    except (StepError, OSError) as error:
+        with contextlib.suppress(OSError):
+            write_record(site, record["id"], outcome="failed", reason=str(error))
+        raise
 
 
 def start_unit(site: Site, record: Record, script: str) -> None:

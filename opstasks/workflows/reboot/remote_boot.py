@@ -1,5 +1,6 @@
 """Runs on the host: once after a boot, end the pause that the reboot needed, or keep its time."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from opstasks.workflows.reboot.remote_item import (
     boot_id,
     journal,
     read_record,
+    records,
     write_record,
 )
 from opstasks.workflows.reboot.remote_lock import lock
@@ -26,6 +28,9 @@ def op_boot(request: dict[str, Any], script: str) -> dict[str, Any]:
     site = request["site"]
     since = flag(site)
     note = pause_note(site, since)
+    # The pause counts for more than what is noted of it.
+    with contextlib.suppress(OSError):
+        note_boot(site, paused=bool(since))
     done = "nothing was paused by us"
     if note and note.get("boot_id") != boot_id():
         done = after_boot(site, note, script)
@@ -33,6 +38,18 @@ def op_boot(request: dict[str, Any], script: str) -> dict[str, Any]:
     if done == "unpaused" or not still_to_come:
         forget_boot(site)
     return {"done": done}
+
+
+def note_boot(site: Site, *, paused: bool) -> None:
+    """Note in the newest preparation which boot it was for, so that no later one counts as its own.
+
+    One whose pause somebody had ended was given up before.
+    """
+    ready = [r for r in records(site) if r.get("kind") == PREPARE and r.get("outcome") == "ready"]
+    if not ready or ready[0].get("next_boot") or ready[0].get("boot_id") == boot_id():
+        return
+    given_up = ready[0].get("paused_by_us") and not paused
+    write_record(site, str(ready[0]["id"]), next_boot="none" if given_up else boot_id())
 
 
 def after_boot(site: Site, note: dict[str, Any], script: str) -> str:

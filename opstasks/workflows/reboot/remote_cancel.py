@@ -80,7 +80,9 @@ def cancel(site: Site, record: Record, reason: str) -> Record:
     """Stop the timer, then what it may just have started; refuses past the point of return."""
     id, name = str(record["id"]), f"opstasks-{record['id']}"
     if record.get("boot_id") != boot_id():
-        return write_record(site, id, outcome="dropped", reason=f"by a reboot; {reason}")
+        # What had begun by then was not merely dropped.
+        outcome = "dropped" if record.get("step") == "armed" else "cut off"
+        return write_record(site, id, outcome=outcome, reason=f"by a reboot; {reason}")
     call(SYSTEMCTL, "stop", name + ".timer", timeout=60)
     now = read_record(site, id)
     if now.get("step") not in CANCELLABLE:

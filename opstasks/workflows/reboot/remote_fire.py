@@ -5,7 +5,7 @@ import signal
 import time
 from typing import Any
 
-from opstasks.primitives.remote_commands import StepError, must
+from opstasks.primitives.remote_commands import StepError, call, must
 from opstasks.workflows.reboot.remote_account import Site
 from opstasks.workflows.reboot.remote_install import forget_boot
 from opstasks.workflows.reboot.remote_item import (
@@ -47,7 +47,7 @@ def op_fire(request: dict[str, Any], script: str) -> dict[str, Any]:
         reason, detail = error.reason, error.detail
         finish(site, record, outcome, reason, detail)
     except CancelledError:
-        outcome, reason = "cancelled", "its unit was stopped"
+        outcome, reason = stopped()
         finish(site, record, outcome, reason, "")
     except Exception as error:  # nobody is watching: the record must tell
         outcome, reason = "failed", f"{type(error).__name__}: {error}"
@@ -62,6 +62,13 @@ def op_fire(request: dict[str, Any], script: str) -> dict[str, Any]:
 def on_stop(signum: int, frame: Any) -> None:
     """The unit is being stopped."""
     raise CancelledError
+
+
+def stopped() -> tuple[str, str]:
+    """What a stop of the unit means: somebody's wish, or a host that goes down with its jobs."""
+    if call("systemctl", "is-system-running", timeout=60).stdout.strip() == "stopping":
+        return "failed", "the host went down before it was ready"
+    return "cancelled", "its unit was stopped"
 
 
 def finish(site: Site, record: Record, outcome: str, reason: str, detail: str) -> None:

@@ -53,9 +53,14 @@ def write_record(site: Site, id: str, /, **changes: Any) -> Record:
 
 
 def records(site: Site) -> list[Record]:
-    """Every record, newest first."""
+    """Every record, newest first by the host's own clock: ids carry that of whoever armed it."""
     found = [read_json(path) for path in Path(site["lock_dir"], "scheduled").glob("*.json")]
-    return sorted((r for r in found if r.get("id")), key=lambda r: str(r["id"]), reverse=True)
+    return sorted((r for r in found if r.get("id")), key=armed, reverse=True)
+
+
+def armed(record: Record) -> tuple[float, str]:
+    """When a record was armed; the id where that was at the same time."""
+    return float(record.get("armed_at") or 0), str(record["id"])
 
 
 def pending(site: Site) -> list[Record]:

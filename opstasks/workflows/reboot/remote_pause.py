@@ -4,6 +4,7 @@ A pause is job-runner's own flag; ``state_dir/pause.json``, the service account'
 """
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from opstasks.primitives.remote_json import read_json, write_json
 from opstasks.workflows.reboot.remote_account import Site, as_service, job_runner
 from opstasks.workflows.reboot.remote_database import query
 from opstasks.workflows.reboot.remote_item import boot_id
+
+# job-runner's own command needs a moment to start and to set its flag.
+SETTLING_S = 30
 
 
 def pause_path(site: Site) -> Path:
@@ -40,7 +44,8 @@ def pause_note(site: Site, since: float) -> dict[str, Any]:
     """Our note on the pause that the flag stands for; empty for a pause made by hand."""
     note: dict[str, Any] = as_service(site, lambda: read_json(pause_path(site)))
     try:
-        ours = since and abs(float(note.get("flag_time", 0)) - since) < 1
+        later = since - float(note.get("flag_time", 0))
+        ours = since and -1 < later < 1 + float(note.get("settling_s", 0))
     except (TypeError, ValueError):
         return {}
     return note if ours else {}
@@ -49,25 +54,34 @@ def pause_note(site: Site, since: float) -> dict[str, Any]:
 def set_pause(site: Site, **words: Any) -> dict[str, Any]:
     """Pause with job-runner's own command, see that it holds, and note whose it is."""
     before = flag(site)
+    note = {"since": time.time(), **words, "boot_id": boot_id()}
+    if not before:
+        # Whose it is stands there before it holds: after a power cut in between, too.
+        write_note(site, note | {"flag_time": note["since"], "settling_s": SETTLING_S})
     job_runner(site, "jobrunner.cli.flags", "set", "--create", "paused=true")
     since = flag(site)
     if not since:
         raise StepError("job-runner's flag does not hold")
-    note = {"since": since, **words, "flag_time": since, "boot_id": boot_id()}
-
-    def write() -> bool:
-        pause_path(site).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        write_json(pause_path(site), note, 0o640)
-        return True
-
+    note |= {"since": words.get("since", since), "flag_time": since}
     try:
-        as_service(site, write)
+        write_note(site, note)
     except (StepError, OSError):
         # Nobody would know whose pause it is, nor end it.
         if not before:
             clear_pause(site)
         raise
     return note
+
+
+def write_note(site: Site, note: dict[str, Any]) -> None:
+    """Note whose a pause is, as the service account."""
+
+    def write() -> bool:
+        pause_path(site).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        write_json(pause_path(site), note, 0o640)
+        return True
+
+    as_service(site, write)
 
 
 def clear_pause(site: Site) -> None:

@@ -1,15 +1,20 @@
 """Runs on the host: the preparation itself: pause, drain, stop, snapshot, requeue, verify."""
 
 import contextlib
-import re
 import signal
 import sqlite3
 import time
 from pathlib import Path
 
-from opstasks.primitives.remote_commands import StepError, must
+from opstasks.primitives.remote_commands import StepError
 from opstasks.primitives.remote_mounts import plain
-from opstasks.workflows.reboot.remote_account import Site, account, job_runner
+from opstasks.workflows.reboot.remote_account import Site, job_runner
+from opstasks.workflows.reboot.remote_containers import (
+    docker_names,
+    of_jobs,
+    stray_problem,
+    strays,
+)
 from opstasks.workflows.reboot.remote_database import job_ids, running_jobs, snapshot, waiting_jobs
 from opstasks.workflows.reboot.remote_install import arm_boot
 from opstasks.workflows.reboot.remote_item import (
@@ -72,6 +77,8 @@ def hold_new_work(site: Site, record: Record, script: str) -> None:
     id = record["id"]
     since = flag(site)
     note = pause_note(site, since)
+    # Whosever the pause is: the boot notes which preparation was its own.
+    arm_boot(site, script)
     if since and note.get("task") != PREPARE:
         write_record(site, id, paused_by_us=False)
         say(site, id, "paused already, by somebody else: it stays so after the boot", "draining")
@@ -80,7 +87,6 @@ def hold_new_work(site: Site, record: Record, script: str) -> None:
     write_record(site, id, paused_by_us=True)
     why = record["why"] or "prepared for a reboot"
     words = {"who": record["who"], "why": why, "until": 0, "id": id, "task": PREPARE}
-    arm_boot(site, script)
     set_pause(site, **words, keep=record["keep_paused"])
 
 
@@ -101,6 +107,10 @@ def drain(site: Site, record: Record) -> None:
 def requeue(site: Site, record: Record) -> tuple[str, str]:
     """From the stop of the service on: the part that a cancel does not take back."""
     id = record["id"]
+    # A job that failed while the others were waited for may have left its container running.
+    stray = stray_problem(site)
+    if stray:
+        raise StepError(stray)
     # In this order: a cancel that reads the step before it sends its signal cannot be misled.
     say(site, id, f"stop {site['unit']}", "stopping")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -139,26 +149,9 @@ def verify(site: Site, ids: list[str], kept: str) -> None:
     left = [name for name in docker_names(site) if of_jobs(name, ids)]
     if left:
         raise StepError(f"left in docker: {', '.join(left)}")
-    alive = docker_list(site, "ps", "--filter", "name=^os-job-", "--format", "{{.Names}}")
+    alive = sorted(strays(site))
     if alive:
         raise StepError(f"containers that no job stands for are running: {', '.join(alive)}")
-
-
-def docker_names(site: Site) -> list[str]:
-    """Every container and every volume by name."""
-    containers = docker_list(site, "ps", "--all", "--format", "{{.Names}}")
-    return sorted({*containers, *docker_list(site, "volume", "ls", "--format", "{{.Name}}")})
-
-
-def docker_list(site: Site, *args: str) -> list[str]:
-    """What a listing of docker's prints."""
-    return must("cannot ask docker", "docker", *args, **account(site), timeout=120).split()
-
-
-def of_jobs(name: str, ids: list[str]) -> bool:
-    """Whether a container or a volume belongs to one of these jobs."""
-    found = re.fullmatch(r"os-(?:job|volume)-([A-Za-z0-9]+)(?:-manager)?", name)
-    return bool(found and found[1] in ids)
 
 
 def undo(site: Site, id: str, error: Exception) -> list[str]:
@@ -187,15 +180,16 @@ def undo(site: Site, id: str, error: Exception) -> list[str]:
 
 
 def mounts() -> list[str]:
-    """Where real file systems are mounted."""
+    """Where real file systems are mounted, other than what comes and goes by itself."""
     real = ("/dev/", "//")
+    # Each version of a snap is a mount of its own.
+    passing = ("/run/", "/snap/", "/var/lib/docker/", "/etc/", "/proc/", "/sys/")
     rows = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     # Device, place, type: a network file system has a colon or slashes in its device.
     return sorted(
         {
             plain(row[1])
             for row in rows
-            if (row[0].startswith(real) or ":" in row[0])
-            and not row[1].startswith(("/run/", "/var/lib/docker/", "/etc/", "/proc/", "/sys/"))
+            if (row[0].startswith(real) or ":" in row[0]) and not row[1].startswith(passing)
         }
     )

@@ -3,12 +3,12 @@
 import shutil
 import sqlite3
 import subprocess
-from functools import partial
 from pathlib import Path
 
 from opstasks.primitives.remote_commands import StepError, must
 from opstasks.primitives.remote_json import read_json
 from opstasks.workflows.reboot.remote_account import Site, account, as_service, job_runner
+from opstasks.workflows.reboot.remote_containers import stray_problem
 from opstasks.workflows.reboot.remote_database import job_ids
 from opstasks.workflows.reboot.remote_units import unit_state
 
@@ -29,7 +29,7 @@ def problems(site: Site) -> list[str]:
         except (StepError, OSError, KeyError, sqlite3.Error, subprocess.SubprocessError) as error:
             detail = getattr(error, "detail", "").strip().splitlines()[-1:]
             text = ": ".join([str(error), *detail])
-        if text:
+        if text and text not in found:
             found.append(text)
     return found
 
@@ -41,9 +41,9 @@ def unit_problem(site: Site) -> str:
 
 
 def docker_problem(site: Site) -> str:
-    """The service account must be able to remove containers and volumes."""
+    """The service account must be able to remove containers, and none may be left over."""
     must("docker does not answer", "docker", "ps", "--quiet", **account(site), timeout=60)
-    return ""
+    return stray_problem(site)
 
 
 def database_problem(site: Site) -> str:
@@ -72,9 +72,12 @@ def command_problem(site: Site) -> str:
 
 
 def release_problem(site: Site) -> str:
-    """A half-done deploy must be brought to its end first."""
-    for path in sorted(Path(site["state_dir"], "releases").glob("*.json"))[-1:]:
-        record = as_service(site, partial(read_json, path))
-        if record and not record.get("outcome"):
-            return f"the release {record.get('id')} is unfinished: run `deploy` first"
-    return ""
+    """A half-done deploy must be brought to its end first, however old it is by its id."""
+    folder = Path(site["state_dir"], "releases")
+
+    def unfinished() -> list[str]:
+        found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+        return [str(r["id"]) for r in found if r.get("id") and not r.get("outcome")]
+
+    cut_off = as_service(site, unfinished)
+    return f"the release {cut_off[0]} is unfinished: run `deploy` first" if cut_off else ""

@@ -40,10 +40,14 @@ class Last:
 
 @dataclass(frozen=True)
 class State:
-    """How a host's sync stands; `now` is the host's own clock."""
+    """How a host's sync stands; `now` is the host's own clock.
+
+    `on` is about now, `enabled` about the next boot.
+    """
 
     source: str
     on: bool = False
+    enabled: bool = False
     installed: bool = False
     outdated: bool = False
     running: bool = False
@@ -67,7 +71,10 @@ class State:
         """What needs a person."""
         found = []
         if self.source and not self.on:
-            found.append("the level 3 sync is off: run `sync.start`")
+            until = ", but the next boot starts it" if self.enabled else ""
+            found.append(f"the level 3 sync is off{until}: run `sync.start`")
+        if self.on and not self.enabled:
+            found.append("the level 3 sync ends with the next reboot: run `sync.start`")
         if self.on and self.outdated:
             found.append(
                 "the level 3 sync is not as hosts.yaml says: run `sync.start`, or `manage`"
@@ -119,6 +126,7 @@ def parse(spec: HostSpec, text: str) -> State:
     return State(
         source=spec.level3_source,
         on=timer.get("ActiveState") == "active",
+        enabled=timer.get("UnitFileState") == "enabled",
         installed=service.get("LoadState") == "loaded",
         outdated=found["files"] != wanted,
         running=service.get("ActiveState") == "activating",
@@ -153,13 +161,14 @@ def start(host: Host) -> Outcome:
     units.check_source(spec)
     before = look(host)
     failed = bool(before.last.error) or before.broke_off
-    if before.on and not before.outdated and not failed:
+    if before.on and before.enabled and not before.outdated and not failed:
         return Outcome(False, "on", before.last)
     with change(host.root, "sync.start", {"source": spec.level3_source}):
         host.step(f"copy {spec.level3_source} every {units.EVERY_S} s")
         files = units.files(spec)
         # After a failure the mended cause is tried at once, not in two minutes.
-        changed = _place(host, files=files, enable=[units.TIMER], again=failed)
+        again = failed or not before.enabled
+        changed = _place(host, files=files, enable=[units.TIMER], again=again)
         last = _first_run(host, before)
     return Outcome(changed, "on", last)
 
@@ -183,13 +192,13 @@ def _first_run(host: Host, before: State, wait_s: float = 30.0) -> Last:
 def stop(host: Host) -> Outcome:
     """Stop the timer and a run that is under way; what was being copied is not seen half-done."""
     before = look(host)
-    if not before.on and not before.running:
+    if not (before.on or before.running or before.enabled):
         return Outcome(False, "off")
     with change(host.root, "sync.stop"):
         # The files stay, as `manage` wants them: off is what is neither enabled nor running.
         _place(host, disable=[units.TIMER, units.SERVICE])
         after = look(host)
-        if after.on or after.running:
+        if after.on or after.running or after.enabled:
             raise VerifyFailed("the sync is still on", host=host.name, cure="try again")
     return Outcome(True, "off", after.last)
 
