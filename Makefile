@@ -37,6 +37,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-onhost.ini
 
 unit: setup
 	$(BIN)/pytest tests/unit tests/workflows

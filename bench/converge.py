@@ -20,9 +20,9 @@ from pathlib import Path
 
 import yaml
 
-import sandbox
-from sandbox import state
-from sandbox.delay_proxy import DelayProxy
+from opstasks.sandbox import api as sandbox
+from opstasks.sandbox import state
+from opstasks.sandbox.delay_proxy import DelayProxy
 
 ROOT = Path(__file__).resolve().parents[1]
 INV = Path(sys.executable).with_name("inv")

@@ -13,14 +13,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import sandbox
-from opstasks import inventory
-from opstasks.command import cmd
-from opstasks.host import Host
-from opstasks.transport import SSHTransport
-from opstasks.workflows import jobs, stats
-from sandbox import state
-from tests.sandbox import jobs_help
+from opstasks.core.command import cmd
+from opstasks.fleet import inventory
+from opstasks.fleet.host import Host
+from opstasks.fleet.transport import SSHTransport
+from opstasks.jobs import find as jobs
+from opstasks.jobs import stats
+from opstasks.sandbox import api as sandbox
+from opstasks.sandbox import state
+from tests.jobs import jobs_help
 
 ROOT = Path(__file__).resolve().parents[1]
 INV = Path(sys.executable).with_name("inv")

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from opstasks.cli import CORE_FLAGS
-from opstasks.tasks import OLD_NAMES, namespace
+from opstasks.cli.old_names import OLD_NAMES
+from opstasks.cli.program import CORE_FLAGS
+from opstasks.namespace import namespace
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
 HEAD = """# Every command

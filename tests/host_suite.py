@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from opstasks import lock
-from opstasks.change import change
-from opstasks.command import Raw, Secret, chain, cmd, pipe, python
-from opstasks.errors import CommandFailed, Refused, TimedOut
+from opstasks.core.command import Raw, Secret, chain, cmd, pipe, python
+from opstasks.core.errors import CommandFailed, Refused, TimedOut
+from opstasks.fleet import lock
+from opstasks.fleet.change import change
 from tests.look import until
 
 

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 
-from tests.unit.manage_help import key
+from tests.manage.manage_help import key
 
 
 def certificate(folder):

@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from opstasks.errors import OpsError
-from opstasks.host import Host
+from opstasks.core.errors import OpsError
+from opstasks.fleet import old_program as remote
+from opstasks.fleet.host import Host
 from opstasks.manage.facts import access_dir
-from opstasks.primitives import remote
 
-SCRIPT = f"{__package__}.remote_access"
+SCRIPT = "opstasks.manage.onhost.access"
 # How long the host waits for our word before it puts the old files back.
 PATIENCE_S = 90
 TRIES = 3

@@ -9,23 +9,23 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from opstasks.change import change
-from opstasks.command import Command
-from opstasks.errors import CommandFailed, Refused, VerifyFailed
-from opstasks.host import Host
-from opstasks.host import check as checked
-from opstasks.inventory import HostSpec
+from opstasks.core.command import Command
+from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
+from opstasks.core.result import Result
+from opstasks.deploy import release
+from opstasks.fleet import old_program as remote
+from opstasks.fleet.change import change
+from opstasks.fleet.host import Host
+from opstasks.fleet.host import check as checked
+from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import access, lockout
 from opstasks.manage import facts as fact
 from opstasks.manage.model import AREAS, Description
 from opstasks.manage.plan import ALL, Plan, Selection, Step, plan
-from opstasks.primitives import remote
-from opstasks.result import Result
-from opstasks.workflows.deploy import release
 
 # Cloning the dependencies over a slow line is the longest that one run may take.
 APPLY_TIMEOUT_S = 3600.0
-SCRIPT = f"{__package__}.remote_apply"
+SCRIPT = "opstasks.manage.onhost.apply"
 # What may take long has a run of its own, so that one sees how far it is.
 SLOW = ("packages", "checkout", "create", "probe", "start")
 
@@ -52,9 +52,9 @@ def check_areas(selection: Selection) -> None:
     """Raise Refused for an area that does not exist."""
     for area in (*selection.only, *selection.skip):
         if area not in AREAS:
-            raise Refused(f"there is no area {area!r}", cure=f"areas: {', '.join(AREAS)}")
+            raise Refused(f"there is no area {area!r}", hint=f"areas: {', '.join(AREAS)}")
     if not any(selection.has(area) for area in AREAS):
-        raise Refused("that leaves no area to look at", cure="leave out --only or --skip")
+        raise Refused("that leaves no area to look at", hint="leave out --only or --skip")
 
 
 def check(host: Host, wanted: Description, request: Request) -> Plan:
@@ -81,7 +81,7 @@ def refuse(planned: Plan, host: str) -> None:
             f"not to be done: {text}",
             host=host,
             tail="" if count == 1 else "\n".join(planned.refusals),
-            cure="correct the description; nothing was changed",
+            hint="correct the description; nothing was changed",
         )
 
 
@@ -101,7 +101,7 @@ def apply(host: Host, wanted: Description, shown: Plan, request: Request) -> Out
             raise Refused(
                 "the host changed since the plan was shown",
                 host=host.name,
-                cure="look at the new plan: run it again",
+                hint="look at the new plan: run it again",
             )
         if host.spec.unit in _started(current):
             release.refuse_half_way(host.root)
@@ -113,7 +113,7 @@ def apply(host: Host, wanted: Description, shown: Plan, request: Request) -> Out
         raise VerifyFailed(
             f"applied, but still differs: {things}",
             host=host.name,
-            cure="run it again with --diff, and see who changes it",
+            hint="run it again with --diff, and see who changes it",
         )
     return Outcome(True, len(current.todo), current.areas(), _notes(current, wanted))
 
@@ -226,7 +226,7 @@ def failure(
         returned=1,
         host=host,
         tail="\n".join([reason, *lines]),
-        cure="mend it, then run manage again: it goes on from there",
+        hint="mend it, then run manage again: it goes on from there",
     )
 
 

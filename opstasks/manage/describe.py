@@ -22,11 +22,11 @@ from typing import Any
 
 import msgspec
 
-from opstasks.errors import Refused
-from opstasks.inventory import HostSpec, parse_yaml
+from opstasks.core.errors import Refused
+from opstasks.fleet.inventory import HostSpec, parse_yaml
 from opstasks.manage import keys, people, units
 from opstasks.manage.model import MAPPINGS, SECTIONS, Description, Directory, Entry, File, Options
-from opstasks.workflows.sync import units as sync
+from opstasks.sync import units as sync
 
 ENVIRONMENT = "OPSTASKS_BACKENDS"
 BASE = "base"
@@ -81,14 +81,14 @@ def describe(spec: HostSpec) -> Description:
     if spec.local and not spec.backend:
         raise Refused(
             "this machine is no host of hosts.yaml",
-            cure="name one with -H; a host's own shell is known by its `hostname` there",
+            hint="name one with -H; a host's own shell is known by its `hostname` there",
         )
     if not spec.backend or not root.joinpath(spec.backend, "host.yaml").is_file():
         names = {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
         raise Refused(
             f"there is no description for backend {spec.backend!r}",
             host=spec.name,
-            cure=f"set `backend` in hosts.yaml to one of {', '.join(sorted(names))}",
+            hint=f"set `backend` in hosts.yaml to one of {', '.join(sorted(names))}",
         )
     folders = [root.joinpath(name) for name in (BASE, spec.backend)]
     folders = [place for place in folders if place.joinpath("host.yaml").is_file()]
@@ -145,10 +145,10 @@ def folder() -> Traversable:
     """Where the descriptions lie: $OPSTASKS_BACKENDS, or those that come with the program."""
     named = os.environ.get(ENVIRONMENT)
     if not named:
-        return resources.files("backends")
+        return resources.files("opstasks.backends")
     path = Path(named).expanduser()
     if not path.is_dir():
-        raise Refused(f"${ENVIRONMENT} names {named!r}, which is no folder", cure="correct it")
+        raise Refused(f"${ENVIRONMENT} names {named!r}, which is no folder", hint="correct it")
     return path
 
 
@@ -279,7 +279,7 @@ def fill(value: Any, values: Mapping[str, str], where: str, spec: HostSpec) -> A
             raise Refused(
                 f"backends: {where}: unknown placeholder {match[0]}",
                 host=spec.name,
-                cure=f"known: {', '.join(sorted(values))}",
+                hint=f"known: {', '.join(sorted(values))}",
             )
         return values[match[1]]
 
@@ -332,7 +332,7 @@ def _repository_keys(name: str, wanted: Description, spec: HostSpec) -> tuple[ke
         raise Refused(
             f"backends/keys/{name}: {reason}",
             host=spec.name,
-            cure=f"put {name}'s public keys there, or take {name} off the lists",
+            hint=f"put {name}'s public keys there, or take {name} off the lists",
         ) from error
     if not found:
         raise Refused(f"backends/keys/{name}: holds no key", host=spec.name)
@@ -412,5 +412,5 @@ def _refused(wrong: list[str], spec: HostSpec) -> Refused:
     return Refused(
         f"backend {spec.backend}: {text}",
         host=spec.name,
-        cure="correct the description; nothing was connected to",
+        hint="correct the description; nothing was connected to",
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opstasks.change import change
-from opstasks.command import Command, cmd
-from opstasks.errors import Refused, VerifyFailed
-from opstasks.host import Host, check
+from opstasks.core.command import Command, cmd
+from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.fleet import old_program as remote
+from opstasks.fleet.change import change
+from opstasks.fleet.host import Host, check
 from opstasks.manage import apply, facts, people
 from opstasks.manage.describe import describe
 from opstasks.manage.model import Description
 from opstasks.manage.plan import Step
-from opstasks.primitives import remote
 
 NOLOGIN = "/usr/sbin/nologin"
 # How Debian and Ubuntu number the accounts of people; `nobody` comes after them.
@@ -56,7 +56,7 @@ def check_name(host: Host, name: str) -> None:
         raise Refused(
             f"{name} is still listed in {role}; `manage` would open the account again",
             host=host.name,
-            cure=f"take {name} off `people` in backends/ first",
+            hint=f"take {name} off `people` in backends/ first",
         )
 
 
@@ -77,7 +77,7 @@ def look(host: Host, name: str) -> Account:
 def account(host: Host, name: str, found: facts.Facts) -> Account:
     """The account, from the facts; raises Refused for one that must not be shut."""
     if found["login"] == name:
-        raise Refused(f"you came in as {name}", host=host.name, cure="have somebody else do it")
+        raise Refused(f"you came in as {name}", host=host.name, hint="have somebody else do it")
     entry = found["users"][name]
     if entry is None:
         return Account(name, False, ())
@@ -115,6 +115,6 @@ def disable(host: Host, name: str) -> Outcome:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",
             host=host.name,
-            cure="see who puts it back, then run it again",
+            hint="see who puts it back, then run it again",
         )
     return Outcome(before, after, changed=True)

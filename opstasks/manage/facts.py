@@ -7,17 +7,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from opstasks.command import Command
-from opstasks.errors import OpsError
-from opstasks.host import Host
-from opstasks.inventory import HostSpec
+from opstasks.core.command import Command
+from opstasks.core.errors import OpsError
+from opstasks.core.result import Result
+from opstasks.fleet import old_program as remote
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import keys
 from opstasks.manage.model import Description, Tree
-from opstasks.primitives import remote
-from opstasks.result import Result
 
 Facts = dict[str, Any]
-SCRIPT = f"{__package__}.remote_facts"
+SCRIPT = "opstasks.manage.onhost.facts"
 
 
 def sha256(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opstasks.errors import Refused
+from opstasks.core.errors import Refused
 from opstasks.manage import keys
 from opstasks.manage.facts import Facts
 from opstasks.manage.model import Description
@@ -32,7 +32,7 @@ def check_described(described: Mapping[str, tuple[str, Description]], folder: st
     raise Refused(
         f"nobody is listed under people.{KEEPERS}: nobody of yours would have a way in",
         host=", ".join(empty),
-        cure=f"in {files} write `people: {{{KEEPERS}: [alice]}}` with your account name, and put "
+        hint=f"in {files} write `people: {{{KEEPERS}: [alice]}}` with your account name, and put "
         f"your public key into {folder}/keys/alice (or --allow-lockout, if that is meant)",
     )
 

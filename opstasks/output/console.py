@@ -18,10 +18,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from opstasks import events
-from opstasks.errors import OpsError
+from opstasks.core import events
+from opstasks.core.errors import OpsError
+from opstasks.core.result import FleetResult, HostResult
 from opstasks.output import fit
-from opstasks.result import FleetResult, HostResult
 
 Row = Mapping[str, object]
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e]")
@@ -161,7 +161,7 @@ def unwritten(error: Exception) -> OpsError | None:
         return None
     return OpsError(
         f"cannot write the result: {os.strerror(error.errno).lower()}",
-        cure="make room, then ask again; what was done is done",
+        hint="make room, then ask again; what was done is done",
     )
 
 
@@ -225,8 +225,8 @@ def plain(value: object) -> object:
 
 
 def error_document(error: OpsError) -> dict[str, object]:
-    """An error as JSON: message, host, command, the last lines and the cure."""
-    fields = ("message", "host", "command", "tail", "cure", "outcome")
+    """An error as JSON: message, host, command, the last lines and the hint."""
+    fields = ("message", "host", "command", "tail", "hint", "outcome")
     return {name: getattr(error, name) for name in fields if getattr(error, name)}
 
 

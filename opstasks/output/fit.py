@@ -11,7 +11,7 @@ GAP = 2
 
 def window() -> int:
     """The columns of the terminal that standard output goes to; 0 where it goes elsewhere."""
-    from opstasks.terminal import size
+    from opstasks.fleet.terminal import size
 
     return size()[0] if sys.stdout.isatty() else 0
 

@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from opstasks.errors import Interrupted, Refused
-from opstasks.terminal import size
+from opstasks.core.errors import Interrupted, Refused
+from opstasks.fleet.terminal import size
 
 SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
@@ -37,14 +37,14 @@ def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
     if not SHORTEST_S <= every_s <= LONGEST_S:
         raise Refused(
             f"--every {every_s:g} is not between {SHORTEST_S:g} and {LONGEST_S:g} seconds",
-            cure="try --every 2",
+            hint="try --every 2",
         )
     if as_json:
         raise Refused(
-            "--watch has no end, and a JSON document needs one", cure="run it without --watch"
+            "--watch has no end, and a JSON document needs one", hint="run it without --watch"
         )
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        raise Refused("--watch needs a terminal", cure="run it without --watch")
+        raise Refused("--watch needs a terminal", hint="run it without --watch")
     text = ""
     sys.stdout.write(ENTER)
     try:

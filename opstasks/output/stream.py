@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from opstasks.errors import Interrupted, OpsError, unforeseen
+from opstasks.core.errors import Interrupted, OpsError, unforeseen
+from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import error_document, plain, to_nowhere, unwritten
-from opstasks.result import FleetResult, HostResult
 
 # Hands on pages of values to what it is given.
 Source = Callable[[Callable[[Sequence[Any]], None]], None]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstasks.command import Command, cmd
+from opstasks.core.command import Command, cmd
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from opstasks.command import Argument, Command, Raw, cmd, quote
-from opstasks.errors import Refused
+from opstasks.core.command import Argument, Command, Raw, cmd, quote
+from opstasks.core.errors import Refused
 
 FETCH_TIMEOUT_S = 180.0
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")

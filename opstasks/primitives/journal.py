@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from opstasks import durations
-from opstasks.command import Argument, Command, cmd, pipe
-from opstasks.primitives import remote
+from opstasks.core import durations
+from opstasks.core.command import Argument, Command, cmd, pipe
+from opstasks.fleet import old_program as remote
 
 # ISO time first, so that lines of many hosts sort by time; never a pager.
 _FORMAT = ("--output=short-iso-precise", "--no-pager", "--utc", "--quiet")
@@ -53,7 +53,7 @@ def unit_lines(
         options.append(f"--lines={lines}")
     steps = [cmd("journalctl", *options)]
     if needle:
-        script = remote.text(f"{__package__}.remote_records")
+        script = remote.text("opstasks.onhost.records")
         # What it reads is the journal, so the script is an argument.
         steps.append(cmd("python3", "-I", "-c", f"{script}\nmain(sys.argv[1])\n", needle))
     if counted_here and lines and not follow:

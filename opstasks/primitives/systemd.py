@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opstasks.command import Command, cmd
+from opstasks.core.command import Command, cmd
 
 SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
 _PROPERTIES = (

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sandbox.delay_proxy import DelayProxy
+from opstasks.sandbox.delay_proxy import DelayProxy
 
 
 @pytest.fixture

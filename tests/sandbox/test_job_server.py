@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from sandbox import job_server
+from opstasks.sandbox import job_server
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import os
 import pytest
 import yaml
 
-from sandbox import hosts, image, inventory, releases, shell, state
-from sandbox.errors import SandboxError
-from sandbox.hosts import HostInfo
+from opstasks.sandbox import hosts, image, inventory, releases, shell, state
+from opstasks.sandbox.errors import SandboxError
+from opstasks.sandbox.hosts import HostInfo
 
 KEY = "ssh-ed25519 AAAA"
 
@@ -129,7 +129,7 @@ def test_a_failure_says_what_the_program_said_last():
         shell.run(["sh", "-c", "echo first >&2; echo the reason >&2; exit 3"])
 
 
-def test_a_missing_program_is_named_with_its_cure():
+def test_a_missing_program_is_named_with_its_hint():
     with pytest.raises(SandboxError, match=r"no-such-program is not installed \(apt-get"):
         shell.run(["no-such-program"])
 
@@ -139,7 +139,7 @@ def test_a_program_without_input_gets_none():
 
 
 def test_a_remote_engine_is_refused(monkeypatch):
-    from sandbox import engine
+    from opstasks.sandbox import engine
 
     monkeypatch.setitem(os.environ, "DOCKER_HOST", "tcp://elsewhere:2375")
     with pytest.raises(SandboxError, match="not on this machine"):

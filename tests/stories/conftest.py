@@ -8,14 +8,6 @@ import pexpect
 import pytest
 
 # The hosts of the sandbox tests serve the stories, too.
-from tests.sandbox.conftest import (  # noqa: F401
-    inv,
-    look,
-    managed,
-    observer,
-    sandbox,
-    sandbox_dir,
-)
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "operator> "
@@ -73,7 +65,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(sandbox_dir, tmp_path):  # noqa: F811
+def terminal(sandbox_dir, tmp_path):
     """A terminal whose `inv` knows the test hosts."""
     env = {
         **os.environ,

@@ -5,11 +5,11 @@ import time
 import pytest
 import yaml
 
+from tests.images.test_images_sandbox import OURS, PROXY, image_id, push, registry  # noqa: F401
 from tests.look import until
-from tests.sandbox import level3 as level3_help
-from tests.sandbox.level3 import SOURCE, TARGET
-from tests.sandbox.maintenance import Look as Maintenance
-from tests.sandbox.test_images import OURS, PROXY, image_id, push, registry  # noqa: F401
+from tests.maintenance.maintenance_help import Look as Maintenance
+from tests.sync import level3 as level3_help
+from tests.sync.level3 import SOURCE, TARGET
 
 pytestmark = pytest.mark.story
 HOME = "/home/opensafely"

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from tests import tds_server
-from tests.sandbox import jobs_help as jobs
-from tests.sandbox.test_db import database  # noqa: F401
-from tests.sandbox.test_jobs_changing import broken, mend  # noqa: F401
+from tests.jobs import jobs_help as jobs
+from tests.jobs.test_changing_sandbox import broken, mend  # noqa: F401
+from tests.queries.test_progress_sandbox import database  # noqa: F401
 
 pytestmark = [pytest.mark.story, pytest.mark.hosts(1)]
 ONE = "sandbox-1"

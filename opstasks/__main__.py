@@ -1,0 +1,22 @@
+"""The console script ``opstasks``: the program with its tasks bundled, for use from any folder."""
+
+from opstasks.cli.program import Executor, Program, hide_password, open_streams
+from opstasks.core.version import VERSION
+from opstasks.namespace import namespace
+
+
+def main() -> None:
+    """Run the program; it ends the process with the exit code of docs/exit-codes.md."""
+    open_streams()
+    hide_password()
+    Program(
+        name="opstasks",
+        binary="opstasks",
+        version=VERSION,
+        namespace=namespace,
+        executor_class=Executor,
+    ).run()
+
+
+if __name__ == "__main__":
+    main()

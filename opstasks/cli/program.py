@@ -1,0 +1,333 @@
+"""The program: Invoke's, taught our core flags, hosts and exit codes.
+
+The stock ``inv`` loads ``tasks.py`` before it has looked at any word it does not know, so by
+the time ``tasks.py`` runs, ``-H tpp deploy`` still lies there unparsed. `install` turns the
+running program into a `Program` at that moment; ``opstasks`` (the console script) is the same
+program with the tasks bundled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import logging
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import invoke
+from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
+from invoke.exceptions import Exit, UnknownFileType
+
+from opstasks.cli.argv import MissingValueError, TaskShape, arrange, help_topic
+from opstasks.cli.old_names import OLD_NAMES
+from opstasks.core import errors
+from opstasks.core.errors import Interrupted, OpsError, Refused
+
+CORE_FLAGS: tuple[dict[str, Any], ...] = (
+    {
+        "names": ("hosts", "H"),
+        "kind": list,
+        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. This machine without it.",
+    },
+    {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
+    {
+        "names": ("parallel",),
+        "kind": int,
+        "default": 0,
+        "help": "How many hosts to work on together (reading: 32, changing: 1).",
+    },
+    {
+        "names": ("keep-going",),
+        "kind": bool,
+        "default": False,
+        "help": "Go on with the next host after a failure.",
+    },
+    {"names": ("yes", "y"), "kind": bool, "default": False, "help": "Agree to every question."},
+    {"names": ("json",), "kind": bool, "default": False, "help": "Print the result as JSON."},
+    {"names": ("identity", "i"), "help": "The private key to log in with."},
+    {"names": ("ssh-config", "S"), "help": "The ssh_config file to read."},
+    {
+        "names": ("connect-timeout",),
+        "kind": int,
+        "default": 0,
+        "help": "How long to wait for a connection, in seconds.",
+    },
+)
+
+
+class Executor(invoke.Executor):
+    """Runs tasks one after another with our context; the first that fails ends the run."""
+
+    def execute(self, *tasks: Any) -> dict[Any, Any]:
+        """Run the tasks; raises OpsError or Exit."""
+        from opstasks.cli.app import App, Context
+
+        assert self.core
+        if len(tasks) > 1 and self.core[0].args.json.value:
+            raise Refused(f"--json prints one document, and {len(tasks)} tasks would print more")
+        app = App(options_from(self.core[0].args, self.config, sys.argv))
+        results = {}
+        try:
+            for call in self.normalize(tasks):
+                self.config.load_collection(self.collection.configuration(call.called_as))
+                results[call.task] = call.task(Context(self.config, app), **call.kwargs)
+        finally:
+            app.close()
+        return results
+
+
+def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
+    """The core flags as `opstasks.cli.program.app.Options`."""
+    from opstasks.cli.app import Options, password_from
+
+    for name in ("parallel", "connect-timeout"):
+        if (args[name].value or 0) < 0:
+            raise Refused(f"--{name} {args[name].value} is less than nothing")
+    ssh_config = args["ssh-config"].value or ""
+    if ssh_config and not Path(ssh_config).expanduser().is_file():
+        raise Refused(f"--ssh-config {ssh_config} is no file")
+    password = config.sudo.password
+    return Options(
+        hosts=tuple(args.hosts.value or ()),
+        inventory=args.inventory.value or "",
+        parallel=args.parallel.value or 0,
+        keep_going=args["keep-going"].value,
+        yes=args.yes.value,
+        json=args.json.value,
+        dry=args.dry.value,
+        echo=args.echo.value,
+        debug=args.debug.value,
+        identity=args.identity.value or "",
+        ssh_config=ssh_config,
+        connect_timeout_s=args["connect-timeout"].value or 0,
+        password=password_from(str(password), "sudo.password") if password else None,
+        remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
+    )
+
+
+class Program(invoke.Program):
+    """Invoke's program with our core flags, completion, messages and exit codes."""
+
+    def core_args(self) -> list[Argument]:
+        """Invoke's core flags and ours."""
+        return [*super().core_args(), *(Argument(**flag) for flag in CORE_FLAGS)]
+
+    def parse_core_args(self) -> None:
+        """Parse the core flags; wrong usage ends with exit code 2."""
+        with self._usage_explained():
+            super().parse_core_args()
+
+    def parse_tasks(self) -> None:
+        """Parse what Invoke left unparsed; wrong usage ends with exit code 2."""
+        if not (self.core.unparsed or self.args.help.value):
+            # `--list`: a parser of all tasks takes a tenth of its time, and has nothing to parse.
+            self.tasks = ParseResult()
+            return
+        for arg in self.initial_context.args.values():
+            if arg.name not in self.core[0].args:
+                self.core[0].add_arg(arg)
+        self._help_if_asked()
+        try:
+            self.core.unparsed[:] = arrange(self.core.unparsed, self._core(), self.shapes())
+        except MissingValueError as flag:
+            raise Exit(f"error: {flag} needs a value", code=errors.REFUSED) from None
+        with self._usage_explained():
+            super().parse_tasks()
+
+    def parse_cleanup(self) -> None:
+        """Help, lists and completion; then on to running."""
+        if self.args.complete.value:
+            self._complete()
+        with self._usage_explained(), until_pipe_closes():
+            super().parse_cleanup()
+
+    def update_config(self, merge: bool = True) -> None:
+        """Invoke's settings and its question for the sudo password; failures are one message."""
+        try:
+            super().update_config(merge)
+        except EOFError:
+            self._fail(Refused("no sudo password was given; nothing was changed"))
+        except KeyboardInterrupt:
+            self._fail(Interrupted("interrupted; nothing was changed"))
+        except (UnknownFileType, OSError) as error:
+            self._fail(Refused(f"cannot read the settings: {error}", hint="look at --config (-f)"))
+
+    def execute(self) -> None:
+        """Run the tasks; every error becomes one message and the right exit code."""
+        try:
+            super().execute()
+        except OpsError as error:
+            self._fail(error)
+        except KeyboardInterrupt:
+            self._fail(Interrupted("interrupted at once; run the task again to see what is left"))
+        except Exit:
+            raise
+        except Exception as error:
+            self._fail(errors.unforeseen(error, ""))
+
+    def _help_if_asked(self) -> None:
+        """Help wherever it is asked for; Invoke finds ``deploy -H tpp --help`` ambiguous."""
+        asked = self.args.help.value
+        early = ["--help", asked] if isinstance(asked, str) and asked else []
+        topic = help_topic([*self.core.unparsed, *early], self.shapes())
+        if topic is None:
+            return
+        if early and not topic:
+            raise Exit(self._unknown(str(asked)), code=errors.REFUSED)
+        self.parser = self._make_parser()
+        with until_pipe_closes():
+            self.print_task_help(topic) if topic else self.print_help()
+        raise Exit
+
+    def _make_parser(self) -> Parser:
+        return Parser(initial=self.initial_context, contexts=self._contexts)
+
+    @functools.cached_property
+    def _contexts(self) -> list[ParserContext]:
+        """Every task as the parser sees it; Invoke takes the help texts out at the first look."""
+        contexts: list[ParserContext] = self.collection.to_contexts()
+        return contexts
+
+    # -- helpers -----------------------------------------------------------------------------
+
+    def _core(self) -> dict[str, bool]:
+        """Each core flag, and whether it takes a value; of the short ones only ours.
+
+        Invoke's -f and -c would take the word after them from a task: ``jobs.logs -f abc``.
+        """
+        flags = self.initial_context.flags
+        names = [*flags, *(f"-{name}" for flag in CORE_FLAGS for name in flag["names"][1:])]
+        return {name: flags[name].takes_value and not flags[name].optional for name in names}
+
+    def shapes(self) -> dict[str, TaskShape]:
+        """Every task name, alias and old name, with what it takes."""
+        shapes: dict[str, TaskShape] = {}
+        for context in self._contexts:
+            shape = TaskShape(
+                flags={f: a.takes_value and not a.optional for f, a in context.flags.items()},
+                positionals=len(context.positional_args),
+                variadic=getattr(self.collection[context.name], "variadic", ""),
+            )
+            for name in (context.name, *context.aliases):
+                shapes[str(name)] = shape
+        old = {was: now for was, now in OLD_NAMES.items() if now in shapes}
+        return shapes | {was: replace(shapes[now], renamed=now) for was, now in old.items()}
+
+    @contextlib.contextmanager
+    def _usage_explained(self) -> Iterator[None]:
+        """Say in one line what is wrong with the words that were typed."""
+        try:
+            yield
+        except ParseError as error:
+            raise Exit(self._explain(error), code=errors.REFUSED) from None
+        except ValueError as error:
+            # Invoke converts a flag's value where it meets it, and lets int() speak for itself.
+            value = str(error).rpartition(": ")[2]
+            raise Exit(f"error: {value} is no whole number", code=errors.REFUSED) from None
+
+    def _explain(self, error: ParseError) -> str:
+        """Invoke's message, with the nearest task name when it knew none."""
+        text = str(error)
+        words = text.split("'")
+        if text.startswith("No idea what") and len(words) > 1:
+            return self._unknown(words[1])
+        flag = re.match(r"Flag <Argument: ([\w-]+)(?: \((\w)\))?.*> needed value", text)
+        if flag:
+            return f"error: --{flag[1]}{f' (-{flag[2]})' if flag[2] else ''} needs a value"
+        return f"error: {text}"
+
+    def _unknown(self, word: str) -> str:
+        # `just` had folders: jobrunner/jobs-ls
+        near = difflib.get_close_matches(word.rpartition("/")[2], list(self.shapes()), 1)
+        hint = f"did you mean {near[0]!r}?" if near else "see `inv --list`"
+        return f"error: no task or flag is called {word!r}; {hint}"
+
+    def _complete(self) -> None:
+        from opstasks.cli.completion import candidates
+
+        try:
+            words = shlex.split(self.core.remainder)[1:]
+        except ValueError:  # a quote that is still open
+            words = self.core.remainder.split(" ")[1:]
+        core = {f: a.takes_value for f, a in self.initial_context.flags.items()}
+        for candidate in candidates(words, core, self.shapes(), _host_names):
+            print(candidate)
+        raise Exit
+
+    def _fail(self, error: OpsError) -> None:
+        from opstasks.output.console import Console, error_document
+
+        console = Console(as_json=self.args.json.value)
+        if self.args.json.value:
+            console.document({"exit_code": error.exit_code, "error": error_document(error)})
+        console.error(error)
+        if self.args.debug.value:
+            import traceback
+
+            traceback.print_exception(error)
+        raise Exit(code=error.exit_code)
+
+
+@contextlib.contextmanager
+def until_pipe_closes() -> Iterator[None]:
+    """End well when the reader of our output goes away, as `| head` does: not our failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=errors.OK) from None
+
+
+def _host_names() -> list[str]:
+    """Hosts and groups for completion; a broken inventory completes to nothing."""
+    from opstasks.fleet import inventory
+
+    try:
+        return list(inventory.load(inventory.find_inventory(None)).names())
+    except (Refused, OSError):
+        return []
+
+
+class _NoPassword(logging.Filter):
+    """Keeps the sudo password out of what Invoke's --debug prints of its configuration."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        record.msg, record.args = _PASSWORD.sub(r"\1'***'", text), ()
+        return True
+
+
+_PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+
+
+def open_streams() -> None:
+    """Streams that were closed before we began (`2>&-`) lead nowhere; Python has None for them.
+
+    What should go to standard error would else end up in the middle of the result.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (open to the end)
+
+
+def hide_password() -> None:
+    """Invoke logs its whole configuration with --debug, the sudo password included."""
+    logging.getLogger("invoke").addFilter(_NoPassword())
+
+
+def install() -> None:
+    """Teach the running ``inv`` our flags; called by tasks.py while `inv` is loading it."""
+    from invoke.main import program
+
+    open_streams()
+    hide_password()
+    program.__class__ = Program
+    program.executor_class = Executor

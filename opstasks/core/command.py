@@ -1,0 +1,121 @@
+"""Commands as values: lists of arguments, quoted by default, rendered in one place.
+
+A command never carries a secret among its arguments: every user of a host can read those in
+/proc. A secret travels on standard input only, wrapped in `Secret`, and prints as ``***``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+DEFAULT_TIMEOUT_S = 120.0
+# More than any answer to a question of ours.
+MAX_OUTPUT_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Text that must never be shown; only `Command.stdin` accepts one."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Shell text that is to be used as it is; write it only from constants."""
+
+    text: str
+
+
+Argument = str | int | PurePath | Raw
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line, what it reads, which exit codes are good and how long it may take.
+
+    `timeout_s` is in seconds and enforced on the host, so the remote process ends as well.
+    `max_bytes` is the most that it may print before it is given up.
+    `mutates` says that losing the connection while it runs leaves the host in doubt.
+    """
+
+    args: tuple[Argument, ...]
+    stdin: str | Secret | None = None
+    ok: tuple[int, ...] = (0,)
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    mutates: bool = False
+    max_bytes: int = MAX_OUTPUT_BYTES
+
+    def line(self) -> str:
+        """The command line as the shell reads it; safe to show, it holds no secret."""
+        return " ".join(quote(arg) for arg in self.args)
+
+    def accepting(self, *codes: int) -> Command:
+        """The same command, with other exit codes taken as good."""
+        return replace(self, ok=codes)
+
+    def changing(self) -> Command:
+        """The same command, marked as changing the host."""
+        return replace(self, mutates=True)
+
+    def printing(self, max_bytes: int) -> Command:
+        """The same command, which may print so many bytes."""
+        return replace(self, max_bytes=max_bytes)
+
+    def within(self, timeout_s: float) -> Command:
+        """The same command with another time limit, in seconds."""
+        return replace(self, timeout_s=timeout_s)
+
+
+def quote(arg: Argument) -> str:
+    """One argument as shell text; everything but `Raw` is quoted."""
+    return arg.text if isinstance(arg, Raw) else shlex.quote(str(arg))
+
+
+def cmd(*args: Argument, stdin: str | Secret | None = None) -> Command:
+    """Build a command from its arguments: ``cmd("git", "-C", path, "fetch")``.
+
+    Raises ValueError for an argument that no command line can hold (a NUL byte).
+    """
+    for arg in args:
+        if "\0" in str(arg):
+            raise ValueError("an argument holds a NUL byte")
+    return Command(args, stdin=stdin)
+
+
+def chain(*commands: Command) -> Command:
+    """Run commands one after another, stopping at the first that fails."""
+    return _joined(" && ", commands)
+
+
+def pipe(*commands: Command) -> Command:
+    """Feed each command's output to the next; fails when any of them fails."""
+    joined = _joined(" | ", commands)
+    return replace(joined, args=(Raw(f"set -o pipefail; {joined.line()}"),))
+
+
+def _joined(separator: str, commands: Iterable[Command]) -> Command:
+    commands = tuple(commands)
+    if any(command.stdin is not None for command in commands):
+        raise ValueError("only a single command can be given standard input")
+    return Command(
+        (Raw(separator.join(command.line() for command in commands)),),
+        timeout_s=sum(command.timeout_s for command in commands),
+        mutates=any(command.mutates for command in commands),
+    )
+
+
+def python(script: str, *args: Argument) -> Command:
+    """Run a Python script on the host, its text on stdin so that argv stays short.
+
+    The host's own Python in isolated mode: no user site, no environment, standard library only.
+    """
+    return cmd("python3", "-I", "-", *args, stdin=script)

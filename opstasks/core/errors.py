@@ -1,0 +1,120 @@
+"""Everything that can go wrong, as one family of exceptions.
+
+Each error knows the host, the command, the exit code the program ends with, the last lines
+the command printed and what the operator should type next. The command line prints them in
+one place (`opstasks.cli.program`), so no other module formats an error.
+
+Exit codes are part of the public interface (docs/exit-codes.md):
+
+==== =========================================================================
+0    every host did what was asked, or had nothing to do
+1    at least one host failed
+2    refused, or wrong usage: nothing was touched
+3    at least one host could not be reached, none failed
+4    at least one host is in an unknown state: connection lost while changing it
+130  interrupted
+==== =========================================================================
+"""
+
+from __future__ import annotations
+
+OK, FAILED, REFUSED, UNREACHABLE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+class OpsError(Exception):
+    """Base of every error that an operator may see."""
+
+    exit_code = FAILED
+    outcome = "failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        host: str = "",
+        command: str = "",
+        tail: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.host = host
+        self.command = command
+        self.tail = tail
+        self.hint = hint
+
+    def __str__(self) -> str:
+        prefix = f"{self.host}: " if self.host else ""
+        suffix = f" -> {self.hint}" if self.hint else ""
+        return f"{prefix}{self.message}{suffix}"
+
+
+class CommandFailed(OpsError):
+    """A command ran on the host and ended with an exit code that was not expected."""
+
+    def __init__(self, message: str, *, returned: int, **details: str) -> None:
+        super().__init__(message, **details)
+        self.returned = returned
+
+
+class ProgramFailed(OpsError):
+    """A program of ours failed on the host; `traceback` is the host's, shown with --debug."""
+
+    def __init__(self, message: str, *, traceback: str = "", **details: str) -> None:
+        super().__init__(message, **details)
+        self.traceback = traceback
+
+
+class InvalidResponse(OpsError):
+    """What the host answered is no answer: wrong form, or a value that cannot be."""
+
+
+class TooMuchOutput(OpsError):
+    """A host sent more than anything that was asked for can be."""
+
+
+class TimedOut(OpsError):
+    """A command did not finish in time; it was stopped on the host as well."""
+
+
+class VerifyFailed(OpsError):
+    """A change was made, but the check after it did not find what was wanted."""
+
+
+class Refused(OpsError):
+    """Asked for something wrong or unsafe; nothing was touched."""
+
+    exit_code = REFUSED
+    outcome = "refused"
+
+
+class Unreachable(OpsError):
+    """The host could not be reached, or did not let us in; nothing was touched."""
+
+    exit_code = UNREACHABLE
+    outcome = "unreachable"
+
+
+class Lost(OpsError):
+    """The connection broke after a change began: the host's state is not known."""
+
+    exit_code = UNKNOWN
+    outcome = "unknown"
+
+
+class Interrupted(OpsError):
+    """The operator pressed Ctrl-C; the message says where things stand."""
+
+    exit_code = INTERRUPTED
+    outcome = "interrupted"
+
+
+def unforeseen(error: BaseException, host: str) -> OpsError:
+    """The error for a defect of ours, on a host or (with "") on none."""
+    wrapped = OpsError(
+        f"internal error: {type(error).__name__}: {error}",
+        host=host,
+        hint="run again with --debug and report it",
+    )
+    wrapped.__cause__ = error
+    return wrapped

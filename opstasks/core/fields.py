@@ -1,0 +1,25 @@
+"""What values from a host may be: a value outside these is an invalid response.
+
+Everything a host says is decoded into a struct whose fields have these types
+(`opstasks.fleet.program`).
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+# Seconds since the epoch, 0 for what has not come; the year 3000 is a broken clock or nonsense.
+Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+# A span in seconds, up to a thousand years.
+Seconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+# A difference of clocks in seconds, either way.
+Skew = Annotated[float, Meta(ge=-32_503_680_000, le=32_503_680_000)]
+# A number of things or bytes; more than an exabyte is nonsense.
+Count = Annotated[int, Meta(ge=0, le=1 << 60)]
+# A rate, a number of processors, a percentage.
+Amount = Annotated[float, Meta(ge=0, le=1e18)]
+# A process, a port, an exit code or another small number; negative for a signal.
+Small = Annotated[int, Meta(ge=-(1 << 31), le=1 << 32)]
+# One word or line, and a text of many lines.
+Line = Annotated[str, Meta(max_length=65_536)]
+Text = Annotated[str, Meta(max_length=4 << 20)]

@@ -1,0 +1,113 @@
+"""What came back: of one command, of one host, of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from opstasks.core import errors
+
+T = TypeVar("T")
+
+# How much of a command's output an error message repeats.
+TAIL_LINES = 8
+# coreutils timeout: 124 when the limit passed, 137 when the process had to be killed.
+TIMEOUT_CODES = (124, 137)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one command: exit code, output and error text."""
+
+    command: str
+    code: int
+    out: str
+    err: str
+    elapsed_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """Standard output without the line end."""
+        return self.out.rstrip("\n")
+
+    @property
+    def lines(self) -> list[str]:
+        """Standard output by line, empty lines left out."""
+        return [line for line in self.out.splitlines() if line]
+
+    def tail(self) -> str:
+        """The last lines that explain a failure: standard error, or else standard output."""
+        text = self.err.strip() or self.out.strip()
+        return "\n".join(text.splitlines()[-TAIL_LINES:])
+
+
+# What can become of a host in one run; the order is that of gravity for the exit code.
+OUTCOMES = (
+    "ok",
+    "changed",
+    "failed",
+    "refused",
+    "unreachable",
+    "unknown",
+    "interrupted",
+    "not started",
+)
+
+
+@dataclass(frozen=True)
+class HostResult(Generic[T]):
+    """What became of one host: an outcome, and a value or the error."""
+
+    host: str
+    outcome: str
+    value: T | None = None
+    error: errors.OpsError | None = None
+    elapsed_s: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether the host did what was asked."""
+        return self.outcome in ("ok", "changed")
+
+
+@dataclass
+class FleetResult(Generic[T]):
+    """One `HostResult` per host, in inventory order.
+
+    `findings` says that a check found something: exit code 1, though every host answered.
+    """
+
+    results: list[HostResult[T]] = field(default_factory=list)
+    findings: bool = False
+
+    def __iter__(self) -> Iterator[HostResult[T]]:
+        return iter(self.results)
+
+    @property
+    def values(self) -> dict[str, T]:
+        """The values of the hosts that answered."""
+        return {r.host: r.value for r in self.results if r.good and r.value is not None}
+
+    def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
+        """The same hosts, those that a later pass worked on with what became of them then."""
+        done = {item.host: item for item in later}
+        return FleetResult([done.get(item.host, item) for item in self.results])
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code for the whole run (see `opstasks.core.errors`)."""
+        seen = {r.outcome for r in self.results}
+        if "refused" in seen and "changed" in seen:
+            seen.add("failed")  # 2 would say that nothing was touched
+        if self.findings:
+            seen.add("failed")
+        order = [
+            ("interrupted", errors.INTERRUPTED),
+            ("unknown", errors.UNKNOWN),
+            ("failed", errors.FAILED),
+            ("unreachable", errors.UNREACHABLE),
+            ("refused", errors.REFUSED),
+            ("not started", errors.FAILED),
+        ]
+        return next((code for outcome, code in order if outcome in seen), errors.OK)

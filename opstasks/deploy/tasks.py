@@ -1,0 +1,248 @@
+"""`deploy`: job-runner from one release to another, and back (playbook: "Deploy job-runner")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke import Collection, task
+
+from opstasks.cli.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.deploy.plan import Plan
+    from opstasks.fleet.host import Host
+
+REF_HELP = "The branch, tag or commit of job-runner (default: the inventory's)."
+LIB_HELP = "The same for the dependencies."
+
+
+@task(
+    name="apply",
+    help={
+        "ref": REF_HELP,
+        "lib-ref": LIB_HELP,
+        "restart": "Restart the service even when there is nothing to deploy.",
+        "watch": "How long to watch the service after its start, in seconds.",
+        "unfinished": "What to do with a release that was cut off: 'finish' or 'back'.",
+    },
+    auto_shortflags=False,
+)
+def apply(
+    ctx: Context,
+    ref: str = "",
+    lib_ref: str = "",
+    restart: bool = False,
+    watch: int = 0,
+    unfinished: str = "",
+) -> None:
+    """Deploy job-runner: preview, confirm, snapshot, switch, watch; back by itself on failure.
+
+    Example: inv -H tpp deploy --ref v2.73.0
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.deploy import act
+
+    if unfinished not in ("", "finish", "back"):
+        raise Refused("--unfinished takes 'finish' or 'back'")
+    watch_s = _watch_s(watch)
+    plans = ctx.fleet.gather(lambda host: act.check(host, ref, lib_ref, restart=restart))
+    plans = _judge(ctx, plans)
+    todo = [item for item in plans if item.value and not item.value.nothing_to_do]
+    if not todo or ctx.options.dry:
+        ctx.finish(plans, _plan_row)
+        return
+    cut_off = [item for item in todo if item.value and item.value.facts.unfinished]
+    if cut_off:
+        if ref or lib_ref:
+            names = " ".join(filter(None, (ref, lib_ref)))
+            ctx.console.note(f"{names} is not deployed by this run: unfinished releases come first")
+        _resume(ctx, plans, cut_off, unfinished)
+        return
+    ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
+    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
+
+
+@task(help={"ref": REF_HELP, "lib-ref": LIB_HELP}, auto_shortflags=False)
+def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
+    """Show what a deploy would bring to each host, as one table.
+
+    Example: inv -H all deploy.pending
+    """
+    from opstasks.deploy import act
+
+    ctx.finish(ctx.fleet.gather(lambda host: act.check(host, ref, lib_ref)), _plan_row)
+
+
+@task(
+    help={"watch": "How long to watch the service after its start, in seconds."},
+    auto_shortflags=False,
+)
+def rollback(ctx: Context, watch: int = 0) -> None:
+    """Go back to the release before the present one, with its dependencies and database schema.
+
+    Rows written since are carried over.
+
+    Example: inv -H tpp deploy.rollback
+    """
+    from opstasks.deploy import act
+
+    watch_s = _watch_s(watch)
+    plans = _judge(ctx, ctx.fleet.gather(act.check_rollback))
+    if ctx.options.dry:
+        ctx.finish(plans, _plan_row)
+        return
+    ctx.confirm(f"Go back on {', '.join(plans.values)}?")
+    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
+
+
+@task(help={"limit": "How many to show for each host."}, auto_shortflags=False)
+def releases(ctx: Context, limit: int = 10) -> None:
+    """List what was deployed: when, by whom, from where to where, how it ended.
+
+    Example: inv -H all deploy.releases
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.deploy import release
+
+    if limit < 1:
+        raise Refused(f"{limit} is no number of releases", hint="--limit 10, or leave it out")
+
+    def read(host: Host) -> list[release.Release]:
+        found = release.parse_releases(host.service.output(release.list_command(host.spec)))
+        return list(found[:limit])
+
+    result = ctx.fleet.gather(read)
+    rows = [
+        [host, r.when(), r.who, r.kind, r.from_name, r.to_name, r.outcome or "UNFINISHED", r.reason]
+        for host, found in result.values.items()
+        for r in found
+    ]
+    ctx.console.table(["host", "when", "who", "kind", "from", "to", "outcome", "reason"], rows)
+    if result.values and not rows and not ctx.options.json:
+        ctx.console.say("nothing was deployed yet")
+    ctx.finish(result)
+
+
+def _watch_s(watch: int) -> int | None:
+    """How long to watch; None for the inventory's, which is the default, 0."""
+    from opstasks.core.errors import Refused
+
+    if watch < 0:
+        raise Refused(f"nothing can be watched for {watch} s", hint="--watch 15, or leave it out")
+    return watch or None
+
+
+def _judge(ctx: Context, plans: FleetResult[Plan]) -> FleetResult[Plan]:
+    """Show every plan; unless all hosts can go ahead (or --keep-going), end here."""
+    from opstasks.core.result import FleetResult
+    from opstasks.deploy import plan as planning
+
+    judged = FleetResult([_judged(item) for item in plans])
+    for item in plans:
+        if item.value is not None:
+            ctx.console.say(f"{ctx.console.paint(item.host, 'bold')}")
+            words = ["nothing to do"] if item.value.nothing_to_do else planning.preview(item.value)
+            for line in words:
+                ctx.console.say(f"  {line}")
+    if judged.exit_code and not (ctx.options.keep_going and judged.values):
+        ctx.finish(judged)
+    return judged
+
+
+def _judged(item: HostResult[Plan]) -> HostResult[Plan]:
+    """A plan with problems is no plan: the host counts as refused, or the release as failed."""
+    from dataclasses import replace
+
+    from opstasks.core.errors import Refused, VerifyFailed
+
+    if item.value is None or not item.value.problems or item.value.facts.unfinished:
+        return item
+    problems = item.value.problems
+    kind = VerifyFailed if all(p.in_release for p in problems) else Refused
+    detail = item.value.facts.import_error if any(p.in_release for p in problems) else ""
+    error = kind(
+        "nothing was touched: " + "; ".join(p.text for p in problems),
+        host=item.host,
+        tail=detail,
+        hint=problems[0].hint,
+    )
+    return replace(item, outcome=kind.outcome, value=None, error=error)
+
+
+def _roll(ctx: Context, plans: FleetResult[Plan], work: Any) -> None:
+    """Carry plans out in inventory order; hosts without a plan keep their result."""
+    ctx.finish(plans.replaced(ctx.carry_out(plans, work)), _outcome_row)
+
+
+def _resume(
+    ctx: Context, plans: FleetResult[Plan], cut_off: list[HostResult[Plan]], choice: str
+) -> None:
+    """Finish or undo releases whose client went away; hosts that had none are not started."""
+    from dataclasses import replace
+
+    from opstasks.core.result import FleetResult
+    from opstasks.deploy import act
+    from opstasks.deploy import plan as planning
+
+    for item in cut_off:
+        assert item.value
+        for line in planning.unfinished_lines(item.value.facts):
+            ctx.console.note(f"{item.host}: {line}")
+    edited = [item.host for item in cut_off if item.value and _is_edited(item.value)]
+    if edited:
+        ctx.confirm(f"Throw the edits on {', '.join(edited)} away?")
+    choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
+    waiting = [item for item in plans if _waits(item)]
+    later = FleetResult([replace(item, outcome="not started", value=None) for item in waiting])
+
+    def work(host: Host, plan: Plan) -> act.Outcome:
+        if plan.facts.unfinished:
+            return act.resume(host, plan.facts, roll_back=choice == "back")
+        return act.apply(host, plan)
+
+    _roll(ctx, plans.replaced(later), work)
+
+
+def _is_edited(plan: Plan) -> bool:
+    """Whether going on, either way, throws edits away."""
+    return bool(plan.facts.code.dirt.edited or plan.facts.lib.dirt.edited)
+
+
+def _waits(item: HostResult[Plan]) -> bool:
+    """Whether a host has something to deploy, but no unfinished release."""
+    plan = item.value
+    return plan is not None and not plan.facts.unfinished and not plan.nothing_to_do
+
+
+def _plan_row(plan: Plan) -> dict[str, object]:
+    """One line of the fleet matrix."""
+    facts = plan.facts
+    return {
+        "deployed": facts.code.head_name,
+        "target": facts.code.target_name or facts.code.error,
+        "stands": facts.code.direction,
+        "ahead": len(facts.code.lost),
+        "behind": len(facts.code.gained),
+        "dependencies": facts.lib.error or facts.lib.direction,
+        "dirty": ((facts.code.dirt or facts.lib.dirt) and "yes") or "",
+        "migrations": ", ".join(str(version) for version, _ in facts.migrations),
+        "new keys": ", ".join(facts.missing_keys),
+        "problems": "; ".join(problem.text for problem in plan.problems),
+    }
+
+
+def _outcome_row(outcome: Any) -> dict[str, object]:
+    return {
+        "from": outcome.from_name,
+        "to": outcome.to_name,
+        "changed": outcome.changed,
+        "notes": "; ".join(outcome.notes),
+    }
+
+
+namespace = Collection("deploy")
+namespace.add_task(apply, default=True)
+namespace.add_task(pending)
+namespace.add_task(rollback)
+namespace.add_task(releases)

@@ -1,0 +1,59 @@
+"""Around every change: take the lock, say who begins, do it, say how it ended, let go.
+
+Costs one round trip before and one after, whatever the change is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from opstasks.core.errors import OpsError, Refused
+from opstasks.fleet import audit, lock
+from opstasks.fleet.host import Host, Shell
+
+
+@contextlib.contextmanager
+def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Hold the host's lock while inside; yields the run id.
+
+    Raises Refused, naming the holder, when someone else is changing the host. A connection
+    lost inside is reported as unknown (`opstasks.core.errors.Lost`).
+    """
+    host = shell.host
+    entry = audit.start(host.name, task, args or {})
+    _take(shell, entry)
+    audit.write_local(entry)
+    with audit.ending(entry, partial(_end, shell)), host.changing():
+        yield entry.run_id
+
+
+def _take(shell: Shell, entry: audit.Entry) -> None:
+    host: Host = shell.host
+    owner = lock.Owner(who=entry.who, task=entry.task, since=entry.time, run_id=entry.run_id)
+    text = f"{{ {lock.take_text(host.spec, owner)}\n}} && {audit.journal_text(entry)}"
+    result = shell.session.evaluate(text)
+    if result.code == lock.BUSY_CODE:
+        held = lock.parse_owner(result.out)
+        raise Refused(
+            f"someone is changing it: {held.describe() if held else 'unknown'}",
+            host=host.name,
+            hint="wait, or look with `lock.show`",
+        )
+    if result.code:
+        raise Refused(
+            f"cannot take the lock: {result.tail()}",
+            host=host.name,
+            hint=f"run `manage` if it never ran there; is the disk of {host.spec.lock_file} full?",
+        )
+
+
+def _end(shell: Shell, entry: audit.Entry) -> None:
+    """Record the end and let go; when the connection is gone, the host lets go by itself."""
+    audit.write_local(entry)
+    with contextlib.suppress(OpsError):
+        if shell.is_open:
+            shell.session.evaluate(
+                f"{audit.journal_text(entry)}; {lock.release_text(shell.host.spec)}"
+            )

@@ -1,0 +1,302 @@
+"""One host, and the one way to run a command on it.
+
+A `Host` has three shells: `login` (the account we came in with), `service` (opensafely, which
+the playbook reaches with ``sudo su - opensafely``) and `root`. Each shell has the same verbs:
+
+- `run`      the command must succeed; returns its `Result`
+- `output`   the same, returns its text
+- `test`     whether it succeeds
+- `call`     one of our programs; returns its answer
+- `batch`    many commands in one round trip, exit codes not judged
+- `stream`   output as it comes, until it ends
+- `follow`   one of our programs, with the parts of its answer as they come
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from opstasks.core import events
+from opstasks.core.command import Command, Raw, Secret, cmd
+from opstasks.core.errors import (
+    CommandFailed,
+    Interrupted,
+    Lost,
+    TimedOut,
+    TooMuchOutput,
+    Unreachable,
+)
+from opstasks.core.result import TIMEOUT_CODES, Result
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program, Reader
+from opstasks.fleet.session import Session, Transport, no_password
+
+T = TypeVar("T")
+Q = TypeVar("Q")
+A = TypeVar("A")
+Connect = Callable[[HostSpec], Transport]
+
+
+class Shell:
+    """One account on one host."""
+
+    def __init__(self, host: Host, user: str) -> None:
+        self.host = host
+        self.user = user
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The framed shell, opened at first use."""
+        if self._session is None:
+            self._session = self.host.open_session(self.user)
+        return self._session
+
+    def open(self) -> None:
+        """Bring the framed shell up; raises Unreachable or Refused when it does not come."""
+        assert self.session
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the framed shell is up."""
+        return self._session is not None
+
+    def run(self, command: Command) -> Result:
+        """Run a command that must succeed; raises CommandFailed or TimedOut."""
+        (result,) = self.batch([command])
+        return check(result, command, self.host.name)
+
+    def output(self, command: Command) -> str:
+        """Run a command that must succeed; returns what it printed."""
+        return self.run(command).text
+
+    def test(self, command: Command) -> bool:
+        """Whether a command succeeds."""
+        (result,) = self.batch([command])
+        return result.code == 0
+
+    def batch(self, commands: Sequence[Command]) -> list[Result]:
+        """Run commands in one round trip; one `Result` each, exit codes not judged."""
+        for command in commands:
+            self.host.tell(events.CommandStarted(self.host.name, self.user, command.line()))
+        mutates = self.host.is_changing or any(command.mutates for command in commands)
+        with self._loss_means_unknown(mutates):
+            results = self.session.batch(commands)
+        for result in results:
+            self.host.tell(
+                events.CommandFinished(
+                    self.host.name, result.command, result.code, result.elapsed_s
+                )
+            )
+        return results
+
+    def gather(self, commands: Mapping[str, Command]) -> dict[str, Result]:
+        """Run named commands in one round trip; results under the same names."""
+        return dict(zip(commands, self.batch(list(commands.values())), strict=True))
+
+    def call(self, program: Program[Q, A], request: Q, *, timeout_s: float | None = None) -> A:
+        """Run one of our programs; raises what `Program.decode` raises."""
+        (result,) = self.batch([program.command(request, timeout_s=timeout_s)])
+        return program.decode(result, self.host.name)
+
+    def follow(self, program: Program[Q, A], request: Q, on_part: Callable[[Any], None]) -> A:
+        """Run one of our programs on a channel of its own; hands on the parts as they come."""
+        reader = Reader(program, self.host.name, on_part)
+        return reader.end(self.stream(program.stream_command(request), reader.take))
+
+    def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
+        """Run a command on a channel of its own, handing on its output as it comes."""
+        session = self.host.open_session(self.user)
+        try:
+            return session.stream(command, on_out)
+        finally:
+            session.close()
+
+    def close(self) -> None:
+        """End the shell."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @contextlib.contextmanager
+    def _loss_means_unknown(self, mutates: bool) -> Iterator[None]:
+        try:
+            yield
+        except (Unreachable, TimedOut, TooMuchOutput) as error:
+            self._session = None
+            if isinstance(error, Unreachable):
+                self.host.doubt_connection()
+            if mutates:
+                raise Lost(
+                    f"{error.message} while changing it; the last step may or may not be done",
+                    host=self.host.name,
+                    hint="run the same command again: it looks first and goes on from there",
+                ) from error
+            raise
+
+
+class Host:
+    """A host of the inventory, or this machine."""
+
+    def __init__(
+        self,
+        spec: HostSpec,
+        connect: Connect,
+        password: Callable[[], Secret | None] = lambda: None,
+        observer: events.Observer = events.ignore,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.tell = observer
+        self.is_changing = False
+        self._connect = connect
+        self._password = password
+        self._stop = stop or threading.Event()
+        self._transport: Transport | None = None
+        self._is_doubtful = False
+        self._shells: dict[str, Shell] = {}
+
+    # -- accounts ----------------------------------------------------------------------------
+
+    @property
+    def login(self) -> Shell:
+        """The account that we logged in with."""
+        return self.shell("")
+
+    @property
+    def service(self) -> Shell:
+        """The service account, opensafely."""
+        return self.shell(self.spec.service_user)
+
+    @property
+    def root(self) -> Shell:
+        """The administrator."""
+        return self.shell("root")
+
+    def shell(self, user: str) -> Shell:
+        """The shell of an account; the same one each time."""
+        return self._shells.setdefault(user, Shell(self, user))
+
+    # -- connection --------------------------------------------------------------------------
+
+    @property
+    def transport(self) -> Transport:
+        """The connection, opened at first use and kept until it is gone.
+
+        Never a second one in the middle of a change: the lock went with the first.
+        """
+        if self._transport and not self.is_changing and self._is_gone(self._transport):
+            self.close()
+        if self._transport is None:
+            self._transport = self._connect(self.spec)
+        return self._transport
+
+    def doubt_connection(self) -> None:
+        """Connect anew next time: it takes paramiko a moment to call a broken connection dead."""
+        self._is_doubtful = True
+
+    def _is_gone(self, transport: Transport) -> bool:
+        return self._is_doubtful or not transport.is_alive()
+
+    def open_session(self, user: str) -> Session:
+        """A new framed shell for an account; no sudo when we are that account already."""
+        if user == self.transport.current_user():
+            user = ""
+        return Session(self.transport, self.name, user, self.spec.sudo, self._password)
+
+    def sudo_password(self) -> Secret:
+        """What sudo wants to know there; raises Refused when nobody can be asked."""
+        secret = self._password()
+        if secret is None:
+            raise no_password(self.name)
+        return secret
+
+    def prove(self, user: str) -> None:
+        """Open a second connection and an account's shell in it, and drop both again.
+
+        Raises Unreachable or Refused when nobody gets in that way now; this connection stays.
+        """
+        transport = self._connect(self.spec)
+        try:
+            own = "" if user == transport.current_user() else user
+            Session(transport, self.name, own, self.spec.sudo, self._password).close()
+        finally:
+            transport.close()
+
+    def close(self) -> None:
+        """Drop every shell and the connection."""
+        for shell in self._shells.values():
+            shell.close()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self._is_doubtful = False
+
+    # -- changing ----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """While inside, a lost connection means that the host's state is unknown."""
+        self.is_changing = True
+        try:
+            yield
+        finally:
+            self.is_changing = False
+
+    def step(self, text: str) -> None:
+        """Say that a workflow reached a step."""
+        self.tell(events.Step(self.name, text))
+
+    def checkpoint(self, where: str) -> None:
+        """A safe place to stop: raises Interrupted when the operator pressed Ctrl-C."""
+        if self._stop.is_set():
+            raise Interrupted(f"stopped at your request; {where}", host=self.name)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the operator presses Ctrl-C."""
+        self._stop.wait(seconds)
+
+    def wait_until(
+        self, look: Callable[[], T | None], *, timeout_s: float, where: str, every_s: float = 1.0
+    ) -> T | None:
+        """Look again and again until something is found: that, or None when the time is over.
+
+        Raises Interrupted, saying `where` things stand, as soon as the operator presses Ctrl-C.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (found := look()) is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            self.pause(min(every_s, left_s))
+            self.checkpoint(where)
+        return found
+
+
+def check(result: Result, command: Command, host: str) -> Result:
+    """Judge an exit code; raises TimedOut or CommandFailed with the last lines."""
+    if result.code in command.ok:
+        return result
+    details = {"host": host, "command": result.command, "tail": result.tail()}
+    if result.code in TIMEOUT_CODES and result.elapsed_s >= command.timeout_s * 0.9:
+        raise TimedOut(f"did not finish within {command.timeout_s:g} s and was stopped", **details)
+    words = result.command.split()
+    name = words[0] if words else "command"
+    raise CommandFailed(
+        f"{name} failed with exit code {result.code}", returned=result.code, **details
+    )
+
+
+def stop_children(pid: int) -> Command:
+    """Stop everything that a framed shell is running, children first."""
+    script = (
+        "kids() { ps -e -o pid=,ppid= | awk -v p=\"$1\" '$2==p{print $1}'; };"
+        ' stop() { for k in $(kids "$1"); do stop "$k"; kill -TERM "$k"; done; };'
+        f" stop {int(pid)}"
+    )
+    return cmd(Raw(script)).accepting(0, 1)

@@ -1,0 +1,294 @@
+"""Programs of ours on a host: declared once, sent whole, asked and answered by one protocol.
+
+A program is a module in an ``onhost`` folder with ``main(request) -> answer``, both plain
+dictionaries. Here it has a name, a request type and an answer type::
+
+    READ = Program("opstasks.jobs.onhost.read", ReadRequest, ReadAnswer)
+    answer = host.service.call(READ, ReadRequest(...))
+
+The modules travel with the request on standard input, so their size has no limit and the request
+stands in no process list. `opstasks.onhost.protocol` describes the answer.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from opstasks.core.command import DEFAULT_TIMEOUT_S, Command, Secret
+from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused, TimedOut
+from opstasks.core.result import TIMEOUT_CODES, Result
+from opstasks.onhost import loader
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+# More than any answer of ours; a host that says more is not taken at its word.
+MAX_ANSWER_BYTES = 16 << 20
+# What every program needs: it is run by these.
+_ALWAYS = ("opstasks.onhost.loader", "opstasks.onhost.protocol")
+
+
+@dataclass(frozen=True)
+class ProgramCommand(Command):
+    """The command that runs one of our programs; `module` and `request` say which, for what."""
+
+    module: str = ""
+    request: Any = None
+
+
+@dataclass(frozen=True)
+class Program(Generic[Q, A]):
+    """One program: its module, what it is asked and what it answers.
+
+    `part` is the type of what it sends while it works, for `opstasks.fleet.host.Shell.follow`.
+    `changes` says that losing the connection while it runs leaves the host in doubt.
+    """
+
+    module: str
+    request: type[Q]
+    answer: type[A]
+    part: Any = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    changes: bool = False
+    max_bytes: int = MAX_ANSWER_BYTES
+
+    @property
+    def name(self) -> str:
+        """For people, and for the host's process list: ``jobs.read``."""
+        return self.module.removeprefix("opstasks.").replace(".onhost.", ".")
+
+    def command(self, request: Q, *, timeout_s: float | None = None) -> ProgramCommand:
+        """The command that asks it; decode what it prints with `decode`."""
+        return ProgramCommand(
+            ("python3", "-I", "-", self.name),
+            stdin=Secret(packed(self.module, request)),
+            timeout_s=self.timeout_s if timeout_s is None else timeout_s,
+            mutates=self.changes,
+            max_bytes=self.max_bytes,
+            module=self.module,
+            request=request,
+        )
+
+    def stream_command(self, request: Q) -> ProgramCommand:
+        """The same for a stream, without standard input: the request is in the process list."""
+        return ProgramCommand(
+            ("python3", "-I", "-c", packed(self.module, request), self.name),
+            mutates=self.changes,
+            module=self.module,
+            request=request,
+        )
+
+    def decode(self, result: Result, host: str) -> A:
+        """The answer of a host.
+
+        Raises Refused or ProgramFailed with the host's reason, TimedOut or CommandFailed when it
+        did not come to an answer, InvalidResponse for one that is none.
+        """
+        lines = result.out.rstrip().rsplit("\n", 1)
+        try:
+            return self._ending(_loaded(lines[-1]), host)
+        except _NoAnswerError as error:
+            if result.code:
+                raise self._broken(result, host) from None
+            raise self._invalid(str(error), host) from None
+
+    def _ending(self, found: Any, host: str) -> A:
+        """The value of the last line; raises what it says instead."""
+        kind, value = _only(found)
+        if kind == "ok":
+            return _converted(value, self.answer)
+        if kind == "refused":
+            no = _converted(value, _Refusal)
+            raise Refused(no.reason, host=host, tail=no.detail)
+        if kind == "failed":
+            why = _converted(value, _Failure)
+            raise ProgramFailed(
+                why.reason,
+                host=host,
+                command=self.name,
+                tail=why.detail,
+                traceback=why.traceback,
+            )
+        raise _NoAnswerError(f"an answer of the kind {kind!r}")
+
+    def _broken(self, result: Result, host: str) -> CommandFailed | TimedOut:
+        details = {"host": host, "command": self.name, "tail": result.tail()}
+        if result.code in TIMEOUT_CODES and result.elapsed_s >= self.timeout_s * 0.9:
+            return TimedOut(f"{self.name} did not finish in time and was stopped", **details)
+        return CommandFailed(
+            f"{self.name} ended with exit code {result.code}, without an answer",
+            returned=result.code,
+            **details,
+        )
+
+    def _invalid(self, problem: str, host: str) -> InvalidResponse:
+        return InvalidResponse(
+            f"invalid response from the host: {problem}",
+            host=host,
+            command=self.name,
+            hint=f"inv -H {host} doctor",
+        )
+
+
+class Reader(Generic[A]):
+    """Takes what a program prints as it comes: hands on its parts, keeps its answer."""
+
+    def __init__(self, program: Program[Any, A], host: str, on_part: Callable[[Any], None]) -> None:
+        self._program, self._host, self._on_part = program, host, on_part
+        self._rest: list[bytes] = []
+        self._size_bytes = 0
+        self._last: Any = None
+
+    def take(self, data: bytes) -> None:
+        """Take a piece; raises InvalidResponse for what is no part."""
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._line(b"".join([*self._rest, line]))
+            self._rest, self._size_bytes = [], 0
+        self._rest.append(rest)
+        self._size_bytes += len(rest)
+        if self._size_bytes > self._program.max_bytes:
+            raise self._invalid(f"a line of more than {self._program.max_bytes >> 20} MiB")
+
+    def end(self, result: Result) -> A:
+        """The answer; raises what `Program.decode` raises."""
+        out = "" if self._last is None else json.dumps(self._last)
+        return self._program.decode(
+            Result(result.command, result.code, out, result.err, result.elapsed_s), self._host
+        )
+
+    def _line(self, line: bytes) -> None:
+        try:
+            found = _loaded(line.decode("utf-8", "surrogateescape"))
+            kind, value = _only(found)
+            if kind == "part":
+                self._on_part(_converted(value, self._program.part))
+            else:
+                self._last = found
+        except _NoAnswerError as error:
+            raise self._invalid(str(error)) from None
+
+    def _invalid(self, problem: str) -> InvalidResponse:
+        return InvalidResponse(
+            f"invalid response from the host: {problem}",
+            host=self._host,
+            command=self._program.name,
+            hint=f"inv -H {self._host} doctor",
+        )
+
+
+class _Refusal(msgspec.Struct):
+    reason: str
+    detail: str = ""
+
+
+class _Failure(msgspec.Struct):
+    reason: str
+    detail: str = ""
+    traceback: str = ""
+
+
+class _NoAnswerError(Exception):
+    """What a host said is no answer of the protocol."""
+
+
+def _loaded(text: str) -> Any:
+    """A line of JSON; what is no number in JSON is no number here."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise _NoAnswerError("it is not JSON" if text.strip() else "it is empty") from None
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _only(found: Any) -> tuple[str, Any]:
+    """The one key of an object, and its value."""
+    if not isinstance(found, dict) or len(found) != 1:
+        raise _NoAnswerError("it is not an answer")
+    ((kind, value),) = found.items()
+    return str(kind), value
+
+
+def _converted(value: Any, kind: type[A]) -> A:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _NoAnswerError(str(error)) from None
+    except RecursionError:
+        raise _NoAnswerError("it is nested too deeply") from None
+
+
+# -- sending -----------------------------------------------------------------------------------
+
+
+@cache
+def sources(module: str) -> dict[str, str]:
+    """A module and all that it imports from us: path to text, each after those it imports."""
+    found: dict[str, str] = {}
+    for name in _ALWAYS:
+        _collect(name, found)
+    _collect(module, found)
+    return found
+
+
+def _collect(module: str, found: dict[str, str]) -> None:
+    path = module.replace(".", "/") + ".py"
+    if path in found:
+        return
+    package, _, name = module.rpartition(".")
+    text = resources.files(package).joinpath(f"{name}.py").read_text("utf-8")
+    for used in _imports(text):
+        _collect(used, found)
+    found[path] = text
+
+
+def _imports(text: str) -> list[str]:
+    """The modules of ours that a text imports names from, or whole."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("opstasks."):
+            # ``from opstasks.onhost import flock`` and ``from opstasks.onhost.flock import lock``
+            is_package = (node.module or "").endswith("onhost")
+            package = f"{node.module}."
+            found += (
+                [package + alias.name for alias in node.names] if is_package else [package[:-1]]
+            )
+    return found
+
+
+def packed(module: str, request: Any) -> str:
+    """The text of the whole program, with what it is asked.
+
+    Compressed: a shell reads what it is to run byte by byte, and 17 kB cost a busy host a tenth
+    of a second.
+    """
+    whole = json.dumps([sources(module), module, json.dumps(msgspec.to_builtins(request))])
+    data = base64.b64encode(zlib.compress(whole.encode(), 9)).decode()
+    return (
+        "import binascii, json, zlib\n"
+        f"s, m, r = json.loads(zlib.decompress(binascii.a2b_base64({data!r})))\n"
+        "p = 'opstasks/onhost/loader.py'\n"
+        "n = {'__name__': 'opstasks.onhost.loader'}\n"
+        "exec(compile(s[p], p, 'exec'), n)\n"
+        "n['start'](s, m, r)\n"
+    )
+
+
+def script_text(module: str, request: Any, about: str) -> str:
+    """A program and its request as one readable file, for what a timer or a boot starts.
+
+    `about` is its first line, for people.
+    """
+    return loader.script_text(sources(module), module, msgspec.to_builtins(request), about)

@@ -1,0 +1,403 @@
+"""A framed shell: one bash on a host that runs many commands over one channel.
+
+Opening an SSH channel costs two or three round trips, so a host gets one bash per account and
+every command is a frame on its standard input, ended by a NUL byte:
+
+- a frame that arrives only in part is never run (bash waits for the NUL, then for nothing);
+- many frames can be sent before the first answer is read: a batch is one round trip;
+- each command's end is marked, by a random word between NUL bytes, on both output streams;
+- the client sends an empty frame every quarter minute; a minute of silence ends the bash, so a
+  laptop that lost its network holds no lock and leaves no shell behind.
+
+The sudo password is sent only when sudo asks, by a random prompt, before the shell is ready;
+afterwards nothing that looks like a prompt is ever answered.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw, Secret
+from opstasks.core.errors import Refused, TimedOut, TooMuchOutput, Unreachable
+from opstasks.core.result import Result
+
+HEARTBEAT_S = 15.0
+SILENCE_S = 60
+# How long a stream waits for output before its reader is asked whether to go on.
+LISTEN_S = 1.0
+# How much longer than the host's own limit the client waits for a command to end.
+GRACE_S = 15.0
+# How much of what belongs to the next commands may come with the answer of one.
+READ_AHEAD_BYTES = 1 << 20
+
+# What every remote shell starts with: predictable messages, no pagers, no git questions.
+SHELL_SETTINGS = (
+    "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
+    " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
+)
+LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
+
+# sudo 1.8, sudo 1.9 and sudo-rs, of an account to become that is not there.
+_UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
+
+Password = Callable[[], Secret | None]
+
+
+class Process(Protocol):
+    """A running shell that a transport started, with three byte streams."""
+
+    def write(self, data: bytes) -> None:
+        """Send to standard input; raises OSError when the other side is gone."""
+
+    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
+        """Wait for output: (stdout, stderr, whether the process ended)."""
+
+    def close(self) -> None:
+        """End standard input and drop the streams."""
+
+
+class Socket(Protocol):
+    """A TCP connection: a socket, or a channel through the host."""
+
+    def sendall(self, data: bytes, /) -> object:
+        """Send all of it."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Receive some; nothing at the end."""
+
+    def settimeout(self, timeout: float | None, /) -> None:
+        """How many seconds to wait for the other side."""
+
+    def gettimeout(self) -> float | None:
+        """The present setting."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class Transport(Protocol):
+    """A way to start shells on a host: SSH, or this machine."""
+
+    def start(self, line: str) -> Process:
+        """Start a command line under the login account's shell."""
+
+    def current_user(self) -> str:
+        """The login account's name; empty when only the server knows."""
+
+    def dial(self, address: str, port: int, timeout_s: float) -> Socket:
+        """A TCP connection that the host makes; raises Unreachable or Refused."""
+
+    def is_alive(self) -> bool:
+        """Whether the connection stands, as far as this side knows."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+
+
+def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
+    """The command line that starts the framed shell.
+
+    `user` is the account to become ("" for the login account); `sudo` is "ask" or "nopasswd".
+    """
+    shell = f"{SHELL_SETTINGS}; printf '%s %s\\0' {token}:ready $$; {LOOP}"
+    bash = ["bash", "--norc", "-c", shell]
+    if user:
+        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", f"{token}:password\n"]
+        bash = ["sudo", *mode, "-u", user, "--", *bash]
+    return "exec " + shlex.join(bash)
+
+
+def frame(command: Command, mark: str) -> bytes:
+    """One command as the bytes that make the framed shell run it."""
+    limit = f"timeout -k 5 {command.timeout_s:g} "
+    line = command.line()
+    if any(isinstance(arg, Raw) for arg in command.args):
+        line = f"bash -c {shlex.quote(line)}"
+    text = f"( {limit}{line} ) {_redirect(command.stdin, mark)}\n" + end_of(mark)
+    data = text.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError("a command or its input holds a NUL byte")
+    return data + b"\0"
+
+
+def _redirect(stdin: str | Secret | None, mark: str) -> str:
+    """Where a command reads from; /dev/null, or it would swallow the frames that follow."""
+    if stdin is None:
+        return "</dev/null"
+    text = stdin.value if isinstance(stdin, Secret) else stdin
+    ending = "" if text.endswith("\n") else "\n"
+    return f"<<'{mark}'\n{text}{ending}{mark}"
+
+
+def end_of(mark: str) -> str:
+    """Shell text that marks the end of a command on both streams."""
+    return f"r=$?; printf '\\0{mark} %d\\0' $r; printf '\\0{mark}\\0' >&2"
+
+
+def wrong_password(host: str) -> Refused:
+    """The error for a second question of sudo's."""
+    return Refused(
+        "sudo did not accept the password", host=host, hint="try again; nothing was changed"
+    )
+
+
+def no_password(host: str) -> Refused:
+    """The error for a question of sudo's that nobody can answer."""
+    return Refused(
+        "sudo asks for a password and there is no terminal to ask on",
+        host=host,
+        hint="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
+    )
+
+
+def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
+    """The error for an account's shell that ended before it was ready, from its last words."""
+    if user and _UNKNOWN_USER.search(text):
+        return Refused(
+            f"there is no account {user}: it is no backend host yet",
+            host=host,
+            hint=f"inv -H {host} manage",
+        )
+    if user and "sudo" in text:
+        return Refused(
+            f"may not become {user}: {text.splitlines()[-1]}",
+            host=host,
+            hint="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
+        )
+    return Unreachable(f"no shell there: {text[-300:] or 'closed without a word'}", host=host)
+
+
+class Session:
+    """The client's side of one framed shell."""
+
+    def __init__(
+        self, transport: Transport, host: str, user: str, sudo: str, password: Password
+    ) -> None:
+        """Start the shell; raises Unreachable or Refused when it does not come up."""
+        self.host = host
+        self.user = user
+        self.pid = 0
+        self._out = bytearray()
+        self._err = bytearray()
+        self._write_lock = threading.Lock()
+        token = "ops" + secrets.token_hex(12)
+        self._process = transport.start(bootstrap_line(user, token, sudo=sudo))
+        self._greet(token, password)
+        _hearts.add(self)
+
+    # -- coming up ---------------------------------------------------------------------------
+
+    def _greet(self, token: str, password: Password, timeout_s: float = 30.0) -> None:
+        ready = re.compile(re.escape(token.encode()) + rb":ready (\d+)\0")
+        prompt = f"{token}:password\n".encode()
+        deadline, asked = time.monotonic() + timeout_s, False
+        while not (match := ready.search(self._out)):
+            if prompt in self._err:
+                self._answer(prompt, password, asked=asked)
+                # However long the person took to type it.
+                deadline, asked = time.monotonic() + timeout_s, True
+            ended = self._pump(max(0.0, deadline - time.monotonic()))
+            if ended and not ready.search(self._out):
+                raise self._refusal()
+            if time.monotonic() > deadline:
+                self.close()
+                raise Unreachable("no shell within 30 s", host=self.host)
+        self.pid = int(match[1])
+        del self._out[: match.end()]
+        self._err.clear()
+
+    def _answer(self, prompt: bytes, password: Password, *, asked: bool) -> None:
+        """Give sudo the password once; a second question means that it was wrong."""
+        self._err = self._err.replace(prompt, b"")
+        if asked:
+            self.close()
+            raise wrong_password(self.host)
+        secret = password()
+        if secret is None:
+            self.close()
+            raise no_password(self.host)
+        self._send(secret.value.encode() + b"\n")
+
+    def _refusal(self) -> Refused | Unreachable:
+        text = (self._err + self._out).decode("utf-8", "replace").strip()
+        return refusal(text, self.host, self.user)
+
+    # -- running -----------------------------------------------------------------------------
+
+    def batch(self, commands: Sequence[Command]) -> list[Result]:
+        """Run commands in order, sent together: one round trip, a `Result` for each.
+
+        Exit codes are not judged here. Raises TimedOut when the host stops answering, and
+        Unreachable when the connection is lost.
+        """
+        marks = ["ops" + secrets.token_hex(12) for _ in commands]
+        started = time.monotonic()
+        self._send(b"".join(map(frame, commands, marks)))
+        results = []
+        for command, mark in zip(commands, marks, strict=True):
+            code, out, err = self._collect(mark, command.timeout_s + GRACE_S, command.max_bytes)
+            ended = time.monotonic()
+            results.append(_result(command, code, out, err, ended - started))
+            started = ended
+        return results
+
+    def evaluate(self, text: str, timeout_s: float = 30.0) -> Result:
+        """Run shell text in the session's own shell, so that its settings and files stay."""
+        mark = "ops" + secrets.token_hex(12)
+        self._send(f"{text}\n{end_of(mark)}".encode() + b"\0")
+        code, out, err = self._collect(mark, timeout_s, MAX_OUTPUT_BYTES)
+        return _result(Command((Raw(text),)), code, out, err, 0.0)
+
+    def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
+        """Run a command whose output is handed on as it comes; returns when it ends.
+
+        `on_out` is called every second at least, with nothing where there is nothing: what it
+        raises ends the command.
+        The command runs in the background of the framed shell, in a process group of its own
+        that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
+        Standard output is not kept; the `Result` holds standard error only.
+        """
+        mark = "ops" + secrets.token_hex(12)
+        text = (
+            f"set -m; ( {command.line()}\n{end_of(mark)} ) </dev/null &"
+            " trap 'kill -TERM -- -'$! EXIT HUP"
+        )
+        self._send(text.encode() + b"\0")
+        end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
+        while not (match := end.search(self._out)):
+            # An end mark may be cut in two by the network: hold back what could begin one.
+            safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
+            on_out(bytes(self._out[:safe]))
+            del self._out[:safe]
+            if self._pump(LISTEN_S) and not end.search(self._out):
+                raise Unreachable("connection lost", host=self.host, command=command.line())
+        code = int(match[1])
+        on_out(bytes(self._out[: match.start()]))
+        del self._out[: match.end()]
+        return _result(command, code, b"", self._rest_of_errors(mark), 0.0)
+
+    def _rest_of_errors(self, mark: str) -> bytes:
+        """Read standard error to its end, which comes a moment after that of standard output.
+
+        A channel that is closed while something still arrives can take paramiko's reading thread
+        with it (it writes to a pipe that is just being closed), and so the whole connection.
+        """
+        end, deadline = b"\0" + mark.encode() + b"\0", time.monotonic() + GRACE_S
+        while end not in self._err and time.monotonic() < deadline:
+            if self._pump(LISTEN_S):
+                break
+        return bytes(self._err).partition(end)[0]
+
+    def _collect(self, mark: str, timeout_s: float, max_bytes: int) -> tuple[int, bytes, bytes]:
+        """Read until both streams carry the mark: (exit code, stdout, stderr)."""
+        out_end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
+        err_end = b"\0" + mark.encode() + b"\0"
+        deadline = time.monotonic() + timeout_s
+        out_from = err_from = 0
+        while True:
+            match = out_end.search(self._out, out_from)
+            at = self._err.find(err_end, err_from)
+            if match and at >= 0:
+                break
+            out_from = max(0, len(self._out) - 64)
+            err_from = max(0, len(self._err) - 64)
+            if at >= 0:
+                err_from = at
+            if match:
+                out_from = match.start()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
+            if self._pump(left) and not out_end.search(self._out, out_from):
+                raise Unreachable("connection lost", host=self.host)
+            self._check_size(max_bytes)
+        out, err, code = bytes(self._out[: match.start()]), bytes(self._err[:at]), int(match[1])
+        del self._out[: match.end()], self._err[: at + len(err_end)]
+        return code, out, err
+
+    def _pump(self, timeout_s: float) -> bool:
+        """Read what there is into the buffers; True when the shell has ended."""
+        out, err, ended = self._process.read(timeout_s)
+        self._out += out
+        self._err += err
+        return ended
+
+    def _check_size(self, max_bytes: int) -> None:
+        """Give up a host that floods us; raises TooMuchOutput. The shell is of no more use."""
+        if len(self._out) + len(self._err) > max_bytes + READ_AHEAD_BYTES:
+            self.close()
+            raise TooMuchOutput(
+                f"the host sent more than {max_bytes >> 20} MiB",
+                host=self.host,
+                hint="ask for less, or write it to a file there",
+            )
+
+    def _send(self, data: bytes) -> None:
+        try:
+            with self._write_lock:
+                self._process.write(data)
+        except OSError as error:
+            raise Unreachable("connection lost", host=self.host) from error
+
+    def heartbeat(self) -> None:
+        """Tell the shell that the client is alive; skipped while a write is under way."""
+        if self._write_lock.acquire(blocking=False):
+            try:
+                self._process.write(b"\0")
+            except OSError:
+                _hearts.discard(self)
+            finally:
+                self._write_lock.release()
+
+    def close(self) -> None:
+        """End the shell."""
+        _hearts.discard(self)
+        self._process.close()
+
+
+def _result(command: Command, code: int, out: bytes, err: bytes, elapsed_s: float) -> Result:
+    return Result(
+        command=command.line(),
+        code=code,
+        out=out.decode("utf-8", "surrogateescape"),
+        err=err.decode("utf-8", "surrogateescape"),
+        elapsed_s=elapsed_s,
+    )
+
+
+class _Hearts:
+    """One thread that keeps every open session alive."""
+
+    def __init__(self) -> None:
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.add(session)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+
+    def discard(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.discard(session)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_S)
+            with self._lock:
+                sessions = list(self._sessions)
+            for session in sessions:
+                session.heartbeat()
+
+
+_hearts = _Hearts()

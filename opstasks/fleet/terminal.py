@@ -1,0 +1,200 @@
+"""The operator's terminal, joined to a program on a host.
+
+Keys go there as they are typed (Ctrl-C included), what the program draws comes back as it is,
+the window's size follows, and the program's exit code is returned. ``~.`` at the start of a
+line drops the connection, as in OpenSSH: the way out when the network is gone.
+
+Over SSH, sudo's question is answered from the run's one password, before the program starts and
+the keys are joined to it; afterwards nothing that looks like a question is ever answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import termios
+import tty
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from opstasks.core.errors import Refused, Unreachable
+from opstasks.fleet.host import Host
+from opstasks.fleet.session import refusal, wrong_password
+
+CHUNK = 1 << 15
+LINE_ENDS = b"\r\n"
+# How long sudo may take to ask, or to let the program start.
+START_S = 30.0
+# Says that sudo is done with, and becomes the program.
+_BEGIN = 'printf %s "$0"; exec "$@"'
+
+
+def need(what: str, hint: str) -> None:
+    """Raise Refused unless there is a terminal on both sides."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Refused(f"{what} needs a terminal", hint=hint)
+
+
+def interact(host: Host, words: Sequence[str], user: str) -> int:
+    """Run a program on a host's terminal as an account; its exit code."""
+    token = "ops" + secrets.token_hex(12)
+    user = "" if user == host.transport.current_user() else user
+    if host.spec.local:
+        own = ["sudo", "-H", "-u", user, "--"] if user else []
+        return subprocess.call(["env", "--chdir=/", *own, *words])
+    client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
+    columns, rows = size()
+    try:
+        channel = client.open_session(timeout=host.spec.connect_timeout_s)
+        channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
+        channel.exec_command(_line(host, words, user, token))
+    except Exception as error:  # paramiko raises a dozen unrelated types
+        raise Unreachable(f"cannot open a terminal there: {error}", host=host.name) from error
+    with contextlib.closing(channel):
+        drawn = _begin(channel, host, user, token)
+        with _raw(), _resizes() as resized:
+            os.write(sys.stdout.fileno(), drawn)
+            return _join(channel, resized, host.name)
+
+
+def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:
+    """The command line of the program: as the account, and telling when it starts."""
+    words = ["sh", "-c", _BEGIN, f"{token}:ready", *words]
+    if user:
+        mode = ["-n"] if host.spec.sudo == "nopasswd" else ["-p", f"{token}:password"]
+        # -H: docker reads its settings in the account's home.
+        words = ["sudo", "-H", *mode, "-u", user, "--", *words]
+    return f"cd / && exec {shlex.join(words)}"
+
+
+def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
+    """Answer sudo, once at most, until the program starts; returns what it has drawn by then."""
+    prompt, ready = f"{token}:password".encode(), f"{token}:ready".encode()
+    seen, asked = b"", False
+    channel.settimeout(START_S)
+    while ready not in seen:
+        if prompt in seen:
+            if asked:
+                raise wrong_password(host.name)
+            # sudo has switched the echo off before it asks.
+            channel.sendall(host.sudo_password().value.encode() + b"\n")
+            seen, asked = seen.replace(prompt, b""), True
+        try:
+            data = channel.recv(CHUNK)
+        except TimeoutError as error:
+            raise Unreachable(f"no program within {START_S:g} s", host=host.name) from error
+        if not data:
+            raise refusal(seen.decode("utf-8", "replace").strip(), host.name, user)
+        seen += data
+    channel.settimeout(None)
+    return seen.partition(ready)[2]
+
+
+def size() -> tuple[int, int]:
+    """Columns and rows of the window itself: COLUMNS and LINES may be left over from another."""
+    try:
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return 80, 24
+    return columns, rows
+
+
+class Escape:
+    """Looks for ``~.`` at the start of a line; ``~~`` sends one tilde."""
+
+    def __init__(self) -> None:
+        self._at_start, self._tilde = True, False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a tilde waits for what comes after it."""
+        return self._tilde
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """Take what was typed: what to send of it, and whether it asks to drop everything."""
+        send = bytearray()
+        for byte in data:
+            if self._tilde:
+                self._tilde = False
+                if byte == ord("."):
+                    return bytes(send), True
+                send += b"" if byte == ord("~") else b"~"
+            elif self._at_start and byte == ord("~"):
+                self._tilde = True
+                continue
+            send.append(byte)
+            self._at_start = byte in LINE_ENDS
+        return bytes(send), False
+
+
+def _join(channel: Any, resized: int, host: str) -> int:
+    """Copy between terminal and channel until the program ends."""
+    keys, escape = [sys.stdin.fileno()], Escape()
+    while True:
+        ready, _, _ = select.select([channel, resized, *keys], [], [])
+        if resized in ready:
+            os.read(resized, CHUNK)
+            columns, rows = size()
+            channel.resize_pty(columns, rows)
+        if channel in ready and not _copy(channel):
+            break
+        if keys and keys[0] in ready:
+            data, dropped = escape.feed(os.read(keys[0], CHUNK))
+            if dropped:
+                raise Unreachable("dropped at your request", host=host)
+            if data:
+                channel.sendall(data)
+            elif not escape.is_open:
+                keys = []  # the terminal is gone
+    status = int(channel.recv_exit_status())
+    # A program that a signal ended has no status, either; its channel was ended in good order.
+    if status < 0 and not channel.eof_received:
+        raise Unreachable("connection lost", host=host, hint="run it again")
+    return status
+
+
+def _copy(channel: Any) -> bool:
+    """Write what the program drew; False when there will be no more."""
+    data = channel.recv(CHUNK)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sys.stdout.fileno(), view) :]
+    return bool(data)
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """The terminal passes every key on, until the end."""
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    sys.stdout.flush()
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _resizes() -> Iterator[int]:
+    """A descriptor that becomes readable when the window changes its size."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def tell(*_: object) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(writer, b"!")
+
+    before = signal.signal(signal.SIGWINCH, tell)
+    try:
+        yield reader
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+        os.close(reader)
+        os.close(writer)

@@ -1,0 +1,124 @@
+"""`images`: what jobs run in (playbook: "Update docker image")."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from invoke import Collection, task
+
+from opstasks.cli.app import Context
+from opstasks.core.formats import span_text
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult
+    from opstasks.images.act import Plan
+
+
+@task(auto_shortflags=False)
+def ls(ctx: Context) -> None:
+    """List the images that job-runner uses: age, size, digest, and which containers use them.
+
+    Example: inv -H prod images.ls
+    """
+    from opstasks.images import act as workflow
+
+    result = ctx.fleet.gather(workflow.ls)
+    rows = [
+        [
+            host,
+            row.name or row.note,
+            row.id,
+            span_text(time.time() - row.created),
+            workflow.megabytes(row.size),
+            row.digest,
+            _few(row.users),
+        ]
+        for host, found in result.values.items()
+        for row in found
+    ]
+    ctx.console.table(["host", "image", "id", "age", "size", "digest", "in use by"], rows)
+    if not rows and result.values:
+        ctx.console.say("no images")
+    ctx.finish(result)
+
+
+@task(
+    positional=[],
+    help={
+        "image": "The last part of an image's name, with a tag or without (latest): ehrql:v1."
+        " May be given several times; without the flag, too.",
+        "digest": "Only this content: sha256:...; refused when the registry has another.",
+    },
+    iterable=["image"],
+    auto_shortflags=False,
+)
+def update(ctx: Context, image: list[str], digest: str = "") -> None:
+    """Bring new versions of images to hosts, and remove the ones that they replace.
+
+    Pulled by digest through the registry proxy; names move only when all content is there. An old
+    image that a container still uses stays.
+
+    Example: inv -H prod images.update ehrql:v1
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.images import act as workflow
+    from opstasks.images import registry as images
+
+    refs = list(dict.fromkeys(images.parse_ref(text) for text in image))
+    if not refs:
+        raise Refused("name an image", hint="inv -H prod images.update ehrql:v1")
+    images.check_digest(digest)
+    if digest and len(refs) > 1:
+        raise Refused("--digest goes with one image")
+    plans = ctx.fleet.gather(lambda host: workflow.plan(host, refs, digest))
+    _show(ctx, plans)
+    todo = ctx.to_change(plans, lambda found: found.changed)
+    if not todo:
+        ctx.finish(plans)
+        return
+    ctx.confirm(f"Update images on {', '.join(host.name for host in todo)}?")
+    done = ctx.carry_out(plans, workflow.apply, todo)
+    ctx.finish(
+        plans.replaced(done),
+        lambda out: {
+            "updated": ", ".join(getattr(out, "updated", ())),
+            "removed": ", ".join(getattr(out, "removed", ())),
+            "kept": ", ".join(getattr(out, "kept", ())),
+        },
+    )
+
+
+def _show(ctx: Context, plans: FleetResult[Plan]) -> None:
+    from opstasks.images.act import megabytes
+    from opstasks.images.registry import short
+
+    rows = [
+        [
+            host,
+            step.ref,
+            step.now or "absent",
+            short(step.digest),
+            step.repository,
+            _few(step.users),
+            megabytes(found.free_bytes),
+        ]
+        for host, found in plans.values.items()
+        for step in found.steps
+    ]
+    headers = ["host", "image", "now", "digest", "from", "in use by", "free"]
+    ctx.console.table(headers, rows)
+    for host, found in plans.values.items():
+        if not found.changed:
+            ctx.console.say(f"{host}: nothing to do")
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more
+
+
+namespace = Collection("images", ls, update)
+# Further words on the line are values of this flag.
+update.variadic = "--image"

@@ -1,0 +1,153 @@
+"""`jobs.logs`: what a job printed (playbook: "View the logs of ... jobs")."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from invoke import task
+from invoke.exceptions import Exit
+
+from opstasks.cli.app import Context
+from opstasks.core.errors import Interrupted, Refused
+from opstasks.jobs import finding
+
+if TYPE_CHECKING:
+    from opstasks.fleet.host import Host
+    from opstasks.jobs.logs import Source
+    from opstasks.jobs.model import Match
+
+LOGS_HELP = {
+    "job": finding.JOB_HELP,
+    "tail": "How many lines, counted from the end (0: all).",
+    "timestamps": "When each line was printed.",
+}
+
+
+@task(
+    help={
+        **LOGS_HELP,
+        "follow": "Go on until the job ends, and end with its exit code.",
+        "metadata": "The metadata.json of a job that is over, secrets masked, instead.",
+    },
+    auto_shortflags=False,
+)
+def logs(
+    ctx: Context,
+    job: str = "",
+    follow: bool = False,
+    tail: int = 100,
+    timestamps: bool = False,
+    metadata: bool = False,
+) -> None:
+    """Show what a job printed, whether it still runs or is over; contents go to a terminal only.
+
+    Example: inv -H all jobs.logs abc123 --follow
+    """
+    host, match = finding.one(ctx, job)
+    if metadata:
+        _metadata(ctx, host, match)
+    else:
+        _contents(ctx, host, match, follow=follow, tail=_checked(tail), timestamps=timestamps)
+
+
+@task(help=LOGS_HELP, auto_shortflags=False)
+def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = False) -> None:
+    """Follow what a running job prints; without a job, choose one of those that run.
+
+    Example: inv -H tpp jobs.follow
+    """
+    host, match = finding.one(ctx, job, contained=True)
+    _contents(ctx, host, match, follow=True, tail=_checked(tail), timestamps=timestamps)
+
+
+def _checked(tail: int) -> int:
+    """A number of lines; raises Refused for one that cannot be."""
+    if tail < 0:
+        raise Refused(f"--tail {tail} cannot be", hint="give a number of lines; 0 means all")
+    return tail
+
+
+def may_show(ctx: Context, host: Host) -> bool:
+    """Whether contents may go where our output goes (the privacy boundary)."""
+    interactive = sys.stdout.isatty() and not ctx.options.json
+    return interactive or host.spec.privacy.contents_in_pipes
+
+
+def _contents(
+    ctx: Context, host: Host, match: Match, *, follow: bool, tail: int, timestamps: bool
+) -> None:
+    from opstasks.jobs import logs as jobs_logs
+
+    where = jobs_logs.source(match)
+    if not may_show(ctx, host) or ctx.options.json:
+        _summary(ctx, host, match, where, follow=follow)
+        return
+    ctx.console.note(f"{host.name}  {match.job.id}  {match.job.slug}  {where.describe()}")
+    try:
+        code = jobs_logs.show(
+            host,
+            where,
+            lambda lines: ctx.console.lines(host.name, lines, prefixed=False),
+            tail=tail,
+            timestamps=timestamps,
+            follow=follow,
+        )
+    except KeyboardInterrupt:
+        goes_on = "; the job goes on" if where.running else ""
+        raise Interrupted(f"interrupted; nothing was changed{goes_on}") from None
+    if follow and where.container:
+        _say_end(ctx, None if code == jobs_logs.NO_CODE else code)
+
+
+def _summary(ctx: Context, host: Host, match: Match, where: Source, *, follow: bool) -> None:
+    """Where contents may not go: where they are, and how much it is."""
+    from opstasks.jobs import logs as jobs_logs
+
+    found = jobs_logs.summarise(host, match, where, follow=follow)
+    if ctx.options.json:
+        ctx.console.document(found)
+    else:
+        ctx.console.say(f"{found.host}: {found.source}: {found.lines} lines, {found.bytes} bytes")
+        ctx.console.note("contents of job logs go to a terminal only (hosts.yaml: privacy)")
+    if follow and where.running:
+        _say_end(ctx, found.exit_code)
+
+
+def _say_end(ctx: Context, code: int | None) -> None:
+    """The end of a job that was followed; our exit code is the job's."""
+    from opstasks.jobs import logs as jobs_logs
+
+    if code is None:
+        # Docker's own number for what went wrong with docker; a job may end with it, too.
+        ctx.console.note("the job has ended with exit code 125, or docker did not say with which")
+        raise Exit(code=jobs_logs.NO_CODE)
+    ctx.console.note(f"the job has ended with exit code {code}")
+    if code:
+        raise Exit(code=code)
+
+
+def _metadata(ctx: Context, host: Host, match: Match) -> None:
+    import json
+
+    from opstasks.jobs import logs as jobs_logs
+
+    path = jobs_logs.metadata_path(match)
+    if not may_show(ctx, host):
+        sizes = {name: length for name, length, _ in match.logs}
+        ctx.console.say(f"{host.name}: {path}: {sizes[path]} bytes")
+        ctx.console.note("its contents go to a terminal only (hosts.yaml: privacy)")
+        if ctx.options.json:
+            ctx.console.document({"host": host.name, "path": path, "bytes": sizes[path]})
+        return
+    found = jobs_logs.metadata(host, match)
+    if ctx.options.json:
+        ctx.console.document(found["metadata"])
+    for line in json.dumps(found["metadata"], indent=2, ensure_ascii=False).splitlines():
+        if not ctx.options.json:
+            ctx.console.line(host.name, line, prefixed=False)
+    if found["exposed"]:
+        ctx.console.note(
+            f"the file itself holds the values of {', '.join(found['exposed'])} unmasked:"
+            " whoever can read it can read them"
+        )

@@ -1,0 +1,160 @@
+"""`manage`: the host as its description says (playbook: "Updating the infrastructure")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from invoke import task
+
+from opstasks.cli.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.manage.apply import Request
+    from opstasks.manage.model import Description
+    from opstasks.manage.plan import Plan
+
+# For more hosts than this, the plan is shown as host by area; --diff shows each.
+FEW = 3
+
+
+@task(
+    help={
+        "plan": "Only show what would change.",
+        "diff": "Show the difference inside files as well, secrets masked.",
+        "check": "Exit 1 when anything differs; for cron and CI.",
+        "only": "Only this area (may be given several times).",
+        "skip": "Not this area (may be given several times).",
+        "upgrade": "Bring all packages up to date as well.",
+        "allow-lockout": "Go on even where people, you included, would lose their way in.",
+    },
+    iterable=["only", "skip"],
+    auto_shortflags=False,
+)
+def manage(
+    ctx: Context,
+    only: list[str],
+    skip: list[str],
+    plan: bool = False,
+    diff: bool = False,
+    check: bool = False,
+    upgrade: bool = False,
+    allow_lockout: bool = False,
+) -> None:
+    """Bring hosts in line with backends/: packages, people, files, service; shown before done.
+
+    What people get in by (sudo, sshd) is put back unless a fresh connection succeeds.
+
+    Example: inv -H tpp manage --plan --diff
+    """
+    from opstasks.manage import apply, describe, lockout
+    from opstasks.manage.apply import Request
+    from opstasks.manage.plan import Selection
+
+    request = Request(Selection(tuple(only), tuple(skip)), allow_lockout)
+    apply.check_areas(request.selection)
+    specs = [host.spec for host in ctx.fleet.hosts]
+    wanted = describe.describe_all(specs, upgrade=upgrade)
+    if not allow_lockout:
+        described = {spec.name: (spec.backend, wanted[spec.name]) for spec in specs}
+        lockout.check_described(described, describe.shown_folder())
+    plans = ctx.fleet.gather(lambda host: apply.check(host, wanted[host.name], request))
+    _show(ctx, plans, with_diff=diff)
+    plans = _judged(plans)
+    if plan or check or ctx.options.dry:
+        plans.findings = check and any(shown.differs for shown in plans.values.values())
+        _finish(ctx, plans, with_diff=diff)
+        return
+    _carry_out(ctx, plans, wanted, request, with_diff=diff)
+
+
+def _carry_out(
+    ctx: Context,
+    plans: FleetResult[Plan],
+    wanted: dict[str, Description],
+    request: Request,
+    *,
+    with_diff: bool,
+) -> None:
+    """Ask, then one host after another."""
+    from opstasks.manage import apply
+
+    todo = ctx.to_change(plans, lambda shown: bool(shown.todo))
+    if not todo:
+        _finish(ctx, plans, with_diff=with_diff)
+        return
+    found = plans.values
+    count = sum(len(found[host.name].todo) for host in todo)
+    ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
+    done = ctx.carry_out(
+        plans, lambda host, shown: apply.apply(host, wanted[host.name], shown, request), todo
+    )
+    for name, outcome in done.values.items():
+        for note in outcome.notes:
+            ctx.console.note(f"{name}: {note}")
+    ctx.finish(
+        _documents(plans, with_diff=with_diff).replaced(done),
+        lambda outcome: {"changes": getattr(outcome, "steps", 0)},
+    )
+
+
+def _judged(plans: FleetResult[Plan]) -> FleetResult[Plan]:
+    """The same, with plans that must not be carried out as refusals."""
+    from opstasks.core.errors import Refused
+    from opstasks.core.result import FleetResult
+    from opstasks.manage.apply import refuse
+
+    def one(item: Any) -> Any:
+        try:
+            if item.value is not None:
+                refuse(item.value, item.host)
+        except Refused as error:
+            return replace(item, outcome=error.outcome, value=None, error=error)
+        return item
+
+    return FleetResult([one(item) for item in plans])
+
+
+def _documents(plans: FleetResult[Plan], *, with_diff: bool) -> FleetResult[Any]:
+    """Plans as --json shows them."""
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.manage import show
+
+    def one(item: HostResult[Plan]) -> HostResult[Any]:
+        shown = item.value and show.document(item.value, with_diff=with_diff)
+        return HostResult(item.host, item.outcome, shown, item.error, item.elapsed_s)
+
+    return FleetResult([one(item) for item in plans], plans.findings)
+
+
+def _finish(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
+    ctx.finish(_documents(plans, with_diff=with_diff))
+
+
+def _show(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
+    """Every step of every host; for many hosts the counts by area."""
+    from opstasks.manage import show
+
+    found = plans.values
+    differing = {host: shown for host, shown in found.items() if shown.differs}
+    if len(found) > FEW:
+        ctx.console.table(*show.matrix(found))
+    else:
+        body = [row for host, shown in differing.items() for row in show.rows(host, shown)]
+        ctx.console.table(show.HEADERS, body)
+    for host, shown in found.items():
+        if not shown.differs and len(found) <= FEW:
+            ctx.console.say(f"{host}: nothing to do")
+        for note in shown.notes:
+            ctx.console.note(f"{host}: {note}")
+        for step in shown.steps if with_diff else ():
+            for line in show.diff(step):
+                ctx.console.say(show_line(line))
+
+
+def show_line(line: str) -> str:
+    """A line of a host's file, without what could drive a terminal."""
+    from opstasks.output.console import printable
+
+    return printable(line)

@@ -1,0 +1,66 @@
+"""Times, spans and sizes as text, the same on a host and on the client (docs/architecture.md)."""
+
+from datetime import datetime, timezone
+
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+_SPANS_S = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+# From here on the seconds of a span say nothing to a person.
+_WITHOUT_SECONDS_S = 600
+
+
+def size_text(count_bytes: float) -> str:
+    """A size in binary units: ``17 B``, ``3.2 MiB``, ``128 GiB``."""
+    value, place = float(count_bytes), 0
+    while abs(value) >= 1024 and place < len(_SIZES) - 1:
+        value, place = value / 1024, place + 1
+    if place == 0 or abs(value) >= 100:
+        return f"{value:.0f} {_SIZES[place]}"
+    return f"{value:.3g} {_SIZES[place]}"
+
+
+def span_text(seconds: float) -> str:
+    """A span in its one or two largest units: ``52s``, ``1m30s``, ``12m``, ``3h59m``, ``3d4h``.
+
+    `opstasks.core.durations.parse` reads it back.
+    """
+    left = max(0, round(seconds))
+    if left >= _WITHOUT_SECONDS_S:
+        left -= left % 60
+    parts = []
+    for unit_s, name in _SPANS_S:
+        count, left = divmod(left, unit_s)
+        if count:
+            parts.append(f"{count}{name}")
+        if len(parts) == 2 or (parts and not count):
+            break
+    return "".join(parts) or "0s"
+
+
+def minute_text(at: float) -> str:
+    """A moment (seconds since the epoch) in UTC, to the minute: ``2026-11-24 10:00 UTC``."""
+    return _utc_text(at, "%Y-%m-%d %H:%M UTC")
+
+
+def second_text(at: float) -> str:
+    """A moment (seconds since the epoch) in UTC, to the second: ``2026-11-24 10:00:07 UTC``."""
+    return _utc_text(at, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock_text(at: float) -> str:
+    """The same without the zone, for a column whose header names it."""
+    return _utc_text(at, "%Y-%m-%d %H:%M:%S")
+
+
+def day_text(at: float) -> str:
+    """The day of a moment (seconds since the epoch) in UTC: ``2026-11-24``."""
+    return _utc_text(at, "%Y-%m-%d")
+
+
+def _utc_text(at: float, form: str) -> str:
+    """A moment that is 0 has not come: no text. One that no calendar holds is a question mark."""
+    if not at:
+        return ""
+    try:
+        return datetime.fromtimestamp(at, timezone.utc).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return "?"

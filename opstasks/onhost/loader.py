@@ -1,0 +1,81 @@
+"""Install modules that came as text, so that a program on a host consists of real modules.
+
+A traceback then names our own files and lines, and shows their text. `SOURCES` is what was
+installed: path in the project to text, each module after those that it imports.
+"""
+
+import json
+import linecache
+import sys
+from types import ModuleType
+from typing import Any
+
+SOURCES: dict[str, str] = {}
+PYTHON = "/usr/bin/python3"
+
+
+def module_name(path: str) -> str:
+    """The module that a file is: ``opstasks/onhost/loader.py`` is ``opstasks.onhost.loader``."""
+    return path.removesuffix(".py").replace("/", ".")
+
+
+def install(sources: dict[str, str]) -> None:
+    """Make modules of texts; they must stand in the order in which they import each other."""
+    for path, text in sources.items():
+        name = module_name(path)
+        module = ModuleType(name)
+        module.__file__ = path
+        linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+        _package(name.rpartition(".")[0])
+        sys.modules[name] = module
+        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 (our own modules)
+        _bind(name, module)
+    SOURCES.update(sources)
+    # The loader that a program imports is another copy of this one: it must know the same.
+    loader = sys.modules.get("opstasks.onhost.loader")
+    if loader is not None:
+        loader.__dict__["SOURCES"].update(sources)
+
+
+def start(sources: dict[str, str], program: str, request_text: str) -> None:
+    """Install the modules and run one of them by the protocol."""
+    install(sources)
+    main = sys.modules[program].__dict__["main"]
+    sys.modules["opstasks.onhost.protocol"].__dict__["run"](main, request_text)
+
+
+def script_text(sources: dict[str, str], program: str, request: Any, about: str) -> str:
+    """The same as one readable file, for what a timer or the next boot starts.
+
+    `about` is its first line, for people. The order of keys is fixed: equal in, equal out.
+    """
+    modules = "".join(f"    {path!r}: (\n{_lines(text)}    ),\n" for path, text in sources.items())
+    loader = sources["opstasks/onhost/loader.py"]
+    request_text = json.dumps(request, sort_keys=True)
+    return (
+        f"#!{PYTHON} -I\n# {about}\n\n"
+        f"MODULES = {{\n{modules}}}\n\n\n{loader}\n\n"
+        f"start(MODULES, {program!r}, {request_text!r})\n"
+    )
+
+
+def _lines(text: str) -> str:
+    return "".join(f"        {line!r}\n" for line in text.splitlines(keepends=True))
+
+
+def _package(name: str) -> None:
+    """Make the empty packages that a module lies in."""
+    if not name or name in sys.modules:
+        return
+    _package(name.rpartition(".")[0])
+    package = ModuleType(name)
+    package.__path__ = []
+    sys.modules[name] = package
+    _bind(name, package)
+
+
+def _bind(name: str, module: ModuleType) -> None:
+    """Make a module an attribute of its package, as an import does."""
+    package, _, last = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], last, module)

@@ -1,0 +1,249 @@
+"""`outputs`: Level 4 files, and removing them (playbook: "Removing a Level 4 file")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke import Collection, task
+
+from opstasks.cli.app import Context
+from opstasks.core.formats import minute_text, size_text, span_text
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult
+    from opstasks.outputs.act import Outcome, Plan
+    from opstasks.outputs.records import Record
+
+
+@task(
+    positional=[],
+    iterable=["workspace"],
+    help={"workspace": "The workspace; more may follow, and without any all are summed up."},
+    auto_shortflags=False,
+)
+def ls(ctx: Context, workspace: list[str]) -> None:
+    """List a workspace's medium-privacy (Level 4) files with size, owner and age.
+
+    Example: inv -H tpp outputs.ls my-study
+    """
+    from opstasks.outputs import act, names
+
+    result = ctx.fleet.gather(lambda host: act.listings(host, workspace))
+    rows = [
+        [
+            host,
+            names.typed(name or entry.path),
+            names.typed(entry.path) if name else "",
+            entry.kind if entry.kind != "workspace" else f"{entry.files} file(s)",
+            size_text(entry.size),
+            entry.owner,
+            span_text(entry.age_s),
+        ]
+        for host, found in result.values.items()
+        for name, entries in found.items()
+        for entry in entries
+    ]
+    ctx.console.table(["host", "workspace", "file", "kind", "size", "owner", "age"], rows)
+    ctx.finish(result)
+
+
+@task(
+    positional=["workspace"],
+    iterable=["file"],
+    help={
+        "workspace": "The workspace.",
+        "file": "A file's path inside the workspace, taken as it is; more may follow.",
+        "source": "What becomes of the copy that the Level 3 sync would bring back: remove, keep.",
+        "reason": "Why; kept with the record.",
+    },
+    auto_shortflags=False,
+)
+def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: str = "") -> None:
+    """Remove Level 4 files for good; shows what will go and asks for the workspace's name.
+
+    Example: inv -H tpp outputs.rm my-study output/table1.csv
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.outputs import act
+
+    why = ctx.one_line(reason, "reason")
+    if not file:
+        raise Refused("no file given", hint="inv -H tpp outputs.rm my-study output/table1.csv")
+    if source and source not in act.SOURCE_CHOICES:
+        raise Refused("--source takes 'remove' or 'keep'")
+    if len(ctx.fleet.hosts) != 1:
+        raise Refused("name one host: a file is removed on one at a time", hint="inv -H tpp ...")
+    plans = ctx.fleet.gather(lambda host: act.check(host, workspace, file))
+    if plans.exit_code:
+        ctx.finish(plans)
+    (plan,) = plans.values.values()
+    _show_plan(ctx, plan)
+    if ctx.options.dry:
+        ctx.finish(plans)
+        return
+    if plan.items:
+        source = _choose_source(ctx, plan, source)
+        _confirm(ctx, plan)
+    done = ctx.fleet.roll(lambda host: act.remove(host, plan, source=source, reason=why))
+    _show_steps(ctx, done)
+    ctx.finish(done, lambda outcome: {"removed": len(outcome.records), "changed": outcome.changed})
+
+
+def _show_plan(ctx: Context, plan: Plan) -> None:
+    from opstasks.outputs import names
+
+    rows = [
+        [
+            names.typed(item.path),
+            size_text(item.here["size"]) if item.here else "",
+            item.here.get("owner", "begun before"),
+            span_text(plan.now - item.here["mtime_ns"] / 1e9) if item.here else "",
+            item.here.get("sha256", "")[:16],
+            "yes" if item.source else "",
+        ]
+        for item in plan.items
+    ]
+    headers = ["file", "size", "owner", "age", "sha256", "at the sync's source"]
+    ctx.console.table(headers, rows)
+    if plan.source_away:
+        ctx.console.note(
+            "The Level 3 sync's source is not mounted: whatever it has returns once it is."
+        )
+    for record in plan.gone:
+        ctx.console.say(
+            f"{names.typed(record.file)}: removed before, by {record.who},"
+            f" {minute_text(record.removed or record.time)} ({record.id})"
+        )
+
+
+def _choose_source(ctx: Context, plan: Plan, source: str) -> str:
+    """What becomes of the copies that the sync would bring back; never decided by --yes alone."""
+    from opstasks.core.errors import Refused
+
+    if not plan.at_source or source:
+        return source or "keep"
+    ctx.console.note(
+        f"The Level 3 sync's source still has {len(plan.at_source)} of them:"
+        " kept there, they return with its next run."
+    )
+    if ctx.options.yes:
+        raise Refused(
+            "say what becomes of the files at the sync's source",
+            hint="--source remove, or --source keep",
+        )
+    return ctx.choose("Remove them there as well?", ["remove", "keep"])
+
+
+def _confirm(ctx: Context, plan: Plan) -> None:
+    from opstasks.outputs import names
+
+    count, name = len(plan.items), plan.workspace
+    ctx.confirm_name(
+        f"{count} file(s) will be gone for good from {names.typed(name)}."
+        " Type the workspace's name to go on:",
+        name,
+    )
+
+
+def _show_steps(ctx: Context, done: FleetResult[Outcome]) -> None:
+    from opstasks.outputs import act
+
+    hosts = {host.name: host for host in ctx.fleet.hosts}
+    for name, outcome in done.values.items():
+        kept = [record for record in outcome.records if record.source == "kept"]
+        if kept:
+            ctx.console.note(f"{name}: {len(kept)} file(s) stay at the sync's source and return")
+        for line in act.steps(hosts[name].spec, outcome.records):
+            ctx.console.say(line)
+
+
+@task(help={"all": "Also what is done and attested."}, auto_shortflags=False)
+def pending(ctx: Context, all: bool = False) -> None:
+    """List removals that still wait for somebody: the partner's steps, or a run that was cut off.
+
+    Example: inv -H all outputs.pending
+    """
+    from opstasks.outputs import records
+
+    result = ctx.fleet.gather(
+        lambda host: [r for r in records.read(host) if all or r.is_open or r.returned]
+    )
+    rows = [[host, *_cells(r)] for host, found in result.values.items() for r in found]
+    headers = ["host", "id", "workspace", "file", "removed", "by", "waits for"]
+    ctx.console.table(headers, rows)
+    if not rows and result.values:
+        ctx.console.say("nothing waits")
+    ctx.finish(result)
+
+
+def _cells(record: Record) -> list[object]:
+    from opstasks.outputs import names
+
+    waits = ""
+    if record.returned:
+        waits = "IT IS THERE AGAIN: outputs.rm"
+    elif record.state == "removing":
+        waits = "cut off: run outputs.rm again"
+    elif record.is_open:
+        waits = record.manual
+    elif record.attested:
+        waits = f"attested by {record.attested.by}"
+    return [
+        record.id,
+        names.typed(record.workspace),
+        names.typed(record.file),
+        minute_text(record.removed) or record.state,
+        record.who,
+        waits,
+    ]
+
+
+@task(
+    positional=[],
+    iterable=["id"],
+    help={
+        "id": "A removal as `outputs.pending` names it, or the part before the dash for all of it.",
+        "by": "Who removed them on the partner's side (default: you).",
+        "note": "Anything worth keeping with it.",
+    },
+    auto_shortflags=False,
+)
+def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
+    """Record who did the partner's steps of a removal, which closes it.
+
+    Example: inv -H tpp outputs.attest 3f9a1c --by "Alex Jones"
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.fleet import audit
+    from opstasks.outputs import records
+
+    if not id:
+        raise Refused("no removal given", hint="see them with `outputs.pending`")
+    if len(ctx.fleet.hosts) != 1:
+        raise Refused("name one host", hint="inv -H tpp outputs.attest ...")
+    by = by or audit.who()
+    if not (by + note).isprintable():
+        raise Refused("--by and --note take one line of text")
+    found = ctx.fleet.gather(lambda host: records.find(records.read(host), id))
+    if found.exit_code:
+        ctx.finish(found)
+    ((_, chosen),) = found.values.items()
+    for record in chosen:
+        ctx.console.say(f"{record.id}: {record.manual or record.file}")
+    if ctx.options.dry:
+        ctx.finish(found)
+        return
+    if any(record.attested is None for record in chosen):
+        ctx.confirm(f"{by} removed these on the partner's side?")
+    ctx.finish(ctx.fleet.roll(lambda host: records.attest(host, id, by, note)), _attested_row)
+
+
+def _attested_row(outcome: Any) -> dict[str, object]:
+    by = {record.attested.by for record in outcome.records if record.attested}
+    return {"changed": outcome.changed, "attested by": ", ".join(sorted(by))}
+
+
+ls.variadic = "--workspace"
+rm.variadic = "--file"
+attest.variadic = "--id"
+namespace = Collection("outputs", ls, rm, pending, attest)

@@ -1,0 +1,199 @@
+"""Microsoft SQL Server: who to log in as, names that are safe in a query, and asking."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from opstasks.core.command import Secret
+from opstasks.core.errors import CommandFailed, Refused, TimedOut, Unreachable
+from opstasks.fleet.session import Socket
+
+PORT = 1433
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,115}")
+# A table has a partition for each of its indexes: 0 and 1 are the table itself.
+_ESTIMATE = (
+    "SELECT t.name, SUM(p.rows) AS row_count FROM tempdb.sys.tables t"
+    " JOIN tempdb.sys.partitions p ON t.object_id = p.object_id"
+    " WHERE p.index_id IN (0, 1) AND t.name LIKE N'@pattern' GROUP BY t.name ORDER BY t.name"
+)
+Dial = Callable[[str, int, float], Socket]
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where and as whom; shows nothing of itself."""
+
+    address: str
+    port: int
+    database: str
+    user: Secret
+    password: Secret
+
+    def __repr__(self) -> str:
+        return "Login(***)"
+
+
+def parse_url(key: str, url: Secret) -> Login:
+    """A login from a database URL; raises Refused, and the URL is in no message."""
+    parts, port = _split(url)
+    scheme = parts.scheme.partition("+")[0] if parts else ""
+    if parts is None or not scheme or not parts.hostname or not parts.username:
+        raise Refused(f"{key} is no URL with a host and a user", hint="correct 02_secrets.env")
+    if scheme != "mssql":
+        shown = scheme if scheme.isalnum() else "something else"
+        raise Refused(f"its database is {shown}", hint="only mssql can be asked for progress")
+    return Login(
+        address=parts.hostname,
+        port=port or PORT,
+        database=unquote(parts.path.strip("/")),
+        user=Secret(unquote(parts.username)),
+        password=Secret(unquote(parts.password or "")),
+    )
+
+
+def _split(url: Secret) -> tuple[SplitResult | None, int | None]:
+    try:
+        parts = urlsplit(url.value)
+        return parts, parts.port
+    except ValueError:
+        return None, None
+
+
+def valid_name(text: str, what: str) -> str:
+    """A name that is a plain identifier; raises Refused for anything else."""
+    if not _NAME.fullmatch(text):
+        raise Refused(
+            f"{text[:60]!r} cannot be {what}",
+            hint="names are letters, digits and underscores, and do not begin with a digit",
+        )
+    return text
+
+
+def count_temp_rows(prefix: str) -> str:
+    """Estimated rows of the temporary tables whose name begins so (`#` or not)."""
+    name = "#" + valid_name(prefix.removeprefix("#"), "a temporary table's name")
+    # In a LIKE pattern an underscore is any letter.
+    pattern = name.replace("_", "[_]")
+    return _ESTIMATE.replace("@pattern", pattern + "%")
+
+
+def count_rows(database: str, table: str) -> str:
+    """The rows of a table, counted without waiting for anybody's lock."""
+    schema, _, name = table.rpartition(".")
+    place = valid_name(database, "a database's name")
+    owner = f"[{valid_name(schema, 'a schema')}]" if schema else ""
+    full = f"[{place}].{owner}.[{valid_name(name, 'a table')}]"
+    return f"SELECT COUNT_BIG(*) AS row_count FROM {full} WITH (NOLOCK)"  # noqa: S608
+
+
+def table_name(internal: str) -> str:
+    """A temporary table's own name, without what the server adds to make it unique."""
+    return internal.partition("_____")[0] if internal.startswith("#") else internal
+
+
+class _Tunnel:
+    """A connection as the TDS library wants it: a socket, on whatever carries it."""
+
+    def __init__(self, inner: Socket) -> None:
+        self._inner = inner
+        self.logging_in = True
+
+    def setsockopt(self, *_: Any) -> None:
+        """Nothing to set: there is no socket of ours."""
+
+    def sendall(self, data: bytes, flags: int = 0) -> None:
+        """Send all of it."""
+        self._inner.sendall(bytes(data))
+
+    def recv(self, size: int) -> bytes:
+        """Receive some."""
+        return self._inner.recv(size)
+
+    def recv_into(self, buffer: bytearray | memoryview, size: int = 0, flags: int = 0) -> int:
+        """Receive some into a buffer."""
+        data = self._inner.recv(size or len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def settimeout(self, timeout: float | None) -> None:
+        """How long to wait."""
+        self._inner.settimeout(timeout)
+
+    def gettimeout(self) -> float | None:
+        """The present setting."""
+        return self._inner.gettimeout()
+
+    def close(self) -> None:
+        """Hang up. In the middle of a login that went well, it is to follow a redirection.
+
+        The library would then open a connection of its own, from this machine and past the
+        tunnel, and send the password there.
+        """
+        self._inner.close()
+        if self.logging_in and sys.exc_info()[0] is None:
+            raise _Rerouted
+
+
+class _Rerouted(Exception):
+    """The server named another one to go to."""
+
+
+def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> list[tuple[Any, ...]]:
+    """The rows of a query; raises Refused, Unreachable, TimedOut or CommandFailed.
+
+    Messages of the server are passed on, the login's words masked.
+    """
+    import pytds
+
+    tunnel: Any = _Tunnel(dial(login.address, login.port, 15.0))
+    try:
+        with pytds.connect(
+            dsn="server",  # only a name in the login: the connection is there already
+            database=login.database,
+            user=login.user.value,
+            password=login.password.value,
+            sock=tunnel,
+            port=login.port,
+            timeout=timeout_s,
+            login_timeout=15,
+            autocommit=True,
+            appname="opstasks",
+            disable_connect_retry=True,
+        ) as connection:
+            tunnel.logging_in = False
+            cursor = connection.cursor()
+            cursor.execute(query)
+            return [tuple(row) for row in cursor.fetchall()]
+    except TimeoutError as error:
+        raise TimedOut(f"the database did not answer within {timeout_s:g} s") from error
+    except _Rerouted:
+        raise Refused("the database sends us to another server, past the host") from None
+    except pytds.Error as error:
+        if tunnel.logging_in:
+            raise _no_login(str(error), getattr(error, "msg_no", 0)) from None
+        text = _masked(str(error.args[0] if error.args else error), login)
+        raise CommandFailed("the database refused the query", returned=1, tail=text) from None
+    except (OSError, EOFError) as error:
+        raise Unreachable("the connection to the database broke") from error
+    finally:
+        tunnel.logging_in = False
+        tunnel.close()
+
+
+def _no_login(text: str, number: int) -> Refused:
+    """Why there is no login; the server's text names the user, so it is not passed on."""
+    if "ncrypt" in text:
+        return Refused("the database wants encryption, which this does not speak")
+    reason = f" (error {number})" if number else ""
+    return Refused(f"the database does not accept the login{reason}", hint="correct 02_secrets.env")
+
+
+def _masked(text: str, login: Login) -> str:
+    for word in (login.password.value, login.user.value, login.address):
+        text = text.replace(word, "***") if word else text
+    return text

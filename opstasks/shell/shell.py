@@ -1,0 +1,39 @@
+"""A login shell for a person, with a line in the host's journal at either end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from opstasks.core.errors import OpsError
+from opstasks.fleet import audit
+from opstasks.fleet.host import Host
+
+# What `sudo -i` does: the account's own shell, as a login shell, in its home.
+LOGIN = ("bash", "-c", 'cd; exec -l "$SHELL"')
+
+
+@contextlib.contextmanager
+def recorded(host: Host, user: str) -> Iterator[None]:
+    """Say who opens a shell and that it ended; nobody knows what is done in it.
+
+    No lock is taken: it would be held for as long as somebody looks around.
+    """
+    entry = audit.start(host.name, "shell", {"user": user})
+    _record(host, user, entry)
+    outcome, detail = "ok", ""
+    try:
+        yield
+    except OpsError as error:
+        outcome, detail = error.outcome, error.message
+        raise
+    finally:
+        with contextlib.suppress(OpsError):
+            _record(host, user, audit.end(entry, outcome, detail))
+
+
+def _record(host: Host, user: str, entry: audit.Entry) -> None:
+    """Write an entry in both places; raises what opening the account's shell raises."""
+    session = host.shell(user).session
+    audit.write_local(entry)
+    session.evaluate(audit.journal_text(entry))

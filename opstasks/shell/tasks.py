@@ -1,0 +1,37 @@
+"""`shell`: a login shell as opensafely (playbook: "opensafely user")."""
+
+from __future__ import annotations
+
+from invoke import task
+from invoke.exceptions import Exit
+
+from opstasks.cli.app import Context
+
+
+@task(help={"user": "The account (default: the service account)."}, auto_shortflags=False)
+def shell(ctx: Context, user: str = "") -> None:
+    """Open a login shell as opensafely on one host, with job-runner's environment.
+
+    ~. at the start of a line drops the connection.
+
+    Example: inv -H tpp shell
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.fleet import terminal
+    from opstasks.shell import shell as workflow
+
+    if len(ctx.fleet.hosts) != 1:
+        raise Refused("a shell needs exactly one host", hint="inv -H tpp shell")
+    (host,) = ctx.fleet.hosts
+    account = user or host.spec.service_user
+    if ctx.options.dry:
+        plan = f"a login shell as {account}"
+        ctx.console.say(f"{host.name}: {plan}")
+        ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
+        return
+    terminal.need("a shell", "use `run -- COMMAND` in scripts")
+    with workflow.recorded(host, account):
+        code = terminal.interact(host, workflow.LOGIN, account)
+    if code:
+        raise Exit(code=code)

@@ -1,0 +1,43 @@
+"""`status`: the fleet at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke import task
+
+from opstasks.cli.app import Context
+
+
+@task(auto_shortflags=False)
+def status(ctx: Context) -> None:
+    """Show one row for each host: service, release, jobs, disk, lock, what needs a person.
+
+    Example: inv -H all status
+    """
+    from opstasks.output.console import printable
+    from opstasks.status import read as workflow
+
+    result = ctx.fleet.gather(workflow.read)
+    ctx.console.fleet(result, _row)
+    if not ctx.options.json:
+        for host, found in result.values.items():
+            for text in found.attention:
+                ctx.console.say(f"{ctx.console.paint('!', 'yellow')} {host}: {printable(text)}")
+    ctx.end(result)
+
+
+def _row(found: Any) -> dict[str, object]:
+    return {
+        "unit": found.unit,
+        "since": found.since,
+        "deployed": found.deployed,
+        "paused": found.paused,
+        "running": found.running,
+        "pending": found.pending,
+        "disk": found.disk,
+        "last deploy": found.last_deploy,
+        "lock": found.lock,
+        "scheduled": found.scheduled,
+        **({"sync": found.sync} if found.sync else {}),
+    }

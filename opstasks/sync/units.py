@@ -1,0 +1,105 @@
+"""What is installed on a host: one script, one service, one timer.
+
+`manage` and `sync.start` install the same, from here; only `sync.start` and `sync.stop` say
+whether the timer runs.
+"""
+
+from __future__ import annotations
+
+import json
+
+from opstasks.core.errors import Refused
+from opstasks.fleet import old_program as remote
+from opstasks.fleet.inventory import HostSpec
+from opstasks.primitives import rsync
+
+NAME = "opstasks-level3-sync"
+SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
+SCRIPT_PATH = "/usr/local/lib/opstasks/level3-sync"
+UNIT_DIR = "/etc/systemd/system"
+EVERY_S = 120
+# Where a removal holds a file for a moment; must not travel while it is there.
+HOLD = ".opstasks-removed"
+
+_SERVICE = """\
+# Installed by `manage` and `sync.start` of opstasks: do not edit here.
+[Unit]
+Description=Level 3 file sync: {source} to the medium-privacy workspaces
+After=local-fs.target remote-fs.target
+
+[Service]
+Type=oneshot
+User={user}
+Group=reviewers
+UMask=0027
+Nice=10
+NoNewPrivileges=yes
+ExecStart=/usr/bin/python3 -I {script}
+"""
+
+# Counted from the end of the last run, so that two never overlap and a slow one delays the next.
+_TIMER = f"""\
+# Installed by `manage` and `sync.start` of opstasks: do not edit here.
+[Unit]
+Description=Level 3 file sync, {EVERY_S} s after the last run ended
+
+[Timer]
+Unit={SERVICE}
+OnActiveSec=1s
+OnUnitInactiveSec={EVERY_S}s
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def check_source(spec: HostSpec) -> None:
+    """Raise Refused for a host that has nothing to sync."""
+    if not spec.level3_source:
+        raise Refused(
+            "there is nothing to sync: it has no level3_source",
+            host=spec.name,
+            hint="set `level3_source` in hosts.yaml",
+        )
+
+
+def target(spec: HostSpec) -> str:
+    """Where the files go."""
+    return f"{spec.medium_privacy}/workspaces"
+
+
+def lock_path(spec: HostSpec) -> str:
+    """The sync's own lock."""
+    return f"{spec.state_dir}/{NAME.removeprefix('opstasks-')}.lock"
+
+
+def folder() -> str:
+    """Where the script lies."""
+    return SCRIPT_PATH.rpartition("/")[0]
+
+
+def script(spec: HostSpec) -> str:
+    """The script with this host's places in it."""
+    temp_dir = f"{spec.medium_privacy}/.{NAME}"
+    request = {
+        "source": spec.level3_source,
+        "target": target(spec),
+        "temp_dir": temp_dir,
+        "state_dir": spec.state_dir,
+        "rsync": rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",)),
+    }
+    text = remote.text("opstasks.sync.onhost.run")
+    return f"{text}\n\nmain({json.dumps(request)!r})\n"
+
+
+def files(spec: HostSpec) -> dict[str, str]:
+    """Every file by its path."""
+    # Unit files know specifiers: a per cent sign is written twice.
+    source = spec.level3_source.replace("%", "%%")
+    service = _SERVICE.format(source=source, user=spec.service_user, script=SCRIPT_PATH)
+    return {
+        SCRIPT_PATH: script(spec),
+        f"{UNIT_DIR}/{SERVICE}": service,
+        f"{UNIT_DIR}/{TIMER}": _TIMER,
+    }

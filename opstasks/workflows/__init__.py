@@ -1,1 +1,0 @@
-"""What operators want done: check, plan, act, verify. Host in, plan or outcome out."""

@@ -1,0 +1,350 @@
+"""The real `inv` and `opstasks` as processes: words in any order, messages, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLEET = """
+groups: {prod: {hosts: [tpp, emis]}}
+hosts:
+  tpp: {address: 127.0.0.1, port: 1}
+  emis: {address: 127.0.0.1, port: 1}
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    (tmp_path / "hosts.yaml").write_text(FLEET)
+    return tmp_path / "hosts.yaml"
+
+
+@pytest.fixture
+def program(tmp_path, fleet):
+    """Run `inv` in the project's folder, or `opstasks` in one that knows nothing of it."""
+
+    def run(*argv, name="inv", cwd=ROOT, env=None):
+        command = [str(Path(sys.executable).with_name(name)), *argv]
+        settings = {"OPSTASKS_HOSTS": str(fleet), "XDG_STATE_HOME": str(tmp_path / "state")}
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env={**os.environ, **settings, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("words", ["-H tppp status", "status -H tppp", "status --hosts=tppp"])
+def test_an_unknown_host_is_refused_with_the_nearest_name(program, words):
+    done = program(*words.split())
+    assert done.returncode == 2
+    assert "'tppp'; did you mean 'tpp'?" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("words", ["jobs.show -H tppp abc", "jobs.kill abc -y -H tppp def"])
+def test_short_flags_between_a_tasks_own_words_are_not_taken_for_them(program, words):
+    done = program(*words.split())
+    assert done.returncode == 2
+    assert "'tppp'; did you mean 'tpp'?" in done.stderr
+
+
+@pytest.mark.parametrize("task", ["jobs.ls", "jobs.stats"])
+def test_what_nobody_could_look_at_is_not_said_to_be_nothing(program, task):
+    done = program("-H", "tpp", task)
+    assert done.returncode == 3
+    assert "no job" not in done.stdout
+
+
+def test_an_unreachable_host_has_its_own_exit_code_and_a_hint(program):
+    done = program("-H", "tpp", "status")
+    assert done.returncode == 3
+    assert "error: tpp: cannot connect to 127.0.0.1:1: connection refused" in done.stderr
+    assert "->" in done.stderr
+
+
+def test_every_host_is_in_the_json_document_and_nothing_else_is(program):
+    done = program("-H", "prod", "--json", "status")
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == done.returncode == 3
+    assert {name: host["outcome"] for name, host in document["hosts"].items()} == {
+        "tpp": "unreachable",
+        "emis": "unreachable",
+    }
+
+
+def test_refusals_are_json_too(program):
+    done = program("--json", "-H", "tppp", "status")
+    assert json.loads(done.stdout)["error"]["outcome"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("stauts", "did you mean 'status'?"),
+        ("deploy --reff x", "--reff"),
+        ("deploy --unfinished sideways", "'finish' or 'back'"),
+        ("deploy --watch soon", "'soon' is no whole number"),
+        ("-H tpp deploy --watch=-30", "nothing can be watched for -30 s -> --watch 15"),
+        ("-H tpp deploy.releases --limit=-1", "-1 is no number of releases"),
+        ("-H tpp deploy.rollback --watch=-1", "nothing can be watched for -1 s"),
+        ("-H tpp service.start --watch 0", "nothing can be watched for 0 s -> --watch 5"),
+        ("-H tpp service.restart --watch=-5 --yes", "nothing can be watched for -5 s"),
+        ("-H tpp --parallel many status", "'many' is no whole number"),
+        ("run", "no command given"),
+        ("-H tpp shell", "needs a terminal"),
+        ("logs --since yesterdayish", "is no time"),
+        ("logs --job a;b", "cannot be part of a job id"),
+        ("jobs.ls --state dead", "there is no state 'dead'"),
+        ("logs --follow --json", "leave one out"),
+        ("-H tpp --parallel -3 status", "less than nothing"),
+        ("--inventory /absent status", "which is no file"),
+        ("status -H", "-H needs a value"),
+        ("service.stop --yes --hosts", "--hosts needs a value"),
+        ("pause --reason", "--reason needs a value"),
+        ("jobs.logs -f abc", "--config (-f) needs a value"),
+        ("jobrunner/jobs-ls", "did you mean 'jobs-ls'?"),
+        ("logs --lines -5", "less than nothing"),
+        ("config.set JOB_SERVER_TOKEN=-", "no value came for JOB_SERVER_TOKEN"),
+    ],
+)
+def test_wrong_usage_touches_nothing_and_says_what_is_wrong(program, words, told):
+    done = program(*words.split())
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_inventory_names_the_key(program, fleet):
+    fleet.write_text("hosts: {tpp: {adress: x}}")
+    done = program("-H", "tpp", "status")
+    assert done.returncode == 2
+    assert "hosts.tpp.adress: unknown key; did you mean 'address'?" in done.stderr
+
+
+def test_the_console_script_works_in_any_folder(program, tmp_path):
+    done = program("-H", "tppp", "status", name="opstasks", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean 'tpp'?" in done.stderr
+    assert "deploy.pending" in program("--list", name="opstasks", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("words", ["--help deploy", "deploy --help", "deploy -H tpp -h"])
+def test_help_has_an_example_and_a_text_for_every_flag(program, words):
+    done = program(*words.split())
+    assert done.returncode == 0
+    assert "Example: inv -H tpp deploy" in done.stdout
+    assert "--restart             Restart the service" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["inv", "opstasks"])
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("-H t", {"tpp", "emis", "prod", "all"}),
+        ("deploy -H tpp,", {"tpp,emis", "tpp,prod"}),
+        ("deploy --r", {"--ref", "--restart"}),
+        ("dep", {"deploy", "deploy.pending", "status"}),
+    ],
+)
+def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, offered):
+    done = program("--complete", "--", f"{name} {typed}", name=name)
+    assert offered <= set(done.stdout.split())
+
+
+def test_completion_after_an_open_quote_is_no_traceback(program):
+    done = program("--complete", "--", "inv -H 'tp")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_for_every_shell(program, shell):
+    done = program("--print-completion-script", shell, name="opstasks")
+    assert done.returncode == 0
+    assert "opstasks" in done.stdout
+
+
+def test_bash_itself_completes_hosts(fleet):
+    inv = Path(sys.executable).with_name("inv")
+    script = f"""
+        PATH={inv.parent}:$PATH
+        eval "$(inv --print-completion-script bash)"
+        COMP_WORDS=(inv -H em); COMP_CWORD=2; COMP_LINE="inv -H em"; COMP_POINT=9
+        function=$(complete -p inv | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        $function inv em -H
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "OPSTASKS_HOSTS": str(fleet)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.split() == ["emis"]
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_error():
+    inv = Path(sys.executable).with_name("inv")
+    script = f"set -o pipefail; {inv} --list | head -1; {inv} --help deploy | head -1"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["inv", "opstasks"])
+def test_debugging_does_not_show_the_sudo_password(program, tmp_path, name):
+    config = tmp_path / "invoke.yaml"
+    config.write_text("sudo: {password: open'sesame}")
+    done = program("-f", str(config), "--debug", "-H", "tpp", "status", name=name)
+    assert "'password': '***'" in done.stderr
+    assert "sesame" not in done.stderr
+
+
+def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program):
+    script = (
+        "import sys; from opstasks import __main__ as cli\n"
+        "from opstasks.fleet.inventory import Inventory\n"
+        "def boom(*a): raise ZeroDivisionError('oops')\n"
+        "Inventory.select = boom\n"
+        "sys.argv = ['opstasks', '-H', 'tpp', *sys.argv[1:], 'status']\n"
+        "cli.main()"
+    )
+    for flags, traced in (([], False), (["--debug"], True)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *flags],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "internal error: ZeroDivisionError: oops" in done.stderr
+        assert ("Traceback" in done.stderr) == traced
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("logs --lines -1", "less than nothing"),
+        ("logs --since 2026-99-99", "is no date"),
+        ("logs --since foo", "is no time"),
+        ("logs --since 900000d", "more than a year"),
+        ("history --since 900000d", "more than a year"),
+        ("run --timeout 99999999999 -- true", "more than a year"),
+        ("-S /nope status", "--ssh-config /nope is no file"),
+        ("-f /nope status", "cannot read the settings"),
+        ("--prompt-for-sudo-password status", "no sudo password was given"),
+        ("jobs.ls --watch --json", "has no end"),
+        ("jobs.stats --watch --json", "has no end"),
+        ("jobs.ls --state runing", "there is no state"),
+        ("images.update ehrql --digest x", "is no digest"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_host_is_asked(program, words, reason):
+    done = program("-H", "tpp", *words.split())
+    assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sandbox.publish v2.71.0", "would move main to v2.71.0 on all hosts"),
+        ("sandbox.submit --action long", "would submit long to sandbox-1"),
+        ("sandbox.up --hosts 3", "would have 3 host(s) up"),
+        ("sandbox.down --images", "would remove the hosts and the images"),
+        ("sandbox.many --down", "would stop the cheap hosts"),
+    ],
+)
+def test_a_dry_run_leaves_the_sandbox_alone(program, words, said):
+    done = program("--dry", *words.split(), env={"PATH": ""})
+    assert (done.returncode, said in done.stderr, done.stdout) == (0, True, ""), done.stderr
+
+
+@pytest.mark.parametrize("words", ["run -- true", "shell"])
+def test_a_dry_run_has_a_document_too(program, words):
+    done = program("--json", "--dry", "-H", "tpp", *words.split())
+    assert json.loads(done.stdout)["hosts"]["tpp"]["outcome"] == "ok"
+
+
+def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
+    done = program("-H", "tpp", "logs-id", "abc")
+    assert done.returncode == 3
+    assert "cannot connect" in done.stderr
+
+
+def test_a_result_that_finds_no_room_is_a_failure():
+    script = """
+from opstasks.cli.app import App, Context, Options
+from opstasks.output.stream import fleet_stream
+from opstasks.core.result import FleetResult, HostResult
+import invoke, sys
+ctx = Context(invoke.Config(), App(Options(json=True)))
+if sys.argv[1] == "stream":
+    fleet_stream([("tpp", lambda take: take(["x" * 99999]))])
+ctx.finish(FleetResult([HostResult("tpp", "ok", "fine")]))
+"""
+    for kind, code in (("whole", 1), ("stream", 1)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", script, kind],
+                cwd=ROOT,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == code
+        assert done.stderr.count("cannot write the result: no space left on device") == 1
+
+
+def test_closed_streams_lead_nowhere(fleet):
+    inv = Path(sys.executable).with_name("inv")
+    for closed in ("2>&-", ">&-", "<&-"):
+        done = subprocess.run(
+            ["bash", "-c", f"{inv} --json -H prod status {closed}"],
+            cwd=ROOT,
+            env={**os.environ, "OPSTASKS_HOSTS": str(fleet)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 3
+        assert "Traceback" not in done.stderr
+        if closed != ">&-":
+            assert json.loads(done.stdout)["exit_code"] == 3
+
+
+def test_json_is_one_document_for_one_task(program):
+    done = program("--json", "-H", "prod", "status", "doctor")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit_code"] == 2
+
+
+def test_hosts_that_fail_while_others_are_followed_are_named_once(program):
+    done = program("-H", "prod", "logs", "--follow")
+    assert done.returncode == 3
+    assert [done.stderr.count(f"error: {name}: ") for name in ("tpp", "emis")] == [1, 1]
+
+
+def test_a_settings_file_with_more_than_a_password_is_refused(program, tmp_path):
+    config = tmp_path / "invoke.yaml"
+    config.write_text('sudo: {password: "open\\nsesame"}')
+    done = program("-f", str(config), "-H", "tpp", "status")
+    assert done.returncode == 2
+    assert "sudo.password does not hold a password in one line" in done.stderr
+    assert "sesame" not in done.stderr

@@ -1,0 +1,179 @@
+"""The two readers of an env file, against bash itself; systemd's is asked in tests/sandbox."""
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from opstasks.config.onhost import config as remote_config
+from opstasks.config.onhost.envfile import Shell, systemd
+
+# One line each, as people write them; what systemd and a shell make of it (None: not set).
+LINES = {
+    "A=plain": ("plain", "plain"),
+    "A=": ("", ""),
+    "A=two words": ("two words", None),
+    "A='two words'": ("two words", "two words"),
+    'A="two words"': ("two words", "two words"),
+    "A=x # c": ("x # c", "x"),
+    "A=x#c": ("x#c", "x#c"),
+    "A=a;b": ("a;b", "a"),
+    'A="a;b"': ("a;b", "a;b"),
+    "A='$HOME'": ("$HOME", "$HOME"),
+    'A="\\$HOME"': ("$HOME", "$HOME"),
+    "export A=x": (None, "x"),
+    "A = x": ("x", None),
+    " A=x": ("x", "x"),
+    "A=x ": ("x", "x"),
+    "A=x\r": ("x", "x\r"),
+    "A=a\\ b": ("a b", "a b"),
+    "A=a\\nb": ("anb", "anb"),
+    'A="a\\nb"': ("a\\nb", "a\\nb"),
+    "A='a'b": ("ab", "ab"),
+    "A=b'a'": ("b'a'", "ba"),
+    "A='it'\\''s'": ("it''s'", "it's"),
+    "#A=x": (None, None),
+    ";A=x": (None, None),
+    "A=x=y": ("x=y", "x=y"),
+    "A=1\\\n2": ("12", "12"),
+    "A=x;B=y": ("x;B=y", "x"),
+    "B=1 A=$B": (None, "1"),
+    "A=a!b": ("a!b", "a!b"),
+    "A=*": ("*", "*"),
+    "A={a,b}": ("{a,b}", "{a,b}"),
+    "1A=x": (None, None),
+    "A-B=x": (None, None),
+    "no equals": (None, None),
+}
+# What only a shell could tell, or must not be asked.
+UNTOLD = ["A=$HOME", 'A="$HOME"', "A=`id`", "A=$(id)", "A=~", "A=x:~/y", "A=$$", "A=$UNSET"]
+# Where a shell does more than assign.
+LOST = [
+    "A=(1 2)",
+    "A=x &",
+    "A=x > f",
+    "if true",
+    "A=${B:=x}",
+    "A=$'x'",
+    "read A",
+    "A[0]=x",
+    "A=1;;",
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=repr)
+def test_a_line_is_read_as_each_of_the_two_reads_it(line):
+    by_systemd, by_shell = LINES[line]
+    assert systemd(line + "\n").values().get("A") == by_systemd
+    assert Shell(line + "\n").read().values().get("A") == by_shell
+    assert bash(line + "\n").get("A") == by_shell
+
+
+@pytest.mark.parametrize("line", UNTOLD)
+def test_what_needs_more_than_the_file_is_not_guessed(line):
+    reading = Shell(line + "\n").read()
+    assert reading.values() == {"A": None}
+    assert reading.problems
+    assert not reading.lost
+
+
+@pytest.mark.parametrize("line", LOST)
+def test_what_is_more_than_an_assignment_makes_all_of_the_file_uncertain(line):
+    reading = Shell(f"B=1\n{line}\nC=2\n").read()
+    assert reading.lost == 2
+    assert reading.values().get("B") is None
+    assert "C" not in reading.values()
+
+
+def test_a_quote_that_is_not_closed_hides_what_follows_from_both():
+    text = "A=1\nB='x\nC=2\n"
+    assert Shell(text).read().values() == {"A": "1"}
+    assert systemd(text).values() == {"A": "1", "B": "x\nC=2\n"}
+
+
+def test_earlier_files_are_known_to_later_ones():
+    assert Shell("A=$B/x\n", {"B": "/srv"}).read().values() == {"A": "/srv/x"}
+
+
+def test_problems_name_lines_and_no_values():
+    text = "# fine\nA=hunter2 hunter3\nB=`hunter2`\nhunter2\nexport C=x hunter2=1\n"
+    for reading in (systemd(text), Shell(text).read()):
+        assert reading.problems
+        assert "hunter" not in repr(reading.problems)
+
+
+def bash(text):
+    """What bash has after sourcing, run where it finds no program and no file."""
+    script = 'set -a; . /dev/stdin >/dev/null; printf "%s\\0" "A=${A-<unset>}" "B=${B-<unset>}"'
+    done = subprocess.run(
+        [shutil.which("bash"), "--norc", "-c", script],
+        input=text.encode("utf-8", "surrogateescape"),
+        env={"PATH": "/nonexistent"},
+        cwd="/",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    pairs = (item.partition("=") for item in done.stdout.decode("utf-8", "replace").split("\0"))
+    return {key: value for key, _, value in pairs if key and value != "<unset>"}
+
+
+PIECES = st.one_of(
+    st.sampled_from("AB==xy\n\n '\"\\$#;`~:*{}!\t\r,&|()[]ü-?@"),
+    st.sampled_from(["A=", "B=", "$A", "${B}", "+=", "true", "zz"]),
+    st.sampled_from(["\nA=", "\nB=", "export ", "A=1 "]),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(PIECES, max_size=14).map("".join))
+@example("A=1 B=$A\n")
+@example("A=1\nA=2 export B=$A\n")
+@example("export A=1 B=$A")
+@example("A=1 $A")
+@example("A=x A\\\nA=")
+@example("A='\n'B=x")
+@example("A=x\\")
+@example("A=;'")
+@example("A=1\nB=2; A=3;'")
+def test_where_the_shell_reader_is_sure_bash_agrees(text):
+    reading = Shell(text).read()
+    if reading.lost:
+        return
+    told = reading.values()
+    real = bash(text)
+    for key in ("A", "B"):
+        if key not in told:
+            assert key not in real, text
+        elif told[key] is not None:
+            assert real.get(key) == told[key], text
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_neither_reader_ever_fails(text):
+    for reading in (systemd(text), Shell(text).read()):
+        for item in reading.assignments:
+            assert 0 <= item.start <= item.end <= len(text)
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
+
+
+@settings(max_examples=100, deadline=None)
+@given(VALUES)
+@example("it's")
+@example("""all of ' " \\ ` $ # ; ! ~ %""")
+@example("~")
+@example("-")
+@example("$(touch /tmp/pwned)`id`")
+@example("\\")
+@example("'\\''")
+def test_what_is_written_reads_back_the_same_everywhere(value):
+    text = remote_config.assign("# a comment\nB=1\n", "A", value)
+    assert text.startswith("# a comment\nB=1\nA=")
+    assert systemd(text).values() == {"A": value, "B": "1"}
+    assert Shell(text).read().values() == {"A": value, "B": "1"}
+    assert bash(text) == {"A": value, "B": "1"}

@@ -1,0 +1,56 @@
+"""Commands render to exactly the shell words that were meant."""
+
+import shlex
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.core.command import Raw, Secret, chain, cmd, pipe, python
+
+WORDS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=40)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=5))
+def test_every_argument_comes_out_of_the_shell_as_it_went_in(words):
+    assert shlex.split(cmd("printf", *words).line())[1:] == words
+
+
+@given(st.lists(WORDS, max_size=4))
+def test_a_real_shell_agrees(words):
+    line = cmd("python3", "-c", "import sys; print(ascii(sys.argv[1:]))", *words).line()
+    # One process for each example is slow, so only look at what bash itself makes of the words.
+    assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
+
+
+def test_raw_text_is_left_alone():
+    assert cmd("echo", Raw('"$HOME"'), "$HOME").line() == "echo \"$HOME\" '$HOME'"
+
+
+def test_a_nul_byte_is_refused():
+    with pytest.raises(ValueError, match="NUL"):
+        cmd("echo", "a\0b")
+
+
+def test_chain_and_pipe_join_and_keep_the_marks():
+    joined = chain(cmd("true"), cmd("rm", "x").changing())
+    assert joined.line() == "true && rm x"
+    assert joined.mutates
+    assert pipe(cmd("a"), cmd("b")).line() == "set -o pipefail; a | b"
+
+
+def test_standard_input_cannot_be_joined():
+    with pytest.raises(ValueError, match="standard input"):
+        chain(cmd("a", stdin="x"), cmd("b"))
+
+
+def test_a_secret_never_prints():
+    secret = Secret("hunter2")
+    assert "hunter2" not in f"{secret} {secret!r} {cmd('x', stdin=secret)!r}"
+
+
+def test_python_scripts_travel_on_standard_input():
+    command = python("print(1)", "a b")
+    assert command.line() == "python3 -I - 'a b'"
+    assert command.stdin == "print(1)"

@@ -1,0 +1,108 @@
+"""Spans of time: what is taken, what is refused, and the way back."""
+
+import contextlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.core import durations
+from opstasks.core.errors import Refused
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("2d", 172800), (" 5m ", 300), ("1d1s", 86401)],
+)
+def test_spans_are_read(text, seconds):
+    assert durations.parse(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "4",
+        "h",
+        "-4h",
+        "+4h",
+        "4 h",
+        "1.5h",
+        "4H",
+        "30m1h",
+        "4h4h",
+        "0s",
+        "0h0m",
+        "1e3s",
+        "4h;ls",
+        "٣h",
+        "4h\n5m",
+        "99999999d",
+        "367d",
+        "tomorrow",
+        "h4",
+    ],
+)
+def test_nonsense_negatives_and_nothing_are_refused_with_a_hint(text):
+    with pytest.raises(Refused) as refusal:
+        durations.parse(text)
+    assert refusal.value.hint
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_span_or_refused(text):
+    with contextlib.suppress(Refused):
+        assert 0 < durations.parse(text) <= durations.LIMIT_S
+
+
+@given(st.tuples(*[st.integers(0, 90)] * 4).filter(any))
+def test_parts_add_up(parts):
+    text = "".join(f"{n}{unit}" for n, unit in zip(parts, "dhms", strict=True))
+    days, hours, minutes, seconds = parts
+    assert durations.parse(text) == ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+@given(st.integers(1, durations.LIMIT_S))
+def test_what_is_shown_reads_back_to_within_its_smaller_unit(seconds):
+    shown = durations.parse(durations.show(seconds))
+    assert 0 <= seconds - shown < max(60, seconds / 24)
+
+
+def test_more_than_a_week_needs_a_yes():
+    assert durations.parse_sure("7d", yes=False) == durations.SURE_S
+    with pytest.raises(Refused, match="7 days"):
+        durations.parse_sure("7d1s", yes=False)
+    assert durations.parse_sure("8d", yes=True) == 8 * 86400
+
+
+# -- moments ---------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("90s", "2026-11-24 12:28:30"),
+        ("30m", "2026-11-24 12:00:00"),
+        ("2h", "2026-11-24 10:30:00"),
+        ("1d", "2026-11-23 12:30:00"),
+        ("1h30m", "2026-11-24 11:00:00"),
+        ("30min", "2026-11-24 12:00:00"),
+        ("today", "2026-11-24 00:00:00"),
+        ("yesterday", "2026-11-23 00:00:00"),
+        ("2026-11-20", "2026-11-20 00:00:00"),
+        ("2026-11-20T10:05", "2026-11-20 10:05:00"),
+    ],
+)
+def test_since_is_a_moment(text, moment):
+    assert f"{durations.moment(text, NOW):%Y-%m-%d %H:%M:%S}" == moment
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "-2h", "2026-13-01", "99", "1h;id", "2h 3m", "900000d", "0s"]
+)
+def test_nonsense_is_no_moment(text):
+    with pytest.raises(Refused):
+        durations.moment(text, NOW)

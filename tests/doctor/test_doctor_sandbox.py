@@ -1,0 +1,70 @@
+"""doctor on a real host: what is broken is named with its hint, and nothing is touched."""
+
+import json
+
+import pytest
+
+from tests.look import until
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
+HOME = "/home/opensafely"
+HOLD = "/srv/medium_privacy/.opstasks-removed"
+
+
+@pytest.fixture
+def here(look):
+    host = look("sandbox-1")
+    host.sh("systemctl stop jobrunner; systemctl reset-failed jobrunner || true")
+    host.sh("systemctl start jobrunner")
+    return host
+
+
+def doctor(inv, code, hosts="sandbox-1"):
+    done = inv("-H", hosts, "--json", "doctor")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return {
+        check["name"]: check for check in json.loads(done.stdout)["hosts"][hosts]["value"]["checks"]
+    }
+
+
+def findings(checks):
+    return {name for name, check in checks.items() if not check["good"]}
+
+
+def test_a_managed_host_is_well_and_looking_changes_nothing(here, inv):
+    state = f"find /etc {HOME} /srv /var/lib/opstasks -xdev -type f -newer /tmp/mark | grep -v -e"
+    # Its first start leaves byte code behind.
+    now = "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value jobrunner)"
+    until(lambda: "run loop started" in here.sh(f"journalctl -o cat {now}"), "it is up")
+    here.sh("touch /tmp/mark; sleep 1")
+    assert findings(doctor(inv, 0)) == set()
+    assert here.sh(f"{state} sqlite -e /srv/sandbox || true") == ""
+
+
+def test_what_is_broken_is_named_with_its_cure_until_it_is_mended(here, inv):
+    config, secrets = f"{HOME}/config/load-env", f"{HOME}/config/02_secrets.env"
+    here.sh(f"mv {config} {config}.away; chmod 0644 {secrets}; systemctl stop jobrunner")
+    here.sh("mv /etc/sudoers.d/opstasks-jobrunner /root/; systemctl disable -q jobrunner")
+    here.sh(f"mkdir {HOLD}; touch {HOLD}/x-1; chown opensafely: {HOLD}")
+    try:
+        checks = doctor(inv, 1)
+        assert findings(checks) == {
+            config,
+            secrets,
+            "sudo start",
+            "sudo stop",
+            "sudo restart",
+            "unit jobrunner",
+            "starts with the host",
+            "removed files",
+        }
+        assert all(check["hint"] for check in checks.values() if not check["good"])
+        done = inv("-H", "sandbox-1", "doctor")
+        assert "BAD" in done.stdout
+        assert "8 of " in done.stderr
+    finally:
+        here.sh(f"rm -rf {HOLD}")
+        here.sh("mv /root/opstasks-jobrunner /etc/sudoers.d/; systemctl enable -q jobrunner")
+        here.sh(f"mv {config}.away {config}; chmod 0600 {secrets}; systemctl start jobrunner")
+    assert findings(doctor(inv, 0)) == set()

@@ -1,0 +1,99 @@
+"""The host suite on this machine."""
+
+import threading
+
+import pytest
+
+from opstasks.core.command import cmd
+from opstasks.core.errors import Interrupted, Lost, Unreachable
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.transport import LocalTransport
+from opstasks.shell import run as workflow
+from tests.host_suite import HostSuite
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    made = []
+
+    def _make():
+        spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
+        made.append(Host(spec, connect=lambda spec: LocalTransport()))
+        return made[-1]
+
+    yield _make
+    for host in made:
+        host.close()
+
+
+@pytest.fixture
+def host(make):
+    return make()
+
+
+@pytest.fixture
+def other(make):
+    return make()
+
+
+class TestLocal(HostSuite):
+    """Everything, over a local shell."""
+
+
+class Slow(LocalTransport):
+    """A connection that is cut, and says for a while that it is alive, as paramiko does."""
+
+    cut = False
+
+    def start(self, line):
+        if self.cut:
+            raise Unreachable("connection lost")
+        return super().start(line)
+
+
+def test_a_connection_that_does_not_know_yet_that_it_is_gone_is_not_used_twice(tmp_path):
+    spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
+    made = []
+
+    def connect(spec):
+        made.append(Slow())
+        return made[-1]
+
+    host = Host(spec, connect=connect)
+    host.transport.cut = True
+    with pytest.raises(Unreachable):
+        host.login.run(cmd("true"))
+    assert host.login.output(cmd("echo", "again")) == "again"
+    host.transport.cut = True
+    host.login.close()
+    with host.changing():  # the lock went with the connection: never a second one in a change
+        for _ in range(2):
+            with pytest.raises(Lost):
+                host.login.run(cmd("true"))
+    assert len(made) == 2
+    assert host.login.test(cmd("true"))
+    host.close()
+
+
+def test_run_begins_nothing_after_a_request_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
+    stop = threading.Event()
+    host = Host(spec, connect=lambda spec: LocalTransport(), stop=stop)
+    stop.set()
+    with pytest.raises(Interrupted, match="nothing was run"):
+        workflow.run(host, "", cmd("touch", tmp_path / "canary"))
+    assert not (tmp_path / "canary").exists()
+    stop.clear()
+    workflow.run(host, "", cmd("touch", tmp_path / "canary"))
+    assert (tmp_path / "canary").exists()
+    host.close()
+
+
+def test_a_shell_that_was_closed_is_a_lost_connection():
+    process = LocalTransport().start("exec cat")
+    process.close()
+    with pytest.raises(OSError):
+        process.write(b"x")

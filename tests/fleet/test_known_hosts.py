@@ -1,0 +1,90 @@
+"""known_hosts is read as OpenSSH reads it: compared with `ssh-keygen -F` where that can tell."""
+
+import base64
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.fleet import known_hosts
+
+
+def key(kind="ssh-ed25519", secret=b"x" * 32):
+    raw = len(kind).to_bytes(4) + kind.encode() + len(secret).to_bytes(4) + secret
+    return f"{kind} {base64.b64encode(raw).decode()}"
+
+
+ONE, TWO, RSA = key(), key(secret=b"y" * 32), key("ssh-rsa", b"z" * 64)
+
+
+def kinds(keys):
+    return sorted(kind for kind, _ in keys.accepted)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "place", "found"),
+    [
+        ("a.example", "a.example", True),
+        ("A.Example", "a.example", True),
+        ("b,a.example,c", "a.example", True),
+        ("*.example", "a.example", True),
+        ("?.example", "a.example", True),
+        ("*.example,!a.example", "a.example", False),
+        ("!a.example,*.example", "b.example", True),
+        ("[a.example]:2222", "[a.example]:2222", True),
+        ("a.example", "[a.example]:2222", False),
+        ("[a.example]:2222", "a.example", False),
+        ("[ab].example", "a.example", False),
+        ("|1|nonsense", "a.example", False),
+        ("|1|AAAA|AAAA", "a.example", False),
+    ],
+)
+def test_which_hosts_a_line_means(patterns, place, found):
+    assert known_hosts.matches(patterns, place) == found
+
+
+def test_hashed_names_are_those_that_ssh_keygen_makes(tmp_path):
+    path = tmp_path / "known_hosts"
+    path.write_text(f"a.example {ONE}\n[a.example]:2222 {TWO}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(path)], check=True)
+    text = path.read_text()
+    assert "a.example" not in text
+    assert known_hosts.known("a.example", [text]).accepted == known_hosts.pinned([ONE]).accepted
+    other = known_hosts.known("[a.example]:2222", [text])
+    assert other.accepted == known_hosts.pinned([TWO]).accepted
+
+
+def test_several_keys_of_one_type_are_all_accepted():
+    text = f"a {ONE}\na {TWO}\n"
+    assert len(known_hosts.known("a", [text]).accepted) == 2
+    assert len(known_hosts.pinned([ONE, TWO]).accepted) == 2
+
+
+def test_lines_that_nobody_can_read_do_not_hide_the_others():
+    text = f"\n# x\na ssh-ed25519 AAA\na ssh-rsa {ONE.split()[1]}\n@odd a {ONE}\na\na {RSA} me\n"
+    assert kinds(known_hosts.known("a", [text])) == ["ssh-rsa"]
+
+
+def test_revoked_keys_and_authorities_are_not_accepted():
+    text = f"@revoked * {ONE}\n@cert-authority * {TWO}\na {RSA}\n"
+    keys = known_hosts.known("a", [text])
+    assert kinds(keys) == ["ssh-rsa"]
+    assert [kind for kind, _ in keys.revoked] == ["ssh-ed25519"]
+
+
+def test_only_what_is_known_is_negotiated():
+    assert known_hosts.known("a", [""]).unwanted_algorithms == []
+    unwanted = known_hosts.pinned([RSA]).unwanted_algorithms
+    assert "ssh-ed25519" in unwanted
+    assert "rsa-sha2-512" not in unwanted
+
+
+def test_a_pin_that_is_no_key_is_an_error():
+    with pytest.raises(ValueError, match="no host key"):
+        known_hosts.pinned(["ssh-ed25519 AAAA"])
+
+
+@given(st.text())
+def test_any_text_is_read_without_an_error(text):
+    known_hosts.known("a.example", [text])

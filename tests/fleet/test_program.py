@@ -1,0 +1,276 @@
+"""Programs of ours on a host: sent whole, run as modules, answered by one protocol."""
+
+import ast
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import opstasks
+from opstasks.core.errors import (
+    CommandFailed,
+    InvalidResponse,
+    OpsError,
+    ProgramFailed,
+    Refused,
+    TimedOut,
+)
+from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.result import Result
+from opstasks.fleet.program import Program, Reader, packed, script_text, sources
+
+PACKAGE = Path(opstasks.__file__).parent
+ON_HOST = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("onhost/*.py"))
+    if path.name != "__init__.py"
+]
+
+
+class Asked(msgspec.Struct):
+    word: str = ""
+
+
+class Answered(msgspec.Struct):
+    word: Line
+    count: Count = 0
+    at: Moment = 0
+
+
+ECHO = Program("opstasks.echo.onhost.echo", Asked, Answered, part=Line)
+
+SHARED = '''
+"""Shared."""
+
+
+def shout(word):
+    return word.upper()
+'''
+ECHO_TEXT = '''
+"""An echo."""
+
+from opstasks.onhost.protocol import HostFailure, HostRefusal, send_part
+from opstasks.echo.onhost.shared import shout
+
+
+def fail():
+    raise HostFailure("it broke", "the last lines")
+
+
+def main(request):
+    word = request["word"]
+    if word == "refuse":
+        raise HostRefusal("no", "because")
+    if word == "fail":
+        fail()
+    if word == "crash":
+        return {}[word]
+    if word == "parts":
+        send_part("one")
+        send_part("two")
+    return {"word": shout(word), "count": 3}
+'''
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A feature with a program of two modules."""
+    folder = tmp_path / "opstasks" / "echo" / "onhost"
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        (path / "__init__.py").write_text("")
+    (folder / "shared.py").write_text(SHARED)
+    (folder / "echo.py").write_text(ECHO_TEXT)
+    monkeypatch.setattr(opstasks, "__path__", [*opstasks.__path__, str(tmp_path / "opstasks")])
+    yield folder
+    sources.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("opstasks.echo")]:
+        del sys.modules[name]
+
+
+def ran(text, *argv):
+    """A program as a host runs it: isolated, its text on standard input."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-", *argv], input=text, capture_output=True, text=True, check=False
+    )
+    return Result("python3", done.returncode, done.stdout, done.stderr)
+
+
+def asked(word):
+    return ECHO.decode(ran(packed(ECHO.module, Asked(word))), "tpp")
+
+
+def test_a_program_runs_as_modules_and_answers_in_its_type(package):
+    assert asked("hello ü") == Answered("HELLO Ü", 3)
+
+
+def test_a_refusal_of_the_host_is_refused_here(package):
+    with pytest.raises(Refused) as caught:
+        asked("refuse")
+    error = caught.value
+    assert (error.message, error.tail, error.host) == ("no", "because", "tpp")
+
+
+def test_a_failure_names_the_real_file_and_line(package):
+    with pytest.raises(ProgramFailed) as caught:
+        asked("fail")
+    error = caught.value
+    assert (error.message, error.tail, error.command) == ("it broke", "the last lines", "echo.echo")
+    line = ECHO_TEXT.splitlines().index('    raise HostFailure("it broke", "the last lines")') + 1
+    assert f'File "opstasks/echo/onhost/echo.py", line {line}, in fail' in error.traceback
+    assert 'raise HostFailure("it broke", "the last lines")' in error.traceback
+
+
+def test_a_defect_on_the_host_is_a_failure_with_its_traceback(package):
+    with pytest.raises(ProgramFailed, match="KeyError: 'crash'") as caught:
+        asked("crash")
+    assert 'File "opstasks/echo/onhost/echo.py"' in caught.value.traceback
+
+
+def test_parts_are_handed_on_before_the_answer(package):
+    result = ran(packed(ECHO.module, Asked("parts")))
+    seen = []
+    reader = Reader(ECHO, "tpp", seen.append)
+    for at in range(0, len(result.out), 7):
+        reader.take(result.out[at : at + 7].encode())
+    assert reader.end(result) == Answered("PARTS", 3)
+    assert seen == ["one", "two"]
+
+
+def test_a_program_as_a_file_can_be_read_and_runs_alone(package, tmp_path):
+    text = script_text(ECHO.module, Asked("file"), "says it again")
+    assert "'    return word.upper()\\n'" in text
+    assert "# says it again" in text
+    assert text == script_text(ECHO.module, Asked("file"), "says it again")
+    path = tmp_path / "run.py"
+    path.write_text(text)
+    done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"ok": {"word": "FILE", "count": 3}}
+
+
+def test_the_request_is_in_no_process_list_and_in_no_text_of_the_command():
+    command = Program("opstasks.onhost.protocol", Asked, Answered).command(Asked("se3cret"))
+    assert "se3cret" not in command.line()
+    assert "se3cret" not in repr(command.stdin)
+
+
+NONSENSE = [
+    "",
+    "no json",
+    "[]",
+    "null",
+    "{}",
+    '{"ok": 1}',
+    '{"ok": {}, "failed": {}}',
+    '{"ok": {"word": null}}',
+    '{"ok": {"word": "a", "count": -1}}',
+    '{"ok": {"word": "a", "count": 99999999999999999999999}}',
+    '{"ok": {"word": "a", "at": 1e15}}',
+    '{"ok": {"word": "a", "at": 1e999}}',
+    '{"ok": {"word": "a", "at": NaN}}',
+    '{"ok": {"word": "a", "count": "3"}}',
+    '{"ok": {"word": "a", "count": ' + "9" * 10_000 + "}}",
+    '{"refused": {"reason": 3}}',
+    '{"failed": "no"}',
+    '{"part": "late"}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", NONSENSE, ids=lambda text: text[:40])
+def test_nonsense_is_an_invalid_response_of_that_host(text):
+    with pytest.raises(InvalidResponse) as caught:
+        ECHO.decode(Result("python3", 0, text, ""), "tpp")
+    assert caught.value.host == "tpp"
+    assert len(caught.value.message) < 300
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda b: b.decode("latin-1")))
+def test_any_text_is_an_answer_or_an_error_of_ours(text):
+    try:
+        ECHO.decode(Result("python3", 0, text, ""), "tpp")
+    except OpsError as error:
+        assert error.host == "tpp"
+
+
+def test_a_line_without_end_is_given_up():
+    reader = Reader(ECHO, "tpp", print)
+    with pytest.raises(InvalidResponse, match="more than 16 MiB"):
+        for _ in range(20):
+            reader.take(b"x" * (1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("code", "elapsed_s", "kind"), [(137, 1, CommandFailed), (124, 120, TimedOut)]
+)
+def test_a_program_that_comes_to_no_answer_says_how_it_ended(code, elapsed_s, kind):
+    with pytest.raises(kind, match=r"echo\.echo"):
+        ECHO.decode(Result("python3", code, "", "Killed", elapsed_s), "tpp")
+
+
+# -- what runs on a host -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ON_HOST)
+def test_host_code_can_be_installed_alone(module):
+    text = packed(module, {}).replace("n['start'](s, m, r)", "n['install'](s)")
+    done = ran(text)
+    assert (done.code, done.err) == (0, "")
+
+
+# What the standard library has only since Python 3.11; Ubuntu 22.04 has 3.10.
+NEWER = {
+    "asyncio": {"Barrier", "Runner", "TaskGroup", "timeout"},
+    "builtins": {"BaseExceptionGroup", "ExceptionGroup"},
+    "contextlib": {"chdir"},
+    "datetime": {"UTC"},
+    "enum": {"ReprEnum", "StrEnum", "member", "nonmember", "verify"},
+    "hashlib": {"file_digest"},
+    "itertools": {"batched"},
+    "tomllib": {"load", "loads"},
+    "typing": {"LiteralString", "Never", "Self", "assert_never", "assert_type", "override"},
+}
+
+
+def newer(source):
+    """What a module uses that Python 3.10 does not have."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name == "tomllib"]
+        elif isinstance(node, ast.ImportFrom):
+            there = NEWER.get(node.module, set())
+            found += [alias.name for alias in node.names if alias.name in there]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found += [node.attr] if node.attr in NEWER.get(node.value.id, set()) else []
+        elif isinstance(node, ast.Name) and node.id in NEWER["builtins"]:
+            found.append(node.id)
+        elif isinstance(node, ast.TryStar):
+            found.append("except*")
+    return found
+
+
+@pytest.mark.parametrize("module", ON_HOST)
+def test_host_code_runs_on_python_3_10(module):
+    text = (PACKAGE.parent / (module.replace(".", "/") + ".py")).read_text()
+    assert newer(text) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from datetime import UTC",
+        "import datetime\ndatetime.UTC",
+        "import tomllib",
+        "raise ExceptionGroup",
+        textwrap.dedent("try: pass\nexcept* OSError: pass"),
+    ],
+)
+def test_what_python_3_10_lacks_is_found(source):
+    assert newer(source)

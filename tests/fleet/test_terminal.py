@@ -1,0 +1,106 @@
+"""Before a program gets the terminal: sudo is answered once, and nothing else ever is."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from opstasks.core.command import Secret
+from opstasks.core.errors import Refused, Unreachable
+from opstasks.fleet import terminal
+
+TOKEN = "ops00"
+PROMPT, READY = b"ops00:password", b"ops00:ready"
+
+
+class Channel:
+    """A channel on which the other side says what it says, part by part."""
+
+    def __init__(self, *parts):
+        self.parts, self.sent = list(parts), []
+
+    def settimeout(self, seconds):
+        pass
+
+    def recv(self, size):
+        if not self.parts:
+            raise TimeoutError
+        return self.parts.pop(0)
+
+    def sendall(self, data):
+        self.sent.append(data)
+
+
+def begin(*parts, sudo="ask"):
+    host = SimpleNamespace(
+        name="tpp", spec=SimpleNamespace(sudo=sudo), sudo_password=lambda: Secret("sesame")
+    )
+    channel = Channel(*parts)
+    return channel, lambda: terminal._begin(channel, host, "opensafely", TOKEN)
+
+
+def test_sudo_is_answered_and_what_it_said_is_not_shown():
+    channel, start = begin(b"a lecture\r\nops00:pass", b"word", b"\r\n***\r\n" + READY + b"$ ")
+    assert start() == b"$ "
+    assert channel.sent == [b"sesame\n"]
+
+
+@pytest.mark.parametrize("parts", [[READY + PROMPT], [READY, PROMPT]])
+def test_a_program_that_asks_like_sudo_gets_nothing(parts):
+    channel, start = begin(*parts)
+    start()
+    assert channel.sent == []
+
+
+def test_a_second_question_means_that_the_password_was_wrong():
+    channel, start = begin(PROMPT, b"\r\nSorry, try again.\r\n" + PROMPT)
+    with pytest.raises(Refused, match="did not accept the password"):
+        start()
+    assert channel.sent == [b"sesame\n"]
+
+
+def test_what_ends_or_hangs_before_it_begins_is_said_so():
+    with pytest.raises(Refused, match="there is no account"):
+        begin(b"sudo: unknown user opensafely\r\n", b"")[1]()
+    with pytest.raises(Unreachable, match="closed without a word"):
+        begin(b"")[1]()
+    with pytest.raises(Unreachable, match="no program within"):
+        begin(b"hm")[1]()
+
+
+def test_the_question_is_known_and_the_programs_words_are_quoted():
+    host = SimpleNamespace(spec=SimpleNamespace(sudo="ask"))
+    line = terminal._line(host, ["echo", "a b"], "opensafely", TOKEN)
+    assert "sudo -H -p ops00:password -u opensafely -- sh -c" in line
+    assert line.endswith("ops00:ready echo 'a b'")
+    host.spec.sudo = "nopasswd"
+    assert "sudo -H -n -u" in terminal._line(host, ["true"], "opensafely", TOKEN)
+
+
+class Ended:
+    """A channel that has nothing more to say."""
+
+    def __init__(self, status, *, in_order):
+        self.status, self.eof_received = status, in_order
+        self.reader, writer = os.pipe()
+        os.close(writer)
+
+    def fileno(self):
+        return self.reader
+
+    def recv(self, size):
+        return b""
+
+    def recv_exit_status(self):
+        os.close(self.reader)
+        return self.status
+
+
+def test_a_connection_that_breaks_is_no_exit_code(monkeypatch):
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        never, _ = os.pipe()
+        assert terminal._join(Ended(7, in_order=True), never, "tpp") == 7
+        assert terminal._join(Ended(-1, in_order=True), never, "tpp") == -1  # a signal ended it
+        with pytest.raises(Unreachable, match="lost"):
+            terminal._join(Ended(-1, in_order=False), never, "tpp")

@@ -1,0 +1,360 @@
+"""jobs.kill and jobs.retry on real jobs: job-runner, its database and the job-server agree."""
+
+import json
+
+import pytest
+
+from tests.jobs import jobs_help as jobs
+
+pytestmark = pytest.mark.sandbox
+ONE, TWO = HOSTS = ("sandbox-1", "sandbox-2")
+WORKSPACE = "/srv/high_privacy/workspaces/broken"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clean(managed):
+    for host in HOSTS:
+        jobs.clear(managed, host)
+    yield
+    for host in HOSTS:
+        jobs.sh(managed, host, f"rm -rf {WORKSPACE}; sed -i '/hunter2/d' /home/opensafely/config/*")
+        jobs.clear(managed, host)
+
+
+def good(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def volumes(managed, host):
+    return set(jobs.sh(managed, host, "docker volume ls -q --filter name=os-volume-").split())
+
+
+def ask_for_all(managed, host):
+    """Have the job-server ask for every job, so that job-runner reports them."""
+    found = json.loads(
+        jobs.sh(
+            managed,
+            host,
+            f"sqlite3 {jobs.PATIENT} -readonly -json {jobs.DB} 'select original from job_request'",
+        )
+    )
+    requests = [
+        {"codelists_ok": True, "cancelled_actions": [], **json.loads(r["original"])} for r in found
+    ]
+    managed.job_requests(host, requests)
+
+
+def heard(managed, host, job):
+    """What the job-server heard about a job, in order."""
+    posts = [
+        post["jobs"] if isinstance(post, dict) else post for post in managed.reported_jobs(host)
+    ]
+    said = [item for post in posts for item in post if item["identifier"] == job]
+    return [(item["status"], item["status_code"]) for item in said]
+
+
+def told(managed, host, job):
+    """What the job-server heard last about a job."""
+    return (heard(managed, host, job) or [None])[-1]
+
+
+def test_jobs_on_two_hosts_are_killed_and_gone(managed, inv):
+    running = jobs.started(managed, ONE, "longer", "kill-1")
+    other = jobs.started(managed, TWO, "longer", "kill-2")
+    stays = jobs.started(managed, ONE, "longer", "stays")
+    for host in HOSTS:
+        ask_for_all(managed, host)
+    refused = inv("-H", "sandbox", "jobs.kill", running, other)
+    assert refused.returncode == 2
+    assert "--yes" in refused.stderr
+    assert jobs.row(managed, ONE, running)["state"] == "running"
+
+    dry = good(inv("-H", "sandbox", "jobs.kill", running, other, "--dry"))
+    assert "mark as killed, stop container, save log" in dry.stdout
+    assert jobs.row(managed, ONE, running)["state"] == "running"
+
+    done = good(inv("-H", "sandbox", "jobs.kill", running[:14], other, "--yes"))
+    assert done.stdout.count("failed (killed_by_admin)") == 2
+    for host, job in ((ONE, running), (TWO, other)):
+        row = jobs.row(managed, host, job)
+        assert (row["state"], row["status_code"]) == ("failed", "killed_by_admin")
+        assert not {name for name in jobs.containers(managed, host) if job in name}
+        assert f"os-volume-{job}" not in volumes(managed, host)
+        assert "second" in jobs.sh(managed, host, f"cat {jobs.LOGS}/*/os-job-{job}/logs.txt")
+        knows = lambda h=host, j=job: told(managed, h, j) == ("failed", "killed_by_admin")  # noqa: E731
+        jobs.until(knows, f"the job-server heard {told(managed, host, job)}", 20)
+        assert jobs.sh(managed, host, "flock -n /var/lib/opstasks/lock echo free") == "free"
+    assert jobs.row(managed, ONE, stays)["state"] == "running"
+    assert f"os-job-{stays}" in jobs.containers(managed, ONE)
+    assert jobs.sh(managed, ONE, "systemctl is-active jobrunner") == "active"
+
+    seen = good(inv("-H", "sandbox", "jobs.show", running))
+    assert "killed_by_admin" in seen.stdout
+    assert "logs.txt" in good(inv("-H", "sandbox", "jobs.logs", running)).stdout
+    before = jobs.row(managed, ONE, running)
+    again = good(inv("-H", "sandbox", "jobs.kill", running, other, "--yes"))
+    assert again.stdout.count("nothing to do") == 2
+    said = json.loads(good(inv("-H", "sandbox", "--json", "jobs.kill", running, other)).stdout)
+    assert {name: set(host["value"]["jobs"]) for name, host in said["hosts"].items()} == {
+        ONE: {running},
+        TWO: {other},
+    }
+    assert jobs.row(managed, ONE, running) == before
+    journal = jobs.sh(managed, ONE, "journalctl -t opstasks -o cat -n 2")
+    assert journal.count("jobs.kill") == 2
+    assert "changed" in journal
+
+
+def test_a_job_is_kept_for_a_look_and_cleaned_up_later(managed, inv):
+    job = jobs.started(managed, ONE, "longer", "kept")
+    good(inv("-H", ONE, "jobs.kill", job, "--no-cleanup", "--yes"))
+    assert jobs.row(managed, ONE, job)["status_code"] == "killed_by_admin"
+    assert jobs.containers(managed, ONE) >= {f"os-job-{job}", f"os-volume-{job}-manager"}
+    assert f"os-volume-{job}" in volumes(managed, ONE)
+    exit_code = f"docker inspect --format '{{{{.State.ExitCode}}}}' os-job-{job}"
+    assert jobs.sh(managed, ONE, exit_code) == "137"
+    again = good(inv("-H", ONE, "jobs.kill", job, "--no-cleanup", "--yes"))
+    assert "nothing to do" in again.stdout
+
+    later = good(inv("-H", ONE, "kill-job", job, "--yes"))
+    assert "remove container, remove volume" in later.stdout
+    assert not {name for name in jobs.containers(managed, ONE) if job in name}
+    assert f"os-volume-{job}" not in volumes(managed, ONE)
+
+
+def test_a_job_that_waits_never_runs_and_one_that_is_over_is_left_alone(managed, inv):
+    (over,) = managed.submit(ONE, "fail", "over")
+    jobs.ended(managed, ONE, over)
+    jobs.gone(managed, ONE, over)
+    before = jobs.row(managed, ONE, over)
+    jobs.sh(managed, ONE, "systemctl stop jobrunner")
+    (waits,) = managed.submit(ONE, "longer", "waits")
+    try:
+        done = good(inv("-H", ONE, "jobs.kill", waits, over, "--yes"))
+        assert "nothing to do: failed (nonzero_exit)" in done.stdout
+        assert jobs.row(managed, ONE, waits)["status_code"] == "killed_by_admin"
+    finally:
+        jobs.sh(managed, ONE, "systemctl start jobrunner")
+    assert jobs.row(managed, ONE, over) == before
+    assert not {name for name in jobs.containers(managed, ONE) if waits in name}
+
+
+def test_part_of_an_id_kills_nothing_while_a_host_cannot_be_asked(
+    managed, inv, sandbox_dir, tmp_path
+):
+    import yaml
+
+    job = jobs.started(managed, ONE, "longer", "partly")
+    inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    inventory["hosts"][TWO].update(address="127.0.0.1", port=9)
+    path = tmp_path / "hosts.yaml"
+    path.write_text(yaml.safe_dump(inventory))
+    done = inv("-H", "sandbox", "jobs.kill", job[:12], "--yes", inventory=path)
+    assert done.returncode == 2
+    assert f"may mean another job on {TWO}" in done.stderr
+    assert jobs.row(managed, ONE, job)["state"] == "running"
+    good(inv("-H", "sandbox", "jobs.kill", job, "--yes", inventory=path))
+    assert jobs.row(managed, ONE, job)["status_code"] == "killed_by_admin"
+
+
+def test_the_database_address_of_a_killed_job_is_warned_of_and_not_printed(managed, inv):
+    secret = "mssql://user:hunter2@127.0.0.1/db"
+    local = "/home/opensafely/config/04_local.env"
+    jobs.sh(
+        managed,
+        ONE,
+        f"printf '%s\\n' DEFAULT_DATABASE_URL={secret} USING_DUMMY_DATA_BACKEND=False"
+        f" DATABASE_ACCESS_NETWORK=bridge TEMP_DATABASE_NAME=temp-hunter2 >>{local};"
+        " systemctl restart jobrunner",
+    )
+    try:
+        job = jobs.started(managed, ONE, "extract", "secret")
+        done = good(inv("-H", ONE, "jobs.kill", job, "--yes"))
+        saved = jobs.sh(managed, ONE, f"cat {jobs.LOGS}/*/os-job-{job}/metadata.json")
+        assert "hunter2@" in saved
+        assert "holds the value of DATABASE_URL" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+        everything = jobs.sh(managed, ONE, "journalctl -t opstasks -o cat")
+        assert "hunter2" not in everything
+    finally:
+        jobs.sh(
+            managed,
+            ONE,
+            f"sed -i -E '/hunter2|BACKEND=False|ACCESS_NETWORK=bridge/d' {local};"
+            " systemctl restart jobrunner",
+        )
+
+
+# -- retry -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(managed):
+    """A job that ran and whose outputs could not be stored: a real internal error."""
+    job = jobs.started(managed, ONE, "long", "broken")
+    jobs.sh(
+        managed, ONE, f"mkdir -p {WORKSPACE}; chown -R root:root {WORKSPACE}; chmod 700 {WORKSPACE}"
+    )
+    jobs.sh(managed, ONE, f"docker kill --signal TERM os-job-{job}")
+    row = jobs.ended(managed, ONE, job)
+    assert row["status_code"] == "internal_error", row
+    yield job
+    jobs.sh(
+        managed,
+        ONE,
+        f"rm -rf {WORKSPACE}; {jobs.RESTART}",
+    )
+
+
+def mend(managed):
+    jobs.sh(managed, ONE, f"chown -R opensafely:opensafely {WORKSPACE}")
+
+
+def test_an_internal_error_is_retried_and_everyone_agrees(managed, inv, broken):
+    box = jobs.sh(managed, ONE, f"docker inspect --format '{{{{.Id}}}}' os-job-{broken}")
+    ask_for_all(managed, ONE)
+    shown = good(inv("-H", ONE, "jobs.ls", "--state", "failed"))
+    assert "internal_error" in shown.stdout
+    assert "exit code" in good(inv("-H", ONE, "jobs.show", broken)).stdout
+    assert "os-job-" in good(inv("-H", ONE, "jobs.logs", broken)).stdout
+    refused = inv("-H", ONE, "jobs.retry", broken)
+    assert refused.returncode == 2
+    mend(managed)
+    jobs.sh(managed, ONE, jobs.RESTART)
+    done = good(inv("-H", "sandbox", "jobs.retry", broken[:13], "--yes"))
+    row = jobs.row(managed, ONE, broken)
+    # It was stopped half-way, so its honest end is a failure of its own, not an internal error.
+    assert (row["state"], row["status_code"]) == ("failed", "nonzero_exit")
+    assert "failed (nonzero_exit)" in done.stdout
+    assert box
+    jobs.gone(managed, ONE, broken)
+    assert ("running", "executing") in heard(managed, ONE, broken)
+    jobs.until(lambda: told(managed, ONE, broken) == ("failed", "nonzero_exit"), "not told", 20)
+    again = inv("-H", ONE, "job-retry", broken, "--yes")
+    assert again.returncode == 2
+    assert "only internal errors" in again.stderr
+    assert jobs.row(managed, ONE, broken) == row
+
+
+def test_what_fails_again_is_said(managed, inv, broken):
+    jobs.sh(managed, ONE, jobs.RESTART)
+    done = inv("-H", ONE, "jobs.retry", broken, "--yes")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "failed again" in done.stderr
+    assert f"os-job-{broken}" in jobs.containers(managed, ONE)
+
+
+def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, broken):
+    before = jobs.row(managed, ONE, broken)
+    local = "/home/opensafely/config/04_local.env"
+    jobs.sh(managed, ONE, f"echo JOB_SERVER_ENDPOINT=http://127.0.0.1:9/ >>{local}")
+    try:
+        done = inv("-H", ONE, "jobs.retry", broken, "--yes")
+        assert done.returncode == 2
+        assert "job-server does not answer" in done.stderr
+    finally:
+        jobs.sh(managed, ONE, f"sed -i '/127.0.0.1:9/d' {local}")
+    jobs.sh(managed, ONE, f"docker rename os-job-{broken} away")
+    done = inv("-H", ONE, "jobs.retry", broken, "--yes")
+    jobs.sh(managed, ONE, f"docker rename away os-job-{broken}")
+    assert (done.returncode, "no container any more" in done.stderr) == (2, True)
+    assert jobs.row(managed, ONE, broken) == before
+    good(inv("-H", ONE, "jobs.kill", broken, "--yes"))
+    assert not {name for name in jobs.containers(managed, ONE) if broken in name}
+
+
+# -- retries that end well -------------------------------------------------------------------
+
+LOCAL = "/home/opensafely/config/04_local.env"
+# Gives job-runner its (no) requests, and takes no news.
+DEAF = """
+import http.server
+class Deaf(http.server.BaseHTTPRequestHandler):
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.answer(200, b'{"results": []}')
+    def do_POST(self):
+        self.answer(503, b'{"error": "no news, please"}')
+http.server.HTTPServer(("127.0.0.1", 8099), Deaf).serve_forever()
+"""
+
+
+@pytest.fixture
+def unstored(managed):
+    """A job that ran well and whose outputs cannot be stored: a real internal error."""
+    make = f"rm -rf {WORKSPACE}; install -d -o root -g root -m 755 {WORKSPACE}"
+    jobs.sh(managed, ONE, f"{make}; {jobs.RESTART}")
+    (job,) = managed.submit(ONE, "quick", "broken")
+    row = jobs.ended(managed, ONE, job)
+    assert (row["state"], row["status_code"]) == ("failed", "internal_error"), row
+    assert f"os-job-{job}" in jobs.containers(managed, ONE)
+    mend(managed)
+    yield job
+    jobs.sh(managed, ONE, f"rm -rf {WORKSPACE}")
+
+
+def check_stored(managed, job):
+    """Database, docker and disk say that it succeeded, with the outputs of the real action."""
+    row = jobs.row(managed, ONE, job)
+    assert (row["state"], row["status_code"]) == ("succeeded", "succeeded")
+    assert row["completed_at"]
+    jobs.gone(managed, ONE, job)
+    medium = WORKSPACE.replace("high", "medium")
+    stored = jobs.sh(managed, ONE, f"cat {WORKSPACE}/output/quick.csv {medium}/output/quick.txt")
+    assert stored.splitlines() == ["number,value", "1,one"] * 2
+    return row
+
+
+def test_a_retried_job_whose_cause_is_mended_succeeds_and_everyone_agrees(managed, inv, unstored):
+    jobs.sh(managed, ONE, jobs.RESTART)
+    ask_for_all(managed, ONE)
+    done = good(inv("-H", "sandbox", "jobs.retry", unstored[:13], "--yes"))
+    assert "succeeded (succeeded)" in done.stdout
+    row = check_stored(managed, unstored)
+    said = lambda: told(managed, ONE, unstored) == ("succeeded", "succeeded")  # noqa: E731
+    jobs.until(said, f"the job-server heard {told(managed, ONE, unstored)}", 20)
+    again = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+    assert again.returncode == 2
+    assert "is succeeded (succeeded): only internal errors can be retried" in again.stderr
+    assert jobs.row(managed, ONE, unstored) == row
+
+
+def test_a_job_server_that_is_not_told_half_way_is_told_by_the_next_run(managed, inv, unstored):
+    """job-runner's retry writes its database first: the job goes on whoever knows of it."""
+    managed.job_requests(ONE, [])
+    managed.must(ONE, ["tee", "/tmp/deaf.py"], stdin=DEAF)
+    jobs.sh(
+        managed,
+        ONE,
+        "systemd-run --quiet --collect --unit=test-deaf python3 /tmp/deaf.py;"
+        f" echo JOB_SERVER_ENDPOINT=http://127.0.0.1:8099/api/v2/ >>{LOCAL}; {jobs.RESTART}",
+    )
+    try:
+        done = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert "was retried and goes on, but the job-server was not told" in done.stderr
+        assert f"inv -H {ONE} jobs.retry {unstored}" in done.stderr
+        assert jobs.ended(managed, ONE, unstored)["state"] == "succeeded"
+        assert ("succeeded", "succeeded") not in heard(managed, ONE, unstored)
+        before = check_stored(managed, unstored)
+        still = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+        assert (still.returncode, "was not told" in still.stderr) == (1, True)
+    finally:
+        jobs.sh(
+            managed,
+            ONE,
+            f"sed -i '/127.0.0.1:8099/d' {LOCAL}; systemctl stop test-deaf; {jobs.RESTART}",
+        )
+    done = good(inv("-H", ONE, "jobs.retry", unstored, "--yes"))
+    assert "tell the job-server" in done.stdout
+    assert told(managed, ONE, unstored) == ("succeeded", "succeeded")
+    assert jobs.row(managed, ONE, unstored) == before
+    again = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+    assert (again.returncode, "only internal errors" in again.stderr) == (2, True)

@@ -1,0 +1,154 @@
+"""pause and unpause on a real host; the flag is read with sqlite, not by our own readers."""
+
+import json
+import time
+
+import pytest
+
+from opstasks.sandbox import api
+from tests.look import until
+from tests.maintenance.maintenance_help import HOST, Look, good, small_disk
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
+
+
+@pytest.fixture(scope="module")
+def clean(managed):
+    yield Look(managed)
+    Look(managed).reset()
+
+
+@pytest.fixture
+def host(clean):
+    clean.reset()
+    return clean
+
+
+def value(done, name=HOST):
+    return json.loads(good(done).stdout)["hosts"][name]
+
+
+def status(inv):
+    return value(inv("-H", HOST, "--json", "status"))["value"]
+
+
+def flag(host):
+    return host.rows("select value, timestamp from flags where id = 'paused'")[0]
+
+
+def test_pause_and_unpause_change_the_flag_and_say_so_once(inv, host):
+    first = value(inv("-H", HOST, "--json", "pause", "--reason", "it's; $(late)"))
+    assert first["outcome"] == "changed"
+    assert host.paused
+    since = flag(host)["timestamp"]
+    assert value(inv("-H", HOST, "--json", "pause"))["outcome"] == "ok"
+    assert flag(host)["timestamp"] == since
+    assert "it's; $(late)" in status(inv)["paused"]
+    assert value(inv("-H", HOST, "--json", "unpause"))["outcome"] == "changed"
+    assert not host.paused
+    assert value(inv("-H", HOST, "--json", "unpause"))["outcome"] == "ok"
+    assert status(inv)["paused"] == ""
+    assert host.lock_is_free
+
+
+def test_paused_jobs_wait_and_begin_after_the_unpause(inv, host, managed):
+    good(inv("-H", HOST, "pause"))
+    (job,) = managed.submit(HOST, "quick")
+    until(lambda: host.jobs()[job] == ("pending", "paused"), "the job waits")
+    good(inv("-H", HOST, "unpause"))
+    until(lambda: host.jobs()[job][0] == "succeeded", "the job ran")
+
+
+def test_a_pause_with_an_end_is_ended_by_the_host(inv, host):
+    done = value(inv("-H", HOST, "--json", "pause", "--for", "8s", "--reason", "short"))
+    assert host.paused
+    (record,) = host.records()
+    until(lambda: not host.paused, "the host unpauses", 30)
+    until(lambda: host.record(record["id"])["outcome"] == "done", "the record is closed")
+    assert time.time() >= done["value"]["pause"]["until"] - 1
+    assert host.audit(record["id"]) == [("start", ""), ("end", "changed")]
+    assert "no such file" in host.sh("ls /home/opensafely/opstasks/pause.json 2>&1 || true").lower()
+    until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "no script is left", 10)
+
+
+def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
+    good(inv("-H", HOST, "pause", "--for", "25s"))
+    (record,) = host.records()
+    good(inv("-H", HOST, "unpause"))
+    good(inv("-H", HOST, "pause", "--reason", "another one"))
+    until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
+    assert host.paused
+    assert "another one" in status(inv)["paused"]
+    assert "left alone" in host.record(record["id"])["reason"]
+
+
+def test_a_pause_set_by_hand_is_shown_as_that(inv, host, managed):
+    good(inv("-H", HOST, "pause", "--reason", "ours"))
+    good(inv("-H", HOST, "unpause"))
+    done = api.as_opensafely(HOST, "python3 -m jobrunner.cli.flags set paused=true")
+    assert done.returncode == 0
+    assert "by hand" in status(inv)["paused"]
+    assert "ours" not in status(inv)["paused"]
+
+
+def test_a_forgotten_pause_needs_a_person(inv, host):
+    good(inv("-H", HOST, "pause"))
+    assert not any("forgotten" in text for text in status(inv)["attention"])
+    host.write("update flags set timestamp = timestamp - 90000 where id = 'paused'")
+    assert any("forgotten" in text for text in status(inv)["attention"])
+
+
+def test_a_pause_outlives_a_reboot_and_still_ends(inv, host, managed):
+    good(inv("-H", HOST, "pause", "--for", "40s", "--reason", "maintenance"))
+    managed.reboot(HOST)
+    assert host.paused
+    until(lambda: not host.paused, "the host unpauses", 90)
+    until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "nothing is left", 20)
+
+
+def test_a_pause_whose_end_is_cancelled_goes_on_without_one(inv, host):
+    good(inv("-H", HOST, "pause", "--for", "1h", "--reason", "night"))
+    done = good(inv("-H", HOST, "scheduled.cancel"))
+    assert "the pause goes on until `unpause`" in done.stdout
+    assert host.paused
+    assert host.timers == []
+    assert "night" in status(inv)["paused"]
+    assert "until" not in status(inv)["paused"]
+
+
+def test_a_pause_that_cannot_be_noted_is_none_and_room_is_all_it_needs(inv, host):
+    with small_disk(host.sh, "/home/opensafely/opstasks", "256k") as disk:
+        disk.fill()
+        for words in ([], ["--for", "1h"]):
+            failed = inv("-H", HOST, "pause", "--reason", "night", *words)
+            assert failed.returncode == 1
+            assert "No space left on device" in failed.stderr
+            assert failed.stderr.count("error: ") == 1
+            assert "Traceback" not in failed.stderr
+            assert not host.paused, "nobody would end it"
+        disk.free()
+        good(inv("-H", HOST, "pause", "--reason", "night"))
+        assert host.paused
+        assert "night" in status(inv)["paused"]
+        disk.fill()
+        good(inv("-H", HOST, "unpause"))
+        assert not host.paused
+    assert host.lock_is_free
+
+
+def test_a_span_that_makes_no_sense_is_refused(inv, host):
+    for span in ("nonsense", "-4h", "0s", "8d"):
+        done = inv("-H", HOST, "pause", f"--for={span}")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+    assert not host.paused
+
+
+def test_who_may_not_become_root_cannot_arm_an_end_but_can_pause(inv, host, sandbox_dir, tmp_path):
+    text = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
+    inventory = tmp_path / "hosts.yaml"
+    inventory.write_text(text.replace("sudo: nopasswd", "sudo: ask"))
+    done = inv("-H", HOST, "pause", "--for", "1h", inventory=inventory)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert not host.paused
+    assert host.timers == []

@@ -1,0 +1,522 @@
+"""prepare-reboot, scheduled, after-reboot: real jobs, real reboots, looked at from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+
+from opstasks.sandbox.delay_proxy import DelayProxy
+from tests.look import until
+from tests.maintenance.maintenance_help import CODE, HOST, Look, good, small_disk
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = f"{CODE}/jobrunner/cli/prepare_for_reboot.py"
+OUTPUTS = "/srv/medium_privacy/workspaces"
+
+
+@pytest.fixture(scope="module")
+def clean(managed):
+    yield Look(managed)
+    Look(managed).reset()
+
+
+@pytest.fixture
+def host(clean):
+    clean.reset()
+    return clean
+
+
+@pytest.fixture
+def client(sandbox_dir, tmp_path):
+    """A client that can be killed: `client("prepare-reboot", ...)`."""
+    started = []
+
+    def start(*argv, inventory=sandbox_dir / "hosts.yaml"):
+        command = [str(Path(sys.executable).with_name("inv"))]
+        command += ["--inventory", str(inventory), "-H", HOST, *argv]
+        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+        pipe = subprocess.PIPE
+        started.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def value(done):
+    return json.loads(good(done).stdout)["hosts"][HOST]
+
+
+def prepare(inv, *options):
+    return inv("-H", HOST, "--json", "prepare-reboot", "--yes", *options)
+
+
+def scheduled(inv):
+    return value(inv("-H", HOST, "--json", "scheduled"))["value"]
+
+
+def running(host, job):
+    until(lambda: host.jobs()[job] == ("running", "executing"), "the job runs")
+
+
+def waits_for_jobs(host):
+    """See a preparation wait for running jobs, its pause and the note of it written."""
+    until(
+        lambda: [r for r in host.records() if r["step"] == "draining" and r["steps"][3:]], "drain"
+    )
+
+
+def over(host, id, timeout_s=60):
+    until(lambda: host.record(id)["outcome"], "it is over", timeout_s)
+    return host.record(id)
+
+
+def told_after(inv, id, how):
+    """Nobody watched: the checklist and `status` tell of it, and where to look."""
+    checked = inv("-H", HOST, "after-reboot")
+    assert checked.returncode == 1
+    (line,) = [text for text in checked.stdout.splitlines() if id in text]
+    assert how in line
+    assert f"inv -H {HOST} jobs.ls --state failed --since 1d" in line
+    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
+    assert any(id in text for text in attention)
+
+
+# -- the whole way ---------------------------------------------------------------------------
+
+
+def test_running_jobs_begin_anew_after_a_reboot_and_none_is_lost(inv, host, managed):
+    jobs = [*managed.submit(HOST, "extract"), *managed.submit(HOST, "long", "other")]
+    for job in jobs:
+        running(host, job)
+    before = set(host.jobs())
+    # Where nobody answers, nothing is touched.
+    refused = inv("-H", HOST, "prepare-reboot")
+    assert refused.returncode == 2
+    assert all(job in refused.stdout for job in jobs), "the jobs at stake are named"
+    assert host.serving
+    assert not host.paused
+
+    done = value(prepare(inv, "--reason", "patches"))
+    assert done["outcome"] == "changed"
+    assert done["value"]["state"] == "READY TO REBOOT"
+    assert {job: host.jobs()[job] for job in jobs} == dict.fromkeys(
+        jobs, ("pending", "waiting_on_reboot")
+    )
+    assert set(host.jobs()) == before
+    assert host.docker() == []
+    assert host.paused
+    assert host.lock_is_free
+    assert host.sh("systemctl is-active jobrunner || true") == "inactive"
+    assert host.audit(done["value"]["id"]) == [("start", ""), ("end", "changed")]
+    kept = host.record(done["value"]["id"])["snapshot"]
+    assert host.sh(f"sqlite3 {kept} 'select count(*) from job'") == str(len(before))
+    assert host.sh(f"stat -c '%U %a' {kept}") == "opensafely 600"
+
+    assert value(prepare(inv))["outcome"] == "ok", "a second time there is nothing to do"
+    early = inv("-H", HOST, "after-reboot", "--wait", "1s")
+    assert early.returncode == 1
+    assert "not rebooted" in early.stdout
+
+    boot = managed.boot_id(HOST)
+    done = value(prepare(inv, "--reboot"))["value"]
+    assert done["state"] == "REBOOTED"
+    assert managed.boot_id(HOST) != boot
+    assert [line["what"] for line in done["checklist"]["lines"] if not line["good"]] == []
+    assert not done["checklist"]["changed"], "the boot ended the pause, not the checklist"
+    until(lambda: host.records()[-1].get("next_boot") == managed.boot_id(HOST), "the boot notes it")
+    assert host.serving
+    assert not host.paused
+    for job in jobs:
+        assert host.jobs()[job][0] == "running"
+    until(lambda: {host.jobs()[job][0] for job in jobs} == {"succeeded"}, "all succeed", 180)
+    assert set(host.jobs()) == before
+    assert host.outputs("long.txt", "dataset.csv") == {
+        f"{OUTPUTS}/other/output/long.txt": "90 seconds",
+        "/srv/high_privacy/workspaces/other/output/long.txt": "90 seconds",
+        "/srv/high_privacy/workspaces/test/output/dataset.csv": "patient_id,sex\n1,F\n2,M",
+    }, host.told(jobs)
+    assert host.sh("ls /etc/systemd/system/opstasks-* 2>/dev/null || true") == ""
+    good(inv("-H", HOST, "after-reboot"))
+
+
+# -- later -----------------------------------------------------------------------------------
+
+
+def test_what_is_armed_happens_once_though_its_client_and_its_network_are_gone(
+    inv, host, managed, client, spec, sandbox_dir, tmp_path
+):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    real = spec(HOST)
+    inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    # So far away that it is still waiting for the answer when the host has armed it.
+    with DelayProxy((real.address, real.port or 22), 300) as proxy:
+        inventory["hosts"][HOST].update(address="127.0.0.1", port=proxy.port)
+        (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
+        words = ("--delay", "30s", "--drain", "2s", "--reason", "night", "--yes")
+        first = client("prepare-reboot", *words, inventory=tmp_path / "hosts.yaml")
+        # Asked there, not by a look from here: the client is to be killed before it hears of it.
+        armed = "systemctl list-units --no-legend --plain 'opstasks-*.timer' | grep -q ."
+        host.sh(f'timeout 60 bash -c "until {armed}; do sleep 0.05; done"')
+        proxy.freeze()
+        first.send_signal(signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
+    (entry,) = scheduled(inv)
+    assert (entry["state"], entry["why"]) == ("armed", "night")
+    assert 0 < entry["in_s"] <= 30
+    assert host.serving
+    record = over(host, entry["id"])
+    assert record["outcome"] == "ready"
+    assert record["due"] - record["armed_at"] == pytest.approx(30, abs=1.1)
+    assert record["finished"] >= record["due"]
+    assert host.jobs()[job] == ("pending", "waiting_on_reboot")
+    assert not host.serving
+    assert host.audit(entry["id"]) == [("start", ""), ("end", "changed")], "once"
+    assert host.timers == []
+    # Another client has no record of its own: the host tells.
+    elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+    history = ("--json", "history", "--task", "prepare-reboot")
+    told = value(inv("-H", HOST, *history, env=elsewhere))["value"]
+    assert [e["outcome"] for e in told if e["run_id"] == entry["id"]] == ["changed"]
+    assert scheduled(inv)[0]["state"] == "ready"
+    assert host.sh("systemctl start opstasks-boot; systemctl is-failed opstasks-boot || true")
+    assert host.paused, "the pause stays until the reboot"
+
+
+def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, host, managed):
+    pid = host.main_pid
+    armed = value(prepare(inv, "--delay", "15s", "--reboot"))["value"]
+    # Half an hour is too long for a test; the host is really stopped, and its timer really late.
+    script = f"/var/lib/opstasks/scripts/{armed['id']}/run.py"
+    host.sh(f"sed -i 's/^LATE_S = 1800$/LATE_S = 2/' {script}; grep -q '^LATE_S = 2$' {script}")
+    boot, container = managed.boot_id(HOST), managed.find(HOST).container
+    subprocess.run(["docker", "pause", container], check=True, capture_output=True)
+    try:
+        time.sleep(max(0.0, armed["due"] + 5 - time.time()))
+    finally:
+        subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
+    record = over(host, armed["id"])
+    assert record["outcome"] == "refused"
+    assert "did the host sleep" in record["reason"]
+    assert (host.main_pid, managed.boot_id(HOST)) == (pid, boot)
+    assert not host.paused
+    assert host.lock_is_free
+    entry = scheduled(inv)[0]
+    assert (entry["state"], "did the host sleep" in entry["outcome"]) == ("refused", True)
+    assert host.audit(armed["id"]) == [("start", ""), ("end", "refused")]
+
+
+def test_with_keep_paused_the_pause_outlives_the_boot_until_somebody_ends_it(inv, host, managed):
+    (job,) = managed.submit(HOST, "long")
+    running(host, job)
+    assert value(prepare(inv, "--keep-paused"))["value"]["state"] == "READY TO REBOOT"
+    managed.reboot(HOST)
+    until(lambda: host.serving, "the service is up")
+    done = "journalctl -b -u opstasks-boot -o cat"
+    until(lambda: "stays paused, as was asked" in host.sh(done), "the boot looked at the pause")
+    assert host.paused
+    assert host.jobs()[job][0] == "pending"
+    # What the service account wrote into its configuration never runs as root.
+    trap = "/home/opensafely/config/04_local.env"
+    host.sh(f"cp -p {trap} /tmp/local.env; echo 'X=$(id -un >>/tmp/who)' >>{trap}")
+    inv("-H", HOST, "--dry", "after-reboot")
+    assert host.paused, "a dry run ends no pause"
+    host.sh(f"cp -p /tmp/local.env {trap}")
+    assert set(host.sh("cat /tmp/who").split()) == {"opensafely"}
+    checked = value(inv("-H", HOST, "--json", "after-reboot"))
+    assert checked["outcome"] == "changed"
+    assert not host.paused
+    running(host, job)
+    assert host.sh("ls /etc/systemd/system/opstasks-* 2>/dev/null || true") == ""
+
+
+def test_of_several_that_are_armed_one_is_named_or_chosen_by_number(
+    inv, host, sandbox_dir, tmp_path
+):
+    first = value(prepare(inv, "--delay", "2h", "--reason", "patches"))["value"]
+    good(inv("-H", HOST, "pause", "--for", "1h"))
+    second = next(r["id"] for r in host.records() if r["id"] != first["id"])
+    asked = inv("-H", HOST, "scheduled.cancel")
+    assert asked.returncode == 2
+    for id in (first["id"], second):
+        assert f"  | inv -H {HOST} scheduled.cancel {id}   # " in asked.stderr
+    assert len(host.timers) == 2
+    words = ["--inventory", str(sandbox_dir / "hosts.yaml"), "-H", HOST, "scheduled.cancel"]
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    program = str(Path(sys.executable).with_name("inv"))
+    child = pexpect.spawn(program, words, env=env, encoding="utf-8", timeout=60)
+    child.expect(r"2  prepare-reboot for .*patches")
+    child.expect("Which number?")
+    child.sendline("2")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert host.record(first["id"])["outcome"] == "cancelled"
+    assert host.record(second)["outcome"] == ""
+    good(inv("-H", HOST, "unpause"))
+    # The end of a pause that is over already is no choice to make.
+    last = value(prepare(inv, "--delay", "3h"))["value"]
+    assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["value"]["item"]["id"] == last["id"]
+
+
+def test_armed_twice_is_refused_or_replaced_and_cancelled_in_time(inv, host):
+    first = value(prepare(inv, "--delay", "1h"))["value"]
+    again = prepare(inv, "--delay", "2h")
+    assert again.returncode == 2
+    assert "armed already" in again.stdout
+    assert len(host.timers) == 1
+    second = value(prepare(inv, "--delay", "25s", "--replace"))["value"]
+    assert len(host.timers) == 1
+    assert host.record(first["id"])["outcome"] == "cancelled"
+    done = value(inv("-H", HOST, "--json", "scheduled.cancel"))
+    assert done["outcome"] == "changed"
+    assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["outcome"] == "ok"
+    told = value(inv("-H", HOST, "--json", "history", "--task", "scheduled.cancel"))["value"]
+    assert [entry["outcome"] for entry in told[-2:]] == ["changed", "ok"]
+    dry = inv("-H", HOST, "scheduled.cancel", "nosuch", "--dry")
+    assert dry.returncode == 2
+    assert "is called 'nosuch'" in dry.stderr
+    assert host.timers == []
+    time.sleep(max(0.0, second["due"] + 2 - time.time()))
+    assert host.serving
+    assert not host.paused
+    assert host.record(second["id"])["outcome"] == "cancelled"
+    assert host.audit(second["id"]) == []
+
+
+def test_a_precondition_that_broke_meanwhile_leaves_the_service_serving(inv, host):
+    pid = host.main_pid
+    armed = value(prepare(inv, "--delay", "10s"))["value"]
+    host.sh(f"mv {COMMAND} {COMMAND}.away")
+    record = over(host, armed["id"])
+    host.sh(f"mv {COMMAND}.away {COMMAND}")
+    assert record["outcome"] == "refused"
+    assert host.main_pid == pid
+    assert not host.paused
+    entry = scheduled(inv)[0]
+    assert entry["state"] == "refused"
+    assert "prepare_for_reboot" in entry["outcome"]
+    assert host.audit(armed["id"]) == [("start", ""), ("end", "refused")]
+
+
+def test_a_preparation_that_fails_half_way_goes_back_to_serving(inv, host, managed):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    ids = set(host.jobs())
+    broken = "import sys\nif '--help' not in sys.argv: raise SystemExit('no docker today')\n"
+    managed.must(HOST, ["tee", COMMAND], stdin=broken)
+    done = prepare(inv)
+    assert done.returncode == 1
+    assert "no docker today" in done.stdout
+    assert host.serving
+    assert not host.paused
+    assert host.lock_is_free
+    assert set(host.jobs()) == ids
+    assert host.jobs()[job] == ("running", "executing")
+
+
+@pytest.mark.parametrize("folder", ["/home/opensafely/opstasks", "/var/lib/opstasks/scheduled"])
+def test_a_disk_that_fills_up_half_way_leaves_the_service_serving(inv, host, managed, folder):
+    """The snapshot's disk, or that of the record itself: then the host cannot even say it."""
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    ids = set(host.jobs())
+    host.sh(f"mkdir -p {folder}")
+    with small_disk(host.sh, folder, "40m") as disk:
+        if "opensafely" in folder:
+            disk.fill()
+            refused = prepare(inv)
+            assert refused.returncode == 2
+            assert "no room for a snapshot" in refused.stdout
+            assert not host.paused
+            disk.free()
+        armed = value(prepare(inv, "--delay", "3s", "--drain", "8s"))["value"]
+        until(lambda: host.paused, "it waits for the job", every_s=0.1)
+        disk.fill()
+        unit = f"opstasks-{armed['id']}.service"
+        until(lambda: not host.sh(f"systemctl list-units --plain --no-legend {unit}"), "it ended")
+        assert host.serving
+        assert not host.paused
+        assert host.lock_is_free
+        assert set(host.jobs()) == ids
+        assert host.jobs()[job] == ("running", "executing")
+        assert host.audit(armed["id"]) == [("start", ""), ("end", "failed")]
+        disk.free()
+        entry = scheduled(inv)[0]
+        assert entry["state"] == ("failed" if "opensafely" in folder else "cut off")
+        if entry["state"] == "failed":
+            assert "No space left" in entry["outcome"] or "full" in entry["outcome"]
+        else:
+            good(inv("-H", HOST, "scheduled.cancel", armed["id"]))
+        assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
+
+
+def test_while_it_waits_for_jobs_it_can_be_cancelled_though_its_client_is_gone(
+    inv, host, managed, client
+):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    started = host.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' os-job-{job}")
+    first = client("prepare-reboot", "--drain", "1h", "--yes")
+    waits_for_jobs(host)
+    first.send_signal(signal.SIGKILL)
+    (record,) = host.records()
+    busy = inv("-H", HOST, "service.restart", "--yes")
+    assert busy.returncode == 2, "the work itself holds the lock"
+    assert host.paused
+    good(inv("-H", HOST, "scheduled.cancel", record["id"], "--reason", "not today"))
+    assert host.record(record["id"])["outcome"] == "cancelled"
+    assert host.serving
+    assert not host.paused
+    assert host.lock_is_free
+    assert host.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' os-job-{job}") == started
+
+
+def test_a_reboot_before_its_time_drops_it_and_everybody_says_so(inv, host, managed):
+    armed = value(prepare(inv, "--at", "23:59"))["value"]
+    assert host.sh(f"date -d @{int(armed['due'])} +%H:%M") == "23:59"
+    managed.reboot(HOST)
+    assert scheduled(inv)[0]["state"] == "dropped"
+    checked = inv("-H", HOST, "after-reboot")
+    assert checked.returncode == 1
+    assert "scheduled.cancel" in checked.stdout
+    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
+    assert any("rebooted before its time" in text for text in attention)
+    good(inv("-H", HOST, "scheduled.cancel", armed["id"]))
+    good(inv("-H", HOST, "after-reboot"))
+    assert host.serving
+
+
+def test_a_power_cut_in_the_middle_leaves_no_pause_behind(inv, host, managed, client):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    client("prepare-reboot", "--drain", "1h", "--yes")
+    waits_for_jobs(host)
+    managed.power_cut(HOST)
+    managed.power_on(HOST)
+    until(lambda: not host.paused, "the boot ends the pause")
+    assert host.serving
+    assert host.lock_is_free
+    entry = scheduled(inv)[0]
+    assert entry["state"] == "cut off"
+    assert "draining" in entry["outcome"]
+    told_after(inv, entry["id"], "was cut off")
+
+
+def test_a_reboot_by_others_while_it_waits_for_jobs_is_told(inv, host, managed, client):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    client("prepare-reboot", "--drain", "1h", "--yes")
+    waits_for_jobs(host)
+    managed.reboot(HOST)
+    entry = scheduled(inv)[0]
+    assert (entry["state"], "went down" in entry["outcome"]) == ("failed", True)
+    assert host.serving
+    assert not host.paused
+    told_after(inv, entry["id"], "failed: the host went down")
+
+
+# -- refused ---------------------------------------------------------------------------------
+
+
+def test_a_container_of_no_running_job_is_found_before_anything_is_stopped(inv, host, managed):
+    (job,) = managed.submit(HOST, "longer")
+    running(host, job)
+    image = host.sh(f"docker inspect -f '{{{{.Image}}}}' os-job-{job}")
+    host.sh(f"docker run -d --name os-job-stray --entrypoint sleep {image} 600")
+    done = inv("-H", HOST, "prepare-reboot", "--yes")
+    assert done.returncode == 2
+    assert "os-job-stray" in done.stderr
+    assert f"os-job-{job}" not in done.stderr
+    assert host.jobs()[job] == ("running", "executing")
+    assert host.serving
+    assert not host.paused
+    assert host.records() == []
+    good(inv("-H", HOST, "run", "--", "docker rm --force os-job-stray"))
+    assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
+
+
+def test_nonsense_and_too_far_ahead_are_refused(inv, host):
+    for option in (
+        "--delay=soon",
+        "--delay=-4h",
+        "--at=25:00",
+        "--at=2026-02-30 10:00",
+        "--at=2020-01-01 10:00",
+        "--drain=0s",
+    ):
+        done = prepare(inv, option)
+        assert done.returncode == 2, option
+        assert "Traceback" not in done.stdout + done.stderr
+    far = inv("-H", HOST, "prepare-reboot", "--delay", "8d")
+    assert far.returncode == 2
+    assert "7 days" in far.stderr
+    assert host.timers == []
+    assert host.serving
+
+
+def test_who_may_not_become_root_is_refused_before_anything(inv, host, sandbox_dir, tmp_path):
+    text = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
+    inventory = tmp_path / "hosts.yaml"
+    inventory.write_text(text.replace("sudo: nopasswd", "sudo: ask"))
+    for options in ([], ["--delay", "1h"]):
+        done = inv("-H", HOST, "prepare-reboot", "--yes", *options, inventory=inventory)
+        assert done.returncode == 2
+    assert host.serving
+    assert host.timers == []
+
+
+# -- on the host itself ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_the_host(host, managed):
+    """opstasks and what it needs, put on the host; run `inv` there without -H."""
+    site = Path(pytest.__file__).parents[1]
+    container = managed.find(HOST).container
+    names = ["invoke", "fabric", "paramiko", "tabulate", "msgspec", "yaml", "_yaml", "deprecated"]
+    names += ["decorator.py", "cryptography", "cffi", "bcrypt", "nacl", "wrapt"]
+    host.sh("mkdir -p /opt/ops/lib")
+    for name in names:
+        if (site / name).exists():
+            copy(site / name, container, "/opt/ops/lib/")
+    for name in ("opstasks", "sandbox", "backends", "tasks.py", "hosts.yaml"):
+        copy(ROOT / name, container, "/opt/ops/")
+
+    def run(*argv):
+        script = 'cd /opt/ops && PYTHONPATH=/opt/ops/lib exec python3 -m invoke "$@"'
+        return managed.exec_(HOST, ["bash", "-c", script, "bash", *argv])
+
+    yield run
+    host.sh("rm -rf /opt/ops")
+
+
+def copy(source, container, target):
+    done = subprocess.run(["docker", "cp", str(source), f"{container}:{target}"], check=False)
+    assert done.returncode == 0
+
+
+def test_it_is_armed_from_a_shell_on_the_host_itself(on_the_host, host, inv):
+    done = on_the_host("prepare-reboot", "--delay", "4h", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (record,) = host.records()
+    assert 4 * 3600 - 120 < record["due"] - time.time() <= 4 * 3600 + 1
+    assert len(host.timers) == 1
+    assert scheduled(inv)[0]["id"] == record["id"], "others see it"
+    assert on_the_host("scheduled.cancel").returncode == 0
+    assert host.timers == []

@@ -1,0 +1,104 @@
+"""Descriptions in a folder of a test's own, and facts of a host that has everything."""
+
+import base64
+import struct
+
+import yaml
+
+from opstasks.fleet.inventory import HostSpec
+from opstasks.manage.describe import describe_all
+from opstasks.manage.facts import sha256
+
+
+def key(seed=0, kind="ssh-ed25519"):
+    """A well-formed public key; nobody has its private part."""
+    name, body = kind.encode(), bytes([seed % 256]) * 32
+    blob = struct.pack(">I", len(name)) + name + struct.pack(">I", len(body)) + body
+    return f"{kind} {base64.b64encode(blob).decode()}"
+
+
+def write_backends(folder, *, base=None, own=None, files=None, keys=None):
+    """A folder of descriptions: a base, the backend `mine`, file sources and people's keys."""
+    for name, data in (("base", base), ("mine", own or {})):
+        if data is not None:
+            place = folder / name
+            (place / "files").mkdir(parents=True, exist_ok=True)
+            text = data if isinstance(data, str) else yaml.safe_dump(data)
+            (place / "host.yaml").write_text(text)
+    for name, text in (files or {}).items():
+        (folder / "mine" / "files" / name).write_text(text)
+    (folder / "keys").mkdir(exist_ok=True)
+    for name, text in (keys or {}).items():
+        (folder / "keys" / name).write_text(text)
+    return folder
+
+
+def spec(backend="mine", **more):
+    return HostSpec(name="h", backend=backend, address="h", **more)
+
+
+def described(backend="mine", fetch=None, **more):
+    """One host's description, with its people."""
+    asked = {"fetch": fetch} if fetch else {}
+    return describe_all([spec(backend)], **asked, **more)["h"]
+
+
+def entry_facts(entry, kind):
+    return {
+        "kind": kind,
+        "owner": entry.owner,
+        "group": entry.group,
+        "mode": entry.mode,
+        "when": 1_790_000_000,
+    }
+
+
+def facts_of(wanted, login="ops"):
+    """What a host answers that is exactly as described."""
+    members = {group.name: [] for group in wanted.groups}
+    for user in wanted.users:
+        for group in user.groups:
+            members[group].append(user.name)
+    paths = {entry.path: entry_facts(entry, "directory") for entry in wanted.directories}
+    for entry in wanted.files:
+        paths[entry.path] = entry_facts(entry, "file")
+        if not (entry.once or entry.secret):
+            paths[entry.path]["sha256"] = sha256(wanted.contents[entry.path])
+    paths |= {entry.path: entry_facts(entry, "file") for entry in wanted.rights}
+    made = {"kind": "file", "owner": "opensafely", "group": "opensafely", "mode": "0640"}
+    paths |= {entry.path: made for entry in wanted.creations}
+    return {
+        "login": login,
+        "groups": {g.name: {"gid": g.gid, "members": members[g.name]} for g in wanted.groups},
+        "users": {
+            u.name: {
+                "uid": u.uid or 1005,
+                "group": u.group,
+                "groups": sorted(u.groups),
+                "home": u.home,
+                "shell": u.shell,
+                "locked": False,
+                "expired": False,
+            }
+            for u in wanted.users
+        },
+        "keyed": sorted(wanted.listed()),
+        "marked": sorted(wanted.listed()),
+        "paths": paths,
+        "refusals": {},
+        "settings": {s.name: {"lines": [s.line]} for s in wanted.settings},
+        "trees": {t.path: {"wrong": 0, "examples": []} for t in wanted.trees},
+        "checkouts": {c.path: True for c in wanted.checkouts},
+        "packages": {p.name: p.state == "present" for p in wanted.packages},
+        "upgradable": [],
+        "probes": {p.name: True for p in wanted.probes},
+        "units": {
+            u.name: {
+                "UnitFileState": "enabled" if u.enabled else "disabled",
+                "ActiveState": "active" if u.state == "running" else "inactive",
+            }
+            for u in wanted.units
+        },
+        "touched": {},
+        "unproven": False,
+    }

@@ -1,0 +1,231 @@
+"""Descriptions: what is wrong in one is said before any connection, with file and key."""
+
+import pytest
+
+from opstasks.core.errors import Refused
+from opstasks.manage import describe, units
+from opstasks.manage.describe import merged
+from opstasks.sync import units as sync
+from tests.manage.manage_help import described, key, spec, write_backends
+
+ROLES = {
+    "groups": [{"name": "developers"}, {"name": "reviewers", "gid": 10010}],
+    "roles": [
+        {"name": "developers", "groups": ["developers", "reviewers"]},
+        {"name": "reviewers", "groups": ["reviewers"]},
+    ],
+}
+FILE = {"path": "/etc/x", "source": "x", "owner": "root", "group": "root", "mode": "0644"}
+
+
+@pytest.fixture
+def backends(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSTASKS_BACKENDS", str(tmp_path))
+
+    def write(**parts):
+        return write_backends(tmp_path, **parts)
+
+    return write
+
+
+@pytest.mark.parametrize("backend", ["sandbox", "tpp", "emis", "test"])
+def test_the_descriptions_that_come_with_the_program_are_good(backend):
+    wanted = described(backend)
+    assert {unit.name for unit in wanted.units} >= {"jobrunner"}
+    assert wanted.contents["/home/opensafely/config/03_backend.env"]
+
+
+def test_a_person_becomes_an_account_a_home_and_keys(backends):
+    backends(base=ROLES | {"people": {"developers": ["ada"]}}, keys={"ada": key() + " laptop\n"})
+    wanted = described()
+    (ada,) = (user for user in wanted.users if user.name == "ada")
+    assert ada.groups == ("developers", "reviewers")
+    assert ada.personal
+    homes = {d.path: (d.owner, d.mode) for d in wanted.directories}
+    assert homes == {"/home/ada": ("ada", "0700"), "/home/ada/.ssh": ("ada", "0700")}
+    text = wanted.contents["/home/ada/.ssh/authorized_keys"]
+    assert text.splitlines()[-1] == key() + " ada"
+    assert "laptop" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grups": []}, "unknown section 'grups'; did you mean 'groups'"),
+        ({"files": [FILE | {"mod": "1"}]}, "files: /etc/x: unknown key 'mod'; did you mean 'mode'"),
+        ({"files": [FILE | {"mode": "644"}]}, "mode '644' is not like '0640'"),
+        ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: Expected `str`, got `int`"),
+        ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is no plain absolute path"),
+        ({"files": [FILE | {"path": "/etc/../x"}]}, "no plain absolute path"),
+        ({"files": [FILE, FILE]}, "'/etc/x' stands twice"),
+        ({"files": [FILE | {"source": "nope"}]}, "no file 'nope'"),
+        ({"files": [{"source": "x"}]}, "needs the key 'path'"),
+        ({"options": {"packages": "perhaps"}}, "options"),
+        ({"options": {"keysource": ""}}, "unknown key 'keysource'; did you mean 'key_source'"),
+        ({"options": {"key_source": "http://x/{name}"}}, "needs to be an https address"),
+        ({"people": {"developers": ["bob"]}}, "backends/keys/bob: No such file"),
+        ({"people": {"developers": ["bad"]}}, "backends/keys/bad: line 2: no public key"),
+        ({"people": {"developers": ["none"]}}, "backends/keys/none: holds no key"),
+        ({"people": {"developers": ["Ada"]}}, "'Ada' is no account name"),
+        ({"people": {"developers": ["root"]}}, "'root' is an account of the description"),
+        ({"people": {"testers": ["ada"]}}, "people.testers: there is no such role"),
+        (
+            {"people": {"developers": ["ada"], "reviewers": ["ada"]}},
+            "'ada' is in two roles, developers and reviewers",
+        ),
+        ({"roles": [{"name": "developers", "groups": ["wheel"]}]}, "unknown group 'wheel'"),
+        (
+            {"settings": [{"name": "s", "path": "/etc/s", "match": "(", "line": "a"}]},
+            "settings: s: match",
+        ),
+        (
+            {"settings": [{"name": "s", "path": "/etc/s", "match": "^b", "line": "a"}]},
+            "`match` has to find `line`",
+        ),
+        ({"units": [{"name": "u", "state": "paused"}]}, "units: u: Invalid enum value 'paused'"),
+        ("a: [", "host.yaml"),
+        ("files: []\nfiles: []\n", "stands twice"),
+        ("- 1\n", "mapping of sections"),
+        ({"files": [FILE | {"source": "bad-holder"}]}, "unknown placeholder @nobody@"),
+        (
+            {"files": [FILE | {"path": "/etc/systemd/system/u.service", "source": "bad-unit"}]},
+            "line 2: neither [Section] nor Key=value",
+        ),
+    ],
+)
+def test_a_mistake_is_refused_by_name_before_any_connection(backends, change, said):
+    backends(
+        base=ROLES,
+        own=change,
+        files={"x": "", "bad-holder": "@nobody@", "bad-unit": "[Service]\nExecStart\n"},
+        keys={"ada": key(), "bad": f"{key()}\n<html>\n", "none": "# nobody\n"},
+    )
+    with pytest.raises(Refused) as caught:
+        described()
+    assert said in str(caught.value)
+
+
+def test_a_host_with_a_level3_source_has_the_syncs_own_files(backends):
+    backends(base={"options": {"packages": "manage"}})
+    host = spec(level3_source="/e/ws")
+    wanted = describe.describe(host)
+    assert wanted.contents == sync.files(host)
+    assert {file.path: (file.owner, file.mode, file.reload) for file in wanted.files} == {
+        "/usr/local/lib/opstasks/level3-sync": ("root", "0644", ""),
+        "/etc/systemd/system/opstasks-level3-sync.service": ("root", "0644", "daemon"),
+        "/etc/systemd/system/opstasks-level3-sync.timer": ("root", "0644", "daemon"),
+    }
+    assert [folder.path for folder in wanted.directories] == ["/usr/local/lib/opstasks"]
+    # On and off is what sync.start and sync.stop say.
+    assert wanted.units == ()
+    for path, text in wanted.contents.items():
+        if path.endswith((".service", ".timer")):
+            assert list(units.mistakes(path, text)) == []
+    assert describe.describe(spec()).files == ()
+
+
+def test_a_description_cannot_have_the_syncs_files_otherwise(backends):
+    path = "/etc/systemd/system/opstasks-level3-sync.timer"
+    backends(own={"files": [FILE | {"path": path}]}, files={"x": "[Timer]\nOnActiveSec=1\n"})
+    with pytest.raises(Refused, match="belongs to the Level 3 sync"):
+        describe.describe(spec(level3_source="/e/ws"))
+    assert describe.describe(spec()).contents
+
+
+def test_every_mistake_is_said_at_once(backends):
+    backends(
+        own={"files": [FILE | {"mode": "1"}, FILE | {"path": "x", "mode": "2"}]}, files={"x": ""}
+    )
+    with pytest.raises(Refused, match="3 mistakes"):
+        described()
+
+
+def test_an_unknown_backend_names_those_there_are(backends):
+    backends()
+    with pytest.raises(Refused, match="one of mine"):
+        describe.describe(spec("yours"))
+
+
+def test_on_a_machine_that_is_no_host_one_must_be_named(backends):
+    backends()
+    with pytest.raises(Refused, match="name one with -H"):
+        describe.describe(spec("", local=True))
+
+
+def test_a_later_layer_replaces_keys_and_joins_people():
+    base = {
+        "files": [{"path": "/a", "mode": "0600", "owner": "root"}],
+        "people": {"developers": ["ada"]},
+        "options": {"upgrade": True},
+    }
+    own = {
+        "files": [{"path": "/a", "mode": "0640"}, {"path": "/b"}],
+        "people": {"developers": ["bob", "ada"], "reviewers": ["eve"]},
+        "options": {"packages": "report"},
+    }
+    both = merged([base, own])
+    assert both["files"] == [{"path": "/a", "mode": "0640", "owner": "root"}, {"path": "/b"}]
+    assert both["people"] == {"developers": ["ada", "bob"], "reviewers": ["eve"]}
+    assert both["options"] == {"upgrade": True, "packages": "report"}
+
+
+# -- the key source ------------------------------------------------------------------------------
+
+SOURCE = {"options": {"key_source": "https://keys.example/{name}.keys"}}
+
+
+def test_keys_of_a_source_are_added_to_those_of_the_repository(backends):
+    from opstasks.manage import keys
+
+    backends(base=ROLES | SOURCE | {"people": {"developers": ["ada"]}}, keys={"ada": key(1)})
+    asked = []
+
+    def fetch(source, names):
+        asked.append((source, list(names)))
+        return {"ada": keys.parse(key(2))}
+
+    wanted = described(fetch=fetch)
+    assert asked == [("https://keys.example/{name}.keys", ["ada"])]
+    text = wanted.contents["/home/ada/.ssh/authorized_keys"]
+    assert key(1) in text
+    assert key(2) in text
+    assert not wanted.notes
+
+
+@pytest.mark.parametrize("repository", [{"ada": key(1)}, {}])
+def test_a_source_that_fails_never_replaces_a_file(backends, repository):
+    from opstasks.manage.plan import plan
+    from tests.manage.manage_help import facts_of
+
+    backends(base=ROLES | SOURCE | {"people": {"developers": ["ada"]}}, keys=repository)
+    wanted = described(fetch=lambda _, names: dict.fromkeys(names, "timed out"))
+    assert any("timed out" in note for note in wanted.notes)
+    facts = facts_of(wanted)
+    path = "/home/ada/.ssh/authorized_keys"
+    facts["paths"][path] = {"kind": "file", "owner": "ada", "group": "ada", "mode": "0600"}
+    assert plan(facts, wanted).steps == ()
+    # Where there is no file yet, the repository's keys are better than none.
+    facts["paths"][path] = None
+    assert [step.thing for step in plan(facts, wanted).steps] == ([path] if repository else [])
+
+
+# -- unit files ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("u.service", "[Service]\nExecStart=/bin/true\n", None),
+        ("u.service", "[Service]\nExecStart=/bin/a \\\n  b\n# c\n[Install]\nWantedBy=x\n", None),
+        ("u.timer", "[Timer]\nOnCalendar=daily\n", None),
+        ("u.service.d/a.conf", "[Service]\nNice=1\n", None),
+        ("u.service", "[Service]\nNice=1\n", "[Service] has no ExecStart"),
+        ("u.service", "[Unit]\nDescription=x\n", "has no [Service] section"),
+        ("u.service", "ExecStart=/bin/true\n", "line 1: stands before any [Section]"),
+        ("u.service", "[Timer]\nA=b\n", "line 1: [Timer] does not belong"),
+        ("u.thing", "", "no kind of unit"),
+    ],
+)
+def test_a_unit_file_is_told_from_nonsense(path, text, said):
+    found = list(units.mistakes(f"/etc/systemd/system/{path}", text))
+    assert (said in found[0]) if said else not found

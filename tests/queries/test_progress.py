@@ -1,0 +1,216 @@
+"""db.progress against a server that speaks the wire protocol."""
+
+import socket
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from opstasks.core.command import Secret
+from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut, Unreachable
+from opstasks.queries import mssql
+from opstasks.queries import progress as db
+from tests import tds_server
+
+DATABASE = "OpenCORONATempTables"
+
+
+@pytest.fixture
+def server():
+    with tds_server.Server() as running:
+        yield running
+
+
+def url(server, password=tds_server.PASSWORD, scheme="mssql"):
+    user, word = quote(tds_server.USER, safe=""), quote(password, safe="")
+    return Secret(f"{scheme}://{user}:{word}@127.0.0.1:{server.port}/tpp")
+
+
+def dial(address, port, timeout_s):
+    return socket.create_connection((address, port), timeout_s)
+
+
+def ask(server, query, timeout_s=20, **over):
+    return mssql.ask(mssql.parse_url("K", url(server, **over)), query, dial, timeout_s)
+
+
+def test_the_rows_of_temporary_tables_are_estimated(server):
+    rows = ask(server, mssql.count_temp_rows("#tmp_1"))
+    assert {mssql.table_name(name): count for name, count in rows} == {
+        "#tmp_1": 1_234_567,
+        "#tmp_12": 5,
+    }
+    assert [count for _, count in ask(server, mssql.count_temp_rows("tmp_12"))] == [5]
+    assert ask(server, mssql.count_temp_rows("nosuch")) == []
+
+
+def test_the_rows_of_a_table_are_counted(server):
+    assert ask(server, mssql.count_rows(DATABASE, "DataExtract_ab")) == [(42,)]
+    assert server.logins[-1] == (tds_server.USER, "opstasks")
+
+
+@pytest.mark.parametrize("scheme", ["mssql", "mssql+pymssql", "mssql+pyodbc"])
+def test_any_dialect_of_mssql_is_understood(server, scheme):
+    assert ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), scheme=scheme) == [(42,)]
+
+
+def test_what_the_server_says_is_passed_on_without_the_login(server):
+    with pytest.raises(CommandFailed) as caught:
+        ask(server, mssql.count_rows(DATABASE, "nosuch"))
+    assert "Invalid object name 'nosuch'" in caught.value.tail
+    assert tds_server.USER not in caught.value.tail
+
+
+def test_a_login_that_is_not_accepted_names_nobody(server):
+    with pytest.raises(Refused) as caught:
+        ask(server, "x", password="wrong-hunter2")
+    shown = str(caught.value) + repr(caught.value.__dict__)
+    assert tds_server.USER not in shown
+    assert "hunter2" not in shown
+    assert caught.value.__suppress_context__
+
+
+def test_a_server_that_insists_on_encryption_is_refused(server):
+    server.encryption = 3
+    with pytest.raises(Refused, match="encryption"):
+        ask(server, "x")
+    assert server.logins == []
+
+
+def test_a_redirection_past_the_tunnel_is_not_followed(server):
+    with tds_server.Server() as other:
+        server.reroute = ("127.0.0.1", other.port)
+        with pytest.raises(Refused, match="another server"):
+            ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"))
+        assert other.logins == []
+
+
+def test_a_database_that_takes_too_long_is_given_up(server):
+    server.delay_s = 3
+    with pytest.raises((TimedOut, Unreachable)):
+        ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), timeout_s=0.5)
+
+
+def test_a_connection_that_breaks_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        login = mssql.Login("127.0.0.1", listener.getsockname()[1], "d", Secret("u"), Secret("p"))
+
+        def dial_and_break(address, port, timeout_s):
+            connection = socket.create_connection((address, port), timeout_s)
+            listener.accept()[0].close()
+            return connection
+
+        with pytest.raises(OpsError):
+            mssql.ask(login, "x", dial_and_break, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "hunter2", "mssql://", "mssql://host/db", "mssql://u:hunter2@h:99999/x", "//u:hunter2@h"],
+)
+def test_a_url_that_is_none_is_refused_unseen(text):
+    with pytest.raises(Refused) as caught:
+        mssql.parse_url("DEFAULT_DATABASE_URL", Secret(text))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_another_kind_of_database_is_named():
+    with pytest.raises(Refused, match="its database is trino"):
+        mssql.parse_url("K", Secret("trino://u:hunter2@h:1/x"))
+
+
+def test_a_login_shows_nothing_of_itself():
+    login = mssql.parse_url("K", Secret("mssql://user1:hunter2@host9/db"))
+    assert repr(login) == "Login(***)"
+    assert (login.address, login.port, login.database) == ("host9", 1433, "db")
+
+
+# -- names -----------------------------------------------------------------------------------
+
+HOSTILE = (
+    *(
+        "x'; DROP TABLE y; --",
+        "x' OR '1'='1",
+        "a]b",
+        "[a]",
+        "a.b.c",
+        "..",
+        ".",
+        "a b",
+        "",
+        "#",
+        "##a",
+    ),
+    *(
+        "%",
+        "a%",
+        "a-b",
+        "a;b",
+        "a\nb",
+        "a\0",
+        "1a",
+        "é",
+        "a" * 200,
+        "a\u2019b",
+        "x'--",
+        "/*",
+        "$(id)",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_never_become_a_query(name):
+    with pytest.raises(Refused):
+        mssql.count_temp_rows(name or "#")
+    if name != "a.b":
+        with pytest.raises(Refused):
+            mssql.count_rows(DATABASE, name)
+    with pytest.raises(Refused):
+        mssql.count_rows(name, "t")
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(st.text(max_size=30), st.text("a_1.'];-# ", max_size=12)))
+@example("_")
+@example("a\n")
+def test_whatever_is_typed_is_refused_or_is_one_of_the_two_queries(name):
+    for build, shape in (
+        (mssql.count_temp_rows, tds_server.ESTIMATE),
+        (lambda text: mssql.count_rows(DATABASE, text), tds_server.COUNT),
+    ):
+        try:
+            query = build(name)
+        except Refused:
+            continue
+        assert shape.fullmatch(query)
+
+
+@settings(deadline=None)
+@given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True))
+def test_an_underscore_stands_for_itself(name):
+    pattern = tds_server.ESTIMATE.fullmatch(mssql.count_temp_rows(name))[1]
+    assert tds_server.like(pattern, f"#{name}xyz")
+    if "_" in name:
+        assert not tds_server.like(pattern, "#" + name.replace("_", "~"))
+
+
+@pytest.mark.parametrize(
+    ("temp_table", "table", "database"),
+    [
+        ("", "", "default"),
+        ("a", "b", "default"),
+        ("a", "", "x; y"),
+        ("a", "", "../x"),
+        ("", "a'", "d"),
+    ],
+)
+def test_wrong_usage_is_refused_before_any_host_is_asked(temp_table, table, database):
+    with pytest.raises(Refused):
+        db.check_names(temp_table, table, database)
+
+
+def test_an_estimate_is_called_one():
+    assert db.Progress("t", 1234567, True).describe() == "1,234,567 (estimate)"
+    assert db.Progress("t", 1234567, False).describe() == "1,234,567"

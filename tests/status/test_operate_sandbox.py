@@ -1,0 +1,287 @@
+"""service, status, logs, run, history: what an operator sees is what is so on the host."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.look import until
+
+pytestmark = pytest.mark.sandbox
+# The service may be writing: what is locked is waited for.
+SQLITE = ("sqlite3", "-cmd", ".timeout 20000")
+
+
+@pytest.fixture
+def unit(managed, observer):
+    """The service of sandbox-1 as systemd has it; up before and after."""
+    here = observer("sandbox-1")
+    here.check_output("systemctl start jobrunner")
+
+    def show(name):
+        return here.check_output(f"systemctl show jobrunner --property={name} --value")
+
+    yield show
+    if show("SubState") != "running" or show("NRestarts") != "0":
+        # A stop first: what waits to be restarted keeps its count.
+        here.check_output("systemctl stop jobrunner")
+        here.run("systemctl reset-failed jobrunner")
+        here.check_output("systemctl start jobrunner")
+
+
+def good(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+# -- service ---------------------------------------------------------------------------------
+
+
+def test_stop_and_start_change_the_service_and_say_so_once(inv, unit):
+    first = json.loads(good(inv("-H", "sandbox-1", "--json", "service.stop", "--yes")).stdout)
+    assert first["hosts"]["sandbox-1"]["outcome"] == "changed"
+    assert unit("ActiveState") == "inactive"
+    again = json.loads(good(inv("-H", "sandbox-1", "--json", "service.stop", "--yes")).stdout)
+    assert again["hosts"]["sandbox-1"]["outcome"] == "ok"
+    good(inv("-H", "sandbox-1", "service.start", "--watch", "2"))
+    assert unit("SubState") == "running"
+    pid = unit("MainPID")
+    done = good(inv("-H", "sandbox-1", "--json", "service.start"))
+    assert json.loads(done.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
+    assert unit("MainPID") == pid
+
+
+def test_restart_is_another_process(inv, unit):
+    pid = unit("MainPID")
+    good(inv("-H", "sandbox-1", "service.restart", "--watch", "2", "--yes"))
+    assert unit("MainPID") not in (pid, "0")
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_nothing_is_stopped_without_a_yes(inv, unit, verb):
+    pid = unit("MainPID")
+    done = inv("-H", "sandbox-1", f"service.{verb}")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    dry = good(inv("-H", "sandbox-1", "--json", "--dry", f"service.{verb}"))
+    assert json.loads(dry.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
+    assert unit("MainPID") == pid
+
+
+def test_a_service_that_falls_over_is_a_failure_with_its_last_words(inv, unit, managed):
+    run = "/home/opensafely/jobrunner/code/jobrunner/run.py"
+    managed.must("sandbox-1", ["sed", "-i.away", "1i raise RuntimeError('fell over')", run])
+    try:
+        done = inv("-H", "sandbox-1", "service.restart", "--watch", "8", "--yes")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "did not stay up" in done.stderr
+        assert "fell over" in done.stderr
+    finally:
+        managed.must("sandbox-1", ["mv", f"{run}.away", run])
+
+
+# -- status ----------------------------------------------------------------------------------
+
+
+def status(inv, hosts="sandbox-1", code=0):
+    done = inv("-H", hosts, "--json", "status")
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)["hosts"]
+
+
+def test_status_tells_what_runs_and_what_waits(inv, unit, managed):
+    (job,) = managed.submit("sandbox-1", "long", "operate")
+    query = f"select status_code from job where id = '{job}'"
+    database = "/home/opensafely/jobrunner/workdir/db.sqlite"
+    deadline = time.monotonic() + 60
+    while managed.must("sandbox-1", [*SQLITE, database, query]).strip() != "executing":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    value = status(inv)["sandbox-1"]["value"]
+    assert value["unit"] == "running"
+    assert value["running"] >= 1
+    assert value["deployed"].startswith("v2.")
+    assert value["disk"].endswith("%")
+    assert value["attention"] == []
+    managed.must("sandbox-1", ["docker", "rm", "--force", f"os-job-{job}"])
+
+
+def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, unit, managed):
+    database = "/home/opensafely/jobrunner/workdir/db.sqlite"
+    old = int(time.time()) - 2 * 86400
+    managed.must("sandbox-1", ["systemctl", "stop", "jobrunner"])
+    flag = f"insert or replace into flags values ('paused', 'true', {old})"
+    managed.must("sandbox-1", [*SQLITE, database, flag])
+    try:
+        value = status(inv)["sandbox-1"]["value"]
+    finally:
+        managed.must("sandbox-1", [*SQLITE, database, "delete from flags"])
+    assert value["unit"] == "inactive (dead)"
+    assert any("the service is inactive" in text for text in value["attention"])
+    assert any("forgotten?" in text for text in value["attention"])
+
+
+def test_a_host_that_is_down_beside_one_that_is_up(inv, unit, managed):
+    managed.power_cut("sandbox-2")
+    try:
+        done = inv("-H", "sandbox", "--connect-timeout", "3", "status")
+        assert done.returncode == 3
+        rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+        assert "running" in rows["sandbox-1"]
+        assert "unreachable" in rows["sandbox-2"]
+        assert "error: sandbox-2:" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        managed.power_on("sandbox-2")
+        managed.must("sandbox-2", ["systemctl", "start", "jobrunner"])
+
+
+def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
+    from opstasks.sandbox.delay_proxy import DelayProxy
+    from opstasks.status import read as workflow
+
+    found = spec("sandbox-1")
+    with DelayProxy((found.address, 22), 100) as proxy:
+        host = connect(spec("sandbox-1", address="127.0.0.1", port=proxy.port))
+        workflow.read(host)
+        proxy.reset()
+        assert workflow.read(host).unit == "running"
+        assert proxy.round_trips() == 1
+
+
+# -- logs and run ----------------------------------------------------------------------------
+
+
+def test_logs_are_the_services_own_and_merged_by_time(inv, unit, managed):
+    done = good(inv("-H", "sandbox", "logs", "--lines", "20"))
+    lines = done.stdout.splitlines()
+    assert {line.split(" | ")[0] for line in lines} == {"sandbox-1", "sandbox-2"}
+    times = [line.split(" | ")[1][:26] for line in lines]
+    assert times == sorted(times)
+
+
+def test_the_newest_lines_since_a_moment_are_shown(inv, unit, managed):
+    words = ["-H", "sandbox-1", "logs", "--since", "1h"]
+    every = good(inv(*words, "--lines", "0")).stdout.splitlines()
+    newest = good(inv(*words, "--lines", "2")).stdout.splitlines()
+    assert len(newest) == 2 < len(every)
+    assert every[-1] in newest
+    assert good(inv(*words[:-1], "2100-01-01 00:00", "--lines", "5")).stdout == ""
+
+
+def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, unit, managed):
+    (job,) = managed.submit("sandbox-1", "quick", "operate")
+    deadline = time.monotonic() + 60
+    while job not in inv("-H", "sandbox-1", "logs", "--job", job).stdout:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    lines = good(inv("-H", "sandbox-1", "logs", "--job", job)).stdout.splitlines()
+    assert all(job in line for line in lines)
+    assert good(inv("-H", "sandbox-1", "logs", "--job", "nosuchjob")).stdout == ""
+
+
+def test_run_keeps_words_apart_and_shows_every_hosts_answer(inv, managed):
+    done = good(inv("-H", "sandbox", "run", "--", "printf", "%s|", "a b", "$HOME", "'"))
+    assert done.stdout.splitlines() == [f"sandbox-{n} | a b|$HOME|'|" for n in (1, 2)]
+    done = good(inv("-H", "sandbox-1", "run", "--", 'cd && pwd; echo "$USER" | tr a-z A-Z'))
+    assert done.stdout.splitlines()[0] == "/home/opensafely"
+
+
+def test_run_that_fails_on_one_host_shows_both(inv, managed):
+    done = inv("-H", "sandbox", "run", "--", 'test "$(hostname)" = sandbox-2 || exit 3; echo yes')
+    assert done.returncode == 1
+    assert done.stdout == "sandbox-2 | yes\n"
+    assert "sandbox-1: bash failed with exit code 3" in done.stderr
+    assert "sandbox-2:" not in done.stderr
+    found = json.loads(good(inv("-H", "sandbox", "--json", "history")).stdout)["hosts"]
+    last = {name: found[name]["value"][-1] for name in found}
+    assert (last["sandbox-1"]["outcome"], last["sandbox-1"]["detail"]) == ("failed", "exit code 3")
+    assert last["sandbox-2"]["outcome"] == "ok"
+
+
+def test_ctrl_c_stops_what_run_began_on_every_host(managed, sandbox_dir, tmp_path):
+    argv = [str(Path(sys.executable).with_name("inv")), "-H", "sandbox", "run", "--", "sleep 71.5"]
+    env = {
+        **os.environ,
+        "OPSTASKS_HOSTS": str(sandbox_dir / "hosts.yaml"),
+        "XDG_STATE_HOME": str(tmp_path),
+    }
+    client = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+    running = ["pgrep", "-f", "^sleep 71.5"]
+    wait(lambda: all(managed.exec_(f"sandbox-{n}", running).returncode == 0 for n in (1, 2)))
+    client.send_signal(signal.SIGINT)
+    _, err = client.communicate(timeout=30)
+    assert client.returncode == 130
+    assert "the command was stopped" in err
+    wait(lambda: all(managed.exec_(f"sandbox-{n}", running).returncode == 1 for n in (1, 2)))
+
+
+def wait(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def test_run_shows_no_escape_sequences(inv, managed):
+    done = good(inv("-H", "sandbox-1", "run", "--", "printf '\\033[31mred\\007'"))
+    assert done.stdout == "\\x1b[31mred\\x07\n"
+
+
+# -- history ---------------------------------------------------------------------------------
+
+
+def test_what_was_done_is_in_the_hosts_journal_and_in_history(inv, unit, observer):
+    good(inv("-H", "sandbox-1", "service.restart", "--watch", "1", "--yes"))
+    journal = observer("sandbox-1").check_output("journalctl -t opstasks -o cat -n 2")
+    begun, ended = (json.loads(line) for line in journal.splitlines())
+    assert (begun["task"], begun["phase"]) == ("service.restart", "start")
+    assert (ended["outcome"], ended["run_id"]) == ("changed", begun["run_id"])
+    rows = good(inv("-H", "sandbox-1", "history")).stdout.splitlines()
+    assert "service.restart" in rows[-1]
+
+
+def test_the_lock_is_shown_while_it_is_held(inv, spec, connect, managed):
+    from opstasks.fleet.change import change
+
+    host = connect(spec("sandbox-1"))
+    with change(host.service, "deploy"):
+        shown = good(inv("-H", "sandbox-1", "lock.show")).stdout
+        assert "deploy" in shown
+        assert status(inv)["sandbox-1"]["value"]["lock"]
+    assert "free" in good(inv("-H", "sandbox-1", "lock.show")).stdout
+
+
+# -- shell -----------------------------------------------------------------------------------
+
+
+def test_a_shell_answers_sudo_itself_and_is_recorded(managed, sandbox_dir, tmp_path):
+    """A developer's account needs its password for sudo; Ctrl-Z belongs to the shell there."""
+    from tests.jobs import jobs_help
+
+    asking = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
+    (tmp_path / "hosts.yaml").write_text(asking.replace("sudo: nopasswd", "sudo: ask"))
+    child = jobs_help.terminal(tmp_path, "-H", "sandbox-1", "shell")
+    child.expect("sudo password:")
+    child.sendline(managed.sudo_password())
+    child.expect(r"\$ ")
+    child.sendline("echo $(id -un) at $PWD; shopt -q login_shell && echo log''in")
+    child.expect("opensafely at /home/opensafely\r\n")
+    child.expect("login")
+    child.sendline("sleep 600")
+    sleeps = ["pgrep", "-f", "^sleep 600"]
+    until(lambda: managed.exec_("sandbox-1", sleeps).returncode == 0, "it does not sleep")
+    child.send("\x1a")
+    child.expect("Stopped")
+    child.sendline("kill -9 %1; disown %1; exit 7")
+    shown, code = jobs_help.finished(child)
+    assert code == 7, shown
+    assert "sudo password:" not in shown
+    journal = managed.must("sandbox-1", ["journalctl", "-t", "opstasks", "-o", "cat", "-n", "2"])
+    entries = [json.loads(line) for line in journal.splitlines()]
+    assert [(e["task"], e["phase"]) for e in entries] == [("shell", "start"), ("shell", "end")]
