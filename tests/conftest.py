@@ -12,6 +12,12 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+# Fixtures that tests of several folders use, by feature.
+pytest_plugins = tuple(
+    f"tests.plugins.{path.stem}"
+    for path in sorted((ROOT / "tests" / "plugins").glob("*.py"))
+    if path.stem != "__init__"
+)
 
 # How long one example takes says more of the machine than of the code.
 settings.register_profile("opstasks", deadline=None)

@@ -306,11 +306,11 @@ def _is_interactive() -> bool:
 
 
 def _print_causes(result: FleetResult[Any]) -> None:
-    import traceback
+    from opstasks.output.console import traceback_text
 
     for item in result:
         if item.error is not None:
-            traceback.print_exception(item.error)
+            print(traceback_text(item.error), file=sys.stderr)
 
 
 def password_from(text: str, source: str) -> Secret:

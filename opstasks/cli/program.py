@@ -262,16 +262,14 @@ class Program(invoke.Program):
         raise Exit
 
     def _fail(self, error: OpsError) -> None:
-        from opstasks.output.console import Console, error_document
+        from opstasks.output.console import Console, error_document, traceback_text
 
         console = Console(as_json=self.args.json.value)
         if self.args.json.value:
             console.document({"exit_code": error.exit_code, "error": error_document(error)})
         console.error(error)
         if self.args.debug.value:
-            import traceback
-
-            traceback.print_exception(error)
+            print(traceback_text(error), file=sys.stderr)
         raise Exit(code=error.exit_code)
 
 

@@ -30,6 +30,17 @@ COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 _OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(COLOURS.values())})m)")
 
 
+def traceback_text(error: BaseException) -> str:
+    """Where an error comes from, here and, for a program of ours, on the host."""
+    import traceback
+
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    there = getattr(error, "traceback", "").splitlines()
+    if there:
+        lines += ["", f"On {getattr(error, 'host', '')}:", *there]
+    return "\n".join(printable(line) for line in lines)
+
+
 class Console:
     """Where a run's words go."""
 

@@ -351,11 +351,11 @@ def test_secrets_typed_on_the_command_line_are_refused():
         "STATA_LICENSE=abc",
     ):
         with pytest.raises(Refused) as caught:
-            tasks._assignment(text, listed)
+            tasks._assignment(None, text, listed)
         assert "abc" not in str(caught.value)
-    assert tasks._assignment("MAX_WORKERS=3", listed) == ("MAX_WORKERS", "3")
+    assert tasks._assignment(None, "MAX_WORKERS=3", listed) == ("MAX_WORKERS", "3")
     with pytest.raises(Refused):
-        tasks._assignment("MAX_WORKERS", listed)
+        tasks._assignment(None, "MAX_WORKERS", listed)
 
 
 def test_a_key_to_be_unset_that_nothing_sets_is_told_with_the_nearest():
