@@ -35,9 +35,11 @@ def traceback_text(error: BaseException) -> str:
     import traceback
 
     lines = "".join(traceback.format_exception(error)).splitlines()
-    there = getattr(error, "traceback", "").splitlines()
-    if there:
-        lines += ["", f"On {getattr(error, 'host', '')}:", *there]
+    link: BaseException | None = error
+    while link is not None:
+        if there := getattr(link, "traceback", ""):
+            lines += ["", f"On {getattr(link, 'host', '')}:", *there.splitlines()]
+        link = link.__cause__ or link.__context__
     return "\n".join(printable(line) for line in lines)
 
 
