@@ -3,6 +3,8 @@
 import subprocess
 from typing import Any
 
+from opstasks.onhost.protocol import HostFailure
+
 
 class StepError(Exception):
     """A step could not be done, for the last lines of `detail`; `refused`: nothing was touched."""
@@ -47,3 +49,14 @@ def must(reason: str, *args: str, **options: Any) -> str:
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
     """The lines that explain a failure."""
     return (done.stderr.strip() or done.stdout.strip()).splitlines()
+
+
+def required(reason: str, *args: str, **options: Any) -> str:
+    """Run a command that must succeed; returns what it printed. Raises HostFailure."""
+    try:
+        done = call(*args, **options)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostFailure(reason, f"{type(error).__name__}: {error}") from error
+    if done.returncode:
+        raise HostFailure(reason, "\n".join(said(done)[-12:]))
+    return done.stdout.strip()
