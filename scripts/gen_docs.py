@@ -1,4 +1,7 @@
-"""Write docs/reference.md from the tasks; `--check` only says whether it is up to date."""
+"""Write docs/reference.md and the generated parts of docs/architecture.md from the code.
+
+``--check`` only says whether they are up to date.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from opstasks.cli.old_names import OLD_NAMES
 from opstasks.cli.program import CORE_FLAGS
 from opstasks.namespace import namespace
+from scripts import layout
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 HEAD = """# Every command
 
 Made from the code by `make docs`. `inv --help TASK` shows the same in the terminal.
 
-## Flags that stand anywhere on the line
+## Flags that can be anywhere on the line
 
 """
 
 
-def page() -> str:
+# -- docs/reference.md -------------------------------------------------------------------------
+
+
+def reference(old: str) -> str:
     """The whole page."""
     flags = [(list(flag["names"]), flag["help"]) for flag in CORE_FLAGS]
     return HEAD + table(flags) + "".join(part for name in names() for part in section(name))
@@ -70,15 +80,62 @@ def spelled(found: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(typed))
 
 
+# -- docs/architecture.md ----------------------------------------------------------------------
+
+
+def architecture(old: str) -> str:
+    """The page with its generated parts made anew; the rest is written by hand."""
+    for name, text in (("diagram", diagram()), ("commands", other_folders())):
+        begin, end = f"<!-- {name}: made by make docs -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = old.partition(begin)
+        after = rest.partition(end)[2]
+        old = f"{before}{begin}\n{text}\n{end}{after}"
+    return old
+
+
+def diagram() -> str:
+    """The folders and what they import from; arrows that follow from others are left out."""
+    graph = layout.reduced(layout.folder_graph(layout.module_graph()))
+    lines = ["```mermaid", "graph TD"]
+    features = sorted(set(graph) - set(layout.BELOW) - {"backends"})
+    lines += ["  subgraph features", *(f"    {name}" for name in features), "  end"]
+    lines += ["  subgraph below", *(f"    {name}" for name in reversed(layout.BELOW)), "  end"]
+    lines += [f"  {name} --> {used}" for name in sorted(graph) for used in sorted(graph[name])]
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def other_folders() -> str:
+    """The commands whose folder has another name, by folder."""
+    found: dict[str, list[str]] = {}
+    typed = {context.name: [context.name, *map(str, context.aliases)] for context in contexts()}
+    for full_name in names():
+        # `scheduled.show` is the default of its collection: people type `scheduled`.
+        name = min(typed[full_name], key=len)
+        place = layout.folder(inspect.unwrap(namespace[full_name].body).__module__)
+        if place != name.partition(".")[0]:
+            found.setdefault(place, []).append(f"`{name}`")
+    rows = "".join(f"| {', '.join(found[name])} | `opstasks/{name}/` |\n" for name in sorted(found))
+    return f"| command | folder |\n| --- | --- |\n{rows}"
+
+
+# ----------------------------------------------------------------------------------------------
+
+PAGES = {DOCS / "reference.md": reference, DOCS / "architecture.md": architecture}
+
+
 def main() -> int:
-    """Write the page, or compare."""
-    if "--check" not in sys.argv:
-        TARGET.write_text(page())
-        return 0
-    if TARGET.exists() and TARGET.read_text() == page():
-        return 0
-    print("docs/reference.md is not what the code says: make docs", file=sys.stderr)
-    return 1
+    """Write the pages, or compare."""
+    stale = []
+    for path, make in PAGES.items():
+        old = path.read_text() if path.exists() else ""
+        new = make(old)
+        if new != old and "--check" in sys.argv:
+            stale.append(path.name)
+        elif new != old:
+            path.write_text(new)
+    if stale:
+        print(f"{', '.join(stale)}: not what the code says; run `make docs`", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":
