@@ -147,7 +147,7 @@ class Console:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
     @property
-    def nobody_reads(self) -> bool:
+    def reader_is_gone(self) -> bool:
         """Whether the reader of standard output went away, as `| head` does."""
         return sys.stdout in self._gone
 
