@@ -1,12 +1,13 @@
 """What every transport must do: run for this machine and over real SSH (see the two users)."""
 
+import contextlib
 import threading
 import time
 
 import pytest
 
 from opstasks.core.command import Raw, Secret, chain, cmd, pipe, python
-from opstasks.core.errors import CommandFailed, Refused, TimedOut
+from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut, TooMuchOutput
 from opstasks.fleet import lock
 from opstasks.fleet.change import change
 from tests.look import until
@@ -22,6 +23,17 @@ def sleeps(host, seconds):
         "raise SystemExit(not found)"
     )
     return host.login.test(cmd("python3", "-c", look))
+
+
+def leave_running(shell, text):
+    """Begin a step in a framed shell; it goes on when the client closes the shell."""
+
+    def step():
+        with contextlib.suppress(OpsError, OSError):
+            shell.session.evaluate(text, timeout_s=600)
+
+    threading.Thread(target=step, daemon=True).start()
+    time.sleep(0.3)
 
 
 class HostSuite:
@@ -75,6 +87,25 @@ class HostSuite:
         assert host.login.run(cmd("printf", "no end")).out == "no end"
         (result,) = host.login.batch([cmd("printf", r"\303\050\0x")])
         assert result.out.encode("utf-8", "surrogateescape") == b"\303\050\0x"
+
+    def test_too_much_output_is_the_hosts_error_and_a_new_shell_serves_it(self, host):
+        before = host.login.output(cmd(Raw("echo $PPID")))
+        with pytest.raises(TooMuchOutput, match="more than 2 MiB") as caught:
+            host.login.run(cmd("sh", "-c", "while :; do seq 100000; done").printing(2 << 20))
+        assert caught.value.host == host.name
+        assert host.login.output(cmd("echo", "next")) == "next"
+        assert host.login.output(cmd(Raw("echo $PPID"))) != before
+
+    def test_too_much_error_output_counts_as_well(self, host):
+        with pytest.raises(TooMuchOutput):
+            host.login.run(cmd("sh", "-c", "seq 1000000 >&2").printing(1 << 20))
+
+    def test_a_command_may_print_up_to_its_own_limit(self, host):
+        size = 40 << 20
+        command = cmd("head", "-c", size, "/dev/zero")
+        with pytest.raises(TooMuchOutput):
+            host.login.run(command)
+        assert len(host.login.run(command.printing(64 << 20)).out) == size
 
     def test_chain_stops_and_pipe_fails_at_the_first_failure(self, host):
         (result,) = host.login.batch([chain(cmd("false"), cmd("echo", "never"))])
@@ -147,8 +178,7 @@ class HostSuite:
 
     def test_a_step_that_outlives_its_client_keeps_others_out(self, host, other):
         with change(other.login, "slow"):
-            other.login.session._send(b"sleep 8\0")
-            time.sleep(0.3)
+            leave_running(other.login, "sleep 8")
             other.close()
         with pytest.raises(Refused, match="slow"), change(host.login, "fast"):
             pass

@@ -29,7 +29,7 @@ def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> It
         yield entry.run_id
 
 
-def _take(shell: Shell, entry: audit.Entry) -> None:
+def _take(shell: Shell, entry: audit.AuditEntry) -> None:
     host: Host = shell.host
     owner = lock.Owner(who=entry.who, task=entry.task, since=entry.time, run_id=entry.run_id)
     text = f"{{ {lock.take_text(host.spec, owner)}\n}} && {audit.journal_text(entry)}"
@@ -49,7 +49,7 @@ def _take(shell: Shell, entry: audit.Entry) -> None:
         )
 
 
-def _end(shell: Shell, entry: audit.Entry) -> None:
+def _end(shell: Shell, entry: audit.AuditEntry) -> None:
     """Record the end and let go; when the connection is gone, the host lets go by itself."""
     audit.write_local(entry)
     with contextlib.suppress(OpsError):

@@ -50,7 +50,7 @@ def run(host: Host, user: str, command: Command) -> Result:
     return result
 
 
-def _end(host: Host, user: str, end: audit.Entry) -> None:
+def _end(host: Host, user: str, end: audit.AuditEntry) -> None:
     """Write down how it ended; a host that cannot be asked any more does not hear of it."""
     audit.write_local(end)
     shell = host.shell(user)

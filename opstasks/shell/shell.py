@@ -32,7 +32,7 @@ def recorded(host: Host, user: str) -> Iterator[None]:
             _record(host, user, audit.end(entry, outcome, detail))
 
 
-def _record(host: Host, user: str, entry: audit.Entry) -> None:
+def _record(host: Host, user: str, entry: audit.AuditEntry) -> None:
     """Write an entry in both places; raises what opening the account's shell raises."""
     session = host.shell(user).session
     audit.write_local(entry)

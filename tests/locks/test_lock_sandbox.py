@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.host_suite import leave_running
 from tests.look import until
 
 pytestmark = pytest.mark.sandbox
@@ -11,13 +12,13 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture
 def hung(managed, spec, connect):
-    """A lock that a step holds which outlived its client."""
+    """A lock that is held by a step of a client that is gone."""
     from opstasks.fleet.change import change
 
     host = connect(spec("sandbox-1"))
     begun = change(host.service, "deploy", {"ref": "main"})
     begun.__enter__()
-    host.service.session._send(b"( exec -a hanging-step sleep 600 )\0")
+    leave_running(host.service, "( exec -a hanging-step sleep 600 )")
     begun_there = ["pgrep", "-f", "^hanging-step"]
     until(lambda: managed.exec_("sandbox-1", begun_there).returncode == 0, "it does not hang")
     host.close()
