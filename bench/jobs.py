@@ -16,7 +16,7 @@ from pathlib import Path
 from opstasks.core.command import cmd
 from opstasks.fleet import inventory
 from opstasks.fleet.host import Host
-from opstasks.fleet.transport import SSHTransport
+from opstasks.fleet.ssh import SSHTransport
 from opstasks.jobs import find as jobs
 from opstasks.jobs import stats
 from opstasks.sandbox import api as sandbox

@@ -161,7 +161,7 @@ def spec(sandbox_dir):
 def connect():
     """Open a host over SSH; closed after the test."""
     from opstasks.fleet.host import Host
-    from opstasks.fleet.transport import SSHTransport
+    from opstasks.fleet.ssh import SSHTransport
 
     opened = []
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
     from opstasks.fleet.inventory import HostSpec, Inventory
-    from opstasks.fleet.session import Transport
+    from opstasks.fleet.transport import Transport
     from opstasks.output.console import Console, Row
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
@@ -126,7 +126,8 @@ class App:
         return msgspec.structs.replace(spec, **{key: value for key, value in over.items() if value})
 
     def _connect(self, spec: HostSpec) -> Transport:
-        from opstasks.fleet.transport import LocalTransport, SSHTransport
+        from opstasks.fleet.local import LocalTransport
+        from opstasks.fleet.ssh import SSHTransport
 
         if spec.local:
             return LocalTransport()

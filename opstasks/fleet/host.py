@@ -33,7 +33,8 @@ from opstasks.core.errors import (
 from opstasks.core.result import TIMEOUT_CODES, Result
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program, Reader
-from opstasks.fleet.session import Session, Transport, no_password
+from opstasks.fleet.session import Session, no_password
+from opstasks.fleet.transport import Transport
 
 T = TypeVar("T")
 Q = TypeVar("Q")

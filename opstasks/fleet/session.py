@@ -20,16 +20,14 @@ import secrets
 import shlex
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw, Secret
 from opstasks.core.errors import Refused, TimedOut, TooMuchOutput, Unreachable
 from opstasks.core.result import Result
+from opstasks.fleet.heartbeat import HEARTBEATS, SILENCE_S
+from opstasks.fleet.transport import Transport
 
-HEARTBEAT_S = 15.0
-SILENCE_S = 60
 # How long a stream waits for output before its reader is asked whether to go on.
 LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
@@ -48,57 +46,6 @@ LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
 
 Password = Callable[[], Secret | None]
-
-
-class Process(Protocol):
-    """A running shell that a transport started, with three byte streams."""
-
-    def write(self, data: bytes) -> None:
-        """Send to standard input; raises OSError when the other side is gone."""
-
-    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
-        """Wait for output: (stdout, stderr, whether the process ended)."""
-
-    def close(self) -> None:
-        """End standard input and drop the streams."""
-
-
-class Socket(Protocol):
-    """A TCP connection: a socket, or a channel through the host."""
-
-    def sendall(self, data: bytes, /) -> object:
-        """Send all of it."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Receive some; nothing at the end."""
-
-    def settimeout(self, timeout: float | None, /) -> None:
-        """How many seconds to wait for the other side."""
-
-    def gettimeout(self) -> float | None:
-        """The present setting."""
-
-    def close(self) -> None:
-        """Hang up."""
-
-
-class Transport(Protocol):
-    """A way to start shells on a host: SSH, or this machine."""
-
-    def start(self, line: str) -> Process:
-        """Start a command line under the login account's shell."""
-
-    def current_user(self) -> str:
-        """The login account's name; empty when only the server knows."""
-
-    def dial(self, address: str, port: int, timeout_s: float) -> Socket:
-        """A TCP connection that the host makes; raises Unreachable or Refused."""
-
-    def is_alive(self) -> bool:
-        """Whether the connection stands, as far as this side knows."""
-
-    def close(self) -> None:
-        """Drop the connection."""
 
 
 def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
@@ -190,7 +137,7 @@ class Session:
         token = "ops" + secrets.token_hex(12)
         self._process = transport.start(bootstrap_line(user, token, sudo=sudo))
         self._greet(token, password)
-        _hearts.add(self)
+        HEARTBEATS.add(self)
 
     # -- coming up ---------------------------------------------------------------------------
 
@@ -352,13 +299,13 @@ class Session:
             try:
                 self._process.write(b"\0")
             except OSError:
-                _hearts.discard(self)
+                HEARTBEATS.discard(self)
             finally:
                 self._write_lock.release()
 
     def close(self) -> None:
         """End the shell."""
-        _hearts.discard(self)
+        HEARTBEATS.discard(self)
         self._process.close()
 
 
@@ -370,34 +317,3 @@ def _result(command: Command, code: int, out: bytes, err: bytes, elapsed_s: floa
         err=err.decode("utf-8", "surrogateescape"),
         elapsed_s=elapsed_s,
     )
-
-
-class _Hearts:
-    """One thread that keeps every open session alive."""
-
-    def __init__(self) -> None:
-        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def add(self, session: Session) -> None:
-        with self._lock:
-            self._sessions.add(session)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, daemon=True)
-                self._thread.start()
-
-    def discard(self, session: Session) -> None:
-        with self._lock:
-            self._sessions.discard(session)
-
-    def _beat(self) -> None:
-        while True:
-            time.sleep(HEARTBEAT_S)
-            with self._lock:
-                sessions = list(self._sessions)
-            for session in sessions:
-                session.heartbeat()
-
-
-_hearts = _Hearts()

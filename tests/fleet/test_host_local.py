@@ -8,7 +8,7 @@ from opstasks.core.command import cmd
 from opstasks.core.errors import Interrupted, Lost, Unreachable
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.fleet.transport import LocalTransport
+from opstasks.fleet.local import LocalTransport
 from opstasks.shell import run as workflow
 from tests.host_suite import HostSuite
 

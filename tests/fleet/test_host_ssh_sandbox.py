@@ -124,7 +124,7 @@ def test_a_changed_pinned_key_is_refused_and_said_so(connect, spec, other_key):
 
 
 def test_an_unknown_host_is_refused(connect, spec, monkeypatch, tmp_path):
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (tmp_path / "known_hosts",))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (tmp_path / "known_hosts",))
     with pytest.raises(Unreachable, match="not known"):
         connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
 
@@ -137,14 +137,14 @@ def test_known_hosts_is_enough_plain_and_hashed(connect, spec, monkeypatch, tmp_
     if hashed:
         subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True)
         assert found.address not in known.read_text()
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
 
 
 def test_a_conflicting_known_host_is_refused(connect, spec, monkeypatch, tmp_path, other_key):
     known = tmp_path / "known_hosts"
     known.write_text(f"{spec('sandbox-1').address} {other_key}\n")
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     with pytest.raises(Unreachable, match="CHANGED"):
         connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
 
@@ -158,7 +158,7 @@ def test_odd_lines_in_known_hosts_harm_nobody_and_a_revoked_key_is_refused(
     known.write_text(
         f"@cert-authority * {other_key}\nx ssh-rsa AAA\n{found.address} {other_key}\n{good}\n"
     )
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
     known.write_text(f"{good}\n@revoked * {found.host_keys[0]}\n")
     with pytest.raises(Unreachable, match="REVOKED"):
@@ -275,7 +275,7 @@ def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, mon
     known.write_text(
         f"{first.address} {first.host_keys[0]}\n{second.address} {second.host_keys[0]}\n"
     )
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     shutil.copy(second.identity_file, tmp_path / "key")
     plain = spec(
         "sandbox-2",
@@ -290,7 +290,7 @@ def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, mon
 
 def test_a_gateway_of_the_inventory(spec):
     from opstasks.fleet.host import Host
-    from opstasks.fleet.transport import SSHTransport
+    from opstasks.fleet.ssh import SSHTransport
 
     def connections():
         return {thread for thread in threading.enumerate() if "Transport" in type(thread).__name__}

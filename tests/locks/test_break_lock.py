@@ -12,7 +12,7 @@ from opstasks.fleet import lock
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.fleet.transport import LocalTransport
+from opstasks.fleet.local import LocalTransport
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS, HeldLock, HoldersRequest
 from opstasks.locks.onhost import holders, stop
