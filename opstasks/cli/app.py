@@ -72,10 +72,10 @@ class App:
     def inventory(self) -> Inventory:
         """The fleet as hosts.yaml describes it; empty without a file."""
         if self._inventory is None:
-            from opstasks.fleet import inventory
+            from opstasks.fleet.host_settings import load
+            from opstasks.fleet.hosts_file import find_inventory
 
-            path = inventory.find_inventory(self.options.inventory or None)
-            self._inventory = inventory.load(path)
+            self._inventory = load(find_inventory(self.options.inventory or None))
         return self._inventory
 
     @property
@@ -86,13 +86,13 @@ class App:
         return self._fleet
 
     def _make_fleet(self) -> Fleet:
-        from opstasks.fleet import inventory
         from opstasks.fleet.fleet import Fleet
+        from opstasks.fleet.inventory import local_host
 
         if self.options.hosts:
             specs = self.inventory.select(list(self.options.hosts))
         else:
-            specs = [inventory.local_host(self.inventory)]
+            specs = [local_host(self.inventory)]
         return Fleet(
             [self._make_host(spec) for spec in specs],
             parallel=self.options.parallel,

@@ -286,10 +286,11 @@ def until_pipe_closes() -> Iterator[None]:
 
 def _host_names() -> list[str]:
     """Hosts and groups for completion; a broken inventory completes to nothing."""
-    from opstasks.fleet import inventory
+    from opstasks.fleet.host_settings import load
+    from opstasks.fleet.hosts_file import find_inventory
 
     try:
-        return list(inventory.load(inventory.find_inventory(None)).names())
+        return load(find_inventory(None)).names()
     except (Refused, OSError):
         return []
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import inventory
+from opstasks.fleet import host_settings, hosts_file
 from opstasks.fleet.inventory import HostSpec, Inventory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ hosts:
 def load(tmp_path):
     def _load(text):
         (tmp_path / "hosts.yaml").write_text(text)
-        return inventory.load(tmp_path / "hosts.yaml")
+        return host_settings.load(tmp_path / "hosts.yaml")
 
     return _load
 
@@ -133,13 +133,13 @@ def test_paths_follow_the_home(load):
 
 def test_the_example_is_valid_and_shows_every_key(tmp_path):
     text = (ROOT / "hosts.example.yaml").read_text()
-    inventory.load(ROOT / "hosts.example.yaml")
-    for key in (*inventory.TOP_KEYS, *inventory.GROUP_KEYS):
+    host_settings.load(ROOT / "hosts.example.yaml")
+    for key in (*hosts_file.TOP_KEYS, *hosts_file.GROUP_KEYS):
         assert f"{key}:" in text, key
 
 
 def test_the_shipped_fleet_is_valid():
-    fleet = inventory.load(ROOT / "hosts.yaml")
+    fleet = host_settings.load(ROOT / "hosts.yaml")
     assert {"tpp", "emis", "test"} <= set(fleet.hosts)
     assert fleet.hosts["tpp"].gateway
 
@@ -191,10 +191,10 @@ def test_all_mistakes_are_told_at_once(load):
 def test_an_included_file_adds_hosts_and_its_mistakes_carry_its_name(tmp_path):
     (tmp_path / "hosts.yaml").write_text("include: [more.yaml, absent.yaml]\nhosts: {a: {}}")
     (tmp_path / "more.yaml").write_text("hosts: {b: {}}")
-    assert list(inventory.load(tmp_path / "hosts.yaml").hosts) == ["a", "b"]
+    assert list(host_settings.load(tmp_path / "hosts.yaml").hosts) == ["a", "b"]
     (tmp_path / "more.yaml").write_text("hosts: {a: {}, c: {prot: 1}}")
     with pytest.raises(Refused) as caught:
-        inventory.load(tmp_path / "hosts.yaml")
+        host_settings.load(tmp_path / "hosts.yaml")
     assert "more.yaml: hosts.c.prot" in str(caught.value)
     assert "hosts.yaml has it already" in str(caught.value)
 
@@ -213,14 +213,14 @@ def test_the_file_is_looked_for_in_the_order_that_is_told(tmp_path, monkeypatch)
     monkeypatch.chdir(below)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("OPSTASKS_HOSTS", str(places["variable"]))
-    assert inventory.find_inventory(str(places["flag"])) == places["flag"]
-    assert inventory.find_inventory(None) == places["variable"]
+    assert hosts_file.find_inventory(str(places["flag"])) == places["flag"]
+    assert hosts_file.find_inventory(None) == places["variable"]
     monkeypatch.delenv("OPSTASKS_HOSTS")
-    assert inventory.find_inventory(None) == places["here"]
+    assert hosts_file.find_inventory(None) == places["here"]
     places["here"].unlink()
-    assert inventory.find_inventory(None) == config
+    assert hosts_file.find_inventory(None) == config
     config.unlink()
-    assert inventory.find_inventory(None) is None
+    assert hosts_file.find_inventory(None) is None
 
 
 def test_a_file_that_anyone_may_write_is_not_trusted_unless_it_is_named(tmp_path, monkeypatch):
@@ -230,10 +230,10 @@ def test_a_file_that_anyone_may_write_is_not_trusted_unless_it_is_named(tmp_path
     monkeypatch.chdir(tmp_path)
     path.chmod(0o666)
     with pytest.raises(Refused, match="anyone may write it"):
-        inventory.find_inventory(None)
-    assert inventory.find_inventory(str(path)) == path
+        hosts_file.find_inventory(None)
+    assert hosts_file.find_inventory(str(path)) == path
     path.chmod(0o644)
-    assert inventory.find_inventory(None) == path
+    assert hosts_file.find_inventory(None) == path
 
 
 def test_a_file_that_includes_itself_is_read_once(load):
@@ -242,7 +242,7 @@ def test_a_file_that_includes_itself_is_read_once(load):
 
 def test_a_named_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(Refused, match="--inventory names"):
-        inventory.find_inventory(str(tmp_path / "absent.yaml"))
+        hosts_file.find_inventory(str(tmp_path / "absent.yaml"))
 
 
 def test_a_folder_above_that_is_closed_to_us_holds_no_inventory(monkeypatch, tmp_path):
@@ -252,4 +252,4 @@ def test_a_folder_above_that_is_closed_to_us_holds_no_inventory(monkeypatch, tmp
     monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pathlib.Path.is_file", closed)
-    assert inventory.find_inventory(None) is None
+    assert hosts_file.find_inventory(None) is None
