@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.cli.old_names import OLD_NAMES
-from opstasks.cli.program import CORE_FLAGS
+from opstasks.cli.options import CORE_FLAGS
 from opstasks.namespace import namespace
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
