@@ -29,22 +29,14 @@ class CommandFinished:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepReached:
     """A workflow reached a named step on a host."""
 
     host: str
     text: str
 
 
-@dataclass(frozen=True)
-class Line:
-    """A host sent one line of streamed output."""
-
-    host: str
-    text: str
-
-
-Event = CommandStarted | CommandFinished | Step | Line
+Event = CommandStarted | CommandFinished | StepReached
 Observer = Callable[[Event], None]
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from opstasks.core import events
-from opstasks.core.command import Command, Raw, Secret, cmd
+from opstasks.core.command import Command, Secret
 from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
@@ -265,7 +265,7 @@ class Host:
 
     def step(self, text: str) -> None:
         """Say that a workflow reached a step."""
-        self.tell(events.Step(self.name, text))
+        self.tell(events.StepReached(self.name, text))
 
     def checkpoint(self, where: str) -> None:
         """A safe place to stop: raises Interrupted when the operator pressed Ctrl-C."""
@@ -305,13 +305,3 @@ def check(result: Result, command: Command, host: str) -> Result:
     raise CommandFailed(
         f"{name} failed with exit code {result.code}", returned=result.code, **details
     )
-
-
-def stop_children(pid: int) -> Command:
-    """Stop everything that a framed shell is running, children first."""
-    script = (
-        "kids() { ps -e -o pid=,ppid= | awk -v p=\"$1\" '$2==p{print $1}'; };"
-        ' stop() { for k in $(kids "$1"); do stop "$k"; kill -TERM "$k"; done; };'
-        f" stop {int(pid)}"
-    )
-    return cmd(Raw(script)).accepting(0, 1)

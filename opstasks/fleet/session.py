@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +24,8 @@ from collections.abc import Callable, Sequence
 from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw, Secret
 from opstasks.core.errors import Refused, TimedOut, TooMuchOutput, Unreachable
 from opstasks.core.result import Result
-from opstasks.fleet.heartbeat import HEARTBEATS, SILENCE_S
+from opstasks.fleet.framing import bootstrap_line, end_of, frame
+from opstasks.fleet.heartbeat import HEARTBEATS
 from opstasks.fleet.transport import Transport
 
 # How long a stream waits for output before its reader is asked whether to go on.
@@ -35,68 +35,21 @@ GRACE_S = 15.0
 # How much of what belongs to the next commands may come with the answer of one.
 READ_AHEAD_BYTES = 1 << 20
 
-# What every remote shell starts with: predictable messages, no pagers, no git questions.
-SHELL_SETTINGS = (
-    "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
-    " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
-)
-LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
-
-# sudo 1.8, sudo 1.9 and sudo-rs, of an account to become that is not there.
+# What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
 
 Password = Callable[[], Secret | None]
 
 
-def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
-    """The command line that starts the framed shell.
-
-    `user` is the account to become ("" for the login account); `sudo` is "ask" or "nopasswd".
-    """
-    shell = f"{SHELL_SETTINGS}; printf '%s %s\\0' {token}:ready $$; {LOOP}"
-    bash = ["bash", "--norc", "-c", shell]
-    if user:
-        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", f"{token}:password\n"]
-        bash = ["sudo", *mode, "-u", user, "--", *bash]
-    return "exec " + shlex.join(bash)
-
-
-def frame(command: Command, mark: str) -> bytes:
-    """One command as the bytes that make the framed shell run it."""
-    limit = f"timeout -k 5 {command.timeout_s:g} "
-    line = command.line()
-    if any(isinstance(arg, Raw) for arg in command.args):
-        line = f"bash -c {shlex.quote(line)}"
-    text = f"( {limit}{line} ) {_redirect(command.stdin, mark)}\n" + end_of(mark)
-    data = text.encode("utf-8", "surrogateescape")
-    if b"\0" in data:
-        raise ValueError("a command or its input holds a NUL byte")
-    return data + b"\0"
-
-
-def _redirect(stdin: str | Secret | None, mark: str) -> str:
-    """Where a command reads from; /dev/null, or it would swallow the frames that follow."""
-    if stdin is None:
-        return "</dev/null"
-    text = stdin.value if isinstance(stdin, Secret) else stdin
-    ending = "" if text.endswith("\n") else "\n"
-    return f"<<'{mark}'\n{text}{ending}{mark}"
-
-
-def end_of(mark: str) -> str:
-    """Shell text that marks the end of a command on both streams."""
-    return f"r=$?; printf '\\0{mark} %d\\0' $r; printf '\\0{mark}\\0' >&2"
-
-
 def wrong_password(host: str) -> Refused:
-    """The error for a second question of sudo's."""
+    """The error when sudo asks a second time."""
     return Refused(
         "sudo did not accept the password", host=host, hint="try again; nothing was changed"
     )
 
 
 def no_password(host: str) -> Refused:
-    """The error for a question of sudo's that nobody can answer."""
+    """The error when sudo asks, and there is no terminal to ask the person on."""
     return Refused(
         "sudo asks for a password and there is no terminal to ask on",
         host=host,
@@ -108,7 +61,7 @@ def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
     """The error for an account's shell that ended before it was ready, from its last words."""
     if user and _UNKNOWN_USER.search(text):
         return Refused(
-            f"there is no account {user}: it is no backend host yet",
+            f"account {user} does not exist: the host is not set up yet",
             host=host,
             hint=f"inv -H {host} manage",
         )
@@ -116,9 +69,9 @@ def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
         return Refused(
             f"may not become {user}: {text.splitlines()[-1]}",
             host=host,
-            hint="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
+            hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
         )
-    return Unreachable(f"no shell there: {text[-300:] or 'closed without a word'}", host=host)
+    return Unreachable(f"no shell on the host: {text[-300:] or 'closed without a word'}", host=host)
 
 
 class Session:

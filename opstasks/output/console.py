@@ -85,7 +85,7 @@ class Console:
 
     def observe(self, event: events.Event) -> None:
         """Show what a host or a workflow tells."""
-        if isinstance(event, events.Step):
+        if isinstance(event, events.StepReached):
             self.note(f"{self.paint(event.host, 'dim', sys.stderr)}  {printable(event.text)}")
         elif isinstance(event, events.CommandStarted) and self.echo:
             user = f" ({event.user})" if event.user else ""

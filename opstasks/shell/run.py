@@ -12,7 +12,7 @@ from opstasks.core.command import Command, Raw, cmd
 from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
-from opstasks.fleet.host import Host, check, stop_children
+from opstasks.fleet.host import Host, check
 
 
 def command(words: Sequence[str], timeout_s: float) -> Command:
@@ -66,6 +66,16 @@ def stop(host: Host, user: str) -> None:
         session = host.open_session(user)
         session.batch([stop_children(running.session.pid)])
         session.close()
+
+
+def stop_children(pid: int) -> Command:
+    """Stop everything that a framed shell is running, children first."""
+    script = (
+        "kids() { ps -e -o pid=,ppid= | awk -v p=\"$1\" '$2==p{print $1}'; };"
+        ' stop() { for k in $(kids "$1"); do stop "$k"; kill -TERM "$k"; done; };'
+        f" stop {int(pid)}"
+    )
+    return cmd(Raw(script)).accepting(0, 1)
 
 
 def judge(found: FleetResult[Result], command: Command) -> FleetResult[Result]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from opstasks.core import durations
 from opstasks.core.errors import Refused
+from opstasks.core.formats import span_text
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_spans_are_read(text, seconds):
         "h4",
     ],
 )
-def test_nonsense_negatives_and_nothing_are_refused_with_a_hint(text):
+def test_other_text_is_refused_with_a_hint(text):
     with pytest.raises(Refused) as refusal:
         durations.parse(text)
     assert refusal.value.hint
@@ -65,7 +66,7 @@ def test_parts_add_up(parts):
 
 @given(st.integers(1, durations.LIMIT_S))
 def test_what_is_shown_reads_back_to_within_its_smaller_unit(seconds):
-    shown = durations.parse(durations.show(seconds))
+    shown = durations.parse(span_text(seconds))
     assert 0 <= seconds - shown < max(60, seconds / 24)
 
 

@@ -351,7 +351,7 @@ def test_a_bare_host_is_named_with_what_sets_it_up(inv, line):
     done, errors = bare_says(inv, line)
     assert done.returncode == 2
     assert errors == [
-        "error: sandbox-2: there is no account opensafely: it is no backend host yet"
+        "error: sandbox-2: account opensafely does not exist: the host is not set up yet"
         " -> inv -H sandbox-2 manage"
     ]
     assert "no job" not in done.stdout

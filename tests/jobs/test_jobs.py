@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from opstasks.core.command import cmd
 from opstasks.core.errors import CommandFailed, Refused, TimedOut
 from opstasks.core.result import Result
-from opstasks.fleet import session
+from opstasks.fleet import framing
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import find as workflow
 from opstasks.jobs import model as jobs
@@ -179,9 +179,9 @@ def test_500_hostile_names_pass_a_real_shell_as_they_are(tmp_path):
             program = jobs.stream_command(spec, jobs.Selection((), name), 0, 5)
             commands.append(cmd(*tell, *program.args))
             sent += map(str, program.args)
-        frames += [session.frame(command, "mark") for command in commands]
+        frames += [framing.frame(command, "mark") for command in commands]
     done = subprocess.run(
-        ["bash", "--norc", "-c", session.LOOP],
+        ["bash", "--norc", "-c", framing.LOOP],
         input=b"".join(frames),
         capture_output=True,
         check=True,
