@@ -1,4 +1,4 @@
-"""What a task gets: the options, the selected hosts, a console and a way to ask.
+"""What a task gets: the options, the selected hosts, a console, and questions to a person.
 
 `Context` is Invoke's own context with these added, so a task is an ordinary Invoke task.
 """
@@ -90,7 +90,7 @@ class App:
         )
 
     def _adjusted(self, spec: HostSpec, identity: str) -> HostSpec:
-        """The host with what the command line says put over what the inventory says."""
+        """The host of the inventory, with the settings of the command line instead of its own."""
         import msgspec
 
         over: dict[str, Any] = {
@@ -112,7 +112,7 @@ class App:
         return SSHTransport(spec, gateway)
 
     def close(self) -> None:
-        """Drop every connection."""
+        """Close every connection."""
         self._password.restore_terminal()
         if self._fleet is not None:
             self._fleet.close()

@@ -1,7 +1,7 @@
-"""The program: Invoke's, taught our core flags, hosts and exit codes.
+"""The program: Invoke's, with our core flags, hosts and exit codes.
 
-The stock ``inv`` loads ``tasks.py`` before it has looked at any word it does not know, so by
-the time ``tasks.py`` runs, ``-H tpp deploy`` still lies there unparsed. `install` turns the
+The stock ``inv`` loads ``tasks.py`` before it parses the words after its own flags: when
+``tasks.py`` runs, ``-H tpp deploy`` is not parsed yet. `install` turns the
 running program into a `CommandLine` at that moment; ``opstasks`` (the console script) is the same
 program with the tasks bundled.
 """
@@ -68,7 +68,7 @@ class CommandLine(invoke.Program):
     def parse_tasks(self) -> None:
         """Parse what Invoke left unparsed; wrong usage ends with exit code 2."""
         if not (self.core.unparsed or self.args.help.value):
-            # `--list`: a parser of all tasks takes a tenth of its time, and has nothing to parse.
+            # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
             return
         for arg in self.initial_context.args.values():
@@ -98,7 +98,7 @@ class CommandLine(invoke.Program):
         except KeyboardInterrupt:
             self._fail(Interrupted("interrupted; nothing was changed"))
         except (UnknownFileType, OSError) as error:
-            self._fail(Refused(f"cannot read the settings: {error}", hint="look at --config (-f)"))
+            self._fail(Refused(f"cannot read the settings: {error}", hint="check --config (-f)"))
 
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""
@@ -114,7 +114,7 @@ class CommandLine(invoke.Program):
             self._fail(errors.unforeseen(error, ""))
 
     def _help_if_asked(self) -> None:
-        """Help wherever it is asked for; Invoke finds ``deploy -H tpp --help`` ambiguous."""
+        """Help at any place of the line; Invoke itself finds ``deploy -H tpp --help`` ambiguous."""
         asked = self.args.help.value
         early = ["--help", asked] if isinstance(asked, str) and asked else []
         topic = help_topic([*self.core.unparsed, *early], self.shapes())
@@ -137,7 +137,7 @@ class CommandLine(invoke.Program):
 
     @functools.cached_property
     def contexts(self) -> list[ParserContext]:
-        """Every task as the parser sees it; Invoke takes the help texts out at the first look."""
+        """Every task as the parser sees it; Invoke gives out the help texts only once."""
         contexts: list[ParserContext] = self.collection.to_contexts()
         return contexts
 
@@ -174,7 +174,7 @@ class CommandLine(invoke.Program):
         except ParseError as error:
             raise Exit(self._explain(error), code=errors.REFUSED) from None
         except ValueError as error:
-            # Invoke converts a flag's value where it meets it, and lets int() speak for itself.
+            # Invoke passes on what int() raises.
             value = str(error).rpartition(": ")[2]
             raise Exit(f"error: {value} is not a whole number", code=errors.REFUSED) from None
 
@@ -221,7 +221,7 @@ class CommandLine(invoke.Program):
 
 @contextlib.contextmanager
 def until_pipe_closes() -> Iterator[None]:
-    """End well when the reader of our output goes away, as `| head` does: not our failure."""
+    """Exit with 0 when the reader of our output goes away, as `| head` does."""
     try:
         yield
         sys.stdout.flush()
@@ -242,7 +242,7 @@ def _host_names() -> list[str]:
 
 
 class _NoPassword(logging.Filter):
-    """Keeps the sudo password out of what Invoke's --debug prints of its configuration."""
+    """Removes the sudo password from the configuration that Invoke prints with --debug."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -254,9 +254,9 @@ _PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
 
 
 def open_streams() -> None:
-    """Streams that were closed before we began (`2>&-`) lead nowhere; Python has None for them.
+    """Open streams that were closed at the start (`2>&-`): Python has None for them.
 
-    What should go to standard error would else end up in the middle of the result.
+    Without this, text for standard error could end up in the middle of the result.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -264,12 +264,12 @@ def open_streams() -> None:
 
 
 def hide_password() -> None:
-    """Invoke logs its whole configuration with --debug, the sudo password included."""
+    """Keep the sudo password out of what Invoke logs with --debug."""
     logging.getLogger("invoke").addFilter(_NoPassword())
 
 
 def install() -> None:
-    """Teach the running ``inv`` our flags; called by tasks.py while `inv` is loading it."""
+    """Turn the running ``inv`` into this program; called by tasks.py while `inv` loads it."""
     from invoke.main import program
 
     open_streams()

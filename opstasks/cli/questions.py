@@ -1,4 +1,4 @@
-"""Questions to a person, on standard error; Ctrl-C at a question means that nothing was changed."""
+"""Questions to a person, on standard error, before any change."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def parse(text: str) -> int:
 
 
 def parse_sure(text: str, *, yes: bool) -> int:
-    """The same; more than 7 days are taken only with `yes`."""
+    """The same; raises Refused for more than 7 days, unless `yes`."""
     seconds = parse(text)
     check_sure(seconds, text, yes=yes)
     return seconds

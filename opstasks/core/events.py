@@ -1,4 +1,4 @@
-"""What happens while a task runs, told to whoever shows it.
+"""What happens while a task runs, for the code that shows it.
 
 Workflows and hosts emit; only `opstasks.output` prints.
 """
@@ -30,7 +30,7 @@ class CommandFinished:
 
 @dataclass(frozen=True)
 class StepReached:
-    """A workflow reached a named step on a host."""
+    """A task reached a named step on a host."""
 
     host: str
     text: str

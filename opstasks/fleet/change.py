@@ -1,4 +1,4 @@
-"""Around every change: take the lock, say who begins, do it, say how it ended, let go.
+"""Around every change: take the lock, record the start, do it, record the end, let go.
 
 Costs one round trip before and one after, whatever the change is.
 """
@@ -39,18 +39,18 @@ def _take(shell: Shell, entry: audit.AuditEntry) -> None:
         raise Refused(
             f"someone is changing it: {held.describe() if held else 'unknown'}",
             host=host.name,
-            hint="wait, or look with `lock.show`",
+            hint=f"wait, or see who: inv -H {host.name} lock.show",
         )
     if result.code:
         raise Refused(
             f"cannot take the lock: {result.tail()}",
             host=host.name,
-            hint=f"run `manage` if it never ran there; is the disk of {host.spec.lock_file} full?",
+            hint=f"run `manage` if it never ran there; check the disk of {host.spec.lock_file}",
         )
 
 
 def _end(shell: Shell, entry: audit.AuditEntry) -> None:
-    """Record the end and let go; when the connection is gone, the host lets go by itself."""
+    """Record the end and release the lock; without a connection the host releases it by itself."""
     audit.write_local(entry)
     with contextlib.suppress(OpsError):
         if shell.is_open:

@@ -58,7 +58,7 @@ class Shell:
         return self._session
 
     def open(self) -> None:
-        """Bring the framed shell up; raises Unreachable or Refused when it does not come."""
+        """Start the framed shell; raises Unreachable or Refused when it does not start."""
         assert self.session
 
     @property
@@ -124,7 +124,7 @@ class Shell:
         return reader.end(self.stream(program.stream_command(request), take))
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
-        """Run a command on a channel of its own, handing on its output as it comes."""
+        """Run a command on a channel of its own; hands on its output as it comes."""
         session = self.host.open_session(self.user)
         try:
             return session.stream(command, on_out)
@@ -147,7 +147,7 @@ class Shell:
                 self.host.doubt_connection()
             if mutates:
                 raise Lost(
-                    f"{error.message} while changing it; the last step may or may not be done",
+                    f"{error.message} during a change; the last step may or may not be done",
                     host=self.host.name,
                     hint="run the same command again: it looks first and goes on from there",
                 ) from error
@@ -180,7 +180,7 @@ class Host:
 
     @property
     def login(self) -> Shell:
-        """The account that we logged in with."""
+        """The account of the login."""
         return self.shell("")
 
     @property
@@ -212,29 +212,29 @@ class Host:
         return self._transport
 
     def doubt_connection(self) -> None:
-        """Connect anew next time: it takes paramiko a moment to call a broken connection dead."""
+        """Make a new connection next time: paramiko notices a broken one only after a moment."""
         self._is_doubtful = True
 
     def _is_gone(self, transport: Transport) -> bool:
         return self._is_doubtful or not transport.is_alive()
 
     def open_session(self, user: str) -> Session:
-        """A new framed shell for an account; no sudo when we are that account already."""
+        """A new framed shell for an account; without sudo for the account of the login."""
         if user == self.transport.current_user():
             user = ""
         return Session(self.transport, self.name, user, self.spec.sudo, self._password)
 
     def sudo_password(self) -> Secret:
-        """What sudo wants to know there; raises Refused when nobody can be asked."""
+        """The password that sudo asks for; raises Refused when there is no terminal to ask on."""
         secret = self._password()
         if secret is None:
             raise no_password(self.name)
         return secret
 
     def prove(self, user: str) -> None:
-        """Open a second connection and an account's shell in it, and drop both again.
+        """Open a second connection and an account's shell in it, and close both again.
 
-        Raises Unreachable or Refused when nobody gets in that way now; this connection stays.
+        Raises Unreachable or Refused when that does not work; the first connection stays.
         """
         transport = self._connect(self.spec)
         try:
@@ -244,7 +244,7 @@ class Host:
             transport.close()
 
     def close(self) -> None:
-        """Drop every shell and the connection."""
+        """Close every shell and the connection."""
         for shell in self._shells.values():
             shell.close()
         if self._transport is not None:
@@ -268,7 +268,7 @@ class Host:
         self.tell(events.StepReached(self.name, text))
 
     def checkpoint(self, where: str) -> None:
-        """A safe place to stop: raises Interrupted when the operator pressed Ctrl-C."""
+        """A safe place to stop: raises Interrupted after a Ctrl-C; `where` says what was done."""
         if self._stop.is_set():
             raise Interrupted(f"stopped at your request; {where}", host=self.name)
 
@@ -279,9 +279,9 @@ class Host:
     def wait_until(
         self, look: Callable[[], T | None], *, timeout_s: float, where: str, every_s: float = 1.0
     ) -> T | None:
-        """Look again and again until something is found: that, or None when the time is over.
+        """Call `look` until it finds something: returns that, or None after `timeout_s` seconds.
 
-        Raises Interrupted, saying `where` things stand, as soon as the operator presses Ctrl-C.
+        Raises Interrupted as soon as the operator presses Ctrl-C; `where` says what was done.
         """
         deadline = time.monotonic() + timeout_s
         while (found := look()) is None:

@@ -20,9 +20,9 @@ KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts"))
 
 
 def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
-    """Accept pinned keys only, or else what the known_hosts files hold.
+    """Accept the pinned keys only; without pins, those of the known_hosts files.
 
-    The name is that which ssh_config gave it: its HostName or HostKeyAlias.
+    The host's name in these files is its HostName or HostKeyAlias of ssh_config.
     """
     alias = connection.ssh_config.get("hostkeyalias")
     place = known_hosts.place_of(alias or connection.host, 22 if alias else connection.port)
@@ -38,7 +38,7 @@ def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
 
 
 def _known_hosts_texts(ssh_config: Mapping[str, Any]) -> list[str]:
-    """What the files of ssh_config hold, or the usual ones; unreadable ones are passed by."""
+    """The texts of the files that ssh_config names, or of the usual ones; as far as readable."""
     chosen = ssh_config.get("userknownhostsfile", "").split()
     paths = [*(Path(name) for name in chosen), *KNOWN_HOSTS[: 1 if chosen else None]]
     texts = []
@@ -49,7 +49,7 @@ def _known_hosts_texts(ssh_config: Mapping[str, Any]) -> list[str]:
 
 
 def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.MissingHostKeyPolicy:
-    """Judge the key that a host shows; raises SSHException unless it is one of its own."""
+    """A policy that raises HostKeyError for a key that the host should not show."""
     import paramiko
 
     class Strict(paramiko.MissingHostKeyPolicy):
@@ -63,7 +63,7 @@ def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.M
                 return
             if keys.accepted:
                 raise HostKeyChangedError(
-                    f"the host key of {place} has CHANGED; someone may be listening in"
+                    f"the host key of {place} has CHANGED; someone may be between us and it"
                 )
             if checking != "accept-new":
                 raise HostKeyUnknownError(f"the host key of {place} is not known")
@@ -73,7 +73,7 @@ def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.M
 
 
 def _learn(place: str, key: paramiko.PKey) -> None:
-    """Write a key down, as OpenSSH's `accept-new` does; a changed one is refused from now on."""
+    """Add a key to known_hosts, as OpenSSH's `accept-new` does; another one is refused later."""
     path = KNOWN_HOSTS[1].expanduser()
     path.parent.mkdir(mode=0o700, exist_ok=True)
     old = path.read_text("utf-8", "replace") if path.exists() else ""
@@ -83,13 +83,13 @@ def _learn(place: str, key: paramiko.PKey) -> None:
 
 
 class HostKeyError(Exception):
-    """A host, or the gateway to it, showed a key that is not good."""
+    """A host, or the gateway to it, showed a key that is not accepted."""
 
     hint = ""
 
 
 class HostKeyUnknownError(HostKeyError):
-    """Nobody has said which key the host should show."""
+    """The key of the host is not known here."""
 
     hint = "pin it under host_keys in hosts.yaml, or connect once with ssh and compare"
 
@@ -97,10 +97,10 @@ class HostKeyUnknownError(HostKeyError):
 class HostKeyChangedError(HostKeyError):
     """The host shows another key than the one that is known."""
 
-    hint = "check it with whoever runs the host, then correct host_keys or known_hosts"
+    hint = "ask the people who run the host, then correct host_keys or known_hosts"
 
 
 class HostKeyRevokedError(HostKeyError):
-    """The host shows a key that was declared stolen."""
+    """The host shows a key that was revoked."""
 
-    hint = "do not connect; ask who runs the host"
+    hint = "do not connect; ask the people who run the host"

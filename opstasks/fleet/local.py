@@ -16,7 +16,7 @@ class LocalProcess:
     """A shell on this machine."""
 
     def __init__(self, line: str) -> None:
-        # A session of its own: Ctrl-C is for us to handle, not for a half-done step.
+        # A session of its own: Ctrl-C must not reach a half-done step.
         self._popen = subprocess.Popen(
             ["bash", "-c", line],
             stdin=subprocess.PIPE,
@@ -34,7 +34,7 @@ class LocalProcess:
         try:
             self._stdin.write(data)
             self._stdin.flush()
-        except ValueError as error:  # Python's word for a pipe that we closed
+        except ValueError as error:  # what Python raises for a pipe that was closed here
             raise ConnectionError(str(error)) from error
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
@@ -52,13 +52,13 @@ class LocalProcess:
         """End standard input; the framed shell ends by itself."""
         with contextlib.suppress(OSError):  # it may be gone already
             self._stdin.close()
-        # A step of ours that is still running keeps its lock and ends on its own.
+        # A step that is still running keeps its lock and ends by itself.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout=2)
 
 
 class LocalTransport:
-    """The machine that this runs on."""
+    """The machine that this program runs on."""
 
     def start(self, line: str) -> LocalProcess:
         """Start a shell here."""
@@ -78,8 +78,8 @@ class LocalTransport:
             raise Unreachable(f"no answer: {error.strerror or error}") from error
 
     def is_alive(self) -> bool:
-        """Nothing comes between."""
+        """Always."""
         return True
 
     def close(self) -> None:
-        """Nothing to drop."""
+        """Nothing to close."""

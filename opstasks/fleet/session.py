@@ -28,7 +28,7 @@ from opstasks.fleet.framing import bootstrap_line, end_of, frame
 from opstasks.fleet.heartbeat import HEARTBEATS
 from opstasks.fleet.transport import Transport
 
-# How long a stream waits for output before its reader is asked whether to go on.
+# How long a stream waits for output before it calls its reader without any.
 LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
@@ -101,7 +101,7 @@ class Session:
         while not (match := ready.search(self._out)):
             if prompt in self._err:
                 self._answer(prompt, password, asked=asked)
-                # However long the person took to type it.
+                # The time that the person took to type it does not count.
                 deadline, asked = time.monotonic() + timeout_s, True
             ended = self._pump(max(0.0, deadline - time.monotonic()))
             if ended and not ready.search(self._out):
@@ -158,8 +158,8 @@ class Session:
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
         """Run a command whose output is handed on as it comes; returns when it ends.
 
-        `on_out` is called every second at least, with nothing where there is nothing: what it
-        raises ends the command.
+        `on_out` is called once a second at least, also without output: what it raises ends the
+        command.
         The command runs in the background of the framed shell, in a process group of its own
         that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
         Standard output is not kept; the `Result` holds standard error only.
@@ -184,7 +184,7 @@ class Session:
         return _result(command, code, b"", self._rest_of_errors(mark), 0.0)
 
     def _rest_of_errors(self, mark: str) -> bytes:
-        """Read standard error to its end, which comes a moment after that of standard output.
+        """Read standard error to its end, which comes a moment after the end of standard output.
 
         A channel that is closed while something still arrives can take paramiko's reading thread
         with it (it writes to a pipe that is just being closed), and so the whole connection.
@@ -230,13 +230,13 @@ class Session:
         return ended
 
     def _check_size(self, max_bytes: int) -> None:
-        """Give up a host that floods us; raises TooMuchOutput. The shell is of no more use."""
+        """Raise TooMuchOutput for a host that sent too much; its shell cannot be used any more."""
         if len(self._out) + len(self._err) > max_bytes + READ_AHEAD_BYTES:
             self.close()
             raise TooMuchOutput(
                 f"the host sent more than {max_bytes >> 20} MiB",
                 host=self.host,
-                hint="ask for less, or write it to a file there",
+                hint="ask for less, or write it to a file on the host",
             )
 
     def _send(self, data: bytes) -> None:

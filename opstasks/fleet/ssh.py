@@ -38,21 +38,24 @@ class SSHProcess:
 
         try:
             self._channel.sendall(data)
-        except (EOFError, paramiko.SSHException) as error:  # paramiko's words for a lost network
+        except (
+            EOFError,
+            paramiko.SSHException,
+        ) as error:  # a lost network
             raise ConnectionError(str(error)) from error
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
         """Wait for output on either stream."""
         channel = self._channel
         select.select([channel], [], [], timeout_s)
-        # Looked at first: what comes after it is still read.
+        # Read first: what arrives after it is still read below.
         ended = channel.closed or channel.eof_received
         out = channel.recv(CHUNK_BYTES) if channel.recv_ready() else b""
         err = channel.recv_stderr(CHUNK_BYTES) if channel.recv_stderr_ready() else b""
         return out, err, bool(ended and not out and not err)
 
     def close(self) -> None:
-        """Close the channel; on a connection that is gone there is nobody to tell."""
+        """Close the channel; that the connection is gone is no error."""
         import paramiko
 
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
@@ -93,7 +96,7 @@ class SSHTransport:
             transport = self._connection.client.get_transport()
             channel = transport.open_session(timeout=self.spec.connect_timeout_s)
             channel.exec_command(line.encode("utf-8", "surrogateescape"))
-        except (EOFError, OSError) as error:  # gone, though nobody had said so yet
+        except (EOFError, OSError) as error:  # lost, and not noticed before
             raise lost from error
         except Exception as error:
             raise explain(error, self.spec) from error
@@ -104,7 +107,7 @@ class SSHTransport:
         return str(self._connection.user)
 
     def dial(self, address: str, port: int, timeout_s: float) -> paramiko.Channel:
-        """A TCP connection that the host makes, through ours; raises Refused, Unreachable."""
+        """A TCP connection that the host makes for us; raises Refused or Unreachable."""
         import paramiko
 
         transport = self._connection.client.get_transport()
@@ -116,18 +119,18 @@ class SSHTransport:
         except paramiko.ChannelException as error:
             if error.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
                 raise Refused(
-                    "sshd there forwards no connections",
+                    "sshd on the host does not forward connections",
                     host=self.spec.name,
-                    hint="allow it there: AllowTcpForwarding in sshd_config",
+                    hint="set AllowTcpForwarding in its sshd_config",
                 ) from error
-            raise Unreachable("the host gets no answer from it", host=self.spec.name) from error
+            raise Unreachable("the host gets no answer from there", host=self.spec.name) from error
         except Exception as error:
             raise explain(error, self.spec) from error
         channel.settimeout(timeout_s)
         return channel
 
     def is_alive(self) -> bool:
-        """Whether nobody has said yet that the connection is gone."""
+        """Whether the connection is open, as far as paramiko has noticed."""
         transport = self._connection.client.get_transport()
         return bool(transport and transport.is_active())
 
@@ -137,7 +140,7 @@ class SSHTransport:
         return self._connection
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         _close(self._connection)
 
 
@@ -148,7 +151,7 @@ def make_connection(spec: HostSpec, gateway: HostSpec | None) -> Any:
     kwargs: dict[str, Any] = {
         "banner_timeout": 30,
         "auth_timeout": 30,
-        # How long the hop from this host to one behind it may take.
+        # How long a connection from this host to one behind it may take.
         "channel_timeout": spec.connect_timeout_s,
     }
     if spec.identity_file:
@@ -189,9 +192,9 @@ def _close(connection: Any) -> None:
 
 
 def _notice_silence(connection: Any) -> None:
-    """Have the system give up a network that swallows what we send, long before its own limit.
+    """Have the system give up a network that drops everything, long before its own limit.
 
-    Every open shell sends a heartbeat, so there is always something to be missed.
+    Every open shell sends a heartbeat, so there is always something that should be acknowledged.
     """
     for each in _with_gateways(connection):
         wire = each.transport.sock  # behind a gateway it is one of that connection's channels
@@ -200,12 +203,12 @@ def _notice_silence(connection: Any) -> None:
 
 
 def _turned_away(error: Exception) -> bool:
-    """Whether sshd dropped the connection before it said who it is."""
+    """Whether sshd closed the connection before its first message."""
     return isinstance(error, EOFError | ConnectionResetError) or "banner" in str(error)
 
 
 def explain(error: Exception, spec: HostSpec) -> Unreachable:
-    """Turn what paramiko and the system raise into one sentence with a hint."""
+    """The error for what paramiko and the system raise: one sentence and a hint."""
     import paramiko
 
     where = f"{spec.address}:{spec.port or 22}"

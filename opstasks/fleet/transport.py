@@ -22,7 +22,7 @@ class ShellProcess(Protocol):
         """Wait for output: (stdout, stderr, whether the process ended)."""
 
     def close(self) -> None:
-        """End standard input and drop the streams."""
+        """End standard input and close the streams."""
 
 
 class Socket(Protocol):
@@ -38,10 +38,10 @@ class Socket(Protocol):
         """How many seconds to wait for the other side."""
 
     def gettimeout(self) -> float | None:
-        """The present setting."""
+        """The limit of `settimeout`, in seconds."""
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 class Transport(Protocol):
@@ -57,7 +57,7 @@ class Transport(Protocol):
         """A TCP connection that the host makes; raises Unreachable or Refused."""
 
     def is_alive(self) -> bool:
-        """Whether the connection stands, as far as this side knows."""
+        """Whether the connection is open, as far as this side knows."""
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""

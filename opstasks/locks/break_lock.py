@@ -17,8 +17,6 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
 GRACE_S = 10.0
-# On a full disk the lock can be taken, but nothing can be written into it.
-NAMELESS = lock.Owner("someone", "a task that left no name", "", "")
 
 
 class LockProcess(msgspec.Struct, frozen=True):
@@ -105,7 +103,7 @@ def inspect(host: Host) -> HeldLock:
     if free.code == 0:
         return HeldLock(None)
     found = HOLDERS.decode(holders, host.name)
-    return HeldLock(lock.parse_owner(owner.out) or NAMELESS, found.holders)
+    return HeldLock(lock.parse_owner(owner.out) or lock.NAMELESS, found.holders)
 
 
 def plan(held: HeldLock, reason: str, *, kill: bool) -> LockBreakPlan:

@@ -199,7 +199,7 @@ def test_a_holder_that_does_not_end_and_left_no_name_is_a_failure(make, hold, fi
     host = make()
     process = hold(file, stubborn=True)
     held = break_lock.inspect(host)
-    assert held.owner == break_lock.NAMELESS
+    assert held.owner == lock.NAMELESS
     with pytest.raises(VerifyFailed, match=f"still held, by process {process.pid}"):
         break_lock.apply(host, break_lock.plan(held, "why", kill=False))
     assert process.poll() is None
