@@ -39,7 +39,7 @@ def leave_running(shell, text):
 class HostSuite:
     """Needs a fixture `host`, and a fixture `other` that is a second connection to it."""
 
-    def test_arguments_arrive_as_they_were(self, host):
+    def test_arguments_arrive_unchanged(self, host):
         words = ["a b", "$HOME", "'", '"', "*", "\\", "\n", "ü", "-n", "", ";id", "`id`"]
         script = "import sys; print(ascii(sys.argv[1:]))"
         assert host.login.output(python(script, *words)) == ascii(words)
@@ -64,7 +64,7 @@ class HostSuite:
         assert not host.login.test(cmd("false"))
         assert host.login.run(cmd("false").accepting(0, 1)).code == 1
 
-    def test_standard_input_arrives_whole(self, host):
+    def test_standard_input_arrives_complete(self, host):
         text = "".join(f"line {n} $HOME `id` \\ 'x'\n" for n in range(5000))
         assert host.login.run(cmd("cat", stdin=text)).out == text
 
@@ -78,7 +78,7 @@ class HostSuite:
         first, second = host.login.batch([cmd("cat"), cmd("echo", "still here")])
         assert (first.out, second.text) == ("", "still here")
 
-    def test_much_output_arrives_whole(self, host):
+    def test_large_output_arrives_complete(self, host):
         out = host.login.run(cmd("seq", 400_000)).out
         assert out.count("\n") == 400_000
         assert out.endswith("\n400000\n")
@@ -119,11 +119,11 @@ class HostSuite:
         assert time.monotonic() - started < 30
         assert not sleeps(host, "61.5")
 
-    def test_settings_are_predictable(self, host):
+    def test_the_environment_of_a_shell_is_the_same_everywhere(self, host):
         assert host.login.output(cmd("printenv", "LC_ALL")) == "C.UTF-8"
         assert host.login.output(cmd("pwd")) == "/"
 
-    def test_a_shell_survives_what_it_runs(self, host):
+    def test_a_shell_survives_commands_that_kill_their_parent(self, host):
         host.login.batch([cmd(Raw("exit 3")), cmd(Raw("kill -9 $$"))])
         assert host.login.output(cmd("echo", "up")) == "up"
 
@@ -159,7 +159,7 @@ class HostSuite:
             assert time.monotonic() < deadline, "still running"
             time.sleep(0.1)
 
-    def test_one_writer_at_a_time_and_others_see_who(self, host, other):
+    def test_only_one_change_at_a_time_and_others_see_who(self, host, other):
         with change(host.login, "first", {"a": "b"}):
             held = lock.parse_owner(other.login.output(lock.holder(other.spec)))
             assert held is not None
@@ -176,7 +176,7 @@ class HostSuite:
         with change(host.login, "third"):
             pass
 
-    def test_a_step_that_outlives_its_client_keeps_others_out(self, host, other):
+    def test_a_step_without_its_client_still_holds_the_lock(self, host, other):
         with change(other.login, "slow"):
             leave_running(other.login, "sleep 8")
             other.close()

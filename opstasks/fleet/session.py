@@ -71,7 +71,9 @@ def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
             host=host,
             hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
         )
-    return Unreachable(f"no shell on the host: {text[-300:] or 'closed without a word'}", host=host)
+    return Unreachable(
+        f"no shell on the host: {text[-300:] or 'closed without a message'}", host=host
+    )
 
 
 class Session:

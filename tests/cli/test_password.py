@@ -17,9 +17,7 @@ def test_a_password_file_holds_one_line(monkeypatch, tmp_path, content, word):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo", b"one\n\n", b"a\0b", b"\xff"])
-def test_what_sudo_would_not_read_as_a_password_never_reaches_a_shell(
-    monkeypatch, tmp_path, content
-):
+def test_a_password_file_with_anything_else_is_refused(monkeypatch, tmp_path, content):
     (tmp_path / "password").write_bytes(content)
     monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "password"))
     with pytest.raises(Refused, match=PASSWORD_FILE):

@@ -60,7 +60,7 @@ def test_short_flags_between_a_tasks_own_words_are_not_taken_for_them(program, w
 
 
 @pytest.mark.parametrize("task", ["jobs.ls", "jobs.stats"])
-def test_what_nobody_could_look_at_is_not_said_to_be_nothing(program, task):
+def test_no_answer_is_not_reported_as_no_jobs(program, task):
     done = program("-H", "tpp", task)
     assert done.returncode == 3
     assert "no job" not in done.stdout
@@ -162,7 +162,7 @@ def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, off
     assert offered <= set(done.stdout.split())
 
 
-def test_completion_after_an_open_quote_is_no_traceback(program):
+def test_completion_works_after_an_open_quote(program):
     done = program("--complete", "--", "inv -H 'tp")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -196,7 +196,7 @@ def test_bash_itself_completes_hosts(fleet):
     assert done.stdout.split() == ["emis"]
 
 
-def test_output_that_nobody_reads_to_the_end_is_no_error():
+def test_a_reader_that_goes_away_is_not_an_error():
     inv = Path(sys.executable).with_name("inv")
     script = f"set -o pipefail; {inv} --list | head -1; {inv} --help deploy | head -1"
     done = subprocess.run(
@@ -214,7 +214,7 @@ def test_debugging_does_not_show_the_sudo_password(program, tmp_path, name):
     assert "sesame" not in done.stderr
 
 
-def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program):
+def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
     script = (
         "import sys; from opstasks import __main__ as cli\n"
         "from opstasks.fleet.inventory import Inventory\n"
@@ -286,7 +286,7 @@ def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
     assert "cannot connect" in done.stderr
 
 
-def test_a_result_that_finds_no_room_is_a_failure():
+def test_a_full_disk_for_the_result_is_a_failure():
     script = """
 from opstasks.cli.app import App, Context
 from opstasks.cli.options import RunOptions
@@ -312,7 +312,7 @@ ctx.finish(FleetResult([HostResult("tpp", "ok", "fine")]))
         assert done.stderr.count("cannot write the result: no space left on device") == 1
 
 
-def test_closed_streams_lead_nowhere(fleet):
+def test_closed_streams_do_not_break_a_run(fleet):
     inv = Path(sys.executable).with_name("inv")
     for closed in ("2>&-", ">&-", "<&-"):
         done = subprocess.run(
@@ -336,7 +336,7 @@ def test_json_is_one_document_for_one_task(program):
     assert json.loads(done.stdout)["exit_code"] == 2
 
 
-def test_hosts_that_fail_while_others_are_followed_are_named_once(program):
+def test_hosts_that_fail_while_following_are_reported_once(program):
     done = program("-H", "prod", "logs", "--follow")
     assert done.returncode == 3
     assert [done.stderr.count(f"error: {name}: ") for name in ("tpp", "emis")] == [1, 1]

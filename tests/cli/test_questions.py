@@ -35,7 +35,7 @@ def test_a_number_picks_a_line(answering):
 
 
 @pytest.mark.parametrize("answer", ["", "0", "3", "-1", "one", "1 2", "²", "$(reboot)"])
-def test_any_other_answer_picks_nothing(answering, answer):
+def test_any_other_answer_is_refused(answering, answer):
     answering(answer + "\n")
     with pytest.raises(Refused, match="nothing was done"):
         context().pick("Two jobs.", ["one", "two"])

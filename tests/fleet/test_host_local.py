@@ -50,7 +50,7 @@ class Slow(LocalTransport):
         return super().start(line)
 
 
-def test_a_connection_that_does_not_know_yet_that_it_is_gone_is_not_used_twice(tmp_path):
+def test_a_broken_connection_is_not_used_twice(tmp_path):
     spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
     made = []
 

@@ -70,7 +70,7 @@ def test_an_unknown_name_suggests_the_nearest_and_names_what_there_is(fleet):
 
 
 @pytest.mark.parametrize("pattern", ["", "tpp,!tpp", "!all", "x*", "!nobody"])
-def test_a_selection_of_nobody_is_refused(fleet, pattern):
+def test_an_empty_selection_is_refused(fleet, pattern):
     with pytest.raises(Refused):
         fleet.select([pattern])
 
@@ -84,7 +84,7 @@ def test_a_selection_of_nobody_is_refused(fleet, pattern):
         ("bob@[::1]:22", "bob", "::1", 22),
     ],
 )
-def test_hosts_that_no_file_names(fleet, text, user, address, port):
+def test_ad_hoc_hosts_have_user_address_and_port(fleet, text, user, address, port):
     (spec,) = fleet.select([text])
     assert (spec.user, spec.address, spec.port) == (user, address, port)
 
@@ -182,7 +182,7 @@ def test_a_mistake_is_named_with_key_value_and_what_was_expected(load, text, wor
         assert word in str(caught.value), str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once(load):
+def test_all_mistakes_are_reported_at_once(load):
     with pytest.raises(Refused) as caught:
         load("hosts: {a: {port: x}, b: {user: '!'}, c: {hom: /x}}")
     assert all(f"hosts.{name}." in str(caught.value) for name in "abc")
@@ -202,7 +202,7 @@ def test_an_included_file_adds_hosts_and_its_mistakes_carry_its_name(tmp_path):
 # -- finding ---------------------------------------------------------------------------------
 
 
-def test_the_file_is_looked_for_in_the_order_that_is_told(tmp_path, monkeypatch):
+def test_the_inventory_is_looked_for_in_the_documented_order(tmp_path, monkeypatch):
     places = {name: tmp_path / name / "hosts.yaml" for name in ("flag", "variable", "here")}
     config = tmp_path / "config" / "opstasks" / "hosts.yaml"
     for path in (*places.values(), config):
@@ -223,7 +223,7 @@ def test_the_file_is_looked_for_in_the_order_that_is_told(tmp_path, monkeypatch)
     assert hosts_file.find_inventory(None) is None
 
 
-def test_a_file_that_anyone_may_write_is_not_trusted_unless_it_is_named(tmp_path, monkeypatch):
+def test_a_file_that_anyone_may_write_must_be_named_explicitly(tmp_path, monkeypatch):
     path = tmp_path / "hosts.yaml"
     path.write_text("")
     monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
@@ -240,12 +240,12 @@ def test_a_file_that_includes_itself_is_read_once(load):
     assert list(load("include: [hosts.yaml]\nhosts: {a: {}}").hosts) == ["a"]
 
 
-def test_a_named_file_that_is_not_there_is_refused(tmp_path):
+def test_a_named_file_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(Refused, match="--inventory names"):
         hosts_file.find_inventory(str(tmp_path / "absent.yaml"))
 
 
-def test_a_folder_above_that_is_closed_to_us_holds_no_inventory(monkeypatch, tmp_path):
+def test_a_folder_that_cannot_be_read_holds_no_inventory(monkeypatch, tmp_path):
     def closed(path):
         raise PermissionError(13, "Permission denied")
 

@@ -71,7 +71,7 @@ FORGED = [
 
 
 @pytest.mark.parametrize("line", FORGED, ids=range(len(FORGED)))
-def test_lines_that_are_no_entries_are_left_out(line):
+def test_lines_that_are_not_entries_are_left_out(line):
     assert read_lines(line, entry("1")) == read_lines(entry("1"))
 
 
@@ -86,7 +86,7 @@ def test_both_sources_make_one_row_and_the_end_that_either_knows_counts():
     }
 
 
-def test_a_host_that_is_away_still_shows_what_the_operator_did_there():
+def test_an_unreachable_host_shows_the_operators_own_record():
     away = Unreachable("no answer")
     result = FleetResult([HostResult("tpp", "unreachable", error=away), HostResult("emis", "ok")])
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
@@ -122,7 +122,7 @@ def test_filters(wanted, kept):
     assert wanted.keeps(row) is kept
 
 
-def test_the_newest_of_what_is_wanted_are_kept():
+def test_the_newest_matching_rows_are_kept():
     lines = [
         entry(str(n), task="a" if n % 2 else "b", time=f"2026-11-24T10:00:{n:02}+00:00")
         for n in range(20)

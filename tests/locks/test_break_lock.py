@@ -86,7 +86,7 @@ def test_holders_are_those_that_have_the_file_open(hold, file, tmp_path):
     assert holders.holders(str(tmp_path / "absent")) == []
 
 
-def test_only_the_processes_that_were_shown_end(hold, file):
+def test_only_processes_that_were_shown_are_signalled(hold, file):
     old = hold(file)
     before = shown(file)
     new = hold(file)
@@ -139,7 +139,7 @@ def make(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(break_lock, "GRACE_S", 1.0)
-    # Root's part is played by whoever runs the tests.
+    # The account that runs the tests acts as root.
     monkeypatch.setattr(Host, "root", property(lambda self: self.login))
     made, me = [], pwd.getpwuid(os.geteuid()).pw_name
 
@@ -155,7 +155,7 @@ def make(tmp_path, monkeypatch):
         host.close()
 
 
-def test_a_free_lock_needs_no_breaking(make):
+def test_a_free_lock_is_left_alone(make):
     host = make()
     assert break_lock.inspect(host) == HeldLock(None)
     assert not break_lock.apply(
@@ -163,7 +163,7 @@ def test_a_free_lock_needs_no_breaking(make):
     ).changed
 
 
-def test_a_hung_holder_is_shown_stopped_and_written_down(make, tmp_path):
+def test_a_hung_holder_is_shown_stopped_and_recorded(make, tmp_path):
     host, hung = make(), make()
     context = change(hung.login, "deploy")
     context.__enter__()

@@ -39,7 +39,7 @@ def free(managed):
     return managed.exec_("sandbox-1", ["flock", "-n", lock, "true"]).returncode == 0
 
 
-def test_a_hung_lock_is_broken_with_a_reason_and_history_tells(hung, inv, observer):
+def test_a_hung_lock_is_broken_with_a_reason_and_history_shows_it(hung, inv, observer):
     here = ["-H", "sandbox-1"]
     assert not free(hung)
     assert inv(*here, "lock.break", "--yes").returncode == 2
@@ -84,12 +84,12 @@ def test_another_client_sees_what_was_done_and_filters_hold(managed, inv, tmp_pa
     assert rows("--who", "nobody-of-this-name") == []
     assert {row["host"] for row in rows("--host", "sandbox-2")} <= {"sandbox-2"}
     assert inv("-H", "sandbox-1", "history", "--since", "soon").returncode == 2
-    # On a machine that is no host: the operator's own record alone.
+    # Without -H on a machine that is not a host: the operator's own record alone.
     done = good(inv("--json", "history", "--since", "5m"))
     assert "sandbox-1" in json.loads(done.stdout)["hosts"]
 
 
-def test_what_was_done_on_a_host_that_is_away_is_in_the_operators_own_record(managed, inv):
+def test_changes_of_an_unreachable_host_are_in_the_local_record(managed, inv):
     good(inv("-H", "sandbox-2", "service.restart", "--watch", "1", "--yes"))
     managed.power_cut("sandbox-2")
     try:

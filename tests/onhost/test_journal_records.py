@@ -37,7 +37,7 @@ LOG = lines(
 )
 
 
-def test_a_record_is_whole_before_and_after_the_line_that_names_the_job():
+def test_the_whole_record_of_a_line_with_the_word_is_found():
     found = list(journal_records.matching(LOG, "abc"))
     assert found == [LOG[0], *LOG[2:7]]
     assert list(journal_records.matching(LOG, "other")) == [LOG[1], *LOG[7:]]
@@ -49,7 +49,7 @@ def test_another_process_begins_another_record():
     assert list(journal_records.matching(log, "abc")) == LOG[:1]
 
 
-def test_the_hosts_name_and_the_time_are_no_part_of_a_message():
+def test_host_name_and_time_are_not_searched():
     assert list(journal_records.matching(LOG, "host")) == []
     assert list(journal_records.matching(LOG, "24T20")) == []
 
@@ -62,7 +62,7 @@ def test_a_line_is_passed_on_before_the_next_one_is_there():
 
 
 @given(st.lists(st.text(max_size=12), max_size=8), st.text("ab01", min_size=1, max_size=3))
-def test_every_line_with_the_word_is_there_in_order_and_nothing_is_made_up(messages, word):
+def test_every_line_with_the_word_is_there_in_order(messages, word):
     log = lines(*(text.replace("\n", "").replace("\r", "") for text in messages))
     found = list(journal_records.matching(log, word))
     assert [line for line in log if word in line.partition(": ")[2]] == [
@@ -123,7 +123,7 @@ def test_the_word_is_taken_literally(journalctl, word):
         del os.environ["WORD"]
 
 
-def test_bytes_that_are_no_text_and_odd_line_ends_stay_in_one_line(journalctl):
+def test_invalid_bytes_and_odd_line_ends_stay_in_one_line(journalctl):
     journalctl(r"printf 't h p: abc \377 \r \342\200\250 x\n'")
     assert answer("abc")["ok"]["lines"] == ["t h p: abc \\xff \r \u2028 x"]
 

@@ -10,12 +10,12 @@ from opstasks.output.console import Console, printable
 
 
 @given(st.text())
-def test_nothing_that_drives_a_terminal_is_printed(text):
+def test_control_characters_never_reach_a_terminal(text):
     assert all(c.isprintable() or c in "\n\t" for c in printable(text))
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"])))
-def test_what_people_read_is_printed_as_it_is(text):
+def test_ordinary_text_is_printed_unchanged(text):
     assert printable(text) == text
 
 

@@ -17,7 +17,7 @@ def test_the_newest_lines_since_a_moment_are_counted_after_journalctl():
 
 
 @pytest.mark.parametrize("options", [{"lines": 5, "since_time": "1h"}, {}])
-def test_following_from_a_moment_or_with_all_lines_leaves_none_out(options):
+def test_following_from_a_moment_shows_all_lines_since_then(options):
     line = journal.unit_lines("jobrunner", follow=True, **options).line()
     assert "--follow --lines=all" in line
     assert "tail" not in line
