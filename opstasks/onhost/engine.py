@@ -1,7 +1,7 @@
-"""Runs on the host, as the service account: ask docker through its socket.
+"""Runs on the host, as the service account: ask docker by its socket.
 
 Each start of the docker client costs 30 ms and more; a request on one kept connection costs
-one or two, so that thirty containers can be inspected in the time of two such starts.
+one or two, so that thirty containers can be looked at closely in the time of two such starts.
 """
 
 import http.client
@@ -16,7 +16,7 @@ SOCKET = "/var/run/docker.sock"
 
 
 class EngineError(Exception):
-    """Docker does not answer, or refuses; `status` is that of HTTP, 0 without an answer."""
+    """Docker does not answer, or says no; `status` is HTTP's, 0 without an answer."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -48,7 +48,7 @@ class Engine(http.client.HTTPConnection):
         return self._checked(answer.status, found)
 
     def first(self, count: int, *path: str, **query: Any) -> list[Any]:
-        """The first `count` of the documents that docker streams; fewer when it ends before."""
+        """The first few of the documents that docker streams; fewer when it ends before."""
         try:
             answer = self._ask(path, query)
             if answer.status != 200:

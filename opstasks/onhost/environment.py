@@ -1,4 +1,4 @@
-"""Runs on the host: the environment of job-runner's own commands."""
+"""Runs on the host: what job-runner's own commands run with."""
 
 import subprocess
 from typing import Any

@@ -1,11 +1,11 @@
-"""Runs on the host: wait for a lock."""
+"""Runs on the host: a lock that may not be free yet."""
 
 import fcntl
 import time
 
 
 def lock_within(fd: int, wait_s: float, poll_s: float) -> bool:
-    """Lock an open file, trying every `poll_s` seconds; whether that worked in time."""
+    """Lock an open file, looking every so many seconds; whether it came free in time."""
     deadline = time.monotonic() + wait_s
     while True:
         try:

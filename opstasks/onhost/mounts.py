@@ -1,4 +1,4 @@
-"""Runs on the host: mount points."""
+"""Runs on the host: where things are mounted."""
 
 import re
 from pathlib import Path
@@ -15,11 +15,11 @@ def mount_points(text: str) -> list[str]:
 
 
 def mounted() -> list[str]:
-    """Every mount point of this host."""
+    """Every place of this host where something is mounted."""
     return mount_points(Path("/proc/self/mountinfo").read_text())
 
 
 def mount_of(path: str, points: list[str]) -> str:
-    """The mount point of the file system that holds a path."""
+    """The mount point that a path lies on."""
     above = [p for p in points if path == p or path.startswith(p.rstrip("/") + "/")]
     return max(above, key=len, default="/")
