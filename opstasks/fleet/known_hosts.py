@@ -26,15 +26,15 @@ ALGORITHMS = (
     *RSA_ALGORITHMS,
 )
 
-Key = tuple[str, bytes]
+HostKey = tuple[str, bytes]
 
 
 @dataclass
 class HostKeys:
     """The keys that one host may show, and revoked ones: (type, raw key)."""
 
-    accepted: set[Key] = field(default_factory=set)
-    revoked: set[Key] = field(default_factory=set)
+    accepted: set[HostKey] = field(default_factory=set)
+    revoked: set[HostKey] = field(default_factory=set)
 
     @property
     def unwanted_algorithms(self) -> list[str]:
@@ -81,7 +81,7 @@ def _read(line: str, place: str, keys: HostKeys) -> None:
         (keys.revoked if marker else keys.accepted).add(key)
 
 
-def _key(words: list[str]) -> Key | None:
+def _key(words: list[str]) -> HostKey | None:
     try:
         raw = base64.b64decode(words[1], validate=True)
         size = int.from_bytes(raw[:4])

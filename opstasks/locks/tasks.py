@@ -44,16 +44,9 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
 
     Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
     """
-    from opstasks.core.errors import Refused
     from opstasks.locks import break_lock
 
-    if not reason.strip() or not reason.isprintable():
-        raise Refused("--reason must be one line of text", hint='add --reason "..."')
-    if len(ctx.fleet.hosts) != 1:
-        raise Refused(
-            f"lock.break needs exactly one host, not {len(ctx.fleet.hosts)}",
-            hint="inv -H tpp lock.break --reason ...",
-        )
+    _check(ctx, reason)
     found = ctx.fleet.gather(break_lock.inspect)
     if found.exit_code:
         ctx.finish(found)
@@ -72,6 +65,19 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
         done,
         lambda out: {"changed": out.changed, "held by": out.owner, "stopped": len(out.stopped)},
     )
+
+
+def _check(ctx: Context, reason: str) -> None:
+    """Raise Refused for wrong usage, before the host is asked."""
+    from opstasks.core.errors import Refused
+
+    if not reason.strip() or not reason.isprintable():
+        raise Refused("--reason must be one line of text", hint='add --reason "..."')
+    if len(ctx.fleet.hosts) != 1:
+        raise Refused(
+            f"lock.break needs exactly one host, not {len(ctx.fleet.hosts)}",
+            hint="inv -H tpp lock.break --reason ...",
+        )
 
 
 def _show(ctx: Context, held: HeldLock) -> None:

@@ -50,15 +50,28 @@ def follow(
     `on_wait` is called once a second at least; what either raises ends it. Raises Refused where
     the account may not read the journal.
     """
-    unit = host.spec.unit
     if wanted.job:
-        request = journal.unit_records(unit, wanted.job, since_time=wanted.since, follow=True)
-        try:
-            host.service.follow(journal.RECORDS, request, on_line, on_wait)
-        except Refused as refusal:
-            raise _not_readable(host) from refusal
-        return
-    command = journal.unit_lines(unit, lines=wanted.lines, since_time=wanted.since, follow=True)
+        _follow_records(host, wanted, on_line, on_wait)
+    else:
+        _follow_unit(host, wanted, on_line, on_wait)
+
+
+def _follow_records(
+    host: Host, wanted: WantedLog, on_line: Callable[[str], None], on_wait: Callable[[], None]
+) -> None:
+    request = journal.unit_records(host.spec.unit, wanted.job, since_time=wanted.since, follow=True)
+    try:
+        host.service.follow(journal.RECORDS, request, on_line, on_wait)
+    except Refused as refusal:
+        raise _not_readable(host) from refusal
+
+
+def _follow_unit(
+    host: Host, wanted: WantedLog, on_line: Callable[[str], None], on_wait: Callable[[], None]
+) -> None:
+    command = journal.unit_lines(
+        host.spec.unit, lines=wanted.lines, since_time=wanted.since, follow=True
+    )
     rest = b""
 
     def take(data: bytes) -> None:
