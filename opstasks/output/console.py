@@ -230,8 +230,9 @@ def sayable(text: str) -> str:
 
 def plain(value: object) -> object:
     """What JSON can hold, for our own types: dataclasses, structs of msgspec, sets."""
-    if hasattr(type(value), "__struct_fields__"):
-        return {name: getattr(value, name) for name in type(value).__struct_fields__}
+    fields = getattr(type(value), "__struct_fields__", None)
+    if fields is not None:
+        return {name: getattr(value, name) for name in fields}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, set | frozenset | tuple):

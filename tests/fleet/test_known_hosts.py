@@ -81,7 +81,7 @@ def test_only_algorithms_of_known_keys_are_offered():
 
 
 def test_a_pin_that_is_not_a_key_is_an_error():
-    with pytest.raises(ValueError, match="no host key"):
+    with pytest.raises(ValueError, match="not a host key"):
         known_hosts.pinned(["ssh-ed25519 AAAA"])
 
 
