@@ -158,7 +158,7 @@ class Session:
         return _result(Command((Raw(text),)), code, out, err, 0.0)
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
-        """Run a command whose output is handed on as it comes; returns when it ends.
+        """Run a command and hand on its output as it comes; returns when it ends.
 
         `on_out` is called once a second at least, also without output: what it raises ends the
         command.
