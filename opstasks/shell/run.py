@@ -15,7 +15,7 @@ from opstasks.fleet import audit
 from opstasks.fleet.host import Host, check
 
 # How much a command may print on one host.
-MAX_OUTPUT_BYTES = 256 << 20
+MAX_RUN_BYTES = 256 << 20
 
 
 def make_command(words: Sequence[str], timeout_s: float) -> Command:
@@ -32,7 +32,7 @@ def make_command(words: Sequence[str], timeout_s: float) -> Command:
     is_shell_text = len(words) == 1 and not words[0].isalnum()
     made = cmd("bash", "-c", words[0]) if is_shell_text else cmd(*words)
     # It may do anything: a connection that is lost meanwhile leaves the host in doubt.
-    return made.within(timeout_s).printing(MAX_OUTPUT_BYTES).changing()
+    return made.within(timeout_s).printing(MAX_RUN_BYTES).changing()
 
 
 def run(host: Host, user: str, command: Command) -> Result:

@@ -12,7 +12,7 @@ from opstasks.fleet import audit
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.local import LocalTransport
-from opstasks.shell.run import MAX_OUTPUT_BYTES, judge, make_command, run, stop
+from opstasks.shell.run import MAX_RUN_BYTES, judge, make_command, run, stop
 from tests.fake_host import Reply
 
 NOW = "2026-11-24T10:00:00+00:00"
@@ -48,7 +48,7 @@ def written(path):
 def test_words_are_a_command_and_one_word_is_shell_text(words, line):
     command = make_command(words, 5)
     assert command.line() == line
-    assert (command.timeout_s, command.max_bytes, command.mutates) == (5, MAX_OUTPUT_BYTES, True)
+    assert (command.timeout_s, command.max_bytes, command.mutates) == (5, MAX_RUN_BYTES, True)
 
 
 @pytest.mark.parametrize(
