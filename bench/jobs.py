@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opstasks.core.command import cmd
-from opstasks.fleet import inventory
 from opstasks.fleet.host import Host
-from opstasks.fleet.transport import SSHTransport
+from opstasks.fleet.host_settings import load
+from opstasks.fleet.ssh import SSHTransport
 from opstasks.jobs import find as jobs
 from opstasks.jobs import stats
 from opstasks.sandbox import api as sandbox
@@ -46,7 +46,7 @@ def measured() -> dict[str, float]:
     path = state.current().directory / "hosts.yaml"
     manage = [INV, "--inventory", path, "-H", HOST, "manage", "--yes"]
     subprocess.run(manage, cwd=ROOT, check=True, capture_output=True)
-    (spec,) = inventory.load(path).select([HOST])
+    (spec,) = load(path).select([HOST])
     host = Host(spec, connect=SSHTransport)
     with jobs_help.many_jobs(sandbox, HOST):
         host.service.output(cmd("true"))

@@ -1,6 +1,6 @@
 """The console script ``opstasks``: the program with its tasks bundled, for use from any folder."""
 
-from opstasks.cli.program import Executor, Program, hide_password, open_streams
+from opstasks.cli.program import CommandLine, Executor, hide_password, open_streams
 from opstasks.core.version import VERSION
 from opstasks.namespace import namespace
 
@@ -9,7 +9,7 @@ def main() -> None:
     """Run the program; it ends the process with the exit code of docs/exit-codes.md."""
     open_streams()
     hide_password()
-    Program(
+    CommandLine(
         name="opstasks",
         binary="opstasks",
         version=VERSION,

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from opstasks.cli.old_names import OLD_NAMES
-from opstasks.cli.program import CORE_FLAGS
+from opstasks.cli.options import CORE_FLAGS
 from opstasks.namespace import namespace
 from scripts import layout
 

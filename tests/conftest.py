@@ -147,10 +147,10 @@ def spec(sandbox_dir):
     """A host of the inventory: `spec("sandbox-1", user="dev")`."""
     import msgspec
 
-    from opstasks.fleet import inventory
+    from opstasks.fleet.host_settings import load
 
     def find(name, **over):
-        known = inventory.load(sandbox_dir / "hosts.yaml")
+        known = load(sandbox_dir / "hosts.yaml")
         (found,) = known.select([name])
         return msgspec.structs.replace(found, **over)
 
@@ -161,7 +161,7 @@ def spec(sandbox_dir):
 def connect():
     """Open a host over SSH; closed after the test."""
     from opstasks.fleet.host import Host
-    from opstasks.fleet.transport import SSHTransport
+    from opstasks.fleet.ssh import SSHTransport
 
     opened = []
 

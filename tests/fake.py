@@ -59,4 +59,4 @@ class FakeHost(Host):
 
     @property
     def steps(self):
-        return [event.text for event in self.told if isinstance(event, events.Step)]
+        return [event.text for event in self.told if isinstance(event, events.StepReached)]

@@ -134,7 +134,7 @@ class FakeHost(Host):
     @property
     def steps(self):
         """What the workflow said that it was doing."""
-        return [event.text for event in self.told if isinstance(event, events.Step)]
+        return [event.text for event in self.told if isinstance(event, events.StepReached)]
 
     # -- the host ----------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 """What every transport must do: run for this machine and over real SSH (see the two users)."""
 
+import contextlib
 import threading
 import time
 
 import pytest
 
 from opstasks.core.command import Raw, Secret, chain, cmd, pipe, python
-from opstasks.core.errors import CommandFailed, Refused, TimedOut
+from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut, TooMuchOutput
 from opstasks.fleet import lock
 from opstasks.fleet.change import change
 from tests.look import until
@@ -24,10 +25,21 @@ def sleeps(host, seconds):
     return host.login.test(cmd("python3", "-c", look))
 
 
+def leave_running(shell, text):
+    """Begin a step in a framed shell; it goes on when the client closes the shell."""
+
+    def step():
+        with contextlib.suppress(OpsError, OSError):
+            shell.session.evaluate(text, timeout_s=600)
+
+    threading.Thread(target=step, daemon=True).start()
+    time.sleep(0.3)
+
+
 class HostSuite:
     """Needs a fixture `host`, and a fixture `other` that is a second connection to it."""
 
-    def test_arguments_arrive_as_they_were(self, host):
+    def test_arguments_arrive_unchanged(self, host):
         words = ["a b", "$HOME", "'", '"', "*", "\\", "\n", "ü", "-n", "", ";id", "`id`"]
         script = "import sys; print(ascii(sys.argv[1:]))"
         assert host.login.output(python(script, *words)) == ascii(words)
@@ -52,7 +64,7 @@ class HostSuite:
         assert not host.login.test(cmd("false"))
         assert host.login.run(cmd("false").accepting(0, 1)).code == 1
 
-    def test_standard_input_arrives_whole(self, host):
+    def test_standard_input_arrives_complete(self, host):
         text = "".join(f"line {n} $HOME `id` \\ 'x'\n" for n in range(5000))
         assert host.login.run(cmd("cat", stdin=text)).out == text
 
@@ -66,7 +78,7 @@ class HostSuite:
         first, second = host.login.batch([cmd("cat"), cmd("echo", "still here")])
         assert (first.out, second.text) == ("", "still here")
 
-    def test_much_output_arrives_whole(self, host):
+    def test_large_output_arrives_complete(self, host):
         out = host.login.run(cmd("seq", 400_000)).out
         assert out.count("\n") == 400_000
         assert out.endswith("\n400000\n")
@@ -75,6 +87,25 @@ class HostSuite:
         assert host.login.run(cmd("printf", "no end")).out == "no end"
         (result,) = host.login.batch([cmd("printf", r"\303\050\0x")])
         assert result.out.encode("utf-8", "surrogateescape") == b"\303\050\0x"
+
+    def test_too_much_output_is_the_hosts_error_and_a_new_shell_serves_it(self, host):
+        before = host.login.output(cmd(Raw("echo $PPID")))
+        with pytest.raises(TooMuchOutput, match="more than 2 MiB") as caught:
+            host.login.run(cmd("sh", "-c", "while :; do seq 100000; done").printing(2 << 20))
+        assert caught.value.host == host.name
+        assert host.login.output(cmd("echo", "next")) == "next"
+        assert host.login.output(cmd(Raw("echo $PPID"))) != before
+
+    def test_too_much_error_output_counts_as_well(self, host):
+        with pytest.raises(TooMuchOutput):
+            host.login.run(cmd("sh", "-c", "seq 1000000 >&2").printing(1 << 20))
+
+    def test_a_command_may_print_up_to_its_own_limit(self, host):
+        size = 40 << 20
+        command = cmd("head", "-c", size, "/dev/zero")
+        with pytest.raises(TooMuchOutput):
+            host.login.run(command)
+        assert len(host.login.run(command.printing(64 << 20)).out) == size
 
     def test_chain_stops_and_pipe_fails_at_the_first_failure(self, host):
         (result,) = host.login.batch([chain(cmd("false"), cmd("echo", "never"))])
@@ -88,11 +119,11 @@ class HostSuite:
         assert time.monotonic() - started < 30
         assert not sleeps(host, "61.5")
 
-    def test_settings_are_predictable(self, host):
+    def test_the_environment_of_a_shell_is_the_same_everywhere(self, host):
         assert host.login.output(cmd("printenv", "LC_ALL")) == "C.UTF-8"
         assert host.login.output(cmd("pwd")) == "/"
 
-    def test_a_shell_survives_what_it_runs(self, host):
+    def test_a_shell_survives_commands_that_kill_their_parent(self, host):
         host.login.batch([cmd(Raw("exit 3")), cmd(Raw("kill -9 $$"))])
         assert host.login.output(cmd("echo", "up")) == "up"
 
@@ -128,7 +159,7 @@ class HostSuite:
             assert time.monotonic() < deadline, "still running"
             time.sleep(0.1)
 
-    def test_one_writer_at_a_time_and_others_see_who(self, host, other):
+    def test_only_one_change_at_a_time_and_others_see_who(self, host, other):
         with change(host.login, "first", {"a": "b"}):
             held = lock.parse_owner(other.login.output(lock.holder(other.spec)))
             assert held is not None
@@ -145,10 +176,9 @@ class HostSuite:
         with change(host.login, "third"):
             pass
 
-    def test_a_step_that_outlives_its_client_keeps_others_out(self, host, other):
+    def test_a_step_without_its_client_still_holds_the_lock(self, host, other):
         with change(other.login, "slow"):
-            other.login.session._send(b"sleep 8\0")
-            time.sleep(0.3)
+            leave_running(other.login, "sleep 8")
             other.close()
         with pytest.raises(Refused, match="slow"), change(host.login, "fast"):
             pass

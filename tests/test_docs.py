@@ -10,7 +10,7 @@ import pytest
 
 from opstasks.cli.argv import arrange
 from opstasks.cli.old_names import OLD_NAMES
-from opstasks.cli.program import Program
+from opstasks.cli.program import CommandLine
 from opstasks.namespace import namespace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +20,7 @@ NAMES = sorted(namespace.task_names)
 @pytest.fixture(scope="module")
 def program():
     """The program, its tasks loaded, before it has parsed a line."""
-    made = Program(name="inv", binary="inv", namespace=namespace)
+    made = CommandLine(name="inv", binary="inv", namespace=namespace)
     made.create_config()
     made.normalize_argv(["inv"])
     made.parse_core_args()
@@ -42,7 +42,7 @@ def test_a_task_has_an_example_that_parses(program, name):
             continue
         words = words[1 : words.index("--")] if "--" in words else words[1:]
         core = {flag: a.takes_value for flag, a in program.initial_context.flags.items()}
-        parsed = program._make_parser().parse_argv(arrange(words, core, program.shapes()))
+        parsed = program.make_parser().parse_argv(arrange(words, core, program.shapes()))
         assert len(parsed) > 1, "no task in it"
 
 
@@ -50,7 +50,7 @@ def test_a_task_has_an_example_that_parses(program, name):
 def test_a_task_has_a_summary_and_help_for_every_flag(program, name):
     summary = (inspect.getdoc(namespace[name]) or "").splitlines()[0]
     assert summary.endswith(".")
-    (context,) = (c for c in program._contexts if c.name == name)
+    (context,) = (c for c in program.contexts if c.name == name)
     for arg in context.args.values():
         assert arg.help, f"--{arg.name} has no help"
 

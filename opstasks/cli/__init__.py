@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: flags, help, completion, questions, and what a task gets."""

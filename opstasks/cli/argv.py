@@ -1,8 +1,8 @@
 """The order of words on the command line.
 
 Invoke wants core flags before the task, takes a flag for a positional argument while one is
-missing, and knows no task with any number of arguments. People type none of this in that order,
-so the words are put in Invoke's order first.
+missing, and has no tasks with any number of arguments. People type words in another order, so the
+words are put into Invoke's order first.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 
 
 class MissingValueError(ValueError):
-    """A flag stands at the end and takes a value; the message is the flag."""
+    """A flag at the end of the line has no value but needs one; the message is the flag."""
 
 
 @dataclass(frozen=True)
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
 
-    `variadic` names the flag that any further words are values of ("" when it takes none);
-    `renamed` is what a task under an old name is called now.
+    `variadic` is the flag that all further words are values of ("": it takes no further words);
+    `renamed` is the present name of a task with an old name.
     """
 
     flags: Mapping[str, bool] = field(default_factory=dict)
@@ -66,9 +66,9 @@ def arrange(
 
 
 def help_topic(words: Sequence[str], tasks: Mapping[str, TaskShape]) -> str | None:
-    """The task that help is asked for, wherever ``--help`` stands.
+    """The task of a line with ``--help``, at any place.
 
-    "" when no task is named, None when no help is asked for.
+    "" without a task, None without ``--help``.
     """
     if not {"--help", "-h"} & set(words):
         return None

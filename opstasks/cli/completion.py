@@ -41,7 +41,7 @@ def _flag_names(flags: Iterable[str], typed: str) -> list[str]:
 
 
 def _hosts(typed: str, names: Iterable[str]) -> list[str]:
-    """Complete the last of a comma-separated list, an exclusion included."""
+    """Complete the last name of a comma-separated list; it may be an exclusion."""
     done, comma, current = typed.rpartition(",")
     bang = "!" if current.startswith("!") else ""
     return [f"{done}{comma}{bang}{name}" for name in names]

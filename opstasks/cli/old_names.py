@@ -1,4 +1,4 @@
-"""What the playbook's recipes and scripts were called, and which task replaces each."""
+"""The names of the playbook's recipes and scripts, and the task that replaces each."""
 
 OLD_NAMES = {
     "current-queries": "jobs.queries",

@@ -1,8 +1,8 @@
-"""The program: Invoke's, taught our core flags, hosts and exit codes.
+"""The program: Invoke's, with our core flags, hosts and exit codes.
 
-The stock ``inv`` loads ``tasks.py`` before it has looked at any word it does not know, so by
-the time ``tasks.py`` runs, ``-H tpp deploy`` still lies there unparsed. `install` turns the
-running program into a `Program` at that moment; ``opstasks`` (the console script) is the same
+The stock ``inv`` loads ``tasks.py`` before it parses the words after its own flags: when
+``tasks.py`` runs, ``-H tpp deploy`` is not parsed yet. `install` turns the
+running program into a `CommandLine` at that moment; ``opstasks`` (the console script) is the same
 program with the tasks bundled.
 """
 
@@ -27,39 +27,9 @@ from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks.cli.argv import MissingValueError, TaskShape, arrange, help_topic
 from opstasks.cli.old_names import OLD_NAMES
+from opstasks.cli.options import CORE_FLAGS, options_from
 from opstasks.core import errors
 from opstasks.core.errors import Interrupted, OpsError, Refused
-
-CORE_FLAGS: tuple[dict[str, Any], ...] = (
-    {
-        "names": ("hosts", "H"),
-        "kind": list,
-        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. This machine without it.",
-    },
-    {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
-    {
-        "names": ("parallel",),
-        "kind": int,
-        "default": 0,
-        "help": "How many hosts to work on together (reading: 32, changing: 1).",
-    },
-    {
-        "names": ("keep-going",),
-        "kind": bool,
-        "default": False,
-        "help": "Go on with the next host after a failure.",
-    },
-    {"names": ("yes", "y"), "kind": bool, "default": False, "help": "Agree to every question."},
-    {"names": ("json",), "kind": bool, "default": False, "help": "Print the result as JSON."},
-    {"names": ("identity", "i"), "help": "The private key to log in with."},
-    {"names": ("ssh-config", "S"), "help": "The ssh_config file to read."},
-    {
-        "names": ("connect-timeout",),
-        "kind": int,
-        "default": 0,
-        "help": "How long to wait for a connection, in seconds.",
-    },
-)
 
 
 class Executor(invoke.Executor):
@@ -83,36 +53,7 @@ class Executor(invoke.Executor):
         return results
 
 
-def options_from(args: Any, config: invoke.Config, argv: list[str]) -> Any:
-    """The core flags as `opstasks.cli.program.app.Options`."""
-    from opstasks.cli.app import Options, password_from
-
-    for name in ("parallel", "connect-timeout"):
-        if (args[name].value or 0) < 0:
-            raise Refused(f"--{name} {args[name].value} is less than nothing")
-    ssh_config = args["ssh-config"].value or ""
-    if ssh_config and not Path(ssh_config).expanduser().is_file():
-        raise Refused(f"--ssh-config {ssh_config} is no file")
-    password = config.sudo.password
-    return Options(
-        hosts=tuple(args.hosts.value or ()),
-        inventory=args.inventory.value or "",
-        parallel=args.parallel.value or 0,
-        keep_going=args["keep-going"].value,
-        yes=args.yes.value,
-        json=args.json.value,
-        dry=args.dry.value,
-        echo=args.echo.value,
-        debug=args.debug.value,
-        identity=args.identity.value or "",
-        ssh_config=ssh_config,
-        connect_timeout_s=args["connect-timeout"].value or 0,
-        password=password_from(str(password), "sudo.password") if password else None,
-        remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
-    )
-
-
-class Program(invoke.Program):
+class CommandLine(invoke.Program):
     """Invoke's program with our core flags, completion, messages and exit codes."""
 
     def core_args(self) -> list[Argument]:
@@ -127,7 +68,7 @@ class Program(invoke.Program):
     def parse_tasks(self) -> None:
         """Parse what Invoke left unparsed; wrong usage ends with exit code 2."""
         if not (self.core.unparsed or self.args.help.value):
-            # `--list`: a parser of all tasks takes a tenth of its time, and has nothing to parse.
+            # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
             return
         for arg in self.initial_context.args.values():
@@ -157,7 +98,7 @@ class Program(invoke.Program):
         except KeyboardInterrupt:
             self._fail(Interrupted("interrupted; nothing was changed"))
         except (UnknownFileType, OSError) as error:
-            self._fail(Refused(f"cannot read the settings: {error}", hint="look at --config (-f)"))
+            self._fail(Refused(f"cannot read the settings: {error}", hint="check --config (-f)"))
 
     def execute(self) -> None:
         """Run the tasks; every error becomes one message and the right exit code."""
@@ -173,7 +114,7 @@ class Program(invoke.Program):
             self._fail(errors.unforeseen(error, ""))
 
     def _help_if_asked(self) -> None:
-        """Help wherever it is asked for; Invoke finds ``deploy -H tpp --help`` ambiguous."""
+        """Help at any place of the line; Invoke itself finds ``deploy -H tpp --help`` ambiguous."""
         asked = self.args.help.value
         early = ["--help", asked] if isinstance(asked, str) and asked else []
         topic = help_topic([*self.core.unparsed, *early], self.shapes())
@@ -181,17 +122,22 @@ class Program(invoke.Program):
             return
         if early and not topic:
             raise Exit(self._unknown(str(asked)), code=errors.REFUSED)
-        self.parser = self._make_parser()
+        self.parser = self.make_parser()
         with until_pipe_closes():
             self.print_task_help(topic) if topic else self.print_help()
         raise Exit
 
     def _make_parser(self) -> Parser:
-        return Parser(initial=self.initial_context, contexts=self._contexts)
+        """What Invoke calls."""
+        return self.make_parser()
+
+    def make_parser(self) -> Parser:
+        """A parser of the whole line, with our tasks."""
+        return Parser(initial=self.initial_context, contexts=self.contexts)
 
     @functools.cached_property
-    def _contexts(self) -> list[ParserContext]:
-        """Every task as the parser sees it; Invoke takes the help texts out at the first look."""
+    def contexts(self) -> list[ParserContext]:
+        """Every task as the parser sees it; Invoke gives out the help texts only once."""
         contexts: list[ParserContext] = self.collection.to_contexts()
         return contexts
 
@@ -209,7 +155,7 @@ class Program(invoke.Program):
     def shapes(self) -> dict[str, TaskShape]:
         """Every task name, alias and old name, with what it takes."""
         shapes: dict[str, TaskShape] = {}
-        for context in self._contexts:
+        for context in self.contexts:
             shape = TaskShape(
                 flags={f: a.takes_value and not a.optional for f, a in context.flags.items()},
                 positionals=len(context.positional_args),
@@ -228,9 +174,9 @@ class Program(invoke.Program):
         except ParseError as error:
             raise Exit(self._explain(error), code=errors.REFUSED) from None
         except ValueError as error:
-            # Invoke converts a flag's value where it meets it, and lets int() speak for itself.
+            # Invoke passes on what int() raises.
             value = str(error).rpartition(": ")[2]
-            raise Exit(f"error: {value} is no whole number", code=errors.REFUSED) from None
+            raise Exit(f"error: {value} is not a whole number", code=errors.REFUSED) from None
 
     def _explain(self, error: ParseError) -> str:
         """Invoke's message, with the nearest task name when it knew none."""
@@ -275,7 +221,7 @@ class Program(invoke.Program):
 
 @contextlib.contextmanager
 def until_pipe_closes() -> Iterator[None]:
-    """End well when the reader of our output goes away, as `| head` does: not our failure."""
+    """Exit with 0 when the reader of our output goes away, as `| head` does."""
     try:
         yield
         sys.stdout.flush()
@@ -286,16 +232,17 @@ def until_pipe_closes() -> Iterator[None]:
 
 def _host_names() -> list[str]:
     """Hosts and groups for completion; a broken inventory completes to nothing."""
-    from opstasks.fleet import inventory
+    from opstasks.fleet.host_settings import load
+    from opstasks.fleet.hosts_file import find_inventory
 
     try:
-        return list(inventory.load(inventory.find_inventory(None)).names())
+        return load(find_inventory(None)).names()
     except (Refused, OSError):
         return []
 
 
 class _NoPassword(logging.Filter):
-    """Keeps the sudo password out of what Invoke's --debug prints of its configuration."""
+    """Removes the sudo password from the configuration that Invoke prints with --debug."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -307,9 +254,9 @@ _PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
 
 
 def open_streams() -> None:
-    """Streams that were closed before we began (`2>&-`) lead nowhere; Python has None for them.
+    """Open streams that were closed at the start (`2>&-`): Python has None for them.
 
-    What should go to standard error would else end up in the middle of the result.
+    Without this, text for standard error could end up in the middle of the result.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -317,15 +264,15 @@ def open_streams() -> None:
 
 
 def hide_password() -> None:
-    """Invoke logs its whole configuration with --debug, the sudo password included."""
+    """Keep the sudo password out of what Invoke logs with --debug."""
     logging.getLogger("invoke").addFilter(_NoPassword())
 
 
 def install() -> None:
-    """Teach the running ``inv`` our flags; called by tasks.py while `inv` is loading it."""
+    """Turn the running ``inv`` into this program; called by tasks.py while `inv` loads it."""
     from invoke.main import program
 
     open_streams()
     hide_password()
-    program.__class__ = Program
+    program.__class__ = CommandLine
     program.executor_class = Executor

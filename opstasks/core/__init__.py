@@ -1,1 +1,1 @@
-"""core."""
+"""Commands, results, errors, events, times: the basic types, without I/O."""

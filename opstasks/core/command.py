@@ -1,7 +1,7 @@
 """Commands as values: lists of arguments, quoted by default, rendered in one place.
 
-A command never carries a secret among its arguments: every user of a host can read those in
-/proc. A secret travels on standard input only, wrapped in `Secret`, and prints as ``***``.
+The arguments of a command never hold a secret: every user of a host can read them in /proc. A
+secret travels on standard input only, wrapped in `Secret`, and prints as ``***``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 DEFAULT_TIMEOUT_S = 120.0
-# More than any answer to a question of ours.
+# More than a usual command prints.
 MAX_OUTPUT_BYTES = 32 << 20
 
 
@@ -40,10 +40,10 @@ Argument = str | int | PurePath | Raw
 
 @dataclass(frozen=True)
 class Command:
-    """One command line, what it reads, which exit codes are good and how long it may take.
+    """One command line, what it reads, which exit codes mean success and how long it may take.
 
     `timeout_s` is in seconds and enforced on the host, so the remote process ends as well.
-    `max_bytes` is the most that it may print before it is given up.
+    `max_bytes` is the most that it may print; a command that prints more is an error.
     `mutates` says that losing the connection while it runs leaves the host in doubt.
     """
 
@@ -59,15 +59,15 @@ class Command:
         return " ".join(quote(arg) for arg in self.args)
 
     def accepting(self, *codes: int) -> Command:
-        """The same command, with other exit codes taken as good."""
+        """The same command with other exit codes that count as success."""
         return replace(self, ok=codes)
 
     def changing(self) -> Command:
-        """The same command, marked as changing the host."""
+        """The same command, marked as one that changes the host."""
         return replace(self, mutates=True)
 
     def printing(self, max_bytes: int) -> Command:
-        """The same command, which may print so many bytes."""
+        """The same command with another limit of what it may print, in bytes."""
         return replace(self, max_bytes=max_bytes)
 
     def within(self, timeout_s: float) -> Command:

@@ -14,68 +14,55 @@ _UNITS_S = (604800, 86400, 3600, 60, 1)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", re.ASCII)
 _DAYS = {"today": 0, "yesterday": 1}
 HINT = "try 90s, 30m, 4h, 1h30m or 2d"
-# Further ahead than this is more often a slip of the finger than a plan.
+# A longer span is more often a typing mistake than a plan.
 SURE_S = 7 * 86400
 LIMIT_S = 366 * 86400
 
 
 def is_span(text: str) -> bool:
-    """Whether `text` is written as a span, however long."""
+    """Whether `text` has the form of a span."""
     match = _SPAN.fullmatch(text.strip())
     return bool(match and any(match.groups()))
 
 
 def parse(text: str) -> int:
-    """Seconds; raises Refused for anything that is no span, or none at all."""
+    """The seconds of a span; raises Refused for anything else, for 0 and for over a year."""
     match = _SPAN.fullmatch(text.strip())
     if not match or not any(match.groups()):
-        raise Refused(f"{text!r} is no span of time", hint=HINT)
+        raise Refused(f"{text!r} is not a span of time", hint=HINT)
     seconds = sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS_S, strict=True))
     if seconds == 0:
-        raise Refused(f"{text!r} is no time at all", hint=HINT)
+        raise Refused(f"a span must be longer than 0, not {text!r}", hint=HINT)
     if seconds > LIMIT_S:
         raise Refused(f"{text!r} is more than a year", hint=HINT)
     return seconds
 
 
 def parse_sure(text: str, *, yes: bool) -> int:
-    """The same; more than 7 days are taken only with `yes`."""
+    """The same; raises Refused for more than 7 days, unless `yes`."""
     seconds = parse(text)
     check_sure(seconds, text, yes=yes)
     return seconds
 
 
 def check_sure(seconds: float, text: str, *, yes: bool) -> None:
-    """Refuse what lies more than 7 days ahead, unless it is meant (`yes`)."""
+    """Raise Refused for more than 7 days, unless it is meant (`yes`)."""
     if seconds > SURE_S and not yes:
         raise Refused(f"{text!r} is more than 7 days ahead", hint="add --yes if you mean it")
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """A span before now, a date, ``today`` or ``yesterday`` as a moment; raises Refused."""
+    """A span before `now`, a date, ``today`` or ``yesterday`` as a moment; raises Refused."""
     if is_span(text):
         return now - timedelta(seconds=parse(text))
     if text in _DAYS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[text])
     if not _DATE.fullmatch(text):
-        raise Refused(f"{text!r} is no time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00")
+        raise Refused(f"{text!r} is not a time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00")
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
-        raise Refused(f"{text!r} is no date", hint="try 2026-11-24 or 2026-11-24 10:00") from None
-
-
-def show(seconds: float) -> str:
-    """A span in its two largest units: ``1h30m``, ``2d``, ``45s``; `parse` reads it back."""
-    left = max(0, round(seconds))
-    parts = []
-    for name, size in zip("dhms", _UNITS_S[1:], strict=True):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{name}")
-        elif parts:
-            break
-        if len(parts) == 2:
-            break
-    return "".join(parts) or "0s"
+        raise Refused(
+            f"{text!r} is not a date", hint="try 2026-11-24 or 2026-11-24 10:00"
+        ) from None

@@ -66,11 +66,11 @@ class ProgramFailed(OpsError):
 
 
 class InvalidResponse(OpsError):
-    """What the host answered is no answer: wrong form, or a value that cannot be."""
+    """The answer of a host has the wrong form, or a value that is impossible."""
 
 
 class TooMuchOutput(OpsError):
-    """A host sent more than anything that was asked for can be."""
+    """A host sent more than its command may print; the command was given up."""
 
 
 class TimedOut(OpsError):
@@ -78,18 +78,18 @@ class TimedOut(OpsError):
 
 
 class VerifyFailed(OpsError):
-    """A change was made, but the check after it did not find what was wanted."""
+    """A change was made, but the check after it did not find the wanted state."""
 
 
 class Refused(OpsError):
-    """Asked for something wrong or unsafe; nothing was touched."""
+    """What was asked for is wrong or unsafe; nothing was touched."""
 
     exit_code = REFUSED
     outcome = "refused"
 
 
 class Unreachable(OpsError):
-    """The host could not be reached, or did not let us in; nothing was touched."""
+    """The host could not be reached, or the login failed; nothing was touched."""
 
     exit_code = UNREACHABLE
     outcome = "unreachable"
@@ -103,14 +103,14 @@ class Lost(OpsError):
 
 
 class Interrupted(OpsError):
-    """The operator pressed Ctrl-C; the message says where things stand."""
+    """The operator pressed Ctrl-C; the message says what was done and what was not."""
 
     exit_code = INTERRUPTED
     outcome = "interrupted"
 
 
 def unforeseen(error: BaseException, host: str) -> OpsError:
-    """The error for a defect of ours, on a host or (with "") on none."""
+    """The error for a defect in this program; `host` is "" when it belongs to no host."""
     wrapped = OpsError(
         f"internal error: {type(error).__name__}: {error}",
         host=host,

@@ -1,4 +1,4 @@
-"""What happens while a task runs, told to whoever shows it.
+"""What happens while a task runs, for the code that shows it.
 
 Workflows and hosts emit; only `opstasks.output` prints.
 """
@@ -29,22 +29,14 @@ class CommandFinished:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A workflow reached a named step on a host."""
+class StepReached:
+    """A task reached a named step on a host."""
 
     host: str
     text: str
 
 
-@dataclass(frozen=True)
-class Line:
-    """A host sent one line of streamed output."""
-
-    host: str
-    text: str
-
-
-Event = CommandStarted | CommandFinished | Step | Line
+Event = CommandStarted | CommandFinished | StepReached
 Observer = Callable[[Event], None]
 
 

@@ -1,4 +1,4 @@
-"""What came back: of one command, of one host, of a fleet."""
+"""Results: of one command, of one host, of a fleet."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Result:
         return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-# What can become of a host in one run; the order is that of gravity for the exit code.
+# How a run can end on one host.
 OUTCOMES = (
     "ok",
     "changed",
@@ -57,7 +57,7 @@ OUTCOMES = (
 
 @dataclass(frozen=True)
 class HostResult(Generic[T]):
-    """What became of one host: an outcome, and a value or the error."""
+    """How a run ended on one host: an outcome, and a value or the error."""
 
     host: str
     outcome: str
@@ -90,7 +90,7 @@ class FleetResult(Generic[T]):
         return {r.host: r.value for r in self.results if r.good and r.value is not None}
 
     def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
-        """The same hosts, those that a later pass worked on with what became of them then."""
+        """The same results, with those of a later pass in their place."""
         done = {item.host: item for item in later}
         return FleetResult([done.get(item.host, item) for item in self.results])
 

@@ -1,1 +1,1 @@
-"""fleet."""
+"""Which hosts there are, how to run something there, one change at a time, and its record."""

@@ -1,8 +1,8 @@
 """Who did what, when: one structured line before and one after every change.
 
 On the host in its journal (identifier ``opstasks``), and on the operator's machine in
-``$XDG_STATE_HOME/opstasks/audit.jsonl``. Secrets never get here: commands carry none, and a
-task passes only what it would show on a screen.
+``$XDG_STATE_HOME/opstasks/audit.jsonl``. It never holds a secret: commands carry none, and a task
+passes only what it would show on a screen.
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ import secrets
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from opstasks.core.errors import OpsError
+from opstasks.core.fields import Line, Text
 
 IDENTIFIER = "opstasks"
 
 
-@dataclass(frozen=True)
-class Entry:
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the audit: `phase` is "start" or "end", `time` ISO 8601 in UTC."""
 
-    run_id: str
-    host: str
-    task: str
-    phase: str
-    who: str
-    time: str
-    args: dict[str, str] = field(default_factory=dict)
-    outcome: str = ""
-    detail: str = ""
+    run_id: Line
+    host: Line = ""
+    task: Line
+    phase: Literal["start", "end"]
+    who: Line = ""
+    time: Line
+    args: dict[str, Text] = {}
+    outcome: Line = ""
+    detail: Text = ""
 
 
 def new_run_id() -> str:
@@ -54,9 +57,9 @@ def who() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> Entry:
+def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> AuditEntry:
     """The line that says who begins what on a host, now."""
-    return Entry(
+    return AuditEntry(
         run_id=run_id or new_run_id(),
         host=host,
         task=task,
@@ -67,9 +70,9 @@ def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> En
     )
 
 
-def end(begun: Entry, outcome: str, detail: str = "") -> Entry:
+def end(begun: AuditEntry, outcome: str, detail: str = "") -> AuditEntry:
     """The line that says how it ended, now."""
-    return replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
+    return msgspec.structs.replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
 
 
 @dataclass
@@ -81,8 +84,8 @@ class Ending:
 
 
 @contextlib.contextmanager
-def ending(begun: Entry, write: Callable[[Entry], None]) -> Iterator[Ending]:
-    """Write how a change ended, whatever it comes to."""
+def ending(begun: AuditEntry, write: Callable[[AuditEntry], None]) -> Iterator[Ending]:
+    """Write how a change ended, also when it fails or is interrupted."""
     ended = Ending()
     try:
         yield ended
@@ -96,12 +99,12 @@ def ending(begun: Entry, write: Callable[[Entry], None]) -> Iterator[Ending]:
         write(end(begun, ended.outcome, ended.detail))
 
 
-def line(entry: Entry) -> str:
+def line(entry: AuditEntry) -> str:
     """An entry as one line of JSON."""
-    return json.dumps({k: v for k, v in asdict(entry).items() if v}, sort_keys=True)
+    return json.dumps({k: v for k, v in msgspec.structs.asdict(entry).items() if v}, sort_keys=True)
 
 
-def journal_text(entry: Entry) -> str:
+def journal_text(entry: AuditEntry) -> str:
     """Shell text that writes the entry to the host's journal; never fails the change itself."""
     words = shlex.quote(line(entry))
     return (
@@ -116,8 +119,8 @@ def local_path() -> Path:
     return Path(base).expanduser() / "opstasks" / "audit.jsonl"
 
 
-def write_local(entry: Entry) -> None:
-    """Append the entry to the operator's own file; a full disk is no reason to fail."""
+def write_local(entry: AuditEntry) -> None:
+    """Append the entry to the operator's own file; a full disk does not stop the change."""
     path = local_path()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

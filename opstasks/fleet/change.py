@@ -1,4 +1,4 @@
-"""Around every change: take the lock, say who begins, do it, say how it ended, let go.
+"""Around every change: take the lock, record the start, do it, record the end, let go.
 
 Costs one round trip before and one after, whatever the change is.
 """
@@ -29,7 +29,7 @@ def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> It
         yield entry.run_id
 
 
-def _take(shell: Shell, entry: audit.Entry) -> None:
+def _take(shell: Shell, entry: audit.AuditEntry) -> None:
     host: Host = shell.host
     owner = lock.Owner(who=entry.who, task=entry.task, since=entry.time, run_id=entry.run_id)
     text = f"{{ {lock.take_text(host.spec, owner)}\n}} && {audit.journal_text(entry)}"
@@ -39,18 +39,18 @@ def _take(shell: Shell, entry: audit.Entry) -> None:
         raise Refused(
             f"someone is changing it: {held.describe() if held else 'unknown'}",
             host=host.name,
-            hint="wait, or look with `lock.show`",
+            hint=f"wait, or see who: inv -H {host.name} lock.show",
         )
     if result.code:
         raise Refused(
             f"cannot take the lock: {result.tail()}",
             host=host.name,
-            hint=f"run `manage` if it never ran there; is the disk of {host.spec.lock_file} full?",
+            hint=f"run `manage` if it never ran there; check the disk of {host.spec.lock_file}",
         )
 
 
-def _end(shell: Shell, entry: audit.Entry) -> None:
-    """Record the end and let go; when the connection is gone, the host lets go by itself."""
+def _end(shell: Shell, entry: audit.AuditEntry) -> None:
+    """Record the end and release the lock; without a connection the host releases it by itself."""
     audit.write_local(entry)
     with contextlib.suppress(OpsError):
         if shell.is_open:

@@ -57,7 +57,7 @@ class Fleet:
     ) -> FleetResult[T]:
         """Work on all hosts together; Ctrl-C stops waiting at once and says `interrupted`.
 
-        `changes` says that the work may do more than look.
+        `changes` says that the work may change the hosts.
         """
         workers = self.parallel or READERS
         run = _Run(self, read, workers=workers, stop_at_failure=False, changes=changes)
@@ -114,7 +114,7 @@ class _Run(Generic[T]):
             threading.Thread(target=self._drain, daemon=True).start()
 
     def wait(self) -> FleetResult[T]:
-        """Wait for the workers; hosts that were never begun are reported as not started."""
+        """Wait for the workers; hosts without a worker are reported as not started."""
         while self._fleet.hosts and not self._ended.wait(0.2):
             pass  # awake now and then, so that Ctrl-C is heard
         skipped = "interrupted" if self._fleet.stop.is_set() else "not started"
@@ -145,9 +145,9 @@ class _Run(Generic[T]):
 
 
 def attempt(host: Host, work: Callable[[Host], T], *, changes: bool = True) -> HostResult[T]:
-    """Work on one host; every foreseeable failure becomes an outcome.
+    """Work on one host; every failure becomes an outcome.
 
-    Without `changes` a value that speaks of a change is a plan: nothing was touched.
+    Without `changes` a value with `changed` is only a plan: the outcome is "ok".
     """
     started = time.monotonic()
     try:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from opstasks.core import events
-from opstasks.core.command import Command, Raw, Secret, cmd
+from opstasks.core.command import Command, Secret
 from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
@@ -33,7 +33,8 @@ from opstasks.core.errors import (
 from opstasks.core.result import TIMEOUT_CODES, Result
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program, Reader
-from opstasks.fleet.session import Session, Transport, no_password
+from opstasks.fleet.session import Session, no_password
+from opstasks.fleet.transport import Transport
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -57,7 +58,7 @@ class Shell:
         return self._session
 
     def open(self) -> None:
-        """Bring the framed shell up; raises Unreachable or Refused when it does not come."""
+        """Start the framed shell; raises Unreachable or Refused when it does not start."""
         assert self.session
 
     @property
@@ -101,15 +102,29 @@ class Shell:
     def call(self, program: Program[Q, A], request: Q, *, timeout_s: float | None = None) -> A:
         """Run one of our programs; raises what `Program.decode` raises."""
         (result,) = self.batch([program.command(request, timeout_s=timeout_s)])
-        return program.decode(result, self.host.name)
+        return program.decode(result, self.host.name, timeout_s=timeout_s)
 
-    def follow(self, program: Program[Q, A], request: Q, on_part: Callable[[Any], None]) -> A:
-        """Run one of our programs on a channel of its own; hands on the parts as they come."""
+    def follow(
+        self,
+        program: Program[Q, A],
+        request: Q,
+        on_part: Callable[[Any], None],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> A:
+        """Run one of our programs on a channel of its own; hands on the parts as they come.
+
+        `on_wait` is called once a second at least; what it raises ends the program.
+        """
         reader = Reader(program, self.host.name, on_part)
-        return reader.end(self.stream(program.stream_command(request), reader.take))
+
+        def take(data: bytes) -> None:
+            on_wait()
+            reader.take(data)
+
+        return reader.end(self.stream(program.stream_command(request), take))
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
-        """Run a command on a channel of its own, handing on its output as it comes."""
+        """Run a command on a channel of its own; hands on its output as it comes."""
         session = self.host.open_session(self.user)
         try:
             return session.stream(command, on_out)
@@ -132,7 +147,7 @@ class Shell:
                 self.host.doubt_connection()
             if mutates:
                 raise Lost(
-                    f"{error.message} while changing it; the last step may or may not be done",
+                    f"{error.message} during a change; the last step may or may not be done",
                     host=self.host.name,
                     hint="run the same command again: it looks first and goes on from there",
                 ) from error
@@ -165,7 +180,7 @@ class Host:
 
     @property
     def login(self) -> Shell:
-        """The account that we logged in with."""
+        """The account of the login."""
         return self.shell("")
 
     @property
@@ -197,29 +212,29 @@ class Host:
         return self._transport
 
     def doubt_connection(self) -> None:
-        """Connect anew next time: it takes paramiko a moment to call a broken connection dead."""
+        """Make a new connection next time: paramiko notices a broken one only after a moment."""
         self._is_doubtful = True
 
     def _is_gone(self, transport: Transport) -> bool:
         return self._is_doubtful or not transport.is_alive()
 
     def open_session(self, user: str) -> Session:
-        """A new framed shell for an account; no sudo when we are that account already."""
+        """A new framed shell for an account; without sudo for the account of the login."""
         if user == self.transport.current_user():
             user = ""
         return Session(self.transport, self.name, user, self.spec.sudo, self._password)
 
     def sudo_password(self) -> Secret:
-        """What sudo wants to know there; raises Refused when nobody can be asked."""
+        """The password that sudo asks for; raises Refused when there is no terminal to ask on."""
         secret = self._password()
         if secret is None:
             raise no_password(self.name)
         return secret
 
     def prove(self, user: str) -> None:
-        """Open a second connection and an account's shell in it, and drop both again.
+        """Open a second connection and an account's shell in it, and close both again.
 
-        Raises Unreachable or Refused when nobody gets in that way now; this connection stays.
+        Raises Unreachable or Refused when that does not work; the first connection stays.
         """
         transport = self._connect(self.spec)
         try:
@@ -229,7 +244,7 @@ class Host:
             transport.close()
 
     def close(self) -> None:
-        """Drop every shell and the connection."""
+        """Close every shell and the connection."""
         for shell in self._shells.values():
             shell.close()
         if self._transport is not None:
@@ -250,10 +265,10 @@ class Host:
 
     def step(self, text: str) -> None:
         """Say that a workflow reached a step."""
-        self.tell(events.Step(self.name, text))
+        self.tell(events.StepReached(self.name, text))
 
     def checkpoint(self, where: str) -> None:
-        """A safe place to stop: raises Interrupted when the operator pressed Ctrl-C."""
+        """A safe place to stop: raises Interrupted after a Ctrl-C; `where` says what was done."""
         if self._stop.is_set():
             raise Interrupted(f"stopped at your request; {where}", host=self.name)
 
@@ -264,9 +279,9 @@ class Host:
     def wait_until(
         self, look: Callable[[], T | None], *, timeout_s: float, where: str, every_s: float = 1.0
     ) -> T | None:
-        """Look again and again until something is found: that, or None when the time is over.
+        """Call `look` until it finds something: returns that, or None after `timeout_s` seconds.
 
-        Raises Interrupted, saying `where` things stand, as soon as the operator presses Ctrl-C.
+        Raises Interrupted as soon as the operator presses Ctrl-C; `where` says what was done.
         """
         deadline = time.monotonic() + timeout_s
         while (found := look()) is None:
@@ -290,13 +305,3 @@ def check(result: Result, command: Command, host: str) -> Result:
     raise CommandFailed(
         f"{name} failed with exit code {result.code}", returned=result.code, **details
     )
-
-
-def stop_children(pid: int) -> Command:
-    """Stop everything that a framed shell is running, children first."""
-    script = (
-        "kids() { ps -e -o pid=,ppid= | awk -v p=\"$1\" '$2==p{print $1}'; };"
-        ' stop() { for k in $(kids "$1"); do stop "$k"; kill -TERM "$k"; done; };'
-        f" stop {int(pid)}"
-    )
-    return cmd(Raw(script)).accepting(0, 1)

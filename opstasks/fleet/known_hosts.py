@@ -26,19 +26,19 @@ ALGORITHMS = (
     *RSA_ALGORITHMS,
 )
 
-Key = tuple[str, bytes]
+HostKey = tuple[str, bytes]
 
 
 @dataclass
 class HostKeys:
-    """The keys that one host may show, and those that nobody may: (type, raw key)."""
+    """The keys that one host may show, and revoked ones: (type, raw key)."""
 
-    accepted: set[Key] = field(default_factory=set)
-    revoked: set[Key] = field(default_factory=set)
+    accepted: set[HostKey] = field(default_factory=set)
+    revoked: set[HostKey] = field(default_factory=set)
 
     @property
     def unwanted_algorithms(self) -> list[str]:
-        """What the host should not sign with, so that it shows a key that is known here."""
+        """What the host should not sign with, so that it shows a key of a known type."""
         kinds = {kind for kind, _ in self.accepted}
         wanted = kinds | (set(RSA_ALGORITHMS) if "ssh-rsa" in kinds else set())
         return [name for name in ALGORITHMS if kinds and name not in wanted]
@@ -55,7 +55,7 @@ def pinned(lines: Iterable[str]) -> HostKeys:
     for line in lines:
         key = _key(line.split())
         if key is None:
-            raise ValueError(f"{line[:40]!r} is no host key")
+            raise ValueError(f"{line[:40]!r} is not a host key")
         keys.accepted.add(key)
     return keys
 
@@ -81,7 +81,7 @@ def _read(line: str, place: str, keys: HostKeys) -> None:
         (keys.revoked if marker else keys.accepted).add(key)
 
 
-def _key(words: list[str]) -> Key | None:
+def _key(words: list[str]) -> HostKey | None:
     try:
         raw = base64.b64decode(words[1], validate=True)
         size = int.from_bytes(raw[:4])
@@ -92,13 +92,13 @@ def _key(words: list[str]) -> Key | None:
 
 
 def matches(patterns: str, place: str) -> bool:
-    """Whether the first word of a line means a place: hashed, or patterns, `!` takes away."""
+    """Whether the first word of a line names a place: a hash, or patterns (`!` excludes)."""
     if patterns.startswith("|1|"):
         return _hash_matches(patterns, place)
     found = False
     for pattern in patterns.lower().split(","):
         negated = pattern.startswith("!")
-        # Brackets are the port's here, no choice of letters.
+        # Brackets belong to the port here: they are not a set of letters.
         literal = pattern.removeprefix("!").replace("[", "[[]")
         if fnmatch.fnmatchcase(place.lower(), literal):
             if negated:

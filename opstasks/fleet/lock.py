@@ -1,65 +1,73 @@
 """One writer at a time per host.
 
 The lock is an open file lock (flock) on `HostSpec.lock_file`, held by the framed shell that
-does the work: every step inherits the descriptor, so a step that outlives its client still
-keeps others out, and when both are gone the kernel drops the lock. There is no file to clean
-up by hand. What the file *says* (who, task, since when) is for people only.
+does the work. Every step inherits the descriptor, so a step that goes on after its client still
+keeps others out; when both are gone the kernel drops the lock. Nothing has to be cleaned up by
+hand. The content of the file (who, task, since when) is for people only.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+import time
+from datetime import datetime
+
+import msgspec
 
 from opstasks.core.command import Command, Raw, cmd
+from opstasks.core.fields import Line
+from opstasks.core.formats import minute_text, span_text
 from opstasks.fleet.inventory import HostSpec
 
 FD = 9
 BUSY_CODE = 75  # EX_TEMPFAIL of sysexits.h
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Who holds a lock; `since` is an ISO 8601 time in UTC."""
+class Owner(msgspec.Struct, frozen=True):
+    """Who holds a lock; `since` is an ISO 8601 time in UTC, or "" when it is not known."""
 
-    who: str
-    task: str
-    since: str
-    run_id: str
+    who: Line
+    task: Line
+    since: Line
+    run_id: Line
+
+    @property
+    def since_at(self) -> float:
+        """Since when, in seconds since the epoch; 0 when it is not known."""
+        try:
+            return datetime.fromisoformat(self.since).timestamp()
+        except (ValueError, OverflowError):
+            return 0.0
 
     @property
     def age_s(self) -> float:
-        """For how long, in seconds; 0 when nobody wrote it down."""
-        try:
-            return (datetime.now(UTC) - datetime.fromisoformat(self.since)).total_seconds()
-        except (ValueError, TypeError):
-            return 0.0
+        """For how long, in seconds; 0 when it is not known."""
+        return max(0.0, time.time() - self.since_at) if self.since_at else 0.0
 
     def describe(self) -> str:
-        """For people: ``alice@laptop, deploy, since 10:03 UTC (4 min)``."""
-        try:
-            since = datetime.fromisoformat(self.since)
-        except ValueError:
-            return f"{self.who}, {self.task}"
-        minutes = int((datetime.now(UTC) - since).total_seconds() // 60)
-        return f"{self.who}, {self.task}, since {since:%H:%M} UTC ({minutes} min)"
+        """For people: ``alice@laptop, deploy, since 2026-11-24 10:03 UTC (4m)``."""
+        since = f", since {minute_text(self.since_at)} ({span_text(self.age_s)})"
+        return f"{self.who}, {self.task}{since if self.since_at else ''}"
+
+
+# The owner when the file is empty, or holds something else.
+NAMELESS = Owner("someone", "a task that left no name", "", "")
 
 
 def take_text(spec: HostSpec, owner: Owner) -> str:
     """Shell text that takes the lock in the shell that evaluates it.
 
-    Prints the present holder's words and ends with BUSY_CODE when someone else has it.
-    It waits two seconds: whoever only looks holds it for a moment, too. The words are no part of
-    it: on a full disk they are missing, and service.stop or outputs.rm are wanted most.
+    Prints what the holder wrote and ends with BUSY_CODE when someone else has it. It waits two
+    seconds: `holder` takes the lock for a moment, too. On a full disk nothing can be written into
+    the file, but the lock can be taken: service.stop and outputs.rm must work then.
 
-    The file lies in a directory that only root may write: nobody can put a link in its place
-    for root to write through. `manage` gives the service account the right to take it; on a
-    bare host root makes both.
+    Only root may write in the file's directory, so that no link can be put in its place for root
+    to write through. `manage` gives the service account the right to take the lock; on a bare
+    host root makes the directory and the file.
     """
     path, folder = shlex.quote(spec.lock_file), shlex.quote(spec.lock_dir)
-    words = shlex.quote(json.dumps(asdict(owner)))
+    words = shlex.quote(json.dumps(msgspec.structs.asdict(owner)))
     return (
         f"[ -e {path} ] || (umask 022; mkdir -p {folder} && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
@@ -69,12 +77,12 @@ def take_text(spec: HostSpec, owner: Owner) -> str:
 
 
 def release_text(spec: HostSpec) -> str:
-    """Shell text that gives the lock back."""
+    """Shell text that releases the lock."""
     return f": >{shlex.quote(spec.lock_file)}; exec {FD}>&-"
 
 
 def holder(spec: HostSpec) -> Command:
-    """Print who holds the lock, or nothing when it is free; a holder may have left no words."""
+    """Print who holds the lock, or nothing when it is free; "held" when the file is empty."""
     path = shlex.quote(spec.lock_file)
     return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || grep . {path} || echo held"))
 
@@ -84,6 +92,7 @@ def parse_owner(text: str) -> Owner | None:
     if not text.strip():
         return None
     try:
-        return Owner(**json.loads(text.strip().splitlines()[-1]))
-    except (ValueError, TypeError):
-        return Owner("someone", "a task that left no name", "", "")
+        line = text.strip().split("\n")[-1]
+        return msgspec.json.decode(line.encode("utf-8", "surrogateescape"), type=Owner)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return NAMELESS

@@ -87,8 +87,8 @@ class Program(Generic[Q, A]):
             request=request,
         )
 
-    def decode(self, result: Result, host: str) -> A:
-        """The answer of a host.
+    def decode(self, result: Result, host: str, *, timeout_s: float | None = None) -> A:
+        """The answer of a host; `timeout_s` is the limit, where `command` was given another one.
 
         Raises Refused or ProgramFailed with the host's reason, TimedOut or CommandFailed when it
         did not come to an answer, InvalidResponse for one that is none.
@@ -98,7 +98,7 @@ class Program(Generic[Q, A]):
             return self._ending(_loaded(lines[-1]), host)
         except _NoAnswerError as error:
             if result.code:
-                raise self._broken(result, host) from None
+                raise self._broken(result, host, timeout_s or self.timeout_s) from None
             raise self._invalid(str(error), host) from None
 
     def _ending(self, found: Any, host: str) -> A:
@@ -120,9 +120,9 @@ class Program(Generic[Q, A]):
             )
         raise _NoAnswerError(f"an answer of the kind {kind!r}")
 
-    def _broken(self, result: Result, host: str) -> CommandFailed | TimedOut:
+    def _broken(self, result: Result, host: str, timeout_s: float) -> CommandFailed | TimedOut:
         details = {"host": host, "command": self.name, "tail": result.tail()}
-        if result.code in TIMEOUT_CODES and result.elapsed_s >= self.timeout_s * 0.9:
+        if result.code in TIMEOUT_CODES and result.elapsed_s >= timeout_s * 0.9:
             return TimedOut(f"{self.name} did not finish in time and was stopped", **details)
         return CommandFailed(
             f"{self.name} ended with exit code {result.code}, without an answer",

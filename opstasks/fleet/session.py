@@ -17,139 +17,39 @@ from __future__ import annotations
 
 import re
 import secrets
-import shlex
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw, Secret
 from opstasks.core.errors import Refused, TimedOut, TooMuchOutput, Unreachable
 from opstasks.core.result import Result
+from opstasks.fleet.framing import bootstrap_line, end_of, frame
+from opstasks.fleet.heartbeat import HEARTBEATS
+from opstasks.fleet.transport import Transport
 
-HEARTBEAT_S = 15.0
-SILENCE_S = 60
-# How long a stream waits for output before its reader is asked whether to go on.
+# How long a stream waits for output before it calls its reader without any.
 LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
 # How much of what belongs to the next commands may come with the answer of one.
 READ_AHEAD_BYTES = 1 << 20
 
-# What every remote shell starts with: predictable messages, no pagers, no git questions.
-SHELL_SETTINGS = (
-    "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
-    " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
-)
-LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
-
-# sudo 1.8, sudo 1.9 and sudo-rs, of an account to become that is not there.
+# What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
 
 Password = Callable[[], Secret | None]
 
 
-class Process(Protocol):
-    """A running shell that a transport started, with three byte streams."""
-
-    def write(self, data: bytes) -> None:
-        """Send to standard input; raises OSError when the other side is gone."""
-
-    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
-        """Wait for output: (stdout, stderr, whether the process ended)."""
-
-    def close(self) -> None:
-        """End standard input and drop the streams."""
-
-
-class Socket(Protocol):
-    """A TCP connection: a socket, or a channel through the host."""
-
-    def sendall(self, data: bytes, /) -> object:
-        """Send all of it."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Receive some; nothing at the end."""
-
-    def settimeout(self, timeout: float | None, /) -> None:
-        """How many seconds to wait for the other side."""
-
-    def gettimeout(self) -> float | None:
-        """The present setting."""
-
-    def close(self) -> None:
-        """Hang up."""
-
-
-class Transport(Protocol):
-    """A way to start shells on a host: SSH, or this machine."""
-
-    def start(self, line: str) -> Process:
-        """Start a command line under the login account's shell."""
-
-    def current_user(self) -> str:
-        """The login account's name; empty when only the server knows."""
-
-    def dial(self, address: str, port: int, timeout_s: float) -> Socket:
-        """A TCP connection that the host makes; raises Unreachable or Refused."""
-
-    def is_alive(self) -> bool:
-        """Whether the connection stands, as far as this side knows."""
-
-    def close(self) -> None:
-        """Drop the connection."""
-
-
-def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
-    """The command line that starts the framed shell.
-
-    `user` is the account to become ("" for the login account); `sudo` is "ask" or "nopasswd".
-    """
-    shell = f"{SHELL_SETTINGS}; printf '%s %s\\0' {token}:ready $$; {LOOP}"
-    bash = ["bash", "--norc", "-c", shell]
-    if user:
-        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", f"{token}:password\n"]
-        bash = ["sudo", *mode, "-u", user, "--", *bash]
-    return "exec " + shlex.join(bash)
-
-
-def frame(command: Command, mark: str) -> bytes:
-    """One command as the bytes that make the framed shell run it."""
-    limit = f"timeout -k 5 {command.timeout_s:g} "
-    line = command.line()
-    if any(isinstance(arg, Raw) for arg in command.args):
-        line = f"bash -c {shlex.quote(line)}"
-    text = f"( {limit}{line} ) {_redirect(command.stdin, mark)}\n" + end_of(mark)
-    data = text.encode("utf-8", "surrogateescape")
-    if b"\0" in data:
-        raise ValueError("a command or its input holds a NUL byte")
-    return data + b"\0"
-
-
-def _redirect(stdin: str | Secret | None, mark: str) -> str:
-    """Where a command reads from; /dev/null, or it would swallow the frames that follow."""
-    if stdin is None:
-        return "</dev/null"
-    text = stdin.value if isinstance(stdin, Secret) else stdin
-    ending = "" if text.endswith("\n") else "\n"
-    return f"<<'{mark}'\n{text}{ending}{mark}"
-
-
-def end_of(mark: str) -> str:
-    """Shell text that marks the end of a command on both streams."""
-    return f"r=$?; printf '\\0{mark} %d\\0' $r; printf '\\0{mark}\\0' >&2"
-
-
 def wrong_password(host: str) -> Refused:
-    """The error for a second question of sudo's."""
+    """The error when sudo asks a second time."""
     return Refused(
         "sudo did not accept the password", host=host, hint="try again; nothing was changed"
     )
 
 
 def no_password(host: str) -> Refused:
-    """The error for a question of sudo's that nobody can answer."""
+    """The error when sudo asks, and there is no terminal to ask the person on."""
     return Refused(
         "sudo asks for a password and there is no terminal to ask on",
         host=host,
@@ -161,7 +61,7 @@ def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
     """The error for an account's shell that ended before it was ready, from its last words."""
     if user and _UNKNOWN_USER.search(text):
         return Refused(
-            f"there is no account {user}: it is no backend host yet",
+            f"account {user} does not exist: the host is not set up yet",
             host=host,
             hint=f"inv -H {host} manage",
         )
@@ -169,9 +69,11 @@ def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
         return Refused(
             f"may not become {user}: {text.splitlines()[-1]}",
             host=host,
-            hint="ask for sudo rights there, or set `sudo: ask` in hosts.yaml",
+            hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
         )
-    return Unreachable(f"no shell there: {text[-300:] or 'closed without a word'}", host=host)
+    return Unreachable(
+        f"no shell on the host: {text[-300:] or 'closed without a message'}", host=host
+    )
 
 
 class Session:
@@ -190,7 +92,7 @@ class Session:
         token = "ops" + secrets.token_hex(12)
         self._process = transport.start(bootstrap_line(user, token, sudo=sudo))
         self._greet(token, password)
-        _hearts.add(self)
+        HEARTBEATS.add(self)
 
     # -- coming up ---------------------------------------------------------------------------
 
@@ -201,7 +103,7 @@ class Session:
         while not (match := ready.search(self._out)):
             if prompt in self._err:
                 self._answer(prompt, password, asked=asked)
-                # However long the person took to type it.
+                # The time that the person took to type it does not count.
                 deadline, asked = time.monotonic() + timeout_s, True
             ended = self._pump(max(0.0, deadline - time.monotonic()))
             if ended and not ready.search(self._out):
@@ -256,10 +158,10 @@ class Session:
         return _result(Command((Raw(text),)), code, out, err, 0.0)
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
-        """Run a command whose output is handed on as it comes; returns when it ends.
+        """Run a command and hand on its output as it comes; returns when it ends.
 
-        `on_out` is called every second at least, with nothing where there is nothing: what it
-        raises ends the command.
+        `on_out` is called once a second at least, also without output: what it raises ends the
+        command.
         The command runs in the background of the framed shell, in a process group of its own
         that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
         Standard output is not kept; the `Result` holds standard error only.
@@ -284,7 +186,7 @@ class Session:
         return _result(command, code, b"", self._rest_of_errors(mark), 0.0)
 
     def _rest_of_errors(self, mark: str) -> bytes:
-        """Read standard error to its end, which comes a moment after that of standard output.
+        """Read standard error to its end, which comes a moment after the end of standard output.
 
         A channel that is closed while something still arrives can take paramiko's reading thread
         with it (it writes to a pipe that is just being closed), and so the whole connection.
@@ -330,13 +232,13 @@ class Session:
         return ended
 
     def _check_size(self, max_bytes: int) -> None:
-        """Give up a host that floods us; raises TooMuchOutput. The shell is of no more use."""
+        """Raise TooMuchOutput for a host that sent too much; its shell cannot be used any more."""
         if len(self._out) + len(self._err) > max_bytes + READ_AHEAD_BYTES:
             self.close()
             raise TooMuchOutput(
                 f"the host sent more than {max_bytes >> 20} MiB",
                 host=self.host,
-                hint="ask for less, or write it to a file there",
+                hint="ask for less, or write it to a file on the host",
             )
 
     def _send(self, data: bytes) -> None:
@@ -352,13 +254,13 @@ class Session:
             try:
                 self._process.write(b"\0")
             except OSError:
-                _hearts.discard(self)
+                HEARTBEATS.discard(self)
             finally:
                 self._write_lock.release()
 
     def close(self) -> None:
         """End the shell."""
-        _hearts.discard(self)
+        HEARTBEATS.discard(self)
         self._process.close()
 
 
@@ -370,34 +272,3 @@ def _result(command: Command, code: int, out: bytes, err: bytes, elapsed_s: floa
         err=err.decode("utf-8", "surrogateescape"),
         elapsed_s=elapsed_s,
     )
-
-
-class _Hearts:
-    """One thread that keeps every open session alive."""
-
-    def __init__(self) -> None:
-        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def add(self, session: Session) -> None:
-        with self._lock:
-            self._sessions.add(session)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, daemon=True)
-                self._thread.start()
-
-    def discard(self, session: Session) -> None:
-        with self._lock:
-            self._sessions.discard(session)
-
-    def _beat(self) -> None:
-        while True:
-            time.sleep(HEARTBEAT_S)
-            with self._lock:
-                sessions = list(self._sessions)
-            for session in sessions:
-                session.heartbeat()
-
-
-_hearts = _Hearts()

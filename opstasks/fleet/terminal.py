@@ -1,11 +1,11 @@
-"""The operator's terminal, joined to a program on a host.
+"""The operator's terminal, connected to a program on a host.
 
 Keys go there as they are typed (Ctrl-C included), what the program draws comes back as it is,
 the window's size follows, and the program's exit code is returned. ``~.`` at the start of a
 line drops the connection, as in OpenSSH: the way out when the network is gone.
 
 Over SSH, sudo's question is answered from the run's one password, before the program starts and
-the keys are joined to it; afterwards nothing that looks like a question is ever answered.
+the keys are connected to it; afterwards nothing that looks like a question is ever answered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHUNK = 1 << 15
 LINE_ENDS = b"\r\n"
 # How long sudo may take to ask, or to let the program start.
 START_S = 30.0
-# Says that sudo is done with, and becomes the program.
+# Says that sudo is finished, and becomes the program.
 _BEGIN = 'printf %s "$0"; exec "$@"'
 
 
@@ -55,7 +55,7 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
         channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
         channel.exec_command(_line(host, words, user, token))
     except Exception as error:  # paramiko raises a dozen unrelated types
-        raise Unreachable(f"cannot open a terminal there: {error}", host=host.name) from error
+        raise Unreachable(f"cannot open a terminal on the host: {error}", host=host.name) from error
     with contextlib.closing(channel):
         drawn = _begin(channel, host, user, token)
         with _raw(), _resizes() as resized:
@@ -74,7 +74,7 @@ def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:
 
 
 def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
-    """Answer sudo, once at most, until the program starts; returns what it has drawn by then."""
+    """Answer sudo, once at most, until the program starts; returns what it drew so far."""
     prompt, ready = f"{token}:password".encode(), f"{token}:ready".encode()
     seen, asked = b"", False
     channel.settimeout(START_S)
@@ -88,7 +88,9 @@ def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
         try:
             data = channel.recv(CHUNK)
         except TimeoutError as error:
-            raise Unreachable(f"no program within {START_S:g} s", host=host.name) from error
+            raise Unreachable(
+                f"the program did not start within {START_S:g} s", host=host.name
+            ) from error
         if not data:
             raise refusal(seen.decode("utf-8", "replace").strip(), host.name, user)
         seen += data
@@ -113,7 +115,7 @@ class Escape:
 
     @property
     def is_open(self) -> bool:
-        """Whether a tilde waits for what comes after it."""
+        """Whether a tilde was typed, and the key after it is still to come."""
         return self._tilde
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
@@ -153,7 +155,7 @@ def _join(channel: Any, resized: int, host: str) -> int:
             elif not escape.is_open:
                 keys = []  # the terminal is gone
     status = int(channel.recv_exit_status())
-    # A program that a signal ended has no status, either; its channel was ended in good order.
+    # A program that a signal ended has no status either, but its channel ended properly.
     if status < 0 and not channel.eof_received:
         raise Unreachable("connection lost", host=host, hint="run it again")
     return status

@@ -1,1 +1,1 @@
-"""history."""
+"""`history`: who changed what, when, and how it ended."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from invoke import task
 
 from opstasks.cli.app import Context
+from opstasks.core.formats import clock_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
-    from opstasks.history.history import Filter, Row
+    from opstasks.history.read import HistoryFilter, HistoryRow
 
 
 @task(
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         "host": "Only hosts of this name or glob.",
         "task": "Only tasks with this in their name: deploy, outputs.*",
         "since": "Only since then: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).",
-        "who": "Only what these people did; a part of the name is enough.",
+        "who": "Only what these people did; part of the name is enough.",
         "lines": "How many entries of each host.",
     },
     auto_shortflags=False,
@@ -29,39 +30,40 @@ def history(
 ) -> None:
     """Show who changed what, when and how it ended: the hosts' journals and your own record.
 
-    Without -H, on a machine that is no host, it shows your own record alone.
+    Without -H, on a machine that is not a host, it shows your own record alone.
 
     Example: inv -H all history --task deploy --since 7d
     """
     from opstasks.core import durations
     from opstasks.core.errors import Refused
-    from opstasks.history.history import Filter
+    from opstasks.history.read import HistoryFilter
 
     if lines < 1:
-        raise Refused(f"{lines} is no number of entries")
+        raise Refused(f"--lines must be 1 or greater, not {lines}")
     moment = durations.moment(since, datetime.now(UTC)) if since else None
-    result = _read(ctx, Filter(host, task, who, moment), lines)
+    result = _read(ctx, HistoryFilter(host, task, who, moment), lines)
     found = sorted((row for item in result for row in item.value or []), key=lambda row: row.time)
     ctx.console.table(
-        ["when", "host", "who", "task", "outcome", "what", "detail"], map(_cells, found)
+        ["when (UTC)", "host", "who", "task", "outcome", "what", "detail"], map(_cells, found)
     )
     if not found and not ctx.options.json:
-        ctx.console.say("nothing of the kind")
+        ctx.console.say("no change matches")
     ctx.finish(result)
 
 
-def _read(ctx: Context, wanted: Filter, lines: int) -> FleetResult[list[Row]]:
+def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[HistoryRow]]:
     from opstasks.fleet import audit
-    from opstasks.history import history as workflow
+    from opstasks.history.merge import combine, without_hosts
+    from opstasks.history.read import read, read_local
 
-    local = workflow.read_local(audit.local_path())
+    local = read_local(audit.local_path())
     if not ctx.options.hosts and ctx.fleet.hosts[0].name == "local":
-        return workflow.without_hosts(local, wanted, lines)
-    journals = ctx.fleet.gather(lambda host: workflow.read(host, wanted, lines))
-    return workflow.combine(journals, local, wanted, lines)
+        return without_hosts(local, wanted, lines)
+    journals = ctx.fleet.gather(lambda host: read(host, wanted, lines))
+    return combine(journals, local, wanted, lines)
 
 
-def _cells(row: Row) -> list[object]:
+def _cells(row: HistoryRow) -> list[object]:
     what = " ".join(f"{key}={value}" for key, value in row.args.items() if len(value) <= 40)
-    when = row.time[:19].replace("T", " ")
+    when = clock_text(datetime.fromisoformat(row.time).timestamp())
     return [when, row.host, row.who, row.task, row.outcome, what[:80], row.detail[:80]]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from opstasks.core import durations
-from opstasks.core.errors import CommandFailed, Refused
-from opstasks.core.result import TIMEOUT_CODES
+from opstasks.core.errors import CommandFailed, ProgramFailed, Refused, TimedOut
 from opstasks.fleet.host import Host
 from opstasks.jobs import model as jobs
 from opstasks.jobs.model import Database, Job, Match, Selection
@@ -219,16 +218,18 @@ class Life:
 def life(host: Host, match: Match) -> Life:
     """What became of a job, with the service's lines about it, from a day before to a day after."""
     created, completed = match.job.created, match.job.completed
-    command = journal.unit_lines(
+    request = journal.unit_records(
         host.spec.unit,
+        f"id={match.job.id}",
         since_time=f"{datetime.fromtimestamp(max(0.0, created - DAY_S), UTC):%Y-%m-%d}",
-        until_s=completed + DAY_S if completed else 0,
-        needle=f"id={match.job.id}",
+        until_at=completed + DAY_S if completed else 0,
     )
-    (result,) = host.service.batch([command.within(JOURNAL_WITHIN_S)])
+    lines: tuple[str, ...] = ()
     missing = ""
-    if result.code in TIMEOUT_CODES:
+    try:
+        lines = host.service.call(journal.RECORDS, request, timeout_s=JOURNAL_WITHIN_S).lines
+    except TimedOut:
         missing = f"the journal took more than {JOURNAL_WITHIN_S} s"
-    elif result.code and result.err.strip():  # without a word it found nothing
-        missing = f"the journal cannot be read: {result.tail()}"
-    return Life(timeline(match, jobs.statuses(result.lines)), missing)
+    except (Refused, ProgramFailed, CommandFailed) as error:
+        missing = f"the journal cannot be read: {error.tail or error.message}"
+    return Life(timeline(match, jobs.statuses(list(lines))), missing)

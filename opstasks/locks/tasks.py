@@ -1,4 +1,4 @@
-"""`lock`: who is changing a host, and what to do when that one hangs."""
+"""`lock`: who is changing a host, and what to do when a change hangs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
-    from opstasks.locks.breaking import Held
+    from opstasks.locks.break_lock import HeldLock
 
 
 @task(auto_shortflags=False)
@@ -32,26 +32,22 @@ def show(ctx: Context) -> None:
 @task(
     name="break",
     help={
-        "reason": "Why; kept in the audit. Required.",
-        "kill": "Kill what does not end within ten seconds.",
+        "reason": "Why; kept in the history. Required.",
+        "kill": "Kill the processes that do not end within ten seconds.",
     },
     auto_shortflags=False,
 )
 def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
-    """Stop what holds a host's lock and hangs; shows who and what, asks, records it.
+    """Stop the processes that hold a host's lock and hang; shows them, asks, records it.
 
-    A lock whose holder is gone needs no breaking: it is free by itself within a minute.
+    A lock with a holder that is gone is free by itself within a minute.
 
     Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
     """
-    from opstasks.core.errors import Refused
-    from opstasks.locks import breaking as lock_break
+    from opstasks.locks import break_lock
 
-    if not reason.strip() or not reason.isprintable():
-        raise Refused("say why, in one line", hint='add --reason "..."')
-    if len(ctx.fleet.hosts) != 1:
-        raise Refused("name one host", hint="inv -H tpp lock.break --reason ...")
-    found = ctx.fleet.gather(lock_break.look)
+    _check(ctx, reason)
+    found = ctx.fleet.gather(break_lock.inspect)
     if found.exit_code:
         ctx.finish(found)
     (held,) = found.values.values()
@@ -60,18 +56,31 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
         ctx.finish(found)
         return
     if held.owner:
-        ctx.confirm("Stop these? What they were doing stays half-done.")
-    done = ctx.fleet.roll(lambda host: lock_break.break_(host, held, reason, kill=kill))
-    if any(outcome.changed for outcome in done.values.values()):
-        ctx.console.note("Run the task that was cut off again: it looks first and goes on.")
+        ctx.confirm("Stop these processes? Their task stays half-done.")
+    plan = break_lock.plan(held, reason, kill=kill)
+    done = ctx.fleet.roll(lambda host: break_lock.apply(host, plan))
+    if any(result.changed for result in done.values.values()):
+        ctx.console.note("Run the interrupted task again: it looks first and goes on from there.")
     ctx.finish(
         done,
         lambda out: {"changed": out.changed, "held by": out.owner, "stopped": len(out.stopped)},
     )
 
 
-def _show(ctx: Context, held: Held) -> None:
+def _check(ctx: Context, reason: str) -> None:
+    """Raise Refused for wrong usage, before the host is asked."""
+    from opstasks.core.errors import Refused
 
+    if not reason.strip() or not reason.isprintable():
+        raise Refused("--reason must be one line of text", hint='add --reason "..."')
+    if len(ctx.fleet.hosts) != 1:
+        raise Refused(
+            f"lock.break needs exactly one host, not {len(ctx.fleet.hosts)}",
+            hint="inv -H tpp lock.break --reason ...",
+        )
+
+
+def _show(ctx: Context, held: HeldLock) -> None:
     if held.owner is None:
         ctx.console.say("the lock is free")
         return

@@ -1,1 +1,1 @@
-"""logs."""
+"""`logs`: the log of the service."""

@@ -64,7 +64,7 @@ def _entries(found: Maintenance, limit: int) -> list[dict[str, Any]]:
 
 
 def _cells(entry: dict[str, Any]) -> list[object]:
-    from opstasks.core import durations
+    from opstasks.core.formats import span_text
     from opstasks.maintenance import prepare
 
     ahead = entry["state"] == "armed" and entry["in_s"] > 0
@@ -72,7 +72,7 @@ def _cells(entry: dict[str, Any]) -> list[object]:
         entry["what"] + (" + reboot" if entry["reboot"] else ""),
         entry["state"],
         prepare.when(entry["due"], entry["when"]),
-        durations.show(entry["in_s"]) if ahead else "",
+        span_text(entry["in_s"]) if ahead else "",
         entry["who"],
         entry["why"],
         entry["outcome"],

@@ -101,11 +101,10 @@ def _show(ctx: Context, views: FleetResult[View], wish: Wish) -> None:
 
 
 def _words(view: View, wish: Wish) -> list[str]:
-    from opstasks.core import durations
 
     if view.ready:
         return ["READY TO REBOOT already"]
-    end = f"let jobs end for up to {durations.show(wish.drain_s)}, " if wish.drain_s else ""
+    end = f"let jobs end for up to {span_text(wish.drain_s)}, " if wish.drain_s else ""
     found = [f"pause new work, {end}stop the service, snapshot, requeue, verify"]
     found += ["reboot"] if wish.reboot else []
     found += [f"replaces {item.id} for {item.due_there} by {item.who}" for item in view.armed]

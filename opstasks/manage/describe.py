@@ -23,7 +23,8 @@ from typing import Any
 import msgspec
 
 from opstasks.core.errors import Refused
-from opstasks.fleet.inventory import HostSpec, parse_yaml
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.strict_yaml import parse_yaml
 from opstasks.manage import keys, people, units
 from opstasks.manage.model import MAPPINGS, SECTIONS, Description, Directory, Entry, File, Options
 from opstasks.sync import units as sync

@@ -1,1 +1,1 @@
-"""onhost."""
+"""What programs on a host share: standard library only, Python 3.10."""

@@ -1,4 +1,4 @@
-"""Runs on the host: commands, and what became of them."""
+"""Runs on the host: commands and their results."""
 
 import subprocess
 from typing import Any
@@ -17,7 +17,7 @@ class StepError(Exception):
 
 
 def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command and keep what it says; raises what `subprocess.run` raises."""
+    """Run a command and keep its output; raises what `subprocess.run` raises."""
     if "input" not in options:
         options["stdin"] = subprocess.DEVNULL
     return subprocess.run(
@@ -26,7 +26,7 @@ def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def attempt(*args: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Run a command; one that is not there, or takes too long, fails like any other."""
+    """Run a command; one that is missing (127), or takes too long (124), fails like any other."""
     try:
         return call(*args, timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -31,7 +31,7 @@ _OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(COLOURS.values())})m)")
 
 
 def traceback_text(error: BaseException) -> str:
-    """Where an error comes from, here and, for a program of ours, on the host."""
+    """The traceback of an error here and, for one of our programs, on the host."""
     import traceback
 
     lines = "".join(traceback.format_exception(error)).splitlines()
@@ -44,7 +44,7 @@ def traceback_text(error: BaseException) -> str:
 
 
 class Console:
-    """Where a run's words go."""
+    """Where a run prints."""
 
     def __init__(self, *, as_json: bool = False, echo: bool = False) -> None:
         self.as_json = as_json
@@ -53,7 +53,7 @@ class Console:
         self._gone: set[Any] = set()
         self.is_cut_short = False
         for stream in (sys.stdout, sys.stderr):
-            # What a host prints need not be text that this terminal can show.
+            # A host may print text that this terminal cannot show.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
 
@@ -65,7 +65,7 @@ class Console:
             self._write(text, sys.stdout)
 
     def note(self, text: str) -> None:
-        """Something said along the way, on standard error."""
+        """A message that is not part of the result, on standard error."""
         self._write(text, sys.stderr)
 
     def line(self, host: str, text: str, *, prefixed: bool) -> None:
@@ -84,8 +84,8 @@ class Console:
         self.note(start + printable(text))
 
     def observe(self, event: events.Event) -> None:
-        """Show what a host or a workflow tells."""
-        if isinstance(event, events.Step):
+        """Show an event of a host or of a task."""
+        if isinstance(event, events.StepReached):
             self.note(f"{self.paint(event.host, 'dim', sys.stderr)}  {printable(event.text)}")
         elif isinstance(event, events.CommandStarted) and self.echo:
             user = f" ({event.user})" if event.user else ""
@@ -135,7 +135,7 @@ class Console:
         self.note(text)
 
     def document(self, value: object) -> None:
-        """The JSON document of a `--json` run; in ASCII, which every terminal shows as it is."""
+        """The JSON document of a `--json` run; in ASCII, which every terminal can show."""
         self._write(json.dumps(value, default=plain), sys.stdout)
 
     # -- small things ------------------------------------------------------------------------
@@ -147,12 +147,12 @@ class Console:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
     @property
-    def nobody_reads(self) -> bool:
+    def reader_is_gone(self) -> bool:
         """Whether the reader of standard output went away, as `| head` does."""
         return sys.stdout in self._gone
 
     def _write(self, text: str, stream: Any) -> None:
-        """Print; a reader that went away must never break off what is being done."""
+        """Print; a reader that went away never interrupts the work."""
         with self._lock:
             if stream in self._gone:
                 return
@@ -169,23 +169,23 @@ class Console:
 
 
 def unwritten(error: Exception) -> OpsError | None:
-    """The error for a result that found no room; None when only the reader went away."""
+    """The error for a full disk; None when only the reader went away."""
     if not (isinstance(error, OSError) and error.errno in NO_ROOM):
         return None
     return OpsError(
         f"cannot write the result: {os.strerror(error.errno).lower()}",
-        hint="make room, then ask again; what was done is done",
+        hint="free some space and run it again; what was done is done",
     )
 
 
 def to_nowhere(stream: Any) -> None:
-    """Let a stream that takes no more end well: Python would complain when it flushes it."""
+    """Send the rest of a broken stream nowhere: Python would complain when it flushes it."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as text, wrapped to fit into the window; nothing when there are no rows."""
+    """A table as text, wrapped to fit into the window; "" without rows."""
     cells = [[printable(cell(value)) for value in row] for row in rows]
     if not cells:
         return ""
@@ -197,7 +197,7 @@ def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         cells,
         headers=headers,
         tablefmt="simple",
-        # Ids may look like numbers (5e12, 007): they are to be shown as they are.
+        # Ids may look like numbers (5e12, 007): they are shown unchanged.
         disable_numparse=True,
         maxcolwidths=widths,
         maxheadercolwidths=widths,
@@ -216,20 +216,23 @@ def cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from a host without the control characters that could drive a terminal."""
+    """Text from a host, with control characters (which could drive a terminal) spelt out."""
     if text.isprintable():
         return text
-    # Only what is not plain ASCII is looked at one by one: logs of 200 MB pass through here.
+    # Only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
     return _SUSPECT.sub(lambda m: m[0] if m[0].isprintable() else f"\\x{ord(m[0]):02x}", text)
 
 
 def sayable(text: str) -> str:
-    """The same for text of our own, which may hold colours of ours."""
+    """The same for text of our own, which may contain our colours."""
     return "".join(part if _OURS.fullmatch(part) else printable(part) for part in _OURS.split(text))
 
 
 def plain(value: object) -> object:
-    """What JSON can hold, for our own types."""
+    """What JSON can hold, for our own types: dataclasses, structs of msgspec, sets."""
+    fields = getattr(type(value), "__struct_fields__", None)
+    if fields is not None:
+        return {name: getattr(value, name) for name in fields}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, set | frozenset | tuple):

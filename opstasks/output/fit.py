@@ -5,22 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-# What stands between two columns.
+# The spaces between two columns.
 GAP = 2
 
 
 def window() -> int:
-    """The columns of the terminal that standard output goes to; 0 where it goes elsewhere."""
+    """The width of the terminal that standard output goes to; 0 without a terminal."""
     from opstasks.fleet.terminal import size
 
     return size()[0] if sys.stdout.isatty() else 0
 
 
 def widths(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
-    """The width of each column, so that the whole fits; the widest ones give way first.
+    """The width of each column, so that the table fits; the widest columns shrink first.
 
     No column becomes narrower than its longest word: an id that is cut in two cannot be copied.
-    Where that is too much, the table stays wider than the window.
+    If that is too much, the table is wider than the window.
     """
     texts = list(zip(*rows, strict=True))
     found = [max(map(len, column)) for column in texts]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from opstasks.core.errors import Interrupted, Refused
+from opstasks.core.formats import second_text
 from opstasks.fleet.terminal import size
 
 SHORTEST_S, LONGEST_S = 0.2, 3600.0
@@ -21,7 +22,7 @@ ENTER, LEAVE, HOME, END_OF_LINE, REST = (
 
 
 def clip(text: str, columns: int, rows: int) -> str:
-    """As much of a text as fits; says how many lines do not."""
+    """As much of a text as fits; says how many lines are left out."""
     lines = text.splitlines()
     if len(lines) > rows:
         lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more line(s)"]
@@ -29,29 +30,19 @@ def clip(text: str, columns: int, rows: int) -> str:
 
 
 def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
-    """Show what `render` returns, every so many seconds; Ctrl-C is the way to end it.
+    """Show what `render` returns, every `every_s` seconds, until Ctrl-C.
 
-    The text stands on the terminal's other screen; the last one stays behind on the first.
-    Raises Refused where nothing can be shown again and again, or not so often.
+    The text is on the terminal's other screen; the last one is printed on the first at the end.
+    Raises Refused without a terminal, with --json, and for an interval that is not possible.
     """
-    if not SHORTEST_S <= every_s <= LONGEST_S:
-        raise Refused(
-            f"--every {every_s:g} is not between {SHORTEST_S:g} and {LONGEST_S:g} seconds",
-            hint="try --every 2",
-        )
-    if as_json:
-        raise Refused(
-            "--watch has no end, and a JSON document needs one", hint="run it without --watch"
-        )
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        raise Refused("--watch needs a terminal", hint="run it without --watch")
+    _check(every_s, as_json=as_json)
     text = ""
     sys.stdout.write(ENTER)
     try:
         while True:
             text = render()
             columns, rows = size()
-            clock = f"{time.strftime('%H:%M:%S')}  every {every_s:g} s, Ctrl-C to end"
+            clock = f"{second_text(time.time())}  every {every_s:g} s, Ctrl-C to end"
             sys.stdout.write(HOME + clip(f"{clock}\n\n{text}", columns, rows) + REST)
             sys.stdout.flush()
             time.sleep(every_s)
@@ -61,3 +52,17 @@ def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
         sys.stdout.write(LEAVE)
         sys.stdout.flush()
     print(text)
+
+
+def _check(every_s: float, *, as_json: bool) -> None:
+    if not SHORTEST_S <= every_s <= LONGEST_S:
+        raise Refused(
+            f"--every must be between {SHORTEST_S:g} and {LONGEST_S:g} seconds, not {every_s:g}",
+            hint="try --every 2",
+        )
+    if as_json:
+        raise Refused(
+            "--watch has no end, and a JSON document needs one", hint="run it without --watch"
+        )
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+        raise Refused("--watch needs a terminal", hint="run it without --watch")

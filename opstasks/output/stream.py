@@ -11,16 +11,16 @@ from opstasks.core.errors import Interrupted, OpsError, unforeseen
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import error_document, plain, to_nowhere, unwritten
 
-# Hands on pages of values to what it is given.
+# Calls the function that it is given with pages of values.
 Source = Callable[[Callable[[Sequence[Any]], None]], None]
 
 
 def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
-    """Write what each host hands on, in the form of `Console.fleet`; returns the outcomes.
+    """Write the values of each host, in the form of `Console.fleet`; returns the outcomes.
 
-    A host that fails half-way keeps what it gave, and has the error beside it. When the reader of
-    our output goes away, as `| head` does, nothing more is asked for, and that is no failure.
-    Raises OpsError when there is no room for it where it is written to.
+    A host that fails half-way keeps the values so far, together with the error. When the reader of
+    our output goes away, as `| head` does, the rest is left out without an error. Raises OpsError
+    when the disk is full.
     """
     result: FleetResult[None] = FleetResult()
     try:
@@ -33,7 +33,7 @@ def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
 
 
 class _CannotWriteError(Exception):
-    """Nobody reads any more, or there is no room left."""
+    """The reader of our output went away, or the disk is full (`error`)."""
 
     def __init__(self, error: OpsError | None) -> None:
         super().__init__()

@@ -4,18 +4,50 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from opstasks.core import durations
-from opstasks.core.command import Argument, Command, cmd, pipe
-from opstasks.fleet import old_program as remote
+from opstasks.core.command import Command, cmd, pipe
+from opstasks.core.fields import Text
+from opstasks.fleet.program import Program
 
 # ISO time first, so that lines of many hosts sort by time; never a pager.
 _FORMAT = ("--output=short-iso-precise", "--no-pager", "--utc", "--quiet")
+# How much of a log may be collected before it is shown.
+MAX_LOG_BYTES = 256 << 20
+
+
+class RecordsRequest(msgspec.Struct, frozen=True):
+    """Which records to find: options of journalctl, the word, the newest `lines` (0: all).
+
+    With `follow` every line is sent as a part as soon as it is known, without end.
+    """
+
+    options: tuple[str, ...]
+    word: str
+    lines: int = 0
+    follow: bool = False
+
+
+class RecordsAnswer(msgspec.Struct, frozen=True):
+    """The lines of the records, oldest first; none with `follow`."""
+
+    lines: tuple[Text, ...]
+
+
+RECORDS = Program(
+    "opstasks.onhost.journal_records",
+    RecordsRequest,
+    RecordsAnswer,
+    part=Text,
+    max_bytes=MAX_LOG_BYTES,
+)
 
 
 def since(text: str) -> str:
     """A span (``90s``, ``1h30m``) or a date as journalctl wants it; raises Refused.
 
-    A span counts back by the host's clock. A date is UTC, as the lines are, whatever time zone
+    A span counts back by the host's clock. A date is in UTC, as the lines are, whatever time zone
     the host has.
     """
     if durations.is_span(text):
@@ -23,47 +55,52 @@ def since(text: str) -> str:
     return f"@{max(0.0, durations.moment(text, datetime.now(UTC)).timestamp()):.0f}"
 
 
-def unit_lines(
+def unit_lines(unit: str, *, lines: int = 0, since_time: str = "", follow: bool = False) -> Command:
+    """A unit's newest `lines`, oldest first; `lines` 0 means all."""
+    options = [f"--unit={unit}", *_FORMAT]
+    if since_time:
+        options.append(f"--since={since(since_time)}")
+    # From a moment on journalctl would show the oldest lines: they are counted afterwards.
+    is_counted_here = bool(since_time or not lines)
+    if follow:
+        options += ["--follow", *(["--lines=all"] if is_counted_here else [])]
+    if not is_counted_here:
+        options.append(f"--lines={lines}")
+    command = cmd("journalctl", *options)
+    if is_counted_here and lines and not follow:
+        command = pipe(command, cmd("tail", "-n", lines))
+    return command.accepting(0, 1)
+
+
+def unit_records(
     unit: str,
+    word: str,
     *,
     lines: int = 0,
     since_time: str = "",
-    until_s: float = 0.0,
-    needle: str = "",
+    until_at: float = 0.0,
     follow: bool = False,
-) -> Command:
-    """A unit's newest `lines`, oldest first; `lines` 0 means all.
+) -> RecordsRequest:
+    """Ask `RECORDS` for a unit's records that contain a word, literally.
 
-    `until_s` is the last moment, in seconds since the epoch; 0 for none.
-
-    With `needle`, only records that hold it, literally; messages of several lines and tracebacks
-    are whole (`remote_records.py`).
+    Messages of several lines and tracebacks are whole. `until_at` is the last moment, in seconds
+    since the epoch; 0 for none.
     """
-    options: list[Argument] = [f"--unit={unit}", *_FORMAT]
+    options = [f"--unit={unit}", *_FORMAT]
     if since_time:
         options.append(f"--since={since(since_time)}")
-    if until_s:
-        options.append(f"--until=@{until_s:.0f}")
-    # What is filtered afterwards is counted afterwards, and from a moment on journalctl would
-    # show the oldest lines.
-    counted_here = bool(since_time or needle or not lines)
+    if until_at:
+        options.append(f"--until=@{until_at:.0f}")
     if follow:
-        options += ["--follow", *(["--lines=all"] if counted_here else [])]
-    if not counted_here:
-        options.append(f"--lines={lines}")
-    steps = [cmd("journalctl", *options)]
-    if needle:
-        script = remote.text("opstasks.onhost.records")
-        # What it reads is the journal, so the script is an argument.
-        steps.append(cmd("python3", "-I", "-c", f"{script}\nmain(sys.argv[1])\n", needle))
-    if counted_here and lines and not follow:
-        steps.append(cmd("tail", "-n", lines))
-    command = pipe(*steps) if len(steps) > 1 else steps[0]
-    return command if needle else command.accepting(0, 1)
+        options += ["--follow", "--lines=all"]
+    return RecordsRequest(tuple(options), word, lines, follow)
 
 
-def own_lines(identifier: str, lines: int, since_epoch: float = 0.0) -> Command:
-    """The messages of an identifier, one a line: all since a moment, or else the newest `lines`."""
+def own_lines(identifier: str, lines: int, since_at: float = 0.0) -> Command:
+    """The messages of an identifier, one a line: all since a moment, or else the newest `lines`.
+
+    `since_at` is in seconds since the epoch.
+    """
     return cmd(
         "journalctl",
         f"--identifier={identifier}",
@@ -71,5 +108,5 @@ def own_lines(identifier: str, lines: int, since_epoch: float = 0.0) -> Command:
         "--no-pager",
         "--quiet",
         # Together, journalctl would count the lines from the moment on.
-        f"--since=@{since_epoch:.0f}" if since_epoch else f"--lines={lines}",
+        f"--since=@{since_at:.0f}" if since_at else f"--lines={lines}",
     ).accepting(0, 1)

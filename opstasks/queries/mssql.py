@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from opstasks.core.command import Secret
 from opstasks.core.errors import CommandFailed, Refused, TimedOut, Unreachable
-from opstasks.fleet.session import Socket
+from opstasks.fleet.transport import Socket
 
 PORT = 1433
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,115}")

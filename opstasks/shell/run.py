@@ -1,4 +1,4 @@
-"""One command as it was typed, with a line in each host's journal saying who ran it."""
+"""One command as it was typed, with a line in each host's journal that says who ran it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from opstasks.core.command import Command, Raw, cmd
 from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
-from opstasks.fleet.host import Host, check, stop_children
+from opstasks.fleet.host import Host, check
+
+# How much a command may print on one host.
+MAX_RUN_BYTES = 256 << 20
 
 
-def command(words: Sequence[str], timeout_s: float) -> Command:
-    """The command; one word that is no program's name is taken as shell text.
+def make_command(words: Sequence[str], timeout_s: float) -> Command:
+    """The command of the words that were typed; a single word with a space is shell text.
 
-    Raises Refused when there is none, or a time limit that is none.
+    Raises Refused without words, and for a time limit that cannot be.
     """
     if not words:
         raise Refused("no command given", hint="inv -H tpp run -- docker ps")
     if timeout_s <= 0:
-        raise Refused(f"{timeout_s} is no time limit", hint="--timeout takes seconds, 1 or more")
+        raise Refused(f"--timeout must be 1 or greater, not {timeout_s}", hint="it is in seconds")
     if timeout_s > durations.LIMIT_S:
-        raise Refused(f"{timeout_s} is more than a year", hint="--timeout takes seconds")
-    shell_text = len(words) == 1 and not words[0].isalnum()
-    made = cmd("bash", "-c", words[0]) if shell_text else cmd(*words)
-    # Nobody knows what it does: a connection lost meanwhile leaves the host in doubt.
-    return made.within(timeout_s).changing()
+        raise Refused(f"--timeout {timeout_s} is more than a year", hint="it is in seconds")
+    is_shell_text = len(words) == 1 and not words[0].isalnum()
+    made = cmd("bash", "-c", words[0]) if is_shell_text else cmd(*words)
+    # It may do anything: a connection that is lost meanwhile leaves the host in doubt.
+    return made.within(timeout_s).printing(MAX_RUN_BYTES).changing()
 
 
 def run(host: Host, user: str, command: Command) -> Result:
-    """Run it and hand back whatever came of it; a round trip, and another for its end.
+    """Run it, with any exit code; a round trip, and another for the line about its end.
 
-    The line names the program alone: its arguments may hold what nobody else should read.
+    The line names the program only: the arguments may hold what others should not read.
     """
     entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
-    with audit.ending(entry, partial(_end, host, user)) as ended:
+    with audit.ending(entry, partial(_write_end, host, user)) as ended:
         shell = host.shell(user)
         shell.open()
         # From here on `stop` finds what runs; before, nothing must begin after a Ctrl-C.
@@ -50,8 +53,8 @@ def run(host: Host, user: str, command: Command) -> Result:
     return result
 
 
-def _end(host: Host, user: str, end: audit.Entry) -> None:
-    """Write down how it ended; a host that cannot be asked any more does not hear of it."""
+def _write_end(host: Host, user: str, end: audit.AuditEntry) -> None:
+    """Write how it ended, in both places; only locally when the connection is gone."""
     audit.write_local(end)
     shell = host.shell(user)
     with contextlib.suppress(OpsError):
@@ -60,7 +63,7 @@ def _end(host: Host, user: str, end: audit.Entry) -> None:
 
 
 def stop(host: Host, user: str) -> None:
-    """Stop what `run` began and nobody waits for any more."""
+    """Stop what `run` began there, after a Ctrl-C."""
     running = host.shell(user)
     if running.is_open:
         session = host.open_session(user)
@@ -68,8 +71,18 @@ def stop(host: Host, user: str) -> None:
         session.close()
 
 
+def stop_children(pid: int) -> Command:
+    """Stop everything that a framed shell is running, children first."""
+    script = (
+        "kids() { ps -e -o pid=,ppid= | awk -v p=\"$1\" '$2==p{print $1}'; };"
+        ' stop() { for k in $(kids "$1"); do stop "$k"; kill -TERM "$k"; done; };'
+        f" stop {int(pid)}"
+    )
+    return cmd(Raw(script)).accepting(0, 1)
+
+
 def judge(found: FleetResult[Result], command: Command) -> FleetResult[Result]:
-    """The same results, those with another exit code than 0 as failed."""
+    """The same results; a host with another exit code than 0 has failed."""
     return FleetResult([_judged(item, command) for item in found])
 
 
@@ -79,7 +92,6 @@ def _judged(item: HostResult[Result], command: Command) -> HostResult[Result]:
     try:
         check(item.value, command, item.host)
     except (CommandFailed, TimedOut) as error:
-        # Its last lines stand above already.
-        error.tail = ""
+        error.tail = ""  # the whole output was shown before
         return replace(item, outcome=error.outcome, error=error)
     return item

@@ -27,32 +27,39 @@ def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
 
     Example: inv -H prod run -- docker ps
     """
-    from opstasks.core.errors import Interrupted
-    from opstasks.fleet.fleet import Fleet
-    from opstasks.shell import run as workflow
+    from opstasks.shell.run import judge, make_command
 
-    command = workflow.command(ctx.options.remainder, timeout)
+    command = make_command(ctx.options.remainder, timeout)
     if ctx.options.dry:
         _show_plan(ctx, command, user)
         return
+    found = _run_everywhere(ctx, command, user)
+    if not ctx.options.json:
+        _show_output(ctx, found)
+    ctx.finish(judge(found, command))
+
+
+def _run_everywhere(ctx: Context, command: Command, user: str) -> FleetResult[Result]:
+    """Run it on all hosts together; Ctrl-C stops it on the hosts as well."""
+    from opstasks.core.errors import Interrupted
+    from opstasks.fleet.fleet import Fleet
+    from opstasks.shell.run import run, stop
+
     account = {host.name: user or host.spec.service_user for host in ctx.fleet.hosts}
     try:
-        found = ctx.fleet.gather(
-            lambda host: workflow.run(host, account[host.name], command),
-            interrupted="interrupted; the command was stopped where it still ran",
+        return ctx.fleet.gather(
+            lambda host: run(host, account[host.name], command),
+            interrupted="interrupted; the command was stopped where it was still running",
         )
     except Interrupted:
         stopped = Fleet(ctx.fleet.hosts).gather(
-            lambda host: workflow.stop(host, account[host.name]),
-            interrupted="interrupted at once; the command may still run",
+            lambda host: stop(host, account[host.name]),
+            interrupted="interrupted at once; the command may still be running",
         )
         left = [item.host for item in stopped if not item.good]
         if left:
             raise Interrupted(f"interrupted; it may still run on {', '.join(left)}") from None
         raise
-    if not ctx.options.json:
-        _show_output(ctx, found)
-    ctx.finish(workflow.judge(found, command))
 
 
 def _show_plan(ctx: Context, command: Command, user: str) -> None:
@@ -68,7 +75,7 @@ def _show_plan(ctx: Context, command: Command, user: str) -> None:
 
 
 def _show_output(ctx: Context, found: FleetResult[Result]) -> None:
-    """What each host said; with several hosts every line says whose it is."""
+    """What each host printed; with several hosts every line begins with its host."""
     prefixed = len(ctx.fleet.hosts) > 1
     answered: list[HostResult[Result]] = [item for item in found if item.value is not None]
     for item in answered:

@@ -1,4 +1,4 @@
-"""A login shell for a person, with a line in the host's journal at either end."""
+"""A login shell for a person, with a line in the host's journal before and after it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LOGIN = ("bash", "-c", 'cd; exec -l "$SHELL"')
 
 @contextlib.contextmanager
 def recorded(host: Host, user: str) -> Iterator[None]:
-    """Say who opens a shell and that it ended; nobody knows what is done in it.
+    """Record who opens a shell, and its end; what is done in it is not recorded.
 
-    No lock is taken: it would be held for as long as somebody looks around.
+    No lock is taken: it would be held for as long as the shell is open.
     """
     entry = audit.start(host.name, "shell", {"user": user})
     _record(host, user, entry)
@@ -32,7 +32,7 @@ def recorded(host: Host, user: str) -> Iterator[None]:
             _record(host, user, audit.end(entry, outcome, detail))
 
 
-def _record(host: Host, user: str, entry: audit.Entry) -> None:
+def _record(host: Host, user: str, entry: audit.AuditEntry) -> None:
     """Write an entry in both places; raises what opening the account's shell raises."""
     session = host.shell(user).session
     audit.write_local(entry)

@@ -19,7 +19,7 @@ def shell(ctx: Context, user: str = "") -> None:
     from opstasks.core.errors import Refused
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet import terminal
-    from opstasks.shell import shell as workflow
+    from opstasks.shell.shell import LOGIN, recorded
 
     if len(ctx.fleet.hosts) != 1:
         raise Refused("a shell needs exactly one host", hint="inv -H tpp shell")
@@ -31,7 +31,7 @@ def shell(ctx: Context, user: str = "") -> None:
         ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
         return
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
-    with workflow.recorded(host, account):
-        code = terminal.interact(host, workflow.LOGIN, account)
+    with recorded(host, account):
+        code = terminal.interact(host, LOGIN, account)
     if code:
         raise Exit(code=code)

@@ -32,7 +32,7 @@ def test_equals_signs_and_glued_short_flags_work():
     assert words("deploy -Htpp") == ["-H", "tpp", "deploy"]
 
 
-def test_a_core_flag_is_not_eaten_as_a_positional_argument():
+def test_a_core_flag_is_not_taken_for_a_positional_argument():
     assert words("jobs.show --json abc") == ["--json", "jobs.show", "abc"]
 
 
@@ -50,7 +50,7 @@ def test_a_task_flag_keeps_its_value_even_if_it_looks_like_a_flag():
         ("-H tpp jobs.show", None),
     ],
 )
-def test_help_is_found_wherever_it_stands(line, topic):
+def test_help_is_found_at_any_place(line, topic):
     assert help_topic(line.split(), TASKS) == topic
 
 

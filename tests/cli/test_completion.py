@@ -27,7 +27,7 @@ def test_flags_of_the_task_and_of_the_program():
     assert offered("deploy --re") == ["--hosts", "--json", "--ref", "--restart"]
 
 
-def test_tasks_elsewhere():
+def test_tasks_are_offered_elsewhere():
     assert offered("-H tpp d") == ["deploy", "status"]
     assert offered("") == ["deploy", "status"]
 

@@ -60,7 +60,7 @@ def test_short_flags_between_a_tasks_own_words_are_not_taken_for_them(program, w
 
 
 @pytest.mark.parametrize("task", ["jobs.ls", "jobs.stats"])
-def test_what_nobody_could_look_at_is_not_said_to_be_nothing(program, task):
+def test_no_answer_is_not_reported_as_no_jobs(program, task):
     done = program("-H", "tpp", task)
     assert done.returncode == 3
     assert "no job" not in done.stdout
@@ -94,27 +94,27 @@ def test_refusals_are_json_too(program):
         ("stauts", "did you mean 'status'?"),
         ("deploy --reff x", "--reff"),
         ("deploy --unfinished sideways", "'finish' or 'back'"),
-        ("deploy --watch soon", "'soon' is no whole number"),
+        ("deploy --watch soon", "'soon' is not a whole number"),
         ("-H tpp deploy --watch=-30", "nothing can be watched for -30 s -> --watch 15"),
         ("-H tpp deploy.releases --limit=-1", "-1 is no number of releases"),
         ("-H tpp deploy.rollback --watch=-1", "nothing can be watched for -1 s"),
         ("-H tpp service.start --watch 0", "nothing can be watched for 0 s -> --watch 5"),
         ("-H tpp service.restart --watch=-5 --yes", "nothing can be watched for -5 s"),
-        ("-H tpp --parallel many status", "'many' is no whole number"),
+        ("-H tpp --parallel many status", "'many' is not a whole number"),
         ("run", "no command given"),
         ("-H tpp shell", "needs a terminal"),
-        ("logs --since yesterdayish", "is no time"),
+        ("logs --since yesterdayish", "is not a time"),
         ("logs --job a;b", "cannot be part of a job id"),
         ("jobs.ls --state dead", "there is no state 'dead'"),
         ("logs --follow --json", "leave one out"),
-        ("-H tpp --parallel -3 status", "less than nothing"),
-        ("--inventory /absent status", "which is no file"),
+        ("-H tpp --parallel -3 status", "--parallel must be 0 or greater, not -3"),
+        ("--inventory /absent status", "which is not a file"),
         ("status -H", "-H needs a value"),
         ("service.stop --yes --hosts", "--hosts needs a value"),
         ("pause --reason", "--reason needs a value"),
         ("jobs.logs -f abc", "--config (-f) needs a value"),
         ("jobrunner/jobs-ls", "did you mean 'jobs-ls'?"),
-        ("logs --lines -5", "less than nothing"),
+        ("logs --lines -5", "--lines must be 0 or greater, not -5"),
         ("config.set JOB_SERVER_TOKEN=-", "no value came for JOB_SERVER_TOKEN"),
     ],
 )
@@ -162,7 +162,7 @@ def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, off
     assert offered <= set(done.stdout.split())
 
 
-def test_completion_after_an_open_quote_is_no_traceback(program):
+def test_completion_works_after_an_open_quote(program):
     done = program("--complete", "--", "inv -H 'tp")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -196,7 +196,7 @@ def test_bash_itself_completes_hosts(fleet):
     assert done.stdout.split() == ["emis"]
 
 
-def test_output_that_nobody_reads_to_the_end_is_no_error():
+def test_a_reader_that_goes_away_is_not_an_error():
     inv = Path(sys.executable).with_name("inv")
     script = f"set -o pipefail; {inv} --list | head -1; {inv} --help deploy | head -1"
     done = subprocess.run(
@@ -214,7 +214,7 @@ def test_debugging_does_not_show_the_sudo_password(program, tmp_path, name):
     assert "sesame" not in done.stderr
 
 
-def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program):
+def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
     script = (
         "import sys; from opstasks import __main__ as cli\n"
         "from opstasks.fleet.inventory import Inventory\n"
@@ -239,13 +239,13 @@ def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("logs --lines -1", "less than nothing"),
-        ("logs --since 2026-99-99", "is no date"),
-        ("logs --since foo", "is no time"),
+        ("logs --lines -1", "--lines must be 0 or greater, not -1"),
+        ("logs --since 2026-99-99", "is not a date"),
+        ("logs --since foo", "is not a time"),
         ("logs --since 900000d", "more than a year"),
         ("history --since 900000d", "more than a year"),
         ("run --timeout 99999999999 -- true", "more than a year"),
-        ("-S /nope status", "--ssh-config /nope is no file"),
+        ("-S /nope status", "--ssh-config: '/nope' is not a file"),
         ("-f /nope status", "cannot read the settings"),
         ("--prompt-for-sudo-password status", "no sudo password was given"),
         ("jobs.ls --watch --json", "has no end"),
@@ -254,7 +254,7 @@ def test_a_defect_of_ours_is_one_line_and_a_traceback_only_on_request(program):
         ("images.update ehrql --digest x", "is no digest"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_any_host_is_asked(program, words, reason):
+def test_wrong_usage_is_refused_before_any_host_is_asked(program, words, reason):
     done = program("-H", "tpp", *words.split())
     assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
 
@@ -286,13 +286,14 @@ def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
     assert "cannot connect" in done.stderr
 
 
-def test_a_result_that_finds_no_room_is_a_failure():
+def test_a_full_disk_for_the_result_is_a_failure():
     script = """
-from opstasks.cli.app import App, Context, Options
+from opstasks.cli.app import App, Context
+from opstasks.cli.options import RunOptions
 from opstasks.output.stream import fleet_stream
 from opstasks.core.result import FleetResult, HostResult
 import invoke, sys
-ctx = Context(invoke.Config(), App(Options(json=True)))
+ctx = Context(invoke.Config(), App(RunOptions(json=True)))
 if sys.argv[1] == "stream":
     fleet_stream([("tpp", lambda take: take(["x" * 99999]))])
 ctx.finish(FleetResult([HostResult("tpp", "ok", "fine")]))
@@ -311,7 +312,7 @@ ctx.finish(FleetResult([HostResult("tpp", "ok", "fine")]))
         assert done.stderr.count("cannot write the result: no space left on device") == 1
 
 
-def test_closed_streams_lead_nowhere(fleet):
+def test_closed_streams_do_not_break_a_run(fleet):
     inv = Path(sys.executable).with_name("inv")
     for closed in ("2>&-", ">&-", "<&-"):
         done = subprocess.run(
@@ -335,7 +336,7 @@ def test_json_is_one_document_for_one_task(program):
     assert json.loads(done.stdout)["exit_code"] == 2
 
 
-def test_hosts_that_fail_while_others_are_followed_are_named_once(program):
+def test_hosts_that_fail_while_following_are_reported_once(program):
     done = program("-H", "prod", "logs", "--follow")
     assert done.returncode == 3
     assert [done.stderr.count(f"error: {name}: ") for name in ("tpp", "emis")] == [1, 1]
@@ -346,5 +347,5 @@ def test_a_settings_file_with_more_than_a_password_is_refused(program, tmp_path)
     config.write_text('sudo: {password: "open\\nsesame"}')
     done = program("-f", str(config), "-H", "tpp", "status")
     assert done.returncode == 2
-    assert "sudo.password does not hold a password in one line" in done.stderr
+    assert "sudo.password must hold the password in one line" in done.stderr
     assert "sesame" not in done.stderr

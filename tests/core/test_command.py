@@ -18,13 +18,13 @@ def test_every_argument_comes_out_of_the_shell_as_it_went_in(words):
 
 
 @given(st.lists(WORDS, max_size=4))
-def test_a_real_shell_agrees(words):
+def test_bash_accepts_every_quoted_argument(words):
     line = cmd("python3", "-c", "import sys; print(ascii(sys.argv[1:]))", *words).line()
     # One process for each example is slow, so only look at what bash itself makes of the words.
     assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
 
 
-def test_raw_text_is_left_alone():
+def test_raw_text_is_not_quoted():
     assert cmd("echo", Raw('"$HOME"'), "$HOME").line() == "echo \"$HOME\" '$HOME'"
 
 
@@ -33,7 +33,7 @@ def test_a_nul_byte_is_refused():
         cmd("echo", "a\0b")
 
 
-def test_chain_and_pipe_join_and_keep_the_marks():
+def test_chain_and_pipe_join_commands_and_keep_mutates():
     joined = chain(cmd("true"), cmd("rm", "x").changing())
     assert joined.line() == "true && rm x"
     assert joined.mutates

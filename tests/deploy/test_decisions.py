@@ -7,7 +7,8 @@ from dataclasses import replace
 import invoke
 import pytest
 
-from opstasks.cli.app import App, Context, Options
+from opstasks.cli.app import App, Context
+from opstasks.cli.options import RunOptions
 from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
@@ -138,7 +139,7 @@ def test_edits_that_an_unfinished_release_would_throw_away_are_named():
 
 
 def context(**options):
-    return Context(invoke.Config(), App(Options(**options)))
+    return Context(invoke.Config(), App(RunOptions(**options)))
 
 
 @pytest.mark.parametrize("choice", ["finish", "back"])

@@ -49,7 +49,7 @@ def test_results_come_in_inventory_order_however_long_each_takes():
     assert [item.host for item in fleet().gather(work)] == ["h0", "h1", "h2", "h3"]
 
 
-def test_changes_stop_at_the_first_failure_and_say_what_was_not_begun():
+def test_changes_stop_at_the_first_failure_and_name_the_rest():
     begun = []
 
     def work(host):
@@ -61,7 +61,7 @@ def test_changes_stop_at_the_first_failure_and_say_what_was_not_begun():
 
 
 @pytest.mark.parametrize("options", [{"keep_going": True}, {"parallel": 2}])
-def test_unless_told_to_go_on(options):
+def test_keep_going_and_parallel_go_on_after_a_failure(options):
     assert outcomes(fleet(**options).roll(fails_on("h1"))) == ["ok", "failed", "ok", "ok"]
 
 
@@ -81,7 +81,7 @@ def test_no_more_workers_than_asked_for():
     assert max(most) == 3
 
 
-def test_a_defect_of_ours_is_an_outcome_and_not_a_traceback():
+def test_an_internal_error_is_an_outcome_of_that_host():
     (bad, *_) = fleet().gather(fails_on("h0", ZeroDivisionError("x")))
     assert bad.outcome == "failed"
     assert "internal error" in bad.error.message
@@ -120,7 +120,7 @@ def test_exit_codes(errors, code):
     assert FleetResult([HostResult("good", "ok", 1), *results]).exit_code == code
 
 
-def test_a_refusal_after_another_host_was_changed_is_no_clean_refusal():
+def test_a_refusal_after_another_host_was_changed_is_a_failure():
     results = [HostResult("a", "changed"), HostResult("b", "refused", error=Refused("x"))]
     assert FleetResult(results).exit_code == 1
 
@@ -134,7 +134,7 @@ def test_zero_means_that_every_host_did_what_was_asked(names):
 @pytest.mark.parametrize(
     ("outcomes", "code"), [(["ok"], 1), (["ok", "unreachable"], 1), (["unknown"], 4)]
 )
-def test_findings_make_the_exit_code_1_unless_something_graver_happened(outcomes, code):
+def test_findings_make_the_exit_code_1_unless_it_is_a_worse_one(outcomes, code):
     result = FleetResult([HostResult(str(n), what) for n, what in enumerate(outcomes)])
     assert result.exit_code != 1
     result.findings = True
@@ -142,7 +142,7 @@ def test_findings_make_the_exit_code_1_unless_something_graver_happened(outcomes
     assert fleet_document(result)["exit_code"] == code
 
 
-def test_a_plan_that_was_only_made_is_no_change():
+def test_a_plan_is_not_a_change():
     plan = SimpleNamespace(changed=True)
 
     def work(host):
@@ -155,7 +155,7 @@ def test_a_plan_that_was_only_made_is_no_change():
     assert outcomes(fleet(1).gather(lambda host: plan, changes=True)) == ["changed"]
 
 
-def test_a_stream_is_one_document_whatever_becomes_of_the_hosts(capsys):
+def test_a_stream_is_one_document_also_when_a_host_fails(capsys):
     def whole(take):
         take([{"id": 1}, {"id": 2}])
         take([])
@@ -175,7 +175,7 @@ def test_a_stream_is_one_document_whatever_becomes_of_the_hosts(capsys):
     assert found["hosts"]["three"] == {"value": [], "outcome": "ok"}
 
 
-def test_a_stream_that_is_broken_off_is_one_document_all_the_same(capsys):
+def test_an_interrupted_stream_is_one_document(capsys):
     asked = []
 
     def broken_off(take):

@@ -117,39 +117,41 @@ def other_key(tmp_path):
     return " ".join((tmp_path / "key.pub").read_text().split()[:2])
 
 
-def test_a_changed_pinned_key_is_refused_and_said_so(connect, spec, other_key):
+def test_a_changed_pinned_key_is_refused(connect, spec, other_key):
     host = connect(spec("sandbox-1", host_keys=(other_key,)))
     with pytest.raises(Unreachable, match="CHANGED"):
         host.login.run(cmd("true"))
 
 
 def test_an_unknown_host_is_refused(connect, spec, monkeypatch, tmp_path):
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (tmp_path / "known_hosts",))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (tmp_path / "known_hosts",))
     with pytest.raises(Unreachable, match="not known"):
         connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_known_hosts_is_enough_plain_and_hashed(connect, spec, monkeypatch, tmp_path, hashed):
+def test_a_key_in_known_hosts_is_accepted_plain_or_hashed(
+    connect, spec, monkeypatch, tmp_path, hashed
+):
     known = tmp_path / "known_hosts"
     found = spec("sandbox-1")
     known.write_text(f"{found.address} {found.host_keys[0]}\n")
     if hashed:
         subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True)
         assert found.address not in known.read_text()
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
 
 
 def test_a_conflicting_known_host_is_refused(connect, spec, monkeypatch, tmp_path, other_key):
     known = tmp_path / "known_hosts"
     known.write_text(f"{spec('sandbox-1').address} {other_key}\n")
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     with pytest.raises(Unreachable, match="CHANGED"):
         connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
 
 
-def test_odd_lines_in_known_hosts_harm_nobody_and_a_revoked_key_is_refused(
+def test_known_hosts_with_odd_lines_works_and_a_revoked_key_is_refused(
     connect, spec, monkeypatch, tmp_path, other_key
 ):
     found = spec("sandbox-1")
@@ -158,14 +160,14 @@ def test_odd_lines_in_known_hosts_harm_nobody_and_a_revoked_key_is_refused(
     known.write_text(
         f"@cert-authority * {other_key}\nx ssh-rsa AAA\n{found.address} {other_key}\n{good}\n"
     )
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
     known.write_text(f"{good}\n@revoked * {found.host_keys[0]}\n")
     with pytest.raises(Unreachable, match="REVOKED"):
         connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
 
 
-def test_accept_new_learns_a_key_and_then_holds_on_to_it(
+def test_accept_new_learns_a_key_and_refuses_another_one_later(
     connect, spec, monkeypatch, tmp_path, other_key
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -181,14 +183,14 @@ def test_accept_new_learns_a_key_and_then_holds_on_to_it(
 # -- the network -----------------------------------------------------------------------------
 
 
-def test_a_port_where_nobody_listens_and_an_address_that_is_none(connect, spec):
+def test_a_closed_port_and_a_wrong_address_are_unreachable(connect, spec):
     with pytest.raises(Unreachable, match="refused"):
         connect(spec("sandbox-1", port=1)).login.run(cmd("true"))
     with pytest.raises(Unreachable, match="no address"):
         connect(spec("sandbox-1", address="no.such.host.invalid")).login.run(cmd("true"))
 
 
-def test_a_key_that_the_host_does_not_know(connect, spec, tmp_path):
+def test_a_private_key_that_the_host_does_not_know_is_refused(connect, spec, tmp_path):
     key = tmp_path / "stranger"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     with pytest.raises(Unreachable, match="did not accept our key"):
@@ -226,7 +228,7 @@ def test_a_change_never_goes_on_over_a_second_connection(proxied):
         proxy.cut()
         with pytest.raises(Lost):
             host.login.run(cmd("true"))
-        # The lock was that connection's: whoever has it now must not be disturbed.
+        # The lock went with that connection: its next holder must not be disturbed.
         with pytest.raises(Lost):
             host.login.run(cmd("true"))
         # A second connection would stay; the proxy forgets the first a moment after its end.
@@ -245,7 +247,7 @@ def test_ten_commands_in_a_row_cost_ten_round_trips_and_a_batch_costs_one(proxie
     assert proxy.round_trips() == 1
 
 
-def test_a_silent_network_frees_the_lock_within_a_minute_or_so(connect, spec, tmp_path):
+def test_a_silent_network_frees_the_lock_after_a_minute(connect, spec, tmp_path):
     from opstasks.fleet import lock
     from opstasks.fleet.change import change
 
@@ -275,7 +277,7 @@ def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, mon
     known.write_text(
         f"{first.address} {first.host_keys[0]}\n{second.address} {second.host_keys[0]}\n"
     )
-    monkeypatch.setattr("opstasks.fleet.transport.KNOWN_HOSTS", (known,))
+    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     shutil.copy(second.identity_file, tmp_path / "key")
     plain = spec(
         "sandbox-2",
@@ -290,7 +292,7 @@ def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, mon
 
 def test_a_gateway_of_the_inventory(spec):
     from opstasks.fleet.host import Host
-    from opstasks.fleet.transport import SSHTransport
+    from opstasks.fleet.ssh import SSHTransport
 
     def connections():
         return {thread for thread in threading.enumerate() if "Transport" in type(thread).__name__}
@@ -306,7 +308,7 @@ def test_a_gateway_of_the_inventory(spec):
     until(lambda: connections() <= before, "a connection is left", 10)
 
 
-def test_a_network_that_swallows_everything_is_given_up(connect, spec):
+def test_a_network_that_drops_everything_is_given_up(connect, spec):
     host = connect(spec("sandbox-1"))
     wire = host.transport.connection.transport.sock
     assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 90_000
@@ -347,17 +349,17 @@ def bare_says(inv, line):
 
 
 @pytest.mark.parametrize("line", ON_BARE)
-def test_a_bare_host_is_named_with_what_sets_it_up(inv, line):
+def test_on_a_bare_host_the_error_names_manage(inv, line):
     done, errors = bare_says(inv, line)
     assert done.returncode == 2
     assert errors == [
-        "error: sandbox-2: there is no account opensafely: it is no backend host yet"
+        "error: sandbox-2: account opensafely does not exist: the host is not set up yet"
         " -> inv -H sandbox-2 manage"
     ]
     assert "no job" not in done.stdout
 
 
-def test_reading_what_others_did_and_what_is_wrong_works_on_a_bare_host(inv):
+def test_history_and_doctor_work_on_a_bare_host(inv):
     done, errors = bare_says(inv, "doctor")
     assert (done.returncode, len(errors)) == (1, 1)
     assert "inv -H sandbox-2 manage" in done.stdout
@@ -374,7 +376,7 @@ def account(sandbox):
 
 
 @pytest.mark.parametrize("line", [line for line in ON_BARE if line not in TELLS])
-def test_a_host_with_an_account_and_nothing_else_is_told_apart(inv, account, line):
+def test_a_host_with_only_the_account_gets_one_error_and_a_hint(inv, account, line):
     done, errors = bare_says(inv, line)
     assert done.returncode in (1, 2), done.stdout
     assert len(errors) == 1, done.stderr

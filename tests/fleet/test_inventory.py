@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import inventory
+from opstasks.fleet import host_settings, hosts_file
 from opstasks.fleet.inventory import HostSpec, Inventory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ hosts:
 def load(tmp_path):
     def _load(text):
         (tmp_path / "hosts.yaml").write_text(text)
-        return inventory.load(tmp_path / "hosts.yaml")
+        return host_settings.load(tmp_path / "hosts.yaml")
 
     return _load
 
@@ -70,7 +70,7 @@ def test_an_unknown_name_suggests_the_nearest_and_names_what_there_is(fleet):
 
 
 @pytest.mark.parametrize("pattern", ["", "tpp,!tpp", "!all", "x*", "!nobody"])
-def test_a_selection_of_nobody_is_refused(fleet, pattern):
+def test_an_empty_selection_is_refused(fleet, pattern):
     with pytest.raises(Refused):
         fleet.select([pattern])
 
@@ -84,7 +84,7 @@ def test_a_selection_of_nobody_is_refused(fleet, pattern):
         ("bob@[::1]:22", "bob", "::1", 22),
     ],
 )
-def test_hosts_that_no_file_names(fleet, text, user, address, port):
+def test_ad_hoc_hosts_have_user_address_and_port(fleet, text, user, address, port):
     (spec,) = fleet.select([text])
     assert (spec.user, spec.address, spec.port) == (user, address, port)
 
@@ -133,13 +133,13 @@ def test_paths_follow_the_home(load):
 
 def test_the_example_is_valid_and_shows_every_key(tmp_path):
     text = (ROOT / "hosts.example.yaml").read_text()
-    inventory.load(ROOT / "hosts.example.yaml")
-    for key in (*inventory.TOP_KEYS, *inventory.GROUP_KEYS):
+    host_settings.load(ROOT / "hosts.example.yaml")
+    for key in (*hosts_file.TOP_KEYS, *hosts_file.GROUP_KEYS):
         assert f"{key}:" in text, key
 
 
 def test_the_shipped_fleet_is_valid():
-    fleet = inventory.load(ROOT / "hosts.yaml")
+    fleet = host_settings.load(ROOT / "hosts.yaml")
     assert {"tpp", "emis", "test"} <= set(fleet.hosts)
     assert fleet.hosts["tpp"].gateway
 
@@ -182,7 +182,7 @@ def test_a_mistake_is_named_with_key_value_and_what_was_expected(load, text, wor
         assert word in str(caught.value), str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once(load):
+def test_all_mistakes_are_reported_at_once(load):
     with pytest.raises(Refused) as caught:
         load("hosts: {a: {port: x}, b: {user: '!'}, c: {hom: /x}}")
     assert all(f"hosts.{name}." in str(caught.value) for name in "abc")
@@ -191,10 +191,10 @@ def test_all_mistakes_are_told_at_once(load):
 def test_an_included_file_adds_hosts_and_its_mistakes_carry_its_name(tmp_path):
     (tmp_path / "hosts.yaml").write_text("include: [more.yaml, absent.yaml]\nhosts: {a: {}}")
     (tmp_path / "more.yaml").write_text("hosts: {b: {}}")
-    assert list(inventory.load(tmp_path / "hosts.yaml").hosts) == ["a", "b"]
+    assert list(host_settings.load(tmp_path / "hosts.yaml").hosts) == ["a", "b"]
     (tmp_path / "more.yaml").write_text("hosts: {a: {}, c: {prot: 1}}")
     with pytest.raises(Refused) as caught:
-        inventory.load(tmp_path / "hosts.yaml")
+        host_settings.load(tmp_path / "hosts.yaml")
     assert "more.yaml: hosts.c.prot" in str(caught.value)
     assert "hosts.yaml has it already" in str(caught.value)
 
@@ -202,7 +202,7 @@ def test_an_included_file_adds_hosts_and_its_mistakes_carry_its_name(tmp_path):
 # -- finding ---------------------------------------------------------------------------------
 
 
-def test_the_file_is_looked_for_in_the_order_that_is_told(tmp_path, monkeypatch):
+def test_the_inventory_is_looked_for_in_the_documented_order(tmp_path, monkeypatch):
     places = {name: tmp_path / name / "hosts.yaml" for name in ("flag", "variable", "here")}
     config = tmp_path / "config" / "opstasks" / "hosts.yaml"
     for path in (*places.values(), config):
@@ -213,43 +213,43 @@ def test_the_file_is_looked_for_in_the_order_that_is_told(tmp_path, monkeypatch)
     monkeypatch.chdir(below)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("OPSTASKS_HOSTS", str(places["variable"]))
-    assert inventory.find_inventory(str(places["flag"])) == places["flag"]
-    assert inventory.find_inventory(None) == places["variable"]
+    assert hosts_file.find_inventory(str(places["flag"])) == places["flag"]
+    assert hosts_file.find_inventory(None) == places["variable"]
     monkeypatch.delenv("OPSTASKS_HOSTS")
-    assert inventory.find_inventory(None) == places["here"]
+    assert hosts_file.find_inventory(None) == places["here"]
     places["here"].unlink()
-    assert inventory.find_inventory(None) == config
+    assert hosts_file.find_inventory(None) == config
     config.unlink()
-    assert inventory.find_inventory(None) is None
+    assert hosts_file.find_inventory(None) is None
 
 
-def test_a_file_that_anyone_may_write_is_not_trusted_unless_it_is_named(tmp_path, monkeypatch):
+def test_a_file_that_anyone_may_write_must_be_named_explicitly(tmp_path, monkeypatch):
     path = tmp_path / "hosts.yaml"
     path.write_text("")
     monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
     monkeypatch.chdir(tmp_path)
     path.chmod(0o666)
     with pytest.raises(Refused, match="anyone may write it"):
-        inventory.find_inventory(None)
-    assert inventory.find_inventory(str(path)) == path
+        hosts_file.find_inventory(None)
+    assert hosts_file.find_inventory(str(path)) == path
     path.chmod(0o644)
-    assert inventory.find_inventory(None) == path
+    assert hosts_file.find_inventory(None) == path
 
 
 def test_a_file_that_includes_itself_is_read_once(load):
     assert list(load("include: [hosts.yaml]\nhosts: {a: {}}").hosts) == ["a"]
 
 
-def test_a_named_file_that_is_not_there_is_refused(tmp_path):
+def test_a_named_file_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(Refused, match="--inventory names"):
-        inventory.find_inventory(str(tmp_path / "absent.yaml"))
+        hosts_file.find_inventory(str(tmp_path / "absent.yaml"))
 
 
-def test_a_folder_above_that_is_closed_to_us_holds_no_inventory(monkeypatch, tmp_path):
+def test_a_folder_that_cannot_be_read_holds_no_inventory(monkeypatch, tmp_path):
     def closed(path):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.delenv("OPSTASKS_HOSTS", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pathlib.Path.is_file", closed)
-    assert inventory.find_inventory(None) is None
+    assert hosts_file.find_inventory(None) is None

@@ -61,7 +61,7 @@ def test_several_keys_of_one_type_are_all_accepted():
     assert len(known_hosts.pinned([ONE, TWO]).accepted) == 2
 
 
-def test_lines_that_nobody_can_read_do_not_hide_the_others():
+def test_a_line_that_cannot_be_read_does_not_hide_the_others():
     text = f"\n# x\na ssh-ed25519 AAA\na ssh-rsa {ONE.split()[1]}\n@odd a {ONE}\na\na {RSA} me\n"
     assert kinds(known_hosts.known("a", [text])) == ["ssh-rsa"]
 
@@ -73,15 +73,15 @@ def test_revoked_keys_and_authorities_are_not_accepted():
     assert [kind for kind, _ in keys.revoked] == ["ssh-ed25519"]
 
 
-def test_only_what_is_known_is_negotiated():
+def test_only_algorithms_of_known_keys_are_offered():
     assert known_hosts.known("a", [""]).unwanted_algorithms == []
     unwanted = known_hosts.pinned([RSA]).unwanted_algorithms
     assert "ssh-ed25519" in unwanted
     assert "rsa-sha2-512" not in unwanted
 
 
-def test_a_pin_that_is_no_key_is_an_error():
-    with pytest.raises(ValueError, match="no host key"):
+def test_a_pin_that_is_not_a_key_is_an_error():
+    with pytest.raises(ValueError, match="not a host key"):
         known_hosts.pinned(["ssh-ed25519 AAAA"])
 
 

@@ -214,6 +214,11 @@ def test_a_program_that_comes_to_no_answer_says_how_it_ended(code, elapsed_s, ki
         ECHO.decode(Result("python3", code, "", "Killed", elapsed_s), "tpp")
 
 
+def test_a_shorter_time_limit_than_usual_is_named_as_the_reason():
+    with pytest.raises(TimedOut):
+        ECHO.decode(Result("python3", 124, "", "", 5.1), "tpp", timeout_s=5)
+
+
 # -- what runs on a host -----------------------------------------------------------------------
 
 

@@ -59,16 +59,16 @@ def test_a_second_question_means_that_the_password_was_wrong():
     assert channel.sent == [b"sesame\n"]
 
 
-def test_what_ends_or_hangs_before_it_begins_is_said_so():
-    with pytest.raises(Refused, match="there is no account"):
+def test_a_program_that_does_not_start_is_reported():
+    with pytest.raises(Refused, match="does not exist"):
         begin(b"sudo: unknown user opensafely\r\n", b"")[1]()
-    with pytest.raises(Unreachable, match="closed without a word"):
+    with pytest.raises(Unreachable, match="closed without a message"):
         begin(b"")[1]()
-    with pytest.raises(Unreachable, match="no program within"):
+    with pytest.raises(Unreachable, match="did not start within"):
         begin(b"hm")[1]()
 
 
-def test_the_question_is_known_and_the_programs_words_are_quoted():
+def test_the_prompt_is_random_and_the_words_are_quoted():
     host = SimpleNamespace(spec=SimpleNamespace(sudo="ask"))
     line = terminal._line(host, ["echo", "a b"], "opensafely", TOKEN)
     assert "sudo -H -p ops00:password -u opensafely -- sh -c" in line
@@ -96,7 +96,7 @@ class Ended:
         return self.status
 
 
-def test_a_connection_that_breaks_is_no_exit_code(monkeypatch):
+def test_a_broken_connection_is_not_an_exit_code(monkeypatch):
     with open(os.devnull) as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         never, _ = os.pipe()

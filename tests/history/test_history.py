@@ -1,4 +1,4 @@
-"""history: journals and the operator's own file as one list, whatever stands in them."""
+"""history: journals and the operator's own file as one list, whatever is in them."""
 
 import json
 from datetime import UTC, datetime
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.history import history
-from opstasks.history.history import Filter, Row
+from opstasks.fleet import audit
+from opstasks.history.merge import combine, merge, without_hosts
+from opstasks.history.read import HistoryFilter, HistoryRow, parse, read, read_local, rows
 from opstasks.primitives import journal
 
 
@@ -27,107 +28,147 @@ def entry(run_id, phase="end", **over):
     return json.dumps({**words, **over})
 
 
-def read(*lines, host="tpp", source="host"):
-    return history.rows(history.parse("\n".join(lines)), host, source)
+def read_lines(*lines, host="tpp", source="host"):
+    return rows(parse("\n".join(lines)), host, source)
 
 
 def test_a_run_is_one_row_with_its_end():
-    (row,) = read(entry("1", "start"), entry("1"))
+    (row,) = read_lines(entry("1", "start"), entry("1"))
     assert (row.outcome, row.task, row.host) == ("changed", "deploy", "tpp")
 
 
 def test_a_run_without_an_end_has_begun():
-    (row,) = read(entry("1", "start", args={"ref": "main"}))
+    (row,) = read_lines(entry("1", "start", args={"ref": "main"}))
     assert (row.outcome, row.args) == ("begun", {"ref": "main"})
 
 
 @given(st.lists(st.one_of(st.text(), st.just(entry("1")), st.from_type(dict).map(repr))))
-def test_what_anybody_writes_into_the_journal_is_no_traceback(lines):
-    assert all(isinstance(row, Row) for row in read(*lines))
+def test_any_line_in_the_journal_is_read_or_left_out(lines):
+    assert all(isinstance(row, HistoryRow) for row in read_lines(*lines))
 
 
-@pytest.mark.parametrize("line", ["[]", "null", "1", '{"who": 1}', '{"time": null}', "{", "x"])
-def test_lines_that_are_no_entries_are_left_out(line):
-    assert read(line, entry("1")) == read(entry("1"))
+FORGED = [
+    "[]",
+    "null",
+    "1",
+    "{",
+    "x",
+    "\udcff",
+    "[" * 100_000,
+    '{"who": 1}',
+    entry("2", time=None),
+    entry("2", time="soon"),
+    entry("2", time="99999-01-01"),
+    entry("2", time="0001-01-01T00:00:00+14:00"),
+    entry("2", time=1e300),
+    entry("2", phase="middle"),
+    entry("2", args=[]),
+    entry("2", args={"a": None}),
+    entry("2", detail=["x"]),
+    entry("2", who="x" * 100_000),
+    entry("2").replace('"run_id"', '"id"'),
+]
+
+
+@pytest.mark.parametrize("line", FORGED, ids=range(len(FORGED)))
+def test_lines_that_are_not_entries_are_left_out(line):
+    assert read_lines(line, entry("1")) == read_lines(entry("1"))
 
 
 def test_both_sources_make_one_row_and_the_end_that_either_knows_counts():
-    there = read(entry("1", "start"), entry("2"))
-    here = read(entry("1"), entry("3"), host="", source="local")
-    rows = {row.run_id: row for row in history.merge(there, here)}
-    assert {key: (row.outcome, row.source) for key, row in rows.items()} == {
+    there = read_lines(entry("1", "start"), entry("2"))
+    here = read_lines(entry("1"), entry("3"), host="", source="local")
+    merged = {row.run_id: row for row in merge(there, here)}
+    assert {key: (row.outcome, row.source) for key, row in merged.items()} == {
         "1": ("changed", "both"),
         "2": ("changed", "host"),
         "3": ("changed", "local"),
     }
 
 
-def test_a_host_that_is_away_still_shows_what_the_operator_did_there():
+def test_an_unreachable_host_shows_the_operators_own_record():
     away = Unreachable("no answer")
     result = FleetResult([HostResult("tpp", "unreachable", error=away), HostResult("emis", "ok")])
-    local = read(entry("1"), entry("2", host="emis"), host="", source="local")
-    combined = history.combine(result, local, Filter(), 20)
+    local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
+    combined = combine(result, local, HistoryFilter(), 20)
     assert [row.run_id for row in combined.results[0].value] == ["1"]
     assert combined.exit_code == 3
 
 
 def test_hosts_that_were_not_asked_for_are_left_out():
-    local = read(entry("1"), entry("2", host="emis"), host="", source="local")
-    combined = history.combine(FleetResult([HostResult("emis", "ok", [])]), local, Filter(), 20)
+    local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
+    combined = combine(FleetResult([HostResult("emis", "ok", [])]), local, HistoryFilter(), 20)
     assert [row.run_id for item in combined for row in item.value] == ["2"]
-    alone = history.without_hosts(local, Filter(), 20)
+    alone = without_hosts(local, HistoryFilter(), 20)
     assert [item.host for item in alone] == ["emis", "tpp"]
 
 
 @pytest.mark.parametrize(
     ("wanted", "kept"),
     [
-        (Filter(), True),
-        (Filter(host="tp?"), True),
-        (Filter(host="tp"), False),
-        (Filter(task="dep"), True),
-        (Filter(task="outputs.*"), False),
-        (Filter(who="alice"), True),
-        (Filter(who="bob"), False),
-        (Filter(since=datetime(2026, 11, 24, 9, tzinfo=UTC)), True),
-        (Filter(since=datetime(2026, 11, 24, 11, tzinfo=UTC)), False),
+        (HistoryFilter(), True),
+        (HistoryFilter(host="tp?"), True),
+        (HistoryFilter(host="tp"), False),
+        (HistoryFilter(task="dep"), True),
+        (HistoryFilter(task="outputs.*"), False),
+        (HistoryFilter(who="alice"), True),
+        (HistoryFilter(who="bob"), False),
+        (HistoryFilter(since=datetime(2026, 11, 24, 9, tzinfo=UTC)), True),
+        (HistoryFilter(since=datetime(2026, 11, 24, 11, tzinfo=UTC)), False),
     ],
 )
 def test_filters(wanted, kept):
-    (row,) = read(entry("1"))
+    (row,) = read_lines(entry("1"))
     assert wanted.keeps(row) is kept
 
 
-def test_the_newest_of_what_is_wanted_are_kept():
+def test_the_newest_matching_rows_are_kept():
     lines = [
         entry(str(n), task="a" if n % 2 else "b", time=f"2026-11-24T10:00:{n:02}+00:00")
         for n in range(20)
     ]
-    result = FleetResult([HostResult("tpp", "ok", read(*lines))])
-    (item,) = history.combine(result, [], Filter(task="a"), 3)
+    result = FleetResult([HostResult("tpp", "ok", read_lines(*lines))])
+    (item,) = combine(result, [], HistoryFilter(task="a"), 3)
     assert [row.run_id for row in item.value] == ["15", "17", "19"]
 
 
-def test_a_date_is_utc_whatever_time_zone_the_host_has():
-    assert journal.since("2026-11-24 10:00") == "@1795514400"
-    assert journal.since("1h30m") == "-5400s"
+def test_times_are_shown_in_utc_whatever_zone_they_were_written_in():
+    (row,) = read_lines(entry("1", time="2026-11-24T12:00:00+02:00"))
+    assert row.time == "2026-11-24T10:00:00+00:00"
+    assert read_lines(entry("1", time="2026-11-24T10:00:00"))[0].time == row.time
 
 
-def test_the_newest_lines_since_a_moment_are_counted_after_journalctl():
-    line = journal.unit_lines("jobrunner", lines=5, since_time="1h").line()
-    assert line.endswith("--since=-3600s | tail -n 5")
-    assert "--lines" not in line
+def test_a_nonsense_journal_hides_neither_its_own_entries_nor_another_host(fake_host):
+    command = journal.own_lines(audit.IDENTIFIER, 40)
+    good, odd = fake_host("emis"), fake_host("tpp")
+    good.expect(command, entry("1"), user="root")
+    odd.expect(command, "\udcff\0{\n" + entry("2") + "\n" + FORGED[6], user="root")
+    found = {host.name: read(host, HistoryFilter(), 20) for host in (good, odd)}
+    assert {name: [row.run_id for row in found[name]] for name in found} == {
+        "emis": ["1"],
+        "tpp": ["2"],
+    }
 
 
-@pytest.mark.parametrize("options", [{"lines": 5, "since_time": "1h"}, {}])
-def test_following_from_a_moment_or_with_all_lines_leaves_none_out(options):
-    line = journal.unit_lines("jobrunner", follow=True, **options).line()
-    assert "--follow --lines=all" in line
-    assert "tail" not in line
+def test_a_filter_reads_more_than_it_shows(fake_host):
+    host = fake_host()
+    since = datetime(2026, 11, 24, tzinfo=UTC)
+    host.expect(journal.own_lines(audit.IDENTIFIER, 20_000, since.timestamp()), "")
+    assert read(host, HistoryFilter(since=since), 20) == []
 
 
-def test_lines_are_not_counted_from_a_moment_on():
-    assert "--lines=40" in journal.own_lines("opstasks", 40).args
-    words = journal.own_lines("opstasks", 40, 1e9).args
-    assert "--since=@1000000000" in words
-    assert not [word for word in words if str(word).startswith("--lines")]
+def test_a_broken_line_in_the_operators_own_file_is_left_out(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    assert read_local(path) == []
+    path.write_bytes(b"\xff\xfe\n" + entry("1").encode() + b"\n{half")
+    assert [row.run_id for row in read_local(path)] == ["1"]
+
+
+def test_what_audit_writes_history_reads(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    begun = audit.start("tpp", "deploy", {"ref": "main"})
+    audit.write_local(begun)
+    audit.write_local(audit.end(begun, "changed", "v2"))
+    (row,) = read_local(audit.local_path())
+    assert (row.host, row.task, row.outcome, row.detail) == ("tpp", "deploy", "changed", "v2")
+    assert (row.args, row.run_id, row.source) == ({"ref": "main"}, begun.run_id, "local")

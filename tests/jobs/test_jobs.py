@@ -15,16 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.core.command import cmd
-from opstasks.core.errors import CommandFailed, Refused
+from opstasks.core.errors import CommandFailed, Refused, TimedOut
 from opstasks.core.result import Result
-from opstasks.fleet import session
+from opstasks.fleet import framing
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import find as workflow
 from opstasks.jobs import model as jobs
 from opstasks.jobs.model import Job
 from opstasks.jobs.onhost import jobs as remote_jobs
 from opstasks.onhost import engine as remote_docker
+from opstasks.primitives import journal
 from opstasks.primitives.docker import Container
+from tests.fake_host import ANY, failed, refused
 
 NOW = 1_800_000_000.0
 HOSTILE = [
@@ -177,9 +179,9 @@ def test_500_hostile_names_pass_a_real_shell_as_they_are(tmp_path):
             program = jobs.stream_command(spec, jobs.Selection((), name), 0, 5)
             commands.append(cmd(*tell, *program.args))
             sent += map(str, program.args)
-        frames += [session.frame(command, "mark") for command in commands]
+        frames += [framing.frame(command, "mark") for command in commands]
     done = subprocess.run(
-        ["bash", "--norc", "-c", session.LOOP],
+        ["bash", "--norc", "-c", framing.LOOP],
         input=b"".join(frames),
         capture_output=True,
         check=True,
@@ -649,24 +651,18 @@ def test_one_container_that_docker_cannot_tell_of_hides_no_other(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "missing"),
     [
-        ((0, ""), ""),
-        ((1, ""), ""),
-        ((124, ""), "the journal took more than 20 s"),
-        ((1, "No permission"), "the journal cannot be read: No permission"),
+        (journal.RecordsAnswer(()), ""),
+        (TimedOut("late"), "the journal took more than 20 s"),
+        (failed("no", "Bad message"), "the journal cannot be read: Bad message"),
+        (refused("no", "No permission"), "the journal cannot be read: No permission"),
     ],
 )
-def test_a_timeline_says_what_is_not_in_it(answer, missing):
-    code, err = answer
-    asked = []
-
-    def batch(commands):
-        asked.append(commands[0].line())
-        return [Result("", code, "", err)]
-
-    host = SimpleNamespace(spec=HostSpec(name="h"), service=SimpleNamespace(batch=batch))
+def test_a_timeline_says_what_is_not_in_it(fake_host, answer, missing):
+    host = fake_host("h")
+    host.expect(journal.RECORDS, ANY, answer)
     job = Job("abc", "w", "a", "succeeded", created=NOW, started=NOW + 1, completed=NOW + 2)
     life = workflow.life(host, jobs.Match("h", job))
     assert life.missing == missing
     assert [moment.name for moment in life.moments] == ["created", "started", "completed"]
     # A job's lines end with it: the rest of the journal need not be read.
-    assert f"--until=@{NOW + 2 + 86400:.0f}" in asked[0]
+    assert f"--until=@{NOW + 2 + 86400:.0f}" in host.seen[0].request.options

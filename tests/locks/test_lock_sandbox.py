@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.host_suite import leave_running
 from tests.look import until
 
 pytestmark = pytest.mark.sandbox
@@ -11,13 +12,13 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture
 def hung(managed, spec, connect):
-    """A lock that a step holds which outlived its client."""
+    """A lock that is held by a step of a client that is gone."""
     from opstasks.fleet.change import change
 
     host = connect(spec("sandbox-1"))
     begun = change(host.service, "deploy", {"ref": "main"})
     begun.__enter__()
-    host.service.session._send(b"( exec -a hanging-step sleep 600 )\0")
+    leave_running(host.service, "( exec -a hanging-step sleep 600 )")
     begun_there = ["pgrep", "-f", "^hanging-step"]
     until(lambda: managed.exec_("sandbox-1", begun_there).returncode == 0, "it does not hang")
     host.close()
@@ -38,7 +39,7 @@ def free(managed):
     return managed.exec_("sandbox-1", ["flock", "-n", lock, "true"]).returncode == 0
 
 
-def test_a_hung_lock_is_broken_with_a_reason_and_history_tells(hung, inv, observer):
+def test_a_hung_lock_is_broken_with_a_reason_and_history_shows_it(hung, inv, observer):
     here = ["-H", "sandbox-1"]
     assert not free(hung)
     assert inv(*here, "lock.break", "--yes").returncode == 2
@@ -83,12 +84,12 @@ def test_another_client_sees_what_was_done_and_filters_hold(managed, inv, tmp_pa
     assert rows("--who", "nobody-of-this-name") == []
     assert {row["host"] for row in rows("--host", "sandbox-2")} <= {"sandbox-2"}
     assert inv("-H", "sandbox-1", "history", "--since", "soon").returncode == 2
-    # On a machine that is no host: the operator's own record alone.
+    # Without -H on a machine that is not a host: the operator's own record alone.
     done = good(inv("--json", "history", "--since", "5m"))
     assert "sandbox-1" in json.loads(done.stdout)["hosts"]
 
 
-def test_what_was_done_on_a_host_that_is_away_is_in_the_operators_own_record(managed, inv):
+def test_changes_of_an_unreachable_host_are_in_the_local_record(managed, inv):
     good(inv("-H", "sandbox-2", "service.restart", "--watch", "1", "--yes"))
     managed.power_cut("sandbox-2")
     try:

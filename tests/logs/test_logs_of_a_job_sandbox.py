@@ -26,7 +26,7 @@ def wait_for(sandbox, words):
         time.sleep(0.5)
 
 
-def test_the_whole_of_an_internal_error_is_told_traceback_included(managed, inv):
+def test_all_lines_of_an_internal_error_are_shown(managed, inv):
     (job,) = managed.submit(HOST, "no_image", "logs")
     try:
         wait_for(
@@ -47,9 +47,7 @@ def test_the_whole_of_an_internal_error_is_told_traceback_included(managed, inv)
         managed.must(HOST, ["systemctl", "restart", "jobrunner"])
 
 
-def test_following_a_job_shows_its_lines_as_they_come_and_leaves_nothing_behind(
-    managed, inv, sandbox_dir
-):
+def test_following_a_job_shows_new_lines_and_ends_journalctl(managed, inv, sandbox_dir):
     # Where it succeeded once, job-runner has nothing to do.
     (job,) = managed.submit(HOST, "quick", f"logs-{secrets.token_hex(4)}")
     words = [str(Path(sys.executable).with_name("inv")), "--inventory", sandbox_dir / "hosts.yaml"]

@@ -84,7 +84,7 @@ def test_a_person_becomes_an_account_a_home_and_keys(backends):
         ),
         ({"units": [{"name": "u", "state": "paused"}]}, "units: u: Invalid enum value 'paused'"),
         ("a: [", "host.yaml"),
-        ("files: []\nfiles: []\n", "stands twice"),
+        ("files: []\nfiles: []\n", "duplicate key"),
         ("- 1\n", "mapping of sections"),
         ({"files": [FILE | {"source": "bad-holder"}]}, "unknown placeholder @nobody@"),
         (

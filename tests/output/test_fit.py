@@ -34,7 +34,7 @@ def test_no_word_is_cut_and_no_column_wider_than_it_needs(rows, columns):
         assert least <= width <= most
 
 
-def test_the_widest_text_gives_way_and_ids_stay_whole(monkeypatch):
+def test_the_widest_column_is_wrapped_and_ids_stay_whole(monkeypatch):
     monkeypatch.setattr(fit, "window", lambda: 60)
     text = console.table_text(
         ["host", "job", "finding"],
@@ -52,7 +52,7 @@ def test_the_widest_text_gives_way_and_ids_stay_whole(monkeypatch):
     assert "there but no" in " ".join(text.split())
 
 
-def test_what_is_piped_is_one_line_a_row(monkeypatch):
+def test_a_row_is_one_line_in_a_pipe(monkeypatch):
     monkeypatch.setattr(fit, "window", lambda: 0)
     text = console.table_text(["host", "finding"], [["h", "word " * 80]])
     assert len(text.splitlines()) == 3

@@ -1,1 +1,1 @@
-"""onhost."""
+"""Programs of `lock.break` that run on the host."""

@@ -1,16 +1,8 @@
-"""Runs on the host as root: which processes hold a lock file, and stopping them.
-
-`main` gets a JSON request ``{lock, stop, grace_s, kill}``. With `stop`, a list of ``[pid, start]``
-as shown before, it ends these processes, as far as they still are the ones that were shown and
-still have the lock open, and prints what is left.
-"""
+"""Runs on the host as root: which processes have a lock file open."""
 
 import contextlib
-import json
 import os
 import pwd
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +20,7 @@ def holders(lock: str) -> list[dict[str, Any]]:
         with contextlib.suppress(OSError, ValueError):
             if int(folder.name) != os.getpid() and has_open(folder, wanted):
                 found.append(describe(folder))
-    return sorted(found, key=lambda process: (process["start"], process["pid"]))
+    return sorted(found, key=lambda process: (process["start_ticks"], process["pid"]))
 
 
 def has_open(folder: Path, wanted: os.stat_result) -> bool:
@@ -42,20 +34,20 @@ def has_open(folder: Path, wanted: os.stat_result) -> bool:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """A process for people, and when it started, by which it is told from a later one."""
+    """A process for people, and its start, which tells it from a later one with the same id."""
     words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     uid = folder.stat().st_uid
     try:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
-    start = start_of(folder)
+    start_ticks = start_of(folder)
     up_s = float((PROC / "uptime").read_text().split()[0])
     return {
         "pid": int(folder.name),
-        "start": start,
+        "start_ticks": start_ticks,
         "user": user,
-        "age_s": max(0.0, up_s - start / os.sysconf("SC_CLK_TCK")),
+        "age_s": max(0.0, up_s - start_ticks / os.sysconf("SC_CLK_TCK")),
         # Scripts and requests travel on standard input: an argument holds no secret of ours.
         "command": b" ".join(words).decode("utf-8", "replace")[:120],
         "unit": unit_of(folder),
@@ -63,7 +55,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def start_of(folder: Path) -> int:
-    """When a process started, in ticks since the boot."""
+    """When a process started, in clock ticks since the boot."""
     return int((folder / "stat").read_text().rpartition(")")[2].split()[19])
 
 
@@ -75,46 +67,6 @@ def unit_of(folder: Path) -> str:
     return ""
 
 
-def stop(lock: str, shown: list[list[int]], grace_s: float, kill: bool) -> None:
-    """Ask the processes to end; after a while, if wanted, end them."""
-    send(lock, shown, signal.SIGTERM)
-    if not wait_until_gone(lock, shown, grace_s) and kill:
-        send(lock, shown, signal.SIGKILL)
-        wait_until_gone(lock, shown, 5.0)
-
-
-def still(lock: str, shown: list[list[int]]) -> list[int]:
-    """Those of the shown processes that still have the lock open."""
-    wanted = {(pid, start) for pid, start in shown}
-    return [p["pid"] for p in holders(lock) if (p["pid"], p["start"]) in wanted]
-
-
-def send(lock: str, shown: list[list[int]], number: signal.Signals) -> None:
-    """Signal processes through descriptors, so that no number can have passed to another one."""
-    starts = {pid: start for pid, start in shown}
-    for pid in still(lock, shown):
-        with contextlib.suppress(OSError):
-            fd = os.pidfd_open(pid)
-            try:
-                if start_of(PROC / str(pid)) == starts[pid]:
-                    signal.pidfd_send_signal(fd, number)
-            finally:
-                os.close(fd)
-
-
-def wait_until_gone(lock: str, shown: list[list[int]], limit_s: float) -> bool:
-    """Whether none is left within the time."""
-    deadline = time.monotonic() + limit_s
-    while still(lock, shown):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-def main(request: str) -> None:
-    """Answer a request."""
-    asked = json.loads(request)
-    if asked["stop"]:
-        stop(asked["lock"], asked["stop"], asked["grace_s"], asked["kill"])
-    print(json.dumps({"holders": holders(asked["lock"])}))
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer with the processes that have the file ``lock`` open."""
+    return {"holders": holders(request["lock"])}

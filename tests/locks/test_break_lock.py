@@ -1,21 +1,24 @@
-"""lock.break: which processes hold the lock, and that only those end."""
+"""lock.break: which processes hold the lock, and that only those are stopped."""
 
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
 from opstasks.fleet import lock
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.fleet.transport import LocalTransport
-from opstasks.locks import breaking as lock_break
-from opstasks.locks.onhost import holders as rh
+from opstasks.fleet.local import LocalTransport
+from opstasks.locks import break_lock
+from opstasks.locks.break_lock import HOLDERS, HeldLock, HoldersRequest
+from opstasks.locks.onhost import holders, stop
+from opstasks.onhost.protocol import answer_to
+from tests.fake_host import Reply
+from tests.host_suite import leave_running
 
 HOLD = (
     "import fcntl, signal, sys, time\n{}f = open(sys.argv[1], 'a')\n"
@@ -25,7 +28,7 @@ HOLD = (
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 
-def test_a_full_disk_keeps_nobody_from_taking_the_lock(tmp_path):
+def test_the_lock_can_be_taken_on_a_full_disk(tmp_path):
     spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
     # What is written there never has room; it can be locked all the same.
     Path(spec.lock_file).symlink_to("/dev/full")
@@ -35,7 +38,7 @@ def test_a_full_disk_keeps_nobody_from_taking_the_lock(tmp_path):
     assert (done.stdout, done.stderr) == ("0\nheld\n", "")
 
 
-def test_who_holds_the_lock_without_words_still_holds_it(tmp_path, hold):
+def test_a_lock_without_words_is_still_held(tmp_path, hold):
     spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
     hold(Path(spec.lock_file))
     asked = lock.holder(spec).line()
@@ -70,57 +73,60 @@ def file(tmp_path):
 
 
 def shown(path):
-    return [[p["pid"], p["start"]] for p in rh.holders(str(path))]
+    return [[p["pid"], p["start_ticks"]] for p in holders.holders(str(path))]
 
 
 def test_holders_are_those_that_have_the_file_open(hold, file, tmp_path):
     one, other = hold(file), hold(tmp_path / "something else")
-    (found,) = rh.holders(str(file))
+    (found,) = holders.holders(str(file))
     assert found["pid"] == one.pid
     assert found["age_s"] < 60
     assert "import fcntl" in found["command"]
     assert other.poll() is None
-    assert rh.holders(str(tmp_path / "absent")) == []
+    assert holders.holders(str(tmp_path / "absent")) == []
 
 
-def test_only_the_processes_that_were_shown_end(hold, file):
+def test_only_processes_that_were_shown_are_signalled(hold, file):
     old = hold(file)
     before = shown(file)
     new = hold(file)
-    rh.stop(str(file), before, 5.0, kill=False)
+    stop.stop(str(file), before, 5.0, kill=False)
     assert old.wait(5) == -15
     assert new.poll() is None
 
 
-def test_a_number_that_passed_to_another_process_is_left_alone(hold, file):
+def test_another_process_with_the_same_id_is_left_alone(hold, file):
     process = hold(file)
-    rh.stop(str(file), [[process.pid, 1]], 1.0, kill=True)
+    stop.stop(str(file), [[process.pid, 1]], 1.0, kill=True)
     assert process.poll() is None
 
 
-def test_a_process_that_let_go_meanwhile_is_left_alone(hold, file, tmp_path):
+def test_a_process_that_closed_the_file_is_left_alone(hold, file, tmp_path):
     process = hold(file)
     before = shown(file)
     file.unlink()
     file.touch()
-    rh.stop(str(file), before, 1.0, kill=True)
+    stop.stop(str(file), before, 1.0, kill=True)
     assert process.poll() is None
 
 
-def test_what_does_not_end_is_killed_only_when_that_is_wanted(hold, file):
+def test_a_process_that_does_not_end_is_killed_only_with_kill(hold, file):
     process = hold(file, stubborn=True)
-    rh.stop(str(file), shown(file), 0.5, kill=False)
+    stop.stop(str(file), shown(file), 0.5, kill=False)
     assert process.poll() is None
-    rh.stop(str(file), shown(file), 0.5, kill=True)
+    stop.stop(str(file), shown(file), 0.5, kill=True)
     assert process.wait(5) == -9
 
 
-def test_the_answer_names_what_is_left(hold, file, capsys):
+def test_both_programs_answer_with_the_processes_that_have_it_open(hold, file):
     process = hold(file)
-    asked = {"lock": str(file), "stop": [], "grace_s": 1, "kill": False}
-    rh.main(json.dumps(asked))
-    (left,) = json.loads(capsys.readouterr().out)["holders"]
-    assert left["pid"] == process.pid
+    (found,) = answer_to(holders.main, {"lock": str(file)})["ok"]["holders"]
+    assert found["pid"] == process.pid
+    request = {"lock": str(file), "shown": [], "grace_s": 1, "kill": False}
+    (left,) = answer_to(stop.main, request)["ok"]["holders"]
+    assert left == {**found, "age_s": left["age_s"]}
+    request["shown"] = [[found["pid"], found["start_ticks"]]]
+    assert answer_to(stop.main, request) == {"ok": {"holders": []}}
 
 
 # -- a whole lock, on this machine -----------------------------------------------------------
@@ -132,8 +138,8 @@ def make(tmp_path, monkeypatch):
     import pwd
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(lock_break, "GRACE_S", 1.0)
-    # Root's part is played by whoever runs the tests.
+    monkeypatch.setattr(break_lock, "GRACE_S", 1.0)
+    # The account that runs the tests acts as root.
     monkeypatch.setattr(Host, "root", property(lambda self: self.login))
     made, me = [], pwd.getpwuid(os.geteuid()).pw_name
 
@@ -149,23 +155,24 @@ def make(tmp_path, monkeypatch):
         host.close()
 
 
-def test_a_free_lock_needs_no_breaking(make):
+def test_a_free_lock_is_left_alone(make):
     host = make()
-    assert lock_break.look(host) == lock_break.Held(None)
-    assert not lock_break.break_(host, lock_break.look(host), "why", kill=False).changed
+    assert break_lock.inspect(host) == HeldLock(None)
+    assert not break_lock.apply(
+        host, break_lock.plan(break_lock.inspect(host), "why", kill=False)
+    ).changed
 
 
-def test_a_hung_holder_is_shown_stopped_and_written_down(make, tmp_path):
+def test_a_hung_holder_is_shown_stopped_and_recorded(make, tmp_path):
     host, hung = make(), make()
     context = change(hung.login, "deploy")
     context.__enter__()
     # A step that hangs, longer than its client lives.
-    hung.login.session._send(b"sleep 300\0")
-    time.sleep(0.3)
-    held = lock_break.look(host)
+    leave_running(hung.login, "sleep 300")
+    held = break_lock.inspect(host)
     assert held.owner.task == "deploy"
     assert len(held.processes) >= 2
-    outcome = lock_break.break_(host, held, "it hangs", kill=True)
+    outcome = break_lock.apply(host, break_lock.plan(held, "it hangs", kill=True))
     assert outcome.changed
     assert set(outcome.stopped) == {process.pid for process in held.processes}
     assert lock.parse_owner(host.login.output(lock.holder(host.spec))) is None
@@ -180,33 +187,35 @@ def test_a_hung_holder_is_shown_stopped_and_written_down(make, tmp_path):
         pass
 
 
-def test_somebody_else_who_took_it_meanwhile_is_not_stopped(make):
+def test_a_new_holder_is_not_stopped(make):
     host, first, second = make(), make(), make()
     with change(first.login, "deploy"):
-        held = lock_break.look(host)
+        held = break_lock.inspect(host)
     with change(second.login, "manage"), pytest.raises(Refused, match="somebody else"):
-        lock_break.break_(host, held, "why", kill=True)
+        break_lock.apply(host, break_lock.plan(held, "why", kill=True))
 
 
 def test_a_holder_that_does_not_end_and_left_no_name_is_a_failure(make, hold, file):
     host = make()
     process = hold(file, stubborn=True)
-    held = lock_break.look(host)
-    assert held.owner == lock_break.NAMELESS
+    held = break_lock.inspect(host)
+    assert held.owner == lock.NAMELESS
     with pytest.raises(VerifyFailed, match=f"still held, by process {process.pid}"):
-        lock_break.break_(host, held, "why", kill=False)
+        break_lock.apply(host, break_lock.plan(held, "why", kill=False))
     assert process.poll() is None
-    assert lock_break.break_(host, lock_break.look(host), "why", kill=True).changed
+    assert break_lock.apply(
+        host, break_lock.plan(break_lock.inspect(host), "why", kill=True)
+    ).changed
     assert process.wait(5) == -9
 
 
 def test_only_what_was_shown_is_stopped(make, hold, file):
     host = make()
     shown_one = hold(file)
-    held = lock_break.look(host)
+    held = break_lock.inspect(host)
     later = subprocess.Popen(["sleep", "60"], stdin=file.open())
     try:
-        lock_break.break_(host, held, "why", kill=True)
+        break_lock.apply(host, break_lock.plan(held, "why", kill=True))
         assert shown_one.wait(5) is not None
         assert later.poll() is None
     finally:
@@ -217,10 +226,31 @@ def test_only_what_was_shown_is_stopped(make, hold, file):
 def test_another_holder_without_a_name_is_refused(make, hold, file):
     host = make()
     first = hold(file)
-    held = lock_break.look(host)
+    held = break_lock.inspect(host)
     first.kill()
     first.wait()
     second = hold(file)
     with pytest.raises(Refused, match="somebody else"):
-        lock_break.break_(host, held, "why", kill=True)
+        break_lock.apply(host, break_lock.plan(held, "why", kill=True))
     assert second.poll() is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[]",
+        '{"ok": {"holders": null}}',
+        '{"ok": {"holders": [{"pid": 1}]}}',
+        '{"ok": {"holders": [{"pid": "1", "start_ticks": 1, "user": "", "age_s": 1,'
+        ' "command": ""}]}}',
+        '{"ok": {"holders": [{"pid": 1, "start_ticks": 1, "user": "", "age_s": -1,'
+        ' "command": ""}]}}',
+    ],
+)
+def test_a_nonsense_answer_about_a_held_lock_is_an_invalid_response(fake_host, answer):
+    host = fake_host()
+    host.expect(break_lock.is_free(host.spec), Reply(1), user="root")
+    host.expect(lock.holder(host.spec), "held")
+    host.expect(HOLDERS, HoldersRequest(host.spec.lock_file), Reply(out=answer))
+    with pytest.raises(InvalidResponse):
+        break_lock.inspect(host)

@@ -1,0 +1,80 @@
+"""Questions to a person, on standard error, before any change."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+
+from opstasks.core.errors import Interrupted, Refused
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """A question comes before any change: Ctrl-C at it raises Interrupted, which says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise Interrupted("interrupted; nothing was changed") from None
+
+
+def answer_to(question: str) -> str:
+    """The line that a person types, with its line end; "" for Ctrl-D."""
+    print(question, end="", file=sys.stderr, flush=True)
+    with asking():
+        line = sys.stdin.readline()
+    if not line:
+        print(file=sys.stderr)  # Ctrl-D leaves the cursor behind the question
+    return line
+
+
+def is_interactive() -> bool:
+    """Whether a person can be asked: questions go to standard error."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agrees_to(question: str) -> bool:
+    """Whether a person answers yes."""
+    return answer_to(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def choice_of(question: str, choices: Sequence[str]) -> str:
+    """Which of a few words a person chooses; raises Refused for another one."""
+    answer = answer_to(f"{question} [{'/'.join(choices)}] ").strip().lower()
+    if answer not in choices:
+        raise Refused(f"{answer!r} is not one of {', '.join(choices)}; nothing was changed")
+    return answer
+
+
+def number_of(question: str, lines: Sequence[str]) -> int:
+    """Which of numbered lines a person chooses, from 0; raises Refused for another answer."""
+    from opstasks.output.console import printable
+
+    for number, line in enumerate(lines, 1):
+        print(f"{number:4}  {printable(line)}", file=sys.stderr)
+    answer = answer_to(f"{question} Which number? ").strip()
+    if not (answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(lines)):
+        raise Refused(f"{answer!r} is not a number from 1 to {len(lines)}; nothing was done")
+    return int(answer) - 1
+
+
+def secret_for(name: str) -> str:
+    """A value that is typed without being shown, or the first line of standard input.
+
+    Raises Refused for an empty one: what was to be piped in may have failed.
+    """
+    import getpass
+
+    try:
+        with asking():
+            if sys.stdin.isatty():
+                value = getpass.getpass(f"{name}: ", stream=sys.stderr)
+            else:
+                value = sys.stdin.readline().rstrip("\n")
+    except EOFError:
+        print(file=sys.stderr)
+        value = ""
+    if not value:
+        raise Refused(f"no value came for {name}", hint=f"{name}= sets it to an empty value")
+    return value

@@ -1,0 +1,203 @@
+"""The inventory of what hosts.yaml says, every setting checked.
+
+A host's settings are those of `defaults`, then of its groups from the farthest to the nearest,
+then its own; mappings (`deploy`, `vars`) merge key by key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from opstasks.core.errors import Refused
+from opstasks.fleet.hosts_file import FILE_NAME, Mistakes, RawFleet, read
+from opstasks.fleet.inventory import (
+    ADDRESS,
+    NAME,
+    USER,
+    DeploySpec,
+    HostSpec,
+    Inventory,
+    RepoSpec,
+    parse_ad_hoc,
+)
+
+_PATH = re.compile(r"/[^\0\n]*")
+_URL = re.compile(r"(https?://|ssh://|file:///|/|[A-Za-z0-9_.-]+@)[^\s\0]+")
+_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_HOST_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-\S+) [A-Za-z0-9+/]+={0,3}( .*)?"
+)
+# Beyond its type: what a value must look like.
+_SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
+    "address": (ADDRESS, "a host name or an IP address"),
+    "hostname": (NAME, "the host's own name"),
+    "user": (USER, "an account name"),
+    "service_user": (USER, "an account name"),
+    "home": (_PATH, "an absolute path"),
+    "high_privacy": (_PATH, "an absolute path"),
+    "medium_privacy": (_PATH, "an absolute path"),
+    "level3_source": (_PATH, "an absolute path"),
+    "level4_folder": (re.compile(r"[^\0\n\r\t]+"), "one line of text"),
+    "lock_dir": (_PATH, "an absolute path"),
+    "unit": (NAME, "a systemd unit's name"),
+    "backend": (NAME, "a folder's name under backends/"),
+    "host_key_checking": (re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
+    "sudo": (re.compile("ask|nopasswd"), "'ask' or 'nopasswd'"),
+    "registry": (re.compile(r"[a-z0-9][a-z0-9._:/-]*"), "a registry and path"),
+    "registry_proxy": (re.compile(r"[a-z0-9][a-z0-9._:/-]*"), "a registry and path"),
+}
+
+
+def load(path: Path | None) -> Inventory:
+    """Read and check a file with all that it includes; an empty inventory without a file.
+
+    Raises Refused with everything that is wrong.
+    """
+    if path is None:
+        return Inventory({}, {})
+    mistakes = Mistakes()
+    inventory = _Builder(read(path, mistakes), mistakes).inventory()
+    if mistakes.found:
+        count = len(mistakes.found)
+        text = "\n  ".join(mistakes.found)
+        raise Refused(f"{path} has {count} mistake(s):\n  {text}", hint="see hosts.example.yaml")
+    return inventory
+
+
+class _Builder:
+    """Makes the inventory of what was read; collects every mistake."""
+
+    def __init__(self, raw: RawFleet, mistakes: Mistakes) -> None:
+        self._raw = raw
+        self._mistakes = mistakes
+
+    def inventory(self) -> Inventory:
+        """The inventory; without the hosts that are wrong."""
+        self._at("defaults")
+        members = {name: tuple(self._members(name, ())) for name in self._raw.groups}
+        for name in self._raw.groups:
+            if name in self._raw.hosts:
+                self._mistakes.bad_value(f"groups.{name}", name, "a name that no host has")
+        defaults = self._converted("defaults", {"name": "", **self._raw.defaults})
+        hosts = {name: self._host(name, members) for name in self._raw.hosts}
+        good = {name: spec for name, spec in hosts.items() if spec is not None}
+        for spec in good.values():
+            self._check_gateway(spec, good)
+        known = {
+            group: tuple(name for name in good if name in names) for group, names in members.items()
+        }
+        return Inventory(good, known, defaults)
+
+    def _at(self, name: str) -> None:
+        """From here on mistakes are in the file of this name."""
+        self._mistakes.file = self._raw.origin.get(name, FILE_NAME)
+
+    # -- groups ------------------------------------------------------------------------------
+
+    def _members(self, group: str, above: tuple[str, ...]) -> Iterator[str]:
+        """Every host of a group, also of its children."""
+        path = f"groups.{group}"
+        if group in above:
+            self._mistakes.bad_value(f"{path}.children", group, "free of circles")
+            return
+        values = self._raw.groups[group]
+        for name in self._mistakes.words(f"{path}.hosts", values.get("hosts") or []):
+            if name in self._raw.hosts:
+                yield name
+            else:
+                self._undefined(f"{path}.hosts", name, self._raw.hosts)
+        for child in self._mistakes.words(f"{path}.children", values.get("children") or []):
+            if child in self._raw.groups:
+                yield from self._members(child, (*above, group))
+            else:
+                self._undefined(f"{path}.children", child, self._raw.groups)
+
+    def _undefined(self, path: str, name: str, known: Iterable[str]) -> None:
+        near = difflib.get_close_matches(name, list(known), 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        self._mistakes.add(path, f"{name!r} is not defined{hint}")
+
+    # -- hosts -------------------------------------------------------------------------------
+
+    def _host(self, name: str, members: Mapping[str, tuple[str, ...]]) -> HostSpec | None:
+        self._at(name)
+        groups = [group for group, hosts in members.items() if name in hosts]
+        # A group that names the host itself is nearer than one that has it through a child.
+        groups.sort(key=lambda group: name in (self._raw.groups[group].get("hosts") or []))
+        values = dict(self._raw.defaults)
+        for group in groups:
+            values = merged(values, self._raw.groups[group])
+        values = merged(values, self._raw.hosts[name])
+        for key in ("hosts", "children"):
+            values.pop(key, None)
+        values.setdefault("address", name)
+        return self._converted(f"hosts.{name}", {**values, "name": name, "groups": groups})
+
+    def _converted(self, path: str, values: dict[str, Any]) -> HostSpec | None:
+        """The settings as a `HostSpec`; None when one of them is wrong."""
+        before = len(self._mistakes.found)
+        self._check_shapes(path, values)
+        self._check_deploy(path, values.get("deploy"))
+        if len(self._mistakes.found) > before:
+            return None
+        try:
+            return msgspec.convert(values, HostSpec)
+        except msgspec.ValidationError as error:
+            text, _, where = str(error).partition(" - at `$.")
+            key = where.rstrip("`")
+            found: Any = values
+            for part in key.partition("[")[0].split("."):
+                found = found.get(part) if isinstance(found, dict) else found
+            self._mistakes.add(f"{path}.{key}", f"{found!r}: {text}")
+            return None
+
+    def _check_shapes(self, path: str, values: Mapping[str, Any]) -> None:
+        for key, (shape, expected) in _SHAPES.items():
+            value = values.get(key)
+            if value and not (isinstance(value, str) and shape.fullmatch(value)):
+                self._mistakes.bad_value(f"{path}.{key}", value, expected)
+        keys = values.get("host_keys")
+        for line in keys if isinstance(keys, list) else []:
+            if not _HOST_KEY.fullmatch(str(line)):
+                self._mistakes.bad_value(f"{path}.host_keys", line, "a key type and a base64 key")
+        port = values.get("port")
+        if isinstance(port, int) and not 0 <= port < 65536:
+            self._mistakes.bad_value(f"{path}.port", port, "a port (1 to 65535)")
+
+    def _check_deploy(self, path: str, deploy: Any) -> None:
+        if deploy is None:
+            return
+        where = f"{path}.deploy"
+        deploy = self._mistakes.mapping(where, deploy, DeploySpec.__struct_fields__)
+        for name in ("code", "lib"):
+            if name not in deploy:
+                continue
+            fields = RepoSpec.__struct_fields__
+            repo = self._mistakes.mapping(f"{where}.{name}", deploy[name], fields)
+            for key, shape, expected in (("url", _URL, "a git URL"), ("ref", _REF, "a git ref")):
+                value = repo.get(key)
+                if value is not None and not shape.fullmatch(str(value)):
+                    self._mistakes.bad_value(f"{where}.{name}.{key}", value, expected)
+
+    def _check_gateway(self, spec: HostSpec, hosts: Mapping[str, HostSpec]) -> None:
+        self._at(spec.name)
+        is_known = spec.gateway in hosts and spec.gateway != spec.name
+        if spec.gateway and not is_known and parse_ad_hoc(spec.gateway) is None:
+            path = f"hosts.{spec.name}.gateway"
+            self._mistakes.bad_value(path, spec.gateway, "a host or user@host[:port]")
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping put over another, mappings inside key by key."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result

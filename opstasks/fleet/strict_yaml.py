@@ -1,0 +1,28 @@
+"""YAML with plain values only, where a duplicate key is an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text; raises yaml.YAMLError, and ValueError for an impossible date.
+
+    YAML itself takes the last one of duplicate keys.
+    """
+    import yaml
+
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc, valid-type]
+        """The safe loader, strict about keys."""
+
+    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"duplicate key {key!r}{node.start_mark}")
+        return dict(base.construct_mapping(loader, node, deep=True))
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    return yaml.load(text, Loader)  # noqa: S506 (a subclass of the safe loader)

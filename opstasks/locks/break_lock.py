@@ -1,0 +1,177 @@
+"""A lock with a holder that hangs: who holds it with which processes, and stopping those."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from opstasks.core.command import Command, Raw, cmd, quote
+from opstasks.core.errors import OpsError, Refused, VerifyFailed
+from opstasks.core.fields import Count, Line, Seconds, Small
+from opstasks.fleet import audit, lock
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
+
+GRACE_S = 10.0
+
+
+class LockProcess(msgspec.Struct, frozen=True):
+    """A process on the host that has the lock open.
+
+    `start_ticks` (since the boot) tells it from a later one with the same id.
+    """
+
+    pid: Small
+    start_ticks: Count
+    user: Line
+    age_s: Seconds
+    command: Line
+    unit: Line = ""
+
+
+class HoldersRequest(msgspec.Struct, frozen=True):
+    """The lock file to look for."""
+
+    lock: str
+
+
+class StopRequest(msgspec.Struct, frozen=True):
+    """Which processes to stop: id and start of each; `kill` those left after `grace_s` seconds."""
+
+    lock: str
+    shown: tuple[tuple[int, int], ...]
+    grace_s: float
+    kill: bool
+
+
+class HoldersAnswer(msgspec.Struct, frozen=True):
+    """The processes that have the lock open, oldest first."""
+
+    holders: tuple[LockProcess, ...]
+
+
+HOLDERS = Program("opstasks.locks.onhost.holders", HoldersRequest, HoldersAnswer)
+STOP = Program("opstasks.locks.onhost.stop", StopRequest, HoldersAnswer, changes=True)
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """A lock as it is: `owner` is None when it is free."""
+
+    owner: lock.Owner | None
+    processes: tuple[LockProcess, ...] = ()
+
+
+@dataclass(frozen=True)
+class LockBreakPlan:
+    """Which processes of which owner to stop, and why; nothing to do for a free lock."""
+
+    held: HeldLock
+    reason: str
+    kill: bool
+
+
+@dataclass(frozen=True)
+class LockBreakResult:
+    """How it ended: who lost the lock, and which processes ended."""
+
+    changed: bool
+    owner: str = ""
+    stopped: tuple[int, ...] = ()
+
+
+def is_free(spec: HostSpec) -> Command:
+    """Succeeds when the lock can be taken."""
+    path = quote(spec.lock_file)
+    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true"))
+
+
+def clear(spec: HostSpec) -> Command:
+    """Empty the lock file, which is for people; succeeds when the lock is free by now."""
+    path = quote(spec.lock_file)
+    return cmd(Raw(f"flock -n {path} bash -c ': >\"$1\"' bash {path}"))
+
+
+def inspect(host: Host) -> HeldLock:
+    """Who holds the lock, and with which processes, in one round trip as root."""
+    asked = HOLDERS.command(HoldersRequest(host.spec.lock_file))
+    free, owner, holders = host.root.batch([is_free(host.spec), lock.holder(host.spec), asked])
+    if free.code == 0:
+        return HeldLock(None)
+    found = HOLDERS.decode(holders, host.name)
+    return HeldLock(lock.parse_owner(owner.out) or lock.NAMELESS, found.holders)
+
+
+def plan(held: HeldLock, reason: str, *, kill: bool) -> LockBreakPlan:
+    """Stop what was found; `reason` goes into the audit."""
+    return LockBreakPlan(held, reason, kill)
+
+
+def apply(host: Host, plan: LockBreakPlan) -> LockBreakResult:
+    """Stop the processes that were shown; the kernel drops the lock with the last of them.
+
+    Raises VerifyFailed when one does not end, Refused when somebody else has the lock by now.
+    """
+    if plan.held.owner is None:
+        return LockBreakResult(False)
+    now = inspect(host)
+    if now.owner is None:
+        return LockBreakResult(False)
+    if not is_same_holder(plan.held, now):
+        raise Refused(
+            f"somebody else has it by now: {now.owner.describe()}",
+            host=host.name,
+            hint="run it again to see who",
+        )
+    told = {
+        "reason": plan.reason,
+        "holder": now.owner.describe(),
+        "broke": now.owner.run_id,
+    }
+    entry = audit.start(host.name, "lock.break", told)
+    _write(host, entry)
+    with audit.ending(entry, partial(_write, host)), host.changing():
+        return _stop(host, plan, now.owner)
+
+
+def is_same_holder(shown: HeldLock, now: HeldLock) -> bool:
+    """Whether the lock is still held by the run that was shown.
+
+    Two runs may leave the same words, or none: then their processes tell them apart.
+    """
+    known = {(process.pid, process.start_ticks) for process in shown.processes}
+    is_left = any((process.pid, process.start_ticks) in known for process in now.processes)
+    return now.owner == shown.owner and (is_left or not now.processes)
+
+
+def _write(host: Host, entry: audit.AuditEntry) -> None:
+    """Write in both places; the end is not written on a host that is gone by now."""
+    audit.write_local(entry)
+    line = cmd(Raw(audit.journal_text(entry)))
+    if entry.phase == "start":
+        host.root.batch([line])
+    elif host.root.is_open:
+        with contextlib.suppress(OpsError):
+            host.root.batch([line])
+
+
+def _stop(host: Host, plan: LockBreakPlan, owner: lock.Owner) -> LockBreakResult:
+    processes = plan.held.processes
+    host.step(f"stop {len(processes)} process(es)")
+    shown = tuple((process.pid, process.start_ticks) for process in processes)
+    request = StopRequest(host.spec.lock_file, shown, GRACE_S, plan.kill)
+    stopped, cleared = host.root.batch([STOP.command(request), clear(host.spec)])
+    left = {process.pid for process in STOP.decode(stopped, host.name).holders}
+    ours = [process.pid for process in processes]
+    if cleared.code:
+        again = f"inv -H {host.name} lock.show"
+        raise VerifyFailed(
+            f"the lock is still held, by process {', '.join(map(str, sorted(left))) or '?'}",
+            host=host.name,
+            hint="add --kill" if not plan.kill and left <= set(ours) else again,
+        )
+    return LockBreakResult(True, owner.describe(), tuple(pid for pid in ours if pid not in left))

@@ -1,0 +1,53 @@
+"""What is safe to print."""
+
+import dataclasses
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.output.console import Console, printable
+
+
+@given(st.text())
+def test_control_characters_never_reach_a_terminal(text):
+    assert all(c.isprintable() or c in "\n\t" for c in printable(text))
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"])))
+def test_ordinary_text_is_printed_unchanged(text):
+    assert printable(text) == text
+
+
+def test_control_characters_are_spelt_out():
+    assert printable("a\x1b[2Jb\r\nc\x9b") == "a\\x1b[2Jb\\x0d\nc\\x9b"
+
+
+@pytest.mark.parametrize("text", ["a\u00a0b", "\u200b", "Öl", "\x9b2J", "\udcff", "\U0001f600"])
+def test_a_document_is_json_whatever_characters_it_holds(capsys, text):
+    Console(as_json=True).document({"text": text})
+    assert json.loads(capsys.readouterr().out) == {"text": text}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    inner: object
+    names: frozenset = frozenset()
+
+
+class Inner(msgspec.Struct, frozen=True):
+    size_bytes: int
+    parts: tuple = ()
+
+
+def test_our_own_types_become_objects_in_a_document(capsys):
+    value = Outer(Inner(3, (Inner(4),)), frozenset({"a"}))
+    Console(as_json=True).document({"value": value})
+    assert json.loads(capsys.readouterr().out) == {
+        "value": {
+            "inner": {"size_bytes": 3, "parts": [{"size_bytes": 4, "parts": []}]},
+            "names": ["a"],
+        }
+    }

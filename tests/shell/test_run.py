@@ -1,0 +1,157 @@
+"""`run`: the command as it was typed, recorded, with any exit code."""
+
+import json
+import threading
+
+import pytest
+
+from opstasks.core.command import Raw, cmd
+from opstasks.core.errors import Interrupted, Lost, Refused, TooMuchOutput, Unreachable
+from opstasks.core.result import FleetResult, HostResult, Result
+from opstasks.fleet import audit
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.local import LocalTransport
+from opstasks.shell.run import MAX_RUN_BYTES, judge, make_command, run, stop
+from tests.fake_host import Reply
+
+NOW = "2026-11-24T10:00:00+00:00"
+
+
+@pytest.fixture(autouse=True)
+def fixed_audit(monkeypatch, tmp_path):
+    """The operator's own file; every entry has the same id and time."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(audit, "new_run_id", lambda: "id")
+    monkeypatch.setattr(audit, "now", lambda: NOW)
+    return tmp_path / "state/opstasks/audit.jsonl"
+
+
+def start_line(host, user="opensafely", program="uptime"):
+    entry = audit.start(host.name, "run", {"user": user, "program": program})
+    return cmd(Raw(audit.journal_text(entry)))
+
+
+def written(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["docker", "ps", "a b"], "docker ps 'a b'"),
+        (["uptime"], "uptime"),
+        (["docker ps | wc -l"], "bash -c 'docker ps | wc -l'"),
+        (["$(id)"], "bash -c '$(id)'"),
+    ],
+)
+def test_words_are_a_command_and_one_word_is_shell_text(words, line):
+    command = make_command(words, 5)
+    assert command.line() == line
+    assert (command.timeout_s, command.max_bytes, command.mutates) == (5, MAX_RUN_BYTES, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "timeout_s", "said"),
+    [
+        ([], 5, "no command"),
+        (["x"], 0, "--timeout must be 1 or greater, not 0"),
+        (["x"], -1, "--timeout must be 1 or greater, not -1"),
+        (["x"], 1e12, "more than a year"),
+    ],
+)
+def test_wrong_usage_is_refused(words, timeout_s, said):
+    with pytest.raises(Refused, match=said):
+        make_command(words, timeout_s)
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, "ok"), (7, "failed")])
+def test_the_command_and_its_record_are_one_round_trip(fake_host, fixed_audit, code, outcome):
+    host = fake_host()
+    command = make_command(["uptime"], 5)
+    host.expect(start_line(host), user="opensafely")
+    host.expect(command, Reply(code, "up\n"))
+    result = run(host, "opensafely", command)
+    assert (result.code, result.out) == (code, "up\n")
+    begun, ended = written(fixed_audit)
+    assert (begun["phase"], begun["args"]) == ("start", {"user": "opensafely", "program": "uptime"})
+    assert (ended["phase"], ended["outcome"]) == ("end", outcome)
+
+
+def test_a_connection_that_is_lost_is_recorded_as_unknown(fake_host, fixed_audit):
+    host = fake_host()
+    command = make_command(["uptime"], 5)
+    host.expect(start_line(host))
+    host.expect(command, Unreachable("connection lost"))
+    with pytest.raises(Lost):
+        run(host, "opensafely", command)
+    assert written(fixed_audit)[-1]["outcome"] == "unknown"
+
+
+def test_a_host_that_prints_too_much_is_in_doubt_and_can_be_used_again(fake_host):
+    host = fake_host()
+    command = make_command(["uptime"], 5)
+    host.expect(start_line(host))
+    host.expect(command, TooMuchOutput("the host sent more than 256 MiB"))
+    with pytest.raises(Lost, match="256 MiB"):
+        run(host, "opensafely", command)
+    host.expect(cmd("true"))
+    assert host.service.test(cmd("true"))
+
+
+def test_a_result_with_another_exit_code_is_a_failure(fake_host):
+    command = make_command(["uptime"], 5)
+    results = [
+        HostResult("a", "ok", Result("uptime", 0, "", "")),
+        HostResult("b", "ok", Result("uptime", 3, "", "oops")),
+        HostResult("c", "unreachable", error=Unreachable("no answer")),
+    ]
+    judged = judge(FleetResult(results), command)
+    assert [item.outcome for item in judged] == ["ok", "failed", "unreachable"]
+    assert judged.results[1].error.tail == ""
+
+
+# -- on this machine -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def local(tmp_path):
+    spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
+    event = threading.Event()
+    host = Host(spec, connect=lambda spec: LocalTransport(), stop=event)
+    yield host, event
+    host.close()
+
+
+def test_nothing_is_run_after_a_request_to_stop(local, tmp_path):
+    host, event = local
+    event.set()
+    command = cmd("touch", tmp_path / "canary")
+    with pytest.raises(Interrupted, match="nothing was run"):
+        run(host, "", command)
+    assert not (tmp_path / "canary").exists()
+    event.clear()
+    run(host, "", command)
+    assert (tmp_path / "canary").exists()
+
+
+def test_stopping_ends_what_is_running_there(local):
+    host, _ = local
+    host.login.open()
+    ended = []
+
+    def work():
+        ended.append(run(host, "", make_command(["sleep", "65.5"], 60)).code)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        stop(host, "")
+        thread.join(0.2)
+    assert ended[0] in (124, 143)
+
+
+def test_stopping_where_nothing_was_run_does_nothing(local):
+    host, _ = local
+    stop(host, "")
+    assert not host.login.is_open
