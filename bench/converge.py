@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from opstasks.sandbox import api as sandbox
-from opstasks.sandbox import state
+from opstasks.sandbox import instance
 from opstasks.sandbox.delay_proxy import DelayProxy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def ours(folder: Path, port: int, top: str) -> Callable[[], None]:
         ],
     }
     (place / "host.yaml").write_text(yaml.safe_dump(described))
-    known = yaml.safe_load((state.current().directory / "hosts.yaml").read_text())
+    known = yaml.safe_load((instance.current().directory / "hosts.yaml").read_text())
     host = known["hosts"][HOST] | {"address": "127.0.0.1", "port": port, "backend": "bench"}
     (folder / "hosts.yaml").write_text(yaml.safe_dump({"hosts": {"bench": host}}))
     line = [str(INV), "--inventory", str(folder / "hosts.yaml"), "-H", "bench", "manage", "--yes"]
@@ -83,7 +83,7 @@ def rival(folder: Path, port: int, top: str) -> Callable[[], None]:
         "ssh_hostname": "127.0.0.1",
         "ssh_port": port,
         "ssh_user": "ops",
-        "ssh_key": str(state.current().identity),
+        "ssh_key": str(instance.current().identity),
         "ssh_strict_host_key_checking": "no",
         "_sudo": True,
     }

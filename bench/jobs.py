@@ -20,7 +20,7 @@ from opstasks.fleet.transport import SSHTransport
 from opstasks.jobs import find as jobs
 from opstasks.jobs import stats
 from opstasks.sandbox import api as sandbox
-from opstasks.sandbox import state
+from opstasks.sandbox import instance
 from tests.jobs import jobs_help
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def fastest(ask: Callable[[], object]) -> float:
 
 def measured() -> dict[str, float]:
     """Make the host and its jobs, and ask."""
-    path = state.current().directory / "hosts.yaml"
+    path = instance.current().directory / "hosts.yaml"
     manage = [INV, "--inventory", path, "-H", HOST, "manage", "--yes"]
     subprocess.run(manage, cwd=ROOT, check=True, capture_output=True)
     (spec,) = inventory.load(path).select([HOST])

@@ -77,6 +77,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     sudo: str = "ask"
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     backend: str = ""
+    backends: str = ""
     service_user: str = "opensafely"
     home: str = "/home/opensafely"
     high_privacy: str = "/srv/high_privacy"
@@ -160,6 +161,7 @@ _SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
     "lock_dir": (_PATH, "an absolute path"),
     "unit": (_NAME, "a systemd unit's name"),
     "backend": (_NAME, "a folder's name under backends/"),
+    "backends": (_PATH, "an absolute path"),
     "host_key_checking": (re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
     "sudo": (re.compile("ask|nopasswd"), "'ask' or 'nopasswd'"),
     "registry": (re.compile(r"[a-z0-9][a-z0-9._:/-]*"), "a registry and path"),

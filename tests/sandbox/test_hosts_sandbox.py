@@ -218,9 +218,9 @@ def test_many_hosts_answer_on_as_many_addresses(sandbox, sandbox_dir):
 
 
 def test_removing_the_caches_never_takes_a_host_along(sandbox):
-    from opstasks.sandbox import image
+    from opstasks.sandbox import caches
 
-    leftovers = set(image.build_leftovers())
+    leftovers = {found.id for found in caches.build_leftovers()}
     hosts = {docker("inspect", "-f", "{{.Id}}", sandbox.find(name).container)[0] for name in HOSTS}
     assert not leftovers & hosts
 
