@@ -30,7 +30,7 @@ LOAD_ENV = "/home/opensafely/config/load-env"
 
 
 def silent(_: str) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 @engine_errors()
@@ -207,7 +207,7 @@ def rows(host: str, query: str) -> list[dict[str, Any]]:
 def cancel(host: str, job: str) -> None:
     """Cancel a job as its researcher would: the job-server says so at job-runner's next poll."""
     if not job.isalnum():
-        raise SandboxError(f"{job!r} is no job id")
+        raise SandboxError(f"{job!r} is not the id of a job")
     found = rows(
         host,
         "SELECT job.action, job_request.original FROM job JOIN job_request"  # noqa: S608

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ KILLED = 137
 class ExecOutput:
     """What a program wrote."""
 
-    parts: dict[int, list[bytes]] = field(default_factory=lambda: {1: [], 2: []})
+    parts: defaultdict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
     def text(self, stream: int) -> str:
         """Everything of standard output (1) or standard error (2)."""

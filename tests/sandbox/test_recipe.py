@@ -1,7 +1,5 @@
 """The parts of the sandbox that need no host: names, files, edits of job-runner's source."""
 
-import os
-
 import pytest
 import yaml
 
@@ -34,7 +32,7 @@ def test_pins_come_from_what_a_release_vendors(tmp_path):
     assert releases.pins(tmp_path) == ["requests==2.25.0"]
 
 
-def test_an_edit_whose_place_is_gone_is_an_error(tmp_path):
+def test_an_edit_without_its_place_in_the_source_is_an_error(tmp_path):
     (tmp_path / "run.py").write_text("nothing of the kind\n")
     with pytest.raises(SandboxError, match=r"run\.py is not the one expected"):
         releases.break_running(tmp_path)
@@ -48,7 +46,7 @@ def test_each_release_has_its_dependencies(release, lib):
     assert releases.lib_for(release) == lib
 
 
-def test_state_directories_are_instances_of_their_own(tmp_path, monkeypatch):
+def test_each_state_directory_is_an_instance(tmp_path, monkeypatch):
     monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "a"))
     first = instance.current()
     monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "b" / ".." / "a"))
@@ -57,7 +55,7 @@ def test_state_directories_are_instances_of_their_own(tmp_path, monkeypatch):
     assert instance.current().id != first.id
 
 
-def test_without_a_choice_the_state_is_beside_the_project(monkeypatch):
+def test_the_state_directory_is_in_the_project_by_default(monkeypatch):
     monkeypatch.delenv("OPSTASKS_SANDBOX_DIR", raising=False)
     assert instance.current().directory == instance.project_root() / ".sandbox"
 
@@ -86,7 +84,7 @@ def test_prepare_keeps_keys_that_exist(tmp_path):
     assert mine.identity.read_text() == before
 
 
-def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
+def test_a_fragment_is_a_group_with_its_hosts(tmp_path):
     host = SandboxHost("sandbox-1", "c", "172.18.0.11", host_key=KEY)
     text = inventory.fragment("sandbox", [host], tmp_path / "id", backend="sandbox")
     assert yaml.safe_load(text) == {
@@ -107,7 +105,7 @@ def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
     }
 
 
-def test_known_hosts_name_the_port_only_where_it_is_not_the_usual():
+def test_known_hosts_leave_the_standard_port_out():
     usual = SandboxHost("a", "c", "172.18.0.11", host_key=KEY)
     other = SandboxHost("b", "c", "127.0.2.1", port=4000, host_key=KEY)
     text = inventory.known_hosts([usual, other])
@@ -137,11 +135,3 @@ def test_a_missing_program_is_named_with_its_hint():
 
 def test_a_program_without_input_gets_none():
     assert shell.run(["cat"]) == ""
-
-
-def test_a_remote_engine_is_refused(monkeypatch):
-    from opstasks.sandbox import engine
-
-    monkeypatch.setitem(os.environ, "DOCKER_HOST", "tcp://elsewhere:2375")
-    with pytest.raises(SandboxError, match="not on this machine"):
-        engine.address()
