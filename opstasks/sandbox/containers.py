@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from docker.types import HostConfig
 
 from opstasks.sandbox.engine import client
 
@@ -28,7 +29,7 @@ def find_or_none(get: Callable[[str], T], name: str) -> T | None:
 
 
 def discard_container(name: str) -> None:
-    """Remove a container by name or id, running or not; one that does not exist is no error."""
+    """Remove a container by name or id, running or not; it may be gone already."""
     with suppress(APIError):
         client().containers.get(name).remove(force=True, v=True)
 
@@ -48,30 +49,18 @@ def create_machine(
     image: str,
     volume: str,
     *,
+    labels: dict[str, str],
     name: str | None = None,
     hostname: str | None = None,
-    labels: dict[str, str],
     addresses: dict[str, str] | None = None,
     **options: Any,
 ) -> Container:
     """A container that systemd can run in, its nested Docker on a volume; not started yet.
 
     `addresses` are its fixed addresses by network; `options` are those of the SDK's
-    `create_host_config`. Not privileged: that fails if the engine itself lacks CAP_SYS_RESOURCE.
+    `create_host_config`.
     """
     api = client().api
-    config = api.create_host_config(
-        binds=[f"{volume}:{NESTED}"],
-        cap_add=["ALL"],
-        cap_drop=["SYS_RESOURCE"],
-        cgroupns="private",
-        device_cgroup_rules=["a *:* rwm"],
-        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
-        tmpfs={"/run": "", "/run/lock": ""},
-        **options,
-    )
-    # `--security-opt systempaths=unconfined` on the command line; the SDK has no name for it.
-    config["MaskedPaths"] = config["ReadonlyPaths"] = []
     endpoints = {
         network: api.create_endpoint_config(ipv4_address=address)
         for network, address in (addresses or {}).items()
@@ -82,10 +71,29 @@ def create_machine(
         hostname=hostname,
         labels=labels,
         stop_signal="SIGRTMIN+3",
-        host_config=config,
+        host_config=machine_config(binds=[f"{volume}:{NESTED}"], **options),
         networking_config={"EndpointsConfig": endpoints} if endpoints else None,
     )
     return client().containers.get(made["Id"])
+
+
+def machine_config(**options: Any) -> HostConfig:
+    """The rights of a container that is a machine.
+
+    Not privileged: that fails if the engine itself lacks CAP_SYS_RESOURCE.
+    """
+    config = client().api.create_host_config(
+        cap_add=["ALL"],
+        cap_drop=["SYS_RESOURCE"],
+        cgroupns="private",
+        device_cgroup_rules=["a *:* rwm"],
+        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+        tmpfs={"/run": "", "/run/lock": ""},
+        **options,
+    )
+    # `--security-opt systempaths=unconfined` on the command line; the SDK has no name for it.
+    config["MaskedPaths"] = config["ReadonlyPaths"] = []
+    return config
 
 
 class Archive:

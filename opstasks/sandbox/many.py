@@ -11,7 +11,14 @@ import time
 
 from opstasks.sandbox import caches, containers, instance, recipe
 from opstasks.sandbox.api import silent
-from opstasks.sandbox.engine import Report, client, engine_errors, ensure_engine, ensure_tools
+from opstasks.sandbox.engine import (
+    Report,
+    client,
+    engine_errors,
+    engine_problem,
+    ensure_engine,
+    ensure_tools,
+)
 from opstasks.sandbox.errors import SandboxError
 from opstasks.sandbox.instance import SandboxInstance, host_key, prepare, public_key
 from opstasks.sandbox.inventory import fragment, known_hosts, ssh_config
@@ -123,6 +130,7 @@ def free_port() -> int:
 def many_down() -> None:
     """Stop serving; full hosts of the instance stay."""
     here = instance.current()
-    containers.discard_container(here.named(GROUP))
+    if not engine_problem():
+        containers.discard_container(here.named(GROUP))
     for name in ("many.yaml", "many_ssh_config", "many_known_hosts"):
         (here.directory / name).unlink(missing_ok=True)
