@@ -96,7 +96,7 @@ def machine_config(**options: Any) -> HostConfig:
     return config
 
 
-class Archive:
+class ContainerFiles:
     """Files to put into a container, as a tar that keeps owners and modes."""
 
     def __init__(self) -> None:

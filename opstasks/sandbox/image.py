@@ -93,9 +93,9 @@ def finish(repositories: Path) -> None:
         containers.discard_container(str(container.id))
 
 
-def image_files(repositories: Path) -> containers.Archive:
+def image_files(repositories: Path) -> containers.ContainerFiles:
     """What the finishing script needs, all under /sandbox."""
-    files = containers.Archive()
+    files = containers.ContainerFiles()
     for name in ("init", "finish-image.sh", "gitconfig", "nested-images.sh"):
         files.tar.add(recipe.FILES / name, f"sandbox/{name}")
     for repository in repositories.glob("*.git"):

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 
-class Handler(BaseHTTPRequestHandler):
+class JobServerHandler(BaseHTTPRequestHandler):
     """Answers one request."""
 
     data: Path
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def server(data: Path, port: int, address: str = "0.0.0.0") -> ThreadingHTTPServer:  # noqa: S104
     """A server ready to serve; port 0 takes a free one."""
-    handler = type("Handler", (Handler,), {"data": data})
+    handler = type("Handler", (JobServerHandler,), {"data": data})
     return ThreadingHTTPServer((address, port), handler)
 
 

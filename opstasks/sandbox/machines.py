@@ -171,12 +171,12 @@ def create(here: SandboxInstance, subnet: ipaddress.IPv4Network, name: str) -> N
     machine.start()
 
 
-def personal_files(here: SandboxInstance, name: str) -> containers.Archive:
+def personal_files(here: SandboxInstance, name: str) -> containers.ContainerFiles:
     """What makes a host this instance's: its own key, its users' keys, the sudo password."""
     key = host_key(here, name)
     password = (here.directory / "sudo-password").read_text().strip()
     authorized = here.identity.with_suffix(".pub").read_bytes()
-    files = containers.Archive()
+    files = containers.ContainerFiles()
     files.add("etc/ssh/ssh_host_ed25519_key", key.read_bytes(), 0o600)
     files.add("etc/ssh/ssh_host_ed25519_key.pub", key.with_suffix(".pub").read_bytes(), 0o644)
     files.add("etc/sandbox", None, 0o700)
@@ -212,7 +212,7 @@ def ensure_job_server(here: SandboxInstance, subnet: ipaddress.IPv4Network) -> N
         user=f"{owner.st_uid}:{owner.st_gid}",
         volumes=[f"{here.job_server}:/data"],
     )
-    files = containers.Archive()
+    files = containers.ContainerFiles()
     files.add("srv/job_server.py", Path(__file__).with_name("job_server.py").read_bytes(), 0o644)
     files.unpack_in(container)
     container.start()

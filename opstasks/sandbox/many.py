@@ -109,9 +109,9 @@ def serve(here: SandboxInstance) -> int:
     return port
 
 
-def files(here: SandboxInstance) -> containers.Archive:
+def files(here: SandboxInstance) -> containers.ContainerFiles:
     """The sshd's configuration and key, and who may log in."""
-    found = containers.Archive()
+    found = containers.ContainerFiles()
     found.add("etc/ssh/many_config", SSHD.encode(), 0o644)
     found.add("etc/ssh/ssh_host_ed25519_key", host_key(here, GROUP).read_bytes(), 0o600)
     found.add("run/sshd", None, 0o755)
