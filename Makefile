@@ -28,7 +28,7 @@ demo-down: setup
 test: lint types
 	@scripts/test
 
-# What needs no host: a minute or so.
+# All that needs no host: one or two minutes.
 check: lint types unit
 
 lint: setup
@@ -40,7 +40,7 @@ types: setup
 	$(BIN)/mypy --config-file mypy-onhost.ini
 
 unit: setup
-	$(BIN)/pytest tests/unit tests/workflows
+	$(BIN)/pytest --numprocesses 2 -m "not sandbox and not story"
 
 bench: setup
 	$(BIN)/python -m bench.list

@@ -32,7 +32,7 @@ def main() -> None:
         pairs = [(seconds(ROOT), seconds(bare)) for _ in range(PAIRS)]
     ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(mine / other for mine, other in pairs)
-    print(f"inv --list: {ours:.3f} s, bare {theirs:.3f} s, ratio {ratio:.2f} (wanted: 1.3 or less)")
+    print(f"inv --list: {ours:.3f} s, bare {theirs:.3f} s, ratio {ratio:.2f} (limit: 1.3)")
 
 
 if __name__ == "__main__":

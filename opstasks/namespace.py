@@ -1,5 +1,7 @@
 """The namespace: every task that `inv --list` shows, one module per collection."""
 
+from importlib.util import find_spec
+
 from invoke import Collection
 
 from opstasks.config import tasks as config
@@ -19,7 +21,6 @@ from opstasks.manage import users_tasks as users
 from opstasks.outputs import tasks as outputs
 from opstasks.queries import db_tasks as db
 from opstasks.queries import tasks as queries
-from opstasks.sandbox import tasks as sandbox
 from opstasks.service import tasks as service
 from opstasks.shell import run_tasks as run
 from opstasks.shell import tasks as shell
@@ -46,10 +47,17 @@ namespace = Collection(
     jobs.namespace,
     lock.namespace,
     outputs.namespace,
-    sandbox.namespace,
     scheduled.namespace,
     service.namespace,
     sync.namespace,
     users.namespace,
 )
 namespace.collections["jobs"].add_task(queries.queries)
+
+# The sandbox is an extra: its tasks are there where `pip install opstasks[sandbox]` brought the
+# Docker SDK. A folder named docker/ beside a tasks.py has no origin, and is not it.
+SDK = find_spec("docker")
+if SDK and SDK.origin:
+    from opstasks.sandbox import tasks as sandbox
+
+    namespace.add_collection(sandbox.namespace)

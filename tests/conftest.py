@@ -207,28 +207,46 @@ def pytest_sessionfinish(session):
 # Files that take longest, the longest first: begun last, each would keep one worker busy while the
 # others have nothing left to do. Then whatever else needs a host; then the many quick ones.
 LONG = (
-    "deploy",
-    "reboot",
-    "deploy_cut_off",
-    "jobs_changing",
-    "playbook",
-    "manage",
-    "jobs_reading",
-    "pause",
-    "sync",
-    "images",
-    "playbook_jobs",
-    "jobs_stats",
-    "jobs_matrix",
+    "deploy/test_deploy_sandbox.py",
+    "maintenance/test_reboot_sandbox.py",
+    "deploy/test_interrupted_sandbox.py",
+    "jobs/test_changing_sandbox.py",
+    "stories/test_playbook.py",
+    "manage/test_manage_sandbox.py",
+    "jobs/test_reading_sandbox.py",
+    "maintenance/test_pause_sandbox.py",
+    "sync/test_sync_sandbox.py",
+    "images/test_images_sandbox.py",
+    "stories/test_playbook_jobs.py",
+    "jobs/test_stats_sandbox.py",
+    "jobs/test_matrix_sandbox.py",
 )
+MISPLACED = pytest.StashKey[list[str]]()
 
 
-def pytest_collection_modifyitems(items):
+def needs_a_host(path):
+    """Whether the tests of a file run on real hosts: its name says so."""
+    return path.name.endswith("_sandbox.py") or path.parent.name == "stories"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
     """The order in which the workers of a parallel run take the files."""
 
     def order(item):
-        name = item.path.stem.removeprefix("test_")
-        is_long = item.path.parent.name in ("sandbox", "stories")
-        return (not is_long, LONG.index(name) if is_long and name in LONG else len(LONG))
+        name = item.path.relative_to(ROOT / "tests").as_posix()
+        return (not needs_a_host(item.path), LONG.index(name) if name in LONG else len(LONG))
 
     items.sort(key=order)
+    # Before -m takes tests out: those that have the host that their file is not named for.
+    config.stash[MISPLACED] = [
+        item.nodeid
+        for item in items
+        if "sandbox" in item.fixturenames and not needs_a_host(item.path)
+    ]
+
+
+@pytest.fixture(scope="session")
+def misplaced_tests(pytestconfig):
+    """Ids of collected tests that use a host in a file that is not named for it."""
+    return pytestconfig.stash[MISPLACED]

@@ -66,6 +66,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     sudo: str = "ask"
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     backend: str = ""
+    backends: str = ""
     service_user: str = "opensafely"
     home: str = "/home/opensafely"
     high_privacy: str = "/srv/high_privacy"

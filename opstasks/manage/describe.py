@@ -78,7 +78,7 @@ def describe(spec: HostSpec) -> Description:
 
     Placeholders are filled in, and everything is checked that can be checked from here.
     """
-    root = folder()
+    root = folder(spec)
     if spec.local and not spec.backend:
         raise Refused(
             "this machine is no host of hosts.yaml",
@@ -91,7 +91,7 @@ def describe(spec: HostSpec) -> Description:
             host=spec.name,
             hint=f"set `backend` in hosts.yaml to one of {', '.join(sorted(names))}",
         )
-    folders = [root.joinpath(name) for name in (BASE, spec.backend)]
+    folders = [base_folder(root), root.joinpath(spec.backend)]
     folders = [place for place in folders if place.joinpath("host.yaml").is_file()]
     raw = merged([_read(place, spec) for place in folders])
     values = placeholders(spec)
@@ -142,20 +142,35 @@ def _sync_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
             yield f"files: {path}: belongs to the Level 3 sync (level3_source in hosts.yaml)"
 
 
-def folder() -> Traversable:
-    """Where the descriptions lie: $OPSTASKS_BACKENDS, or those that come with the program."""
-    named = os.environ.get(ENVIRONMENT)
+def folder(spec: HostSpec) -> Traversable:
+    """The folder of a host's description and of the keys of its people.
+
+    $OPSTASKS_BACKENDS, else `backends` of the host in hosts.yaml, else the program's own folder.
+    """
+    named = os.environ.get(ENVIRONMENT) or spec.backends
     if not named:
         return resources.files("opstasks.backends")
     path = Path(named).expanduser()
     if not path.is_dir():
-        raise Refused(f"${ENVIRONMENT} names {named!r}, which is no folder", hint="correct it")
+        origin = f"${ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else "backends in hosts.yaml"
+        raise Refused(f"{origin}: {named!r} is not a folder", host=spec.name, hint="correct it")
     return path
 
 
-def shown_folder() -> str:
+def base_folder(root: Traversable) -> Traversable:
+    """The base for the descriptions in a folder: its own, else the program's.
+
+    A folder of $OPSTASKS_BACKENDS replaces all of the program's, and may be without a base.
+    """
+    own = root.joinpath(BASE)
+    if os.environ.get(ENVIRONMENT) or own.joinpath("host.yaml").is_file():
+        return own
+    return resources.files("opstasks.backends").joinpath(BASE)
+
+
+def shown_folder(spec: HostSpec) -> str:
     """The same for people: as short as it is from here."""
-    path = Path(str(folder())).absolute()
+    path = Path(str(folder(spec))).absolute()
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -323,7 +338,7 @@ def _source(folders: list[Traversable], name: str, spec: HostSpec) -> str:
 
 def _repository_keys(name: str, wanted: Description, spec: HostSpec) -> tuple[keys.Key, ...]:
     """A person's keys of the repository; they may be absent only where there is a source."""
-    path = folder().joinpath("keys", name)
+    path = folder(spec).joinpath("keys", name)
     if not path.is_file() and wanted.options.key_source:
         return ()
     try:

@@ -57,8 +57,14 @@ def manage(
     specs = [host.spec for host in ctx.fleet.hosts]
     wanted = describe.describe_all(specs, upgrade=upgrade)
     if not allow_lockout:
-        described = {spec.name: (spec.backend, wanted[spec.name]) for spec in specs}
-        lockout.check_described(described, describe.shown_folder())
+        folders = {spec.name: describe.shown_folder(spec) for spec in specs}
+        for folder in sorted(set(folders.values())):
+            described = {
+                spec.name: (spec.backend, wanted[spec.name])
+                for spec in specs
+                if folders[spec.name] == folder
+            }
+            lockout.check_described(described, folder)
     plans = ctx.fleet.gather(lambda host: apply.check(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)

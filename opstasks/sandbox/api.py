@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from opstasks.sandbox import hosts as machines
-from opstasks.sandbox import image, inventory, releases, state
+from opstasks.sandbox import caches, containers, instance, inventory, machines, releases
 from opstasks.sandbox.engine import (
     Report,
-    docker,
+    client,
+    engine_errors,
     engine_problem,
     ensure_engine,
     ensure_tools,
-    try_docker,
 )
 from opstasks.sandbox.errors import SandboxError
-from opstasks.sandbox.hosts import HostInfo
+from opstasks.sandbox.execute import execute
+from opstasks.sandbox.machines import SandboxHost
 from opstasks.sandbox.shell import which
 
 STUDY_URL = f"https://github.com/opensafely/{releases.STUDY}"
@@ -30,19 +30,20 @@ LOAD_ENV = "/home/opensafely/config/load-env"
 
 
 def silent(_: str) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
-def up(hosts: int = 2, report: Report = silent) -> list[HostInfo]:
+@engine_errors()
+def up(hosts: int = 2, report: Report = silent) -> list[SandboxHost]:
     """Have at least this many hosts running; return all there are."""
     wanted = list(machines.names(hosts))
     ensure_engine(report)
-    here = state.current()
-    with state.locked(here.directory / ".lock"):
+    here = instance.current()
+    with instance.locked(here.directory / ".lock"):
         present = machines.existing(here)
         if not ready(here, present, wanted):
             ensure_tools(report)
-            image.ensure(report)
+            caches.ensure(report)
             present = start(here, wanted, report)
     for host in present:
         if not host.current:
@@ -50,7 +51,9 @@ def up(hosts: int = 2, report: Report = silent) -> list[HostInfo]:
     return present
 
 
-def ready(here: state.State, present: Sequence[HostInfo], wanted: Sequence[str]) -> bool:
+def ready(
+    here: instance.SandboxInstance, present: Sequence[SandboxHost], wanted: Sequence[str]
+) -> bool:
     """Whether there is nothing to do."""
     return (
         (here.directory / "hosts.yaml").exists()
@@ -61,21 +64,23 @@ def ready(here: state.State, present: Sequence[HostInfo], wanted: Sequence[str])
 
 
 def container_running(name: str) -> bool:
-    """Whether a container is there and runs."""
-    state_of = try_docker("container", "inspect", "--format", "{{.State.Running}}", name)
-    return state_of.stdout.strip() == "true"
+    """Whether a container exists and runs."""
+    found = containers.find_or_none(client().containers.get, name)
+    return bool(found and found.status == "running")
 
 
-def start(here: state.State, wanted: Sequence[str], report: Report) -> list[HostInfo]:
+def start(
+    here: instance.SandboxInstance, wanted: Sequence[str], report: Report
+) -> list[SandboxHost]:
     """Make what is missing, start what is stopped, write the inventory."""
     present = {host.name: host for host in machines.existing(here)}
     if present and not here.identity.exists():
         raise SandboxError(f"{here.directory} lost its keys", "inv sandbox.down, then up")
-    state.prepare(here)
+    instance.prepare(here)
     subnet = machines.ensure_network(here)
-    stopped = [host.container for host in present.values() if not host.running]
-    if stopped:
-        docker("start", *stopped)
+    for host in present.values():
+        if not host.running:
+            client().containers.get(host.container).start()
     missing = [name for name in wanted if name not in present]
     if missing:
         report(f"starting {' '.join(missing)}")
@@ -88,10 +93,11 @@ def start(here: state.State, wanted: Sequence[str], report: Report) -> list[Host
     return everyone
 
 
+@engine_errors()
 def down(images: bool = False, report: Report = silent) -> None:
     """Remove everything of this instance; on request also the caches that all share."""
-    here = state.current()
-    with state.locked(here.directory / ".lock"):
+    here = instance.current()
+    with instance.locked(here.directory / ".lock"):
         # Where no engine was ever installed, it holds nothing of ours.
         if which("dockerd") or not engine_problem():
             ensure_engine(report)
@@ -99,21 +105,22 @@ def down(images: bool = False, report: Report = silent) -> None:
             left = remove_caches() if images else []
             if left:
                 report(f"still used by another sandbox, kept: {' '.join(left)}")
-        state.clear(here)
+        instance.clear(here)
 
 
 def remove_caches() -> list[str]:
     """Remove images and templates, but not while someone builds them."""
-    with state.locked(state.cache_lock()):
-        return image.remove_caches()
+    with instance.locked(instance.cache_lock()):
+        return caches.remove_caches()
 
 
-def status() -> list[HostInfo]:
+@engine_errors()
+def status() -> list[SandboxHost]:
     """The hosts of this instance; none when it is down or the engine is."""
-    return [] if engine_problem() else machines.existing(state.current())
+    return [] if engine_problem() else machines.existing(instance.current())
 
 
-def find(name: str) -> HostInfo:
+def find(name: str) -> SandboxHost:
     """A host by name."""
     present = status()
     for host in present:
@@ -123,6 +130,7 @@ def find(name: str) -> HostInfo:
     raise SandboxError(f"no host {name} here", f"there: {there}; inv sandbox.up")
 
 
+@engine_errors()
 def exec_(
     host: str,
     argv: Sequence[str],
@@ -132,7 +140,7 @@ def exec_(
 ) -> subprocess.CompletedProcess[str]:
     """Run something on a host apart from SSH; whatever happens is handed back."""
     container = find(host).container
-    return machines.execute(container, argv, user=user, stdin=stdin, timeout_s=timeout_s)
+    return execute(container, argv, user=user, stdin=stdin, timeout_s=timeout_s)
 
 
 def must(
@@ -199,7 +207,7 @@ def rows(host: str, query: str) -> list[dict[str, Any]]:
 def cancel(host: str, job: str) -> None:
     """Cancel a job as its researcher would: the job-server says so at job-runner's next poll."""
     if not job.isalnum():
-        raise SandboxError(f"{job!r} is no job id")
+        raise SandboxError(f"{job!r} is not the id of a job")
     found = rows(
         host,
         "SELECT job.action, job_request.original FROM job JOIN job_request"  # noqa: S608
@@ -230,35 +238,39 @@ def publish(release: str, hosts: Sequence[str] = ()) -> list[str]:
 def ssh_config() -> str:
     """A configuration for `ssh -F`."""
     try:
-        return (state.current().directory / "ssh_config").read_text()
+        return (instance.current().directory / "ssh_config").read_text()
     except FileNotFoundError as error:
         raise SandboxError("no host is up", "inv sandbox.up") from error
 
 
 def sudo_password() -> str:
     """What `dev` types for sudo."""
-    return (state.current().directory / "sudo-password").read_text().strip()
+    return (instance.current().directory / "sudo-password").read_text().strip()
 
 
+@engine_errors()
 def power_cut(host: str) -> None:
     """Pull the plug; the host stays off until `power_on`."""
-    docker("kill", find(host).container)
+    client().containers.get(find(host).container).kill()
 
 
+@engine_errors()
 def power_on(host: str) -> None:
     """Start a host that was off, and wait for it."""
     machine = find(host)
-    docker("start", machine.container)
+    client().containers.get(machine.container).start()
     machines.wait_ready(machine)
 
 
+@engine_errors()
 def reboot(host: str) -> None:
     """Restart a host from inside, in good order, and wait for it."""
     machine = find(host)
     with machines.expect_new_boot(machine):
-        machines.execute(machine.container, ["systemctl", "reboot"])
+        execute(machine.container, ["systemctl", "reboot"])
 
 
+@engine_errors()
 def boot_id(host: str) -> str:
     """The id of the present boot; empty while the host is down."""
     return machines.boot_id(find(host))
@@ -266,8 +278,8 @@ def boot_id(host: str) -> str:
 
 def job_requests(host: str, requests: Sequence[dict[str, Any]]) -> None:
     """What the job-server answers this host's polls with from now on."""
-    path = state.current().job_server / f"{find(host).name}.requests.json"
-    state.write(path, json.dumps(list(requests)))
+    path = instance.current().job_server / f"{find(host).name}.requests.json"
+    instance.write(path, json.dumps(list(requests)))
 
 
 def reported_jobs(host: str) -> list[dict[str, Any]]:
@@ -284,5 +296,5 @@ def last_poll(host: str) -> dict[str, Any] | None:
 
 def read_lines(name: str) -> list[str]:
     """The lines of a file of the job-server's; none when it has not written it yet."""
-    path: Path = state.current().job_server / name
+    path: Path = instance.current().job_server / name
     return path.read_text().splitlines() if path.exists() else []

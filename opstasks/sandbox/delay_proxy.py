@@ -1,41 +1,39 @@
-"""A TCP proxy that stands in for distance, counts round trips, and fails on request.
+"""A TCP proxy that delays data as distance does, counts round trips, and fails on request.
 
-What `round_trips` counts: client bursts that answer a server burst. It goes by cause, not by
-arrival: a client burst adds one when server data that had already *reached* the client came, in
-turn, after the previous client burst had reached the server. Data that crosses on the way counts
-once, however often the two directions alternate here. So a strict question and answer count one
-each, and a client that sends ten requests without waiting counts one.
+`round_trips` counts client bursts that answer a server burst. It counts by cause, not by order of
+arrival: a client burst adds one if server data had *reached* the client after the client's
+previous burst had reached the server. Data that crosses on the way counts once, even if the two
+directions alternate here. So a strict question and answer count one each, and a client that sends
+ten requests without waiting counts one.
 
-What is in the count besides a program's own questions: SSH's key exchange and login, and whatever
-the client says on hearing from the server without needing to: window adjustments during a long
-download, closing a channel, keepalives. Rekeying adds its own few. What is not in it: TCP's
-handshake, and the server's last words, which nobody answers.
+The count includes more than a program's own questions: SSH's key exchange and login, and what the
+client sends on hearing from the server without having to: window adjustments during a long
+download, closing a channel, keepalives, rekeying. It does not include TCP's handshake, and the
+server's last data, which gets no answer.
 
 With `delay_connect`, a connection is held up as long as TCP's handshake would take.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 
 CHUNK_BYTES = 1 << 16
-# Chunks under way in one direction before the sender is held up: plenty for 100 ms.
+# Chunks under way in one direction before the sender has to wait: plenty for 100 ms.
 QUEUE = 256
 Direction = Literal["both", "to_server", "to_client"]
 T = TypeVar("T")
 
 
 @dataclass
-class Trips:
+class RoundTrips:
     """How deep the chain of questions and answers on one connection is."""
 
     count: int = 0
@@ -60,12 +58,12 @@ class Trips:
 
 
 @dataclass
-class Connection:
+class ProxiedConnection:
     """The two sockets of one proxied connection."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    trips: Trips = field(default_factory=Trips)
+    trips: RoundTrips = field(default_factory=RoundTrips)
 
     def abort(self) -> None:
         """End both sides at once with a reset, as a firewall that lost its state would."""
@@ -79,24 +77,24 @@ class Connection:
 
 
 @dataclass
-class Budget:
-    """How many more bytes may pass before everything is cut."""
+class ByteBudget:
+    """How many more bytes may pass before every connection is reset."""
 
-    left: int
+    left_bytes: int
     direction: Direction
 
     def allow(self, direction: Direction, size: int) -> int:
         """How many of these bytes may still pass."""
         if self.direction not in ("both", direction):
             return size
-        allowed = min(size, self.left)
-        self.left -= allowed
+        allowed = min(size, self.left_bytes)
+        self.left_bytes -= allowed
         return allowed
 
     @property
     def spent(self) -> bool:
-        """Whether the time to cut has come."""
-        return self.left <= 0
+        """Whether no more bytes may pass."""
+        return self.left_bytes <= 0
 
 
 class DelayProxy:
@@ -119,10 +117,10 @@ class DelayProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
-        self._connections: list[Connection] = []
+        self._connections: list[ProxiedConnection] = []
         self._open: set[asyncio.Task[None]] = set()
         self._finished_trips = 0
-        self._budget: Budget | None = None
+        self._budget: ByteBudget | None = None
 
     def __enter__(self) -> Self:
         """Start to listen."""
@@ -131,7 +129,7 @@ class DelayProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Cut what is still open and stop listening."""
+        """Reset what is still open and stop listening."""
         self._ask(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -146,19 +144,19 @@ class DelayProxy:
         return self._call(lambda: len(self._connections))
 
     def reset(self) -> None:
-        """Count from nought again; open connections go on."""
+        """Count from 0 again; open connections go on."""
         self._call(self._reset)
 
     def cut(self) -> None:
-        """Reset every open connection; new ones are welcome."""
+        """Reset every open connection; new ones are accepted."""
         self._call(self._cut)
 
     def cut_after_bytes(self, size: int, direction: Direction = "both") -> None:
         """Let exactly this many more bytes pass, then reset every connection, once."""
-        self._call(lambda: setattr(self, "_budget", Budget(size, direction)))
+        self._call(lambda: setattr(self, "_budget", ByteBudget(size, direction)))
 
     def freeze(self) -> None:
-        """Deliver nothing and close nothing: how a silent loss of the network looks."""
+        """Deliver nothing and close nothing, as in a silent loss of the network."""
         self._call(self._flowing.clear)
 
     def thaw(self) -> None:
@@ -219,10 +217,13 @@ class DelayProxy:
             return
         finally:
             self._open.discard(task)
-        await self._serve(Connection(client, server), reader, answers)
+        await self._serve(ProxiedConnection(client, server), reader, answers)
 
     async def _serve(
-        self, connection: Connection, questions: asyncio.StreamReader, answers: asyncio.StreamReader
+        self,
+        connection: ProxiedConnection,
+        questions: asyncio.StreamReader,
+        answers: asyncio.StreamReader,
     ) -> None:
         self._connections.append(connection)
         pumps = [
@@ -240,7 +241,7 @@ class DelayProxy:
             connection.server.close()
 
     async def _pump(
-        self, connection: Connection, reader: asyncio.StreamReader, direction: Direction
+        self, connection: ProxiedConnection, reader: asyncio.StreamReader, direction: Direction
     ) -> None:
         """Read one direction and hand it on, each chunk so much later than it came."""
         queue: asyncio.Queue[tuple[float, int, bytes]] = asyncio.Queue(QUEUE)
@@ -259,7 +260,7 @@ class DelayProxy:
 
     async def _deliver(
         self,
-        connection: Connection,
+        connection: ProxiedConnection,
         queue: asyncio.Queue[tuple[float, int, bytes]],
         direction: Direction,
     ) -> None:
@@ -277,7 +278,7 @@ class DelayProxy:
             await self._write(writer, data, direction)
 
     async def _write(self, writer: asyncio.StreamWriter, data: bytes, direction: Direction) -> None:
-        """Write as much as may still pass, and cut when that is used up."""
+        """Write as much as may still pass, and reset every connection when that is used up."""
         budget = self._budget
         allowed = len(data) if budget is None else budget.allow(direction, len(data))
         with contextlib.suppress(OSError):
@@ -285,34 +286,3 @@ class DelayProxy:
             await writer.drain()
         if budget is not None and budget.spent:
             self._cut()
-
-
-def main() -> None:
-    """Proxy one port until interrupted, and say what was counted."""
-    parser = argparse.ArgumentParser(description="Delay a TCP connection, count its round trips.")
-    parser.add_argument("target", help="host:port to connect to")
-    parser.add_argument("--delay-ms", type=float, default=50, help="for each direction")
-    parser.add_argument("--port", type=int, default=0, help="to listen on (default: a free one)")
-    parser.add_argument("--delay-connect", action="store_true", help="delay the handshake too")
-    options = parser.parse_args()
-    host, _, port = options.target.rpartition(":")
-    if not host or not port.isdigit():
-        raise SystemExit("the target is host:port")
-    proxy = DelayProxy(
-        (host, int(port)),
-        options.delay_ms,
-        port=options.port,
-        delay_connect=options.delay_connect,
-    )
-    with proxy, contextlib.suppress(KeyboardInterrupt):
-        print(f"127.0.0.1:{proxy.port} -> {options.target}", flush=True)
-        said = 0
-        while True:
-            time.sleep(1)
-            if (now := proxy.round_trips()) != said:
-                said = now
-                print(f"{now} round trips", flush=True)
-
-
-if __name__ == "__main__":
-    main()

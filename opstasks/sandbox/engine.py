@@ -1,21 +1,28 @@
-"""The Docker engine of this machine: find it, start it, talk to it."""
+"""The Docker engine of this machine: find it, install and start it, connect to it."""
 
 from __future__ import annotations
 
-import json
+import functools
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from opstasks.sandbox.errors import SandboxError
-from opstasks.sandbox.shell import as_root, attempt, last_line, run, which
+from opstasks.sandbox.shell import as_root, attempt, run, which
 
 Report = Callable[[str], None]
 
 LOG = Path("/var/log/opstasks-dockerd.log")
+SOCKET = "unix:///var/run/docker.sock"
+# For one answer of the engine: importing an image or copying a volume takes its time.
+TIMEOUT_S = 600
 TOOLS = {  # program: Debian package
     "debootstrap": "debootstrap",
     "ssh-keygen": "openssh-client",
@@ -23,34 +30,100 @@ TOOLS = {  # program: Debian package
 }
 
 
-def docker(*argv: str, stdin: bytes | str | None = None, timeout_s: float = 600) -> str:
-    """One docker command that must succeed; what it printed, trimmed."""
-    return run(["docker", *argv], stdin=stdin, timeout_s=timeout_s).strip()
+def client() -> docker.DockerClient:
+    """The connection to the engine; may be used from several threads.
+
+    Raises SandboxError if the engine is not on this machine, DockerException if it does not
+    answer.
+    """
+    return _client(address())
 
 
-def try_docker(*argv: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
-    """One docker command that may fail."""
-    return attempt(["docker", *argv], timeout_s=timeout_s)
+@functools.cache
+def _client(where: str) -> docker.DockerClient:
+    return docker.DockerClient(base_url=where, version="auto", timeout=TIMEOUT_S)
 
 
-def inspect(kind: str, names: Iterable[str]) -> list[dict[str, Any]]:
-    """What the engine knows of these objects; absent ones are left out."""
-    wanted = list(names)
-    if not wanted:
-        return []
-    found: list[dict[str, Any]] = json.loads(try_docker(kind, "inspect", *wanted).stdout or "[]")
-    return found
+def address() -> str:
+    """Where the engine listens: $DOCKER_HOST, or Docker's usual socket.
+
+    Hosts are reached at their own addresses, so the engine has to be on this machine: raises
+    SandboxError for anything but a unix socket.
+    """
+    chosen = os.environ.get("DOCKER_HOST") or SOCKET
+    if not chosen.startswith("unix://"):
+        raise SandboxError(f"DOCKER_HOST={chosen} is not on this machine", "unset DOCKER_HOST")
+    return chosen
 
 
-def labelled(kind: str, label: str) -> list[str]:
-    """Ids (volumes: names) of all containers, networks, volumes or images with a label."""
-    every = ["--all"] if kind == "container" else []
-    return docker(kind, "ls", *every, "--quiet", "--filter", f"label={label}").split()
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Turn what the engine or the SDK raises into a SandboxError; also works as a decorator."""
+    try:
+        yield
+    except (DockerException, RequestException, HTTPError) as error:
+        raise SandboxError(f"Docker: {reason(error)}", log_hint()) from error
 
 
-def image_exists(tag: str) -> bool:
-    """Whether an image is there under this tag."""
-    return bool(docker("image", "ls", "--quiet", tag))
+def reason(error: BaseException) -> str:
+    """What an error of the SDK says, in one line."""
+    if isinstance(error, APIError) and error.explanation:
+        return one_line(error.explanation)
+    found: BaseException | None = error
+    while found:
+        # The system's own error is at the end of the chain; those of `requests` have no number.
+        if isinstance(found, OSError) and found.errno:
+            return f"cannot connect to {address()}: {found.strerror}"
+        found = found.__cause__ or found.__context__
+    return one_line(str(error))
+
+
+def one_line(text: str) -> str:
+    """Any text without its line breaks."""
+    return " ".join(text.split())
+
+
+def engine_problem() -> str:
+    """Why the engine does not answer; empty when it does."""
+    try:
+        client().ping()
+    except (DockerException, RequestException, HTTPError) as error:
+        return reason(error)
+    return ""
+
+
+def ensure_engine(report: Report) -> None:
+    """Have an engine on this machine that answers: install and start it if it does not."""
+    problem = engine_problem()
+    if not problem:
+        return
+    if "permission denied" in problem.lower():
+        raise SandboxError("no right to use Docker", "run as root, or join the group docker")
+    if not which("dockerd"):
+        install(["docker.io"], report)
+    if engine_problem():
+        start_engine(report)
+
+
+def start_engine(report: Report) -> None:
+    """Start it through systemd if that runs this machine, else as a daemon of our own."""
+    report("starting the Docker engine")
+    if Path("/run/systemd/system").is_dir():
+        run(as_root(["systemctl", "start", "docker"]))
+    else:
+        # Apart from this process; it keeps its own pid file in /run/docker.pid.
+        script = f"exec setsid dockerd >>{LOG} 2>&1 </dev/null &"
+        run(as_root(["sh", "-c", script]))
+    deadline = time.monotonic() + 60
+    while problem := engine_problem():
+        if time.monotonic() > deadline:
+            raise SandboxError(f"the Docker engine did not start: {problem}", log_hint())
+        time.sleep(0.5)
+
+
+def log_hint() -> str:
+    """Where the engine says what is wrong."""
+    return "journalctl -u docker" if Path("/run/systemd/system").is_dir() else f"see {LOG}"
 
 
 def ensure_tools(report: Report) -> None:
@@ -70,60 +143,3 @@ def install(packages: list[str], report: Report) -> None:
     if attempt(command, env=quiet).returncode != 0:
         run(as_root(["apt-get", "update"]), env=quiet)
         run(command, env=quiet)
-
-
-def ensure_engine(report: Report) -> None:
-    """A local engine that answers: installed and started here if need be."""
-    problem = engine_problem()
-    if not problem:
-        return
-    refuse_remote()
-    if "permission denied" in problem.lower():
-        raise SandboxError("no right to use Docker", "run as root, or join the group docker")
-    if not which("dockerd") or not which("docker"):
-        install(["docker.io"], report)
-    if engine_problem():
-        start_engine(report)
-
-
-def engine_problem() -> str:
-    """Why the engine does not answer; empty when it does."""
-    if not which("docker"):
-        return "docker is not installed"
-    refuse_remote()
-    asked = try_docker("version", "--format", "{{.Server.Version}}", timeout_s=30)
-    return "" if asked.returncode == 0 else last_line(asked)
-
-
-def refuse_remote() -> None:
-    """Hosts are reached at their own addresses, so the engine has to be on this machine."""
-    chosen = os.environ.get("DOCKER_HOST", "unix://")
-    if not chosen.startswith("unix://"):
-        raise SandboxError(f"DOCKER_HOST={chosen} is not on this machine", "unset DOCKER_HOST")
-
-
-def start_engine(report: Report) -> None:
-    """Through systemd where it runs this machine, else as a daemon of our own."""
-    report("starting the Docker engine")
-    if Path("/run/systemd/system").is_dir():
-        run(as_root(["systemctl", "start", "docker"]))
-    else:
-        spawn_engine()
-    deadline = time.monotonic() + 60
-    while engine_problem():
-        if time.monotonic() > deadline:
-            raise SandboxError(
-                f"the Docker engine did not start: {engine_problem()}", where_to_look()
-            )
-        time.sleep(0.5)
-
-
-def where_to_look() -> str:
-    """Where the engine says why it did not start."""
-    return "journalctl -u docker" if Path("/run/systemd/system").is_dir() else f"see {LOG}"
-
-
-def spawn_engine() -> None:
-    """Start dockerd apart from this process; it keeps its own pid file in /run/docker.pid."""
-    script = f"exec setsid dockerd >>{LOG} 2>&1 </dev/null &"
-    run(as_root(["sh", "-c", script]))

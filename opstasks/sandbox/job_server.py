@@ -18,14 +18,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 
-class Handler(BaseHTTPRequestHandler):
+class JobServerHandler(BaseHTTPRequestHandler):
     """Answers one request."""
 
     data: Path
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Job requests, or a sign of life."""
+        """Job requests; at the root, the name of the host that asks."""
         url = urlsplit(self.path)
         if url.path == "/api/v2/job-requests/":
             backend = parse_qs(url.query).get("backend", [""])[0]
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             return {}
 
     def host(self) -> str:
-        """Who is asking; an unknown address goes by itself."""
+        """The name of the host that asks; the address if it is unknown."""
         caller = str(self.client_address[0])
         try:
             known: dict[str, str] = json.loads((self.data / "hosts.json").read_text())
@@ -87,12 +87,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: a poll every few seconds is no news."""
+        """Write no log: there is a poll every few seconds."""
 
 
 def server(data: Path, port: int, address: str = "0.0.0.0") -> ThreadingHTTPServer:  # noqa: S104
     """A server ready to serve; port 0 takes a free one."""
-    handler = type("Handler", (Handler,), {"data": data})
+    handler = type("Handler", (JobServerHandler,), {"data": data})
     return ThreadingHTTPServer((address, port), handler)
 
 

@@ -6,20 +6,26 @@ without start-up files, so that what is measured is not the shell's own start.
 
 from __future__ import annotations
 
-import io
 import socket
-import tarfile
 import time
 
-from opstasks.sandbox import image, state
+from opstasks.sandbox import caches, containers, instance, recipe
 from opstasks.sandbox.api import silent
-from opstasks.sandbox.engine import Report, docker, ensure_engine, ensure_tools, inspect, try_docker
+from opstasks.sandbox.engine import (
+    Report,
+    client,
+    engine_errors,
+    engine_problem,
+    ensure_engine,
+    ensure_tools,
+)
 from opstasks.sandbox.errors import SandboxError
-from opstasks.sandbox.hosts import ROLE, HostInfo, add, greets
+from opstasks.sandbox.instance import SandboxInstance, host_key, prepare, public_key
 from opstasks.sandbox.inventory import fragment, known_hosts, ssh_config
-from opstasks.sandbox.state import State, host_key, prepare, public_key
+from opstasks.sandbox.machines import ROLE, SandboxHost, greets
 
 GROUP, USER, UID = "many", "many", 1002
+PORT = f"{ROLE}.port"
 LIMIT = 250
 # Only this machine may log in, although sshd has to listen on every address: it can name at
 # most sixteen.
@@ -39,15 +45,16 @@ Subsystem sftp internal-sftp
 """
 
 
-def many_up(count: int = LIMIT, report: Report = silent) -> list[HostInfo]:
+@engine_errors()
+def many_up(count: int = LIMIT, report: Report = silent) -> list[SandboxHost]:
     """Serve this many hosts, many-1 to many-N."""
     if not 1 <= count <= LIMIT:
         raise SandboxError(f"{count} hosts is not between 1 and {LIMIT}")
     ensure_engine(report)
-    here = state.current()
-    with state.locked(here.directory / ".lock"):
+    here = instance.current()
+    with instance.locked(here.directory / ".lock"):
         ensure_tools(report)
-        image.ensure(report)
+        caches.ensure(report)
         prepare(here)
         port = running_port(here) or serve(here)
         key = public_key(host_key(here, GROUP))
@@ -56,40 +63,44 @@ def many_up(count: int = LIMIT, report: Report = silent) -> list[HostInfo]:
         return hosts
 
 
-def describe(here: State, hosts: list[HostInfo]) -> None:
+def describe(here: SandboxInstance, hosts: list[SandboxHost]) -> None:
     """Write the inventory fragment, and what plain ssh needs."""
     known = here.directory / "many_known_hosts"
-    state.write(here.directory / "many.yaml", fragment(GROUP, hosts, here.identity))
-    state.write(known, known_hosts(hosts))
-    state.write(here.directory / "many_ssh_config", ssh_config(here, hosts, known))
+    instance.write(here.directory / "many.yaml", fragment(GROUP, hosts, here.identity))
+    instance.write(known, known_hosts(hosts))
+    instance.write(here.directory / "many_ssh_config", ssh_config(here, hosts, known))
 
 
-def cheap_host(here: State, number: int, port: int, key: str) -> HostInfo:
+def cheap_host(here: SandboxInstance, number: int, port: int, key: str) -> SandboxHost:
     """One loopback address of the shared sshd."""
     where = f"127.0.2.{number}"
-    return HostInfo(f"{GROUP}-{number}", here.named(GROUP), where, port, USER, host_key=key)
+    return SandboxHost(f"{GROUP}-{number}", here.named(GROUP), where, port, USER, host_key=key)
 
 
-def running_port(here: State) -> int:
+def running_port(here: SandboxInstance) -> int:
     """The port of the sshd that is already there and answers; else 0."""
-    found = inspect("container", [here.named(GROUP)])
-    port = int(found[0]["Config"]["Labels"].get(f"{ROLE}.port", 0)) if found else 0
+    found = containers.find_or_none(client().containers.get, here.named(GROUP))
+    port = int(found.labels.get(PORT, 0)) if found else 0
     return port if port and greets("127.0.2.1", port) else 0
 
 
-def serve(here: State) -> int:
+def serve(here: SandboxInstance) -> int:
     """Start the sshd on a free port of this machine."""
     port = free_port()
     name = here.named(GROUP)
-    try_docker("rm", "--force", name)
-    docker(
-        *("create", "--name", name, "--network", "host", "--init", "--restart", "always"),
-        *("--label", here.label, "--label", f"{ROLE}={GROUP}", "--label", f"{ROLE}.port={port}"),
-        *("--entrypoint", "/usr/sbin/sshd", image.host_tag()),
-        *("-D", "-e", "-f", "/etc/ssh/many_config", "-p", str(port)),
+    containers.discard_container(name)
+    container = client().containers.create(
+        recipe.host_tag(),
+        ["-D", "-e", "-f", "/etc/ssh/many_config", "-p", str(port)],
+        entrypoint="/usr/sbin/sshd",
+        init=True,
+        labels={**here.labels, ROLE: GROUP, PORT: str(port)},
+        name=name,
+        network_mode="host",
+        restart_policy={"Name": "always"},
     )
-    docker("cp", "-", f"{name}:/", stdin=files(here))
-    docker("start", name)
+    files(here).unpack_in(container)
+    container.start()
     deadline = time.monotonic() + 20
     while not greets("127.0.2.1", port):
         if time.monotonic() > deadline:
@@ -98,17 +109,15 @@ def serve(here: State) -> int:
     return port
 
 
-def files(here: State) -> bytes:
+def files(here: SandboxInstance) -> containers.ContainerFiles:
     """The sshd's configuration and key, and who may log in."""
-    key = host_key(here, GROUP).read_bytes()
+    found = containers.ContainerFiles()
+    found.add("etc/ssh/many_config", SSHD.encode(), 0o644)
+    found.add("etc/ssh/ssh_host_ed25519_key", host_key(here, GROUP).read_bytes(), 0o600)
+    found.add("run/sshd", None, 0o755)
     authorized = here.identity.with_suffix(".pub").read_bytes()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        add(tar, "etc/ssh/many_config", SSHD.encode(), 0o644)
-        add(tar, "etc/ssh/ssh_host_ed25519_key", key, 0o600)
-        add(tar, "run/sshd", None, 0o755)
-        add(tar, f"home/{USER}/.ssh/authorized_keys", authorized, 0o600, UID)
-    return buffer.getvalue()
+    found.add(f"home/{USER}/.ssh/authorized_keys", authorized, 0o600, UID)
+    return found
 
 
 def free_port() -> int:
@@ -117,9 +126,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@engine_errors()
 def many_down() -> None:
     """Stop serving; full hosts of the instance stay."""
-    here = state.current()
-    try_docker("rm", "--force", here.named(GROUP))
+    here = instance.current()
+    if not engine_problem():
+        containers.discard_container(here.named(GROUP))
     for name in ("many.yaml", "many_ssh_config", "many_known_hosts"):
         (here.directory / name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec
 from opstasks.primitives.systemd import UnitState
 
-SPEC = HostSpec(name="h", backend="sandbox")
+SPEC = HostSpec(name="h", backend="test")
 TOKEN = "s3cr3t-of-the-backend"
 
 

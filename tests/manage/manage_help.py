@@ -2,12 +2,15 @@
 
 import base64
 import struct
+from pathlib import Path
 
 import yaml
 
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage.describe import describe_all
 from opstasks.manage.facts import sha256
+
+SANDBOX_BACKENDS = Path(__file__).resolve().parents[2] / "opstasks/sandbox/backends"
 
 
 def key(seed=0, kind="ssh-ed25519"):
@@ -34,13 +37,15 @@ def write_backends(folder, *, base=None, own=None, files=None, keys=None):
 
 
 def spec(backend="mine", **more):
+    if backend == "sandbox":
+        more = {"backends": str(SANDBOX_BACKENDS), **more}
     return HostSpec(name="h", backend=backend, address="h", **more)
 
 
-def described(backend="mine", fetch=None, **more):
-    """One host's description, with its people."""
+def described(backend="mine", fetch=None, *, upgrade=False, **host):
+    """One host's description, with its people; further arguments are keys of the host."""
     asked = {"fetch": fetch} if fetch else {}
-    return describe_all([spec(backend)], **asked, **more)["h"]
+    return describe_all([spec(backend, **host)], **asked, upgrade=upgrade)["h"]
 
 
 def entry_facts(entry, kind):

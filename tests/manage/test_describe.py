@@ -1,5 +1,7 @@
 """Descriptions: what is wrong in one is said before any connection, with file and key."""
 
+from importlib import resources
+
 import pytest
 
 from opstasks.core.errors import Refused
@@ -229,3 +231,31 @@ def test_a_source_that_fails_never_replaces_a_file(backends, repository):
 def test_a_unit_file_is_told_from_nonsense(path, text, said):
     found = list(units.mistakes(f"/etc/systemd/system/{path}", text))
     assert (said in found[0]) if said else not found
+
+
+def test_the_sandbox_and_its_people_are_for_the_hosts_of_the_sandbox_only():
+    with pytest.raises(Refused, match=r"no description for backend 'sandbox'.*emis, test, tpp"):
+        describe.describe(spec("sandbox", backends=""))
+    program = resources.files("opstasks.backends")
+    assert not program.joinpath("keys").is_dir()
+    for backend in ("tpp", "emis", "test"):
+        assert described(backend).listed() == {}
+
+
+def test_a_hosts_own_folder_of_descriptions_has_the_programs_base_unless_it_has_one(tmp_path):
+    folder = write_backends(tmp_path, own={}, files={})
+    base = described("mine", backends=str(folder))
+    assert {unit.name for unit in base.units} >= {"jobrunner"}
+    write_backends(folder, base={"groups": [{"name": "x"}]})
+    assert [group.name for group in described("mine", backends=str(folder)).groups] == ["x"]
+
+
+def test_a_folder_of_the_environment_comes_before_the_hosts_own(backends, tmp_path):
+    backends(base={"groups": [{"name": "x"}]})
+    elsewhere = str(tmp_path / "missing")
+    assert [group.name for group in described("mine", backends=elsewhere).groups] == ["x"]
+
+
+def test_a_folder_of_descriptions_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(Refused, match=r"backends in hosts\.yaml: '.*missing' is not a folder"):
+        described("mine", backends=str(tmp_path / "missing"))

@@ -41,7 +41,9 @@ def sh(managed):
 def backends(tmp_path):
     """Descriptions of a test's own: the sandbox's, with a person whose key we have."""
     folder = tmp_path / "backends"
-    shutil.copytree(ROOT / "backends", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for source in (ROOT / "opstasks/backends", ROOT / "opstasks/sandbox/backends"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "id")], check=True
     )

@@ -82,7 +82,7 @@ def test_connecting_is_delayed_on_request(echo):
             assert time.monotonic() - start >= 0.12
 
 
-def test_reset_counts_from_nought(echo):
+def test_reset_counts_from_0(echo):
     with DelayProxy(echo) as proxy:
         with connect(proxy) as connection:
             ask(connection)
@@ -111,7 +111,7 @@ def test_the_end_of_one_direction_is_passed_on(echo):
         assert connection.recv(1) == b""
 
 
-def test_cut_resets_what_is_open_and_welcomes_the_next(echo):
+def test_cut_resets_open_connections_and_accepts_new_ones(echo):
     with DelayProxy(echo) as proxy:
         with connect(proxy) as connection:
             proxy.cut()
@@ -121,7 +121,7 @@ def test_cut_resets_what_is_open_and_welcomes_the_next(echo):
             assert ask(connection) == b"X"
 
 
-def test_cut_after_bytes_lets_exactly_so_many_pass(echo):
+def test_cut_after_bytes_lets_no_more_than_that_pass(echo):
     with DelayProxy(echo) as proxy, connect(proxy) as connection:
         proxy.cut_after_bytes(3, "to_client")
         connection.sendall(b"abcdef")

@@ -1,7 +1,8 @@
-"""The sandbox keeps its word: what other tests take for granted about the hosts."""
+"""What other tests rely on: how the hosts of the sandbox are made, and what the sandbox does."""
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -35,7 +36,7 @@ def test_ssh_reaches_the_host_that_was_asked_for(ssh, host):
     assert (done.stdout.strip(), done.returncode) == (host, 0)
 
 
-def test_hosts_differ_in_what_identifies_them(sandbox, observer):
+def test_no_two_hosts_have_the_same_ids_and_keys(sandbox, observer):
     ids = {observer(host).check_output("cat /etc/machine-id") for host in HOSTS}
     keys = {sandbox.find(host).host_key for host in HOSTS}
     assert len(ids) == len(keys) == 2
@@ -101,7 +102,7 @@ def test_strace_sees_a_job_from_the_tools_container(ssh):
 @pytest.mark.parametrize("suffix", ["", ".git"])
 @pytest.mark.parametrize("domain", ["github.com", "github-proxy.opensafely.org"])
 @pytest.mark.parametrize("url", [CODE, LIB])
-def test_git_addresses_lead_to_the_local_releases(ssh, url, domain, suffix):
+def test_git_addresses_are_those_of_repositories_on_the_host(ssh, url, domain, suffix):
     done = ssh("sandbox-1", f"git ls-remote {url.replace('github.com', domain)}{suffix}")
     refs = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
     assert {"refs/heads/main", "refs/tags/v2.71.0", "refs/tags/v2.73.0"} <= set(refs)
@@ -150,18 +151,18 @@ def test_the_job_server_answers_each_host_with_its_own(ssh, sandbox):
     assert sandbox.last_poll("sandbox-2")["backend"] == "test"
 
 
-def test_a_host_does_not_reach_the_world_and_finds_out_at_once(ssh):
+def test_a_host_has_no_internet_and_fails_at_once(ssh):
     # 6 is curl's "could not resolve".
     done = ssh("sandbox-1", "curl --max-time 5 -sS https://jobs.opensafely.org", timeout_s=10)
     assert done.returncode == 6
 
 
-def test_packages_can_be_installed_all_the_same(ssh):
+def test_packages_are_installed_from_the_hosts_own_archive(ssh):
     installed = ssh("sandbox-2", "sudo apt-get install -qq tree && tree --version")
     assert installed.returncode == 0, installed.stderr
 
 
-def test_the_inventory_says_how_to_get_in(sandbox, sandbox_dir):
+def test_the_inventory_has_all_that_ssh_needs(sandbox, sandbox_dir):
     path = sandbox_dir / "hosts.yaml"
     assert path.stat().st_mode & 0o777 == 0o600
     inventory = yaml.safe_load(path.read_text())
@@ -171,6 +172,7 @@ def test_the_inventory_says_how_to_get_in(sandbox, sandbox_dir):
     assert host["host_keys"] == [sandbox.find("sandbox-1").host_key]
     assert (host["user"], host["port"], host["sudo"]) == ("ops", 22, "nopasswd")
     assert host["backend"] == "sandbox"
+    assert Path(host["backends"], "sandbox", "host.yaml").is_file()
 
 
 def test_a_reboot_has_a_new_boot_id_and_the_same_address(sandbox, ssh):
@@ -217,10 +219,10 @@ def test_many_hosts_answer_on_as_many_addresses(sandbox, sandbox_dir):
     assert not (sandbox_dir / "many.yaml").exists()
 
 
-def test_removing_the_caches_never_takes_a_host_along(sandbox):
-    from opstasks.sandbox import image
+def test_a_host_is_not_a_leftover_of_building(sandbox):
+    from opstasks.sandbox import caches
 
-    leftovers = set(image.build_leftovers())
+    leftovers = {found.id for found in caches.build_leftovers()}
     hosts = {docker("inspect", "-f", "{{.Id}}", sandbox.find(name).container)[0] for name in HOSTS}
     assert not leftovers & hosts
 

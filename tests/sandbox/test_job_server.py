@@ -66,7 +66,7 @@ def test_posted_jobs_are_recorded_in_order(served):
         ("/api/v2/jobs/", b"not json", 400),
     ],
 )
-def test_nonsense_is_refused(served, path, data, code):
+def test_an_unknown_path_or_invalid_json_is_an_error(served, path, data, code):
     with pytest.raises(urllib.error.HTTPError) as error:
         get(served[1] + path, data=data)
     assert error.value.code == code

@@ -1,13 +1,11 @@
 """The parts of the sandbox that need no host: names, files, edits of job-runner's source."""
 
-import os
-
 import pytest
 import yaml
 
-from opstasks.sandbox import hosts, image, inventory, releases, shell, state
+from opstasks.sandbox import instance, inventory, machines, recipe, releases, shell
 from opstasks.sandbox.errors import SandboxError
-from opstasks.sandbox.hosts import HostInfo
+from opstasks.sandbox.machines import SandboxHost
 
 KEY = "ssh-ed25519 AAAA"
 
@@ -34,7 +32,7 @@ def test_pins_come_from_what_a_release_vendors(tmp_path):
     assert releases.pins(tmp_path) == ["requests==2.25.0"]
 
 
-def test_an_edit_whose_place_is_gone_is_an_error(tmp_path):
+def test_an_edit_without_its_place_in_the_source_is_an_error(tmp_path):
     (tmp_path / "run.py").write_text("nothing of the kind\n")
     with pytest.raises(SandboxError, match=r"run\.py is not the one expected"):
         releases.break_running(tmp_path)
@@ -48,46 +46,46 @@ def test_each_release_has_its_dependencies(release, lib):
     assert releases.lib_for(release) == lib
 
 
-def test_state_directories_are_instances_of_their_own(tmp_path, monkeypatch):
+def test_each_state_directory_is_an_instance(tmp_path, monkeypatch):
     monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "a"))
-    first = state.current()
+    first = instance.current()
     monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "b" / ".." / "a"))
-    assert state.current().instance == first.instance
+    assert instance.current().id == first.id
     monkeypatch.setenv("OPSTASKS_SANDBOX_DIR", str(tmp_path / "b"))
-    assert state.current().instance != first.instance
+    assert instance.current().id != first.id
 
 
-def test_without_a_choice_the_state_is_beside_the_project(monkeypatch):
+def test_the_state_directory_is_in_the_project_by_default(monkeypatch):
     monkeypatch.delenv("OPSTASKS_SANDBOX_DIR", raising=False)
-    assert state.current().directory == state.project_root() / ".sandbox"
+    assert instance.current().directory == instance.project_root() / ".sandbox"
 
 
 def test_clear_leaves_what_is_not_ours(tmp_path):
-    mine = state.State(tmp_path / "state")
-    state.prepare(mine)
+    mine = instance.SandboxInstance(tmp_path / "state")
+    instance.prepare(mine)
     (mine.directory / "notes").write_text("keep")
-    state.clear(mine)
+    instance.clear(mine)
     assert [path.name for path in mine.directory.iterdir()] == ["notes"]
 
 
 def test_secrets_are_readable_by_the_owner_only(tmp_path):
-    mine = state.State(tmp_path / "state")
-    state.prepare(mine)
+    mine = instance.SandboxInstance(tmp_path / "state")
+    instance.prepare(mine)
     for path in (mine.identity, mine.directory / "sudo-password"):
         assert path.stat().st_mode & 0o777 == 0o600
     assert mine.directory.stat().st_mode & 0o777 == 0o700
 
 
 def test_prepare_keeps_keys_that_exist(tmp_path):
-    mine = state.State(tmp_path / "state")
-    state.prepare(mine)
+    mine = instance.SandboxInstance(tmp_path / "state")
+    instance.prepare(mine)
     before = mine.identity.read_text()
-    state.prepare(mine)
+    instance.prepare(mine)
     assert mine.identity.read_text() == before
 
 
-def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
-    host = HostInfo("sandbox-1", "c", "172.18.0.11", host_key=KEY)
+def test_a_fragment_is_a_group_with_its_hosts(tmp_path):
+    host = SandboxHost("sandbox-1", "c", "172.18.0.11", host_key=KEY)
     text = inventory.fragment("sandbox", [host], tmp_path / "id", backend="sandbox")
     assert yaml.safe_load(text) == {
         "groups": {"sandbox": {"hosts": ["sandbox-1"]}},
@@ -97,6 +95,7 @@ def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
                 "port": 22,
                 "user": "ops",
                 "backend": "sandbox",
+                "backends": str(inventory.BACKENDS),
                 "identity_file": str(tmp_path / "id"),
                 "host_keys": [KEY],
                 "sudo": "nopasswd",
@@ -106,9 +105,9 @@ def test_a_fragment_is_the_inventory_that_it_means_to_be(tmp_path):
     }
 
 
-def test_known_hosts_name_the_port_only_where_it_is_not_the_usual():
-    usual = HostInfo("a", "c", "172.18.0.11", host_key=KEY)
-    other = HostInfo("b", "c", "127.0.2.1", port=4000, host_key=KEY)
+def test_known_hosts_leave_the_standard_port_out():
+    usual = SandboxHost("a", "c", "172.18.0.11", host_key=KEY)
+    other = SandboxHost("b", "c", "127.0.2.1", port=4000, host_key=KEY)
     text = inventory.known_hosts([usual, other])
     assert text == f"172.18.0.11 {KEY}\n[127.0.2.1]:4000 {KEY}\n"
 
@@ -116,12 +115,12 @@ def test_known_hosts_name_the_port_only_where_it_is_not_the_usual():
 @pytest.mark.parametrize("count", [0, -1, 201])
 def test_a_count_out_of_range_is_refused(count):
     with pytest.raises(SandboxError, match="not between 1 and 200"):
-        hosts.names(count)
+        machines.names(count)
 
 
 def test_a_changed_recipe_has_another_name():
-    assert image.digest("ab", "c") != image.digest("a", "bc")
-    assert image.host_tag() == image.host_tag()
+    assert recipe.digest("ab", "c") != recipe.digest("a", "bc")
+    assert recipe.host_tag() == recipe.host_tag()
 
 
 def test_a_failure_says_what_the_program_said_last():
@@ -136,11 +135,3 @@ def test_a_missing_program_is_named_with_its_hint():
 
 def test_a_program_without_input_gets_none():
     assert shell.run(["cat"]) == ""
-
-
-def test_a_remote_engine_is_refused(monkeypatch):
-    from opstasks.sandbox import engine
-
-    monkeypatch.setitem(os.environ, "DOCKER_HOST", "tcp://elsewhere:2375")
-    with pytest.raises(SandboxError, match="not on this machine"):
-        engine.refuse_remote()

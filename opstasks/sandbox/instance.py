@@ -1,4 +1,4 @@
-"""Where an instance of the sandbox lives: one state directory, one instance."""
+"""One instance of the sandbox: its state directory, its keys, and the label on what it made."""
 
 from __future__ import annotations
 
@@ -33,24 +33,29 @@ OURS = (
 
 
 @dataclass(frozen=True)
-class State:
+class SandboxInstance:
     """The files of one instance, and the label on its containers, networks and volumes."""
 
     directory: Path
 
     @property
-    def instance(self) -> str:
+    def id(self) -> str:
         """A short name that no other state directory on this machine has."""
         return hashlib.sha256(str(self.directory).encode()).hexdigest()[:8]
 
     @property
     def label(self) -> str:
-        """What every container, network and volume of this instance carries."""
-        return f"{LABEL}={self.instance}"
+        """The label of every container, network and volume of this instance, as a filter."""
+        return f"{LABEL}={self.id}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The same label for something new."""
+        return {LABEL: self.id}
 
     @property
     def identity(self) -> Path:
-        """The private key that opens every host of this instance."""
+        """The private key for SSH to every host of this instance."""
         return self.directory / "id_ed25519"
 
     @property
@@ -60,24 +65,24 @@ class State:
 
     def named(self, name: str) -> str:
         """The engine's name for a container, network or volume of ours."""
-        return f"opstasks-{self.instance}-{name}"
+        return f"opstasks-{self.id}-{name}"
 
 
-def current() -> State:
+def current() -> SandboxInstance:
     """The instance that the environment points at, else this checkout's own."""
     chosen = os.environ.get("OPSTASKS_SANDBOX_DIR")
-    return State(Path(chosen or project_root() / ".sandbox").resolve())
+    return SandboxInstance(Path(chosen or project_root() / ".sandbox").resolve())
 
 
 def project_root() -> Path:
-    """The checkout we are in; for an installed package, the working directory."""
+    """The checkout this runs from; for an installed package, the working directory."""
     root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").exists() else Path.cwd()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Only one at a time; the lock goes with the process that holds it."""
+    """Hold a lock file; the lock ends with the process that holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -97,15 +102,15 @@ def cache_lock() -> Path:
     return Path(cache) / "opstasks" / "sandbox.lock"
 
 
-def prepare(state: State) -> None:
+def prepare(here: SandboxInstance) -> None:
     """Make the directory, the SSH key and the sudo password, where absent."""
-    state.directory.mkdir(parents=True, exist_ok=True)
-    state.directory.chmod(0o700)
-    for directory in (state.job_server, state.directory / "host-keys"):
+    here.directory.mkdir(parents=True, exist_ok=True)
+    here.directory.chmod(0o700)
+    for directory in (here.job_server, here.directory / "host-keys"):
         directory.mkdir(exist_ok=True)
-    if not state.identity.exists():
-        make_key(state.identity, f"opstasks-sandbox-{state.instance}")
-    password = state.directory / "sudo-password"
+    if not here.identity.exists():
+        make_key(here.identity, f"opstasks-sandbox-{here.id}")
+    password = here.directory / "sudo-password"
     if not password.exists():
         write(password, secrets.token_urlsafe(12) + "\n")
 
@@ -115,9 +120,9 @@ def make_key(path: Path, comment: str) -> None:
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
 
 
-def host_key(state: State, name: str) -> Path:
+def host_key(here: SandboxInstance, name: str) -> Path:
     """A host's private key, made the first time it is asked for."""
-    path = state.directory / "host-keys" / name
+    path = here.directory / "host-keys" / name
     if not path.exists():
         make_key(path, name)
     return path
@@ -132,7 +137,7 @@ def public_key(path: Path) -> str:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file at once and whole, never readable by others in between."""
+    """Replace a file in one step; others can read it only if `mode` says so."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -141,13 +146,13 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
     part.replace(path)
 
 
-def clear(state: State) -> None:
-    """Remove what we wrote; the directory too when nothing of someone else's is in it."""
+def clear(here: SandboxInstance) -> None:
+    """Remove what we wrote; the directory too if nothing else is in it."""
     for name in OURS:
-        path = state.directory / name
+        path = here.directory / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    if state.directory.is_dir() and not any(state.directory.iterdir()):
-        state.directory.rmdir()
+    if here.directory.is_dir() and not any(here.directory.iterdir()):
+        here.directory.rmdir()
