@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from opstasks.config import keys as config
+from opstasks.config.values import read_values
 from opstasks.core.errors import OpsError, Refused
 from opstasks.fleet.host import Host
 from opstasks.queries import mssql
@@ -44,8 +44,7 @@ def progress(
 ) -> list[Progress]:
     """Ask the database of a host, through it; raises Refused when there is nothing to ask."""
     url_key = f"{database.upper()}_DATABASE_URL"
-    command = config.values_command(host.spec, [url_key, TEMP_DATABASE])
-    found = config.parse_values(host.name, host.service.output(command))
+    found = read_values(host, [url_key, TEMP_DATABASE])
     if url_key not in found or not found[url_key].value:
         raise Refused(f"{url_key} is not set", host=host.name, hint="see `config.check`")
     query = _query(temp_table, table, found.get(TEMP_DATABASE), host.name)

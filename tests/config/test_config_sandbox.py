@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from opstasks.config.onhost import config as remote_config
-from opstasks.config.onhost.envfile import systemd
+from opstasks.config.onhost.edit import quoted
+from opstasks.config.onhost.systemd_reader import read_systemd
 from tests.config.test_readers import LINES
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
@@ -69,7 +69,7 @@ def in_shell(sandbox, key):
 def test_systemd_itself_reads_each_line_as_our_reader_says(managed):
     """Every curated line, and values as we write them, each in a file of its own."""
     texts = [f"{line}\n" for line in LINES]
-    texts += [f"A={remote_config.quoted(value)}\n" for value in [*HOSTILE, TOKEN, "ü", "~", "\\"]]
+    texts += [f"A={quoted(value)}\n" for value in [*HOSTILE, TOKEN, "ü", "~", "\\"]]
     texts += [
         "A='open\nB=1\n",
         "# c \\\nA=1\nB=2\n",
@@ -96,7 +96,7 @@ def test_systemd_itself_reads_each_line_as_our_reader_says(managed):
     lines = managed.must(HOST, ["bash"], stdin="\n".join(script)).splitlines()
     assert len(lines) == len(texts)
     for content, line in zip(texts, lines, strict=True):
-        mine = systemd(content).values()
+        mine = read_systemd(content).values()
         assert {k: mine.get(k) for k in "AB"} == json.loads(line), content
 
 
