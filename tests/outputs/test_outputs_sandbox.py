@@ -112,7 +112,7 @@ def test_a_file_kept_at_the_source_returns_and_pending_says_so(level4, ask):
     ask("sync.once")
     assert level4.sh(f"cat {TARGET}/l3-out/out/table.csv") == "win"
     assert ask("outputs.pending")["value"][0]["returned"] is True
-    assert "THERE AGAIN" in ask("outputs.pending", json_=False).stdout
+    assert "THE FILE IS BACK" in ask("outputs.pending", json_=False).stdout
 
 
 def test_a_drive_that_is_not_mounted_is_said_though_its_folder_is_there(level4, ask):
@@ -132,7 +132,7 @@ def test_a_removal_that_a_power_cut_halved_is_seen_and_finished(level4, ask):
     text = f"{NAMES[2]} /srv/medium_privacy"
     level4.sh(f"install -d -o opensafely -m 0700 {hold}; echo '{text}' >{hold}/{record['id']}")
     level4.sh(f'chown -R opensafely {hold}; sed -i \'s/"removed",*$/"removing",/\' {file}')
-    assert "cut off" in ask("outputs.pending", json_=False).stdout
+    assert "interrupted" in ask("outputs.pending", json_=False).stdout
     assert "removed files" in ask("doctor", code=1, json_=False).stdout
     assert ask("outputs.rm", "l3-out", NAMES[2], "--yes")["outcome"] == "changed"
     assert level4.sh("ls -A /srv/medium_privacy") == "workspaces"
