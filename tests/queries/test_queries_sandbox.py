@@ -37,8 +37,8 @@ def test_the_last_statement_of_a_running_job_is_told_with_its_time(managed, inv,
     log = managed.must(HOST, ["docker", "logs", "-t", f"os-job-{extract}"])
     stamps = [line.split()[0][:19] for line in log.splitlines() if "INSERT INTO" in line]
     times = [datetime.fromisoformat(stamp + "+00:00").timestamp() for stamp in stamps]
-    assert int(query["began"]) in times
-    assert query["now"] - query["began"] < 120
+    assert int(query["began_at"]) in times
+    assert query["now_at"] - query["began_at"] < 120
     assert (query["action"], query["workspace"]) == ("extract", "queries")
     assert query["sql"] == ""
 
@@ -66,6 +66,6 @@ def test_a_database_job_of_an_unknown_image_is_said_to_be_unknown(managed, inv):
     run = ["docker", "run", "-d", "--rm", "--name", "os-job-unknown", "--network", "jobrunner-db"]
     managed.must(HOST, [*run, "--entrypoint", "sleep", image, "300"])
     try:
-        assert "no format that we know" in told(inv)["unknown"]["reason"]
+        assert "log format of this image is unknown" in told(inv)["unknown"]["reason"]
     finally:
         managed.exec_(HOST, ["docker", "rm", "--force", "os-job-unknown"])
