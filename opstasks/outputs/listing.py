@@ -38,7 +38,7 @@ class FilesRequest(msgspec.Struct, frozen=True):
     workspace: str
 
 
-class FoundFile(msgspec.Struct, frozen=True):
+class ListedFile(msgspec.Struct, frozen=True):
     """One file; `path` is inside the workspace."""
 
     path: Line
@@ -51,7 +51,7 @@ class FoundFile(msgspec.Struct, frozen=True):
 class FilesAnswer(msgspec.Struct, frozen=True):
     """The files by path; `now_at` is the host's clock."""
 
-    files: tuple[FoundFile, ...]
+    files: tuple[ListedFile, ...]
     now_at: Moment
 
 
@@ -61,7 +61,7 @@ class WorkspacesRequest(msgspec.Struct, frozen=True):
     root: str
 
 
-class FoundWorkspace(msgspec.Struct, frozen=True):
+class ListedWorkspace(msgspec.Struct, frozen=True):
     """One workspace; `error` says why it could not be read."""
 
     name: Line
@@ -74,7 +74,7 @@ class FoundWorkspace(msgspec.Struct, frozen=True):
 class WorkspacesAnswer(msgspec.Struct, frozen=True):
     """The workspaces by name; `now_at` is the host's clock."""
 
-    workspaces: tuple[FoundWorkspace, ...]
+    workspaces: tuple[ListedWorkspace, ...]
     now_at: Moment
 
 
@@ -107,7 +107,7 @@ def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[OutputEntr
 
 
 def list_files(host: Host, workspace: str) -> list[OutputEntry]:
-    """The files of a workspace; raises Refused when there is no such workspace."""
+    """The files of a workspace; raises Refused for an unknown workspace."""
     request = FilesRequest(root(host.spec), names.workspace(workspace))
     answer = host.service.call(FILES, request)
     return [

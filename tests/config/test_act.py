@@ -119,7 +119,7 @@ def test_a_change_is_written_under_the_lock_and_verified(fake_host):
     assert host.steps == ["write 04_local.env: MAX_WORKERS"]
 
 
-def test_a_removal_is_recorded_as_such_and_needs_no_restart_when_nothing_differs(fake_host):
+def test_a_removal_that_changes_nothing_running_needs_no_restart(fake_host):
     host = fake_host()
     planned = plan.ConfigPlan((plan.ConfigStep("MAX_WORKERS", "3", "not set"),), stamp="1")
     host.expect_lock("config.unset")

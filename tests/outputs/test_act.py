@@ -54,8 +54,8 @@ def expect_inspection(host, *files, records=()):
 
 def test_files_are_listed_with_their_age(fake_host):
     host = fake_host()
-    file = listing.FoundFile("out/a.csv", "file", 4, "opensafely", NOW - 60)
-    later = listing.FoundFile("b.csv", "file", 4, "opensafely", NOW + 60)
+    file = listing.ListedFile("out/a.csv", "file", 4, "opensafely", NOW - 60)
+    later = listing.ListedFile("b.csv", "file", 4, "opensafely", NOW + 60)
     request = listing.FilesRequest("/srv/medium_privacy/workspaces", "W")
     host.expect(FILES, request, listing.FilesAnswer((file, later), NOW))
     found = listing.listings(host, ["W"])
@@ -66,9 +66,9 @@ def test_without_a_name_the_workspaces_are_listed(fake_host):
     host = fake_host()
     answer = listing.WorkspacesAnswer(
         (
-            listing.FoundWorkspace("V", 2, 9, NOW - 5),
-            listing.FoundWorkspace("W"),
-            listing.FoundWorkspace("X", error="Permission denied"),
+            listing.ListedWorkspace("V", 2, 9, NOW - 5),
+            listing.ListedWorkspace("W"),
+            listing.ListedWorkspace("X", error="Permission denied"),
         ),
         NOW,
     )

@@ -18,7 +18,7 @@ NEW_FILE_MODE = 0o640
 
 
 @dataclass(frozen=True)
-class FoundFile:
+class ReadFile:
     """A file's text and what `stat` says of it.
 
     `error` says why it could not be read. `stamp` changes with each write; it is empty for a file
@@ -35,15 +35,15 @@ class FoundFile:
     error: str = ""
 
 
-def read_file(path: str) -> FoundFile:
+def read_file(path: str) -> ReadFile:
     """Read a file; an error is part of what was found."""
     place = Path(path)
     try:
         info = place.lstat()
         data = place.read_bytes()
     except OSError as error:
-        return FoundFile(place, error=error.strerror or "cannot be read")
-    return FoundFile(
+        return ReadFile(place, error=error.strerror or "cannot be read")
+    return ReadFile(
         place,
         text=data.decode("utf-8", "surrogateescape"),
         sha256=hashlib.sha256(data).hexdigest(),

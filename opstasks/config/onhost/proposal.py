@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.config.onhost.edit import edited
-from opstasks.config.onhost.files import FoundFile, read_file, service_values
+from opstasks.config.onhost.files import ReadFile, read_file, service_values
 from opstasks.onhost.protocol import HostRefusal
 
 IMPORT_TIMEOUT_S = 60
@@ -17,7 +17,7 @@ _IMPORT = (
 )
 
 
-def proposal(request: Mapping[str, Any]) -> tuple[FoundFile, str]:
+def proposal(request: Mapping[str, Any]) -> tuple[ReadFile, str]:
     """The local file as it is, and its new text; raises HostRefusal when it must not be changed.
 
     The request holds `files` (the local one last), `wanted` (keys to ``{"value": text}``, or to

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstasks.config.onhost.code_keys import keys_of_code
-from opstasks.config.onhost.files import FoundFile, merged, read_file
+from opstasks.config.onhost.files import ReadFile, merged, read_file
 from opstasks.config.onhost.reading import Reading
 from opstasks.config.onhost.running import service_environment
 from opstasks.config.onhost.secrecy import is_secret, shown
@@ -47,7 +47,7 @@ def main(request: Request) -> Answer:
     }
 
 
-def _readings(request: Request, files: list[FoundFile]) -> Readings:
+def _readings(request: Request, files: list[ReadFile]) -> Readings:
     """Read each file twice; a shell sees what earlier files have set."""
     known: dict[str, str | None] = {}
     services, shells = [], []
@@ -106,7 +106,7 @@ def _agreement(key: str, found: Readings) -> str:
     return "same" if shell == found.by_service.get(key) else "other"
 
 
-def _file(n: int, item: FoundFile, found: Readings, is_public: bool) -> dict[str, Any]:
+def _file(n: int, item: ReadFile, found: Readings, is_public: bool) -> dict[str, Any]:
     """What may be told of a file: a hash only of those that hold no secrets."""
     problems = {*found.services[n].problems, *found.shells[n].problems}
     return {
