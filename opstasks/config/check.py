@@ -97,7 +97,7 @@ def _differences(item: EnvFile, found: HostConfig, wanted: str) -> list[str]:
     ]
     return [
         *(f"lacks {key}" for key in described if key not in have),
-        *(f"has {key} besides" for key in sorted(have - set(described))),
+        *(f"has an additional {key}" for key in sorted(have - set(described))),
         *(f"has another {name}" for name in other),
     ]
 

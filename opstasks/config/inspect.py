@@ -20,7 +20,7 @@ from opstasks.fleet.program import Program
 
 
 class ShowRequest(msgspec.Struct, frozen=True):
-    """Which files to read; of `public_files` the hash may be told.
+    """Which files to read; the hash of `public_files` may leave the host.
 
     `secret_keys` must not be shown, nor the keys in `secret_file`. `watched` are keys to look for
     in the running service as well. `with_code` asks which keys job-runner's code reads.

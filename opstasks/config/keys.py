@@ -48,8 +48,8 @@ class ConfigKey:
     """One key: what the service gets at its next start, from which file, and who differs.
 
     `over` are the files that set it as well and lose, `duplicate_in` those that set it more than
-    once. `shell` compares what a shell makes of it. `running` is what the service runs with when
-    that is another value, else None.
+    once. `shell` compares it with its value in a shell. `running` is the value that the service
+    runs with when it is another one, else None.
     """
 
     name: Line
@@ -71,7 +71,7 @@ class ConfigKey:
         elif self.shell == "unset":
             notes.append("a shell does not set it")
         elif self.shell == "unknown":
-            notes.append("what a shell reads cannot be told")
+            notes.append("its value in a shell is unknown")
         if not self.value.is_set and self.source == "" and self.running is None:
             notes.append("only a shell sets it")
         if self.running is not None:

@@ -99,15 +99,15 @@ def _step(
 
 def notes(found: HostConfig, wanted: Wanted) -> tuple[str, ...]:
     """What a person should know about a change, beside what it does."""
-    told = []
+    made = []
     for key, value in wanted.items():
         now = found.get(key)
         if value is None and now and now.source and now.source != LOCAL_FILE:
-            told.append(f"{key} comes from {now.source}, which stays as it is")
+            made.append(f"{key} comes from {now.source}, which stays as it is")
         if value is None and not (now and now.source):
             near = get_close_matches(key, [item.name for item in found.keys], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            told.append(f"nothing sets {key}{hint}")
+            made.append(f"nothing sets {key}{hint}")
         if value is not None and now and now.secret:
-            told.append(f"{key} is a secret: keep it in {SECRETS_FILE} (mode 0600) for good")
-    return tuple(told)
+            made.append(f"{key} is a secret: keep it in {SECRETS_FILE} (mode 0600) for good")
+    return tuple(made)

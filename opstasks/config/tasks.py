@@ -147,7 +147,7 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
         return
     ctx.confirm(f"Write 04_local.env on {', '.join(host.name for host in todo)}?")
     done = ctx.carry_out(plans, lambda host, found: act.apply(host, found, wanted), todo)
-    restart = [name for name, outcome in done.values.items() if outcome.needs_restart]
+    restart = [name for name, result in done.values.items() if result.needs_restart]
     if restart:
         hosts = ",".join(restart)
         ctx.console.say(f"The service must be restarted: inv -H {hosts} service.restart")

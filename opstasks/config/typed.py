@@ -52,7 +52,7 @@ def assignment(text: str, secret_keys: Iterable[str]) -> tuple[str, str]:
     """The key and the value of ``KEY=VALUE``; the value may be `ASK`.
 
     Raises Refused for a secret, which others can read on the command line. `secret_keys` are
-    those that a backend says are secret, whatever their names.
+    those that a backend declares to be secret, independent of their names.
     """
     name, equals, value = text.partition("=")
     if not equals:

@@ -88,7 +88,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
         _confirm(ctx, plan)
     done = ctx.fleet.roll(lambda host: act.apply(host, plan, source=source, reason=why))
     _show_steps(ctx, done)
-    ctx.finish(done, lambda outcome: {"removed": len(outcome.records), "changed": outcome.changed})
+    ctx.finish(done, lambda result: {"removed": len(result.records), "changed": result.changed})
 
 
 def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
@@ -157,11 +157,11 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
     from opstasks.outputs import removals
 
     hosts = {host.name: host for host in ctx.fleet.hosts}
-    for name, outcome in done.values.items():
-        kept = [record for record in outcome.records if record.source == "kept"]
+    for name, result in done.values.items():
+        kept = [record for record in result.records if record.source == "kept"]
         if kept:
             ctx.console.note(f"{name}: {len(kept)} file(s) stay at the sync's source and return")
-        for line in removals.partner_steps(hosts[name].spec, outcome.records):
+        for line in removals.partner_steps(hosts[name].spec, result.records):
             ctx.console.say(line)
 
 

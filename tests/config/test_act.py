@@ -204,8 +204,9 @@ def test_an_interrupted_answer_with_values_is_not_shown(fake_host, code):
 @pytest.mark.parametrize("value", [None, 7, "bare", {"value": None}, {"value": 7}, {}])
 def test_nonsense_values_are_an_invalid_response(value):
     answer = json.dumps({"ok": {"values": {"A": value}}})
-    with pytest.raises(InvalidResponse):
+    with pytest.raises(InvalidResponse) as caught:
         VALUES.decode(Result("", 0, answer, ""), "tpp")
+    assert "bare" not in repr(caught.value.__dict__)
 
 
 # -- nonsense --------------------------------------------------------------------------------

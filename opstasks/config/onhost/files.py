@@ -55,7 +55,7 @@ def read_file(path: str) -> ReadFile:
 
 
 def merged(readings: Iterable[Reading]) -> dict[str, str | None]:
-    """The last value of each key over several files; None where it cannot be told."""
+    """The last value of each key over several files; None where it is unknown."""
     found: dict[str, str | None] = {}
     for reading in readings:
         found.update(reading.values())

@@ -1,4 +1,4 @@
-"""Runs on the host: what the local file becomes by a change, and whether it may."""
+"""Runs on the host: the new text of the local file, and whether it may be changed so."""
 
 import os
 import subprocess

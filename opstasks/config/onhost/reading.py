@@ -9,7 +9,7 @@ BLANK, NEWLINE = " \t\n\r", "\n\r"
 
 @dataclass(frozen=True)
 class Assignment:
-    """One assignment and where it stands in the text; a `value` of None cannot be told."""
+    """One assignment and its place in the text; a `value` of None is unknown."""
 
     key: str
     value: str | None
@@ -19,9 +19,9 @@ class Assignment:
 
 @dataclass
 class Reading:
-    """What a reader took from a text; `problems` are line numbers and words that show no value.
+    """What a reader took from a text; `problems` are line numbers with a text that shows no value.
 
-    `lost` is the line from which on nothing can be told (0: everything was understood).
+    `lost` is the line from which on everything is unknown (0: the whole text was understood).
     """
 
     assignments: list[Assignment] = field(default_factory=list)

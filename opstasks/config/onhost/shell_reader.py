@@ -3,7 +3,7 @@
 A person and job-runner's own commands get the configuration in this way, the service through
 systemd (`systemd_reader`). The two languages differ: quotes, spaces, `$`, `#`, backslashes and
 semicolons. `ShellReader` follows bash as far as plain assignments go. It executes nothing, and
-says so where it cannot tell.
+says so where a value is unknown.
 """
 
 import re
@@ -23,7 +23,7 @@ _PLAIN_COMMAND = re.compile(r"[^()'\"`\\$#\n]*")
 
 
 class _Lost(Exception):
-    """The shell does something here that only running it would show."""
+    """The shell does something here, and only running it would show the result."""
 
 
 class _Unclosed(Exception):
@@ -95,8 +95,8 @@ class ShellReader:
             raise _Lost
         if command.text not in _HARMLESS:
             line = line_of(self.text, words[0].start)
-            what = "the rest of the line for a command" if count else "this for a command"
-            self.found.problems.append((line, f"a shell takes {what}"))
+            what = "the rest of the line" if count else "this"
+            self.found.problems.append((line, f"a shell runs {what} as a command"))
 
     def _export(self, words: list[_Word]) -> None:
         """``export A=x``: every value is expanded before any is assigned, so order is kept."""
@@ -119,7 +119,7 @@ class ShellReader:
         if value is None:
             line = line_of(self.text, word.start)
             why = word.why or "it adds to what was set before"
-            self.found.problems.append((line, f"what a shell makes of it cannot be told: {why}"))
+            self.found.problems.append((line, f"its value in a shell is unknown: {why}"))
         self.found.assignments.append(Assignment(word.name, value, word.start, self.place))
 
     # -- words -----------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class ShellReader:
             char = self.text[self.place]
             if char == "~" and self.place == tilde:
                 word.expanded = True
-                self._cannot_tell(word, "a ~ stands for a home")
+                self._cannot_tell(word, "a ~ is replaced by a home directory")
             if char == ":":
                 tilde = self.place + 1
             self._piece(word, char)
@@ -194,7 +194,7 @@ class ShellReader:
         elif char == "\\":
             follows = self.text[self.place + 1 : self.place + 2]
             if follows == "\n" and not word.name:
-                raise _Lost  # what goes on on the next line may make it an assignment
+                raise _Lost  # the next line may make it an assignment
             self._add(word, "" if follows == "\n" else follows or "\\")
             word.quoted, self.place = True, min(self.place + 2, len(self.text))
         elif char in "$`":
@@ -224,7 +224,7 @@ class ShellReader:
         raise _Unclosed
 
     def _expansion(self, word: _Word, *, quoted: bool) -> None:
-        """A `$` or a backquote: what it stands for where the files tell, else cannot be told."""
+        """A `$` or a backquote: replaced where the files say by what, else unknown."""
         text, place = self.text, self.place
         word.expanded = True
         if text[place] == "`":

@@ -20,7 +20,7 @@ from opstasks.onhost.protocol import Answer, Request
 class Readings:
     """Every file as the service and as a shell read it, and what the service runs with.
 
-    A value in a shell is None where it cannot be told.
+    A value in a shell is None where it is unknown.
     """
 
     names: list[str]
@@ -36,8 +36,8 @@ def main(request: Request) -> Answer:
     """Read `files`; `watched` are keys to look for in the running service as well."""
     files = [read_file(path) for path in request["files"]]
     found = _readings(request, files)
-    gone = [key for key in request["watched"] if key in (found.running or {})]
-    keys = dict.fromkeys([*found.by_service, *found.by_shell, *gone])
+    dropped = [key for key in request["watched"] if key in (found.running or {})]
+    keys = dict.fromkeys([*found.by_service, *found.by_shell, *dropped])
     public = [request["files"].index(path) for path in request["public_files"]]
     return {
         "keys": [_key(key, found) for key in keys],
@@ -107,7 +107,7 @@ def _agreement(key: str, found: Readings) -> str:
 
 
 def _file(n: int, item: ReadFile, found: Readings, is_public: bool) -> dict[str, Any]:
-    """What may be told of a file: a hash only of those that hold no secrets."""
+    """What may leave the host about a file: the hash only of files without secrets."""
     problems = {*found.services[n].problems, *found.shells[n].problems}
     return {
         "name": item.path.name,

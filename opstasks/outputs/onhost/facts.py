@@ -1,4 +1,4 @@
-"""Runs on the host: what identifies a file, so that no other one is removed in its place."""
+"""Runs on the host: what identifies a file, so that no other file is removed instead."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ def owner(uid: int) -> str:
 def facts_at(root: str, workspace: str, path: str) -> Facts | None:
     """The facts of a file below a root, None for an absent one.
 
-    Raises HostFailure or OSError when it cannot be told.
+    Raises HostFailure or OSError when it cannot be read.
     """
     parts = [workspace, *path.split("/")]
     try:

@@ -1,4 +1,4 @@
-"""Runs on the host: remove one file in two moves, so that never another one goes in its place.
+"""Runs on the host: remove one file in two moves, so that no other file is ever removed instead.
 
 The file is renamed to a place that nothing else uses, where no other process can replace it any
 more. There it must turn out to be the very file that was shown, and its folder must still lie in
