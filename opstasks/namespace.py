@@ -19,7 +19,6 @@ from opstasks.maintenance import tasks as reboot
 from opstasks.manage import tasks as manage
 from opstasks.manage import users_tasks as users
 from opstasks.outputs import tasks as outputs
-from opstasks.queries import db_tasks as db
 from opstasks.queries import tasks as queries
 from opstasks.service import tasks as service
 from opstasks.shell import run_tasks as run
@@ -40,7 +39,7 @@ namespace = Collection(
     shell.shell,
     status.status,
     config.namespace,
-    db.namespace,
+    queries.namespace,
     deploy.namespace,
     host.namespace,
     images.namespace,

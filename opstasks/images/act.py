@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opstasks.config import keys as config
+from opstasks.config.values import read_values
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -71,8 +71,7 @@ class Outcome:
 
 def registries(host: Host) -> list[str]:
     """Every registry that job-runner may name images by: the inventory's and its own setting."""
-    text = host.service.output(config.values_command(host.spec, [REGISTRY_KEY]))
-    own = config.parse_values(host.name, text).get(REGISTRY_KEY)
+    own = read_values(host, [REGISTRY_KEY]).get(REGISTRY_KEY)
     names = [host.spec.registry, images.valid_registry(own.value) if own and own.value else ""]
     return list(dict.fromkeys(name.rstrip("/") for name in names if name))
 

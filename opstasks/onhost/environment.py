@@ -1,11 +1,14 @@
-"""Runs on the host: what job-runner's own commands run with."""
+"""Runs on the host: the environment of job-runner's own commands."""
 
 import subprocess
 from typing import Any
 
 
 def environment(config_dir: str) -> dict[str, str]:
-    """The variables that load-env exports."""
+    """The variables that the script ``load-env`` of a config directory exports.
+
+    Without such a script, it is this process's own environment.
+    """
     script = 'set -a; . "$1/load-env" >/dev/null 2>&1; env -0'
     done = subprocess.run(
         ["bash", "-c", script, "bash", config_dir],
@@ -18,5 +21,5 @@ def environment(config_dir: str) -> dict[str, str]:
 
 
 def of_release(spec: dict[str, Any]) -> dict[str, str]:
-    """The same, with the release's code and dependencies to import."""
+    """The same, for a release: `spec` holds its `code` and `lib` folders, and `config_dir`."""
     return {**environment(spec["config_dir"]), "PYTHONPATH": f"{spec['code']}:{spec['lib']}"}

@@ -1,240 +1,240 @@
-"""Listing and removing, for one host."""
+"""Remove Level 4 files of one host (playbook: "Removing a Level 4 file")."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
+import msgspec
+
+from opstasks.core.errors import (
+    CommandFailed,
+    InvalidResponse,
+    ProgramFailed,
+    Refused,
+    VerifyFailed,
+)
+from opstasks.core.fields import Moment
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
 from opstasks.outputs import names
-from opstasks.outputs.records import Record, answer, call, find, parse, read, read_command
+from opstasks.outputs.listing import root
+from opstasks.outputs.onhost.facts import IDENTITY, STABLE_IDENTITY
+from opstasks.outputs.onhost.records import RemovalRecord, SourceFate
+from opstasks.outputs.plan import (
+    InspectedOutput,
+    OutputFacts,
+    RemovalItem,
+    RemovalPlan,
+    make_plan,
+)
+from opstasks.outputs.removals import RECORDS, folder, records_request
 from opstasks.sync import units
 
-# Hashing a large file over a slow disk takes its time.
-LOOK_TIMEOUT_S = 3600.0
-# What tells a file on a network drive from another one.
-STABLE = ("size", "mtime_ns", "sha256")
+# Hashing a large file on a slow disk takes its time.
+TIMEOUT_S = 3600.0
 SOURCE_CHOICES = ("remove", "keep")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file of a workspace, or a workspace; times are seconds since the epoch."""
+class InspectRequest(msgspec.Struct, frozen=True):
+    """Files of a workspace; `source` is the root of the Level 3 sync's source, or empty."""
 
-    path: str
-    kind: str
-    size: int
-    owner: str = ""
-    files: int = 0
-    age_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Item:
-    """A file that is to go: its facts in the workspace and at the sync's source."""
-
-    path: str
-    here: dict[str, Any]
-    source: dict[str, Any]
-    record: Record | None = None
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether its removal was begun and not finished."""
-        return self.record is not None and self.record.state == "removing"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a removal is about; `gone` were removed before."""
-
+    root: str
+    source: str
     workspace: str
-    items: tuple[Item, ...]
-    gone: tuple[Record, ...]
-    now: float
-    source_away: bool = False
+    files: tuple[str, ...]
 
-    @property
-    def at_source(self) -> tuple[Item, ...]:
-        """What the Level 3 sync would bring back."""
-        return tuple(item for item in self.items if item.source)
+
+class InspectAnswer(msgspec.Struct, frozen=True):
+    """The files in the order of the request; `now_at` is the host's clock."""
+
+    files: tuple[InspectedOutput, ...]
+    source_away: bool
+    now_at: Moment
+
+
+class RemovalPlace(msgspec.Struct, frozen=True):
+    """One place to remove a file from: below which root, and held where meanwhile.
+
+    `identity` is what was shown of the file (empty: it was absent), `sha256` is in the record.
+    """
+
+    root: str
+    hold: str
+    identity: dict[str, int | str]
+    sha256: str
+
+
+class RemoveRequest(msgspec.Struct, frozen=True):
+    """A file to remove from all places; `sync_lock` keeps the Level 3 sync waiting meanwhile."""
+
+    records: str
+    record: RemovalRecord
+    places: tuple[RemovalPlace, ...]
+    sync_lock: str
+
+
+class RemoveAnswer(msgspec.Struct, frozen=True):
+    """The record of the removal as it is now."""
+
+    record: RemovalRecord
+
+
+INSPECT = Program(
+    "opstasks.outputs.onhost.inspect", InspectRequest, InspectAnswer, timeout_s=TIMEOUT_S
+)
+REMOVE = Program(
+    "opstasks.outputs.onhost.remove",
+    RemoveRequest,
+    RemoveAnswer,
+    timeout_s=TIMEOUT_S,
+    changes=True,
+)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RemovalResult:
     """What was removed."""
 
     changed: bool
-    records: tuple[Record, ...]
+    records: tuple[RemovalRecord, ...]
 
 
-# -- looking ---------------------------------------------------------------------------------
+def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
+    """Inspect files and decide what to remove, in one round trip.
 
-
-def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[Entry]]:
-    """The files of each workspace; the workspaces under the name "" when none is named."""
-    return {name: listing(host, name) for name in workspaces or [""]}
-
-
-def listing(host: Host, workspace: str = "") -> list[Entry]:
-    """The files of a workspace, or the workspaces."""
-    command = call(host.spec, "list", workspace=names.workspace(workspace) if workspace else "")
-    found = answer(host, command.within(LOOK_TIMEOUT_S), hint=f"inv -H {host.name} outputs.ls")
-    now = found["now"]
-    if not workspace:
-        return [_workspace(entry, now) for entry in found["workspaces"]]
-    return [
-        Entry(e["path"], e["kind"], e["size"], e["owner"], age_s=max(0.0, now - e["mtime"]))
-        for e in found["files"]
-    ]
-
-
-def _workspace(entry: dict[str, Any], now: float) -> Entry:
-    if "error" in entry:
-        return Entry(entry["name"], f"unreadable: {entry['error']}", 0)
-    age_s = max(0.0, now - entry["newest"]) if entry["files"] else 0.0
-    return Entry(entry["name"], "workspace", entry["size"], files=entry["files"], age_s=age_s)
-
-
-def check(host: Host, workspace: str, files: Sequence[str]) -> Plan:
-    """Look at what is to go; raises Refused for a file that is none, or is not there."""
+    Raises Refused for a file that is absent, or is not a file.
+    """
     workspace = names.workspace(workspace)
     paths = [names.file(file, workspace, host.spec.medium_privacy) for file in files]
-    paths = list(dict.fromkeys(paths))
-    look = call(host.spec, "look", workspace=workspace, files=paths).within(LOOK_TIMEOUT_S)
-    found = answer(host, look)
-    before = [r for r in parse(answer(host, read_command(host.spec))) if r.workspace == workspace]
-    items, gone = [], []
-    for path in paths:
-        item = _item(path, found["files"][path], before)
-        _check_item(host.name, workspace, item)
-        if item.here or item.cut_off:
-            items.append(item)
-        elif item.record:
-            gone.append(item.record)
-    return Plan(workspace, tuple(items), tuple(gone), found["now"], found["source_away"])
-
-
-def _item(path: str, found: dict[str, Any], before: Sequence[Record]) -> Item:
-    known = (r for r in before if r.file == path and r.state in ("removing", "removed"))
-    return Item(path, found["here"], found["source"], next(known, None))
-
-
-def _check_item(host: str, workspace: str, item: Item) -> None:
-    shown = names.typed(item.path)
-    for facts, where in ((item.here, "in the workspace"), (item.source, "at the sync's source")):
-        if "error" in facts:
-            raise Refused(
-                f"{shown} {where}: {facts['error']}",
-                host=host,
-                hint="look at it by hand; nothing was removed",
-            )
-    if not item.here and item.record is None:
-        raise Refused(
-            f"there is no file {shown} in {names.typed(workspace)}",
-            host=host,
-            hint=f"inv -H {host} outputs.ls {names.typed(workspace)}",
+    request = inspect_request(host.spec, workspace, tuple(dict.fromkeys(paths)))
+    results = host.service.gather(
+        {
+            "files": INSPECT.command(request),
+            "records": RECORDS.command(records_request(host.spec)),
+        }
+    )
+    found = checked(INSPECT.decode(results["files"], host.name), request, host.name)
+    records = RECORDS.decode(results["records"], host.name).records
+    try:
+        return make_plan(
+            workspace,
+            found.files,
+            records,
+            checked_at=found.now_at,
+            source_away=found.source_away,
         )
+    except Refused as error:
+        error.host = host.name
+        raise
 
 
-# -- removing --------------------------------------------------------------------------------
+def inspect_request(spec: HostSpec, workspace: str, files: tuple[str, ...]) -> InspectRequest:
+    """What `INSPECT` is asked for a host."""
+    return InspectRequest(root(spec), spec.level3_source, workspace, files)
 
 
-def remove(host: Host, plan: Plan, *, source: str, reason: str) -> Outcome:
+def checked(answer: InspectAnswer, request: InspectRequest, host: str) -> InspectAnswer:
+    """The same answer; raises InvalidResponse when it is about other files."""
+    if tuple(file.path for file in answer.files) != request.files:
+        raise InvalidResponse(
+            "invalid response from the host: other files than those asked for",
+            host=host,
+            command=INSPECT.name,
+            hint=f"inv -H {host} doctor",
+        )
+    return answer
+
+
+def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> RemovalResult:
     """Remove what was shown, file by file, each with its own line in the audit.
 
-    `source` says what becomes of the sync's source: "remove" or "keep". Raises CommandFailed
-    when a file is not as it was shown any more, VerifyFailed when it is there again.
+    `source` says what becomes of the sync's source: "remove" or "keep". Raises ProgramFailed
+    when a file is not as it was shown any more, VerifyFailed when it is back at once.
     """
     batch = secrets.token_hex(3)
     done = []
     for number, item in enumerate(plan.items, 1):
         host.checkpoint(f"{number - 1} of {len(plan.items)} removed")
-        record = item.record if item.cut_off else None
-        record = record or _record(host.spec, plan, item, f"{batch}-{number}", source, reason)
-        host.step(f"remove {names.typed(item.path)}")
+        record = item.record if item.is_interrupted else None
+        record = record or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
+        host.step(f"remove {names.shown(item.path)}")
         with change(host.service, "outputs.rm", _audited(record)):
-            _remove(host, record, item)
-        done.append(record.id)
-    return Outcome(bool(done), tuple(find(read(host), done)) if done else ())
+            done.append(_remove(host, record, item))
+    return RemovalResult(bool(done), tuple(done))
 
 
-def _record(spec: HostSpec, plan: Plan, item: Item, id: str, source: str, reason: str) -> Record:
-    folder = spec.level4_folder
-    return Record(
+def new_record(
+    spec: HostSpec, plan: RemovalPlan, item: RemovalItem, id: str, source: str, reason: str
+) -> RemovalRecord:
+    """The record of a removal that is about to begin."""
+    assert item.here is not None
+    fate: SourceFate = "removed" if source == "remove" else "kept"
+    return RemovalRecord(
         id=id,
         workspace=plan.workspace,
         file=item.path,
-        size=item.here["size"],
-        sha256=item.here["sha256"],
+        size_bytes=item.here.size_bytes,
+        sha256=item.here.sha256,
         who=audit.who(),
         reason=reason,
-        time=plan.now,
-        source=("removed" if source == "remove" else "kept") if item.source else "",
-        source_sha256=item.source.get("sha256", "") if source == "remove" else "",
-        manual=names.manual_path(folder, plan.workspace, item.path) if folder else "",
+        started_at=plan.checked_at,
+        source=fate if item.source else "",
+        source_sha256=item.source.sha256 if item.source and source == "remove" else "",
+        partner_path=names.partner_path(spec.level4_folder, plan.workspace, item.path),
     )
 
 
-def _audited(record: Record) -> dict[str, str]:
-    words = ("id", "workspace", "file", "size", "sha256", "source", "reason")
+def _audited(record: RemovalRecord) -> dict[str, str]:
+    words = ("id", "workspace", "file", "size_bytes", "sha256", "source", "reason")
     return {word: str(getattr(record, word)) for word in words if getattr(record, word)}
 
 
-def _remove(host: Host, record: Record, item: Item) -> None:
-    spec = host.spec
+def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalRecord:
+    """Remove one file; the host must not have it afterwards."""
+    shown = names.shown(record.file)
+    try:
+        answer = host.service.call(REMOVE, remove_request(host.spec, record, item))
+    except (ProgramFailed, CommandFailed) as error:
+        error.message = f"{shown}: {error.message}"
+        error.hint = "see it with `outputs.ls`; run the same command again to see its state"
+        raise
+    request = InspectRequest(root(host.spec), "", record.workspace, (record.file,))
+    (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
+    if after.here.facts or after.here.error:
+        raise VerifyFailed(
+            f"{shown} is back",
+            host=host.name,
+            hint="the sync or a job writes it; see `sync.status` and `jobs.ls`",
+        )
+    return answer.record
+
+
+def remove_request(spec: HostSpec, record: RemovalRecord, item: RemovalItem) -> RemoveRequest:
+    """What `REMOVE` is asked: first where the file would come back from, then the workspace."""
     places = [
-        {
-            "root": f"{spec.medium_privacy}/workspaces",
-            "hold": f"{spec.medium_privacy}/{units.HOLD}",
-            "facts": item.here,
-            "sha256": record.sha256,
-        }
+        RemovalPlace(
+            root=root(spec),
+            hold=f"{spec.medium_privacy}/{units.HOLD}",
+            identity=_identity(item.here, IDENTITY),
+            sha256=record.sha256,
+        )
     ]
     if record.source_sha256:
-        # First where it would come back from.
-        there = {"root": spec.level3_source, "hold": f"{spec.level3_source}/{units.HOLD}"}
-        facts = {key: item.source[key] for key in STABLE if key in item.source}
-        places.insert(0, {**there, "facts": facts, "sha256": record.source_sha256})
-    values = {k: v for k, v in asdict(record).items() if k not in ("attested", "returned")}
-    asked = {
-        "record": values,
-        "places": places,
-        "held": record.id,
-        "sync_lock": units.lock_path(spec) if spec.level3_source else "",
-    }
-    try:
-        answer(host, call(spec, "remove", **asked).changing().within(LOOK_TIMEOUT_S))
-    except CommandFailed as error:
-        error.message = f"{names.typed(record.file)}: {error.message}"
-        error.hint = "look at it with `outputs.ls`; run it again to see where it stands"
-        raise
-    look = call(spec, "look", workspace=record.workspace, files=[record.file])
-    if answer(host, look.within(LOOK_TIMEOUT_S))["files"][record.file]["here"]:
-        raise VerifyFailed(
-            f"{names.typed(record.file)} is there again",
-            host=host.name,
-            hint="something writes it: the sync, or a job; see `sync.status` and `jobs.ls`",
+        there = RemovalPlace(
+            root=spec.level3_source,
+            hold=f"{spec.level3_source}/{units.HOLD}",
+            identity=_identity(item.source, STABLE_IDENTITY),
+            sha256=record.source_sha256,
         )
+        places.insert(0, there)
+    sync_lock = units.lock_path(spec) if spec.level3_source else ""
+    return RemoveRequest(folder(spec), record, tuple(places), sync_lock)
 
 
-# -- for people ------------------------------------------------------------------------------
-
-
-def steps(spec: HostSpec, records: Sequence[Record]) -> list[str]:
-    """What the partner's copy still needs from a person."""
-    paths = [record.manual for record in records if record.manual and not record.attested]
-    if not paths:
-        return []
-    ids = " ".join(dict.fromkeys(r.id.rpartition("-")[0] for r in records if r.manual))
-    return [
-        "The partner's copy does not follow. On the Level 4 server, delete for good (Shift+Del):",
-        *(f"  {names.typed(path) if not path.isprintable() else path}" for path in paths),
-        f"then: inv -H {spec.name} outputs.attest {ids}",
-    ]
+def _identity(facts: OutputFacts | None, fields: Sequence[str]) -> dict[str, int | str]:
+    return {field: getattr(facts, field) for field in fields} if facts else {}

@@ -11,30 +11,30 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 
 def workspace(name: str) -> str:
-    """A workspace's name, one folder's; raises Refused."""
+    """A workspace's name, if it is the name of one folder; raises Refused for any other."""
     if not name or "/" in name or name in (".", "..") or "\0" in name:
-        raise Refused(f"{typed(name)} is no workspace", hint="see them with `outputs.ls`")
+        raise Refused(f"{shown(name)} is not a workspace", hint="see them with `outputs.ls`")
     return name
 
 
 def file(name: str, workspace_name: str, root: str) -> str:
-    """A file's path inside its workspace; raises Refused for any that could lead out.
+    """A file's path inside its workspace; raises Refused for a path that could lead out.
 
-    Taken as it is: a `*` is a star, a space is a space. The full path of the file is fine, too.
+    It is used as it is: a `*` is a star, a space is a space. The full path is valid as well.
     """
     start = f"{root}/workspaces/{workspace_name}/"
     path = name.removeprefix(start)
     parts = path.split("/")
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise Refused(
-            f"{typed(name)} is no file's path inside the workspace",
-            hint=f"give it as below {typed(start)}, without `..`, as `outputs.ls` shows it",
+            f"{shown(name)} is not a path inside the workspace",
+            hint=f"give it relative to {shown(start)}, without `..`, as `outputs.ls` shows it",
         )
     return path
 
 
-def typed(name: str) -> str:
-    """A name as it is typed in bash; control characters cannot reach the terminal."""
+def shown(name: str) -> str:
+    """A name as bash reads it; control characters do not reach the terminal."""
     if _PLAIN.fullmatch(name):
         return name
     if name.isprintable():
@@ -42,15 +42,17 @@ def typed(name: str) -> str:
     return "$'" + "".join(map(_escaped, name)) + "'"
 
 
-def _escaped(sign: str) -> str:
-    if sign in "\\'":
-        return f"\\{sign}"
-    if sign.isprintable():
-        return sign
-    return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
-def manual_path(folder: str, workspace_name: str, path: str) -> str:
-    """Where the partner's copy lies, in the style of its folder's own path."""
+def partner_path(folder: str, workspace_name: str, path: str) -> str:
+    """Where the partner's copy is, in the style of its folder's own path; "" without a folder."""
+    if not folder:
+        return ""
     slash = "\\" if "\\" in folder else "/"
     return slash.join([folder.rstrip("\\/"), workspace_name, *path.split("/")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from invoke import Collection, task
 
@@ -11,14 +11,16 @@ from opstasks.core.formats import minute_text, size_text, span_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
-    from opstasks.outputs.act import Outcome, Plan
-    from opstasks.outputs.records import Record
+    from opstasks.outputs.act import RemovalResult
+    from opstasks.outputs.onhost.records import RemovalRecord
+    from opstasks.outputs.plan import RemovalItem, RemovalPlan
+    from opstasks.outputs.removals import AttestResult
 
 
 @task(
     positional=[],
     iterable=["workspace"],
-    help={"workspace": "The workspace; more may follow, and without any all are summed up."},
+    help={"workspace": "The workspace (may be given several times). Default: the sizes of all."},
     auto_shortflags=False,
 )
 def ls(ctx: Context, workspace: list[str]) -> None:
@@ -26,16 +28,16 @@ def ls(ctx: Context, workspace: list[str]) -> None:
 
     Example: inv -H tpp outputs.ls my-study
     """
-    from opstasks.outputs import act, names
+    from opstasks.outputs import listing, names
 
-    result = ctx.fleet.gather(lambda host: act.listings(host, workspace))
+    result = ctx.fleet.gather(lambda host: listing.listings(host, workspace))
     rows = [
         [
             host,
-            names.typed(name or entry.path),
-            names.typed(entry.path) if name else "",
+            names.shown(name or entry.path),
+            names.shown(entry.path) if name else "",
             entry.kind if entry.kind != "workspace" else f"{entry.files} file(s)",
-            size_text(entry.size),
+            size_text(entry.size_bytes),
             entry.owner,
             span_text(entry.age_s),
         ]
@@ -52,14 +54,14 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     iterable=["file"],
     help={
         "workspace": "The workspace.",
-        "file": "A file's path inside the workspace, taken as it is; more may follow.",
-        "source": "What becomes of the copy that the Level 3 sync would bring back: remove, keep.",
-        "reason": "Why; kept with the record.",
+        "file": "A file's path inside the workspace, used as it is (may be given several times).",
+        "source": "For the copy that the Level 3 sync would bring back: remove, or keep.",
+        "reason": "Why; stored with the record.",
     },
     auto_shortflags=False,
 )
 def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: str = "") -> None:
-    """Remove Level 4 files for good; shows what will go and asks for the workspace's name.
+    """Remove Level 4 files for good; shows the files and asks for the workspace's name.
 
     Example: inv -H tpp outputs.rm my-study output/table1.csv
     """
@@ -72,8 +74,8 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     if source and source not in act.SOURCE_CHOICES:
         raise Refused("--source takes 'remove' or 'keep'")
     if len(ctx.fleet.hosts) != 1:
-        raise Refused("name one host: a file is removed on one at a time", hint="inv -H tpp ...")
-    plans = ctx.fleet.gather(lambda host: act.check(host, workspace, file))
+        raise Refused("name one host: files are removed on one at a time", hint="inv -H tpp ...")
+    plans = ctx.fleet.gather(lambda host: act.preview(host, workspace, file))
     if plans.exit_code:
         ctx.finish(plans)
     (plan,) = plans.values.values()
@@ -84,40 +86,46 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     if plan.items:
         source = _choose_source(ctx, plan, source)
         _confirm(ctx, plan)
-    done = ctx.fleet.roll(lambda host: act.remove(host, plan, source=source, reason=why))
+    done = ctx.fleet.roll(lambda host: act.apply(host, plan, source=source, reason=why))
     _show_steps(ctx, done)
-    ctx.finish(done, lambda outcome: {"removed": len(outcome.records), "changed": outcome.changed})
+    ctx.finish(done, lambda result: {"removed": len(result.records), "changed": result.changed})
 
 
-def _show_plan(ctx: Context, plan: Plan) -> None:
+def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
     from opstasks.outputs import names
 
-    rows = [
-        [
-            names.typed(item.path),
-            size_text(item.here["size"]) if item.here else "",
-            item.here.get("owner", "begun before"),
-            span_text(plan.now - item.here["mtime_ns"] / 1e9) if item.here else "",
-            item.here.get("sha256", "")[:16],
-            "yes" if item.source else "",
-        ]
-        for item in plan.items
-    ]
+    rows = [_item_cells(item, plan.checked_at) for item in plan.items]
     headers = ["file", "size", "owner", "age", "sha256", "at the sync's source"]
     ctx.console.table(headers, rows)
     if plan.source_away:
         ctx.console.note(
-            "The Level 3 sync's source is not mounted: whatever it has returns once it is."
+            "The Level 3 sync's source is not mounted: its copies return when it is mounted."
         )
     for record in plan.gone:
         ctx.console.say(
-            f"{names.typed(record.file)}: removed before, by {record.who},"
-            f" {minute_text(record.removed or record.time)} ({record.id})"
+            f"{names.shown(record.file)}: removed before, by {record.who},"
+            f" {minute_text(record.removed_at or record.started_at)} ({record.id})"
         )
 
 
-def _choose_source(ctx: Context, plan: Plan, source: str) -> str:
-    """What becomes of the copies that the sync would bring back; never decided by --yes alone."""
+def _item_cells(item: RemovalItem, checked_at: float) -> list[object]:
+    from opstasks.outputs import names
+
+    at_source = "yes" if item.source else ""
+    if item.here is None:
+        return [names.shown(item.path), "", "interrupted before", "", "", at_source]
+    return [
+        names.shown(item.path),
+        size_text(item.here.size_bytes),
+        item.here.owner,
+        span_text(checked_at - item.here.mtime_ns / 1e9),
+        item.here.sha256[:16],
+        at_source,
+    ]
+
+
+def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
+    """Whether to remove the copies that the sync would bring back; --yes alone does not decide."""
     from opstasks.core.errors import Refused
 
     if not plan.at_source or source:
@@ -128,71 +136,71 @@ def _choose_source(ctx: Context, plan: Plan, source: str) -> str:
     )
     if ctx.options.yes:
         raise Refused(
-            "say what becomes of the files at the sync's source",
+            "the files at the sync's source: remove them, or keep them?",
             hint="--source remove, or --source keep",
         )
     return ctx.choose("Remove them there as well?", ["remove", "keep"])
 
 
-def _confirm(ctx: Context, plan: Plan) -> None:
+def _confirm(ctx: Context, plan: RemovalPlan) -> None:
     from opstasks.outputs import names
 
     count, name = len(plan.items), plan.workspace
     ctx.confirm_name(
-        f"{count} file(s) will be gone for good from {names.typed(name)}."
+        f"{count} file(s) will be removed for good from {names.shown(name)}."
         " Type the workspace's name to go on:",
         name,
     )
 
 
-def _show_steps(ctx: Context, done: FleetResult[Outcome]) -> None:
-    from opstasks.outputs import act
+def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
+    from opstasks.outputs import removals
 
     hosts = {host.name: host for host in ctx.fleet.hosts}
-    for name, outcome in done.values.items():
-        kept = [record for record in outcome.records if record.source == "kept"]
+    for name, result in done.values.items():
+        kept = [record for record in result.records if record.source == "kept"]
         if kept:
             ctx.console.note(f"{name}: {len(kept)} file(s) stay at the sync's source and return")
-        for line in act.steps(hosts[name].spec, outcome.records):
+        for line in removals.partner_steps(hosts[name].spec, result.records):
             ctx.console.say(line)
 
 
-@task(help={"all": "Also what is done and attested."}, auto_shortflags=False)
+@task(help={"all": "Also the finished and attested ones."}, auto_shortflags=False)
 def pending(ctx: Context, all: bool = False) -> None:
-    """List removals that still wait for somebody: the partner's steps, or a run that was cut off.
+    """List unfinished removals: interrupted, or waiting for the partner's steps.
 
     Example: inv -H all outputs.pending
     """
-    from opstasks.outputs import records
+    from opstasks.outputs import removals
 
     result = ctx.fleet.gather(
-        lambda host: [r for r in records.read(host) if all or r.is_open or r.returned]
+        lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned]
     )
-    rows = [[host, *_cells(r)] for host, found in result.values.items() for r in found]
+    rows = [[host, *_record_cells(r)] for host, found in result.values.items() for r in found]
     headers = ["host", "id", "workspace", "file", "removed", "by", "waits for"]
     ctx.console.table(headers, rows)
     if not rows and result.values:
-        ctx.console.say("nothing waits")
+        ctx.console.say("no unfinished removals")
     ctx.finish(result)
 
 
-def _cells(record: Record) -> list[object]:
+def _record_cells(record: RemovalRecord) -> list[object]:
     from opstasks.outputs import names
 
     waits = ""
     if record.returned:
-        waits = "IT IS THERE AGAIN: outputs.rm"
+        waits = "THE FILE IS BACK: run outputs.rm again"
     elif record.state == "removing":
-        waits = "cut off: run outputs.rm again"
+        waits = "interrupted: run outputs.rm again"
     elif record.is_open:
-        waits = record.manual
+        waits = record.partner_path
     elif record.attested:
         waits = f"attested by {record.attested.by}"
     return [
         record.id,
-        names.typed(record.workspace),
-        names.typed(record.file),
-        minute_text(record.removed) or record.state,
+        names.shown(record.workspace),
+        names.shown(record.file),
+        minute_text(record.removed_at) or record.state,
         record.who,
         waits,
     ]
@@ -202,20 +210,20 @@ def _cells(record: Record) -> list[object]:
     positional=[],
     iterable=["id"],
     help={
-        "id": "A removal as `outputs.pending` names it, or the part before the dash for all of it.",
+        "id": "A removal's id from `outputs.pending`; its part before the dash for all files.",
         "by": "Who removed them on the partner's side (default: you).",
-        "note": "Anything worth keeping with it.",
+        "note": "A remark to store with it.",
     },
     auto_shortflags=False,
 )
 def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
-    """Record who did the partner's steps of a removal, which closes it.
+    """Record who did the partner's steps of a removal; this closes it.
 
     Example: inv -H tpp outputs.attest 3f9a1c --by "Alex Jones"
     """
     from opstasks.core.errors import Refused
     from opstasks.fleet import audit
-    from opstasks.outputs import records
+    from opstasks.outputs import removals
 
     if not id:
         raise Refused("no removal given", hint="see them with `outputs.pending`")
@@ -224,23 +232,23 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     by = by or audit.who()
     if not (by + note).isprintable():
         raise Refused("--by and --note take one line of text")
-    found = ctx.fleet.gather(lambda host: records.find(records.read(host), id))
+    found = ctx.fleet.gather(lambda host: removals.find(removals.read(host), id))
     if found.exit_code:
         ctx.finish(found)
     ((_, chosen),) = found.values.items()
     for record in chosen:
-        ctx.console.say(f"{record.id}: {record.manual or record.file}")
+        ctx.console.say(f"{record.id}: {record.partner_path or record.file}")
     if ctx.options.dry:
         ctx.finish(found)
         return
     if any(record.attested is None for record in chosen):
         ctx.confirm(f"{by} removed these on the partner's side?")
-    ctx.finish(ctx.fleet.roll(lambda host: records.attest(host, id, by, note)), _attested_row)
+    ctx.finish(ctx.fleet.roll(lambda host: removals.attest(host, id, by, note)), _attested_row)
 
 
-def _attested_row(outcome: Any) -> dict[str, object]:
-    by = {record.attested.by for record in outcome.records if record.attested}
-    return {"changed": outcome.changed, "attested by": ", ".join(sorted(by))}
+def _attested_row(result: AttestResult) -> dict[str, object]:
+    by = {record.attested.by for record in result.records if record.attested}
+    return {"changed": result.changed, "attested by": ", ".join(sorted(by))}
 
 
 ls.variadic = "--workspace"

@@ -22,11 +22,12 @@ _ESTIMATE = (
     " WHERE p.index_id IN (0, 1) AND t.name LIKE N'@pattern' GROUP BY t.name ORDER BY t.name"
 )
 Dial = Callable[[str, int, float], Socket]
+Rows = list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
 class Login:
-    """Where and as whom; shows nothing of itself."""
+    """The address of a database and the account to use; its repr shows nothing of it."""
 
     address: str
     port: int
@@ -43,10 +44,10 @@ def parse_url(key: str, url: Secret) -> Login:
     parts, port = _split(url)
     scheme = parts.scheme.partition("+")[0] if parts else ""
     if parts is None or not scheme or not parts.hostname or not parts.username:
-        raise Refused(f"{key} is no URL with a host and a user", hint="correct 02_secrets.env")
+        raise Refused(f"{key} is not a URL with a host and a user", hint="correct 02_secrets.env")
     if scheme != "mssql":
         shown = scheme if scheme.isalnum() else "something else"
-        raise Refused(f"its database is {shown}", hint="only mssql can be asked for progress")
+        raise Refused(f"its database is {shown}", hint="only mssql is supported")
     return Login(
         address=parts.hostname,
         port=port or PORT,
@@ -68,22 +69,22 @@ def valid_name(text: str, what: str) -> str:
     """A name that is a plain identifier; raises Refused for anything else."""
     if not _NAME.fullmatch(text):
         raise Refused(
-            f"{text[:60]!r} cannot be {what}",
+            f"{text[:60]!r} is not valid as {what}",
             hint="names are letters, digits and underscores, and do not begin with a digit",
         )
     return text
 
 
 def count_temp_rows(prefix: str) -> str:
-    """Estimated rows of the temporary tables whose name begins so (`#` or not)."""
+    """The query for the estimated rows of temporary tables by the start of their name."""
     name = "#" + valid_name(prefix.removeprefix("#"), "a temporary table's name")
-    # In a LIKE pattern an underscore is any letter.
+    # In a LIKE pattern, an underscore stands for any character.
     pattern = name.replace("_", "[_]")
     return _ESTIMATE.replace("@pattern", pattern + "%")
 
 
 def count_rows(database: str, table: str) -> str:
-    """The rows of a table, counted without waiting for anybody's lock."""
+    """The query that counts the rows of a table without waiting for locks."""
     schema, _, name = table.rpartition(".")
     place = valid_name(database, "a database's name")
     owner = f"[{valid_name(schema, 'a schema')}]" if schema else ""
@@ -104,7 +105,7 @@ class _Tunnel:
         self.logging_in = True
 
     def setsockopt(self, *_: Any) -> None:
-        """Nothing to set: there is no socket of ours."""
+        """Nothing to set: the socket is not ours."""
 
     def sendall(self, data: bytes, flags: int = 0) -> None:
         """Send all of it."""
@@ -129,10 +130,11 @@ class _Tunnel:
         return self._inner.gettimeout()
 
     def close(self) -> None:
-        """Hang up. In the middle of a login that went well, it is to follow a redirection.
+        """Close the connection.
 
-        The library would then open a connection of its own, from this machine and past the
-        tunnel, and send the password there.
+        In the middle of a successful login, the library closes it to follow a redirection: it
+        would open a connection of its own, from this machine and outside the tunnel, and send the
+        password there.
         """
         self._inner.close()
         if self.logging_in and sys.exc_info()[0] is None:
@@ -140,20 +142,20 @@ class _Tunnel:
 
 
 class _Rerouted(Exception):
-    """The server named another one to go to."""
+    """The server redirects to another one."""
 
 
-def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> list[tuple[Any, ...]]:
+def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> Rows:
     """The rows of a query; raises Refused, Unreachable, TimedOut or CommandFailed.
 
-    Messages of the server are passed on, the login's words masked.
+    Messages of the server are shown, with the words of the login masked.
     """
     import pytds
 
     tunnel: Any = _Tunnel(dial(login.address, login.port, 15.0))
     try:
         with pytds.connect(
-            dsn="server",  # only a name in the login: the connection is there already
+            dsn="server",  # only a name in the login: the connection is open already
             database=login.database,
             user=login.user.value,
             password=login.password.value,
@@ -172,7 +174,7 @@ def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> list[tuple[An
     except TimeoutError as error:
         raise TimedOut(f"the database did not answer within {timeout_s:g} s") from error
     except _Rerouted:
-        raise Refused("the database sends us to another server, past the host") from None
+        raise Refused("the database redirects to another server, outside the tunnel") from None
     except pytds.Error as error:
         if tunnel.logging_in:
             raise _no_login(str(error), getattr(error, "msg_no", 0)) from None
@@ -186,9 +188,9 @@ def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> list[tuple[An
 
 
 def _no_login(text: str, number: int) -> Refused:
-    """Why there is no login; the server's text names the user, so it is not passed on."""
+    """Why the login failed; the server's text names the user, so it is not shown."""
     if "ncrypt" in text:
-        return Refused("the database wants encryption, which this does not speak")
+        return Refused("the database requires encryption, which is not supported here")
     reason = f" (error {number})" if number else ""
     return Refused(f"the database does not accept the login{reason}", hint="correct 02_secrets.env")
 

@@ -1,12 +1,13 @@
-"""How far an INSERT is (playbook: "Assessing query progress in mssql")."""
+"""How many rows a query has written (playbook: "Assessing query progress in mssql")."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from opstasks.config import keys as config
-from opstasks.core.errors import OpsError, Refused
+from opstasks.config.values import read_values
+from opstasks.core.command import Secret
+from opstasks.core.errors import InvalidResponse, OpsError, Refused
 from opstasks.fleet.host import Host
 from opstasks.queries import mssql
 
@@ -15,8 +16,8 @@ _DATABASE = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How many rows a table has; `estimated` is what the server thinks, not a count."""
+class TableProgress:
+    """How many rows a table has; `estimated` is the server's estimate, not a count."""
 
     table: str
     rows: int
@@ -36,36 +37,54 @@ def check_names(temp_table: str, table: str, database: str) -> None:
     else:
         mssql.count_rows("x", table)
     if not _DATABASE.fullmatch(database):
-        raise Refused(f"{database[:60]!r} cannot be a database's name", hint="try default")
+        raise Refused(f"{database[:60]!r} is not a valid database name", hint="try default")
 
 
-def progress(
+def read_progress(
     host: Host, temp_table: str, table: str, database: str, timeout_s: float
-) -> list[Progress]:
-    """Ask the database of a host, through it; raises Refused when there is nothing to ask."""
+) -> list[TableProgress]:
+    """Ask the database of a host, through the host.
+
+    Raises Refused when the host's configuration names no database, and what `mssql.ask` raises.
+    """
     url_key = f"{database.upper()}_DATABASE_URL"
-    command = config.values_command(host.spec, [url_key, TEMP_DATABASE])
-    found = config.parse_values(host.name, host.service.output(command))
+    found = read_values(host, [url_key, TEMP_DATABASE])
     if url_key not in found or not found[url_key].value:
         raise Refused(f"{url_key} is not set", host=host.name, hint="see `config.check`")
-    query = _query(temp_table, table, found.get(TEMP_DATABASE), host.name)
     try:
+        query = _query(temp_table, table, found.get(TEMP_DATABASE))
         login = mssql.parse_url(url_key, found[url_key])
         rows = mssql.ask(login, query, host.transport.dial, timeout_s)
+        return progress_of(rows, table)
     except OpsError as error:
         error.host = host.name
         raise
-    if temp_table:
-        named = sorted((mssql.table_name(str(name)), int(count)) for name, count in rows)
-        return [Progress(name, count, True) for name, count in named]
-    return [Progress(table, int(rows[0][0]), False)]
 
 
-def _query(temp_table: str, table: str, temp_database: object, host: str) -> str:
-    from opstasks.core.command import Secret
-
+def _query(temp_table: str, table: str, temp_database: Secret | None) -> str:
     if temp_table:
         return mssql.count_temp_rows(temp_table)
-    if not isinstance(temp_database, Secret) or not temp_database.value:
-        raise Refused(f"{TEMP_DATABASE} is not set", host=host, hint="see `config.check`")
+    if temp_database is None or not temp_database.value:
+        raise Refused(f"{TEMP_DATABASE} is not set", hint="see `config.check`")
     return mssql.count_rows(temp_database.value, table)
+
+
+def progress_of(rows: mssql.Rows, table: str = "") -> list[TableProgress]:
+    """The rows of a query as values: the count of one table, or estimates of temporary tables.
+
+    Raises InvalidResponse for rows that neither query has.
+    """
+    try:
+        if table:
+            ((count,),) = rows
+            return [TableProgress(table, _count(count), False)]
+        named = sorted((mssql.table_name(str(name)), _count(count)) for name, count in rows)
+        return [TableProgress(name, count, True) for name, count in named]
+    except (TypeError, ValueError):
+        raise InvalidResponse("invalid response from the database") from None
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError
+    return value

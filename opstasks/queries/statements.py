@@ -1,62 +1,83 @@
-"""Which statement each running database job is at (playbook: "Debugging slow queries")."""
+"""The last statement of each running database job (playbook: "Debugging slow queries")."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from opstasks.core.command import Command
+import msgspec
+
 from opstasks.core.errors import Refused
-from opstasks.fleet import old_program as remote
-from opstasks.fleet.inventory import HostSpec
+from opstasks.core.fields import Line, Moment, Text
+from opstasks.fleet.host import Host
+from opstasks.fleet.program import Program
 
 # job-runner's own default for DATABASE_ACCESS_NETWORK.
 NETWORK = "jobrunner-db"
+MAX_BYTES = 32 << 20
+
+
+class StatementsRequest(msgspec.Struct, frozen=True):
+    """Jobs are in the network that the configuration names, or else in `network`.
+
+    `with_sql` asks for the text of each statement.
+    """
+
+    config_dir: str
+    network: str
+    with_sql: bool
 
 
 @dataclass(frozen=True)
-class Query:
-    """A running job's last statement; times in seconds since the epoch, 0 for none.
+class JobStatement:
+    """A running job's last statement; times in seconds since the epoch, 0 for never.
 
-    `ended` is when the next record came: the statement is done. `reason` says why nothing can be
-    told. `sql` is the statement, where it was asked for.
+    `ended_at` is when the next record came, by which the statement is over. `now_at` is when the
+    host was asked. `reason` says why the statement is unknown. `sql` is its text, where it was
+    asked for.
     """
 
-    job: str
-    workspace: str
-    action: str
-    image: str
-    began: float = 0.0
-    ended: float = 0.0
-    now: float = 0.0
-    reason: str = ""
-    sql: str = ""
+    job: Line
+    workspace: Line
+    action: Line
+    image: Line
+    now_at: Moment
+    began_at: Moment = 0.0
+    ended_at: Moment = 0.0
+    reason: Line = ""
+    sql: Text = ""
 
     @property
     def elapsed_s(self) -> float:
         """How long the statement has been running, or ran."""
-        return max(0.0, (self.ended or self.now) - self.began) if self.began else 0.0
+        return max(0.0, (self.ended_at or self.now_at) - self.began_at) if self.began_at else 0.0
 
     def state(self) -> str:
         """For people."""
         if self.reason:
-            return f"cannot tell: {self.reason}"
-        return "ended; between statements" if self.ended else "running"
+            return f"unknown: {self.reason}"
+        return "ended; between statements" if self.ended_at else "running"
 
 
-def read_command(spec: HostSpec, *, sql: bool) -> Command:
-    """Look at the logs of the running database jobs; parse with `parse`."""
-    request = {"config_dir": spec.config_dir, "network": NETWORK, "sql": sql}
-    return remote.call("opstasks.queries.onhost.queries", request)
+class StatementsAnswer(msgspec.Struct, frozen=True):
+    """Every running database job."""
+
+    jobs: tuple[JobStatement, ...]
 
 
-def parse(host: str, text: str) -> list[Query]:
-    """What `read_command` printed, the longest-running first."""
-    found: dict[str, Any] = json.loads(text)
-    if "error" in found:
-        raise Refused(
-            f"cannot look at the jobs: {found['error']}", host=host, hint=f"inv -H {host} doctor"
-        )
-    jobs = [Query(**fact, now=found["now"]) for fact in found["jobs"]]
-    return sorted(jobs, key=lambda query: -query.elapsed_s)
+STATEMENTS = Program(
+    "opstasks.queries.onhost.statements", StatementsRequest, StatementsAnswer, max_bytes=MAX_BYTES
+)
+
+
+def read_statements(host: Host, *, sql: bool) -> list[JobStatement]:
+    """The running database jobs of a host, the longest-running statement first.
+
+    Raises Refused when Docker does not answer.
+    """
+    request = StatementsRequest(host.spec.config_dir, NETWORK, sql)
+    try:
+        answer = host.service.call(STATEMENTS, request)
+    except Refused as error:
+        error.hint = f"inv -H {host.name} doctor"
+        raise
+    return sorted(answer.jobs, key=lambda job: -job.elapsed_s)

@@ -1,23 +1,20 @@
-"""`jobs.queries`: what database jobs wait for (playbook: "Debugging slow queries")."""
+"""`jobs.queries` and `db.progress`: slow queries.
+
+In the playbook: "Debugging slow queries" and "Assessing query progress in mssql".
+"""
 
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from invoke import task
+from invoke import Collection, task
 
 from opstasks.cli.app import Context
-from opstasks.core.formats import span_text
-
-if TYPE_CHECKING:
-    from opstasks.fleet.host import Host
-    from opstasks.queries.statements import Query
+from opstasks.core.formats import second_text, span_text
 
 
 @task(
-    help={"sql": "Show the statement as well: on a terminal, as it is part of a job's log."},
+    help={"sql": "Show the statement as well; only on a terminal, as it is part of a job's log."},
     auto_shortflags=False,
 )
 def queries(ctx: Context, sql: bool = False) -> None:
@@ -27,42 +24,38 @@ def queries(ctx: Context, sql: bool = False) -> None:
 
     Example: inv -H prod jobs.queries
     """
-    from opstasks.queries import statements as domain
+    from opstasks.queries.statements import read_statements
 
     if sql:
         _refuse_pipes(ctx)
-
-    def read(host: Host) -> list[Query]:
-        return domain.parse(host.name, host.service.output(domain.read_command(host.spec, sql=sql)))
-
-    result = ctx.fleet.gather(read)
-    found = [(host, query) for host, listed in result.values.items() for query in listed]
+    result = ctx.fleet.gather(lambda host: read_statements(host, sql=sql))
+    found = [(host, item) for host, listed in result.values.items() for item in listed]
     rows = [
         [
             host,
-            query.job,
-            query.workspace,
-            query.action,
-            query.image.rpartition("/")[2],
-            _when(query.began),
-            span_text(query.elapsed_s) if query.began else "",
-            query.state(),
+            item.job,
+            item.workspace,
+            item.action,
+            item.image.rpartition("/")[2],
+            second_text(item.began_at),
+            span_text(item.elapsed_s) if item.began_at else "",
+            item.state(),
         ]
-        for host, query in found
+        for host, item in found
     ]
     headers = ["host", "id", "workspace", "action", "image", "last statement", "for", "state"]
     ctx.console.table(headers, rows)
     if not rows and result.values:
         ctx.console.say("no database job is running")
-    for host, query in found if sql and not ctx.options.json else ():
-        ctx.console.say(f"\n{ctx.console.paint(f'{host} {query.job}', 'bold')}")
-        for line in query.sql.splitlines():
+    for host, item in found if sql and not ctx.options.json else ():
+        ctx.console.say(f"\n{ctx.console.paint(f'{host} {item.job}', 'bold')}")
+        for line in item.sql.splitlines():
             ctx.console.line(host, line, prefixed=False)
     ctx.finish(result)
 
 
 def _refuse_pipes(ctx: Context) -> None:
-    """Statements are contents of job logs: for the eyes of a person, unless hosts.yaml says so."""
+    """Raise Refused for a pipe: statements are contents of job logs, and go to a terminal only."""
     from opstasks.core.errors import Refused
 
     if sys.stdout.isatty() and not ctx.options.json:
@@ -75,5 +68,44 @@ def _refuse_pipes(ctx: Context) -> None:
         )
 
 
-def _when(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC" if seconds else ""
+@task(
+    help={
+        "temp-table": "The first part of the name of temporary tables; the # may be left out.",
+        "table": "A table of the temporary database (TEMP_DATABASE_NAME).",
+        "database": "The login to use: default, or include_t1oo.",
+        "timeout": "How long the database may take, in seconds.",
+    },
+    auto_shortflags=False,
+)
+def progress(
+    ctx: Context,
+    temp_table: str = "",
+    table: str = "",
+    database: str = "default",
+    timeout: int = 60,
+) -> None:
+    """Show how many rows a table has while a query fills it: the progress of the query.
+
+    The database is asked through the SSH connection, with the host's own login, which is never
+    shown.
+
+    Example: inv -H tpp db.progress --temp-table tmp_1
+    """
+    from opstasks.queries.progress import check_names, read_progress
+
+    check_names(temp_table, table, database)
+    result = ctx.fleet.gather(
+        lambda host: read_progress(host, temp_table, table, database, timeout)
+    )
+    rows = [
+        [host, item.table, item.describe()]
+        for host, found in result.values.items()
+        for item in found
+    ]
+    ctx.console.table(["host", "table", "rows"], rows)
+    if not rows and result.values:
+        ctx.console.say("no such table; the query may be over, or may not have begun")
+    ctx.finish(result)
+
+
+namespace = Collection("db", progress)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from opstasks.config.onhost import config as remote_config
-from opstasks.config.onhost.envfile import systemd
+from opstasks.config.onhost.edit import quoted
+from opstasks.config.onhost.systemd_reader import read_systemd
 from tests.config.test_readers import LINES
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
@@ -66,10 +66,10 @@ def in_shell(sandbox, key):
     return sandbox.must(HOST, ["bash", "-c", script], user="opensafely")
 
 
-def test_systemd_itself_reads_each_line_as_our_reader_says(managed):
+def test_systemd_itself_reads_each_line_like_our_reader(managed):
     """Every curated line, and values as we write them, each in a file of its own."""
     texts = [f"{line}\n" for line in LINES]
-    texts += [f"A={remote_config.quoted(value)}\n" for value in [*HOSTILE, TOKEN, "ü", "~", "\\"]]
+    texts += [f"A={quoted(value)}\n" for value in [*HOSTILE, TOKEN, "ü", "~", "\\"]]
     texts += [
         "A='open\nB=1\n",
         "# c \\\nA=1\nB=2\n",
@@ -96,11 +96,11 @@ def test_systemd_itself_reads_each_line_as_our_reader_says(managed):
     lines = managed.must(HOST, ["bash"], stdin="\n".join(script)).splitlines()
     assert len(lines) == len(texts)
     for content, line in zip(texts, lines, strict=True):
-        mine = systemd(content).values()
+        mine = read_systemd(content).values()
         assert {k: mine.get(k) for k in "AB"} == json.loads(line), content
 
 
-def test_a_key_is_set_takes_effect_at_the_restart_and_is_taken_away(config_files, inv):
+def test_a_key_is_set_applies_at_the_restart_and_is_removed(config_files, inv):
     before = text(config_files)
     done = good(inv("-H", HOST, "config.set", "MAX_WORKERS=2", "--yes"))
     assert f"inv -H {HOST} service.restart" in done.stdout
@@ -194,7 +194,7 @@ def test_nothing_that_is_typed_is_ever_run(config_files, inv):
     assert config_files.exec_(HOST, ["test", "-e", "/tmp/canary"]).returncode == 1
 
 
-def test_what_would_not_start_and_what_nothing_reads_is_refused(config_files, inv):
+def test_a_value_that_would_not_start_and_an_unknown_key_are_refused(config_files, inv):
     before = text(config_files)
     done = inv("-H", HOST, "config.set", "MAX_WORKERS=many", "--yes")
     assert (done.returncode, "would not start" in done.stderr) == (2, True)

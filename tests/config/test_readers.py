@@ -1,4 +1,4 @@
-"""The two readers of an env file, against bash itself; systemd's is asked in tests/sandbox."""
+"""The two readers of an env file, compared with bash (with systemd: test_config_sandbox.py)."""
 
 import shutil
 import subprocess
@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from opstasks.config.onhost import config as remote_config
-from opstasks.config.onhost.envfile import Shell, systemd
+from opstasks.config.onhost.edit import assign
+from opstasks.config.onhost.shell_reader import ShellReader
+from opstasks.config.onhost.systemd_reader import read_systemd
 
 # One line each, as people write them; what systemd and a shell make of it (None: not set).
 LINES = {
@@ -64,42 +65,42 @@ LOST = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=repr)
-def test_a_line_is_read_as_each_of_the_two_reads_it(line):
+def test_each_reader_reads_a_line_like_the_real_one(line):
     by_systemd, by_shell = LINES[line]
-    assert systemd(line + "\n").values().get("A") == by_systemd
-    assert Shell(line + "\n").read().values().get("A") == by_shell
+    assert read_systemd(line + "\n").values().get("A") == by_systemd
+    assert ShellReader(line + "\n").read().values().get("A") == by_shell
     assert bash(line + "\n").get("A") == by_shell
 
 
 @pytest.mark.parametrize("line", UNTOLD)
-def test_what_needs_more_than_the_file_is_not_guessed(line):
-    reading = Shell(line + "\n").read()
+def test_the_shell_reader_does_not_guess_what_the_file_does_not_say(line):
+    reading = ShellReader(line + "\n").read()
     assert reading.values() == {"A": None}
     assert reading.problems
     assert not reading.lost
 
 
 @pytest.mark.parametrize("line", LOST)
-def test_what_is_more_than_an_assignment_makes_all_of_the_file_uncertain(line):
-    reading = Shell(f"B=1\n{line}\nC=2\n").read()
+def test_more_than_an_assignment_makes_the_whole_file_uncertain(line):
+    reading = ShellReader(f"B=1\n{line}\nC=2\n").read()
     assert reading.lost == 2
     assert reading.values().get("B") is None
     assert "C" not in reading.values()
 
 
-def test_a_quote_that_is_not_closed_hides_what_follows_from_both():
+def test_an_open_quote_hides_what_follows_from_both_readers():
     text = "A=1\nB='x\nC=2\n"
-    assert Shell(text).read().values() == {"A": "1"}
-    assert systemd(text).values() == {"A": "1", "B": "x\nC=2\n"}
+    assert ShellReader(text).read().values() == {"A": "1"}
+    assert read_systemd(text).values() == {"A": "1", "B": "x\nC=2\n"}
 
 
-def test_earlier_files_are_known_to_later_ones():
-    assert Shell("A=$B/x\n", {"B": "/srv"}).read().values() == {"A": "/srv/x"}
+def test_a_later_file_knows_what_an_earlier_one_set():
+    assert ShellReader("A=$B/x\n", {"B": "/srv"}).read().values() == {"A": "/srv/x"}
 
 
 def test_problems_name_lines_and_no_values():
     text = "# fine\nA=hunter2 hunter3\nB=`hunter2`\nhunter2\nexport C=x hunter2=1\n"
-    for reading in (systemd(text), Shell(text).read()):
+    for reading in (read_systemd(text), ShellReader(text).read()):
         assert reading.problems
         assert "hunter" not in repr(reading.problems)
 
@@ -139,7 +140,7 @@ PIECES = st.one_of(
 @example("A=;'")
 @example("A=1\nB=2; A=3;'")
 def test_where_the_shell_reader_is_sure_bash_agrees(text):
-    reading = Shell(text).read()
+    reading = ShellReader(text).read()
     if reading.lost:
         return
     told = reading.values()
@@ -154,7 +155,7 @@ def test_where_the_shell_reader_is_sure_bash_agrees(text):
 @settings(max_examples=300, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_neither_reader_ever_fails(text):
-    for reading in (systemd(text), Shell(text).read()):
+    for reading in (read_systemd(text), ShellReader(text).read()):
         for item in reading.assignments:
             assert 0 <= item.start <= item.end <= len(text)
 
@@ -171,9 +172,9 @@ VALUES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
 @example("$(touch /tmp/pwned)`id`")
 @example("\\")
 @example("'\\''")
-def test_what_is_written_reads_back_the_same_everywhere(value):
-    text = remote_config.assign("# a comment\nB=1\n", "A", value)
+def test_an_assignment_reads_back_the_same_in_every_reader(value):
+    text = assign("# a comment\nB=1\n", "A", value)
     assert text.startswith("# a comment\nB=1\nA=")
-    assert systemd(text).values() == {"A": value, "B": "1"}
-    assert Shell(text).read().values() == {"A": value, "B": "1"}
+    assert read_systemd(text).values() == {"A": value, "B": "1"}
+    assert ShellReader(text).read().values() == {"A": value, "B": "1"}
     assert bash(text) == {"A": value, "B": "1"}

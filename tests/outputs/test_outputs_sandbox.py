@@ -112,10 +112,10 @@ def test_a_file_kept_at_the_source_returns_and_pending_says_so(level4, ask):
     ask("sync.once")
     assert level4.sh(f"cat {TARGET}/l3-out/out/table.csv") == "win"
     assert ask("outputs.pending")["value"][0]["returned"] is True
-    assert "THERE AGAIN" in ask("outputs.pending", json_=False).stdout
+    assert "THE FILE IS BACK" in ask("outputs.pending", json_=False).stdout
 
 
-def test_a_drive_that_is_not_mounted_is_said_though_its_folder_is_there(level4, ask):
+def test_an_unmounted_drive_is_reported_even_when_its_folder_exists(level4, ask):
     words = ["outputs.rm", "l3-out", NAMES[0], "--source", "remove", "--yes", "--dry"]
     assert "not mounted" not in ask(*words, json_=False).stderr
     level4.sh(f"umount -l /e && mkdir -p {SOURCE}")
@@ -125,14 +125,14 @@ def test_a_drive_that_is_not_mounted_is_said_though_its_folder_is_there(level4, 
         level4.sh("rm -r /e/FILESFORL4")
 
 
-def test_a_removal_that_a_power_cut_halved_is_seen_and_finished(level4, ask):
+def test_a_removal_that_a_power_cut_interrupted_is_finished(level4, ask):
     ask("outputs.rm", "l3-out", NAMES[2], "--yes")
     (record,) = ask("outputs.pending")["value"]
     hold, file = "/srv/medium_privacy/.opstasks-removed", f"{HOME}/outputs/{record['id']}.json"
     text = f"{NAMES[2]} /srv/medium_privacy"
     level4.sh(f"install -d -o opensafely -m 0700 {hold}; echo '{text}' >{hold}/{record['id']}")
     level4.sh(f'chown -R opensafely {hold}; sed -i \'s/"removed",*$/"removing",/\' {file}')
-    assert "cut off" in ask("outputs.pending", json_=False).stdout
+    assert "interrupted" in ask("outputs.pending", json_=False).stdout
     assert "removed files" in ask("doctor", code=1, json_=False).stdout
     assert ask("outputs.rm", "l3-out", NAMES[2], "--yes")["outcome"] == "changed"
     assert level4.sh("ls -A /srv/medium_privacy") == "workspaces"
@@ -174,7 +174,7 @@ def test_nothing_is_removed_through_a_link_or_for_a_wrong_name(level4, ask):
     assert (high(level4), level4.sh(f"find {TARGET}/l3-out | sort")) == (before, medium)
 
 
-def test_the_workspaces_name_must_be_typed(level4, sandbox_dir, tmp_path):
+def test_the_name_of_the_workspace_must_be_typed(level4, sandbox_dir, tmp_path):
     import sys
     from pathlib import Path
 

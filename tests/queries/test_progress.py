@@ -1,16 +1,25 @@
 """db.progress against a server that speaks the wire protocol."""
 
 import socket
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from opstasks.config.inspect import paths
+from opstasks.config.values import VALUES, ValuesAnswer, ValuesRequest
 from opstasks.core.command import Secret
-from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut, Unreachable
-from opstasks.queries import mssql
-from opstasks.queries import progress as db
+from opstasks.core.errors import (
+    CommandFailed,
+    InvalidResponse,
+    OpsError,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
+from opstasks.queries import mssql, progress
 from tests import tds_server
 
 DATABASE = "OpenCORONATempTables"
@@ -55,14 +64,14 @@ def test_any_dialect_of_mssql_is_understood(server, scheme):
     assert ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), scheme=scheme) == [(42,)]
 
 
-def test_what_the_server_says_is_passed_on_without_the_login(server):
+def test_an_error_of_the_server_is_shown_without_the_login(server):
     with pytest.raises(CommandFailed) as caught:
         ask(server, mssql.count_rows(DATABASE, "nosuch"))
     assert "Invalid object name 'nosuch'" in caught.value.tail
     assert tds_server.USER not in caught.value.tail
 
 
-def test_a_login_that_is_not_accepted_names_nobody(server):
+def test_a_rejected_login_shows_no_user_and_no_password(server):
     with pytest.raises(Refused) as caught:
         ask(server, "x", password="wrong-hunter2")
     shown = str(caught.value) + repr(caught.value.__dict__)
@@ -71,14 +80,14 @@ def test_a_login_that_is_not_accepted_names_nobody(server):
     assert caught.value.__suppress_context__
 
 
-def test_a_server_that_insists_on_encryption_is_refused(server):
+def test_a_server_that_requires_encryption_is_refused(server):
     server.encryption = 3
     with pytest.raises(Refused, match="encryption"):
         ask(server, "x")
     assert server.logins == []
 
 
-def test_a_redirection_past_the_tunnel_is_not_followed(server):
+def test_a_redirection_outside_the_tunnel_is_not_followed(server):
     with tds_server.Server() as other:
         server.reroute = ("127.0.0.1", other.port)
         with pytest.raises(Refused, match="another server"):
@@ -86,13 +95,13 @@ def test_a_redirection_past_the_tunnel_is_not_followed(server):
         assert other.logins == []
 
 
-def test_a_database_that_takes_too_long_is_given_up(server):
+def test_a_query_that_takes_too_long_is_stopped(server):
     server.delay_s = 3
     with pytest.raises((TimedOut, Unreachable)):
         ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), timeout_s=0.5)
 
 
-def test_a_connection_that_breaks_is_said():
+def test_a_connection_that_breaks_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         login = mssql.Login("127.0.0.1", listener.getsockname()[1], "d", Secret("u"), Secret("p"))
 
@@ -109,18 +118,18 @@ def test_a_connection_that_breaks_is_said():
     "text",
     ["", "hunter2", "mssql://", "mssql://host/db", "mssql://u:hunter2@h:99999/x", "//u:hunter2@h"],
 )
-def test_a_url_that_is_none_is_refused_unseen(text):
+def test_an_invalid_url_is_refused_without_being_shown(text):
     with pytest.raises(Refused) as caught:
         mssql.parse_url("DEFAULT_DATABASE_URL", Secret(text))
     assert "hunter2" not in str(caught.value)
 
 
-def test_another_kind_of_database_is_named():
+def test_another_kind_of_database_is_refused_by_name():
     with pytest.raises(Refused, match="its database is trino"):
         mssql.parse_url("K", Secret("trino://u:hunter2@h:1/x"))
 
 
-def test_a_login_shows_nothing_of_itself():
+def test_the_repr_of_a_login_shows_nothing_of_it():
     login = mssql.parse_url("K", Secret("mssql://user1:hunter2@host9/db"))
     assert repr(login) == "Login(***)"
     assert (login.address, login.port, login.database) == ("host9", 1433, "db")
@@ -175,7 +184,7 @@ def test_hostile_names_never_become_a_query(name):
 @given(st.one_of(st.text(max_size=30), st.text("a_1.'];-# ", max_size=12)))
 @example("_")
 @example("a\n")
-def test_whatever_is_typed_is_refused_or_is_one_of_the_two_queries(name):
+def test_any_text_is_refused_or_makes_one_of_the_two_queries(name):
     for build, shape in (
         (mssql.count_temp_rows, tds_server.ESTIMATE),
         (lambda text: mssql.count_rows(DATABASE, text), tds_server.COUNT),
@@ -208,9 +217,66 @@ def test_an_underscore_stands_for_itself(name):
 )
 def test_wrong_usage_is_refused_before_any_host_is_asked(temp_table, table, database):
     with pytest.raises(Refused):
-        db.check_names(temp_table, table, database)
+        progress.check_names(temp_table, table, database)
 
 
-def test_an_estimate_is_called_one():
-    assert db.Progress("t", 1234567, True).describe() == "1,234,567 (estimate)"
-    assert db.Progress("t", 1234567, False).describe() == "1,234,567"
+def test_an_estimate_is_marked_as_an_estimate():
+    assert progress.TableProgress("t", 1234567, True).describe() == "1,234,567 (estimate)"
+    assert progress.TableProgress("t", 1234567, False).describe() == "1,234,567"
+
+
+# -- with a host -----------------------------------------------------------------------------
+
+
+def asked(host, database="DEFAULT"):
+    files = paths(host.spec)
+    return ValuesRequest(files, (f"{database}_DATABASE_URL", "TEMP_DATABASE_NAME"))
+
+
+def connected(host, monkeypatch):
+    """Let the host dial what a test server listens on."""
+    monkeypatch.setattr(type(host), "transport", SimpleNamespace(dial=dial))
+
+
+def test_a_table_is_counted_with_the_login_and_database_of_the_host(fake_host, monkeypatch, server):
+    host = fake_host()
+    connected(host, monkeypatch)
+    values = {"DEFAULT_DATABASE_URL": url(server), "TEMP_DATABASE_NAME": Secret(DATABASE)}
+    host.expect(VALUES, asked(host), ValuesAnswer(values))
+    host.expect(VALUES, asked(host), ValuesAnswer(values))
+    found = progress.read_progress(host, "", "DataExtract_ab", "default", 20)
+    assert found == [progress.TableProgress("DataExtract_ab", 42, False)]
+    found = progress.read_progress(host, "tmp_1", "", "default", 20)
+    assert found[0] == progress.TableProgress("#tmp_1", 1_234_567, True)
+
+
+@pytest.mark.parametrize("values", [{}, {"INCLUDE_T1OO_DATABASE_URL": Secret("")}])
+def test_a_database_that_is_not_configured_is_refused(fake_host, values):
+    host = fake_host()
+    host.expect(VALUES, asked(host, "INCLUDE_T1OO"), ValuesAnswer(values))
+    with pytest.raises(Refused, match="INCLUDE_T1OO_DATABASE_URL is not set") as caught:
+        progress.read_progress(host, "a", "", "include_t1oo", 20)
+    assert caught.value.host == "tpp"
+
+
+def test_a_missing_temporary_database_is_refused(fake_host, server):
+    host = fake_host()
+    host.expect(VALUES, asked(host), ValuesAnswer({"DEFAULT_DATABASE_URL": url(server)}))
+    with pytest.raises(Refused, match="TEMP_DATABASE_NAME is not set") as caught:
+        progress.read_progress(host, "", "t", "default", 20)
+    assert caught.value.host == "tpp"
+    assert server.logins == []
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [()], [(None,)], [("many",)], [(-1,)], [(1,), (2,)], [(1, 2)]]
+)
+def test_a_nonsense_count_is_an_invalid_response(rows):
+    with pytest.raises(InvalidResponse):
+        progress.progress_of(rows, "t")
+
+
+@pytest.mark.parametrize("rows", [[("#a",)], [("#a", None)], [("#a", "7")], [("#a", -7)], [7]])
+def test_a_nonsense_estimate_is_an_invalid_response(rows):
+    with pytest.raises(InvalidResponse):
+        progress.progress_of(rows)

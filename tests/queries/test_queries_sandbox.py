@@ -32,18 +32,18 @@ def told(inv):
     return {q["job"]: q for q in json.loads(done.stdout)["hosts"][HOST]["value"]}
 
 
-def test_the_last_statement_of_a_running_job_is_told_with_its_time(managed, inv, extract):
+def test_the_last_statement_of_a_running_job_is_shown_with_its_time(managed, inv, extract):
     query = told(inv)[extract]
     log = managed.must(HOST, ["docker", "logs", "-t", f"os-job-{extract}"])
     stamps = [line.split()[0][:19] for line in log.splitlines() if "INSERT INTO" in line]
     times = [datetime.fromisoformat(stamp + "+00:00").timestamp() for stamp in stamps]
-    assert int(query["began"]) in times
-    assert query["now"] - query["began"] < 120
+    assert int(query["began_at"]) in times
+    assert query["now_at"] - query["began_at"] < 120
     assert (query["action"], query["workspace"]) == ("extract", "queries")
     assert query["sql"] == ""
 
 
-def test_statements_go_to_a_terminal_and_nowhere_else(inv, extract, sandbox_dir):
+def test_statements_go_to_a_terminal_only(inv, extract, sandbox_dir):
     done = inv("-H", HOST, "current-queries", "--sql")
     assert (done.returncode, "terminal" in done.stderr) == (2, True)
     assert "INSERT" not in done.stdout + done.stderr
@@ -61,11 +61,11 @@ def test_statements_go_to_a_terminal_and_nowhere_else(inv, extract, sandbox_dir)
     assert "INSERT INTO [#tmp_" in shown
 
 
-def test_a_database_job_of_an_unknown_image_is_said_to_be_unknown(managed, inv):
+def test_a_database_job_of_an_unknown_image_has_an_unknown_statement(managed, inv):
     image = "ghcr.io/opensafely-core/python:v1"
     run = ["docker", "run", "-d", "--rm", "--name", "os-job-unknown", "--network", "jobrunner-db"]
     managed.must(HOST, [*run, "--entrypoint", "sleep", image, "300"])
     try:
-        assert "no format that we know" in told(inv)["unknown"]["reason"]
+        assert "log format of this image is unknown" in told(inv)["unknown"]["reason"]
     finally:
         managed.exec_(HOST, ["docker", "rm", "--force", "os-job-unknown"])

@@ -273,7 +273,7 @@ def test_removing_a_level_4_file(terminal, level3, look):
     terminal.type(f"{level3} outputs.attest {line.split()[1]} --by 'Alex Jones'")
     terminal.answer("Alex Jones removed these on the partner's side? [y/N]", "y")
     assert terminal.done()[1] == 0
-    assert "nothing waits" in terminal.run(f"{level3} outputs.pending")[0]
+    assert "no unfinished removals" in terminal.run(f"{level3} outputs.pending")[0]
     assert "Alex Jones" in here.sh(f"cat {HOME}/opstasks/outputs/*.json")
     here.sh("rm -r /srv/high_privacy/workspaces/l3-story")
 

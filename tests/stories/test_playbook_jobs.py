@@ -10,7 +10,6 @@ import pytest
 from tests import tds_server
 from tests.jobs import jobs_help as jobs
 from tests.jobs.test_changing_sandbox import broken, mend  # noqa: F401
-from tests.queries.test_progress_sandbox import database  # noqa: F401
 
 pytestmark = [pytest.mark.story, pytest.mark.hosts(1)]
 ONE = "sandbox-1"
@@ -58,14 +57,14 @@ def test_debugging_slow_queries(terminal, managed, at_work):
     assert "INSERT" not in terminal.run(f"{INV} jobs.queries --sql | cat")[0]
 
 
-def test_assessing_query_progress_in_mssql(terminal, database):  # noqa: F811
+def test_assessing_query_progress_in_mssql(terminal, tds_database):
     """SELECT t.name, p.rows FROM tempdb.sys.tables t ...; SELECT COUNT(*) FROM ... (NOLOCK)"""
     shown, code = terminal.run(f"{INV} db.progress --temp-table '#tmp_1'")
     assert (code, "1,234,567 (estimate)" in shown) == (0, True)
     assert tds_server.PASSWORD not in shown
     shown, code = terminal.run(f"{INV} db.progress --table DataExtract_ab")
     assert (code, "42" in shown) == (0, True)
-    first, second = database.must(ONE, ["cat", "/tmp/tds.log"]).splitlines()
+    first, second = tds_database.must(ONE, ["cat", "/tmp/tds.log"]).splitlines()
     assert tds_server.ESTIMATE.fullmatch(first)
     assert tds_server.COUNT.fullmatch(second)
 

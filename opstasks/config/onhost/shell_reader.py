@@ -1,148 +1,15 @@
-"""Runs on the host: what two readers make of the same env file.
+"""Runs on the host: an env file as bash reads it when a person sources it.
 
-The service gets its configuration from systemd (EnvironmentFile), a person and job-runner's own
-commands from a shell that sources the same files. The two languages differ: quotes, spaces, `$`,
-`#`, backslashes and semicolons. `systemd` follows its reader state by state. `Shell` follows bash
-as far as plain assignments go, executes nothing, and says so where it cannot tell.
+A person and job-runner's own commands get the configuration in this way, the service through
+systemd (`systemd_reader`). The two languages differ: quotes, spaces, `$`, `#`, backslashes and
+semicolons. `ShellReader` follows bash as far as plain assignments go. It executes nothing, and
+says so where a value is unknown.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-BLANK, NEWLINE = " \t\n\r", "\n\r"
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One assignment and where it stands in the text; a `value` of None cannot be told."""
-
-    key: str
-    value: str | None
-    start: int
-    end: int
-
-
-@dataclass
-class Reading:
-    """What a reader took from a text; `problems` are line numbers and words that show no value.
-
-    `lost` is the line from which on nothing can be told (0: everything was understood).
-    """
-
-    assignments: list[Assignment] = field(default_factory=list)
-    problems: list[tuple[int, str]] = field(default_factory=list)
-    lost: int = 0
-
-    def values(self) -> dict[str, str | None]:
-        """The last value of each key."""
-        return {item.key: item.value for item in self.assignments}
-
-
-def line_of(text: str, place: int) -> int:
-    """The line that a place in a text is on, counted from 1."""
-    return text.count("\n", 0, place) + 1
-
-
-# -- systemd ----------------------------------------------------------------------------------
-
-
-def systemd(text: str) -> Reading:
-    """Read as systemd 252 does for EnvironmentFile."""
-    found = Reading()
-    place = 0
-    while place < len(text):
-        char = text[place]
-        if char in "#;":
-            place = _after_comment(text, place, found)
-        elif char in BLANK:
-            place += 1
-        else:
-            place = _systemd_line(text, place, found)
-    return found
-
-
-def _after_comment(text: str, place: int, found: Reading) -> int:
-    """The end of a comment; a backslash at its end takes the next line in (before systemd 254)."""
-    start = place
-    while place < len(text) and text[place] not in NEWLINE:
-        if text[place] == "\\":
-            if text[place + 1 : place + 2] in ("\n", "\r"):
-                line = line_of(text, start)
-                found.problems.append(
-                    (line, "a comment ends in a backslash and hides what follows")
-                )
-            place += 1
-        place += 1
-    return place
-
-
-def _systemd_line(text: str, start: int, found: Reading) -> int:
-    """One line from its key on; what has no equals sign is passed over."""
-    place = start
-    while place < len(text) and text[place] not in "=\n\r":
-        place += 1
-    if place == len(text) or text[place] != "=":
-        found.problems.append((line_of(text, start), "there is no equals sign"))
-        return place
-    key = text[start:place].rstrip(BLANK)
-    value, end = _systemd_value(text, place + 1)
-    if not NAME.fullmatch(key):
-        found.problems.append((line_of(text, start), "the service ignores it: no plain name"))
-    elif any((ord(c) < 32 and c not in "\t\n") or ord(c) == 127 for c in value):
-        found.problems.append((line_of(text, start), "the service ignores it: control characters"))
-    else:
-        found.assignments.append(Assignment(key, value, start, end))
-    return end
-
-
-def _systemd_value(text: str, place: int) -> tuple[str, int]:
-    """A value and the place of its line's end; quoted and bare pieces may follow each other."""
-    value, kept = "", 0  # trailing blanks go, but not those of quoted or escaped pieces
-    bare = False
-    while place < len(text):
-        char = text[place]
-        if char in NEWLINE:
-            break
-        if char == "\\":
-            piece = text[place + 1 : place + 2]
-            value += "" if piece in ("\n", "\r") else piece
-            bare, kept = True, len(value)
-            place += 2
-        elif char in "'\"" and not bare:
-            piece, place = (_single if char == "'" else _double)(text, place + 1)
-            value += piece
-            kept = len(value)
-        else:
-            if bare or char not in BLANK:
-                value, bare = value + char, True
-                kept = kept if char in BLANK else len(value)
-            place += 1
-    return value[:kept], min(place, len(text))
-
-
-def _single(text: str, place: int) -> tuple[str, int]:
-    end = text.find("'", place)
-    end = len(text) if end < 0 else end
-    return text[place:end], end + 1
-
-
-def _double(text: str, place: int) -> tuple[str, int]:
-    value = ""
-    while place < len(text) and text[place] != '"':
-        if text[place] == "\\" and place + 1 < len(text):
-            follows = text[place + 1]
-            value += follows if follows in '"\\`$' else "" if follows == "\n" else "\\" + follows
-            place += 2
-        elif text[place] == "\\":
-            place += 1
-        else:
-            value += text[place]
-            place += 1
-    return value, place + 1
-
-
-# -- shell ------------------------------------------------------------------------------------
+from opstasks.config.onhost.reading import NAME, Assignment, Reading, line_of
 
 # What may change variables or leave the file in ways that only running it would show.
 _POWERFUL = re.compile(
@@ -156,7 +23,7 @@ _PLAIN_COMMAND = re.compile(r"[^()'\"`\\$#\n]*")
 
 
 class _Lost(Exception):
-    """The shell does something here that only running it would show."""
+    """The shell does something here, and only running it would show the result."""
 
 
 class _Unclosed(Exception):
@@ -177,7 +44,7 @@ class _Word:
     why: str = ""
 
 
-class Shell:
+class ShellReader:
     """Read as bash does when it sources the text; `known` is what earlier files have set."""
 
     def __init__(self, text: str, known: dict[str, str | None] | None = None) -> None:
@@ -228,8 +95,8 @@ class Shell:
             raise _Lost
         if command.text not in _HARMLESS:
             line = line_of(self.text, words[0].start)
-            what = "the rest of the line for a command" if count else "this for a command"
-            self.found.problems.append((line, f"a shell takes {what}"))
+            what = "the rest of the line" if count else "this"
+            self.found.problems.append((line, f"a shell runs {what} as a command"))
 
     def _export(self, words: list[_Word]) -> None:
         """``export A=x``: every value is expanded before any is assigned, so order is kept."""
@@ -252,7 +119,7 @@ class Shell:
         if value is None:
             line = line_of(self.text, word.start)
             why = word.why or "it adds to what was set before"
-            self.found.problems.append((line, f"what a shell makes of it cannot be told: {why}"))
+            self.found.problems.append((line, f"its value in a shell is unknown: {why}"))
         self.found.assignments.append(Assignment(word.name, value, word.start, self.place))
 
     # -- words -----------------------------------------------------------------------------
@@ -306,7 +173,7 @@ class Shell:
             char = self.text[self.place]
             if char == "~" and self.place == tilde:
                 word.expanded = True
-                self._cannot_tell(word, "a ~ stands for a home")
+                self._cannot_tell(word, "a ~ is replaced by a home directory")
             if char == ":":
                 tilde = self.place + 1
             self._piece(word, char)
@@ -327,7 +194,7 @@ class Shell:
         elif char == "\\":
             follows = self.text[self.place + 1 : self.place + 2]
             if follows == "\n" and not word.name:
-                raise _Lost  # what goes on on the next line may make it an assignment
+                raise _Lost  # the next line may make it an assignment
             self._add(word, "" if follows == "\n" else follows or "\\")
             word.quoted, self.place = True, min(self.place + 2, len(self.text))
         elif char in "$`":
@@ -357,7 +224,7 @@ class Shell:
         raise _Unclosed
 
     def _expansion(self, word: _Word, *, quoted: bool) -> None:
-        """A `$` or a backquote: what it stands for where the files tell, else cannot be told."""
+        """A `$` or a backquote: replaced where the files say by what, else unknown."""
         text, place = self.text, self.place
         word.expanded = True
         if text[place] == "`":

@@ -1,0 +1,109 @@
+"""Runs on the host: the env files on the disk."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from opstasks.config.onhost.reading import Reading
+from opstasks.config.onhost.systemd_reader import read_systemd
+from opstasks.onhost.moments import moment
+from opstasks.onhost.protocol import HostRefusal
+
+NEW_FILE_MODE = 0o640
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A file's text and what `stat` says of it.
+
+    `error` says why it could not be read. `stamp` changes with each write; it is empty for a file
+    that could not be read. `changed_at` is in seconds since the epoch, `mode` in octal.
+    """
+
+    path: Path
+    text: str = ""
+    sha256: str = ""
+    stamp: str = ""
+    changed_at: float = 0.0
+    mode: str = ""
+    is_link: bool = False
+    error: str = ""
+
+
+def read_file(path: str) -> ReadFile:
+    """Read a file; an error is part of what was found."""
+    place = Path(path)
+    try:
+        info = place.lstat()
+        data = place.read_bytes()
+    except OSError as error:
+        return ReadFile(place, error=error.strerror or "cannot be read")
+    return ReadFile(
+        place,
+        text=data.decode("utf-8", "surrogateescape"),
+        sha256=hashlib.sha256(data).hexdigest(),
+        stamp=f"{info.st_ino}-{info.st_mtime_ns}-{info.st_size}",
+        changed_at=moment(info.st_mtime),
+        mode=f"{info.st_mode & 0o7777:04o}",
+        is_link=place.is_symlink(),
+    )
+
+
+def merged(readings: Iterable[Reading]) -> dict[str, str | None]:
+    """The last value of each key over several files; None where it is unknown."""
+    found: dict[str, str | None] = {}
+    for reading in readings:
+        found.update(reading.values())
+    return found
+
+
+def service_values(texts: Iterable[str]) -> dict[str, str]:
+    """What the service gets from files with these texts."""
+    found = merged(read_systemd(text) for text in texts)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file in one step and keep the old one as .bak; it is never half written.
+
+    Raises HostRefusal when the new text cannot be written; the old file is then still there.
+    """
+    try:
+        with _staged(path, text) as staged:
+            _back_up(path)
+            staged.replace(path)
+    except OSError as error:
+        raise HostRefusal(f"{path} cannot be written: {error}") from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _staged(path: Path, text: str) -> Iterator[Path]:
+    """A complete new file beside the old one, with the mode of the old one."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    staged = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode("utf-8", "surrogateescape"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        staged.chmod(path.stat().st_mode & 0o7777 if path.exists() else NEW_FILE_MODE)
+        yield staged
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _back_up(path: Path) -> None:
+    if path.exists():
+        backup = path.with_name(path.name + ".bak")
+        backup.unlink(missing_ok=True)
+        shutil.copy2(path, backup)

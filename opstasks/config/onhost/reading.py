@@ -1,0 +1,38 @@
+"""Runs on the host: what a reader took from an env file."""
+
+import re
+from dataclasses import dataclass, field
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+BLANK, NEWLINE = " \t\n\r", "\n\r"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One assignment and its place in the text; a `value` of None is unknown."""
+
+    key: str
+    value: str | None
+    start: int
+    end: int
+
+
+@dataclass
+class Reading:
+    """What a reader took from a text; `problems` are line numbers with a text that shows no value.
+
+    `lost` is the line from which on everything is unknown (0: the whole text was understood).
+    """
+
+    assignments: list[Assignment] = field(default_factory=list)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    lost: int = 0
+
+    def values(self) -> dict[str, str | None]:
+        """The last value of each key."""
+        return {item.key: item.value for item in self.assignments}
+
+
+def line_of(text: str, place: int) -> int:
+    """The line that a place in a text is on, counted from 1."""
+    return text.count("\n", 0, place) + 1

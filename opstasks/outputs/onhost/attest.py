@@ -1,0 +1,27 @@
+"""Runs on the host, as the service account: record who did the partner's steps of removals."""
+
+import time
+from dataclasses import asdict, replace
+
+from opstasks.onhost.protocol import Answer, HostFailure, Request
+from opstasks.outputs.onhost.records import Attestation, read_records, write_record
+
+
+def main(request: Request) -> Answer:
+    """Attest the removals with these `ids`; one that was attested before stays as it is."""
+    attested = Attestation(
+        by=request["by"],
+        recorded_by=request["recorded_by"],
+        at=time.time(),
+        note=request["note"],
+    )
+    changed = []
+    for record in read_records(request["records"]):
+        if record.id in request["ids"] and record.attested is None:
+            new = replace(record, attested=attested)
+            try:
+                write_record(request["records"], new)
+            except OSError as error:
+                raise HostFailure(f"{record.id} cannot be attested: {error}") from error
+            changed.append(asdict(new))
+    return {"records": changed}

@@ -1,0 +1,25 @@
+"""Runs on the host, as the service account: the files of one workspace."""
+
+import itertools
+import time
+
+from opstasks.onhost.protocol import Answer, HostRefusal, Request
+from opstasks.outputs.onhost.folders import open_folder, opened
+from opstasks.outputs.onhost.walk import open_workspaces, walk
+
+LIMIT = 20_000
+
+
+def main(request: Request) -> Answer:
+    """Every file of the `workspace` below `root`, by path."""
+    workspace = request["workspace"]
+    with opened(open_workspaces(request["root"])) as top:
+        try:
+            fd = open_folder(workspace, top)
+        except FileNotFoundError:
+            raise HostRefusal(f"no such workspace: {workspace}") from None
+        with opened(fd) as folder:
+            files = list(itertools.islice(walk(folder), LIMIT + 1))
+    if len(files) > LIMIT:
+        raise HostRefusal(f"{workspace} holds more than {LIMIT} files")
+    return {"files": sorted(files, key=lambda file: str(file["path"])), "now_at": time.time()}

@@ -1,0 +1,112 @@
+"""The record of a removal: one JSON file on the host, and the same value on both sides."""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from opstasks.onhost.json_files import write_json
+from opstasks.onhost.moments import LATEST_S
+
+# "removing" from before the first change until it is known how it ended: an interrupted removal
+# keeps this state. "failed": the file was not removed. "removed": it was, here.
+State = Literal["removing", "removed", "failed"]
+# What became of the copy at the sync's source; empty when it had none.
+SourceFate = Literal["", "removed", "kept"]
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """Who did the partner's steps, and who recorded it; `at` is in seconds since the epoch."""
+
+    by: str
+    recorded_by: str
+    at: float
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_moment("at", self.at)
+
+
+@dataclass(frozen=True)
+class RemovalRecord:
+    """One removal of one file. Times are seconds since the epoch by the host's clock, 0 for never.
+
+    `partner_path` is a copy that a person must remove elsewhere, `attested` says who did.
+    `returned` says that a file has the name again; it is not stored.
+    Raises ValueError or TypeError for values that cannot be.
+    """
+
+    id: str
+    workspace: str
+    file: str
+    state: State = "removing"
+    size_bytes: int = 0
+    sha256: str = ""
+    who: str = ""
+    reason: str = ""
+    started_at: float = 0.0
+    removed_at: float = 0.0
+    error: str = ""
+    source: SourceFate = ""
+    source_sha256: str = ""
+    partner_path: str = ""
+    attested: Attestation | None = None
+    returned: bool = False
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_moment("started_at", self.started_at)
+        _check_moment("removed_at", self.removed_at)
+        if self.size_bytes < 0:
+            raise ValueError("size_bytes must be 0 or greater")
+        if self.state not in get_args(State) or self.source not in get_args(SourceFate):
+            raise ValueError("unknown state")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is interrupted, or waits for the partner's steps."""
+        waits_for_partner = bool(self.partner_path) and self.attested is None
+        return self.state == "removing" or (self.state == "removed" and waits_for_partner)
+
+
+def _check_types(value: Any) -> None:
+    for field in fields(value):
+        kind = (int, float) if field.type is float else field.type
+        if isinstance(field.type, type) and not isinstance(getattr(value, field.name), kind):  # type: ignore[arg-type]
+            raise TypeError(f"{field.name} has a wrong type")
+
+
+def _check_moment(name: str, at: float) -> None:
+    if not 0 <= at <= LATEST_S:
+        raise ValueError(f"{name} must be a time between 1970 and the year 3000")
+
+
+def record_from(values: dict[str, Any]) -> RemovalRecord:
+    """The record in a JSON object; raises ValueError or TypeError for an invalid one."""
+    known = {field.name for field in fields(RemovalRecord)} - {"returned"}
+    record = RemovalRecord(**{key: value for key, value in values.items() if key in known})
+    if record.attested is None:
+        return record
+    return replace(record, attested=Attestation(**values["attested"]))
+
+
+def write_record(folder: str, record: RemovalRecord) -> None:
+    """Write a record, completely or not at all; raises OSError when it cannot be written."""
+    path = Path(folder, f"{record.id}.json")
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    values = asdict(record)
+    del values["returned"]
+    write_json(path, values, 0o640)
+
+
+def read_records(folder: str) -> list[RemovalRecord]:
+    """Every record, newest first; an invalid one is left out."""
+    found = []
+    for path in Path(folder).glob("*.json"):
+        try:
+            found.append(record_from(json.loads(path.read_text())))
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue
+    return sorted(found, key=lambda record: record.started_at, reverse=True)

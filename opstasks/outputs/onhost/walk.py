@@ -1,0 +1,47 @@
+"""Runs on the host: everything in a workspace that is not a folder."""
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from opstasks.onhost.moments import moment
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.outputs.onhost.facts import owner
+from opstasks.outputs.onhost.folders import open_folder, open_root, opened
+
+
+def open_workspaces(root: str) -> int:
+    """The folder of the workspaces; raises HostRefusal when it does not exist."""
+    try:
+        return open_root(root)
+    except FileNotFoundError:
+        raise HostRefusal(f"{root} does not exist; `manage` creates it") from None
+
+
+def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Everything but folders, at any depth; no link is followed."""
+    with os.scandir(folder) as found:
+        entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+    for name, is_folder in entries:
+        try:
+            if is_folder:
+                with opened(open_folder(name, folder)) as below:
+                    yield from walk(below, f"{prefix}{name}/")
+                continue
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except (HostFailure, FileNotFoundError):
+            continue  # it went away, or was replaced, meanwhile
+        yield {
+            "path": prefix + name,
+            "kind": _kind(info.st_mode),
+            "size_bytes": info.st_size,
+            "owner": owner(info.st_uid),
+            "modified_at": moment(info.st_mtime),
+        }
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "file"
+    return "link" if stat.S_ISLNK(mode) else "other"

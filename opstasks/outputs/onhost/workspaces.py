@@ -1,0 +1,34 @@
+"""Runs on the host, as the service account: the workspaces and their sizes."""
+
+import os
+import time
+from typing import Any
+
+from opstasks.onhost.protocol import Answer, HostFailure, Request
+from opstasks.outputs.onhost.folders import open_folder, opened
+from opstasks.outputs.onhost.walk import open_workspaces, walk
+
+
+def main(request: Request) -> Answer:
+    """Every workspace below `root`, by name."""
+    with opened(open_workspaces(request["root"])) as top:
+        return {"workspaces": [_summary(name, top) for name in _names(top)], "now_at": time.time()}
+
+
+def _names(top: int) -> list[str]:
+    with os.scandir(top) as found:
+        return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+
+
+def _summary(name: str, top: int) -> dict[str, Any]:
+    """A workspace: number of files, their size together, the time of the newest one."""
+    count, size_bytes, newest_at = 0, 0, 0.0
+    try:
+        with opened(open_folder(name, top)) as folder:
+            for file in walk(folder):
+                count += 1
+                size_bytes += file["size_bytes"]
+                newest_at = max(newest_at, file["modified_at"])
+    except (HostFailure, OSError) as error:
+        return {"name": name, "error": str(error)}
+    return {"name": name, "files": count, "size_bytes": size_bytes, "newest_at": newest_at}

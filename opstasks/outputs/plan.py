@@ -1,0 +1,135 @@
+"""What `outputs.rm` would remove, decided from the facts of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from opstasks.core.errors import Refused
+from opstasks.core.fields import Count, Line
+from opstasks.outputs import names
+from opstasks.outputs.onhost.records import RemovalRecord
+
+# A number of a drive or of a file on it: 64 bits.
+DiskNumber = Annotated[int, Meta(ge=0)]
+# A file may have any time: 64 bits, since the epoch.
+Nanoseconds = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """What identifies a file; `mtime_ns` in nanoseconds since the epoch."""
+
+    dev: DiskNumber
+    ino: DiskNumber
+    size_bytes: Count
+    mtime_ns: Nanoseconds
+    owner: Line
+    sha256: Line
+
+
+@dataclass(frozen=True)
+class FoundOutput:
+    """A file in one place: its facts, None for an absent one; `error` says why it is unknown."""
+
+    facts: OutputFacts | None = None
+    error: Line = ""
+
+
+@dataclass(frozen=True)
+class InspectedOutput:
+    """A file in the workspace, and at the sync's source."""
+
+    path: Line
+    here: FoundOutput = FoundOutput()
+    source: FoundOutput = FoundOutput()
+
+
+@dataclass(frozen=True)
+class RemovalItem:
+    """A file to be removed: its facts here and at the sync's source, None where it is absent.
+
+    `record` is that of an earlier removal.
+    """
+
+    path: str
+    here: OutputFacts | None
+    source: OutputFacts | None
+    record: RemovalRecord | None = None
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether its removal was begun and not finished."""
+        return self.record is not None and self.record.state == "removing"
+
+
+@dataclass(frozen=True)
+class RemovalPlan:
+    """What a removal removes; `gone` were removed before.
+
+    `checked_at` is when, by the host's clock, in seconds since the epoch.
+    """
+
+    workspace: str
+    items: tuple[RemovalItem, ...]
+    gone: tuple[RemovalRecord, ...]
+    checked_at: float
+    source_away: bool = False
+
+    @property
+    def at_source(self) -> tuple[RemovalItem, ...]:
+        """What the Level 3 sync would bring back."""
+        return tuple(item for item in self.items if item.source)
+
+
+def make_plan(
+    workspace: str,
+    found: Sequence[InspectedOutput],
+    records: Sequence[RemovalRecord],
+    *,
+    checked_at: float,
+    source_away: bool,
+) -> RemovalPlan:
+    """Decide which files are removed; raises Refused for one that is absent or is not a file."""
+    known = _records_by_file(workspace, records)
+    items, gone = [], []
+    for output in found:
+        record = known.get(output.path)
+        _check(workspace, output, record)
+        item = RemovalItem(output.path, output.here.facts, output.source.facts, record)
+        if item.here or item.is_interrupted:
+            items.append(item)
+        elif record:
+            gone.append(record)
+    return RemovalPlan(workspace, tuple(items), tuple(gone), checked_at, source_away)
+
+
+def _records_by_file(
+    workspace: str, records: Sequence[RemovalRecord]
+) -> Mapping[str, RemovalRecord]:
+    """The newest record of each file that was removed, or is being removed."""
+    return {
+        record.file: record
+        for record in reversed(records)
+        if record.workspace == workspace and record.state in ("removing", "removed")
+    }
+
+
+def _check(workspace: str, output: InspectedOutput, record: RemovalRecord | None) -> None:
+    shown = names.shown(output.path)
+    for found, where in (
+        (output.here, "in the workspace"),
+        (output.source, "at the sync's source"),
+    ):
+        if found.error:
+            raise Refused(
+                f"{shown} {where}: {found.error}", hint="inspect it by hand; nothing was removed"
+            )
+    if output.here.facts is None and record is None:
+        raise Refused(
+            f"no file {shown} in {names.shown(workspace)}",
+            hint=f"see its files with `outputs.ls {names.shown(workspace)}`",
+        )

@@ -1,0 +1,114 @@
+"""The records of a host's removals, and the partner's steps that they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from opstasks.core.errors import Refused
+from opstasks.fleet import audit
+from opstasks.fleet.change import change
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
+from opstasks.outputs import names
+from opstasks.outputs.listing import root
+from opstasks.outputs.onhost.records import RemovalRecord
+
+
+class RecordsRequest(msgspec.Struct, frozen=True):
+    """The folder of the records, and the root of the workspaces that they are about."""
+
+    records: str
+    root: str
+
+
+class RecordsAnswer(msgspec.Struct, frozen=True):
+    """The records, newest first."""
+
+    records: tuple[RemovalRecord, ...]
+
+
+class AttestRequest(msgspec.Struct, frozen=True):
+    """Which records to attest, and with which words."""
+
+    records: str
+    ids: tuple[str, ...]
+    by: str
+    recorded_by: str
+    note: str
+
+
+RECORDS = Program("opstasks.outputs.onhost.list_records", RecordsRequest, RecordsAnswer)
+ATTEST = Program("opstasks.outputs.onhost.attest", AttestRequest, RecordsAnswer, changes=True)
+
+
+@dataclass(frozen=True)
+class AttestResult:
+    """Which removals were attested now, or (not `changed`) had been before."""
+
+    changed: bool
+    records: tuple[RemovalRecord, ...]
+
+
+def folder(spec: HostSpec) -> str:
+    """Where a host keeps the records of its removals."""
+    return f"{spec.state_dir}/outputs"
+
+
+def records_request(spec: HostSpec) -> RecordsRequest:
+    """What `RECORDS` is asked for a host."""
+    return RecordsRequest(folder(spec), root(spec))
+
+
+def read(host: Host) -> tuple[RemovalRecord, ...]:
+    """Every removal of a host, newest first."""
+    return host.service.call(RECORDS, records_request(host.spec)).records
+
+
+def find(records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:
+    """The removals with these ids, or beginnings of ids; raises Refused for an unknown one."""
+    records = list(records)
+    found: dict[str, RemovalRecord] = {}
+    for id in ids:
+        matching = [r for r in records if r.id == id or r.id.startswith(f"{id}-")]
+        if not matching:
+            raise Refused(f"no removal {id!r}", hint="see them with `outputs.pending`")
+        found.update({record.id: record for record in matching})
+    return list(found.values())
+
+
+def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
+    """Record who did the partner's steps; attesting again changes nothing."""
+    chosen = find(read(host), ids)
+    for record in chosen:
+        if record.state != "removed":
+            raise Refused(
+                f"{record.id} is not removed yet ({record.state})",
+                host=host.name,
+                hint="run `outputs.rm` again first",
+            )
+    todo = tuple(record.id for record in chosen if record.attested is None)
+    if not todo:
+        return AttestResult(False, tuple(chosen))
+    request = AttestRequest(folder(host.spec), todo, by, audit.who(), note)
+    args = {"ids": " ".join(todo), "by": by, **({"note": note} if note else {})}
+    with change(host.service, "outputs.attest", args):
+        answer = host.service.call(ATTEST, request)
+    return AttestResult(True, answer.records)
+
+
+def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]:
+    """What a person must still do about the partner's copies, as lines to show."""
+    waiting = [record for record in records if record.partner_path and not record.attested]
+    if not waiting:
+        return []
+    paths = [record.partner_path for record in waiting]
+    ids = " ".join(dict.fromkeys(record.id.rpartition("-")[0] for record in waiting))
+    return [
+        "The partner's copies stay. On the Level 4 server, delete them for good (Shift+Del):",
+        *(f"  {path if path.isprintable() else names.shown(path)}" for path in paths),
+        f"then: inv -H {spec.name} outputs.attest {ids}",
+    ]

@@ -1,0 +1,251 @@
+"""config.set and config.unset: what is planned, what the host is asked, and what is verified."""
+
+import json
+
+import pytest
+
+from opstasks.config import act, plan
+from opstasks.config.act import CHANGE, PREVIEW, ChangeAnswer
+from opstasks.config.inspect import SHOW, inspect, show_request
+from opstasks.config.keys import FILES, CodeKeys, ConfigKey, ConfigValue, EnvFile, HostConfig
+from opstasks.config.onhost.secrecy import fingerprint
+from opstasks.config.values import VALUES, ValuesAnswer, ValuesRequest, read_values
+from opstasks.core.command import Secret
+from opstasks.core.errors import CommandFailed, InvalidResponse, Refused, TimedOut, VerifyFailed
+from opstasks.core.result import Result
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.lock import Owner
+from tests.fake_host import Reply, refused
+
+SPEC = HostSpec(name="h", backend="sandbox")
+TOKEN = "s3cr3t-of-the-backend"
+CODE = CodeKeys(required=("BACKEND",), optional=("MAX_WORKERS", "JOB_SERVER_TOKEN"))
+
+
+def config(*keys, stamp="1", seen=True):
+    files = (*(EnvFile(name) for name in FILES[:3]), EnvFile(FILES[3], stamp=stamp))
+    return HostConfig(keys, files, CODE, seen)
+
+
+def workers(count, source="04_local.env", **over):
+    return ConfigKey("MAX_WORKERS", ConfigValue(True, count), source, **over)
+
+
+# -- planning --------------------------------------------------------------------------------
+
+
+def test_a_key_that_has_the_wanted_value_for_both_readers_needs_no_step():
+    found = config(workers("3"))
+    assert not plan.make_plan(found, {"MAX_WORKERS": "3"}, {}, unknown=False).changed
+    found = config(workers("3", shell="other"))
+    assert plan.make_plan(found, {"MAX_WORKERS": "3"}, {}, unknown=False).changed
+
+
+def test_a_secret_is_in_a_plan_as_its_fingerprint_only():
+    planned = plan.make_plan(config(), {"JOB_SERVER_TOKEN": TOKEN}, {}, unknown=False)
+    assert TOKEN not in repr(planned)
+    (step,) = planned.steps
+    assert step.wanted == f"secret, fingerprint {fingerprint('JOB_SERVER_TOKEN', TOKEN)}"
+
+
+def test_a_removed_override_says_what_applies_again():
+    found = config(workers("3", over=("01_defaults.env", "03_backend.env")))
+    (step,) = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True).steps
+    assert (step.now, step.wanted) == ("3", "what 03_backend.env says")
+    found = config(workers("3", "03_backend.env"))
+    planned = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True)
+    assert (planned.steps, len(planned.notes)) == ((), 1)
+
+
+def test_an_unset_key_that_nothing_sets_is_told_with_the_nearest_key():
+    found = config(workers("3", "03_backend.env"))
+    assert plan.notes(found, {"MAX_WORKER": None}) == (
+        "nothing sets MAX_WORKER; did you mean MAX_WORKERS?",
+    )
+    assert plan.notes(found, {"OTHER": None}) == ("nothing sets OTHER",)
+
+
+def test_a_preview_shows_the_steps_and_the_host_tries_them(fake_host):
+    host = fake_host()
+    wanted = {"MAX_WORKERS": "8"}
+    host.expect(SHOW, show_request(host.spec, code=True), config(workers("3")))
+    host.expect(PREVIEW, act.preview_request(host.spec, wanted), ChangeAnswer(True))
+    planned = act.preview(host, wanted, unknown=False)
+    assert planned.steps == (plan.ConfigStep("MAX_WORKERS", "3", "8", "04_local.env"),)
+    assert planned.stamp == "1"
+
+
+def test_a_preview_without_anything_to_do_asks_the_host_once(fake_host):
+    host = fake_host()
+    host.expect(SHOW, show_request(host.spec, code=True), config(workers("8")))
+    assert not act.preview(host, {"MAX_WORKERS": "8"}, unknown=False).changed
+
+
+def test_a_key_that_job_runner_does_not_read_is_refused_without_unknown(fake_host):
+    host = fake_host()
+    host.expect(SHOW, show_request(host.spec, code=True), config())
+    with pytest.raises(Refused, match="did you mean MAX_WORKERS") as caught:
+        act.preview(host, {"MAX_WORKER": "8"}, unknown=False)
+    assert caught.value.host == "tpp"
+    wanted = {"MAX_WORKER": "8"}
+    host.expect(SHOW, show_request(host.spec, code=True), config())
+    host.expect(PREVIEW, act.preview_request(host.spec, wanted), ChangeAnswer(True))
+    assert act.preview(host, wanted, unknown=True).changed
+
+
+def test_a_value_that_the_host_refuses_is_refused(fake_host):
+    host = fake_host()
+    wanted = {"MAX_WORKERS": "many"}
+    host.expect(SHOW, show_request(host.spec, code=True), config())
+    host.expect(PREVIEW, act.preview_request(host.spec, wanted), refused("would not start"))
+    with pytest.raises(Refused, match="would not start"):
+        act.preview(host, wanted, unknown=False)
+
+
+# -- applying --------------------------------------------------------------------------------
+
+PLAN = plan.ConfigPlan((plan.ConfigStep("MAX_WORKERS", "3", "8"),), stamp="1")
+WANTED = {"MAX_WORKERS": "8"}
+
+
+def test_a_change_is_written_under_the_lock_and_verified(fake_host):
+    host = fake_host()
+    host.expect_lock("config.set")
+    host.expect(CHANGE, act.change_request(host.spec, WANTED, "1"), ChangeAnswer(True))
+    after = config(workers("8", running=ConfigValue(True, "3")))
+    host.expect(SHOW, show_request(host.spec), after)
+    result = act.apply(host, PLAN, WANTED)
+    assert result == act.ConfigResult(True, ("MAX_WORKERS",), needs_restart=True)
+    assert host.steps == ["write 04_local.env: MAX_WORKERS"]
+
+
+def test_a_removal_that_changes_nothing_running_needs_no_restart(fake_host):
+    host = fake_host()
+    planned = plan.ConfigPlan((plan.ConfigStep("MAX_WORKERS", "3", "not set"),), stamp="1")
+    host.expect_lock("config.unset")
+    request = act.change_request(host.spec, {"MAX_WORKERS": None}, "1")
+    host.expect(CHANGE, request, ChangeAnswer(True))
+    host.expect(SHOW, show_request(host.spec), config())
+    assert not act.apply(host, planned, {"MAX_WORKERS": None}).needs_restart
+
+
+def test_a_restart_is_due_where_the_running_values_are_unknown(fake_host):
+    host = fake_host()
+    host.expect_lock("config.set")
+    host.expect(CHANGE, act.change_request(host.spec, WANTED, "1"), ChangeAnswer(True))
+    host.expect(SHOW, show_request(host.spec), config(workers("8"), seen=False))
+    assert act.apply(host, PLAN, WANTED).needs_restart
+
+
+def test_a_value_that_is_not_there_after_the_change_fails(fake_host):
+    host = fake_host()
+    host.expect_lock("config.set")
+    host.expect(CHANGE, act.change_request(host.spec, WANTED, "1"), ChangeAnswer(True))
+    host.expect(SHOW, show_request(host.spec), config(workers("3")))
+    with pytest.raises(VerifyFailed, match="MAX_WORKERS"):
+        act.apply(host, PLAN, WANTED)
+
+
+def test_an_empty_plan_takes_no_lock(fake_host):
+    assert act.apply(fake_host(), plan.ConfigPlan(), WANTED) == act.ConfigResult(False)
+
+
+def test_a_host_that_someone_else_changes_is_left_alone(fake_host):
+    host = fake_host()
+    host.expect_lock("config.set", held_by=Owner("alice@laptop", "deploy", "", "r1"))
+    with pytest.raises(Refused, match="alice@laptop"):
+        act.apply(host, PLAN, WANTED)
+
+
+# -- secrets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "request_"),
+    [
+        (PREVIEW, act.preview_request(SPEC, {"A": TOKEN})),
+        (CHANGE, act.change_request(SPEC, {"A": TOKEN}, "")),
+    ],
+    ids=["preview", "change"],
+)
+def test_a_value_is_on_standard_input_and_shown_nowhere(program, request_):
+    command = program.command(request_)
+    assert isinstance(command.stdin, Secret)
+    assert TOKEN not in command.line()
+    assert TOKEN not in repr(command)
+    assert TOKEN not in repr(request_)
+
+
+def test_only_the_change_leaves_a_lost_host_in_doubt():
+    assert CHANGE.command(act.change_request(SPEC, {}, "")).mutates
+    assert not PREVIEW.command(act.preview_request(SPEC, {})).mutates
+
+
+def values_request(host):
+    return ValuesRequest(act.paths(host.spec), ("A", "B"))
+
+
+def test_values_come_wrapped(fake_host):
+    host = fake_host()
+    host.expect(VALUES, values_request(host), ValuesAnswer({"A": Secret(TOKEN)}))
+    assert read_values(host, ["B", "A"]) == {"A": Secret(TOKEN)}
+
+
+@pytest.mark.parametrize("code", [1, 124, 137])
+def test_an_interrupted_answer_with_values_is_not_shown(fake_host, code):
+    host = fake_host()
+    interrupted = json.dumps({"ok": {"values": {"A": {"value": TOKEN}}}})[:-3]
+    host.expect(VALUES, values_request(host), Reply(code, interrupted))
+    with pytest.raises((CommandFailed, TimedOut)) as caught:
+        read_values(host, ["A", "B"])
+    assert TOKEN not in repr(caught.value.__dict__)
+
+
+@pytest.mark.parametrize("value", [None, 7, "bare", {"value": None}, {"value": 7}, {}])
+def test_nonsense_values_are_an_invalid_response(value):
+    answer = json.dumps({"ok": {"values": {"A": value}}})
+    with pytest.raises(InvalidResponse) as caught:
+        VALUES.decode(Result("", 0, answer, ""), "tpp")
+    assert "bare" not in repr(caught.value.__dict__)
+
+
+# -- nonsense --------------------------------------------------------------------------------
+
+KEY = {"name": "A", "value": {"is_set": True, "text": "1"}}
+FILE = {"name": "01_defaults.env"}
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"keys": None},
+        {"keys": [{**KEY, "name": None}]},
+        {"keys": [{**KEY, "value": "1"}]},
+        {"keys": [{**KEY, "shell": "perhaps"}]},
+        {"keys": [{**KEY, "over": [1]}]},
+        {"files": []},
+        {"files": [FILE] * 5},
+        {"files": [{**FILE, "mode": "rwx"}, FILE, FILE, FILE]},
+        {"files": [{**FILE, "changed_at": -1.0}, FILE, FILE, FILE]},
+        {"files": [{**FILE, "changed_at": 1e12}, FILE, FILE, FILE]},
+        {"files": [{**FILE, "problems": [["x", "y"]]}, FILE, FILE, FILE]},
+        {"code": {"required": "BACKEND"}},
+        {"seen_running": "no"},
+    ],
+    ids=repr,
+)
+def test_a_nonsense_configuration_is_an_invalid_response(fake_host, over):
+    host = fake_host()
+    answer = {"keys": [KEY], "files": [FILE] * 4, "code": None, "seen_running": True}
+    host.expect(SHOW, show_request(host.spec), Reply(out=json.dumps({"ok": answer})))
+    assert inspect(host).get("A").value.text == "1"
+    host.expect(SHOW, show_request(host.spec), Reply(out=json.dumps({"ok": {**answer, **over}})))
+    with pytest.raises(InvalidResponse) as caught:
+        inspect(host)
+    assert caught.value.host == "tpp"
+
+
+def test_a_pattern_from_the_host_is_never_a_regular_expression():
+    code = CodeKeys(patterns=("(*_URL", "[", "*"))
+    assert code.reads("ANY_THING")
+    assert not CodeKeys(patterns=("(*_URL", "[", ".")).reads("A")

@@ -1,0 +1,264 @@
+"""config: the programs on the host, run on real files."""
+
+import json
+import os
+import stat
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opstasks.config.act import CHANGE
+from opstasks.config.inspect import SHOW
+from opstasks.config.keys import FILES, CodeKeys, ConfigValue
+from opstasks.config.onhost import show, values
+from opstasks.config.onhost.code_keys import keys_of_code
+from opstasks.config.onhost.edit import edited, quoted
+from opstasks.config.onhost.secrecy import fingerprint
+from opstasks.config.onhost.systemd_reader import read_systemd
+from opstasks.config.values import VALUES
+from opstasks.core.command import Secret
+from opstasks.core.errors import ProgramFailed, Refused
+from opstasks.core.result import Result
+from opstasks.onhost.moments import moment
+from opstasks.onhost.protocol import HostRefusal, answer_to
+from tests.config.config_help import TOKEN, changed, paths, previewed, shown, stamp
+
+
+def decoded(program, answer):
+    """What the client makes of a program's answer."""
+    return program.decode(Result("", 0, json.dumps({"ok": answer}), ""), "h")
+
+
+# -- showing ---------------------------------------------------------------------------------
+
+
+def test_the_last_file_wins_and_the_others_are_named(folder):
+    found = decoded(SHOW, shown(folder))
+    key = found.get("MAX_WORKERS")
+    assert key.value == ConfigValue(True, "2 # for now")
+    assert (key.source, key.over) == ("04_local.env", ("01_defaults.env", "03_backend.env"))
+    assert (key.shell, key.shell_text) == ("other", "2")
+    assert "a shell reads '2'" in key.note()
+    assert found.get("POLL_INTERVAL").value.text == "15"
+
+
+def test_no_secret_leaves_the_host_whatever_makes_it_one(folder):
+    answer = shown(folder, secret_keys=["POLL_INTERVAL"])
+    text = json.dumps(answer)
+    for secret in (TOKEN, "pl41n", "0ther", "pw9", "15"):
+        assert f'"{secret}' not in text
+    assert TOKEN not in text
+    found = decoded(SHOW, answer)
+    secrets = {key.name for key in found.keys if key.secret}
+    assert secrets == {"JOB_SERVER_TOKEN", "PLAIN_LOOKING", "DB", "POLL_INTERVAL"}
+    assert found.get("JOB_SERVER_TOKEN").value.describe().startswith("secret, fingerprint ")
+    # A hash of a file of secrets would let short ones be guessed.
+    assert [bool(item.sha256) for item in found.files] == [True, False, True, False]
+
+
+def test_a_fingerprint_depends_on_the_key_and_the_value_and_nothing_else():
+    one = fingerprint("A", "x")
+    assert one == fingerprint("A", "x")
+    assert len({one, fingerprint("A", "y"), fingerprint("B", "x")}) == 3
+    assert len(one) == 8
+
+
+def test_what_the_service_runs_with_is_compared_with_the_files(folder, monkeypatch):
+    running = {"MAX_WORKERS": "10", "POLL_INTERVAL": "15", "JOB_SERVER_TOKEN": "old", "GONE": "1"}
+    monkeypatch.setattr(show, "service_environment", lambda unit: running)
+    answer = shown(folder, watched=["GONE"])
+    found = decoded(SHOW, answer)
+    assert found.seen_running
+    assert found.get("MAX_WORKERS").running == ConfigValue(True, "10")
+    assert found.get("POLL_INTERVAL").running is None
+    assert found.get("JOB_SERVER_TOKEN").running.fingerprint
+    assert found.get("GONE").running == ConfigValue(True, "1")
+    assert found.get("DB").running == ConfigValue(False)
+    assert '"old"' not in json.dumps(answer)
+
+
+def test_a_key_that_is_set_twice_in_a_file_is_a_duplicate_there(folder):
+    with (folder / "03_backend.env").open("a") as file:
+        file.write("MAX_WORKERS=11\nexport ONLY=1\n")
+    found = decoded(SHOW, shown(folder))
+    assert found.get("MAX_WORKERS").duplicate_in == ("03_backend.env",)
+    only = found.get("ONLY")
+    assert (only.source, only.shell, only.note()) == (
+        "",
+        "other",
+        "a shell reads '1'; only a shell sets it",
+    )
+
+
+def test_a_file_with_an_impossible_time_is_shown_all_the_same(folder):
+    os.utime(folder / "01_defaults.env", (-1e9, -1e9))
+    assert decoded(SHOW, shown(folder)).files[0].changed_at == 0.0
+    assert moment(1e12) == 32_503_680_000.0
+
+
+def test_which_keys_the_code_reads(folder):
+    found = CodeKeys(**keys_of_code(str(folder / "code")))
+    assert found.required == ["BACKEND"]
+    assert found.optional == ["MAX_WORKERS", "OTEL"]
+    for key in ("BACKEND", "MAX_WORKERS", "DEFAULT_DATABASE_URL", "OTEL_EXPORTER_OTLP_HEADERS"):
+        assert found.reads(key)
+    for key in ("MAX_WORKER", "_DATABASE_URL", "DEFAULT_DATABASE_URLS"):
+        assert not found.reads(key)
+    assert found.nearest("MAX_WORKER") == "MAX_WORKERS"
+
+
+# -- values ----------------------------------------------------------------------------------
+
+
+def test_values_are_those_of_the_service_and_the_answer_shows_none(folder):
+    request = {"files": paths(folder), "keys": ["MAX_WORKERS", "JOB_SERVER_TOKEN", "NOT_SET"]}
+    answer = decoded(VALUES, values.main(request))
+    wanted = {"MAX_WORKERS": Secret("2 # for now"), "JOB_SERVER_TOKEN": Secret(TOKEN)}
+    assert answer.values == wanted
+    assert TOKEN not in repr(answer)
+    assert TOKEN not in str(answer)
+
+
+# -- changing --------------------------------------------------------------------------------
+
+
+def test_a_key_is_replaced_in_its_place_and_the_old_file_kept(folder):
+    local = folder / "04_local.env"
+    local.chmod(0o640)
+    before = local.read_text()
+    assert changed(folder, {"MAX_WORKERS": "3", "NEW": "a b"}) == {"changed": True}
+    assert local.read_text() == "# mine\nMAX_WORKERS=3\nPLAIN_LOOKING=0ther\nNEW='a b'\n"
+    assert (folder / "04_local.env.bak").read_text() == before
+    assert stat.S_IMODE(local.stat().st_mode) == 0o640
+    assert changed(folder, {"MAX_WORKERS": "3", "NEW": "a b"}) == {"changed": False}
+    assert (folder / "04_local.env.bak").read_text() == before
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
+
+
+def test_a_key_is_removed_with_its_line_and_comments_stay(folder):
+    changed(folder, {"MAX_WORKERS": None})
+    assert (folder / "04_local.env").read_text() == "# mine\nPLAIN_LOOKING=0ther\n"
+    assert changed(folder, {"MAX_WORKERS": None}) == {"changed": False}
+
+
+def test_a_key_can_be_set_to_an_empty_value(folder):
+    changed(folder, {"MAX_WORKERS": ""})
+    assert read_systemd((folder / "04_local.env").read_text()).values()["MAX_WORKERS"] == ""
+
+
+def test_only_the_local_file_is_ever_written(folder):
+    before = {name: (folder / name).read_bytes() for name in FILES[:3]}
+    changed(folder, {"POLL_INTERVAL": "1", "JOB_SERVER_TOKEN": "x"})
+    assert before == {name: (folder / name).read_bytes() for name in FILES[:3]}
+
+
+def test_a_preview_answers_like_a_change_and_writes_nothing(folder):
+    before = (folder / "04_local.env").read_bytes()
+    assert previewed(folder, {"MAX_WORKERS": "3"}) == {"changed": True}
+    assert previewed(folder, {"PLAIN_LOOKING": "0ther"}) == {"changed": False}
+    assert (folder / "04_local.env").read_bytes() == before
+    assert not (folder / "04_local.env.bak").exists()
+
+
+def test_a_file_that_changed_since_the_inspection_is_left_alone(folder):
+    old = stamp(folder)
+    with (folder / "04_local.env").open("a") as file:
+        file.write("X=1\n")
+    with pytest.raises(HostRefusal, match="changed since"):
+        changed(folder, {"Y": "1"}, at=old)
+    assert "Y" not in (folder / "04_local.env").read_text()
+
+
+@pytest.mark.parametrize("ask", [changed, previewed])
+def test_a_value_that_job_runner_would_not_start_with_is_refused(folder, ask):
+    with (folder / "03_backend.env").open("a") as file:
+        file.write("BACKEND=test\n")
+    before = (folder / "04_local.env").read_text().replace("2 # for now", "2")
+    (folder / "04_local.env").write_text(before)
+    with pytest.raises(HostRefusal) as caught:
+        ask(folder, {"MAX_WORKERS": "many-hunter2"})
+    assert caught.value.reason.startswith("job-runner would not start with it: ValueError")
+    assert "hunter2" not in str(caught.value.__dict__)
+    assert (folder / "04_local.env").read_text() == before
+
+
+def test_a_link_is_not_replaced(folder):
+    local = folder / "04_local.env"
+    local.rename(folder / "elsewhere")
+    local.symlink_to(folder / "elsewhere")
+    with pytest.raises(HostRefusal, match="is a link"):
+        changed(folder, {"X": "1"})
+    assert local.is_symlink()
+
+
+def test_a_missing_local_file_is_created(folder):
+    (folder / "04_local.env").unlink()
+    assert changed(folder, {"X": "1"}, at="") == {"changed": True}
+    assert (folder / "04_local.env").read_text() == "X=1\n"
+    assert stat.S_IMODE((folder / "04_local.env").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("A='open\n", {"B": "1"}),
+        ("# comment \\\n", {"B": "1"}),
+        ("B=1\nexport B=2\n", {"B": "3"}),
+        ("export B=2\n", {"B": None}),
+    ],
+)
+def test_an_edit_that_a_reader_would_not_see_is_refused(text, wanted):
+    with pytest.raises(HostRefusal):
+        edited(text, wanted)
+
+
+def no_room(handle):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
+    before = (folder / "04_local.env").read_text()
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(HostRefusal, match="No space left"):
+        changed(folder, {"X": "1"})
+    assert (folder / "04_local.env").read_text() == before
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
+
+
+def test_an_error_after_the_file_was_replaced_is_no_refusal(folder, monkeypatch):
+    calls, real = [], os.fsync
+
+    def second_fails(handle):
+        calls.append(handle)
+        real(handle) if len(calls) == 1 else no_room(handle)
+
+    monkeypatch.setattr(os, "fsync", second_fails)
+    answer = answer_to(lambda request: changed(folder, {"X": "1"}), {})
+    with pytest.raises(ProgramFailed, match="No space left") as caught:
+        CHANGE.decode(Result("", 0, json.dumps(answer), ""), "h")
+    assert not isinstance(caught.value, Refused)
+    assert "X=1" in (folder / "04_local.env").read_text()
+
+
+KEYS = st.from_regex(r"[A-Z_][A-Z0-9_]{0,6}", fullmatch=True)
+VALUE = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=12)
+LINE = st.one_of(
+    st.builds(lambda k, v: f"{k}={quoted(v)}", KEYS, VALUE),
+    VALUE.map(lambda text: "# " + text.replace("\\", "")),
+    st.just(""),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LINE, max_size=6), KEYS, st.one_of(VALUE, st.none()), st.booleans())
+def test_an_edit_changes_its_key_and_nothing_else(lines, key, value, ended):
+    text = "\n".join(lines) + ("\n" if ended and lines else "")
+    new = edited(text, {key: value})
+    before, after = read_systemd(text).values(), read_systemd(new).values()
+    assert after.pop(key, None) == value
+    before.pop(key, None)
+    assert after == before
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert [line for line in new.splitlines() if line.startswith("#")] == comments
+    assert edited(new, {key: value}) == new

@@ -1,0 +1,342 @@
+"""outputs.ls, outputs.rm and outputs.attest: what the host is asked, in which order."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from opstasks.core.errors import (
+    Interrupted,
+    InvalidResponse,
+    ProgramFailed,
+    Refused,
+    VerifyFailed,
+)
+from opstasks.fleet.lock import Owner
+from opstasks.outputs import act, listing, removals
+from opstasks.outputs.act import INSPECT, REMOVE, InspectAnswer, InspectRequest, RemoveAnswer
+from opstasks.outputs.listing import FILES, WORKSPACES
+from opstasks.outputs.onhost.records import Attestation, RemovalRecord
+from opstasks.outputs.plan import (
+    FoundOutput,
+    InspectedOutput,
+    OutputFacts,
+    RemovalItem,
+    RemovalPlan,
+)
+from opstasks.outputs.removals import ATTEST, RECORDS, RecordsAnswer, records_request
+from tests.fake_host import ANY, Reply, failed, refused
+
+FACTS = OutputFacts(dev=1, ino=2, size_bytes=4, mtime_ns=5, owner="opensafely", sha256="ab")
+THERE = replace(FACTS, dev=7, ino=8)
+HERE = FoundOutput(FACTS)
+NOW = 1_000_000.0
+SOURCE = {"level3_source": "/e/source", "level4_folder": "D:\\ws"}
+REMOVED = RemovalRecord("abc-1", "W", "a.csv", state="removed", who="alice@laptop")
+
+
+def inspected(*files, away=False):
+    return InspectAnswer(files, away, NOW)
+
+
+def ask_about(host, *paths):
+    return act.inspect_request(host.spec, "W", paths)
+
+
+def expect_inspection(host, *files, records=()):
+    request = ask_about(host, *(file.path for file in files))
+    host.expect(INSPECT, request, inspected(*files))
+    host.expect(RECORDS, records_request(host.spec), RecordsAnswer(tuple(records)))
+
+
+# -- listing ---------------------------------------------------------------------------------
+
+
+def test_files_are_listed_with_their_age(fake_host):
+    host = fake_host()
+    file = listing.ListedFile("out/a.csv", "file", 4, "opensafely", NOW - 60)
+    later = listing.ListedFile("b.csv", "file", 4, "opensafely", NOW + 60)
+    request = listing.FilesRequest("/srv/medium_privacy/workspaces", "W")
+    host.expect(FILES, request, listing.FilesAnswer((file, later), NOW))
+    found = listing.listings(host, ["W"])
+    assert [(e.path, e.age_s) for e in found["W"]] == [("out/a.csv", 60.0), ("b.csv", 0.0)]
+
+
+def test_without_a_name_the_workspaces_are_listed(fake_host):
+    host = fake_host()
+    answer = listing.WorkspacesAnswer(
+        (
+            listing.ListedWorkspace("V", 2, 9, NOW - 5),
+            listing.ListedWorkspace("W"),
+            listing.ListedWorkspace("X", error="Permission denied"),
+        ),
+        NOW,
+    )
+    host.expect(WORKSPACES, ANY, answer)
+    (entries,) = listing.listings(host, []).values()
+    assert [(e.path, e.kind, e.files, e.age_s) for e in entries] == [
+        ("V", "workspace", 2, 5.0),
+        ("W", "workspace", 0, 0.0),
+        ("X", "unreadable: Permission denied", 0, 0.0),
+    ]
+
+
+def test_an_unknown_workspace_is_refused(fake_host):
+    host = fake_host()
+    host.expect(FILES, ANY, refused("no such workspace: W"))
+    with pytest.raises(Refused, match="no such workspace"):
+        listing.listings(host, ["W"])
+
+
+FILE = {"path": "a", "kind": "file", "size_bytes": 1, "owner": "o", "modified_at": 1.0}
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"path": None},
+        {"kind": "socket"},
+        {"size_bytes": -1},
+        {"size_bytes": 1.5},
+        {"owner": 7},
+        {"modified_at": 1e12},
+        {"modified_at": "today"},
+    ],
+    ids=repr,
+)
+def test_a_nonsense_listing_is_an_invalid_response(fake_host, over):
+    host = fake_host()
+    answer = {"ok": {"files": [{**FILE, **over}], "now_at": NOW}}
+    host.expect(FILES, ANY, Reply(out=json.dumps(answer)))
+    with pytest.raises(InvalidResponse):
+        listing.listings(host, ["W"])
+
+
+# -- planning --------------------------------------------------------------------------------
+
+
+def test_a_preview_inspects_files_and_records_in_one_round_trip(fake_host):
+    host = fake_host(**SOURCE)
+    expect_inspection(host, InspectedOutput("a.csv", HERE, FoundOutput(THERE)))
+    full = "/srv/medium_privacy/workspaces/W/a.csv"
+    plan = act.preview(host, "W", ["a.csv", full])
+    assert plan == RemovalPlan("W", (RemovalItem("a.csv", FACTS, THERE),), (), NOW)
+    assert plan.at_source == plan.items
+
+
+def test_a_file_that_was_removed_before_has_nothing_to_remove(fake_host):
+    host = fake_host()
+    others = (replace(REMOVED, id="d-1", workspace="V"), replace(REMOVED, id="e-1", file="b"))
+    older = replace(REMOVED, id="f-1", who="bob@laptop")
+    expect_inspection(host, InspectedOutput("a.csv"), records=[*others, REMOVED, older])
+    plan = act.preview(host, "W", ["a.csv"])
+    assert (plan.items, plan.gone) == ((), (REMOVED,))
+
+
+def test_an_interrupted_removal_is_planned_again(fake_host):
+    host = fake_host()
+    interrupted = replace(REMOVED, state="removing")
+    expect_inspection(host, InspectedOutput("a.csv"), records=[interrupted])
+    (item,) = act.preview(host, "W", ["a.csv"]).items
+    assert item.is_interrupted
+    assert item.here is None
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (InspectedOutput("a.csv"), "no file a.csv in W"),
+        (InspectedOutput("a.csv", FoundOutput(error="'x' is a link")), "in the workspace: 'x' is"),
+        (InspectedOutput("a.csv", HERE, FoundOutput(error="is bad")), "at the sync's source: is"),
+    ],
+    ids=["absent", "link", "error at the source"],
+)
+def test_a_file_that_cannot_be_removed_is_refused(fake_host, file, message):
+    host = fake_host()
+    expect_inspection(host, file)
+    with pytest.raises(Refused, match=message) as caught:
+        act.preview(host, "W", ["a.csv"])
+    assert caught.value.host == "tpp"
+
+
+def test_an_answer_about_other_files_is_an_invalid_response(fake_host):
+    host = fake_host()
+    host.expect(INSPECT, ask_about(host, "a.csv"), inspected(InspectedOutput("b.csv", HERE)))
+    host.expect(RECORDS, records_request(host.spec), RecordsAnswer(()))
+    with pytest.raises(InvalidResponse, match="other files"):
+        act.preview(host, "W", ["a.csv"])
+
+
+GOOD = {"dev": 1, "ino": 2**64 - 1, "size_bytes": 4, "mtime_ns": 5, "owner": "o", "sha256": "ab"}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {**GOOD, "size_bytes": -1},
+        {**GOOD, "ino": "2"},
+        {**GOOD, "mtime_ns": 1 << 80},
+        {**GOOD, "sha256": None},
+        {"size_bytes": 4},
+        "a file",
+    ],
+    ids=repr,
+)
+def test_nonsense_facts_are_an_invalid_response(fake_host, facts):
+    host = fake_host()
+    for here in (GOOD, facts):
+        files = [{"path": "a.csv", "here": {"facts": here}, "source": {}}]
+        answer = {"files": files, "source_away": False, "now_at": NOW}
+        host.expect(INSPECT, ask_about(host, "a.csv"), Reply(out=json.dumps({"ok": answer})))
+        host.expect(RECORDS, records_request(host.spec), RecordsAnswer(()))
+    act.preview(host, "W", ["a.csv"])
+    with pytest.raises(InvalidResponse):
+        act.preview(host, "W", ["a.csv"])
+
+
+# -- removing --------------------------------------------------------------------------------
+
+
+def planned(*items):
+    return RemovalPlan("W", items, (), NOW)
+
+
+ITEM = RemovalItem("a.csv", FACTS, None)
+
+
+def gone(host, path="a.csv"):
+    """The inspection after a removal: of the workspace alone."""
+    request = InspectRequest("/srv/medium_privacy/workspaces", "", "W", (path,))
+    host.expect(INSPECT, request, inspected(InspectedOutput(path)))
+
+
+def asked(host):
+    """What the removal was asked for."""
+    (request,) = [c.request for c in host.seen if getattr(c, "module", "") == REMOVE.module]
+    return request
+
+
+def test_a_file_is_removed_under_the_lock_and_its_absence_is_verified(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    result = act.apply(host, planned(ITEM), source="keep", reason="why")
+    assert result == act.RemovalResult(True, (REMOVED,))
+    assert host.steps == ["remove a.csv"]
+    request = asked(host)
+    assert (request.record.file, request.record.reason) == ("a.csv", "why")
+    assert (request.record.size_bytes, request.record.sha256) == (4, "ab")
+    (place,) = request.places
+    assert place.identity == {"dev": 1, "ino": 2, "size_bytes": 4, "mtime_ns": 5, "sha256": "ab"}
+    assert (place.root, request.sync_lock) == ("/srv/medium_privacy/workspaces", "")
+
+
+def test_the_copy_at_the_source_goes_first_and_without_numbers_of_the_drive(fake_host):
+    host = fake_host(**SOURCE)
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    act.apply(host, planned(replace(ITEM, source=THERE)), source="remove", reason="")
+    request = asked(host)
+    assert [place.root for place in request.places] == [
+        "/e/source",
+        "/srv/medium_privacy/workspaces",
+    ]
+    assert request.places[0].identity == {"size_bytes": 4, "mtime_ns": 5, "sha256": "ab"}
+    assert request.record.source == "removed"
+    assert request.record.partner_path == "D:\\ws\\W\\a.csv"
+    assert request.sync_lock
+
+
+def test_a_copy_that_is_kept_at_the_source_is_recorded_as_kept(fake_host):
+    host = fake_host(**SOURCE)
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    act.apply(host, planned(replace(ITEM, source=THERE)), source="keep", reason="")
+    request = asked(host)
+    assert (len(request.places), request.record.source) == (1, "kept")
+
+
+def test_an_interrupted_removal_goes_on_with_its_own_record(fake_host):
+    host = fake_host()
+    record = replace(REMOVED, state="removing", sha256="ab")
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    act.apply(host, planned(RemovalItem("a.csv", None, None, record)), source="keep", reason="")
+    request = asked(host)
+    assert request.record == record
+    assert request.places[0].identity == {}
+
+
+def test_a_failed_removal_names_the_file_and_stops(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, failed("is not as it was shown any more: size_bytes"))
+    with pytest.raises(ProgramFailed, match="is not as it was shown") as caught:
+        act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
+    assert caught.value.message.startswith("a.csv: is not")
+    assert "outputs.ls" in caught.value.hint
+
+
+def test_a_file_that_is_back_at_once_fails_the_removal(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    host.expect(INSPECT, ANY, inspected(InspectedOutput("a.csv", HERE)))
+    with pytest.raises(VerifyFailed, match=r"a\.csv is back"):
+        act.apply(host, planned(ITEM), source="keep", reason="")
+
+
+def test_an_interrupt_is_obeyed_between_two_files(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    host.tell = lambda event: host.stop.set()
+    with pytest.raises(Interrupted, match="1 of 2 removed"):
+        act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
+
+
+def test_nothing_to_remove_takes_no_lock(fake_host):
+    assert not act.apply(fake_host(), planned(), source="keep", reason="").changed
+
+
+def test_a_host_that_someone_else_changes_is_left_alone(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm", held_by=Owner("alice@laptop", "deploy", "", "r1"))
+    with pytest.raises(Refused, match="alice@laptop"):
+        act.apply(host, planned(ITEM), source="keep", reason="")
+
+
+# -- attesting -------------------------------------------------------------------------------
+
+ATTESTED = replace(REMOVED, attested=Attestation("Alex", "a@b", NOW))
+
+
+def test_only_what_is_not_attested_yet_is_attested(fake_host):
+    host = fake_host()
+    other = replace(ATTESTED, id="abc-2")
+    host.expect(RECORDS, records_request(host.spec), RecordsAnswer((REMOVED, other)))
+    host.expect_lock("outputs.attest")
+    host.expect(ATTEST, ANY, RecordsAnswer((ATTESTED,)))
+    result = removals.attest(host, ["abc"], "Alex", "by phone")
+    assert result == removals.AttestResult(True, (ATTESTED,))
+    request = host.seen[-1].request
+    assert (request.ids, request.by, request.note) == (("abc-1",), "Alex", "by phone")
+
+
+def test_attesting_again_changes_nothing(fake_host):
+    host = fake_host()
+    host.expect(RECORDS, records_request(host.spec), RecordsAnswer((ATTESTED,)))
+    assert not removals.attest(host, ["abc-1"], "Eve", "").changed
+
+
+def test_a_removal_that_is_not_finished_cannot_be_attested(fake_host):
+    host = fake_host()
+    interrupted = replace(REMOVED, state="removing")
+    host.expect(RECORDS, records_request(host.spec), RecordsAnswer((interrupted,)))
+    with pytest.raises(Refused, match="not removed yet"):
+        removals.attest(host, ["abc-1"], "Alex", "")

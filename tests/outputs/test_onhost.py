@@ -1,0 +1,198 @@
+"""outputs: the programs on the host, run on real trees."""
+
+import json
+import os
+
+import pytest
+
+from opstasks.core.result import Result
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.outputs.act import INSPECT
+from opstasks.outputs.listing import FILES, WORKSPACES
+from opstasks.outputs.onhost import files, inspect, remove, workspaces
+
+
+def test_a_source_is_away_when_only_the_folder_of_its_mount_exists(tmp_path, monkeypatch):
+    drive = tmp_path / "e"
+    drive.mkdir()
+    monkeypatch.setattr(inspect, "mounted", lambda: ["/", str(drive)])
+    assert not inspect.is_away(str(drive))
+    assert not inspect.is_away("")
+    assert inspect.is_away(str(drive / "none"))
+    monkeypatch.setattr(inspect, "mounted", lambda: ["/"])
+    assert inspect.is_away(str(drive))
+
+
+def test_a_removal_that_was_interrupted_between_its_moves_is_finished(tree, monkeypatch):
+    tree.put(tree.root / "W/a.csv", "x")
+    facts = tree.facts("a.csv")
+    unlink = os.unlink
+
+    def power_cut(*args, **options):
+        if "dir_fd" in options:  # the output itself, no file of ours
+            raise KeyboardInterrupt
+        unlink(*args)
+
+    monkeypatch.setattr(os, "unlink", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        tree.remove("a.csv", facts=facts)
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert tree.record().state == "removing"
+    assert not (tree.root / "W/a.csv").exists()
+    asked = tree.asked("W", "a.csv", {})
+    asked["places"][0]["sha256"] = facts["sha256"]
+    remove.main(asked)
+    assert not (tree.top / "medium/.opstasks-removed").exists()
+    assert tree.record().state == "removed"
+
+
+def test_another_file_in_the_hold_is_not_removed(tree):
+    tree.put(tree.root / "W/a.csv", "x")
+    hold = tree.top / "medium/.opstasks-removed"
+    hold.mkdir(mode=0o700)
+    (hold / "abc-1").write_text("somebody's")
+    with pytest.raises(HostFailure, match="inspect it"):
+        tree.remove("a.csv")
+    assert (hold / "abc-1").read_text() == "somebody's"
+    assert (tree.root / "W/a.csv").exists()
+
+
+def test_a_failure_at_the_source_keeps_the_file_in_both_places(tree):
+    source = tree.top / "e/workspaces"
+    tree.put(source / "W/a.csv", "from windows")
+    tree.put(tree.root / "W/a.csv", "here")
+    facts = tree.facts("a.csv", root=source)
+    there = {"root": str(source), "hold": str(source / ".opstasks-removed"), "identity": facts}
+    here = tree.asked("W", "a.csv", tree.facts("a.csv"))["places"][0]
+    places = [{**there, "sha256": facts["sha256"]}, here]
+    tree.put(source / "W/a.csv", "changed meanwhile")
+    with pytest.raises(HostFailure):
+        tree.remove("a.csv", places=places)
+    assert (source / "W/a.csv").exists()
+    assert (tree.root / "W/a.csv").exists()
+    record = tree.record()
+    assert (record.state, "not as it was shown" in record.error) == ("failed", True)
+    places[0]["identity"] = tree.facts("a.csv", root=source)
+    tree.remove("a.csv", places=places)
+    assert not (source / "W/a.csv").exists()
+    assert not (tree.root / "W/a.csv").exists()
+
+
+def test_a_removal_waits_for_the_sync_and_gives_up_in_time(tree, monkeypatch):
+    import fcntl
+
+    monkeypatch.setattr(remove, "LOCK_WAIT_S", 0.3)
+    tree.put(tree.root / "W/a.csv", "x")
+    lock = tree.top / "sync.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(HostFailure, match="sync is running"):
+            tree.remove("a.csv", sync_lock=str(lock))
+    assert (tree.root / "W/a.csv").exists()
+    tree.remove("a.csv", sync_lock=str(lock))
+
+
+def test_a_full_disk_keeps_the_file_and_says_that_nothing_was_removed(tree, monkeypatch):
+    tree.put(tree.root / "W/a.csv", "x")
+
+    def no_room(folder, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(remove, "write_record", no_room)
+    with pytest.raises(HostFailure, match=r"nothing was removed: .*No space left"):
+        tree.remove("a.csv")
+    assert (tree.root / "W/a.csv").exists()
+
+
+def test_a_removal_that_cannot_be_recorded_at_its_end_says_so(tree, monkeypatch):
+    tree.put(tree.root / "W/a.csv", "x")
+    real = remove.write_record
+
+    def no_room_at_the_end(folder, record):
+        if record.state == "removed":
+            raise OSError(28, "No space left on device")
+        real(folder, record)
+
+    monkeypatch.setattr(remove, "write_record", no_room_at_the_end)
+    with pytest.raises(HostFailure, match="removed, but that is not recorded"):
+        tree.remove("a.csv")
+    assert tree.record().state == "removing"
+
+
+# -- listing ---------------------------------------------------------------------------------
+
+
+def listed(tree, workspace="W"):
+    return files.main({"root": str(tree.root), "workspace": workspace})
+
+
+def decoded(program, answer):
+    """What the client makes of a program's answer."""
+    return program.decode(Result("", 0, json.dumps({"ok": answer}), ""), "h")
+
+
+def test_a_listing_follows_no_link(tree):
+    tree.put(tree.root / "W/out/a.csv", "four")
+    (tree.root / "W/out/link").symlink_to(tree.high)
+    (tree.root / "W/folder").symlink_to(tree.high)
+    assert [(e["path"], e["kind"]) for e in listed(tree)["files"]] == [
+        ("folder", "link"),
+        ("out/a.csv", "file"),
+        ("out/link", "link"),
+    ]
+    (tree.root / "X").symlink_to(tree.high)
+    with pytest.raises(HostFailure, match="link"):
+        listed(tree, "X")
+    found = workspaces.main({"root": str(tree.root)})["workspaces"]
+    assert [workspace["name"] for workspace in found] == ["V", "W"]
+
+
+def test_a_workspace_is_summed_up(tree):
+    tree.put(tree.root / "W/out/a.csv", "four")
+    tree.put(tree.root / "W/b.csv", "seven..")
+    os.utime(tree.root / "W/b.csv", (2e9, 2e9))
+    _, found = decoded(WORKSPACES, workspaces.main({"root": str(tree.root)})).workspaces
+    assert (found.name, found.files, found.size_bytes, found.newest_at) == ("W", 2, 11, 2e9)
+
+
+def test_any_file_name_reaches_the_client(tree):
+    name = os.fsdecode(b"\xff\n'")
+    tree.put(tree.root / "W" / name, "x")
+    (file,) = decoded(FILES, listed(tree)).files
+    assert os.fsencode(file.path) == b"\xff\n'"
+    request = {"root": str(tree.root), "source": "", "workspace": "W", "files": [name]}
+    (found,) = decoded(INSPECT, inspect.main(request)).files
+    assert (found.path, found.here.facts.size_bytes) == (name, 1)
+
+
+def test_an_unknown_workspace_and_a_missing_root_are_refused(tree):
+    with pytest.raises(HostRefusal, match="no such workspace: nowhere"):
+        listed(tree, "nowhere")
+    missing = str(tree.top / "missing")
+    for program in (files, workspaces):
+        with pytest.raises(HostRefusal, match="`manage` creates it"):
+            program.main({"root": missing, "workspace": "W"})
+
+
+def test_a_workspace_with_too_many_files_is_refused(tree, monkeypatch):
+    monkeypatch.setattr(files, "LIMIT", 2)
+    for number in range(3):
+        tree.put(tree.root / f"W/{number}", "x")
+    with pytest.raises(HostRefusal, match="more than 2 files"):
+        listed(tree)
+
+
+def test_files_are_inspected_here_and_at_the_source(tree):
+    tree.put(tree.root / "W/a.csv", "here")
+    tree.put(tree.outside / "W/a.csv", "there")
+    (tree.root / "W/link").symlink_to(tree.high)
+    request = {
+        "root": str(tree.root),
+        "source": str(tree.outside),
+        "workspace": "W",
+        "files": ["a.csv", "absent", "link"],
+    }
+    file, absent, link = decoded(INSPECT, inspect.main(request)).files
+    assert (file.here.facts.size_bytes, file.source.facts.size_bytes) == (4, 5)
+    assert (absent.here.facts, absent.here.error, absent.source.facts) == (None, "", None)
+    assert "not a regular file" in link.here.error

@@ -1,0 +1,99 @@
+"""The records of removals: on the host's disk, in answers, and what waits for a person."""
+
+import json
+
+import pytest
+
+from opstasks.core.errors import InvalidResponse, Refused
+from opstasks.core.result import Result
+from opstasks.fleet.inventory import HostSpec
+from opstasks.outputs import removals
+from opstasks.outputs.onhost import attest, list_records
+from opstasks.outputs.onhost.records import RemovalRecord, read_records, write_record
+from opstasks.outputs.removals import ATTEST, RECORDS
+
+
+def decoded(program, answer):
+    """The records that the client reads in a program's answer."""
+    return program.decode(Result("", 0, json.dumps({"ok": answer}), ""), "h").records
+
+
+def test_a_removal_is_open_until_it_is_attested_and_attesting_is_done_once(tree):
+    folder = str(tree.top / "records")
+    tree.put(tree.root / "W/a.csv", "x")
+    asked = tree.asked("W", "a.csv", tree.facts("a.csv"))
+    asked["record"]["partner_path"] = "D:\\W\\a.csv"
+    tree.remove("a.csv", record=asked["record"])
+    asked = {"root": str(tree.root), "records": folder}
+    (record,) = decoded(RECORDS, list_records.main(asked))
+    assert record.is_open
+    assert not record.returned
+    words = {"records": folder, "ids": ["abc-1"], "by": "Alex", "recorded_by": "a@b", "note": ""}
+    (record,) = decoded(ATTEST, attest.main(words))
+    assert (record.id, record.attested.by) == ("abc-1", "Alex")
+    assert attest.main({**words, "by": "Eve"})["records"] == []
+    tree.put(tree.root / "W/a.csv", "back")
+    (record,) = decoded(RECORDS, list_records.main(asked))
+    assert not record.is_open
+    assert record.attested.by == "Alex"
+    assert record.attested.at > 0
+    assert record.returned
+
+
+def test_a_record_is_read_as_it_was_written_newest_first(tmp_path):
+    old = RemovalRecord("a-1", "W", "f", started_at=1.0, size_bytes=3)
+    new = RemovalRecord("b-1", "W", "\udcff\n", state="failed", started_at=2.0, error="why")
+    for record in (old, new):
+        write_record(str(tmp_path), record)
+    assert read_records(str(tmp_path)) == [new, old]
+    assert read_records(str(tmp_path / "absent")) == []
+
+
+RECORD = {"id": "a-1", "workspace": "W", "file": "f"}
+INVALID = [
+    {"state": "gone"},
+    {"source": "elsewhere"},
+    {"size_bytes": -1},
+    {"size_bytes": "3"},
+    {"started_at": -1.0},
+    {"removed_at": 1e12},
+    {"who": None},
+    {"attested": "Alex"},
+    {"attested": {"by": "Alex", "recorded_by": "x", "at": 1e12}},
+    {"attested": {"by": None, "recorded_by": "x", "at": 1.0}},
+    {"id": None},
+]
+
+
+@pytest.mark.parametrize("over", INVALID, ids=repr)
+def test_an_invalid_record_is_left_out_on_the_host(tmp_path, over):
+    (tmp_path / "a-1.json").write_text(json.dumps({**RECORD, **over}))
+    (tmp_path / "b-1.json").write_text(json.dumps({**RECORD, "id": "b-1"}))
+    (tmp_path / "c-1.json").write_text("[]")
+    (tmp_path / "d-1.json").write_text("{")
+    assert [record.id for record in read_records(str(tmp_path))] == ["b-1"]
+
+
+@pytest.mark.parametrize("over", INVALID, ids=repr)
+def test_an_invalid_record_in_an_answer_is_an_invalid_response(over):
+    assert decoded(RECORDS, {"records": [RECORD]}) == (RemovalRecord("a-1", "W", "f"),)
+    with pytest.raises(InvalidResponse):
+        decoded(RECORDS, {"records": [{**RECORD, **over}]})
+
+
+def test_removals_are_found_by_id_or_by_the_part_before_the_dash():
+    known = [RemovalRecord(i, workspace="W", file="f") for i in ("abc-1", "abc-2", "abd-1")]
+    assert [r.id for r in removals.find(known, ["abc"])] == ["abc-1", "abc-2"]
+    assert [r.id for r in removals.find(known, ["abc-2", "abc"])] == ["abc-2", "abc-1"]
+    for unknown in ("ab", "", "abc-3"):
+        with pytest.raises(Refused):
+            removals.find(known, [unknown])
+
+
+def test_the_partners_steps_name_every_path_and_the_command_that_closes_them():
+    spec = HostSpec(name="tpp")
+    record = RemovalRecord("abc-1", "W", "f", partner_path="D:\\ws\\W\\f")
+    lines = removals.partner_steps(spec, [record])
+    assert "  D:\\ws\\W\\f" in lines
+    assert lines[-1] == "then: inv -H tpp outputs.attest abc"
+    assert removals.partner_steps(spec, [RemovalRecord("abc-1", "W", "f")]) == []
