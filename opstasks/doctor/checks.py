@@ -17,7 +17,7 @@ from opstasks.fleet import old_program as remote
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.primitives import systemd
-from opstasks.sync import act as sync
+from opstasks.sync import facts as sync
 from opstasks.sync import units
 
 FULL_PERCENT = 90
@@ -99,7 +99,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "unit": systemd.show(spec.unit),
         "lock": lock.holder(spec),
         "releases": release.list_command(spec),
-        **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
+        **({"sync": sync.inspect_command(spec)} if spec.level3_source else {}),
     }
 
 
@@ -288,7 +288,7 @@ def _sync(spec: HostSpec, result: Result) -> Iterator[Check]:
     if result.code:
         yield Check("level 3 sync", False, result.tail(), f"inv -H {spec.name} sync.status")
         return
-    texts = sync.parse(spec, result.out).attention()
+    texts = sync.decode(spec, result).attention()
     for text in texts:
         yield Check("level 3 sync", False, text, f"inv -H {spec.name} sync.start")
     if not texts:
