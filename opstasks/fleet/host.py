@@ -103,10 +103,24 @@ class Shell:
         (result,) = self.batch([program.command(request, timeout_s=timeout_s)])
         return program.decode(result, self.host.name)
 
-    def follow(self, program: Program[Q, A], request: Q, on_part: Callable[[Any], None]) -> A:
-        """Run one of our programs on a channel of its own; hands on the parts as they come."""
+    def follow(
+        self,
+        program: Program[Q, A],
+        request: Q,
+        on_part: Callable[[Any], None],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> A:
+        """Run one of our programs on a channel of its own; hands on the parts as they come.
+
+        `on_wait` is called once a second at least; what it raises ends the program.
+        """
         reader = Reader(program, self.host.name, on_part)
-        return reader.end(self.stream(program.stream_command(request), reader.take))
+
+        def take(data: bytes) -> None:
+            on_wait()
+            reader.take(data)
+
+        return reader.end(self.stream(program.stream_command(request), take))
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
         """Run a command on a channel of its own, handing on its output as it comes."""
