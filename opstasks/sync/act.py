@@ -22,7 +22,7 @@ RUN_TIMEOUT_S = 6 * 3600.0
 FIRST_RUN_S = 30.0
 
 
-class UnitsRequest(msgspec.Struct, frozen=True):
+class SyncUnitsRequest(msgspec.Struct, frozen=True):
     """Files to place, units to enable and disable; `restart` restarts what is up already."""
 
     files: dict[str, str] = {}
@@ -31,14 +31,14 @@ class UnitsRequest(msgspec.Struct, frozen=True):
     restart: bool = False
 
 
-class UnitsAnswer(msgspec.Struct, frozen=True):
+class SyncUnitsAnswer(msgspec.Struct, frozen=True):
     """Whether anything had to be done."""
 
     changed: bool
 
 
 UNITS = Program(
-    "opstasks.sync.onhost.units", UnitsRequest, UnitsAnswer, timeout_s=300, changes=True
+    "opstasks.sync.onhost.units", SyncUnitsRequest, SyncUnitsAnswer, timeout_s=300, changes=True
 )
 
 
@@ -65,7 +65,7 @@ def start(host: Host) -> SyncResult:
         host.step(f"copy {spec.level3_source} every {units.EVERY_S} s")
         # After a failure, what was fixed is tried at once and not in two minutes.
         restart = before.has_failed or not before.enabled
-        request = UnitsRequest(files=units.files(spec), enable=(units.TIMER,), restart=restart)
+        request = SyncUnitsRequest(files=units.files(spec), enable=(units.TIMER,), restart=restart)
         changed = _place(host, request)
         last = _first_run(host, before)
     return SyncResult(changed, "on", last)
@@ -95,7 +95,7 @@ def stop(host: Host) -> SyncResult:
         return SyncResult(False, "off")
     with change(host.root, "sync.stop"):
         # The files stay, as `manage` wants them: off means neither enabled nor running.
-        _place(host, UnitsRequest(disable=(units.TIMER, units.SERVICE)))
+        _place(host, SyncUnitsRequest(disable=(units.TIMER, units.SERVICE)))
         after = inspect(host)
         if not after.is_off:
             raise VerifyFailed("the sync is still on", host=host.name, hint="try again")
@@ -107,7 +107,7 @@ def once(host: Host) -> SyncResult:
     spec = host.spec
     units.check_source(spec)
     with change(host.root, "sync.once", {"source": spec.level3_source}):
-        _place(host, UnitsRequest(files=units.files(spec)))
+        _place(host, SyncUnitsRequest(files=units.files(spec)))
         before = inspect(host)
         host.step(f"copy {spec.level3_source}")
         # A start joins a run that is in progress: that one may have begun too early.
@@ -141,7 +141,7 @@ def _check_record(host: Host, last: SyncRecord, what: str) -> None:
         raise VerifyFailed(f"{what}: {last.error}", host=host.name, hint=last.hint)
 
 
-def _place(host: Host, request: UnitsRequest) -> bool:
+def _place(host: Host, request: SyncUnitsRequest) -> bool:
     """Make files and units as wanted, as root; whether anything had to be done."""
     try:
         return host.root.call(UNITS, request).changed

@@ -46,7 +46,7 @@ class SyncUnit(msgspec.Struct, frozen=True):
     result: Line = ""
 
 
-class InspectRequest(msgspec.Struct, frozen=True):
+class SyncInspectRequest(msgspec.Struct, frozen=True):
     """Which files to hash, which units to read, and where the records and the source are."""
 
     files: tuple[str, ...]
@@ -68,7 +68,7 @@ class SyncFacts(msgspec.Struct, frozen=True):
     now_at: Moment
 
 
-INSPECT = Program("opstasks.sync.onhost.inspect", InspectRequest, SyncFacts)
+INSPECT = Program("opstasks.sync.onhost.inspect", SyncInspectRequest, SyncFacts)
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,9 @@ def inspect_command(spec: HostSpec) -> Command:
     return INSPECT.command(inspect_request(spec))
 
 
-def inspect_request(spec: HostSpec) -> InspectRequest:
+def inspect_request(spec: HostSpec) -> SyncInspectRequest:
     """What is asked."""
-    return InspectRequest(
+    return SyncInspectRequest(
         files=tuple(units.files(spec)),
         timer=units.TIMER,
         service=units.SERVICE,

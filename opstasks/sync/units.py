@@ -55,7 +55,7 @@ WantedBy=timers.target
 """
 
 
-class RunRequest(msgspec.Struct, frozen=True):
+class SyncRunRequest(msgspec.Struct, frozen=True):
     """What the installed script copies, with what arguments, and where it keeps its records."""
 
     source: str
@@ -94,7 +94,7 @@ def script(spec: HostSpec) -> str:
     """The script with this host's places in it."""
     temp_dir = f"{spec.medium_privacy}/.{NAME}"
     words = rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",))
-    request = RunRequest(
+    request = SyncRunRequest(
         source=spec.level3_source,
         target=target(spec),
         temp_dir=temp_dir,

@@ -5,7 +5,7 @@ import pytest
 from opstasks.core.command import cmd
 from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.sync import act, facts, units
-from opstasks.sync.act import UNITS, SyncResult, UnitsAnswer, UnitsRequest
+from opstasks.sync.act import UNITS, SyncResult, SyncUnitsAnswer, SyncUnitsRequest
 from opstasks.sync.facts import INSPECT
 from tests.fake_host import Reply, failed
 from tests.sync.sync_help import SPEC, facts_with
@@ -19,8 +19,8 @@ CRASHED = {
     "service": {"load_state": "loaded", "active_state": "failed", "result": "exit-code"},
     "last": {},
 }
-START = UnitsRequest(files=FILES, enable=(units.TIMER,), restart=True)
-STOP = UnitsRequest(disable=(units.TIMER, units.SERVICE))
+START = SyncUnitsRequest(files=FILES, enable=(units.TIMER,), restart=True)
+STOP = SyncUnitsRequest(disable=(units.TIMER, units.SERVICE))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def inspected(host, **over):
 
 
 def placed(host, request, reply=None):
-    host.expect(UNITS, request, reply or UnitsAnswer(True), user="root")
+    host.expect(UNITS, request, reply or SyncUnitsAnswer(True), user="root")
 
 
 def last(started_at, ended_at=99.0, error="", copied=0):
@@ -140,7 +140,7 @@ RUN = cmd("systemctl", "start", units.SERVICE)
 
 def test_once_does_not_join_a_run_that_began_too_early(host):
     host.expect_lock("sync.once")
-    placed(host, UnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(files=FILES))
     inspected(host, service={"load_state": "loaded", "active_state": "activating"})
     host.expect(RUN, "", user="root")
     host.expect(RUN, "", user="root")
@@ -151,7 +151,7 @@ def test_once_does_not_join_a_run_that_began_too_early(host):
 
 def test_once_without_a_record_is_a_failure(host):
     host.expect_lock("sync.once")
-    placed(host, UnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(files=FILES))
     inspected(host)
     host.expect(RUN, Reply(1, err="job failed"), user="root")
     inspected(host)
@@ -162,7 +162,7 @@ def test_once_without_a_record_is_a_failure(host):
 
 def test_once_that_fails_is_a_failure_with_the_hint_of_its_record(host):
     host.expect_lock("sync.once")
-    placed(host, UnitsRequest(files=FILES))
+    placed(host, SyncUnitsRequest(files=FILES))
     inspected(host)
     host.expect(RUN, Reply(1), user="root")
     inspected(host, last={"started_at": 30.0, "ended_at": 31.0, "error": "x", "hint": "do y"})
