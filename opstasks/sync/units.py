@@ -86,7 +86,7 @@ def lock_path(spec: HostSpec) -> str:
 
 
 def folder() -> str:
-    """Where the script lies."""
+    """Where the script is."""
     return SCRIPT_PATH.rpartition("/")[0]
 
 

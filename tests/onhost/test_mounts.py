@@ -25,3 +25,7 @@ POINTS = mounts.mount_points(MOUNTINFO)
 )
 def test_the_mount_of_a_path(path, mount):
     assert mounts.mount_of(path, POINTS) == mount
+
+
+def test_every_mount_of_this_machine_is_read():
+    assert "/" in mounts.mounted()

@@ -16,7 +16,7 @@ def free_bytes(engine: Engine) -> int:
     try:
         disk = os.statvfs(folder)
     except OSError as error:
-        raise EngineError(f"cannot tell what is free in {folder}: {error}") from error
+        raise EngineError(f"cannot find out what is free in {folder}: {error}") from error
     return disk.f_bavail * disk.f_frsize
 
 

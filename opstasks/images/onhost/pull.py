@@ -34,10 +34,10 @@ def pull(engine: Engine, request: Request) -> str:
 
 
 def progress_of(documents: Iterator[Any], request: Request) -> Iterator[dict[str, int]]:
-    """What to tell of a pull: after each complete layer, and every so many seconds."""
+    """The progress to send: after each complete layer, and every so many seconds."""
     layers: Layers = {}
     started = time.monotonic()
-    told = started - request["every_s"]
+    sent = started - request["every_s"]
     for found in documents:
         error = error_of(found)
         if error:
@@ -45,8 +45,8 @@ def progress_of(documents: Iterator[Any], request: Request) -> Iterator[dict[str
         now = time.monotonic()
         if now - started > request["limit_s"]:
             raise EngineError(f"not complete after {request['limit_s'] / 3600:g} hours")
-        if track(layers, found) or now - told >= request["every_s"]:
-            told = now
+        if track(layers, found) or now - sent >= request["every_s"]:
+            sent = now
             yield progress(layers)
 
 
