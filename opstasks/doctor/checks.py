@@ -227,9 +227,9 @@ def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[DoctorFinding]:
 
 def _release(spec: HostSpec, result: Result) -> DoctorFinding:
     """An unfinished release keeps the service from being started, and a reboot from ending."""
-    unfinished = release.unfinished(release.parse_releases(result.out))
-    text = f"{unfinished.describe()} is unfinished" if unfinished else "all are finished"
-    return DoctorFinding("release", unfinished is None, text, f"inv -H {spec.name} deploy")
+    found = release.unfinished(release.parse_releases(result.out))
+    text = f"{found.describe()} is unfinished" if found else "none is unfinished"
+    return DoctorFinding("release", found is None, text, f"inv -H {spec.name} deploy")
 
 
 def _sync(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:

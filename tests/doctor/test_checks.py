@@ -8,12 +8,14 @@ import pytest
 
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult, Result
+from opstasks.deploy import release
 from opstasks.doctor import checks, facts
 from opstasks.doctor.checks import DoctorFinding, DoctorReport
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage.describe import describe
-from tests.fake_host import Reply, answered, failed
+from opstasks.primitives import systemd
+from tests.fake_host import Reply, failed
 
 SPEC = HostSpec(name="tpp")
 NOW = 1_800_000_000.0
@@ -215,18 +217,12 @@ def test_an_account_that_does_not_open_is_a_finding(fake_host):
 
 
 def inspected(host):
-    """Expect all questions, with the answers of a host that is well; root's come last."""
-    replies = {
-        "facts": answered(msgspec.convert(told(), facts.DoctorFacts)),
-        "unit": UNIT,
-        "lock": "",
-        "releases": "",
-    }
-    for name, command in facts.commands(SPEC).items():
-        if name == "facts":
-            host.expect(facts.INSPECT, facts.request(SPEC), replies[name], user="opensafely")
-        else:
-            host.expect(command, replies[name], user="opensafely")
+    """Expect the questions as the service account, with the answers of a host that is well."""
+    good = msgspec.convert(told(), facts.DoctorFacts)
+    host.expect(facts.INSPECT, facts.request(SPEC), good, user="opensafely")
+    host.expect(systemd.show(SPEC.unit), UNIT, user="opensafely")
+    host.expect(lock.holder(SPEC), "", user="opensafely")
+    host.expect(release.list_command(SPEC), "", user="opensafely")
 
 
 def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
