@@ -23,6 +23,12 @@ def test_every_engine_is_asked_in_its_own_version(any_engine):
     ]
 
 
+def test_a_stream_works_with_every_engine(any_engine):
+    any_engine.answers["/containers/os-job-a/stats"] = (200, b'{"n": 1}\r\n{"n": 2}\r\n{"n": 3}')
+    assert Engine().first(2, "containers", "os-job-a", "stats", stream="1") == [{"n": 1}, {"n": 2}]
+    assert any_engine.log[-1][0] == any_engine.release.newest
+
+
 def test_an_engine_newer_than_us_is_asked_in_the_newest_version_we_know(start_engine):
     newer = start_engine(Release("40", (1, 44), (1, 70)))
     Engine().get("info")
