@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong, and how to mend it."""
+"""`doctor`: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from invoke import task
 from opstasks.cli.app import Context
 
 
-@task(help={"all": "Show what is well, too."}, auto_shortflags=False)
+@task(help={"all": "Also show what is well."}, auto_shortflags=False)
 def doctor(ctx: Context, all: bool = False) -> None:
-    """Look at everything that the tasks rely on and print hints; exit 1 if anything is wrong.
+    """Check everything that the tasks rely on and print hints; exit 1 if anything is wrong.
 
     Changes nothing. Programs, rights, paths, secrets' modes, database, disks, clock, docker,
     service, lock, journal, Level 3 sync.
 
     Example: inv -H all doctor
     """
-    from opstasks.doctor import checks as workflow
+    from opstasks.doctor import checks
 
-    result = workflow.conclude(ctx.fleet.gather(workflow.examine))
+    result = checks.conclude(ctx.fleet.gather(checks.inspect))
     rows = [
         [
             item.host,

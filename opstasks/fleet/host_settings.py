@@ -47,6 +47,7 @@ _SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
     "lock_dir": (_PATH, "an absolute path"),
     "unit": (NAME, "a systemd unit's name"),
     "backend": (NAME, "a folder's name under backends/"),
+    "backends": (_PATH, "an absolute path"),
     "host_key_checking": (re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
     "sudo": (re.compile("ask|nopasswd"), "'ask' or 'nopasswd'"),
     "registry": (re.compile(r"[a-z0-9][a-z0-9._:/-]*"), "a registry and path"),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from invoke import Collection, task
 
 from opstasks.cli.app import Context
-from opstasks.core.formats import span_text
+from opstasks.core.formats import size_text, span_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
-    from opstasks.images.act import Plan
+    from opstasks.images.act import ImagesResult
+    from opstasks.images.plan import ImagesPlan
 
 
 @task(auto_shortflags=False)
@@ -21,16 +22,16 @@ def ls(ctx: Context) -> None:
 
     Example: inv -H prod images.ls
     """
-    from opstasks.images import act as workflow
+    from opstasks.images import facts
 
-    result = ctx.fleet.gather(workflow.ls)
+    result = ctx.fleet.gather(facts.ls)
     rows = [
         [
             host,
             row.name or row.note,
             row.id,
-            span_text(time.time() - row.created),
-            workflow.megabytes(row.size),
+            span_text(time.time() - row.created_at) if row.created_at else "",
+            size_text(row.size_bytes),
             row.digest,
             _few(row.users),
         ]
@@ -56,42 +57,40 @@ def ls(ctx: Context) -> None:
 def update(ctx: Context, image: list[str], digest: str = "") -> None:
     """Bring new versions of images to hosts, and remove the ones that they replace.
 
-    Pulled by digest through the registry proxy; names move only when all content is there. An old
-    image that a container still uses stays.
+    Pulls by digest through the registry proxy; names move only when all content has arrived. An
+    old image that a container still uses stays.
 
     Example: inv -H prod images.update ehrql:v1
     """
     from opstasks.core.errors import Refused
-    from opstasks.images import act as workflow
-    from opstasks.images import registry as images
+    from opstasks.images import act, facts, names
+    from opstasks.images.plan import make_plan
 
-    refs = list(dict.fromkeys(images.parse_ref(text) for text in image))
+    refs = list(dict.fromkeys(names.parse_ref(text) for text in image))
     if not refs:
         raise Refused("name an image", hint="inv -H prod images.update ehrql:v1")
-    images.check_digest(digest)
+    names.check_digest(digest)
     if digest and len(refs) > 1:
-        raise Refused("--digest goes with one image")
-    plans = ctx.fleet.gather(lambda host: workflow.plan(host, refs, digest))
+        raise Refused("--digest needs exactly one image")
+    plans = ctx.fleet.gather(lambda host: make_plan(facts.inspect(host, refs), refs, digest))
     _show(ctx, plans)
     todo = ctx.to_change(plans, lambda found: found.changed)
     if not todo:
         ctx.finish(plans)
         return
     ctx.confirm(f"Update images on {', '.join(host.name for host in todo)}?")
-    done = ctx.carry_out(plans, workflow.apply, todo)
-    ctx.finish(
-        plans.replaced(done),
-        lambda out: {
-            "updated": ", ".join(getattr(out, "updated", ())),
-            "removed": ", ".join(getattr(out, "removed", ())),
-            "kept": ", ".join(getattr(out, "kept", ())),
-        },
-    )
+    done = ctx.carry_out(plans, act.apply, todo)
+    ctx.finish(plans.replaced(done), _result_row)
 
 
-def _show(ctx: Context, plans: FleetResult[Plan]) -> None:
-    from opstasks.images.act import megabytes
-    from opstasks.images.registry import short
+def _result_row(out: ImagesPlan | ImagesResult) -> dict[str, object]:
+    """What was done; a host with nothing to do still has its plan."""
+    kinds = ("updated", "removed", "kept")
+    return {kind: ", ".join(getattr(out, kind, ())) for kind in kinds}
+
+
+def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
+    from opstasks.images.names import short
 
     rows = [
         [
@@ -101,7 +100,7 @@ def _show(ctx: Context, plans: FleetResult[Plan]) -> None:
             short(step.digest),
             step.repository,
             _few(step.users),
-            megabytes(found.free_bytes),
+            size_text(found.free_bytes),
         ]
         for host, found in plans.values.items()
         for step in found.steps
@@ -120,5 +119,5 @@ def _few(names: tuple[str, ...]) -> str:
 
 
 namespace = Collection("images", ls, update)
-# Further words on the line are values of this flag.
+# More words on the line are values of this flag.
 update.variadic = "--image"

@@ -19,7 +19,7 @@ def write_json(path: Path, value: Any, mode: int, group: int = -1) -> None:
             os.fsync(file.fileno())
         new.replace(path)
     except OSError:
-        # A full disk gets no fuller.
+        # No partial file stays on a full disk.
         new.unlink(missing_ok=True)
         raise
 
@@ -28,6 +28,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """A file's object; empty when there is none, or none that can be read."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -16,10 +16,11 @@ def mount_points(text: str) -> list[str]:
 
 def mounted() -> list[str]:
     """Every place of this host where something is mounted."""
-    return mount_points(Path("/proc/self/mountinfo").read_text())
+    table = Path("/proc/self/mountinfo")
+    return mount_points(table.read_text(encoding="utf-8", errors="surrogateescape"))
 
 
 def mount_of(path: str, points: list[str]) -> str:
-    """The mount point that a path lies on."""
+    """The mount point that a path is on."""
     above = [p for p in points if path == p or path.startswith(p.rstrip("/") + "/")]
     return max(above, key=len, default="/")

@@ -1,4 +1,4 @@
-"""rsync: a copy that no interruption can leave half-done under a final name."""
+"""rsync: a copy that leaves no partial file under a final name when it is interrupted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def careful_copy(source: str, target: str, temp_dir: str, leave_out: tuple[str, 
 
     Unlike ``rsync -auP`` it is safe to interrupt: -P keeps a partial file under its final name
     with the time of the interruption, and -u then takes it for newer than the source, for good.
-    Here a file grows in `temp_dir`, on the same file system, and is renamed when it is whole.
+    Here a file is written to `temp_dir`, on the same file system, and renamed when it is complete.
 
     Of what -a keeps only the times are kept. Links, devices and pipes are left out: a link into
     the high-privacy tree would hand it on. Owners and modes are those of the mount (everything
-    for everybody, on a Windows drive): what is new gets `MODES`, what is there keeps its own.
+    for everyone, on a Windows drive): what is new gets `MODES`, what is there keeps its own.
     The list of what else to leave out is read from standard input, ended by NUL bytes.
     """
     return [

@@ -17,7 +17,7 @@ from opstasks.maintenance import flags, records
 from opstasks.maintenance.flags import Pause
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance
 from opstasks.primitives import docker, git, systemd
-from opstasks.sync import act as sync
+from opstasks.sync import facts as sync
 
 FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
@@ -60,7 +60,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
         "maintenance": records.read_command(spec),
-        **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
+        **({"sync": sync.inspect_command(spec)} if spec.level3_source else {}),
     }
 
 
@@ -79,7 +79,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     disks = _disks(results["disk"].out)
     maintenance = records.parse(results["maintenance"].out)
     pause = flags.pause_of(database, maintenance.pause)
-    copying = sync.parse(spec, results["sync"].out) if "sync" in results else None
+    copying = sync.decode(spec, results["sync"]) if "sync" in results else None
     attention = [
         *_unit_attention(unit),
         *([f"database: {database.error}"] if database.error else []),
@@ -177,13 +177,13 @@ def _unready_attention(maintenance: Maintenance) -> list[str]:
     return [f"{item.kind} for {item.due_there} {how} ({item.id})"]
 
 
-def _sync(state: sync.State | None) -> str:
+def _sync(state: sync.SyncState | None) -> str:
     """How long ago Level 3 files were last copied; nothing where there are none to copy."""
     if state is None:
         return ""
     if not state.on:
         return "off"
-    return f"{span_text(state.success_age_s)} ago" if state.last_success else "never"
+    return f"{span_text(state.success_age_s)} ago" if state.last_success_at else "never"
 
 
 def _disks(text: str) -> dict[str, int]:

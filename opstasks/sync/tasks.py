@@ -13,12 +13,13 @@ from opstasks.core.formats import span_text
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.fleet.host import Host
-    from opstasks.sync.act import Outcome, State
+    from opstasks.sync.act import SyncResult
+    from opstasks.sync.facts import SyncState
 
 
 @task(auto_shortflags=False)
 def start(ctx: Context) -> None:
-    """Have Level 3 files copied every two minutes from now on, also after a reboot.
+    """Copy Level 3 files every two minutes from now on, also after a reboot.
 
     Example: inv -H tpp sync.start
     """
@@ -29,7 +30,7 @@ def start(ctx: Context) -> None:
 
 @task(auto_shortflags=False)
 def stop(ctx: Context) -> None:
-    """Stop copying Level 3 files; a run that is under way is cut off without a trace.
+    """Stop copying Level 3 files; a run in progress is interrupted and leaves no partial file.
 
     Example: inv -H tpp sync.stop --yes
     """
@@ -51,13 +52,13 @@ def once(ctx: Context) -> None:
 
 @task(auto_shortflags=False)
 def status(ctx: Context) -> None:
-    """Show whether Level 3 files are copied, when that last went well, and what went wrong.
+    """Show whether Level 3 files are copied, when that last succeeded, and what went wrong.
 
     Example: inv -H all sync.status
     """
-    from opstasks.sync import act
+    from opstasks.sync import facts
 
-    result = ctx.fleet.gather(act.look)
+    result = ctx.fleet.gather(facts.inspect)
     ctx.console.fleet(result, _status_row)
     if not ctx.options.json:
         for host, state in result.values.items():
@@ -66,11 +67,11 @@ def status(ctx: Context) -> None:
     ctx.end(result)
 
 
-def _roll(ctx: Context, question: str, work: Callable[[Host], Outcome]) -> None:
-    """Look, ask, do, one host after another."""
-    from opstasks.sync import act
+def _roll(ctx: Context, question: str, work: Callable[[Host], SyncResult]) -> None:
+    """Inspect all hosts, ask, then change one host after another."""
+    from opstasks.sync import act, facts
 
-    found = ctx.fleet.gather(act.look)
+    found = ctx.fleet.gather(facts.inspect)
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
     for host, state in found.values.items():
@@ -83,35 +84,37 @@ def _roll(ctx: Context, question: str, work: Callable[[Host], Outcome]) -> None:
         ctx.confirm(f"{question} on {', '.join(found.values)}?")
     done = ctx.fleet.roll(work)
     _show_items(ctx, done)
-    ctx.finish(done, _outcome_row)
+    ctx.finish(done, _result_row)
 
 
-def _show_items(ctx: Context, done: FleetResult[Outcome]) -> None:
-    for host, outcome in done.values.items():
-        for name in outcome.last.items if outcome.last and outcome.changed else ():
+def _show_items(ctx: Context, done: FleetResult[SyncResult]) -> None:
+    """Say which files were copied."""
+    for host, result in done.values.items():
+        for name in result.last.items if result.last and result.changed else ():
             if not ctx.options.json:
                 ctx.console.line(host, f"copied {name}", prefixed=True)
 
 
-def _outcome_row(outcome: Outcome) -> dict[str, object]:
-    last = outcome.last
+def _result_row(result: SyncResult) -> dict[str, object]:
+    last = result.last
     return {
-        "changed": outcome.changed,
-        "sync": outcome.state,
+        "changed": result.changed,
+        "sync": result.state,
         "copied": last.copied if last else "",
         "skipped": len(last.skipped) if last else "",
     }
 
 
-def _status_row(state: State) -> dict[str, object]:
-
+def _status_row(state: SyncState) -> dict[str, object]:
     last = state.last
     return {
         "sync": "running" if state.running else "on" if state.on else "off",
         "source": state.source,
-        "last success": f"{span_text(state.success_age_s)} ago" if state.last_success else "never",
-        "copied then": last.copied if last.ended else "",
-        "skipped": len(last.skipped) if last.ended else "",
+        "last success": f"{span_text(state.success_age_s)} ago"
+        if state.last_success_at
+        else "never",
+        "copied then": last.copied if last.ended_at else "",
+        "skipped": len(last.skipped) if last.ended_at else "",
     }
 
 

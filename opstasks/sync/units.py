@@ -1,24 +1,25 @@
 """What is installed on a host: one script, one service, one timer.
 
-`manage` and `sync.start` install the same, from here; only `sync.start` and `sync.stop` say
+`manage` and `sync.start` install the same, from here; only `sync.start` and `sync.stop` decide
 whether the timer runs.
 """
 
 from __future__ import annotations
 
-import json
+import msgspec
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import old_program as remote
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import script_text
 from opstasks.primitives import rsync
+from opstasks.sync.onhost import records
 
 NAME = "opstasks-level3-sync"
 SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
 SCRIPT_PATH = "/usr/local/lib/opstasks/level3-sync"
 UNIT_DIR = "/etc/systemd/system"
 EVERY_S = 120
-# Where a removal holds a file for a moment; must not travel while it is there.
+# Where a removal keeps a file for a moment; it must not be copied meanwhile.
 HOLD = ".opstasks-removed"
 
 _SERVICE = """\
@@ -54,6 +55,16 @@ WantedBy=timers.target
 """
 
 
+class SyncRunRequest(msgspec.Struct, frozen=True):
+    """What the installed script copies, with what arguments, and where it keeps its records."""
+
+    source: str
+    target: str
+    temp_dir: str
+    state_dir: str
+    rsync: tuple[str, ...]
+
+
 def check_source(spec: HostSpec) -> None:
     """Raise Refused for a host that has nothing to sync."""
     if not spec.level3_source:
@@ -71,26 +82,30 @@ def target(spec: HostSpec) -> str:
 
 def lock_path(spec: HostSpec) -> str:
     """The sync's own lock."""
-    return f"{spec.state_dir}/{NAME.removeprefix('opstasks-')}.lock"
+    return f"{spec.state_dir}/{records.LOCK}"
 
 
 def folder() -> str:
-    """Where the script lies."""
+    """Where the script is."""
     return SCRIPT_PATH.rpartition("/")[0]
 
 
 def script(spec: HostSpec) -> str:
     """The script with this host's places in it."""
     temp_dir = f"{spec.medium_privacy}/.{NAME}"
-    request = {
-        "source": spec.level3_source,
-        "target": target(spec),
-        "temp_dir": temp_dir,
-        "state_dir": spec.state_dir,
-        "rsync": rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",)),
-    }
-    text = remote.text("opstasks.sync.onhost.run")
-    return f"{text}\n\nmain({json.dumps(request)!r})\n"
+    words = rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",))
+    request = SyncRunRequest(
+        source=spec.level3_source,
+        target=target(spec),
+        temp_dir=temp_dir,
+        state_dir=spec.state_dir,
+        rsync=tuple(words),
+    )
+    return script_text(
+        "opstasks.sync.onhost.run",
+        request,
+        "Level 3 file sync, installed by `manage` and `sync.start` of opstasks: do not edit here.",
+    )
 
 
 def files(spec: HostSpec) -> dict[str, str]:

@@ -251,7 +251,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
         ("jobs.ls --watch --json", "has no end"),
         ("jobs.stats --watch --json", "has no end"),
         ("jobs.ls --state runing", "there is no state"),
-        ("images.update ehrql --digest x", "is no digest"),
+        ("images.update ehrql --digest x", "is not a digest"),
     ],
 )
 def test_wrong_usage_is_refused_before_any_host_is_asked(program, words, reason):

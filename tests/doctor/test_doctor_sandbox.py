@@ -32,7 +32,7 @@ def findings(checks):
     return {name for name, check in checks.items() if not check["good"]}
 
 
-def test_a_managed_host_is_well_and_looking_changes_nothing(here, inv):
+def test_a_managed_host_is_well_and_doctor_changes_nothing(here, inv):
     state = f"find /etc {HOME} /srv /var/lib/opstasks -xdev -type f -newer /tmp/mark | grep -v -e"
     # Its first start leaves byte code behind.
     now = "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value jobrunner)"
@@ -42,7 +42,7 @@ def test_a_managed_host_is_well_and_looking_changes_nothing(here, inv):
     assert here.sh(f"{state} sqlite -e /srv/sandbox || true") == ""
 
 
-def test_what_is_broken_is_named_with_its_cure_until_it_is_mended(here, inv):
+def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
     config, secrets = f"{HOME}/config/load-env", f"{HOME}/config/02_secrets.env"
     here.sh(f"mv {config} {config}.away; chmod 0644 {secrets}; systemctl stop jobrunner")
     here.sh("mv /etc/sudoers.d/opstasks-jobrunner /root/; systemctl disable -q jobrunner")
@@ -68,3 +68,15 @@ def test_what_is_broken_is_named_with_its_cure_until_it_is_mended(here, inv):
         here.sh("mv /root/opstasks-jobrunner /etc/sudoers.d/; systemctl enable -q jobrunner")
         here.sh(f"mv {config}.away {config}; chmod 0600 {secrets}; systemctl start jobrunner")
     assert findings(doctor(inv, 0)) == set()
+
+
+def test_a_docker_that_does_not_answer_our_client_is_found_in_its_words(here, inv):
+    here.sh("mv /var/run/docker.sock /var/run/docker.sock.away")
+    try:
+        checks = doctor(inv, 1)
+    finally:
+        here.sh("mv /var/run/docker.sock.away /var/run/docker.sock")
+    assert findings(checks) == {"docker"}
+    assert "docker does not answer: [Errno 2]" in checks["docker"]["text"]
+    assert "in the group docker?" in checks["docker"]["hint"]
+    assert doctor(inv, 0)["docker"]["text"].startswith("answers, API version 1.")

@@ -5,7 +5,7 @@ import time
 import pytest
 import yaml
 
-from tests.images.test_images_sandbox import OURS, PROXY, image_id, push, registry  # noqa: F401
+from tests.images.images_help import SANDBOX_PROXY, SANDBOX_REGISTRY, image_id, push_image
 from tests.look import until
 from tests.maintenance.maintenance_help import Look as Maintenance
 from tests.sync import level3 as level3_help
@@ -188,21 +188,21 @@ def test_a_secret_is_typed_unseen(terminal, managed, look):
     assert here.sh(f"cat {LOCAL}") == before
 
 
-def test_updating_a_docker_image(terminal, registry, update_words):  # noqa: F811
+def test_updating_a_docker_image(terminal, image_registry, update_words):
     """update-docker-image.sh ehrql:v1"""
-    new = push(registry, "ehrql:v1", "for the story")
-    old = image_id(registry, f"{OURS}/ehrql:v1")
+    new = push_image(image_registry, "ehrql:v1", "for the story")
+    old = image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1")
     terminal.type(f"{update_words} images.update ehrql:v1")
     terminal.answer("Update images on sandbox-1? [y/N]", "n")
     assert terminal.done()[1] == 2
-    assert image_id(registry, f"{OURS}/ehrql:v1") == old
+    assert image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1") == old
     terminal.type(f"{update_words} images.update ehrql:v1")
     terminal.answer("[y/N]", "y")
     shown, code = terminal.done()
     assert (code, "layers" in shown) == (0, True)
-    assert image_id(registry, f"{OURS}/ehrql:v1") == new
+    assert image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1") == new
     shown, code = terminal.run(f"{update_words} images.ls")
-    (line,) = [line for line in shown.splitlines() if f"{OURS}/ehrql:v1" in line]
+    (line,) = [line for line in shown.splitlines() if f"{SANDBOX_REGISTRY}/ehrql:v1" in line]
     assert new.removeprefix("sha256:")[:12] in line
 
 
@@ -211,7 +211,7 @@ def update_words(sandbox_dir, tmp_path):
     """`inv` with an inventory that names the registry's proxy."""
     path = tmp_path / "proxy.yaml"
     found = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
-    found["hosts"]["sandbox-1"]["registry_proxy"] = PROXY
+    found["hosts"]["sandbox-1"]["registry_proxy"] = SANDBOX_PROXY
     path.write_text(yaml.safe_dump(found))
     return f"inv --inventory {path} -H sandbox-1"
 

@@ -97,7 +97,7 @@ def test_an_unmounted_source_is_an_error_and_nothing_is_touched(mounted, ask):
         assert [t for t in attention if "is not mounted" in t]
     finally:
         mounted.sh("rm -rf /e/FILESFORL4")
-    # Mounted again: the next start mends it at once.
+    # Mounted again: the next start copies at once.
     mount(mounted)
     mounted.sh(f"mkdir -p {SOURCE}/l3-b; echo y >{SOURCE}/l3-b/y.txt")
     ask("sync.start")
@@ -276,7 +276,9 @@ def test_ten_thousand_files_interrupted_twenty_times(mounted, ask):
     mounted.sh(f"rm -rf {TARGET}/l3-bulk {SOURCE}/l3-bulk/*")
     told = eval(mounted.sandbox.must("sandbox-1", words, stdin=DRIVER, timeout_s=500))
     count, broken, strange, differing, cut, left, took = told
-    print(f"{cut} of 20 cut off, last run {took} s, all {time.monotonic() - began:.0f} s: {told}")
+    print(
+        f"{cut} of 20 interrupted, last run {took} s, all {time.monotonic() - began:.0f} s: {told}"
+    )
     assert (count, broken, strange, differing) == (10_001, 0, 0, 0)
     assert cut >= 10
     assert left == ["workspaces"]

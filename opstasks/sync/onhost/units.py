@@ -1,32 +1,21 @@
 """Runs on the host as root: puts the sync's files in their places; starts and stops its units.
 
-`main` gets a JSON request ``{files, enable, disable, again}`` and prints
-``{ok, reason, changed}``. Everything is checked before anything is put in its place, and each
-part may be repeated: it looks at what is already so.
+Everything is checked before anything is put in its place. It may be repeated: what is as wanted
+already is left alone.
 """
 
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from opstasks.onhost.commands import call, said
-
-Asked = dict[str, Any]
-
-
-class SetupError(Exception):
-    """A part could not be done."""
+from opstasks.onhost.commands import call, required, said
+from opstasks.onhost.protocol import Answer, HostFailure, Request
 
 
 def systemctl(*args: str) -> str:
-    """Run systemctl, insisting on success."""
-    done = call("systemctl", *args)
-    if done.returncode:
-        raise SetupError(f"systemctl {' '.join(args)}: " + " / ".join(said(done)[-4:]))
-    return done.stdout.strip()
+    """Run systemctl, which must succeed; raises HostFailure."""
+    return required(f"systemctl {' '.join(args)} failed", "systemctl", *args)
 
 
 def show(unit: str, name: str) -> str:
@@ -35,13 +24,13 @@ def show(unit: str, name: str) -> str:
 
 
 def validate(files: dict[str, str]) -> None:
-    """Compile scripts, and let systemd read units, before anything of the host is touched."""
+    """Compile scripts and let systemd read units, before anything is touched: or HostFailure."""
     with tempfile.TemporaryDirectory(prefix="opstasks-") as folder:
         units = []
         for path, text in files.items():
             name = Path(path).name
             if not name.endswith((".service", ".timer")):
-                compile(text, path, "exec")
+                check_script(path, text)
                 continue
             staged = Path(folder, name)
             staged.write_text(text)
@@ -49,11 +38,19 @@ def validate(files: dict[str, str]) -> None:
         if units and shutil.which("systemd-analyze"):
             done = call("systemd-analyze", "verify", "--man=no", *units)
             if done.returncode:
-                raise SetupError("systemd does not accept the units: " + done.stderr.strip())
+                raise HostFailure("systemd does not accept the units", "\n".join(said(done)[-12:]))
+
+
+def check_script(path: str, text: str) -> None:
+    """Raise HostFailure for a script that does not compile."""
+    try:
+        compile(text, path, "exec")
+    except (SyntaxError, ValueError) as error:
+        raise HostFailure(f"{path} does not compile: {error}") from error
 
 
 def differs(path: str, text: str) -> bool:
-    """Whether a file is not exactly as wanted, of root and for root to write only."""
+    """Whether a file has another text, owner or mode than wanted."""
     try:
         info = Path(path).lstat()
         good = info.st_uid == 0 and info.st_mode & 0o7777 == 0o644
@@ -78,25 +75,25 @@ def put(path: str, text: str) -> None:
         Path(staged).unlink(missing_ok=True)
 
 
-def place(asked: Asked) -> bool:
-    """Bring files and units in line; whether anything had to be done."""
-    wrong = {path: text for path, text in asked["files"].items() if differs(path, text)}
+def place(request: Request) -> bool:
+    """Make files and units as wanted; whether anything had to be done."""
+    wrong = {path: text for path, text in request["files"].items() if differs(path, text)}
     if wrong:
-        validate(asked["files"])
+        validate(request["files"])
     changed = bool(wrong)
-    for unit in asked["disable"]:
+    for unit in request["disable"]:
         changed |= take_down(unit)
     for path, text in wrong.items():
         put(path, text)
     if changed:
         systemctl("daemon-reload")
-    for unit in asked["enable"]:
-        changed |= bring_up(unit, again=bool(wrong) or asked["again"])
+    for unit in request["enable"]:
+        changed |= bring_up(unit, again=bool(wrong) or request["restart"])
     return changed
 
 
 def take_down(unit: str) -> bool:
-    """Stop a unit and have it not start with the host; whether it was up or enabled."""
+    """Stop and disable a unit; whether it was up or enabled."""
     if show(unit, "LoadState") != "loaded":
         return False
     up = show(unit, "ActiveState") not in ("inactive", "failed")
@@ -109,7 +106,7 @@ def take_down(unit: str) -> bool:
 
 
 def bring_up(unit: str, *, again: bool) -> bool:
-    """Have a unit started with the host and started now; `again` when its file is another one."""
+    """Start a unit now and with the host; `again` restarts one that is up already."""
     enabled = show(unit, "UnitFileState") == "enabled"
     up = show(unit, "ActiveState") == "active"
     if not enabled:
@@ -119,13 +116,10 @@ def bring_up(unit: str, *, again: bool) -> bool:
     return again or not up or not enabled
 
 
-def main(request: str) -> None:
-    """Do what is asked and say how far it went."""
-    asked = json.loads(request)
+def main(request: Request) -> Answer:
+    """Do what is asked; answers whether anything had to be done."""
     os.umask(0o022)
-    answer: dict[str, Any] = {"ok": True, "reason": "", "changed": False}
     try:
-        answer["changed"] = place(asked)
-    except (SetupError, OSError, SyntaxError) as error:
-        answer.update(ok=False, reason=str(error))
-    print(json.dumps(answer))
+        return {"changed": place(request)}
+    except OSError as error:
+        raise HostFailure(str(error)) from error

@@ -1,10 +1,8 @@
 """Runs on the host as the service account: everything that the tasks rely on. Changes nothing.
 
-`main` gets a JSON request and prints facts; what they mean is judged elsewhere.
+What the facts mean is decided on the client.
 """
 
-import grp
-import json
 import os
 import pwd
 import shutil
@@ -16,28 +14,39 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.commands import attempt, said
+from opstasks.onhost.engine import Engine, EngineError
+from opstasks.onhost.protocol import Answer, Request
 
 LIMIT_S = 20.0
 
 
-def tried(*words: str) -> tuple[int, str]:
+def tried(*words: str) -> dict[str, Any]:
     """A command's exit code and its last line; a command that hangs counts as failed."""
     done = attempt(*words, timeout_s=LIMIT_S)
     lines = said(done)
-    return done.returncode, lines[-1] if lines else ""
+    return {"code": done.returncode, "text": lines[-1] if lines else ""}
+
+
+def docker() -> dict[str, str]:
+    """Whether docker answers the client that reads jobs and images; its own words if not."""
+    engine = Engine(timeout_s=LIMIT_S)
+    try:
+        engine.get("containers", "json", limit="1")
+        return {"error": "", "version": engine.version}
+    except EngineError as error:
+        return {"error": str(error), "version": ""}
+    finally:
+        engine.close()
 
 
 def path(name: str) -> dict[str, Any] | None:
     """A path as this account sees it."""
-    place = Path(name)
     try:
-        info = place.stat()
+        info = Path(name).stat()
     except OSError:
         return None
     return {
-        "folder": stat.S_ISDIR(info.st_mode),
         "owner": name_of(info.st_uid),
-        "group": group_of(info.st_gid),
         "mode": stat.S_IMODE(info.st_mode),
         "readable": os.access(name, os.R_OK),
         "writable": os.access(name, os.W_OK),
@@ -52,18 +61,10 @@ def name_of(uid: int) -> str:
         return str(uid)
 
 
-def group_of(gid: int) -> str:
-    """A group's name, or its number."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
-def database(name: str) -> tuple[str, bool]:
+def database(name: str) -> dict[str, Any]:
     """What is wrong with job-runner's database, if anything; whether sqlite calls it damaged."""
     if not Path(name).exists():
-        return "is not there", False
+        return {"problem": "is not there", "damaged": False}
     try:
         connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=10)
         found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
@@ -71,8 +72,8 @@ def database(name: str) -> tuple[str, bool]:
         connection.close()
     except sqlite3.Error as error:
         # A lock, a full disk and a missing right are OperationalErrors: they pass.
-        return str(error), type(error) is sqlite3.DatabaseError
-    return ("", False) if found == "ok" else (found, True)
+        return {"problem": str(error), "damaged": type(error) is sqlite3.DatabaseError}
+    return {"problem": "" if found == "ok" else found, "damaged": found != "ok"}
 
 
 def disk(name: str) -> dict[str, int] | None:
@@ -82,33 +83,29 @@ def disk(name: str) -> dict[str, int] | None:
     except OSError:
         return None
     inodes = 100 - 100 * found.f_favail // found.f_files if found.f_files else 0
-    return {"used": 100 - 100 * found.f_bavail // max(1, found.f_blocks), "inodes": inodes}
+    used = 100 - 100 * found.f_bavail // max(1, found.f_blocks)
+    return {"used_percent": used, "inodes_percent": inodes}
 
 
 def leftovers(name: str) -> list[str]:
-    """What lies in a folder that should be empty, or absent."""
+    """The names in a folder that should be empty, or absent."""
     try:
         return sorted(entry.name for entry in Path(name).iterdir())
     except OSError:
         return []
 
 
-def main(request: str) -> None:
-    """Print the facts as one JSON object."""
-    asked = json.loads(request)
-    print(
-        json.dumps(
-            {
-                "now": time.time(),
-                "python": list(sys.version_info[:2]),
-                "programs": {name: shutil.which(name) or "" for name in asked["programs"]},
-                "paths": {name: path(name) for name in asked["paths"]},
-                "sudo": {rule: tried("sudo", "-n", "-l", *rule.split()) for rule in asked["sudo"]},
-                "docker": tried("docker", "ps", "--quiet"),
-                "database": database(asked["database"]),
-                "disks": {name: disk(name) for name in asked["disks"]},
-                "persistent_journal": Path("/var/log/journal").is_dir(),
-                "leftovers": leftovers(asked["hold"]),
-            }
-        )
-    )
+def main(request: Request) -> Answer:
+    """Answer with the facts."""
+    return {
+        "now_at": time.time(),
+        "python": list(sys.version_info[:2]),
+        "programs": {name: shutil.which(name) or "" for name in request["programs"]},
+        "paths": {name: path(name) for name in request["paths"]},
+        "sudo": {rule: tried("sudo", "-n", "-l", *rule.split()) for rule in request["sudo"]},
+        "docker": docker(),
+        "database": database(request["database"]),
+        "disks": {name: disk(name) for name in request["disks"]},
+        "persistent_journal": Path("/var/log/journal").is_dir(),
+        "leftovers": leftovers(request["hold"]),
+    }

@@ -1,0 +1,165 @@
+"""What `doctor` asks a host, and the types of the answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from opstasks.core.command import Command, cmd
+from opstasks.core.fields import Line, Moment, Small
+from opstasks.deploy import release
+from opstasks.fleet import lock
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
+from opstasks.primitives import systemd
+from opstasks.sync import facts as sync_facts
+from opstasks.sync import units
+
+# Program and the package that has it.
+PROGRAMS = {
+    "awk": "mawk",
+    "docker": "docker.io",
+    "flock": "util-linux",
+    "git": "git",
+    "journalctl": "systemd",
+    "ps": "procps",
+    "systemd-analyze": "systemd",
+    "systemd-cat": "systemd",
+    "systemd-run": "systemd",
+    "timeout": "coreutils",
+}
+# job-runner's own commands, which every change of its state goes through.
+COMMANDS = ("flags", "kill_job", "migrate", "prepare_for_reboot", "retry_job")
+
+
+class DoctorRequest(msgspec.Struct, frozen=True):
+    """Programs, paths, sudo rules and disks to check; `hold` should be empty or absent."""
+
+    programs: tuple[str, ...]
+    paths: tuple[str, ...]
+    sudo: tuple[str, ...]
+    database: str
+    disks: tuple[str, ...]
+    hold: str
+
+
+class PathFacts(msgspec.Struct, frozen=True):
+    """A path as the service account sees it; `mode` are the permission bits."""
+
+    owner: Line
+    mode: Small
+    readable: bool
+    writable: bool
+
+
+class CommandFacts(msgspec.Struct, frozen=True):
+    """A command's exit code, and its last line."""
+
+    code: Small
+    text: Line = ""
+
+
+class EngineFacts(msgspec.Struct, frozen=True):
+    """Why docker did not answer our client, or the API version that it was asked in."""
+
+    error: Line = ""
+    version: Line = ""
+
+
+class DatabaseFacts(msgspec.Struct, frozen=True):
+    """What is wrong with job-runner's database; `damaged` when sqlite itself calls it so."""
+
+    problem: Line = ""
+    damaged: bool = False
+
+
+class DiskFacts(msgspec.Struct, frozen=True):
+    """How full a file system is."""
+
+    used_percent: Small
+    inodes_percent: Small
+
+
+class DoctorFacts(msgspec.Struct, frozen=True):
+    """What the service account found; None for a path or disk that is not there."""
+
+    now_at: Moment
+    python: tuple[Small, Small]
+    programs: dict[str, Line]
+    paths: dict[str, PathFacts | None]
+    sudo: dict[str, CommandFacts]
+    docker: EngineFacts
+    database: DatabaseFacts
+    disks: dict[str, DiskFacts | None]
+    persistent_journal: bool
+    leftovers: tuple[Line, ...]
+
+
+INSPECT = Program("opstasks.doctor.onhost.inspect", DoctorRequest, DoctorFacts)
+
+
+def commands(spec: HostSpec) -> dict[str, Command]:
+    """What is asked as the service account, in one round trip."""
+    return {
+        "facts": INSPECT.command(request(spec)),
+        "unit": systemd.show(spec.unit),
+        "lock": lock.holder(spec),
+        "releases": release.list_command(spec),
+        **({"sync": sync_facts.inspect_command(spec)} if spec.level3_source else {}),
+    }
+
+
+def root_commands(spec: HostSpec) -> dict[str, Command]:
+    """What only root may ask."""
+    return {
+        "root": cmd("id", "-u"),
+        "sudoers": cmd("visudo", "-c", "-q"),
+        "sshd": cmd("sshd", "-t"),
+        "journal": cmd("journalctl", "--quiet", "--no-pager", "--lines=1", f"--unit={spec.unit}"),
+    }
+
+
+def request(spec: HostSpec) -> DoctorRequest:
+    """What the program is asked."""
+    return DoctorRequest(
+        programs=(*PROGRAMS, *(["rsync"] if spec.level3_source else [])),
+        paths=(*(path for path, _, _ in paths(spec)), spec.lock_dir, secrets_file(spec)),
+        sudo=tuple(sudo_rules(spec)),
+        database=spec.database,
+        disks=tuple(disks(spec)),
+        hold=f"{spec.medium_privacy}/{units.HOLD}",
+    )
+
+
+def paths(spec: HostSpec) -> list[tuple[str, bool, str]]:
+    """What must be there: path, whether the service account writes to it, and the hint."""
+    manage, deploy = f"inv -H {spec.name} manage", f"inv -H {spec.name} deploy"
+    return [
+        (f"{spec.config_dir}/load-env", False, manage),
+        (f"{spec.config_dir}/01_defaults.env", False, manage),
+        (f"{spec.config_dir}/04_local.env", False, manage),
+        (f"{spec.code_dir}/.git", True, manage),
+        (f"{spec.lib_dir}/.git", True, manage),
+        *((f"{spec.code_dir}/jobrunner/cli/{name}.py", False, deploy) for name in COMMANDS),
+        (spec.workdir, True, manage),
+        (spec.state_dir, True, manage),
+        (spec.lock_file, True, manage),
+        (f"{spec.high_privacy}/workspaces", True, manage),
+        (f"{spec.medium_privacy}/workspaces", True, manage),
+    ]
+
+
+def secrets_file(spec: HostSpec) -> str:
+    """Where the backend's secrets are."""
+    return f"{spec.config_dir}/02_secrets.env"
+
+
+def sudo_rules(spec: HostSpec) -> list[str]:
+    """What the service account must be allowed without a password."""
+    return [f"{systemd.SYSTEMCTL} {verb} {spec.unit}" for verb in ("start", "stop", "restart")]
+
+
+def disks(spec: HostSpec) -> list[str]:
+    """Where a full disk stops the work."""
+    # Under the lock's folder are the records of scheduled work.
+    records = spec.lock_dir
+    return [spec.home, spec.high_privacy, spec.medium_privacy, "/var/lib/docker", "/tmp", records]  # noqa: S108

@@ -1,0 +1,148 @@
+"""The images of a host, and what its registry offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+
+from opstasks.config.values import read_values
+from opstasks.core.errors import Refused
+from opstasks.core.fields import Count, Line, Moment
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
+from opstasks.images.names import ImageRef, short, valid_registry
+
+REGISTRY_KEY = "DOCKER_REGISTRY"
+# Empty where a registry has nothing under a name.
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A([a-z0-9]+:[0-9a-f]{32,128})?\Z")]
+
+
+class ImagesRequest(msgspec.Struct, frozen=True):
+    """Images under which prefixes to list, and which full names to ask the registry for."""
+
+    prefixes: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class HostImage(msgspec.Struct, frozen=True):
+    """An image of a host; `created_at` in seconds since the epoch, `users` are containers."""
+
+    id: Line
+    tags: tuple[Line, ...]
+    digests: tuple[Line, ...]
+    created_at: Moment
+    size_bytes: Count
+    users: tuple[Line, ...]
+
+    @property
+    def short_id(self) -> str:
+        """Its id as people write it."""
+        return short(self.id)
+
+
+class RegistryOffer(msgspec.Struct, frozen=True):
+    """What a registry has under a name; `error` says why nothing."""
+
+    digest: Digest = ""
+    error: Line = ""
+
+
+class ImagesAnswer(msgspec.Struct, frozen=True):
+    """What a host answers: its images, free disk space, and offers by the name asked for."""
+
+    images: tuple[HostImage, ...]
+    free_bytes: Count
+    offers: dict[str, RegistryOffer]
+
+
+INSPECT = Program("opstasks.images.onhost.inspect", ImagesRequest, ImagesAnswer)
+
+
+@dataclass(frozen=True)
+class ImagesFacts:
+    """What is known of a host before a decision.
+
+    `registries` are those that job-runner may name images by, `source` is where the host pulls
+    from, `offers` are by full name.
+    """
+
+    host: str
+    registries: tuple[str, ...]
+    source: str
+    images: tuple[HostImage, ...] = ()
+    free_bytes: int = 0
+    offers: dict[str, RegistryOffer] = field(default_factory=dict)
+
+    def named(self, name: str) -> HostImage | None:
+        """The image that has a name."""
+        return next((image for image in self.images if name in image.tags), None)
+
+    def offer(self, name: str) -> RegistryOffer:
+        """What the registry has under a full name."""
+        return self.offers.get(name, RegistryOffer(error="the host did not ask the registry"))
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One image that job-runner may use, for people; `name` is empty for one without a name."""
+
+    name: str
+    id: str
+    created_at: float
+    size_bytes: int
+    digest: str
+    users: tuple[str, ...]
+    note: str = ""
+
+
+def inspect(host: Host, refs: Sequence[ImageRef] = ()) -> ImagesFacts:
+    """The images of a host, and what its registry has under these names.
+
+    Raises Refused when docker does not answer.
+    """
+    names = registries(host)
+    place = source(host.spec)
+    request = ImagesRequest(
+        prefixes=tuple(f"{name}/" for name in (*names, place)),
+        sources=tuple(ref.under(place) for ref in refs),
+    )
+    try:
+        found = host.service.call(INSPECT, request)
+    except Refused as refusal:
+        hint = f"inv -H {host.name} doctor"
+        raise Refused(refusal.message, host=host.name, tail=refusal.tail, hint=hint) from refusal
+    return ImagesFacts(host.name, names, place, found.images, found.free_bytes, found.offers)
+
+
+def registries(host: Host) -> tuple[str, ...]:
+    """Every registry that job-runner may name images by: the inventory's and its own setting."""
+    own = read_values(host, [REGISTRY_KEY]).get(REGISTRY_KEY)
+    names = [host.spec.registry, valid_registry(own.value) if own and own.value else ""]
+    return tuple(dict.fromkeys(name.rstrip("/") for name in names if name))
+
+
+def source(spec: HostSpec) -> str:
+    """Where the host pulls from."""
+    return (spec.registry_proxy or spec.registry).rstrip("/")
+
+
+def ls(host: Host) -> list[ImageRow]:
+    """The images that job-runner may use, by name; those without a name come last."""
+    found = inspect(host)
+    rows = [row for image in found.images for row in _rows(image, found.registries)]
+    return sorted(rows, key=lambda row: (not row.name, row.name))
+
+
+def _rows(image: HostImage, registry_names: Sequence[str]) -> list[ImageRow]:
+    digest = next((item.partition("@")[2] for item in image.digests), "")
+    prefixes = tuple(f"{name}/" for name in registry_names)
+    ours = [tag for tag in image.tags if tag.startswith(prefixes)]
+    facts = (image.short_id, image.created_at, image.size_bytes, short(digest), image.users)
+    if ours or image.tags:
+        return [ImageRow(tag, *facts) for tag in ours or image.tags]
+    note = "replaced, still in use" if image.users else "replaced"
+    return [ImageRow("", *facts, note=note)]

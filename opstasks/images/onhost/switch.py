@@ -1,0 +1,52 @@
+"""Runs on the host, as the service account: move names to an image that was pulled.
+
+The names are read back, and images that lost their last name are removed.
+"""
+
+from opstasks.onhost.engine import Engine, EngineError
+from opstasks.onhost.protocol import Answer, HostFailure, Request
+
+# Removing a large image takes its time.
+TIMEOUT_S = 300.0
+
+
+def switch(engine: Engine, request: Request) -> list[str]:
+    """Move the names and check them; the images that are gone. Raises EngineError."""
+    for name in request["names"]:
+        head, _, tag = name.rpartition(":")
+        engine.post("images", request["id"], "tag", repo=head, tag=tag)
+    for name in request["names"]:
+        found = engine.get("images", name, "json")
+        wanted = f"{request['repository']}@{request['digest']}"
+        if found["Id"] != request["id"] or wanted not in (found.get("RepoDigests") or []):
+            raise EngineError(f"{name} is not what was pulled")
+    replaced = [old for old in request["replaced"] if old != request["id"]]
+    return [old for old in replaced if remove(engine, old)]
+
+
+def remove(engine: Engine, old: str) -> bool:
+    """Remove an image that lost its last name, unless a container has it; whether it is gone."""
+    try:
+        found = engine.get("images", old, "json")
+    except EngineError:
+        return False
+    tags = [name for name in found.get("RepoTags") or [] if "<none>" not in name]
+    containers = engine.get("containers", "json", all="1")
+    if tags or any(container["ImageID"] == old for container in containers):
+        return False
+    try:
+        # With digests of several repositories, the id alone is refused as ambiguous.
+        for digest in (found.get("RepoDigests") or [])[1:]:
+            engine.delete("images", digest)
+        engine.delete("images", old)
+    except EngineError:
+        return False  # a container was started meanwhile: the image stays
+    return True
+
+
+def main(request: Request) -> Answer:
+    """Answer with the images that were removed."""
+    try:
+        return {"removed": switch(Engine(timeout_s=TIMEOUT_S), request)}
+    except EngineError as error:
+        raise HostFailure(str(error)) from error

@@ -1,0 +1,89 @@
+"""What an update of images does to a host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opstasks.core.errors import Refused
+from opstasks.images.facts import HostImage, ImagesFacts
+from opstasks.images.names import ImageRef, short
+
+
+@dataclass(frozen=True)
+class ImagesStep:
+    """One image that moves: from what (empty: absent) to which content, under which names."""
+
+    ref: ImageRef
+    repository: str
+    digest: str
+    names: tuple[str, ...]
+    replaced: tuple[str, ...]
+    now: str
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImagesPlan:
+    """What an update does to one host."""
+
+    steps: tuple[ImagesStep, ...]
+    free_bytes: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.steps)
+
+
+def make_plan(found: ImagesFacts, refs: Sequence[ImageRef], digest: str = "") -> ImagesPlan:
+    """What an update would do; raises Refused when the registry has no such image.
+
+    With `digest`, also when the registry has another one than that.
+    """
+    steps = [_step(ref, found, _offered(ref, found, digest)) for ref in refs]
+    return ImagesPlan(tuple(step for step in steps if step), found.free_bytes)
+
+
+def _offered(ref: ImageRef, found: ImagesFacts, digest: str) -> str:
+    """The digest that the registry has under a name; raises Refused."""
+    offer = found.offer(ref.under(found.source))
+    if offer.error or not offer.digest:
+        raise Refused(
+            f"{ref.under(found.source)}: {offer.error or 'no digest'}; nothing was changed",
+            host=found.host,
+            hint="is the name right, and does the host reach the registry?",
+        )
+    if digest and offer.digest != digest:
+        raise Refused(
+            f"{found.source} has {short(offer.digest)} as {ref},"
+            f" not {short(digest)}; nothing was changed",
+            host=found.host,
+        )
+    return offer.digest
+
+
+def _step(ref: ImageRef, found: ImagesFacts, digest: str) -> ImagesStep | None:
+    """What happens to one image; None when every name has that content already."""
+    names = [ref.under(registry) for registry in found.registries]
+    if found.named(ref.under(found.source)):
+        names.append(ref.under(found.source))  # an update by hand left it: it moves along
+    names = list(dict.fromkeys(names))
+    repository = f"{found.source}/{ref.name}"
+    have = [found.named(name) for name in names]
+    if all(_has(image, f"{repository}@{digest}") for image in have):
+        return None
+    old = {image.id: image for image in have if image is not None}
+    return ImagesStep(
+        ref=ref,
+        repository=repository,
+        digest=digest,
+        names=tuple(names),
+        replaced=tuple(old),
+        now=", ".join(image.short_id for image in old.values()),
+        users=tuple(user for image in old.values() for user in image.users),
+    )
+
+
+def _has(image: HostImage | None, content: str) -> bool:
+    return image is not None and content in image.digests

@@ -1,0 +1,197 @@
+"""How the Level 3 sync of a host stands: what the host is asked, and what that means."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+from opstasks.core.command import Command
+from opstasks.core.fields import Count, Line, Moment, Small
+from opstasks.core.result import Result
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
+from opstasks.sync import units
+
+# How long one run after another may fail before it is worth a person's time.
+LATE_S = 15 * 60
+
+
+@dataclass(frozen=True)
+class SyncRecord:
+    """The record of a run (`opstasks.sync.onhost.records`).
+
+    Times are seconds since the epoch, 0 for what has not come.
+    """
+
+    started_at: Moment = 0.0
+    ended_at: Moment = 0.0
+    error: Line = ""
+    hint: Line = ""
+    copied: Count = 0
+    copied_bytes: Count = 0
+    items: tuple[Line, ...] = ()
+    skipped: tuple[Line, ...] = ()
+    clashes: tuple[Line, ...] = ()
+
+
+class SyncUnit(msgspec.Struct, frozen=True):
+    """What systemd says of a unit, in its words; empty for what it does not say."""
+
+    load_state: Line = ""
+    active_state: Line = ""
+    unit_file_state: Line = ""
+    result: Line = ""
+
+
+class SyncInspectRequest(msgspec.Struct, frozen=True):
+    """Which files to hash, which units to read, and where the records and the source are."""
+
+    files: tuple[str, ...]
+    timer: str
+    service: str
+    state_dir: str
+    source: str
+
+
+class SyncFacts(msgspec.Struct, frozen=True):
+    """What a host answers; `now_at` is its own clock, `by_hand` are processes."""
+
+    files: dict[str, Line]
+    timer: SyncUnit
+    service: SyncUnit
+    last: SyncRecord
+    last_success_at: Moment
+    by_hand: tuple[Small, ...]
+    now_at: Moment
+
+
+INSPECT = Program("opstasks.sync.onhost.inspect", SyncInspectRequest, SyncFacts)
+
+
+@dataclass(frozen=True)
+class SyncState:
+    """How a host's sync stands; `now_at` is the host's own clock.
+
+    `on` is about now, `enabled` about the next boot. Times are seconds since the epoch.
+    """
+
+    source: str
+    on: bool = False
+    enabled: bool = False
+    installed: bool = False
+    outdated: bool = False
+    running: bool = False
+    result: str = "success"
+    last: SyncRecord = field(default_factory=SyncRecord)
+    last_success_at: float = 0.0
+    by_hand: tuple[int, ...] = ()
+    now_at: float = 0.0
+
+    @property
+    def success_age_s(self) -> float:
+        """Seconds since a run last succeeded; 0 when none ever did."""
+        return max(0.0, self.now_at - self.last_success_at) if self.last_success_at else 0.0
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether systemd says that the last run failed, with or without a record."""
+        return not self.running and self.result != "success"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last run failed."""
+        return bool(self.last.error) or self.has_crashed
+
+    @property
+    def is_well(self) -> bool:
+        """Whether `sync.start` has nothing to do."""
+        return self.on and self.enabled and not self.outdated and not self.has_failed
+
+    @property
+    def is_off(self) -> bool:
+        """Whether `sync.stop` has nothing to do."""
+        return not (self.on or self.running or self.enabled)
+
+    def attention(self) -> list[str]:
+        """What needs a person."""
+        return [*self._units_attention(), *self._runs_attention(), *self._others_attention()]
+
+    def _units_attention(self) -> list[str]:
+        if not self.on:
+            until = ", but the next boot starts it" if self.enabled else ""
+            return [f"the level 3 sync is off{until}: run `sync.start`"] if self.source else []
+        found = []
+        if not self.enabled:
+            found.append("the level 3 sync ends with the next reboot: run `sync.start`")
+        if self.outdated:
+            found.append(
+                "the level 3 sync is not as hosts.yaml says: run `sync.start`, or `manage`"
+            )
+        return found
+
+    def _runs_attention(self) -> list[str]:
+        if not self.on:
+            return []
+        if self.last.error:
+            return [f"level 3 sync: {self.last.error}"]
+        if self.has_crashed:
+            return [f"level 3 sync: its last run failed ({self.result})"]
+        if self.success_age_s > LATE_S and not self.running:
+            return ["the level 3 sync did not run for a quarter of an hour"]
+        return []
+
+    def _others_attention(self) -> list[str]:
+        if not self.by_hand:
+            return []
+        pids = ", ".join(map(str, self.by_hand))
+        return [f"someone copies from {self.source} by hand (process {pids})"]
+
+
+def inspect_command(spec: HostSpec) -> Command:
+    """Ask how it stands; read with `decode`."""
+    return INSPECT.command(inspect_request(spec))
+
+
+def inspect_request(spec: HostSpec) -> SyncInspectRequest:
+    """What is asked."""
+    return SyncInspectRequest(
+        files=tuple(units.files(spec)),
+        timer=units.TIMER,
+        service=units.SERVICE,
+        state_dir=spec.state_dir,
+        source=spec.level3_source or "/",
+    )
+
+
+def decode(spec: HostSpec, result: Result) -> SyncState:
+    """What `inspect_command` found; raises what `Program.decode` raises."""
+    return state_of(spec, INSPECT.decode(result, spec.name))
+
+
+def inspect(host: Host) -> SyncState:
+    """How the sync of a host stands, in one round trip as the service account."""
+    return state_of(host.spec, host.service.call(INSPECT, inspect_request(host.spec)))
+
+
+def state_of(spec: HostSpec, found: SyncFacts) -> SyncState:
+    """What a host's answer means."""
+    wanted = {
+        path: hashlib.sha256(content.encode()).hexdigest()
+        for path, content in units.files(spec).items()
+    }
+    return SyncState(
+        source=spec.level3_source,
+        on=found.timer.active_state == "active",
+        enabled=found.timer.unit_file_state == "enabled",
+        installed=found.service.load_state == "loaded",
+        outdated=found.files != wanted,
+        running=found.service.active_state == "activating",
+        result=found.service.result or "success",
+        last=found.last,
+        last_success_at=found.last_success_at,
+        by_hand=found.by_hand,
+        now_at=found.now_at,
+    )

@@ -1,0 +1,63 @@
+"""Runs on the host as the service account: how the Level 3 sync stands. Changes nothing."""
+
+import hashlib
+import time
+from pathlib import Path
+
+from opstasks.onhost.commands import call
+from opstasks.onhost.protocol import Answer, Request
+from opstasks.sync.onhost import records
+
+# Our name of a unit's property, and systemd's.
+PROPERTIES = {
+    "load_state": "LoadState",
+    "active_state": "ActiveState",
+    "unit_file_state": "UnitFileState",
+    "result": "Result",
+}
+
+
+def unit(name: str) -> dict[str, str]:
+    """A unit's state; empty texts for what systemd does not say."""
+    done = call("systemctl", "show", name, f"--property={','.join(PROPERTIES.values())}")
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return {ours: found.get(theirs, "") for ours, theirs in PROPERTIES.items()}
+
+
+def sha256(path: str) -> str:
+    """The hash of a file; empty for one that cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def by_hand(source: str, service: str, proc: str = "/proc") -> list[int]:
+    """Processes that copy from the source without us: the loop of the playbook, for example."""
+    found = []
+    for folder in Path(proc).glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if not words[0].endswith(b"rsync"):
+                continue
+            ours = service in (folder / "cgroup").read_text()
+        except OSError:
+            continue
+        named = any(word.rstrip(b"/").endswith(source.rstrip("/").encode()) for word in words)
+        if named and not ours:
+            found.append(int(folder.name))
+    return sorted(found)
+
+
+def main(request: Request) -> Answer:
+    """Answer with units, hashes of the installed files, the last record and foreign copies."""
+    last, success_at = records.read(Path(request["state_dir"], records.FILE))
+    return {
+        "files": {path: sha256(path) for path in request["files"]},
+        "timer": unit(request["timer"]),
+        "service": unit(request["service"]),
+        "last": records.as_document(last),
+        "last_success_at": success_at,
+        "by_hand": by_hand(request["source"], request["service"]),
+        "now_at": time.time(),
+    }

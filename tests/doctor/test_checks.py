@@ -1,0 +1,286 @@
+"""doctor: every finding names its hint, and what is well is no finding."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from opstasks.core.errors import Refused
+from opstasks.core.result import FleetResult, HostResult, Result
+from opstasks.deploy import release
+from opstasks.doctor import checks, facts
+from opstasks.doctor.checks import DoctorFinding, DoctorReport
+from opstasks.fleet import lock
+from opstasks.fleet.inventory import HostSpec
+from opstasks.manage.describe import describe
+from opstasks.primitives import systemd
+from tests.fake_host import Reply, failed
+
+SPEC = HostSpec(name="tpp")
+NOW = 1_800_000_000.0
+UNIT = (
+    "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
+    "UnitFileState=enabled\n"
+)
+
+
+def told(**over):
+    """What a host that is well answers, except for these values."""
+    there = {"owner": "opensafely", "mode": 0o750, "readable": True, "writable": True}
+    paths = {path: there for path, _, _ in facts.paths(SPEC)}
+    paths[facts.secrets_file(SPEC)] = {**there, "mode": 0o600}
+    paths[SPEC.lock_dir] = {**there, "owner": "root", "mode": 0o755}
+    found = {
+        "now_at": NOW,
+        "python": [3, 11],
+        "programs": {name: f"/usr/bin/{name}" for name in facts.PROGRAMS},
+        "paths": paths,
+        "sudo": {rule: {"code": 0} for rule in facts.sudo_rules(SPEC)},
+        "docker": {"version": "1.41"},
+        "database": {},
+        "disks": {place: disk(40, 1) for place in facts.disks(SPEC)},
+        "persistent_journal": True,
+        "leftovers": [],
+    }
+    return {**found, **over}
+
+
+def disk(used, inodes):
+    return {"used_percent": used, "inodes_percent": inodes}
+
+
+def answer(found):
+    return Result("x", 0, json.dumps({"ok": found}), "")
+
+
+def judged(found=None, unit=UNIT, owner="", releases=""):
+    results = {
+        "facts": answer(found or told()),
+        "unit": Result("x", 0, unit, ""),
+        "lock": Result("x", 0, owner, ""),
+        "releases": Result("x", 0, releases, ""),
+    }
+    return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
+
+
+def without(path):
+    found = told()
+    found["paths"][path] = None
+    return found
+
+
+def changed(path, **over):
+    found = told()
+    found["paths"][path] = {**found["paths"][path], **over}
+    return found
+
+
+def test_a_host_that_is_well_has_no_finding():
+    assert judged() == []
+
+
+CASES = {
+    "old python": told(python=[3, 8]),
+    "clock": told(now_at=NOW + 90),
+    "no git": told(programs={"git": ""}),
+    "secrets open": changed(facts.secrets_file(SPEC), mode=0o640),
+    "secrets absent": without(facts.secrets_file(SPEC)),
+    "lock folder anybody's": changed(SPEC.lock_dir, mode=0o777),
+    "no right": told(sudo={"/usr/bin/systemctl stop jobrunner": {"code": 1}}),
+    "docker dead": told(docker={"error": "docker does not answer: No such file"}),
+    "docker hangs": told(docker={"error": "docker does not answer: timed out"}),
+    "docker elsewhere": told(docker={"error": "DOCKER_HOST has the scheme tcp://"}),
+    "docker too new": told(docker={"error": "docker says: client version 1.52 is too old."}),
+    "database broken": told(database={"problem": "malformed", "damaged": True}),
+    "database locked": told(database={"problem": "database is locked"}),
+    "disk full": told(disks={"/srv/high_privacy": disk(95, 1)}),
+    "no inodes": told(disks={"/srv/high_privacy": disk(5, 99)}),
+    "journal volatile": told(persistent_journal=False),
+    "held": told(leftovers=["abc-1"]),
+    "unreadable": changed(f"{SPEC.config_dir}/load-env", readable=False),
+    "unwritable": changed(SPEC.workdir, writable=False),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_thing_wrong_is_one_finding_with_a_hint(name):
+    (check,) = judged(CASES[name])
+    assert check.hint
+    assert check.text
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("no right", "manage --only access"),
+        ("database broken", "restore a snapshot"),
+        ("database locked", "what has it open"),
+        ("docker dead", "in the group docker?"),
+        ("docker elsewhere", "set it to unix://PATH"),
+        ("docker too new", "update opstasks"),
+    ],
+)
+def test_the_hint_fits_the_problem(name, word):
+    (check,) = judged(CASES[name])
+    assert word in check.hint
+    assert ("restore" in check.hint) == (name == "database broken")
+
+
+def test_sudoers_is_in_the_area_that_its_hint_names():
+    files = describe(HostSpec(name="tpp", backend="tpp")).files
+    assert [f.area for f in files if f.path.endswith("/opstasks-jobrunner")] == ["access"]
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in facts.paths(SPEC)])
+def test_every_path_that_is_missing_is_found(path):
+    (check,) = judged(without(path))
+    assert (check.name, check.text) == (path, "not there")
+    assert check.hint.startswith("inv -H tpp ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "count"),
+    [
+        ("SubState=running", "SubState=auto-restart", 1),
+        ("UnitFileState=enabled", "UnitFileState=disabled", 1),
+        ("NRestarts=0", "NRestarts=7", 1),
+        (UNIT, "LoadState=not-found\n", 2),
+    ],
+)
+def test_a_service_that_is_not_well_is_found(old, new, count):
+    assert len(judged(unit=UNIT.replace(old, new))) == count
+
+
+def test_a_lock_is_a_finding_only_when_it_is_held_for_hours():
+    def owner(hours):
+        since = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+        return json.dumps({"who": "a", "task": "deploy", "since": since, "run_id": "1"})
+
+    assert judged(owner=owner(0.5)) == []
+    (check,) = judged(owner=owner(3))
+    assert "lock.break" in check.hint
+    assert lock.Owner("a", "t", "", "").age_s == 0.0
+
+
+def test_dockers_own_words_are_shown():
+    (check,) = judged(CASES["docker too new"])
+    assert (check.name, check.text) == ("docker", "docker says: client version 1.52 is too old.")
+
+
+@pytest.mark.parametrize(
+    ("result", "words", "hint"),
+    [
+        (Result("x", 127, "", "bash: python3: command not found"), "not found", "install python3"),
+        (Result("x", 0, "hello", ""), "invalid response", "report it"),
+        (Result("x", 0, failed("KeyError: 'x'").out, ""), "KeyError", "report it"),
+        (answer(told(now_at=1e15)), "invalid response", "report it"),
+    ],
+)
+def test_without_facts_there_is_one_finding(result, words, hint):
+    (check,) = checks.judge(SPEC, {"facts": result}, NOW)
+    assert not check.good
+    assert words in check.text
+    assert hint in check.hint
+
+
+NONSENSE = [
+    {"python": "3.11"},
+    {"python": [3]},
+    {"programs": {"git": None}},
+    {"paths": {"/x": {"owner": "root"}}},
+    {"sudo": {"rule": [0, ""]}},
+    {"docker": None},
+    {"database": {"damaged": "no"}},
+    {"disks": {"/": {"used_percent": "4 %", "inodes_percent": 1}}},
+    {"leftovers": "x"},
+    {"persistent_journal": None},
+]
+
+
+@pytest.mark.parametrize("over", NONSENSE)
+def test_nonsense_from_a_host_is_one_finding(over):
+    (check,) = judged(told(**over))
+    assert "invalid response from the host" in check.text
+
+
+def test_an_account_that_does_not_open_is_a_finding(fake_host):
+    host = fake_host()
+    host.open_session = lambda user: refuse(user)
+
+    def refuse(user):
+        raise Refused(f"may not become {user}", hint="ask for sudo rights")
+
+    (check,) = checks.inspect(host).checks
+    assert (check.good, check.text) == (False, "may not become opensafely")
+    assert check.hint == "ask for sudo rights"
+
+
+def inspected(host):
+    """Expect the questions as the service account, with the answers of a host that is well."""
+    good = msgspec.convert(told(), facts.DoctorFacts)
+    host.expect(facts.INSPECT, facts.request(SPEC), good, user="opensafely")
+    host.expect(systemd.show(SPEC.unit), UNIT, user="opensafely")
+    host.expect(lock.holder(SPEC), "", user="opensafely")
+    host.expect(release.list_command(SPEC), "", user="opensafely")
+
+
+def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
+    monkeypatch.setattr(checks.time, "time", lambda: NOW)
+    host = fake_host()
+    inspected(host)
+    for name, command in facts.root_commands(SPEC).items():
+        reply = Reply(255, err="line 3: bad") if name == "sshd" else ""
+        host.expect(command, reply, user="root")
+    (check,) = checks.inspect(host).bad
+    assert (check.name, check.text) == ("sshd's configuration", "line 3: bad")
+
+
+def test_a_root_account_that_does_not_open_leaves_the_rest(fake_host, monkeypatch):
+    monkeypatch.setattr(checks.time, "time", lambda: NOW)
+    host = fake_host()
+    inspected(host)
+    open_session = host.open_session
+
+    def refuse(user):
+        if user == "root":
+            raise Refused("may not become root")
+        return open_session(user)
+
+    host.open_session = refuse
+    report = checks.inspect(host)
+    assert [(check.name, check.hint) for check in report.bad] == [
+        ("root", "ask for sudo rights there")
+    ]
+    assert len(report.checks) > 20
+
+
+def test_findings_make_the_host_failed_and_keep_the_report():
+    good = DoctorReport((DoctorFinding("a", True, "fine"),))
+    bad = DoctorReport((DoctorFinding("a", False, "broken", "fix it"),))
+    result = FleetResult([HostResult("x", "ok", good), HostResult("y", "ok", bad)])
+    concluded = checks.conclude(result)
+    assert concluded.exit_code == 1
+    assert [item.outcome for item in concluded] == ["ok", "failed"]
+    assert concluded.results[1].value is bad
+
+
+def test_an_unfinished_release_is_found():
+    record = {"id": "r1", "who": "ann", "step": "migrate", "outcome": ""}
+    (check,) = judged(releases=json.dumps(record) + "\x1e")
+    assert (check.name, check.hint) == ("release", "inv -H tpp deploy")
+    assert "is unfinished" in check.text
+    assert judged(releases=json.dumps({**record, "outcome": "ok"}) + "\x1e") == []
+
+
+def test_a_sync_that_does_not_answer_is_a_finding():
+    for result in (Result("x", 1, "", "no python"), Result("x", 0, '{"ok": {}}', "")):
+        results = {
+            "facts": answer(told()),
+            "unit": Result("x", 0, UNIT, ""),
+            "lock": Result("x", 0, "", ""),
+            "releases": Result("x", 0, "", ""),
+            "sync": result,
+        }
+        (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]
+        assert (check.name, check.hint) == ("level 3 sync", "inv -H tpp sync.status")

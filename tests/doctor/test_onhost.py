@@ -1,0 +1,93 @@
+"""doctor's program on the host: it answers facts and changes nothing."""
+
+import os
+import sqlite3
+
+import msgspec
+
+from opstasks.doctor.facts import DoctorFacts
+from opstasks.doctor.onhost import inspect as remote_inspect
+from tests.fake_engine import DOCKER_29, Release
+
+
+def test_a_database_is_judged_by_sqlite_itself(tmp_path):
+    path = tmp_path / "db.sqlite"
+    assert remote_inspect.database(str(path)) == {"problem": "is not there", "damaged": False}
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE job (id TEXT)")
+    assert remote_inspect.database(str(path)) == {"problem": "", "damaged": False}
+    path.write_bytes(b"no database at all" * 100)
+    found = remote_inspect.database(str(path))
+    assert ("not a database" in found["problem"], found["damaged"]) == (True, True)
+
+
+def test_a_database_that_cannot_be_used_for_now_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "db.sqlite"
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "timeout": 0.1}))
+    with connect(path) as holder:
+        holder.execute("CREATE TABLE job (id TEXT)")
+        holder.commit()
+        holder.execute("BEGIN EXCLUSIVE")
+        found = remote_inspect.database(str(path))
+        assert found == {"problem": "database is locked", "damaged": False}
+    holder.close()
+    folder = tmp_path / "folder.sqlite"
+    folder.mkdir()
+    found = remote_inspect.database(str(folder))
+    assert (bool(found["problem"]), found["damaged"]) == (True, False)
+
+
+def test_pages_that_are_damaged_are_called_so(tmp_path):
+    path = tmp_path / "db.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE job (id TEXT)")
+        connection.executemany("INSERT INTO job VALUES (?)", [("y" * 900,) for _ in range(200)])
+    connection.close()
+    pages = bytearray(path.read_bytes())
+    pages[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
+    path.write_bytes(pages)
+    found = remote_inspect.database(str(path))
+    assert (bool(found["problem"]), found["damaged"]) == (True, True)
+
+
+def test_a_command_that_hangs_or_is_not_there_is_an_answer(monkeypatch):
+    monkeypatch.setattr(remote_inspect, "LIMIT_S", 0.2)
+    assert remote_inspect.tried("sleep", "5") == {"code": 124, "text": "no answer within 0.2 s"}
+    assert remote_inspect.tried("no-such-program")["code"] == 127
+    words = ("sh", "-c", "echo first; echo last >&2; exit 3")
+    assert remote_inspect.tried(*words) == {"code": 3, "text": "last"}
+
+
+def test_the_program_answers_in_its_type_and_changes_nothing(tmp_path, start_engine):
+    start_engine(DOCKER_29)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    request = {
+        "programs": ["sh", "no-such-program"],
+        "paths": [str(folder), "/no/such/path"],
+        "sudo": [],
+        "database": str(folder / "db"),
+        "disks": [str(folder), "/no/such/path"],
+        "hold": str(folder),
+    }
+    found = msgspec.convert(remote_inspect.main(request), DoctorFacts)
+    assert found.programs["no-such-program"] == ""
+    assert found.paths["/no/such/path"] is None
+    assert found.paths[str(folder)].writable
+    assert found.disks["/no/such/path"] is None
+    assert 0 <= found.disks[str(folder)].used_percent <= 100
+    assert (found.docker.error, found.docker.version) == ("", "1.52")
+    assert os.listdir(folder) == []
+
+
+def test_docker_is_asked_with_the_client_of_jobs_and_images(any_engine, monkeypatch):
+    assert remote_inspect.docker() == {"error": "", "version": any_engine.release.api}
+    assert any_engine.log[-1] == (any_engine.release.newest, "GET", "/containers/json")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
+    assert "only unix://PATH is supported" in remote_inspect.docker()["error"]
+
+
+def test_an_engine_that_refuses_us_is_reported_in_its_own_words(start_engine):
+    start_engine(Release("50", (1, 60), (1, 70)))
+    assert remote_inspect.docker()["error"].startswith("docker says: client version 1.52 is too")

@@ -1,0 +1,132 @@
+"""Updating images, on a strict stand-in for a host."""
+
+import json
+
+import msgspec
+import pytest
+
+from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, VerifyFailed
+from opstasks.core.result import Result
+from opstasks.fleet.program import Reader
+from opstasks.images import act
+from opstasks.images.act import (
+    PULL,
+    SWITCH,
+    ImagesResult,
+    PullAnswer,
+    PullProgress,
+    PullRequest,
+    SwitchAnswer,
+    SwitchRequest,
+)
+from opstasks.images.names import ImageRef
+from opstasks.images.plan import ImagesPlan, ImagesStep
+from tests.fake_host import Reply, answered, failed
+
+PROXY = "proxy.example:5000/core"
+DIGEST = "sha256:" + "a" * 64
+NAMES = ("ghcr.io/opensafely-core/ehrql:v1", f"{PROXY}/ehrql:v1")
+STEP = ImagesStep(ImageRef("ehrql", "v1"), f"{PROXY}/ehrql", DIGEST, NAMES, ("o1", "o2"), "o1", ())
+PLAN = ImagesPlan((STEP,), 1)
+ASKED = PullRequest(f"{PROXY}/ehrql", DIGEST)
+MOVE = SwitchRequest(f"{PROXY}/ehrql", DIGEST, "new", NAMES, ("o1", "o2"))
+
+
+def test_a_plan_without_steps_touches_nothing(fake_host):
+    assert act.apply(fake_host(), ImagesPlan((), 1)) == ImagesResult(False)
+
+
+def test_content_is_pulled_before_names_move(fake_host):
+    host = fake_host()
+    host.expect_lock("images.update")
+    half = PullProgress(2, 1, 5 << 20, 10 << 20)
+    parts = [PullProgress(2, 0, 0, 0), half, half]
+    host.expect(PULL, ASKED, answered(PullAnswer("new"), parts), user="opensafely")
+    host.expect(SWITCH, MOVE, SwitchAnswer(("o1",)), user="opensafely")
+    assert act.apply(host, PLAN) == ImagesResult(True, ("ehrql:v1",), ("o1",), ("o2",))
+    assert host.steps == [
+        f"ehrql:v1: pull {PROXY}/ehrql@{'a' * 12}",
+        "ehrql:v1: 0 of 2 layers",
+        "ehrql:v1: 1 of 2 layers, 5 MiB of 10 MiB",
+        f"ehrql:v1: name it {NAMES[0]}, {NAMES[1]}",
+    ]
+
+
+def line_of(reply):
+    """A reply as a stream brings it: a whole line."""
+    return Reply(out=reply.out + "\n")
+
+
+@pytest.mark.parametrize(
+    ("reply", "words", "code"),
+    [
+        (line_of(failed("unexpected EOF")), "unexpected EOF", 1),
+        (Reply(137, err="Killed\n"), "Killed", 137),
+    ],
+)
+def test_a_pull_that_fails_moves_no_name_and_says_why(fake_host, reply, words, code):
+    host = fake_host()
+    host.expect_lock("images.update")
+    host.expect(PULL, ASKED, reply)
+    with pytest.raises(CommandFailed, match="cannot pull ehrql:v1: no name was moved") as caught:
+        act.apply(host, PLAN)
+    assert words in caught.value.tail
+    assert (caught.value.returned, "run it again" in caught.value.hint) == (code, True)
+
+
+def test_names_that_do_not_move_are_a_failure_with_the_reason(fake_host):
+    host = fake_host()
+    host.expect_lock("images.update")
+    host.expect(PULL, ASKED, PullAnswer("new"))
+    host.expect(SWITCH, MOVE, failed("x is not what was pulled", "", "Traceback"))
+    with pytest.raises(VerifyFailed, match="is not what was pulled") as caught:
+        act.apply(host, PLAN)
+    assert caught.value.__cause__.traceback == "Traceback"
+
+
+def test_ctrl_c_stops_a_pull_whether_or_not_it_sends_progress(fake_host):
+    for parts in ([], [PullProgress(1, 0, 0, 0)]):
+        host = fake_host()
+        host.expect_lock("images.update")
+        host.expect(PULL, ASKED, answered(PullAnswer("new"), parts))
+        host.stop.set()
+        with pytest.raises(Interrupted, match="no name was moved; run it again"):
+            act.apply(host, PLAN)
+
+
+@pytest.mark.parametrize("size", [1, 7, 200])
+def test_progress_is_read_line_by_line_however_it_is_split(size):
+    part = PullProgress(2, 1, 5, 10)
+    text = json.dumps({"part": msgspec.to_builtins(part)}) + '\n{"ok": {"id": "sha256:1"}}\n'
+    seen = []
+    reader = Reader(PULL, "tpp", seen.append)
+    for start in range(0, len(text), size):
+        reader.take(text[start : start + size].encode())
+    assert reader.end(Result("x", 0, "", "")) == PullAnswer("sha256:1")
+    assert seen == [part]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Killed\n",
+        b'{"part": {"layers": -1, "done": 0, "current_bytes": 0, "total_bytes": 0}}\n',
+        b'{"part": {"layers": 1, "done": 0, "current_bytes": null, "total_bytes": 0}}\n',
+        b'{"part": "half"}\n',
+    ],
+)
+def test_progress_that_is_nonsense_is_an_invalid_response(line):
+    with pytest.raises(InvalidResponse):
+        Reader(PULL, "tpp", print).take(line)
+
+
+@pytest.mark.parametrize("value", [{}, {"removed": "x"}, {"removed": [None]}, []])
+def test_a_nonsense_answer_about_removed_images_is_an_invalid_response(value):
+    with pytest.raises(InvalidResponse):
+        SWITCH.decode(Result("x", 0, json.dumps({"ok": value}), ""), "tpp")
+
+
+def test_the_pull_fits_among_the_arguments_of_a_command():
+    line = PULL.stream_command(ASKED).line()
+    assert line.startswith("python3 -I -c ")
+    assert len(line) < 100_000

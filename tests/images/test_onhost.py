@@ -1,0 +1,187 @@
+"""The host's side of `images`, against engines of several releases behind a socket."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from opstasks.core.errors import CommandFailed, Refused
+from opstasks.fleet.inventory import HostSpec
+from opstasks.images import act, facts
+from opstasks.images.names import ImageRef
+from opstasks.images.onhost import inspect as remote_inspect
+from opstasks.images.onhost import pull as remote_pull
+from opstasks.images.onhost import switch as remote_switch
+from opstasks.images.plan import make_plan
+from opstasks.onhost.engine import Engine
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.fake_engine import (
+    DOCKER_29,
+    NEW_DIGEST,
+    NEW_ID,
+    OLD_DIGEST,
+    OLD_ID,
+    PROXY,
+    REGISTRY,
+)
+from tests.images.images_help import ProgramHost
+
+REPOSITORY = f"{PROXY}/ehrql"
+NAME = f"{REGISTRY}/ehrql:v1"
+PULL = {"repository": REPOSITORY, "digest": NEW_DIGEST, "every_s": 0, "limit_s": 60}
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A host whose programs ask the engine of the test."""
+    monkeypatch.setattr(facts, "registries", lambda host: (REGISTRY,))
+    host = ProgramHost(registry=REGISTRY, registry_proxy=PROXY)
+    yield host
+    host.finish()
+
+
+def parts(capsys):
+    return [json.loads(line)["part"] for line in capsys.readouterr().out.splitlines()]
+
+
+def switch(**over):
+    words = {"id": NEW_ID, "names": [NAME], "replaced": [OLD_ID], **over}
+    return remote_switch.main({"repository": REPOSITORY, "digest": NEW_DIGEST, **words})
+
+
+# -- the whole way, for every release of docker ----------------------------------------------
+
+
+def test_images_ls_works_with_every_release(any_engine, host):
+    any_engine.containers = [{"Names": ["/os-job-a"], "ImageID": OLD_ID}]
+    named, replaced = facts.ls(host)
+    assert (named.name, named.id, named.users) == (NAME, "2" * 12, ("os-job-a",))
+    assert (named.size_bytes, named.created_at) == (3 << 20, 1_800_000_000)
+    assert (replaced.name, replaced.note) == ("", "replaced")
+
+
+def test_images_update_works_with_every_release(any_engine, host):
+    ref = ImageRef("ehrql", "v1")
+    plan = make_plan(facts.inspect(host, [ref]), [ref])
+    host.expect_lock("images.update")
+    assert act.apply(host, plan).removed == ("2" * 12,)
+    assert any_engine.tags == {NAME: NEW_ID}
+    assert list(any_engine.digests) == [NEW_ID]
+    assert "ehrql:v1: 2 of 2 layers, 10 B of 10 B" in host.steps
+    assert not make_plan(facts.inspect(host, [ref]), [ref]).changed
+    asked = {version for version, _, path in any_engine.log if path != "/_ping"}
+    assert asked == {any_engine.release.newest}
+
+
+def test_a_pull_that_breaks_says_why_with_every_release(any_engine, host):
+    any_engine.break_pull("unexpected EOF")
+    ref = ImageRef("ehrql", "v1")
+    plan = make_plan(facts.inspect(host, [ref]), [ref])
+    host.expect_lock("images.update")
+    with pytest.raises(CommandFailed) as caught:
+        act.apply(host, plan)
+    assert caught.value.tail == "unexpected EOF"
+    assert any_engine.tags == {NAME: OLD_ID}
+
+
+# -- inspecting ------------------------------------------------------------------------------
+
+
+def test_an_engine_that_is_not_there_is_refused(monkeypatch, tmp_path, host):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing")
+    with pytest.raises(HostRefusal, match=r"docker does not answer: .*No such file"):
+        remote_inspect.main({"prefixes": [], "sources": []})
+    with pytest.raises(Refused, match=r"docker does not answer: .*No such file"):
+        facts.ls(host)
+
+
+def test_what_the_registry_does_not_have_is_an_offer_with_its_error(start_engine):
+    engine = start_engine()
+    engine.answers["/distribution/h:5000/x:v1/json"] = (404, {"message": "manifest unknown"})
+    found = remote_inspect.offered(Engine(), "h:5000/x:v1")
+    assert found == {"digest": "", "error": "docker says: manifest unknown"}
+
+
+def test_images_without_a_date_or_size_are_answered_all_the_same(start_engine):
+    engine = start_engine(DOCKER_29)
+    image = {"Id": "1", "RepoTags": None, "RepoDigests": [f"{REPOSITORY}@{OLD_DIGEST}"]}
+    odd = {**image, "Created": -62135596800, "Size": -1}
+    engine.answers["/images/json"] = (200, [odd, {**image, "Created": None}])
+    engine.answers["/containers/json"] = (200, [{"Names": None, "ImageID": "1"}])
+    found = remote_inspect.main({"prefixes": [f"{PROXY}/"], "sources": []})["images"]
+    assert [(i["created_at"], i["size_bytes"], i["users"]) for i in found] == [(0, 0, ["?"])] * 2
+
+
+# -- pulling ---------------------------------------------------------------------------------
+
+
+def test_a_pull_sends_its_layers_and_ends_with_the_image(start_engine, capsys):
+    start_engine()
+    assert remote_pull.main(PULL) == {"id": NEW_ID}
+    sent = parts(capsys)
+    assert sent[-1] == {"layers": 2, "done": 2, "current_bytes": 10, "total_bytes": 10}
+    assert {"layers": 2, "done": 1, "current_bytes": 5, "total_bytes": 10} in sent
+
+
+def test_progress_is_sent_after_each_layer_and_otherwise_now_and_then(start_engine, capsys):
+    start_engine()
+    remote_pull.main({**PULL, "every_s": 3600})
+    assert [part["done"] for part in parts(capsys)] == [0, 1, 2]
+
+
+def test_a_pull_that_takes_too_long_is_given_up(start_engine):
+    start_engine()
+    with pytest.raises(HostFailure, match="not complete after 0 hours"):
+        remote_pull.main({**PULL, "limit_s": 0})
+
+
+@pytest.mark.parametrize(("free", "begins"), [(1 << 29, False), ((1 << 30) + 14, True)])
+def test_a_disk_that_would_fill_stops_a_pull_before_or_in_the_middle(
+    start_engine, monkeypatch, free, begins
+):
+    engine = start_engine()
+    disk = SimpleNamespace(f_bavail=free, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    with pytest.raises(HostFailure, match=r"the disk would fill: .* free, 1 GiB needed"):
+        remote_pull.main(PULL)
+    assert ("/images/create" in engine.requests("POST")) is begins
+    assert engine.tags == {NAME: OLD_ID}
+
+
+# -- switching -------------------------------------------------------------------------------
+
+
+def test_names_move_and_the_old_image_is_removed(start_engine):
+    engine = start_engine()
+    assert switch() == {"removed": [OLD_ID]}
+    assert engine.tags == {NAME: NEW_ID}
+    assert list(engine.digests) == [NEW_ID]
+
+
+def test_the_port_of_a_registry_is_not_a_tag(start_engine):
+    engine = start_engine()
+    switch(names=["h:5000/a/b:v1"], replaced=[])
+    assert engine.tags["h:5000/a/b:v1"] == NEW_ID
+
+
+def test_an_old_image_that_a_container_or_another_name_has_stays(start_engine):
+    engine = start_engine()
+    engine.containers = [{"ImageID": OLD_ID}]
+    assert switch() == {"removed": []}
+    engine.containers, engine.tags["mine:v1"] = [], OLD_ID
+    assert switch() == {"removed": []}
+    assert OLD_ID in engine.digests
+
+
+def test_an_image_that_is_not_what_was_asked_for_is_a_failure(start_engine):
+    engine = start_engine()
+    engine.digests[NEW_ID] = [f"{REPOSITORY}@{OLD_DIGEST}"]
+    with pytest.raises(HostFailure, match="is not what was pulled"):
+        switch()
+    assert OLD_ID in engine.digests
+
+
+def test_the_source_is_the_proxy_where_there_is_one():
+    assert facts.source(HostSpec(name="h", registry=REGISTRY)) == REGISTRY
+    assert facts.source(HostSpec(name="h", registry=REGISTRY, registry_proxy=f"{PROXY}/")) == PROXY

@@ -1,0 +1,45 @@
+"""Small files of JSON, whole or not there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from opstasks.onhost.json_files import read_json, write_json
+
+
+def test_a_file_is_written_with_its_mode_and_read_back(tmp_path):
+    path = tmp_path / "record.json"
+    write_json(path, {"b": 1, "a": [2]}, 0o640)
+    assert read_json(path) == {"a": [2], "b": 1}
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+def test_what_an_interrupted_writer_left_is_no_obstacle(tmp_path):
+    path = tmp_path / "record.json"
+    path.with_name("record.json.new").write_text("half")
+    write_json(path, {}, 0o600)
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_partial_one(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    write_json(path, {"old": True}, 0o600)
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"old": False}, 0o600)
+    assert read_json(path) == {"old": True}
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff", b"null", b"[" * 100_000])
+def test_what_is_not_an_object_counts_as_empty(tmp_path, data):
+    path = tmp_path / "record.json"
+    path.write_bytes(data)
+    assert read_json(path) == {}
+    assert read_json(Path("/no/such/file")) == {}

@@ -1,0 +1,180 @@
+"""Starting, stopping and running the Level 3 sync, on a strict stand-in for a host."""
+
+import pytest
+
+from opstasks.core.command import cmd
+from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
+from opstasks.sync import act, facts, units
+from opstasks.sync.act import UNITS, SyncResult, SyncUnitsAnswer, SyncUnitsRequest
+from opstasks.sync.facts import INSPECT
+from tests.fake_host import Reply, failed
+from tests.sync.sync_help import SPEC, facts_with
+
+ASKED = facts.inspect_request(SPEC)
+FILES = units.files(SPEC)
+OFF = {"timer": {"active_state": "inactive", "unit_file_state": "disabled"}}
+ONLY_ENABLED = {"timer": {"active_state": "inactive", "unit_file_state": "enabled"}}
+ONLY_ON = {"timer": {"active_state": "active", "unit_file_state": "disabled"}}
+CRASHED = {
+    "service": {"load_state": "loaded", "active_state": "failed", "result": "exit-code"},
+    "last": {},
+}
+START = SyncUnitsRequest(files=FILES, enable=(units.TIMER,), restart=True)
+STOP = SyncUnitsRequest(disable=(units.TIMER, units.SERVICE))
+
+
+@pytest.fixture
+def host(fake_host):
+    return fake_host(level3_source=SPEC.level3_source)
+
+
+def inspected(host, **over):
+    host.expect(INSPECT, ASKED, facts_with(**over), user="opensafely")
+
+
+def placed(host, request, reply=None):
+    host.expect(UNITS, request, reply or SyncUnitsAnswer(True), user="root")
+
+
+def last(started_at, ended_at=99.0, error="", copied=0):
+    return {
+        "last": dict(started_at=started_at, ended_at=ended_at, error=error, copied=copied),
+    }
+
+
+def test_starting_what_is_well_does_nothing(host):
+    inspected(host)
+    assert act.start(host) == SyncResult(False, "on", facts_with().last)
+
+
+def test_starting_waits_for_the_end_of_the_first_run(host):
+    inspected(host, **OFF)
+    host.expect_lock("sync.start")
+    placed(host, START)
+    inspected(host, **last(10.0))
+    inspected(host, **last(30.0, 0.0))
+    inspected(host, **last(30.0))
+    result = act.start(host)
+    assert (result.changed, result.last.ended_at) == (True, 99.0)
+
+
+def test_a_first_run_that_fails_is_a_failure(host):
+    inspected(host, **OFF)
+    host.expect_lock("sync.start")
+    placed(host, START)
+    inspected(host, **last(30.0, error="/e is not mounted"))
+    with pytest.raises(VerifyFailed, match="its first run failed: /e is not mounted"):
+        act.start(host)
+
+
+def test_a_first_run_that_crashes_without_a_record_is_a_failure(host, monkeypatch):
+    monkeypatch.setattr(act, "FIRST_RUN_S", 0)
+    inspected(host, **CRASHED)
+    host.expect_lock("sync.start")
+    placed(host, START)
+    inspected(host, **CRASHED)
+    inspected(host, **CRASHED)
+    with pytest.raises(CommandFailed, match=r"first run failed \(exit-code\)"):
+        act.start(host)
+
+
+def test_a_first_run_that_takes_long_goes_on(host, monkeypatch):
+    monkeypatch.setattr(act, "FIRST_RUN_S", 0)
+    inspected(host, **OFF)
+    host.expect_lock("sync.start")
+    placed(host, START)
+    for _ in range(2):
+        inspected(host, **last(30.0, 0.0))
+    assert act.start(host).last.ended_at == 0.0
+
+
+def test_starting_a_timer_that_is_on_but_disabled_enables_it(host):
+    inspected(host, **ONLY_ON)
+    host.expect_lock("sync.start")
+    # The timer is restarted, for the run that is then waited for.
+    placed(host, START)
+    inspected(host, **last(30.0))
+    assert act.start(host).changed
+
+
+def test_a_host_without_a_source_is_refused_before_it_is_asked(fake_host):
+    for work in (act.start, act.once):
+        with pytest.raises(Refused, match="level3_source"):
+            work(fake_host())
+
+
+def test_units_that_cannot_be_placed_are_a_failure_with_their_reason(host):
+    inspected(host, **OFF)
+    host.expect_lock("sync.start")
+    placed(host, START, failed("systemd does not accept the units", "line 3", "Traceback"))
+    with pytest.raises(CommandFailed, match="cannot set up the sync: systemd does not") as caught:
+        act.start(host)
+    assert (caught.value.tail, caught.value.__cause__.traceback) == ("line 3", "Traceback")
+
+
+def test_stopping_what_is_off_does_nothing(host):
+    inspected(host, **OFF)
+    assert not act.stop(host).changed
+
+
+@pytest.mark.parametrize("left", [{}, ONLY_ON, ONLY_ENABLED])
+def test_a_sync_that_does_not_stop_is_a_failure(host, left):
+    inspected(host)
+    host.expect_lock("sync.stop")
+    placed(host, STOP)
+    inspected(host, **left)
+    with pytest.raises(VerifyFailed, match="still on"):
+        act.stop(host)
+
+
+def test_stopping_disables_the_start_at_the_next_boot_too(host):
+    inspected(host, **ONLY_ENABLED)
+    host.expect_lock("sync.stop")
+    placed(host, STOP)
+    inspected(host, **OFF)
+    assert act.stop(host).changed
+
+
+RUN = cmd("systemctl", "start", units.SERVICE)
+
+
+def test_once_does_not_join_a_run_that_began_too_early(host):
+    host.expect_lock("sync.once")
+    placed(host, SyncUnitsRequest(files=FILES))
+    inspected(host, service={"load_state": "loaded", "active_state": "activating"})
+    host.expect(RUN, "", user="root")
+    host.expect(RUN, "", user="root")
+    inspected(host, **last(30.0, copied=2))
+    result = act.once(host)
+    assert (result.changed, result.state, result.last.copied) == (True, "on", 2)
+
+
+def test_once_without_a_record_is_a_failure(host):
+    host.expect_lock("sync.once")
+    placed(host, SyncUnitsRequest(files=FILES))
+    inspected(host)
+    host.expect(RUN, Reply(1, err="job failed"), user="root")
+    inspected(host)
+    with pytest.raises(CommandFailed, match="no record") as caught:
+        act.once(host)
+    assert (caught.value.returned, caught.value.tail) == (1, "job failed")
+
+
+def test_once_that_fails_is_a_failure_with_the_hint_of_its_record(host):
+    host.expect_lock("sync.once")
+    placed(host, SyncUnitsRequest(files=FILES))
+    inspected(host)
+    host.expect(RUN, Reply(1), user="root")
+    inspected(host, last={"started_at": 30.0, "ended_at": 31.0, "error": "x", "hint": "do y"})
+    with pytest.raises(VerifyFailed, match="the run failed: x") as caught:
+        act.once(host)
+    assert caught.value.hint == "do y"
+
+
+def test_a_host_that_is_being_changed_is_left_alone(host):
+    from opstasks.fleet.lock import Owner
+
+    inspected(host, **OFF)
+    host.expect_lock("sync.start", held_by=Owner("ann", "deploy", "", "1"))
+    with pytest.raises(Refused, match="ann"):
+        act.start(host)

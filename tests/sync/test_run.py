@@ -1,0 +1,232 @@
+"""A run of the Level 3 sync, with a stand-in for rsync."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.fleet.program import script_text
+from opstasks.sync.facts import SyncRecord
+from opstasks.sync.onhost import records
+from opstasks.sync.onhost import run as remote_run
+from opstasks.sync.onhost.records import RunRecord
+
+
+@given(st.text(st.characters(exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1))
+def test_a_pattern_has_no_wildcard_left(name):
+    found = remote_run.pattern(name)
+    assert found.startswith("/")
+    if not any(sign in name for sign in "*?["):
+        assert found[1:] == name
+        return
+    bare, literal, signs = found[1:], "", iter(found[1:])
+    for sign in signs:
+        assert sign not in "*?["
+        literal += next(signs) if sign == "\\" else sign
+    assert literal == name, bare
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A source that counts as mounted, a target, and a request for a run."""
+    for name in ("e/ws", "srv/ws", "home"):
+        (tmp_path / name).mkdir(parents=True)
+    return {
+        "source": str(tmp_path / "e/ws"),
+        "target": str(tmp_path / "srv/ws"),
+        "temp_dir": str(tmp_path / "srv/.tmp"),
+        "state_dir": str(tmp_path / "home/opstasks"),
+        "rsync": ["sh", "-c", "cat >/dev/null; echo '>f+++++++++ 12 W/new.csv'"],
+    }
+
+
+@pytest.fixture
+def points(tmp_path):
+    return ["/", str(tmp_path / "e"), str(tmp_path / "srv")]
+
+
+def state_of(place):
+    return json.loads(Path(place["state_dir"], "level3-sync.json").read_text())
+
+
+def test_a_run_leaves_a_record_and_the_time_of_its_success(place, points):
+    record = remote_run.run(place, points)
+    assert (record.error, record.copied, record.copied_bytes) == ("", 1, 12)
+    assert state_of(place)["last"]["items"] == ["W/new.csv"]
+    assert time.time() - state_of(place)["last_success_at"] < 10
+    assert not Path(place["temp_dir"]).exists()
+
+
+def test_a_source_that_is_not_mounted_is_an_error_and_nothing_is_copied(place, tmp_path):
+    place["rsync"] = ["touch", str(tmp_path / "ran")]
+    record = remote_run.run(place, ["/"])
+    assert "is not mounted" in record.error
+    assert not (tmp_path / "ran").exists()
+    assert state_of(place)["last_success_at"] == 0.0
+
+
+def test_a_failure_keeps_the_time_of_the_last_success(place, points):
+    remote_run.run(place, points)
+    before = state_of(place)["last_success_at"]
+    place["rsync"] = ["sh", "-c", "echo 'rsync: mkstemp: Permission denied (13)' >&2; exit 23"]
+    record = remote_run.run(place, points)
+    assert "Permission denied" in record.error
+    assert state_of(place)["last_success_at"] == before
+
+
+def test_files_that_disappear_during_the_run_are_not_a_failure(place, points):
+    place["rsync"] = ["sh", "-c", "exit 24"]
+    assert remote_run.run(place, points).error == ""
+
+
+def test_a_target_on_another_file_system_than_its_temporary_files_is_refused(place, points):
+    for extra in (place["temp_dir"], place["target"] + "/W"):
+        record = remote_run.run(place, [*points, extra])
+        assert "another file system" in record.error
+
+
+def test_a_source_inside_the_target_is_refused(place, points):
+    place["source"] = place["target"]
+    assert "lie in each other" in remote_run.run(place, points).error
+
+
+def test_what_an_interrupted_run_left_is_removed_first(place, points):
+    temp = Path(place["temp_dir"])
+    temp.mkdir()
+    (temp / "old.csv.AbCdEf").write_text("half a fi")
+    place["rsync"] = ["sh", "-c", f"ls -A {shlex.quote(str(temp))} | grep . && exit 1; exit 0"]
+    assert remote_run.run(place, points).error == ""
+
+
+def test_a_temporary_directory_that_is_a_link_is_not_followed(place, points, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    Path(place["temp_dir"]).symlink_to(outside)
+    assert remote_run.run(place, points).error
+    assert (outside / "kept").exists()
+
+
+def test_two_runs_never_overlap(place):
+    with (
+        remote_run.alone(place["state_dir"]),
+        pytest.raises(remote_run.SyncError, match="in progress"),
+        remote_run.alone(place["state_dir"], wait_s=0.3),
+    ):
+        pass
+    with remote_run.alone(place["state_dir"], wait_s=0.3):
+        pass
+
+
+def test_what_would_have_to_be_deleted_is_not_copied_and_reported(place, points, tmp_path):
+    source, target = Path(place["source"]), Path(place["target"])
+    for path in ("W/dir-here", "W/same"):
+        (source / path).mkdir(parents=True)
+    (source / "W/dir-here/inner").write_text("x")
+    (source / "W/file[1]*").write_text("x")
+    (source / "W/plain").write_text("x")
+    (source / "W/link").symlink_to("/nowhere")
+    (target / "W/same").mkdir(parents=True)
+    (target / "W/dir-here").write_text("a file")
+    (target / "W/file[1]*").mkdir()
+    (target / "W/plain").symlink_to("/etc/passwd")
+    (target / "W/link").write_text("a file, and links are not copied")
+    seen = tmp_path / "seen"
+    place["rsync"] = ["sh", "-c", f"cat >{shlex.quote(str(seen))}"]
+    record = remote_run.run(place, points)
+    assert record.clashes == ["W/dir-here", "W/file[1]*", "W/plain"]
+    assert "not copied" in record.error
+    assert seen.read_bytes() == b"/W/dir-here\0/W/file\\[1]\\*\0/W/plain\0"
+
+
+def test_rsyncs_lines_are_counted_by_their_kind():
+    told = RunRecord()
+    remote_run.note_items(
+        told,
+        "cd+++++++++ 4096 W/\n>f+++++++++ 5 W/a b.csv\n>f.st...... 7 W/\\#012x\n"
+        'skipping non-regular file "W/link"\n.d..t...... 4096 W/\nsomething else\n',
+    )
+    assert (told.copied, told.copied_bytes) == (2, 12)
+    assert told.items == ["W/a b.csv", "W/\\#012x"]
+    assert told.skipped == ["W/link"]
+
+
+def test_a_file_that_disappears_while_it_is_listed_is_not_a_clash(tmp_path, monkeypatch):
+    (tmp_path / "kept").mkdir()
+    listed = [(str(tmp_path), ["kept"], ["gone"])]
+    monkeypatch.setattr(remote_run.os, "walk", lambda folder: iter(listed))
+    assert remote_run.clashes(str(tmp_path), str(tmp_path / "target")) == []
+
+
+def test_others_cannot_read_the_record_of_a_run(place, points):
+    remote_run.run(place, points)
+    path = Path(place["state_dir"], "level3-sync.json")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_client_knows_every_field_of_a_record():
+    assert [f.name for f in fields(RunRecord)] == [f.name for f in fields(SyncRecord)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not JSON",
+        "[]",
+        '{"last": null}',
+        '{"last": [1], "last_success_at": "x"}',
+        '{"last": {"copied": "3", "items": null, "new_field": 1}}',
+    ],
+)
+def test_a_record_of_another_form_counts_as_none(tmp_path, text):
+    path = tmp_path / records.FILE
+    path.write_text(text)
+    assert records.read(path) == (RunRecord(), 0.0)
+
+
+def test_a_record_keeps_the_first_names_only(tmp_path):
+    path = tmp_path / records.FILE
+    records.write(path, RunRecord(started_at=1.0, ended_at=2.0, items=["x"] * 1000, copied=1000))
+    last, success_at = records.read(path)
+    assert (len(last.items), last.copied, success_at) == (records.KEPT_NAMES, 1000, 2.0)
+
+
+def as_the_timer_starts_it(place, points):
+    """Run the whole installed script; only the mounts are made up."""
+    text = script_text("opstasks.sync.onhost.run", place, "about")
+    made_up = f"record = run(request, {json.dumps(points)})"
+    text = text.replace("record = run(request, mounted())", made_up)
+    path = Path(place["temp_dir"]).with_name("script")
+    path.write_text(text)
+    argv = [sys.executable, "-I", str(path)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def test_the_installed_script_tells_the_journal_what_it_copied(place, points):
+    done = as_the_timer_starts_it(place, points)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"ok": {"copied": 1, "copied_bytes": 12}}
+    assert done.stderr == "copied 'W/new.csv'\n"
+
+
+def test_the_installed_script_tells_systemd_that_a_run_failed(place):
+    done = as_the_timer_starts_it(place, ["/"])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "is not mounted" in done.stderr
+    assert "is not mounted" in state_of(place)["last"]["error"]
+
+
+def test_the_installed_script_fails_when_it_cannot_write_its_record(place, points):
+    Path(place["state_dir"]).write_text("a file in its place")
+    done = as_the_timer_starts_it(place, points)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'File "opstasks/sync/onhost/run.py"' in done.stderr

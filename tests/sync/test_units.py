@@ -1,0 +1,64 @@
+"""What the Level 3 sync installs on a host."""
+
+import os
+
+import pytest
+
+from opstasks.core.errors import Refused
+from opstasks.fleet.inventory import HostSpec
+from opstasks.onhost.protocol import HostFailure
+from opstasks.sync import units
+from opstasks.sync.onhost import units as remote_units
+
+SPEC = HostSpec(name="tpp", level3_source="/e/FILES FOR%L4/workspaces")
+
+
+def test_a_per_cent_sign_in_the_source_is_escaped_in_unit_files():
+    files = units.files(SPEC)
+    service = files[f"{units.UNIT_DIR}/{units.SERVICE}"]
+    assert "/e/FILES FOR%%L4/workspaces" in service
+    assert "User=opensafely" in service
+    timer = files[f"{units.UNIT_DIR}/opstasks-level3-sync.timer"]
+    assert "OnUnitInactiveSec=120s" in timer
+
+
+def test_the_installed_script_compiles_has_the_places_and_is_always_the_same():
+    text = units.script(SPEC)
+    compile(text, "level3-sync", "exec")
+    assert text == units.script(SPEC)
+    assert "/e/FILES FOR%L4/workspaces" in text
+
+
+def test_starting_without_a_source_is_refused():
+    with pytest.raises(Refused, match="level3_source"):
+        units.check_source(HostSpec(name="emis"))
+
+
+def test_nothing_is_placed_when_a_script_does_not_compile(tmp_path):
+    path = tmp_path / "lib" / "script"
+    request = {"files": {str(path): "def ("}, "enable": [], "disable": [], "restart": False}
+    with pytest.raises(HostFailure, match="does not compile"):
+        remote_units.main(request)
+    assert not path.exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_failure_with_its_reason(tmp_path):
+    (tmp_path / "file").write_text("")
+    request = {"enable": [], "disable": [], "restart": False}
+    with pytest.raises(HostFailure, match=r"\[Errno \d+\]"):
+        remote_units.main({**request, "files": {f"{tmp_path}/file/script": "x = 1"}})
+
+
+def test_a_systemctl_that_fails_is_a_failure_with_its_words():
+    with pytest.raises(HostFailure, match="systemctl --no-such-option failed") as caught:
+        remote_units.systemctl("--no-such-option")
+    assert caught.value.detail
+
+
+def test_a_file_is_right_only_with_its_owner_and_mode(tmp_path):
+    path = tmp_path / "unit"
+    remote_units.put(str(path), "text")
+    assert remote_units.differs(str(path), "text") == (os.getuid() != 0)
+    assert remote_units.differs(str(path), "other")
+    path.chmod(0o666)
+    assert remote_units.differs(str(path), "text")
