@@ -91,7 +91,7 @@ def describe(spec: HostSpec) -> Description:
     if not spec.backend or not root.joinpath(spec.backend, "host.yaml").is_file():
         names = {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
         raise Refused(
-            f"backend {spec.backend!r} has no description",
+            f"no description for backend {spec.backend!r}",
             host=spec.name,
             hint=f"set `backend` in hosts.yaml to one of {', '.join(sorted(names))}",
         )
