@@ -1,6 +1,6 @@
 """What a step does on the host, as types: one class for each function of `onhost/apply.py`.
 
-Each action is safe to repeat. On the host it is a dictionary whose key ``do`` names the function.
+Each action is safe to repeat. On the host it is a dictionary; its key ``do`` names the function.
 """
 
 from __future__ import annotations

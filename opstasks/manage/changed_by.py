@@ -21,7 +21,7 @@ def file_history(facts: ManageFacts, path: str) -> str:
 
 
 def word_history(facts: ManageFacts, *words: str) -> str:
-    """Who last used one of these words in a sudo command; "" if nobody did."""
+    """Who last used one of these words in a sudo command; "" if sudo's log does not tell."""
     known = [facts.last_uses[word] for word in words if word in facts.last_uses]
     if not known:
         return ""

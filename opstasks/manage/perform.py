@@ -46,7 +46,7 @@ APPLY = Program(
 )
 
 
-class Progress:
+class ManageProgress:
     """Which steps of a run are done; tells the operator of each."""
 
     def __init__(self, host: Host, done: Sequence[ManageStep], todo: Sequence[ManageStep]) -> None:
@@ -83,7 +83,7 @@ def perform(
     CommandFailed naming the step that failed, and what was done before it; Interrupted between
     two parts.
     """
-    progress = Progress(host, done, steps)
+    progress = ManageProgress(host, done, steps)
     soon, late = [s for s in steps if not s.access], [s for s in steps if s.access]
     parts, answer = list(_parts(soon)), None
     for part in parts:
@@ -119,7 +119,7 @@ def _areas(steps: Sequence[ManageStep]) -> str:
 
 
 def _perform_part(
-    progress: Progress, part: Sequence[ManageStep], afterwards: Command | None
+    progress: ManageProgress, part: Sequence[ManageStep], afterwards: Command | None
 ) -> Result | None:
     """Do some steps and, in the same round trip, run a command; returns that one's result."""
     host = progress.host
@@ -142,7 +142,7 @@ def _perform_part(
     return checked(more[0], afterwards, host.name) if afterwards else None
 
 
-def _change_access(progress: Progress, late: Sequence[ManageStep], *, prove: bool) -> None:
+def _change_access(progress: ManageProgress, late: Sequence[ManageStep], *, prove: bool) -> None:
     actions = [step.action for step in late if step.action is not None]
     try:
         access.change_access(progress.host, actions, prove=prove)
@@ -151,7 +151,9 @@ def _change_access(progress: Progress, late: Sequence[ManageStep], *, prove: boo
     progress.count(late)
 
 
-def failure(progress: Progress, failed: Sequence[ManageStep], error: OpsError) -> CommandFailed:
+def failure(
+    progress: ManageProgress, failed: Sequence[ManageStep], error: OpsError
+) -> CommandFailed:
     """The error for steps that failed: those done, those not begun, what to do next."""
     done, steps = progress.done, progress.steps
     left = steps[len(done) + len(failed) :]

@@ -200,11 +200,11 @@ def test_only_a_complete_answer_of_a_key_source_replaces_keys(
         before = sh(every)
         for kind in ("missing", "page", "long", "away", "cut"):
             done = good(manage(kind, "--yes"))
-            assert "eve: the key source gave nothing (" in done.stderr, kind
+            assert "eve: the key source gave no keys (" in done.stderr, kind
             assert "nothing to do" in done.stdout, kind
             assert sh(every) == before, kind
     done = good(manage("good", "--check"))
-    assert "eve: the key source gave nothing (" in done.stderr, "the source is gone"
+    assert "eve: the key source gave no keys (" in done.stderr, "the source is gone"
     assert sh(every) == before
 
 

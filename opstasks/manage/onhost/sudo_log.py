@@ -45,7 +45,7 @@ def mentions(text: str, words: set[str]) -> dict[str, Use]:
 def moment(text: str) -> int:
     """A time of sudo's log in seconds since the epoch, read in the host's time zone.
 
-    0 for a text that is no time, or one that cannot be true.
+    0 for any other text, and for a time that cannot be true.
     """
     if not re.search(r"\d{4}$", text):
         text = f"{text} {datetime.now(timezone.utc).year}"

@@ -70,7 +70,7 @@ def create(action: Action) -> None:
     try:
         as_user(action["owner"], "bash", "-c", action["run"])
     except HostFailure:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(HostFailure):
             as_user(action["owner"], "rm", "-f", "--", str(path))
         raise
     if not path.exists():
