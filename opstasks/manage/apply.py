@@ -127,14 +127,7 @@ def _perform(
 ) -> ManagePlan:
     """Carry out a plan; what it leaves to do."""
     asked = inspect.request(wanted, host.spec)
-    answer = perform(
-        host,
-        current.todo,
-        prove=not request.allow_lockout,
-        afterwards=inspect.question(asked),
-        done=done,
-    )
-    facts = inspect.decode(answer, asked, host.name)
+    facts = perform(host, current.todo, prove=not request.allow_lockout, asked=asked, done=done)
     return decide(host.spec, facts, wanted, request)
 
 

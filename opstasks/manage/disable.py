@@ -112,11 +112,11 @@ def disable(host: Host, name: str) -> DisableResult:
     before = inspect_account(host, name)
     if not before.open:
         return DisableResult(before, before, changed=False)
-    action, asked = DisableUser(name=name), request(host, name)
+    action = DisableUser(name=name)
     step = ManageStep("accounts", f"user {name}", before.describe(), "disabled", action)
     with change(host.root, "users.disable", {"name": name}):
-        answer = perform(host, [step], prove=False, afterwards=inspect.question(asked))
-        after = account(host, name, inspect.decode(answer, asked, host.name))
+        facts = perform(host, [step], prove=False, asked=request(host, name))
+        after = account(host, name, facts)
     if after.open:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",

@@ -89,8 +89,13 @@ INSPECT = Program("opstasks.manage.onhost.inspect", InspectRequest, ManageFacts)
 
 def inspect(host: Host, wanted: Description) -> ManageFacts:
     """Ask the host as root; raises what `opstasks.fleet.program.Program.decode` raises."""
-    asked = request(wanted, host.spec)
-    return decode(host.root.batch([question(asked)])[0], asked, host.name)
+    return ask(host, request(wanted, host.spec))
+
+
+def ask(host: Host, asked: InspectRequest) -> ManageFacts:
+    """The same for a request."""
+    (result,) = host.root.batch([question(asked)])
+    return decode(result, asked, host.name)
 
 
 def question(asked: InspectRequest) -> ProgramCommand:

@@ -8,15 +8,14 @@ from itertools import groupby
 
 import msgspec
 
-from opstasks.core.command import Command
 from opstasks.core.errors import CommandFailed, OpsError, ProgramFailed, TimedOut, VerifyFailed
 from opstasks.core.fields import Count
-from opstasks.core.result import Result
 from opstasks.fleet.host import Host
-from opstasks.fleet.host import check as checked
 from opstasks.fleet.program import Program, Reader
-from opstasks.manage import access
+from opstasks.manage import access, inspect
 from opstasks.manage.actions import SLOW, AnyAction, ChangePackages
+from opstasks.manage.facts import ManageFacts
+from opstasks.manage.inspect import InspectRequest
 from opstasks.manage.steps import ManageStep
 
 # Cloning the dependencies over a slow line is the longest that one part may take.
@@ -73,29 +72,27 @@ def perform(
     steps: Sequence[ManageStep],
     *,
     prove: bool,
-    afterwards: Command,
+    asked: InspectRequest,
     done: Sequence[ManageStep] = (),
-) -> Result:
+) -> ManageFacts:
     """Do the steps; those by which people get in last, and only if a fresh connection works.
 
-    Returns the result of the command `afterwards`, which runs along with the last step where that
-    saves a round trip. `done` are steps of the same plan that are done already. Raises
-    CommandFailed naming the step that failed, and what was done before it; Interrupted between
-    two parts.
+    Returns what was `asked` about the host afterwards, in the round trip of the last steps where
+    that is possible. `done` are steps of the same plan that are done already. Raises CommandFailed
+    naming the step that failed, and what was done before it; Interrupted between two parts.
     """
     progress = ManageProgress(host, done, steps)
     soon, late = [s for s in steps if not s.access], [s for s in steps if s.access]
-    parts, answer = list(_parts(soon)), None
+    parts, facts = list(_parts(soon)), None
     for part in parts:
         things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
         progress.begin(f"{_areas(part)}: {things}")
         is_last = not late and part is parts[-1]
-        answer = _perform_part(progress, part, afterwards if is_last else None)
+        facts = _perform_part(progress, part, asked if is_last else None)
     if late:
         progress.begin(f"access: {', '.join(step.thing for step in late)}")
         _change_access(progress, late, prove=prove)
-        answer = None
-    return answer or host.root.run(afterwards)
+    return facts or inspect.ask(host, asked)
 
 
 def _parts(steps: Sequence[ManageStep]) -> Iterator[list[ManageStep]]:
@@ -119,13 +116,13 @@ def _areas(steps: Sequence[ManageStep]) -> str:
 
 
 def _perform_part(
-    progress: ManageProgress, part: Sequence[ManageStep], afterwards: Command | None
-) -> Result | None:
-    """Do some steps and, in the same round trip, run a command; returns that one's result."""
+    progress: ManageProgress, part: Sequence[ManageStep], asked: InspectRequest | None
+) -> ManageFacts | None:
+    """Do some steps and, in the same round trip, ask about the host; returns the answer."""
     host = progress.host
     actions = tuple(step.action for step in part if step.action is not None)
     command = APPLY.command(ApplyRequest(actions))
-    result, *more = host.root.batch([command, *([afterwards] if afterwards else [])])
+    result, *more = host.root.batch([command, *([inspect.question(asked)] if asked else [])])
     done = 0
 
     def take(number: int) -> None:
@@ -139,7 +136,7 @@ def _perform_part(
         progress.count(part[:done])
         raise failure(progress, part[done : done + 1], error) from error
     progress.count(part)
-    return checked(more[0], afterwards, host.name) if afterwards else None
+    return inspect.decode(more[0], asked, host.name) if asked else None
 
 
 def _change_access(progress: ManageProgress, late: Sequence[ManageStep], *, prove: bool) -> None:

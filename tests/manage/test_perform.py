@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from opstasks.core.command import cmd
 from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, TimedOut, Unreachable
 from opstasks.core.result import Result
 from opstasks.manage import access, perform
@@ -16,11 +15,15 @@ from opstasks.manage.actions import (
     SetRights,
     StartUnit,
 )
+from opstasks.manage.inspect import INSPECT, InspectRequest
+from opstasks.manage.model import Description
 from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
 from opstasks.manage.steps import ManageStep
 from tests.fake_host import ANY, Reply, answered, failed
+from tests.manage.manage_help import facts_of, typed
 
-AFTERWARDS = cmd("true")
+ASKED = InspectRequest(pending="x")
+FACTS = typed(facts_of(Description()))
 PLACE = "/var/lib/opstasks/access"
 RIGHTS = SetRights(path="/a", owner="root", group="root", mode="0640")
 CLONE = CloneRepository(path="/c", url="u", ref="r", owner="o")
@@ -35,7 +38,7 @@ SSHD = step(RemoveFile(path="/etc/ssh/x"), "sshd", access=True)
 
 
 def run(host, steps, **more):
-    return perform.perform(host, steps, **{"prove": True, "afterwards": AFTERWARDS} | more)
+    return perform.perform(host, steps, **{"prove": True, "asked": ASKED} | more)
 
 
 def parts(*counts, last):
@@ -50,15 +53,15 @@ def test_slow_steps_run_alone_and_packages_by_verb(fake_host):
     host = fake_host()
     for part in ([purge, purge], [install], [RIGHTS, RIGHTS], [CLONE], [CLONE], [START]):
         host.expect(APPLY, ApplyRequest(tuple(part)), ApplyAnswer(len(part)), user="root")
-    host.expect(AFTERWARDS, "told")
-    assert run(host, [step(action) for action in actions]).text == "told"
+    host.expect(INSPECT, ASKED, FACTS)
+    assert run(host, [step(action) for action in actions]) == FACTS
     assert len([text for text in host.steps if text.startswith("  done ")]) == len(actions)
 
 
 def test_steps_that_are_done_already_are_counted(fake_host):
     host = fake_host()
     host.expect(APPLY, ApplyRequest((RIGHTS,)), ApplyAnswer(1))
-    host.expect(AFTERWARDS, "")
+    host.expect(INSPECT, ASKED, FACTS)
     run(host, [step(RIGHTS, "/a")], done=[step(RIGHTS, "/lock")])
     assert host.steps == [
         "  done 1/2: /lock: right",
@@ -72,7 +75,7 @@ def test_a_failure_names_the_steps_that_are_done_and_not_begun(fake_host):
     host = fake_host()
     broken = {"failed": {"reason": "no room", "detail": "on /srv", "traceback": "File x"}}
     host.expect(APPLY, ANY, parts(*range(1, 13), last=broken))
-    host.expect(AFTERWARDS, "")
+    host.expect(INSPECT, ASKED, FACTS)
     with pytest.raises(CommandFailed) as caught:
         run(host, [step(RIGHTS, name) for name in names])
     error = caught.value
@@ -90,7 +93,7 @@ def test_a_failure_names_the_steps_that_are_done_and_not_begun(fake_host):
 def test_a_step_that_takes_too_long_leaves_those_before_it_done(fake_host):
     host = fake_host()
     host.expect(APPLY, ANY, Reply(124, '{"part": 1}\n{"pa'))
-    host.expect(AFTERWARDS, "")
+    host.expect(INSPECT, ASKED, FACTS)
     with pytest.raises(CommandFailed, match="1 of 2 changes done; two failed"):
         run(host, [step(RIGHTS, "one"), step(RIGHTS, "two")])
 
@@ -108,7 +111,7 @@ def test_a_step_that_takes_too_long_leaves_those_before_it_done(fake_host):
 def test_an_invalid_response_is_reported_as_one(fake_host, reply):
     host = fake_host()
     host.expect(APPLY, ANY, reply)
-    host.expect(AFTERWARDS, "")
+    host.expect(INSPECT, ASKED, FACTS)
     with pytest.raises(InvalidResponse):
         run(host, [step(RIGHTS)])
 
@@ -162,9 +165,9 @@ def test_a_proven_change_is_confirmed(fake_host, monkeypatch):
     host = fake_host()
     expect_install(host)
     host.expect(access.CONFIRM, access.ConfirmRequest(PLACE), access.ConfirmAnswer(True))
-    host.expect(AFTERWARDS, "told")
+    host.expect(INSPECT, ASKED, FACTS)
     left = expect_proofs(host, monkeypatch, "refused", "")
-    assert run(host, [SSHD]).text == "told"
+    assert run(host, [SSHD]) == FACTS
     assert left == []
 
 
@@ -207,7 +210,7 @@ def test_without_proof_nothing_is_connected_to(fake_host, monkeypatch):
         access.INSTALL, access.install_request(host, [ProveAccess()]), access.InstallAnswer(1)
     )
     host.expect(access.CONFIRM, ANY, access.ConfirmAnswer(True))
-    host.expect(AFTERWARDS, "")
+    host.expect(INSPECT, ASKED, FACTS)
     expect_proofs(host, monkeypatch)
     run(host, [step(ProveAccess(), access=True)], prove=False)
 
