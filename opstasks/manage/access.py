@@ -1,38 +1,96 @@
-"""Changing what people get in by, with a way back (see remote_access.py)."""
+"""Changing what people get in by, so that the host undoes it unless a fresh connection succeeds."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
-from opstasks.core.errors import OpsError
-from opstasks.fleet import old_program as remote
+import msgspec
+
+from opstasks.core.errors import OpsError, VerifyFailed
+from opstasks.core.fields import Count
 from opstasks.fleet.host import Host
-from opstasks.manage.facts import access_dir
+from opstasks.fleet.program import Program, script_text
+from opstasks.manage.actions import AnyAction
+from opstasks.manage.inspect import access_dir
 
-SCRIPT = "opstasks.manage.onhost.access"
-# How long the host waits for our word before it puts the old files back.
+# How long the host waits for a confirmation before it restores the old files.
 PATIENCE_S = 90
 TRIES = 3
 
 
-def change_access(host: Host, actions: list[dict[str, Any]], *, prove: bool) -> str:
-    """Install, prove by a fresh connection, confirm; the reason why it was undone, or "".
+class InstallRequest(msgspec.Struct, frozen=True):
+    """Actions, the folder for the old files, and the script that restores them by itself."""
+
+    folder: str
+    actions: tuple[AnyAction, ...]
+    patience_s: int
+    script: str
+
+
+class InstallAnswer(msgspec.Struct, frozen=True):
+    """How many actions were done: all of them, or the program has failed."""
+
+    done: Count
+
+
+class ConfirmRequest(msgspec.Struct, frozen=True):
+    """The folder with the old files."""
+
+    folder: str
+
+
+class ConfirmAnswer(msgspec.Struct, frozen=True):
+    """Whether the change was still in place; False when the old files were restored before."""
+
+    was_in_place: bool
+
+
+class RestoreRequest(msgspec.Struct, frozen=True):
+    """The folder with the old files; `by_timer` says that the host's own timer runs this."""
+
+    folder: str
+    by_timer: bool = False
+
+
+class RestoreAnswer(msgspec.Struct, frozen=True):
+    """Whether there was anything to restore."""
+
+    restored: bool
+
+
+INSTALL = Program(
+    "opstasks.manage.onhost.install_access", InstallRequest, InstallAnswer, changes=True
+)
+CONFIRM = Program(
+    "opstasks.manage.onhost.confirm_access", ConfirmRequest, ConfirmAnswer, changes=True
+)
+RESTORE = Program(
+    "opstasks.manage.onhost.restore_access", RestoreRequest, RestoreAnswer, changes=True
+)
+ABOUT = "Restores what people get in by (sudo, sshd, keys) unless opstasks confirms its change."
+
+
+def change_access(host: Host, actions: Sequence[AnyAction], *, prove: bool) -> None:
+    """Install, prove by a fresh connection, confirm.
 
     The present connection is kept meanwhile. Without `prove` nothing is undone for the lack of
-    a second way in (a bad file still is).
+    a second way in (a bad file still is). Raises ProgramFailed or VerifyFailed after the old files
+    were restored.
     """
-    request = {"actions": actions, "patience_s": PATIENCE_S, "script": _expiry(host)}
-    answer = _ask(host, "install", request)
-    if answer["reason"]:
-        return str(answer["reason"])
+    host.root.call(INSTALL, install_request(host, actions))
     problem = prove_access(host) if prove else ""
     if problem:
-        _ask(host, "putback", {})
-        return f"the old files are back, and in force: {problem}"
-    answer = _ask(host, "confirm", {})
-    return str(answer["reason"])
+        host.root.call(RESTORE, RestoreRequest(access_dir(host.spec)))
+        raise VerifyFailed(f"the old files are back, and in force: {problem}", host=host.name)
+    if not host.root.call(CONFIRM, ConfirmRequest(access_dir(host.spec))).was_in_place:
+        raise VerifyFailed("the old files were restored before the confirmation", host=host.name)
+
+
+def install_request(host: Host, actions: Sequence[AnyAction]) -> InstallRequest:
+    """What to install, with the script that restores the old files without us."""
+    folder = access_dir(host.spec)
+    script = script_text(RESTORE.module, RestoreRequest(folder, by_timer=True), ABOUT)
+    return InstallRequest(folder, tuple(actions), PATIENCE_S, script)
 
 
 def prove_access(host: Host) -> str:
@@ -48,17 +106,3 @@ def prove_access(host: Host) -> str:
             continue
         return ""
     return problem
-
-
-def _expiry(host: Host) -> str:
-    """The program that puts the old files back when nobody says anything."""
-    request = json.dumps({"do": "expire", "place": access_dir(host.spec)})
-    return f"{remote.text(SCRIPT)}\n\nmain({request!r})\n"
-
-
-def _ask(host: Host, verb: str, request: dict[str, Any]) -> dict[str, Any]:
-    asked = {**request, "do": verb, "place": access_dir(host.spec)}
-    command = remote.call(SCRIPT, asked)
-    result = host.root.run(replace(command, mutates=True))
-    answer: dict[str, Any] = json.loads(result.out.strip().splitlines()[-1])
-    return answer

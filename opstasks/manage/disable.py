@@ -1,19 +1,22 @@
-"""Shutting the account of a person who left: keys, groups, password, shell; nothing is killed."""
+"""Disabling the account of a person who left: keys, groups, password, shell; no process ends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from opstasks.core.command import Command, cmd
+import msgspec
+
+from opstasks.core.command import cmd
 from opstasks.core.errors import Refused, VerifyFailed
-from opstasks.fleet import old_program as remote
 from opstasks.fleet.change import change
-from opstasks.fleet.host import Host, check
-from opstasks.manage import apply, facts, people
+from opstasks.fleet.host import Host
+from opstasks.manage import inspect, people
+from opstasks.manage.actions import DisableUser
 from opstasks.manage.describe import describe
-from opstasks.manage.model import Description
-from opstasks.manage.plan import Step
+from opstasks.manage.facts import ManageFacts, UserFacts
+from opstasks.manage.inspect import InspectRequest
+from opstasks.manage.perform import perform
+from opstasks.manage.steps import ManageStep
 
 NOLOGIN = "/usr/sbin/nologin"
 # How Debian and Ubuntu number the accounts of people; `nobody` comes after them.
@@ -30,16 +33,16 @@ class Account:
     processes: int = 0
 
     def describe(self) -> str:
-        """For people: ``keys, group docker, password; 3 process(es) run on``."""
+        """For people: ``keys, group docker, password; 3 process(es) go on``."""
         if not self.exists:
             return "no such account"
-        running = f"; {self.processes} process(es) run on" if self.processes else ""
-        return (", ".join(self.open) or "shut already") + running
+        running = f"; {self.processes} process(es) go on" if self.processes else ""
+        return (", ".join(self.open) or "already disabled") + running
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How it came out."""
+class DisableResult:
+    """The account before and after."""
 
     before: Account
     after: Account
@@ -47,74 +50,77 @@ class Outcome:
 
 
 def check_name(host: Host, name: str) -> None:
-    """Raise Refused for what is no person's name, and for who is still listed; no connection."""
+    """Refuse names that are not a person's, and people who are still listed; no connection."""
     if not people.NAME.fullmatch(name) or name in ("root", host.spec.service_user):
-        raise Refused(f"{name!r} is no person's account", host=host.name)
-    wanted = describe(host.spec)
-    role = wanted.listed().get(name)
+        raise Refused(f"{name!r} is not a person's account", host=host.name)
+    role = describe(host.spec).listed().get(name)
     if role:
         raise Refused(
-            f"{name} is still listed in {role}; `manage` would open the account again",
+            f"{name} is still listed in {role}; `manage` would enable the account again",
             host=host.name,
-            hint=f"take {name} off `people` in backends/ first",
+            hint=f"remove {name} from `people` in backends/ first",
         )
 
 
-def question(host: Host, name: str) -> Command:
-    """The command that asks how the account stands."""
-    asked = {**facts.request(Description(), host.spec), "users": [name], "people": True}
-    return remote.call(facts.SCRIPT, asked)
+def request(host: Host, name: str) -> InspectRequest:
+    """What to ask the host about the account."""
+    empty = inspect.empty_request(host.spec)
+    return msgspec.structs.replace(empty, users=(name,), people=True)
 
 
-def look(host: Host, name: str) -> Account:
-    """How the account stands, in one round trip; raises Refused for an account of no person."""
-    asked = question(host, name)
-    answer, running = host.root.batch([asked, cmd("pgrep", "--count", "--uid", name)])
-    found = facts.parse(check(answer, asked, host.name), host.name)
-    return replace(account(host, name, found), processes=_count(running.text))
+def inspect_account(host: Host, name: str) -> Account:
+    """How the account stands, in one round trip; raises Refused if it is not a person's."""
+    asked = request(host, name)
+    processes = cmd("pgrep", "--count", "--uid", name)
+    answer, running = host.root.batch([inspect.question(asked), processes])
+    found = account(host, name, inspect.decode(answer, asked, host.name))
+    return replace(found, processes=_count(running.text))
 
 
-def account(host: Host, name: str, found: facts.Facts) -> Account:
-    """The account, from the facts; raises Refused for one that must not be shut."""
-    if found["login"] == name:
-        raise Refused(f"you came in as {name}", host=host.name, hint="have somebody else do it")
-    entry = found["users"][name]
-    if entry is None:
+def account(host: Host, name: str, facts: ManageFacts) -> Account:
+    """The account, from the facts; raises Refused for one that must not be disabled."""
+    if facts.login == name:
+        raise Refused(
+            f"you came in as {name}", host=host.name, hint="somebody else has to disable it"
+        )
+    user = facts.users[name]
+    if user is None:
         return Account(name, False, ())
-    if entry["uid"] not in PEOPLE:
-        raise Refused(f"{name} is an account of the system", host=host.name)
-    return Account(name, True, ways_in(entry, keyed=name in found["keyed"]))
+    if user.uid not in PEOPLE:
+        raise Refused(f"{name} is a system account", host=host.name)
+    return Account(name, True, ways_in(user, has_keys=name in facts.keyed))
 
 
-def ways_in(entry: dict[str, Any], *, keyed: bool) -> tuple[str, ...]:
+def ways_in(user: UserFacts, *, has_keys: bool) -> tuple[str, ...]:
     """What an account still has, from the facts: pure."""
-    found = ["keys"] if keyed else []
-    found += [f"group {group}" for group in entry["groups"]]
-    found += [] if entry["locked"] else ["password"]
-    found += [] if entry["expired"] else ["not expired"]
-    found += [] if entry["shell"] == NOLOGIN else [f"shell {entry['shell']}"]
+    found = ["keys"] if has_keys else []
+    found += [f"group {group}" for group in user.groups]
+    found += [] if user.locked else ["password"]
+    found += [] if user.expired else ["not expired"]
+    found += [] if user.shell == NOLOGIN else [f"shell {user.shell}"]
     return tuple(found)
 
 
 def _count(text: str) -> int:
-    return int(text) if text.strip().isdigit() else 0
+    """The number that pgrep prints; 0 for anything else."""
+    words = text.strip()
+    return int(words) if words.isascii() and words.isdigit() and len(words) < 10 else 0
 
 
-def disable(host: Host, name: str) -> Outcome:
-    """Shut the account where anything of it is open; raises VerifyFailed when some of it stays."""
-    before = look(host, name)
+def disable(host: Host, name: str) -> DisableResult:
+    """Disable the account where it still has a way in; raises VerifyFailed when some stay."""
+    before = inspect_account(host, name)
     if not before.open:
-        return Outcome(before, before, changed=False)
+        return DisableResult(before, before, changed=False)
+    action = DisableUser(name=name)
+    step = ManageStep("accounts", f"user {name}", before.describe(), "disabled", action)
     with change(host.root, "users.disable", {"name": name}):
-        step = Step(
-            "accounts", f"user {name}", before.describe(), "shut", {"do": "shut", "name": name}
-        )
-        answer = apply.carry_out(host, [step], prove=False, afterwards=question(host, name))
-        after = account(host, name, facts.parse(answer, host.name))
+        facts = perform(host, [step], prove=False, asked=request(host, name))
+        after = account(host, name, facts)
     if after.open:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",
             host=host.name,
-            hint="see who puts it back, then run it again",
+            hint="see what adds it again, then run it again",
         )
-    return Outcome(before, after, changed=True)
+    return DisableResult(before, after, changed=True)

@@ -1,23 +1,12 @@
-"""How a host stands, in one round trip."""
+"""How a host stands, as types: what `onhost/inspect.py` answers. None is what does not exist."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
-from typing import Any
 
-from opstasks.core.command import Command
-from opstasks.core.errors import OpsError
-from opstasks.core.result import Result
-from opstasks.fleet import old_program as remote
-from opstasks.fleet.host import Host
-from opstasks.fleet.inventory import HostSpec
-from opstasks.manage import keys
-from opstasks.manage.model import Description, Tree
+import msgspec
 
-Facts = dict[str, Any]
-SCRIPT = "opstasks.manage.onhost.facts"
+from opstasks.core.fields import Count, Line, Moment, Seconds, Small, Text
 
 
 def sha256(text: str) -> str:
@@ -25,83 +14,85 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def access_dir(spec: HostSpec) -> str:
-    """Where the host keeps what it puts back unless a fresh connection succeeds."""
-    return f"{spec.lock_dir}/access"
+class GroupFacts(msgspec.Struct, frozen=True):
+    """A group: its id, and the accounts that it lists."""
+
+    gid: Small
+    members: tuple[Line, ...]
 
 
-def request(wanted: Description, spec: HostSpec) -> dict[str, Any]:
-    """What to ask the host about; of secret files only owner and mode, never the content."""
-    contents = wanted.contents
-    paths = [(entry.path, "", False) for entry in wanted.directories]
-    paths += [(entry.path, "", False) for entry in wanted.rights]
-    paths += [(entry.path, "", False) for entry in wanted.removals]
-    paths += [
-        (file.path, sha256(contents[file.path]), not (file.secret or file.once))
-        for file in wanted.files
-    ]
-    paths += [(entry.path, "", False) for entry in wanted.creations]
-    checked = [file for file in wanted.files if file.check and not file.once]
-    return {
-        "groups": [entry.name for entry in wanted.groups],
-        "users": [entry.name for entry in wanted.users],
-        "people": bool(wanted.roles),
-        "mark": keys.MARK,
-        "paths": paths,
-        "checks": [
-            (file.path, contents[file.path], list(file.check), sha256(contents[file.path]))
-            for file in checked
-        ],
-        "settings": [(entry.name, entry.path, entry.match) for entry in wanted.settings],
-        "trees": [_tree(tree, wanted) for tree in wanted.trees],
-        "checkouts": [entry.path for entry in wanted.checkouts],
-        "packages": [entry.name for entry in wanted.packages if entry.state != "any"],
-        "upgrade": wanted.options.upgrade and wanted.options.packages == "manage",
-        "probes": [(entry.name, list(entry.test)) for entry in wanted.probes],
-        "units": [entry.name for entry in wanted.units],
-        "words": _words(wanted),
-        "pending": f"{access_dir(spec)}/manifest.json",
-    }
+class UserFacts(msgspec.Struct, frozen=True):
+    """An account; `groups` are those besides its own. Of its password only `locked` is known."""
+
+    uid: Small
+    group: Line
+    groups: tuple[Line, ...]
+    home: Line
+    shell: Line
+    locked: bool
+    expired: bool
 
 
-def _tree(tree: Tree, wanted: Description) -> tuple[Any, ...]:
-    """A tree with the numbers that its owner and group are to have, where they are described."""
-    uids = {user.name: str(user.uid) for user in wanted.users if user.uid}
-    gids = {group.name: str(group.gid) for group in wanted.groups if group.gid}
-    owner, group = uids.get(tree.owner, tree.owner), gids.get(tree.group, tree.group)
-    return (tree.path, owner, group, [tree.files, *tree.tolerated], tree.directories)
+class PathFacts(msgspec.Struct, frozen=True):
+    """What is at a path: its kind ("file", "directory" or other words), owner, group and mode.
+
+    `sha256` is known of files that may be read; `text` only of those that differ. `changed_at` is
+    in seconds since the epoch, 0 if unknown.
+    """
+
+    kind: Line
+    owner: Line
+    group: Line
+    mode: Line
+    changed_at: Moment = 0
+    sha256: Line = ""
+    text: Text = ""
 
 
-def _words(wanted: Description) -> list[str]:
-    """What a person who changes one of these things by hand would type."""
-    placed: tuple[Sequence[Any], ...] = (
-        wanted.directories,
-        wanted.files,
-        wanted.rights,
-        wanted.removals,
-        wanted.settings,
-    )
-    named: tuple[Sequence[Any], ...] = (wanted.groups, wanted.users, wanted.packages)
-    words = [entry.path for entries in placed for entry in entries]
-    words += [entry.name for entries in named for entry in entries]
-    words += [word for unit in wanted.units for word in (unit.name, f"{unit.name}.service")]
-    return sorted(set(words))
+class TreeFacts(msgspec.Struct, frozen=True):
+    """How many entries below a directory have wrong rights, and the first few of them."""
+
+    wrong: Count
+    examples: tuple[Line, ...]
 
 
-def question(wanted: Description, spec: HostSpec) -> Command:
-    """The command that asks how a host stands."""
-    return remote.call(SCRIPT, request(wanted, spec))
+class UnitFacts(msgspec.Struct, frozen=True):
+    """A unit in systemd's own words, "" for what systemd does not say."""
+
+    file_state: Line
+    active_state: Line
 
 
-def parse(result: Result, host: str) -> Facts:
-    """The facts that a host answered with; raises OpsError for anything else."""
-    try:
-        facts: Facts = json.loads(result.out)
-    except ValueError:
-        raise OpsError("the host's answer makes no sense", host=host, tail=result.tail()) from None
-    return facts
+class LastUse(msgspec.Struct, frozen=True):
+    """Who last used a word in a sudo command, and when (seconds since the epoch, 0 if unknown)."""
+
+    who: Line
+    at: Moment
 
 
-def gather(host: Host, wanted: Description) -> Facts:
-    """Ask the host as root; raises Unreachable, Refused without sudo, OpsError."""
-    return parse(host.root.run(question(wanted, host.spec)), host.name)
+class ManageFacts(msgspec.Struct, frozen=True):
+    """How everything that a description names stands on a host, by name or path.
+
+    `login` is the account that the operator came in with. `keyed` are accounts of people with
+    keys, `marked` those of them that `manage` wrote keys for. `refusals` are contents that the
+    host's own check does not accept, and why. `settings` are the lines that a setting's pattern
+    finds. `is_unproven` says that a change of how people get in was never confirmed.
+    """
+
+    login: Line
+    groups: dict[Line, GroupFacts | None]
+    users: dict[Line, UserFacts | None]
+    keyed: tuple[Line, ...]
+    marked: tuple[Line, ...]
+    paths: dict[Line, PathFacts | None]
+    refusals: dict[Line, Text]
+    settings: dict[Line, tuple[Line, ...] | None]
+    trees: dict[Line, TreeFacts]
+    checkouts: dict[Line, bool]
+    packages: dict[Line, bool]
+    upgradable: tuple[Line, ...]
+    probes: dict[Line, bool]
+    units: dict[Line, UnitFacts]
+    last_uses: dict[Line, LastUse]
+    is_unproven: bool
+    lists_age_s: Seconds = 0

@@ -1,4 +1,4 @@
-"""Public keys: telling a key from anything else."""
+"""Public keys: reading and checking them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TYPES = re.compile(
 
 
 class NotAKey(ValueError):
-    """A line that is no public key; the message says which and why."""
+    """A line is not a public key; the message says which and why."""
 
 
 @dataclass(frozen=True)
-class Key:
-    """One public key; the comment is not kept: it says nothing that can be trusted."""
+class SshKey:
+    """One public key, without its comment, which proves nothing."""
 
     kind: str
     blob: str
@@ -31,41 +31,41 @@ class Key:
         return f"{self.kind} {self.blob} {comment}"
 
 
-def parse(text: str) -> tuple[Key, ...]:
+def parse(text: str) -> tuple[SshKey, ...]:
     """The keys of a text, one a line; raises NotAKey unless every line is one.
 
-    Options before a key (``command=``, ``from=``) are refused: nobody would look for them there.
+    Options before a key (``command=``, ``from=``) are refused: a reader would not expect them.
     """
-    found: dict[Key, None] = {}
+    found: dict[SshKey, None] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             found[_key(line.split(), number)] = None
     return tuple(found)
 
 
-def _key(words: list[str], number: int) -> Key:
+def _key(words: list[str], number: int) -> SshKey:
     if "PRIVATE" in words[:4]:
-        raise NotAKey(f"line {number}: a PRIVATE key, which is for nobody else: use its .pub file")
+        raise NotAKey(f"line {number}: a PRIVATE key: use its .pub file instead")
     if len(words) < 2 or not TYPES.fullmatch(words[0]):
-        raise NotAKey(f"line {number}: no public key")
+        raise NotAKey(f"line {number}: not a public key")
     try:
         data = base64.b64decode(words[1], validate=True)
         (length,) = struct.unpack_from(">I", data)
     except (binascii.Error, struct.error):
-        raise NotAKey(f"line {number}: the key is cut short or damaged") from None
+        raise NotAKey(f"line {number}: the key is incomplete or damaged") from None
     if data[4 : 4 + length] != words[0].encode() or len(data) < length + 36:
-        raise NotAKey(f"line {number}: the key is not what it says it is")
-    return Key(words[0], words[1])
+        raise NotAKey(f"line {number}: the key is not of the type that it names")
+    return SshKey(words[0], words[1])
 
 
-# By it one tells who had keys from us.
+# How files of keys begin that `manage` wrote.
 MARK = "# Managed by opstasks: "
 
 
-def render(name: str, keys: Iterable[Key]) -> str:
+def render(name: str, keys: Iterable[SshKey]) -> str:
     """A person's authorized_keys."""
     head = (
-        f"{MARK}do not edit here; the next `manage` puts it back.\n"
+        f"{MARK}do not edit here, the next `manage` restores it.\n"
         f"# To change it, change backends/keys/{name}.\n"
     )
     return head + "".join(f"{key.line(name)}\n" for key in keys)

@@ -9,10 +9,10 @@ import urllib.request
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from opstasks.manage.keys import Key, NotAKey, parse
+from opstasks.manage.keys import NotAKey, SshKey, parse
 
 FETCH_TIMEOUT_S = 10.0
-# A person has a handful of keys of well under 1 kB; more is no list of keys.
+# A person has a few keys of less than 1 kB each; a longer answer is not a list of keys.
 LARGEST_ANSWER = 64 * 1024
 
 
@@ -22,11 +22,11 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: object) -> urllib.request.Request | None:
         request: urllib.request.Request | None = super().redirect_request(*args)  # type: ignore[arg-type]
         if request is not None and not request.full_url.startswith("https://"):
-            raise urllib.error.URLError("it leads away from https")
+            raise urllib.error.URLError("it redirects away from https")
         return request
 
 
-def fetch_one(url: str) -> tuple[Key, ...]:
+def fetch_one(url: str) -> tuple[SshKey, ...]:
     """The keys that an address answers with; raises OSError or NotAKey for anything else."""
     opener = urllib.request.build_opener(_NoDowngrade())
     with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
@@ -38,9 +38,9 @@ def fetch_one(url: str) -> tuple[Key, ...]:
 
 
 def whole(answer: http.client.HTTPResponse) -> bytes:
-    """All of an answer; raises NotAKey for half a one: its end might be somebody's keys.
+    """All of an answer; raises NotAKey for an incomplete one: its end might hold more keys.
 
-    Python takes a connection that breaks off, or that somebody cuts, for the end of the answer.
+    Python takes a connection that breaks for the end of the answer.
     """
     if not (answer.chunked or answer.length is not None):
         raise NotAKey("an answer that does not say how long it is")
@@ -53,14 +53,14 @@ def whole(answer: http.client.HTTPResponse) -> bytes:
         if time.monotonic() > deadline:
             raise TimeoutError("too slow")
     if answer.length:
-        raise NotAKey("an answer that breaks off")
+        raise NotAKey("an incomplete answer")
     return data
 
 
-def fetch(source: str, names: Iterable[str]) -> dict[str, tuple[Key, ...] | str]:
-    """Every person's keys from `source`, or the reason why they could not be had."""
+def fetch(source: str, names: Iterable[str]) -> dict[str, tuple[SshKey, ...] | str]:
+    """Every person's keys from `source`, or the reason why they could not be fetched."""
 
-    def one(name: str) -> tuple[Key, ...] | str:
+    def one(name: str) -> tuple[SshKey, ...] | str:
         try:
             return fetch_one(source.replace("{name}", name))
         except (OSError, ValueError, http.client.HTTPException) as error:

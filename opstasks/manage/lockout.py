@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from opstasks.core.errors import Refused
 from opstasks.manage import keys
-from opstasks.manage.facts import Facts
+from opstasks.manage.actions import AnyAction, SetMember, WriteFile
+from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Description
-from opstasks.manage.plan import Plan
+from opstasks.manage.steps import ManagePlan, ManageStep
 
 # The role whose people look after hosts, and the groups by which one becomes root.
 KEEPERS = "developers"
@@ -17,7 +17,7 @@ POWER = (KEEPERS, "sudo", "wheel", "admin")
 
 
 def check_described(described: Mapping[str, tuple[str, Description]], folder: str) -> None:
-    """Raise Refused where a description lists nobody to look after a host; needs no connection.
+    """Raise Refused where a description lists no developer; needs no connection.
 
     `described` has each host's backend and description; `folder` is where they lie.
     """
@@ -30,56 +30,62 @@ def check_described(described: Mapping[str, tuple[str, Description]], folder: st
         return
     files = ", ".join(f"{folder}/{backend}/host.yaml" for backend in dict.fromkeys(empty.values()))
     raise Refused(
-        f"nobody is listed under people.{KEEPERS}: nobody of yours would have a way in",
+        f"no account is listed under people.{KEEPERS}: no developer would have a way in",
         host=", ".join(empty),
         hint=f"in {files} write `people: {{{KEEPERS}: [alice]}}` with your account name, and put "
-        f"your public key into {folder}/keys/alice (or --allow-lockout, if that is meant)",
+        f"your public key into {folder}/keys/alice (or --allow-lockout if you mean it)",
     )
 
 
-def risks(facts: Facts, wanted: Description, planned: Plan, *, by_ssh: bool) -> Iterator[str]:
-    """Why the plan may leave nobody, or not us, a way in; nothing to say about an empty plan."""
+def risks(
+    facts: ManageFacts, wanted: Description, planned: ManagePlan, *, by_ssh: bool
+) -> Iterator[str]:
+    """Why the plan may leave no developer, or not us, a way in; an empty plan has no risk."""
     if not planned.todo:
         return
-    if any(role.name == KEEPERS for role in wanted.roles) and not _somebody(facts, wanted):
+    if any(role.name == KEEPERS for role in wanted.roles) and not _has_keeper(facts, wanted):
         yield f"no listed person of {KEEPERS} would have a key: list one under `people`"
-    me = facts["login"]
     for step in planned.todo:
-        action = step.action
-        if action["do"] == "member" and action["user"] == me and not action["joins"]:
-            if action["group"] in POWER:
-                yield f"you came in as {me}, who would leave group {action['group']}"
-        elif action.get("path") == f"/home/{me}/.ssh/authorized_keys" and "content" in action:
-            if not _is_plain(facts["paths"].get(action["path"])):
-                yield f"you came in as {me}, whose {action['path']} is no plain file: look at it"
-            elif not _shared(step.before or "", step.after or ""):
-                yield f"you came in as {me}, none of whose present keys would stay"
-        elif by_ssh and me == "root" and _shuts_root_out(action.get("content", "")):
-            yield f"you came in as root, and {action['path']} forbids that"
+        yield from _risks_of(step, facts)
+        if by_ssh and facts.login == "root" and _forbids_root(step.action):
+            yield f"you came in as root, and {step.thing} forbids that"
 
 
-def _somebody(facts: Facts, wanted: Description) -> bool:
+def _risks_of(step: ManageStep, facts: ManageFacts) -> Iterator[str]:
+    """What one step takes away from the person who is connected."""
+    me, action = facts.login, step.action
+    if isinstance(action, SetMember) and action.user == me and not action.joins:
+        if action.group in POWER:
+            yield f"you came in as {me}, who would leave group {action.group}"
+    elif isinstance(action, WriteFile) and action.path == f"/home/{me}/.ssh/authorized_keys":
+        if not _is_plain(facts.paths.get(action.path)):
+            yield f"you came in as {me}, and {action.path} is not a plain file: look at it"
+        elif not _shared(step.before or "", step.after or ""):
+            yield f"you came in as {me}, and none of your present keys would stay"
+
+
+def _has_keeper(facts: ManageFacts, wanted: Description) -> bool:
     """Whether a listed keeper has a key: a described one, or a file that is kept."""
     for name in wanted.people.get(KEEPERS, ()):
         path = f"/home/{name}/.ssh/authorized_keys"
-        if path in wanted.contents or name in facts["keyed"]:
+        if path in wanted.contents or name in facts.keyed:
             return True
     return False
 
 
-def _is_plain(now: dict[str, Any] | None) -> bool:
+def _is_plain(now: PathFacts | None) -> bool:
     """Whether we know the keys that are there: those of a plain file, or none."""
-    return now is None or now["kind"] == "file"
+    return now is None or now.kind == "file"
 
 
 def _shared(before: str, after: str) -> bool:
-    """Whether a key of before is among those of after; a file that was no good has none to lose."""
+    """Whether one of the old keys stays; an old file without a good key has none to lose."""
     now, then = _good_keys(before), _good_keys(after)
     return not now or bool(now & then)
 
 
-def _good_keys(text: str) -> set[keys.Key]:
-    found: set[keys.Key] = set()
+def _good_keys(text: str) -> set[keys.SshKey]:
+    found: set[keys.SshKey] = set()
     for line in text.splitlines():
         try:
             found |= set(keys.parse(line))
@@ -88,6 +94,8 @@ def _good_keys(text: str) -> set[keys.Key]:
     return found
 
 
-def _shuts_root_out(content: str) -> bool:
-    words = [line.split() for line in content.lower().splitlines()]
+def _forbids_root(action: AnyAction | None) -> bool:
+    if not isinstance(action, WriteFile):
+        return False
+    words = [line.split() for line in action.content.lower().splitlines()]
     return ["permitrootlogin", "no"] in words

@@ -30,17 +30,17 @@ AREAS: tuple[Area, ...] = (
 )
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ManageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of everything that a description lists."""
 
 
-class Options(Entry, frozen=True, kw_only=True):
+class BackendOptions(ManageEntry, frozen=True, kw_only=True):
     """How a backend is managed.
 
-    `packages`: "manage", or "report" where no archive can be reached: then what is missing is
-    said, and left. `upgrade` brings every package up to date. `key_source` is an https address
-    with ``{name}`` in it that answers with a person's public keys. `known_accounts` may have
-    keys although no role lists them.
+    `packages`: "manage", or "report" where the host reaches no package archive: then missing
+    packages are only reported. `upgrade` brings every package up to date. `key_source` is an
+    https address with ``{name}`` in it that answers with a person's public keys.
+    `known_accounts` may have keys although no role lists them.
     """
 
     packages: Literal["manage", "report"] = "manage"
@@ -49,19 +49,19 @@ class Options(Entry, frozen=True, kw_only=True):
     known_accounts: tuple[str, ...] = ()
 
 
-class Package(Entry, frozen=True, kw_only=True):
-    """A package that must be there, or must not; "any" takes an entry of the base back."""
+class Package(ManageEntry, frozen=True, kw_only=True):
+    """A package that must be present or absent; "any" cancels an entry of the base."""
 
     name: str
     state: Literal["present", "absent", "any"] = "present"
     area: Area = "packages"
 
 
-class Group(Entry, frozen=True, kw_only=True):
-    """A group with a fixed id (0: whatever it has, it must only be there).
+class Group(ManageEntry, frozen=True, kw_only=True):
+    """A group with a fixed id (0: any id).
 
-    Nobody else may be in an `exact` group: who is not described there is taken out. Of another
-    one that a role gives, only people who left every list are.
+    Only described accounts may be in an `exact` group: others are removed from it. From any other
+    group that a role gives, only people who left every list are removed.
     """
 
     name: str
@@ -70,14 +70,14 @@ class Group(Entry, frozen=True, kw_only=True):
     area: Area = "accounts"
 
 
-class Role(Entry, frozen=True, kw_only=True):
-    """A role of people; `groups` are what a person has by it."""
+class Role(ManageEntry, frozen=True, kw_only=True):
+    """A role of people; `groups` are those that it gives."""
 
     name: str
     groups: tuple[str, ...]
 
 
-class User(Entry, frozen=True, kw_only=True):
+class User(ManageEntry, frozen=True, kw_only=True):
     """An account; `groups` are those it must be in besides its own; `uid` 0 is any.
 
     `personal` accounts choose their password at the first login; of `exclusive` groups such an
@@ -95,7 +95,7 @@ class User(Entry, frozen=True, kw_only=True):
     area: Area = "accounts"
 
 
-class Directory(Entry, frozen=True, kw_only=True):
+class Directory(ManageEntry, frozen=True, kw_only=True):
     """A directory with owner and mode (an octal string)."""
 
     path: str
@@ -105,14 +105,14 @@ class Directory(Entry, frozen=True, kw_only=True):
     area: Area = "directories"
 
 
-class File(Entry, frozen=True, kw_only=True):
+class File(ManageEntry, frozen=True, kw_only=True):
     """A file; with `once` only its owner and mode are kept after it was created.
 
     `check` is a command that must accept the new content (``@file@``), `verify` one that must
     accept the whole once it is in place; `backup` keeps what was replaced beside it, as
     ``.bak-`` with the time; `secret` contents are never read or shown; `reload` is "daemon" for
-    systemd itself, or a unit. `access` says that people get in by it: it is put in place last,
-    and put back unless a fresh connection then succeeds.
+    systemd itself, or a unit. `access` says that people get in by it: it is written last, and
+    the old file is restored unless a fresh connection then succeeds.
     """
 
     path: str
@@ -130,8 +130,8 @@ class File(Entry, frozen=True, kw_only=True):
     verify: tuple[str, ...] = ()
 
 
-class Setting(Entry, frozen=True, kw_only=True):
-    """One line of a file that is not ours: the line that `match` finds (a regular expression)."""
+class Setting(ManageEntry, frozen=True, kw_only=True):
+    """One line of a file of the system: the line that `match` finds (a regular expression)."""
 
     name: str
     path: str
@@ -140,8 +140,8 @@ class Setting(Entry, frozen=True, kw_only=True):
     area: Area = "system"
 
 
-class Rights(Entry, frozen=True, kw_only=True):
-    """Owner and mode of a file that may be absent, and whose content is not ours."""
+class Rights(ManageEntry, frozen=True, kw_only=True):
+    """Owner and mode of a file of the system, which may be absent."""
 
     path: str
     owner: str = "root"
@@ -150,8 +150,8 @@ class Rights(Entry, frozen=True, kw_only=True):
     area: Area = "system"
 
 
-class Removal(Entry, frozen=True, kw_only=True):
-    """A file that must not be there; `access` and `reload` as with a file."""
+class Removal(ManageEntry, frozen=True, kw_only=True):
+    """A file that must not exist; `access` and `reload` as with a file."""
 
     path: str
     area: Area = "system"
@@ -159,7 +159,7 @@ class Removal(Entry, frozen=True, kw_only=True):
     reload: str = ""
 
 
-class Tree(Entry, frozen=True, kw_only=True):
+class Tree(ManageEntry, frozen=True, kw_only=True):
     """Rights of everything below a directory; links are left alone.
 
     Files of a `tolerated` mode are left as they are.
@@ -174,8 +174,8 @@ class Tree(Entry, frozen=True, kw_only=True):
     area: Area = "directories"
 
 
-class Checkout(Entry, frozen=True, kw_only=True):
-    """A git checkout that must exist; where it stands afterwards is `deploy`'s business."""
+class Checkout(ManageEntry, frozen=True, kw_only=True):
+    """A git checkout that must exist; `deploy` decides which commit it is at afterwards."""
 
     path: str
     url: str
@@ -184,8 +184,8 @@ class Checkout(Entry, frozen=True, kw_only=True):
     area: Area = "code"
 
 
-class Creation(Entry, frozen=True, kw_only=True):
-    """A shell command, run once as `owner`, that makes `path`."""
+class Creation(ManageEntry, frozen=True, kw_only=True):
+    """A shell command, run once as `owner`, that creates `path`."""
 
     path: str
     run: str
@@ -193,8 +193,8 @@ class Creation(Entry, frozen=True, kw_only=True):
     area: Area = "database"
 
 
-class Probe(Entry, frozen=True, kw_only=True):
-    """A state that a command tests (exit code 0: as it should be) and another one mends."""
+class Probe(ManageEntry, frozen=True, kw_only=True):
+    """A state that one command tests (exit code 0: as it should be) and another one fixes."""
 
     name: str
     test: tuple[str, ...]
@@ -202,8 +202,8 @@ class Probe(Entry, frozen=True, kw_only=True):
     area: Area = "service"
 
 
-class Unit(Entry, frozen=True, kw_only=True):
-    """A systemd unit: whether it starts with the host, and how it should stand now."""
+class Unit(ManageEntry, frozen=True, kw_only=True):
+    """A systemd unit: whether it starts with the host, and its state now."""
 
     name: str
     enabled: bool = True
@@ -211,14 +211,13 @@ class Unit(Entry, frozen=True, kw_only=True):
     area: Area = "service"
 
 
-class Description(Entry, frozen=True, kw_only=True):
+class Description(ManageEntry, frozen=True, kw_only=True):
     """Everything a host should have, in the order in which it is made.
 
-    `contents` are the files' by path, `kept` the paths whose content could not be made out this
-    time (a key source that did not answer) and stays if it is there; `notes` say why.
+    `contents` are the contents of `files` by path; `notes` are for the operator.
     """
 
-    options: Options = Options()
+    options: BackendOptions = BackendOptions()
     packages: tuple[Package, ...] = ()
     groups: tuple[Group, ...] = ()
     roles: tuple[Role, ...] = ()
@@ -242,8 +241,8 @@ class Description(Entry, frozen=True, kw_only=True):
         return {name: role for role, names in self.people.items() for name in names}
 
 
-# The sections that a host.yaml lists, and the key that tells their entries apart.
-SECTIONS: dict[str, tuple[type[Entry], str]] = {
+# The sections of a host.yaml that are lists, and the key that names their entries.
+SECTIONS: dict[str, tuple[type[ManageEntry], str]] = {
     "packages": (Package, "name"),
     "groups": (Group, "name"),
     "roles": (Role, "name"),

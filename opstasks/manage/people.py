@@ -13,25 +13,25 @@ from opstasks.manage.model import Description, Directory, File, User
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
-# A person's keys: those of the repository and, where there is a source, what it answered.
-Found = tuple[keys.Key, ...] | str
+# The keys that a key source answered with, or the reason why it gave none.
+FoundKeys = tuple[keys.SshKey, ...] | str
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """A person's keys: `repository`'s, and `source`'s or the reason why it gave none."""
+    """A person's keys from the repository, and from the key source or why it gave none."""
 
-    repository: tuple[keys.Key, ...]
-    source: Found = ()
+    repository: tuple[keys.SshKey, ...]
+    source: FoundKeys = ()
 
     @property
     def complete(self) -> bool:
-        """Whether this is all: a source that failed may have more."""
+        """Whether these are all keys: a source that failed may have more."""
         return not isinstance(self.source, str)
 
     @property
-    def known(self) -> tuple[keys.Key, ...]:
-        """What is known for sure, without repetition."""
+    def known(self) -> tuple[keys.SshKey, ...]:
+        """Every key that is known, once."""
         more = () if isinstance(self.source, str) else self.source
         return tuple(dict.fromkeys((*self.repository, *more)))
 
@@ -43,10 +43,10 @@ def mistakes(wanted: Description) -> Iterator[str]:
     seen: dict[str, str] = {}
     for role, names in wanted.people.items():
         if role not in roles:
-            yield f"people.{role}: there is no such role (roles: {', '.join(sorted(roles))})"
+            yield f"people.{role}: unknown role (roles: {', '.join(sorted(roles))})"
         for name in names:
             if not NAME.fullmatch(name):
-                yield f"people.{role}: {name!r} is no account name"
+                yield f"people.{role}: {name!r} is not an account name"
             elif name in taken:
                 yield f"people.{role}: {name!r} is an account of the description"
             elif seen.get(name, role) != role:
@@ -59,7 +59,7 @@ def mistakes(wanted: Description) -> Iterator[str]:
 
 
 def with_people(wanted: Description, keyrings: Mapping[str, Keyring]) -> Description:
-    """The description with an account, a home and keys for every person that it lists."""
+    """The description with an account, a home and keys for every person on its lists."""
     groups = {role.name: role.groups for role in wanted.roles}
     exclusive = tuple(sorted({group for given in groups.values() for group in given}))
     users, directories, files = list(wanted.users), list(wanted.directories), list(wanted.files)
@@ -69,7 +69,7 @@ def with_people(wanted: Description, keyrings: Mapping[str, Keyring]) -> Descrip
         users.append(_account(name, home, groups[role], exclusive))
         directories += [_folder(home, name), _folder(f"{home}/.ssh", name)]
         if not ring.complete:
-            notes.append(f"{name}: the key source gave nothing ({ring.source}); keys stay")
+            notes.append(f"{name}: the key source gave no keys ({ring.source}); the old ones stay")
         if ring.known:
             path = f"{home}/.ssh/authorized_keys"
             files.append(_keys_file(path, name, once=not ring.complete))

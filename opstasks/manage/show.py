@@ -1,4 +1,4 @@
-"""A plan in words: rows, differences with secrets masked, a document for --json. Pure."""
+"""A plan for people: rows, diffs with secrets masked, a document for --json. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from opstasks.manage.model import AREAS
-from opstasks.manage.plan import Plan, Step
+from opstasks.manage.steps import ManagePlan, ManageStep, count_by_area
 
 MASK = "***"
 HEADERS = ("host", "area", "thing", "now", "wanted", "why")
@@ -22,22 +22,37 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _OPAQUE = re.compile(r"(?<![\w/.@-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}(?![\w/.@-])")
 
 
-def rows(host: str, shown: Plan) -> list[list[str]]:
+def rows(host: str, shown: ManagePlan) -> list[list[str]]:
     """A plan's steps for a table."""
     return [[host, s.area, s.thing, s.now, s.wanted, s.why] for s in shown.steps]
 
 
-def matrix(plans: dict[str, Plan]) -> tuple[list[str], list[list[object]]]:
-    """Many hosts by area: how many changes; the headers and one row a host."""
-    used = [area for area in AREAS if any(shown.areas().get(area) for shown in plans.values())]
+def matrix(plans: dict[str, ManagePlan]) -> tuple[list[str], list[list[object]]]:
+    """Many hosts by area: how many differences; the headers and one row for each host."""
+    counts = {host: count_by_area(shown.steps) for host, shown in plans.items()}
+    used = [area for area in AREAS if any(area in found for found in counts.values())]
     body: list[list[object]] = [
-        [host, *(shown.areas().get(area) for area in used), len(shown.steps)]
+        [host, *(counts[host].get(area) for area in used), len(shown.steps), len(shown.todo)]
         for host, shown in plans.items()
     ]
-    return ["host", *used, "changes"], body
+    return ["host", *used, "differences", "changes"], body
 
 
-def document(shown: Plan, *, with_diff: bool) -> dict[str, Any]:
+def question(counts: dict[str, int]) -> str:
+    """What to ask before these many changes are made on these hosts."""
+    if len(counts) == 1:
+        ((host, count),) = counts.items()
+        return f"Make {count} {_changes(count)} on {host}?"
+    total = sum(counts.values())
+    each = ", ".join(f"{host} {count}" for host, count in counts.items())
+    return f"Make {total} {_changes(total)} ({each})?"
+
+
+def _changes(count: int) -> str:
+    return "change" if count == 1 else "changes"
+
+
+def document(shown: ManagePlan, *, with_diff: bool) -> dict[str, Any]:
     """A plan for --json: never what is to be written, nor what a file holds now."""
     steps = []
     for step in shown.steps:
@@ -53,7 +68,7 @@ def document(shown: Plan, *, with_diff: bool) -> dict[str, Any]:
     }
 
 
-def diff(step: Step) -> list[str]:
+def diff(step: ManageStep) -> list[str]:
     """A unified diff of a file step, secrets masked; secret files have no text to show."""
     if step.before is None or step.after is None:
         return []
@@ -63,7 +78,7 @@ def diff(step: Step) -> list[str]:
 
 
 def masked(path: str, text: str, ours: str) -> list[str]:
-    """The lines of a file of the host's; those that are not ours without what may be secret."""
+    """The lines of a host's file; what may be secret is masked in lines that are not described."""
     known = set(ours.splitlines())
     keys = {match["key"] for line in known if (match := _ASSIGNMENT.fullmatch(line))}
     hide = _hide_env if path.endswith(".env") else _hide
@@ -73,7 +88,7 @@ def masked(path: str, text: str, ours: str) -> list[str]:
 
 
 def _hide_env(line: str, keys: set[str]) -> str:
-    """Of an env file, only values of keys that we describe are shown."""
+    """An env file shows only the values of described keys."""
     match = _ASSIGNMENT.fullmatch(line)
     if match is None:
         return line if not line.strip() else MASK

@@ -1,4 +1,4 @@
-"""`manage`: the host as its description says (playbook: "Updating the infrastructure")."""
+"""`manage`: a host as its description says (playbook: "Updating the infrastructure")."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.manage.apply import Request
+    from opstasks.manage.apply import ManageRequest
     from opstasks.manage.model import Description
-    from opstasks.manage.plan import Plan
+    from opstasks.manage.steps import ManagePlan
 
-# For more hosts than this, the plan is shown as host by area; --diff shows each.
+# The plans of more hosts than this are shown as counts by area; --diff shows every difference.
 FEW = 3
 
 
@@ -23,11 +23,11 @@ FEW = 3
     help={
         "plan": "Only show what would change.",
         "diff": "Show the difference inside files as well, secrets masked.",
-        "check": "Exit 1 when anything differs; for cron and CI.",
+        "check": "Only show, and exit with 1 if anything differs: for cron and CI.",
         "only": "Only this area (may be given several times).",
-        "skip": "Not this area (may be given several times).",
-        "upgrade": "Bring all packages up to date as well.",
-        "allow-lockout": "Go on even where people, you included, would lose their way in.",
+        "skip": "Leave this area out (may be given several times).",
+        "upgrade": "Upgrade all packages as well.",
+        "allow-lockout": "Go on even if people, you included, would lose their way in.",
     },
     iterable=["only", "skip"],
     auto_shortflags=False,
@@ -42,17 +42,17 @@ def manage(
     upgrade: bool = False,
     allow_lockout: bool = False,
 ) -> None:
-    """Bring hosts in line with backends/: packages, people, files, service; shown before done.
+    """Make hosts as backends/ describes them: packages, people, files, service.
 
-    What people get in by (sudo, sshd) is put back unless a fresh connection succeeds.
+    The plan is shown first. Old sudo and sshd files are restored unless a fresh connection works.
 
     Example: inv -H tpp manage --plan --diff
     """
     from opstasks.manage import apply, describe, lockout
-    from opstasks.manage.apply import Request
-    from opstasks.manage.plan import Selection
+    from opstasks.manage.apply import ManageRequest
+    from opstasks.manage.steps import AreaSelection
 
-    request = Request(Selection(tuple(only), tuple(skip)), allow_lockout)
+    request = ManageRequest(AreaSelection(tuple(only), tuple(skip)), allow_lockout)
     apply.check_areas(request.selection)
     specs = [host.spec for host in ctx.fleet.hosts]
     wanted = describe.describe_all(specs, upgrade=upgrade)
@@ -65,7 +65,7 @@ def manage(
                 if folders[spec.name] == folder
             }
             lockout.check_described(described, folder)
-    plans = ctx.fleet.gather(lambda host: apply.check(host, wanted[host.name], request))
+    plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:
@@ -77,22 +77,21 @@ def manage(
 
 def _carry_out(
     ctx: Context,
-    plans: FleetResult[Plan],
+    plans: FleetResult[ManagePlan],
     wanted: dict[str, Description],
-    request: Request,
+    request: ManageRequest,
     *,
     with_diff: bool,
 ) -> None:
     """Ask, then one host after another."""
-    from opstasks.manage import apply
+    from opstasks.manage import apply, show
 
     todo = ctx.to_change(plans, lambda shown: bool(shown.todo))
     if not todo:
         _finish(ctx, plans, with_diff=with_diff)
         return
-    found = plans.values
-    count = sum(len(found[host.name].todo) for host in todo)
-    ctx.confirm(f"Make these {count} change(s) on {', '.join(host.name for host in todo)}?")
+    counts = {host.name: len(plans.values[host.name].todo) for host in todo}
+    ctx.confirm(show.question(counts))
     done = ctx.carry_out(
         plans, lambda host, shown: apply.apply(host, wanted[host.name], shown, request), todo
     )
@@ -101,12 +100,12 @@ def _carry_out(
             ctx.console.note(f"{name}: {note}")
     ctx.finish(
         _documents(plans, with_diff=with_diff).replaced(done),
-        lambda outcome: {"changes": getattr(outcome, "steps", 0)},
+        lambda outcome: {"changes": getattr(outcome, "changes", 0)},
     )
 
 
-def _judged(plans: FleetResult[Plan]) -> FleetResult[Plan]:
-    """The same, with plans that must not be carried out as refusals."""
+def _judged(plans: FleetResult[ManagePlan]) -> FleetResult[ManagePlan]:
+    """The same; a plan that must not be carried out counts as a refusal."""
     from opstasks.core.errors import Refused
     from opstasks.core.result import FleetResult
     from opstasks.manage.apply import refuse
@@ -122,24 +121,24 @@ def _judged(plans: FleetResult[Plan]) -> FleetResult[Plan]:
     return FleetResult([one(item) for item in plans])
 
 
-def _documents(plans: FleetResult[Plan], *, with_diff: bool) -> FleetResult[Any]:
+def _documents(plans: FleetResult[ManagePlan], *, with_diff: bool) -> FleetResult[Any]:
     """Plans as --json shows them."""
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.manage import show
 
-    def one(item: HostResult[Plan]) -> HostResult[Any]:
+    def one(item: HostResult[ManagePlan]) -> HostResult[Any]:
         shown = item.value and show.document(item.value, with_diff=with_diff)
         return HostResult(item.host, item.outcome, shown, item.error, item.elapsed_s)
 
     return FleetResult([one(item) for item in plans], plans.findings)
 
 
-def _finish(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
+def _finish(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> None:
     ctx.finish(_documents(plans, with_diff=with_diff))
 
 
-def _show(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
-    """Every step of every host; for many hosts the counts by area."""
+def _show(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> None:
+    """Every step of every host; for many hosts, how many in each area."""
     from opstasks.manage import show
 
     found = plans.values
@@ -160,7 +159,7 @@ def _show(ctx: Context, plans: FleetResult[Plan], *, with_diff: bool) -> None:
 
 
 def show_line(line: str) -> str:
-    """A line of a host's file, without what could drive a terminal."""
+    """A line of a host's file, without control characters."""
     from opstasks.output.console import printable
 
     return printable(line)

@@ -1,4 +1,4 @@
-"""Whether a text is a systemd unit, as far as that can be told without systemd: pure."""
+"""Mistakes in systemd units, as far as they can be found without systemd: pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 _SECTION = re.compile(r"\[([A-Z][A-Za-z0-9]*)\]")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*\s*=")
 _COMMON = {"Unit", "Install"}
-# What a unit must have beside the common sections, by the ending of its name.
+# The section that a unit must have besides the common ones, by the ending of its name.
 _OWN = {
     ".service": "Service",
     ".timer": "Timer",
@@ -26,7 +26,7 @@ def mistakes(path: str, text: str) -> Iterator[str]:
     drop_in = place.suffix == ".conf"
     kind = PurePosixPath(place.parent.name.removesuffix(".d")).suffix if drop_in else place.suffix
     if kind not in _OWN:
-        yield f"{kind or 'no ending'} is no kind of unit that is known here"
+        yield f"{kind or 'no ending'} is not a known kind of unit"
         return
     allowed = {*_COMMON, _OWN[kind]}
     section, seen = "", dict[str, set[str]]()
@@ -35,11 +35,11 @@ def mistakes(path: str, text: str) -> Iterator[str]:
             section = match[1]
             seen.setdefault(section, set())
             if section not in allowed and not section.startswith("X"):
-                yield f"line {number}: [{section}] does not belong into a {kind} unit"
+                yield f"line {number}: [{section}] does not belong in a {kind} unit"
         elif not _KEY.match(line):
             yield f"line {number}: neither [Section] nor Key=value: {line[:40]!r}"
         elif not section:
-            yield f"line {number}: stands before any [Section]"
+            yield f"line {number}: comes before any [Section]"
         else:
             seen[section].add(line.split("=", 1)[0].strip())
     if not drop_in:
@@ -54,7 +54,7 @@ def _missing(kind: str, seen: dict[str, set[str]]) -> Iterator[str]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with their continuations, comments and empty ones left out."""
+    """Lines joined with their continuations, without comments and empty lines."""
     held, start = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()

@@ -1,20 +1,22 @@
-"""Descriptions in a folder of a test's own, and facts of a host that has everything."""
+"""Descriptions in a folder of a test's own, and facts of a host that is exactly as described."""
 
 import base64
 import struct
 from pathlib import Path
 
+import msgspec
 import yaml
 
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage.describe import describe_all
-from opstasks.manage.facts import sha256
+from opstasks.manage.facts import ManageFacts, sha256
+from opstasks.manage.plan import make_plan
 
 SANDBOX_BACKENDS = Path(__file__).resolve().parents[2] / "opstasks/sandbox/backends"
 
 
 def key(seed=0, kind="ssh-ed25519"):
-    """A well-formed public key; nobody has its private part."""
+    """A well-formed public key without a private part."""
     name, body = kind.encode(), bytes([seed % 256]) * 32
     blob = struct.pack(">I", len(name)) + name + struct.pack(">I", len(body)) + body
     return f"{kind} {base64.b64encode(blob).decode()}"
@@ -54,12 +56,12 @@ def entry_facts(entry, kind):
         "owner": entry.owner,
         "group": entry.group,
         "mode": entry.mode,
-        "when": 1_790_000_000,
+        "changed_at": 1_790_000_000,
     }
 
 
 def facts_of(wanted, login="ops"):
-    """What a host answers that is exactly as described."""
+    """What a host answers that is exactly as described, as JSON would hold it."""
     members = {group.name: [] for group in wanted.groups}
     for user in wanted.users:
         for group in user.groups:
@@ -70,6 +72,7 @@ def facts_of(wanted, login="ops"):
         if not (entry.once or entry.secret):
             paths[entry.path]["sha256"] = sha256(wanted.contents[entry.path])
     paths |= {entry.path: entry_facts(entry, "file") for entry in wanted.rights}
+    paths |= {entry.path: None for entry in wanted.removals}
     made = {"kind": "file", "owner": "opensafely", "group": "opensafely", "mode": "0640"}
     paths |= {entry.path: made for entry in wanted.creations}
     return {
@@ -91,7 +94,7 @@ def facts_of(wanted, login="ops"):
         "marked": sorted(wanted.listed()),
         "paths": paths,
         "refusals": {},
-        "settings": {s.name: {"lines": [s.line]} for s in wanted.settings},
+        "settings": {s.name: [s.line] for s in wanted.settings},
         "trees": {t.path: {"wrong": 0, "examples": []} for t in wanted.trees},
         "checkouts": {c.path: True for c in wanted.checkouts},
         "packages": {p.name: p.state == "present" for p in wanted.packages},
@@ -99,11 +102,21 @@ def facts_of(wanted, login="ops"):
         "probes": {p.name: True for p in wanted.probes},
         "units": {
             u.name: {
-                "UnitFileState": "enabled" if u.enabled else "disabled",
-                "ActiveState": "active" if u.state == "running" else "inactive",
+                "file_state": "enabled" if u.enabled else "disabled",
+                "active_state": "active" if u.state == "running" else "inactive",
             }
             for u in wanted.units
         },
-        "touched": {},
-        "unproven": False,
+        "last_uses": {},
+        "is_unproven": False,
     }
+
+
+def typed(facts):
+    """These facts as the program decodes them."""
+    return msgspec.convert(facts, ManageFacts)
+
+
+def plan_of(facts, wanted, *selection):
+    """The plan for a host with these facts."""
+    return make_plan(typed(facts), wanted, *selection)

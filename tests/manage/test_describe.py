@@ -1,14 +1,14 @@
-"""Descriptions: what is wrong in one is said before any connection, with file and key."""
+"""Descriptions: every mistake is named with its file and key, before any connection."""
 
 from importlib import resources
 
 import pytest
 
 from opstasks.core.errors import Refused
-from opstasks.manage import describe, units
-from opstasks.manage.describe import merged
+from opstasks.manage import describe, keys, units
+from opstasks.manage.layers import merged
 from opstasks.sync import units as sync
-from tests.manage.manage_help import described, key, spec, write_backends
+from tests.manage.manage_help import described, facts_of, key, plan_of, spec, write_backends
 
 ROLES = {
     "groups": [{"name": "developers"}, {"name": "reviewers", "gid": 10010}],
@@ -31,13 +31,13 @@ def backends(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("backend", ["sandbox", "tpp", "emis", "test"])
-def test_the_descriptions_that_come_with_the_program_are_good(backend):
+def test_the_descriptions_in_the_package_have_no_mistakes(backend):
     wanted = described(backend)
     assert {unit.name for unit in wanted.units} >= {"jobrunner"}
     assert wanted.contents["/home/opensafely/config/03_backend.env"]
 
 
-def test_a_person_becomes_an_account_a_home_and_keys(backends):
+def test_a_listed_person_gets_an_account_a_home_and_keys(backends):
     backends(base=ROLES | {"people": {"developers": ["ada"]}}, keys={"ada": key() + " laptop\n"})
     wanted = described()
     (ada,) = (user for user in wanted.users if user.name == "ada")
@@ -57,20 +57,20 @@ def test_a_person_becomes_an_account_a_home_and_keys(backends):
         ({"files": [FILE | {"mod": "1"}]}, "files: /etc/x: unknown key 'mod'; did you mean 'mode'"),
         ({"files": [FILE | {"mode": "644"}]}, "mode '644' is not like '0640'"),
         ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: Expected `str`, got `int`"),
-        ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is no plain absolute path"),
-        ({"files": [FILE | {"path": "/etc/../x"}]}, "no plain absolute path"),
-        ({"files": [FILE, FILE]}, "'/etc/x' stands twice"),
+        ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is not a plain absolute path"),
+        ({"files": [FILE | {"path": "/etc/../x"}]}, "not a plain absolute path"),
+        ({"files": [FILE, FILE]}, "'/etc/x' is a duplicate"),
         ({"files": [FILE | {"source": "nope"}]}, "no file 'nope'"),
         ({"files": [{"source": "x"}]}, "needs the key 'path'"),
         ({"options": {"packages": "perhaps"}}, "options"),
         ({"options": {"keysource": ""}}, "unknown key 'keysource'; did you mean 'key_source'"),
-        ({"options": {"key_source": "http://x/{name}"}}, "needs to be an https address"),
+        ({"options": {"key_source": "http://x/{name}"}}, "must be an https address"),
         ({"people": {"developers": ["bob"]}}, "backends/keys/bob: No such file"),
-        ({"people": {"developers": ["bad"]}}, "backends/keys/bad: line 2: no public key"),
-        ({"people": {"developers": ["none"]}}, "backends/keys/none: holds no key"),
-        ({"people": {"developers": ["Ada"]}}, "'Ada' is no account name"),
+        ({"people": {"developers": ["bad"]}}, "backends/keys/bad: line 2: not a public key"),
+        ({"people": {"developers": ["none"]}}, "backends/keys/none: has no key"),
+        ({"people": {"developers": ["Ada"]}}, "'Ada' is not an account name"),
         ({"people": {"developers": ["root"]}}, "'root' is an account of the description"),
-        ({"people": {"testers": ["ada"]}}, "people.testers: there is no such role"),
+        ({"people": {"testers": ["ada"]}}, "people.testers: unknown role"),
         (
             {"people": {"developers": ["ada"], "reviewers": ["ada"]}},
             "'ada' is in two roles, developers and reviewers",
@@ -82,7 +82,7 @@ def test_a_person_becomes_an_account_a_home_and_keys(backends):
         ),
         (
             {"settings": [{"name": "s", "path": "/etc/s", "match": "^b", "line": "a"}]},
-            "`match` has to find `line`",
+            "`match` must find `line`",
         ),
         ({"units": [{"name": "u", "state": "paused"}]}, "units: u: Invalid enum value 'paused'"),
         ("a: [", "host.yaml"),
@@ -95,7 +95,7 @@ def test_a_person_becomes_an_account_a_home_and_keys(backends):
         ),
     ],
 )
-def test_a_mistake_is_refused_by_name_before_any_connection(backends, change, said):
+def test_a_mistake_is_refused_by_name(backends, change, said):
     backends(
         base=ROLES,
         own=change,
@@ -107,7 +107,7 @@ def test_a_mistake_is_refused_by_name_before_any_connection(backends, change, sa
     assert said in str(caught.value)
 
 
-def test_a_host_with_a_level3_source_has_the_syncs_own_files(backends):
+def test_a_host_with_a_level3_source_gets_the_files_of_the_sync(backends):
     backends(base={"options": {"packages": "manage"}})
     host = spec(level3_source="/e/ws")
     wanted = describe.describe(host)
@@ -118,7 +118,7 @@ def test_a_host_with_a_level3_source_has_the_syncs_own_files(backends):
         "/etc/systemd/system/opstasks-level3-sync.timer": ("root", "0644", "daemon"),
     }
     assert [folder.path for folder in wanted.directories] == ["/usr/local/lib/opstasks"]
-    # On and off is what sync.start and sync.stop say.
+    # sync.start and sync.stop enable and disable the timer.
     assert wanted.units == ()
     for path, text in wanted.contents.items():
         if path.endswith((".service", ".timer")):
@@ -126,7 +126,7 @@ def test_a_host_with_a_level3_source_has_the_syncs_own_files(backends):
     assert describe.describe(spec()).files == ()
 
 
-def test_a_description_cannot_have_the_syncs_files_otherwise(backends):
+def test_a_description_cannot_replace_the_files_of_the_sync(backends):
     path = "/etc/systemd/system/opstasks-level3-sync.timer"
     backends(own={"files": [FILE | {"path": path}]}, files={"x": "[Timer]\nOnActiveSec=1\n"})
     with pytest.raises(Refused, match="belongs to the Level 3 sync"):
@@ -134,7 +134,7 @@ def test_a_description_cannot_have_the_syncs_files_otherwise(backends):
     assert describe.describe(spec()).contents
 
 
-def test_every_mistake_is_said_at_once(backends):
+def test_all_mistakes_are_listed_at_once(backends):
     backends(
         own={"files": [FILE | {"mode": "1"}, FILE | {"path": "x", "mode": "2"}]}, files={"x": ""}
     )
@@ -142,19 +142,19 @@ def test_every_mistake_is_said_at_once(backends):
         described()
 
 
-def test_an_unknown_backend_names_those_there_are(backends):
+def test_an_unknown_backend_is_refused_with_the_known_ones(backends):
     backends()
     with pytest.raises(Refused, match="one of mine"):
         describe.describe(spec("yours"))
 
 
-def test_on_a_machine_that_is_no_host_one_must_be_named(backends):
+def test_a_machine_that_is_not_a_host_needs_a_named_host(backends):
     backends()
     with pytest.raises(Refused, match="name one with -H"):
         describe.describe(spec("", local=True))
 
 
-def test_a_later_layer_replaces_keys_and_joins_people():
+def test_a_later_layer_replaces_keys_and_adds_people():
     base = {
         "files": [{"path": "/a", "mode": "0600", "owner": "root"}],
         "people": {"developers": ["ada"]},
@@ -177,8 +177,6 @@ SOURCE = {"options": {"key_source": "https://keys.example/{name}.keys"}}
 
 
 def test_keys_of_a_source_are_added_to_those_of_the_repository(backends):
-    from opstasks.manage import keys
-
     backends(base=ROLES | SOURCE | {"people": {"developers": ["ada"]}}, keys={"ada": key(1)})
     asked = []
 
@@ -195,20 +193,17 @@ def test_keys_of_a_source_are_added_to_those_of_the_repository(backends):
 
 
 @pytest.mark.parametrize("repository", [{"ada": key(1)}, {}])
-def test_a_source_that_fails_never_replaces_a_file(backends, repository):
-    from opstasks.manage.plan import plan
-    from tests.manage.manage_help import facts_of
-
+def test_a_key_source_that_fails_never_replaces_a_file(backends, repository):
     backends(base=ROLES | SOURCE | {"people": {"developers": ["ada"]}}, keys=repository)
     wanted = described(fetch=lambda _, names: dict.fromkeys(names, "timed out"))
     assert any("timed out" in note for note in wanted.notes)
     facts = facts_of(wanted)
     path = "/home/ada/.ssh/authorized_keys"
     facts["paths"][path] = {"kind": "file", "owner": "ada", "group": "ada", "mode": "0600"}
-    assert plan(facts, wanted).steps == ()
-    # Where there is no file yet, the repository's keys are better than none.
+    assert plan_of(facts, wanted).steps == ()
+    # Without a file, the repository's keys are better than none.
     facts["paths"][path] = None
-    assert [step.thing for step in plan(facts, wanted).steps] == ([path] if repository else [])
+    assert [step.thing for step in plan_of(facts, wanted).steps] == ([path] if repository else [])
 
 
 # -- unit files ----------------------------------------------------------------------------------
@@ -223,12 +218,12 @@ def test_a_source_that_fails_never_replaces_a_file(backends, repository):
         ("u.service.d/a.conf", "[Service]\nNice=1\n", None),
         ("u.service", "[Service]\nNice=1\n", "[Service] has no ExecStart"),
         ("u.service", "[Unit]\nDescription=x\n", "has no [Service] section"),
-        ("u.service", "ExecStart=/bin/true\n", "line 1: stands before any [Section]"),
+        ("u.service", "ExecStart=/bin/true\n", "line 1: comes before any [Section]"),
         ("u.service", "[Timer]\nA=b\n", "line 1: [Timer] does not belong"),
-        ("u.thing", "", "no kind of unit"),
+        ("u.thing", "", "not a known kind of unit"),
     ],
 )
-def test_a_unit_file_is_told_from_nonsense(path, text, said):
+def test_mistakes_in_unit_files_are_found(path, text, said):
     found = list(units.mistakes(f"/etc/systemd/system/{path}", text))
     assert (said in found[0]) if said else not found
 

@@ -1,17 +1,35 @@
-"""users.disable: who may be shut out, and what counts as shut."""
+"""users.disable: which accounts it takes, what counts as disabled, what it does."""
 
+import msgspec
 import pytest
 
-from opstasks.core.errors import Refused
+from opstasks.core.command import cmd
+from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.fleet.host import Host
-from opstasks.manage import disable
-from tests.manage.manage_help import spec
+from opstasks.manage import disable, inspect
+from opstasks.manage.actions import DisableUser
+from opstasks.manage.facts import ManageFacts, UserFacts
+from opstasks.manage.model import Description
+from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
+from tests.fake_host import Reply
+from tests.manage.manage_help import facts_of, spec
 
-SHUT = {"groups": [], "locked": True, "expired": True, "shell": "/usr/sbin/nologin"}
+DISABLED = {"groups": [], "locked": True, "expired": True, "shell": "/usr/sbin/nologin"}
+DISABLED |= {"uid": 1007, "group": "x", "home": "/home/x"}
+OPEN = DISABLED | {"groups": ["docker"], "locked": False}
 
 
 def no_connection(_):
     raise AssertionError("nothing may be connected to")
+
+
+def facts(user, *, keyed=(), login="ops"):
+    found = facts_of(Description(), login) | {"users": {"x": user}, "keyed": list(keyed)}
+    return msgspec.convert(found, ManageFacts)
+
+
+def ways_in(change, **more):
+    return disable.ways_in(msgspec.convert(DISABLED | change, UserFacts), **more)
 
 
 @pytest.fixture
@@ -20,23 +38,23 @@ def host():
 
 
 @pytest.mark.parametrize("name", ["root", "opensafely", "a b", "", "-x", "x;y", "../x", "x\n"])
-def test_what_is_no_persons_account_is_refused(host, name):
-    with pytest.raises(Refused, match="is no person's account"):
+def test_a_name_that_is_not_a_persons_is_refused(host, name):
+    with pytest.raises(Refused, match="is not a person's account"):
         disable.check_name(host, name)
 
 
-def test_who_is_still_listed_is_refused_without_a_connection(host):
+def test_a_listed_person_is_refused_without_a_connection(host):
     with pytest.raises(Refused, match="rosa is still listed in researchers"):
         disable.check_name(host, "rosa")
     disable.check_name(host, "eve")
 
 
-def test_an_account_with_nothing_left_is_shut():
-    assert disable.ways_in(SHUT, keyed=False) == ()
+def test_an_account_with_nothing_left_is_disabled():
+    assert ways_in({}, has_keys=False) == ()
 
 
 @pytest.mark.parametrize(
-    ("change", "keyed", "said"),
+    ("change", "has_keys", "said"),
     [
         ({}, True, "keys"),
         ({"groups": ["docker"]}, False, "group docker"),
@@ -45,22 +63,62 @@ def test_an_account_with_nothing_left_is_shut():
         ({"shell": "/bin/bash"}, False, "shell /bin/bash"),
     ],
 )
-def test_any_single_thing_left_keeps_it_open(change, keyed, said):
-    assert disable.ways_in(SHUT | change, keyed=keyed) == (said,)
+def test_any_single_thing_left_keeps_an_account_open(change, has_keys, said):
+    assert ways_in(change, has_keys=has_keys) == (said,)
 
 
 def test_an_account_is_described_in_words():
     assert disable.Account("x", False, ()).describe() == "no such account"
-    assert disable.Account("x", True, ()).describe() == "shut already"
+    assert disable.Account("x", True, ()).describe() == "already disabled"
     running = disable.Account("x", True, ("keys",), 2).describe()
-    assert running == "keys; 2 process(es) run on"
+    assert running == "keys; 2 process(es) go on"
 
 
 @pytest.mark.parametrize(("uid", "persons"), [(999, False), (1000, True), (65534, False)])
-def test_accounts_of_the_system_are_left_alone(host, uid, persons):
-    found = {"login": "ops", "users": {"x": SHUT | {"uid": uid}}, "keyed": []}
+def test_system_accounts_are_refused(host, uid, persons):
+    found = facts(DISABLED | {"uid": uid})
     if persons:
         assert disable.account(host, "x", found).exists
         return
-    with pytest.raises(Refused, match="account of the system"):
+    with pytest.raises(Refused, match="system account"):
         disable.account(host, "x", found)
+
+
+def test_the_own_account_is_refused(host):
+    with pytest.raises(Refused, match="you came in as x"):
+        disable.account(host, "x", facts(OPEN, login="x"))
+
+
+# -- on a host -----------------------------------------------------------------------------------
+
+
+def expect_look(host, found, processes="0\n"):
+    host.expect(inspect.INSPECT, disable.request(host, "x"), found, user="root")
+    host.expect(cmd("pgrep", "--count", "--uid", "x"), Reply(1, processes))
+
+
+def test_an_open_account_is_disabled_and_looked_at_again(fake_host):
+    host = fake_host()
+    expect_look(host, facts(OPEN, keyed=["x"]), "2\n")
+    host.expect_lock("users.disable")
+    host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1), user="root")
+    host.expect(inspect.INSPECT, disable.request(host, "x"), facts(DISABLED))
+    done = disable.disable(host, "x")
+    assert done.before.describe() == "keys, group docker, password; 2 process(es) go on"
+    assert (done.after.open, done.changed) == ((), True)
+
+
+def test_a_disabled_account_is_left_alone(fake_host):
+    host = fake_host()
+    expect_look(host, facts(DISABLED), "nonsense")
+    assert not disable.disable(host, "x").changed
+
+
+def test_an_account_that_stays_open_is_a_failure(fake_host):
+    host = fake_host()
+    expect_look(host, facts(OPEN))
+    host.expect_lock("users.disable")
+    host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1))
+    host.expect(inspect.INSPECT, disable.request(host, "x"), facts(OPEN))
+    with pytest.raises(VerifyFailed, match="x still has group docker, password"):
+        disable.disable(host, "x")

@@ -1,4 +1,4 @@
-"""Public keys: what is no key is never taken for one, wherever it comes from."""
+"""Public keys: nothing else is ever taken for one, wherever it comes from."""
 
 import pytest
 from hypothesis import given
@@ -27,19 +27,19 @@ def test_keys_are_parsed_without_comments_and_repetition():
         f"ssh-dss {key().split()[1]}",
     ],
 )
-def test_what_is_no_key_is_refused_with_its_line(line):
+def test_anything_but_a_key_is_refused_with_its_line(line):
     with pytest.raises(keys.NotAKey, match="line 2"):
         keys.parse(f"{key()}\n{line}\n")
 
 
 @pytest.mark.parametrize("kind", ["OPENSSH ", "RSA ", "EC ", ""])
-def test_a_private_key_is_called_that(kind):
+def test_a_private_key_is_refused_by_that_name(kind):
     with pytest.raises(keys.NotAKey, match=r"PRIVATE key.*\.pub"):
         keys.parse(f"-----BEGIN {kind}PRIVATE KEY-----\nb3BlbnNzaC1r\n")
 
 
 @given(st.text(max_size=200))
-def test_rendering_what_was_parsed_gives_the_same_keys_and_one_a_line(text):
+def test_parsed_keys_are_the_same_after_rendering(text):
     try:
         found = keys.parse(text)
     except keys.NotAKey:
@@ -70,21 +70,21 @@ def test_a_source_that_answers_with_keys_gives_them(source, name):
     assert keysource.fetch(source, [name])[name] == keys.parse(f"{key(1)}\n{key(2)}\n")
 
 
-def test_an_answer_that_takes_for_ever_is_given_up(source, monkeypatch):
+def test_an_endless_answer_ends_with_a_timeout(source, monkeypatch):
     monkeypatch.setattr(keysource, "FETCH_TIMEOUT_S", 0.3)
     assert "too slow" in keysource.fetch(source, ["drip"])["drip"]
 
 
 @pytest.mark.parametrize("name", ["cut", "endless", "chunk", "lastchunk", "noise"])
-def test_half_an_answer_is_none(source, name):
+def test_an_incomplete_answer_gives_no_keys(source, name):
     assert isinstance(keysource.fetch(source, [name])[name], str)
 
 
 @pytest.mark.parametrize("name", ["page", "empty", "missing", "long", "away"])
-def test_any_other_answer_is_a_reason_and_no_keys(source, name):
+def test_any_other_answer_gives_a_reason_and_no_keys(source, name):
     assert isinstance(keysource.fetch(source, [name])[name], str)
 
 
-def test_a_source_that_is_not_trusted_gives_no_keys(source, monkeypatch):
+def test_an_untrusted_certificate_gives_no_keys(source, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
     assert "certificate" in str(keysource.fetch(source, ["good"])["good"]).lower()

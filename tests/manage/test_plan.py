@@ -1,4 +1,4 @@
-"""Plans: pure, from facts; what is shown, what is masked, who would be locked out."""
+"""Plans from facts: which steps, what is shown, what is masked, who would be locked out."""
 
 import copy
 
@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from opstasks.core.errors import Refused
 from opstasks.manage import apply, lockout, show
-from opstasks.manage.plan import Plan, Selection, Step, plan
-from tests.manage.manage_help import described, facts_of, key, write_backends
+from opstasks.manage.actions import ChangePackages, ProveAccess, RemoveFile, SetRights
+from opstasks.manage.steps import AreaSelection, ManagePlan, ManageStep, count_by_area
+from tests.manage.manage_help import (
+    described,
+    facts_of,
+    key,
+    plan_of,
+    typed,
+    write_backends,
+)
 
 RIGHTS = "/home/opensafely/secret"
 PROFILE = "/etc/profile.d/opstasks.sh"
@@ -27,12 +35,12 @@ def facts(wanted):
     return copy.deepcopy(facts_of(wanted))
 
 
-def shown(facts, wanted, **more):
-    return [(s.thing, s.now, s.wanted) for s in plan(facts, wanted, **more).steps]
+def shown(facts, wanted):
+    return [(s.thing, s.now, s.wanted) for s in plan_of(facts, wanted).steps]
 
 
-def test_a_host_as_described_needs_nothing(facts, wanted):
-    assert not plan(facts, wanted).differs
+def test_a_host_as_described_needs_no_step(facts, wanted):
+    assert not plan_of(facts, wanted).differs
 
 
 TREE = "/srv/medium_privacy/workspaces"
@@ -52,13 +60,13 @@ CHANGES = {
     "user mallory": lambda f: f["keyed"].append("mallory"),
     "package tree": lambda f: f["packages"].update(tree=False),
     "package popularity-contest": lambda f: f["packages"].update({"popularity-contest": True}),
-    "/etc/login.defs: UMASK": lambda f: f["settings"]["UMASK"].update(lines=["UMASK 022"]),
+    "/etc/login.defs: UMASK": lambda f: f["settings"].update(UMASK=["UMASK 022"]),
     f"below {TREE}": lambda f: f["trees"][TREE].update(wrong=1, examples=["x"]),
     LIB: lambda f: f["checkouts"].update({LIB: False}),
     "database network": lambda f: f["probes"].update({"database network": False}),
-    "unit jobrunner": lambda f: f["units"]["jobrunner"].update(ActiveState="failed"),
-    "unit rsync": lambda f: f["units"]["rsync"].update(UnitFileState="enabled"),
-    "a change of how people get in": lambda f: f.update(unproven=True),
+    "unit jobrunner": lambda f: f["units"]["jobrunner"].update(active_state="failed"),
+    "unit rsync": lambda f: f["units"]["rsync"].update(file_state="enabled"),
+    "a change of how people get in": lambda f: f.update(is_unproven=True),
 }
 
 
@@ -66,19 +74,19 @@ CHANGES = {
 def test_one_change_is_one_step_that_names_it(facts, wanted, thing):
     CHANGES[thing](facts)
     expected = [] if thing == "group developers" else [thing]
-    found = [step.thing for step in plan(facts, wanted).steps]
+    found = [step.thing for step in plan_of(facts, wanted).steps]
     assert found == (expected or ["group developers", "ada in group developers"])
 
 
-def test_strangers_in_a_group_that_is_not_exact_stay(facts, wanted):
+def test_other_accounts_in_a_group_that_is_not_exact_stay(facts, wanted):
     facts["groups"]["sudo"]["members"].append("ubuntu")
-    assert not plan(facts, wanted).differs
+    assert not plan_of(facts, wanted).differs
     facts["groups"]["docker"]["members"].append("ubuntu")
     assert shown(facts, wanted) == [("ubuntu in group docker", "yes", "no")]
 
 
 @pytest.mark.parametrize("by", ["role", "keys"])
-def test_who_left_every_list_loses_every_group_that_a_role_gives(facts, wanted, by):
+def test_a_person_in_no_list_loses_every_group_of_a_role(facts, wanted, by):
     facts["groups"]["sudo"]["members"] += ["alice", "ubuntu"]
     if by == "role":
         facts["groups"]["developers"]["members"].append("alice")
@@ -95,7 +103,7 @@ def test_a_known_account_keeps_its_sudo(facts, wanted):
     assert shown(facts, wanted) == [("dev in group developers", "yes", "no")]
 
 
-def test_whoever_is_connected_is_not_taken_out_of_sudo_unasked(own):
+def test_the_connected_person_leaving_sudo_is_a_risk(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="alice")
     facts["groups"]["sudo"]["members"].append("alice")
@@ -103,21 +111,21 @@ def test_whoever_is_connected_is_not_taken_out_of_sudo_unasked(own):
     assert risks(facts, wanted) == ["you came in as alice, who would leave group sudo"]
 
 
-def test_a_new_account_is_made_with_its_groups_in_one_step(facts, wanted):
+def test_a_new_account_is_created_with_its_groups(facts, wanted):
     facts["users"]["rosa"] = None
     for group in facts["groups"].values():
         group["members"] = [name for name in group["members"] if name != "rosa"]
-    (step,) = plan(facts, wanted).steps
-    assert step.action["groups"] == ["researchers", "reviewers", "docker"]
+    (step,) = plan_of(facts, wanted).steps
+    assert step.action.groups == ("researchers", "reviewers", "docker")
 
 
-def test_a_renumbered_group_is_seen_in_what_it_owns(facts, wanted):
+def test_a_new_group_id_changes_what_the_group_owns(facts, wanted):
     facts["groups"]["reviewers"]["gid"] = 10011
-    things = [step.thing for step in plan(facts, wanted).steps]
+    things = [step.thing for step in plan_of(facts, wanted).steps]
     assert things == ["group reviewers", "/srv/medium_privacy", "/srv/medium_privacy/workspaces"]
     for path in things[1:]:
         facts["paths"][path]["group"] = "10010"
-    assert [step.thing for step in plan(facts, wanted).steps] == ["group reviewers"]
+    assert [step.thing for step in plan_of(facts, wanted).steps] == ["group reviewers"]
 
 
 def test_secret_and_once_files_are_never_rewritten(facts, wanted):
@@ -125,14 +133,13 @@ def test_secret_and_once_files_are_never_rewritten(facts, wanted):
         entry = facts["paths"][f"/home/opensafely/config/{name}"]
         assert "sha256" not in entry
         entry["mode"] = "0666"
-    steps = plan(facts, wanted).steps
-    assert [step.action["do"] for step in steps] == ["rights", "rights"]
-    assert not any("content" in step.action for step in steps)
+    steps = plan_of(facts, wanted).steps
+    assert [type(step.action) for step in steps] == [SetRights, SetRights]
 
 
-def test_what_people_get_in_by_comes_last(facts, wanted):
+def test_sudo_and_sshd_files_come_last(facts, wanted):
     facts["paths"] = dict.fromkeys(facts["paths"])
-    steps = plan(facts, wanted).steps
+    steps = plan_of(facts, wanted).steps
     late = [step.access for step in steps]
     assert late == sorted(late)
     assert [s.thing for s in steps if s.access] == [
@@ -140,15 +147,15 @@ def test_what_people_get_in_by_comes_last(facts, wanted):
         "/etc/sudoers.d/opstasks",
         "/etc/ssh/sshd_config.d/00-opstasks.conf",
     ]
-    assert steps[-1].action["reload"] == "ssh"
+    assert steps[-1].action.reload == "ssh"
 
 
-def test_the_old_sshd_file_goes_with_the_same_way_back(facts, wanted):
+def test_the_old_sshd_file_is_removed_as_an_access_step(facts, wanted):
     old = "/etc/ssh/sshd_config.d/50-opstasks.conf"
     facts["paths"][old] = {"kind": "file", "owner": "root", "group": "root", "mode": "0644"}
-    (step,) = plan(facts, wanted).steps
+    (step,) = plan_of(facts, wanted).steps
     assert (step.thing, step.now, step.wanted, step.access) == (old, "a file", "absent", True)
-    assert step.action == {"do": "remove", "path": old, "reload": "ssh"}
+    assert step.action == RemoveFile(path=old, reload="ssh")
 
 
 def test_sshd_reads_our_file_first_and_keys_from_one_file(wanted):
@@ -157,18 +164,18 @@ def test_sshd_reads_our_file_first_and_keys_from_one_file(wanted):
     assert "AuthorizedKeysFile .ssh/authorized_keys" in wanted.contents[file.path].splitlines()
 
 
-def test_ones_own_keys_count_as_a_way_in(facts, wanted):
+def test_the_own_keys_are_an_access_step(facts, wanted):
     facts["login"] = "ada"
     facts["paths"][KEYS].update(sha256="x", text=wanted.contents[KEYS] + key(9) + "\n")
-    (step,) = plan(facts, wanted).steps
+    (step,) = plan_of(facts, wanted).steps
     assert step.access
 
 
-def test_without_an_archive_packages_are_reported_and_not_attempted(facts):
+def test_packages_are_only_reported_without_an_archive(facts):
     wanted = described("emis")
     facts = facts_of(wanted)
     facts["packages"]["tree"] = False
-    planned = plan(facts, wanted)
+    planned = plan_of(facts, wanted)
     assert planned.differs
     assert planned.todo == ()
 
@@ -179,8 +186,8 @@ def test_an_upgrade_is_one_step(facts):
 
     wanted = describe_all([spec("test")], upgrade=True)["h"]
     facts = facts_of(wanted) | {"upgradable": ["a", "b"]}
-    (step,) = plan(facts, wanted).steps
-    assert (step.thing, step.action["verb"]) == ("2 package(s)", "upgrade")
+    (step,) = plan_of(facts, wanted).steps
+    assert (step.thing, step.action) == ("2 package(s)", ChangePackages(verb="upgrade"))
 
 
 @pytest.mark.parametrize(("age_s", "things"), [(86399, []), (3 * 86400, ["package lists"])])
@@ -188,61 +195,62 @@ def test_old_package_lists_are_brought_up_to_date_before_an_upgrade(age_s, thing
     wanted = described("sandbox", upgrade=True)
     found = facts_of(wanted)
     found["lists_age_s"] = age_s
-    steps = [step for step in plan(found, wanted).steps if step.area == "packages"]
+    steps = [step for step in plan_of(found, wanted).steps if step.area == "packages"]
     assert [step.thing for step in steps] == things
-    assert [step.action["verb"] for step in steps] == ["refresh"] * len(things)
+    assert [step.action for step in steps] == [ChangePackages(verb="refresh")] * len(things)
 
 
-def test_areas_are_chosen_and_left_out(facts, wanted):
+def test_only_and_skip_choose_areas(facts, wanted):
     facts["paths"] = dict.fromkeys(facts["paths"])
-    every = plan(facts, wanted)
-    for area in every.areas():
-        only = plan(facts, wanted, Selection(only=(area,)))
-        rest = plan(facts, wanted, Selection(skip=(area,)))
-        assert set(only.areas()) == {area}
+    every = plan_of(facts, wanted)
+    for area in count_by_area(every.steps):
+        only = plan_of(facts, wanted, AreaSelection(only=(area,)))
+        rest = plan_of(facts, wanted, AreaSelection(skip=(area,)))
+        assert set(count_by_area(only.steps)) == {area}
         assert len(only.steps) + len(rest.steps) == len(every.steps)
-    with pytest.raises(Refused, match="there is no area 'x'"):
-        apply.check_areas(Selection(only=("x",)))
+    with pytest.raises(Refused, match="unknown area 'x'"):
+        apply.check_areas(AreaSelection(only=("x",)))
 
 
 def test_a_host_that_refuses_a_content_refuses_the_plan(facts, wanted):
     path = "/etc/sudoers.d/opstasks"
     facts["paths"][path]["sha256"] = "x"
     facts["refusals"] = {path: f"{path}:3: syntax error"}
-    assert plan(facts, wanted).refusals == (f"{path}:3: syntax error",)
+    assert plan_of(facts, wanted).refusals == (f"{path}:3: syntax error",)
     with pytest.raises(Refused, match="3: syntax error"):
-        apply.refuse(plan(facts, wanted), "h")
-    assert plan(facts, wanted, Selection(only=("config",))).refusals == ()
+        apply.refuse(plan_of(facts, wanted), "h")
+    assert plan_of(facts, wanted, AreaSelection(only=("config",))).refusals == ()
 
 
 @pytest.mark.parametrize(
     ("touched", "said"),
     [
-        ({RIGHTS: ["dev", 1_789_999_990]}, "changed 2026-09-21 14:13 UTC by dev"),
-        ({RIGHTS: ["dev", 1_789_000_000]}, "changed 2026-09-21 14:13 UTC"),
-        ({RIGHTS: ["dev", 1_790_000_100]}, "changed 2026-09-21 14:13 UTC"),
+        ({RIGHTS: {"who": "dev", "at": 1_789_999_990}}, "changed 2026-09-21 14:13 UTC by dev"),
+        ({RIGHTS: {"who": "dev", "at": 1_789_000_000}}, "changed 2026-09-21 14:13 UTC"),
+        ({RIGHTS: {"who": "dev", "at": 1_790_000_100}}, "changed 2026-09-21 14:13 UTC"),
         ({}, "changed 2026-09-21 14:13 UTC"),
     ],
 )
-def test_drift_names_who_only_where_the_log_fits_the_file(facts, wanted, touched, said):
+def test_a_person_is_named_only_if_the_log_fits_the_file(facts, wanted, touched, said):
     facts["paths"][RIGHTS]["mode"] = "0777"
-    facts["touched"] = touched
-    assert plan(facts, wanted).steps[0].why == said
+    facts["last_uses"] = touched
+    assert plan_of(facts, wanted).steps[0].why == said
 
 
 def test_plans_are_the_same_only_if_they_do_the_same(facts, wanted):
-    one = plan(facts, wanted)
+    one = plan_of(facts, wanted)
     facts["paths"][RIGHTS]["mode"] = "0777"
-    other = plan(facts, wanted)
-    assert not apply.same(one, other, set())
-    assert apply.same(one, other, {RIGHTS})
+    other = plan_of(facts, wanted)
+    assert not apply.is_same(one, other, besides=set())
+    assert apply.is_same(one, other, besides={RIGHTS})
 
 
 # -- locking out ---------------------------------------------------------------------------------
 
 
 def risks(facts, wanted, *, by_ssh=True):
-    return list(lockout.risks(facts, wanted, plan(facts, wanted), by_ssh=by_ssh))
+    planned = plan_of(facts, wanted)
+    return list(lockout.risks(typed(facts), wanted, planned, by_ssh=by_ssh))
 
 
 @pytest.fixture
@@ -278,7 +286,7 @@ def test_a_plan_that_keeps_a_way_in_has_no_risk(own):
     assert risks(facts, wanted) == []
 
 
-def test_nobody_left_with_a_key_is_a_risk(own):
+def test_no_developer_with_a_key_is_a_risk(own):
     wanted = own({"developers": []})
     facts = facts_of(wanted)
     assert risks(facts, wanted) == []  # nothing is planned
@@ -286,7 +294,7 @@ def test_nobody_left_with_a_key_is_a_risk(own):
     assert "no listed person of developers" in risks(facts, wanted)[0]
 
 
-def test_losing_ones_own_group_or_keys_is_a_risk(own):
+def test_losing_the_own_group_or_keys_is_a_risk(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="ops")
     facts["groups"]["developers"]["members"].append("ops")
@@ -296,13 +304,13 @@ def test_losing_ones_own_group_or_keys_is_a_risk(own):
     assert risks(facts, wanted) == []  # joining is no loss
     facts = facts_of(wanted, login="ada")
     facts["paths"][KEYS].update(sha256="x", text=f"{key(7)} ada\n")
-    assert "none of whose present keys would stay" in risks(facts, wanted)[0]
+    assert "none of your present keys would stay" in risks(facts, wanted)[0]
     facts["paths"][KEYS].update(text=f"{key(7)} ada\n{key(1)} here\n")
     assert risks(facts, wanted) == []
 
 
 @pytest.mark.parametrize("kind", ["link", "special file", "/home/ada/.ssh: a link of somebody's"])
-def test_keys_that_are_no_plain_file_are_a_risk_to_whoever_came_in_by_them(own, kind):
+def test_own_keys_that_are_not_a_plain_file_are_a_risk(own, kind):
     wanted = own({"developers": ["ada"]})
     for login, count in (("ada", 1), ("ops", 0)):
         facts = facts_of(wanted, login=login)
@@ -313,7 +321,7 @@ def test_keys_that_are_no_plain_file_are_a_risk_to_whoever_came_in_by_them(own, 
     assert risks(facts, wanted) == []  # none to lose
 
 
-def test_root_over_ssh_is_warned_of_a_config_that_forbids_it(own):
+def test_an_sshd_config_that_forbids_root_is_a_risk_for_root(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="root")
     facts["paths"]["/etc/ssh/x"] = None
@@ -328,10 +336,12 @@ ENV = "/home/opensafely/config/03_backend.env"
 
 
 def changed(path, before, after):
-    return Step("config", path, "content differs", "as described", {}, before=before, after=after)
+    return ManageStep(
+        "config", path, "content differs", "as described", None, before=before, after=after
+    )
 
 
-def test_a_diff_shows_what_is_described_and_hides_what_is_not():
+def test_a_diff_shows_described_lines_and_masks_others():
     before = (
         f"BACKEND=test\nMAX_WORKERS=9\nEXTRA={SECRET}\nexport X={SECRET}\n# {SECRET}\n{SECRET}\n"
     )
@@ -348,13 +358,13 @@ def test_a_diff_shows_what_is_described_and_hides_what_is_not():
     st.sampled_from(["TOKEN", "JOB_SERVER_TOKEN", "DB_PASSWORD", "api_key", "DATABASE_URL"]),
     st.text("abcXYZ0189 '\"=:/", max_size=10),
 )
-def test_telling_names_are_masked_in_any_file(lead, name, around):
+def test_values_with_secret_names_are_masked_in_any_file(lead, name, around):
     line = f"{lead}{name}={around}{SECRET}{around}"
     assert SECRET not in "\n".join(show.masked("/etc/profile.d/x.sh", line, "nothing"))
 
 
 @given(st.text(max_size=200), st.text(max_size=50))
-def test_env_files_never_show_a_value_of_a_key_that_is_not_described(noise, lead):
+def test_env_files_mask_every_value_that_is_not_described(noise, lead):
     text = f"{noise}\n{lead}{SECRET}\nOTHER={SECRET}"
     assert SECRET not in "\n".join(show.masked(ENV, text, "BACKEND=test\n"))
 
@@ -364,22 +374,23 @@ def test_credentials_in_an_address_are_masked():
     assert line == "see https://***@host/path"
 
 
-def test_a_document_holds_neither_contents_nor_actions(facts, wanted):
+def test_json_has_neither_contents_nor_actions(facts, wanted):
     facts["paths"][ENV].update(sha256="x", text=f"LEAK={SECRET}\n")
-    document = show.document(plan(facts, wanted), with_diff=True)
+    document = show.document(plan_of(facts, wanted), with_diff=True)
     assert SECRET not in repr(document)
     assert set(document["steps"][0]) == {"area", "thing", "now", "wanted", "why", "diff"}
 
 
 def test_many_hosts_are_one_table_by_area():
-    step = Step("config", "x", "a", "b", {"do": "nothing"})
-    headers, rows = show.matrix({"a": Plan((step, step)), "b": Plan(())})
-    assert headers == ["host", "config", "changes"]
-    assert rows == [["a", 2, 2], ["b", None, 0]]
+    step = ManageStep("config", "x", "a", "b", ProveAccess())
+    told = ManageStep("config", "y", "a", "b", None)
+    headers, rows = show.matrix({"a": ManagePlan((step, told)), "b": ManagePlan(())})
+    assert headers == ["host", "config", "differences", "changes"]
+    assert rows == [["a", 2, 2, 1], ["b", None, 0, 0]]
 
 
 @pytest.mark.parametrize("backend", ["tpp", "emis", "test"])
-def test_a_backend_that_lists_nobody_says_which_file_to_edit(backend):
+def test_a_backend_without_people_names_the_file_to_edit(backend):
     wanted = described(backend)
     with pytest.raises(Refused) as refused:
         lockout.check_described({"h": (backend, wanted)}, "backends")
@@ -388,13 +399,13 @@ def test_a_backend_that_lists_nobody_says_which_file_to_edit(backend):
     lockout.check_described({"h": ("sandbox", described("sandbox"))}, "backends")
 
 
-def test_where_no_role_keeps_the_host_nobody_need_be_listed(own, tmp_path):
+def test_a_description_without_roles_needs_no_people(own, tmp_path):
     lockout.check_described({"h": ("mine", own({"developers": ["ada"]}))}, "backends")
     write_backends(tmp_path, base={"groups": [{"name": "x"}]})
     lockout.check_described({"h": ("mine", described())}, "backends")
 
 
-def test_a_choice_of_areas_that_leaves_none_is_refused():
+def test_a_selection_without_any_area_is_refused():
     with pytest.raises(Refused, match="leaves no area"):
-        apply.check_areas(Selection(("system",), ("system",)))
-    apply.check_areas(Selection(("system", "code"), ("system",)))
+        apply.check_areas(AreaSelection(("system",), ("system",)))
+    apply.check_areas(AreaSelection(("system", "code"), ("system",)))

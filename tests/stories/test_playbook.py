@@ -20,7 +20,7 @@ def test_updating_the_infrastructure(terminal, managed, observer):
     here = observer("sandbox-1")
     here.check_output(f"chmod 0777 {HOME}/config/03_backend.env")
     terminal.type("inv -H sandbox-1 manage")
-    assert "0777" in terminal.see("change(s) on sandbox-1? [y/N]")
+    assert "0777" in terminal.see("Make 1 change on sandbox-1? [y/N]")
     terminal.child.sendline("n")
     assert terminal.done()[1] == 2
     assert here.file(f"{HOME}/config/03_backend.env").mode == 0o777

@@ -1,1 +1,1 @@
-"""onhost."""
+"""Programs that run on a host, as root, for `manage` and `users.disable`."""

@@ -1,8 +1,8 @@
-"""Runs on the host as root: paths that pass through other people's folders, without being led.
+"""Runs on the host as root: safe access to paths that pass through other people's folders.
 
 A path is opened folder by folder. A link on the way is followed only when it is root's own, in a
-folder that only root may write: nobody can have root read or write elsewhere by putting a link
-into their home. What is then done, is done to an open file, not to a name.
+folder that only root may write. So a person cannot make root read or write elsewhere by putting a
+link into their home. What is then done is done to an open file, not to a name.
 """
 
 import errno
@@ -21,11 +21,11 @@ MOST_LINKS = 20
 
 
 class Unsafe(OSError):
-    """A path leads through somebody else's link, or to something with a second name."""
+    """A path leads through somebody else's link, or to a file with several names."""
 
 
 def open_folder(path: str) -> int:
-    """Open a folder; raises Unsafe where a link that is not root's lies on the way."""
+    """Open a folder; raises Unsafe for a link on the way that is not root's."""
     here = os.open("/", FOLDER)
     parts = [part for part in path.split("/") if part]
     links = 0
@@ -58,7 +58,7 @@ def _root_link(folder: int, name: str, path: str) -> str:
     info = os.stat(name, dir_fd=folder, follow_symlinks=False)
     around = os.fstat(folder)
     if not stat.S_ISLNK(info.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, f"{path}: {name} is no directory")
+        raise NotADirectoryError(errno.ENOTDIR, f"{path}: {name} is not a directory")
     ours = {0, os.geteuid()}
     if info.st_uid not in ours or around.st_uid not in ours or around.st_mode & 0o022:
         raise Unsafe(f"{path}: {name} is a link that somebody else could have put there")
@@ -77,7 +77,7 @@ def parent_of(path: str) -> Iterator[tuple[int, str]]:
 
 
 def look(path: str) -> os.stat_result | None:
-    """What is at a path, not following a link there; None when there is nothing."""
+    """The state of a path, not following a link there; None when it does not exist."""
     try:
         with parent_of(path) as (folder, name):
             return os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -91,7 +91,7 @@ def read(path: str) -> bytes:
         handle = os.open(name, PLAIN, dir_fd=folder)
         with os.fdopen(handle, "rb") as stream:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise Unsafe(f"{path} is no plain file")
+                raise Unsafe(f"{path} is not a plain file")
             return stream.read()
 
 
@@ -123,7 +123,7 @@ def set_rights(folder: int, name: str, owner: str, group: str, mode: str) -> Non
     try:
         info = os.fstat(handle)
         if not stat.S_ISDIR(info.st_mode) and (info.st_nlink > 1 or not stat.S_ISREG(info.st_mode)):
-            raise Unsafe(f"{name} has a second name, or is no plain file; look at it by hand")
+            raise Unsafe(f"{name} has a second name, or is not a plain file; look at it by hand")
         give(handle, owner, group, mode)
     finally:
         os.close(handle)
@@ -131,7 +131,7 @@ def set_rights(folder: int, name: str, owner: str, group: str, mode: str) -> Non
 
 @contextmanager
 def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
-    """A new file of mode 0600 beside `name`: its own name, and it, opened; gone afterwards."""
+    """A new file of mode 0600 beside `name`: its name and an open handle; deleted afterwards."""
     beside = f".{name}.{secrets.token_hex(6)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(beside, flags, 0o600, dir_fd=folder)
@@ -147,7 +147,7 @@ def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def put_link(path: str, target: str) -> None:
-    """Make a link: beside its place, then renamed. It is root's; who owns a link matters little."""
+    """Make a link (owned by root): beside its place, then renamed."""
     with parent_of(path) as (folder, name):
         beside = f".{name}.{secrets.token_hex(6)}"
         os.symlink(target, beside, dir_fd=folder)

@@ -1,6 +1,6 @@
 # Managed by opstasks: do not edit here.
 export BACKEND="@backend@"
-# A shell that nobody types into for a quarter of an hour ends.
+# An idle shell ends after 15 minutes.
 if [ -z "${TMOUT:-}" ]; then
     TMOUT=900
     readonly TMOUT

@@ -1,0 +1,207 @@
+"""What a step does on the host, as types: one class for each function of `onhost/apply.py`.
+
+Each action is safe to repeat. On the host it is a dictionary; its key ``do`` names the function.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
+    """Base of everything that a step can do."""
+
+
+# -- packages and accounts -----------------------------------------------------------------------
+
+
+class ChangePackages(Action, frozen=True, kw_only=True, tag="packages"):
+    """Install, purge or upgrade packages; ``refresh`` fetches the package lists, then upgrades."""
+
+    verb: Literal["install", "purge", "upgrade", "refresh"]
+    names: tuple[str, ...] = ()
+
+
+class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
+    """Create a group, or change its id; `gid` 0 is any id."""
+
+    name: str
+    gid: int
+    exists: bool
+
+
+class SetUser(Action, frozen=True, kw_only=True, tag="user"):
+    """Create an account, or change it; `uid` 0 is any id.
+
+    `is_disabled` says that the account exists and is disabled: it is enabled again.
+    """
+
+    name: str
+    uid: int
+    group: str
+    groups: tuple[str, ...]
+    home: str
+    shell: str
+    personal: bool
+    exists: bool
+    is_disabled: bool = False
+
+
+class DisableUser(Action, frozen=True, kw_only=True, tag="disable_user"):
+    """Take keys, groups, password and shell away from an account; delete nothing else."""
+
+    name: str
+
+
+class SetMember(Action, frozen=True, kw_only=True, tag="member"):
+    """Add an account to a group (`joins`), or remove it."""
+
+    group: str
+    user: str
+    joins: bool
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+class SetDirectory(Action, frozen=True, kw_only=True, tag="directory"):
+    """Create a directory, or change its owner, group and mode (octal)."""
+
+    path: str
+    owner: str
+    group: str
+    mode: str
+
+
+class SetRights(Action, frozen=True, kw_only=True, tag="rights"):
+    """Change owner, group and mode (octal) of a file."""
+
+    path: str
+    owner: str
+    group: str
+    mode: str
+
+
+class WriteFile(Action, frozen=True, kw_only=True, tag="file"):
+    """Write a file that `check` accepts (``@file@`` is the new one); run `verify` afterwards.
+
+    `backup` keeps what was replaced. `reload` is "daemon" for systemd itself, or a unit.
+    """
+
+    path: str
+    owner: str
+    group: str
+    mode: str
+    content: str
+    backup: bool = False
+    check: tuple[str, ...] = ()
+    verify: tuple[str, ...] = ()
+    reload: str = ""
+
+
+class RemoveFile(Action, frozen=True, kw_only=True, tag="remove"):
+    """Delete a file; `reload` as with `WriteFile`."""
+
+    path: str
+    reload: str = ""
+
+
+class SetLine(Action, frozen=True, kw_only=True, tag="setting"):
+    """Replace the line of a file that `match` finds (a regular expression) by `line`."""
+
+    path: str
+    match: str
+    line: str
+
+
+class SetTreeRights(Action, frozen=True, kw_only=True, tag="tree"):
+    """Change owner, group and modes of everything below a directory, except links."""
+
+    path: str
+    owner: str
+    group: str
+    files: str
+    directories: str
+    tolerated: tuple[str, ...]
+
+
+# -- service -------------------------------------------------------------------------------------
+
+
+class CloneRepository(Action, frozen=True, kw_only=True, tag="checkout"):
+    """Clone a git repository as `owner`."""
+
+    path: str
+    url: str
+    ref: str
+    owner: str
+
+
+class CreatePath(Action, frozen=True, kw_only=True, tag="create"):
+    """Run a shell command as `owner`, which creates `path`."""
+
+    path: str
+    run: str
+    owner: str
+
+
+class FixProbe(Action, frozen=True, kw_only=True, tag="probe"):
+    """Run a command unless `test` succeeds; `test` has to succeed afterwards."""
+
+    test: tuple[str, ...]
+    run: tuple[str, ...]
+
+
+class EnableUnit(Action, frozen=True, kw_only=True, tag="enable"):
+    """Have a unit start with the host."""
+
+    name: str
+
+
+class DisableUnit(Action, frozen=True, kw_only=True, tag="disable_unit"):
+    """Have a unit not start with the host."""
+
+    name: str
+
+
+class StartUnit(Action, frozen=True, kw_only=True, tag="start"):
+    """Start a unit."""
+
+    name: str
+
+
+class StopUnit(Action, frozen=True, kw_only=True, tag="stop"):
+    """Stop a unit."""
+
+    name: str
+
+
+class ProveAccess(Action, frozen=True, kw_only=True, tag="nothing"):
+    """Change nothing: the step only needs the fresh connection that every access step gets."""
+
+
+AnyAction = (
+    ChangePackages
+    | SetGroup
+    | SetUser
+    | DisableUser
+    | SetMember
+    | SetDirectory
+    | SetRights
+    | WriteFile
+    | RemoveFile
+    | SetLine
+    | SetTreeRights
+    | CloneRepository
+    | CreatePath
+    | FixProbe
+    | EnableUnit
+    | DisableUnit
+    | StartUnit
+    | StopUnit
+    | ProveAccess
+)
+# What may take long runs on its own, so that the operator sees how far it is.
+SLOW = (ChangePackages, CloneRepository, CreatePath, FixProbe, StartUnit)

@@ -1,0 +1,206 @@
+"""How a host stands, in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from opstasks.core.errors import InvalidResponse
+from opstasks.core.result import Result
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program, ProgramCommand
+from opstasks.manage import keys
+from opstasks.manage.facts import ManageFacts, sha256
+from opstasks.manage.model import Description, Tree
+
+
+class AskedPath(msgspec.Struct, frozen=True):
+    """A path; the content is only compared with `sha256` where it `may_read`."""
+
+    path: str
+    sha256: str = ""
+    may_read: bool = False
+
+
+class AskedCheck(msgspec.Struct, frozen=True):
+    """A new content, and the host's own command that must accept it (``@file@``)."""
+
+    path: str
+    content: str
+    command: tuple[str, ...]
+    sha256: str
+
+
+class AskedSetting(msgspec.Struct, frozen=True):
+    """A file, and the pattern of the lines that count."""
+
+    name: str
+    path: str
+    match: str
+
+
+class AskedTree(msgspec.Struct, frozen=True):
+    """A directory, and what everything below it should be; `files` are the good modes."""
+
+    path: str
+    owner: str
+    group: str
+    files: tuple[str, ...]
+    directories: str
+
+
+class AskedProbe(msgspec.Struct, frozen=True):
+    """A command that succeeds where all is as it should be."""
+
+    name: str
+    test: tuple[str, ...]
+
+
+class InspectRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to tell about a host; of secret files only owner and mode, never the content.
+
+    `people` asks for the accounts that can log in by a key, `mark` is how the keys begin that
+    `manage` writes, `words` are looked for in sudo's log, `pending` is there while a change of how
+    people get in is not confirmed.
+    """
+
+    pending: str
+    mark: str = keys.MARK
+    groups: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    people: bool = False
+    paths: tuple[AskedPath, ...] = ()
+    checks: tuple[AskedCheck, ...] = ()
+    settings: tuple[AskedSetting, ...] = ()
+    trees: tuple[AskedTree, ...] = ()
+    checkouts: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    upgrade: bool = False
+    probes: tuple[AskedProbe, ...] = ()
+    units: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+INSPECT = Program("opstasks.manage.onhost.inspect", InspectRequest, ManageFacts)
+
+
+def inspect(host: Host, wanted: Description) -> ManageFacts:
+    """Ask the host as root; raises what `opstasks.fleet.program.Program.decode` raises."""
+    return ask(host, request(wanted, host.spec))
+
+
+def ask(host: Host, asked: InspectRequest) -> ManageFacts:
+    """The same for a request."""
+    (result,) = host.root.batch([question(asked)])
+    return decode(result, asked, host.name)
+
+
+def question(asked: InspectRequest) -> ProgramCommand:
+    """The command that asks how a host stands; read what it prints with `decode`."""
+    return INSPECT.command(asked)
+
+
+def decode(result: Result, asked: InspectRequest, host: str) -> ManageFacts:
+    """The facts; raises InvalidResponse as well when something that was asked for is missing."""
+    facts = INSPECT.decode(result, host)
+    for section, names in _sections(asked):
+        lacking = set(names) - set(getattr(facts, section))
+        if lacking:
+            raise InvalidResponse(
+                f"invalid response from the host: {section} without {min(lacking)}",
+                host=host,
+                command=INSPECT.name,
+                hint=f"inv -H {host} doctor",
+            )
+    return facts
+
+
+def _sections(asked: InspectRequest) -> Iterator[tuple[str, Iterable[str]]]:
+    """The names that each section of the answer must have."""
+    yield from (
+        (section, getattr(asked, section))
+        for section in ("groups", "users", "checkouts", "packages", "units")
+    )
+    yield from (
+        (section, [entry.path for entry in getattr(asked, section)])
+        for section in ("paths", "trees")
+    )
+    yield from (
+        (section, [entry.name for entry in getattr(asked, section)])
+        for section in ("settings", "probes")
+    )
+
+
+def access_dir(spec: HostSpec) -> str:
+    """Where the host keeps what it restores unless a fresh connection succeeds."""
+    return f"{spec.lock_dir}/access"
+
+
+def empty_request(spec: HostSpec) -> InspectRequest:
+    """A request about nothing, to add to."""
+    return InspectRequest(pending=f"{access_dir(spec)}/manifest.json")
+
+
+def request(wanted: Description, spec: HostSpec) -> InspectRequest:
+    """What to ask the host about, for a description."""
+    return msgspec.structs.replace(
+        empty_request(spec),
+        groups=tuple(entry.name for entry in wanted.groups),
+        users=tuple(entry.name for entry in wanted.users),
+        people=bool(wanted.roles),
+        paths=tuple(_paths(wanted)),
+        checks=tuple(_checks(wanted)),
+        settings=tuple(AskedSetting(s.name, s.path, s.match) for s in wanted.settings),
+        trees=tuple(_tree(tree, wanted) for tree in wanted.trees),
+        checkouts=tuple(entry.path for entry in wanted.checkouts),
+        packages=tuple(entry.name for entry in wanted.packages if entry.state != "any"),
+        upgrade=wanted.options.upgrade and wanted.options.packages == "manage",
+        probes=tuple(AskedProbe(entry.name, entry.test) for entry in wanted.probes),
+        units=tuple(entry.name for entry in wanted.units),
+        words=_words(wanted),
+    )
+
+
+def _paths(wanted: Description) -> Iterator[AskedPath]:
+    yield from (AskedPath(directory.path) for directory in wanted.directories)
+    yield from (AskedPath(rights.path) for rights in wanted.rights)
+    yield from (AskedPath(removal.path) for removal in wanted.removals)
+    for file in wanted.files:
+        content = wanted.contents[file.path]
+        yield AskedPath(file.path, sha256(content), not (file.secret or file.once))
+    for creation in wanted.creations:
+        yield AskedPath(creation.path)
+
+
+def _checks(wanted: Description) -> Iterator[AskedCheck]:
+    for file in wanted.files:
+        if file.check and not file.once:
+            content = wanted.contents[file.path]
+            yield AskedCheck(file.path, content, file.check, sha256(content))
+
+
+def _tree(tree: Tree, wanted: Description) -> AskedTree:
+    """A tree with the ids that its owner and group should have, where they are described."""
+    uids = {user.name: str(user.uid) for user in wanted.users if user.uid}
+    gids = {group.name: str(group.gid) for group in wanted.groups if group.gid}
+    owner, group = uids.get(tree.owner, tree.owner), gids.get(tree.group, tree.group)
+    return AskedTree(tree.path, owner, group, (tree.files, *tree.tolerated), tree.directories)
+
+
+def _words(wanted: Description) -> tuple[str, ...]:
+    """What a person who changes one of these things by hand would type."""
+    placed: tuple[Sequence[Any], ...] = (
+        wanted.directories,
+        wanted.files,
+        wanted.rights,
+        wanted.removals,
+        wanted.settings,
+    )
+    named: tuple[Sequence[Any], ...] = (wanted.groups, wanted.users, wanted.packages)
+    words = [entry.path for entries in placed for entry in entries]
+    words += [entry.name for entries in named for entry in entries]
+    words += [word for unit in wanted.units for word in (unit.name, f"{unit.name}.service")]
+    return tuple(sorted(set(words)))

@@ -1,0 +1,90 @@
+"""Runs on the host as root: groups, accounts and which of them can log in; changes nothing."""
+
+import contextlib
+import grp
+import os
+import pwd
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from opstasks.manage.onhost.paths import look, read
+
+Facts = dict[str, Any]
+# Accounts of people, as Debian and Ubuntu number them.
+PEOPLE = range(1000, 60000)
+
+
+def group(name: str) -> Facts | None:
+    """A group's id and members; None without the group."""
+    try:
+        found = grp.getgrnam(name)
+    except KeyError:
+        return None
+    return {"gid": found.gr_gid, "members": sorted(found.gr_mem)}
+
+
+def user(name: str) -> Facts | None:
+    """An account, with its groups besides its own, and whether it is disabled; None without it."""
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return {
+        "uid": found.pw_uid,
+        "group": name_of(found.pw_gid, grp.getgrgid),
+        "groups": sorted(g.gr_name for g in grp.getgrall() if name in g.gr_mem),
+        "home": found.pw_dir,
+        "shell": found.pw_shell,
+        **shadow(name),
+    }
+
+
+def shadow(name: str, path: str = "/etc/shadow") -> Facts:
+    """Whether an account is locked or expired; nothing of its password leaves this function."""
+    for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
+        fields = line.split(":")
+        if fields[0] == name and len(fields) > 7:
+            return {"locked": fields[1].startswith("!"), "expired": is_past(fields[7])}
+    return {"locked": False, "expired": False}
+
+
+def is_past(day: str) -> bool:
+    """Whether a day (counted from 1970) has come by the host's clock; no day never comes."""
+    return day.isdigit() and int(day) <= time.time() // 86400
+
+
+def name_of(number: int, lookup: Callable[[int], Any]) -> str:
+    """The name of a user or group id, or the number."""
+    try:
+        return str(lookup(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def accounts_with_keys() -> list[str]:
+    """People's accounts that have keys to log in with."""
+    found = []
+    for entry in pwd.getpwall():
+        if entry.pw_uid in PEOPLE:
+            with contextlib.suppress(OSError):
+                info = look(f"{entry.pw_dir}/.ssh/authorized_keys")
+                if info is not None and info.st_size:
+                    found.append(entry.pw_name)
+    return sorted(found)
+
+
+def marked(names: list[str], mark: str) -> list[str]:
+    """Of these accounts, those with keys that `manage` wrote: a description listed them once."""
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError, KeyError):
+            if read(f"{pwd.getpwnam(name).pw_dir}/.ssh/authorized_keys").startswith(mark.encode()):
+                found.append(name)
+    return found
+
+
+def login() -> str:
+    """The account that came in, before sudo."""
+    return os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name

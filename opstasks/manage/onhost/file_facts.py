@@ -1,0 +1,132 @@
+"""Runs on the host as root: files, directories and their rights; changes nothing."""
+
+import contextlib
+import grp
+import hashlib
+import os
+import pwd
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from opstasks.manage.onhost.account_facts import name_of
+from opstasks.manage.onhost.paths import Unsafe, fits, ids, look, open_folder, read
+
+Facts = dict[str, Any]
+# How many examples are given of what is wrong.
+EXAMPLES = 3
+# How much is sent of a file that differs.
+TEXT_BYTES = 200_000
+# How much is sent of one line.
+LINE_CHARACTERS = 10_000
+# No file was really changed after the year 3000.
+LATEST_S = 32_503_680_000
+
+
+def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
+    """A file or directory: kind, owner, group, mode; the text only where it differs."""
+    try:
+        info = look(name)
+    except Unsafe as error:
+        return {"kind": str(error), "owner": "", "group": "", "mode": ""}
+    if info is None:
+        return None
+    facts = {"kind": kind(info.st_mode), **rights(info), "changed_at": moment(info.st_ctime)}
+    if facts["kind"] == "file" and may_read:
+        data = read(name)
+        facts["sha256"] = hashlib.sha256(data).hexdigest()
+        if facts["sha256"] != wanted_sha256:
+            facts["text"] = data[:TEXT_BYTES].decode("utf-8", "replace")
+            facts["changed_at"] = moment(info.st_mtime)
+    return facts
+
+
+def moment(seconds: float) -> int:
+    """A time of a file in seconds since the epoch; 0 (unknown) for one that cannot be true."""
+    return int(seconds) if 0 <= seconds <= LATEST_S else 0
+
+
+def rights(info: os.stat_result) -> Facts:
+    """Owner, group and mode, in words."""
+    return {
+        "owner": name_of(info.st_uid, pwd.getpwuid),
+        "group": name_of(info.st_gid, grp.getgrgid),
+        "mode": f"{stat.S_IMODE(info.st_mode):04o}",
+    }
+
+
+def kind(mode: int) -> str:
+    """What a path is; a link counts as something else: we would write through it."""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "link" if stat.S_ISLNK(mode) else "special file"
+
+
+def setting(name: str, match: str) -> list[str] | None:
+    """The lines of a file that a pattern finds; None without the file."""
+    try:
+        lines = read(name).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return None
+    pattern = re.compile(match)
+    return [line[:LINE_CHARACTERS] for line in lines if pattern.search(line)]
+
+
+def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) -> Facts:
+    """How much below a directory has other rights than these; links are left alone."""
+    wrong: list[str] = []
+    count = 0
+    try:
+        wanted = ids(owner, group_name)
+        start = open_folder(top)
+    except (KeyError, OSError):
+        return {"wrong": 0, "examples": []}
+    good = {stat.S_IFREG: {int(mode, 8) for mode in files}, stat.S_IFDIR: {int(folders, 8)}}
+    try:
+        for folder, below, names, handle in os.fwalk(".", dir_fd=start):
+            for name in (*below, *names):
+                # A job may delete it meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    if fits(os.stat(name, dir_fd=handle, follow_symlinks=False), wanted, good):
+                        continue
+                    count += 1
+                    wrong += [shown(folder, name)] if len(wrong) < EXAMPLES else []
+    finally:
+        os.close(start)
+    return {"wrong": count, "examples": wrong}
+
+
+def shown(folder: str, name: str) -> str:
+    """A path below a tree as text, whatever bytes it consists of."""
+    text = os.path.normpath(f"{folder}/{name}")
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def refusal(name: str, content: str, check: list[str]) -> str:
+    """What a check command says against a new content; empty when it accepts it."""
+    import tempfile  # a slow import, and mostly not needed
+
+    with tempfile.TemporaryDirectory(prefix="opstasks-") as folder:
+        place = Path(folder, Path(name).name)
+        place.write_text(content)
+        place.chmod(0o600)
+        words = [word.replace("@file@", str(place)) for word in check]
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            return f"cannot run {check[0]}: {error.strerror}"
+        if done.returncode == 0:
+            return ""
+        text = (done.stderr + done.stdout).replace(str(place), name)
+        return "\n".join(text.strip().splitlines()[:6]) or f"{check[0]} does not accept it"

@@ -1,0 +1,94 @@
+"""Runs on the host as root: changes what people get in by, so that it can be undone.
+
+The old files are kept, and a timer is started that restores them; then the new ones are installed.
+When anything fails, the old files are restored at once. `confirm_access.py` ends the waiting.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from opstasks.manage.onhost import way_back
+from opstasks.manage.onhost.apply import Action, perform
+from opstasks.manage.onhost.running import run
+from opstasks.onhost.protocol import HostFailure
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Do the actions; on any failure the old files are restored at once. Raises HostFailure."""
+    os.umask(0o077)
+    place, actions = request["folder"], request["actions"]
+    Path(place).mkdir(mode=0o700, exist_ok=True)
+    way_back.stop_timer()
+    kept = what_to_keep(place, actions)
+    way_back.write_manifest(place, kept)
+    way_back.start_timer(place, request["script"], request["patience_s"])
+    try:
+        install(actions)
+        if "ssh" in kept["reload"]:
+            check_sshd()
+    except HostFailure as error:
+        undo(place)
+        raise HostFailure(f"{error.reason}; the old files are back", error.detail) from error
+    except Exception:
+        undo(place)
+        raise
+    return {"done": len(actions)}
+
+
+def undo(place: str) -> None:
+    """Restore the old files now, so that the timer has nothing to do."""
+    way_back.restore_all(place)
+    way_back.stop_timer()
+
+
+def what_to_keep(place: str, actions: list[Action]) -> way_back.Kept:
+    """The files that these actions change, and the units to reload after restoring them.
+
+    What an earlier, unproven run kept is the older and better state: it stays.
+    """
+    earlier = way_back.claim(place) or {"files": [], "reload": []}
+    known = {item["path"] for item in earlier["files"]}
+    paths = [action["path"] for action in actions if "path" in action]
+    units = [action["reload"] for action in actions if action.get("reload")]
+    return {
+        "files": earlier["files"] + [way_back.keep(path) for path in paths if path not in known],
+        "reload": list(dict.fromkeys(earlier["reload"] + units)),
+    }
+
+
+def install(actions: list[Action]) -> None:
+    """Do the actions; the failure of one names its file."""
+    for action in actions:
+        try:
+            perform(action)
+        except HostFailure as error:
+            where = f"{action['path']}: " if "path" in action else ""
+            raise HostFailure(f"{where}{error.reason}", error.detail) from error
+
+
+def check_sshd() -> None:
+    """Raise HostFailure when sshd does not answer where it should listen."""
+    for port in ssh_ports():
+        if not answers(port):
+            raise HostFailure(f"sshd no longer answers on port {port}")
+
+
+def ssh_ports() -> list[int]:
+    """Where sshd listens, by its own account."""
+    words = [line.split() for line in run("sshd", "-T").splitlines()]
+    return [int(word[1]) for word in words if word[0] == "port"]
+
+
+def answers(port: int, patience_s: float = 5.0) -> bool:
+    """Whether an sshd answers on this machine; while it reloads, it may not for a moment."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as s:
+            if s.recv(4) == b"SSH-":
+                return True
+        time.sleep(0.1)
+    return False

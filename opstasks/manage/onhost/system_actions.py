@@ -1,0 +1,109 @@
+"""Runs on the host as root: changes packages, checkouts, units and what else the service needs."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from opstasks.manage.onhost.running import as_user, run
+from opstasks.onhost.commands import attempt
+from opstasks.onhost.protocol import HostFailure
+
+Action = dict[str, Any]
+# Debian's package tools never ask anything; a configuration file that somebody changed stays.
+APT = ("apt-get", "--yes", "--quiet", "--no-install-recommends")
+APT_OPTIONS = ("-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120")
+# Without this, apt does not fail when it cannot update its lists.
+STRICT = ("-o", "APT::Update::Error-Mode=any")
+LISTS = "/var/lib/apt/lists"
+PROBE_TIMEOUT_S = 60.0
+
+
+# -- packages ------------------------------------------------------------------------------------
+
+
+def packages(action: Action) -> None:
+    """Install, purge or upgrade; skip what an earlier step has done already."""
+    verb, names = action["verb"], action["names"]
+    if names and all(installed(name) is (verb == "install") for name in names):
+        return
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+    if verb == "refresh":
+        run(*APT, *APT_OPTIONS, *STRICT, "update", env=env, timeout=600)
+        os.utime(LISTS)
+        verb = "upgrade"
+    elif verb != "purge":
+        # Old lists may be good enough.
+        with contextlib.suppress(HostFailure):
+            run(*APT, *APT_OPTIONS, "update", env=env, timeout=600)
+    run(*APT, *APT_OPTIONS, verb, *names, env=env, timeout=1800)
+
+
+def installed(name: str) -> bool:
+    """Whether a package is installed."""
+    with contextlib.suppress(HostFailure):
+        form = "${db:Status-Status}"
+        return run("dpkg-query", "-W", "-f", form, name) == "installed"
+    return False
+
+
+# -- service -------------------------------------------------------------------------------------
+
+
+def checkout(action: Action) -> None:
+    """Clone a repository: beside its place, then renamed, so that half a clone is never found."""
+    path = Path(action["path"])
+    if path.exists():
+        if any(path.iterdir()):
+            raise HostFailure(f"{path} exists and is not a git checkout; move it away")
+        path.rmdir()
+    half = path.with_name(f".{path.name}.half")
+    as_user(action["owner"], "rm", "-rf", "--one-file-system", "--", str(half))
+    as_user(action["owner"], "git", "clone", "--quiet", "--no-checkout", action["url"], str(half))
+    as_user(action["owner"], "git", "-C", str(half), "checkout", "--quiet", action["ref"])
+    as_user(action["owner"], "mv", "--no-target-directory", "--", str(half), str(path))
+
+
+def create(action: Action) -> None:
+    """Run the command that creates a path; a half-made path is deleted when it fails."""
+    path = Path(action["path"])
+    try:
+        as_user(action["owner"], "bash", "-c", action["run"])
+    except HostFailure:
+        with contextlib.suppress(HostFailure):
+            as_user(action["owner"], "rm", "-f", "--", str(path))
+        raise
+    if not path.exists():
+        raise HostFailure(f"{path} does not exist after its command")
+
+
+def probe(action: Action) -> None:
+    """Run a probe's command unless its test succeeds already; the test must succeed afterwards."""
+    if attempt(*action["test"], timeout_s=PROBE_TIMEOUT_S).returncode == 0:
+        return
+    run(*action["run"], timeout=180)
+    run(*action["test"], timeout=PROBE_TIMEOUT_S)
+
+
+def enable(action: Action) -> None:
+    """Have a unit start with the host."""
+    run("systemctl", "enable", "--quiet", action["name"])
+
+
+def disable(action: Action) -> None:
+    """Have a unit not start with the host."""
+    run("systemctl", "disable", "--quiet", action["name"])
+
+
+def start(action: Action) -> None:
+    """Start a unit."""
+    run("systemctl", "start", action["name"], timeout=180)
+
+
+def stop(action: Action) -> None:
+    """Stop a unit."""
+    run("systemctl", "stop", action["name"], timeout=180)
+
+
+def nothing(_: Action) -> None:
+    """Change nothing."""

@@ -1,0 +1,112 @@
+"""Runs on the host as root: keeps the files by which people get in, and restores them.
+
+One folder holds what is kept: ``manifest.json`` (the old files, and which units to reload), and
+``putback.py``, which a timer of systemd runs. The timer fires even when the client is gone, and
+its network with it.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from opstasks.manage.onhost.file_actions import reload
+from opstasks.manage.onhost.paths import look, parent_of, put, put_link, read
+from opstasks.manage.onhost.running import run
+from opstasks.onhost.commands import attempt
+
+Kept = dict[str, Any]
+TIMER = "opstasks-access-putback"
+SYSTEMCTL_TIMEOUT_S = 60.0
+
+
+def keep(path: str) -> Kept:
+    """A file as it is: content and rights, or the target of a link; else no content."""
+    info = look(path)
+    if info is not None and stat.S_ISLNK(info.st_mode):
+        with parent_of(path) as (folder, name):
+            return {"path": path, "content": None, "link": os.readlink(name, dir_fd=folder)}
+    if info is None or not stat.S_ISREG(info.st_mode):
+        return {"path": path, "content": None}
+    return {
+        "path": path,
+        "content": base64.b64encode(read(path)).decode(),
+        "owner": str(info.st_uid),
+        "group": str(info.st_gid),
+        "mode": f"{stat.S_IMODE(info.st_mode):04o}",
+    }
+
+
+def restore(kept: Kept) -> None:
+    """Make a file as it was when it was kept."""
+    if kept["content"] is not None:
+        data = base64.b64decode(kept["content"])
+        put(kept["path"], data, kept["owner"], kept["group"], kept["mode"])
+        return
+    if kept.get("link"):
+        put_link(kept["path"], kept["link"])
+        return
+    # A folder in a file's place was refused: it still exists, and stays.
+    gone = contextlib.suppress(FileNotFoundError, IsADirectoryError)
+    with gone, parent_of(kept["path"]) as (folder, name):
+        os.unlink(name, dir_fd=folder)
+
+
+def write_manifest(place: str, kept: Kept) -> None:
+    """Keep the old files, and which units to reload after they are restored."""
+    put(str(Path(place, "manifest.json")), json.dumps(kept).encode(), "0", "0", "0600")
+
+
+def claim(place: str) -> Kept | None:
+    """What is kept, taken so that no other process takes it too; None when nothing is kept."""
+    claimed = Path(place, "claimed.json")
+    with contextlib.suppress(FileNotFoundError):
+        Path(place, "manifest.json").rename(claimed)
+    try:
+        kept: Kept = json.loads(claimed.read_text())
+    except FileNotFoundError:
+        return None
+    return kept
+
+
+def restore_all(place: str) -> bool:
+    """Restore everything that is kept; whether there was anything."""
+    kept = claim(place)
+    if kept is None:
+        return False
+    for item in reversed(kept["files"]):
+        restore(item)
+    for unit in kept["reload"]:
+        reload(unit)
+    forget(place)
+    return True
+
+
+def forget(place: str) -> None:
+    """Delete what was kept."""
+    for name in ("manifest.json", "claimed.json", "putback.py"):
+        Path(place, name).unlink(missing_ok=True)
+
+
+def start_timer(place: str, script: str, patience_s: int) -> None:
+    """Make systemd restore the files later, whatever happens to this program."""
+    program = Path(place, "putback.py")
+    put(str(program), script.encode(), "0", "0", "0600")
+    run(
+        *("systemd-run", "--quiet", "--collect", f"--unit={TIMER}"),
+        *(f"--on-active={patience_s}s", "--timer-property=AccuracySec=1s"),
+        *("python3", "-I", str(program)),
+    )
+
+
+def stop_timer() -> None:
+    """Stop the timer, if it runs."""
+    for args in (
+        ("stop", f"{TIMER}.timer"),
+        ("stop", f"{TIMER}.service"),
+        ("reset-failed", f"{TIMER}.*"),
+    ):
+        attempt("systemctl", *args, timeout_s=SYSTEMCTL_TIMEOUT_S)

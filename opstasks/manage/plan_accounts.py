@@ -1,0 +1,151 @@
+"""The steps for groups, accounts and people: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opstasks.manage.actions import SetGroup, SetMember, SetUser
+from opstasks.manage.changed_by import word_history
+from opstasks.manage.facts import ManageFacts, UserFacts
+from opstasks.manage.model import Description, Group, User
+from opstasks.manage.steps import ManageStep
+
+
+def account_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
+    """Groups first, then accounts, then who is in which group, then accounts in no list."""
+    for group in wanted.groups:
+        yield from _group(group, facts)
+    for user in wanted.users:
+        yield from _user(user, facts)
+    yield from _members(facts, wanted)
+    yield from _strangers(facts, wanted)
+
+
+def _group(group: Group, facts: ManageFacts) -> Iterator[ManageStep]:
+    now = facts.groups.get(group.name)
+    if now is None or (group.gid and now.gid != group.gid):
+        yield ManageStep(
+            group.area,
+            f"group {group.name}",
+            f"gid {now.gid}" if now else "absent",
+            f"gid {group.gid}" if group.gid else "present",
+            SetGroup(name=group.name, gid=group.gid, exists=now is not None),
+            why=word_history(facts, group.name),
+        )
+
+
+def _user(user: User, facts: ManageFacts) -> Iterator[ManageStep]:
+    now, thing = facts.users.get(user.name), f"user {user.name}"
+    if now is None:
+        want = f"uid {user.uid}" if user.uid else f"in {', '.join(user.groups) or 'no group'}"
+        yield ManageStep(user.area, thing, "absent", want, _set_user(user, exists=False))
+        return
+    is_disabled = user.personal and now.expired
+    differing = _differing(user, now)
+    if is_disabled:
+        differing["account"] = ("disabled", "enabled")
+    if differing:
+        yield ManageStep(
+            user.area,
+            thing,
+            ", ".join(f"{key} {old}" for key, (old, _) in differing.items()),
+            ", ".join(f"{key} {new}" for key, (_, new) in differing.items()),
+            _set_user(user, exists=True, is_disabled=is_disabled),
+            why=word_history(facts, user.name),
+        )
+
+
+def _differing(user: User, now: UserFacts) -> dict[str, tuple[object, object]]:
+    """What of an account is not as described: now and wanted."""
+    return {
+        key: (getattr(now, key), getattr(user, key))
+        for key in ("uid", "group", "home", "shell")
+        if getattr(now, key) != getattr(user, key) and not (key == "uid" and not user.uid)
+    }
+
+
+def _set_user(user: User, *, exists: bool, is_disabled: bool = False) -> SetUser:
+    return SetUser(
+        name=user.name,
+        uid=user.uid,
+        group=user.group,
+        groups=user.groups,
+        home=user.home,
+        shell=user.shell,
+        personal=user.personal,
+        exists=exists,
+        is_disabled=is_disabled,
+    )
+
+
+def described_members(wanted: Description) -> dict[str, set[str]]:
+    """Who is described as a member of each group."""
+    found: dict[str, set[str]] = {group.name: set() for group in wanted.groups}
+    for user in wanted.users:
+        for group in user.groups:
+            found[group].add(user.name)
+    return found
+
+
+def members_now(facts: ManageFacts, group: str) -> set[str]:
+    """Who is in a group on the host."""
+    now = facts.groups.get(group)
+    return set(now.members) if now is not None else set()
+
+
+def _members(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
+    described = described_members(wanted)
+    exclusive = {user.name: user.exclusive for user in wanted.users}
+    given = {group for role in wanted.roles for group in role.groups}
+    former = _former(facts, wanted)
+    for group in wanted.groups:
+        now, want = members_now(facts, group.name), described[group.name]
+        # An account that is created is created with its groups.
+        lacking = {name for name in want - now if facts.users.get(name) is not None}
+        surplus = {
+            name
+            for name in now - want
+            if group.exact
+            or group.name in exclusive.get(name, ())
+            or (group.name in given and name in former)
+        }
+        for name in sorted(lacking | surplus):
+            yield _member(facts, group, name, joins=name in lacking)
+
+
+def _former(facts: ManageFacts, wanted: Description) -> set[str]:
+    """People whom a description listed once, and no list names now: they keep no role's group.
+
+    They are in the group named like their role, or have keys that `manage` wrote. An account of
+    the system or of a cloud image has neither, and may stay in `sudo`.
+    """
+    found = set(facts.marked)
+    for role in wanted.roles:
+        found |= members_now(facts, role.name)
+    return found - {user.name for user in wanted.users} - set(wanted.options.known_accounts)
+
+
+def _member(facts: ManageFacts, group: Group, name: str, *, joins: bool) -> ManageStep:
+    return ManageStep(
+        group.area,
+        f"{name} in group {group.name}",
+        "no" if joins else "yes",
+        "yes" if joins else "no",
+        SetMember(group=group.name, user=name, joins=joins),
+        why=word_history(facts, name),
+    )
+
+
+def _strangers(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
+    """Accounts that can log in although no list names them: reported, never touched."""
+    known = {user.name for user in wanted.users} | set(wanted.options.known_accounts)
+    for name in facts.keyed:
+        if name not in known:
+            yield ManageStep(
+                "accounts",
+                f"user {name}",
+                "can log in, in no list",
+                "users.disable, or list it",
+                None,
+                why=word_history(facts, name),
+            )

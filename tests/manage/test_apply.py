@@ -1,0 +1,134 @@
+"""manage on one host: one plan shown, the same carried out, one number of changes."""
+
+import copy
+
+import pytest
+
+from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
+from opstasks.manage import apply, inspect, show
+from opstasks.manage.apply import ManageRequest
+from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
+from tests.fake_host import ANY, failed
+from tests.manage.manage_help import described, facts_of, plan_of, typed
+
+SECRET = "/home/opensafely/secret"
+PROFILE = "/etc/profile.d/opstasks.sh"
+LOCK = ("/var/lib/opstasks", "/var/lib/opstasks/lock")
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    return described("sandbox")
+
+
+@pytest.fixture
+def facts(wanted):
+    return copy.deepcopy(facts_of(wanted))
+
+
+@pytest.fixture
+def host(fake_host):
+    return fake_host(backend="sandbox")
+
+
+def expect_inspect(host, wanted, facts):
+    asked = inspect.request(wanted, host.spec)
+    host.expect(inspect.INSPECT, asked, typed(facts), user="root")
+
+
+def expect_apply(host, planned):
+    actions = tuple(step.action for step in planned.todo)
+    host.expect(APPLY, ApplyRequest(actions), ApplyAnswer(len(actions)), user="root")
+
+
+def changed(facts, *paths):
+    """The same host, with other rights of these paths."""
+    facts = copy.deepcopy(facts)
+    for path in paths:
+        facts["paths"][path]["mode"] = "0777"
+    return facts
+
+
+def test_a_plan_is_made_in_one_round_trip(host, facts, wanted):
+    expect_inspect(host, wanted, changed(facts, SECRET))
+    planned = apply.plan(host, wanted, ManageRequest())
+    assert [step.thing for step in planned.steps] == [SECRET]
+
+
+def test_a_host_as_described_is_not_locked(host, facts, wanted):
+    planned = plan_of(facts, wanted)
+    assert not apply.apply(host, wanted, planned, ManageRequest()).changed
+
+
+def test_the_plan_that_was_shown_is_carried_out_and_verified(host, facts, wanted):
+    before = changed(facts, SECRET, PROFILE)
+    planned = plan_of(before, wanted)
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, before)
+    expect_apply(host, planned)
+    expect_inspect(host, wanted, facts)
+    done = apply.apply(host, wanted, planned, ManageRequest())
+    assert (done.changed, done.changes) == (True, 2)
+    assert done.areas == {"directories": 1, "system": 1}
+    assert host.steps[-1].startswith("  done 2/2: ")
+
+
+def test_what_taking_the_lock_creates_counts_as_a_change_that_is_done(host, facts, wanted):
+    bare = changed(facts, SECRET)
+    bare["paths"] |= dict.fromkeys(LOCK)
+    planned, locked = plan_of(bare, wanted), changed(facts, SECRET)
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, locked)
+    expect_apply(host, plan_of(locked, wanted))
+    expect_inspect(host, wanted, facts)
+    done = apply.apply(host, wanted, planned, ManageRequest())
+    # One number: in the question, in the progress, in the result.
+    assert show.question({"tpp": len(planned.todo)}) == "Make 3 changes on tpp?"
+    assert host.steps[-1] == f"  done 3/3: {SECRET}: opensafely:opensafely 0700"
+    assert done.changes == 3
+
+
+def test_a_host_that_changed_since_the_plan_was_shown_is_refused(host, facts, wanted):
+    planned = plan_of(changed(facts, SECRET), wanted)
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, changed(facts, SECRET, PROFILE))
+    with pytest.raises(Refused, match="the host changed since the plan was shown"):
+        apply.apply(host, wanted, planned, ManageRequest())
+
+
+def test_a_host_that_still_differs_afterwards_is_a_failure(host, facts, wanted):
+    before = changed(facts, SECRET)
+    planned = plan_of(before, wanted)
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, before)
+    expect_apply(host, planned)
+    expect_inspect(host, wanted, before)
+    with pytest.raises(VerifyFailed, match=f"applied, but still differs: {SECRET}"):
+        apply.apply(host, wanted, planned, ManageRequest())
+
+
+def test_a_step_that_fails_ends_the_run(host, facts, wanted):
+    before = changed(facts, SECRET)
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, before)
+    host.expect(APPLY, ANY, failed("No space left on device"))
+    expect_inspect(host, wanted, before)
+    with pytest.raises(CommandFailed, match=f"0 of 1 changes done; {SECRET} failed"):
+        apply.apply(host, wanted, plan_of(before, wanted), ManageRequest())
+
+
+def test_a_running_service_that_reads_changed_files_is_noted(host, facts, wanted):
+    before = copy.deepcopy(facts)
+    before["paths"]["/home/opensafely/config/03_backend.env"].update(sha256="x", text="")
+    planned = plan_of(before, wanted)
+    host.expect_lock("manage")
+    expect_inspect(host, wanted, before)
+    expect_apply(host, planned)
+    expect_inspect(host, wanted, facts)
+    done = apply.apply(host, wanted, planned, ManageRequest())
+    assert done.notes == ("jobrunner still runs with the old settings: service.restart",)
+
+
+def test_the_question_about_several_hosts_names_the_changes_of_each():
+    assert show.question({"a": 59, "b": 58}) == "Make 117 changes (a 59, b 58)?"
+    assert show.question({"a": 1}) == "Make 1 change on a?"

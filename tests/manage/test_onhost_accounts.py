@@ -1,0 +1,86 @@
+"""What `manage` does to accounts and tells about them on a host, and what sudo's log tells."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.manage import keys
+from opstasks.manage.onhost import account_actions, account_facts, sudo_log
+
+LOG = """\
+Nov 24 19:00:01 2026 : dev : TTY=pts/0 ; PWD=/home/dev ; USER=root ; COMMAND=/usr/bin/vim /etc/a
+Nov 24 19:05:01 2026 : ada : PWD=/ ; USER=root ; COMMAND=/usr/bin/tee '/etc/b' PASSWORD=hunter2
+Nov 24 19:06:01 2026 : ops : PWD=/ ; USER=root ; COMMAND=/usr/bin/bash --norc -c cat /etc/a
+nonsense
+"""
+
+
+def test_sudos_log_tells_who_used_a_word_last_and_nothing_else(tmp_path):
+    (tmp_path / "log").write_text(LOG)
+    found = sudo_log.last_uses(["/etc/a", "/etc/b", "/etc/c"], str(tmp_path / "log"))
+    assert {word: use["who"] for word, use in found.items()} == {"/etc/a": "dev", "/etc/b": "ada"}
+    assert found["/etc/a"]["at"] == sudo_log.moment("Nov 24 19:00:01 2026") > 0
+    assert "hunter2" not in json.dumps(found)
+
+
+@given(st.text())
+def test_any_text_is_read_as_a_log_without_an_error(text):
+    sudo_log.mentions(text, {"a", "/etc/a"})
+    sudo_log.moment(text)
+
+
+def test_keys_that_manage_wrote_are_known_by_their_first_line(tmp_path, monkeypatch):
+    for name, text in (("old", keys.render("old", ())), ("image", "ssh-ed25519 AAAA\n")):
+        (tmp_path / name / ".ssh").mkdir(parents=True)
+        (tmp_path / name / ".ssh" / "authorized_keys").write_text(text)
+    lookup = lambda name: SimpleNamespace(pw_dir=str(tmp_path / name))  # noqa: E731
+    monkeypatch.setattr(account_facts.pwd, "getpwnam", lookup)
+    assert account_facts.marked(["old", "image", "none"], keys.MARK) == ["old"]
+
+
+def test_of_a_password_only_whether_it_is_locked_is_told(tmp_path):
+    (tmp_path / "s").write_text("a:$y$hash:1:0:9:7:::\nb:!$y$hash:1:0:9:7::1:\nc:*:1:::::\n")
+    found = {name: account_facts.shadow(name, str(tmp_path / "s")) for name in "abd"}
+    assert found["a"] == {"locked": False, "expired": False}
+    assert found["b"] == {"locked": True, "expired": True}
+    assert found["d"] == {"locked": False, "expired": False}
+
+
+@pytest.mark.parametrize(
+    ("day", "past"),
+    [("", False), ("0", True), ("1", True), ("20000", True), ("20001", False), ("-1", False)],
+)
+def test_an_account_expires_on_its_day_by_the_hosts_clock(tmp_path, monkeypatch, day, past):
+    (tmp_path / "s").write_text(f"a:x:1:0:9:7::{day}:\n")
+    monkeypatch.setattr(account_facts.time, "time", lambda: 20000 * 86400 + 5.0)
+    assert account_facts.shadow("a", str(tmp_path / "s"))["expired"] is past
+
+
+PERSON = {"do": "user", "name": "eve", "uid": 0, "group": "eve", "groups": ["reviewers"]}
+PERSON |= {"home": "/home/eve", "shell": "/bin/bash", "personal": True}
+
+
+@pytest.mark.parametrize(
+    "found", [{"exists": False, "is_disabled": False}, {"exists": True, "is_disabled": True}]
+)
+def test_a_new_account_is_enabled_last(monkeypatch, found):
+    ran = []
+    monkeypatch.setattr(account_actions, "run", lambda *words: ran.append(" ".join(words)))
+    account_actions.user(PERSON | found)
+    first, *rest = ran
+    assert found["exists"] or "--expiredate 1 " in first
+    assert rest == [
+        "passwd --quiet --delete eve",
+        "chage --lastday 0 eve",
+        "chage --expiredate -1 eve",
+    ]
+
+
+def test_an_enabled_account_keeps_its_password_and_its_date(monkeypatch):
+    ran = []
+    monkeypatch.setattr(account_actions, "run", lambda *words: ran.append(words[0]))
+    account_actions.user(PERSON | {"exists": True, "is_disabled": False})
+    assert ran == ["usermod"]

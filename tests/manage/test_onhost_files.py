@@ -1,0 +1,155 @@
+"""What `manage` does to files and tells about them on a host, on files here."""
+
+import os
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.manage.onhost import file_actions, file_facts
+from opstasks.onhost.protocol import HostFailure
+from tests.manage.onhost_help import ME, MINE, file_action, mode_of
+
+
+def test_a_file_is_staged_checked_given_its_rights_and_renamed(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old\n")
+    seen = tmp_path / "seen"
+    look = f"stat -c '%a %n' @file@ >{seen}; cat @file@ {path} >>{seen}"
+    file_actions.file(file_action(path, check=["bash", "-c", look], backup=True))
+    first, *rest = seen.read_text().splitlines()
+    assert first.startswith(f"600 {tmp_path}/.f.")
+    assert rest == ["new", "old"]
+    assert (path.read_text(), mode_of(path)) == ("new\n", 0o640)
+    (kept,) = tmp_path.glob("f.bak-*")
+    assert (kept.read_text(), mode_of(kept)) == ("old\n", 0o640)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f", kept.name, "seen"]
+
+
+def test_every_replaced_content_is_kept_once_and_the_newest_stay(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    (tmp_path / "f.bak").write_text("somebody's own\n")
+    (tmp_path / "f.bak-20200101T000000Z-00").symlink_to(tmp_path / "f.bak")
+    for content in ("first\n", "second\n", "first\n", "new\n"):
+        path.write_text(content)
+        file_actions.file(file_action(path, backup=True))
+    kept = lambda: [p.read_text() for p in sorted(tmp_path.glob("f.bak-2*")) if not p.is_symlink()]  # noqa: E731
+    assert kept() == ["first\n", "second\n", "new\n"]
+    monkeypatch.setattr(file_actions, "KEEP_BACKUPS", 4)
+    for number in range(6):
+        path.write_text(f"{number}\n")
+        file_actions.file(file_action(path, backup=True))
+    assert kept() == ["2\n", "3\n", "4\n", "5\n"]
+    assert (tmp_path / "f.bak").read_text() == "somebody's own\n"
+    assert path.read_text() == "new\n"
+
+
+def test_a_file_stays_when_its_backup_does_not_fit_on_the_disk(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_text("by hand\n")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(file_actions, "put", full)
+    with pytest.raises(OSError, match="No space left"):
+        file_actions.file(file_action(path, backup=True))
+    assert path.read_text() == "by hand\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_content_that_its_check_refuses_is_not_installed(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old\n")
+    check = ["bash", "-c", "echo line 3: bad >&2; exit 1"]
+    with pytest.raises(HostFailure, match="bash failed") as caught:
+        file_actions.file(file_action(path, check=check))
+    assert caught.value.detail == "line 3: bad"
+    assert path.read_text() == "old\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+@given(st.lists(st.sampled_from(["UMASK 022", "# UMASK is", "X 1", "", "UMASK\t077"]), max_size=8))
+def test_a_setting_is_written_once_and_keeps_every_other_line(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("s") / "f"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    path.chmod(0o604)
+    action = {"path": str(path), "match": r"^UMASK\s", "line": "UMASK 027"}
+    for _ in range(2):
+        file_actions.setting(action)
+        after = path.read_text().splitlines()
+        assert after.count("UMASK 027") == 1
+        others = [line for line in lines if not line.startswith(("UMASK ", "UMASK\t"))]
+        assert [line for line in after if line != "UMASK 027"] == others
+        assert file_facts.setting(str(path), action["match"]) == ["UMASK 027"]
+    assert mode_of(path) == 0o604
+
+
+def test_rights_in_a_tree_are_set_without_following_links(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("")
+    outside.chmod(0o666)
+    top = tmp_path / "top"
+    (top / "w").mkdir(parents=True)
+    for name, mode in (("good", 0o640), ("tolerated", 0o644), ("bad", 0o666)):
+        (top / "w" / name).write_text("")
+        (top / "w" / name).chmod(mode)
+    (top / "w").chmod(0o750)
+    (top / "w" / "link").symlink_to(outside)
+    asked = [str(top), ME, MINE, ["0640", "0644"], "0750"]
+    assert file_facts.tree(*asked) == {"wrong": 1, "examples": ["w/bad"]}
+    action = {"path": str(top), "owner": ME, "group": MINE, "files": "0640"}
+    file_actions.tree(action | {"directories": "0750", "tolerated": ["0644"]})
+    assert file_facts.tree(*asked)["wrong"] == 0
+    assert mode_of(top / "w" / "bad") == 0o640
+    assert mode_of(top / "w" / "tolerated") == 0o644
+    assert mode_of(outside) == 0o666
+
+
+def test_files_deleted_while_a_tree_is_read_are_skipped(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o666)
+    real = os.stat
+
+    def stat_of(name, **more):
+        if name == "a":
+            (tmp_path / "b").unlink(missing_ok=True)
+        return real(name, **more)
+
+    def walk(top, **more):
+        for folder, below, names, handle in os_fwalk(top, **more):
+            yield folder, below, sorted(names), handle
+
+    os_fwalk = os.fwalk
+    monkeypatch.setattr(os, "fwalk", walk)
+    monkeypatch.setattr(os, "stat", stat_of)
+    found = file_facts.tree(str(tmp_path), ME, MINE, ["0640"], "0750")
+    assert found == {"wrong": 2, "examples": ["a", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "known"),
+    [(-5.0, 0), (0.0, 0), (1.9, 1), (32_503_680_000.0, 32_503_680_000), (1e12, 0)],
+)
+def test_a_time_that_cannot_be_true_is_unknown(seconds, known):
+    assert file_facts.moment(seconds) == known
+
+
+def test_the_text_of_a_file_is_told_only_where_it_may_be_read_and_differs(tmp_path):
+    (tmp_path / "f").write_text("mine\n")
+    place = str(tmp_path / "f")
+    differs = file_facts.path(place, "other", True)
+    assert differs["text"] == "mine\n"
+    assert abs(differs["changed_at"] - time.time()) < 60
+    assert "text" not in file_facts.path(place, differs["sha256"], True)
+    assert not {"sha256", "text"} & set(file_facts.path(place, "other", False))
+    assert file_facts.path(str(tmp_path / "none"), "", True) is None
+
+
+def test_a_refused_content_is_named_by_its_path(tmp_path):
+    check = ["bash", "-n", "@file@"]
+    assert file_facts.refusal("/etc/x.sh", "echo fine\n", check) == ""
+    assert file_facts.refusal("/etc/x.sh", "fi\n", check).startswith("/etc/x.sh: line 1:")
+    assert "cannot run no-such" in file_facts.refusal("/etc/x", "", ["no-such"])

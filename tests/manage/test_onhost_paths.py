@@ -1,0 +1,90 @@
+"""Paths through other people's folders: root is never led elsewhere."""
+
+import os
+
+import pytest
+
+from opstasks.manage.onhost import file_actions, file_facts, paths
+from tests.manage.onhost_help import as_root, file_action, mode_of
+
+
+@as_root
+def test_a_link_of_another_account_is_not_followed(tmp_path):
+    secret = tmp_path / "root"
+    secret.mkdir()
+    (secret / "f").write_text("secret")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".ssh").symlink_to(secret)
+    os.chown(home / ".ssh", 1234, 1234, follow_symlinks=False)
+    os.chown(home, 1234, 1234)
+    for work in (
+        lambda: paths.read(f"{home}/.ssh/f"),
+        lambda: paths.look(f"{home}/.ssh/f"),
+        lambda: file_actions.file(file_action(home / ".ssh" / "f")),
+        lambda: file_actions.rights(file_action(home / ".ssh" / "f")),
+        lambda: file_actions.directory(file_action(home / ".ssh" / "d")),
+    ):
+        with pytest.raises(paths.Unsafe, match="somebody else"):
+            work()
+    assert (secret / "f").read_text() == "secret"
+    assert mode_of(secret / "f") != 0o640
+    assert "somebody else" in file_facts.path(f"{home}/.ssh/f", "", True)["kind"]
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("folder_owner", "folder_mode", "link_owner"),
+    [(0, 0o755, 1234), (1234, 0o755, 0), (0, 0o777, 0), (0, 0o775, 0), (0, 0o1777, 0)],
+)
+def test_only_roots_link_in_roots_own_folder_is_followed(
+    tmp_path, folder_owner, folder_mode, link_owner
+):
+    home, other = tmp_path / "home", tmp_path / "other"
+    for folder in (home, other):
+        folder.mkdir()
+    (other / "f").write_text("x")
+    (home / "link").symlink_to(other)
+    home.chmod(0o755)
+    assert paths.read(f"{home}/link/f") == b"x"
+    os.chown(home / "link", link_owner, link_owner, follow_symlinks=False)
+    os.chown(home, folder_owner, folder_owner)
+    home.chmod(folder_mode)
+    with pytest.raises(paths.Unsafe, match="somebody else"):
+        paths.read(f"{home}/link/f")
+
+
+def test_links_of_the_own_account_are_followed(tmp_path):
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "real" / "sub" / "f").write_text("x")
+    (tmp_path / "relative").symlink_to("real")
+    (tmp_path / "absolute").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "up").symlink_to("../real/sub")
+    for name in ("relative/sub/f", "absolute/sub/f", "relative/up/f"):
+        assert paths.read(f"{tmp_path}/{name}") == b"x"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(paths.Unsafe, match="too many links"):
+        paths.read(f"{tmp_path}/loop/f")
+
+
+def test_a_link_at_the_end_of_a_path_is_never_followed(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("kept")
+    target.chmod(0o600)
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(OSError):
+        paths.read(f"{tmp_path}/link")
+    with pytest.raises(OSError):
+        file_actions.rights(file_action(tmp_path / "link"))
+    file_actions.file(file_action(tmp_path / "link"))
+    assert not (tmp_path / "link").is_symlink()
+    assert (target.read_text(), mode_of(target)) == ("kept", 0o600)
+
+
+def test_a_file_with_a_second_name_keeps_its_rights(tmp_path):
+    (tmp_path / "a").write_text("")
+    (tmp_path / "a").chmod(0o600)
+    os.link(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(paths.Unsafe, match="second name"):
+        file_actions.rights(file_action(tmp_path / "b"))
+    assert mode_of(tmp_path / "a") == 0o600

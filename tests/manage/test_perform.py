@@ -1,0 +1,231 @@
+"""Carrying steps out: in which parts, what is said, what becomes of a failure."""
+
+import json
+
+import pytest
+
+from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, TimedOut, Unreachable
+from opstasks.core.result import Result
+from opstasks.manage import access, perform
+from opstasks.manage.actions import (
+    ChangePackages,
+    CloneRepository,
+    ProveAccess,
+    RemoveFile,
+    SetRights,
+    StartUnit,
+)
+from opstasks.manage.inspect import INSPECT, InspectRequest
+from opstasks.manage.model import Description
+from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
+from opstasks.manage.steps import ManageStep
+from tests.fake_host import ANY, Reply, answered, failed
+from tests.manage.manage_help import facts_of, typed
+
+ASKED = InspectRequest(pending="x")
+FACTS = typed(facts_of(Description()))
+PLACE = "/var/lib/opstasks/access"
+RIGHTS = SetRights(path="/a", owner="root", group="root", mode="0640")
+CLONE = CloneRepository(path="/c", url="u", ref="r", owner="o")
+START = StartUnit(name="jobrunner")
+
+
+def step(action, thing="", **more):
+    return ManageStep("system", thing or type(action).__name__, "", "right", action, **more)
+
+
+SSHD = step(RemoveFile(path="/etc/ssh/x"), "sshd", access=True)
+
+
+def run(host, steps, **more):
+    return perform.perform(host, steps, **{"prove": True, "asked": ASKED} | more)
+
+
+def parts(*counts, last):
+    """What the program prints: how many actions were done, after each; then how it ended."""
+    lines = [json.dumps({"part": number}) for number in counts]
+    return Reply(out="\n".join([*lines, json.dumps(last), ""]))
+
+
+def test_slow_steps_run_alone_and_packages_by_verb(fake_host):
+    purge, install = ChangePackages(verb="purge"), ChangePackages(verb="install")
+    actions = [purge, purge, install, RIGHTS, RIGHTS, CLONE, CLONE, START]
+    host = fake_host()
+    for part in ([purge, purge], [install], [RIGHTS, RIGHTS], [CLONE], [CLONE], [START]):
+        host.expect(APPLY, ApplyRequest(tuple(part)), ApplyAnswer(len(part)), user="root")
+    host.expect(INSPECT, ASKED, FACTS)
+    assert run(host, [step(action) for action in actions]) == FACTS
+    assert len([text for text in host.steps if text.startswith("  done ")]) == len(actions)
+
+
+def test_steps_that_are_done_already_are_counted(fake_host):
+    host = fake_host()
+    host.expect(APPLY, ApplyRequest((RIGHTS,)), ApplyAnswer(1))
+    host.expect(INSPECT, ASKED, FACTS)
+    run(host, [step(RIGHTS, "/a")], done=[step(RIGHTS, "/lock")])
+    assert host.steps == [
+        "  done 1/2: /lock: right",
+        "system: /a (1 of 2 done)",
+        "  done 2/2: /a: right",
+    ]
+
+
+def test_a_failure_names_the_steps_that_are_done_and_not_begun(fake_host):
+    names = [f"/some/rather/long/path/number/{number}" for number in range(40)]
+    host = fake_host()
+    broken = {"failed": {"reason": "no room", "detail": "on /srv", "traceback": "File x"}}
+    host.expect(APPLY, ANY, parts(*range(1, 13), last=broken))
+    host.expect(INSPECT, ASKED, FACTS)
+    with pytest.raises(CommandFailed) as caught:
+        run(host, [step(RIGHTS, name) for name in names])
+    error = caught.value
+    assert error.message == f"12 of 40 changes done; {names[12]} failed"
+    reason, detail, *lines = error.tail.splitlines()
+    assert (reason, detail) == ("no room", "on /srv")
+    # The console shows no more of a line.
+    assert all(len(line) < 300 for line in lines)
+    done, left = " ".join(lines).split("not begun: ")
+    assert done.strip() == "done before it: " + ", ".join(names[:12])
+    assert left == ", ".join(names[13:])
+    assert error.__cause__.traceback == "File x"
+
+
+def test_a_step_that_takes_too_long_leaves_those_before_it_done(fake_host):
+    host = fake_host()
+    host.expect(APPLY, ANY, Reply(124, '{"part": 1}\n{"pa'))
+    host.expect(INSPECT, ASKED, FACTS)
+    with pytest.raises(CommandFailed, match="1 of 2 changes done; two failed"):
+        run(host, [step(RIGHTS, "one"), step(RIGHTS, "two")])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(out='{"part": -1}\n{"ok": {"done": 1}}\n'),
+        Reply(out='{"part": "1"}\n{"ok": {"done": 1}}\n'),
+        Reply(out='{"ok": {"done": null}}\n'),
+        Reply(out="hello\n"),
+        Reply(out=""),
+    ],
+)
+def test_an_invalid_response_is_reported_as_one(fake_host, reply):
+    host = fake_host()
+    host.expect(APPLY, ANY, reply)
+    host.expect(INSPECT, ASKED, FACTS)
+    with pytest.raises(InvalidResponse):
+        run(host, [step(RIGHTS)])
+
+
+@pytest.mark.parametrize(
+    ("slow", "late", "stopped"),
+    [([CLONE, START], 0, "1 of 2"), ([RIGHTS, RIGHTS], 1, "2 of 3"), ([], 1, "0 of 1")],
+)
+def test_ctrl_c_stops_between_two_parts(fake_host, slow, late, stopped):
+    host = fake_host()
+    batch = host.root.batch
+
+    def stopping(commands):
+        host.stop.set()
+        return batch(commands)
+
+    host.root.batch = stopping
+    if slow:
+        count = 2 if late else 1
+        host.expect(APPLY, ApplyRequest(tuple(slow[:count])), ApplyAnswer(count))
+    else:
+        host.stop.set()
+    with pytest.raises(Interrupted, match=f"at your request; {stopped} changes done"):
+        run(host, [*(step(action) for action in slow), *[SSHD] * late])
+
+
+# -- what people get in by -----------------------------------------------------------------------
+
+
+def expect_install(host):
+    host.expect(
+        access.INSTALL, access.install_request(host, [SSHD.action]), access.InstallAnswer(1)
+    )
+
+
+def expect_proofs(host, monkeypatch, *problems):
+    """Fresh connections, one after the other: "" is a good one."""
+    left = list(problems)
+
+    def prove(user):
+        assert user == "root"
+        if problem := left.pop(0):
+            raise Unreachable(problem)
+
+    monkeypatch.setattr(host, "prove", prove)
+    monkeypatch.setattr(host, "pause", lambda seconds: None)
+    return left
+
+
+def test_a_proven_change_is_confirmed(fake_host, monkeypatch):
+    host = fake_host()
+    expect_install(host)
+    host.expect(access.CONFIRM, access.ConfirmRequest(PLACE), access.ConfirmAnswer(True))
+    host.expect(INSPECT, ASKED, FACTS)
+    left = expect_proofs(host, monkeypatch, "refused", "")
+    assert run(host, [SSHD]) == FACTS
+    assert left == []
+
+
+def test_a_change_that_is_not_proven_is_undone(fake_host, monkeypatch):
+    host = fake_host()
+    expect_install(host)
+    host.expect(access.RESTORE, access.RestoreRequest(PLACE), access.RestoreAnswer(True))
+    expect_proofs(host, monkeypatch, "refused", "refused", "no sudo")
+    with pytest.raises(CommandFailed, match="0 of 1 changes done; sshd failed") as caught:
+        run(host, [SSHD])
+    assert caught.value.tail.startswith(
+        "the old files are back, and in force: a fresh connection failed: no sudo\n"
+    )
+
+
+def test_a_change_that_was_undone_before_its_confirmation_has_failed(fake_host, monkeypatch):
+    host = fake_host()
+    expect_install(host)
+    host.expect(access.CONFIRM, access.ConfirmRequest(PLACE), access.ConfirmAnswer(False))
+    expect_proofs(host, monkeypatch, "")
+    with pytest.raises(CommandFailed, match="sshd failed") as caught:
+        run(host, [SSHD])
+    assert "restored before the confirmation" in caught.value.tail
+
+
+def test_a_file_that_the_host_does_not_accept_is_never_proven(fake_host, monkeypatch):
+    host = fake_host()
+    host.expect(
+        access.INSTALL, ANY, failed("x: sshd failed; the old files are back", "line 3: bad")
+    )
+    expect_proofs(host, monkeypatch)
+    with pytest.raises(CommandFailed, match="sshd failed") as caught:
+        run(host, [SSHD])
+    assert "the old files are back\nline 3: bad\n" in caught.value.tail
+
+
+def test_without_proof_nothing_is_connected_to(fake_host, monkeypatch):
+    host = fake_host()
+    host.expect(
+        access.INSTALL, access.install_request(host, [ProveAccess()]), access.InstallAnswer(1)
+    )
+    host.expect(access.CONFIRM, ANY, access.ConfirmAnswer(True))
+    host.expect(INSPECT, ASKED, FACTS)
+    expect_proofs(host, monkeypatch)
+    run(host, [step(ProveAccess(), access=True)], prove=False)
+
+
+@pytest.mark.parametrize("program", [access.INSTALL, access.CONFIRM, access.RESTORE])
+@pytest.mark.parametrize(
+    "answer", ["{}", '{"done": -1}', '{"was_in_place": null}', '{"restored": "yes"}', "[]", "null"]
+)
+def test_an_invalid_answer_about_access_is_reported_as_one(program, answer):
+    with pytest.raises(InvalidResponse, match="invalid response from the host"):
+        program.decode(Result("", 0, f'{{"ok": {answer}}}\n', ""), "tpp")
+
+
+def test_parts_are_decoded_whatever_they_come_with():
+    text = answered(ApplyAnswer(2), parts=[1, 2]).out
+    assert APPLY.decode(Result("", 0, text, ""), "tpp") == ApplyAnswer(2)
+    with pytest.raises(TimedOut):
+        APPLY.decode(Result("", 124, "", "", perform.APPLY_TIMEOUT_S), "tpp")
