@@ -278,10 +278,13 @@ def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[Check]:
 
 
 def _release(spec: HostSpec, result: Result) -> Check:
-    """A release that was cut off keeps the service from being started, and a reboot from ending."""
-    cut_off = release.unfinished(release.parse_releases(result.out))
-    text = f"{cut_off.describe()} is unfinished" if cut_off else "none is unfinished"
-    return Check("release", cut_off is None, text, f"inv -H {spec.name} deploy")
+    """An unfinished release keeps the service from being started, and a reboot from ending."""
+    try:
+        found = release.unfinished(release.parse_releases(result, spec.name))
+    except OpsError as error:
+        return Check("release", False, error.message, f"ls -l {spec.state_dir}/releases")
+    text = f"{found.describe()} is unfinished" if found else "none is unfinished"
+    return Check("release", found is None, text, f"inv -H {spec.name} deploy")
 
 
 def _sync(spec: HostSpec, result: Result) -> Iterator[Check]:

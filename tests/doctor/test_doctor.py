@@ -44,12 +44,13 @@ def facts(**over):
     return {**found, **over}
 
 
-def judged(facts_=None, unit=UNIT, owner="", releases=""):
+def judged(facts_=None, unit=UNIT, owner="", releases=()):
+    listed = json.dumps({"ok": {"releases": releases}})
     found = {
         "facts": Result("x", 0, json.dumps(facts_ or facts()), ""),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
-        "releases": Result("x", 0, releases, ""),
+        "releases": Result("x", 0, listed, ""),
     }
     return [check for check in doctor.judge(SPEC, found, NOW) if not check.good]
 
@@ -247,9 +248,15 @@ def test_facts_are_json_and_nothing_is_changed(tmp_path, capsys):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_release_that_was_cut_off_is_found():
+def test_an_unfinished_release_is_found():
     record = {"id": "r1", "who": "ann", "step": "migrate", "outcome": ""}
-    (check,) = judged(releases=json.dumps(record) + "\x1e")
+    (check,) = judged(releases=[record])
     assert (check.name, check.hint) == ("release", "inv -H tpp deploy")
     assert "is unfinished" in check.text
-    assert judged(releases=json.dumps({**record, "outcome": "ok"}) + "\x1e") == []
+    assert judged(releases=[{**record, "outcome": "ok"}]) == []
+
+
+def test_releases_that_cannot_be_read_are_found():
+    (check,) = judged(releases=[{"id": None}])
+    assert check.name == "release"
+    assert "invalid response from the host" in check.text
