@@ -53,9 +53,9 @@ class StepRequest(msgspec.Struct, frozen=True):
 
 
 class StepAnswer(msgspec.Struct, frozen=True):
-    """How a step went; a step leaves empty what it has nothing to say about.
+    """How a step went; a value that the step has nothing to say about is empty.
 
-    `version` is the database's, 0 for unknown; `how` says what became of the database;
+    `version` is the database's, 0 when not known; `how` says what became of the database;
     `as_before` are exceptions that the service raised before the release as well.
     """
 
@@ -100,11 +100,11 @@ def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> Depl
 def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
     """Finish an unfinished release, or undo it; raises what `apply` raises.
 
-    One that was being undone already can only be undone.
+    A release that was being undone already is undone, whatever `roll_back` says.
     """
     record = facts.unfinished
     if record is None:
-        raise Refused("there is no unfinished release", host=host.name)
+        raise Refused("no release is unfinished", host=host.name)
     kept = {name: getattr(record, name) for name in KEPT}
     spec = release.spec_for(host.spec, watch_s=None, **kept)
     if not (roll_back or record.rolling_back):
@@ -208,7 +208,7 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
 def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> str:
     """Undo a release; says what became of the database. Raises CommandFailed, Lost.
 
-    One that is `resumed` may be over by now: then it raises Refused.
+    A `resumed` release may have ended by now: then it raises Refused.
     """
     host.step(f"going back to {spec.from_name}: {spec.reason}")
     try:
@@ -226,5 +226,5 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> str:
         host=host.name,
         tail=failure.tail,
         hint=f"fix that, then run `inv -H {host.name} deploy --unfinished back`; the database"
-        f" of before is {spec.state_dir}/snapshots/{spec.id}.sqlite",
+        f" as it was before is {spec.state_dir}/snapshots/{spec.id}.sqlite",
     ) from failure

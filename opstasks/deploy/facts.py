@@ -62,7 +62,7 @@ class Dirt:
 class CheckoutFacts:
     """One checkout: where it is, where it would go, which commits that gains and loses.
 
-    `error` says why there is no target.
+    `error` says why it has no target.
     """
 
     path: Line
@@ -147,7 +147,7 @@ class DeployFacts:
 
     @property
     def unfinished(self) -> Release | None:
-        """The newest release whose client went away before the end."""
+        """The newest release that did not come to its end."""
         return release.unfinished(self.releases)
 
 

@@ -84,7 +84,7 @@ def _checkout_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
     found = []
     if checkout.error:
         text = f"{checkout.path}: {checkout.error}"
-        found.append(DeployProblem(text, "check --ref, and the way to the origin"))
+        found.append(DeployProblem(text, "check --ref, and whether the host reaches the origin"))
     if checkout.dirt:
         text = f"{checkout.path} was changed by hand: {checkout.dirt.describe()}"
         hint = "commit it upstream or put it back; nothing is thrown away here"
@@ -103,8 +103,8 @@ def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
         text = "the service account may not start and stop the unit"
         found.append(DeployProblem(text, "run `manage` first"))
     if not facts.docker_answers:
-        text = "docker does not answer, so nobody can tell whether jobs survive"
-        found.append(DeployProblem(text, "see to docker first"))
+        text = "docker does not answer: it would not be known whether jobs survive"
+        found.append(DeployProblem(text, "fix docker first"))
     need_bytes = facts.database.size_bytes * COPIES + SPARE_BYTES
     if facts.free_bytes < need_bytes:
         need = f"{size_text(need_bytes)} needed for snapshots"
@@ -120,7 +120,7 @@ def _database_problems(facts: DeployFacts) -> list[DeployProblem]:
         return [DeployProblem("there is no database", "run `manage`, it creates one")]
     if database.error:
         text = f"cannot read the database: {database.error}"
-        return [DeployProblem(text, "see what has it open")]
+        return [DeployProblem(text, "find out which program has it open")]
     if database.quick_check != "ok":
         text = f"the database is damaged: {database.quick_check}"
         return [DeployProblem(text, "restore a snapshot before anything else")]

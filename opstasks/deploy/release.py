@@ -21,7 +21,7 @@ from opstasks.fleet.host import Shell
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
-# More than anybody looks at; an unfinished release is listed whatever its age.
+# More than anyone reads; an unfinished release is listed whatever its age.
 MOST_RELEASES = 200
 
 
@@ -132,7 +132,7 @@ def list_releases(shell: Shell, limit: int = MOST_RELEASES) -> tuple[Release, ..
 
 
 def unfinished(releases: Iterable[Release]) -> Release | None:
-    """The newest release whose client went away before the end."""
+    """The newest release that did not come to its end."""
     return next((release for release in releases if release.is_unfinished), None)
 
 

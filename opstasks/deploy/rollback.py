@@ -28,7 +28,7 @@ def inspect(host: Host) -> RollbackFacts:
     last = undoable(releases)
     if last is None:
         raise Refused(
-            "there is no release to go back to",
+            "it has no release to go back to",
             host=host.name,
             hint=f"inv -H {host.name} deploy.releases",
         )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from opstasks.core.command import Command, cmd
 
 SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
-# The state of a unit that systemd told nothing sensible about.
+# The state of a unit when systemd does not tell it.
 UNKNOWN = "unknown"
 _WORD = re.compile(r"[a-z-]{1,40}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
@@ -98,7 +98,7 @@ def parse_show(unit: str, text: str) -> UnitState:
 
 
 def _number(text: str) -> int | None:
-    """A property's number, 0 for one that the unit does not have; None for what is no number."""
+    """A property's number, 0 for one that the unit does not have; None for other text."""
     if not text:
         return 0
     return int(text) if _NUMBER.fullmatch(text) else None

@@ -62,7 +62,7 @@ def inspect(host: Host) -> ServiceFacts:
     unit = _unit(host, found["unit"])
     if unit.load == "not-found":
         raise VerifyFailed(
-            f"there is no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
+            f"the host has no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
         )
     return ServiceFacts(unit, _running_jobs(found["jobs"]))
 

@@ -215,5 +215,5 @@ def test_an_unfinished_release_that_someone_else_ended_is_refused(tpp, back):
 
 
 def test_without_an_unfinished_release_there_is_nothing_to_resume(tpp):
-    with pytest.raises(Refused, match="no unfinished release"):
+    with pytest.raises(Refused, match="no release is unfinished"):
         apply.resume(tpp, FACTS, roll_back=True)

@@ -115,7 +115,8 @@ def test_a_diverged_checkout_shows_what_it_would_lose(checkout, upstream):
 
 def test_without_a_fetch_only_what_is_on_the_host_is_found(checkout, upstream):
     commit_upstream(upstream, "second", "v2")
-    assert facts(checkout, "v2", fetches=False)["error"] == "there is no branch, tag or commit 'v2'"
+    error = facts(checkout, "v2", fetches=False)["error"]
+    assert error == "'v2' is not a branch, a tag or a commit"
     assert facts(checkout, "v1", fetches=False)["error"] == ""
 
 

@@ -83,7 +83,7 @@ def test_running_jobs_are_unknown_when_the_database_cannot_be_read(tpp, counted,
 
 def test_a_host_without_the_unit_is_a_failure(tpp):
     expect_inspection(tpp, DOWN.replace("LoadState=loaded", "LoadState=not-found"))
-    with pytest.raises(VerifyFailed, match="there is no unit jobrunner") as caught:
+    with pytest.raises(VerifyFailed, match="the host has no unit jobrunner") as caught:
         service.inspect(tpp)
     assert caught.value.hint == "inv -H tpp manage"
 

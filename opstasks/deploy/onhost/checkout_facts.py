@@ -39,7 +39,7 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         return {**facts, "error": f"cannot read the checkout: {tail(status)}"}
     target = find_commit(path, ref)
     if not target:
-        return {**facts, "error": f"there is no branch, tag or commit {ref!r}"}
+        return {**facts, "error": f"{ref!r} is not a branch, a tag or a commit"}
     return {
         **facts,
         "target": target,

@@ -59,16 +59,16 @@ def release_of(name: str, record: Record) -> dict[str, Any]:
 
 
 def text(value: Any) -> str:
-    """A text of bounded length."""
+    """A text of bounded length; "" for anything else."""
     return value[:MAX_TEXT] if isinstance(value, str) else ""
 
 
 def version(value: Any) -> int:
-    """The version of a database."""
+    """The version of a database; 0 for anything else."""
     return value if type(value) is int and 0 <= value < 1 << 31 else 0
 
 
 def moment(value: Any) -> float:
-    """Seconds since the epoch; 0 for what is no time."""
+    """Seconds since the epoch; 0 for anything else."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value if is_number and 0 <= value <= YEAR_3000_AT else 0
