@@ -1,1 +1,1 @@
-"""deploy."""
+"""Deploying job-runner: from one release to another, and back."""

@@ -1,40 +1,80 @@
-"""What a deploy decides on, gathered in one round trip as the service account.
-
-Changes nothing but git's own store (a fetch) and a staging folder under ``<home>/opstasks``.
-"""
+"""What a deploy decides on, gathered in one round trip as the service account."""
 
 from __future__ import annotations
 
-import json
-import secrets
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated
 
-from opstasks.core.command import Command, Raw, cmd, quote
-from opstasks.core.errors import OpsError, Refused
-from opstasks.core.result import Result
+import msgspec
+from msgspec import Meta
+
+from opstasks.core.errors import Refused
+from opstasks.core.fields import Count, Line, Text
 from opstasks.deploy import release
 from opstasks.deploy.release import Release
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
-from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
 from opstasks.primitives import git
+
+# Two fetches of three minutes each, an import, and everything that is quick.
+INSPECT_TIMEOUT_S = 600.0
+# A full commit hash; "" for none.
+Sha = Annotated[str, Meta(pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$")]
 
 
 @dataclass(frozen=True)
-class Repo:
-    """One checkout: where it is, where it would go, what that gains and loses."""
+class Commit:
+    """One commit as a preview shows it, by its short hash."""
 
-    path: str
-    ref: str
-    head: str = ""
-    head_name: str = ""
-    target: str = ""
-    target_name: str = ""
-    gained: tuple[git.Commit, ...] = ()
-    lost: tuple[git.Commit, ...] = ()
-    dirt: git.Dirt = field(default_factory=git.Dirt)
-    error: str = ""
+    sha: Line
+    author: Line
+    subject: Line
+
+
+@dataclass(frozen=True)
+class Dirt:
+    """Paths that differ from the commit: what `git reset --hard` would throw away."""
+
+    staged: tuple[Line, ...] = ()
+    unstaged: tuple[Line, ...] = ()
+    untracked: tuple[Line, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.staged or self.unstaged or self.untracked)
+
+    @property
+    def edited(self) -> list[str]:
+        """Tracked files that differ, staged or not."""
+        return sorted({*self.staged, *self.unstaged})
+
+    def describe(self) -> str:
+        """For people: ``1 staged (a.py), 2 untracked (b.py, c.py)``."""
+        kinds = {"staged": self.staged, "unstaged": self.unstaged, "untracked": self.untracked}
+        return ", ".join(
+            f"{len(paths)} {kind} ({', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''})"
+            for kind, paths in kinds.items()
+            if paths
+        )
+
+
+@dataclass(frozen=True)
+class CheckoutFacts:
+    """One checkout: where it is, where it would go, which commits that gains and loses.
+
+    `error` says why it has no target.
+    """
+
+    path: Line
+    ref: Line
+    head: Sha = ""
+    head_name: Line = ""
+    target: Sha = ""
+    target_name: Line = ""
+    gained: tuple[Commit, ...] = ()
+    lost: tuple[Commit, ...] = ()
+    dirt: Dirt = field(default_factory=Dirt)
+    error: Text = ""
 
     @property
     def moves(self) -> bool:
@@ -52,177 +92,113 @@ class Repo:
 
 
 @dataclass(frozen=True)
-class Database:
-    """job-runner's database; `jobs` are (id, workspace, action, state) of unfinished jobs."""
+class RunningJob:
+    """A job that goes on during a deploy."""
 
-    exists: bool = False
-    size_bytes: int = 0
-    user_version: int = 0
-    quick_check: str = ""
-    error: str = ""
-    jobs: tuple[tuple[str, str, str, str], ...] = ()
-
-    @property
-    def running(self) -> list[tuple[str, str, str, str]]:
-        """The jobs that are running."""
-        return [job for job in self.jobs if job[3] == "running"]
+    id: Line
+    workspace: Line
+    action: Line
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Everything that the plan rests on."""
+class DeployDatabase:
+    """job-runner's database; `quick_check` is "ok" or what is wrong with it."""
 
-    code: Repo
-    lib: Repo
-    database: Database
-    free_bytes: int
-    unit_state: str
+    exists: bool = False
+    size_bytes: Count = 0
+    user_version: Count = 0
+    quick_check: Text = ""
+    error: Text = ""
+    running: tuple[RunningJob, ...] = ()
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A migration that the new code brings: the database's version after it, and its SQL."""
+
+    version: Count
+    sql: Line
+
+
+@dataclass(frozen=True)
+class DeployFacts:
+    """Everything that a deploy is decided on.
+
+    `code_version` is the newest version of the database that the new code knows; `missing_keys`
+    are configuration keys that the new code is the first to read and that are not set;
+    `snapshot` is "ok", or what is wrong with the snapshot that would be restored.
+    """
+
+    code: CheckoutFacts
+    lib: CheckoutFacts
+    database: DeployDatabase
+    free_bytes: Count
+    unit_state: Line
     unit_loaded: bool
     may_control: bool
     docker_answers: bool
-    lock_owner: lock.Owner | None
     releases: tuple[Release, ...]
-    import_error: str = ""
-    migrations: tuple[tuple[int, str], ...] = ()
-    code_version: int = 0
-    missing_keys: tuple[str, ...] = ()
-    snapshot: str = "ok"
+    import_error: Text = ""
+    migrations: tuple[Migration, ...] = ()
+    code_version: Count = 0
+    missing_keys: tuple[Line, ...] = ()
+    snapshot: Text = "ok"
+    lock_owner: lock.Owner | None = None
 
     @property
     def unfinished(self) -> Release | None:
-        """The newest release whose client went away before the end."""
+        """The newest release that did not come to its end."""
         return release.unfinished(self.releases)
 
 
-def gather(
-    host: Host, code_ref: str, lib_ref: str, *, fetch: bool = True, snapshot: str = ""
-) -> Facts:
+class InspectRequest(msgspec.Struct, frozen=True):
+    """What to look at; `snapshot` is the database that would be restored, "" for none."""
+
+    code_dir: str
+    lib_dir: str
+    code_ref: str
+    lib_ref: str
+    config_dir: str
+    database: str
+    home: str
+    state_dir: str
+    unit: str
+    snapshot: str
+    fetches: bool
+    limit: int = release.MOST_RELEASES
+
+
+INSPECT = Program(
+    "opstasks.deploy.onhost.inspect", InspectRequest, DeployFacts, timeout_s=INSPECT_TIMEOUT_S
+)
+
+
+def inspect(
+    host: Host, code_ref: str, lib_ref: str, *, fetches: bool = True, snapshot: str = ""
+) -> DeployFacts:
     """Gather the facts; raises Refused for a host that has no job-runner, Unreachable.
 
-    Without `fetch`, refs must be on the host already (going back needs no network). `snapshot`
+    Without `fetches`, refs must be on the host already (going back needs no network). `snapshot`
     is the database that would be put back; its health is looked at, too.
     """
     spec = host.spec
-    asked = commands(spec, code_ref, lib_ref, fetch=fetch, snapshot=snapshot)
-    results = host.service.gather(asked)
-    if results["code.head"].code:
-        raise Refused(
-            f"no job-runner checkout in {spec.code_dir}",
-            host=host.name,
-            hint=f"inv -H {host.name} manage",
-        )
-    inspected = _inspected(results["inspect"], host.name)
-    found = inspected.get("import", {"error": "there is no jobrunner package in it"})
-    database = _database(inspected["database"])
-    unit = dict(line.split("=", 1) for line in results["unit"].lines if "=" in line)
-    return Facts(
-        code=_repo(str(spec.code_dir), code_ref, "code", results),
-        lib=_repo(str(spec.lib_dir), lib_ref, "lib", results),
-        database=database,
-        free_bytes=inspected["free_bytes"],
-        unit_state=unit.get("ActiveState", "unknown"),
-        unit_loaded=unit.get("LoadState") == "loaded",
-        may_control=results["sudo"].code == 0,
-        docker_answers=results["docker"].code == 0,
-        lock_owner=lock.parse_owner(results["lock"].out),
-        releases=release.parse_releases(results["releases"].out),
-        import_error=found["error"],
-        migrations=_pending_migrations(found.get("migrations", {}), database),
-        code_version=max(map(int, found.get("migrations", {})), default=0),
-        missing_keys=_missing_keys(inspected),
-        snapshot=inspected["snapshot"],
+    request = InspectRequest(
+        code_dir=str(spec.code_dir),
+        lib_dir=str(spec.lib_dir),
+        code_ref=git.valid_ref(code_ref),
+        lib_ref=git.valid_ref(lib_ref),
+        config_dir=str(spec.config_dir),
+        database=str(spec.database),
+        home=str(spec.home),
+        state_dir=str(spec.state_dir),
+        unit=spec.unit,
+        snapshot=snapshot,
+        fetches=fetches,
     )
-
-
-def commands(
-    spec: HostSpec, code_ref: str, lib_ref: str, *, fetch: bool, snapshot: str = ""
-) -> dict[str, Command]:
-    """The commands of the one round trip, by name."""
-    # Two operators may look at the same time: each has a folder and a git ref of its own.
-    token = secrets.token_hex(4)
-    staging, target = f"{spec.state_dir}/staging-{token}", git.target_ref(token)
-    asked: dict[str, Command] = {}
-    for name, path, ref in (("code", spec.code_dir, code_ref), ("lib", spec.lib_dir, lib_ref)):
-        asked[f"{name}.fetch"] = git.fetch(path) if fetch else cmd("true")
-        asked[f"{name}.target"] = git.find_target(path, ref, target)
-        asked[f"{name}.head"] = git.head(path)
-        asked[f"{name}.head_name"] = git.describe(path)
-        asked[f"{name}.target_name"] = git.describe(path, target)
-        asked[f"{name}.gained"] = git.log(path, f"HEAD..{target}")
-        asked[f"{name}.lost"] = git.log(path, f"{target}..HEAD")
-        asked[f"{name}.status"] = git.status(path)
-        asked[f"{name}.stage"] = git.export(path, target, f"{staging}/{name}")
-    asked["inspect"] = release.inspect_command(spec, f"{staging}/code", f"{staging}/lib", snapshot)
-    asked["unstage"] = cmd("rm", "-rf", staging)
-    for name, path in (("code", spec.code_dir), ("lib", spec.lib_dir)):
-        asked[f"{name}.forget"] = git.forget(path, target)
-    asked["unit"] = cmd("systemctl", "show", spec.unit, "--property=LoadState,ActiveState")
-    asked["sudo"] = _may_control(spec)
-    asked["docker"] = cmd("docker", "ps", "--quiet").within(30)
-    asked["lock"] = lock.holder(spec)
-    asked["releases"] = release.list_command(spec)
-    return asked
-
-
-def _may_control(spec: HostSpec) -> Command:
-    """Whether this account may start and stop the unit without a password."""
-    unit = quote(spec.unit)
-    verbs = " && ".join(
-        f"sudo -n -l /usr/bin/systemctl {verb} {unit} >/dev/null" for verb in ("start", "stop")
-    )
-    return cmd(Raw(f'[ "$(id -u)" = 0 ] || {{ {verbs}; }}'))
-
-
-def _repo(path: str, ref: str, name: str, results: dict[str, Result]) -> Repo:
-    got = {key.removeprefix(f"{name}."): value for key, value in results.items()}
-    base = Repo(
-        path=path,
-        ref=ref,
-        head=got["head"].text,
-        head_name=got["head_name"].text,
-        dirt=git.parse_status(got["status"].out),
-    )
-    if got["fetch"].code:
-        return replace(base, error=f"cannot fetch: {got['fetch'].tail()}")
-    if got["target"].code:
-        return replace(base, error=f"there is no branch, tag or commit {ref!r}")
-    return replace(
-        base,
-        target=got["target"].text,
-        target_name=got["target_name"].text,
-        gained=git.parse_log(got["gained"].out),
-        lost=git.parse_log(got["lost"].out),
-    )
-
-
-def _inspected(result: Result, host: str) -> dict[str, Any]:
-    if result.code:
-        raise OpsError(
-            "cannot look at the new code",
-            host=host,
-            command="python3 (inspect)",
-            tail=result.tail(),
-            hint="is python3 there, and the disk not full?",
-        )
-    found: dict[str, Any] = json.loads(result.out)
-    return found
-
-
-def _database(found: dict[str, Any]) -> Database:
-    jobs = tuple((str(a), str(b), str(c), str(d)) for a, b, c, d in found.pop("jobs", []))
-    return Database(jobs=jobs, **found)
-
-
-def _pending_migrations(found: dict[str, str], database: Database) -> tuple[tuple[int, str], ...]:
-    numbered = sorted((int(version), text) for version, text in found.items())
-    return tuple((v, text) for v, text in numbered if v > database.user_version)
-
-
-def _missing_keys(inspected: dict[str, Any]) -> tuple[str, ...]:
-    """Keys that the new code reads, the old one did not, and the host does not set.
-
-    Whether the code can do without them, the import has shown: job-runner reads its
-    configuration when it is imported.
-    """
-    have = {*inspected["set_keys"], *inspected.get("old_keys", [])}
-    return tuple(sorted(set(inspected.get("new_keys", [])) - have))
+    results = host.service.gather({"facts": INSPECT.command(request), "lock": lock.holder(spec)})
+    try:
+        facts = INSPECT.decode(results["facts"], host.name)
+    except Refused as no_checkout:
+        no_checkout.hint = f"inv -H {host.name} manage"
+        raise
+    return replace(facts, lock_owner=lock.parse_owner(results["lock"].out))

@@ -1,34 +1,36 @@
-"""The record of a release, and the commands that work on it.
+"""Releases: what one is to do, and the records of those that were done.
 
-A record is one JSON file on the host, ``<home>/opstasks/releases/<id>.json``, written by
-`remote_steps.py` at every step. A record without an outcome is an unfinished release.
+A record is one JSON file on the host, ``<home>/opstasks/releases/<id>.json``, written at every
+step (`opstasks.deploy.onhost.record`). A record without an outcome is an unfinished release.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
-from opstasks.core.command import Command, Raw, cmd, quote
+import msgspec
+
+from opstasks.core.command import Command
 from opstasks.core.errors import Refused
-from opstasks.fleet import old_program as remote
+from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.formats import minute_text
+from opstasks.core.result import Result
 from opstasks.fleet.host import Shell
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
 
-# The longest a step may take besides its own waiting: a large database copied on a slow disk.
-STEP_TIMEOUT_S = 900.0
+# More than anyone reads; an unfinished release is listed whatever its age.
+MOST_RELEASES = 200
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What one release is to do; everything that the host's script needs to know.
+class ReleaseSpec:
+    """What one release is to do; everything that a step on the host needs to know.
 
-    `from_*` and `to_*` are full commit hashes, `*_name` what people call them; times in
-    seconds; `restore_from` is the snapshot to go back to, "" for none; `keep` names the fields
-    that the record repeats.
+    `from_*` and `to_*` are full commit hashes, `*_name` what people call them; `restore_from`
+    is the snapshot to go back to, "" for none; `reason` says why the release is undone.
     """
 
     id: str
@@ -51,45 +53,36 @@ class Spec:
     keep_snapshots: int
     restore_from: str = ""
     reason: str = ""
-    keep: tuple[str, ...] = (
-        "id",
-        "who",
-        "kind",
-        "ref",
-        "from_code",
-        "to_code",
-        "from_lib",
-        "to_lib",
-        "from_name",
-        "to_name",
-        "restore_from",
-    )
 
 
 @dataclass(frozen=True)
 class Release:
-    """A record as read back; `started` and `finished` are seconds since the epoch."""
+    """A record; `started_at` and `finished_at` are seconds since the epoch, 0 for not yet.
 
-    id: str
-    who: str = ""
-    kind: str = "deploy"
-    ref: str = ""
-    from_code: str = ""
-    to_code: str = ""
-    from_lib: str = ""
-    to_lib: str = ""
-    from_name: str = ""
-    to_name: str = ""
-    from_version: int = 0
-    to_version: int = 0
-    step: str = ""
-    outcome: str = ""
-    reason: str = ""
-    how: str = ""
-    snapshot: str = ""
-    restore_from: str = ""
-    started: float = 0.0
-    finished: float = 0.0
+    `kind` is deploy or rollback, `step` the last step that was reached, `how` what became of the
+    database.
+    """
+
+    id: Line
+    who: Line = ""
+    kind: Line = "deploy"
+    ref: Line = ""
+    from_code: Line = ""
+    to_code: Line = ""
+    from_lib: Line = ""
+    to_lib: Line = ""
+    from_name: Line = ""
+    to_name: Line = ""
+    from_version: Count = 0
+    to_version: Count = 0
+    step: Line = ""
+    outcome: Line = ""
+    reason: Line = ""
+    how: Line = ""
+    snapshot: Line = ""
+    restore_from: Line = ""
+    started_at: Moment = 0.0
+    finished_at: Moment = 0.0
     rolling_back: bool = False
 
     @property
@@ -99,91 +92,75 @@ class Release:
 
     def when(self) -> str:
         """The start, for people, in UTC."""
-        return f"{datetime.fromtimestamp(self.started, UTC):%Y-%m-%d %H:%M} UTC"
+        return minute_text(self.started_at)
 
     def describe(self) -> str:
         """For people: ``v2.71.0 -> v2.73.0, alice@laptop, 2024-05-01 10:00 UTC``."""
         return f"{self.from_name} -> {self.to_name}, {self.who}, {self.when()}"
 
 
-def step_command(step: str, spec: Spec) -> Command:
-    """One step of a release, as the service account."""
-    limit = STEP_TIMEOUT_S + spec.watch_s
-    asked = {"step": step, "spec": asdict(spec)}
-    return remote.call("opstasks.deploy.onhost.steps", asked, shown=step).changing().within(limit)
+class ReleasesRequest(msgspec.Struct, frozen=True):
+    """How many of the newest releases to list."""
+
+    state_dir: str
+    limit: int = MOST_RELEASES
 
 
-def inspect_command(
-    spec: HostSpec, staged_code: str, staged_lib: str, snapshot: str = ""
-) -> Command:
-    """Look at the staged (or else the present) code, the configuration and the databases."""
-    asked = {
-        "config_dir": str(spec.config_dir),
-        "database": str(spec.database),
-        "home": str(spec.home),
-        "code": str(spec.code_dir),
-        "lib": str(spec.lib_dir),
-        "staged_code": staged_code,
-        "staged_lib": staged_lib,
-        "snapshot": snapshot,
-    }
-    return remote.call("opstasks.deploy.onhost.inspect", asked, shown="inspect")
+class ReleasesAnswer(msgspec.Struct, frozen=True):
+    """Newest first; older ones beyond the limit only where they are unfinished."""
+
+    releases: tuple[Release, ...]
+
+
+RELEASES = Program("opstasks.deploy.onhost.releases", ReleasesRequest, ReleasesAnswer)
 
 
 def list_command(spec: HostSpec) -> Command:
-    """Print every record, one JSON object after another; read with `parse_releases`."""
-    folder = quote(f"{spec.state_dir}/releases")
-    return cmd(
-        Raw(f'for f in {folder}/*.json; do [ -e "$f" ] && cat "$f" && printf \'\\036\'; done; true')
-    )
+    """List the newest releases; read with `parse_releases`."""
+    return RELEASES.command(ReleasesRequest(str(spec.state_dir)))
 
 
-def parse_releases(text: str) -> tuple[Release, ...]:
-    """The records that `list_command` printed, newest first; broken ones are left out.
+def parse_releases(result: Result, host: str) -> tuple[Release, ...]:
+    """The releases that `list_command` printed; raises what `Program.decode` raises."""
+    return RELEASES.decode(result, host).releases
 
-    Age is by the host's own clock: ids carry that of whoever deployed.
-    """
-    known = {field.name for field in fields(Release)}
-    found = []
-    for part in text.split("\x1e"):
-        try:
-            record: dict[str, Any] = json.loads(part)
-            found.append(Release(**{k: v for k, v in record.items() if k in known}))
-        except (ValueError, TypeError):
-            continue
-    return tuple(sorted(found, key=lambda release: release.started, reverse=True))
+
+def list_releases(shell: Shell, limit: int = MOST_RELEASES) -> tuple[Release, ...]:
+    """The newest releases of a host; raises what `Shell.call` raises."""
+    request = ReleasesRequest(str(shell.host.spec.state_dir), limit)
+    return shell.call(RELEASES, request).releases
 
 
 def unfinished(releases: Iterable[Release]) -> Release | None:
-    """The newest release whose client went away before the end."""
+    """The newest release that did not come to its end."""
     return next((release for release in releases if release.is_unfinished), None)
 
 
 def refuse_half_way(shell: Shell) -> None:
     """Raise Refused while a release is unfinished, before anything starts the service.
 
-    Code and database of a release that was cut off may differ in age. The lock must be held.
+    Code and database of an unfinished release may not fit each other. The lock must be held.
     """
     host = shell.host
-    cut_off = unfinished(parse_releases(shell.output(list_command(host.spec))))
-    if cut_off:
+    found = unfinished(list_releases(shell))
+    if found:
         raise Refused(
-            f"release {cut_off.describe()} is unfinished",
+            f"release {found.describe()} is unfinished",
             host=host.name,
             hint=f"inv -H {host.name} deploy, which finishes it or goes back",
         )
 
 
-def spec_for(host: HostSpec, **values: Any) -> Spec:
-    """A spec with the host's own paths filled in."""
-    return Spec(
+def spec_for(host: HostSpec, *, watch_s: float | None, **values: Any) -> ReleaseSpec:
+    """A spec with the host's own paths; `watch_s` None for the time of the inventory."""
+    return ReleaseSpec(
         state_dir=str(host.state_dir),
         code=str(host.code_dir),
         lib=str(host.lib_dir),
         config_dir=str(host.config_dir),
         database=str(host.database),
         unit=host.unit,
-        watch_s=values.pop("watch_s", None) or host.deploy.watch_s,
+        watch_s=watch_s or host.deploy.watch_s,
         keep_snapshots=host.deploy.keep_snapshots,
         **values,
     )

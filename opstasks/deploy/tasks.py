@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from invoke import Collection, task
 
@@ -10,7 +11,8 @@ from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.deploy.plan import Plan
+    from opstasks.deploy.apply import DeployResult
+    from opstasks.deploy.plan import DeployPlan
     from opstasks.fleet.host import Host
 
 REF_HELP = "The branch, tag or commit of job-runner (default: the inventory's)."
@@ -24,7 +26,7 @@ LIB_HELP = "The same for the dependencies."
         "lib-ref": LIB_HELP,
         "restart": "Restart the service even when there is nothing to deploy.",
         "watch": "How long to watch the service after its start, in seconds.",
-        "unfinished": "What to do with a release that was cut off: 'finish' or 'back'.",
+        "unfinished": "What to do with an unfinished release: 'finish' or 'back'.",
     },
     auto_shortflags=False,
 )
@@ -36,31 +38,31 @@ def apply(
     watch: int = 0,
     unfinished: str = "",
 ) -> None:
-    """Deploy job-runner: preview, confirm, snapshot, switch, watch; back by itself on failure.
+    """Deploy job-runner: preview, confirm, snapshot, switch, watch; goes back when it fails.
 
     Example: inv -H tpp deploy --ref v2.73.0
     """
     from opstasks.core.errors import Refused
-    from opstasks.deploy import act
+    from opstasks.deploy import apply
 
     if unfinished not in ("", "finish", "back"):
         raise Refused("--unfinished takes 'finish' or 'back'")
     watch_s = _watch_s(watch)
-    plans = ctx.fleet.gather(lambda host: act.check(host, ref, lib_ref, restart=restart))
-    plans = _judge(ctx, plans)
+    found = ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref, restart=restart))
+    plans = _judge(ctx, found)
     todo = [item for item in plans if item.value and not item.value.nothing_to_do]
     if not todo or ctx.options.dry:
         ctx.finish(plans, _plan_row)
         return
-    cut_off = [item for item in todo if item.value and item.value.facts.unfinished]
-    if cut_off:
+    waiting = [item for item in todo if item.value and item.value.facts.unfinished]
+    if waiting:
         if ref or lib_ref:
             names = " ".join(filter(None, (ref, lib_ref)))
             ctx.console.note(f"{names} is not deployed by this run: unfinished releases come first")
-        _resume(ctx, plans, cut_off, unfinished)
+        _resume(ctx, plans, waiting, unfinished)
         return
     ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
-    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
+    _roll(ctx, plans, lambda host, plan: apply.apply(host, plan, watch_s=watch_s))
 
 
 @task(help={"ref": REF_HELP, "lib-ref": LIB_HELP}, auto_shortflags=False)
@@ -69,9 +71,7 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
 
     Example: inv -H all deploy.pending
     """
-    from opstasks.deploy import act
-
-    ctx.finish(ctx.fleet.gather(lambda host: act.check(host, ref, lib_ref)), _plan_row)
+    ctx.finish(ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref)), _plan_row)
 
 
 @task(
@@ -85,15 +85,16 @@ def rollback(ctx: Context, watch: int = 0) -> None:
 
     Example: inv -H tpp deploy.rollback
     """
-    from opstasks.deploy import act
+    from opstasks.deploy import apply, rollback
 
     watch_s = _watch_s(watch)
-    plans = _judge(ctx, ctx.fleet.gather(act.check_rollback))
+    found = ctx.fleet.gather(lambda host: rollback.make_plan(rollback.inspect(host)))
+    plans = _judge(ctx, found)
     if ctx.options.dry:
         ctx.finish(plans, _plan_row)
         return
     ctx.confirm(f"Go back on {', '.join(plans.values)}?")
-    _roll(ctx, plans, lambda host, plan: act.apply(host, plan, watch_s=watch_s))
+    _roll(ctx, plans, lambda host, plan: apply.apply(host, plan, watch_s=watch_s))
 
 
 @task(help={"limit": "How many to show for each host."}, auto_shortflags=False)
@@ -106,13 +107,8 @@ def releases(ctx: Context, limit: int = 10) -> None:
     from opstasks.deploy import release
 
     if limit < 1:
-        raise Refused(f"{limit} is no number of releases", hint="--limit 10, or leave it out")
-
-    def read(host: Host) -> list[release.Release]:
-        found = release.parse_releases(host.service.output(release.list_command(host.spec)))
-        return list(found[:limit])
-
-    result = ctx.fleet.gather(read)
+        raise Refused("--limit must be 1 or greater", hint="--limit 10, or leave it out")
+    result = ctx.fleet.gather(lambda host: release.list_releases(host.service, limit)[:limit])
     rows = [
         [host, r.when(), r.who, r.kind, r.from_name, r.to_name, r.outcome or "UNFINISHED", r.reason]
         for host, found in result.values.items()
@@ -129,20 +125,30 @@ def _watch_s(watch: int) -> int | None:
     from opstasks.core.errors import Refused
 
     if watch < 0:
-        raise Refused(f"nothing can be watched for {watch} s", hint="--watch 15, or leave it out")
+        raise Refused("--watch must be 0 or greater", hint="--watch 15, or leave it out")
     return watch or None
 
 
-def _judge(ctx: Context, plans: FleetResult[Plan]) -> FleetResult[Plan]:
+def _plan(host: Host, ref: str, lib_ref: str, *, restart: bool = False) -> DeployPlan:
+    """Look at a host and plan its deploy to the given refs (default: those of the inventory)."""
+    from opstasks.deploy.facts import inspect
+    from opstasks.deploy.plan import make_plan
+
+    wanted = host.spec.deploy
+    facts = inspect(host, ref or wanted.code.ref, lib_ref or wanted.lib.ref)
+    return make_plan(facts, restart=restart)
+
+
+def _judge(ctx: Context, plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
     """Show every plan; unless all hosts can go ahead (or --keep-going), end here."""
     from opstasks.core.result import FleetResult
-    from opstasks.deploy import plan as planning
+    from opstasks.deploy.preview import preview
 
     judged = FleetResult([_judged(item) for item in plans])
     for item in plans:
         if item.value is not None:
             ctx.console.say(f"{ctx.console.paint(item.host, 'bold')}")
-            words = ["nothing to do"] if item.value.nothing_to_do else planning.preview(item.value)
+            words = ["nothing to do"] if item.value.nothing_to_do else preview(item.value)
             for line in words:
                 ctx.console.say(f"  {line}")
     if judged.exit_code and not (ctx.options.keep_going and judged.values):
@@ -150,8 +156,8 @@ def _judge(ctx: Context, plans: FleetResult[Plan]) -> FleetResult[Plan]:
     return judged
 
 
-def _judged(item: HostResult[Plan]) -> HostResult[Plan]:
-    """A plan with problems is no plan: the host counts as refused, or the release as failed."""
+def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:
+    """A plan with problems is not carried out: the host is refused, or the release has failed."""
     from dataclasses import replace
 
     from opstasks.core.errors import Refused, VerifyFailed
@@ -170,52 +176,65 @@ def _judged(item: HostResult[Plan]) -> HostResult[Plan]:
     return replace(item, outcome=kind.outcome, value=None, error=error)
 
 
-def _roll(ctx: Context, plans: FleetResult[Plan], work: Any) -> None:
+def _roll(
+    ctx: Context,
+    plans: FleetResult[DeployPlan],
+    work: Callable[[Host, DeployPlan], DeployResult],
+) -> None:
     """Carry plans out in inventory order; hosts without a plan keep their result."""
-    ctx.finish(plans.replaced(ctx.carry_out(plans, work)), _outcome_row)
+    ctx.finish(plans.replaced(ctx.carry_out(plans, work)), _result_row)
 
 
 def _resume(
-    ctx: Context, plans: FleetResult[Plan], cut_off: list[HostResult[Plan]], choice: str
+    ctx: Context,
+    plans: FleetResult[DeployPlan],
+    unfinished: list[HostResult[DeployPlan]],
+    choice: str,
 ) -> None:
-    """Finish or undo releases whose client went away; hosts that had none are not started."""
-    from dataclasses import replace
+    """Finish or undo unfinished releases; hosts that have none are not started."""
+    from opstasks.deploy import apply
+    from opstasks.deploy.preview import unfinished_lines
 
-    from opstasks.core.result import FleetResult
-    from opstasks.deploy import act
-    from opstasks.deploy import plan as planning
-
-    for item in cut_off:
+    for item in unfinished:
         assert item.value
-        for line in planning.unfinished_lines(item.value.facts):
+        for line in unfinished_lines(item.value.facts):
             ctx.console.note(f"{item.host}: {line}")
-    edited = [item.host for item in cut_off if item.value and _is_edited(item.value)]
+    edited = [item.host for item in unfinished if item.value and _is_edited(item.value)]
     if edited:
         ctx.confirm(f"Throw the edits on {', '.join(edited)} away?")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
-    waiting = [item for item in plans if _waits(item)]
-    later = FleetResult([replace(item, outcome="not started", value=None) for item in waiting])
 
-    def work(host: Host, plan: Plan) -> act.Outcome:
+    def work(host: Host, plan: DeployPlan) -> DeployResult:
         if plan.facts.unfinished:
-            return act.resume(host, plan.facts, roll_back=choice == "back")
-        return act.apply(host, plan)
+            return apply.resume(host, plan.facts, roll_back=choice == "back")
+        return apply.apply(host, plan)
 
-    _roll(ctx, plans.replaced(later), work)
+    _roll(ctx, plans.replaced(_not_started(plans)), work)
 
 
-def _is_edited(plan: Plan) -> bool:
+def _not_started(plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
+    """The hosts that have something to deploy, but no unfinished release."""
+    from dataclasses import replace
+
+    from opstasks.core.result import FleetResult
+
+    return FleetResult(
+        [replace(item, outcome="not started", value=None) for item in plans if _waits(item)]
+    )
+
+
+def _is_edited(plan: DeployPlan) -> bool:
     """Whether going on, either way, throws edits away."""
     return bool(plan.facts.code.dirt.edited or plan.facts.lib.dirt.edited)
 
 
-def _waits(item: HostResult[Plan]) -> bool:
+def _waits(item: HostResult[DeployPlan]) -> bool:
     """Whether a host has something to deploy, but no unfinished release."""
     plan = item.value
     return plan is not None and not plan.facts.unfinished and not plan.nothing_to_do
 
 
-def _plan_row(plan: Plan) -> dict[str, object]:
+def _plan_row(plan: DeployPlan) -> dict[str, object]:
     """One line of the fleet matrix."""
     facts = plan.facts
     return {
@@ -226,18 +245,18 @@ def _plan_row(plan: Plan) -> dict[str, object]:
         "behind": len(facts.code.gained),
         "dependencies": facts.lib.error or facts.lib.direction,
         "dirty": ((facts.code.dirt or facts.lib.dirt) and "yes") or "",
-        "migrations": ", ".join(str(version) for version, _ in facts.migrations),
+        "migrations": ", ".join(str(item.version) for item in facts.migrations),
         "new keys": ", ".join(facts.missing_keys),
         "problems": "; ".join(problem.text for problem in plan.problems),
     }
 
 
-def _outcome_row(outcome: Any) -> dict[str, object]:
+def _result_row(result: DeployResult) -> dict[str, object]:
     return {
-        "from": outcome.from_name,
-        "to": outcome.to_name,
-        "changed": outcome.changed,
-        "notes": "; ".join(outcome.notes),
+        "from": result.from_name,
+        "to": result.to_name,
+        "changed": result.changed,
+        "notes": "; ".join(result.notes),
     }
 
 

@@ -227,7 +227,10 @@ def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[DoctorFinding]:
 
 def _release(spec: HostSpec, result: Result) -> DoctorFinding:
     """An unfinished release keeps the service from being started, and a reboot from ending."""
-    found = release.unfinished(release.parse_releases(result.out))
+    try:
+        found = release.unfinished(release.parse_releases(result, spec.name))
+    except OpsError as error:
+        return DoctorFinding("release", False, error.message, f"ls -l {spec.state_dir}/releases")
     text = f"{found.describe()} is unfinished" if found else "none is unfinished"
     return DoctorFinding("release", found is None, text, f"inv -H {spec.name} deploy")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opstasks.core.command import Command, cmd
 
 SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
+# The state of a unit when systemd does not tell it.
+UNKNOWN = "unknown"
+_WORD = re.compile(r"[a-z-]{1,40}")
+_NUMBER = re.compile(r"[0-9]{1,10}")
 _PROPERTIES = (
     "LoadState,ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result,StateChangeTimestamp"
 )
@@ -28,12 +33,24 @@ class UnitState:
     since: datetime | None = None
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether systemd did not say how the unit is."""
+        return self.load == UNKNOWN
+
+    @property
+    def is_down(self) -> bool:
+        """Neither up nor on the way there."""
+        return self.active in ("inactive", "failed")
+
+    @property
     def is_serving(self) -> bool:
         """Up, and not between two crashes."""
         return self.active == "active" and self.sub == "running"
 
     def describe(self) -> str:
         """For people: ``running``, ``inactive``, ``activating (auto-restart)``."""
+        if self.is_unknown:
+            return UNKNOWN
         if self.load == "not-found":
             return "absent"
         return "running" if self.is_serving else f"{self.active} ({self.sub})"
@@ -59,23 +76,36 @@ def _control(verb: str, unit: str) -> Command:
 
 
 def parse_show(unit: str, text: str) -> UnitState:
-    """The state that `show` printed."""
+    """The state that `show` printed; unknown when that is not what systemd prints."""
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    main_pid = _number(found.get("MainPID", ""))
+    restarts = _number(found.get("NRestarts", ""))
+    load, active, sub = (found.get(name, "") for name in ("LoadState", "ActiveState", "SubState"))
+    words = all(_WORD.fullmatch(state) for state in (load, active, sub))
+    if not words or main_pid is None or restarts is None:
+        return UnitState(unit, load=UNKNOWN, active=UNKNOWN, sub=UNKNOWN)
     return UnitState(
-        name=unit,
-        load=found.get("LoadState", "not-found"),
-        active=found.get("ActiveState", "inactive"),
-        sub=found.get("SubState", "dead"),
+        unit,
+        load,
+        active,
+        sub,
         enabled=found.get("UnitFileState", ""),
         result=found.get("Result", ""),
-        main_pid=int(found.get("MainPID") or 0),
-        restarts=int(found.get("NRestarts") or 0),
+        main_pid=main_pid,
+        restarts=restarts,
         since=parse_timestamp(found.get("StateChangeTimestamp", "")),
     )
 
 
+def _number(text: str) -> int | None:
+    """A property's number, 0 for one that the unit does not have; None for other text."""
+    if not text:
+        return 0
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
 def parse_timestamp(text: str) -> datetime | None:
-    """Systemd's ``Fri 2024-05-03 10:00:00 UTC``; None for an empty one."""
+    """Systemd's ``Fri 2024-05-03 10:00:00 UTC``; None for anything else."""
     words = text.split()
     if len(words) < 3:
         return None

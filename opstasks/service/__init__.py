@@ -1,1 +1,1 @@
-"""service."""
+"""Starting and stopping job-runner."""

@@ -5,10 +5,10 @@ A change counts only when it holds: a started service must stay up, with the sam
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-from opstasks.core.errors import VerifyFailed
+from opstasks.core.errors import InvalidResponse, VerifyFailed
+from opstasks.core.result import Result
 from opstasks.deploy import release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -20,100 +20,150 @@ POLL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Before:
-    """What is looked at before a service is touched."""
+class RunningJobs:
+    """How many jobs are running; `count` is None, and `error` says why, when it is not known."""
 
-    unit: UnitState
-    running_jobs: int
+    count: int | None
+    error: str = ""
+
+    def describe(self) -> str:
+        """For people: ``2 job(s) running``, ``running jobs: unknown (database is locked)``."""
+        if self.count is None:
+            return f"running jobs: unknown ({self.error})"
+        return f"{self.count} job(s) running"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How it ended: the state before and after, for people."""
+class ServiceFacts:
+    """How a service is, and what runs on its host."""
+
+    unit: UnitState
+    jobs: RunningJobs
+
+
+@dataclass(frozen=True)
+class ServiceResult:
+    """How it ended: the state before and after, for people, and the jobs that are running."""
 
     changed: bool
     before: str
     after: str
+    jobs: RunningJobs
 
 
-def look(host: Host) -> Before:
-    """The unit's state and how many jobs run, in one round trip."""
-    shown, counted = host.service.batch(
-        [systemd.show(host.spec.unit), jobs.read_command(host.spec, limit=0)]
+def inspect(host: Host) -> ServiceFacts:
+    """The unit's state and how many jobs run, in one round trip.
+
+    Raises VerifyFailed on a host without the unit, InvalidResponse when its state is not known.
+    """
+    found = host.service.gather(
+        {"unit": systemd.show(host.spec.unit), "jobs": jobs.read_command(host.spec, limit=0)}
     )
-    unit = systemd.parse_show(host.spec.unit, shown.out)
+    unit = _unit(host, found["unit"])
     if unit.load == "not-found":
         raise VerifyFailed(
-            f"there is no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
+            f"the host has no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
         )
-    database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database()
-    return Before(unit, database.counts.get("running", 0))
+    return ServiceFacts(unit, _running_jobs(found["jobs"]))
 
 
-def start(host: Host, watch_s: float) -> Outcome:
-    """Start the service unless it serves already; raises VerifyFailed when it falls over.
+def start(host: Host, watch_s: float) -> ServiceResult:
+    """Start the service unless it is up; raises VerifyFailed when it does not stay up.
 
     Raises Refused while a release is unfinished.
     """
-    before = look(host).unit
-    if before.is_serving:
-        return Outcome(False, before.describe(), before.describe())
+    before = inspect(host)
+    if before.unit.is_serving:
+        return _unchanged(before)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
-    return Outcome(True, before.describe(), after.describe())
+    return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
 
 
-def stop(host: Host) -> Outcome:
-    """Stop the service unless it is down already; job containers go on."""
-    before = look(host).unit
-    if before.active in ("inactive", "failed"):
-        return Outcome(False, before.describe(), before.describe())
+def stop(host: Host) -> ServiceResult:
+    """Stop the service unless it is down; containers of jobs go on. Raises VerifyFailed."""
+    before = inspect(host)
+    if before.unit.is_down:
+        return _unchanged(before)
     with change(host.service, "service.stop"):
         host.service.run(systemd.stop(host.spec.unit))
-        after = look(host).unit
-        if after.active not in ("inactive", "failed"):
+        after = inspect(host)
+        if not after.unit.is_down:
             raise VerifyFailed(
-                f"{after.name} is {after.describe()} after the stop",
+                f"{after.unit.name} is {after.unit.describe()} after the stop",
                 host=host.name,
                 hint=f"inv -H {host.name} logs",
             )
-    return Outcome(True, before.describe(), after.describe())
+    return ServiceResult(True, before.unit.describe(), after.unit.describe(), after.jobs)
 
 
-def restart(host: Host, watch_s: float) -> Outcome:
-    """Stop and start the service; raises VerifyFailed when it falls over.
+def restart(host: Host, watch_s: float) -> ServiceResult:
+    """Stop and start the service; raises VerifyFailed when it does not stay up.
 
     Raises Refused while a release is unfinished.
     """
-    before = look(host).unit
+    before = inspect(host)
     with change(host.service, "service.restart"):
         release.refuse_half_way(host.service)
-        if before.active not in ("inactive", "failed"):
+        if not before.unit.is_down:
             host.service.run(systemd.stop(host.spec.unit))
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
-    return Outcome(True, before.describe(), after.describe())
+    return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
+
+
+def _unchanged(facts: ServiceFacts) -> ServiceResult:
+    state = facts.unit.describe()
+    return ServiceResult(False, state, state, facts.jobs)
+
+
+def _unit(host: Host, result: Result) -> UnitState:
+    """The unit's state; raises InvalidResponse when systemd does not tell it."""
+    unit = systemd.parse_show(host.spec.unit, result.out)
+    if unit.is_unknown:
+        raise InvalidResponse(
+            f"systemd does not say how {unit.name} is",
+            host=host.name,
+            tail=result.tail(),
+            hint=f"inv -H {host.name} doctor",
+        )
+    return unit
+
+
+def _running_jobs(result: Result) -> RunningJobs:
+    if result.code:
+        return RunningJobs(None, result.tail())
+    database = jobs.parse(result.out)
+    if database.error:
+        return RunningJobs(None, database.error)
+    return RunningJobs(database.counts.get("running", 0))
 
 
 def _watch(host: Host, watch_s: float) -> UnitState:
-    """See that the service stays up, with the process it started with."""
+    """See that the service stays up, with the process it started with; raises VerifyFailed.
+
+    Raises Interrupted as soon as the operator presses Ctrl-C: the service stays as it is then.
+    """
     unit = host.spec.unit
     host.step(f"watch {unit} for {watch_s:g} s")
-    first = systemd.parse_show(unit, host.service.output(systemd.show(unit)))
-    deadline = time.monotonic() + watch_s
-    state = first
-    while state.is_serving and time.monotonic() < deadline:
-        time.sleep(min(POLL_S, watch_s))
-        state = systemd.parse_show(unit, host.service.output(systemd.show(unit)))
-    same = (state.main_pid, state.restarts) == (first.main_pid, first.restarts)
-    if not (state.is_serving and same):
-        (lines,) = host.service.batch([journal.unit_lines(unit, lines=10)])
-        raise VerifyFailed(
-            f"{unit} did not stay up: {state.describe()}",
-            host=host.name,
-            tail=lines.out.strip(),
-            hint=f"inv -H {host.name} logs",
-        )
-    return state
+    seen: list[UnitState] = []
+
+    def fallen() -> UnitState | None:
+        seen.append(_unit(host, host.service.run(systemd.show(unit))))
+        first, now = seen[0], seen[-1]
+        same = (now.main_pid, now.restarts) == (first.main_pid, first.restarts)
+        return None if now.is_serving and same else now
+
+    where = f"{unit} was started, but not watched to the end"
+    state = host.wait_until(fallen, timeout_s=watch_s, where=where, every_s=POLL_S)
+    if state is None:
+        return seen[-1]
+    (lines,) = host.service.batch([journal.unit_lines(unit, lines=10)])
+    raise VerifyFailed(
+        f"{unit} did not stay up: {state.describe()}",
+        host=host.name,
+        tail=lines.out.strip(),
+        hint=f"inv -H {host.name} logs",
+    )

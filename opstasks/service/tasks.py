@@ -11,7 +11,7 @@ from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
-    from opstasks.service.act import Outcome
+    from opstasks.service.act import ServiceFacts, ServiceResult
 
 WATCH_HELP = "How long the started service must stay up, in seconds."
 
@@ -22,10 +22,10 @@ def start(ctx: Context, watch: int = 5) -> None:
 
     Example: inv -H tpp service.start
     """
-    from opstasks.service import act as service
+    from opstasks.service import act
 
-    _see_that_it_is_watched(watch)
-    _roll(ctx, "start", lambda host: service.start(host, watch))
+    _check_watch(watch)
+    _roll(ctx, "start", lambda host: act.start(host, watch))
 
 
 @task(auto_shortflags=False)
@@ -34,9 +34,9 @@ def stop(ctx: Context) -> None:
 
     Example: inv -H tpp service.stop --yes
     """
-    from opstasks.service import act as service
+    from opstasks.service import act
 
-    _roll(ctx, "stop", service.stop)
+    _roll(ctx, "stop", act.stop)
 
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
@@ -47,41 +47,54 @@ def restart(ctx: Context, watch: int = 5) -> None:
 
     Example: inv -H tpp service.restart --yes
     """
-    from opstasks.service import act as service
+    from opstasks.service import act
 
-    _see_that_it_is_watched(watch)
-    _roll(ctx, "restart", lambda host: service.restart(host, watch))
+    _check_watch(watch)
+    _roll(ctx, "restart", lambda host: act.restart(host, watch))
 
 
-def _see_that_it_is_watched(watch: int) -> None:
-    """A service that nobody watches counts as up whatever becomes of it."""
+def _check_watch(watch: int) -> None:
+    """A service that is not watched would count as up whatever becomes of it."""
     from opstasks.core.errors import Refused
 
     if watch < 1:
-        raise Refused(f"nothing can be watched for {watch} s", hint="--watch 5, or leave it out")
+        raise Refused("--watch must be 1 or greater", hint="--watch 5, or leave it out")
 
 
-def _roll(ctx: Context, verb: str, work: Callable[[Host], Outcome]) -> None:
+def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> None:
     """Look, ask, do, one host after another."""
-    from opstasks.service import act as service
+    from opstasks.service import act
 
-    found = ctx.fleet.gather(service.look)
+    found = ctx.fleet.gather(act.inspect)
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
     for host, before in found.values.items():
         ctx.console.say(
             f"{host}: {verb} {before.unit.name}, now {before.unit.describe()};"
-            f" {before.running_jobs} job(s) running, they go on"
+            f" {before.jobs.describe()}, they go on"
         )
     if ctx.options.dry:
         ctx.finish(found)
         return
     if verb != "start":
-        ctx.confirm(f"{verb.capitalize()} job-runner on {', '.join(found.values)}?")
-    ctx.finish(
-        ctx.fleet.roll(work),
-        lambda out: {"before": out.before, "after": out.after, "changed": out.changed},
-    )
+        ctx.confirm(_question(verb, found.values))
+    ctx.finish(ctx.fleet.roll(work), _row)
+
+
+def _question(verb: str, found: dict[str, ServiceFacts]) -> str:
+    """What is asked before a change; names the hosts where jobs may be running unseen."""
+    unknown = [host for host, facts in found.items() if facts.jobs.count is None]
+    note = f" (running jobs unknown on {', '.join(unknown)})" if unknown else ""
+    return f"{verb.capitalize()} job-runner on {', '.join(found)}{note}?"
+
+
+def _row(result: ServiceResult) -> dict[str, object]:
+    return {
+        "before": result.before,
+        "after": result.after,
+        "jobs": result.jobs.describe(),
+        "changed": result.changed,
+    }
 
 
 namespace = Collection("service", start, stop, restart)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from opstasks.core.command import Command, cmd
+from opstasks.core.errors import OpsError
 from opstasks.core.formats import minute_text, span_text
 from opstasks.core.result import Result
 from opstasks.deploy import release
@@ -74,7 +75,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     )
     containers = docker.parse_containers(results["containers"].out)
     joined = jobs.join(database.jobs, containers)
-    releases = release.parse_releases(results["releases"].out)
+    releases, releases_error = _releases(spec, results["releases"])
     owner = lock.parse_owner(results["lock"].out)
     disks = _disks(results["disk"].out)
     maintenance = records.parse(results["maintenance"].out)
@@ -86,6 +87,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         *(f"job {job.id}: {job.disagreement}" for job in joined if job.disagreement),
         *(["docker does not answer"] if results["containers"].code else []),
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
+        *([f"releases: {releases_error}"] if releases_error else []),
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
         *_scheduled_attention(maintenance, unit.is_serving, pause),
@@ -116,6 +118,14 @@ def _unit_attention(unit: systemd.UnitState) -> list[str]:
     if unit.load == "loaded" and unit.enabled != "enabled":
         found.append(f"the service is {unit.enabled or 'not enabled'}: a reboot would not start it")
     return found
+
+
+def _releases(spec: HostSpec, result: Result) -> tuple[tuple[release.Release, ...], str]:
+    """The releases, newest first, and why they could not be read."""
+    try:
+        return release.parse_releases(result, spec.name), ""
+    except OpsError as error:
+        return (), error.message
 
 
 def _release_attention(
@@ -196,4 +206,4 @@ def _last(releases: tuple[release.Release, ...], now: float) -> str:
     if not releases:
         return ""
     last = releases[0]
-    return f"{last.to_name} {last.outcome or 'UNFINISHED'} {span_text(now - last.started)} ago"
+    return f"{last.to_name} {last.outcome or 'UNFINISHED'} {span_text(now - last.started_at)} ago"

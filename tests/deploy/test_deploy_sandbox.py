@@ -1,4 +1,4 @@
-"""deploy on real hosts: the real job-runner, real jobs, real migrations; looked at from outside."""
+"""deploy on real hosts: the real job-runner, real jobs, real migrations; seen from outside."""
 
 import json
 import time
@@ -157,7 +157,7 @@ PLENTY = f"head -c 4096 /dev/urandom | dd of={DB} bs=1 seek=4096 conv=notrunc st
 
 
 @pytest.mark.parametrize(
-    ("spoil", "mend", "word"),
+    ("damage", "repair", "word"),
     [
         (f"echo x >>{CODE}/jobrunner/run.py", f"git -C {CODE} checkout -q .", "1 unstaged"),
         (
@@ -172,8 +172,8 @@ PLENTY = f"head -c 4096 /dev/urandom | dd of={DB} bs=1 seek=4096 conv=notrunc st
     ],
     ids=["unstaged", "staged", "untracked", "lib", "no-database", "damaged-database"],
 )
-def test_a_host_that_is_not_fit_is_refused_untouched(look, inv, at_old_release, spoil, mend, word):
-    refused(look("sandbox-1"), inv, f"{AS_SERVICE} '{spoil}'", f"{AS_SERVICE} '{mend}'", word)
+def test_an_unfit_host_is_refused_untouched(look, inv, at_old_release, damage, repair, word):
+    refused(look("sandbox-1"), inv, f"{AS_SERVICE} '{damage}'", f"{AS_SERVICE} '{repair}'", word)
 
 
 def test_an_account_that_may_not_stop_the_service_is_refused(look, inv, at_old_release):
@@ -194,9 +194,9 @@ def test_a_full_disk_is_refused(look, inv, at_old_release):
     refused(host, inv, copy, f"umount {HOME}/jobrunner/workdir", "MiB free")
 
 
-def refused(host, inv, spoil, mend, word):
-    """Spoil the host, see a deploy refused and nothing touched, mend it."""
-    host.sh(spoil)
+def refused(host, inv, damage, repair, word):
+    """Damage the host, see a deploy refused and nothing touched, repair the host."""
+    host.sh(damage)
     pid = host.main_pid
     try:
         done = inv("-H", "sandbox-1", "deploy", "--yes")
@@ -208,7 +208,7 @@ def refused(host, inv, spoil, mend, word):
         assert host.records == []
         assert host.lock_is_free
     finally:
-        host.sh(mend)
+        host.sh(repair)
 
 
 def test_a_ref_that_does_not_exist_and_one_that_is_hostile(look, inv, at_old_release):
@@ -229,9 +229,7 @@ def test_a_diverged_checkout_shows_what_it_would_lose(look, inv, at_old_release)
     assert host.code == "diverged"
 
 
-def test_a_service_between_two_crashes_is_started_by_the_deploy_that_mends_it(
-    managed, look, inv, at_old_release
-):
+def test_a_deploy_starts_a_service_that_is_between_two_crashes(managed, look, inv, at_old_release):
     host = look("sandbox-1")
     host.sh("systemctl kill --signal=KILL jobrunner")
     deadline = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""A deploy that is cut off at any point: the next run makes it good, and nothing is lost."""
+"""A deploy that is interrupted at any point: the next run ends it, and nothing is lost."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ STEPS = ("stop the service", "move dependencies", "start the service", "check th
 
 @pytest.mark.parametrize("choice", ["finish", "back"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
+def test_the_next_run_ends_a_deploy_whose_client_was_killed_at_any_step(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice
 ):
     job = running_job(managed, "sandbox-1", look, "longer")
@@ -105,7 +105,7 @@ def test_a_client_that_is_killed_at_any_step_is_made_good_by_the_next_run(
         ("start the service", "back", ("v2.73.0", "v2.73.0", 3)),
     ],
 )
-def test_a_rollback_that_is_cut_off_loses_nothing_that_was_written_since(
+def test_an_interrupted_rollback_loses_no_rows_written_since(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice, at
 ):
     good(inv("-H", "sandbox-1", "deploy", "--watch", "1", "--yes"))
@@ -209,7 +209,7 @@ def test_old_snapshots_are_pruned_to_the_newest_five(managed, look, inv, at_old_
     assert len(left) == 6
 
 
-def test_a_reader_that_goes_away_does_not_break_a_deploy_off(
+def test_a_reader_that_goes_away_does_not_stop_a_deploy(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
     client = start_deploy(sandbox_dir, tmp_path, until="stop the service")

@@ -15,7 +15,7 @@ from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage.describe import describe
 from opstasks.primitives import systemd
-from tests.fake_host import Reply, failed
+from tests.fake_host import ANY, Reply, failed
 
 SPEC = HostSpec(name="tpp")
 NOW = 1_800_000_000.0
@@ -54,12 +54,12 @@ def answer(found):
     return Result("x", 0, json.dumps({"ok": found}), "")
 
 
-def judged(found=None, unit=UNIT, owner="", releases=""):
+def judged(found=None, unit=UNIT, owner="", releases=()):
     results = {
         "facts": answer(found or told()),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
-        "releases": Result("x", 0, releases, ""),
+        "releases": answer({"releases": list(releases)}),
     }
     return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
 
@@ -222,7 +222,7 @@ def inspected(host):
     host.expect(facts.INSPECT, facts.request(SPEC), good, user="opensafely")
     host.expect(systemd.show(SPEC.unit), UNIT, user="opensafely")
     host.expect(lock.holder(SPEC), "", user="opensafely")
-    host.expect(release.list_command(SPEC), "", user="opensafely")
+    host.expect(release.RELEASES, ANY, release.ReleasesAnswer(()), user="opensafely")
 
 
 def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
@@ -267,10 +267,16 @@ def test_findings_make_the_host_failed_and_keep_the_report():
 
 def test_an_unfinished_release_is_found():
     record = {"id": "r1", "who": "ann", "step": "migrate", "outcome": ""}
-    (check,) = judged(releases=json.dumps(record) + "\x1e")
+    (check,) = judged(releases=[record])
     assert (check.name, check.hint) == ("release", "inv -H tpp deploy")
     assert "is unfinished" in check.text
-    assert judged(releases=json.dumps({**record, "outcome": "ok"}) + "\x1e") == []
+    assert judged(releases=[{**record, "outcome": "ok"}]) == []
+
+
+def test_releases_that_cannot_be_read_are_found():
+    (check,) = judged(releases=[{"id": None}])
+    assert check.name == "release"
+    assert "invalid response from the host" in check.text
 
 
 def test_a_sync_that_does_not_answer_is_a_finding():
@@ -279,7 +285,7 @@ def test_a_sync_that_does_not_answer_is_a_finding():
             "facts": answer(told()),
             "unit": Result("x", 0, UNIT, ""),
             "lock": Result("x", 0, "", ""),
-            "releases": Result("x", 0, "", ""),
+            "releases": answer({"releases": []}),
             "sync": result,
         }
         (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]

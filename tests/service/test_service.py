@@ -1,45 +1,231 @@
 """Starting and stopping the service: what is asked of the host, and when nothing is touched."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
+import invoke
 import pytest
 
-from opstasks.core.errors import Refused
+from opstasks.cli.app import App, Context, Options
+from opstasks.core.errors import Interrupted, InvalidResponse, Refused, VerifyFailed
+from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
+from opstasks.jobs import model as jobs
+from opstasks.primitives import journal, systemd
 from opstasks.service import act as service
-from tests.fake import FakeHost
+from opstasks.service import tasks
+from opstasks.service.act import RunningJobs, ServiceFacts
+from tests.fake_host import Reply
 
-DOWN = "LoadState=loaded\nActiveState=inactive\nSubState=dead\n"
-
-
-def host(*records):
-    """A host with these releases, whose service is down."""
-    return FakeHost(
-        [
-            ("/releases", "".join(json.dumps(record) + "\x1e" for record in records)),
-            ("systemctl show", DOWN),
-            ("python3", (1, "")),
-            ("systemctl start", ""),
-            ("sleep", ""),
-            ("journalctl", ""),
-        ]
-    )
+UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
+DOWN = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nMainPID=0\nNRestarts=0\n"
+TWO_JOBS = json.dumps({"user_version": 3, "flags": {}, "counts": {"running": 2}, "jobs": []})
+LOCKED = json.dumps({"error": "database is locked"})
+ENDED = Release(id="1", from_name="v1", to_name="v2", who="a@b", outcome="deployed")
+UNFINISHED = replace(ENDED, id="2", outcome="")
 
 
-CUT_OFF = {"id": "2", "from_name": "v1", "to_name": "v2", "who": "a@b", "outcome": ""}
-ENDED = {**CUT_OFF, "id": "1", "outcome": "deployed"}
+@pytest.fixture
+def tpp(fake_host, monkeypatch):
+    """A host whose waits take no time: its clock goes on by what was waited for."""
+    host, now = fake_host(), [0.0]
+
+    def pause(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(host, "pause", pause)
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("opstasks.fleet.host.time", clock)
+    return host
 
 
-@pytest.mark.parametrize("verb", [service.start, service.restart])
-def test_no_service_starts_on_a_release_that_was_cut_off(verb):
-    tpp = host(ENDED, CUT_OFF)
+def expect_inspection(tpp, unit, counted=TWO_JOBS):
+    tpp.expect(systemd.show("jobrunner"), unit, user="opensafely")
+    tpp.expect(jobs.read_command(tpp.spec, limit=0), counted, user="opensafely")
+
+
+def expect_releases(tpp, *releases):
+    request = ReleasesRequest("/home/opensafely/opstasks")
+    tpp.expect(RELEASES, request, ReleasesAnswer(releases), user="opensafely")
+
+
+def expect_start(tpp, *watched):
+    """Expect the start, and these states while it is watched."""
+    tpp.expect(systemd.start("jobrunner"), user="opensafely")
+    for state in watched:
+        tpp.expect(systemd.show("jobrunner"), state, user="opensafely")
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def test_an_inspection_tells_the_state_and_the_running_jobs(tpp):
+    expect_inspection(tpp, UP)
+    found = service.inspect(tpp)
+    assert found.unit.is_serving
+    assert (found.jobs, found.jobs.describe()) == (RunningJobs(2), "2 job(s) running")
+
+
+@pytest.mark.parametrize(
+    ("counted", "reason"),
+    [
+        (LOCKED, "database is locked"),
+        (json.dumps({"error": jobs.NO_DATABASE}), "there is no database"),
+        (Reply(127, "", "python3: not found"), "python3: not found"),
+    ],
+)
+def test_running_jobs_are_unknown_when_the_database_cannot_be_read(tpp, counted, reason):
+    expect_inspection(tpp, UP, counted)
+    found = service.inspect(tpp).jobs
+    assert (found.count, found.error) == (None, reason)
+    assert found.describe() == f"running jobs: unknown ({reason})"
+
+
+def test_a_host_without_the_unit_is_a_failure(tpp):
+    expect_inspection(tpp, DOWN.replace("LoadState=loaded", "LoadState=not-found"))
+    with pytest.raises(VerifyFailed, match="the host has no unit jobrunner") as caught:
+        service.inspect(tpp)
+    assert caught.value.hint == "inv -H tpp manage"
+
+
+@pytest.mark.parametrize("shown", ["", "hello", UP.replace("MainPID=5", "MainPID=x")])
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_a_service_in_an_unknown_state_is_not_touched(tpp, verb, shown):
+    expect_inspection(tpp, shown)
+    watch = () if verb == "stop" else (1,)
+    with pytest.raises(InvalidResponse, match="systemd does not say how jobrunner is") as caught:
+        getattr(service, verb)(tpp, *watch)
+    assert caught.value.host == "tpp"
+
+
+# -- changing --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_no_service_starts_while_a_release_is_unfinished(tpp, verb):
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock(f"service.{verb}")
+    expect_releases(tpp, ENDED, UNFINISHED)
     with pytest.raises(Refused, match=r"v1 -> v2.* is unfinished") as caught:
-        verb(tpp, 1)
+        getattr(service, verb)(tpp, 1)
     assert caught.value.hint.startswith("inv -H tpp deploy")
-    assert not any("systemctl st" in line for line in tpp.seen)
 
 
-def test_a_release_that_has_come_to_its_end_is_no_hindrance():
-    tpp = host(ENDED)
-    with pytest.raises(service.VerifyFailed, match="did not stay up"):
+def test_releases_that_cannot_be_read_keep_the_service_down(tpp):
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    request = ReleasesRequest("/home/opensafely/opstasks")
+    tpp.expect(RELEASES, request, Reply(0, "nonsense"))
+    with pytest.raises(InvalidResponse):
         service.start(tpp, 1)
-    assert any("systemctl start" in line for line in tpp.seen)
+
+
+def test_a_started_service_is_watched_to_the_end(tpp):
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp, ENDED)
+    expect_start(tpp, UP, UP, UP)  # at once, after a second and after two
+    result = service.start(tpp, 2)
+    assert (result.changed, result.before, result.after) == (True, "inactive (dead)", "running")
+
+
+@pytest.mark.parametrize(
+    "states",
+    [(DOWN,), (UP, DOWN), (UP, UP.replace("MainPID=5", "MainPID=6"))],
+    ids=["at once", "later", "another process"],
+)
+def test_a_service_that_does_not_stay_up_is_a_failure(tpp, states):
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp, ENDED)
+    expect_start(tpp, *states)
+    tpp.expect(journal.unit_lines("jobrunner", lines=10), "last words\n")
+    with pytest.raises(VerifyFailed, match="did not stay up") as caught:
+        service.start(tpp, 60)
+    assert caught.value.tail == "last words"
+
+
+def test_ctrl_c_ends_the_watch_and_says_where_things_stand(tpp):
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp)
+    expect_start(tpp, UP)
+    tpp.stop.set()
+    with pytest.raises(Interrupted, match="jobrunner was started, but not watched to the end"):
+        service.start(tpp, 60)
+
+
+def test_a_service_that_is_up_is_not_started_again(tpp):
+    expect_inspection(tpp, UP)
+    result = service.start(tpp, 1)
+    assert (result.changed, result.after) == (False, "running")
+
+
+def test_a_stop_is_checked_and_tells_which_jobs_go_on(tpp):
+    expect_inspection(tpp, UP)
+    tpp.expect_lock("service.stop")
+    tpp.expect(systemd.stop("jobrunner"), user="opensafely")
+    expect_inspection(tpp, DOWN)
+    result = service.stop(tpp)
+    assert (result.before, result.after) == ("running", "inactive (dead)")
+    assert result.jobs.count == 2
+
+
+def test_a_service_that_does_not_stop_is_a_failure(tpp):
+    expect_inspection(tpp, UP)
+    tpp.expect_lock("service.stop")
+    tpp.expect(systemd.stop("jobrunner"))
+    expect_inspection(tpp, UP)
+    with pytest.raises(VerifyFailed, match="jobrunner is running after the stop"):
+        service.stop(tpp)
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_the_result_says_unknown_when_the_database_cannot_be_read(tpp, verb):
+    expect_inspection(tpp, UP, LOCKED)
+    tpp.expect_lock(f"service.{verb}")
+    if verb == "restart":
+        expect_releases(tpp)
+    tpp.expect(systemd.stop("jobrunner"))
+    if verb == "restart":
+        expect_start(tpp, UP, UP)
+        result = service.restart(tpp, 1)
+    else:
+        expect_inspection(tpp, DOWN, LOCKED)
+        result = service.stop(tpp)
+    assert result.jobs == RunningJobs(None, "database is locked")
+    assert tasks._row(result)["jobs"] == "running jobs: unknown (database is locked)"
+
+
+# -- asking ----------------------------------------------------------------------------------
+
+
+class OneHost:
+    """A fleet of one host, which may only be looked at."""
+
+    def __init__(self, facts):
+        self.facts = facts
+
+    def gather(self, work):
+        from opstasks.core.result import FleetResult, HostResult
+
+        return FleetResult([HostResult("tpp", "ok", self.facts)])
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_the_question_says_unknown_when_the_database_cannot_be_read(monkeypatch, capsys, verb):
+    unit = systemd.parse_show("jobrunner", UP)
+    facts = ServiceFacts(unit, RunningJobs(None, "database is locked"))
+    monkeypatch.setattr(Context, "fleet", OneHost(facts))
+    with pytest.raises(Refused) as caught:  # no terminal, and no --yes
+        tasks._roll(Context(invoke.Config(), App(Options())), verb, None)
+    question = f"{verb.capitalize()} job-runner on tpp (running jobs unknown on tpp)?"
+    assert question in caught.value.message
+    shown = capsys.readouterr().out
+    assert "running jobs: unknown (database is locked)" in shown
+    assert "0 job(s)" not in shown
+
+
+def test_the_question_names_no_host_whose_jobs_are_known():
+    facts = ServiceFacts(systemd.parse_show("jobrunner", UP), RunningJobs(2))
+    assert tasks._question("stop", {"tpp": facts}) == "Stop job-runner on tpp?"

@@ -1,4 +1,4 @@
-"""service, status, logs, run, history: what an operator sees is what is so on the host."""
+"""status, logs, run, history: what an operator sees is what is so on the host."""
 
 import json
 import os
@@ -17,72 +17,9 @@ pytestmark = pytest.mark.sandbox
 SQLITE = ("sqlite3", "-cmd", ".timeout 20000")
 
 
-@pytest.fixture
-def unit(managed, observer):
-    """The service of sandbox-1 as systemd has it; up before and after."""
-    here = observer("sandbox-1")
-    here.check_output("systemctl start jobrunner")
-
-    def show(name):
-        return here.check_output(f"systemctl show jobrunner --property={name} --value")
-
-    yield show
-    if show("SubState") != "running" or show("NRestarts") != "0":
-        # A stop first: what waits to be restarted keeps its count.
-        here.check_output("systemctl stop jobrunner")
-        here.run("systemctl reset-failed jobrunner")
-        here.check_output("systemctl start jobrunner")
-
-
 def good(done):
     assert done.returncode == 0, done.stdout + done.stderr
     return done
-
-
-# -- service ---------------------------------------------------------------------------------
-
-
-def test_stop_and_start_change_the_service_and_say_so_once(inv, unit):
-    first = json.loads(good(inv("-H", "sandbox-1", "--json", "service.stop", "--yes")).stdout)
-    assert first["hosts"]["sandbox-1"]["outcome"] == "changed"
-    assert unit("ActiveState") == "inactive"
-    again = json.loads(good(inv("-H", "sandbox-1", "--json", "service.stop", "--yes")).stdout)
-    assert again["hosts"]["sandbox-1"]["outcome"] == "ok"
-    good(inv("-H", "sandbox-1", "service.start", "--watch", "2"))
-    assert unit("SubState") == "running"
-    pid = unit("MainPID")
-    done = good(inv("-H", "sandbox-1", "--json", "service.start"))
-    assert json.loads(done.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
-    assert unit("MainPID") == pid
-
-
-def test_restart_is_another_process(inv, unit):
-    pid = unit("MainPID")
-    good(inv("-H", "sandbox-1", "service.restart", "--watch", "2", "--yes"))
-    assert unit("MainPID") not in (pid, "0")
-
-
-@pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_nothing_is_stopped_without_a_yes(inv, unit, verb):
-    pid = unit("MainPID")
-    done = inv("-H", "sandbox-1", f"service.{verb}")
-    assert done.returncode == 2
-    assert "--yes" in done.stderr
-    dry = good(inv("-H", "sandbox-1", "--json", "--dry", f"service.{verb}"))
-    assert json.loads(dry.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
-    assert unit("MainPID") == pid
-
-
-def test_a_service_that_falls_over_is_a_failure_with_its_last_words(inv, unit, managed):
-    run = "/home/opensafely/jobrunner/code/jobrunner/run.py"
-    managed.must("sandbox-1", ["sed", "-i.away", "1i raise RuntimeError('fell over')", run])
-    try:
-        done = inv("-H", "sandbox-1", "service.restart", "--watch", "8", "--yes")
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert "did not stay up" in done.stderr
-        assert "fell over" in done.stderr
-    finally:
-        managed.must("sandbox-1", ["mv", f"{run}.away", run])
 
 
 # -- status ----------------------------------------------------------------------------------
@@ -94,7 +31,7 @@ def status(inv, hosts="sandbox-1", code=0):
     return json.loads(done.stdout)["hosts"]
 
 
-def test_status_tells_what_runs_and_what_waits(inv, unit, managed):
+def test_status_tells_what_runs_and_what_waits(inv, jobrunner_unit, managed):
     (job,) = managed.submit("sandbox-1", "long", "operate")
     query = f"select status_code from job where id = '{job}'"
     database = "/home/opensafely/jobrunner/workdir/db.sqlite"
@@ -111,7 +48,7 @@ def test_status_tells_what_runs_and_what_waits(inv, unit, managed):
     managed.must("sandbox-1", ["docker", "rm", "--force", f"os-job-{job}"])
 
 
-def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, unit, managed):
+def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, jobrunner_unit, managed):
     database = "/home/opensafely/jobrunner/workdir/db.sqlite"
     old = int(time.time()) - 2 * 86400
     managed.must("sandbox-1", ["systemctl", "stop", "jobrunner"])
@@ -126,7 +63,7 @@ def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, unit, managed
     assert any("forgotten?" in text for text in value["attention"])
 
 
-def test_a_host_that_is_down_beside_one_that_is_up(inv, unit, managed):
+def test_a_host_that_is_down_beside_one_that_is_up(inv, jobrunner_unit, managed):
     managed.power_cut("sandbox-2")
     try:
         done = inv("-H", "sandbox", "--connect-timeout", "3", "status")
@@ -157,7 +94,7 @@ def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
 # -- logs and run ----------------------------------------------------------------------------
 
 
-def test_logs_are_the_services_own_and_merged_by_time(inv, unit, managed):
+def test_logs_are_the_services_own_and_merged_by_time(inv, jobrunner_unit, managed):
     done = good(inv("-H", "sandbox", "logs", "--lines", "20"))
     lines = done.stdout.splitlines()
     assert {line.split(" | ")[0] for line in lines} == {"sandbox-1", "sandbox-2"}
@@ -165,7 +102,7 @@ def test_logs_are_the_services_own_and_merged_by_time(inv, unit, managed):
     assert times == sorted(times)
 
 
-def test_the_newest_lines_since_a_moment_are_shown(inv, unit, managed):
+def test_the_newest_lines_since_a_moment_are_shown(inv, jobrunner_unit, managed):
     words = ["-H", "sandbox-1", "logs", "--since", "1h"]
     every = good(inv(*words, "--lines", "0")).stdout.splitlines()
     newest = good(inv(*words, "--lines", "2")).stdout.splitlines()
@@ -174,7 +111,7 @@ def test_the_newest_lines_since_a_moment_are_shown(inv, unit, managed):
     assert good(inv(*words[:-1], "2100-01-01 00:00", "--lines", "5")).stdout == ""
 
 
-def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, unit, managed):
+def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, jobrunner_unit, managed):
     (job,) = managed.submit("sandbox-1", "quick", "operate")
     deadline = time.monotonic() + 60
     while job not in inv("-H", "sandbox-1", "logs", "--job", job).stdout:
@@ -236,7 +173,7 @@ def test_run_shows_no_escape_sequences(inv, managed):
 # -- history ---------------------------------------------------------------------------------
 
 
-def test_what_was_done_is_in_the_hosts_journal_and_in_history(inv, unit, observer):
+def test_what_was_done_is_in_the_hosts_journal_and_in_history(inv, jobrunner_unit, observer):
     good(inv("-H", "sandbox-1", "service.restart", "--watch", "1", "--yes"))
     journal = observer("sandbox-1").check_output("journalctl -t opstasks -o cat -n 2")
     begun, ended = (json.loads(line) for line in journal.splitlines())

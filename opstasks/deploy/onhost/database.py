@@ -8,9 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from opstasks.deploy.onhost.record import Spec
-from opstasks.onhost.commands import StepError, call
+from opstasks.deploy.onhost.record import ReleaseSpec
+from opstasks.onhost.commands import call
 from opstasks.onhost.environment import of_release
+from opstasks.onhost.protocol import HostFailure
 
 # The database, and what sqlite keeps beside it.
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
@@ -23,13 +24,13 @@ find_all(Job)
 """
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
+    """A connection that cannot write; it waits so long for a lock."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """A checked, complete copy, there as a whole or not at all."""
+    """Make a checked, complete copy, or none at all. Raises HostFailure or sqlite3.Error."""
     target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     new = target.with_name(target.name + ".new")
     new.unlink(missing_ok=True)
@@ -42,7 +43,7 @@ def copy_database(source: Path, target: Path) -> None:
             old.backup(copy)
             verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
         if verdict != "ok":
-            raise StepError(f"the copy of the database is not sound: {verdict}")
+            raise HostFailure(f"the copy of the database is not sound: {verdict}")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.replace(target)
@@ -51,7 +52,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
-    """What tells whether a migration touched the database."""
+    """The version and the schema: they differ when a migration changed the database."""
     with contextlib.closing(open_read_only(path)) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         rows = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_master ORDER BY 1")
@@ -59,7 +60,7 @@ def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
 
 
 def job_ids(path: Path) -> set[str]:
-    """Every job that the database knows."""
+    """The ids of all jobs in a database."""
     with contextlib.closing(open_read_only(path)) as connection:
         return {row[0] for row in connection.execute("SELECT id FROM job")}
 
@@ -90,21 +91,21 @@ def shared_columns(connection: sqlite3.Connection, table: str) -> list[str]:
     return [name for name in both[0] if name in both[1]]
 
 
-def old_code_reads(spec: Spec, folder: Path) -> bool:
+def old_code_reads(spec: ReleaseSpec, folder: Path) -> bool:
     """Whether the code that is checked out can load every job of folder/db.sqlite."""
     env = {**of_release(spec), "WORKDIR": str(folder)}
     done = call(sys.executable, "-B", "-c", ROWS_PROBE, env=env, cwd=spec["code"], timeout=120)
     return done.returncode == 0
 
 
-class DamagedError(StepError):
-    """A database that is not there, or that sqlite itself calls damaged: waiting mends nothing."""
+class DamagedError(HostFailure):
+    """A database that is missing, or that sqlite itself calls damaged: waiting does not help."""
 
 
 def settle(database: Path) -> None:
-    """Have sqlite finish what a killed writer left beside the database, and check it.
+    """Let sqlite finish what a killed writer left beside the database, and check the result.
 
-    Raises DamagedError, or StepError for what passes: a lock, a full disk.
+    Raises DamagedError, or HostFailure for what may pass: a lock, a full disk.
     """
     if not database.exists():
         raise DamagedError("the database is missing")
@@ -118,26 +119,26 @@ def settle(database: Path) -> None:
         # A lock and a full disk are OperationalErrors. Python before 3.11 has no codes to ask for.
         if type(error) is sqlite3.DatabaseError:
             raise DamagedError(f"the database is damaged: {error}") from error
-        raise StepError(f"cannot use the database: {error}") from error
+        raise HostFailure(f"cannot use the database: {error}") from error
     if verdict != "ok":
         raise DamagedError(f"the database is damaged: {verdict}")
 
 
-def renew_snapshot(spec: Spec, snapshot: Path) -> None:
-    """Copy the database as it is now: a service may have run since the copy before.
+def renew_snapshot(spec: ReleaseSpec, snapshot: Path) -> None:
+    """Copy the database as it is now: a service may have run since the last copy.
 
-    Jobs of that copy that are there no more keep it, and the release from going on.
+    When jobs of the last copy are missing now, that copy stays. Raises HostFailure.
     """
     database = Path(spec["database"])
     if snapshot.exists() and (lost := job_ids(snapshot) - job_ids(database)):
-        raise StepError(f"jobs were lost: {', '.join(sorted(lost))}", f"they are in {snapshot}")
+        raise HostFailure(f"jobs were lost: {', '.join(sorted(lost))}", f"they are in {snapshot}")
     copy_database(database, snapshot)
 
 
-def bring_older(spec: Spec, older: Path, snapshot: Path) -> str:
+def bring_older(spec: ReleaseSpec, older: Path, snapshot: Path) -> str:
     """Put the database of an older release in place, with every row written since; says how.
 
-    Where the older code could not read them, nothing is changed.
+    Raises HostFailure, with nothing changed, when the older code cannot read those rows.
     """
     database = Path(spec["database"])
     settle(database)
@@ -147,7 +148,7 @@ def bring_older(spec: Spec, older: Path, snapshot: Path) -> str:
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
         if not restored_with_rows(spec, older, snapshot, restored):
-            raise StepError(
+            raise HostFailure(
                 "the older code cannot read the rows written since", f"they are kept in {snapshot}"
             )
         put_in_place(restored, database)
@@ -160,14 +161,14 @@ def is_untouched(database: Path, snapshot: Path) -> bool:
     return same and job_ids(snapshot) <= job_ids(database)
 
 
-def restore_database(spec: Spec, snapshot: Path, aside: Path) -> str:
+def restore_database(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
     """Put a database from before a migration, or before jobs were lost, back; says how.
 
-    What is there now is kept aside. Rows written since, by whomever, are carried over in the
-    columns that the old database has, unless the old code could not read them.
+    The present database is kept aside. Rows written since the snapshot are carried over in the
+    columns that the old database has, unless the old code cannot read them. Raises HostFailure.
     """
     database = Path(spec["database"])
-    # What an attempt that was cut off kept aside may be all that is left of some rows.
+    # What an interrupted attempt kept aside may be the only copy of some rows.
     aside = unused(aside)
     try:
         settle(database)
@@ -178,12 +179,12 @@ def restore_database(spec: Spec, snapshot: Path, aside: Path) -> str:
     except DamagedError as error:
         return replace_damaged(database, snapshot, aside, error.reason)
     except (sqlite3.Error, OSError) as error:
-        # Nothing was exchanged, so what was copied is still there: a full disk gets no fuller.
+        # The database is still in its place, so its copy is not needed, and the disk may be full.
         aside.unlink(missing_ok=True)
-        raise StepError(f"cannot put the database back: {error}", "it is as it was") from error
+        raise HostFailure(f"cannot put the database back: {error}", "it is as it was") from error
 
 
-def put_back(spec: Spec, snapshot: Path, aside: Path) -> str:
+def put_back(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
     """Put a snapshot in place, with the rows of the database that is kept aside; says how."""
     database = Path(spec["database"])
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
@@ -196,8 +197,8 @@ def put_back(spec: Spec, snapshot: Path, aside: Path) -> str:
     return f"database restored from the snapshot, {how}"
 
 
-def restored_with_rows(spec: Spec, snapshot: Path, newer: Path, restored: Path) -> bool:
-    """Make a database of a snapshot and the newer rows; whether it is one for the old code."""
+def restored_with_rows(spec: ReleaseSpec, snapshot: Path, newer: Path, restored: Path) -> bool:
+    """Make a database from a snapshot and the newer rows; whether the old code can read it."""
     copy_database(snapshot, restored)
     try:
         carry_over(newer, restored)
@@ -207,7 +208,7 @@ def restored_with_rows(spec: Spec, snapshot: Path, newer: Path, restored: Path) 
 
 
 def unused(path: Path) -> Path:
-    """The name, or one with a number if there is such a file: ``x.failed-2.sqlite``."""
+    """The name, or one with a number if that file exists: ``x.failed-2.sqlite``."""
     number, found = 1, path
     while found.exists():
         number += 1
@@ -220,7 +221,7 @@ def replace_damaged(database: Path, snapshot: Path, aside: Path, why: str) -> st
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
         copy_database(snapshot, restored)
-        # The database first: one that is missing is restored by the next run, too.
+        # The database first: if we are stopped here, the next run restores a missing one.
         for suffix in SIDE_FILES:
             file = database.with_name(database.name + suffix)
             if file.exists():
@@ -230,7 +231,7 @@ def replace_damaged(database: Path, snapshot: Path, aside: Path, why: str) -> st
 
 
 def put_in_place(restored: Path, database: Path) -> None:
-    """Exchange a settled (or missing) database in one step."""
+    """Replace a settled (or missing) database in one step."""
     if database.exists():
         shutil.copymode(database, restored)
     for suffix in SIDE_FILES[1:]:

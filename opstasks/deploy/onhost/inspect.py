@@ -1,123 +1,122 @@
-"""Runs on the host, as the service account: look at code, configuration and database.
+"""Runs on the host, as the service account: everything that a deploy decides on.
 
-Asked with one JSON object; prints one. Changes nothing. Names of
-configuration keys leave the host, their values never do.
+Asked with the JSON of `opstasks.deploy.facts.InspectRequest`; answers that of `DeployFacts`.
+Changes nothing but git's own store (a fetch) and a folder under the service account's home,
+which it removes again.
 """
 
-import ast
-import json
+import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from opstasks.onhost.environment import environment
+from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text
+from opstasks.deploy.onhost.code import code_facts, unpacked
+from opstasks.deploy.onhost.database import open_read_only
+from opstasks.deploy.onhost.releases import newest
+from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
+from opstasks.onhost.commands import attempt
+from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 
-IMPORT_TIMEOUT_S = 60
-# Importing the service and its migrations is what the new release does first when it starts.
-PROBE = """
-import json
-import jobrunner.service, jobrunner.cli.migrate, jobrunner.cli.flags, jobrunner.models
-from jobrunner.lib import database
-migrations = getattr(database, "MIGRATIONS", {})
-print(json.dumps({str(v): " ".join(sql.split())[:120] for v, sql in migrations.items()}))
-"""
+# How long to wait for a locked database.
+LOCKED_S = 10
+RUNNING = "SELECT id, workspace, action FROM job WHERE state = 'running'"
 
 
-def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
-    """Import the code with its dependencies in a process of its own."""
+def main(request: Request) -> Answer:
+    """All facts; refused without a checkout of job-runner."""
+    if not git_text(request["code_dir"], "rev-parse", "--verify", "HEAD"):
+        raise HostRefusal(f"no job-runner checkout in {request['code_dir']}")
+    checkouts = [
+        checkout_facts(request[f"{name}_dir"], request[f"{name}_ref"], fetches=request["fetches"])
+        for name in ("code", "lib")
+    ]
+    with unpacked(request["state_dir"], checkouts) as (code, lib):
+        new = code_facts(request["config_dir"], request["code_dir"], code, lib)
+    database = database_facts(request["database"])
+    return {
+        "code": checkouts[0],
+        "lib": checkouts[1],
+        "database": database,
+        "snapshot": health(request["snapshot"]) if request["snapshot"] else "ok",
+        **host_facts(request),
+        "releases": newest(request["state_dir"], request["limit"]),
+        "import_error": new["import_error"],
+        "missing_keys": new["missing_keys"],
+        "migrations": pending(new["migrations"], database["user_version"]),
+        "code_version": max(new["migrations"], default=0),
+    }
+
+
+def pending(migrations: dict[int, str], version: int) -> list[dict[str, Any]]:
+    """The migrations that a database of this version lacks, oldest first."""
+    numbered = sorted(migrations.items())
+    return [{"version": number, "sql": sql} for number, sql in numbered if number > version]
+
+
+def host_facts(request: Request) -> dict[str, Any]:
+    """Free disk, the service's unit, the right to control it, and whether docker answers."""
+    # Snapshots lie in the home, a restored database beside the present one.
+    disks = [os.statvfs(path) for path in (request["home"], Path(request["database"]).parent)]
+    unit: dict[str, str] = {}
+    with contextlib.suppress(HostFailure):
+        unit = unit_state(request)
+    return {
+        "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
+        "unit_state": unit.get("ActiveState", "unknown"),
+        "unit_loaded": unit.get("LoadState") == "loaded",
+        "may_control": may_control(request["unit"]),
+        "docker_answers": attempt("docker", "ps", "--quiet", timeout_s=30).returncode == 0,
+    }
+
+
+def may_control(unit: str) -> bool:
+    """Whether this account may start and stop the unit without a password."""
+    words = ("sudo", "-n", "-l", SYSTEMCTL)
+    return os.geteuid() == 0 or all(
+        attempt(*words, verb, unit, timeout_s=30).returncode == 0 for verb in ("start", "stop")
+    )
+
+
+def database_facts(path: str) -> dict[str, Any]:
+    """Size, health, version and running jobs of job-runner's database, read-only."""
+    facts: dict[str, Any] = {
+        "exists": Path(path).exists(),
+        "size_bytes": 0,
+        "user_version": 0,
+        "quick_check": "",
+        "error": "",
+        "running": [],
+    }
+    if not facts["exists"]:
+        return facts
     try:
-        done = subprocess.run(
-            [sys.executable, "-B", "-c", PROBE],
-            env={**env, "PYTHONPATH": f"{code}:{lib}"},
-            cwd=code,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=IMPORT_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"its import did not end within {IMPORT_TIMEOUT_S} s"}
-    if done.returncode:
-        return {"error": "\n".join(done.stderr.strip().splitlines()[-4:]) or "no output"}
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    return {"error": "", "migrations": {int(key): text for key, text in found.items()}}
-
-
-def env_keys(code: str) -> list[str]:
-    """Names of the environment variables that the code reads."""
-    trees = map(syntax, Path(code, "jobrunner").rglob("*.py"))
-    return sorted({key for tree in trees for node in ast.walk(tree) if (key := env_key(node))})
-
-
-def syntax(path: Path) -> ast.Module:
-    """A file's syntax; nothing for one that has none, which the import will tell."""
-    try:
-        return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return ast.Module(body=[], type_ignores=[])
-
-
-def env_key(node: ast.AST) -> str:
-    """The variable that one piece of syntax reads: os.environ["A"], .get("A"), getenv("A")."""
-    match node:
-        case ast.Subscript(value=value, slice=ast.Constant(key), ctx=ast.Load()):
-            if ast.unparse(value) == "os.environ":
-                return str(key)
-        case ast.Call(func=function, args=[ast.Constant(key), *_]):
-            if ast.unparse(function) in ("os.environ.get", "os.getenv"):
-                return str(key)
-    return ""
-
-
-def database(path: str) -> dict[str, Any]:
-    """Size, health, version and unfinished jobs of job-runner's database, read-only."""
-    if not Path(path).exists():
-        return {"exists": False}
-    facts: dict[str, Any] = {"exists": True, "size_bytes": Path(path).stat().st_size}
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
-        facts["user_version"] = connection.execute("PRAGMA user_version").fetchone()[0]
-        facts["quick_check"] = connection.execute("PRAGMA quick_check").fetchone()[0]
-        rows = connection.execute(
-            "SELECT id, workspace, action, state FROM job WHERE state IN ('running', 'pending')"
-        )
-        facts["jobs"] = [list(row) for row in rows]
-        connection.close()
+        facts["size_bytes"] = Path(path).stat().st_size
+        with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
+            facts["user_version"] = connection.execute("PRAGMA user_version").fetchone()[0]
+            facts["quick_check"] = quick_check(connection)
+            facts["running"] = [running_job(row) for row in connection.execute(RUNNING)]
     except sqlite3.Error as error:
         facts["error"] = str(error)
     return facts
 
 
+def running_job(row: tuple[Any, Any, Any]) -> dict[str, str]:
+    """A row of the database, NULL as an empty text."""
+    id_, workspace, action = ("" if value is None else str(value) for value in row)
+    return {"id": id_, "workspace": workspace, "action": action}
+
+
+def quick_check(connection: sqlite3.Connection) -> str:
+    """Say "ok" for a sound database, or the first thing that is wrong with it."""
+    return str(connection.execute("PRAGMA quick_check").fetchone()[0])
+
+
 def health(path: str) -> str:
     """Say "ok" for a sound database, or what is wrong with it."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
-        return str(connection.execute("PRAGMA quick_check").fetchone()[0])
+        with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
+            return quick_check(connection)
     except sqlite3.Error as error:
         return f"{path}: {error}"
-
-
-def main(request: str) -> None:
-    """Print everything as one JSON object."""
-    asked = json.loads(request)
-    env = environment(asked["config_dir"])
-    staged = Path(asked["staged_code"]).is_dir() and Path(asked["staged_lib"]).is_dir()
-    code = asked["staged_code"] if staged else asked["code"]
-    lib = asked["staged_lib"] if staged else asked["lib"]
-    # Snapshots lie in the home, a restored database beside the present one.
-    disks = [os.statvfs(path) for path in (asked["home"], Path(asked["database"]).parent)]
-    answer: dict[str, Any] = {
-        "set_keys": sorted(env),
-        "database": database(asked["database"]),
-        "snapshot": health(asked["snapshot"]) if asked["snapshot"] else "ok",
-        "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
-    }
-    if Path(code, "jobrunner").is_dir():
-        answer["import"] = try_import(code, lib, env)
-        answer["new_keys"] = env_keys(code)
-        answer["old_keys"] = env_keys(asked["code"])
-    print(json.dumps(answer))

@@ -1,42 +1,58 @@
-"""Runs on the host: the record of a release, and small things that its steps share."""
+"""Runs on the host: the records of releases, one file each, written at every step."""
 
 import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from opstasks.onhost.commands import must
 from opstasks.onhost.json_files import write_json
 
-# The JSON of `opstasks.deploy.release.Spec`.
-Spec = dict[str, Any]
+# The JSON of `opstasks.deploy.release.ReleaseSpec`.
+ReleaseSpec = dict[str, Any]
+Record = dict[str, Any]
+# What a record repeats of its spec: enough to finish the release, or to undo it, from the record.
+KEPT = (
+    "id",
+    "who",
+    "kind",
+    "ref",
+    "from_code",
+    "to_code",
+    "from_lib",
+    "to_lib",
+    "from_name",
+    "to_name",
+    "restore_from",
+)
 
 
-def record_path(spec: Spec) -> Path:
-    """Where this release's record lies."""
+def record_path(spec: ReleaseSpec) -> Path:
+    """The file of this release's record."""
     return Path(spec["state_dir"], "releases", spec["id"] + ".json")
 
 
-def read_record(spec: Spec) -> dict[str, Any]:
+def read_record(spec: ReleaseSpec) -> Record:
     """The record so far; empty for a release that has not begun."""
     try:
-        found: dict[str, Any] = json.loads(record_path(spec).read_text())
+        found: Record = json.loads(record_path(spec).read_text())
     except FileNotFoundError:
         return {}
     return found
 
 
-def records(spec: Spec) -> dict[str, dict[str, Any]]:
-    """Every record by release; one that cannot be read is left out."""
+def records(state_dir: str) -> dict[str, Record]:
+    """Every record by release; a file that holds no record is left out."""
     found = {}
-    for path in Path(spec["state_dir"], "releases").glob("*.json"):
+    for path in Path(state_dir, "releases").glob("*.json"):
         with contextlib.suppress(ValueError):
-            found[path.stem] = json.loads(path.read_text())
+            record = json.loads(path.read_text())
+            if isinstance(record, dict):
+                found[path.stem] = record
     return found
 
 
-def write_record(spec: Spec, **changes: Any) -> dict[str, Any]:
-    """Change the record, whole or not at all."""
+def write_record(spec: ReleaseSpec, **changes: Any) -> Record:
+    """Change the record, whole or not at all; returns the new one."""
     record = {**read_record(spec), **changes}
     path = record_path(spec)
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -44,16 +60,6 @@ def write_record(spec: Spec, **changes: Any) -> dict[str, Any]:
     return record
 
 
-def snapshot_path(spec: Spec, suffix: str = ".sqlite") -> Path:
-    """Where the database as it was before is kept."""
+def snapshot_path(spec: ReleaseSpec, suffix: str = ".sqlite") -> Path:
+    """The copy of the database as it was before this release."""
     return Path(spec["state_dir"], "snapshots", spec["id"] + suffix)
-
-
-def head(path: str) -> str:
-    """The commit that is checked out."""
-    return must("cannot read the checkout", "git", "-C", path, "rev-parse", "HEAD")
-
-
-def changed_files(path: str) -> str:
-    """What differs from the commit, untracked files included."""
-    return must("cannot read the checkout", "git", "-C", path, "status", "--porcelain")

@@ -1,34 +1,32 @@
 """Runs on the host, as the service account: one step of a release.
 
-Asked with ``{"step": ..., "spec": ...}``, the JSON of `opstasks.deploy.release.Spec`;
-prints one JSON object: ``{"ok": true, ...}`` or ``{"ok": false, "reason": ..., "detail": ...}``.
+Asked with ``step`` and ``spec`` (the JSON of `opstasks.deploy.release.ReleaseSpec`); answers the
+JSON of `opstasks.deploy.apply.StepAnswer`.
 
-Every step may be repeated: it looks at what is already so. Progress is written to the release's
-record first and printed last, so a client that is gone changes nothing about the outcome.
+Every step may be repeated: it looks first at what is done already. Progress is written to the
+release's record before the answer is printed, so a client that is gone changes nothing.
 """
 
 import contextlib
-import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
+from opstasks.deploy.onhost.checkout import changed_files, head, move, move_back
 from opstasks.deploy.onhost.database import (
     bring_older,
-    job_ids,
-    open_read_only,
     renew_snapshot,
     restore_database,
     settle,
     version_and_schema,
 )
+from opstasks.deploy.onhost.jobs import job_containers, lost_jobs
 from opstasks.deploy.onhost.record import (
-    Spec,
-    changed_files,
-    head,
+    KEPT,
+    Record,
+    ReleaseSpec,
     read_record,
     records,
     snapshot_path,
@@ -38,123 +36,95 @@ from opstasks.deploy.onhost.service import (
     exceptions_now,
     is_serving,
     is_wanted,
-    job_containers,
     start_and_watch,
     stop,
     unit_state,
 )
-from opstasks.onhost.commands import StepError, call, must
+from opstasks.deploy.onhost.snapshots import prune
+from opstasks.onhost.commands import required
 from opstasks.onhost.environment import of_release
+from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+
+MIGRATION_TIMEOUT_S = 600
 
 
-def move(path: str, commit: str) -> None:
-    """Check a commit out; finishes a checkout that was cut off half-way."""
-    git_dir = Path(
-        must("cannot read the checkout", "git", "-C", path, "rev-parse", "--absolute-git-dir")
-    )
-    # Only a git of ours can have left it: the host's lock is held, the tree was clean before.
-    (git_dir / "index.lock").unlink(missing_ok=True)
-    if head(path) == commit and not changed_files(path):
-        return
-    must(
-        f"cannot check out {commit[:10]} in {path}",
-        "git",
-        "-C",
-        path,
-        "-c",
-        "gc.auto=0",
-        "checkout",
-        "--quiet",
-        "--force",
-        "--detach",
-        commit,
-    )
+def main(request: Request) -> Answer:
+    """Do one step."""
+    os.umask(0o027)
+    step, spec = request["step"], request["spec"]
+    refuse_unwanted(step, spec)
+    return STEPS[step](spec)
 
 
-def move_back(path: str, commit: str, left: str) -> None:
-    """Check a commit out again; takes away what a checkout of `left`, cut off, had brought."""
-    move(path, commit)
-    # A file that stays does no harm until the next deploy, which names it: the service comes first.
-    with contextlib.suppress(StepError, OSError):
-        for name in brought(path, commit, left):
-            Path(path, name).unlink()
-            remove_empty(Path(path), Path(name).parent)
+def step_answer(version: int = 0, how: str = "", as_before: Iterable[str] = ()) -> Answer:
+    """What a step answers.
 
-
-def brought(path: str, commit: str, left: str) -> list[str]:
-    """Files that only the other commit has and git now finds untracked: the tree was clean before.
-
-    What git ignores may have been there before, and is left alone.
+    The database's version; what became of the database; exceptions that the service raised
+    before the release as well.
     """
-    added = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A")
-    untracked = ("ls-files", "-z", "--others", "--exclude-standard")
-    only_there, unknown = (
-        set(must("cannot read the checkout", "git", "-C", path, *words).split("\0"))
-        for words in ((*added, commit, left), untracked)
-    )
-    return sorted((only_there & unknown) - {""})
+    return {"version": version, "how": how, "as_before": list(as_before)}
 
 
-def remove_empty(top: Path, folder: Path) -> None:
-    """Remove a folder and those above it, up to the first that holds something."""
-    with contextlib.suppress(OSError):
-        for inner in (folder, *folder.parents)[:-1]:
-            (top / inner).rmdir()
+def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
+    """Raise HostRefusal when the host is no longer as the client saw it.
 
-
-def still_wanted(step: str, spec: Spec) -> None:
-    """Raise StepError, refused, when this is no longer what the client looked at.
-
-    It looked before it had the lock: someone else may have been there in between.
+    The client looked before it had the lock: someone else may have changed the host since.
     """
     record = read_record(spec)
     if record.get("outcome"):
-        raise StepError(f"release {spec['id']} is {record['outcome']} already", refused=True)
+        raise HostRefusal(f"release {spec['id']} is {record['outcome']} already")
     if record.get("rolling_back") and step != "roll_back":
-        raise StepError(f"release {spec['id']} is on its way back", refused=True)
+        raise HostRefusal(f"release {spec['id']} is being rolled back")
     # The first step of a release that goes on, either way; nothing has moved at the very first.
     if step in ("begin", "roll_back") and record.get("step", "begun") != "begun":
         for name in ("code", "lib"):
-            now = head(spec[name])
-            if now not in (record["from_" + name], record["to_" + name]):
-                raise StepError(
-                    f"{spec[name]} was moved by hand to {now[:10]}, which is neither end of"
-                    f" {record['from_name']} -> {record['to_name']}: check one of these out",
-                    refused=True,
-                )
+            refuse_moved_by_hand(spec[name], record, record["from_" + name], record["to_" + name])
 
 
-def begin(spec: Spec) -> dict[str, Any]:
-    """Check that nothing moved since the plan, stop the service, snapshot the database."""
-    record = read_record(spec)
-    if not record:
-        for other in records(spec).values():
-            if not other.get("outcome"):
-                raise StepError(f"release {other.get('id')} is unfinished: finish or undo it first")
-        for name in ("code", "lib"):
-            if head(spec[name]) != spec["from_" + name] or changed_files(spec[name]):
-                raise StepError(f"{spec[name]} changed since the plan was shown")
-        record = write_record(
-            spec,
-            **{key: spec[key] for key in spec["keep"]},
-            started=time.time(),
-            step="begun",
-            outcome="",
-            was_active=is_wanted(unit_state(spec)),
-            known_exceptions=exceptions_now(spec),
-            containers=job_containers(),
-            from_version=version_and_schema(Path(spec["database"]))[0],
+def refuse_moved_by_hand(path: str, record: Record, *ends: str) -> None:
+    """Raise HostRefusal when a checkout is at neither end of the release."""
+    now = head(path)
+    if now not in ends:
+        raise HostRefusal(
+            f"{path} was moved by hand to {now[:10]}, which is neither end of"
+            f" {record['from_name']} -> {record['to_name']}: check one of these out"
         )
+
+
+def begin(spec: ReleaseSpec) -> Answer:
+    """Check that nothing moved since the plan, stop the service, snapshot the database."""
+    record = read_record(spec) or begin_record(spec)
     # One that goes on after a pause may find that the service ran, and wrote, in between.
     if record["step"] in ("begun", "stopped"):
         stop(spec)
         settle(Path(spec["database"]))
         renew_snapshot(spec, snapshot_path(spec))
         write_record(spec, step="stopped", snapshot=str(snapshot_path(spec)))
-    return {"was_active": record["was_active"]}
+    return step_answer()
 
 
-def switch(spec: Spec) -> dict[str, Any]:
+def begin_record(spec: ReleaseSpec) -> Record:
+    """The record of a new release. Raises HostFailure when the plan no longer holds."""
+    for other in records(spec["state_dir"]).values():
+        if not other.get("outcome"):
+            raise HostFailure(f"release {other.get('id')} is unfinished: finish or undo it first")
+    for name in ("code", "lib"):
+        if head(spec[name]) != spec["from_" + name] or changed_files(spec[name]):
+            raise HostFailure(f"{spec[name]} changed since the plan was shown")
+    return write_record(
+        spec,
+        **{key: spec[key] for key in KEPT},
+        started=time.time(),
+        step="begun",
+        outcome="",
+        was_active=is_wanted(unit_state(spec)),
+        known_exceptions=exceptions_now(spec),
+        containers=job_containers(),
+        from_version=version_and_schema(Path(spec["database"]))[0],
+    )
+
+
+def switch(spec: ReleaseSpec) -> Answer:
     """Move dependencies and code, then migrate (or, going back, put the old database back)."""
     stop(spec)
     write_record(spec, step="moving")
@@ -164,90 +134,53 @@ def switch(spec: Spec) -> dict[str, Any]:
     if spec["restore_from"]:
         how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
     else:
-        must(
-            "the migration failed",
-            sys.executable,
-            "-m",
-            "jobrunner.cli.migrate",
-            env=of_release(spec),
-            cwd=spec["code"],
-            timeout=600,
-        )
+        migrate(spec)
     version = version_and_schema(Path(spec["database"]))[0]
     write_record(spec, step="moved", to_version=version)
-    return {"version": version, "how": how}
+    return step_answer(version, how)
 
 
-def serve(spec: Spec) -> dict[str, Any]:
+def migrate(spec: ReleaseSpec) -> None:
+    """Let the new code migrate the database. Raises HostFailure."""
+    required(
+        "the migration failed",
+        sys.executable,
+        "-m",
+        "jobrunner.cli.migrate",
+        env=of_release(spec),
+        cwd=spec["code"],
+        timeout=MIGRATION_TIMEOUT_S,
+    )
+
+
+def serve(spec: ReleaseSpec) -> Answer:
     """Start the service if it was running before, and watch it."""
     record = write_record(spec, step="starting")
-    return start_and_watch(spec, record.get("known_exceptions", [])) if record["was_active"] else {}
+    if not record["was_active"]:
+        return step_answer()
+    return step_answer(as_before=start_and_watch(spec, record.get("known_exceptions", [])))
 
 
-def finish(spec: Spec) -> dict[str, Any]:
+def finish(spec: ReleaseSpec) -> Answer:
     """See that no job was lost, then close the record and prune old snapshots."""
     lost = lost_jobs(spec)
     if lost:
-        raise StepError(f"jobs were lost: {', '.join(lost)}")
+        raise HostFailure(f"jobs were lost: {', '.join(lost)}")
     write_record(spec, step="done", outcome="deployed", finished=time.time())
     with contextlib.suppress(OSError):  # old snapshots are no reason to undo a good release
-        return {"pruned": prune(spec)}
-    return {}
+        prune(spec)
+    return step_answer()
 
 
-def lost_jobs(spec: Spec) -> list[str]:
-    """Jobs that are missing: rows gone, or a container gone while its row says running."""
-    database = Path(spec["database"])
-    missing = job_ids(snapshot_path(spec)) - job_ids(database)
-    gone = set(read_record(spec)["containers"]) - set(job_containers())
-    with contextlib.closing(open_read_only(database)) as connection:
-        for name in sorted(gone):
-            row = connection.execute(
-                "SELECT state FROM job WHERE id = ?", (name.removeprefix("os-job-"),)
-            ).fetchone()
-            # A container that ended by itself is still there until the service has seen it.
-            exists = call("docker", "inspect", "--format", "{{.State.Status}}", name)
-            if row and row[0] == "running" and exists.returncode:
-                missing.add(name)
-    return sorted(missing)
-
-
-def prune(spec: Spec) -> list[str]:
-    """Keep the newest snapshots of releases in force, and as many of others; say what went.
-
-    Counted apart: failed attempts must not take away what a rollback needs.
-    """
-    folder = Path(spec["state_dir"], "snapshots")
-    known = records(spec)
-    ages: dict[str, float] = {}
-    for path in folder.glob("*.sqlite*"):
-        release = path.name.split(".")[0]
-        ages[release] = known.get(release, {}).get("started") or path.stat().st_mtime
-    old = []
-    for deployed in (True, False):
-        group = [r for r in ages if (known.get(r, {}).get("outcome") == "deployed") == deployed]
-        group.sort(key=lambda release: ages[release], reverse=True)
-        old += [r for r in group[spec["keep_snapshots"] :] if not is_needed(spec, known, r)]
-    for release in old:
-        for path in folder.glob(release + ".*"):
-            path.unlink()
-    return old
-
-
-def is_needed(spec: Spec, known: dict[str, dict[str, Any]], release: str) -> bool:
-    """Whether a release is this one, or has not come to its end."""
-    return release == spec["id"] or (release in known and not known[release].get("outcome"))
-
-
-def roll_back(spec: Spec) -> dict[str, Any]:
-    """Back to the code, dependencies and database of before; the service as it was.
+def roll_back(spec: ReleaseSpec) -> Answer:
+    """Put code, dependencies and database back, and start the service if it was running.
 
     A record that cannot be written (a full disk) must not keep the service down: it is tried
     again at the end, and the release stays unfinished if that fails, too.
     """
     record = read_record(spec)
     if not record:
-        return {"how": "nothing had begun"}
+        return step_answer(how="nothing had begun")
     reached = record["step"]
     with contextlib.suppress(OSError):
         write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))
@@ -262,17 +195,17 @@ def roll_back(spec: Spec) -> dict[str, Any]:
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
     with contextlib.suppress(OSError):
         prune(spec)
-    return {"how": how}
+    return step_answer(how=how)
 
 
-def restart(spec: Spec) -> dict[str, Any]:
+def restart(spec: ReleaseSpec) -> Answer:
     """Stop and start the service where it is, and watch it."""
     known = exceptions_now(spec)
     stop(spec)
-    return start_and_watch(spec, known)
+    return step_answer(as_before=start_and_watch(spec, known))
 
 
-STEPS: dict[str, Callable[[Spec], dict[str, Any]]] = {
+STEPS: dict[str, Callable[[ReleaseSpec], Answer]] = {
     "begin": begin,
     "switch": switch,
     "serve": serve,
@@ -280,24 +213,3 @@ STEPS: dict[str, Callable[[Spec], dict[str, Any]]] = {
     "roll_back": roll_back,
     "restart": restart,
 }
-
-
-def main(request: str) -> None:
-    """Do one step and print how it went."""
-    os.umask(0o027)
-    try:
-        asked = json.loads(request)
-        still_wanted(asked["step"], asked["spec"])
-        answer = {"ok": True, **STEPS[asked["step"]](asked["spec"])}
-    except StepError as error:
-        answer = {
-            "ok": False,
-            "reason": error.reason,
-            "detail": error.detail,
-            "refused": error.refused,
-        }
-    except Exception as error:  # whatever it was, the client has to hear of it and go back
-        answer = {"ok": False, "reason": f"{type(error).__name__}: {error}", "detail": ""}
-    # The client may be gone: the record has the outcome.
-    with contextlib.suppress(BrokenPipeError):
-        print(json.dumps(answer), flush=True)

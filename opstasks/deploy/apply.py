@@ -1,0 +1,230 @@
+"""Carrying a plan out: steps on the host, each one round trip; any failure leads back.
+
+A step that fails, or ends without an answer, leads back to the release before. A step that is
+refused touched nothing. A lost connection leaves the host as it is: the next run goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import msgspec
+
+from opstasks.core.errors import (
+    CommandFailed,
+    Interrupted,
+    InvalidResponse,
+    OpsError,
+    ProgramFailed,
+    Refused,
+    TimedOut,
+    VerifyFailed,
+    unforeseen,
+)
+from opstasks.core.fields import Count, Line, Text
+from opstasks.deploy import release
+from opstasks.deploy.facts import DeployFacts
+from opstasks.deploy.onhost.record import KEPT
+from opstasks.deploy.plan import DeployPlan
+from opstasks.deploy.release import ReleaseSpec
+from opstasks.fleet import audit
+from opstasks.fleet.change import change
+from opstasks.fleet.host import Host
+from opstasks.fleet.program import Program
+
+# The longest a step may take besides its own waiting: a large database copied on a slow disk.
+STEP_TIMEOUT_S = 900.0
+STEPS = (
+    ("begin", "stop the service, snapshot the database"),
+    ("switch", "move dependencies and code, migrate"),
+    ("serve", "start the service and watch it for {watch_s:g} s"),
+    ("finish", "check that every job is still there"),
+)
+# What `_step` raises for a step that did not do its work.
+STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
+
+
+class StepRequest(msgspec.Struct, frozen=True):
+    """One of `STEPS`, or roll_back or restart, of one release."""
+
+    step: str
+    spec: ReleaseSpec
+
+
+class StepAnswer(msgspec.Struct, frozen=True):
+    """How a step went; a value that the step has nothing to say about is empty.
+
+    `version` is the database's, 0 when not known; `how` says what became of the database;
+    `as_before` are exceptions that the service raised before the release as well.
+    """
+
+    version: Count
+    how: Text
+    as_before: tuple[Line, ...]
+
+
+STEP = Program(
+    "opstasks.deploy.onhost.steps", StepRequest, StepAnswer, timeout_s=STEP_TIMEOUT_S, changes=True
+)
+
+
+@dataclass(frozen=True)
+class DeployResult:
+    """How a host's deploy ended; `notes` are for a person to read."""
+
+    changed: bool
+    from_name: str
+    to_name: str
+    database_version: int = 0
+    release_id: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> DeployResult:
+    """Carry a plan out; `watch_s` None for the time of the inventory.
+
+    Raises VerifyFailed when it had to go back, CommandFailed when going back failed, Refused,
+    Lost, Interrupted.
+    """
+    here, version = plan.facts.code.head_name, plan.facts.database.user_version
+    if plan.nothing_to_do:
+        return DeployResult(False, here, here, version)
+    spec = _new_spec(host, plan, watch_s)
+    if not plan.moves and not plan.restores:
+        _restart(host, spec)
+        return DeployResult(True, here, here, version, notes=("restarted",))
+    return _release(host, spec)
+
+
+def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
+    """Finish an unfinished release, or undo it; raises what `apply` raises.
+
+    A release that was being undone already is undone, whatever `roll_back` says.
+    """
+    record = facts.unfinished
+    if record is None:
+        raise Refused("no release is unfinished", host=host.name)
+    kept = {name: getattr(record, name) for name in KEPT}
+    spec = release.spec_for(host.spec, watch_s=None, **kept)
+    if not (roll_back or record.rolling_back):
+        return _release(host, spec)
+    with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
+        how = _go_back(host, replace(spec, reason="its client went away"), resumed=True)
+    return DeployResult(True, record.to_name, record.from_name, release_id=record.id, notes=(how,))
+
+
+def _restart(host: Host, spec: ReleaseSpec) -> None:
+    with change(host.service, "deploy.restart", {"at": spec.from_name}):
+        host.step(f"restart the service and watch it for {spec.watch_s:g} s")
+        try:
+            _step(host, "restart", spec)
+        except STEP_FAILURES as failure:
+            raise VerifyFailed(
+                failure.message,
+                host=host.name,
+                tail=failure.tail,
+                hint=f"inv -H {host.name} logs",
+            ) from failure
+
+
+def _new_spec(host: Host, plan: DeployPlan, watch_s: float | None) -> ReleaseSpec:
+    code, lib = plan.facts.code, plan.facts.lib
+    undone = plan.restores
+    migrated = undone is not None and undone.to_version != undone.from_version
+    return release.spec_for(
+        host.spec,
+        id=audit.new_run_id(),
+        who=audit.who(),
+        kind="rollback" if undone else "deploy",
+        ref=code.ref,
+        from_code=code.head,
+        to_code=code.target,
+        from_lib=lib.head,
+        to_lib=lib.target,
+        from_name=code.head_name,
+        to_name=code.target_name,
+        restore_from=undone.snapshot if undone and migrated else "",
+        watch_s=watch_s,
+    )
+
+
+def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
+    args = {"ref": spec.ref, "from": spec.from_name, "to": spec.to_name, "release": spec.id}
+    with change(host.service, spec.kind, args):
+        try:
+            answers = _do_steps(host, spec)
+        except Refused as refused:
+            refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"
+            raise
+        except STEP_FAILURES as failure:
+            _fail(host, spec, failure)
+        except Interrupted as stopped:
+            how = _go_back(host, replace(spec, reason="stopped by the operator"))
+            stopped.message = f"stopped at your request; back on {spec.from_name} ({how})"
+            raise
+        except OpsError:
+            raise
+        except Exception as error:  # a defect of ours must not leave the host half-way
+            _fail(host, spec, unforeseen(error, host.name))
+    host.step(f"now at {spec.to_name}")
+    version = max(answer.version for answer in answers)
+    notes = _notes(answers)
+    return DeployResult(True, spec.from_name, spec.to_name, version, spec.id, notes)
+
+
+def _do_steps(host: Host, spec: ReleaseSpec) -> list[StepAnswer]:
+    answers = []
+    for step, text in STEPS:
+        host.checkpoint("going back to the release before")
+        host.step(text.format(watch_s=spec.watch_s))
+        answers.append(_step(host, step, spec))
+    return answers
+
+
+def _step(host: Host, step: str, spec: ReleaseSpec) -> StepAnswer:
+    """Do one step; raises STEP_FAILURES, Refused, Lost."""
+    timeout_s = STEP_TIMEOUT_S + spec.watch_s
+    return host.service.call(STEP, StepRequest(step, spec), timeout_s=timeout_s)
+
+
+def _notes(answers: list[StepAnswer]) -> tuple[str, ...]:
+    same = [f"{name} goes on as before" for answer in answers for name in answer.as_before]
+    return (*same, *(answer.how for answer in answers if answer.how))
+
+
+def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
+    """Go back, and say why and where the host is now."""
+    how = _go_back(host, replace(spec, reason=failure.message))
+    raise VerifyFailed(
+        f"{spec.to_name} failed: {failure.message}. Back on {spec.from_name}, as it was"
+        f" before ({how})",
+        host=host.name,
+        tail=failure.tail,
+        hint=f"fix the release; `inv -H {host.name} logs` has more",
+    ) from failure
+
+
+def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> str:
+    """Undo a release; says what became of the database. Raises CommandFailed, Lost.
+
+    A `resumed` release may have ended by now: then it raises Refused.
+    """
+    host.step(f"going back to {spec.from_name}: {spec.reason}")
+    try:
+        return _step(host, "roll_back", spec).how
+    except Refused as refused:
+        if resumed:
+            refused.hint = f"inv -H {host.name} deploy.releases"
+            raise
+        failure: OpsError = refused
+    except STEP_FAILURES as error:
+        failure = error
+    raise CommandFailed(
+        f"{spec.reason}; and going back to {spec.from_name} failed: {failure.message}",
+        returned=1,
+        host=host.name,
+        tail=failure.tail,
+        hint=f"fix that, then run `inv -H {host.name} deploy --unfinished back`; the database"
+        f" as it was before is {spec.state_dir}/snapshots/{spec.id}.sqlite",
+    ) from failure

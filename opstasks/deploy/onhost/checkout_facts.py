@@ -1,0 +1,127 @@
+"""Runs on the host: a checkout, the target of a release, and what lies between the two.
+
+Changes nothing but git's own store (a fetch).
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from opstasks.deploy.onhost.checkout import git
+from opstasks.onhost.commands import attempt, said
+
+FETCH_TIMEOUT_S = 180
+TIMEOUT_S = 120
+MOST_COMMITS = 200
+# Of an author's name or a subject; more is not shown.
+TEXT_LENGTH = 200
+
+
+def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
+    """The JSON of `opstasks.deploy.facts.CheckoutFacts`."""
+    status = run_git(path, "status", "--porcelain=v1", "--untracked-files=all")
+    facts = {
+        "path": path,
+        "ref": ref,
+        "head": git_text(path, "rev-parse", "--verify", "HEAD"),
+        "head_name": name_of(path, "HEAD"),
+        "target": "",
+        "target_name": "",
+        "gained": [],
+        "lost": [],
+        "dirt": dirt(status.stdout),
+        "error": "",
+    }
+    fetched = fetch(path) if fetches else None
+    if fetched and fetched.returncode:
+        return {**facts, "error": f"cannot fetch: {tail(fetched)}"}
+    if status.returncode:
+        return {**facts, "error": f"cannot read the checkout: {tail(status)}"}
+    target = find_commit(path, ref)
+    if not target:
+        return {**facts, "error": f"{ref!r} is not a branch, a tag or a commit"}
+    return {
+        **facts,
+        "target": target,
+        "target_name": name_of(path, target),
+        "gained": commits(path, f"HEAD..{target}"),
+        "lost": commits(path, f"{target}..HEAD"),
+    }
+
+
+def run_git(path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a git command that may fail."""
+    return attempt(*git(path, *words), timeout_s=TIMEOUT_S)
+
+
+def git_text(path: str, *words: str) -> str:
+    """What a git command prints; nothing for one that fails."""
+    done = run_git(path, *words)
+    return "" if done.returncode else done.stdout.rstrip("\n")
+
+
+def tail(done: subprocess.CompletedProcess[str]) -> str:
+    """The last lines that explain a failure."""
+    return "\n".join(said(done)[-8:])
+
+
+def fetch(path: str) -> subprocess.CompletedProcess[str]:
+    """Bring branches and tags; a tag that moved upstream moves here too."""
+    words = ("fetch", "--quiet", "--prune", "--tags", "--force", "origin")
+    return attempt(*git(path, *words), timeout_s=FETCH_TIMEOUT_S)
+
+
+def find_commit(path: str, ref: str) -> str:
+    """The commit of a branch on origin, a tag or a commit's name; "" when it is none of these."""
+    for name in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
+        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
+        if found := git_text(path, *verify):
+            return found
+    return ""
+
+
+def name_of(path: str, commit: str) -> str:
+    """What people call a commit: the nearest tag, or its short hash."""
+    return git_text(path, "describe", "--tags", "--always", commit)
+
+
+def commits(path: str, span: str) -> list[dict[str, str]]:
+    """The commits of a span, newest first."""
+    words = ("log", f"--max-count={MOST_COMMITS}", "--format=%h%x09%an%x09%s", span, "--")
+    lines = git_text(path, *words).splitlines()
+    parts = (line.split("\t", 2) for line in lines if line.count("\t") >= 2)
+    return [
+        {"sha": sha, "author": author[:TEXT_LENGTH], "subject": subject[:TEXT_LENGTH]}
+        for sha, author, subject in parts
+    ]
+
+
+def dirt(status: str) -> dict[str, list[str]]:
+    """What `git status --porcelain=v1` printed, with staged, unstaged and untracked kept apart."""
+    found: dict[str, list[str]] = {"staged": [], "unstaged": [], "untracked": []}
+    for line in status.splitlines():
+        index, tree, path = line[:1], line[1:2], line[3:]
+        if index == "?":
+            found["untracked"].append(path)
+            continue
+        if index not in " ":
+            found["staged"].append(path)
+        if tree not in " ":
+            found["unstaged"].append(path)
+    return found
+
+
+def export(path: str, commit: str, folder: str) -> bool:
+    """Unpack a commit's files into a new folder, with no trace in the checkout; whether it worked.
+
+    Raises OSError.
+    """
+    Path(folder).mkdir(parents=True)
+    quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL}
+    with subprocess.Popen(
+        git(path, "archive", commit), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **quiet
+    ) as archive:
+        unpacked = subprocess.run(
+            ("tar", "-x", "-C", folder), stdin=archive.stdout, check=False, **quiet
+        )
+    return archive.returncode == 0 and unpacked.returncode == 0

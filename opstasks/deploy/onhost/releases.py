@@ -1,0 +1,74 @@
+"""Runs on the host, as the service account: list the records of releases.
+
+Asked with ``state_dir`` and ``limit``; answers ``{"releases": [...]}``, newest first: as many as
+the limit says, and every older one that is unfinished.
+"""
+
+from typing import Any
+
+from opstasks.deploy.onhost.record import Record, records
+from opstasks.onhost.protocol import Answer, Request
+
+TEXTS = (
+    "who",
+    "kind",
+    "ref",
+    "from_code",
+    "to_code",
+    "from_lib",
+    "to_lib",
+    "from_name",
+    "to_name",
+    "step",
+    "outcome",
+    "reason",
+    "how",
+    "snapshot",
+    "restore_from",
+)
+VERSIONS = ("from_version", "to_version")
+MAX_TEXT = 2000
+YEAR_3000_AT = 32_503_680_000
+
+
+def main(request: Request) -> Answer:
+    """The newest releases, and all that are unfinished."""
+    return {"releases": newest(request["state_dir"], request["limit"])}
+
+
+def newest(state_dir: str, limit: int) -> list[dict[str, Any]]:
+    """The newest releases, and all older ones that are unfinished, newest first.
+
+    Age is by this host's clock: the ids carry the clock of the operator who deployed.
+    """
+    found = [release_of(name, record) for name, record in records(state_dir).items()]
+    found.sort(key=lambda release: release["started_at"], reverse=True)
+    return found[:limit] + [release for release in found[limit:] if not release["outcome"]]
+
+
+def release_of(name: str, record: Record) -> dict[str, Any]:
+    """A record as `opstasks.deploy.release.Release`; a value of the wrong type is left empty."""
+    return {
+        "id": text(record.get("id")) or name,
+        **{key: text(record.get(key)) for key in TEXTS},
+        **{key: version(record.get(key)) for key in VERSIONS},
+        "started_at": moment(record.get("started")),
+        "finished_at": moment(record.get("finished")),
+        "rolling_back": record.get("rolling_back") is True,
+    }
+
+
+def text(value: Any) -> str:
+    """A text of bounded length; "" for anything else."""
+    return value[:MAX_TEXT] if isinstance(value, str) else ""
+
+
+def version(value: Any) -> int:
+    """The version of a database; 0 for anything else."""
+    return value if type(value) is int and 0 <= value < 1 << 31 else 0
+
+
+def moment(value: Any) -> float:
+    """Seconds since the epoch; 0 for anything else."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= YEAR_3000_AT else 0

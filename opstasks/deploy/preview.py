@@ -1,0 +1,73 @@
+"""A plan in words: what people see before they agree, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opstasks.deploy.facts import CheckoutFacts, DeployFacts
+from opstasks.deploy.plan import DeployPlan
+
+SHOWN = 15
+
+
+def preview(plan: DeployPlan) -> list[str]:
+    """What a deploy or a rollback brings."""
+    facts = plan.facts
+    lines = [*_checkout_lines("code", facts.code), *_checkout_lines("dependencies", facts.lib)]
+    lines += _database_lines(plan)
+    if facts.missing_keys:
+        lines.append(f"new configuration keys, not set here: {', '.join(facts.missing_keys)}")
+    running = facts.database.running
+    lines.append(f"{len(running)} job(s) running; they go on during the restart")
+    lines += [f"  {job.id}  {job.workspace} {job.action}" for job in running]
+    if facts.unit_state == "activating":
+        lines.append("the service is between two crashes; it will be started")
+    elif facts.unit_state != "active":
+        lines.append(f"the service is {facts.unit_state} and stays so")
+    return lines
+
+
+def unfinished_lines(facts: DeployFacts) -> list[str]:
+    """What people see before they choose which way an unfinished release goes."""
+    record = facts.unfinished
+    if record is None:
+        return []
+    lines = [f"unfinished release {record.describe()}, at {record.step!r}"]
+    for checkout in (facts.code, facts.lib):
+        # An interrupted checkout looks the same as edits by hand: people tell them apart.
+        if edited := checkout.dirt.edited:
+            count = len(edited)
+            lines.append(f"{checkout.path}: {count} edited file(s), THROWN AWAY either way")
+            lines += _first("  ", edited)
+    return lines
+
+
+def _database_lines(plan: DeployPlan) -> list[str]:
+    facts, undone = plan.facts, plan.restores
+    lines = [f"migration {item.version}: {item.sql[:90]}" for item in facts.migrations]
+    if undone and undone.to_version != undone.from_version:
+        versions = f"version {undone.to_version} -> {undone.from_version}"
+        return [
+            *lines,
+            f"database: {versions} from the snapshot, rows written since carried over",
+        ]
+    return lines or [f"no migration (database version {facts.database.user_version})"]
+
+
+def _checkout_lines(what: str, checkout: CheckoutFacts) -> list[str]:
+    if not checkout.moves:
+        return [f"{what}: stays at {checkout.head_name}"]
+    names = f"{checkout.head_name} -> {checkout.target_name}"
+    lines = [f"{what}: {names} ({checkout.direction})"]
+    for sign, verb, commits in (("+", "gains", checkout.gained), ("-", "LOSES", checkout.lost)):
+        if commits:
+            lines.append(f"  {verb} {len(commits)} commit(s)")
+            lines += _first(f"  {sign} ", [f"{c.sha} {c.subject[:80]}" for c in commits])
+    return lines
+
+
+def _first(start: str, items: Sequence[str]) -> list[str]:
+    """The first few, a line each, and how many more there are."""
+    lines = [start + item for item in items[:SHOWN]]
+    more = len(items) - SHOWN
+    return [*lines, f"{start}... and {more} more"] if more > 0 else lines

@@ -1,0 +1,76 @@
+"""Going back to the release before the present one: which release is undone, and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opstasks.core.errors import Refused
+from opstasks.deploy import facts, plan, release
+from opstasks.deploy.facts import DeployFacts
+from opstasks.deploy.plan import DeployPlan
+from opstasks.deploy.release import Release
+from opstasks.fleet.host import Host
+
+
+@dataclass(frozen=True)
+class RollbackFacts:
+    """The release that would be undone, and everything that its rollback is decided on."""
+
+    undone: Release
+    facts: DeployFacts
+
+
+def inspect(host: Host) -> RollbackFacts:
+    """Look at a host in two round trips; raises Refused when it has nothing to go back to."""
+    releases = release.list_releases(host.service)
+    _refuse_unfinished(host, releases)
+    last = undoable(releases)
+    if last is None:
+        raise Refused(
+            "it has no release to go back to",
+            host=host.name,
+            hint=f"inv -H {host.name} deploy.releases",
+        )
+    snapshot = last.snapshot if last.to_version != last.from_version else ""
+    found = facts.inspect(host, last.from_code, last.from_lib, fetches=False, snapshot=snapshot)
+    if found.code.head != last.to_code:
+        raise Refused(
+            f"the checkout is at {found.code.head_name}, not where {last.id} left it",
+            host=host.name,
+            hint="deploy the wanted commit with `deploy --ref`",
+        )
+    return RollbackFacts(last, found)
+
+
+def make_plan(found: RollbackFacts) -> DeployPlan:
+    """The plan of a rollback; `opstasks.deploy.apply.apply` carries it out."""
+    return plan.make_plan(found.facts, restores=found.undone)
+
+
+def undoable(releases: Sequence[Release]) -> Release | None:
+    """The release that a rollback undoes: the newest that is in force and not itself undone.
+
+    `releases` are newest first.
+    """
+    undone = 0
+    for item in releases:
+        if item.outcome != "deployed":
+            continue
+        if item.kind == "rollback":
+            undone += 1
+        elif undone:
+            undone -= 1
+        else:
+            return item
+    return None
+
+
+def _refuse_unfinished(host: Host, releases: Sequence[Release]) -> None:
+    found = release.unfinished(releases)
+    if found:
+        raise Refused(
+            f"release {found.describe()} is unfinished",
+            host=host.name,
+            hint=f"inv -H {host.name} deploy --unfinished back",
+        )

@@ -1,0 +1,54 @@
+"""Fixtures for the host's side of a release: real databases and checkouts, no service."""
+
+import pytest
+
+from opstasks.deploy.onhost import database, jobs, steps
+from tests.deploy.deploy_help import git
+
+
+@pytest.fixture
+def release_spec(tmp_path):
+    """What one release is to do, all in a folder of the test."""
+    return {
+        "id": "20240101T000000-abc",
+        "who": "a@b",
+        "kind": "deploy",
+        "ref": "main",
+        "state_dir": str(tmp_path / "opstasks"),
+        "code": str(tmp_path / "code"),
+        "lib": str(tmp_path / "lib"),
+        "config_dir": str(tmp_path),
+        "database": str(tmp_path / "db.sqlite"),
+        "unit": "jobrunner",
+        "from_name": "v1",
+        "to_name": "v2",
+        "keep_snapshots": 2,
+        "restore_from": "",
+        "reason": "",
+    }
+
+
+@pytest.fixture
+def reads_all(monkeypatch):
+    """The old code reads whatever is carried over."""
+    monkeypatch.setattr(database, "old_code_reads", lambda spec, folder: True)
+
+
+@pytest.fixture
+def release(release_spec, tmp_path, monkeypatch, reads_all):
+    """A release of two checkouts that are where they should be, and a service that is stubbed."""
+    spec = dict(release_spec)
+    for name in ("code", "lib"):
+        path = tmp_path / name
+        path.mkdir()
+        git("init", "-q", cwd=path)
+        for commit in ("from", "to"):
+            git("commit", "-q", "--allow-empty", "-m", commit, cwd=path)
+            spec[f"{commit}_{name}"] = git("rev-parse", "HEAD", cwd=path)
+        git("checkout", "-q", "--detach", "HEAD~", cwd=path)
+    monkeypatch.setattr(steps, "stop", lambda spec: None)
+    monkeypatch.setattr(steps, "job_containers", list)
+    monkeypatch.setattr(jobs, "job_containers", list)
+    monkeypatch.setattr(steps, "exceptions_now", lambda spec: [])
+    monkeypatch.setattr(steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    return spec

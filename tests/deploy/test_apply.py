@@ -1,0 +1,219 @@
+"""What a deploy does, step by step, and what it does when a step fails: no host needed."""
+
+from dataclasses import replace
+
+import pytest
+
+from opstasks.core.errors import (
+    CommandFailed,
+    Interrupted,
+    Lost,
+    ProgramFailed,
+    Refused,
+    Unreachable,
+    VerifyFailed,
+)
+from opstasks.deploy import apply
+from opstasks.deploy.apply import STEP, StepAnswer, StepRequest
+from opstasks.deploy.plan import make_plan
+from opstasks.deploy.release import ReleaseSpec
+from opstasks.fleet import audit
+from tests.deploy.facts_help import FACTS, RECORD, STAY
+from tests.fake_host import Reply, failed, refused
+
+SPEC = ReleaseSpec(
+    id="r1",
+    who="ann@laptop",
+    kind="deploy",
+    ref="main",
+    state_dir="/home/opensafely/opstasks",
+    code="/home/opensafely/jobrunner/code",
+    lib="/home/opensafely/jobrunner/lib",
+    config_dir="/home/opensafely/config",
+    database="/home/opensafely/jobrunner/workdir/db.sqlite",
+    unit="jobrunner",
+    from_code="a" * 40,
+    to_code="b" * 40,
+    from_lib="c" * 40,
+    to_lib="c" * 40,
+    from_name="v1",
+    to_name="v2",
+    watch_s=15,
+    keep_snapshots=5,
+)
+# The same for the release that RECORD tells of.
+RESUMED = replace(
+    SPEC, id="20240101T000000-abc", who="a@b", ref="", from_lib="", to_lib="", reason=""
+)
+EMPTY = StepAnswer(0, "", ())
+GOOD = {
+    "begin": EMPTY,
+    "switch": StepAnswer(2, "", ()),
+    "serve": StepAnswer(0, "", ("KeyError",)),
+    "finish": EMPTY,
+}
+UNTOUCHED = StepAnswer(0, "database untouched", ())
+BROKE = failed("it broke", "last words", "Traceback: line 7")
+
+
+@pytest.fixture
+def tpp(fake_host, monkeypatch):
+    monkeypatch.setattr(audit, "new_run_id", lambda: "r1")
+    monkeypatch.setattr(audit, "who", lambda: "ann@laptop")
+    return fake_host()
+
+
+def expect_steps(tpp, spec=SPEC, task="deploy", **replies):
+    """Expect the lock, then these steps and no others."""
+    tpp.expect_lock(task)
+    for step, reply in replies.items():
+        tpp.expect(STEP, StepRequest(step, spec), reply, user="opensafely")
+
+
+def expect_roll_back(tpp, reason, reply=UNTOUCHED):
+    request = StepRequest("roll_back", replace(SPEC, reason=reason))
+    tpp.expect(STEP, request, reply, user="opensafely")
+
+
+def until(step, reply):
+    """The replies of a release that comes to this step."""
+    names = list(GOOD)[: list(GOOD).index(step)]
+    return {**{name: GOOD[name] for name in names}, step: reply}
+
+
+def test_every_step_is_done_in_order(tpp):
+    expect_steps(tpp, **GOOD)
+    result = apply.apply(tpp, make_plan(FACTS))
+    assert (result.changed, result.to_name, result.database_version) == (True, "v2", 2)
+    assert result.notes == ("KeyError goes on as before",)
+
+
+def test_a_host_at_its_target_is_not_touched(tpp):
+    assert not apply.apply(tpp, make_plan(STAY)).changed
+
+
+def test_a_restart_is_one_step(tpp):
+    stay = replace(SPEC, to_code="a" * 40, watch_s=3)
+    expect_steps(tpp, stay, "deploy.restart", restart=EMPTY)
+    plan = make_plan(replace(STAY, code=replace(STAY.code, target_name="v2")), restart=True)
+    assert apply.apply(tpp, plan, watch_s=3).notes == ("restarted",)
+
+
+@pytest.mark.parametrize("step", GOOD)
+def test_a_step_that_fails_goes_back_and_says_why(tpp, step):
+    expect_steps(tpp, **until(step, BROKE))
+    expect_roll_back(tpp, "it broke")
+    with pytest.raises(VerifyFailed, match=r"v2 failed: it broke. Back on v1") as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert caught.value.tail == "last words"
+    assert "database untouched" in caught.value.message
+
+
+def test_the_traceback_of_the_host_is_kept(tpp):
+    expect_steps(tpp, **until("switch", BROKE))
+    expect_roll_back(tpp, "it broke")
+    with pytest.raises(VerifyFailed) as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert isinstance(caught.value.__cause__, ProgramFailed)
+    assert caught.value.__cause__.traceback == "Traceback: line 7"
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(137), "deploy.steps ended with exit code 137, without an answer"),
+        (Reply(0, ""), "invalid response from the host: it is empty"),
+        (
+            Reply(0, '{"ok": {"version": 1, "how": null, "as_before": []}}'),
+            "invalid response from the host: Expected `str`, got `null` - at `$.how`",
+        ),
+        (
+            Reply(0, '{"ok": {"version": -1, "how": "", "as_before": []}}'),
+            "invalid response from the host: Expected `int` >= 0 - at `$.version`",
+        ),
+    ],
+    ids=["killed", "no answer", "no text", "no count"],
+)
+def test_a_step_that_ends_without_a_proper_answer_goes_back_too(tpp, reply, reason):
+    expect_steps(tpp, **until("switch", reply))
+    expect_roll_back(tpp, reason)
+    with pytest.raises(VerifyFailed, match="Back on v1"):
+        apply.apply(tpp, make_plan(FACTS))
+
+
+@pytest.mark.parametrize("reply", [failed("disk full"), refused("disk full")])
+def test_going_back_that_fails_names_the_snapshot_and_the_next_command(tpp, reply):
+    expect_steps(tpp, **until("switch", BROKE))
+    expect_roll_back(tpp, "it broke", reply)
+    words = "it broke; and going back to v1 failed: disk full"
+    with pytest.raises(CommandFailed, match=words) as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert "--unfinished back" in caught.value.hint
+    assert "/snapshots/r1.sqlite" in caught.value.hint
+
+
+def test_a_refused_step_goes_nowhere(tpp):
+    expect_steps(tpp, begin=refused("release r1 is deployed already"))
+    with pytest.raises(Refused, match="deployed already") as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert caught.value.hint == "inv -H tpp deploy.releases"
+
+
+def test_a_lost_connection_leaves_the_host_unknown_and_goes_nowhere(tpp):
+    expect_steps(tpp, **until("switch", Unreachable("connection lost")))
+    with pytest.raises(Lost) as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert caught.value.exit_code == 4
+
+
+def test_a_defect_of_ours_goes_back_too(tpp):
+    expect_steps(tpp, **until("switch", ZeroDivisionError("oops")))
+    expect_roll_back(tpp, "internal error: ZeroDivisionError: oops")
+    with pytest.raises(VerifyFailed, match="Back on v1"):
+        apply.apply(tpp, make_plan(FACTS))
+
+
+def test_ctrl_c_between_steps_goes_back(tpp):
+    expect_steps(tpp)
+    expect_roll_back(tpp, "stopped by the operator")
+    tpp.stop.set()
+    with pytest.raises(Interrupted, match="back on v1"):
+        apply.apply(tpp, make_plan(FACTS))
+
+
+def unfinished(**values):
+    return replace(FACTS, releases=(replace(RECORD, **values),))
+
+
+BACK = replace(RESUMED, reason="its client went away")
+
+
+def test_an_unfinished_release_is_finished(tpp):
+    expect_steps(tpp, RESUMED, **GOOD)
+    assert apply.resume(tpp, unfinished(), roll_back=False).to_name == "v2"
+
+
+@pytest.mark.parametrize(
+    ("rolling_back", "roll_back"), [(False, True), (True, True), (True, False)]
+)
+def test_an_unfinished_release_is_rolled_back(tpp, rolling_back, roll_back):
+    expect_steps(tpp, BACK, "deploy.resume", roll_back=StepAnswer(0, "restored", ()))
+    result = apply.resume(tpp, unfinished(rolling_back=rolling_back), roll_back=roll_back)
+    assert (result.to_name, result.notes) == ("v1", ("restored",))
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_an_unfinished_release_that_someone_else_ended_is_refused(tpp, back):
+    ended = refused("release x is deployed already")
+    if back:
+        expect_steps(tpp, BACK, "deploy.resume", roll_back=ended)
+    else:
+        expect_steps(tpp, RESUMED, begin=ended)
+    with pytest.raises(Refused, match="deployed already") as caught:
+        apply.resume(tpp, unfinished(), roll_back=back)
+    assert caught.value.hint == "inv -H tpp deploy.releases"
+
+
+def test_without_an_unfinished_release_there_is_nothing_to_resume(tpp):
+    with pytest.raises(Refused, match="no release is unfinished"):
+        apply.resume(tpp, FACTS, roll_back=True)

@@ -1,0 +1,261 @@
+"""The host's side of an inspection: real git repositories, real databases, a small job-runner."""
+
+import json
+import os
+import sqlite3
+
+import pytest
+
+from opstasks.core.result import Result
+from opstasks.deploy.facts import INSPECT
+from opstasks.deploy.onhost import checkout_facts as reading
+from opstasks.deploy.onhost import code, inspect
+from opstasks.onhost.protocol import HostRefusal
+from tests.deploy.deploy_help import database, git
+
+DATABASE_MODULE = 'MIGRATIONS = {1: "CREATE TABLE job", 2: "ALTER  TABLE\\n job"}\n'
+MODULES = ("service", "models", "cli/__init__", "cli/migrate", "cli/flags", "lib/__init__")
+
+
+def write_package(folder, config="", migrations=DATABASE_MODULE):
+    """A package with the modules of job-runner that an inspection imports."""
+    for name in ("__init__", *MODULES):
+        path = folder / "jobrunner" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    (folder / "jobrunner" / "lib" / "database.py").write_text(migrations)
+    (folder / "jobrunner" / "config.py").write_text(config)
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    """A repository with two files, staged by hand in what follows."""
+    path = tmp_path / "upstream"
+    path.mkdir()
+    git("init", "-q", "-b", "main", cwd=path)
+    for name in ("a", "b"):
+        (path / name).write_text(name)
+    git("add", ".", cwd=path)
+    git("commit", "-qm", "first\tcommit", cwd=path)
+    return path
+
+
+@pytest.fixture
+def checkout(upstream, tmp_path):
+    """A clone of it at its first commit, which is tagged v1."""
+    git("tag", "v1", cwd=upstream)
+    git("clone", "-q", str(upstream), "checkout", cwd=tmp_path)
+    path = tmp_path / "checkout"
+    git("checkout", "-q", "--detach", "v1", cwd=path)
+    return path
+
+
+def commit_upstream(upstream, subject, tag=""):
+    git("commit", "-q", "--allow-empty", "-m", subject, cwd=upstream)
+    if tag:
+        git("tag", tag, cwd=upstream)
+    return git("rev-parse", "HEAD", cwd=upstream)
+
+
+def facts(path, ref="main", *, fetches=True):
+    return reading.checkout_facts(str(path), ref, fetches=fetches)
+
+
+# -- checkouts -------------------------------------------------------------------------------
+
+
+def test_staged_unstaged_and_untracked_are_told_apart(checkout):
+    (checkout / "a").write_text("changed")
+    (checkout / "b").write_text("changed")
+    git("add", "b", cwd=checkout)
+    (checkout / "new file").write_text("x")
+    expected = {"staged": ["b"], "unstaged": ["a"], "untracked": ['"new file"']}
+    assert facts(checkout)["dirt"] == expected
+
+
+def test_a_clean_checkout_has_no_dirt(checkout):
+    assert facts(checkout)["dirt"] == {"staged": [], "unstaged": [], "untracked": []}
+
+
+def test_odd_lines_of_a_status_do_no_harm():
+    odd = reading.dirt("?\n \nM\nMM a b\nR  old -> new\n")
+    assert odd["untracked"] == [""]
+    assert odd["staged"] == ["", "a b", "old -> new"]
+
+
+def test_reading_a_checkout_leaves_its_index_alone(checkout):
+    index = checkout / ".git" / "index"
+    before = index.read_bytes()
+    os.utime(checkout / "a", (1, 1))
+    assert facts(checkout, fetches=False)["dirt"]["unstaged"] == []
+    assert index.read_bytes() == before
+
+
+def test_the_log_keeps_tabs_in_subjects(checkout):
+    (commit,) = reading.commits(str(checkout), "HEAD")
+    assert (commit["author"], commit["subject"]) == ("A", "first\tcommit")
+
+
+def test_a_target_is_found_by_branch_tag_and_commit(checkout, upstream):
+    sha = commit_upstream(upstream, "second", "v2")
+    for ref in ("main", "v2", sha, sha[:10]):
+        found = facts(checkout, ref)
+        assert (found["target"], found["target_name"], found["error"]) == (sha, "v2", "")
+        assert [commit["subject"] for commit in found["gained"]] == ["second"]
+        assert (found["head_name"], found["lost"]) == ("v1", [])
+
+
+def test_a_diverged_checkout_shows_what_it_would_lose(checkout, upstream):
+    commit_upstream(upstream, "theirs")
+    git("commit", "-q", "--allow-empty", "-m", "ours", cwd=checkout)
+    found = facts(checkout)
+    assert [commit["subject"] for commit in found["gained"]] == ["theirs"]
+    assert [commit["subject"] for commit in found["lost"]] == ["ours"]
+
+
+def test_without_a_fetch_only_what_is_on_the_host_is_found(checkout, upstream):
+    commit_upstream(upstream, "second", "v2")
+    error = facts(checkout, "v2", fetches=False)["error"]
+    assert error == "'v2' is not a branch, a tag or a commit"
+    assert facts(checkout, "v1", fetches=False)["error"] == ""
+
+
+def test_an_origin_that_is_away_is_an_error_of_the_checkout(checkout, upstream):
+    upstream.rename(upstream.with_name("away"))
+    found = facts(checkout, "v1")
+    assert found["error"].startswith("cannot fetch: ")
+    assert (found["head_name"], found["target"]) == ("v1", "")
+
+
+def test_a_checkout_whose_changes_cannot_be_read_has_no_target(checkout):
+    (checkout / ".git" / "index").write_text("no index")
+    assert facts(checkout, "v1", fetches=False)["error"].startswith("cannot read the checkout: ")
+
+
+def test_export_leaves_no_trace_in_the_checkout(checkout, tmp_path):
+    target = tmp_path / "out" / "code"
+    assert reading.export(str(checkout), "HEAD", str(target))
+    assert sorted(path.name for path in target.iterdir()) == ["a", "b"]
+    assert git("worktree", "list", cwd=checkout).count("\n") == 0
+    assert not reading.export(str(checkout), "v9", str(tmp_path / "none"))
+
+
+# -- code ------------------------------------------------------------------------------------
+
+
+def test_an_import_tells_which_migrations_there_are(tmp_path):
+    write_package(tmp_path)
+    found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
+    assert found["import_error"] == ""
+    assert found["migrations"] == {1: "CREATE TABLE job", 2: "ALTER TABLE job"}
+    assert inspect.pending(found["migrations"], 1) == [{"version": 2, "sql": "ALTER TABLE job"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("import no_such_thing", "no_such_thing"), ("raise SystemExit(0)", "which migrations")],
+)
+def test_code_that_cannot_be_imported_says_why(tmp_path, text, word):
+    write_package(tmp_path)
+    (tmp_path / "jobrunner" / "service.py").write_text(text)
+    found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
+    assert word in found["import_error"]
+    assert found["migrations"] == {}
+
+
+def test_keys_that_only_the_new_code_reads_and_nobody_set_are_missing(tmp_path):
+    old, new, config = (tmp_path / name for name in ("old", "new", "config"))
+    write_package(old, 'import os\nos.environ["OLD"]\n')
+    keys = 'os.environ["OLD"]\nos.environ.get("SET")\nos.getenv("NEW")\n'
+    write_package(new, f"import os\nif 0:\n  {'; '.join(keys.split())}\n")
+    (new / "jobrunner" / "broken.py").write_text("def")
+    config.mkdir()
+    (config / "load-env").write_text("SET=1\n")
+    found = code.code_facts(str(config), str(old), str(new), str(new))
+    assert found["missing_keys"] == ["NEW"]
+
+
+def test_a_checkout_without_the_package_cannot_be_imported(tmp_path):
+    found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
+    assert found["import_error"] == "it has no jobrunner package"
+
+
+def test_targets_are_unpacked_and_removed_again(checkout, tmp_path):
+    targets = [{"path": str(checkout), "target": "HEAD"}] * 2
+    with code.unpacked(str(tmp_path / "state"), targets) as folders:
+        assert [sorted(os.listdir(folder)) for folder in folders] == [["a", "b"]] * 2
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["", "v9"])
+def test_without_a_target_the_checkouts_themselves_are_tried(checkout, tmp_path, target):
+    targets = [
+        {"path": str(checkout), "target": "HEAD"},
+        {"path": str(checkout), "target": target},
+    ]
+    with code.unpacked(str(tmp_path / "state"), targets) as folders:
+        assert folders == (str(checkout), str(checkout))
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+# -- the database and the whole --------------------------------------------------------------
+
+
+def test_only_running_jobs_are_listed_and_null_is_an_empty_text(tmp_path):
+    path = tmp_path / "db.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE job (id, workspace, action, state)")
+        rows = [("1", "ws", None, "running"), ("2", "ws", "act", "pending")]
+        connection.executemany("INSERT INTO job VALUES (?, ?, ?, ?)", rows)
+    found = inspect.database_facts(str(path))
+    assert found["running"] == [{"id": "1", "workspace": "ws", "action": ""}]
+    assert (found["quick_check"], found["error"]) == ("ok", "")
+
+
+def test_a_database_that_is_missing_or_damaged_is_reported(tmp_path):
+    path = tmp_path / "db.sqlite"
+    assert inspect.database_facts(str(path))["exists"] is False
+    path.write_text("no database at all " * 500)
+    assert "not a database" in inspect.database_facts(str(path))["error"]
+    assert inspect.health(str(tmp_path / "none")).startswith(str(tmp_path / "none"))
+
+
+def request(tmp_path, **values):
+    return {
+        "code_dir": str(tmp_path / "checkout"),
+        "lib_dir": str(tmp_path / "checkout"),
+        "code_ref": "main",
+        "lib_ref": "main",
+        "config_dir": str(tmp_path),
+        "database": str(tmp_path / "db.sqlite"),
+        "home": str(tmp_path),
+        "state_dir": str(tmp_path / "opstasks"),
+        "unit": "no-such-unit-of-ours",
+        "snapshot": "",
+        "fetches": True,
+        "limit": 200,
+        **values,
+    }
+
+
+def test_an_inspection_answers_what_the_client_expects(checkout, upstream, tmp_path):
+    write_package(upstream)
+    git("add", ".", cwd=upstream)
+    commit_upstream(upstream, "second", "v2")
+    path = tmp_path / "db.sqlite"
+    database(path, [])
+    with sqlite3.connect(path) as connection:
+        connection.executescript("ALTER TABLE job ADD workspace; ALTER TABLE job ADD action")
+    answer = inspect.main(request(tmp_path))
+    found = INSPECT.decode(Result("", 0, json.dumps({"ok": answer}), ""), "tpp")
+    assert (found.code.head_name, found.code.target_name) == ("v1", "v2")
+    assert (found.import_error, found.code_version) == ("", 2)
+    assert [item.version for item in found.migrations] == [2]
+    assert (found.unit_loaded, found.snapshot, found.releases) == (False, "ok", ())
+    assert found.free_bytes > 0
+    assert list((tmp_path / "opstasks").iterdir()) == []
+
+
+def test_a_host_without_a_checkout_is_refused(tmp_path):
+    with pytest.raises(HostRefusal, match="no job-runner checkout in"):
+        inspect.main(request(tmp_path))

@@ -1,0 +1,114 @@
+"""The host's side of a release: its record, and which snapshots are kept."""
+
+import json
+import os
+
+import pytest
+
+from opstasks.core.result import Result
+from opstasks.deploy.onhost.record import record_path, snapshot_path, write_record
+from opstasks.deploy.onhost.releases import main
+from opstasks.deploy.onhost.snapshots import prune
+from opstasks.deploy.release import RELEASES
+from tests.deploy.deploy_help import record
+
+
+def snapshots(release_spec, *names):
+    """Make snapshots, each a second younger than the one before."""
+    folder = snapshot_path(release_spec).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for age, name in enumerate(names):
+        (folder / name).write_text("")
+        os.utime(folder / name, (age, age))
+    return folder
+
+
+def test_the_newest_snapshots_are_kept_with_their_failed_databases(release_spec):
+    folder = snapshots(
+        release_spec, "1.sqlite", "1.failed.sqlite", "2.sqlite", "3.sqlite", "3.failed.sqlite"
+    )
+    assert prune(release_spec) == ["1"]
+    assert sorted(p.name for p in folder.iterdir()) == ["2.sqlite", "3.failed.sqlite", "3.sqlite"]
+
+
+def test_failed_attempts_do_not_remove_what_a_rollback_needs(release_spec):
+    folder = snapshots(release_spec, "good.sqlite", "a.sqlite", "b.sqlite", "c.sqlite")
+    record(release_spec, "good", outcome="deployed", started=1)
+    for age, id in enumerate("abc"):
+        record(release_spec, id, outcome="rolled back", started=10 + age)
+    assert prune(release_spec) == ["a"]
+    assert (folder / "good.sqlite").exists()
+
+
+def test_age_is_by_the_clock_of_the_host(release_spec):
+    snapshots(release_spec, "2099.sqlite", "2024.sqlite", "2025.sqlite")
+    for started, id in enumerate(("2099", "2024", "2025")):
+        record(release_spec, id, outcome="deployed", started=started)
+    assert prune(release_spec) == ["2099"]
+
+
+def test_snapshots_of_this_and_unfinished_releases_are_kept(release_spec):
+    snapshots(release_spec, f"{release_spec['id']}.sqlite", "cut.sqlite", "x.sqlite", "y.sqlite")
+    record(release_spec, "cut", outcome="", started=1)
+    assert prune(release_spec) == []
+
+
+def test_a_record_is_whole_at_every_moment(release_spec):
+    write_record(release_spec, id=release_spec["id"], step="begun")
+    write_record(release_spec, step="moved")
+    assert json.loads(record_path(release_spec).read_text()) == {
+        "id": release_spec["id"],
+        "step": "moved",
+    }
+    assert [path.name for path in record_path(release_spec).parent.iterdir()] == [
+        f"{release_spec['id']}.json"
+    ]
+
+
+def listed(spec, limit=200):
+    """What the client makes of the host's answer."""
+    answer = main({"state_dir": spec["state_dir"], "limit": limit})
+    return RELEASES.decode(Result("", 0, json.dumps({"ok": answer}), ""), "tpp").releases
+
+
+def test_releases_are_listed_newest_first(release_spec):
+    for at, id in ((1, "b"), (3, "a"), (2, "c")):
+        record(release_spec, id, started=at, outcome="deployed", to_version=at)
+    assert [item.id for item in listed(release_spec)] == ["a", "c", "b"]
+    assert listed(release_spec)[0].to_version == 3
+
+
+def test_a_limited_list_names_older_unfinished_releases_too(release_spec):
+    for at in range(5):
+        record(release_spec, f"r{at}", started=at, outcome="deployed" if at else "")
+    assert [item.id for item in listed(release_spec, 2)] == ["r4", "r3", "r0"]
+
+
+def test_a_host_without_releases_lists_none(release_spec):
+    assert listed(release_spec) == ()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7"])
+def test_a_file_that_is_not_a_record_is_left_out(release_spec, text):
+    record(release_spec, "good", started=1, outcome="deployed")
+    record_path({**release_spec, "id": "bad"}).write_text(text)
+    assert [item.id for item in listed(release_spec)] == ["good"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"started": 1e30},
+        {"started": "yesterday"},
+        {"started": None, "who": None, "reason": 7},
+        {"to_version": -1, "from_version": "x"},
+        {"rolling_back": "yes", "id": None},
+        {"reason": "x" * 100_000},
+    ],
+)
+def test_odd_values_in_a_record_do_not_hide_an_unfinished_release(release_spec, odd):
+    path = record_path({**release_spec, "id": "r1"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"outcome": "", **odd}))
+    (found,) = listed(release_spec)
+    assert (found.id, found.is_unfinished) == ("r1", True)

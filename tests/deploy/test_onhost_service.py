@@ -1,0 +1,38 @@
+"""The host's side of a release: whether the service is healthy."""
+
+import pytest
+
+from opstasks.deploy.onhost import service
+from opstasks.onhost.protocol import HostFailure
+
+
+def test_a_service_between_two_crashes_is_wanted():
+    assert service.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
+    assert not service.is_wanted({"ActiveState": "failed"})
+
+
+def test_tracebacks_are_named_by_their_exception():
+    log = [
+        "2024 run started",
+        "Traceback (most recent call last):",
+        '  File "x", line 1',
+        "    boom()",
+        "requests.exceptions.ConnectionError: no",
+        "Traceback (most recent call last):",
+        '  File "y"',
+        "KeyError: 'x'",
+    ]
+    assert service.exceptions(log) == {"requests.exceptions.ConnectionError", "KeyError"}
+    assert service.exceptions(["no such thing"]) == set()
+
+
+def test_a_log_without_the_started_line_is_not_healthy(release_spec):
+    with pytest.raises(HostFailure, match="did not log"):
+        service.judge_log(release_spec, ["something"], set())
+
+
+def test_a_traceback_fails_unless_the_release_before_had_it_too(release_spec):
+    log = ["jobrunner.service started", "Traceback (most recent call last):", " x", "KeyError: 1"]
+    with pytest.raises(HostFailure, match="KeyError"):
+        service.judge_log(release_spec, log, set())
+    assert service.judge_log(release_spec, log, {"KeyError"}) == ["KeyError"]

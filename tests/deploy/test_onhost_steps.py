@@ -1,0 +1,164 @@
+"""The host's side of a release: its steps, on real databases and checkouts."""
+
+import os
+import sqlite3
+
+import pytest
+
+from opstasks.deploy.onhost import checkout, steps
+from opstasks.deploy.onhost.database import version_and_schema
+from opstasks.deploy.onhost.record import snapshot_path, write_record
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.deploy.deploy_help import MIGRATED, database, git, ids, record, write_job
+
+
+def rollback_to_old_database(release, tmp_path):
+    """A rollback from a database at version 2; the test decides which steps are done."""
+    older = tmp_path / "older.sqlite"
+    database(older, [("a", "running", "x")])
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")], extra=MIGRATED)
+    return {**release, "kind": "rollback", "restore_from": str(older)}, source
+
+
+@pytest.mark.parametrize("step", ["stopped", "moving"])
+def test_a_resumed_rollback_keeps_rows_written_in_between(release, tmp_path, step):
+    spec, source = rollback_to_old_database(release, tmp_path)
+    steps.begin(spec)
+    write_record(spec, step=step)
+    write_job(source, "new")
+    steps.begin(spec)
+    assert steps.switch(spec)["version"] == 1
+    steps.finish(spec)
+    assert ids(source) == ["a", "new"]
+    assert ids(snapshot_path(spec)) == ["a", "new"]
+
+
+def test_a_resumed_rollback_keeps_both_versions_of_the_database(release, tmp_path):
+    spec, source = rollback_to_old_database(release, tmp_path)
+    steps.begin(spec)
+    steps.switch(spec)
+    write_job(source, "new")
+    steps.begin(spec)
+    assert steps.switch(spec)["how"] == "database untouched"
+    steps.finish(spec)
+    assert ids(source) == ["a", "new"]
+    assert version_and_schema(snapshot_path(spec))[0] == 2
+
+
+@pytest.mark.parametrize("step", ["moving", "moved", "starting"])
+def test_going_back_keeps_rows_written_in_between(release, tmp_path, step):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    with sqlite3.connect(source) as connection:
+        connection.executescript(MIGRATED)
+    write_record(release, step=step)
+    write_job(source, "new")
+    how = steps.roll_back({**release, "reason": "its client went away"})["how"]
+    assert "carried over" in how
+    assert str(snapshot_path(release, ".failed.sqlite")) in how
+    assert (ids(source), version_and_schema(source)[0]) == (["a", "new"], 1)
+
+
+def test_an_undone_rollback_keeps_rows_written_in_between(release, tmp_path):
+    spec, source = rollback_to_old_database(release, tmp_path)
+    steps.begin(spec)
+    steps.switch(spec)
+    write_job(source, "new")
+    steps.roll_back({**spec, "reason": "its client went away"})
+    assert (ids(source), version_and_schema(source)[0]) == (["a", "new"], 2)
+
+
+def test_a_snapshot_with_lost_jobs_is_not_overwritten(release, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "x")])
+    steps.begin(release)
+    with sqlite3.connect(source) as connection:
+        connection.execute("DELETE FROM job WHERE id = 'b'")
+    with pytest.raises(HostFailure, match="jobs were lost: b"):
+        steps.begin(release)
+    assert ids(snapshot_path(release)) == ["a", "b"]
+
+
+def test_lost_jobs_come_back_without_a_migration(release, tmp_path):
+    source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "x")])
+    steps.begin(release)
+    with sqlite3.connect(source) as connection:
+        connection.execute("DELETE FROM job WHERE id = 'b'")
+    with pytest.raises(HostFailure, match="jobs were lost: b"):
+        steps.finish(release)
+    how = steps.roll_back({**release, "reason": "jobs were lost: b"})["how"]
+    assert "restored from the snapshot" in how
+    assert ids(source) == ["a", "b"]
+
+
+def do(step, spec):
+    """What the program does when it is asked for a step."""
+    umask = os.umask(0o022)
+    try:
+        return steps.main({"step": step, "spec": spec})
+    finally:
+        os.umask(umask)  # a host's program sets its own
+
+
+@pytest.mark.parametrize("step", ["begin", "switch", "serve", "finish", "roll_back"])
+def test_no_step_touches_a_release_that_has_ended(release, step):
+    record(release, release["id"], outcome="deployed", step="done")
+    with pytest.raises(HostRefusal, match="deployed already"):
+        do(step, release)
+
+
+def test_a_release_that_is_being_rolled_back_does_not_go_forward(release):
+    record(release, release["id"], outcome="", step="moving", rolling_back=True)
+    with pytest.raises(HostRefusal, match="is being rolled back"):
+        do("begin", release)
+
+
+@pytest.mark.parametrize("step", ["begin", "roll_back"])
+def test_a_checkout_that_somebody_moved_is_left_alone(release, tmp_path, step):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
+    by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
+    with pytest.raises(HostRefusal, match="moved by hand"):
+        do(step, {**release, "reason": "x"})
+    assert checkout.head(str(tmp_path / "code")) == by_hand
+
+
+def test_every_step_answers_in_the_same_form(release, tmp_path):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    answers = [do(step, release) for step in ("begin", "serve", "finish")]
+    assert answers == [{"version": 0, "how": "", "as_before": []}] * 3
+
+
+def test_no_release_begins_on_top_of_an_unfinished_one(release_spec):
+    record(release_spec, "other", outcome="", step="stopped")
+    with pytest.raises(HostFailure, match="other is unfinished"):
+        steps.begin(release_spec)
+
+
+def test_a_full_disk_does_not_keep_the_service_down(release_spec, monkeypatch):
+    """Records cannot be written; the service is started all the same."""
+    record(release_spec, release_spec["id"], outcome="", step="begun", was_active=True)
+    started = []
+
+    def full(*args, **changes):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(steps, "write_record", full)
+    monkeypatch.setattr(steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    monkeypatch.setattr(steps, "start_and_watch", lambda spec, known: started.append(1))
+    with pytest.raises(OSError, match="No space"):
+        steps.roll_back(release_spec)
+    assert started == [1]
+
+
+def test_a_file_that_cannot_be_removed_does_not_keep_the_service_down(
+    release, tmp_path, monkeypatch
+):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+
+    def fails(*_):
+        raise HostFailure("cannot read the checkout")
+
+    monkeypatch.setattr(checkout, "brought", fails)
+    assert steps.roll_back({**release, "reason": "x"})["how"] == "database untouched"
