@@ -17,8 +17,9 @@ from opstasks.core.command import cmd
 from opstasks.fleet import inventory
 from opstasks.fleet.host import Host
 from opstasks.fleet.transport import SSHTransport
-from opstasks.jobs import find as jobs
-from opstasks.jobs import stats
+from opstasks.jobs.listing import select
+from opstasks.jobs.read import ReadRequest, read_jobs
+from opstasks.jobs.stats import read_stats
 from opstasks.sandbox import api as sandbox
 from opstasks.sandbox import state
 from tests.jobs import jobs_help
@@ -57,13 +58,14 @@ def measured() -> dict[str, float]:
 
 def measure(host: Host) -> dict[str, float]:
     """Seconds by task."""
-    active = jobs.select("", "", "", everything=False)
+    active = select("", "", "", everything=False)
+    request = ReadRequest(host.spec.database, active, 500, with_docker=True)
 
     def listed() -> None:
-        assert len(jobs.read(host, active, 500).joined()) == jobs_help.CONTAINERS
+        assert len(read_jobs(host, request).joined()) == jobs_help.CONTAINERS
 
     def compared() -> None:
-        assert len(stats.jobs(host)) == jobs_help.CONTAINERS
+        assert len(read_stats(host)) == jobs_help.CONTAINERS
 
     return {"jobs.ls": fastest(listed), "jobs.stats": fastest(compared)}
 

@@ -12,7 +12,7 @@ from opstasks.core.errors import VerifyFailed
 from opstasks.deploy import release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import jobs_answer, jobs_command
 from opstasks.primitives import journal, systemd
 from opstasks.primitives.systemd import UnitState
 
@@ -38,16 +38,13 @@ class Outcome:
 
 def look(host: Host) -> Before:
     """The unit's state and how many jobs run, in one round trip."""
-    shown, counted = host.service.batch(
-        [systemd.show(host.spec.unit), jobs.read_command(host.spec, limit=0)]
-    )
+    shown, counted = host.service.batch([systemd.show(host.spec.unit), jobs_command(host.spec)])
     unit = systemd.parse_show(host.spec.unit, shown.out)
     if unit.load == "not-found":
         raise VerifyFailed(
             f"there is no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
         )
-    database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database()
-    return Before(unit, database.counts.get("running", 0))
+    return Before(unit, jobs_answer(counted, host.name).count("running") or 0)
 
 
 def start(host: Host, watch_s: float) -> Outcome:

@@ -12,11 +12,11 @@ from opstasks.deploy import release
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import JobSelection, jobs_answer, jobs_command
 from opstasks.maintenance import flags, records
 from opstasks.maintenance.flags import Pause
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance
-from opstasks.primitives import docker, git, systemd
+from opstasks.primitives import git, systemd
 from opstasks.sync import act as sync
 
 FULL_PERCENT = 90
@@ -54,8 +54,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
     return {
         "unit": systemd.show(spec.unit),
         "deployed": git.describe(spec.code_dir),
-        "jobs": jobs.read_command(spec, ["running"]),
-        "containers": jobs.containers_command(),
+        "jobs": jobs_command(spec, JobSelection(("running",)), limit=500, with_docker=True),
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
@@ -67,24 +66,18 @@ def commands(spec: HostSpec) -> dict[str, Command]:
 def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     """From what the host answered to a row; `now` in seconds since the epoch."""
     unit = systemd.parse_show(spec.unit, results["unit"].out)
-    database = (
-        jobs.parse(results["jobs"].out)
-        if results["jobs"].code == 0
-        else (jobs.Database(error=results["jobs"].tail()))
-    )
-    containers = docker.parse_containers(results["containers"].out)
-    joined = jobs.join(database.jobs, containers)
+    jobs = jobs_answer(results["jobs"], spec.name)
     releases = release.parse_releases(results["releases"].out)
     owner = lock.parse_owner(results["lock"].out)
     disks = _disks(results["disk"].out)
     maintenance = records.parse(results["maintenance"].out)
-    pause = flags.pause_of(database, maintenance.pause)
+    pause = flags.pause_of(jobs, maintenance.pause)
     copying = sync.parse(spec, results["sync"].out) if "sync" in results else None
     attention = [
         *_unit_attention(unit),
-        *([f"database: {database.error}"] if database.error else []),
-        *(f"job {job.id}: {job.disagreement}" for job in joined if job.disagreement),
-        *(["docker does not answer"] if results["containers"].code else []),
+        *([f"database: {jobs.problem}"] if jobs.problem else []),
+        *(f"job {j.id}: {j.disagreement}" for j in jobs.joined(orphans=True) if j.disagreement),
+        *(["docker does not answer"] if jobs.docker.problem else []),
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
@@ -96,8 +89,8 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         since=span_text(now - unit.since.timestamp()) if unit.since else "",
         deployed=results["deployed"].text if results["deployed"].code == 0 else "",
         paused=_pause(pause) if pause else "",
-        running=database.counts.get("running", 0),
-        pending=database.counts.get("pending", 0),
+        running=jobs.count("running") or 0,
+        pending=jobs.count("pending") or 0,
         disk=", ".join(f"{used} %" for used in dict.fromkeys(disks.values())),
         last_deploy=_last(releases, now),
         lock=owner.describe() if owner else "",
