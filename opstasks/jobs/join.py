@@ -53,10 +53,10 @@ class HostContainers:
 
 def join(job: Job, container: Container | None, now: float) -> Job:
     """A job with what is known of its container; `now` in seconds since the epoch."""
-    said = _disagreement(job, container, now)
+    text = _disagreement(job, container, now)
     if container is None:
-        return replace(job, disagreement=said)
-    return _with_container(job, container, said)
+        return replace(job, disagreement=text)
+    return _with_container(job, container, text)
 
 
 def _with_container(job: Job, container: Container, disagreement: str) -> Job:

@@ -126,9 +126,9 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
         if not todo:
             return nothing_to_do([now.match for now in plans])
         after = _kill(host, todo, cleanup=cleanup)
-    said = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
-    said |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
-    return KillResult(True, said, _exposed_secrets(host, after))
+    texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
+    texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
+    return KillResult(True, texts, _exposed_secrets(host, after))
 
 
 def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
@@ -173,21 +173,14 @@ def _wait(
     `left` says what is left about a job, `again` handles jobs that became active once more.
     Raises VerifyFailed, at once when there is a `problem` already.
     """
-    ids, tries = _ids(before), KILL_AGAIN
-    wrong: list[str] = []
-
-    def read() -> list[Match]:
-        found = find_ids(host, ids)
-        pairs = zip(found, before, strict=True)
-        wrong[:] = [text for now, was in pairs if (text := left(now, was))]
-        return found
+    tries, wrong = KILL_AGAIN, [""]
 
     def settled() -> list[Match] | None:
-        nonlocal tries
-        found = read()
+        nonlocal tries, wrong
+        found, wrong = _read(host, before, left)
         if not wrong:
             host.pause(SETTLE_S)
-            found = read()
+            found, wrong = _read(host, before, left)
         if not wrong or problem:
             return found
         active = [match.job.id for match in found if match.job.is_active]
@@ -195,7 +188,7 @@ def _wait(
             tries -= 1
         return None
 
-    where = f"{' '.join(ids)}: run it again, it does what is left"
+    where = f"{' '.join(_ids(before))}: run it again, it does what is left"
     done = host.wait_until(settled, timeout_s=KILL_TIMEOUT_S, where=where, every_s=POLL_S)
     if done is None or wrong:
         raise VerifyFailed(
@@ -205,6 +198,15 @@ def _wait(
             hint="run it again: it does what is left; `jobs.show` has more",
         )
     return done
+
+
+def _read(
+    host: Host, before: Sequence[Match], left: Callable[[Match, Match], str]
+) -> tuple[list[Match], list[str]]:
+    """The jobs as they are now, and what is left about them."""
+    found = find_ids(host, _ids(before))
+    texts = [left(now, was) for now, was in zip(found, before, strict=True)]
+    return found, [text for text in texts if text]
 
 
 def _ids(found: Sequence[Match]) -> list[str]:

@@ -41,7 +41,7 @@ HEADERS = (
     "cpus",
     "memory",
     "container",
-    "look at",
+    "problem",
 )
 
 

@@ -217,7 +217,7 @@ class MetadataRequest(msgspec.Struct, frozen=True):
 class MetadataAnswer(msgspec.Struct, frozen=True):
     """The content of the file, secrets masked, as free as the file itself.
 
-    `exposed` names the variables whose values the file holds unmasked.
+    `exposed` are names of variables; the file holds their values unmasked.
     """
 
     metadata: Any

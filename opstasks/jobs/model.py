@@ -115,8 +115,8 @@ class Match:
 
     `volume` is ("volume", name) or ("bind", folder). `docker_problem` says why container and
     volume are not known. `row` is all that the database holds, as it is: any key may be missing
-    and any value may have any type. `alike` counts other jobs whose ids contain this id. `now` is
-    the host's clock, in seconds since the epoch.
+    and any value may have any type. `alike` counts other ids that contain this id. `now` is the
+    host's clock, in seconds since the epoch.
     """
 
     host: str

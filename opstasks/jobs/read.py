@@ -95,7 +95,7 @@ def jobs_command(
 
 
 def jobs_answer(result: Result, host: str) -> JobsAnswer:
-    """The answer to `jobs_command`; one that is no answer has its `problem` set. Never raises."""
+    """The answer to `jobs_command`; a failure of any kind is its `problem`. Never raises."""
     try:
         return READ.decode(result, host)
     except OpsError as error:
@@ -119,6 +119,6 @@ def refusals_explained(host: str) -> Iterator[None]:
 
 
 def unreadable(host: str, problem: str) -> Refused:
-    """The error for a host whose database cannot be read; its hint is what may fix it."""
+    """The error for a database that cannot be read; its hint is what may fix it."""
     hint = f"inv -H {host} {'manage' if problem == NO_DATABASE else 'doctor'}"
     return Refused(f"cannot read the jobs: {problem}", host=host, hint=hint)

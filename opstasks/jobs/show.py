@@ -129,7 +129,7 @@ def _of_database(match: Match) -> Iterator[tuple[str, object]]:
     yield "action", job.action
     yield "state", job.status
     yield "message", job.status_message
-    yield "look at", job.disagreement
+    yield "problem", job.disagreement
     yield "cancelled", bool(row.get("cancelled")) or None
     yield "command", row.get("run_command")
     yield "repository", row.get("repo_url")

@@ -183,7 +183,7 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     before = FleetResult([HostResult(name, "ok", result) for name, result in idle.items()])
     if any(item.steps for item in plans):
         _finish(ctx, before.replaced(_kill(ctx, by_host, cleanup=cleanup)))
-    elif ctx.options.json:  # otherwise the table above has said it all
+    elif ctx.options.json:  # without it, the table above is enough
         _finish(ctx, before)
 
 

@@ -58,7 +58,7 @@ def masked_variable(text: str) -> str:
 
 
 def unmasked_variables(metadata: Any) -> list[str]:
-    """The names of the variables whose values the file holds, other than harmless ones."""
+    """The names of variables that the file holds with their values, without harmless ones."""
     variables = metadata
     for name in ("container_metadata", "Config", "Env"):
         variables = variables.get(name) if isinstance(variables, dict) else None
