@@ -1,7 +1,7 @@
 """`jobs.ls` and `jobs.stats` on a host with 40 000 jobs, 30 of them in containers.
 
-Seconds from question to answer, over an open connection without delay: the host's time. It uses a
-host of its own, since it deletes all jobs. Exits with 1 if a limit is exceeded.
+Seconds from asking to having the answer, over a connection that stands, nothing delayed: the
+host's time. A host of its own, since its jobs are deleted. Exits with 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from opstasks.core.command import cmd
 from opstasks.fleet.host import Host
 from opstasks.fleet.host_settings import load
 from opstasks.fleet.ssh import SSHTransport
-from opstasks.jobs import find as jobs
-from opstasks.jobs import stats
+from opstasks.jobs.listing import select
+from opstasks.jobs.read import ReadRequest, read_jobs
+from opstasks.jobs.stats import read_stats
 from opstasks.sandbox import api as sandbox
 from opstasks.sandbox import instance
 from tests.jobs import jobs_help
@@ -27,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 INV = Path(sys.executable).with_name("inv")
 HOST = "sandbox-1"
 RUNS = 3
-# The limits; jobs.stats itself waits a second between two measurements.
-LIMITS_S = {"jobs.ls": 1.0, "jobs.stats": 4.0}
+# What is wanted, in seconds; two measurements a second apart are part of jobs.stats.
+BARS = {"jobs.ls": 1.0, "jobs.stats": 4.0}
 
 
 def fastest(ask: Callable[[], object]) -> float:
-    """Seconds of the fastest of some runs: the least disturbed one."""
+    """Seconds of the fastest of some runs: what the work takes when nothing else disturbs it."""
     found = []
     for _ in range(RUNS):
         started = time.perf_counter()
@@ -42,7 +43,7 @@ def fastest(ask: Callable[[], object]) -> float:
 
 
 def measured() -> dict[str, float]:
-    """Set up the host and its jobs, and measure; seconds by task."""
+    """Make the host and its jobs, and ask."""
     path = instance.current().directory / "hosts.yaml"
     manage = [INV, "--inventory", path, "-H", HOST, "manage", "--yes"]
     subprocess.run(manage, cwd=ROOT, check=True, capture_output=True)
@@ -57,19 +58,20 @@ def measured() -> dict[str, float]:
 
 def measure(host: Host) -> dict[str, float]:
     """Seconds by task."""
-    active = jobs.select("", "", "", everything=False)
+    active = select("", "", "", everything=False)
+    request = ReadRequest(host.spec.database, active, 500, with_docker=True)
 
     def listed() -> None:
-        assert len(jobs.read(host, active, 500).joined()) == jobs_help.CONTAINERS
+        assert len(read_jobs(host, request).joined()) == jobs_help.CONTAINERS
 
     def compared() -> None:
-        assert len(stats.jobs(host)) == jobs_help.CONTAINERS
+        assert len(read_stats(host)) == jobs_help.CONTAINERS
 
     return {"jobs.ls": fastest(listed), "jobs.stats": fastest(compared)}
 
 
 def main() -> None:
-    """Measure, print, and compare with the limits."""
+    """Measure, print, judge."""
     os.environ["OPSTASKS_SANDBOX_DIR"] = str(ROOT / ".sandbox-bench")
     try:
         sandbox.up(hosts=1)
@@ -77,10 +79,10 @@ def main() -> None:
     finally:
         sandbox.down()
     print(f"{jobs_help.ROWS} jobs, {jobs_help.CONTAINERS} containers; fastest of {RUNS}")
-    for task, limit_s in LIMITS_S.items():
-        fine = "ok" if found[task] <= limit_s else "TOO SLOW"
-        print(f"  {task:14} {found[task]:5.2f} s (limit: {limit_s} s)   {fine}")
-    sys.exit(any(found[task] > limit_s for task, limit_s in LIMITS_S.items()))
+    for task, bar in BARS.items():
+        fine = "good" if found[task] <= bar else "MISSED"
+        print(f"  {task:14} {found[task]:5.2f} s (wanted: {bar} or less)   {fine}")
+    sys.exit(any(found[task] > bar for task, bar in BARS.items()))
 
 
 if __name__ == "__main__":

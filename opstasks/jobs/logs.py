@@ -1,30 +1,36 @@
-"""What a job printed: of its container while there is one, of its log folder afterwards.
+"""`jobs.logs`, `jobs.follow`: what a job printed, and its metadata.json.
 
-Contents go to whoever asked for them, in pieces: a log of any size passes through.
+It is read from the container while there is one, and from the log folder afterwards. Contents are
+handed on in pieces: a log of any size passes through.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import msgspec
+
 from opstasks.core.command import Command, cmd
-from opstasks.core.errors import CommandFailed, Refused
-from opstasks.fleet import old_program as remote
+from opstasks.core.errors import CommandFailed, InvalidResponse, Refused
+from opstasks.core.fields import Line
 from opstasks.fleet.host import Host
+from opstasks.fleet.program import Program
+from opstasks.jobs.find import find_ids, no_docker
 from opstasks.jobs.model import Match
 
-LOG, METADATA = "logs.txt", "metadata.json"
-# A line without an end is shown in pieces of this size.
-LONGEST_LINE = 1 << 16
+LOG_FILE, METADATA_FILE = "logs.txt", "metadata.json"
+# A longer line is shown in pieces of this size.
+MAX_LINE_BYTES = 1 << 16
+# How long job-runner may take to move the log of a job that has ended.
+MOVE_TIMEOUT_S = 60.0
 # Follow a container ($1: lines from the end, 0 for all; $2: its name; then options of docker).
-# docker's wait is begun before its logs: job-runner may remove the container soon after the end.
-# docker gives up on a follower that lags when the container ends. So the beginning is pinned to
-# a time, what went through is counted, and what is missing at the end is read once more.
+# docker's wait is started before its logs: job-runner may remove the container soon after the end.
+# docker gives up on a follower that lags when the container ends. So the beginning is fixed to
+# a time, the bytes that went through are counted, and what is missing is read again at the end.
 _FOLLOW = """
 count=$1 name=$2; shift 2
 exec 3< <(docker wait "$name" 2>/dev/null) 4>&1
@@ -48,7 +54,7 @@ NO_CODE = 125
 
 
 @dataclass(frozen=True)
-class Source:
+class LogSource:
     """Where a job's output is: a container's name, or a file."""
 
     container: str = ""
@@ -61,36 +67,36 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What may be told of a log anywhere: where it is, its lines and bytes, the exit code."""
+class LogSummary:
+    """What may be shown of a log anywhere: where it is, its lines and bytes, the exit code."""
 
     job: str
     host: str
     source: str
     lines: int
-    bytes: int
+    size_bytes: int
     exit_code: int | None = None
 
 
-class Lines:
-    """Puts pieces of bytes together to lines; keeps no more than one of them.
+class LogLines:
+    """Puts pieces of bytes together into lines; keeps one line at most.
 
-    `strip` takes away the time of docker's that each line of a kept log begins with.
+    `strip` removes docker's time, with which each line of a kept log begins.
     """
 
     def __init__(self, show: Callable[[Sequence[str]], None], *, strip: bool) -> None:
         self._show, self._strip, self._rest = show, strip, b""
 
     def take(self, data: bytes) -> None:
-        """Take a piece; hand on the lines that it ends."""
+        """Take a piece; hand on the lines that it completes."""
         *whole, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
+        if len(self._rest) > MAX_LINE_BYTES:
             whole.append(self._rest)
             self._rest = b""
         self._hand_on(whole)
 
     def end(self) -> None:
-        """Hand on what came without a line end."""
+        """Hand on a last line that has no line end."""
         self._hand_on([self._rest] if self._rest else [])
         self._rest = b""
 
@@ -99,31 +105,29 @@ class Lines:
         self._show([_STAMP.sub("", line) for line in lines] if self._strip else lines)
 
 
-def source(match: Match) -> Source:
-    """Where to read a job's output; raises Refused when it has none, or only docker knows."""
-    from opstasks.jobs import find as jobs
-
-    container = match.container
-    if container and (container.state == "running" or not file_of(match, LOG)):
-        return Source(container=container.name, running=container.state == "running")
-    path = file_of(match, LOG)
+def source(match: Match) -> LogSource:
+    """Where to read a job's output; raises Refused when it has none, or docker does not answer."""
+    container, path = match.container, file_of(match, LOG_FILE)
+    if container and (container.state == "running" or not path):
+        return LogSource(container=container.name, running=container.state == "running")
     if path:
-        return Source(path=path)
-    if match.docker_error:
-        raise jobs.no_docker(match.host, match.docker_error)
+        return LogSource(path=path)
+    if match.docker_problem:
+        raise no_docker(match.host, match.docker_problem)
     raise Refused(
-        f"{match.job.id} ({match.job.state}, {match.job.status_code}) has no output",
+        f"{match.job.describe()} has no output",
         host=match.host,
         hint=f"jobs.show {match.job.id}",
     )
 
 
 def file_of(match: Match, name: str) -> str:
-    """A file of a job's log folder; empty when it is not there."""
-    return next((path for path, _, _ in match.logs if PurePosixPath(path).name == name), "")
+    """The path of a file in a job's log folder; empty when there is none."""
+    paths = (file.path for file in match.logs)
+    return next((path for path in paths if PurePosixPath(path).name == name), "")
 
 
-def read_command(where: Source, *, tail: int, timestamps: bool, follow: bool) -> Command:
+def read_command(where: LogSource, *, tail: int, timestamps: bool, follow: bool) -> Command:
     """Print a job's output; with `follow` the exit code is the job's. `tail` 0 means all."""
     if where.path:
         return cmd("tail", "-n", tail, "--", where.path) if tail else cmd("cat", "--", where.path)
@@ -134,9 +138,20 @@ def read_command(where: Source, *, tail: int, timestamps: bool, follow: bool) ->
     return cmd("bash", "-c", _LOGS, "jobs.logs", where.container, *stamps, *last)
 
 
+def wait_command(where: LogSource) -> Command:
+    """Wait until a job's container ends; the exit code is the job's."""
+    return cmd("bash", "-c", _WAIT, "jobs.logs", where.container)
+
+
+def count_command(where: LogSource) -> Command:
+    """Print the lines and bytes of a job's output; read with `parse_counts`."""
+    script = _COUNT_CONTAINER if where.container else _COUNT_FILE
+    return cmd("bash", "-c", script, "jobs.logs", where.container or where.path)
+
+
 def show(
     host: Host,
-    where: Source,
+    where: LogSource,
     lines: Callable[[Sequence[str]], None],
     *,
     tail: int,
@@ -145,7 +160,7 @@ def show(
 ) -> int:
     """Hand on a job's output; returns the job's exit code, 0 when it is not followed."""
     command = read_command(where, tail=tail, timestamps=timestamps, follow=follow)
-    taken = Lines(lines, strip=bool(where.path) and not timestamps)
+    taken = LogLines(lines, strip=bool(where.path) and not timestamps)
     result = host.service.stream(command, taken.take)
     taken.end()
     if follow and where.container:
@@ -160,55 +175,70 @@ def show(
     return 0
 
 
-def summarise(host: Host, match: Match, where: Source, *, follow: bool) -> Summary:
-    """Count a job's output where it is; with `follow` when the job has ended."""
+def summarise(host: Host, match: Match, where: LogSource, *, follow: bool) -> LogSummary:
+    """Count a job's output without sending it; with `follow` when the job has ended."""
     code = None
     if follow and where.running:
-        waited = host.service.stream(
-            cmd("bash", "-c", _WAIT, "jobs.logs", where.container), lambda _: None
-        )
+        waited = host.service.stream(wait_command(where), lambda _: None)
         code = None if waited.code == NO_CODE else waited.code
         where = _after_the_end(host, match, where)
-    script = _COUNT_CONTAINER if where.container else _COUNT_FILE
-    command = cmd("bash", "-c", script, "jobs.logs", where.container or where.path)
-    lines, size = host.service.output(command).split()
-    return Summary(match.job.id, host.name, where.describe(), int(lines), int(size), code)
+    lines, size_bytes = parse_counts(host.service.output(count_command(where)), host.name)
+    return LogSummary(match.job.id, host.name, where.describe(), lines, size_bytes, code)
 
 
-def _after_the_end(host: Host, match: Match, where: Source) -> Source:
-    """Where the output is once the job has ended: job-runner moves it, at a time of its own."""
-    from opstasks.jobs import find as jobs
+def parse_counts(text: str, host: str) -> tuple[int, int]:
+    """The lines and bytes that `wc` printed; raises InvalidResponse."""
+    words = text.split()
+    if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+        raise InvalidResponse(f"invalid response from wc: {text[:60]!r}", host=host)
+    return int(words[0]), int(words[1])
 
-    for _ in range(60):
-        (now,) = jobs.by_ids(host, [match.job.id])
-        if not now.job.is_active:
-            return source(now)
-        host.checkpoint("the job goes on")
-        host.pause(1)
-    return where
+
+def _after_the_end(host: Host, match: Match, where: LogSource) -> LogSource:
+    """Where the output is once the job has ended: job-runner moves it a moment later."""
+
+    def ended() -> LogSource | None:
+        (now,) = find_ids(host, [match.job.id])
+        return None if now.job.is_active else source(now)
+
+    moved = host.wait_until(ended, timeout_s=MOVE_TIMEOUT_S, where="the job goes on")
+    return moved or where
+
+
+# -- metadata.json ---------------------------------------------------------------------------
+
+
+class MetadataRequest(msgspec.Struct, frozen=True):
+    """`path` is that of a metadata.json."""
+
+    path: str
+
+
+class MetadataAnswer(msgspec.Struct, frozen=True):
+    """The content of the file, secrets masked, as free as the file itself.
+
+    `exposed` are names of variables; the file holds their values unmasked.
+    """
+
+    metadata: Any
+    exposed: tuple[Line, ...]
+
+
+METADATA = Program("opstasks.jobs.onhost.metadata", MetadataRequest, MetadataAnswer)
 
 
 def metadata_path(match: Match) -> str:
     """Where a job's metadata.json is; raises Refused when there is none."""
-    path = file_of(match, METADATA)
+    path = file_of(match, METADATA_FILE)
     if not path:
         raise Refused(
-            f"{match.job.id} ({match.job.state}, {match.job.status_code}) has no {METADATA} yet",
+            f"{match.job.describe()} has no {METADATA_FILE} yet",
             host=match.host,
             hint=f"it is written when the job ends; jobs.show {match.job.id}",
         )
     return path
 
 
-def metadata(host: Host, match: Match) -> dict[str, Any]:
-    """A job's metadata.json, secrets taken out on the host; raises Refused without one."""
-    path = metadata_path(match)
-    found: dict[str, Any] = json.loads(host.service.output(metadata_command(path)))
-    if "error" in found:
-        raise Refused(f"cannot read {path}: {found['error']}", host=host.name)
-    return found
-
-
-def metadata_command(path: str) -> Command:
-    """Print a metadata.json without its secrets, and the names of what was one."""
-    return remote.call("opstasks.jobs.onhost.logs", {"path": path})
+def read_metadata(host: Host, match: Match) -> MetadataAnswer:
+    """A job's metadata.json, secrets masked on the host; raises Refused when it has none."""
+    return host.service.call(METADATA, MetadataRequest(metadata_path(match)))

@@ -1,4 +1,4 @@
-"""`jobs.logs`: what a job printed (playbook: "View the logs of ... jobs")."""
+"""`jobs.logs`, `jobs.follow`: what a job printed (playbook: "View the logs of ... jobs")."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
 from opstasks.core.errors import Interrupted, Refused
-from opstasks.jobs import finding
+from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
-    from opstasks.jobs.logs import Source
+    from opstasks.jobs.logs import LogSource
     from opstasks.jobs.model import Match
 
 LOGS_HELP = {
-    "job": finding.JOB_HELP,
+    "job": JOB_HELP,
     "tail": "How many lines, counted from the end (0: all).",
     "timestamps": "When each line was printed.",
 }
@@ -27,8 +27,8 @@ LOGS_HELP = {
 @task(
     help={
         **LOGS_HELP,
-        "follow": "Go on until the job ends, and end with its exit code.",
-        "metadata": "The metadata.json of a job that is over, secrets masked, instead.",
+        "follow": "Go on until the job ends; the exit code is the job's.",
+        "metadata": "Show metadata.json of a job that has ended instead, secrets masked.",
     },
     auto_shortflags=False,
 )
@@ -40,11 +40,13 @@ def logs(
     timestamps: bool = False,
     metadata: bool = False,
 ) -> None:
-    """Show what a job printed, whether it still runs or is over; contents go to a terminal only.
+    """Show what a job printed, running or ended; contents go to a terminal only.
 
     Example: inv -H all jobs.logs abc123 --follow
     """
-    host, match = finding.one(ctx, job)
+    from opstasks.jobs.find import find_one
+
+    host, match = find_one(ctx, job)
     if metadata:
         _metadata(ctx, host, match)
     else:
@@ -53,18 +55,20 @@ def logs(
 
 @task(help=LOGS_HELP, auto_shortflags=False)
 def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = False) -> None:
-    """Follow what a running job prints; without a job, choose one of those that run.
+    """Follow what a running job prints; without a job, choose one of the running ones.
 
     Example: inv -H tpp jobs.follow
     """
-    host, match = finding.one(ctx, job, contained=True)
+    from opstasks.jobs.find import find_one
+
+    host, match = find_one(ctx, job, contained=True)
     _contents(ctx, host, match, follow=True, tail=_checked(tail), timestamps=timestamps)
 
 
 def _checked(tail: int) -> int:
-    """A number of lines; raises Refused for one that cannot be."""
+    """A number of lines; raises Refused for a negative one."""
     if tail < 0:
-        raise Refused(f"--tail {tail} cannot be", hint="give a number of lines; 0 means all")
+        raise Refused(f"--tail must be 0 or greater, not {tail}", hint="0 means all lines")
     return tail
 
 
@@ -100,15 +104,17 @@ def _contents(
         _say_end(ctx, None if code == jobs_logs.NO_CODE else code)
 
 
-def _summary(ctx: Context, host: Host, match: Match, where: Source, *, follow: bool) -> None:
-    """Where contents may not go: where they are, and how much it is."""
+def _summary(ctx: Context, host: Host, match: Match, where: LogSource, *, follow: bool) -> None:
+    """In place of contents: where they are, and how much there is."""
     from opstasks.jobs import logs as jobs_logs
 
     found = jobs_logs.summarise(host, match, where, follow=follow)
     if ctx.options.json:
         ctx.console.document(found)
     else:
-        ctx.console.say(f"{found.host}: {found.source}: {found.lines} lines, {found.bytes} bytes")
+        ctx.console.say(
+            f"{found.host}: {found.source}: {found.lines} lines, {found.size_bytes} bytes"
+        )
         ctx.console.note("contents of job logs go to a terminal only (hosts.yaml: privacy)")
     if follow and where.running:
         _say_end(ctx, found.exit_code)
@@ -119,8 +125,8 @@ def _say_end(ctx: Context, code: int | None) -> None:
     from opstasks.jobs import logs as jobs_logs
 
     if code is None:
-        # Docker's own number for what went wrong with docker; a job may end with it, too.
-        ctx.console.note("the job has ended with exit code 125, or docker did not say with which")
+        # 125 is docker's own exit code for a failure of docker; a job may end with it, too.
+        ctx.console.note("the job has ended with exit code 125, or docker did not report it")
         raise Exit(code=jobs_logs.NO_CODE)
     ctx.console.note(f"the job has ended with exit code {code}")
     if code:
@@ -130,24 +136,24 @@ def _say_end(ctx: Context, code: int | None) -> None:
 def _metadata(ctx: Context, host: Host, match: Match) -> None:
     import json
 
-    from opstasks.jobs import logs as jobs_logs
+    from opstasks.jobs.logs import metadata_path, read_metadata
 
-    path = jobs_logs.metadata_path(match)
+    path = metadata_path(match)
     if not may_show(ctx, host):
-        sizes = {name: length for name, length, _ in match.logs}
-        ctx.console.say(f"{host.name}: {path}: {sizes[path]} bytes")
+        size_bytes = next(file.size_bytes for file in match.logs if file.path == path)
+        ctx.console.say(f"{host.name}: {path}: {size_bytes} bytes")
         ctx.console.note("its contents go to a terminal only (hosts.yaml: privacy)")
         if ctx.options.json:
-            ctx.console.document({"host": host.name, "path": path, "bytes": sizes[path]})
+            ctx.console.document({"host": host.name, "path": path, "size_bytes": size_bytes})
         return
-    found = jobs_logs.metadata(host, match)
+    found = read_metadata(host, match)
     if ctx.options.json:
-        ctx.console.document(found["metadata"])
-    for line in json.dumps(found["metadata"], indent=2, ensure_ascii=False).splitlines():
+        ctx.console.document(found.metadata)
+    for line in json.dumps(found.metadata, indent=2, ensure_ascii=False).splitlines():
         if not ctx.options.json:
             ctx.console.line(host.name, line, prefixed=False)
-    if found["exposed"]:
+    if found.exposed:
         ctx.console.note(
-            f"the file itself holds the values of {', '.join(found['exposed'])} unmasked:"
-            " whoever can read it can read them"
+            f"the file itself holds the values of {', '.join(found.exposed)} unmasked:"
+            " everyone who can read it can read them"
         )

@@ -1,42 +1,30 @@
-"""`jobs`: what runs where, and what became of it (playbook: "Debugging jobs")."""
+"""`jobs`: what runs where, and killing and retrying it (playbook: "Debugging jobs")."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from invoke import Collection, task
 
 from opstasks.cli.app import Context
-from opstasks.core.formats import clock_text, size_text, span_text
-from opstasks.jobs import change_tasks as jobs_change
-from opstasks.jobs import finding, host_tasks
-from opstasks.jobs import logs_tasks as jobs_logs
-from opstasks.jobs import tools_tasks as jobs_tools
+from opstasks.jobs import host_tasks, logs_tasks, tools_tasks
+from opstasks.jobs.job_argument import JOB_HELP, takes_words
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet.host import Host
-    from opstasks.jobs.find import Moment
-    from opstasks.jobs.model import Job, Match, Selection
+    from opstasks.jobs.kill import KillPlan, KillResult
+    from opstasks.jobs.model import Match
+    from opstasks.jobs.read import JobSelection
+    from opstasks.jobs.retry import RetryResult
     from opstasks.output.stream import Source
 
 TABLE_ROWS = 50
-HEADERS = (
-    "host",
-    "id",
-    "workspace",
-    "action",
-    "state",
-    "status",
-    "since",
-    "for",
-    "image",
-    "cpus",
-    "memory",
-    "container",
-    "look at",
-)
+PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "container", "will")
+
+
+# -- jobs.ls ---------------------------------------------------------------------------------
 
 
 @task(
@@ -61,63 +49,60 @@ def ls(
     watch: bool = False,
     every: float = 2.0,
 ) -> None:
-    """List jobs, what the database and docker know of them joined; disagreements are flagged.
+    """List jobs as the database and docker know them; disagreements between the two are flagged.
 
     Example: inv -H all jobs.ls --state failed --since 2d
     """
-    from opstasks.jobs import find as workflow
+    from opstasks.jobs.listing import select
     from opstasks.output import screen
 
-    selection = workflow.select(state, workspace, since, everything=all)
+    selection = select(state, workspace, since, everything=all)
     rows = TABLE_ROWS if limit < 0 else limit
     if watch:
-        screen.watch(lambda: _listing(ctx, selection, rows)[0], every, as_json=ctx.options.json)
+        screen.watch(lambda: _table(ctx, selection, rows)[0], every, as_json=ctx.options.json)
         return
     if ctx.options.json:
         _stream(ctx, selection, max(0, limit))
         return
-    text, result = _listing(ctx, selection, rows)
+    text, result = _table(ctx, selection, rows)
     if result.values:
         ctx.console.say(text)
     ctx.console.problems(result)
     ctx.end(result)
 
 
-def _listing(ctx: Context, selection: Selection, limit: int) -> tuple[str, Any]:
-    """The table as text, and what became of the hosts."""
-    from opstasks.jobs import find as workflow
+def _table(ctx: Context, selection: JobSelection, limit: int) -> tuple[str, Any]:
+    """The table as text, and the result of the hosts."""
+    from opstasks.jobs.listing import HEADERS, cells, list_jobs
     from opstasks.output.console import printable, table_text
 
-    result = ctx.fleet.gather(lambda host: workflow.listing(host, selection, limit))
-    rows = [
-        [host, *_cells(job, found.now)]
-        for host, found in result.values.items()
-        for job in found.jobs
-    ]
-    lines = [table_text(HEADERS, rows) or "no jobs"] if result.values else []
-    for host, found in result.values.items():
-        if limit and len([job for job in found.jobs if job.state != "?"]) >= limit:
-            lines.append(f"{host}: the newest {limit}; --limit 0 for all")
-        if found.docker_error:
-            lines.append(f"{host}: containers are not known: {printable(found.docker_error)}")
-    result.findings = any(found.docker_error for found in result.values.values())
+    result = ctx.fleet.gather(lambda host: list_jobs(host, selection, limit))
+    values = result.values
+    rows = [[name, *cells(job, found.now)] for name, found in values.items() for job in found.jobs]
+    lines = [table_text(HEADERS, rows) or "no jobs"] if values else []
+    for name, found in values.items():
+        if limit and found.known >= limit:
+            lines.append(f"{name}: the newest {limit}; --limit 0 for all")
+        if found.docker_problem:
+            lines.append(f"{name}: containers are not known: {printable(found.docker_problem)}")
+    result.findings = any(found.docker_problem for found in values.values())
     lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
     return "\n".join(lines), result
 
 
-def _stream(ctx: Context, selection: Selection, limit: int) -> None:
+def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
     """Every host's jobs as JSON, written as they come: their number does not matter."""
-    from opstasks.jobs import find as workflow
+    from opstasks.jobs.listing import stream_jobs
     from opstasks.output.stream import fleet_stream
 
-    # A host that does not answer is to keep no other one waiting.
+    # A host that does not answer must not make the others wait.
     reached: FleetResult[Any] = ctx.fleet.gather(lambda host: host.transport)
 
     def source(host: Host, item: HostResult[Any]) -> Source:
         def run(take: Callable[[Sequence[Any]], None]) -> None:
             if item.error is not None:
                 raise item.error
-            workflow.stream(host, selection, limit, take)
+            stream_jobs(host, selection, limit, take)
 
         return run
 
@@ -127,136 +112,186 @@ def _stream(ctx: Context, selection: Selection, limit: int) -> None:
     ctx.end(result)
 
 
-def _cells(job: Job, now: float) -> list[object]:
-
-    elapsed = job.elapsed_s(now)
-    return [
-        job.id,
-        job.workspace,
-        job.action,
-        job.state,
-        job.status_code,
-        clock_text(job.started or job.created),
-        span_text(elapsed) if elapsed else "",
-        job.image.rpartition("/")[2],
-        f"{job.cpus:g}" if job.cpus else "",
-        size_text(job.memory) if job.memory else "",
-        job.container,
-        job.disagreement,
-    ]
+# -- jobs.show -------------------------------------------------------------------------------
 
 
-@task(
-    help={"job": finding.JOB_HELP},
-    auto_shortflags=False,
-)
+@task(help={"job": JOB_HELP}, auto_shortflags=False)
 def show(ctx: Context, job: str = "") -> None:
-    """Show all that is known of one job, with its life so far drawn as a line of time.
+    """Show all that is known of one job, and its history as a timeline.
 
     Example: inv -H all jobs.show abc123
     """
-    from opstasks.jobs import find as workflow
+    from opstasks.jobs.find import find_one
+    from opstasks.jobs.show import drawn, known, read_timeline
     from opstasks.output.console import printable
 
-    host, match = finding.one(ctx, job)
-    life = workflow.life(host, match)
+    host, match = find_one(ctx, job)
+    timeline = read_timeline(host, match)
     if ctx.options.json:
         document = {"host": host.name, "job": match.job, "container": match.container}
-        known = {"volume": match.volume, "logs": match.logs, "row": match.row}
-        ctx.console.document(
-            {**document, **known, "timeline": life.moments, "missing": life.missing}
-        )
+        more = {"volume": match.volume, "logs": match.logs, "row": match.row}
+        times = {"timeline": timeline.events, "missing": timeline.missing}
+        ctx.console.document({**document, **more, **times})
         return
-    if match.docker_error:
-        ctx.console.note(f"containers are not known: {printable(match.docker_error)}")
-    if life.missing:
-        ctx.console.note(f"the service's lines are missing: {printable(life.missing)}")
-    for key, value in _known(match):
-        if value not in (None, ""):
-            ctx.console.say(f"{key:18} {printable(str(value))}")
+    if match.docker_problem:
+        ctx.console.note(f"containers are not known: {printable(match.docker_problem)}")
+    if timeline.missing:
+        ctx.console.note(f"the service's lines are missing: {printable(timeline.missing)}")
+    for name, value in known(match):
+        ctx.console.say(f"{name:18} {printable(value)}")
     ctx.console.say()
-    for line in _drawn(life.moments, match):
-        ctx.console.say(line)
+    for line in drawn(timeline.events, match):
+        ctx.console.say(printable(line))
 
 
-def _known(match: Match) -> Iterator[tuple[str, object]]:
-    """What there is to say of a job, line by line."""
-    job, row, container = match.job, match.row, match.container
-    yield "host", match.host
-    yield "job", job.id
-    yield "request", row.get("job_request_id")
-    yield "workspace", job.workspace
-    yield "action", job.action
-    yield "state", f"{job.state} ({job.status_code})"
-    yield "message", job.status_message
-    yield "look at", job.disagreement
-    yield "cancelled", bool(row.get("cancelled")) or None
-    yield "command", row.get("run_command")
-    yield "repository", row.get("repo_url")
-    yield "commit", row.get("commit")
-    yield "database", row.get("database_name")
-    yield "waits for", _listed(row.get("wait_for_job_ids"))
-    yield "needs", _listed(row.get("requires_outputs_from"))
-    yield "outputs", _listed(row.get("outputs"))
-    yield "unmatched outputs", _listed(row.get("unmatched_outputs"))
-    if container:
-        yield "container", f"{container.name}, {container.state}"
-        yield "image", f"{container.image} {container.image_id[:19]}"
-        yield "limits", f"{container.cpus:g} cpu(s), {size_text(container.memory)} memory"
-        yield "exit code", None if container.state == "running" else container.exit_code
-    yield "volume", " ".join(match.volume)
-    for path, length, _ in match.logs:
-        yield "log file", f"{path} ({size_text(length)})"
+# -- jobs.kill -------------------------------------------------------------------------------
 
 
-def _listed(text: str | None) -> str:
-    """A list or a mapping that job-runner keeps as JSON, for people."""
-    import json
+@task(
+    positional=[],
+    iterable=["job"],
+    help={
+        "job": "Jobs, each by its id or part of its id or of workspace-action.",
+        "cleanup": "--no-cleanup keeps container and volume for debugging; run again to remove.",
+    },
+    auto_shortflags=False,
+)
+def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
+    """Kill running jobs, keep pending jobs from running, and remove their containers and volumes.
 
-    try:
-        found = json.loads(text or "null")
-    except ValueError:
-        return text or ""
-    if isinstance(found, dict):
-        found = [f"{name} ({level})" for name, level in found.items()]
-    return ", ".join(map(str, found)) if isinstance(found, list) else ""
+    Example: inv -H all jobs.kill abc123 def456
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.jobs.find import find_several
+    from opstasks.jobs.job_runner import check_id
+    from opstasks.jobs.kill import nothing_to_do, plan
+
+    if not job:
+        raise Refused("no job given", hint="inv -H all jobs.kill ID...; `jobs.ls` has the ids")
+    plans = [plan(match, cleanup=cleanup) for _, match in find_several(ctx, job, changing=True)]
+    for item in plans:
+        check_id(item.match)
+    ctx.console.table(PLAN_HEADERS, [_planned(item.match, item.steps) for item in plans])
+    if ctx.options.dry:
+        _dry(ctx, [(item.match, item.steps) for item in plans])
+        return
+    by_host: dict[str, list[KillPlan]] = {}
+    for item in plans:
+        by_host.setdefault(item.match.host, []).append(item)
+    idle = {name: nothing_to_do([p.match for p in items]) for name, items in by_host.items()}
+    before = FleetResult([HostResult(name, "ok", result) for name, result in idle.items()])
+    if any(item.steps for item in plans):
+        _finish(ctx, before.replaced(_kill(ctx, by_host, cleanup=cleanup)))
+    elif ctx.options.json:  # without it, the table above is enough
+        _finish(ctx, before)
 
 
-def _drawn(moments: Sequence[Moment], match: Match) -> Iterator[str]:
-    """The life of a job: a dot for each moment, between them how long it took."""
-    from opstasks.output.console import printable
+def _kill(
+    ctx: Context, by_host: dict[str, list[KillPlan]], *, cleanup: bool
+) -> FleetResult[KillResult]:
+    """Ask, then kill on each host that has something to do."""
+    from opstasks.fleet.fleet import Fleet
+    from opstasks.jobs.kill import apply
 
-    last = 0.0
-    for moment in moments:
-        gap = moment.time - last if last else 0
-        if gap >= 1:
-            yield f"{'':19}  |  {span_text(gap)}"
-        text = f"  {printable(moment.text)}" if moment.text else ""
-        yield f"{clock_text(moment.time)}  o  {moment.name}{text}"
-        last = moment.time
-    if match.job.is_active and last:
-        yield f"{'':19}  |  {span_text(max(0.0, match.now - last))}"
-        yield f"{clock_text(match.now)}  .  now"
+    busy = {name for name, items in by_host.items() if any(item.steps for item in items)}
+    count = sum(bool(item.steps) for items in by_host.values() for item in items)
+    ctx.confirm(f"Kill {count} job(s) on {', '.join(name for name in by_host if name in busy)}?")
+    shown = {n: {i.match.job.id: i.steps for i in items} for n, items in by_host.items()}
+    hosts = [host for host in ctx.fleet.hosts if host.name in busy]
+    return Fleet.of(ctx.fleet, hosts).roll(
+        lambda host: apply(host, shown[host.name], cleanup=cleanup)
+    )
+
+
+# -- jobs.retry ------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "job": JOB_HELP,
+        "wait": "How long to wait for job-runner to be done with it, in seconds.",
+    },
+    auto_shortflags=False,
+)
+def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
+    """Retry a job that ended with an internal error: what it has computed is kept.
+
+    Example: inv -H all jobs.retry abc123
+    """
+    from opstasks.core.errors import Refused
+    from opstasks.fleet.fleet import Fleet
+    from opstasks.jobs.find import find_several
+    from opstasks.jobs.retry import apply, inspect, plan
+
+    if not job:
+        raise Refused("no job given", hint="inv -H all jobs.ls --state failed; then jobs.retry ID")
+    ((host, match),) = find_several(ctx, [job], changing=True)
+    planned = plan(match, inspect(host, match))
+    ctx.console.table(PLAN_HEADERS, [_planned(match, [planned.step])])
+    for note in planned.notes:
+        ctx.console.note(note)
+    if ctx.options.dry:
+        _dry(ctx, [(match, (planned.step,))])
+        return
+    ctx.confirm(f"Retry {match.job.id} on {host.name}?")
+    fleet = Fleet.of(ctx.fleet, [host])
+    _finish(ctx, fleet.roll(lambda host: apply(host, match.job.id, wait_s=wait)))
+
+
+# -- plans and results -----------------------------------------------------------------------
+
+
+def _planned(match: Match, steps: Sequence[str]) -> list[object]:
+    job, will = match.job, ", ".join(steps) or "nothing to do"
+    shown = [match.host, job.id, job.workspace, job.action]
+    return [*shown, job.state, job.status_code, job.container, will]
+
+
+def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
+    """What would be done, for --json."""
+    from opstasks.core.result import FleetResult, HostResult
+
+    steps: dict[str, dict[str, Sequence[str]]] = {}
+    for match, words in planned:
+        steps.setdefault(match.host, {})[match.job.id] = words
+    if ctx.options.json:
+        ctx.finish(FleetResult([HostResult(host, "ok", jobs) for host, jobs in steps.items()]))
+
+
+def _finish(ctx: Context, result: FleetResult[KillResult] | FleetResult[RetryResult]) -> None:
+    """One line for each job, then what a person should know."""
+    if ctx.options.json:
+        ctx.finish(result)
+        return
+    values = result.values
+    rows = [[host, id, text] for host, done in values.items() for id, text in done.jobs.items()]
+    ctx.console.table(["host", "id", "now"], rows)
+    for host, done in values.items():
+        for note in done.notes:
+            ctx.console.note(f"{host}: {note}")
+    ctx.console.problems(result)
+    ctx.end(result)
 
 
 for takes_job in (
     show,
-    jobs_logs.logs,
-    jobs_logs.follow,
-    jobs_change.kill,
-    jobs_change.retry,
-    jobs_tools.mount,
-    jobs_tools.strace,
+    logs_tasks.logs,
+    logs_tasks.follow,
+    kill,
+    retry,
+    tools_tasks.mount,
+    tools_tasks.strace,
 ):
-    finding.takes_words(takes_job)
+    takes_words(takes_job)
 
 namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")
 namespace.add_task(show, name="show")
-namespace.add_task(jobs_logs.logs, name="logs")
-namespace.add_task(jobs_logs.follow, name="follow")
-namespace.add_task(jobs_change.kill, name="kill")
-namespace.add_task(jobs_change.retry, name="retry")
+namespace.add_task(logs_tasks.logs, name="logs")
+namespace.add_task(logs_tasks.follow, name="follow")
+namespace.add_task(kill, name="kill")
+namespace.add_task(retry, name="retry")
 namespace.add_task(host_tasks.jobs_stats, name="stats")
-namespace.add_task(jobs_tools.mount, name="mount")
-namespace.add_task(jobs_tools.strace, name="strace")
+namespace.add_task(tools_tasks.mount, name="mount")
+namespace.add_task(tools_tasks.strace, name="strace")

@@ -1,4 +1,4 @@
-"""`jobs.mount`, `jobs.strace`: a look into a running job (playbook: "Mount the volume ...")."""
+"""`jobs.mount`, `jobs.strace`: inspecting a running job (playbook: "Mount the volume ...")."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
-from opstasks.jobs import finding
+from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,33 +18,31 @@ if TYPE_CHECKING:
 
 
 @task(
-    help={"job": finding.JOB_HELP, "read-only": "Mount the volume so that nothing can change it."},
+    help={"job": JOB_HELP, "read-only": "Mount the volume read-only."},
     auto_shortflags=False,
 )
 def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
-    """Open a shell in a tools container with the job's volume at /workspace; gone afterwards.
+    """Open a shell in a tools container with the job's volume at /workspace; removed afterwards.
 
     Words after -- are run in it instead of a shell.
 
     Example: inv -H all jobs.mount abc123
     """
-    from opstasks.jobs import tools as jobs_tools
+    from opstasks.jobs.find import find_one
+    from opstasks.jobs.mount import check, mount_words
 
     _need_terminal("jobs.mount")
-    host, match = finding.one(ctx, job, contained=True)
-    jobs_tools.volume_option(match, read_only=read_only)
-    jobs_tools.check_image(host)
+    host, match = find_one(ctx, job, contained=True)
+    check(host, match, read_only=read_only)
     words = ctx.options.remainder or ("bash",)
-    _interact(
-        ctx,
-        host,
-        match,
-        "jobs.mount",
-        lambda name: jobs_tools.mount_words(host.spec, match, name, words, read_only=read_only),
-    )
+
+    def run(name: str) -> list[str]:
+        return mount_words(host.spec, match, name, words, read_only=read_only)
+
+    _interact(ctx, host, match, "jobs.mount", run)
 
 
-@task(help={"job": finding.JOB_HELP}, auto_shortflags=False)
+@task(help={"job": JOB_HELP}, auto_shortflags=False)
 def strace(ctx: Context, job: str = "") -> None:
     """Trace the system calls of all processes of a running job, until Ctrl-C.
 
@@ -52,27 +50,25 @@ def strace(ctx: Context, job: str = "") -> None:
 
     Example: inv -H all jobs.strace abc123 -- -e trace=%file
     """
-    from opstasks.jobs import tools as jobs_tools
+    from opstasks.jobs.find import find_one
+    from opstasks.jobs.strace import processes, strace_words
 
     _need_terminal("jobs.strace")
-    host, match = finding.one(ctx, job, contained=True)
-    pids = jobs_tools.processes(host, match)
+    host, match = find_one(ctx, job, contained=True)
+    pids = processes(host, match)
     ctx.console.note(f"{match.job.slug}: process {', '.join(map(str, pids))}")
-    words = ctx.options.remainder
-    _interact(
-        ctx,
-        host,
-        match,
-        "jobs.strace",
-        lambda name: jobs_tools.strace_words(host.spec, match, name, pids, words),
-    )
+
+    def run(name: str) -> list[str]:
+        return strace_words(host.spec, match, name, pids, ctx.options.remainder)
+
+    _interact(ctx, host, match, "jobs.strace", run)
 
 
 def _need_terminal(name: str) -> None:
-    """What a job holds goes to a terminal only, and both tasks are for a person to type in."""
+    """The data of a job goes to a terminal only, and both tasks need a person who types."""
     from opstasks.fleet import terminal
 
-    terminal.need(name, "run it in a terminal: what a job holds does not go into pipes")
+    terminal.need(name, "run it in a terminal: the data of a job does not go into pipes")
 
 
 def _interact(
@@ -82,14 +78,14 @@ def _interact(
     import shlex
 
     from opstasks.fleet import terminal
-    from opstasks.jobs import tools as jobs_tools
+    from opstasks.jobs.tools_container import new_name, tools_container
 
-    where = " ".join(match.volume)
+    where = " ".join(match.volume or ())
     ctx.console.note(f"{host.name}  {match.job.id}  {match.job.slug}  {where}")
     if ctx.options.dry:
-        ctx.console.say(shlex.join(words(jobs_tools.new_name())))
+        ctx.console.say(shlex.join(words(new_name())))
         return
-    with jobs_tools.container(host, match, task) as name:
+    with tools_container(host, match, task) as name:
         code = terminal.interact(host, words(name), host.spec.service_user)
     if code:
         raise Exit(code=code)

@@ -12,7 +12,7 @@ from opstasks.core.errors import CommandFailed
 from opstasks.fleet import old_program as remote
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import jobs_answer, jobs_command
 from opstasks.maintenance import flags, records
 from opstasks.maintenance import pause as pausing
 from opstasks.maintenance.flags import Pause
@@ -117,12 +117,11 @@ def gather(host: Host) -> Facts:
             cmd("systemctl", "is-system-running"),
             systemd.show(BOOT_UNIT),
             records.read_command(spec),
-            jobs.read_command(spec, limit=0),
+            jobs_command(spec),
         ]
     )
     maintenance = records.parse(told.out)
-    database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database()
-    pause = flags.pause_of(database, maintenance.pause)
+    pause = flags.pause_of(jobs_answer(counted, host.name), maintenance.pause)
     prepared = maintenance.prepared()
     (result,) = host.root.batch([_command(spec, prepared.requeued if prepared else ())])
     if result.code:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opstasks.jobs.model import Database
+from opstasks.jobs.read import JobsAnswer
 
 PAUSED = "paused"
 
@@ -33,9 +33,9 @@ class Pause:
     settling_s: float = 0.0
 
 
-def pause_of(database: Database, note: Pause | None) -> Pause | None:
+def pause_of(jobs: JobsAnswer, note: Pause | None) -> Pause | None:
     """The pause that holds, with what our note says of it; None when there is none."""
-    value, since = database.flags.get(PAUSED, ("", 0.0))
+    value, since = jobs.flags.get(PAUSED, ("", 0.0))
     if value.lower() != "true":  # what job-runner itself takes as true
         return None
     if note is not None and -1 < since - note.flag_time < 1 + note.settling_s:

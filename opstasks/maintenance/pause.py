@@ -9,7 +9,7 @@ from opstasks.core.errors import CommandFailed
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host, Shell
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import jobs_answer, jobs_command, unreadable
 from opstasks.maintenance import flags, records
 from opstasks.maintenance import site as sites
 from opstasks.maintenance.flags import Pause
@@ -30,19 +30,17 @@ class Outcome:
 
 def read(host: Host) -> Outcome:
     """The pause that holds on a host; in one round trip."""
-    told, counted = host.service.batch(
-        [records.read_command(host.spec), jobs.read_command(host.spec, limit=0)]
-    )
-    database = jobs.parse(counted.out) if counted.code == 0 else jobs.Database(error=counted.tail())
-    if database.error:
+    told, counted = host.service.batch([records.read_command(host.spec), jobs_command(host.spec)])
+    jobs = jobs_answer(counted, host.name)
+    if jobs.problem:
         raise CommandFailed(
-            f"cannot read the flag: {database.error}",
+            f"cannot read the flag: {jobs.problem}",
             returned=1,
             host=host.name,
-            hint=jobs.unreadable(host.name, database.error).hint,
+            hint=unreadable(host.name, jobs.problem).hint,
         )
     found = records.parse(told.out)
-    return Outcome(False, flags.pause_of(database, found.pause), found.now)
+    return Outcome(False, flags.pause_of(jobs, found.pause), found.now)
 
 
 def pause(host: Host, *, why: str = "", for_s: int = 0) -> Outcome:

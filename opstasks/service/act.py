@@ -12,7 +12,7 @@ from opstasks.core.result import Result
 from opstasks.deploy import release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import JobsAnswer, jobs_answer, jobs_command
 from opstasks.primitives import journal, systemd
 from opstasks.primitives.systemd import UnitState
 
@@ -57,14 +57,14 @@ def inspect(host: Host) -> ServiceFacts:
     Raises VerifyFailed on a host without the unit, InvalidResponse when its state is not known.
     """
     found = host.service.gather(
-        {"unit": systemd.show(host.spec.unit), "jobs": jobs.read_command(host.spec, limit=0)}
+        {"unit": systemd.show(host.spec.unit), "jobs": jobs_command(host.spec)}
     )
     unit = _unit(host, found["unit"])
     if unit.load == "not-found":
         raise VerifyFailed(
             f"the host has no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
         )
-    return ServiceFacts(unit, _running_jobs(found["jobs"]))
+    return ServiceFacts(unit, _running_jobs(jobs_answer(found["jobs"], host.name)))
 
 
 def start(host: Host, watch_s: float) -> ServiceResult:
@@ -132,13 +132,8 @@ def _unit(host: Host, result: Result) -> UnitState:
     return unit
 
 
-def _running_jobs(result: Result) -> RunningJobs:
-    if result.code:
-        return RunningJobs(None, result.tail())
-    database = jobs.parse(result.out)
-    if database.error:
-        return RunningJobs(None, database.error)
-    return RunningJobs(database.counts.get("running", 0))
+def _running_jobs(jobs: JobsAnswer) -> RunningJobs:
+    return RunningJobs(jobs.count("running"), jobs.problem)
 
 
 def _watch(host: Host, watch_s: float) -> UnitState:

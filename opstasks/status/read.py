@@ -6,19 +6,18 @@ import time
 from dataclasses import dataclass
 
 from opstasks.core.command import Command, cmd
-from opstasks.core.errors import OpsError
 from opstasks.core.formats import minute_text, span_text
 from opstasks.core.result import Result
 from opstasks.deploy import release
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import JobSelection, jobs_answer, jobs_command
 from opstasks.maintenance import flags, records
 from opstasks.maintenance.flags import Pause
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance
-from opstasks.primitives import docker, git, systemd
-from opstasks.sync import facts as sync
+from opstasks.primitives import git, systemd
+from opstasks.sync import act as sync
 
 FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
@@ -55,39 +54,31 @@ def commands(spec: HostSpec) -> dict[str, Command]:
     return {
         "unit": systemd.show(spec.unit),
         "deployed": git.describe(spec.code_dir),
-        "jobs": jobs.read_command(spec, ["running"]),
-        "containers": jobs.containers_command(),
+        "jobs": jobs_command(spec, JobSelection(("running",)), limit=500, with_docker=True),
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
         "maintenance": records.read_command(spec),
-        **({"sync": sync.inspect_command(spec)} if spec.level3_source else {}),
+        **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
     }
 
 
 def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     """From what the host answered to a row; `now` in seconds since the epoch."""
     unit = systemd.parse_show(spec.unit, results["unit"].out)
-    database = (
-        jobs.parse(results["jobs"].out)
-        if results["jobs"].code == 0
-        else (jobs.Database(error=results["jobs"].tail()))
-    )
-    containers = docker.parse_containers(results["containers"].out)
-    joined = jobs.join(database.jobs, containers)
-    releases, releases_error = _releases(spec, results["releases"])
+    jobs = jobs_answer(results["jobs"], spec.name)
+    releases = release.parse_releases(results["releases"].out)
     owner = lock.parse_owner(results["lock"].out)
     disks = _disks(results["disk"].out)
     maintenance = records.parse(results["maintenance"].out)
-    pause = flags.pause_of(database, maintenance.pause)
-    copying = sync.decode(spec, results["sync"]) if "sync" in results else None
+    pause = flags.pause_of(jobs, maintenance.pause)
+    copying = sync.parse(spec, results["sync"].out) if "sync" in results else None
     attention = [
         *_unit_attention(unit),
-        *([f"database: {database.error}"] if database.error else []),
-        *(f"job {job.id}: {job.disagreement}" for job in joined if job.disagreement),
-        *(["docker does not answer"] if results["containers"].code else []),
+        *([f"database: {jobs.problem}"] if jobs.problem else []),
+        *(f"job {j.id}: {j.disagreement}" for j in jobs.joined(orphans=True) if j.disagreement),
+        *(["docker does not answer"] if jobs.docker.problem else []),
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
-        *([f"releases: {releases_error}"] if releases_error else []),
         *_release_attention(releases, owner),
         *_pause_attention(pause, now),
         *_scheduled_attention(maintenance, unit.is_serving, pause),
@@ -98,8 +89,8 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         since=span_text(now - unit.since.timestamp()) if unit.since else "",
         deployed=results["deployed"].text if results["deployed"].code == 0 else "",
         paused=_pause(pause) if pause else "",
-        running=database.counts.get("running", 0),
-        pending=database.counts.get("pending", 0),
+        running=jobs.count("running") or 0,
+        pending=jobs.count("pending") or 0,
         disk=", ".join(f"{used} %" for used in dict.fromkeys(disks.values())),
         last_deploy=_last(releases, now),
         lock=owner.describe() if owner else "",
@@ -118,14 +109,6 @@ def _unit_attention(unit: systemd.UnitState) -> list[str]:
     if unit.load == "loaded" and unit.enabled != "enabled":
         found.append(f"the service is {unit.enabled or 'not enabled'}: a reboot would not start it")
     return found
-
-
-def _releases(spec: HostSpec, result: Result) -> tuple[tuple[release.Release, ...], str]:
-    """The releases, newest first, and why they could not be read."""
-    try:
-        return release.parse_releases(result, spec.name), ""
-    except OpsError as error:
-        return (), error.message
 
 
 def _release_attention(
@@ -187,13 +170,13 @@ def _unready_attention(maintenance: Maintenance) -> list[str]:
     return [f"{item.kind} for {item.due_there} {how} ({item.id})"]
 
 
-def _sync(state: sync.SyncState | None) -> str:
+def _sync(state: sync.State | None) -> str:
     """How long ago Level 3 files were last copied; nothing where there are none to copy."""
     if state is None:
         return ""
     if not state.on:
         return "off"
-    return f"{span_text(state.success_age_s)} ago" if state.last_success_at else "never"
+    return f"{span_text(state.success_age_s)} ago" if state.last_success else "never"
 
 
 def _disks(text: str) -> dict[str, int]:
@@ -206,4 +189,4 @@ def _last(releases: tuple[release.Release, ...], now: float) -> str:
     if not releases:
         return ""
     last = releases[0]
-    return f"{last.to_name} {last.outcome or 'UNFINISHED'} {span_text(now - last.started_at)} ago"
+    return f"{last.to_name} {last.outcome or 'UNFINISHED'} {span_text(now - last.started)} ago"

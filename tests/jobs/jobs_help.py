@@ -1,4 +1,4 @@
-"""Jobs in every state for tests, looked at and cleaned up apart from our own code."""
+"""Jobs in every state for tests, read and cleaned up without our own code."""
 
 import contextlib
 import json
@@ -12,6 +12,42 @@ PATIENT = "-cmd '.timeout 20000'"
 STOP = "systemctl kill --signal KILL jobrunner 2>/dev/null; systemctl stop jobrunner"
 RESTART = f"{STOP}; systemctl reset-failed jobrunner; systemctl start jobrunner"
 ROWS, CONTAINERS = 40_000, 30
+# Words that a shell, SQL or a program might take for something else.
+HOSTILE = [
+    "%",
+    "_",
+    "%%",
+    "a_b",
+    "'; DROP TABLE job; --",
+    "' OR '1'='1",
+    '" OR ""="',
+    "$(touch /tmp/canary)",
+    "`touch /tmp/canary`",
+    "; touch /tmp/canary",
+    "| touch /tmp/canary",
+    "&& touch /tmp/canary",
+    "../../etc/passwd",
+    "-rf",
+    "--all",
+    "\\",
+    "\\%",
+    "*",
+    "?",
+    "[a-z]",
+    "{}",
+    "~",
+    "#",
+    "!!",
+    "ünïcode",
+    "a b",
+    "job'",
+    "OPSEOF",
+    "\ud800",
+]
+# The same without what no text can hold.
+HOSTILE_TEXTS = HOSTILE[:-1]
+# Where the outputs of the jobs of the fixtures `internal_error_job` and `unstored_job` go.
+BROKEN_WORKSPACE = "/srv/high_privacy/workspaces/broken"
 
 
 def sh(sandbox, host, script):
@@ -40,6 +76,11 @@ def started(sandbox, host, action="longer", workspace="jobs"):
     until(lambda: row(sandbox, host, job)["status_code"] == "executing", f"{job} does not run")
     until(lambda: name in containers(sandbox, host), "no container")
     return job
+
+
+def allow_outputs(sandbox, host):
+    """Remove the cause of the internal error of `internal_error_job` and `unstored_job`."""
+    sh(sandbox, host, f"chown -R opensafely:opensafely {BROKEN_WORKSPACE}")
 
 
 def tracers(sandbox, host, job):

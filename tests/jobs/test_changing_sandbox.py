@@ -8,7 +8,7 @@ from tests.jobs import jobs_help as jobs
 
 pytestmark = pytest.mark.sandbox
 ONE, TWO = HOSTS = ("sandbox-1", "sandbox-2")
-WORKSPACE = "/srv/high_privacy/workspaces/broken"
+WORKSPACE = jobs.BROKEN_WORKSPACE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,7 +60,7 @@ def told(managed, host, job):
     return (heard(managed, host, job) or [None])[-1]
 
 
-def test_jobs_on_two_hosts_are_killed_and_gone(managed, inv):
+def test_jobs_on_two_hosts_are_killed_and_removed(managed, inv):
     running = jobs.started(managed, ONE, "longer", "kill-1")
     other = jobs.started(managed, TWO, "longer", "kill-2")
     stays = jobs.started(managed, ONE, "longer", "stays")
@@ -107,7 +107,7 @@ def test_jobs_on_two_hosts_are_killed_and_gone(managed, inv):
     assert "changed" in journal
 
 
-def test_a_job_is_kept_for_a_look_and_cleaned_up_later(managed, inv):
+def test_a_job_is_kept_for_debugging_and_cleaned_up_later(managed, inv):
     job = jobs.started(managed, ONE, "longer", "kept")
     good(inv("-H", ONE, "jobs.kill", job, "--no-cleanup", "--yes"))
     assert jobs.row(managed, ONE, job)["status_code"] == "killed_by_admin"
@@ -124,7 +124,7 @@ def test_a_job_is_kept_for_a_look_and_cleaned_up_later(managed, inv):
     assert f"os-volume-{job}" not in volumes(managed, ONE)
 
 
-def test_a_job_that_waits_never_runs_and_one_that_is_over_is_left_alone(managed, inv):
+def test_a_pending_job_never_runs_and_an_ended_one_is_left_alone(managed, inv):
     (over,) = managed.submit(ONE, "fail", "over")
     jobs.ended(managed, ONE, over)
     jobs.gone(managed, ONE, over)
@@ -159,7 +159,7 @@ def test_part_of_an_id_kills_nothing_while_a_host_cannot_be_asked(
     assert jobs.row(managed, ONE, job)["status_code"] == "killed_by_admin"
 
 
-def test_the_database_address_of_a_killed_job_is_warned_of_and_not_printed(managed, inv):
+def test_a_saved_database_address_is_reported_and_not_printed(managed, inv):
     secret = "mssql://user:hunter2@127.0.0.1/db"
     local = "/home/opensafely/config/04_local.env"
     jobs.sh(
@@ -190,79 +190,61 @@ def test_the_database_address_of_a_killed_job_is_warned_of_and_not_printed(manag
 # -- retry -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def broken(managed):
-    """A job that ran and whose outputs could not be stored: a real internal error."""
-    job = jobs.started(managed, ONE, "long", "broken")
-    jobs.sh(
-        managed, ONE, f"mkdir -p {WORKSPACE}; chown -R root:root {WORKSPACE}; chmod 700 {WORKSPACE}"
+def test_an_internal_error_is_retried_and_all_records_agree(managed, inv, internal_error_job):
+    box = jobs.sh(
+        managed, ONE, f"docker inspect --format '{{{{.Id}}}}' os-job-{internal_error_job}"
     )
-    jobs.sh(managed, ONE, f"docker kill --signal TERM os-job-{job}")
-    row = jobs.ended(managed, ONE, job)
-    assert row["status_code"] == "internal_error", row
-    yield job
-    jobs.sh(
-        managed,
-        ONE,
-        f"rm -rf {WORKSPACE}; {jobs.RESTART}",
-    )
-
-
-def mend(managed):
-    jobs.sh(managed, ONE, f"chown -R opensafely:opensafely {WORKSPACE}")
-
-
-def test_an_internal_error_is_retried_and_everyone_agrees(managed, inv, broken):
-    box = jobs.sh(managed, ONE, f"docker inspect --format '{{{{.Id}}}}' os-job-{broken}")
     ask_for_all(managed, ONE)
     shown = good(inv("-H", ONE, "jobs.ls", "--state", "failed"))
     assert "internal_error" in shown.stdout
-    assert "exit code" in good(inv("-H", ONE, "jobs.show", broken)).stdout
-    assert "os-job-" in good(inv("-H", ONE, "jobs.logs", broken)).stdout
-    refused = inv("-H", ONE, "jobs.retry", broken)
+    assert "exit code" in good(inv("-H", ONE, "jobs.show", internal_error_job)).stdout
+    assert "os-job-" in good(inv("-H", ONE, "jobs.logs", internal_error_job)).stdout
+    refused = inv("-H", ONE, "jobs.retry", internal_error_job)
     assert refused.returncode == 2
-    mend(managed)
+    jobs.allow_outputs(managed, ONE)
     jobs.sh(managed, ONE, jobs.RESTART)
-    done = good(inv("-H", "sandbox", "jobs.retry", broken[:13], "--yes"))
-    row = jobs.row(managed, ONE, broken)
+    done = good(inv("-H", "sandbox", "jobs.retry", internal_error_job[:13], "--yes"))
+    row = jobs.row(managed, ONE, internal_error_job)
     # It was stopped half-way, so its honest end is a failure of its own, not an internal error.
     assert (row["state"], row["status_code"]) == ("failed", "nonzero_exit")
     assert "failed (nonzero_exit)" in done.stdout
     assert box
-    jobs.gone(managed, ONE, broken)
-    assert ("running", "executing") in heard(managed, ONE, broken)
-    jobs.until(lambda: told(managed, ONE, broken) == ("failed", "nonzero_exit"), "not told", 20)
-    again = inv("-H", ONE, "job-retry", broken, "--yes")
+    jobs.gone(managed, ONE, internal_error_job)
+    assert ("running", "executing") in heard(managed, ONE, internal_error_job)
+    jobs.until(
+        lambda: told(managed, ONE, internal_error_job) == ("failed", "nonzero_exit"), "not told", 20
+    )
+    again = inv("-H", ONE, "job-retry", internal_error_job, "--yes")
     assert again.returncode == 2
     assert "only internal errors" in again.stderr
-    assert jobs.row(managed, ONE, broken) == row
+    assert jobs.row(managed, ONE, internal_error_job) == row
 
 
-def test_what_fails_again_is_said(managed, inv, broken):
+def test_a_retry_that_fails_again_is_reported(managed, inv, internal_error_job):
     jobs.sh(managed, ONE, jobs.RESTART)
-    done = inv("-H", ONE, "jobs.retry", broken, "--yes")
+    done = inv("-H", ONE, "jobs.retry", internal_error_job, "--yes")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "failed again" in done.stderr
-    assert f"os-job-{broken}" in jobs.containers(managed, ONE)
+    assert f"os-job-{internal_error_job}" in jobs.containers(managed, ONE)
 
 
-def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, broken):
-    before = jobs.row(managed, ONE, broken)
+def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, internal_error_job):
+    before = jobs.row(managed, ONE, internal_error_job)
     local = "/home/opensafely/config/04_local.env"
     jobs.sh(managed, ONE, f"echo JOB_SERVER_ENDPOINT=http://127.0.0.1:9/ >>{local}")
     try:
-        done = inv("-H", ONE, "jobs.retry", broken, "--yes")
+        done = inv("-H", ONE, "jobs.retry", internal_error_job, "--yes")
         assert done.returncode == 2
         assert "job-server does not answer" in done.stderr
     finally:
         jobs.sh(managed, ONE, f"sed -i '/127.0.0.1:9/d' {local}")
-    jobs.sh(managed, ONE, f"docker rename os-job-{broken} away")
-    done = inv("-H", ONE, "jobs.retry", broken, "--yes")
-    jobs.sh(managed, ONE, f"docker rename away os-job-{broken}")
+    jobs.sh(managed, ONE, f"docker rename os-job-{internal_error_job} away")
+    done = inv("-H", ONE, "jobs.retry", internal_error_job, "--yes")
+    jobs.sh(managed, ONE, f"docker rename away os-job-{internal_error_job}")
     assert (done.returncode, "no container any more" in done.stderr) == (2, True)
-    assert jobs.row(managed, ONE, broken) == before
-    good(inv("-H", ONE, "jobs.kill", broken, "--yes"))
-    assert not {name for name in jobs.containers(managed, ONE) if broken in name}
+    assert jobs.row(managed, ONE, internal_error_job) == before
+    good(inv("-H", ONE, "jobs.kill", internal_error_job, "--yes"))
+    assert not {name for name in jobs.containers(managed, ONE) if internal_error_job in name}
 
 
 # -- retries that end well -------------------------------------------------------------------
@@ -285,20 +267,6 @@ http.server.HTTPServer(("127.0.0.1", 8099), Deaf).serve_forever()
 """
 
 
-@pytest.fixture
-def unstored(managed):
-    """A job that ran well and whose outputs cannot be stored: a real internal error."""
-    make = f"rm -rf {WORKSPACE}; install -d -o root -g root -m 755 {WORKSPACE}"
-    jobs.sh(managed, ONE, f"{make}; {jobs.RESTART}")
-    (job,) = managed.submit(ONE, "quick", "broken")
-    row = jobs.ended(managed, ONE, job)
-    assert (row["state"], row["status_code"]) == ("failed", "internal_error"), row
-    assert f"os-job-{job}" in jobs.containers(managed, ONE)
-    mend(managed)
-    yield job
-    jobs.sh(managed, ONE, f"rm -rf {WORKSPACE}")
-
-
 def check_stored(managed, job):
     """Database, docker and disk say that it succeeded, with the outputs of the real action."""
     row = jobs.row(managed, ONE, job)
@@ -311,21 +279,21 @@ def check_stored(managed, job):
     return row
 
 
-def test_a_retried_job_whose_cause_is_mended_succeeds_and_everyone_agrees(managed, inv, unstored):
+def test_a_retry_succeeds_after_the_cause_is_fixed(managed, inv, unstored_job):
     jobs.sh(managed, ONE, jobs.RESTART)
     ask_for_all(managed, ONE)
-    done = good(inv("-H", "sandbox", "jobs.retry", unstored[:13], "--yes"))
+    done = good(inv("-H", "sandbox", "jobs.retry", unstored_job[:13], "--yes"))
     assert "succeeded (succeeded)" in done.stdout
-    row = check_stored(managed, unstored)
-    said = lambda: told(managed, ONE, unstored) == ("succeeded", "succeeded")  # noqa: E731
-    jobs.until(said, f"the job-server heard {told(managed, ONE, unstored)}", 20)
-    again = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+    row = check_stored(managed, unstored_job)
+    said = lambda: told(managed, ONE, unstored_job) == ("succeeded", "succeeded")  # noqa: E731
+    jobs.until(said, f"the job-server heard {told(managed, ONE, unstored_job)}", 20)
+    again = inv("-H", ONE, "jobs.retry", unstored_job, "--yes")
     assert again.returncode == 2
     assert "is succeeded (succeeded): only internal errors can be retried" in again.stderr
-    assert jobs.row(managed, ONE, unstored) == row
+    assert jobs.row(managed, ONE, unstored_job) == row
 
 
-def test_a_job_server_that_is_not_told_half_way_is_told_by_the_next_run(managed, inv, unstored):
+def test_the_next_run_tells_a_job_server_that_was_not_told(managed, inv, unstored_job):
     """job-runner's retry writes its database first: the job goes on whoever knows of it."""
     managed.job_requests(ONE, [])
     managed.must(ONE, ["tee", "/tmp/deaf.py"], stdin=DEAF)
@@ -336,15 +304,15 @@ def test_a_job_server_that_is_not_told_half_way_is_told_by_the_next_run(managed,
         f" echo JOB_SERVER_ENDPOINT=http://127.0.0.1:8099/api/v2/ >>{LOCAL}; {jobs.RESTART}",
     )
     try:
-        done = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+        done = inv("-H", ONE, "jobs.retry", unstored_job, "--yes")
         assert done.returncode == 1, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         assert "was retried and goes on, but the job-server was not told" in done.stderr
-        assert f"inv -H {ONE} jobs.retry {unstored}" in done.stderr
-        assert jobs.ended(managed, ONE, unstored)["state"] == "succeeded"
-        assert ("succeeded", "succeeded") not in heard(managed, ONE, unstored)
-        before = check_stored(managed, unstored)
-        still = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+        assert f"inv -H {ONE} jobs.retry {unstored_job}" in done.stderr
+        assert jobs.ended(managed, ONE, unstored_job)["state"] == "succeeded"
+        assert ("succeeded", "succeeded") not in heard(managed, ONE, unstored_job)
+        before = check_stored(managed, unstored_job)
+        still = inv("-H", ONE, "jobs.retry", unstored_job, "--yes")
         assert (still.returncode, "was not told" in still.stderr) == (1, True)
     finally:
         jobs.sh(
@@ -352,9 +320,9 @@ def test_a_job_server_that_is_not_told_half_way_is_told_by_the_next_run(managed,
             ONE,
             f"sed -i '/127.0.0.1:8099/d' {LOCAL}; systemctl stop test-deaf; {jobs.RESTART}",
         )
-    done = good(inv("-H", ONE, "jobs.retry", unstored, "--yes"))
+    done = good(inv("-H", ONE, "jobs.retry", unstored_job, "--yes"))
     assert "tell the job-server" in done.stdout
-    assert told(managed, ONE, unstored) == ("succeeded", "succeeded")
-    assert jobs.row(managed, ONE, unstored) == before
-    again = inv("-H", ONE, "jobs.retry", unstored, "--yes")
+    assert told(managed, ONE, unstored_job) == ("succeeded", "succeeded")
+    assert jobs.row(managed, ONE, unstored_job) == before
+    again = inv("-H", ONE, "jobs.retry", unstored_job, "--yes")
     assert (again.returncode, "only internal errors" in again.stderr) == (2, True)

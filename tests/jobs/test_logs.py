@@ -1,24 +1,25 @@
-"""Logs: lines out of pieces, and metadata without secrets."""
+"""`jobs.logs`: lines out of pieces, where output is read, and metadata without secrets."""
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.core.errors import Refused
-from opstasks.core.result import Result
+from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused
 from opstasks.jobs import logs as jobs_logs
-from opstasks.jobs.model import Job, Match
-from opstasks.jobs.onhost import logs as remote_logs
-from opstasks.primitives.docker import Container
+from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
+from opstasks.jobs.logs import METADATA, MetadataAnswer, MetadataRequest
+from opstasks.jobs.model import Container, Job, LogFile, Match
+from opstasks.jobs.onhost import metadata as metadata_there
+from opstasks.onhost.protocol import HostRefusal
+from tests.fake_host import Reply, failed, refused
 
 
 def through(pieces, *, stamped=True):
     shown = []
-    lines = jobs_logs.Lines(shown.extend, strip=not stamped)
+    lines = jobs_logs.LogLines(shown.extend, strip=not stamped)
     for piece in pieces:
         lines.take(piece)
     lines.end()
@@ -26,21 +27,21 @@ def through(pieces, *, stamped=True):
 
 
 @given(st.lists(st.binary(max_size=20)))
-def test_however_a_log_is_cut_the_lines_are_the_same(pieces):
+def test_the_lines_are_the_same_wherever_a_log_is_cut(pieces):
     assert through(pieces) == through([b"".join(pieces)])
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"))))
-def test_every_line_comes_through(lines):
+def test_every_line_is_handed_on(lines):
     assert through(["".join(line + "\n" for line in lines).encode()]) == lines
 
 
-def test_a_line_without_end_is_shown_in_pieces_and_not_kept():
+def test_an_endless_line_is_handed_on_in_pieces_and_not_kept():
     shown = []
-    lines = jobs_logs.Lines(shown.extend, strip=False)
+    lines = jobs_logs.LogLines(shown.extend, strip=False)
     for _ in range(1000):
         lines.take(b"x" * 10_000)
-        assert len(lines._rest) <= jobs_logs.LONGEST_LINE + 10_000
+        assert len(lines._rest) <= jobs_logs.MAX_LINE_BYTES + 10_000
     lines.end()
     assert sum(map(len, shown)) == 10_000_000
 
@@ -54,19 +55,36 @@ def test_times_are_left_out_unless_asked_for():
 @pytest.mark.parametrize(
     ("where", "shown"),
     [
-        (jobs_logs.Source(container="os-job-a"), "2026-11-24T18:56:21.09Z begun"),
-        (jobs_logs.Source(path="/logs/os-job-a/logs.txt"), "begun"),
+        (jobs_logs.LogSource(container="os-job-a"), "2026-11-24T18:56:21.09Z begun"),
+        (jobs_logs.LogSource(path="/logs/os-job-a/logs.txt"), "begun"),
     ],
 )
-def test_only_the_times_of_a_kept_log_are_dockers(where, shown):
-    def stream(command, take):
-        take(b"2026-11-24T18:56:21.09Z begun\n")
-        return Result("", 0, "", "")
-
-    host = SimpleNamespace(name="h", service=SimpleNamespace(stream=stream))
-    lines = []
+def test_only_a_kept_log_has_the_times_of_docker(fake_host, where, shown):
+    host, lines = fake_host(), []
+    command = jobs_logs.read_command(where, tail=0, timestamps=False, follow=False)
+    host.expect(command, "2026-11-24T18:56:21.09Z begun\n", user="opensafely")
     jobs_logs.show(host, where, lines.extend, tail=0, timestamps=False, follow=False)
     assert lines == [shown]
+
+
+FILE = jobs_logs.LogSource(path="/logs/os-job-a/logs.txt")
+BOX = jobs_logs.LogSource(container="os-job-a", running=True)
+
+
+def test_a_log_that_cannot_be_read_is_a_failure(fake_host):
+    host = fake_host()
+    command = jobs_logs.read_command(FILE, tail=5, timestamps=False, follow=False)
+    host.expect(command, Reply(1, "", "No such file"))
+    with pytest.raises(CommandFailed, match=r"cannot read /logs/os-job-a/logs.txt") as caught:
+        jobs_logs.show(host, FILE, print, tail=5, timestamps=False, follow=False)
+    assert caught.value.tail == "No such file"
+
+
+def test_following_ends_with_the_exit_code_of_the_job(fake_host):
+    host = fake_host()
+    command = jobs_logs.read_command(BOX, tail=5, timestamps=False, follow=True)
+    host.expect(command, Reply(137))
+    assert jobs_logs.show(host, BOX, print, tail=5, timestamps=False, follow=True) == 137
 
 
 def match(container=None, logs=()):
@@ -74,29 +92,29 @@ def match(container=None, logs=()):
 
 
 def test_output_is_read_where_it_is():
-    file = ("/logs/os-job-a/logs.txt", 10, 0.0)
+    file = LogFile("/logs/os-job-a/logs.txt", 10)
     box = Container("os-job-a", "i", "running")
     gone = Container("os-job-a", "i", "exited")
     assert jobs_logs.source(match(box)).container == "os-job-a"
     assert jobs_logs.source(match(box, (file,))).running
     assert jobs_logs.source(match(gone)).container == "os-job-a"
-    assert jobs_logs.source(match(gone, (file,))).path == file[0]
+    assert jobs_logs.source(match(gone, (file,))).path == file.path
     with pytest.raises(Refused, match="no output"):
         jobs_logs.source(match())
-    silent = replace(match(), docker_error="no answer")
+    silent = replace(match(), docker_problem="no answer")
     with pytest.raises(Refused, match="containers are not known: no answer"):
         jobs_logs.source(silent)
-    assert jobs_logs.source(replace(silent, logs=(file,))).path == file[0]
+    assert jobs_logs.source(replace(silent, logs=(file,))).path == file.path
 
 
-def test_names_are_arguments_and_never_script():
-    where = jobs_logs.Source(container="os-job-$(id)", running=True)
+def test_names_are_arguments_and_never_part_of_a_script():
+    where = jobs_logs.LogSource(container="os-job-$(id)", running=True)
     command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=True)
     assert command.args[:2] == ("bash", "-c")
     assert command.args[4:] == (5, "os-job-$(id)", "--timestamps")
     command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=False)
     assert command.args[4:] == ("os-job-$(id)", "--timestamps", "--tail=5")
-    file = jobs_logs.Source(path="-rf")
+    file = jobs_logs.LogSource(path="-rf")
     assert jobs_logs.read_command(file, tail=0, timestamps=False, follow=True).args == (
         "cat",
         "--",
@@ -104,8 +122,39 @@ def test_names_are_arguments_and_never_script():
     )
 
 
+# -- counting ---------------------------------------------------------------------------------
+
+
+def test_a_log_is_counted_on_the_host(fake_host):
+    host = fake_host()
+    host.expect(jobs_logs.count_command(FILE), "  12  345\n", user="opensafely")
+    found = jobs_logs.summarise(host, match(), FILE, follow=False)
+    assert found == jobs_logs.LogSummary("a", "tpp", FILE.path, 12, 345)
+
+
+@pytest.mark.parametrize("text", ["", "12", "a b", "-1 5", "1 2 3", "² 3"])
+def test_a_count_that_is_no_number_is_an_invalid_response(text):
+    with pytest.raises(InvalidResponse) as caught:
+        jobs_logs.parse_counts(text, "tpp")
+    assert caught.value.host == "tpp"
+
+
+def test_a_followed_log_is_counted_where_it_is_after_the_end(fake_host):
+    host = fake_host()
+    host.expect(jobs_logs.wait_command(BOX), Reply(3))
+    privacy = host.spec.high_privacy
+    request = FindRequest(host.spec.database, ("a",), f"{privacy}/logs", f"{privacy}/volumes")
+    over = FoundJob(Job("a", "w", "a", "failed"), {}, logs=(LogFile(FILE.path, 9),))
+    host.expect(FIND, request, FindAnswer(1.0, {"a": (over,)}))
+    host.expect(jobs_logs.count_command(FILE), "1 9\n")
+    found = jobs_logs.summarise(host, match(), BOX, follow=True)
+    assert (found.source, found.exit_code) == (FILE.path, 3)
+
+
+# -- metadata.json ----------------------------------------------------------------------------
+
 CANARY = "hunter2-canary"
-METADATA = {
+METADATA_FILE = {
     "exit_code": "137",
     "repo_url": "https://github.com/opensafely/x",
     "job_server_token": CANARY,
@@ -124,22 +173,23 @@ METADATA = {
 }
 
 
-def test_what_may_be_a_secret_is_masked_and_the_rest_is_kept():
-    shown = remote_logs.masked(METADATA)
+def test_possible_secrets_are_masked_and_the_rest_is_kept():
+    shown = metadata_there.masked(METADATA_FILE)
     assert CANARY not in json.dumps(shown)
-    assert shown["repo_url"] == METADATA["repo_url"]
+    assert shown["repo_url"] == METADATA_FILE["repo_url"]
     assert shown["exit_code"] == "137"
     assert "OPENSAFELY_BACKEND=tpp" in shown["container_metadata"]["Config"]["Env"]
     assert "DATABASE_URL=***" in shown["container_metadata"]["Config"]["Env"]
 
 
-def test_the_variables_that_stand_in_the_file_are_named():
-    assert remote_logs.unmasked_variables(METADATA) == [
+def test_the_variables_that_the_file_holds_are_named():
+    assert metadata_there.unmasked_variables(METADATA_FILE) == [
         "DATABASE_URL",
         "STATA_LICENSE",
         "ANYTHING",
     ]
-    assert remote_logs.unmasked_variables({}) == []
+    for odd in ({}, [], None, {"container_metadata": []}, {"container_metadata": {"Config": 1}}):
+        assert metadata_there.unmasked_variables(odd) == []
 
 
 JSON = st.recursive(
@@ -152,12 +202,56 @@ JSON = st.recursive(
 @given(JSON, st.sampled_from(["DATABASE_URL", "token", "db_password", "SecretThing", "api_key"]))
 def test_a_secret_is_masked_at_any_depth(value, key):
     deep = {"a": [value, {"b": {key: CANARY, "Env": [f"{key}={CANARY}"]}}]}
-    assert CANARY not in json.dumps(remote_logs.masked(deep))
+    assert CANARY not in json.dumps(metadata_there.masked(deep))
 
 
 @given(
     st.text(st.characters(exclude_characters="/@ \n\t", exclude_categories=["Z", "C"]), min_size=1)
 )
-def test_a_password_in_a_url_is_masked_wherever_it_stands(password):
+def test_a_password_in_a_url_is_masked_anywhere_in_a_text(password):
     text = f"cannot connect to mssql://user:{password}{CANARY}@10.0.0.1/db now"
-    assert CANARY not in remote_logs.masked({"message": text})["message"]
+    assert CANARY not in metadata_there.masked({"message": text})["message"]
+
+
+PATH = "/logs/os-job-a/metadata.json"
+WITH_METADATA = match(logs=(LogFile(PATH, 10),))
+
+
+def test_metadata_is_asked_of_the_host(fake_host):
+    host = fake_host()
+    answer = MetadataAnswer({"exit_code": "0"}, ("DATABASE_URL",))
+    host.expect(METADATA, MetadataRequest(PATH), answer, user="opensafely")
+    assert jobs_logs.read_metadata(host, WITH_METADATA) == answer
+
+
+def test_a_job_without_metadata_is_refused(fake_host):
+    with pytest.raises(Refused, match=r"has no metadata.json yet"):
+        jobs_logs.read_metadata(fake_host(), match())
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (refused(f"cannot read {PATH}: no"), Refused),
+        (failed("broken"), ProgramFailed),
+        (Reply(out='{"ok": {"metadata": {}}}'), InvalidResponse),
+        (Reply(out='{"ok": {"metadata": {}, "exposed": [null]}}'), InvalidResponse),
+    ],
+)
+def test_metadata_that_cannot_be_read_is_an_error_of_that_host(fake_host, reply, error):
+    host = fake_host()
+    host.expect(METADATA, MetadataRequest(PATH), reply)
+    with pytest.raises(error) as caught:
+        jobs_logs.read_metadata(host, WITH_METADATA)
+    assert caught.value.host == "tpp"
+
+
+def test_a_file_that_is_not_json_is_a_refusal(tmp_path):
+    path = tmp_path / "metadata.json"
+    for text in ("", "{", "\xff"):
+        path.write_text(text, encoding="latin-1")
+        with pytest.raises(HostRefusal, match="cannot read"):
+            metadata_there.main({"path": str(path)})
+    path.write_text(json.dumps(METADATA_FILE))
+    found = metadata_there.main({"path": str(path)})
+    assert CANARY not in json.dumps(found["metadata"])

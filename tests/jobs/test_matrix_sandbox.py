@@ -95,7 +95,7 @@ def ask(inv, made):
 
 
 def plain(text):
-    """What stood on a terminal, without its colours."""
+    """What a terminal showed, without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 

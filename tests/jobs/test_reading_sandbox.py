@@ -11,7 +11,7 @@ import yaml
 
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.jobs import jobs_help as jobs
-from tests.jobs.test_jobs import HOSTILE
+from tests.jobs.jobs_help import HOSTILE
 
 pytestmark = pytest.mark.sandbox
 ONE, TWO = HOSTS = ("sandbox-1", "sandbox-2")
@@ -51,7 +51,7 @@ def listed(done):
     return {job["id"]: job for host in document["hosts"].values() for job in host["value"]}
 
 
-def test_running_jobs_of_both_hosts_stand_in_one_table(inv, state):
+def test_running_jobs_of_both_hosts_are_in_one_table(inv, state):
     done = inv("-H", "sandbox", "jobs.ls")
     assert done.returncode == 0
     lines = {line.split()[1]: line for line in done.stdout.splitlines() if "sandbox-" in line}
@@ -61,7 +61,7 @@ def test_running_jobs_of_both_hosts_stand_in_one_table(inv, state):
     assert "0.5" in lines[state["running"]]
 
 
-def test_every_state_can_be_asked_for(inv, state, managed):
+def test_every_state_can_be_selected(inv, state, managed):
     everything = listed(inv("-H", "sandbox", "jobs.ls", "--all", "--json"))
     assert set(everything) == set(state.values())
     for job in state.values():
@@ -86,7 +86,7 @@ def test_a_job_is_found_on_whichever_host_it_is(inv, state):
     assert state["pending"] in done.stdout
 
 
-def test_the_life_of_a_job_is_drawn(inv, state):
+def test_the_history_of_a_job_is_drawn(inv, state):
     done = inv("-H", ONE, "jobs.show", state["failed"])
     places = [done.stdout.index(f"  o  {name}") for name in ("created", "preparing", "executing")]
     places.append(done.stdout.index("  o  completed  failed: Job exited with an error"))
@@ -139,8 +139,8 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
     from hypothesis import strategies as st
 
     from opstasks.core.errors import Refused
-    from opstasks.jobs import find as workflow
-    from opstasks.jobs import model as domain
+    from opstasks.jobs.find import check_word, find
+    from opstasks.jobs.read import JobSelection, ReadRequest, read_jobs
 
     generated = st.text(min_size=1, max_size=40)
     words = list(HOSTILE)
@@ -153,7 +153,7 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
     good = []
     for word in words:
         try:
-            good.append(domain.check_needle(word))
+            good.append(check_word(word))
         except Refused:
             continue
     assert len(words) > 500
@@ -169,13 +169,12 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
         )
     ]
     jobs.sh(managed, ONE, "rm -f /tmp/canary")
-    found = workflow.find(host, good)
+    found = find(host, good)
     for word in good:
         assert len(found[word]) == sum(word in slug for slug in slugs), word
-        selection = domain.Selection((), word)
     for word in good[::40]:
-        selection = domain.Selection((), word)
-        assert workflow.read(host, selection, 5).jobs == ()
+        request = ReadRequest(host.spec.database, JobSelection((), word), 5)
+        assert read_jobs(host, request).jobs == ()
     assert jobs.sh(managed, ONE, "ls /tmp/canary 2>/dev/null || true") == ""
 
 
@@ -302,7 +301,7 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
 def test_disagreement_is_flagged(inv, managed, state):
     jobs.sh(managed, TWO, "systemctl stop jobrunner")
     image = "ghcr.io/opensafely-core/busybox"
-    jobs.sh(managed, TWO, f"docker run -d --name os-job-stray {image} sleep 600")
+    jobs.sh(managed, TWO, f"docker run -d --name os-job-orphan {image} sleep 600")
     column = "id, state, status_code, workspace, action, created_at, started_at, updated_at"
     values = "'lonely', 'running', 'executing', 'w', 'a', 1, 1, 1"
     jobs.sh(
@@ -312,7 +311,7 @@ def test_disagreement_is_flagged(inv, managed, state):
     )
     try:
         found = listed(inv("-H", TWO, "jobs.ls", "--json"))
-        assert found["stray"]["disagreement"] == "container without a job"
+        assert found["orphan"]["disagreement"] == "container without a job"
         assert found["lonely"]["disagreement"] == "no container"
         table = inv("-H", TWO, "jobs.ls").stdout
         assert "no container" in table
@@ -321,12 +320,14 @@ def test_disagreement_is_flagged(inv, managed, state):
 
 
 def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandbox_dir, tmp_path):
-    from opstasks.jobs import find as workflow
+    from opstasks.jobs.listing import select
+    from opstasks.jobs.read import ReadRequest, read_jobs
 
     with jobs.many_jobs(managed, TWO):
         host = connect(spec(TWO))
-        selection = workflow.select("", "", "", everything=False)
-        assert len(workflow.read(host, selection, 500).joined()) == jobs.CONTAINERS
+        selection = select("", "", "", everything=False)
+        request = ReadRequest(host.spec.database, selection, 500, with_docker=True)
+        assert len(read_jobs(host, request).joined()) == jobs.CONTAINERS
 
         inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
         entry = inventory["hosts"][TWO]
@@ -383,14 +384,16 @@ def measured(sandbox_dir, tmp_path, *argv):
 
 
 def host_peak_kib(host, limit):
-    """The most memory that our script used on the host, in KiB."""
+    """The most memory that our program used on the host, in KiB."""
     from opstasks.core.command import cmd
-    from opstasks.jobs import model as domain
+    from opstasks.jobs.listing import STREAM, StreamRequest
+    from opstasks.jobs.read import JobSelection
 
-    *words, script = domain.stream_command(host.spec, domain.Selection(), limit, 500).args
+    request = StreamRequest(host.spec.database, JobSelection(), limit, 500)
+    *words, script, name = STREAM.stream_command(request).args
     pieces = []
     tell = "\nprint(open('/proc/self/status').read())"
-    host.service.stream(cmd(*words, f"{script}{tell}"), pieces.append)
+    host.service.stream(cmd(*words, f"{script}{tell}", name), pieces.append)
     return high_water_kib(b"".join(pieces).decode()[-5000:])
 
 

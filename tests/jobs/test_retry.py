@@ -1,113 +1,225 @@
-"""jobs.retry where job-runner's own command fails between its two halves, on a strict fake host."""
-
-import json
+"""`jobs.retry`: what can be retried, and job-runner's command that may fail between two steps."""
 
 import pytest
 
-from opstasks.core.errors import Refused, VerifyFailed
-from opstasks.jobs import change as jobs_change
-from tests.fake import FakeHost
+from opstasks.core.command import cmd
+from opstasks.core.errors import Interrupted, Refused, VerifyFailed
+from opstasks.jobs import job_runner
+from opstasks.jobs import retry as jobs_retry
+from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
+from opstasks.jobs.model import Container, Job, Match
+from opstasks.jobs.retry import RetryFacts
+from opstasks.primitives import systemd
+from opstasks.primitives.systemd import UnitState
+from tests.fake_host import Reply
 
-UNIT = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
-TOLD, RETRY, MARKED = "api_post", "jobrunner.cli.retry_job", "test -e"
-BROKEN = ("failed", "internal_error")
+VOLUME = ("volume", "os-volume-abc")
+UP = UnitState("jobrunner", "loaded", "active", "running")
+DOWN = UnitState("jobrunner", "loaded", "inactive", "dead")
+STARTING = UnitState("jobrunner", "loaded", "activating", "auto-restart")
+
+
+# -- deciding --------------------------------------------------------------------------------
+
+
+def match(state="failed", code="internal_error", box="exited", volume=VOLUME, message=""):
+    container = Container("os-job-abc", "i", box) if box else None
+    job = Job("abc", "ws", "act", state, code, status_message=message)
+    return Match("h", job, container, volume)
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (match("succeeded", "succeeded", ""), "only internal errors"),
+        (match("running", "executing"), "only internal errors"),
+        (match(box=""), "no container"),
+        (match(box="running"), "still runs"),
+        (match(volume=None), "no volume"),
+    ],
+)
+def test_what_cannot_be_retried_is_refused_with_the_reason(found, word):
+    with pytest.raises(Refused, match=word):
+        jobs_retry.plan(found, RetryFacts(UP))
+
+
+def test_an_internal_error_with_container_and_volume_can_be_retried():
+    plan = jobs_retry.plan(match(), RetryFacts(UP))
+    assert (plan.serving, plan.only_tell, plan.notes) == (True, False, ())
+    assert plan.step == "retry, from volume os-volume-abc"
+
+
+def test_a_retried_job_that_the_service_has_not_handled_can_be_retried_again():
+    jobs_retry.check_state(match("running", "executing", message=jobs_retry.RETRIED))
+
+
+def test_a_job_server_that_does_not_answer_is_refused_with_its_words():
+    with pytest.raises(Refused, match="the job-server does not answer") as caught:
+        jobs_retry.plan(match(), RetryFacts(UP, job_server_problem="Connection refused"))
+    assert caught.value.tail == "Connection refused"
+
+
+@pytest.mark.parametrize(("unit", "serving"), [(DOWN, False), (STARTING, True)])
+def test_a_service_that_does_not_run_is_noted(unit, serving):
+    plan = jobs_retry.plan(match(), RetryFacts(unit))
+    assert plan.serving == serving
+    assert plan.notes == (f"the service is {unit.describe()}: the job does not go on yet",)
+
+
+def test_of_a_job_that_was_retried_only_the_report_is_left():
+    over = match("succeeded", "succeeded", "", None)
+    plan = jobs_retry.plan(over, RetryFacts(UP, is_untold=True))
+    assert (plan.only_tell, plan.step) == (True, "tell the job-server")
+    assert not jobs_retry.plan(match(), RetryFacts(UP, is_untold=True)).only_tell
+
+
+# -- doing it --------------------------------------------------------------------------------
+
+SHOWN_UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
+BROKEN, DONE, RUNS = (
+    ("failed", "internal_error", "exited"),
+    ("succeeded", "succeeded", ""),
+    ("running", "executing", "exited"),
+)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(jobs_change, "SETTLE_S", 0)
+    monkeypatch.setattr(jobs_retry, "TELL_AGAIN_S", 0)
+    monkeypatch.setattr(jobs_retry, "POLL_S", 0.01)
 
 
-def answer(state, code):
-    """What the host tells of the job; its container goes when it is over for good."""
-    row = {"id": "abc", "workspace": "w", "action": "a", "state": state, "status_code": code}
-    box = {"name": "os-job-abc", "image": "i", "state": "exited", "mount": []}
-    kept = (state, code) == BROKEN or state == "running"
-    around = {"container": box if kept else None, "volume": ["volume", "v"], "logs": []}
-    found = {"now": 1.0, "matches": {"abc": [row]}, "around": {"abc": around}}
-    return json.dumps(found)
+class Script:
+    """What a test expects of one host with the job abc, in order."""
+
+    def __init__(self, host):
+        self.host, self.spec = host, host.spec
+        self.marker = f"{host.spec.state_dir}/untold/abc"
+
+    def found(self, *states):
+        """The job is read once for each state: state, status code, state of its container."""
+        privacy = self.spec.high_privacy
+        request = FindRequest(self.spec.database, ("abc",), f"{privacy}/logs", f"{privacy}/volumes")
+        for state, code, box in states:
+            job = Job("abc", "w", "a", state, code)
+            container = Container("os-job-abc", "i", box) if box else None
+            found = FoundJob(job, {}, container, VOLUME)
+            self.host.expect(FIND, request, FindAnswer(1.0, {"abc": (found,)}))
+        return self
+
+    def begins(self, state, *, marked=False, asked=0):
+        """The lock, the job, and what the decision depends on."""
+        self.host.expect_lock("jobs.retry")
+        self.found(state)
+        self.host.expect(systemd.show(self.spec.unit), SHOWN_UP)
+        self.host.expect(cmd("test", "-e", self.marker), Reply(0 if marked else 1))
+        self.host.expect(job_runner.ask_job_server(self.spec), Reply(asked, "", "a\nno answer"))
+        return self
+
+    def retried(self, code=0):
+        """The job is marked first, then retried."""
+        self.host.expect(cmd("mkdir", "-p", f"{self.spec.state_dir}/untold"))
+        self.host.expect(cmd("touch", self.marker))
+        self.host.expect(job_runner.retry(self.spec, "abc"), Reply(code, "", "no job-server"))
+        return self
+
+    def told(self, *codes):
+        for code in codes:
+            command = job_runner.tell_job_server(self.spec, "abc")
+            self.host.expect(command, Reply(code, "", "one\ntwo"))
+        return self
+
+    def unmarked(self):
+        self.host.expect(cmd("rm", "-f", self.marker))
+        return self
 
 
-def host(*states, marked=1, retried=0, told=0):
-    rules = [
-        (RETRY, (retried, "")),
-        (TOLD, told if isinstance(told, list) else (told, "")),
-        ("api_get", ""),
-        ("systemctl show", UNIT),
-        (MARKED, (marked, "")),
-        ("mkdir -p", ""),
-        ("touch ", ""),
-        ("rm -f", ""),
-        ("python3 -I -", [answer(*state) for state in states]),
+@pytest.fixture
+def script(fake_host):
+    return Script(fake_host())
+
+
+def retry(script, wait_s=0.0):
+    return jobs_retry.apply(script.host, "abc", wait_s=wait_s).jobs["abc"]
+
+
+def test_a_retry_is_marked_until_the_job_server_was_told(script):
+    script.begins(BROKEN).retried().unmarked().found(DONE)
+    assert retry(script) == "succeeded (succeeded)"
+
+
+def test_a_retry_waits_until_the_job_is_over(script):
+    script.begins(BROKEN).retried().unmarked().found(RUNS, RUNS, DONE)
+    assert retry(script, 60) == "succeeded (succeeded)"
+    assert script.host.steps == [
+        "retry abc",
+        "wait for job-runner to be done with it, 60 s at most",
     ]
-    return FakeHost(rules)
 
 
-def retry(host):
-    return jobs_change.retry(host, "abc", wait_s=0).jobs["abc"]
+def test_a_retry_that_takes_longer_than_the_wait_is_reported_as_running(script):
+    script.begins(BROKEN).retried().unmarked().found(RUNS)
+    assert retry(script) == "running (executing)"
 
 
-def count(host, word):
-    return len([line for line in host.seen if word in line])
+def test_ctrl_c_while_waiting_says_that_the_job_goes_on(script):
+    script.begins(BROKEN).retried().unmarked().found(RUNS)
+    script.host.stop.set()
+    with pytest.raises(Interrupted, match="abc was retried, job-runner goes on with it"):
+        retry(script, 60)
 
 
-def marker(host):
-    """What was done about the mark, in order."""
-    return [line.split()[0] for line in host.seen if "/untold/abc" in line and MARKED not in line]
+def test_a_job_that_failed_again_is_a_failure(script):
+    script.begins(BROKEN).retried().unmarked().found(BROKEN)
+    with pytest.raises(VerifyFailed, match="abc failed again"):
+        retry(script)
 
 
-def test_a_retry_is_marked_until_the_job_server_has_it():
-    here = host(BROKEN, ("succeeded", "succeeded"))
-    assert retry(here) == "succeeded (succeeded)"
-    assert marker(here) == ["touch", "rm"]
-    places = [next(i for i, line in enumerate(here.seen) if w in line) for w in ("touch ", RETRY)]
-    assert places == sorted(places)
-    assert count(here, TOLD) == 0
+def test_a_retry_that_changed_nothing_leaves_no_mark(script):
+    script.begins(BROKEN).retried(1).found(BROKEN).unmarked()
+    with pytest.raises(VerifyFailed, match="was not retried") as caught:
+        retry(script)
+    assert caught.value.tail == "no job-server"
 
 
-def test_a_retry_that_changed_nothing_leaves_no_mark():
-    here = host(BROKEN, BROKEN, retried=1)
-    with pytest.raises(VerifyFailed, match="was not retried"):
-        retry(here)
-    assert marker(here) == ["touch", "rm"]
-    assert count(here, TOLD) == 0
+def test_a_report_that_failed_is_sent_again_at_once(script):
+    script.begins(BROKEN).retried(1).found(RUNS).told(1, 0).unmarked().found(DONE)
+    assert retry(script) == "succeeded (succeeded)"
 
 
-def test_what_the_command_could_not_tell_is_told_again_at_once():
-    here = host(
-        BROKEN, ("running", "executing"), ("succeeded", "succeeded"), retried=1, told=[(1, ""), ""]
-    )
-    assert retry(here) == "succeeded (succeeded)"
-    assert count(here, TOLD) == 2
-    assert marker(here)[-1] == "rm"
-
-
-def test_a_job_server_that_does_not_listen_leaves_the_mark_and_the_command_to_type():
-    here = host(BROKEN, ("running", "executing"), retried=1, told=1)
+def test_a_job_server_that_never_accepts_leaves_the_mark_and_a_hint(script):
+    script.begins(BROKEN).retried(1).found(RUNS).told(*[1] * jobs_retry.TELLS)
     with pytest.raises(VerifyFailed, match="goes on, but the job-server was not told") as caught:
-        retry(here)
+        retry(script)
     assert "inv -H tpp jobs.retry abc" in caught.value.hint
-    assert count(here, TOLD) == jobs_change.TELLS
-    assert marker(here) == ["touch"]
+    assert caught.value.tail == "two"
 
 
-@pytest.mark.parametrize("state", [("succeeded", "succeeded"), ("running", "executing")])
-def test_a_marked_job_is_not_retried_again_and_the_job_server_told(state):
-    here = host(state, state, marked=0)
-    assert retry(here) == "{} ({})".format(*state)
-    assert (count(here, RETRY), count(here, TOLD)) == (0, 1)
-    assert marker(here) == ["rm"]
+@pytest.mark.parametrize("state", [DONE, RUNS])
+def test_a_marked_job_is_not_retried_again_but_reported(script, state):
+    script.begins(state, marked=True).told(0).unmarked().found(state)
+    assert retry(script) == "{} ({})".format(*state)
 
 
-def test_a_marked_job_that_went_wrong_again_is_retried():
-    here = host(BROKEN, ("succeeded", "succeeded"), marked=0)
-    retry(here)
-    assert (count(here, RETRY), count(here, TOLD)) == (1, 0)
+def test_a_marked_job_with_a_new_internal_error_is_retried(script):
+    script.begins(BROKEN, marked=True).retried().unmarked().found(DONE)
+    assert retry(script) == "succeeded (succeeded)"
 
 
-def test_an_unmarked_job_that_is_over_is_refused_and_nothing_is_told():
-    here = host(("succeeded", "succeeded"))
+def test_an_unmarked_job_that_is_over_is_refused_and_not_reported(script):
+    script.begins(DONE)
     with pytest.raises(Refused, match="only internal errors"):
-        retry(here)
-    assert (count(here, RETRY), count(here, TOLD), marker(here)) == (0, 0, [])
+        retry(script)
+
+
+def test_a_silent_job_server_is_refused_before_anything_changes(script):
+    script.begins(BROKEN, asked=1)
+    with pytest.raises(Refused, match="the job-server does not answer") as caught:
+        retry(script)
+    assert caught.value.tail == "no answer"
+
+
+def test_an_ambiguous_id_is_refused_before_anything_is_asked(fake_host):
+    with pytest.raises(Refused, match="other jobs as well"):
+        jobs_retry.inspect(fake_host(), Match("h", Job("abc", "w", "a", "failed"), alike=1))

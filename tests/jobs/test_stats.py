@@ -1,18 +1,14 @@
-"""What is used: two samples as one line, and the host's own files."""
+"""`jobs.stats`: two samples of a container as one row, and invalid answers."""
 
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from opstasks.core.errors import Refused
-from opstasks.core.formats import size_text
-from opstasks.jobs import stats
-from opstasks.jobs.onhost import host_stats as remote_host
-from opstasks.jobs.onhost import stats as remote_stats
+from opstasks.core.errors import InvalidResponse, Refused
+from opstasks.jobs.onhost import stats as stats_there
+from opstasks.jobs.stats import HEADERS, STATS, JobUse, StatsAnswer, StatsRequest, cells, read_stats
 from opstasks.onhost.engine import EngineError
-from opstasks.output import screen
+from tests.fake_host import Reply, refused
 
 RAW = {
     "read": "2026-11-24T19:00:14.500000000Z",
@@ -28,9 +24,12 @@ RAW = {
     },
     "pids_stats": {"current": 3},
 }
+USE = JobUse("abc", "ws", "act", 0.5, 2, 1 << 20, 4 << 20, 10, 20, 1.5, 2.5, 3)
 
 
-class Engine:
+class FakeStats:
+    """A docker that streams these samples, or raises."""
+
     def __init__(self, answer):
         self.answer = answer
 
@@ -40,108 +39,91 @@ class Engine:
         return self.answer[:count]
 
 
-def test_memory_is_counted_as_docker_itself_does_and_io_over_all_devices():
-    found = remote_stats.sample(RAW)
-    assert (found["memory"], found["read"], found["written"], found["pids"]) == (700, 15, 7, 3)
+# -- on the host -----------------------------------------------------------------------------
+
+
+def test_memory_is_counted_as_docker_does_and_traffic_over_all_devices():
+    found = stats_there.sample(RAW)
+    shown = (found["memory_bytes"], found["read_bytes"], found["written_bytes"], found["pids"])
+    assert shown == (700, 15, 7, 3)
     newer = {"usage": 1000, "limit": 4000, "stats": {"inactive_file": 400}}
-    assert remote_stats.sample({**RAW, "memory_stats": newer})["memory"] == 600
+    assert stats_there.sample({**RAW, "memory_stats": newer})["memory_bytes"] == 600
 
 
-def test_a_container_that_ended_meanwhile_is_left_out():
+def test_a_container_that_ended_in_between_is_left_out():
     ended = {**RAW, "memory_stats": {}}
-    assert len(remote_stats.measure(Engine([RAW, ended]), "os-job-a")) == 1
+    assert len(stats_there.measure(FakeStats([RAW, ended]), "os-job-a")) == 1
     gone = EngineError("no such container", 404)
-    assert remote_stats.measure(Engine(gone), "os-job-a") == []
+    assert stats_there.measure(FakeStats(gone), "os-job-a") == []
     with pytest.raises(EngineError):
-        remote_stats.measure(Engine(EngineError("docker does not answer")), "os-job-a")
+        stats_there.measure(FakeStats(EngineError("docker does not answer")), "os-job-a")
 
 
 def test_dockers_time_is_read_to_the_nanosecond():
     later = "2026-11-24T19:00:15.750000000Z"
-    assert remote_stats.moment(later) - remote_stats.moment(RAW["read"]) == pytest.approx(1.25)
-    assert remote_stats.moment("2026-11-24T19:00:15Z") > remote_stats.moment(RAW["read"])
+    assert stats_there.moment(later) - stats_there.moment(RAW["read"]) == pytest.approx(1.25)
+    assert stats_there.moment("2026-11-24T19:00:15Z") > stats_there.moment(RAW["read"])
 
 
 def test_two_samples_make_a_rate():
-    first = {"at": 10.0, "cpu_ns": 0, "read": 0, "written": 100}
+    first = {"at": 10.0, "cpu_ns": 0, "read_bytes": 0, "written_bytes": 100}
     last = {
         "at": 12.0,
         "cpu_ns": 1_000_000_000,
-        "read": 50,
-        "written": 300,
-        "memory": 1,
-        "memory_limit": 2,
+        "read_bytes": 50,
+        "written_bytes": 300,
+        "memory_bytes": 1,
+        "memory_limit_bytes": 2,
         "pids": 1,
     }
-    found = remote_stats.difference("os-job-abc", first, last)
-    assert (found["id"], found["cpu"], found["read_s"], found["written_s"]) == ("abc", 0.5, 25, 100)
+    found = stats_there.difference(first, last)
+    rates = (found["cpu_cores"], found["read_bytes_per_s"], found["written_bytes_per_s"])
+    assert rates == (0.5, 25, 100)
+    labels = {"id": "abc", "workspace": "w", "action": "a", "cpu_limit_cores": 0.0}
+    assert JobUse(**labels, **found).memory_limit_bytes == 2
 
 
-def test_meminfo():
-    text = "MemTotal: 100 kB\nMemAvailable: 40 kB\nSwapTotal: 10 kB\nSwapFree: 4 kB\n"
-    assert remote_host.memory(text) == {
-        "memory": 102400,
-        "memory_used": 61440,
-        "swap": 10240,
-        "swap_used": 6144,
-    }
+def test_counters_that_start_again_are_no_negative_rate():
+    first = {"at": 10.0, "cpu_ns": 5, "read_bytes": 9, "written_bytes": 9}
+    last = {"at": 11.0, "cpu_ns": 1, "read_bytes": 0, "written_bytes": 0}
+    found = stats_there.difference(first, last)
+    rates = (found["cpu_cores"], found["read_bytes_per_s"], found["written_bytes_per_s"])
+    assert rates == (0, 0, 0)
 
 
-@given(st.text(min_size=1, max_size=15))
-def test_a_process_may_be_called_anything(name):
-    fields = ["S", *map(str, range(50))]
-    found = remote_host.parse_stat(f"42 ({name}) {' '.join(fields)}")
-    assert found == (name, fields)
+# -- from a host -----------------------------------------------------------------------------
 
 
-def test_the_busiest_processes_come_first():
-    first = {1: (0.0, 10, "idle", 0), 2: (0.0, 5, "busy", 0)}
-    last = {1: (0.0, 10, "idle", 0), 2: (1.0, 5, "busy", 0), 3: (9.0, 1, "new", 0)}
-    found = remote_host.top(first, last, 1.0, 2)
-    assert [row["name"] for row in found] == ["busy", "idle"]
-    assert found[0]["cpu"] == 1.0
+def test_every_running_job_has_a_row(fake_host):
+    host = fake_host()
+    host.expect(STATS, StatsRequest(), StatsAnswer((USE,)), user="opensafely")
+    (use,) = read_stats(host)
+    row = cells(use)
+    assert len(row) + 1 == len(HEADERS)
+    assert row[1:7] == ["ws-act", "0.50", "2", "1 MiB", "4 MiB", "25"]
 
 
-def test_one_disk_is_named_once_and_what_is_not_there_not_at_all():
-    found = remote_host.disks(["/", "/etc", "/nowhere"])
-    assert [place for disk in found for place in disk["places"]] == ["/", "/etc"]
+def test_a_job_without_limits_has_no_share():
+    use = JobUse("abc", "ws", "act", 0.5, 0, 1 << 20, 0, 0, 0, 0, 0, 3)
+    assert [cells(use)[i] for i in (3, 5, 6)] == ["", "", ""]
 
 
-def test_docker_that_took_too_long_leaves_the_rest():
-    found = {
-        "load": [1, 2, 3],
-        "cpus": 2,
-        "memory": 10,
-        "memory_used": 5,
-        "swap": 0,
-        "swap_used": 0,
-        "disks": [{"places": ["/"], "size": 100, "free": 25, "inodes_percent": 1}],
-        "processes": [],
-    }
-    use = stats.parse_host(found, "")
-    assert (use.docker, use.disks[0].percent) == ((), 75)
-    row = {"Type": "Images", "TotalCount": "4", "Size": "1GB", "Reclaimable": "0B"}
-    assert stats.parse_host(found, json.dumps(row)).docker[0].kind == "Images"
+def test_a_docker_that_does_not_answer_is_refused_with_a_hint(fake_host):
+    host = fake_host()
+    host.expect(STATS, StatsRequest(), refused("cannot ask docker: it hangs"))
+    with pytest.raises(Refused, match="cannot ask docker: it hangs") as caught:
+        read_stats(host)
+    assert caught.value.hint == "inv -H tpp doctor"
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (268435456, "256 MiB"), (128 << 30, "128 GiB")],
+    ("name", "value"),
+    [("cpu_cores", -1), ("memory_bytes", 1.5), ("pids", None), ("id", 7), ("workspace", None)],
 )
-def test_sizes_for_people(count, text):
-    assert size_text(count) == text
-
-
-@given(st.text(), st.integers(1, 200), st.integers(2, 60))
-def test_a_drawn_table_never_leaves_the_screen(text, columns, rows):
-    drawn = screen.clip(text, columns, rows).split("\r\n")
-    assert len(drawn) <= rows
-    assert all(
-        len(line) <= columns + len(screen.END_OF_LINE) for line in drawn if "more" not in line
-    )
-
-
-@pytest.mark.parametrize("every", [0.0, -1.0, 0.1, 3601.0, float("nan"), float("inf")])
-def test_a_table_is_drawn_neither_all_the_time_nor_hardly_ever(every):
-    with pytest.raises(Refused, match="--every"):
-        screen.watch(lambda: "", every, as_json=False)
+def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, name, value):
+    host = fake_host()
+    job = {**vars(USE), name: value}
+    host.expect(STATS, StatsRequest(), Reply(out=json.dumps({"ok": {"jobs": [job]}})))
+    with pytest.raises(InvalidResponse) as caught:
+        read_stats(host)
+    assert caught.value.host == "tpp"

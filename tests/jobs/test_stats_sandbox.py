@@ -22,7 +22,7 @@ def running(managed):
         jobs.clear(managed, host)
 
 
-def test_every_running_job_of_both_hosts_stands_in_one_table(inv, managed, running):
+def test_every_running_job_of_both_hosts_is_in_one_table(inv, managed, running):
     done = inv("-H", "sandbox", "jobs.stats")
     assert done.returncode == 0, done.stderr
     for host, job in running.items():
@@ -43,18 +43,18 @@ def test_the_figures_are_dockers_own(inv, managed, running):
     ).split()
     (found,) = json.loads(inv("-H", ONE, "jobs.stats", "--json").stdout)["hosts"][ONE]["value"]
     assert found["id"] == job
-    assert 0.05 < found["cpu"] < 0.65, "half a core at most, less when others want it"
-    assert found["cpu_limit"] == 0.5
-    assert found["memory_limit"] == 256 * 1024 * 1024
+    assert 0.05 < found["cpu_cores"] < 0.65, "half a core at most, less when others want it"
+    assert found["cpu_limit_cores"] == 0.5
+    assert found["memory_limit_bytes"] == 256 * 1024 * 1024
     assert theirs[1].endswith("MiB")
-    assert abs(found["memory"] / 1024 / 1024 - float(theirs[1][:-3])) < 4
+    assert abs(found["memory_bytes"] / 1024 / 1024 - float(theirs[1][:-3])) < 4
     assert found["pids"] == int(theirs[-1])
     jobs.sh(managed, ONE, "pkill -f '[w]hile True: pass' || true")
 
 
 def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
     from opstasks.core.command import cmd
-    from opstasks.jobs import stats
+    from opstasks.jobs.stats import read_stats
 
     image = "ghcr.io/opensafely-core/busybox"
     jobs.sh(
@@ -66,7 +66,7 @@ def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
     host = connect(spec(TWO))
     host.service.output(cmd("true"))
     began = time.monotonic()
-    found = stats.jobs(host)
+    found = read_stats(host)
     elapsed = time.monotonic() - began
     jobs.sh(managed, TWO, "docker ps -aq --filter name=^os-job-many | xargs docker rm -f")
     print(f"30 containers: {elapsed:.2f} s, two measurements each")
@@ -74,18 +74,18 @@ def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
     assert elapsed < 30, "one after the other it would be a minute"
 
 
-def test_how_the_hosts_stand(inv, managed, running):
+def test_host_stats_are_those_of_the_kernel_and_docker(inv, managed, running):
     done = inv("-H", "sandbox", "host.stats", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["hosts"]
     for host in HOSTS:
         value = found[host]["value"]
         total = jobs.sh(managed, host, "awk '/MemTotal/ {print $2}' /proc/meminfo")
-        assert value["memory"] == int(total) * 1024
+        assert value["memory_bytes"] == int(total) * 1024
         assert value["cpus"] == int(jobs.sh(managed, host, "nproc"))
         size = jobs.sh(managed, host, "df --block-size=1 --output=size /srv/high_privacy | tail -1")
         by_place = {place: disk for disk in value["disks"] for place in disk["places"]}
-        assert by_place["/srv/high_privacy"]["size"] == int(size)
+        assert by_place["/srv/high_privacy"]["size_bytes"] == int(size)
         assert "/var/lib/docker" in by_place
         images = jobs.sh(managed, host, "docker images -q | sort -u | wc -l")
         assert {d["kind"]: d["count"] for d in value["docker"]}["Images"] == images

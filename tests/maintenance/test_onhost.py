@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.fleet import old_program as remote
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import JobsAnswer
 from opstasks.maintenance import flags, records
 from opstasks.maintenance.flags import Pause
 from opstasks.maintenance.onhost import after as ra
@@ -255,7 +255,7 @@ def test_whose_a_pause_is_stands_there_before_it_holds(site, flags_command, monk
         rm.set_pause(site, who="x", id="mine")
     note = rm.read_json(rm.pause_path(site))
     assert rm.pause_note(site, rm.flag(site))["id"] == "mine"
-    paused = jobs.Database(flags={"paused": ("true", rm.flag(site) + 2)})
+    paused = JobsAnswer(0.0, {"paused": ("true", rm.flag(site) + 2)}, {}, ())
     whose = Pause(id="mine", flag_time=note["flag_time"], settling_s=note["settling_s"])
     assert flags.pause_of(paused, whose) == whose
     # One that somebody sets by hand much later is somebody's.

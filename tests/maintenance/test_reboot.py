@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opstasks.core.errors import Interrupted, Lost, Refused, TimedOut, Unreachable, VerifyFailed
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
-from opstasks.jobs.model import Database
+from opstasks.jobs.read import JobsAnswer
 from opstasks.maintenance import after, flags, prepare, records
 from opstasks.maintenance import scheduled_tasks as scheduled
 from opstasks.maintenance import tasks as reboot
@@ -110,7 +110,7 @@ def test_what_lies_ahead_comes_first_and_of_the_past_only_so_many():
 
 
 def paused(value="true", since=NOW):
-    return Database(flags={"paused": (value, since)})
+    return JobsAnswer(NOW, {"paused": (value, since)}, {}, ())
 
 
 def test_a_note_counts_only_for_its_own_pause():
@@ -121,7 +121,9 @@ def test_a_note_counts_only_for_its_own_pause():
     assert flags.pause_of(paused(), None) == by_hand
 
 
-@pytest.mark.parametrize("database", [Database(), paused("false"), paused("1"), paused("")])
+@pytest.mark.parametrize(
+    "database", [JobsAnswer(NOW, {}, {}, ()), *map(paused, ("false", "1", ""))]
+)
 def test_no_flag_no_pause(database):
     assert flags.pause_of(database, Pause(who="me", flag_time=NOW)) is None
 
@@ -145,7 +147,7 @@ def test_a_pause_without_an_end_older_than_a_day_and_one_overdue_need_a_person(p
 
 def test_status_shows_who_paused_why_and_until_and_what_is_armed():
     blank = Result("", 0, "", "")
-    database = {"user_version": 1, "counts": {}, "jobs": [], "flags": {"paused": ["true", NOW]}}
+    database = {"now": NOW, "counts": {}, "jobs": [], "flags": {"paused": ["true", NOW]}}
     told = {"now": NOW, "zone": "UTC", "boot_id": "now", "units": UP}
     told["pause"] = {"flag_time": NOW, "since": NOW, "until": NOW + 7200, "who": "ann", "why": "db"}
     told["records"] = [
@@ -159,7 +161,7 @@ def test_status_shows_who_paused_why_and_until_and_what_is_armed():
         }
     ]
     results = dict.fromkeys(status.commands(SPEC), blank)
-    results["jobs"] = Result("", 0, json.dumps(database), "")
+    results["jobs"] = Result("", 0, json.dumps({"ok": database}), "")
     results["maintenance"] = Result("", 0, json.dumps(told), "")
     found = status.judge(SPEC, results, NOW)
     for word in ("ann", "db", "until", time.strftime("%H:%M", time.gmtime(NOW + 7200))):

@@ -9,7 +9,6 @@ import pytest
 
 from tests import tds_server
 from tests.jobs import jobs_help as jobs
-from tests.jobs.test_changing_sandbox import broken, mend  # noqa: F401
 
 pytestmark = [pytest.mark.story, pytest.mark.hosts(1)]
 ONE = "sandbox-1"
@@ -197,19 +196,19 @@ def test_killing_a_job(terminal, managed, at_work):
     assert (code, "nothing to do" in shown) == (0, True)
 
 
-def test_retrying_a_job_which_failed_with_internal_error(terminal, managed, broken):  # noqa: F811
+def test_retrying_a_job_which_failed_with_internal_error(terminal, managed, internal_error_job):
     """just jobrunner/job-retry <job_id>"""
-    mend(managed)
+    jobs.allow_outputs(managed, ONE)
     jobs.sh(managed, ONE, jobs.RESTART)
     shown, code = terminal.run(f"{INV} jobs.ls --state failed")
     assert (code, "internal_error" in shown) == (0, True)
-    terminal.type(f"{INV} jobs.retry {broken[:13]}")
-    terminal.answer(f"Retry {broken} on {ONE}? [y/N]", "")
+    terminal.type(f"{INV} jobs.retry {internal_error_job[:13]}")
+    terminal.answer(f"Retry {internal_error_job} on {ONE}? [y/N]", "")
     assert terminal.done()[1] == 2
-    assert jobs.row(managed, ONE, broken)["status_code"] == "internal_error"
-    terminal.type(f"{INV} jobs.retry {broken[:13]}")
+    assert jobs.row(managed, ONE, internal_error_job)["status_code"] == "internal_error"
+    terminal.type(f"{INV} jobs.retry {internal_error_job[:13]}")
     terminal.answer("[y/N]", "y")
     assert terminal.done()[1] == 0
     # It was stopped half-way, so this is how it honestly ended.
-    assert jobs.row(managed, ONE, broken)["status_code"] == "nonzero_exit"
-    jobs.gone(managed, ONE, broken)
+    assert jobs.row(managed, ONE, internal_error_job)["status_code"] == "nonzero_exit"
+    jobs.gone(managed, ONE, internal_error_job)

@@ -1,1 +1,1 @@
-"""onhost."""
+"""Programs of the jobs commands that run on a host."""

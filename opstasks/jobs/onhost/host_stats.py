@@ -1,14 +1,17 @@
-"""Runs on the host, as the service account: load, memory, disks, and what uses most.
+"""Runs on the host, as the service account: load, memory, disks, and the busiest processes.
 
-Of a process only its short name and account are told: arguments may hold secrets.
+Of a process only its short name and account are reported: arguments may hold secrets. The request:
+``interval_s`` (between two measurements), ``places`` (folders, for their disks), ``top`` (how many
+processes).
 """
 
-import json
 import os
 import pwd
 import time
 from pathlib import Path
 from typing import Any
+
+from opstasks.onhost.protocol import Answer, Request
 
 PROC = Path("/proc")
 
@@ -21,33 +24,36 @@ def memory(text: str) -> dict[str, int]:
         if rest.split():
             found[name] = int(rest.split()[0]) * 1024
     return {
-        "memory": found.get("MemTotal", 0),
-        "memory_used": found.get("MemTotal", 0) - found.get("MemAvailable", 0),
-        "swap": found.get("SwapTotal", 0),
-        "swap_used": found.get("SwapTotal", 0) - found.get("SwapFree", 0),
+        "memory_bytes": found.get("MemTotal", 0),
+        "memory_used_bytes": found.get("MemTotal", 0) - found.get("MemAvailable", 0),
+        "swap_bytes": found.get("SwapTotal", 0),
+        "swap_used_bytes": found.get("SwapTotal", 0) - found.get("SwapFree", 0),
     }
 
 
 def disks(places: Any) -> list[dict[str, Any]]:
-    """Size and use of the file systems of some places, each named once."""
+    """Size and use of the file systems of some folders, each once."""
     found: dict[int, dict[str, Any]] = {}
     for place in places:
         try:
             device, stat = Path(place).stat().st_dev, os.statvfs(place)
         except OSError:
-            continue  # not there, or not to be seen
+            continue  # it does not exist, or we may not see it
         if device in found:
             found[device]["places"].append(place)
             continue
-        size = stat.f_blocks * stat.f_frsize
-        free = stat.f_bavail * stat.f_frsize
         inodes = 100 * (1 - stat.f_favail / stat.f_files) if stat.f_files else 0
-        found[device] = {"places": [place], "size": size, "free": free, "inodes_percent": inodes}
+        found[device] = {
+            "places": [place],
+            "size_bytes": stat.f_blocks * stat.f_frsize,
+            "free_bytes": stat.f_bavail * stat.f_frsize,
+            "inodes_percent": max(0, inodes),
+        }
     return list(found.values())
 
 
 def processes() -> dict[int, tuple[float, int, str, int]]:
-    """Every process: seconds of cpu, resident bytes, short name, account."""
+    """Every process: seconds of cpu, resident bytes, short name, number of the account."""
     tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     found = {}
     for entry in PROC.iterdir():
@@ -62,27 +68,27 @@ def processes() -> dict[int, tuple[float, int, str, int]]:
                 entry.stat().st_uid,
             )
         except (OSError, ValueError, IndexError):
-            continue  # it has ended meanwhile
+            continue  # it has ended in between
     return found
 
 
 def parse_stat(text: str) -> tuple[str, list[str]]:
-    """A line of /proc/PID/stat: the name, which may hold anything, and what stands after it."""
+    """A line of /proc/PID/stat: the name, which may hold anything, and the fields after it."""
     start, end = text.index("("), text.rindex(")")
     return text[start + 1 : end], text[end + 2 :].split()
 
 
 def top(first: Any, last: Any, seconds: float, count: int) -> list[dict[str, Any]]:
-    """The processes that use most cpu between two looks, then most memory."""
+    """The processes that used most cpu between two measurements, then most memory."""
     rows = []
     for pid, (cpu, resident, name, uid) in last.items():
         before = first.get(pid, (cpu,))[0]
         used = max(0.0, cpu - before) / seconds
-        rows.append({"pid": pid, "name": name, "user": uid, "cpu": used, "memory": resident})
-    rows.sort(key=lambda row: (-round(row["cpu"], 2), -row["memory"]))
-    for row in rows[:count]:
-        row["user"] = account(row["user"])
-    return rows[:count]
+        rows.append(
+            {"pid": pid, "name": name, "user": uid, "cpu_cores": used, "memory_bytes": resident}
+        )
+    rows.sort(key=lambda row: (-round(row["cpu_cores"], 2), -row["memory_bytes"]))
+    return [{**row, "user": account(row["user"])} for row in rows[:count]]
 
 
 def account(uid: int) -> str:
@@ -93,18 +99,16 @@ def account(uid: int) -> str:
         return str(uid)
 
 
-def main(request: str) -> None:
-    """Print how the host stands."""
-    asked = json.loads(request)
+def main(request: Request) -> Answer:
+    """Answer with the state of the host."""
     began, first = time.monotonic(), processes()
-    time.sleep(asked["interval_s"])
+    time.sleep(request["interval_s"])
     last = processes()
     seconds = max(0.001, time.monotonic() - began)
-    answer = {
-        "load": list(os.getloadavg()),
+    return {
+        "load": os.getloadavg(),
         "cpus": os.cpu_count() or 1,
         **memory((PROC / "meminfo").read_text()),
-        "disks": disks(asked["places"]),
-        "processes": top(first, last, seconds, asked["top"]),
+        "disks": disks(request["places"]),
+        "processes": top(first, last, seconds, request["top"]),
     }
-    print(json.dumps(answer))

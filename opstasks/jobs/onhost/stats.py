@@ -1,18 +1,18 @@
 """Runs on the host, as the service account: what each job's container uses.
 
-Docker measures a container each second while somebody listens. We listen to all at once until
+Docker measures a container each second while a client listens. We listen to all at once until
 each was measured twice: two seconds for thirty jobs as for one. (`docker stats` for one reading
 takes as long, but has no rates of disk traffic and no limits.)
 """
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
+from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, cpu_limit
 from opstasks.onhost.engine import Engine, EngineError
+from opstasks.onhost.protocol import Answer, HostRefusal, Request
 
-PREFIX = "os-job-"
 TOGETHER = 64
 
 
@@ -28,25 +28,25 @@ def measure(engine: Any, name: str) -> list[dict[str, Any]]:
 
 
 def sample(raw: dict[str, Any]) -> dict[str, Any]:
-    """What a container has used until then."""
+    """What a container had used at that moment."""
     memory = raw["memory_stats"]
     details = memory.get("stats") or {}
-    # What could be given back at once is no use; the same sum that docker's own client shows.
+    # Cache that could be freed at once does not count, as in docker's own client.
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     blocks = (raw.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
     return {
         "at": moment(raw["read"]),
         "cpu_ns": raw["cpu_stats"]["cpu_usage"]["total_usage"],
-        "memory": max(0, memory["usage"] - cache),
-        "memory_limit": memory.get("limit", 0),
-        "read": total(blocks, "read"),
-        "written": total(blocks, "write"),
-        "pids": (raw.get("pids_stats") or {}).get("current", 0),
+        "memory_bytes": max(0, memory["usage"] - cache),
+        "memory_limit_bytes": memory.get("limit") or 0,
+        "read_bytes": total(blocks, "read"),
+        "written_bytes": total(blocks, "write"),
+        "pids": (raw.get("pids_stats") or {}).get("current") or 0,
     }
 
 
 def moment(text: str) -> float:
-    """Docker's time, in seconds from some beginning."""
+    """Docker's time in seconds, to compare with another one."""
     whole, _, rest = text.rstrip("Z").partition(".")
     start = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")
     return (start - datetime(2020, 1, 1)).total_seconds() + float(f"0.{rest or 0}")
@@ -57,19 +57,15 @@ def total(blocks: Any, kind: str) -> int:
     return sum(item["value"] for item in blocks if item["op"].lower() == kind)
 
 
-def difference(name: str, first: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
-    """Two samples as what is used now; `cpu` in cores, rates in bytes a second."""
+def difference(first: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    """Two samples of a container as what it uses now."""
     seconds = max(0.001, last["at"] - first["at"])
+    read, written = (max(0, last[n] - first[n]) for n in ("read_bytes", "written_bytes"))
     return {
-        "id": name[len(PREFIX) :],
-        "cpu": (last["cpu_ns"] - first["cpu_ns"]) / 1e9 / seconds,
-        "memory": last["memory"],
-        "memory_limit": last["memory_limit"],
-        "read": last["read"],
-        "written": last["written"],
-        "read_s": max(0, last["read"] - first["read"]) / seconds,
-        "written_s": max(0, last["written"] - first["written"]) / seconds,
-        "pids": last["pids"],
+        "cpu_cores": max(0, last["cpu_ns"] - first["cpu_ns"]) / 1e9 / seconds,
+        "read_bytes_per_s": read / seconds,
+        "written_bytes_per_s": written / seconds,
+        **{name: last[name] for name in last if name not in ("at", "cpu_ns")},
     }
 
 
@@ -81,29 +77,33 @@ def measure_all(names: list[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def limits(engine: Any, name: str) -> float:
-    """How many cores a container may use; 0 for as many as there are."""
+    """How many cores a container may use; 0 for no limit, or when it has just gone."""
     try:
-        raw = engine.get("containers", name, "json")["HostConfig"]
+        return cpu_limit(engine.get("containers", name, "json"))
     except EngineError:
         return 0.0
-    period = raw.get("CpuPeriod") or 100000
-    return (raw.get("NanoCpus") or 0) / 1e9 or (raw.get("CpuQuota") or 0) / period
 
 
-def main(request: str) -> None:
-    """Print what each running job uses; there is nothing to ask for."""
-    engine = Engine()
+def job_uses(engine: Any) -> list[dict[str, Any]]:
+    """What each running job uses; raises EngineError."""
+    listed = engine.get("containers", "json", filters={"name": [CONTAINER_PREFIX]})
+    boxes = {item["Names"][0].lstrip("/"): item.get("Labels") or {} for item in listed}
+    names = [name for name in boxes if name.startswith(CONTAINER_PREFIX)]
+    return [
+        {
+            "id": name[len(CONTAINER_PREFIX) :],
+            **{key: boxes[name].get(key) or "" for key in ("workspace", "action")},
+            **difference(*samples),
+            "cpu_limit_cores": limits(engine, name),
+        }
+        for name, samples in measure_all(names).items()
+        if len(samples) == 2
+    ]
+
+
+def main(request: Request) -> Answer:
+    """Answer with what each running job uses; the request is empty."""
     try:
-        listed = engine.get("containers", "json", filters={"name": [PREFIX]})
-        boxes = {item["Names"][0].lstrip("/"): item.get("Labels") or {} for item in listed}
-        names = [name for name in boxes if name.startswith(PREFIX)]
-        found = []
-        for name, samples in measure_all(names).items():
-            if len(samples) == 2:
-                item = difference(name, *samples)
-                labels = {key: boxes[name].get(key, "") for key in ("workspace", "action")}
-                found.append({**item, **labels, "cpu_limit": limits(engine, name)})
+        return {"jobs": job_uses(Engine())}
     except EngineError as error:
-        print(json.dumps({"error": str(error)}))
-        return
-    print(json.dumps({"jobs": found}))
+        raise HostRefusal(f"cannot ask docker: {error}") from error

@@ -1,7 +1,7 @@
 """Runs on the host, as the service account: a job's metadata.json, without the secrets in it.
 
-job-runner's kill_job writes the container's environment there as it is, DATABASE_URL included,
-so what could be a secret is taken out before anything leaves the host.
+job-runner's kill_job writes the container's environment there as it is, DATABASE_URL included.
+Anything that could be a secret is masked before it leaves the host. The request: ``path``.
 """
 
 import json
@@ -9,9 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.protocol import Answer, HostRefusal, Request
+
 MASK = "***"
 SECRET_KEY = re.compile(r"(?i)url$|token|passw|secret|credential|licen[cs]e|private|auth|_key$|dsn")
-# What job-runner itself takes for harmless.
+# What job-runner itself treats as harmless.
 SAFE_ENV = {
     "PATH",
     "PYTHON_VERSION",
@@ -29,13 +31,13 @@ SAFE_ENV = {
     "LANG",
     "LC_ALL",
 }
-# Anything with a password in front of a host, wherever it stands.
+# Anything with a password in front of a host, anywhere in a text.
 WITH_PASSWORD = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@]*:[^\s@]*@\S*")
 HARMLESS_URLS = ("repo_url", "action_repo_url")
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """A JSON value without what could be a secret."""
+    """A JSON value without anything that could be a secret."""
     if isinstance(value, dict):
         return {name: masked(item, str(name)) for name, item in value.items()}
     if isinstance(value, list):
@@ -56,18 +58,19 @@ def masked_variable(text: str) -> str:
 
 
 def unmasked_variables(metadata: Any) -> list[str]:
-    """The names of the variables whose values stand in the file, other than harmless ones."""
-    config = (metadata.get("container_metadata") or {}).get("Config") or {}
-    pairs = [str(item).partition("=") for item in config.get("Env") or []]
+    """The names of variables that the file holds with their values, without harmless ones."""
+    variables = metadata
+    for name in ("container_metadata", "Config", "Env"):
+        variables = variables.get(name) if isinstance(variables, dict) else None
+    pairs = [str(item).partition("=") for item in variables or ()]
     return [k for k, _, v in pairs if k not in SAFE_ENV and v and "REDACTED" not in v]
 
 
-def main(request: str) -> None:
-    """Print the metadata, or the names of the variables that stand in it unmasked."""
-    asked = json.loads(request)
+def main(request: Request) -> Answer:
+    """Answer with the masked metadata, and the names of the variables that the file holds."""
+    path = request["path"]
     try:
-        found = json.loads(Path(asked["path"]).read_text())
+        found = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        print(json.dumps({"error": str(error)}))
-        return
-    print(json.dumps({"metadata": masked(found), "exposed": unmasked_variables(found)}))
+        raise HostRefusal(f"cannot read {path}: {error}") from error
+    return {"metadata": masked(found), "exposed": unmasked_variables(found)}

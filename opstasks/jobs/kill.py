@@ -1,0 +1,234 @@
+"""`jobs.kill`: what is left to be done about a job, and doing it with job-runner's own command.
+
+Running jobs are marked as killed first. The service's loop works on jobs as it read them a while
+ago: stopped at that moment, a job would end as one that failed by itself, and removed at that
+moment it is an internal error that takes the service down. The service lets go of a marked job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
+from opstasks.fleet.change import change
+from opstasks.fleet.host import Host
+from opstasks.jobs import job_runner
+from opstasks.jobs.find import find_ids
+from opstasks.jobs.logs import METADATA, METADATA_FILE, MetadataRequest, file_of
+from opstasks.jobs.model import Match
+
+MARK = "mark as killed"
+KILLED = "killed_by_admin"
+# The service may still have the job in memory: check twice, so far apart.
+SETTLE_S = 2.0
+KILL_TIMEOUT_S = 20.0
+POLL_S = 1.0
+# How often a job is killed again that the service brought back: it writes whole rows, as it read
+# them before.
+KILL_AGAIN = 3
+
+
+# -- deciding --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KillPlan:
+    """What killing one job means; `steps` is empty when there is nothing to do."""
+
+    match: Match
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KillResult:
+    """How the jobs of one host are now: by id, for people."""
+
+    changed: bool
+    jobs: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def plan(match: Match, *, cleanup: bool) -> KillPlan:
+    """What is still to be done about a job that is to be killed."""
+    steps = []
+    if match.job.is_active:
+        steps.append(MARK)
+    if match.runs:
+        steps.append("stop container")
+    if match.container and (match.runs or cleanup):
+        steps.append("save log")
+    if cleanup and match.container:
+        steps.append("remove container")
+    if cleanup and match.volume:
+        steps.append("remove volume")
+    return KillPlan(match, tuple(steps))
+
+
+def check_shown(now: KillPlan, shown: Sequence[str]) -> None:
+    """Raise Refused for a job that runs again, or left more behind, since its steps were shown.
+
+    What a job that is to be killed has begun in the meantime is part of killing it.
+    """
+    job, more = now.match.job, [step for step in now.steps if step not in shown]
+    if not more or (MARK in now.steps and MARK in shown):
+        return
+    changed = "again" if MARK in more else f"and would now come to {', '.join(more)} as well"
+    raise Refused(
+        f"{job.id} is {job.status} {changed}: you were not asked that",
+        host=now.match.host,
+        hint="see `jobs.ls`, then run it again; nothing was changed",
+    )
+
+
+def not_killed(match: Match) -> str:
+    """Why a job is not killed yet; empty when it is."""
+    job = match.job
+    return f"{job.id} is still {job.status}" if job.is_active else ""
+
+
+def not_done(now: Match, before: Match, *, cleanup: bool) -> str:
+    """What is not as it should be after a kill; empty when all is well."""
+    id = now.job.id
+    if not_killed(now):
+        return not_killed(now)
+    if cleanup and (now.container or now.volume):
+        there = (("container", now.container), ("volume", now.volume))
+        return f"{id} still has its {' and '.join(what for what, found in there if found)}"
+    if now.runs:
+        return f"the container of {id} still runs"
+    lost = not cleanup and before.volume and not now.volume
+    return f"the volume of {id} is gone, though it was to be kept" if lost else ""
+
+
+def nothing_to_do(matches: Sequence[Match]) -> KillResult:
+    """The result for jobs about which nothing is left to be done."""
+    return KillResult(False, {m.job.id: f"nothing to do: {m.job.status}" for m in matches})
+
+
+# -- doing it --------------------------------------------------------------------------------
+
+
+def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> KillResult:
+    """Kill jobs of a host; `shown` are the steps that a person agreed to, by id.
+
+    Raises Refused when it would now be more, VerifyFailed when a job is not as it should be
+    afterwards.
+    """
+    ids = list(shown)
+    with change(host.service, "jobs.kill", {"jobs": " ".join(ids), "cleanup": str(cleanup)}):
+        plans = [plan(match, cleanup=cleanup) for match in find_ids(host, ids)]
+        for now in plans:
+            check_shown(now, shown[now.match.job.id])
+        todo = [now.match for now in plans if now.steps]
+        for match in todo:
+            job_runner.check_id(match)
+        if not todo:
+            return nothing_to_do([now.match for now in plans])
+        after = _kill(host, todo, cleanup=cleanup)
+    texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
+    texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
+    return KillResult(True, texts, _exposed_secrets(host, after))
+
+
+def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
+    """Kill jobs and wait until nothing is left to be done; the jobs afterwards, in that order."""
+    live = [match for match in before if match.job.is_active]
+    if live and _mark(host, _ids(live)):
+        _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids))
+    host.step(f"kill {' '.join(_ids(before))}")
+    problem = _run_kill(host, _ids(before), cleanup=cleanup)
+
+    def again(ids: Sequence[str]) -> bool:
+        host.step(f"kill {' '.join(ids)} again, the service brought it back")
+        return not _run_kill(host, ids, cleanup=cleanup)
+
+    return _wait(host, before, lambda now, was: not_done(now, was, cleanup=cleanup), again, problem)
+
+
+def _mark(host: Host, ids: Sequence[str]) -> bool:
+    """Mark jobs as killed; where that fails, job-runner's own command marks them later."""
+    host.step(f"mark {' '.join(ids)} as killed")
+    return host.service.test(job_runner.mark(host.spec, ids))
+
+
+def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
+    """Run job-runner's command; its last lines when it failed."""
+    try:
+        host.service.run(job_runner.kill(host.spec, ids, cleanup=cleanup))
+    except CommandFailed as error:
+        return error.tail or error.message
+    return ""
+
+
+def _wait(
+    host: Host,
+    before: Sequence[Match],
+    left: Callable[[Match, Match], str],
+    again: Callable[[Sequence[str]], bool],
+    problem: str = "",
+) -> list[Match]:
+    """Wait until nothing is left to be done about any job, twice in a row; the jobs then.
+
+    `left` says what is left about a job, `again` handles jobs that became active once more.
+    Raises VerifyFailed, at once when there is a `problem` already.
+    """
+    tries, wrong = KILL_AGAIN, [""]
+
+    def settled() -> list[Match] | None:
+        nonlocal tries, wrong
+        found, wrong = _read(host, before, left)
+        if not wrong:
+            host.pause(SETTLE_S)
+            found, wrong = _read(host, before, left)
+        if not wrong or problem:
+            return found
+        active = [match.job.id for match in found if match.job.is_active]
+        if active and tries and again(active):
+            tries -= 1
+        return None
+
+    where = f"{' '.join(_ids(before))}: run it again, it does what is left"
+    done = host.wait_until(settled, timeout_s=KILL_TIMEOUT_S, where=where, every_s=POLL_S)
+    if done is None or wrong:
+        raise VerifyFailed(
+            "; ".join(wrong),
+            host=host.name,
+            tail=problem,
+            hint="run it again: it does what is left; `jobs.show` has more",
+        )
+    return done
+
+
+def _read(
+    host: Host, before: Sequence[Match], left: Callable[[Match, Match], str]
+) -> tuple[list[Match], list[str]]:
+    """The jobs as they are now, and what is left about them."""
+    found = find_ids(host, _ids(before))
+    texts = [left(now, was) for now, was in zip(found, before, strict=True)]
+    return found, [text for text in texts if text]
+
+
+def _ids(found: Sequence[Match]) -> list[str]:
+    return [match.job.id for match in found]
+
+
+def _ended(was: Match, now: Match) -> str:
+    """How a job ended, for people; the service may have recorded its end before we did."""
+    quicker = was.job.is_active and now.job.status_code != KILLED
+    return f"{now.job.status}: the service ended it first" if quicker else now.job.status
+
+
+def _exposed_secrets(host: Host, after: Sequence[Match]) -> tuple[str, ...]:
+    """job-runner saves a killed job's environment as it is: say where secrets are now."""
+    paths = [path for match in after if (path := file_of(match, METADATA_FILE))]
+    commands = {path: METADATA.command(MetadataRequest(path)) for path in paths}
+    notes = []
+    for path, result in host.service.gather(commands).items() if commands else ():
+        try:
+            names = METADATA.decode(result, host.name).exposed
+        except OpsError:
+            continue  # the job is killed all the same
+        if names:
+            notes.append(f"{path} holds the value of {', '.join(names)} as plain text")
+    return tuple(notes)

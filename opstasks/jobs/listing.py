@@ -1,0 +1,219 @@
+"""`jobs.ls`: which jobs are selected, and reading them as a table or as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from opstasks.core import durations
+from opstasks.core.errors import CommandFailed, Refused
+from opstasks.core.fields import Moment
+from opstasks.core.formats import clock_text, size_text, span_text
+from opstasks.fleet.host import Host
+from opstasks.fleet.program import Program
+from opstasks.jobs.join import NO_STATE, HostContainers
+from opstasks.jobs.model import STATES, Job
+from opstasks.jobs.read import (
+    JobsAnswer,
+    JobSelection,
+    ReadRequest,
+    read_jobs,
+    refusals_explained,
+)
+
+# Jobs of one answer: 40 000 jobs are four round trips.
+PAGE_ROWS = 10_000
+# Jobs of one part of a stream: neither host nor client ever holds more.
+STREAM_ROWS = 500
+HEADERS = (
+    "host",
+    "id",
+    "workspace",
+    "action",
+    "state",
+    "status",
+    "since",
+    "for",
+    "image",
+    "cpus",
+    "memory",
+    "container",
+    "problem",
+)
+
+
+# -- which jobs ------------------------------------------------------------------------------
+
+
+def select(state: str, workspace: str, since: str, *, everything: bool) -> JobSelection:
+    """Which jobs an operator asks for: the running ones by default; raises Refused."""
+    if state and state not in STATES:
+        raise Refused(f"there is no state {state!r}", hint=f"states: {', '.join(STATES)}")
+    states = (state,) if state else () if everything or since else ("running",)
+    if not workspace.isprintable():
+        raise Refused(
+            f"{workspace!r} cannot be a workspace", hint="`jobs.ls --all` shows their names"
+        )
+    since_s, since_at = since_of(since)
+    return JobSelection(states, workspace, since_at=since_at, since_s=since_s)
+
+
+def since_of(text: str) -> tuple[float, float]:
+    """A span or a date: (seconds before now, seconds since the epoch); raises Refused.
+
+    A span counts back by the host's clock.
+    """
+    if not text:
+        return 0.0, 0.0
+    if durations.is_span(text):
+        return float(durations.parse(text)), 0.0
+    return 0.0, durations.moment(text, datetime.now(UTC)).timestamp()
+
+
+# -- a table ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Jobs of a host for a table; `docker_problem` says why containers are not known.
+
+    `now` is the host's own clock, in seconds since the epoch.
+    """
+
+    jobs: tuple[Job, ...]
+    docker_problem: str = ""
+    now: float = 0.0
+
+    @property
+    def known(self) -> int:
+        """How many of them the database knows: the others are orphan containers."""
+        return len([job for job in self.jobs if job.state != NO_STATE])
+
+
+def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
+    """The jobs of a host, newest first, with what docker knows of them; `limit` 0 means all.
+
+    Orphan containers come last, unless the selection would hide them. Raises Refused.
+    """
+    first: JobsAnswer | None = None
+    after: tuple[float, str] | None = None
+    found: list[Job] = []
+    while True:
+        size = min(PAGE_ROWS, limit - len(found)) if limit else PAGE_ROWS
+        request = ReadRequest(
+            host.spec.database,
+            selection,
+            size,
+            after,
+            with_counts=first is None,
+            with_docker=first is None,
+        )
+        page = read_jobs(host, request)
+        first = first or page
+        found += replace(page, docker=first.docker).joined()
+        if not page.more or (limit and len(found) >= limit):
+            shown = [job.id for job in found]
+            wanted = selection.may_show_orphans
+            orphans = first.docker.orphans(shown, first.now) if wanted else ()
+            return Listing((*found, *orphans), first.docker.problem, page.now)
+        after = (found[-1].created_at, found[-1].id)
+
+
+def cells(job: Job, now: float) -> list[object]:
+    """A job's row of the table, without the host; `now` in seconds since the epoch."""
+    elapsed_s = job.elapsed_s(now)
+    return [
+        job.id,
+        job.workspace,
+        job.action,
+        job.state,
+        job.status_code,
+        clock_text(job.started_at or job.created_at),
+        span_text(elapsed_s) if elapsed_s else "",
+        job.image.rpartition("/")[2],
+        f"{job.cpus:g}" if job.cpus else "",
+        size_text(job.memory_bytes) if job.memory_bytes else "",
+        job.container,
+        job.disagreement,
+    ]
+
+
+# -- a stream --------------------------------------------------------------------------------
+
+
+class StreamRequest(msgspec.Struct, frozen=True):
+    """`limit` 0 means all; `page_rows` is how many jobs one part holds at most."""
+
+    database: str
+    selection: JobSelection
+    limit: int
+    page_rows: int
+
+
+@dataclass(frozen=True)
+class StreamPart:
+    """What docker knows and the host's clock, in the first part; then some jobs in each part."""
+
+    docker: HostContainers | None = None
+    now: Moment = 0.0
+    jobs: tuple[Job, ...] = ()
+
+
+class StreamAnswer(msgspec.Struct, frozen=True):
+    """The end: everything was sent."""
+
+
+STREAM = Program("opstasks.jobs.onhost.stream", StreamRequest, StreamAnswer, part=StreamPart)
+
+
+class Joiner:
+    """Takes the parts of a stream and hands on their jobs, joined with docker.
+
+    Keeps the containers and the orphans among them, never the jobs.
+    """
+
+    def __init__(self, hand_on: Callable[[Sequence[Job]], None], *, orphans: bool) -> None:
+        self._hand_on, self._with_orphans = hand_on, orphans
+        self._now = 0.0
+        self._orphans: dict[str, Job] = {}
+        self.docker = HostContainers()
+
+    def take(self, part: StreamPart) -> None:
+        """Take a part."""
+        if part.docker is not None:
+            self.docker, self._now = part.docker, part.now
+            found = self.docker.orphans((), self._now) if self._with_orphans else ()
+            self._orphans = {job.id: job for job in found}
+        for job in part.jobs:
+            self._orphans.pop(job.id, None)
+        if part.jobs:
+            self._hand_on(self.docker.joined(part.jobs, self._now))
+
+    def end(self) -> None:
+        """Hand on the orphan containers."""
+        self._hand_on(list(self._orphans.values()))
+
+
+def stream_jobs(
+    host: Host, selection: JobSelection, limit: int, hand_on: Callable[[Sequence[Job]], None]
+) -> None:
+    """Hand on any number of jobs, newest first, as they come; `limit` 0 means all.
+
+    Raises Refused when the database cannot be read, and CommandFailed, after everything was
+    handed on, when docker did not answer.
+    """
+    joiner = Joiner(hand_on, orphans=selection.may_show_orphans)
+    request = StreamRequest(host.spec.database, selection, limit, STREAM_ROWS)
+    with refusals_explained(host.name):
+        host.service.follow(STREAM, request, joiner.take)
+    joiner.end()
+    if joiner.docker.problem:
+        raise CommandFailed(
+            f"containers are not known: {joiner.docker.problem}",
+            returned=1,
+            host=host.name,
+            hint=f"inv -H {host.name} doctor",
+        )

@@ -1,0 +1,88 @@
+"""Runs on the host, as the service account: the jobs that words may mean, closely inspected.
+
+The request: ``database``, ``words`` (ids, or parts of an id or of workspace-action), ``logs`` and
+``volumes`` (the folders of job logs and of bind-mounted volumes).
+"""
+
+import sqlite3
+import time
+from typing import Any
+
+from opstasks.jobs.onhost import job_containers, job_table
+from opstasks.jobs.onhost.job_surroundings import surroundings
+from opstasks.onhost.protocol import Answer, Request
+
+Row = job_table.Row
+SLUG = "coalesce(workspace, '') || '-' || coalesce(action, '') || '-' || id"
+# How many matches of one word are worth showing to a person.
+MATCHES = 50
+
+
+def main(request: Request) -> Answer:
+    """Answer with the jobs by word; a database that cannot be read is a refusal."""
+    with job_table.reading(request["database"]) as connection:
+        return answer(connection, job_containers.engine(), request)
+
+
+def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Answer:
+    """The answer; the database is read from one consistent moment."""
+    connection.execute("BEGIN")
+    found = {word: matches(connection, word) for word in request["words"]}
+    alike = {word: count_alike(connection, word) for word, rows in found.items() if _is(word, rows)}
+    now = time.time()
+    connection.commit()
+    around = surroundings(
+        docker, inspected(found), logs=request["logs"], volumes=request["volumes"]
+    )
+    return {
+        "now": now,
+        "matches": {
+            word: [
+                {
+                    "job": job_table.job_of(row),
+                    "row": row,
+                    "alike": alike.get(row["id"], 0),
+                    **around.get(row["id"], {}),
+                }
+                for row in rows
+            ]
+            for word, rows in found.items()
+        },
+    }
+
+
+def matches(connection: sqlite3.Connection, word: str) -> list[Row]:
+    """The jobs that a word may mean: the one with that very id, or else those that contain it.
+
+    Of many the active ones and then the newest: those that something can be done about.
+    """
+    whole = job_table.COLUMNS + job_table.MORE_COLUMNS
+    exact = job_table.select(connection, whole, "WHERE id = ?", [word])
+    if exact:
+        return exact
+    active = "state IN ('pending', 'running') DESC"
+    order = f"{active}, {job_table.CREATED} DESC, id DESC"
+    tail = f"WHERE instr({SLUG}, ?) > 0 ORDER BY {order} LIMIT ?"
+    rows = job_table.select(connection, job_table.COLUMNS, tail, [word, MATCHES + 1])
+    if len(rows) == 1:
+        return job_table.select(connection, whole, "WHERE id = ?", [rows[0]["id"]])
+    return rows
+
+
+def inspected(found: dict[str, list[Row]]) -> list[str]:
+    """Ids of the jobs to inspect: what a word means alone, and the first of the others."""
+    sure = dict.fromkeys(rows[0]["id"] for rows in found.values() if len(rows) == 1)
+    others = dict.fromkeys(row["id"] for rows in found.values() for row in rows)
+    return [*sure, *[id for id in others if id not in sure][:MATCHES]]
+
+
+def count_alike(connection: sqlite3.Connection, id: str) -> int:
+    """How many other ids contain this one: job-runner's own commands would match those too."""
+    query = "SELECT count(*) FROM job WHERE instr(lower(id), lower(?)) > 0"
+    count: int = connection.execute(query, [id]).fetchone()[0]
+    return count - 1
+
+
+def _is(word: str, rows: list[Row]) -> bool:
+    """Whether a word is the whole id of the one job that it matches."""
+    return [row["id"] for row in rows] == [word]

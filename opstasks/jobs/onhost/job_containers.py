@@ -1,0 +1,75 @@
+"""Runs on the host, as the service account: the containers of jobs, as docker describes them."""
+
+from datetime import datetime, timezone
+from typing import Any
+
+from opstasks.onhost.engine import Engine, EngineError
+
+CONTAINER_PREFIX = "os-job-"
+WORKSPACE = "/workspace"
+# Less than the client waits for the whole program: a docker that hangs must not hide the database.
+DOCKER_TIMEOUT_S = 20.0
+
+
+def engine() -> Engine:
+    """A connection to docker that gives up before the client does."""
+    return Engine("", DOCKER_TIMEOUT_S)
+
+
+def list_containers(docker: Any) -> list[dict[str, Any]]:
+    """Every job's container, stopped ones too; raises EngineError."""
+    listed = docker.get("containers", "json", all="1", filters={"name": [CONTAINER_PREFIX]})
+    names = [item["Names"][0].lstrip("/") for item in listed if item.get("Names")]
+    found = [inspect(docker, name) for name in names if name.startswith(CONTAINER_PREFIX)]
+    return [item for item in found if item]
+
+
+def inspect(docker: Any, name: str) -> dict[str, Any] | None:
+    """One container: state, limits, mount; None when there is none. Raises EngineError.
+
+    Of its environment not even the names are read.
+    """
+    try:
+        raw = docker.get("containers", name, "json")
+    except EngineError as error:
+        if error.status == 404:
+            return None
+        raise
+    state = raw.get("State") or {}
+    return {
+        "name": name,
+        "image": (raw.get("Config") or {}).get("Image") or "",
+        "image_id": raw.get("Image") or "",
+        "state": state.get("Status") or "",
+        "pid": state.get("Pid") or 0,
+        "exit_code": state.get("ExitCode"),
+        "oom_killed": bool(state.get("OOMKilled")),
+        "started_at": epoch(state.get("StartedAt") or ""),
+        "finished_at": epoch(state.get("FinishedAt") or ""),
+        "cpus": cpu_limit(raw),
+        "memory_bytes": (raw.get("HostConfig") or {}).get("Memory") or 0,
+        "mount": _mount(raw),
+    }
+
+
+def cpu_limit(raw: dict[str, Any]) -> float:
+    """How many processors a container may use; 0 for as many as there are."""
+    limits = raw.get("HostConfig") or {}
+    period = limits.get("CpuPeriod") or 100_000
+    return float((limits.get("NanoCpus") or 0) / 1e9 or (limits.get("CpuQuota") or 0) / period)
+
+
+def epoch(text: str) -> float:
+    """Docker's time in seconds since the epoch; 0 for one that has not come."""
+    if not text or text.startswith("0001"):
+        return 0.0
+    whole = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    return whole.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _mount(raw: dict[str, Any]) -> tuple[str, str] | None:
+    """Kind and name (or folder) of what is mounted at /workspace."""
+    for mount in raw.get("Mounts") or ():
+        if mount.get("Destination") == WORKSPACE:
+            return mount.get("Type") or "", mount.get("Name") or mount.get("Source") or ""
+    return None

@@ -1,0 +1,75 @@
+"""Runs on the host, as the service account: what a job has outside of the database."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, inspect
+from opstasks.onhost.engine import EngineError
+
+VOLUME_PREFIX = "os-volume-"
+
+
+def surroundings(
+    docker: Any, ids: Iterable[str], *, logs: str, volumes: str
+) -> dict[str, dict[str, Any]]:
+    """Container, volume and log files of jobs, by id.
+
+    `logs` and `volumes` are folders of the host. Files are found without docker. Once docker did
+    not answer, it is not asked again: each question may take its whole time limit.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    silent: EngineError | None = None
+    for job in ids:
+        seen = found[job] = on_disk(job, logs=logs, volumes=volumes)
+        try:
+            if silent:
+                raise silent
+            seen.update(in_docker(docker, job, seen))
+        except EngineError as error:
+            seen["docker_problem"] = str(error)
+            silent = None if error.status else error
+    return found
+
+
+def on_disk(job: str, *, logs: str, volumes: str) -> dict[str, Any]:
+    """What is known without docker."""
+    folder = Path(volumes) / job
+    return {
+        "volume": ("bind", str(folder)) if _is_folder(folder) else None,
+        "logs": log_files(logs, job),
+    }
+
+
+def in_docker(docker: Any, job: str, seen: dict[str, Any]) -> dict[str, Any]:
+    """What docker knows; `seen` is what is on disk. Raises EngineError."""
+    name = VOLUME_PREFIX + job
+    listed = docker.get("volumes", filters={"name": [name]}).get("Volumes") or []
+    volume = ("volume", name) if any(item["Name"] == name for item in listed) else seen["volume"]
+    container = inspect(docker, CONTAINER_PREFIX + job)
+    mounted = container["mount"] if container else None
+    return {"container": container, "volume": mounted or volume}
+
+
+def log_files(base: str, job: str) -> list[dict[str, Any]]:
+    """The files of a job's newest log folder."""
+    try:
+        months = sorted(os.listdir(base), reverse=True)  # noqa: PTH208
+    except OSError:
+        return []
+    folders = [Path(base) / month / (CONTAINER_PREFIX + job) for month in months]
+    for folder in filter(_is_folder, folders):
+        files = [(path, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+        return [
+            {"path": str(path), "size_bytes": stat.st_size, "changed_at": stat.st_mtime}
+            for path, stat in files
+        ]
+    return []
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

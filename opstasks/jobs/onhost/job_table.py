@@ -1,0 +1,153 @@
+"""Runs on the host, as the service account: job-runner's database, read only.
+
+Every value reaches SQL as a parameter, and matching is by `instr`: no character is special.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from opstasks.onhost.protocol import HostRefusal
+
+Row = dict[str, Any]
+NO_DATABASE = "there is no database"
+BUSY_TIMEOUT_S = 10
+# What every version of the table has; later ones only add to it.
+COLUMNS = (
+    "id",
+    "workspace",
+    "action",
+    "state",
+    "status_code",
+    "status_message",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "completed_at",
+    "status_code_updated_at",
+)
+# What only `jobs.show` needs.
+MORE_COLUMNS = (
+    "job_request_id",
+    "repo_url",
+    "commit",
+    "database_name",
+    "run_command",
+    "image_id",
+    "requires_outputs_from",
+    "wait_for_job_ids",
+    "outputs",
+    "unmatched_outputs",
+    "cancelled",
+)
+_IMAGE = "substr(run_command, 1, instr(run_command || ' ', ' ') - 1)"
+CREATED = "coalesce(created_at, 0)"
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[sqlite3.Connection]:
+    """Open the database read only; raises HostRefusal when it cannot be read, also inside."""
+    if not Path(path).exists():
+        raise HostRefusal(NO_DATABASE)
+    try:
+        uri = f"{Path(path).as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as opened:
+            yield opened
+    except sqlite3.Error as error:
+        raise HostRefusal(str(error)) from error
+
+
+def flags(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
+    """The flags that are set: value, and when it was set in seconds since the epoch."""
+    try:
+        rows = connection.execute("SELECT id, value, timestamp FROM flags").fetchall()
+    except sqlite3.OperationalError:
+        return {}  # a database in which no flag was ever set has no such table
+    return {name: (_text(value), at or 0) for name, value, at in rows if value is not None}
+
+
+def counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many jobs are in each state."""
+    return dict(connection.execute("SELECT coalesce(state, ''), count(*) FROM job GROUP BY 1"))
+
+
+def wanted(selection: Row, after: Any = None) -> tuple[str, list[Any]]:
+    """SQL for the selected jobs, newest first, that ends with a limit; and its other values.
+
+    `after` is creation time and id of the last job of the page before.
+    """
+    where, values = ["1 = 1"], []
+    if selection.get("states"):
+        where.append(f"state IN ({','.join('?' * len(selection['states']))})")
+        values += selection["states"]
+    if selection.get("workspace"):
+        where.append("workspace = ?")
+        values.append(selection["workspace"])
+    since_at = selection.get("since_at") or 0
+    if not since_at and selection.get("since_s"):
+        since_at = time.time() - selection["since_s"]
+    if since_at:
+        where.append(f"max({CREATED}, coalesce(completed_at, 0)) >= ?")
+        values.append(since_at)
+    if after:
+        where.append(f"({CREATED}, id) < (?, ?)")
+        values += after
+    return f"WHERE {' AND '.join(where)} ORDER BY {CREATED} DESC, id DESC LIMIT ?", values
+
+
+def newest(
+    connection: sqlite3.Connection, selection: Row, limit: int, after: Any = None
+) -> list[Row]:
+    """The newest of the selected jobs, newest first."""
+    tail, values = wanted(selection, after)
+    return select(connection, COLUMNS, tail, [*values, limit])
+
+
+def by_ids(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Row]:
+    """The jobs with these ids, in no particular order."""
+    marks = ",".join("?" * len(ids))
+    return select(connection, COLUMNS, f"WHERE id IN ({marks})", ids) if ids else []
+
+
+def select(
+    connection: sqlite3.Connection, columns: Sequence[str], tail: str, values: Sequence[Any]
+) -> list[Row]:
+    """Rows of the job table as dictionaries; columns that the table lacks are left out."""
+    have = {row[1] for row in connection.execute("PRAGMA table_info(job)")}
+    names = [name for name in columns if name in have]
+    if "run_command" in have:
+        names.append("image")
+    shown = [_IMAGE if name == "image" else f'"{name}"' for name in names]
+    rows = connection.execute(f"SELECT {', '.join(shown)} FROM job {tail}", values)  # noqa: S608
+    return [dict(zip(names, map(_printable, row))) for row in rows]  # noqa: B905 (same length)
+
+
+def job_of(row: Row) -> Row:
+    """A row as the client's `Job`: no NULL, every time in seconds since the epoch."""
+    # status_code_updated_at alone is in nanoseconds; the others are in seconds.
+    changed_at = row.get("status_code_updated_at") or 0
+    if isinstance(changed_at, int | float):
+        changed_at /= 1e9
+    texts = ("id", "workspace", "action", "state", "status_code", "status_message", "image")
+    times = ("created_at", "started_at", "completed_at")
+    return {
+        **{name: _or(row.get(name), "") for name in texts},
+        **{name: _or(row.get(name), 0) for name in times},
+        "updated_at": changed_at or _or(row.get("updated_at"), 0),
+    }
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(_printable(value))
+
+
+def _printable(value: Any) -> Any:
+    """A value of the database as JSON can hold it."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

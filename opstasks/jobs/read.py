@@ -1,0 +1,124 @@
+"""Reading a host's jobs: flags, counts, jobs and their containers, in one round trip."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from opstasks.core.errors import OpsError, Refused
+from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.result import Result
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program, ProgramCommand
+from opstasks.jobs.join import HostContainers
+from opstasks.jobs.model import Job
+from opstasks.jobs.onhost.job_table import NO_DATABASE
+
+
+class JobSelection(msgspec.Struct, frozen=True):
+    """Which jobs; `since_at` in seconds since the epoch, `since_s` in seconds before now."""
+
+    states: tuple[str, ...] = ()
+    workspace: str = ""
+    since_at: float = 0.0
+    since_s: float = 0.0
+
+    @property
+    def may_show_orphans(self) -> bool:
+        """Whether containers without a job belong to what is selected."""
+        hidden = self.workspace or self.since_at or self.since_s
+        return not hidden and self.states in ((), ("running",))
+
+
+class ReadRequest(msgspec.Struct, frozen=True):
+    """`limit` is a number of jobs; `after` is creation time and id of the last job before."""
+
+    database: str
+    selection: JobSelection
+    limit: int
+    after: tuple[float, str] | None = None
+    with_counts: bool = True
+    with_docker: bool = False
+
+
+@dataclass(frozen=True)
+class JobsAnswer:
+    """What a host's database holds, and docker if it was asked.
+
+    `flags` are value and time of setting by name, `counts` numbers of jobs by state. `more` says
+    that further jobs are selected. `now` is the host's clock; times in seconds since the epoch.
+    `problem` says why nothing could be read: then everything else is empty (`jobs_answer`).
+    """
+
+    now: Moment
+    flags: dict[Line, tuple[Line, Moment]]
+    counts: dict[Line, Count]
+    jobs: tuple[Job, ...]
+    more: bool = False
+    docker: HostContainers = field(default_factory=HostContainers)
+    problem: Line = ""
+
+    def count(self, state: str) -> int | None:
+        """How many jobs are in a state; None when the database could not be read."""
+        return None if self.problem else self.counts.get(state, 0)
+
+    def joined(self, *, orphans: bool = False) -> tuple[Job, ...]:
+        """The jobs with what docker knows of them; `orphans` adds containers without a job."""
+        found = self.docker.joined(self.jobs, self.now)
+        shown = [job.id for job in self.jobs]
+        return (*found, *self.docker.orphans(shown, self.now)) if orphans else found
+
+
+READ = Program("opstasks.jobs.onhost.read", ReadRequest, JobsAnswer)
+
+
+def read_jobs(host: Host, request: ReadRequest) -> JobsAnswer:
+    """Read once; raises Refused, with a hint, when the database cannot be read."""
+    with refusals_explained(host.name):
+        return host.service.call(READ, request)
+
+
+def jobs_command(
+    spec: HostSpec,
+    selection: JobSelection | None = None,
+    *,
+    limit: int = 0,
+    with_docker: bool = False,
+) -> ProgramCommand:
+    """Ask for jobs together with other questions; decode with `jobs_answer`."""
+    chosen = selection or JobSelection()
+    return READ.command(ReadRequest(spec.database, chosen, limit, with_docker=with_docker))
+
+
+def jobs_answer(result: Result, host: str) -> JobsAnswer:
+    """The answer to `jobs_command`; a failure of any kind is its `problem`. Never raises."""
+    try:
+        return READ.decode(result, host)
+    except OpsError as error:
+        last = error.tail.splitlines()[-1:]
+        problem = ": ".join([error.message, *last])
+        return JobsAnswer(0.0, {}, {}, (), problem=problem)
+
+
+@contextlib.contextmanager
+def refusals_explained(host: str) -> Iterator[None]:
+    """Say what a refusal of a program inside means, and what may fix it.
+
+    A refusal of the connection has a hint of its own, and stays as it is.
+    """
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.hint:
+            raise
+        raise unreadable(host, refusal.message) from refusal
+
+
+def unreadable(host: str, problem: str) -> Refused:
+    """The error for a database that cannot be read; its hint is what may fix it."""
+    hint = f"inv -H {host} {'manage' if problem == NO_DATABASE else 'doctor'}"
+    return Refused(f"cannot read the jobs: {problem}", host=host, hint=hint)

@@ -1,0 +1,233 @@
+"""`jobs.retry`: whether a job can be retried, and doing it with job-runner's own command.
+
+That command writes the database first and tells the job-server then. When it fails in between,
+its service goes on with the job and never reports it: a file marks such a job until the
+job-server was told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opstasks.core.command import cmd
+from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.fleet.change import change
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs import job_runner
+from opstasks.jobs.find import find_ids
+from opstasks.jobs.model import Match
+from opstasks.primitives import systemd
+from opstasks.primitives.systemd import UnitState
+
+INTERNAL_ERROR = "internal_error"
+# job-runner's message for a job that was retried and that its service has not handled since.
+RETRIED = "Re-attempting to extract outputs"
+POLL_S = 1.0
+# How often the job-server is told, and how long to wait in between.
+TELLS = 3
+TELL_AGAIN_S = 2.0
+
+
+# -- deciding --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RetryFacts:
+    """What a retry depends on, apart from the job.
+
+    `is_untold`: it was retried before, and the job-server does not know. `job_server_problem`
+    says why the job-server does not answer.
+    """
+
+    unit: UnitState
+    is_untold: bool = False
+    job_server_problem: str = ""
+
+
+@dataclass(frozen=True)
+class RetryPlan:
+    """What a retry will do; `notes` are for a person to read.
+
+    `only_tell`: the job was retried before, and what is left is to tell the job-server.
+    `serving`: the service is there to go on with the job.
+    """
+
+    match: Match
+    serving: bool
+    only_tell: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> str:
+        """What will be done, for people."""
+        if self.only_tell:
+            return "tell the job-server"
+        return f"retry, from {' '.join(self.match.volume or ())}"
+
+
+@dataclass(frozen=True)
+class RetryResult:
+    """How the job is now: by id, for people."""
+
+    changed: bool
+    jobs: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+
+def plan(match: Match, facts: RetryFacts) -> RetryPlan:
+    """What a retry will do; raises Refused with the reason when the job cannot be retried."""
+    only_tell = facts.is_untold and not _is_internal_error(match)
+    if not only_tell:
+        check_state(match)
+    if facts.job_server_problem:
+        raise Refused(
+            "the job-server does not answer job-runner, and it has to be told",
+            host=match.host,
+            tail=facts.job_server_problem,
+            hint="try again when it does; nothing was changed",
+        )
+    unit = facts.unit
+    note = f"the service is {unit.describe()}: the job does not go on yet"
+    serving = unit.is_serving or unit.active == "activating"
+    return RetryPlan(match, serving, only_tell, () if unit.is_serving else (note,))
+
+
+def check_state(match: Match) -> None:
+    """Raise Refused with the reason when a job cannot be retried."""
+    job, container = match.job, match.container
+    again = job.state == "running" and job.status_message == RETRIED
+    reason = ""
+    if not again and not _is_internal_error(match):
+        reason = f"is {job.status}: only internal errors can be retried"
+    elif container is None:
+        reason = "has no container any more: it has to be run anew"
+    elif container.state == "running":
+        reason = "has a container that still runs: wait until it ends"
+    elif not match.volume:
+        reason = "has no volume any more: it has to be run anew"
+    if reason:
+        hint = f"jobs.show {job.id}; nothing was changed"
+        raise Refused(f"{job.id} {reason}", host=match.host, hint=hint)
+
+
+def _is_internal_error(match: Match) -> bool:
+    return (match.job.state, match.job.status_code) == ("failed", INTERNAL_ERROR)
+
+
+# -- doing it --------------------------------------------------------------------------------
+
+
+def inspect(host: Host, match: Match) -> RetryFacts:
+    """What a retry depends on, in one round trip; raises Refused for an ambiguous id."""
+    job_runner.check_id(match)
+    shown, marked, asked = host.service.batch(
+        [
+            systemd.show(host.spec.unit),
+            cmd("test", "-e", _marker(host.spec, match.job.id)),
+            job_runner.ask_job_server(host.spec),
+        ]
+    )
+    problem = _last_line(asked.tail()) or f"exit code {asked.code}"
+    return RetryFacts(
+        systemd.parse_show(host.spec.unit, shown.out),
+        is_untold=marked.code == 0,
+        job_server_problem=problem if asked.code else "",
+    )
+
+
+def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
+    """Retry a job and wait until job-runner is done with it, `wait_s` seconds at most.
+
+    Raises Refused when it cannot be retried, VerifyFailed when it was not, or failed again.
+    """
+    with change(host.service, "jobs.retry", {"job": id}):
+        (match,) = find_ids(host, [id])
+        now = plan(match, inspect(host, match))
+        if now.only_tell:
+            _tell(host, id)
+        else:
+            _run_retry(host, id)
+        after = _wait(host, id, wait_s if now.serving else 0)
+    return RetryResult(True, {id: _ended(host, after)}, now.notes)
+
+
+def _marker(spec: HostSpec, id: str) -> str:
+    """A file that exists from before a retry until the job-server knows of it."""
+    return f"{spec.state_dir}/untold/{id}"
+
+
+def _run_retry(host: Host, id: str) -> None:
+    """Run job-runner's command; raises VerifyFailed when it did not retry the job."""
+    host.step(f"retry {id}")
+    marker = _marker(host.spec, id)
+    *_, result = host.service.batch(
+        [
+            cmd("mkdir", "-p", f"{host.spec.state_dir}/untold"),
+            cmd("touch", marker),
+            job_runner.retry(host.spec, id),
+        ]
+    )
+    if result.code:
+        (after,) = find_ids(host, [id])
+        if after.job.status_code == INTERNAL_ERROR:
+            host.service.run(cmd("rm", "-f", marker))
+            raise VerifyFailed(
+                "the job was not retried",
+                host=host.name,
+                tail=result.tail(),
+                hint=f"inv -H {host.name} jobs.retry {id}, once that is fixed",
+            )
+        _tell(host, id)
+    else:
+        host.service.run(cmd("rm", "-f", marker))
+
+
+def _tell(host: Host, id: str) -> None:
+    """Report a job to the job-server; raises VerifyFailed when it does not accept that.
+
+    job-runner itself reports only jobs that are active, or that the job-server asks for.
+    """
+    host.step("tell the job-server")
+    command = job_runner.tell_job_server(host.spec, id)
+    for attempt in range(TELLS):
+        host.pause(TELL_AGAIN_S if attempt else 0)
+        (result,) = host.service.batch([command])
+        if result.code == 0:
+            host.service.run(cmd("rm", "-f", _marker(host.spec, id)))
+            return
+    raise VerifyFailed(
+        "the job was retried and goes on, but the job-server was not told",
+        host=host.name,
+        tail=_last_line(result.tail()),
+        hint=f"inv -H {host.name} jobs.retry {id}, once the job-server answers: it tells it then",
+    )
+
+
+def _wait(host: Host, id: str, wait_s: float) -> Match:
+    """Wait until the service is done with the job, or the time is over; the job then."""
+    if wait_s:
+        host.step(f"wait for job-runner to be done with it, {wait_s:g} s at most")
+    found: list[Match] = []
+
+    def ended() -> Match | None:
+        found[:] = find_ids(host, [id])
+        return None if found[0].job.is_active else found[0]
+
+    where = f"{id} was retried, job-runner goes on with it"
+    host.wait_until(ended, timeout_s=wait_s, where=where, every_s=POLL_S)
+    return found[0]
+
+
+def _ended(host: Host, match: Match) -> str:
+    if _is_internal_error(match):
+        raise VerifyFailed(
+            f"{match.job.id} failed again: {match.job.status_message}",
+            host=host.name,
+            hint=f"inv -H {host.name} logs --job {match.job.id}; fix that, then retry",
+        )
+    return match.job.status
+
+
+def _last_line(text: str) -> str:
+    return "\n".join(text.splitlines()[-1:])

@@ -1,0 +1,181 @@
+"""`host.stats`: the host's own files, docker's disk use, and invalid answers."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.core.errors import InvalidResponse, Refused
+from opstasks.core.formats import size_text
+from opstasks.jobs.host_stats import (
+    HOST_STATS,
+    INTERVAL_S,
+    DiskUse,
+    DockerUse,
+    HostStatsRequest,
+    HostUse,
+    ProcessUse,
+    docker_df,
+    parse_docker_df,
+    read_host_stats,
+    tables,
+)
+from opstasks.jobs.onhost import host_stats as stats_there
+from opstasks.output import screen
+from tests.fake_host import Reply
+
+USE = HostUse(
+    (0.5, 1.0, 1.5),
+    2,
+    4 << 20,
+    1 << 20,
+    0,
+    0,
+    (DiskUse(("/", "/home"), 100, 25, 1),),
+    (ProcessUse(7, "dockerd", "root", 0.25, 1024),),
+)
+IMAGES = {"Type": "Images", "TotalCount": "4", "Size": "1GB", "Reclaimable": "0B"}
+
+
+# -- on the host -----------------------------------------------------------------------------
+
+
+def test_meminfo_is_read_in_bytes():
+    text = "MemTotal: 100 kB\nMemAvailable: 40 kB\nSwapTotal: 10 kB\nSwapFree: 4 kB\n"
+    assert stats_there.memory(text) == {
+        "memory_bytes": 102400,
+        "memory_used_bytes": 61440,
+        "swap_bytes": 10240,
+        "swap_used_bytes": 6144,
+    }
+
+
+@given(st.text(min_size=1, max_size=15))
+def test_a_process_may_have_any_name(name):
+    fields = ["S", *map(str, range(50))]
+    found = stats_there.parse_stat(f"42 ({name}) {' '.join(fields)}")
+    assert found == (name, fields)
+
+
+def test_the_busiest_processes_come_first():
+    first = {1: (0.0, 10, "idle", 0), 2: (0.0, 5, "busy", 0)}
+    last = {1: (0.0, 10, "idle", 0), 2: (1.0, 5, "busy", 0), 3: (9.0, 1, "new", 0)}
+    found = stats_there.top(first, last, 1.0, 2)
+    assert [row["name"] for row in found] == ["busy", "idle"]
+    assert (found[0]["cpu_cores"], found[0]["user"]) == (1.0, "root")
+
+
+def test_a_disk_is_listed_once_and_a_missing_folder_never():
+    found = stats_there.disks(["/", "/etc", "/nowhere"])
+    assert [place for disk in found for place in disk["places"]] == ["/", "/etc"]
+
+
+# -- from a host -----------------------------------------------------------------------------
+
+
+def asked(host, top=5):
+    spec = host.spec
+    places = (spec.home, spec.high_privacy, spec.medium_privacy, "/var/lib/docker", "/")
+    return HostStatsRequest(INTERVAL_S, places, top)
+
+
+def test_a_host_is_measured_in_one_round_trip(fake_host):
+    host = fake_host()
+    host.expect(HOST_STATS, asked(host), USE, user="opensafely")
+    host.expect(docker_df(), json.dumps(IMAGES))
+    use = read_host_stats(host, 5)
+    assert use == replace(USE, docker=(DockerUse("Images", "4", "1GB", "0B"),))
+    assert use.disks[0].used_percent == 75
+
+
+def test_a_docker_that_took_too_long_leaves_the_rest(fake_host):
+    host = fake_host()
+    host.expect(HOST_STATS, asked(host), USE)
+    host.expect(docker_df(), Reply(124, json.dumps(IMAGES)))
+    use = read_host_stats(host, 5)
+    assert use == USE
+    rows = tables({"tpp": use})[2][1]
+    assert rows == [["tpp", "did not answer in time", "", "", ""]]
+
+
+@given(
+    st.lists(
+        st.sampled_from([json.dumps(IMAGES), "{}", "{", '{"Type": null}', "[]", "nonsense"])
+        | st.text()
+    )
+)
+def test_nonsense_of_docker_is_unknown(lines):
+    for use in parse_docker_df("\n".join(lines)):
+        assert use.kind == "Images"
+
+
+def answer(**over):
+    document = json.loads(
+        json.dumps(
+            {
+                **vars(USE),
+                "disks": [vars(disk) for disk in USE.disks],
+                "processes": [vars(process) for process in USE.processes],
+                "docker": [],
+            }
+        )
+    )
+    return Reply(out=json.dumps({"ok": {**document, **over}}))
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"load": [1, 2]},
+        {"load": None},
+        {"cpus": -1},
+        {"memory_bytes": "4 GB"},
+        {"disks": [{"places": "/", "size_bytes": 1, "free_bytes": 1, "inodes_percent": 0}]},
+        {"disks": [{"places": ["/"], "size_bytes": -1, "free_bytes": 1, "inodes_percent": 0}]},
+        {"processes": [{"pid": 1, "name": None, "user": "", "cpu_cores": 0, "memory_bytes": 0}]},
+    ],
+)
+def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, over):
+    host = fake_host()
+    host.expect(HOST_STATS, asked(host), answer(**over))
+    host.expect(docker_df(), "")
+    with pytest.raises(InvalidResponse) as caught:
+        read_host_stats(host, 5)
+    assert caught.value.host == "tpp"
+
+
+def test_all_hosts_share_one_table_of_each_kind():
+    hosts, disks, docker, processes = tables({"one": USE, "two": replace(USE, swap_bytes=1024)})
+    assert [row[0] for row in hosts[1]] == ["one", "two"]
+    assert [row[-1] for row in hosts[1]] == ["none", "0 B of 1 KiB"]
+    assert disks[1][0] == ["one", "/ /home", "100 B", "25 B", "75"]
+    assert processes[1][0] == ["one", 7, "root", "dockerd", "0.25", "1 KiB"]
+    assert len(docker[1]) == 2
+
+
+# -- shown -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (268435456, "256 MiB"), (128 << 30, "128 GiB")],
+)
+def test_sizes_are_shown_in_binary_units(count, text):
+    assert size_text(count) == text
+
+
+@given(st.text(), st.integers(1, 200), st.integers(2, 60))
+def test_a_drawn_table_fits_the_screen(text, columns, rows):
+    drawn = screen.clip(text, columns, rows).split("\r\n")
+    assert len(drawn) <= rows
+    assert all(
+        len(line) <= columns + len(screen.END_OF_LINE) for line in drawn if "more" not in line
+    )
+
+
+@pytest.mark.parametrize("every", [0.0, -1.0, 0.1, 3601.0, float("nan"), float("inf")])
+def test_a_watch_interval_that_is_too_short_or_long_is_refused(every):
+    with pytest.raises(Refused, match="--every"):
+        screen.watch(lambda: "", every, as_json=False)

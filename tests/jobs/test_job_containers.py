@@ -1,0 +1,81 @@
+"""Containers, volumes and log files of jobs as the host's programs find them."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from opstasks.jobs.model import Container
+from opstasks.jobs.onhost import job_containers as containers
+from opstasks.jobs.onhost import job_surroundings as around
+from opstasks.onhost.engine import EngineError
+from tests.jobs.table_help import FakeDocker
+
+
+def surroundings(docker, folder, ids):
+    return around.surroundings(docker, ids, logs=f"{folder}/logs", volumes=f"{folder}/volumes")
+
+
+def test_a_container_is_described_without_its_environment():
+    found = containers.inspect(FakeDocker(["os-job-a"]), "os-job-a")
+    assert "DATABASE_URL" not in json.dumps(found)
+    assert (found["cpus"], found["memory_bytes"]) == (0.5, 268435456)
+    assert found["started_at"] == 1795546577
+    assert found["finished_at"] == 0
+    assert found["mount"] == ("volume", "os-volume-a")
+    assert Container(**found).job_id == "a"
+
+
+def test_a_cpu_quota_is_a_limit_as_well():
+    docker = FakeDocker(["a"], HostConfig={"CpuQuota": 150000, "CpuPeriod": 100000})
+    assert containers.inspect(docker, "a")["cpus"] == 1.5
+
+
+@pytest.mark.parametrize("part", ["Config", "State", "HostConfig", "Mounts"])
+def test_a_container_that_docker_hardly_describes_is_listed(part):
+    found = containers.inspect(FakeDocker(["a"], **{part: None}), "a")
+    assert found["name"] == "a"
+
+
+def test_containers_with_similar_names_are_left_out():
+    found = containers.list_containers(FakeDocker(["os-job-a", "my-os-job-b"]))
+    assert [item["name"] for item in found] == ["os-job-a"]
+
+
+def test_a_job_has_a_volume_or_a_folder_and_its_newest_logs(tmp_path):
+    for month in ("2026-10", "2026-11"):
+        (tmp_path / "logs" / month / "os-job-a").mkdir(parents=True)
+        (tmp_path / "logs" / month / "os-job-a" / "logs.txt").write_text(month)
+    (tmp_path / "volumes" / "b").mkdir(parents=True)
+    found = surroundings(FakeDocker(["os-job-a"]), tmp_path, ["a"])["a"]
+    assert found["volume"] == ("volume", "os-volume-a")
+    assert "2026-11" in found["logs"][0]["path"]
+    assert found["logs"][0]["size_bytes"] == 7
+    found = surroundings(FakeDocker(), tmp_path, ["b"])["b"]
+    assert found["volume"] == ("bind", str(tmp_path / "volumes" / "b"))
+    assert (found["container"], found["logs"]) == (None, [])
+
+
+def test_a_docker_that_does_not_answer_is_asked_once(tmp_path):
+    questions = []
+
+    def get(*path, **query):
+        questions.append(path)
+        raise EngineError("docker does not answer: timed out")
+
+    found = surroundings(SimpleNamespace(get=get), tmp_path, ["a", "b", "c"])
+    problem = "docker does not answer: timed out"
+    assert [found[job]["docker_problem"] for job in "abc"] == [problem] * 3
+    assert len(questions) == 1
+
+
+def test_one_broken_container_hides_no_other(tmp_path):
+    class Odd(FakeDocker):
+        def get(self, *path, **query):
+            if path[1:2] == ("os-job-a",):
+                raise EngineError("broken", 500)
+            return super().get(*path, **query)
+
+    found = surroundings(Odd(["os-job-b"]), tmp_path, ["a", "b"])
+    assert found["a"]["docker_problem"] == "broken"
+    assert found["b"]["container"]["name"] == "os-job-b"

@@ -1,0 +1,71 @@
+"""Database and docker joined: what they do not agree about, and orphan containers."""
+
+import pytest
+
+from opstasks.jobs.join import HostContainers
+from opstasks.jobs.model import Container, Job
+from opstasks.jobs.read import JobsAnswer
+
+NOW = 1_800_000_000.0
+
+
+def job(state="running", code="executing", updated_at=NOW - 3600, id="a"):
+    return Job(id, "ws", "act", state, code, updated_at=updated_at)
+
+
+def container(state="running", id="a", finished_at=0.0):
+    return Container(f"os-job-{id}", "python:v1", state, finished_at=finished_at)
+
+
+def joined(rows, boxes, also=(), problem=""):
+    docker = HostContainers(tuple(boxes), (*rows, *also), problem)
+    return JobsAnswer(NOW, {}, {}, tuple(rows), docker=docker).joined(orphans=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "boxes", "said"),
+    [
+        (job(), [container()], ""),
+        (job(), [], "no container"),
+        (job(code="preparing"), [], ""),
+        (job(updated_at=NOW - 1), [], ""),
+        (job(), [container("exited", finished_at=NOW - 60)], "container has exited"),
+        (
+            job(code="executed"),
+            [container("exited", finished_at=NOW - 60)],
+            "container has exited",
+        ),
+        (job(), [container("exited", finished_at=NOW - 1)], ""),
+        (job("failed", "killed_by_admin"), [container()], "container still runs, job is failed"),
+        (job("failed", "internal_error"), [container("exited")], ""),
+        (job("pending", "created"), [], ""),
+    ],
+)
+def test_a_disagreement_is_flagged_once_it_lasts(row, boxes, said):
+    (found,) = joined([row], boxes)
+    assert found.disagreement == said
+
+
+def test_a_docker_that_does_not_answer_blames_no_job():
+    (found,) = joined([job()], [], problem="docker does not answer")
+    assert found.disagreement == ""
+
+
+def test_an_orphan_container_comes_last():
+    first, orphan = joined([job()], [container(), container(id="zz")])
+    assert (first.id, orphan.id, orphan.state) == ("a", "zz", "?")
+    assert orphan.disagreement == "container without a job"
+
+
+def test_the_container_of_a_job_not_asked_for_is_listed_only_if_it_is_odd():
+    over = job("succeeded", "succeeded", id="b")
+    assert joined([job()], [container(), container("exited", id="b")], [over])[1:] == ()
+    (odd,) = joined([job()], [container(), container(id="b")], [over])[1:]
+    assert odd.disagreement == "container still runs, job is succeeded"
+
+
+def test_a_joined_job_has_the_limits_of_its_container():
+    box = Container("os-job-a", "reg/python:v2", "running", cpus=0.5, memory_bytes=4096)
+    (found,) = joined([job()], [box])
+    shown = (found.image, found.container, found.cpus, found.memory_bytes)
+    assert shown == ("reg/python:v2", "running", 0.5, 4096)

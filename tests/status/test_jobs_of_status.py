@@ -1,0 +1,65 @@
+"""What `status` shows of jobs: one answer of the host, database and docker joined."""
+
+import json
+
+import pytest
+
+from opstasks.core.result import Result
+from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.read import JobSelection, ReadRequest
+from opstasks.status import read as status
+
+NOW = 1_800_000_000.0
+SPEC = HostSpec(name="tpp")
+JOB = {
+    "id": "a",
+    "workspace": "w",
+    "action": "x",
+    "state": "running",
+    "status_code": "executing",
+    "updated_at": NOW - 3600,
+}
+BOX = {"image": "i", "state": "running"}
+
+
+def judged(answer, code=0):
+    blank = Result("", 0, "", "")
+    results = dict.fromkeys(status.commands(SPEC), blank)
+    results["jobs"] = Result("", code, json.dumps(answer), "")
+    return status.judge(SPEC, results, NOW)
+
+
+def read(**more):
+    return {"ok": {"now": NOW, "flags": {}, "counts": {"running": 1}, "jobs": [JOB], **more}}
+
+
+def about_jobs(found):
+    return [text for text in found.attention if not text.startswith("the service")]
+
+
+def test_jobs_and_containers_are_one_question():
+    request = status.commands(SPEC)["jobs"].request
+    assert request == ReadRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
+
+
+@pytest.mark.parametrize(
+    ("docker", "texts"),
+    [
+        ({"containers": [{**BOX, "name": "os-job-a"}]}, []),
+        ({}, ["job a: no container"]),
+        (
+            {"containers": [{**BOX, "name": f"os-job-{id}"} for id in ("a", "zz")]},
+            ["job zz: container without a job"],
+        ),
+        ({"problem": "docker does not answer: it hangs"}, ["docker does not answer"]),
+    ],
+)
+def test_disagreements_and_a_silent_docker_need_a_person(docker, texts):
+    found = judged(read(docker=docker))
+    assert about_jobs(found) == texts
+    assert found.running == 1
+
+
+def test_an_unreadable_database_needs_a_person():
+    found = judged({"refused": {"reason": "file is not a database"}})
+    assert about_jobs(found) == ["database: file is not a database"]
