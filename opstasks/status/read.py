@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from opstasks.core.command import Command, cmd
+from opstasks.core.errors import CommandFailed, ProgramFailed, TimedOut
 from opstasks.core.formats import minute_text, span_text
 from opstasks.core.result import Result
 from opstasks.deploy import release
@@ -13,9 +14,8 @@ from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import model as jobs
-from opstasks.maintenance import flags, records
-from opstasks.maintenance.flags import Pause
-from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance
+from opstasks.maintenance import records
+from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance, Pause
 from opstasks.primitives import docker, git, systemd
 from opstasks.sync import act as sync
 
@@ -59,7 +59,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
-        "maintenance": records.read_command(spec),
+        "maintenance": records.read_command(spec, with_flag=True),
         **({"sync": sync.look_command(spec)} if spec.level3_source else {}),
     }
 
@@ -77,8 +77,8 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
     releases = release.parse_releases(results["releases"].out)
     owner = lock.parse_owner(results["lock"].out)
     disks = _disks(results["disk"].out)
-    maintenance = records.parse(results["maintenance"].out)
-    pause = flags.pause_of(database, maintenance.pause)
+    maintenance, unread = _maintenance(spec, results["maintenance"])
+    pause = maintenance.pause
     copying = sync.parse(spec, results["sync"].out) if "sync" in results else None
     attention = [
         *_unit_attention(unit),
@@ -87,6 +87,7 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         *(["docker does not answer"] if results["containers"].code else []),
         *(f"{place} is {used} % full" for place, used in disks.items() if used >= FULL_PERCENT),
         *_release_attention(releases, owner),
+        *unread,
         *_pause_attention(pause, now),
         *_scheduled_attention(maintenance, unit.is_serving, pause),
         *(copying.attention() if copying else ()),
@@ -105,6 +106,14 @@ def judge(spec: HostSpec, results: dict[str, Result], now: float) -> HostStatus:
         sync=_sync(copying),
         attention=tuple(attention),
     )
+
+
+def _maintenance(spec: HostSpec, result: Result) -> tuple[Maintenance, list[str]]:
+    """What is scheduled and who paused; or nothing, and why it could not be read."""
+    try:
+        return records.READ.decode(result, spec.name), []
+    except (CommandFailed, ProgramFailed, TimedOut) as error:
+        return records.UNREAD, [f"scheduled work: {error.message}"]
 
 
 def _unit_attention(unit: systemd.UnitState) -> list[str]:
@@ -129,22 +138,24 @@ def _release_attention(
 
 def _pause(pause: Pause) -> str:
     """Since when, until when, by whom and why."""
-    until = f" until {minute_text(pause.until)}" if pause.until else ""
+    until = f" until {minute_text(pause.until_at)}" if pause.until_at else ""
     why = f": {pause.why}" if pause.why else ""
-    return f"since {minute_text(pause.since)}{until} by {pause.who or 'hand'}{why}"
+    return f"since {minute_text(pause.since_at)}{until} by {pause.who or 'hand'}{why}"
 
 
 def _pause_attention(pause: Pause | None, now: float) -> list[str]:
     if pause is None:
         return []
     whose = pause.who or "hand"
-    if pause.until:
-        late = now - pause.until
+    if pause.until_at:
+        late = now - pause.until_at
         return (
             [f"paused by {whose}, should have ended {span_text(late)} ago"] if late > LATE_S else []
         )
-    if now - pause.since > FORGOTTEN_PAUSE_S:
-        return [f"paused by {whose} for {span_text(now - pause.since)}, without an end: forgotten?"]
+    if now - pause.since_at > FORGOTTEN_PAUSE_S:
+        return [
+            f"paused by {whose} for {span_text(now - pause.since_at)}, without an end: forgotten?"
+        ]
     return []
 
 
@@ -154,13 +165,13 @@ def _scheduled(maintenance: Maintenance) -> str:
     if not ahead:
         return ""
     item = ahead[0]
-    if maintenance.state(item) == "running":
+    if maintenance.state(item) == records.RUNNING:
         return f"{item.kind} under way"
-    return f"{item.kind} in {span_text(item.due - maintenance.now)}"
+    return f"{item.kind} in {span_text(item.due_at - maintenance.now_at)}"
 
 
 def _scheduled_attention(maintenance: Maintenance, serving: bool, pause: Pause | None) -> list[str]:
-    found = [f"{i.kind} for {i.due_there}: {maintenance.why_so(i)}" for i in maintenance.dropped()]
+    found = [f"{i.kind} for {i.due_there}: {maintenance.reason(i)}" for i in maintenance.dropped()]
     found += _unready_attention(maintenance)
     if maintenance.not_rebooted(serving=serving, paused=pause is not None):
         found.append("prepared for a reboot that has not come")
@@ -171,9 +182,9 @@ def _unready_attention(maintenance: Maintenance) -> list[str]:
     """A preparation that came to nothing while nobody watched, until a newer one or for a day."""
     item = maintenance.unready()
     newest = next((i for i in maintenance.items if i.kind == PREPARE), None)
-    if item is None or item is not newest or maintenance.now - item.ended > UNREADY_S:
+    if item is None or item is not newest or maintenance.now_at - item.last_at > UNREADY_S:
         return []
-    how = f"{maintenance.state(item)}: {maintenance.why_so(item)}"
+    how = f"{maintenance.state(item)}: {maintenance.reason(item)}"
     return [f"{item.kind} for {item.due_there} {how} ({item.id})"]
 
 
