@@ -26,7 +26,7 @@ BOOT_POLL_S = 2.0
 AWAY_S = 120.0
 # How long it may take to read the record, before the connection counts as lost.
 ANSWER_S = 10.0
-_READ_SOON = replace(READ, timeout_s=ANSWER_S)
+READ_SOON = replace(READ, timeout_s=ANSWER_S)
 
 
 def follow(host: Host, id: str) -> ScheduledItem:
@@ -81,7 +81,7 @@ class _Follower:
         """The host's records; None while the connection is away."""
         host = self._host
         try:
-            found = host.root.call(_READ_SOON, ReadRequest(site_for(host.spec)))
+            found = host.root.call(READ_SOON, ReadRequest(site_for(host.spec)))
         except (Unreachable, Lost, TimedOut) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()

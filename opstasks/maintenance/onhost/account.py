@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from opstasks.maintenance.onhost.site import Site
-from opstasks.onhost.commands import required
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 
@@ -37,9 +36,11 @@ def as_service(site: Site, work: Callable[[], Any]) -> Any:
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        with os.fdopen(writer, "w") as pipe:
-            json.dump(_answer_as(entry, work), pipe)
-        os._exit(0)
+        try:
+            with os.fdopen(writer, "w") as pipe:
+                json.dump(_answer_as(entry, work), pipe)
+        finally:
+            os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
         text = pipe.read()
@@ -68,14 +69,3 @@ def _answer_as(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, A
         return {"failed": [error.reason, error.detail]}
     except BaseException as error:
         return {"failed": [f"{type(error).__name__}: {error}", ""]}
-
-
-def job_runner(site: Site, module: str, *args: str, answer: str = "", timeout_s: int = 120) -> str:
-    """Run one of job-runner's own commands as the service account, in its environment."""
-    script = 'set -a; . "$1/load-env" >/dev/null; set +a; cd "$2" && shift 2 && exec "$@"'
-    command = ["python3", "-B", "-m", module, *args]
-    reason = f"job-runner's {module.rpartition('.')[2]} failed"
-    options = {**account(site), "input": answer, "timeout": timeout_s}
-    return required(
-        reason, "bash", "-c", script, "bash", site.config_dir, site.code_dir, *command, **options
-    )

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from opstasks.maintenance.onhost.database import query
 from opstasks.maintenance.onhost.file_systems import boot_mounts
+from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.units import HostUnit, unit_of
 from opstasks.onhost.commands import attempt

@@ -10,7 +10,8 @@ from opstasks.maintenance.onhost import end_pause
 from opstasks.maintenance.onhost.boot_unit import BOOT_ID, add_boot_unit, remove_boot_unit
 from opstasks.maintenance.onhost.install import install
 from opstasks.maintenance.onhost.lock import lock
-from opstasks.maintenance.onhost.pause_flag import clear_pause, pause_note, paused_at, set_pause
+from opstasks.maintenance.onhost.pause_change import clear_pause, set_pause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import (
     DROPPED,
     NO_BOOT,
@@ -20,14 +21,9 @@ from opstasks.maintenance.onhost.records import (
     ScheduledItem,
 )
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import (
-    boot_id,
-    journal,
-    newest_ready,
-    read_item,
-    write_item,
-)
+from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
+from opstasks.maintenance.onhost.write import journal, write_item
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 LOCK_WAIT_S = 600

@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from opstasks.maintenance.onhost.install import remove_script
-from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at, write_note
+from opstasks.maintenance.onhost.pause_change import write_note
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import (
     CANCELLABLE,
     CANCELLED,
@@ -17,15 +18,9 @@ from opstasks.maintenance.onhost.records import (
     ScheduledItem,
 )
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import (
-    boot_id,
-    item_path,
-    journal,
-    read_item,
-    read_items,
-    write_item,
-)
+from opstasks.maintenance.onhost.store import boot_id, item_path, read_item, read_items
 from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down
+from opstasks.maintenance.onhost.write import journal, write_item
 from opstasks.onhost.commands import call
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 

@@ -4,7 +4,8 @@ import re
 import time
 
 from opstasks.maintenance.onhost.account import account
-from opstasks.maintenance.onhost.database import query, running_jobs
+from opstasks.maintenance.onhost.database import running_jobs
+from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.commands import required
 

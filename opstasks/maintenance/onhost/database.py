@@ -5,9 +5,9 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from opstasks.maintenance.onhost.account import as_service
+from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.records import check
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.protocol import HostFailure
@@ -30,19 +30,6 @@ class RunningJob:
 
     def __post_init__(self) -> None:
         check(self)
-
-
-def query(site: Site, text: str, *values: Any, database: str = "") -> list[list[Any]]:
-    """Rows of job-runner's database, or of a copy of it, read as the service account."""
-    path = database or site.database
-
-    def read() -> list[list[Any]]:
-        uri = f"file:{path}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
-            return [list(row) for row in connection.execute(text, values)]
-
-    found: list[list[Any]] = as_service(site, read)
-    return found
 
 
 def running_jobs(site: Site) -> list[RunningJob]:

@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from opstasks.maintenance.onhost.boot_unit import remove_boot_unit
-from opstasks.maintenance.onhost.pause_flag import clear_pause, pause_note, paused_at
+from opstasks.maintenance.onhost.pause_change import clear_pause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import DONE, ScheduledItem
 from opstasks.maintenance.onhost.run import run_scheduled
 from opstasks.maintenance.onhost.site import Site, site_of

@@ -4,7 +4,8 @@ import os
 from dataclasses import asdict, replace
 from typing import Any
 
-from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at, set_pause
+from opstasks.maintenance.onhost.pause_change import set_pause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import Pause
 from opstasks.maintenance.onhost.site import site_of
 

@@ -10,18 +10,14 @@ import sqlite3
 import time
 from typing import Any
 
-from opstasks.maintenance.onhost.account import job_runner
 from opstasks.maintenance.onhost.boot import add_boot
-from opstasks.maintenance.onhost.containers import (
-    belongs_to,
-    docker_names,
-    orphan_problem,
-    orphans,
-)
+from opstasks.maintenance.onhost.containers import belongs_to, docker_names, orphan_problem, orphans
 from opstasks.maintenance.onhost.database import job_ids, running_jobs, snapshot, waiting_jobs
 from opstasks.maintenance.onhost.file_systems import lasting_mounts
+from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.lock import POLL_S
-from opstasks.maintenance.onhost.pause_flag import clear_pause, pause_note, paused_at, set_pause
+from opstasks.maintenance.onhost.pause_change import clear_pause, set_pause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import (
     DONE,
@@ -35,14 +31,9 @@ from opstasks.maintenance.onhost.records import (
 )
 from opstasks.maintenance.onhost.run import StoppedError, run_scheduled
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import (
-    add_step,
-    boot_id,
-    newest_ready,
-    read_item,
-    write_item,
-)
+from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
 from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down, is_up, stop_unit, systemctl
+from opstasks.maintenance.onhost.write import add_step, write_item
 from opstasks.onhost.commands import required
 from opstasks.onhost.formats import span_text
 from opstasks.onhost.protocol import HostFailure, HostRefusal

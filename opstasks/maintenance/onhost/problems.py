@@ -5,9 +5,10 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from opstasks.maintenance.onhost.account import account, as_service, job_runner
+from opstasks.maintenance.onhost.account import account, as_service
 from opstasks.maintenance.onhost.containers import orphan_problem
 from opstasks.maintenance.onhost.database import job_ids
+from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import read_unit
 from opstasks.onhost.commands import required

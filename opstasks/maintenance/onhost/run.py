@@ -18,7 +18,8 @@ from opstasks.maintenance.onhost.records import (
     ScheduledItem,
 )
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.onhost.store import add_step, journal, read_item, write_item
+from opstasks.maintenance.onhost.store import read_item
+from opstasks.maintenance.onhost.write import add_step, journal, write_item
 from opstasks.onhost.commands import call
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 

@@ -8,9 +8,10 @@ from datetime import datetime, timezone
 from opstasks.maintenance.onhost.install import install
 from opstasks.maintenance.onhost.records import FAILED, SCHEDULED, ScheduledItem, records_dir
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.onhost.store import boot_id, write_item
+from opstasks.maintenance.onhost.store import boot_id
 from opstasks.maintenance.onhost.times import host_time, resolve
 from opstasks.maintenance.onhost.units import read_unit
+from opstasks.maintenance.onhost.write import write_item
 from opstasks.onhost.commands import required
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 

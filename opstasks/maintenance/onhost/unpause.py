@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from opstasks.maintenance.onhost.pause_flag import clear_pause, paused_at
+from opstasks.maintenance.onhost.pause_change import clear_pause
+from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.site import site_of
 
 
