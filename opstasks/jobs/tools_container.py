@@ -75,7 +75,7 @@ def tools_container(host: Host, match: Match, task: str) -> Iterator[str]:
         _remove(host, name)
 
 
-def _record(host: Host, entry: audit.Entry) -> None:
+def _record(host: Host, entry: audit.AuditEntry) -> None:
     audit.write_local(entry)
     with contextlib.suppress(OpsError):
         host.service.session.evaluate(audit.journal_text(entry))

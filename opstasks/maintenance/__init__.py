@@ -1,1 +1,1 @@
-"""maintenance."""
+"""Pauses and reboots: pause, unpause, prepare-reboot, scheduled, scheduled.cancel, after-reboot."""

@@ -3,93 +3,140 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from opstasks.core.errors import CommandFailed
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
-from opstasks.fleet.host import Host, Shell
-from opstasks.jobs.read import jobs_answer, jobs_command, unreadable
-from opstasks.maintenance import flags, records
-from opstasks.maintenance import site as sites
-from opstasks.maintenance.flags import Pause
-from opstasks.maintenance.records import UNPAUSE
+from opstasks.fleet.host import Host
+from opstasks.fleet.program import Program
+from opstasks.maintenance.onhost.records import NO_DATABASE, UNPAUSE, Pause, ScheduledItem
+from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.schedule import schedule
+from opstasks.maintenance.site import TIMEOUT_S, call, site_for
 
-# How long the end of a pause waits for whoever is changing the host.
-LOCK_WAIT_S = 600
+# How long the end of a pause waits for a change that holds the host's lock.
+LOCK_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How it ended: the pause that holds now, or the one that was ended."""
+class PauseRequest:
+    """Who pauses and why; `until_at` and `id` tell when the pause ends, and which item ends it."""
+
+    site: Site
+    who: str
+    why: str = ""
+    until_at: float = 0.0
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class PauseAnswer:
+    """The pause that holds now."""
+
+    changed: bool
+    pause: Pause
+
+
+@dataclass(frozen=True)
+class UnpauseRequest:
+    """Where to unpause."""
+
+    site: Site
+
+
+@dataclass(frozen=True)
+class UnpauseAnswer:
+    """Whether the host was paused."""
+
+    changed: bool
+
+
+PAUSE = Program(
+    "opstasks.maintenance.onhost.pause",
+    PauseRequest,
+    PauseAnswer,
+    timeout_s=TIMEOUT_S,
+    changes=True,
+)
+UNPAUSE_PROGRAM = Program(
+    "opstasks.maintenance.onhost.unpause",
+    UnpauseRequest,
+    UnpauseAnswer,
+    timeout_s=TIMEOUT_S,
+    changes=True,
+)
+
+
+@dataclass(frozen=True)
+class PauseResult:
+    """The pause that holds, or that was ended; `now_at` is the host's time in epoch seconds."""
 
     changed: bool
     pause: Pause | None = None
-    now: float = 0.0
+    now_at: float = 0.0
 
 
-def read(host: Host) -> Outcome:
-    """The pause that holds on a host; in one round trip."""
-    told, counted = host.service.batch([records.read_command(host.spec), jobs_command(host.spec)])
-    jobs = jobs_answer(counted, host.name)
-    if jobs.problem:
+def inspect(host: Host) -> PauseResult:
+    """The pause that holds on a host, in one round trip.
+
+    Raises CommandFailed when job-runner's flag cannot be read.
+    """
+    found = host.service.call(READ, ReadRequest(site_for(host.spec), with_flag=True))
+    if found.flag_error:
+        task = "manage" if found.flag_error == NO_DATABASE else "doctor"
         raise CommandFailed(
-            f"cannot read the flag: {jobs.problem}",
+            f"cannot read the flag: {found.flag_error}",
             returned=1,
             host=host.name,
-            hint=unreadable(host.name, jobs.problem).hint,
+            hint=f"inv -H {host.name} {task}",
         )
-    found = records.parse(told.out)
-    return Outcome(False, flags.pause_of(jobs, found.pause), found.now)
+    return PauseResult(False, found.pause, found.now_at)
 
 
-def pause(host: Host, *, why: str = "", for_s: int = 0) -> Outcome:
-    """Pause; with `for_s` the host ends it by itself after so many seconds.
+def pause(host: Host, *, why: str = "", for_s: int = 0) -> PauseResult:
+    """Pause; with `for_s` the host unpauses by itself after so many seconds.
 
     A pause that holds already gets the new reason or end; without any, nothing is done.
     """
-    before = read(host)
+    before = inspect(host)
     if before.pause and not why and not for_s:
         return before
     args = {"why": why, "for": f"{for_s} s" if for_s else ""}
-    # Only a timer is beyond the service account.
+    # Only a timer needs root.
     shell = host.root if for_s else host.service
     with change(shell, "pause", {k: v for k, v in args.items() if v}):
-        words: dict[str, Any] = {"who": audit.who(), "why": why}
+        request = PauseRequest(site_for(host.spec), audit.who(), why)
         if for_s:
-            end = _arm_end(shell, for_s, why or (before.pause.why if before.pause else ""))
-            words |= {"until": end["due"], "id": end["id"]}
-        found = sites.ask(host.service, "pause", **words)
-    return Outcome(True, records.parse_pause(found["pause"]), before.now)
+            why = why or (before.pause.why if before.pause else "")
+            end = schedule(shell, _end(host, for_s, why), replace=False)
+            request = PauseRequest(
+                request.site, request.who, request.why, until_at=end.due_at, id=end.id
+            )
+        answer = call(host.service, PAUSE, request)
+    return PauseResult(answer.changed, answer.pause, before.now_at)
 
 
-def _arm_end(shell: Shell, for_s: int, why: str) -> dict[str, Any]:
-    """Arm the end of a pause first: a timer that finds no pause of its own does nothing."""
-    host = shell.host
-    record: dict[str, Any] = {
-        "id": audit.new_run_id(),
-        "host": host.name,
-        "kind": UNPAUSE,
-        "who": audit.who(),
-        "why": why,
-        "due": 0,
-        "delay_s": for_s,
-        "timed": True,
-        "reboot": False,
-        "lock_wait_s": LOCK_WAIT_S,
-    }
-    text = sites.own_text()
-    answer = sites.ask(shell, "arm", record=record, replace=False, script=text)
-    found: dict[str, Any] = answer["record"]
-    return found
+def _end(host: Host, for_s: int, why: str) -> ScheduledItem:
+    """The end of a pause; scheduled first, since a timer that finds no pause of its own is idle."""
+    return ScheduledItem(
+        id=audit.new_run_id(),
+        host=host.name,
+        kind=UNPAUSE,
+        who=audit.who(),
+        why=why,
+        delay_s=float(for_s),
+        timed=True,
+        lock_wait_s=LOCK_WAIT_S,
+    )
 
 
-def unpause(host: Host) -> Outcome:
-    """Unpause, whoever paused; an armed end then finds nothing to do."""
-    before = read(host)
+def unpause(host: Host) -> PauseResult:
+    """Unpause, no matter who paused; a scheduled end then finds nothing to do."""
+    before = inspect(host)
     if before.pause is None:
         return before
     args = {"paused by": before.pause.who} if before.pause.who else {}
     with change(host.service, "unpause", args):
-        sites.ask(host.service, "unpause")
-    return Outcome(True, before.pause, before.now)
+        answer = call(host.service, UNPAUSE_PROGRAM, UnpauseRequest(site_for(host.spec)))
+    return PauseResult(answer.changed, before.pause, before.now_at)

@@ -1,200 +1,153 @@
-"""What is armed on a host and what became of it, as its records tell."""
+"""What is scheduled on a host, what became of it, and who paused: reading and judging it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from opstasks.core.command import Command
-from opstasks.fleet import old_program as remote
+from opstasks.core.fields import Line, Moment
 from opstasks.fleet.inventory import HostSpec
-from opstasks.maintenance.flags import Pause
+from opstasks.fleet.program import Program, ProgramCommand
+from opstasks.maintenance.onhost.records import (
+    DROPPED,
+    FAILED,
+    INTERRUPTED,
+    PREPARE,
+    READY,
+    REFUSED,
+    RUNNING,
+    SCHEDULED,
+    TIMER_LOST,
+    UNPAUSE,
+    Pause,
+    ScheduledItem,
+    current_pause,
+)
+from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.site import site_for
 
-T = TypeVar("T")
-PREPARE, UNPAUSE = "prepare-reboot", "unpause"
-# What still lies ahead, or is under way.
-OPEN_STATES = ("armed", "running")
-# How a preparation ends after which a host is not prepared.
-UNREADY = ("refused", "failed", "cut off")
-# How long that needs a person, unless something newer is armed.
+__all__ = [
+    "PREPARE",
+    "READ",
+    "RUNNING",
+    "UNREAD",
+    "UNREADY_S",
+    "Maintenance",
+    "Pause",
+    "ReadRequest",
+    "ScheduledItem",
+    "read_command",
+]
+# The states of what lies ahead, or is under way.
+OPEN_STATES = (SCHEDULED, RUNNING)
+# The states of a preparation after which a host is not prepared.
+UNREADY = (REFUSED, FAILED, INTERRUPTED)
+# How long such a preparation needs a person, unless something newer is scheduled.
 UNREADY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
-class Item:
-    """One piece of work; times in seconds since the epoch, `*_s` in seconds.
+class ReadRequest:
+    """What to read; `with_flag`: also whether job-runner is paused, from its database."""
 
-    `outcome` is "" until it is over; `boot_id` is that of the boot in which it was armed,
-    `next_boot` that of the boot which it was for, once that has come ("none" when it was given up
-    before); `left` says what could not be put back after a failure.
-    """
-
-    id: str
-    kind: str = PREPARE
-    who: str = ""
-    why: str = ""
-    due: float = 0.0
-    due_there: str = ""
-    timed: bool = False
-    step: str = ""
-    steps: tuple[tuple[float, str], ...] = ()
-    outcome: str = ""
-    reason: str = ""
-    detail: str = ""
-    drain_s: float = 0.0
-    reboot: bool = False
-    keep_paused: bool = False
-    boot_id: str = ""
-    next_boot: str = ""
-    armed_at: float = 0.0
-    finished: float = 0.0
-    was_active: bool = False
-    paused_by_us: bool = False
-    requeued: tuple[str, ...] = ()
-    mounts: tuple[str, ...] = ()
-    snapshot: str = ""
-    left: tuple[str, ...] = ()
-
-    @property
-    def ended(self) -> float:
-        """When it was over, or was last heard of."""
-        return self.finished or (self.steps[-1][0] if self.steps else self.due)
+    site: Site
+    with_flag: bool = False
 
 
 @dataclass(frozen=True)
 class Maintenance:
-    """A host's records, its pause, and what is needed to judge them."""
+    """A host's records (newest first), its pause, and what is needed to judge them.
 
-    now: float = 0.0
-    zone: str = ""
-    boot_id: str = ""
-    items: tuple[Item, ...] = ()
-    pause: Pause | None = None
-    units: dict[str, str] = field(default_factory=dict)
+    `note` is our note on a pause, `flag_at` the time of job-runner's flag (seconds since the epoch,
+    0 for not paused), `flag_error` why the flag could not be read. `units` are the states of our
+    units by name.
+    """
 
-    def state(self, item: Item) -> str:
-        """Where a piece of work stands.
+    now_at: Moment
+    boot_id: Line
+    items: tuple[ScheduledItem, ...]
+    note: Pause | None = None
+    flag_at: Moment = 0.0
+    flag_error: Line = ""
+    units: dict[Line, Line] = field(default_factory=dict)
 
-        Its outcome; or armed, running; or what took it away: a reboot, or somebody's systemctl.
-        """
-        if item.outcome:
-            return item.outcome
-        if item.boot_id != self.boot_id:
-            return "dropped" if item.step == "armed" else "cut off"
-        timer, service = (self.units.get(f"opstasks-{item.id}.{k}", "") for k in UNIT_KINDS)
-        if service in ("active", "activating", "deactivating"):
-            return "running"
-        if item.step == "armed" and (timer == "active" or not item.timed):
-            return "armed"
-        return "timer lost" if item.step == "armed" else "cut off"
+    @property
+    def pause(self) -> Pause | None:
+        """The pause that holds; None when the host is not paused, or the flag was not read."""
+        return current_pause(self.flag_at, self.note)
 
-    def why_so(self, item: Item) -> str:
-        """The reason for the state, for people."""
-        here = item.boot_id == self.boot_id
+    def state(self, item: ScheduledItem) -> str:
+        """Where a piece of work is: its outcome, or a state without one."""
+        return item.state(self.boot_id, self.units)
+
+    def reason(self, item: ScheduledItem) -> str:
+        """The reason for the state, for people; "" when there is nothing to explain."""
+        is_here = item.boot_id == self.boot_id
         words = {
-            "dropped": "the host was rebooted before its time: arm it again, or dismiss it with"
+            DROPPED: "the host was rebooted before its time: schedule it again, or dismiss it with"
             f" `scheduled.cancel {item.id}`",
-            "cut off": f"{'its unit ended' if here else 'the host went down'} at {item.step!r}",
-            "timer lost": "its timer is gone: arm it again",
+            INTERRUPTED: f"{'its unit ended' if is_here else 'the host went down'}"
+            f" at {item.step!r}",
+            TIMER_LOST: "its timer is gone: schedule it again",
         }
         return item.reason or words.get(self.state(item), "")
 
-    def wanted(self) -> tuple[Item, ...]:
-        """The items without those whose pause was ended or replaced by hand: they do nothing."""
-        current = self.pause.id if self.pause else ""
+    def relevant(self) -> tuple[ScheduledItem, ...]:
+        """All items but the ends of pauses that were ended or replaced before: they do nothing."""
+        current = self.note.id if self.note else ""
         return tuple(i for i in self.items if i.outcome or i.kind != UNPAUSE or i.id == current)
 
-    def open(self) -> tuple[Item, ...]:
+    def open(self) -> tuple[ScheduledItem, ...]:
         """What lies ahead or is under way, the next one first."""
-        found = [item for item in self.wanted() if self.state(item) in OPEN_STATES]
-        return tuple(sorted(found, key=lambda item: item.due))
+        found = [item for item in self.relevant() if self.state(item) in OPEN_STATES]
+        return tuple(sorted(found, key=lambda item: item.due_at))
 
-    def dropped(self) -> tuple[Item, ...]:
-        """What a reboot, or somebody, took away before its time and nobody has dismissed."""
-        gone = ("dropped", "timer lost")
+    def dropped(self) -> tuple[ScheduledItem, ...]:
+        """Preparations that lost their timer before their time and were not dismissed."""
         waiting = (i for i in self.items if i.kind == PREPARE and not i.outcome)
-        return tuple(item for item in waiting if self.state(item) in gone)
+        return tuple(item for item in waiting if self.state(item) in (DROPPED, TIMER_LOST))
 
-    def _tried(self, *states: str) -> Iterator[Item]:
-        """Preparations that came to their time and ended so, the newest first."""
-        begun = (i for i in self.items if i.kind == PREPARE and i.step != "armed")
-        return (item for item in begun if self.state(item) in states)
-
-    def prepared(self) -> Item | None:
+    def prepared(self) -> ScheduledItem | None:
         """The preparation that this boot belongs to, or that still waits for its reboot.
 
-        One that no boot has noted down counts only while it is the newest: a boot notes it when
-        it is through, and hosts that an older version prepared never do.
+        A boot notes its preparation late, when it is through. Until then only the newest counts.
         """
-        newest = next(self._tried("ready", *UNREADY), None)
-        ready = next(self._tried("ready"), None)
+        newest = next(self._begun(READY, *UNREADY), None)
+        ready = next(self._begun(READY), None)
         if ready is None or ready.next_boot == self.boot_id:
             return ready
         return ready if ready is newest and not ready.next_boot else None
 
-    def unready(self) -> Item | None:
-        """The newest preparation where it came to nothing and nobody has dismissed it."""
-        newest = next(self._tried("ready", *UNREADY), None)
-        if newest is None or newest.outcome in ("ready", "cut off"):
+    def unready(self) -> ScheduledItem | None:
+        """The newest preparation, if the host was not prepared by it and it was not dismissed."""
+        newest = next(self._begun(READY, *UNREADY), None)
+        if newest is None or newest.outcome in (READY, INTERRUPTED):
             return None
-        # Refused while the host was prepared already: that one held until the boot.
+        # Refused while the host was prepared already: that preparation held until the boot.
         held = self.prepared() is not None and newest.boot_id != self.boot_id
         return None if held else newest
 
-    def not_rebooted(self, *, serving: bool, paused: bool) -> Item | None:
-        """The newest preparation while its reboot has not come, nor was it given up.
+    def not_rebooted(self, *, serving: bool, paused: bool) -> ScheduledItem | None:
+        """The newest preparation, if its reboot has not come and it was not given up.
 
-        Given up is what serves again, or is paused no longer. One that was refused since has
-        touched nothing.
+        It was given up when the host serves again, or is no longer paused. A later preparation that
+        was refused has touched nothing.
         """
-        item = next(self._tried("ready", "failed", "cut off"), None)
-        here = item is not None and item.outcome == "ready" and item.boot_id == self.boot_id
-        return item if here and paused and not serving else None
+        item = next(self._begun(READY, FAILED, INTERRUPTED), None)
+        is_here = item is not None and item.outcome == READY and item.boot_id == self.boot_id
+        return item if is_here and paused and not serving else None
+
+    def _begun(self, *states: str) -> Iterator[ScheduledItem]:
+        """Preparations that began and are now in one of these states, the newest first."""
+        begun = (i for i in self.items if i.kind == PREPARE and i.step != SCHEDULED)
+        return (item for item in begun if self.state(item) in states)
 
 
-UNIT_KINDS = ("timer", "service")
+# Of a host that could not be read.
+UNREAD = Maintenance(now_at=0.0, boot_id="", items=())
+READ = Program("opstasks.maintenance.onhost.read", ReadRequest, Maintenance)
 
 
-def read_command(spec: HostSpec) -> Command:
-    """Read a host's records, as any account; parse with `parse`."""
-    request = {"lock_dir": spec.lock_dir, "state_dir": spec.state_dir}
-    return remote.call("opstasks.maintenance.onhost.records", request)
-
-
-def parse(text: str) -> Maintenance:
-    """What `read_command` printed; nothing for a host that could not say."""
-    try:
-        found: dict[str, Any] = json.loads(text)
-    except ValueError:
-        return Maintenance()
-    return Maintenance(
-        now=float(found["now"]),
-        zone=str(found["zone"]),
-        boot_id=str(found["boot_id"]),
-        items=_newest_first(item_of(record) for record in found["records"]),
-        pause=parse_pause(found["pause"]) if found["pause"] else None,
-        units=found["units"],
-    )
-
-
-def _newest_first(items: Iterable[Item]) -> tuple[Item, ...]:
-    """By the host's own clock: ids carry that of whoever armed it."""
-    return tuple(sorted(items, key=lambda item: item.armed_at, reverse=True))
-
-
-def parse_pause(note: Mapping[str, Any]) -> Pause:
-    """A pause's note as a value."""
-    return _known(Pause, note)
-
-
-def item_of(record: dict[str, Any]) -> Item:
-    """A record as a value; keys of another version are left out."""
-    lists = ("steps", "requeued", "mounts", "left")
-    return _known(Item, {k: tuple(v) if k in lists else v for k, v in record.items()})
-
-
-def _known(kind: type[T], values: Mapping[str, Any]) -> T:
-    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: value for key, value in values.items() if key in names})
+def read_command(spec: HostSpec, *, with_flag: bool = False) -> ProgramCommand:
+    """The command that reads a host's records, as any account; decode with `READ`."""
+    return READ.command(ReadRequest(site_for(spec), with_flag))

@@ -1,16 +1,17 @@
-"""`scheduled`: what hosts will do by themselves, what became of it, and how to stop it."""
+"""`scheduled`: what hosts will do by themselves, what became of past work, and how to cancel it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from invoke import Collection, task
 
 from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
-    from opstasks.fleet.host import Host
-    from opstasks.maintenance.records import Item, Maintenance
+    from opstasks.maintenance.cancel import CancelResult
+    from opstasks.maintenance.records import ScheduledItem
+    from opstasks.maintenance.scheduled import ScheduledRow
 
 
 @task(
@@ -18,65 +19,38 @@ if TYPE_CHECKING:
     auto_shortflags=False,
 )
 def show(ctx: Context, limit: int = 5) -> None:
-    """Show what is armed on each host, when, by whom and why; and past ones with their outcome.
+    """Show what is scheduled on each host, when, by whom and why; and past work with its outcome.
 
     Example: inv -H all scheduled
     """
     from opstasks.core.errors import Refused
-    from opstasks.maintenance import records
+    from opstasks.maintenance import scheduled
 
     if limit < 0:
-        raise Refused(f"{limit} is no number of past ones")
-
-    def read(host: Host) -> list[dict[str, Any]]:
-        found = records.parse(host.service.output(records.read_command(host.spec)))
-        return _entries(found, limit)
-
-    result = ctx.fleet.gather(read)
+        raise Refused("--limit must be 0 or greater")
+    result = ctx.fleet.gather(lambda host: scheduled.inspect(host, limit))
     ctx.console.table(
         ["host", "what", "state", "when", "in", "by", "why", "outcome", "id"],
-        [[host, *_cells(entry)] for host, found in result.values.items() for entry in found],
+        [[host, *_cells(row)] for host, found in result.values.items() for row in found],
     )
     if result.values and not any(result.values.values()):
         ctx.console.say("nothing is scheduled")
     ctx.finish(result)
 
 
-def _entries(found: Maintenance, limit: int) -> list[dict[str, Any]]:
-    """What lies ahead first, then the newest of the past."""
-    ahead = found.open()
-    past = [item for item in found.wanted() if item not in ahead]
+def _cells(row: ScheduledRow) -> list[object]:
+    from opstasks.maintenance import scheduled
+
+    is_ahead = row.state == "scheduled" and row.in_s > 0
     return [
-        {
-            "id": item.id,
-            "what": item.kind,
-            "state": found.state(item),
-            "due": item.due,
-            "when": item.due_there,
-            "in_s": round(item.due - found.now),
-            "who": item.who,
-            "why": item.why,
-            "reboot": item.reboot,
-            "outcome": found.why_so(item),
-        }
-        for item in [*ahead, *past[:limit]]
-    ]
-
-
-def _cells(entry: dict[str, Any]) -> list[object]:
-    from opstasks.core.formats import span_text
-    from opstasks.maintenance import prepare
-
-    ahead = entry["state"] == "armed" and entry["in_s"] > 0
-    return [
-        entry["what"] + (" + reboot" if entry["reboot"] else ""),
-        entry["state"],
-        prepare.when(entry["due"], entry["when"]),
-        span_text(entry["in_s"]) if ahead else "",
-        entry["who"],
-        entry["why"],
-        entry["outcome"],
-        entry["id"],
+        row.what + (" + reboot" if row.reboot else ""),
+        row.state,
+        scheduled.due_text(row.due_at, row.when),
+        span_text(row.in_s) if is_ahead else "",
+        row.who,
+        row.why,
+        row.outcome,
+        row.id,
     ]
 
 
@@ -90,33 +64,33 @@ def _cells(entry: dict[str, Any]) -> list[object]:
     auto_shortflags=False,
 )
 def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
-    """Take away what is armed; also what waits for jobs to end, until it stops the service.
+    """Cancel scheduled work; also work that waits for jobs to end, until it stops the service.
 
     Example: inv -H tpp scheduled.cancel 20261201T091500-4f2a9c
     """
     from opstasks.core.errors import Refused
-    from opstasks.maintenance import cancelling
+    from opstasks.maintenance import cancel as cancelling
 
     if len(id) > 1:
         raise Refused("one at a time", hint="name one of them")
     wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
-    found = ctx.fleet.gather(lambda host: cancelling.candidates(host, wanted))
+    found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
     if ctx.options.dry:
         if wanted and found.values and not any(found.values.values()):
-            raise Refused(f"nothing armed is called {wanted!r}", hint="inv -H all scheduled")
+            raise Refused(f"no scheduled work has the id {wanted!r}", hint="inv -H all scheduled")
         ctx.finish(found, _would)
         return
-    chosen = {host: _which(ctx, host, items) for host, items in found.values.items()}
+    chosen = {host: _choose(ctx, host, items) for host, items in found.values.items()}
     result = ctx.fleet.roll(
         lambda host: cancelling.cancel(host, chosen.get(host.name) or wanted, why)
     )
     ctx.finish(result, _cancelled)
 
 
-def _which(ctx: Context, host: str, items: list[Item]) -> str:
-    """The id of the one that is meant; a person chooses among several."""
+def _choose(ctx: Context, host: str, items: list[ScheduledItem]) -> str:
+    """The id that is meant; a person chooses among several."""
     if len(items) < 2:
         return items[0].id if items else ""
     lines = [
@@ -126,35 +100,38 @@ def _which(ctx: Context, host: str, items: list[Item]) -> str:
         f"inv -H {host} scheduled.cancel {item.id}   # {line}"
         for item, line in zip(items, lines, strict=True)
     ]
-    return items[ctx.pick(f"{host}: {len(items)} are armed.", lines, commands)].id
+    return items[ctx.pick(f"{host}: {len(items)} are scheduled.", lines, commands)].id
 
 
 cancel.variadic = "--id"
 
 
-def _would(items: list[Item]) -> dict[str, object]:
-    """What `--dry` shows of a host; one of several would be asked for."""
+def _would(items: list[ScheduledItem]) -> dict[str, object]:
+    """What `--dry` shows of a host; of several, a run without it asks for one."""
     texts = [f"{_named(item)} ({item.id})" for item in items]
-    return {"would cancel": " or ".join(texts) or "nothing is armed"}
+    return {"would cancel": " or ".join(texts) or "nothing is scheduled"}
 
 
-def _named(item: Item) -> str:
-    from opstasks.maintenance import prepare
+def _named(item: ScheduledItem) -> str:
+    from opstasks.maintenance import scheduled
 
-    return f"{item.kind} for {prepare.when(item.due, item.due_there)}"
+    return f"{item.kind} for {scheduled.due_text(item.due_at, item.due_there)}"
 
 
-def _cancelled(out: Any) -> dict[str, object]:
-    from opstasks.maintenance import prepare
+def _cancelled(result: CancelResult) -> dict[str, object]:
+    from opstasks.maintenance import scheduled
 
-    item = out.item
+    item = result.item
+    if item is None:
+        what = "nothing was scheduled"
+        return {"what": what, "for": "", "by": "", "outcome": "", "id": "", "changed": False}
     return {
-        "what": item.kind if item else "nothing was armed",
-        "for": prepare.when(item.due, item.due_there) if item else "",
-        "by": item.who if item else "",
-        "outcome": f"{item.outcome}: {item.reason}" if item else "",
-        "id": item.id if item else "",
-        "changed": out.changed,
+        "what": item.kind,
+        "for": scheduled.due_text(item.due_at, item.due_there),
+        "by": item.who,
+        "outcome": f"{item.outcome}: {item.reason}",
+        "id": item.id,
+        "changed": result.changed,
     }
 
 

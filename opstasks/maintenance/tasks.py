@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from invoke import task
@@ -11,8 +12,8 @@ from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.maintenance.after import Checklist
-    from opstasks.maintenance.prepare import View, Wish
+    from opstasks.maintenance.checklist import Checklist
+    from opstasks.maintenance.prepare import PrepareResult, RebootPlan, RebootRequest
 
 
 @task(
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
         "delay": "Not now but after this long: 90s, 4h, 1h30m, 2d.",
         "at": "Not now but then, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
         "drain": "Let running jobs end for this long before they are requeued.",
-        "reboot": "Reboot the host as well, and look after it.",
-        "reason": "Why, for those who find it prepared.",
+        "reboot": "Reboot the host as well, and check it afterwards.",
+        "reason": "Why, for everybody who finds it prepared.",
         "keep-paused": "Stay paused after the boot, until after-reboot or unpause.",
-        "replace": "Take the place of one that is armed already.",
+        "replace": "Replace a preparation that is scheduled already.",
         "boot-wait": "With --reboot: how long the boot may take.",
     },
     auto_shortflags=False,
@@ -41,7 +42,7 @@ def prepare_reboot(
 ) -> None:
     """Make a host ready for a reboot: no new jobs, service down, running jobs requeued; verified.
 
-    With --delay or --at the host does it by itself then: no connection is needed any more.
+    With --delay or --at the host does it by itself then, without any connection.
 
     Example: inv -H tpp prepare-reboot --at 22:00 --drain 1h --reason 'host patches'
     """
@@ -49,7 +50,7 @@ def prepare_reboot(
     from opstasks.maintenance import prepare
 
     yes = ctx.options.yes
-    wish = prepare.Wish(
+    request = prepare.RebootRequest(
         **_times(delay, at, drain, yes=yes),
         reboot=reboot,
         keep_paused=keep_paused,
@@ -57,19 +58,19 @@ def prepare_reboot(
         replace=replace,
         boot_wait_s=durations.parse(boot_wait),
     )
-    views = ctx.fleet.gather(lambda host: prepare.look(host, wish, yes=yes))
-    _show(ctx, views, wish)
-    if views.exit_code and not (ctx.options.keep_going and views.values):
-        ctx.finish(views)
+    plans = ctx.fleet.gather(lambda host: prepare.inspect(host, request, yes=yes))
+    _show(ctx, plans, request)
+    if plans.exit_code and not (ctx.options.keep_going and plans.values):
+        ctx.finish(plans)
     if ctx.options.dry:
-        ctx.finish(views)
+        ctx.finish(plans)
         return
-    _confirm(ctx, views, wish)
-    _carry_out(ctx, views, wish)
+    _confirm(ctx, plans, request)
+    _apply(ctx, plans, request)
 
 
 def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
-    """The spans and the time that were typed; raises Refused for what makes no sense."""
+    """The spans and the time that were typed; raises Refused for invalid ones."""
     from opstasks.core import durations
     from opstasks.core.errors import Refused
     from opstasks.maintenance import prepare
@@ -83,82 +84,85 @@ def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
     }
 
 
-def _show(ctx: Context, views: FleetResult[View], wish: Wish) -> None:
-    """What will happen on each host, and whose work it costs."""
-    from opstasks.maintenance import prepare
+def _show(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
+    """What will happen on each host, and which running jobs begin again."""
+    from opstasks.maintenance import scheduled
     from opstasks.output.console import printable
 
-    for host, view in views.values.items():
-        time = printable(prepare.when(view.due, view.due_there)) if wish.timed else "now"
-        ctx.console.say(f"{ctx.console.paint(host, 'bold')}: {time}")
-        for text in _words(view, wish):
+    for host, plan in plans.values.items():
+        due = scheduled.due_text(plan.due_at, plan.due_there) if request.timed else "now"
+        ctx.console.say(f"{ctx.console.paint(host, 'bold')}: {printable(due)}")
+        for text in _words(plan, request):
             ctx.console.say(f"  {printable(text)}")
         rows = [
-            [job.id, job.workspace, job.action, span_text(view.now - job.started)]
-            for job in view.jobs
+            [job.id, job.workspace, job.action, span_text(plan.now_at - job.started_at)]
+            for job in plan.jobs
         ]
         ctx.console.table(["id", "workspace", "action", "running for"], rows)
 
 
-def _words(view: View, wish: Wish) -> list[str]:
+def _words(plan: RebootPlan, request: RebootRequest) -> list[str]:
 
-    if view.ready:
+    if plan.is_ready:
         return ["READY TO REBOOT already"]
-    end = f"let jobs end for up to {span_text(wish.drain_s)}, " if wish.drain_s else ""
-    found = [f"pause new work, {end}stop the service, snapshot, requeue, verify"]
-    found += ["reboot"] if wish.reboot else []
-    found += [f"replaces {item.id} for {item.due_there} by {item.who}" for item in view.armed]
-    if not view.serving:
+    span = span_text(request.drain_s)
+    drain = f"let jobs end for up to {span}, " if request.drain_s else ""
+    found = [f"pause new jobs, {drain}stop the service, snapshot, requeue, verify"]
+    found += ["reboot"] if request.reboot else []
+    found += [f"replaces {item.id} for {item.due_there} by {item.who}" for item in plan.scheduled]
+    if not plan.is_serving:
         found.append("the service is down already")
-    if not view.enabled:
+    if not plan.is_enabled:
         found.append("NOTE: the service is not enabled: the boot will not start it")
-    if view.paused:
-        found.append("it is paused already and stays so after the boot")
-    text = f"{len(view.jobs)} job(s) running now would begin anew after the boot"
-    return [*found, text + (":" if view.jobs else "")]
+    if plan.is_paused:
+        found.append("it is paused already and stays paused after the boot")
+    text = f"{len(plan.jobs)} job(s) running now will begin again after the boot"
+    return [*found, text + (":" if plan.jobs else "")]
 
 
-def _confirm(ctx: Context, views: FleetResult[View], wish: Wish) -> None:
-    hosts = [host for host, view in views.values.items() if wish.reboot or not view.ready]
+def _confirm(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
+    hosts = [host for host, plan in plans.values.items() if request.reboot or not plan.is_ready]
     if hosts:
-        verb = "Prepare and REBOOT" if wish.reboot else "Prepare for a reboot:"
-        ctx.confirm(f"{verb} {', '.join(hosts)}{' then' if wish.timed else ' now'}?")
+        verb = "Prepare and REBOOT" if request.reboot else "Prepare for a reboot:"
+        ctx.confirm(f"{verb} {', '.join(hosts)}{' then' if request.timed else ' now'}?")
 
 
-def _carry_out(ctx: Context, views: FleetResult[View], wish: Wish) -> None:
-    """Arm or run on every host that was shown; hosts that refused keep their result."""
+def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
+    """Schedule or prepare every host that was shown; hosts that refused keep their result."""
     from opstasks.maintenance import prepare
 
-    work = prepare.arm if wish.timed else prepare.run
-    done = views.replaced(ctx.carry_out(views, lambda host, view: work(host, wish, view)))
-    checked = [(i.host, i.value.checklist) for i in done if i.value and _has_list(i.value)]
-    _print_lists(ctx, checked)
-    ctx.finish(_judged(done, lambda value: getattr(value, "checklist", None)), _row)
+    apply = prepare.apply_later if request.timed else prepare.apply_now
+    done = plans.replaced(ctx.carry_out(plans, lambda host, plan: apply(host, request, plan)))
+    _print_lists(ctx, [(i.host, _list_of(i.value)) for i in done])
+    ctx.finish(_judged(done, _list_of), _row)
 
 
-def _has_list(value: Any) -> bool:
-    return getattr(value, "checklist", None) is not None
+def _list_of(value: Any) -> Checklist | None:
+    """The checklist of a result; a host that refused has none."""
+    found: Checklist | None = getattr(value, "checklist", None)
+    return found
 
 
-def _row(out: Any) -> dict[str, object]:
-    from opstasks.maintenance import prepare
+def _row(result: PrepareResult) -> dict[str, object]:
+    from opstasks.maintenance import scheduled
 
+    is_later = bool(result.due_there)
     return {
-        "state": out.state,
-        "when": prepare.when(out.due, out.due_there) if out.due_there else "",
-        "id": out.id,
-        "requeued": len(out.requeued) if out.id and not out.due_there else "",
-        "note": out.note,
-        "changed": out.changed,
+        "state": result.state,
+        "when": scheduled.due_text(result.due_at, result.due_there) if is_later else "",
+        "id": result.id,
+        "requeued": len(result.requeued) if result.id and not is_later else "",
+        "note": result.note,
+        "changed": result.changed,
     }
 
 
 @task(
-    help={"wait": "How long what is still starting may take."},
+    help={"wait": "How long a thing that is still starting may take."},
     auto_shortflags=False,
 )
 def after_reboot(ctx: Context, wait: str = "90s") -> None:
-    """Check that everything is back after a reboot, one line each, with the hint for what is not.
+    """Check that everything is back after a reboot, one line each, with a hint for what is not.
 
     Ends the pause of a preparation when the boot has not done so.
 
@@ -169,11 +173,11 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
 
     wait_s = durations.parse(wait)
     result = ctx.fleet.gather(
-        lambda host: after.look_after(host, wait_s, end_pause=not ctx.options.dry),
+        lambda host: after.check_after_reboot(host, wait_s, end_pause=not ctx.options.dry),
         changes=True,
         interrupted=_interrupted(dry=ctx.options.dry),
     )
-    _print_lists(ctx, [(i.host, i.value) for i in result if i.value is not None])
+    _print_lists(ctx, [(i.host, i.value) for i in result])
     ctx.finish(_judged(result, lambda value: value))
 
 
@@ -182,39 +186,41 @@ def _interrupted(*, dry: bool) -> str:
     if dry:
         return "interrupted; nothing was changed"
     return (
-        "interrupted; a pause that was left of a preparation may have been ended,"
+        "interrupted; the pause of a preparation may have been ended,"
         " nothing else was changed; run it again"
     )
 
 
-def _print_lists(ctx: Context, lists: list[tuple[str, Checklist]]) -> None:
+def _print_lists(ctx: Context, lists: list[tuple[str, Checklist | None]]) -> None:
     """One table for all hosts."""
     rows = [
         [host, line.what, "ok" if line.good else "FAIL", line.text, "" if line.good else line.hint]
         for host, checklist in lists
+        if checklist is not None
         for line in checklist.lines
     ]
     ctx.console.table(["host", "check", "", "found", "hint"], rows)
 
 
-def _judged(result: FleetResult[Any], checklist: Any) -> FleetResult[Any]:
+def _judged(
+    result: FleetResult[Any], list_of: Callable[[Any], Checklist | None]
+) -> FleetResult[Any]:
     """A host with a line that fails counts as failed; its value stays for --json."""
     from opstasks.core.result import FleetResult
 
-    return FleetResult([_judged_host(item, checklist) for item in result])
+    return FleetResult([_judged_host(item, list_of(item.value)) for item in result])
 
 
-def _judged_host(item: HostResult[Any], checklist: Any) -> HostResult[Any]:
+def _judged_host(item: HostResult[Any], checklist: Checklist | None) -> HostResult[Any]:
     from dataclasses import replace
 
     from opstasks.core.errors import VerifyFailed
 
-    found = checklist(item.value) if item.value is not None else None
-    if found is None or not found.bad:
+    if checklist is None or not checklist.bad:
         return item
     error = VerifyFailed(
-        "; ".join(f"{line.what}: {line.text}" for line in found.bad),
+        "; ".join(f"{line.what}: {line.text}" for line in checklist.bad),
         host=item.host,
-        hint=found.bad[0].hint,
+        hint=checklist.bad[0].hint,
     )
     return replace(item, outcome="failed", error=error)

@@ -16,9 +16,9 @@ def status(ctx: Context) -> None:
     Example: inv -H all status
     """
     from opstasks.output.console import printable
-    from opstasks.status import read as workflow
+    from opstasks.status.inspect import inspect
 
-    result = ctx.fleet.gather(workflow.read)
+    result = ctx.fleet.gather(inspect)
     ctx.console.fleet(result, _row)
     if not ctx.options.json:
         for host, found in result.values.items():

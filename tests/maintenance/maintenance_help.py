@@ -102,7 +102,7 @@ class Look(look.Look):
         return [(e["phase"], e.get("outcome", "")) for e in found if e["run_id"] == id]
 
     def reset(self):
-        """Serving, not paused, nothing armed, no job running; whatever a test left."""
+        """Serving, not paused, nothing scheduled, no job running; whatever a test left."""
         self.sh(
             "systemctl stop 'opstasks-*.timer' 2>/dev/null;"
             " for u in $(systemctl list-units --no-legend --plain 'opstasks-2*.service'"

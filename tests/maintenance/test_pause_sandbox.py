@@ -65,7 +65,7 @@ def test_a_pause_with_an_end_is_ended_by_the_host(inv, host):
     (record,) = host.records()
     until(lambda: not host.paused, "the host unpauses", 30)
     until(lambda: host.record(record["id"])["outcome"] == "done", "the record is closed")
-    assert time.time() >= done["value"]["pause"]["until"] - 1
+    assert time.time() >= done["value"]["pause"]["until_at"] - 1
     assert host.audit(record["id"]) == [("start", ""), ("end", "changed")]
     assert "no such file" in host.sh("ls /home/opensafely/opstasks/pause.json 2>&1 || true").lower()
     until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "no script is left", 10)
@@ -116,7 +116,7 @@ def test_a_pause_whose_end_is_cancelled_goes_on_without_one(inv, host):
     assert "until" not in status(inv)["paused"]
 
 
-def test_a_pause_that_cannot_be_noted_is_none_and_room_is_all_it_needs(inv, host):
+def test_a_pause_without_room_for_its_note_is_undone(inv, host):
     with small_disk(host.sh, "/home/opensafely/opstasks", "256k") as disk:
         disk.fill()
         for words in ([], ["--for", "1h"]):
@@ -125,7 +125,7 @@ def test_a_pause_that_cannot_be_noted_is_none_and_room_is_all_it_needs(inv, host
             assert "No space left on device" in failed.stderr
             assert failed.stderr.count("error: ") == 1
             assert "Traceback" not in failed.stderr
-            assert not host.paused, "nobody would end it"
+            assert not host.paused, "no timer would end it"
         disk.free()
         good(inv("-H", HOST, "pause", "--reason", "night"))
         assert host.paused
@@ -136,7 +136,7 @@ def test_a_pause_that_cannot_be_noted_is_none_and_room_is_all_it_needs(inv, host
     assert host.lock_is_free
 
 
-def test_a_span_that_makes_no_sense_is_refused(inv, host):
+def test_an_invalid_span_is_refused(inv, host):
     for span in ("nonsense", "-4h", "0s", "8d"):
         done = inv("-H", HOST, "pause", f"--for={span}")
         assert done.returncode == 2
@@ -144,7 +144,7 @@ def test_a_span_that_makes_no_sense_is_refused(inv, host):
     assert not host.paused
 
 
-def test_who_may_not_become_root_cannot_arm_an_end_but_can_pause(inv, host, sandbox_dir, tmp_path):
+def test_an_account_without_root_cannot_schedule_an_end(inv, host, sandbox_dir, tmp_path):
     text = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
     inventory = tmp_path / "hosts.yaml"
     inventory.write_text(text.replace("sudo: nopasswd", "sudo: ask"))

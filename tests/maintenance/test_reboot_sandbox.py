@@ -99,7 +99,7 @@ def told_after(inv, id, how):
 # -- the whole way ---------------------------------------------------------------------------
 
 
-def test_running_jobs_begin_anew_after_a_reboot_and_none_is_lost(inv, host, managed):
+def test_running_jobs_begin_again_after_a_reboot_and_no_job_is_lost(inv, host, managed):
     jobs = [*managed.submit(HOST, "extract"), *managed.submit(HOST, "long", "other")]
     for job in jobs:
         running(host, job)
@@ -157,33 +157,33 @@ def test_running_jobs_begin_anew_after_a_reboot_and_none_is_lost(inv, host, mana
 # -- later -----------------------------------------------------------------------------------
 
 
-def test_what_is_armed_happens_once_though_its_client_and_its_network_are_gone(
+def test_scheduled_work_is_done_once_without_its_client(
     inv, host, managed, client, spec, sandbox_dir, tmp_path
 ):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     real = spec(HOST)
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
-    # So far away that it is still waiting for the answer when the host has armed it.
+    # So far away that it still waits for the answer when the host has scheduled the work.
     with DelayProxy((real.address, real.port or 22), 300) as proxy:
         inventory["hosts"][HOST].update(address="127.0.0.1", port=proxy.port)
         (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
         words = ("--delay", "30s", "--drain", "2s", "--reason", "night", "--yes")
         first = client("prepare-reboot", *words, inventory=tmp_path / "hosts.yaml")
         # Asked there, not by a look from here: the client is to be killed before it hears of it.
-        armed = "systemctl list-units --no-legend --plain 'opstasks-*.timer' | grep -q ."
-        host.sh(f'timeout 60 bash -c "until {armed}; do sleep 0.05; done"')
+        has_timer = "systemctl list-units --no-legend --plain 'opstasks-*.timer' | grep -q ."
+        host.sh(f'timeout 60 bash -c "until {has_timer}; do sleep 0.05; done"')
         proxy.freeze()
         first.send_signal(signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL
     (entry,) = scheduled(inv)
-    assert (entry["state"], entry["why"]) == ("armed", "night")
+    assert (entry["state"], entry["why"]) == ("scheduled", "night")
     assert 0 < entry["in_s"] <= 30
     assert host.serving
     record = over(host, entry["id"])
     assert record["outcome"] == "ready"
-    assert record["due"] - record["armed_at"] == pytest.approx(30, abs=1.1)
-    assert record["finished"] >= record["due"]
+    assert record["due_at"] - record["scheduled_at"] == pytest.approx(30, abs=1.1)
+    assert record["finished_at"] >= record["due_at"]
     assert host.jobs()[job] == ("pending", "waiting_on_reboot")
     assert not host.serving
     assert host.audit(entry["id"]) == [("start", ""), ("end", "changed")], "once"
@@ -200,17 +200,17 @@ def test_what_is_armed_happens_once_though_its_client_and_its_network_are_gone(
 
 def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, host, managed):
     pid = host.main_pid
-    armed = value(prepare(inv, "--delay", "15s", "--reboot"))["value"]
+    work = value(prepare(inv, "--delay", "15s", "--reboot"))["value"]
     # Half an hour is too long for a test; the host is really stopped, and its timer really late.
-    script = f"/var/lib/opstasks/scripts/{armed['id']}/run.py"
-    host.sh(f"sed -i 's/^LATE_S = 1800$/LATE_S = 2/' {script}; grep -q '^LATE_S = 2$' {script}")
+    script = f"/var/lib/opstasks/scripts/{work['id']}/run.py"
+    host.sh(f"sed -i 's/LATE_S = 1800/LATE_S = 2/' {script}; grep -q 'LATE_S = 2.n' {script}")
     boot, container = managed.boot_id(HOST), managed.find(HOST).container
     subprocess.run(["docker", "pause", container], check=True, capture_output=True)
     try:
-        time.sleep(max(0.0, armed["due"] + 5 - time.time()))
+        time.sleep(max(0.0, work["due_at"] + 5 - time.time()))
     finally:
         subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
-    record = over(host, armed["id"])
+    record = over(host, work["id"])
     assert record["outcome"] == "refused"
     assert "did the host sleep" in record["reason"]
     assert (host.main_pid, managed.boot_id(HOST)) == (pid, boot)
@@ -218,10 +218,10 @@ def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, hos
     assert host.lock_is_free
     entry = scheduled(inv)[0]
     assert (entry["state"], "did the host sleep" in entry["outcome"]) == ("refused", True)
-    assert host.audit(armed["id"]) == [("start", ""), ("end", "refused")]
+    assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
-def test_with_keep_paused_the_pause_outlives_the_boot_until_somebody_ends_it(inv, host, managed):
+def test_with_keep_paused_the_pause_outlives_the_boot(inv, host, managed):
     (job,) = managed.submit(HOST, "long")
     running(host, job)
     assert value(prepare(inv, "--keep-paused"))["value"]["state"] == "READY TO REBOOT"
@@ -245,9 +245,7 @@ def test_with_keep_paused_the_pause_outlives_the_boot_until_somebody_ends_it(inv
     assert host.sh("ls /etc/systemd/system/opstasks-* 2>/dev/null || true") == ""
 
 
-def test_of_several_that_are_armed_one_is_named_or_chosen_by_number(
-    inv, host, sandbox_dir, tmp_path
-):
+def test_of_several_scheduled_one_is_named_or_chosen_by_number(inv, host, sandbox_dir, tmp_path):
     first = value(prepare(inv, "--delay", "2h", "--reason", "patches"))["value"]
     good(inv("-H", HOST, "pause", "--for", "1h"))
     second = next(r["id"] for r in host.records() if r["id"] != first["id"])
@@ -274,11 +272,11 @@ def test_of_several_that_are_armed_one_is_named_or_chosen_by_number(
     assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["value"]["item"]["id"] == last["id"]
 
 
-def test_armed_twice_is_refused_or_replaced_and_cancelled_in_time(inv, host):
+def test_a_second_preparation_is_refused_or_replaces_the_first(inv, host):
     first = value(prepare(inv, "--delay", "1h"))["value"]
     again = prepare(inv, "--delay", "2h")
     assert again.returncode == 2
-    assert "armed already" in again.stdout
+    assert "scheduled already" in again.stdout
     assert len(host.timers) == 1
     second = value(prepare(inv, "--delay", "25s", "--replace"))["value"]
     assert len(host.timers) == 1
@@ -290,20 +288,20 @@ def test_armed_twice_is_refused_or_replaced_and_cancelled_in_time(inv, host):
     assert [entry["outcome"] for entry in told[-2:]] == ["changed", "ok"]
     dry = inv("-H", HOST, "scheduled.cancel", "nosuch", "--dry")
     assert dry.returncode == 2
-    assert "is called 'nosuch'" in dry.stderr
+    assert "has the id 'nosuch'" in dry.stderr
     assert host.timers == []
-    time.sleep(max(0.0, second["due"] + 2 - time.time()))
+    time.sleep(max(0.0, second["due_at"] + 2 - time.time()))
     assert host.serving
     assert not host.paused
     assert host.record(second["id"])["outcome"] == "cancelled"
     assert host.audit(second["id"]) == []
 
 
-def test_a_precondition_that_broke_meanwhile_leaves_the_service_serving(inv, host):
+def test_a_check_that_fails_at_its_time_leaves_the_service_serving(inv, host):
     pid = host.main_pid
-    armed = value(prepare(inv, "--delay", "10s"))["value"]
+    work = value(prepare(inv, "--delay", "10s"))["value"]
     host.sh(f"mv {COMMAND} {COMMAND}.away")
-    record = over(host, armed["id"])
+    record = over(host, work["id"])
     host.sh(f"mv {COMMAND}.away {COMMAND}")
     assert record["outcome"] == "refused"
     assert host.main_pid == pid
@@ -311,7 +309,7 @@ def test_a_precondition_that_broke_meanwhile_leaves_the_service_serving(inv, hos
     entry = scheduled(inv)[0]
     assert entry["state"] == "refused"
     assert "prepare_for_reboot" in entry["outcome"]
-    assert host.audit(armed["id"]) == [("start", ""), ("end", "refused")]
+    assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
 def test_a_preparation_that_fails_half_way_goes_back_to_serving(inv, host, managed):
@@ -345,30 +343,28 @@ def test_a_disk_that_fills_up_half_way_leaves_the_service_serving(inv, host, man
             assert "no room for a snapshot" in refused.stdout
             assert not host.paused
             disk.free()
-        armed = value(prepare(inv, "--delay", "3s", "--drain", "8s"))["value"]
+        work = value(prepare(inv, "--delay", "3s", "--drain", "8s"))["value"]
         until(lambda: host.paused, "it waits for the job", every_s=0.1)
         disk.fill()
-        unit = f"opstasks-{armed['id']}.service"
+        unit = f"opstasks-{work['id']}.service"
         until(lambda: not host.sh(f"systemctl list-units --plain --no-legend {unit}"), "it ended")
         assert host.serving
         assert not host.paused
         assert host.lock_is_free
         assert set(host.jobs()) == ids
         assert host.jobs()[job] == ("running", "executing")
-        assert host.audit(armed["id"]) == [("start", ""), ("end", "failed")]
+        assert host.audit(work["id"]) == [("start", ""), ("end", "failed")]
         disk.free()
         entry = scheduled(inv)[0]
-        assert entry["state"] == ("failed" if "opensafely" in folder else "cut off")
+        assert entry["state"] == ("failed" if "opensafely" in folder else "interrupted")
         if entry["state"] == "failed":
             assert "No space left" in entry["outcome"] or "full" in entry["outcome"]
         else:
-            good(inv("-H", HOST, "scheduled.cancel", armed["id"]))
+            good(inv("-H", HOST, "scheduled.cancel", work["id"]))
         assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
 
 
-def test_while_it_waits_for_jobs_it_can_be_cancelled_though_its_client_is_gone(
-    inv, host, managed, client
-):
+def test_work_that_waits_for_jobs_can_be_cancelled_without_its_client(inv, host, managed, client):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     started = host.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' os-job-{job}")
@@ -387,9 +383,9 @@ def test_while_it_waits_for_jobs_it_can_be_cancelled_though_its_client_is_gone(
     assert host.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' os-job-{job}") == started
 
 
-def test_a_reboot_before_its_time_drops_it_and_everybody_says_so(inv, host, managed):
-    armed = value(prepare(inv, "--at", "23:59"))["value"]
-    assert host.sh(f"date -d @{int(armed['due'])} +%H:%M") == "23:59"
+def test_a_reboot_before_its_time_drops_the_work_and_is_told(inv, host, managed):
+    work = value(prepare(inv, "--at", "23:59"))["value"]
+    assert host.sh(f"date -d @{int(work['due_at'])} +%H:%M") == "23:59"
     managed.reboot(HOST)
     assert scheduled(inv)[0]["state"] == "dropped"
     checked = inv("-H", HOST, "after-reboot")
@@ -397,7 +393,7 @@ def test_a_reboot_before_its_time_drops_it_and_everybody_says_so(inv, host, mana
     assert "scheduled.cancel" in checked.stdout
     attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
     assert any("rebooted before its time" in text for text in attention)
-    good(inv("-H", HOST, "scheduled.cancel", armed["id"]))
+    good(inv("-H", HOST, "scheduled.cancel", work["id"]))
     good(inv("-H", HOST, "after-reboot"))
     assert host.serving
 
@@ -413,9 +409,9 @@ def test_a_power_cut_in_the_middle_leaves_no_pause_behind(inv, host, managed, cl
     assert host.serving
     assert host.lock_is_free
     entry = scheduled(inv)[0]
-    assert entry["state"] == "cut off"
+    assert entry["state"] == "interrupted"
     assert "draining" in entry["outcome"]
-    told_after(inv, entry["id"], "was cut off")
+    told_after(inv, entry["id"], "was interrupted")
 
 
 def test_a_reboot_by_others_while_it_waits_for_jobs_is_told(inv, host, managed, client):
@@ -434,7 +430,7 @@ def test_a_reboot_by_others_while_it_waits_for_jobs_is_told(inv, host, managed, 
 # -- refused ---------------------------------------------------------------------------------
 
 
-def test_a_container_of_no_running_job_is_found_before_anything_is_stopped(inv, host, managed):
+def test_an_orphan_container_is_found_before_anything_is_stopped(inv, host, managed):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     image = host.sh(f"docker inspect -f '{{{{.Image}}}}' os-job-{job}")
@@ -451,7 +447,7 @@ def test_a_container_of_no_running_job_is_found_before_anything_is_stopped(inv, 
     assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
 
 
-def test_nonsense_and_too_far_ahead_are_refused(inv, host):
+def test_invalid_and_far_times_are_refused(inv, host):
     for option in (
         "--delay=soon",
         "--delay=-4h",
@@ -470,7 +466,7 @@ def test_nonsense_and_too_far_ahead_are_refused(inv, host):
     assert host.serving
 
 
-def test_who_may_not_become_root_is_refused_before_anything(inv, host, sandbox_dir, tmp_path):
+def test_an_account_without_root_is_refused_first(inv, host, sandbox_dir, tmp_path):
     text = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
     inventory = tmp_path / "hosts.yaml"
     inventory.write_text(text.replace("sudo: nopasswd", "sudo: ask"))
@@ -511,11 +507,11 @@ def copy(source, container, target):
     assert done.returncode == 0
 
 
-def test_it_is_armed_from_a_shell_on_the_host_itself(on_the_host, host, inv):
+def test_work_is_scheduled_from_a_shell_on_the_host_itself(on_the_host, host, inv):
     done = on_the_host("prepare-reboot", "--delay", "4h", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = host.records()
-    assert 4 * 3600 - 120 < record["due"] - time.time() <= 4 * 3600 + 1
+    assert 4 * 3600 - 120 < record["due_at"] - time.time() <= 4 * 3600 + 1
     assert len(host.timers) == 1
     assert scheduled(inv)[0]["id"] == record["id"], "others see it"
     assert on_the_host("scheduled.cancel").returncode == 0

@@ -7,7 +7,9 @@ import pytest
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.read import JobSelection, ReadRequest
-from opstasks.status import read as status
+from opstasks.status.inspect import decode, questions
+from opstasks.status.judge import judge
+from tests.status.status_help import answers_of_a_quiet_host
 
 NOW = 1_800_000_000.0
 SPEC = HostSpec(name="tpp")
@@ -24,9 +26,10 @@ BOX = {"image": "i", "state": "running"}
 
 def judged(answer, code=0):
     blank = Result("", 0, "", "")
-    results = dict.fromkeys(status.commands(SPEC), blank)
+    results = dict.fromkeys(questions(SPEC), blank)
+    results |= answers_of_a_quiet_host()
     results["jobs"] = Result("", code, json.dumps(answer), "")
-    return status.judge(SPEC, results, NOW)
+    return judge(decode(SPEC, results), NOW)
 
 
 def read(**more):
@@ -38,7 +41,7 @@ def about_jobs(found):
 
 
 def test_jobs_and_containers_are_one_question():
-    request = status.commands(SPEC)["jobs"].request
+    request = questions(SPEC)["jobs"].request
     assert request == ReadRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
 
 

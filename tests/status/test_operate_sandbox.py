@@ -80,14 +80,14 @@ def test_a_host_that_is_down_beside_one_that_is_up(inv, jobrunner_unit, managed)
 
 def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
     from opstasks.sandbox.delay_proxy import DelayProxy
-    from opstasks.status import read as workflow
+    from opstasks.status.inspect import inspect
 
     found = spec("sandbox-1")
     with DelayProxy((found.address, 22), 100) as proxy:
         host = connect(spec("sandbox-1", address="127.0.0.1", port=proxy.port))
-        workflow.read(host)
+        inspect(host)
         proxy.reset()
-        assert workflow.read(host).unit == "running"
+        assert inspect(host).unit == "running"
         assert proxy.round_trips() == 1
 
 

@@ -2,24 +2,35 @@
 
 import json
 
+import pytest
+
+from opstasks.core.errors import InvalidResponse
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
-from opstasks.status import read
+from opstasks.status.inspect import decode, questions
+from tests.status.status_help import answers_of_a_quiet_host
 
 SPEC = HostSpec(name="tpp")
 
 
-def releases(code, out, err=""):
-    return read._releases(SPEC, Result("", code, out, err))
+def decoded(code, out, err=""):
+    results = dict.fromkeys(questions(SPEC), Result("", 0, "", "")) | answers_of_a_quiet_host()
+    return decode(SPEC, results | {"releases": Result("", code, out, err)})
 
 
-def test_releases_are_read_with_no_error():
-    found, error = releases(0, json.dumps({"ok": {"releases": [{"id": "r1"}]}}))
-    assert ([item.id for item in found], error) == (["r1"], "")
+def test_releases_are_read_without_a_problem():
+    facts = decoded(0, json.dumps({"ok": {"releases": [{"id": "r1"}]}}))
+    assert ([item.id for item in facts.releases], facts.problems) == (["r1"], ())
 
 
-def test_releases_that_cannot_be_read_are_an_error_in_words():
-    found, error = releases(0, "nonsense")
-    assert (found, error) == ((), "invalid response from the host: it is not JSON")
-    found, error = releases(127, "", "python3: not found")
-    assert (found, error) == ((), "deploy.releases ended with exit code 127, without an answer")
+def test_releases_that_cannot_be_read_are_a_problem_in_words():
+    facts = decoded(127, "", "python3: not found")
+    assert facts.releases == ()
+    (problem,) = facts.problems
+    assert problem == "releases: deploy.releases ended with exit code 127, without an answer"
+
+
+def test_nonsense_about_releases_is_an_invalid_response_of_the_host():
+    with pytest.raises(InvalidResponse) as caught:
+        decoded(0, "nonsense")
+    assert caught.value.host == "tpp"

@@ -308,10 +308,10 @@ def test_planned_maintenance(terminal, host):
     (record,) = host.records()
     assert record["id"] in timer
     # Whole seconds, rounded up: never sooner than was asked.
-    assert 4 * 3600 - 120 < record["due"] - time.time() <= 4 * 3600 + 1
+    assert 4 * 3600 - 120 < record["due_at"] - time.time() <= 4 * 3600 + 1
     shown, code = terminal.run("inv -H sandbox-1 scheduled")
     (line,) = [line for line in shown.splitlines() if record["id"] in line]
-    assert (code, "armed" in line, "host patches" in line) == (0, True, True)
+    assert (code, "scheduled" in line, "host patches" in line) == (0, True, True)
     assert terminal.run("inv -H sandbox-1 scheduled.cancel --reason 'not today'")[1] == 0
     assert host.timers == []
     assert host.record(record["id"])["outcome"] == "cancelled"

@@ -1,1 +1,1 @@
-"""onhost."""
+"""What runs on a host for pauses and reboots."""

@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from opstasks.onhost.commands import StepError, must
-
-Site = dict[str, Any]
+from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 
 def account(site: Site) -> dict[str, Any]:
     """How to start a process as the service account: environment and, for root, who."""
-    entry = pwd.getpwnam(site["service_user"])
+    entry = pwd.getpwnam(site.service_user)
     env = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
     env |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
     options: dict[str, Any] = {"env": env, "cwd": "/", "umask": 0o027}
@@ -25,47 +24,48 @@ def account(site: Site) -> dict[str, Any]:
 
 
 def as_service(site: Site, work: Callable[[], Any]) -> Any:
-    """Do something as the service account, in a process of its own; root never follows its links.
+    """Do something as the service account, in its own process; root never follows its links.
 
-    What `work` returns must be plain JSON.
+    What `work` returns must be plain JSON. Raises HostRefusal or HostFailure when `work` fails.
     """
     if os.geteuid() != 0:
         return work()
-    entry = pwd.getpwnam(site["service_user"])
+    entry = pwd.getpwnam(site.service_user)
     reader, writer = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
         try:
-            os.initgroups(entry.pw_name, entry.pw_gid)
-            os.setgid(entry.pw_gid)
-            os.setuid(entry.pw_uid)
-            os.umask(0o027)
-            answer = {"value": work()}
-        except StepError as error:
-            answer = {"reason": error.reason, "detail": error.detail, "refused": error.refused}
-        except BaseException as error:
-            answer = {"reason": f"{type(error).__name__}: {error}", "detail": "", "refused": False}
-        with os.fdopen(writer, "w") as pipe:
-            json.dump(answer, pipe)
-        os._exit(0)
+            with os.fdopen(writer, "w") as pipe:
+                json.dump(_answer_as(entry, work), pipe)
+        finally:
+            os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
         text = pipe.read()
     os.waitpid(pid, 0)
-    answer = json.loads(text or '{"reason": "it broke off", "detail": "", "refused": false}')
-    if "value" not in answer:
-        raise StepError(answer["reason"], answer["detail"], refused=answer["refused"])
+    if not text:
+        raise HostFailure("the process of the service account ended early")
+    answer = json.loads(text)
+    if "refused" in answer:
+        raise HostRefusal(*answer["refused"])
+    if "failed" in answer:
+        raise HostFailure(*answer["failed"])
     return answer["value"]
 
 
-def job_runner(site: Site, module: str, *args: str, answer: str = "", timeout_s: int = 120) -> str:
-    """Run one of job-runner's own commands as the service account, in its environment."""
-    script = 'set -a; . "$1/load-env" >/dev/null; set +a; cd "$2" && shift 2 && exec "$@"'
-    command = ["python3", "-B", "-m", module, *args]
-    reason = f"job-runner's {module.rpartition('.')[2]} failed"
-    options = {**account(site), "input": answer, "timeout": timeout_s}
-    return must(
-        reason, "bash", "-c", script, "bash", site["config_dir"], site["code"], *command, **options
-    )
+def _answer_as(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, Any]:
+    """Become the account for good, and do the work; what it returned, or why it failed."""
+    try:
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+        os.umask(0o027)
+        return {"value": work()}
+    except HostRefusal as error:
+        return {"refused": [error.reason, error.detail]}
+    except HostFailure as error:
+        return {"failed": [error.reason, error.detail]}
+    except BaseException as error:
+        return {"failed": [f"{type(error).__name__}: {error}", ""]}

@@ -1,91 +1,114 @@
-"""Runs on the host: once after a boot, end the pause that the reboot needed, or keep its time."""
+"""Runs on the host, as root, once after a boot: end the pause of a preparation."""
 
 import contextlib
+import os
 import time
+from dataclasses import replace
 from typing import Any
 
-from opstasks.maintenance.onhost.account import Site
-from opstasks.maintenance.onhost.arm import op_arm
-from opstasks.maintenance.onhost.install import forget_boot
-from opstasks.maintenance.onhost.item import (
-    PREPARE,
-    SEEN_S,
-    UNPAUSE,
-    Record,
-    boot_id,
-    journal,
-    read_record,
-    records,
-    write_record,
-)
+from opstasks.maintenance.onhost import end_pause
+from opstasks.maintenance.onhost.boot_unit import BOOT_ID, add_boot_unit, remove_boot_unit
+from opstasks.maintenance.onhost.install import install
 from opstasks.maintenance.onhost.lock import lock
-from opstasks.maintenance.onhost.pause import clear_pause, flag, pause_note, set_pause
-from opstasks.onhost.commands import StepError
+from opstasks.maintenance.onhost.pause_change import clear_pause, set_pause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
+from opstasks.maintenance.onhost.records import (
+    DROPPED,
+    NO_BOOT,
+    PREPARE,
+    UNPAUSE,
+    Pause,
+    ScheduledItem,
+)
+from opstasks.maintenance.onhost.site import Site, site_of
+from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
+from opstasks.maintenance.onhost.timers import dated, hand_over
+from opstasks.maintenance.onhost.write import journal, write_item
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+
+LOCK_WAIT_S = 600
+# An end that is nearer than this is due now.
+SOON_S = 3
 
 
-def op_boot(request: dict[str, Any], script: str) -> dict[str, Any]:
-    """Run once after a boot: end the pause of a preparation, or keep time for one that ends."""
-    site = request["site"]
-    since = flag(site)
-    note = pause_note(site, since)
-    # The pause counts for more than what is noted of it.
+def add_boot(site: Site) -> None:
+    """Have the next boot run this program."""
+    about = "opstasks: run once after a boot, to end the pause of a reboot"
+    add_boot_unit(site, install(site, BOOT_ID, __name__, {}, about))
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """End the pause of a preparation, or schedule anew the end of another one.
+
+    The request: ``site``. The unit stays for the next boot while a pause needs it.
+    """
+    os.umask(0o022)
+    site = site_of(request)
+    flag_at = paused_at(site)
+    note = pause_note(site, flag_at)
+    # The pause matters more than the record of it.
     with contextlib.suppress(OSError):
-        note_boot(site, paused=bool(since))
-    done = "nothing was paused by us"
-    if note and note.get("boot_id") != boot_id():
-        done = after_boot(site, note, script)
-    still_to_come = note and (note.get("boot_id") == boot_id() or note.get("until"))
-    if done == "unpaused" or not still_to_come:
-        forget_boot(site)
+        note_boot(site, paused=bool(flag_at))
+    done = "it was not paused by opstasks"
+    if note and note.boot_id != boot_id():
+        done = after_boot(site, note)
+    is_needed = note and (note.boot_id == boot_id() or note.until_at)
+    if done == "unpaused" or not is_needed:
+        remove_boot_unit(site)
     return {"done": done}
 
 
 def note_boot(site: Site, *, paused: bool) -> None:
-    """Note in the newest preparation which boot it was for, so that no later one counts as its own.
+    """Note in the newest preparation which boot it was for; no later boot then counts as its own.
 
-    One whose pause somebody had ended was given up before.
+    A preparation of ours that is no longer paused was given up before the boot.
     """
-    ready = [r for r in records(site) if r.get("kind") == PREPARE and r.get("outcome") == "ready"]
-    if not ready or ready[0].get("next_boot") or ready[0].get("boot_id") == boot_id():
+    ready = newest_ready(site)
+    if ready is None or ready.next_boot or ready.boot_id == boot_id():
         return
-    given_up = ready[0].get("paused_by_us") and not paused
-    write_record(site, str(ready[0]["id"]), next_boot="none" if given_up else boot_id())
+    is_given_up = ready.paused_by_us and not paused
+    write_item(site, ready.id, next_boot=NO_BOOT if is_given_up else boot_id())
 
 
-def after_boot(site: Site, note: dict[str, Any], script: str) -> str:
-    """What becomes of a pause that a reboot came upon."""
-    until = float(note.get("until") or 0)
-    if note.get("task") == PREPARE and note.get("keep"):
+def after_boot(site: Site, note: Pause) -> str:
+    """Do with a pause what the boot must do; returns what that was."""
+    if note.task == PREPARE and note.keep:
         return "stays paused, as was asked"
-    entry = {
-        "id": str(note.get("id") or "boot"),
-        "host": site["host"],
-        "kind": UNPAUSE,
-        "who": str(note.get("who")),
-        "why": "after the reboot",
-    }
-    if note.get("task") != PREPARE and (not until or until > time.time() + SEEN_S):
-        return keep_time(site, note, until, entry, script) if until else "stays paused"
-    journal(entry, "start")
+    item = ScheduledItem(
+        id=note.id or BOOT_ID,
+        host=site.host,
+        kind=UNPAUSE,
+        who=note.who,
+        why="after the reboot",
+    )
+    if note.task != PREPARE and not note.until_at:
+        return "stays paused"
+    if note.task != PREPARE and note.until_at > time.time() + SOON_S:
+        return schedule_anew(site, note, item)
+    journal(item, "start")
     try:
-        with lock(site, entry, 600):
+        with lock(site, item, LOCK_WAIT_S):
             clear_pause(site)
-    except StepError as error:
-        journal(entry, "end", "failed", error.reason)
+    except (HostRefusal, HostFailure) as error:
+        journal(item, "end", "failed", error.reason)
         raise
-    journal(entry, "end", "changed", "unpaused by the boot")
+    journal(item, "end", "changed", "unpaused by the boot")
     return "unpaused"
 
 
-def keep_time(site: Site, note: dict[str, Any], until: float, entry: Record, script: str) -> str:
-    """Arm the end of a pause anew: the reboot took its timer."""
-    gone = str(note["id"])
-    if read_record(site, gone):
-        write_record(site, gone, outcome="dropped", reason="by a reboot, which armed it anew")
-    id = gone + "b"
-    record = {**entry, "id": id, "due": int(until), "timed": True, "lock_wait_s": 600}
-    record |= {"delay_s": 0, "reboot": False, "why": str(note.get("why"))}
-    op_arm({"site": site, "record": record, "replace": False}, script)
-    words = {name: note[name] for name in ("who", "why", "until", "task", "since") if name in note}
-    set_pause(site, **words, id=id)
-    return "the end of the pause is armed anew"
+def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
+    """Schedule the end of a pause again: the reboot removed its timer."""
+    if read_item(site.lock_dir, note.id).step:
+        reason = "by a reboot, which scheduled it anew"
+        write_item(site, note.id, outcome=DROPPED, reason=reason)
+    new = replace(
+        item,
+        id=note.id + "b",
+        why=note.why,
+        due_at=note.until_at,
+        timed=True,
+        lock_wait_s=float(LOCK_WAIT_S),
+    )
+    hand_over(site, dated(new), end_pause.__name__)
+    set_pause(site, replace(note, id=new.id))
+    return "the end of the pause is scheduled anew"

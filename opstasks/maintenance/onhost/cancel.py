@@ -1,109 +1,122 @@
-"""Runs on the host: take away what was armed, while that is still possible."""
+"""Runs on the host, as root: cancel scheduled work, while that is still possible."""
 
 import contextlib
-import shutil
+import os
 import sqlite3
 import time
+from dataclasses import asdict, replace
 from typing import Any
 
-from opstasks.maintenance.onhost.account import Site, as_service
-from opstasks.maintenance.onhost.item import (
+from opstasks.maintenance.onhost.install import remove_script
+from opstasks.maintenance.onhost.pause_change import write_note
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
+from opstasks.maintenance.onhost.records import (
+    CANCELLABLE,
+    CANCELLED,
+    INTERRUPTED,
     UNPAUSE,
-    Record,
-    boot_id,
-    journal,
-    read_record,
-    record_path,
-    records,
-    script_dir,
-    write_record,
+    ScheduledItem,
 )
-from opstasks.maintenance.onhost.pause import flag, pause_note, pause_path
+from opstasks.maintenance.onhost.site import Site, site_of
+from opstasks.maintenance.onhost.store import boot_id, item_path, read_item, read_items
 from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down
-from opstasks.onhost.commands import StepError, call
-from opstasks.onhost.json_files import write_json
+from opstasks.maintenance.onhost.write import journal, write_item
+from opstasks.onhost.commands import call
+from opstasks.onhost.protocol import HostFailure, HostRefusal
 
-# Until the service is stopped, nothing was done that a cancel could not take back.
-CANCELLABLE = ("armed", "waiting", "draining")
 KEEP_RECORDS = 50
 
 
-def op_cancel(request: dict[str, Any]) -> dict[str, Any]:
-    """Take one armed piece of work away, by id or the only one there is."""
-    site, id = request["site"], request["id"]
-    waiting = [r for r in records(site) if not r.get("outcome")]
-    chosen = [r for r in waiting if not id or str(r["id"]).startswith(id)]
-    if id and not chosen:
-        over = [r for r in records(site) if str(r["id"]).startswith(id)]
-        if over:
-            return {"changed": False, "record": over[0]}
-        raise StepError(f"nothing is called {id}", refused=True)
-    if not chosen:
-        return {"changed": False, "record": {}}
-    if len(chosen) > 1:
-        names = ", ".join(str(r["id"]) for r in chosen)
-        raise StepError(f"which one? {names}", refused=True)
-    record = chosen[0]
-    audit = {**record, **request["audit"], "kind": "scheduled.cancel"}
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Cancel one piece of work.
+
+    The request: ``site``, ``id`` (or its beginning, or "" for the only one), and for the audit
+    ``run_id``, ``who``, ``why``.
+    """
+    os.umask(0o022)
+    site = site_of(request)
+    item, is_over = choose(site, request["id"])
+    if item is None or is_over:
+        return {"changed": False, "item": asdict(item) if item else None}
+    who = request["who"]
+    audit = replace(
+        item, id=request["run_id"], who=who, why=request["why"], kind="scheduled.cancel"
+    )
     journal(audit, "start")
     try:
-        done = cancel(site, record, f"cancelled by {audit['who']}")
-    except StepError as error:
-        journal(audit, "end", "refused" if error.refused else "failed", error.reason)
+        done = cancel_item(site, item, f"cancelled by {who}")
+    except (HostRefusal, HostFailure) as error:
+        outcome = "refused" if isinstance(error, HostRefusal) else "failed"
+        journal(audit, "end", outcome, error.reason)
         raise
-    if record["kind"] == UNPAUSE:
-        # It is cancelled, whatever can be said of the pause.
-        with contextlib.suppress(StepError, OSError, sqlite3.Error):
-            done = no_end(site, done)
-    journal(audit, "end", "changed", f"{record['kind']} {record['id']} {done['outcome']}")
-    return {"changed": True, "record": done}
+    if item.kind == UNPAUSE:
+        # It is cancelled, even if the note on the pause cannot be changed.
+        with contextlib.suppress(HostFailure, OSError, sqlite3.Error):
+            done = keep_paused(site, done)
+    journal(audit, "end", "changed", f"{item.kind} {item.id} {done.outcome}")
+    return {"changed": True, "item": asdict(done)}
 
 
-def no_end(site: Site, record: Record) -> Record:
+def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:
+    """The item that an id means, and whether it is over; None when nothing is scheduled.
+
+    Raises HostRefusal for an unknown id, and without an id when there are several.
+    """
+    items = read_items(site.lock_dir)
+    ahead = [i for i in items if not i.outcome and i.id.startswith(id)]
+    if len(ahead) > 1:
+        names = ", ".join(item.id for item in ahead)
+        raise HostRefusal(f"several are scheduled: {names}")
+    if ahead or not id:
+        return (ahead[0] if ahead else None), False
+    over = [i for i in items if i.id.startswith(id)]
+    if not over:
+        raise HostRefusal(f"no scheduled work has the id {id}")
+    return over[0], True
+
+
+def keep_paused(site: Site, item: ScheduledItem) -> ScheduledItem:
     """The end of a pause was cancelled: the pause goes on, and its note says so."""
-    since = flag(site)
-    note = pause_note(site, since)
-    if note.get("id") != record["id"]:
-        return record
-    kept = {**note, "until": 0, "id": ""}
-
-    def write() -> bool:
-        write_json(pause_path(site), kept, 0o640)
-        return True
-
-    as_service(site, write)
-    reason = f"{record['reason']}; the pause goes on until `unpause`"
-    return write_record(site, str(record["id"]), reason=reason)
+    note = pause_note(site, paused_at(site))
+    if note is None or note.id != item.id:
+        return item
+    write_note(site, replace(note, until_at=0.0, id=""))
+    return write_item(site, item.id, reason=f"{item.reason}; the pause goes on until `unpause`")
 
 
-def cancel(site: Site, record: Record, reason: str) -> Record:
-    """Stop the timer, then what it may just have started; refuses past the point of return."""
-    id, name = str(record["id"]), f"opstasks-{record['id']}"
-    if record.get("boot_id") != boot_id():
-        # What had begun by then was not merely dropped.
-        outcome = "dropped" if record.get("step") == "armed" else "cut off"
-        return write_record(site, id, outcome=outcome, reason=f"by a reboot; {reason}")
-    call(SYSTEMCTL, "stop", name + ".timer", timeout=60)
-    now = read_record(site, id)
-    if now.get("step") not in CANCELLABLE:
-        if not now.get("outcome") and is_down(name + ".service"):
-            # It broke off without a word: a full disk, a kill. Nothing is left to be stopped.
-            reason = f"at {now.get('step')!r}; {reason}"
-            return write_record(site, id, outcome="cut off", reason=reason, finished=time.time())
-        raise StepError(f"too late: it is at {now.get('step')!r}", refused=True)
-    # From here on the script ends itself, or has passed the point and goes on to its end.
-    call(SYSTEMCTL, "stop", name + ".service", timeout=240)
-    now = read_record(site, id)
-    if now.get("outcome") not in ("", "cancelled"):
-        raise StepError(f"too late: it ended {now['outcome']!r}", refused=True)
+def cancel_item(site: Site, item: ScheduledItem, reason: str) -> ScheduledItem:
+    """Stop the timer, then what it may just have started; returns the record.
+
+    Raises HostRefusal once the work is past the point of no return.
+    """
+    if item.boot_id != boot_id():
+        outcome = item.fate_of_reboot
+        return write_item(site, item.id, outcome=outcome, reason=f"by a reboot; {reason}")
+    call(SYSTEMCTL, "stop", f"{item.unit}.timer", timeout=60)
+    now = read_item(site.lock_dir, item.id)
+    if now.step not in CANCELLABLE:
+        if not now.outcome and is_down(f"{item.unit}.service"):
+            # It ended without an outcome: a full disk, a kill. There is nothing to stop.
+            reason = f"at {now.step!r}; {reason}"
+            return _close(site, item, INTERRUPTED, reason)
+        raise HostRefusal(f"too late: it is at {now.step!r}")
+    # From here on the program ends itself, or is past that point and goes on to its end.
+    call(SYSTEMCTL, "stop", f"{item.unit}.service", timeout=240)
+    now = read_item(site.lock_dir, item.id)
+    if now.outcome not in ("", CANCELLED):
+        raise HostRefusal(f"too late: it ended {now.outcome!r}")
     prune(site)
-    return write_record(site, id, outcome="cancelled", reason=reason, finished=time.time())
+    return _close(site, item, CANCELLED, reason)
+
+
+def _close(site: Site, item: ScheduledItem, outcome: str, reason: str) -> ScheduledItem:
+    return write_item(site, item.id, outcome=outcome, reason=reason, finished_at=time.time())
 
 
 def prune(site: Site) -> None:
-    """Forget the oldest records that are over, and the scripts of all that are."""
-    over = [r for r in records(site) if r.get("outcome")]
-    for record in over:
-        shutil.rmtree(script_dir(site, str(record["id"])), ignore_errors=True)
-    for record in over[KEEP_RECORDS:]:
-        record_path(site, str(record["id"])).unlink(missing_ok=True)
+    """Remove the oldest records that are over, and the scripts of all that are."""
+    over = [item for item in read_items(site.lock_dir) if item.outcome]
+    for item in over:
+        remove_script(site, item.id)
+    for item in over[KEEP_RECORDS:]:
+        item_path(site.lock_dir, item.id).unlink(missing_ok=True)

@@ -6,29 +6,32 @@ import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from opstasks.maintenance.onhost.account import Site
-from opstasks.maintenance.onhost.item import Record
-from opstasks.onhost.commands import StepError
+from opstasks.maintenance.onhost.records import ScheduledItem
+from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.flock import lock_within
+from opstasks.onhost.protocol import HostRefusal
 
 POLL_S = 1.0
 
 
 @contextlib.contextmanager
-def lock(site: Site, record: Record, wait_s: float) -> Iterator[None]:
-    """Hold the host's lock; refuses, naming the holder, when it does not come free in time."""
+def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
+    """Hold the host's lock while inside; waits for it up to `wait_s` seconds.
+
+    Raises HostRefusal, naming the holder, when it does not come free in time.
+    """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(site["lock_file"], flags, 0o644)
+    fd = os.open(site.lock_file, flags, 0o644)
     with os.fdopen(fd, "r+") as file:
         if not lock_within(fd, wait_s, POLL_S):
             file.seek(0)
-            raise StepError(f"someone is changing the host: {holder(file.read())}", refused=True)
+            raise HostRefusal(f"someone is changing the host: {_holder(file.read())}")
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        words = {"who": record["who"], "task": record["kind"], "since": since}
-        # A full disk takes the words, not the lock.
+        words = {"who": item.who, "task": item.kind, "since": since, "run_id": item.id}
+        # On a full disk the lock holds, only its text is missing.
         with contextlib.suppress(OSError):
             os.ftruncate(fd, 0)
-            os.pwrite(fd, (json.dumps({**words, "run_id": record["id"]}) + "\n").encode(), 0)
+            os.pwrite(fd, (json.dumps(words) + "\n").encode(), 0)
         try:
             yield
         finally:
@@ -36,8 +39,8 @@ def lock(site: Site, record: Record, wait_s: float) -> Iterator[None]:
                 os.ftruncate(fd, 0)
 
 
-def holder(text: str) -> str:
-    """Who holds the lock, from what the lock file says."""
+def _holder(text: str) -> str:
+    """The holder of the lock, from the text of the lock file."""
     try:
         found = json.loads(text.strip().splitlines()[-1])
         return f"{found['who']}, {found['task']}, since {found['since']}"

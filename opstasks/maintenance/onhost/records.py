@@ -1,56 +1,213 @@
-"""Runs on the host, as the service account: what is armed, what became of it, who paused.
+"""Scheduled work and pauses as a host keeps them; the host's programs and the client share this.
 
-`main` gets a JSON request ``{lock_dir, state_dir}`` and prints one JSON object. Needs no rights.
+Under ``lock_dir``, which is root's: ``scheduled/ID.json``, one record for each piece of work, which
+the service account may read; ``scripts/ID/run.py``, the program that will run, for root alone. In
+``state_dir``, which is the service account's: ``pause.json``, who paused, why and until when.
 """
 
-import json
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from opstasks.onhost.commands import call
-from opstasks.onhost.json_files import read_json
+from opstasks.maintenance.onhost.site import Site
+
+PREPARE, UNPAUSE = "prepare-reboot", "unpause"
+# The steps of a record: until STOPPING nothing was done that a cancel could not take back.
+SCHEDULED, WAITING, DRAINING, STOPPING = "scheduled", "waiting", "draining", "stopping"
+CANCELLABLE = (SCHEDULED, WAITING, DRAINING)
+# The outcomes of a record.
+READY, DONE, REFUSED, FAILED, CANCELLED = "ready", "done", "refused", "failed", "cancelled"
+# What a reboot, or the loss of a unit, made of work without an outcome.
+DROPPED, INTERRUPTED = "dropped", "interrupted"
+# The states of work without an outcome, besides SCHEDULED, DROPPED and INTERRUPTED.
+RUNNING, TIMER_LOST = "running", "timer lost"
+# `next_boot` of a preparation that was given up before its reboot.
+NO_BOOT = "none"
+# Why a host's flag cannot be read that was never set up.
+NO_DATABASE = "the database does not exist"
+# The year 3000: a later time is a broken clock or nonsense.
+LATEST_AT = 32_503_680_000
+MAX_TEXT = 1 << 20
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
-    """Every record."""
-    found = [read_json(path) for path in sorted(folder.glob("*.json"), reverse=True)]
-    return [record for record in found if record.get("id")]
+@dataclass(frozen=True)
+class ItemStep:
+    """What a piece of work did, and when (seconds since the epoch)."""
+
+    at: float = 0.0
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
-def again(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """A record as it is now, unless it was over before."""
-    return record if record.get("outcome") else read_json(folder / f"{record['id']}.json") or record
+@dataclass(frozen=True)
+class ScheduledItem:
+    """One piece of scheduled work, as its record holds it; raises ValueError for odd values.
+
+    `*_at` are seconds since the epoch, 0 for what has not come; `*_s` are seconds. `due_there` is
+    `due_at` in the host's zone; `timed` is False for what began at once. `outcome` is "" until the
+    work is over. `boot_id` is the boot in which it was scheduled, `next_boot` the one that it
+    prepared for, once that has come. `left` says what could not be put back after a failure.
+    """
+
+    id: str = ""
+    host: str = ""
+    kind: str = PREPARE
+    who: str = ""
+    why: str = ""
+    due_at: float = 0.0
+    due_there: str = ""
+    timed: bool = False
+    delay_s: float = 0.0
+    drain_s: float = 0.0
+    lock_wait_s: float = 0.0
+    reboot: bool = False
+    keep_paused: bool = False
+    step: str = ""
+    steps: tuple[ItemStep, ...] = ()
+    outcome: str = ""
+    reason: str = ""
+    detail: str = ""
+    boot_id: str = ""
+    next_boot: str = ""
+    scheduled_at: float = 0.0
+    finished_at: float = 0.0
+    was_active: bool = False
+    paused_by_us: bool = False
+    requeued: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    snapshot: str = ""
+    left: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def unit(self) -> str:
+        """The name of its systemd units, without ``.timer`` and ``.service``."""
+        return f"opstasks-{self.id}"
+
+    @property
+    def last_at(self) -> float:
+        """When it ended, or was last heard of."""
+        return self.finished_at or (self.steps[-1].at if self.steps else self.due_at)
+
+    @property
+    def fate_of_reboot(self) -> str:
+        """What a reboot made of it, when it has no outcome."""
+        return DROPPED if self.step == SCHEDULED else INTERRUPTED
+
+    def state(self, boot_id: str, units: Mapping[str, str]) -> str:
+        """Its outcome, or where it is in the boot `boot_id`; `units` are unit names with states."""
+        if self.outcome:
+            return self.outcome
+        if self.boot_id != boot_id:
+            return self.fate_of_reboot
+        if units.get(f"{self.unit}.service") in ("active", "activating", "deactivating"):
+            return RUNNING
+        if self.step != SCHEDULED:
+            return INTERRUPTED
+        has_timer = units.get(f"{self.unit}.timer") == "active"
+        return SCHEDULED if has_timer or not self.timed else TIMER_LOST
 
 
-def states(names: list[str]) -> dict[str, str]:
-    """Units by name, with their state; one call for all."""
-    if not names:
-        return {}
-    done = call("systemctl", "show", "--property=Id,ActiveState", *names)
-    found = {}
-    for block in done.stdout.split("\n\n"):
-        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        found[pairs.get("Id", "")] = pairs.get("ActiveState", "")
-    return found
+@dataclass(frozen=True)
+class Pause:
+    """A pause of new jobs, as its note holds it; raises ValueError for odd values.
+
+    The flag itself is job-runner's. `until_at` is 0 for a pause without an end, `id` names the
+    scheduled end, or the preparation; `task` is the task that paused; `who` is "" for a flag that
+    was set by hand. `flag_at` is the flag's own time, which tells this pause from another one;
+    while the flag was being set, it is a time up to `settling_s` before it.
+    """
+
+    since_at: float = 0.0
+    who: str = ""
+    why: str = ""
+    until_at: float = 0.0
+    id: str = ""
+    task: str = ""
+    keep: bool = False
+    boot_id: str = ""
+    flag_at: float = 0.0
+    settling_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def is_of(self, flag_at: float) -> bool:
+        """Whether this is the pause that job-runner's flag, set at `flag_at`, stands for."""
+        return bool(flag_at) and -1 < flag_at - self.flag_at < 1 + self.settling_s
 
 
-def main(request: str) -> None:
-    """Print everything there is to know."""
-    asked = json.loads(request)
-    folder = Path(asked["lock_dir"], "scheduled")
-    found = records(folder)
-    open_ids = [str(record["id"]) for record in found if not record.get("outcome")]
-    units = [f"opstasks-{id}.{kind}" for id in open_ids for kind in ("timer", "service")]
-    state = states(units)
-    # After the units: one that has ended meanwhile has left its outcome.
-    found = [again(folder, record) for record in found]
-    answer = {
-        "now": time.time(),
-        "zone": time.strftime("%Z"),
-        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        "records": found,
-        "pause": read_json(Path(asked["state_dir"], "pause.json")),
-        "units": state,
-    }
-    print(json.dumps(answer))
+def current_pause(flag_at: float, note: Pause | None) -> Pause | None:
+    """The pause that holds now, None without one; `flag_at` is 0 while the flag is not set."""
+    if not flag_at:
+        return None
+    if note is not None and note.is_of(flag_at):
+        return note
+    return Pause(since_at=flag_at, flag_at=flag_at)
+
+
+# -- where it is kept --------------------------------------------------------------------------
+
+
+def records_dir(lock_dir: str) -> Path:
+    """The folder of the records."""
+    return Path(lock_dir, "scheduled")
+
+
+def script_dir(site: Site, id: str) -> Path:
+    """The folder of the script that a piece of work runs."""
+    return Path(site.lock_dir, "scripts", id)
+
+
+def pause_path(state_dir: str) -> Path:
+    """The note on a pause."""
+    return Path(state_dir, "pause.json")
+
+
+# -- from JSON -------------------------------------------------------------------------------
+
+
+def item_of(found: dict[str, Any]) -> ScheduledItem:
+    """A record's JSON as a value; odd values and unknown names are left out."""
+    values = _known(ScheduledItem(), found)
+    told = found.get("steps")
+    steps = [step for step in told if isinstance(step, dict)] if isinstance(told, list) else []
+    values["steps"] = tuple(ItemStep(**_known(ItemStep(), step)) for step in steps)
+    return ScheduledItem(**values)
+
+
+def pause_of(found: dict[str, Any]) -> Pause:
+    """A note's JSON as a value; odd values and unknown names are left out."""
+    return Pause(**_known(Pause(), found))
+
+
+def _known(default: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """The values of a JSON object that have the type of the default ones, and their limits."""
+    known = {}
+    for name in (item.name for item in fields(default)):
+        old, value = getattr(default, name), found.get(name)
+        if isinstance(old, float) and type(value) is int:
+            value = float(value)
+        if isinstance(old, tuple) and isinstance(value, list):
+            value = tuple(text for text in value if isinstance(text, str))
+        if type(value) is type(old) and _is_within_limits(name, value):
+            known[name] = value
+    return known
+
+
+def check(value: Any) -> None:
+    """Raise ValueError for a dataclass with a time or a text beyond its limits."""
+    for name in (item.name for item in fields(value)):
+        if not _is_within_limits(name, getattr(value, name)):
+            raise ValueError(f"{name} is out of range")
+
+
+def _is_within_limits(name: str, value: Any) -> bool:
+    if isinstance(value, float | int):
+        return 0 <= value <= LATEST_AT
+    return not isinstance(value, str) or len(value) <= MAX_TEXT

@@ -4,18 +4,19 @@ import math
 import time
 from datetime import datetime
 
-from opstasks.onhost.commands import StepError
+from opstasks.onhost.protocol import HostRefusal
 
 
-def host_time(seconds: float) -> str:
-    """A time for people, in the host's own zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
+def host_time(at: float) -> str:
+    """A moment (seconds since the epoch) for people, in the host's own zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at))
 
 
-def resolve(at: str, delay_s: int, now: float) -> int:
-    """When it is due: after a delay, or at ``HH:MM`` or ``YYYY-MM-DD HH:MM`` in the host's zone.
+def resolve(at: str, delay_s: float, now: float) -> int:
+    """When work is due: after a delay, or at ``HH:MM`` or ``YYYY-MM-DD HH:MM`` in the host's zone.
 
-    A time of day that has passed today means tomorrow's.
+    A time of day that has passed today means tomorrow. Seconds since the epoch, rounded up. Raises
+    HostRefusal for a time that does not exist.
     """
     if not at:
         return math.ceil(now + delay_s)
@@ -28,15 +29,16 @@ def resolve(at: str, delay_s: int, now: float) -> int:
         due = local_time((*day, clock.tm_hour, clock.tm_min))
         if due > now:
             return due
-    raise StepError(f"{at} does not come within a day", refused=True)
+    raise HostRefusal(f"{at} does not come within a day")
 
 
 def local_time(when: tuple[int, ...]) -> int:
-    """Seconds since the epoch of a local time; refuses one that the clock change leaves out."""
+    """Seconds since the epoch of a local time.
+
+    Raises HostRefusal for a time that the change of the clocks skips.
+    """
     year, month, day, hour, minute = when
     due = int(time.mktime((year, month, day, hour, minute, 0, 0, 0, -1)))
     if time.localtime(due)[3:5] != (hour, minute):
-        raise StepError(
-            f"there is no {hour:02}:{minute:02} on that day: the clocks change", refused=True
-        )
+        raise HostRefusal(f"{hour:02}:{minute:02} does not exist on that day: the clocks change")
     return due

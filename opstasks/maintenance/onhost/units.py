@@ -1,35 +1,59 @@
-"""Runs on the host: systemd's units, asked and told."""
+"""Runs on the host: asking and telling systemd about units."""
 
-from opstasks.onhost.commands import StepError, must
+from dataclasses import dataclass
+
+from opstasks.onhost.commands import required
+from opstasks.onhost.protocol import HostFailure
 
 SYSTEMCTL = "/usr/bin/systemctl"
+_PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState"
 
 
-def unit_state(unit: str) -> dict[str, str]:
-    """A unit as systemd has it."""
-    names = "LoadState,ActiveState,SubState,UnitFileState"
-    text = must("cannot read the unit", "systemctl", "show", unit, f"--property={names}")
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+@dataclass(frozen=True)
+class HostUnit:
+    """A unit in systemd's own words; `enabled` is "" for a unit without a file."""
+
+    load: str = ""
+    active: str = ""
+    sub: str = ""
+    enabled: str = ""
+
+
+def unit_of(text: str) -> HostUnit:
+    """The unit that ``systemctl show`` printed; what it does not say is empty."""
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return HostUnit(
+        load=found.get("LoadState", ""),
+        active=found.get("ActiveState", ""),
+        sub=found.get("SubState", ""),
+        enabled=found.get("UnitFileState", ""),
+    )
+
+
+def read_unit(unit: str) -> HostUnit:
+    """Read a unit. Raises HostFailure."""
+    words = ("systemctl", "show", unit, f"--property={_PROPERTIES}")
+    return unit_of(required("cannot read the unit", *words))
 
 
 def is_down(unit: str) -> bool:
     """Whether a unit is not up, nor about to be."""
-    return unit_state(unit).get("ActiveState") in ("inactive", "failed")
+    return read_unit(unit).active in ("inactive", "failed")
 
 
 def is_up(unit: str) -> bool:
-    """Whether a unit is up, and not merely to be tried again."""
-    return unit_state(unit).get("ActiveState") == "active"
+    """Whether a unit is up, and not waiting for another attempt."""
+    return read_unit(unit).active == "active"
 
 
 def systemctl(verb: str, unit: str, timeout_s: int = 200) -> None:
-    """Start or stop a unit."""
-    must(f"cannot {verb} {unit}", SYSTEMCTL, verb, unit, timeout=timeout_s)
+    """Start or stop a unit. Raises HostFailure."""
+    required(f"cannot {verb} {unit}", SYSTEMCTL, verb, unit, timeout=timeout_s)
 
 
 def stop_unit(unit: str) -> None:
-    """Stop a unit, unless it is down already, and see that it is down."""
+    """Stop a unit, unless it is down already, and verify that it is down. Raises HostFailure."""
     if not is_down(unit):
         systemctl("stop", unit)
     if not is_down(unit):
-        raise StepError(f"{unit} does not stop")
+        raise HostFailure(f"{unit} does not stop")

@@ -1,0 +1,124 @@
+"""Following a preparation by the host's record, through lost connections and the reboot."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+from opstasks.core.command import cmd
+from opstasks.core.errors import (
+    CommandFailed,
+    Interrupted,
+    Lost,
+    TimedOut,
+    Unreachable,
+    VerifyFailed,
+)
+from opstasks.fleet.host import Host
+from opstasks.maintenance.onhost.records import ScheduledItem
+from opstasks.maintenance.records import OPEN_STATES, READ, Maintenance, ReadRequest
+from opstasks.maintenance.site import site_for
+
+POLL_S = 1.0
+BOOT_POLL_S = 2.0
+# How long a lost connection may be away before the client gives up following.
+AWAY_S = 120.0
+# How long it may take to read the record, before the connection counts as lost.
+ANSWER_S = 10.0
+READ_SOON = replace(READ, timeout_s=ANSWER_S)
+
+
+def follow(host: Host, id: str) -> ScheduledItem:
+    """Show each step as it comes into the host's record; returns the record at its end.
+
+    A lost connection is made anew; the work does not depend on it. Raises Lost when it stays away,
+    CommandFailed when the work was interrupted, Interrupted for Ctrl-C.
+    """
+    where = (
+        f"the host goes on by itself; `inv -H {host.name} scheduled` shows its state,"
+        f" `scheduled.cancel {id}` stops it while it waits for jobs"
+    )
+    follower = _Follower(host, id)
+    try:
+        ended = host.wait_until(follower.read, timeout_s=math.inf, where=where, every_s=POLL_S)
+    except Interrupted as stopped:
+        stopped.message = f"no longer following; {where}"
+        raise
+    assert ended is not None, "the wait has no end"
+    return ended
+
+
+class _Follower:
+    """What was shown of a record so far, and since when the connection is away."""
+
+    def __init__(self, host: Host, id: str) -> None:
+        self._host, self._id = host, id
+        self._shown = 0
+        self._away_since: float | None = None
+
+    def read(self) -> ScheduledItem | None:
+        """Read and show what is new; the record once it is over."""
+        found = self._maintenance()
+        item = next((i for i in found.items if i.id == self._id), None) if found else None
+        if found is None or item is None:
+            return None
+        for step in item.steps[self._shown :]:
+            self._host.step(step.text)
+        self._shown = len(item.steps)
+        if item.outcome:
+            return item
+        if found.state(item) not in OPEN_STATES:
+            raise CommandFailed(
+                f"it was interrupted: {found.reason(item)}",
+                returned=1,
+                host=self._host.name,
+                hint=f"inv -H {self._host.name} status",
+            )
+        return None
+
+    def _maintenance(self) -> Maintenance | None:
+        """The host's records; None while the connection is away."""
+        host = self._host
+        try:
+            found = host.root.call(READ_SOON, ReadRequest(site_for(host.spec)))
+        except (Unreachable, Lost, TimedOut) as error:
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+            if time.monotonic() - self._away_since > AWAY_S:
+                raise Lost(
+                    f"connection lost while {self._id} was under way; the host goes on by itself",
+                    host=host.name,
+                    hint=f"inv -H {host.name} scheduled",
+                ) from error
+            host.close()
+            return None
+        self._away_since = None
+        return found
+
+
+def boot_id(host: Host) -> str:
+    """The kernel's name for the present boot."""
+    return host.root.output(cmd("cat", "/proc/sys/kernel/random/boot_id"))
+
+
+def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
+    """Wait until the host is up in another boot than `before`.
+
+    Raises VerifyFailed after `limit_s` seconds, Interrupted for Ctrl-C.
+    """
+
+    def is_booted() -> bool | None:
+        host.close()
+        try:
+            return True if boot_id(host) != before else None
+        except (Unreachable, Lost, TimedOut):
+            return None
+
+    where = f"the host is rebooting; then `inv -H {host.name} after-reboot`"
+    if host.wait_until(is_booted, timeout_s=limit_s, where=where, every_s=BOOT_POLL_S) is None:
+        raise VerifyFailed(
+            f"it was prepared and told to reboot, but no new boot was seen within {limit_s:g} s",
+            host=host.name,
+            hint=f"inv -H {host.name} after-reboot",
+        )

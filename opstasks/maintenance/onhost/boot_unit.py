@@ -1,0 +1,39 @@
+"""Runs on the host: the unit of ours that runs once at the next boot."""
+
+from pathlib import Path
+
+from opstasks.maintenance.onhost.install import remove_script
+from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.onhost.units import SYSTEMCTL
+from opstasks.onhost.commands import call, required
+
+BOOT_UNIT = "opstasks-boot.service"
+UNIT_DIR = "/etc/systemd/system"
+# The boot's program lies where those of scheduled work do, under this id.
+BOOT_ID = "boot"
+
+
+def add_boot_unit(site: Site, command: list[str]) -> None:
+    """Have the next boot run a command; unlike a timer, the unit outlives a reboot."""
+    text = (
+        "[Unit]\n"
+        "Description=opstasks: end the pause of a reboot\n"
+        f"After=docker.service {site.unit}.service\n\n"
+        "[Service]\nType=oneshot\n"
+        f"ExecStart={' '.join(command)}\n\n"
+        "[Install]\nWantedBy=multi-user.target\n"
+    )
+    path = Path(UNIT_DIR, BOOT_UNIT)
+    if not path.exists() or path.read_text() != text:
+        new = path.with_suffix(".new")
+        new.write_text(text)
+        new.chmod(0o644)
+        new.replace(path)
+    required("cannot enable the boot unit", SYSTEMCTL, "enable", "--quiet", BOOT_UNIT, timeout=60)
+
+
+def remove_boot_unit(site: Site) -> None:
+    """Nothing is left to do at the next boot."""
+    call(SYSTEMCTL, "disable", "--quiet", BOOT_UNIT, timeout=60)
+    Path(UNIT_DIR, BOOT_UNIT).unlink(missing_ok=True)
+    remove_script(site, BOOT_ID)

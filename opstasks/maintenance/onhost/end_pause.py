@@ -1,0 +1,31 @@
+"""Runs on the host, as root, from a timer: end a pause that has run its time."""
+
+import os
+from typing import Any
+
+from opstasks.maintenance.onhost.boot_unit import remove_boot_unit
+from opstasks.maintenance.onhost.pause_change import clear_pause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
+from opstasks.maintenance.onhost.records import DONE, ScheduledItem
+from opstasks.maintenance.onhost.run import run_scheduled
+from opstasks.maintenance.onhost.site import Site, site_of
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Do the scheduled work. The request: ``site``, ``id``."""
+    os.umask(0o022)
+    _, outcome, reason = run_scheduled(site_of(request), request["id"], end_pause)
+    return {"outcome": outcome, "reason": reason}
+
+
+def end_pause(site: Site, item: ScheduledItem) -> tuple[str, str]:
+    """Unpause, if the pause is still the one that this item ends; returns outcome and reason."""
+    flag_at = paused_at(site)
+    if not flag_at:
+        return DONE, "it was not paused any more"
+    note = pause_note(site, flag_at)
+    if note is None or note.id != item.id:
+        return DONE, "someone else has paused since; left alone"
+    clear_pause(site)
+    remove_boot_unit(site)
+    return DONE, "unpaused"

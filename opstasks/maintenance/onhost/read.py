@@ -1,0 +1,63 @@
+"""Runs on the host, as any account: every record, the note on a pause, the state of our units."""
+
+import sqlite3
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from opstasks.maintenance.onhost.pause_flag import paused_at
+from opstasks.maintenance.onhost.records import NO_DATABASE, ScheduledItem, pause_of, pause_path
+from opstasks.maintenance.onhost.site import Site, site_of
+from opstasks.maintenance.onhost.store import boot_id, read_item, read_items
+from opstasks.onhost.commands import call
+from opstasks.onhost.json_files import read_json
+from opstasks.onhost.protocol import HostFailure
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """What there is to know. The request: ``site``, ``with_flag`` (read job-runner's flag too)."""
+    site = site_of(request)
+    items = read_items(site.lock_dir)
+    units = [f"{i.unit}.{kind}" for i in items if not i.outcome for kind in ("timer", "service")]
+    states = unit_states(units)
+    # Read again after the units: work that has ended in between has written its outcome.
+    items = [i if i.outcome else again(site.lock_dir, i) for i in items]
+    note = read_json(pause_path(site.state_dir))
+    flag_at, flag_error = flag(site) if request["with_flag"] else (0.0, "")
+    return {
+        "now_at": time.time(),
+        "boot_id": boot_id(),
+        "items": [asdict(item) for item in items],
+        "note": asdict(pause_of(note)) if note else None,
+        "flag_at": flag_at,
+        "flag_error": flag_error,
+        "units": states,
+    }
+
+
+def flag(site: Site) -> tuple[float, str]:
+    """When job-runner was paused, 0 while it is not; or why that cannot be read."""
+    try:
+        return paused_at(site), ""
+    except (HostFailure, sqlite3.Error) as error:
+        is_there = Path(site.database).exists()
+        return 0.0, str(error) if is_there else NO_DATABASE
+
+
+def again(lock_dir: str, item: ScheduledItem) -> ScheduledItem:
+    """A record as it is now; as it was when its file has gone."""
+    found = read_item(lock_dir, item.id)
+    return found if found.step else item
+
+
+def unit_states(names: list[str]) -> dict[str, str]:
+    """The active state of units, by name; one call for all."""
+    if not names:
+        return {}
+    done = call("systemctl", "show", "--property=Id,ActiveState", *names)
+    found = {}
+    for block in done.stdout.split("\n\n"):
+        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        found[pairs.get("Id", "")] = pairs.get("ActiveState", "")
+    return found

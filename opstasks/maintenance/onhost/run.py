@@ -1,0 +1,88 @@
+"""Runs on the host, as root: doing a piece of scheduled work, once, with no client connected."""
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opstasks.maintenance.onhost.install import remove_script
+from opstasks.maintenance.onhost.lock import lock
+from opstasks.maintenance.onhost.records import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    READY,
+    REFUSED,
+    SCHEDULED,
+    WAITING,
+    ScheduledItem,
+)
+from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.onhost.store import read_item
+from opstasks.maintenance.onhost.write import add_step, journal, write_item
+from opstasks.onhost.commands import call
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+
+Work = Callable[[Site, ScheduledItem], tuple[str, str]]
+
+
+class StoppedError(Exception):
+    """The unit was stopped while that was still possible."""
+
+
+def run_scheduled(site: Site, id: str, work: Work) -> tuple[ScheduledItem, str, str]:
+    """Do a piece of work that is still scheduled: `work` returns outcome and reason.
+
+    Returns the item as it was, outcome and reason; no outcome when it is no longer wanted.
+    """
+    item = read_item(site.lock_dir, id)
+    if item.outcome or item.step != SCHEDULED:
+        return item, "", "it is no longer wanted"
+    signal.signal(signal.SIGTERM, _on_stop)
+    journal(item, "start")
+    outcome, reason = _attempt(site, item, work)
+    remove_script(site, id)
+    return item, outcome, reason
+
+
+def _attempt(site: Site, item: ScheduledItem, work: Work) -> tuple[str, str]:
+    """Outcome and reason, whatever happens; both are in the record and in the journal then."""
+    try:
+        add_step(site, item.id, "wait for the lock", WAITING)
+        with lock(site, item, item.lock_wait_s):
+            outcome, reason = work(site, item)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            _finish(site, item, outcome, reason, "")
+            return outcome, reason
+    except StoppedError:
+        outcome, reason, detail = (*_stopped(), "")
+    except HostRefusal as error:
+        outcome, reason, detail = REFUSED, error.reason, error.detail
+    except HostFailure as error:
+        outcome, reason, detail = FAILED, error.reason, error.detail
+    except Exception as error:  # no client is connected: the record must tell
+        outcome, reason, detail = FAILED, f"{type(error).__name__}: {error}", ""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _finish(site, item, outcome, reason, detail)
+    return outcome, reason
+
+
+def _on_stop(signum: int, frame: Any) -> None:
+    """The unit is being stopped."""
+    raise StoppedError
+
+
+def _stopped() -> tuple[str, str]:
+    """What a stop of the unit means: a cancel, or a host that goes down with its jobs."""
+    if call("systemctl", "is-system-running", timeout=60).stdout.strip() == "stopping":
+        return FAILED, "the host went down before it was ready"
+    return CANCELLED, "its unit was stopped"
+
+
+def _finish(site: Site, item: ScheduledItem, outcome: str, reason: str, detail: str) -> None:
+    """Write the end into the journal and the record."""
+    told = "changed" if outcome in (READY, DONE) else outcome
+    journal(item, "end", told, reason or outcome)
+    write_item(
+        site, item.id, outcome=outcome, reason=reason, detail=detail, finished_at=time.time()
+    )

@@ -1,0 +1,77 @@
+"""Runs on the host, as root: schedule a preparation, or the end of a pause."""
+
+import os
+import subprocess
+from dataclasses import asdict
+from typing import Any
+
+from opstasks.maintenance.onhost import end_pause, prepare
+from opstasks.maintenance.onhost.boot import add_boot
+from opstasks.maintenance.onhost.cancel import cancel_item, prune
+from opstasks.maintenance.onhost.problems import problems
+from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, ScheduledItem, item_of
+from opstasks.maintenance.onhost.site import Site, site_of
+from opstasks.maintenance.onhost.store import pending, read_item
+from opstasks.maintenance.onhost.timers import dated, hand_over
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+
+# What runs when the time has come; each is imported, so it was sent along and can be installed.
+PROGRAMS = {PREPARE: prepare.__name__, UNPAUSE: end_pause.__name__}
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Schedule work by a timer, or start it at once; there is one preparation at most.
+
+    The request: ``site``, ``item`` (the record as far as the client knows it), ``replace``.
+    """
+    os.umask(0o022)
+    site, item = site_of(request), item_of(request["item"])
+    others: list[ScheduledItem] = []
+    if item.kind == PREPARE:
+        found = problems(site)
+        if found:
+            raise HostRefusal("; ".join(found))
+        others = scheduled_before(site, replace=request["replace"])
+    else:
+        add_boot(site)
+    begin = begin_later if item.timed else begin_now
+    begin(site, dated(item), others)
+    prune(site)
+    return {"item": asdict(read_item(site.lock_dir, item.id))}
+
+
+def scheduled_before(site: Site, *, replace: bool) -> list[ScheduledItem]:
+    """The preparation that is scheduled already. Raises HostRefusal unless it is to be replaced."""
+    others = [other for other in pending(site) if other.kind == PREPARE]
+    if others and not replace:
+        other = others[0]
+        raise HostRefusal(f"scheduled already: {other.id} by {other.who} for {other.due_there}")
+    return others
+
+
+def begin_later(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> None:
+    """Schedule it, then cancel what it replaces: whatever fails, one of them is scheduled."""
+    hand_over(site, item, PROGRAMS[item.kind])
+    try:
+        cancel_all(site, others)
+    except (HostRefusal, HostFailure, OSError, subprocess.SubprocessError):
+        # The other one may be past the point of no return: there must not be a second one.
+        cancel_item(site, item, "the one before it could not be cancelled")
+        raise
+
+
+def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> None:
+    """Cancel what it replaces, which may hold the lock, then begin."""
+    cancel_all(site, others)
+    try:
+        hand_over(site, item, PROGRAMS[item.kind])
+    except (HostFailure, OSError) as error:
+        gone = ", ".join(other.id for other in others)
+        more = f"; {gone} was cancelled before that: nothing is scheduled any more" if gone else ""
+        raise HostFailure(f"{error}{more}", getattr(error, "detail", "")) from error
+
+
+def cancel_all(site: Site, others: list[ScheduledItem]) -> None:
+    """Cancel what is replaced."""
+    for other in others:
+        cancel_item(site, other, "replaced")

@@ -1,0 +1,18 @@
+"""Runs on the host, as the service account: let new jobs begin again."""
+
+import os
+from typing import Any
+
+from opstasks.maintenance.onhost.pause_change import clear_pause
+from opstasks.maintenance.onhost.pause_flag import paused_at
+from opstasks.maintenance.onhost.site import site_of
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Unpause, no matter who paused. The request: ``site``."""
+    os.umask(0o022)
+    site = site_of(request)
+    is_paused = bool(paused_at(site))
+    if is_paused:
+        clear_pause(site)
+    return {"changed": is_paused}

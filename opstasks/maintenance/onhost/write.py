@@ -1,0 +1,56 @@
+"""Runs on the host: writing the records, and lines in the journal."""
+
+import contextlib
+import json
+import pwd
+import subprocess
+import time
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from opstasks.maintenance.onhost.records import (
+    ItemStep,
+    ScheduledItem,
+)
+from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.onhost.store import item_path, read_item
+from opstasks.onhost.commands import call
+from opstasks.onhost.json_files import write_json
+from opstasks.onhost.protocol import send_part
+
+JOURNAL_IDENTIFIER = "opstasks"
+
+
+def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
+    """Change a record, whole or not at all; only root and the service account may read it."""
+    item = replace(read_item(site.lock_dir, id), **changes)
+    group = pwd.getpwnam(site.service_user).pw_gid
+    write_json(item_path(site.lock_dir, id), asdict(item), 0o640, group)
+    return item
+
+
+def add_step(site: Site, id: str, text: str, step: str = "") -> None:
+    """Note in the record what is being done, for those who follow it, and in the unit's output."""
+    steps = (*read_item(site.lock_dir, id).steps, ItemStep(time.time(), text))
+    write_item(site, id, steps=steps, **({"step": step} if step else {}))
+    send_part(text)
+
+
+def journal(item: ScheduledItem, phase: str, outcome: str = "", detail: str = "") -> None:
+    """Write one line of the audit, as `opstasks.fleet.audit` does; never fails the work itself."""
+    entry = {
+        "run_id": item.id,
+        "host": item.host,
+        "task": item.kind,
+        "phase": phase,
+        "who": item.who,
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "args": {"why": item.why} if item.why else {},
+        "outcome": outcome,
+        "detail": detail,
+    }
+    line = json.dumps({k: v for k, v in entry.items() if v}, sort_keys=True)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        words = ("systemd-cat", "-t", JOURNAL_IDENTIFIER, "-p", "info")
+        call(*words, input=line + "\n", timeout=20)

@@ -1,0 +1,58 @@
+"""What a host will do by itself, and what became of past work: the rows of `scheduled`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opstasks.fleet.host import Host
+from opstasks.maintenance.records import READ, Maintenance, ReadRequest
+from opstasks.maintenance.site import site_for
+
+
+@dataclass(frozen=True)
+class ScheduledRow:
+    """One piece of work; `due_at` in seconds since the epoch, `in_s` seconds from now or before."""
+
+    id: str
+    what: str
+    state: str
+    due_at: float
+    when: str
+    in_s: int
+    who: str
+    why: str
+    reboot: bool
+    outcome: str
+
+
+def inspect(host: Host, limit: int) -> list[ScheduledRow]:
+    """The rows of a host, with `limit` past ones at most."""
+    return rows(host.service.call(READ, ReadRequest(site_for(host.spec))), limit)
+
+
+def rows(found: Maintenance, limit: int) -> list[ScheduledRow]:
+    """What lies ahead first, then the newest of the past."""
+    ahead = found.open()
+    past = [item for item in found.relevant() if item not in ahead]
+    return [
+        ScheduledRow(
+            id=item.id,
+            what=item.kind,
+            state=found.state(item),
+            due_at=item.due_at,
+            when=item.due_there,
+            in_s=round(item.due_at - found.now_at),
+            who=item.who,
+            why=item.why,
+            reboot=item.reboot,
+            outcome=found.reason(item),
+        )
+        for item in [*ahead, *past[:limit]]
+    ]
+
+
+def due_text(due_at: float, there: str) -> str:
+    """A time for people: in the host's zone, with our own time where that differs."""
+    here = f"{datetime.fromtimestamp(due_at, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    return there if here == there else f"{there} ({here} here)"

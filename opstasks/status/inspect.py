@@ -1,0 +1,91 @@
+"""`status`: what a host is asked, in one round trip as the service account, and its answers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from opstasks.core.command import Command, cmd
+from opstasks.core.errors import InvalidResponse, OpsError
+from opstasks.core.result import Result
+from opstasks.deploy import release
+from opstasks.fleet import lock
+from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs import read as jobs
+from opstasks.maintenance import records
+from opstasks.primitives import git, systemd
+from opstasks.status.judge import NO_JOBS, HostStatus, StatusFacts, judge
+from opstasks.sync import facts as sync
+
+MOST_JOBS = 500
+_DISK = re.compile(r"\s*(\d{1,3})%\s+(/.*)")
+T = TypeVar("T")
+
+
+def inspect(host: Host) -> HostStatus:
+    """Read a host's status; raises InvalidResponse when an answer is nonsense."""
+    results = host.service.gather(questions(host.spec))
+    return judge(decode(host.spec, results), time.time())
+
+
+def questions(spec: HostSpec) -> dict[str, Command]:
+    """What is asked, by name."""
+    running = jobs.JobSelection(("running",))
+    return {
+        "unit": systemd.show(spec.unit),
+        "deployed": git.describe(spec.code_dir),
+        "jobs": jobs.jobs_command(spec, running, limit=MOST_JOBS, with_docker=True),
+        "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
+        "releases": release.list_command(spec),
+        "lock": lock.holder(spec),
+        "maintenance": records.read_command(spec, with_flag=True),
+        **({"sync": sync.inspect_command(spec)} if spec.level3_source else {}),
+    }
+
+
+def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
+    """The answers as values.
+
+    What a host could not find out is a problem of that part alone; raises InvalidResponse for
+    nonsense.
+    """
+    problems: list[str] = []
+
+    def part(what: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except InvalidResponse:
+            raise
+        except OpsError as error:
+            problems.append(f"{what}: {error.message}")
+            return otherwise
+
+    deployed = results["deployed"]
+    return StatusFacts(
+        unit=systemd.parse_show(spec.unit, results["unit"].out),
+        deployed=deployed.text.partition("\n")[0] if deployed.code == 0 else "",
+        jobs=part("database", lambda: jobs.READ.decode(results["jobs"], spec.name), NO_JOBS),
+        disks_percent=_disks_percent(results["disk"].out),
+        releases=part(
+            "releases", lambda: release.parse_releases(results["releases"], spec.name), ()
+        ),
+        lock_owner=lock.parse_owner(results["lock"].out),
+        maintenance=part(
+            "scheduled work",
+            lambda: records.READ.decode(results["maintenance"], spec.name),
+            records.UNREAD,
+        ),
+        sync=part("level 3 sync", lambda: sync.decode(spec, results["sync"]), None)
+        if "sync" in results
+        else None,
+        problems=tuple(problems),
+    )
+
+
+def _disks_percent(text: str) -> dict[str, int]:
+    """Mount point to percentage used, from df; lines of another form are left out."""
+    matches = (_DISK.fullmatch(line) for line in text.split("\n")[1:])
+    return {match[2]: int(match[1]) for match in matches if match}

@@ -1,0 +1,85 @@
+"""What is done as the service account, and the host's lock."""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from opstasks.maintenance.onhost import lock as locking
+from opstasks.maintenance.onhost.account import account, as_service
+from opstasks.maintenance.onhost.lock import lock
+from opstasks.onhost.commands import call
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import full_disk, make_record
+
+
+@pytest.mark.parametrize("kind", [HostRefusal, HostFailure])
+def test_answers_and_failures_of_the_service_account_come_back(site, kind):
+    assert as_service(site, lambda: {"a": [1, "x"]}) == {"a": [1, "x"]}
+
+    def fail():
+        raise kind("no", "because")
+
+    with pytest.raises(kind, match="no") as caught:
+        as_service(site, fail)
+    assert caught.value.detail == "because"
+
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@only_root
+def test_work_of_the_service_account_is_not_done_as_root(site):
+    other = replace(site, service_user="nobody")
+    assert as_service(other, os.geteuid) != 0
+    assert call("id", "-u", **account(other)).stdout.strip() != "0"
+    assert os.geteuid() == 0
+
+
+@only_root
+def test_a_process_of_the_service_account_that_is_killed_is_a_failure(site):
+    with pytest.raises(HostFailure, match="ended early"):
+        as_service(site, lambda: os._exit(9))
+    with pytest.raises(HostFailure, match="ValueError"):
+        as_service(site, lambda: int("odd"))
+
+
+# -- the lock --------------------------------------------------------------------------------
+
+
+def test_the_lock_keeps_others_out_and_names_its_holder(site):
+    item = make_record(site)
+    with lock(site, item, 0):
+        words = json.loads(Path(site.lock_file).read_text())
+        assert (words["who"], words["task"]) == ("a@b", "prepare-reboot")
+        with pytest.raises(HostRefusal, match="a@b, prepare-reboot"), lock(site, item, 0):
+            pass
+    assert Path(site.lock_file).read_text() == ""
+    with lock(site, item, 0):
+        pass
+
+
+def test_the_lock_is_waited_for(site):
+    item = make_record(site)
+    with Path(site.lock_file).open("w") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        started = time.monotonic()
+        with pytest.raises(HostRefusal, match="unknown"), lock(site, item, 0.3):
+            pass
+        assert time.monotonic() - started >= 0.3
+
+
+def test_on_a_full_disk_the_lock_holds_without_its_text(site, monkeypatch):
+    monkeypatch.setattr(locking.os, "pwrite", full_disk)
+    with (
+        lock(site, make_record(site), 0),
+        Path(site.lock_file).open() as other,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with lock(site, make_record(site), 0):
+        pass

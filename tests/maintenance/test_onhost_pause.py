@@ -1,0 +1,127 @@
+"""Pausing, unpausing and the timer that ends a pause, with a real database and a real note."""
+
+import sqlite3
+import time
+from dataclasses import asdict
+
+import pytest
+
+from opstasks.maintenance.onhost import end_pause, pause, pause_change, unpause
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
+from opstasks.maintenance.onhost.records import UNPAUSE, Pause, pause_of, pause_path
+from opstasks.onhost.json_files import read_json, write_json
+from opstasks.onhost.protocol import HostFailure
+from tests.maintenance.onhost_help import full_disk, make_record, request_of, set_flag
+
+
+def note_file(site):
+    return pause_path(site.state_dir)
+
+
+@pytest.mark.parametrize(
+    ("value", "on"), [("true", True), ("True", True), ("1", False), (None, False)]
+)
+def test_a_flag_counts_as_job_runner_counts_it(site, database, value, on):
+    set_flag(database, value, 100.5)
+    assert paused_at(site) == (100.5 if on else 0)
+
+
+def test_a_database_without_flags_is_not_paused(site):
+    sqlite3.connect(site.database).execute("CREATE TABLE job (id TEXT)")
+    assert paused_at(site) == 0
+
+
+def test_a_missing_database_is_an_error(site):
+    with pytest.raises((HostFailure, sqlite3.OperationalError), match="unable to open"):
+        paused_at(site)
+
+
+@pytest.mark.parametrize("note", [{}, {"flag_at": 50}, {"flag_at": "x"}, {"flag_at": None}])
+def test_a_note_of_another_pause_does_not_count(site, note):
+    write_json(note_file(site), {"who": "me", **note}, 0o640)
+    assert pause_note(site, 100.0) is None
+    assert pause_note(site, 0) is None
+
+
+def test_a_note_of_this_pause_counts(site):
+    write_json(note_file(site), {"who": "me", "flag_at": 100.2}, 0o640)
+    assert pause_note(site, 100.0).who == "me"
+
+
+def test_the_note_is_written_before_the_flag_is_set(site, flags_command, monkeypatch):
+    class PowerCutError(Exception):
+        pass
+
+    set_by_job_runner = pause_change.job_runner
+
+    def interrupted(*args):
+        set_by_job_runner(*args)
+        raise PowerCutError
+
+    monkeypatch.setattr(pause_change, "job_runner", interrupted)
+    with pytest.raises(PowerCutError):
+        pause_change.set_pause(site, Pause(who="x", id="mine"))
+    flag_at = paused_at(site)
+    assert pause_note(site, flag_at).id == "mine"
+    assert pause_of(read_json(note_file(site))).is_of(flag_at + 2)
+    # A flag that somebody sets by hand much later is another pause.
+    assert pause_note(site, time.time() + 60) is None
+    monkeypatch.setattr(pause_change, "job_runner", set_by_job_runner)
+    pause_change.set_pause(site, Pause(who="x", id="mine"))
+    assert read_json(note_file(site))["settling_s"] == 0
+
+
+def test_a_timer_ends_only_its_own_pause(site, flags_command):
+    item = make_record(site, kind=UNPAUSE)
+    assert end_pause.end_pause(site, item)[1] == "it was not paused any more"
+    pause_change.set_pause(site, Pause(who="x", id="another"))
+    assert "left alone" in end_pause.end_pause(site, item)[1]
+    assert paused_at(site)
+    pause_change.clear_pause(site)
+    pause_change.set_pause(site, Pause(who="x", id=item.id))
+    assert end_pause.end_pause(site, item) == ("done", "unpaused")
+    assert not paused_at(site)
+    assert not note_file(site).exists()
+
+
+def asked(site, **words):
+    base = {"who": "you", "why": "", "until_at": 0, "id": ""}
+    return pause.main(request_of(site, **{**base, **words}))
+
+
+def test_a_second_pause_keeps_what_is_not_asked_for_again(site, flags_command):
+    assert asked(site, who="me", why="first", until_at=9e9, id="one")["changed"]
+    assert not asked(site)["changed"]
+    note = pause_of(asked(site, why="second")["pause"])
+    assert (note.who, note.why, note.until_at, note.id) == ("me", "second", 9e9, "one")
+
+
+def test_unpausing_says_whether_the_host_was_paused(site, flags_command):
+    asked(site)
+    assert unpause.main(request_of(site)) == {"changed": True}
+    assert unpause.main(request_of(site)) == {"changed": False}
+
+
+def test_a_flag_that_does_not_change_is_a_failure(site, database, monkeypatch):
+    monkeypatch.setattr(pause_change, "job_runner", lambda *args: "")
+    with pytest.raises(HostFailure, match="is not set"):
+        asked(site)
+    set_flag(database, "true", 100.0)
+    with pytest.raises(HostFailure, match="is still set"):
+        unpause.main(request_of(site))
+
+
+def test_a_pause_whose_note_cannot_be_written_is_undone(site, flags_command, monkeypatch):
+    monkeypatch.setattr(pause_change, "write_json", full_disk)
+    with pytest.raises((HostFailure, OSError), match="No space left"):
+        pause_change.set_pause(site, Pause(who="x"))
+    assert not paused_at(site)
+
+
+def test_a_pause_from_before_outlives_a_note_that_fails(site, flags_command, monkeypatch):
+    before = pause_change.set_pause(site, Pause(who="x"))
+    monkeypatch.setattr(pause_change, "write_json", full_disk)
+    with pytest.raises((HostFailure, OSError), match="No space left"):
+        pause_change.set_pause(site, Pause(who="y"))
+    assert paused_at(site)
+    assert pause_of(read_json(note_file(site))) == pause_of(asdict(before))

@@ -1,0 +1,221 @@
+"""The preparation itself, on a real database, without systemd, docker or job-runner."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from opstasks.maintenance.onhost import database as job_database
+from opstasks.maintenance.onhost import pause_change, prepare
+from opstasks.maintenance.onhost.pause_flag import paused_at
+from opstasks.maintenance.onhost.records import Pause
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import (
+    OLD,
+    add_job,
+    full_disk,
+    make_record,
+    never,
+    read_record,
+    set_flag,
+)
+
+
+def test_draining_ends_with_the_jobs_or_with_its_deadline(site, database, monkeypatch):
+    monkeypatch.setattr(prepare, "POLL_S", 0.05)
+    add_job(database, "a", "running", "executing")
+    started = time.monotonic()
+    prepare.drain(site, make_record(site, drain_s=0.3))
+    assert time.monotonic() - started >= 0.3
+    prepare.drain(site, make_record(site, drain_s=0))
+    with database:
+        database.execute("UPDATE job SET state = 'succeeded'")
+    prepare.drain(site, make_record(site, drain_s=3600))
+
+
+@pytest.fixture
+def requeued(site, database, docker):
+    """A database and its snapshot after a good requeue of job `a`."""
+    add_job(database, "a", "pending", job_database.WAITING_ON_REBOOT)
+    add_job(database, "b", "failed", "internal_error")
+    copy = job_database.snapshot(site, OLD)
+    docker["all"] = ["os-job-b", "os-volume-b-manager"]
+    docker["volumes"] = ["os-volume-b"]
+    return copy
+
+
+def test_a_good_requeue_passes_and_a_job_to_retry_keeps_its_container(site, requeued):
+    prepare.verify(site, ["a"], requeued)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("DELETE FROM job WHERE id = 'b'", "set of jobs changed: b"),
+        ("INSERT INTO job VALUES ('c', '', '', 'pending', 'created', 1)", "set of jobs changed: c"),
+        ("UPDATE job SET state = 'running' WHERE id = 'b'", "still running: b"),
+        ("UPDATE job SET status_code = 'created' WHERE id = 'a'", "not requeued: a"),
+    ],
+)
+def test_a_requeue_that_lost_or_left_a_job_fails(site, database, requeued, change, reason):
+    with database:
+        database.execute(change)
+    with pytest.raises(HostFailure, match=reason):
+        prepare.verify(site, ["a"], requeued)
+
+
+@pytest.mark.parametrize("kind", ["all", "volumes"])
+def test_a_requeue_that_left_something_in_docker_fails(site, requeued, docker, kind):
+    docker[kind] = [*docker[kind], "os-volume-a"]
+    with pytest.raises(HostFailure, match="left in docker: os-volume-a"):
+        prepare.verify(site, ["a"], requeued)
+
+
+def test_a_running_orphan_container_fails(site, requeued, docker):
+    docker["running"] = ["os-job-z"]
+    with pytest.raises(HostFailure, match="os-job-z"):
+        prepare.verify(site, ["a"], requeued)
+
+
+def test_an_orphan_after_draining_stops_nothing(site, database, docker, monkeypatch):
+    monkeypatch.setattr(prepare, "stop_unit", never("stopped"))
+    docker["running"] = ["os-job-z"]
+    with pytest.raises(HostFailure, match="os-job-z"):
+        prepare.requeue(site, make_record(site, step="draining"))
+
+
+def test_snapshots_are_private_and_few(site, database):
+    add_job(database, "a", "running", "executing")
+    for number in range(7):
+        copy = job_database.snapshot(site, f"2026010{number}T000000-aaaaaa")
+    folder = Path(copy).parent
+    assert [p.name[:8] for p in sorted(folder.iterdir())] == [f"2026010{n}" for n in range(2, 7)]
+    assert os.stat(copy).st_mode & 0o777 == 0o600
+
+
+def test_running_jobs_have_no_nulls(site, database):
+    with database:
+        database.execute("INSERT INTO job VALUES ('a', NULL, NULL, 'running', NULL, NULL)")
+    assert job_database.running_jobs(site) == [job_database.RunningJob("a", "", "", 0.0)]
+
+
+@pytest.mark.parametrize("late_s", [prepare.LATE_S + 60, 30 * 86400])
+def test_a_host_that_slept_through_its_time_refuses(site, late_s, monkeypatch):
+    monkeypatch.setattr(prepare, "problems", lambda site: [])
+    item = make_record(site, due_at=time.time() - late_s)
+    with pytest.raises(HostRefusal, match="late: did the host sleep"):
+        prepare.prepare(site, item)
+
+
+def test_a_problem_at_its_time_refuses(site, monkeypatch):
+    monkeypatch.setattr(prepare, "problems", lambda site: ["no docker", "no room"])
+    with pytest.raises(HostRefusal, match="no docker; no room"):
+        prepare.prepare(site, make_record(site, due_at=time.time()))
+
+
+@pytest.fixture
+def units(monkeypatch):
+    """The service's unit, up; what a preparation does with it."""
+    up = {"jobrunner": True}
+    monkeypatch.setattr(prepare, "problems", lambda site: [])
+    monkeypatch.setattr(prepare, "is_down", lambda unit: not up[unit])
+    monkeypatch.setattr(prepare, "is_up", lambda unit: up[unit])
+    monkeypatch.setattr(prepare, "stop_unit", lambda unit: up.update({unit: False}))
+    monkeypatch.setattr(prepare, "SETTLE_S", 0)
+    monkeypatch.setattr(prepare, "systemctl", lambda verb, unit: up.update({unit: verb == "start"}))
+    monkeypatch.setattr(prepare, "add_boot", lambda *a: None)
+    monkeypatch.setattr(prepare.signal, "signal", lambda *a: None)
+    return up
+
+
+def test_a_preparation_requeues_what_runs(
+    site, flags_command, database, docker, units, monkeypatch
+):
+    add_job(database, "a", "running", "executing")
+    docker["running"] = ["os-job-a"]
+
+    def requeue(site, module, *, answer, timeout_s):
+        assert (module, answer) == ("jobrunner.cli.prepare_for_reboot", "y\n")
+        assert not units["jobrunner"]
+        with database:
+            database.execute("UPDATE job SET state = 'pending', status_code = 'waiting_on_reboot'")
+        docker["running"] = []
+
+    monkeypatch.setattr(prepare, "job_runner", requeue)
+    item = make_record(site, due_at=time.time(), why="patches", keep_paused=True)
+    assert prepare.prepare(site, item) == ("ready", "1 job(s) requeued")
+    found = read_record(site)
+    assert (found.step, found.requeued, found.was_active, found.paused_by_us) == (
+        "done",
+        ("a",),
+        True,
+        True,
+    )
+    assert Path(found.snapshot).exists()
+    note = prepare.pause_note(site, paused_at(site))
+    assert (note.id, note.why, note.keep, note.task) == (OLD, "patches", True, "prepare-reboot")
+    assert not units["jobrunner"]
+
+
+def test_a_pause_of_someone_else_stays_as_it_is(site, database, units):
+    set_flag(database, "true", 100.0)
+    prepare.hold_new_work(site, make_record(site))
+    assert paused_at(site) == 100.0
+    assert not read_record(site).paused_by_us
+
+
+def test_a_disk_that_fills_up_half_way_leaves_the_service_serving(
+    site, flags_command, docker, units, monkeypatch
+):
+    """Not even the record can be written any more: the service counts."""
+    item = make_record(site, due_at=time.time())
+
+    def fills_up(site, id):
+        assert paused_at(site)
+        assert not units["jobrunner"]
+        monkeypatch.setattr(prepare, "write_item", full_disk)
+        full_disk()
+
+    monkeypatch.setattr(prepare, "snapshot", fills_up)
+    with pytest.raises(OSError, match="No space left"):
+        prepare.prepare(site, item)
+    assert units["jobrunner"]
+    assert not paused_at(site)
+
+
+def test_the_record_says_what_could_not_be_put_back(site, flags_command, units, monkeypatch):
+    """A service that falls over at once, and a flag that does not go away."""
+    monkeypatch.setattr(prepare, "is_down", lambda unit: True)
+    monkeypatch.setattr(prepare, "is_up", lambda unit: False)
+    item = make_record(site, was_active=True, paused_by_us=True)
+    pause_change.set_pause(site, Pause(id=item.id))
+
+    def stuck(site):
+        raise HostFailure("job-runner's flag is still set")
+
+    monkeypatch.setattr(prepare, "clear_pause", stuck)
+    left = prepare.undo(site, item.id, OSError("broken"))
+    assert left == ["jobrunner does not stay up", "it is still paused"]
+
+
+@pytest.mark.parametrize("stage", ["hold_new_work", "drain", "requeue"])
+@pytest.mark.parametrize("kind", [HostFailure, OSError, prepare.StoppedError])
+def test_the_host_goes_back_whatever_fails(site, units, monkeypatch, stage, kind):
+    undone = []
+    for name in ("hold_new_work", "drain", "requeue"):
+        monkeypatch.setattr(prepare, name, lambda *a: None)
+
+    def broken(*args):
+        raise kind("broken")
+
+    def undo(site, id, error):
+        undone.append(str(error))
+        return ["it is still paused"]
+
+    monkeypatch.setattr(prepare, stage, broken)
+    monkeypatch.setattr(prepare, "undo", undo)
+    with pytest.raises(kind, match="broken"):
+        prepare.prepare(site, make_record(site, due_at=time.time()))
+    assert undone == ["broken"]
+    assert read_record(site).left == ("it is still paused",)

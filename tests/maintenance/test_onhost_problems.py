@@ -1,0 +1,53 @@
+"""What keeps a preparation from being begun."""
+
+from pathlib import Path
+
+import pytest
+
+from opstasks.maintenance.onhost import problems
+from opstasks.onhost.json_files import write_json
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import OLD
+
+
+def release(site, id, **words):
+    folder = Path(site.state_dir, "releases")
+    folder.mkdir(exist_ok=True)
+    write_json(folder / f"{id}.json", {"id": id, **words}, 0o640)
+
+
+def test_an_unfinished_release_counts_however_old_its_id_is(site):
+    release(site, OLD, outcome="done")
+    release(site, "20260109T000000-cccccc", outcome="done")
+    assert problems.release_problem(site) == ""
+    release(site, "20260105T000000-bbbbbb")
+    assert "20260105T000000-bbbbbb is unfinished" in problems.release_problem(site)
+
+
+def test_nothing_is_scheduled_on_a_full_disk(site, database, monkeypatch):
+    usage = problems.shutil.disk_usage("/")
+    monkeypatch.setattr(problems.shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    assert "no room under" in problems.room_problem(site)
+    assert "no room for a snapshot" in problems.database_problem(site)
+
+
+def test_a_job_runner_without_its_command_is_a_problem(site):
+    assert "has no command prepare_for_reboot" in problems.command_problem(site)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (HostFailure("docker does not answer", "a\nb\n"), "docker does not answer: b"),
+        (HostRefusal("no"), "no"),
+        (OSError(28, "No space left"), "[Errno 28] No space left"),
+    ],
+)
+def test_a_check_that_fails_is_a_problem_told_once(site, monkeypatch, error, text):
+    def fail(site):
+        raise error
+
+    names = ("unit", "docker", "database", "room", "command", "release")
+    for name in names:
+        monkeypatch.setattr(problems, f"{name}_problem", fail)
+    assert problems.problems(site) == [text]

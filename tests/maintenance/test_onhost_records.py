@@ -1,0 +1,171 @@
+"""Records and notes: their states, their limits, reading and writing them on the disk."""
+
+import json
+import os
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstasks.maintenance.onhost import records, store, write
+from opstasks.maintenance.onhost.records import ItemStep, Pause, ScheduledItem
+from opstasks.onhost import json_files
+from tests.maintenance.onhost_help import NEW, OLD, full_disk, make_record, read_record
+
+UP = {"opstasks-one.timer": "active"}
+
+
+@pytest.mark.parametrize(
+    ("words", "units", "state"),
+    [
+        ({}, UP, "scheduled"),
+        ({}, {}, "timer lost"),
+        ({"timed": False}, {}, "scheduled"),
+        ({"boot_id": "before"}, UP, "dropped"),
+        ({"boot_id": "before", "step": "draining"}, {}, "interrupted"),
+        ({"step": "draining"}, {"opstasks-one.service": "active"}, "running"),
+        ({"step": "requeueing"}, {"opstasks-one.service": "deactivating"}, "running"),
+        ({"step": "requeueing"}, {"opstasks-one.service": "inactive"}, "interrupted"),
+        ({"outcome": "ready", "boot_id": "before"}, {}, "ready"),
+    ],
+)
+def test_the_state_of_an_item(words, units, state):
+    item = ScheduledItem(
+        **{"id": "one", "boot_id": "now", "step": "scheduled", "timed": True, **words}
+    )
+    assert item.state("now", units) == state
+
+
+def test_a_note_counts_only_for_its_own_pause():
+    note = Pause(who="me", flag_at=1000.4)
+    assert records.current_pause(1000.0, note) is note
+    by_hand = Pause(since_at=1000.0, flag_at=1000.0)
+    assert records.current_pause(1000.0, Pause(who="me", flag_at=940.0)) == by_hand
+    assert records.current_pause(1000.0, None) == by_hand
+    assert records.current_pause(0.0, note) is None
+
+
+def test_a_record_comes_back_from_json_as_it_was():
+    item = ScheduledItem(
+        id="one", due_at=5.5, timed=True, steps=(ItemStep(1.0, "a"),), requeued=("x", "y")
+    )
+    assert records.item_of(json.loads(json.dumps(asdict(item)))) == item
+    pause = Pause(who="me", flag_at=5.0, keep=True)
+    assert records.pause_of(json.loads(json.dumps(asdict(pause)))) == pause
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"due_at": None},
+        {"due_at": 1e12},
+        {"due_at": -1},
+        {"due_at": "soon"},
+        {"who": None},
+        {"who": 7},
+        {"timed": 1},
+        {"requeued": "abc"},
+        {"steps": 3},
+        {"steps": [None, 3]},
+        {"tomorrow": 1},
+    ],
+)
+def test_odd_values_of_a_file_are_left_out(odd):
+    assert records.item_of({"id": "one", **odd}) == ScheduledItem(id="one")
+
+
+@pytest.mark.parametrize("words", [{"due_at": 1e12}, {"due_at": -1.0}, {"why": "x" * (2 << 20)}])
+def test_values_beyond_their_limits_are_not_taken(words):
+    with pytest.raises(ValueError, match="out of range"):
+        ScheduledItem(id="one", **words)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(asdict(ScheduledItem()))), JSON))
+def test_any_json_object_is_a_record(found):
+    assert isinstance(records.item_of(found), ScheduledItem)
+
+
+# -- on the disk -----------------------------------------------------------------------------
+
+
+def test_a_change_keeps_the_rest_and_is_not_for_everybody(site):
+    make_record(site, why="patches", steps=(ItemStep(1.0, "a"),))
+    write.write_item(site, OLD, outcome="ready")
+    found = read_record(site)
+    assert (found.why, found.outcome, found.steps) == ("patches", "ready", (ItemStep(1.0, "a"),))
+    assert store.item_path(site.lock_dir, OLD).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_missing_or_broken_record_has_no_step(site):
+    assert read_record(site).step == ""
+    store.item_path(site.lock_dir, OLD).write_text("{")
+    assert read_record(site).step == ""
+    assert store.read_items(site.lock_dir) == []
+
+
+def test_the_newest_record_is_the_newest_by_the_hosts_clock(site):
+    make_record(site, NEW, scheduled_at=1.0)
+    make_record(site, OLD, scheduled_at=2.0)
+    assert [item.id for item in store.read_items(site.lock_dir)] == [OLD, NEW]
+
+
+def test_each_step_is_noted_with_its_time(site, capsys):
+    make_record(site)
+    write.add_step(site, OLD, "wait", "waiting")
+    write.add_step(site, OLD, "still waiting")
+    found = read_record(site)
+    assert [step.text for step in found.steps] == ["wait", "still waiting"]
+    assert found.step == "waiting"
+    assert found.steps[0].at <= found.steps[1].at
+    assert '{"part": "wait"}' in capsys.readouterr().out
+
+
+def test_the_journal_gets_one_line_that_names_the_work(site, commands, tmp_path):
+    commands("systemd-cat", f'echo "$*" >{tmp_path}/words; cat >{tmp_path}/line')
+    write.journal(make_record(site, why="patches"), "end", "changed", "READY")
+    entry = json.loads((tmp_path / "line").read_text())
+    assert (entry["run_id"], entry["task"], entry["args"]) == (
+        OLD,
+        "prepare-reboot",
+        {"why": "patches"},
+    )
+    assert "opstasks" in (tmp_path / "words").read_text()
+
+
+# -- small files of JSON ---------------------------------------------------------------------
+
+
+def test_a_file_is_written_whole_with_its_mode_and_not_through_a_link(tmp_path):
+    target, victim = tmp_path / "a.json", tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "a.json.new").symlink_to(victim)
+    json_files.write_json(target, {"a": 1}, 0o640)
+    assert victim.read_text() == "mine"
+    assert json.loads(target.read_text()) == {"a": 1}
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "victim"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "7"])
+def test_an_invalid_file_reads_as_empty(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    assert json_files.read_json(tmp_path / "x") == {}
+    assert json_files.read_json(tmp_path / "absent") == {}
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    json_files.write_json(path, {"old": 1}, 0o600)
+    monkeypatch.setattr(json_files.json, "dump", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        json_files.write_json(path, {"new": 1}, 0o600)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert json_files.read_json(path) == {"old": 1}
+    assert os.stat(path).st_mode & 0o777 == 0o600

@@ -1,0 +1,111 @@
+"""Scheduled work is done once, and its record tells how it ended."""
+
+import types
+
+import pytest
+
+from opstasks.maintenance.onhost import prepare, run
+from opstasks.maintenance.onhost.store import item_path
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import (
+    OLD,
+    full_disk,
+    make_record,
+    never,
+    read_record,
+    request_of,
+)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No journal, and no signals of the test's own process."""
+    monkeypatch.setattr(run, "journal", lambda *a: None)
+    monkeypatch.setattr(run.signal, "signal", lambda *a: None)
+
+
+def ran(site, work):
+    return run.run_scheduled(site, OLD, work)[1:]
+
+
+def test_work_that_is_over_or_cancelled_is_not_begun(site, monkeypatch):
+    monkeypatch.setattr(prepare, "prepare", never("begun"))
+    for words in ({"outcome": "cancelled"}, {"step": "waiting"}, {"outcome": "ready"}):
+        make_record(site, **words)
+        answer = prepare.main(request_of(site, id=OLD))
+        assert answer == {"outcome": "", "reason": "it is no longer wanted"}
+    assert prepare.main(request_of(site, id="absent"))["outcome"] == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "reason", "detail"),
+    [
+        (HostRefusal("no", "because"), "refused", "no", "because"),
+        (HostFailure("broken", "last lines"), "failed", "broken", "last lines"),
+        (ValueError("odd"), "failed", "ValueError: odd", ""),
+    ],
+)
+def test_the_record_tells_how_work_ended(site, error, outcome, reason, detail):
+    def work(site, item):
+        raise error
+
+    make_record(site)
+    assert ran(site, work) == (outcome, reason)
+    found = read_record(site)
+    assert (found.outcome, found.reason, found.detail) == (outcome, reason, detail)
+    assert found.finished_at
+    assert [step.text for step in found.steps] == ["wait for the lock"]
+
+
+def test_the_lock_is_held_until_the_outcome_is_written(site, monkeypatch):
+    written = []
+
+    def write(site, id, **changes):
+        if "outcome" in changes:
+            with pytest.raises(HostRefusal), run.lock(site, item, 0):
+                pass
+            written.append(changes["outcome"])
+
+    item = make_record(site)
+    monkeypatch.setattr(run, "write_item", write)
+    assert ran(site, lambda site, item: ("ready", "2 jobs")) == ("ready", "2 jobs")
+    assert written == ["ready"]
+
+
+def test_an_outcome_that_cannot_be_written_is_an_error(site, monkeypatch):
+    make_record(site)
+    monkeypatch.setattr(run, "write_item", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        ran(site, lambda site, item: ("ready", ""))
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "reason"),
+    [("running", "cancelled", "unit was stopped"), ("stopping", "failed", "host went down")],
+)
+def test_a_stop_is_a_cancel_unless_the_host_goes_down(site, monkeypatch, state, outcome, reason):
+    def stop(*args):
+        raise run.StoppedError
+
+    monkeypatch.setattr(prepare, "prepare", stop)
+    monkeypatch.setattr(run, "call", lambda *a, **k: types.SimpleNamespace(stdout=state + "\n"))
+    make_record(site, reboot=True)
+    assert prepare.main(request_of(site, id=OLD))["outcome"] == outcome
+    found = read_record(site)
+    assert found.outcome == outcome
+    assert reason in found.reason
+
+
+def test_the_host_is_rebooted_only_when_it_is_ready(site, monkeypatch):
+    told = []
+    monkeypatch.setattr(prepare, "SEEN_S", 0)
+    monkeypatch.setattr(prepare, "required", lambda *words, **options: told.append(words))
+    for outcome, reboot in (("failed", True), ("ready", False)):
+        make_record(site, reboot=reboot)
+        monkeypatch.setattr(prepare, "prepare", lambda site, item, o=outcome: (o, ""))
+        prepare.main(request_of(site, id=OLD))
+    assert told == []
+    make_record(site, reboot=True)
+    prepare.main(request_of(site, id=OLD))
+    assert told[0][-1] == "reboot"
+    assert item_path(site.lock_dir, OLD).exists()

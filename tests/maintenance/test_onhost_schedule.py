@@ -1,0 +1,250 @@
+"""Scheduling work on a host, and what is installed there for its time."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from opstasks.fleet.program import packed, sources
+from opstasks.maintenance.onhost import boot_unit, cancel, inspect, schedule, store, timers
+from opstasks.maintenance.onhost.records import UNPAUSE, ScheduledItem
+from opstasks.maintenance.onhost.units import HostUnit
+from opstasks.onhost import loader
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import (
+    NEW,
+    OLD,
+    add_job,
+    make_record,
+    never,
+    outcomes,
+    read_record,
+    request_of,
+    set_flag,
+)
+
+
+@pytest.fixture
+def started(site, monkeypatch):
+    """What is started, with what was then still scheduled, in order; no systemd."""
+    seen = []
+
+    def start(site, item, module):
+        left = [i.id for i in store.read_items(site.lock_dir) if not i.outcome]
+        seen.append((item.id, module.rpartition(".")[2], sorted(left)))
+
+    monkeypatch.setattr(schedule, "problems", lambda site: [])
+    monkeypatch.setattr(schedule, "add_boot", lambda site: None)
+    monkeypatch.setattr(timers, "start_unit", start)
+    monkeypatch.setattr(cancel, "call", lambda *a, **k: None)
+    return seen
+
+
+def scheduled(site, id, replace=False, **words):
+    item = ScheduledItem(**{"id": id, "host": "h", "who": "a@b", "timed": True, **words})
+    answer = schedule.main(request_of(site, item=asdict(item), replace=replace))
+    return answer["item"]
+
+
+def test_work_is_on_record_before_it_can_begin(site, started):
+    item = scheduled(site, OLD, delay_s=60.0)
+    assert started == [(OLD, "prepare", [OLD])]
+    assert 59 < item["due_at"] - time.time() <= 61
+    assert (item["step"], item["outcome"], item["boot_id"]) == ("scheduled", "", store.boot_id())
+    mode = store.item_path(site.lock_dir, OLD).stat().st_mode
+    assert mode & 0o007 == 0, "not for everybody"
+
+
+def test_the_end_of_a_pause_is_another_program(site, started):
+    scheduled(site, NEW, kind=UNPAUSE, delay_s=60.0)
+    assert started == [(NEW, "end_pause", [NEW])]
+
+
+def test_a_time_that_has_passed_or_a_broken_host_is_refused(site, started, monkeypatch):
+    with pytest.raises(HostRefusal, match="has passed"):
+        scheduled(site, OLD, due_at=time.time() - 5)
+    monkeypatch.setattr(schedule, "problems", lambda site: ["no docker"])
+    with pytest.raises(HostRefusal, match="no docker"):
+        scheduled(site, OLD, delay_s=60.0)
+    assert (started, outcomes(site)) == ([], {})
+
+
+def test_a_second_preparation_is_refused(site, started):
+    make_record(site, OLD)
+    with pytest.raises(HostRefusal, match="scheduled already"):
+        scheduled(site, NEW, delay_s=60.0)
+    assert outcomes(site) == {OLD: ""}
+    assert started == []
+
+
+def test_the_old_one_is_cancelled_once_the_new_one_is_scheduled(site, started):
+    make_record(site, OLD)
+    scheduled(site, NEW, replace=True, delay_s=60.0)
+    assert started == [(NEW, "prepare", [OLD, NEW])]
+    assert outcomes(site) == {OLD: "cancelled", NEW: ""}
+
+
+def test_work_that_begins_at_once_begins_alone(site, started):
+    make_record(site, OLD)
+    scheduled(site, NEW, replace=True, timed=False)
+    assert started == [(NEW, "prepare", [NEW])]
+
+
+def test_a_new_one_that_fails_leaves_the_old_one_scheduled(site, started, monkeypatch):
+    make_record(site, OLD)
+    with pytest.raises(HostRefusal, match="has passed"):
+        scheduled(site, NEW, replace=True, due_at=time.time() - 5)
+    assert outcomes(site) == {OLD: ""}
+
+    def broken(*args):
+        raise HostFailure("systemd does not accept the work")
+
+    monkeypatch.setattr(timers, "start_unit", broken)
+    with pytest.raises(HostFailure, match="systemd does not accept the work"):
+        scheduled(site, NEW, replace=True, delay_s=60.0)
+    assert outcomes(site) == {OLD: "", NEW: "failed"}
+    with pytest.raises(HostFailure, match=f"{OLD} was cancelled before that: nothing is scheduled"):
+        scheduled(site, NEW, replace=True, timed=False)
+    assert outcomes(site) == {OLD: "cancelled", NEW: "failed"}
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_one_past_the_point_of_no_return_is_not_replaced(site, started, monkeypatch, timed):
+    monkeypatch.setattr(cancel, "is_down", lambda unit: False)
+    make_record(site, OLD, step="requeueing")
+    with pytest.raises(HostRefusal, match="too late"):
+        scheduled(site, NEW, replace=True, delay_s=60.0, timed=timed)
+    assert outcomes(site) == ({OLD: "", NEW: "cancelled"} if timed else {OLD: ""})
+
+
+# -- what is installed -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def systemd(commands, tmp_path, monkeypatch):
+    """Commands of systemd that write down what they were told; every unit is active."""
+    told = tmp_path / "told"
+    commands("systemd-run", f'for word; do echo "$word"; done >{told}')
+    commands("systemctl", "echo ActiveState=active")
+    monkeypatch.setattr(loader, "SOURCES", sources(schedule.__name__))
+    monkeypatch.setattr(boot_unit, "UNIT_DIR", str(tmp_path))
+    monkeypatch.setattr(boot_unit, "SYSTEMCTL", "true")
+    return lambda: told.read_text().splitlines()
+
+
+@pytest.mark.parametrize("kind", list(schedule.PROGRAMS))
+def test_a_unit_runs_one_readable_file_that_only_root_reads(site, systemd, kind):
+    item = make_record(site, kind=kind, due_at=1_800_000_000.0, outcome="cancelled")
+    timers.start_unit(site, item, schedule.PROGRAMS[kind])
+    words = systemd()
+    script = Path(site.lock_dir, "scripts", OLD, "run.py")
+    assert words[words.index("--") + 1 :] == ["/usr/bin/python3", "-I", str(script)]
+    assert "--on-calendar=2027-01-15 08:00:00 UTC" in words
+    assert f"--unit=opstasks-{OLD}" in words
+    for folder in (script.parent, script.parent.parent, script):
+        assert folder.stat().st_mode & 0o077 == 0
+    text = script.read_text()
+    assert f"# opstasks: {kind} by a@b, due then" in text
+    assert "'LATE_S = 1800\\n'" in text
+    # It runs with nothing else than itself: here it finds that it is no longer wanted.
+    done = subprocess.run(
+        [sys.executable, "-I", script], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["ok"]["reason"] == "it is no longer wanted"
+
+
+def test_a_timer_that_does_not_run_is_a_failure(site, systemd, commands):
+    commands("systemctl", "echo ActiveState=inactive")
+    with pytest.raises(HostFailure, match="does not run"):
+        timers.start_unit(site, make_record(site, due_at=1_800_000_000.0), "opstasks.x")
+
+
+def test_an_installed_program_can_install_the_boots_program(site, systemd, tmp_path):
+    """A preparation that a timer starts writes the next program, from its own sources."""
+    script = (
+        packed(schedule.PROGRAMS["prepare-reboot"], {}).replace("n['start'](s, m, r)", "")
+        + "n['install'](s)\n"
+        "import sys\n"
+        "from opstasks.maintenance.onhost import boot, boot_unit, site\n"
+        f"boot_unit.UNIT_DIR, boot_unit.SYSTEMCTL = {str(tmp_path)!r}, 'true'\n"
+        f"boot.add_boot(site.Site(**{asdict(site)!r}))\n"
+    )
+    subprocess.run([sys.executable, "-I", "-"], input=script, text=True, check=True)
+    text = Path(site.lock_dir, "scripts", "boot", "run.py").read_text()
+    assert "start(MODULES, 'opstasks.maintenance.onhost.boot'" in text
+    assert "'opstasks/maintenance/onhost/end_pause.py'" in text, "what the boot may install"
+    unit = (tmp_path / boot_unit.BOOT_UNIT).read_text()
+    assert f"ExecStart=/usr/bin/python3 -I {site.lock_dir}/scripts/boot/run.py" in unit
+    compile(text, "run.py", "exec")
+
+
+def test_what_is_installed_is_the_same_every_time(site, systemd):
+    texts = []
+    for _ in range(2):
+        timers.start_unit(site, make_record(site), schedule.PROGRAMS[UNPAUSE])
+        texts.append(Path(site.lock_dir, "scripts", OLD, "run.py").read_text())
+    assert texts[0] == texts[1]
+
+
+# -- before the question ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def inspected(site, database, monkeypatch):
+    """What the inspection answers: `inspected(at="22:00")`."""
+    monkeypatch.setattr(inspect, "problems", lambda site: [])
+    monkeypatch.setattr(inspect, "is_down", lambda unit: False)
+    unit = HostUnit(enabled="enabled")
+    monkeypatch.setattr(inspect, "read_unit", lambda name: unit)
+    return lambda **words: inspect.main(request_of(site, **{"at": "", "delay_s": 0, **words}))
+
+
+def test_an_inspection_shows_what_a_preparation_would_find(site, database, inspected):
+    add_job(database, "a", "running", "executing")
+    make_record(site, OLD)
+    make_record(site, NEW, kind=UNPAUSE)
+    found = inspected(delay_s=60)
+    assert found["due_at"] - found["now_at"] == pytest.approx(60, abs=1)
+    assert found["jobs"] == [{"id": "a", "workspace": "w", "action": "a", "started_at": 5.0}]
+    assert [item["id"] for item in found["scheduled"]] == [OLD]
+    flags = {name: found[f"is_{name}"] for name in ("serving", "enabled", "paused", "ready")}
+    assert flags == {"serving": True, "enabled": True, "paused": False, "ready": False}
+
+
+def test_an_inspection_with_problems_shows_only_them(inspected, monkeypatch):
+    monkeypatch.setattr(inspect, "problems", lambda site: ["no docker"])
+    monkeypatch.setattr(inspect, "running_jobs", never("read"))
+    assert inspected()["problems"] == ["no docker"]
+
+
+def test_a_date_that_has_passed_is_refused(inspected):
+    with pytest.raises(HostRefusal, match="2020-01-01 10:00 has passed"):
+        inspected(at="2020-01-01 10:00")
+
+
+def test_a_prepared_host_is_ready_until_something_changes(site, database, inspected, monkeypatch):
+    make_record(site, outcome="ready")
+    set_flag(database, "true", 100.0)
+    assert not inspected()["is_ready"], "it serves"
+    monkeypatch.setattr(inspect, "is_down", lambda unit: True)
+    assert inspected()["is_ready"]
+    make_record(site, boot_id="before", outcome="ready")
+    assert not inspected()["is_ready"], "it was rebooted"
+    make_record(site, outcome="ready")
+    add_job(database, "a", "running", "executing")
+    assert not inspected()["is_ready"], "a job runs"
+
+
+def test_a_script_stays_private_whatever_the_umask(site, systemd):
+    old = os.umask(0)
+    try:
+        timers.start_unit(site, make_record(site), schedule.PROGRAMS[UNPAUSE])
+    finally:
+        os.umask(old)
+    assert Path(site.lock_dir, "scripts", OLD, "run.py").stat().st_mode & 0o777 == 0o700
+    assert read_record(site).outcome == ""

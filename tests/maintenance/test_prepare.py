@@ -1,0 +1,221 @@
+"""prepare-reboot: what is refused, what is scheduled, what is followed."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from opstasks.core.command import cmd
+from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
+from opstasks.core.result import Result
+from opstasks.fleet import audit
+from opstasks.maintenance import prepare, tasks
+from opstasks.maintenance.onhost.database import RunningJob
+from opstasks.maintenance.prepare import INSPECT, InspectRequest, RebootPlan, RebootRequest
+from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.schedule import SCHEDULE, ScheduleAnswer
+from opstasks.maintenance.scheduled import due_text
+from opstasks.maintenance.site import site_for
+from tests.fake_host import ANY, refused
+from tests.maintenance.client_help import NOW, make_item, make_maintenance
+
+PLAN = RebootPlan(now_at=NOW, due_at=NOW, due_there="now")
+BOOT_ID = cmd("cat", "/proc/sys/kernel/random/boot_id")
+
+
+@pytest.fixture
+def host(fake_host, monkeypatch):
+    monkeypatch.setattr(audit, "new_run_id", lambda: "r1")
+    monkeypatch.setattr(audit, "who", lambda: "ann@laptop")
+    return fake_host()
+
+
+# -- times -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["22:00", " 07:05 ", "2026-12-01 22:00", "2026-12-01T22:00"])
+def test_times_that_are_taken(text):
+    assert prepare.check_at(text) in ("22:00", "07:05", "2026-12-01 22:00")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "22",
+        "24:00",
+        "7:05",
+        "22:60",
+        "2026-02-30 10:00",
+        "now",
+        "2026-12-01",
+        "22:00; reboot",
+        "22:00\n23:00",
+        "\uff12\uff12:00",
+    ],
+)
+def test_invalid_times_are_refused(text):
+    with pytest.raises(Refused):
+        prepare.check_at(text)
+
+
+def test_a_time_is_shown_in_both_zones_where_they_differ():
+    both = due_text(NOW, "2027-01-15 22:00:00 XYZ")
+    assert "22:00:00 XYZ" in both
+    assert "here" in both
+    here = both.partition("(")[2].removesuffix(" here)")
+    assert due_text(NOW, here) == here
+
+
+# -- before the question ---------------------------------------------------------------------
+
+
+def inspected(host, plan, request=None, **options):
+    """Inspect a host that answers with a plan."""
+    request = request or RebootRequest()
+    asked = InspectRequest(site_for(host.spec), request.at, request.delay_s)
+    host.expect(INSPECT, asked, plan, user="root")
+    return prepare.inspect(host, request, **{"yes": False, **options})
+
+
+def test_a_host_that_can_be_prepared_is_shown(host):
+    plan = replace(PLAN, jobs=(RunningJob("a", "w", "b", 5.0),), is_paused=True)
+    assert inspected(host, plan, RebootRequest(at="22:00")) == plan
+
+
+def test_a_host_with_problems_is_refused(host):
+    with pytest.raises(Refused, match="cannot be prepared: no docker; no room") as caught:
+        inspected(host, replace(PLAN, problems=("no docker", "no room")))
+    assert caught.value.hint == "inv -H tpp status"
+
+
+def test_a_second_preparation_is_refused_unless_it_replaces(host):
+    plan = replace(PLAN, scheduled=(make_item(who="bob", due_there="22:00"),))
+    with pytest.raises(Refused, match=r"scheduled already by bob for 22:00 \(one\)") as caught:
+        inspected(host, plan)
+    assert "scheduled.cancel one" in caught.value.hint
+    assert inspected(host, plan, RebootRequest(replace=True)) == plan
+
+
+def test_a_time_far_ahead_must_be_meant(host):
+    far = replace(PLAN, due_at=NOW + 8 * 86400)
+    request = RebootRequest(at="2027-01-23 08:00")
+    with pytest.raises(Refused, match="7 days"):
+        inspected(host, far, request)
+    assert inspected(host, far, request, yes=True) == far
+
+
+def test_a_time_that_has_passed_is_refused_by_the_host(host):
+    with pytest.raises(Refused, match="has passed on the host"):
+        inspected(host, refused("20:00 has passed on the host"), RebootRequest(at="20:00"))
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (replace(PLAN, is_ready=True), "READY TO REBOOT already"),
+        (replace(PLAN, is_serving=False), "the service is down already"),
+        (replace(PLAN, is_enabled=False), "the boot will not start it"),
+        (replace(PLAN, is_paused=True), "paused already"),
+        (replace(PLAN, scheduled=(make_item(who="bob"),)), "replaces one"),
+        (replace(PLAN, jobs=(RunningJob("a"),)), "1 job(s) running now"),
+    ],
+)
+def test_the_operator_sees_what_will_happen(plan, words):
+    assert any(words in text for text in tasks._words(plan, RebootRequest()))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"now_at": None},
+        {"due_at": 1e12},
+        {"due_there": None},
+        {"problems": [None]},
+        {"is_serving": None},
+        {"jobs": [{"id": None}]},
+        {"jobs": [{"id": "a", "started_at": 1e12}]},
+        {"jobs": [{"id": "a", "workspace": None}]},
+        {"scheduled": [{"due_at": None}]},
+    ],
+)
+def test_nonsense_of_a_host_is_an_invalid_response(words):
+    told = {"now_at": NOW, "due_at": NOW, "due_there": "now", **words}
+    with pytest.raises(InvalidResponse) as caught:
+        INSPECT.decode(Result("", 0, json.dumps({"ok": told}), ""), "tpp")
+    assert caught.value.host == "tpp"
+
+
+# -- later and now ---------------------------------------------------------------------------
+
+
+def test_work_for_later_is_scheduled_with_the_lock_held(host):
+    request = RebootRequest(delay_s=60, drain_s=30, reboot=True, why="patches", replace=True)
+    item = make_item(id="r1", due_at=NOW + 60, due_there="22:00")
+    host.expect_lock("scheduled.add")
+    host.expect(SCHEDULE, ANY, ScheduleAnswer(item), user="root")
+    result = prepare.apply_later(host, request, replace(PLAN, due_at=NOW + 60))
+    assert (result.state, result.id, result.due_there) == ("scheduled", "r1", "22:00")
+    asked = host.seen[-1].request
+    assert asked.replace
+    assert (asked.item.drain_s, asked.item.reboot, asked.item.timed) == (30, True, True)
+    assert (asked.item.who, asked.item.why, asked.item.lock_wait_s) == (
+        "ann@laptop",
+        "patches",
+        600,
+    )
+
+
+def expect_preparation(host, **words):
+    """A preparation that begins at once, and its record at the end."""
+    host.expect(BOOT_ID, "now")
+    host.expect(SCHEDULE, ANY, ScheduleAnswer(make_item(id="r1")), user="root")
+    ended = make_item(**{"id": "r1", "timed": False, "step": "done", **words})
+    host.expect(READ, ReadRequest(site_for(host.spec)), make_maintenance(ended), user="root")
+
+
+def test_work_for_now_is_followed_to_its_end(host):
+    expect_preparation(host, outcome="ready", requeued=("a",))
+    result = prepare.apply_now(host, RebootRequest(), PLAN)
+    assert (result.state, result.requeued, result.changed) == ("READY TO REBOOT", ("a",), True)
+
+
+def test_a_prepared_host_is_left_alone(host):
+    result = prepare.apply_now(host, RebootRequest(), replace(PLAN, is_ready=True))
+    assert (result.state, result.changed) == ("READY TO REBOOT", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "text"),
+    [
+        ({"outcome": "refused", "reason": "no docker"}, Refused, "refused: no docker"),
+        ({"outcome": "cancelled", "reason": "by bob"}, Refused, "cancelled: by bob"),
+        ({"outcome": "failed", "reason": "broken"}, VerifyFailed, "went back to where it was"),
+        (
+            {"outcome": "failed", "reason": "broken", "left": ("it is still paused",)},
+            VerifyFailed,
+            "going back failed: it is still paused",
+        ),
+    ],
+)
+def test_a_preparation_that_does_not_succeed_is_an_error(host, words, kind, text):
+    expect_preparation(host, **words)
+    with pytest.raises(kind, match=text):
+        prepare.apply_now(host, RebootRequest(), PLAN)
+
+
+def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):
+    waited = []
+    monkeypatch.setattr(prepare, "wait_for_boot", lambda *words: waited.append(words))
+    monkeypatch.setattr(prepare, "check_after_reboot", lambda host: "the checklist")
+    expect_preparation(host, outcome="ready")
+    result = prepare.apply_now(host, RebootRequest(reboot=True, boot_wait_s=60), PLAN)
+    assert (result.state, result.checklist) == ("REBOOTED", "the checklist")
+    assert waited == [(host, "now", 60)]
+
+
+def test_on_the_host_itself_the_reboot_is_not_waited_for(fake_host, monkeypatch):
+    monkeypatch.setattr(audit, "new_run_id", lambda: "r1")
+    host = fake_host(local=True)
+    expect_preparation(host, outcome="ready")
+    assert prepare.apply_now(host, RebootRequest(reboot=True), PLAN).state == "REBOOTING"

@@ -1,0 +1,15 @@
+"""Answers to the questions of `status`."""
+
+import json
+
+from opstasks.core.result import Result
+
+
+def answers_of_a_quiet_host():
+    """What the programs answer where there are no jobs, no releases and nothing scheduled."""
+    found = {
+        "jobs": {"now": 0, "flags": {}, "counts": {}, "jobs": []},
+        "releases": {"releases": []},
+        "maintenance": {"now_at": 0, "boot_id": "", "items": []},
+    }
+    return {name: Result("", 0, json.dumps({"ok": answer}), "") for name, answer in found.items()}
