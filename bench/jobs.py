@@ -18,7 +18,7 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.host_settings import load
 from opstasks.fleet.ssh import SSHTransport
 from opstasks.jobs.listing import select
-from opstasks.jobs.read import ReadRequest, read_jobs
+from opstasks.jobs.read import JobsRequest, read_jobs
 from opstasks.jobs.stats import read_stats
 from opstasks.sandbox import api as sandbox
 from opstasks.sandbox import instance
@@ -59,7 +59,7 @@ def measured() -> dict[str, float]:
 def measure(host: Host) -> dict[str, float]:
     """Seconds by task."""
     active = select("", "", "", everything=False)
-    request = ReadRequest(host.spec.database, active, 500, with_docker=True)
+    request = JobsRequest(host.spec.database, active, 500, with_docker=True)
 
     def listed() -> None:
         assert len(read_jobs(host, request).joined()) == jobs_help.CONTAINERS

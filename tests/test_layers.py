@@ -3,15 +3,23 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "opstasks"
-# The folders below the features. `cli` gives tasks their context; no folder here knows a feature.
-BELOW = ("onhost", "core", "fleet", "primitives", "output", "cli")
-# What each of these folders may use of the others, and nothing else of ours.
+from scripts.layout import (
+    BELOW,
+    PACKAGE,
+    ROOT,
+    cycles,
+    folder,
+    folder_graph,
+    module_graph,
+    module_name,
+    modules,
+    reduced,
+)
+
+# What each folder below the features may use of the others, and nothing else of ours.
 MAY_USE = {
     "onhost": set(),
     "core": {"onhost"},
@@ -22,71 +30,21 @@ MAY_USE = {
 }
 # What assembles the whole; nothing imports these.
 TOP = ("opstasks.namespace", "opstasks.__main__")
-
-
-def module_name(path):
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    return name.removesuffix(".__init__")
-
-
-MODULES = {
-    module_name(path): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if "files" not in path.relative_to(PACKAGE).parts
-}
+MODULES = modules()
+GRAPH = module_graph()
 ON_HOST = sorted(name for name in MODULES if "onhost" in name.split(".")[1:-1])
-
-
-def folder(module):
-    parts = module.split(".")
-    if module == "opstasks":
-        return ""
-    return parts[1] if len(parts) > 2 or MODULES[module].name == "__init__.py" else ""
-
-
-def imports(module):
-    """Every module of ours that a module imports, at any place in it."""
-    found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name in MODULES}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "opstasks":
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                found.add(full if full in MODULES else node.module)
-    return found - {module}
-
-
-GRAPH = {module: imports(module) for module in MODULES}
-
-
-def cycles(graph):
-    """Groups of nodes that reach each other (Tarjan's algorithm)."""
-    index, low, stack, found = {}, {}, [], []
-
-    def visit(node):
-        index[node] = low[node] = len(index)
-        stack.append(node)
-        for other in graph.get(node, ()):
-            if other not in index:
-                visit(other)
-            if other in stack:
-                low[node] = min(low[node], low[other])
-        if low[node] == index[node]:
-            at = stack.index(node)
-            group = stack[at:]
-            del stack[at:]
-            if len(group) > 1:
-                found.append(sorted(group))
-
-    for node in graph:
-        if node not in index:
-            visit(node)
-    return found
 
 
 def test_a_cycle_is_found():
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def test_an_arrow_that_follows_from_others_is_left_out():
+    assert reduced({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {
+        "a": {"b"},
+        "b": {"c"},
+        "c": set(),
+    }
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -94,11 +52,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_no_folders_import_each_other_in_a_circle():
-    graph = {}
-    for module, used in GRAPH.items():
-        graph.setdefault(folder(module), set()).update(map(folder, used))
-    graph = {name: used - {name, ""} for name, used in graph.items()}
-    assert cycles(graph) == []
+    assert cycles(folder_graph(GRAPH)) == []
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -149,11 +103,40 @@ def test_importing_a_package_runs_nothing(path):
     assert isinstance(only.value, ast.Constant)
 
 
-def test_features_are_at_most_one_folder_deep():
+@pytest.mark.parametrize("module", MODULES)
+def test_a_feature_is_at_most_one_folder_deep(module):
+    parts = MODULES[module].relative_to(PACKAGE).parts[:-1]
+    assert len(parts) <= 2
+    assert len(parts) < 2 or parts[1] == "onhost"
+
+
+MOST_LINES, MOST_TEST_LINES, MOST_FUNCTION_LINES = 400, 600, 40
+FILES = sorted(
+    [*MODULES.values(), *(ROOT / "scripts").glob("*.py"), *(ROOT / "bench").glob("*.py")]
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_files_and_functions_stay_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < MOST_FUNCTION_LINES, node.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=module_name)
+def test_test_files_stay_short(path):
+    assert len(path.read_text().splitlines()) <= MOST_TEST_LINES
+
+
+def test_a_class_name_has_one_meaning():
+    found = {}
     for module, path in MODULES.items():
-        parts = path.relative_to(PACKAGE).parts[:-1]
-        assert len(parts) <= 2, module
-        assert len(parts) < 2 or parts[1] == "onhost", module
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}
 
 
 # What runs on a host prints its answer; a sandbox task tells how far it is.
@@ -169,6 +152,17 @@ def test_only_the_output_folder_prints(module):
     assert not [c.lineno for c in calls if getattr(c.func, "id", "") in ("print", "input")]
 
 
+@pytest.mark.parametrize("module", ON_HOST)
+def test_host_code_prints_by_the_protocol_only(module):
+    if module == "opstasks.onhost.protocol":
+        return
+    tree = ast.parse(MODULES[module].read_text())
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    # What a timer starts writes to standard error, for the journal.
+    answers = (call for call in calls if not any(word.arg == "file" for word in call.keywords))
+    assert not [c.lineno for c in answers if getattr(c.func, "id", "") in ("print", "input")]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_uses_private_names_of_another(module):
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
@@ -181,14 +175,14 @@ def test_no_module_uses_private_names_of_another(module):
 
 
 HEAVY = {
-    "paramiko",
+    "docker",
     "fabric",
     "msgspec",
-    "tabulate",
-    "rich",
-    "docker",
-    "pytds",
     "opstasks.fleet",
+    "paramiko",
+    "pytds",
+    "rich",
+    "tabulate",
 }
 
 

@@ -26,7 +26,7 @@ class ValuesAnswer(msgspec.Struct, frozen=True):
     values: dict[str, Secret]
 
 
-VALUES = Program("opstasks.config.onhost.values", ValuesRequest, ValuesAnswer)
+VALUES = Program("opstasks.config.onhost.values", ValuesRequest, ValuesAnswer, max_bytes=1 << 20)
 
 
 def read_values(host: Host, keys: Iterable[str]) -> dict[str, Secret]:

@@ -8,18 +8,20 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from opstasks.onhost.limits import LATEST_AT, MAX_COUNT, MAX_LINE
+
 # Seconds since the epoch, 0 for what has not come; the year 3000 is a broken clock or nonsense.
-Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+Moment = Annotated[float, Meta(ge=0, le=LATEST_AT)]
 # A span in seconds, up to a thousand years.
-Seconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+Seconds = Annotated[float, Meta(ge=0, le=LATEST_AT)]
 # A difference of clocks in seconds, either way.
-Skew = Annotated[float, Meta(ge=-32_503_680_000, le=32_503_680_000)]
+Skew = Annotated[float, Meta(ge=-LATEST_AT, le=LATEST_AT)]
 # A number of things or bytes; more than an exabyte is nonsense.
-Count = Annotated[int, Meta(ge=0, le=1 << 60)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 # A rate, a number of processors, a percentage.
 Amount = Annotated[float, Meta(ge=0, le=1e18)]
 # A process, a port, an exit code or another small number; negative for a signal.
 Small = Annotated[int, Meta(ge=-(1 << 31), le=1 << 32)]
 # One word or line, and a text of many lines.
-Line = Annotated[str, Meta(max_length=65_536)]
+Line = Annotated[str, Meta(max_length=MAX_LINE)]
 Text = Annotated[str, Meta(max_length=4 << 20)]

@@ -92,7 +92,7 @@ class CheckoutFacts:
 
 
 @dataclass(frozen=True)
-class RunningJob:
+class DeployJob:
     """A job that goes on during a deploy."""
 
     id: Line
@@ -109,7 +109,7 @@ class DeployDatabase:
     user_version: Count = 0
     quick_check: Text = ""
     error: Text = ""
-    running: tuple[RunningJob, ...] = ()
+    running: tuple[DeployJob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class DeployFacts:
         return release.unfinished(self.releases)
 
 
-class InspectRequest(msgspec.Struct, frozen=True):
+class DeployInspectRequest(msgspec.Struct, frozen=True):
     """What to look at; `snapshot` is the database that would be restored, "" for none."""
 
     code_dir: str
@@ -169,7 +169,7 @@ class InspectRequest(msgspec.Struct, frozen=True):
 
 
 INSPECT = Program(
-    "opstasks.deploy.onhost.inspect", InspectRequest, DeployFacts, timeout_s=INSPECT_TIMEOUT_S
+    "opstasks.deploy.onhost.inspect", DeployInspectRequest, DeployFacts, timeout_s=INSPECT_TIMEOUT_S
 )
 
 
@@ -182,7 +182,7 @@ def inspect(
     is the database that would be put back; its health is looked at, too.
     """
     spec = host.spec
-    request = InspectRequest(
+    request = DeployInspectRequest(
         code_dir=str(spec.code_dir),
         lib_dir=str(spec.lib_dir),
         code_ref=git.valid_ref(code_ref),

@@ -42,7 +42,7 @@ class DoctorRequest(msgspec.Struct, frozen=True):
     hold: str
 
 
-class PathFacts(msgspec.Struct, frozen=True):
+class DoctorPath(msgspec.Struct, frozen=True):
     """A path as the service account sees it; `mode` are the permission bits."""
 
     owner: Line
@@ -85,7 +85,7 @@ class DoctorFacts(msgspec.Struct, frozen=True):
     now_at: Moment
     python: tuple[Small, Small]
     programs: dict[str, Line]
-    paths: dict[str, PathFacts | None]
+    paths: dict[str, DoctorPath | None]
     sudo: dict[str, CommandFacts]
     docker: EngineFacts
     database: DatabaseFacts

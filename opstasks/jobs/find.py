@@ -16,7 +16,7 @@ from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
 from opstasks.jobs.model import Container, Job, LogFile, Match
 from opstasks.jobs.onhost.find import MATCHES
-from opstasks.jobs.read import JobSelection, ReadRequest, read_jobs, refusals_explained
+from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs, refusals_explained
 
 MAX_WORD_LENGTH = 300
 # How many candidates a person is shown.
@@ -221,7 +221,7 @@ def _running(ctx: Context) -> str:
 
     def running(host: Host) -> tuple[Job, ...]:
         selection = JobSelection(("running",))
-        request = ReadRequest(host.spec.database, selection, 100, with_docker=True)
+        request = JobsRequest(host.spec.database, selection, 100, with_docker=True)
         return read_jobs(host, request).joined()
 
     result = ctx.fleet.gather(running)

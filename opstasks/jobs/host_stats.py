@@ -40,10 +40,10 @@ class DiskUse:
 class DockerUse:
     """What docker keeps of one kind: images, containers, volumes, build cache; for people."""
 
-    kind: str
-    count: str
-    size: str
-    reclaimable: str
+    kind: Line
+    count: Line
+    size: Line
+    reclaimable: Line
 
 
 @dataclass(frozen=True)

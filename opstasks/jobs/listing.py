@@ -19,7 +19,7 @@ from opstasks.jobs.model import STATES, Job
 from opstasks.jobs.read import (
     JobsAnswer,
     JobSelection,
-    ReadRequest,
+    JobsRequest,
     read_jobs,
     refusals_explained,
 )
@@ -103,7 +103,7 @@ def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
     found: list[Job] = []
     while True:
         size = min(PAGE_ROWS, limit - len(found)) if limit else PAGE_ROWS
-        request = ReadRequest(
+        request = JobsRequest(
             host.spec.database,
             selection,
             size,

@@ -34,7 +34,7 @@ class JobSelection(msgspec.Struct, frozen=True):
         return not hidden and self.states in ((), ("running",))
 
 
-class ReadRequest(msgspec.Struct, frozen=True):
+class JobsRequest(msgspec.Struct, frozen=True):
     """`limit` is a number of jobs; `after` is creation time and id of the last job before."""
 
     database: str
@@ -73,10 +73,10 @@ class JobsAnswer:
         return (*found, *self.docker.orphans(shown, self.now)) if orphans else found
 
 
-READ = Program("opstasks.jobs.onhost.read", ReadRequest, JobsAnswer)
+READ = Program("opstasks.jobs.onhost.read", JobsRequest, JobsAnswer)
 
 
-def read_jobs(host: Host, request: ReadRequest) -> JobsAnswer:
+def read_jobs(host: Host, request: JobsRequest) -> JobsAnswer:
     """Read once; raises Refused, with a hint, when the database cannot be read."""
     with refusals_explained(host.name):
         return host.service.call(READ, request)
@@ -91,7 +91,7 @@ def jobs_command(
 ) -> ProgramCommand:
     """Ask for jobs together with other questions; decode with `jobs_answer`."""
     chosen = selection or JobSelection()
-    return READ.command(ReadRequest(spec.database, chosen, limit, with_docker=with_docker))
+    return READ.command(JobsRequest(spec.database, chosen, limit, with_docker=with_docker))
 
 
 def jobs_answer(result: Result, host: str) -> JobsAnswer:

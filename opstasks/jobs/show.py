@@ -60,7 +60,7 @@ def read_timeline(host: Host, match: Match) -> Timeline:
     return Timeline(events(match, statuses(lines)), missing)
 
 
-def records_request(spec: HostSpec, job: Job) -> journal.RecordsRequest:
+def records_request(spec: HostSpec, job: Job) -> journal.JournalRequest:
     """Which records of the service are about a job."""
     return journal.unit_records(
         spec.unit,

@@ -11,7 +11,7 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.maintenance.onhost.records import ScheduledItem
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
 _ID = re.compile(r"[0-9A-Za-z-]{0,40}")
@@ -51,7 +51,7 @@ def inspect(host: Host, id: str) -> list[ScheduledItem]:
     Raises Refused for an invalid id.
     """
     check_id(host, id)
-    found = host.service.call(READ, ReadRequest(site_for(host.spec)))
+    found = host.service.call(READ, MaintenanceRequest(site_for(host.spec)))
     if id:
         return [item for item in found.items if not item.outcome and item.id.startswith(id)]
     return [*found.open(), *found.dropped()]

@@ -17,7 +17,7 @@ from opstasks.core.errors import (
 )
 from opstasks.fleet.host import Host
 from opstasks.maintenance.onhost.records import ScheduledItem
-from opstasks.maintenance.records import OPEN_STATES, READ, Maintenance, ReadRequest
+from opstasks.maintenance.records import OPEN_STATES, READ, Maintenance, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 
 POLL_S = 1.0
@@ -81,7 +81,7 @@ class _Follower:
         """The host's records; None while the connection is away."""
         host = self._host
         try:
-            found = host.root.call(READ_SOON, ReadRequest(site_for(host.spec)))
+            found = host.root.call(READ_SOON, MaintenanceRequest(site_for(host.spec)))
         except (Unreachable, Lost, TimedOut) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()

@@ -11,7 +11,7 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.maintenance.onhost.records import NO_DATABASE, UNPAUSE, Pause, ScheduledItem
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.schedule import schedule
 from opstasks.maintenance.site import TIMEOUT_S, call, site_for
 
@@ -82,7 +82,7 @@ def inspect(host: Host) -> PauseResult:
 
     Raises CommandFailed when job-runner's flag cannot be read.
     """
-    found = host.service.call(READ, ReadRequest(site_for(host.spec), with_flag=True))
+    found = host.service.call(READ, MaintenanceRequest(site_for(host.spec), with_flag=True))
     if found.flag_error:
         task = "manage" if found.flag_error == NO_DATABASE else "doctor"
         raise CommandFailed(

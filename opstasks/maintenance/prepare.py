@@ -58,7 +58,7 @@ class RebootRequest:
 
 
 @dataclass(frozen=True)
-class InspectRequest:
+class PrepareInspectRequest:
     """When a preparation is to be: `at` in the host's zone, or after `delay_s` seconds."""
 
     site: Site
@@ -87,7 +87,7 @@ class RebootPlan:
 
 
 INSPECT = Program(
-    "opstasks.maintenance.onhost.inspect", InspectRequest, RebootPlan, timeout_s=TIMEOUT_S
+    "opstasks.maintenance.onhost.inspect", PrepareInspectRequest, RebootPlan, timeout_s=TIMEOUT_S
 )
 
 
@@ -124,7 +124,7 @@ def check_at(text: str) -> str:
 
 def inspect(host: Host, request: RebootRequest, *, yes: bool) -> RebootPlan:
     """What a preparation would find; raises Refused when it cannot be done."""
-    asked = InspectRequest(site_for(host.spec), request.at, request.delay_s)
+    asked = PrepareInspectRequest(site_for(host.spec), request.at, request.delay_s)
     plan = call(host.root, INSPECT, asked)
     check(host, request, plan, yes=yes)
     return plan

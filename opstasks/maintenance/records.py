@@ -33,8 +33,8 @@ __all__ = [
     "UNREAD",
     "UNREADY_S",
     "Maintenance",
+    "MaintenanceRequest",
     "Pause",
-    "ReadRequest",
     "ScheduledItem",
     "read_command",
 ]
@@ -47,7 +47,7 @@ UNREADY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
-class ReadRequest:
+class MaintenanceRequest:
     """What to read; `with_flag`: also whether job-runner is paused, from its database."""
 
     site: Site
@@ -145,9 +145,9 @@ class Maintenance:
 
 # Of a host that could not be read.
 UNREAD = Maintenance(now_at=0.0, boot_id="", items=())
-READ = Program("opstasks.maintenance.onhost.read", ReadRequest, Maintenance)
+READ = Program("opstasks.maintenance.onhost.read", MaintenanceRequest, Maintenance)
 
 
 def read_command(spec: HostSpec, *, with_flag: bool = False) -> ProgramCommand:
     """The command that reads a host's records, as any account; decode with `READ`."""
-    return READ.command(ReadRequest(site_for(spec), with_flag))
+    return READ.command(MaintenanceRequest(site_for(spec), with_flag))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opstasks.fleet.host import Host
-from opstasks.maintenance.records import READ, Maintenance, ReadRequest
+from opstasks.maintenance.records import READ, Maintenance, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 
 
@@ -28,7 +28,7 @@ class ScheduledRow:
 
 def inspect(host: Host, limit: int) -> list[ScheduledRow]:
     """The rows of a host, with `limit` past ones at most."""
-    return rows(host.service.call(READ, ReadRequest(site_for(host.spec))), limit)
+    return rows(host.service.call(READ, MaintenanceRequest(site_for(host.spec))), limit)
 
 
 def rows(found: Maintenance, limit: int) -> list[ScheduledRow]:

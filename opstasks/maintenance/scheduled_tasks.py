@@ -39,6 +39,7 @@ def show(ctx: Context, limit: int = 5) -> None:
 
 
 def _cells(row: ScheduledRow) -> list[object]:
+    from opstasks.core.formats import span_text
     from opstasks.maintenance import scheduled
 
     is_ahead = row.state == "scheduled" and row.in_s > 0

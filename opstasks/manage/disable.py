@@ -14,7 +14,7 @@ from opstasks.manage import inspect, people
 from opstasks.manage.actions import DisableUser
 from opstasks.manage.describe import describe
 from opstasks.manage.facts import ManageFacts, UserFacts
-from opstasks.manage.inspect import InspectRequest
+from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.perform import perform
 from opstasks.manage.steps import ManageStep
 
@@ -62,7 +62,7 @@ def check_name(host: Host, name: str) -> None:
         )
 
 
-def request(host: Host, name: str) -> InspectRequest:
+def request(host: Host, name: str) -> ManageInspectRequest:
     """What to ask the host about the account."""
     empty = inspect.empty_request(host.spec)
     return msgspec.structs.replace(empty, users=(name,), people=True)

@@ -59,7 +59,7 @@ class AskedProbe(msgspec.Struct, frozen=True):
     test: tuple[str, ...]
 
 
-class InspectRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ManageInspectRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to tell about a host; of secret files only owner and mode, never the content.
 
     `people` asks for the accounts that can log in by a key, `mark` is how the keys begin that
@@ -84,7 +84,7 @@ class InspectRequest(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[str, ...] = ()
 
 
-INSPECT = Program("opstasks.manage.onhost.inspect", InspectRequest, ManageFacts)
+INSPECT = Program("opstasks.manage.onhost.inspect", ManageInspectRequest, ManageFacts)
 
 
 def inspect(host: Host, wanted: Description) -> ManageFacts:
@@ -92,18 +92,18 @@ def inspect(host: Host, wanted: Description) -> ManageFacts:
     return ask(host, request(wanted, host.spec))
 
 
-def ask(host: Host, asked: InspectRequest) -> ManageFacts:
+def ask(host: Host, asked: ManageInspectRequest) -> ManageFacts:
     """The same for a request."""
     (result,) = host.root.batch([question(asked)])
     return decode(result, asked, host.name)
 
 
-def question(asked: InspectRequest) -> ProgramCommand:
+def question(asked: ManageInspectRequest) -> ProgramCommand:
     """The command that asks how a host stands; read what it prints with `decode`."""
     return INSPECT.command(asked)
 
 
-def decode(result: Result, asked: InspectRequest, host: str) -> ManageFacts:
+def decode(result: Result, asked: ManageInspectRequest, host: str) -> ManageFacts:
     """The facts; raises InvalidResponse as well when something that was asked for is missing."""
     facts = INSPECT.decode(result, host)
     for section, names in _sections(asked):
@@ -118,7 +118,7 @@ def decode(result: Result, asked: InspectRequest, host: str) -> ManageFacts:
     return facts
 
 
-def _sections(asked: InspectRequest) -> Iterator[tuple[str, Iterable[str]]]:
+def _sections(asked: ManageInspectRequest) -> Iterator[tuple[str, Iterable[str]]]:
     """The names that each section of the answer must have."""
     yield from (
         (section, getattr(asked, section))
@@ -139,12 +139,12 @@ def access_dir(spec: HostSpec) -> str:
     return f"{spec.lock_dir}/access"
 
 
-def empty_request(spec: HostSpec) -> InspectRequest:
+def empty_request(spec: HostSpec) -> ManageInspectRequest:
     """A request about nothing, to add to."""
-    return InspectRequest(pending=f"{access_dir(spec)}/manifest.json")
+    return ManageInspectRequest(pending=f"{access_dir(spec)}/manifest.json")
 
 
-def request(wanted: Description, spec: HostSpec) -> InspectRequest:
+def request(wanted: Description, spec: HostSpec) -> ManageInspectRequest:
     """What to ask the host about, for a description."""
     return msgspec.structs.replace(
         empty_request(spec),

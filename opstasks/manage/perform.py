@@ -15,7 +15,7 @@ from opstasks.fleet.program import Program, Reader
 from opstasks.manage import access, inspect
 from opstasks.manage.actions import SLOW, AnyAction, ChangePackages
 from opstasks.manage.facts import ManageFacts
-from opstasks.manage.inspect import InspectRequest
+from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.steps import ManageStep
 
 # Cloning the dependencies over a slow line is the longest that one part may take.
@@ -72,7 +72,7 @@ def perform(
     steps: Sequence[ManageStep],
     *,
     prove: bool,
-    asked: InspectRequest,
+    asked: ManageInspectRequest,
     done: Sequence[ManageStep] = (),
 ) -> ManageFacts:
     """Do the steps; those by which people get in last, and only if a fresh connection works.
@@ -116,7 +116,7 @@ def _areas(steps: Sequence[ManageStep]) -> str:
 
 
 def _perform_part(
-    progress: ManageProgress, part: Sequence[ManageStep], asked: InspectRequest | None
+    progress: ManageProgress, part: Sequence[ManageStep], asked: ManageInspectRequest | None
 ) -> ManageFacts | None:
     """Do some steps and, in the same round trip, ask about the host; returns the answer."""
     host = progress.host

@@ -57,14 +57,7 @@ def manage(
     specs = [host.spec for host in ctx.fleet.hosts]
     wanted = describe.describe_all(specs, upgrade=upgrade)
     if not allow_lockout:
-        folders = {spec.name: describe.shown_folder(spec) for spec in specs}
-        for folder in sorted(set(folders.values())):
-            described = {
-                spec.name: (spec.backend, wanted[spec.name])
-                for spec in specs
-                if folders[spec.name] == folder
-            }
-            lockout.check_described(described, folder)
+        lockout.check_folders({spec.name: describe.shown_folder(spec) for spec in specs}, specs, wanted)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)

@@ -40,7 +40,7 @@ TIMEOUT_S = 3600.0
 SOURCE_CHOICES = ("remove", "keep")
 
 
-class InspectRequest(msgspec.Struct, frozen=True):
+class RemovalInspectRequest(msgspec.Struct, frozen=True):
     """Files of a workspace; `source` is the root of the Level 3 sync's source, or empty."""
 
     root: str
@@ -85,7 +85,7 @@ class RemoveAnswer(msgspec.Struct, frozen=True):
 
 
 INSPECT = Program(
-    "opstasks.outputs.onhost.inspect", InspectRequest, InspectAnswer, timeout_s=TIMEOUT_S
+    "opstasks.outputs.onhost.inspect", RemovalInspectRequest, InspectAnswer, timeout_s=TIMEOUT_S
 )
 REMOVE = Program(
     "opstasks.outputs.onhost.remove",
@@ -133,12 +133,14 @@ def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
         raise
 
 
-def inspect_request(spec: HostSpec, workspace: str, files: tuple[str, ...]) -> InspectRequest:
+def inspect_request(
+    spec: HostSpec, workspace: str, files: tuple[str, ...]
+) -> RemovalInspectRequest:
     """What `INSPECT` is asked for a host."""
-    return InspectRequest(root(spec), spec.level3_source, workspace, files)
+    return RemovalInspectRequest(root(spec), spec.level3_source, workspace, files)
 
 
-def checked(answer: InspectAnswer, request: InspectRequest, host: str) -> InspectAnswer:
+def checked(answer: InspectAnswer, request: RemovalInspectRequest, host: str) -> InspectAnswer:
     """The same answer; raises InvalidResponse when it is about other files."""
     if tuple(file.path for file in answer.files) != request.files:
         raise InvalidResponse(
@@ -203,7 +205,7 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
         error.message = f"{shown}: {error.message}"
         error.hint = "see it with `outputs.ls`; run the same command again to see its state"
         raise
-    request = InspectRequest(root(host.spec), "", record.workspace, (record.file,))
+    request = RemovalInspectRequest(root(host.spec), "", record.workspace, (record.file,))
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
     if after.here.facts or after.here.error:
         raise VerifyFailed(

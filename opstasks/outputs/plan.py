@@ -30,6 +30,10 @@ class OutputFacts:
     owner: Line
     sha256: Line
 
+    def __post_init__(self) -> None:
+        if max(self.dev, self.ino) >= 1 << 64:
+            raise ValueError("a number of a drive or a file has 64 bits")
+
 
 @dataclass(frozen=True)
 class FoundOutput:

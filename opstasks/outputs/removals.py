@@ -18,14 +18,14 @@ from opstasks.outputs.listing import root
 from opstasks.outputs.onhost.records import RemovalRecord
 
 
-class RecordsRequest(msgspec.Struct, frozen=True):
+class RemovalsRequest(msgspec.Struct, frozen=True):
     """The folder of the records, and the root of the workspaces that they are about."""
 
     records: str
     root: str
 
 
-class RecordsAnswer(msgspec.Struct, frozen=True):
+class RemovalsAnswer(msgspec.Struct, frozen=True):
     """The records, newest first."""
 
     records: tuple[RemovalRecord, ...]
@@ -41,8 +41,8 @@ class AttestRequest(msgspec.Struct, frozen=True):
     note: str
 
 
-RECORDS = Program("opstasks.outputs.onhost.list_records", RecordsRequest, RecordsAnswer)
-ATTEST = Program("opstasks.outputs.onhost.attest", AttestRequest, RecordsAnswer, changes=True)
+RECORDS = Program("opstasks.outputs.onhost.list_records", RemovalsRequest, RemovalsAnswer)
+ATTEST = Program("opstasks.outputs.onhost.attest", AttestRequest, RemovalsAnswer, changes=True)
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def folder(spec: HostSpec) -> str:
     return f"{spec.state_dir}/outputs"
 
 
-def records_request(spec: HostSpec) -> RecordsRequest:
+def records_request(spec: HostSpec) -> RemovalsRequest:
     """What `RECORDS` is asked for a host."""
-    return RecordsRequest(folder(spec), root(spec))
+    return RemovalsRequest(folder(spec), root(spec))
 
 
 def read(host: Host) -> tuple[RemovalRecord, ...]:

@@ -17,7 +17,7 @@ _FORMAT = ("--output=short-iso-precise", "--no-pager", "--utc", "--quiet")
 MAX_LOG_BYTES = 256 << 20
 
 
-class RecordsRequest(msgspec.Struct, frozen=True):
+class JournalRequest(msgspec.Struct, frozen=True):
     """Which records to find: options of journalctl, the word, the newest `lines` (0: all).
 
     With `follow` every line is sent as a part as soon as it is known, without end.
@@ -29,7 +29,7 @@ class RecordsRequest(msgspec.Struct, frozen=True):
     follow: bool = False
 
 
-class RecordsAnswer(msgspec.Struct, frozen=True):
+class JournalAnswer(msgspec.Struct, frozen=True):
     """The lines of the records, oldest first; none with `follow`."""
 
     lines: tuple[Text, ...]
@@ -37,8 +37,8 @@ class RecordsAnswer(msgspec.Struct, frozen=True):
 
 RECORDS = Program(
     "opstasks.onhost.journal_records",
-    RecordsRequest,
-    RecordsAnswer,
+    JournalRequest,
+    JournalAnswer,
     part=Text,
     max_bytes=MAX_LOG_BYTES,
 )
@@ -80,7 +80,7 @@ def unit_records(
     since_time: str = "",
     until_at: float = 0.0,
     follow: bool = False,
-) -> RecordsRequest:
+) -> JournalRequest:
     """Ask `RECORDS` for a unit's records that contain a word, literally.
 
     Messages of several lines and tracebacks are whole. `until_at` is the last moment, in seconds
@@ -93,7 +93,7 @@ def unit_records(
         options.append(f"--until=@{until_at:.0f}")
     if follow:
         options += ["--follow", "--lines=all"]
-    return RecordsRequest(tuple(options), word, lines, follow)
+    return JournalRequest(tuple(options), word, lines, follow)
 
 
 def own_lines(identifier: str, lines: int, since_at: float = 0.0) -> Command:

@@ -17,7 +17,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.lock import Owner
 from tests.fake_host import Reply, refused
 
-SPEC = HostSpec(name="h", backend="sandbox")
+SPEC = HostSpec(name="h", backend="test")
 TOKEN = "s3cr3t-of-the-backend"
 CODE = CodeKeys(required=("BACKEND",), optional=("MAX_WORKERS", "JOB_SERVER_TOKEN"))
 

@@ -20,7 +20,7 @@ from opstasks.config.values import VALUES
 from opstasks.core.command import Secret
 from opstasks.core.errors import ProgramFailed, Refused
 from opstasks.core.result import Result
-from opstasks.onhost.moments import moment
+from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostRefusal, answer_to
 from tests.config.config_help import TOKEN, changed, paths, previewed, shown, stamp
 

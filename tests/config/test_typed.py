@@ -10,7 +10,7 @@ from opstasks.config.templates import templates
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec
 
-SECRETS = secret_keys(templates(HostSpec(name="h", backend="sandbox")))
+SECRETS = secret_keys(templates(HostSpec(name="h", backend="test")))
 HOSTILE = (
     *("", " ", "-", "--", "=", "a b", "a;b", "$(id)", "`id`", "A\n", "A\nB", "A\0", "1A", "é"),
     *("A-B", "A.B", "../x", "A=", "%s", "A'", 'A"', "A\\", "A\x1b[31m", "export A", "A" * 200),

@@ -7,8 +7,8 @@ from opstasks.deploy.facts import (
     Commit,
     DeployDatabase,
     DeployFacts,
+    DeployJob,
     Migration,
-    RunningJob,
 )
 from opstasks.deploy.release import Release
 
@@ -23,7 +23,7 @@ FACTS = DeployFacts(
         size_bytes=10**6,
         user_version=1,
         quick_check="ok",
-        running=(RunningJob("job1", "ws", "act"),),
+        running=(DeployJob("job1", "ws", "act"),),
     ),
     free_bytes=10**9,
     unit_state="active",

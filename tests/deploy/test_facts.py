@@ -9,13 +9,13 @@ import pytest
 from opstasks.core.errors import InvalidResponse, Refused
 from opstasks.core.result import Result
 from opstasks.deploy import release
-from opstasks.deploy.facts import INSPECT, InspectRequest, inspect
+from opstasks.deploy.facts import INSPECT, DeployInspectRequest, inspect
 from opstasks.fleet import lock
 from opstasks.fleet.lock import Owner
 from tests.deploy.facts_help import FACTS, RECORD
 from tests.fake_host import refused
 
-REQUEST = InspectRequest(
+REQUEST = DeployInspectRequest(
     code_dir="/home/opensafely/jobrunner/code",
     lib_dir="/home/opensafely/jobrunner/lib",
     code_ref="v2",

@@ -6,7 +6,7 @@ import pytest
 
 from opstasks.core.errors import Refused
 from opstasks.deploy import rollback
-from opstasks.deploy.facts import INSPECT, InspectRequest
+from opstasks.deploy.facts import INSPECT, DeployInspectRequest
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
 from opstasks.fleet import lock
 from tests.deploy.facts_help import CODE, FACTS, LIB, RECORD
@@ -55,7 +55,7 @@ def tpp_with(fake_host, *releases):
 
 
 def expect_inspection(tpp, snapshot, facts):
-    request = InspectRequest(
+    request = DeployInspectRequest(
         code_dir="/home/opensafely/jobrunner/code",
         lib_dir="/home/opensafely/jobrunner/lib",
         code_ref="b" * 40,

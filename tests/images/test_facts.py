@@ -5,7 +5,9 @@ import json
 import msgspec
 import pytest
 
-from opstasks.config import keys as config
+from opstasks.config.inspect import paths
+from opstasks.config.values import VALUES, ValuesAnswer, ValuesRequest
+from opstasks.core.command import Secret
 from opstasks.core.errors import InvalidResponse, Refused
 from opstasks.core.result import Result
 from opstasks.images import facts
@@ -33,8 +35,9 @@ def host(fake_host):
 
 def has_setting(host, value=None):
     """Expect the question for the host's own registry."""
-    command = config.values_command(host.spec, [facts.REGISTRY_KEY])
-    host.expect(command, json.dumps({"values": {facts.REGISTRY_KEY: value}}))
+    values = {} if value is None else {facts.REGISTRY_KEY: Secret(value)}
+    request = ValuesRequest(paths(host.spec), (facts.REGISTRY_KEY,))
+    host.expect(VALUES, request, ValuesAnswer(values), user="opensafely")
 
 
 def test_images_under_every_registry_that_job_runner_may_use_are_asked_for(host):

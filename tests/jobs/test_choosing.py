@@ -16,7 +16,7 @@ from opstasks.jobs.find import (
     find_several,
 )
 from opstasks.jobs.model import Job
-from opstasks.jobs.read import READ, JobsAnswer, JobSelection, ReadRequest
+from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 
 VOLUME = ("volume", "v")
 
@@ -123,7 +123,7 @@ def test_a_change_needs_a_whole_id_while_a_host_is_silent(hosts, word, is_whole)
 
 
 def reads(host, *ids):
-    request = ReadRequest(host.spec.database, JobSelection(("running",)), 100, with_docker=True)
+    request = JobsRequest(host.spec.database, JobSelection(("running",)), 100, with_docker=True)
     host.expect(READ, request, JobsAnswer(1.0, {}, {}, tuple(map(job, ids))))
 
 

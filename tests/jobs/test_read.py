@@ -15,7 +15,7 @@ from opstasks.jobs.read import (
     READ,
     JobsAnswer,
     JobSelection,
-    ReadRequest,
+    JobsRequest,
     jobs_answer,
     jobs_command,
     read_jobs,
@@ -24,7 +24,7 @@ from opstasks.onhost.engine import Engine
 from tests.fake_host import Reply, failed, refused
 from tests.jobs.table_help import FakeDocker, add
 
-REQUEST = ReadRequest("/db", JobSelection(), 5)
+REQUEST = JobsRequest("/db", JobSelection(), 5)
 NOTHING = {"now": 1.0, "flags": {}, "counts": {}, "jobs": []}
 JOB = {"id": "a", "workspace": "w", "action": "a", "state": "running"}
 BOX = {"name": "os-job-a", "image": "i", "state": "running"}
@@ -104,7 +104,7 @@ def test_a_refusal_of_the_connection_keeps_its_own_hint(fake_host):
 def test_the_command_asks_for_no_jobs_by_default():
     spec = HostSpec(name="h", home="/home/x")
     command = jobs_command(spec)
-    assert command.request == ReadRequest(spec.database, JobSelection(), 0)
+    assert command.request == JobsRequest(spec.database, JobSelection(), 0)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_no_job_is_zero_jobs():
 
 
 def read_on(connection, docker, **words):
-    request = msgspec.to_builtins(ReadRequest("", JobSelection(), 5)) | words
+    request = msgspec.to_builtins(JobsRequest("", JobSelection(), 5)) | words
     answer = read_there.answer(connection, docker, request)
     return msgspec.convert(json.loads(json.dumps(answer)), JobsAnswer)
 

@@ -140,7 +140,7 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
 
     from opstasks.core.errors import Refused
     from opstasks.jobs.find import check_word, find
-    from opstasks.jobs.read import JobSelection, ReadRequest, read_jobs
+    from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs
 
     generated = st.text(min_size=1, max_size=40)
     words = list(HOSTILE)
@@ -173,7 +173,7 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
     for word in good:
         assert len(found[word]) == sum(word in slug for slug in slugs), word
     for word in good[::40]:
-        request = ReadRequest(host.spec.database, JobSelection((), word), 5)
+        request = JobsRequest(host.spec.database, JobSelection((), word), 5)
         assert read_jobs(host, request).jobs == ()
     assert jobs.sh(managed, ONE, "ls /tmp/canary 2>/dev/null || true") == ""
 
@@ -321,12 +321,12 @@ def test_disagreement_is_flagged(inv, managed, state):
 
 def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandbox_dir, tmp_path):
     from opstasks.jobs.listing import select
-    from opstasks.jobs.read import ReadRequest, read_jobs
+    from opstasks.jobs.read import JobsRequest, read_jobs
 
     with jobs.many_jobs(managed, TWO):
         host = connect(spec(TWO))
         selection = select("", "", "", everything=False)
-        request = ReadRequest(host.spec.database, selection, 500, with_docker=True)
+        request = JobsRequest(host.spec.database, selection, 500, with_docker=True)
         assert len(read_jobs(host, request).joined()) == jobs.CONTAINERS
 
         inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())

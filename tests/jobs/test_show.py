@@ -78,7 +78,7 @@ def test_the_history_is_in_order_and_ends_with_the_end():
 @pytest.mark.parametrize(
     ("reply", "missing"),
     [
-        (journal.RecordsAnswer(()), ""),
+        (journal.JournalAnswer(()), ""),
         (TimedOut("late"), "the journal took more than 20 s"),
         (failed("no", "Bad message"), "the journal cannot be read: Bad message"),
         (refused("no", "No permission"), "the journal cannot be read: No permission"),

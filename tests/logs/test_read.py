@@ -6,7 +6,7 @@ from opstasks.core.command import Command
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused
 from opstasks.logs.read import WantedLog, follow, read
 from opstasks.primitives import journal
-from opstasks.primitives.journal import RECORDS, RecordsAnswer, RecordsRequest
+from opstasks.primitives.journal import RECORDS, JournalAnswer, JournalRequest
 from tests.fake_host import ANY, Reply, answered, failed, refused
 
 DENIED = "No journal files were opened due to insufficient permissions."
@@ -22,7 +22,7 @@ def test_the_newest_lines_are_read_as_the_service_account(fake_host):
 def test_the_records_of_a_job_come_from_the_program(fake_host):
     host = fake_host()
     request = journal.unit_records("jobrunner", "abc", lines=5, since_time="1h")
-    host.expect(RECORDS, request, RecordsAnswer(("one", "two")), user="opensafely")
+    host.expect(RECORDS, request, JournalAnswer(("one", "two")), user="opensafely")
     assert read(host, WantedLog(lines=5, since="1h", job="abc")) == ["one", "two"]
     assert RECORDS.max_bytes == journal.MAX_LOG_BYTES
 
@@ -62,7 +62,7 @@ def test_a_nonsense_answer_is_an_invalid_response(fake_host, answer):
 def test_following_a_job_hands_on_the_parts(fake_host):
     host = fake_host()
     request = journal.unit_records("jobrunner", "abc", follow=True)
-    host.expect(RECORDS, request, answered(RecordsAnswer(()), parts=["one", "two"]))
+    host.expect(RECORDS, request, answered(JournalAnswer(()), parts=["one", "two"]))
     lines = []
     follow(host, WantedLog(job="abc"), lines.append)
     assert lines == ["one", "two"]
@@ -86,7 +86,7 @@ def test_what_is_raised_while_waiting_ends_the_following(fake_host, job):
 
     host = fake_host()
     if job:
-        host.expect(RECORDS, ANY, RecordsAnswer(()))
+        host.expect(RECORDS, ANY, JournalAnswer(()))
     else:
         host.expect(journal.unit_lines("jobrunner", follow=True), "")
     with pytest.raises(Gone):
@@ -95,7 +95,7 @@ def test_what_is_raised_while_waiting_ends_the_following(fake_host, job):
 
 def test_the_request_names_journalctls_options_without_a_shell():
     request = journal.unit_records("jobrunner", "a b", since_time="1h30m", until_at=1e9)
-    assert isinstance(request, RecordsRequest)
+    assert isinstance(request, JournalRequest)
     assert "--since=-5400s" in request.options
     assert "--until=@1000000000" in request.options
     assert isinstance(RECORDS.command(request), Command)

@@ -10,7 +10,7 @@ from opstasks.core.errors import Interrupted, InvalidResponse, ProgramFailed
 from opstasks.maintenance import after, tasks
 from opstasks.maintenance.after import AFTER, SYNC_UNIT, AfterRequest
 from opstasks.maintenance.pause import UNPAUSE_PROGRAM, UnpauseAnswer, UnpauseRequest
-from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 from tests.fake_host import Reply, failed
 from tests.maintenance.client_help import GOOD, OURS, READY, make_maintenance
@@ -24,13 +24,13 @@ def expect_look(host, maintenance, answer=GOOD, jobs=("a",), system="running\n",
     site = site_for(host.spec)
     host.expect(SYSTEM, Reply(1, system), user="root")
     host.expect(BOOT, Reply(3, boot), user="root")
-    host.expect(READ, ReadRequest(site, with_flag=True), maintenance, user="root")
+    host.expect(READ, MaintenanceRequest(site, with_flag=True), maintenance, user="root")
     host.expect(AFTER, AfterRequest(site, SYNC_UNIT, jobs), answer, user="root")
 
 
 def expect_unpause(host, maintenance):
     site = site_for(host.spec)
-    host.expect(READ, ReadRequest(site, with_flag=True), maintenance)
+    host.expect(READ, MaintenanceRequest(site, with_flag=True), maintenance)
     host.expect_lock("unpause")
     host.expect(UNPAUSE_PROGRAM, UnpauseRequest(site), UnpauseAnswer(changed=True))
 
@@ -92,7 +92,7 @@ def test_a_host_that_fails_or_answers_nonsense_is_an_error(fake_host):
     assert (caught.value.traceback, caught.value.host) == ("line 1", "tpp")
     host.expect(SYSTEM, "running")
     host.expect(BOOT, "inactive")
-    host.expect(READ, ReadRequest(site_for(host.spec), with_flag=True), Reply(0, "nonsense"))
+    host.expect(READ, MaintenanceRequest(site_for(host.spec), with_flag=True), Reply(0, "nonsense"))
     with pytest.raises(InvalidResponse):
         after.check_after_reboot(host)
 

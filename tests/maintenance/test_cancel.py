@@ -9,7 +9,7 @@ from opstasks.core.result import Result
 from opstasks.fleet import audit
 from opstasks.maintenance import cancel, scheduled
 from opstasks.maintenance.cancel import CANCEL, CancelRequest, CancelResult
-from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 from tests.fake_host import refused
 from tests.maintenance.client_help import NOW, UP, make_item, make_maintenance
@@ -24,7 +24,7 @@ def host(fake_host, monkeypatch):
 
 def expect_read(host, *items, **words):
     answer = make_maintenance(*items, **words)
-    host.expect(READ, ReadRequest(site_for(host.spec)), answer, user="opensafely")
+    host.expect(READ, MaintenanceRequest(site_for(host.spec)), answer, user="opensafely")
 
 
 def test_work_ahead_comes_first_and_only_so_many_of_the_past(host):

@@ -15,7 +15,7 @@ from opstasks.core.errors import (
 from opstasks.core.result import Result
 from opstasks.maintenance import follow as following
 from opstasks.maintenance.onhost.records import ItemStep
-from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 from tests.fake_host import Reply
 from tests.maintenance.client_help import make_item, make_maintenance
@@ -32,7 +32,7 @@ def host(fake_host, monkeypatch):
 
 
 def expect_read(host, reply):
-    host.expect(READ, ReadRequest(site_for(host.spec)), reply, user="root")
+    host.expect(READ, MaintenanceRequest(site_for(host.spec)), reply, user="root")
 
 
 def steps(*texts):
@@ -69,7 +69,7 @@ def test_the_record_is_read_with_a_short_time_limit(host):
 
 def test_a_connection_that_stays_away_is_lost(host, monkeypatch):
     monkeypatch.setattr(following, "AWAY_S", 0.05)
-    host.expect(READ, ReadRequest(site_for(host.spec)), Unreachable("gone"), times=None)
+    host.expect(READ, MaintenanceRequest(site_for(host.spec)), Unreachable("gone"), times=None)
     with pytest.raises(Lost, match="the host goes on by itself") as caught:
         following.follow(host, "one")
     assert isinstance(caught.value.__cause__, Unreachable)

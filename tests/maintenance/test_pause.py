@@ -18,7 +18,7 @@ from opstasks.maintenance.pause import (
     UnpauseAnswer,
     UnpauseRequest,
 )
-from opstasks.maintenance.records import READ, Pause, ReadRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest, Pause
 from opstasks.maintenance.schedule import SCHEDULE, ScheduleAnswer
 from opstasks.maintenance.site import site_for
 from tests.fake_host import ANY, failed
@@ -33,7 +33,7 @@ def host(fake_host, monkeypatch):
 
 
 def expect_read(host, **words):
-    request = ReadRequest(site_for(host.spec), with_flag=True)
+    request = MaintenanceRequest(site_for(host.spec), with_flag=True)
     host.expect(READ, request, make_maintenance(**words), user=host.spec.service_user)
 
 

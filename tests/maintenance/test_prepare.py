@@ -11,8 +11,8 @@ from opstasks.core.result import Result
 from opstasks.fleet import audit
 from opstasks.maintenance import prepare, tasks
 from opstasks.maintenance.onhost.database import RunningJob
-from opstasks.maintenance.prepare import INSPECT, InspectRequest, RebootPlan, RebootRequest
-from opstasks.maintenance.records import READ, ReadRequest
+from opstasks.maintenance.prepare import INSPECT, PrepareInspectRequest, RebootPlan, RebootRequest
+from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.schedule import SCHEDULE, ScheduleAnswer
 from opstasks.maintenance.scheduled import due_text
 from opstasks.maintenance.site import site_for
@@ -73,7 +73,7 @@ def test_a_time_is_shown_in_both_zones_where_they_differ():
 def inspected(host, plan, request=None, **options):
     """Inspect a host that answers with a plan."""
     request = request or RebootRequest()
-    asked = InspectRequest(site_for(host.spec), request.at, request.delay_s)
+    asked = PrepareInspectRequest(site_for(host.spec), request.at, request.delay_s)
     host.expect(INSPECT, asked, plan, user="root")
     return prepare.inspect(host, request, **{"yes": False, **options})
 
@@ -171,7 +171,7 @@ def expect_preparation(host, **words):
     host.expect(BOOT_ID, "now")
     host.expect(SCHEDULE, ANY, ScheduleAnswer(make_item(id="r1")), user="root")
     ended = make_item(**{"id": "r1", "timed": False, "step": "done", **words})
-    host.expect(READ, ReadRequest(site_for(host.spec)), make_maintenance(ended), user="root")
+    host.expect(READ, MaintenanceRequest(site_for(host.spec)), make_maintenance(ended), user="root")
 
 
 def test_work_for_now_is_followed_to_its_end(host):

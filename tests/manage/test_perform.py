@@ -15,14 +15,14 @@ from opstasks.manage.actions import (
     SetRights,
     StartUnit,
 )
-from opstasks.manage.inspect import INSPECT, InspectRequest
+from opstasks.manage.inspect import INSPECT, ManageInspectRequest
 from opstasks.manage.model import Description
 from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
 from opstasks.manage.steps import ManageStep
 from tests.fake_host import ANY, Reply, answered, failed
 from tests.manage.manage_help import facts_of, typed
 
-ASKED = InspectRequest(pending="x")
+ASKED = ManageInspectRequest(pending="x")
 FACTS = typed(facts_of(Description()))
 PLACE = "/var/lib/opstasks/access"
 RIGHTS = SetRights(path="/a", owner="root", group="root", mode="0640")

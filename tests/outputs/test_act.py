@@ -14,7 +14,7 @@ from opstasks.core.errors import (
 )
 from opstasks.fleet.lock import Owner
 from opstasks.outputs import act, listing, removals
-from opstasks.outputs.act import INSPECT, REMOVE, InspectAnswer, InspectRequest, RemoveAnswer
+from opstasks.outputs.act import INSPECT, REMOVE, InspectAnswer, RemovalInspectRequest, RemoveAnswer
 from opstasks.outputs.listing import FILES, WORKSPACES
 from opstasks.outputs.onhost.records import Attestation, RemovalRecord
 from opstasks.outputs.plan import (
@@ -24,7 +24,7 @@ from opstasks.outputs.plan import (
     RemovalItem,
     RemovalPlan,
 )
-from opstasks.outputs.removals import ATTEST, RECORDS, RecordsAnswer, records_request
+from opstasks.outputs.removals import ATTEST, RECORDS, RemovalsAnswer, records_request
 from tests.fake_host import ANY, Reply, failed, refused
 
 FACTS = OutputFacts(dev=1, ino=2, size_bytes=4, mtime_ns=5, owner="opensafely", sha256="ab")
@@ -46,7 +46,7 @@ def ask_about(host, *paths):
 def expect_inspection(host, *files, records=()):
     request = ask_about(host, *(file.path for file in files))
     host.expect(INSPECT, request, inspected(*files))
-    host.expect(RECORDS, records_request(host.spec), RecordsAnswer(tuple(records)))
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer(tuple(records)))
 
 
 # -- listing ---------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_removed_is_refused(fake_host, file, message):
 def test_an_answer_about_other_files_is_an_invalid_response(fake_host):
     host = fake_host()
     host.expect(INSPECT, ask_about(host, "a.csv"), inspected(InspectedOutput("b.csv", HERE)))
-    host.expect(RECORDS, records_request(host.spec), RecordsAnswer(()))
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer(()))
     with pytest.raises(InvalidResponse, match="other files"):
         act.preview(host, "W", ["a.csv"])
 
@@ -188,7 +188,7 @@ def test_nonsense_facts_are_an_invalid_response(fake_host, facts):
         files = [{"path": "a.csv", "here": {"facts": here}, "source": {}}]
         answer = {"files": files, "source_away": False, "now_at": NOW}
         host.expect(INSPECT, ask_about(host, "a.csv"), Reply(out=json.dumps({"ok": answer})))
-        host.expect(RECORDS, records_request(host.spec), RecordsAnswer(()))
+        host.expect(RECORDS, records_request(host.spec), RemovalsAnswer(()))
     act.preview(host, "W", ["a.csv"])
     with pytest.raises(InvalidResponse):
         act.preview(host, "W", ["a.csv"])
@@ -206,7 +206,7 @@ ITEM = RemovalItem("a.csv", FACTS, None)
 
 def gone(host, path="a.csv"):
     """The inspection after a removal: of the workspace alone."""
-    request = InspectRequest("/srv/medium_privacy/workspaces", "", "W", (path,))
+    request = RemovalInspectRequest("/srv/medium_privacy/workspaces", "", "W", (path,))
     host.expect(INSPECT, request, inspected(InspectedOutput(path)))
 
 
@@ -319,9 +319,9 @@ ATTESTED = replace(REMOVED, attested=Attestation("Alex", "a@b", NOW))
 def test_only_what_is_not_attested_yet_is_attested(fake_host):
     host = fake_host()
     other = replace(ATTESTED, id="abc-2")
-    host.expect(RECORDS, records_request(host.spec), RecordsAnswer((REMOVED, other)))
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((REMOVED, other)))
     host.expect_lock("outputs.attest")
-    host.expect(ATTEST, ANY, RecordsAnswer((ATTESTED,)))
+    host.expect(ATTEST, ANY, RemovalsAnswer((ATTESTED,)))
     result = removals.attest(host, ["abc"], "Alex", "by phone")
     assert result == removals.AttestResult(True, (ATTESTED,))
     request = host.seen[-1].request
@@ -330,13 +330,13 @@ def test_only_what_is_not_attested_yet_is_attested(fake_host):
 
 def test_attesting_again_changes_nothing(fake_host):
     host = fake_host()
-    host.expect(RECORDS, records_request(host.spec), RecordsAnswer((ATTESTED,)))
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((ATTESTED,)))
     assert not removals.attest(host, ["abc-1"], "Eve", "").changed
 
 
 def test_a_removal_that_is_not_finished_cannot_be_attested(fake_host):
     host = fake_host()
     interrupted = replace(REMOVED, state="removing")
-    host.expect(RECORDS, records_request(host.spec), RecordsAnswer((interrupted,)))
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((interrupted,)))
     with pytest.raises(Refused, match="not removed yet"):
         removals.attest(host, ["abc-1"], "Alex", "")

@@ -1,26 +1,26 @@
 """Starting and stopping the service: what is asked of the host, and when nothing is touched."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import invoke
 import pytest
 
-from opstasks.cli.app import App, Context, Options
+from opstasks.cli.app import App, Context
+from opstasks.cli.options import RunOptions
 from opstasks.core.errors import Interrupted, InvalidResponse, Refused, VerifyFailed
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
-from opstasks.jobs import model as jobs
+from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 from opstasks.primitives import journal, systemd
 from opstasks.service import act as service
 from opstasks.service import tasks
 from opstasks.service.act import RunningJobs, ServiceFacts
-from tests.fake_host import Reply
+from tests.fake_host import Reply, refused
 
 UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
 DOWN = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nMainPID=0\nNRestarts=0\n"
-TWO_JOBS = json.dumps({"user_version": 3, "flags": {}, "counts": {"running": 2}, "jobs": []})
-LOCKED = json.dumps({"error": "database is locked"})
+TWO_JOBS = JobsAnswer(0.0, {}, {"running": 2}, ())
+LOCKED = refused("database is locked")
 ENDED = Release(id="1", from_name="v1", to_name="v2", who="a@b", outcome="deployed")
 UNFINISHED = replace(ENDED, id="2", outcome="")
 
@@ -41,7 +41,7 @@ def tpp(fake_host, monkeypatch):
 
 def expect_inspection(tpp, unit, counted=TWO_JOBS):
     tpp.expect(systemd.show("jobrunner"), unit, user="opensafely")
-    tpp.expect(jobs.read_command(tpp.spec, limit=0), counted, user="opensafely")
+    tpp.expect(READ, JobsRequest(tpp.spec.database, JobSelection(), 0), counted, user="opensafely")
 
 
 def expect_releases(tpp, *releases):
@@ -70,8 +70,11 @@ def test_an_inspection_tells_the_state_and_the_running_jobs(tpp):
     ("counted", "reason"),
     [
         (LOCKED, "database is locked"),
-        (json.dumps({"error": jobs.NO_DATABASE}), "there is no database"),
-        (Reply(127, "", "python3: not found"), "python3: not found"),
+        (refused("there is no database"), "there is no database"),
+        (
+            Reply(127, "", "python3: not found"),
+            "jobs.read ended with exit code 127, without an answer: python3: not found",
+        ),
     ],
 )
 def test_running_jobs_are_unknown_when_the_database_cannot_be_read(tpp, counted, reason):
@@ -218,7 +221,7 @@ def test_the_question_says_unknown_when_the_database_cannot_be_read(monkeypatch,
     facts = ServiceFacts(unit, RunningJobs(None, "database is locked"))
     monkeypatch.setattr(Context, "fleet", OneHost(facts))
     with pytest.raises(Refused) as caught:  # no terminal, and no --yes
-        tasks._roll(Context(invoke.Config(), App(Options())), verb, None)
+        tasks._roll(Context(invoke.Config(), App(RunOptions())), verb, None)
     question = f"{verb.capitalize()} job-runner on tpp (running jobs unknown on tpp)?"
     assert question in caught.value.message
     shown = capsys.readouterr().out

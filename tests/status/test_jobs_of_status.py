@@ -6,7 +6,7 @@ import pytest
 
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
-from opstasks.jobs.read import JobSelection, ReadRequest
+from opstasks.jobs.read import JobSelection, JobsRequest
 from opstasks.status.inspect import decode, questions
 from opstasks.status.judge import judge
 from tests.status.status_help import answers_of_a_quiet_host
@@ -42,7 +42,7 @@ def about_jobs(found):
 
 def test_jobs_and_containers_are_one_question():
     request = questions(SPEC)["jobs"].request
-    assert request == ReadRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
+    assert request == JobsRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from opstasks.config.onhost.reading import Reading
 from opstasks.config.onhost.systemd_reader import read_systemd
-from opstasks.onhost.moments import moment
+from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostRefusal
 
 NEW_FILE_MODE = 0o640

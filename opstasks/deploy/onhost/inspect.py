@@ -1,6 +1,6 @@
 """Runs on the host, as the service account: everything that a deploy decides on.
 
-Asked with the JSON of `opstasks.deploy.facts.InspectRequest`; answers that of `DeployFacts`.
+Asked with the JSON of `opstasks.deploy.facts.DeployInspectRequest`; answers that of `DeployFacts`.
 Changes nothing but git's own store (a fetch) and a folder under the service account's home,
 which it removes again.
 """

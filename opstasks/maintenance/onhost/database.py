@@ -8,8 +8,8 @@ from pathlib import Path
 
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.query import query
-from opstasks.maintenance.onhost.records import check
 from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.limits import check
 from opstasks.onhost.protocol import HostFailure
 
 KEEP_SNAPSHOTS = 5

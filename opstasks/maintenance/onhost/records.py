@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.limits import check, is_within
 
 PREPARE, UNPAUSE = "prepare-reboot", "unpause"
 # The steps of a record: until STOPPING nothing was done that a cancel could not take back.
@@ -26,9 +27,6 @@ RUNNING, TIMER_LOST = "running", "timer lost"
 NO_BOOT = "none"
 # Why a host's flag cannot be read that was never set up.
 NO_DATABASE = "the database does not exist"
-# The year 3000: a later time is a broken clock or nonsense.
-LATEST_AT = 32_503_680_000
-MAX_TEXT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -195,19 +193,6 @@ def _known(default: Any, found: dict[str, Any]) -> dict[str, Any]:
             value = float(value)
         if isinstance(old, tuple) and isinstance(value, list):
             value = tuple(text for text in value if isinstance(text, str))
-        if type(value) is type(old) and _is_within_limits(name, value):
+        if type(value) is type(old) and is_within(name, value):
             known[name] = value
     return known
-
-
-def check(value: Any) -> None:
-    """Raise ValueError for a dataclass with a time or a text beyond its limits."""
-    for name in (item.name for item in fields(value)):
-        if not _is_within_limits(name, getattr(value, name)):
-            raise ValueError(f"{name} is out of range")
-
-
-def _is_within_limits(name: str, value: Any) -> bool:
-    if isinstance(value, float | int):
-        return 0 <= value <= LATEST_AT
-    return not isinstance(value, str) or len(value) <= MAX_TEXT

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from opstasks.onhost.commands import required
+from opstasks.onhost.limits import check
 from opstasks.onhost.protocol import HostFailure
 
 SYSTEMCTL = "/usr/bin/systemctl"
@@ -17,6 +18,9 @@ class HostUnit:
     active: str = ""
     sub: str = ""
     enabled: str = ""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def unit_of(text: str) -> HostUnit:

@@ -13,6 +13,7 @@ from typing import Any
 
 from opstasks.manage.onhost.account_facts import name_of
 from opstasks.manage.onhost.paths import Unsafe, fits, ids, look, open_folder, read
+from opstasks.onhost.limits import LATEST_AT
 
 Facts = dict[str, Any]
 # How many examples are given of what is wrong.
@@ -22,7 +23,6 @@ TEXT_BYTES = 200_000
 # How much is sent of one line.
 LINE_CHARACTERS = 10_000
 # No file was really changed after the year 3000.
-LATEST_S = 32_503_680_000
 
 
 def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
@@ -45,7 +45,7 @@ def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
 
 def moment(seconds: float) -> int:
     """A time of a file in seconds since the epoch; 0 (unknown) for one that cannot be true."""
-    return int(seconds) if 0 <= seconds <= LATEST_S else 0
+    return int(seconds) if 0 <= seconds <= LATEST_AT else 0
 
 
 def rights(info: os.stat_result) -> Facts:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from opstasks.onhost.json_files import write_json
-from opstasks.onhost.moments import LATEST_S
+from opstasks.onhost.limits import check
 
 # "removing" from before the first change until it is known how it ended: an interrupted removal
 # keeps this state. "failed": the file was not removed. "removed": it was, here.
@@ -26,7 +26,7 @@ class Attestation:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_moment("at", self.at)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,7 @@ class RemovalRecord:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        _check_moment("started_at", self.started_at)
-        _check_moment("removed_at", self.removed_at)
-        if self.size_bytes < 0:
-            raise ValueError("size_bytes must be 0 or greater")
+        check(self)
         if self.state not in get_args(State) or self.source not in get_args(SourceFate):
             raise ValueError("unknown state")
 
@@ -76,11 +73,6 @@ def _check_types(value: Any) -> None:
         kind = (int, float) if field.type is float else field.type
         if isinstance(field.type, type) and not isinstance(getattr(value, field.name), kind):  # type: ignore[arg-type]
             raise TypeError(f"{field.name} has a wrong type")
-
-
-def _check_moment(name: str, at: float) -> None:
-    if not 0 <= at <= LATEST_S:
-        raise ValueError(f"{name} must be a time between 1970 and the year 3000")
 
 
 def record_from(values: dict[str, Any]) -> RemovalRecord:

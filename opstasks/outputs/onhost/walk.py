@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
-from opstasks.onhost.moments import moment
+from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs.onhost.facts import owner
 from opstasks.outputs.onhost.folders import open_folder, open_root, opened

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from opstasks.onhost.moments import moment
+from opstasks.onhost.limits import moment
 
 # Statements can be very large; about so many characters of one are kept.
 SQL_LENGTH = 200_000

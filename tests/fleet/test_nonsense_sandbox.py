@@ -1,0 +1,92 @@
+"""One host answers nonsense: every reading task shows the other host's rows, and one error.
+
+On sandbox-2 the programs that tasks ask are replaced by a script that runs the real one and spoils
+what it says.
+"""
+
+import re
+import shlex
+
+import pytest
+
+pytestmark = pytest.mark.sandbox
+
+GOOD, BAD = "sandbox-1", "sandbox-2"
+PROGRAMS = ("python3", "systemctl", "journalctl", "git", "docker", "df")
+# What becomes of the real output, as a shell filter.
+KINDS = {
+    "nothing": "cat >/dev/null",
+    "garbage": "cat >/dev/null; echo garbage",
+    "broken off": "head -c 60",
+    "huge numbers": r"sed -E 's/[0-9]+/99999999999999999999999999/g'",
+    "the year 33658": r"sed -E 's/[0-9]{9,}(\.[0-9]+)?/1000000000000.5/g'",
+    "null for texts": r"""sed -E 's/: "[^"]*"/: null/g'""",
+    "another shape": "cat >/dev/null; echo '[[], {}]'",
+    "100 MB": "cat >/dev/null; head -c 100000000 /dev/zero | tr '\\0' x",
+    "control characters": r"cat >/dev/null; printf '\033]0;x\007\302\205\342\200\256\n'",
+    "deep nesting": "cat >/dev/null; head -c 200000 /dev/zero | tr '\\0' '['",
+    "no numbers": r"sed -E 's/[0-9]+/NaN/g'",
+    "killed": "cat >/dev/null; kill -9 $$",
+}
+TASKS = (
+    "status",
+    "jobs.ls --all",
+    "jobs.stats",
+    "jobs.queries",
+    "host.stats",
+    "deploy.pending",
+    "deploy.releases",
+    "config.show",
+    "config.check",
+    "images.ls",
+    "scheduled",
+    "outputs.ls test",
+    "outputs.pending",
+    "history",
+    "doctor",
+    "lock.show",
+    "logs --lines 5",
+    "manage --plan",
+)
+
+
+@pytest.fixture(scope="module")
+def spoiled(managed):
+    """Spoil what the programs of sandbox-2 say: `spoiled("garbage")`."""
+    managed.submit(GOOD, "quick", "test")
+    managed.submit(BAD, "quick", "test")
+
+    def spoil(kind):
+        for name in PROGRAMS:
+            script = f'#!/bin/bash\n/usr/bin/{name} "$@" 2>&1 | {{ {KINDS[kind]}; }}\n'
+            path = f"/usr/local/bin/{name}"
+            write = f"printf %s {shlex.quote(script)} >{path}.new; chmod 755 {path}.new"
+            managed.must(BAD, ["sh", "-c", f"{write}; mv {path}.new {path}"])
+
+    yield spoil
+    managed.must(BAD, ["sh", "-c", "cd /usr/local/bin; rm -f " + " ".join(PROGRAMS)])
+
+
+def pairs():
+    """Each task with three kinds, each kind with several tasks."""
+    kinds = list(KINDS)
+    for number, task in enumerate(TASKS):
+        for step in (0, 4, 8):
+            yield kinds[(number + step) % len(kinds)], task
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nonsense_of_one_host_hides_no_other_host(kind, spoiled, inv):
+    spoiled(kind)
+    for task in [task for chosen, task in pairs() if chosen == kind]:
+        done = inv("-H", "sandbox", *task.split())
+        told = f"{kind}: {task}\n{done.stdout}\n{done.stderr}"
+        assert GOOD in done.stdout, told
+        assert "Traceback" not in done.stderr, told
+        assert "internal error" not in done.stderr, told
+        assert f"error: {GOOD}" not in done.stderr, told
+        assert done.stderr.count(f"error: {BAD}") <= 1, told
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", done.stdout + done.stderr), (
+            told
+        )
+        assert len(done.stdout) < 1_000_000, told
