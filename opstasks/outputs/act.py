@@ -28,6 +28,7 @@ from opstasks.outputs.onhost.records import RemovalRecord, SourceFate
 from opstasks.outputs.plan import (
     InspectedOutput,
     OutputFacts,
+    RemovalFacts,
     RemovalItem,
     RemovalPlan,
     make_plan,
@@ -105,13 +106,23 @@ class RemovalResult:
 
 
 def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
-    """Inspect files and decide what to remove, in one round trip.
+    """Inspect files and decide what to remove.
 
     Raises Refused for a file that is absent, or is not a file.
     """
     workspace = names.workspace(workspace)
     paths = [names.file(file, workspace, host.spec.medium_privacy) for file in files]
-    request = inspect_request(host.spec, workspace, tuple(dict.fromkeys(paths)))
+    facts = inspect(host, workspace, tuple(dict.fromkeys(paths)))
+    try:
+        return make_plan(workspace, facts)
+    except Refused as error:
+        error.host = host.name
+        raise
+
+
+def inspect(host: Host, workspace: str, paths: tuple[str, ...]) -> RemovalFacts:
+    """Read the facts of files and the records of earlier removals, in one round trip."""
+    request = inspect_request(host.spec, workspace, paths)
     results = host.service.gather(
         {
             "files": INSPECT.command(request),
@@ -120,17 +131,7 @@ def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
     )
     found = checked(INSPECT.decode(results["files"], host.name), request, host.name)
     records = RECORDS.decode(results["records"], host.name).records
-    try:
-        return make_plan(
-            workspace,
-            found.files,
-            records,
-            checked_at=found.now_at,
-            source_away=found.source_away,
-        )
-    except Refused as error:
-        error.host = host.name
-        raise
+    return RemovalFacts(found.files, records, found.now_at, found.source_away)
 
 
 def inspect_request(

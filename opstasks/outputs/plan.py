@@ -53,6 +53,20 @@ class InspectedOutput:
 
 
 @dataclass(frozen=True)
+class RemovalFacts:
+    """What was read of a host before a removal: the files, and the records, newest first.
+
+    `checked_at` is when, by the host's clock, in seconds since the epoch. `source_away` says that
+    the sync's source is not mounted.
+    """
+
+    files: tuple[InspectedOutput, ...]
+    records: tuple[RemovalRecord, ...]
+    checked_at: float
+    source_away: bool = False
+
+
+@dataclass(frozen=True)
 class RemovalItem:
     """A file to be removed: its facts here and at the sync's source, None where it is absent.
 
@@ -89,18 +103,11 @@ class RemovalPlan:
         return tuple(item for item in self.items if item.source)
 
 
-def make_plan(
-    workspace: str,
-    found: Sequence[InspectedOutput],
-    records: Sequence[RemovalRecord],
-    *,
-    checked_at: float,
-    source_away: bool,
-) -> RemovalPlan:
+def make_plan(workspace: str, facts: RemovalFacts) -> RemovalPlan:
     """Decide which files are removed; raises Refused for one that is absent or is not a file."""
-    known = _records_by_file(workspace, records)
+    known = _records_by_file(workspace, facts.records)
     items, gone = [], []
-    for output in found:
+    for output in facts.files:
         record = known.get(output.path)
         _check(workspace, output, record)
         item = RemovalItem(output.path, output.here.facts, output.source.facts, record)
@@ -108,7 +115,7 @@ def make_plan(
             items.append(item)
         elif record:
             gone.append(record)
-    return RemovalPlan(workspace, tuple(items), tuple(gone), checked_at, source_away)
+    return RemovalPlan(workspace, tuple(items), tuple(gone), facts.checked_at, facts.source_away)
 
 
 def _records_by_file(

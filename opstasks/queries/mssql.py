@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from opstasks.core.command import Secret
@@ -14,6 +14,7 @@ from opstasks.core.errors import CommandFailed, Refused, TimedOut, Unreachable
 from opstasks.fleet.transport import Socket
 
 PORT = 1433
+LOGIN_TIMEOUT_S = 15
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,115}")
 # A table has a partition for each of its indexes: 0 and 1 are the table itself.
 _ESTIMATE = (
@@ -152,25 +153,9 @@ def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> Rows:
     """
     import pytds
 
-    tunnel: Any = _Tunnel(dial(login.address, login.port, 15.0))
+    tunnel = _Tunnel(dial(login.address, login.port, LOGIN_TIMEOUT_S))
     try:
-        with pytds.connect(
-            dsn="server",  # only a name in the login: the connection is open already
-            database=login.database,
-            user=login.user.value,
-            password=login.password.value,
-            sock=tunnel,
-            port=login.port,
-            timeout=timeout_s,
-            login_timeout=15,
-            autocommit=True,
-            appname="opstasks",
-            disable_connect_retry=True,
-        ) as connection:
-            tunnel.logging_in = False
-            cursor = connection.cursor()
-            cursor.execute(query)
-            return [tuple(row) for row in cursor.fetchall()]
+        return _rows(tunnel, login, query, timeout_s)
     except TimeoutError as error:
         raise TimedOut(f"the database did not answer within {timeout_s:g} s") from error
     except _Rerouted:
@@ -185,6 +170,29 @@ def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> Rows:
     finally:
         tunnel.logging_in = False
         tunnel.close()
+
+
+def _rows(tunnel: _Tunnel, login: Login, query: str, timeout_s: float) -> Rows:
+    """Log in through a tunnel and run a query; raises what the TDS library raises."""
+    import pytds
+
+    with pytds.connect(
+        dsn="server",  # only a name in the login: the connection is open already
+        database=login.database,
+        user=login.user.value,
+        password=login.password.value,
+        sock=cast(Any, tunnel),
+        port=login.port,
+        timeout=timeout_s,
+        login_timeout=LOGIN_TIMEOUT_S,
+        autocommit=True,
+        appname="opstasks",
+        disable_connect_retry=True,
+    ) as connection:
+        tunnel.logging_in = False
+        cursor = connection.cursor()
+        cursor.execute(query)
+        return [tuple(row) for row in cursor.fetchall()]
 
 
 def _no_login(text: str, number: int) -> Refused:
