@@ -32,7 +32,7 @@ def parse(text: str) -> int:
         raise Refused(f"{text!r} is not a span of time", hint=HINT)
     seconds = sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS_S, strict=True))
     if seconds == 0:
-        raise Refused(f"a span must be longer than 0, not {text!r}", hint=HINT)
+        raise Refused(f"{text!r} is not a span longer than 0", hint=HINT)
     if seconds > LIMIT_S:
         raise Refused(f"{text!r} is more than a year", hint=HINT)
     return seconds

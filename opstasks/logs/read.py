@@ -31,7 +31,8 @@ def read(host: Host, wanted: WantedLog) -> list[str]:
         try:
             return list(host.service.call(journal.RECORDS, request).lines)
         except Refused as refusal:
-            raise _not_readable(host) from refusal
+            _explain(host, refusal)
+            raise
     command = journal.unit_lines(unit, lines=wanted.lines, since_time=wanted.since)
     command = command.printing(journal.MAX_LOG_BYTES)
     (result,) = host.service.batch([command])
@@ -63,7 +64,8 @@ def _follow_records(
     try:
         host.service.follow(journal.RECORDS, request, on_line, on_wait)
     except Refused as refusal:
-        raise _not_readable(host) from refusal
+        _explain(host, refusal)
+        raise
 
 
 def _follow_unit(
@@ -84,6 +86,12 @@ def _follow_unit(
     result = host.service.stream(command, take)
     _check_readable(host, result)
     check(result, command, host.name)
+
+
+def _explain(host: Host, refusal: Refused) -> None:
+    """Raise the program's refusal again, with a hint; leave another one as it is."""
+    if refusal.message == NO_PERMISSION:
+        raise _not_readable(host) from refusal
 
 
 def _check_readable(host: Host, result: Result) -> None:

@@ -39,6 +39,18 @@ def test_a_journal_that_may_not_be_read_is_refused_with_a_hint(fake_host, job):
     assert error.value.hint == "inv -H tpp doctor"
 
 
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_another_refusal_keeps_its_own_hint(fake_host, is_followed):
+    host = fake_host()
+    host.expect(RECORDS, ANY, Refused("account opensafely does not exist", hint="manage"))
+    with pytest.raises(Refused, match="does not exist") as error:
+        if is_followed:
+            follow(host, WantedLog(job="abc"), lambda line: None)
+        else:
+            read(host, WantedLog(job="abc"))
+    assert error.value.hint == "manage"
+
+
 def test_a_journalctl_that_fails_is_an_error(fake_host):
     host = fake_host()
     host.expect(journal.unit_lines("jobrunner"), Reply(2, err="Bad message"))
