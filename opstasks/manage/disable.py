@@ -25,7 +25,7 @@ PEOPLE = range(1000, 60000)
 
 @dataclass(frozen=True)
 class Account:
-    """How an account stands on a host; `open` are the ways in and rights that it still has."""
+    """An account on a host; `open` are the ways in and rights that it still has."""
 
     name: str
     exists: bool
@@ -69,7 +69,7 @@ def request(host: Host, name: str) -> ManageInspectRequest:
 
 
 def inspect_account(host: Host, name: str) -> Account:
-    """How the account stands, in one round trip; raises Refused if it is not a person's."""
+    """The account, in one round trip; raises Refused if it is not a person's."""
     asked = request(host, name)
     processes = cmd("pgrep", "--count", "--uid", name)
     answer, running = host.root.batch([inspect.question(asked), processes])

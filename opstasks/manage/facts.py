@@ -1,4 +1,4 @@
-"""How a host stands, as types: what `onhost/inspect.py` answers. None is what does not exist."""
+"""The state of a host, as types: the answer of `onhost/inspect.py`. None is what does not exist."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LastUse(msgspec.Struct, frozen=True):
 
 
 class ManageFacts(msgspec.Struct, frozen=True):
-    """How everything that a description names stands on a host, by name or path.
+    """The state of everything that a description names, by name or path.
 
     `login` is the account that the operator came in with. `keyed` are accounts of people with
     keys, `marked` those of them that `manage` wrote keys for. `refusals` are contents that the

@@ -1,4 +1,4 @@
-"""How a host stands, in one round trip."""
+"""The state of a host, asked in one round trip."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def ask(host: Host, asked: ManageInspectRequest) -> ManageFacts:
 
 
 def question(asked: ManageInspectRequest) -> ProgramCommand:
-    """The command that asks how a host stands; read what it prints with `decode`."""
+    """The command that asks for the state of a host; `decode` reads what it prints."""
     return INSPECT.command(asked)
 
 

@@ -48,7 +48,7 @@ def manage(
 
     Example: inv -H tpp manage --plan --diff
     """
-    from opstasks.manage import apply, describe, lockout
+    from opstasks.manage import apply, describe
     from opstasks.manage.apply import ManageRequest
     from opstasks.manage.steps import AreaSelection
 
@@ -57,7 +57,7 @@ def manage(
     specs = [host.spec for host in ctx.fleet.hosts]
     wanted = describe.describe_all(specs, upgrade=upgrade)
     if not allow_lockout:
-        lockout.check_folders({spec.name: describe.shown_folder(spec) for spec in specs}, specs, wanted)
+        _check_people(specs, wanted)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
@@ -66,6 +66,19 @@ def manage(
         _finish(ctx, plans, with_diff=diff)
         return
     _carry_out(ctx, plans, wanted, request, with_diff=diff)
+
+
+def _check_people(specs: list[HostSpec], wanted: dict[str, Description]) -> None:
+    """Raise Refused where a description lists no developer; one message for each folder."""
+    from opstasks.manage import lockout
+    from opstasks.manage.describe import shown_folder
+
+    folders: dict[str, dict[str, tuple[str, Description]]] = {}
+    for spec in specs:
+        described = folders.setdefault(shown_folder(spec), {})
+        described[spec.name] = (spec.backend, wanted[spec.name])
+    for folder in sorted(folders):
+        lockout.check_described(folders[folder], folder)
 
 
 def _carry_out(

@@ -1,4 +1,4 @@
-"""How a host is asked, and what is no answer."""
+"""Requests to a host, and invalid answers."""
 
 import copy
 import json

@@ -435,7 +435,7 @@ def test_the_database_network_exists_after_a_reboot(managed, sh):
 
 
 def test_the_service_account_cannot_make_root_run_its_commands(managed, sh, restored):
-    """It may restart its service, whose network root makes: its env files are data to root."""
+    """It may restart its service. Root makes the network first, and reads the env files as data."""
     local = f"{HOME}/config/04_local.env"
     sh(f"cp -p {local} /root/local.away; rm -f /tmp/evil* /tmp/pwned")
     sh("echo 'id -u >>/tmp/pwned' >/tmp/evil.sh; chmod 755 /tmp/evil.sh")

@@ -1,4 +1,4 @@
-"""The programs that change a host and tell how it stands, run here."""
+"""The programs that change a host, run here."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Runs on the host as root: how the things that are asked about stand.
+"""Runs on the host as root: the state of the things that are asked about.
 
 Changes nothing; reads no secret. `opstasks.manage.inspect` has the request and `ManageFacts` is
 the answer.

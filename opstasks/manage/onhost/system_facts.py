@@ -54,7 +54,7 @@ def units_of(names: list[str], text: str) -> dict[str, dict[str, str]]:
     if len(blocks) != len(names):
         blocks = [""] * len(names)
     found = {}
-    for name, block in zip(names, blocks):  # noqa: B905 (Python 3.10; the lengths are equal)
+    for name, block in zip(names, blocks, strict=True):
         values = dict(line.partition("=")[::2] for line in block.splitlines())
         found[name] = {ours: values.get(key, "") for key, ours in UNIT_PROPERTIES.items()}
     return found
