@@ -1,7 +1,7 @@
 """The real job-runner, its dependencies and a study, as git repositories.
 
-PyPI's `opensafely` package carries job-runner whole. Unpacked, with the prefix of its vendored
-imports taken off, it is a working checkout, so that a deploy in the sandbox is a real fetch,
+PyPI's `opensafely` package contains all of job-runner. Unpacked, and without the prefix of its
+vendored imports, it is a working checkout, so that a deploy in the sandbox is a real fetch,
 checkout and migration. Three releases are broken on purpose, each in its own way.
 """
 
@@ -30,7 +30,7 @@ CODE, LIB, STUDY = "job-runner", "job-runner-dependencies", "sandbox-study"
 # which PyPI does not have.
 NOT_ON_PYPI = ("opensafely_jobrunner", "opensafely_pipeline")
 
-# The way from the old release to the new one, as commits: what each says and touches.
+# The commits from the old release to the new one: the message, and the files that change.
 STEPS = (
     ("Record level 4 exclusions and database needs", ("models.py", "lib/database.py")),
     ("Log job status with its request", ("lib/log_utils.py", "tracing.py")),
@@ -41,12 +41,12 @@ STEPS = (
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenRelease:
     """A release made from another by one edit."""
 
     tag: str
     parent: str
-    says: str
+    message: str
     edit: Callable[[Path], None]
 
 
@@ -89,11 +89,11 @@ def pip(*argv: str) -> None:
         raise SandboxError("pip is not installed", "apt-get install python3-pip")
     done = attempt([*command, *argv])
     if done.returncode != 0:
-        raise SandboxError(f"pip {argv[0]} failed: {last_line(done)}", "is PyPI within reach?")
+        raise SandboxError(f"pip {argv[0]} failed: {last_line(done)}", "PyPI must be reachable")
 
 
-class Repository:
-    """A work tree whose commits have fixed authors and dates, so that ids never change."""
+class GitRepository:
+    """A work tree; its commits have fixed authors and dates, so that their ids never change."""
 
     def __init__(self, tree: Path) -> None:
         self.tree = tree
@@ -102,8 +102,8 @@ class Repository:
         self.git("init", "--quiet", "--initial-branch=main")
 
     def git(self, *argv: str) -> str:
-        """Run git here, apart from anyone's configuration."""
-        # A minute later each time; the first in January 2024, the playbook's age.
+        """Run git here, without any configuration of the machine or the user."""
+        # One minute later each time; the first is in January 2024, like the playbook.
         when = f"{1704880800 + 60 * self.commits} +0000"
         env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         for who in ("AUTHOR", "COMMITTER"):
@@ -111,13 +111,13 @@ class Repository:
             env[f"GIT_{who}_DATE"] = when
         return run(["git", "-C", str(self.tree), *argv], env=env)
 
-    def commit(self, says: str, tag: str = "") -> None:
+    def commit(self, message: str, tag: str = "") -> None:
         """Record the tree as it is; a step that changes nothing is left out."""
         self.git("add", "--all")
         if not self.git("status", "--porcelain"):
             return
         self.commits += 1
-        self.git("commit", "--quiet", "--message", says)
+        self.git("commit", "--quiet", "--message", message)
         if tag:
             self.git("tag", tag)
 
@@ -132,21 +132,21 @@ class Repository:
 
 def build_code(target: Path, trees: dict[str, Path]) -> None:
     """job-runner: the old release, the steps to the new one, and what branches off."""
-    repository = Repository(target / "work" / CODE)
+    repository = GitRepository(target / "work" / CODE)
     package = repository.tree / "jobrunner"
     (repository.tree / ".gitignore").write_text(IGNORED)
     (repository.tree / "README.md").write_text("# job-runner\n")
     shutil.copytree(trees[OLD], package)
     repository.commit("Run jobs on backends", OLD)
-    for says, prefixes in STEPS:
+    for message, prefixes in STEPS:
         for prefix in prefixes:
             bring(trees[NEW] / prefix, package / prefix)
-        repository.commit(says)
+        repository.commit(message)
     repository.git("tag", NEW)
     for broken in BROKEN:
         repository.git("checkout", "--quiet", "--detach", broken.parent)
         broken.edit(package)
-        repository.commit(broken.says, broken.tag)
+        repository.commit(broken.message, broken.tag)
     repository.publish(target / f"{CODE}.git", OLD)
 
 
@@ -164,7 +164,7 @@ def bring(source: Path, target: Path) -> None:
 
 def build_lib(target: Path, trees: dict[str, Path]) -> None:
     """job-runner-dependencies: installed packages at the top, one commit a release."""
-    repository = Repository(target / "work" / LIB)
+    repository = GitRepository(target / "work" / LIB)
     (repository.tree / ".gitignore").write_text(IGNORED)
     wheels = target / "work" / "lib"
     pinned: list[str] = []
@@ -210,8 +210,8 @@ def replace_contents(tree: Path, sources: Iterable[Path]) -> None:
 
 
 def build_study(target: Path) -> None:
-    """The study whose actions `sandbox.submit` runs."""
-    repository = Repository(target / "work" / STUDY)
+    """The study with the actions that `sandbox.submit` runs."""
+    repository = GitRepository(target / "work" / STUDY)
     shutil.copytree(FILES / "study", repository.tree, dirs_exist_ok=True)
     repository.commit("Actions for the sandbox")
     repository.publish(target / f"{STUDY}.git")
@@ -249,7 +249,7 @@ def break_migration(package: Path) -> None:
 
 
 def break_running(package: Path) -> None:
-    """The service starts, says so, and ends five seconds later with a traceback."""
+    """The service starts, logs that, and ends five seconds later with a traceback."""
     edit(
         package / "run.py",
         "    api = get_executor_api()\n\n    while True:\n",
@@ -269,10 +269,10 @@ def diverge(package: Path) -> None:
 
 
 BROKEN = (
-    Broken("broken-import", NEW, "Apply back pressure", break_import),
-    Broken("broken-migration", NEW, "Add job queues", break_migration),
-    Broken("broken-crash", NEW, "Check the queue's state", break_running),
-    Broken("diverged", OLD, "Mark the hotfix in the log", diverge),
+    BrokenRelease("broken-import", NEW, "Apply back pressure", break_import),
+    BrokenRelease("broken-migration", NEW, "Add job queues", break_migration),
+    BrokenRelease("broken-crash", NEW, "Check the queue's state", break_running),
+    BrokenRelease("diverged", OLD, "Mark the hotfix in the log", diverge),
 )
 RELEASES = (OLD, NEW, *(broken.tag for broken in BROKEN))
 

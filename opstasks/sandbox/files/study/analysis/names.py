@@ -1,4 +1,4 @@
-"""Write files whose names trip up careless shells."""
+"""Write files with names that careless shell scripts cannot handle."""
 
 import pathlib
 
