@@ -11,6 +11,7 @@ from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
+    from opstasks.fleet.inventory import HostSpec
     from opstasks.manage.apply import ManageRequest
     from opstasks.manage.model import Description
     from opstasks.manage.steps import ManagePlan
@@ -130,6 +131,7 @@ def _judged(plans: FleetResult[ManagePlan]) -> FleetResult[ManagePlan]:
 def _documents(plans: FleetResult[ManagePlan], *, with_diff: bool) -> FleetResult[Any]:
     """Plans as --json shows them."""
     from opstasks.core.result import FleetResult, HostResult
+    from opstasks.fleet.inventory import HostSpec
     from opstasks.manage import show
 
     def one(item: HostResult[ManagePlan]) -> HostResult[Any]:
