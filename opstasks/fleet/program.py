@@ -161,6 +161,8 @@ class Reader(Generic[A]):
 
     def end(self, result: Result) -> A:
         """The answer; raises what `Program.decode` raises."""
+        if any(self._rest) and not result.code:  # a last line without its end
+            self.take(b"\n")
         out = "" if self._last is None else json.dumps(self._last)
         return self._program.decode(
             Result(result.command, result.code, out, result.err, result.elapsed_s), self._host

@@ -199,6 +199,19 @@ def test_any_text_is_an_answer_or_an_error_of_ours(text):
         assert error.host == "tpp"
 
 
+def test_a_last_line_without_its_end_is_the_answer():
+    reader = Reader(ECHO, "tpp", print)
+    reader.take(b'{"ok": {"word": "a"}}')
+    assert reader.end(Result("python3", 0, "", "")) == Answered("a")
+
+
+def test_a_program_that_was_killed_in_a_line_says_how_it_ended():
+    reader = Reader(ECHO, "tpp", print)
+    reader.take(b'{"ok": {"wo')
+    with pytest.raises(CommandFailed, match="exit code 137"):
+        reader.end(Result("python3", 137, "", "Killed"))
+
+
 def test_a_line_without_end_is_given_up():
     reader = Reader(ECHO, "tpp", print)
     with pytest.raises(InvalidResponse, match="more than 16 MiB"):
