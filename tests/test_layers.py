@@ -47,11 +47,11 @@ def test_an_arrow_that_follows_from_others_is_left_out():
     }
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_no_modules_import_each_other_in_a_cycle():
     assert cycles(GRAPH) == []
 
 
-def test_no_folders_import_each_other_in_a_circle():
+def test_no_folders_import_each_other_in_a_cycle():
     assert cycles(folder_graph(GRAPH)) == []
 
 

@@ -115,7 +115,7 @@ def test_refusals_are_json_too(program):
         ("jobs.logs -f abc", "--config (-f) needs a value"),
         ("jobrunner/jobs-ls", "did you mean 'jobs-ls'?"),
         ("logs --lines -5", "--lines must be 0 or greater, not -5"),
-        ("config.set JOB_SERVER_TOKEN=-", "no value came for JOB_SERVER_TOKEN"),
+        ("config.set JOB_SERVER_TOKEN=-", "no value was given for JOB_SERVER_TOKEN"),
     ],
 )
 def test_wrong_usage_touches_nothing_and_says_what_is_wrong(program, words, told):
@@ -347,5 +347,5 @@ def test_a_settings_file_with_more_than_a_password_is_refused(program, tmp_path)
     config.write_text('sudo: {password: "open\\nsesame"}')
     done = program("-f", str(config), "-H", "tpp", "status")
     assert done.returncode == 2
-    assert "sudo.password must hold the password in one line" in done.stderr
+    assert "sudo.password must contain one line of text" in done.stderr
     assert "sesame" not in done.stderr

@@ -174,7 +174,7 @@ def test_a_secret_is_typed_unseen(terminal, managed, look):
     terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
     terminal.answer("JOB_SERVER_TOKEN:", "")
     shown, code = terminal.done()
-    assert (code, "no value came" in shown) == (2, True)
+    assert (code, "no value was given" in shown) == (2, True)
     terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
     terminal.answer("JOB_SERVER_TOKEN:", "s3cret of ours")
     assert "s3cret" not in terminal.see("[y/N]")
