@@ -1,4 +1,4 @@
-"""What the host's programs must know of a host, and calling them with a hint for what fails."""
+"""The paths and names that the host's programs need, and calling them with a hint for errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def site_for(spec: HostSpec) -> Site:
 
 
 def call(shell: Shell, program: Program[Q, A], request: Q, *, hint: str = "") -> A:
-    """Call a program; what it raises gets the hint, a failure at least that of `status`."""
+    """Call a program; its errors get the hint, failures at least the hint `status`."""
     try:
         return shell.call(program, request)
     except Refused as error:

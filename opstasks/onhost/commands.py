@@ -7,7 +7,7 @@ from opstasks.onhost.protocol import HostFailure
 
 
 class StepError(Exception):
-    """A step could not be done, for the last lines of `detail`; `refused`: nothing was touched."""
+    """A step failed; `detail` has the last lines of output. `refused`: nothing was touched."""
 
     def __init__(self, reason: str, detail: str = "", *, refused: bool = False) -> None:
         super().__init__(reason)
@@ -26,7 +26,7 @@ def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def attempt(*args: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Run a command; one that is missing (127), or takes too long (124), fails like any other."""
+    """Run a command; exit code 127 for a missing command, 124 for one that takes too long."""
     try:
         return call(*args, timeout=timeout_s)
     except subprocess.TimeoutExpired:

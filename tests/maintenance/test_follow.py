@@ -70,7 +70,7 @@ def test_the_record_is_read_with_a_short_time_limit(host):
 def test_a_connection_that_stays_away_is_lost(host, monkeypatch):
     monkeypatch.setattr(following, "AWAY_S", 0.05)
     host.expect(READ, MaintenanceRequest(site_for(host.spec)), Unreachable("gone"), times=None)
-    with pytest.raises(Lost, match="the host goes on by itself") as caught:
+    with pytest.raises(Lost, match="the host continues by itself") as caught:
         following.follow(host, "one")
     assert isinstance(caught.value.__cause__, Unreachable)
     assert caught.value.hint == "inv -H tpp scheduled"
@@ -91,7 +91,7 @@ def test_nonsense_is_not_followed(host):
 def test_ctrl_c_leaves_the_work_to_the_host(host):
     expect_read(host, make_maintenance(make_item(step="draining"), units=RUNNING))
     host.stop.set()
-    with pytest.raises(Interrupted, match="no longer following; the host goes on") as caught:
+    with pytest.raises(Interrupted, match="no longer following; the host continues") as caught:
         following.follow(host, "one")
     assert "scheduled.cancel one" in caught.value.message
 

@@ -75,7 +75,7 @@ def test_a_timer_ends_only_its_own_pause(site, flags_command):
     item = make_record(site, kind=UNPAUSE)
     assert end_pause.end_pause(site, item)[1] == "it was not paused any more"
     pause_change.set_pause(site, Pause(who="x", id="another"))
-    assert "left alone" in end_pause.end_pause(site, item)[1]
+    assert "left paused" in end_pause.end_pause(site, item)[1]
     assert paused_at(site)
     pause_change.clear_pause(site)
     pause_change.set_pause(site, Pause(who="x", id=item.id))

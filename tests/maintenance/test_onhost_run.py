@@ -33,7 +33,7 @@ def test_work_that_is_over_or_cancelled_is_not_begun(site, monkeypatch):
     for words in ({"outcome": "cancelled"}, {"step": "waiting"}, {"outcome": "ready"}):
         make_record(site, **words)
         answer = prepare.main(request_of(site, id=OLD))
-        assert answer == {"outcome": "", "reason": "it is no longer wanted"}
+        assert answer == {"outcome": "", "reason": "it is not scheduled any more"}
     assert prepare.main(request_of(site, id="absent"))["outcome"] == ""
 
 

@@ -151,11 +151,11 @@ def test_a_unit_runs_one_readable_file_that_only_root_reads(site, systemd, kind)
     text = script.read_text()
     assert f"# opstasks: {kind} by a@b, due then" in text
     assert "'LATE_S = 1800\\n'" in text
-    # It runs with nothing else than itself: here it finds that it is no longer wanted.
+    # It runs with nothing else than itself: here it finds that it is not scheduled any more.
     done = subprocess.run(
         [sys.executable, "-I", script], capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout)["ok"]["reason"] == "it is no longer wanted"
+    assert json.loads(done.stdout)["ok"]["reason"] == "it is not scheduled any more"
 
 
 def test_a_timer_that_does_not_run_is_a_failure(site, systemd, commands):

@@ -109,7 +109,7 @@ def test_a_pause_outlives_a_reboot_and_still_ends(inv, host, managed):
 def test_a_pause_whose_end_is_cancelled_goes_on_without_one(inv, host):
     good(inv("-H", HOST, "pause", "--for", "1h", "--reason", "night"))
     done = good(inv("-H", HOST, "scheduled.cancel"))
-    assert "the pause goes on until `unpause`" in done.stdout
+    assert "the host stays paused until `unpause`" in done.stdout
     assert host.paused
     assert host.timers == []
     assert "night" in status(inv)["paused"]

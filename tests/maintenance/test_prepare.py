@@ -190,11 +190,11 @@ def test_a_prepared_host_is_left_alone(host):
     [
         ({"outcome": "refused", "reason": "no docker"}, Refused, "refused: no docker"),
         ({"outcome": "cancelled", "reason": "by bob"}, Refused, "cancelled: by bob"),
-        ({"outcome": "failed", "reason": "broken"}, VerifyFailed, "went back to where it was"),
+        ({"outcome": "failed", "reason": "broken"}, VerifyFailed, "in its former state"),
         (
             {"outcome": "failed", "reason": "broken", "left": ("it is still paused",)},
             VerifyFailed,
-            "going back failed: it is still paused",
+            "restoring the former state failed: it is still paused",
         ),
     ],
 )

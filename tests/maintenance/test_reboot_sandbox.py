@@ -228,7 +228,7 @@ def test_with_keep_paused_the_pause_outlives_the_boot(inv, host, managed):
     managed.reboot(HOST)
     until(lambda: host.serving, "the service is up")
     done = "journalctl -b -u opstasks-boot -o cat"
-    until(lambda: "stays paused, as was asked" in host.sh(done), "the boot looked at the pause")
+    until(lambda: "stays paused, as requested" in host.sh(done), "the boot looked at the pause")
     assert host.paused
     assert host.jobs()[job][0] == "pending"
     # What the service account wrote into its configuration never runs as root.

@@ -16,7 +16,7 @@ from opstasks.onhost.protocol import HostFailure
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """What there is to know. The request: ``site``, ``with_flag`` (read job-runner's flag too)."""
+    """Read everything. The request: ``site``, ``with_flag`` (read job-runner's flag too)."""
     site = site_of(request)
     items = read_items(site.lock_dir)
     units = [f"{i.unit}.{kind}" for i in items if not i.outcome for kind in ("timer", "service")]
@@ -37,7 +37,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def flag(site: Site) -> tuple[float, str]:
-    """When job-runner was paused, 0 while it is not; or why that cannot be read."""
+    """When job-runner was paused, 0 while it is not; or why the flag cannot be read."""
     try:
         return paused_at(site), ""
     except (HostFailure, sqlite3.Error) as error:
@@ -46,7 +46,7 @@ def flag(site: Site) -> tuple[float, str]:
 
 
 def again(lock_dir: str, item: ScheduledItem) -> ScheduledItem:
-    """A record as it is now; as it was when its file has gone."""
+    """The present state of a record; the old one if its file is gone."""
     found = read_item(lock_dir, item.id)
     return found if found.step else item
 

@@ -23,7 +23,7 @@ JOURNAL_IDENTIFIER = "opstasks"
 
 
 def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
-    """Change a record, whole or not at all; only root and the service account may read it."""
+    """Change a record completely or not at all; only root and the service account may read it."""
     item = replace(read_item(site.lock_dir, id), **changes)
     group = pwd.getpwnam(site.service_user).pw_gid
     write_json(item_path(site.lock_dir, id), asdict(item), 0o640, group)
@@ -31,7 +31,7 @@ def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
 
 
 def add_step(site: Site, id: str, text: str, step: str = "") -> None:
-    """Note in the record what is being done, for those who follow it, and in the unit's output."""
+    """Add a step to the record, for those who follow it, and to the unit's output."""
     steps = (*read_item(site.lock_dir, id).steps, ItemStep(time.time(), text))
     write_item(site, id, steps=steps, **({"step": step} if step else {}))
     send_part(text)
