@@ -79,7 +79,7 @@ def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
     until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
     assert host.paused
     assert "another one" in status(inv)["paused"]
-    assert "left alone" in host.record(record["id"])["reason"]
+    assert "left paused" in host.record(record["id"])["reason"]
 
 
 def test_a_pause_set_by_hand_is_shown_as_that(inv, host, managed):

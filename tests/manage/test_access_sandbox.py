@@ -65,7 +65,7 @@ def test_files_that_keep_the_client_out_are_restored(backends, sh, ssh, ops, nam
     before = snapshot(sh)
     done = good(ops("manage", "--yes"), 1)
     assert "a fresh connection failed" in done.stderr
-    assert "the old files are back" in done.stderr
+    assert "the old files are in effect again" in done.stderr
     assert snapshot(sh) == before
     assert ssh(HOST, "sudo -n true").returncode == 0
     assert sh("systemctl list-timers --all | grep -c putback || true") == "0"
@@ -114,7 +114,7 @@ def test_the_connected_person_is_not_locked_out(
     (backends / "keys" / "ops").write_text((tmp_path / "id.pub").read_text())
     change(backends, people={"developers": ["ada", "ops"]})
     done = good(ops("manage", "--yes"), 2)
-    assert "you came in as ops, and none of your present keys would stay" in done.stderr
+    assert "you are logged in as ops, and none of your present keys would stay" in done.stderr
     assert ssh(HOST, "true").returncode == 0
 
 
@@ -163,7 +163,7 @@ def test_a_person_joins_changes_role_leaves_and_is_disabled(
     assert {s["thing"]: s["wanted"] for s in left} == {
         "eve in group sudo": "no",
         "eve in group reviewers": "no",
-        "user eve": "users.disable, or list it",
+        "user eve": "users.disable, or add to a list",
     }
     sh("gpasswd -d nobody sudo")
     sh("runuser -u eve -- sleep 300 & sleep 0.2")

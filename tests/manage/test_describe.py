@@ -55,7 +55,7 @@ def test_a_listed_person_gets_an_account_a_home_and_keys(backends):
     [
         ({"grups": []}, "unknown section 'grups'; did you mean 'groups'"),
         ({"files": [FILE | {"mod": "1"}]}, "files: /etc/x: unknown key 'mod'; did you mean 'mode'"),
-        ({"files": [FILE | {"mode": "644"}]}, "mode '644' is not like '0640'"),
+        ({"files": [FILE | {"mode": "644"}]}, "mode '644' must look like '0640'"),
         ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: Expected `str`, got `int`"),
         ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is not a plain absolute path"),
         ({"files": [FILE | {"path": "/etc/../x"}]}, "not a plain absolute path"),

@@ -71,7 +71,7 @@ def test_an_account_is_described_in_words():
     assert disable.Account("x", False, ()).describe() == "no such account"
     assert disable.Account("x", True, ()).describe() == "already disabled"
     running = disable.Account("x", True, ("keys",), 2).describe()
-    assert running == "keys; 2 process(es) go on"
+    assert running == "keys; 2 process(es) still running"
 
 
 @pytest.mark.parametrize(("uid", "persons"), [(999, False), (1000, True), (65534, False)])
@@ -85,7 +85,7 @@ def test_system_accounts_are_refused(host, uid, persons):
 
 
 def test_the_own_account_is_refused(host):
-    with pytest.raises(Refused, match="you came in as x"):
+    with pytest.raises(Refused, match="you are logged in as x"):
         disable.account(host, "x", facts(OPEN, login="x"))
 
 
@@ -104,7 +104,7 @@ def test_an_open_account_is_disabled_and_looked_at_again(fake_host):
     host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1), user="root")
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(DISABLED))
     done = disable.disable(host, "x")
-    assert done.before.describe() == "keys, group docker, password; 2 process(es) go on"
+    assert done.before.describe() == "keys, group docker, password; 2 process(es) still running"
     assert (done.after.open, done.changed) == ((), True)
 
 

@@ -421,7 +421,7 @@ def test_a_bad_description_is_refused_without_a_connection(backends, ops):
     change(backends, files=[{"path": "/etc/x", "sorce": "x"}])
     done = good(ops("--connect-timeout", "1", "manage", "--plan"), 2)
     assert "unknown key 'sorce'; did you mean 'source'" in done.stderr
-    assert "no host was connected to" in done.stderr
+    assert "no connection was made" in done.stderr
 
 
 def test_the_database_network_exists_after_a_reboot(managed, sh):

@@ -114,7 +114,7 @@ def test_an_action_that_fails_undoes_those_before_it(host):
     bad = file_action(host.folder / "g", verify=["bash", "-c", "echo whole is bad >&2; exit 1"])
     reason = host.install(file_action(host.folder / "f"), bad)
     assert "whole is bad" in reason
-    assert "the old files are back" in reason
+    assert "the old files were restored" in reason
     assert (host.folder / "f").read_text() == "old\n"
     assert not (host.folder / "g").exists()
 
@@ -159,7 +159,7 @@ def test_the_old_files_are_restored_when_sshd_no_longer_answers(host, monkeypatc
     monkeypatch.setattr(install_access, "answers", lambda port: False)
     (host.folder / "f").write_text("old\n")
     reason = host.install(file_action(host.folder / "f", reload="ssh"))
-    assert "no longer answers on port 1; the old files are back" in reason
+    assert "no longer answers on port 1; the old files were restored" in reason
     assert (host.folder / "f").read_text() == "old\n"
     assert ("reload", "ssh") in host.calls
 

@@ -179,7 +179,7 @@ def test_a_change_that_is_not_proven_is_undone(fake_host, monkeypatch):
     with pytest.raises(CommandFailed, match="0 of 1 changes done; sshd failed") as caught:
         run(host, [SSHD])
     assert caught.value.tail.startswith(
-        "the old files are back, and in force: a fresh connection failed: no sudo\n"
+        "the old files are in effect again: a fresh connection failed: no sudo\n"
     )
 
 
@@ -196,12 +196,12 @@ def test_a_change_that_was_undone_before_its_confirmation_has_failed(fake_host, 
 def test_a_file_that_the_host_does_not_accept_is_never_proven(fake_host, monkeypatch):
     host = fake_host()
     host.expect(
-        access.INSTALL, ANY, failed("x: sshd failed; the old files are back", "line 3: bad")
+        access.INSTALL, ANY, failed("x: sshd failed; the old files were restored", "line 3: bad")
     )
     expect_proofs(host, monkeypatch)
     with pytest.raises(CommandFailed, match="sshd failed") as caught:
         run(host, [SSHD])
-    assert "the old files are back\nline 3: bad\n" in caught.value.tail
+    assert "the old files were restored\nline 3: bad\n" in caught.value.tail
 
 
 def test_without_proof_nothing_is_connected_to(fake_host, monkeypatch):

@@ -66,7 +66,7 @@ CHANGES = {
     "database network": lambda f: f["probes"].update({"database network": False}),
     "unit jobrunner": lambda f: f["units"]["jobrunner"].update(active_state="failed"),
     "unit rsync": lambda f: f["units"]["rsync"].update(file_state="enabled"),
-    "a change of how people get in": lambda f: f.update(is_unproven=True),
+    "a change of the login files": lambda f: f.update(is_unproven=True),
 }
 
 
@@ -108,7 +108,7 @@ def test_the_connected_person_leaving_sudo_is_a_risk(own):
     facts = facts_of(wanted, login="alice")
     facts["groups"]["sudo"]["members"].append("alice")
     facts["marked"].append("alice")
-    assert risks(facts, wanted) == ["you came in as alice, who would leave group sudo"]
+    assert risks(facts, wanted) == ["you are logged in as alice, who would leave group sudo"]
 
 
 def test_a_new_account_is_created_with_its_groups(facts, wanted):
@@ -298,7 +298,7 @@ def test_losing_the_own_group_or_keys_is_a_risk(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="ops")
     facts["groups"]["developers"]["members"].append("ops")
-    assert risks(facts, wanted) == ["you came in as ops, who would leave group developers"]
+    assert risks(facts, wanted) == ["you are logged in as ops, who would leave group developers"]
     facts = facts_of(wanted, login="ada")
     facts["groups"]["developers"]["members"].remove("ada")
     assert risks(facts, wanted) == []  # joining is no loss

@@ -70,7 +70,11 @@ def test_an_error_leaves_the_terminal_as_it_was(watch):
 
 @pytest.mark.parametrize(
     ("every_s", "as_json", "said"),
-    [(0, False, "must be between 0.2 and 3600"), (4000, False, "not 4000"), (2, True, "never ends")],
+    [
+        (0, False, "must be between 0.2 and 3600"),
+        (4000, False, "not 4000"),
+        (2, True, "never ends"),
+    ],
 )
 def test_a_watch_that_is_not_possible_is_refused(watch, every_s, as_json, said):
     with pytest.raises(Refused, match=said):
