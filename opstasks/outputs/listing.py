@@ -14,14 +14,14 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.outputs import names
 
-# A large tree on a slow drive takes its time.
+# A large tree on a slow drive takes long.
 TIMEOUT_S = 3600.0
 MAX_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class OutputEntry:
-    """A file of a workspace, or a workspace (`files` counts what it holds); age in seconds."""
+    """A file of a workspace, or a workspace (with its number of `files`); age in seconds."""
 
     path: str
     kind: str
@@ -95,12 +95,12 @@ WORKSPACES = Program(
 
 
 def root(spec: HostSpec) -> str:
-    """The folder that holds the medium-privacy workspaces."""
+    """The folder of the medium-privacy workspaces."""
     return f"{spec.medium_privacy}/workspaces"
 
 
 def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[OutputEntry]]:
-    """The files of each workspace; the workspaces under the name "" when none is given."""
+    """The files of each workspace; without names, the workspaces themselves under ""."""
     if not workspaces:
         return {"": list_workspaces(host)}
     return {name: list_files(host, name) for name in workspaces}

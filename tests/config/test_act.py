@@ -51,7 +51,7 @@ def test_a_secret_is_in_a_plan_as_its_fingerprint_only():
 def test_a_removed_override_says_what_applies_again():
     found = config(workers("3", over=("01_defaults.env", "03_backend.env")))
     (step,) = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True).steps
-    assert (step.now, step.wanted) == ("3", "what 03_backend.env says")
+    assert (step.now, step.wanted) == ("3", "the value in 03_backend.env")
     found = config(workers("3", "03_backend.env"))
     planned = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True)
     assert (planned.steps, len(planned.notes)) == ((), 1)

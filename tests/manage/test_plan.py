@@ -406,6 +406,6 @@ def test_a_description_without_roles_needs_no_people(own, tmp_path):
 
 
 def test_a_selection_without_any_area_is_refused():
-    with pytest.raises(Refused, match="leaves no area"):
+    with pytest.raises(Refused, match="no area is left"):
         apply.check_areas(AreaSelection(("system",), ("system",)))
     apply.check_areas(AreaSelection(("system", "code"), ("system",)))

@@ -274,10 +274,10 @@ def test_an_interrupted_removal_goes_on_with_its_own_record(fake_host):
 def test_a_failed_removal_names_the_file_and_stops(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")
-    host.expect(REMOVE, ANY, failed("is not as it was shown any more: size_bytes"))
-    with pytest.raises(ProgramFailed, match="is not as it was shown") as caught:
+    host.expect(REMOVE, ANY, failed("changed since it was shown: size_bytes"))
+    with pytest.raises(ProgramFailed, match="changed since it was shown") as caught:
         act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
-    assert caught.value.message.startswith("a.csv: is not")
+    assert caught.value.message.startswith("a.csv: changed since")
     assert "outputs.ls" in caught.value.hint
 
 

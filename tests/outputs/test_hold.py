@@ -256,7 +256,7 @@ def test_a_file_that_changed_since_it_was_shown_stays(tree):
     tree.put(tree.root / "W/a.csv", "as shown")
     facts = tree.facts("a.csv")
     tree.put(tree.root / "W/a.csv", "as it is")
-    with pytest.raises(HostFailure, match="not as it was shown"):
+    with pytest.raises(HostFailure, match="changed since it was shown"):
         tree.remove("a.csv", facts=facts)
     assert (tree.root / "W/a.csv").read_text() == "as it is"
 
@@ -274,7 +274,7 @@ def test_a_replaced_file_gets_its_name_back_but_never_over_a_newer_one(tree, mon
         file.write_text("newer still")
 
     monkeypatch.setattr(os, "rename", exchange)
-    with pytest.raises(HostFailure, match="took its name"):
+    with pytest.raises(HostFailure, match="now has its name"):
         tree.remove("a.csv", facts=facts)
     assert file.read_text() == "newer still"
     assert (tree.top / "medium/.opstasks-removed/abc-1").read_text() == "exchanged"
@@ -326,6 +326,6 @@ def test_a_hold_that_is_a_link_or_of_another_account_is_not_used(tree):
     hold.mkdir()
     hold.chmod(0o777)
     if (tree.top / "medium").stat().st_uid != os.getuid():
-        with pytest.raises(HostFailure, match="not used by this account alone"):
+        with pytest.raises(HostFailure, match="can be changed by other accounts"):
             tree.remove("a.csv")
     assert (tree.root / "W/a.csv").exists()

@@ -71,7 +71,7 @@ def test_a_failure_at_the_source_keeps_the_file_in_both_places(tree):
     assert (source / "W/a.csv").exists()
     assert (tree.root / "W/a.csv").exists()
     record = tree.record()
-    assert (record.state, "not as it was shown" in record.error) == ("failed", True)
+    assert (record.state, "changed since it was shown" in record.error) == ("failed", True)
     places[0]["identity"] = tree.facts("a.csv", root=source)
     tree.remove("a.csv", places=places)
     assert not (source / "W/a.csv").exists()
@@ -114,7 +114,7 @@ def test_a_removal_that_cannot_be_recorded_at_its_end_says_so(tree, monkeypatch)
         real(folder, record)
 
     monkeypatch.setattr(remove, "write_record", no_room_at_the_end)
-    with pytest.raises(HostFailure, match="removed, but that is not recorded"):
+    with pytest.raises(HostFailure, match="removed, but this could not be recorded"):
         tree.remove("a.csv")
     assert tree.record().state == "removing"
 

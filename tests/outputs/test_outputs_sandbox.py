@@ -188,7 +188,7 @@ def test_the_name_of_the_workspace_must_be_typed(level4, sandbox_dir, tmp_path):
         child = pexpect.spawn(program, words, env=env, encoding="utf-8", timeout=60)
         child.expect_exact("[remove/keep]")
         child.sendline("remove")
-        child.expect("Type the workspace's name to go on:")
+        child.expect("Type the workspace's name to continue:")
         child.sendline(answer)
         child.expect(pexpect.EOF)
         child.close()

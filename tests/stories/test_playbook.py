@@ -258,12 +258,12 @@ def test_removing_a_level_4_file(terminal, level3, look):
     assert "'out/the table.csv'" in terminal.run(f"{level3} outputs.ls l3-story")[0]
     terminal.type(f"{level3} outputs.rm l3-story 'out/the table.csv' --reason mistake")
     terminal.answer("[remove/keep]", "remove")
-    terminal.answer("Type the workspace's name to go on:", "l3-stroy")
+    terminal.answer("Type the workspace's name to continue:", "l3-stroy")
     assert terminal.done()[1] == 2
     assert here.sh(f"cat '{TARGET}/{file}' '{SOURCE}/{file}'") == "x\nx"
     terminal.type(f"{level3} outputs.rm l3-story 'out/the table.csv' --reason mistake")
     terminal.answer("[remove/keep]", "remove")
-    terminal.answer("to go on:", "l3-story")
+    terminal.answer("to continue:", "l3-story")
     shown, code = terminal.done()
     assert (code, r"D:\Level4Files\workspaces\l3-story\out\the table.csv" in shown) == (0, True)
     left = here.sh(f"find {TARGET}/l3-story {SOURCE}/l3-story /srv/high_privacy -name 'the *'")

@@ -20,7 +20,7 @@ def open_workspaces(root: str) -> int:
 
 
 def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Everything but folders, at any depth; no link is followed."""
+    """Every entry except folders, at any depth; links are not followed."""
     with os.scandir(folder) as found:
         entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
     for name, is_folder in entries:
@@ -31,7 +31,7 @@ def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
                 continue
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except (HostFailure, FileNotFoundError):
-            continue  # it went away, or was replaced, meanwhile
+            continue  # it was removed or replaced meanwhile
         yield {
             "path": prefix + name,
             "kind": _kind(info.st_mode),
