@@ -9,7 +9,7 @@ from opstasks.fleet.inventory import HostSpec
 
 
 class FakeSession:
-    """Answers by the first rule whose word stands in the command; anything else is an error."""
+    """Answers by the first rule whose word is in the command; anything else is an error."""
 
     def __init__(self, rules, seen):
         self.rules, self.seen = rules, seen
@@ -34,7 +34,7 @@ class FakeSession:
                     raise answer
                 code, out = answer if isinstance(answer, tuple) else (0, answer)
                 return Result(line, code, out, "")
-        raise AssertionError(f"nobody expected {line[:200]}")
+        raise AssertionError(f"unexpected command: {line[:200]}")
 
 
 class FakeHost(Host):

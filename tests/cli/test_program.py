@@ -25,7 +25,7 @@ def fleet(tmp_path):
 
 @pytest.fixture
 def program(tmp_path, fleet):
-    """Run `inv` in the project's folder, or `opstasks` in one that knows nothing of it."""
+    """Run `inv` in the project's folder, or `opstasks` in a folder without the project."""
 
     def run(*argv, name="inv", cwd=ROOT, env=None):
         command = [str(Path(sys.executable).with_name(name)), *argv]
@@ -196,7 +196,7 @@ def test_bash_itself_completes_hosts(fleet):
     assert done.stdout.split() == ["emis"]
 
 
-def test_a_reader_that_goes_away_is_not_an_error():
+def test_a_reader_that_closes_the_pipe_is_not_an_error():
     inv = Path(sys.executable).with_name("inv")
     script = f"set -o pipefail; {inv} --list | head -1; {inv} --help deploy | head -1"
     done = subprocess.run(
@@ -206,7 +206,7 @@ def test_a_reader_that_goes_away_is_not_an_error():
 
 
 @pytest.mark.parametrize("name", ["inv", "opstasks"])
-def test_debugging_does_not_show_the_sudo_password(program, tmp_path, name):
+def test_debug_output_does_not_show_the_sudo_password(program, tmp_path, name):
     config = tmp_path / "invoke.yaml"
     config.write_text("sudo: {password: open'sesame}")
     done = program("-f", str(config), "--debug", "-H", "tpp", "status", name=name)
@@ -286,7 +286,7 @@ def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
     assert "cannot connect" in done.stderr
 
 
-def test_a_full_disk_for_the_result_is_a_failure():
+def test_a_result_that_does_not_fit_on_the_disk_is_a_failure():
     script = """
 from opstasks.cli.app import App, Context
 from opstasks.cli.options import RunOptions

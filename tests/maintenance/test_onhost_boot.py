@@ -1,4 +1,4 @@
-"""What runs once after a boot: which pause ends, and what is noted."""
+"""The program that runs once after a boot: which pause ends, and what is noted."""
 
 import time
 
@@ -102,7 +102,7 @@ def paused(site, flags_command, monkeypatch):
     return make
 
 
-def test_the_end_of_a_pause_outlives_the_reboot(site, paused, monkeypatch):
+def test_the_end_of_a_pause_survives_the_reboot(site, paused, monkeypatch):
     handed = []
     monkeypatch.setattr(boot, "hand_over", lambda site, item, module: handed.append((item, module)))
     make_record(site, OLD, kind=UNPAUSE, boot_id="before")

@@ -1,4 +1,4 @@
-"""How people get in, and runs that are interrupted, on real hosts."""
+"""Login files, people and interrupted runs, on real hosts."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ from tests.manage.manage_sandbox_help import (
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 
-# -- getting in ----------------------------------------------------------------------------------
+# -- login files ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_mistake_in_sudoers_or_sshd_is_refused_with_its_line(
     ("name", "line"),
     [("sshd.conf", "DenyUsers ops"), ("sudoers", "ops ALL=(ALL) !ALL\nDefaults:ops !authenticate")],
 )
-def test_files_that_keep_the_client_out_are_restored(backends, sh, ssh, ops, name, line, managed):
+def test_files_that_lock_out_the_client_are_restored(backends, sh, ssh, ops, name, line, managed):
     source = backends / "base" / "files" / name
     source.write_text(source.read_text() + line + "\n")
     if name == "sudoers":
@@ -71,7 +71,7 @@ def test_files_that_keep_the_client_out_are_restored(backends, sh, ssh, ops, nam
     assert sh("systemctl list-timers --all | grep -c putback || true") == "0"
 
 
-def test_a_client_that_disappears_after_the_change_locks_nobody_out(
+def test_a_client_that_disappears_after_the_change_is_not_locked_out(
     managed, sh, ssh, spec, connect, monkeypatch
 ):
     from opstasks.manage import access
@@ -141,7 +141,7 @@ def test_a_person_joins_changes_role_leaves_and_is_disabled(
     change(backends, people={"developers": ["ada"], "researchers": ["rosa", "eve"]})
     good(ops("manage", "--yes"))
     assert set(sh("id -nG eve").split()) == {"eve", "docker", "reviewers", "researchers"}
-    # The key is good; what is missing is the password, to be chosen at the first login.
+    # The key is accepted; the password must be chosen at the first login.
     assert "password" in login().stderr.lower()
     assert sh("getent shadow eve | cut -d: -f8") == "", "enabled once all else was done"
     sh("chage -d 2026-01-01 -E 2099-01-01 eve")
@@ -156,7 +156,7 @@ def test_a_person_joins_changes_role_leaves_and_is_disabled(
     good(ops("manage", "--yes"))
     assert sh("id -nG eve") == "eve reviewers"
 
-    # Only her keys still tell that she was listed.
+    # Only her keys still show that she was listed.
     sh("usermod -aG sudo eve; usermod -aG sudo nobody")
     change(backends, people={"reviewers": ["levi"]})
     left = steps(good(ops("manage", "--plan", "--json")))

@@ -1,4 +1,4 @@
-"""users.disable: which accounts it takes, what counts as disabled, what it does."""
+"""users.disable: which accounts it accepts, what counts as disabled, what it does."""
 
 import msgspec
 import pytest
@@ -63,7 +63,7 @@ def test_an_account_with_nothing_left_is_disabled():
         ({"shell": "/bin/bash"}, False, "shell /bin/bash"),
     ],
 )
-def test_any_single_thing_left_keeps_an_account_open(change, has_keys, said):
+def test_any_single_right_left_means_not_disabled(change, has_keys, said):
     assert ways_in(change, has_keys=has_keys) == (said,)
 
 
@@ -97,7 +97,7 @@ def expect_look(host, found, processes="0\n"):
     host.expect(cmd("pgrep", "--count", "--uid", "x"), Reply(1, processes))
 
 
-def test_an_open_account_is_disabled_and_looked_at_again(fake_host):
+def test_an_open_account_is_disabled_and_verified(fake_host):
     host = fake_host()
     expect_look(host, facts(OPEN, keyed=["x"]), "2\n")
     host.expect_lock("users.disable")

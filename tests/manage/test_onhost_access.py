@@ -1,4 +1,4 @@
-"""Changing what people get in by: kept, confirmed, restored; on files here."""
+"""Changing login files: kept, confirmed, restored; on local files."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from tests.manage.onhost_help import as_root, file_action, mode_of
 
 
 class Access:
-    """The three programs with a folder of their own; what they say to systemd is written down."""
+    """The three programs with their own folder; their calls to systemd are recorded."""
 
     def __init__(self, folder, calls):
         self.folder, self.calls, self.place = folder, calls, str(folder / "access")
@@ -84,7 +84,7 @@ def test_a_change_that_is_not_confirmed_is_undone_completely(host, by_timer):
     assert not (host.folder / "fresh").exists()
     # A service that systemd runs must not stop itself.
     assert (("stop timer",) in host.calls[2:]) is not by_timer
-    # Too late now: the run learns that its files are gone again.
+    # Too late: the run learns that its files were restored.
     assert not host.confirm()
 
 

@@ -1,4 +1,4 @@
-"""Paths through other people's folders: root is never led elsewhere."""
+"""Paths through other people's folders: links cannot mislead root."""
 
 import os
 
@@ -81,7 +81,7 @@ def test_a_link_at_the_end_of_a_path_is_never_followed(tmp_path):
     assert (target.read_text(), mode_of(target)) == ("kept", 0o600)
 
 
-def test_a_file_with_a_second_name_keeps_its_rights(tmp_path):
+def test_a_file_with_a_second_hard_link_keeps_its_rights(tmp_path):
     (tmp_path / "a").write_text("")
     (tmp_path / "a").chmod(0o600)
     os.link(tmp_path / "a", tmp_path / "b")

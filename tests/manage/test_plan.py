@@ -45,7 +45,7 @@ def test_a_host_as_described_needs_no_step(facts, wanted):
 
 TREE = "/srv/medium_privacy/workspaces"
 LIB = "/home/opensafely/jobrunner/lib"
-# One thing of every kind: what the step that shows it is called, and the change.
+# One thing of every kind: the name of the step that shows it, and the change.
 CHANGES = {
     RIGHTS: lambda f: f["paths"][RIGHTS].update(mode="0755"),
     "/home/opensafely/bin": lambda f: f["paths"].update({"/home/opensafely/bin": None}),
@@ -93,7 +93,7 @@ def test_a_person_in_no_list_loses_every_group_of_a_role(facts, wanted, by):
     else:
         facts["marked"].append("alice")
     lost = [("alice in group sudo", "yes", "no"), ("alice in group developers", "yes", "no")]
-    # While the group of her role still tells who she was, sudo goes first: a run may be cut off.
+    # sudo is removed first, while her role's group still identifies her: a run may be interrupted.
     assert shown(facts, wanted) == (lost if by == "role" else lost[:1])
 
 
@@ -279,7 +279,7 @@ def own(tmp_path, monkeypatch):
     return make
 
 
-def test_a_plan_that_keeps_a_way_in_has_no_risk(own):
+def test_a_plan_that_keeps_a_login_has_no_risk(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="ada")
     facts["paths"]["/etc/ssh/x"] = None

@@ -1,4 +1,4 @@
-"""outputs.ls, outputs.rm and outputs.attest: what the host is asked, in which order."""
+"""outputs.ls, outputs.rm and outputs.attest: the requests to the host, in order."""
 
 import json
 from dataclasses import replace
@@ -211,7 +211,7 @@ def gone(host, path="a.csv"):
 
 
 def asked(host):
-    """What the removal was asked for."""
+    """The request for the removal."""
     (request,) = [c.request for c in host.seen if getattr(c, "module", "") == REMOVE.module]
     return request
 
@@ -259,7 +259,7 @@ def test_a_copy_that_is_kept_at_the_source_is_recorded_as_kept(fake_host):
     assert (len(request.places), request.record.source) == (1, "kept")
 
 
-def test_an_interrupted_removal_goes_on_with_its_own_record(fake_host):
+def test_an_interrupted_removal_continues_with_its_own_record(fake_host):
     host = fake_host()
     record = replace(REMOVED, state="removing", sha256="ab")
     host.expect_lock("outputs.rm")
@@ -290,7 +290,7 @@ def test_a_file_that_is_back_at_once_fails_the_removal(fake_host):
         act.apply(host, planned(ITEM), source="keep", reason="")
 
 
-def test_an_interrupt_is_obeyed_between_two_files(fake_host):
+def test_ctrl_c_takes_effect_between_two_files(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")
     host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
@@ -316,7 +316,7 @@ def test_a_host_that_someone_else_changes_is_left_alone(fake_host):
 ATTESTED = replace(REMOVED, attested=Attestation("Alex", "a@b", NOW))
 
 
-def test_only_what_is_not_attested_yet_is_attested(fake_host):
+def test_only_removals_without_attestation_are_attested(fake_host):
     host = fake_host()
     other = replace(ATTESTED, id="abc-2")
     host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((REMOVED, other)))

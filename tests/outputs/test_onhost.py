@@ -12,7 +12,7 @@ from opstasks.outputs.listing import FILES, WORKSPACES
 from opstasks.outputs.onhost import files, inspect, remove, workspaces
 
 
-def test_a_source_is_away_when_only_the_folder_of_its_mount_exists(tmp_path, monkeypatch):
+def test_a_source_with_only_its_mount_folder_is_not_mounted(tmp_path, monkeypatch):
     drive = tmp_path / "e"
     drive.mkdir()
     monkeypatch.setattr(inspect, "mounted", lambda: ["/", str(drive)])
@@ -127,7 +127,7 @@ def listed(tree, workspace="W"):
 
 
 def decoded(program, answer):
-    """What the client makes of a program's answer."""
+    """A program's answer as the client decodes it."""
     return program.decode(Result("", 0, json.dumps({"ok": answer}), ""), "h")
 
 
@@ -147,7 +147,7 @@ def test_a_listing_follows_no_link(tree):
     assert [workspace["name"] for workspace in found] == ["V", "W"]
 
 
-def test_a_workspace_is_summed_up(tree):
+def test_a_workspace_has_its_count_size_and_time(tree):
     tree.put(tree.root / "W/out/a.csv", "four")
     tree.put(tree.root / "W/b.csv", "seven..")
     os.utime(tree.root / "W/b.csv", (2e9, 2e9))

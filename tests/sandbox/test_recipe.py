@@ -123,7 +123,7 @@ def test_a_changed_recipe_has_another_name():
     assert recipe.host_tag() == recipe.host_tag()
 
 
-def test_a_failure_says_what_the_program_said_last():
+def test_a_failure_shows_the_programs_last_line():
     with pytest.raises(SandboxError, match=r"sh -c .*: exit 3: the reason"):
         shell.run(["sh", "-c", "echo first >&2; echo the reason >&2; exit 3"])
 

@@ -307,7 +307,7 @@ def test_planned_maintenance(terminal, host):
     (timer,) = host.timers
     (record,) = host.records()
     assert record["id"] in timer
-    # Whole seconds, rounded up: never sooner than was asked.
+    # Whole seconds, rounded up: never earlier than requested.
     assert 4 * 3600 - 120 < record["due_at"] - time.time() <= 4 * 3600 + 1
     shown, code = terminal.run("inv -H sandbox-1 scheduled")
     (line,) = [line for line in shown.splitlines() if record["id"] in line]
