@@ -153,7 +153,7 @@ class CommandLine(invoke.Program):
         return {name: flags[name].takes_value and not flags[name].optional for name in names}
 
     def shapes(self) -> dict[str, TaskShape]:
-        """Every task name, alias and old name, with what it takes."""
+        """Every task name, alias and old name, with its shape."""
         shapes: dict[str, TaskShape] = {}
         for context in self.contexts:
             shape = TaskShape(

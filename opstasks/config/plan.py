@@ -103,7 +103,7 @@ def notes(found: HostConfig, wanted: Wanted) -> tuple[str, ...]:
     for key, value in wanted.items():
         now = found.get(key)
         if value is None and now and now.source and now.source != LOCAL_FILE:
-            made.append(f"{key} comes from {now.source}, which stays as it is")
+            made.append(f"{key} comes from {now.source}, which stays unchanged")
         if value is None and not (now and now.source):
             near = get_close_matches(key, [item.name for item in found.keys], 1)
             hint = f"; did you mean {near[0]}?" if near else ""

@@ -1,6 +1,6 @@
 """Commands as values: lists of arguments, quoted by default, rendered in one place.
 
-The arguments of a command never hold a secret: every user of a host can read them in /proc. A
+The arguments of a command never contain a secret: every user of a host can read them in /proc. A
 secret travels on standard input only, wrapped in `Secret`, and prints as ``***``.
 """
 
@@ -40,7 +40,7 @@ Argument = str | int | PurePath | Raw
 
 @dataclass(frozen=True)
 class Command:
-    """One command line, what it reads, which exit codes mean success and how long it may take.
+    """One command line: its input, its exit codes for success, its limits.
 
     `timeout_s` is in seconds and enforced on the host, so the remote process ends as well.
     `max_bytes` is its output limit; a command that prints more is an error.

@@ -113,7 +113,7 @@ class Shell:
     ) -> A:
         """Run one of our programs on its own channel; passes on the parts as they arrive.
 
-        `on_wait` is called once a second at least; what it raises ends the program.
+        `on_wait` is called at least once a second; an exception in it ends the program.
         """
         reader = Reader(program, self.host.name, on_part)
 

@@ -71,9 +71,9 @@ def cancel(host: Host, id: str, why: str) -> CancelResult:
     """
     check_id(host, id)
     request = CancelRequest(site_for(host.spec), id, audit.new_run_id(), audit.who(), why)
-    told = {"id": id, "why": why}
+    recorded = {"id": id, "why": why}
     hint = f"inv -H {host.name} scheduled"
-    with noted(host, "scheduled.cancel", request.run_id, told) as ended, host.changing():
+    with noted(host, "scheduled.cancel", request.run_id, recorded) as ended, host.changing():
         result = call(host.root, CANCEL, request, hint=hint)
         ended.outcome = "changed" if result.changed else "ok"
     return result

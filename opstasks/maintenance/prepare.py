@@ -172,8 +172,8 @@ def new_item(host: Host, request: RebootRequest, due_at: float) -> ScheduledItem
 def apply_later(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareResult:
     """Schedule the work on the host for the time that was shown."""
     item = new_item(host, request, plan.due_at)
-    told = {"what": PREPARE, "at": plan.due_there, "id": item.id, "why": request.why}
-    with change(host.root, "scheduled.add", {k: v for k, v in told.items() if v}):
+    recorded = {"what": PREPARE, "at": plan.due_there, "id": item.id, "why": request.why}
+    with change(host.root, "scheduled.add", {k: v for k, v in recorded.items() if v}):
         item = _schedule(host, item, replace=request.replace)
     return PrepareResult(True, SCHEDULED, item.id, item.due_at, item.due_there)
 

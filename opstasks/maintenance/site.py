@@ -50,8 +50,8 @@ def call(shell: Shell, program: Program[Q, A], request: Q, *, hint: str = "") ->
 @contextmanager
 def noted(host: Host, task: str, run_id: str, args: Mapping[str, str]) -> Iterator[audit.Ending]:
     """The operator's own audit of work that the host itself writes into its journal."""
-    told = {key: value for key, value in args.items() if value}
-    entry = audit.start(host.name, task, told, run_id)
+    recorded = {key: value for key, value in args.items() if value}
+    entry = audit.start(host.name, task, recorded, run_id)
     audit.write_local(entry)
     with audit.ending(entry, audit.write_local) as ended:
         yield ended

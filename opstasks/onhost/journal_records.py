@@ -82,7 +82,7 @@ def check(code: int, errors: str) -> None:
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Answer with the newest `lines` (0: all), or send each line at once with `follow`.
 
-    The request holds journalctl's `options`, `word`, `lines` and `follow`.
+    The request has journalctl's `options`, `word`, `lines` and `follow`.
     """
     found: deque[str] = deque(maxlen=request["lines"] or None)
     with journal(request["options"]) as lines:

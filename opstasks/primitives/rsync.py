@@ -7,7 +7,7 @@ MODES = "D0750,F0640"
 
 
 def careful_copy(source: str, target: str, temp_dir: str, leave_out: tuple[str, ...]) -> list[str]:
-    """The arguments that copy what is newer in `source` to `target`, and delete nothing.
+    """The arguments that copy newer files from `source` to `target`, and delete nothing.
 
     Unlike ``rsync -auP`` it is safe to interrupt: -P keeps a partial file under its final name
     with the time of the interruption, and -u then always treats it as newer than the source.

@@ -20,7 +20,7 @@ _IMPORT = (
 def proposal(request: Mapping[str, Any]) -> tuple[ReadFile, str]:
     """The local file and its new text; raises HostRefusal when it must not be changed.
 
-    The request holds `files` (the local one last), `wanted` (keys to ``{"value": text}``, or to
+    The request has `files` (the local one last), `wanted` (keys to ``{"value": text}``, or to
     None for a key to remove), `code_dir` and `lib_dir`.
     """
     files = [read_file(path) for path in request["files"]]

@@ -117,12 +117,12 @@ def hold_new_work(site: Site, item: ScheduledItem) -> None:
 def drain(site: Site, item: ScheduledItem) -> None:
     """Wait for running jobs to end, for at most `drain_s`."""
     deadline = time.monotonic() + item.drain_s
-    told = -1
+    reported = -1
     while item.drain_s:
         left = len(running_jobs(site))
-        if left != told:
+        if left != reported:
             add_step(site, item.id, f"{left} job(s) running")
-            told = left
+            reported = left
         if not left or time.monotonic() >= deadline:
             return
         time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))

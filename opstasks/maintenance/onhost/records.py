@@ -173,8 +173,10 @@ def pause_path(state_dir: str) -> Path:
 def item_of(found: dict[str, Any]) -> ScheduledItem:
     """A record from its JSON; invalid values and unknown names are left out."""
     values = _known(ScheduledItem(), found)
-    told = found.get("steps")
-    steps = [step for step in told if isinstance(step, dict)] if isinstance(told, list) else []
+    entries = found.get("steps")
+    steps = (
+        [step for step in entries if isinstance(step, dict)] if isinstance(entries, list) else []
+    )
     values["steps"] = tuple(ItemStep(**_known(ItemStep(), step)) for step in steps)
     return ScheduledItem(**values)
 

@@ -81,8 +81,8 @@ def _stopped() -> tuple[str, str]:
 
 def _finish(site: Site, item: ScheduledItem, outcome: str, reason: str, detail: str) -> None:
     """Write the end into the journal and the record."""
-    told = "changed" if outcome in (READY, DONE) else outcome
-    journal(item, "end", told, reason or outcome)
+    audited = "changed" if outcome in (READY, DONE) else outcome
+    journal(item, "end", audited, reason or outcome)
     write_item(
         site, item.id, outcome=outcome, reason=reason, detail=detail, finished_at=time.time()
     )
