@@ -131,7 +131,6 @@ def _judged(plans: FleetResult[ManagePlan]) -> FleetResult[ManagePlan]:
 def _documents(plans: FleetResult[ManagePlan], *, with_diff: bool) -> FleetResult[Any]:
     """Plans as --json shows them."""
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.fleet.inventory import HostSpec
     from opstasks.manage import show
 
     def one(item: HostResult[ManagePlan]) -> HostResult[Any]:
