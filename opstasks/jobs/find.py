@@ -85,7 +85,8 @@ def find(
 def _match(host: str, found: FoundJob, now: float) -> Match:
     return Match(
         host=host,
-        job=join(found.job, found.container, now),
+        # Without docker's answer, a missing container means nothing.
+        job=found.job if found.docker_problem else join(found.job, found.container, now),
         container=found.container,
         volume=found.volume,
         logs=found.logs,

@@ -148,13 +148,15 @@ def test_jobs_are_found_with_their_host(fake_host):
 
 def test_a_docker_that_does_not_answer_is_refused_unless_allowed(fake_host):
     host = fake_host()
-    answer = FindAnswer(5.0, {"abc": (found_job(docker_problem="it hangs"),)})
+    job = Job("abc", "w", "a", "running", "executing")
+    found = FoundJob(job, {}, docker_problem="it hangs")
+    answer = FindAnswer(1e9, {"abc": (found,)})
     host.expect(FIND, request("abc"), answer)
     host.expect(FIND, request("abc"), answer)
     with pytest.raises(Refused, match="containers are not known: it hangs"):
         find(host, ["abc"])
     (match,) = find_ids(host, ["abc"], without_docker=True)
-    assert match.docker_problem == "it hangs"
+    assert (match.docker_problem, match.job.disagreement) == ("it hangs", "")
 
 
 def test_an_id_that_is_gone_is_refused(fake_host):
