@@ -6,10 +6,12 @@ what it says.
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.sandbox
+ROOT = Path(__file__).resolve().parents[2]
 
 GOOD, BAD = "sandbox-1", "sandbox-2"
 PROGRAMS = ("python3", "systemctl", "journalctl", "git", "docker", "df")
@@ -58,13 +60,17 @@ def spoiled(managed):
 
     def spoil(kind):
         for name in PROGRAMS:
-            script = f'#!/bin/bash\n/usr/bin/{name} "$@" 2>&1 | {{ {KINDS[kind]}; }}\n'
-            path = f"/usr/local/bin/{name}"
-            write = f"printf %s {shlex.quote(script)} >{path}.new; chmod 755 {path}.new"
-            managed.must(BAD, ["sh", "-c", f"{write}; mv {path}.new {path}"])
+            replace(managed, name, f'/usr/bin/{name} "$@" 2>&1 | {{ {KINDS[kind]}; }}')
 
     yield spoil
     managed.must(BAD, ["sh", "-c", "cd /usr/local/bin; rm -f " + " ".join(PROGRAMS)])
+
+
+def replace(managed, name, script):
+    """Put a script before a program of sandbox-2."""
+    text, path = f"#!/bin/bash\n{script}\n", f"/usr/local/bin/{name}"
+    write = f"printf %s {shlex.quote(text)} >{path}.new; chmod 755 {path}.new"
+    managed.must(BAD, ["sh", "-c", f"{write}; mv {path}.new {path}"])
 
 
 def pairs():
@@ -97,3 +103,22 @@ def test_nonsense_of_one_host_hides_no_other_host(kind, spoiled, names_the_host,
             told
         )
         assert len(done.stdout) < 1_000_000, told
+
+
+def test_a_failing_host_program_shows_its_own_file_and_line_with_debug(managed, inv):
+    broken = "import os, sys; os.statvfs = None; exec(sys.stdin.read())"
+    replace(managed, "python3", f"exec /usr/bin/python3 -c {shlex.quote(broken)}")
+    try:
+        plain = inv("-H", BAD, "host.stats")
+        debug = inv("-H", BAD, "--debug", "host.stats")
+    finally:
+        managed.must(BAD, ["rm", "/usr/local/bin/python3"])
+    assert plain.returncode == debug.returncode == 1
+    assert "TypeError: 'NoneType' object is not callable" in plain.stderr
+    assert "File" not in plain.stderr
+    frames = re.findall(r'File "(opstasks/jobs/onhost/\w+\.py)", line (\d+)', debug.stderr)
+    assert frames, debug.stderr
+    path, number = frames[-1]
+    line = (ROOT / path).read_text().splitlines()[int(number) - 1]
+    assert "statvfs" in line
+    assert line.strip() in debug.stderr
