@@ -64,7 +64,7 @@ def test_two_hosts_go_from_one_release_to_the_next_with_a_job_running(
 def test_round_trips_of_a_deploy_and_of_nothing_to_do(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
-    """At most 14 for a full deploy and 6 for nothing to do, after connecting."""
+    """At most 9 for a full deploy and 4 for nothing to do, after connecting."""
     import yaml
 
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
@@ -84,8 +84,8 @@ def test_round_trips_of_a_deploy_and_of_nothing_to_do(
         full = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
         nothing = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
     print(f"round trips: connecting {connecting}, full deploy {full}, nothing to do {nothing}")
-    assert full <= 14
-    assert nothing <= 6
+    assert full <= 9
+    assert nothing <= 4
 
 
 def test_going_back_takes_the_database_along_and_loses_no_row(managed, look, inv, at_old_release):
