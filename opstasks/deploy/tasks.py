@@ -240,7 +240,7 @@ def _plan_row(plan: DeployPlan) -> dict[str, object]:
     return {
         "deployed": facts.code.head_name,
         "target": facts.code.target_name or facts.code.error,
-        "stands": facts.code.direction,
+        "status": facts.code.direction,
         "ahead": len(facts.code.lost),
         "behind": len(facts.code.gained),
         "dependencies": facts.lib.error or facts.lib.direction,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOGS_HELP = {
     "job": JOB_HELP,
-    "tail": "Show only the last so many lines (0: all).",
+    "tail": "How many of the last lines to show (0: all).",
     "timestamps": "Show when each line was printed.",
 }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opstasks.output.stream import Source
 
 TABLE_ROWS = 50
-PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "container", "will")
+PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "container", "steps")
 
 
 # -- jobs.ls ---------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "contain
         "state": "Only jobs in this state: pending, running, failed or succeeded.",
         "workspace": "Only jobs of this workspace.",
         "since": "Jobs created or completed since then: 90s, 2h, 7d or '2026-11-24 10:00' (UTC).",
-        "limit": "At most so many jobs of each host, 0 for all (default: 50; with --json all).",
+        "limit": "Most jobs to list for each host, 0 for all (default: 50; with --json all).",
         "watch": "Refresh the screen until Ctrl-C.",
         "every": "With --watch: seconds between two refreshes.",
     },

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "lines": "Show only the last so many lines of each host (0: all).",
+        "lines": "How many of the last lines of each host to show (0: all).",
         "since": "Only lines since then: 90s, 1h30m, 2d, yesterday or '2026-11-24 10:00' (UTC).",
         "follow": "Keep showing new lines until Ctrl-C.",
         "job": "Only records that mention this job id, including tracebacks.",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @task(
     help={
         "user": "The account to run as (default: the service account, opensafely).",
-        "timeout": "Stop the command on a host after so many seconds.",
+        "timeout": "Time limit on each host in seconds; then the command is stopped there.",
     },
     auto_shortflags=False,
 )

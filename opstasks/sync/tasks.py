@@ -113,7 +113,7 @@ def _status_row(state: SyncState) -> dict[str, object]:
         "last success": f"{span_text(state.success_age_s)} ago"
         if state.last_success_at
         else "never",
-        "copied then": last.copied if last.ended_at else "",
+        "copied last": last.copied if last.ended_at else "",
         "skipped": len(last.skipped) if last.ended_at else "",
     }
 

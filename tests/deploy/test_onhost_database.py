@@ -138,7 +138,7 @@ def test_a_database_kept_aside_is_never_overwritten(release_spec, tmp_path, read
     assert version_and_schema(aside.with_name(f"{release_spec['id']}.failed-2.sqlite"))[0] == 2
 
 
-def test_a_locked_database_stays_where_it_is(release_spec, tmp_path, monkeypatch):
+def test_a_locked_database_is_not_replaced(release_spec, tmp_path, monkeypatch):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(release_spec))
     connect = sqlite3.connect
@@ -157,7 +157,7 @@ def test_a_locked_database_stays_where_it_is(release_spec, tmp_path, monkeypatch
     "error", [OSError(28, "No space left on device"), sqlite3.OperationalError("disk is full")]
 )
 @pytest.mark.parametrize("copies", [0, 1])
-def test_a_full_disk_leaves_the_database_where_it_is(
+def test_a_database_is_not_replaced_on_a_full_disk(
     release_spec, tmp_path, monkeypatch, error, copies
 ):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_the_database_where_it_is(
     ]
 
 
-def test_a_missing_snapshot_leaves_the_database_where_it_is(release_spec, tmp_path):
+def test_a_database_is_not_replaced_without_a_snapshot(release_spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     with pytest.raises(HostFailure, match="cannot restore the database"):
         restore_database(release_spec, snapshot_path(release_spec), aside_path(release_spec))

@@ -73,7 +73,7 @@ def expect_inspection(tpp, snapshot, facts):
 
 
 @pytest.mark.parametrize(("migrated", "snapshot"), [(True, "/snap"), (False, "")])
-def test_a_rollback_goes_to_the_origin_of_the_last_release(fake_host, migrated, snapshot):
+def test_a_rollback_goes_to_the_commits_before_the_last_release(fake_host, migrated, snapshot):
     last = replace(DEPLOYED, to_version=2 if migrated else 1)
     tpp = tpp_with(fake_host, last)
     expect_inspection(tpp, snapshot, replace(FACTS, lib=replace(LIB, target="d" * 40)))

@@ -178,7 +178,7 @@ def test_ctrl_c_stops_a_pull_and_running_again_completes_it(
     gone = "! pgrep -f 'python3 -I -[c]' && ! ss -Htn state established dport = :5001 | grep -q ."
     jobs.until(
         lambda: not image_registry.exec_(SANDBOX_HOST, ["bash", "-c", gone]).returncode,
-        "it goes on",
+        "it is still running",
         15,
     )
     assert image_registry.must(SANDBOX_HOST, ["bash", "-c", listing]) == had

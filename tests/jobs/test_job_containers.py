@@ -26,7 +26,7 @@ def test_a_container_is_described_without_its_environment():
     assert Container(**found).job_id == "a"
 
 
-def test_a_cpu_quota_is_a_limit_as_well():
+def test_a_cpu_quota_is_also_a_limit():
     docker = FakeDocker(["a"], HostConfig={"CpuQuota": 150000, "CpuPeriod": 100000})
     assert containers.inspect(docker, "a")["cpus"] == 1.5
 

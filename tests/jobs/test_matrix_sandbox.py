@@ -148,7 +148,7 @@ def test_stats_and_queries_list_only_running_jobs(ask, made):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_show(ask, made, state):
+def test_show_shows_jobs_in_every_state(ask, made, state):
     done = ask(state, "jobs.show")
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if " " in line)
@@ -160,7 +160,7 @@ def test_show(ask, made, state):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_logs(ask, state):
+def test_logs_shows_every_job_that_has_begun(ask, state):
     done = ask(state, "jobs.logs")
     if state == "pending":
         assert done.returncode == 2
@@ -189,7 +189,7 @@ def test_logs_follow_continues_while_the_job_runs(made, sandbox_dir):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_logs_metadata(ask, state):
+def test_logs_metadata_works_only_for_an_ended_job(ask, state):
     done = ask(state, "jobs.logs", "--metadata")
     if state in ("running", "pending", "internal_error"):
         assert done.returncode == 2, done.stdout
@@ -201,7 +201,7 @@ def test_logs_metadata(ask, state):
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("task", ["jobs.mount", "jobs.strace"])
-def test_mount_and_strace(made, sandbox_dir, state, task):
+def test_mount_and_strace_need_a_volume_and_a_process(made, sandbox_dir, state, task):
     mount = task == "jobs.mount"
     words = ["ls", "/workspace"] if mount else ["-V"]
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", task, made[state], "--", *words)
@@ -215,7 +215,7 @@ def test_mount_and_strace(made, sandbox_dir, state, task):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_service_lines(inv, made, state):
+def test_the_services_log_mentions_jobs_in_every_state(inv, made, state):
     done = inv("-H", "sandbox", "logs", "--job", made[state])
     assert done.returncode == 0, done.stderr
     assert made[state] in done.stdout
@@ -226,7 +226,7 @@ def test_service_lines(inv, made, state):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_retry(managed, ask, made, state):
+def test_retry_works_only_for_an_internal_error(managed, ask, made, state):
     before = row(managed, made, state)
     done = ask(state, "jobs.retry", "--dry" if state == "internal_error" else "--yes")
     if state == "internal_error":
@@ -243,7 +243,7 @@ def test_retry(managed, ask, made, state):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_kill(managed, ask, made, state):
+def test_kill_changes_only_jobs_that_are_not_over(managed, ask, made, state):
     host, job = HOST_OF[state], made[state]
     before = row(managed, made, state)
     dry = json.loads(ask(state, "--json", "jobs.kill", "--dry").stdout)

@@ -26,7 +26,7 @@ def test_the_longest_running_statement_comes_first(fake_host):
     host = fake_host()
     jobs = (
         job("fresh", began_at=NOW - 5),
-        job("silent", reason="its log holds no statement"),
+        job("silent", reason="its log contains no statement"),
         job("over", began_at=NOW - 900, ended_at=NOW - 890),
         job("old", began_at=NOW - 600),
         job("ahead", began_at=NOW + 5),
@@ -39,7 +39,7 @@ def test_the_longest_running_statement_comes_first(fake_host):
         "running",
         "ended; between statements",
         "running",
-        "unknown: its log holds no statement",
+        "unknown: its log contains no statement",
         "running",
     ]
 

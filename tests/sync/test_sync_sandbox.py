@@ -115,18 +115,18 @@ def test_manage_installs_the_same_files_but_does_not_start_the_sync(mounted, ask
     def things():
         return {s["thing"]: s["now"] for s in ask("manage", "--plan")["value"]["steps"]}
 
-    def stands():
+    def unit_states():
         return [show(mounted, f"{UNIT}.timer", name) for name in ("UnitFileState", "ActiveState")]
 
     folder = script.rpartition("/")[0]
     assert things() == dict.fromkeys((folder, script, service, timer), "absent")
     assert ask("manage", "--yes")["outcome"] == "changed"
-    assert stands() == ["disabled", "inactive"]
+    assert unit_states() == ["disabled", "inactive"]
     assert ask("manage", "--yes")["value"]["steps"] == []
     before = mounted.sh(f"stat -c '%Y %i %a %U:%G' {script} {service} {timer}")
     assert ask("sync.start")["outcome"] == "changed"
     assert mounted.sh(f"stat -c '%Y %i %a %U:%G' {script} {service} {timer}") == before
-    assert stands() == ["enabled", "active"]
+    assert unit_states() == ["enabled", "active"]
 
     mounted.sh(f"sed -i s/120s/5s/ {timer}; chmod 666 {service}; rm {script}")
     assert things() == {
@@ -136,13 +136,13 @@ def test_manage_installs_the_same_files_but_does_not_start_the_sync(mounted, ask
     ask("manage", "--yes")
     assert things() == {}
     assert show(mounted, f"{UNIT}.timer", "NeedDaemonReload") == "no"
-    assert stands() == ["enabled", "active"]
+    assert unit_states() == ["enabled", "active"]
     state = ask("sync.status")["value"]
     assert (state["on"], state["outdated"]) == (True, False)
 
     assert ask("sync.stop", "--yes")["outcome"] == "changed"
     assert ask("manage", "--yes")["value"]["steps"] == []
-    assert stands() == ["disabled", "inactive"]
+    assert unit_states() == ["disabled", "inactive"]
 
 
 def test_stop_ends_copying_and_keeps_every_file(mounted, ask):
