@@ -81,7 +81,7 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
 def rollback(ctx: Context, watch: int = 0) -> None:
     """Go back to the previous release, with its dependencies and database schema.
 
-    Newer rows are carried over.
+    Newer database rows are carried over.
 
     Example: inv -H tpp deploy.rollback
     """
