@@ -62,3 +62,202 @@ def test_two_hosts_are_deployed_while_a_job_runs(managed, look, inv, at_old_rele
 def test_a_deploy_and_nothing_to_do_take_few_round_trips(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
+    """At most 9 for a full deploy and 4 for nothing to do, after the connection."""
+    import yaml
+
+    inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
+    host = inventory["hosts"]["sandbox-1"]
+    with DelayProxy((host["address"], 22)) as proxy:
+        host.update(address="127.0.0.1", port=proxy.port, groups=None)
+        host.pop("groups")
+        path = tmp_path / "hosts.yaml"
+        path.write_text(yaml.safe_dump({"hosts": {"sandbox-1": host}}))
+
+        def trips(*argv):
+            proxy.reset()
+            good(inv(*argv, inventory=path))
+            return proxy.round_trips()
+
+        connecting = trips("-H", "sandbox-1", "run", "--user", "ops", "--", "true") - 3
+        full = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
+        nothing = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
+    print(f"round trips: connecting {connecting}, full deploy {full}, nothing to do {nothing}")
+    assert full <= 9
+    assert nothing <= 4
+
+
+def test_a_rollback_restores_the_database_and_loses_no_row(managed, look, inv, at_old_release):
+    good(inv("-H", "sandbox-1", "deploy", "--yes"))
+    job = running_job(managed, "sandbox-1", look)
+    good(inv("-H", "sandbox-1", "deploy.rollback", "--yes"))
+    host = look("sandbox-1")
+    assert (host.code, host.lib, host.version, host.serving) == ("v2.71.0", "v2.71.0", 1, True)
+    assert job in host.jobs()
+    assert len(host.containers) == 1
+    assert inv("-H", "sandbox-1", "deploy.rollback", "--yes").returncode == 2
+    listed = good(inv("-H", "sandbox-1", "deploy.releases")).stdout
+    assert "rollback" in listed
+    assert "deployed" in listed
+    good(inv("-H", "sandbox-1", "deploy", "--yes"))
+    assert look("sandbox-1").version == 3
+
+
+# -- broken releases -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", ["broken-import", "broken-migration", "broken-crash"])
+def test_after_a_broken_release_the_old_release_is_up(managed, look, inv, at_old_release, release):
+    running_job(managed, "sandbox-1", look)
+    before, boxes = look("sandbox-1").whole(), look("sandbox-1").containers
+    done = inv("-H", "sandbox-1", "deploy", "--ref", release, "--watch", "15", "--yes")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert release in done.stderr
+    assert len(done.stderr.splitlines()) <= 24
+    assert "error: sandbox-1:" in done.stderr
+    assert look("sandbox-1").whole() == before
+    assert look("sandbox-1").containers == boxes
+    assert look("sandbox-1").lock_is_free
+    if release != "broken-import":
+        record = look("sandbox-1").records[-1]
+        assert record["outcome"] == "rolled back"
+        assert record["reason"]
+        aside = look("sandbox-1").sh(f"ls {STATE}/snapshots/*.failed.sqlite")
+        assert record["id"] in aside
+
+
+def test_the_fleet_stops_at_the_first_failure(managed, look, inv, at_old_release):
+    before = look("sandbox-2").whole()
+    done = inv("-H", "sandbox", "deploy", "--ref", "broken-crash", "--watch", "15", "--yes")
+    assert done.returncode == 1
+    assert "not started: sandbox-2" in done.stderr
+    assert look("sandbox-2").whole() == before
+    assert look("sandbox-2").records == []
+
+
+# -- what forbids a deploy -------------------------------------------------------------------
+
+
+def test_without_a_terminal_and_without_yes_nothing_changes(look, inv, at_old_release):
+    before, pid = look("sandbox-1").whole(), look("sandbox-1").main_pid
+    assert "nothing was deployed yet" in good(inv("-H", "sandbox-1", "deploy.releases")).stdout
+    done = inv("-H", "sandbox-1", "deploy")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert look("sandbox-1").whole() == before
+    assert look("sandbox-1").main_pid == pid
+
+
+AS_SERVICE = "runuser -u opensafely -- bash -c"
+SUDOERS = "/etc/sudoers.d/opstasks-jobrunner"
+PLENTY = f"head -c 4096 /dev/urandom | dd of={DB} bs=1 seek=4096 conv=notrunc status=none"
+
+
+@pytest.mark.parametrize(
+    ("damage", "repair", "word"),
+    [
+        (f"echo x >>{CODE}/jobrunner/run.py", f"git -C {CODE} checkout -q .", "1 unstaged"),
+        (
+            f"cd {CODE}; echo x >>jobrunner/run.py; git add -A",
+            f"git -C {CODE} reset -q --hard",
+            "1 staged",
+        ),
+        (f"touch {CODE}/notes.txt", f"rm {CODE}/notes.txt", "1 untracked"),
+        (f"touch {LIB}/notes.txt", f"rm {LIB}/notes.txt", "1 untracked"),
+        (f"mv {DB} {DB}.away", f"mv {DB}.away {DB}", "there is no database"),
+        (f"cp {DB} {DB}.away; {PLENTY}", f"mv {DB}.away {DB}", "database"),
+    ],
+    ids=["unstaged", "staged", "untracked", "lib", "no-database", "damaged-database"],
+)
+def test_deploy_refuses_an_unfit_host_and_does_not_touch_it(
+    look, inv, at_old_release, damage, repair, word
+):
+    refused(look("sandbox-1"), inv, f"{AS_SERVICE} '{damage}'", f"{AS_SERVICE} '{repair}'", word)
+
+
+def test_deploy_refuses_an_account_that_may_not_stop_the_service(look, inv, at_old_release):
+    away = f"mv {SUDOERS} /root/away", f"mv /root/away {SUDOERS}"
+    refused(look("sandbox-1"), inv, *away, "may not start and stop")
+
+
+def test_deploy_refuses_a_host_without_docker(look, inv, at_old_release):
+    stop = "systemctl stop docker.socket docker", "systemctl start docker"
+    refused(look("sandbox-1"), inv, *stop, "docker does not answer")
+
+
+def test_deploy_refuses_a_full_disk(look, inv, at_old_release):
+    small = f"mount -t tmpfs -o size=4m,uid=10000,gid=10000 tmpfs {HOME}/jobrunner/workdir"
+    host = look("sandbox-1")
+    host.sh("systemctl stop jobrunner")
+    copy = f"cp -a {DB} /tmp/db; {small}; cp -a /tmp/db {DB}"
+    refused(host, inv, copy, f"umount {HOME}/jobrunner/workdir", "MiB free")
+
+
+def refused(host, inv, damage, repair, word):
+    """Damage the host, check that a deploy is refused and touches nothing, repair the host."""
+    host.sh(damage)
+    pid = host.main_pid
+    try:
+        done = inv("-H", "sandbox-1", "deploy", "--yes")
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert word in done.stderr
+        assert "nothing was touched" in done.stderr
+        assert host.main_pid == pid
+        assert host.code == "v2.71.0"
+        assert host.records == []
+        assert host.lock_is_free
+    finally:
+        host.sh(repair)
+
+
+def test_deploy_refuses_a_missing_and_a_hostile_ref(look, inv, at_old_release):
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "v9", "--yes")
+    assert (done.returncode, "'v9'" in done.stderr) == (2, True)
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "$(touch /tmp/pwned)", "--yes")
+    assert done.returncode == 2
+    assert look("sandbox-1").sh("ls /tmp/pwned 2>&1 || true").endswith("No such file or directory")
+
+
+def test_a_diverged_checkout_shows_what_it_would_lose(look, inv, at_old_release):
+    host = look("sandbox-1")
+    host.sh(f"runuser -u opensafely -- git -C {CODE} fetch -q --tags origin")
+    host.sh(f"runuser -u opensafely -- git -C {CODE} checkout -q --detach diverged")
+    done = inv("-H", "sandbox-1", "deploy", "--dry")
+    assert "(diverged)" in done.stdout
+    assert "LOSES 1 commit" in done.stdout
+    assert host.code == "diverged"
+
+
+def test_a_deploy_starts_a_service_that_is_between_two_crashes(managed, look, inv, at_old_release):
+    host = look("sandbox-1")
+    host.sh("systemctl kill --signal=KILL jobrunner")
+    deadline = time.monotonic() + 20
+    while host.sh("systemctl is-active jobrunner || true") != "activating":
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    good(inv("-H", "sandbox-1", "deploy", "--watch", "4", "--yes"))
+    assert host.serving
+
+
+def test_a_rollback_is_possible_after_failed_attempts(managed, look, inv, at_old_release):
+    host = look("sandbox-1")
+    good(inv("-H", "sandbox-1", "deploy", "--watch", "2", "--yes"))
+    good_snapshot = host.records[-1]["snapshot"]
+    for number in range(6):
+        record = {"id": f"bad{number}", "outcome": "rolled back", "started": time.time() + number}
+        host.sh(f"echo '{json.dumps(record)}' >{STATE}/releases/bad{number}.json")
+        host.sh(f"install -o opensafely /dev/null {STATE}/snapshots/bad{number}.sqlite")
+    # An older release by its name: its code cannot read the newer database.
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "v2.71.0", "--lib-ref", "v2.71.0", "--yes")
+    assert done.returncode == 1
+    assert "`deploy.rollback` goes back with the database" in done.stderr
+    done = inv("-H", "sandbox-1", "deploy", "--ref", "broken-crash", "--watch", "15", "--yes")
+    assert done.returncode == 1
+    assert host.sh(f"ls {good_snapshot}") == good_snapshot
+    host.sh(f"rm {STATE}/releases/bad*.json; mv {good_snapshot} /tmp/away")
+    pid = host.main_pid
+    done = inv("-H", "sandbox-1", "deploy.rollback", "--yes")
+    assert (done.returncode, host.main_pid) == (2, pid)
+    assert "snapshot to go back to is damaged" in done.stderr
+    host.sh(f"mv /tmp/away {good_snapshot}")
+    good(inv("-H", "sandbox-1", "deploy.rollback", "--watch", "2", "--yes"))
+    assert (host.code, host.version) == ("v2.71.0", 1)
