@@ -230,6 +230,14 @@ def test_a_shorter_time_limit_than_usual_is_named_as_the_reason():
         ECHO.decode(Result("python3", 124, "", "", 5.1), "tpp", timeout_s=5)
 
 
+def test_a_timeout_is_judged_by_the_limit_of_the_call():
+    result = Result("python3", 124, "", "", 10)
+    with pytest.raises(CommandFailed):
+        ECHO.decode(result, "tpp")
+    with pytest.raises(TimedOut):
+        ECHO.decode(result, "tpp", timeout_s=10)
+
+
 # -- what runs on a host -----------------------------------------------------------------------
 
 
