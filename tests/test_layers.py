@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from opstasks.fleet.program import sources
 from scripts.layout import (
     BELOW,
     PACKAGE,
@@ -94,6 +95,17 @@ def test_host_code_uses_only_its_own_folder_and_the_shared_one(module):
     mine = module.rpartition(".")[0]
     for other in GRAPH[module]:
         assert other.rpartition(".")[0] in (mine, "opstasks.onhost"), other
+
+
+@pytest.mark.parametrize("module", ON_HOST)
+def test_a_program_is_sent_with_all_that_it_imports(module):
+    sent = {name.removesuffix(".py").replace("/", ".") for name in sources(module)}
+    needed, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += GRAPH[name] - needed
+    assert needed <= sent
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=module_name)

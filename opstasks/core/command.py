@@ -7,7 +7,6 @@ secret travels on standard input only, wrapped in `Secret`, and prints as ``***`
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -91,31 +90,16 @@ def cmd(*args: Argument, stdin: str | Secret | None = None) -> Command:
     return Command(args, stdin=stdin)
 
 
-def chain(*commands: Command) -> Command:
-    """Run commands one after another; stop at the first failure."""
-    return _joined(" && ", commands)
-
-
 def pipe(*commands: Command) -> Command:
-    """Feed each command's output to the next; fails when any of them fails."""
-    joined = _joined(" | ", commands)
-    return replace(joined, args=(Raw(f"set -o pipefail; {joined.line()}"),))
+    """Feed each command's output to the next; fails when any of them fails.
 
-
-def _joined(separator: str, commands: Iterable[Command]) -> Command:
-    commands = tuple(commands)
+    Raises ValueError for a command with standard input.
+    """
     if any(command.stdin is not None for command in commands):
         raise ValueError("only a single command can be given standard input")
+    line = " | ".join(command.line() for command in commands)
     return Command(
-        (Raw(separator.join(command.line() for command in commands)),),
+        (Raw(f"set -o pipefail; {line}"),),
         timeout_s=sum(command.timeout_s for command in commands),
         mutates=any(command.mutates for command in commands),
     )
-
-
-def python(script: str, *args: Argument) -> Command:
-    """Run a Python script on the host, its text on stdin so that argv stays short.
-
-    The host's own Python in isolated mode: no user site, no environment, standard library only.
-    """
-    return cmd("python3", "-I", "-", *args, stdin=script)

@@ -14,8 +14,6 @@ from opstasks.onhost.limits import LATEST_AT, MAX_COUNT, MAX_LINE
 Moment = Annotated[float, Meta(ge=0, le=LATEST_AT)]
 # A span in seconds, up to a thousand years.
 Seconds = Annotated[float, Meta(ge=0, le=LATEST_AT)]
-# A difference between clocks in seconds, positive or negative.
-Skew = Annotated[float, Meta(ge=-LATEST_AT, le=LATEST_AT)]
 # A number of things or bytes; more than an exabyte is nonsense.
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 # A rate, a number of processors, a percentage.

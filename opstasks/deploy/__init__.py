@@ -1,1 +1,1 @@
-"""Deploying job-runner: from one release to another, and back."""
+"""Deploy job-runner releases, and roll them back."""

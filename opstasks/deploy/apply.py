@@ -1,7 +1,7 @@
-"""Carrying a plan out: steps on the host, each one round trip; any failure leads back.
+"""Carry out a plan: steps on the host, each in one round trip; any failure is rolled back.
 
-A step that fails, or ends without an answer, leads back to the release before. A step that is
-refused touched nothing. A lost connection leaves the host as it is: the next run goes on.
+After a step that fails, or ends without an answer, we go back to the previous release. A refused
+step touched nothing. A lost connection leaves the host as it is: the next run continues.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 
-# The longest a step may take besides its own waiting: a large database copied on a slow disk.
+# The time limit of a step without the watch: a large database may be copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
 STEPS = (
     ("begin", "stop the service, snapshot the database"),
@@ -41,22 +41,22 @@ STEPS = (
     ("serve", "start the service and watch it for {watch_s:g} s"),
     ("finish", "check that every job is still there"),
 )
-# What `_step` raises for a step that did not do its work.
+# What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
 
 
 class StepRequest(msgspec.Struct, frozen=True):
-    """One of `STEPS`, or roll_back or restart, of one release."""
+    """One of `STEPS`, roll_back or restart, for one release."""
 
     step: str
     spec: ReleaseSpec
 
 
 class StepAnswer(msgspec.Struct, frozen=True):
-    """How a step went; a value that the step has nothing to say about is empty.
+    """The result of a step; values that do not apply to the step are empty.
 
-    `version` is the database's, 0 when not known; `how` says what became of the database;
-    `as_before` are exceptions that the service raised before the release as well.
+    `version` is the database's version, 0 if unknown; `how` says what happened to the database;
+    `as_before` are exceptions that the service also raised before the release.
     """
 
     version: Count
@@ -71,7 +71,7 @@ STEP = Program(
 
 @dataclass(frozen=True)
 class DeployResult:
-    """How a host's deploy ended; `notes` are for a person to read."""
+    """How a host's deploy ended; `notes` are for people."""
 
     changed: bool
     from_name: str
@@ -82,10 +82,10 @@ class DeployResult:
 
 
 def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> DeployResult:
-    """Carry a plan out; `watch_s` None for the time of the inventory.
+    """Carry out a plan; `watch_s` None means the inventory's value.
 
     Raises VerifyFailed when it had to go back, CommandFailed when going back failed, Refused,
-    Lost, Interrupted.
+    Lost and Interrupted.
     """
     here, version = plan.facts.code.head_name, plan.facts.database.user_version
     if plan.nothing_to_do:
@@ -100,7 +100,7 @@ def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> Depl
 def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
     """Finish an unfinished release, or undo it; raises what `apply` raises.
 
-    A release that was being undone already is undone, whatever `roll_back` says.
+    A release that was already being undone is undone, whatever `roll_back` says.
     """
     record = facts.unfinished
     if record is None:
@@ -110,7 +110,7 @@ def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
     with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
-        how = _go_back(host, replace(spec, reason="its client went away"), resumed=True)
+        how = _go_back(host, replace(spec, reason="its client disappeared"), resumed=True)
     return DeployResult(True, record.to_name, record.from_name, release_id=record.id, notes=(how,))
 
 
@@ -165,7 +165,7 @@ def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
             raise
         except OpsError:
             raise
-        except Exception as error:  # a defect of ours must not leave the host half-way
+        except Exception as error:  # a bug in our code must not leave the release unfinished
             _fail(host, spec, unforeseen(error, host.name))
     host.step(f"now at {spec.to_name}")
     version = max(answer.version for answer in answers)
@@ -176,7 +176,7 @@ def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
 def _do_steps(host: Host, spec: ReleaseSpec) -> list[StepAnswer]:
     answers = []
     for step, text in STEPS:
-        host.checkpoint("going back to the release before")
+        host.checkpoint("going back to the previous release")
         host.step(text.format(watch_s=spec.watch_s))
         answers.append(_step(host, step, spec))
     return answers
@@ -189,16 +189,19 @@ def _step(host: Host, step: str, spec: ReleaseSpec) -> StepAnswer:
 
 
 def _notes(answers: list[StepAnswer]) -> tuple[str, ...]:
-    same = [f"{name} goes on as before" for answer in answers for name in answer.as_before]
+    same = [
+        f"{name} still occurs, as before the release"
+        for answer in answers
+        for name in answer.as_before
+    ]
     return (*same, *(answer.how for answer in answers if answer.how))
 
 
 def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
-    """Go back, and say why and where the host is now."""
+    """Go back; raise an error that says why, and where the host is now."""
     how = _go_back(host, replace(spec, reason=failure.message))
     raise VerifyFailed(
-        f"{spec.to_name} failed: {failure.message}. Back on {spec.from_name}, as it was"
-        f" before ({how})",
+        f"{spec.to_name} failed: {failure.message}. Back on {spec.from_name} as before ({how})",
         host=host.name,
         tail=failure.tail,
         hint=f"fix the release; `inv -H {host.name} logs` has more",
@@ -206,9 +209,9 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
 
 
 def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> str:
-    """Undo a release; says what became of the database. Raises CommandFailed, Lost.
+    """Undo a release; says what happened to the database. Raises CommandFailed, Lost.
 
-    A `resumed` release may have ended by now: then it raises Refused.
+    Raises Refused when a `resumed` release has ended meanwhile.
     """
     host.step(f"going back to {spec.from_name}: {spec.reason}")
     try:
@@ -226,5 +229,5 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> str:
         host=host.name,
         tail=failure.tail,
         hint=f"fix that, then run `inv -H {host.name} deploy --unfinished back`; the database"
-        f" as it was before is {spec.state_dir}/snapshots/{spec.id}.sqlite",
+        f" from before the release is {spec.state_dir}/snapshots/{spec.id}.sqlite",
     ) from failure

@@ -1,4 +1,4 @@
-"""What a deploy decides on, gathered in one round trip as the service account."""
+"""The facts for the plan of a deploy, read in one round trip as the service account."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.primitives import git
 
-# Two fetches of three minutes each, an import, and everything that is quick.
+# Two fetches of three minutes each, an import, and quick steps.
 INSPECT_TIMEOUT_S = 600.0
-# A full commit hash; "" for none.
+# A full commit hash, or "".
 Sha = Annotated[str, Meta(pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$")]
 
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit as a preview shows it, by its short hash."""
+    """One commit in a preview, with its short hash."""
 
     sha: Line
     author: Line
@@ -34,7 +34,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Dirt:
-    """Paths that differ from the commit: what `git reset --hard` would throw away."""
+    """Paths that differ from the commit: what `git reset --hard` would discard."""
 
     staged: tuple[Line, ...] = ()
     unstaged: tuple[Line, ...] = ()
@@ -60,9 +60,9 @@ class Dirt:
 
 @dataclass(frozen=True)
 class CheckoutFacts:
-    """One checkout: where it is, where it would go, which commits that gains and loses.
+    """One checkout: its commit, its target, and the commits that the move gains and loses.
 
-    `error` says why it has no target.
+    `error` says why there is no target.
     """
 
     path: Line
@@ -83,7 +83,7 @@ class CheckoutFacts:
 
     @property
     def direction(self) -> str:
-        """How the host stands to the target: up to date, ahead, behind or diverged."""
+        """The host relative to the target: up to date, ahead, behind or diverged."""
         if not self.moves:
             return "up to date"
         if self.gained and self.lost:
@@ -93,7 +93,7 @@ class CheckoutFacts:
 
 @dataclass(frozen=True)
 class DeployJob:
-    """A job that goes on during a deploy."""
+    """A job that keeps running during a deploy."""
 
     id: Line
     workspace: Line
@@ -114,7 +114,7 @@ class DeployDatabase:
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration that the new code brings: the database's version after it, and its SQL."""
+    """A migration of the new code: the database's version after it, and its SQL."""
 
     version: Count
     sql: Line
@@ -122,10 +122,10 @@ class Migration:
 
 @dataclass(frozen=True)
 class DeployFacts:
-    """Everything that a deploy is decided on.
+    """All facts for the plan of a deploy.
 
-    `code_version` is the newest version of the database that the new code knows; `missing_keys`
-    are configuration keys that the new code is the first to read and that are not set;
+    `code_version` is the newest database version that the new code supports; `missing_keys` are
+    configuration keys that the new code reads, the old code did not, and the host does not set;
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored.
     """
 
@@ -147,12 +147,12 @@ class DeployFacts:
 
     @property
     def unfinished(self) -> Release | None:
-        """The newest release that did not come to its end."""
+        """The newest release that is unfinished."""
         return release.unfinished(self.releases)
 
 
 class DeployInspectRequest(msgspec.Struct, frozen=True):
-    """What to look at; `snapshot` is the database that would be restored, "" for none."""
+    """What to inspect; `snapshot` is the database that would be restored, or ""."""
 
     code_dir: str
     lib_dir: str
@@ -176,10 +176,10 @@ INSPECT = Program(
 def inspect(
     host: Host, code_ref: str, lib_ref: str, *, fetches: bool = True, snapshot: str = ""
 ) -> DeployFacts:
-    """Gather the facts; raises Refused for a host that has no job-runner, Unreachable.
+    """Read the facts; raises Unreachable, and Refused for a host without job-runner.
 
-    Without `fetches`, refs must be on the host already (going back needs no network). `snapshot`
-    is the database that would be put back; its health is looked at, too.
+    Without `fetches`, refs must already be on the host (going back needs no network). `snapshot`
+    is the database that would be restored; it is checked, too.
     """
     spec = host.spec
     request = DeployInspectRequest(

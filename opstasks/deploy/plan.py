@@ -1,4 +1,4 @@
-"""Deciding, without touching anything: from facts to a plan, or to the reasons against one."""
+"""Make a plan from facts, or the reasons against a deploy, without changing anything."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from opstasks.core.formats import size_text
 from opstasks.deploy.facts import CheckoutFacts, DeployFacts
 from opstasks.deploy.release import Release
 
-# A snapshot, a copy kept aside and the migrated database can be there at once.
+# There may be a snapshot, a copy kept aside and the migrated database at the same time.
 COPIES = 3
 SPARE_BYTES = 50 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class DeployProblem:
-    """Something that forbids the deploy; `in_release` when the new release itself is broken."""
+    """A reason not to deploy; `in_release` when the new release itself is broken."""
 
     text: str
     hint: str = ""
@@ -24,9 +24,9 @@ class DeployProblem:
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """What would be done on one host; applied only as long as the facts still hold.
+    """What to do on one host; it is applied only while the facts are still true.
 
-    `restores` is the release that is undone, for a rollback.
+    For a rollback, `restores` is the release to undo.
     """
 
     facts: DeployFacts
@@ -49,7 +49,7 @@ class DeployPlan:
 def make_plan(
     facts: DeployFacts, *, restart: bool = False, restores: Release | None = None
 ) -> DeployPlan:
-    """The plan for these facts; `restores` is the release that is being undone."""
+    """The plan for these facts; `restores` is the release to undo."""
     found = [
         *_checkout_problems(facts.code),
         *_checkout_problems(facts.lib),
@@ -70,8 +70,8 @@ def make_plan(
 
 
 def _snapshot_problem(facts: DeployFacts, restores: Release) -> DeployProblem:
-    """Without its snapshot, the older code would meet a database that it does not know."""
-    text = f"the snapshot to go back to is not sound: {facts.snapshot}"
+    """The problem of a bad snapshot: the older code cannot use the present database."""
+    text = f"the snapshot to go back to is damaged: {facts.snapshot}"
     other = f"copy another snapshot of version {restores.from_version} to its place"
     return DeployProblem(text, f"{_newer_code(facts)}, or {other}: newer rows are carried over")
 
@@ -84,10 +84,10 @@ def _checkout_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
     found = []
     if checkout.error:
         text = f"{checkout.path}: {checkout.error}"
-        found.append(DeployProblem(text, "check --ref, and whether the host reaches the origin"))
+        found.append(DeployProblem(text, "check --ref, and that the host reaches the origin"))
     if checkout.dirt:
         text = f"{checkout.path} was changed by hand: {checkout.dirt.describe()}"
-        hint = "commit it upstream or put it back; nothing is thrown away here"
+        hint = "commit the changes upstream or revert them; a deploy discards nothing"
         found.append(DeployProblem(text, hint))
     return found
 
@@ -103,13 +103,13 @@ def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
         text = "the service account may not start and stop the unit"
         found.append(DeployProblem(text, "run `manage` first"))
     if not facts.docker_answers:
-        text = "docker does not answer: it would not be known whether jobs survive"
+        text = "docker does not answer: we could not check that jobs survive"
         found.append(DeployProblem(text, "fix docker first"))
     need_bytes = facts.database.size_bytes * COPIES + SPARE_BYTES
     if facts.free_bytes < need_bytes:
         need = f"{size_text(need_bytes)} needed for snapshots"
         text = f"{size_text(facts.free_bytes)} free, {need}"
-        hint = "make room on the disk that holds the service account's home"
+        hint = "free space on the disk with the service account's home"
         found.append(DeployProblem(text, hint))
     return found
 
@@ -117,13 +117,13 @@ def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
 def _database_problems(facts: DeployFacts) -> list[DeployProblem]:
     database = facts.database
     if not database.exists:
-        return [DeployProblem("there is no database", "run `manage`, it creates one")]
+        return [DeployProblem("there is no database", "run `manage` to create it")]
     if database.error:
         text = f"cannot read the database: {database.error}"
-        return [DeployProblem(text, "find out which program has it open")]
+        return [DeployProblem(text, "find the program that has it open")]
     if database.quick_check != "ok":
         text = f"the database is damaged: {database.quick_check}"
-        return [DeployProblem(text, "restore a snapshot before anything else")]
+        return [DeployProblem(text, "first restore a snapshot")]
     return []
 
 
@@ -134,4 +134,4 @@ def _release_problems(facts: DeployFacts) -> list[DeployProblem]:
         return []
     last = facts.import_error.splitlines()[-1]
     text = f"{facts.code.target_name} cannot be imported with these dependencies: {last}"
-    return [DeployProblem(text, "the release is broken; deploy another", True)]
+    return [DeployProblem(text, "the release is broken; deploy another one", True)]

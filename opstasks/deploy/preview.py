@@ -1,4 +1,4 @@
-"""A plan in words: what people see before they agree, one line each."""
+"""A plan as lines of text, for people to read before they agree."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ SHOWN = 15
 
 
 def preview(plan: DeployPlan) -> list[str]:
-    """What a deploy or a rollback brings."""
+    """The changes of a deploy or a rollback."""
     facts = plan.facts
     lines = [*_checkout_lines("code", facts.code), *_checkout_lines("dependencies", facts.lib)]
     lines += _database_lines(plan)
     if facts.missing_keys:
         lines.append(f"new configuration keys, not set here: {', '.join(facts.missing_keys)}")
     running = facts.database.running
-    lines.append(f"{len(running)} job(s) running; they go on during the restart")
+    lines.append(f"{len(running)} job(s) running; they keep running during the restart")
     lines += [f"  {job.id}  {job.workspace} {job.action}" for job in running]
     if facts.unit_state == "activating":
         lines.append("the service is between two crashes; it will be started")
     elif facts.unit_state != "active":
-        lines.append(f"the service is {facts.unit_state} and stays so")
+        lines.append(f"the service is {facts.unit_state} and will not be started")
     return lines
 
 
 def unfinished_lines(facts: DeployFacts) -> list[str]:
-    """What people see before they choose which way an unfinished release goes."""
+    """The lines about an unfinished release, before people choose to finish it or go back."""
     record = facts.unfinished
     if record is None:
         return []
     lines = [f"unfinished release {record.describe()}, at {record.step!r}"]
     for checkout in (facts.code, facts.lib):
-        # An interrupted checkout looks the same as edits by hand: people tell them apart.
+        # An interrupted checkout looks like manual edits: people must judge which it is.
         if edited := checkout.dirt.edited:
             count = len(edited)
-            lines.append(f"{checkout.path}: {count} edited file(s), THROWN AWAY either way")
+            lines.append(f"{checkout.path}: {count} edited file(s), LOST either way")
             lines += _first("  ", edited)
     return lines
 
@@ -67,7 +67,7 @@ def _checkout_lines(what: str, checkout: CheckoutFacts) -> list[str]:
 
 
 def _first(start: str, items: Sequence[str]) -> list[str]:
-    """The first few, a line each, and how many more there are."""
+    """The first few items, a line each, and the number of further ones."""
     lines = [start + item for item in items[:SHOWN]]
     more = len(items) - SHOWN
     return [*lines, f"{start}... and {more} more"] if more > 0 else lines

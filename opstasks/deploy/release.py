@@ -1,4 +1,4 @@
-"""Releases: what one is to do, and the records of those that were done.
+"""Releases: the spec of a new one, and the records of earlier ones.
 
 A record is one JSON file on the host, ``<home>/opstasks/releases/<id>.json``, written at every
 step (`opstasks.deploy.onhost.record`). A record without an outcome is an unfinished release.
@@ -21,16 +21,16 @@ from opstasks.fleet.host import Shell
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
-# More than anyone reads; an unfinished release is listed whatever its age.
+# More than people read; an unfinished release is listed however old it is.
 MOST_RELEASES = 200
 
 
 @dataclass(frozen=True)
 class ReleaseSpec:
-    """What one release is to do; everything that a step on the host needs to know.
+    """The data of one release that its steps on the host need.
 
-    `from_*` and `to_*` are full commit hashes, `*_name` what people call them; `restore_from`
-    is the snapshot to go back to, "" for none; `reason` says why the release is undone.
+    `from_*` and `to_*` are full commit hashes, `*_name` are names for people; `restore_from` is
+    the snapshot to go back to, or ""; `reason` says why the release is undone.
     """
 
     id: str
@@ -57,10 +57,10 @@ class ReleaseSpec:
 
 @dataclass(frozen=True)
 class Release:
-    """A record; `started_at` and `finished_at` are seconds since the epoch, 0 for not yet.
+    """The record of a release; `started_at` and `finished_at` are seconds since the epoch, or 0.
 
-    `kind` is deploy or rollback, `step` the last step that was reached, `how` what became of the
-    database.
+    `kind` is deploy or rollback, `step` the last step that was reached, `how` what happened to
+    the database.
     """
 
     id: Line
@@ -87,7 +87,7 @@ class Release:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether its client went away before the end."""
+        """Whether its client disappeared before the end."""
         return not self.outcome
 
     def when(self) -> str:
@@ -107,7 +107,7 @@ class ReleasesRequest(msgspec.Struct, frozen=True):
 
 
 class ReleasesAnswer(msgspec.Struct, frozen=True):
-    """Newest first; older ones beyond the limit only where they are unfinished."""
+    """Newest first; beyond the limit, only unfinished ones."""
 
     releases: tuple[Release, ...]
 
@@ -116,7 +116,7 @@ RELEASES = Program("opstasks.deploy.onhost.releases", ReleasesRequest, ReleasesA
 
 
 def list_command(spec: HostSpec) -> Command:
-    """List the newest releases; read with `parse_releases`."""
+    """List the newest releases; parse with `parse_releases`."""
     return RELEASES.command(ReleasesRequest(str(spec.state_dir)))
 
 
@@ -132,14 +132,14 @@ def list_releases(shell: Shell, limit: int = MOST_RELEASES) -> tuple[Release, ..
 
 
 def unfinished(releases: Iterable[Release]) -> Release | None:
-    """The newest release that did not come to its end."""
+    """The newest release that is unfinished."""
     return next((release for release in releases if release.is_unfinished), None)
 
 
 def refuse_half_way(shell: Shell) -> None:
-    """Raise Refused while a release is unfinished, before anything starts the service.
+    """Raise Refused while a release is unfinished; call it before starting the service.
 
-    Code and database of an unfinished release may not fit each other. The lock must be held.
+    Code and database of an unfinished release may be incompatible. The caller must have the lock.
     """
     host = shell.host
     found = unfinished(list_releases(shell))
@@ -147,12 +147,12 @@ def refuse_half_way(shell: Shell) -> None:
         raise Refused(
             f"release {found.describe()} is unfinished",
             host=host.name,
-            hint=f"inv -H {host.name} deploy, which finishes it or goes back",
+            hint=f"inv -H {host.name} deploy, to finish it or go back",
         )
 
 
 def spec_for(host: HostSpec, *, watch_s: float | None, **values: Any) -> ReleaseSpec:
-    """A spec with the host's own paths; `watch_s` None for the time of the inventory."""
+    """A spec with the host's own paths; `watch_s` None means the inventory's value."""
     return ReleaseSpec(
         state_dir=str(host.state_dir),
         code=str(host.code_dir),

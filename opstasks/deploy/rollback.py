@@ -1,4 +1,4 @@
-"""Going back to the release before the present one: which release is undone, and the plan."""
+"""Roll back to the previous release: find the release to undo, and make the plan."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from opstasks.fleet.host import Host
 
 @dataclass(frozen=True)
 class RollbackFacts:
-    """The release that would be undone, and everything that its rollback is decided on."""
+    """The release to undo, and the facts for the plan of its rollback."""
 
     undone: Release
     facts: DeployFacts
 
 
 def inspect(host: Host) -> RollbackFacts:
-    """Look at a host in two round trips; raises Refused when it has nothing to go back to."""
+    """Inspect a host in two round trips; raises Refused when it has no release to go back to."""
     releases = release.list_releases(host.service)
     _refuse_unfinished(host, releases)
     last = undoable(releases)
@@ -44,12 +44,12 @@ def inspect(host: Host) -> RollbackFacts:
 
 
 def make_plan(found: RollbackFacts) -> DeployPlan:
-    """The plan of a rollback; `opstasks.deploy.apply.apply` carries it out."""
+    """The plan of a rollback, for `opstasks.deploy.apply.apply`."""
     return plan.make_plan(found.facts, restores=found.undone)
 
 
 def undoable(releases: Sequence[Release]) -> Release | None:
-    """The release that a rollback undoes: the newest that is in force and not itself undone.
+    """The release that a rollback undoes: the newest one in force that was not undone.
 
     `releases` are newest first.
     """

@@ -1,4 +1,4 @@
-"""`deploy`: job-runner from one release to another, and back (playbook: "Deploy job-runner")."""
+"""`deploy`: deploy and roll back job-runner releases (playbook: "Deploy job-runner")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opstasks.fleet.host import Host
 
 REF_HELP = "The branch, tag or commit of job-runner (default: the inventory's)."
-LIB_HELP = "The same for the dependencies."
+LIB_HELP = "The branch, tag or commit of the dependencies (default: the inventory's)."
 
 
 @task(
@@ -24,8 +24,8 @@ LIB_HELP = "The same for the dependencies."
     help={
         "ref": REF_HELP,
         "lib-ref": LIB_HELP,
-        "restart": "Restart the service even when there is nothing to deploy.",
-        "watch": "How long to watch the service after its start, in seconds.",
+        "restart": "Restart the service even if there is nothing to deploy.",
+        "watch": "How many seconds to watch the service after its start.",
         "unfinished": "What to do with an unfinished release: 'finish' or 'back'.",
     },
     auto_shortflags=False,
@@ -38,7 +38,7 @@ def apply(
     watch: int = 0,
     unfinished: str = "",
 ) -> None:
-    """Deploy job-runner: preview, confirm, snapshot, switch, watch; goes back when it fails.
+    """Deploy job-runner: preview, confirm, snapshot, switch, watch; goes back on failure.
 
     Example: inv -H tpp deploy --ref v2.73.0
     """
@@ -46,7 +46,7 @@ def apply(
     from opstasks.deploy import apply
 
     if unfinished not in ("", "finish", "back"):
-        raise Refused("--unfinished takes 'finish' or 'back'")
+        raise Refused("--unfinished must be 'finish' or 'back'")
     watch_s = _watch_s(watch)
     found = ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref, restart=restart))
     plans = _judge(ctx, found)
@@ -67,7 +67,7 @@ def apply(
 
 @task(help={"ref": REF_HELP, "lib-ref": LIB_HELP}, auto_shortflags=False)
 def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
-    """Show what a deploy would bring to each host, as one table.
+    """Show what a deploy would change on each host, as one table.
 
     Example: inv -H all deploy.pending
     """
@@ -75,13 +75,13 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
 
 
 @task(
-    help={"watch": "How long to watch the service after its start, in seconds."},
+    help={"watch": "How many seconds to watch the service after its start."},
     auto_shortflags=False,
 )
 def rollback(ctx: Context, watch: int = 0) -> None:
-    """Go back to the release before the present one, with its dependencies and database schema.
+    """Go back to the previous release, with its dependencies and database schema.
 
-    Rows written since are carried over.
+    Newer database rows are carried over.
 
     Example: inv -H tpp deploy.rollback
     """
@@ -97,9 +97,9 @@ def rollback(ctx: Context, watch: int = 0) -> None:
     _roll(ctx, plans, lambda host, plan: apply.apply(host, plan, watch_s=watch_s))
 
 
-@task(help={"limit": "How many to show for each host."}, auto_shortflags=False)
+@task(help={"limit": "How many releases to show for each host."}, auto_shortflags=False)
 def releases(ctx: Context, limit: int = 10) -> None:
-    """List what was deployed: when, by whom, from where to where, how it ended.
+    """List deployed releases: when, by whom, from and to which version, and the outcome.
 
     Example: inv -H all deploy.releases
     """
@@ -121,7 +121,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
 
 
 def _watch_s(watch: int) -> int | None:
-    """How long to watch; None for the inventory's, which is the default, 0."""
+    """How long to watch; None, for the inventory's value, when `watch` is 0 (the default)."""
     from opstasks.core.errors import Refused
 
     if watch < 0:
@@ -130,7 +130,7 @@ def _watch_s(watch: int) -> int | None:
 
 
 def _plan(host: Host, ref: str, lib_ref: str, *, restart: bool = False) -> DeployPlan:
-    """Look at a host and plan its deploy to the given refs (default: those of the inventory)."""
+    """Inspect a host and plan its deploy to the given refs (default: the inventory's)."""
     from opstasks.deploy.facts import inspect
     from opstasks.deploy.plan import make_plan
 
@@ -140,7 +140,7 @@ def _plan(host: Host, ref: str, lib_ref: str, *, restart: bool = False) -> Deplo
 
 
 def _judge(ctx: Context, plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
-    """Show every plan; unless all hosts can go ahead (or --keep-going), end here."""
+    """Show every plan; end here unless all hosts can be deployed (or --keep-going)."""
     from opstasks.core.result import FleetResult
     from opstasks.deploy.preview import preview
 
@@ -157,7 +157,7 @@ def _judge(ctx: Context, plans: FleetResult[DeployPlan]) -> FleetResult[DeployPl
 
 
 def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:
-    """A plan with problems is not carried out: the host is refused, or the release has failed."""
+    """The outcome of a plan with problems: refused, or failed if the release is broken."""
     from dataclasses import replace
 
     from opstasks.core.errors import Refused, VerifyFailed
@@ -181,7 +181,7 @@ def _roll(
     plans: FleetResult[DeployPlan],
     work: Callable[[Host, DeployPlan], DeployResult],
 ) -> None:
-    """Carry plans out in inventory order; hosts without a plan keep their result."""
+    """Carry out plans in inventory order; hosts without a plan keep their result."""
     ctx.finish(plans.replaced(ctx.carry_out(plans, work)), _result_row)
 
 
@@ -191,7 +191,7 @@ def _resume(
     unfinished: list[HostResult[DeployPlan]],
     choice: str,
 ) -> None:
-    """Finish or undo unfinished releases; hosts that have none are not started."""
+    """Finish or undo unfinished releases; hosts without one are not started."""
     from opstasks.deploy import apply
     from opstasks.deploy.preview import unfinished_lines
 
@@ -201,7 +201,7 @@ def _resume(
             ctx.console.note(f"{item.host}: {line}")
     edited = [item.host for item in unfinished if item.value and _is_edited(item.value)]
     if edited:
-        ctx.confirm(f"Throw the edits on {', '.join(edited)} away?")
+        ctx.confirm(f"Discard the edits on {', '.join(edited)}?")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
 
     def work(host: Host, plan: DeployPlan) -> DeployResult:
@@ -213,7 +213,7 @@ def _resume(
 
 
 def _not_started(plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
-    """The hosts that have something to deploy, but no unfinished release."""
+    """Mark hosts that have something to deploy, but no unfinished release, as not started."""
     from dataclasses import replace
 
     from opstasks.core.result import FleetResult
@@ -224,7 +224,7 @@ def _not_started(plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
 
 
 def _is_edited(plan: DeployPlan) -> bool:
-    """Whether going on, either way, throws edits away."""
+    """Whether finishing and going back both discard edits."""
     return bool(plan.facts.code.dirt.edited or plan.facts.lib.dirt.edited)
 
 
@@ -235,12 +235,12 @@ def _waits(item: HostResult[DeployPlan]) -> bool:
 
 
 def _plan_row(plan: DeployPlan) -> dict[str, object]:
-    """One line of the fleet matrix."""
+    """One row of the table of all hosts."""
     facts = plan.facts
     return {
         "deployed": facts.code.head_name,
         "target": facts.code.target_name or facts.code.error,
-        "stands": facts.code.direction,
+        "status": facts.code.direction,
         "ahead": len(facts.code.lost),
         "behind": len(facts.code.gained),
         "dependencies": facts.lib.error or facts.lib.direction,

@@ -1,4 +1,4 @@
-"""Everything that the tasks rely on, checked without changing it; each finding with its hint."""
+"""Check everything that the tasks rely on, without changes; each finding has a hint."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from opstasks.sync import facts as sync_facts
 FULL_PERCENT = 90
 SKEW_S = 30.0
 LOCK_HELD_S = 2 * 3600.0
-# What our programs on a host are written for.
+# The oldest version that our programs on a host support.
 OLDEST_PYTHON = (3, 10)
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """What one check found; `hint` says what to do where it is not good."""
+    """The result of one check; `hint` says what to do if it is not good."""
 
     name: str
     good: bool
@@ -45,13 +45,13 @@ class DoctorFinding:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What all checks of one host found."""
+    """The results of all checks of one host."""
 
     checks: tuple[DoctorFinding, ...]
 
     @property
     def bad(self) -> tuple[DoctorFinding, ...]:
-        """What needs a person."""
+        """The checks that need a person."""
         return tuple(check for check in self.checks if not check.good)
 
 
@@ -59,7 +59,7 @@ class DoctorReport:
 
 
 def inspect(host: Host) -> DoctorReport:
-    """Check a host as the service account and as root; an account without access is a finding."""
+    """Check a host as the service account and as root; missing access is a finding."""
     spec = host.spec
     checks: list[DoctorFinding] = []
     try:
@@ -71,7 +71,7 @@ def inspect(host: Host) -> DoctorReport:
     try:
         checks += judge_root(host.root.gather(root_commands(spec)))
     except Refused as error:
-        hint = error.hint or "ask for sudo rights there"
+        hint = error.hint or "ask for sudo rights on this host"
         checks.append(DoctorFinding("root", False, error.message, hint))
     return DoctorReport(tuple(checks))
 
@@ -80,7 +80,7 @@ def inspect(host: Host) -> DoctorReport:
 
 
 def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[DoctorFinding]:
-    """What the service account found; `now_at` is our clock, seconds since the epoch."""
+    """The checks as the service account; `now_at` is our clock, in seconds since the epoch."""
     try:
         facts = INSPECT.decode(found["facts"], spec.name)
     except OpsError as error:
@@ -102,13 +102,13 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
 
 
 def _no_facts(error: OpsError) -> DoctorFinding:
-    """Without facts nothing else can be said; mostly python3 is missing."""
+    """The only finding when the program did not run; usually python3 is missing."""
     if isinstance(error, CommandFailed):
         return DoctorFinding(
             "python", False, error.tail or error.message, "install python3 on the host"
         )
     text = f"{error.message}: {error.tail}" if error.tail else error.message
-    return DoctorFinding("python", False, text, "run it again; if it stays, report it")
+    return DoctorFinding("python", False, text, "run it again; if the error stays, report it")
 
 
 def _python(facts: DoctorFacts, now_at: float) -> Iterator[DoctorFinding]:
@@ -117,7 +117,7 @@ def _python(facts: DoctorFacts, now_at: float) -> Iterator[DoctorFinding]:
     good = facts.python >= OLDEST_PYTHON
     yield DoctorFinding("python", good, text, f"install python3 {wanted} or newer")
     skew_s = facts.now_at - now_at
-    text = f"{skew_s:+.0f} s from ours"
+    text = f"{skew_s:+.0f} s from our clock"
     yield DoctorFinding("clock", abs(skew_s) < SKEW_S, text, "timedatectl set-ntp true")
 
 
@@ -141,7 +141,7 @@ def _paths(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
 
 
 def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
-    """Who else could get in: the secrets' mode, and who may put a link where root writes."""
+    """Access for others: the mode of the secrets, and who may put a link where root writes."""
     secret = facts.paths.get(secrets_file(spec))
     hint = f"inv -H {spec.name} manage"
     if secret is None:
@@ -169,7 +169,7 @@ def _docker(spec: HostSpec, docker: EngineFacts) -> DoctorFinding:
     if "DOCKER_HOST" in docker.error:
         hint = f"unset DOCKER_HOST for {spec.service_user}, or set it to unix://PATH"
     elif "client version" in docker.error:
-        hint = "update opstasks: it does not know this version of docker"
+        hint = "update opstasks: it does not support this version of docker"
     text = docker.error or f"answers, API version {docker.version}"
     return DoctorFinding("docker", not docker.error, text, hint)
 
@@ -177,17 +177,17 @@ def _docker(spec: HostSpec, docker: EngineFacts) -> DoctorFinding:
 def _state(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     yield _database(spec, facts.database)
     kept = facts.persistent_journal
-    text = "kept over reboots" if kept else "lost with each reboot, and `history` with it"
+    text = "kept after a reboot" if kept else "lost with each reboot, and `history` with it"
     hint = "mkdir /var/log/journal; systemctl restart systemd-journald"
     yield DoctorFinding("journal", kept, text, hint)
     held = facts.leftovers
-    text = f"held: {', '.join(held[:5])}" if held else "nothing left behind"
+    text = f"unfinished removals: {', '.join(held[:5])}" if held else "no unfinished removals"
     yield DoctorFinding("removed files", not held, text, f"inv -H {spec.name} outputs.pending")
 
 
 def _database(spec: HostSpec, database: DatabaseFacts) -> DoctorFinding:
-    """Only a damaged one is to be replaced: a lock or a full disk passes, or can be fixed."""
-    hint = "run it again; if it stays, see what has it open, who may read it, and its disk"
+    """Suggest a restore only for a damaged database: a lock or a full disk can be fixed."""
+    hint = "run it again; if it stays, check what has it open, who may read it, and its disk"
     if database.problem == "is not there":
         hint = f"inv -H {spec.name} manage --only database"
     if database.damaged:
@@ -199,10 +199,10 @@ def _database(spec: HostSpec, database: DatabaseFacts) -> DoctorFinding:
 def _disks(facts: DoctorFacts) -> Iterator[DoctorFinding]:
     for place, used in facts.disks.items():
         if used is None:
-            continue  # a place that is missing is reported elsewhere, where it matters
+            continue  # another check reports a missing folder, if it matters
         most = max(used.used_percent, used.inodes_percent)
         kind = "of its inodes used" if used.inodes_percent > used.used_percent else "full"
-        hint = f"make room: du -xsh {place}/*"
+        hint = f"free disk space: du -xsh {place}/*"
         yield DoctorFinding(f"disk {place}", most < FULL_PERCENT, f"{most} % {kind}", hint)
 
 
@@ -219,14 +219,14 @@ def _unit(spec: HostSpec, unit: systemd.UnitState) -> Iterator[DoctorFinding]:
 
 
 def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[DoctorFinding]:
-    """A lock that is held is normal; one held for hours may be a problem."""
+    """A held lock is normal; a lock held for hours may be a problem."""
     text = owner.describe() if owner else "free"
     stale = owner is not None and owner.age_s > LOCK_HELD_S
     yield DoctorFinding("lock", not stale, text, f'inv -H {spec.name} lock.break --reason "..."')
 
 
 def _release(spec: HostSpec, result: Result) -> DoctorFinding:
-    """An unfinished release keeps the service from being started, and a reboot from ending."""
+    """An unfinished release: it blocks the start of the service, and the end of a reboot."""
     try:
         found = release.unfinished(release.parse_releases(result, spec.name))
     except OpsError as error:
@@ -245,16 +245,16 @@ def _sync(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
     for text in texts:
         yield DoctorFinding("level 3 sync", False, text, f"inv -H {spec.name} sync.start")
     if not texts:
-        yield DoctorFinding("level 3 sync", True, "on, and well")
+        yield DoctorFinding("level 3 sync", True, "on, no problems")
 
 
 def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
-    """What root found."""
+    """The checks as root."""
     hints = {
-        "root": "ask for sudo rights there",
-        "sudoers": "visudo: correct it before someone needs sudo",
-        "sshd": "sshd -t names the line; correct it before sshd restarts",
-        "journal": "journalctl --verify; is the journal's disk full?",
+        "root": "ask for sudo rights on this host",
+        "sudoers": "correct it with visudo before someone needs sudo",
+        "sshd": "sshd -t shows the line; correct it before sshd restarts",
+        "journal": "journalctl --verify; check whether the journal's disk is full",
     }
     names = {"sshd": "sshd's configuration", "journal": "log"}
     return [
@@ -269,7 +269,7 @@ def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
 
 
 def conclude(found: FleetResult[DoctorReport]) -> FleetResult[DoctorReport]:
-    """The same results, with hosts that have bad findings as failed."""
+    """The same results; hosts with bad findings have failed."""
     return FleetResult([_concluded(item) for item in found])
 
 
@@ -280,6 +280,6 @@ def _concluded(item: HostResult[DoctorReport]) -> HostResult[DoctorReport]:
     error: OpsError = VerifyFailed(
         f"{count} of {len(item.value.checks)} checks failed",
         host=item.host,
-        hint="fix what the table names, then run doctor again",
+        hint="fix what the table shows, then run doctor again",
     )
     return HostResult(item.host, error.outcome, item.value, error, item.elapsed_s)

@@ -1,4 +1,4 @@
-"""What `doctor` asks a host, and the types of the answers."""
+"""The requests of `doctor` to a host, and the types of the answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 from opstasks.sync import units
 
-# Program and the package that has it.
+# Programs, and the packages that contain them.
 PROGRAMS = {
     "awk": "mawk",
     "docker": "docker.io",
@@ -27,7 +27,7 @@ PROGRAMS = {
     "systemd-run": "systemd",
     "timeout": "coreutils",
 }
-# job-runner's own commands, which every change of its state goes through.
+# job-runner's own commands, which make every change of its state.
 COMMANDS = ("flags", "kill_job", "migrate", "prepare_for_reboot", "retry_job")
 
 
@@ -43,7 +43,7 @@ class DoctorRequest(msgspec.Struct, frozen=True):
 
 
 class DoctorPath(msgspec.Struct, frozen=True):
-    """A path as the service account sees it; `mode` are the permission bits."""
+    """A path, as the service account sees it; `mode` are the permission bits."""
 
     owner: Line
     mode: Small
@@ -52,21 +52,21 @@ class DoctorPath(msgspec.Struct, frozen=True):
 
 
 class CommandFacts(msgspec.Struct, frozen=True):
-    """A command's exit code, and its last line."""
+    """A command's exit code and last line."""
 
     code: Small
     text: Line = ""
 
 
 class EngineFacts(msgspec.Struct, frozen=True):
-    """Why docker did not answer our client, or the API version that it was asked in."""
+    """Why docker did not answer our client, or the API version that was used."""
 
     error: Line = ""
     version: Line = ""
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True):
-    """What is wrong with job-runner's database; `damaged` when sqlite itself calls it so."""
+    """What is wrong with job-runner's database; `damaged` when sqlite reports damage."""
 
     problem: Line = ""
     damaged: bool = False
@@ -80,7 +80,7 @@ class DiskFacts(msgspec.Struct, frozen=True):
 
 
 class DoctorFacts(msgspec.Struct, frozen=True):
-    """What the service account found; None for a path or disk that is not there."""
+    """The facts that the service account can read; None for a missing path or disk."""
 
     now_at: Moment
     python: tuple[Small, Small]
@@ -98,7 +98,7 @@ INSPECT = Program("opstasks.doctor.onhost.inspect", DoctorRequest, DoctorFacts)
 
 
 def commands(spec: HostSpec) -> dict[str, Command]:
-    """What is asked as the service account, in one round trip."""
+    """The commands as the service account, for one round trip."""
     return {
         "facts": INSPECT.command(request(spec)),
         "unit": systemd.show(spec.unit),
@@ -109,7 +109,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
 
 
 def root_commands(spec: HostSpec) -> dict[str, Command]:
-    """What only root may ask."""
+    """The commands as root."""
     return {
         "root": cmd("id", "-u"),
         "sudoers": cmd("visudo", "-c", "-q"),
@@ -119,7 +119,7 @@ def root_commands(spec: HostSpec) -> dict[str, Command]:
 
 
 def request(spec: HostSpec) -> DoctorRequest:
-    """What the program is asked."""
+    """The request to the program."""
     return DoctorRequest(
         programs=(*PROGRAMS, *(["rsync"] if spec.level3_source else [])),
         paths=(*(path for path, _, _ in paths(spec)), spec.lock_dir, secrets_file(spec)),
@@ -131,7 +131,7 @@ def request(spec: HostSpec) -> DoctorRequest:
 
 
 def paths(spec: HostSpec) -> list[tuple[str, bool, str]]:
-    """What must be there: path, whether the service account writes to it, and the hint."""
+    """Paths that must exist: path, whether the service account writes to it, and the hint."""
     manage, deploy = f"inv -H {spec.name} manage", f"inv -H {spec.name} deploy"
     return [
         (f"{spec.config_dir}/load-env", False, manage),
@@ -149,17 +149,17 @@ def paths(spec: HostSpec) -> list[tuple[str, bool, str]]:
 
 
 def secrets_file(spec: HostSpec) -> str:
-    """Where the backend's secrets are."""
+    """The file with the backend's secrets."""
     return f"{spec.config_dir}/02_secrets.env"
 
 
 def sudo_rules(spec: HostSpec) -> list[str]:
-    """What the service account must be allowed without a password."""
+    """The commands that sudo must allow the service account without a password."""
     return [f"{systemd.SYSTEMCTL} {verb} {spec.unit}" for verb in ("start", "stop", "restart")]
 
 
 def disks(spec: HostSpec) -> list[str]:
-    """Where a full disk stops the work."""
-    # Under the lock's folder are the records of scheduled work.
+    """The folders whose disks must not be full."""
+    # The lock's folder also has the records of scheduled work.
     records = spec.lock_dir
     return [spec.home, spec.high_privacy, spec.medium_privacy, "/var/lib/docker", "/tmp", records]  # noqa: S108

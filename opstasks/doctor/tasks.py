@@ -7,12 +7,12 @@ from invoke import task
 from opstasks.cli.app import Context
 
 
-@task(help={"all": "Also show what is well."}, auto_shortflags=False)
+@task(help={"all": "Also show checks that passed."}, auto_shortflags=False)
 def doctor(ctx: Context, all: bool = False) -> None:
     """Check everything that the tasks rely on and print hints; exit 1 if anything is wrong.
 
-    Changes nothing. Programs, rights, paths, secrets' modes, database, disks, clock, docker,
-    service, lock, journal, Level 3 sync.
+    Changes nothing. It checks programs, rights, paths, secrets' modes, database, disks, clock,
+    docker, service, lock, journal and Level 3 sync.
 
     Example: inv -H all doctor
     """
@@ -36,5 +36,5 @@ def doctor(ctx: Context, all: bool = False) -> None:
     if not ctx.options.json:
         for item in result:
             if item.value and not item.value.bad:
-                ctx.console.say(f"{item.host}: {len(item.value.checks)} checks, all well")
+                ctx.console.say(f"{item.host}: {len(item.value.checks)} checks, all passed")
     ctx.finish(result)

@@ -277,14 +277,14 @@ class Host:
         self._stop.wait(seconds)
 
     def wait_until(
-        self, look: Callable[[], T | None], *, timeout_s: float, where: str, every_s: float = 1.0
+        self, find: Callable[[], T | None], *, timeout_s: float, where: str, every_s: float = 1.0
     ) -> T | None:
-        """Call `look` until it finds something; returns that, or None after `timeout_s` seconds.
+        """Call `find` until it finds something; returns that, or None after `timeout_s` seconds.
 
         Raises Interrupted as soon as the operator presses Ctrl-C; `where` says what was done.
         """
         deadline = time.monotonic() + timeout_s
-        while (found := look()) is None:
+        while (found := find()) is None:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None

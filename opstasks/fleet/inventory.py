@@ -90,16 +90,6 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.home}/config"
 
     @property
-    def secret_dir(self) -> str:
-        """The folder of certificates and keys."""
-        return f"{self.home}/secret"
-
-    @property
-    def bin_dir(self) -> str:
-        """The folder of the host's own scripts."""
-        return f"{self.home}/bin"
-
-    @property
     def code_dir(self) -> str:
         """The checkout of job-runner."""
         return f"{self.home}/jobrunner/code"

@@ -1,4 +1,4 @@
-"""What hosts and the operator's own file say, as one list for each host."""
+"""Merge the records of the hosts and of the operator's own file, for each host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow
 def merge(journal_rows: Iterable[HistoryRow], local_rows: Iterable[HistoryRow]) -> list[HistoryRow]:
     """The rows of both for one host, each run once, oldest first.
 
-    Where only one of them knows how a run ended, that one counts.
+    If only one of them has the end of a run, its row is used.
     """
     found = {row.run_id: row for row in journal_rows}
     for row in local_rows:
@@ -31,9 +31,9 @@ def combine(
     wanted: HistoryFilter,
     lines: int,
 ) -> FleetResult[list[HistoryRow]]:
-    """The hosts' results with what only the operator's file knows; each host's newest `lines`.
+    """The hosts' results and the rows of the operator's file; each host's newest `lines`.
 
-    A host that failed keeps its error, and has the rows of the operator's file.
+    A host that failed keeps its error, and gets the rows of the operator's file.
     """
     own = _by_host(local_rows)
     merged = []
@@ -47,7 +47,7 @@ def combine(
 def without_hosts(
     local_rows: list[HistoryRow], wanted: HistoryFilter, lines: int
 ) -> FleetResult[list[HistoryRow]]:
-    """The operator's file alone, as a result with the hosts that it names."""
+    """Only the operator's file, as a result with the hosts that it names."""
     names = sorted({row.host for row in local_rows})
     empty: list[HostResult[list[HistoryRow]]] = [HostResult(name, "ok", []) for name in names]
     return combine(FleetResult(empty), local_rows, wanted, lines)

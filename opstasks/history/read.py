@@ -1,6 +1,6 @@
-"""Who did what when, as one place tells it: a host's journal, or the operator's own file.
+"""Read who did what and when, from a host's journal or the operator's own file.
 
-Everybody may write to a journal: a line that is no audit entry is left out, the others count.
+Anyone may write to a journal: lines that are not audit entries are left out.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from opstasks.fleet.audit import AuditEntry
 from opstasks.fleet.host import Host
 from opstasks.primitives import journal
 
-# With filters more must be read than will be shown.
+# With filters, we must read more entries than we show.
 READ_LINES = 20_000
-# The outcome of a run whose end was never written.
+# The outcome of a run without a recorded end.
 BEGUN = "begun"
 _LINE = msgspec.json.Decoder(AuditEntry)
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One run on one host; its outcome is "begun" when no end was written.
+    """One run on one host; its outcome is "begun" when it has no recorded end.
 
-    `time` is ISO 8601 in UTC; `source` says where it is written: host, local or both.
+    `time` is ISO 8601 in UTC; `source` says where it is recorded: host, local or both.
     """
 
     time: str
@@ -45,7 +45,7 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class HistoryFilter:
-    """What to show: globs for host, task and who (part of a name is enough for the last two)."""
+    """Globs for host, task and who (part of a name is enough for the last two), and a time."""
 
     host: str = ""
     task: str = ""
@@ -53,7 +53,7 @@ class HistoryFilter:
     since: datetime | None = None
 
     def keeps(self, row: HistoryRow) -> bool:
-        """Whether a row is wanted."""
+        """Whether a row matches."""
         return (
             _matches(row.host, self.host, part=False)
             and _matches(row.task, self.task, part=True)
@@ -63,7 +63,7 @@ class HistoryFilter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is wanted."""
+        """Whether every row matches."""
         return self == HistoryFilter()
 
 
@@ -74,7 +74,7 @@ def _matches(text: str, wanted: str, *, part: bool) -> bool:
 
 
 def read(host: Host, wanted: HistoryFilter, lines: int) -> list[HistoryRow]:
-    """What a host's journal says, oldest first."""
+    """The rows of a host's journal, oldest first."""
     # A run has two lines, its start and its end.
     count = lines * 2 if wanted.is_empty else READ_LINES
     since_at = wanted.since.timestamp() if wanted.since else 0.0
@@ -83,7 +83,7 @@ def read(host: Host, wanted: HistoryFilter, lines: int) -> list[HistoryRow]:
 
 
 def read_local(path: Path) -> list[HistoryRow]:
-    """What the operator's own file says, oldest first; empty when the file cannot be read."""
+    """The rows of the operator's own file, oldest first; empty when it cannot be read."""
     try:
         text = path.read_text("utf-8", "surrogateescape")
     except OSError:
@@ -92,7 +92,7 @@ def read_local(path: Path) -> list[HistoryRow]:
 
 
 def parse(text: str) -> list[AuditEntry]:
-    """The audit entries of a text with one line each; other lines are left out."""
+    """The audit entries of a text, one per line; other lines are left out."""
     found = []
     for line in text.split("\n"):
         entry = _entry(line)
@@ -102,11 +102,11 @@ def parse(text: str) -> list[AuditEntry]:
 
 
 def _entry(line: str) -> AuditEntry | None:
-    """The entry of one line, its time in UTC; None for anything else."""
+    """The entry in a line, with its time in UTC; None when the line is not an entry."""
     try:
         entry = _LINE.decode(line.encode("utf-8", "surrogateescape"))
         moment = datetime.fromisoformat(entry.time)
-        # Without a zone it is UTC.
+        # A time without a zone is UTC.
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
@@ -114,7 +114,7 @@ def _entry(line: str) -> AuditEntry | None:
 
 
 def rows(entries: Iterable[AuditEntry], host: str, source: str) -> list[HistoryRow]:
-    """One row for each run, from its start and its end; `host` "" takes the entry's own."""
+    """One row for each run, from its start and its end; `host` "" means the entry's own host."""
     found: dict[tuple[str, str], HistoryRow] = {}
     for entry in entries:
         where = host or entry.host

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "host": "Only hosts of this name or glob.",
-        "task": "Only tasks with this in their name: deploy, outputs.*",
-        "since": "Only since then: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).",
-        "who": "Only what these people did; part of the name is enough.",
-        "lines": "How many entries of each host.",
+        "host": "Only hosts with this name or glob.",
+        "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",
+        "since": "Only changes since then: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).",
+        "who": "Only changes by these people; part of the name is enough.",
+        "lines": "How many changes to show for each host.",
     },
     auto_shortflags=False,
 )
 def history(
     ctx: Context, host: str = "", task: str = "", since: str = "", who: str = "", lines: int = 20
 ) -> None:
-    """Show who changed what, when and how it ended: the hosts' journals and your own record.
+    """Show who changed what, when and how it ended, from the hosts' journals and your own record.
 
-    Without -H, on a machine that is not a host, it shows your own record alone.
+    Without -H, on a machine that is not a host, it shows only your own record.
 
     Example: inv -H all history --task deploy --since 7d
     """
@@ -47,7 +47,7 @@ def history(
         ["when (UTC)", "host", "who", "task", "outcome", "what", "detail"], map(_cells, found)
     )
     if not found and not ctx.options.json:
-        ctx.console.say("no change matches")
+        ctx.console.say("no changes match")
     ctx.finish(result)
 
 

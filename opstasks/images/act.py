@@ -1,8 +1,8 @@
-"""New versions of images on one host (playbook: "Update docker image").
+"""Update images on one host (playbook: "Update docker image").
 
-The host's side are programs of ours with the standard library only. The Docker SDK on the client,
-over `docker system dial-stdio`, would cost a round trip for each request to the engine: four and
-more in place of one.
+Our own programs do the work on the host, with the standard library only. The Docker SDK on the
+client, over `docker system dial-stdio`, would need a round trip for each request to the engine:
+at least four instead of one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from opstasks.fleet.program import Program
 from opstasks.images.names import ImageRef, short
 from opstasks.images.plan import ImagesPlan, ImagesStep
 
-STOPPED = "no name was moved; run it again: layers that are complete are not pulled again"
+STOPPED = "no name was moved; run it again: complete layers are not pulled again"
 PULL_TIMEOUT_S = 4 * 3600.0
-# How often a pull sends its progress, in seconds.
+# Seconds between two progress reports of a pull.
 EVERY_S = 5.0
 
 
 class PullRequest(msgspec.Struct, frozen=True):
-    """Which content to pull, how often to send progress, and when to give up."""
+    """The content to pull, how often to send progress, and the time limit."""
 
     repository: str
     digest: str
@@ -37,7 +37,7 @@ class PullRequest(msgspec.Struct, frozen=True):
 
 
 class PullProgress(msgspec.Struct, frozen=True):
-    """How far all layers of an image are together."""
+    """The total progress of all layers of an image."""
 
     layers: Count
     done: Count
@@ -52,7 +52,7 @@ class PullAnswer(msgspec.Struct, frozen=True):
 
 
 class SwitchRequest(msgspec.Struct, frozen=True):
-    """Which image gets which names, and which images these replace."""
+    """The image, its new names, and the images that it replaces."""
 
     repository: str
     digest: str
@@ -62,7 +62,7 @@ class SwitchRequest(msgspec.Struct, frozen=True):
 
 
 class SwitchAnswer(msgspec.Struct, frozen=True):
-    """The ids of the replaced images that are gone."""
+    """The ids of the replaced images that were removed."""
 
     removed: tuple[Line, ...]
 
@@ -77,7 +77,7 @@ SWITCH = Program(
 
 @dataclass(frozen=True)
 class ImagesResult:
-    """What was done: images updated, old ones removed, old ones kept because they are in use."""
+    """The outcome: images updated, old ones removed, and old ones kept because they are in use."""
 
     changed: bool
     updated: tuple[str, ...] = ()
@@ -86,9 +86,9 @@ class ImagesResult:
 
 
 def apply(host: Host, shown: ImagesPlan) -> ImagesResult:
-    """Carry out the plan that was shown: all content first, then the names.
+    """Carry out the plan that was shown: first pull all content, then move the names.
 
-    Raises CommandFailed for a pull that fails, VerifyFailed for names that do not move.
+    Raises CommandFailed when a pull fails, VerifyFailed when names were not moved.
     """
     if not shown.changed:
         return ImagesResult(False)
@@ -116,9 +116,9 @@ def _result(
 
 
 def _pull(host: Host, step: ImagesStep) -> str:
-    """Pull one image and show how far it is; its id. Raises CommandFailed with docker's words.
+    """Pull one image with progress; returns its id. Raises CommandFailed with docker's message.
 
-    Raises Interrupted after Ctrl-C: a pull may take hours, and complete layers stay.
+    Raises Interrupted after Ctrl-C: a pull may take hours, and complete layers are kept.
     """
     host.step(f"{step.ref}: pull {step.repository}@{short(step.digest)}")
     request = PullRequest(step.repository, step.digest)
@@ -142,19 +142,19 @@ def _pull_failed(
         returned=failure.returned if isinstance(failure, CommandFailed) else 1,
         host=host.name,
         tail="\n".join(text for text in (failure.message, failure.tail) if text),
-        hint="run it again: layers that are complete are not pulled again",
+        hint="run it again: complete layers are not pulled again",
     )
 
 
 class _ProgressSteps:
-    """Hands on the parts of a pull as steps, each text once."""
+    """Shows the parts of a pull as steps, each text once."""
 
     def __init__(self, host: Host, ref: ImageRef) -> None:
         self._host, self._ref = host, ref
         self._told = ""
 
     def take(self, part: PullProgress) -> None:
-        """Say how far the pull is, when that is news."""
+        """Show the progress of the pull if it has changed."""
         text = f"{self._ref}: {part.done} of {part.layers} layers"
         if part.total_bytes:
             text += f", {size_text(part.current_bytes)} of {size_text(part.total_bytes)}"
@@ -164,7 +164,7 @@ class _ProgressSteps:
 
 
 def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
-    """Move the names of one image; the ids of replaced images that are gone."""
+    """Move the names of one image; returns the ids of replaced images that were removed."""
     host.step(f"{step.ref}: name it {', '.join(step.names)}")
     request = SwitchRequest(step.repository, step.digest, image_id, step.names, step.replaced)
     try:

@@ -1,4 +1,4 @@
-"""The images of a host, and what its registry offers."""
+"""The images of a host and of its registry."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from opstasks.fleet.program import Program
 from opstasks.images.names import ImageRef, short, valid_registry
 
 REGISTRY_KEY = "DOCKER_REGISTRY"
-# Empty where a registry has nothing under a name.
+# Empty if a registry has no image with a name.
 Digest = Annotated[str, msgspec.Meta(pattern=r"\A([a-z0-9]+:[0-9a-f]{32,128})?\Z")]
 
 
 class ImagesRequest(msgspec.Struct, frozen=True):
-    """Images under which prefixes to list, and which full names to ask the registry for."""
+    """The prefixes of images to list, and the full names to look up in the registry."""
 
     prefixes: tuple[str, ...]
     sources: tuple[str, ...]
@@ -40,19 +40,19 @@ class HostImage(msgspec.Struct, frozen=True):
 
     @property
     def short_id(self) -> str:
-        """Its id as people write it."""
+        """The short form of its id."""
         return short(self.id)
 
 
 class RegistryOffer(msgspec.Struct, frozen=True):
-    """What a registry has under a name; `error` says why nothing."""
+    """The image that a registry has under a name; `error` says why it has none."""
 
     digest: Digest = ""
     error: Line = ""
 
 
 class ImagesAnswer(msgspec.Struct, frozen=True):
-    """What a host answers: its images, free disk space, and offers by the name asked for."""
+    """A host's answer: its images, free disk space, and the registry's offers by name."""
 
     images: tuple[HostImage, ...]
     free_bytes: Count
@@ -64,10 +64,10 @@ INSPECT = Program("opstasks.images.onhost.inspect", ImagesRequest, ImagesAnswer)
 
 @dataclass(frozen=True)
 class ImagesFacts:
-    """What is known of a host before a decision.
+    """The facts about a host's images.
 
-    `registries` are those that job-runner may name images by, `source` is where the host pulls
-    from, `offers` are by full name.
+    `registries` are those that job-runner may use in names, `source` is the registry that the
+    host pulls from, `offers` are by full name.
     """
 
     host: str
@@ -78,17 +78,17 @@ class ImagesFacts:
     offers: dict[str, RegistryOffer] = field(default_factory=dict)
 
     def named(self, name: str) -> HostImage | None:
-        """The image that has a name."""
+        """The image with this name."""
         return next((image for image in self.images if name in image.tags), None)
 
     def offer(self, name: str) -> RegistryOffer:
-        """What the registry has under a full name."""
+        """The registry's image with a full name."""
         return self.offers.get(name, RegistryOffer(error="the host did not ask the registry"))
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image that job-runner may use, for people; `name` is empty for one without a name."""
+    """One image that job-runner may use, for people; `name` is empty if it has no name."""
 
     name: str
     id: str
@@ -100,7 +100,7 @@ class ImageRow:
 
 
 def inspect(host: Host, refs: Sequence[ImageRef] = ()) -> ImagesFacts:
-    """The images of a host, and what its registry has under these names.
+    """The images of a host, and its registry's images with these names.
 
     Raises Refused when docker does not answer.
     """
@@ -119,19 +119,19 @@ def inspect(host: Host, refs: Sequence[ImageRef] = ()) -> ImagesFacts:
 
 
 def registries(host: Host) -> tuple[str, ...]:
-    """Every registry that job-runner may name images by: the inventory's and its own setting."""
+    """Every registry that job-runner may use: the inventory's and its own setting."""
     own = read_values(host, [REGISTRY_KEY]).get(REGISTRY_KEY)
     names = [host.spec.registry, valid_registry(own.value) if own and own.value else ""]
     return tuple(dict.fromkeys(name.rstrip("/") for name in names if name))
 
 
 def source(spec: HostSpec) -> str:
-    """Where the host pulls from."""
+    """The registry that the host pulls from."""
     return (spec.registry_proxy or spec.registry).rstrip("/")
 
 
 def ls(host: Host) -> list[ImageRow]:
-    """The images that job-runner may use, by name; those without a name come last."""
+    """The images that job-runner may use, sorted by name; those without a name come last."""
     found = inspect(host)
     rows = [row for image in found.images for row in _rows(image, found.registries)]
     return sorted(rows, key=lambda row: (not row.name, row.name))

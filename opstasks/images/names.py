@@ -1,4 +1,4 @@
-"""Names of images, registries and digests: what they may be, and how they are written."""
+"""Valid names of images, registries and digests."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def parse_ref(text: str) -> ImageRef:
     if not _NAME.fullmatch(name) or not _TAG.fullmatch(ref.tag) or len(name) > 128:
         raise Refused(
             f"{text[:60]!r} cannot be the name of an image",
-            hint="give the last part of its name, with a tag or without: ehrql:v1",
+            hint="give the last part of its name, with or without a tag: ehrql:v1",
         )
     return ref
 
 
 def check_digest(text: str) -> None:
-    """Raise Refused for a digest that is given and cannot be one."""
+    """Raise Refused for an invalid digest; an empty text is accepted."""
     if text and not _DIGEST.fullmatch(text):
         raise Refused(
             f"{text[:80]!r} is not a digest",
@@ -55,7 +55,7 @@ def check_digest(text: str) -> None:
 
 
 def valid_registry(text: str) -> str:
-    """A registry with a path; raises Refused for what cannot be one."""
+    """A registry with a path; raises Refused for anything else."""
     if not _REGISTRY.fullmatch(text):
         raise Refused(f"{text[:60]!r} cannot be a registry", hint="correct DOCKER_REGISTRY")
     return text

@@ -1,4 +1,4 @@
-"""What an update of images does to a host."""
+"""The plan for an update of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opstasks.images.names import ImageRef, short
 
 @dataclass(frozen=True)
 class ImagesStep:
-    """One image that moves: from what (empty: absent) to which content, under which names."""
+    """One image to update: old image (empty: absent), new content, and names."""
 
     ref: ImageRef
     repository: str
@@ -25,7 +25,7 @@ class ImagesStep:
 
 @dataclass(frozen=True)
 class ImagesPlan:
-    """What an update does to one host."""
+    """What an update changes on one host."""
 
     steps: tuple[ImagesStep, ...]
     free_bytes: int
@@ -37,9 +37,9 @@ class ImagesPlan:
 
 
 def make_plan(found: ImagesFacts, refs: Sequence[ImageRef], digest: str = "") -> ImagesPlan:
-    """What an update would do; raises Refused when the registry has no such image.
+    """The plan for an update; raises Refused when the registry does not have an image.
 
-    With `digest`, also when the registry has another one than that.
+    With `digest`, also raises Refused when the registry has a different digest.
     """
     steps = [_step(ref, found, _offered(ref, found, digest)) for ref in refs]
     return ImagesPlan(tuple(step for step in steps if step), found.free_bytes)
@@ -52,7 +52,7 @@ def _offered(ref: ImageRef, found: ImagesFacts, digest: str) -> str:
         raise Refused(
             f"{ref.under(found.source)}: {offer.error or 'no digest'}; nothing was changed",
             host=found.host,
-            hint="is the name right, and does the host reach the registry?",
+            hint="check the name, and that the host reaches the registry",
         )
     if digest and offer.digest != digest:
         raise Refused(
@@ -64,10 +64,10 @@ def _offered(ref: ImageRef, found: ImagesFacts, digest: str) -> str:
 
 
 def _step(ref: ImageRef, found: ImagesFacts, digest: str) -> ImagesStep | None:
-    """What happens to one image; None when every name has that content already."""
+    """The step for one image; None when every name already has the content."""
     names = [ref.under(registry) for registry in found.registries]
     if found.named(ref.under(found.source)):
-        names.append(ref.under(found.source))  # an update by hand left it: it moves along
+        names.append(ref.under(found.source))  # left by a manual update: move it, too
     names = list(dict.fromkeys(names))
     repository = f"{found.source}/{ref.name}"
     have = [found.named(name) for name in names]

@@ -1,4 +1,4 @@
-"""`images`: what jobs run in (playbook: "Update docker image")."""
+"""`images`: the docker images of jobs (playbook: "Update docker image")."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @task(auto_shortflags=False)
 def ls(ctx: Context) -> None:
-    """List the images that job-runner uses: age, size, digest, and which containers use them.
+    """List the images for job-runner: age, size, digest, and the containers that use them.
 
     Example: inv -H prod images.ls
     """
@@ -47,18 +47,18 @@ def ls(ctx: Context) -> None:
 @task(
     positional=[],
     help={
-        "image": "The last part of an image's name, with a tag or without (latest): ehrql:v1."
-        " May be given several times; without the flag, too.",
-        "digest": "Only this content: sha256:...; refused when the registry has another.",
+        "image": "The last part of an image's name, with or without a tag (default: latest):"
+        " ehrql:v1. May be given several times; the flag itself may be omitted.",
+        "digest": "Only this content: sha256:...; refused if the registry has another digest.",
     },
     iterable=["image"],
     auto_shortflags=False,
 )
 def update(ctx: Context, image: list[str], digest: str = "") -> None:
-    """Bring new versions of images to hosts, and remove the ones that they replace.
+    """Update images on hosts, and remove the images that they replace.
 
-    Pulls by digest through the registry proxy; names move only when all content has arrived. An
-    old image that a container still uses stays.
+    Pulls by digest through the registry proxy; moves names only after all content was pulled.
+    Keeps an old image while a container uses it.
 
     Example: inv -H prod images.update ehrql:v1
     """
@@ -84,7 +84,7 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
 
 
 def _result_row(out: ImagesPlan | ImagesResult) -> dict[str, object]:
-    """What was done; a host with nothing to do still has its plan."""
+    """The row of a result, or of the plan for a host with nothing to do."""
     kinds = ("updated", "removed", "kept")
     return {kind: ", ".join(getattr(out, kind, ())) for kind in kinds}
 
@@ -113,11 +113,11 @@ def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
 
 
 def _few(names: tuple[str, ...]) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of further ones."""
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
 
 
 namespace = Collection("images", ls, update)
-# More words on the line are values of this flag.
+# Further words on the command line are values of this flag.
 update.variadic = "--image"

@@ -1,1 +1,1 @@
-"""Jobs: which ones run where, what they print and use, and killing and retrying them."""
+"""Jobs: list them, show their output and resource use, kill and retry them."""

@@ -1,4 +1,4 @@
-"""Finding the job that a person means: on the hosts by a word, or by number from a list."""
+"""Find the job that a person means: by a word on the hosts, or by number from a list."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opstasks.jobs.onhost.find import MATCHES
 from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs, refusals_explained
 
 MAX_WORD_LENGTH = 300
-# How many candidates a person is shown.
+# At most this many candidates are shown.
 CANDIDATES = 20
 HINT = "see `jobs.ls --all`"
 
@@ -38,7 +38,7 @@ class FindRequest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class FoundJob:
-    """A job that a word may mean; the fields are those of `opstasks.jobs.model.Match`."""
+    """A job that matches a word; the fields are those of `opstasks.jobs.model.Match`."""
 
     job: Job
     row: dict[str, Any]
@@ -51,7 +51,7 @@ class FoundJob:
 
 @dataclass(frozen=True)
 class FindAnswer:
-    """The jobs by word; `now` is the host's clock in seconds since the epoch."""
+    """The matching jobs by word; `now` is the host's clock in seconds since the epoch."""
 
     now: Moment
     matches: dict[Line, tuple[FoundJob, ...]]
@@ -63,10 +63,10 @@ FIND = Program("opstasks.jobs.onhost.find", FindRequest, FindAnswer)
 def find(
     host: Host, words: Sequence[str], *, without_docker: bool = False
 ) -> dict[str, tuple[Match, ...]]:
-    """The jobs of a host that each word may mean, in one round trip.
+    """The jobs of a host that match each word, in one round trip.
 
-    Raises Refused when the database cannot be read, and when docker does not answer, unless
-    `without_docker` allows that.
+    Raises Refused when the database cannot be read. Raises Refused when docker does not answer,
+    unless `without_docker` is set.
     """
     privacy = host.spec.high_privacy
     request = FindRequest(host.spec.database, tuple(words), f"{privacy}/logs", f"{privacy}/volumes")
@@ -85,7 +85,8 @@ def find(
 def _match(host: str, found: FoundJob, now: float) -> Match:
     return Match(
         host=host,
-        job=join(found.job, found.container, now),
+        # Without docker's answer, a missing container means nothing.
+        job=found.job if found.docker_problem else join(found.job, found.container, now),
         container=found.container,
         volume=found.volume,
         logs=found.logs,
@@ -97,27 +98,29 @@ def _match(host: str, found: FoundJob, now: float) -> Match:
 
 
 def find_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) -> list[Match]:
-    """Jobs by their whole ids, in that order, in one round trip.
+    """Jobs by their whole ids, in the order of `ids`, in one round trip.
 
-    Raises what `find` raises, and Refused for one that is gone.
+    Raises what `find` raises, and Refused when a job no longer exists.
     """
     found = find(host, ids, without_docker=without_docker)
     gone = [id for id in ids if [match.job.id for match in found[id]] != [id]]
     if gone:
-        raise Refused(f"no job {', '.join(gone)} here any more", host=host.name)
+        raise Refused(f"job {', '.join(gone)} no longer exists", host=host.name)
     return [found[id][0] for id in ids]
 
 
 def no_docker(host: str, problem: str) -> Refused:
-    """The error for what cannot be known, or done, without docker."""
-    return Refused(f"containers are not known: {problem}", host=host, hint=f"inv -H {host} doctor")
+    """The error for a command that needs docker when docker does not answer."""
+    return Refused(
+        f"cannot read the containers: {problem}", host=host, hint=f"inv -H {host} doctor"
+    )
 
 
 # -- which one -------------------------------------------------------------------------------
 
 
 def check_word(text: str) -> str:
-    """A word that may name a job; raises Refused for one that cannot."""
+    """The word, if it can name a job; raises Refused otherwise."""
     reason = ""
     if not text.strip():
         reason = "is empty"
@@ -134,13 +137,13 @@ def check_word(text: str) -> str:
 
 
 def candidates(word: str, found: Sequence[Match]) -> list[Match]:
-    """Of all hosts' matches those that count: whole ids, or else parts, active ones first."""
+    """The jobs whose whole id is `word`; if there are none, all matches, active jobs first."""
     whole = [match for match in found if match.job.id == word]
     return whole or sorted(found, key=lambda m: (not m.job.is_active, -m.job.created_at))
 
 
 def with_contents(word: str, found: list[Match]) -> list[Match]:
-    """Those that have a container or a volume; raises Refused when there are only others."""
+    """The jobs that have a container or a volume; raises Refused when no match has one."""
     inside = [match for match in found if match.container or match.volume]
     if not found or inside:
         return inside
@@ -163,8 +166,8 @@ def with_contents(word: str, found: list[Match]) -> list[Match]:
 def find_one(ctx: Context, word: str, *, contained: bool = False) -> tuple[Host, Match]:
     """The job that a word means; without a word, one of the running jobs, chosen by number.
 
-    `contained` offers only jobs that have a container or a volume. Raises Refused for no job, and
-    for several when there is no terminal to ask on.
+    `contained` offers only jobs that have a container or a volume. Raises Refused when no job
+    matches, and when several match but there is no terminal to ask on.
     """
     word = word or _running(ctx)
     ((host, match),) = find_several(ctx, [word], contained=contained)
@@ -174,9 +177,9 @@ def find_one(ctx: Context, word: str, *, contained: bool = False) -> tuple[Host,
 def find_several(
     ctx: Context, words: Sequence[str], *, contained: bool = False, changing: bool = False
 ) -> list[tuple[Host, Match]]:
-    """The jobs that words mean, each once, in the order of the words.
+    """The jobs that the words mean, without duplicates, in the order of the words.
 
-    `changing` is stricter: part of an id is refused while a host does not answer.
+    `changing` is stricter: it refuses part of an id while a host does not answer.
     """
     words = list(dict.fromkeys(check_word(word) for word in words))
     reading = not (contained or changing)
@@ -194,12 +197,12 @@ def find_several(
             found = with_contents(word, found)
         match = _the_one(ctx, word, found, silent)
         if len(found) > 1:
-            # Of many matches only the outlines were read.
+            # For several matches, the host reads only an outline of each: read this one in full.
             (match,) = find_ids(by_name[match.host], [match.job.id], without_docker=reading)
         if changing and silent and match.job.id != word:
             raise Refused(
                 f"{word!r} may mean another job on {', '.join(silent)}",
-                hint=f"give the whole id, {match.job.id}, or leave them out with -H",
+                hint=f"give the whole id, {match.job.id}, or leave these hosts out with -H",
             )
         chosen[match.host, match.job.id] = match
     return [(by_name[match.host], match) for match in chosen.values()]

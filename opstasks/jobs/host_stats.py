@@ -14,16 +14,16 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 
 INTERVAL_S = 1.0
-# `docker system df` reads every volume; on a host with much in them it may take too long.
+# `docker system df` reads every volume, which may take long on a host with large volumes.
 DOCKER_DF_TIMEOUT_S = 15.0
 DOCKER_ROOT = "/var/lib/docker"
-# Headers and rows of one table.
+# The headers and the rows of a table.
 Table = tuple[list[str], list[list[object]]]
 
 
 @dataclass(frozen=True)
 class DiskUse:
-    """A file system that matters, with the folders that are on it."""
+    """A file system, with the folders of interest that are on it."""
 
     places: tuple[Line, ...]
     size_bytes: Count
@@ -38,7 +38,7 @@ class DiskUse:
 
 @dataclass(frozen=True)
 class DockerUse:
-    """What docker keeps of one kind: images, containers, volumes, build cache; for people."""
+    """Docker's disk use for one kind of object: images, containers, volumes or build cache."""
 
     kind: Line
     count: Line
@@ -48,7 +48,7 @@ class DockerUse:
 
 @dataclass(frozen=True)
 class ProcessUse:
-    """One process; of its command line only the short name is read."""
+    """One process; only the short name of its command line is read."""
 
     pid: Count
     name: Line
@@ -59,7 +59,7 @@ class ProcessUse:
 
 @dataclass(frozen=True)
 class HostUse:
-    """What a host uses; `load` over 1, 5 and 15 minutes. No `docker`: it did not answer."""
+    """What a host uses; `load` over 1, 5 and 15 minutes. `docker` is empty if it did not answer."""
 
     load: tuple[Amount, Amount, Amount]
     cpus: Count
@@ -73,7 +73,7 @@ class HostUse:
 
 
 class HostStatsRequest(msgspec.Struct, frozen=True):
-    """`interval_s` lies between two measurements; `top` is a number of processes."""
+    """`interval_s` is the time between two measurements; `top` is a number of processes."""
 
     interval_s: float
     places: tuple[str, ...]
@@ -84,7 +84,7 @@ HOST_STATS = Program("opstasks.jobs.onhost.host_stats", HostStatsRequest, HostUs
 
 
 def read_host_stats(host: Host, top: int) -> HostUse:
-    """What a host uses, with `top` processes, in one round trip."""
+    """What a host uses, with its `top` busiest processes, in one round trip."""
     spec = host.spec
     places = (spec.home, spec.high_privacy, spec.medium_privacy, DOCKER_ROOT, "/")
     results = host.service.gather(
@@ -99,13 +99,13 @@ def read_host_stats(host: Host, top: int) -> HostUse:
 
 
 def docker_df() -> Command:
-    """Print what docker keeps; read with `parse_docker_df`."""
+    """Print docker's disk use; parse it with `parse_docker_df`."""
     command = cmd("docker", "system", "df", "--format", "{{json .}}")
     return command.within(DOCKER_DF_TIMEOUT_S)
 
 
 def parse_docker_df(text: str) -> tuple[DockerUse, ...]:
-    """What docker keeps, by kind; nothing for an output that is not docker's."""
+    """Docker's disk use, by kind; empty when the output is not valid."""
     try:
         return tuple(_docker_use(line) for line in text.splitlines() if line.startswith("{"))
     except (msgspec.DecodeError, KeyError):
@@ -122,7 +122,7 @@ def _docker_use(line: str) -> DockerUse:
 
 
 def tables(found: Mapping[str, HostUse]) -> list[Table]:
-    """Hosts, disks, docker and processes, each as one table over all hosts."""
+    """Four tables for all hosts: hosts, disks, docker and processes."""
     hosts = list(found.items())
     return [
         (

@@ -1,4 +1,4 @@
-"""`host.stats`, `jobs.stats`: what is used now (playbook: "Viewing resource usage of jobs")."""
+"""`host.stats`, `jobs.stats`: current use (playbook: "Viewing resource usage of jobs")."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from invoke import Collection, task
 from opstasks.cli.app import Context
 
 WATCH = {
-    "watch": "Show it again and again in the same place, until Ctrl-C.",
-    "every": "With --watch: how many seconds between.",
+    "watch": "Refresh the screen until Ctrl-C.",
+    "every": "With --watch: seconds between two refreshes.",
 }
 
 
 @task(help=WATCH, auto_shortflags=False)
 def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
-    """Show what each running job uses, with its limits: cpu, memory, disk traffic, processes.
+    """Show cpu, memory, disk traffic and processes of each running job, with their limits.
 
     Example: inv -H all jobs.stats --watch
     """
@@ -32,9 +32,9 @@ def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
     _show(ctx, draw, watch=watch, every=every)
 
 
-@task(help={**WATCH, "top": "How many processes of each host."}, auto_shortflags=False)
+@task(help={**WATCH, "top": "How many processes to show for each host."}, auto_shortflags=False)
 def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -> None:
-    """Show load, memory, swap, the disks that matter, docker's disk use and the top processes.
+    """Show load, memory, swap, disks, docker's disk use and the busiest processes of each host.
 
     Example: inv -H all host.stats
     """
@@ -50,7 +50,7 @@ def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -
 
 
 def _show(ctx: Context, draw: Any, *, watch: bool, every: float) -> None:
-    """Once, or again and again; hosts that did not answer are named below."""
+    """Show the text once or repeatedly, followed by the hosts that did not answer."""
     from opstasks.output import screen
 
     def text() -> str:

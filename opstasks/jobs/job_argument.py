@@ -1,4 +1,4 @@
-"""How a task takes a job: its help, and jobs as plain words."""
+"""The job argument of tasks: its help text, and jobs as positional arguments."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ JOB_HELP = "A job's id, or part of its id or of workspace-action; without it, ch
 
 
 def takes_words(task: Any) -> None:
-    """Let a task take jobs as plain words: ``jobs.show abc`` for ``jobs.show --job abc``.
+    """Let a task take jobs as positional arguments: ``jobs.show abc``, not only ``--job abc``.
 
-    Invoke's own positional arguments cannot be left out.
+    Invoke's own positional arguments are mandatory; these are optional.
     """
     task.variadic = "--job"

@@ -1,6 +1,6 @@
 """job-runner's own commands and functions, run with its environment, as its recipes do.
 
-Exactly one whole id each is handed on: its commands match parts of ids in all of history.
+Only whole ids are passed: job-runner's commands would match a part with any job ever run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.model import Match
 
 _RUN = '. "$1" && cd "$2" && shift 2 && exec python3 "$@"'
-# What job-runner's kill_job begins with, without the rest of it.
+# The first step of job-runner's kill_job, without the later steps.
 _MARK = """
 import sys
 from jobrunner.lib.database import find_where
@@ -34,7 +34,7 @@ _TELL_JOB_SERVER = (
     " found = find_where(Job, id=sys.argv[1]);"
     ' api_post("jobs", json=[job_to_remote_format(job) for job in found])'
 )
-# Its commands ask a question that we asked already: an empty line agrees.
+# job-runner's commands ask for confirmation, which we have already: an empty line agrees.
 _AGREE = "\n"
 
 
@@ -44,7 +44,7 @@ def mark(spec: HostSpec, ids: Sequence[str]) -> Command:
 
 
 def kill(spec: HostSpec, ids: Sequence[str], *, cleanup: bool) -> Command:
-    """Kill jobs, one after the other; `cleanup` removes their containers and volumes."""
+    """Kill jobs one by one; `cleanup` removes their containers and volumes."""
     options = ["--cleanup"] if cleanup else []
     words = ["-m", "jobrunner.cli.kill_job", *options, *ids]
     return _python(spec, *words, agree=True).changing().within(120 + 60 * len(ids))
@@ -56,7 +56,7 @@ def retry(spec: HostSpec, id: str) -> Command:
 
 
 def ask_job_server(spec: HostSpec) -> Command:
-    """Ask the job-server something, to see that it answers job-runner."""
+    """Send the job-server a request, to check that it answers job-runner."""
     return _python(spec, "-c", _ASK_JOB_SERVER).within(60)
 
 
@@ -72,11 +72,11 @@ def _python(spec: HostSpec, *words: str, agree: bool = False) -> Command:
 
 
 def check_id(match: Match) -> None:
-    """Raise Refused for an id that job-runner's commands would read as something else."""
+    """Raise Refused for an id that job-runner's commands would also match with other jobs."""
     id = match.job.id
     if not (id.isascii() and id.isalnum()) or match.alike:
         raise Refused(
-            f"job-runner would take the id {id!r} for other jobs as well",
+            f"job-runner would match the id {id!r} with other jobs as well",
             host=match.host,
             hint="ask the platform's developers; nothing was changed",
         )

@@ -1,4 +1,4 @@
-"""The jobs of a host's database, joined with what docker knows of them."""
+"""Join the jobs of a host's database with their containers in docker."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from opstasks.core.fields import Line
 from opstasks.jobs.model import Container, Job
 
-# The state of an orphan container's job: the database does not know it.
+# The state of an orphan container's job, which is not in the database.
 NO_STATE = "?"
-# job-runner checks its jobs every few seconds: a change that is more recent is no disagreement.
+# job-runner checks its jobs every few seconds: ignore a disagreement after a more recent change.
 GRACE_S = 20.0
 # In these states a job must have a container.
 _WITH_CONTAINER = ("executing", "executed")
@@ -20,7 +20,7 @@ _WITH_CONTAINER = ("executing", "executed")
 class HostContainers:
     """The containers of jobs on a host, and the jobs that they belong to.
 
-    `jobs` are all of these, whatever was selected. `problem` says why docker did not answer.
+    `jobs` are all of these jobs, whatever was selected. `problem` says why docker did not answer.
     """
 
     containers: tuple[Container, ...] = ()
@@ -28,7 +28,7 @@ class HostContainers:
     problem: Line = ""
 
     def joined(self, jobs: Sequence[Job], now: float) -> tuple[Job, ...]:
-        """Jobs with what docker knows of them; `now` in seconds since the epoch."""
+        """Jobs with the data of their containers; `now` in seconds since the epoch."""
         by_id = {container.job_id: container for container in self.containers}
         found = [join(job, by_id.get(job.id), now) for job in jobs]
         if self.problem:
@@ -36,7 +36,7 @@ class HostContainers:
         return tuple(found)
 
     def orphans(self, shown: Iterable[str], now: float) -> tuple[Job, ...]:
-        """Containers without a job, or that run though their job does not; as jobs.
+        """As jobs: containers without a job, and containers that run although their job ended.
 
         `shown` are ids to leave out; `now` in seconds since the epoch.
         """
@@ -52,7 +52,7 @@ class HostContainers:
 
 
 def join(job: Job, container: Container | None, now: float) -> Job:
-    """A job with what is known of its container; `now` in seconds since the epoch."""
+    """A job with the data of its container; `now` in seconds since the epoch."""
     text = _disagreement(job, container, now)
     if container is None:
         return replace(job, disagreement=text)
@@ -71,7 +71,7 @@ def _with_container(job: Job, container: Container, disagreement: str) -> Job:
 
 
 def _disagreement(job: Job, container: Container | None, now: float) -> str:
-    """What database and docker do not agree about, once it has lasted."""
+    """What database and docker disagree about, if it has lasted `GRACE_S` seconds."""
     if now - max(job.updated_at, container.finished_at if container else 0) < GRACE_S:
         return ""
     if container is None:

@@ -1,8 +1,8 @@
-"""`jobs.kill`: what is left to be done about a job, and doing it with job-runner's own command.
+"""`jobs.kill`: decide which steps a job needs, and run them with job-runner's own command.
 
-Running jobs are marked as killed first. The service's loop works on jobs as it read them a while
-ago: stopped at that moment, a job would end as one that failed by itself, and removed at that
-moment it is an internal error that takes the service down. The service lets go of a marked job.
+Running jobs are first marked as killed: the service ignores marked jobs. Without the mark, its
+loop may work on a job as it read it a while ago. If the container was stopped since, the service
+records a failure of the job. If it was removed, the service crashes with an internal error.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from opstasks.jobs.model import Match
 
 MARK = "mark as killed"
 KILLED = "killed_by_admin"
-# The service may still have the job in memory: check twice, so far apart.
+# Seconds between two checks: the service may still have the job in memory, so we check twice.
 SETTLE_S = 2.0
 KILL_TIMEOUT_S = 20.0
 POLL_S = 1.0
-# How often a job is killed again that the service brought back: it writes whole rows, as it read
-# them before.
+# How often to kill a job again. The service may bring it back: it writes whole rows, which it may
+# have read before we marked the job.
 KILL_AGAIN = 3
 
 
@@ -34,7 +34,7 @@ KILL_AGAIN = 3
 
 @dataclass(frozen=True)
 class KillPlan:
-    """What killing one job means; `steps` is empty when there is nothing to do."""
+    """The steps for killing one job; `steps` is empty when there is nothing to do."""
 
     match: Match
     steps: tuple[str, ...]
@@ -42,7 +42,7 @@ class KillPlan:
 
 @dataclass(frozen=True)
 class KillResult:
-    """How the jobs of one host are now: by id, for people."""
+    """The outcome for the jobs of one host: a text for people, by id."""
 
     changed: bool
     jobs: dict[str, str]
@@ -50,7 +50,7 @@ class KillResult:
 
 
 def plan(match: Match, *, cleanup: bool) -> KillPlan:
-    """What is still to be done about a job that is to be killed."""
+    """The steps that are still needed to kill a job."""
     steps = []
     if match.job.is_active:
         steps.append(MARK)
@@ -66,29 +66,29 @@ def plan(match: Match, *, cleanup: bool) -> KillPlan:
 
 
 def check_shown(now: KillPlan, shown: Sequence[str]) -> None:
-    """Raise Refused for a job that runs again, or left more behind, since its steps were shown.
+    """Raise Refused when the job needs steps that the person was not shown.
 
-    What a job that is to be killed has begun in the meantime is part of killing it.
+    A running job may have started a container since: its extra steps are part of the kill.
     """
     job, more = now.match.job, [step for step in now.steps if step not in shown]
     if not more or (MARK in now.steps and MARK in shown):
         return
-    changed = "again" if MARK in more else f"and would now come to {', '.join(more)} as well"
+    changed = "again" if MARK in more else f"and now needs more steps: {', '.join(more)}"
     raise Refused(
-        f"{job.id} is {job.status} {changed}: you were not asked that",
+        f"{job.id} is {job.status} {changed}; you did not agree to that",
         host=now.match.host,
         hint="see `jobs.ls`, then run it again; nothing was changed",
     )
 
 
 def not_killed(match: Match) -> str:
-    """Why a job is not killed yet; empty when it is."""
+    """Why a job is not killed yet; empty when it is killed."""
     job = match.job
     return f"{job.id} is still {job.status}" if job.is_active else ""
 
 
 def not_done(now: Match, before: Match, *, cleanup: bool) -> str:
-    """What is not as it should be after a kill; empty when all is well."""
+    """What is wrong after a kill; empty when all is well."""
     id = now.job.id
     if not_killed(now):
         return not_killed(now)
@@ -98,11 +98,11 @@ def not_done(now: Match, before: Match, *, cleanup: bool) -> str:
     if now.runs:
         return f"the container of {id} still runs"
     lost = not cleanup and before.volume and not now.volume
-    return f"the volume of {id} is gone, though it was to be kept" if lost else ""
+    return f"the volume of {id} is gone, although it was to be kept" if lost else ""
 
 
 def nothing_to_do(matches: Sequence[Match]) -> KillResult:
-    """The result for jobs about which nothing is left to be done."""
+    """The result for jobs that need no steps."""
     return KillResult(False, {m.job.id: f"nothing to do: {m.job.status}" for m in matches})
 
 
@@ -112,8 +112,8 @@ def nothing_to_do(matches: Sequence[Match]) -> KillResult:
 def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> KillResult:
     """Kill jobs of a host; `shown` are the steps that a person agreed to, by id.
 
-    Raises Refused when it would now be more, VerifyFailed when a job is not as it should be
-    afterwards.
+    Raises Refused when a job now needs more steps, VerifyFailed when something is wrong after
+    the kill.
     """
     ids = list(shown)
     with change(host.service, "jobs.kill", {"jobs": " ".join(ids), "cleanup": str(cleanup)}):
@@ -132,7 +132,7 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
 
 
 def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
-    """Kill jobs and wait until nothing is left to be done; the jobs afterwards, in that order."""
+    """Kill jobs and wait until all is done; returns the jobs as they are then, in that order."""
     live = [match for match in before if match.job.is_active]
     if live and _mark(host, _ids(live)):
         _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids))
@@ -147,13 +147,13 @@ def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
 
 
 def _mark(host: Host, ids: Sequence[str]) -> bool:
-    """Mark jobs as killed; where that fails, job-runner's own command marks them later."""
+    """Mark jobs as killed; if that fails, job-runner's own command marks them later."""
     host.step(f"mark {' '.join(ids)} as killed")
     return host.service.test(job_runner.mark(host.spec, ids))
 
 
 def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
-    """Run job-runner's command; its last lines when it failed."""
+    """Run job-runner's command; returns its last lines when it failed."""
     try:
         host.service.run(job_runner.kill(host.spec, ids, cleanup=cleanup))
     except CommandFailed as error:
@@ -168,9 +168,9 @@ def _wait(
     again: Callable[[Sequence[str]], bool],
     problem: str = "",
 ) -> list[Match]:
-    """Wait until nothing is left to be done about any job, twice in a row; the jobs then.
+    """Wait until two checks in a row find nothing left to do; returns the jobs as they are then.
 
-    `left` says what is left about a job, `again` handles jobs that became active once more.
+    `left` says what is left to do for a job; `again` handles jobs that became active again.
     Raises VerifyFailed, at once when there is a `problem` already.
     """
     tries, wrong = KILL_AGAIN, [""]
@@ -188,14 +188,14 @@ def _wait(
             tries -= 1
         return None
 
-    where = f"{' '.join(_ids(before))}: run it again, it does what is left"
+    where = f"{' '.join(_ids(before))}: run it again to do the rest"
     done = host.wait_until(settled, timeout_s=KILL_TIMEOUT_S, where=where, every_s=POLL_S)
     if done is None or wrong:
         raise VerifyFailed(
             "; ".join(wrong),
             host=host.name,
             tail=problem,
-            hint="run it again: it does what is left; `jobs.show` has more",
+            hint="run it again to do the rest; `jobs.show` has more",
         )
     return done
 
@@ -203,7 +203,7 @@ def _wait(
 def _read(
     host: Host, before: Sequence[Match], left: Callable[[Match, Match], str]
 ) -> tuple[list[Match], list[str]]:
-    """The jobs as they are now, and what is left about them."""
+    """The jobs as they are now, and what is left to do."""
     found = find_ids(host, _ids(before))
     texts = [left(now, was) for now, was in zip(found, before, strict=True)]
     return found, [text for text in texts if text]
@@ -220,7 +220,7 @@ def _ended(was: Match, now: Match) -> str:
 
 
 def _exposed_secrets(host: Host, after: Sequence[Match]) -> tuple[str, ...]:
-    """job-runner saves a killed job's environment as it is: say where secrets are now."""
+    """Name the files with secrets: job-runner saves a killed job's environment unmasked."""
     paths = [path for match in after if (path := file_of(match, METADATA_FILE))]
     commands = {path: METADATA.command(MetadataRequest(path)) for path in paths}
     notes = []
@@ -228,7 +228,7 @@ def _exposed_secrets(host: Host, after: Sequence[Match]) -> tuple[str, ...]:
         try:
             names = METADATA.decode(result, host.name).exposed
         except OpsError:
-            continue  # the job is killed all the same
+            continue  # the job is killed, even if we cannot read this file
         if names:
-            notes.append(f"{path} holds the value of {', '.join(names)} as plain text")
+            notes.append(f"{path} contains the value of {', '.join(names)} as plain text")
     return tuple(notes)

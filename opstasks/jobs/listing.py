@@ -1,4 +1,4 @@
-"""`jobs.ls`: which jobs are selected, and reading them as a table or as a stream."""
+"""`jobs.ls`: select jobs, and read them as a table or as a stream."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from opstasks.jobs.read import (
     refusals_explained,
 )
 
-# Jobs of one answer: 40 000 jobs are four round trips.
+# Jobs in one answer: 40 000 jobs take four round trips.
 PAGE_ROWS = 10_000
-# Jobs of one part of a stream: neither host nor client ever holds more.
+# Jobs in one part of a stream: host and client never have more in memory.
 STREAM_ROWS = 500
 HEADERS = (
     "host",
@@ -49,7 +49,7 @@ HEADERS = (
 
 
 def select(state: str, workspace: str, since: str, *, everything: bool) -> JobSelection:
-    """Which jobs an operator asks for: the running ones by default; raises Refused."""
+    """The jobs that an operator asks for, by default the running ones; raises Refused."""
     if state and state not in STATES:
         raise Refused(f"there is no state {state!r}", hint=f"states: {', '.join(STATES)}")
     states = (state,) if state else () if everything or since else ("running",)
@@ -62,9 +62,9 @@ def select(state: str, workspace: str, since: str, *, everything: bool) -> JobSe
 
 
 def since_of(text: str) -> tuple[float, float]:
-    """A span or a date: (seconds before now, seconds since the epoch); raises Refused.
+    """A span or a date as (seconds before now, seconds since the epoch); raises Refused.
 
-    A span counts back by the host's clock.
+    A span is subtracted from the host's clock.
     """
     if not text:
         return 0.0, 0.0
@@ -78,7 +78,7 @@ def since_of(text: str) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Listing:
-    """Jobs of a host for a table; `docker_problem` says why containers are not known.
+    """Jobs of a host for a table; `docker_problem` says why docker did not answer.
 
     `now` is the host's own clock, in seconds since the epoch.
     """
@@ -89,14 +89,14 @@ class Listing:
 
     @property
     def known(self) -> int:
-        """How many of them the database knows: the others are orphan containers."""
+        """How many of them are in the database; the others are orphan containers."""
         return len([job for job in self.jobs if job.state != NO_STATE])
 
 
 def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
-    """The jobs of a host, newest first, with what docker knows of them; `limit` 0 means all.
+    """The jobs of a host, newest first, with their containers; `limit` 0 means all.
 
-    Orphan containers come last, unless the selection would hide them. Raises Refused.
+    Orphan containers come last, unless the selection excludes them. Raises Refused.
     """
     first: JobsAnswer | None = None
     after: tuple[float, str] | None = None
@@ -145,7 +145,7 @@ def cells(job: Job, now: float) -> list[object]:
 
 
 class StreamRequest(msgspec.Struct, frozen=True):
-    """`limit` 0 means all; `page_rows` is how many jobs one part holds at most."""
+    """`limit` 0 means all; `page_rows` is the largest number of jobs in one part."""
 
     database: str
     selection: JobSelection
@@ -155,7 +155,7 @@ class StreamRequest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class StreamPart:
-    """What docker knows and the host's clock, in the first part; then some jobs in each part."""
+    """Some of the jobs; the first part also has the containers and the host's clock."""
 
     docker: HostContainers | None = None
     now: Moment = 0.0
@@ -163,16 +163,16 @@ class StreamPart:
 
 
 class StreamAnswer(msgspec.Struct, frozen=True):
-    """The end: everything was sent."""
+    """The end of the stream: everything was sent."""
 
 
 STREAM = Program("opstasks.jobs.onhost.stream", StreamRequest, StreamAnswer, part=StreamPart)
 
 
 class Joiner:
-    """Takes the parts of a stream and hands on their jobs, joined with docker.
+    """Takes the parts of a stream and passes on their jobs, joined with their containers.
 
-    Keeps the containers and the orphans among them, never the jobs.
+    Keeps the containers in memory, but not the jobs.
     """
 
     def __init__(self, hand_on: Callable[[Sequence[Job]], None], *, orphans: bool) -> None:
@@ -193,17 +193,17 @@ class Joiner:
             self._hand_on(self.docker.joined(part.jobs, self._now))
 
     def end(self) -> None:
-        """Hand on the orphan containers."""
+        """Pass on the orphan containers."""
         self._hand_on(list(self._orphans.values()))
 
 
 def stream_jobs(
     host: Host, selection: JobSelection, limit: int, hand_on: Callable[[Sequence[Job]], None]
 ) -> None:
-    """Hand on any number of jobs, newest first, as they come; `limit` 0 means all.
+    """Pass on any number of jobs, newest first, as they arrive; `limit` 0 means all.
 
-    Raises Refused when the database cannot be read, and CommandFailed, after everything was
-    handed on, when docker did not answer.
+    Raises Refused when the database cannot be read. Raises CommandFailed, after all jobs were
+    passed on, when docker did not answer.
     """
     joiner = Joiner(hand_on, orphans=selection.may_show_orphans)
     request = StreamRequest(host.spec.database, selection, limit, STREAM_ROWS)
@@ -212,7 +212,7 @@ def stream_jobs(
     joiner.end()
     if joiner.docker.problem:
         raise CommandFailed(
-            f"containers are not known: {joiner.docker.problem}",
+            f"cannot read the containers: {joiner.docker.problem}",
             returned=1,
             host=host.name,
             hint=f"inv -H {host.name} doctor",

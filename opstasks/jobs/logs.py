@@ -1,7 +1,7 @@
 """`jobs.logs`, `jobs.follow`: what a job printed, and its metadata.json.
 
-It is read from the container while there is one, and from the log folder afterwards. Contents are
-handed on in pieces: a log of any size passes through.
+The output is read from the container while it exists, and from the log folder afterwards. It is
+passed on in pieces, so a log may have any size.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from opstasks.jobs.find import find_ids, no_docker
 from opstasks.jobs.model import Match
 
 LOG_FILE, METADATA_FILE = "logs.txt", "metadata.json"
-# A longer line is shown in pieces of this size.
+# Longer lines are shown in pieces of this size.
 MAX_LINE_BYTES = 1 << 16
 # How long job-runner may take to move the log of a job that has ended.
 MOVE_TIMEOUT_S = 60.0
 # Follow a container ($1: lines from the end, 0 for all; $2: its name; then options of docker).
-# docker's wait is started before its logs: job-runner may remove the container soon after the end.
-# docker gives up on a follower that lags when the container ends. So the beginning is fixed to
-# a time, the bytes that went through are counted, and what is missing is read again at the end.
+# docker wait starts before docker logs: job-runner may remove the container soon after it ends.
+# When the container ends, docker drops a follower that lags. So we fix the start to a time, count
+# the bytes that arrived, and read the missing ones again at the end.
 _FOLLOW = """
 count=$1 name=$2; shift 2
 exec 3< <(docker wait "$name" 2>/dev/null) 4>&1
@@ -68,7 +68,7 @@ class LogSource:
 
 @dataclass(frozen=True)
 class LogSummary:
-    """What may be shown of a log anywhere: where it is, its lines and bytes, the exit code."""
+    """The facts about a log that are not private: its place, lines and bytes, the exit code."""
 
     job: str
     host: str
@@ -79,16 +79,16 @@ class LogSummary:
 
 
 class LogLines:
-    """Puts pieces of bytes together into lines; keeps one line at most.
+    """Joins pieces of bytes into lines; keeps at most one line in memory.
 
-    `strip` removes docker's time, with which each line of a kept log begins.
+    `strip` removes docker's time from the beginning of each line, as saved logs have it.
     """
 
     def __init__(self, show: Callable[[Sequence[str]], None], *, strip: bool) -> None:
         self._show, self._strip, self._rest = show, strip, b""
 
     def take(self, data: bytes) -> None:
-        """Take a piece; hand on the lines that it completes."""
+        """Take a piece; pass on the lines that it completes."""
         *whole, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
             whole.append(self._rest)
@@ -96,7 +96,7 @@ class LogLines:
         self._hand_on(whole)
 
     def end(self) -> None:
-        """Hand on a last line that has no line end."""
+        """Pass on the last line if it has no line end."""
         self._hand_on([self._rest] if self._rest else [])
         self._rest = b""
 
@@ -106,7 +106,7 @@ class LogLines:
 
 
 def source(match: Match) -> LogSource:
-    """Where to read a job's output; raises Refused when it has none, or docker does not answer."""
+    """Where to read a job's output; raises Refused if it has none or docker does not answer."""
     container, path = match.container, file_of(match, LOG_FILE)
     if container and (container.state == "running" or not path):
         return LogSource(container=container.name, running=container.state == "running")
@@ -122,7 +122,7 @@ def source(match: Match) -> LogSource:
 
 
 def file_of(match: Match, name: str) -> str:
-    """The path of a file in a job's log folder; empty when there is none."""
+    """The path of a file in a job's log folder; empty if the file does not exist."""
     paths = (file.path for file in match.logs)
     return next((path for path in paths if PurePosixPath(path).name == name), "")
 
@@ -144,7 +144,7 @@ def wait_command(where: LogSource) -> Command:
 
 
 def count_command(where: LogSource) -> Command:
-    """Print the lines and bytes of a job's output; read with `parse_counts`."""
+    """Count the lines and bytes of a job's output; parse with `parse_counts`."""
     script = _COUNT_CONTAINER if where.container else _COUNT_FILE
     return cmd("bash", "-c", script, "jobs.logs", where.container or where.path)
 
@@ -158,7 +158,7 @@ def show(
     timestamps: bool,
     follow: bool,
 ) -> int:
-    """Hand on a job's output; returns the job's exit code, 0 when it is not followed."""
+    """Pass on a job's output; returns the job's exit code, or 0 when not following."""
     command = read_command(where, tail=tail, timestamps=timestamps, follow=follow)
     taken = LogLines(lines, strip=bool(where.path) and not timestamps)
     result = host.service.stream(command, taken.take)
@@ -176,7 +176,7 @@ def show(
 
 
 def summarise(host: Host, match: Match, where: LogSource, *, follow: bool) -> LogSummary:
-    """Count a job's output without sending it; with `follow` when the job has ended."""
+    """Count a job's output without sending it; with `follow`, once the job has ended."""
     code = None
     if follow and where.running:
         waited = host.service.stream(wait_command(where), lambda _: None)
@@ -195,13 +195,13 @@ def parse_counts(text: str, host: str) -> tuple[int, int]:
 
 
 def _after_the_end(host: Host, match: Match, where: LogSource) -> LogSource:
-    """Where the output is once the job has ended: job-runner moves it a moment later."""
+    """Where the output is after the job has ended: job-runner moves it a moment later."""
 
     def ended() -> LogSource | None:
         (now,) = find_ids(host, [match.job.id])
         return None if now.job.is_active else source(now)
 
-    moved = host.wait_until(ended, timeout_s=MOVE_TIMEOUT_S, where="the job goes on")
+    moved = host.wait_until(ended, timeout_s=MOVE_TIMEOUT_S, where="the job is not affected")
     return moved or where
 
 
@@ -209,15 +209,15 @@ def _after_the_end(host: Host, match: Match, where: LogSource) -> LogSource:
 
 
 class MetadataRequest(msgspec.Struct, frozen=True):
-    """`path` is that of a metadata.json."""
+    """`path` is the path of a metadata.json."""
 
     path: str
 
 
 class MetadataAnswer(msgspec.Struct, frozen=True):
-    """The content of the file, secrets masked, as free as the file itself.
+    """The content of the file, secrets masked; like the file, it may have any structure.
 
-    `exposed` are names of variables; the file holds their values unmasked.
+    `exposed` are the names of variables whose values are unmasked in the file.
     """
 
     metadata: Any
@@ -228,7 +228,7 @@ METADATA = Program("opstasks.jobs.onhost.metadata", MetadataRequest, MetadataAns
 
 
 def metadata_path(match: Match) -> str:
-    """Where a job's metadata.json is; raises Refused when there is none."""
+    """Where a job's metadata.json is; raises Refused when it does not exist."""
     path = file_of(match, METADATA_FILE)
     if not path:
         raise Refused(

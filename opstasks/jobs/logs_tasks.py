@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 LOGS_HELP = {
     "job": JOB_HELP,
-    "tail": "How many lines, counted from the end (0: all).",
-    "timestamps": "When each line was printed.",
+    "tail": "How many of the last lines to show (0: all).",
+    "timestamps": "Show when each line was printed.",
 }
 
 
 @task(
     help={
         **LOGS_HELP,
-        "follow": "Go on until the job ends; the exit code is the job's.",
-        "metadata": "Show metadata.json of a job that has ended instead, secrets masked.",
+        "follow": "Follow the output until the job ends; exit with the job's exit code.",
+        "metadata": "Show the metadata.json of an ended job instead, secrets masked.",
     },
     auto_shortflags=False,
 )
@@ -40,7 +40,7 @@ def logs(
     timestamps: bool = False,
     metadata: bool = False,
 ) -> None:
-    """Show what a job printed, running or ended; contents go to a terminal only.
+    """Show the output of a running or ended job; contents go only to a terminal.
 
     Example: inv -H all jobs.logs abc123 --follow
     """
@@ -55,7 +55,7 @@ def logs(
 
 @task(help=LOGS_HELP, auto_shortflags=False)
 def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = False) -> None:
-    """Follow what a running job prints; without a job, choose one of the running ones.
+    """Follow the output of a running job; without a job, choose from the running ones.
 
     Example: inv -H tpp jobs.follow
     """
@@ -66,14 +66,14 @@ def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = Fals
 
 
 def _checked(tail: int) -> int:
-    """A number of lines; raises Refused for a negative one."""
+    """A number of lines; raises Refused for a negative number."""
     if tail < 0:
         raise Refused(f"--tail must be 0 or greater, not {tail}", hint="0 means all lines")
     return tail
 
 
 def may_show(ctx: Context, host: Host) -> bool:
-    """Whether contents may go where our output goes (the privacy boundary)."""
+    """Whether contents may be written to our output (the privacy boundary)."""
     interactive = sys.stdout.isatty() and not ctx.options.json
     return interactive or host.spec.privacy.contents_in_pipes
 
@@ -98,14 +98,14 @@ def _contents(
             follow=follow,
         )
     except KeyboardInterrupt:
-        goes_on = "; the job goes on" if where.running else ""
+        goes_on = "; the job continues" if where.running else ""
         raise Interrupted(f"interrupted; nothing was changed{goes_on}") from None
     if follow and where.container:
         _say_end(ctx, None if code == jobs_logs.NO_CODE else code)
 
 
 def _summary(ctx: Context, host: Host, match: Match, where: LogSource, *, follow: bool) -> None:
-    """In place of contents: where they are, and how much there is."""
+    """Instead of the contents, show where they are and their size."""
     from opstasks.jobs import logs as jobs_logs
 
     found = jobs_logs.summarise(host, match, where, follow=follow)
@@ -115,17 +115,17 @@ def _summary(ctx: Context, host: Host, match: Match, where: LogSource, *, follow
         ctx.console.say(
             f"{found.host}: {found.source}: {found.lines} lines, {found.size_bytes} bytes"
         )
-        ctx.console.note("contents of job logs go to a terminal only (hosts.yaml: privacy)")
+        ctx.console.note("contents of job logs go only to a terminal (hosts.yaml: privacy)")
     if follow and where.running:
         _say_end(ctx, found.exit_code)
 
 
 def _say_end(ctx: Context, code: int | None) -> None:
-    """The end of a job that was followed; our exit code is the job's."""
+    """Say how a followed job ended; its exit code becomes ours."""
     from opstasks.jobs import logs as jobs_logs
 
     if code is None:
-        # 125 is docker's own exit code for a failure of docker; a job may end with it, too.
+        # 125 means that docker itself failed, but a job may also end with it.
         ctx.console.note("the job has ended with exit code 125, or docker did not report it")
         raise Exit(code=jobs_logs.NO_CODE)
     ctx.console.note(f"the job has ended with exit code {code}")
@@ -142,7 +142,7 @@ def _metadata(ctx: Context, host: Host, match: Match) -> None:
     if not may_show(ctx, host):
         size_bytes = next(file.size_bytes for file in match.logs if file.path == path)
         ctx.console.say(f"{host.name}: {path}: {size_bytes} bytes")
-        ctx.console.note("its contents go to a terminal only (hosts.yaml: privacy)")
+        ctx.console.note("its contents go only to a terminal (hosts.yaml: privacy)")
         if ctx.options.json:
             ctx.console.document({"host": host.name, "path": path, "size_bytes": size_bytes})
         return
@@ -154,6 +154,6 @@ def _metadata(ctx: Context, host: Host, match: Match) -> None:
             ctx.console.line(host.name, line, prefixed=False)
     if found.exposed:
         ctx.console.note(
-            f"the file itself holds the values of {', '.join(found.exposed)} unmasked:"
-            " everyone who can read it can read them"
+            f"the file itself contains the values of {', '.join(found.exposed)} unmasked:"
+            " anyone who can read the file can read them"
         )

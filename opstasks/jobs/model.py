@@ -1,4 +1,4 @@
-"""What a job, its container and its surroundings are, here and in the answers of a host."""
+"""A job, its container and its log files; also the types of a host's answers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ACTIVE = ("pending", "running")
 
 @dataclass(frozen=True)
 class Job:
-    """One job; times are seconds since the epoch, 0 for one that has not come.
+    """One job; times are seconds since the epoch, 0 for an event that has not happened.
 
-    `cpus` (processors) and `memory_bytes` are the limits of its container, 0 without one.
-    `container` is that one's state, `disagreement` what database and docker do not agree about.
+    `cpus` (processors) and `memory_bytes` are the limits of its container, 0 without a container.
+    `container` is its state. `disagreement` says what database and docker disagree about.
     """
 
     id: Line
@@ -38,7 +38,7 @@ class Job:
     memory_bytes: Count = 0
 
     def elapsed_s(self, now: float) -> float:
-        """How many seconds it has been running, or ran; `now` in seconds since the epoch."""
+        """How many seconds it ran, or has been running; `now` in seconds since the epoch."""
         if not self.started_at:
             return 0.0
         return max(0.0, (self.completed_at or now) - self.started_at)
@@ -50,7 +50,7 @@ class Job:
 
     @property
     def slug(self) -> str:
-        """Workspace and action: what people call it."""
+        """Workspace and action, as people call the job."""
         return f"{self.workspace}-{self.action}"
 
     @property
@@ -60,11 +60,11 @@ class Job:
 
     @property
     def container_name(self) -> str:
-        """The name that its container has."""
+        """The name of its container."""
         return CONTAINER_PREFIX + self.id
 
     def describe(self) -> str:
-        """For a message about what it lacks: ``abc123 (failed, internal_error)``."""
+        """Id and state for a message: ``abc123 (failed, internal_error)``."""
         return f"{self.id} ({self.state}, {self.status_code})"
 
 
@@ -72,8 +72,8 @@ class Job:
 class Container:
     """A job's container; `state` is running, exited, ...; `cpus` and `memory_bytes` are limits.
 
-    Times are seconds since the epoch, 0 for one that has not come. `mount` is what is mounted at
-    /workspace: ("volume", name) or ("bind", folder).
+    Times are seconds since the epoch, 0 for an event that has not happened. `mount` is what is
+    mounted at /workspace: ("volume", name) or ("bind", folder).
     """
 
     name: Line
@@ -111,11 +111,11 @@ class LogFile:
 
 @dataclass(frozen=True)
 class Match:
-    """One job that a word may mean, and what it has on its host.
+    """One job that matches a word, with its container, volume and logs on its host.
 
     `volume` is ("volume", name) or ("bind", folder). `docker_problem` says why container and
-    volume are not known. `row` is all that the database holds, as it is: any key may be missing
-    and any value may have any type. `alike` counts other ids that contain this id. `now` is the
+    volume are unknown. `row` is the unchecked row of the database: any key may be missing and
+    any value may have any type. `alike` counts other ids that contain this id. `now` is the
     host's clock, in seconds since the epoch.
     """
 
@@ -135,7 +135,7 @@ class Match:
         return self.container is not None and self.container.is_alive
 
     def describe(self) -> str:
-        """One line for a person to choose by."""
+        """One line in a list to choose from."""
         job = self.job
         created = minute_text(job.created_at)
         words = (self.host, job.id, job.slug, job.state, job.status_code, created)

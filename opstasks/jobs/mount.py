@@ -15,30 +15,30 @@ PLACE = "/workspace"
 
 
 def check(host: Host, match: Match, *, read_only: bool) -> None:
-    """Raise Refused when the job has no volume, or the host no image with tools."""
+    """Raise Refused when the job has no volume, or the host has no tools image."""
     volume_option(match, read_only=read_only)
     (found,) = host.service.batch([image_command(host.spec)])
     refuse_without_image(host, found)
 
 
 def volume_option(match: Match, *, read_only: bool) -> str:
-    """What `docker run --mount` gets for a job's volume; raises Refused when it has none."""
+    """The option of `docker run --mount` for a job's volume; raises Refused if it has none."""
     if not match.volume:
         raise Refused(
             f"{match.job.describe()} has no volume",
             host=match.host,
-            hint="only jobs that run, or that were left for debugging, have one",
+            hint="only running jobs and jobs kept for debugging have one",
         )
     kind, where = match.volume
     if re.search(r'[,"\n]', where):
-        raise Refused(f"docker cannot mount a volume called {where!r}", host=match.host)
+        raise Refused(f"docker cannot mount a volume named {where!r}", host=match.host)
     return f"type={kind},source={where},target={PLACE}{',readonly' if read_only else ''}"
 
 
 def mount_words(
     spec: HostSpec, match: Match, name: str, words: Sequence[str], *, read_only: bool
 ) -> list[str]:
-    """The command line of a container with a job's volume that runs `words`."""
+    """The command line of a container that runs `words` with a job's volume."""
     volume = volume_option(match, read_only=read_only)
     options = [*spec.tools_run_args, f"--mount={volume}", f"--workdir={PLACE}"]
     return run_words(spec, match, name, options, words)

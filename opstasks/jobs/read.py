@@ -1,4 +1,4 @@
-"""Reading a host's jobs: flags, counts, jobs and their containers, in one round trip."""
+"""Read a host's flags, counts, jobs and their containers in one round trip."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class JobSelection(msgspec.Struct, frozen=True):
 
     @property
     def may_show_orphans(self) -> bool:
-        """Whether containers without a job belong to what is selected."""
+        """Whether the selection includes containers without a job."""
         hidden = self.workspace or self.since_at or self.since_s
         return not hidden and self.states in ((), ("running",))
 
 
 class JobsRequest(msgspec.Struct, frozen=True):
-    """`limit` is a number of jobs; `after` is creation time and id of the last job before."""
+    """`limit` is a number of jobs; `after` is creation time and id of the last job read."""
 
     database: str
     selection: JobSelection
@@ -47,11 +47,11 @@ class JobsRequest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class JobsAnswer:
-    """What a host's database holds, and docker if it was asked.
+    """The jobs in a host's database, and their containers if docker was asked.
 
-    `flags` are value and time of setting by name, `counts` numbers of jobs by state. `more` says
-    that further jobs are selected. `now` is the host's clock; times in seconds since the epoch.
-    `problem` says why nothing could be read: then everything else is empty (`jobs_answer`).
+    `flags` has value and time of setting by name, `counts` the number of jobs by state. `more`
+    says that the selection has further jobs. `now` is the host's clock; times in seconds since
+    the epoch. `problem` says why nothing could be read: then everything else is empty.
     """
 
     now: Moment
@@ -67,7 +67,7 @@ class JobsAnswer:
         return None if self.problem else self.counts.get(state, 0)
 
     def joined(self, *, orphans: bool = False) -> tuple[Job, ...]:
-        """The jobs with what docker knows of them; `orphans` adds containers without a job."""
+        """The jobs with their containers; `orphans` adds containers without a job."""
         found = self.docker.joined(self.jobs, self.now)
         shown = [job.id for job in self.jobs]
         return (*found, *self.docker.orphans(shown, self.now)) if orphans else found
@@ -89,13 +89,13 @@ def jobs_command(
     limit: int = 0,
     with_docker: bool = False,
 ) -> ProgramCommand:
-    """Ask for jobs together with other questions; decode with `jobs_answer`."""
+    """A command to combine with others in one round trip; decode with `jobs_answer`."""
     chosen = selection or JobSelection()
     return READ.command(JobsRequest(spec.database, chosen, limit, with_docker=with_docker))
 
 
 def jobs_answer(result: Result, host: str) -> JobsAnswer:
-    """The answer to `jobs_command`; a failure of any kind is its `problem`. Never raises."""
+    """The answer to `jobs_command`; never raises: any failure becomes its `problem`."""
     try:
         return READ.decode(result, host)
     except OpsError as error:
@@ -106,9 +106,9 @@ def jobs_answer(result: Result, host: str) -> JobsAnswer:
 
 @contextlib.contextmanager
 def refusals_explained(host: str) -> Iterator[None]:
-    """Say what a refusal of a program inside means, and what may fix it.
+    """Explain a refusal by the host's program, with a hint.
 
-    A refusal of the connection has a hint of its own, and stays as it is.
+    A refusal by the connection has its own hint and is not changed.
     """
     try:
         yield
@@ -119,6 +119,6 @@ def refusals_explained(host: str) -> Iterator[None]:
 
 
 def unreadable(host: str, problem: str) -> Refused:
-    """The error for a database that cannot be read; its hint is what may fix it."""
+    """The error for a database that cannot be read, with a hint."""
     hint = f"inv -H {host} {'manage' if problem == NO_DATABASE else 'doctor'}"
     return Refused(f"cannot read the jobs: {problem}", host=host, hint=hint)

@@ -1,8 +1,8 @@
-"""`jobs.retry`: whether a job can be retried, and doing it with job-runner's own command.
+"""`jobs.retry`: decide whether a job can be retried, and retry it with job-runner's command.
 
-That command writes the database first and tells the job-server then. When it fails in between,
-its service goes on with the job and never reports it: a file marks such a job until the
-job-server was told.
+That command first writes the database and then tells the job-server. If it fails in between, the
+service continues the job but never reports it. So a file marks the job until the job-server was
+told.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
 
 INTERNAL_ERROR = "internal_error"
-# job-runner's message for a job that was retried and that its service has not handled since.
+# job-runner's message for a retried job that its service has not handled yet.
 RETRIED = "Re-attempting to extract outputs"
 POLL_S = 1.0
-# How often the job-server is told, and how long to wait in between.
+# How often to try to tell the job-server, and how long to wait between two tries.
 TELLS = 3
 TELL_AGAIN_S = 2.0
 
@@ -36,8 +36,8 @@ TELL_AGAIN_S = 2.0
 class RetryFacts:
     """What a retry depends on, apart from the job.
 
-    `is_untold`: it was retried before, and the job-server does not know. `job_server_problem`
-    says why the job-server does not answer.
+    `is_untold`: an earlier retry was not reported to the job-server. `job_server_problem` says
+    why the job-server does not answer.
     """
 
     unit: UnitState
@@ -49,8 +49,8 @@ class RetryFacts:
 class RetryPlan:
     """What a retry will do; `notes` are for a person to read.
 
-    `only_tell`: the job was retried before, and what is left is to tell the job-server.
-    `serving`: the service is there to go on with the job.
+    `only_tell`: the job was retried before; only the job-server must still be told.
+    `serving`: the service is up and can continue the job.
     """
 
     match: Match
@@ -60,7 +60,7 @@ class RetryPlan:
 
     @property
     def step(self) -> str:
-        """What will be done, for people."""
+        """The step, as people read it."""
         if self.only_tell:
             return "tell the job-server"
         return f"retry, from {' '.join(self.match.volume or ())}"
@@ -68,7 +68,7 @@ class RetryPlan:
 
 @dataclass(frozen=True)
 class RetryResult:
-    """How the job is now: by id, for people."""
+    """The outcome for the job: a text for people, by id."""
 
     changed: bool
     jobs: dict[str, str]
@@ -82,13 +82,13 @@ def plan(match: Match, facts: RetryFacts) -> RetryPlan:
         check_state(match)
     if facts.job_server_problem:
         raise Refused(
-            "the job-server does not answer job-runner, and it has to be told",
+            "the job-server does not answer job-runner, but must be told of a retry",
             host=match.host,
             tail=facts.job_server_problem,
             hint="try again when it does; nothing was changed",
         )
     unit = facts.unit
-    note = f"the service is {unit.describe()}: the job does not go on yet"
+    note = f"the service is {unit.describe()}: the job will not continue yet"
     serving = unit.is_serving or unit.active == "activating"
     return RetryPlan(match, serving, only_tell, () if unit.is_serving else (note,))
 
@@ -101,11 +101,11 @@ def check_state(match: Match) -> None:
     if not again and not _is_internal_error(match):
         reason = f"is {job.status}: only internal errors can be retried"
     elif container is None:
-        reason = "has no container any more: it has to be run anew"
+        reason = "no longer has a container: request a new run"
     elif container.state == "running":
-        reason = "has a container that still runs: wait until it ends"
+        reason = "has a container that is still running: wait until it ends"
     elif not match.volume:
-        reason = "has no volume any more: it has to be run anew"
+        reason = "no longer has a volume: request a new run"
     if reason:
         hint = f"jobs.show {job.id}; nothing was changed"
         raise Refused(f"{job.id} {reason}", host=match.host, hint=hint)
@@ -137,7 +137,7 @@ def inspect(host: Host, match: Match) -> RetryFacts:
 
 
 def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
-    """Retry a job and wait until job-runner is done with it, `wait_s` seconds at most.
+    """Retry a job and wait at most `wait_s` seconds until job-runner is done with it.
 
     Raises Refused when it cannot be retried, VerifyFailed when it was not, or failed again.
     """
@@ -153,7 +153,7 @@ def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
 
 
 def _marker(spec: HostSpec, id: str) -> str:
-    """A file that exists from before a retry until the job-server knows of it."""
+    """A file that exists from the start of a retry until the job-server was told."""
     return f"{spec.state_dir}/untold/{id}"
 
 
@@ -184,9 +184,9 @@ def _run_retry(host: Host, id: str) -> None:
 
 
 def _tell(host: Host, id: str) -> None:
-    """Report a job to the job-server; raises VerifyFailed when it does not accept that.
+    """Report a job to the job-server; raises VerifyFailed when it does not accept the report.
 
-    job-runner itself reports only jobs that are active, or that the job-server asks for.
+    job-runner itself reports only active jobs, and jobs that the job-server asks for.
     """
     host.step("tell the job-server")
     command = job_runner.tell_job_server(host.spec, id)
@@ -197,24 +197,24 @@ def _tell(host: Host, id: str) -> None:
             host.service.run(cmd("rm", "-f", _marker(host.spec, id)))
             return
     raise VerifyFailed(
-        "the job was retried and goes on, but the job-server was not told",
+        "the job was retried and continues, but the job-server was not told",
         host=host.name,
         tail=_last_line(result.tail()),
-        hint=f"inv -H {host.name} jobs.retry {id}, once the job-server answers: it tells it then",
+        hint=f"inv -H {host.name} jobs.retry {id}, once the job-server answers, to tell it",
     )
 
 
 def _wait(host: Host, id: str, wait_s: float) -> Match:
-    """Wait until the service is done with the job, or the time is over; the job then."""
+    """Wait until the service is done with the job or time is up; returns the job as it is then."""
     if wait_s:
-        host.step(f"wait for job-runner to be done with it, {wait_s:g} s at most")
+        host.step(f"wait up to {wait_s:g} s for job-runner to be done with it")
     found: list[Match] = []
 
     def ended() -> Match | None:
         found[:] = find_ids(host, [id])
         return None if found[0].job.is_active else found[0]
 
-    where = f"{id} was retried, job-runner goes on with it"
+    where = f"{id} was retried, job-runner continues it"
     host.wait_until(ended, timeout_s=wait_s, where=where, every_s=POLL_S)
     return found[0]
 

@@ -1,4 +1,4 @@
-"""`jobs.show`: all that is known of one job, and its history."""
+"""`jobs.show`: everything that is known about one job, and its history."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A job's history; `missing` says why the service's own lines are not in it."""
+    """A job's history; `missing` says why it lacks the service's own lines."""
 
     events: tuple[JobEvent, ...]
     missing: str = ""
 
 
 def read_timeline(host: Host, match: Match) -> Timeline:
-    """A job's history, with the service's lines from a day before to a day after it."""
+    """A job's history, with the service's lines from a day before it to a day after it."""
     request = records_request(host.spec, match.job)
     lines: tuple[str, ...] = ()
     missing = ""
@@ -61,7 +61,7 @@ def read_timeline(host: Host, match: Match) -> Timeline:
 
 
 def records_request(spec: HostSpec, job: Job) -> journal.JournalRequest:
-    """Which records of the service are about a job."""
+    """The request for the service's records about a job."""
     return journal.unit_records(
         spec.unit,
         f"id={job.id}",
@@ -87,7 +87,7 @@ def statuses(lines: Iterable[str]) -> tuple[JobEvent, ...]:
 
 
 def _seconds(text: str) -> float:
-    """The journal's time in seconds since the epoch; 0 for one that is none."""
+    """The journal's time in seconds since the epoch; 0 when it is not a valid time."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
     except (ValueError, OverflowError):
@@ -95,9 +95,9 @@ def _seconds(text: str) -> float:
 
 
 def events(match: Match, reached: Sequence[JobEvent] = ()) -> tuple[JobEvent, ...]:
-    """A job's history in order: database, docker and the statuses that it `reached`."""
+    """A job's history by time: from the database, docker and the statuses that it `reached`."""
     job, container = match.job, match.container
-    # The database keeps whole seconds; the last status was reached when the job completed.
+    # The database rounds to seconds; the last status was reached when the job completed.
     last_at = max(job.completed_at, *(event.at for event in reached), 0)
     completed_at = last_at if job.completed_at else 0
     found = [
@@ -122,7 +122,7 @@ def events(match: Match, reached: Sequence[JobEvent] = ()) -> tuple[JobEvent, ..
 
 
 def known(match: Match) -> Iterator[tuple[str, str]]:
-    """What is known of a job: name and value of each line, without empty ones."""
+    """What is known about a job: name and value of each line, without empty values."""
     for name, value in (*_of_database(match), *_of_host(match)):
         if value not in (None, ""):
             yield name, str(value)
@@ -163,7 +163,7 @@ def _of_host(match: Match) -> Iterator[tuple[str, object]]:
 
 
 def _listed(value: object) -> str:
-    """A list or a mapping that job-runner keeps as JSON, for people; other values as they are."""
+    """A JSON list or mapping of job-runner as text for people; other values unchanged."""
     try:
         found = json.loads(str(value or "null"))
     except (ValueError, RecursionError):
@@ -176,7 +176,7 @@ def _listed(value: object) -> str:
 
 
 def drawn(found: Sequence[JobEvent], match: Match) -> Iterator[str]:
-    """A job's history as lines: a dot for each event, between them how long it took."""
+    """A job's history as lines: a dot for each event, and the time between events."""
     last_at = 0.0
     for event in found:
         gap_s = event.at - last_at if last_at else 0

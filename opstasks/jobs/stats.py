@@ -1,4 +1,4 @@
-"""`jobs.stats`: what running jobs use now."""
+"""`jobs.stats`: what running jobs use at the moment."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HEADERS = (
     "id",
     "job",
     "cpu",
-    "of",
+    "limit",
     "memory",
-    "of",
+    "limit",
     "%",
     "read",
     "written",
@@ -48,7 +48,7 @@ class JobUse:
 
 
 class StatsRequest(msgspec.Struct, frozen=True):
-    """Nothing to choose: every running job."""
+    """An empty request: it means every running job."""
 
 
 class StatsAnswer(msgspec.Struct, frozen=True):

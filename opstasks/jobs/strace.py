@@ -1,4 +1,4 @@
-"""`jobs.strace`: a container with strace on the processes of a job."""
+"""`jobs.strace`: a container that runs strace on the processes of a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.model import Match
 from opstasks.jobs.tools_container import image_command, refuse_without_image, run_words
 
-# strace needs to see the host's processes and to trace them, and nothing else.
+# strace only needs to see the host's processes and to trace them.
 RIGHTS = ("--cap-add=SYS_PTRACE", "--pid=host", "--network=none")
 OPTIONS = ("-f", "-y")
 _INITS = ("docker-init", "tini")
@@ -20,7 +20,7 @@ _INITS = ("docker-init", "tini")
 def processes(host: Host, match: Match) -> list[int]:
     """The ids of a job's processes on the host, in one round trip.
 
-    Raises Refused when it has none, or the host no image with tools.
+    Raises Refused when it has none, or when the host has no tools image.
     """
     listed, found = host.service.batch(
         [
@@ -34,7 +34,7 @@ def processes(host: Host, match: Match) -> list[int]:
         raise Refused(
             f"{match.job.describe()} has no process to trace",
             host=host.name,
-            hint="only a job with a running container has one; jobs.ls shows those",
+            hint="only a job with a running container has one; see jobs.ls",
         )
     return pids
 

@@ -1,4 +1,4 @@
-"""`jobs`: what runs where, and killing and retrying it (playbook: "Debugging jobs")."""
+"""`jobs`: list, show, kill and retry jobs (playbook: "Debugging jobs")."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opstasks.output.stream import Source
 
 TABLE_ROWS = 50
-PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "container", "will")
+PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "container", "steps")
 
 
 # -- jobs.ls ---------------------------------------------------------------------------------
@@ -29,13 +29,13 @@ PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "contain
 
 @task(
     help={
-        "all": "Every job, not only the running ones; newest first.",
+        "all": "All jobs, not only the running ones; newest first.",
         "state": "Only jobs in this state: pending, running, failed or succeeded.",
         "workspace": "Only jobs of this workspace.",
         "since": "Jobs created or completed since then: 90s, 2h, 7d or '2026-11-24 10:00' (UTC).",
-        "limit": "How many jobs of each host at most, 0 for all (default: 50; with --json all).",
-        "watch": "Show it again and again in the same place, until Ctrl-C.",
-        "every": "With --watch: how many seconds between.",
+        "limit": "Most jobs to list for each host, 0 for all (default: 50; with --json all).",
+        "watch": "Refresh the screen until Ctrl-C.",
+        "every": "With --watch: seconds between two refreshes.",
     },
     auto_shortflags=False,
 )
@@ -49,7 +49,7 @@ def ls(
     watch: bool = False,
     every: float = 2.0,
 ) -> None:
-    """List jobs as the database and docker know them; disagreements between the two are flagged.
+    """List jobs from the database and docker; disagreements between the two are flagged.
 
     Example: inv -H all jobs.ls --state failed --since 2d
     """
@@ -84,18 +84,18 @@ def _table(ctx: Context, selection: JobSelection, limit: int) -> tuple[str, Any]
         if limit and found.known >= limit:
             lines.append(f"{name}: the newest {limit}; --limit 0 for all")
         if found.docker_problem:
-            lines.append(f"{name}: containers are not known: {printable(found.docker_problem)}")
+            lines.append(f"{name}: cannot read the containers: {printable(found.docker_problem)}")
     result.findings = any(found.docker_problem for found in values.values())
     lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
     return "\n".join(lines), result
 
 
 def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
-    """Every host's jobs as JSON, written as they come: their number does not matter."""
+    """Write every host's jobs as JSON while they arrive, so their number is not limited."""
     from opstasks.jobs.listing import stream_jobs
     from opstasks.output.stream import fleet_stream
 
-    # A host that does not answer must not make the others wait.
+    # A host that does not answer must not delay the others.
     reached: FleetResult[Any] = ctx.fleet.gather(lambda host: host.transport)
 
     def source(host: Host, item: HostResult[Any]) -> Source:
@@ -117,7 +117,7 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
 
 @task(help={"job": JOB_HELP}, auto_shortflags=False)
 def show(ctx: Context, job: str = "") -> None:
-    """Show all that is known of one job, and its history as a timeline.
+    """Show everything that is known about one job, and its history as a timeline.
 
     Example: inv -H all jobs.show abc123
     """
@@ -134,7 +134,7 @@ def show(ctx: Context, job: str = "") -> None:
         ctx.console.document({**document, **more, **times})
         return
     if match.docker_problem:
-        ctx.console.note(f"containers are not known: {printable(match.docker_problem)}")
+        ctx.console.note(f"cannot read the containers: {printable(match.docker_problem)}")
     if timeline.missing:
         ctx.console.note(f"the service's lines are missing: {printable(timeline.missing)}")
     for name, value in known(match):
@@ -151,13 +151,13 @@ def show(ctx: Context, job: str = "") -> None:
     positional=[],
     iterable=["job"],
     help={
-        "job": "Jobs, each by its id or part of its id or of workspace-action.",
+        "job": "Jobs, each by its id, or part of its id or of workspace-action.",
         "cleanup": "--no-cleanup keeps container and volume for debugging; run again to remove.",
     },
     auto_shortflags=False,
 )
 def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
-    """Kill running jobs, keep pending jobs from running, and remove their containers and volumes.
+    """Kill running and pending jobs, and remove their containers and volumes.
 
     Example: inv -H all jobs.kill abc123 def456
     """
@@ -210,12 +210,12 @@ def _kill(
 @task(
     help={
         "job": JOB_HELP,
-        "wait": "How long to wait for job-runner to be done with it, in seconds.",
+        "wait": "How many seconds to wait until job-runner is done with the job.",
     },
     auto_shortflags=False,
 )
 def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
-    """Retry a job that ended with an internal error: what it has computed is kept.
+    """Retry a job that ended with an internal error; its results so far are kept.
 
     Example: inv -H all jobs.retry abc123
     """
@@ -249,7 +249,7 @@ def _planned(match: Match, steps: Sequence[str]) -> list[object]:
 
 
 def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
-    """What would be done, for --json."""
+    """Print the plan as JSON."""
     from opstasks.core.result import FleetResult, HostResult
 
     steps: dict[str, dict[str, Sequence[str]]] = {}
@@ -260,7 +260,7 @@ def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
 
 
 def _finish(ctx: Context, result: FleetResult[KillResult] | FleetResult[RetryResult]) -> None:
-    """One line for each job, then what a person should know."""
+    """Print one line for each job, then the notes."""
     if ctx.options.json:
         ctx.finish(result)
         return

@@ -1,7 +1,7 @@
-"""A container with tools, for `jobs.mount` and `jobs.strace`, that is removed in every case.
+"""A container with tools for `jobs.mount` and `jobs.strace`; it is always removed.
 
-docker removes it when it ends, we remove it when the terminal is done, and the framed shell, which
-ends with its client or after a minute of silence, removes it last of all.
+docker removes it when it ends, and we remove it when the terminal ends. If both fail, the framed
+shell removes it: that shell ends with its client, or after a minute of silence.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ REMOVAL_POLL_S = 0.5
 
 
 def image(spec: HostSpec) -> str:
-    """The image with the tools."""
+    """The tools image."""
     return f"{spec.registry}/tools"
 
 
 def new_name() -> str:
-    """A name for a container of ours; letters, digits and dashes only."""
+    """A name for a new container: letters, digits and dashes only."""
     return f"opstasks-tools-{secrets.token_hex(6)}"
 
 
 def run_words(
     spec: HostSpec, match: Match, name: str, options: Sequence[str], words: Sequence[str]
 ) -> list[str]:
-    """The command line of a container called `name` that runs `words` on a terminal."""
+    """The command line of a container `name` that runs `words` on a terminal."""
     first, *rest = words
     ours = ["--rm", "--interactive", "--tty", "--pull=never", f"--name={name}"]
     labels = [f"--label={LABEL}", f"--label=job={match.job.id}"]
@@ -44,12 +44,12 @@ def run_words(
 
 
 def image_command(spec: HostSpec) -> Command:
-    """Whether the host has the image with the tools; judge with `refuse_without_image`."""
+    """Check for the tools image; pass the result to `refuse_without_image`."""
     return cmd("docker", "image", "inspect", "--format=ok", image(spec))
 
 
 def refuse_without_image(host: Host, result: Result) -> None:
-    """Raise Refused when the host lacks the image with the tools."""
+    """Raise Refused when the host lacks the tools image."""
     if result.code:
         raise Refused(
             f"there is no image {image(host.spec)}",
@@ -60,9 +60,9 @@ def refuse_without_image(host: Host, result: Result) -> None:
 
 @contextlib.contextmanager
 def tools_container(host: Host, match: Match, task: str) -> Iterator[str]:
-    """A name for a container that is removed afterwards; raises VerifyFailed when it is not.
+    """The name of a container that is removed at the end; raises VerifyFailed if that fails.
 
-    Whoever opens one is recorded. No lock is taken: it may last, and changes nothing.
+    The audit records who opens one. No lock is taken: it may run long and changes nothing.
     """
     name = new_name()
     entry = audit.start(host.name, task, {"job": match.job.id, "container": name})
@@ -82,12 +82,12 @@ def _record(host: Host, entry: audit.AuditEntry) -> None:
 
 
 def _remove(host: Host, name: str) -> None:
-    """Remove a container of ours and check that it is gone."""
+    """Remove the container and check that it is gone."""
     still = cmd("docker", "ps", "--all", "--quiet", f"--filter=name=^{name}$")
     seen: list[Result] = []
 
     def gone() -> bool | None:
-        # docker may be removing it already, and refuses our request before it is done.
+        # docker may be removing it already, and refuses our request until it has finished.
         seen[:] = host.service.batch([cmd("docker", "rm", "--force", name), still])
         return None if seen[1].text else True
 

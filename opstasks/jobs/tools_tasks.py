@@ -1,4 +1,4 @@
-"""`jobs.mount`, `jobs.strace`: inspecting a running job (playbook: "Mount the volume ...")."""
+"""`jobs.mount`, `jobs.strace`: inspect a running job (playbook: "Mount the volume ...")."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     auto_shortflags=False,
 )
 def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
-    """Open a shell in a tools container with the job's volume at /workspace; removed afterwards.
+    """Open a shell in a temporary tools container with the job's volume at /workspace.
 
-    Words after -- are run in it instead of a shell.
+    Words after -- are a command to run instead of a shell.
 
     Example: inv -H all jobs.mount abc123
     """
@@ -46,7 +46,7 @@ def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
 def strace(ctx: Context, job: str = "") -> None:
     """Trace the system calls of all processes of a running job, until Ctrl-C.
 
-    Words after -- are further options of strace.
+    Words after -- are more options for strace.
 
     Example: inv -H all jobs.strace abc123 -- -e trace=%file
     """
@@ -65,16 +65,16 @@ def strace(ctx: Context, job: str = "") -> None:
 
 
 def _need_terminal(name: str) -> None:
-    """The data of a job goes to a terminal only, and both tasks need a person who types."""
+    """A job's data goes only to a terminal, and both tasks need a person who types."""
     from opstasks.fleet import terminal
 
-    terminal.need(name, "run it in a terminal: the data of a job does not go into pipes")
+    terminal.need(name, "run it in a terminal: a job's data does not go into pipes")
 
 
 def _interact(
     ctx: Context, host: Host, match: Match, task: str, words: Callable[[str], list[str]]
 ) -> None:
-    """Run the container on the operator's terminal; its exit code is ours."""
+    """Run the container on the operator's terminal; its exit code becomes ours."""
     import shlex
 
     from opstasks.fleet import terminal

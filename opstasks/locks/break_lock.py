@@ -1,4 +1,4 @@
-"""A lock with a holder that hangs: who holds it with which processes, and stopping those."""
+"""Find the processes that hold a host's lock, and stop them when they hang."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRACE_S = 10.0
 class LockProcess(msgspec.Struct, frozen=True):
     """A process on the host that has the lock open.
 
-    `start_ticks` (since the boot) tells it from a later one with the same id.
+    `start_ticks` (since the boot) distinguishes it from a later process with the same id.
     """
 
     pid: Small
@@ -40,7 +40,7 @@ class HoldersRequest(msgspec.Struct, frozen=True):
 
 
 class StopRequest(msgspec.Struct, frozen=True):
-    """Which processes to stop: id and start of each; `kill` those left after `grace_s` seconds."""
+    """Processes to stop, by id and start; with `kill`, kill the rest after `grace_s` seconds."""
 
     lock: str
     shown: tuple[tuple[int, int], ...]
@@ -60,7 +60,7 @@ STOP = Program("opstasks.locks.onhost.stop", StopRequest, HoldersAnswer, changes
 
 @dataclass(frozen=True)
 class HeldLock:
-    """A lock as it is: `owner` is None when it is free."""
+    """The state of a lock; `owner` is None when it is free."""
 
     owner: lock.Owner | None
     processes: tuple[LockProcess, ...] = ()
@@ -68,7 +68,7 @@ class HeldLock:
 
 @dataclass(frozen=True)
 class LockBreakPlan:
-    """Which processes of which owner to stop, and why; nothing to do for a free lock."""
+    """The processes to stop, their owner, and the reason; empty for a free lock."""
 
     held: HeldLock
     reason: str
@@ -77,7 +77,7 @@ class LockBreakPlan:
 
 @dataclass(frozen=True)
 class LockBreakResult:
-    """How it ended: who lost the lock, and which processes ended."""
+    """The outcome: who had the lock, and which processes ended."""
 
     changed: bool
     owner: str = ""
@@ -85,13 +85,13 @@ class LockBreakResult:
 
 
 def is_free(spec: HostSpec) -> Command:
-    """Succeeds when the lock can be taken."""
+    """A command that succeeds when the lock can be taken."""
     path = quote(spec.lock_file)
     return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true"))
 
 
 def clear(spec: HostSpec) -> Command:
-    """Empty the lock file, which is for people; succeeds when the lock is free by now."""
+    """Empty the lock file, whose text is for people; succeeds when the lock is free."""
     path = quote(spec.lock_file)
     return cmd(Raw(f"flock -n {path} bash -c ': >\"$1\"' bash {path}"))
 
@@ -107,14 +107,14 @@ def inspect(host: Host) -> HeldLock:
 
 
 def plan(held: HeldLock, reason: str, *, kill: bool) -> LockBreakPlan:
-    """Stop what was found; `reason` goes into the audit."""
+    """The plan to stop the processes found; `reason` is recorded in the audit."""
     return LockBreakPlan(held, reason, kill)
 
 
 def apply(host: Host, plan: LockBreakPlan) -> LockBreakResult:
-    """Stop the processes that were shown; the kernel drops the lock with the last of them.
+    """Stop the processes that were shown; the kernel frees the lock when the last one ends.
 
-    Raises VerifyFailed when one does not end, Refused when somebody else has the lock by now.
+    Raises VerifyFailed when one does not end, Refused when another run has the lock now.
     """
     if plan.held.owner is None:
         return LockBreakResult(False)
@@ -123,7 +123,7 @@ def apply(host: Host, plan: LockBreakPlan) -> LockBreakResult:
         return LockBreakResult(False)
     if not is_same_holder(plan.held, now):
         raise Refused(
-            f"somebody else has it by now: {now.owner.describe()}",
+            f"another run has the lock now: {now.owner.describe()}",
             host=host.name,
             hint="run it again to see who",
         )
@@ -141,7 +141,7 @@ def apply(host: Host, plan: LockBreakPlan) -> LockBreakResult:
 def is_same_holder(shown: HeldLock, now: HeldLock) -> bool:
     """Whether the lock is still held by the run that was shown.
 
-    Two runs may leave the same words, or none: then their processes tell them apart.
+    Two runs may have the same text in the lock file, or none: then their processes decide.
     """
     known = {(process.pid, process.start_ticks) for process in shown.processes}
     is_left = any((process.pid, process.start_ticks) in known for process in now.processes)
@@ -149,7 +149,7 @@ def is_same_holder(shown: HeldLock, now: HeldLock) -> bool:
 
 
 def _write(host: Host, entry: audit.AuditEntry) -> None:
-    """Write in both places; the end is not written on a host that is gone by now."""
+    """Record in both places; the end is not recorded on a host that does not answer."""
     audit.write_local(entry)
     line = cmd(Raw(audit.journal_text(entry)))
     if entry.phase == "start":

@@ -1,4 +1,4 @@
-"""`lock`: who is changing a host, and what to do when a change hangs."""
+"""`lock`: show who is changing a host, and stop a change that hangs."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def show(ctx: Context) -> None:
 @task(
     name="break",
     help={
-        "reason": "Why; kept in the history. Required.",
-        "kill": "Kill the processes that do not end within ten seconds.",
+        "reason": "The reason, for the history. Required.",
+        "kill": "Kill processes that do not end within ten seconds.",
     },
     auto_shortflags=False,
 )
 def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
-    """Stop the processes that hold a host's lock and hang; shows them, asks, records it.
+    """Stop hanging processes that hold a host's lock; shows them, asks and records it.
 
-    A lock with a holder that is gone is free by itself within a minute.
+    If the holder is gone, the lock becomes free by itself within a minute.
 
     Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
     """
@@ -56,11 +56,11 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
         ctx.finish(found)
         return
     if held.owner:
-        ctx.confirm("Stop these processes? Their task stays half-done.")
+        ctx.confirm("Stop these processes? Their task stays unfinished.")
     plan = break_lock.plan(held, reason, kill=kill)
     done = ctx.fleet.roll(lambda host: break_lock.apply(host, plan))
     if any(result.changed for result in done.values.values()):
-        ctx.console.note("Run the interrupted task again: it looks first and goes on from there.")
+        ctx.console.note("Run the interrupted task again: it inspects the host and then continues.")
     ctx.finish(
         done,
         lambda out: {"changed": out.changed, "held by": out.owner, "stopped": len(out.stopped)},

@@ -1,4 +1,4 @@
-"""Reading the service's log of one host: what there is, or each new line as it comes."""
+"""Read the service's log of one host: the lines so far, and each new line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opstasks.primitives import journal
 
 @dataclass(frozen=True)
 class WantedLog:
-    """Which lines: the newest `lines` (0: all), `since` a time, of records that contain `job`."""
+    """The newest `lines` (0: all) `since` a time, only from records that contain `job`."""
 
     lines: int = 0
     since: str = ""
@@ -22,7 +22,7 @@ class WantedLog:
 
 
 def read(host: Host, wanted: WantedLog) -> list[str]:
-    """The lines, oldest first; raises Refused where the account may not read the journal."""
+    """The lines, oldest first; raises Refused if the account may not read the journal."""
     unit = host.spec.unit
     if wanted.job:
         request = journal.unit_records(
@@ -46,10 +46,10 @@ def follow(
     on_line: Callable[[str], None],
     on_wait: Callable[[], None] = lambda: None,
 ) -> None:
-    """Hand on the lines, and then each new one as it comes, without end.
+    """Pass on the lines, and then each new line, without end.
 
-    `on_wait` is called once a second at least; what either raises ends it. Raises Refused where
-    the account may not read the journal.
+    `on_wait` is called at least once a second; an exception from either callback ends it. Raises
+    Refused if the account may not read the journal.
     """
     if wanted.job:
         _follow_records(host, wanted, on_line, on_wait)
@@ -89,7 +89,7 @@ def _follow_unit(
 
 
 def _explain(host: Host, refusal: Refused) -> None:
-    """Raise the program's refusal again, with a hint; leave another one as it is."""
+    """Raise the program's refusal again, with a hint; do not change other refusals."""
     if refusal.message == NO_PERMISSION:
         raise _not_readable(host) from refusal
 
@@ -101,7 +101,7 @@ def _check_readable(host: Host, result: Result) -> None:
 
 def _not_readable(host: Host) -> Refused:
     return Refused(
-        f"{host.spec.service_user} may not read the journal, or never wrote to it",
+        f"{host.spec.service_user} may not read the journal, or has no lines in it",
         host=host.name,
         hint=f"inv -H {host.name} doctor",
     )

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "lines": "How many lines of each host, counted from the end (0: all).",
+        "lines": "How many of the last lines of each host to show (0: all).",
         "since": "Only lines since then: 90s, 1h30m, 2d, yesterday or '2026-11-24 10:00' (UTC).",
-        "follow": "Go on showing new lines until Ctrl-C.",
-        "job": "Only records that mention this job id, tracebacks included.",
+        "follow": "Keep showing new lines until Ctrl-C.",
+        "job": "Only records that mention this job id, including tracebacks.",
     },
     auto_shortflags=False,
 )
 def logs(
     ctx: Context, lines: int = 100, since: str = "", follow: bool = False, job: str = ""
 ) -> None:
-    """Show job-runner's log, of many hosts merged by time; never through a pager.
+    """Show job-runner's log, merged by time for many hosts, without a pager.
 
     Example: inv -H prod logs --since 1h --job abc123
     """
@@ -60,7 +60,7 @@ def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
     if wanted.since:
         durations.moment(wanted.since, datetime.now(UTC))
     if follow and ctx.options.json:
-        raise Refused("--follow has no end, and a JSON document needs one", hint="leave one out")
+        raise Refused("--follow never ends, so it cannot write JSON", hint="omit one of them")
 
 
 def _show(ctx: Context, result: FleetResult[list[str]], job: str) -> None:
@@ -72,15 +72,15 @@ def _show(ctx: Context, result: FleetResult[list[str]], job: str) -> None:
     for line, host in merged:
         ctx.console.line(host, line, prefixed=is_prefixed)
     if result.values and not merged:
-        ctx.console.note(f"no line{f' mentions {job}' if job else ''}")
+        ctx.console.note(f"no lines{f' mention {job}' if job else ''}")
 
 
 class _ReaderGoneError(Exception):
-    """The reader of our output went away: the end of following, and no failure."""
+    """The reader of our output is gone: following ends without an error."""
 
 
 def _follow(ctx: Context, wanted: WantedLog) -> None:
-    """Show lines as they come, from all hosts, until Ctrl-C."""
+    """Show new lines from all hosts until Ctrl-C."""
     from opstasks.core.errors import OpsError
     from opstasks.core.result import FleetResult
     from opstasks.fleet.fleet import Fleet
@@ -91,13 +91,13 @@ def _follow(ctx: Context, wanted: WantedLog) -> None:
         try:
             _show_as_it_comes(ctx, host, wanted)
         except OpsError as error:
-            # At once: the others may go on for hours, and silence would look like a quiet host.
+            # Report it at once: the others may run for hours, and this host would look idle.
             error.host = error.host or host.name
             ctx.console.error(error)
             shown.add(host.name)
             raise
 
-    # Each host needs a worker of its own until the end.
+    # Each host needs its own worker until the end.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
     found = everyone.gather(follow_one)
@@ -123,5 +123,5 @@ def _show_as_it_comes(ctx: Context, host: Host, wanted: WantedLog) -> None:
         return
 
 
-# `logs-id ID`, as the playbook's recipe was called.
+# `logs-id ID` is the name of the playbook's recipe.
 logs.variadic = "--job"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 from opstasks.core.command import cmd
 from opstasks.core.errors import (
@@ -26,7 +25,6 @@ BOOT_POLL_S = 2.0
 AWAY_S = 120.0
 # How long it may take to read the record, before the connection counts as lost.
 ANSWER_S = 10.0
-READ_SOON = replace(READ, timeout_s=ANSWER_S)
 
 
 def follow(host: Host, id: str) -> ScheduledItem:
@@ -81,7 +79,9 @@ class _Follower:
         """The host's records; None while the connection is lost."""
         host = self._host
         try:
-            found = host.root.call(READ_SOON, MaintenanceRequest(site_for(host.spec)))
+            found = host.root.call(
+                READ, MaintenanceRequest(site_for(host.spec)), timeout_s=ANSWER_S
+            )
         except (Unreachable, Lost, TimedOut) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()

@@ -6,16 +6,6 @@ from typing import Any
 from opstasks.onhost.protocol import HostFailure
 
 
-class StepError(Exception):
-    """A step failed; `detail` has the last lines of output. `refused`: nothing was touched."""
-
-    def __init__(self, reason: str, detail: str = "", *, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
-        self.refused = refused
-
-
 def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command and keep its output; raises what `subprocess.run` raises."""
     if "input" not in options:
@@ -33,17 +23,6 @@ def attempt(*args: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(args, 124, "", f"no answer within {timeout_s:g} s")
     except OSError as error:
         return subprocess.CompletedProcess(args, 127, "", str(error))
-
-
-def must(reason: str, *args: str, **options: Any) -> str:
-    """Run a command that must succeed; returns what it printed. Raises StepError."""
-    try:
-        done = call(*args, **options)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise StepError(reason, f"{type(error).__name__}: {error}") from error
-    if done.returncode:
-        raise StepError(reason, "\n".join(said(done)[-12:]))
-    return done.stdout.strip()
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Microsoft SQL Server: who to log in as, names that are safe in a query, and asking."""
+"""Microsoft SQL Server: the login, names that are safe in a query, and running a query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opstasks.fleet.transport import Socket
 PORT = 1433
 LOGIN_TIMEOUT_S = 15
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,115}")
-# A table has a partition for each of its indexes: 0 and 1 are the table itself.
+# A table has a partition for each index; indexes 0 and 1 are the table itself.
 _ESTIMATE = (
     "SELECT t.name, SUM(p.rows) AS row_count FROM tempdb.sys.tables t"
     " JOIN tempdb.sys.partitions p ON t.object_id = p.object_id"
@@ -28,7 +28,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Login:
-    """The address of a database and the account to use; its repr shows nothing of it."""
+    """The address of a database and the account to use; its repr hides everything."""
 
     address: str
     port: int
@@ -41,7 +41,7 @@ class Login:
 
 
 def parse_url(key: str, url: Secret) -> Login:
-    """A login from a database URL; raises Refused, and the URL is in no message."""
+    """A login from a database URL; raises Refused, without the URL in the message."""
     parts, port = _split(url)
     scheme = parts.scheme.partition("+")[0] if parts else ""
     if parts is None or not scheme or not parts.hostname or not parts.username:
@@ -77,9 +77,9 @@ def valid_name(text: str, what: str) -> str:
 
 
 def count_temp_rows(prefix: str) -> str:
-    """The query for the estimated rows of temporary tables by the start of their name."""
+    """The query for the estimated rows of temporary tables whose names start with `prefix`."""
     name = "#" + valid_name(prefix.removeprefix("#"), "a temporary table's name")
-    # In a LIKE pattern, an underscore stands for any character.
+    # In a LIKE pattern, an underscore matches any character.
     pattern = name.replace("_", "[_]")
     return _ESTIMATE.replace("@pattern", pattern + "%")
 
@@ -94,48 +94,47 @@ def count_rows(database: str, table: str) -> str:
 
 
 def table_name(internal: str) -> str:
-    """A temporary table's own name, without what the server adds to make it unique."""
+    """A temporary table's own name, without the server's unique suffix."""
     return internal.partition("_____")[0] if internal.startswith("#") else internal
 
 
 class _Tunnel:
-    """A connection as the TDS library wants it: a socket, on whatever carries it."""
+    """A socket for the TDS library, over any other connection."""
 
     def __init__(self, inner: Socket) -> None:
         self._inner = inner
         self.logging_in = True
 
     def setsockopt(self, *_: Any) -> None:
-        """Nothing to set: the socket is not ours."""
+        """Ignored: the socket is not ours."""
 
     def sendall(self, data: bytes, flags: int = 0) -> None:
-        """Send all of it."""
+        """Send all data."""
         self._inner.sendall(bytes(data))
 
     def recv(self, size: int) -> bytes:
-        """Receive some."""
+        """Receive up to `size` bytes."""
         return self._inner.recv(size)
 
     def recv_into(self, buffer: bytearray | memoryview, size: int = 0, flags: int = 0) -> int:
-        """Receive some into a buffer."""
+        """Receive into a buffer."""
         data = self._inner.recv(size or len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def settimeout(self, timeout: float | None) -> None:
-        """How long to wait."""
+        """Set the time limit in seconds."""
         self._inner.settimeout(timeout)
 
     def gettimeout(self) -> float | None:
-        """The present setting."""
+        """The time limit in seconds."""
         return self._inner.gettimeout()
 
     def close(self) -> None:
         """Close the connection.
 
-        In the middle of a successful login, the library closes it to follow a redirection: it
-        would open a connection of its own, from this machine and outside the tunnel, and send the
-        password there.
+        During a successful login, the library closes it to follow a redirection. It would open a
+        new connection from this machine, outside the tunnel, and send the password there.
         """
         self._inner.close()
         if self.logging_in and sys.exc_info()[0] is None:
@@ -149,7 +148,7 @@ class _Rerouted(Exception):
 def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> Rows:
     """The rows of a query; raises Refused, Unreachable, TimedOut or CommandFailed.
 
-    Messages of the server are shown, with the words of the login masked.
+    Errors include the server's message, with the parts of the login masked.
     """
     import pytds
 
@@ -166,7 +165,7 @@ def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> Rows:
         text = _masked(str(error.args[0] if error.args else error), login)
         raise CommandFailed("the database refused the query", returned=1, tail=text) from None
     except (OSError, EOFError) as error:
-        raise Unreachable("the connection to the database broke") from error
+        raise Unreachable("the connection to the database was lost") from error
     finally:
         tunnel.logging_in = False
         tunnel.close()
@@ -177,7 +176,7 @@ def _rows(tunnel: _Tunnel, login: Login, query: str, timeout_s: float) -> Rows:
     import pytds
 
     with pytds.connect(
-        dsn="server",  # only a name in the login: the connection is open already
+        dsn="server",  # only a name in the login: the connection is already open
         database=login.database,
         user=login.user.value,
         password=login.password.value,

@@ -17,7 +17,7 @@ _DATABASE = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 @dataclass(frozen=True)
 class TableProgress:
-    """How many rows a table has; `estimated` is the server's estimate, not a count."""
+    """How many rows a table has; `estimated` if it is the server's estimate, not a count."""
 
     table: str
     rows: int
@@ -29,9 +29,9 @@ class TableProgress:
 
 
 def check_names(temp_table: str, table: str, database: str) -> None:
-    """Raise Refused unless exactly one table is named, and all names are plain."""
+    """Raise Refused unless exactly one table is named, and all names are valid."""
     if bool(temp_table) == bool(table):
-        raise Refused("name one table", hint="--temp-table PREFIX, or --table NAME")
+        raise Refused("give one table", hint="--temp-table PREFIX, or --table NAME")
     if temp_table:
         mssql.count_temp_rows(temp_table)
     else:
@@ -43,9 +43,9 @@ def check_names(temp_table: str, table: str, database: str) -> None:
 def read_progress(
     host: Host, temp_table: str, table: str, database: str, timeout_s: float
 ) -> list[TableProgress]:
-    """Ask the database of a host, through the host.
+    """Query the database of a host, through the host.
 
-    Raises Refused when the host's configuration names no database, and what `mssql.ask` raises.
+    Raises Refused when no database is configured on the host, and what `mssql.ask` raises.
     """
     url_key = f"{database.upper()}_DATABASE_URL"
     found = read_values(host, [url_key, TEMP_DATABASE])
@@ -72,7 +72,7 @@ def _query(temp_table: str, table: str, temp_database: Secret | None) -> str:
 def progress_of(rows: mssql.Rows, table: str = "") -> list[TableProgress]:
     """The rows of a query as values: the count of one table, or estimates of temporary tables.
 
-    Raises InvalidResponse for rows that neither query has.
+    Raises InvalidResponse for rows that neither query can have.
     """
     try:
         if table:

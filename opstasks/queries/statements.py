@@ -17,9 +17,9 @@ MAX_BYTES = 32 << 20
 
 
 class StatementsRequest(msgspec.Struct, frozen=True):
-    """Jobs are in the network that the configuration names, or else in `network`.
+    """Jobs are in the network of the configuration, or by default in `network`.
 
-    `with_sql` asks for the text of each statement.
+    `with_sql` adds the text of each statement.
     """
 
     config_dir: str
@@ -31,9 +31,9 @@ class StatementsRequest(msgspec.Struct, frozen=True):
 class JobStatement:
     """A running job's last statement; times in seconds since the epoch, 0 for never.
 
-    `ended_at` is when the next record came, by which the statement is over. `now_at` is when the
-    host was asked. `reason` says why the statement is unknown. `sql` is its text, where it was
-    asked for.
+    `ended_at` is the time of the next record, as the statement has then ended. `now_at` is the
+    time of the answer. `reason` says why the statement is unknown. `sql` is its text, if
+    requested.
     """
 
     job: Line

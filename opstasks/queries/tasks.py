@@ -14,11 +14,11 @@ from opstasks.core.formats import second_text, span_text
 
 
 @task(
-    help={"sql": "Show the statement as well; only on a terminal, as it is part of a job's log."},
+    help={"sql": "Also show the statement; only on a terminal, as it is part of a job's log."},
     auto_shortflags=False,
 )
 def queries(ctx: Context, sql: bool = False) -> None:
-    """Show when each running database job sent its last statement, and how long that has taken.
+    """Show when each running database job sent its last statement, and how long it has taken.
 
     Understands the logs of cohortextractor, databuilder, ehrql and sqlrunner images.
 
@@ -55,7 +55,7 @@ def queries(ctx: Context, sql: bool = False) -> None:
 
 
 def _refuse_pipes(ctx: Context) -> None:
-    """Raise Refused for a pipe: statements are contents of job logs, and go to a terminal only."""
+    """Raise Refused for a pipe: statements are contents of job logs, only for a terminal."""
     from opstasks.core.errors import Refused
 
     if sys.stdout.isatty() and not ctx.options.json:
@@ -63,17 +63,17 @@ def _refuse_pipes(ctx: Context) -> None:
     closed = [h.name for h in ctx.fleet.hosts if not h.spec.privacy.contents_in_pipes]
     if closed:
         raise Refused(
-            f"--sql shows contents of job logs, which go to a terminal only ({', '.join(closed)})",
-            hint="run it in a terminal, or leave out --sql",
+            f"--sql shows contents of job logs, which go only to a terminal ({', '.join(closed)})",
+            hint="run it in a terminal, or omit --sql",
         )
 
 
 @task(
     help={
-        "temp-table": "The first part of the name of temporary tables; the # may be left out.",
+        "temp-table": "The start of the names of temporary tables, with or without #.",
         "table": "A table of the temporary database (TEMP_DATABASE_NAME).",
-        "database": "The login to use: default, or include_t1oo.",
-        "timeout": "How long the database may take, in seconds.",
+        "database": "The login to use: default or include_t1oo.",
+        "timeout": "How many seconds the database may take.",
     },
     auto_shortflags=False,
 )
@@ -84,10 +84,9 @@ def progress(
     database: str = "default",
     timeout: int = 60,
 ) -> None:
-    """Show how many rows a table has while a query fills it: the progress of the query.
+    """Show the progress of a query: how many rows the table has that it fills.
 
-    The database is asked through the SSH connection, with the host's own login, which is never
-    shown.
+    The query goes through the SSH connection, with the host's own login, which is never shown.
 
     Example: inv -H tpp db.progress --temp-table tmp_1
     """
@@ -104,7 +103,7 @@ def progress(
     ]
     ctx.console.table(["host", "table", "rows"], rows)
     if not rows and result.values:
-        ctx.console.say("no such table; the query may be over, or may not have begun")
+        ctx.console.say("no such table; the query may have ended, or not have started")
     ctx.finish(result)
 
 

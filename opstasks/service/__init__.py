@@ -1,1 +1,1 @@
-"""Starting and stopping job-runner."""
+"""Start and stop job-runner."""

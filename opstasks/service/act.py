@@ -1,6 +1,6 @@
-"""Starting and stopping job-runner (playbook: "Starting/stopping the service").
+"""Start and stop job-runner (playbook: "Starting/stopping the service").
 
-A change counts only when it holds: a started service must stay up, with the same process.
+A started service must stay up, with the same process; otherwise the start has failed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True)
 class RunningJobs:
-    """How many jobs are running; `count` is None, and `error` says why, when it is not known."""
+    """How many jobs are running; if unknown, `count` is None and `error` says why."""
 
     count: int | None
     error: str = ""
@@ -35,7 +35,7 @@ class RunningJobs:
 
 @dataclass(frozen=True)
 class ServiceFacts:
-    """How a service is, and what runs on its host."""
+    """The state of the service, and the running jobs of its host."""
 
     unit: UnitState
     jobs: RunningJobs
@@ -43,7 +43,7 @@ class ServiceFacts:
 
 @dataclass(frozen=True)
 class ServiceResult:
-    """How it ended: the state before and after, for people, and the jobs that are running."""
+    """The outcome: the state before and after, for people, and the running jobs."""
 
     changed: bool
     before: str
@@ -54,7 +54,7 @@ class ServiceResult:
 def inspect(host: Host) -> ServiceFacts:
     """The unit's state and how many jobs run, in one round trip.
 
-    Raises VerifyFailed on a host without the unit, InvalidResponse when its state is not known.
+    Raises VerifyFailed on a host without the unit, InvalidResponse when its state is unknown.
     """
     found = host.service.gather(
         {"unit": systemd.show(host.spec.unit), "jobs": jobs_command(host.spec)}
@@ -83,7 +83,7 @@ def start(host: Host, watch_s: float) -> ServiceResult:
 
 
 def stop(host: Host) -> ServiceResult:
-    """Stop the service unless it is down; containers of jobs go on. Raises VerifyFailed."""
+    """Stop the service unless it is down; jobs keep running. Raises VerifyFailed."""
     before = inspect(host)
     if before.unit.is_down:
         return _unchanged(before)
@@ -92,7 +92,7 @@ def stop(host: Host) -> ServiceResult:
         after = inspect(host)
         if not after.unit.is_down:
             raise VerifyFailed(
-                f"{after.unit.name} is {after.unit.describe()} after the stop",
+                f"{after.unit.name} is still {after.unit.describe()} after the stop",
                 host=host.name,
                 hint=f"inv -H {host.name} logs",
             )
@@ -120,11 +120,11 @@ def _unchanged(facts: ServiceFacts) -> ServiceResult:
 
 
 def _unit(host: Host, result: Result) -> UnitState:
-    """The unit's state; raises InvalidResponse when systemd does not tell it."""
+    """The unit's state; raises InvalidResponse when systemd does not report it."""
     unit = systemd.parse_show(host.spec.unit, result.out)
     if unit.is_unknown:
         raise InvalidResponse(
-            f"systemd does not say how {unit.name} is",
+            f"systemd does not report the state of {unit.name}",
             host=host.name,
             tail=result.tail(),
             hint=f"inv -H {host.name} doctor",
@@ -137,9 +137,9 @@ def _running_jobs(jobs: JobsAnswer) -> RunningJobs:
 
 
 def _watch(host: Host, watch_s: float) -> UnitState:
-    """See that the service stays up, with the process it started with; raises VerifyFailed.
+    """Check that the service stays up, with the same process; raises VerifyFailed.
 
-    Raises Interrupted as soon as the operator presses Ctrl-C: the service stays as it is then.
+    Raises Interrupted as soon as the operator presses Ctrl-C; the service is not changed.
     """
     unit = host.spec.unit
     host.step(f"watch {unit} for {watch_s:g} s")
@@ -151,7 +151,7 @@ def _watch(host: Host, watch_s: float) -> UnitState:
         same = (now.main_pid, now.restarts) == (first.main_pid, first.restarts)
         return None if now.is_serving and same else now
 
-    where = f"{unit} was started, but not watched to the end"
+    where = f"{unit} was started, but the watch did not finish"
     state = host.wait_until(fallen, timeout_s=watch_s, where=where, every_s=POLL_S)
     if state is None:
         return seen[-1]

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from opstasks.fleet.host import Host
     from opstasks.service.act import ServiceFacts, ServiceResult
 
-WATCH_HELP = "How long the started service must stay up, in seconds."
+WATCH_HELP = "How many seconds the started service must stay up."
 
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
 def start(ctx: Context, watch: int = 5) -> None:
-    """Start job-runner and see that it stays up; refused while a release is unfinished.
+    """Start job-runner and check that it stays up; refused while a release is unfinished.
 
     Example: inv -H tpp service.start
     """
@@ -30,7 +30,7 @@ def start(ctx: Context, watch: int = 5) -> None:
 
 @task(auto_shortflags=False)
 def stop(ctx: Context) -> None:
-    """Stop job-runner; jobs that are running go on, nothing new begins.
+    """Stop job-runner; running jobs continue, no new jobs start.
 
     Example: inv -H tpp service.stop --yes
     """
@@ -41,7 +41,7 @@ def stop(ctx: Context) -> None:
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
 def restart(ctx: Context, watch: int = 5) -> None:
-    """Stop and start job-runner and see that it stays up; jobs that are running go on.
+    """Restart job-runner and check that it stays up; running jobs continue.
 
     Refused while a release is unfinished.
 
@@ -54,7 +54,7 @@ def restart(ctx: Context, watch: int = 5) -> None:
 
 
 def _check_watch(watch: int) -> None:
-    """A service that is not watched would count as up whatever becomes of it."""
+    """Refuse 0: without a watch, a service that crashes at once would count as up."""
     from opstasks.core.errors import Refused
 
     if watch < 1:
@@ -62,7 +62,7 @@ def _check_watch(watch: int) -> None:
 
 
 def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> None:
-    """Look, ask, do, one host after another."""
+    """Inspect all hosts, ask, then change one host after another."""
     from opstasks.service import act
 
     found = ctx.fleet.gather(act.inspect)
@@ -71,7 +71,7 @@ def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> Non
     for host, before in found.values.items():
         ctx.console.say(
             f"{host}: {verb} {before.unit.name}, now {before.unit.describe()};"
-            f" {before.jobs.describe()}, they go on"
+            f" {before.jobs.describe()}; jobs continue"
         )
     if ctx.options.dry:
         ctx.finish(found)
@@ -82,7 +82,7 @@ def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> Non
 
 
 def _question(verb: str, found: dict[str, ServiceFacts]) -> str:
-    """What is asked before a change; names the hosts where jobs may be running unseen."""
+    """The question before a change; names the hosts where running jobs are unknown."""
     unknown = [host for host, facts in found.items() if facts.jobs.count is None]
     note = f" (running jobs unknown on {', '.join(unknown)})" if unknown else ""
     return f"{verb.capitalize()} job-runner on {', '.join(found)}{note}?"

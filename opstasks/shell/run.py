@@ -1,4 +1,4 @@
-"""One command as it was typed, with a line in each host's journal that says who ran it."""
+"""Run one command unchanged, and record in each host's journal who ran it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host, check
 
-# How much a command may print on one host.
+# The most output of a command on one host.
 MAX_RUN_BYTES = 256 << 20
 
 
 def make_command(words: Sequence[str], timeout_s: float) -> Command:
-    """The command of the words that were typed; a single word with a space is shell text.
+    """The command from the typed words; a single word with a space is shell text.
 
-    Raises Refused without words, and for a time limit that cannot be.
+    Raises Refused without words, and for an invalid time limit.
     """
     if not words:
         raise Refused("no command given", hint="inv -H tpp run -- docker ps")
@@ -31,22 +31,22 @@ def make_command(words: Sequence[str], timeout_s: float) -> Command:
         raise Refused(f"--timeout {timeout_s} is more than a year", hint="it is in seconds")
     is_shell_text = len(words) == 1 and not words[0].isalnum()
     made = cmd("bash", "-c", words[0]) if is_shell_text else cmd(*words)
-    # It may do anything: a connection that is lost meanwhile leaves the host in doubt.
+    # It may change anything: if the connection is lost, the state of the host is unknown.
     return made.within(timeout_s).printing(MAX_RUN_BYTES).changing()
 
 
 def run(host: Host, user: str, command: Command) -> Result:
-    """Run it, with any exit code; a round trip, and another for the line about its end.
+    """Run it, with any exit code; one round trip, and another to record its end.
 
-    The line names the program only: the arguments may hold what others should not read.
+    The record has only the program's name: the arguments may contain secrets.
     """
     entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
     with audit.ending(entry, partial(_write_end, host, user)) as ended:
         shell = host.shell(user)
         shell.open()
-        # From here on `stop` finds what runs; before, nothing must begin after a Ctrl-C.
-        host.checkpoint("nothing was run there")
+        # From here on, `stop` finds the running command; before, Ctrl-C must prevent its start.
+        host.checkpoint("the command was not run there")
         _, result = shell.batch([cmd(Raw(audit.journal_text(entry))), command])
         ended.outcome = "failed" if result.code else "ok"
         ended.detail = f"exit code {result.code}" if result.code else ""
@@ -54,7 +54,7 @@ def run(host: Host, user: str, command: Command) -> Result:
 
 
 def _write_end(host: Host, user: str, end: audit.AuditEntry) -> None:
-    """Write how it ended, in both places; only locally when the connection is gone."""
+    """Record its end in both places; only locally when the connection is lost."""
     audit.write_local(end)
     shell = host.shell(user)
     with contextlib.suppress(OpsError):
@@ -63,7 +63,7 @@ def _write_end(host: Host, user: str, end: audit.AuditEntry) -> None:
 
 
 def stop(host: Host, user: str) -> None:
-    """Stop what `run` began there, after a Ctrl-C."""
+    """Stop what `run` started there, after a Ctrl-C."""
     running = host.shell(user)
     if running.is_open:
         session = host.open_session(user)
@@ -82,7 +82,7 @@ def stop_children(pid: int) -> Command:
 
 
 def judge(found: FleetResult[Result], command: Command) -> FleetResult[Result]:
-    """The same results; a host with another exit code than 0 has failed."""
+    """The same results; a host with a non-zero exit code has failed."""
     return FleetResult([_judged(item, command) for item in found])
 
 
@@ -92,6 +92,6 @@ def _judged(item: HostResult[Result], command: Command) -> HostResult[Result]:
     try:
         check(item.value, command, item.host)
     except (CommandFailed, TimedOut) as error:
-        error.tail = ""  # the whole output was shown before
+        error.tail = ""  # the whole output was already shown
         return replace(item, outcome=error.outcome, error=error)
     return item

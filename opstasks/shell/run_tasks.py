@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 @task(
     help={
         "user": "The account to run as (default: the service account, opensafely).",
-        "timeout": "How long it may take on each host, in seconds; then it is stopped there.",
+        "timeout": "Time limit on each host in seconds; then the command is stopped there.",
     },
     auto_shortflags=False,
 )
 def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
     """Run one command on every selected host, as opensafely.
 
-    A single word with spaces in it is shell text: run -- 'docker ps | wc -l'.
+    A single word with spaces is shell text: run -- 'docker ps | wc -l'.
 
     Example: inv -H prod run -- docker ps
     """
@@ -40,7 +40,7 @@ def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
 
 
 def _run_everywhere(ctx: Context, command: Command, user: str) -> FleetResult[Result]:
-    """Run it on all hosts together; Ctrl-C stops it on the hosts as well."""
+    """Run it on all hosts in parallel; Ctrl-C also stops it on the hosts."""
     from opstasks.core.errors import Interrupted
     from opstasks.fleet.fleet import Fleet
     from opstasks.shell.run import run, stop
@@ -75,7 +75,7 @@ def _show_plan(ctx: Context, command: Command, user: str) -> None:
 
 
 def _show_output(ctx: Context, found: FleetResult[Result]) -> None:
-    """What each host printed; with several hosts every line begins with its host."""
+    """Show each host's output; with several hosts, every line begins with its host."""
     prefixed = len(ctx.fleet.hosts) > 1
     answered: list[HostResult[Result]] = [item for item in found if item.value is not None]
     for item in answered:

@@ -1,4 +1,4 @@
-"""A login shell for a person, with a line in the host's journal before and after it."""
+"""A login shell for a person; its start and its end are recorded in the host's journal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from opstasks.core.errors import OpsError
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host
 
-# What `sudo -i` does: the account's own shell, as a login shell, in its home.
+# Like `sudo -i`: the account's own shell, as a login shell, in its home.
 LOGIN = ("bash", "-c", 'cd; exec -l "$SHELL"')
 
 
 @contextlib.contextmanager
 def recorded(host: Host, user: str) -> Iterator[None]:
-    """Record who opens a shell, and its end; what is done in it is not recorded.
+    """Record who opens a shell, and its end, but not what is done in it.
 
-    No lock is taken: it would be held for as long as the shell is open.
+    No lock is taken: it would be held as long as the shell is open.
     """
     entry = audit.start(host.name, "shell", {"user": user})
     _record(host, user, entry)
@@ -33,7 +33,7 @@ def recorded(host: Host, user: str) -> Iterator[None]:
 
 
 def _record(host: Host, user: str, entry: audit.AuditEntry) -> None:
-    """Write an entry in both places; raises what opening the account's shell raises."""
+    """Record an entry in both places; raises what opening the account's shell raises."""
     session = host.shell(user).session
     audit.write_local(entry)
     session.evaluate(audit.journal_text(entry))

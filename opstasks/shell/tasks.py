@@ -12,7 +12,7 @@ from opstasks.cli.app import Context
 def shell(ctx: Context, user: str = "") -> None:
     """Open a login shell as opensafely on one host, with job-runner's environment.
 
-    ~. at the start of a line drops the connection.
+    ~. at the start of a line closes the connection.
 
     Example: inv -H tpp shell
     """

@@ -1,4 +1,4 @@
-"""`status`: what a host is asked, in one round trip as the service account, and its answers."""
+"""`status`: the commands for a host, in one round trip as the service account, and the answers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 
 def inspect(host: Host) -> HostStatus:
-    """Read a host's status; raises InvalidResponse when an answer is nonsense."""
+    """Read a host's status; raises InvalidResponse when an answer is invalid."""
     results = host.service.gather(questions(host.spec))
     return judge(decode(host.spec, results), time.time())
 
 
 def questions(spec: HostSpec) -> dict[str, Command]:
-    """What is asked, by name."""
+    """The commands, by name."""
     running = jobs.JobSelection(("running",))
     return {
         "unit": systemd.show(spec.unit),
@@ -49,8 +49,7 @@ def questions(spec: HostSpec) -> dict[str, Command]:
 def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
     """The answers as values.
 
-    What a host could not find out is a problem of that part alone; raises InvalidResponse for
-    nonsense.
+    A failed command is a problem of its part only; raises InvalidResponse for an invalid answer.
     """
     problems: list[str] = []
 
@@ -86,6 +85,6 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
 
 
 def _disks_percent(text: str) -> dict[str, int]:
-    """Mount point to percentage used, from df; lines of another form are left out."""
+    """Percentage used by mount point, from df; invalid lines are left out."""
     matches = (_DISK.fullmatch(line) for line in text.split("\n")[1:])
     return {match[2]: int(match[1]) for match in matches if match}

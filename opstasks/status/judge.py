@@ -1,4 +1,4 @@
-"""`status`: from what a host answered to its row, and to the list of what needs a person."""
+"""`status`: from a host's answers to its row, and to the list of what needs a person."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from opstasks.sync.facts import SyncState
 
 FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
-# The host ends a pause within seconds, unless somebody holds its lock.
+# The host ends a pause within seconds, unless its lock is held.
 LATE_S = 120
 NO_JOBS = JobsAnswer(0.0, {}, {}, ())
 
 
 @dataclass(frozen=True)
 class StatusFacts:
-    """What a host answered; `problems` says of each part that is not known why."""
+    """A host's answers; `problems` says for each missing part why."""
 
     unit: UnitState
     deployed: str = ""
@@ -36,7 +36,7 @@ class StatusFacts:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host's row; texts are for people, `attention` lists what needs a person."""
+    """A host's row; its texts are for people, `attention` lists what needs a person."""
 
     unit: str = "absent"
     since: str = ""
@@ -53,7 +53,7 @@ class HostStatus:
 
 
 def judge(facts: StatusFacts, now_at: float) -> HostStatus:
-    """The row for what a host answered; `now_at` in seconds since the epoch."""
+    """The row for a host's answers; `now_at` in seconds since the epoch."""
     unit, pause = facts.unit, facts.maintenance.pause
     return HostStatus(
         unit=unit.describe(),
@@ -115,7 +115,7 @@ def _disk_attention(disks_percent: dict[str, int]) -> list[str]:
 
 
 def release_attention(releases: tuple[Release, ...], owner: lock.Owner | None) -> list[str]:
-    """An unfinished release, unless somebody is working on it."""
+    """An unfinished release, unless a person is working on it."""
     found = unfinished(releases)
     if found and owner is None:
         return [f"unfinished release {found.describe()}: run `deploy`"]
@@ -123,7 +123,7 @@ def release_attention(releases: tuple[Release, ...], owner: lock.Owner | None) -
 
 
 def pause_attention(pause: Pause | None, now_at: float) -> list[str]:
-    """A pause that was forgotten, or that should have ended."""
+    """A pause that may be forgotten, or that should have ended."""
     if pause is None:
         return []
     who = pause.who or "hand"
@@ -132,21 +132,21 @@ def pause_attention(pause: Pause | None, now_at: float) -> list[str]:
         text = f"paused by {who}, should have ended {span_text(late_s)} ago"
         return [text] if late_s > LATE_S else []
     age_s = now_at - pause.since_at
-    text = f"paused by {who} for {span_text(age_s)}, without an end: forgotten?"
+    text = f"paused by {who} {span_text(age_s)} ago without an end: forgotten?"
     return [text] if age_s > FORGOTTEN_PAUSE_S else []
 
 
 def scheduled_attention(maintenance: Maintenance, *, serving: bool, paused: bool) -> list[str]:
-    """Work that was dropped or came to nothing, and a reboot that has not come."""
+    """Scheduled work that was dropped or failed, and a reboot that has not happened."""
     found = [f"{i.kind} for {i.due_there}: {maintenance.reason(i)}" for i in maintenance.dropped()]
     found += _unready_attention(maintenance)
     if maintenance.not_rebooted(serving=serving, paused=paused):
-        found.append("prepared for a reboot that has not come")
+        found.append("prepared for a reboot that has not happened")
     return found
 
 
 def _unready_attention(maintenance: Maintenance) -> list[str]:
-    """A preparation that failed or was refused, until there is a newer one, or for a day."""
+    """A preparation that failed or was refused: for a day, or until there is a newer one."""
     item = maintenance.unready()
     newest = next((i for i in maintenance.items if i.kind == PREPARE), None)
     if item is None or item is not newest or maintenance.now_at - item.last_at > UNREADY_S:
@@ -159,24 +159,24 @@ def _unready_attention(maintenance: Maintenance) -> list[str]:
 
 
 def _pause_text(pause: Pause) -> str:
-    """Since when, until when, by whom and why."""
+    """The start and end of a pause, by whom and why."""
     until = f" until {minute_text(pause.until_at)}" if pause.until_at else ""
     why = f": {pause.why}" if pause.why else ""
     return f"since {minute_text(pause.since_at)}{until} by {pause.who or 'hand'}{why}"
 
 
 def _scheduled_text(maintenance: Maintenance) -> str:
-    """The next thing that the host will do by itself, other than ending a pause."""
+    """The next scheduled work of the host, other than the end of a pause."""
     item = next((item for item in maintenance.open() if item.kind == PREPARE), None)
     if item is None:
         return ""
     if maintenance.state(item) == RUNNING:
-        return f"{item.kind} under way"
+        return f"{item.kind} in progress"
     return f"{item.kind} in {span_text(item.due_at - maintenance.now_at)}"
 
 
 def _sync_text(state: SyncState | None) -> str:
-    """How long ago Level 3 files were last copied; nothing where there are none to copy."""
+    """How long ago Level 3 files were last copied; empty on a host without them."""
     if state is None:
         return ""
     if not state.on:

@@ -1,4 +1,4 @@
-"""`status`: the fleet at a glance."""
+"""`status`: an overview of all hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opstasks.cli.app import Context
 
 @task(auto_shortflags=False)
 def status(ctx: Context) -> None:
-    """Show one row for each host: service, release, jobs, disk, lock, what needs a person.
+    """Show one row for each host: service, release, jobs, disk, lock and what needs a person.
 
     Example: inv -H all status
     """

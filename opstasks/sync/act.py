@@ -1,4 +1,4 @@
-"""Starting, stopping and running the Level 3 sync of one host."""
+"""Start, stop and run the Level 3 sync of one host."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from opstasks.sync.facts import SyncRecord, SyncState, inspect
 
 # The very first copy of a large source takes long; later ones take seconds.
 RUN_TIMEOUT_S = 6 * 3600.0
-# How long `sync.start` waits for the first run; one that takes longer goes on.
+# How long `sync.start` waits for the first run; a longer run continues without it.
 FIRST_RUN_S = 30.0
 
 
 class SyncUnitsRequest(msgspec.Struct, frozen=True):
-    """Files to place, units to enable and disable; `restart` restarts what is up already."""
+    """Files to write, units to enable and disable; `restart` restarts units that are up."""
 
     files: dict[str, str] = {}
     enable: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class SyncUnitsRequest(msgspec.Struct, frozen=True):
 
 
 class SyncUnitsAnswer(msgspec.Struct, frozen=True):
-    """Whether anything had to be done."""
+    """Whether anything was changed."""
 
     changed: bool
 
@@ -44,7 +44,7 @@ UNITS = Program(
 
 @dataclass(frozen=True)
 class SyncResult:
-    """How it ended, with the last run when there was one."""
+    """The outcome, with the last run if there was one."""
 
     changed: bool
     state: str
@@ -52,7 +52,7 @@ class SyncResult:
 
 
 def start(host: Host) -> SyncResult:
-    """Install script and units where they differ, and start the timer.
+    """Install script and units if they differ, and start the timer.
 
     Raises VerifyFailed when the first run fails, for example because the source is not mounted.
     """
@@ -63,7 +63,7 @@ def start(host: Host) -> SyncResult:
         return SyncResult(False, "on", before.last)
     with change(host.root, "sync.start", {"source": spec.level3_source}):
         host.step(f"copy {spec.level3_source} every {units.EVERY_S} s")
-        # After a failure, what was fixed is tried at once and not in two minutes.
+        # After a failure, the next run starts at once and not in two minutes.
         restart = before.has_failed or not before.enabled
         request = SyncUnitsRequest(files=units.files(spec), enable=(units.TIMER,), restart=restart)
         changed = _place(host, request)
@@ -72,7 +72,7 @@ def start(host: Host) -> SyncResult:
 
 
 def _first_run(host: Host, before: SyncState) -> SyncRecord:
-    """Wait for the run that starting the timer begins; one that takes longer goes on."""
+    """Wait for the first run of the timer; a run that takes longer continues."""
 
     def ended() -> SyncRecord | None:
         last = inspect(host).last
@@ -82,19 +82,19 @@ def _first_run(host: Host, before: SyncState) -> SyncRecord:
     if last is None:
         now = inspect(host)
         if now.has_crashed:
-            raise _no_record(host, f"it started, but its first run failed ({now.result})")
+            raise _no_record(host, f"started, but its first run failed ({now.result})")
         return now.last
     _check_record(host, last, "started, but its first run failed")
     return last
 
 
 def stop(host: Host) -> SyncResult:
-    """Stop the timer and a run that is in progress; that one leaves no partial file."""
+    """Stop the timer and a run in progress, which leaves no partial file."""
     before = inspect(host)
     if before.is_off:
         return SyncResult(False, "off")
     with change(host.root, "sync.stop"):
-        # The files stay, as `manage` wants them: off means neither enabled nor running.
+        # Keep the files, as `manage` expects them: off means neither enabled nor running.
         _place(host, SyncUnitsRequest(disable=(units.TIMER, units.SERVICE)))
         after = inspect(host)
         if not after.is_off:
@@ -103,21 +103,21 @@ def stop(host: Host) -> SyncResult:
 
 
 def once(host: Host) -> SyncResult:
-    """One run now, whether or not the timer is on; waits for its end."""
+    """Run once now, even if the timer is off; waits for its end."""
     spec = host.spec
     units.check_source(spec)
     with change(host.root, "sync.once", {"source": spec.level3_source}):
         _place(host, SyncUnitsRequest(files=units.files(spec)))
         before = inspect(host)
         host.step(f"copy {spec.level3_source}")
-        # A start joins a run that is in progress: that one may have begun too early.
+        # A start joins a run in progress, which may have begun too early: run it again.
         results = [_run(host) for _ in range(2 if before.running else 1)]
         last = _new_record(host, before, results)
     return SyncResult(last.copied > 0, "on" if before.on else "off", last)
 
 
 def _run(host: Host) -> Result:
-    """Start the service and wait for its end; its record tells how it went."""
+    """Start the service and wait for its end; its record has the outcome."""
     command = cmd("systemctl", "start", units.SERVICE).changing().within(RUN_TIMEOUT_S)
     (result,) = host.root.batch([command])
     return result
@@ -142,7 +142,7 @@ def _check_record(host: Host, last: SyncRecord, what: str) -> None:
 
 
 def _place(host: Host, request: SyncUnitsRequest) -> bool:
-    """Make files and units as wanted, as root; whether anything had to be done."""
+    """Set up files and units, as root; returns whether anything was changed."""
     try:
         return host.root.call(UNITS, request).changed
     except ProgramFailed as failure:

@@ -1,4 +1,4 @@
-"""How the Level 3 sync of a host stands: what the host is asked, and what that means."""
+"""The state of the Level 3 sync of a host: the request, the answer, and what needs a person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.sync import units
 
-# How long one run after another may fail before it is worth a person's time.
+# How long runs may fail before it needs a person.
 LATE_S = 15 * 60
 
 
@@ -23,7 +23,7 @@ LATE_S = 15 * 60
 class SyncRecord:
     """The record of a run (`opstasks.sync.onhost.records`).
 
-    Times are seconds since the epoch, 0 for what has not come.
+    Times are seconds since the epoch, 0 for an event that has not happened.
     """
 
     started_at: Moment = 0.0
@@ -38,7 +38,7 @@ class SyncRecord:
 
 
 class SyncUnit(msgspec.Struct, frozen=True):
-    """What systemd says of a unit, in its words; empty for what it does not say."""
+    """The state of a unit in systemd's words; empty for missing values."""
 
     load_state: Line = ""
     active_state: Line = ""
@@ -47,7 +47,7 @@ class SyncUnit(msgspec.Struct, frozen=True):
 
 
 class SyncInspectRequest(msgspec.Struct, frozen=True):
-    """Which files to hash, which units to read, and where the records and the source are."""
+    """The files to hash, the units to read, and the places of the records and the source."""
 
     files: tuple[str, ...]
     timer: str
@@ -57,7 +57,7 @@ class SyncInspectRequest(msgspec.Struct, frozen=True):
 
 
 class SyncFacts(msgspec.Struct, frozen=True):
-    """What a host answers; `now_at` is its own clock, `by_hand` are processes."""
+    """A host's answer; `now_at` is its own clock, `by_hand` are ids of processes."""
 
     files: dict[str, Line]
     timer: SyncUnit
@@ -73,9 +73,9 @@ INSPECT = Program("opstasks.sync.onhost.inspect", SyncInspectRequest, SyncFacts)
 
 @dataclass(frozen=True)
 class SyncState:
-    """How a host's sync stands; `now_at` is the host's own clock.
+    """The state of a host's sync; `now_at` is the host's own clock.
 
-    `on` is about now, `enabled` about the next boot. Times are seconds since the epoch.
+    `on` means now, `enabled` means after the next boot. Times are seconds since the epoch.
     """
 
     source: str
@@ -92,7 +92,7 @@ class SyncState:
 
     @property
     def success_age_s(self) -> float:
-        """Seconds since a run last succeeded; 0 when none ever did."""
+        """Seconds since a run last succeeded; 0 if no run has succeeded."""
         return max(0.0, self.now_at - self.last_success_at) if self.last_success_at else 0.0
 
     @property
@@ -121,15 +121,13 @@ class SyncState:
 
     def _units_attention(self) -> list[str]:
         if not self.on:
-            until = ", but the next boot starts it" if self.enabled else ""
+            until = ", but the next boot will start it" if self.enabled else ""
             return [f"the level 3 sync is off{until}: run `sync.start`"] if self.source else []
         found = []
         if not self.enabled:
-            found.append("the level 3 sync ends with the next reboot: run `sync.start`")
+            found.append("the level 3 sync will not start after a reboot: run `sync.start`")
         if self.outdated:
-            found.append(
-                "the level 3 sync is not as hosts.yaml says: run `sync.start`, or `manage`"
-            )
+            found.append("the level 3 sync differs from hosts.yaml: run `sync.start`, or `manage`")
         return found
 
     def _runs_attention(self) -> list[str]:
@@ -140,7 +138,7 @@ class SyncState:
         if self.has_crashed:
             return [f"level 3 sync: its last run failed ({self.result})"]
         if self.success_age_s > LATE_S and not self.running:
-            return ["the level 3 sync did not run for a quarter of an hour"]
+            return ["the level 3 sync has not run for a quarter of an hour"]
         return []
 
     def _others_attention(self) -> list[str]:
@@ -151,12 +149,12 @@ class SyncState:
 
 
 def inspect_command(spec: HostSpec) -> Command:
-    """Ask how it stands; read with `decode`."""
+    """Read the state of the sync; decode with `decode`."""
     return INSPECT.command(inspect_request(spec))
 
 
 def inspect_request(spec: HostSpec) -> SyncInspectRequest:
-    """What is asked."""
+    """The request for a host's state."""
     return SyncInspectRequest(
         files=tuple(units.files(spec)),
         timer=units.TIMER,
@@ -167,17 +165,17 @@ def inspect_request(spec: HostSpec) -> SyncInspectRequest:
 
 
 def decode(spec: HostSpec, result: Result) -> SyncState:
-    """What `inspect_command` found; raises what `Program.decode` raises."""
+    """The state that `inspect_command` read; raises what `Program.decode` raises."""
     return state_of(spec, INSPECT.decode(result, spec.name))
 
 
 def inspect(host: Host) -> SyncState:
-    """How the sync of a host stands, in one round trip as the service account."""
+    """The state of a host's sync, in one round trip as the service account."""
     return state_of(host.spec, host.service.call(INSPECT, inspect_request(host.spec)))
 
 
 def state_of(spec: HostSpec, found: SyncFacts) -> SyncState:
-    """What a host's answer means."""
+    """The state from a host's answer."""
     wanted = {
         path: hashlib.sha256(content.encode()).hexdigest()
         for path, content in units.files(spec).items()

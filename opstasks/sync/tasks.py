@@ -1,4 +1,4 @@
-"""`sync`: Level 3 files to the medium-privacy workspaces (playbook: "Level 3 file sync")."""
+"""`sync`: copy Level 3 files to the medium-privacy workspaces (playbook: "Level 3 file sync")."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @task(auto_shortflags=False)
 def start(ctx: Context) -> None:
-    """Copy Level 3 files every two minutes from now on, also after a reboot.
+    """Start copying Level 3 files every two minutes, also after a reboot.
 
     Example: inv -H tpp sync.start
     """
@@ -41,7 +41,7 @@ def stop(ctx: Context) -> None:
 
 @task(auto_shortflags=False)
 def once(ctx: Context) -> None:
-    """Copy Level 3 files once, now, and show what was copied.
+    """Copy Level 3 files once, now, and show the copied files.
 
     Example: inv -H tpp sync.once
     """
@@ -52,7 +52,7 @@ def once(ctx: Context) -> None:
 
 @task(auto_shortflags=False)
 def status(ctx: Context) -> None:
-    """Show whether Level 3 files are copied, when that last succeeded, and what went wrong.
+    """Show whether Level 3 files are copied, when a run last succeeded, and what went wrong.
 
     Example: inv -H all sync.status
     """
@@ -88,7 +88,7 @@ def _roll(ctx: Context, question: str, work: Callable[[Host], SyncResult]) -> No
 
 
 def _show_items(ctx: Context, done: FleetResult[SyncResult]) -> None:
-    """Say which files were copied."""
+    """Print the names of the copied files."""
     for host, result in done.values.items():
         for name in result.last.items if result.last and result.changed else ():
             if not ctx.options.json:
@@ -113,7 +113,7 @@ def _status_row(state: SyncState) -> dict[str, object]:
         "last success": f"{span_text(state.success_age_s)} ago"
         if state.last_success_at
         else "never",
-        "copied then": last.copied if last.ended_at else "",
+        "copied last": last.copied if last.ended_at else "",
         "skipped": len(last.skipped) if last.ended_at else "",
     }
 

@@ -1,7 +1,7 @@
-"""What is installed on a host: one script, one service, one timer.
+"""The files of the sync on a host: a script, a service and a timer.
 
-`manage` and `sync.start` install the same, from here; only `sync.start` and `sync.stop` decide
-whether the timer runs.
+`manage` and `sync.start` install the same files, from here; only `sync.start` and `sync.stop`
+decide whether the timer runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
 SCRIPT_PATH = "/usr/local/lib/opstasks/level3-sync"
 UNIT_DIR = "/etc/systemd/system"
 EVERY_S = 120
-# Where a removal keeps a file for a moment; it must not be copied meanwhile.
+# A removal keeps a file here for a moment; it must not be copied meanwhile.
 HOLD = ".opstasks-removed"
 
 _SERVICE = """\
@@ -38,7 +38,7 @@ NoNewPrivileges=yes
 ExecStart=/usr/bin/python3 -I {script}
 """
 
-# Counted from the end of the last run, so that two never overlap and a slow one delays the next.
+# Counted from the end of the last run, so that runs never overlap: a slow run delays the next.
 _TIMER = f"""\
 # Installed by `manage` and `sync.start` of opstasks: do not edit here.
 [Unit]
@@ -56,7 +56,7 @@ WantedBy=timers.target
 
 
 class SyncRunRequest(msgspec.Struct, frozen=True):
-    """What the installed script copies, with what arguments, and where it keeps its records."""
+    """What the installed script copies, its arguments, and the place of its records."""
 
     source: str
     target: str
@@ -66,17 +66,17 @@ class SyncRunRequest(msgspec.Struct, frozen=True):
 
 
 def check_source(spec: HostSpec) -> None:
-    """Raise Refused for a host that has nothing to sync."""
+    """Raise Refused for a host without a source to sync from."""
     if not spec.level3_source:
         raise Refused(
-            "there is nothing to sync: it has no level3_source",
+            "there is nothing to sync: the host has no level3_source",
             host=spec.name,
             hint="set `level3_source` in hosts.yaml",
         )
 
 
 def target(spec: HostSpec) -> str:
-    """Where the files go."""
+    """The folder to copy files to."""
     return f"{spec.medium_privacy}/workspaces"
 
 
@@ -86,12 +86,12 @@ def lock_path(spec: HostSpec) -> str:
 
 
 def folder() -> str:
-    """Where the script is."""
+    """The folder of the script."""
     return SCRIPT_PATH.rpartition("/")[0]
 
 
 def script(spec: HostSpec) -> str:
-    """The script with this host's places in it."""
+    """The script with this host's paths."""
     temp_dir = f"{spec.medium_privacy}/.{NAME}"
     words = rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",))
     request = SyncRunRequest(
@@ -110,7 +110,7 @@ def script(spec: HostSpec) -> str:
 
 def files(spec: HostSpec) -> dict[str, str]:
     """Every file by its path."""
-    # Unit files know specifiers: a per cent sign is written twice.
+    # Unit files have specifiers, so a per cent sign is doubled.
     source = spec.level3_source.replace("%", "%%")
     service = _SERVICE.format(source=source, user=spec.service_user, script=SCRIPT_PATH)
     return {

@@ -106,7 +106,7 @@ def test_refusals_are_json_too(program):
         ("logs --since yesterdayish", "is not a time"),
         ("logs --job a;b", "cannot be part of a job id"),
         ("jobs.ls --state dead", "there is no state 'dead'"),
-        ("logs --follow --json", "leave one out"),
+        ("logs --follow --json", "omit one of them"),
         ("-H tpp --parallel -3 status", "--parallel must be 0 or greater, not -3"),
         ("--inventory /absent status", "which is not a file"),
         ("status -H", "-H needs a value"),

@@ -8,7 +8,7 @@ from tests.deploy.deploy_help import git
 
 @pytest.fixture
 def release_spec(tmp_path):
-    """What one release is to do, all in a folder of the test."""
+    """The spec of a release with all paths in a folder of the test."""
     return {
         "id": "20240101T000000-abc",
         "who": "a@b",
@@ -30,13 +30,13 @@ def release_spec(tmp_path):
 
 @pytest.fixture
 def reads_all(monkeypatch):
-    """The old code reads whatever is carried over."""
+    """Let the old code read all carried-over rows."""
     monkeypatch.setattr(database, "old_code_reads", lambda spec, folder: True)
 
 
 @pytest.fixture
 def release(release_spec, tmp_path, monkeypatch, reads_all):
-    """A release of two checkouts that are where they should be, and a service that is stubbed."""
+    """A release with two checkouts at the right commits, and a stubbed service."""
     spec = dict(release_spec)
     for name in ("code", "lib"):
         path = tmp_path / name

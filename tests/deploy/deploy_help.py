@@ -1,4 +1,4 @@
-"""What tests of deploy share."""
+"""Helper functions for the tests of deploy."""
 
 import json
 import sqlite3
@@ -54,7 +54,7 @@ def ids(path):
 
 
 def write_job(path, id):
-    """What a service does that somebody started."""
+    """Insert a job, as a running service does."""
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO job (id, state) VALUES (?, 'pending')", (id,))
 

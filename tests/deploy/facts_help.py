@@ -1,4 +1,4 @@
-"""A host that a new release waits for, as the client knows it."""
+"""The client's facts about a host with a new release to deploy."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a deploy does, step by step, and what it does when a step fails: no host needed."""
+"""The steps of a deploy, and what happens when a step fails: no host needed."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ SPEC = ReleaseSpec(
     watch_s=15,
     keep_snapshots=5,
 )
-# The same for the release that RECORD tells of.
+# The same for the release of RECORD.
 RESUMED = replace(
     SPEC, id="20240101T000000-abc", who="a@b", ref="", from_lib="", to_lib="", reason=""
 )
@@ -76,7 +76,7 @@ def expect_roll_back(tpp, reason, reply=UNTOUCHED):
 
 
 def until(step, reply):
-    """The replies of a release that comes to this step."""
+    """The replies of a release that reaches this step."""
     names = list(GOOD)[: list(GOOD).index(step)]
     return {**{name: GOOD[name] for name in names}, step: reply}
 
@@ -85,7 +85,7 @@ def test_every_step_is_done_in_order(tpp):
     expect_steps(tpp, **GOOD)
     result = apply.apply(tpp, make_plan(FACTS))
     assert (result.changed, result.to_name, result.database_version) == (True, "v2", 2)
-    assert result.notes == ("KeyError goes on as before",)
+    assert result.notes == ("KeyError still occurs, as before the release",)
 
 
 def test_a_host_at_its_target_is_not_touched(tpp):
@@ -100,7 +100,7 @@ def test_a_restart_is_one_step(tpp):
 
 
 @pytest.mark.parametrize("step", GOOD)
-def test_a_step_that_fails_goes_back_and_says_why(tpp, step):
+def test_a_failed_step_goes_back_and_says_why(tpp, step):
     expect_steps(tpp, **until(step, BROKE))
     expect_roll_back(tpp, "it broke")
     with pytest.raises(VerifyFailed, match=r"v2 failed: it broke. Back on v1") as caught:
@@ -109,7 +109,7 @@ def test_a_step_that_fails_goes_back_and_says_why(tpp, step):
     assert "database untouched" in caught.value.message
 
 
-def test_the_traceback_of_the_host_is_kept(tpp):
+def test_the_error_keeps_the_hosts_traceback(tpp):
     expect_steps(tpp, **until("switch", BROKE))
     expect_roll_back(tpp, "it broke")
     with pytest.raises(VerifyFailed) as caught:
@@ -134,7 +134,7 @@ def test_the_traceback_of_the_host_is_kept(tpp):
     ],
     ids=["killed", "no answer", "no text", "no count"],
 )
-def test_a_step_that_ends_without_a_proper_answer_goes_back_too(tpp, reply, reason):
+def test_a_step_without_a_valid_answer_goes_back(tpp, reply, reason):
     expect_steps(tpp, **until("switch", reply))
     expect_roll_back(tpp, reason)
     with pytest.raises(VerifyFailed, match="Back on v1"):
@@ -142,7 +142,7 @@ def test_a_step_that_ends_without_a_proper_answer_goes_back_too(tpp, reply, reas
 
 
 @pytest.mark.parametrize("reply", [failed("disk full"), refused("disk full")])
-def test_going_back_that_fails_names_the_snapshot_and_the_next_command(tpp, reply):
+def test_a_failure_to_go_back_names_the_snapshot_and_the_next_command(tpp, reply):
     expect_steps(tpp, **until("switch", BROKE))
     expect_roll_back(tpp, "it broke", reply)
     words = "it broke; and going back to v1 failed: disk full"
@@ -152,21 +152,21 @@ def test_going_back_that_fails_names_the_snapshot_and_the_next_command(tpp, repl
     assert "/snapshots/r1.sqlite" in caught.value.hint
 
 
-def test_a_refused_step_goes_nowhere(tpp):
+def test_a_refused_step_does_not_go_back(tpp):
     expect_steps(tpp, begin=refused("release r1 is deployed already"))
     with pytest.raises(Refused, match="deployed already") as caught:
         apply.apply(tpp, make_plan(FACTS))
     assert caught.value.hint == "inv -H tpp deploy.releases"
 
 
-def test_a_lost_connection_leaves_the_host_unknown_and_goes_nowhere(tpp):
+def test_a_lost_connection_does_not_go_back(tpp):
     expect_steps(tpp, **until("switch", Unreachable("connection lost")))
     with pytest.raises(Lost) as caught:
         apply.apply(tpp, make_plan(FACTS))
     assert caught.value.exit_code == 4
 
 
-def test_a_defect_of_ours_goes_back_too(tpp):
+def test_a_bug_in_our_code_goes_back(tpp):
     expect_steps(tpp, **until("switch", ZeroDivisionError("oops")))
     expect_roll_back(tpp, "internal error: ZeroDivisionError: oops")
     with pytest.raises(VerifyFailed, match="Back on v1"):
@@ -185,7 +185,7 @@ def unfinished(**values):
     return replace(FACTS, releases=(replace(RECORD, **values),))
 
 
-BACK = replace(RESUMED, reason="its client went away")
+BACK = replace(RESUMED, reason="its client disappeared")
 
 
 def test_an_unfinished_release_is_finished(tpp):
@@ -203,7 +203,7 @@ def test_an_unfinished_release_is_rolled_back(tpp, rolling_back, roll_back):
 
 
 @pytest.mark.parametrize("back", [True, False])
-def test_an_unfinished_release_that_someone_else_ended_is_refused(tpp, back):
+def test_resume_refuses_a_release_that_another_person_ended(tpp, back):
     ended = refused("release x is deployed already")
     if back:
         expect_steps(tpp, BACK, "deploy.resume", roll_back=ended)
@@ -214,6 +214,6 @@ def test_an_unfinished_release_that_someone_else_ended_is_refused(tpp, back):
     assert caught.value.hint == "inv -H tpp deploy.releases"
 
 
-def test_without_an_unfinished_release_there_is_nothing_to_resume(tpp):
+def test_resume_refuses_without_an_unfinished_release(tpp):
     with pytest.raises(Refused, match="no release is unfinished"):
         apply.resume(tpp, FACTS, roll_back=True)

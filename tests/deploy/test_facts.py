@@ -1,4 +1,4 @@
-"""Gathering the facts of a deploy: one round trip, and nothing is believed that cannot be."""
+"""Reading the facts of a deploy: one round trip, and impossible values are errors."""
 
 import json
 from dataclasses import replace
@@ -86,7 +86,7 @@ def changed(path, value):
         ("releases", None),
     ],
 )
-def test_a_value_that_cannot_be_is_an_invalid_response(path, value):
+def test_an_impossible_value_is_an_invalid_response(path, value):
     out = json.dumps({"ok": changed(path, value)})
     with pytest.raises(InvalidResponse) as caught:
         INSPECT.decode(Result("", 0, out, ""), "tpp")
@@ -94,7 +94,7 @@ def test_a_value_that_cannot_be_is_an_invalid_response(path, value):
 
 
 @pytest.mark.parametrize("out", ["", "hello", "[]", '{"ok": null}', '{"ok": {"releases": [7]}}'])
-def test_a_list_of_releases_that_cannot_be_is_an_invalid_response(out):
+def test_an_impossible_list_of_releases_is_an_invalid_response(out):
     with pytest.raises(InvalidResponse) as caught:
         release.parse_releases(Result("", 0, out, ""), "tpp")
     assert caught.value.host == "tpp"

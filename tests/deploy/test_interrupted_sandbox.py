@@ -1,4 +1,4 @@
-"""A deploy that is interrupted at any point: the next run ends it, and nothing is lost."""
+"""A deploy that is interrupted at any point: the next run finishes it, and nothing is lost."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def until_free(host):
 
 
 def served_in_between(host):
-    """What a reboot does: the service runs, and writes a job; the job's id."""
+    """Do what a reboot does: run the service and let it write a job; returns the job's id."""
     host.sh("systemctl start jobrunner")
     job = "writteninbetween"
     host.sh(
@@ -38,7 +38,7 @@ def served_in_between(host):
 
 
 def start_deploy(sandbox_dir, tmp_path, *, until, task="deploy"):
-    """A client of its own, seen to have begun this step."""
+    """Start a separate client and wait until it has begun this step."""
     command = [
         str(Path(sys.executable).with_name("inv")),
         "--inventory",
@@ -68,7 +68,7 @@ STEPS = ("stop the service", "move dependencies", "start the service", "check th
 
 @pytest.mark.parametrize("choice", ["finish", "back"])
 @pytest.mark.parametrize("step", STEPS)
-def test_the_next_run_ends_a_deploy_whose_client_was_killed_at_any_step(
+def test_the_next_run_ends_a_deploy_after_its_client_was_killed(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice
 ):
     job = running_job(managed, "sandbox-1", look, "longer")
@@ -84,7 +84,7 @@ def test_the_next_run_ends_a_deploy_whose_client_was_killed_at_any_step(
     if unfinished:
         assert "unfinished release" in done.stderr
     if not unfinished and choice == "back":
-        return  # it had ended by itself on the host, or not begun: the run above was ordinary
+        return  # it had ended on the host, or not begun: the run above was a normal one
     at = (
         ("v2.73.0", "v2.73.0", 3)
         if choice == "finish" or not unfinished
@@ -105,7 +105,7 @@ def test_the_next_run_ends_a_deploy_whose_client_was_killed_at_any_step(
         ("start the service", "back", ("v2.73.0", "v2.73.0", 3)),
     ],
 )
-def test_an_interrupted_rollback_loses_no_rows_written_since(
+def test_an_interrupted_rollback_loses_no_newer_rows(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path, step, choice, at
 ):
     good(inv("-H", "sandbox-1", "deploy", "--watch", "1", "--yes"))
@@ -124,7 +124,7 @@ def test_an_interrupted_rollback_loses_no_rows_written_since(
     assert host.containers >= boxes
 
 
-def test_a_host_that_waits_for_its_turn_is_not_forgotten(
+def test_a_host_is_not_started_while_another_is_unfinished(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
     client = start_deploy(sandbox_dir, tmp_path, until="start the service")
@@ -155,7 +155,7 @@ def test_a_host_that_waits_for_its_turn_is_not_forgotten(
     assert look("sandbox-2").code == "v2.73.0"
 
 
-def test_ctrl_c_twice_ends_at_once_and_the_next_run_goes_on(
+def test_ctrl_c_twice_ends_at_once_and_the_next_run_continues(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
     client = start_deploy(sandbox_dir, tmp_path, until="start the service")
@@ -183,7 +183,7 @@ def test_ctrl_c_goes_back_to_the_old_release(
     assert look("sandbox-1").lock_is_free
 
 
-def test_two_operators_at_once_one_is_refused(
+def test_the_second_of_two_operators_is_refused(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
     first = start_deploy(sandbox_dir, tmp_path, until="stop the service")
@@ -204,12 +204,12 @@ def test_old_snapshots_are_pruned_to_the_newest_five(managed, look, inv, at_old_
         )
     good(inv("-H", "sandbox-1", "deploy", "--watch", "2", "--yes"))
     left = host.sh(f"ls {STATE}/snapshots").split()
-    # Those of other releases are counted apart: five of them, and the new one.
+    # Those of other releases are counted separately: five of them, and the new one.
     assert left[0] == "20200103T000000-x.sqlite"
     assert len(left) == 6
 
 
-def test_a_reader_that_goes_away_does_not_stop_a_deploy(
+def test_a_deploy_continues_when_the_reader_of_its_output_is_gone(
     managed, look, inv, at_old_release, sandbox_dir, tmp_path
 ):
     client = start_deploy(sandbox_dir, tmp_path, until="stop the service")

@@ -26,7 +26,7 @@ def test_an_interrupted_checkout_is_finished(tmp_path):
 
 
 def commit_files(tree, **files):
-    """Commit a tree of these files (a path as the text: a link to it); the commit."""
+    """Commit a tree of these files (a path as the text means a link to it); the commit."""
     for old in git("ls-files", cwd=tree).splitlines():
         (tree / old).unlink()
     for name, text in files.items():
@@ -57,7 +57,7 @@ def test_going_back_removes_files_of_an_interrupted_checkout(release, tmp_path):
     spec = {**release, "from_code": from_code, "to_code": to_code}
     steps.begin(spec)
     write_record(spec, step="moving")
-    # git itself is killed when it comes to the last file.
+    # git itself is killed when it reaches the last file.
     (code / ".git" / "info" / "attributes").write_text("zz filter=cut\n")
     git("config", "filter.cut.smudge", "kill -9 $PPID", cwd=code)
     with pytest.raises(subprocess.CalledProcessError):
@@ -65,7 +65,7 @@ def test_going_back_removes_files_of_an_interrupted_checkout(release, tmp_path):
     assert (code / "new" / "deep" / "a.py").exists()
     (code / "notes.txt").write_text("by hand")
     (code / "local.env").write_text("was there before")
-    steps.roll_back({**spec, "reason": "its client went away"})
+    steps.roll_back({**spec, "reason": "its client disappeared"})
     assert git("status", "--porcelain", cwd=code) == "?? notes.txt"
     there = {path.name for path in code.iterdir()} - {".git"}
     assert there == {*old, "local.env", "notes.txt"}

@@ -23,7 +23,7 @@ def aside_path(spec):
 
 
 def restore(spec, aside=None):
-    """Restore the snapshot; says what became of the database."""
+    """Restore the snapshot; says what happened to the database."""
     return restore_database(spec, snapshot_path(spec), aside or aside_path(spec))
 
 
@@ -46,7 +46,7 @@ def test_a_copy_of_a_damaged_database_is_refused(tmp_path):
     assert not (tmp_path / "copy.sqlite").exists()
 
 
-def test_a_database_without_a_migration_stays(release_spec, tmp_path):
+def test_a_database_without_a_migration_is_untouched(release_spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(release_spec))
     with sqlite3.connect(source) as connection:
@@ -57,7 +57,7 @@ def test_a_database_without_a_migration_stays(release_spec, tmp_path):
     assert rows(source) == [("a", "succeeded", "x")]
 
 
-def test_a_migrated_database_goes_back_and_is_kept_aside(release_spec, tmp_path, reads_all):
+def test_a_migrated_database_is_restored_and_kept_aside(release_spec, tmp_path, reads_all):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(release_spec))
     with sqlite3.connect(source) as connection:
@@ -69,7 +69,7 @@ def test_a_migrated_database_goes_back_and_is_kept_aside(release_spec, tmp_path,
     assert rows(source) == [("a", "running", "x")]
 
 
-def test_rows_written_since_are_carried_over(release_spec, tmp_path, reads_all):
+def test_newer_rows_are_carried_over(release_spec, tmp_path, reads_all):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "pending", "y")])
     copy_database(source, snapshot_path(release_spec))
     with sqlite3.connect(source) as connection:
@@ -83,7 +83,7 @@ def test_rows_written_since_are_carried_over(release_spec, tmp_path, reads_all):
     assert rows(source) == [("a", "succeeded", "x"), ("b", "pending", "y"), ("c", "running", "z")]
 
 
-def test_lost_jobs_come_back_and_jobs_added_since_stay(release_spec, tmp_path, reads_all):
+def test_lost_jobs_are_restored_and_newer_jobs_are_kept(release_spec, tmp_path, reads_all):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "y")])
     copy_database(source, snapshot_path(release_spec))
     with sqlite3.connect(source) as connection:
@@ -112,7 +112,7 @@ def test_rows_that_the_old_code_cannot_read_are_kept_aside(release_spec, tmp_pat
     assert rows(aside) == [("a", "a state of tomorrow", "x")]
 
 
-def test_an_explicit_rollback_never_drops_rows(release_spec, tmp_path, monkeypatch):
+def test_a_rollback_by_an_operator_never_drops_rows(release_spec, tmp_path, monkeypatch):
     release_spec["kind"] = "rollback"
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     old = tmp_path / "old.sqlite"
@@ -138,7 +138,7 @@ def test_a_database_kept_aside_is_never_overwritten(release_spec, tmp_path, read
     assert version_and_schema(aside.with_name(f"{release_spec['id']}.failed-2.sqlite"))[0] == 2
 
 
-def test_a_locked_database_stays_where_it_is(release_spec, tmp_path, monkeypatch):
+def test_a_locked_database_is_not_replaced(release_spec, tmp_path, monkeypatch):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(release_spec))
     connect = sqlite3.connect
@@ -157,7 +157,7 @@ def test_a_locked_database_stays_where_it_is(release_spec, tmp_path, monkeypatch
     "error", [OSError(28, "No space left on device"), sqlite3.OperationalError("disk is full")]
 )
 @pytest.mark.parametrize("copies", [0, 1])
-def test_a_full_disk_leaves_the_database_where_it_is(
+def test_a_database_is_not_replaced_on_a_full_disk(
     release_spec, tmp_path, monkeypatch, error, copies
 ):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_the_database_where_it_is(
         room.pop()(old, new)
 
     monkeypatch.setattr(remote_database, "copy_database", copy)
-    with pytest.raises(HostFailure, match="cannot put the database back"):
+    with pytest.raises(HostFailure, match="cannot restore the database"):
         restore_database(release_spec, snapshot_path(release_spec), aside_path(release_spec))
     assert version_and_schema(source)[0] == 2
     assert [path.name for path in snapshot_path(release_spec).parent.iterdir()] == [
@@ -180,14 +180,14 @@ def test_a_full_disk_leaves_the_database_where_it_is(
     ]
 
 
-def test_a_missing_snapshot_leaves_the_database_where_it_is(release_spec, tmp_path):
+def test_a_database_is_not_replaced_without_a_snapshot(release_spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
-    with pytest.raises(HostFailure, match="cannot put the database back"):
+    with pytest.raises(HostFailure, match="cannot restore the database"):
         restore_database(release_spec, snapshot_path(release_spec), aside_path(release_spec))
     assert ids(source) == ["a"]
 
 
-def test_a_file_that_is_not_a_database_counts_as_damaged(release_spec, tmp_path):
+def test_a_file_that_is_not_a_database_is_damaged(release_spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     copy_database(source, snapshot_path(release_spec))
     source.write_text("no database at all " * 500)
@@ -196,7 +196,7 @@ def test_a_file_that_is_not_a_database_counts_as_damaged(release_spec, tmp_path)
     assert ids(source) == ["a"]
 
 
-def test_a_damaged_database_is_replaced_by_the_snapshot_and_kept_aside(release_spec, tmp_path):
+def test_a_damaged_database_is_replaced_by_the_snapshot(release_spec, tmp_path):
     source = database(tmp_path / "db.sqlite", [(str(n), "x", "y" * 900) for n in range(200)])
     copy_database(source, snapshot_path(release_spec))
     damaged = bytearray(source.read_bytes())
@@ -210,7 +210,7 @@ def test_a_damaged_database_is_replaced_by_the_snapshot_and_kept_aside(release_s
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_a_killed_migration_is_settled_before_going_back(release_spec, tmp_path, reads_all, mode):
+def test_a_killed_migration_is_recovered_before_going_back(release_spec, tmp_path, reads_all, mode):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     with sqlite3.connect(source) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")

@@ -29,7 +29,7 @@ def write_package(folder, config="", migrations=DATABASE_MODULE):
 
 @pytest.fixture
 def upstream(tmp_path):
-    """A repository with two files, staged by hand in what follows."""
+    """A repository with two files, which the tests change by hand."""
     path = tmp_path / "upstream"
     path.mkdir()
     git("init", "-q", "-b", "main", cwd=path)
@@ -64,7 +64,7 @@ def facts(path, ref="main", *, fetches=True):
 # -- checkouts -------------------------------------------------------------------------------
 
 
-def test_staged_unstaged_and_untracked_are_told_apart(checkout):
+def test_staged_unstaged_and_untracked_paths_are_separate(checkout):
     (checkout / "a").write_text("changed")
     (checkout / "b").write_text("changed")
     git("add", "b", cwd=checkout)
@@ -77,13 +77,13 @@ def test_a_clean_checkout_has_no_dirt(checkout):
     assert facts(checkout)["dirt"] == {"staged": [], "unstaged": [], "untracked": []}
 
 
-def test_odd_lines_of_a_status_do_no_harm():
+def test_invalid_lines_of_a_status_are_ignored():
     odd = reading.dirt("?\n \nM\nMM a b\nR  old -> new\n")
     assert odd["untracked"] == [""]
     assert odd["staged"] == ["", "a b", "old -> new"]
 
 
-def test_reading_a_checkout_leaves_its_index_alone(checkout):
+def test_reading_a_checkout_does_not_change_its_index(checkout):
     index = checkout / ".git" / "index"
     before = index.read_bytes()
     os.utime(checkout / "a", (1, 1))
@@ -120,7 +120,7 @@ def test_without_a_fetch_only_what_is_on_the_host_is_found(checkout, upstream):
     assert facts(checkout, "v1", fetches=False)["error"] == ""
 
 
-def test_an_origin_that_is_away_is_an_error_of_the_checkout(checkout, upstream):
+def test_an_unreachable_origin_is_an_error_of_the_checkout(checkout, upstream):
     upstream.rename(upstream.with_name("away"))
     found = facts(checkout, "v1")
     assert found["error"].startswith("cannot fetch: ")
@@ -132,7 +132,7 @@ def test_a_checkout_whose_changes_cannot_be_read_has_no_target(checkout):
     assert facts(checkout, "v1", fetches=False)["error"].startswith("cannot read the checkout: ")
 
 
-def test_export_leaves_no_trace_in_the_checkout(checkout, tmp_path):
+def test_export_does_not_change_the_checkout(checkout, tmp_path):
     target = tmp_path / "out" / "code"
     assert reading.export(str(checkout), "HEAD", str(target))
     assert sorted(path.name for path in target.iterdir()) == ["a", "b"]
@@ -143,7 +143,7 @@ def test_export_leaves_no_trace_in_the_checkout(checkout, tmp_path):
 # -- code ------------------------------------------------------------------------------------
 
 
-def test_an_import_tells_which_migrations_there_are(tmp_path):
+def test_an_import_reports_the_migrations(tmp_path):
     write_package(tmp_path)
     found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
     assert found["import_error"] == ""
@@ -153,7 +153,10 @@ def test_an_import_tells_which_migrations_there_are(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("import no_such_thing", "no_such_thing"), ("raise SystemExit(0)", "which migrations")],
+    [
+        ("import no_such_thing", "no_such_thing"),
+        ("raise SystemExit(0)", "did not report its migrations"),
+    ],
 )
 def test_code_that_cannot_be_imported_says_why(tmp_path, text, word):
     write_package(tmp_path)
@@ -163,7 +166,7 @@ def test_code_that_cannot_be_imported_says_why(tmp_path, text, word):
     assert found["migrations"] == {}
 
 
-def test_keys_that_only_the_new_code_reads_and_nobody_set_are_missing(tmp_path):
+def test_unset_keys_that_only_the_new_code_reads_are_missing(tmp_path):
     old, new, config = (tmp_path / name for name in ("old", "new", "config"))
     write_package(old, 'import os\nos.environ["OLD"]\n')
     keys = 'os.environ["OLD"]\nos.environ.get("SET")\nos.getenv("NEW")\n'
@@ -177,7 +180,7 @@ def test_keys_that_only_the_new_code_reads_and_nobody_set_are_missing(tmp_path):
 
 def test_a_checkout_without_the_package_cannot_be_imported(tmp_path):
     found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
-    assert found["import_error"] == "it has no jobrunner package"
+    assert found["import_error"] == "there is no jobrunner package"
 
 
 def test_targets_are_unpacked_and_removed_again(checkout, tmp_path):
@@ -188,7 +191,7 @@ def test_targets_are_unpacked_and_removed_again(checkout, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["", "v9"])
-def test_without_a_target_the_checkouts_themselves_are_tried(checkout, tmp_path, target):
+def test_without_a_target_the_checkouts_themselves_are_imported(checkout, tmp_path, target):
     targets = [
         {"path": str(checkout), "target": "HEAD"},
         {"path": str(checkout), "target": target},
@@ -212,7 +215,7 @@ def test_only_running_jobs_are_listed_and_null_is_an_empty_text(tmp_path):
     assert (found["quick_check"], found["error"]) == ("ok", "")
 
 
-def test_a_database_that_is_missing_or_damaged_is_reported(tmp_path):
+def test_a_missing_or_damaged_database_is_reported(tmp_path):
     path = tmp_path / "db.sqlite"
     assert inspect.database_facts(str(path))["exists"] is False
     path.write_text("no database at all " * 500)

@@ -14,7 +14,7 @@ from tests.deploy.deploy_help import record
 
 
 def snapshots(release_spec, *names):
-    """Make snapshots, each a second younger than the one before."""
+    """Make snapshots, each a second newer than the previous one."""
     folder = snapshot_path(release_spec).parent
     folder.mkdir(parents=True, exist_ok=True)
     for age, name in enumerate(names):
@@ -53,7 +53,7 @@ def test_snapshots_of_this_and_unfinished_releases_are_kept(release_spec):
     assert prune(release_spec) == []
 
 
-def test_a_record_is_whole_at_every_moment(release_spec):
+def test_a_record_is_always_complete(release_spec):
     write_record(release_spec, id=release_spec["id"], step="begun")
     write_record(release_spec, step="moved")
     assert json.loads(record_path(release_spec).read_text()) == {
@@ -66,7 +66,7 @@ def test_a_record_is_whole_at_every_moment(release_spec):
 
 
 def listed(spec, limit=200):
-    """What the client makes of the host's answer."""
+    """The host's answer, as the client decodes it."""
     answer = main({"state_dir": spec["state_dir"], "limit": limit})
     return RELEASES.decode(Result("", 0, json.dumps({"ok": answer}), ""), "tpp").releases
 
@@ -78,7 +78,7 @@ def test_releases_are_listed_newest_first(release_spec):
     assert listed(release_spec)[0].to_version == 3
 
 
-def test_a_limited_list_names_older_unfinished_releases_too(release_spec):
+def test_a_limited_list_has_older_unfinished_releases(release_spec):
     for at in range(5):
         record(release_spec, f"r{at}", started=at, outcome="deployed" if at else "")
     assert [item.id for item in listed(release_spec, 2)] == ["r4", "r3", "r0"]
@@ -106,7 +106,7 @@ def test_a_file_that_is_not_a_record_is_left_out(release_spec, text):
         {"reason": "x" * 100_000},
     ],
 )
-def test_odd_values_in_a_record_do_not_hide_an_unfinished_release(release_spec, odd):
+def test_invalid_values_do_not_hide_an_unfinished_release(release_spec, odd):
     path = record_path({**release_spec, "id": "r1"})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"outcome": "", **odd}))

@@ -6,12 +6,12 @@ from opstasks.deploy.onhost import service
 from opstasks.onhost.protocol import HostFailure
 
 
-def test_a_service_between_two_crashes_is_wanted():
+def test_a_service_between_two_crashes_should_be_up():
     assert service.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
     assert not service.is_wanted({"ActiveState": "failed"})
 
 
-def test_tracebacks_are_named_by_their_exception():
+def test_exceptions_are_found_in_tracebacks():
     log = [
         "2024 run started",
         "Traceback (most recent call last):",
@@ -31,7 +31,7 @@ def test_a_log_without_the_started_line_is_not_healthy(release_spec):
         service.judge_log(release_spec, ["something"], set())
 
 
-def test_a_traceback_fails_unless_the_release_before_had_it_too(release_spec):
+def test_a_traceback_fails_unless_the_previous_release_had_it(release_spec):
     log = ["jobrunner.service started", "Traceback (most recent call last):", " x", "KeyError: 1"]
     with pytest.raises(HostFailure, match="KeyError"):
         service.judge_log(release_spec, log, set())

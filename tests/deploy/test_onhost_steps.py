@@ -13,7 +13,7 @@ from tests.deploy.deploy_help import MIGRATED, database, git, ids, record, write
 
 
 def rollback_to_old_database(release, tmp_path):
-    """A rollback from a database at version 2; the test decides which steps are done."""
+    """A rollback from a database at version 2; the test chooses the steps that are done."""
     older = tmp_path / "older.sqlite"
     database(older, [("a", "running", "x")])
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")], extra=MIGRATED)
@@ -21,7 +21,7 @@ def rollback_to_old_database(release, tmp_path):
 
 
 @pytest.mark.parametrize("step", ["stopped", "moving"])
-def test_a_resumed_rollback_keeps_rows_written_in_between(release, tmp_path, step):
+def test_a_resumed_rollback_keeps_newer_rows(release, tmp_path, step):
     spec, source = rollback_to_old_database(release, tmp_path)
     steps.begin(spec)
     write_record(spec, step=step)
@@ -46,25 +46,25 @@ def test_a_resumed_rollback_keeps_both_versions_of_the_database(release, tmp_pat
 
 
 @pytest.mark.parametrize("step", ["moving", "moved", "starting"])
-def test_going_back_keeps_rows_written_in_between(release, tmp_path, step):
+def test_going_back_keeps_newer_rows(release, tmp_path, step):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x")])
     steps.begin(release)
     with sqlite3.connect(source) as connection:
         connection.executescript(MIGRATED)
     write_record(release, step=step)
     write_job(source, "new")
-    how = steps.roll_back({**release, "reason": "its client went away"})["how"]
+    how = steps.roll_back({**release, "reason": "its client disappeared"})["how"]
     assert "carried over" in how
     assert str(snapshot_path(release, ".failed.sqlite")) in how
     assert (ids(source), version_and_schema(source)[0]) == (["a", "new"], 1)
 
 
-def test_an_undone_rollback_keeps_rows_written_in_between(release, tmp_path):
+def test_an_undone_rollback_keeps_newer_rows(release, tmp_path):
     spec, source = rollback_to_old_database(release, tmp_path)
     steps.begin(spec)
     steps.switch(spec)
     write_job(source, "new")
-    steps.roll_back({**spec, "reason": "its client went away"})
+    steps.roll_back({**spec, "reason": "its client disappeared"})
     assert (ids(source), version_and_schema(source)[0]) == (["a", "new"], 2)
 
 
@@ -78,7 +78,7 @@ def test_a_snapshot_with_lost_jobs_is_not_overwritten(release, tmp_path):
     assert ids(snapshot_path(release)) == ["a", "b"]
 
 
-def test_lost_jobs_come_back_without_a_migration(release, tmp_path):
+def test_lost_jobs_are_restored_without_a_migration(release, tmp_path):
     source = database(tmp_path / "db.sqlite", [("a", "running", "x"), ("b", "running", "x")])
     steps.begin(release)
     with sqlite3.connect(source) as connection:
@@ -91,7 +91,7 @@ def test_lost_jobs_come_back_without_a_migration(release, tmp_path):
 
 
 def do(step, spec):
-    """What the program does when it is asked for a step."""
+    """Run the program for one step."""
     umask = os.umask(0o022)
     try:
         return steps.main({"step": step, "spec": spec})
@@ -106,14 +106,14 @@ def test_no_step_touches_a_release_that_has_ended(release, step):
         do(step, release)
 
 
-def test_a_release_that_is_being_rolled_back_does_not_go_forward(release):
+def test_a_release_in_rollback_cannot_be_finished(release):
     record(release, release["id"], outcome="", step="moving", rolling_back=True)
     with pytest.raises(HostRefusal, match="is being rolled back"):
         do("begin", release)
 
 
 @pytest.mark.parametrize("step", ["begin", "roll_back"])
-def test_a_checkout_that_somebody_moved_is_left_alone(release, tmp_path, step):
+def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step):
     database(tmp_path / "db.sqlite", [("a", "running", "x")])
     steps.begin(release)
     git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
@@ -129,14 +129,14 @@ def test_every_step_answers_in_the_same_form(release, tmp_path):
     assert answers == [{"version": 0, "how": "", "as_before": []}] * 3
 
 
-def test_no_release_begins_on_top_of_an_unfinished_one(release_spec):
+def test_no_release_begins_while_another_is_unfinished(release_spec):
     record(release_spec, "other", outcome="", step="stopped")
     with pytest.raises(HostFailure, match="other is unfinished"):
         steps.begin(release_spec)
 
 
 def test_a_full_disk_does_not_keep_the_service_down(release_spec, monkeypatch):
-    """Records cannot be written; the service is started all the same."""
+    """Records cannot be written, but the service is started."""
     record(release_spec, release_spec["id"], outcome="", step="begun", was_active=True)
     started = []
 

@@ -1,4 +1,4 @@
-"""What a deploy decides from facts, and how it is shown: no host needed."""
+"""The plan of a deploy from facts, and its preview: no host needed."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def test_a_host_at_its_target_has_nothing_to_do_without_a_restart():
     assert not make_plan(STAY, restart=True).nothing_to_do
 
 
-def test_an_unfinished_release_is_something_to_do():
+def test_an_unfinished_release_is_not_nothing_to_do():
     assert not make_plan(replace(STAY, releases=(RECORD,))).nothing_to_do
 
 
@@ -50,7 +50,7 @@ def test_each_problem_forbids_a_deploy(change, word):
     assert problems[0].hint
 
 
-def test_only_faults_of_the_release_count_as_its_own():
+def test_only_problems_in_the_release_are_in_release():
     assert make_plan(replace(FACTS, import_error="ImportError: x")).problems[0].in_release
     assert not make_plan(replace(FACTS, unit_loaded=False)).problems[0].in_release
 
@@ -59,7 +59,7 @@ def test_only_faults_of_the_release_count_as_its_own():
     ("gained", "lost", "direction"),
     [((COMMIT,), (), "behind"), ((), (COMMIT,), "ahead"), ((COMMIT,), (COMMIT,), "diverged")],
 )
-def test_the_preview_shows_what_is_gained_and_what_is_lost(gained, lost, direction):
+def test_the_preview_shows_gained_and_lost_commits(gained, lost, direction):
     code = replace(CODE, gained=gained, lost=lost)
     text = "\n".join(preview(make_plan(replace(FACTS, code=code))))
     assert f"({direction})" in text
@@ -70,25 +70,25 @@ def test_the_preview_shows_what_is_gained_and_what_is_lost(gained, lost, directi
     assert "  job1  ws act" in text
 
 
-def test_edits_that_an_unfinished_release_would_throw_away_are_named():
+def test_edits_that_an_unfinished_release_would_lose_are_named():
     dirt = Dirt(staged=("a.py",), unstaged=("a.py", *(f"f{n:02}.py" for n in range(20))))
     facts = replace(FACTS, code=replace(CODE, dirt=dirt), releases=(RECORD,))
     first, second, *paths = unfinished_lines(facts)
     assert first == f"unfinished release {RECORD.describe()}, at 'moved'"
-    assert second == "/code: 21 edited file(s), THROWN AWAY either way"
+    assert second == "/code: 21 edited file(s), LOST either way"
     assert paths[0] == "  a.py"
     assert paths[-1] == "  ... and 6 more"
     assert len(unfinished_lines(replace(FACTS, releases=(RECORD,)))) == 1
 
 
-def test_a_rollback_without_its_snapshot_names_another_way():
+def test_a_rollback_without_its_snapshot_names_an_alternative():
     newer = replace(FACTS.database, user_version=2)
     facts = replace(FACTS, database=newer, snapshot="/snap: unable to open", code_version=1)
     (problem,) = make_plan(facts, restores=RECORD).problems
     assert "/snap: unable to open" in problem.text
     assert "`deploy --ref` a release that knows database version 2" in problem.hint
     assert "another snapshot of version 1" in problem.hint
-    # Deploying the older code by its name does not work, and its message says the same.
+    # Deploying the older code by name is refused with the same hint.
     (problem,) = make_plan(replace(facts, snapshot="ok")).problems
     assert "a release that knows database version 2" in problem.hint
     assert make_plan(replace(facts, snapshot="ok", code_version=2)).problems == ()

@@ -43,7 +43,7 @@ def test_a_rollback_undoes_the_newest_release_in_force(kinds, undone):
     assert (found.id if found else None) == undone
 
 
-def test_releases_that_were_rolled_back_by_themselves_do_not_count():
+def test_releases_that_failed_and_went_back_are_not_undone():
     assert rollback.undoable((record("2", outcome="rolled back"), record("1"))).id == "1"
 
 
@@ -73,7 +73,7 @@ def expect_inspection(tpp, snapshot, facts):
 
 
 @pytest.mark.parametrize(("migrated", "snapshot"), [(True, "/snap"), (False, "")])
-def test_a_rollback_goes_to_where_the_last_release_came_from(fake_host, migrated, snapshot):
+def test_a_rollback_goes_to_the_commits_before_the_last_release(fake_host, migrated, snapshot):
     last = replace(DEPLOYED, to_version=2 if migrated else 1)
     tpp = tpp_with(fake_host, last)
     expect_inspection(tpp, snapshot, replace(FACTS, lib=replace(LIB, target="d" * 40)))
@@ -94,7 +94,7 @@ def test_a_rollback_is_refused_without_a_release_to_undo(fake_host):
         rollback.inspect(tpp)
 
 
-def test_a_rollback_is_refused_where_the_checkout_was_moved_since(fake_host):
+def test_a_rollback_is_refused_if_the_checkout_was_moved(fake_host):
     tpp = tpp_with(fake_host, DEPLOYED)
     expect_inspection(tpp, "/snap", replace(FACTS, code=replace(CODE, head="e" * 40)))
     with pytest.raises(Refused, match=r"the checkout is at v1, not where .* left it"):

@@ -1,4 +1,4 @@
-"""What the tasks ask before they go on with an unfinished release."""
+"""The questions of the tasks before they continue an unfinished release."""
 
 import io
 from dataclasses import replace
@@ -22,7 +22,7 @@ def context(**options):
 
 @pytest.fixture
 def begun(monkeypatch):
-    """Grows when hosts are changed."""
+    """A list that gets an item for each changed host."""
     calls = []
     monkeypatch.setattr(tasks, "_roll", lambda *_: calls.append(1))
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # no terminal
@@ -36,10 +36,10 @@ def planned(facts):
 @pytest.mark.parametrize("choice", ["finish", "back"])
 @pytest.mark.parametrize("dirt", [Dirt(staged=("a.py",)), Dirt(unstaged=("a.py",))])
 @pytest.mark.parametrize("checkout", ["code", "lib"])
-def test_edits_are_thrown_away_only_after_a_yes(begun, choice, dirt, checkout):
+def test_edits_are_discarded_only_after_a_yes(begun, choice, dirt, checkout):
     edited = replace(getattr(FACTS, checkout), dirt=dirt)
     plans = planned(replace(FACTS, releases=(RECORD,), **{checkout: edited}))
-    with pytest.raises(Refused, match="Throw the edits on tpp away") as caught:
+    with pytest.raises(Refused, match="Discard the edits on tpp") as caught:
         tasks._resume(context(), plans, list(plans), choice)
     assert ("--yes" in caught.value.hint, begun) == (True, [])
     tasks._resume(context(yes=True), plans, list(plans), choice)

@@ -1,4 +1,4 @@
-"""doctor: every finding names its hint, and what is well is no finding."""
+"""doctor: every finding has a hint, and a host without problems has no finding."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ UNIT = (
 
 
 def told(**over):
-    """What a host that is well answers, except for these values."""
+    """The answer of a healthy host, except for these values."""
     there = {"owner": "opensafely", "mode": 0o750, "readable": True, "writable": True}
     paths = {path: there for path, _, _ in facts.paths(SPEC)}
     paths[facts.secrets_file(SPEC)] = {**there, "mode": 0o600}
@@ -76,7 +76,7 @@ def changed(path, **over):
     return found
 
 
-def test_a_host_that_is_well_has_no_finding():
+def test_a_host_without_problems_has_no_finding():
     assert judged() == []
 
 
@@ -104,7 +104,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_thing_wrong_is_one_finding_with_a_hint(name):
+def test_one_problem_is_one_finding_with_a_hint(name):
     (check,) = judged(CASES[name])
     assert check.hint
     assert check.text
@@ -127,13 +127,13 @@ def test_the_hint_fits_the_problem(name, word):
     assert ("restore" in check.hint) == (name == "database broken")
 
 
-def test_sudoers_is_in_the_area_that_its_hint_names():
+def test_the_hint_about_sudoers_names_its_area():
     files = describe(HostSpec(name="tpp", backend="tpp")).files
     assert [f.area for f in files if f.path.endswith("/opstasks-jobrunner")] == ["access"]
 
 
 @pytest.mark.parametrize("path", [path for path, _, _ in facts.paths(SPEC)])
-def test_every_path_that_is_missing_is_found(path):
+def test_every_missing_path_is_found(path):
     (check,) = judged(without(path))
     assert (check.name, check.text) == (path, "not there")
     assert check.hint.startswith("inv -H tpp ")
@@ -148,11 +148,11 @@ def test_every_path_that_is_missing_is_found(path):
         (UNIT, "LoadState=not-found\n", 2),
     ],
 )
-def test_a_service_that_is_not_well_is_found(old, new, count):
+def test_a_service_with_problems_is_found(old, new, count):
     assert len(judged(unit=UNIT.replace(old, new))) == count
 
 
-def test_a_lock_is_a_finding_only_when_it_is_held_for_hours():
+def test_a_lock_is_a_finding_only_after_hours():
     def owner(hours):
         since = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
         return json.dumps({"who": "a", "task": "deploy", "since": since, "run_id": "1"})
@@ -163,7 +163,7 @@ def test_a_lock_is_a_finding_only_when_it_is_held_for_hours():
     assert lock.Owner("a", "t", "", "").age_s == 0.0
 
 
-def test_dockers_own_words_are_shown():
+def test_dockers_own_message_is_shown():
     (check,) = judged(CASES["docker too new"])
     assert (check.name, check.text) == ("docker", "docker says: client version 1.52 is too old.")
 
@@ -177,7 +177,7 @@ def test_dockers_own_words_are_shown():
         (answer(told(now_at=1e15)), "invalid response", "report it"),
     ],
 )
-def test_without_facts_there_is_one_finding(result, words, hint):
+def test_without_an_answer_there_is_one_finding(result, words, hint):
     (check,) = checks.judge(SPEC, {"facts": result}, NOW)
     assert not check.good
     assert words in check.text
@@ -199,12 +199,12 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("over", NONSENSE)
-def test_nonsense_from_a_host_is_one_finding(over):
+def test_an_invalid_answer_is_one_finding(over):
     (check,) = judged(told(**over))
     assert "invalid response from the host" in check.text
 
 
-def test_an_account_that_does_not_open_is_a_finding(fake_host):
+def test_an_account_without_access_is_a_finding(fake_host):
     host = fake_host()
     host.open_session = lambda user: refuse(user)
 
@@ -217,7 +217,7 @@ def test_an_account_that_does_not_open_is_a_finding(fake_host):
 
 
 def inspected(host):
-    """Expect the questions as the service account, with the answers of a host that is well."""
+    """Expect the commands as the service account, with the answers of a healthy host."""
     good = msgspec.convert(told(), facts.DoctorFacts)
     host.expect(facts.INSPECT, facts.request(SPEC), good, user="opensafely")
     host.expect(systemd.show(SPEC.unit), UNIT, user="opensafely")
@@ -236,7 +236,7 @@ def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monke
     assert (check.name, check.text) == ("sshd's configuration", "line 3: bad")
 
 
-def test_a_root_account_that_does_not_open_leaves_the_rest(fake_host, monkeypatch):
+def test_without_root_the_other_checks_are_made(fake_host, monkeypatch):
     monkeypatch.setattr(checks.time, "time", lambda: NOW)
     host = fake_host()
     inspected(host)
@@ -250,12 +250,12 @@ def test_a_root_account_that_does_not_open_leaves_the_rest(fake_host, monkeypatc
     host.open_session = refuse
     report = checks.inspect(host)
     assert [(check.name, check.hint) for check in report.bad] == [
-        ("root", "ask for sudo rights there")
+        ("root", "ask for sudo rights on this host")
     ]
     assert len(report.checks) > 20
 
 
-def test_findings_make_the_host_failed_and_keep_the_report():
+def test_a_host_with_findings_has_failed_and_keeps_its_report():
     good = DoctorReport((DoctorFinding("a", True, "fine"),))
     bad = DoctorReport((DoctorFinding("a", False, "broken", "fix it"),))
     result = FleetResult([HostResult("x", "ok", good), HostResult("y", "ok", bad)])
@@ -279,7 +279,7 @@ def test_releases_that_cannot_be_read_are_found():
     assert "invalid response from the host" in check.text
 
 
-def test_a_sync_that_does_not_answer_is_a_finding():
+def test_a_sync_without_an_answer_is_a_finding():
     for result in (Result("x", 1, "", "no python"), Result("x", 0, '{"ok": {}}', "")):
         results = {
             "facts": answer(told()),

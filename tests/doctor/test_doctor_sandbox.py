@@ -1,4 +1,4 @@
-"""doctor on a real host: what is broken is named with its hint, and nothing is touched."""
+"""doctor on a real host: it reports each problem with a hint, and changes nothing."""
 
 import json
 
@@ -32,9 +32,9 @@ def findings(checks):
     return {name for name, check in checks.items() if not check["good"]}
 
 
-def test_a_managed_host_is_well_and_doctor_changes_nothing(here, inv):
+def test_a_managed_host_has_no_problems_and_doctor_changes_nothing(here, inv):
     state = f"find /etc {HOME} /srv /var/lib/opstasks -xdev -type f -newer /tmp/mark | grep -v -e"
-    # Its first start leaves byte code behind.
+    # Its first start writes byte code.
     now = "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value jobrunner)"
     until(lambda: "run loop started" in here.sh(f"journalctl -o cat {now}"), "it is up")
     here.sh("touch /tmp/mark; sleep 1")
@@ -70,7 +70,7 @@ def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
     assert findings(doctor(inv, 0)) == set()
 
 
-def test_a_docker_that_does_not_answer_our_client_is_found_in_its_words(here, inv):
+def test_docker_that_does_not_answer_is_found_with_its_message(here, inv):
     here.sh("mv /var/run/docker.sock /var/run/docker.sock.away")
     try:
         checks = doctor(inv, 1)

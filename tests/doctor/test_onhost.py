@@ -1,4 +1,4 @@
-"""doctor's program on the host: it answers facts and changes nothing."""
+"""doctor's program on the host: it answers with facts and changes nothing."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ from opstasks.doctor.onhost import inspect as remote_inspect
 from tests.fake_engine import DOCKER_29, Release
 
 
-def test_a_database_is_judged_by_sqlite_itself(tmp_path):
+def test_sqlite_itself_checks_the_database(tmp_path):
     path = tmp_path / "db.sqlite"
     assert remote_inspect.database(str(path)) == {"problem": "is not there", "damaged": False}
     with sqlite3.connect(path) as connection:
@@ -21,7 +21,7 @@ def test_a_database_is_judged_by_sqlite_itself(tmp_path):
     assert ("not a database" in found["problem"], found["damaged"]) == (True, True)
 
 
-def test_a_database_that_cannot_be_used_for_now_is_not_called_damaged(tmp_path, monkeypatch):
+def test_a_temporarily_unusable_database_is_not_damaged(tmp_path, monkeypatch):
     path = tmp_path / "db.sqlite"
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "timeout": 0.1}))
@@ -38,7 +38,7 @@ def test_a_database_that_cannot_be_used_for_now_is_not_called_damaged(tmp_path, 
     assert (bool(found["problem"]), found["damaged"]) == (True, False)
 
 
-def test_pages_that_are_damaged_are_called_so(tmp_path):
+def test_damaged_pages_are_reported_as_damage(tmp_path):
     path = tmp_path / "db.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE job (id TEXT)")
@@ -51,7 +51,7 @@ def test_pages_that_are_damaged_are_called_so(tmp_path):
     assert (bool(found["problem"]), found["damaged"]) == (True, True)
 
 
-def test_a_command_that_hangs_or_is_not_there_is_an_answer(monkeypatch):
+def test_a_hanging_or_missing_command_gives_an_answer(monkeypatch):
     monkeypatch.setattr(remote_inspect, "LIMIT_S", 0.2)
     assert remote_inspect.tried("sleep", "5") == {"code": 124, "text": "no answer within 0.2 s"}
     assert remote_inspect.tried("no-such-program")["code"] == 127
@@ -81,13 +81,13 @@ def test_the_program_answers_in_its_type_and_changes_nothing(tmp_path, start_eng
     assert os.listdir(folder) == []
 
 
-def test_docker_is_asked_with_the_client_of_jobs_and_images(any_engine, monkeypatch):
+def test_docker_is_checked_with_the_client_of_jobs_and_images(any_engine, monkeypatch):
     assert remote_inspect.docker() == {"error": "", "version": any_engine.release.api}
     assert any_engine.log[-1] == (any_engine.release.newest, "GET", "/containers/json")
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     assert "only unix://PATH is supported" in remote_inspect.docker()["error"]
 
 
-def test_an_engine_that_refuses_us_is_reported_in_its_own_words(start_engine):
+def test_an_engine_that_refuses_us_is_reported_with_its_message(start_engine):
     start_engine(Release("50", (1, 60), (1, 70)))
     assert remote_inspect.docker()["error"].startswith("docker says: client version 1.52 is too")

@@ -6,10 +6,12 @@ its output.
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.sandbox
+ROOT = Path(__file__).resolve().parents[2]
 
 GOOD, BAD = "sandbox-1", "sandbox-2"
 PROGRAMS = ("python3", "systemctl", "journalctl", "git", "docker", "df")
@@ -58,13 +60,17 @@ def spoiled(managed):
 
     def spoil(kind):
         for name in PROGRAMS:
-            script = f'#!/bin/bash\n/usr/bin/{name} "$@" 2>&1 | {{ {KINDS[kind]}; }}\n'
-            path = f"/usr/local/bin/{name}"
-            write = f"printf %s {shlex.quote(script)} >{path}.new; chmod 755 {path}.new"
-            managed.must(BAD, ["sh", "-c", f"{write}; mv {path}.new {path}"])
+            replace(managed, name, f'/usr/bin/{name} "$@" 2>&1 | {{ {KINDS[kind]}; }}')
 
     yield spoil
     managed.must(BAD, ["sh", "-c", "cd /usr/local/bin; rm -f " + " ".join(PROGRAMS)])
+
+
+def replace(managed, name, script):
+    """Put a script before a program of sandbox-2."""
+    text, path = f"#!/bin/bash\n{script}\n", f"/usr/local/bin/{name}"
+    write = f"printf %s {shlex.quote(text)} >{path}.new; chmod 755 {path}.new"
+    managed.must(BAD, ["sh", "-c", f"{write}; mv {path}.new {path}"])
 
 
 def pairs():
@@ -75,13 +81,20 @@ def pairs():
             yield kinds[(number + step) % len(kinds)], task
 
 
+@pytest.fixture(scope="module")
+def names_the_host(managed, inv):
+    """The tasks that name a host even when it is well and has nothing to show."""
+    return {task for task in TASKS if GOOD in inv("-H", GOOD, *task.split()).stdout}
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, inv):
+def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, names_the_host, inv):
     spoiled(kind)
     for task in [task for chosen, task in pairs() if chosen == kind]:
         done = inv("-H", "sandbox", *task.split())
         told = f"{kind}: {task}\n{done.stdout}\n{done.stderr}"
-        assert GOOD in done.stdout, told
+        assert done.stdout, told
+        assert task not in names_the_host or GOOD in done.stdout, told
         assert "Traceback" not in done.stderr, told
         assert "internal error" not in done.stderr, told
         assert f"error: {GOOD}" not in done.stderr, told
@@ -90,3 +103,22 @@ def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, inv):
             told
         )
         assert len(done.stdout) < 1_000_000, told
+
+
+def test_a_failing_host_program_shows_its_own_file_and_line_with_debug(managed, inv):
+    broken = "import os, sys; os.statvfs = None; exec(sys.stdin.read())"
+    replace(managed, "python3", f"exec /usr/bin/python3 -c {shlex.quote(broken)}")
+    try:
+        plain = inv("-H", BAD, "host.stats")
+        debug = inv("-H", BAD, "--debug", "host.stats")
+    finally:
+        managed.must(BAD, ["rm", "/usr/local/bin/python3"])
+    assert plain.returncode == debug.returncode == 1
+    assert "TypeError: 'NoneType' object is not callable" in plain.stderr
+    assert "File" not in plain.stderr
+    frames = re.findall(r'File "(opstasks/jobs/onhost/\w+\.py)", line (\d+)', debug.stderr)
+    assert frames, debug.stderr
+    path, number = frames[-1]
+    line = (ROOT / path).read_text().splitlines()[int(number) - 1]
+    assert "statvfs" in line
+    assert line.strip() in debug.stderr

@@ -1,4 +1,4 @@
-"""history: journals and the operator's own file as one list, whatever is in them."""
+"""history: journals and the operator's own file, with any content, as one list."""
 
 import json
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ def test_a_run_without_an_end_has_begun():
 
 
 @given(st.lists(st.one_of(st.text(), st.just(entry("1")), st.from_type(dict).map(repr))))
-def test_any_line_in_the_journal_is_read_or_left_out(lines):
+def test_any_line_of_the_journal_is_read_or_left_out(lines):
     assert all(isinstance(row, HistoryRow) for row in read_lines(*lines))
 
 
@@ -75,7 +75,7 @@ def test_lines_that_are_not_entries_are_left_out(line):
     assert read_lines(line, entry("1")) == read_lines(entry("1"))
 
 
-def test_both_sources_make_one_row_and_the_end_that_either_knows_counts():
+def test_both_sources_make_one_row_with_the_known_end():
     there = read_lines(entry("1", "start"), entry("2"))
     here = read_lines(entry("1"), entry("3"), host="", source="local")
     merged = {row.run_id: row for row in merge(there, here)}
@@ -86,7 +86,7 @@ def test_both_sources_make_one_row_and_the_end_that_either_knows_counts():
     }
 
 
-def test_an_unreachable_host_shows_the_operators_own_record():
+def test_an_unreachable_host_has_the_operators_own_rows():
     away = Unreachable("no answer")
     result = FleetResult([HostResult("tpp", "unreachable", error=away), HostResult("emis", "ok")])
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
@@ -95,7 +95,7 @@ def test_an_unreachable_host_shows_the_operators_own_record():
     assert combined.exit_code == 3
 
 
-def test_hosts_that_were_not_asked_for_are_left_out():
+def test_hosts_that_were_not_selected_are_left_out():
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
     combined = combine(FleetResult([HostResult("emis", "ok", [])]), local, HistoryFilter(), 20)
     assert [row.run_id for item in combined for row in item.value] == ["2"]
@@ -117,7 +117,7 @@ def test_hosts_that_were_not_asked_for_are_left_out():
         (HistoryFilter(since=datetime(2026, 11, 24, 11, tzinfo=UTC)), False),
     ],
 )
-def test_filters(wanted, kept):
+def test_filters_select_rows(wanted, kept):
     (row,) = read_lines(entry("1"))
     assert wanted.keeps(row) is kept
 
@@ -132,13 +132,13 @@ def test_the_newest_matching_rows_are_kept():
     assert [row.run_id for row in item.value] == ["15", "17", "19"]
 
 
-def test_times_are_shown_in_utc_whatever_zone_they_were_written_in():
+def test_times_of_any_zone_are_shown_in_utc():
     (row,) = read_lines(entry("1", time="2026-11-24T12:00:00+02:00"))
     assert row.time == "2026-11-24T10:00:00+00:00"
     assert read_lines(entry("1", time="2026-11-24T10:00:00"))[0].time == row.time
 
 
-def test_a_nonsense_journal_hides_neither_its_own_entries_nor_another_host(fake_host):
+def test_an_invalid_line_of_a_journal_hides_nothing_else(fake_host):
     command = journal.own_lines(audit.IDENTIFIER, 40)
     good, odd = fake_host("emis"), fake_host("tpp")
     good.expect(command, entry("1"), user="root")
@@ -164,7 +164,7 @@ def test_a_broken_line_in_the_operators_own_file_is_left_out(tmp_path):
     assert [row.run_id for row in read_local(path)] == ["1"]
 
 
-def test_what_audit_writes_history_reads(tmp_path, monkeypatch):
+def test_history_reads_what_audit_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     begun = audit.start("tpp", "deploy", {"ref": "main"})
     audit.write_local(begun)

@@ -1,4 +1,4 @@
-"""Images of a sandbox host, and hosts whose programs really run, for the tests of `images`."""
+"""Images of a sandbox host, and hosts that really run programs, for the tests of `images`."""
 
 import contextlib
 import importlib
@@ -12,14 +12,14 @@ from opstasks.fleet.program import ProgramCommand
 from opstasks.onhost import protocol
 from tests.fake_host import FakeHost
 
-# What the sandbox's hosts name their images by, and where they pull from in these tests.
+# The registry in the images' names on the sandbox's hosts, and the one that these tests pull from.
 SANDBOX_HOST = "sandbox-1"
 SANDBOX_REGISTRY = "ghcr.io/opensafely-core"
 SANDBOX_PROXY = "registry-proxy:5000/opensafely-core"
 
 
 class ProgramHost(FakeHost):
-    """A strict host, except that our programs run, in this process, against the engine here."""
+    """A strict host that runs our programs in this process, with the engine of the test."""
 
     def answer(self, command, user):
         if not isinstance(command, ProgramCommand):
@@ -32,7 +32,7 @@ class ProgramHost(FakeHost):
 
 
 def push_image(sandbox, name, content, base="keep-ehrql:v1"):
-    """Push a new version with one more layer to the registry of the host; its image id."""
+    """Push a new version with one more layer to the host's registry; returns its image id."""
     tag = f"{SANDBOX_PROXY}/{name}"
     script = (
         f"c=$(docker create {base}) && printf %s '{content}' >/tmp/content"
@@ -45,6 +45,6 @@ def push_image(sandbox, name, content, base="keep-ehrql:v1"):
 
 
 def image_id(sandbox, name):
-    """The id of an image of the host; empty for a name that it does not have."""
+    """The id of an image of the host; empty if it does not exist."""
     done = sandbox.exec_(SANDBOX_HOST, ["docker", "inspect", "--format", "{{.Id}}", name])
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""Updating images, on a strict stand-in for a host."""
+"""Updating images, on a strict fake host."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_content_is_pulled_before_names_move(fake_host):
 
 
 def line_of(reply):
-    """A reply as a stream brings it: a whole line."""
+    """A reply of a stream: a whole line."""
     return Reply(out=reply.out + "\n")
 
 
@@ -64,7 +64,7 @@ def line_of(reply):
         (Reply(137, err="Killed\n"), "Killed", 137),
     ],
 )
-def test_a_pull_that_fails_moves_no_name_and_says_why(fake_host, reply, words, code):
+def test_a_failed_pull_moves_no_name_and_says_why(fake_host, reply, words, code):
     host = fake_host()
     host.expect_lock("images.update")
     host.expect(PULL, ASKED, reply)
@@ -74,17 +74,17 @@ def test_a_pull_that_fails_moves_no_name_and_says_why(fake_host, reply, words, c
     assert (caught.value.returned, "run it again" in caught.value.hint) == (code, True)
 
 
-def test_names_that_do_not_move_are_a_failure_with_the_reason(fake_host):
+def test_names_that_were_not_moved_are_a_failure_with_the_reason(fake_host):
     host = fake_host()
     host.expect_lock("images.update")
     host.expect(PULL, ASKED, PullAnswer("new"))
-    host.expect(SWITCH, MOVE, failed("x is not what was pulled", "", "Traceback"))
-    with pytest.raises(VerifyFailed, match="is not what was pulled") as caught:
+    host.expect(SWITCH, MOVE, failed("x is not the image that was pulled", "", "Traceback"))
+    with pytest.raises(VerifyFailed, match="is not the image that was pulled") as caught:
         act.apply(host, PLAN)
     assert caught.value.__cause__.traceback == "Traceback"
 
 
-def test_ctrl_c_stops_a_pull_whether_or_not_it_sends_progress(fake_host):
+def test_ctrl_c_stops_a_pull_with_or_without_progress(fake_host):
     for parts in ([], [PullProgress(1, 0, 0, 0)]):
         host = fake_host()
         host.expect_lock("images.update")
@@ -95,7 +95,7 @@ def test_ctrl_c_stops_a_pull_whether_or_not_it_sends_progress(fake_host):
 
 
 @pytest.mark.parametrize("size", [1, 7, 200])
-def test_progress_is_read_line_by_line_however_it_is_split(size):
+def test_progress_in_any_pieces_is_read_line_by_line(size):
     part = PullProgress(2, 1, 5, 10)
     text = json.dumps({"part": msgspec.to_builtins(part)}) + '\n{"ok": {"id": "sha256:1"}}\n'
     seen = []
@@ -115,18 +115,18 @@ def test_progress_is_read_line_by_line_however_it_is_split(size):
         b'{"part": "half"}\n',
     ],
 )
-def test_progress_that_is_nonsense_is_an_invalid_response(line):
+def test_invalid_progress_is_an_invalid_response(line):
     with pytest.raises(InvalidResponse):
         Reader(PULL, "tpp", print).take(line)
 
 
 @pytest.mark.parametrize("value", [{}, {"removed": "x"}, {"removed": [None]}, []])
-def test_a_nonsense_answer_about_removed_images_is_an_invalid_response(value):
+def test_an_invalid_list_of_removed_images_is_an_invalid_response(value):
     with pytest.raises(InvalidResponse):
         SWITCH.decode(Result("x", 0, json.dumps({"ok": value}), ""), "tpp")
 
 
-def test_the_pull_fits_among_the_arguments_of_a_command():
+def test_the_pull_fits_into_the_arguments_of_a_command():
     line = PULL.stream_command(ASKED).line()
     assert line.startswith("python3 -I -c ")
     assert len(line) < 100_000

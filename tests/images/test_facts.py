@@ -1,4 +1,4 @@
-"""The images of a host: what is asked, what is shown, and which answers are invalid."""
+"""The images of a host: the request, the rows, and invalid answers."""
 
 import json
 
@@ -34,13 +34,13 @@ def host(fake_host):
 
 
 def has_setting(host, value=None):
-    """Expect the question for the host's own registry."""
+    """Expect the request for the host's own registry."""
     values = {} if value is None else {facts.REGISTRY_KEY: Secret(value)}
     request = ValuesRequest(paths(host.spec), (facts.REGISTRY_KEY,))
     host.expect(VALUES, request, ValuesAnswer(values), user="opensafely")
 
 
-def test_images_under_every_registry_that_job_runner_may_use_are_asked_for(host):
+def test_images_of_every_registry_for_job_runner_are_requested(host):
     has_setting(host, "other.example/core/")
     prefixes = (f"{OURS}/", "other.example/core/", f"{PROXY}/")
     request = ImagesRequest(prefixes, (f"{PROXY}/ehrql:v1",))
@@ -53,7 +53,7 @@ def test_images_under_every_registry_that_job_runner_may_use_are_asked_for(host)
     assert found.offer("never asked").error
 
 
-def test_images_without_a_name_come_last_and_say_whether_they_are_used(host):
+def test_images_without_a_name_come_last_and_show_their_use(host):
     has_setting(host)
     request = ImagesRequest((f"{OURS}/", f"{PROXY}/"), ())
     host.expect(INSPECT, request, ImagesAnswer((USED, UNUSED, NAMED), 7, {}))
@@ -94,7 +94,7 @@ def told(**over):
         {"offers": {"x": {"digest": None}}},
     ],
 )
-def test_nonsense_is_an_invalid_response_of_that_host(over):
+def test_an_invalid_answer_names_the_host(over):
     INSPECT.decode(told(), "tpp")
     with pytest.raises(InvalidResponse) as caught:
         INSPECT.decode(told(**over), "tpp")

@@ -1,4 +1,4 @@
-"""images.* against a real registry on the host, standing in for the proxy of the backend."""
+"""images.* with a real registry on the host, in place of the backend's proxy."""
 
 import json
 import time
@@ -37,7 +37,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def update(image_registry, inv, sandbox_dir, tmp_path_factory):
-    """`inv` with an inventory that names the proxy."""
+    """`inv` with an inventory that has the proxy."""
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
     inventory["hosts"][SANDBOX_HOST]["registry_proxy"] = SANDBOX_PROXY
     path = tmp_path_factory.mktemp("proxy") / "hosts.yaml"
@@ -55,12 +55,12 @@ def value(done):
     return json.loads(good(done).stdout)["hosts"][SANDBOX_HOST]["value"]
 
 
-def test_a_new_version_takes_every_name_and_the_replaced_image_is_removed(image_registry, update):
+def test_a_new_version_gets_every_name_and_the_old_image_is_removed(image_registry, update):
     first = push_image(image_registry, "ehrql:v1", "one")
     done = good(update("update-docker-image", "ehrql:v1", "--yes"))
     assert "layers" in done.stderr
     assert image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1") == first
-    # The one that was there before is kept under another name, so it is not ours to remove.
+    # The old image has another name, too, so it must not be removed.
     assert image_id(image_registry, "keep-ehrql:v1")
     again = good(update("images.update", "ehrql:v1", "--yes"))
     assert "nothing to do" in again.stdout
@@ -86,7 +86,7 @@ def test_a_new_version_takes_every_name_and_the_replaced_image_is_removed(image_
     assert (json.loads(entry)["task"], digest in entry) == ("images.update", True)
 
 
-def test_an_image_that_a_container_uses_stays_until_it_is_free(image_registry, update):
+def test_an_image_is_kept_while_a_container_uses_it(image_registry, update):
     old = image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1")
     run = ["docker", "run", "-d", "--name", "os-job-user", "--entrypoint", "sleep"]
     image_registry.must(SANDBOX_HOST, [*run, f"{SANDBOX_REGISTRY}/ehrql:v1", "600"])
@@ -121,7 +121,7 @@ def test_a_new_image_and_several_at_once_are_pulled(image_registry, update):
     assert names[f"{SANDBOX_REGISTRY}/newer:v1"]["digest"]
 
 
-def test_what_cannot_be_pulled_changes_nothing(image_registry, update, restart_image_registry):
+def test_a_failed_pull_changes_nothing(image_registry, update, restart_image_registry):
     listing = ["docker", "images", "--no-trunc", "--format", "{{.ID}} {{.Tag}} {{.Repository}}"]
     before = sorted(image_registry.must(SANDBOX_HOST, listing).splitlines())
     done = update("images.update", "nosuch:v1", "--yes")
@@ -173,12 +173,12 @@ def test_ctrl_c_stops_a_pull_and_running_again_completes_it(
     took_s = time.monotonic() - at
     assert code == 130, shown
     assert "no name was moved; run it again" in " ".join(shown.split())
-    assert took_s < 20, f"the rest of the image was waited for: {took_s:.1f} s"
-    # Neither our program, nor docker itself, goes on.
+    assert took_s < 20, f"it waited for the rest of the image: {took_s:.1f} s"
+    # Neither our program nor docker continues.
     gone = "! pgrep -f 'python3 -I -[c]' && ! ss -Htn state established dport = :5001 | grep -q ."
     jobs.until(
         lambda: not image_registry.exec_(SANDBOX_HOST, ["bash", "-c", gone]).returncode,
-        "it goes on",
+        "it is still running",
         15,
     )
     assert image_registry.must(SANDBOX_HOST, ["bash", "-c", listing]) == had

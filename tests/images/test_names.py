@@ -1,4 +1,4 @@
-"""What names of images, tags and digests may be."""
+"""Valid names of images, tags and digests."""
 
 import re
 
@@ -34,7 +34,7 @@ def test_a_hostile_name_is_refused(text):
 @settings(deadline=None)
 @given(st.text(max_size=20))
 @example("a:b\n")
-def test_a_name_that_is_accepted_is_plain(text):
+def test_an_accepted_name_is_plain(text):
     try:
         ref = names.parse_ref(text)
     except Refused:
@@ -44,7 +44,7 @@ def test_a_name_that_is_accepted_is_plain(text):
 
 
 @pytest.mark.parametrize("digest", ["x", "sha256:", "sha256:" + "G" * 64, "a" * 64, "sha256:$(id)"])
-def test_what_is_not_a_digest_is_refused_before_any_host_is_asked(digest):
+def test_an_invalid_digest_is_refused_before_any_round_trip(digest):
     with pytest.raises(Refused, match="is not a digest"):
         names.check_digest(digest)
     names.check_digest("sha256:" + "0" * 64)
@@ -52,7 +52,7 @@ def test_what_is_not_a_digest_is_refused_before_any_host_is_asked(digest):
 
 
 @pytest.mark.parametrize("text", ["-x", "a b", "a\n", "$(id)", "http://a/b?c", "A.example"])
-def test_a_setting_that_cannot_be_a_registry_is_refused(text):
+def test_an_invalid_registry_is_refused(text):
     with pytest.raises(Refused, match="cannot be a registry"):
         names.valid_registry(text)
     assert names.valid_registry("h:5000/core") == "h:5000/core"

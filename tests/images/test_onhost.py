@@ -1,4 +1,4 @@
-"""The host's side of `images`, against engines of several releases behind a socket."""
+"""The host's side of `images`, with engines of several releases behind a socket."""
 
 import json
 import os
@@ -34,7 +34,7 @@ PULL = {"repository": REPOSITORY, "digest": NEW_DIGEST, "every_s": 0, "limit_s":
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host whose programs ask the engine of the test."""
+    """A host whose programs use the engine of the test."""
     monkeypatch.setattr(facts, "registries", lambda host: (REGISTRY,))
     host = ProgramHost(registry=REGISTRY, registry_proxy=PROXY)
     yield host
@@ -50,7 +50,7 @@ def switch(**over):
     return remote_switch.main({"repository": REPOSITORY, "digest": NEW_DIGEST, **words})
 
 
-# -- the whole way, for every release of docker ----------------------------------------------
+# -- whole tasks, for every release of docker ------------------------------------------------
 
 
 def test_images_ls_works_with_every_release(any_engine, host):
@@ -74,7 +74,7 @@ def test_images_update_works_with_every_release(any_engine, host):
     assert asked == {any_engine.release.newest}
 
 
-def test_a_pull_that_breaks_says_why_with_every_release(any_engine, host):
+def test_a_failed_pull_says_why_with_every_release(any_engine, host):
     any_engine.break_pull("unexpected EOF")
     ref = ImageRef("ehrql", "v1")
     plan = make_plan(facts.inspect(host, [ref]), [ref])
@@ -88,7 +88,7 @@ def test_a_pull_that_breaks_says_why_with_every_release(any_engine, host):
 # -- inspecting ------------------------------------------------------------------------------
 
 
-def test_an_engine_that_is_not_there_is_refused(monkeypatch, tmp_path, host):
+def test_a_missing_engine_is_refused(monkeypatch, tmp_path, host):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing")
     with pytest.raises(HostRefusal, match=r"docker does not answer: .*No such file"):
         remote_inspect.main({"prefixes": [], "sources": []})
@@ -96,14 +96,14 @@ def test_an_engine_that_is_not_there_is_refused(monkeypatch, tmp_path, host):
         facts.ls(host)
 
 
-def test_what_the_registry_does_not_have_is_an_offer_with_its_error(start_engine):
+def test_an_image_missing_in_the_registry_is_an_offer_with_an_error(start_engine):
     engine = start_engine()
     engine.answers["/distribution/h:5000/x:v1/json"] = (404, {"message": "manifest unknown"})
     found = remote_inspect.offered(Engine(), "h:5000/x:v1")
     assert found == {"digest": "", "error": "docker says: manifest unknown"}
 
 
-def test_images_without_a_date_or_size_are_answered_all_the_same(start_engine):
+def test_images_without_a_date_or_size_are_in_the_answer(start_engine):
     engine = start_engine(DOCKER_29)
     image = {"Id": "1", "RepoTags": None, "RepoDigests": [f"{REPOSITORY}@{OLD_DIGEST}"]}
     odd = {**image, "Created": -62135596800, "Size": -1}
@@ -124,22 +124,20 @@ def test_a_pull_sends_its_layers_and_ends_with_the_image(start_engine, capsys):
     assert {"layers": 2, "done": 1, "current_bytes": 5, "total_bytes": 10} in sent
 
 
-def test_progress_is_sent_after_each_layer_and_otherwise_now_and_then(start_engine, capsys):
+def test_progress_is_sent_after_each_layer_and_at_intervals(start_engine, capsys):
     start_engine()
     remote_pull.main({**PULL, "every_s": 3600})
     assert [part["done"] for part in parts(capsys)] == [0, 1, 2]
 
 
-def test_a_pull_that_takes_too_long_is_given_up(start_engine):
+def test_a_pull_that_takes_too_long_is_a_failure(start_engine):
     start_engine()
     with pytest.raises(HostFailure, match="not complete after 0 hours"):
         remote_pull.main({**PULL, "limit_s": 0})
 
 
 @pytest.mark.parametrize(("free", "begins"), [(1 << 29, False), ((1 << 30) + 14, True)])
-def test_a_disk_that_would_fill_stops_a_pull_before_or_in_the_middle(
-    start_engine, monkeypatch, free, begins
-):
+def test_a_pull_stops_if_it_would_fill_the_disk(start_engine, monkeypatch, free, begins):
     engine = start_engine()
     disk = SimpleNamespace(f_bavail=free, f_frsize=1)
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
@@ -165,7 +163,7 @@ def test_the_port_of_a_registry_is_not_a_tag(start_engine):
     assert engine.tags["h:5000/a/b:v1"] == NEW_ID
 
 
-def test_an_old_image_that_a_container_or_another_name_has_stays(start_engine):
+def test_an_old_image_is_kept_if_a_container_or_name_uses_it(start_engine):
     engine = start_engine()
     engine.containers = [{"ImageID": OLD_ID}]
     assert switch() == {"removed": []}
@@ -174,14 +172,14 @@ def test_an_old_image_that_a_container_or_another_name_has_stays(start_engine):
     assert OLD_ID in engine.digests
 
 
-def test_an_image_that_is_not_what_was_asked_for_is_a_failure(start_engine):
+def test_an_image_with_other_content_than_pulled_is_a_failure(start_engine):
     engine = start_engine()
     engine.digests[NEW_ID] = [f"{REPOSITORY}@{OLD_DIGEST}"]
-    with pytest.raises(HostFailure, match="is not what was pulled"):
+    with pytest.raises(HostFailure, match="is not the image that was pulled"):
         switch()
     assert OLD_ID in engine.digests
 
 
-def test_the_source_is_the_proxy_where_there_is_one():
+def test_the_source_is_the_proxy_if_there_is_one():
     assert facts.source(HostSpec(name="h", registry=REGISTRY)) == REGISTRY
     assert facts.source(HostSpec(name="h", registry=REGISTRY, registry_proxy=f"{PROXY}/")) == PROXY

@@ -1,4 +1,4 @@
-"""What an update of images does to a host."""
+"""The plan for an update of images."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def step(*have, **over):
     return made
 
 
-def test_an_image_that_has_the_content_is_left_alone():
+def test_an_image_that_has_the_content_is_not_changed():
     assert not plan(image("1", f"{OURS}/ehrql:v1", digest=NEW)).changed
 
 
@@ -37,7 +37,7 @@ def test_an_image_with_other_content_is_replaced():
     assert (made.replaced, made.users, made.digest) == (("1",), ("os-job-x",), NEW)
 
 
-def test_every_name_that_job_runner_may_use_moves_and_one_left_by_hand_too():
+def test_all_names_for_job_runner_and_a_manual_one_are_moved():
     have = (
         image("1", f"{OURS}/ehrql:v1", digest=NEW),
         image("2", "other/ehrql:v1"),
@@ -53,18 +53,18 @@ def test_a_registry_that_is_its_own_source_is_named_once():
     assert made.names == (f"{OURS}/ehrql:v1",)
 
 
-def test_an_image_that_is_not_there_is_fetched():
+def test_a_missing_image_is_pulled():
     assert step().replaced == ()
 
 
-def test_what_the_registry_does_not_have_is_refused():
+def test_an_image_missing_in_the_registry_is_refused():
     with pytest.raises(Refused, match=r"manifest unknown; nothing was changed"):
         plan(offer=RegistryOffer(error="manifest unknown"))
     with pytest.raises(Refused, match="nothing was changed"):
         plan(offer=RegistryOffer())
 
 
-def test_another_digest_than_the_one_that_was_asked_for_is_refused():
+def test_another_digest_than_the_requested_one_is_refused():
     assert plan(digest=NEW).changed
     with pytest.raises(Refused, match="nothing was changed"):
         plan(digest=OLD)

@@ -12,7 +12,7 @@ PATIENT = "-cmd '.timeout 20000'"
 STOP = "systemctl kill --signal KILL jobrunner 2>/dev/null; systemctl stop jobrunner"
 RESTART = f"{STOP}; systemctl reset-failed jobrunner; systemctl start jobrunner"
 ROWS, CONTAINERS = 40_000, 30
-# Words that a shell, SQL or a program might take for something else.
+# Words with a special meaning for a shell, SQL or a program.
 HOSTILE = [
     "%",
     "_",
@@ -44,9 +44,9 @@ HOSTILE = [
     "OPSEOF",
     "\ud800",
 ]
-# The same without what no text can hold.
+# The same without characters that a text cannot have.
 HOSTILE_TEXTS = HOSTILE[:-1]
-# Where the outputs of the jobs of the fixtures `internal_error_job` and `unstored_job` go.
+# The output folder of the jobs of the fixtures `internal_error_job` and `unstored_job`.
 BROKEN_WORKSPACE = "/srv/high_privacy/workspaces/broken"
 
 
@@ -84,7 +84,7 @@ def allow_outputs(sandbox, host):
 
 
 def tracers(sandbox, host, job):
-    """The processes that trace one of a job's: none where nobody does."""
+    """The processes that trace a process of the job; empty if there are none."""
     script = (
         f"for p in $(docker top os-job-{job} -eo pid | tail -n +2); do"
         " awk '/TracerPid/ && $2 {print $2}' /proc/$p/status; done"
@@ -93,24 +93,24 @@ def tracers(sandbox, host, job):
 
 
 def ended(sandbox, host, job, seconds=60):
-    """Wait until a job is over; its row."""
+    """Wait until a job is over; returns its row."""
     over = ("failed", "succeeded")
     until(lambda: row(sandbox, host, job)["state"] in over, f"{job} does not end", seconds)
     return row(sandbox, host, job)
 
 
 def gone(sandbox, host, job):
-    """Wait until the service has cleared a job away: it does so a moment after the job's end."""
+    """Wait until the service has cleaned up a job, which happens a moment after its end."""
     left = f"docker ps -aq --filter name={job}; docker volume ls -q --filter name={job}"
     until(lambda: not sh(sandbox, host, left), f"{job} has left something", 20)
 
 
 def clear(sandbox, host):
-    """The service up, nothing running, no job known."""
+    """Make the service run, with no containers and no jobs in the database."""
     sh(
         sandbox,
         host,
-        # A service in the middle of a crash takes its time to stop in good order.
+        # A service that is crashing may take long to stop.
         f"{STOP}; docker ps -aq --filter name=os- --filter name=opstasks- | xargs -r docker rm -f;"
         " docker volume ls -q --filter name=os-volume- | xargs -r docker volume rm;"
         f" sqlite3 {PATIENT} {DB}"
@@ -159,7 +159,7 @@ def many_jobs(sandbox, host):
 
 
 def terminal(sandbox_dir, *argv, state="/tmp", size=(40, 160), **options):
-    """`inv` in a real terminal, as pexpect has it."""
+    """`inv` in a real terminal, as a pexpect child."""
     import os
     import sys
     from pathlib import Path
@@ -181,7 +181,7 @@ def terminal(sandbox_dir, *argv, state="/tmp", size=(40, 160), **options):
 
 
 def finished(child):
-    """What a terminal showed until its program ended, and the exit code."""
+    """What the terminal showed until its program ended, and the exit code."""
     import pexpect
 
     child.expect(pexpect.EOF)

@@ -1,4 +1,4 @@
-"""Rows for job-runner's table, and a docker that answers what a test wants."""
+"""Rows for job-runner's table, and a fake docker with the answers of a test."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from tests.jobs.jobs_help import HOSTILE_TEXTS
 
 
 def add(connection, id, workspace="ws", action="act", state="running", created_at=1, **more):
-    """Insert a job; further columns by name."""
+    """Insert a job; other columns by name."""
     row = {"id": id, "workspace": workspace, "action": action, "state": state}
     row |= {"created_at": created_at, "run_command": "python:v1 python x", **more}
     marks = ", ".join("?" * len(row))
@@ -22,11 +22,11 @@ def ids(rows):
 
 
 def hostile_names():
-    """More than 500: each curated one, any two of them together, and generated ones."""
+    """More than 500 words: curated ones, all pairs of these, and generated ones."""
     names = [*HOSTILE_TEXTS, *(f"{a}{b}" for a in HOSTILE_TEXTS for b in HOSTILE_TEXTS)]
     made = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `example` is not for tests that depend on its values
+        warnings.simplefilter("ignore")  # it warns that `example` is for interactive use
         names += [made.example().replace("\0", "0") for _ in range(60)]
     return list(dict.fromkeys(names))
 

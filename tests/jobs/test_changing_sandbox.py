@@ -47,7 +47,7 @@ def ask_for_all(managed, host):
 
 
 def heard(managed, host, job):
-    """What the job-server heard about a job, in order."""
+    """What the job-server was told about a job, in order."""
     posts = [
         post["jobs"] if isinstance(post, dict) else post for post in managed.reported_jobs(host)
     ]
@@ -56,7 +56,7 @@ def heard(managed, host, job):
 
 
 def told(managed, host, job):
-    """What the job-server heard last about a job."""
+    """What the job-server was last told about a job."""
     return (heard(managed, host, job) or [None])[-1]
 
 
@@ -124,7 +124,7 @@ def test_a_job_is_kept_for_debugging_and_cleaned_up_later(managed, inv):
     assert f"os-volume-{job}" not in volumes(managed, ONE)
 
 
-def test_a_pending_job_never_runs_and_an_ended_one_is_left_alone(managed, inv):
+def test_kill_keeps_a_pending_job_from_running_and_ignores_an_ended_one(managed, inv):
     (over,) = managed.submit(ONE, "fail", "over")
     jobs.ended(managed, ONE, over)
     jobs.gone(managed, ONE, over)
@@ -141,7 +141,7 @@ def test_a_pending_job_never_runs_and_an_ended_one_is_left_alone(managed, inv):
     assert not {name for name in jobs.containers(managed, ONE) if waits in name}
 
 
-def test_part_of_an_id_kills_nothing_while_a_host_cannot_be_asked(
+def test_kill_refuses_part_of_an_id_while_a_host_does_not_answer(
     managed, inv, sandbox_dir, tmp_path
 ):
     import yaml
@@ -174,7 +174,7 @@ def test_a_saved_database_address_is_reported_and_not_printed(managed, inv):
         done = good(inv("-H", ONE, "jobs.kill", job, "--yes"))
         saved = jobs.sh(managed, ONE, f"cat {jobs.LOGS}/*/os-job-{job}/metadata.json")
         assert "hunter2@" in saved
-        assert "holds the value of DATABASE_URL" in done.stderr
+        assert "contains the value of DATABASE_URL" in done.stderr
         assert "hunter2" not in done.stdout + done.stderr
         everything = jobs.sh(managed, ONE, "journalctl -t opstasks -o cat")
         assert "hunter2" not in everything
@@ -205,7 +205,7 @@ def test_an_internal_error_is_retried_and_all_records_agree(managed, inv, intern
     jobs.sh(managed, ONE, jobs.RESTART)
     done = good(inv("-H", "sandbox", "jobs.retry", internal_error_job[:13], "--yes"))
     row = jobs.row(managed, ONE, internal_error_job)
-    # It was stopped half-way, so its honest end is a failure of its own, not an internal error.
+    # The job was interrupted, so it ends with its own failure, not with an internal error.
     assert (row["state"], row["status_code"]) == ("failed", "nonzero_exit")
     assert "failed (nonzero_exit)" in done.stdout
     assert box
@@ -228,7 +228,7 @@ def test_a_retry_that_fails_again_is_reported(managed, inv, internal_error_job):
     assert f"os-job-{internal_error_job}" in jobs.containers(managed, ONE)
 
 
-def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, internal_error_job):
+def test_a_retry_checks_its_requirements_before_any_change(managed, inv, internal_error_job):
     before = jobs.row(managed, ONE, internal_error_job)
     local = "/home/opensafely/config/04_local.env"
     jobs.sh(managed, ONE, f"echo JOB_SERVER_ENDPOINT=http://127.0.0.1:9/ >>{local}")
@@ -241,7 +241,7 @@ def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, int
     jobs.sh(managed, ONE, f"docker rename os-job-{internal_error_job} away")
     done = inv("-H", ONE, "jobs.retry", internal_error_job, "--yes")
     jobs.sh(managed, ONE, f"docker rename away os-job-{internal_error_job}")
-    assert (done.returncode, "no container any more" in done.stderr) == (2, True)
+    assert (done.returncode, "no longer has a container" in done.stderr) == (2, True)
     assert jobs.row(managed, ONE, internal_error_job) == before
     good(inv("-H", ONE, "jobs.kill", internal_error_job, "--yes"))
     assert not {name for name in jobs.containers(managed, ONE) if internal_error_job in name}
@@ -250,7 +250,7 @@ def test_what_a_retry_needs_is_checked_before_anything_changes(managed, inv, int
 # -- retries that end well -------------------------------------------------------------------
 
 LOCAL = "/home/opensafely/config/04_local.env"
-# Gives job-runner its (no) requests, and takes no news.
+# Answers job-runner with an empty list of requests, but rejects reports.
 DEAF = """
 import http.server
 class Deaf(http.server.BaseHTTPRequestHandler):
@@ -268,7 +268,7 @@ http.server.HTTPServer(("127.0.0.1", 8099), Deaf).serve_forever()
 
 
 def check_stored(managed, job):
-    """Database, docker and disk say that it succeeded, with the outputs of the real action."""
+    """Check in database, docker and on disk that it succeeded with the action's real outputs."""
     row = jobs.row(managed, ONE, job)
     assert (row["state"], row["status_code"]) == ("succeeded", "succeeded")
     assert row["completed_at"]
@@ -293,8 +293,8 @@ def test_a_retry_succeeds_after_the_cause_is_fixed(managed, inv, unstored_job):
     assert jobs.row(managed, ONE, unstored_job) == row
 
 
-def test_the_next_run_tells_a_job_server_that_was_not_told(managed, inv, unstored_job):
-    """job-runner's retry writes its database first: the job goes on whoever knows of it."""
+def test_the_next_run_tells_the_job_server_after_a_failed_report(managed, inv, unstored_job):
+    """job-runner's retry first writes its database: the job continues even if not reported."""
     managed.job_requests(ONE, [])
     managed.must(ONE, ["tee", "/tmp/deaf.py"], stdin=DEAF)
     jobs.sh(
@@ -307,7 +307,7 @@ def test_the_next_run_tells_a_job_server_that_was_not_told(managed, inv, unstore
         done = inv("-H", ONE, "jobs.retry", unstored_job, "--yes")
         assert done.returncode == 1, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-        assert "was retried and goes on, but the job-server was not told" in done.stderr
+        assert "was retried and continues, but the job-server was not told" in done.stderr
         assert f"inv -H {ONE} jobs.retry {unstored_job}" in done.stderr
         assert jobs.ended(managed, ONE, unstored_job)["state"] == "succeeded"
         assert ("succeeded", "succeeded") not in heard(managed, ONE, unstored_job)

@@ -1,4 +1,4 @@
-"""Which job a person means, over many hosts: one, several, or chosen by number."""
+"""Finding a person's job on many hosts: one match, several, or a choice by number."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ VOLUME = ("volume", "v")
 
 @dataclass
 class Context:
-    """A person who always chooses the line `choice`, and what was shown."""
+    """A person who always chooses the line `choice`; keeps what was shown."""
 
     fleet: Fleet
     choice: int = 0
@@ -58,7 +58,7 @@ def job(id, state="running"):
 
 
 def finds(host, word, *ids, state="running", volume=VOLUME):
-    """The host is asked for this word and finds these jobs."""
+    """Expect a search for this word that finds these jobs."""
     privacy = host.spec.high_privacy
     request = FindRequest(host.spec.database, (word,), f"{privacy}/logs", f"{privacy}/volumes")
     found = tuple(FoundJob(job(id, state), {}, volume=volume) for id in ids)
@@ -89,14 +89,14 @@ def test_a_word_that_matches_no_job_is_refused_with_the_hosts_asked(hosts):
         find_one(context(hosts), "ab")
 
 
-def test_only_jobs_with_a_container_or_volume_are_offered_if_wanted(hosts):
+def test_contained_offers_only_jobs_with_a_container_or_volume(hosts):
     finds(hosts[0], "ab", "abc", volume=None)
     finds(hosts[1], "ab", "abd")
     _, match = find_one(context(hosts), "ab", contained=True)
     assert match.job.id == "abd"
 
 
-def test_a_job_that_two_words_mean_is_taken_once(fake_host):
+def test_a_job_that_matches_two_words_is_taken_once(fake_host):
     host = fake_host()
     privacy = host.spec.high_privacy
     words = ("ab", "abc")
@@ -108,7 +108,7 @@ def test_a_job_that_two_words_mean_is_taken_once(fake_host):
 
 
 @pytest.mark.parametrize(("word", "is_whole"), [("ab", False), ("abc", True)])
-def test_a_change_needs_a_whole_id_while_a_host_is_silent(hosts, word, is_whole):
+def test_a_change_needs_a_whole_id_while_a_host_does_not_answer(hosts, word, is_whole):
     finds(hosts[0], word, "abc")
     privacy = hosts[1].spec.high_privacy
     request = FindRequest(hosts[1].spec.database, (word,), f"{privacy}/logs", f"{privacy}/volumes")
@@ -127,7 +127,7 @@ def reads(host, *ids):
     host.expect(READ, request, JobsAnswer(1.0, {}, {}, tuple(map(job, ids))))
 
 
-def test_without_a_word_one_of_the_running_jobs_is_chosen(hosts):
+def test_without_a_word_a_person_chooses_a_running_job(hosts):
     reads(hosts[0], "abc")
     reads(hosts[1], "xyz")
     finds(hosts[0], "xyz")
@@ -138,7 +138,7 @@ def test_without_a_word_one_of_the_running_jobs_is_chosen(hosts):
     assert ctx.shown == ["Running jobs:", "one  abc  ws-act  running", "two  xyz  ws-act  running"]
 
 
-def test_without_a_word_and_without_running_jobs_it_is_refused(hosts):
+def test_without_a_word_and_running_jobs_the_task_is_refused(hosts):
     for host in hosts:
         reads(host)
     with pytest.raises(Refused, match="no job is running"):

@@ -1,4 +1,4 @@
-"""Which job a word means: on a host, over hosts, and chosen by a person."""
+"""Finding the jobs that match a word: on one host, on many, and by a person's choice."""
 
 import json
 import sqlite3
@@ -50,14 +50,14 @@ def test_a_whole_id_wins_over_ids_that_contain_it(job_table):
 
 
 @pytest.mark.parametrize("word", HOSTILE_TEXTS)
-def test_hostile_words_match_literally_or_not_at_all(job_table, word):
+def test_hostile_words_match_only_literally(job_table, word):
     add(job_table, "abc123", "ws", "run_model")
     expected = ["abc123"] if word in "ws-run_model-abc123" else []
     assert ids(find_there.matches(job_table, word)) == expected
 
 
 @given(st.text(min_size=1), st.text(), st.text())
-def test_matching_is_plain_containment(word, workspace, action):
+def test_a_word_matches_if_id_or_slug_contains_it(word, workspace, action):
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE job (id, workspace, action, state, created_at, run_command)")
     try:
@@ -67,7 +67,7 @@ def test_matching_is_plain_containment(word, workspace, action):
         found = find_there.matches(connection, word)
     except UnicodeEncodeError:
         return  # half a character: check_word refuses it
-    # sqlite ends a text at a NUL, which check_word refuses as well.
+    # sqlite ends a text at a NUL, which check_word also refuses.
     if "\0" not in word + workspace + action:
         assert bool(found) == (word in f"{workspace}-{action}-id1")
 
@@ -79,7 +79,7 @@ def find_on(connection, docker, folder, *words):
     return msgspec.convert(json.loads(json.dumps(answer)), FindAnswer).matches
 
 
-def test_of_very_many_the_active_one_is_first_and_inspected(job_table, tmp_path):
+def test_of_many_matches_the_active_job_is_first_and_inspected(job_table, tmp_path):
     add(job_table, "running1", "w1", "longer", created_at=1)
     for number in range(70):
         add(job_table, f"old{number:02}", "w1", "longer", "failed", 100 + number)
@@ -90,7 +90,7 @@ def test_of_very_many_the_active_one_is_first_and_inspected(job_table, tmp_path)
     assert len(found) == find_there.MATCHES + 1
 
 
-def test_every_whole_id_is_inspected_however_many_there_are(job_table, tmp_path):
+def test_every_whole_id_is_inspected(job_table, tmp_path):
     wanted = [f"job{number:03}" for number in range(120)]
     for id in wanted:
         add(job_table, id)
@@ -99,7 +99,7 @@ def test_every_whole_id_is_inspected_however_many_there_are(job_table, tmp_path)
     assert {id for id in wanted if found[id][0].container} == set(wanted)
 
 
-def test_without_docker_row_and_logs_are_there_and_the_rest_is_explained(job_table, tmp_path):
+def test_without_docker_a_match_has_row_logs_and_the_reason(job_table, tmp_path):
     add(job_table, "a", state="failed")
     (tmp_path / "2026-11" / "os-job-a").mkdir(parents=True)
     (tmp_path / "2026-11" / "os-job-a" / "logs.txt").write_text("x")
@@ -109,13 +109,13 @@ def test_without_docker_row_and_logs_are_there_and_the_rest_is_explained(job_tab
     assert "does not answer" in found.docker_problem
 
 
-def test_the_whole_row_may_hold_values_of_any_type(job_table, tmp_path):
+def test_a_found_row_may_have_values_of_any_type(job_table, tmp_path):
     add(job_table, "a", job_request_id=7, repo_url=b"\xffx")
     (found,) = find_on(job_table, FakeDocker(), tmp_path, "a")["a"]
     assert (found.row["job_request_id"], found.row["repo_url"]) == ("7", "\ufffdx")
 
 
-def test_the_id_of_a_job_that_others_contain_is_counted(job_table, tmp_path):
+def test_other_ids_that_contain_the_id_are_counted(job_table, tmp_path):
     add(job_table, "abc")
     add(job_table, "xABCx")
     (found,) = find_on(job_table, FakeDocker(), tmp_path, "abc")["abc"]
@@ -146,22 +146,24 @@ def test_jobs_are_found_with_their_host(fake_host):
     assert found["xyz"] == ()
 
 
-def test_a_docker_that_does_not_answer_is_refused_unless_allowed(fake_host):
+def test_find_needs_docker_unless_without_docker_is_set(fake_host):
     host = fake_host()
-    answer = FindAnswer(5.0, {"abc": (found_job(docker_problem="it hangs"),)})
+    job = Job("abc", "w", "a", "running", "executing")
+    found = FoundJob(job, {}, docker_problem="it hangs")
+    answer = FindAnswer(1e9, {"abc": (found,)})
     host.expect(FIND, request("abc"), answer)
     host.expect(FIND, request("abc"), answer)
-    with pytest.raises(Refused, match="containers are not known: it hangs"):
+    with pytest.raises(Refused, match="cannot read the containers: it hangs"):
         find(host, ["abc"])
     (match,) = find_ids(host, ["abc"], without_docker=True)
-    assert match.docker_problem == "it hangs"
+    assert (match.docker_problem, match.job.disagreement) == ("it hangs", "")
 
 
-def test_an_id_that_is_gone_is_refused(fake_host):
+def test_an_id_that_no_longer_exists_is_refused(fake_host):
     host = fake_host()
     answer = FindAnswer(5.0, {"abc": (found_job("abcd"),)})
     host.expect(FIND, request("abc"), answer)
-    with pytest.raises(Refused, match="no job abc here any more"):
+    with pytest.raises(Refused, match="job abc no longer exists"):
         find_ids(host, ["abc"])
 
 
@@ -183,7 +185,7 @@ ROW = {"job": {"id": "a", "workspace": "w", "action": "a", "state": "running"}, 
         {"now": 1.0, "matches": {"abc": [{**ROW, "alike": -1}]}},
     ],
 )
-def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, answer):
+def test_an_invalid_answer_names_the_host(fake_host, answer):
     host = fake_host()
     host.expect(FIND, request("abc"), Reply(out=json.dumps({"ok": answer})))
     with pytest.raises(InvalidResponse) as caught:
@@ -195,7 +197,7 @@ def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, answer
 
 
 @given(st.text())
-def test_a_word_that_is_accepted_can_be_printed_and_encoded(text):
+def test_an_accepted_word_can_be_printed_and_encoded(text):
     try:
         word = check_word(text)
     except Refused:
@@ -212,14 +214,14 @@ def test_words_that_cannot_name_a_job_are_refused(text):
         check_word(text)
 
 
-def test_whole_ids_on_any_host_count_before_parts():
+def test_whole_ids_on_any_host_win_over_parts():
     whole = Match("one", Job("abc", "ws", "a", "failed"))
     part = Match("two", Job("abcd", "ws", "b", "running", created_at=5))
     assert candidates("abc", [part, whole]) == [whole]
     assert candidates("b", [whole, part]) == [part, whole]
 
 
-def test_a_job_of_which_nothing_is_left_is_not_reported_as_unknown():
+def test_a_job_without_container_and_volume_is_not_reported_as_unknown():
     over = Match("h", Job("abc", "ws", "act", "failed", "nonzero_exit"))
     running = Match("h", Job("abd", "ws", "act", "running"), volume=("volume", "v"))
     assert with_contents("ab", [over, running]) == [running]
@@ -231,7 +233,7 @@ def test_a_job_of_which_nothing_is_left_is_not_reported_as_unknown():
         with_contents("ab", [over, over])
 
 
-def test_a_line_to_choose_by_names_host_job_and_creation():
+def test_a_line_of_the_choice_names_host_job_and_creation():
     job = Job("abc", "ws", "act", "failed", "nonzero_exit", created_at=1795546577)
     line = Match("tpp", job).describe()
     assert line == "tpp  abc  ws-act  failed  nonzero_exit  2026-11-24 18:56 UTC"

@@ -67,7 +67,7 @@ def test_the_busiest_processes_come_first():
     assert (found[0]["cpu_cores"], found[0]["user"]) == (1.0, "root")
 
 
-def test_a_disk_is_listed_once_and_a_missing_folder_never():
+def test_disks_are_listed_once_and_missing_folders_are_left_out():
     found = stats_there.disks(["/", "/etc", "/nowhere"])
     assert [place for disk in found for place in disk["places"]] == ["/", "/etc"]
 
@@ -90,7 +90,7 @@ def test_a_host_is_measured_in_one_round_trip(fake_host):
     assert use.disks[0].used_percent == 75
 
 
-def test_a_docker_that_took_too_long_leaves_the_rest(fake_host):
+def test_host_stats_are_shown_without_docker_when_it_times_out(fake_host):
     host = fake_host()
     host.expect(HOST_STATS, asked(host), USE)
     host.expect(docker_df(), Reply(124, json.dumps(IMAGES)))
@@ -106,7 +106,7 @@ def test_a_docker_that_took_too_long_leaves_the_rest(fake_host):
         | st.text()
     )
 )
-def test_nonsense_of_docker_is_unknown(lines):
+def test_invalid_output_of_docker_df_is_left_out(lines):
     for use in parse_docker_df("\n".join(lines)):
         assert use.kind == "Images"
 
@@ -137,7 +137,7 @@ def answer(**over):
         {"processes": [{"pid": 1, "name": None, "user": "", "cpu_cores": 0, "memory_bytes": 0}]},
     ],
 )
-def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, over):
+def test_an_invalid_answer_names_the_host(fake_host, over):
     host = fake_host()
     host.expect(HOST_STATS, asked(host), answer(**over))
     host.expect(docker_df(), "")
@@ -146,7 +146,7 @@ def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, over):
     assert caught.value.host == "tpp"
 
 
-def test_all_hosts_share_one_table_of_each_kind():
+def test_each_table_covers_all_hosts():
     hosts, disks, docker, processes = tables({"one": USE, "two": replace(USE, swap_bytes=1024)})
     assert [row[0] for row in hosts[1]] == ["one", "two"]
     assert [row[-1] for row in hosts[1]] == ["none", "0 B of 1 KiB"]

@@ -1,4 +1,4 @@
-"""Containers, volumes and log files of jobs as the host's programs find them."""
+"""How the host's programs find containers, volumes and log files of jobs."""
 
 import json
 from types import SimpleNamespace
@@ -26,13 +26,13 @@ def test_a_container_is_described_without_its_environment():
     assert Container(**found).job_id == "a"
 
 
-def test_a_cpu_quota_is_a_limit_as_well():
+def test_a_cpu_quota_is_also_a_limit():
     docker = FakeDocker(["a"], HostConfig={"CpuQuota": 150000, "CpuPeriod": 100000})
     assert containers.inspect(docker, "a")["cpus"] == 1.5
 
 
 @pytest.mark.parametrize("part", ["Config", "State", "HostConfig", "Mounts"])
-def test_a_container_that_docker_hardly_describes_is_listed(part):
+def test_a_container_with_missing_data_is_listed(part):
     found = containers.inspect(FakeDocker(["a"], **{part: None}), "a")
     assert found["name"] == "a"
 
@@ -56,7 +56,7 @@ def test_a_job_has_a_volume_or_a_folder_and_its_newest_logs(tmp_path):
     assert (found["container"], found["logs"]) == (None, [])
 
 
-def test_a_docker_that_does_not_answer_is_asked_once(tmp_path):
+def test_docker_is_not_asked_again_after_no_answer(tmp_path):
     questions = []
 
     def get(*path, **query):
@@ -69,7 +69,7 @@ def test_a_docker_that_does_not_answer_is_asked_once(tmp_path):
     assert len(questions) == 1
 
 
-def test_one_broken_container_hides_no_other(tmp_path):
+def test_a_broken_container_does_not_hide_others(tmp_path):
     class Odd(FakeDocker):
         def get(self, *path, **query):
             if path[1:2] == ("os-job-a",):

@@ -1,4 +1,4 @@
-"""job-runner's database as the host's programs read it."""
+"""How the host's programs read job-runner's database."""
 
 import sqlite3
 
@@ -44,7 +44,7 @@ def test_500_hostile_workspaces_match_only_themselves(job_table):
         job_table.execute("DROP TABLE noted")
 
 
-def test_since_counts_the_end_as_well_as_the_beginning(job_table):
+def test_since_selects_by_creation_and_by_completion(job_table):
     add(job_table, "old", state="failed", created_at=10)
     add(job_table, "long", state="failed", created_at=20, completed_at=1500)
     add(job_table, "new", state="failed", created_at=2000)
@@ -52,7 +52,7 @@ def test_since_counts_the_end_as_well_as_the_beginning(job_table):
 
 
 @given(st.integers(1, 7), st.lists(st.integers(1, 4), max_size=25))
-def test_pages_hold_every_job_once_and_in_order(size, times):
+def test_pages_have_every_job_once_and_in_order(size, times):
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE job (id, state, created_at, run_command)")
     for number, created_at in enumerate(times):
@@ -72,10 +72,10 @@ def test_pages_hold_every_job_once_and_in_order(size, times):
     assert len(keys) == len(set(keys)) == len(times)
 
 
-# -- what the database holds -----------------------------------------------------------------
+# -- the content of the database -------------------------------------------------------------
 
 
-def test_a_database_of_any_age_is_read():
+def test_a_database_of_an_old_version_is_read():
     old = sqlite3.connect(":memory:", isolation_level=None)
     old.execute("CREATE TABLE job (id, state, created_at)")
     old.execute("INSERT INTO job VALUES ('a', 'running', 5)")
@@ -84,20 +84,20 @@ def test_a_database_of_any_age_is_read():
     assert [Job(**row) for row in found["jobs"]] == [Job("a", "", "", "running", created_at=5)]
 
 
-def test_the_change_of_a_status_alone_is_in_nanoseconds(job_table):
+def test_only_the_time_of_a_status_is_in_nanoseconds(job_table):
     add(job_table, "a", updated_at=7, status_code_updated_at=1_795_546_577_500_000_000)
     add(job_table, "b", updated_at=7)
     rows = {row["id"]: table.job_of(row) for row in table.by_ids(job_table, ["a", "b"])}
     assert (rows["a"]["updated_at"], rows["b"]["updated_at"]) == (1_795_546_577.5, 7)
 
 
-def test_a_null_is_an_empty_text_or_no_time(job_table):
+def test_a_null_becomes_an_empty_text_or_zero(job_table):
     job_table.execute("INSERT INTO job (id) VALUES ('a')")
     (row,) = table.by_ids(job_table, ["a"])
     assert Job(**table.job_of(row)) == Job("a", "", "", "")
 
 
-def test_flags_are_those_that_are_set(job_table):
+def test_only_flags_that_are_set_are_read(job_table):
     job_table.execute("CREATE TABLE flags (id TEXT, value TEXT, timestamp INT)")
     rows = [("paused", "true", 5), ("mode", None, 6), ("odd", 3, None)]
     job_table.executemany("INSERT INTO flags VALUES (?, ?, ?)", rows)

@@ -1,4 +1,4 @@
-"""Database and docker joined: what they do not agree about, and orphan containers."""
+"""Joining database and docker: disagreements, and orphan containers."""
 
 import pytest
 
@@ -41,12 +41,12 @@ def joined(rows, boxes, also=(), problem=""):
         (job("pending", "created"), [], ""),
     ],
 )
-def test_a_disagreement_is_flagged_once_it_lasts(row, boxes, said):
+def test_a_disagreement_is_flagged_if_it_lasts(row, boxes, said):
     (found,) = joined([row], boxes)
     assert found.disagreement == said
 
 
-def test_a_docker_that_does_not_answer_blames_no_job():
+def test_no_job_is_flagged_when_docker_does_not_answer():
     (found,) = joined([job()], [], problem="docker does not answer")
     assert found.disagreement == ""
 
@@ -57,7 +57,7 @@ def test_an_orphan_container_comes_last():
     assert orphan.disagreement == "container without a job"
 
 
-def test_the_container_of_a_job_not_asked_for_is_listed_only_if_it_is_odd():
+def test_a_job_outside_the_selection_is_listed_only_if_flagged():
     over = job("succeeded", "succeeded", id="b")
     assert joined([job()], [container(), container("exited", id="b")], [over])[1:] == ()
     (odd,) = joined([job()], [container(), container(id="b")], [over])[1:]

@@ -1,4 +1,4 @@
-"""`jobs.kill`: what is to be done, and doing it while job-runner's loop interferes."""
+"""`jobs.kill`: the steps, and running them while job-runner's loop interferes."""
 
 import json
 
@@ -40,12 +40,12 @@ def test_a_pending_job_is_only_marked():
     assert steps(match("pending", "created", "", None)) == ("mark as killed",)
 
 
-def test_nothing_is_done_about_a_job_of_which_nothing_is_left():
+def test_a_job_that_left_nothing_behind_needs_no_steps():
     assert steps(match("succeeded", "succeeded", "", None)) == ()
     assert steps(match("failed", "killed_by_admin", "exited"), cleanup=False) == ()
 
 
-def test_what_an_earlier_kill_kept_is_removed_later():
+def test_a_second_kill_removes_what_the_first_kept():
     assert steps(match("failed", "killed_by_admin", "exited")) == STEPS[2:]
 
 
@@ -62,25 +62,25 @@ def test_what_an_earlier_kill_kept_is_removed_later():
         (match(), True, "abc is still running (executing)"),
     ],
 )
-def test_what_a_kill_left_undone_is_reported(now, cleanup, word):
+def test_an_incomplete_kill_is_reported(now, cleanup, word):
     said = jobs_kill.not_done(now, match(), cleanup=cleanup)
     assert word in said if word else said == ""
 
 
-def test_a_job_that_runs_again_since_the_question_is_refused():
+def test_kill_refuses_a_job_that_runs_again_since_the_question():
     over = jobs_kill.plan(match("failed", "internal_error"), cleanup=False)
     now = jobs_kill.plan(match(), cleanup=False)
-    with pytest.raises(Refused, match=r"is running .* again: you were not asked"):
+    with pytest.raises(Refused, match=r"is running .* again; you did not agree"):
         jobs_kill.check_shown(now, over.steps)
     jobs_kill.check_shown(now, now.steps)
     begun = jobs_kill.plan(match(), cleanup=True)
-    # A job that was pending when it was shown has a container by now: that is expected.
+    # A pending job may have a container by now: that is expected.
     jobs_kill.check_shown(begun, ("mark as killed",))
 
 
-def test_nothing_of_a_job_that_is_over_is_removed_unless_it_was_shown():
+def test_kill_removes_from_an_ended_job_only_what_was_shown():
     over = jobs_kill.plan(match("failed", "nonzero_exit", "exited"), cleanup=True)
-    with pytest.raises(Refused, match="save log, remove container as well") as caught:
+    with pytest.raises(Refused, match="needs more steps: save log, remove container") as caught:
         jobs_kill.check_shown(over, ("remove volume",))
     assert "nothing was changed" in caught.value.hint
     jobs_kill.check_shown(over, over.steps)
@@ -91,12 +91,12 @@ def test_nothing_of_a_job_that_is_over_is_removed_unless_it_was_shown():
 
 
 @pytest.mark.parametrize("id", ["a%c", "a_c", "", "a b", "-rf", "$(x)", "é", "a;b"])
-def test_an_id_that_job_runner_would_read_as_a_pattern_is_refused(id):
+def test_kill_refuses_an_id_that_job_runner_reads_as_a_pattern(id):
     with pytest.raises(Refused):
         job_runner.check_id(match(id=id))
 
 
-def test_an_id_that_is_part_of_another_is_refused():
+def test_kill_refuses_an_id_that_is_part_of_another():
     job = Job("abc", "w", "a", "running")
     with pytest.raises(Refused):
         job_runner.check_id(Match("h", job, alike=1))
@@ -128,7 +128,7 @@ def quick(monkeypatch, tmp_path):
 
 
 class Script:
-    """What a test expects of one host with the job abc, in order."""
+    """The calls that a test expects on one host with the job abc, in order."""
 
     def __init__(self, host):
         self.host = host
@@ -138,7 +138,7 @@ class Script:
         return self
 
     def found(self, *states, logs=(), times=1):
-        """The job is read once for each state: state, status code, state of its container."""
+        """Expect one read of the job per state: state, status code, state of its container."""
         privacy = self.host.spec.high_privacy
         request = FindRequest(
             self.host.spec.database, ("abc",), f"{privacy}/logs", f"{privacy}/volumes"
@@ -169,7 +169,7 @@ def kill(script, shown=STEPS, cleanup=True):
     return jobs_kill.apply(script.host, {"abc": shown}, cleanup=cleanup)
 
 
-def test_a_job_is_marked_and_removed_once_the_service_has_let_go(script):
+def test_kill_marks_a_job_and_removes_it_after_the_service_ignores_it(script):
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed().found(KILLED, KILLED)
     done = kill(script)
@@ -177,13 +177,13 @@ def test_a_job_is_marked_and_removed_once_the_service_has_let_go(script):
     assert script.host.steps == ["mark abc as killed", "kill abc"]
 
 
-def test_what_is_to_be_kept_is_never_removed(script):
+def test_kill_without_cleanup_removes_nothing(script):
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed(cleanup=False).found(STOPPED, STOPPED)
     assert kill(script, cleanup=False).jobs == {"abc": "failed (killed_by_admin)"}
 
 
-def test_a_volume_that_was_to_be_kept_and_is_gone_is_a_failure(script, monkeypatch):
+def test_a_missing_volume_that_was_to_be_kept_is_a_failure(script, monkeypatch):
     monkeypatch.setattr(jobs_kill, "KILL_TIMEOUT_S", 0)
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed(cleanup=False).found(KILLED)
@@ -191,7 +191,7 @@ def test_a_volume_that_was_to_be_kept_and_is_gone_is_a_failure(script, monkeypat
         kill(script, cleanup=False)
 
 
-def test_the_rest_of_a_job_that_is_over_is_removed_at_once(script):
+def test_the_rest_of_an_ended_job_is_removed_at_once(script):
     script.locked().found(STOPPED).killed().found(KILLED, KILLED)
     assert kill(script).changed
 
@@ -202,13 +202,13 @@ def test_nothing_is_run_for_a_job_with_nothing_to_do(script):
     assert (done.changed, done.jobs) == (False, {"abc": "nothing to do: failed (killed_by_admin)"})
 
 
-def test_a_job_that_the_service_took_up_once_more_is_marked_again(script):
+def test_a_job_that_the_service_resumed_is_marked_again(script):
     script.locked().found(RUNNING).marked().found(RUNNING).marked()
     script.found(MARKED, MARKED).killed().found(KILLED, KILLED)
     assert kill(script).changed
 
 
-def test_a_job_that_the_service_brings_back_after_all_is_killed_again(script):
+def test_a_job_that_the_service_brings_back_is_killed_again(script):
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed().found(RUNNING).killed().found(KILLED, KILLED)
     assert kill(script).changed
@@ -223,12 +223,12 @@ def test_a_job_that_stays_active_is_a_failure_and_not_touched(script):
         kill(script)
 
 
-def test_where_marking_fails_job_runners_command_does_it_all(script):
+def test_job_runners_command_does_everything_if_marking_fails(script):
     script.locked().found(RUNNING).marked(1).killed().found(KILLED, KILLED)
     assert kill(script).jobs == {"abc": "failed (killed_by_admin)"}
 
 
-def test_a_command_that_failed_is_not_tried_again(script):
+def test_a_failed_command_is_not_retried(script):
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed(1, err="no space left").found(MARKED)
     with pytest.raises(VerifyFailed, match="container and volume") as caught:
@@ -236,7 +236,7 @@ def test_a_command_that_failed_is_not_tried_again(script):
     assert caught.value.tail == "no space left"
 
 
-def test_a_command_that_failed_after_its_work_was_done_is_no_failure(script):
+def test_a_command_that_failed_after_finishing_its_work_is_accepted(script):
     script.locked().found(STOPPED).killed(1).found(KILLED, KILLED)
     assert kill(script).changed
 
@@ -249,7 +249,7 @@ def test_an_end_that_the_service_recorded_first_is_reported(script):
 
 def test_nothing_is_run_for_a_job_that_runs_again_since_the_question(script):
     script.locked().found(RUNNING)
-    with pytest.raises(Refused, match="again: you were not asked that"):
+    with pytest.raises(Refused, match="again; you did not agree to that"):
         kill(script, shown=())
 
 
@@ -268,13 +268,13 @@ def test_a_connection_lost_while_killing_is_an_unknown_state(script):
         kill(script)
 
 
-def test_ctrl_c_while_waiting_says_that_another_run_does_the_rest(script, monkeypatch):
+def test_ctrl_c_while_waiting_says_that_the_next_run_does_the_rest(script, monkeypatch):
     monkeypatch.setattr(jobs_kill, "KILL_TIMEOUT_S", 60)
     script.locked().found(RUNNING).marked(1).killed().found(RUNNING)
     command = job_runner.kill(script.host.spec, ["abc"], cleanup=True)
     script.host.expect(command, Reply())
     script.host.stop.set()
-    with pytest.raises(Interrupted, match="run it again, it does what is left"):
+    with pytest.raises(Interrupted, match="run it again to do the rest"):
         kill(script)
 
 
@@ -285,7 +285,7 @@ def logs():
 def test_a_secret_that_job_runner_saved_is_reported_by_name(script):
     script.locked().found(STOPPED).killed().found(KILLED, KILLED, logs=logs())
     script.host.expect(METADATA, MetadataRequest(PATH), MetadataAnswer({"a": 1}, ("DATABASE_URL",)))
-    assert kill(script).notes == (f"{PATH} holds the value of DATABASE_URL as plain text",)
+    assert kill(script).notes == (f"{PATH} contains the value of DATABASE_URL as plain text",)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`jobs.ls`: what is selected, pages for a table, and the stream for JSON."""
+"""`jobs.ls`: the selection, pages for a table, and the stream for JSON."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def test_since_takes_dates_in_utc():
 
 
 @pytest.mark.parametrize("text", ["soon", "-1h", "1", "1y", "h", "²d", "0s", "2026-13-01", "%"])
-def test_since_refuses_nonsense(text):
+def test_since_refuses_invalid_values(text):
     with pytest.raises(Refused, match=r"is no|must be"):
         since_of(text)
 
@@ -126,7 +126,7 @@ def test_a_list_has_no_more_jobs_than_its_limit(fake_host):
     assert [j.id for j in list_jobs(host, RUNNING, 1).jobs] == ["a"]
 
 
-def test_orphans_are_listed_unless_the_selection_hides_them(fake_host):
+def test_orphans_are_listed_unless_the_selection_excludes_them(fake_host):
     docker = HostContainers((Container("os-job-lost", "i", "running"),))
     found = JobsAnswer(NOW, {}, {}, (), docker=docker)
     host = fake_host()
@@ -139,7 +139,7 @@ def test_orphans_are_listed_unless_the_selection_hides_them(fake_host):
         assert list_jobs(host, hidden, 9).jobs == ()
 
 
-def test_a_list_says_why_containers_are_not_known(fake_host):
+def test_a_list_says_why_docker_did_not_answer(fake_host):
     host = fake_host()
     docker = HostContainers(problem="docker does not answer")
     host.expect(READ, request(host, 9), JobsAnswer(NOW, {}, {}, (job("a"),), docker=docker))
@@ -154,7 +154,7 @@ def stream_request(host, limit=0):
     return StreamRequest(host.spec.database, RUNNING, limit, STREAM_ROWS)
 
 
-def test_a_stream_hands_on_joined_jobs_and_orphans_last(fake_host):
+def test_a_stream_passes_on_joined_jobs_and_then_orphans(fake_host):
     host, seen = fake_host(), []
     boxes = tuple(Container(f"os-job-{id}", "python:v1", "running") for id in ("lost", "known"))
     known = Job("known", "w", "a", "failed", updated_at=1)
@@ -211,7 +211,7 @@ def test_a_stream_fails_at_its_end_when_docker_does_not_answer(fake_host):
     host, seen = fake_host(), []
     parts = [StreamPart(HostContainers(problem="it hangs"), NOW), StreamPart(jobs=(job("a"),))]
     host.expect(STREAM, stream_request(host), answered(StreamAnswer(), parts))
-    with pytest.raises(CommandFailed, match="containers are not known: it hangs"):
+    with pytest.raises(CommandFailed, match="cannot read the containers: it hangs"):
         stream_jobs(host, RUNNING, 0, seen.extend)
     assert [(j.id, j.disagreement) for j in seen] == [("a", "")]
 
@@ -221,7 +221,7 @@ def test_a_stream_fails_at_its_end_when_docker_does_not_answer(fake_host):
 
 @pytest.fixture
 def database(tmp_path, job_table):
-    """The table in a file, as a host has it: a connection, and the host."""
+    """The table in a file, as on a host: a connection, and the host."""
     spec = HostSpec(name="h", address="h", local=True, home=str(tmp_path))
     Path(spec.database).parent.mkdir(parents=True)
     connection = sqlite3.connect(spec.database, isolation_level=None, timeout=0)
@@ -231,7 +231,7 @@ def database(tmp_path, job_table):
 
 
 def streamed(spec, selection, *, limit=0, page_rows=3):
-    """What the real program on a real shell sends, taken piece by piece: pages of ids."""
+    """The pages of ids that the real program sends through a real shell."""
     command = STREAM.stream_command(StreamRequest(spec.database, selection, limit, page_rows))
     done = subprocess.run(
         ["bash", "-c", command.line()],
@@ -262,7 +262,7 @@ def test_hostile_names_reach_a_real_program_and_database(database, tmp_path):
 
 
 def test_500_hostile_names_pass_a_real_shell_unchanged(tmp_path):
-    """As an argument, as input, and now and then inside of a whole program, as they are sent."""
+    """As an argument, as input, and sometimes within a whole program."""
     canary, spec = tmp_path / "canary", HostSpec(name="h", address="h", local=True)
     names = [name.replace("/tmp/canary", str(canary)) for name in hostile_names()]
     tell, repeat = ("printf", "%s\\0"), cmd("sh", "-c", "cat; printf '\\0'")
@@ -288,7 +288,7 @@ def test_500_hostile_names_pass_a_real_shell_unchanged(tmp_path):
     assert not canary.exists()
 
 
-def test_a_stream_has_the_same_jobs_in_the_same_order_as_a_list(database):
+def test_a_stream_and_a_list_have_the_same_jobs_in_the_same_order(database):
     connection, spec = database
     for number in range(10):
         add(connection, f"job{number}", created_at=number // 2)

@@ -1,4 +1,4 @@
-"""`jobs.logs`: lines out of pieces, where output is read, and metadata without secrets."""
+"""`jobs.logs`: lines from pieces, where output is read, and metadata without secrets."""
 
 import json
 from dataclasses import replace
@@ -27,16 +27,16 @@ def through(pieces, *, stamped=True):
 
 
 @given(st.lists(st.binary(max_size=20)))
-def test_the_lines_are_the_same_wherever_a_log_is_cut(pieces):
+def test_lines_do_not_depend_on_the_pieces_of_a_log(pieces):
     assert through(pieces) == through([b"".join(pieces)])
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"))))
-def test_every_line_is_handed_on(lines):
+def test_every_line_is_passed_on(lines):
     assert through(["".join(line + "\n" for line in lines).encode()]) == lines
 
 
-def test_an_endless_line_is_handed_on_in_pieces_and_not_kept():
+def test_an_endless_line_is_passed_on_in_pieces_and_not_kept():
     shown = []
     lines = jobs_logs.LogLines(shown.extend, strip=False)
     for _ in range(1000):
@@ -46,7 +46,7 @@ def test_an_endless_line_is_handed_on_in_pieces_and_not_kept():
     assert sum(map(len, shown)) == 10_000_000
 
 
-def test_times_are_left_out_unless_asked_for():
+def test_times_are_left_out_unless_requested():
     line = b"2026-11-24T18:56:21.090024529Z the cohort is empty\n"
     assert through([line], stamped=False) == ["the cohort is empty"]
     assert through([line]) == [line.decode().rstrip("\n")]
@@ -59,7 +59,7 @@ def test_times_are_left_out_unless_asked_for():
         (jobs_logs.LogSource(path="/logs/os-job-a/logs.txt"), "begun"),
     ],
 )
-def test_only_a_kept_log_has_the_times_of_docker(fake_host, where, shown):
+def test_only_a_saved_log_has_dockers_times(fake_host, where, shown):
     host, lines = fake_host(), []
     command = jobs_logs.read_command(where, tail=0, timestamps=False, follow=False)
     host.expect(command, "2026-11-24T18:56:21.09Z begun\n", user="opensafely")
@@ -91,7 +91,7 @@ def match(container=None, logs=()):
     return Match("h", Job("a", "ws", "act", "failed", "x"), container, logs=logs)
 
 
-def test_output_is_read_where_it_is():
+def test_output_is_read_from_the_container_or_the_log_folder():
     file = LogFile("/logs/os-job-a/logs.txt", 10)
     box = Container("os-job-a", "i", "running")
     gone = Container("os-job-a", "i", "exited")
@@ -102,12 +102,12 @@ def test_output_is_read_where_it_is():
     with pytest.raises(Refused, match="no output"):
         jobs_logs.source(match())
     silent = replace(match(), docker_problem="no answer")
-    with pytest.raises(Refused, match="containers are not known: no answer"):
+    with pytest.raises(Refused, match="cannot read the containers: no answer"):
         jobs_logs.source(silent)
     assert jobs_logs.source(replace(silent, logs=(file,))).path == file.path
 
 
-def test_names_are_arguments_and_never_part_of_a_script():
+def test_names_are_arguments_and_not_part_of_a_script():
     where = jobs_logs.LogSource(container="os-job-$(id)", running=True)
     command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=True)
     assert command.args[:2] == ("bash", "-c")
@@ -133,13 +133,13 @@ def test_a_log_is_counted_on_the_host(fake_host):
 
 
 @pytest.mark.parametrize("text", ["", "12", "a b", "-1 5", "1 2 3", "² 3"])
-def test_a_count_that_is_no_number_is_an_invalid_response(text):
+def test_a_count_that_is_not_a_number_is_an_invalid_response(text):
     with pytest.raises(InvalidResponse) as caught:
         jobs_logs.parse_counts(text, "tpp")
     assert caught.value.host == "tpp"
 
 
-def test_a_followed_log_is_counted_where_it_is_after_the_end(fake_host):
+def test_a_followed_log_is_counted_at_its_place_after_the_end(fake_host):
     host = fake_host()
     host.expect(jobs_logs.wait_command(BOX), Reply(3))
     privacy = host.spec.high_privacy
@@ -173,7 +173,7 @@ METADATA_FILE = {
 }
 
 
-def test_possible_secrets_are_masked_and_the_rest_is_kept():
+def test_only_possible_secrets_are_masked():
     shown = metadata_there.masked(METADATA_FILE)
     assert CANARY not in json.dumps(shown)
     assert shown["repo_url"] == METADATA_FILE["repo_url"]
@@ -182,7 +182,7 @@ def test_possible_secrets_are_masked_and_the_rest_is_kept():
     assert "DATABASE_URL=***" in shown["container_metadata"]["Config"]["Env"]
 
 
-def test_the_variables_that_the_file_holds_are_named():
+def test_variables_unmasked_in_the_file_are_named():
     assert metadata_there.unmasked_variables(METADATA_FILE) == [
         "DATABASE_URL",
         "STATA_LICENSE",
@@ -217,7 +217,7 @@ PATH = "/logs/os-job-a/metadata.json"
 WITH_METADATA = match(logs=(LogFile(PATH, 10),))
 
 
-def test_metadata_is_asked_of_the_host(fake_host):
+def test_metadata_is_read_from_the_host(fake_host):
     host = fake_host()
     answer = MetadataAnswer({"exit_code": "0"}, ("DATABASE_URL",))
     host.expect(METADATA, MetadataRequest(PATH), answer, user="opensafely")

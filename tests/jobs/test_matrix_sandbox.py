@@ -1,4 +1,4 @@
-"""Every jobs command on a real job in every state, on two hosts: what applies is right.
+"""Every jobs command on a real job in every state, on two hosts.
 
 What does not apply ends with one line that says why and what to type instead.
 """
@@ -38,7 +38,7 @@ FLAGS = (
 
 
 def on_one(managed, inv):
-    """A job that runs, one that was killed and one that has to wait."""
+    """A running job, a killed job and a waiting job."""
     jobs.clear(managed, ONE)
     found = {
         "killed": jobs.started(managed, ONE, "longer", "matrix-kill"),
@@ -54,7 +54,7 @@ def on_one(managed, inv):
 
 
 def on_two(managed):
-    """Jobs that ended well, badly, and with an end that could not be stored."""
+    """Jobs that succeeded, that failed, and that ended with an internal error."""
     jobs.clear(managed, TWO)
     jobs.sh(managed, TWO, f"install -d -o root -g root -m 755 {BROKEN}")
     found = {
@@ -63,7 +63,7 @@ def on_two(managed):
     }
     for job in found.values():
         jobs.ended(managed, TWO, job)
-    # A true internal error, which takes the service down as well.
+    # A real internal error, which also takes the service down.
     found["internal_error"] = managed.submit(TWO, "quick", "matrix-broken")[0]
     jobs.ended(managed, TWO, found["internal_error"])
     jobs.sh(managed, TWO, jobs.RESTART)
@@ -72,7 +72,7 @@ def on_two(managed):
 
 @pytest.fixture(scope="module")
 def made(managed, inv):
-    """The six jobs, each made by job-runner itself; their ids by state."""
+    """Six jobs, all run by job-runner itself; their ids by state."""
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.submit(on_one, managed, inv), pool.submit(on_two, managed)
         found = first.result() | second.result()
@@ -84,7 +84,7 @@ def made(managed, inv):
 
 @pytest.fixture
 def ask(inv, made):
-    """Run a command on both hosts, with the job of a state; never a traceback."""
+    """Run a command on both hosts with the job in a state; fails on a traceback."""
 
     def run(state, *argv):
         done = inv("-H", "sandbox", *argv, *([made[state]] if state else []))
@@ -95,12 +95,12 @@ def ask(inv, made):
 
 
 def plain(text):
-    """What a terminal showed, without its colours."""
+    """What the terminal showed, without colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def refused(text, *words):
-    """One line of error, with each of these words, and with what to type next."""
+    """Check for one error line with each of these words, and a line with what to type next."""
     errors = [line for line in text.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in text
     assert len(errors) == 1, text
@@ -109,20 +109,20 @@ def refused(text, *words):
 
 
 def row(managed, made, state):
-    """What is in the database; job-runner notes there when it last looked at a job."""
+    """The job's row of the database, without the time of job-runner's last check."""
     return jobs.row(managed, HOST_OF[state], made[state]) | {"updated_at": 0}
 
 
-def test_each_is_what_it_is_meant_to_be(managed, made):
+def test_each_job_is_in_its_intended_state(managed, made):
     for state in made:
         found = row(managed, made, state)
         assert (found["state"], found["status_code"]) == ROWS[state]
 
 
-# -- all at once -----------------------------------------------------------------------------
+# -- all jobs at once ------------------------------------------------------------------------
 
 
-def test_ls_has_each_once_on_its_host_and_no_disagreement(ask, made):
+def test_ls_lists_each_job_once_without_disagreement(ask, made):
     done = ask("", "jobs.ls", "--all", "--json")
     assert done.returncode == 0, done.stderr
     hosts = json.loads(done.stdout)["hosts"]
@@ -136,7 +136,7 @@ def test_ls_has_each_once_on_its_host_and_no_disagreement(ask, made):
     assert [job in table for job in made.values()] == [state == "running" for state in made]
 
 
-def test_stats_and_queries_are_about_running_jobs_alone(ask, made):
+def test_stats_and_queries_list_only_running_jobs(ask, made):
     done = ask("", "jobs.stats")
     assert done.returncode == 0, done.stderr
     assert [job in done.stdout for job in made.values()] == [s == "running" for s in made]
@@ -148,7 +148,7 @@ def test_stats_and_queries_are_about_running_jobs_alone(ask, made):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_show(ask, made, state):
+def test_show_shows_jobs_in_every_state(ask, made, state):
     done = ask(state, "jobs.show")
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if " " in line)
@@ -160,7 +160,7 @@ def test_show(ask, made, state):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_logs(ask, state):
+def test_logs_shows_every_job_that_has_begun(ask, state):
     done = ask(state, "jobs.logs")
     if state == "pending":
         assert done.returncode == 2
@@ -173,14 +173,14 @@ def test_logs(ask, state):
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if state != "running"])
-def test_logs_follow_ends_at_once_where_there_is_nothing_to_wait_for(ask, state):
+def test_logs_follow_ends_at_once_for_a_job_that_is_not_running(ask, state):
     done = ask(state, "jobs.logs", "--follow")
     if state == "pending":
         refused(done.stderr, "has no output")
     assert done.returncode == (2 if state == "pending" else 0), done.stderr
 
 
-def test_logs_follow_goes_on_while_the_job_runs(made, sandbox_dir):
+def test_logs_follow_continues_while_the_job_runs(made, sandbox_dir):
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", "jobs.logs", made["running"], "--follow")
     child.expect(r"second \d+ of 600")
     child.sendintr()
@@ -189,7 +189,7 @@ def test_logs_follow_goes_on_while_the_job_runs(made, sandbox_dir):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_logs_metadata(ask, state):
+def test_logs_metadata_works_only_for_an_ended_job(ask, state):
     done = ask(state, "jobs.logs", "--metadata")
     if state in ("running", "pending", "internal_error"):
         assert done.returncode == 2, done.stdout
@@ -201,7 +201,7 @@ def test_logs_metadata(ask, state):
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("task", ["jobs.mount", "jobs.strace"])
-def test_mount_and_strace(made, sandbox_dir, state, task):
+def test_mount_and_strace_need_a_volume_and_a_process(made, sandbox_dir, state, task):
     mount = task == "jobs.mount"
     words = ["ls", "/workspace"] if mount else ["-V"]
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", task, made[state], "--", *words)
@@ -215,18 +215,18 @@ def test_mount_and_strace(made, sandbox_dir, state, task):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_service_lines(inv, made, state):
+def test_the_services_log_mentions_jobs_in_every_state(inv, made, state):
     done = inv("-H", "sandbox", "logs", "--job", made[state])
     assert done.returncode == 0, done.stderr
     assert made[state] in done.stdout
     assert ("Traceback (most recent" in done.stdout) == (state == "internal_error")
 
 
-# -- changing them: the last of all -------------------------------------------------------------
+# -- changing the jobs: must be last ---------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_retry(managed, ask, made, state):
+def test_retry_works_only_for_an_internal_error(managed, ask, made, state):
     before = row(managed, made, state)
     done = ask(state, "jobs.retry", "--dry" if state == "internal_error" else "--yes")
     if state == "internal_error":
@@ -243,7 +243,7 @@ def test_retry(managed, ask, made, state):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_kill(managed, ask, made, state):
+def test_kill_changes_only_jobs_that_are_not_over(managed, ask, made, state):
     host, job = HOST_OF[state], made[state]
     before = row(managed, made, state)
     dry = json.loads(ask(state, "--json", "jobs.kill", "--dry").stdout)

@@ -1,4 +1,4 @@
-"""Reading a host's jobs: the request, the typed answer, and answers that are invalid."""
+"""Reading a host's jobs: the request, the typed answer, and invalid answers."""
 
 import json
 
@@ -70,7 +70,7 @@ def test_an_answer_is_decoded(fake_host):
         {**NOTHING, "docker": {"containers": [{**BOX, "exit_code": "0"}]}},
     ],
 )
-def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, answer):
+def test_an_invalid_answer_names_the_host(fake_host, answer):
     host = fake_host()
     host.expect(READ, REQUEST, said(answer))
     with pytest.raises(InvalidResponse) as caught:
@@ -90,7 +90,7 @@ def test_an_unreadable_database_is_refused_with_a_hint(fake_host, reason, hint):
     assert caught.value.hint == f"inv -H tpp {hint}"
 
 
-def test_a_refusal_of_the_connection_keeps_its_own_hint(fake_host):
+def test_a_refusal_by_the_connection_keeps_its_own_hint(fake_host):
     host = fake_host()
     host.expect(READ, REQUEST, Refused("no password", hint="run in a terminal"))
     with pytest.raises(Refused, match=r"^no password") as caught:
@@ -101,7 +101,7 @@ def test_a_refusal_of_the_connection_keeps_its_own_hint(fake_host):
 # -- with other questions, in one round trip -------------------------------------------------
 
 
-def test_the_command_asks_for_no_jobs_by_default():
+def test_the_command_requests_no_jobs_by_default():
     spec = HostSpec(name="h", home="/home/x")
     command = jobs_command(spec)
     assert command.request == JobsRequest(spec.database, JobSelection(), 0)
@@ -124,7 +124,7 @@ def test_an_unreadable_database_is_not_zero_jobs(reply, problem):
     assert (found.jobs, found.flags, found.joined(orphans=True)) == ((), {}, ())
 
 
-def test_no_job_is_zero_jobs():
+def test_an_empty_database_is_zero_jobs():
     found = jobs_answer(Result("", 0, json.dumps({"ok": NOTHING}), ""), "tpp")
     assert (found.problem, found.count("running")) == ("", 0)
 
@@ -153,12 +153,12 @@ def test_the_hosts_answer_is_what_the_client_expects(job_table):
     }
 
 
-def test_a_docker_that_does_not_answer_is_a_field_of_the_answer(job_table):
+def test_the_answer_says_that_docker_did_not_answer(job_table):
     add(job_table, "a", status_code="executing")
     found = read_on(job_table, Engine("/nonexistent/docker.sock"))
     assert "does not answer" in found.docker.problem
     assert [job.disagreement for job in found.joined(orphans=True)] == [""]
 
 
-def test_docker_is_asked_only_when_wanted(job_table):
+def test_docker_is_asked_only_on_request(job_table):
     assert read_on(job_table, None).docker == HostContainers()

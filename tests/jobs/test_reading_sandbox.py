@@ -1,4 +1,4 @@
-"""Jobs that run, wait, are over and went wrong, on two real hosts, read by our tasks."""
+"""Our tasks read running, waiting, ended and failed jobs on two real hosts."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def state(managed):
-    """On one host: running, waiting, succeeded and failed jobs; on the other a running one."""
+    """Running, waiting, succeeded and failed jobs on one host, a running job on the other."""
     for host in HOSTS:
         jobs.clear(managed, host)
     found = {
@@ -77,7 +77,7 @@ def test_every_state_can_be_selected(inv, state, managed):
     assert set(workspace) == {state["pending"]}
 
 
-def test_a_job_is_found_on_whichever_host_it_is(inv, state):
+def test_a_job_is_found_on_any_host(inv, state):
     done = inv("-H", "sandbox", "jobs.show", state["other"][3:12])
     assert done.returncode == 0, done.stderr
     assert TWO in done.stdout
@@ -97,7 +97,7 @@ def test_the_history_of_a_job_is_drawn(inv, state):
     assert "started" in [moment["name"] for moment in document["timeline"]]
 
 
-def test_several_matches_are_refused_with_the_list_and_chosen_by_number(inv, state, sandbox_dir):
+def test_several_matches_are_listed_and_chosen_by_number(inv, state, sandbox_dir):
     done = inv("-H", "sandbox", "jobs.show", "longer")
     assert done.returncode == 2
     assert state["running"] in done.stderr
@@ -181,7 +181,7 @@ def test_500_hostile_words_reach_the_host_and_match_literally(state, spec, conne
 # -- logs ------------------------------------------------------------------------------------
 
 
-def test_a_running_job_is_followed_until_it_ends_with_its_exit_code(managed, state, sandbox_dir):
+def test_following_ends_with_the_job_and_its_exit_code(managed, state, sandbox_dir):
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", "jobs.logs", state["other"], "--follow")
     child.expect(r"second \d+ of 600")
     child.expect(r"second \d+ of 600")
@@ -200,11 +200,11 @@ def test_ctrl_c_while_following_leaves_nothing_running(managed, state, sandbox_d
     child.sendintr()
     _, code = jobs.finished(child)
     assert code == 130
-    jobs.until(lambda: not jobs.sh(managed, ONE, seen), "docker logs goes on", 20)
+    jobs.until(lambda: not jobs.sh(managed, ONE, seen), "docker logs is still running", 20)
     assert f"os-job-{state['running']}" in jobs.containers(managed, ONE)
 
 
-def test_the_log_of_a_job_that_is_over_is_shown_on_a_terminal_only(inv, state, sandbox_dir):
+def test_the_log_of_an_ended_job_is_shown_only_on_a_terminal(inv, state, sandbox_dir):
     reason = "the cohort is empty"
     shown, code = jobs.finished(jobs.terminal(sandbox_dir, "-H", ONE, "jobs.logs", state["failed"]))
     assert (code, reason in shown) == (0, True)
@@ -235,7 +235,7 @@ def test_a_secret_in_metadata_is_never_printed(managed, state, sandbox_dir):
 
 
 def peak_kib(pid):
-    """The most memory that a process has used so far; 0 when it is gone."""
+    """The peak memory of a process; 0 when it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -298,7 +298,7 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
 # -- disagreement, and many jobs -------------------------------------------------------------
 
 
-def test_disagreement_is_flagged(inv, managed, state):
+def test_a_disagreement_is_flagged(inv, managed, state):
     jobs.sh(managed, TWO, "systemctl stop jobrunner")
     image = "ghcr.io/opensafely-core/busybox"
     jobs.sh(managed, TWO, f"docker run -d --name os-job-orphan {image} sleep 600")
@@ -319,7 +319,9 @@ def test_disagreement_is_flagged(inv, managed, state):
         jobs.clear(managed, TWO)
 
 
-def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandbox_dir, tmp_path):
+def test_40_000_jobs_and_30_containers_are_listed_in_little_memory(
+    inv, managed, state, spec, connect, sandbox_dir, tmp_path
+):
     from opstasks.jobs.listing import select
     from opstasks.jobs.read import JobsRequest, read_jobs
 
@@ -357,7 +359,7 @@ def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandb
         done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
         assert (done.returncode, done.stdout, done.stderr) == (0, "1000\n", "")
         left = "pgrep -f 'python3 -I -[c]' || true"
-        jobs.until(lambda: not jobs.sh(managed, TWO, left), "it is still read", 20)
+        jobs.until(lambda: not jobs.sh(managed, TWO, left), "it is still being read", 20)
 
         tenth = ["-H", TWO, "jobs.ls", "--all", "--json", "--limit", str(jobs.ROWS // 10)]
         done, few_kib = measured(sandbox_dir, tmp_path, *tenth)
@@ -371,7 +373,7 @@ def test_40_000_jobs_and_30_containers(inv, managed, state, spec, connect, sandb
 
 
 def measured(sandbox_dir, tmp_path, *argv):
-    """Run `inv` and have it tell the most memory that it used, in KiB."""
+    """Run `inv` and let it report its peak memory in KiB."""
     peak = tmp_path / "peak"
     program = (
         "import atexit, pathlib, sys; from invoke.main import program;"
@@ -384,7 +386,7 @@ def measured(sandbox_dir, tmp_path, *argv):
 
 
 def host_peak_kib(host, limit):
-    """The most memory that our program used on the host, in KiB."""
+    """The peak memory of our program on the host, in KiB."""
     from opstasks.core.command import cmd
     from opstasks.jobs.listing import STREAM, StreamRequest
     from opstasks.jobs.read import JobSelection
@@ -398,7 +400,7 @@ def host_peak_kib(host, limit):
 
 
 @pytest.mark.parametrize("every", ["0.3"])
-def test_watch_refreshes_in_place_until_ctrl_c(sandbox_dir, state, every):
+def test_watch_refreshes_the_screen_until_ctrl_c(sandbox_dir, state, every):
     child = jobs.terminal(sandbox_dir, "-H", ONE, "jobs.ls", "--watch", "--every", every)
     for _ in range(3):
         child.expect("\x1b\\[H")

@@ -1,4 +1,4 @@
-"""`jobs.retry`: what can be retried, and job-runner's command that may fail between two steps."""
+"""`jobs.retry`: which jobs can be retried, and failures between job-runner's two steps."""
 
 import pytest
 
@@ -33,12 +33,12 @@ def match(state="failed", code="internal_error", box="exited", volume=VOLUME, me
     [
         (match("succeeded", "succeeded", ""), "only internal errors"),
         (match("running", "executing"), "only internal errors"),
-        (match(box=""), "no container"),
-        (match(box="running"), "still runs"),
-        (match(volume=None), "no volume"),
+        (match(box=""), "no longer has a container"),
+        (match(box="running"), "still running"),
+        (match(volume=None), "no longer has a volume"),
     ],
 )
-def test_what_cannot_be_retried_is_refused_with_the_reason(found, word):
+def test_retry_refuses_with_the_reason(found, word):
     with pytest.raises(Refused, match=word):
         jobs_retry.plan(found, RetryFacts(UP))
 
@@ -49,24 +49,24 @@ def test_an_internal_error_with_container_and_volume_can_be_retried():
     assert plan.step == "retry, from volume os-volume-abc"
 
 
-def test_a_retried_job_that_the_service_has_not_handled_can_be_retried_again():
+def test_a_retried_job_that_is_not_handled_yet_can_be_retried():
     jobs_retry.check_state(match("running", "executing", message=jobs_retry.RETRIED))
 
 
-def test_a_job_server_that_does_not_answer_is_refused_with_its_words():
+def test_retry_refuses_while_the_job_server_does_not_answer():
     with pytest.raises(Refused, match="the job-server does not answer") as caught:
         jobs_retry.plan(match(), RetryFacts(UP, job_server_problem="Connection refused"))
     assert caught.value.tail == "Connection refused"
 
 
 @pytest.mark.parametrize(("unit", "serving"), [(DOWN, False), (STARTING, True)])
-def test_a_service_that_does_not_run_is_noted(unit, serving):
+def test_a_plan_notes_that_the_service_is_not_running(unit, serving):
     plan = jobs_retry.plan(match(), RetryFacts(unit))
     assert plan.serving == serving
-    assert plan.notes == (f"the service is {unit.describe()}: the job does not go on yet",)
+    assert plan.notes == (f"the service is {unit.describe()}: the job will not continue yet",)
 
 
-def test_of_a_job_that_was_retried_only_the_report_is_left():
+def test_an_unreported_retry_only_tells_the_job_server():
     over = match("succeeded", "succeeded", "", None)
     plan = jobs_retry.plan(over, RetryFacts(UP, is_untold=True))
     assert (plan.only_tell, plan.step) == (True, "tell the job-server")
@@ -91,14 +91,14 @@ def quick(monkeypatch, tmp_path):
 
 
 class Script:
-    """What a test expects of one host with the job abc, in order."""
+    """The calls that a test expects on one host with the job abc, in order."""
 
     def __init__(self, host):
         self.host, self.spec = host, host.spec
         self.marker = f"{host.spec.state_dir}/untold/abc"
 
     def found(self, *states):
-        """The job is read once for each state: state, status code, state of its container."""
+        """Expect one read of the job per state: state, status code, state of its container."""
         privacy = self.spec.high_privacy
         request = FindRequest(self.spec.database, ("abc",), f"{privacy}/logs", f"{privacy}/volumes")
         for state, code, box in states:
@@ -109,7 +109,7 @@ class Script:
         return self
 
     def begins(self, state, *, marked=False, asked=0):
-        """The lock, the job, and what the decision depends on."""
+        """Expect the lock, the job, and the facts for the decision."""
         self.host.expect_lock("jobs.retry")
         self.found(state)
         self.host.expect(systemd.show(self.spec.unit), SHOWN_UP)
@@ -118,7 +118,7 @@ class Script:
         return self
 
     def retried(self, code=0):
-        """The job is marked first, then retried."""
+        """Expect the mark, then the retry."""
         self.host.expect(cmd("mkdir", "-p", f"{self.spec.state_dir}/untold"))
         self.host.expect(cmd("touch", self.marker))
         self.host.expect(job_runner.retry(self.spec, "abc"), Reply(code, "", "no job-server"))
@@ -154,19 +154,19 @@ def test_a_retry_waits_until_the_job_is_over(script):
     assert retry(script, 60) == "succeeded (succeeded)"
     assert script.host.steps == [
         "retry abc",
-        "wait for job-runner to be done with it, 60 s at most",
+        "wait up to 60 s for job-runner to be done with it",
     ]
 
 
-def test_a_retry_that_takes_longer_than_the_wait_is_reported_as_running(script):
+def test_a_retry_that_outlasts_the_wait_is_reported_as_running(script):
     script.begins(BROKEN).retried().unmarked().found(RUNS)
     assert retry(script) == "running (executing)"
 
 
-def test_ctrl_c_while_waiting_says_that_the_job_goes_on(script):
+def test_ctrl_c_while_waiting_says_that_the_job_continues(script):
     script.begins(BROKEN).retried().unmarked().found(RUNS)
     script.host.stop.set()
-    with pytest.raises(Interrupted, match="abc was retried, job-runner goes on with it"):
+    with pytest.raises(Interrupted, match="abc was retried, job-runner continues it"):
         retry(script, 60)
 
 
@@ -188,16 +188,16 @@ def test_a_report_that_failed_is_sent_again_at_once(script):
     assert retry(script) == "succeeded (succeeded)"
 
 
-def test_a_job_server_that_never_accepts_leaves_the_mark_and_a_hint(script):
+def test_the_mark_stays_if_the_job_server_never_accepts_the_report(script):
     script.begins(BROKEN).retried(1).found(RUNS).told(*[1] * jobs_retry.TELLS)
-    with pytest.raises(VerifyFailed, match="goes on, but the job-server was not told") as caught:
+    with pytest.raises(VerifyFailed, match="continues, but the job-server was not told") as caught:
         retry(script)
     assert "inv -H tpp jobs.retry abc" in caught.value.hint
     assert caught.value.tail == "two"
 
 
 @pytest.mark.parametrize("state", [DONE, RUNS])
-def test_a_marked_job_is_not_retried_again_but_reported(script, state):
+def test_a_marked_job_is_reported_and_not_retried_again(script, state):
     script.begins(state, marked=True).told(0).unmarked().found(state)
     assert retry(script) == "{} ({})".format(*state)
 
@@ -207,19 +207,19 @@ def test_a_marked_job_with_a_new_internal_error_is_retried(script):
     assert retry(script) == "succeeded (succeeded)"
 
 
-def test_an_unmarked_job_that_is_over_is_refused_and_not_reported(script):
+def test_an_unmarked_ended_job_is_refused_and_not_reported(script):
     script.begins(DONE)
     with pytest.raises(Refused, match="only internal errors"):
         retry(script)
 
 
-def test_a_silent_job_server_is_refused_before_anything_changes(script):
+def test_retry_changes_nothing_if_the_job_server_does_not_answer(script):
     script.begins(BROKEN, asked=1)
     with pytest.raises(Refused, match="the job-server does not answer") as caught:
         retry(script)
     assert caught.value.tail == "no answer"
 
 
-def test_an_ambiguous_id_is_refused_before_anything_is_asked(fake_host):
+def test_an_ambiguous_id_is_refused_before_any_round_trip(fake_host):
     with pytest.raises(Refused, match="other jobs as well"):
         jobs_retry.inspect(fake_host(), Match("h", Job("abc", "w", "a", "failed"), alike=1))

@@ -1,4 +1,4 @@
-"""`jobs.show`: the history of a job, and what is known of it as text."""
+"""`jobs.show`: the history of a job, and what is known about it as text."""
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ OVER = Job(
 # -- the history -----------------------------------------------------------------------------
 
 
-def test_the_times_of_each_status_are_read_from_the_services_lines():
+def test_the_time_of_each_status_is_read_from_the_services_lines():
     assert [(round(event.at), event.name) for event in statuses(LINES)] == [
         (1795546578, "preparing"),
         (1795546581, "executing"),
@@ -48,7 +48,7 @@ def test_the_times_of_each_status_are_read_from_the_services_lines():
 
 
 @given(st.lists(st.text()))
-def test_the_journal_may_hold_any_line(lines):
+def test_the_journal_may_have_any_line(lines):
     assert statuses(lines) == ()
 
 
@@ -57,7 +57,7 @@ def test_a_line_with_an_impossible_time_is_left_out(time):
     assert statuses([LINES[0].replace("2026-11-24T18:56:18.426656+0000", time)]) == ()
 
 
-def test_the_history_is_in_order_and_ends_with_the_end():
+def test_the_history_is_in_order_and_ends_with_the_completion():
     box = Container(
         "os-job-a", "i", "exited", exit_code=1, started_at=1795546579.5, finished_at=1795546580
     )
@@ -111,7 +111,7 @@ def test_the_journal_is_read_from_a_day_before_to_a_day_after():
 # -- as text ---------------------------------------------------------------------------------
 
 
-def test_what_is_known_has_a_line_for_each_value_and_none_for_empty_ones():
+def test_each_known_value_has_a_line_and_empty_values_have_none():
     box = Container("os-job-a", "python:v1", "exited", exit_code=3, cpus=0.5, memory_bytes=1024)
     row = {"outputs": '{"a.csv": "moderately_sensitive"}', "wait_for_job_ids": '["b", "c"]'}
     log = LogFile("/logs/logs.txt", 2048)
@@ -131,7 +131,7 @@ def test_what_is_known_has_a_line_for_each_value_and_none_for_empty_ones():
         st.none() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
     )
 )
-def test_a_row_may_hold_values_of_any_type(row):
+def test_a_row_may_have_values_of_any_type(row):
     for name, value in known(Match("h", OVER, row=row)):
         assert name
         assert isinstance(value, str)

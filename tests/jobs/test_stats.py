@@ -42,7 +42,7 @@ class FakeStats:
 # -- on the host -----------------------------------------------------------------------------
 
 
-def test_memory_is_counted_as_docker_does_and_traffic_over_all_devices():
+def test_memory_is_dockers_figure_and_traffic_covers_all_devices():
     found = stats_there.sample(RAW)
     shown = (found["memory_bytes"], found["read_bytes"], found["written_bytes"], found["pids"])
     assert shown == (700, 15, 7, 3)
@@ -50,7 +50,7 @@ def test_memory_is_counted_as_docker_does_and_traffic_over_all_devices():
     assert stats_there.sample({**RAW, "memory_stats": newer})["memory_bytes"] == 600
 
 
-def test_a_container_that_ended_in_between_is_left_out():
+def test_a_container_that_ended_meanwhile_is_left_out():
     ended = {**RAW, "memory_stats": {}}
     assert len(stats_there.measure(FakeStats([RAW, ended]), "os-job-a")) == 1
     gone = EngineError("no such container", 404)
@@ -83,7 +83,7 @@ def test_two_samples_make_a_rate():
     assert JobUse(**labels, **found).memory_limit_bytes == 2
 
 
-def test_counters_that_start_again_are_no_negative_rate():
+def test_counters_that_start_again_do_not_give_a_negative_rate():
     first = {"at": 10.0, "cpu_ns": 5, "read_bytes": 9, "written_bytes": 9}
     last = {"at": 11.0, "cpu_ns": 1, "read_bytes": 0, "written_bytes": 0}
     found = stats_there.difference(first, last)
@@ -103,7 +103,7 @@ def test_every_running_job_has_a_row(fake_host):
     assert row[1:7] == ["ws-act", "0.50", "2", "1 MiB", "4 MiB", "25"]
 
 
-def test_a_job_without_limits_has_no_share():
+def test_a_job_without_limits_has_no_percentage():
     use = JobUse("abc", "ws", "act", 0.5, 0, 1 << 20, 0, 0, 0, 0, 0, 3)
     assert [cells(use)[i] for i in (3, 5, 6)] == ["", "", ""]
 
@@ -120,7 +120,7 @@ def test_a_docker_that_does_not_answer_is_refused_with_a_hint(fake_host):
     ("name", "value"),
     [("cpu_cores", -1), ("memory_bytes", 1.5), ("pids", None), ("id", 7), ("workspace", None)],
 )
-def test_an_invalid_answer_is_an_invalid_response_of_that_host(fake_host, name, value):
+def test_an_invalid_answer_names_the_host(fake_host, name, value):
     host = fake_host()
     job = {**vars(USE), name: value}
     host.expect(STATS, StatsRequest(), Reply(out=json.dumps({"ok": {"jobs": [job]}})))

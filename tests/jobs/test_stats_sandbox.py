@@ -1,4 +1,4 @@
-"""jobs.stats and host.stats against what docker and the kernel say, on two hosts."""
+"""jobs.stats and host.stats compared with docker and the kernel, on two hosts."""
 
 import json
 import time
@@ -32,8 +32,8 @@ def test_every_running_job_of_both_hosts_is_in_one_table(inv, managed, running):
         assert "256 MiB" in line
 
 
-def test_the_figures_are_dockers_own(inv, managed, running):
-    """A job that burns what it may: half a core."""
+def test_jobs_stats_matches_dockers_figures(inv, managed, running):
+    """The job uses all the cpu it may: half a core."""
     job = running[ONE]
     jobs.sh(managed, ONE, f"docker exec -d os-job-{job} python3 -c '{BUSY}'")
     time.sleep(1)
@@ -52,7 +52,7 @@ def test_the_figures_are_dockers_own(inv, managed, running):
     jobs.sh(managed, ONE, "pkill -f '[w]hile True: pass' || true")
 
 
-def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
+def test_thirty_containers_are_measured_as_fast_as_one(managed, running, spec, connect):
     from opstasks.core.command import cmd
     from opstasks.jobs.stats import read_stats
 
@@ -74,7 +74,7 @@ def test_thirty_containers_take_as_long_as_one(managed, running, spec, connect):
     assert elapsed < 30, "one after the other it would be a minute"
 
 
-def test_host_stats_are_those_of_the_kernel_and_docker(inv, managed, running):
+def test_host_stats_match_the_kernel_and_docker(inv, managed, running):
     done = inv("-H", "sandbox", "host.stats", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["hosts"]
@@ -106,7 +106,7 @@ def test_no_argument_of_a_process_is_shown(inv, managed, running):
         jobs.sh(managed, ONE, "pkill -f '[h]unter2-in-argv' || true")
 
 
-def test_watch_goes_on_until_ctrl_c(sandbox_dir, running):
+def test_watch_runs_until_ctrl_c(sandbox_dir, running):
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", "jobs-stats", "--watch", "--every", "0.2")
     for _ in range(2):
         child.expect(running[TWO])

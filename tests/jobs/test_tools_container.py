@@ -31,7 +31,7 @@ MATCH = Match("h", JOB, volume=("volume", "os-volume-abc"))
 # -- jobs.mount ------------------------------------------------------------------------------
 
 
-def test_mount_takes_the_rights_that_the_inventory_names():
+def test_mount_takes_its_rights_from_the_inventory():
     spec = HostSpec(name="h", tools_run_args=("--cap-add=SYS_PTRACE",))
     words = mount_words(spec, MATCH, "n", ["bash", "-l"], read_only=False)
     assert "--cap-add=SYS_PTRACE" in words
@@ -57,7 +57,7 @@ def test_mount_is_privileged_by_default_and_strace_never():
     ]
 
 
-def test_a_folder_is_bound_and_a_volume_can_be_read_only():
+def test_a_folder_is_bind_mounted_and_a_volume_can_be_read_only():
     bind = Match("h", JOB, volume=("bind", "/srv/high_privacy/volumes/abc"))
     option = volume_option(bind, read_only=True)
     assert option == "type=bind,source=/srv/high_privacy/volumes/abc,target=/workspace,readonly"
@@ -103,14 +103,14 @@ TOP = "PID                 COMMAND\n806                 docker-init\n823        
 TOP_COMMAND = cmd("docker", "top", "os-job-abc", "-o", "pid,comm")
 
 
-def test_every_process_except_dockers_own_init_is_traced():
+def test_every_process_except_dockers_init_is_traced():
     assert parse_top(TOP, "h") == [823]
     assert parse_top("PID COMMAND\n806 tini\n", "h") == [806]
     assert parse_top("", "h") == []
 
 
 @pytest.mark.parametrize("row", ["x python", "-1 python", "² python", "1.5 python"])
-def test_a_process_id_that_is_no_number_is_an_invalid_response(row):
+def test_a_process_id_that_is_not_a_number_is_an_invalid_response(row):
     with pytest.raises(InvalidResponse) as caught:
         parse_top(f"PID COMMAND\n{row}\n", "tpp")
     assert caught.value.host == "tpp"
@@ -143,7 +143,7 @@ def quick(monkeypatch, tmp_path):
 
 
 def removed(host, *listed, times=1):
-    """It is removed and listed once for each of these."""
+    """Expect a removal and a list for each of these."""
     for found in listed:
         host.expect(cmd("docker", "rm", "--force", "opstasks-tools-x"), Reply(1), times=times)
         still = cmd("docker", "ps", "--all", "--quiet", "--filter=name=^opstasks-tools-x$")
@@ -151,7 +151,7 @@ def removed(host, *listed, times=1):
 
 
 class TrapHost(FakeHost):
-    """A host that also takes the traps of its shell: `traps` in order."""
+    """A host that also records the traps of its shell: `traps`, in order."""
 
     def __init__(self):
         super().__init__()
@@ -185,18 +185,18 @@ def test_a_container_is_removed_after_use(host):
     assert host.traps == [TRAP, "trap - EXIT"]
 
 
-def test_a_container_is_removed_after_an_error_as_well(host):
+def test_a_container_is_also_removed_after_an_error(host):
     removed(host, "")
     with pytest.raises(ZeroDivisionError), tools.tools_container(host, MATCH, "jobs.mount"):
         raise ZeroDivisionError
 
 
-def test_a_container_that_docker_is_still_removing_is_waited_for(host):
+def test_the_task_waits_while_docker_is_removing_the_container(host):
     removed(host, "1234\n", "1234\n", "")
     opened(host)
 
 
-def test_a_container_that_stays_is_a_failure_with_the_command_to_type(host):
+def test_a_container_that_is_not_removed_is_a_failure_with_a_hint(host):
     removed(host, "1234\n", times=None)
     with pytest.raises(VerifyFailed, match="opstasks-tools-x is still there") as caught:
         opened(host)
@@ -211,7 +211,7 @@ def test_a_container_that_cannot_be_listed_is_a_failure(host):
 
 
 @pytest.mark.parametrize("error", [Unreachable("connection lost"), Interrupted("stopped")])
-def test_a_removal_that_is_interrupted_says_that_the_host_does_it(host, error):
+def test_an_interrupted_removal_says_that_the_host_finishes_it(host, error):
     host.expect(cmd("docker", "rm", "--force", "opstasks-tools-x"), error)
     with pytest.raises(OpsError) as caught:
         opened(host)
@@ -243,13 +243,13 @@ def typed(*pieces):
         (b"\x03", b"\x03", False),
     ],
 )
-def test_a_tilde_and_a_dot_drop_the_connection_at_a_line_start(keys, sent, dropped):
+def test_a_tilde_and_a_dot_at_a_line_start_drop_the_connection(keys, sent, dropped):
     assert typed(keys) == (sent, dropped)
     assert typed(*(bytes([key]) for key in keys)) == (sent, dropped)
 
 
 @given(st.lists(st.binary(max_size=6)))
-def test_keys_may_come_in_any_pieces(pieces):
+def test_keys_may_arrive_in_any_pieces(pieces):
     assert typed(*pieces) == typed(b"".join(pieces))
 
 

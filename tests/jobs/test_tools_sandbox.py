@@ -41,7 +41,7 @@ def inspected(managed, form):
 
 
 def has_size(child, size):
-    """Docker tells a terminal's size a moment after its start, or after a change."""
+    """Wait: docker sets the terminal's size a moment after the start or a change."""
     for _ in range(20):
         child.sendline("stty size")
         child.expect(r"\d+ \d+\r")
@@ -51,7 +51,7 @@ def has_size(child, size):
     raise AssertionError(f"the terminal is not {size}")
 
 
-def test_a_shell_with_the_volume_of_the_job(managed, job, sandbox_dir):
+def test_mount_opens_a_shell_with_the_volume_of_the_job(managed, job, sandbox_dir):
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", "jobs.mount", job[2:12])
     child.expect(PROMPT)
     child.sendline("ls /workspace; tty")
@@ -65,7 +65,7 @@ def test_a_shell_with_the_volume_of_the_job(managed, job, sandbox_dir):
     child.setwinsize(50, 100)
     has_size(child, "50 100")
 
-    # Ctrl-C stops what runs in the shell, and not the shell.
+    # Ctrl-C stops the command in the shell, not the shell.
     child.sendline("sleep 600; echo after-$?")
     time.sleep(0.5)
     child.sendintr()
@@ -79,7 +79,7 @@ def test_a_shell_with_the_volume_of_the_job(managed, job, sandbox_dir):
     assert job in journal
 
 
-def test_a_read_only_volume_and_a_command(managed, job, sandbox_dir):
+def test_mount_runs_a_command_with_a_read_only_volume(managed, job, sandbox_dir):
     words = ["-H", ONE, "mount-job-volume", job]
     child = jobs.terminal(
         sandbox_dir, *words, "--", "bash", "-c", "touch /workspace/new && echo made"
@@ -93,8 +93,8 @@ def test_a_read_only_volume_and_a_command(managed, job, sandbox_dir):
     assert "Read-only" in shown
 
 
-def test_a_bind_mounted_folder_is_mounted_as_well(managed, job, inv, sandbox_dir):
-    """As job-runner's other kind of volume leaves it: a folder, and no container any more."""
+def test_mount_also_mounts_a_bind_mounted_folder(managed, job, inv, sandbox_dir):
+    """job-runner's other kind of volume: a folder, after the container is gone."""
     folder = "/srv/high_privacy/volumes/bind0000job"
     column = "id, state, status_code, workspace, action, created_at"
     values = "'bind0000job', 'failed', 'internal_error', 'w', 'bound', 1"
@@ -119,7 +119,7 @@ def test_a_bind_mounted_folder_is_mounted_as_well(managed, job, inv, sandbox_dir
 
 def test_strace_finds_the_process_with_the_least_rights(managed, job, sandbox_dir):
     child = jobs.terminal(sandbox_dir, "-H", "sandbox", "jobs.strace", job)
-    child.expect("second \\d+ of 600")  # what the job writes, seen from outside
+    child.expect("second \\d+ of 600")  # the job's output, seen by strace
     assert jobs.tracers(managed, ONE, job)
     assert inspected(managed, "{{.HostConfig.CapAdd}}") == "[SYS_PTRACE]"
     assert inspected(managed, "{{.HostConfig.Privileged}} {{.HostConfig.NetworkMode}}") == (
@@ -131,7 +131,7 @@ def test_strace_finds_the_process_with_the_least_rights(managed, job, sandbox_di
     assert not jobs.tracers(managed, ONE, job)
 
 
-def test_further_words_are_straces_options(managed, job, sandbox_dir):
+def test_words_after_dashes_are_options_of_strace(managed, job, sandbox_dir):
     words = ["-H", ONE, "jobs.strace", job, "--", "-e", "trace=write"]
     child = jobs.terminal(sandbox_dir, *words)
     child.expect("write\\(")
@@ -142,7 +142,7 @@ def test_further_words_are_straces_options(managed, job, sandbox_dir):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
-def test_a_client_that_is_gone_leaves_nothing(managed, job, sandbox_dir, how):
+def test_a_lost_client_leaves_no_container(managed, job, sandbox_dir, how):
     child = jobs.terminal(sandbox_dir, "-H", ONE, "jobs.mount", job)
     child.expect(PROMPT)
     assert len(tools(managed)) == 1
@@ -160,14 +160,14 @@ def test_a_tilde_and_a_dot_drop_the_connection(managed, job, sandbox_dir):
     assert "dropped at your request" in shown
 
 
-def test_without_a_terminal_it_is_refused(inv, job):
+def test_mount_and_strace_are_refused_without_a_terminal(inv, job):
     for task in ("jobs.mount", "jobs.strace"):
         done = inv("-H", ONE, task, job)
         assert done.returncode == 2
         assert "terminal" in done.stderr
 
 
-def test_a_job_that_is_over_has_nothing_to_look_into(managed, job, sandbox_dir):
+def test_mount_and_strace_refuse_an_ended_job(managed, job, sandbox_dir):
     (over,) = managed.submit(ONE, "quick", "tools")
     jobs.ended(managed, ONE, over)
     jobs.gone(managed, ONE, over)
@@ -177,9 +177,7 @@ def test_a_job_that_is_over_has_nothing_to_look_into(managed, job, sandbox_dir):
     assert f"-> jobs.logs {over}" in " ".join(shown.split())
 
 
-def test_an_image_that_is_missing_is_refused_before_anything_starts(
-    managed, job, sandbox_dir, tmp_path
-):
+def test_a_missing_image_is_refused_before_anything_starts(managed, job, sandbox_dir, tmp_path):
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
     inventory["hosts"][ONE]["registry"] = "registry.example/none"
     (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))

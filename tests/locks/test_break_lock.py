@@ -30,7 +30,7 @@ STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 def test_the_lock_can_be_taken_on_a_full_disk(tmp_path):
     spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
-    # What is written there never has room; it can be locked all the same.
+    # Writing there always fails for lack of space, but the file can be locked.
     Path(spec.lock_file).symlink_to("/dev/full")
     taken = lock.take_text(spec, lock.Owner("ada", "service.stop", "", ""))
     text = f"{taken}\necho $?; flock -n {spec.lock_file} true || echo held"
@@ -38,7 +38,7 @@ def test_the_lock_can_be_taken_on_a_full_disk(tmp_path):
     assert (done.stdout, done.stderr) == ("0\nheld\n", "")
 
 
-def test_a_lock_without_words_is_still_held(tmp_path, hold):
+def test_a_lock_with_an_empty_file_is_still_held(tmp_path, hold):
     spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
     hold(Path(spec.lock_file))
     asked = lock.holder(spec).line()
@@ -48,7 +48,7 @@ def test_a_lock_without_words_is_still_held(tmp_path, hold):
 
 @pytest.fixture
 def hold(tmp_path):
-    """Start a process that has a file open, and ends with the test."""
+    """Start a process that keeps a file open until the end of the test."""
     started = []
 
     def start(path, stubborn=False):
@@ -76,7 +76,7 @@ def shown(path):
     return [[p["pid"], p["start_ticks"]] for p in holders.holders(str(path))]
 
 
-def test_holders_are_those_that_have_the_file_open(hold, file, tmp_path):
+def test_holders_are_the_processes_with_the_file_open(hold, file, tmp_path):
     one, other = hold(file), hold(tmp_path / "something else")
     (found,) = holders.holders(str(file))
     assert found["pid"] == one.pid
@@ -95,13 +95,13 @@ def test_only_processes_that_were_shown_are_signalled(hold, file):
     assert new.poll() is None
 
 
-def test_another_process_with_the_same_id_is_left_alone(hold, file):
+def test_another_process_with_the_same_id_is_not_signalled(hold, file):
     process = hold(file)
     stop.stop(str(file), [[process.pid, 1]], 1.0, kill=True)
     assert process.poll() is None
 
 
-def test_a_process_that_closed_the_file_is_left_alone(hold, file, tmp_path):
+def test_a_process_that_closed_the_file_is_not_signalled(hold, file, tmp_path):
     process = hold(file)
     before = shown(file)
     file.unlink()
@@ -118,7 +118,7 @@ def test_a_process_that_does_not_end_is_killed_only_with_kill(hold, file):
     assert process.wait(5) == -9
 
 
-def test_both_programs_answer_with_the_processes_that_have_it_open(hold, file):
+def test_both_programs_answer_with_the_holders(hold, file):
     process = hold(file)
     (found,) = answer_to(holders.main, {"lock": str(file)})["ok"]["holders"]
     assert found["pid"] == process.pid
@@ -155,7 +155,7 @@ def make(tmp_path, monkeypatch):
         host.close()
 
 
-def test_a_free_lock_is_left_alone(make):
+def test_a_free_lock_is_not_touched(make):
     host = make()
     assert break_lock.inspect(host) == HeldLock(None)
     assert not break_lock.apply(
@@ -167,7 +167,7 @@ def test_a_hung_holder_is_shown_stopped_and_recorded(make, tmp_path):
     host, hung = make(), make()
     context = change(hung.login, "deploy")
     context.__enter__()
-    # A step that hangs, longer than its client lives.
+    # A step that hangs and outlives its client.
     leave_running(hung.login, "sleep 300")
     held = break_lock.inspect(host)
     assert held.owner.task == "deploy"
@@ -191,11 +191,11 @@ def test_a_new_holder_is_not_stopped(make):
     host, first, second = make(), make(), make()
     with change(first.login, "deploy"):
         held = break_lock.inspect(host)
-    with change(second.login, "manage"), pytest.raises(Refused, match="somebody else"):
+    with change(second.login, "manage"), pytest.raises(Refused, match="another run"):
         break_lock.apply(host, break_lock.plan(held, "why", kill=True))
 
 
-def test_a_holder_that_does_not_end_and_left_no_name_is_a_failure(make, hold, file):
+def test_a_holder_without_a_name_that_does_not_end_is_a_failure(make, hold, file):
     host = make()
     process = hold(file, stubborn=True)
     held = break_lock.inspect(host)
@@ -209,7 +209,7 @@ def test_a_holder_that_does_not_end_and_left_no_name_is_a_failure(make, hold, fi
     assert process.wait(5) == -9
 
 
-def test_only_what_was_shown_is_stopped(make, hold, file):
+def test_only_the_processes_shown_are_stopped(make, hold, file):
     host = make()
     shown_one = hold(file)
     held = break_lock.inspect(host)
@@ -230,7 +230,7 @@ def test_another_holder_without_a_name_is_refused(make, hold, file):
     first.kill()
     first.wait()
     second = hold(file)
-    with pytest.raises(Refused, match="somebody else"):
+    with pytest.raises(Refused, match="another run"):
         break_lock.apply(host, break_lock.plan(held, "why", kill=True))
     assert second.poll() is None
 
@@ -247,7 +247,7 @@ def test_another_holder_without_a_name_is_refused(make, hold, file):
         ' "command": ""}]}}',
     ],
 )
-def test_a_nonsense_answer_about_a_held_lock_is_an_invalid_response(fake_host, answer):
+def test_an_invalid_answer_about_a_lock_is_an_invalid_response(fake_host, answer):
     host = fake_host()
     host.expect(break_lock.is_free(host.spec), Reply(1), user="root")
     host.expect(lock.holder(host.spec), "held")

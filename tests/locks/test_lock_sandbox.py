@@ -12,7 +12,7 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture
 def hung(managed, spec, connect):
-    """A lock that is held by a step of a client that is gone."""
+    """A lock that is held by a step of a dead client."""
     from opstasks.fleet.change import change
 
     host = connect(spec("sandbox-1"))
@@ -39,7 +39,7 @@ def free(managed):
     return managed.exec_("sandbox-1", ["flock", "-n", lock, "true"]).returncode == 0
 
 
-def test_a_hung_lock_is_broken_with_a_reason_and_history_shows_it(hung, inv, observer):
+def test_a_hung_lock_is_broken_and_history_shows_the_reason(hung, inv, observer):
     here = ["-H", "sandbox-1"]
     assert not free(hung)
     assert inv(*here, "lock.break", "--yes").returncode == 2
@@ -54,7 +54,7 @@ def test_a_hung_lock_is_broken_with_a_reason_and_history_shows_it(hung, inv, obs
     assert free(hung)
     assert hung.exec_("sandbox-1", ["pgrep", "-f", "^hanging-step"]).returncode == 1
     assert observer("sandbox-1").check_output("stat -c %s /var/lib/opstasks/lock") == "0"
-    # Again: nothing to do. And the next one gets the lock.
+    # Again: nothing to do. And the next run gets the lock.
     done = good(inv(*here, "--json", "lock.break", "--reason", "laptop died", "--yes"))
     assert json.loads(done.stdout)["hosts"]["sandbox-1"]["outcome"] == "ok"
     good(inv(*here, "service.start", "--watch", "1"))
@@ -69,7 +69,7 @@ def test_a_hung_lock_is_broken_with_a_reason_and_history_shows_it(hung, inv, obs
     assert "deploy" in row["args"]["holder"]
 
 
-def test_another_client_sees_what_was_done_and_filters_hold(managed, inv, tmp_path):
+def test_another_client_sees_the_changes_and_can_filter_them(managed, inv, tmp_path):
     good(inv("-H", "sandbox-1", "service.restart", "--watch", "1", "--yes"))
     other = {"XDG_STATE_HOME": str(tmp_path)}
 
@@ -84,7 +84,7 @@ def test_another_client_sees_what_was_done_and_filters_hold(managed, inv, tmp_pa
     assert rows("--who", "nobody-of-this-name") == []
     assert {row["host"] for row in rows("--host", "sandbox-2")} <= {"sandbox-2"}
     assert inv("-H", "sandbox-1", "history", "--since", "soon").returncode == 2
-    # Without -H on a machine that is not a host: the operator's own record alone.
+    # Without -H on a machine that is not a host: only the operator's own record.
     done = good(inv("--json", "history", "--since", "5m"))
     assert "sandbox-1" in json.loads(done.stdout)["hosts"]
 

@@ -48,7 +48,7 @@ def test_all_lines_of_an_internal_error_are_shown(managed, inv):
 
 
 def test_following_a_job_shows_new_lines_and_ends_journalctl(managed, inv, sandbox_dir):
-    # Where it succeeded once, job-runner has nothing to do.
+    # If it succeeded before, job-runner would not run it again.
     (job,) = managed.submit(HOST, "quick", f"logs-{secrets.token_hex(4)}")
     words = [str(Path(sys.executable).with_name("inv")), "--inventory", sandbox_dir / "hosts.yaml"]
     following = subprocess.Popen(
@@ -72,5 +72,5 @@ def test_following_a_job_shows_new_lines_and_ends_journalctl(managed, inv, sandb
     assert "Traceback" not in err
     deadline = time.monotonic() + 20
     while managed.exec_(HOST, ["pgrep", "-f", "journalctl.*--follow"]).returncode == 0:
-        assert time.monotonic() < deadline, "journalctl goes on"
+        assert time.monotonic() < deadline, "journalctl is still running"
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""`logs`: what one host is asked, and what its answer comes to."""
+"""`logs`: the command for one host, and its answer."""
 
 import pytest
 
@@ -64,14 +64,14 @@ def test_a_journalctl_that_fails_is_an_error(fake_host):
 @pytest.mark.parametrize(
     "answer", ['{"ok": {}}', '{"ok": {"lines": null}}', '{"ok": {"lines": [1]}}', "no", "[]"]
 )
-def test_a_nonsense_answer_is_an_invalid_response(fake_host, answer):
+def test_an_invalid_answer_is_an_invalid_response(fake_host, answer):
     host = fake_host()
     host.expect(RECORDS, ANY, Reply(out=answer))
     with pytest.raises(InvalidResponse):
         read(host, WantedLog(job="abc"))
 
 
-def test_following_a_job_hands_on_the_parts(fake_host):
+def test_following_a_job_passes_on_the_parts(fake_host):
     host = fake_host()
     request = journal.unit_records("jobrunner", "abc", follow=True)
     host.expect(RECORDS, request, answered(JournalAnswer(()), parts=["one", "two"]))
@@ -80,7 +80,7 @@ def test_following_a_job_hands_on_the_parts(fake_host):
     assert lines == ["one", "two"]
 
 
-def test_following_hands_on_whole_lines(fake_host):
+def test_following_passes_on_whole_lines(fake_host):
     host = fake_host()
     host.expect(journal.unit_lines("jobrunner", lines=5, follow=True), "one\ntwo\nhal")
     lines = []
@@ -89,7 +89,7 @@ def test_following_hands_on_whole_lines(fake_host):
 
 
 @pytest.mark.parametrize("job", ["", "abc"])
-def test_what_is_raised_while_waiting_ends_the_following(fake_host, job):
+def test_an_exception_while_waiting_ends_following(fake_host, job):
     class Gone(Exception):
         pass
 
@@ -105,7 +105,7 @@ def test_what_is_raised_while_waiting_ends_the_following(fake_host, job):
         follow(host, WantedLog(job=job), lambda line: None, gone)
 
 
-def test_the_request_names_journalctls_options_without_a_shell():
+def test_the_request_has_journalctls_options_without_a_shell():
     request = journal.unit_records("jobrunner", "a b", since_time="1h30m", until_at=1e9)
     assert isinstance(request, JournalRequest)
     assert "--since=-5400s" in request.options

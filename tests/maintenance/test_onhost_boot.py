@@ -6,7 +6,7 @@ import pytest
 
 from opstasks.maintenance.onhost import boot, pause_change
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, Pause
+from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, Pause, script_dir
 from opstasks.maintenance.onhost.store import boot_id
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
@@ -106,6 +106,7 @@ def test_the_end_of_a_pause_survives_the_reboot(site, paused, monkeypatch):
     handed = []
     monkeypatch.setattr(boot, "hand_over", lambda site, item, module: handed.append((item, module)))
     make_record(site, OLD, kind=UNPAUSE, boot_id="before")
+    script_dir(site, OLD).mkdir(parents=True)
     before = paused(task="pause", until_at=time.time() + 500)
     assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled again"}
     ((item, module),) = handed
@@ -119,6 +120,7 @@ def test_the_end_of_a_pause_survives_the_reboot(site, paused, monkeypatch):
     note = pause_note(site, paused_at(site))
     assert (note.id, note.since_at, note.boot_id) == (item.id, before.since_at, boot_id())
     assert outcomes(site) == {OLD: "dropped"}
+    assert not script_dir(site, OLD).exists()
 
 
 def test_the_pause_of_a_preparation_ends_with_the_boot(site, paused):

@@ -491,7 +491,7 @@ def on_the_host(host, managed):
     for name in names:
         if (site / name).exists():
             copy(site / name, container, "/opt/ops/lib/")
-    for name in ("opstasks", "sandbox", "backends", "tasks.py", "hosts.yaml"):
+    for name in ("opstasks", "tasks.py", "hosts.yaml"):
         copy(ROOT / name, container, "/opt/ops/")
 
     def run(*argv):

@@ -1,4 +1,4 @@
-"""jobs.queries on the host: the last statement in logs as the images write them."""
+"""jobs.queries on the host: the last statement in the logs of real images."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from opstasks.queries.onhost.job_logs import last_statement, seconds
 
 
 def dated(*lines):
-    """Lines as `docker logs --timestamps` gives them, a second apart."""
+    """Lines of `docker logs --timestamps`, a second apart."""
     return [f"2024-03-01T10:00:{n:02}.500000000Z {line}\n" for n, line in enumerate(lines)]
 
 
@@ -59,14 +59,14 @@ def test_the_last_statement_of_each_log_format_is_found(lines, second, sql):
     assert found == {"began_at": AT + second, "ended_at": 0.0, "sql": sql}
 
 
-def test_a_statement_has_ended_when_the_next_record_comes():
+def test_a_statement_has_ended_when_the_next_record_arrives():
     found = last_statement(dated(*EHRQL[:5]))
     assert (found["began_at"], found["ended_at"]) == (AT + 1, AT + 3)
     assert found["sql"] == "INSERT INTO [#tmp_1] SELECT 1"
 
 
 @pytest.mark.parametrize("lines", [(), ("hello",), ("[info   ] SELECTED 5 rows",), ("no date",)])
-def test_a_log_without_statements_has_no_last_one(lines):
+def test_a_log_without_statements_has_no_last_statement(lines):
     assert last_statement(dated(*lines)) is None
 
 
@@ -74,7 +74,7 @@ def test_lines_without_a_date_of_docker_are_skipped():
     assert last_statement(["SELECT 1\n", "\n", "x" * 10]) is None
 
 
-def test_a_very_large_statement_is_cut():
+def test_a_very_large_statement_is_shortened():
     lines = dated("[info   ] SQL:", *["x" * 100_000] * 50)
     assert len(last_statement(lines)["sql"]) < 400_000
 
@@ -99,7 +99,7 @@ def test_no_log_makes_the_reader_fail(lines):
         ("ehrql", "ehrql"),
     ],
 )
-def test_an_image_is_known_by_its_own_name(image, name):
+def test_an_image_is_recognised_by_its_own_name(image, name):
     assert statements.image_name(image) == name
 
 
@@ -109,14 +109,14 @@ def container(name, image, networks="none"):
 
 
 def ask(monkeypatch, listed, logs, sql=False, config_dir="/nowhere"):
-    """What the program answers for these containers and their logs."""
+    """The program's answer for these containers and their logs."""
     monkeypatch.setattr(statements, "containers", lambda: listed)
     monkeypatch.setattr(statements, "log_lines", lambda name, tail: iter(logs.get(name, [])))
     request = {"config_dir": str(config_dir), "network": "jobrunner-db", "with_sql": sql}
     return statements.main(request)["jobs"]
 
 
-def test_the_last_statement_of_each_database_job_is_told(monkeypatch):
+def test_the_last_statement_of_each_database_job_is_reported(monkeypatch):
     listed = [
         container("fresh", "r/ehrql:v1"),
         container("old", "r/cohortextractor:latest"),
@@ -138,7 +138,7 @@ def test_the_last_statement_of_each_database_job_is_told(monkeypatch):
     assert shown[1]["sql"] == "Running: Query for has_copd"
 
 
-def test_the_database_network_is_the_one_that_the_configuration_names(monkeypatch, tmp_path):
+def test_the_database_network_comes_from_the_configuration(monkeypatch, tmp_path):
     (tmp_path / "load-env").write_text("DATABASE_ACCESS_NETWORK=othernet\n")
     listed = [container("a", "r/python:v1", "othernet"), container("b", "r/python:v1", "bridge")]
     found = ask(monkeypatch, listed, {}, config_dir=tmp_path)

@@ -1,4 +1,4 @@
-"""db.progress against a server that speaks the wire protocol."""
+"""db.progress with a fake server that speaks the wire protocol."""
 
 import socket
 from types import SimpleNamespace
@@ -101,7 +101,7 @@ def test_a_query_that_takes_too_long_is_stopped(server):
         ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), timeout_s=0.5)
 
 
-def test_a_connection_that_breaks_is_an_error():
+def test_a_lost_connection_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         login = mssql.Login("127.0.0.1", listener.getsockname()[1], "d", Secret("u"), Secret("p"))
 
@@ -129,7 +129,7 @@ def test_another_kind_of_database_is_refused_by_name():
         mssql.parse_url("K", Secret("trino://u:hunter2@h:1/x"))
 
 
-def test_the_repr_of_a_login_shows_nothing_of_it():
+def test_the_repr_of_a_login_hides_it():
     login = mssql.parse_url("K", Secret("mssql://user1:hunter2@host9/db"))
     assert repr(login) == "Login(***)"
     assert (login.address, login.port, login.database) == ("host9", 1433, "db")
@@ -198,7 +198,7 @@ def test_any_text_is_refused_or_makes_one_of_the_two_queries(name):
 
 @settings(deadline=None)
 @given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,10}", fullmatch=True))
-def test_an_underscore_stands_for_itself(name):
+def test_an_underscore_matches_only_itself(name):
     pattern = tds_server.ESTIMATE.fullmatch(mssql.count_temp_rows(name))[1]
     assert tds_server.like(pattern, f"#{name}xyz")
     if "_" in name:
@@ -234,7 +234,7 @@ def asked(host, database="DEFAULT"):
 
 
 def connected(host, monkeypatch):
-    """Let the host dial what a test server listens on."""
+    """Let the host connect to the test server."""
     monkeypatch.setattr(type(host), "transport", SimpleNamespace(dial=dial))
 
 
@@ -271,12 +271,12 @@ def test_a_missing_temporary_database_is_refused(fake_host, server):
 @pytest.mark.parametrize(
     "rows", [[], [()], [(None,)], [("many",)], [(-1,)], [(1,), (2,)], [(1, 2)]]
 )
-def test_a_nonsense_count_is_an_invalid_response(rows):
+def test_an_invalid_count_is_an_invalid_response(rows):
     with pytest.raises(InvalidResponse):
         progress.progress_of(rows, "t")
 
 
 @pytest.mark.parametrize("rows", [[("#a",)], [("#a", None)], [("#a", "7")], [("#a", -7)], [7]])
-def test_a_nonsense_estimate_is_an_invalid_response(rows):
+def test_an_invalid_estimate_is_an_invalid_response(rows):
     with pytest.raises(InvalidResponse):
         progress.progress_of(rows)

@@ -63,7 +63,7 @@ def test_a_host_that_forwards_no_connections_is_refused_with_a_hint(tds_database
         tds_database.must(HOST, ["bash", "-c", f"rm {drop_in}; systemctl reload ssh"])
 
 
-def test_a_missing_database_and_one_that_is_not_configured(tds_database, inv):
+def test_a_database_that_is_missing_or_not_configured_is_an_error(tds_database, inv):
     done = inv("-H", HOST, "db.progress", "--table", "x", "--database", "include_t1oo")
     assert (done.returncode, "INCLUDE_T1OO_DATABASE_URL is not set" in done.stderr) == (2, True)
     tds_database.must(HOST, ["systemctl", "stop", "test-tds"])

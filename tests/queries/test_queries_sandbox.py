@@ -1,4 +1,4 @@
-"""jobs.queries against a real extract job, and against a database job of an unknown image."""
+"""jobs.queries with a real extract job, and with a database job of an unknown image."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def extract(managed):
-    """A real ehrql job that has sent its first statement; it fails in the end, as jobs do."""
+    """A real ehrql job that has sent its first statement; it fails at the end."""
     (job,) = managed.submit(HOST, "extract", "queries")
     deadline = time.monotonic() + 90
     while "INSERT" not in managed.exec_(HOST, ["docker", "logs", f"os-job-{job}"]).stdout:
@@ -43,7 +43,7 @@ def test_the_last_statement_of_a_running_job_is_shown_with_its_time(managed, inv
     assert query["sql"] == ""
 
 
-def test_statements_go_to_a_terminal_only(inv, extract, sandbox_dir):
+def test_statements_go_only_to_a_terminal(inv, extract, sandbox_dir):
     done = inv("-H", HOST, "current-queries", "--sql")
     assert (done.returncode, "terminal" in done.stderr) == (2, True)
     assert "INSERT" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""jobs.queries: what the host is asked, and what is made of its answer."""
+"""jobs.queries: the request to the host, and its answer."""
 
 import json
 
@@ -22,11 +22,11 @@ def job(name, **over):
     return JobStatement(name, "w", "a", "r/ehrql:v1", NOW, **over)
 
 
-def test_the_statement_that_takes_longest_comes_first(fake_host):
+def test_the_longest_running_statement_comes_first(fake_host):
     host = fake_host()
     jobs = (
         job("fresh", began_at=NOW - 5),
-        job("silent", reason="its log holds no statement"),
+        job("silent", reason="its log contains no statement"),
         job("over", began_at=NOW - 900, ended_at=NOW - 890),
         job("old", began_at=NOW - 600),
         job("ahead", began_at=NOW + 5),
@@ -39,7 +39,7 @@ def test_the_statement_that_takes_longest_comes_first(fake_host):
         "running",
         "ended; between statements",
         "running",
-        "unknown: its log holds no statement",
+        "unknown: its log contains no statement",
         "running",
     ]
 
@@ -68,7 +68,7 @@ GOOD = {"job": "a", "workspace": "w", "action": "a", "image": "i", "now_at": NOW
     ],
     ids=repr,
 )
-def test_a_nonsense_statement_is_an_invalid_response(fake_host, over):
+def test_an_invalid_statement_is_an_invalid_response(fake_host, over):
     host = fake_host()
     for found in (GOOD, {**GOOD, **over}):
         host.expect(STATEMENTS, ASKED, Reply(out=json.dumps({"ok": {"jobs": [found]}})))

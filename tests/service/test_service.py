@@ -1,4 +1,4 @@
-"""Starting and stopping the service: what is asked of the host, and when nothing is touched."""
+"""Starting and stopping the service: the calls on the host, and refusals."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ UNFINISHED = replace(ENDED, id="2", outcome="")
 
 @pytest.fixture
 def tpp(fake_host, monkeypatch):
-    """A host whose waits take no time: its clock goes on by what was waited for."""
+    """A host that does not really wait: each wait only advances its clock."""
     host, now = fake_host(), [0.0]
 
     def pause(seconds):
@@ -56,10 +56,10 @@ def expect_start(tpp, *watched):
         tpp.expect(systemd.show("jobrunner"), state, user="opensafely")
 
 
-# -- looking ---------------------------------------------------------------------------------
+# -- inspecting ------------------------------------------------------------------------------
 
 
-def test_an_inspection_tells_the_state_and_the_running_jobs(tpp):
+def test_an_inspection_reports_the_state_and_the_running_jobs(tpp):
     expect_inspection(tpp, UP)
     found = service.inspect(tpp)
     assert found.unit.is_serving
@@ -96,7 +96,9 @@ def test_a_host_without_the_unit_is_a_failure(tpp):
 def test_a_service_in_an_unknown_state_is_not_touched(tpp, verb, shown):
     expect_inspection(tpp, shown)
     watch = () if verb == "stop" else (1,)
-    with pytest.raises(InvalidResponse, match="systemd does not say how jobrunner is") as caught:
+    with pytest.raises(
+        InvalidResponse, match="systemd does not report the state of jobrunner"
+    ) as caught:
         getattr(service, verb)(tpp, *watch)
     assert caught.value.host == "tpp"
 
@@ -114,7 +116,7 @@ def test_no_service_starts_while_a_release_is_unfinished(tpp, verb):
     assert caught.value.hint.startswith("inv -H tpp deploy")
 
 
-def test_releases_that_cannot_be_read_keep_the_service_down(tpp):
+def test_start_fails_if_releases_cannot_be_read(tpp):
     expect_inspection(tpp, DOWN)
     tpp.expect_lock("service.start")
     request = ReleasesRequest("/home/opensafely/opstasks")
@@ -123,7 +125,7 @@ def test_releases_that_cannot_be_read_keep_the_service_down(tpp):
         service.start(tpp, 1)
 
 
-def test_a_started_service_is_watched_to_the_end(tpp):
+def test_a_started_service_is_watched_for_the_whole_time(tpp):
     expect_inspection(tpp, DOWN)
     tpp.expect_lock("service.start")
     expect_releases(tpp, ENDED)
@@ -148,13 +150,13 @@ def test_a_service_that_does_not_stay_up_is_a_failure(tpp, states):
     assert caught.value.tail == "last words"
 
 
-def test_ctrl_c_ends_the_watch_and_says_where_things_stand(tpp):
+def test_ctrl_c_ends_the_watch_and_says_that_the_service_was_started(tpp):
     expect_inspection(tpp, DOWN)
     tpp.expect_lock("service.start")
     expect_releases(tpp)
     expect_start(tpp, UP)
     tpp.stop.set()
-    with pytest.raises(Interrupted, match="jobrunner was started, but not watched to the end"):
+    with pytest.raises(Interrupted, match="jobrunner was started, but the watch did not finish"):
         service.start(tpp, 60)
 
 
@@ -164,7 +166,7 @@ def test_a_service_that_is_up_is_not_started_again(tpp):
     assert (result.changed, result.after) == (False, "running")
 
 
-def test_a_stop_is_checked_and_tells_which_jobs_go_on(tpp):
+def test_a_stop_is_checked_and_reports_the_running_jobs(tpp):
     expect_inspection(tpp, UP)
     tpp.expect_lock("service.stop")
     tpp.expect(systemd.stop("jobrunner"), user="opensafely")
@@ -179,7 +181,7 @@ def test_a_service_that_does_not_stop_is_a_failure(tpp):
     tpp.expect_lock("service.stop")
     tpp.expect(systemd.stop("jobrunner"))
     expect_inspection(tpp, UP)
-    with pytest.raises(VerifyFailed, match="jobrunner is running after the stop"):
+    with pytest.raises(VerifyFailed, match="jobrunner is still running after the stop"):
         service.stop(tpp)
 
 
@@ -204,7 +206,7 @@ def test_the_result_says_unknown_when_the_database_cannot_be_read(tpp, verb):
 
 
 class OneHost:
-    """A fleet of one host, which may only be looked at."""
+    """A fleet with one host, which may only be read."""
 
     def __init__(self, facts):
         self.facts = facts
@@ -229,6 +231,6 @@ def test_the_question_says_unknown_when_the_database_cannot_be_read(monkeypatch,
     assert "0 job(s)" not in shown
 
 
-def test_the_question_names_no_host_whose_jobs_are_known():
+def test_the_question_does_not_name_hosts_with_known_jobs():
     facts = ServiceFacts(systemd.parse_show("jobrunner", UP), RunningJobs(2))
     assert tasks._question("stop", {"tpp": facts}) == "Stop job-runner on tpp?"

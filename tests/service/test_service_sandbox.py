@@ -1,4 +1,4 @@
-"""service on real hosts: what it says is what systemd, looked at from outside, says."""
+"""service on real hosts: its reports agree with systemd."""
 
 import json
 
@@ -13,7 +13,7 @@ def good(done):
     return done
 
 
-def test_stop_and_start_change_the_service_and_say_so_once(inv, jobrunner_unit):
+def test_stop_and_start_report_a_change_only_once(inv, jobrunner_unit):
     first = json.loads(good(inv("-H", "sandbox-1", "--json", "service.stop", "--yes")).stdout)
     assert first["hosts"]["sandbox-1"]["outcome"] == "changed"
     assert jobrunner_unit("ActiveState") == "inactive"
@@ -27,7 +27,7 @@ def test_stop_and_start_change_the_service_and_say_so_once(inv, jobrunner_unit):
     assert jobrunner_unit("MainPID") == pid
 
 
-def test_restart_is_another_process(inv, jobrunner_unit):
+def test_restart_starts_a_new_process(inv, jobrunner_unit):
     pid = jobrunner_unit("MainPID")
     good(inv("-H", "sandbox-1", "service.restart", "--watch", "2", "--yes"))
     assert jobrunner_unit("MainPID") not in (pid, "0")
@@ -44,7 +44,7 @@ def test_nothing_is_stopped_without_a_yes(inv, jobrunner_unit, verb):
     assert jobrunner_unit("MainPID") == pid
 
 
-def test_a_service_that_does_not_stay_up_fails_with_its_last_words(inv, jobrunner_unit, managed):
+def test_start_fails_with_the_last_log_lines_if_the_service_dies(inv, jobrunner_unit, managed):
     run = "/home/opensafely/jobrunner/code/jobrunner/run.py"
     managed.must("sandbox-1", ["sed", "-i.away", "1i raise RuntimeError('fell over')", run])
     try:

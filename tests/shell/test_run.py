@@ -1,4 +1,4 @@
-"""`run`: the command as it was typed, recorded, with any exit code."""
+"""`run`: the unchanged command, its record, and any exit code."""
 
 import json
 import threading
@@ -78,7 +78,7 @@ def test_the_command_and_its_record_are_one_round_trip(fake_host, fixed_audit, c
     assert (ended["phase"], ended["outcome"]) == ("end", outcome)
 
 
-def test_a_connection_that_is_lost_is_recorded_as_unknown(fake_host, fixed_audit):
+def test_a_lost_connection_is_recorded_as_unknown(fake_host, fixed_audit):
     host = fake_host()
     command = make_command(["uptime"], 5)
     host.expect(start_line(host))
@@ -88,7 +88,7 @@ def test_a_connection_that_is_lost_is_recorded_as_unknown(fake_host, fixed_audit
     assert written(fixed_audit)[-1]["outcome"] == "unknown"
 
 
-def test_a_host_that_prints_too_much_is_in_doubt_and_can_be_used_again(fake_host):
+def test_too_much_output_is_lost_and_the_host_can_be_used_again(fake_host):
     host = fake_host()
     command = make_command(["uptime"], 5)
     host.expect(start_line(host))
@@ -99,7 +99,7 @@ def test_a_host_that_prints_too_much_is_in_doubt_and_can_be_used_again(fake_host
     assert host.service.test(cmd("true"))
 
 
-def test_a_result_with_another_exit_code_is_a_failure(fake_host):
+def test_a_result_with_a_non_zero_exit_code_is_a_failure(fake_host):
     command = make_command(["uptime"], 5)
     results = [
         HostResult("a", "ok", Result("uptime", 0, "", "")),
@@ -127,7 +127,7 @@ def test_nothing_is_run_after_a_request_to_stop(local, tmp_path):
     host, event = local
     event.set()
     command = cmd("touch", tmp_path / "canary")
-    with pytest.raises(Interrupted, match="nothing was run"):
+    with pytest.raises(Interrupted, match="the command was not run"):
         run(host, "", command)
     assert not (tmp_path / "canary").exists()
     event.clear()
@@ -135,7 +135,7 @@ def test_nothing_is_run_after_a_request_to_stop(local, tmp_path):
     assert (tmp_path / "canary").exists()
 
 
-def test_stopping_ends_what_is_running_there(local):
+def test_stop_ends_the_running_command(local):
     host, _ = local
     host.login.open()
     ended = []
@@ -151,7 +151,7 @@ def test_stopping_ends_what_is_running_there(local):
     assert ended[0] in (124, 143)
 
 
-def test_stopping_where_nothing_was_run_does_nothing(local):
+def test_stop_does_nothing_if_no_command_was_run(local):
     host, _ = local
     stop(host, "")
     assert not host.login.is_open

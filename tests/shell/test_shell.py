@@ -26,7 +26,7 @@ def test_a_shell_is_recorded_before_and_after(fake_host, audit_file):
     assert ends(audit_file) == [("start", ""), ("end", "ok")]
 
 
-def test_a_shell_that_was_dropped_is_recorded_with_its_outcome(fake_host, audit_file):
+def test_a_lost_shell_is_recorded_with_its_outcome(fake_host, audit_file):
     with pytest.raises(Unreachable), recorded(fake_host(), "opensafely"):
         raise Unreachable("dropped at your request")
     assert ends(audit_file)[-1] == ("end", "unreachable")

@@ -1,4 +1,4 @@
-"""Answers to the questions of `status`."""
+"""Answers to the commands of `status`."""
 
 import json
 
@@ -6,7 +6,7 @@ from opstasks.core.result import Result
 
 
 def answers_of_a_quiet_host():
-    """What the programs answer where there are no jobs, no releases and nothing scheduled."""
+    """The programs' answers on a host without jobs, releases and scheduled work."""
     found = {
         "jobs": {"now": 0, "flags": {}, "counts": {}, "jobs": []},
         "releases": {"releases": []},

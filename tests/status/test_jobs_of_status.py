@@ -1,4 +1,4 @@
-"""What `status` shows of jobs: one answer of the host, database and docker joined."""
+"""The jobs in `status`: one answer of the host, with database and docker joined."""
 
 import json
 
@@ -40,7 +40,7 @@ def about_jobs(found):
     return [text for text in found.attention if not text.startswith("the service")]
 
 
-def test_jobs_and_containers_are_one_question():
+def test_jobs_and_containers_are_read_in_one_command():
     request = questions(SPEC)["jobs"].request
     assert request == JobsRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
 
@@ -57,7 +57,7 @@ def test_jobs_and_containers_are_one_question():
         ({"problem": "docker does not answer: it hangs"}, ["docker does not answer"]),
     ],
 )
-def test_disagreements_and_a_silent_docker_need_a_person(docker, texts):
+def test_disagreements_and_no_answer_from_docker_need_a_person(docker, texts):
     found = judged(read(docker=docker))
     assert about_jobs(found) == texts
     assert found.running == 1

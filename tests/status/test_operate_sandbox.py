@@ -1,4 +1,4 @@
-"""status, logs, run, history: what an operator sees is what is so on the host."""
+"""status, logs, run and history show the real state of the host."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from tests.look import until
 
 pytestmark = pytest.mark.sandbox
-# The service may be writing: what is locked is waited for.
+# The service may be writing: wait for the database's lock.
 SQLITE = ("sqlite3", "-cmd", ".timeout 20000")
 
 
@@ -31,7 +31,7 @@ def status(inv, hosts="sandbox-1", code=0):
     return json.loads(done.stdout)["hosts"]
 
 
-def test_status_tells_what_runs_and_what_waits(inv, jobrunner_unit, managed):
+def test_status_shows_running_and_pending_jobs(inv, jobrunner_unit, managed):
     (job,) = managed.submit("sandbox-1", "long", "operate")
     query = f"select status_code from job where id = '{job}'"
     database = "/home/opensafely/jobrunner/workdir/db.sqlite"
@@ -63,7 +63,7 @@ def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, jobrunner_uni
     assert any("forgotten?" in text for text in value["attention"])
 
 
-def test_a_host_that_is_down_beside_one_that_is_up(inv, jobrunner_unit, managed):
+def test_status_shows_a_host_that_is_down_and_one_that_is_up(inv, jobrunner_unit, managed):
     managed.power_cut("sandbox-2")
     try:
         done = inv("-H", "sandbox", "--connect-timeout", "3", "status")
@@ -94,7 +94,7 @@ def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
 # -- logs and run ----------------------------------------------------------------------------
 
 
-def test_logs_are_the_services_own_and_merged_by_time(inv, jobrunner_unit, managed):
+def test_logs_shows_the_services_lines_merged_by_time(inv, jobrunner_unit, managed):
     done = good(inv("-H", "sandbox", "logs", "--lines", "20"))
     lines = done.stdout.splitlines()
     assert {line.split(" | ")[0] for line in lines} == {"sandbox-1", "sandbox-2"}
@@ -102,7 +102,7 @@ def test_logs_are_the_services_own_and_merged_by_time(inv, jobrunner_unit, manag
     assert times == sorted(times)
 
 
-def test_the_newest_lines_since_a_moment_are_shown(inv, jobrunner_unit, managed):
+def test_logs_shows_the_newest_lines_since_a_time(inv, jobrunner_unit, managed):
     words = ["-H", "sandbox-1", "logs", "--since", "1h"]
     every = good(inv(*words, "--lines", "0")).stdout.splitlines()
     newest = good(inv(*words, "--lines", "2")).stdout.splitlines()
@@ -111,7 +111,7 @@ def test_the_newest_lines_since_a_moment_are_shown(inv, jobrunner_unit, managed)
     assert good(inv(*words[:-1], "2100-01-01 00:00", "--lines", "5")).stdout == ""
 
 
-def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, jobrunner_unit, managed):
+def test_logs_of_a_job_mention_it_and_of_an_unknown_job_are_empty(inv, jobrunner_unit, managed):
     (job,) = managed.submit("sandbox-1", "quick", "operate")
     deadline = time.monotonic() + 60
     while job not in inv("-H", "sandbox-1", "logs", "--job", job).stdout:
@@ -122,7 +122,7 @@ def test_logs_of_one_job_name_it_and_of_no_job_are_empty(inv, jobrunner_unit, ma
     assert good(inv("-H", "sandbox-1", "logs", "--job", "nosuchjob")).stdout == ""
 
 
-def test_run_keeps_words_apart_and_shows_every_hosts_answer(inv, managed):
+def test_run_keeps_words_separate_and_shows_every_hosts_output(inv, managed):
     done = good(inv("-H", "sandbox", "run", "--", "printf", "%s|", "a b", "$HOME", "'"))
     assert done.stdout.splitlines() == [f"sandbox-{n} | a b|$HOME|'|" for n in (1, 2)]
     done = good(inv("-H", "sandbox-1", "run", "--", 'cd && pwd; echo "$USER" | tr a-z A-Z'))
@@ -141,7 +141,7 @@ def test_run_that_fails_on_one_host_shows_both(inv, managed):
     assert last["sandbox-2"]["outcome"] == "ok"
 
 
-def test_ctrl_c_stops_what_run_began_on_every_host(managed, sandbox_dir, tmp_path):
+def test_ctrl_c_stops_the_command_of_run_on_every_host(managed, sandbox_dir, tmp_path):
     argv = [str(Path(sys.executable).with_name("inv")), "-H", "sandbox", "run", "--", "sleep 71.5"]
     env = {
         **os.environ,
@@ -173,7 +173,7 @@ def test_run_shows_no_escape_sequences(inv, managed):
 # -- history ---------------------------------------------------------------------------------
 
 
-def test_what_was_done_is_in_the_hosts_journal_and_in_history(inv, jobrunner_unit, observer):
+def test_a_change_is_in_the_hosts_journal_and_in_history(inv, jobrunner_unit, observer):
     good(inv("-H", "sandbox-1", "service.restart", "--watch", "1", "--yes"))
     journal = observer("sandbox-1").check_output("journalctl -t opstasks -o cat -n 2")
     begun, ended = (json.loads(line) for line in journal.splitlines())
@@ -197,8 +197,8 @@ def test_the_lock_is_shown_while_it_is_held(inv, spec, connect, managed):
 # -- shell -----------------------------------------------------------------------------------
 
 
-def test_a_shell_answers_sudo_itself_and_is_recorded(managed, sandbox_dir, tmp_path):
-    """A developer's account needs its password for sudo; Ctrl-Z belongs to the shell there."""
+def test_shell_answers_sudos_password_and_is_recorded(managed, sandbox_dir, tmp_path):
+    """A developer's account needs its password for sudo; Ctrl-Z goes to the remote shell."""
     from tests.jobs import jobs_help
 
     asking = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")

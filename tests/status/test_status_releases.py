@@ -23,14 +23,14 @@ def test_releases_are_read_without_a_problem():
     assert ([item.id for item in facts.releases], facts.problems) == (["r1"], ())
 
 
-def test_releases_that_cannot_be_read_are_a_problem_in_words():
+def test_releases_that_cannot_be_read_are_a_problem_for_people():
     facts = decoded(127, "", "python3: not found")
     assert facts.releases == ()
     (problem,) = facts.problems
     assert problem == "releases: deploy.releases ended with exit code 127, without an answer"
 
 
-def test_nonsense_about_releases_is_an_invalid_response_of_the_host():
+def test_invalid_releases_are_an_invalid_response_of_the_host():
     with pytest.raises(InvalidResponse) as caught:
         decoded(0, "nonsense")
     assert caught.value.host == "tpp"

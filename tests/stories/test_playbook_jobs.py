@@ -108,7 +108,7 @@ def test_viewing_the_logs_of_a_running_job(terminal, managed, at_work):
     terminal.interrupt()
     shown, code = terminal.done()
     assert code == 130
-    assert "the job goes on" in shown
+    assert "the job continues" in shown
     nothing_is_left(managed)
     assert jobs.row(managed, ONE, at_work.stays)["state"] == "running"
 

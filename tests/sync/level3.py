@@ -11,7 +11,7 @@ HOME = "/home/opensafely/opstasks"
 
 
 def inventory_with_source(sandbox_dir, path):
-    """The sandbox's inventory, its first host with a Level 3 source and a Level 4 folder."""
+    """The sandbox's inventory; its first host has a Level 3 source and a Level 4 folder."""
     found = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
     found["hosts"]["sandbox-1"].update(level3_source=SOURCE, level4_folder=LEVEL4)
     path.write_text(yaml.safe_dump(found))
@@ -19,14 +19,14 @@ def inventory_with_source(sandbox_dir, path):
 
 
 def mount(here):
-    """Mount the drive, empty but for the workspaces."""
+    """Mount the drive, empty except for the workspaces."""
     here.sh("mkdir -p /e; mountpoint -q /e || mount -t tmpfs -o mode=0755 tmpfs /e")
     here.sh(f"mkdir -p {SOURCE}; chmod 0777 {SOURCE}")
 
 
 @contextlib.contextmanager
 def drive(here):
-    """The drive mounted; afterwards nothing of it, nor of what was copied, is left."""
+    """Mount the drive; afterwards, remove it and everything that was copied."""
     clean(here)
     mount(here)
     try:
@@ -36,7 +36,7 @@ def drive(here):
 
 
 def clean(here):
-    """A host as it was before."""
+    """Restore the host's earlier state."""
     units = "opstasks-level3-sync.timer opstasks-level3-sync.service"
     here.sh(f"systemctl disable --now {units} 2>/dev/null; true")
     here.sh("rm -rf /etc/systemd/system/opstasks-level3-sync.* /usr/local/lib/opstasks")

@@ -1,4 +1,4 @@
-"""Answers of a host for the tests of the Level 3 sync."""
+"""A host's answers for the tests of the Level 3 sync."""
 
 import hashlib
 
@@ -21,7 +21,7 @@ _WELL = {
 
 
 def facts_with(**over):
-    """The answer of a host whose sync is well, except for these values."""
+    """The answer of a host with a healthy sync, except for these values."""
     return msgspec.convert({**_WELL, **over}, SyncFacts)
 
 

@@ -1,4 +1,4 @@
-"""Starting, stopping and running the Level 3 sync, on a strict stand-in for a host."""
+"""Starting, stopping and running the Level 3 sync, on a strict fake host."""
 
 import pytest
 
@@ -42,12 +42,12 @@ def last(started_at, ended_at=99.0, error="", copied=0):
     }
 
 
-def test_starting_what_is_well_does_nothing(host):
+def test_start_does_nothing_if_the_sync_is_well(host):
     inspected(host)
     assert act.start(host) == SyncResult(False, "on", facts_with().last)
 
 
-def test_starting_waits_for_the_end_of_the_first_run(host):
+def test_start_waits_for_the_end_of_the_first_run(host):
     inspected(host, **OFF)
     host.expect_lock("sync.start")
     placed(host, START)
@@ -78,7 +78,7 @@ def test_a_first_run_that_crashes_without_a_record_is_a_failure(host, monkeypatc
         act.start(host)
 
 
-def test_a_first_run_that_takes_long_goes_on(host, monkeypatch):
+def test_a_long_first_run_continues(host, monkeypatch):
     monkeypatch.setattr(act, "FIRST_RUN_S", 0)
     inspected(host, **OFF)
     host.expect_lock("sync.start")
@@ -88,22 +88,22 @@ def test_a_first_run_that_takes_long_goes_on(host, monkeypatch):
     assert act.start(host).last.ended_at == 0.0
 
 
-def test_starting_a_timer_that_is_on_but_disabled_enables_it(host):
+def test_start_enables_a_timer_that_is_on_but_disabled(host):
     inspected(host, **ONLY_ON)
     host.expect_lock("sync.start")
-    # The timer is restarted, for the run that is then waited for.
+    # The timer is restarted, to begin the run that we wait for.
     placed(host, START)
     inspected(host, **last(30.0))
     assert act.start(host).changed
 
 
-def test_a_host_without_a_source_is_refused_before_it_is_asked(fake_host):
+def test_a_host_without_a_source_is_refused_before_any_round_trip(fake_host):
     for work in (act.start, act.once):
         with pytest.raises(Refused, match="level3_source"):
             work(fake_host())
 
 
-def test_units_that_cannot_be_placed_are_a_failure_with_their_reason(host):
+def test_units_that_cannot_be_installed_are_a_failure(host):
     inspected(host, **OFF)
     host.expect_lock("sync.start")
     placed(host, START, failed("systemd does not accept the units", "line 3", "Traceback"))
@@ -112,7 +112,7 @@ def test_units_that_cannot_be_placed_are_a_failure_with_their_reason(host):
     assert (caught.value.tail, caught.value.__cause__.traceback) == ("line 3", "Traceback")
 
 
-def test_stopping_what_is_off_does_nothing(host):
+def test_stop_does_nothing_if_the_sync_is_off(host):
     inspected(host, **OFF)
     assert not act.stop(host).changed
 
@@ -127,7 +127,7 @@ def test_a_sync_that_does_not_stop_is_a_failure(host, left):
         act.stop(host)
 
 
-def test_stopping_disables_the_start_at_the_next_boot_too(host):
+def test_stop_also_disables_the_start_at_the_next_boot(host):
     inspected(host, **ONLY_ENABLED)
     host.expect_lock("sync.stop")
     placed(host, STOP)
@@ -160,7 +160,7 @@ def test_once_without_a_record_is_a_failure(host):
     assert (caught.value.returned, caught.value.tail) == (1, "job failed")
 
 
-def test_once_that_fails_is_a_failure_with_the_hint_of_its_record(host):
+def test_a_failed_run_of_once_has_the_hint_of_its_record(host):
     host.expect_lock("sync.once")
     placed(host, SyncUnitsRequest(files=FILES))
     inspected(host)
@@ -171,7 +171,7 @@ def test_once_that_fails_is_a_failure_with_the_hint_of_its_record(host):
     assert caught.value.hint == "do y"
 
 
-def test_a_host_that_is_being_changed_is_left_alone(host):
+def test_a_host_that_is_being_changed_is_not_touched(host):
     from opstasks.fleet.lock import Owner
 
     inspected(host, **OFF)

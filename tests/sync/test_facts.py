@@ -1,4 +1,4 @@
-"""How the Level 3 sync of a host stands, and which answers are invalid."""
+"""The state of the Level 3 sync of a host, and invalid answers."""
 
 import hashlib
 import json
@@ -28,9 +28,12 @@ def test_a_sync_that_is_well_needs_no_attention():
 OFF = {"active_state": "inactive"}
 CASES = [
     ({"timer": OFF}, "is off: run"),
-    ({"timer": {**OFF, "unit_file_state": "enabled"}}, "next boot starts it"),
-    ({"timer": {"active_state": "active", "unit_file_state": "disabled"}}, "next reboot"),
-    ({"files": dict.fromkeys(FACTS.files, "x")}, "not as hosts.yaml says"),
+    ({"timer": {**OFF, "unit_file_state": "enabled"}}, "next boot will start it"),
+    (
+        {"timer": {"active_state": "active", "unit_file_state": "disabled"}},
+        "not start after a reboot",
+    ),
+    ({"files": dict.fromkeys(FACTS.files, "x")}, "differs from hosts.yaml"),
     ({"last": {"error": "/e is not mounted"}}, "not mounted"),
     ({"now_at": 11.0 + 16 * 60}, "quarter of an hour"),
     ({"by_hand": [77]}, "by hand (process 77)"),
@@ -49,7 +52,7 @@ def test_a_host_without_a_source_needs_no_sync():
     assert found.attention() == []
 
 
-def test_a_failed_or_stopping_sync_has_something_to_start_or_stop():
+def test_a_failed_or_stopping_sync_can_be_started_or_stopped():
     failed = state(last={"error": "/e is not mounted"})
     assert (failed.is_well, failed.has_failed, failed.is_off) == (False, True, False)
     assert state(timer=OFF).is_off
@@ -57,12 +60,12 @@ def test_a_failed_or_stopping_sync_has_something_to_start_or_stop():
 
 
 def told(**over):
-    """What a host prints, with some values in place of good ones."""
+    """A host's output, with some values replaced."""
     found = {**msgspec.to_builtins(FACTS), **over}
     return Result("x", 0, json.dumps({"ok": found}), "")
 
 
-def test_an_answer_is_decoded_with_names_of_any_bytes():
+def test_an_answer_with_names_of_any_bytes_is_decoded():
     last = {**msgspec.to_builtins(FACTS.last), "items": ["W/\udcff"], "error": "\udcff"}
     found = facts.decode(SPEC, told(last=last))
     assert (found.last.items, found.last.error) == (("W/\udcff",), "\udcff")
@@ -84,7 +87,7 @@ def test_an_answer_is_decoded_with_names_of_any_bytes():
         {"last": {"error": "x" * 100_000}},
     ],
 )
-def test_nonsense_is_an_invalid_response_of_that_host(over):
+def test_an_invalid_answer_names_the_host(over):
     with pytest.raises(InvalidResponse) as caught:
         facts.decode(SPEC, told(**over))
     assert caught.value.host == "tpp"
@@ -116,7 +119,7 @@ def test_the_program_answers_in_its_type(tmp_path):
     assert (found.last, found.last_success_at, found.by_hand) == (SyncRecord(), 0.0, ())
 
 
-def test_what_systemd_does_not_say_is_empty(monkeypatch):
+def test_missing_values_of_systemd_are_empty(monkeypatch):
     class Done:
         stdout = "ActiveState=active\nnonsense\nOther=a=b\n"
 
@@ -125,7 +128,7 @@ def test_what_systemd_does_not_say_is_empty(monkeypatch):
     assert remote_inspect.unit("x.timer") == {**empty, "active_state": "active"}
 
 
-def test_a_loop_by_hand_is_found_and_our_own_run_is_not(tmp_path):
+def test_a_manual_loop_is_found_but_not_our_own_run(tmp_path):
     def process(pid, words, cgroup):
         folder = tmp_path / str(pid)
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""A run of the Level 3 sync, with a stand-in for rsync."""
+"""A run of the Level 3 sync, with a fake rsync."""
 
 import json
 import shlex
@@ -20,7 +20,7 @@ from opstasks.sync.onhost.records import RunRecord
 
 
 @given(st.text(st.characters(exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1))
-def test_a_pattern_has_no_wildcard_left(name):
+def test_a_pattern_has_no_wildcards(name):
     found = remote_run.pattern(name)
     assert found.startswith("/")
     if not any(sign in name for sign in "*?["):
@@ -35,7 +35,7 @@ def test_a_pattern_has_no_wildcard_left(name):
 
 @pytest.fixture
 def place(tmp_path):
-    """A source that counts as mounted, a target, and a request for a run."""
+    """A source that looks mounted, a target, and a request for a run."""
     for name in ("e/ws", "srv/ws", "home"):
         (tmp_path / name).mkdir(parents=True)
     return {
@@ -64,7 +64,7 @@ def test_a_run_leaves_a_record_and_the_time_of_its_success(place, points):
     assert not Path(place["temp_dir"]).exists()
 
 
-def test_a_source_that_is_not_mounted_is_an_error_and_nothing_is_copied(place, tmp_path):
+def test_nothing_is_copied_if_the_source_is_not_mounted(place, tmp_path):
     place["rsync"] = ["touch", str(tmp_path / "ran")]
     record = remote_run.run(place, ["/"])
     assert "is not mounted" in record.error
@@ -86,7 +86,7 @@ def test_files_that_disappear_during_the_run_are_not_a_failure(place, points):
     assert remote_run.run(place, points).error == ""
 
 
-def test_a_target_on_another_file_system_than_its_temporary_files_is_refused(place, points):
+def test_a_target_on_another_file_system_is_refused(place, points):
     for extra in (place["temp_dir"], place["target"] + "/W"):
         record = remote_run.run(place, [*points, extra])
         assert "another file system" in record.error
@@ -94,10 +94,10 @@ def test_a_target_on_another_file_system_than_its_temporary_files_is_refused(pla
 
 def test_a_source_inside_the_target_is_refused(place, points):
     place["source"] = place["target"]
-    assert "lie in each other" in remote_run.run(place, points).error
+    assert "overlap" in remote_run.run(place, points).error
 
 
-def test_what_an_interrupted_run_left_is_removed_first(place, points):
+def test_files_of_an_interrupted_run_are_removed_first(place, points):
     temp = Path(place["temp_dir"])
     temp.mkdir()
     (temp / "old.csv.AbCdEf").write_text("half a fi")
@@ -125,7 +125,7 @@ def test_two_runs_never_overlap(place):
         pass
 
 
-def test_what_would_have_to_be_deleted_is_not_copied_and_reported(place, points, tmp_path):
+def test_clashes_are_reported_and_not_copied(place, points, tmp_path):
     source, target = Path(place["source"]), Path(place["target"])
     for path in ("W/dir-here", "W/same"):
         (source / path).mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_what_would_have_to_be_deleted_is_not_copied_and_reported(place, points,
     assert seen.read_bytes() == b"/W/dir-here\0/W/file\\[1]\\*\0/W/plain\0"
 
 
-def test_rsyncs_lines_are_counted_by_their_kind():
+def test_rsyncs_lines_are_counted_by_kind():
     told = RunRecord()
     remote_run.note_items(
         told,
@@ -186,13 +186,13 @@ def test_the_client_knows_every_field_of_a_record():
         '{"last": {"copied": "3", "items": null, "new_field": 1}}',
     ],
 )
-def test_a_record_of_another_form_counts_as_none(tmp_path, text):
+def test_an_invalid_record_counts_as_no_run(tmp_path, text):
     path = tmp_path / records.FILE
     path.write_text(text)
     assert records.read(path) == (RunRecord(), 0.0)
 
 
-def test_a_record_keeps_the_first_names_only(tmp_path):
+def test_a_record_keeps_only_the_first_names(tmp_path):
     path = tmp_path / records.FILE
     records.write(path, RunRecord(started_at=1.0, ended_at=2.0, items=["x"] * 1000, copied=1000))
     last, success_at = records.read(path)
@@ -200,7 +200,7 @@ def test_a_record_keeps_the_first_names_only(tmp_path):
 
 
 def as_the_timer_starts_it(place, points):
-    """Run the whole installed script; only the mounts are made up."""
+    """Run the whole installed script; only the mounts are fake."""
     text = script_text("opstasks.sync.onhost.run", place, "about")
     made_up = f"record = run(request, {json.dumps(points)})"
     text = text.replace("record = run(request, mounted())", made_up)
@@ -210,14 +210,14 @@ def as_the_timer_starts_it(place, points):
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
-def test_the_installed_script_tells_the_journal_what_it_copied(place, points):
+def test_the_installed_script_writes_the_copied_files_to_the_journal(place, points):
     done = as_the_timer_starts_it(place, points)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"ok": {"copied": 1, "copied_bytes": 12}}
     assert done.stderr == "copied 'W/new.csv'\n"
 
 
-def test_the_installed_script_tells_systemd_that_a_run_failed(place):
+def test_the_installed_script_fails_if_the_run_failed(place):
     done = as_the_timer_starts_it(place, ["/"])
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")

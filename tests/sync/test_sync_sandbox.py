@@ -27,7 +27,7 @@ def mounted(here):
 
 @pytest.fixture
 def ask(inv, sandbox_dir, tmp_path):
-    """Run a task on sandbox-1, which has a Level 3 source; its JSON, and the exit code checked."""
+    """Run a task on sandbox-1, which has a Level 3 source; checks its exit code, returns JSON."""
     inventory = inventory_with_source(sandbox_dir, tmp_path / "hosts.yaml")
 
     def run(*words, code=0):
@@ -43,7 +43,7 @@ def show(here, unit, name):
     return here.sh(f"systemctl show {unit} --property={name} --value")
 
 
-def test_start_installs_a_timer_that_copies_and_a_second_start_does_nothing(mounted, ask):
+def test_start_installs_a_timer_and_a_second_start_does_nothing(mounted, ask):
     mounted.sh(f"mkdir -p '{SOURCE}/l3-a/it is'; echo new >'{SOURCE}/l3-a/it is/a [b]*.txt'")
     mounted.sh(f"ln -s /srv/high_privacy {SOURCE}/l3-a/link; mkfifo {SOURCE}/l3-a/pipe")
     mounted.sh(f"mkdir {TARGET}/l3-a; echo mine >{TARGET}/l3-a/mine.txt")
@@ -81,11 +81,11 @@ def test_start_installs_a_timer_that_copies_and_a_second_start_does_nothing(moun
     assert not [text for text in row["attention"] if "sync" in text]
 
 
-def test_an_unmounted_source_is_an_error_and_nothing_is_touched(mounted, ask):
+def test_an_unmounted_source_is_an_error_without_changes(mounted, ask):
     mounted.sh(f"mkdir -p {SOURCE}/l3-b; echo x >{SOURCE}/l3-b/x.txt")
     ask("sync.once")
     mounted.sh("umount /e")
-    # The mount point is there all the same, folders and all.
+    # The mount point and its folders still exist.
     mounted.sh(f"mkdir -p {SOURCE}/l3-b; echo fake >{SOURCE}/l3-b/fake.txt")
     try:
         failed = ask("sync.once", code=1)
@@ -105,7 +105,7 @@ def test_an_unmounted_source_is_an_error_and_nothing_is_touched(mounted, ask):
     assert "is not mounted" in mounted.sh(f"journalctl -u {UNIT} -o cat -n 100")
 
 
-def test_manage_installs_what_start_would_and_leaves_on_and_off_to_the_operator(mounted, ask):
+def test_manage_installs_the_same_files_but_does_not_start_the_sync(mounted, ask):
     script, service, timer = (
         "/usr/local/lib/opstasks/level3-sync",
         f"/etc/systemd/system/{UNIT}.service",
@@ -115,18 +115,18 @@ def test_manage_installs_what_start_would_and_leaves_on_and_off_to_the_operator(
     def things():
         return {s["thing"]: s["now"] for s in ask("manage", "--plan")["value"]["steps"]}
 
-    def stands():
+    def unit_states():
         return [show(mounted, f"{UNIT}.timer", name) for name in ("UnitFileState", "ActiveState")]
 
     folder = script.rpartition("/")[0]
     assert things() == dict.fromkeys((folder, script, service, timer), "absent")
     assert ask("manage", "--yes")["outcome"] == "changed"
-    assert stands() == ["disabled", "inactive"]
+    assert unit_states() == ["disabled", "inactive"]
     assert ask("manage", "--yes")["value"]["steps"] == []
     before = mounted.sh(f"stat -c '%Y %i %a %U:%G' {script} {service} {timer}")
     assert ask("sync.start")["outcome"] == "changed"
     assert mounted.sh(f"stat -c '%Y %i %a %U:%G' {script} {service} {timer}") == before
-    assert stands() == ["enabled", "active"]
+    assert unit_states() == ["enabled", "active"]
 
     mounted.sh(f"sed -i s/120s/5s/ {timer}; chmod 666 {service}; rm {script}")
     assert things() == {
@@ -136,16 +136,16 @@ def test_manage_installs_what_start_would_and_leaves_on_and_off_to_the_operator(
     ask("manage", "--yes")
     assert things() == {}
     assert show(mounted, f"{UNIT}.timer", "NeedDaemonReload") == "no"
-    assert stands() == ["enabled", "active"]
+    assert unit_states() == ["enabled", "active"]
     state = ask("sync.status")["value"]
     assert (state["on"], state["outdated"]) == (True, False)
 
     assert ask("sync.stop", "--yes")["outcome"] == "changed"
     assert ask("manage", "--yes")["value"]["steps"] == []
-    assert stands() == ["disabled", "inactive"]
+    assert unit_states() == ["disabled", "inactive"]
 
 
-def test_stop_ends_the_copying_and_keeps_every_file(mounted, ask):
+def test_stop_ends_copying_and_keeps_every_file(mounted, ask):
     mounted.sh(f"mkdir -p {SOURCE}/l3-c; echo x >{SOURCE}/l3-c/x.txt")
     ask("sync.start")
     assert ask("sync.stop", "--yes")["outcome"] == "changed"
@@ -153,11 +153,11 @@ def test_stop_ends_the_copying_and_keeps_every_file(mounted, ask):
     assert show(mounted, f"{UNIT}.timer", "UnitFileState") == "disabled"
     assert mounted.sh(f"cat {TARGET}/l3-c/x.txt") == "x"
     assert ask("sync.stop", "--yes")["outcome"] == "ok"
-    # Stopped by hand, it would be back after the next boot: that is not off.
+    # If it was only stopped by hand, it would start at the next boot: that is not off.
     mounted.sh(f"systemctl enable -q {UNIT}.timer")
     assert ask("sync.stop", "--yes")["outcome"] == "changed"
     assert show(mounted, f"{UNIT}.timer", "UnitFileState") == "disabled"
-    # Once, without a timer; a file at the place of a folder is left alone, and said.
+    # Once, without a timer; a file in the place of a folder is kept and reported.
     mounted.sh(f"echo file >{TARGET}/l3-c/clash; mkdir {SOURCE}/l3-c/clash")
     mounted.sh(f"echo in >{SOURCE}/l3-c/clash/in; echo z >{SOURCE}/l3-c/z.txt")
     assert "l3-c/clash" in ask("sync.once", code=1)["error"]["message"]
@@ -165,8 +165,8 @@ def test_stop_ends_the_copying_and_keeps_every_file(mounted, ask):
     assert show(mounted, f"{UNIT}.timer", "ActiveState") == "inactive"
 
 
-def test_after_a_reboot_it_goes_on_by_itself(mounted, ask, managed):
-    """The drive comes up with the host, and the sync after the drive."""
+def test_the_sync_continues_after_a_reboot(mounted, ask, managed):
+    """The drive is mounted at boot, and the sync starts after it."""
     mounted.sh(f"umount /e; mkdir -p /srv/drive/FILESFORL4; mkdir -m 0777 /srv/drive/{LAST}")
     mounted.sh("cp /etc/fstab /etc/fstab.kept; echo '/srv/drive /e none bind 0 0' >>/etc/fstab")
     mounted.sh(f"systemctl daemon-reload; mount /e; mkdir {SOURCE}/l3-d")
@@ -191,7 +191,7 @@ def test_a_host_without_a_source_is_refused(inv, managed):
     assert "level3_source" in done.stderr
 
 
-# Runs on the host: 10 000 files that know their own hash, rewritten, copied and interrupted.
+# Runs on the host: rewrite and copy 10 000 files that contain their own hash, with interruptions.
 DRIVER = """
 import hashlib, os, random, subprocess, sys, threading, time
 SOURCE, TARGET, UNIT, FILES, TIMES = sys.argv[1:4] + [int(n) for n in sys.argv[4:]]
@@ -267,8 +267,8 @@ print(repr((len(visible()), len(broken), len(strange), len(differing), cut, left
 """
 
 
-def test_ten_thousand_files_interrupted_twenty_times(mounted, ask):
-    """No partial file is ever visible under its final name, and nothing is lost."""
+def test_ten_thousand_files_survive_twenty_interruptions(mounted, ask):
+    """No partial file ever has its final name, and nothing is lost."""
     mounted.sh(f"mkdir -p {SOURCE}/l3-bulk")
     ask("sync.once")
     words = ["python3", "-", SOURCE, TARGET, f"{UNIT}.service", "10000", "20"]

@@ -1,4 +1,4 @@
-"""What the Level 3 sync installs on a host."""
+"""The files that the Level 3 sync installs on a host."""
 
 import os
 
@@ -22,19 +22,19 @@ def test_a_per_cent_sign_in_the_source_is_escaped_in_unit_files():
     assert "OnUnitInactiveSec=120s" in timer
 
 
-def test_the_installed_script_compiles_has_the_places_and_is_always_the_same():
+def test_the_installed_script_compiles_has_the_paths_and_never_varies():
     text = units.script(SPEC)
     compile(text, "level3-sync", "exec")
     assert text == units.script(SPEC)
     assert "/e/FILES FOR%L4/workspaces" in text
 
 
-def test_starting_without_a_source_is_refused():
+def test_start_is_refused_without_a_source():
     with pytest.raises(Refused, match="level3_source"):
         units.check_source(HostSpec(name="emis"))
 
 
-def test_nothing_is_placed_when_a_script_does_not_compile(tmp_path):
+def test_nothing_is_installed_if_a_script_does_not_compile(tmp_path):
     path = tmp_path / "lib" / "script"
     request = {"files": {str(path): "def ("}, "enable": [], "disable": [], "restart": False}
     with pytest.raises(HostFailure, match="does not compile"):
@@ -42,20 +42,20 @@ def test_nothing_is_placed_when_a_script_does_not_compile(tmp_path):
     assert not path.exists()
 
 
-def test_a_place_that_cannot_be_written_is_a_failure_with_its_reason(tmp_path):
+def test_a_path_that_cannot_be_written_is_a_failure_with_the_reason(tmp_path):
     (tmp_path / "file").write_text("")
     request = {"enable": [], "disable": [], "restart": False}
     with pytest.raises(HostFailure, match=r"\[Errno \d+\]"):
         remote_units.main({**request, "files": {f"{tmp_path}/file/script": "x = 1"}})
 
 
-def test_a_systemctl_that_fails_is_a_failure_with_its_words():
+def test_a_failed_systemctl_is_a_failure_with_its_message():
     with pytest.raises(HostFailure, match="systemctl --no-such-option failed") as caught:
         remote_units.systemctl("--no-such-option")
     assert caught.value.detail
 
 
-def test_a_file_is_right_only_with_its_owner_and_mode(tmp_path):
+def test_a_file_differs_by_text_owner_or_mode(tmp_path):
     path = tmp_path / "unit"
     remote_units.put(str(path), "text")
     assert remote_units.differs(str(path), "text") == (os.getuid() != 0)

@@ -1,7 +1,7 @@
-"""Runs on the host: a git checkout, read and moved to another commit.
+"""Runs on the host: read a git checkout, and move it to another commit.
 
-Automatic garbage collection is off: it would go on in the background and keep the host's lock.
-Optional locks are off: reading a checkout must not keep others from changing it.
+Automatic garbage collection is off: it would run in the background and keep the host's lock.
+Optional locks are off: reading a checkout must not block others from changing it.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ def head(path: str) -> str:
 
 
 def changed_files(path: str) -> str:
-    """What differs from the commit, untracked files included. Raises HostFailure."""
+    """Files that differ from the commit, including untracked ones. Raises HostFailure."""
     return read(path, "status", "--porcelain")
 
 
 def move(path: str, commit: str) -> None:
-    """Check a commit out; finishes a checkout that was interrupted. Raises HostFailure."""
+    """Check out a commit; also finishes an interrupted checkout. Raises HostFailure."""
     git_dir = Path(read(path, "rev-parse", "--absolute-git-dir"))
-    # Only a git of ours can have left it: the host's lock is held, the tree was clean before.
+    # Only our own git can have left the lock file: we have the host's lock.
     (git_dir / "index.lock").unlink(missing_ok=True)
     if head(path) == commit and not changed_files(path):
         return
@@ -44,9 +44,9 @@ def move(path: str, commit: str) -> None:
 
 
 def move_back(path: str, commit: str, left: str) -> None:
-    """Check a commit out again, and remove files that an interrupted checkout of `left` added."""
+    """Check out `commit` again, and remove files that an interrupted checkout of `left` added."""
     move(path, commit)
-    # A file that stays does no harm until the next deploy, which names it: the service comes first.
+    # A remaining file is harmless until the next deploy, which names it. The service is urgent.
     with contextlib.suppress(HostFailure, OSError):
         for name in brought(path, commit, left):
             Path(path, name).unlink()
@@ -56,7 +56,7 @@ def move_back(path: str, commit: str, left: str) -> None:
 def brought(path: str, commit: str, left: str) -> list[str]:
     """Untracked files that only the commit `left` has: the tree was clean before its checkout.
 
-    What git ignores may have been there before, and is left alone.
+    Files that git ignores may be older, so they are not included.
     """
     added = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A")
     untracked = ("ls-files", "-z", "--others", "--exclude-standard")
@@ -67,7 +67,7 @@ def brought(path: str, commit: str, left: str) -> list[str]:
 
 
 def remove_empty(top: Path, folder: Path) -> None:
-    """Remove a folder and those above it, up to the first that holds something."""
+    """Remove an empty folder and its empty parents, up to `top`."""
     with contextlib.suppress(OSError):
         for inner in (folder, *folder.parents)[:-1]:
             (top / inner).rmdir()

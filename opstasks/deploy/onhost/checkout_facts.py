@@ -1,6 +1,6 @@
-"""Runs on the host: a checkout, the target of a release, and what lies between the two.
+"""Runs on the host: a checkout, the target of a release, and the commits between the two.
 
-Changes nothing but git's own store (a fetch).
+It changes only git's own store (a fetch).
 """
 
 import subprocess
@@ -13,12 +13,12 @@ from opstasks.onhost.commands import attempt, said
 FETCH_TIMEOUT_S = 180
 TIMEOUT_S = 120
 MOST_COMMITS = 200
-# Of an author's name or a subject; more is not shown.
+# The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
-    """The JSON of `opstasks.deploy.facts.CheckoutFacts`."""
+    """The facts of a checkout, as JSON of `opstasks.deploy.facts.CheckoutFacts`."""
     status = run_git(path, "status", "--porcelain=v1", "--untracked-files=all")
     facts = {
         "path": path,
@@ -55,7 +55,7 @@ def run_git(path: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def git_text(path: str, *words: str) -> str:
-    """What a git command prints; nothing for one that fails."""
+    """What a git command prints; empty if it fails."""
     done = run_git(path, *words)
     return "" if done.returncode else done.stdout.rstrip("\n")
 
@@ -66,13 +66,13 @@ def tail(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def fetch(path: str) -> subprocess.CompletedProcess[str]:
-    """Bring branches and tags; a tag that moved upstream moves here too."""
+    """Fetch branches and tags; a tag that moved upstream also moves here."""
     words = ("fetch", "--quiet", "--prune", "--tags", "--force", "origin")
     return attempt(*git(path, *words), timeout_s=FETCH_TIMEOUT_S)
 
 
 def find_commit(path: str, ref: str) -> str:
-    """The commit of a branch on origin, a tag or a commit's name; "" when it is none of these."""
+    """The commit of a branch on origin, of a tag or of a commit name; "" for anything else."""
     for name in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
         verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
         if found := git_text(path, *verify):
@@ -81,7 +81,7 @@ def find_commit(path: str, ref: str) -> str:
 
 
 def name_of(path: str, commit: str) -> str:
-    """What people call a commit: the nearest tag, or its short hash."""
+    """A commit's name for people: the nearest tag, or the short hash."""
     return git_text(path, "describe", "--tags", "--always", commit)
 
 
@@ -97,7 +97,7 @@ def commits(path: str, span: str) -> list[dict[str, str]]:
 
 
 def dirt(status: str) -> dict[str, list[str]]:
-    """What `git status --porcelain=v1` printed, with staged, unstaged and untracked kept apart."""
+    """The staged, unstaged and untracked paths that `git status --porcelain=v1` printed."""
     found: dict[str, list[str]] = {"staged": [], "unstaged": [], "untracked": []}
     for line in status.splitlines():
         index, tree, path = line[:1], line[1:2], line[3:]
@@ -112,9 +112,9 @@ def dirt(status: str) -> dict[str, list[str]]:
 
 
 def export(path: str, commit: str, folder: str) -> bool:
-    """Unpack a commit's files into a new folder, with no trace in the checkout; whether it worked.
+    """Unpack a commit's files into a new folder without changing the checkout.
 
-    Raises OSError.
+    Returns whether it worked. Raises OSError.
     """
     Path(folder).mkdir(parents=True)
     quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL}

@@ -1,6 +1,6 @@
-"""Runs on the host: a release's code, tried and read before anything is moved.
+"""Runs on the host: import and read a release's code before anything is changed.
 
-Names of configuration keys leave the host, their values never do.
+Names of configuration keys leave the host, but not their values.
 """
 
 import ast
@@ -17,7 +17,7 @@ from opstasks.deploy.onhost.checkout_facts import export
 from opstasks.onhost.environment import environment
 
 IMPORT_TIMEOUT_S = 60
-# Importing the service and its migrations is what the new release does first when it starts.
+# The new release also starts by importing the service and its migrations.
 PROBE = """
 import json
 import jobrunner.service, jobrunner.cli.migrate, jobrunner.cli.flags, jobrunner.models
@@ -29,15 +29,15 @@ print(json.dumps({str(v): " ".join(sql.split())[:120] for v, sql in migrations.i
 
 @contextlib.contextmanager
 def unpacked(state_dir: str, checkouts: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Folders with the targets of code and dependencies, gone afterwards.
+    """Temporary folders with the targets of code and dependencies.
 
-    Without targets, or without room for them, the checkouts themselves.
+    Without targets, or without disk space for them, the checkouts themselves.
     """
     with contextlib.ExitStack() as stack:
         folders = tuple(checkout["path"] for checkout in checkouts)
         with contextlib.suppress(OSError):
             Path(state_dir).mkdir(mode=0o750, parents=True, exist_ok=True)
-            # Two operators may look at the same time: each has a folder of its own.
+            # Two operators may inspect at the same time: each gets their own folder.
             top = stack.enter_context(
                 tempfile.TemporaryDirectory(
                     dir=state_dir, prefix="staging-", ignore_cleanup_errors=True
@@ -51,14 +51,14 @@ def unpacked(state_dir: str, checkouts: Sequence[dict[str, Any]]) -> Iterator[tu
 
 
 def code_facts(config_dir: str, old_code: str, code: str, lib: str) -> dict[str, Any]:
-    """Whether the code can be imported, its migrations, and keys that it is the first to need.
+    """Whether the code can be imported, its migrations, and its missing configuration keys.
 
-    Missing keys are those that the new code reads, the old one did not, and the host does not
-    set. Whether the code can do without them, the import has shown: job-runner reads its
-    configuration when it is imported.
+    Missing keys are those that the new code reads, the old code did not, and the host does not
+    set. The import shows whether the code works without them: job-runner reads its configuration
+    when it is imported.
     """
     if not Path(code, "jobrunner").is_dir():
-        error = "it has no jobrunner package"
+        error = "there is no jobrunner package"
         return {"import_error": error, "migrations": {}, "missing_keys": []}
     env = environment(config_dir)
     found = try_import(code, lib, env)
@@ -67,7 +67,7 @@ def code_facts(config_dir: str, old_code: str, code: str, lib: str) -> dict[str,
 
 
 def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
-    """Import the code with its dependencies in a process of its own."""
+    """Import the code with its dependencies in a separate process."""
     try:
         done = subprocess.run(
             [sys.executable, "-B", "-c", PROBE],
@@ -87,7 +87,7 @@ def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
         found = json.loads(done.stdout.strip().splitlines()[-1])
         migrations = {int(key): str(text) for key, text in found.items()}
     except (ValueError, IndexError, AttributeError):
-        return failed_import("it does not say which migrations it has")
+        return failed_import("its import did not report its migrations")
     return {"import_error": "", "migrations": migrations}
 
 
@@ -103,7 +103,7 @@ def env_keys(code: str) -> set[str]:
 
 
 def syntax(path: Path) -> ast.Module:
-    """A file's syntax; nothing for a file that has a mistake, which the import will report."""
+    """A file's syntax tree; empty for a file with an error, which the import will report."""
     try:
         return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
@@ -111,7 +111,7 @@ def syntax(path: Path) -> ast.Module:
 
 
 def env_key(node: ast.AST) -> str:
-    """The variable that one piece of syntax reads: os.environ["A"], .get("A"), getenv("A")."""
+    """The variable that a syntax node reads: os.environ["A"], .get("A"), getenv("A")."""
     match node:
         case ast.Subscript(value=value, slice=ast.Constant(key), ctx=ast.Load()):
             if ast.unparse(value) == "os.environ":

@@ -1,4 +1,4 @@
-"""Runs on the host: job-runner's database, copied, put back, and judged."""
+"""Runs on the host: check, copy and restore job-runner's database."""
 
 import contextlib
 import os
@@ -13,9 +13,9 @@ from opstasks.onhost.commands import call
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import HostFailure
 
-# The database, and what sqlite keeps beside it.
+# The database, and sqlite's files beside it.
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
-# Loading every job is the least that the old code must be able to do with a carried-over row.
+# The old code must at least be able to load every job, including carried-over rows.
 ROWS_PROBE = """
 from jobrunner.lib.database import ensure_valid_db, find_all
 from jobrunner.models import Job
@@ -25,12 +25,12 @@ find_all(Job)
 
 
 def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
-    """A connection that cannot write; it waits so long for a lock."""
+    """A connection that cannot write; it waits up to `timeout_s` for a lock."""
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Make a checked, complete copy, or none at all. Raises HostFailure or sqlite3.Error."""
+    """Make a complete, checked copy, or no copy. Raises HostFailure or sqlite3.Error."""
     target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     new = target.with_name(target.name + ".new")
     new.unlink(missing_ok=True)
@@ -43,7 +43,7 @@ def copy_database(source: Path, target: Path) -> None:
             old.backup(copy)
             verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
         if verdict != "ok":
-            raise HostFailure(f"the copy of the database is not sound: {verdict}")
+            raise HostFailure(f"the copy of the database is damaged: {verdict}")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         new.replace(target)
@@ -52,7 +52,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
-    """The version and the schema: they differ when a migration changed the database."""
+    """The version and the schema: either changes with a migration."""
     with contextlib.closing(open_read_only(path)) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         rows = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_master ORDER BY 1")
@@ -66,7 +66,7 @@ def job_ids(path: Path) -> set[str]:
 
 
 def carry_over(current: Path, restored: Path) -> None:
-    """Bring rows that the new release wrote into the restored database, in its own columns."""
+    """Copy rows that the new release wrote into the restored database, in its own columns."""
     with contextlib.closing(sqlite3.connect(f"file:{restored}", uri=True)) as connection:
         connection.execute("ATTACH DATABASE ? AS newer", (f"file:{current}?mode=ro",))
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -83,7 +83,7 @@ def carry_over(current: Path, restored: Path) -> None:
 
 
 def shared_columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Columns that a table has in both databases."""
+    """The columns of a table that both databases have."""
     both = [
         [row[1] for row in connection.execute(f'PRAGMA {schema}.table_info("{table}")')]
         for schema in ("main", "newer")
@@ -92,20 +92,20 @@ def shared_columns(connection: sqlite3.Connection, table: str) -> list[str]:
 
 
 def old_code_reads(spec: ReleaseSpec, folder: Path) -> bool:
-    """Whether the code that is checked out can load every job of folder/db.sqlite."""
+    """Whether the checked-out code can load every job of folder/db.sqlite."""
     env = {**of_release(spec), "WORKDIR": str(folder)}
     done = call(sys.executable, "-B", "-c", ROWS_PROBE, env=env, cwd=spec["code"], timeout=120)
     return done.returncode == 0
 
 
 class DamagedError(HostFailure):
-    """A database that is missing, or that sqlite itself calls damaged: waiting does not help."""
+    """The database is missing, or sqlite reports damage: waiting does not help."""
 
 
 def settle(database: Path) -> None:
-    """Let sqlite finish what a killed writer left beside the database, and check the result.
+    """Let sqlite recover what a killed writer left unfinished, and check the database.
 
-    Raises DamagedError, or HostFailure for what may pass: a lock, a full disk.
+    Raises DamagedError, or HostFailure for a temporary problem: a lock, a full disk.
     """
     if not database.exists():
         raise DamagedError("the database is missing")
@@ -116,7 +116,7 @@ def settle(database: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
     except sqlite3.Error as error:
-        # A lock and a full disk are OperationalErrors. Python before 3.11 has no codes to ask for.
+        # A lock and a full disk are OperationalErrors. Python before 3.11 has no error codes.
         if type(error) is sqlite3.DatabaseError:
             raise DamagedError(f"the database is damaged: {error}") from error
         raise HostFailure(f"cannot use the database: {error}") from error
@@ -125,9 +125,9 @@ def settle(database: Path) -> None:
 
 
 def renew_snapshot(spec: ReleaseSpec, snapshot: Path) -> None:
-    """Copy the database as it is now: a service may have run since the last copy.
+    """Replace the snapshot by a new copy: a service may have run since the last one.
 
-    When jobs of the last copy are missing now, that copy stays. Raises HostFailure.
+    The last copy is kept when some of its jobs are now missing. Raises HostFailure.
     """
     database = Path(spec["database"])
     if snapshot.exists() and (lost := job_ids(snapshot) - job_ids(database)):
@@ -136,7 +136,7 @@ def renew_snapshot(spec: ReleaseSpec, snapshot: Path) -> None:
 
 
 def bring_older(spec: ReleaseSpec, older: Path, snapshot: Path) -> str:
-    """Put the database of an older release in place, with every row written since; says how.
+    """Restore the database of an older release, with every newer row; says how.
 
     Raises HostFailure, with nothing changed, when the older code cannot read those rows.
     """
@@ -149,26 +149,26 @@ def bring_older(spec: ReleaseSpec, older: Path, snapshot: Path) -> str:
         restored = Path(name, "db.sqlite")
         if not restored_with_rows(spec, older, snapshot, restored):
             raise HostFailure(
-                "the older code cannot read the rows written since", f"they are kept in {snapshot}"
+                "the older code cannot read the newer rows", f"they are kept in {snapshot}"
             )
         put_in_place(restored, database)
     return "database restored from the snapshot, newer rows carried over"
 
 
 def is_untouched(database: Path, snapshot: Path) -> bool:
-    """Whether no migration changed the database since, and no job is missing from it."""
+    """Whether no migration changed the database since the snapshot, and no job is missing."""
     same = version_and_schema(database) == version_and_schema(snapshot)
     return same and job_ids(snapshot) <= job_ids(database)
 
 
 def restore_database(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
-    """Put a database from before a migration, or before jobs were lost, back; says how.
+    """Restore the snapshot after a migration or a loss of jobs; says how.
 
-    The present database is kept aside. Rows written since the snapshot are carried over in the
-    columns that the old database has, unless the old code cannot read them. Raises HostFailure.
+    The present database is kept aside. Newer rows are carried over, in the columns of the old
+    database, unless the old code cannot read them. Raises HostFailure.
     """
     database = Path(spec["database"])
-    # What an interrupted attempt kept aside may be the only copy of some rows.
+    # An interrupted attempt may have kept the only copy of some rows: do not overwrite it.
     aside = unused(aside)
     try:
         settle(database)
@@ -181,15 +181,15 @@ def restore_database(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
     except (sqlite3.Error, OSError) as error:
         # The database is still in its place, so its copy is not needed, and the disk may be full.
         aside.unlink(missing_ok=True)
-        raise HostFailure(f"cannot put the database back: {error}", "it is as it was") from error
+        raise HostFailure(f"cannot restore the database: {error}", "it is unchanged") from error
 
 
 def put_back(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
-    """Put a snapshot in place, with the rows of the database that is kept aside; says how."""
+    """Restore a snapshot, with the newer rows of the database kept aside; says how."""
     database = Path(spec["database"])
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
-        how = f"newer rows carried over; the one that failed is {aside}"
+        how = f"newer rows carried over; the failed database is {aside}"
         if not restored_with_rows(spec, snapshot, aside, restored):
             copy_database(snapshot, restored)
             how = f"newer rows only in {aside}"
@@ -208,7 +208,7 @@ def restored_with_rows(spec: ReleaseSpec, snapshot: Path, newer: Path, restored:
 
 
 def unused(path: Path) -> Path:
-    """The name, or one with a number if that file exists: ``x.failed-2.sqlite``."""
+    """The path; with a number if that file exists: ``x.failed-2.sqlite``."""
     number, found = 1, path
     while found.exists():
         number += 1
@@ -217,17 +217,17 @@ def unused(path: Path) -> Path:
 
 
 def replace_damaged(database: Path, snapshot: Path, aside: Path, why: str) -> str:
-    """Move a database that sqlite cannot use aside, and put the snapshot in its place."""
+    """Move a damaged database aside, and put the snapshot in its place."""
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
         restored = Path(name, "db.sqlite")
         copy_database(snapshot, restored)
-        # The database first: if we are stopped here, the next run restores a missing one.
+        # The database first: if we are interrupted here, the next run restores the missing file.
         for suffix in SIDE_FILES:
             file = database.with_name(database.name + suffix)
             if file.exists():
                 shutil.move(file, aside.with_name(aside.name + suffix))
         put_in_place(restored, database)
-    return f"{why}; restored from the snapshot, what was left is {aside}"
+    return f"{why}; restored from the snapshot, the damaged one is {aside}"
 
 
 def put_in_place(restored: Path, database: Path) -> None:

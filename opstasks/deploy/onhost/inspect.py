@@ -1,8 +1,7 @@
-"""Runs on the host, as the service account: everything that a deploy decides on.
+"""Runs on the host, as the service account: all facts for the plan of a deploy.
 
-Asked with the JSON of `opstasks.deploy.facts.DeployInspectRequest`; answers that of `DeployFacts`.
-Changes nothing but git's own store (a fetch) and a folder under the service account's home,
-which it removes again.
+The request is a `opstasks.deploy.facts.DeployInspectRequest`, the answer a `DeployFacts`. It
+changes only git's own store (a fetch) and a temporary folder in the service account's home.
 """
 
 import contextlib
@@ -19,13 +18,13 @@ from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
 from opstasks.onhost.commands import attempt
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 
-# How long to wait for a locked database.
+# Seconds to wait for a locked database.
 LOCKED_S = 10
 RUNNING = "SELECT id, workspace, action FROM job WHERE state = 'running'"
 
 
 def main(request: Request) -> Answer:
-    """All facts; refused without a checkout of job-runner."""
+    """All facts; refuses when there is no checkout of job-runner."""
     if not git_text(request["code_dir"], "rev-parse", "--verify", "HEAD"):
         raise HostRefusal(f"no job-runner checkout in {request['code_dir']}")
     checkouts = [
@@ -57,7 +56,7 @@ def pending(migrations: dict[int, str], version: int) -> list[dict[str, Any]]:
 
 def host_facts(request: Request) -> dict[str, Any]:
     """Free disk, the service's unit, the right to control it, and whether docker answers."""
-    # Snapshots lie in the home, a restored database beside the present one.
+    # Snapshots are in the home, a restored database is beside the present one.
     disks = [os.statvfs(path) for path in (request["home"], Path(request["database"]).parent)]
     unit: dict[str, str] = {}
     with contextlib.suppress(HostFailure):
@@ -103,7 +102,7 @@ def database_facts(path: str) -> dict[str, Any]:
 
 
 def running_job(row: tuple[Any, Any, Any]) -> dict[str, str]:
-    """A row of the database, NULL as an empty text."""
+    """A row of the database; NULL becomes an empty text."""
     id_, workspace, action = ("" if value is None else str(value) for value in row)
     return {"id": id_, "workspace": workspace, "action": action}
 

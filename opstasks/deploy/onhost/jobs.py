@@ -26,7 +26,7 @@ def lost_jobs(spec: ReleaseSpec) -> list[str]:
             row = connection.execute(
                 "SELECT state FROM job WHERE id = ?", (name.removeprefix(PREFIX),)
             ).fetchone()
-            # A container that ended by itself is still there until the service has seen it.
+            # A container that ended by itself still exists until the service has handled it.
             exists = call("docker", "inspect", "--format", "{{.State.Status}}", name)
             if row and row[0] == "running" and exists.returncode:
                 missing.add(name)

@@ -10,7 +10,7 @@ from opstasks.onhost.json_files import write_json
 # The JSON of `opstasks.deploy.release.ReleaseSpec`.
 ReleaseSpec = dict[str, Any]
 Record = dict[str, Any]
-# What a record repeats of its spec: enough to finish the release, or to undo it, from the record.
+# The fields of the spec that a record copies: enough to finish or undo the release.
 KEPT = (
     "id",
     "who",
@@ -41,7 +41,7 @@ def read_record(spec: ReleaseSpec) -> Record:
 
 
 def records(state_dir: str) -> dict[str, Record]:
-    """Every record by release; a file that holds no record is left out."""
+    """Every record by release; a file without a valid record is left out."""
     found = {}
     for path in Path(state_dir, "releases").glob("*.json"):
         with contextlib.suppress(ValueError):
@@ -52,7 +52,7 @@ def records(state_dir: str) -> dict[str, Record]:
 
 
 def write_record(spec: ReleaseSpec, **changes: Any) -> Record:
-    """Change the record, whole or not at all; returns the new one."""
+    """Change the record atomically; returns the new record."""
     record = {**read_record(spec), **changes}
     path = record_path(spec)
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -61,5 +61,5 @@ def write_record(spec: ReleaseSpec, **changes: Any) -> Record:
 
 
 def snapshot_path(spec: ReleaseSpec, suffix: str = ".sqlite") -> Path:
-    """The copy of the database as it was before this release."""
+    """The copy of the database from before this release."""
     return Path(spec["state_dir"], "snapshots", spec["id"] + suffix)

@@ -1,7 +1,7 @@
 """Runs on the host, as the service account: list the records of releases.
 
-Asked with ``state_dir`` and ``limit``; answers ``{"releases": [...]}``, newest first: as many as
-the limit says, and every older one that is unfinished.
+The request: ``state_dir`` and ``limit``. The answer: ``{"releases": [...]}``, newest first, up to
+the limit, and every older one that is unfinished.
 """
 
 from typing import Any
@@ -32,14 +32,14 @@ YEAR_3000_AT = 32_503_680_000
 
 
 def main(request: Request) -> Answer:
-    """The newest releases, and all that are unfinished."""
+    """The newest releases, and all unfinished ones."""
     return {"releases": newest(request["state_dir"], request["limit"])}
 
 
 def newest(state_dir: str, limit: int) -> list[dict[str, Any]]:
     """The newest releases, and all older ones that are unfinished, newest first.
 
-    Age is by this host's clock: the ids carry the clock of the operator who deployed.
+    Age is by this host's clock: the ids contain the time of the operator's clock.
     """
     found = [release_of(name, record) for name, record in records(state_dir).items()]
     found.sort(key=lambda release: release["started_at"], reverse=True)
@@ -47,7 +47,7 @@ def newest(state_dir: str, limit: int) -> list[dict[str, Any]]:
 
 
 def release_of(name: str, record: Record) -> dict[str, Any]:
-    """A record as `opstasks.deploy.release.Release`; a value of the wrong type is left empty."""
+    """A record as `opstasks.deploy.release.Release`; a value of the wrong type becomes empty."""
     return {
         "id": text(record.get("id")) or name,
         **{key: text(record.get(key)) for key in TEXTS},

@@ -1,4 +1,4 @@
-"""Runs on the host: the service around a release, stopped, started and watched."""
+"""Runs on the host: stop, start and watch the service for a release."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from opstasks.onhost.protocol import HostFailure
 
 SYSTEMCTL = "/usr/bin/systemctl"  # as sudoers names it
 STARTED_LINE = "jobrunner.service started"
-# A busy host may take longer to say so than it is watched for.
+# On a busy host, the service may log its start only after the watch.
 START_GRACE_S = 30
 
 
@@ -27,23 +27,23 @@ def unit_state(spec: ReleaseSpec) -> dict[str, str]:
 
 
 def is_serving(state: dict[str, str]) -> bool:
-    """Whether the service is up (a unit between two crashes is not)."""
+    """Whether the service is up (not between two crashes)."""
     return state.get("ActiveState") == "active" and state.get("SubState") == "running"
 
 
 def is_wanted(state: dict[str, str]) -> bool:
-    """Whether the service is meant to be up; one between two crashes is."""
+    """Whether the service should be up (also between two crashes)."""
     return state.get("ActiveState") in ("active", "activating", "reloading")
 
 
 def systemctl(verb: str, spec: ReleaseSpec) -> None:
-    """Start or stop the unit, as sudoers lets this account do without a password."""
+    """Start or stop the unit: sudoers allows this account to, without a password."""
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     required(f"cannot {verb} {spec['unit']}", *prefix, SYSTEMCTL, verb, spec["unit"], timeout=150)
 
 
 def stop(spec: ReleaseSpec) -> None:
-    """Stop the unit, unless it is down already, and see that it is down."""
+    """Stop the unit, unless it is already down, and check that it is down."""
     if unit_state(spec).get("ActiveState") not in ("inactive", "failed"):
         systemctl("stop", spec)
     state = unit_state(spec)
@@ -58,14 +58,14 @@ def journal(spec: ReleaseSpec, *options: str) -> list[str]:
 
 
 def journal_cursor(spec: ReleaseSpec) -> str:
-    """A mark in the log; what comes after it is news."""
+    """A position in the log, to read only newer lines later."""
     lines = journal(spec, "--lines=0", "--show-cursor")
     found = [line for line in lines if line.startswith("-- cursor: ")]
     return found[-1].removeprefix("-- cursor: ") if found else ""
 
 
 def exceptions(lines: Iterable[str]) -> set[str]:
-    """The types of the exceptions that a log has tracebacks of."""
+    """The types of all exceptions with a traceback in the log."""
     found, inside = set(), False
     for line in lines:
         if "Traceback (most recent call last)" in line:
@@ -77,13 +77,13 @@ def exceptions(lines: Iterable[str]) -> set[str]:
 
 
 def exceptions_now(spec: ReleaseSpec) -> list[str]:
-    """What the service has raised since its present start."""
+    """The exceptions that the service has raised since its last start."""
     invocation = unit_state(spec).get("InvocationID", "")
     return sorted(exceptions(journal(spec, f"_SYSTEMD_INVOCATION_ID={invocation}", "--lines=1000")))
 
 
 def start_and_watch(spec: ReleaseSpec, known: Iterable[str]) -> list[str]:
-    """Start the unit; see that it stays up, logs its start, and raises no unknown exception.
+    """Start the unit; check that it stays up, logs its start, and raises no new exception.
 
     Returns the known exceptions that it raised again. Raises HostFailure.
     """
@@ -102,7 +102,7 @@ def start_and_watch(spec: ReleaseSpec, known: Iterable[str]) -> list[str]:
 
 
 def see_same_process(spec: ReleaseSpec, first: dict[str, str], cursor: str) -> None:
-    """Raise HostFailure, with the log since the mark, unless the first process still serves."""
+    """Raise HostFailure, with the log since `cursor`, unless the first process is still up."""
     state = unit_state(spec)
     same = all(state.get(key) == first.get(key) for key in ("MainPID", "NRestarts"))
     if not (is_serving(state) and same):
@@ -112,20 +112,20 @@ def see_same_process(spec: ReleaseSpec, first: dict[str, str], cursor: str) -> N
 
 
 def has_started(lines: Iterable[str]) -> bool:
-    """Whether the service said that it is up."""
+    """Whether the service logged that it started."""
     return any(STARTED_LINE in line for line in lines)
 
 
 def after(cursor: str) -> list[str]:
-    """The journalctl option for what came after a mark."""
+    """The journalctl option for the lines after a position."""
     return [f"--after-cursor={cursor}"] if cursor else []
 
 
 def judge_log(spec: ReleaseSpec, lines: list[str], known: set[str]) -> list[str]:
-    """See that the log since the start is that of a healthy service. Raises HostFailure.
+    """Check that the log since the start is healthy. Raises HostFailure.
 
-    An exception that the release before raised as well (a job-server that is down) is not the
-    new release's fault: it is returned, for the operator to know.
+    An exception that the previous release also raised (a job-server that is down) is not the new
+    release's fault: it is returned, so that the operator is told.
     """
     if not has_started(lines):
         raise HostFailure(

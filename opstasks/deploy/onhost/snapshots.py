@@ -1,4 +1,4 @@
-"""Runs on the host: which snapshots of the database are kept."""
+"""Runs on the host: remove old snapshots of the database."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from opstasks.deploy.onhost.record import Record, ReleaseSpec, records
 
 
 def prune(spec: ReleaseSpec) -> list[str]:
-    """Keep the newest snapshots of releases in force, and as many of others; names what went.
+    """Keep the newest snapshots of releases in force, and as many others; returns removed names.
 
-    Counted apart: failed attempts must not take away what a rollback needs. Raises OSError.
+    They are counted separately: failed attempts must not displace what a rollback needs. Raises
+    OSError.
     """
     folder = Path(spec["state_dir"], "snapshots")
     known = records(spec["state_dir"])

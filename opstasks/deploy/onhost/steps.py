@@ -1,10 +1,10 @@
 """Runs on the host, as the service account: one step of a release.
 
-Asked with ``step`` and ``spec`` (the JSON of `opstasks.deploy.release.ReleaseSpec`); answers the
-JSON of `opstasks.deploy.apply.StepAnswer`.
+The request: ``step`` and ``spec`` (an `opstasks.deploy.release.ReleaseSpec`). The answer is an
+`opstasks.deploy.apply.StepAnswer`.
 
-Every step may be repeated: it looks first at what is done already. Progress is written to the
-release's record before the answer is printed, so a client that is gone changes nothing.
+Every step may be repeated: it first checks what is already done. It writes its progress to the
+release's record before it prints the answer, so a lost client does not matter.
 """
 
 import contextlib
@@ -57,44 +57,44 @@ def main(request: Request) -> Answer:
 
 
 def step_answer(version: int = 0, how: str = "", as_before: Iterable[str] = ()) -> Answer:
-    """What a step answers.
+    """The answer of a step.
 
-    The database's version; what became of the database; exceptions that the service raised
-    before the release as well.
+    The database's version; what happened to the database; exceptions that the service also
+    raised before the release.
     """
     return {"version": version, "how": how, "as_before": list(as_before)}
 
 
 def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
-    """Raise HostRefusal when the host is no longer as the client saw it.
+    """Raise HostRefusal when the release has changed since the client inspected the host.
 
-    The client looked before it had the lock: someone else may have changed the host since.
+    The client inspected it without the lock: another person may have changed the host since.
     """
     record = read_record(spec)
     if record.get("outcome"):
         raise HostRefusal(f"release {spec['id']} is {record['outcome']} already")
     if record.get("rolling_back") and step != "roll_back":
         raise HostRefusal(f"release {spec['id']} is being rolled back")
-    # The first step of a release that goes on, either way; nothing has moved at the very first.
+    # The first step of a resumed release, finished or undone; a new release has moved nothing yet.
     if step in ("begin", "roll_back") and record.get("step", "begun") != "begun":
         for name in ("code", "lib"):
             refuse_moved_by_hand(spec[name], record, record["from_" + name], record["to_" + name])
 
 
 def refuse_moved_by_hand(path: str, record: Record, *ends: str) -> None:
-    """Raise HostRefusal when a checkout is at neither end of the release."""
+    """Raise HostRefusal when a checkout is not at one of the commits `ends`."""
     now = head(path)
     if now not in ends:
         raise HostRefusal(
-            f"{path} was moved by hand to {now[:10]}, which is neither end of"
-            f" {record['from_name']} -> {record['to_name']}: check one of these out"
+            f"{path} was moved by hand to {now[:10]}, which is not part of"
+            f" {record['from_name']} -> {record['to_name']}: check out one of these"
         )
 
 
 def begin(spec: ReleaseSpec) -> Answer:
     """Check that nothing moved since the plan, stop the service, snapshot the database."""
     record = read_record(spec) or begin_record(spec)
-    # One that goes on after a pause may find that the service ran, and wrote, in between.
+    # When a release is resumed, the service may have run, and written, since it was interrupted.
     if record["step"] in ("begun", "stopped"):
         stop(spec)
         settle(Path(spec["database"]))
@@ -125,7 +125,7 @@ def begin_record(spec: ReleaseSpec) -> Record:
 
 
 def switch(spec: ReleaseSpec) -> Answer:
-    """Move dependencies and code, then migrate (or, going back, put the old database back)."""
+    """Move dependencies and code, then migrate (or, for a rollback, restore the database)."""
     stop(spec)
     write_record(spec, step="moving")
     move(spec["lib"], spec["to_lib"])
@@ -162,25 +162,25 @@ def serve(spec: ReleaseSpec) -> Answer:
 
 
 def finish(spec: ReleaseSpec) -> Answer:
-    """See that no job was lost, then close the record and prune old snapshots."""
+    """Check that no job was lost, then close the record and prune old snapshots."""
     lost = lost_jobs(spec)
     if lost:
         raise HostFailure(f"jobs were lost: {', '.join(lost)}")
     write_record(spec, step="done", outcome="deployed", finished=time.time())
-    with contextlib.suppress(OSError):  # old snapshots are no reason to undo a good release
+    with contextlib.suppress(OSError):  # do not undo a good release because of old snapshots
         prune(spec)
     return step_answer()
 
 
 def roll_back(spec: ReleaseSpec) -> Answer:
-    """Put code, dependencies and database back, and start the service if it was running.
+    """Restore code, dependencies and database, and start the service if it was running.
 
-    A record that cannot be written (a full disk) must not keep the service down: it is tried
-    again at the end, and the release stays unfinished if that fails, too.
+    A record that cannot be written (a full disk) must not keep the service down: we try again at
+    the end. If that also fails, the release stays unfinished.
     """
     record = read_record(spec)
     if not record:
-        return step_answer(how="nothing had begun")
+        return step_answer(how="nothing had been changed")
     reached = record["step"]
     with contextlib.suppress(OSError):
         write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))

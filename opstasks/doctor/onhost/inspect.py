@@ -1,6 +1,6 @@
-"""Runs on the host as the service account: everything that the tasks rely on. Changes nothing.
+"""Runs on the host as the service account: read everything that the tasks rely on.
 
-What the facts mean is decided on the client.
+It changes nothing. The client decides what the facts mean.
 """
 
 import os
@@ -28,7 +28,7 @@ def tried(*words: str) -> dict[str, Any]:
 
 
 def docker() -> dict[str, str]:
-    """Whether docker answers the client that reads jobs and images; its own words if not."""
+    """Whether docker answers the client that reads jobs and images, or its error message."""
     engine = Engine(timeout_s=LIMIT_S)
     try:
         engine.get("containers", "json", limit="1")
@@ -40,7 +40,7 @@ def docker() -> dict[str, str]:
 
 
 def path(name: str) -> dict[str, Any] | None:
-    """A path as this account sees it."""
+    """A path, as this account sees it."""
     try:
         info = Path(name).stat()
     except OSError:
@@ -62,7 +62,7 @@ def name_of(uid: int) -> str:
 
 
 def database(name: str) -> dict[str, Any]:
-    """What is wrong with job-runner's database, if anything; whether sqlite calls it damaged."""
+    """What is wrong with job-runner's database, and whether sqlite reports damage."""
     if not Path(name).exists():
         return {"problem": "is not there", "damaged": False}
     try:
@@ -71,7 +71,7 @@ def database(name: str) -> dict[str, Any]:
         connection.execute("SELECT count(*) FROM job").fetchone()
         connection.close()
     except sqlite3.Error as error:
-        # A lock, a full disk and a missing right are OperationalErrors: they pass.
+        # A lock, a full disk and a missing right are OperationalErrors, not damage.
         return {"problem": str(error), "damaged": type(error) is sqlite3.DatabaseError}
     return {"problem": "" if found == "ok" else found, "damaged": found != "ok"}
 
@@ -88,7 +88,7 @@ def disk(name: str) -> dict[str, int] | None:
 
 
 def leftovers(name: str) -> list[str]:
-    """The names in a folder that should be empty, or absent."""
+    """The names in a folder that should be empty or missing."""
     try:
         return sorted(entry.name for entry in Path(name).iterdir())
     except OSError:

@@ -6,17 +6,17 @@ from typing import Any
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.protocol import Answer, HostRefusal, Request
 
-# A registry that is far away or hangs takes its time.
+# A distant or overloaded registry may be slow.
 TIMEOUT_S = 300.0
 
 
 def free_bytes(engine: Engine) -> int:
-    """What is free where the engine keeps its images; raises EngineError."""
+    """Free disk space in the engine's image folder; raises EngineError."""
     folder = engine.get("info")["DockerRootDir"]
     try:
         disk = os.statvfs(folder)
     except OSError as error:
-        raise EngineError(f"cannot find out what is free in {folder}: {error}") from error
+        raise EngineError(f"cannot read the free space of {folder}: {error}") from error
     return disk.f_bavail * disk.f_frsize
 
 
@@ -42,7 +42,7 @@ def images(engine: Engine, prefixes: tuple[str, ...]) -> list[dict[str, Any]]:
                     "id": image["Id"],
                     "tags": tags,
                     "digests": digests,
-                    # Of an image without a date some engines say the year 1.
+                    # Some engines report the year 1 for an image without a date.
                     "created_at": max(0, image.get("Created") or 0),
                     "size_bytes": max(0, image.get("Size") or 0),
                     "users": sorted(used.get(image["Id"], [])),
@@ -52,7 +52,7 @@ def images(engine: Engine, prefixes: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def offered(engine: Engine, name: str) -> dict[str, str]:
-    """What the registry has under a name: its digest, or why not."""
+    """The registry's digest for a name, or why there is none."""
     try:
         found = engine.get("distribution", name, "json")
         return {"digest": found["Descriptor"]["digest"], "error": ""}

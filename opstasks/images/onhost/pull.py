@@ -1,7 +1,7 @@
 """Runs on the host, as the service account: pull content by its digest, with progress as parts.
 
-The digest names the content, so the engine itself proves that it got what was asked for. No name
-of an image changes here.
+The digest identifies the content, so the engine itself verifies what it pulled. No name of an
+image changes here.
 """
 
 import time
@@ -13,16 +13,16 @@ from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.formats import size_text
 from opstasks.onhost.protocol import Answer, HostFailure, Request, send_part
 
-# How long docker may be silent in the middle of a pull.
+# Seconds that docker may be silent during a pull.
 SILENCE_S = 300.0
-# What must stay free on the disk, and how much larger than on the wire a layer may become.
+# Space that must stay free on the disk, and how much larger an unpacked layer may be.
 RESERVE_BYTES = 1 << 30
 UNPACKED = 3
 Layers = dict[str, dict[str, Any]]
 
 
 def pull(engine: Engine, request: Request) -> str:
-    """Pull, sending progress; the image's id. Raises EngineError when it breaks."""
+    """Pull and send progress; returns the image's id. Raises EngineError when it fails."""
     asking = Engine()  # the other connection is busy with the pull
     check_room(asking, 0)
     words = {"fromImage": request["repository"], "tag": request["digest"]}
@@ -34,7 +34,7 @@ def pull(engine: Engine, request: Request) -> str:
 
 
 def progress_of(documents: Iterator[Any], request: Request) -> Iterator[dict[str, int]]:
-    """The progress to send: after each complete layer, and every so many seconds."""
+    """The progress to send: after each complete layer, and at the requested interval."""
     layers: Layers = {}
     started = time.monotonic()
     sent = started - request["every_s"]
@@ -51,13 +51,13 @@ def progress_of(documents: Iterator[Any], request: Request) -> Iterator[dict[str
 
 
 def error_of(found: dict[str, Any]) -> str:
-    """Why a pull broke; newer engines leave out the plain text."""
+    """Why a pull failed; newer engines omit the plain text."""
     detail = found.get("errorDetail") or {}
     return str(detail.get("message") or found.get("error") or "")
 
 
 def track(layers: Layers, found: dict[str, Any]) -> bool:
-    """Note what a document says of a layer; whether the layer is complete with it."""
+    """Record a document's data about a layer; returns whether it completes the layer."""
     name, status = found.get("id", ""), found.get("status", "")
     if not name or status.startswith(("Pulling from", "Digest", "Status")):
         return False
@@ -76,7 +76,7 @@ def track(layers: Layers, found: dict[str, Any]) -> bool:
 
 
 def progress(layers: Layers) -> dict[str, int]:
-    """How far all layers are together."""
+    """The total progress of all layers."""
     return {
         "layers": len(layers),
         "done": sum(layer["done"] for layer in layers.values()),
@@ -86,7 +86,7 @@ def progress(layers: Layers) -> dict[str, int]:
 
 
 def check_room(engine: Engine, missing_bytes: int) -> None:
-    """Raise EngineError when what is still to come would fill the disk."""
+    """Raise EngineError when the missing bytes would fill the disk."""
     free = free_bytes(engine)
     need = RESERVE_BYTES + UNPACKED * missing_bytes
     if free < need:

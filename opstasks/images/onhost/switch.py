@@ -1,17 +1,17 @@
-"""Runs on the host, as the service account: move names to an image that was pulled.
+"""Runs on the host, as the service account: move names to a pulled image.
 
-The names are read back, and images that lost their last name are removed.
+It verifies the names, and removes images that lost their last name.
 """
 
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.protocol import Answer, HostFailure, Request
 
-# Removing a large image takes its time.
+# Removing a large image may be slow.
 TIMEOUT_S = 300.0
 
 
 def switch(engine: Engine, request: Request) -> list[str]:
-    """Move the names and check them; the images that are gone. Raises EngineError."""
+    """Move the names and check them; returns the removed images. Raises EngineError."""
     for name in request["names"]:
         head, _, tag = name.rpartition(":")
         engine.post("images", request["id"], "tag", repo=head, tag=tag)
@@ -19,13 +19,13 @@ def switch(engine: Engine, request: Request) -> list[str]:
         found = engine.get("images", name, "json")
         wanted = f"{request['repository']}@{request['digest']}"
         if found["Id"] != request["id"] or wanted not in (found.get("RepoDigests") or []):
-            raise EngineError(f"{name} is not what was pulled")
+            raise EngineError(f"{name} is not the image that was pulled")
     replaced = [old for old in request["replaced"] if old != request["id"]]
     return [old for old in replaced if remove(engine, old)]
 
 
 def remove(engine: Engine, old: str) -> bool:
-    """Remove an image that lost its last name, unless a container has it; whether it is gone."""
+    """Remove an image without names, unless a container uses it; returns whether it is gone."""
     try:
         found = engine.get("images", old, "json")
     except EngineError:
@@ -40,7 +40,7 @@ def remove(engine: Engine, old: str) -> bool:
             engine.delete("images", digest)
         engine.delete("images", old)
     except EngineError:
-        return False  # a container was started meanwhile: the image stays
+        return False  # a container was started meanwhile: keep the image
     return True
 
 

@@ -1,1 +1,1 @@
-"""Programs of the jobs commands that run on a host."""
+"""The jobs commands' programs that run on a host."""

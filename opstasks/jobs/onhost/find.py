@@ -1,4 +1,4 @@
-"""Runs on the host, as the service account: the jobs that words may mean, closely inspected.
+"""Runs on the host, as the service account: the jobs that match words, in detail.
 
 The request: ``database``, ``words`` (ids, or parts of an id or of workspace-action), ``logs`` and
 ``volumes`` (the folders of job logs and of bind-mounted volumes).
@@ -14,7 +14,7 @@ from opstasks.onhost.protocol import Answer, Request
 
 Row = job_table.Row
 SLUG = "coalesce(workspace, '') || '-' || coalesce(action, '') || '-' || id"
-# How many matches of one word are worth showing to a person.
+# The most matches of one word that a person is shown.
 MATCHES = 50
 
 
@@ -25,7 +25,7 @@ def main(request: Request) -> Answer:
 
 
 def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Answer:
-    """The answer; the database is read from one consistent moment."""
+    """The answer; all reads of the database see the same moment."""
     connection.execute("BEGIN")
     found = {word: matches(connection, word) for word in request["words"]}
     alike = {word: count_alike(connection, word) for word, rows in found.items() if _is(word, rows)}
@@ -52,9 +52,9 @@ def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Ans
 
 
 def matches(connection: sqlite3.Connection, word: str) -> list[Row]:
-    """The jobs that a word may mean: the one with that very id, or else those that contain it.
+    """The job with exactly this id; if there is none, the jobs that contain the word.
 
-    Of many the active ones and then the newest: those that something can be done about.
+    Of many jobs, active ones come first, then the newest.
     """
     whole = job_table.COLUMNS + job_table.MORE_COLUMNS
     exact = job_table.select(connection, whole, "WHERE id = ?", [word])
@@ -70,14 +70,14 @@ def matches(connection: sqlite3.Connection, word: str) -> list[Row]:
 
 
 def inspected(found: dict[str, list[Row]]) -> list[str]:
-    """Ids of the jobs to inspect: what a word means alone, and the first of the others."""
+    """Ids of the jobs to inspect: a word's only match, or the first of several."""
     sure = dict.fromkeys(rows[0]["id"] for rows in found.values() if len(rows) == 1)
     others = dict.fromkeys(row["id"] for rows in found.values() for row in rows)
     return [*sure, *[id for id in others if id not in sure][:MATCHES]]
 
 
 def count_alike(connection: sqlite3.Connection, id: str) -> int:
-    """How many other ids contain this one: job-runner's own commands would match those too."""
+    """How many other ids contain this one: job-runner's own commands match those too."""
     query = "SELECT count(*) FROM job WHERE instr(lower(id), lower(?)) > 0"
     count: int = connection.execute(query, [id]).fetchone()[0]
     return count - 1

@@ -1,6 +1,6 @@
 """Runs on the host, as the service account: load, memory, disks, and the busiest processes.
 
-Of a process only its short name and account are reported: arguments may hold secrets. The request:
+Only the short name and account of a process are read: arguments may contain secrets. The request:
 ``interval_s`` (between two measurements), ``places`` (folders, for their disks), ``top`` (how many
 processes).
 """
@@ -38,7 +38,7 @@ def disks(places: Any) -> list[dict[str, Any]]:
         try:
             device, stat = Path(place).stat().st_dev, os.statvfs(place)
         except OSError:
-            continue  # it does not exist, or we may not see it
+            continue  # it does not exist, or we have no access
         if device in found:
             found[device]["places"].append(place)
             continue
@@ -53,7 +53,7 @@ def disks(places: Any) -> list[dict[str, Any]]:
 
 
 def processes() -> dict[int, tuple[float, int, str, int]]:
-    """Every process: seconds of cpu, resident bytes, short name, number of the account."""
+    """Every process: seconds of cpu, resident bytes, short name and account number."""
     tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     found = {}
     for entry in PROC.iterdir():
@@ -68,18 +68,18 @@ def processes() -> dict[int, tuple[float, int, str, int]]:
                 entry.stat().st_uid,
             )
         except (OSError, ValueError, IndexError):
-            continue  # it has ended in between
+            continue  # it has ended
     return found
 
 
 def parse_stat(text: str) -> tuple[str, list[str]]:
-    """A line of /proc/PID/stat: the name, which may hold anything, and the fields after it."""
+    """A line of /proc/PID/stat: the name, which may have any characters, and the other fields."""
     start, end = text.index("("), text.rindex(")")
     return text[start + 1 : end], text[end + 2 :].split()
 
 
 def top(first: Any, last: Any, seconds: float, count: int) -> list[dict[str, Any]]:
-    """The processes that used most cpu between two measurements, then most memory."""
+    """The processes that used most cpu between two measurements; ties by memory."""
     rows = []
     for pid, (cpu, resident, name, uid) in last.items():
         before = first.get(pid, (cpu,))[0]

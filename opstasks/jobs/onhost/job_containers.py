@@ -7,12 +7,12 @@ from opstasks.onhost.engine import Engine, EngineError
 
 CONTAINER_PREFIX = "os-job-"
 WORKSPACE = "/workspace"
-# Less than the client waits for the whole program: a docker that hangs must not hide the database.
+# Shorter than the client waits: if docker hangs, the answer still has the database's part.
 DOCKER_TIMEOUT_S = 20.0
 
 
 def engine() -> Engine:
-    """A connection to docker that gives up before the client does."""
+    """A connection to docker that times out before the client does."""
     return Engine("", DOCKER_TIMEOUT_S)
 
 
@@ -25,9 +25,9 @@ def list_containers(docker: Any) -> list[dict[str, Any]]:
 
 
 def inspect(docker: Any, name: str) -> dict[str, Any] | None:
-    """One container: state, limits, mount; None when there is none. Raises EngineError.
+    """One container's state, limits and mount; None if it does not exist. Raises EngineError.
 
-    Of its environment not even the names are read.
+    Its environment is not read, not even the names of variables.
     """
     try:
         raw = docker.get("containers", name, "json")
@@ -53,14 +53,14 @@ def inspect(docker: Any, name: str) -> dict[str, Any] | None:
 
 
 def cpu_limit(raw: dict[str, Any]) -> float:
-    """How many processors a container may use; 0 for as many as there are."""
+    """How many processors a container may use; 0 means no limit."""
     limits = raw.get("HostConfig") or {}
     period = limits.get("CpuPeriod") or 100_000
     return float((limits.get("NanoCpus") or 0) / 1e9 or (limits.get("CpuQuota") or 0) / period)
 
 
 def epoch(text: str) -> float:
-    """Docker's time in seconds since the epoch; 0 for one that has not come."""
+    """Docker's time in seconds since the epoch; 0 for an event that has not happened."""
     if not text or text.startswith("0001"):
         return 0.0
     whole = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")

@@ -1,4 +1,4 @@
-"""Runs on the host, as the service account: what a job has outside of the database."""
+"""Runs on the host, as the service account: a job's container, volume and log files."""
 
 import os
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ def surroundings(
 ) -> dict[str, dict[str, Any]]:
     """Container, volume and log files of jobs, by id.
 
-    `logs` and `volumes` are folders of the host. Files are found without docker. Once docker did
-    not answer, it is not asked again: each question may take its whole time limit.
+    `logs` and `volumes` are folders of the host. Files are found without docker. After docker did
+    not answer once, it is not asked again: each request may take the full timeout.
     """
     found: dict[str, dict[str, Any]] = {}
     silent: EngineError | None = None
@@ -34,7 +34,7 @@ def surroundings(
 
 
 def on_disk(job: str, *, logs: str, volumes: str) -> dict[str, Any]:
-    """What is known without docker."""
+    """What can be read without docker."""
     folder = Path(volumes) / job
     return {
         "volume": ("bind", str(folder)) if _is_folder(folder) else None,
@@ -43,7 +43,7 @@ def on_disk(job: str, *, logs: str, volumes: str) -> dict[str, Any]:
 
 
 def in_docker(docker: Any, job: str, seen: dict[str, Any]) -> dict[str, Any]:
-    """What docker knows; `seen` is what is on disk. Raises EngineError."""
+    """What docker reports; `seen` is what is on disk. Raises EngineError."""
     name = VOLUME_PREFIX + job
     listed = docker.get("volumes", filters={"name": [name]}).get("Volumes") or []
     volume = ("volume", name) if any(item["Name"] == name for item in listed) else seen["volume"]

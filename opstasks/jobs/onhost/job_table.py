@@ -1,6 +1,6 @@
-"""Runs on the host, as the service account: job-runner's database, read only.
+"""Runs on the host, as the service account: read job-runner's database.
 
-Every value reaches SQL as a parameter, and matching is by `instr`: no character is special.
+Every value is a parameter of the SQL, and `instr` does the matching: no character is special.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from opstasks.onhost.protocol import HostRefusal
 Row = dict[str, Any]
 NO_DATABASE = "there is no database"
 BUSY_TIMEOUT_S = 10
-# What every version of the table has; later ones only add to it.
+# The columns of every version of the table; later versions only add columns.
 COLUMNS = (
     "id",
     "workspace",
@@ -29,7 +29,7 @@ COLUMNS = (
     "completed_at",
     "status_code_updated_at",
 )
-# What only `jobs.show` needs.
+# Columns that only `jobs.show` needs.
 MORE_COLUMNS = (
     "job_request_id",
     "repo_url",
@@ -49,7 +49,7 @@ CREATED = "coalesce(created_at, 0)"
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[sqlite3.Connection]:
-    """Open the database read only; raises HostRefusal when it cannot be read, also inside."""
+    """Open the database read only; raises HostRefusal for any error, also in the `with` block."""
     if not Path(path).exists():
         raise HostRefusal(NO_DATABASE)
     try:
@@ -61,11 +61,11 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def flags(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
-    """The flags that are set: value, and when it was set in seconds since the epoch."""
+    """The flags that are set: value, and time of setting in seconds since the epoch."""
     try:
         rows = connection.execute("SELECT id, value, timestamp FROM flags").fetchall()
     except sqlite3.OperationalError:
-        return {}  # a database in which no flag was ever set has no such table
+        return {}  # the table does not exist before the first flag is set
     return {name: (_text(value), at or 0) for name, value, at in rows if value is not None}
 
 
@@ -75,9 +75,9 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def wanted(selection: Row, after: Any = None) -> tuple[str, list[Any]]:
-    """SQL for the selected jobs, newest first, that ends with a limit; and its other values.
+    """SQL for the selected jobs, newest first, ending with a limit; and its other parameters.
 
-    `after` is creation time and id of the last job of the page before.
+    `after` is creation time and id of the last job of the previous page.
     """
     where, values = ["1 = 1"], []
     if selection.get("states"):
@@ -149,5 +149,5 @@ def _text(value: Any) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """A value of the database as JSON can hold it."""
+    """A value of the database that JSON can represent."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,6 +1,6 @@
 """Runs on the host, as the service account: a job's metadata.json, without the secrets in it.
 
-job-runner's kill_job writes the container's environment there as it is, DATABASE_URL included.
+job-runner's kill_job writes the container's environment there unmasked, including DATABASE_URL.
 Anything that could be a secret is masked before it leaves the host. The request: ``path``.
 """
 
@@ -13,7 +13,7 @@ from opstasks.onhost.protocol import Answer, HostRefusal, Request
 
 MASK = "***"
 SECRET_KEY = re.compile(r"(?i)url$|token|passw|secret|credential|licen[cs]e|private|auth|_key$|dsn")
-# What job-runner itself treats as harmless.
+# The variables that job-runner itself treats as harmless.
 SAFE_ENV = {
     "PATH",
     "PYTHON_VERSION",
@@ -31,7 +31,7 @@ SAFE_ENV = {
     "LANG",
     "LC_ALL",
 }
-# Anything with a password in front of a host, anywhere in a text.
+# A URL with a password, anywhere in a text.
 WITH_PASSWORD = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@]*:[^\s@]*@\S*")
 HARMLESS_URLS = ("repo_url", "action_repo_url")
 
@@ -58,7 +58,7 @@ def masked_variable(text: str) -> str:
 
 
 def unmasked_variables(metadata: Any) -> list[str]:
-    """The names of variables that the file holds with their values, without harmless ones."""
+    """The names of variables whose values are unmasked in the file, without harmless ones."""
     variables = metadata
     for name in ("container_metadata", "Config", "Env"):
         variables = variables.get(name) if isinstance(variables, dict) else None
@@ -67,7 +67,7 @@ def unmasked_variables(metadata: Any) -> list[str]:
 
 
 def main(request: Request) -> Answer:
-    """Answer with the masked metadata, and the names of the variables that the file holds."""
+    """Answer with the masked metadata, and the names of variables unmasked in the file."""
     path = request["path"]
     try:
         found = json.loads(Path(path).read_text())

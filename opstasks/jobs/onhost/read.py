@@ -1,7 +1,7 @@
 """Runs on the host, as the service account: flags, counts and jobs, and their containers.
 
 The request: ``database`` (a path), ``selection``, ``limit``, ``after`` (creation time and id of
-the last job of the page before, or null), ``with_counts``, ``with_docker``.
+the last job of the previous page, or null), ``with_counts``, ``with_docker``.
 """
 
 import sqlite3
@@ -14,9 +14,9 @@ from opstasks.onhost.protocol import Answer, Request
 
 
 def main(request: Request) -> Answer:
-    """Answer with everything that was asked for; a database that cannot be read is a refusal.
+    """Answer with everything requested; refuse when the database cannot be read.
 
-    Docker first: a job that starts in between is in both.
+    Docker comes first, so that a job that starts meanwhile is in both.
     """
     docker = job_containers.engine() if request["with_docker"] else None
     with job_table.reading(request["database"]) as connection:
@@ -24,7 +24,7 @@ def main(request: Request) -> Answer:
 
 
 def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Answer:
-    """The answer; `docker` is None when it is not to be asked."""
+    """The answer; with `docker` None, docker is not asked."""
     listed, problem = containers(docker)
     return {
         **page(connection, request),
@@ -33,7 +33,7 @@ def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Ans
 
 
 def page(connection: sqlite3.Connection, request: Request) -> Answer:
-    """Flags, counts and jobs, from one consistent moment."""
+    """Flags, counts and jobs, all from the same moment."""
     connection.execute("BEGIN")
     limit = request["limit"]
     rows = job_table.newest(connection, request["selection"], limit + 1, request["after"])
@@ -47,7 +47,7 @@ def page(connection: sqlite3.Connection, request: Request) -> Answer:
 
 
 def containers(docker: Any) -> tuple[list[dict[str, Any]], str]:
-    """The containers of jobs, and why they are not known."""
+    """The containers of jobs, and why docker did not answer."""
     if docker is None:
         return [], ""
     try:
@@ -59,7 +59,7 @@ def containers(docker: Any) -> tuple[list[dict[str, Any]], str]:
 def with_jobs(
     connection: sqlite3.Connection, listed: list[dict[str, Any]], problem: str
 ) -> dict[str, Any]:
-    """What docker knows, together with the jobs of these containers, whatever was selected."""
+    """The containers, with the jobs that they belong to, whatever was selected."""
     ids = [item["name"][len(job_containers.CONTAINER_PREFIX) :] for item in listed]
     rows = job_table.by_ids(connection, ids)
     jobs = [job_table.job_of(row) for row in rows]

@@ -1,8 +1,8 @@
 """Runs on the host, as the service account: what each job's container uses.
 
-Docker measures a container each second while a client listens. We listen to all at once until
-each was measured twice: two seconds for thirty jobs as for one. (`docker stats` for one reading
-takes as long, but has no rates of disk traffic and no limits.)
+Docker measures a container each second while a client listens. We listen to all containers at
+once until each was measured twice: two seconds, however many jobs. (One reading of `docker stats`
+takes as long, but lacks rates of disk traffic and limits.)
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -28,10 +28,10 @@ def measure(engine: Any, name: str) -> list[dict[str, Any]]:
 
 
 def sample(raw: dict[str, Any]) -> dict[str, Any]:
-    """What a container had used at that moment."""
+    """What a container has used up to this sample."""
     memory = raw["memory_stats"]
     details = memory.get("stats") or {}
-    # Cache that could be freed at once does not count, as in docker's own client.
+    # Cache that can be freed at once does not count, as in docker's own client.
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     blocks = (raw.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
     return {
@@ -46,7 +46,7 @@ def sample(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def moment(text: str) -> float:
-    """Docker's time in seconds, to compare with another one."""
+    """Docker's time in seconds, for the difference of two times."""
     whole, _, rest = text.rstrip("Z").partition(".")
     start = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")
     return (start - datetime(2020, 1, 1)).total_seconds() + float(f"0.{rest or 0}")
@@ -58,7 +58,7 @@ def total(blocks: Any, kind: str) -> int:
 
 
 def difference(first: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
-    """Two samples of a container as what it uses now."""
+    """The current use of a container, from two samples."""
     seconds = max(0.001, last["at"] - first["at"])
     read, written = (max(0, last[n] - first[n]) for n in ("read_bytes", "written_bytes"))
     return {
@@ -70,14 +70,14 @@ def difference(first: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_all(names: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Two samples of every container, all listened to at once."""
+    """Two samples of every container, measured in parallel."""
     with ThreadPoolExecutor(TOGETHER) as pool:
         found = list(pool.map(lambda name: measure(Engine(), name), names))
     return dict(zip(names, found))  # noqa: B905 (both have the same length)
 
 
 def limits(engine: Any, name: str) -> float:
-    """How many cores a container may use; 0 for no limit, or when it has just gone."""
+    """How many cores a container may use; 0 for no limit, or if it has just been removed."""
     try:
         return cpu_limit(engine.get("containers", name, "json"))
     except EngineError:

@@ -1,7 +1,7 @@
-"""Runs on the host, as the service account: any number of jobs, some at a time.
+"""Runs on the host, as the service account: any number of jobs, page by page.
 
-The request: ``database``, ``selection``, ``limit`` (0 for all), ``page_rows``. The first part is
-what docker knows, each following part holds the next jobs: neither side ever holds all of them.
+The request: ``database``, ``selection``, ``limit`` (0 for all), ``page_rows``. The first part has
+the containers, each following part the next jobs: neither side has all jobs in memory.
 """
 
 import sqlite3
@@ -14,9 +14,9 @@ from opstasks.onhost.protocol import Answer, Request, send_part
 
 
 def main(request: Request) -> Answer:
-    """Send the parts; a database that cannot be read is a refusal."""
+    """Send the parts; refuse when the database cannot be read."""
     with job_table.reading(request["database"]) as connection:
-        # Docker first: a job that starts in between is in both.
+        # Docker comes first, so that a job that starts meanwhile is in both.
         listed, problem = containers(job_containers.engine())
         note_ids(connection, request["selection"], request["limit"])
         known = with_jobs(connection, listed, problem)
@@ -27,9 +27,9 @@ def main(request: Request) -> Answer:
 
 
 def note_ids(connection: sqlite3.Connection, selection: job_table.Row, limit: int) -> None:
-    """Put the ids of the selected jobs, in order, into a table of this connection's own.
+    """Put the ids of the selected jobs, in order, into a temporary table of this connection.
 
-    In memory: the disk may be full. Some 25 bytes each, where whole rows would take a thousand.
+    It is in memory, as the disk may be full: about 25 bytes per id; a whole row takes about 1000.
     """
     tail, values = job_table.wanted(selection)
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -40,9 +40,9 @@ def note_ids(connection: sqlite3.Connection, selection: job_table.Row, limit: in
 
 
 def pages(connection: sqlite3.Connection, size: int) -> Iterator[list[job_table.Row]]:
-    """The jobs of `note_ids`, so many at a time.
+    """The jobs of `note_ids`, in pages of `size` jobs.
 
-    Between two pages no lock is held: however slowly they are read, job-runner can write.
+    There is no lock between two pages: job-runner can write while a slow client reads.
     """
     (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM noted").fetchone()
     for start in range(0, last, size):

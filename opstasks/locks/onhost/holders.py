@@ -1,4 +1,4 @@
-"""Runs on the host as root: which processes have a lock file open."""
+"""Runs on the host as root: find the processes that have a lock file open."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def holders(lock: str) -> list[dict[str, Any]]:
 
 
 def has_open(folder: Path, wanted: os.stat_result) -> bool:
-    """Whether a process has the file among its descriptors."""
+    """Whether a process has the file open."""
     for fd in (folder / "fd").iterdir():
         with contextlib.suppress(OSError):
             info = fd.stat()
@@ -34,7 +34,7 @@ def has_open(folder: Path, wanted: os.stat_result) -> bool:
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """A process for people, and its start, which tells it from a later one with the same id."""
+    """A process for people; its start distinguishes it from a later one with the same id."""
     words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     uid = folder.stat().st_uid
     try:
@@ -48,7 +48,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "start_ticks": start_ticks,
         "user": user,
         "age_s": max(0.0, up_s - start_ticks / os.sysconf("SC_CLK_TCK")),
-        # Scripts and requests travel on standard input: an argument holds no secret of ours.
+        # We send scripts and requests on standard input: our arguments contain no secrets.
         "command": b" ".join(words).decode("utf-8", "replace")[:120],
         "unit": unit_of(folder),
     }
@@ -60,7 +60,7 @@ def start_of(folder: Path) -> int:
 
 
 def unit_of(folder: Path) -> str:
-    """The systemd unit that a process belongs to; empty for a login's."""
+    """The systemd unit that a process belongs to; empty for processes of a login."""
     for part in reversed((folder / "cgroup").read_text().replace("\n", "/").split("/")):
         if part.endswith(".service") and not part.startswith(("user@", "ssh")):
             return part

@@ -1,7 +1,7 @@
 """Runs on the host as root: stop processes that have a lock file open.
 
-Only processes that were shown to the operator are stopped, and only while they still have the
-file open: a process is named by its id and its start.
+Only processes that the operator saw are stopped, and only while they still have the file open. A
+process is identified by its id and its start.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from typing import Any
 from opstasks.locks.onhost.holders import PROC, holders, start_of
 
 Shown = list[list[int]]
-# How long a process may take to end after SIGKILL.
+# Seconds that a process may take to end after SIGKILL.
 KILL_WAIT_S = 5.0
 POLL_S = 0.2
 
 
 def stop(lock: str, shown: Shown, grace_s: float, kill: bool) -> None:
-    """Ask the processes to end; with `kill`, end those that are left after `grace_s` seconds."""
+    """Terminate the processes; with `kill`, kill those left after `grace_s` seconds."""
     send(lock, shown, signal.SIGTERM)
     if not wait_until_gone(lock, shown, grace_s) and kill:
         send(lock, shown, signal.SIGKILL)
@@ -27,13 +27,13 @@ def stop(lock: str, shown: Shown, grace_s: float, kill: bool) -> None:
 
 
 def still_holding(lock: str, shown: Shown) -> list[int]:
-    """The ids of those of the shown processes that still have the lock open."""
+    """The ids of the shown processes that still have the lock open."""
     wanted = {(pid, start_ticks) for pid, start_ticks in shown}
     return [p["pid"] for p in holders(lock) if (p["pid"], p["start_ticks"]) in wanted]
 
 
 def send(lock: str, shown: Shown, number: signal.Signals) -> None:
-    """Signal processes through descriptors: an id may pass to another process at any time."""
+    """Signal processes through descriptors, as ids may be reused at any time."""
     starts = {pid: start_ticks for pid, start_ticks in shown}
     for pid in still_holding(lock, shown):
         with contextlib.suppress(OSError):
@@ -46,7 +46,7 @@ def send(lock: str, shown: Shown, number: signal.Signals) -> None:
 
 
 def wait_until_gone(lock: str, shown: Shown, limit_s: float) -> bool:
-    """Whether all of them let go of the lock within the time."""
+    """Whether all of them closed the lock file within the time."""
     deadline = time.monotonic() + limit_s
     while still_holding(lock, shown):
         if time.monotonic() > deadline:
@@ -56,6 +56,6 @@ def wait_until_gone(lock: str, shown: Shown, limit_s: float) -> bool:
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Stop the processes ``shown`` ([id, start] each); answer with what has ``lock`` open then."""
+    """Stop the processes ``shown`` ([id, start] each); answer with the ``lock``'s holders."""
     stop(request["lock"], request["shown"], request["grace_s"], request["kill"])
     return {"holders": holders(request["lock"])}

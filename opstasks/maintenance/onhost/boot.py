@@ -8,7 +8,7 @@ from typing import Any
 
 from opstasks.maintenance.onhost import end_pause
 from opstasks.maintenance.onhost.boot_unit import BOOT_ID, add_boot_unit, remove_boot_unit
-from opstasks.maintenance.onhost.install import install
+from opstasks.maintenance.onhost.install import install, remove_script
 from opstasks.maintenance.onhost.lock import lock
 from opstasks.maintenance.onhost.pause_change import clear_pause, set_pause
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
@@ -101,6 +101,7 @@ def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
     if read_item(site.lock_dir, note.id).step:
         reason = "by a reboot, which scheduled it again"
         write_item(site, note.id, outcome=DROPPED, reason=reason)
+        remove_script(site, note.id)
     new = replace(
         item,
         id=note.id + "b",

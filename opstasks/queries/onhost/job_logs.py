@@ -1,4 +1,4 @@
-"""Runs on the host: statements in the log of a job, as Docker keeps it."""
+"""Runs on the host: find statements in Docker's log of a job."""
 
 import calendar
 import re
@@ -8,12 +8,12 @@ from typing import Any
 
 from opstasks.onhost.limits import moment
 
-# Statements can be very large; about so many characters of one are kept.
+# Statements can be very large: about this many characters of each are kept.
 SQL_LENGTH = 200_000
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z ?(.*)", re.DOTALL)
-# How a record begins: a date, in brackets or not, or a level in brackets, or both.
+# The start of a record: a date with or without brackets, a level in brackets, or both.
 DATE = r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[^\s\]]*(?: UTC)?\]?\s*"
 LEVEL = r"\[(?:debug|info|warning|warn|error|critical|exception)\s*\]\s*"
 RECORD = re.compile(rf"(?:{DATE}(?:{LEVEL})?|{LEVEL})", re.IGNORECASE)
@@ -25,7 +25,7 @@ STATEMENT = re.compile(
 
 
 def last_statement(lines: Iterable[str]) -> dict[str, Any] | None:
-    """The last statement: when it began, and when the record after it came (0: none did)."""
+    """The last statement: its start, and the time of the next record (0: there is none)."""
     found: dict[str, Any] | None = None
     for at, text in records(lines):
         if STATEMENT.match(text):
@@ -56,7 +56,7 @@ def records(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
 
 
 def seconds(whole: str, fraction: str | None) -> float:
-    """Docker's time as seconds since the epoch; 0 for one that no calendar has."""
+    """Docker's time in seconds since the epoch; 0 for an invalid date."""
     try:
         parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
     except ValueError:

@@ -1,7 +1,7 @@
 """Runs on the host, as the service account: the last statement of each running database job.
 
-A statement's text is in the answer only when it was asked for. Times are Docker's, of the line's
-arrival, so a job's own clock and format do not matter.
+A statement's text is in the answer only on request. Times are Docker's times of arrival, so a
+job's own clock and format do not matter.
 """
 
 import json
@@ -15,13 +15,13 @@ from opstasks.onhost.environment import environment
 from opstasks.onhost.protocol import Answer, HostRefusal, Request
 from opstasks.queries.onhost.job_logs import SQL_LENGTH, last_statement
 
-# Images whose jobs talk to the database, and whose logs are understood.
+# Images whose jobs use the database, and whose logs we can parse.
 IMAGES = ("cohortextractor", "databuilder", "ehrql", "sqlrunner")
 TAIL = 10_000
 
 
 def log_lines(container: str, tail: str) -> Iterator[str]:
-    """A container's lines as they come, both streams, with dates; never all in memory."""
+    """A container's lines from both streams, with dates; they are not all in memory at once."""
     process = subprocess.Popen(
         ["docker", "logs", "--timestamps", "--tail", tail, "--", container],
         stdin=subprocess.DEVNULL,
@@ -40,7 +40,7 @@ def log_lines(container: str, tail: str) -> Iterator[str]:
 
 
 def containers() -> list[dict[str, Any]]:
-    """The job containers that run; raises HostRefusal when Docker does not answer."""
+    """The running job containers; raises HostRefusal when Docker does not answer."""
     words = ("--no-trunc", "--filter", "name=^os-job-", "--format", "{{json .}}")
     done = attempt("docker", "ps", *words, timeout_s=60)
     if done.returncode:
@@ -72,15 +72,15 @@ def statement_of(container: dict[str, Any], *, with_sql: bool) -> dict[str, Any]
     }
     if image_name(image) not in IMAGES:
         return {**job, "reason": "the log format of this image is unknown"}
-    # The end first: statements are long, but seldom this long.
+    # First only the end of the log: the last statement is usually in it.
     found = last_statement(log_lines(name, str(TAIL))) or last_statement(log_lines(name, "all"))
     if not found:
-        return {**job, "reason": "its log holds no statement"}
+        return {**job, "reason": "its log contains no statement"}
     return {**job, **found, "sql": found["sql"] if with_sql else ""}
 
 
 def main(request: Request) -> Answer:
-    """Every running job that talks to the database, in the order of `docker ps`."""
+    """Every running job that uses the database, in the order of `docker ps`."""
     named = environment(request["config_dir"]).get("DATABASE_ACCESS_NETWORK")
     network = named or request["network"]
     chosen = [

@@ -1,4 +1,4 @@
-"""Runs on the host as the service account: how the Level 3 sync stands. Changes nothing."""
+"""Runs on the host as the service account: read the state of the Level 3 sync."""
 
 import hashlib
 import time
@@ -8,7 +8,7 @@ from opstasks.onhost.commands import call
 from opstasks.onhost.protocol import Answer, Request
 from opstasks.sync.onhost import records
 
-# Our name of a unit's property, and systemd's.
+# Our name and systemd's name of each property of a unit.
 PROPERTIES = {
     "load_state": "LoadState",
     "active_state": "ActiveState",
@@ -18,14 +18,14 @@ PROPERTIES = {
 
 
 def unit(name: str) -> dict[str, str]:
-    """A unit's state; empty texts for what systemd does not say."""
+    """A unit's state; empty texts for missing values."""
     done = call("systemctl", "show", name, f"--property={','.join(PROPERTIES.values())}")
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     return {ours: found.get(theirs, "") for ours, theirs in PROPERTIES.items()}
 
 
 def sha256(path: str) -> str:
-    """The hash of a file; empty for one that cannot be read."""
+    """The hash of a file; empty if it cannot be read."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:
@@ -33,7 +33,7 @@ def sha256(path: str) -> str:
 
 
 def by_hand(source: str, service: str, proc: str = "/proc") -> list[int]:
-    """Processes that copy from the source without us: the loop of the playbook, for example."""
+    """Other processes that copy from the source: the loop of the playbook, for example."""
     found = []
     for folder in Path(proc).glob("[0-9]*"):
         try:
@@ -50,7 +50,7 @@ def by_hand(source: str, service: str, proc: str = "/proc") -> list[int]:
 
 
 def main(request: Request) -> Answer:
-    """Answer with units, hashes of the installed files, the last record and foreign copies."""
+    """Answer with units, hashes of the installed files, the last record and other copiers."""
     last, success_at = records.read(Path(request["state_dir"], records.FILE))
     return {
         "files": {path: sha256(path) for path in request["files"]},

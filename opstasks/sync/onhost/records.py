@@ -1,7 +1,6 @@
-"""What a run of the Level 3 sync leaves behind: names of the files, and their fields.
+"""The records of a run of the Level 3 sync: names of the files, and their fields.
 
-Used by the script that the timer starts, by the program that reads its record, and on the client
-for the names.
+The timer's script uses it, the program that reads its record, and the client for the names.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -11,15 +10,15 @@ from typing import Any
 from opstasks.onhost.json_files import read_json, write_json
 
 FILE, LOCK = "level3-sync.json", "level3-sync.lock"
-# How many names of each kind a record keeps.
+# The most names of each kind in a record.
 KEPT_NAMES = 200
 
 
 @dataclass
 class RunRecord:
-    """One run; times are seconds since the epoch, 0 for what has not come.
+    """One run; times are seconds since the epoch, 0 for an event that has not happened.
 
-    `clashes` are paths that were not copied, because something of another kind is there.
+    `clashes` are paths that were not copied, because something of another kind is in their place.
     """
 
     started_at: float = 0.0
@@ -34,9 +33,9 @@ class RunRecord:
 
 
 def read(path: Path) -> tuple[RunRecord, float]:
-    """The last run, and when one last succeeded (seconds since the epoch, 0 for never).
+    """The last run, and when a run last succeeded (seconds since the epoch, 0 for never).
 
-    What is missing, or has another form than ours, counts as not there.
+    Missing and invalid files count as no run.
     """
     found = read_json(path)
     last, empty = found.get("last"), RunRecord()
@@ -49,7 +48,7 @@ def read(path: Path) -> tuple[RunRecord, float]:
 
 
 def write(path: Path, record: RunRecord) -> None:
-    """Write a record, whole or not at all, with the time of the last success."""
+    """Write a record atomically, with the time of the last success."""
     _, success_at = read(path)
     if record.ended_at and not record.error:
         success_at = record.ended_at
@@ -57,7 +56,7 @@ def write(path: Path, record: RunRecord) -> None:
 
 
 def as_document(record: RunRecord) -> dict[str, Any]:
-    """A record with the first names of each kind only."""
+    """A record with only the first names of each kind."""
     found = asdict(record)
     for name in ("items", "skipped", "clashes"):
         found[name] = found[name][:KEPT_NAMES]

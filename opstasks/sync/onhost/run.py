@@ -1,7 +1,7 @@
 """Runs on the host as the service account, started by its timer: one run of the Level 3 sync.
 
-`main` does one copy, says what it did (the journal keeps it) and leaves a record for
-`sync.status`. It deletes nothing except what an interrupted run left in the temporary directory.
+`main` copies once, prints what it did (for the journal) and writes a record for `sync.status`. It
+deletes only what an interrupted run left in the temporary directory.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from opstasks.sync.onhost.records import RunRecord
 
 JOURNAL = "journalctl -u opstasks-level3-sync"
 BUSY_WAIT_S, BUSY_POLL_S = 300.0, 0.2
-# A network drive that hangs must not hang the timer as well.
+# A network drive that hangs must not block the timer.
 MOUNT_TIMEOUT_S = 30.0
-# rsync: a file disappeared between listing and copying. The next run copies what is there then.
+# rsync's exit code for a file that disappeared before it was copied: this is not a failure.
 VANISHED = 24
 _ITEM = re.compile(r"([<>ch.*][fdLDS][^ ]*) (\d+) (.*)")
 
 
 class SyncError(Exception):
-    """A run that could not be done, or only in part."""
+    """A run that failed, or copied only some files."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -44,7 +44,7 @@ class SyncError(Exception):
 
 
 def answers(path: str) -> bool:
-    """Whether a directory can be listed, asked from a process that may be left hanging."""
+    """Whether a directory can be listed; a separate process checks it, as it may hang."""
     probe = subprocess.Popen(
         ["ls", "-A", "--", path],
         stdin=subprocess.DEVNULL,
@@ -59,12 +59,12 @@ def answers(path: str) -> bool:
 
 
 def check_places(request: Request, points: list[str]) -> None:
-    """See that the source is mounted, and that a finished file can be renamed into the target."""
+    """Check that the source is mounted, and that a file can be renamed into the target."""
     source, target = (os.path.realpath(request[name]) for name in ("source", "target"))
     if mount_of(source, points) == "/":
         raise SyncError(f"{source} is not mounted", f"mount it, then: findmnt -T {source}")
     if not answers(source):
-        raise SyncError(f"{source} does not answer", f"look at its mount: findmnt -T {source}")
+        raise SyncError(f"{source} does not answer", f"check its mount: findmnt -T {source}")
     if not Path(target).is_dir():
         raise SyncError(f"{target} is not a directory", "run `manage`")
     inside = [p for p in points if p.startswith(target + "/")]
@@ -75,7 +75,7 @@ def check_places(request: Request, points: list[str]) -> None:
         raise SyncError(f"{where} is on another file system than {target}", "unmount it")
     for one, other in ((source, target), (target, source)):
         if (one + "/").startswith(other + "/"):
-            raise SyncError(f"{source} and {target} lie in each other", "correct level3_source")
+            raise SyncError(f"{source} and {target} overlap", "correct level3_source")
 
 
 # -- what must not be overwritten -------------------------------------------------------------
@@ -91,7 +91,7 @@ def clashes(source: str, target: str) -> list[str]:
             try:
                 mode = path.lstat().st_mode
             except FileNotFoundError:
-                continue  # it went away since it was listed
+                continue  # it was removed after it was listed
             if other_kind(mode, Path(target, relative)):
                 found.append(str(relative))
                 if name in folders:
@@ -110,7 +110,7 @@ def other_kind(mode: int, there: Path) -> bool:
 
 
 def pattern(path: str) -> str:
-    """A path as rsync's pattern that matches it alone; a backslash escapes only beside a `*`."""
+    """A path as an rsync pattern for only that path; a backslash escapes only beside a `*`."""
     if not any(sign in path for sign in "*?["):
         return "/" + path
     return "/" + re.sub(r"([\\*?\[])", r"\\\1", path)
@@ -121,7 +121,7 @@ def pattern(path: str) -> str:
 
 @contextlib.contextmanager
 def alone(state_dir: str, wait_s: float = BUSY_WAIT_S) -> Iterator[None]:
-    """Hold the sync's own lock, which a removal of a Level 4 file takes as well."""
+    """Hold the sync's own lock, which a removal of a Level 4 file also takes."""
     Path(state_dir).mkdir(mode=0o750, parents=True, exist_ok=True)
     fd = os.open(f"{state_dir}/{records.LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
@@ -133,7 +133,7 @@ def alone(state_dir: str, wait_s: float = BUSY_WAIT_S) -> Iterator[None]:
 
 
 def fresh_temp_dir(path: str) -> None:
-    """An empty directory of our own; we hold the lock, so what is there is from a dead run."""
+    """Make an empty directory; we hold the lock, so any content is from a dead run."""
     if Path(path).is_symlink():
         raise SyncError(f"{path} is a link", "remove it")
     shutil.rmtree(path, ignore_errors=True)
@@ -141,7 +141,7 @@ def fresh_temp_dir(path: str) -> None:
 
 
 def copy(request: Request, record: RunRecord) -> None:
-    """Run rsync without the clashes, and note what it did, also where it failed."""
+    """Run rsync without the clashes, and record what it did, also when it fails."""
     done = subprocess.run(
         request["rsync"],
         input=b"".join(os.fsencode(pattern(path)) + b"\0" for path in record.clashes),
@@ -156,7 +156,7 @@ def copy(request: Request, record: RunRecord) -> None:
 
 
 def note_items(record: RunRecord, text: str) -> None:
-    """Note what rsync's itemised lines say: files copied, bytes, links and the like skipped."""
+    """Record rsync's itemised lines: files copied, bytes, and skipped links and other types."""
     for line in text.splitlines():
         match = _ITEM.fullmatch(line)
         if match and match[1].startswith(">f"):
@@ -171,7 +171,7 @@ def note_items(record: RunRecord, text: str) -> None:
 
 
 def run(request: Request, points: list[str]) -> RunRecord:
-    """One run, as a record; every foreseeable failure is part of it."""
+    """Do one run; returns its record, which includes every expected failure."""
     record = RunRecord(started_at=time.time())
     path = Path(request["state_dir"], records.FILE)
     try:
@@ -185,14 +185,14 @@ def run(request: Request, points: list[str]) -> RunRecord:
     if not record.error and record.clashes:
         names = ", ".join(map(repr, record.clashes[:5]))
         record.error = f"not copied, because something else is in their place: {names}"
-        record.hint = "move away what is there"
+        record.hint = "move the other files away"
     record.ended_at = time.time()
     records.write(path, record)
     return record
 
 
 def copy_all(request: Request, points: list[str], record: RunRecord) -> None:
-    """Check the places, find what is in the way, copy the rest; raises SyncError or OSError."""
+    """Check the places, find the clashes, copy the rest; raises SyncError or OSError."""
     check_places(request, points)
     fresh_temp_dir(request["temp_dir"])
     source, target = (os.path.realpath(request[name]) for name in ("source", "target"))
@@ -202,7 +202,7 @@ def copy_all(request: Request, points: list[str], record: RunRecord) -> None:
 
 
 def tell(record: RunRecord) -> None:
-    """Write names and the error for people to standard error, which the journal keeps."""
+    """Write names and the error to standard error, which goes to the journal."""
     lines = [f"copied {name!a}" for name in record.items[: records.KEPT_NAMES]]
     lines += [f"skipped, not a regular file: {n!a}" for n in record.skipped[: records.KEPT_NAMES]]
     if record.error:
@@ -212,11 +212,11 @@ def tell(record: RunRecord) -> None:
 
 
 def main(request: Request) -> Answer:
-    """Do a run; ends with exit code 1 when it failed, so that systemd knows."""
+    """Do a run; exits with 1 when it failed, so that systemd knows."""
     try:
         record = run(request, mounted())
     except Exception:
-        # The record itself could not be written, or a defect of ours: the journal has to show it.
+        # The record could not be written, or our code has a bug: show it in the journal.
         traceback.print_exc()
         sys.exit(1)
     tell(record)

@@ -1,7 +1,7 @@
-"""Runs on the host as root: puts the sync's files in their places; starts and stops its units.
+"""Runs on the host as root: install the sync's files, and start and stop its units.
 
-Everything is checked before anything is put in its place. It may be repeated: what is as wanted
-already is left alone.
+Everything is checked before anything is installed. It may be repeated: it changes only what
+differs.
 """
 
 import os
@@ -14,7 +14,7 @@ from opstasks.onhost.protocol import Answer, HostFailure, Request
 
 
 def systemctl(*args: str) -> str:
-    """Run systemctl, which must succeed; raises HostFailure."""
+    """Run systemctl; raises HostFailure when it fails."""
     return required(f"systemctl {' '.join(args)} failed", "systemctl", *args)
 
 
@@ -24,7 +24,7 @@ def show(unit: str, name: str) -> str:
 
 
 def validate(files: dict[str, str]) -> None:
-    """Compile scripts and let systemd read units, before anything is touched: or HostFailure."""
+    """Check scripts and units before anything is touched; raises HostFailure."""
     with tempfile.TemporaryDirectory(prefix="opstasks-") as folder:
         units = []
         for path, text in files.items():
@@ -50,7 +50,7 @@ def check_script(path: str, text: str) -> None:
 
 
 def differs(path: str, text: str) -> bool:
-    """Whether a file has another text, owner or mode than wanted."""
+    """Whether a file differs in text, owner or mode."""
     try:
         info = Path(path).lstat()
         good = info.st_uid == 0 and info.st_mode & 0o7777 == 0o644
@@ -76,7 +76,7 @@ def put(path: str, text: str) -> None:
 
 
 def place(request: Request) -> bool:
-    """Make files and units as wanted; whether anything had to be done."""
+    """Set up files and units; returns whether anything was changed."""
     wrong = {path: text for path, text in request["files"].items() if differs(path, text)}
     if wrong:
         validate(request["files"])
@@ -93,7 +93,7 @@ def place(request: Request) -> bool:
 
 
 def take_down(unit: str) -> bool:
-    """Stop and disable a unit; whether it was up or enabled."""
+    """Stop and disable a unit; returns whether it was up or enabled."""
     if show(unit, "LoadState") != "loaded":
         return False
     up = show(unit, "ActiveState") not in ("inactive", "failed")
@@ -106,7 +106,7 @@ def take_down(unit: str) -> bool:
 
 
 def bring_up(unit: str, *, again: bool) -> bool:
-    """Start a unit now and with the host; `again` restarts one that is up already."""
+    """Start a unit now and at every boot; `again` restarts a unit that is already up."""
     enabled = show(unit, "UnitFileState") == "enabled"
     up = show(unit, "ActiveState") == "active"
     if not enabled:
@@ -117,7 +117,7 @@ def bring_up(unit: str, *, again: bool) -> bool:
 
 
 def main(request: Request) -> Answer:
-    """Do what is asked; answers whether anything had to be done."""
+    """Carry out the request; answers whether anything was changed."""
     os.umask(0o022)
     try:
         return {"changed": place(request)}
