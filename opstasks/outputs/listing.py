@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
+from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.outputs import names
+from opstasks.outputs.onhost.walk import MISSING
 
 # A large tree on a slow drive takes long.
 TIMEOUT_S = 3600.0
@@ -109,7 +112,8 @@ def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[OutputEntr
 def list_files(host: Host, workspace: str) -> list[OutputEntry]:
     """The files of a workspace; raises Refused for an unknown workspace."""
     request = FilesRequest(root(host.spec), names.workspace(workspace))
-    answer = host.service.call(FILES, request)
+    with _explained(host):
+        answer = host.service.call(FILES, request)
     return [
         OutputEntry(
             path=file.path,
@@ -124,7 +128,8 @@ def list_files(host: Host, workspace: str) -> list[OutputEntry]:
 
 def list_workspaces(host: Host) -> list[OutputEntry]:
     """The workspaces of a host, each with the age of its newest file."""
-    answer = host.service.call(WORKSPACES, WorkspacesRequest(root(host.spec)))
+    with _explained(host):
+        answer = host.service.call(WORKSPACES, WorkspacesRequest(root(host.spec)))
     return [
         OutputEntry(
             path=found.name,
@@ -135,3 +140,14 @@ def list_workspaces(host: Host) -> list[OutputEntry]:
         )
         for found in answer.workspaces
     ]
+
+
+@contextlib.contextmanager
+def _explained(host: Host) -> Iterator[None]:
+    """Give a refusal by the host a hint; a refusal by the connection has its own."""
+    try:
+        yield
+    except Refused as refusal:
+        task = "manage" if refusal.message.endswith(MISSING) else "outputs.ls"
+        refusal.hint = refusal.hint or f"inv -H {host.name} {task}"
+        raise

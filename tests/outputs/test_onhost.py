@@ -170,7 +170,7 @@ def test_an_unknown_workspace_and_a_missing_root_are_refused(tree):
         listed(tree, "nowhere")
     missing = str(tree.top / "missing")
     for program in (files, workspaces):
-        with pytest.raises(HostRefusal, match="`manage` creates it"):
+        with pytest.raises(HostRefusal, match="does not exist"):
             program.main({"root": missing, "workspace": "W"})
 
 

@@ -10,13 +10,16 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs.onhost.facts import owner
 from opstasks.outputs.onhost.folders import open_folder, open_root, opened
 
+# What the client gives `manage` as the hint for.
+MISSING = "does not exist"
+
 
 def open_workspaces(root: str) -> int:
     """The folder of the workspaces; raises HostRefusal when it does not exist."""
     try:
         return open_root(root)
     except FileNotFoundError:
-        raise HostRefusal(f"{root} does not exist; `manage` creates it") from None
+        raise HostRefusal(f"{root} {MISSING}") from None
 
 
 def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
