@@ -11,8 +11,10 @@ import msgspec
 from opstasks.core.errors import (
     CommandFailed,
     InvalidResponse,
+    OpsError,
     ProgramFailed,
     Refused,
+    Unreachable,
     VerifyFailed,
 )
 from opstasks.core.fields import Moment
@@ -166,9 +168,25 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
         record = item.record if item.is_interrupted else None
         record = record or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
         host.step(f"remove {names.shown(item.path)}")
-        with change(host.service, "outputs.rm", _audited(record)):
-            done.append(_remove(host, record, item))
+        try:
+            with change(host.service, "outputs.rm", _audited(record)):
+                done.append(_remove(host, record, item))
+        except (Refused, Unreachable) as error:
+            if not done:
+                raise
+            raise _stopped(error, host, f"{len(done)} of {len(plan.items)} removed") from error
     return RemovalResult(bool(done), tuple(done))
+
+
+def _stopped(error: OpsError, host: Host, so_far: str) -> CommandFailed:
+    """The error for a run that cannot go on after some files: it did not leave the host alone."""
+    return CommandFailed(
+        f"{so_far}; {error.message}",
+        returned=1,
+        host=host.name,
+        tail=error.tail,
+        hint=error.hint or "run the same command again: it goes on from there",
+    )
 
 
 def new_record(

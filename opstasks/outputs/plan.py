@@ -15,8 +15,8 @@ from opstasks.outputs.onhost.records import RemovalRecord
 
 # The number of a drive, or of a file on it: 64 bits.
 DiskNumber = Annotated[int, Meta(ge=0)]
-# A file may have any time since the epoch: 64 bits.
-Nanoseconds = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+# The latest time of a file on Windows, the year 30828, is less than this since the epoch.
+MAX_TIME_NS = 1 << 72
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class OutputFacts:
     dev: DiskNumber
     ino: DiskNumber
     size_bytes: Count
-    mtime_ns: Nanoseconds
+    mtime_ns: int
     owner: Line
     sha256: Line
 
     def __post_init__(self) -> None:
         if max(self.dev, self.ino) >= 1 << 64:
             raise ValueError("the number of a drive or a file has 64 bits")
+        if abs(self.mtime_ns) >= MAX_TIME_NS:
+            raise ValueError("no file has such a time")
 
 
 @dataclass(frozen=True)

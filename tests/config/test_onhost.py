@@ -183,6 +183,15 @@ def test_a_value_that_job_runner_would_not_start_with_is_refused(folder, ask):
     assert (folder / "04_local.env").read_text() == before
 
 
+@pytest.mark.parametrize("ask", [changed, previewed])
+def test_a_value_that_cannot_be_tried_is_refused(folder, ask, monkeypatch):
+    monkeypatch.setenv("PATH", "/no/such/path")
+    before = (folder / "04_local.env").read_text()
+    with pytest.raises(HostRefusal, match="cannot be tried"):
+        ask(folder, {"MAX_WORKERS": "3"})
+    assert (folder / "04_local.env").read_text() == before
+
+
 def test_a_link_is_not_replaced(folder):
     local = folder / "04_local.env"
     local.rename(folder / "elsewhere")

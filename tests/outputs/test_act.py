@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from opstasks.core.errors import (
+    CommandFailed,
     Interrupted,
     InvalidResponse,
     ProgramFailed,
@@ -309,6 +310,16 @@ def test_a_host_that_someone_else_changes_is_left_alone(fake_host):
     host.expect_lock("outputs.rm", held_by=Owner("alice@laptop", "deploy", "", "r1"))
     with pytest.raises(Refused, match="alice@laptop"):
         act.apply(host, planned(ITEM), source="keep", reason="")
+
+
+def test_a_lock_that_someone_takes_between_two_files_is_a_failure(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    host.expect_lock("outputs.rm", held_by=Owner("alice@laptop", "deploy", "", "r1"))
+    with pytest.raises(CommandFailed, match="1 of 2 removed; someone is changing it: alice"):
+        act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
 
 
 # -- attesting -------------------------------------------------------------------------------

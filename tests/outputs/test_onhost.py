@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -180,6 +181,17 @@ def test_a_workspace_with_too_many_files_is_refused(tree, monkeypatch):
         tree.put(tree.root / f"W/{number}", "x")
     with pytest.raises(HostRefusal, match="more than 2 files"):
         listed(tree)
+
+
+@pytest.mark.parametrize("year", [1905, 2300, 2440])
+def test_a_file_of_any_year_is_inspected(tree, year):
+    place = tree.root / "W/a.csv"
+    tree.put(place, "x")
+    at = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    os.utime(place, (at, at))
+    request = {"root": str(tree.root), "source": "", "workspace": "W", "files": ["a.csv"]}
+    (file,) = decoded(INSPECT, inspect.main(request)).files
+    assert file.here.facts.mtime_ns == place.stat().st_mtime_ns
 
 
 def test_files_are_inspected_here_and_at_the_source(tree):

@@ -61,4 +61,6 @@ def _import_error(request: Mapping[str, Any], env: Mapping[str, str]) -> str:
     except subprocess.TimeoutExpired:
         reason = f"job-runner's configuration did not load within {IMPORT_TIMEOUT_S} s"
         raise HostRefusal(reason) from None
+    except OSError as error:
+        raise HostRefusal(f"job-runner's configuration cannot be tried: {error}") from error
     return done.stdout.strip() if done.returncode == 3 else ""
