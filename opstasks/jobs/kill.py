@@ -14,7 +14,7 @@ from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.jobs import job_runner
-from opstasks.jobs.find import find_ids
+from opstasks.jobs.find import after_a_change, find_ids
 from opstasks.jobs.logs import METADATA, METADATA_FILE, MetadataRequest, file_of
 from opstasks.jobs.model import Match
 
@@ -125,7 +125,8 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
             job_runner.check_id(match)
         if not todo:
             return nothing_to_do([now.match for now in plans])
-        after = _kill(host, todo, cleanup=cleanup)
+        with after_a_change():
+            after = _kill(host, todo, cleanup=cleanup)
     texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
     texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
     return KillResult(True, texts, _exposed_secrets(host, after))
@@ -174,12 +175,14 @@ def _wait(
     Raises VerifyFailed, at once when there is a `problem` already.
     """
     tries, wrong = KILL_AGAIN, [""]
+    where = f"{' '.join(_ids(before))}: run it again to do the rest"
 
     def settled() -> list[Match] | None:
         nonlocal tries, wrong
         found, wrong = _read(host, before, left)
         if not wrong:
             host.pause(SETTLE_S)
+            host.checkpoint(where)
             found, wrong = _read(host, before, left)
         if not wrong or problem:
             return found
@@ -188,7 +191,6 @@ def _wait(
             tries -= 1
         return None
 
-    where = f"{' '.join(_ids(before))}: run it again to do the rest"
     done = host.wait_until(settled, timeout_s=KILL_TIMEOUT_S, where=where, every_s=POLL_S)
     if done is None or wrong:
         raise VerifyFailed(

@@ -12,7 +12,7 @@ from opstasks.jobs import kill as jobs_kill
 from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
 from opstasks.jobs.logs import METADATA, MetadataAnswer, MetadataRequest
 from opstasks.jobs.model import Container, Job, LogFile, Match
-from tests.fake_host import Reply, failed, refused
+from tests.fake_host import ANY, Reply, failed, refused
 
 VOLUME = ("volume", "os-volume-abc")
 STEPS = ("mark as killed", "stop container", "save log", "remove container", "remove volume")
@@ -265,6 +265,22 @@ def test_a_connection_lost_while_killing_is_an_unknown_state(script):
     command = job_runner.kill(script.host.spec, ["abc"], cleanup=True)
     script.host.expect(command, Unreachable("connection lost", host="tpp"))
     with pytest.raises(Lost, match="may or may not be done"):
+        kill(script)
+
+
+@pytest.mark.parametrize("reply", [refused("database is locked"), refused("there is no database")])
+def test_a_database_that_cannot_be_read_after_the_mark_is_a_failure(script, reply):
+    script.locked().found(RUNNING).marked()
+    script.host.expect(FIND, ANY, reply)
+    with pytest.raises(VerifyFailed, match="cannot read the jobs") as caught:
+        kill(script)
+    assert caught.value.hint.startswith("inv -H tpp")
+
+
+def test_ctrl_c_between_the_two_checks_does_not_report_a_finished_kill(script):
+    script.locked().found(STOPPED).killed().found(KILLED)
+    script.host.stop.set()
+    with pytest.raises(Interrupted, match="run it again to do the rest"):
         kill(script)
 
 
