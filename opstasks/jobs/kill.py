@@ -7,6 +7,7 @@ records a failure of the job. If it was removed, the service crashes with an int
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -175,14 +176,12 @@ def _wait(
     Raises VerifyFailed, at once when there is a `problem` already.
     """
     tries, wrong = KILL_AGAIN, [""]
-    where = f"{' '.join(_ids(before))}: run it again to do the rest"
 
     def settled() -> list[Match] | None:
         nonlocal tries, wrong
         found, wrong = _read(host, before, left)
         if not wrong:
-            host.pause(SETTLE_S)
-            host.checkpoint(where)
+            time.sleep(SETTLE_S)  # also after Ctrl-C: a kill that is nearly done is finished
             found, wrong = _read(host, before, left)
         if not wrong or problem:
             return found
@@ -191,6 +190,7 @@ def _wait(
             tries -= 1
         return None
 
+    where = f"{' '.join(_ids(before))}: run it again to do the rest"
     done = host.wait_until(settled, timeout_s=KILL_TIMEOUT_S, where=where, every_s=POLL_S)
     if done is None or wrong:
         raise VerifyFailed(

@@ -277,11 +277,15 @@ def test_a_database_that_cannot_be_read_after_the_mark_is_a_failure(script, repl
     assert caught.value.hint.startswith("inv -H tpp")
 
 
-def test_ctrl_c_between_the_two_checks_does_not_report_a_finished_kill(script):
-    script.locked().found(STOPPED).killed().found(KILLED)
+def test_after_ctrl_c_a_kill_that_is_nearly_done_is_finished_without_haste(script, monkeypatch):
+    slept = []
+    monkeypatch.setattr(jobs_kill, "SETTLE_S", 2.0)
+    monkeypatch.setattr("time.sleep", slept.append)
+    script.locked().found(RUNNING).marked().found(MARKED, MARKED)
+    script.killed().found(KILLED, KILLED)
     script.host.stop.set()
-    with pytest.raises(Interrupted, match="run it again to do the rest"):
-        kill(script)
+    assert kill(script).changed
+    assert slept == [2.0, 2.0]
 
 
 def test_ctrl_c_while_waiting_says_that_the_next_run_does_the_rest(script, monkeypatch):
