@@ -10,6 +10,8 @@ import pytest
 from opstasks.jobs.model import Container, LogFile
 from opstasks.jobs.onhost import job_containers as containers
 from opstasks.jobs.onhost import job_surroundings as around
+from opstasks.jobs.onhost.job_table import BUSY_TIMEOUT_S
+from opstasks.jobs.read import READ
 from opstasks.onhost.engine import EngineError
 from tests.jobs.table_help import FakeDocker
 
@@ -43,6 +45,11 @@ def test_dockers_number_for_no_limit_does_not_hide_the_host():
 def test_a_container_with_missing_data_is_listed(part):
     found = containers.inspect(FakeDocker(["a"], **{part: None}), "a")
     assert found["name"] == "a"
+
+
+def test_a_busy_docker_and_a_busy_database_have_the_time_of_the_client_and_no_more():
+    docker_s = containers.DOCKER_TIMEOUT_S
+    assert 2 * docker_s + BUSY_TIMEOUT_S < READ.timeout_s < 3 * docker_s
 
 
 def test_containers_with_similar_names_are_left_out():
