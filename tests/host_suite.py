@@ -8,7 +8,7 @@ import pytest
 
 from opstasks.core.command import Raw, Secret, cmd, pipe
 from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut, TooMuchOutput
-from opstasks.fleet import lock
+from opstasks.fleet import lock, session
 from opstasks.fleet.change import change
 from tests.look import until
 
@@ -99,6 +99,12 @@ class HostSuite:
     def test_too_much_error_output_counts_as_well(self, host):
         with pytest.raises(TooMuchOutput):
             host.login.run(cmd("sh", "-c", "seq 1000000 >&2").printing(1 << 20))
+
+    def test_errors_without_end_beside_a_stream_are_given_up(self, host, monkeypatch):
+        monkeypatch.setattr(session, "MAX_OUTPUT_BYTES", 1 << 20)
+        command = cmd("sh", "-c", "seq 2000000 >&2; sleep 0.5")
+        with pytest.raises(TooMuchOutput, match="more than 1 MiB"):
+            host.login.stream(command, lambda data: None)
 
     def test_a_command_may_print_up_to_its_own_limit(self, host):
         size = 40 << 20

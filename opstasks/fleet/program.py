@@ -234,6 +234,8 @@ def _converted(value: Any, kind: type[A]) -> A:
         raise _NoAnswerError(str(error)) from None
     except RecursionError:
         raise _NoAnswerError("it is nested too deeply") from None
+    except UnicodeError:  # of a key; a value may be any text
+        raise _NoAnswerError("it is not text") from None
 
 
 # -- sending -----------------------------------------------------------------------------------

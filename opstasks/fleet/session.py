@@ -105,7 +105,7 @@ class Session:
                 self._answer(prompt, password, asked=asked)
                 # The time that the person needs to type it does not count.
                 deadline, asked = time.monotonic() + timeout_s, True
-            ended = self._pump(max(0.0, deadline - time.monotonic()))
+            ended = self._pump(max(0.0, deadline - time.monotonic()), MAX_OUTPUT_BYTES)
             if ended and not ready.search(self._out):
                 raise self._refusal()
             if time.monotonic() > deadline:
@@ -178,7 +178,7 @@ class Session:
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
             on_out(bytes(self._out[:safe]))
             del self._out[:safe]
-            if self._pump(LISTEN_S) and not end.search(self._out):
+            if self._pump(LISTEN_S, MAX_OUTPUT_BYTES) and not end.search(self._out):
                 raise Unreachable("connection lost", host=self.host, command=command.line())
         code = int(match[1])
         on_out(bytes(self._out[: match.start()]))
@@ -193,7 +193,7 @@ class Session:
         """
         end, deadline = b"\0" + mark.encode() + b"\0", time.monotonic() + GRACE_S
         while end not in self._err and time.monotonic() < deadline:
-            if self._pump(LISTEN_S):
+            if self._pump(LISTEN_S, MAX_OUTPUT_BYTES):
                 break
         return bytes(self._err).partition(end)[0]
 
@@ -217,22 +217,20 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
-            if self._pump(left) and not out_end.search(self._out, out_from):
+            if self._pump(left, max_bytes) and not out_end.search(self._out, out_from):
                 raise Unreachable("connection lost", host=self.host)
-            self._check_size(max_bytes)
         out, err, code = bytes(self._out[: match.start()]), bytes(self._err[:at]), int(match[1])
         del self._out[: match.end()], self._err[: at + len(err_end)]
         return code, out, err
 
-    def _pump(self, timeout_s: float) -> bool:
-        """Read available output into the buffers; True when the shell has ended."""
+    def _pump(self, timeout_s: float, max_bytes: int) -> bool:
+        """Read available output into the buffers; True when the shell has ended.
+
+        Raises TooMuchOutput when they hold too much; the shell cannot be used any more.
+        """
         out, err, ended = self._process.read(timeout_s)
         self._out += out
         self._err += err
-        return ended
-
-    def _check_size(self, max_bytes: int) -> None:
-        """Raise TooMuchOutput for a host that sent too much; its shell is not usable any more."""
         if len(self._out) + len(self._err) > max_bytes + READ_AHEAD_BYTES:
             self.close()
             raise TooMuchOutput(
@@ -240,6 +238,7 @@ class Session:
                 host=self.host,
                 hint="ask for less, or write it to a file on the host",
             )
+        return ended
 
     def _send(self, data: bytes) -> None:
         try:

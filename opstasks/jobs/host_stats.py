@@ -108,7 +108,7 @@ def parse_docker_df(text: str) -> tuple[DockerUse, ...]:
     """Docker's disk use, by kind; empty when the output is not valid."""
     try:
         return tuple(_docker_use(line) for line in text.splitlines() if line.startswith("{"))
-    except (msgspec.DecodeError, KeyError):
+    except (msgspec.DecodeError, UnicodeError, KeyError):
         return ()
 
 

@@ -7,6 +7,7 @@ records a failure of the job. If it was removed, the service crashes with an int
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.jobs import job_runner
-from opstasks.jobs.find import find_ids
+from opstasks.jobs.find import after_a_change, find_ids
 from opstasks.jobs.logs import METADATA, METADATA_FILE, MetadataRequest, file_of
 from opstasks.jobs.model import Match
 
@@ -125,7 +126,8 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
             job_runner.check_id(match)
         if not todo:
             return nothing_to_do([now.match for now in plans])
-        after = _kill(host, todo, cleanup=cleanup)
+        with after_a_change():
+            after = _kill(host, todo, cleanup=cleanup)
     texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
     texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
     return KillResult(True, texts, _exposed_secrets(host, after))
@@ -179,7 +181,7 @@ def _wait(
         nonlocal tries, wrong
         found, wrong = _read(host, before, left)
         if not wrong:
-            host.pause(SETTLE_S)
+            time.sleep(SETTLE_S)  # also after Ctrl-C: a kill that is nearly done is finished
             found, wrong = _read(host, before, left)
         if not wrong or problem:
             return found

@@ -73,7 +73,9 @@ class JobsAnswer:
         return (*found, *self.docker.orphans(shown, self.now)) if orphans else found
 
 
-READ = Program("opstasks.jobs.onhost.read", JobsRequest, JobsAnswer)
+# 10 000 jobs in one answer, each with a long message.
+MAX_BYTES = 64 << 20
+READ = Program("opstasks.jobs.onhost.read", JobsRequest, JobsAnswer, max_bytes=MAX_BYTES)
 
 
 def read_jobs(host: Host, request: JobsRequest) -> JobsAnswer:

@@ -111,7 +111,9 @@ class Engine:
             raise self._silent(error) from error
 
     def _versioned(self, path: tuple[str, ...], query: dict[str, Any]) -> str:
-        parts = "/".join(quote(part, safe="/:@") for part in path)
+        # An image's name has slashes; a container's has none, whatever a database says.
+        safe = "/:@" if path[0] in ("images", "distribution") else ""
+        parts = "/".join(quote(part, safe=safe) for part in path)
         words = [f"{key}={quote(_text(value), safe='')}" for key, value in query.items()]
         return f"/v{self.version}/{parts}" + (f"?{'&'.join(words)}" if words else "")
 

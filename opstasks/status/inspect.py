@@ -59,7 +59,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
         except InvalidResponse:
             raise
         except OpsError as error:
-            problems.append(f"{what}: {error.message}")
+            problems.append(": ".join([what, error.message, *error.tail.splitlines()[-1:]]))
             return otherwise
 
     deployed = results["deployed"]

@@ -173,6 +173,7 @@ NONSENSE = [
     '{"ok": {"word": "a", "at": 1e999}}',
     '{"ok": {"word": "a", "at": NaN}}',
     '{"ok": {"word": "a", "count": "3"}}',
+    '{"ok": {"word": "a", "\\udcff": 3}}',
     '{"ok": {"word": "a", "count": ' + "9" * 10_000 + "}}",
     '{"refused": {"reason": 3}}',
     '{"failed": "no"}',

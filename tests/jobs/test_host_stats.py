@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,21 @@ def test_meminfo_is_read_in_bytes():
         "swap_bytes": 10240,
         "swap_used_bytes": 6144,
     }
+
+
+def test_more_free_than_there_is_counts_as_nothing_used():
+    text = "MemTotal: 1 kB\nMemAvailable: 2 kB\nSwapTotal: 1 kB\nSwapFree: 2 kB\n"
+    found = stats_there.memory(text)
+    assert (found["memory_used_bytes"], found["swap_used_bytes"]) == (0, 0)
+
+
+def test_a_file_system_without_a_size_does_not_hide_the_host(fake_host, monkeypatch):
+    huge = SimpleNamespace(f_blocks=1 << 51, f_bavail=1 << 51, f_frsize=4096, f_files=0, f_favail=0)
+    monkeypatch.setattr(stats_there.os, "statvfs", lambda place: huge)
+    host = fake_host()
+    host.expect(HOST_STATS, asked(host), answer(disks=stats_there.disks(["/"])))
+    host.expect(docker_df(), Reply(1))
+    assert read_host_stats(host, 5).disks[0].places == ("/",)
 
 
 @given(st.text(min_size=1, max_size=15))
@@ -109,6 +125,10 @@ def test_host_stats_are_shown_without_docker_when_it_times_out(fake_host):
 def test_invalid_output_of_docker_df_is_left_out(lines):
     for use in parse_docker_df("\n".join(lines)):
         assert use.kind == "Images"
+
+
+def test_output_of_docker_df_that_is_not_text_is_left_out():
+    assert parse_docker_df(json.dumps(IMAGES).replace("1GB", "\udcff")) == ()
 
 
 def answer(**over):

@@ -1,13 +1,17 @@
 """How the host's programs find containers, volumes and log files of jobs."""
 
 import json
+import os
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from opstasks.jobs.model import Container
+from opstasks.jobs.model import Container, LogFile
 from opstasks.jobs.onhost import job_containers as containers
 from opstasks.jobs.onhost import job_surroundings as around
+from opstasks.jobs.onhost.job_table import BUSY_TIMEOUT_S
+from opstasks.jobs.read import READ
 from opstasks.onhost.engine import EngineError
 from tests.jobs.table_help import FakeDocker
 
@@ -31,10 +35,21 @@ def test_a_cpu_quota_is_also_a_limit():
     assert containers.inspect(docker, "a")["cpus"] == 1.5
 
 
+def test_dockers_number_for_no_limit_does_not_hide_the_host():
+    docker = FakeDocker(["a"], HostConfig={"CpuQuota": -1, "Memory": -1})
+    found = msgspec.convert(containers.inspect(docker, "a"), Container)
+    assert (found.cpus, found.memory_bytes) == (0, 0)
+
+
 @pytest.mark.parametrize("part", ["Config", "State", "HostConfig", "Mounts"])
 def test_a_container_with_missing_data_is_listed(part):
     found = containers.inspect(FakeDocker(["a"], **{part: None}), "a")
     assert found["name"] == "a"
+
+
+def test_a_busy_docker_and_a_busy_database_have_the_time_of_the_client_and_no_more():
+    docker_s = containers.DOCKER_TIMEOUT_S
+    assert 2 * docker_s + BUSY_TIMEOUT_S < READ.timeout_s < 3 * docker_s
 
 
 def test_containers_with_similar_names_are_left_out():
@@ -54,6 +69,15 @@ def test_a_job_has_a_volume_or_a_folder_and_its_newest_logs(tmp_path):
     found = surroundings(FakeDocker(), tmp_path, ["b"])["b"]
     assert found["volume"] == ("bind", str(tmp_path / "volumes" / "b"))
     assert (found["container"], found["logs"]) == (None, [])
+
+
+def test_a_log_file_with_an_odd_time_does_not_hide_the_host(tmp_path):
+    folder = tmp_path / "logs" / "2026-11" / "os-job-a"
+    folder.mkdir(parents=True)
+    (folder / "logs.txt").touch()
+    os.utime(folder / "logs.txt", (-86400, -86400))
+    (found,) = around.log_files(str(tmp_path / "logs"), "a")
+    assert msgspec.convert(found, LogFile).changed_at == 0
 
 
 def test_docker_is_not_asked_again_after_no_answer(tmp_path):

@@ -1,14 +1,18 @@
 """How the host's programs read job-runner's database."""
 
+import json
 import sqlite3
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.core.result import Result
 from opstasks.jobs.model import Job
 from opstasks.jobs.onhost import job_table as table
 from opstasks.jobs.onhost import read, stream
+from opstasks.jobs.read import READ
 from opstasks.onhost.protocol import HostRefusal
 from tests.jobs.jobs_help import HOSTILE_TEXTS
 from tests.jobs.table_help import add, hostile_names, ids
@@ -95,6 +99,45 @@ def test_a_null_becomes_an_empty_text_or_zero(job_table):
     job_table.execute("INSERT INTO job (id) VALUES ('a')")
     (row,) = table.by_ids(job_table, ["a"])
     assert Job(**table.job_of(row)) == Job("a", "", "", "")
+
+
+ODD = ["", "yesterday", -1, -(10**18), 10**18, 1.5, float("inf"), b"\xff", None]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+@pytest.mark.parametrize(
+    "column", ["created_at", "started_at", "completed_at", "updated_at", "status_code_updated_at"]
+)
+def test_a_row_with_an_odd_time_does_not_hide_the_host(job_table, column, value):
+    add(job_table, "odd", **{column: value})
+    add(job_table, "good")
+    document = {**page(job_table, 5), "docker": {}}
+    answer = READ.decode(Result("x", 0, json.dumps({"ok": document}), ""), "tpp")
+    assert {job.id for job in answer.jobs} == {"odd", "good"}
+
+
+def test_a_row_with_a_number_for_a_text_does_not_hide_the_host():
+    bare = sqlite3.connect(":memory:", isolation_level=None)
+    bare.execute("CREATE TABLE job (id, workspace, state, created_at)")
+    bare.execute("INSERT INTO job VALUES (7, 8, 'running', 9)")
+    (job,) = page(bare, 5)["jobs"]
+    assert msgspec.convert(job, Job) == Job("7", "8", "", "running", created_at=9)
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_pages_pass_rows_with_odd_times(job_table, value):
+    for number in range(5):
+        add(job_table, f"odd{number}", created_at=value)
+        add(job_table, f"good{number}", created_at=number)
+    seen, after = [], None
+    for _ in range(10):
+        found = page(job_table, 2, after)
+        job_table.rollback()
+        seen += found["jobs"]
+        after = [seen[-1]["created_at"], seen[-1]["id"]]
+        if not found["more"]:
+            break
+    assert sorted(ids(seen)) == [f"{kind}{n}" for kind in ("good", "odd") for n in range(5)]
 
 
 def test_only_flags_that_are_set_are_read(job_table):

@@ -12,7 +12,7 @@ from opstasks.jobs import kill as jobs_kill
 from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
 from opstasks.jobs.logs import METADATA, MetadataAnswer, MetadataRequest
 from opstasks.jobs.model import Container, Job, LogFile, Match
-from tests.fake_host import Reply, failed, refused
+from tests.fake_host import ANY, Reply, failed, refused
 
 VOLUME = ("volume", "os-volume-abc")
 STEPS = ("mark as killed", "stop container", "save log", "remove container", "remove volume")
@@ -266,6 +266,26 @@ def test_a_connection_lost_while_killing_is_an_unknown_state(script):
     script.host.expect(command, Unreachable("connection lost", host="tpp"))
     with pytest.raises(Lost, match="may or may not have been done"):
         kill(script)
+
+
+@pytest.mark.parametrize("reply", [refused("database is locked"), refused("there is no database")])
+def test_a_database_that_cannot_be_read_after_the_mark_is_a_failure(script, reply):
+    script.locked().found(RUNNING).marked()
+    script.host.expect(FIND, ANY, reply)
+    with pytest.raises(VerifyFailed, match="cannot read the jobs") as caught:
+        kill(script)
+    assert caught.value.hint.startswith("inv -H tpp")
+
+
+def test_after_ctrl_c_a_kill_that_is_nearly_done_is_finished_without_haste(script, monkeypatch):
+    slept = []
+    monkeypatch.setattr(jobs_kill, "SETTLE_S", 2.0)
+    monkeypatch.setattr("time.sleep", slept.append)
+    script.locked().found(RUNNING).marked().found(MARKED, MARKED)
+    script.killed().found(KILLED, KILLED)
+    script.host.stop.set()
+    assert kill(script).changed
+    assert slept == [2.0, 2.0]
 
 
 def test_ctrl_c_while_waiting_says_that_the_next_run_does_the_rest(script, monkeypatch):

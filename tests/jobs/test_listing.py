@@ -126,6 +126,11 @@ def test_a_list_has_no_more_jobs_than_its_limit(fake_host):
     assert [j.id for j in list_jobs(host, RUNNING, 1).jobs] == ["a"]
 
 
+def test_a_page_of_jobs_with_long_messages_fits_into_an_answer():
+    job = {"id": "a" * 16, "status_message": "No outputs found matching patterns:\n" * 100}
+    assert len(json.dumps(job)) * PAGE_ROWS < READ.max_bytes
+
+
 def test_orphans_are_listed_unless_the_selection_excludes_them(fake_host):
     docker = HostContainers((Container("os-job-lost", "i", "running"),))
     found = JobsAnswer(NOW, {}, {}, (), docker=docker)

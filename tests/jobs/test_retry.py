@@ -11,7 +11,7 @@ from opstasks.jobs.model import Container, Job, Match
 from opstasks.jobs.retry import RetryFacts
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
-from tests.fake_host import Reply
+from tests.fake_host import ANY, Reply, refused
 
 VOLUME = ("volume", "os-volume-abc")
 UP = UnitState("jobrunner", "loaded", "active", "running")
@@ -161,6 +161,16 @@ def test_a_retry_waits_until_the_job_is_over(script):
 def test_a_retry_that_outlasts_the_wait_is_reported_as_running(script):
     script.begins(BROKEN).retried().unmarked().found(RUNS)
     assert retry(script) == "running (executing)"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_database_that_cannot_be_read_after_the_retry_is_a_failure(script, code):
+    script.begins(BROKEN).retried(code)
+    if not code:
+        script.unmarked()
+    script.host.expect(FIND, ANY, refused("database is locked"))
+    with pytest.raises(VerifyFailed, match="database is locked"):
+        jobs_retry.apply(script.host, "abc", wait_s=5)
 
 
 def test_ctrl_c_while_waiting_says_that_the_job_continues(script):

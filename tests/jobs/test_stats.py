@@ -1,6 +1,7 @@
 """`jobs.stats`: two samples of a container as one row, and invalid answers."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +49,19 @@ def test_memory_is_dockers_figure_and_traffic_covers_all_devices():
     assert shown == (700, 15, 7, 3)
     newer = {"usage": 1000, "limit": 4000, "stats": {"inactive_file": 400}}
     assert stats_there.sample({**RAW, "memory_stats": newer})["memory_bytes"] == 600
+
+
+def test_the_number_for_no_limit_at_all_is_no_limit():
+    endless = {"usage": 1000, "limit": (1 << 63) - 4096, "stats": {}}
+    assert stats_there.sample({**RAW, "memory_stats": endless})["memory_limit_bytes"] == 0
+
+
+def test_a_container_without_a_name_hides_no_other(monkeypatch):
+    monkeypatch.setattr(stats_there, "measure", lambda engine, name: [stats_there.sample(RAW)] * 2)
+    monkeypatch.setattr(stats_there, "limits", lambda engine, name: 0.0)
+    listed = [{"Names": None}, {"Names": ["/os-job-abc"], "Labels": None}]
+    (use,) = stats_there.job_uses(SimpleNamespace(get=lambda *path, **query: listed))
+    assert (use["id"], use["workspace"]) == ("abc", "")
 
 
 def test_a_container_that_ended_meanwhile_is_left_out():

@@ -27,7 +27,8 @@ def test_releases_that_cannot_be_read_are_a_problem_for_people():
     facts = decoded(127, "", "python3: not found")
     assert facts.releases == ()
     (problem,) = facts.problems
-    assert problem == "releases: deploy.releases ended with exit code 127, without an answer"
+    ended = "deploy.releases ended with exit code 127, without an answer"
+    assert problem == f"releases: {ended}: python3: not found"
 
 
 def test_invalid_releases_are_an_invalid_response_of_the_host():

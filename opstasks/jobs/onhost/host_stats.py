@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, Request
 
 PROC = Path("/proc")
@@ -25,9 +26,9 @@ def memory(text: str) -> dict[str, int]:
             found[name] = int(rest.split()[0]) * 1024
     return {
         "memory_bytes": found.get("MemTotal", 0),
-        "memory_used_bytes": found.get("MemTotal", 0) - found.get("MemAvailable", 0),
+        "memory_used_bytes": max(0, found.get("MemTotal", 0) - found.get("MemAvailable", 0)),
         "swap_bytes": found.get("SwapTotal", 0),
-        "swap_used_bytes": found.get("SwapTotal", 0) - found.get("SwapFree", 0),
+        "swap_used_bytes": max(0, found.get("SwapTotal", 0) - found.get("SwapFree", 0)),
     }
 
 
@@ -45,8 +46,9 @@ def disks(places: Any) -> list[dict[str, Any]]:
         inodes = 100 * (1 - stat.f_favail / stat.f_files) if stat.f_files else 0
         found[device] = {
             "places": [place],
-            "size_bytes": stat.f_blocks * stat.f_frsize,
-            "free_bytes": stat.f_bavail * stat.f_frsize,
+            # Some network file systems say 8 EiB when they do not know.
+            "size_bytes": min(stat.f_blocks * stat.f_frsize, MAX_COUNT),
+            "free_bytes": min(stat.f_bavail * stat.f_frsize, MAX_COUNT),
             "inodes_percent": max(0, inodes),
         }
     return list(found.values())

@@ -7,8 +7,9 @@ from opstasks.onhost.engine import Engine, EngineError
 
 CONTAINER_PREFIX = "os-job-"
 WORKSPACE = "/workspace"
-# Shorter than the client waits: if docker hangs, the answer still has the database's part.
-DOCKER_TIMEOUT_S = 20.0
+# A busy docker takes its time. Two such requests and a busy database are still shorter than the
+# client waits: if docker hangs, the answer has the database's part.
+DOCKER_TIMEOUT_S = 50.0
 
 
 def engine() -> Engine:
@@ -47,16 +48,17 @@ def inspect(docker: Any, name: str) -> dict[str, Any] | None:
         "started_at": epoch(state.get("StartedAt") or ""),
         "finished_at": epoch(state.get("FinishedAt") or ""),
         "cpus": cpu_limit(raw),
-        "memory_bytes": (raw.get("HostConfig") or {}).get("Memory") or 0,
+        "memory_bytes": max(0, (raw.get("HostConfig") or {}).get("Memory") or 0),
         "mount": _mount(raw),
     }
 
 
 def cpu_limit(raw: dict[str, Any]) -> float:
-    """How many processors a container may use; 0 means no limit."""
+    """How many processors a container may use; 0 means no limit, for which docker also has -1."""
     limits = raw.get("HostConfig") or {}
     period = limits.get("CpuPeriod") or 100_000
-    return float((limits.get("NanoCpus") or 0) / 1e9 or (limits.get("CpuQuota") or 0) / period)
+    found = (limits.get("NanoCpus") or 0) / 1e9 or (limits.get("CpuQuota") or 0) / period
+    return max(0.0, found)
 
 
 def epoch(text: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, inspect
 from opstasks.onhost.engine import EngineError
+from opstasks.onhost.limits import moment
 
 VOLUME_PREFIX = "os-volume-"
 
@@ -62,7 +63,7 @@ def log_files(base: str, job: str) -> list[dict[str, Any]]:
     for folder in filter(_is_folder, folders):
         files = [(path, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
         return [
-            {"path": str(path), "size_bytes": stat.st_size, "changed_at": stat.st_mtime}
+            {"path": str(path), "size_bytes": stat.st_size, "changed_at": moment(stat.st_mtime)}
             for path, stat in files
         ]
     return []

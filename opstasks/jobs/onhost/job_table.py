@@ -5,11 +5,13 @@ Every value is a parameter of the SQL, and `instr` does the matching: no charact
 
 import contextlib
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.limits import LATEST_AT, moment
 from opstasks.onhost.protocol import HostRefusal
 
 Row = dict[str, Any]
@@ -44,7 +46,11 @@ MORE_COLUMNS = (
     "cancelled",
 )
 _IMAGE = "substr(run_command, 1, instr(run_command || ' ', ' ') - 1)"
-CREATED = "coalesce(created_at, 0)"
+# The same as `_seconds`: pages continue after the time that the last job was sent with.
+CREATED = (
+    "(CASE WHEN typeof(created_at) IN ('integer', 'real')"
+    f" THEN min(max(created_at, 0), {LATEST_AT}) ELSE 0 END)"
+)
 
 
 @contextlib.contextmanager
@@ -66,7 +72,7 @@ def flags(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
         rows = connection.execute("SELECT id, value, timestamp FROM flags").fetchall()
     except sqlite3.OperationalError:
         return {}  # the table does not exist before the first flag is set
-    return {name: (_text(value), at or 0) for name, value, at in rows if value is not None}
+    return {name: (_text(value), _seconds(at)) for name, value, at in rows if value is not None}
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
@@ -126,28 +132,32 @@ def select(
 
 
 def job_of(row: Row) -> Row:
-    """A row as the client's `Job`: no NULL, every time in seconds since the epoch."""
-    # status_code_updated_at alone is in nanoseconds; the others are in seconds.
-    changed_at = row.get("status_code_updated_at") or 0
-    if isinstance(changed_at, int | float):
-        changed_at /= 1e9
+    """A row as the client's `Job`: no NULL, every time in seconds since the epoch.
+
+    SQLite takes any value in any column: one odd row must not hide all the others.
+    """
     texts = ("id", "workspace", "action", "state", "status_code", "status_message", "image")
     times = ("created_at", "started_at", "completed_at")
     return {
-        **{name: _or(row.get(name), "") for name in texts},
-        **{name: _or(row.get(name), 0) for name in times},
-        "updated_at": changed_at or _or(row.get("updated_at"), 0),
+        **{name: _text(row.get(name)) for name in texts},
+        **{name: _seconds(row.get(name)) for name in times},
+        # This time alone is in nanoseconds; the others are in seconds.
+        "updated_at": _seconds(row.get("status_code_updated_at"), per_s=1e9)
+        or _seconds(row.get("updated_at")),
     }
 
 
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
+def _seconds(value: Any, *, per_s: float = 1) -> float:
+    """A time in seconds since the epoch; 0 for NULL, and for what is not a number."""
+    return moment(value / per_s) if isinstance(value, (int, float)) else 0
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(_printable(value))
+    return "" if value is None else str(_printable(value))
 
 
 def _printable(value: Any) -> Any:
     """A value of the database that JSON can represent."""
+    if isinstance(value, float):  # JSON has no infinity
+        return min(max(value, -sys.float_info.max), sys.float_info.max)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

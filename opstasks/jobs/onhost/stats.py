@@ -11,6 +11,7 @@ from typing import Any
 
 from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, cpu_limit
 from opstasks.onhost.engine import Engine, EngineError
+from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, HostRefusal, Request
 
 TOGETHER = 64
@@ -38,11 +39,16 @@ def sample(raw: dict[str, Any]) -> dict[str, Any]:
         "at": moment(raw["read"]),
         "cpu_ns": raw["cpu_stats"]["cpu_usage"]["total_usage"],
         "memory_bytes": max(0, memory["usage"] - cache),
-        "memory_limit_bytes": memory.get("limit") or 0,
+        "memory_limit_bytes": memory_limit(memory.get("limit") or 0),
         "read_bytes": total(blocks, "read"),
         "written_bytes": total(blocks, "write"),
         "pids": (raw.get("pids_stats") or {}).get("current") or 0,
     }
+
+
+def memory_limit(limit_bytes: int) -> int:
+    """A container's limit; 0 for the huge number with which a kernel says that there is none."""
+    return limit_bytes if limit_bytes <= MAX_COUNT else 0
 
 
 def moment(text: str) -> float:
@@ -87,7 +93,11 @@ def limits(engine: Any, name: str) -> float:
 def job_uses(engine: Any) -> list[dict[str, Any]]:
     """What each running job uses; raises EngineError."""
     listed = engine.get("containers", "json", filters={"name": [CONTAINER_PREFIX]})
-    boxes = {item["Names"][0].lstrip("/"): item.get("Labels") or {} for item in listed}
+    boxes = {
+        item["Names"][0].lstrip("/"): item.get("Labels") or {}
+        for item in listed
+        if item.get("Names")
+    }
     names = [name for name in boxes if name.startswith(CONTAINER_PREFIX)]
     return [
         {
