@@ -293,6 +293,6 @@ def packed(module: str, request: Any) -> str:
 def script_text(module: str, request: Any, about: str) -> str:
     """A program and its request as one readable file, for what a timer or a boot starts.
 
-    `about` is its first line, for people.
+    `about` is a line at its top, for people.
     """
     return loader.script_text(sources(module), module, msgspec.to_builtins(request), about)
