@@ -55,14 +55,14 @@ def script_text(sources: dict[str, str], program: str, request: Any, about: str)
     request_text = json.dumps(request, sort_keys=True)
     return (
         # Python looks for a coding in the first two lines: the comment of others is the third.
-        f"#!{PYTHON} -I\n# -*- coding: utf-8 -*-\n# {_one_line(about)}\n\n"
+        f"#!{PYTHON} -I\n# -*- coding: utf-8 -*-\n# {one_line(about)}\n\n"
         f"MODULES = {{\n{modules}}}\n\n\n{loader}\n\n"
         f"start(MODULES, {program!r}, {request_text!r})\n"
     )
 
 
-def _one_line(text: str) -> str:
-    """A text that cannot end a comment."""
+def one_line(text: str) -> str:
+    """A text without line ends and other control characters: it cannot end a comment."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 

@@ -123,6 +123,23 @@ def test_the_end_of_a_pause_outlives_the_reboot(site, paused, monkeypatch):
     assert not script_dir(site, OLD).exists()
 
 
+@pytest.mark.parametrize("id", ["../../elsewhere", "a/b", "..", "a\nb", "", "x" * 41])
+def test_the_boot_takes_no_path_from_the_note_of_the_service_account(
+    site, flags_command, monkeypatch, id
+):
+    handed = []
+    monkeypatch.setattr(boot, "hand_over", lambda site, item, module: handed.append(item))
+    monkeypatch.setattr(boot, "remove_script", lambda site, id: pytest.fail(id))
+    with monkeypatch.context() as patch:
+        patch.setattr(pause_change, "boot_id", lambda: "before")
+        words = {"who": "a\nb", "why": "c\rd", "task": "pause", "until_at": time.time() + 500}
+        pause_change.set_pause(site, Pause(id=id, **words))
+    assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled anew"}
+    ((item),) = handed
+    assert (item.id, item.who, item.why) == ("bootb", "a?b", "c?d")
+    assert pause_note(site, paused_at(site)).id == "bootb"
+
+
 def test_the_pause_of_a_preparation_ends_with_the_boot(site, paused):
     paused(task=PREPARE)
     assert boot.main(request_of(site)) == {"done": "unpaused"}
