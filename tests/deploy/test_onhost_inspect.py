@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -195,6 +196,25 @@ def test_without_a_target_the_checkouts_themselves_are_imported(checkout, tmp_pa
     with code.unpacked(str(tmp_path / "state"), targets) as folders:
         assert folders == (str(checkout), str(checkout))
     assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    script = tmp_path / "git"
+    trap = f"trap 'echo cleaned up >>{log}; exit 1' TERM"
+    script.write_text(f"#!/bin/sh\n{trap}\nsleep 300 &\necho $! >{log}\nwait\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(reading, "FETCH_TIMEOUT_S", 1)
+    done = reading.fetch(str(tmp_path))
+    assert (done.returncode, reading.tail(done)) == (124, "no answer within 1 s")
+    pid, said = log.read_text().split("\n", 1)
+    assert said == "cleaned up\n"
+    assert not Path("/proc", pid, "cmdline").exists() or is_zombie(pid)
+
+
+def is_zombie(pid):
+    return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 # -- the database and the whole --------------------------------------------------------------
