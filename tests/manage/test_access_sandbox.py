@@ -86,7 +86,7 @@ def test_a_client_that_disappears_after_the_change_locks_nobody_out(
     host = connect(spec(HOST))
     host.root.call(access.INSTALL, access.install_request(host, [action]))
     script = sh("cat /var/lib/opstasks/access/putback.py")
-    assert script.splitlines()[1] == f"# {access.ABOUT}"
+    assert script.splitlines()[2] == f"# {access.ABOUT}"
     host.close()
     assert ssh(HOST, "true").returncode != 0
     deadline = time.monotonic() + 20

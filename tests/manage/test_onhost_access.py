@@ -173,7 +173,7 @@ def test_the_script_of_the_timer_restores_the_old_files_by_itself(host, monkeypa
     (host.folder / "f").write_text("old\n")
     host.install(file_action(host.folder / "f"))
     request = access.install_request(FakeHost(), [])
-    assert request.script.splitlines()[1] == f"# {access.ABOUT}"
+    assert request.script.splitlines()[2] == f"# {access.ABOUT}"
     script = host.folder / "script.py"
     script.write_text(request.script)
     done = subprocess.run(
