@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from opstasks.maintenance.onhost import lock as locking
+from opstasks.maintenance.onhost import read
 from opstasks.maintenance.onhost.account import account, as_service
 from opstasks.maintenance.onhost.lock import lock
 from opstasks.onhost.commands import call
 from opstasks.onhost.protocol import HostFailure, HostRefusal
-from tests.maintenance.onhost_help import full_disk, make_record
+from tests.maintenance.onhost_help import full_disk, make_record, request_of
 
 
 @pytest.mark.parametrize("kind", [HostRefusal, HostFailure])
@@ -38,6 +39,17 @@ def test_work_of_the_service_account_is_not_done_as_root(site):
     assert as_service(other, os.geteuid) != 0
     assert call("id", "-u", **account(other)).stdout.strip() != "0"
     assert os.geteuid() == 0
+
+
+def test_a_host_without_the_service_account_is_a_failure(site):
+    with pytest.raises(HostFailure, match="there is no account nobody-of-ours"):
+        account(replace(site, service_user="nobody-of-ours"))
+
+
+@only_root
+def test_a_host_without_the_service_account_has_no_flag_and_its_records_are_read(site):
+    answer = read.main(request_of(replace(site, service_user="nobody-of-ours"), with_flag=True))
+    assert (answer["flag_at"], answer["flag_error"]) == (0.0, "the database does not exist")
 
 
 @only_root
