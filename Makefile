@@ -1,5 +1,5 @@
 # make demo      the main job on a real host in a sandbox, from nothing
-# make test      everything that must hold, from nothing
+# make test      all tests, from nothing
 # The rest is for working on opstasks.
 
 VENV := .venv
@@ -28,7 +28,7 @@ demo-down: setup
 test: lint types
 	@scripts/test
 
-# All that needs no host: one or two minutes.
+# Everything that needs no host: one or two minutes.
 check: lint types unit
 
 lint: setup
@@ -50,7 +50,7 @@ bench: setup
 docs: setup
 	$(BIN)/python scripts/gen_docs.py
 
-# Needs uv; hashes of every file of every version that we allow, for all platforms.
+# Needs uv. Writes the hashes of every allowed file, for all platforms.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" --quiet --output-file requirements.lock

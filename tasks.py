@@ -1,8 +1,8 @@
-"""The tasks that `inv` finds here; assembled in `opstasks.namespace`, no logic of its own."""
+"""The tasks that `inv` finds here, assembled in `opstasks.namespace`; no other logic."""
 
 import sys
 
-# inv switches bytecode off by default, which would compile every module anew at each run.
+# inv disables bytecode by default, so every module would be compiled again at each run.
 sys.dont_write_bytecode = False
 
 from opstasks.cli import program as cli  # noqa: E402

@@ -1,8 +1,8 @@
-"""5 directories and 10 files on a host 100 ms away: `inv manage` beside pyinfra 3.10.
+"""5 directories and 10 files on a host 100 ms away: `inv manage` compared with pyinfra 3.10.
 
-Both use SSH with sudo, each in its own process from start to end, one after the other through
-the same delaying proxy, to a host of the sandbox: from nothing, and when nothing is to change.
-Independent checks see that both did the work. pyinfra is installed from PyPI into an environment
+Both use SSH with sudo. Each runs in its own process, one after the other, through the same delaying
+proxy, on a host of the sandbox: from nothing, and with nothing to change. Independent checks verify
+that both did the work. pyinfra is installed from PyPI into an environment
 of its own (.bench/). Exits with 1 if a limit is exceeded.
 """
 
@@ -39,7 +39,7 @@ FILES = [f"d{number % 5}/f{number}" for number in range(10)]
 
 
 def content(name: str) -> str:
-    """What a file holds."""
+    """The content of a file."""
     return f"# {name}\n" + "setting = value\n" * 20
 
 
@@ -109,13 +109,13 @@ def make_pyinfra(folder: Path, port: int, top: str) -> Callable[[], None]:
 
 
 def require_success(done: subprocess.CompletedProcess[str]) -> None:
-    """Stop measuring when a tool did not do its work."""
+    """End the program if a tool failed."""
     if done.returncode:
         sys.exit(f"{done.args[0]} failed:\n{done.stdout}{done.stderr}")
 
 
 def check(top: str) -> None:
-    """Whether everything is there with its rights, seen from outside."""
+    """Check from outside that everything is there with its rights."""
     found = sandbox.must(HOST, ["sh", "-c", f"cd {top}; find . -printf '%M %u:%g %P\\n'"])
     wanted = [f"-rw-r----- root:root {name}" for name in FILES]
     wanted += [f"drwxr-xr-x root:root {name}" for name in DIRECTORIES]

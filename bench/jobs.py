@@ -1,7 +1,7 @@
 """`jobs.ls` and `jobs.stats` on a host with 40 000 jobs, 30 of them in containers.
 
-Seconds from asking to having the answer, over a connection that stands, nothing delayed: the
-host's time. A host of its own, since its jobs are deleted. Exits with 1 when a bar is missed.
+Seconds from request to answer over an open connection without delay: the time on the host. It uses
+its own host, because the jobs there are deleted. Exits with 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 INV = Path(sys.executable).with_name("inv")
 HOST = "sandbox-1"
 RUNS = 3
-# What is wanted, in seconds; two measurements a second apart are part of jobs.stats.
+# The limits, in seconds; jobs.stats includes two measurements, a second apart.
 BARS = {"jobs.ls": 1.0, "jobs.stats": 4.0}
 
 
 def fastest(ask: Callable[[], object]) -> float:
-    """Seconds of the fastest of some runs: what the work takes when nothing else disturbs it."""
+    """The seconds of the fastest of some runs, which is disturbed least."""
     found = []
     for _ in range(RUNS):
         started = time.perf_counter()
@@ -43,7 +43,7 @@ def fastest(ask: Callable[[], object]) -> float:
 
 
 def measured() -> dict[str, float]:
-    """Make the host and its jobs, and ask."""
+    """Make the host and its jobs, then measure."""
     path = instance.current().directory / "hosts.yaml"
     manage = [INV, "--inventory", path, "-H", HOST, "manage", "--yes"]
     subprocess.run(manage, cwd=ROOT, check=True, capture_output=True)
@@ -71,7 +71,7 @@ def measure(host: Host) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, judge."""
+    """Measure, print, compare with the limits."""
     os.environ["OPSTASKS_SANDBOX_DIR"] = str(ROOT / ".sandbox-bench")
     try:
         sandbox.up(hosts=1)
@@ -81,7 +81,7 @@ def main() -> None:
     print(f"{jobs_help.ROWS} jobs, {jobs_help.CONTAINERS} containers; fastest of {RUNS}")
     for task, bar in BARS.items():
         fine = "good" if found[task] <= bar else "MISSED"
-        print(f"  {task:14} {found[task]:5.2f} s (wanted: {bar} or less)   {fine}")
+        print(f"  {task:14} {found[task]:5.2f} s (limit: {bar} s)   {fine}")
     sys.exit(any(found[task] > bar for task, bar in BARS.items()))
 
 

@@ -1,4 +1,4 @@
-"""How long `inv --list` takes beside a bare `inv --list`: median of pairs, one after the other."""
+"""The time of `inv --list` compared with `inv --list` of one task: median of pairs of runs."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ namespace = Collection(
 )
 namespace.collections["jobs"].add_task(queries.queries)
 
-# The sandbox is an extra: its tasks are there where `pip install opstasks[sandbox]` brought the
-# Docker SDK. A folder named docker/ beside a tasks.py has no origin, and is not it.
+# The sandbox is an extra: its tasks exist if `pip install opstasks[sandbox]` installed the Docker
+# SDK. A folder named docker/ beside a tasks.py is not the SDK: its spec has no origin.
 SDK = find_spec("docker")
 if SDK and SDK.origin:
     from opstasks.sandbox import tasks as sandbox

@@ -1,6 +1,6 @@
 """Write docs/reference.md and the generated parts of docs/architecture.md from the code.
 
-``--check`` only says whether they are up to date.
+``--check`` only checks whether they are up to date.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def section(name: str) -> Iterator[str]:
 
 
 def contexts() -> list[Any]:
-    """The tasks as the parser sees them; asked for once, as Invoke hands help out only once."""
+    """The tasks as the parser sees them; cached: Invoke returns the help texts only once."""
     if not _contexts:
         _contexts.extend(namespace.to_contexts())
     return _contexts
@@ -84,7 +84,7 @@ def spelled(found: list[str]) -> str:
 
 
 def architecture(old: str) -> str:
-    """The page with its generated parts made anew; the rest is written by hand."""
+    """The page with new generated parts; the rest is written by hand."""
     for name, text in (("diagram", diagram()), ("commands", other_folders())):
         begin, end = f"<!-- {name}: made by make docs -->\n", f"<!-- end of {name} -->\n"
         before, _, rest = old.partition(begin)
@@ -94,7 +94,7 @@ def architecture(old: str) -> str:
 
 
 def diagram() -> str:
-    """The folders and what they import from; arrows that follow from others are left out."""
+    """The folders and what they import from; arrows that other arrows imply are left out."""
     graph = layout.reduced(layout.folder_graph(layout.module_graph()))
     lines = ["```mermaid", "graph TD"]
     features = sorted(set(graph) - set(layout.BELOW) - {"backends"})
@@ -134,7 +134,7 @@ def main() -> int:
         elif new != old:
             path.write_text(new)
     if stale:
-        print(f"{', '.join(stale)}: not what the code says; run `make docs`", file=sys.stderr)
+        print(f"{', '.join(stale)}: out of date; run `make docs`", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -20,7 +20,7 @@ def module_name(path: Path) -> str:
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package; not the files that it carries for hosts."""
+    """Every module of the package; not the files for hosts."""
     found = sorted(PACKAGE.rglob("*.py"))
     return {module_name(p): p for p in found if "files" not in p.relative_to(PACKAGE).parts}
 
@@ -33,7 +33,7 @@ def folder(module: str) -> str:
 
 
 def imports(path: Path, known: Iterable[str]) -> set[str]:
-    """Every module of ours that a file imports, at any place in it."""
+    """Every module of ours that a file imports anywhere."""
     found = set()
     known = set(known)
     for node in ast.walk(ast.parse(path.read_text())):
@@ -90,7 +90,7 @@ def cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def reduced(graph: Mapping[str, set[str]]) -> Graph:
-    """The same without arrows that follow from others (transitive reduction; no cycles)."""
+    """The graph without arrows that other arrows imply (transitive reduction; no cycles)."""
 
     def reach(node: str) -> set[str]:
         below: set[str] = set()

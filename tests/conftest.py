@@ -1,6 +1,6 @@
 """For all tests: a skipped test is a failure where everything must run (`--no-skips`).
 
-None writes to the records, or reads the settings, of whoever runs them.
+No test writes to the records, or reads the settings, of the person who runs it.
 """
 
 import os
@@ -19,7 +19,7 @@ pytest_plugins = tuple(
     if path.stem != "__init__"
 )
 
-# How long one example takes says more of the machine than of the code.
+# The time of one example depends more on the machine than on the code.
 settings.register_profile("opstasks", deadline=None)
 settings.load_profile("opstasks")
 
@@ -127,7 +127,7 @@ def look(managed):
 
 @pytest.fixture(scope="module")
 def briefly_watched(sandbox_dir):
-    """Most releases here start or fail at once; those that take their time say how long to look."""
+    """Most releases here start or fail at once; for slow ones, tests set the time to watch."""
     with (sandbox_dir / "hosts.yaml").open("a") as file:
         file.write("defaults:\n  deploy:\n    watch_s: 3\n")
 
@@ -204,8 +204,8 @@ def pytest_sessionfinish(session):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-# Files that take longest, the longest first: begun last, each would keep one worker busy while the
-# others have nothing left to do. Then whatever else needs a host; then the many quick ones.
+# The slowest files, the longest first: started last, each would keep one worker busy while the
+# others have nothing left to do. Then other files that need a host; then the many quick ones.
 LONG = (
     "deploy/test_deploy_sandbox.py",
     "maintenance/test_reboot_sandbox.py",
@@ -238,7 +238,7 @@ def pytest_collection_modifyitems(config, items):
         return (not needs_a_host(item.path), LONG.index(name) if name in LONG else len(LONG))
 
     items.sort(key=order)
-    # Before -m takes tests out: those that have the host that their file is not named for.
+    # Before -m removes tests: those that use a host although their file's name does not say so.
     config.stash[MISPLACED] = [
         item.nodeid
         for item in items

@@ -1,4 +1,4 @@
-"""A docker engine of our own behind a unix socket, with the manners of several versions.
+"""Our own docker engine behind a unix socket, which behaves like several versions.
 
 It knows images, containers and a pull, and refuses API versions as a real one does. `log` holds
 the version, method and path of each request.
@@ -38,7 +38,7 @@ RELEASES = (DOCKER_20, DOCKER_28, DOCKER_29)
 
 
 class FakeEngine(socketserver.ThreadingUnixStreamServer):
-    """Docker as far as our programs ask it: names, digests, containers, a pull."""
+    """The parts of Docker that our programs use: names, digests, containers, a pull."""
 
     daemon_threads = True
 
@@ -52,7 +52,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
             NEW_ID: [f"{PROXY}/ehrql@{NEW_DIGEST}"],
         }
         self.containers = []
-        # What is answered to a path instead, as status and document.
+        # Other answers to some paths, as status and document.
         self.answers = {}
         self.pull = [
             {"status": "Pulling from core/ehrql", "id": NEW_DIGEST},
@@ -72,7 +72,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         return [path for _, asked, path in self.log if asked == method]
 
     def break_pull(self, words):
-        """Have the pull end with an error after its first layer, in this release's form."""
+        """Make the pull end with an error after its first layer, in this release's form."""
         old = {} if self.release.newest >= (1, 52) else {"error": words}
         self.pull[3:] = [{**old, "errorDetail": {"message": words}}]
 

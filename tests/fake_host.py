@@ -32,7 +32,7 @@ ANY = object()
 
 @dataclass(frozen=True)
 class Reply:
-    """What a call comes to: exit code, output and error text."""
+    """The result of a call: exit code, output and error text."""
 
     code: int = 0
     out: str = ""
@@ -59,7 +59,7 @@ def answered(answer, parts=()):
 
 @dataclass
 class Expected:
-    """One call: a program and its request, or a command; and what it comes to."""
+    """One call: a program and its request, or a command; and its result."""
 
     what: Program | Command | str
     request: object
@@ -133,7 +133,7 @@ class FakeHost(Host):
 
     @property
     def steps(self):
-        """What the workflow said that it was doing."""
+        """The steps that the workflow reported."""
         return [event.text for event in self.told if isinstance(event, events.StepReached)]
 
     # -- the host ----------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class FakeHost(Host):
 
 @dataclass
 class FakeSession:
-    """What `Session` is to a real host."""
+    """The counterpart of `Session` of a real host."""
 
     host: FakeHost
     user: str

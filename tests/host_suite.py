@@ -26,7 +26,7 @@ def sleeps(host, seconds):
 
 
 def leave_running(shell, text):
-    """Begin a step in a framed shell; it goes on when the client closes the shell."""
+    """Begin a step in a framed shell; it continues when the client closes the shell."""
 
     def step():
         with contextlib.suppress(OpsError, OSError):
@@ -52,14 +52,14 @@ class HostSuite:
         results = host.login.batch([cmd("echo", number) for number in range(50)])
         assert [result.text for result in results] == [str(number) for number in range(50)]
 
-    def test_a_failing_command_says_which_where_and_why(self, host):
+    def test_a_failing_command_reports_command_host_and_reason(self, host):
         with pytest.raises(CommandFailed) as caught:
             host.login.run(cmd("ls", "/no/such/place"))
         assert caught.value.host == host.name
         assert caught.value.returned == 2
         assert "No such file" in caught.value.tail
 
-    def test_test_and_accepted_codes(self, host):
+    def test_the_verb_test_and_accepted_exit_codes(self, host):
         assert host.login.test(cmd("true"))
         assert not host.login.test(cmd("false"))
         assert host.login.run(cmd("false").accepting(0, 1)).code == 1
@@ -125,7 +125,7 @@ class HostSuite:
         host.login.batch([cmd(Raw("exit 3")), cmd(Raw("kill -9 $$"))])
         assert host.login.output(cmd("echo", "up")) == "up"
 
-    def test_streams_hand_on_lines_as_they_come_and_the_exit_code(self, host):
+    def test_streams_pass_on_lines_as_they_arrive_and_the_exit_code(self, host):
         chunks = []
         result = host.login.stream(
             cmd("sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done; exit 4"), chunks.append

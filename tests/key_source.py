@@ -1,4 +1,4 @@
-"""An https key source that answers well, badly, and not to the end."""
+"""An https key source with good, bad and incomplete answers."""
 
 import contextlib
 import datetime
@@ -11,7 +11,7 @@ from tests.manage.manage_help import key
 
 
 def certificate(folder):
-    """A certificate for localhost, by nobody."""
+    """A self-signed certificate for localhost."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -50,7 +50,7 @@ ANSWERS = {
 
 TWO_KEYS = f"{key(1)}\n{key(2)}\n".encode()
 ONE_KEY = TWO_KEYS[: len(TWO_KEYS) // 2]
-# Broken off after the first of two keys, where the rest is a list of keys all the same.
+# Ends after the first of two keys, where the text is still a list of keys.
 CUT = {
     "/cut.keys": [b"Content-Length: %d\r\n\r\n" % len(TWO_KEYS), ONE_KEY],
     "/endless.keys": [b"\r\n", ONE_KEY],
@@ -83,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if path == "/away.keys":
             self.send_response(302)
-            # Good keys, but over a line that anybody can write on.
+            # Good keys, but over an unencrypted connection.
             self.send_header("Location", f"http://localhost:{self.server.plain_port}/good.keys")
             self.end_headers()
             return

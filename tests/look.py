@@ -7,12 +7,12 @@ HOME = "/home/opensafely"
 CODE, LIB = f"{HOME}/jobrunner/code", f"{HOME}/jobrunner/lib"
 DB = f"{HOME}/jobrunner/workdir/db.sqlite"
 STATE = f"{HOME}/opstasks"
-# The service may be writing: what is locked is waited for.
+# The service may be writing: wait for locks.
 SQLITE = 'sqlite3 -cmd ".timeout 20000"'
 
 
 def until(true, what, timeout_s=60, every_s=0.3):
-    """Wait until something is so; what it came to."""
+    """Wait until a condition is true; returns its value."""
     deadline = time.monotonic() + timeout_s
     while not (found := true()):
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
@@ -69,7 +69,7 @@ class Look:
         return self.sh("flock -n /var/lib/opstasks/lock echo free || true") == "free"
 
     def whole(self):
-        """What stays the same when a deploy came to nothing."""
+        """The state that a failed deploy must not change."""
         return (self.code, self.lib, self.version, self.serving, sorted(self.jobs()))
 
     def back_to_the_old_release(self):

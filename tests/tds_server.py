@@ -1,6 +1,6 @@
 """A small server that speaks TDS 7.4 as far as two queries need it. Standard library only.
 
-Knows one login and a few tables; answers `LIKE` as SQL Server does. What clients sent is kept in
+Knows one login and a few tables; answers `LIKE` as SQL Server does. Clients' queries are kept in
 `server.queries`. Run as a script it serves until it is stopped: tds_server.py PORT LOG
 """
 

@@ -19,7 +19,7 @@ NAMES = sorted(namespace.task_names)
 
 @pytest.fixture(scope="module")
 def program():
-    """The program, its tasks loaded, before it has parsed a line."""
+    """The program with its tasks loaded, before it has parsed a line."""
     made = CommandLine(name="inv", binary="inv", namespace=namespace)
     made.create_config()
     made.normalize_argv(["inv"])
@@ -55,11 +55,11 @@ def test_a_task_has_a_summary_and_help_for_every_flag(program, name):
         assert arg.help, f"--{arg.name} has no help"
 
 
-def test_old_names_lead_to_tasks():
+def test_old_names_map_to_tasks():
     assert set(OLD_NAMES.values()) <= set(NAMES)
 
 
-def test_the_reference_is_what_the_code_says():
+def test_the_generated_docs_match_the_code():
     done = subprocess.run(
         [sys.executable, "scripts/gen_docs.py", "--check"],
         cwd=ROOT,
@@ -70,7 +70,7 @@ def test_the_reference_is_what_the_code_says():
     assert done.returncode == 0, done.stderr
 
 
-def test_every_link_in_the_docs_leads_somewhere():
+def test_every_link_in_the_docs_has_a_target():
     import re
 
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:

@@ -40,7 +40,7 @@ def test_expected_calls_get_their_answers():
     host.finish()
 
 
-def test_parts_of_an_answer_are_handed_on():
+def test_parts_of_an_answer_are_passed_on():
     host = FakeHost()
     host.expect(ONE, Asked("a"), answered(Said("b"), parts=["1", "2"]))
     seen = []
@@ -58,7 +58,7 @@ def test_parts_of_an_answer_are_handed_on():
     ],
     ids=["another program", "another request", "another account", "a command"],
 )
-def test_another_call_than_the_expected_one_fails_even_when_it_is_caught(call):
+def test_an_unexpected_call_fails_even_when_it_is_caught(call):
     host = FakeHost()
     host.expect(ONE, Asked("a"), Said("b"), user="opensafely")
     with pytest.raises(AssertionError, match=r"expected: onhost\.protocol"):
@@ -67,7 +67,7 @@ def test_another_call_than_the_expected_one_fails_even_when_it_is_caught(call):
         host.finish()
 
 
-def test_a_call_that_did_not_come_fails():
+def test_a_missing_call_fails():
     host = FakeHost()
     host.expect(cmd("true"), "")
     with pytest.raises(AssertionError, match="never called: true"):

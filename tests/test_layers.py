@@ -29,7 +29,7 @@ MAY_USE = {
     "output": {"core", "fleet", "onhost"},
     "cli": {"core", "fleet", "onhost", "output"},
 }
-# What assembles the whole; nothing imports these.
+# These assemble the program; nothing imports them.
 TOP = ("opstasks.namespace", "opstasks.__main__")
 MODULES = modules()
 GRAPH = module_graph()
@@ -40,7 +40,7 @@ def test_a_cycle_is_found():
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
-def test_an_arrow_that_follows_from_others_is_left_out():
+def test_an_arrow_that_others_imply_is_left_out():
     assert reduced({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {
         "a": {"b"},
         "b": {"c"},
@@ -48,11 +48,11 @@ def test_an_arrow_that_follows_from_others_is_left_out():
     }
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_no_modules_import_each_other_in_a_cycle():
     assert cycles(GRAPH) == []
 
 
-def test_no_folders_import_each_other_in_a_circle():
+def test_no_folders_import_each_other_in_a_cycle():
     assert cycles(folder_graph(GRAPH)) == []
 
 
@@ -151,7 +151,7 @@ def test_a_class_name_has_one_meaning():
     assert {name: where for name, where in found.items() if len(where) > 1} == {}
 
 
-# What runs on a host prints its answer; a sandbox task tells how far it is.
+# Host programs print their answer; sandbox tasks print their progress.
 PRINTING = ("output", "cli", "sandbox")
 
 
@@ -170,7 +170,7 @@ def test_host_code_prints_by_the_protocol_only(module):
         return
     tree = ast.parse(MODULES[module].read_text())
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    # What a timer starts writes to standard error, for the journal.
+    # Programs that a timer starts write to standard error, for the journal.
     answers = (call for call in calls if not any(word.arg == "file" for word in call.keywords))
     assert not [c.lineno for c in answers if getattr(c.func, "id", "") in ("print", "input")]
 

@@ -1,4 +1,4 @@
-"""Which tests need real hosts: a file's name, its mark and its fixtures say the same."""
+"""Which tests need real hosts: a file's name, mark and fixtures must agree."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `pip install opstasks` gives an operator: the wheel in an environment without extras."""
+"""The result of `pip install opstasks`: the wheel in an environment without extras."""
 
 import importlib.metadata
 import os
@@ -37,7 +37,7 @@ def pip(*argv):
 
 
 def without_our_path(**more):
-    """The environment without this checkout on the way to modules."""
+    """The environment without this checkout in the module path."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | more
 
 
@@ -107,7 +107,7 @@ def test_a_developers_list_of_tasks_has_the_sandbox():
     assert "sandbox.up" in namespace.task_names
 
 
-def test_the_installed_program_tells_its_version(opstasks, wheel):
+def test_the_installed_program_reports_its_version(opstasks, wheel):
     assert opstasks("--version").stdout.split()[-1] == wheel.name.split("-")[1]
 
 
@@ -115,6 +115,6 @@ def test_the_installed_program_has_its_descriptions(opstasks):
     refused = opstasks("-H", "tpp", "manage", "--plan")
     assert refused.returncode == 2
     assert "site-packages/opstasks/backends/tpp/host.yaml" in refused.stderr
-    # Read and found good, so that a connection is tried.
+    # They are read without mistakes, so a connection is tried.
     done = opstasks("-H", "tpp", "manage", "--plan", "--allow-lockout")
     assert done.returncode == 3, done.stderr

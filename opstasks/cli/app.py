@@ -90,7 +90,7 @@ class App:
         )
 
     def _adjusted(self, spec: HostSpec, identity: str) -> HostSpec:
-        """The host of the inventory, with the settings of the command line instead of its own."""
+        """The host of the inventory; settings of the command line replace its own."""
         import msgspec
 
         over: dict[str, Any] = {
@@ -107,7 +107,7 @@ class App:
         if spec.local:
             return LocalTransport()
         gateway = self.inventory.gateway_of(spec)
-        # As with ssh: -S and the time limit are for both, -i for the host itself.
+        # As in ssh: -S and the time limit apply to both, -i only to the host itself.
         gateway = gateway and self._adjusted(gateway, identity="")
         return SSHTransport(spec, gateway)
 
@@ -145,7 +145,7 @@ class Context(invoke.Context):
     # -- questions ---------------------------------------------------------------------------
 
     def confirm(self, question: str) -> None:
-        """Ask before a change; raises Refused for no, and without a terminal or --yes."""
+        """Ask before a change; raises Refused for "no", or without both a terminal and --yes."""
         if self.options.yes:
             return
         self._need_a_person(question, "add --yes to agree")
@@ -153,7 +153,7 @@ class Context(invoke.Context):
             raise Refused("not confirmed; nothing was changed")
 
     def confirm_name(self, question: str, name: str) -> None:
-        """Ask to type a name, before what cannot be undone; raises Refused for another one."""
+        """Ask for a typed name before an irreversible step; raises Refused for another name."""
         if self.options.yes:
             return
         self._need_a_person(question, "add --yes to agree")
@@ -161,26 +161,26 @@ class Context(invoke.Context):
             raise Refused("not the same name; nothing was changed")
 
     def choose(self, question: str, choices: Sequence[str]) -> str:
-        """Ask which of a few; the first one with --yes. Raises Refused without a terminal."""
+        """Ask for one of a few words; --yes takes the first. Raises Refused without a terminal."""
         if self.options.yes:
             return choices[0]
         self._need_a_person(question, f"add --yes to {choices[0]}")
         return questions.choice_of(question, choices)
 
     def pick(self, question: str, lines: Sequence[str], commands: Sequence[str] = ()) -> int:
-        """Ask for one of numbered lines; its place, from 0. Raises Refused without a terminal.
+        """Ask for a numbered line; returns its index. Raises Refused without a terminal.
 
-        `commands` are what to type instead, one for each line. --yes agrees, but it does not
-        choose: with it the question is refused as well.
+        `commands` are what to type instead, one for each line. --yes agrees but does not
+        choose, so it is refused here as well.
         """
         if self.options.yes or self.options.json or not questions.is_interactive():
-            hint = "type one of these" if commands else "say it more precisely"
+            hint = "type one of these" if commands else "be more specific"
             raise Refused(question, tail="\n".join(commands or lines), hint=hint)
         return questions.number_of(question, lines)
 
     @staticmethod
     def ask_secret(name: str) -> str:
-        """A value that is not shown: typed, or the first line of standard input.
+        """Read a secret without showing it: typed, or the first line of standard input.
 
         Raises Refused for an empty one.
         """
@@ -188,7 +188,7 @@ class Context(invoke.Context):
 
     @staticmethod
     def one_line(text: str, flag: str) -> str:
-        """Words that go into other people's tables; raises Refused unless one line of text."""
+        """Text that other people's tables will show; raises Refused unless it is one line."""
         if not text.isprintable():
             raise Refused(
                 f"--{flag} must be one line of text", hint="remove line ends and control characters"
@@ -197,14 +197,14 @@ class Context(invoke.Context):
 
     def _need_a_person(self, question: str, hint: str) -> None:
         if not questions.is_interactive() or self.options.json:
-            raise Refused(f"{question} There is no terminal to ask on", hint=hint)
+            raise Refused(f"{question} This question needs a terminal", hint=hint)
 
     # -- hosts -------------------------------------------------------------------------------
 
     def to_change(self, plans: FleetResult[P], wants: Callable[[P], bool]) -> list[Host]:
-        """The hosts with something to do; none in a dry run, and none when one host failed.
+        """The hosts with something to do; none in a dry run or when a host failed.
 
-        With --keep-going a host that failed does not hold back the others.
+        With --keep-going a failed host does not stop the others.
         """
         if self.options.dry or (plans.exit_code and not self.options.keep_going):
             return []
@@ -217,7 +217,7 @@ class Context(invoke.Context):
         work: Callable[[Host, P], T],
         hosts: Sequence[Host] | None = None,
     ) -> FleetResult[T]:
-        """Change hosts one after another as planned; without `hosts` all those with a plan."""
+        """Change hosts one after another as planned; by default, all those with a plan."""
         from opstasks.fleet.fleet import Fleet
 
         found = plans.values
@@ -226,12 +226,12 @@ class Context(invoke.Context):
         return Fleet.of(self.fleet, hosts).roll(lambda host: work(host, found[host.name]))
 
     def finish(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
-        """Show a fleet's result; ends the program unless every host did what was asked."""
+        """Show a fleet's result; ends the program unless every host succeeded."""
         self.console.fleet(result, row)
         self.end(result)
 
     def end(self, result: FleetResult[Any]) -> None:
-        """End the program, with a result's exit code, unless every host did what was asked."""
+        """End the program with a result's exit code, unless every host succeeded."""
         if self.options.debug:
             _print_causes(result)
         code = result.exit_code or (FAILED if self.console.is_cut_short else OK)

@@ -1,8 +1,8 @@
 """The order of words on the command line.
 
-Invoke wants core flags before the task, takes a flag for a positional argument while one is
-missing, and has no tasks with any number of arguments. People type words in another order, so the
-words are put into Invoke's order first.
+Invoke expects core flags before the task. While a positional argument is missing, it takes a flag
+for one. Its tasks cannot have a variable number of arguments. So the words that people type are put
+into Invoke's order first.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class MissingValueError(ValueError):
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
 
-    `variadic` is the flag that all further words are values of ("": it takes no further words);
-    `renamed` is the present name of a task with an old name.
+    All further words are values of the flag `variadic` ("": no further words are allowed).
+    `renamed` is the new name of a task that was typed by its old name.
     """
 
     flags: Mapping[str, bool] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def arrange(
 
 
 def help_topic(words: Sequence[str], tasks: Mapping[str, TaskShape]) -> str | None:
-    """The task of a line with ``--help``, at any place.
+    """The task of a line that has ``--help`` anywhere.
 
     "" without a task, None without ``--help``.
     """

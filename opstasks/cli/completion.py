@@ -18,10 +18,10 @@ def candidates(
     tasks: Mapping[str, TaskShape],
     host_names: Callable[[], Iterable[str]],
 ) -> list[str]:
-    """The words that could stand where the last one is being typed.
+    """The words that could complete the last one.
 
     `words` is the line so far without the program's name. An empty list lets the shell offer
-    file names, which is right for any other flag that takes a value.
+    file names, which suits any other flag that takes a value.
     """
     last = words[-1] if words else ""
     before = words[-2] if len(words) > 1 else ""

@@ -1,4 +1,4 @@
-"""The core flags: what may stand anywhere on the command line, for every task."""
+"""The core flags: allowed anywhere on the command line, for every task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CORE_FLAGS: tuple[dict[str, Any], ...] = (
     {
         "names": ("hosts", "H"),
         "kind": list,
-        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. This machine without it.",
+        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. Without it: this machine.",
     },
     {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
     {
@@ -29,7 +29,7 @@ CORE_FLAGS: tuple[dict[str, Any], ...] = (
         "names": ("keep-going",),
         "kind": bool,
         "default": False,
-        "help": "Go on with the next host after a failure.",
+        "help": "Continue with the next host after a failure.",
     },
     {"names": ("yes", "y"), "kind": bool, "default": False, "help": "Agree to every question."},
     {"names": ("json",), "kind": bool, "default": False, "help": "Print the result as JSON."},
@@ -65,7 +65,7 @@ class RunOptions:
 
 
 def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOptions:
-    """The core flags that Invoke parsed; raises Refused for values that cannot be."""
+    """The core flags that Invoke parsed; raises Refused for impossible values."""
     for name in ("parallel", "connect-timeout"):
         value = args[name].value or 0
         if value < 0:
@@ -95,12 +95,12 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
 def password_from(text: str, source: str) -> Secret:
     """A password from a file or a setting; raises Refused for more than one line of text.
 
-    sudo reads one line: what came after it would be taken for a command.
+    sudo reads one line; the text after it would be run as commands.
     """
     word = text.removesuffix("\n").removesuffix("\r")
     if not word or not word.isprintable():
         raise Refused(
-            f"{source} must hold the password in one line of text",
+            f"{source} must contain one line of text: the password",
             hint="remove everything else from it",
         )
     return Secret(word)

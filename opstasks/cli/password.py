@@ -17,7 +17,7 @@ PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
 
 
 class PasswordBox:
-    """The sudo password, asked for once in a run at most, when the first host needs it."""
+    """The sudo password; asked for at most once in a run, when the first host needs it."""
 
     def __init__(self, given: Secret | None) -> None:
         self._secret = given
@@ -25,7 +25,7 @@ class PasswordBox:
         self._terminal: list[Any] | None = None
 
     def get(self) -> Secret | None:
-        """The password, or None without a terminal to ask on; raises Refused for a bad file."""
+        """The password, or None without a terminal; raises Refused for a bad file."""
         with self._lock:
             if self._secret is None:
                 self._secret = self._from_file() or self._ask()
@@ -59,7 +59,7 @@ class PasswordBox:
             self.restore_terminal()
 
     def restore_terminal(self) -> None:
-        """Switch the echo on again, if the program ends while a worker waits for the password."""
+        """Switch the echo on again if the program ends while waiting for the password."""
         import termios
 
         if self._terminal is not None:

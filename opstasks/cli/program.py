@@ -66,7 +66,7 @@ class CommandLine(invoke.Program):
             super().parse_core_args()
 
     def parse_tasks(self) -> None:
-        """Parse what Invoke left unparsed; wrong usage ends with exit code 2."""
+        """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
         if not (self.core.unparsed or self.args.help.value):
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
@@ -83,14 +83,14 @@ class CommandLine(invoke.Program):
             super().parse_tasks()
 
     def parse_cleanup(self) -> None:
-        """Help, lists and completion; then on to running."""
+        """Answer help, lists and completion; otherwise continue with the tasks."""
         if self.args.complete.value:
             self._complete()
         with self._usage_explained(), until_pipe_closes():
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:
-        """Invoke's settings and its question for the sudo password; failures are one message."""
+        """Read Invoke's settings, perhaps ask for the sudo password; a failure is one message."""
         try:
             super().update_config(merge)
         except EOFError:
@@ -107,14 +107,14 @@ class CommandLine(invoke.Program):
         except OpsError as error:
             self._fail(error)
         except KeyboardInterrupt:
-            self._fail(Interrupted("interrupted at once; run the task again to see what is left"))
+            self._fail(Interrupted("interrupted; run the task again to see what is left"))
         except Exit:
             raise
         except Exception as error:
             self._fail(errors.unforeseen(error, ""))
 
     def _help_if_asked(self) -> None:
-        """Help at any place of the line; Invoke itself finds ``deploy -H tpp --help`` ambiguous."""
+        """Show help for ``--help`` anywhere; Invoke calls ``deploy -H tpp --help`` ambiguous."""
         asked = self.args.help.value
         early = ["--help", asked] if isinstance(asked, str) and asked else []
         topic = help_topic([*self.core.unparsed, *early], self.shapes())
@@ -128,7 +128,7 @@ class CommandLine(invoke.Program):
         raise Exit
 
     def _make_parser(self) -> Parser:
-        """What Invoke calls."""
+        """Called by Invoke."""
         return self.make_parser()
 
     def make_parser(self) -> Parser:
@@ -137,14 +137,14 @@ class CommandLine(invoke.Program):
 
     @functools.cached_property
     def contexts(self) -> list[ParserContext]:
-        """Every task as the parser sees it; Invoke gives out the help texts only once."""
+        """Every task as the parser sees it; cached: Invoke returns the help texts only once."""
         contexts: list[ParserContext] = self.collection.to_contexts()
         return contexts
 
     # -- helpers -----------------------------------------------------------------------------
 
     def _core(self) -> dict[str, bool]:
-        """Each core flag, and whether it takes a value; of the short ones only ours.
+        """Each core flag, and whether it takes a value; only our own short ones.
 
         Invoke's -f and -c would take the word after them from a task: ``jobs.logs -f abc``.
         """
@@ -153,7 +153,7 @@ class CommandLine(invoke.Program):
         return {name: flags[name].takes_value and not flags[name].optional for name in names}
 
     def shapes(self) -> dict[str, TaskShape]:
-        """Every task name, alias and old name, with what it takes."""
+        """Every task name, alias and old name, with its shape."""
         shapes: dict[str, TaskShape] = {}
         for context in self.contexts:
             shape = TaskShape(
@@ -168,7 +168,7 @@ class CommandLine(invoke.Program):
 
     @contextlib.contextmanager
     def _usage_explained(self) -> Iterator[None]:
-        """Say in one line what is wrong with the words that were typed."""
+        """Explain wrong usage in one line."""
         try:
             yield
         except ParseError as error:
@@ -179,7 +179,7 @@ class CommandLine(invoke.Program):
             raise Exit(f"error: {value} is not a whole number", code=errors.REFUSED) from None
 
     def _explain(self, error: ParseError) -> str:
-        """Invoke's message, with the nearest task name when it knew none."""
+        """Invoke's message; for an unknown word, with the nearest task name."""
         text = str(error)
         words = text.split("'")
         if text.startswith("No idea what") and len(words) > 1:
@@ -221,7 +221,7 @@ class CommandLine(invoke.Program):
 
 @contextlib.contextmanager
 def until_pipe_closes() -> Iterator[None]:
-    """Exit with 0 when the reader of our output goes away, as `| head` does."""
+    """Exit with 0 when the reader of our output closes the pipe, as `| head` does."""
     try:
         yield
         sys.stdout.flush()
@@ -231,7 +231,7 @@ def until_pipe_closes() -> Iterator[None]:
 
 
 def _host_names() -> list[str]:
-    """Hosts and groups for completion; a broken inventory completes to nothing."""
+    """Hosts and groups for completion; none for a broken inventory."""
     from opstasks.fleet.host_settings import load
     from opstasks.fleet.hosts_file import find_inventory
 

@@ -11,7 +11,7 @@ from opstasks.core.errors import Interrupted, Refused
 
 @contextlib.contextmanager
 def asking() -> Iterator[None]:
-    """A question comes before any change: Ctrl-C at it raises Interrupted, which says so."""
+    """Turn Ctrl-C into Interrupted; nothing was changed before the question."""
     try:
         yield
     except KeyboardInterrupt:
@@ -25,7 +25,7 @@ def answer_to(question: str) -> str:
     with asking():
         line = sys.stdin.readline()
     if not line:
-        print(file=sys.stderr)  # Ctrl-D leaves the cursor behind the question
+        print(file=sys.stderr)  # Ctrl-D leaves the cursor on the line of the question
     return line
 
 
@@ -40,7 +40,7 @@ def agrees_to(question: str) -> bool:
 
 
 def choice_of(question: str, choices: Sequence[str]) -> str:
-    """Which of a few words a person chooses; raises Refused for another one."""
+    """The word that a person chooses; raises Refused for any other answer."""
     answer = answer_to(f"{question} [{'/'.join(choices)}] ").strip().lower()
     if answer not in choices:
         raise Refused(f"{answer!r} is not one of {', '.join(choices)}; nothing was changed")
@@ -48,7 +48,7 @@ def choice_of(question: str, choices: Sequence[str]) -> str:
 
 
 def number_of(question: str, lines: Sequence[str]) -> int:
-    """Which of numbered lines a person chooses, from 0; raises Refused for another answer."""
+    """The index of the line that a person chooses; raises Refused for any other answer."""
     from opstasks.output.console import printable
 
     for number, line in enumerate(lines, 1):
@@ -62,7 +62,7 @@ def number_of(question: str, lines: Sequence[str]) -> int:
 def secret_for(name: str) -> str:
     """A value that is typed without being shown, or the first line of standard input.
 
-    Raises Refused for an empty one: what was to be piped in may have failed.
+    Raises Refused for an empty one: the command before the pipe may have failed.
     """
     import getpass
 
@@ -76,5 +76,5 @@ def secret_for(name: str) -> str:
         print(file=sys.stderr)
         value = ""
     if not value:
-        raise Refused(f"no value came for {name}", hint=f"{name}= sets it to an empty value")
+        raise Refused(f"no value was given for {name}", hint=f"{name}= sets it to an empty value")
     return value

@@ -1,1 +1,1 @@
-"""config."""
+"""Show, check and change job-runner's configuration."""

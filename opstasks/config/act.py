@@ -17,14 +17,14 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
-# Trying job-runner's configuration with the new values, and then with the old ones.
+# The time for loading job-runner's configuration with the new values, then with the old ones.
 TIMEOUT_S = 150.0
 
 
 class PreviewRequest(msgspec.Struct, frozen=True):
-    """Which keys to set (None: to remove) in the last of the files.
+    """The keys to set (None: to remove) in the last of the files.
 
-    Each value may be a secret: it travels on standard input, and shows nothing of itself here.
+    Each value may be a secret: it travels on standard input and is never printed.
     """
 
     files: tuple[str, ...]
@@ -34,7 +34,7 @@ class PreviewRequest(msgspec.Struct, frozen=True):
 
 
 class ChangeRequest(PreviewRequest, frozen=True):
-    """The same; `stamp` is that of the file that the plan was made from."""
+    """A `ChangeRequest` to apply; `stamp` is that of the file that the plan was made from."""
 
     stamp: str
 
@@ -59,7 +59,7 @@ CHANGE = Program(
 
 @dataclass(frozen=True)
 class ConfigResult:
-    """What a change came to: the keys that were changed, and whether to restart the service."""
+    """The result of a change: the changed keys, and whether to restart the service."""
 
     changed: bool
     keys: tuple[str, ...] = ()
@@ -67,10 +67,10 @@ class ConfigResult:
 
 
 def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
-    """Inspect a host, decide what a change would do, and let the host try it.
+    """Inspect a host, plan the change, and let the host try it.
 
-    Raises Refused for a key that nothing reads, unless `unknown`, and for a value that job-runner
-    would not start with.
+    Raises Refused for a key that nothing reads (unless `unknown`), and for a value with which
+    job-runner would not start.
     """
     found = inspect(host, code=True)
     try:
@@ -84,12 +84,12 @@ def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
 
 
 def preview_request(spec: HostSpec, wanted: Wanted) -> PreviewRequest:
-    """What `PREVIEW` is asked for a host."""
+    """The request of `PREVIEW` for a host."""
     return PreviewRequest(paths(spec), _secret(wanted), spec.code_dir, spec.lib_dir)
 
 
 def change_request(spec: HostSpec, wanted: Wanted, stamp: str) -> ChangeRequest:
-    """What `CHANGE` is asked for a host."""
+    """The request of `CHANGE` for a host."""
     return ChangeRequest(paths(spec), _secret(wanted), spec.code_dir, spec.lib_dir, stamp)
 
 

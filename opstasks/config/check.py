@@ -36,7 +36,7 @@ class ConfigFinding:
 
 
 def find_problems(host: Host) -> tuple[ConfigFinding, ...]:
-    """Everything about a host's configuration that a person should know, problems first."""
+    """All findings about a host's configuration, problems first."""
     show = systemd.show(host.spec.unit)
     results = host.service.gather(
         {"config": SHOW.command(show_request(host.spec, code=True)), "unit": show}
@@ -50,7 +50,7 @@ def find_problems(host: Host) -> tuple[ConfigFinding, ...]:
 def findings_of(
     found: HostConfig, wanted: Mapping[str, str], unit: systemd.UnitState
 ) -> list[ConfigFinding]:
-    """Judge what was read; `wanted` are the files as backends/ describes them."""
+    """Check a configuration; `wanted` are the files as backends/ describes them."""
     findings = [*_of_files(found), *_drift(found, wanted), *_of_readers(found)]
     for key in found.keys:
         findings += _of_key(key, found, wanted)
@@ -72,7 +72,7 @@ def _of_files(found: HostConfig) -> list[ConfigFinding]:
 
 
 def _drift(found: HostConfig, wanted: Mapping[str, str]) -> list[ConfigFinding]:
-    """Where a file that `manage` writes differs from its description: by key, or as a whole."""
+    """Differences between a file that `manage` writes and its description: by key, or overall."""
     findings = []
     for item in found.files:
         if item.name not in MANAGED_FILES or item.error or item.name not in wanted:
@@ -129,14 +129,14 @@ def _of_key(key: ConfigKey, found: HostConfig, wanted: Mapping[str, str]) -> lis
 
 
 def is_known(key: str, found: HostConfig, wanted: Mapping[str, str]) -> bool:
-    """Whether job-runner's code reads a key, or a template has it; True without any code."""
+    """Whether job-runner's code reads a key, or a template has it; True if there is no code."""
     if found.code is None or not (found.code.required or found.code.optional):
         return True
     return found.code.reads(key) or key in described_keys(wanted)
 
 
 def suggestion(key: str, found: HostConfig, wanted: Mapping[str, str]) -> str:
-    """A question about the known key that is most like this one; empty without one."""
+    """A question with the most similar known key; empty if there is none."""
     near = found.code.nearest(key, described_keys(wanted)) if found.code else ""
     return f"; did you mean {near}?" if near else ""
 
@@ -157,7 +157,7 @@ def _missing(found: HostConfig, wanted: Mapping[str, str]) -> list[ConfigFinding
 
 
 def _not_restarted(found: HostConfig, unit: systemd.UnitState) -> list[ConfigFinding]:
-    """What the running service does not know yet: by its own environment, else by the time."""
+    """Changes that the running service has not read, from its environment or else from times."""
     findings = [
         ConfigFinding(
             "restart",
@@ -178,5 +178,5 @@ def _not_restarted(found: HostConfig, unit: systemd.UnitState) -> list[ConfigFin
 def _newer(item: EnvFile, found: HostConfig) -> ConfigFinding:
     """A file that changed after the service started."""
     text = f"changed at {second_text(item.changed_at)}, after the service started"
-    text += ", but nothing it reads differs" if found.seen_running else ": restart it"
+    text += ", but no value that it reads differs" if found.seen_running else ": restart it"
     return ConfigFinding("restart", item.name, "", text, not found.seen_running)

@@ -20,10 +20,10 @@ from opstasks.fleet.program import Program
 
 
 class ShowRequest(msgspec.Struct, frozen=True):
-    """Which files to read; the hash of `public_files` may leave the host.
+    """Which files to read; the hashes of `public_files` may leave the host.
 
-    `secret_keys` must not be shown, nor the keys in `secret_file`. `watched` are keys to look for
-    in the running service as well. `with_code` asks which keys job-runner's code reads.
+    `secret_keys`, and the keys in `secret_file`, must not be shown. `watched` are keys to read from
+    the running service as well. `with_code` asks which keys job-runner's code reads.
     """
 
     files: tuple[str, ...]
@@ -45,7 +45,7 @@ def paths(spec: HostSpec) -> tuple[str, ...]:
 
 
 def show_request(spec: HostSpec, *, code: bool = False) -> ShowRequest:
-    """What `SHOW` is asked for a host."""
+    """The request of `SHOW` for a host."""
     described = templates(spec)
     return ShowRequest(
         files=paths(spec),
@@ -69,7 +69,7 @@ def inspect(host: Host, *, code: bool = False) -> HostConfig:
 
 
 def checked(host: Host, found: HostConfig) -> HostConfig:
-    """The same configuration; raises Refused when not one of its files could be read."""
+    """The configuration in an answer; raises Refused if none of its files could be read."""
     if all(item.error for item in found.files):
         raise Refused(
             f"no configuration can be read in {host.spec.config_dir}",

@@ -1,6 +1,6 @@
-"""job-runner's configuration on a host: four env files, of which the later one wins.
+"""job-runner's configuration on a host: four env files; a later file wins over an earlier one.
 
-These are the values that `onhost/show.py` answers with. They hold no secret value.
+These types are the answer of `onhost/show.py`. They contain no secret values.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from opstasks.core.fields import Line, Moment, Small, Text
 
 FILES = ("01_defaults.env", "02_secrets.env", "03_backend.env", "04_local.env")
 SECRETS_FILE, LOCAL_FILE = FILES[1], FILES[3]
-# What `manage` writes.
+# The files that `manage` writes.
 MANAGED_FILES = (FILES[0], FILES[2])
-# What job-runner's libraries read by themselves.
+# Keys that job-runner's libraries read by themselves.
 _LIBRARIES = re.compile(r"OTEL_[A-Z0-9_]+")
 _ASSIGNMENT = re.compile(r"#?\s*([A-Za-z_][A-Za-z0-9_]*)=")
 # Permission bits in octal; empty for a file that could not be read.
@@ -28,7 +28,7 @@ Mode = Annotated[str, Meta(pattern="^([0-7]{4})?$")]
 
 @dataclass(frozen=True)
 class ConfigValue:
-    """A value as it may be shown: of a secret, only the fingerprint ("" when it is empty)."""
+    """A value that can be shown; a secret only as its fingerprint ("" when it is empty)."""
 
     is_set: bool = False
     text: Text = ""
@@ -45,11 +45,11 @@ class ConfigValue:
 
 @dataclass(frozen=True)
 class ConfigKey:
-    """One key: what the service gets at its next start, from which file, and who differs.
+    """One key: the service's value at its next start, its file, and differences.
 
-    `over` are the files that set it as well and lose, `duplicate_in` those that set it more than
-    once. `shell` compares it with its value in a shell. `running` is the value that the service
-    runs with when it is another one, else None.
+    `over` are the files whose values are overridden, `duplicate_in` those that set it more than
+    once. `shell` compares it with its value in a shell. `running` is the value in the running
+    service if that differs, else None.
     """
 
     name: Line
@@ -63,10 +63,10 @@ class ConfigKey:
     running: ConfigValue | None = None
 
     def note(self) -> str:
-        """What is unusual about it, for people; empty for nothing."""
+        """Unusual facts about the key, for people; may be empty."""
         notes = []
         if self.shell == "other":
-            seen = "another value" if self.secret else repr(self.shell_text)
+            seen = "a different value" if self.secret else repr(self.shell_text)
             notes.append(f"a shell reads {seen}")
         elif self.shell == "unset":
             notes.append("a shell does not set it")
@@ -81,10 +81,10 @@ class ConfigKey:
 
 @dataclass(frozen=True)
 class EnvFile:
-    """One file: `changed_at` in seconds since the epoch; `error` says why it was not read.
+    """One file: `changed_at` is in seconds since the epoch; `error` says why it was not read.
 
-    `sha256` is known only of the files that `manage` writes; `stamp` changes with each write.
-    `problems` are line numbers, each with what a reader finds wrong there.
+    `sha256` is known only for the files that `manage` writes; `stamp` changes with each write.
+    `problems` are line numbers, each with a problem that a reader found.
     """
 
     name: Line
@@ -98,7 +98,7 @@ class EnvFile:
 
 @dataclass(frozen=True)
 class CodeKeys:
-    """Which keys job-runner's code reads; in `patterns` a `*` stands for a part of a name."""
+    """The keys that job-runner's code reads; in `patterns`, a `*` is any part of a name."""
 
     required: tuple[Line, ...] = ()
     optional: tuple[Line, ...] = ()
@@ -114,20 +114,20 @@ class CodeKeys:
         )
 
     def nearest(self, key: str, others: Iterable[str] = ()) -> str:
-        """A similar key that may have been meant; empty without one."""
+        """A similar key that may have been meant, or empty."""
         names = sorted({*self.required, *self.optional, *others})
         return next(iter(difflib.get_close_matches(key, names, 1, 0.8)), "")
 
 
 def _fits(pattern: str, key: str) -> bool:
-    """Whether a key is one that a pattern such as ``*_DATABASE_URL`` stands for."""
+    """Whether a key matches a pattern such as ``*_DATABASE_URL``."""
     parts = re.split(r"\*+", pattern)
     return re.fullmatch("[A-Z0-9_]+".join(map(re.escape, parts)), key) is not None
 
 
 @dataclass(frozen=True)
 class HostConfig:
-    """A host's configuration; `seen_running` says whether the service's own could be read."""
+    """A host's configuration; `seen_running`: the running service's values could be read."""
 
     keys: tuple[ConfigKey, ...] = ()
     files: Annotated[tuple[EnvFile, ...], Meta(min_length=len(FILES), max_length=len(FILES))] = ()
@@ -139,7 +139,7 @@ class HostConfig:
         return next((key for key in self.keys if key.name == name), None)
 
     def only(self, names: Iterable[str], *, local: bool) -> HostConfig:
-        """The same with some of the keys: those named (all without), those of the local file."""
+        """The configuration with the named keys (default: all), or those of the local file only."""
         wanted = set(names)
         kept = [key for key in self.keys if not wanted or key.name in wanted]
         return replace(self, keys=tuple(k for k in kept if not local or k.source == LOCAL_FILE))
@@ -157,5 +157,5 @@ def described_keys(described: Mapping[str, str]) -> set[str]:
 
 
 def secret_keys(described: Mapping[str, str]) -> list[str]:
-    """The keys that a backend's templates say are secret."""
+    """The keys that a backend's templates declare to be secret."""
     return template_keys(described.get(SECRETS_FILE, ""))

@@ -1,4 +1,4 @@
-"""What `config.set` and `config.unset` would do, decided from what was read."""
+"""What `config.set` and `config.unset` will do, decided from the configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Wanted = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class ConfigStep:
-    """What a change does to one key: for people, a secret as its fingerprint."""
+    """What a change does to one key, for people; a secret as its fingerprint."""
 
     key: str
     now: str
@@ -35,9 +35,9 @@ class ConfigStep:
 
 @dataclass(frozen=True)
 class ConfigPlan:
-    """What a change does to one host; `stamp` says which local file it was made from.
+    """What a change does to one host; `stamp` identifies the local file that it was made from.
 
-    It can be shown: the values of secrets are not in it.
+    It can be shown, because it contains no secret values.
     """
 
     steps: tuple[ConfigStep, ...] = ()
@@ -53,7 +53,7 @@ class ConfigPlan:
 def make_plan(
     found: HostConfig, wanted: Wanted, described: Mapping[str, str], *, unknown: bool
 ) -> ConfigPlan:
-    """Decide what a change does; `described` are the files as backends/ describes them.
+    """Plan a change; `described` are the files as backends/ describes them.
 
     Raises Refused for a key that job-runner does not read, unless `unknown`.
     """
@@ -74,7 +74,7 @@ def make_plan(
 
 
 def steps(found: HostConfig, wanted: Wanted, secrets: Collection[str]) -> tuple[ConfigStep, ...]:
-    """What is left to do for each key; nothing for one that both readers read as wanted."""
+    """The change of each key; none for a key that both readers already read as wanted."""
     made = (_step(found, key, value, secrets) for key, value in wanted.items())
     return tuple(step for step in made if step is not None)
 
@@ -86,7 +86,7 @@ def _step(
     if value is None:
         if now.source != LOCAL_FILE:
             return None
-        after = f"what {now.over[-1]} says" if now.over else "not set"
+        after = f"the value in {now.over[-1]}" if now.over else "not set"
         return ConfigStep(key, now.value.describe(), after, LOCAL_FILE)
     if now.secret or is_secret(key, [value], secrets):
         new = ConfigValue(True, "", fingerprint(key, value) if value else "")
@@ -98,12 +98,12 @@ def _step(
 
 
 def notes(found: HostConfig, wanted: Wanted) -> tuple[str, ...]:
-    """What a person should know about a change, beside what it does."""
+    """Notes on a change, for people."""
     made = []
     for key, value in wanted.items():
         now = found.get(key)
         if value is None and now and now.source and now.source != LOCAL_FILE:
-            made.append(f"{key} comes from {now.source}, which stays as it is")
+            made.append(f"{key} comes from {now.source}, which stays unchanged")
         if value is None and not (now and now.source):
             near = get_close_matches(key, [item.name for item in found.keys], 1)
             hint = f"; did you mean {near[0]}?" if near else ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "key": "Only this key (may be given several times; without the flag, too).",
+        "key": "Only this key (may be given several times, also without the flag).",
         "local": "Only what 04_local.env sets.",
     },
     positional=[],
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     auto_shortflags=False,
 )
 def show(ctx: Context, key: list[str], local: bool = False) -> None:
-    """Show each key: what the service gets at its next start, and which of the files wins.
+    """Show each key: the service's value at its next start, and the file it comes from.
 
-    Of a secret it shows only whether it is set, and a fingerprint that can be compared
-    between hosts.
+    For a secret it shows only whether it is set, and a fingerprint to compare between hosts.
 
     Example: inv -H prod config.show MAX_WORKERS
     """
@@ -58,7 +57,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     auto_shortflags=False,
 )
 def check(ctx: Context, problems: bool = False) -> None:
-    """Check the configuration: drift, unknown and missing keys, quoting, a restart that is needed.
+    """Check the configuration: drift, unknown and missing keys, quoting, whether to restart.
 
     Ends with exit code 1 when it finds a problem.
 
@@ -92,9 +91,9 @@ def check(ctx: Context, problems: bool = False) -> None:
     auto_shortflags=False,
 )
 def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
-    """Override keys on a host for the time being, in 04_local.env only.
+    """Override keys on a host temporarily, in 04_local.env only.
 
-    Written so that the service and a shell read the same. Takes effect at the next restart.
+    The service and a shell read the same value. It takes effect at the next restart.
 
     Example: inv -H tpp config.set MAX_WORKERS=8
     """
@@ -117,7 +116,7 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
 
 
 @task(
-    help={"key": "The key (may be given several times; without the flag, too)."},
+    help={"key": "The key (may be given several times, also without the flag)."},
     positional=[],
     iterable=["key"],
     auto_shortflags=False,
@@ -136,7 +135,7 @@ def unset(ctx: Context, key: list[str]) -> None:
 
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:
-    """Inspect every host, show what would change, ask, then change one host after another."""
+    """Inspect every host, show the plans, ask, then change one host after another."""
     from opstasks.config import act
 
     plans = ctx.fleet.gather(lambda host: act.preview(host, wanted, unknown=unknown))
@@ -169,6 +168,6 @@ def _show_plans(ctx: Context, plans: FleetResult[ConfigPlan]) -> None:
 
 
 namespace = Collection("config", show, check, set_, unset)
-# Further words on the line are values of this flag.
+# All further words on the line are values of this flag.
 show.variadic = unset.variadic = "--key"
 set_.variadic = "--assignment"

@@ -8,7 +8,7 @@ from opstasks.manage.describe import describe
 
 
 def templates(spec: HostSpec) -> dict[str, str]:
-    """The text of each env file that a host's backend describes, by name of the file."""
+    """The text of each env file that a host's backend describes, by file name."""
     if not spec.backend:
         return {}
     contents = describe(spec).contents

@@ -1,4 +1,4 @@
-"""What an operator types: keys and values, checked before any host is asked."""
+"""Keys and values that an operator types, checked before any host is asked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from opstasks.config.onhost.secrecy import is_secret
 from opstasks.core.errors import Refused
 
-# As a value, it means: ask for it, or read it from standard input.
+# This value means: ask for it, or read it from standard input.
 ASK = "-"
 VALUE_LENGTH = 8192
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-# These control the shell that sources the file, the loader or Python itself, not job-runner.
+# These control the shell that sources the file, the dynamic loader or Python, not job-runner.
 _NOT_OURS = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|SHELLOPTS|IFS|ENV|UID|EUID|PPID|RANDOM|SECONDS|LINENO|OPTARG"
     r"|OPTIND|PWD|OLDPWD|TMOUT|PS[0-4]|PROMPT_COMMAND|BASH.*|LD_.*|PYTHON.*|FUNCNAME|GROUPS|_"
@@ -30,13 +30,13 @@ def valid_key(text: str) -> str:
     if _NOT_OURS.fullmatch(text):
         raise Refused(
             f"{text} controls the shell or Python itself, not job-runner",
-            hint="set what the unit runs with in backends/, see `manage`",
+            hint="change the unit's environment in backends/, see `manage`",
         )
     return text
 
 
 def valid_value(key: str, value: str) -> str:
-    """A value that both readers can hold; raises Refused (without showing it)."""
+    """A value that both readers can read; raises Refused (without showing the value)."""
     if len(value) > VALUE_LENGTH:
         raise Refused(f"the value of {key} is longer than {VALUE_LENGTH} characters")
     try:
@@ -44,15 +44,15 @@ def valid_value(key: str, value: str) -> str:
     except UnicodeEncodeError:
         raise Refused(f"the value of {key} is not valid text") from None
     if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
-        raise Refused(f"the value of {key} holds a line end or another control character")
+        raise Refused(f"the value of {key} contains a line end or another control character")
     return value
 
 
 def assignment(text: str, secret_keys: Iterable[str]) -> tuple[str, str]:
     """The key and the value of ``KEY=VALUE``; the value may be `ASK`.
 
-    Raises Refused for a secret, which others can read on the command line. `secret_keys` are
-    those that a backend declares to be secret, independent of their names.
+    Raises Refused for a secret, because others could read it on the command line. `secret_keys`
+    are the keys that a backend declares to be secret, whatever their names.
     """
     name, equals, value = text.partition("=")
     if not equals:
@@ -60,7 +60,7 @@ def assignment(text: str, secret_keys: Iterable[str]) -> tuple[str, str]:
     valid_key(name)
     if value != ASK and value and is_secret(name, [value], set(secret_keys)):
         raise Refused(
-            f"{name} is a secret: on the command line, others can read it",
+            f"{name} is a secret: others could read it on the command line",
             hint=f"write {name}=- and type it when asked, or edit 02_secrets.env in `shell`",
         )
     return name, valid_value(name, value)

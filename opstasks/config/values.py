@@ -1,4 +1,4 @@
-"""Read values of the configuration for our own use, secrets included; never to be shown."""
+"""Read configuration values for our own use, secrets included; never show them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ValuesRequest(msgspec.Struct, frozen=True):
 
 
 class ValuesAnswer(msgspec.Struct, frozen=True):
-    """The keys that are set. A `Secret` shows nothing of itself."""
+    """The keys that are set. A `Secret` is never printed."""
 
     values: dict[str, Secret]
 
@@ -30,13 +30,13 @@ VALUES = Program("opstasks.config.onhost.values", ValuesRequest, ValuesAnswer, m
 
 
 def read_values(host: Host, keys: Iterable[str]) -> dict[str, Secret]:
-    """Some keys as the service gets them, in one round trip; keys that are not set are left out.
+    """The service's values of some keys, in one round trip; keys that are not set are left out.
 
-    Raises what `opstasks.fleet.host.Shell.call` raises, without what the host printed.
+    Raises what `opstasks.fleet.host.Shell.call` raises, without the host's output.
     """
     try:
         answer = host.service.call(VALUES, ValuesRequest(paths(host.spec), tuple(sorted(keys))))
     except (CommandFailed, TimedOut) as error:
-        error.tail = ""  # an interrupted answer may hold a secret
+        error.tail = ""  # an interrupted answer may contain a secret
         raise
     return answer.values

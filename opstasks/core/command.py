@@ -1,6 +1,6 @@
 """Commands as values: lists of arguments, quoted by default, rendered in one place.
 
-The arguments of a command never hold a secret: every user of a host can read them in /proc. A
+The arguments of a command never contain a secret: every user of a host can read them in /proc. A
 secret travels on standard input only, wrapped in `Secret`, and prints as ``***``.
 """
 
@@ -29,7 +29,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Raw:
-    """Shell text that is to be used as it is; write it only from constants."""
+    """Shell text that is used without quoting; make it only from constants."""
 
     text: str
 
@@ -39,11 +39,11 @@ Argument = str | int | PurePath | Raw
 
 @dataclass(frozen=True)
 class Command:
-    """One command line, what it reads, which exit codes mean success and how long it may take.
+    """One command line: its input, its exit codes for success, its limits.
 
     `timeout_s` is in seconds and enforced on the host, so the remote process ends as well.
-    `max_bytes` is the most that it may print; a command that prints more is an error.
-    `mutates` says that losing the connection while it runs leaves the host in doubt.
+    `max_bytes` is its output limit; a command that prints more is an error.
+    `mutates`: if the connection is lost while it runs, the host's state is unknown.
     """
 
     args: tuple[Argument, ...]
@@ -54,7 +54,7 @@ class Command:
     max_bytes: int = MAX_OUTPUT_BYTES
 
     def line(self) -> str:
-        """The command line as the shell reads it; safe to show, it holds no secret."""
+        """The command line as the shell reads it; safe to show, without secrets."""
         return " ".join(quote(arg) for arg in self.args)
 
     def accepting(self, *codes: int) -> Command:
@@ -66,7 +66,7 @@ class Command:
         return replace(self, mutates=True)
 
     def printing(self, max_bytes: int) -> Command:
-        """The same command with another limit of what it may print, in bytes."""
+        """The same command with another output limit, in bytes."""
         return replace(self, max_bytes=max_bytes)
 
     def within(self, timeout_s: float) -> Command:
@@ -82,11 +82,11 @@ def quote(arg: Argument) -> str:
 def cmd(*args: Argument, stdin: str | Secret | None = None) -> Command:
     """Build a command from its arguments: ``cmd("git", "-C", path, "fetch")``.
 
-    Raises ValueError for an argument that no command line can hold (a NUL byte).
+    Raises ValueError for an argument with a NUL byte, which a command line cannot contain.
     """
     for arg in args:
         if "\0" in str(arg):
-            raise ValueError("an argument holds a NUL byte")
+            raise ValueError("an argument contains a NUL byte")
     return Command(args, stdin=stdin)
 
 

@@ -26,7 +26,7 @@ def is_span(text: str) -> bool:
 
 
 def parse(text: str) -> int:
-    """The seconds of a span; raises Refused for anything else, for 0 and for over a year."""
+    """The seconds of a span; raises Refused for 0, for over a year and for other text."""
     match = _SPAN.fullmatch(text.strip())
     if not match or not any(match.groups()):
         raise Refused(f"{text!r} is not a span of time", hint=HINT)
@@ -39,20 +39,20 @@ def parse(text: str) -> int:
 
 
 def parse_sure(text: str, *, yes: bool) -> int:
-    """The same; raises Refused for more than 7 days, unless `yes`."""
+    """Like `parse`; also raises Refused for more than 7 days, unless `yes`."""
     seconds = parse(text)
     check_sure(seconds, text, yes=yes)
     return seconds
 
 
 def check_sure(seconds: float, text: str, *, yes: bool) -> None:
-    """Raise Refused for more than 7 days, unless it is meant (`yes`)."""
+    """Raise Refused for more than 7 days, unless `yes`."""
     if seconds > SURE_S and not yes:
         raise Refused(f"{text!r} is more than 7 days ahead", hint="add --yes if you mean it")
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """A span before `now`, a date, ``today`` or ``yesterday`` as a moment; raises Refused."""
+    """The moment of a date, ``today``, ``yesterday`` or a span before `now`; raises Refused."""
     if is_span(text):
         return now - timedelta(seconds=parse(text))
     if text in _DAYS:

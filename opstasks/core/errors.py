@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one family of exceptions.
 
-Each error knows the host, the command, the exit code the program ends with, the last lines
-the command printed and what the operator should type next. The command line prints them in
+Each error has the host, the command, the exit code of the program, the last lines that the command
+printed and what the operator should type next. The command line prints them in
 one place (`opstasks.cli.program`), so no other module formats an error.
 
 Exit codes are part of the public interface (docs/exit-codes.md):
@@ -70,7 +70,7 @@ class InvalidResponse(OpsError):
 
 
 class TooMuchOutput(OpsError):
-    """A host sent more than its command may print; the command was given up."""
+    """A host sent more output than the command's limit; the command was abandoned."""
 
 
 class TimedOut(OpsError):
@@ -110,7 +110,7 @@ class Interrupted(OpsError):
 
 
 def unforeseen(error: BaseException, host: str) -> OpsError:
-    """The error for a defect in this program; `host` is "" when it belongs to no host."""
+    """The error for a defect in this program; `host` is "" if it is not about a host."""
     wrapped = OpsError(
         f"internal error: {type(error).__name__}: {error}",
         host=host,

@@ -1,6 +1,6 @@
 """What happens while a task runs, for the code that shows it.
 
-Workflows and hosts emit; only `opstasks.output` prints.
+Workflows and hosts emit events; only `opstasks.output` prints.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from opstasks.onhost.limits import LATEST_AT, MAX_COUNT, MAX_LINE
 
-# Seconds since the epoch, 0 for what has not come; the year 3000 is a broken clock or nonsense.
+# Seconds since the epoch; 0 for "not yet". A time after the year 3000 is nonsense.
 Moment = Annotated[float, Meta(ge=0, le=LATEST_AT)]
 # A span in seconds, up to a thousand years.
 Seconds = Annotated[float, Meta(ge=0, le=LATEST_AT)]

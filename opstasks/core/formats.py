@@ -1,6 +1,6 @@
-"""Times, spans and sizes as people read them: one way for every screen.
+"""Times, spans and sizes as people read them, the same on every screen.
 
-Written once, in `opstasks.onhost.formats`, because programs on a host put them into messages too.
+The code is in `opstasks.onhost.formats`, because programs on a host use it for messages too.
 """
 
 from opstasks.onhost.formats import (

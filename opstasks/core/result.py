@@ -75,7 +75,7 @@ class HostResult(Generic[T]):
 class FleetResult(Generic[T]):
     """One `HostResult` per host, in inventory order.
 
-    `findings` says that a check found something: exit code 1, though every host answered.
+    `findings`: a check found something, so the exit code is 1 although every host answered.
     """
 
     results: list[HostResult[T]] = field(default_factory=list)
@@ -90,7 +90,7 @@ class FleetResult(Generic[T]):
         return {r.host: r.value for r in self.results if r.good and r.value is not None}
 
     def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
-        """The same results, with those of a later pass in their place."""
+        """The same results, replaced by those of a later pass where there are any."""
         done = {item.host: item for item in later}
         return FleetResult([done.get(item.host, item) for item in self.results])
 
@@ -99,7 +99,7 @@ class FleetResult(Generic[T]):
         """The exit code for the whole run (see `opstasks.core.errors`)."""
         seen = {r.outcome for r in self.results}
         if "refused" in seen and "changed" in seen:
-            seen.add("failed")  # 2 would say that nothing was touched
+            seen.add("failed")  # exit code 2 would mean that nothing was touched
         if self.findings:
             seen.add("failed")
         order = [

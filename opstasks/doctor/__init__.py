@@ -1,1 +1,1 @@
-"""doctor."""
+"""`doctor`: check everything that the tasks rely on."""

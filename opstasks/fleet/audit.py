@@ -1,8 +1,8 @@
 """Who did what, when: one structured line before and one after every change.
 
 On the host in its journal (identifier ``opstasks``), and on the operator's machine in
-``$XDG_STATE_HOME/opstasks/audit.jsonl``. It never holds a secret: commands carry none, and a task
-passes only what it would show on a screen.
+``$XDG_STATE_HOME/opstasks/audit.jsonl``. It never contains a secret: commands contain none, and
+a task passes only what it would show on a screen.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def new_run_id() -> str:
 
 
 def now() -> str:
-    """The time as an audit line holds it."""
+    """The time in the form of an audit line."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -58,7 +58,7 @@ def who() -> str:
 
 
 def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> AuditEntry:
-    """The line that says who begins what on a host, now."""
+    """The line for the start of a change, now."""
     return AuditEntry(
         run_id=run_id or new_run_id(),
         host=host,
@@ -71,13 +71,13 @@ def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> Au
 
 
 def end(begun: AuditEntry, outcome: str, detail: str = "") -> AuditEntry:
-    """The line that says how it ended, now."""
+    """The line for the end of the change, now."""
     return msgspec.structs.replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
 
 
 @dataclass
 class Ending:
-    """How a change ends unless it fails; "ok" for one that found nothing to do."""
+    """The outcome of a change that does not fail; "ok" if there was nothing to do."""
 
     outcome: str = "changed"
     detail: str = ""

@@ -1,6 +1,6 @@
-"""Around every change: take the lock, record the start, do it, record the end, let go.
+"""Around every change: take the lock, record the start, act, record the end, release the lock.
 
-Costs one round trip before and one after, whatever the change is.
+This costs one round trip before and one after the change.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from opstasks.fleet.host import Host, Shell
 def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> Iterator[str]:
     """Hold the host's lock while inside; yields the run id.
 
-    Raises Refused, naming the holder, when someone else is changing the host. A connection
-    lost inside is reported as unknown (`opstasks.core.errors.Lost`).
+    Raises Refused, naming the holder, when someone else is changing the host. A lost
+    connection inside is reported as unknown (`opstasks.core.errors.Lost`).
     """
     host = shell.host
     entry = audit.start(host.name, task, args or {})
@@ -45,12 +45,12 @@ def _take(shell: Shell, entry: audit.AuditEntry) -> None:
         raise Refused(
             f"cannot take the lock: {result.tail()}",
             host=host.name,
-            hint=f"run `manage` if it never ran there; check the disk of {host.spec.lock_file}",
+            hint=f"run `manage` if it never ran there; or check the disk of {host.spec.lock_file}",
         )
 
 
 def _end(shell: Shell, entry: audit.AuditEntry) -> None:
-    """Record the end and release the lock; without a connection the host releases it by itself."""
+    """Record the end and release the lock; without a connection, the host releases it itself."""
     audit.write_local(entry)
     with contextlib.suppress(OpsError):
         if shell.is_open:

@@ -1,4 +1,4 @@
-"""Many hosts at once, or one after another; one host's failure never loses another's result."""
+"""Many hosts at once, or one after another; a host's failure never loses another's result."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ READERS = 32
 class Fleet:
     """The selected hosts, in inventory order.
 
-    `parallel` bounds how many hosts are worked on together (0: the default, 32 for reading
-    and 1 for changing); `keep_going` goes on after a failure.
+    `parallel` is how many hosts are worked on together at most (0: the default, 32 for reading
+    and 1 for changing); `keep_going` means to continue after a failure.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Fleet:
         interrupted: str = "interrupted; nothing was changed",
         changes: bool = False,
     ) -> FleetResult[T]:
-        """Work on all hosts together; Ctrl-C stops waiting at once and says `interrupted`.
+        """Work on all hosts together; after Ctrl-C, unfinished hosts get the error `interrupted`.
 
-        `changes` says that the work may change the hosts.
+        `changes`: the work may change the hosts.
         """
         workers = self.parallel or READERS
         run = _Run(self, read, workers=workers, stop_at_failure=False, changes=changes)
@@ -68,7 +68,7 @@ class Fleet:
             raise Interrupted(interrupted) from None
 
     def roll(self, work: Callable[[Host], T]) -> FleetResult[T]:
-        """Change hosts one after another, stopping at the first failure.
+        """Change hosts one after another; stop at the first failure.
 
         The first Ctrl-C lets the current step end and starts nothing new; the second one
         raises KeyboardInterrupt at once.
@@ -107,7 +107,7 @@ class _Run(Generic[T]):
         self._lock = threading.Lock()
         self._failed = False
         self._working = min(workers, len(fleet.hosts))
-        # Not Thread.join: in Python 3.11 a Ctrl-C inside it takes a running thread for ended.
+        # Not Thread.join: in Python 3.11 a Ctrl-C inside it marks a running thread as ended.
         self._ended = threading.Event()
         # Daemon threads: a second Ctrl-C must be able to end the program at once.
         for _ in range(self._working):
@@ -116,7 +116,7 @@ class _Run(Generic[T]):
     def wait(self) -> FleetResult[T]:
         """Wait for the workers; hosts without a worker are reported as not started."""
         while self._fleet.hosts and not self._ended.wait(0.2):
-            pass  # awake now and then, so that Ctrl-C is heard
+            pass  # wakes up regularly, so that Ctrl-C takes effect
         skipped = "interrupted" if self._fleet.stop.is_set() else "not started"
         return FleetResult(
             [

@@ -1,4 +1,4 @@
-"""The shell text of the framed shell: what starts it, and one command as a frame.
+"""The shell text of the framed shell: its start, and one command as a frame.
 
 `opstasks.fleet.session` describes the frames.
 """
@@ -32,7 +32,7 @@ def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
 
 
 def frame(command: Command, mark: str) -> bytes:
-    """One command as the bytes that make the framed shell run it."""
+    """The bytes that make the framed shell run one command."""
     limit = f"timeout -k 5 {command.timeout_s:g} "
     line = command.line()
     if any(isinstance(arg, Raw) for arg in command.args):
@@ -40,12 +40,12 @@ def frame(command: Command, mark: str) -> bytes:
     text = f"( {limit}{line} ) {_redirect(command.stdin, mark)}\n" + end_of(mark)
     data = text.encode("utf-8", "surrogateescape")
     if b"\0" in data:
-        raise ValueError("a command or its input holds a NUL byte")
+        raise ValueError("a command or its input contains a NUL byte")
     return data + b"\0"
 
 
 def _redirect(stdin: str | Secret | None, mark: str) -> str:
-    """Where a command reads from; /dev/null, or it would swallow the frames that follow."""
+    """A command's input; by default /dev/null, so that it cannot read the next frames."""
     if stdin is None:
         return "</dev/null"
     text = stdin.value if isinstance(stdin, Secret) else stdin

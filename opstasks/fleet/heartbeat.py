@@ -1,4 +1,4 @@
-"""Keeps open shells alive: a shell that hears nothing for a minute ends by itself.
+"""Keeps open shells alive: a shell without a heartbeat for a minute ends by itself.
 
 So a laptop that lost its network holds no lock and leaves no shell behind.
 """
@@ -11,7 +11,7 @@ import weakref
 from typing import Protocol
 
 HEARTBEAT_S = 15.0
-# How long a shell on a host waits for a sign of its client.
+# How long a shell on a host waits for a heartbeat of its client.
 SILENCE_S = 60
 
 
@@ -19,11 +19,11 @@ class HasHeartbeat(Protocol):
     """What can be kept alive."""
 
     def heartbeat(self) -> None:
-        """Tell the other side that this one is alive."""
+        """Tell the other side that this side is alive."""
 
 
 class Heartbeats:
-    """One thread that sends the heartbeats of everything that was added and is still in use."""
+    """One thread that sends heartbeats for everything that was added and is still in use."""
 
     def __init__(self) -> None:
         self._members: weakref.WeakSet[HasHeartbeat] = weakref.WeakSet()

@@ -1,6 +1,6 @@
 """One host, and the one way to run a command on it.
 
-A `Host` has three shells: `login` (the account we came in with), `service` (opensafely, which
+A `Host` has three shells: `login` (the account of the SSH login), `service` (opensafely, which
 the playbook reaches with ``sudo su - opensafely``) and `root`. Each shell has the same verbs:
 
 - `run`      the command must succeed; returns its `Result`
@@ -8,8 +8,8 @@ the playbook reaches with ``sudo su - opensafely``) and `root`. Each shell has t
 - `test`     whether it succeeds
 - `call`     one of our programs; returns its answer
 - `batch`    many commands in one round trip, exit codes not judged
-- `stream`   output as it comes, until it ends
-- `follow`   one of our programs, with the parts of its answer as they come
+- `stream`   output as it arrives, until the command ends
+- `follow`   one of our programs, with the parts of its answer as they arrive
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ class Shell:
         on_part: Callable[[Any], None],
         on_wait: Callable[[], None] = lambda: None,
     ) -> A:
-        """Run one of our programs on a channel of its own; hands on the parts as they come.
+        """Run one of our programs on its own channel; passes on the parts as they arrive.
 
-        `on_wait` is called once a second at least; what it raises ends the program.
+        `on_wait` is called at least once a second; an exception in it ends the program.
         """
         reader = Reader(program, self.host.name, on_part)
 
@@ -124,7 +124,7 @@ class Shell:
         return reader.end(self.stream(program.stream_command(request), take))
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
-        """Run a command on a channel of its own; hands on its output as it comes."""
+        """Run a command on its own channel; passes on its output as it arrives."""
         session = self.host.open_session(self.user)
         try:
             return session.stream(command, on_out)
@@ -147,9 +147,9 @@ class Shell:
                 self.host.doubt_connection()
             if mutates:
                 raise Lost(
-                    f"{error.message} during a change; the last step may or may not be done",
+                    f"{error.message} during a change; the last step may or may not have been done",
                     host=self.host.name,
-                    hint="run the same command again: it looks first and goes on from there",
+                    hint="run the same command again: it inspects the host first and continues",
                 ) from error
             raise
 
@@ -203,7 +203,7 @@ class Host:
     def transport(self) -> Transport:
         """The connection, opened at first use and kept until it is gone.
 
-        Never a second one in the middle of a change: the lock went with the first.
+        Never a second one in the middle of a change: the lock is lost with the first.
         """
         if self._transport and not self.is_changing and self._is_gone(self._transport):
             self.close()
@@ -212,27 +212,27 @@ class Host:
         return self._transport
 
     def doubt_connection(self) -> None:
-        """Make a new connection next time: paramiko notices a broken one only after a moment."""
+        """Make a new connection next time; paramiko notices a broken one only after a moment."""
         self._is_doubtful = True
 
     def _is_gone(self, transport: Transport) -> bool:
         return self._is_doubtful or not transport.is_alive()
 
     def open_session(self, user: str) -> Session:
-        """A new framed shell for an account; without sudo for the account of the login."""
+        """A new framed shell for an account; the login account needs no sudo."""
         if user == self.transport.current_user():
             user = ""
         return Session(self.transport, self.name, user, self.spec.sudo, self._password)
 
     def sudo_password(self) -> Secret:
-        """The password that sudo asks for; raises Refused when there is no terminal to ask on."""
+        """The password that sudo asks for; raises Refused without a terminal to ask on."""
         secret = self._password()
         if secret is None:
             raise no_password(self.name)
         return secret
 
     def prove(self, user: str) -> None:
-        """Open a second connection and an account's shell in it, and close both again.
+        """Check that a second connection and an account's shell can be opened; close both again.
 
         Raises Unreachable or Refused when that does not work; the first connection stays.
         """
@@ -264,11 +264,11 @@ class Host:
             self.is_changing = False
 
     def step(self, text: str) -> None:
-        """Say that a workflow reached a step."""
+        """Report that a workflow reached a step."""
         self.tell(events.StepReached(self.name, text))
 
     def checkpoint(self, where: str) -> None:
-        """A safe place to stop: raises Interrupted after a Ctrl-C; `where` says what was done."""
+        """A safe place to stop: raises Interrupted after Ctrl-C; `where` says what was done."""
         if self._stop.is_set():
             raise Interrupted(f"stopped at your request; {where}", host=self.name)
 
@@ -279,7 +279,7 @@ class Host:
     def wait_until(
         self, find: Callable[[], T | None], *, timeout_s: float, where: str, every_s: float = 1.0
     ) -> T | None:
-        """Call `find` until it finds something: returns that, or None after `timeout_s` seconds.
+        """Call `find` until it finds something; returns that, or None after `timeout_s` seconds.
 
         Raises Interrupted as soon as the operator presses Ctrl-C; `where` says what was done.
         """
@@ -294,7 +294,7 @@ class Host:
 
 
 def check(result: Result, command: Command, host: str) -> Result:
-    """Judge an exit code; raises TimedOut or CommandFailed with the last lines."""
+    """Check an exit code; raises TimedOut or CommandFailed with the last lines."""
     if result.code in command.ok:
         return result
     details = {"host": host, "command": result.command, "tail": result.tail()}

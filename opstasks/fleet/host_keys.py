@@ -1,6 +1,6 @@
 """Which host keys a connection accepts: as strict as OpenSSH, or stricter.
 
-Fabric itself would add unknown keys without a word.
+Fabric itself would add unknown keys silently.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
 
 
 def _known_hosts_texts(ssh_config: Mapping[str, Any]) -> list[str]:
-    """The texts of the files that ssh_config names, or of the usual ones; as far as readable."""
+    """The texts of the readable files among those of ssh_config, or the usual ones."""
     chosen = ssh_config.get("userknownhostsfile", "").split()
     paths = [*(Path(name) for name in chosen), *KNOWN_HOSTS[: 1 if chosen else None]]
     texts = []
@@ -49,7 +49,7 @@ def _known_hosts_texts(ssh_config: Mapping[str, Any]) -> list[str]:
 
 
 def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.MissingHostKeyPolicy:
-    """A policy that raises HostKeyError for a key that the host should not show."""
+    """A policy that raises HostKeyError for a key that is not accepted."""
     import paramiko
 
     class Strict(paramiko.MissingHostKeyPolicy):
@@ -89,13 +89,13 @@ class HostKeyError(Exception):
 
 
 class HostKeyUnknownError(HostKeyError):
-    """The key of the host is not known here."""
+    """The key of the host is unknown here."""
 
     hint = "pin it under host_keys in hosts.yaml, or connect once with ssh and compare"
 
 
 class HostKeyChangedError(HostKeyError):
-    """The host shows another key than the one that is known."""
+    """The host shows a different key from the known one."""
 
     hint = "ask the people who run the host, then correct host_keys or known_hosts"
 

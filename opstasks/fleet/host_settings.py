@@ -1,4 +1,4 @@
-"""The inventory of what hosts.yaml says, every setting checked.
+"""The inventory that hosts.yaml describes, every setting checked.
 
 A host's settings are those of `defaults`, then of its groups from the farthest to the nearest,
 then its own; mappings (`deploy`, `vars`) merge key by key.
@@ -33,7 +33,7 @@ _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _HOST_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-\S+) [A-Za-z0-9+/]+={0,3}( .*)?"
 )
-# Beyond its type: what a value must look like.
+# The form of a value, beyond its type.
 _SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
     "address": (ADDRESS, "a host name or an IP address"),
     "hostname": (NAME, "the host's own name"),
@@ -56,7 +56,7 @@ _SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
 
 
 def load(path: Path | None) -> Inventory:
-    """Read and check a file with all that it includes; an empty inventory without a file.
+    """Read and check a file and the files that it includes; empty without a file.
 
     Raises Refused with everything that is wrong.
     """
@@ -72,19 +72,19 @@ def load(path: Path | None) -> Inventory:
 
 
 class _Builder:
-    """Makes the inventory of what was read; collects every mistake."""
+    """Makes the inventory from what was read; collects every mistake."""
 
     def __init__(self, raw: RawFleet, mistakes: Mistakes) -> None:
         self._raw = raw
         self._mistakes = mistakes
 
     def inventory(self) -> Inventory:
-        """The inventory; without the hosts that are wrong."""
+        """The inventory, without the hosts that have mistakes."""
         self._at("defaults")
         members = {name: tuple(self._members(name, ())) for name in self._raw.groups}
         for name in self._raw.groups:
             if name in self._raw.hosts:
-                self._mistakes.bad_value(f"groups.{name}", name, "a name that no host has")
+                self._mistakes.bad_value(f"groups.{name}", name, "a name that is not a host's")
         defaults = self._converted("defaults", {"name": "", **self._raw.defaults})
         hosts = {name: self._host(name, members) for name in self._raw.hosts}
         good = {name: spec for name, spec in hosts.items() if spec is not None}
@@ -96,7 +96,7 @@ class _Builder:
         return Inventory(good, known, defaults)
 
     def _at(self, name: str) -> None:
-        """From here on mistakes are in the file of this name."""
+        """Report the following mistakes for the file that defines this name."""
         self._mistakes.file = self._raw.origin.get(name, FILE_NAME)
 
     # -- groups ------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class _Builder:
         """Every host of a group, also of its children."""
         path = f"groups.{group}"
         if group in above:
-            self._mistakes.bad_value(f"{path}.children", group, "free of circles")
+            self._mistakes.bad_value(f"{path}.children", group, "free of cycles")
             return
         values = self._raw.groups[group]
         for name in self._mistakes.words(f"{path}.hosts", values.get("hosts") or []):
@@ -195,7 +195,7 @@ class _Builder:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """One mapping put over another, mappings inside key by key."""
+    """One mapping merged over another; inner mappings are merged key by key."""
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)

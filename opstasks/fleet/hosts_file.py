@@ -1,7 +1,7 @@
-"""hosts.yaml: finding it, and reading it with all that it includes.
+"""hosts.yaml: finding it, and reading it with the files that it includes.
 
-Everything that is wrong in the files is reported at once, each mistake with the key's path, the
-value and what was expected. `opstasks.fleet.host_settings` makes an inventory of what was read.
+All mistakes in the files are reported at once, each with the key's path, the value and what was
+expected. `opstasks.fleet.host_settings` makes an inventory of what was read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from opstasks.fleet.strict_yaml import parse_yaml
 ENVIRONMENT = "OPSTASKS_HOSTS"
 FILE_NAME = "hosts.yaml"
 
-# Fields that a file may not set: they follow from the other settings.
+# Fields that a file may not set: they are derived from the other settings.
 _DERIVED = ("name", "groups", "local")
 HOST_KEYS = tuple(key for key in HostSpec.__struct_fields__ if key not in _DERIVED)
 GROUP_KEYS = ("hosts", "children", *HOST_KEYS)
@@ -48,7 +48,7 @@ def find_inventory(explicit: str | None) -> Path | None:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file, as far as this account may see: a folder above may be closed."""
+    """Whether the file exists and is visible to this account."""
     try:
         return path.is_file()
     except OSError:
@@ -56,7 +56,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _refuse_strangers(path: Path) -> None:
-    """A file that was merely found decides where passwords go: it must be the operator's own."""
+    """Refuse a file that was found and is not the operator's: it says where passwords are sent."""
     for place in (path, path.parent):
         info = place.stat()
         if info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o002:
@@ -68,23 +68,23 @@ def _refuse_strangers(path: Path) -> None:
 
 @dataclass
 class Mistakes:
-    """What is wrong in the files; `file` is the one that is being looked at."""
+    """The mistakes in the files; `file` is the one that is being read."""
 
     file: str = FILE_NAME
     found: list[str] = field(default_factory=list)
 
     def add(self, path: str, problem: str) -> None:
-        """Something is wrong at a key."""
+        """Add a mistake at a key."""
         text = f"{self.file}: {path}: {problem}"
         if text not in self.found:
             self.found.append(text)
 
     def bad_value(self, path: str, value: Any, expected: str) -> None:
-        """A key has a value that it cannot have."""
+        """Add the mistake that a key has an invalid value."""
         self.add(path, f"{value!r} is not {expected}")
 
     def mapping(self, path: str, value: Any, keys: Iterable[str]) -> dict[str, Any]:
-        """The known keys of a mapping; the others are mistakes."""
+        """The known keys of a mapping; other keys are mistakes."""
         if not isinstance(value, dict):
             self.bad_value(path, value, "a mapping")
             return {}
@@ -106,7 +106,7 @@ class Mistakes:
 
 @dataclass
 class RawFleet:
-    """What the files say, with known keys only; `origin` is the file of each name."""
+    """The content of the files, with known keys only; `origin` is the file of each name."""
 
     defaults: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class RawFleet:
 
 
 def read(path: Path, mistakes: Mistakes) -> RawFleet:
-    """Read a file and those that it includes; a file that is included may be absent."""
+    """Read a file and those that it includes; an included file may be missing."""
     raw = RawFleet()
     waiting, done = [path], set()
     while waiting:
@@ -154,7 +154,7 @@ def _read_one(path: Path, raw: RawFleet, mistakes: Mistakes) -> list[Path]:
 
 
 def _named(section: str, data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
-    """The entries of `hosts` or `groups`, with good names only."""
+    """The entries of `hosts` or `groups` that have valid names."""
     entries = data.get(section) or {}
     if not isinstance(entries, dict):
         mistakes.bad_value(section, entries, "a mapping of names")

@@ -1,4 +1,4 @@
-"""Which hosts there are, what is known about each, and which of them -H selects.
+"""The hosts, their settings, and which of them -H selects.
 
 `opstasks.fleet.hosts_file` reads all this from hosts.yaml.
 """
@@ -19,7 +19,7 @@ from opstasks.core.errors import Refused
 EVERYONE = "all"
 # A name of ours or of a system: a host, a group, a unit.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# An address and an account as they may go onto a command line of ssh.
+# An address and an account that are safe on ssh's command line.
 ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.:_%-]*")
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _AD_HOC = re.compile(
@@ -45,7 +45,7 @@ class DeploySpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrivacySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What may leave a host in another way than to a terminal."""
+    """What may be sent from a host to something other than a terminal."""
 
     contents_in_pipes: bool = False
 
@@ -116,7 +116,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state_dir(self) -> str:
-        """The folder of what we keep on the host: releases and snapshots."""
+        """The folder of our own files on the host: releases and snapshots."""
         return f"{self.home}/opstasks"
 
 
@@ -138,10 +138,10 @@ class Inventory:
         return [*self.hosts, *self.groups, EVERYONE]
 
     def select(self, patterns: Iterable[str]) -> list[HostSpec]:
-        """Hosts that the patterns name, in inventory order, ad-hoc ones last.
+        """Hosts that match the patterns, in inventory order; `user@host` ones last.
 
-        A pattern holds names, groups, globs and `user@host[:port]`, separated by commas; a
-        leading `!` takes hosts away again. Raises Refused for a name that is not known.
+        A pattern has names, groups, globs and `user@host[:port]`, separated by commas; a
+        leading `!` excludes hosts. Raises Refused for an unknown name.
         """
         items = [item.strip() for pattern in patterns for item in pattern.split(",")]
         if not all(item.strip("!") for item in items):
@@ -210,7 +210,7 @@ class Inventory:
 def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:
     """User ("" for the default), address and port (0 for the default) of `user@host[:port]`.
 
-    None for anything else, also for a name alone: that is a host of the inventory, or a mistake.
+    None for other text, and for a name alone: that is a host of the inventory, or a mistake.
     """
     match = _AD_HOC.fullmatch(text)
     if match is None or not {"@", ":"} & set(text):
@@ -223,7 +223,7 @@ def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:
 
 
 def local_host(inventory: Inventory) -> HostSpec:
-    """The host of the inventory with this machine's `hostname`, or else the defaults."""
+    """The host of the inventory with this machine's `hostname`; otherwise the defaults."""
     here = socket.gethostname()
     known = [spec for spec in inventory.hosts.values() if spec.hostname == here]
     spec = known[0] if known else inventory.defaults

@@ -1,8 +1,8 @@
 """Which keys a host may show: OpenSSH's known_hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
 
-Hashed names, patterns, negations, ports, several keys of one type and ``@revoked`` are honoured. A
-line that cannot be read is passed over, as OpenSSH does; ``@cert-authority`` lines are, too: host
-certificates are not supported, so such a host counts as unknown.
+Hashed names, patterns, negations, ports, several keys of one type and ``@revoked`` are honoured.
+Invalid lines are ignored, as in OpenSSH. ``@cert-authority`` lines are ignored too: host
+certificates are not supported, so such a host is unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
-# One key type can sign in several ways; the algorithms are what is negotiated.
+# One key type can sign in several ways; SSH negotiates these algorithms.
 RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
 ALGORITHMS = (
     "ssh-ed25519",
@@ -38,7 +38,7 @@ class HostKeys:
 
     @property
     def unwanted_algorithms(self) -> list[str]:
-        """What the host should not sign with, so that it shows a key of a known type."""
+        """The algorithms to disable, so that the host shows a key of a known type."""
         kinds = {kind for kind, _ in self.accepted}
         wanted = kinds | (set(RSA_ALGORITHMS) if "ssh-rsa" in kinds else set())
         return [name for name in ALGORITHMS if kinds and name not in wanted]
@@ -61,7 +61,7 @@ def pinned(lines: Iterable[str]) -> HostKeys:
 
 
 def known(place: str, texts: Iterable[str]) -> HostKeys:
-    """The keys that known_hosts files hold for a place."""
+    """The keys that known_hosts files have for a place."""
     keys = HostKeys()
     for text in texts:
         for line in text.splitlines():
@@ -98,7 +98,7 @@ def matches(patterns: str, place: str) -> bool:
     found = False
     for pattern in patterns.lower().split(","):
         negated = pattern.startswith("!")
-        # Brackets belong to the port here: they are not a set of letters.
+        # Brackets belong to the port here; they are not a character set.
         literal = pattern.removeprefix("!").replace("[", "[[]")
         if fnmatch.fnmatchcase(place.lower(), literal):
             if negated:

@@ -34,7 +34,7 @@ class LocalProcess:
         try:
             self._stdin.write(data)
             self._stdin.flush()
-        except ValueError as error:  # what Python raises for a pipe that was closed here
+        except ValueError as error:  # Python raises this for a pipe that was closed here
             raise ConnectionError(str(error)) from error
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:

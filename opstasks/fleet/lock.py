@@ -1,8 +1,8 @@
 """One writer at a time per host.
 
 The lock is an open file lock (flock) on `HostSpec.lock_file`, held by the framed shell that
-does the work. Every step inherits the descriptor, so a step that goes on after its client still
-keeps others out; when both are gone the kernel drops the lock. Nothing has to be cleaned up by
+does the work. Every step inherits the descriptor, so a step that outlives its client keeps
+the lock; when both are gone the kernel drops it. Nothing has to be cleaned up by
 hand. The content of the file (who, task, since when) is for people only.
 """
 
@@ -34,7 +34,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     @property
     def since_at(self) -> float:
-        """Since when, in seconds since the epoch; 0 when it is not known."""
+        """The start, in seconds since the epoch; 0 when it is not known."""
         try:
             return datetime.fromisoformat(self.since).timestamp()
         except (ValueError, OverflowError):
@@ -42,7 +42,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     @property
     def age_s(self) -> float:
-        """For how long, in seconds; 0 when it is not known."""
+        """The age, in seconds; 0 when it is not known."""
         return max(0.0, time.time() - self.since_at) if self.since_at else 0.0
 
     def describe(self) -> str:
@@ -51,20 +51,20 @@ class Owner(msgspec.Struct, frozen=True):
         return f"{self.who}, {self.task}{since if self.since_at else ''}"
 
 
-# The owner when the file is empty, or holds something else.
-NAMELESS = Owner("someone", "a task that left no name", "", "")
+# The owner when the file is empty or invalid.
+NAMELESS = Owner("someone", "an unknown task", "", "")
 
 
 def take_text(spec: HostSpec, owner: Owner) -> str:
     """Shell text that takes the lock in the shell that evaluates it.
 
-    Prints what the holder wrote and ends with BUSY_CODE when someone else has it. It waits two
-    seconds: `holder` takes the lock for a moment, too. On a full disk nothing can be written into
-    the file, but the lock can be taken: service.stop and outputs.rm must work then.
+    If someone else has it, prints what the holder wrote and ends with BUSY_CODE. It waits up to two
+    seconds, because `holder` also takes the lock for a moment. On a full disk the lock can be taken
+    although nothing can be written into the file: service.stop and outputs.rm must still work.
 
-    Only root may write in the file's directory, so that no link can be put in its place for root
-    to write through. `manage` gives the service account the right to take the lock; on a bare
-    host root makes the directory and the file.
+    Only root may write in the file's directory, so that other accounts cannot replace it with a
+    link that root would follow. `manage` gives the service account the right to take the lock. On a
+    host without it, root makes the directory and the file.
     """
     path, folder = shlex.quote(spec.lock_file), shlex.quote(spec.lock_dir)
     words = shlex.quote(json.dumps(msgspec.structs.asdict(owner)))

@@ -1,4 +1,4 @@
-"""Programs of ours on a host: declared once, sent whole, asked and answered by one protocol.
+"""Our programs on a host: declared once, sent whole, called by one protocol.
 
 A program is a module in an ``onhost`` folder with ``main(request) -> answer``, both plain
 dictionaries. Here it has a name, a request type and an answer type::
@@ -7,7 +7,7 @@ dictionaries. Here it has a name, a request type and an answer type::
     answer = host.service.call(READ, ReadRequest(...))
 
 The modules travel with the request on standard input, so their size has no limit and the request
-stands in no process list. `opstasks.onhost.protocol` describes the answer.
+is not in a process list. `opstasks.onhost.protocol` describes the answer.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from opstasks.onhost import loader
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-# More than any answer of ours; a host that says more is not taken at its word.
+# More than any valid answer.
 MAX_ANSWER_BYTES = 16 << 20
 # How one module of a host imports another; a parser takes ten times as long.
 _IMPORT = re.compile(
     r"^\s*from (opstasks\.(?:\w+\.)?onhost(?:\.\w+)?) import (\([^)]*\)|[^(\n]+)", re.MULTILINE
 )
-# What every program needs: it is run by these.
+# Every program needs these modules to run.
 _ALWAYS = ("opstasks.onhost.loader", "opstasks.onhost.protocol")
 
 
 @dataclass(frozen=True)
 class ProgramCommand(Command):
-    """The command that runs one of our programs; `module` and `request` say which, for what.
+    """The command that runs one of our programs: `module`, with `request`.
 
     A request may hold a secret, so it is not shown.
     """
@@ -54,10 +54,10 @@ class ProgramCommand(Command):
 
 @dataclass(frozen=True)
 class Program(Generic[Q, A]):
-    """One program: its module, what it is asked and what it answers.
+    """One program: its module, and the types of its request and answer.
 
     `part` is the type of what it sends while it works, for `opstasks.fleet.host.Shell.follow`.
-    `changes` says that losing the connection while it runs leaves the host in doubt.
+    `changes`: if the connection is lost while it runs, the host's state is unknown.
     """
 
     module: str
@@ -70,11 +70,11 @@ class Program(Generic[Q, A]):
 
     @property
     def name(self) -> str:
-        """For people, and for the host's process list: ``jobs.read``."""
+        """The name for people and for the host's process list: ``jobs.read``."""
         return self.module.removeprefix("opstasks.").replace(".onhost.", ".")
 
     def command(self, request: Q, *, timeout_s: float | None = None) -> ProgramCommand:
-        """The command that asks it; decode what it prints with `decode`."""
+        """The command that runs it; decode its output with `decode`."""
         return ProgramCommand(
             ("python3", "-I", "-", self.name),
             stdin=Secret(packed(self.module, request)),
@@ -86,7 +86,7 @@ class Program(Generic[Q, A]):
         )
 
     def stream_command(self, request: Q) -> ProgramCommand:
-        """The same for a stream, without standard input: the request is in the process list."""
+        """The command for a stream. Without standard input: the request is in the process list."""
         return ProgramCommand(
             ("python3", "-I", "-c", packed(self.module, request), self.name),
             mutates=self.changes,
@@ -95,10 +95,10 @@ class Program(Generic[Q, A]):
         )
 
     def decode(self, result: Result, host: str, *, timeout_s: float | None = None) -> A:
-        """The answer of a host; `timeout_s` is the limit, where `command` was given another one.
+        """The answer of a host; `timeout_s` is the limit if `command` got another one.
 
-        Raises Refused or ProgramFailed with the host's reason, TimedOut or CommandFailed when it
-        did not come to an answer, InvalidResponse for one that is none.
+        Raises Refused or ProgramFailed with the host's reason, TimedOut or CommandFailed when there
+        was no answer, InvalidResponse for an invalid one.
         """
         lines = result.out.rstrip().rsplit("\n", 1)
         try:
@@ -109,7 +109,7 @@ class Program(Generic[Q, A]):
             raise self._invalid(str(error), host) from None
 
     def _ending(self, found: Any, host: str) -> A:
-        """The value of the last line; raises what it says instead."""
+        """The value of the last line; raises the error that it reports instead."""
         kind, value = _only(found)
         if kind == "ok":
             return _converted(value, self.answer)
@@ -147,7 +147,7 @@ class Program(Generic[Q, A]):
 
 
 class Reader(Generic[A]):
-    """Takes what a program prints as it comes: hands on its parts, keeps its answer."""
+    """Reads a program's output as it arrives: passes on its parts, keeps its answer."""
 
     def __init__(self, program: Program[Any, A], host: str, on_part: Callable[[Any], None]) -> None:
         self._program, self._host, self._on_part = program, host, on_part
@@ -156,7 +156,7 @@ class Reader(Generic[A]):
         self._last: Any = None
 
     def take(self, data: bytes) -> None:
-        """Take a piece; raises InvalidResponse for what is no part."""
+        """Take a piece of output; raises InvalidResponse for an invalid part."""
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._line(b"".join([*self._rest, line]))
@@ -168,7 +168,7 @@ class Reader(Generic[A]):
 
     def end(self, result: Result) -> A:
         """The answer; raises what `Program.decode` raises."""
-        if any(self._rest) and not result.code:  # a last line without its end
+        if any(self._rest) and not result.code:  # a last line without a line end
             self.take(b"\n")
         out = "" if self._last is None else json.dumps(self._last)
         return self._program.decode(
@@ -207,11 +207,11 @@ class _Failure(msgspec.Struct):
 
 
 class _NoAnswerError(Exception):
-    """What a host said is no answer of the protocol."""
+    """The text is not an answer of the protocol."""
 
 
 def _loaded(text: str) -> Any:
-    """A line of JSON; what is no number in JSON is no number here."""
+    """The value of a line of JSON; NaN and Infinity are errors, as in JSON itself."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -246,7 +246,7 @@ def _converted(value: Any, kind: type[A]) -> A:
 
 @cache
 def sources(module: str) -> dict[str, str]:
-    """A module and all that it imports from us: path to text, each after those it imports."""
+    """A module and our modules that it imports: path to text, in import order."""
     found: dict[str, str] = {}
     for name in _ALWAYS:
         _collect(name, found)
@@ -278,10 +278,10 @@ def _imports(text: str) -> list[str]:
 
 
 def packed(module: str, request: Any) -> str:
-    """The text of the whole program, with what it is asked.
+    """The text of the whole program, with its request.
 
-    Compressed: a shell reads what it is to run byte by byte, and 17 kB cost a busy host a tenth
-    of a second.
+    It is compressed, because a shell reads its commands byte by byte: 17 kB cost a busy host a
+    tenth of a second.
     """
     whole = json.dumps([sources(module), module, json.dumps(msgspec.to_builtins(request))])
     data = base64.b64encode(zlib.compress(whole.encode(), 9)).decode()
@@ -296,7 +296,7 @@ def packed(module: str, request: Any) -> str:
 
 
 def script_text(module: str, request: Any, about: str) -> str:
-    """A program and its request as one readable file, for what a timer or a boot starts.
+    """A program and its request as one readable file, for a timer or the next boot.
 
     `about` is a line at its top, for people.
     """

@@ -3,14 +3,14 @@
 Opening an SSH channel costs two or three round trips, so a host gets one bash per account and
 every command is a frame on its standard input, ended by a NUL byte:
 
-- a frame that arrives only in part is never run (bash waits for the NUL, then for nothing);
+- a frame that arrives only in part is never run (bash waits for the NUL);
 - many frames can be sent before the first answer is read: a batch is one round trip;
 - each command's end is marked, by a random word between NUL bytes, on both output streams;
-- the client sends an empty frame every quarter minute; a minute of silence ends the bash, so a
-  laptop that lost its network holds no lock and leaves no shell behind.
+- the client sends an empty frame every 15 seconds; a minute of silence ends the bash, so a laptop
+  that lost its network holds no lock and leaves no shell behind.
 
-The sudo password is sent only when sudo asks, by a random prompt, before the shell is ready;
-afterwards nothing that looks like a prompt is ever answered.
+The sudo password is sent only when sudo asks for it with a random prompt, before the shell is
+ready. After that, nothing that looks like a prompt is answered.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from opstasks.fleet.framing import bootstrap_line, end_of, frame
 from opstasks.fleet.heartbeat import HEARTBEATS
 from opstasks.fleet.transport import Transport
 
-# How long a stream waits for output before it calls its reader without any.
+# How long a stream waits for output before it calls its reader with no output.
 LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
-# How much of what belongs to the next commands may come with the answer of one.
+# How much output of the next commands may arrive together with one command's output.
 READ_AHEAD_BYTES = 1 << 20
 
 # What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
@@ -49,16 +49,16 @@ def wrong_password(host: str) -> Refused:
 
 
 def no_password(host: str) -> Refused:
-    """The error when sudo asks, and there is no terminal to ask the person on."""
+    """The error when sudo asks and a terminal to ask the person is missing."""
     return Refused(
-        "sudo asks for a password and there is no terminal to ask on",
+        "sudo asks for a password, but this is not a terminal",
         host=host,
         hint="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
     )
 
 
 def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
-    """The error for an account's shell that ended before it was ready, from its last words."""
+    """The error for an account's shell that ended before it was ready, from its output."""
     if user and _UNKNOWN_USER.search(text):
         return Refused(
             f"account {user} does not exist: the host is not set up yet",
@@ -82,7 +82,7 @@ class Session:
     def __init__(
         self, transport: Transport, host: str, user: str, sudo: str, password: Password
     ) -> None:
-        """Start the shell; raises Unreachable or Refused when it does not come up."""
+        """Start the shell; raises Unreachable or Refused when it does not start."""
         self.host = host
         self.user = user
         self.pid = 0
@@ -94,7 +94,7 @@ class Session:
         self._greet(token, password)
         HEARTBEATS.add(self)
 
-    # -- coming up ---------------------------------------------------------------------------
+    # -- starting ----------------------------------------------------------------------------
 
     def _greet(self, token: str, password: Password, timeout_s: float = 30.0) -> None:
         ready = re.compile(re.escape(token.encode()) + rb":ready (\d+)\0")
@@ -103,7 +103,7 @@ class Session:
         while not (match := ready.search(self._out)):
             if prompt in self._err:
                 self._answer(prompt, password, asked=asked)
-                # The time that the person took to type it does not count.
+                # The time that the person needs to type it does not count.
                 deadline, asked = time.monotonic() + timeout_s, True
             ended = self._pump(max(0.0, deadline - time.monotonic()))
             if ended and not ready.search(self._out):
@@ -151,19 +151,19 @@ class Session:
         return results
 
     def evaluate(self, text: str, timeout_s: float = 30.0) -> Result:
-        """Run shell text in the session's own shell, so that its settings and files stay."""
+        """Run shell text in the session's own shell, so that its settings and open files stay."""
         mark = "ops" + secrets.token_hex(12)
         self._send(f"{text}\n{end_of(mark)}".encode() + b"\0")
         code, out, err = self._collect(mark, timeout_s, MAX_OUTPUT_BYTES)
         return _result(Command((Raw(text),)), code, out, err, 0.0)
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
-        """Run a command and hand on its output as it comes; returns when it ends.
+        """Run a command and pass on its output as it arrives; returns when it ends.
 
-        `on_out` is called once a second at least, also without output: what it raises ends the
+        `on_out` is called at least once a second, also without output; an exception in it ends the
         command.
-        The command runs in the background of the framed shell, in a process group of its own
-        that ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
+        The command runs in the background of the framed shell, in its own process group, which
+        ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
         Standard output is not kept; the `Result` holds standard error only.
         """
         mark = "ops" + secrets.token_hex(12)
@@ -174,7 +174,7 @@ class Session:
         self._send(text.encode() + b"\0")
         end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
         while not (match := end.search(self._out)):
-            # An end mark may be cut in two by the network: hold back what could begin one.
+            # The network may split an end mark: keep back text that could begin one.
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
             on_out(bytes(self._out[:safe]))
             del self._out[:safe]
@@ -186,10 +186,10 @@ class Session:
         return _result(command, code, b"", self._rest_of_errors(mark), 0.0)
 
     def _rest_of_errors(self, mark: str) -> bytes:
-        """Read standard error to its end, which comes a moment after the end of standard output.
+        """Read standard error to its end, which may arrive after the end of standard output.
 
-        A channel that is closed while something still arrives can take paramiko's reading thread
-        with it (it writes to a pipe that is just being closed), and so the whole connection.
+        If a channel is closed while data still arrives, paramiko's reading thread can crash (it
+        writes to a pipe that is being closed), and with it the whole connection.
         """
         end, deadline = b"\0" + mark.encode() + b"\0", time.monotonic() + GRACE_S
         while end not in self._err and time.monotonic() < deadline:
@@ -198,7 +198,7 @@ class Session:
         return bytes(self._err).partition(end)[0]
 
     def _collect(self, mark: str, timeout_s: float, max_bytes: int) -> tuple[int, bytes, bytes]:
-        """Read until both streams carry the mark: (exit code, stdout, stderr)."""
+        """Read until both streams have the mark: (exit code, stdout, stderr)."""
         out_end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
         err_end = b"\0" + mark.encode() + b"\0"
         deadline = time.monotonic() + timeout_s
@@ -225,14 +225,14 @@ class Session:
         return code, out, err
 
     def _pump(self, timeout_s: float) -> bool:
-        """Read what there is into the buffers; True when the shell has ended."""
+        """Read available output into the buffers; True when the shell has ended."""
         out, err, ended = self._process.read(timeout_s)
         self._out += out
         self._err += err
         return ended
 
     def _check_size(self, max_bytes: int) -> None:
-        """Raise TooMuchOutput for a host that sent too much; its shell cannot be used any more."""
+        """Raise TooMuchOutput for a host that sent too much; its shell is not usable any more."""
         if len(self._out) + len(self._err) > max_bytes + READ_AHEAD_BYTES:
             self.close()
             raise TooMuchOutput(

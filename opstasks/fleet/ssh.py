@@ -1,4 +1,4 @@
-"""A host behind an SSH connection, made by Fabric."""
+"""A host behind an SSH connection, which Fabric makes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # sshd refuses new connections at random above MaxStartups; these refusals are worth a retry.
 CONNECT_TRIES = 4
-# Without an answer to what was sent for so long, a connection is lost (Linux waits 15 minutes).
+# A connection without an acknowledgement for this long is lost (Linux waits 15 minutes).
 SILENCE_S = 90
 
 
@@ -48,14 +48,14 @@ class SSHProcess:
         """Wait for output on either stream."""
         channel = self._channel
         select.select([channel], [], [], timeout_s)
-        # Read first: what arrives after it is still read below.
+        # Read this first: output that arrives later is still read below.
         ended = channel.closed or channel.eof_received
         out = channel.recv(CHUNK_BYTES) if channel.recv_ready() else b""
         err = channel.recv_stderr(CHUNK_BYTES) if channel.recv_stderr_ready() else b""
         return out, err, bool(ended and not out and not err)
 
     def close(self) -> None:
-        """Close the channel; that the connection is gone is no error."""
+        """Close the channel; a lost connection is not an error here."""
         import paramiko
 
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
@@ -96,7 +96,7 @@ class SSHTransport:
             transport = self._connection.client.get_transport()
             channel = transport.open_session(timeout=self.spec.connect_timeout_s)
             channel.exec_command(line.encode("utf-8", "surrogateescape"))
-        except (EOFError, OSError) as error:  # lost, and not noticed before
+        except (EOFError, OSError) as error:  # the connection was lost, but not noticed before
             raise lost from error
         except Exception as error:
             raise explain(error, self.spec) from error
@@ -123,7 +123,9 @@ class SSHTransport:
                     host=self.spec.name,
                     hint="set AllowTcpForwarding in its sshd_config",
                 ) from error
-            raise Unreachable("the host gets no answer from there", host=self.spec.name) from error
+            raise Unreachable(
+                "the host gets no answer from that address", host=self.spec.name
+            ) from error
         except Exception as error:
             raise explain(error, self.spec) from error
         channel.settimeout(timeout_s)
@@ -136,7 +138,7 @@ class SSHTransport:
 
     @property
     def connection(self) -> Any:
-        """The Fabric connection, for interactive use and forwarding."""
+        """The Fabric connection, for terminals and forwarding."""
         return self._connection
 
     def close(self) -> None:
@@ -192,12 +194,14 @@ def _close(connection: Any) -> None:
 
 
 def _notice_silence(connection: Any) -> None:
-    """Have the system give up a network that drops everything, long before its own limit.
+    """Make the system give up on a dead network long before its own limit.
 
     Every open shell sends a heartbeat, so there is always something that should be acknowledged.
     """
     for each in _with_gateways(connection):
-        wire = each.transport.sock  # behind a gateway it is one of that connection's channels
+        wire = (
+            each.transport.sock
+        )  # behind a gateway, this is a channel of the gateway's connection
         if isinstance(wire, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
             wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
 
@@ -208,7 +212,7 @@ def _turned_away(error: Exception) -> bool:
 
 
 def explain(error: Exception, spec: HostSpec) -> Unreachable:
-    """The error for what paramiko and the system raise: one sentence and a hint."""
+    """The error for an exception of paramiko or the system: one sentence and a hint."""
     import paramiko
 
     where = f"{spec.address}:{spec.port or 22}"

@@ -8,7 +8,7 @@ from typing import Any
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text; raises yaml.YAMLError, and ValueError for an impossible date.
 
-    YAML itself takes the last one of duplicate keys.
+    PyYAML itself would take the last one of duplicate keys.
     """
     import yaml
 

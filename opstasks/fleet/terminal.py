@@ -1,11 +1,11 @@
 """The operator's terminal, connected to a program on a host.
 
-Keys go there as they are typed (Ctrl-C included), what the program draws comes back as it is,
-the window's size follows, and the program's exit code is returned. ``~.`` at the start of a
-line drops the connection, as in OpenSSH: the way out when the network is gone.
+Keys are sent as they are typed (Ctrl-C included), the program's output is shown unchanged, changes
+of the window's size are passed on, and the program's exit code is returned. ``~.`` at the start of
+a line drops the connection, as in OpenSSH: for use when the network is gone.
 
-Over SSH, sudo's question is answered from the run's one password, before the program starts and
-the keys are connected to it; afterwards nothing that looks like a question is ever answered.
+Over SSH, sudo's question is answered with the run's password, before the program starts and gets
+the keys. After that, nothing that looks like a question is answered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHUNK = 1 << 15
 LINE_ENDS = b"\r\n"
 # How long sudo may take to ask, or to let the program start.
 START_S = 30.0
-# Says that sudo is finished, and becomes the program.
+# Reports that sudo is finished, then becomes the program.
 _BEGIN = 'printf %s "$0"; exec "$@"'
 
 
@@ -64,17 +64,17 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
 
 
 def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:
-    """The command line of the program: as the account, and telling when it starts."""
+    """The command line that runs the program as the account and reports its start."""
     words = ["sh", "-c", _BEGIN, f"{token}:ready", *words]
     if user:
         mode = ["-n"] if host.spec.sudo == "nopasswd" else ["-p", f"{token}:password"]
-        # -H: docker reads its settings in the account's home.
+        # -H: docker reads its settings from the account's home.
         words = ["sudo", "-H", *mode, "-u", user, "--", *words]
     return f"cd / && exec {shlex.join(words)}"
 
 
 def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
-    """Answer sudo, once at most, until the program starts; returns what it drew so far."""
+    """Answer sudo, at most once, until the program starts; returns its output so far."""
     prompt, ready = f"{token}:password".encode(), f"{token}:ready".encode()
     seen, asked = b"", False
     channel.settimeout(START_S)
@@ -82,7 +82,7 @@ def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
         if prompt in seen:
             if asked:
                 raise wrong_password(host.name)
-            # sudo has switched the echo off before it asks.
+            # sudo switches the echo off before it asks.
             channel.sendall(host.sudo_password().value.encode() + b"\n")
             seen, asked = seen.replace(prompt, b""), True
         try:
@@ -99,7 +99,7 @@ def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
 
 
 def size() -> tuple[int, int]:
-    """Columns and rows of the window itself: COLUMNS and LINES may be left over from another."""
+    """Columns and rows of the window itself: COLUMNS and LINES may be out of date."""
     try:
         columns, rows = os.get_terminal_size(sys.stdout.fileno())
     except OSError:
@@ -108,18 +108,18 @@ def size() -> tuple[int, int]:
 
 
 class Escape:
-    """Looks for ``~.`` at the start of a line; ``~~`` sends one tilde."""
+    """Finds ``~.`` at the start of a line; ``~~`` sends one tilde."""
 
     def __init__(self) -> None:
         self._at_start, self._tilde = True, False
 
     @property
     def is_open(self) -> bool:
-        """Whether a tilde was typed, and the key after it is still to come."""
+        """Whether a tilde was typed and the next key is awaited."""
         return self._tilde
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """Take what was typed: what to send of it, and whether it asks to drop everything."""
+        """Take typed keys: returns those to send, and whether to drop the connection."""
         send = bytearray()
         for byte in data:
             if self._tilde:
@@ -155,14 +155,14 @@ def _join(channel: Any, resized: int, host: str) -> int:
             elif not escape.is_open:
                 keys = []  # the terminal is gone
     status = int(channel.recv_exit_status())
-    # A program that a signal ended has no status either, but its channel ended properly.
+    # A program ended by a signal has no status either, but its channel ended properly.
     if status < 0 and not channel.eof_received:
         raise Unreachable("connection lost", host=host, hint="run it again")
     return status
 
 
 def _copy(channel: Any) -> bool:
-    """Write what the program drew; False when there will be no more."""
+    """Write the program's output; False at its end."""
     data = channel.recv(CHUNK)
     view = memoryview(data)
     while view:
@@ -172,7 +172,7 @@ def _copy(channel: Any) -> bool:
 
 @contextlib.contextmanager
 def _raw() -> Iterator[None]:
-    """The terminal passes every key on, until the end."""
+    """Inside, the terminal passes every key on unchanged."""
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     sys.stdout.flush()

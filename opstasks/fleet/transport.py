@@ -1,14 +1,14 @@
-"""What a way to reach a host has to offer: shells with three byte streams, and TCP connections.
+"""The interface of a transport to a host: shells with three byte streams, TCP connections.
 
-`opstasks.fleet.ssh` and `opstasks.fleet.local` are the two ways. Both give the same, so that
-everything above them is the same code.
+`opstasks.fleet.ssh` and `opstasks.fleet.local` are the two transports. All code above them works
+with both.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-# How much is read at once.
+# How many bytes are read at once.
 CHUNK_BYTES = 1 << 16
 
 
@@ -29,13 +29,13 @@ class Socket(Protocol):
     """A TCP connection: a socket, or a channel through the host."""
 
     def sendall(self, data: bytes, /) -> object:
-        """Send all of it."""
+        """Send all the data."""
 
     def recv(self, size: int, /) -> bytes:
-        """Receive some; nothing at the end."""
+        """Receive some data; empty at the end."""
 
     def settimeout(self, timeout: float | None, /) -> None:
-        """How many seconds to wait for the other side."""
+        """Set how many seconds to wait for the other side."""
 
     def gettimeout(self) -> float | None:
         """The limit of `settimeout`, in seconds."""
@@ -45,7 +45,7 @@ class Socket(Protocol):
 
 
 class Transport(Protocol):
-    """A way to start shells on a host: SSH, or this machine."""
+    """Starts shells on a host: by SSH, or on this machine."""
 
     def start(self, line: str) -> ShellProcess:
         """Start a command line under the login account's shell."""
@@ -57,7 +57,7 @@ class Transport(Protocol):
         """A TCP connection that the host makes; raises Unreachable or Refused."""
 
     def is_alive(self) -> bool:
-        """Whether the connection is open, as far as this side knows."""
+        """Whether the connection is open, as far as is known here."""
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,1 +1,1 @@
-"""images."""
+"""`images.ls` and `images.update` (playbook: "Update docker image")."""

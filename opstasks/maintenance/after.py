@@ -22,7 +22,7 @@ from opstasks.maintenance.records import READ, read_command
 from opstasks.maintenance.site import TIMEOUT_S, site_for
 
 SYNC_UNIT = "opstasks-level3-sync.timer"
-# While it boots, a unit that has not begun looks like one that has ended.
+# During a boot, a unit that has not begun looks like one that has ended.
 BOOTING = ("initializing", "starting")
 POLL_S = 2.0
 WAIT_S = 90.0
@@ -41,9 +41,9 @@ AFTER = Program("opstasks.maintenance.onhost.after", AfterRequest, AfterAnswer, 
 
 
 def check_after_reboot(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = True) -> Checklist:
-    """Go through the checklist, with up to `wait_s` seconds for what is still starting.
+    """Go through the checklist; wait up to `wait_s` seconds for things that still start.
 
-    The pause of a preparation that the boot has left is ended, unless `end_pause` is False.
+    If the boot did not end the preparation's pause, it is ended, unless `end_pause` is False.
     Raises Interrupted for Ctrl-C.
     """
     deadline = time.monotonic() + wait_s
@@ -64,9 +64,9 @@ def check_after_reboot(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = 
 
 
 def inspect(host: Host) -> AfterFacts:
-    """Everything in two round trips; the second one asks for the jobs that the first names.
+    """Read everything in two round trips; the second one asks for the jobs that the first names.
 
-    In this order: a boot that ends after it was asked for may still end the pause itself.
+    The order matters: a boot that ends after the first question may still end the pause itself.
     """
     results = host.root.gather(
         {

@@ -19,7 +19,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{0,40}")
 
 @dataclass(frozen=True)
 class CancelRequest:
-    """Which item (id, its beginning, or "" for the only one), and the words for the audit."""
+    """Which item (its id, the beginning of it, or "" for the only one), and texts for the audit."""
 
     site: Site
     id: str
@@ -30,7 +30,7 @@ class CancelRequest:
 
 @dataclass(frozen=True)
 class CancelResult:
-    """The item that was cancelled, or was over before; None when nothing was scheduled."""
+    """The item that was cancelled, or was already over; None when nothing was scheduled."""
 
     changed: bool
     item: ScheduledItem | None = None
@@ -46,7 +46,7 @@ CANCEL = Program(
 
 
 def inspect(host: Host, id: str) -> list[ScheduledItem]:
-    """The items that an id, or its beginning, may mean; all that lies ahead without an id.
+    """The items that an id, or its beginning, matches; without an id, all that are scheduled.
 
     Raises Refused for an invalid id.
     """
@@ -64,16 +64,16 @@ def check_id(host: Host, id: str) -> None:
 
 
 def cancel(host: Host, id: str, why: str) -> CancelResult:
-    """Cancel one piece of work; raises Refused when it is past the point of no return.
+    """Cancel one piece of work; raises Refused after the point of no return.
 
-    The host's lock is not taken: work that waits for jobs to end holds it, and must still be
-    stoppable. The host's program reads the record, stops the unit and reads again.
+    The host's lock is not taken: work that waits for jobs to end holds it, but must still be
+    cancellable. The host's program reads the record, stops the unit and reads again.
     """
     check_id(host, id)
     request = CancelRequest(site_for(host.spec), id, audit.new_run_id(), audit.who(), why)
-    told = {"id": id, "why": why}
+    recorded = {"id": id, "why": why}
     hint = f"inv -H {host.name} scheduled"
-    with noted(host, "scheduled.cancel", request.run_id, told) as ended, host.changing():
+    with noted(host, "scheduled.cancel", request.run_id, recorded) as ended, host.changing():
         result = call(host.root, CANCEL, request, hint=hint)
         ended.outcome = "changed" if result.changed else "ok"
     return result

@@ -12,7 +12,7 @@ from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance, Pause, ScheduledItem
 
 NOT_PICKED_UP = ("waiting_on_reboot", "paused")
-# A reboot this soon after a preparation that did not succeed is the one that it was for.
+# A reboot this soon after a failed preparation belongs to that preparation.
 MEANT_S = 7 * 24 * 3600
 _DAY_S = 86400
 
@@ -28,7 +28,7 @@ class DatabaseNetwork:
 
 @dataclass(frozen=True)
 class RequeuedJob:
-    """A requeued job as it is now."""
+    """The present state of a requeued job."""
 
     state: Line
     code: Line
@@ -36,10 +36,10 @@ class RequeuedJob:
 
 @dataclass(frozen=True)
 class AfterAnswer:
-    """What a host says of itself after a boot; `error` says why the jobs could not be read.
+    """The state of a host after a boot; `error` says why the jobs could not be read.
 
-    `booted_at` in seconds since the epoch; `mounted` and `fstab` are the places that are mounted,
-    and that a boot must mount; `jobs` are the requeued ones that are in the database, by id.
+    `booted_at` is in seconds since the epoch. `mounted` are the places that are mounted, `fstab`
+    those that a boot must mount. `jobs` are the requeued jobs that are in the database, by id.
     """
 
     booted_at: Moment
@@ -55,9 +55,9 @@ class AfterAnswer:
 
 @dataclass(frozen=True)
 class AfterFacts:
-    """All that the checklist is made from.
+    """All facts of the checklist.
 
-    `boot_done`: the boot's own work on the pause was over before the pause was read.
+    `boot_done`: the boot had finished its own work on the pause before the pause was read.
     """
 
     host: AfterAnswer
@@ -66,17 +66,17 @@ class AfterFacts:
 
     @property
     def pause(self) -> Pause | None:
-        """The pause that holds."""
+        """The present pause."""
         return self.maintenance.pause
 
     @property
     def prepared(self) -> ScheduledItem | None:
-        """The preparation that this boot belongs to."""
+        """The preparation for this boot."""
         return self.maintenance.prepared()
 
     @property
     def unready(self) -> ScheduledItem | None:
-        """The preparation that did not succeed before this boot, or lately in it."""
+        """A preparation that failed before this boot, or recently in it."""
         item = self.maintenance.unready()
         if item is None:
             return None
@@ -86,13 +86,13 @@ class AfterFacts:
 
     @property
     def unpaused_soon(self) -> bool:
-        """Whether jobs may begin with no help: now, or when the boot is over."""
+        """Whether jobs may begin without an operator: now, or when the boot is over."""
         return self.pause is None or not self.boot_done
 
 
 @dataclass(frozen=True)
 class ChecklistLine:
-    """One thing that must be so; `may_come` says that it may become so by itself."""
+    """One condition; `may_come`: it may become true by itself."""
 
     what: str
     good: bool
@@ -103,29 +103,29 @@ class ChecklistLine:
 
 @dataclass(frozen=True)
 class Checklist:
-    """A host after its reboot; `changed` when a pause of a preparation was ended here."""
+    """A host after its reboot; `changed` when the preparation's pause was ended here."""
 
     lines: tuple[ChecklistLine, ...]
     changed: bool = False
 
     @property
     def bad(self) -> tuple[ChecklistLine, ...]:
-        """The lines that need a person."""
+        """The lines that fail."""
         return tuple(line for line in self.lines if not line.good)
 
 
 def is_ours_to_end(facts: AfterFacts) -> bool:
-    """Whether the pause of a preparation outlived its reboot, and the boot left it to us."""
+    """Whether the preparation's pause is still there after its reboot, and is ours to end."""
     pause = facts.pause
     if pause is None or pause.task != PREPARE or not facts.boot_done:
         return False
-    # Its own item: it may have been interrupted, and others may have come since.
+    # The pause's own item: it may have been interrupted, and newer ones may exist.
     item = next((i for i in facts.maintenance.items if i.id == pause.id), None)
     return item is not None and item.boot_id != facts.maintenance.boot_id
 
 
 def make_lines(name: str, facts: AfterFacts) -> tuple[ChecklistLine, ...]:
-    """The checklist of the host `name`, in the order in which things come up."""
+    """The checklist of the host `name`, in the order in which things start."""
     has_docker = facts.host.has_docker
     lines = [
         _boot(name, facts),
@@ -137,7 +137,7 @@ def make_lines(name: str, facts: AfterFacts) -> tuple[ChecklistLine, ...]:
         _pause(name, facts),
         _scheduled(name, facts),
     ]
-    # A sync that is installed and not enabled was stopped by an operator.
+    # A sync that is installed but not enabled was stopped by an operator.
     if facts.host.sync.enabled == "enabled":
         up = facts.host.sync.active == "active"
         lines.append(ChecklistLine("level 3 sync", up, _up(up), f"inv -H {name} sync.start", True))
@@ -152,7 +152,7 @@ def _boot(name: str, facts: AfterFacts) -> ChecklistLine:
     booted = minute_text(facts.host.booted_at)
     serving = facts.host.service.active == "active"
     if facts.maintenance.not_rebooted(serving=serving, paused=facts.pause is not None):
-        hint = "reboot it, or give the reboot up: "
+        hint = "reboot it, or cancel the reboot: "
         hint += f"inv -H {name} service.start, then inv -H {name} unpause"
         text = f"not rebooted since it was prepared; booted {booted}"
         return ChecklistLine("boot", False, text, hint)
@@ -162,14 +162,14 @@ def _boot(name: str, facts: AfterFacts) -> ChecklistLine:
     if item is None:
         return ChecklistLine("boot", True, f"booted {booted}; no preparation was made for it")
     if item.boot_id == facts.maintenance.boot_id:
-        text = f"booted {booted}; the preparation by {item.who} was given up"
+        text = f"booted {booted}; the preparation by {item.who} was abandoned"
         return ChecklistLine("boot", True, text)
     text = f"a new boot, {booted}; prepared {item.due_there} by {item.who}"
     return ChecklistLine("boot", True, text)
 
 
 def _unready(name: str, facts: AfterFacts, item: ScheduledItem, booted: str) -> ChecklistLine:
-    """The preparation did not succeed; the reboot may have come all the same."""
+    """The line for a failed preparation; the host may have been rebooted anyway."""
     found = facts.maintenance
     how = {REFUSED: "was refused", FAILED: "failed", INTERRUPTED: "was interrupted"}
     text = f"the preparation for {item.due_there} by {item.who} ({item.id})"
@@ -180,7 +180,7 @@ def _unready(name: str, facts: AfterFacts, item: ScheduledItem, booted: str) -> 
     days = int((found.now_at - item.last_at) // _DAY_S) + 1
     hint = f"inv -H {name} jobs.ls --state failed --since {days}d"
     text = f"a new boot, {booted}, but {text}; jobs that ran then may have failed"
-    # A boot that is not through may still note that the host was prepared before.
+    # A boot that is not finished may still note that the host was prepared before.
     return ChecklistLine("boot", False, text, hint, may_come=not facts.boot_done)
 
 
@@ -213,7 +213,7 @@ def _service(name: str, facts: AfterFacts) -> ChecklistLine:
 
 
 def _jobs(name: str, facts: AfterFacts) -> ChecklistLine:
-    """Every requeued job must be in the database, and have been picked up again."""
+    """Check that every requeued job is in the database and was picked up again."""
     what, found = "requeued jobs", facts.host.jobs
     ids = facts.prepared.requeued if facts.prepared else ()
     if facts.host.error:
@@ -222,7 +222,7 @@ def _jobs(name: str, facts: AfterFacts) -> ChecklistLine:
     if lost:
         copy = facts.prepared.snapshot if facts.prepared else ""
         text = f"LOST: {', '.join(lost)}"
-        return ChecklistLine(what, False, text, f"the database of before is {copy}")
+        return ChecklistLine(what, False, text, f"the database copy made before is {copy}")
     broken = [id for id in ids if found[id].code == "internal_error"]
     if broken:
         text = f"internal error: {', '.join(broken)}"

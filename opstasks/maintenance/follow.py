@@ -21,20 +21,20 @@ from opstasks.maintenance.site import site_for
 
 POLL_S = 1.0
 BOOT_POLL_S = 2.0
-# How long a lost connection may be away before the client gives up following.
+# How long a connection may be lost before the client stops following.
 AWAY_S = 120.0
 # How long it may take to read the record, before the connection counts as lost.
 ANSWER_S = 10.0
 
 
 def follow(host: Host, id: str) -> ScheduledItem:
-    """Show each step as it comes into the host's record; returns the record at its end.
+    """Show each step as it appears in the host's record; returns the final record.
 
-    A lost connection is made anew; the work does not depend on it. Raises Lost when it stays away,
+    A lost connection is made again; the work does not depend on it. Raises Lost when that fails,
     CommandFailed when the work was interrupted, Interrupted for Ctrl-C.
     """
     where = (
-        f"the host goes on by itself; `inv -H {host.name} scheduled` shows its state,"
+        f"the host continues by itself; `inv -H {host.name} scheduled` shows its state,"
         f" `scheduled.cancel {id}` stops it while it waits for jobs"
     )
     follower = _Follower(host, id)
@@ -48,7 +48,7 @@ def follow(host: Host, id: str) -> ScheduledItem:
 
 
 class _Follower:
-    """What was shown of a record so far, and since when the connection is away."""
+    """The steps of a record that were shown so far, and since when the connection is lost."""
 
     def __init__(self, host: Host, id: str) -> None:
         self._host, self._id = host, id
@@ -56,7 +56,7 @@ class _Follower:
         self._away_since: float | None = None
 
     def read(self) -> ScheduledItem | None:
-        """Read and show what is new; the record once it is over."""
+        """Read and show new steps; returns the record once it is over."""
         found = self._maintenance()
         item = next((i for i in found.items if i.id == self._id), None) if found else None
         if found is None or item is None:
@@ -76,7 +76,7 @@ class _Follower:
         return None
 
     def _maintenance(self) -> Maintenance | None:
-        """The host's records; None while the connection is away."""
+        """The host's records; None while the connection is lost."""
         host = self._host
         try:
             found = host.root.call(
@@ -87,7 +87,7 @@ class _Follower:
                 self._away_since = time.monotonic()
             if time.monotonic() - self._away_since > AWAY_S:
                 raise Lost(
-                    f"connection lost while {self._id} was under way; the host goes on by itself",
+                    f"connection lost while {self._id} was under way; the host continues by itself",
                     host=host.name,
                     hint=f"inv -H {host.name} scheduled",
                 ) from error
@@ -98,12 +98,12 @@ class _Follower:
 
 
 def boot_id(host: Host) -> str:
-    """The kernel's name for the present boot."""
+    """The kernel's id of the present boot."""
     return host.root.output(cmd("cat", "/proc/sys/kernel/random/boot_id"))
 
 
 def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
-    """Wait until the host is up in another boot than `before`.
+    """Wait until the host is up with a boot id other than `before`.
 
     Raises VerifyFailed after `limit_s` seconds, Interrupted for Ctrl-C.
     """

@@ -21,7 +21,7 @@ LOCK_WAIT_S = 600.0
 
 @dataclass(frozen=True)
 class PauseRequest:
-    """Who pauses and why; `until_at` and `id` tell when the pause ends, and which item ends it."""
+    """Who pauses and why; `until_at` is when the pause ends, `id` the item that ends it."""
 
     site: Site
     who: str
@@ -32,7 +32,7 @@ class PauseRequest:
 
 @dataclass(frozen=True)
 class PauseAnswer:
-    """The pause that holds now."""
+    """The present pause."""
 
     changed: bool
     pause: Pause
@@ -40,7 +40,7 @@ class PauseAnswer:
 
 @dataclass(frozen=True)
 class UnpauseRequest:
-    """Where to unpause."""
+    """The host to unpause."""
 
     site: Site
 
@@ -70,7 +70,7 @@ UNPAUSE_PROGRAM = Program(
 
 @dataclass(frozen=True)
 class PauseResult:
-    """The pause that holds, or that was ended; `now_at` is the host's time in epoch seconds."""
+    """The present pause, or the one that was ended; `now_at` is the host's time (epoch seconds)."""
 
     changed: bool
     pause: Pause | None = None
@@ -78,7 +78,7 @@ class PauseResult:
 
 
 def inspect(host: Host) -> PauseResult:
-    """The pause that holds on a host, in one round trip.
+    """The present pause of a host, in one round trip.
 
     Raises CommandFailed when job-runner's flag cannot be read.
     """
@@ -97,7 +97,7 @@ def inspect(host: Host) -> PauseResult:
 def pause(host: Host, *, why: str = "", for_s: int = 0) -> PauseResult:
     """Pause; with `for_s` the host unpauses by itself after so many seconds.
 
-    A pause that holds already gets the new reason or end; without any, nothing is done.
+    A pause that exists already gets the new reason or end; without either, nothing is done.
     """
     before = inspect(host)
     if before.pause and not why and not for_s:
@@ -118,7 +118,7 @@ def pause(host: Host, *, why: str = "", for_s: int = 0) -> PauseResult:
 
 
 def _end(host: Host, for_s: int, why: str) -> ScheduledItem:
-    """The end of a pause; scheduled first, since a timer that finds no pause of its own is idle."""
+    """The end of a pause. It is scheduled first: a timer without its pause does nothing."""
     return ScheduledItem(
         id=audit.new_run_id(),
         host=host.name,
@@ -132,7 +132,7 @@ def _end(host: Host, for_s: int, why: str) -> ScheduledItem:
 
 
 def unpause(host: Host) -> PauseResult:
-    """Unpause, no matter who paused; a scheduled end then finds nothing to do."""
+    """Unpause, no matter who paused; a scheduled end then has nothing to do."""
     before = inspect(host)
     if before.pause is None:
         return before

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "reason": "Why, for everybody who finds it paused.",
+        "reason": "Why; shown to everyone who finds it paused.",
         "for": "The host unpauses by itself after this long: 90s, 2h, 1h30m, 2d.",
     },
     auto_shortflags=False,
 )
 def pause(ctx: Context, reason: str = "", for_: str = "") -> None:
-    """Hold new jobs back; running jobs go on. `status` shows who paused, why and until when.
+    """Hold new jobs back; running jobs continue. `status` shows who paused, why and until when.
 
     Example: inv -H tpp pause --reason 'database upgrade' --for 2h
     """
@@ -58,7 +58,7 @@ def _row(result: PauseResult) -> dict[str, object]:
     return {
         "paused": True,
         "since": minute_text(found.since_at),
-        "until": minute_text(found.until_at) if found.until_at else "somebody unpauses",
+        "until": minute_text(found.until_at) if found.until_at else "someone unpauses",
         "by": found.who or "hand",
         "why": found.why,
         "changed": result.changed,

@@ -40,7 +40,7 @@ LOCK_WAIT_S, TIMED_LOCK_WAIT_S = 10.0, 600.0
 
 @dataclass(frozen=True)
 class RebootRequest:
-    """What is asked for; `delay_s` 0 and no `at` mean now. Spans are in seconds."""
+    """The options of a preparation; `delay_s` 0 and no `at` mean now. Spans are in seconds."""
 
     delay_s: int = 0
     at: str = ""
@@ -53,13 +53,13 @@ class RebootRequest:
 
     @property
     def timed(self) -> bool:
-        """Whether it is for later."""
+        """Whether it is scheduled for later."""
         return bool(self.delay_s or self.at)
 
 
 @dataclass(frozen=True)
 class PrepareInspectRequest:
-    """When a preparation is to be: `at` in the host's zone, or after `delay_s` seconds."""
+    """The time of a preparation: `at` in the host's zone, or after `delay_s` seconds."""
 
     site: Site
     at: str = ""
@@ -68,10 +68,10 @@ class PrepareInspectRequest:
 
 @dataclass(frozen=True)
 class RebootPlan:
-    """A host before the question: when it would be prepared, and which jobs would begin again.
+    """The plan that is shown: when the host is prepared, and which jobs begin again.
 
-    `due_there` is `due_at` in the host's zone. `problems` keep it from being prepared; with one of
-    them nothing else is known. `scheduled` is the preparation that is scheduled already.
+    `due_there` is `due_at` in the host's zone. `problems` prevent the preparation; if there is
+    one, nothing else is known. `scheduled` is the preparation that is scheduled already.
     """
 
     now_at: Moment
@@ -93,7 +93,7 @@ INSPECT = Program(
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """How it ended, or what was scheduled; `due_at` in seconds since the epoch."""
+    """The outcome, or what was scheduled; `due_at` in seconds since the epoch."""
 
     changed: bool
     state: str
@@ -123,7 +123,7 @@ def check_at(text: str) -> str:
 
 
 def inspect(host: Host, request: RebootRequest, *, yes: bool) -> RebootPlan:
-    """What a preparation would find; raises Refused when it cannot be done."""
+    """Plan a preparation; raises Refused when it cannot be done."""
     asked = PrepareInspectRequest(site_for(host.spec), request.at, request.delay_s)
     plan = call(host.root, INSPECT, asked)
     check(host, request, plan, yes=yes)
@@ -131,7 +131,7 @@ def inspect(host: Host, request: RebootRequest, *, yes: bool) -> RebootPlan:
 
 
 def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) -> None:
-    """Raise Refused for a preparation that cannot be done, or must be meant (`yes`)."""
+    """Raise Refused for a preparation that cannot be done, or that needs `yes`."""
     if plan.problems:
         raise Refused(
             "it cannot be prepared: " + "; ".join(plan.problems),
@@ -149,7 +149,7 @@ def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) ->
 
 
 def new_item(host: Host, request: RebootRequest, due_at: float) -> ScheduledItem:
-    """The record of the work, as far as the client knows it; the host adds to it."""
+    """The client's part of the record of the work; the host adds to it."""
     return ScheduledItem(
         id=audit.new_run_id(),
         host=host.name,
@@ -172,8 +172,8 @@ def new_item(host: Host, request: RebootRequest, due_at: float) -> ScheduledItem
 def apply_later(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareResult:
     """Schedule the work on the host for the time that was shown."""
     item = new_item(host, request, plan.due_at)
-    told = {"what": PREPARE, "at": plan.due_there, "id": item.id, "why": request.why}
-    with change(host.root, "scheduled.add", {k: v for k, v in told.items() if v}):
+    recorded = {"what": PREPARE, "at": plan.due_there, "id": item.id, "why": request.why}
+    with change(host.root, "scheduled.add", {k: v for k, v in recorded.items() if v}):
         item = _schedule(host, item, replace=request.replace)
     return PrepareResult(True, SCHEDULED, item.id, item.due_at, item.due_there)
 
@@ -186,7 +186,7 @@ def _schedule(host: Host, item: ScheduledItem, *, replace: bool) -> ScheduledIte
 
 
 def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareResult:
-    """Prepare now and follow it to its end; with `reboot` through the boot as well.
+    """Prepare now and follow it to its end; with `reboot`, through the boot as well.
 
     Raises Refused or VerifyFailed when the host is not ready.
     """
@@ -211,13 +211,13 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
 
 
 def check_outcome(host: Host, item: ScheduledItem) -> None:
-    """Raise Refused or VerifyFailed, with what became of it, unless the host is ready."""
+    """Raise Refused or VerifyFailed, with the outcome, unless the host is ready."""
     if item.outcome == READY:
         return
     details = {"host": host.name, "tail": item.detail, "hint": f"inv -H {host.name} status"}
     if item.outcome in (REFUSED, CANCELLED):
         raise Refused(f"{item.outcome}: {item.reason}", **details)
-    back = "the host went back to where it was"
+    back = "the host is in its former state again"
     if item.left:
-        back = f"and going back failed: {'; '.join(item.left)}"
+        back = f"and restoring the former state failed: {'; '.join(item.left)}"
     raise VerifyFailed(f"{item.reason}; {back}", **details)

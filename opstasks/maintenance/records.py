@@ -1,4 +1,4 @@
-"""What is scheduled on a host, what became of it, and who paused: reading and judging it."""
+"""Scheduled work on a host, its outcome, and who paused: reading and judging it."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ __all__ = [
     "ScheduledItem",
     "read_command",
 ]
-# The states of what lies ahead, or is under way.
+# The states of work that is scheduled or under way.
 OPEN_STATES = (SCHEDULED, RUNNING)
 # The states of a preparation after which a host is not prepared.
 UNREADY = (REFUSED, FAILED, INTERRUPTED)
-# How long such a preparation needs a person, unless something newer is scheduled.
+# How long `status` shows such a preparation, unless something newer is scheduled.
 UNREADY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
 class MaintenanceRequest:
-    """What to read; `with_flag`: also whether job-runner is paused, from its database."""
+    """What to read; `with_flag`: also job-runner's pause flag, from its database."""
 
     site: Site
     with_flag: bool = False
@@ -59,7 +59,7 @@ class Maintenance:
     """A host's records (newest first), its pause, and what is needed to judge them.
 
     `note` is our note on a pause, `flag_at` the time of job-runner's flag (seconds since the epoch,
-    0 for not paused), `flag_error` why the flag could not be read. `units` are the states of our
+    0: not paused), `flag_error` says why the flag could not be read. `units` are the states of our
     units by name.
     """
 
@@ -73,11 +73,11 @@ class Maintenance:
 
     @property
     def pause(self) -> Pause | None:
-        """The pause that holds; None when the host is not paused, or the flag was not read."""
+        """The present pause; None when the host is not paused, or the flag was not read."""
         return current_pause(self.flag_at, self.note)
 
     def state(self, item: ScheduledItem) -> str:
-        """Where a piece of work is: its outcome, or a state without one."""
+        """The state of a piece of work: its outcome, or a state without one."""
         return item.state(self.boot_id, self.units)
 
     def reason(self, item: ScheduledItem) -> str:
@@ -93,12 +93,12 @@ class Maintenance:
         return item.reason or words.get(self.state(item), "")
 
     def relevant(self) -> tuple[ScheduledItem, ...]:
-        """All items but the ends of pauses that were ended or replaced before: they do nothing."""
+        """All items, without those that end a pause which was already ended or replaced."""
         current = self.note.id if self.note else ""
         return tuple(i for i in self.items if i.outcome or i.kind != UNPAUSE or i.id == current)
 
     def open(self) -> tuple[ScheduledItem, ...]:
-        """What lies ahead or is under way, the next one first."""
+        """Work that is scheduled or under way, the next one first."""
         found = [item for item in self.relevant() if self.state(item) in OPEN_STATES]
         return tuple(sorted(found, key=lambda item: item.due_at))
 
@@ -108,9 +108,9 @@ class Maintenance:
         return tuple(item for item in waiting if self.state(item) in (DROPPED, TIMER_LOST))
 
     def prepared(self) -> ScheduledItem | None:
-        """The preparation that this boot belongs to, or that still waits for its reboot.
+        """The preparation for this boot, or one that still waits for its reboot.
 
-        A boot notes its preparation late, when it is through. Until then only the newest counts.
+        A boot notes its preparation at its end. Until then only the newest one counts.
         """
         newest = next(self._begun(READY, *UNREADY), None)
         ready = next(self._begun(READY), None)
@@ -119,19 +119,19 @@ class Maintenance:
         return ready if ready is newest and not ready.next_boot else None
 
     def unready(self) -> ScheduledItem | None:
-        """The newest preparation, if the host was not prepared by it and it was not dismissed."""
+        """The newest preparation, if it failed and was not dismissed."""
         newest = next(self._begun(READY, *UNREADY), None)
         if newest is None or newest.outcome in (READY, INTERRUPTED):
             return None
-        # Refused while the host was prepared already: that preparation held until the boot.
+        # Refused while the host was already prepared: the earlier preparation stayed valid.
         held = self.prepared() is not None and newest.boot_id != self.boot_id
         return None if held else newest
 
     def not_rebooted(self, *, serving: bool, paused: bool) -> ScheduledItem | None:
-        """The newest preparation, if its reboot has not come and it was not given up.
+        """The newest preparation, if it was not abandoned and its reboot has not happened yet.
 
-        It was given up when the host serves again, or is no longer paused. A later preparation that
-        was refused has touched nothing.
+        It was abandoned if the service runs again, or the host is not paused any more. A later
+        preparation that was refused has touched nothing.
         """
         item = next(self._begun(READY, FAILED, INTERRUPTED), None)
         is_here = item is not None and item.outcome == READY and item.boot_id == self.boot_id
@@ -143,11 +143,11 @@ class Maintenance:
         return (item for item in begun if self.state(item) in states)
 
 
-# Of a host that could not be read.
+# For a host that could not be read.
 UNREAD = Maintenance(now_at=0.0, boot_id="", items=())
 READ = Program("opstasks.maintenance.onhost.read", MaintenanceRequest, Maintenance)
 
 
 def read_command(spec: HostSpec, *, with_flag: bool = False) -> ProgramCommand:
-    """The command that reads a host's records, as any account; decode with `READ`."""
+    """The command that reads a host's records, for any account; decode with `READ`."""
     return READ.command(MaintenanceRequest(site_for(spec), with_flag))

@@ -1,4 +1,4 @@
-"""Scheduling work on a host: it goes on by itself, with no connection and no client."""
+"""Scheduling work on a host: it runs by itself, without a connection or a client."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCHEDULE = Program(
 
 
 def schedule(shell: Shell, item: ScheduledItem, *, replace: bool, hint: str = "") -> ScheduledItem:
-    """Schedule work, or start it at once when it is not `timed`; returns its record.
+    """Schedule work, or start it at once if it is not `timed`; returns its record.
 
     Raises Refused when it cannot be done, or another preparation is scheduled.
     """

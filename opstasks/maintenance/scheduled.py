@@ -1,4 +1,4 @@
-"""What a host will do by itself, and what became of past work: the rows of `scheduled`."""
+"""What a host will do by itself, and the outcome of past work: the rows of `scheduled`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opstasks.maintenance.site import site_for
 
 @dataclass(frozen=True)
 class ScheduledRow:
-    """One piece of work; `due_at` in seconds since the epoch, `in_s` seconds from now or before."""
+    """One piece of work; `due_at` in epoch seconds, `in_s` from now (negative: in the past)."""
 
     id: str
     what: str
@@ -27,12 +27,12 @@ class ScheduledRow:
 
 
 def inspect(host: Host, limit: int) -> list[ScheduledRow]:
-    """The rows of a host, with `limit` past ones at most."""
+    """The rows of a host, with at most `limit` past ones."""
     return rows(host.service.call(READ, MaintenanceRequest(site_for(host.spec))), limit)
 
 
 def rows(found: Maintenance, limit: int) -> list[ScheduledRow]:
-    """What lies ahead first, then the newest of the past."""
+    """Scheduled work first, then the newest past work."""
     ahead = found.open()
     past = [item for item in found.relevant() if item not in ahead]
     return [
@@ -53,6 +53,6 @@ def rows(found: Maintenance, limit: int) -> list[ScheduledRow]:
 
 
 def due_text(due_at: float, there: str) -> str:
-    """A time for people: in the host's zone, with our own time where that differs."""
+    """A time for people: in the host's zone, and in ours if that differs."""
     here = f"{datetime.fromtimestamp(due_at, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
     return there if here == there else f"{there} ({here} here)"

@@ -1,4 +1,4 @@
-"""`scheduled`: what hosts will do by themselves, what became of past work, and how to cancel it."""
+"""`scheduled`: what hosts will do by themselves, the outcome of past work, and cancelling it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @task(
-    help={"limit": "How many past ones of each host."},
+    help={"limit": "How many past ones to show for each host."},
     auto_shortflags=False,
 )
 def show(ctx: Context, limit: int = 5) -> None:
@@ -59,7 +59,7 @@ def _cells(row: ScheduledRow) -> list[object]:
     iterable=["id"],
     positional=[],
     help={
-        "id": "Which one (the beginning will do). Without it: the only one, or choose by number.",
+        "id": "Its id, or the beginning of it. Without it: the only one, or choose by number.",
         "reason": "Why, for the record.",
     },
     auto_shortflags=False,
@@ -73,7 +73,7 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
     from opstasks.maintenance import cancel as cancelling
 
     if len(id) > 1:
-        raise Refused("one at a time", hint="name one of them")
+        raise Refused("only one at a time", hint="name one of them")
     wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     if found.exit_code and not ctx.options.keep_going:
@@ -91,7 +91,7 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
 
 
 def _choose(ctx: Context, host: str, items: list[ScheduledItem]) -> str:
-    """The id that is meant; a person chooses among several."""
+    """The id to cancel; a person chooses among several."""
     if len(items) < 2:
         return items[0].id if items else ""
     lines = [
@@ -108,7 +108,7 @@ cancel.variadic = "--id"
 
 
 def _would(items: list[ScheduledItem]) -> dict[str, object]:
-    """What `--dry` shows of a host; of several, a run without it asks for one."""
+    """What `--dry` shows for a host; if there are several, the real run asks for one."""
     texts = [f"{_named(item)} ({item.id})" for item in items]
     return {"would cancel": " or ".join(texts) or "nothing is scheduled"}
 

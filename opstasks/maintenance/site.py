@@ -1,4 +1,4 @@
-"""What the host's programs must know of a host, and calling them with a hint for what fails."""
+"""The paths and names that the host's programs need, and calling them with a hint for errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def site_for(spec: HostSpec) -> Site:
 
 
 def call(shell: Shell, program: Program[Q, A], request: Q, *, hint: str = "") -> A:
-    """Call a program; what it raises gets the hint, a failure at least that of `status`."""
+    """Call a program; its errors get the hint, failures at least the hint `status`."""
     try:
         return shell.call(program, request)
     except Refused as error:
@@ -50,8 +50,8 @@ def call(shell: Shell, program: Program[Q, A], request: Q, *, hint: str = "") ->
 @contextmanager
 def noted(host: Host, task: str, run_id: str, args: Mapping[str, str]) -> Iterator[audit.Ending]:
     """The operator's own audit of work that the host itself writes into its journal."""
-    told = {key: value for key, value in args.items() if value}
-    entry = audit.start(host.name, task, told, run_id)
+    recorded = {key: value for key, value in args.items() if value}
+    entry = audit.start(host.name, task, recorded, run_id)
     audit.write_local(entry)
     with audit.ending(entry, audit.write_local) as ended:
         yield ended

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "delay": "Not now but after this long: 90s, 4h, 1h30m, 2d.",
-        "at": "Not now but then, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
+        "delay": "Prepare after this long, not now: 90s, 4h, 1h30m, 2d.",
+        "at": "Prepare at this time, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
         "drain": "Let running jobs end for this long before they are requeued.",
         "reboot": "Reboot the host as well, and check it afterwards.",
-        "reason": "Why, for everybody who finds it prepared.",
+        "reason": "Why; shown to everyone who finds it prepared.",
         "keep-paused": "Stay paused after the boot, until after-reboot or unpause.",
         "replace": "Replace a preparation that is scheduled already.",
         "boot-wait": "With --reboot: how long the boot may take.",
@@ -42,7 +42,7 @@ def prepare_reboot(
 ) -> None:
     """Make a host ready for a reboot: no new jobs, service down, running jobs requeued; verified.
 
-    With --delay or --at the host does it by itself then, without any connection.
+    With --delay or --at, the host does it by itself at that time, without a connection.
 
     Example: inv -H tpp prepare-reboot --at 22:00 --drain 1h --reason 'host patches'
     """
@@ -70,7 +70,7 @@ def prepare_reboot(
 
 
 def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
-    """The spans and the time that were typed; raises Refused for invalid ones."""
+    """The typed spans and time; raises Refused for invalid ones."""
     from opstasks.core import durations
     from opstasks.core.errors import Refused
     from opstasks.maintenance import prepare
@@ -158,13 +158,13 @@ def _row(result: PrepareResult) -> dict[str, object]:
 
 
 @task(
-    help={"wait": "How long a thing that is still starting may take."},
+    help={"wait": "How long to wait for things that are still starting."},
     auto_shortflags=False,
 )
 def after_reboot(ctx: Context, wait: str = "90s") -> None:
-    """Check that everything is back after a reboot, one line each, with a hint for what is not.
+    """Check after a reboot that everything is up again, with a hint for each line that fails.
 
-    Ends the pause of a preparation when the boot has not done so.
+    Ends the preparation's pause if the boot has not done so.
 
     Example: inv -H tpp after-reboot
     """
@@ -182,7 +182,7 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
 
 
 def _interrupted(*, dry: bool) -> str:
-    """What a Ctrl-C in the middle of a checklist leaves."""
+    """The message for Ctrl-C in the middle of a checklist."""
     if dry:
         return "interrupted; nothing was changed"
     return (

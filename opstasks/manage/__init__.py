@@ -1,1 +1,1 @@
-"""A host made as its description says (playbook: "Updating the infrastructure")."""
+"""Make a host match its description (playbook: "Updating the infrastructure")."""

@@ -1,4 +1,4 @@
-"""Changing what people get in by, so that the host undoes it unless a fresh connection succeeds."""
+"""Changing the login files; the host restores them unless a fresh connection succeeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRIES = 3
 
 
 class InstallRequest(msgspec.Struct, frozen=True):
-    """Actions, the folder for the old files, and the script that restores them by itself."""
+    """Actions, the folder for the old files, and the script that the timer runs to restore them."""
 
     folder: str
     actions: tuple[AnyAction, ...]
@@ -40,13 +40,13 @@ class ConfirmRequest(msgspec.Struct, frozen=True):
 
 
 class ConfirmAnswer(msgspec.Struct, frozen=True):
-    """Whether the change was still in place; False when the old files were restored before."""
+    """Whether the change was still in place; False if the old files were already restored."""
 
     was_in_place: bool
 
 
 class RestoreRequest(msgspec.Struct, frozen=True):
-    """The folder with the old files; `by_timer` says that the host's own timer runs this."""
+    """The folder with the old files; `by_timer`: the host's own timer runs this."""
 
     folder: str
     by_timer: bool = False
@@ -67,34 +67,34 @@ CONFIRM = Program(
 RESTORE = Program(
     "opstasks.manage.onhost.restore_access", RestoreRequest, RestoreAnswer, changes=True
 )
-ABOUT = "Restores what people get in by (sudo, sshd, keys) unless opstasks confirms its change."
+ABOUT = "Restores the login files (sudo, sshd, keys) unless opstasks confirms its change."
 
 
 def change_access(host: Host, actions: Sequence[AnyAction], *, prove: bool) -> None:
-    """Install, prove by a fresh connection, confirm.
+    """Install, test with a fresh connection, confirm.
 
-    The present connection is kept meanwhile. Without `prove` nothing is undone for the lack of
-    a second way in (a bad file still is). Raises ProgramFailed or VerifyFailed after the old files
+    The present connection stays open. Without `prove`, a second connection is not required (but
+    a bad file is still undone). Raises ProgramFailed or VerifyFailed after the old files
     were restored.
     """
     host.root.call(INSTALL, install_request(host, actions))
     problem = prove_access(host) if prove else ""
     if problem:
         host.root.call(RESTORE, RestoreRequest(access_dir(host.spec)))
-        raise VerifyFailed(f"the old files are back, and in force: {problem}", host=host.name)
+        raise VerifyFailed(f"the old files are in effect again: {problem}", host=host.name)
     if not host.root.call(CONFIRM, ConfirmRequest(access_dir(host.spec))).was_in_place:
         raise VerifyFailed("the old files were restored before the confirmation", host=host.name)
 
 
 def install_request(host: Host, actions: Sequence[AnyAction]) -> InstallRequest:
-    """What to install, with the script that restores the old files without us."""
+    """The request: what to install, and the script that restores the old files without us."""
     folder = access_dir(host.spec)
     script = script_text(RESTORE.module, RestoreRequest(folder, by_timer=True), ABOUT)
     return InstallRequest(folder, tuple(actions), PATIENCE_S, script)
 
 
 def prove_access(host: Host) -> str:
-    """Come in once more, as far as root; the reason why that failed, or ""."""
+    """Connect once more and become root; returns the reason if that fails, or ""."""
     problem = ""
     for attempt in range(TRIES):
         try:

@@ -1,4 +1,4 @@
-"""What a step does on the host, as types: one class for each function of `onhost/apply.py`.
+"""The actions of a step on the host, as types: one class for each function of `onhost/apply.py`.
 
 Each action is safe to repeat. On the host it is a dictionary; its key ``do`` names the function.
 """
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
-    """Base of everything that a step can do."""
+    """Base of all actions."""
 
 
 # -- packages and accounts -----------------------------------------------------------------------
@@ -25,7 +25,7 @@ class ChangePackages(Action, frozen=True, kw_only=True, tag="packages"):
 
 
 class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
-    """Create a group, or change its id; `gid` 0 is any id."""
+    """Create a group, or change its id; `gid` 0 means any id."""
 
     name: str
     gid: int
@@ -33,9 +33,9 @@ class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
 
 
 class SetUser(Action, frozen=True, kw_only=True, tag="user"):
-    """Create an account, or change it; `uid` 0 is any id.
+    """Create an account, or change it; `uid` 0 means any id.
 
-    `is_disabled` says that the account exists and is disabled: it is enabled again.
+    `is_disabled`: the account exists but is disabled, and is enabled again.
     """
 
     name: str
@@ -50,7 +50,7 @@ class SetUser(Action, frozen=True, kw_only=True, tag="user"):
 
 
 class DisableUser(Action, frozen=True, kw_only=True, tag="disable_user"):
-    """Take keys, groups, password and shell away from an account; delete nothing else."""
+    """Remove keys, groups, password and shell of an account; delete nothing else."""
 
     name: str
 
@@ -109,7 +109,7 @@ class RemoveFile(Action, frozen=True, kw_only=True, tag="remove"):
 
 
 class SetLine(Action, frozen=True, kw_only=True, tag="setting"):
-    """Replace the line of a file that `match` finds (a regular expression) by `line`."""
+    """Replace the line of a file that `match` (a regular expression) finds with `line`."""
 
     path: str
     match: str
@@ -155,13 +155,13 @@ class FixProbe(Action, frozen=True, kw_only=True, tag="probe"):
 
 
 class EnableUnit(Action, frozen=True, kw_only=True, tag="enable"):
-    """Have a unit start with the host."""
+    """Make a unit start with the host."""
 
     name: str
 
 
 class DisableUnit(Action, frozen=True, kw_only=True, tag="disable_unit"):
-    """Have a unit not start with the host."""
+    """Make a unit not start with the host."""
 
     name: str
 
@@ -179,7 +179,7 @@ class StopUnit(Action, frozen=True, kw_only=True, tag="stop"):
 
 
 class ProveAccess(Action, frozen=True, kw_only=True, tag="nothing"):
-    """Change nothing: the step only needs the fresh connection that every access step gets."""
+    """Change nothing: the step only needs the fresh connection that follows access steps."""
 
 
 AnyAction = (
@@ -203,5 +203,5 @@ AnyAction = (
     | StopUnit
     | ProveAccess
 )
-# What may take long runs on its own, so that the operator sees how far it is.
+# Slow actions run alone, so that the operator sees the progress.
 SLOW = (ChangePackages, CloneRepository, CreatePath, FixProbe, StartUnit)

@@ -1,4 +1,4 @@
-"""`manage` on one host: look, decide, change, verify."""
+"""`manage` on one host: inspect, plan, apply, verify."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from opstasks.manage.steps import (
 
 @dataclass(frozen=True)
 class ManageRequest:
-    """What a run is to do: which areas, and whether it may lock people out."""
+    """The options of a run: which areas, and whether it may lock people out."""
 
     selection: AreaSelection = ALL_AREAS
     allow_lockout: bool = False
@@ -35,7 +35,7 @@ class ManageRequest:
 
 @dataclass(frozen=True)
 class ManageResult:
-    """What was done on a host: how many changes in which areas, what is left to people."""
+    """What was done on a host: the number of changes by area, and what people must do."""
 
     changed: bool
     changes: int
@@ -49,7 +49,7 @@ def check_areas(selection: AreaSelection) -> None:
         if area not in AREAS:
             raise Refused(f"unknown area {area!r}", hint=f"areas: {', '.join(AREAS)}")
     if not any(selection.has(area) for area in AREAS):
-        raise Refused("that leaves no area to look at", hint="leave out --only or --skip")
+        raise Refused("no area is left", hint="leave out --only or --skip")
 
 
 def plan(host: Host, wanted: Description, request: ManageRequest) -> ManagePlan:
@@ -60,7 +60,7 @@ def plan(host: Host, wanted: Description, request: ManageRequest) -> ManagePlan:
 def decide(
     spec: HostSpec, facts: ManageFacts, wanted: Description, request: ManageRequest
 ) -> ManagePlan:
-    """The plan for a host with these facts, and whether it may be carried out: pure."""
+    """The plan for a host with these facts, with reasons to refuse it: pure."""
     planned = make_plan(facts, wanted, request.selection)
     if request.allow_lockout:
         return planned
@@ -70,7 +70,7 @@ def decide(
 
 
 def refuse(planned: ManagePlan, host: str) -> None:
-    """Raise Refused when the plan holds something that must not be done."""
+    """Raise Refused when the plan contains something that must not be done."""
     if planned.refusals:
         count = len(planned.refusals)
         text = planned.refusals[0] if count == 1 else f"{count} reasons"
@@ -125,14 +125,14 @@ def _perform(
     *,
     done: Sequence[ManageStep],
 ) -> ManagePlan:
-    """Carry out a plan; what it leaves to do."""
+    """Carry out a plan; returns what is left to do."""
     asked = inspect.request(wanted, host.spec)
     facts = perform(host, current.todo, prove=not request.allow_lockout, asked=asked, done=done)
     return decide(host.spec, facts, wanted, request)
 
 
 def _notes(done: ManagePlan, wanted: Description) -> tuple[str, ...]:
-    """What was changed on disk that a running service has not read yet."""
+    """Notes on units that still run with old settings."""
     started = _started(done)
     stale = [
         unit.name
@@ -156,7 +156,7 @@ def _reads_changed(done: ManagePlan, unit: str) -> bool:
 
 
 def made_by_lock(spec: HostSpec) -> set[str]:
-    """What taking the lock creates on a bare host, before the plan is made again."""
+    """The paths that taking the lock creates on a bare host before the plan is made again."""
     return {spec.lock_dir, spec.lock_file}
 
 
@@ -167,7 +167,7 @@ def _done_by(things: set[str], shown: ManagePlan, current: ManagePlan) -> list[M
 
 
 def is_same(one: ManagePlan, other: ManagePlan, *, besides: set[str]) -> bool:
-    """Whether two plans do the same, except to the named paths."""
+    """Whether two plans do the same, apart from the named paths."""
 
     def actions(planned: ManagePlan) -> list[AnyAction | None]:
         return [step.action for step in planned.todo if step.thing not in besides]

@@ -1,11 +1,11 @@
-"""When a thing was changed by hand, and by whom, in words: pure, from facts."""
+"""When something was changed by hand, and by whom, as text: pure, from facts."""
 
 from __future__ import annotations
 
 from opstasks.core.formats import minute_text
 from opstasks.manage.facts import LastUse, ManageFacts
 
-# How long before a file's change a sudo command that names it may have begun, in seconds.
+# How many seconds before a file's change a sudo command that names it may have begun.
 EDITING_S = 3600
 UNKNOWN = LastUse("", 0)
 
@@ -21,7 +21,7 @@ def file_history(facts: ManageFacts, path: str) -> str:
 
 
 def word_history(facts: ManageFacts, *words: str) -> str:
-    """Who last used one of these words in a sudo command; "" if sudo's log does not tell."""
+    """Who last used one of these words in a sudo command; "" if sudo's log does not say."""
     known = [facts.last_uses[word] for word in words if word in facts.last_uses]
     if not known:
         return ""

@@ -1,8 +1,8 @@
 """The description of a backend: backends/base/host.yaml with backends/NAME/host.yaml over it.
 
 A later entry for the same thing (the same path or name) replaces the earlier one's keys; lists
-of people are joined. File contents come from ``files/`` beside the description, the backend's own
-first; people's keys from ``keys/``. Paths and contents may hold placeholders: ``@home@
+of people are combined. File contents come from ``files/`` beside the description, the backend's own
+first; people's keys from ``keys/``. Paths and contents may have placeholders: ``@home@
 @service_user@ @unit@ @host@ @backend@ @high_privacy@ @medium_privacy@ @state_dir@ @lock_dir@
 @code_url@ @code_ref@ @lib_url@ @lib_ref@ @vars.NAME@``.
 
@@ -36,7 +36,7 @@ Fetch = Callable[[str, Iterable[str]], dict[str, Any]]
 def describe_all(
     specs: Iterable[HostSpec], *, fetch: Fetch | None = None, upgrade: bool = False
 ) -> dict[str, Description]:
-    """The description of every host by name; raises Refused with all that is wrong in any."""
+    """The description of every host by name; raises Refused with all mistakes."""
     specs = list(specs)
     read = {spec.name: describe(spec) for spec in specs}
     answers = _answers(read.values(), fetch or _fetch)
@@ -59,7 +59,7 @@ def describe_all(
 def _answers(
     described: Iterable[Description], fetch: Fetch
 ) -> dict[tuple[str, str], people.FoundKeys]:
-    """What the key sources answer about the listed people, by source and name."""
+    """The key sources' answers for the listed people, by source and name."""
     asked: dict[str, set[str]] = {}
     for wanted in described:
         if wanted.options.key_source:
@@ -78,9 +78,9 @@ def _fetch(source: str, names: Iterable[str]) -> dict[str, Any]:
 
 
 def describe(spec: HostSpec) -> Description:
-    """The description of one host without its people's accounts; raises Refused.
+    """The description of one host, without people's accounts; raises Refused.
 
-    Placeholders are filled in, and everything is checked that can be checked from here.
+    Placeholders are filled in, and everything that does not need the host is checked.
     """
     root = folder(spec)
     if spec.local and not spec.backend:
@@ -112,7 +112,7 @@ def describe(spec: HostSpec) -> Description:
 
 
 def with_sync(wanted: Description, spec: HostSpec) -> Description:
-    """The description with the Level 3 sync's files, for a host that has a source for it.
+    """The description with the Level 3 sync's files, for a host that has a sync source.
 
     `sync.start` and `sync.stop` decide whether the timer runs.
     """
@@ -149,7 +149,7 @@ def _sync_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
 def folder(spec: HostSpec) -> Traversable:
     """The folder of a host's description and of the keys of its people.
 
-    $OPSTASKS_BACKENDS, else `backends` of the host in hosts.yaml, else the program's own folder.
+    $OPSTASKS_BACKENDS, else `backends` of the host in hosts.yaml, else the built-in folder.
     """
     named = os.environ.get(ENVIRONMENT) or spec.backends
     if not named:
@@ -162,9 +162,9 @@ def folder(spec: HostSpec) -> Traversable:
 
 
 def base_folder(root: Traversable) -> Traversable:
-    """The base for the descriptions in a folder: its own, else the program's.
+    """The base for the descriptions in a folder: its own, else the built-in one.
 
-    A folder of $OPSTASKS_BACKENDS replaces all of the program's, and may be without a base.
+    A folder of $OPSTASKS_BACKENDS replaces all built-in ones, and may have no base.
     """
     own = root.joinpath(BASE)
     if os.environ.get(ENVIRONMENT) or own.joinpath("host.yaml").is_file():
@@ -173,14 +173,14 @@ def base_folder(root: Traversable) -> Traversable:
 
 
 def shown_folder(spec: HostSpec) -> str:
-    """The same for people: relative to the current folder where it lies below."""
+    """The path for people: relative to the current folder if it is below it."""
     path = Path(str(folder(spec))).absolute()
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def placeholders(spec: HostSpec) -> dict[str, str]:
-    """The values of placeholders, by the name between the two at signs."""
+    """The values of placeholders, by name."""
     return {
         "home": spec.home,
         "service_user": spec.service_user,
@@ -213,7 +213,7 @@ def _source(folders: list[Traversable], name: str, spec: HostSpec) -> str:
 
 
 def _repository_keys(name: str, wanted: Description, spec: HostSpec) -> tuple[keys.SshKey, ...]:
-    """A person's keys of the repository; they may be absent only with a key source."""
+    """A person's keys in the repository; may be missing only with a key source."""
     path = folder(spec).joinpath("keys", name)
     if not path.is_file() and wanted.options.key_source:
         return ()

@@ -1,4 +1,4 @@
-"""Disabling the account of a person who left: keys, groups, password, shell; no process ends."""
+"""Disabling the account of a person who left: keys, groups, password, shell; not processes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from opstasks.manage.perform import perform
 from opstasks.manage.steps import ManageStep
 
 NOLOGIN = "/usr/sbin/nologin"
-# How Debian and Ubuntu number the accounts of people; `nobody` comes after them.
+# Debian and Ubuntu give people's accounts these ids; `nobody` has a higher one.
 PEOPLE = range(1000, 60000)
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account on a host; `open` are the ways in and rights that it still has."""
+    """An account on a host; `open` are the login methods and rights that it still has."""
 
     name: str
     exists: bool
@@ -33,10 +33,10 @@ class Account:
     processes: int = 0
 
     def describe(self) -> str:
-        """For people: ``keys, group docker, password; 3 process(es) go on``."""
+        """For people: ``keys, group docker, password; 3 process(es) still running``."""
         if not self.exists:
             return "no such account"
-        running = f"; {self.processes} process(es) go on" if self.processes else ""
+        running = f"; {self.processes} process(es) still running" if self.processes else ""
         return (", ".join(self.open) or "already disabled") + running
 
 
@@ -63,7 +63,7 @@ def check_name(host: Host, name: str) -> None:
 
 
 def request(host: Host, name: str) -> ManageInspectRequest:
-    """What to ask the host about the account."""
+    """The questions about the account."""
     empty = inspect.empty_request(host.spec)
     return msgspec.structs.replace(empty, users=(name,), people=True)
 
@@ -81,7 +81,7 @@ def account(host: Host, name: str, facts: ManageFacts) -> Account:
     """The account, from the facts; raises Refused for one that must not be disabled."""
     if facts.login == name:
         raise Refused(
-            f"you came in as {name}", host=host.name, hint="somebody else has to disable it"
+            f"you are logged in as {name}", host=host.name, hint="someone else must disable it"
         )
     user = facts.users[name]
     if user is None:
@@ -92,7 +92,7 @@ def account(host: Host, name: str, facts: ManageFacts) -> Account:
 
 
 def ways_in(user: UserFacts, *, has_keys: bool) -> tuple[str, ...]:
-    """What an account still has, from the facts: pure."""
+    """The login methods and rights of an account, from the facts: pure."""
     found = ["keys"] if has_keys else []
     found += [f"group {group}" for group in user.groups]
     found += [] if user.locked else ["password"]
@@ -102,13 +102,13 @@ def ways_in(user: UserFacts, *, has_keys: bool) -> tuple[str, ...]:
 
 
 def _count(text: str) -> int:
-    """The number that pgrep prints; 0 for anything else."""
+    """The number that pgrep prints; 0 for invalid output."""
     words = text.strip()
     return int(words) if words.isascii() and words.isdigit() and len(words) < 10 else 0
 
 
 def disable(host: Host, name: str) -> DisableResult:
-    """Disable the account where it still has a way in; raises VerifyFailed when some stay."""
+    """Disable the account if it is not disabled yet; raises VerifyFailed if something stays."""
     before = inspect_account(host, name)
     if not before.open:
         return DisableResult(before, before, changed=False)
@@ -121,6 +121,6 @@ def disable(host: Host, name: str) -> DisableResult:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",
             host=host.name,
-            hint="see what adds it again, then run it again",
+            hint="find out what adds it again, then run this again",
         )
     return DisableResult(before, after, changed=True)

@@ -1,4 +1,4 @@
-"""The state of a host, as types: the answer of `onhost/inspect.py`. None is what does not exist."""
+"""The state of a host, as types: the answer of `onhost/inspect.py`. None means: does not exist."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def sha256(text: str) -> str:
 
 
 class GroupFacts(msgspec.Struct, frozen=True):
-    """A group: its id, and the accounts that it lists."""
+    """A group: its id and its listed members."""
 
     gid: Small
     members: tuple[Line, ...]
 
 
 class UserFacts(msgspec.Struct, frozen=True):
-    """An account; `groups` are those besides its own. Of its password only `locked` is known."""
+    """An account; `groups` are its other groups. Only `locked` is known about its password."""
 
     uid: Small
     group: Line
@@ -34,9 +34,9 @@ class UserFacts(msgspec.Struct, frozen=True):
 
 
 class PathFacts(msgspec.Struct, frozen=True):
-    """What is at a path: its kind ("file", "directory" or other words), owner, group and mode.
+    """What is at a path: its kind ("file", "directory" or other text), owner, group and mode.
 
-    `sha256` is known of files that may be read; `text` only of those that differ. `changed_at` is
+    `sha256` is known for files that may be read, `text` only for those that differ. `changed_at` is
     in seconds since the epoch, 0 if unknown.
     """
 
@@ -57,7 +57,7 @@ class TreeFacts(msgspec.Struct, frozen=True):
 
 
 class UnitFacts(msgspec.Struct, frozen=True):
-    """A unit in systemd's own words, "" for what systemd does not say."""
+    """A unit in systemd's own words; "" for missing values."""
 
     file_state: Line
     active_state: Line
@@ -73,10 +73,10 @@ class LastUse(msgspec.Struct, frozen=True):
 class ManageFacts(msgspec.Struct, frozen=True):
     """The state of everything that a description names, by name or path.
 
-    `login` is the account that the operator came in with. `keyed` are accounts of people with
-    keys, `marked` those of them that `manage` wrote keys for. `refusals` are contents that the
+    `login` is the account that the operator logged in with. `keyed` are accounts of people with
+    keys, `marked` those of them whose keys `manage` wrote. `refusals` are contents that the
     host's own check does not accept, and why. `settings` are the lines that a setting's pattern
-    finds. `is_unproven` says that a change of how people get in was never confirmed.
+    finds. `is_unproven`: a change of the login files was never confirmed.
     """
 
     login: Line

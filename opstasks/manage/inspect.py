@@ -1,4 +1,4 @@
-"""The state of a host, asked in one round trip."""
+"""The state of a host, read in one round trip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opstasks.manage.model import Description, Tree
 
 
 class AskedPath(msgspec.Struct, frozen=True):
-    """A path; the content is only compared with `sha256` where it `may_read`."""
+    """A path; the content is compared with `sha256` only if it `may_read`."""
 
     path: str
     sha256: str = ""
@@ -26,7 +26,7 @@ class AskedPath(msgspec.Struct, frozen=True):
 
 
 class AskedCheck(msgspec.Struct, frozen=True):
-    """A new content, and the host's own command that must accept it (``@file@``)."""
+    """A new content, and the host's own command that must accept it as ``@file@``."""
 
     path: str
     content: str
@@ -43,7 +43,7 @@ class AskedSetting(msgspec.Struct, frozen=True):
 
 
 class AskedTree(msgspec.Struct, frozen=True):
-    """A directory, and what everything below it should be; `files` are the good modes."""
+    """A directory, and the rights of everything below it; `files` are the allowed modes."""
 
     path: str
     owner: str
@@ -53,18 +53,18 @@ class AskedTree(msgspec.Struct, frozen=True):
 
 
 class AskedProbe(msgspec.Struct, frozen=True):
-    """A command that succeeds where all is as it should be."""
+    """A command that succeeds if the state is right."""
 
     name: str
     test: tuple[str, ...]
 
 
 class ManageInspectRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to tell about a host; of secret files only owner and mode, never the content.
+    """The questions about a host; for secret files only owner and mode, never the content.
 
-    `people` asks for the accounts that can log in by a key, `mark` is how the keys begin that
-    `manage` writes, `words` are looked for in sudo's log, `pending` is there while a change of how
-    people get in is not confirmed.
+    `people` asks for the accounts that can log in with a key. `mark` is the first text of key
+    files that `manage` writes. `words` are searched for in sudo's log. `pending` is the file that
+    exists while a change of the login files is not confirmed.
     """
 
     pending: str
@@ -93,18 +93,18 @@ def inspect(host: Host, wanted: Description) -> ManageFacts:
 
 
 def ask(host: Host, asked: ManageInspectRequest) -> ManageFacts:
-    """The same for a request."""
+    """Ask the host as root with a given request."""
     (result,) = host.root.batch([question(asked)])
     return decode(result, asked, host.name)
 
 
 def question(asked: ManageInspectRequest) -> ProgramCommand:
-    """The command that asks for the state of a host; `decode` reads what it prints."""
+    """The command that reads the state of a host; `decode` reads its output."""
     return INSPECT.command(asked)
 
 
 def decode(result: Result, asked: ManageInspectRequest, host: str) -> ManageFacts:
-    """The facts; raises InvalidResponse as well when something that was asked for is missing."""
+    """The facts; also raises InvalidResponse when a requested name is missing."""
     facts = INSPECT.decode(result, host)
     for section, names in _sections(asked):
         lacking = set(names) - set(getattr(facts, section))
@@ -135,12 +135,12 @@ def _sections(asked: ManageInspectRequest) -> Iterator[tuple[str, Iterable[str]]
 
 
 def access_dir(spec: HostSpec) -> str:
-    """Where the host keeps what it restores unless a fresh connection succeeds."""
+    """Where the host keeps the old login files until a fresh connection succeeds."""
     return f"{spec.lock_dir}/access"
 
 
 def empty_request(spec: HostSpec) -> ManageInspectRequest:
-    """A request about nothing, to add to."""
+    """An empty request."""
     return ManageInspectRequest(pending=f"{access_dir(spec)}/manifest.json")
 
 
@@ -183,7 +183,7 @@ def _checks(wanted: Description) -> Iterator[AskedCheck]:
 
 
 def _tree(tree: Tree, wanted: Description) -> AskedTree:
-    """A tree with the ids that its owner and group should have, where they are described."""
+    """A tree, with the described ids of its owner and group."""
     uids = {user.name: str(user.uid) for user in wanted.users if user.uid}
     gids = {group.name: str(group.gid) for group in wanted.groups if group.gid}
     owner, group = uids.get(tree.owner, tree.owner), gids.get(tree.group, tree.group)
@@ -191,7 +191,7 @@ def _tree(tree: Tree, wanted: Description) -> AskedTree:
 
 
 def _words(wanted: Description) -> tuple[str, ...]:
-    """What a person who changes one of these things by hand would type."""
+    """Words that a person would type to change one of these things by hand."""
     placed: tuple[Sequence[Any], ...] = (
         wanted.directories,
         wanted.files,

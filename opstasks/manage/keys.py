@@ -21,7 +21,7 @@ class NotAKey(ValueError):
 
 @dataclass(frozen=True)
 class SshKey:
-    """One public key, without its comment, which proves nothing."""
+    """One public key, without its comment, which is not trustworthy."""
 
     kind: str
     blob: str
@@ -32,9 +32,9 @@ class SshKey:
 
 
 def parse(text: str) -> tuple[SshKey, ...]:
-    """The keys of a text, one a line; raises NotAKey unless every line is one.
+    """The keys of a text, one per line; raises NotAKey for an invalid line.
 
-    Options before a key (``command=``, ``from=``) are refused: a reader would not expect them.
+    Options before a key (``command=``, ``from=``) are refused, because readers do not expect them.
     """
     found: dict[SshKey, None] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -58,7 +58,7 @@ def _key(words: list[str], number: int) -> SshKey:
     return SshKey(words[0], words[1])
 
 
-# How files of keys begin that `manage` wrote.
+# The first text of key files that `manage` writes.
 MARK = "# Managed by opstasks: "
 
 

@@ -27,7 +27,7 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 
 
 def fetch_one(url: str) -> tuple[SshKey, ...]:
-    """The keys that an address answers with; raises OSError or NotAKey for anything else."""
+    """The keys at an address; raises OSError or NotAKey for any other answer."""
     opener = urllib.request.build_opener(_NoDowngrade())
     with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
         data = whole(answer)
@@ -38,9 +38,9 @@ def fetch_one(url: str) -> tuple[SshKey, ...]:
 
 
 def whole(answer: http.client.HTTPResponse) -> bytes:
-    """All of an answer; raises NotAKey for an incomplete one: its end might hold more keys.
+    """The complete answer; raises NotAKey for an incomplete one, which might lack keys.
 
-    Python takes a connection that breaks for the end of the answer.
+    Python treats a broken connection as the end of the answer.
     """
     if not (answer.chunked or answer.length is not None):
         raise NotAKey("an answer that does not say how long it is")
@@ -58,7 +58,7 @@ def whole(answer: http.client.HTTPResponse) -> bytes:
 
 
 def fetch(source: str, names: Iterable[str]) -> dict[str, tuple[SshKey, ...] | str]:
-    """Every person's keys from `source`, or the reason why they could not be fetched."""
+    """Each person's keys from `source`, or the reason why they could not be fetched."""
 
     def one(name: str) -> tuple[SshKey, ...] | str:
         try:

@@ -1,4 +1,4 @@
-"""The layers of a description: reading one host.yaml, laying one over another, typing the result.
+"""The layers of a description: reading a host.yaml, merging layers, typing the result.
 
 Every mistake is refused with its file and key.
 """
@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"@([a-z_]+(?:\.[A-Za-z0-9_]+)?)@")
 
 
 def read_layer(place: Traversable, spec: HostSpec) -> dict[str, Any]:
-    """One host.yaml as it is written; raises Refused with all that is wrong in it."""
+    """The content of one host.yaml; raises Refused with all its mistakes."""
     import yaml
 
     where = f"backends/{place.name}/host.yaml"
@@ -87,7 +87,7 @@ def _nearest(word: object, known: Iterable[str]) -> str:
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Later layers over earlier ones, entry by entry; people of all layers together."""
+    """Later layers merged over earlier ones, entry by entry; people of all layers combined."""
     lists: dict[str, dict[str, dict[str, Any]]] = {}
     options: dict[str, Any] = {}
     joined: dict[str, list[str]] = {}
@@ -126,7 +126,7 @@ def fill(value: Any, values: Mapping[str, str], where: str, spec: HostSpec) -> A
 
 
 def typed(raw: dict[str, Any], spec: HostSpec) -> Description:
-    """The description as types; raises Refused naming every entry that does not fit."""
+    """The description as types; raises Refused naming every invalid entry."""
     found: dict[str, Any] = {}
     wrong: list[str] = []
     for section, (kind, key) in SECTIONS.items():
@@ -154,5 +154,5 @@ def refused(wrong: list[str], spec: HostSpec) -> Refused:
     return Refused(
         f"backend {spec.backend}: {text}",
         host=spec.name,
-        hint="correct the description; no host was connected to",
+        hint="correct the description; no connection was made",
     )

@@ -11,15 +11,15 @@ from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Description
 from opstasks.manage.steps import ManagePlan, ManageStep
 
-# The role whose people look after hosts, and the groups by which one becomes root.
+# The role of the people who look after hosts, and the groups that may become root.
 KEEPERS = "developers"
 POWER = (KEEPERS, "sudo", "wheel", "admin")
 
 
 def check_described(described: Mapping[str, tuple[str, Description]], folder: str) -> None:
-    """Raise Refused where a description lists no developer; needs no connection.
+    """Raise Refused if a description lists no developer; needs no connection.
 
-    `described` has each host's backend and description; `folder` is where they lie.
+    `described` has each host's backend and description; `folder` is where they are.
     """
     empty = {
         host: backend
@@ -30,7 +30,7 @@ def check_described(described: Mapping[str, tuple[str, Description]], folder: st
         return
     files = ", ".join(f"{folder}/{backend}/host.yaml" for backend in dict.fromkeys(empty.values()))
     raise Refused(
-        f"no account is listed under people.{KEEPERS}: no developer would have a way in",
+        f"no account is listed under people.{KEEPERS}: no developer could log in",
         host=", ".join(empty),
         hint=f"in {files} write `people: {{{KEEPERS}: [alice]}}` with your account name, and put "
         f"your public key into {folder}/keys/alice (or --allow-lockout if you mean it)",
@@ -40,7 +40,7 @@ def check_described(described: Mapping[str, tuple[str, Description]], folder: st
 def risks(
     facts: ManageFacts, wanted: Description, planned: ManagePlan, *, by_ssh: bool
 ) -> Iterator[str]:
-    """Why the plan may leave no developer, or not us, a way in; an empty plan has no risk."""
+    """Why the plan may lock out all developers, or us; an empty plan has no risk."""
     if not planned.todo:
         return
     if any(role.name == KEEPERS for role in wanted.roles) and not _has_keeper(facts, wanted):
@@ -48,24 +48,24 @@ def risks(
     for step in planned.todo:
         yield from _risks_of(step, facts)
         if by_ssh and facts.login == "root" and _forbids_root(step.action):
-            yield f"you came in as root, and {step.thing} forbids that"
+            yield f"you are logged in as root, and {step.thing} forbids that"
 
 
 def _risks_of(step: ManageStep, facts: ManageFacts) -> Iterator[str]:
-    """What one step takes away from the person who is connected."""
+    """What one step removes from the connected person."""
     me, action = facts.login, step.action
     if isinstance(action, SetMember) and action.user == me and not action.joins:
         if action.group in POWER:
-            yield f"you came in as {me}, who would leave group {action.group}"
+            yield f"you are logged in as {me}, who would leave group {action.group}"
     elif isinstance(action, WriteFile) and action.path == f"/home/{me}/.ssh/authorized_keys":
         if not _is_plain(facts.paths.get(action.path)):
-            yield f"you came in as {me}, and {action.path} is not a plain file: look at it"
+            yield f"you are logged in as {me}, and {action.path} is not a plain file: inspect it"
         elif not _shared(step.before or "", step.after or ""):
-            yield f"you came in as {me}, and none of your present keys would stay"
+            yield f"you are logged in as {me}, and none of your present keys would stay"
 
 
 def _has_keeper(facts: ManageFacts, wanted: Description) -> bool:
-    """Whether a listed keeper has a key: a described one, or a file that is kept."""
+    """Whether a listed developer has a key: a described one, or a file that stays."""
     for name in wanted.people.get(KEEPERS, ()):
         path = f"/home/{name}/.ssh/authorized_keys"
         if path in wanted.contents or name in facts.keyed:
@@ -74,12 +74,12 @@ def _has_keeper(facts: ManageFacts, wanted: Description) -> bool:
 
 
 def _is_plain(now: PathFacts | None) -> bool:
-    """Whether we know the keys that are there: those of a plain file, or none."""
+    """Whether the existing keys are known: those of a plain file, or none."""
     return now is None or now.kind == "file"
 
 
 def _shared(before: str, after: str) -> bool:
-    """Whether one of the old keys stays; an old file without a good key has none to lose."""
+    """Whether one of the old keys stays; true if the old file has no valid key."""
     now, then = _good_keys(before), _good_keys(after)
     return not now or bool(now & then)
 

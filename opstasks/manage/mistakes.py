@@ -1,4 +1,4 @@
-"""Mistakes in a description that its types cannot show: pure."""
+"""Mistakes in a description that its types do not catch: pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MODE = re.compile(r"0[0-7]{3}")
 
 
 def mistakes(wanted: Description) -> Iterator[str]:
-    """Modes, absolute paths, known groups, patterns, unit files, lists of people."""
+    """Check modes, absolute paths, known groups, patterns, unit files and lists of people."""
     yield from _mode_mistakes(wanted)
     yield from _path_mistakes(wanted)
     yield from _option_mistakes(wanted.options)
@@ -36,7 +36,7 @@ def _mode_mistakes(wanted: Description) -> Iterator[str]:
         modes += [(f"trees: {tree.path}", mode) for mode in named]
     for where, mode in modes:
         if not _MODE.fullmatch(mode):
-            yield f"{where}: mode {mode!r} is not like '0640'"
+            yield f"{where}: mode {mode!r} must look like '0640'"
 
 
 def _path_mistakes(wanted: Description) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a description may say, as types: one class per kind of thing on a host."""
+"""The content of a description, as types: one class per kind of thing on a host."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ AREAS: tuple[Area, ...] = (
 
 
 class ManageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of everything that a description lists."""
+    """Base of all entries of a description."""
 
 
 class BackendOptions(ManageEntry, frozen=True, kw_only=True):
     """How a backend is managed.
 
-    `packages`: "manage", or "report" where the host reaches no package archive: then missing
-    packages are only reported. `upgrade` brings every package up to date. `key_source` is an
-    https address with ``{name}`` in it that answers with a person's public keys.
+    `packages`: "manage", or "report" for a host without a package archive: then missing packages
+    are only reported. `upgrade` upgrades every package. `key_source` is an https address with
+    ``{name}`` in it that answers with a person's public keys.
     `known_accounts` may have keys although no role lists them.
     """
 
@@ -50,7 +50,7 @@ class BackendOptions(ManageEntry, frozen=True, kw_only=True):
 
 
 class Package(ManageEntry, frozen=True, kw_only=True):
-    """A package that must be present or absent; "any" cancels an entry of the base."""
+    """A package that must be present or absent; "any" removes an entry of the base."""
 
     name: str
     state: Literal["present", "absent", "any"] = "present"
@@ -60,8 +60,8 @@ class Package(ManageEntry, frozen=True, kw_only=True):
 class Group(ManageEntry, frozen=True, kw_only=True):
     """A group with a fixed id (0: any id).
 
-    Only described accounts may be in an `exact` group: others are removed from it. From any other
-    group that a role gives, only people who left every list are removed.
+    Only described accounts may be in an `exact` group: others are removed from it. From the other
+    groups of a role, only people who are in no list any more are removed.
     """
 
     name: str
@@ -71,16 +71,16 @@ class Group(ManageEntry, frozen=True, kw_only=True):
 
 
 class Role(ManageEntry, frozen=True, kw_only=True):
-    """A role of people; `groups` are those that it gives."""
+    """A role of people, with the groups that it gives."""
 
     name: str
     groups: tuple[str, ...]
 
 
 class User(ManageEntry, frozen=True, kw_only=True):
-    """An account; `groups` are those it must be in besides its own; `uid` 0 is any.
+    """An account; `groups` are the other groups it must be in; `uid` 0 means any.
 
-    `personal` accounts choose their password at the first login; of `exclusive` groups such an
+    `personal` accounts choose their password at the first login. Of the `exclusive` groups, an
     account has only those in `groups`.
     """
 
@@ -106,13 +106,13 @@ class Directory(ManageEntry, frozen=True, kw_only=True):
 
 
 class File(ManageEntry, frozen=True, kw_only=True):
-    """A file; with `once` only its owner and mode are kept after it was created.
+    """A file; with `once`, only its owner and mode are managed after it was created.
 
     `check` is a command that must accept the new content (``@file@``), `verify` one that must
-    accept the whole once it is in place; `backup` keeps what was replaced beside it, as
+    accept all files once it is in place; `backup` keeps the old content beside it, as
     ``.bak-`` with the time; `secret` contents are never read or shown; `reload` is "daemon" for
-    systemd itself, or a unit. `access` says that people get in by it: it is written last, and
-    the old file is restored unless a fresh connection then succeeds.
+    systemd itself, or a unit. `access` marks a login file: it is written last, and the old
+    file is restored unless a fresh connection then succeeds.
     """
 
     path: str
@@ -175,7 +175,7 @@ class Tree(ManageEntry, frozen=True, kw_only=True):
 
 
 class Checkout(ManageEntry, frozen=True, kw_only=True):
-    """A git checkout that must exist; `deploy` decides which commit it is at afterwards."""
+    """A git checkout that must exist; later `deploy` decides its commit."""
 
     path: str
     url: str
@@ -194,7 +194,7 @@ class Creation(ManageEntry, frozen=True, kw_only=True):
 
 
 class Probe(ManageEntry, frozen=True, kw_only=True):
-    """A state that one command tests (exit code 0: as it should be) and another one fixes."""
+    """A state that one command tests (exit code 0: right) and another one fixes."""
 
     name: str
     test: tuple[str, ...]
@@ -212,7 +212,7 @@ class Unit(ManageEntry, frozen=True, kw_only=True):
 
 
 class Description(ManageEntry, frozen=True, kw_only=True):
-    """Everything a host should have, in the order in which it is made.
+    """Everything that a host should have, in the order in which it is created.
 
     `contents` are the contents of `files` by path; `notes` are for the operator.
     """
@@ -241,7 +241,7 @@ class Description(ManageEntry, frozen=True, kw_only=True):
         return {name: role for role, names in self.people.items() for name in names}
 
 
-# The sections of a host.yaml that are lists, and the key that names their entries.
+# The sections of a host.yaml that are lists, and the key that identifies their entries.
 SECTIONS: dict[str, tuple[type[ManageEntry], str]] = {
     "packages": (Package, "name"),
     "groups": (Group, "name"),

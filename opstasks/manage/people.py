@@ -13,31 +13,31 @@ from opstasks.manage.model import Description, Directory, File, User
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
-# The keys that a key source answered with, or the reason why it gave none.
+# The keys from a key source, or the reason why it gave none.
 FoundKeys = tuple[keys.SshKey, ...] | str
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """A person's keys from the repository, and from the key source or why it gave none."""
+    """A person's keys: from the repository, and from the key source (or why it gave none)."""
 
     repository: tuple[keys.SshKey, ...]
     source: FoundKeys = ()
 
     @property
     def complete(self) -> bool:
-        """Whether these are all keys: a source that failed may have more."""
+        """Whether these are all keys: a failed source may have more."""
         return not isinstance(self.source, str)
 
     @property
     def known(self) -> tuple[keys.SshKey, ...]:
-        """Every key that is known, once."""
+        """Every known key, once."""
         more = () if isinstance(self.source, str) else self.source
         return tuple(dict.fromkeys((*self.repository, *more)))
 
 
 def mistakes(wanted: Description) -> Iterator[str]:
-    """What is wrong with the lists of people, before any key is looked at."""
+    """Mistakes in the lists of people, before any key is read."""
     roles = {role.name for role in wanted.roles}
     taken = {user.name for user in wanted.users} | {"root"}
     seen: dict[str, str] = {}
@@ -59,7 +59,7 @@ def mistakes(wanted: Description) -> Iterator[str]:
 
 
 def with_people(wanted: Description, keyrings: Mapping[str, Keyring]) -> Description:
-    """The description with an account, a home and keys for every person on its lists."""
+    """The description with an account, a home and keys for every listed person."""
     groups = {role.name: role.groups for role in wanted.roles}
     exclusive = tuple(sorted({group for given in groups.values() for group in given}))
     users, directories, files = list(wanted.users), list(wanted.directories), list(wanted.files)

@@ -1,4 +1,4 @@
-"""Carrying steps out on a host, part by part, saying how far it is."""
+"""Carrying out steps on a host, part by part, with progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opstasks.manage.facts import ManageFacts
 from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.steps import ManageStep
 
-# Cloning the dependencies over a slow line is the longest that one part may take.
+# The slowest part: cloning the dependencies over a slow line.
 APPLY_TIMEOUT_S = 3600.0
 
 
@@ -46,7 +46,7 @@ APPLY = Program(
 
 
 class ManageProgress:
-    """Which steps of a run are done; tells the operator of each."""
+    """The steps of a run that are done; reports each to the operator."""
 
     def __init__(self, host: Host, done: Sequence[ManageStep], todo: Sequence[ManageStep]) -> None:
         self.host, self.done = host, list[ManageStep]()
@@ -54,14 +54,14 @@ class ManageProgress:
         self.count(done)
 
     def count(self, steps: Sequence[ManageStep]) -> None:
-        """These steps are done."""
+        """Report that these steps are done."""
         for step in steps:
             self.done.append(step)
             number = f"{len(self.done)}/{len(self.steps)}"
             self.host.step(f"  done {number}: {step.thing}: {step.wanted}")
 
     def begin(self, what: str) -> None:
-        """Say what is begun; raises Interrupted when the operator pressed Ctrl-C."""
+        """Report the part that begins; raises Interrupted when the operator pressed Ctrl-C."""
         so_far = f"{len(self.done)} of {len(self.steps)}"
         self.host.checkpoint(f"{so_far} changes done")
         self.host.step(f"{what} ({so_far} done)")
@@ -75,10 +75,10 @@ def perform(
     asked: ManageInspectRequest,
     done: Sequence[ManageStep] = (),
 ) -> ManageFacts:
-    """Do the steps; those by which people get in last, and only if a fresh connection works.
+    """Do the steps; access steps last, and they stay only if a fresh connection works.
 
-    Returns what was `asked` about the host afterwards, in the round trip of the last steps where
-    that is possible. `done` are steps of the same plan that are done already. Raises CommandFailed
+    Returns the answer to `asked` afterwards, if possible in the round trip of the last steps.
+    `done` are steps of the same plan that are already done. Raises CommandFailed
     naming the step that failed, and what was done before it; Interrupted between two parts.
     """
     progress = ManageProgress(host, done, steps)
@@ -96,9 +96,9 @@ def perform(
 
 
 def _parts(steps: Sequence[ManageStep]) -> Iterator[list[ManageStep]]:
-    """Steps in parts: quick ones together, each slow one alone.
+    """The steps in parts: quick ones together, each slow one alone.
 
-    Packages that one call of the package tools takes care of stay together.
+    Packages that one call of the package tools handles stay together.
     """
 
     def kind(item: tuple[int, ManageStep]) -> str:
@@ -162,11 +162,11 @@ def failure(
         returned=1,
         host=progress.host.name,
         tail="\n".join(lines),
-        hint="fix it, then run manage again: it goes on from there",
+        hint="fix it, then run manage again: it continues from there",
     )
 
 
 def _listed(what: str, steps: Sequence[ManageStep]) -> list[str]:
-    """Every step by its name, in lines that are shown whole."""
+    """All steps by name, wrapped into lines."""
     names = ", ".join(step.thing for step in steps) or "nothing"
     return textwrap.wrap(f"{what}: {names}", 200, break_long_words=False, break_on_hyphens=False)

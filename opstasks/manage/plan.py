@@ -1,4 +1,4 @@
-"""From how a host is to how it should be: pure, so that what is shown is what is done."""
+"""The steps from a host's state to its description: pure, so the shown plan is what is done."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from opstasks.manage.plan_files import file_steps
 from opstasks.manage.plan_service import package_steps, service_steps
 from opstasks.manage.steps import ALL_AREAS, AreaSelection, ManagePlan, ManageStep
 
-# Old names of owners and groups to the names that they have once accounts have their ids.
+# Old names of owners and groups, and their names once accounts have their ids.
 Names = dict[str, str]
 
 
 def make_plan(
     facts: ManageFacts, wanted: Description, selection: AreaSelection = ALL_AREAS
 ) -> ManagePlan:
-    """The steps that make the host as described, in the selected areas."""
+    """The steps that make the host match its description, in the selected areas."""
     facts = renumbered(facts, wanted) if selection.has("accounts") else facts
     steps = [step for step in _steps(facts, wanted) if selection.has(step.area)]
-    # What people get in by comes last: everything else is done and proven by then.
+    # Login files come last, when everything else is done and verified.
     late = [step for step in steps if step.access]
     refusals = tuple(
         reason if path in reason else f"{path}: {reason}"
@@ -44,8 +44,8 @@ def _steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
     if facts.is_unproven:
         yield ManageStep(
             "access",
-            "a change of how people get in",
-            "not proven by a fresh connection",
+            "a change of the login files",
+            "not tested with a fresh connection",
             "proven",
             ProveAccess(),
             why="an earlier run was interrupted",
@@ -54,10 +54,10 @@ def _steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
 
 
 def renumbered(facts: ManageFacts, wanted: Description) -> ManageFacts:
-    """The facts as they read once accounts have their ids.
+    """The facts as they will be once accounts have their ids.
 
-    What belonged to a group under its old id shows only that number then; what has the new id
-    shows the group's name.
+    Files of a group's old id then show only that number; files of its new id show the group's
+    name.
     """
     groups, owners = _new_names_of_groups(facts, wanted), _new_names_of_owners(facts, wanted)
     if not groups and not owners:

@@ -12,7 +12,7 @@ from opstasks.manage.steps import ManageStep
 
 
 def account_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Groups first, then accounts, then who is in which group, then accounts in no list."""
+    """Groups first, then accounts, then members of groups, then accounts in no list."""
     for group in wanted.groups:
         yield from _group(group, facts)
     for user in wanted.users:
@@ -56,7 +56,7 @@ def _user(user: User, facts: ManageFacts) -> Iterator[ManageStep]:
 
 
 def _differing(user: User, now: UserFacts) -> dict[str, tuple[object, object]]:
-    """What of an account is not as described: now and wanted."""
+    """The values of an account that differ: now and wanted."""
     return {
         key: (getattr(now, key), getattr(user, key))
         for key in ("uid", "group", "home", "shell")
@@ -79,7 +79,7 @@ def _set_user(user: User, *, exists: bool, is_disabled: bool = False) -> SetUser
 
 
 def described_members(wanted: Description) -> dict[str, set[str]]:
-    """Who is described as a member of each group."""
+    """The described members of each group."""
     found: dict[str, set[str]] = {group.name: set() for group in wanted.groups}
     for user in wanted.users:
         for group in user.groups:
@@ -88,7 +88,7 @@ def described_members(wanted: Description) -> dict[str, set[str]]:
 
 
 def members_now(facts: ManageFacts, group: str) -> set[str]:
-    """Who is in a group on the host."""
+    """The members of a group on the host."""
     now = facts.groups.get(group)
     return set(now.members) if now is not None else set()
 
@@ -114,10 +114,10 @@ def _members(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
 
 
 def _former(facts: ManageFacts, wanted: Description) -> set[str]:
-    """People whom a description listed once, and no list names now: they keep no role's group.
+    """People who were listed once but are not any more: they lose the groups of all roles.
 
-    They are in the group named like their role, or have keys that `manage` wrote. An account of
-    the system or of a cloud image has neither, and may stay in `sudo`.
+    They are recognised by the group with their role's name, or by keys that `manage` wrote.
+    Accounts of the system or of a cloud image have neither, and may stay in `sudo`.
     """
     found = set(facts.marked)
     for role in wanted.roles:
@@ -137,15 +137,15 @@ def _member(facts: ManageFacts, group: Group, name: str, *, joins: bool) -> Mana
 
 
 def _strangers(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Accounts that can log in although no list names them: reported, never touched."""
+    """Accounts that can log in but are in no list: reported, never changed."""
     known = {user.name for user in wanted.users} | set(wanted.options.known_accounts)
     for name in facts.keyed:
         if name not in known:
             yield ManageStep(
                 "accounts",
                 f"user {name}",
-                "can log in, in no list",
-                "users.disable, or list it",
+                "can log in, but is in no list",
+                "users.disable, or add to a list",
                 None,
                 why=word_history(facts, name),
             )

@@ -19,7 +19,7 @@ from opstasks.manage.steps import ManageStep
 
 
 def file_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Directories first, then what lies in them."""
+    """Directories first, then their contents."""
     for directory in wanted.directories:
         yield from _directory(directory, facts)
     for file in wanted.files:
@@ -65,7 +65,7 @@ def _directory(directory: Directory, facts: ManageFacts) -> Iterator[ManageStep]
 def _file(file: File, content: str, facts: ManageFacts) -> Iterator[ManageStep]:
     path, area, now = file.path, file.area, facts.paths.get(file.path)
     action, why = _write(file, content), file_history(facts, file.path)
-    # A person's own keys are what that person gets in by.
+    # The connected person's own keys are a login file.
     access = file.access or path == f"/home/{facts.login}/.ssh/authorized_keys"
     after = None if file.secret else content
     if now is None or now.kind != "file":

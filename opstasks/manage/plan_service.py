@@ -1,4 +1,4 @@
-"""The steps for packages, checkouts, units and what else the service needs: pure."""
+"""The steps for packages, checkouts, units and other needs of the service: pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ACTIVE = ("active", "activating", "reloading")
 
 
 def package_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """What to purge and to install, then what to upgrade."""
+    """Packages to purge and to install, then those to upgrade."""
     yield from _purged(facts, wanted)
     yield from _installed(facts, wanted)
     yield from _lists(facts)
@@ -54,7 +54,7 @@ def _installed(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
 def _packages(
     facts: ManageFacts, wanted: Description, action: ChangePackages, now: str, want: str
 ) -> Iterator[ManageStep]:
-    """One step for each package, all with one action: after the first, the others have no work."""
+    """One step for each package, all with the same action: the first one does all the work."""
     may = wanted.options.packages == "manage"
     for name in action.names:
         why = word_history(facts, name) if may else "no archive there: by hand"
@@ -65,7 +65,7 @@ def _packages(
 def _lists(facts: ManageFacts) -> Iterator[ManageStep]:
     days = int(facts.lists_age_s) // 86400
     if days:
-        # What they do not know yet is outdated, too.
+        # Packages newer than the lists are outdated, too.
         now, want = f"{days} day(s) old", "updated, then all packages upgraded"
         action = ChangePackages(verb="refresh")
         yield ManageStep("packages", "package lists", now, want, action)
@@ -83,7 +83,7 @@ def _upgrade(facts: ManageFacts) -> Iterator[ManageStep]:
 
 
 def service_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Code and database first, then units, then what can only be tested once these are there."""
+    """Code and database first, then units, then probes that need them."""
     for checkout in wanted.checkouts:
         if not facts.checkouts[checkout.path]:
             yield _clone(checkout)

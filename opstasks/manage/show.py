@@ -28,7 +28,7 @@ def rows(host: str, shown: ManagePlan) -> list[list[str]]:
 
 
 def matrix(plans: dict[str, ManagePlan]) -> tuple[list[str], list[list[object]]]:
-    """Many hosts by area: how many differences; the headers and one row for each host."""
+    """Many hosts by area, with the number of differences: the headers and a row for each host."""
     counts = {host: count_by_area(shown.steps) for host, shown in plans.items()}
     used = [area for area in AREAS if any(area in found for found in counts.values())]
     body: list[list[object]] = [
@@ -39,7 +39,7 @@ def matrix(plans: dict[str, ManagePlan]) -> tuple[list[str], list[list[object]]]
 
 
 def question(counts: dict[str, int]) -> str:
-    """What to ask before these many changes are made on these hosts."""
+    """The question before these changes, by host."""
     if len(counts) == 1:
         ((host, count),) = counts.items()
         return f"Make {count} {_changes(count)} on {host}?"
@@ -53,7 +53,7 @@ def _changes(count: int) -> str:
 
 
 def document(shown: ManagePlan, *, with_diff: bool) -> dict[str, Any]:
-    """A plan for --json: never what is to be written, nor what a file holds now."""
+    """A plan for --json, without the new or present contents of files."""
     steps = []
     for step in shown.steps:
         entry: dict[str, Any] = {
@@ -69,7 +69,7 @@ def document(shown: ManagePlan, *, with_diff: bool) -> dict[str, Any]:
 
 
 def diff(step: ManageStep) -> list[str]:
-    """A unified diff of a file step, secrets masked; secret files have no text to show."""
+    """A unified diff of a file step, secrets masked; nothing for secret files."""
     if step.before is None or step.after is None:
         return []
     before, after = masked(step.thing, step.before, step.after), step.after.splitlines()
@@ -78,7 +78,7 @@ def diff(step: ManageStep) -> list[str]:
 
 
 def masked(path: str, text: str, ours: str) -> list[str]:
-    """The lines of a host's file; what may be secret is masked in lines that are not described."""
+    """The lines of a host's file; possible secrets in lines that are not described are masked."""
     known = set(ours.splitlines())
     keys = {match["key"] for line in known if (match := _ASSIGNMENT.fullmatch(line))}
     hide = _hide_env if path.endswith(".env") else _hide
@@ -88,7 +88,7 @@ def masked(path: str, text: str, ours: str) -> list[str]:
 
 
 def _hide_env(line: str, keys: set[str]) -> str:
-    """An env file shows only the values of described keys."""
+    """A line of an env file; only values of described keys are shown."""
     match = _ASSIGNMENT.fullmatch(line)
     if match is None:
         return line if not line.strip() else MASK

@@ -1,4 +1,4 @@
-"""Steps and plans: what differs on a host, and what would change."""
+"""Steps and plans: what differs on a host, and what will change."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from opstasks.manage.model import AREAS
 
 @dataclass(frozen=True)
 class ManageStep:
-    """One change: where, what, how it is now, how it will be, and why it is so.
+    """One change: where, what, the present state, the wanted state, and why it differs.
 
     `action` is for the host; without one, the step is only reported. An `access` step is done
-    last, and undone unless a fresh connection succeeds. `before` and `after` are the texts of a
+    last, and is undone unless a fresh connection succeeds. `before` and `after` are the texts of a
     file, for a diff.
     """
 
@@ -42,24 +42,24 @@ class ManagePlan:
 
     @property
     def differs(self) -> bool:
-        """Whether anything is not as described."""
+        """Whether anything differs from the description."""
         return bool(self.steps)
 
     @property
     def todo(self) -> tuple[ManageStep, ...]:
-        """The steps that can be done: the changes. The others are only reported."""
+        """The steps with an action: the changes. The others are only reported."""
         return tuple(step for step in self.steps if step.action is not None)
 
 
 @dataclass(frozen=True)
 class AreaSelection:
-    """The areas that a run is about; empty `only` means all."""
+    """The areas of a run; empty `only` means all."""
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
 
     def has(self, area: str) -> bool:
-        """Whether the run is about an area."""
+        """Whether the run includes an area."""
         return (not self.only or area in self.only) and area not in self.skip
 
 
@@ -67,7 +67,7 @@ ALL_AREAS = AreaSelection()
 
 
 def count_by_area(steps: Iterable[ManageStep]) -> dict[str, int]:
-    """How many of these steps each area has, in the order of areas; areas without any left out."""
+    """The number of steps in each area, in the order of areas; areas without steps are left out."""
     counts: dict[str, int] = dict.fromkeys(AREAS, 0)
     for step in steps:
         counts[step.area] += 1

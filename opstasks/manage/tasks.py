@@ -1,4 +1,4 @@
-"""`manage`: a host as its description says (playbook: "Updating the infrastructure")."""
+"""`manage`: make hosts match their descriptions (playbook: "Updating the infrastructure")."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from opstasks.manage.model import Description
     from opstasks.manage.steps import ManagePlan
 
-# The plans of more hosts than this are shown as counts by area; --diff shows every difference.
+# For more hosts than this, plans are shown as counts by area; --diff shows every difference.
 FEW = 3
 
 
 @task(
     help={
-        "plan": "Only show what would change.",
+        "plan": "Only show what would be changed.",
         "diff": "Show the difference inside files as well, secrets masked.",
         "check": "Only show, and exit with 1 if anything differs: for cron and CI.",
         "only": "Only this area (may be given several times).",
         "skip": "Leave this area out (may be given several times).",
         "upgrade": "Upgrade all packages as well.",
-        "allow-lockout": "Go on even if people, you included, would lose their way in.",
+        "allow-lockout": "Continue even if people, perhaps you, would be locked out.",
     },
     iterable=["only", "skip"],
     auto_shortflags=False,
@@ -43,7 +43,7 @@ def manage(
     upgrade: bool = False,
     allow_lockout: bool = False,
 ) -> None:
-    """Make hosts as backends/ describes them: packages, people, files, service.
+    """Make hosts match their descriptions in backends/: packages, people, files, service.
 
     The plan is shown first. Old sudo and sshd files are restored unless a fresh connection works.
 
@@ -70,7 +70,7 @@ def manage(
 
 
 def _check_people(specs: list[HostSpec], wanted: dict[str, Description]) -> None:
-    """Raise Refused where a description lists no developer; one message for each folder."""
+    """Raise Refused if a description lists no developer; one message for each folder."""
     from opstasks.manage import lockout
     from opstasks.manage.describe import shown_folder
 
@@ -112,7 +112,7 @@ def _carry_out(
 
 
 def _judged(plans: FleetResult[ManagePlan]) -> FleetResult[ManagePlan]:
-    """The same; a plan that must not be carried out counts as a refusal."""
+    """The same plans; one that must not be carried out counts as a refusal."""
     from opstasks.core.errors import Refused
     from opstasks.core.result import FleetResult
     from opstasks.manage.apply import refuse
@@ -145,7 +145,7 @@ def _finish(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) ->
 
 
 def _show(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> None:
-    """Every step of every host; for many hosts, how many in each area."""
+    """Show every step of every host; for many hosts, the number in each area."""
     from opstasks.manage import show
 
     found = plans.values

@@ -1,4 +1,4 @@
-"""Mistakes in systemd units, as far as they can be found without systemd: pure."""
+"""Mistakes in systemd units that can be found without systemd: pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 _SECTION = re.compile(r"\[([A-Z][A-Za-z0-9]*)\]")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*\s*=")
 _COMMON = {"Unit", "Install"}
-# The section that a unit must have besides the common ones, by the ending of its name.
+# The section that a unit must have in addition to the common ones, by the suffix of its name.
 _OWN = {
     ".service": "Service",
     ".timer": "Timer",
@@ -21,12 +21,12 @@ _OWN = {
 
 
 def mistakes(path: str, text: str) -> Iterator[str]:
-    """What is wrong with a unit file or a drop-in, with the number of the line."""
+    """Mistakes in a unit file or a drop-in, with line numbers."""
     place = PurePosixPath(path)
     drop_in = place.suffix == ".conf"
     kind = PurePosixPath(place.parent.name.removesuffix(".d")).suffix if drop_in else place.suffix
     if kind not in _OWN:
-        yield f"{kind or 'no ending'} is not a known kind of unit"
+        yield f"{kind or 'no suffix'} is not a known kind of unit"
         return
     allowed = {*_COMMON, _OWN[kind]}
     section, seen = "", dict[str, set[str]]()

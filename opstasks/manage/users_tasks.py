@@ -11,7 +11,7 @@ from opstasks.cli.app import Context
 def disable(ctx: Context, name: str) -> None:
     """Disable the account of a person who left: keys, groups, password, shell.
 
-    Running processes go on. Refuses while backends/ lists the person: `manage` would enable them.
+    Running processes continue. Refused while backends/ lists the person: `manage` enables them.
 
     Example: inv -H all users.disable rosa
     """
@@ -26,7 +26,7 @@ def disable(ctx: Context, name: str) -> None:
         [[host, name, account.describe()] for host, account in found.values.items()],
     )
     if found.values and not any(account.exists for account in found.values.values()):
-        # Accounts are disabled, never deleted: an account that never existed is a typing mistake.
+        # Accounts are disabled, never deleted: an unknown account is a typing mistake.
         raise Refused(
             f"no account {name!r} on {', '.join(found.values)}",
             hint="check the spelling: `getent passwd` on the host lists them",

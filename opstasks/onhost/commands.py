@@ -16,7 +16,7 @@ def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def attempt(*args: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Run a command; one that is missing (127), or takes too long (124), fails like any other."""
+    """Run a command; exit code 127 for a missing command, 124 for one that takes too long."""
     try:
         return call(*args, timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -1,10 +1,10 @@
-"""Runs on the host, as the service account: ask docker by its socket.
+"""Runs on the host, as the service account: ask docker through its socket.
 
-Each start of the docker client costs 30 ms and more; a request on one kept connection costs
-one or two, so that thirty containers can be looked at closely in the time of two such starts.
+Each start of the docker client costs 30 ms and more; a request on an open connection costs
+one or two. So thirty containers can be inspected in the time of two such starts.
 
-An engine refuses API versions that are too old for it, and those that it does not know yet. So
-each connection first asks which version the engine has, and uses that one.
+An engine refuses API versions that are too old or too new for it. So each connection first asks
+which version the engine has, and uses that one.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
 
 
 class EngineError(Exception):
-    """Docker does not answer, or says no; `status` is HTTP's, 0 without an answer."""
+    """Docker does not answer, or refuses; `status` is the HTTP status, 0 without an answer."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -34,14 +34,14 @@ class EngineError(Exception):
 
 
 def socket_path() -> str:
-    """The socket that docker's own client would use; raises EngineError for no socket."""
+    """The socket that docker's own client would use; raises EngineError for other addresses."""
     address = os.environ.get("DOCKER_HOST", "")
     scheme, mark, path = address.partition("://")
     if not address:
         return SOCKET
     if scheme == "unix" and mark:
         return path or SOCKET
-    # The rest of the address stays out of the message: it may hold a password.
+    # The rest of the address is not in the message: it may contain a password.
     found = f"has the scheme {scheme}://" if mark else "has no scheme"
     raise EngineError(f"DOCKER_HOST {found}: only unix://PATH is supported")
 
@@ -60,22 +60,22 @@ class Engine:
         return self._ask("GET", path, query)
 
     def post(self, *path: str, **query: Any) -> Any:
-        """What docker answers to a POST without content; raises EngineError."""
+        """Docker's answer to a POST without content; raises EngineError."""
         return self._ask("POST", path, query)
 
     def delete(self, *path: str, **query: Any) -> Any:
-        """What docker answers to a DELETE; raises EngineError."""
+        """Docker's answer to a DELETE; raises EngineError."""
         return self._ask("DELETE", path, query)
 
     def first(self, count: int, *path: str, **query: Any) -> list[Any]:
-        """The first few of the documents that docker streams; fewer when it ends before."""
+        """The first few of the documents that docker streams; fewer if the stream ends early."""
         with contextlib.closing(self.stream("GET", *path, **query)) as documents:
             return list(itertools.islice(documents, count))
 
     def stream(self, method: str, *path: str, **query: Any) -> Generator[Any, None, None]:
-        """The documents that docker sends, as they come; raises EngineError.
+        """The documents that docker sends, as they arrive; raises EngineError.
 
-        The connection ends with the stream, and with a stream that is closed early.
+        The connection is closed at the end of the stream, or when the stream is closed early.
         """
         try:
             answer = self._send(method, self._versioned(path, query))
@@ -116,7 +116,7 @@ class Engine:
         return f"/v{self.version}/{parts}" + (f"?{'&'.join(words)}" if words else "")
 
     def _negotiated(self) -> str:
-        """The engine's version, or the newest that we know when that is older."""
+        """The engine's version, or our newest one if that is older."""
         answer = self._send("GET", "/_ping")
         _checked(answer)
         match = _VERSION.fullmatch(answer.headers.get("Api-Version", ""))
@@ -132,14 +132,14 @@ class Engine:
         return self._connection.getresponse()
 
     def _silent(self, error: Exception) -> EngineError:
-        """The error for an engine that did not come to an answer."""
+        """The error for an engine that gave no answer."""
         self.close()
         place = self._connection.path if self._connection else self._path
         return EngineError(f"docker does not answer: {error or type(error).__name__} ({place})")
 
 
 class _Connection(http.client.HTTPConnection):
-    """HTTP over a socket of this machine."""
+    """HTTP over a local socket."""
 
     def __init__(self, path: str, timeout_s: float) -> None:
         super().__init__("docker", timeout=timeout_s)

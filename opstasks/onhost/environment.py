@@ -7,7 +7,7 @@ from typing import Any
 def environment(config_dir: str) -> dict[str, str]:
     """The variables that the script ``load-env`` of a config directory exports.
 
-    Without such a script, it is this process's own environment.
+    Without this script, it is the process's own environment.
     """
     script = 'set -a; . "$1/load-env" >/dev/null 2>&1; env -0'
     done = subprocess.run(
@@ -21,5 +21,5 @@ def environment(config_dir: str) -> dict[str, str]:
 
 
 def of_release(spec: dict[str, Any]) -> dict[str, str]:
-    """The same, for a release: `spec` holds its `code` and `lib` folders, and `config_dir`."""
+    """Like `environment`, for a release: `spec` has `code`, `lib` and `config_dir`."""
     return {**environment(spec["config_dir"]), "PYTHONPATH": f"{spec['code']}:{spec['lib']}"}

@@ -5,7 +5,7 @@ import time
 
 
 def lock_within(fd: int, wait_s: float, poll_s: float) -> bool:
-    """Lock an open file, looking every so many seconds; whether it came free in time."""
+    """Lock an open file, trying at an interval; returns whether that succeeded in time."""
     deadline = time.monotonic() + wait_s
     while True:
         try:

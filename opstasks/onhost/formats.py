@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _SPANS_S = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-# From here on the seconds of a span say nothing to a person.
+# From this length on, the seconds of a span are left out.
 _WITHOUT_SECONDS_S = 600
 
 
@@ -47,7 +47,7 @@ def second_text(at: float) -> str:
 
 
 def clock_text(at: float) -> str:
-    """The same without the zone, for a column whose header names it."""
+    """Like `second_text` without the zone, for a column with the zone in its header."""
     return _utc_text(at, "%Y-%m-%d %H:%M:%S")
 
 
@@ -57,7 +57,7 @@ def day_text(at: float) -> str:
 
 
 def _utc_text(at: float, form: str) -> str:
-    """A moment that is 0 has not come: no text. One that no calendar holds is a question mark."""
+    """Format a moment; "" for 0 ("not yet"), a question mark for an impossible date."""
     if not at:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""Runs on the host: the records of a unit's journal that contain a word, each of them whole.
+"""Runs on the host: the complete records of a unit's journal that contain a word.
 
-A record is a line with a message that begins with a date, and the lines after it from the same
-process that do not: so messages of several lines and tracebacks stay together.
+A record is a line whose message begins with a date, and the following lines of the same process
+that do not. So messages of several lines and tracebacks stay together.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal, send_part
 # Time, host, program and process, then the message.
 LINE = re.compile(r"\S+ \S+ (\S+): (.*)", re.DOTALL)
 DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:")
-# Of a record without the word so far, no more lines than this are kept.
+# While a record does not contain the word, at most this many of its lines are kept.
 HELD_LINES = 1000
 # An older journalctl ends with 1 when it found nothing.
 FOUND_OR_NOTHING = (0, 1)
@@ -26,7 +26,7 @@ NO_PERMISSION = "insufficient permissions"
 
 
 def matching(lines: Iterable[str], word: str) -> Iterator[str]:
-    """The lines of all records that contain the word, as soon as that is known."""
+    """The lines of all records that contain the word, each as soon as possible."""
     source, found = "", False
     held: list[str] = []
     for line in lines:
@@ -47,7 +47,7 @@ def matching(lines: Iterable[str], word: str) -> Iterator[str]:
 def journal(options: list[str]) -> Iterator[Iterable[str]]:
     """The lines that journalctl prints; raises HostRefusal or HostFailure when it cannot read.
 
-    journalctl ends together with the block, however that ends.
+    journalctl always ends together with the block.
     """
     errors = os.fdopen(os.memfd_create("journalctl"), "w+b")
     with (
@@ -82,7 +82,7 @@ def check(code: int, errors: str) -> None:
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Answer with the newest `lines` (0: all), or send each line at once with `follow`.
 
-    The request holds journalctl's `options`, `word`, `lines` and `follow`.
+    The request has journalctl's `options`, `word`, `lines` and `follow`.
     """
     found: deque[str] = deque(maxlen=request["lines"] or None)
     with journal(request["options"]) as lines:

@@ -1,4 +1,4 @@
-"""Runs on the host: small files of JSON, whole or not there."""
+"""Runs on the host: small JSON files, complete or absent."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any, mode: int, group: int = -1) -> None:
-    """Write a file, whole or not at all, and safe from a power cut."""
+    """Write a file completely or not at all, and safe from a power cut."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     try:
@@ -19,13 +19,13 @@ def write_json(path: Path, value: Any, mode: int, group: int = -1) -> None:
             os.fsync(file.fileno())
         new.replace(path)
     except OSError:
-        # No partial file stays on a full disk.
+        # A full disk must leave no partial file.
         new.unlink(missing_ok=True)
         raise
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file's object; empty when there is none, or none that can be read."""
+    """A file's JSON object; empty when the file is missing or invalid."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""What values of an answer may be, the same on a host and on the client.
+"""The limits of values in an answer, the same on a host and on the client.
 
-`opstasks.core.fields` has the same limits as types; here they are for dataclasses that a host and
-the client share.
+`opstasks.core.fields` has the same limits as types; here they are for dataclasses that a host
+and the client share.
 """
 
 from dataclasses import fields
@@ -9,7 +9,7 @@ from typing import Any
 
 # The year 3000, in seconds since the epoch: a later time is a broken clock, or was set by hand.
 LATEST_AT = 32_503_680_000
-# An exabyte; more of anything is nonsense.
+# An exabyte; any larger number is nonsense.
 MAX_COUNT = 1 << 60
 MAX_LINE = 65_536
 

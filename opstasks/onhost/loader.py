@@ -1,7 +1,7 @@
-"""Install modules that came as text, so that a program on a host consists of real modules.
+"""Install modules that were sent as text, so that a program on a host has real modules.
 
-A traceback then names our own files and lines, and shows their text. `SOURCES` is what was
-installed: path in the project to text, each module after those that it imports.
+A traceback then names our own files and lines, and shows their text. `SOURCES` has
+the installed modules: path in the project to text, each module after those that it imports.
 """
 
 import json
@@ -15,12 +15,12 @@ PYTHON = "/usr/bin/python3"
 
 
 def module_name(path: str) -> str:
-    """The module that a file is: ``opstasks/onhost/loader.py`` is ``opstasks.onhost.loader``."""
+    """The module name of a file: ``opstasks/onhost/loader.py`` is ``opstasks.onhost.loader``."""
     return path.removesuffix(".py").replace("/", ".")
 
 
 def install(sources: dict[str, str]) -> None:
-    """Make modules of texts; they must stand in the order in which they import each other."""
+    """Make modules of texts, which must be in import order."""
     for path, text in sources.items():
         name = module_name(path)
         module = ModuleType(name)
@@ -31,7 +31,7 @@ def install(sources: dict[str, str]) -> None:
         exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 (our own modules)
         _bind(name, module)
     SOURCES.update(sources)
-    # The loader that a program imports is another copy of this one: it must know the same.
+    # The loader that a program imports is a copy of this one and needs the same SOURCES.
     loader = sys.modules.get("opstasks.onhost.loader")
     if loader is not None:
         loader.__dict__["SOURCES"].update(sources)
@@ -45,10 +45,10 @@ def start(sources: dict[str, str], program: str, request_text: str) -> None:
 
 
 def script_text(sources: dict[str, str], program: str, request: Any, about: str) -> str:
-    """The same as one readable file, for what a timer or the next boot starts.
+    """The program as one readable file, which a timer or the next boot starts.
 
     `about` is a line at its top, for people; it cannot become code, whoever wrote it. The order of
-    keys is fixed: equal in, equal out.
+    keys is fixed, so the same input gives the same text.
     """
     modules = "".join(f"    {path!r}: (\n{_lines(text)}    ),\n" for path, text in sources.items())
     loader = sources["opstasks/onhost/loader.py"]
@@ -71,7 +71,7 @@ def _lines(text: str) -> str:
 
 
 def _package(name: str) -> None:
-    """Make the empty packages that a module lies in."""
+    """Make the empty packages that contain a module."""
     if not name or name in sys.modules:
         return
     _package(name.rpartition(".")[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def plain(path: str) -> str:
-    """A path as the kernel's tables and fstab write it, octal escapes resolved."""
+    """A path from the kernel's tables or fstab, octal escapes resolved."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
 
 

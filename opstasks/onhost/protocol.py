@@ -3,9 +3,9 @@
 The request is one JSON object. The answer is lines of JSON on standard output: any number of
 ``{"part": ...}`` while the program works, then one of
 
-- ``{"ok": {...}}``        what was asked for
-- ``{"refused": {...}}``   it cannot be done, and nothing was touched: reason, detail
-- ``{"failed": {...}}``    it went wrong: reason, detail, traceback
+- ``{"ok": {...}}``        the answer
+- ``{"refused": {...}}``   not possible, and nothing was touched: reason, detail
+- ``{"failed": {...}}``    an error happened: reason, detail, traceback
 
 `opstasks.fleet.program` sends programs and decodes their answers.
 """
@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 
 
 class HostRefusal(Exception):
-    """Nothing was touched, and `reason` says why not; `detail` holds lines that explain it."""
+    """Nothing was touched; `reason` says why, `detail` has lines that explain it."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class HostRefusal(Exception):
 
 
 class HostFailure(Exception):
-    """It went wrong, and something may have been changed; `detail` holds lines that explain it."""
+    """An error happened, perhaps after a change; `detail` has lines that explain it."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -44,19 +44,19 @@ def send_part(value: Any) -> None:
 
 
 def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, Any]:
-    """What a program answers, whatever becomes of it."""
+    """The answer of a program, also when it fails."""
     try:
         return {"ok": main(request)}
     except HostRefusal as error:
         return {"refused": {"reason": error.reason, "detail": error.detail}}
     except HostFailure as error:
         return _failed(error.reason, error.detail)
-    except Exception as error:  # a defect of ours, or of the host: the client has to hear of it
+    except Exception as error:  # a defect of ours or of the host: report it to the client
         return _failed(f"{type(error).__name__}: {error}", "")
 
 
 def run(main: Callable[[Request], Answer], request_text: str) -> None:
-    """Run a program and print its answer; a client that is gone changes nothing about it."""
+    """Run a program and print its answer; a lost client does not stop the program."""
     answer = answer_to(main, json.loads(request_text))
     with contextlib.suppress(BrokenPipeError):
         _print(answer)

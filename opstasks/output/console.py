@@ -1,7 +1,7 @@
 """The only code that prints.
 
-Results go to standard output, everything said along the way to standard error, so that a pipe
-gets the result alone. With `--json` standard output is one JSON document.
+Results go to standard output and all other messages to standard error, so that a pipe gets only
+the result. With `--json` standard output is one JSON document.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Console:
         self._gone: set[Any] = set()
         self.is_cut_short = False
         for stream in (sys.stdout, sys.stderr):
-            # A host may print text that this terminal cannot show.
+            # A host may print characters that this terminal cannot show.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
 
-    # -- words -------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------
 
     def say(self, text: str = "") -> None:
         """Part of the result; left out with --json."""
@@ -138,21 +138,21 @@ class Console:
         """The JSON document of a `--json` run; in ASCII, which every terminal can show."""
         self._write(json.dumps(value, default=plain), sys.stdout)
 
-    # -- small things ------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------
 
     def paint(self, text: str, colour: str, stream: Any = None) -> str:
-        """Coloured on a terminal, plain elsewhere."""
+        """Text in a colour on a terminal, plain elsewhere."""
         if not (stream or sys.stdout).isatty():
             return text
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
     @property
     def reader_is_gone(self) -> bool:
-        """Whether the reader of standard output went away, as `| head` does."""
+        """Whether the reader of standard output closed the pipe, as `| head` does."""
         return sys.stdout in self._gone
 
     def _write(self, text: str, stream: Any) -> None:
-        """Print; a reader that went away never interrupts the work."""
+        """Print; a closed pipe never interrupts the work."""
         with self._lock:
             if stream in self._gone:
                 return
@@ -169,17 +169,17 @@ class Console:
 
 
 def unwritten(error: Exception) -> OpsError | None:
-    """The error for a full disk; None when only the reader went away."""
+    """The error for a full disk; None when only the pipe was closed."""
     if not (isinstance(error, OSError) and error.errno in NO_ROOM):
         return None
     return OpsError(
         f"cannot write the result: {os.strerror(error.errno).lower()}",
-        hint="free some space and run it again; what was done is done",
+        hint="free some space and run it again; changes already made stay",
     )
 
 
 def to_nowhere(stream: Any) -> None:
-    """Send the rest of a broken stream nowhere: Python would complain when it flushes it."""
+    """Discard the rest of a broken stream; otherwise Python reports an error when it flushes."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -216,7 +216,7 @@ def cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from a host, with control characters (which could drive a terminal) spelt out."""
+    """Text from a host, with control characters escaped, as they could control a terminal."""
     if text.isprintable():
         return text
     # Only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
@@ -224,12 +224,12 @@ def printable(text: str) -> str:
 
 
 def sayable(text: str) -> str:
-    """The same for text of our own, which may contain our colours."""
+    """Like `printable`, for our own text, which may contain our colours."""
     return "".join(part if _OURS.fullmatch(part) else printable(part) for part in _OURS.split(text))
 
 
 def plain(value: object) -> object:
-    """What JSON can hold, for our own types: dataclasses, structs of msgspec, sets."""
+    """A JSON value for our own types: dataclasses, msgspec structs, sets."""
     fields = getattr(type(value), "__struct_fields__", None)
     if fields is not None:
         return {name: getattr(value, name) for name in fields}

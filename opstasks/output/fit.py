@@ -1,4 +1,4 @@
-"""How wide the columns of a table may be, for a window that is narrower than the table."""
+"""The widths of a table's columns in a window that is narrower than the table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def window() -> int:
 
 
 def widths(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
-    """The width of each column, so that the table fits; the widest columns shrink first.
+    """The width of each column so that the table fits; the widest columns shrink first.
 
-    No column becomes narrower than its longest word: an id that is cut in two cannot be copied.
+    No column becomes narrower than its longest word, because a split id cannot be copied.
     If that is too much, the table is wider than the window.
     """
     texts = list(zip(*rows, strict=True))

@@ -22,7 +22,7 @@ ENTER, LEAVE, HOME, END_OF_LINE, REST = (
 
 
 def clip(text: str, columns: int, rows: int) -> str:
-    """As much of a text as fits; says how many lines are left out."""
+    """The part of a text that fits; says how many lines are left out."""
     lines = text.splitlines()
     if len(lines) > rows:
         lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more line(s)"]
@@ -32,7 +32,7 @@ def clip(text: str, columns: int, rows: int) -> str:
 def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
     """Show what `render` returns, every `every_s` seconds, until Ctrl-C.
 
-    The text is on the terminal's other screen; the last one is printed on the first at the end.
+    It uses the terminal's alternate screen; at the end the last text is printed on the main one.
     Raises Refused without a terminal, with --json, and for an interval that is not possible.
     """
     _check(every_s, as_json=as_json)
@@ -61,8 +61,6 @@ def _check(every_s: float, *, as_json: bool) -> None:
             hint="try --every 2",
         )
     if as_json:
-        raise Refused(
-            "--watch has no end, and a JSON document needs one", hint="run it without --watch"
-        )
+        raise Refused("--watch never ends, but a JSON document must", hint="run it without --watch")
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise Refused("--watch needs a terminal", hint="run it without --watch")

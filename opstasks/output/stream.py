@@ -1,4 +1,4 @@
-"""A fleet's result as JSON, written while it is read: its length does not matter."""
+"""A fleet's result as JSON, written while it is read, so it may be of any length."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from opstasks.core.errors import Interrupted, OpsError, unforeseen
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import error_document, plain, to_nowhere, unwritten
 
-# Calls the function that it is given with pages of values.
+# Passes pages of values to the given function.
 Source = Callable[[Callable[[Sequence[Any]], None]], None]
 
 
 def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
     """Write the values of each host, in the form of `Console.fleet`; returns the outcomes.
 
-    A host that fails half-way keeps the values so far, together with the error. When the reader of
-    our output goes away, as `| head` does, the rest is left out without an error. Raises OpsError
-    when the disk is full.
+    A host that fails half-way keeps its values so far, together with the error. When the reader of
+    our output closes the pipe, as `| head` does, the rest is left out without an error. Raises
+    OpsError when the disk is full.
     """
     result: FleetResult[None] = FleetResult()
     try:
@@ -33,7 +33,7 @@ def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
 
 
 class _CannotWriteError(Exception):
-    """The reader of our output went away, or the disk is full (`error`)."""
+    """The reader of our output closed the pipe, or the disk is full (`error`)."""
 
     def __init__(self, error: OpsError | None) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def _host(host: str, source: Source) -> HostResult[None]:
         source(take)
     except _CannotWriteError:
         raise
-    except (Exception, KeyboardInterrupt) as raised:  # whatever happens, the document ends well
+    except (Exception, KeyboardInterrupt) as raised:  # the document must be complete in every case
         error = _as_ours(raised)
         error.host = error.host or host
         outcome = error.outcome
@@ -79,7 +79,7 @@ def _host(host: str, source: Source) -> HostResult[None]:
 
 
 def _not_begun(take: Callable[[Sequence[Any]], None]) -> None:
-    raise Interrupted("interrupted before it was asked")
+    raise Interrupted("interrupted before the host was asked")
 
 
 def _as_ours(raised: BaseException) -> OpsError:

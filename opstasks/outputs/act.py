@@ -11,8 +11,10 @@ import msgspec
 from opstasks.core.errors import (
     CommandFailed,
     InvalidResponse,
+    OpsError,
     ProgramFailed,
     Refused,
+    Unreachable,
     VerifyFailed,
 )
 from opstasks.core.fields import Moment
@@ -36,7 +38,7 @@ from opstasks.outputs.plan import (
 from opstasks.outputs.removals import RECORDS, folder, records_request
 from opstasks.sync import units
 
-# Hashing a large file on a slow disk takes its time.
+# Hashing a large file on a slow disk takes long.
 TIMEOUT_S = 3600.0
 SOURCE_CHOICES = ("remove", "keep")
 
@@ -59,9 +61,9 @@ class InspectAnswer(msgspec.Struct, frozen=True):
 
 
 class RemovalPlace(msgspec.Struct, frozen=True):
-    """One place to remove a file from: below which root, and held where meanwhile.
+    """One place to remove a file from: its root, and the folder that holds it meanwhile.
 
-    `identity` is what was shown of the file (empty: it was absent), `sha256` is in the record.
+    `identity` is that of the shown file (empty: it was absent), `sha256` is in the record.
     """
 
     root: str
@@ -71,7 +73,7 @@ class RemovalPlace(msgspec.Struct, frozen=True):
 
 
 class RemoveRequest(msgspec.Struct, frozen=True):
-    """A file to remove from all places; `sync_lock` keeps the Level 3 sync waiting meanwhile."""
+    """A file to remove from all places; `sync_lock` makes the Level 3 sync wait meanwhile."""
 
     records: str
     record: RemovalRecord
@@ -80,7 +82,7 @@ class RemoveRequest(msgspec.Struct, frozen=True):
 
 
 class RemoveAnswer(msgspec.Struct, frozen=True):
-    """The record of the removal as it is now."""
+    """The present record of the removal."""
 
     record: RemovalRecord
 
@@ -99,7 +101,7 @@ REMOVE = Program(
 
 @dataclass(frozen=True)
 class RemovalResult:
-    """What was removed."""
+    """The removed files."""
 
     changed: bool
     records: tuple[RemovalRecord, ...]
@@ -108,7 +110,7 @@ class RemovalResult:
 def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
     """Inspect files and decide what to remove.
 
-    Raises Refused for a file that is absent, or is not a file.
+    Raises Refused for an absent file, and for anything that is not a file.
     """
     workspace = names.workspace(workspace)
     paths = [names.file(file, workspace, host.spec.medium_privacy) for file in files]
@@ -137,12 +139,12 @@ def inspect(host: Host, workspace: str, paths: tuple[str, ...]) -> RemovalFacts:
 def inspect_request(
     spec: HostSpec, workspace: str, files: tuple[str, ...]
 ) -> RemovalInspectRequest:
-    """What `INSPECT` is asked for a host."""
+    """The request of `INSPECT` for a host."""
     return RemovalInspectRequest(root(spec), spec.level3_source, workspace, files)
 
 
 def checked(answer: InspectAnswer, request: RemovalInspectRequest, host: str) -> InspectAnswer:
-    """The same answer; raises InvalidResponse when it is about other files."""
+    """The checked answer; raises InvalidResponse when it is about other files."""
     if tuple(file.path for file in answer.files) != request.files:
         raise InvalidResponse(
             "invalid response from the host: other files than those asked for",
@@ -154,10 +156,10 @@ def checked(answer: InspectAnswer, request: RemovalInspectRequest, host: str) ->
 
 
 def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> RemovalResult:
-    """Remove what was shown, file by file, each with its own line in the audit.
+    """Remove the shown files one by one, each with its own line in the audit.
 
-    `source` says what becomes of the sync's source: "remove" or "keep". Raises ProgramFailed
-    when a file is not as it was shown any more, VerifyFailed when it is back at once.
+    `source` says what to do with the sync's source: "remove" or "keep". Raises ProgramFailed
+    when a file changed since it was shown, VerifyFailed when it is back at once.
     """
     batch = secrets.token_hex(3)
     done = []
@@ -166,9 +168,25 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
         record = item.record if item.is_interrupted else None
         record = record or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
         host.step(f"remove {names.shown(item.path)}")
-        with change(host.service, "outputs.rm", _audited(record)):
-            done.append(_remove(host, record, item))
+        try:
+            with change(host.service, "outputs.rm", _audited(record)):
+                done.append(_remove(host, record, item))
+        except (Refused, Unreachable) as error:
+            if not done:
+                raise
+            raise _stopped(error, host, f"{len(done)} of {len(plan.items)} removed") from error
     return RemovalResult(bool(done), tuple(done))
+
+
+def _stopped(error: OpsError, host: Host, so_far: str) -> CommandFailed:
+    """The error for a run that cannot go on after some files: it did not leave the host alone."""
+    return CommandFailed(
+        f"{so_far}; {error.message}",
+        returned=1,
+        host=host.name,
+        tail=error.tail,
+        hint=error.hint or "run the same command again: it goes on from there",
+    )
 
 
 def new_record(
@@ -204,7 +222,7 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
         answer = host.service.call(REMOVE, remove_request(host.spec, record, item))
     except (ProgramFailed, CommandFailed) as error:
         error.message = f"{shown}: {error.message}"
-        error.hint = "see it with `outputs.ls`; run the same command again to see its state"
+        error.hint = "inspect it with `outputs.ls`; run the same command again to see its state"
         raise
     request = RemovalInspectRequest(root(host.spec), "", record.workspace, (record.file,))
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
@@ -218,7 +236,7 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
 
 
 def remove_request(spec: HostSpec, record: RemovalRecord, item: RemovalItem) -> RemoveRequest:
-    """What `REMOVE` is asked: first where the file would come back from, then the workspace."""
+    """The request of `REMOVE`: first the sync's source, from which it would return, then here."""
     places = [
         RemovalPlace(
             root=root(spec),

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
+from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.outputs import names
+from opstasks.outputs.onhost.walk import MISSING
 
-# A large tree on a slow drive takes its time.
+# A large tree on a slow drive takes long.
 TIMEOUT_S = 3600.0
 MAX_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class OutputEntry:
-    """A file of a workspace, or a workspace (`files` counts what it holds); age in seconds."""
+    """A file of a workspace, or a workspace (with its number of `files`); age in seconds."""
 
     path: str
     kind: str
@@ -95,12 +98,12 @@ WORKSPACES = Program(
 
 
 def root(spec: HostSpec) -> str:
-    """The folder that holds the medium-privacy workspaces."""
+    """The folder of the medium-privacy workspaces."""
     return f"{spec.medium_privacy}/workspaces"
 
 
 def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[OutputEntry]]:
-    """The files of each workspace; the workspaces under the name "" when none is given."""
+    """The files of each workspace; without names, the workspaces themselves under ""."""
     if not workspaces:
         return {"": list_workspaces(host)}
     return {name: list_files(host, name) for name in workspaces}
@@ -109,7 +112,8 @@ def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[OutputEntr
 def list_files(host: Host, workspace: str) -> list[OutputEntry]:
     """The files of a workspace; raises Refused for an unknown workspace."""
     request = FilesRequest(root(host.spec), names.workspace(workspace))
-    answer = host.service.call(FILES, request)
+    with _explained(host):
+        answer = host.service.call(FILES, request)
     return [
         OutputEntry(
             path=file.path,
@@ -124,7 +128,8 @@ def list_files(host: Host, workspace: str) -> list[OutputEntry]:
 
 def list_workspaces(host: Host) -> list[OutputEntry]:
     """The workspaces of a host, each with the age of its newest file."""
-    answer = host.service.call(WORKSPACES, WorkspacesRequest(root(host.spec)))
+    with _explained(host):
+        answer = host.service.call(WORKSPACES, WorkspacesRequest(root(host.spec)))
     return [
         OutputEntry(
             path=found.name,
@@ -135,3 +140,14 @@ def list_workspaces(host: Host) -> list[OutputEntry]:
         )
         for found in answer.workspaces
     ]
+
+
+@contextlib.contextmanager
+def _explained(host: Host) -> Iterator[None]:
+    """Give a refusal by the host a hint; a refusal by the connection has its own."""
+    try:
+        yield
+    except Refused as refusal:
+        task = "manage" if refusal.message.endswith(MISSING) else "outputs.ls"
+        refusal.hint = refusal.hint or f"inv -H {host.name} {task}"
+        raise

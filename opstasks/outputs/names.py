@@ -1,4 +1,4 @@
-"""Names of workspaces and files: what may be asked for, and how they are shown."""
+"""Names of workspaces and files: which are valid, and how they are shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 
 def workspace(name: str) -> str:
-    """A workspace's name, if it is the name of one folder; raises Refused for any other."""
+    """A workspace's name, which must be one folder's name; raises Refused for other names."""
     if not name or "/" in name or name in (".", "..") or "\0" in name:
         raise Refused(f"{shown(name)} is not a workspace", hint="see them with `outputs.ls`")
     return name
@@ -20,7 +20,7 @@ def workspace(name: str) -> str:
 def file(name: str, workspace_name: str, root: str) -> str:
     """A file's path inside its workspace; raises Refused for a path that could lead out.
 
-    It is used as it is: a `*` is a star, a space is a space. The full path is valid as well.
+    It is taken literally, also a `*` or a space. The full path is valid as well.
     """
     start = f"{root}/workspaces/{workspace_name}/"
     path = name.removeprefix(start)
@@ -51,7 +51,7 @@ def _escaped(char: str) -> str:
 
 
 def partner_path(folder: str, workspace_name: str, path: str) -> str:
-    """Where the partner's copy is, in the style of its folder's own path; "" without a folder."""
+    """The path of the partner's copy, in the style of its folder's path; "" without a folder."""
     if not folder:
         return ""
     slash = "\\" if "\\" in folder else "/"

@@ -1,4 +1,4 @@
-"""What `outputs.rm` would remove, decided from the facts of the files."""
+"""What `outputs.rm` will remove, decided from the facts of the files."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from opstasks.core.fields import Count, Line
 from opstasks.outputs import names
 from opstasks.outputs.onhost.records import RemovalRecord
 
-# A number of a drive or of a file on it: 64 bits.
+# The number of a drive, or of a file on it: 64 bits.
 DiskNumber = Annotated[int, Meta(ge=0)]
-# A file may have any time: 64 bits, since the epoch.
-Nanoseconds = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+# The latest time of a file on Windows, the year 30828, is less than this since the epoch.
+MAX_TIME_NS = 1 << 72
 
 
 @dataclass(frozen=True)
 class OutputFacts:
-    """What identifies a file; `mtime_ns` in nanoseconds since the epoch."""
+    """The identity of a file; `mtime_ns` in nanoseconds since the epoch."""
 
     dev: DiskNumber
     ino: DiskNumber
     size_bytes: Count
-    mtime_ns: Nanoseconds
+    mtime_ns: int
     owner: Line
     sha256: Line
 
     def __post_init__(self) -> None:
         if max(self.dev, self.ino) >= 1 << 64:
-            raise ValueError("a number of a drive or a file has 64 bits")
+            raise ValueError("the number of a drive or a file has 64 bits")
+        if abs(self.mtime_ns) >= MAX_TIME_NS:
+            raise ValueError("no file has such a time")
 
 
 @dataclass(frozen=True)
 class FoundOutput:
-    """A file in one place: its facts, None for an absent one; `error` says why it is unknown."""
+    """A file in one place: its facts, None if absent; `error` says why they are unknown."""
 
     facts: OutputFacts | None = None
     error: Line = ""
@@ -54,10 +56,10 @@ class InspectedOutput:
 
 @dataclass(frozen=True)
 class RemovalFacts:
-    """What was read of a host before a removal: the files, and the records, newest first.
+    """A host's state before a removal: the files, and the records, newest first.
 
-    `checked_at` is when, by the host's clock, in seconds since the epoch. `source_away` says that
-    the sync's source is not mounted.
+    `checked_at` is the host's time, in seconds since the epoch. `source_away`: the sync's source
+    is not mounted.
     """
 
     files: tuple[InspectedOutput, ...]
@@ -68,9 +70,9 @@ class RemovalFacts:
 
 @dataclass(frozen=True)
 class RemovalItem:
-    """A file to be removed: its facts here and at the sync's source, None where it is absent.
+    """A file to remove: its facts here and at the sync's source, None if it is absent.
 
-    `record` is that of an earlier removal.
+    `record` is from an earlier removal.
     """
 
     path: str
@@ -80,15 +82,15 @@ class RemovalItem:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether its removal was begun and not finished."""
+        """Whether its removal was begun but not finished."""
         return self.record is not None and self.record.state == "removing"
 
 
 @dataclass(frozen=True)
 class RemovalPlan:
-    """What a removal removes; `gone` were removed before.
+    """The files to remove; `gone` were removed before.
 
-    `checked_at` is when, by the host's clock, in seconds since the epoch.
+    `checked_at` is the host's time, in seconds since the epoch.
     """
 
     workspace: str
@@ -99,12 +101,12 @@ class RemovalPlan:
 
     @property
     def at_source(self) -> tuple[RemovalItem, ...]:
-        """What the Level 3 sync would bring back."""
+        """The files that the Level 3 sync would bring back."""
         return tuple(item for item in self.items if item.source)
 
 
 def make_plan(workspace: str, facts: RemovalFacts) -> RemovalPlan:
-    """Decide which files are removed; raises Refused for one that is absent or is not a file."""
+    """Decide which files to remove; raises Refused for an absent file or another kind of entry."""
     known = _records_by_file(workspace, facts.records)
     items, gone = [], []
     for output in facts.files:

@@ -1,4 +1,4 @@
-"""The records of a host's removals, and the partner's steps that they wait for."""
+"""The records of a host's removals, and the steps that the partner must still do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opstasks.outputs.onhost.records import RemovalRecord
 
 
 class RemovalsRequest(msgspec.Struct, frozen=True):
-    """The folder of the records, and the root of the workspaces that they are about."""
+    """The folder of the records, and the root of their workspaces."""
 
     records: str
     root: str
@@ -32,7 +32,7 @@ class RemovalsAnswer(msgspec.Struct, frozen=True):
 
 
 class AttestRequest(msgspec.Struct, frozen=True):
-    """Which records to attest, and with which words."""
+    """The records to attest, and the text."""
 
     records: str
     ids: tuple[str, ...]
@@ -47,7 +47,7 @@ ATTEST = Program("opstasks.outputs.onhost.attest", AttestRequest, RemovalsAnswer
 
 @dataclass(frozen=True)
 class AttestResult:
-    """Which removals were attested now, or (not `changed`) had been before."""
+    """The removals that were attested now, or (not `changed`) before."""
 
     changed: bool
     records: tuple[RemovalRecord, ...]
@@ -59,7 +59,7 @@ def folder(spec: HostSpec) -> str:
 
 
 def records_request(spec: HostSpec) -> RemovalsRequest:
-    """What `RECORDS` is asked for a host."""
+    """The request of `RECORDS` for a host."""
     return RemovalsRequest(folder(spec), root(spec))
 
 
@@ -101,7 +101,7 @@ def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
 
 
 def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]:
-    """What a person must still do about the partner's copies, as lines to show."""
+    """The lines that tell a person what to do about the partner's copies."""
     waiting = [record for record in records if record.partner_path and not record.attested]
     if not waiting:
         return []

@@ -54,8 +54,8 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     iterable=["file"],
     help={
         "workspace": "The workspace.",
-        "file": "A file's path inside the workspace, used as it is (may be given several times).",
-        "source": "For the copy that the Level 3 sync would bring back: remove, or keep.",
+        "file": "A file's path inside the workspace, taken literally (may be given several times).",
+        "source": "The copy that the Level 3 sync would bring back: remove, or keep.",
         "reason": "Why; stored with the record.",
     },
     auto_shortflags=False,
@@ -74,7 +74,9 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     if source and source not in act.SOURCE_CHOICES:
         raise Refused("--source takes 'remove' or 'keep'")
     if len(ctx.fleet.hosts) != 1:
-        raise Refused("name one host: files are removed on one at a time", hint="inv -H tpp ...")
+        raise Refused(
+            "name one host: files are removed on one host at a time", hint="inv -H tpp ..."
+        )
     plans = ctx.fleet.gather(lambda host: act.preview(host, workspace, file))
     if plans.exit_code:
         ctx.finish(plans)
@@ -98,9 +100,7 @@ def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
     headers = ["file", "size", "owner", "age", "sha256", "at the sync's source"]
     ctx.console.table(headers, rows)
     if plan.source_away:
-        ctx.console.note(
-            "The Level 3 sync's source is not mounted: its copies return when it is mounted."
-        )
+        ctx.console.note("The Level 3 sync's source is not mounted: its copies return when it is.")
     for record in plan.gone:
         ctx.console.say(
             f"{names.shown(record.file)}: removed before, by {record.who},"
@@ -125,14 +125,14 @@ def _item_cells(item: RemovalItem, checked_at: float) -> list[object]:
 
 
 def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
-    """Whether to remove the copies that the sync would bring back; --yes alone does not decide."""
+    """Whether to remove the copies at the sync's source; --yes alone does not decide this."""
     from opstasks.core.errors import Refused
 
     if not plan.at_source or source:
         return source or "keep"
     ctx.console.note(
         f"The Level 3 sync's source still has {len(plan.at_source)} of them:"
-        " kept there, they return with its next run."
+        " if kept, they return with its next run."
     )
     if ctx.options.yes:
         raise Refused(
@@ -148,7 +148,7 @@ def _confirm(ctx: Context, plan: RemovalPlan) -> None:
     count, name = len(plan.items), plan.workspace
     ctx.confirm_name(
         f"{count} file(s) will be removed for good from {names.shown(name)}."
-        " Type the workspace's name to go on:",
+        " Type the workspace's name to continue:",
         name,
     )
 
@@ -210,9 +210,9 @@ def _record_cells(record: RemovalRecord) -> list[object]:
     positional=[],
     iterable=["id"],
     help={
-        "id": "A removal's id from `outputs.pending`; its part before the dash for all files.",
+        "id": "A removal's id from `outputs.pending`; without the dash part: all its files.",
         "by": "Who removed them on the partner's side (default: you).",
-        "note": "A remark to store with it.",
+        "note": "A note to store with it.",
     },
     auto_shortflags=False,
 )

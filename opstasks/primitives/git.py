@@ -1,4 +1,4 @@
-"""git: names that are safe to ask for, and the name of what is checked out."""
+"""git: checking the names of refs, and naming the commit that is checked out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def valid_ref(ref: str) -> str:
 def describe(path: Argument) -> Command:
     """Print the name of the commit that is checked out: the nearest tag, or its short hash.
 
-    Optional locks are off: reading a checkout must not keep others from changing it.
+    Optional locks are off: reading a checkout must not block others that change it.
     """
     options = ("--no-optional-locks", "-c", "gc.auto=0", "-C", path)
     return cmd("git", *options, "describe", "--tags", "--always", "HEAD")

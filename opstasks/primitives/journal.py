@@ -13,14 +13,14 @@ from opstasks.fleet.program import Program
 
 # ISO time first, so that lines of many hosts sort by time; never a pager.
 _FORMAT = ("--output=short-iso-precise", "--no-pager", "--utc", "--quiet")
-# How much of a log may be collected before it is shown.
+# How many bytes of a log may be collected before it is shown.
 MAX_LOG_BYTES = 256 << 20
 
 
 class JournalRequest(msgspec.Struct, frozen=True):
     """Which records to find: options of journalctl, the word, the newest `lines` (0: all).
 
-    With `follow` every line is sent as a part as soon as it is known, without end.
+    With `follow`, every line is sent as a part as soon as it is found; this never ends.
     """
 
     options: tuple[str, ...]
@@ -47,8 +47,8 @@ RECORDS = Program(
 def since(text: str) -> str:
     """A span (``90s``, ``1h30m``) or a date as journalctl wants it; raises Refused.
 
-    A span counts back by the host's clock. A date is in UTC, as the lines are, whatever time zone
-    the host has.
+    A span counts back from the host's present time. A date is in UTC, like the lines, in every time
+    zone of a host.
     """
     if durations.is_span(text):
         return f"-{durations.parse(text)}s"
@@ -60,7 +60,7 @@ def unit_lines(unit: str, *, lines: int = 0, since_time: str = "", follow: bool 
     options = [f"--unit={unit}", *_FORMAT]
     if since_time:
         options.append(f"--since={since(since_time)}")
-    # From a moment on journalctl would show the oldest lines: they are counted afterwards.
+    # With --since, --lines would give the oldest lines. So the lines are counted afterwards.
     is_counted_here = bool(since_time or not lines)
     if follow:
         options += ["--follow", *(["--lines=all"] if is_counted_here else [])]
@@ -97,7 +97,7 @@ def unit_records(
 
 
 def own_lines(identifier: str, lines: int, since_at: float = 0.0) -> Command:
-    """The messages of an identifier, one a line: all since a moment, or else the newest `lines`.
+    """The messages of an identifier, one per line: all since a moment, or the newest `lines`.
 
     `since_at` is in seconds since the epoch.
     """
@@ -107,6 +107,6 @@ def own_lines(identifier: str, lines: int, since_at: float = 0.0) -> Command:
         "--output=cat",
         "--no-pager",
         "--quiet",
-        # Together, journalctl would count the lines from the moment on.
+        # Not both: journalctl would then count the lines from that moment on.
         f"--since=@{since_at:.0f}" if since_at else f"--lines={lines}",
     ).accepting(0, 1)

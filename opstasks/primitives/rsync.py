@@ -7,16 +7,16 @@ MODES = "D0750,F0640"
 
 
 def careful_copy(source: str, target: str, temp_dir: str, leave_out: tuple[str, ...]) -> list[str]:
-    """The arguments that copy what is newer in `source` to `target`, and delete nothing.
+    """The arguments that copy newer files from `source` to `target`, and delete nothing.
 
     Unlike ``rsync -auP`` it is safe to interrupt: -P keeps a partial file under its final name
-    with the time of the interruption, and -u then takes it for newer than the source, for good.
-    Here a file is written to `temp_dir`, on the same file system, and renamed when it is complete.
+    with the time of the interruption, and -u then always treats it as newer than the source.
+    Here a file is written to `temp_dir`, on the same file system, and renamed when complete.
 
-    Of what -a keeps only the times are kept. Links, devices and pipes are left out: a link into
-    the high-privacy tree would hand it on. Owners and modes are those of the mount (everything
-    for everyone, on a Windows drive): what is new gets `MODES`, what is there keeps its own.
-    The list of what else to leave out is read from standard input, ended by NUL bytes.
+    Unlike with -a, only the times are kept. Links, devices and pipes are left out: a link into
+    the high-privacy tree would expose it. Owners and modes of the source are those of its mount
+    (full access for everyone on a Windows drive). So new files get `MODES`; existing files keep
+    theirs. More paths to leave out are read from standard input, each ended by a NUL byte.
     """
     return [
         "rsync",

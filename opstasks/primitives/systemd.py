@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from opstasks.core.command import Command, cmd
 
 SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
-# The state of a unit when systemd does not tell it.
+# The state of a unit when systemd does not report it.
 UNKNOWN = "unknown"
 _WORD = re.compile(r"[a-z-]{1,40}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
@@ -34,17 +34,17 @@ class UnitState:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether systemd did not say how the unit is."""
+        """Whether systemd did not report the unit's state."""
         return self.load == UNKNOWN
 
     @property
     def is_down(self) -> bool:
-        """Neither up nor on the way there."""
+        """Neither up nor starting."""
         return self.active in ("inactive", "failed")
 
     @property
     def is_serving(self) -> bool:
-        """Up, and not between two crashes."""
+        """Up, and not waiting for a restart after a crash."""
         return self.active == "active" and self.sub == "running"
 
     def describe(self) -> str:
@@ -62,7 +62,7 @@ def show(unit: str) -> Command:
 
 
 def start(unit: str) -> Command:
-    """Start a unit as the service account, by the right that sudoers gives it."""
+    """Start a unit as the service account, which sudoers allows."""
     return _control("start", unit)
 
 
@@ -76,7 +76,7 @@ def _control(verb: str, unit: str) -> Command:
 
 
 def parse_show(unit: str, text: str) -> UnitState:
-    """The state that `show` printed; unknown when that is not what systemd prints."""
+    """The state that `show` printed; unknown for invalid output."""
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     main_pid = _number(found.get("MainPID", ""))
     restarts = _number(found.get("NRestarts", ""))
@@ -98,7 +98,7 @@ def parse_show(unit: str, text: str) -> UnitState:
 
 
 def _number(text: str) -> int | None:
-    """A property's number, 0 for one that the unit does not have; None for other text."""
+    """A property's number; 0 if the unit does not have it, None for invalid text."""
     if not text:
         return 0
     return int(text) if _NUMBER.fullmatch(text) else None

@@ -1,1 +1,1 @@
-"""queries."""
+"""`jobs.queries` and `db.progress` (playbook: "Debugging slow queries")."""

@@ -78,6 +78,6 @@ def read_statements(host: Host, *, sql: bool) -> list[JobStatement]:
     try:
         answer = host.service.call(STATEMENTS, request)
     except Refused as error:
-        error.hint = f"inv -H {host.name} doctor"
+        error.hint = error.hint or f"inv -H {host.name} doctor"
         raise
     return sorted(answer.jobs, key=lambda job: -job.elapsed_s)

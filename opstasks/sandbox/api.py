@@ -1,4 +1,4 @@
-"""What the sandbox can do, as functions."""
+"""The functions of the sandbox."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def silent(_: str) -> None:
 
 @engine_errors()
 def up(hosts: int = 2, report: Report = silent) -> list[SandboxHost]:
-    """Have at least this many hosts running; return all there are."""
+    """Make at least this many hosts run; returns all hosts."""
     wanted = list(machines.names(hosts))
     ensure_engine(report)
     here = instance.current()
@@ -72,7 +72,7 @@ def container_running(name: str) -> bool:
 def start(
     here: instance.SandboxInstance, wanted: Sequence[str], report: Report
 ) -> list[SandboxHost]:
-    """Make what is missing, start what is stopped, write the inventory."""
+    """Create missing hosts, start stopped ones, write the inventory."""
     present = {host.name: host for host in machines.existing(here)}
     if present and not here.identity.exists():
         raise SandboxError(f"{here.directory} lost its keys", "inv sandbox.down, then up")
@@ -95,10 +95,10 @@ def start(
 
 @engine_errors()
 def down(images: bool = False, report: Report = silent) -> None:
-    """Remove everything of this instance; on request also the caches that all share."""
+    """Remove everything of this instance; on request also the shared caches."""
     here = instance.current()
     with instance.locked(here.directory / ".lock"):
-        # Where no engine was ever installed, it holds nothing of ours.
+        # Without an installed engine there is nothing of ours in it.
         if which("dockerd") or not engine_problem():
             ensure_engine(report)
             machines.remove(here)
@@ -116,7 +116,7 @@ def remove_caches() -> list[str]:
 
 @engine_errors()
 def status() -> list[SandboxHost]:
-    """The hosts of this instance; none when it is down or the engine is."""
+    """The hosts of this instance; none when the instance or the engine is down."""
     return [] if engine_problem() else machines.existing(instance.current())
 
 
@@ -126,7 +126,7 @@ def find(name: str) -> SandboxHost:
     for host in present:
         if host.name == name:
             return host
-    there = ", ".join(host.name for host in present) or "none is up"
+    there = ", ".join(host.name for host in present) or "no host is up"
     raise SandboxError(f"no host {name} here", f"there: {there}; inv sandbox.up")
 
 
@@ -138,7 +138,7 @@ def exec_(
     stdin: str | None = None,
     timeout_s: float = 120,
 ) -> subprocess.CompletedProcess[str]:
-    """Run something on a host apart from SSH; whatever happens is handed back."""
+    """Run a program on a host without SSH; returns its outcome, also a failure."""
     container = find(host).container
     return execute(container, argv, user=user, stdin=stdin, timeout_s=timeout_s)
 
@@ -150,7 +150,7 @@ def must(
     stdin: str | None = None,
     timeout_s: float = 120,
 ) -> str:
-    """The same, insisting on success; what it printed."""
+    """Run a program that must succeed; returns its output."""
     done = exec_(host, argv, user, stdin, timeout_s)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
@@ -170,7 +170,7 @@ def as_opensafely(host: str, command: str) -> subprocess.CompletedProcess[str]:
 def submit(
     host: str, action: str = "quick", workspace: str = "test", database: str = "default"
 ) -> list[str]:
-    """Add a job as researchers' requests do; the ids of all jobs that this made."""
+    """Add a job as a researcher's request does; returns the ids of all jobs that were created."""
     words = [STUDY_URL, action, "--workspace", workspace, "--branch", "main"]
     words += ["--database", database]
     done = as_opensafely(host, f"python3 -m jobrunner.cli.add_job {shlex.join(words)}")
@@ -180,7 +180,7 @@ def submit(
         raise SandboxError(f"{host}: add_job failed: {reason}")
     jobs = jobs_of_request(host, found[1])
     for job in jobs:
-        # add_job reports success even so; a job by this name is how it tells the researcher.
+        # add_job reports success even then; a job of this name is its message to the researcher.
         if job["action"] == "__error__":
             raise SandboxError(f"{host}: refused: {job['status_message']}")
     return [str(job["id"]) for job in jobs]
@@ -193,8 +193,8 @@ def jobs_of_request(host: str, request: str) -> list[dict[str, Any]]:
 
 
 def rows(host: str, query: str) -> list[dict[str, Any]]:
-    """What a query finds in job-runner's database."""
-    # The service may be writing: what is locked is waited for, and a failure is not "no rows".
+    """The rows of a query in job-runner's database."""
+    # The service may be writing: wait for locks, and do not treat a failure as "no rows".
     options = '-readonly -json -cmd ".timeout 20000"'
     done = as_opensafely(host, f'sqlite3 {options} "$WORKDIR/db.sqlite" {shlex.quote(query)}')
     if done.returncode != 0:
@@ -205,7 +205,7 @@ def rows(host: str, query: str) -> list[dict[str, Any]]:
 
 
 def cancel(host: str, job: str) -> None:
-    """Cancel a job as its researcher would: the job-server says so at job-runner's next poll."""
+    """Cancel a job as its researcher would: through the answer to job-runner's next poll."""
     if not job.isalnum():
         raise SandboxError(f"{job!r} is not the id of a job")
     found = rows(
@@ -220,7 +220,7 @@ def cancel(host: str, job: str) -> None:
 
 
 def publish(release: str, hosts: Sequence[str] = ()) -> list[str]:
-    """Move `main` of job-runner and its dependencies to a release, as a merge upstream would."""
+    """Move `main` of job-runner and its dependencies to a release, as a merge upstream does."""
     if release not in releases.RELEASES:
         raise SandboxError(f"no release {release}", f"there: {', '.join(releases.RELEASES)}")
     tags = {releases.CODE: release, releases.LIB: releases.lib_for(release)}
@@ -244,13 +244,13 @@ def ssh_config() -> str:
 
 
 def sudo_password() -> str:
-    """What `dev` types for sudo."""
+    """The sudo password of `dev`."""
     return (instance.current().directory / "sudo-password").read_text().strip()
 
 
 @engine_errors()
 def power_cut(host: str) -> None:
-    """Pull the plug; the host stays off until `power_on`."""
+    """Power a host off at once; it stays off until `power_on`."""
     client().containers.get(find(host).container).kill()
 
 
@@ -264,7 +264,7 @@ def power_on(host: str) -> None:
 
 @engine_errors()
 def reboot(host: str) -> None:
-    """Restart a host from inside, in good order, and wait for it."""
+    """Reboot a host from inside and wait for it."""
     machine = find(host)
     with machines.expect_new_boot(machine):
         execute(machine.container, ["systemctl", "reboot"])
@@ -277,24 +277,24 @@ def boot_id(host: str) -> str:
 
 
 def job_requests(host: str, requests: Sequence[dict[str, Any]]) -> None:
-    """What the job-server answers this host's polls with from now on."""
+    """Set the job-server's answer to this host's polls."""
     path = instance.current().job_server / f"{find(host).name}.requests.json"
     instance.write(path, json.dumps(list(requests)))
 
 
 def reported_jobs(host: str) -> list[dict[str, Any]]:
-    """Every post that the job-server had from this host, oldest first."""
+    """Every post that the job-server received from this host, oldest first."""
     return [json.loads(line) for line in read_lines(f"{host}.jsonl")]
 
 
 def last_poll(host: str) -> dict[str, Any] | None:
-    """When this host last asked for job requests, as which backend, with which flags."""
+    """The time, backend and flags of this host's last request for jobs."""
     lines = read_lines(f"{host}.poll.json")
     poll: dict[str, Any] | None = json.loads(lines[0]) if lines else None
     return poll
 
 
 def read_lines(name: str) -> list[str]:
-    """The lines of a file of the job-server's; none when it has not written it yet."""
+    """The lines of a file of the job-server; none if it has not written it yet."""
     path: Path = instance.current().job_server / name
     return path.read_text().splitlines() if path.exists() else []

@@ -14,7 +14,7 @@ from opstasks.sandbox.instance import LABEL, cache_lock, locked
 
 
 def ensure(report: Report) -> None:
-    """Image and template, built where absent; one builder at a time."""
+    """Build the image and the template if missing; one builder at a time."""
     if cached():
         return
     with locked(cache_lock()):
@@ -32,12 +32,12 @@ def cached() -> bool:
 
 
 def cached_images() -> list[Image]:
-    """Every image of ours, of this recipe or an earlier one."""
+    """All our images, of this recipe and earlier ones."""
     return client().images.list(filters={"label": recipe.CACHE_LABEL})
 
 
 def drop_old() -> None:
-    """Remove caches of earlier recipes, where no host runs from them."""
+    """Remove caches of earlier recipes that no host uses."""
     for found in cached_images():
         if not {recipe.base_tag(), recipe.host_tag()} & set(found.tags):
             discard_image(found)
@@ -52,13 +52,13 @@ def cached_volumes() -> list[str]:
 
 
 def remove_caches() -> list[str]:
-    """Remove images and templates; what another instance still uses stays, and is returned."""
+    """Remove images and templates; those in use by another instance stay, and are returned."""
     for container in build_leftovers():
         containers.discard_container(str(container.id))
     for volume in cached_volumes():
         containers.discard_volume(volume)
     left: list[Image] = []
-    # An image cannot go before those made from it: again, for as long as that helps.
+    # An image cannot be removed before images made from it: repeat while that helps.
     while len(images := cached_images()) != len(left):
         left = images
         for found in images:
@@ -67,7 +67,7 @@ def remove_caches() -> list[str]:
 
 
 def build_leftovers() -> list[Container]:
-    """Containers that a build left behind; hosts have its label, too, from their image."""
+    """Containers that a build left behind; hosts also have its label, from their image."""
     return [found for found in containers.labelled(recipe.BUILD_LABEL) if LABEL not in found.labels]
 
 

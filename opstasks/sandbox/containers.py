@@ -16,12 +16,12 @@ from docker.types import HostConfig
 from opstasks.sandbox.engine import client
 
 T = TypeVar("T")
-# Where the Docker inside a host has its files.
+# Where the Docker inside a host keeps its files.
 NESTED = "/var/lib/docker"
 
 
 def find_or_none(get: Callable[[str], T], name: str) -> T | None:
-    """A container, network, volume or image; None if the engine has none of this name."""
+    """A container, network, volume or image; None if the name does not exist."""
     try:
         return get(name)
     except NotFound:
@@ -29,7 +29,7 @@ def find_or_none(get: Callable[[str], T], name: str) -> T | None:
 
 
 def discard_container(name: str) -> None:
-    """Remove a container by name or id, running or not; it may be gone already."""
+    """Remove a container by name or id, running or not; it may be absent."""
     with suppress(APIError):
         client().containers.get(name).remove(force=True, v=True)
 
@@ -55,7 +55,7 @@ def create_machine(
     addresses: dict[str, str] | None = None,
     **options: Any,
 ) -> Container:
-    """A container that systemd can run in, its nested Docker on a volume; not started yet.
+    """Create (not start) a container for systemd, with its nested Docker on a volume.
 
     `addresses` are its fixed addresses by network; `options` are those of the SDK's
     `create_host_config`.
@@ -91,13 +91,13 @@ def machine_config(**options: Any) -> HostConfig:
         tmpfs={"/run": "", "/run/lock": ""},
         **options,
     )
-    # `--security-opt systempaths=unconfined` on the command line; the SDK has no name for it.
+    # As with `--security-opt systempaths=unconfined`, which the SDK does not support.
     config["MaskedPaths"] = config["ReadonlyPaths"] = []
     return config
 
 
 class ContainerFiles:
-    """Files to put into a container, as a tar that keeps owners and modes."""
+    """Files to copy into a container, as a tar archive with owners and modes."""
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
@@ -115,6 +115,6 @@ class ContainerFiles:
             self.tar.addfile(entry, io.BytesIO(data))
 
     def unpack_in(self, container: Container) -> None:
-        """Put everything into a container, running or not."""
+        """Copy everything into a container, running or not."""
         self.tar.close()
         container.put_archive("/", self._buffer.getvalue())

@@ -2,16 +2,16 @@
 
 `round_trips` counts client bursts that answer a server burst. It counts by cause, not by order of
 arrival: a client burst adds one if server data had *reached* the client after the client's
-previous burst had reached the server. Data that crosses on the way counts once, even if the two
-directions alternate here. So a strict question and answer count one each, and a client that sends
-ten requests without waiting counts one.
+previous burst had reached the server. Data that crosses in flight counts once, even if the two
+directions alternate here. So each question that waits for its answer counts one, and a client that
+sends ten requests without waiting counts one.
 
-The count includes more than a program's own questions: SSH's key exchange and login, and what the
-client sends on hearing from the server without having to: window adjustments during a long
-download, closing a channel, keepalives, rekeying. It does not include TCP's handshake, and the
-server's last data, which gets no answer.
+The count includes more than a program's own questions: SSH's key exchange and login, and the
+client's other reactions to server data, such as window adjustments during a long download, closing
+a channel, keepalives and rekeying. It does not include TCP's handshake and the server's last data,
+which gets no answer.
 
-With `delay_connect`, a connection is held up as long as TCP's handshake would take.
+With `delay_connect`, a connection is delayed by the time of TCP's handshake.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 
 CHUNK_BYTES = 1 << 16
-# Chunks under way in one direction before the sender has to wait: plenty for 100 ms.
+# Chunks in flight in one direction before the sender has to wait: enough for 100 ms.
 QUEUE = 256
 Direction = Literal["both", "to_server", "to_client"]
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class RoundTrips:
     reached_client: int = -1
 
     def seen(self, direction: Direction) -> int:
-        """The depth of data that the proxy sees now."""
+        """The depth of data that passes the proxy now."""
         if direction == "to_client":
             return self.reached_server
         depth = self.reached_client + 1
@@ -129,7 +129,7 @@ class DelayProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Reset what is still open and stop listening."""
+        """Reset open connections and stop listening."""
         self._ask(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -144,7 +144,7 @@ class DelayProxy:
         return self._call(lambda: len(self._connections))
 
     def reset(self) -> None:
-        """Count from 0 again; open connections go on."""
+        """Count from 0 again; open connections continue."""
         self._call(self._reset)
 
     def cut(self) -> None:
@@ -160,11 +160,11 @@ class DelayProxy:
         self._call(self._flowing.clear)
 
     def thaw(self) -> None:
-        """Deliver again, beginning with what was held back."""
+        """Deliver again, beginning with the data that was held back."""
         self._call(self._flowing.set)
 
     def _ask(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something in the proxy's own thread."""
+        """Run a coroutine in the proxy's own thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     def _call(self, function: Callable[[], T]) -> T:
@@ -209,7 +209,7 @@ class DelayProxy:
         self._open.add(task)
         try:
             if self.delay_connect:
-                # SYN, SYN+ACK, ACK: the server sees a connection after three ways.
+                # SYN, SYN+ACK, ACK: the server sees a connection after three one-way delays.
                 await asyncio.sleep(3 * self.delay_s)
             answers, server = await asyncio.open_connection(*self.target)
         except (OSError, asyncio.CancelledError):
@@ -243,7 +243,7 @@ class DelayProxy:
     async def _pump(
         self, connection: ProxiedConnection, reader: asyncio.StreamReader, direction: Direction
     ) -> None:
-        """Read one direction and hand it on, each chunk so much later than it came."""
+        """Read one direction and pass on each chunk after the delay."""
         queue: asyncio.Queue[tuple[float, int, bytes]] = asyncio.Queue(QUEUE)
         delivery = asyncio.ensure_future(self._deliver(connection, queue, direction))
         try:
@@ -278,7 +278,7 @@ class DelayProxy:
             await self._write(writer, data, direction)
 
     async def _write(self, writer: asyncio.StreamWriter, data: bytes, direction: Direction) -> None:
-        """Write as much as may still pass, and reset every connection when that is used up."""
+        """Write as much as may still pass; reset every connection when the limit is reached."""
         budget = self._budget
         allowed = len(data) if budget is None else budget.allow(direction, len(data))
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ Report = Callable[[str], None]
 
 LOG = Path("/var/log/opstasks-dockerd.log")
 SOCKET = "unix:///var/run/docker.sock"
-# For one answer of the engine: importing an image or copying a volume takes its time.
+# The limit for one answer of the engine: importing an image or copying a volume takes long.
 TIMEOUT_S = 600
 TOOLS = {  # program: Debian package
     "debootstrap": "debootstrap",
@@ -58,7 +58,7 @@ def address() -> str:
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turn what the engine or the SDK raises into a SandboxError; also works as a decorator."""
+    """Turn errors of the engine or the SDK into a SandboxError; also works as a decorator."""
     try:
         yield
     except (DockerException, RequestException, HTTPError) as error:
@@ -66,12 +66,12 @@ def engine_errors() -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """What an error of the SDK says, in one line."""
+    """The message of an SDK error, in one line."""
     if isinstance(error, APIError) and error.explanation:
         return one_line(error.explanation)
     found: BaseException | None = error
     while found:
-        # The system's own error is at the end of the chain; those of `requests` have no number.
+        # The system's error is at the end of the chain; errors of `requests` have no number.
         if isinstance(found, OSError) and found.errno:
             return f"cannot connect to {address()}: {found.strerror}"
         found = found.__cause__ or found.__context__
@@ -84,7 +84,7 @@ def one_line(text: str) -> str:
 
 
 def engine_problem() -> str:
-    """Why the engine does not answer; empty when it does."""
+    """Why the engine does not answer; empty if it does."""
     try:
         client().ping()
     except (DockerException, RequestException, HTTPError) as error:
@@ -93,7 +93,7 @@ def engine_problem() -> str:
 
 
 def ensure_engine(report: Report) -> None:
-    """Have an engine on this machine that answers: install and start it if it does not."""
+    """Make sure that an engine on this machine answers: install and start it if necessary."""
     problem = engine_problem()
     if not problem:
         return
@@ -106,12 +106,12 @@ def ensure_engine(report: Report) -> None:
 
 
 def start_engine(report: Report) -> None:
-    """Start it through systemd if that runs this machine, else as a daemon of our own."""
+    """Start it through systemd if this machine uses it, else as our own daemon."""
     report("starting the Docker engine")
     if Path("/run/systemd/system").is_dir():
         run(as_root(["systemctl", "start", "docker"]))
     else:
-        # Apart from this process; it keeps its own pid file in /run/docker.pid.
+        # In its own session; its pid file is /run/docker.pid.
         script = f"exec setsid dockerd >>{LOG} 2>&1 </dev/null &"
         run(as_root(["sh", "-c", script]))
     deadline = time.monotonic() + 60
@@ -122,12 +122,12 @@ def start_engine(report: Report) -> None:
 
 
 def log_hint() -> str:
-    """Where the engine says what is wrong."""
+    """Where the engine's log is."""
     return "journalctl -u docker" if Path("/run/systemd/system").is_dir() else f"see {LOG}"
 
 
 def ensure_tools(report: Report) -> None:
-    """Install what building needs and this machine lacks."""
+    """Install missing programs that building needs."""
     missing = [package for program, package in TOOLS.items() if not which(program)]
     if missing:
         install(missing, report)

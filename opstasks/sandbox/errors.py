@@ -1,10 +1,10 @@
-"""The one error that the sandbox raises for what can be foreseen."""
+"""The error that the sandbox raises for all expected problems."""
 
 from __future__ import annotations
 
 
 class SandboxError(Exception):
-    """Something went wrong, said in one line, with what to do about it."""
+    """An expected problem, in one line, with a hint."""
 
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(f"{problem} ({hint})" if hint else problem)

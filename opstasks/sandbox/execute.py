@@ -1,4 +1,4 @@
-"""Run programs in a container apart from SSH and sudo: the way in of tests that observe a host."""
+"""Run programs in a container without SSH and sudo, for tests that observe a host."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from docker.errors import APIError, NotFound
 from opstasks.sandbox.engine import client, reason
 from opstasks.sandbox.errors import SandboxError
 
-# The command begins only when its caller is ready: without that, the SDK loses output that comes
+# The command begins only when its caller is ready. Otherwise the SDK loses output that arrives
 # together with the HTTP headers. `read` takes this one line and leaves the rest of the input.
 GATE = ("sh", "-c", 'read -r go; exec "$@"', "sh")
-# What an exec that the engine has no exit code for ends with, as after a kill.
+# The exit code of an exec for which the engine has none: as after a kill.
 KILLED = 137
 
 
 @dataclass
 class ExecOutput:
-    """What a program wrote."""
+    """The output of a program."""
 
     parts: defaultdict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
@@ -45,10 +45,10 @@ def execute(
     stdin: str | None = None,
     timeout_s: float = 120,
 ) -> CompletedProcess[str]:
-    """Run a program in a container and hand back its outcome, whatever it is.
+    """Run a program in a container and return its outcome, also a failure.
 
-    A container that does not run is exit code 1 with the engine's words. Raises SandboxError if
-    the program takes longer than `timeout_s`; it then goes on.
+    For a container that does not run, it is exit code 1 with the engine's message. Raises
+    SandboxError if the program takes longer than `timeout_s`; the program then continues.
     """
     api = client().api
     output = ExecOutput()
@@ -79,14 +79,14 @@ def converse(descriptor: int, stdin: bytes, output: ExecOutput, deadline: float)
             for stream, data in frames(connection, deadline):
                 output.parts[stream].append(data)
         finally:
-            # A program may end, or be given up, before it has read all of its input.
+            # A program may end, or time out, before it has read all of its input.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             sender.join()
 
 
 def send(connection: socket.socket, data: bytes) -> None:
-    """Give a program its input and then the end of it; it need not read that."""
+    """Send a program its input and close it; the program need not read it."""
     with suppress(OSError):
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -102,7 +102,7 @@ def frames(connection: socket.socket, deadline: float) -> Iterator[tuple[int, by
 
 
 def receive(connection: socket.socket, size: int, deadline: float) -> bytes:
-    """Exactly so many bytes; none when the connection has ended."""
+    """Exactly this many bytes; none when the connection has ended."""
     data = b""
     while len(data) < size:
         connection.settimeout(remaining_s(deadline))
@@ -117,7 +117,7 @@ def receive(connection: socket.socket, size: int, deadline: float) -> bytes:
 
 
 def exit_code(exec_id: str, deadline: float) -> int:
-    """A program's exit code, which may come a moment after the end of its output."""
+    """A program's exit code, which may arrive after the end of its output."""
     while True:
         try:
             found = client().api.exec_inspect(exec_id)

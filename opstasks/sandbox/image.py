@@ -20,7 +20,7 @@ def image_exists(tag: str) -> bool:
 
 
 def build_host(report: Report) -> None:
-    """Debian, and meanwhile the repositories; then the two together."""
+    """Build Debian and, at the same time, the repositories; then combine them."""
     with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor() as pool:
         repositories = pool.submit(releases.build, Path(work))
         if not image_exists(recipe.base_tag()):
@@ -47,9 +47,9 @@ def build_base(report: Report) -> None:
 
 
 def import_tree(root: Path, tag: str) -> None:
-    """Make an image of a directory, which only root may be able to read.
+    """Make an image of a directory, which perhaps only root can read.
 
-    The image gets its tag when all of the directory is in it.
+    The image gets its tag when it is complete.
     """
     command = as_root(["tar", "--numeric-owner", "--xattrs", "-C", str(root), "-c", "."])
     with subprocess.Popen(command, stdout=subprocess.PIPE) as packing:
@@ -64,7 +64,7 @@ def import_tree(root: Path, tag: str) -> None:
 
 
 def imported_id(answer: str) -> str:
-    """The id of an imported image, from the engine's answer of one JSON document a line."""
+    """The id of an imported image, from the engine's answer (one JSON document per line)."""
     lines = [json.loads(line) for line in answer.splitlines() if line.strip()]
     last = lines[-1] if lines else {}
     if "error" in last or not last.get("status"):
@@ -94,7 +94,7 @@ def finish(repositories: Path) -> None:
 
 
 def image_files(repositories: Path) -> containers.ContainerFiles:
-    """What the finishing script needs, all under /sandbox."""
+    """The files that the finishing script needs, all under /sandbox."""
     files = containers.ContainerFiles()
     for name in ("init", "finish-image.sh", "gitconfig", "nested-images.sh"):
         files.tar.add(recipe.FILES / name, f"sandbox/{name}")

@@ -1,4 +1,4 @@
-"""One instance of the sandbox: its state directory, its keys, and the label on what it made."""
+"""One instance of the sandbox: its state directory, its keys, and its label."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SandboxInstance:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The same label for something new."""
+        """The label for a new container, network or volume."""
         return {LABEL: self.id}
 
     @property
@@ -69,20 +69,20 @@ class SandboxInstance:
 
 
 def current() -> SandboxInstance:
-    """The instance that the environment points at, else this checkout's own."""
+    """The instance that the environment names, else this checkout's own."""
     chosen = os.environ.get("OPSTASKS_SANDBOX_DIR")
     return SandboxInstance(Path(chosen or project_root() / ".sandbox").resolve())
 
 
 def project_root() -> Path:
-    """The checkout this runs from; for an installed package, the working directory."""
+    """The checkout of this code; for an installed package, the working directory."""
     root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").exists() else Path.cwd()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; the lock ends with the process that holds it."""
+    """Hold a lock file; the lock ends with this process."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -97,13 +97,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def cache_lock() -> Path:
-    """One for all instances of this user: images and templates are shared."""
+    """A lock file for all instances of this user, because images and templates are shared."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "opstasks" / "sandbox.lock"
 
 
 def prepare(here: SandboxInstance) -> None:
-    """Make the directory, the SSH key and the sudo password, where absent."""
+    """Make the directory, the SSH key and the sudo password, if missing."""
     here.directory.mkdir(parents=True, exist_ok=True)
     here.directory.chmod(0o700)
     for directory in (here.job_server, here.directory / "host-keys"):
@@ -121,7 +121,7 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def host_key(here: SandboxInstance, name: str) -> Path:
-    """A host's private key, made the first time it is asked for."""
+    """A host's private key, made at first use."""
     path = here.directory / "host-keys" / name
     if not path.exists():
         make_key(path, name)
@@ -129,7 +129,7 @@ def host_key(here: SandboxInstance, name: str) -> Path:
 
 
 def public_key(path: Path) -> str:
-    """The public half of a key, without its comment; empty where there is none."""
+    """The public half of a key, without its comment; empty if the key does not exist."""
     try:
         return " ".join(path.with_suffix(".pub").read_text().split()[:2])
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def public_key(path: Path) -> str:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file in one step; others can read it only if `mode` says so."""
+    """Replace a file in one step; others can read it only if `mode` allows it."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -147,7 +147,7 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def clear(here: SandboxInstance) -> None:
-    """Remove what we wrote; the directory too if nothing else is in it."""
+    """Remove our files, and the directory if nothing else is in it."""
     for name in OURS:
         path = here.directory / name
         if path.is_dir():

@@ -10,9 +10,9 @@ from opstasks.sandbox.instance import SandboxInstance, write
 from opstasks.sandbox.machines import SandboxHost
 
 BACKEND = "sandbox"
-# The description of these hosts and the keys of its sample people: for no other host.
+# The description of these hosts and the keys of its sample people; not for other hosts.
 BACKENDS = Path(__file__).resolve().parent / "backends"
-# Hosts inside containers may not hand out every right, as --privileged does.
+# Hosts in containers cannot grant every right, as --privileged does.
 TOOLS = "[--cap-add=ALL, --cap-drop=SYS_RESOURCE, --security-opt=seccomp=unconfined, --pid=host]"
 
 
@@ -55,12 +55,12 @@ def known_hosts(hosts: Sequence[SandboxHost]) -> str:
 
 
 def place(host: SandboxHost) -> str:
-    """An address as OpenSSH writes it in known_hosts: the standard port is left out."""
+    """An address as in OpenSSH's known_hosts: the standard port is left out."""
     return host.address if host.port == 22 else f"[{host.address}]:{host.port}"
 
 
 def ssh_config(here: SandboxInstance, hosts: Sequence[SandboxHost], known: Path) -> str:
-    """What `ssh -F` needs to reach each host by name, and nothing of the user's own."""
+    """The file for `ssh -F` that reaches each host by name, without the user's own settings."""
     lines: list[str] = []
     for host in hosts:
         lines += [f"Host {host.name}", f"  HostName {host.address}", f"  Port {host.port}"]

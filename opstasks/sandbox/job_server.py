@@ -1,10 +1,10 @@
-"""A stand-in for the job-server that job-runner polls. Runs alone, in a container of its own.
+"""A stub of the job-server that job-runner polls. It runs in its own container.
 
-Hosts are told apart by their address (`hosts.json` in the data directory: name by address).
+Hosts are identified by their address (`hosts.json` in the data directory: name by address).
 For host H:
-- `H.requests.json`, a list of job requests, is what a poll is answered with; absent is empty;
-- `H.jsonl` collects what job-runner posts, one line a post, with the hour;
-- `H.poll.json` holds the last poll: when, for which backend, with which flags.
+- `H.requests.json` is the answer to a poll: a list of job requests; a missing file means none;
+- `H.jsonl` collects job-runner's posts, one per line, with the time;
+- `H.poll.json` has the time, backend and flags of the last poll.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class JobServerHandler(BaseHTTPRequestHandler):
         self.answer(200, {"status": "success"})
 
     def job_requests(self, backend: str) -> Any:
-        """What to serve this host; the poll itself is recorded."""
+        """The answer to this host's poll; the poll itself is recorded."""
         poll = {"at": time.time(), "backend": backend, "flags": self.flags()}
         part = self.data / f".{self.host()}.poll.part"
         part.write_text(json.dumps(poll))
@@ -62,7 +62,7 @@ class JobServerHandler(BaseHTTPRequestHandler):
             return []
 
     def flags(self) -> Any:
-        """job-runner tells its flags in a header of every request."""
+        """job-runner's flags, from a header of the request."""
         try:
             return json.loads(self.headers.get("Flags", "{}"))
         except ValueError:
@@ -87,7 +87,7 @@ class JobServerHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Write no log: there is a poll every few seconds."""
+        """Write no log, because hosts poll every few seconds."""
 
 
 def server(data: Path, port: int, address: str = "0.0.0.0") -> ThreadingHTTPServer:  # noqa: S104
@@ -98,7 +98,7 @@ def server(data: Path, port: int, address: str = "0.0.0.0") -> ThreadingHTTPServ
 
 def main() -> None:
     """Serve until stopped."""
-    parser = argparse.ArgumentParser(description="Stand in for the job-server.")
+    parser = argparse.ArgumentParser(description="A stub of the job-server.")
     parser.add_argument("--data", type=Path, required=True, help="where to serve and record")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()

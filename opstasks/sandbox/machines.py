@@ -26,14 +26,14 @@ ROLE = f"{LABEL}.role"
 NAME = f"{LABEL}.name"
 USERS = {"ops": 1000, "dev": 1001}
 JOB_SERVER_NAME, JOB_SERVER_PORT = "job-server", 8000
-# The last number of an address: the job-server's, and what a host's number is added to.
+# The last number of the job-server's address, and the number before the first host's.
 JOB_SERVER, FIRST_HOST = 10, 10
 LIMIT = 200
 
 
 @dataclass(frozen=True)
 class SandboxHost:
-    """One host as it is seen from this machine."""
+    """One host, as seen from this machine."""
 
     name: str
     container: str
@@ -42,7 +42,7 @@ class SandboxHost:
     user: str = "ops"
     running: bool = True
     host_key: str = ""
-    # Whether it was made by the recipe as it is now.
+    # Whether it was made by the present recipe.
     current: bool = True
 
 
@@ -55,7 +55,7 @@ def network_name(here: SandboxInstance) -> str:
 
 
 def ensure_network(here: SandboxInstance) -> ipaddress.IPv4Network:
-    """The instance's subnet; the network is made if absent.
+    """The instance's subnet; the network is made if missing.
 
     Fixed addresses need a network that was made with a subnet, so the engine first chooses a
     free one for a network that is removed again.
@@ -79,13 +79,13 @@ def ensure_network(here: SandboxInstance) -> ipaddress.IPv4Network:
                 labels=here.labels,
             )
         except APIError:
-            # A second instance may take the same subnet in between: then try again.
+            # Another instance may take the same subnet in between: then try again.
             continue
     raise SandboxError("cannot make a network", "docker network prune")
 
 
 def subnet_of(network: dict[str, object]) -> str:
-    """The subnet in what the engine says about a network."""
+    """The subnet in the engine's description of a network."""
     match network:
         case {"IPAM": {"Config": [{"Subnet": str(subnet)}, *_]}}:
             return subnet
@@ -108,7 +108,7 @@ def address(subnet: ipaddress.IPv4Network, number: int) -> str:
 def existing(here: SandboxInstance) -> list[SandboxHost]:
     """Every host of the instance, running or not, by number.
 
-    A container that never ran was interrupted while it was made, and does not count.
+    A container that never ran does not count: its creation was interrupted.
     """
     found = [
         describe(here, container)
@@ -124,7 +124,7 @@ def number(name: str) -> int:
 
 
 def describe(here: SandboxInstance, container: Container) -> SandboxHost:
-    """A container as a host."""
+    """The host of a container."""
     name = container.labels[NAME]
     endpoint = container.attrs["NetworkSettings"]["Networks"][network_name(here)]
     return SandboxHost(
@@ -150,7 +150,7 @@ def names(count: int) -> Iterable[str]:
 def create(here: SandboxInstance, subnet: ipaddress.IPv4Network, name: str) -> None:
     """Make a host from nothing and start it."""
     container, volume = here.named(name), here.named(f"{name}-docker")
-    # What an interrupted attempt left.
+    # Remove the rest of an interrupted attempt.
     containers.discard_container(container)
     containers.discard_volume(volume)
     client().volumes.create(volume, labels=here.labels)
@@ -172,7 +172,7 @@ def create(here: SandboxInstance, subnet: ipaddress.IPv4Network, name: str) -> N
 
 
 def personal_files(here: SandboxInstance, name: str) -> containers.ContainerFiles:
-    """What makes a host this instance's: its own key, its users' keys, the sudo password."""
+    """The instance's files on a host: its host key, its users' keys, the sudo password."""
     key = host_key(here, name)
     password = (here.directory / "sudo-password").read_text().strip()
     authorized = here.identity.with_suffix(".pub").read_bytes()
@@ -189,7 +189,7 @@ def personal_files(here: SandboxInstance, name: str) -> containers.ContainerFile
 
 
 def ensure_job_server(here: SandboxInstance, subnet: ipaddress.IPv4Network) -> None:
-    """Have the stub job-server run, in a container that runs nothing else."""
+    """Make the stub job-server run in its own container."""
     name = here.named(JOB_SERVER_NAME)
     found = containers.find_or_none(client().containers.get, name)
     if found and found.status != "created":
@@ -233,7 +233,7 @@ def remove(here: SandboxInstance) -> None:
 
 
 def wait_ready(host: SandboxHost, timeout_s: float = 90) -> None:
-    """Wait until sshd greets and systemd has nothing left to start."""
+    """Wait until sshd answers and systemd has started everything."""
     deadline = time.monotonic() + timeout_s
     while not greets(host.address, host.port):
         if time.monotonic() > deadline:
@@ -257,7 +257,7 @@ def greets(where: str, port: int) -> bool:
 
 @contextmanager
 def expect_new_boot(host: SandboxHost, timeout_s: float = 60) -> Iterator[None]:
-    """Do something that restarts a host; leave when it has come back."""
+    """Around an action that restarts a host: wait at the end until the host is back."""
     before = boot_id(host)
     yield
     deadline = time.monotonic() + timeout_s

@@ -1,7 +1,7 @@
 """Many cheap hosts for fan-out: one sshd that answers on hundreds of loopback addresses.
 
-They can be logged in to and no more: no sudo, no systemd, no Docker. The account's shell is dash
-without start-up files, so that what is measured is not the shell's own start.
+They only allow logins: no sudo, no systemd, no Docker. The account's shell is dash without start-up
+files, so that measurements do not include the shell's own start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from opstasks.sandbox.machines import ROLE, SandboxHost, greets
 GROUP, USER, UID = "many", "many", 1002
 PORT = f"{ROLE}.port"
 LIMIT = 250
-# Only this machine may log in, although sshd has to listen on every address: it can name at
-# most sixteen.
+# Only this machine may log in, although sshd has to listen on every address: it accepts at most
+# sixteen ListenAddress lines.
 SSHD = """
 ListenAddress 0.0.0.0
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -64,7 +64,7 @@ def many_up(count: int = LIMIT, report: Report = silent) -> list[SandboxHost]:
 
 
 def describe(here: SandboxInstance, hosts: list[SandboxHost]) -> None:
-    """Write the inventory fragment, and what plain ssh needs."""
+    """Write the inventory fragment, and the files for plain ssh."""
     known = here.directory / "many_known_hosts"
     instance.write(here.directory / "many.yaml", fragment(GROUP, hosts, here.identity))
     instance.write(known, known_hosts(hosts))
@@ -78,7 +78,7 @@ def cheap_host(here: SandboxInstance, number: int, port: int, key: str) -> Sandb
 
 
 def running_port(here: SandboxInstance) -> int:
-    """The port of the sshd that is already there and answers; else 0."""
+    """The port of an existing sshd that answers; else 0."""
     found = containers.find_or_none(client().containers.get, here.named(GROUP))
     port = int(found.labels.get(PORT, 0)) if found else 0
     return port if port and greets("127.0.2.1", port) else 0
@@ -121,7 +121,7 @@ def files(here: SandboxInstance) -> containers.ContainerFiles:
 
 
 def free_port() -> int:
-    """A port that nothing on this machine listens on."""
+    """A free port of this machine."""
     with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104
         return int(listener.getsockname()[1])
 

@@ -1,6 +1,6 @@
-"""What the host image and the nested images are made of, and the names that follow from it.
+"""The contents of the host image and the nested images, and their names.
 
-Names end in a hash of what went in, so a changed recipe is built anew.
+Names end in a hash of the contents, so a changed recipe is built again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from opstasks.sandbox import releases
 
 CACHE, BUILD = "opstasks.sandbox-cache", "opstasks.sandbox-build"
 CACHE_LABEL = f"{CACHE}=1"
-# On the containers that building needs for a moment: the image's own label is on hosts too.
+# For the temporary containers of a build; the image's own label is also on hosts.
 BUILD_LABEL = f"{BUILD}=1"
 FILES = releases.FILES
 SUITE = "bookworm"
@@ -23,20 +23,20 @@ PACKAGES = (
     # job-runner's libraries look for setuptools itself, not just for pkg_resources.
     *("python3", "python3-venv", "python3-pkg-resources", "python3-setuptools"),
     *("docker.io", "docker-registry", "busybox-static"),
-    # One of those that `manage` removes.
+    # A package that `manage` removes.
     "popularity-contest",
 )
-# Not installed: they lie in an archive on each host, for tests of installing.
+# Not installed: they are in an archive on each host, for tests that install packages.
 ARCHIVE = ("tree", "libpam-pwquality", "gpg", "iotop", "tcpdump", "silversearcher-ag")
 
 
 def mirror() -> str:
-    """Where Debian comes from."""
+    """The Debian mirror."""
     return os.environ.get("OPSTASKS_SANDBOX_MIRROR", "http://deb.debian.org/debian")
 
 
 def digest(*parts: str | bytes) -> str:
-    """A short name for exactly this content."""
+    """A short hash of this content."""
     total = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -51,7 +51,7 @@ def base_tag() -> str:
 
 
 def host_tag() -> str:
-    """The image that hosts run: Debian, accounts, repositories."""
+    """The image of hosts: Debian, accounts, repositories."""
     names = ("init", "finish-image.sh", "gitconfig", "nested-images.sh")
     study = sorted(path for path in (FILES / "study").rglob("*") if path.is_file())
     content = [(FILES / name).read_bytes() for name in names]
@@ -61,6 +61,6 @@ def host_tag() -> str:
 
 
 def template_name() -> str:
-    """The volume that every host's nested Docker starts from."""
+    """The volume that is copied for every host's nested Docker."""
     script = (FILES / "nested-images.sh").read_bytes()
     return f"opstasks-sandbox-template-{digest(base_tag(), script)}"

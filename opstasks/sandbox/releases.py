@@ -1,8 +1,8 @@
 """The real job-runner, its dependencies and a study, as git repositories.
 
 PyPI's `opensafely` package contains all of job-runner. Unpacked, and without the prefix of its
-vendored imports, it is a working checkout, so that a deploy in the sandbox is a real fetch,
-checkout and migration. Three releases are broken on purpose, each in its own way.
+vendored imports, it is a working checkout. So a deploy in the sandbox is a real fetch, checkout and
+migration. Three releases are broken on purpose, each in a different way.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ IGNORED = "__pycache__/\n*.pyc\n"
 OLD, NEW = "v2.71.0", "v2.73.0"
 WHEELS = {OLD: "1.40.1", NEW: "1.44.1"}
 CODE, LIB, STUDY = "job-runner", "job-runner-dependencies", "sandbox-study"
-# These two are vendored but not dependencies to install: job-runner itself, and `pipeline`,
-# which PyPI does not have.
+# These two are vendored but cannot be installed as dependencies: job-runner itself, and `pipeline`,
+# which is not on PyPI.
 NOT_ON_PYPI = ("opensafely_jobrunner", "opensafely_pipeline")
 
 # The commits from the old release to the new one: the message, and the files that change.
@@ -75,7 +75,7 @@ def unpack(version: str, where: Path) -> Path:
 
 
 def unprefixed(source: str) -> str:
-    """Python source with imports of vendored packages made plain."""
+    """Python source, with plain imports instead of imports of vendored packages."""
     plain = re.sub(rf"\bfrom {re.escape(PREFIX)} import ", "import ", source)
     return plain.replace(f"{PREFIX}.", "")
 
@@ -102,8 +102,8 @@ class GitRepository:
         self.git("init", "--quiet", "--initial-branch=main")
 
     def git(self, *argv: str) -> str:
-        """Run git here, without any configuration of the machine or the user."""
-        # One minute later each time; the first is in January 2024, like the playbook.
+        """Run git here, without the configuration of the machine or the user."""
+        # Each commit is one minute later; the first is in January 2024, like the playbook.
         when = f"{1704880800 + 60 * self.commits} +0000"
         env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         for who in ("AUTHOR", "COMMITTER"):
@@ -112,7 +112,7 @@ class GitRepository:
         return run(["git", "-C", str(self.tree), *argv], env=env)
 
     def commit(self, message: str, tag: str = "") -> None:
-        """Record the tree as it is; a step that changes nothing is left out."""
+        """Commit the present tree, unless nothing changed."""
         self.git("add", "--all")
         if not self.git("status", "--porcelain"):
             return
@@ -131,7 +131,7 @@ class GitRepository:
 
 
 def build_code(target: Path, trees: dict[str, Path]) -> None:
-    """job-runner: the old release, the steps to the new one, and what branches off."""
+    """job-runner: the old release, the steps to the new one, and the other branches."""
     repository = GitRepository(target / "work" / CODE)
     package = repository.tree / "jobrunner"
     (repository.tree / ".gitignore").write_text(IGNORED)
@@ -151,7 +151,7 @@ def build_code(target: Path, trees: dict[str, Path]) -> None:
 
 
 def bring(source: Path, target: Path) -> None:
-    """Make a file or directory the same as another, removals included."""
+    """Make a file or directory identical to another; this includes removals."""
     if target.is_dir():
         shutil.rmtree(target)
     else:
@@ -163,7 +163,7 @@ def bring(source: Path, target: Path) -> None:
 
 
 def build_lib(target: Path, trees: dict[str, Path]) -> None:
-    """job-runner-dependencies: installed packages at the top, one commit a release."""
+    """job-runner-dependencies: installed packages at the top, one commit per release."""
     repository = GitRepository(target / "work" / LIB)
     (repository.tree / ".gitignore").write_text(IGNORED)
     wheels = target / "work" / "lib"
@@ -188,7 +188,7 @@ def pins(tree: Path) -> list[str]:
 
 
 def install(requirements: Iterable[str], target: Path) -> None:
-    """Unpack wheels for the hosts' Python (3.11), whichever runs here."""
+    """Unpack wheels for the hosts' Python (3.11), whichever Python runs here."""
     if target.exists():
         shutil.rmtree(target)
     pip(
@@ -201,7 +201,7 @@ def install(requirements: Iterable[str], target: Path) -> None:
 
 
 def replace_contents(tree: Path, sources: Iterable[Path]) -> None:
-    """Empty a work tree, git's own files apart, and fill it anew."""
+    """Empty a work tree, except git's own files, and fill it again."""
     for entry in tree.iterdir():
         if entry.name not in (".git", ".gitignore"):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -218,24 +218,24 @@ def build_study(target: Path) -> None:
 
 
 def edit(path: Path, anchor: str, text: str) -> None:
-    """Put text in place of an anchor that must be there once."""
+    """Replace an anchor, which must occur exactly once, with text."""
     source = path.read_text()
     if source.count(anchor) != 1:
-        raise SandboxError(f"{path.name} is not the one expected: no single {anchor!r}")
+        raise SandboxError(f"{path.name} is unexpected: {anchor!r} is not in it once")
     path.write_text(source.replace(anchor, text))
 
 
 def break_import(package: Path) -> None:
-    """The service fails as it starts; migrations, which import less, still pass."""
+    """The service fails at its start; migrations, which import less, still succeed."""
     anchor = "log = logging.getLogger(__name__)\ntracer"
     edit(package / "run.py", anchor, f"from jobrunner.lib import backpressure\n\n\n{anchor}")
 
 
 def break_migration(package: Path) -> None:
-    """Migration 4 passes and stays; 5 fails at its second statement and is rolled back alone.
+    """Migration 4 succeeds and stays; 5 fails at its second statement and is rolled back alone.
 
-    job-runner applies each migration in a transaction of its own, so this leaves the database
-    at version 4: too new for the release it came from, too old for this one.
+    job-runner applies each migration in its own transaction, so this leaves the database at version
+    4: too new for the old release, too old for this one.
     """
     first = 'migration(\n        4,\n        "ALTER TABLE job ADD COLUMN priority INT",\n    )'
     second = (
@@ -260,7 +260,7 @@ def break_running(package: Path) -> None:
 
 
 def diverge(package: Path) -> None:
-    """A fix made on the old release that the new one never got."""
+    """A fix on the old release that is not in the new one."""
     edit(
         package / "run.py",
         'log.info("jobrunner.run loop started")',
@@ -278,6 +278,6 @@ RELEASES = (OLD, NEW, *(broken.tag for broken in BROKEN))
 
 
 def lib_for(release: str) -> str:
-    """The tag of the dependencies that a release of the code wants."""
+    """The tag of the dependencies that a release of the code needs."""
     parents = {broken.tag: broken.parent for broken in BROKEN}
     return parents.get(release, release)

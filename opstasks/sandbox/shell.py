@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from opstasks.sandbox.errors import SandboxError
 
-# Debian keeps debootstrap and dockerd where an ordinary account does not look.
+# Debian keeps debootstrap and dockerd in folders that are not in an ordinary PATH.
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -25,7 +25,7 @@ def attempt(
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run and hand back whatever happened; only a missing program is an error."""
+    """Run a program and return its outcome, also a failure; only a missing program is an error."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
     where: dict[str, bytes | int] = {"stdin": subprocess.DEVNULL} if data is None else {}
     try:
@@ -53,7 +53,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> str:
-    """Run, insist on success, hand back what was printed."""
+    """Run a program that must succeed; returns its output."""
     done = attempt(argv, stdin=stdin, env=env, timeout_s=timeout_s)
     if done.returncode != 0:
         raise SandboxError(f"{' '.join(argv[:3])} ...: exit {done.returncode}: {last_line(done)}")
@@ -61,13 +61,13 @@ def run(
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line that says something: programs put the reason there."""
+    """The last line with text, which usually has the reason."""
     lines = [line.strip() for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
 
 
 def as_root(argv: Sequence[str]) -> list[str]:
-    """The same command with root's rights: as it is for root, else through sudo."""
+    """The command with root's rights: unchanged for root, else through sudo."""
     if os.geteuid() == 0:
         return list(argv)
     if which("sudo") and attempt(["sudo", "-n", "true"]).returncode == 0:

@@ -1,4 +1,4 @@
-"""`sandbox.*`: real hosts on this machine to try everything on."""
+"""`sandbox.*`: real hosts on this machine, to try out opstasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def sandbox() -> Iterator[ModuleType]:
-    """The sandbox package, imported only when used; its errors end the run in one line."""
+    """The sandbox package, imported only when used; its errors are printed as one line."""
     from opstasks.sandbox import api
     from opstasks.sandbox.errors import SandboxError
 
@@ -25,19 +25,19 @@ def sandbox() -> Iterator[ModuleType]:
 
 
 def only_said(ctx: Any, what: str) -> bool:
-    """With --dry, say what would be done; whether that is all."""
+    """With --dry, say what would be done; returns whether it is a dry run."""
     if ctx.options.dry:
         ctx.console.note(f"would {what}")
     return bool(ctx.options.dry)
 
 
-@task(help={"hosts": "How many hosts to have up."}, auto_shortflags=False)
+@task(help={"hosts": "How many hosts should be up."}, auto_shortflags=False)
 def up(ctx: Any, hosts: int = 2) -> None:
-    """Have real hosts running here: systemd, sshd, sudo, Docker. The first time takes minutes.
+    """Start real hosts here: systemd, sshd, sudo, Docker. The first time takes some minutes.
 
     Example: inv sandbox.up --hosts 2
     """
-    if only_said(ctx, f"have {hosts} host(s) up"):
+    if only_said(ctx, f"start up to {hosts} host(s)"):
         return
     with sandbox() as box:
         for host in box.up(hosts, print):
@@ -49,7 +49,7 @@ def up(ctx: Any, hosts: int = 2) -> None:
     auto_shortflags=False,
 )
 def down(ctx: Any, images: bool = False) -> None:
-    """Remove the hosts, and everything that came with them.
+    """Remove the hosts and everything that belongs to them.
 
     Example: inv sandbox.down --images
     """
@@ -61,7 +61,7 @@ def down(ctx: Any, images: bool = False) -> None:
 
 @task(auto_shortflags=False)
 def status(ctx: Any) -> None:
-    """Which hosts there are, and whether they run.
+    """List the hosts, and whether they run.
 
     Example: inv sandbox.status
     """
@@ -100,13 +100,13 @@ def submit(
     positional=["release"],
     help={
         "release": "v2.71.0, v2.73.0, broken-import, broken-migration, broken-crash or diverged.",
-        "host": "A host to publish on; may be repeated (default: all of the sandbox).",
+        "host": "A host to publish on (may be given several times; default: all of the sandbox).",
     },
     iterable=["host"],
     auto_shortflags=False,
 )
 def publish(ctx: Any, release: str, host: list[str]) -> None:
-    """Move `main` of job-runner to a release, as a merge upstream would.
+    """Move `main` of job-runner to a release, as a merge upstream does.
 
     Example: inv sandbox.publish v2.73.0
     """
@@ -130,12 +130,12 @@ def ssh_config(ctx: Any) -> None:
 @task(
     help={
         "hosts": "How many, at most 250.",
-        "down": "Stop them instead.",
+        "down": "Stop the hosts instead.",
     },
     auto_shortflags=False,
 )
 def many(ctx: Any, hosts: int = 250, down: bool = False) -> None:
-    """Serve many cheap hosts to log in to and no more: many-1, many-2, ... in the group many.
+    """Serve many cheap hosts that only allow logins: many-1, many-2, ... in the group many.
 
     Example: inv sandbox.many --hosts 100
     """

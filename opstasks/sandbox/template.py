@@ -1,4 +1,4 @@
-"""The volume of images for jobs that the nested Docker of every host starts with."""
+"""The volume with the job images for the nested Docker of every host."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from opstasks.sandbox.errors import SandboxError
 from opstasks.sandbox.execute import execute
 from opstasks.sandbox.shell import last_line
 
-# Written last into a template: without it, making the template was interrupted.
+# The last file of a template; without it, the template is incomplete.
 COMPLETE = ".sandbox-complete"
 
 
 def template_exists() -> bool:
-    """Whether the volume is there; a copy out of it finds out whether it is complete."""
+    """Whether the volume exists; copying from it checks whether it is complete."""
     return containers.find_or_none(client().volumes.get, recipe.template_name()) is not None
 
 
 def build_template(report: Report) -> None:
-    """Start a host on an empty volume, make the nested images there, stop it in good order."""
+    """Start a host on an empty volume, make the nested images there, stop it properly."""
     report("making the images that jobs run in")
     volume = recipe.template_name()
     client().volumes.create(volume, labels={recipe.CACHE: "1"})
@@ -51,7 +51,7 @@ def building_machine(volume: str) -> Iterator[Container]:
 
 
 def fill_template(container: str) -> None:
-    """Build the images inside, then stop the nested Docker so that its files are at rest."""
+    """Build the images inside, then stop the nested Docker so that its files do not change."""
     deadline = time.monotonic() + 60
     while execute(container, ["docker", "version"]).returncode != 0:
         if time.monotonic() > deadline:

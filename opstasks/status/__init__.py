@@ -1,1 +1,1 @@
-"""status."""
+"""`status`: one row for each host, and what needs a person."""

@@ -1,1 +1,1 @@
-"""sync."""
+"""`sync.*`: the Level 3 sync (playbook: "Level 3 file sync")."""

@@ -1,4 +1,4 @@
-"""People's word order becomes Invoke's."""
+"""The word order that people type becomes Invoke's."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def words(line):
     return arrange(line.split(), CORE, TASKS)
 
 
-def test_core_flags_may_stand_anywhere():
+def test_core_flags_are_allowed_anywhere():
     wanted = ["-H", "tpp", "deploy", "--ref", "v1"]
     assert words("-H tpp deploy --ref v1") == wanted
     assert words("deploy -H tpp --ref v1") == wanted

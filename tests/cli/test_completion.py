@@ -1,4 +1,4 @@
-"""The Tab key offers what could stand there."""
+"""The Tab key offers the possible words."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The sudo password: one line of text, wherever it comes from."""
+"""The sudo password: one line of text, from any source."""
 
 import pytest
 

@@ -25,7 +25,7 @@ def fleet(tmp_path):
 
 @pytest.fixture
 def program(tmp_path, fleet):
-    """Run `inv` in the project's folder, or `opstasks` in one that knows nothing of it."""
+    """Run `inv` in the project's folder, or `opstasks` in a folder without the project."""
 
     def run(*argv, name="inv", cwd=ROOT, env=None):
         command = [str(Path(sys.executable).with_name(name)), *argv]
@@ -115,7 +115,7 @@ def test_refusals_are_json_too(program):
         ("jobs.logs -f abc", "--config (-f) needs a value"),
         ("jobrunner/jobs-ls", "did you mean 'jobs-ls'?"),
         ("logs --lines -5", "--lines must be 0 or greater, not -5"),
-        ("config.set JOB_SERVER_TOKEN=-", "no value came for JOB_SERVER_TOKEN"),
+        ("config.set JOB_SERVER_TOKEN=-", "no value was given for JOB_SERVER_TOKEN"),
     ],
 )
 def test_wrong_usage_touches_nothing_and_says_what_is_wrong(program, words, told):
@@ -196,7 +196,7 @@ def test_bash_itself_completes_hosts(fleet):
     assert done.stdout.split() == ["emis"]
 
 
-def test_a_reader_that_goes_away_is_not_an_error():
+def test_a_reader_that_closes_the_pipe_is_not_an_error():
     inv = Path(sys.executable).with_name("inv")
     script = f"set -o pipefail; {inv} --list | head -1; {inv} --help deploy | head -1"
     done = subprocess.run(
@@ -206,7 +206,7 @@ def test_a_reader_that_goes_away_is_not_an_error():
 
 
 @pytest.mark.parametrize("name", ["inv", "opstasks"])
-def test_debugging_does_not_show_the_sudo_password(program, tmp_path, name):
+def test_debug_output_does_not_show_the_sudo_password(program, tmp_path, name):
     config = tmp_path / "invoke.yaml"
     config.write_text("sudo: {password: open'sesame}")
     done = program("-f", str(config), "--debug", "-H", "tpp", "status", name=name)
@@ -248,8 +248,8 @@ def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
         ("-S /nope status", "--ssh-config: '/nope' is not a file"),
         ("-f /nope status", "cannot read the settings"),
         ("--prompt-for-sudo-password status", "no sudo password was given"),
-        ("jobs.ls --watch --json", "has no end"),
-        ("jobs.stats --watch --json", "has no end"),
+        ("jobs.ls --watch --json", "never ends"),
+        ("jobs.stats --watch --json", "never ends"),
         ("jobs.ls --state runing", "there is no state"),
         ("images.update ehrql --digest x", "is not a digest"),
     ],
@@ -264,7 +264,7 @@ def test_wrong_usage_is_refused_before_any_host_is_asked(program, words, reason)
     [
         ("sandbox.publish v2.71.0", "would move main to v2.71.0 on all hosts"),
         ("sandbox.submit --action long", "would submit long to sandbox-1"),
-        ("sandbox.up --hosts 3", "would have 3 host(s) up"),
+        ("sandbox.up --hosts 3", "would start up to 3 host(s)"),
         ("sandbox.down --images", "would remove the hosts and the images"),
         ("sandbox.many --down", "would stop the cheap hosts"),
     ],
@@ -286,7 +286,7 @@ def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
     assert "cannot connect" in done.stderr
 
 
-def test_a_full_disk_for_the_result_is_a_failure():
+def test_a_result_that_does_not_fit_on_the_disk_is_a_failure():
     script = """
 from opstasks.cli.app import App, Context
 from opstasks.cli.options import RunOptions
@@ -347,5 +347,5 @@ def test_a_settings_file_with_more_than_a_password_is_refused(program, tmp_path)
     config.write_text('sudo: {password: "open\\nsesame"}')
     done = program("-f", str(config), "-H", "tpp", "status")
     assert done.returncode == 2
-    assert "sudo.password must hold the password in one line" in done.stderr
+    assert "sudo.password must contain one line of text" in done.stderr
     assert "sesame" not in done.stderr

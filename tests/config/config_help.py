@@ -1,4 +1,4 @@
-"""Files of a host's configuration, and what the programs are asked about them."""
+"""Files of a host's configuration, and calls of the programs."""
 
 from opstasks.config.keys import FILES
 from opstasks.config.onhost import change, files, preview, show
@@ -31,7 +31,7 @@ def paths(folder):
 
 
 def shown(folder, **over):
-    """What the program `show` answers."""
+    """The answer of the program `show`."""
     found = paths(folder)
     request = {
         "files": found,
@@ -51,7 +51,7 @@ def stamp(folder):
 
 
 def changed(folder, wanted, *, at=None, program=change):
-    """What the program `change`, or `preview`, answers for keys and their values."""
+    """The answer of the program `change`, or `preview`, for keys and their values."""
     request = {
         "files": paths(folder),
         "wanted": {key: value and {"value": value} for key, value in wanted.items()},

@@ -1,4 +1,4 @@
-"""config.set and config.unset: what is planned, what the host is asked, and what is verified."""
+"""config.set and config.unset: the plan, the requests to the host, and the check."""
 
 import json
 
@@ -48,16 +48,16 @@ def test_a_secret_is_in_a_plan_as_its_fingerprint_only():
     assert step.wanted == f"secret, fingerprint {fingerprint('JOB_SERVER_TOKEN', TOKEN)}"
 
 
-def test_a_removed_override_says_what_applies_again():
+def test_a_removed_override_shows_the_value_that_applies_again():
     found = config(workers("3", over=("01_defaults.env", "03_backend.env")))
     (step,) = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True).steps
-    assert (step.now, step.wanted) == ("3", "what 03_backend.env says")
+    assert (step.now, step.wanted) == ("3", "the value in 03_backend.env")
     found = config(workers("3", "03_backend.env"))
     planned = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True)
     assert (planned.steps, len(planned.notes)) == ((), 1)
 
 
-def test_an_unset_key_that_nothing_sets_is_told_with_the_nearest_key():
+def test_unsetting_an_unknown_key_suggests_the_nearest_key():
     found = config(workers("3", "03_backend.env"))
     assert plan.notes(found, {"MAX_WORKER": None}) == (
         "nothing sets MAX_WORKER; did you mean MAX_WORKERS?",
@@ -176,7 +176,7 @@ def test_a_value_is_on_standard_input_and_shown_nowhere(program, request_):
     assert TOKEN not in repr(request_)
 
 
-def test_only_the_change_leaves_a_lost_host_in_doubt():
+def test_only_the_change_makes_the_state_of_a_lost_host_unknown():
     assert CHANGE.command(act.change_request(SPEC, {}, "")).mutates
     assert not PREVIEW.command(act.preview_request(SPEC, {})).mutates
 

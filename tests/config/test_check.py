@@ -1,4 +1,4 @@
-"""config.check: from what was read to findings."""
+"""config.check: from a configuration to findings."""
 
 from datetime import UTC, datetime
 
@@ -24,7 +24,7 @@ def findings(*keys, files=GOOD, code=None, wanted=None, unit=SERVING, seen=True)
     }
 
 
-def test_a_configuration_in_order_has_no_findings():
+def test_a_good_configuration_has_no_findings():
     assert findings(ConfigKey("A", ConfigValue(True, "1"), "03_backend.env")) == {}
 
 

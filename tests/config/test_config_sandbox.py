@@ -1,4 +1,4 @@
-"""config on real hosts: what systemd itself makes of a file, and changes that take effect."""
+"""config on real hosts: how systemd itself reads a file, and changes that take effect."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def good(done):
 
 @pytest.fixture
 def config_files(managed):
-    """The files as manage wrote them, put back afterwards, the service running."""
+    """The files as manage wrote them, restored afterwards, with the service running."""
     keep = f"rm -rf /tmp/config; cp -a {CONFIG} /tmp/config; rm -f /tmp/canary"
     managed.must(HOST, ["bash", "-c", keep])
     yield managed
@@ -53,7 +53,7 @@ def shown(inv, *names):
 
 
 def in_service(sandbox, key):
-    """The variable as the running process has it."""
+    """The variable in the running process."""
     script = (
         "tr '\\0' '\\n' </proc/$(systemctl show jobrunner -p MainPID --value)/environ"
         f" | sed -n 's/^{key}=//p'"
@@ -67,7 +67,7 @@ def in_shell(sandbox, key):
 
 
 def test_systemd_itself_reads_each_line_like_our_reader(managed):
-    """Every curated line, and values as we write them, each in a file of its own."""
+    """Every line of the list, and values as we write them, each in its own file."""
     texts = [f"{line}\n" for line in LINES]
     texts += [f"A={quoted(value)}\n" for value in [*HOSTILE, TOKEN, "ü", "~", "\\"]]
     texts += [
@@ -186,7 +186,7 @@ def test_nothing_that_is_typed_is_ever_run(config_files, inv):
         assert in_shell(config_files, key) == value
         assert inv("-H", HOST, "config.set", f"{value}=1", "--yes").returncode == 2
         assert inv("-H", HOST, "config.unset", value, "--yes").returncode == 2
-    # A file that somebody wrote by hand is read, not run.
+    # A file that was written by hand is read, not run.
     config_files.must(HOST, ["bash", "-c", f"echo 'RELEASE_HOST=$(touch /tmp/canary)' >>{LOCAL}"])
     inv("-H", HOST, "config.show")
     inv("-H", HOST, "config.check")

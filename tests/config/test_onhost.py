@@ -26,7 +26,7 @@ from tests.config.config_help import TOKEN, changed, paths, previewed, shown, st
 
 
 def decoded(program, answer):
-    """What the client makes of a program's answer."""
+    """A program's answer as the client decodes it."""
     return program.decode(Result("", 0, json.dumps({"ok": answer}), ""), "h")
 
 
@@ -53,7 +53,7 @@ def test_no_secret_leaves_the_host_whatever_makes_it_one(folder):
     secrets = {key.name for key in found.keys if key.secret}
     assert secrets == {"JOB_SERVER_TOKEN", "PLAIN_LOOKING", "DB", "POLL_INTERVAL"}
     assert found.get("JOB_SERVER_TOKEN").value.describe().startswith("secret, fingerprint ")
-    # A hash of a file of secrets would let short ones be guessed.
+    # From a hash of a file of secrets, short secrets could be guessed.
     assert [bool(item.sha256) for item in found.files] == [True, False, True, False]
 
 
@@ -64,7 +64,7 @@ def test_a_fingerprint_depends_on_the_key_and_the_value_and_nothing_else():
     assert len(one) == 8
 
 
-def test_what_the_service_runs_with_is_compared_with_the_files(folder, monkeypatch):
+def test_running_values_are_compared_with_the_files(folder, monkeypatch):
     running = {"MAX_WORKERS": "10", "POLL_INTERVAL": "15", "JOB_SERVER_TOKEN": "old", "GONE": "1"}
     monkeypatch.setattr(show, "service_environment", lambda unit: running)
     answer = shown(folder, watched=["GONE"])
@@ -91,7 +91,7 @@ def test_a_key_that_is_set_twice_in_a_file_is_a_duplicate_there(folder):
     )
 
 
-def test_a_file_with_an_impossible_time_is_shown_all_the_same(folder):
+def test_a_file_with_an_impossible_time_is_still_shown(folder):
     os.utime(folder / "01_defaults.env", (-1e9, -1e9))
     assert decoded(SHOW, shown(folder)).files[0].changed_at == 0.0
     assert moment(1e12) == 32_503_680_000.0
@@ -123,7 +123,7 @@ def test_values_are_those_of_the_service_and_the_answer_shows_none(folder):
 # -- changing --------------------------------------------------------------------------------
 
 
-def test_a_key_is_replaced_in_its_place_and_the_old_file_kept(folder):
+def test_a_key_is_replaced_in_place_and_the_old_file_is_kept(folder):
     local = folder / "04_local.env"
     local.chmod(0o640)
     before = local.read_text()
@@ -183,6 +183,15 @@ def test_a_value_that_job_runner_would_not_start_with_is_refused(folder, ask):
     assert (folder / "04_local.env").read_text() == before
 
 
+@pytest.mark.parametrize("ask", [changed, previewed])
+def test_a_value_that_cannot_be_tried_is_refused(folder, ask, monkeypatch):
+    monkeypatch.setenv("PATH", "/no/such/path")
+    before = (folder / "04_local.env").read_text()
+    with pytest.raises(HostRefusal, match="cannot be tried"):
+        ask(folder, {"MAX_WORKERS": "3"})
+    assert (folder / "04_local.env").read_text() == before
+
+
 def test_a_link_is_not_replaced(folder):
     local = folder / "04_local.env"
     local.rename(folder / "elsewhere")
@@ -208,7 +217,7 @@ def test_a_missing_local_file_is_created(folder):
         ("export B=2\n", {"B": None}),
     ],
 )
-def test_an_edit_that_a_reader_would_not_see_is_refused(text, wanted):
+def test_an_edit_that_a_reader_would_ignore_is_refused(text, wanted):
     with pytest.raises(HostRefusal):
         edited(text, wanted)
 
@@ -226,7 +235,7 @@ def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
     assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
 
 
-def test_an_error_after_the_file_was_replaced_is_no_refusal(folder, monkeypatch):
+def test_an_error_after_the_file_was_replaced_is_not_a_refusal(folder, monkeypatch):
     calls, real = [], os.fsync
 
     def second_fails(handle):

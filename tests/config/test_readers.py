@@ -11,7 +11,7 @@ from opstasks.config.onhost.edit import assign
 from opstasks.config.onhost.shell_reader import ShellReader
 from opstasks.config.onhost.systemd_reader import read_systemd
 
-# One line each, as people write them; what systemd and a shell make of it (None: not set).
+# Lines as people write them, each with systemd's and a shell's value (None: not set).
 LINES = {
     "A=plain": ("plain", "plain"),
     "A=": ("", ""),
@@ -48,9 +48,9 @@ LINES = {
     "A-B=x": (None, None),
     "no equals": (None, None),
 }
-# What only a shell could tell, or must not be asked.
+# Values that only a shell could compute, or that must not be run.
 UNTOLD = ["A=$HOME", 'A="$HOME"', "A=`id`", "A=$(id)", "A=~", "A=x:~/y", "A=$$", "A=$UNSET"]
-# Where a shell does more than assign.
+# Lines in which a shell does more than assign.
 LOST = [
     "A=(1 2)",
     "A=x &",
@@ -73,7 +73,7 @@ def test_each_reader_reads_a_line_like_the_real_one(line):
 
 
 @pytest.mark.parametrize("line", UNTOLD)
-def test_the_shell_reader_does_not_guess_what_the_file_does_not_say(line):
+def test_the_shell_reader_does_not_guess_unknown_values(line):
     reading = ShellReader(line + "\n").read()
     assert reading.values() == {"A": None}
     assert reading.problems
@@ -88,13 +88,13 @@ def test_more_than_an_assignment_makes_the_whole_file_uncertain(line):
     assert "C" not in reading.values()
 
 
-def test_an_open_quote_hides_what_follows_from_both_readers():
+def test_an_open_quote_hides_the_following_lines_from_both_readers():
     text = "A=1\nB='x\nC=2\n"
     assert ShellReader(text).read().values() == {"A": "1"}
     assert read_systemd(text).values() == {"A": "1", "B": "x\nC=2\n"}
 
 
-def test_a_later_file_knows_what_an_earlier_one_set():
+def test_a_later_file_sees_values_of_an_earlier_one():
     assert ShellReader("A=$B/x\n", {"B": "/srv"}).read().values() == {"A": "/srv/x"}
 
 
@@ -106,7 +106,7 @@ def test_problems_name_lines_and_no_values():
 
 
 def bash(text):
-    """What bash has after sourcing, run where it finds no program and no file."""
+    """Bash's variables after sourcing, run where it finds no program and no file."""
     script = 'set -a; . /dev/stdin >/dev/null; printf "%s\\0" "A=${A-<unset>}" "B=${B-<unset>}"'
     done = subprocess.run(
         [shutil.which("bash"), "--norc", "-c", script],

@@ -1,4 +1,4 @@
-"""config: keys and values as an operator types them."""
+"""config: the keys and values that an operator types."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""Commands render to exactly the shell words that were meant."""
+"""Commands render to exactly the intended shell words."""
 
 import shlex
 import subprocess
@@ -13,14 +13,14 @@ WORDS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["
 
 
 @given(st.lists(WORDS, min_size=1, max_size=5))
-def test_every_argument_comes_out_of_the_shell_as_it_went_in(words):
+def test_the_shell_returns_every_argument_unchanged(words):
     assert shlex.split(cmd("printf", *words).line())[1:] == words
 
 
 @given(st.lists(WORDS, max_size=4))
 def test_bash_accepts_every_quoted_argument(words):
     line = cmd("python3", "-c", "import sys; print(ascii(sys.argv[1:]))", *words).line()
-    # One process for each example is slow, so only look at what bash itself makes of the words.
+    # One process for each example is slow, so only check how bash itself reads the words.
     assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Spans of time: what is taken, what is refused, and the way back."""
+"""Spans of time: which are accepted or refused, and their text."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from opstasks.core.formats import span_text
     ("text", "seconds"),
     [("90s", 90), ("4h", 14400), ("1h30m", 5400), ("2d", 172800), (" 5m ", 300), ("1d1s", 86401)],
 )
-def test_spans_are_read(text, seconds):
+def test_valid_spans_are_parsed(text, seconds):
     assert durations.parse(text) == seconds
 
 
@@ -58,7 +58,7 @@ def test_any_text_is_a_span_or_refused(text):
 
 
 @given(st.tuples(*[st.integers(0, 90)] * 4).filter(any))
-def test_parts_add_up(parts):
+def test_the_parts_of_a_span_are_added(parts):
     text = "".join(f"{n}{unit}" for n, unit in zip(parts, "dhms", strict=True))
     days, hours, minutes, seconds = parts
     assert durations.parse(text) == ((days * 24 + hours) * 60 + minutes) * 60 + seconds

@@ -4,8 +4,9 @@ import os
 import sqlite3
 
 import msgspec
+import pytest
 
-from opstasks.doctor.facts import DoctorFacts
+from opstasks.doctor.facts import DiskFacts, DoctorFacts
 from opstasks.doctor.onhost import inspect as remote_inspect
 from tests.fake_engine import DOCKER_29, Release
 
@@ -49,6 +50,15 @@ def test_damaged_pages_are_reported_as_damage(tmp_path):
     path.write_bytes(pages)
     found = remote_inspect.database(str(path))
     assert (bool(found["problem"]), found["damaged"]) == (True, True)
+
+
+@pytest.mark.parametrize(("free", "count"), [(1 << 64, 12), (3, 0), (12, 12)])
+def test_a_drive_with_more_free_than_it_has_is_not_full(monkeypatch, free, count):
+    values = (4096, 4096, count, free, free, count, free, free, 0, 255)
+    monkeypatch.setattr(os, "statvfs", lambda name: os.statvfs_result(values))
+    found = msgspec.convert(remote_inspect.disk("/mnt/drive"), DiskFacts)
+    assert found.inodes_percent == 0
+    assert found.used_percent == 0
 
 
 def test_a_hanging_or_missing_command_gives_an_answer(monkeypatch):

@@ -1,4 +1,4 @@
-"""Every answer of every program: what cannot be is an invalid response, wherever it stands.
+"""Every answer of every program: an impossible value anywhere is an invalid response.
 
 For each declared program a valid answer is made from its type. Then every single value in it is
 replaced by nonsense, one at a time.
@@ -57,13 +57,13 @@ EXAMPLES = {
 
 
 def tag(info):
-    """The key that tells one kind of object of a union from another."""
+    """The key that distinguishes the kinds of objects of a union."""
     name = getattr(info, "tag_field", None)
     return {name: info.tag} if name else {}
 
 
 def smallest(pattern):
-    """The smallest text that a pattern takes."""
+    """The smallest text that a pattern accepts."""
     return find(st.from_regex(pattern, fullmatch=True), lambda text: True)
 
 
@@ -73,7 +73,7 @@ def example(info):
 
 
 def leaves(info, path=()):
-    """Where each value of an answer stands, and its type."""
+    """The place of each value of an answer, and its type."""
     if isinstance(info, OBJECTS):
         for field in info.fields:
             yield from leaves(field.type, (*path, field.encode_name))
@@ -96,7 +96,7 @@ NUMBERS = (types.IntType, types.FloatType)
 
 
 def nonsense(info):
-    """Values that a type must not take; a text without a greatest length takes too much."""
+    """Values that a type must refuse; a text without a maximum length is a mistake."""
     kinds = info.types if isinstance(info, types.UnionType) else (info,)
     real = [kind for kind in kinds if not isinstance(kind, types.NoneType)]
     if not any(isinstance(kind, (*OBJECTS, types.DictType)) for kind in real):
@@ -136,7 +136,7 @@ def test_a_valid_answer_is_decoded(name):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_each_value_that_cannot_be_is_an_invalid_response(name):
+def test_each_impossible_value_is_an_invalid_response(name):
     program = PROGRAMS[name]
     info = types.type_info(program.answer)
     whole = example(info)

@@ -1,4 +1,4 @@
-"""Around a change: the lock, and a line in the record before and after it."""
+"""Around a change: the lock, and a line in the audit before and after it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Many hosts: nothing lost, nothing begun that should not be."""
+"""Many hosts: no result is lost, nothing is started that should not be."""
 
 import json
 import threading
@@ -61,7 +61,7 @@ def test_changes_stop_at_the_first_failure_and_name_the_rest():
 
 
 @pytest.mark.parametrize("options", [{"keep_going": True}, {"parallel": 2}])
-def test_keep_going_and_parallel_go_on_after_a_failure(options):
+def test_keep_going_and_parallel_continue_after_a_failure(options):
     assert outcomes(fleet(**options).roll(fails_on("h1"))) == ["ok", "failed", "ok", "ok"]
 
 
@@ -92,7 +92,7 @@ def test_a_changed_value_counts_as_changed():
     assert outcomes(result) == ["changed"]
 
 
-def test_nothing_new_is_begun_after_a_request_to_stop():
+def test_nothing_new_is_started_after_a_request_to_stop():
     stop = threading.Event()
 
     def work(host):
@@ -126,7 +126,7 @@ def test_a_refusal_after_another_host_was_changed_is_a_failure():
 
 
 @given(st.lists(st.sampled_from(OUTCOMES), max_size=6))
-def test_zero_means_that_every_host_did_what_was_asked(names):
+def test_exit_code_0_means_that_every_host_succeeded(names):
     result = FleetResult([HostResult(str(n), outcome) for n, outcome in enumerate(names)])
     assert (result.exit_code == 0) == all(item.good for item in result)
 

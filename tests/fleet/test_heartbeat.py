@@ -1,4 +1,4 @@
-"""Every open shell hears from its client, until it is closed."""
+"""Every open shell gets heartbeats until it is closed."""
 
 import threading
 
@@ -28,5 +28,5 @@ def test_members_get_heartbeats_until_they_are_discarded(monkeypatch):
     second.twice.clear()
     second.beats = 0
     assert second.twice.wait(5)
-    # One more may have been on its way.
+    # One more may have been in flight.
     assert first.beats <= seen + 1

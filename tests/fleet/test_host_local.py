@@ -40,7 +40,7 @@ class TestLocal(HostSuite):
 
 
 class Slow(LocalTransport):
-    """A connection that is cut, and says for a while that it is alive, as paramiko does."""
+    """A broken connection that reports for a while that it is alive, as paramiko does."""
 
     cut = False
 

@@ -222,7 +222,7 @@ def test_a_connection_cut_while_reading_is_unreachable_and_the_next_try_works(pr
     assert host.login.output(cmd("echo", "again")) == "again"
 
 
-def test_a_change_never_goes_on_over_a_second_connection(proxied):
+def test_a_change_never_continues_over_a_second_connection(proxied):
     host, proxy = proxied
     with host.changing():
         proxy.cut()
@@ -264,7 +264,7 @@ def test_a_silent_network_frees_the_lock_after_a_minute(connect, spec, tmp_path)
             proxy.cut()
 
 
-def test_ssh_config_leads_to_a_host_through_another(connect, spec, tmp_path, monkeypatch):
+def test_ssh_config_reaches_a_host_through_another(connect, spec, tmp_path, monkeypatch):
     first, second = spec("sandbox-1"), spec("sandbox-2")
     config = tmp_path / "config"
     config.write_text(
@@ -308,7 +308,7 @@ def test_a_gateway_of_the_inventory(spec):
     until(lambda: connections() <= before, "a connection is left", 10)
 
 
-def test_a_network_that_drops_everything_is_given_up(connect, spec):
+def test_a_connection_over_a_dead_network_is_dropped(connect, spec):
     host = connect(spec("sandbox-1"))
     wire = host.transport.connection.transport.sock
     assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 90_000
@@ -338,7 +338,7 @@ ON_BARE = [
     "pause --yes",
     "status",
 ]
-# With an account, but nothing else, these can tell something.
+# These tasks work on a host that has an account and nothing else.
 TELLS = ("status",)
 
 
@@ -368,7 +368,7 @@ def test_history_and_doctor_work_on_a_bare_host(inv):
 
 @pytest.fixture(scope="module")
 def account(sandbox):
-    """The service account, and nothing that belongs to it."""
+    """The service account, without any of its files."""
     sandbox.must("sandbox-2", ["useradd", "--create-home", "--shell=/bin/bash", "opensafely"])
     yield
     remove = ["userdel", "--remove", "opensafely"]  # its last shell may still be ending

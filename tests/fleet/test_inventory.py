@@ -1,4 +1,4 @@
-"""hosts.yaml: who is meant, and what is said about mistakes."""
+"""hosts.yaml: selecting hosts, and reporting mistakes."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_names_groups_globs_and_exclusions(fleet, patterns, chosen):
     assert names(fleet.select(patterns)) == chosen
 
 
-def test_an_unknown_name_suggests_the_nearest_and_names_what_there_is(fleet):
+def test_an_unknown_name_suggests_the_nearest_and_lists_known_names(fleet):
     with pytest.raises(Refused, match=r"'tppp'; did you mean 'tpp'\?.*known: tpp, emis"):
         fleet.select(["tppp"])
 
@@ -162,8 +162,8 @@ def test_the_shipped_fleet_is_valid():
         ("hosts: {a: {deploy: {code: {rref: x}}}}", ["hosts.a.deploy.code.rref", "'ref'"]),
         ("hosts: {a: {deploy: {code: {url: 'x y'}}}}", ["hosts.a.deploy.code.url", "git URL"]),
         ("groups: {g: {hosts: [aa]}}\nhosts: {a: {}}", ["groups.g.hosts", "'aa'", "'a'"]),
-        ("groups: {g: {children: [g]}}", ["groups.g.children", "circles"]),
-        ("groups: {a: {}}\nhosts: {a: {}}", ["groups.a", "no host has"]),
+        ("groups: {g: {children: [g]}}", ["groups.g.children", "cycles"]),
+        ("groups: {a: {}}\nhosts: {a: {}}", ["groups.a", "not a host's"]),
         ("hosts: [a]", ["hosts", "mapping"]),
         ("hosts: {'a b': {}}", ["hosts", "'a b'"]),
         ("hosts: {a: {vars: {x: [1]}}}", ["hosts.a.vars"]),
@@ -175,7 +175,7 @@ def test_the_shipped_fleet_is_valid():
         ("hosts: {a: {", ["hosts.yaml"]),
     ],
 )
-def test_a_mistake_is_named_with_key_value_and_what_was_expected(load, text, words):
+def test_a_mistake_is_reported_with_key_value_and_expectation(load, text, words):
     with pytest.raises(Refused) as caught:
         load(text)
     for word in words:
@@ -202,7 +202,7 @@ def test_an_included_file_adds_hosts_and_its_mistakes_carry_its_name(tmp_path):
 # -- finding ---------------------------------------------------------------------------------
 
 
-def test_the_inventory_is_looked_for_in_the_documented_order(tmp_path, monkeypatch):
+def test_the_inventory_is_searched_for_in_the_documented_order(tmp_path, monkeypatch):
     places = {name: tmp_path / name / "hosts.yaml" for name in ("flag", "variable", "here")}
     config = tmp_path / "config" / "opstasks" / "hosts.yaml"
     for path in (*places.values(), config):

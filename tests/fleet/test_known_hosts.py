@@ -1,4 +1,4 @@
-"""known_hosts is read as OpenSSH reads it: compared with `ssh-keygen -F` where that can tell."""
+"""known_hosts is read as OpenSSH reads it: compared with `ssh-keygen -F` where possible."""
 
 import base64
 import subprocess
@@ -40,7 +40,7 @@ def kinds(keys):
         ("|1|AAAA|AAAA", "a.example", False),
     ],
 )
-def test_which_hosts_a_line_means(patterns, place, found):
+def test_a_line_matches_its_hosts(patterns, place, found):
     assert known_hosts.matches(patterns, place) == found
 
 

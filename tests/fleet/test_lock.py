@@ -1,4 +1,4 @@
-"""Who holds a lock, as its file says it: for people, and never trusted."""
+"""The holder of a lock, from its file: for people only, never trusted."""
 
 import json
 

@@ -1,7 +1,7 @@
 """One host answers nonsense: every reading task shows the other host's rows, and one error.
 
 On sandbox-2 the programs that tasks ask are replaced by a script that runs the real one and spoils
-what it says.
+its output.
 """
 
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 GOOD, BAD = "sandbox-1", "sandbox-2"
 PROGRAMS = ("python3", "systemctl", "journalctl", "git", "docker", "df")
-# What becomes of the real output, as a shell filter.
+# How the real output is spoiled, as a shell filter.
 KINDS = {
     "nothing": "cat >/dev/null",
     "garbage": "cat >/dev/null; echo garbage",
@@ -54,7 +54,7 @@ TASKS = (
 
 @pytest.fixture(scope="module")
 def spoiled(managed):
-    """Spoil what the programs of sandbox-2 say: `spoiled("garbage")`."""
+    """Spoil the output of the programs of sandbox-2: `spoiled("garbage")`."""
     managed.submit(GOOD, "quick", "test")
     managed.submit(BAD, "quick", "test")
 
@@ -88,7 +88,7 @@ def names_the_host(managed, inv):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nonsense_of_one_host_hides_no_other_host(kind, spoiled, names_the_host, inv):
+def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, names_the_host, inv):
     spoiled(kind)
     for task in [task for chosen, task in pairs() if chosen == kind]:
         done = inv("-H", "sandbox", *task.split())

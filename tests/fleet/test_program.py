@@ -1,4 +1,4 @@
-"""Programs of ours on a host: sent whole, run as modules, answered by one protocol."""
+"""Our programs on a host: sent whole, run as modules, called by one protocol."""
 
 import json
 import subprocess
@@ -93,7 +93,7 @@ def package(tmp_path, monkeypatch):
 
 
 def ran(text, *argv):
-    """A program as a host runs it: isolated, its text on standard input."""
+    """Run a program as a host does: isolated, with its text on standard input."""
     done = subprocess.run(
         [sys.executable, "-I", "-", *argv], input=text, capture_output=True, text=True, check=False
     )
@@ -108,7 +108,7 @@ def test_a_program_runs_as_modules_and_answers_in_its_type(package):
     assert asked("hello ü") == Answered("HELLO Ü", 3)
 
 
-def test_a_refusal_of_the_host_is_refused_here(package):
+def test_a_refusal_by_the_host_raises_refused(package):
     with pytest.raises(Refused) as caught:
         asked("refuse")
     error = caught.value
@@ -131,7 +131,7 @@ def test_a_defect_on_the_host_is_a_failure_with_its_traceback(package):
     assert 'File "opstasks/echo/onhost/echo.py"' in caught.value.traceback
 
 
-def test_parts_are_handed_on_before_the_answer(package):
+def test_parts_are_passed_on_before_the_answer(package):
     result = ran(packed(ECHO.module, Asked("parts")))
     seen = []
     reader = Reader(ECHO, "tpp", seen.append)
@@ -141,7 +141,7 @@ def test_parts_are_handed_on_before_the_answer(package):
     assert seen == ["one", "two"]
 
 
-def test_a_program_as_a_file_can_be_read_and_runs_alone(package, tmp_path):
+def test_a_program_as_a_file_is_readable_and_runs_alone(package, tmp_path):
     text = script_text(ECHO.module, Asked("file"), "says it again")
     assert "'    return word.upper()\\n'" in text
     assert "# says it again" in text
@@ -210,14 +210,14 @@ def test_nonsense_is_an_invalid_response_of_that_host(text):
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda b: b.decode("latin-1")))
-def test_any_text_is_an_answer_or_an_error_of_ours(text):
+def test_any_text_is_an_answer_or_a_known_error(text):
     try:
         ECHO.decode(Result("python3", 0, text, ""), "tpp")
     except OpsError as error:
         assert error.host == "tpp"
 
 
-def test_a_last_line_without_its_end_is_the_answer():
+def test_a_last_line_without_a_line_end_is_the_answer():
     reader = Reader(ECHO, "tpp", print)
     reader.take(b'{"ok": {"word": "a"}}')
     assert reader.end(Result("python3", 0, "", "")) == Answered("a")
@@ -230,7 +230,7 @@ def test_a_program_that_was_killed_in_a_line_says_how_it_ended():
         reader.end(Result("python3", 137, "", "Killed"))
 
 
-def test_a_line_without_end_is_given_up():
+def test_an_endless_line_is_an_error():
     reader = Reader(ECHO, "tpp", print)
     with pytest.raises(InvalidResponse, match="more than 16 MiB"):
         for _ in range(20):
@@ -240,7 +240,7 @@ def test_a_line_without_end_is_given_up():
 @pytest.mark.parametrize(
     ("code", "elapsed_s", "kind"), [(137, 1, CommandFailed), (124, 120, TimedOut)]
 )
-def test_a_program_that_comes_to_no_answer_says_how_it_ended(code, elapsed_s, kind):
+def test_a_program_without_an_answer_reports_how_it_ended(code, elapsed_s, kind):
     with pytest.raises(kind, match=r"echo\.echo"):
         ECHO.decode(Result("python3", code, "", "Killed", elapsed_s), "tpp")
 

@@ -1,4 +1,4 @@
-"""Before a program gets the terminal: sudo is answered once, and nothing else ever is."""
+"""Before a program gets the terminal: sudo is answered once, and nothing else is."""
 
 import os
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ PROMPT, READY = b"ops00:password", b"ops00:ready"
 
 
 class Channel:
-    """A channel on which the other side says what it says, part by part."""
+    """A channel on which the other side sends these parts."""
 
     def __init__(self, *parts):
         self.parts, self.sent = list(parts), []
@@ -39,7 +39,7 @@ def begin(*parts, sudo="ask"):
     return channel, lambda: terminal._begin(channel, host, "opensafely", TOKEN)
 
 
-def test_sudo_is_answered_and_what_it_said_is_not_shown():
+def test_sudo_is_answered_and_its_output_is_not_shown():
     channel, start = begin(b"a lecture\r\nops00:pass", b"word", b"\r\n***\r\n" + READY + b"$ ")
     assert start() == b"$ "
     assert channel.sent == [b"sesame\n"]
@@ -78,7 +78,7 @@ def test_the_prompt_is_random_and_the_words_are_quoted():
 
 
 class Ended:
-    """A channel that has nothing more to say."""
+    """A channel without more output."""
 
     def __init__(self, status, *, in_order):
         self.status, self.eof_received = status, in_order

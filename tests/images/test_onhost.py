@@ -136,6 +136,19 @@ def test_a_pull_that_takes_too_long_is_a_failure(start_engine):
         remote_pull.main({**PULL, "limit_s": 0})
 
 
+def test_a_busy_docker_has_the_same_time_for_every_question_of_a_pull(start_engine, monkeypatch):
+    start_engine()
+    limits = []
+
+    def engine(path="", timeout_s=0.0):
+        limits.append(timeout_s)
+        return Engine(path, timeout_s)
+
+    monkeypatch.setattr(remote_pull, "Engine", engine)
+    remote_pull.main(PULL)
+    assert limits == [remote_pull.SILENCE_S] * 2
+
+
 @pytest.mark.parametrize(("free", "begins"), [(1 << 29, False), ((1 << 30) + 14, True)])
 def test_a_pull_stops_if_it_would_fill_the_disk(start_engine, monkeypatch, free, begins):
     engine = start_engine()

@@ -264,7 +264,7 @@ def test_a_connection_lost_while_killing_is_an_unknown_state(script):
     script.locked().found(STOPPED)
     command = job_runner.kill(script.host.spec, ["abc"], cleanup=True)
     script.host.expect(command, Unreachable("connection lost", host="tpp"))
-    with pytest.raises(Lost, match="may or may not be done"):
+    with pytest.raises(Lost, match="may or may not have been done"):
         kill(script)
 
 

@@ -16,7 +16,7 @@ def make_item(**words):
 
 
 def make_maintenance(*items, pause=None, **words):
-    """Records of a host; `pause` is the note on the pause that holds."""
+    """Records of a host; `pause` is the note on the present pause."""
     base = {"now_at": NOW, "boot_id": "now", "items": items, "note": pause}
     if pause is not None:
         base["flag_at"] = pause.flag_at
@@ -46,7 +46,7 @@ INTERRUPTED = make_item(
     id="two", step="draining", boot_id="before", steps=(ItemStep(NOW - 3600, "pause"),)
 )
 LAST_MONTH = make_item(outcome="ready", step="done", boot_id="long ago", next_boot="before")
-# A host that came back whole after READY.
+# A host that recovered completely after READY.
 GOOD = AfterAnswer(
     booted_at=NOW - 60,
     has_docker=True,

@@ -30,7 +30,7 @@ class Disk:
 
 @contextlib.contextmanager
 def small_disk(sh, folder, size):
-    """A folder on a disk of its own; afterwards on the host's again, with what was written."""
+    """A folder on its own disk; afterwards on the host's disk again, with its new files."""
     sh(f"rm -rf /root/kept; cp -a {folder} /root/kept")
     sh(f"mount -t tmpfs -o size={size} tmpfs {folder} && cp -a /root/kept/. {folder}")
     sh(f"chown --reference=/root/kept {folder}; chmod --reference=/root/kept {folder}")
@@ -69,13 +69,13 @@ class Look(look.Look):
         }
 
     def outputs(self, *names):
-        """What the files of these names hold, by path, wherever they are in both workspaces."""
+        """The contents of files with these names, by path, anywhere in both workspaces."""
         named = " -o ".join(f"-name {name}" for name in names)
         found = self.sh(f"find /srv/*_privacy/workspaces \\( {named} \\) -type f").splitlines()
         return {path: self.sh(f"cat {path}") for path in found}
 
     def told(self, jobs):
-        """What the service said of these jobs, for a test that fails."""
+        """The service's log lines about these jobs, for a failing test."""
         lines = self.sh("journalctl -u jobrunner -o short-precise --no-pager").splitlines()
         return "\n".join(line for line in lines if any(job in line for job in jobs))
 
@@ -102,7 +102,7 @@ class Look(look.Look):
         return [(e["phase"], e.get("outcome", "")) for e in found if e["run_id"] == id]
 
     def reset(self):
-        """Serving, not paused, nothing scheduled, no job running; whatever a test left."""
+        """Make the host run, unpaused, with nothing scheduled and no job running."""
         self.sh(
             "systemctl stop 'opstasks-*.timer' 2>/dev/null;"
             " for u in $(systemctl list-units --no-legend --plain 'opstasks-2*.service'"

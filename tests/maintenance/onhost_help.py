@@ -22,7 +22,7 @@ def set_flag(database, value, when):
 
 
 def make_record(site, id=OLD, **words):
-    """A record on the disk: scheduled in this boot, unless the words say something else."""
+    """A record on the disk; by default scheduled in this boot."""
     base = {"id": id, "host": "h", "who": "a@b", "step": records.SCHEDULED, "timed": True}
     base |= {"boot_id": store.boot_id(), "due_there": "then"}
     item = records.ScheduledItem(**{**base, **words})

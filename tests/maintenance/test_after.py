@@ -1,4 +1,4 @@
-"""after-reboot: what is asked of a host, what is changed there, and how it is stopped."""
+"""after-reboot: what the host is asked, what is changed there, and Ctrl-C."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ BOOT = cmd("systemctl", "is-active", "opstasks-boot.service")
 
 
 def expect_look(host, maintenance, answer=GOOD, jobs=("a",), system="running\n", boot="inactive\n"):
-    """The two round trips of one look at the host."""
+    """The two round trips of one inspection of the host."""
     site = site_for(host.spec)
     host.expect(SYSTEM, Reply(1, system), user="root")
     host.expect(BOOT, Reply(3, boot), user="root")
@@ -35,14 +35,14 @@ def expect_unpause(host, maintenance):
     host.expect(UNPAUSE_PROGRAM, UnpauseRequest(site), UnpauseAnswer(changed=True))
 
 
-def test_a_host_that_came_back_whole_is_only_read(fake_host):
+def test_a_recovered_host_is_only_read(fake_host):
     host = fake_host()
     expect_look(host, make_maintenance(READY))
     checklist = after.check_after_reboot(host)
     assert (checklist.bad, checklist.changed) == ((), False)
 
 
-def test_the_pause_that_the_boot_left_is_ended_first(fake_host):
+def test_a_pause_that_the_boot_did_not_end_is_ended_first(fake_host):
     host = fake_host()
     paused = make_maintenance(READY, pause=OURS)
     expect_look(host, paused)
@@ -71,7 +71,7 @@ def test_the_boot_is_left_to_end_the_pause(fake_host, monkeypatch, system, boot)
     assert not after.check_after_reboot(host).changed
 
 
-def test_what_does_not_come_within_the_time_is_bad(fake_host):
+def test_lines_that_do_not_recover_in_time_fail(fake_host):
     host = fake_host()
     expect_look(host, make_maintenance(READY), answer=replace(GOOD, has_docker=False))
     checklist = after.check_after_reboot(host, wait_s=0)

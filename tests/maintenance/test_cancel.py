@@ -1,4 +1,4 @@
-"""scheduled and scheduled.cancel: what is shown, what may be meant, what is asked of a host."""
+"""scheduled and scheduled.cancel: the rows, matching ids, and requests to a host."""
 
 import json
 
@@ -27,7 +27,7 @@ def expect_read(host, *items, **words):
     host.expect(READ, MaintenanceRequest(site_for(host.spec)), answer, user="opensafely")
 
 
-def test_work_ahead_comes_first_and_only_so_many_of_the_past(host):
+def test_scheduled_work_comes_first_and_past_work_is_limited(host):
     past = [make_item(id=f"p{n}", outcome="ready") for n in range(4)]
     expect_read(host, *past, make_item(due_at=NOW + 60.4), units=UP)
     rows = scheduled.inspect(host, 2)
@@ -35,13 +35,13 @@ def test_work_ahead_comes_first_and_only_so_many_of_the_past(host):
     assert (rows[0].state, rows[0].in_s) == ("scheduled", 60)
 
 
-def test_without_an_id_all_that_lies_ahead_or_was_dropped_is_meant(host):
+def test_without_an_id_all_scheduled_and_dropped_work_matches(host):
     dropped = make_item(id="two", boot_id="before")
     expect_read(host, make_item(), dropped, make_item(id="past", outcome="ready"), units=UP)
     assert [item.id for item in cancel.inspect(host, "")] == ["one", "two"]
 
 
-def test_the_beginning_of_an_id_names_what_is_not_over(host):
+def test_the_beginning_of_an_id_matches_unfinished_work(host):
     expect_read(host, make_item(id="ab1"), make_item(id="ab2", outcome="ready"), make_item(id="b"))
     assert [item.id for item in cancel.inspect(host, "ab")] == ["ab1"]
 
@@ -54,7 +54,7 @@ def test_an_invalid_id_is_refused_before_the_host_is_asked(host, id):
 
 
 def test_a_cancel_takes_no_lock(host):
-    """Work that waits for jobs holds it."""
+    """Because work that waits for jobs holds the lock."""
     request = CancelRequest(site_for(host.spec), "one", "r1", "ann@laptop", "not today")
     done = CancelResult(True, make_item(outcome="cancelled"))
     host.expect(CANCEL, request, done, user="root")

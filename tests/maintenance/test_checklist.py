@@ -45,7 +45,7 @@ def bad(pause=None, ready=READY, items=(), flag_error="", **found):
     return {line.what for line in lines if not line.good}
 
 
-def test_a_host_that_came_back_whole_passes():
+def test_a_recovered_host_passes():
     assert bad() == set()
     assert bad(ready=None, jobs={}) == set()
 
@@ -91,7 +91,7 @@ def test_each_thing_that_is_not_back_fails_its_line(found, line):
         },
     ],
 )
-def test_what_is_as_it_should_be_passes(found):
+def test_things_that_are_right_pass(found):
     assert bad(**found) == set()
 
 
@@ -99,7 +99,7 @@ def facts(*items, pause=None, boot_done=True, found=GOOD, **words):
     return AfterFacts(found, make_maintenance(*items, pause=pause, **words), boot_done)
 
 
-def test_only_a_pause_of_ours_that_the_boot_left_is_ended():
+def test_only_our_own_pause_from_before_the_boot_is_ended():
     assert is_ours_to_end(facts(READY, pause=OURS))
     assert not is_ours_to_end(facts(READY, pause=OURS, boot_done=False)), "the boot may end it"
     here = make_item(outcome="ready", step="done")
@@ -110,7 +110,7 @@ def test_only_a_pause_of_ours_that_the_boot_left_is_ended():
     assert not is_ours_to_end(facts(READY))
 
 
-def test_only_what_may_come_by_itself_is_waited_for():
+def test_only_things_that_may_recover_are_waited_for():
     waiting = replace(GOOD, jobs=job("pending", "waiting_on_reboot"))
 
     def waited(pause, boot_done):
@@ -126,7 +126,7 @@ def test_only_what_may_come_by_itself_is_waited_for():
     ("serving", "pause", "waits"),
     [(False, OURS, True), (True, OURS, False), (False, None, False), (True, None, False)],
 )
-def test_a_preparation_that_was_given_up_waits_for_no_reboot(serving, pause, waits):
+def test_an_abandoned_preparation_waits_for_no_reboot(serving, pause, waits):
     ready = make_item(outcome="ready", step="done", was_active=True)
     service = HostUnit(active="active" if serving else "inactive", sub="running")
     assert ("boot" in bad(pause, ready, service=service, jobs={})) == waits
@@ -142,7 +142,7 @@ def boot_line(*items, boot_done=True, **words):
 
 @pytest.mark.parametrize("older", [(), (LAST_MONTH,), (replace(LAST_MONTH, next_boot=""),)])
 @pytest.mark.parametrize("tried", [REFUSED, INTERRUPTED, replace(REFUSED, outcome="failed")])
-def test_a_reboot_after_a_preparation_that_did_not_succeed_is_told(tried, older):
+def test_a_reboot_after_a_failed_preparation_is_reported(tried, older):
     line = boot_line(tried, *older)
     assert not line.good
     for word in (
@@ -160,7 +160,7 @@ def test_the_hint_reaches_back_to_the_preparation():
     assert "--since 4d" in boot_line(REFUSED, now_at=NOW + 3 * DAY).hint
 
 
-def test_without_a_reboot_it_is_told_for_a_day():
+def test_without_a_reboot_it_is_reported_for_a_day():
     for ago, good in ((3600, False), (DAY + 1, True)):
         line = boot_line(replace(REFUSED, boot_id="now", finished_at=NOW - ago))
         assert line.good is good
@@ -177,7 +177,7 @@ def test_work_that_never_began_hides_no_earlier_failure(outcome, step):
     assert boot_line(newer, LAST_MONTH).good
 
 
-def test_a_failure_is_told_until_it_is_dismissed_or_a_week_old():
+def test_a_failure_is_reported_until_dismissed_or_a_week_old():
     ahead = make_item(id="new")
     assert "two" in boot_line(ahead, REFUSED, units={"opstasks-new.timer": "active"}).text
     dismissed = replace(INTERRUPTED, outcome="interrupted")
@@ -186,14 +186,14 @@ def test_a_failure_is_told_until_it_is_dismissed_or_a_week_old():
     assert boot_line(long_ago).good
 
 
-def test_an_unprepared_reboot_does_not_pass_for_a_prepared_one():
+def test_an_unprepared_reboot_is_not_taken_for_a_prepared_one():
     for next_boot, prepared in (("", True), ("now", True), ("before", False), ("none", False)):
         line = boot_line(replace(LAST_MONTH, next_boot=next_boot, who="ann"))
         assert line.good
         assert ("prepared" in line.text and "ann" in line.text) is prepared
 
 
-def test_a_refusal_on_a_prepared_host_takes_nothing_from_it():
+def test_a_refusal_leaves_a_prepared_host_prepared():
     ready = make_item(outcome="ready", step="done", boot_id="before", next_boot="now", who="ann")
     assert boot_line(REFUSED, ready).good
     assert "ann" in boot_line(REFUSED, ready).text

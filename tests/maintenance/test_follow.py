@@ -49,7 +49,7 @@ def test_each_step_is_shown_once(host):
 
 
 @pytest.mark.parametrize("trouble", [Unreachable("lost"), TimedOut("no answer"), Lost("lost")])
-def test_a_lost_or_silent_connection_is_made_anew(host, monkeypatch, trouble):
+def test_a_lost_or_silent_connection_is_made_again(host, monkeypatch, trouble):
     closed = []
     monkeypatch.setattr(host, "close", lambda: closed.append(1))
     expect_read(host, trouble)
@@ -64,10 +64,10 @@ def test_the_record_is_read_with_a_short_time_limit(host):
     assert host.seen[0].timeout_s == 10
 
 
-def test_a_connection_that_stays_away_is_lost(host, monkeypatch):
+def test_a_connection_that_does_not_return_is_lost(host, monkeypatch):
     monkeypatch.setattr(following, "AWAY_S", 0.05)
     host.expect(READ, MaintenanceRequest(site_for(host.spec)), Unreachable("gone"), times=None)
-    with pytest.raises(Lost, match="the host goes on by itself") as caught:
+    with pytest.raises(Lost, match="the host continues by itself") as caught:
         following.follow(host, "one")
     assert isinstance(caught.value.__cause__, Unreachable)
     assert caught.value.hint == "inv -H tpp scheduled"
@@ -88,7 +88,7 @@ def test_nonsense_is_not_followed(host):
 def test_ctrl_c_leaves_the_work_to_the_host(host):
     expect_read(host, make_maintenance(make_item(step="draining"), units=RUNNING))
     host.stop.set()
-    with pytest.raises(Interrupted, match="no longer following; the host goes on") as caught:
+    with pytest.raises(Interrupted, match="no longer following; the host continues") as caught:
         following.follow(host, "one")
     assert "scheduled.cancel one" in caught.value.message
 
@@ -99,7 +99,7 @@ def test_a_new_boot_is_waited_for(host):
     following.wait_for_boot(host, "before", 60)
 
 
-def test_a_boot_that_does_not_come_is_told(host):
+def test_a_boot_that_does_not_happen_is_reported(host):
     host.expect(BOOT_ID, "before", times=None)
     with pytest.raises(VerifyFailed, match=r"no new boot was seen within 0\.05 s"):
         following.wait_for_boot(host, "before", 0.05)

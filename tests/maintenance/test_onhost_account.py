@@ -1,4 +1,4 @@
-"""What is done as the service account, and the host's lock."""
+"""Work done as the service account, and the host's lock."""
 
 import fcntl
 import json
@@ -21,7 +21,7 @@ from tests.maintenance.onhost_help import full_disk, make_record, request_of
 
 
 @pytest.mark.parametrize("kind", [HostRefusal, HostFailure])
-def test_answers_and_failures_of_the_service_account_come_back(site, kind):
+def test_results_and_failures_of_the_service_account_are_returned(site, kind):
     assert as_service(site, lambda: {"a": [1, "x"]}) == {"a": [1, "x"]}
 
     def fail():
@@ -103,7 +103,7 @@ def test_the_lock_is_waited_for(site):
         assert time.monotonic() - started >= 0.3
 
 
-def test_on_a_full_disk_the_lock_holds_without_its_text(site, monkeypatch):
+def test_on_a_full_disk_the_lock_works_without_its_text(site, monkeypatch):
     monkeypatch.setattr(locking.os, "pwrite", full_disk)
     with (
         lock(site, make_record(site), 0),

@@ -33,14 +33,14 @@ def test_the_mounts_of_a_boot_are_read_from_fstab():
     assert file_systems.boot_mounts(FSTAB) == ["/", "/e"]
 
 
-def test_mounts_that_come_and_go_are_left_out(kernel_mounts):
+def test_temporary_mounts_are_left_out(kernel_mounts):
     rows = ["/dev/vda1 / ext4 rw 0 0", "/dev/loop3 /snap/core20/1974 squashfs ro 0 0"]
     rows += ["nas:/e /e nfs rw 0 0", "/dev/loop4 /run/x squashfs ro 0 0", "proc /proc proc rw 0 0"]
     kernel_mounts("\n".join(rows))
     assert file_systems.lasting_mounts() == ["/", "/e"]
 
 
-def test_a_mount_with_a_blank_in_its_name_is_the_same_in_every_table(kernel_mounts):
+def test_a_mount_with_a_space_in_its_name_is_the_same_everywhere(kernel_mounts):
     fstab = "//srv/x /mnt/with\\040blank cifs rw 0 0\n"
     kernel_mounts(fstab)
     there = mounts.mount_points("1 0 0:50 / /mnt/with\\040blank rw - cifs //srv/x rw\n")
@@ -73,7 +73,7 @@ def test_the_requeued_jobs_are_read_and_a_missing_one_is_left_out(site, database
     assert after.jobs(site, []) == {}
 
 
-def test_an_unreadable_database_is_told_with_the_other_facts(site, commands):
+def test_an_unreadable_database_is_reported_with_the_other_facts(site, commands):
     for name in ("docker", "iptables", "runuser"):
         commands(name, "exit 1")
     commands("systemctl", "echo ActiveState=active; echo SubState=running")
@@ -100,7 +100,7 @@ def test_the_database_network_needs_its_firewall_rules(site, commands, name, rul
     assert after.network(site) == {"name": name, **network}
 
 
-def test_a_unit_that_systemd_says_nothing_of_is_empty():
+def test_a_unit_that_systemd_does_not_describe_is_empty():
     assert units.unit_of("") == units.HostUnit()
     assert units.unit_of("nonsense\nActiveState=active=x\n").active == "active=x"
 
@@ -113,7 +113,7 @@ def read_all(site, with_flag=True):
 
 
 def test_work_that_ends_while_it_is_read_is_not_interrupted(site, database, monkeypatch):
-    """Its unit is gone when that is asked for: the record is read after that."""
+    """Its unit is gone when units are read, so the record is read again after that."""
     make_record(site, step="verifying")
 
     def ask(names):
@@ -126,7 +126,7 @@ def test_work_that_ends_while_it_is_read_is_not_interrupted(site, database, monk
     assert item.state(found["boot_id"], found["units"]) == "ready"
 
 
-def test_the_units_of_work_that_is_not_over_are_asked_for(site, database, commands):
+def test_the_units_of_unfinished_work_are_asked_for(site, database, commands):
     commands("systemctl", "printf 'Id=a.timer\\nActiveState=active\\n\\nId=b\\nActiveState=x\\n'")
     assert read_all(site)["units"] == {}
     make_record(site)
@@ -142,7 +142,7 @@ def test_the_flag_is_read_with_the_note_on_it(site, database):
     assert read_all(site, with_flag=False)["flag_at"] == 0
 
 
-def test_a_database_that_cannot_be_read_is_told(site):
+def test_an_unreadable_database_is_reported(site):
     assert read_all(site)["flag_error"] == "the database does not exist"
     with open(site.database, "w") as file:
         file.write("not a database" * 100)

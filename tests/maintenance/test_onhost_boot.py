@@ -1,4 +1,4 @@
-"""What runs once after a boot: which pause ends, and what is noted."""
+"""The program that runs once after a boot: which pause ends, and what is noted."""
 
 import time
 
@@ -31,10 +31,10 @@ def alone(monkeypatch):
     ("words", "in_s", "done"),
     [
         ({"task": PREPARE}, 0, "unpaused"),
-        ({"task": PREPARE, "keep": True}, 0, "stays paused, as was asked"),
+        ({"task": PREPARE, "keep": True}, 0, "stays paused, as requested"),
         ({"task": "pause"}, 0, "stays paused"),
         ({"task": "pause"}, -5, "unpaused"),
-        ({"task": "pause"}, 500, "scheduled anew"),
+        ({"task": "pause"}, 500, "scheduled again"),
     ],
 )
 def test_the_boot_ends_only_an_overdue_pause_or_that_of_a_preparation(
@@ -42,7 +42,7 @@ def test_the_boot_ends_only_an_overdue_pause_or_that_of_a_preparation(
 ):
     ended = []
     monkeypatch.setattr(boot, "clear_pause", lambda site: ended.append(1))
-    monkeypatch.setattr(boot, "schedule_anew", lambda *a: "scheduled anew")
+    monkeypatch.setattr(boot, "schedule_anew", lambda *a: "scheduled again")
     until_at = time.time() + in_s if in_s else 0.0
     note = Pause(id="x", who="me", until_at=until_at, **words)
     assert boot.after_boot(site, note) == done
@@ -71,7 +71,7 @@ def booted(site, database, paused):
     ("ours", "paused", "noted"), [(True, True, True), (True, False, False), (False, False, True)]
 )
 def test_a_boot_notes_its_own_preparation(site, database, ours, paused, noted):
-    """A preparation of ours that was no longer paused had been given up before."""
+    """A preparation of ours without its pause was abandoned before."""
     words = {"outcome": "ready", "boot_id": "before", "paused_by_us": ours}
     make_record(site, NEW, scheduled_at=1.0, **words)
     make_record(site, OLD, scheduled_at=2.0, **words)
@@ -102,13 +102,13 @@ def paused(site, flags_command, monkeypatch):
     return make
 
 
-def test_the_end_of_a_pause_outlives_the_reboot(site, paused, monkeypatch):
+def test_the_end_of_a_pause_survives_the_reboot(site, paused, monkeypatch):
     handed = []
     monkeypatch.setattr(boot, "hand_over", lambda site, item, module: handed.append((item, module)))
     make_record(site, OLD, kind=UNPAUSE, boot_id="before")
     script_dir(site, OLD).mkdir(parents=True)
     before = paused(task="pause", until_at=time.time() + 500)
-    assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled anew"}
+    assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled again"}
     ((item, module),) = handed
     assert (item.id, item.kind, item.due_at, item.why) == (
         OLD + "b",
@@ -134,7 +134,7 @@ def test_the_boot_takes_no_path_from_the_note_of_the_service_account(
         patch.setattr(pause_change, "boot_id", lambda: "before")
         words = {"who": "a\nb", "why": "c\rd", "task": "pause", "until_at": time.time() + 500}
         pause_change.set_pause(site, Pause(id=id, **words))
-    assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled anew"}
+    assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled again"}
     ((item),) = handed
     assert (item.id, item.who, item.why) == ("bootb", "a?b", "c?d")
     assert pause_note(site, paused_at(site)).id == "bootb"

@@ -12,7 +12,7 @@ from tests.maintenance.onhost_help import NEW, OLD, make_record, read_record, re
 
 @pytest.fixture(autouse=True)
 def audit(monkeypatch):
-    """No systemd; what goes into the journal."""
+    """No systemd; the lines for the journal."""
     told = []
     monkeypatch.setattr(cancelling, "call", lambda *a, **k: None)
     monkeypatch.setattr(
@@ -36,7 +36,7 @@ def test_the_only_one_is_cancelled_without_its_id_and_only_once(site, audit):
     assert audit == [("x", "start"), ("x", "end", "changed")]
 
 
-def test_of_several_one_must_be_named(site):
+def test_if_several_are_scheduled_one_must_be_named(site):
     make_record(site, OLD)
     make_record(site, NEW, kind=UNPAUSE)
     with pytest.raises(HostRefusal, match="several are scheduled"):
@@ -56,7 +56,7 @@ def test_past_the_point_of_no_return_a_cancel_is_refused(site, step, monkeypatch
     assert audit[-1] == ("x", "end", "refused")
 
 
-def test_a_pause_goes_on_when_its_end_is_cancelled(site, flags_command):
+def test_a_host_stays_paused_when_the_end_is_cancelled(site, flags_command):
     item = make_record(site, kind=UNPAUSE)
     pause = Pause(who="x", why="night", id=item.id, until_at=9e9)
     note = pause_change.set_pause(site, pause)
@@ -64,7 +64,7 @@ def test_a_pause_goes_on_when_its_end_is_cancelled(site, flags_command):
     after = pause_note(site, paused_at(site))
     assert (after.until_at, after.id) == (0, "")
     assert (after.who, after.why, after.since_at) == (note.who, note.why, note.since_at)
-    # The end of a pause that is over by now changes nothing.
+    # Cancelling the end of a pause that is already over changes nothing.
     other = make_record(site, NEW, kind=UNPAUSE)
     assert "until" not in cancel(site, other.id)["item"]["reason"]
     assert pause_note(site, paused_at(site)) == after
@@ -84,7 +84,7 @@ def test_work_that_a_reboot_dropped_is_dismissed(site):
     assert cancel(site)["item"]["outcome"] == "interrupted", "it had begun"
 
 
-def test_only_the_newest_records_are_kept_and_no_script_of_what_is_over(site, monkeypatch):
+def test_only_new_records_and_scripts_of_unfinished_work_are_kept(site, monkeypatch):
     monkeypatch.setattr(cancelling, "KEEP_RECORDS", 2)
     for number in range(4):
         id = f"2026010{number}T000000-aaaaaa"

@@ -35,8 +35,8 @@ def test_orphan_containers_are_named_with_their_hints(site, database, docker, mo
     assert "`run -- docker rm --force os-job-z`" in text
 
 
-def test_an_orphan_that_is_about_to_go_is_waited_for(site, database, docker, monkeypatch):
-    """A kill marks the job first; a new job has its container before the database says so."""
+def test_an_orphan_that_may_soon_end_is_waited_for(site, database, docker, monkeypatch):
+    """A kill marks the job first; a new job has its container before its row in the database."""
     monkeypatch.setattr(containers, "ORPHAN_S", 60)
     slept = []
 

@@ -21,7 +21,7 @@ def note_file(site):
 @pytest.mark.parametrize(
     ("value", "on"), [("true", True), ("True", True), ("1", False), (None, False)]
 )
-def test_a_flag_counts_as_job_runner_counts_it(site, database, value, on):
+def test_a_flag_is_read_as_job_runner_reads_it(site, database, value, on):
     set_flag(database, value, 100.5)
     assert paused_at(site) == (100.5 if on else 0)
 
@@ -64,7 +64,7 @@ def test_the_note_is_written_before_the_flag_is_set(site, flags_command, monkeyp
     flag_at = paused_at(site)
     assert pause_note(site, flag_at).id == "mine"
     assert pause_of(read_json(note_file(site))).is_of(flag_at + 2)
-    # A flag that somebody sets by hand much later is another pause.
+    # A flag that is set by hand much later is another pause.
     assert pause_note(site, time.time() + 60) is None
     monkeypatch.setattr(pause_change, "job_runner", set_by_job_runner)
     pause_change.set_pause(site, Pause(who="x", id="mine"))
@@ -75,7 +75,7 @@ def test_a_timer_ends_only_its_own_pause(site, flags_command):
     item = make_record(site, kind=UNPAUSE)
     assert end_pause.end_pause(site, item)[1] == "it was not paused any more"
     pause_change.set_pause(site, Pause(who="x", id="another"))
-    assert "left alone" in end_pause.end_pause(site, item)[1]
+    assert "left paused" in end_pause.end_pause(site, item)[1]
     assert paused_at(site)
     pause_change.clear_pause(site)
     pause_change.set_pause(site, Pause(who="x", id=item.id))
@@ -89,7 +89,7 @@ def asked(site, **words):
     return pause.main(request_of(site, **{**base, **words}))
 
 
-def test_a_second_pause_keeps_what_is_not_asked_for_again(site, flags_command):
+def test_a_second_pause_keeps_what_it_does_not_change(site, flags_command):
     assert asked(site, who="me", why="first", until_at=9e9, id="one")["changed"]
     assert not asked(site)["changed"]
     note = pause_of(asked(site, why="second")["pause"])
@@ -118,7 +118,7 @@ def test_a_pause_whose_note_cannot_be_written_is_undone(site, flags_command, mon
     assert not paused_at(site)
 
 
-def test_a_pause_from_before_outlives_a_note_that_fails(site, flags_command, monkeypatch):
+def test_an_earlier_pause_survives_a_note_that_fails(site, flags_command, monkeypatch):
     before = pause_change.set_pause(site, Pause(who="x"))
     monkeypatch.setattr(pause_change, "write_json", full_disk)
     with pytest.raises((HostFailure, OSError), match="No space left"):

@@ -109,7 +109,7 @@ def test_a_job_with_an_odd_time_does_not_stop_a_preparation(site, database, star
 
 
 @pytest.mark.parametrize("late_s", [prepare.LATE_S + 60, 30 * 86400])
-def test_a_host_that_slept_through_its_time_refuses(site, late_s, monkeypatch):
+def test_a_host_that_slept_at_its_time_refuses(site, late_s, monkeypatch):
     monkeypatch.setattr(prepare, "problems", lambda site: [])
     item = make_record(site, due_at=time.time() - late_s)
     with pytest.raises(HostRefusal, match="late: did the host sleep"):
@@ -124,7 +124,7 @@ def test_a_problem_at_its_time_refuses(site, monkeypatch):
 
 @pytest.fixture
 def units(monkeypatch):
-    """The service's unit, up; what a preparation does with it."""
+    """The service's unit, up; records what a preparation does with it."""
     up = {"jobrunner": True}
     monkeypatch.setattr(prepare, "problems", lambda site: [])
     monkeypatch.setattr(prepare, "is_down", lambda unit: not up[unit])
@@ -137,7 +137,7 @@ def units(monkeypatch):
     return up
 
 
-def test_a_preparation_requeues_what_runs(
+def test_a_preparation_requeues_running_jobs(
     site, flags_command, database, docker, units, monkeypatch
 ):
     add_job(database, "a", "running", "executing")
@@ -166,17 +166,17 @@ def test_a_preparation_requeues_what_runs(
     assert not units["jobrunner"]
 
 
-def test_a_pause_of_someone_else_stays_as_it_is(site, database, units):
+def test_a_pause_by_someone_else_stays_unchanged(site, database, units):
     set_flag(database, "true", 100.0)
     prepare.hold_new_work(site, make_record(site))
     assert paused_at(site) == 100.0
     assert not read_record(site).paused_by_us
 
 
-def test_a_disk_that_fills_up_half_way_leaves_the_service_serving(
+def test_a_disk_that_becomes_full_leaves_the_service_running(
     site, flags_command, docker, units, monkeypatch
 ):
-    """Not even the record can be written any more: the service counts."""
+    """Even if the record cannot be written any more, the service is restored."""
     item = make_record(site, due_at=time.time())
 
     def fills_up(site, id):
@@ -211,8 +211,8 @@ def test_the_host_goes_back_however_long_the_reason_is(
     assert not paused_at(site)
 
 
-def test_the_record_says_what_could_not_be_put_back(site, flags_command, units, monkeypatch):
-    """A service that falls over at once, and a flag that does not go away."""
+def test_the_record_says_what_could_not_be_restored(site, flags_command, units, monkeypatch):
+    """A service that crashes at once, and a flag that stays set."""
     monkeypatch.setattr(prepare, "is_down", lambda unit: True)
     monkeypatch.setattr(prepare, "is_up", lambda unit: False)
     item = make_record(site, was_active=True, paused_by_us=True)
@@ -228,7 +228,7 @@ def test_the_record_says_what_could_not_be_put_back(site, flags_command, units, 
 
 @pytest.mark.parametrize("stage", ["hold_new_work", "drain", "requeue"])
 @pytest.mark.parametrize("kind", [HostFailure, OSError, prepare.StoppedError])
-def test_the_host_goes_back_whatever_fails(site, units, monkeypatch, stage, kind):
+def test_the_service_is_restored_whatever_fails(site, units, monkeypatch, stage, kind):
     undone = []
     for name in ("hold_new_work", "drain", "requeue"):
         monkeypatch.setattr(prepare, name, lambda *a: None)

@@ -1,4 +1,4 @@
-"""What keeps a preparation from being begun."""
+"""Problems that prevent a preparation."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_a_job_runner_without_its_command_is_a_problem(site):
         (OSError(28, "No space left"), "[Errno 28] No space left"),
     ],
 )
-def test_a_check_that_fails_is_a_problem_told_once(site, monkeypatch, error, text):
+def test_a_check_that_fails_is_reported_once(site, monkeypatch, error, text):
     def fail(site):
         raise error
 

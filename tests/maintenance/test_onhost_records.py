@@ -46,7 +46,7 @@ def test_a_note_counts_only_for_its_own_pause():
     assert records.current_pause(0.0, note) is None
 
 
-def test_a_record_comes_back_from_json_as_it_was():
+def test_a_record_survives_a_round_trip_through_json():
     item = ScheduledItem(
         id="one", due_at=5.5, timed=True, steps=(ItemStep(1.0, "a"),), requeued=("x", "y")
     )
@@ -71,12 +71,12 @@ def test_a_record_comes_back_from_json_as_it_was():
         {"tomorrow": 1},
     ],
 )
-def test_odd_values_of_a_file_are_left_out(odd):
+def test_invalid_values_in_a_file_are_left_out(odd):
     assert records.item_of({"id": "one", **odd}) == ScheduledItem(id="one")
 
 
 @pytest.mark.parametrize("words", [{"due_at": 1e12}, {"due_at": -1.0}, {"why": "x" * (2 << 20)}])
-def test_values_beyond_their_limits_are_not_taken(words):
+def test_values_beyond_their_limits_are_left_out(words):
     with pytest.raises(ValueError, match="out of range"):
         ScheduledItem(id="one", **words)
 
@@ -95,7 +95,7 @@ def test_any_json_object_is_a_record(found):
 # -- on the disk -----------------------------------------------------------------------------
 
 
-def test_a_change_keeps_the_rest_and_is_not_for_everybody(site):
+def test_a_change_keeps_other_values_and_stays_private(site):
     make_record(site, why="patches", steps=(ItemStep(1.0, "a"),))
     write.write_item(site, OLD, outcome="ready")
     found = read_record(site)

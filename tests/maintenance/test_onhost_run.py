@@ -1,4 +1,4 @@
-"""Scheduled work is done once, and its record tells how it ended."""
+"""Scheduled work is done once, and its record says how it ended."""
 
 import types
 
@@ -28,12 +28,12 @@ def ran(site, work):
     return run.run_scheduled(site, OLD, work)[1:]
 
 
-def test_work_that_is_over_or_cancelled_is_not_begun(site, monkeypatch):
+def test_finished_or_cancelled_work_is_not_started(site, monkeypatch):
     monkeypatch.setattr(prepare, "prepare", never("begun"))
     for words in ({"outcome": "cancelled"}, {"step": "waiting"}, {"outcome": "ready"}):
         make_record(site, **words)
         answer = prepare.main(request_of(site, id=OLD))
-        assert answer == {"outcome": "", "reason": "it is no longer wanted"}
+        assert answer == {"outcome": "", "reason": "it is not scheduled any more"}
     assert prepare.main(request_of(site, id="absent"))["outcome"] == ""
 
 
@@ -45,7 +45,7 @@ def test_work_that_is_over_or_cancelled_is_not_begun(site, monkeypatch):
         (ValueError("odd"), "failed", "ValueError: odd", ""),
     ],
 )
-def test_the_record_tells_how_work_ended(site, error, outcome, reason, detail):
+def test_the_record_says_how_work_ended(site, error, outcome, reason, detail):
     def work(site, item):
         raise error
 

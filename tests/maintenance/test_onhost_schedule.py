@@ -1,4 +1,4 @@
-"""Scheduling work on a host, and what is installed there for its time."""
+"""Scheduling work on a host, and the programs that are installed there for it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from tests.maintenance.onhost_help import (
 
 @pytest.fixture
 def started(site, monkeypatch):
-    """What is started, with what was then still scheduled, in order; no systemd."""
+    """The started work in order, each with the work then scheduled; no systemd."""
     seen = []
 
     def start(site, item, module):
@@ -89,7 +89,7 @@ def test_the_old_one_is_cancelled_once_the_new_one_is_scheduled(site, started):
     assert outcomes(site) == {OLD: "cancelled", NEW: ""}
 
 
-def test_work_that_begins_at_once_begins_alone(site, started):
+def test_work_that_starts_at_once_first_cancels_the_scheduled_one(site, started):
     make_record(site, OLD)
     scheduled(site, NEW, replace=True, timed=False)
     assert started == [(NEW, "prepare", [NEW])]
@@ -127,7 +127,7 @@ def test_one_past_the_point_of_no_return_is_not_replaced(site, started, monkeypa
 
 @pytest.fixture
 def systemd(commands, tmp_path, monkeypatch):
-    """Commands of systemd that write down what they were told; every unit is active."""
+    """systemd commands that record their arguments; every unit is active."""
     told = tmp_path / "told"
     commands("systemd-run", f'for word; do echo "$word"; done >{told}')
     commands("systemctl", "echo ActiveState=active")
@@ -151,11 +151,11 @@ def test_a_unit_runs_one_readable_file_that_only_root_reads(site, systemd, kind)
     text = script.read_text()
     assert f"# opstasks: {kind} by a@b, due then" in text
     assert "'LATE_S = 1800\\n'" in text
-    # It runs with nothing else than itself: here it finds that it is no longer wanted.
+    # It runs without other files; here it finds that it is not scheduled any more.
     done = subprocess.run(
         [sys.executable, "-I", script], capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout)["ok"]["reason"] == "it is no longer wanted"
+    assert json.loads(done.stdout)["ok"]["reason"] == "it is not scheduled any more"
 
 
 def test_a_timer_that_does_not_run_is_a_failure(site, systemd, commands):
@@ -165,7 +165,7 @@ def test_a_timer_that_does_not_run_is_a_failure(site, systemd, commands):
 
 
 def test_an_installed_program_can_install_the_boots_program(site, systemd, tmp_path):
-    """A preparation that a timer starts writes the next program, from its own sources."""
+    """A preparation started by a timer writes the next program from its own sources."""
     script = (
         packed(schedule.PROGRAMS["prepare-reboot"], {}).replace("n['start'](s, m, r)", "")
         + "n['install'](s)\n"
@@ -196,7 +196,7 @@ def test_what_is_installed_is_the_same_every_time(site, systemd):
 
 @pytest.fixture
 def inspected(site, database, monkeypatch):
-    """What the inspection answers: `inspected(at="22:00")`."""
+    """The answer of the inspection: `inspected(at="22:00")`."""
     monkeypatch.setattr(inspect, "problems", lambda site: [])
     monkeypatch.setattr(inspect, "is_down", lambda unit: False)
     unit = HostUnit(enabled="enabled")

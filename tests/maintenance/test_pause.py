@@ -1,4 +1,4 @@
-"""pause and unpause: what is asked of a host, in which order."""
+"""pause and unpause: the requests to a host, in order."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_a_pause_takes_the_lock_and_is_made_by_the_service_account(host):
     assert (result.changed, result.pause, result.now_at) == (True, made, NOW)
 
 
-def test_a_pause_that_holds_already_is_left_alone(host):
+def test_an_existing_pause_is_left_alone(host):
     expect_read(host, pause=BY_BOB)
     assert pausing.pause(host) == pausing.PauseResult(False, BY_BOB, NOW)
 

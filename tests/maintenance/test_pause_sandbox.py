@@ -79,7 +79,7 @@ def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
     until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
     assert host.paused
     assert "another one" in status(inv)["paused"]
-    assert "left alone" in host.record(record["id"])["reason"]
+    assert "left paused" in host.record(record["id"])["reason"]
 
 
 def test_a_pause_set_by_hand_is_shown_as_that(inv, host, managed):
@@ -98,7 +98,7 @@ def test_a_forgotten_pause_needs_a_person(inv, host):
     assert any("forgotten" in text for text in status(inv)["attention"])
 
 
-def test_a_pause_outlives_a_reboot_and_still_ends(inv, host, managed):
+def test_a_pause_survives_a_reboot_and_still_ends(inv, host, managed):
     good(inv("-H", HOST, "pause", "--for", "40s", "--reason", "maintenance"))
     managed.reboot(HOST)
     assert host.paused
@@ -106,10 +106,10 @@ def test_a_pause_outlives_a_reboot_and_still_ends(inv, host, managed):
     until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "nothing is left", 20)
 
 
-def test_a_pause_whose_end_is_cancelled_goes_on_without_one(inv, host):
+def test_a_pause_stays_when_its_end_is_cancelled(inv, host):
     good(inv("-H", HOST, "pause", "--for", "1h", "--reason", "night"))
     done = good(inv("-H", HOST, "scheduled.cancel"))
-    assert "the pause goes on until `unpause`" in done.stdout
+    assert "the host stays paused until `unpause`" in done.stdout
     assert host.paused
     assert host.timers == []
     assert "night" in status(inv)["paused"]

@@ -1,4 +1,4 @@
-"""prepare-reboot: what is refused, what is scheduled, what is followed."""
+"""prepare-reboot: refusing, scheduling and following."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ def host(fake_host, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["22:00", " 07:05 ", "2026-12-01 22:00", "2026-12-01T22:00"])
-def test_times_that_are_taken(text):
+def test_valid_times_are_accepted(text):
     assert prepare.check_at(text) in ("22:00", "07:05", "2026-12-01 22:00")
 
 
@@ -97,7 +97,7 @@ def test_a_second_preparation_is_refused_unless_it_replaces(host):
     assert inspected(host, plan, RebootRequest(replace=True)) == plan
 
 
-def test_a_time_far_ahead_must_be_meant(host):
+def test_a_time_far_ahead_needs_yes(host):
     far = replace(PLAN, due_at=NOW + 8 * 86400)
     request = RebootRequest(at="2027-01-23 08:00")
     with pytest.raises(Refused, match="7 days"):
@@ -190,15 +190,15 @@ def test_a_prepared_host_is_left_alone(host):
     [
         ({"outcome": "refused", "reason": "no docker"}, Refused, "refused: no docker"),
         ({"outcome": "cancelled", "reason": "by bob"}, Refused, "cancelled: by bob"),
-        ({"outcome": "failed", "reason": "broken"}, VerifyFailed, "went back to where it was"),
+        ({"outcome": "failed", "reason": "broken"}, VerifyFailed, "in its former state"),
         (
             {"outcome": "failed", "reason": "broken", "left": ("it is still paused",)},
             VerifyFailed,
-            "going back failed: it is still paused",
+            "restoring the former state failed: it is still paused",
         ),
     ],
 )
-def test_a_preparation_that_does_not_succeed_is_an_error(host, words, kind, text):
+def test_a_failed_preparation_is_an_error(host, words, kind, text):
     expect_preparation(host, **words)
     with pytest.raises(kind, match=text):
         prepare.apply_now(host, RebootRequest(), PLAN)

@@ -1,4 +1,4 @@
-"""prepare-reboot, scheduled, after-reboot: real jobs, real reboots, looked at from outside."""
+"""prepare-reboot, scheduled, after-reboot: real jobs, real reboots, observed from outside."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def running(host, job):
 
 
 def waits_for_jobs(host):
-    """See a preparation wait for running jobs, its pause and the note of it written."""
+    """Wait until a preparation waits for running jobs and its pause is noted."""
     until(
         lambda: [r for r in host.records() if r["step"] == "draining" and r["steps"][3:]], "drain"
     )
@@ -86,7 +86,7 @@ def over(host, id, timeout_s=60):
 
 
 def told_after(inv, id, how):
-    """Nobody watched: the checklist and `status` tell of it, and where to look."""
+    """Without a client: the checklist and `status` report it, and where to look."""
     checked = inv("-H", HOST, "after-reboot")
     assert checked.returncode == 1
     (line,) = [text for text in checked.stdout.splitlines() if id in text]
@@ -104,7 +104,7 @@ def test_running_jobs_begin_again_after_a_reboot_and_no_job_is_lost(inv, host, m
     for job in jobs:
         running(host, job)
     before = set(host.jobs())
-    # Where nobody answers, nothing is touched.
+    # Without an answer to the question, nothing is touched.
     refused = inv("-H", HOST, "prepare-reboot")
     assert refused.returncode == 2
     assert all(job in refused.stdout for job in jobs), "the jobs at stake are named"
@@ -164,13 +164,13 @@ def test_scheduled_work_is_done_once_without_its_client(
     running(host, job)
     real = spec(HOST)
     inventory = yaml.safe_load((sandbox_dir / "hosts.yaml").read_text())
-    # So far away that it still waits for the answer when the host has scheduled the work.
+    # With such a delay, the client still waits for the answer when the host has scheduled the work.
     with DelayProxy((real.address, real.port or 22), 300) as proxy:
         inventory["hosts"][HOST].update(address="127.0.0.1", port=proxy.port)
         (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
         words = ("--delay", "30s", "--drain", "2s", "--reason", "night", "--yes")
         first = client("prepare-reboot", *words, inventory=tmp_path / "hosts.yaml")
-        # Asked there, not by a look from here: the client is to be killed before it hears of it.
+        # Read on the host, because the client must be killed before it gets the answer.
         has_timer = "systemctl list-units --no-legend --plain 'opstasks-*.timer' | grep -q ."
         host.sh(f'timeout 60 bash -c "until {has_timer}; do sleep 0.05; done"')
         proxy.freeze()
@@ -188,7 +188,7 @@ def test_scheduled_work_is_done_once_without_its_client(
     assert not host.serving
     assert host.audit(entry["id"]) == [("start", ""), ("end", "changed")], "once"
     assert host.timers == []
-    # Another client has no record of its own: the host tells.
+    # Another client has no own record: the host's record is shown.
     elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}
     history = ("--json", "history", "--task", "prepare-reboot")
     told = value(inv("-H", HOST, *history, env=elsewhere))["value"]
@@ -198,7 +198,7 @@ def test_scheduled_work_is_done_once_without_its_client(
     assert host.paused, "the pause stays until the reboot"
 
 
-def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, host, managed):
+def test_a_host_that_slept_at_its_time_refuses_and_keeps_running(inv, host, managed):
     pid = host.main_pid
     work = value(prepare(inv, "--delay", "15s", "--reboot"))["value"]
     # Half an hour is too long for a test; the host is really stopped, and its timer really late.
@@ -221,14 +221,14 @@ def test_a_host_that_slept_through_its_time_refuses_and_goes_on_serving(inv, hos
     assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
-def test_with_keep_paused_the_pause_outlives_the_boot(inv, host, managed):
+def test_with_keep_paused_the_pause_survives_the_boot(inv, host, managed):
     (job,) = managed.submit(HOST, "long")
     running(host, job)
     assert value(prepare(inv, "--keep-paused"))["value"]["state"] == "READY TO REBOOT"
     managed.reboot(HOST)
     until(lambda: host.serving, "the service is up")
     done = "journalctl -b -u opstasks-boot -o cat"
-    until(lambda: "stays paused, as was asked" in host.sh(done), "the boot looked at the pause")
+    until(lambda: "stays paused, as requested" in host.sh(done), "the boot looked at the pause")
     assert host.paused
     assert host.jobs()[job][0] == "pending"
     # What the service account wrote into its configuration never runs as root.
@@ -245,7 +245,7 @@ def test_with_keep_paused_the_pause_outlives_the_boot(inv, host, managed):
     assert host.sh("ls /etc/systemd/system/opstasks-* 2>/dev/null || true") == ""
 
 
-def test_of_several_scheduled_one_is_named_or_chosen_by_number(inv, host, sandbox_dir, tmp_path):
+def test_one_of_several_scheduled_is_named_or_chosen_by_number(inv, host, sandbox_dir, tmp_path):
     first = value(prepare(inv, "--delay", "2h", "--reason", "patches"))["value"]
     good(inv("-H", HOST, "pause", "--for", "1h"))
     second = next(r["id"] for r in host.records() if r["id"] != first["id"])
@@ -267,7 +267,7 @@ def test_of_several_scheduled_one_is_named_or_chosen_by_number(inv, host, sandbo
     assert host.record(first["id"])["outcome"] == "cancelled"
     assert host.record(second)["outcome"] == ""
     good(inv("-H", HOST, "unpause"))
-    # The end of a pause that is over already is no choice to make.
+    # The end of a pause that is already over is not among the choices.
     last = value(prepare(inv, "--delay", "3h"))["value"]
     assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["value"]["item"]["id"] == last["id"]
 
@@ -297,7 +297,7 @@ def test_a_second_preparation_is_refused_or_replaces_the_first(inv, host):
     assert host.audit(second["id"]) == []
 
 
-def test_a_check_that_fails_at_its_time_leaves_the_service_serving(inv, host):
+def test_a_check_that_fails_at_its_time_leaves_the_service_running(inv, host):
     pid = host.main_pid
     work = value(prepare(inv, "--delay", "10s"))["value"]
     host.sh(f"mv {COMMAND} {COMMAND}.away")
@@ -312,7 +312,7 @@ def test_a_check_that_fails_at_its_time_leaves_the_service_serving(inv, host):
     assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
-def test_a_preparation_that_fails_half_way_goes_back_to_serving(inv, host, managed):
+def test_a_preparation_that_fails_half_way_restores_the_service(inv, host, managed):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     ids = set(host.jobs())
@@ -329,8 +329,8 @@ def test_a_preparation_that_fails_half_way_goes_back_to_serving(inv, host, manag
 
 
 @pytest.mark.parametrize("folder", ["/home/opensafely/opstasks", "/var/lib/opstasks/scheduled"])
-def test_a_disk_that_fills_up_half_way_leaves_the_service_serving(inv, host, managed, folder):
-    """The snapshot's disk, or that of the record itself: then the host cannot even say it."""
+def test_a_disk_that_becomes_full_leaves_the_service_running(inv, host, managed, folder):
+    """The disk of the snapshot, or of the record itself (then the host cannot record it)."""
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     ids = set(host.jobs())
@@ -383,7 +383,7 @@ def test_work_that_waits_for_jobs_can_be_cancelled_without_its_client(inv, host,
     assert host.sh(f"docker inspect -f '{{{{.State.StartedAt}}}}' os-job-{job}") == started
 
 
-def test_a_reboot_before_its_time_drops_the_work_and_is_told(inv, host, managed):
+def test_a_reboot_before_its_time_drops_the_work_and_is_reported(inv, host, managed):
     work = value(prepare(inv, "--at", "23:59"))["value"]
     assert host.sh(f"date -d @{int(work['due_at'])} +%H:%M") == "23:59"
     managed.reboot(HOST)
@@ -414,7 +414,7 @@ def test_a_power_cut_in_the_middle_leaves_no_pause_behind(inv, host, managed, cl
     told_after(inv, entry["id"], "was interrupted")
 
 
-def test_a_reboot_by_others_while_it_waits_for_jobs_is_told(inv, host, managed, client):
+def test_a_reboot_by_others_during_the_wait_for_jobs_is_reported(inv, host, managed, client):
     (job,) = managed.submit(HOST, "longer")
     running(host, job)
     client("prepare-reboot", "--drain", "1h", "--yes")

@@ -1,4 +1,4 @@
-"""What the records of a host mean."""
+"""Judging the records of a host."""
 
 import json
 from dataclasses import replace
@@ -86,14 +86,14 @@ def test_a_host_that_was_not_read_has_nothing():
     assert UNREAD.unready() is UNREAD.prepared() is None
 
 
-def test_the_pause_that_holds_is_that_of_the_flag():
+def test_the_present_pause_is_that_of_the_flag():
     assert make_maintenance(pause=OURS).pause is OURS
     by_hand = make_maintenance(pause=OURS, flag_at=NOW + 60).pause
     assert by_hand == Pause(since_at=NOW + 60, flag_at=NOW + 60)
     assert make_maintenance(pause=OURS, flag_at=0).pause is None
 
 
-def test_the_end_of_a_pause_that_is_over_no_longer_lies_ahead():
+def test_the_end_of_a_finished_pause_is_not_scheduled_any_more():
     end = make_item(kind="unpause")
     assert make_maintenance(end, units=UP, note=Pause(id="one")).open() == (end,)
     assert make_maintenance(end, units=UP, note=Pause(id="two")).open() == ()
@@ -106,7 +106,7 @@ def test_a_unit_that_ended_is_not_called_a_host_that_went_down():
         assert make_maintenance(item).reason(item) == f"{words} at 'requeueing'"
 
 
-def test_dropped_work_is_told_until_it_is_dismissed():
+def test_dropped_work_is_reported_until_it_is_dismissed():
     item = make_item(boot_id="before")
     found = make_maintenance(item)
     assert found.dropped() == (item,)
@@ -115,7 +115,7 @@ def test_dropped_work_is_told_until_it_is_dismissed():
     assert make_maintenance(dismissed).dropped() == ()
 
 
-def test_what_has_lost_its_timer_is_told():
+def test_work_that_lost_its_timer_is_reported():
     item = make_item()
     assert make_maintenance(item).dropped() == (item,)
     assert "timer is gone" in make_maintenance(item).reason(item)
@@ -135,7 +135,7 @@ def test_a_preparation_belongs_to_one_boot_only(next_boot, is_prepared):
     assert (make_maintenance(ready).prepared() is ready) is is_prepared
 
 
-def test_a_preparation_outlives_a_later_one_that_was_refused():
+def test_a_preparation_stays_valid_after_a_later_refused_one():
     ready = replace(LAST_MONTH, boot_id="now", next_boot="")
     refused = replace(REFUSED, boot_id="now")
     found = make_maintenance(refused, ready)
@@ -146,7 +146,7 @@ def test_a_preparation_outlives_a_later_one_that_was_refused():
     ("serving", "paused", "waits"),
     [(False, True, True), (True, True, False), (False, False, False), (True, False, False)],
 )
-def test_a_preparation_that_was_given_up_waits_for_no_reboot(serving, paused, waits):
+def test_an_abandoned_preparation_waits_for_no_reboot(serving, paused, waits):
     ready = make_item(outcome="ready", step="done", was_active=True)
     found = make_maintenance(ready, pause=BY_BOB)
     assert (found.not_rebooted(serving=serving, paused=paused) is ready) is waits

@@ -83,7 +83,7 @@ def attention(*items, **words):
     return scheduled_attention(make_maintenance(*items, **words), serving=True, paused=False)
 
 
-def test_a_failed_preparation_is_told_for_a_day_or_until_a_newer_one():
+def test_a_failed_preparation_is_reported_for_a_day_or_until_a_newer():
     (text,) = attention(REFUSED, LAST_MONTH)
     assert text == "prepare-reboot for 22:00 refused: someone is changing the host (two)"
     assert "interrupted" in attention(INTERRUPTED)[0]
@@ -96,7 +96,7 @@ def test_a_failed_preparation_is_told_for_a_day_or_until_a_newer_one():
     ("serving", "pause", "waits"),
     [(False, OURS, True), (True, OURS, False), (False, None, False), (True, None, False)],
 )
-def test_a_preparation_that_was_given_up_is_not_told(serving, pause, waits):
+def test_an_abandoned_preparation_is_not_reported(serving, pause, waits):
     ready = make_item(outcome="ready", step="done", was_active=True)
     found = scheduled_attention(make_maintenance(ready), serving=serving, paused=pause is not None)
     assert bool(found) == waits

@@ -25,7 +25,7 @@ def test_a_pause_shows_who_made_it_and_until_when():
         "2027-01-15 08:00 UTC",
         "2027-01-15 08:01 UTC",
     )
-    assert pause_tasks._row(PauseResult(True, BY_BOB))["until"] == "somebody unpauses"
+    assert pause_tasks._row(PauseResult(True, BY_BOB))["until"] == "someone unpauses"
     by_hand = replace(BY_BOB, who="")
     assert pause_tasks._unpaused_row(PauseResult(True, by_hand))["was paused by"] == "hand"
     assert pause_tasks._unpaused_row(PauseResult(False))["was paused by"] == ""

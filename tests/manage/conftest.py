@@ -13,7 +13,7 @@ from tests.manage.manage_sandbox_help import HOST, ROOT
 
 @pytest.fixture
 def sh(managed):
-    """A shell command as root on the host, apart from SSH."""
+    """Run a shell command as root on the host, without SSH."""
     return lambda script, host=HOST: managed.must(host, ["bash", "-c", script]).strip()
 
 
@@ -43,7 +43,7 @@ def ops(inv, backends):
 
 @pytest.fixture
 def restored(managed, sh):
-    """After the test, the host is as described again."""
+    """After the test, the host matches its description again."""
     yield
     sh("userdel -r eve 2>/dev/null; true")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Descriptions in a folder of a test's own, and facts of a host that is exactly as described."""
+"""Descriptions in a test's own folder, and facts of a host that matches them exactly."""
 
 import base64
 import struct
@@ -61,7 +61,7 @@ def entry_facts(entry, kind):
 
 
 def facts_of(wanted, login="ops"):
-    """What a host answers that is exactly as described, as JSON would hold it."""
+    """The answer of a host that matches its description exactly, as JSON values."""
     members = {group.name: [] for group in wanted.groups}
     for user in wanted.users:
         for group in user.groups:

@@ -45,7 +45,7 @@ def good(done, code=0):
 
 
 def snapshot(sh):
-    """Rights and content of everything that manage may touch, and accounts besides."""
+    """Rights and contents of everything that manage may change, and all accounts."""
     return sh(
         f"find {PLACES} -xdev -printf '%p %M %u:%g %l\\n' | grep -v -e '-$' -e mtab | sort;"
         f" find {HOME}/config /etc/sudoers.d /etc/ssh /etc/profile.d /etc/systemd/system"

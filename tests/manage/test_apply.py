@@ -1,4 +1,4 @@
-"""manage on one host: one plan shown, the same carried out, one number of changes."""
+"""manage on one host: the shown plan is carried out, with one number of changes."""
 
 import copy
 
@@ -73,7 +73,7 @@ def test_the_plan_that_was_shown_is_carried_out_and_verified(host, facts, wanted
     assert host.steps[-1].startswith("  done 2/2: ")
 
 
-def test_what_taking_the_lock_creates_counts_as_a_change_that_is_done(host, facts, wanted):
+def test_paths_created_by_taking_the_lock_count_as_done_changes(host, facts, wanted):
     bare = changed(facts, SECRET)
     bare["paths"] |= dict.fromkeys(LOCK)
     planned, locked = plan_of(bare, wanted), changed(facts, SECRET)

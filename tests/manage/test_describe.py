@@ -55,7 +55,7 @@ def test_a_listed_person_gets_an_account_a_home_and_keys(backends):
     [
         ({"grups": []}, "unknown section 'grups'; did you mean 'groups'"),
         ({"files": [FILE | {"mod": "1"}]}, "files: /etc/x: unknown key 'mod'; did you mean 'mode'"),
-        ({"files": [FILE | {"mode": "644"}]}, "mode '644' is not like '0640'"),
+        ({"files": [FILE | {"mode": "644"}]}, "mode '644' must look like '0640'"),
         ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: Expected `str`, got `int`"),
         ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is not a plain absolute path"),
         ({"files": [FILE | {"path": "/etc/../x"}]}, "not a plain absolute path"),
@@ -237,7 +237,7 @@ def test_the_sandbox_and_its_people_are_for_the_hosts_of_the_sandbox_only():
         assert described(backend).listed() == {}
 
 
-def test_a_hosts_own_folder_of_descriptions_has_the_programs_base_unless_it_has_one(tmp_path):
+def test_a_hosts_own_folder_of_descriptions_uses_the_built_in_base_or_its_own(tmp_path):
     folder = write_backends(tmp_path, own={}, files={})
     base = described("mine", backends=str(folder))
     assert {unit.name for unit in base.units} >= {"jobrunner"}
@@ -245,7 +245,7 @@ def test_a_hosts_own_folder_of_descriptions_has_the_programs_base_unless_it_has_
     assert [group.name for group in described("mine", backends=str(folder)).groups] == ["x"]
 
 
-def test_a_folder_of_the_environment_comes_before_the_hosts_own(backends, tmp_path):
+def test_a_folder_of_the_environment_overrides_the_hosts_own(backends, tmp_path):
     backends(base={"groups": [{"name": "x"}]})
     elsewhere = str(tmp_path / "missing")
     assert [group.name for group in described("mine", backends=elsewhere).groups] == ["x"]

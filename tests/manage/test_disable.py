@@ -1,4 +1,4 @@
-"""users.disable: which accounts it takes, what counts as disabled, what it does."""
+"""users.disable: which accounts it accepts, what counts as disabled, what it does."""
 
 import msgspec
 import pytest
@@ -63,7 +63,7 @@ def test_an_account_with_nothing_left_is_disabled():
         ({"shell": "/bin/bash"}, False, "shell /bin/bash"),
     ],
 )
-def test_any_single_thing_left_keeps_an_account_open(change, has_keys, said):
+def test_any_single_right_left_means_not_disabled(change, has_keys, said):
     assert ways_in(change, has_keys=has_keys) == (said,)
 
 
@@ -71,7 +71,7 @@ def test_an_account_is_described_in_words():
     assert disable.Account("x", False, ()).describe() == "no such account"
     assert disable.Account("x", True, ()).describe() == "already disabled"
     running = disable.Account("x", True, ("keys",), 2).describe()
-    assert running == "keys; 2 process(es) go on"
+    assert running == "keys; 2 process(es) still running"
 
 
 @pytest.mark.parametrize(("uid", "persons"), [(999, False), (1000, True), (65534, False)])
@@ -85,7 +85,7 @@ def test_system_accounts_are_refused(host, uid, persons):
 
 
 def test_the_own_account_is_refused(host):
-    with pytest.raises(Refused, match="you came in as x"):
+    with pytest.raises(Refused, match="you are logged in as x"):
         disable.account(host, "x", facts(OPEN, login="x"))
 
 
@@ -97,14 +97,14 @@ def expect_look(host, found, processes="0\n"):
     host.expect(cmd("pgrep", "--count", "--uid", "x"), Reply(1, processes))
 
 
-def test_an_open_account_is_disabled_and_looked_at_again(fake_host):
+def test_an_open_account_is_disabled_and_verified(fake_host):
     host = fake_host()
     expect_look(host, facts(OPEN, keyed=["x"]), "2\n")
     host.expect_lock("users.disable")
     host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1), user="root")
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(DISABLED))
     done = disable.disable(host, "x")
-    assert done.before.describe() == "keys, group docker, password; 2 process(es) go on"
+    assert done.before.describe() == "keys, group docker, password; 2 process(es) still running"
     assert (done.after.open, done.changed) == ((), True)
 
 

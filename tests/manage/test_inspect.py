@@ -25,7 +25,7 @@ def facts(wanted):
 
 
 def decoded(facts, wanted):
-    """What these facts are after the journey from a host."""
+    """These facts, encoded and decoded as an answer."""
     result = Result("", 0, json.dumps({"ok": facts}) + "\n", "")
     return inspect.decode(result, inspect.request(wanted, spec("sandbox")), "tpp")
 

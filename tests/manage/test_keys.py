@@ -1,4 +1,4 @@
-"""Public keys: nothing else is ever taken for one, wherever it comes from."""
+"""Public keys: nothing else is accepted, from any source."""
 
 import pytest
 from hypothesis import given

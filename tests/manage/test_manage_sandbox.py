@@ -1,4 +1,4 @@
-"""manage on real hosts: what it makes and keeps; seen by pytest-testinfra and plain shell."""
+"""manage on real hosts: what it makes and keeps, checked by pytest-testinfra and shell."""
 
 import json
 import shlex
@@ -150,7 +150,7 @@ def test_a_managed_host_needs_one_round_trip_and_no_change(managed, spec, connec
 # -- drift ---------------------------------------------------------------------------------------
 
 DRIFTS = {
-    # what somebody did: the step that shows it (thing, now, wanted)
+    # a manual change: the step that shows it (thing, now, wanted)
     f"chmod 644 {HOME}/config/01_defaults.env": (
         f"{HOME}/config/01_defaults.env",
         "opensafely:opensafely 0644",
@@ -302,7 +302,7 @@ def test_manual_edits_are_kept_as_backups(sh, ops, restored):
 def test_secrets_are_never_printed_logged_or_in_an_argument(managed, sh, ops, restored, tmp_path):
     secrets, local = f"{HOME}/config/02_secrets.env", f"{HOME}/config/04_local.env"
     kept = sh(f"cat {local}")
-    # Assembled here, so that no command line of the test itself holds one.
+    # Assembled here, so that no command line of the test itself contains one.
     marks = [f"canary{number}zq7{'x' * 12}" for number in range(6)]
     put = lambda path, text: managed.must(HOST, ["tee", "-a", path], stdin=text)  # noqa: E731
     put(secrets, f"JOB_SERVER_TOKEN={marks[0]}\nSTATA_LICENSE='{marks[1]}'\n")
@@ -421,7 +421,7 @@ def test_a_bad_description_is_refused_without_a_connection(backends, ops):
     change(backends, files=[{"path": "/etc/x", "sorce": "x"}])
     done = good(ops("--connect-timeout", "1", "manage", "--plan"), 2)
     assert "unknown key 'sorce'; did you mean 'source'" in done.stderr
-    assert "no host was connected to" in done.stderr
+    assert "no connection was made" in done.stderr
 
 
 def test_the_database_network_exists_after_a_reboot(managed, sh):
@@ -435,7 +435,7 @@ def test_the_database_network_exists_after_a_reboot(managed, sh):
 
 
 def test_the_service_account_cannot_make_root_run_its_commands(managed, sh, restored):
-    """It may restart its service. Root makes the network first, and reads the env files as data."""
+    """It may restart its service. Root then makes the network, and reads the env files as data."""
     local = f"{HOME}/config/04_local.env"
     sh(f"cp -p {local} /root/local.away; rm -f /tmp/evil* /tmp/pwned")
     sh("echo 'id -u >>/tmp/pwned' >/tmp/evil.sh; chmod 755 /tmp/evil.sh")

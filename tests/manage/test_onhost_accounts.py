@@ -1,4 +1,4 @@
-"""What `manage` does to accounts and tells about them on a host, and what sudo's log tells."""
+"""`manage` on a host: reading and changing accounts, and reading sudo's log."""
 
 import json
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ nonsense
 """
 
 
-def test_sudos_log_tells_who_used_a_word_last_and_nothing_else(tmp_path):
+def test_sudos_log_shows_only_who_last_used_a_word(tmp_path):
     (tmp_path / "log").write_text(LOG)
     found = sudo_log.last_uses(["/etc/a", "/etc/b", "/etc/c"], str(tmp_path / "log"))
     assert {word: use["who"] for word, use in found.items()} == {"/etc/a": "dev", "/etc/b": "ada"}
@@ -32,7 +32,7 @@ def test_any_text_is_read_as_a_log_without_an_error(text):
     sudo_log.moment(text)
 
 
-def test_keys_that_manage_wrote_are_known_by_their_first_line(tmp_path, monkeypatch):
+def test_keys_that_manage_wrote_are_recognised_by_their_first_line(tmp_path, monkeypatch):
     for name, text in (("old", keys.render("old", ())), ("image", "ssh-ed25519 AAAA\n")):
         (tmp_path / name / ".ssh").mkdir(parents=True)
         (tmp_path / name / ".ssh" / "authorized_keys").write_text(text)
@@ -41,7 +41,7 @@ def test_keys_that_manage_wrote_are_known_by_their_first_line(tmp_path, monkeypa
     assert account_facts.marked(["old", "image", "none"], keys.MARK) == ["old"]
 
 
-def test_of_a_password_only_whether_it_is_locked_is_told(tmp_path):
+def test_only_whether_a_password_is_locked_is_reported(tmp_path):
     (tmp_path / "s").write_text("a:$y$hash:1:0:9:7:::\nb:!$y$hash:1:0:9:7::1:\nc:*:1:::::\n")
     found = {name: account_facts.shadow(name, str(tmp_path / "s")) for name in "abd"}
     assert found["a"] == {"locked": False, "expired": False}

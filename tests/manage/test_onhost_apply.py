@@ -39,7 +39,7 @@ def test_actions_stop_at_the_first_failure_and_are_safe_to_repeat(tmp_path, caps
     assert protocol.answer_to(apply.main, {"actions": steps}) == {"ok": {"done": 4}}
 
 
-def test_the_actions_go_on_when_the_client_is_gone(tmp_path, monkeypatch):
+def test_the_actions_continue_when_the_client_is_gone(tmp_path, monkeypatch):
     def gone(_):
         raise BrokenPipeError
 
@@ -61,6 +61,6 @@ def test_the_actions_go_on_when_the_client_is_gone(tmp_path, monkeypatch):
         ("nonsense\n\nActiveState", [("", ""), ("", "")]),
     ],
 )
-def test_units_that_systemctl_does_not_tell_about_are_unknown(text, states):
+def test_units_that_systemctl_does_not_describe_are_unknown(text, states):
     found = system_facts.units_of(["a", "b"], text)
     assert [UnitFacts(**found[name]) for name in "ab"] == [UnitFacts(*state) for state in states]

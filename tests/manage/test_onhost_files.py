@@ -1,4 +1,4 @@
-"""What `manage` does to files and tells about them on a host, on files here."""
+"""`manage` on a host: reading and changing files, on local files."""
 
 import os
 import time
@@ -133,11 +133,11 @@ def test_files_deleted_while_a_tree_is_read_are_skipped(tmp_path, monkeypatch):
     ("seconds", "known"),
     [(-5.0, 0), (0.0, 0), (1.9, 1), (32_503_680_000.0, 32_503_680_000), (1e12, 0)],
 )
-def test_a_time_that_cannot_be_true_is_unknown(seconds, known):
+def test_an_impossible_time_is_unknown(seconds, known):
     assert file_facts.moment(seconds) == known
 
 
-def test_the_text_of_a_file_is_told_only_where_it_may_be_read_and_differs(tmp_path):
+def test_a_files_text_is_sent_only_if_it_is_public_and_differs(tmp_path):
     (tmp_path / "f").write_text("mine\n")
     place = str(tmp_path / "f")
     differs = file_facts.path(place, "other", True)

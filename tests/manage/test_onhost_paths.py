@@ -1,4 +1,4 @@
-"""Paths through other people's folders: root is never led elsewhere."""
+"""Paths through other people's folders: links cannot mislead root."""
 
 import os
 
@@ -25,11 +25,11 @@ def test_a_link_of_another_account_is_not_followed(tmp_path):
         lambda: file_actions.rights(file_action(home / ".ssh" / "f")),
         lambda: file_actions.directory(file_action(home / ".ssh" / "d")),
     ):
-        with pytest.raises(paths.Unsafe, match="somebody else"):
+        with pytest.raises(paths.Unsafe, match="someone other than root"):
             work()
     assert (secret / "f").read_text() == "secret"
     assert mode_of(secret / "f") != 0o640
-    assert "somebody else" in file_facts.path(f"{home}/.ssh/f", "", True)["kind"]
+    assert "someone other than root" in file_facts.path(f"{home}/.ssh/f", "", True)["kind"]
 
 
 @as_root
@@ -50,7 +50,7 @@ def test_only_roots_link_in_roots_own_folder_is_followed(
     os.chown(home / "link", link_owner, link_owner, follow_symlinks=False)
     os.chown(home, folder_owner, folder_owner)
     home.chmod(folder_mode)
-    with pytest.raises(paths.Unsafe, match="somebody else"):
+    with pytest.raises(paths.Unsafe, match="someone other than root"):
         paths.read(f"{home}/link/f")
 
 
@@ -81,10 +81,10 @@ def test_a_link_at_the_end_of_a_path_is_never_followed(tmp_path):
     assert (target.read_text(), mode_of(target)) == ("kept", 0o600)
 
 
-def test_a_file_with_a_second_name_keeps_its_rights(tmp_path):
+def test_a_file_with_a_second_hard_link_keeps_its_rights(tmp_path):
     (tmp_path / "a").write_text("")
     (tmp_path / "a").chmod(0o600)
     os.link(tmp_path / "a", tmp_path / "b")
-    with pytest.raises(paths.Unsafe, match="second name"):
+    with pytest.raises(paths.Unsafe, match="several hard links"):
         file_actions.rights(file_action(tmp_path / "b"))
     assert mode_of(tmp_path / "a") == 0o600

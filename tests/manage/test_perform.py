@@ -1,4 +1,4 @@
-"""Carrying steps out: in which parts, what is said, what becomes of a failure."""
+"""Carrying out steps: the parts, the progress, and failures."""
 
 import json
 
@@ -42,7 +42,7 @@ def run(host, steps, **more):
 
 
 def parts(*counts, last):
-    """What the program prints: how many actions were done, after each; then how it ended."""
+    """The program's output: the number of actions done, after each; then the answer."""
     lines = [json.dumps({"part": number}) for number in counts]
     return Reply(out="\n".join([*lines, json.dumps(last), ""]))
 
@@ -138,7 +138,7 @@ def test_ctrl_c_stops_between_two_parts(fake_host, slow, late, stopped):
         run(host, [*(step(action) for action in slow), *[SSHD] * late])
 
 
-# -- what people get in by -----------------------------------------------------------------------
+# -- login files ---------------------------------------------------------------------------------
 
 
 def expect_install(host):
@@ -161,7 +161,7 @@ def expect_proofs(host, monkeypatch, *problems):
     return left
 
 
-def test_a_proven_change_is_confirmed(fake_host, monkeypatch):
+def test_a_tested_change_is_confirmed(fake_host, monkeypatch):
     host = fake_host()
     expect_install(host)
     host.expect(access.CONFIRM, access.ConfirmRequest(PLACE), access.ConfirmAnswer(True))
@@ -171,7 +171,7 @@ def test_a_proven_change_is_confirmed(fake_host, monkeypatch):
     assert left == []
 
 
-def test_a_change_that_is_not_proven_is_undone(fake_host, monkeypatch):
+def test_a_change_that_fails_its_test_is_undone(fake_host, monkeypatch):
     host = fake_host()
     expect_install(host)
     host.expect(access.RESTORE, access.RestoreRequest(PLACE), access.RestoreAnswer(True))
@@ -179,7 +179,7 @@ def test_a_change_that_is_not_proven_is_undone(fake_host, monkeypatch):
     with pytest.raises(CommandFailed, match="0 of 1 changes done; sshd failed") as caught:
         run(host, [SSHD])
     assert caught.value.tail.startswith(
-        "the old files are back, and in force: a fresh connection failed: no sudo\n"
+        "the old files are in effect again: a fresh connection failed: no sudo\n"
     )
 
 
@@ -193,18 +193,18 @@ def test_a_change_that_was_undone_before_its_confirmation_has_failed(fake_host, 
     assert "restored before the confirmation" in caught.value.tail
 
 
-def test_a_file_that_the_host_does_not_accept_is_never_proven(fake_host, monkeypatch):
+def test_a_file_that_the_host_rejects_is_not_tested(fake_host, monkeypatch):
     host = fake_host()
     host.expect(
-        access.INSTALL, ANY, failed("x: sshd failed; the old files are back", "line 3: bad")
+        access.INSTALL, ANY, failed("x: sshd failed; the old files were restored", "line 3: bad")
     )
     expect_proofs(host, monkeypatch)
     with pytest.raises(CommandFailed, match="sshd failed") as caught:
         run(host, [SSHD])
-    assert "the old files are back\nline 3: bad\n" in caught.value.tail
+    assert "the old files were restored\nline 3: bad\n" in caught.value.tail
 
 
-def test_without_proof_nothing_is_connected_to(fake_host, monkeypatch):
+def test_without_a_test_no_connection_is_made(fake_host, monkeypatch):
     host = fake_host()
     host.expect(
         access.INSTALL, access.install_request(host, [ProveAccess()]), access.InstallAnswer(1)
@@ -224,7 +224,7 @@ def test_an_invalid_answer_about_access_is_reported_as_one(program, answer):
         program.decode(Result("", 0, f'{{"ok": {answer}}}\n', ""), "tpp")
 
 
-def test_parts_are_decoded_whatever_they_come_with():
+def test_an_answer_with_parts_is_decoded_and_a_timeout_is_reported():
     text = answered(ApplyAnswer(2), parts=[1, 2]).out
     assert APPLY.decode(Result("", 0, text, ""), "tpp") == ApplyAnswer(2)
     with pytest.raises(TimedOut):

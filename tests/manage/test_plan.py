@@ -45,7 +45,7 @@ def test_a_host_as_described_needs_no_step(facts, wanted):
 
 TREE = "/srv/medium_privacy/workspaces"
 LIB = "/home/opensafely/jobrunner/lib"
-# One thing of every kind: what the step that shows it is called, and the change.
+# One thing of every kind: the name of the step that shows it, and the change.
 CHANGES = {
     RIGHTS: lambda f: f["paths"][RIGHTS].update(mode="0755"),
     "/home/opensafely/bin": lambda f: f["paths"].update({"/home/opensafely/bin": None}),
@@ -66,7 +66,7 @@ CHANGES = {
     "database network": lambda f: f["probes"].update({"database network": False}),
     "unit jobrunner": lambda f: f["units"]["jobrunner"].update(active_state="failed"),
     "unit rsync": lambda f: f["units"]["rsync"].update(file_state="enabled"),
-    "a change of how people get in": lambda f: f.update(is_unproven=True),
+    "a change of the login files": lambda f: f.update(is_unproven=True),
 }
 
 
@@ -93,7 +93,7 @@ def test_a_person_in_no_list_loses_every_group_of_a_role(facts, wanted, by):
     else:
         facts["marked"].append("alice")
     lost = [("alice in group sudo", "yes", "no"), ("alice in group developers", "yes", "no")]
-    # While the group of her role still tells who she was, sudo goes first: a run may be cut off.
+    # sudo is removed first, while her role's group still identifies her: a run may be interrupted.
     assert shown(facts, wanted) == (lost if by == "role" else lost[:1])
 
 
@@ -108,7 +108,7 @@ def test_the_connected_person_leaving_sudo_is_a_risk(own):
     facts = facts_of(wanted, login="alice")
     facts["groups"]["sudo"]["members"].append("alice")
     facts["marked"].append("alice")
-    assert risks(facts, wanted) == ["you came in as alice, who would leave group sudo"]
+    assert risks(facts, wanted) == ["you are logged in as alice, who would leave group sudo"]
 
 
 def test_a_new_account_is_created_with_its_groups(facts, wanted):
@@ -279,7 +279,7 @@ def own(tmp_path, monkeypatch):
     return make
 
 
-def test_a_plan_that_keeps_a_way_in_has_no_risk(own):
+def test_a_plan_that_keeps_a_login_has_no_risk(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="ada")
     facts["paths"]["/etc/ssh/x"] = None
@@ -298,7 +298,7 @@ def test_losing_the_own_group_or_keys_is_a_risk(own):
     wanted = own({"developers": ["ada"]})
     facts = facts_of(wanted, login="ops")
     facts["groups"]["developers"]["members"].append("ops")
-    assert risks(facts, wanted) == ["you came in as ops, who would leave group developers"]
+    assert risks(facts, wanted) == ["you are logged in as ops, who would leave group developers"]
     facts = facts_of(wanted, login="ada")
     facts["groups"]["developers"]["members"].remove("ada")
     assert risks(facts, wanted) == []  # joining is no loss
@@ -406,6 +406,6 @@ def test_a_description_without_roles_needs_no_people(own, tmp_path):
 
 
 def test_a_selection_without_any_area_is_refused():
-    with pytest.raises(Refused, match="leaves no area"):
+    with pytest.raises(Refused, match="no area is left"):
         apply.check_areas(AreaSelection(("system",), ("system",)))
     apply.check_areas(AreaSelection(("system", "code"), ("system",)))

@@ -1,4 +1,4 @@
-"""Commands on a host: their output, or a failure by the protocol."""
+"""Commands on a host: their output, or a failure of the protocol."""
 
 import pytest
 

@@ -80,7 +80,7 @@ def test_a_path_that_is_given_wins_over_docker_host(start_engine, monkeypatch):
     assert Engine(engine.path).get("info") == {"DockerRootDir": engine.root}
 
 
-def test_a_missing_socket_is_no_answer_and_is_named(monkeypatch, tmp_path):
+def test_a_missing_socket_is_named_in_the_error(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineError, match=r"docker does not answer: .*none\.sock") as caught:
         Engine().get("info")
@@ -99,7 +99,7 @@ def test_an_engine_that_is_silent_times_out(tmp_path):
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n{", b"SSH-2.0-x\r\n"])
-def test_what_is_not_docker_is_an_error_of_ours(tmp_path, answer):
+def test_a_server_that_is_not_docker_is_a_known_error(tmp_path, answer):
     path = str(tmp_path / "odd.sock")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -116,7 +116,7 @@ def test_what_is_not_docker_is_an_error_of_ours(tmp_path, answer):
             Engine(path, timeout_s=5).get("info")
 
 
-def test_errors_carry_the_words_and_the_status_of_docker(start_engine):
+def test_errors_have_the_message_and_status_of_docker(start_engine):
     engine = start_engine(DOCKER_29)
     with pytest.raises(EngineError, match="docker says: No such image: x") as caught:
         Engine().get("images", "x", "json")

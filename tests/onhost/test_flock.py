@@ -1,4 +1,4 @@
-"""A lock that may not be free yet."""
+"""Waiting for a lock."""
 
 import fcntl
 import os

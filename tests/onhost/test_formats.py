@@ -58,5 +58,5 @@ def test_moments_are_in_utc():
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_a_moment_that_no_calendar_holds_is_a_question_mark(at):
+def test_an_impossible_date_is_a_question_mark(at):
     assert formats.minute_text(at) == "" or formats.minute_text(at).endswith((" UTC", "?"))

@@ -71,12 +71,12 @@ def test_every_line_with_the_word_is_there_in_order(messages, word):
     assert found == [line for line in log if line in found]
 
 
-# -- the program, with a journalctl of our own ----------------------------------------------
+# -- the program, with our own journalctl ----- ----------------------------------------------
 
 
 @pytest.fixture
 def journalctl(tmp_path, monkeypatch):
-    """Make a journalctl that does what a shell text says, with the words of LOG at hand."""
+    """Make a journalctl that runs a shell text, which can use LOG."""
     (tmp_path / "log").write_text("".join(LOG))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
@@ -98,7 +98,7 @@ def answer(word, **options):
     return answer_to(journal_records.main, asked(word, **options))
 
 
-def test_the_answer_holds_the_records_without_line_ends(journalctl):
+def test_the_answer_has_the_records_without_line_ends(journalctl):
     journalctl('cat "$LOG"')
     expected = [line.rstrip("\n") for line in [LOG[0], *LOG[2:7]]]
     assert answer("abc") == {"ok": {"lines": expected}}
@@ -133,7 +133,7 @@ def test_an_account_that_may_not_read_the_journal_is_refused(journalctl):
     assert answer("abc")["refused"]["reason"] == journal_records.NO_PERMISSION
 
 
-def test_a_journalctl_that_fails_is_a_failure_with_its_last_words(journalctl):
+def test_a_journalctl_that_fails_is_a_failure_with_its_last_lines(journalctl):
     journalctl("echo 'Failed to open files: Bad message' >&2; exit 1")
     failed = answer("abc")["failed"]
     assert failed["reason"] == "journalctl failed with exit code 1"

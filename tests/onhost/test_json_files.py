@@ -1,4 +1,4 @@
-"""Small files of JSON, whole or not there."""
+"""Small JSON files, complete or absent."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_a_file_is_written_with_its_mode_and_read_back(tmp_path):
     assert os.listdir(tmp_path) == ["record.json"]
 
 
-def test_what_an_interrupted_writer_left_is_no_obstacle(tmp_path):
+def test_a_file_left_by_an_interrupted_writer_is_ignored(tmp_path):
     path = tmp_path / "record.json"
     path.with_name("record.json.new").write_text("half")
     write_json(path, {}, 0o600)
@@ -38,7 +38,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_partial_one(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff", b"null", b"[" * 100_000])
-def test_what_is_not_an_object_counts_as_empty(tmp_path, data):
+def test_anything_but_an_object_counts_as_empty(tmp_path, data):
     path = tmp_path / "record.json"
     path.write_bytes(data)
     assert read_json(path) == {}

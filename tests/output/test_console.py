@@ -21,12 +21,12 @@ def test_ordinary_text_is_printed_unchanged(text):
     assert printable(text) == text
 
 
-def test_control_characters_are_spelt_out():
+def test_control_characters_are_escaped():
     assert printable("a\x1b[2Jb\r\nc\x9b") == "a\\x1b[2Jb\\x0d\nc\\x9b"
 
 
 @pytest.mark.parametrize("text", ["a\u00a0b", "\u200b", "Öl", "\x9b2J", "\udcff", "\U0001f600"])
-def test_a_document_is_json_whatever_characters_it_holds(capsys, text):
+def test_a_document_is_json_with_any_characters(capsys, text):
     Console(as_json=True).document({"text": text})
     assert json.loads(capsys.readouterr().out) == {"text": text}
 

@@ -22,7 +22,7 @@ def watch(monkeypatch):
     """Watch on a terminal of 80 columns; returns what was drawn on it."""
 
     def on_terminal(render, every_s, as_json=False):
-        # Not in the fixture: pytest puts its own streams in place when the test begins.
+        # Not in the fixture: pytest installs its own streams when the test begins.
         shown = Terminal()
         monkeypatch.setattr("sys.stdin", Terminal())
         monkeypatch.setattr("sys.stdout", shown)
@@ -70,14 +70,18 @@ def test_an_error_leaves_the_terminal_as_it_was(watch):
 
 @pytest.mark.parametrize(
     ("every_s", "as_json", "said"),
-    [(0, False, "must be between 0.2 and 3600"), (4000, False, "not 4000"), (2, True, "no end")],
+    [
+        (0, False, "must be between 0.2 and 3600"),
+        (4000, False, "not 4000"),
+        (2, True, "never ends"),
+    ],
 )
-def test_a_watch_that_is_not_possible_is_refused(watch, every_s, as_json, said):
+def test_an_impossible_watch_is_refused(watch, every_s, as_json, said):
     with pytest.raises(Refused, match=said):
         watch(lambda: "", every_s, as_json)
 
 
-def test_without_a_terminal_there_is_nothing_to_watch(monkeypatch):
+def test_a_watch_without_a_terminal_is_refused(monkeypatch):
     monkeypatch.setattr("sys.stdout", io.StringIO())
     with pytest.raises(Refused, match="needs a terminal"):
         screen.watch(lambda: "", 2, as_json=False)

@@ -11,7 +11,7 @@ from opstasks.outputs.onhost import remove
 from opstasks.outputs.onhost.facts import facts_at
 from opstasks.outputs.onhost.records import read_records
 
-# Bytes that a file's name may hold, hostile ones first; the shell's, a terminal's, rsync's.
+# Bytes that a file name may contain, hostile ones first: for the shell, a terminal, rsync.
 HOSTILE = (
     *("\n", "'", '"', "*", "?", "[a]", "\\", "$HOME", "`id`", ";rm -rf .", "-rf", "--", " ", "~"),
     *("\x1b[2J", "\x07", "ü", "\udcff", "%s", "{a,b}", "!", "#", "&", "|", "..x", "...", "\t"),
@@ -46,7 +46,7 @@ class Tree:
         path.write_text(text)
 
     def precious(self):
-        """Every file that must survive, by what it is on the disk and what it says."""
+        """Every file that must survive, by identity and content."""
         found = {}
         for folder in (self.high, self.root / "V", self.outside):
             for path in folder.rglob("*"):
@@ -56,7 +56,7 @@ class Tree:
         return found
 
     def everything(self):
-        """Every regular file below the top, wherever it lies by now."""
+        """Every regular file below the top, at any place."""
         found = {}
         for folder, _, files in os.walk(self.top):
             for name in files:
@@ -93,7 +93,7 @@ class Tree:
         return remove.main(self.asked(workspace, path, facts, **over))
 
     def facts(self, path, workspace="W", root=None):
-        """What is shown of a file; None for an absent one."""
+        """The shown facts of a file; None if it is absent."""
         return facts_at(str(root or self.root), workspace, path)
 
     def record(self):

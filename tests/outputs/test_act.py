@@ -1,4 +1,4 @@
-"""outputs.ls, outputs.rm and outputs.attest: what the host is asked, in which order."""
+"""outputs.ls, outputs.rm and outputs.attest: the requests to the host, in order."""
 
 import json
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from opstasks.core.errors import (
+    CommandFailed,
     Interrupted,
     InvalidResponse,
     ProgramFailed,
@@ -211,7 +212,7 @@ def gone(host, path="a.csv"):
 
 
 def asked(host):
-    """What the removal was asked for."""
+    """The request for the removal."""
     (request,) = [c.request for c in host.seen if getattr(c, "module", "") == REMOVE.module]
     return request
 
@@ -259,7 +260,7 @@ def test_a_copy_that_is_kept_at_the_source_is_recorded_as_kept(fake_host):
     assert (len(request.places), request.record.source) == (1, "kept")
 
 
-def test_an_interrupted_removal_goes_on_with_its_own_record(fake_host):
+def test_an_interrupted_removal_continues_with_its_own_record(fake_host):
     host = fake_host()
     record = replace(REMOVED, state="removing", sha256="ab")
     host.expect_lock("outputs.rm")
@@ -274,10 +275,10 @@ def test_an_interrupted_removal_goes_on_with_its_own_record(fake_host):
 def test_a_failed_removal_names_the_file_and_stops(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")
-    host.expect(REMOVE, ANY, failed("is not as it was shown any more: size_bytes"))
-    with pytest.raises(ProgramFailed, match="is not as it was shown") as caught:
+    host.expect(REMOVE, ANY, failed("changed since it was shown: size_bytes"))
+    with pytest.raises(ProgramFailed, match="changed since it was shown") as caught:
         act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
-    assert caught.value.message.startswith("a.csv: is not")
+    assert caught.value.message.startswith("a.csv: changed since")
     assert "outputs.ls" in caught.value.hint
 
 
@@ -290,7 +291,7 @@ def test_a_file_that_is_back_at_once_fails_the_removal(fake_host):
         act.apply(host, planned(ITEM), source="keep", reason="")
 
 
-def test_an_interrupt_is_obeyed_between_two_files(fake_host):
+def test_ctrl_c_takes_effect_between_two_files(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")
     host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
@@ -311,12 +312,22 @@ def test_a_host_that_someone_else_changes_is_left_alone(fake_host):
         act.apply(host, planned(ITEM), source="keep", reason="")
 
 
+def test_a_lock_that_someone_takes_between_two_files_is_a_failure(fake_host):
+    host = fake_host()
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
+    gone(host)
+    host.expect_lock("outputs.rm", held_by=Owner("alice@laptop", "deploy", "", "r1"))
+    with pytest.raises(CommandFailed, match="1 of 2 removed; someone is changing it: alice"):
+        act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
+
+
 # -- attesting -------------------------------------------------------------------------------
 
 ATTESTED = replace(REMOVED, attested=Attestation("Alex", "a@b", NOW))
 
 
-def test_only_what_is_not_attested_yet_is_attested(fake_host):
+def test_only_removals_without_attestation_are_attested(fake_host):
     host = fake_host()
     other = replace(ATTESTED, id="abc-2")
     host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((REMOVED, other)))

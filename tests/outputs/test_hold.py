@@ -1,4 +1,4 @@
-"""outputs.rm on the host: hostile layouts, and processes that move things meanwhile."""
+"""outputs.rm on the host: hostile layouts, and other processes that move files."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ LAYOUTS = ("plain", "folder-link", "file-link", "hard-link", "folder", "pipe", "
 
 
 def lay_out(tree, layout, parts):
-    """Put something of a kind where the parts lead; whether it may be removed."""
+    """Put an entry of a kind at a path; returns whether it may be removed."""
     place = tree.root / "W" / "/".join(parts)
     place.parent.mkdir(parents=True, exist_ok=True)
     if layout == "folder-link" and len(parts) > 1:
@@ -70,7 +70,7 @@ def lay_out(tree, layout, parts):
     ),
 )
 def test_hostile_names_and_layouts_never_reach_outside(layout, parts):
-    """200 of them: nothing outside goes, the high-privacy tree is byte-identical."""
+    """200 of them: nothing outside is removed, the high-privacy tree is byte-identical."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree(folder)
         tree.put(tree.root / "W/kept.csv-not-asked-for", "kept")
@@ -92,7 +92,7 @@ def test_hostile_names_and_layouts_never_reach_outside(layout, parts):
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(st.sampled_from(["..", ".", "", "out", "V", "W"]), NAME), max_size=6))
 def test_the_host_itself_refuses_paths_with_dots(parts):
-    """The host's side checks by itself: it need not trust the client."""
+    """The host's program checks paths itself and does not trust the client."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree(folder)
         before = {d: tree.digest(d) for d in (tree.high, tree.root / "V", tree.outside)}
@@ -158,12 +158,12 @@ ATTACKS = (
     write_into,
     put_a_folder_there,
 )
-# Every call to the system that a removal makes is a moment at which another process may act.
+# Another process may act before every system call of a removal.
 HOOKS = ("open", "stat", "fstat", "rename", "unlink", "link", "read", "fsync", "dup", "close")
 
 
 def act_at(tree, hook, moment, action):
-    """Remove the file, something else happening just before one of the calls; calls counted."""
+    """Remove the file while something happens just before one of the calls; counts calls."""
     tree.put(tree.root / "W/out/table.csv", "medium")
     facts = tree.facts("out/table.csv")
     calls, real = [], getattr(os, hook)
@@ -184,8 +184,8 @@ def act_at(tree, hook, moment, action):
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_no_exchange_before_any_call_removes_another_file(attack, tmp_path):
-    """Whatever is exchanged before whichever call, no other file is lost: 300 races."""
+def test_no_replacement_before_any_call_removes_another_file(attack, tmp_path):
+    """Any replacement before any call: no other file is lost, in 300 races."""
     races = 0
     for hook in HOOKS:
         count = act_at(Tree(tmp_path / hook), hook, 0, lambda: None)
@@ -200,7 +200,7 @@ def test_no_exchange_before_any_call_removes_another_file(attack, tmp_path):
 
 
 def test_a_thread_that_swaps_folders_all_the_time_loses_nothing(tree):
-    """A real race: a thread exchanges the folder for a link, as fast as it can."""
+    """A real race: a thread replaces the folder with a link, as fast as it can."""
     aim, aside = tree.root / "W/out", tree.root / "W/aside"
     for number in range(60):
         tree.put(aim / f"{number}.csv", f"medium {number}")
@@ -256,12 +256,12 @@ def test_a_file_that_changed_since_it_was_shown_stays(tree):
     tree.put(tree.root / "W/a.csv", "as shown")
     facts = tree.facts("a.csv")
     tree.put(tree.root / "W/a.csv", "as it is")
-    with pytest.raises(HostFailure, match="not as it was shown"):
+    with pytest.raises(HostFailure, match="changed since it was shown"):
         tree.remove("a.csv", facts=facts)
     assert (tree.root / "W/a.csv").read_text() == "as it is"
 
 
-def test_a_replaced_file_gets_its_name_back_but_never_over_a_newer_one(tree, monkeypatch):
+def test_a_replaced_file_is_renamed_back_but_never_over_a_newer_one(tree, monkeypatch):
     file = tree.root / "W/a.csv"
     tree.put(file, "shown")
     facts = tree.facts("a.csv")
@@ -274,13 +274,13 @@ def test_a_replaced_file_gets_its_name_back_but_never_over_a_newer_one(tree, mon
         file.write_text("newer still")
 
     monkeypatch.setattr(os, "rename", exchange)
-    with pytest.raises(HostFailure, match="took its name"):
+    with pytest.raises(HostFailure, match="now has its name"):
         tree.remove("a.csv", facts=facts)
     assert file.read_text() == "newer still"
     assert (tree.top / "medium/.opstasks-removed/abc-1").read_text() == "exchanged"
 
 
-def test_a_replaced_file_gets_its_name_back_without_hard_links(tree, monkeypatch):
+def test_a_replaced_file_is_renamed_back_without_hard_links(tree, monkeypatch):
     file, rename = tree.root / "W/a.csv", os.rename
     tree.put(file, "shown")
     facts = tree.facts("a.csv")
@@ -302,7 +302,7 @@ def test_a_replaced_file_gets_its_name_back_without_hard_links(tree, monkeypatch
     assert not list((tree.top / "medium/.opstasks-removed").iterdir())
 
 
-def test_a_file_is_removed_from_a_drive_that_numbers_its_files_anew(tree):
+def test_a_file_is_removed_from_a_drive_that_renumbers_its_files(tree):
     tree.put(tree.root / "W/a.csv", "x")
     facts = tree.facts("a.csv")
     tree.remove("a.csv", facts={key: facts[key] for key in STABLE_IDENTITY})
@@ -326,6 +326,6 @@ def test_a_hold_that_is_a_link_or_of_another_account_is_not_used(tree):
     hold.mkdir()
     hold.chmod(0o777)
     if (tree.top / "medium").stat().st_uid != os.getuid():
-        with pytest.raises(HostFailure, match="not used by this account alone"):
+        with pytest.raises(HostFailure, match="can be changed by other accounts"):
             tree.remove("a.csv")
     assert (tree.root / "W/a.csv").exists()

@@ -33,7 +33,7 @@ def test_the_full_path_of_a_file_in_the_workspace_is_fine():
 
 
 @given(st.lists(GOOD_NAME, min_size=1, max_size=4))
-def test_any_name_that_a_file_may_have_is_taken_as_it_is(parts):
+def test_any_file_name_is_taken_literally(parts):
     assert names.file("/".join(parts), "W", ROOT) == "/".join(parts)
 
 

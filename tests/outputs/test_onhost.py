@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,7 +13,7 @@ from opstasks.outputs.listing import FILES, WORKSPACES
 from opstasks.outputs.onhost import files, inspect, remove, workspaces
 
 
-def test_a_source_is_away_when_only_the_folder_of_its_mount_exists(tmp_path, monkeypatch):
+def test_a_source_with_only_its_mount_folder_is_not_mounted(tmp_path, monkeypatch):
     drive = tmp_path / "e"
     drive.mkdir()
     monkeypatch.setattr(inspect, "mounted", lambda: ["/", str(drive)])
@@ -71,7 +72,7 @@ def test_a_failure_at_the_source_keeps_the_file_in_both_places(tree):
     assert (source / "W/a.csv").exists()
     assert (tree.root / "W/a.csv").exists()
     record = tree.record()
-    assert (record.state, "not as it was shown" in record.error) == ("failed", True)
+    assert (record.state, "changed since it was shown" in record.error) == ("failed", True)
     places[0]["identity"] = tree.facts("a.csv", root=source)
     tree.remove("a.csv", places=places)
     assert not (source / "W/a.csv").exists()
@@ -114,7 +115,7 @@ def test_a_removal_that_cannot_be_recorded_at_its_end_says_so(tree, monkeypatch)
         real(folder, record)
 
     monkeypatch.setattr(remove, "write_record", no_room_at_the_end)
-    with pytest.raises(HostFailure, match="removed, but that is not recorded"):
+    with pytest.raises(HostFailure, match="removed, but this could not be recorded"):
         tree.remove("a.csv")
     assert tree.record().state == "removing"
 
@@ -127,7 +128,7 @@ def listed(tree, workspace="W"):
 
 
 def decoded(program, answer):
-    """What the client makes of a program's answer."""
+    """A program's answer as the client decodes it."""
     return program.decode(Result("", 0, json.dumps({"ok": answer}), ""), "h")
 
 
@@ -147,7 +148,7 @@ def test_a_listing_follows_no_link(tree):
     assert [workspace["name"] for workspace in found] == ["V", "W"]
 
 
-def test_a_workspace_is_summed_up(tree):
+def test_a_workspace_has_its_count_size_and_time(tree):
     tree.put(tree.root / "W/out/a.csv", "four")
     tree.put(tree.root / "W/b.csv", "seven..")
     os.utime(tree.root / "W/b.csv", (2e9, 2e9))
@@ -170,7 +171,7 @@ def test_an_unknown_workspace_and_a_missing_root_are_refused(tree):
         listed(tree, "nowhere")
     missing = str(tree.top / "missing")
     for program in (files, workspaces):
-        with pytest.raises(HostRefusal, match="`manage` creates it"):
+        with pytest.raises(HostRefusal, match="does not exist"):
             program.main({"root": missing, "workspace": "W"})
 
 
@@ -180,6 +181,17 @@ def test_a_workspace_with_too_many_files_is_refused(tree, monkeypatch):
         tree.put(tree.root / f"W/{number}", "x")
     with pytest.raises(HostRefusal, match="more than 2 files"):
         listed(tree)
+
+
+@pytest.mark.parametrize("year", [1905, 2300, 2440])
+def test_a_file_of_any_year_is_inspected(tree, year):
+    place = tree.root / "W/a.csv"
+    tree.put(place, "x")
+    at = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    os.utime(place, (at, at))
+    request = {"root": str(tree.root), "source": "", "workspace": "W", "files": ["a.csv"]}
+    (file,) = decoded(INSPECT, inspect.main(request)).files
+    assert file.here.facts.mtime_ns == place.stat().st_mtime_ns
 
 
 def test_files_are_inspected_here_and_at_the_source(tree):

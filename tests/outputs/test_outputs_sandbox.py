@@ -1,4 +1,4 @@
-"""Removing Level 4 files on a real host, a real drive behind them; looked at from outside."""
+"""Removing Level 4 files on a real host with a real drive, observed from outside."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_a_file_is_removed_for_good_and_the_steps_stay_open_until_attested(level
     before = high(level4)
     hash_ = level4.sh(f"sha256sum <{TARGET}/l3-out/out/table.csv").split()[0]
 
-    # Not without a person, not without knowing what becomes of the drive's copy.
+    # Not without a person, and not without a decision about the drive's copy.
     refused = ask("outputs.rm", "l3-out", NAMES[0], "--yes", code=2, json_=False)
     assert "--source" in refused.stderr
     assert level4.sh(f"ls {TARGET}/l3-out/out/table.csv {SOURCE}/l3-out/out/table.csv")
@@ -154,7 +154,7 @@ def test_without_room_for_its_record_a_file_stays(level4, ask):
         assert ask("outputs.pending")["value"] == []
         assert ask(*words)["outcome"] == "changed"
         (record,) = ask("outputs.pending")["value"]
-        # Nor is what was removed ever to be done again because its attestation found no room.
+        # A removal must not be repeated because there was no room for its attestation.
         disk.fill()
         attest = ["outputs.attest", record["id"], "--by", "Alex", "--yes"]
         assert "No space" in ask(*attest, code=1, json_=False).stderr
@@ -188,7 +188,7 @@ def test_the_name_of_the_workspace_must_be_typed(level4, sandbox_dir, tmp_path):
         child = pexpect.spawn(program, words, env=env, encoding="utf-8", timeout=60)
         child.expect_exact("[remove/keep]")
         child.sendline("remove")
-        child.expect("Type the workspace's name to go on:")
+        child.expect("Type the workspace's name to continue:")
         child.sendline(answer)
         child.expect(pexpect.EOF)
         child.close()

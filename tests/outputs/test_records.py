@@ -1,4 +1,4 @@
-"""The records of removals: on the host's disk, in answers, and what waits for a person."""
+"""The records of removals: on the host's disk, in answers, and those that wait for a person."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A docker engine of our own, for tests of several folders."""
+"""Our own docker engine, for tests of several folders."""
 
 import contextlib
 

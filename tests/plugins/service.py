@@ -14,7 +14,7 @@ def jobrunner_unit(managed, observer):
 
     yield show
     if show("SubState") != "running" or show("NRestarts") != "0":
-        # A stop first: what waits to be restarted keeps its count.
+        # Stop it first: a unit that waits for a restart keeps its count.
         here.check_output("systemctl stop jobrunner")
         here.run("systemctl reset-failed jobrunner")
         here.check_output("systemctl start jobrunner")

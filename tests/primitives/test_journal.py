@@ -1,4 +1,4 @@
-"""journalctl is asked for the lines that are wanted, and for no others."""
+"""journalctl is asked for exactly the wanted lines."""
 
 import pytest
 

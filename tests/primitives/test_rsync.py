@@ -1,4 +1,4 @@
-"""The copy of the Level 3 sync: what rsync is told."""
+"""The copy of the Level 3 sync: the arguments of rsync."""
 
 from opstasks.primitives import rsync
 

@@ -1,4 +1,4 @@
-"""systemd: what `systemctl show` prints, and what it never prints."""
+"""systemd: reading valid and invalid output of `systemctl show`."""
 
 from datetime import UTC, datetime
 
@@ -42,7 +42,7 @@ def test_a_unit_that_does_not_serve_is_described(changes, words, is_down):
     assert (unit.is_serving, unit.is_down, unit.describe()) == (False, is_down, words)
 
 
-def test_a_unit_that_is_no_service_has_no_process():
+def test_a_unit_that_is_not_a_service_has_no_process():
     unit = parsed("LoadState=loaded\nActiveState=active\nSubState=waiting\nUnitFileState=\n")
     assert (unit.main_pid, unit.restarts, unit.since) == (0, 0, None)
 
@@ -74,5 +74,5 @@ def test_no_text_breaks_the_parser(text):
 
 
 @pytest.mark.parametrize("text", ["", "n/a", "Fri 2024-13-03 10:00:00 UTC", "Fri 33658-01-01 x"])
-def test_a_time_that_cannot_be_is_no_time(text):
+def test_an_impossible_time_is_none(text):
     assert systemd.parse_timestamp(text) is None

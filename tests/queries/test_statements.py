@@ -52,6 +52,14 @@ def test_a_docker_that_does_not_answer_is_refused_with_a_hint(fake_host):
     assert caught.value.hint == "inv -H tpp doctor"
 
 
+def test_a_host_that_is_not_set_up_keeps_its_own_hint(fake_host):
+    host = fake_host()
+    host.expect(STATEMENTS, ASKED, Refused("no account", hint="inv -H tpp manage"))
+    with pytest.raises(Refused) as caught:
+        read_statements(host, sql=False)
+    assert caught.value.hint == "inv -H tpp manage"
+
+
 GOOD = {"job": "a", "workspace": "w", "action": "a", "image": "i", "now_at": NOW}
 
 

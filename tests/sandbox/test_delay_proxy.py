@@ -78,7 +78,7 @@ def test_connecting_is_delayed_on_request(echo):
     with DelayProxy(echo, 30, delay_connect=True) as proxy:
         start = time.monotonic()
         with connect(proxy):
-            # Three ways until the server knows, and its greeting's own.
+            # Three one-way delays until the server knows, and one for its greeting.
             assert time.monotonic() - start >= 0.12
 
 
@@ -94,7 +94,7 @@ def test_reset_counts_from_0(echo):
             assert proxy.round_trips() == 2
 
 
-def test_bytes_arrive_whole_and_in_order(echo):
+def test_bytes_arrive_complete_and_in_order(echo):
     data = bytes(range(97, 123)) * 40_000
     with DelayProxy(echo, 5) as proxy, connect(proxy) as connection:
         sender = threading.Thread(target=connection.sendall, args=(data,))
@@ -121,7 +121,7 @@ def test_cut_resets_open_connections_and_accepts_new_ones(echo):
             assert ask(connection) == b"X"
 
 
-def test_cut_after_bytes_lets_no_more_than_that_pass(echo):
+def test_cut_after_bytes_passes_no_more_than_that(echo):
     with DelayProxy(echo) as proxy, connect(proxy) as connection:
         proxy.cut_after_bytes(3, "to_client")
         connection.sendall(b"abcdef")
@@ -129,7 +129,7 @@ def test_cut_after_bytes_lets_no_more_than_that_pass(echo):
         with pytest.raises(ConnectionResetError):
             while True:
                 received += connection.recv(1)
-        # What was on its way when the reset came may be lost at the receiver, never exceeded.
+        # Data in flight at the reset may be lost at the receiver, but there is never more.
         assert b"ABC".startswith(received)
 
 

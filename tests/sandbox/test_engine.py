@@ -1,4 +1,4 @@
-"""The connection to the engine, without one: where it is, and what its errors say."""
+"""The connection to the engine, without an engine: its address and its errors."""
 
 import json
 
@@ -12,7 +12,7 @@ from opstasks.sandbox.errors import SandboxError
 
 @pytest.fixture
 def no_engine(monkeypatch, tmp_path):
-    """A socket at which nothing listens; its address."""
+    """The address of a socket on which nothing listens."""
     address = f"unix://{tmp_path}/docker.sock"
     monkeypatch.setenv("DOCKER_HOST", address)
     return address

@@ -58,7 +58,7 @@ def test_a_connection_that_ends_within_a_part_ends_the_output(ends, sent):
     assert output.text(1) == ""
 
 
-def test_a_program_that_takes_too_long_is_given_up(ends):
+def test_a_program_that_takes_too_long_is_an_error(ends):
     ours, _ = ends
     began = time.monotonic()
     with pytest.raises(TimeoutError):

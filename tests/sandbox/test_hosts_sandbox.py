@@ -1,4 +1,4 @@
-"""What other tests rely on: how the hosts of the sandbox are made, and what the sandbox does."""
+"""What other tests rely on: the hosts of the sandbox, and its functions."""
 
 import json
 import subprocess
@@ -195,7 +195,7 @@ def test_a_power_cut_leaves_a_host_off_until_it_is_switched_on(sandbox, ssh):
     assert ssh("sandbox-2", "true").returncode == 0
 
 
-def test_up_again_changes_nothing(sandbox):
+def test_a_second_up_changes_nothing(sandbox):
     # Ours only: others may have a sandbox of their own on the same engine.
     label = sandbox.find("sandbox-1").container.split("-")[1]
     ours = ("ps", "-q", "--filter", f"label=opstasks.sandbox={label}")

@@ -14,7 +14,7 @@ PROMPT = "operator> "
 
 
 class Terminal:
-    """What a person has: a line to type on and a screen to read."""
+    """A person's terminal: a line to type on and a screen to read."""
 
     def __init__(self, env):
         self.child = pexpect.spawn(
@@ -34,7 +34,7 @@ class Terminal:
         self.child.sendline(line)
 
     def see(self, text):
-        """Wait for a text on the screen; what came before it."""
+        """Wait for a text on the screen; returns the text before it."""
         self.child.expect_exact(text)
         return self.child.before
 
@@ -48,12 +48,12 @@ class Terminal:
         self.child.sendintr()
 
     def run(self, line):
-        """Type a command that asks nothing: what it showed, and its exit code."""
+        """Type a command without questions; returns its output and exit code."""
         self.type(line)
         return self.done()
 
     def done(self):
-        """Wait for the prompt: what was shown since, and the exit code."""
+        """Wait for the prompt; returns the output since then and the exit code."""
         self.child.expect_exact(PROMPT)
         shown = self.child.before
         self.child.sendline("echo code=$?")

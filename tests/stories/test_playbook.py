@@ -174,7 +174,7 @@ def test_a_secret_is_typed_unseen(terminal, managed, look):
     terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
     terminal.answer("JOB_SERVER_TOKEN:", "")
     shown, code = terminal.done()
-    assert (code, "no value came" in shown) == (2, True)
+    assert (code, "no value was given" in shown) == (2, True)
     terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
     terminal.answer("JOB_SERVER_TOKEN:", "s3cret of ours")
     assert "s3cret" not in terminal.see("[y/N]")
@@ -258,12 +258,12 @@ def test_removing_a_level_4_file(terminal, level3, look):
     assert "'out/the table.csv'" in terminal.run(f"{level3} outputs.ls l3-story")[0]
     terminal.type(f"{level3} outputs.rm l3-story 'out/the table.csv' --reason mistake")
     terminal.answer("[remove/keep]", "remove")
-    terminal.answer("Type the workspace's name to go on:", "l3-stroy")
+    terminal.answer("Type the workspace's name to continue:", "l3-stroy")
     assert terminal.done()[1] == 2
     assert here.sh(f"cat '{TARGET}/{file}' '{SOURCE}/{file}'") == "x\nx"
     terminal.type(f"{level3} outputs.rm l3-story 'out/the table.csv' --reason mistake")
     terminal.answer("[remove/keep]", "remove")
-    terminal.answer("to go on:", "l3-story")
+    terminal.answer("to continue:", "l3-story")
     shown, code = terminal.done()
     assert (code, r"D:\Level4Files\workspaces\l3-story\out\the table.csv" in shown) == (0, True)
     left = here.sh(f"find {TARGET}/l3-story {SOURCE}/l3-story /srv/high_privacy -name 'the *'")
@@ -307,7 +307,7 @@ def test_planned_maintenance(terminal, host):
     (timer,) = host.timers
     (record,) = host.records()
     assert record["id"] in timer
-    # Whole seconds, rounded up: never sooner than was asked.
+    # Whole seconds, rounded up: never earlier than requested.
     assert 4 * 3600 - 120 < record["due_at"] - time.time() <= 4 * 3600 + 1
     shown, code = terminal.run("inv -H sandbox-1 scheduled")
     (line,) = [line for line in shown.splitlines() if record["id"] in line]

@@ -29,14 +29,14 @@ def at_work(managed):
 
 
 def nothing_is_left(managed):
-    """Neither a container of ours nor a client of docker's."""
+    """Neither a container of ours nor a docker client is left."""
     jobs.until(lambda: not jobs.containers(managed, ONE, "^opstasks-"), "a container is left", 20)
     left = "pgrep -fa '[d]ocker (run|logs|wait)|[s]trace' || [ $? = 1 ]"
     jobs.until(lambda: not jobs.sh(managed, ONE, left), "a program is left", 20)
 
 
 def printed(managed, job):
-    """What a job has printed so far, as docker has it."""
+    """A job's output so far, from docker."""
     return jobs.sh(managed, ONE, f"docker logs os-job-{job}")
 
 
@@ -209,6 +209,6 @@ def test_retrying_a_job_which_failed_with_internal_error(terminal, managed, inte
     terminal.type(f"{INV} jobs.retry {internal_error_job[:13]}")
     terminal.answer("[y/N]", "y")
     assert terminal.done()[1] == 0
-    # It was stopped half-way, so this is how it honestly ended.
+    # The job was stopped half-way, so this is its real outcome.
     assert jobs.row(managed, ONE, internal_error_job)["status_code"] == "nonzero_exit"
     jobs.gone(managed, ONE, internal_error_job)

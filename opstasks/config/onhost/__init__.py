@@ -1,1 +1,1 @@
-"""onhost."""
+"""Programs that run on a host for `config`."""

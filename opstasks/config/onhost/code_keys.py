@@ -4,7 +4,7 @@ import ast
 import contextlib
 from pathlib import Path
 
-# In a pattern, this stands for letters, digits and underscores.
+# In a pattern, this means letters, digits and underscores.
 ANY = "*"
 
 
@@ -20,7 +20,7 @@ def keys_of_code(code_dir: str) -> dict[str, list[str]]:
 
 
 def _keys_of(node: ast.AST) -> list[tuple[str, str]]:
-    """What one piece of syntax reads: ``os.environ["A"]``, ``.get("A")``, ``"A" in os.environ``."""
+    """A key that an expression reads: ``os.environ["A"]``, ``.get("A")``, ``"A" in environ``."""
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         return _names("required", node.slice) if _is_environ(node.value) else []
     if isinstance(node, ast.Call) and node.args:
@@ -40,7 +40,7 @@ def _is_environ(node: ast.AST) -> bool:
 
 
 def _names(kind: str, node: ast.AST) -> list[tuple[str, str]]:
-    """The name, or for an f-string the pattern of names that it can make."""
+    """The name; for an f-string, the pattern of its names."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [(kind, node.value)]
     if isinstance(node, ast.JoinedStr):

@@ -12,7 +12,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 
 
 def quoted(value: str) -> str:
-    """A value as both readers read it back; it must hold no control characters."""
+    """A value quoted for both readers; it must contain no control characters."""
     if _PLAIN.fullmatch(value):
         return value
     if "'" not in value:
@@ -21,7 +21,7 @@ def quoted(value: str) -> str:
 
 
 def assign(text: str, key: str, value: str) -> str:
-    """The text with a key's last assignment replaced in its place, or added at the end."""
+    """The text with a key's last assignment replaced, or with one added at the end."""
     line = f"{key}={quoted(value)}"
     places = [item for item in read_systemd(text).assignments if item.key == key]
     if places:
@@ -41,7 +41,7 @@ def remove(text: str, key: str) -> str:
 
 
 def _whole_lines(text: str, item: Assignment) -> tuple[int, int]:
-    """An assignment with the blanks before it and the end of its line."""
+    """An assignment with the spaces before it and its line end."""
     start = text.rfind("\n", 0, item.start) + 1
     start = start if not text[start : item.start].strip() else item.start
     end = item.end
@@ -53,7 +53,7 @@ def _whole_lines(text: str, item: Assignment) -> tuple[int, int]:
 def edited(text: str, wanted: Mapping[str, str | None]) -> str:
     """The text with every wanted change made (None: remove the key).
 
-    Raises HostRefusal when the service or a shell would not read the result as it is wanted.
+    Raises HostRefusal when the service or a shell would read another result.
     """
     new = text
     for key, value in wanted.items():
@@ -68,7 +68,7 @@ def _check_service(old: str, new: str, wanted: Mapping[str, str | None]) -> None
     for key, value in wanted.items():
         if after.get(key) != value:
             raise HostRefusal(
-                f"the service would not read {key} as it is wanted: an open quote or a comment?"
+                f"the service would read another value of {key}: an open quote or a comment?"
             )
     for key, value in before.items():
         if key not in wanted and after.get(key) != value:

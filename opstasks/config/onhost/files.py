@@ -19,7 +19,7 @@ NEW_FILE_MODE = 0o640
 
 @dataclass(frozen=True)
 class ReadFile:
-    """A file's text and what `stat` says of it.
+    """A file's text and its `stat` values.
 
     `error` says why it could not be read. `stamp` changes with each write; it is empty for a file
     that could not be read. `changed_at` is in seconds since the epoch, `mode` in octal.
@@ -36,7 +36,7 @@ class ReadFile:
 
 
 def read_file(path: str) -> ReadFile:
-    """Read a file; an error is part of what was found."""
+    """Read a file; an error is part of the result."""
     place = Path(path)
     try:
         info = place.lstat()
@@ -55,7 +55,7 @@ def read_file(path: str) -> ReadFile:
 
 
 def merged(readings: Iterable[Reading]) -> dict[str, str | None]:
-    """The last value of each key over several files; None where it is unknown."""
+    """The last value of each key over several files; None if it is unknown."""
     found: dict[str, str | None] = {}
     for reading in readings:
         found.update(reading.values())
@@ -63,13 +63,13 @@ def merged(readings: Iterable[Reading]) -> dict[str, str | None]:
 
 
 def service_values(texts: Iterable[str]) -> dict[str, str]:
-    """What the service gets from files with these texts."""
+    """The service's values from files with these texts."""
     found = merged(read_systemd(text) for text in texts)
     return {key: value for key, value in found.items() if value is not None}
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replace a file in one step and keep the old one as .bak; it is never half written.
+    """Replace a file in one step, so it is never incomplete; keep the old one as .bak.
 
     Raises HostRefusal when the new text cannot be written; the old file is then still there.
     """

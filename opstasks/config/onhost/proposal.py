@@ -1,4 +1,4 @@
-"""Runs on the host: the new text of the local file, and whether it may be changed so."""
+"""Runs on the host: the new text of the local file, and whether it is acceptable."""
 
 import os
 import subprocess
@@ -18,15 +18,15 @@ _IMPORT = (
 
 
 def proposal(request: Mapping[str, Any]) -> tuple[ReadFile, str]:
-    """The local file as it is, and its new text; raises HostRefusal when it must not be changed.
+    """The local file and its new text; raises HostRefusal when it must not be changed.
 
-    The request holds `files` (the local one last), `wanted` (keys to ``{"value": text}``, or to
+    The request has `files` (the local one last), `wanted` (keys to ``{"value": text}``, or to
     None for a key to remove), `code_dir` and `lib_dir`.
     """
     files = [read_file(path) for path in request["files"]]
     local = files[-1]
     if local.is_link:
-        raise HostRefusal(f"{local.path} is a link: it would be replaced")
+        raise HostRefusal(f"{local.path} is a link, which would be replaced by a file")
     if local.error and local.path.exists():
         raise HostRefusal(f"{local.path}: {local.error}")
     wanted = {key: item and str(item["value"]) for key, item in request["wanted"].items()}
@@ -39,9 +39,9 @@ def proposal(request: Mapping[str, Any]) -> tuple[ReadFile, str]:
 
 
 def _import_error(request: Mapping[str, Any], env: Mapping[str, str]) -> str:
-    """Why job-runner would not start with this environment; empty when it would.
+    """Why job-runner would not start with this environment; empty if it would start.
 
-    Only the exception's type leaves the host: its text may hold a value.
+    Only the exception's type leaves the host: its text may contain a value.
     """
     code_dir = request["code_dir"]
     if not Path(code_dir, "jobrunner", "config.py").is_file():
@@ -61,4 +61,6 @@ def _import_error(request: Mapping[str, Any], env: Mapping[str, str]) -> str:
     except subprocess.TimeoutExpired:
         reason = f"job-runner's configuration did not load within {IMPORT_TIMEOUT_S} s"
         raise HostRefusal(reason) from None
+    except OSError as error:
+        raise HostRefusal(f"job-runner's configuration cannot be tried: {error}") from error
     return done.stdout.strip() if done.returncode == 3 else ""

@@ -1,4 +1,4 @@
-"""Runs on the host: what a reader took from an env file."""
+"""Runs on the host: the result of reading an env file."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ class Assignment:
 
 @dataclass
 class Reading:
-    """What a reader took from a text; `problems` are line numbers with a text that shows no value.
+    """The result of reading a text; `problems` are line numbers with a text without values.
 
-    `lost` is the line from which on everything is unknown (0: the whole text was understood).
+    `lost` is the first line from which everything is unknown (0: the whole text was understood).
     """
 
     assignments: list[Assignment] = field(default_factory=list)
@@ -34,5 +34,5 @@ class Reading:
 
 
 def line_of(text: str, place: int) -> int:
-    """The line that a place in a text is on, counted from 1."""
+    """The line number of a place in a text, from 1."""
     return text.count("\n", 0, place) + 1

@@ -1,4 +1,4 @@
-"""Runs on the host: the environment that the running service was started with."""
+"""Runs on the host: the environment of the running service."""
 
 import re
 import shutil
@@ -9,12 +9,12 @@ _GROUP = re.compile(r"[a-z_][a-z0-9_-]*")
 
 
 def service_environment(unit: str) -> dict[str, str] | None:
-    """The variables of the service's process; None when they cannot be read, or it is stopped."""
+    """The variables of the service's process; None if they cannot be read or it is stopped."""
     return _environment(*_service_process(unit))
 
 
 def _service_process(unit: str) -> tuple[int, str]:
-    """The service's process (0 when it does not run) and the group that it runs as."""
+    """The service's process id (0 when it is stopped) and its group."""
     done = subprocess.run(
         ["systemctl", "show", "--property=MainPID,Group", "--", unit],
         stdin=subprocess.DEVNULL,
@@ -35,7 +35,7 @@ def _environment(pid: int, group: str) -> dict[str, str] | None:
     try:
         data = place.read_bytes()
     except OSError:
-        # The kernel requires the same group as well; ours is another one.
+        # The kernel also requires the same group, and ours differs.
         if not _GROUP.fullmatch(group) or not shutil.which("sg"):
             return None
         done = subprocess.run(

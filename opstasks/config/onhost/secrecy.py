@@ -1,4 +1,4 @@
-"""Runs on the host: which values are secret, and what may be shown of them."""
+"""Runs on the host: which values are secret, and what may be shown instead."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ SECRET_VALUE = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
 def is_secret(key: str, values: Iterable[str], secret_keys: Iterable[str]) -> bool:
-    """Whether a key's value must not be shown. In doubt, it is a secret."""
+    """Whether a key's value must not be shown. If in doubt, it is a secret."""
     return (
         key in secret_keys
         or bool(SECRET_NAME.search(key))
@@ -22,16 +22,16 @@ def is_secret(key: str, values: Iterable[str], secret_keys: Iterable[str]) -> bo
 
 
 def fingerprint(key: str, value: str) -> str:
-    """Eight digits that tell two values apart, and that are the same on every host.
+    """Eight digits that distinguish values and are the same on every host.
 
-    The key is the salt, and many rounds make guessing a short value slow.
+    The key is the salt; many rounds make it slow to guess a short value.
     """
     made = hashlib.pbkdf2_hmac("sha256", value.encode("utf-8", "replace"), key.encode(), 50_000)
     return made.hex()[:8]
 
 
 def shown(key: str, value: str | None, secret: bool) -> dict[str, Any]:
-    """A value as it may leave the host: of a secret only its fingerprint ("" when it is empty)."""
+    """A value that may leave the host; a secret only as its fingerprint ("" when it is empty)."""
     if value is None:
         return {"is_set": False}
     if not secret:

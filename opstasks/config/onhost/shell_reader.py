@@ -1,9 +1,9 @@
 """Runs on the host: an env file as bash reads it when a person sources it.
 
-A person and job-runner's own commands get the configuration in this way, the service through
+People and job-runner's own commands get the configuration in this way; the service gets it through
 systemd (`systemd_reader`). The two languages differ: quotes, spaces, `$`, `#`, backslashes and
 semicolons. `ShellReader` follows bash as far as plain assignments go. It executes nothing, and
-says so where a value is unknown.
+reports values that are unknown.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from opstasks.config.onhost.reading import NAME, Assignment, Reading, line_of
 
-# What may change variables or leave the file in ways that only running it would show.
+# Commands that may change variables or end the file in ways that we cannot know.
 _POWERFUL = re.compile(
     r"[!.{}]|\]\]|\[\[|\(\(|alias|builtin|case|command|coproc|declare|do|done|elif|else|enable|esac|eval"
     r"|exec|exit|export|fi|for|function|getopts|hash|if|in|let|local|mapfile|printf|pushd|popd|read"
@@ -23,16 +23,16 @@ _PLAIN_COMMAND = re.compile(r"[^()'\"`\\$#\n]*")
 
 
 class _Lost(Exception):
-    """The shell does something here, and only running it would show the result."""
+    """The shell does something here whose result is unknown without running it."""
 
 
 class _Unclosed(Exception):
-    """A quote that nothing closes: the shell stops reading before this statement."""
+    """A quote is not closed: the shell stops reading before this statement."""
 
 
 @dataclass
 class _Word:
-    """A word of a statement: its text, or None where it depends on more than the file."""
+    """A word of a statement: its text, or None if it depends on more than the file."""
 
     text: str | None
     start: int
@@ -45,18 +45,18 @@ class _Word:
 
 
 class ShellReader:
-    """Read as bash does when it sources the text; `known` is what earlier files have set."""
+    """Read as bash does when it sources the text; `known` are values from earlier files."""
 
     def __init__(self, text: str, known: dict[str, str | None] | None = None) -> None:
         self.text = text
         self.known = dict(known or {})
         self.place = 0
         self.found = Reading()
-        # What the words of the present statement assign, before it is known to be no command.
+        # Assignments of the present statement, kept until it is known not to be a command.
         self._pending: dict[str, str | None] = {}
 
     def read(self) -> Reading:
-        """Go through all statements; the first that cannot be followed ends it."""
+        """Read all statements; stop at the first that cannot be understood."""
         start = line_start = 0
         try:
             while self.place < len(self.text):
@@ -67,21 +67,21 @@ class ShellReader:
         except _Lost:
             line = line_of(self.text, start)
             self.found.lost = line
-            self.found.problems.append((line, "a shell does more here than assign"))
+            self.found.problems.append((line, "a shell does more than assign here"))
             self.found.assignments = [
                 Assignment(item.key, None, item.start, item.end) for item in self.found.assignments
             ]
         except _Unclosed:
             line = line_of(self.text, start)
             self.found.problems.append((line, "a quote is not closed: a shell stops reading here"))
-            # It reads a whole line before it does the first statement of it.
+            # Bash reads a whole line before it runs the first statement in it.
             self.found.assignments = [
                 item for item in self.found.assignments if item.start < line_start
             ]
         return self.found
 
     def _statement(self, words: list[_Word]) -> None:
-        """Assignments alone are kept; before a command they hold for that command only."""
+        """Assignments alone are kept; before a command they apply only to that command."""
         count = next((n for n, word in enumerate(words) if not word.name), len(words))
         if count == len(words):
             for word in words:
@@ -99,7 +99,7 @@ class ShellReader:
             self.found.problems.append((line, f"a shell runs {what} as a command"))
 
     def _export(self, words: list[_Word]) -> None:
-        """``export A=x``: every value is expanded before any is assigned, so order is kept."""
+        """``export A=x``: all values are expanded before any is assigned."""
         if any(word.braces or not (word.name or self._is_name(word)) for word in words):
             raise _Lost
         for word in words:
@@ -151,7 +151,7 @@ class ShellReader:
                     exporting = not words
                 words.append(word)
                 if not exporting and word.name:
-                    # A later word of the same statement sees what an earlier one assigned.
+                    # A later word of the same statement sees earlier assignments.
                     self._remember(word)
         return words
 
@@ -160,7 +160,7 @@ class ShellReader:
         self._pending[word.name] = None if old is None or word.text is None else old + word.text
 
     def _word(self, *, assigns: bool) -> _Word:
-        """One word; where it may assign, ``NAME=`` at its start makes it an assignment."""
+        """One word; where allowed, ``NAME=`` at its start makes it an assignment."""
         word = _Word("", self.place)
         head = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=|\[)").match(self.text, self.place)
         if head and assigns:
@@ -224,7 +224,7 @@ class ShellReader:
         raise _Unclosed
 
     def _expansion(self, word: _Word, *, quoted: bool) -> None:
-        """A `$` or a backquote: replaced where the files say by what, else unknown."""
+        """A `$` or a backquote: replaced if the files give the value, else unknown."""
         text, place = self.text, self.place
         word.expanded = True
         if text[place] == "`":
@@ -242,7 +242,7 @@ class ShellReader:
         elif follows in ("{", "[") or (follows in ("'", '"') and not quoted):
             raise _Lost
         elif follows and follows in "0123456789@*#?-$!":
-            self._cannot_tell(word, f"it holds ${follows}")
+            self._cannot_tell(word, f"it contains ${follows}")
             self.place += 2
         else:
             self._add(word, "$")
@@ -251,7 +251,7 @@ class ShellReader:
     def _variable(self, word: _Word, name: str) -> None:
         value = self._pending.get(name, self.known.get(name))
         if value is None:
-            self._cannot_tell(word, f"it holds ${name}")
+            self._cannot_tell(word, f"it contains ${name}")
         else:
             self._add(word, value)
 

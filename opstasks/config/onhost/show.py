@@ -1,6 +1,6 @@
 """Runs on the host, as the service account: job-runner's configuration, without its secrets.
 
-Of a secret, the answer holds only whether it is set, and a fingerprint.
+For a secret, the answer contains only whether it is set, and a fingerprint.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from opstasks.onhost.protocol import Answer, Request
 
 @dataclass(frozen=True)
 class Readings:
-    """Every file as the service and as a shell read it, and what the service runs with.
+    """Every file as the service and as a shell read it, and the running service's values.
 
-    A value in a shell is None where it is unknown.
+    A shell's value is None if it is unknown.
     """
 
     names: list[str]
@@ -33,7 +33,7 @@ class Readings:
 
 
 def main(request: Request) -> Answer:
-    """Read `files`; `watched` are keys to look for in the running service as well."""
+    """Read `files`; `watched` are keys to read from the running service as well."""
     files = [read_file(path) for path in request["files"]]
     found = _readings(request, files)
     dropped = [key for key in request["watched"] if key in (found.running or {})]
@@ -48,7 +48,7 @@ def main(request: Request) -> Answer:
 
 
 def _readings(request: Request, files: list[ReadFile]) -> Readings:
-    """Read each file twice; a shell sees what earlier files have set."""
+    """Read each file with both readers; a shell sees values from earlier files."""
     known: dict[str, str | None] = {}
     services, shells = [], []
     for item in files:
@@ -70,7 +70,7 @@ def _readings(request: Request, files: list[ReadFile]) -> Readings:
 
 
 def _key(key: str, found: Readings) -> dict[str, Any]:
-    """One key, its values only where they are not secret."""
+    """One key, with its values only if they are not secret."""
     service, shell = found.by_service.get(key), found.by_shell.get(key)
     running = (found.running or {}).get(key)
     secret = is_secret(key, [v for v in (service, shell, running) if v], found.secret_keys)
@@ -91,13 +91,13 @@ def _key(key: str, found: Readings) -> dict[str, Any]:
 
 
 def _counts(key: str, found: Readings) -> list[tuple[str, int]]:
-    """How often the service finds the key, file by file."""
+    """How often the key is in each file, for the service."""
     counts = [sum(i.key == key for i in reading.assignments) for reading in found.services]
     return list(zip(found.names, counts, strict=True))
 
 
 def _agreement(key: str, found: Readings) -> str:
-    """What a shell makes of a key, compared with the service."""
+    """A shell's value of a key, compared with the service's."""
     if key not in found.by_shell:
         return "unset"
     shell = found.by_shell[key]
@@ -107,7 +107,7 @@ def _agreement(key: str, found: Readings) -> str:
 
 
 def _file(n: int, item: ReadFile, found: Readings, is_public: bool) -> dict[str, Any]:
-    """What may leave the host about a file: the hash only of files without secrets."""
+    """The facts of a file that may leave the host: a hash only for files without secrets."""
     problems = {*found.services[n].problems, *found.shells[n].problems}
     return {
         "name": item.path.name,

@@ -19,14 +19,14 @@ def read_systemd(text: str) -> Reading:
 
 
 def _after_comment(text: str, place: int, found: Reading) -> int:
-    """The end of a comment; a backslash at its end takes the next line in (before systemd 254)."""
+    """The end of a comment; a backslash at its end continues it (before systemd 254)."""
     start = place
     while place < len(text) and text[place] not in NEWLINE:
         if text[place] == "\\":
             if text[place + 1 : place + 2] in ("\n", "\r"):
                 line = line_of(text, start)
                 found.problems.append(
-                    (line, "a comment ends in a backslash and hides what follows")
+                    (line, "a comment ends in a backslash and hides the next line")
                 )
             place += 1
         place += 1
@@ -53,8 +53,8 @@ def _systemd_line(text: str, start: int, found: Reading) -> int:
 
 
 def _systemd_value(text: str, place: int) -> tuple[str, int]:
-    """A value and the place of its line's end; quoted and bare pieces may follow each other."""
-    value, kept = "", 0  # trailing blanks go, but not those of quoted or escaped pieces
+    """A value and the place of its line end; it may mix quoted and unquoted parts."""
+    value, kept = "", 0  # trailing spaces are removed, unless quoted or escaped
     bare = False
     while place < len(text):
         char = text[place]

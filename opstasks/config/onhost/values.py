@@ -9,6 +9,6 @@ from opstasks.onhost.protocol import Answer, Request
 
 
 def main(request: Request) -> Answer:
-    """The keys that are set, as the service gets them: ``{"KEY": {"value": text}}``."""
+    """The service's values of the keys that are set: ``{"KEY": {"value": text}}``."""
     found = service_values(read_file(path).text for path in request["files"])
     return {"values": {key: {"value": found[key]} for key in request["keys"] if key in found}}

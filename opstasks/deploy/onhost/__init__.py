@@ -1,1 +1,1 @@
-"""onhost."""
+"""Programs that run on the host: what a deploy reads, and its steps."""

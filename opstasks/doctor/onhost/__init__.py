@@ -1,1 +1,1 @@
-"""onhost."""
+"""The program that runs on the host: the facts that `doctor` judges."""

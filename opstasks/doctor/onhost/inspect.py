@@ -82,9 +82,15 @@ def disk(name: str) -> dict[str, int] | None:
         found = os.statvfs(name)
     except OSError:
         return None
-    inodes = 100 - 100 * found.f_favail // found.f_files if found.f_files else 0
-    used = 100 - 100 * found.f_bavail // max(1, found.f_blocks)
-    return {"used_percent": used, "inodes_percent": inodes}
+    return {
+        "used_percent": used_percent(found.f_bavail, max(1, found.f_blocks)),
+        "inodes_percent": used_percent(found.f_favail, found.f_files),
+    }
+
+
+def used_percent(free: int, count: int) -> int:
+    """How much of something is used; 0 where a network drive reports more free than there is."""
+    return max(0, 100 - 100 * free // count) if count else 0
 
 
 def leftovers(name: str) -> list[str]:

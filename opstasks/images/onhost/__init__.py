@@ -1,1 +1,1 @@
-"""onhost."""
+"""Programs that run on the host: list images, pull them, move names to them."""

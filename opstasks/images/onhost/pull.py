@@ -23,7 +23,7 @@ Layers = dict[str, dict[str, Any]]
 
 def pull(engine: Engine, request: Request) -> str:
     """Pull and send progress; returns the image's id. Raises EngineError when it fails."""
-    asking = Engine()  # the other connection is busy with the pull
+    asking = Engine(timeout_s=SILENCE_S)  # the other connection is busy with the pull
     check_room(asking, 0)
     words = {"fromImage": request["repository"], "tag": request["digest"]}
     for part in progress_of(engine.stream("POST", "images", "create", **words), request):

@@ -1,4 +1,4 @@
-"""Runs on the host: work that belongs to the service account, done as that account."""
+"""Runs on the host: work on the service account's files, done as that account."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 
 def account(site: Site) -> dict[str, Any]:
-    """How to start a process as the service account: environment and, for root, who."""
+    """Options to start a process as the service account: environment and, for root, ids."""
     entry = _entry(site)
     env = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
     env |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
@@ -32,9 +32,9 @@ def _entry(site: Site) -> pwd.struct_passwd:
 
 
 def as_service(site: Site, work: Callable[[], Any]) -> Any:
-    """Do something as the service account, in its own process; root never follows its links.
+    """Do work as the service account in a separate process, so root never follows its links.
 
-    What `work` returns must be plain JSON. Raises HostRefusal or HostFailure when `work` fails.
+    `work` must return plain JSON. Raises HostRefusal or HostFailure when `work` fails.
     """
     if os.geteuid() != 0:
         return work()
@@ -64,7 +64,7 @@ def as_service(site: Site, work: Callable[[], Any]) -> Any:
 
 
 def _answer_as(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, Any]:
-    """Become the account for good, and do the work; what it returned, or why it failed."""
+    """Become the account permanently and do the work; returns its result or its error."""
     try:
         os.initgroups(entry.pw_name, entry.pw_gid)
         os.setgid(entry.pw_gid)

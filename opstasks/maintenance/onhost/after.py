@@ -23,7 +23,7 @@ DEFAULT_NETWORK = "jobrunner-db"
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """The facts. The request: ``site``, ``sync_unit``, ``jobs`` (the ids of the requeued ones)."""
+    """Read the facts. The request: ``site``, ``sync_unit``, ``jobs`` (ids of requeued jobs)."""
     site = site_of(request)
     fstab = Path("/etc/fstab")
     answer: dict[str, Any] = {
@@ -50,7 +50,7 @@ def text_of(path: Path) -> str:
 
 
 def ask(*words: str) -> subprocess.CompletedProcess[str]:
-    """Ask a command, within its time limit."""
+    """Run a command, with a time limit."""
     return attempt(*words, timeout_s=LIMIT_S)
 
 
@@ -63,7 +63,7 @@ def booted_at() -> float:
 
 
 def unit(name: str) -> HostUnit:
-    """A unit as systemd has it; all empty when systemd does not answer."""
+    """A unit in systemd's words; all empty when systemd does not answer."""
     properties = "LoadState,UnitFileState,ActiveState,SubState"
     return unit_of(ask("systemctl", "show", name, f"--property={properties}").stdout)
 
@@ -71,7 +71,7 @@ def unit(name: str) -> HostUnit:
 def network(site: Site) -> dict[str, Any]:
     """The database network, and whether its firewall rules are in place."""
     script = '. "$1/load-env" >/dev/null 2>&1; printf %s "${DATABASE_ACCESS_NETWORK:-}"'
-    # The files are the service account's: root must not run what they say.
+    # The files belong to the service account: root must not run them.
     words = ("runuser", "-u", site.service_user, "--", "bash", "-c", script, "bash")
     name = ask(*words, site.config_dir).stdout or DEFAULT_NETWORK
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None

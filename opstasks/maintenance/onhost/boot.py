@@ -29,27 +29,27 @@ from opstasks.onhost.loader import one_line
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 LOCK_WAIT_S = 600
-# An end that is nearer than this is due now.
+# An end nearer than this is treated as due now.
 SOON_S = 3
 _ID = re.compile(r"[0-9A-Za-z-]{1,40}")
 
 
 def add_boot(site: Site) -> None:
-    """Have the next boot run this program."""
+    """Make the next boot run this program."""
     about = "opstasks: run once after a boot, to end the pause of a reboot"
     add_boot_unit(site, install(site, BOOT_ID, __name__, {}, about))
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """End the pause of a preparation, or schedule anew the end of another one.
+    """End the pause of a preparation, or schedule the end of another pause again.
 
-    The request: ``site``. The unit stays for the next boot while a pause needs it.
+    The request: ``site``. The unit stays for the next boot as long as a pause needs it.
     """
     os.umask(0o022)
     site = site_of(request)
     flag_at = paused_at(site)
     note = pause_note(site, flag_at)
-    # The pause matters more than the record of it.
+    # The pause is more important than its record.
     with contextlib.suppress(OSError):
         note_boot(site, paused=bool(flag_at))
     done = "it was not paused by opstasks"
@@ -75,9 +75,9 @@ def harmless(note: Pause) -> Pause:
 
 
 def note_boot(site: Site, *, paused: bool) -> None:
-    """Note in the newest preparation which boot it was for; no later boot then counts as its own.
+    """Note in the newest preparation which boot it was for, so that no later boot claims it.
 
-    A preparation of ours that is no longer paused was given up before the boot.
+    If the host is not paused any more, the preparation was abandoned before the boot.
     """
     ready = newest_ready(site)
     if ready is None or ready.next_boot or ready.boot_id == boot_id():
@@ -87,9 +87,9 @@ def note_boot(site: Site, *, paused: bool) -> None:
 
 
 def after_boot(site: Site, note: Pause) -> str:
-    """Do with a pause what the boot must do; returns what that was."""
+    """End or keep a pause, as the boot must; returns a description."""
     if note.task == PREPARE and note.keep:
-        return "stays paused, as was asked"
+        return "stays paused, as requested"
     item = ScheduledItem(
         id=note.id or BOOT_ID,
         host=site.host,
@@ -115,7 +115,7 @@ def after_boot(site: Site, note: Pause) -> str:
 def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
     """Schedule the end of a pause again: the reboot removed its timer."""
     if note.id and read_item(site.lock_dir, note.id).step:
-        reason = "by a reboot, which scheduled it anew"
+        reason = "by a reboot, which scheduled it again"
         write_item(site, note.id, outcome=DROPPED, reason=reason)
         remove_script(site, note.id)
     new = replace(
@@ -128,4 +128,4 @@ def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
     )
     hand_over(site, dated(new), end_pause.__name__)
     set_pause(site, replace(note, id=new.id))
-    return "the end of the pause is scheduled anew"
+    return "the end of the pause is scheduled again"

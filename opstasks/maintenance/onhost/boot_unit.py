@@ -1,4 +1,4 @@
-"""Runs on the host: the unit of ours that runs once at the next boot."""
+"""Runs on the host: our unit that runs once at the next boot."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from opstasks.onhost.commands import call, required
 
 BOOT_UNIT = "opstasks-boot.service"
 UNIT_DIR = "/etc/systemd/system"
-# The boot's program lies where those of scheduled work do, under this id.
+# The boot's program is stored like those of scheduled work, under this id.
 BOOT_ID = "boot"
 
 
 def add_boot_unit(site: Site, command: list[str]) -> None:
-    """Have the next boot run a command; unlike a timer, the unit outlives a reboot."""
+    """Make the next boot run a command; unlike a timer, the unit survives a reboot."""
     text = (
         "[Unit]\n"
         "Description=opstasks: end the pause of a reboot\n"
@@ -33,7 +33,7 @@ def add_boot_unit(site: Site, command: list[str]) -> None:
 
 
 def remove_boot_unit(site: Site) -> None:
-    """Nothing is left to do at the next boot."""
+    """Remove the unit: the next boot has nothing to do."""
     call(SYSTEMCTL, "disable", "--quiet", BOOT_UNIT, timeout=60)
     Path(UNIT_DIR, BOOT_UNIT).unlink(missing_ok=True)
     remove_script(site, BOOT_ID)

@@ -1,4 +1,4 @@
-"""Runs on the host, as root: cancel scheduled work, while that is still possible."""
+"""Runs on the host, as root: cancel scheduled work while that is still possible."""
 
 import contextlib
 import os
@@ -58,7 +58,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:
-    """The item that an id means, and whether it is over; None when nothing is scheduled.
+    """The item with an id, and whether it is over; None when nothing is scheduled.
 
     Raises HostRefusal for an unknown id, and without an id when there are several.
     """
@@ -76,18 +76,18 @@ def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:
 
 
 def keep_paused(site: Site, item: ScheduledItem) -> ScheduledItem:
-    """The end of a pause was cancelled: the pause goes on, and its note says so."""
+    """Note that the pause has no end any more, because its end was cancelled."""
     note = pause_note(site, paused_at(site))
     if note is None or note.id != item.id:
         return item
     write_note(site, replace(note, until_at=0.0, id=""))
-    return write_item(site, item.id, reason=f"{item.reason}; the pause goes on until `unpause`")
+    return write_item(site, item.id, reason=f"{item.reason}; the host stays paused until `unpause`")
 
 
 def cancel_item(site: Site, item: ScheduledItem, reason: str) -> ScheduledItem:
-    """Stop the timer, then what it may just have started; returns the record.
+    """Stop the timer, then the work if it has just started; returns the record.
 
-    Raises HostRefusal once the work is past the point of no return.
+    Raises HostRefusal after the point of no return.
     """
     if item.boot_id != boot_id():
         outcome = item.fate_of_reboot
@@ -100,7 +100,7 @@ def cancel_item(site: Site, item: ScheduledItem, reason: str) -> ScheduledItem:
             reason = f"at {now.step!r}; {reason}"
             return _close(site, item, INTERRUPTED, reason)
         raise HostRefusal(f"too late: it is at {now.step!r}")
-    # From here on the program ends itself, or is past that point and goes on to its end.
+    # Now the program ends itself, or is past that point and runs to its end.
     call(SYSTEMCTL, "stop", f"{item.unit}.service", timeout=240)
     now = read_item(site.lock_dir, item.id)
     if now.outcome not in ("", CANCELLED):
@@ -114,7 +114,7 @@ def _close(site: Site, item: ScheduledItem, outcome: str, reason: str) -> Schedu
 
 
 def prune(site: Site) -> None:
-    """Remove the oldest records that are over, and the scripts of all that are."""
+    """Remove the oldest finished records, and the scripts of all finished ones."""
     over = [item for item in read_items(site.lock_dir) if item.outcome]
     for item in over:
         remove_script(site, item.id)

@@ -10,13 +10,13 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.commands import required
 
 PREFIX = "os-job-"
-# A job that is being killed is marked first: its container may run on for this long.
+# A kill marks the job first: its container may still run for this long.
 ORPHAN_S = 20.0
 CHECK_EVERY_S = 2.0
 
 
 def docker_list(site: Site, *args: str) -> list[str]:
-    """The words that a listing of docker prints. Raises HostFailure."""
+    """The words that a docker listing prints. Raises HostFailure."""
     return required("cannot ask docker", "docker", *args, **account(site), timeout=120).split()
 
 
@@ -49,7 +49,7 @@ def lasting_orphans(site: Site) -> list[str]:
 
 
 def orphan_hint(site: Site, name: str) -> str:
-    """The task that removes an orphan container; it keeps the volume and a job that still waits."""
+    """The task that removes an orphan container but keeps its volume and a waiting job."""
     id = name.removeprefix(PREFIX)
     rows = query(site, "SELECT state FROM job WHERE id = ?", id)
     if rows and rows[0][0] in ("failed", "succeeded"):
@@ -60,7 +60,7 @@ def orphan_hint(site: Site, name: str) -> str:
 def orphan_problem(site: Site) -> str:
     """The orphan containers, with a hint for each; "" without any.
 
-    With one of them a host never becomes ready, so it must be found before anything is stopped.
+    A host with an orphan never becomes ready, so it must be found before anything is stopped.
     """
     found = lasting_orphans(site)
     if not found:

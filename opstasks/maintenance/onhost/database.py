@@ -20,7 +20,7 @@ WAITING_ON_REBOOT = "waiting_on_reboot"
 class RunningJob:
     """A job that a reboot would interrupt; `started_at` in seconds since the epoch, 0 if unknown.
 
-    Raises ValueError for odd values.
+    Raises ValueError for invalid values.
     """
 
     id: str
@@ -52,12 +52,12 @@ def waiting_jobs(site: Site) -> set[str]:
 
 
 def job_ids(site: Site, database: str = "") -> set[str]:
-    """The id of every job in the database, or in a copy of it."""
+    """The ids of all jobs in the database, or in a copy of it."""
     return {str(row[0]) for row in query(site, "SELECT id FROM job", database=database)}
 
 
 def snapshot(site: Site, id: str) -> str:
-    """Make a checked copy of the database, whole or not at all; returns its path.
+    """Make a checked copy of the database, complete or not at all; returns its path.
 
     Raises HostFailure when the copy is damaged.
     """
@@ -75,7 +75,7 @@ def snapshot(site: Site, id: str) -> str:
 
 
 def _copy(database: str, target: Path) -> None:
-    """Copy a database, check the copy, then give it its name."""
+    """Copy a database, check the copy, then rename it."""
     new = target.with_suffix(".new")
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -1,4 +1,4 @@
-"""Runs on the host, as root, from a timer: end a pause that has run its time."""
+"""Runs on the host, as root, from a timer: end a pause at its time."""
 
 import os
 from typing import Any
@@ -19,13 +19,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def end_pause(site: Site, item: ScheduledItem) -> tuple[str, str]:
-    """Unpause, if the pause is still the one that this item ends; returns outcome and reason."""
+    """Unpause, if this item still ends the present pause; returns outcome and reason."""
     flag_at = paused_at(site)
     if not flag_at:
         return DONE, "it was not paused any more"
     note = pause_note(site, flag_at)
     if note is None or note.id != item.id:
-        return DONE, "someone else has paused since; left alone"
+        return DONE, "someone else has paused since then; left paused"
     clear_pause(site)
     remove_boot_unit(site)
     return DONE, "unpaused"

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from opstasks.onhost.mounts import plain
 
-# What a real file system is mounted from; a network file system has a colon in it instead.
+# The source of a real file system begins so; that of a network file system has a colon.
 _REAL = ("/dev/", "//")
-# Mounts that come and go: each version of a snap is a mount of its own.
+# Temporary mounts: each version of a snap has its own mount.
 _PASSING = ("/run/", "/snap/", "/var/lib/docker/", "/etc/", "/proc/", "/sys/")
 
 
 def lasting_mounts() -> list[str]:
-    """Where file systems are mounted now, without those that come and go."""
+    """Where file systems are mounted now, without temporary ones."""
     # A name that is not UTF-8 must be the same here, in fstab and after the boot.
     text = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
     rows = [line.split() for line in text.split("\n") if line]
@@ -25,7 +25,7 @@ def lasting_mounts() -> list[str]:
 
 
 def boot_mounts(text: str) -> list[str]:
-    """Where the text of an fstab mounts file systems at boot."""
+    """Where an fstab mounts file systems at boot."""
     rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
     return sorted(
         plain(row[1])

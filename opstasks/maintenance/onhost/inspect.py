@@ -1,4 +1,4 @@
-"""Runs on the host, as root: what a preparation would find there. Changes nothing."""
+"""Runs on the host, as root: the state that a preparation would find. Changes nothing."""
 
 import time
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from opstasks.onhost.protocol import HostRefusal
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the operator sees before the question.
+    """Everything that the operator sees in the plan.
 
     The request: ``site``, ``at`` (a time in the host's zone), ``delay_s``.
     """
@@ -35,7 +35,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def present_state(site: Site) -> dict[str, Any]:
-    """How the host is now: service, pause, running jobs, scheduled preparations."""
+    """The host's state: service, pause, running jobs, scheduled preparations."""
     jobs = running_jobs(site)
     return {
         "is_serving": not is_down(site.unit),
@@ -48,7 +48,7 @@ def present_state(site: Site) -> dict[str, Any]:
 
 
 def is_ready(site: Site, jobs: list[RunningJob]) -> bool:
-    """Whether the host is still as a preparation left it."""
+    """Whether the host is still prepared."""
     done = [i for i in read_items(site.lock_dir) if i.kind == PREPARE and i.outcome]
     is_prepared = done and done[0].outcome == READY and done[0].boot_id == boot_id()
     return bool(is_prepared and not jobs and is_down(site.unit) and paused_at(site))

@@ -12,8 +12,8 @@ from opstasks.onhost import loader
 def install(site: Site, id: str, module: str, request: dict[str, Any], about: str) -> list[str]:
     """Install a program with its request as one file that only root reads; returns its command.
 
-    `module` must be among the modules that this program came with: import what you install. The
-    site is added to the `request`; `about` is a line at the top of the file, for people.
+    `module` must be among the modules that were sent with this program: import what you install.
+    The site is added to the `request`; `about` is a line at the top of the file, for people.
     """
     folder = script_dir(site, id)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -29,5 +29,5 @@ def install(site: Site, id: str, module: str, request: dict[str, Any], about: st
 
 
 def remove_script(site: Site, id: str) -> None:
-    """Remove an installed program; a program that is running goes on."""
+    """Remove an installed program; a running one continues."""
     shutil.rmtree(script_dir(site, id), ignore_errors=True)

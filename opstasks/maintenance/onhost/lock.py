@@ -18,7 +18,7 @@ POLL_S = 1.0
 def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
     """Hold the host's lock while inside; waits for it up to `wait_s` seconds.
 
-    Raises HostRefusal, naming the holder, when it does not come free in time.
+    Raises HostRefusal, naming the holder, when it does not become free in time.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(site.lock_file, flags, 0o644)
@@ -28,7 +28,7 @@ def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
             raise HostRefusal(f"someone is changing the host: {_holder(file.read())}")
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")
         words = {"who": item.who, "task": item.kind, "since": since, "run_id": item.id}
-        # On a full disk the lock holds, only its text is missing.
+        # On a full disk the lock works, only its text is missing.
         with contextlib.suppress(OSError):
             os.ftruncate(fd, 0)
             os.pwrite(fd, (json.dumps(words) + "\n").encode(), 0)

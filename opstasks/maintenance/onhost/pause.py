@@ -11,7 +11,7 @@ from opstasks.maintenance.onhost.site import site_of
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Pause; of a pause that holds already, only what is asked for changes.
+    """Pause; if the host is already paused, change only what the request names.
 
     The request: ``site``, ``who``, ``why``, ``until_at``, ``id`` (of the scheduled end).
     """

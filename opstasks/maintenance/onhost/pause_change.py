@@ -17,7 +17,7 @@ SETTLING_S = 30
 
 
 def set_pause(site: Site, pause: Pause) -> Pause:
-    """Pause with job-runner's own command, verify that it holds, and write the note.
+    """Pause with job-runner's own command, verify the flag, and write the note.
 
     `since_at` 0 means from now on. Returns the note; raises HostFailure or OSError, and then the
     host is not paused unless it was before.
@@ -26,18 +26,18 @@ def set_pause(site: Site, pause: Pause) -> Pause:
     since_at = pause.since_at or time.time()
     note = replace(pause, since_at=since_at, boot_id=boot_id(), settling_s=0.0)
     if not before:
-        # The note is written before the flag is set: after a power cut in between, too, it is known
-        # who paused.
+        # The note is written before the flag is set, so that even after a power cut in between it
+        # is known who paused.
         write_note(site, replace(note, flag_at=note.since_at, settling_s=SETTLING_S))
     job_runner(site, "jobrunner.cli.flags", "set", "--create", "paused=true")
     flag_at = paused_at(site)
     if not flag_at:
-        raise HostFailure("job-runner's flag is not set, though its command succeeded")
+        raise HostFailure("job-runner's flag is not set, although its command succeeded")
     note = replace(note, since_at=pause.since_at or flag_at, flag_at=flag_at)
     try:
         write_note(site, note)
     except (HostFailure, OSError):
-        # Without its note the pause would never be ended.
+        # Without its note, the pause would never end.
         if not before:
             clear_pause(site)
         raise
@@ -57,10 +57,10 @@ def write_note(site: Site, note: Pause) -> None:
 
 
 def clear_pause(site: Site) -> None:
-    """Unpause with job-runner's own command, and verify that it holds. Raises HostFailure."""
+    """Unpause with job-runner's own command, and verify the flag. Raises HostFailure."""
     job_runner(site, "jobrunner.cli.flags", "set", "--create", "paused=")
     if paused_at(site):
-        raise HostFailure("job-runner's flag is still set, though its command succeeded")
+        raise HostFailure("job-runner's flag is still set, although its command succeeded")
     path = pause_path(site.state_dir)
 
     def remove() -> bool:

@@ -21,13 +21,13 @@ def paused_at(site: Site) -> float:
         if "no such table" in str(error):
             return 0.0
         raise
-    # What job-runner itself takes as true.
+    # The values that job-runner itself treats as true.
     paused = [row for row in rows if str(row[0]).lower() == "true"]
     return float(paused[0][1] or 1) if paused else 0.0
 
 
 def pause_note(site: Site, flag_at: float) -> Pause | None:
-    """Our note on the pause that the flag stands for; None for a pause made by hand."""
+    """Our note on the present pause; None for a pause made by hand."""
     path = pause_path(site.state_dir)
     note = pause_of(as_service(site, lambda: read_json(path)))
     return note if note.is_of(flag_at) else None

@@ -1,6 +1,7 @@
 """Runs on the host, as root, as a unit: prepare for a reboot.
 
-Pause, wait for jobs if asked, stop the service, snapshot, requeue, verify; or back to serving.
+Pause, wait for jobs if asked, stop the service, snapshot, requeue, verify. If that fails, restore
+the service.
 """
 
 import contextlib
@@ -38,11 +39,11 @@ from opstasks.onhost.commands import required
 from opstasks.onhost.formats import span_text
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
-# A host that slept through its time must not go down at a moment that was not chosen.
+# A host that slept at the scheduled time must not go down at another time.
 LATE_S = 1800
 REQUEUE_TIMEOUT_S = 3600
 SETTLE_S = 3.0
-# A client that follows sees that the host is ready before the connection ends.
+# So that a client that follows sees READY before the connection ends.
 SEEN_S = 3
 
 
@@ -57,7 +58,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
-    """Prepare; returns outcome and reason. Whatever fails, the host goes back to serving.
+    """Prepare; returns outcome and reason. If anything fails, the service is restored.
 
     Raises HostRefusal when it cannot be done, and nothing was touched.
     """
@@ -74,7 +75,7 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
         hold_new_work(site, item)
         drain(site, item)
         return requeue(site, item)
-    except Exception as error:  # a full disk, for example: in any case back to serving
+    except Exception as error:  # a full disk, for example: restore the service in every case
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         left = undo(site, id, error)
         with contextlib.suppress(OSError):
@@ -91,14 +92,14 @@ def was_active(site: Site) -> bool:
 
 
 def hold_new_work(site: Site, item: ScheduledItem) -> None:
-    """Pause new jobs until after the boot; a pause that someone made before stays as it is."""
+    """Pause new jobs until after the boot; an earlier pause by someone else stays unchanged."""
     flag_at = paused_at(site)
     note = pause_note(site, flag_at)
-    # Whoever paused: the boot notes which preparation was its own.
+    # In every case: the boot notes which preparation was for it.
     add_boot(site)
     if flag_at and (note is None or note.task != PREPARE):
         write_item(site, item.id, paused_by_us=False)
-        text = "paused already by someone else: it stays paused after the boot"
+        text = "already paused by someone else: it stays paused after the boot"
         add_step(site, item.id, text, DRAINING)
         return
     add_step(site, item.id, "pause new jobs", DRAINING)
@@ -114,27 +115,27 @@ def hold_new_work(site: Site, item: ScheduledItem) -> None:
 
 
 def drain(site: Site, item: ScheduledItem) -> None:
-    """Wait for running jobs to end, for `drain_s` at most."""
+    """Wait for running jobs to end, for at most `drain_s`."""
     deadline = time.monotonic() + item.drain_s
-    told = -1
+    reported = -1
     while item.drain_s:
         left = len(running_jobs(site))
-        if left != told:
+        if left != reported:
             add_step(site, item.id, f"{left} job(s) running")
-            told = left
+            reported = left
         if not left or time.monotonic() >= deadline:
             return
         time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
 
 
 def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
-    """Stop the service and requeue what runs; a cancel is refused from here on."""
+    """Stop the service and requeue running jobs; from here on a cancel is refused."""
     id = item.id
-    # A job that failed while the others were waited for may have left its container running.
+    # A job that failed during the wait may have left its container running.
     orphan = orphan_problem(site)
     if orphan:
         raise HostFailure(orphan)
-    # In this order: a cancel reads the step before it sends its signal.
+    # The order matters: a cancel reads the step before it sends its signal.
     add_step(site, id, f"stop {site.unit}", STOPPING)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stop_unit(site.unit)
@@ -154,7 +155,7 @@ def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
 
 
 def verify(site: Site, ids: list[str], copy: str) -> None:
-    """No job lost, none running, nothing of the requeued jobs in docker. Raises HostFailure."""
+    """Check: no job lost, none running, docker has nothing of them. Raises HostFailure."""
     lost = job_ids(site, copy) ^ job_ids(site)
     if lost:
         raise HostFailure(f"the set of jobs changed: {', '.join(sorted(lost))}")
@@ -173,17 +174,17 @@ def verify(site: Site, ids: list[str], copy: str) -> None:
 
 
 def undo(site: Site, id: str, error: Exception) -> list[str]:
-    """Back to serving: requeued jobs begin again. Returns what could not be put back."""
+    """Restore the service: requeued jobs begin again. Returns what could not be restored."""
     item = read_item(site.lock_dir, id)
     words = "cancelled" if isinstance(error, StoppedError) else str(error)
-    # Each of these matters even where the others fail.
+    # Each of these is needed even if the others fail.
     with contextlib.suppress(OSError):
-        add_step(site, id, f"going back: {words}")
+        add_step(site, id, f"restoring: {words}")
     left = []
     try:
         if item.was_active and is_down(site.unit):
             systemctl("start", site.unit)
-            # A service that fails in its first moments is started again and again.
+            # A service that fails right after its start is restarted again and again.
             time.sleep(SETTLE_S)
             left += [] if is_up(site.unit) else [f"{site.unit} does not stay up"]
     except (HostFailure, OSError):

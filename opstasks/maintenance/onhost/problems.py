@@ -1,4 +1,4 @@
-"""Runs on the host: what would keep a preparation from succeeding."""
+"""Runs on the host: problems that prevent a preparation."""
 
 import shutil
 import sqlite3
@@ -17,12 +17,12 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 # Records and scripts take a few hundred kB.
 MIN_FREE_BYTES = 1 << 20
-# What a snapshot needs beside the size of the database.
+# The space that a snapshot needs in addition to the size of the database.
 SPARE_BYTES = 16 << 20
 
 
 def problems(site: Site) -> list[str]:
-    """Everything that would keep a preparation from succeeding; empty when it can be done.
+    """All problems that prevent a preparation; empty when it can be done.
 
     Checked twice, when work is scheduled and when it begins: things change in between.
     """
@@ -41,19 +41,19 @@ def problems(site: Site) -> list[str]:
 
 
 def unit_problem(site: Site) -> str:
-    """The service's unit must exist."""
+    """Check that the service's unit exists."""
     is_loaded = read_unit(site.unit).load == "loaded"
     return "" if is_loaded else f"the unit {site.unit} does not exist"
 
 
 def docker_problem(site: Site) -> str:
-    """The service account must be able to remove containers, and no orphan may run."""
+    """Check that the service account can use docker, and that no orphan runs."""
     required("docker does not answer", "docker", "ps", "--quiet", **account(site), timeout=60)
     return orphan_problem(site)
 
 
 def database_problem(site: Site) -> str:
-    """The database must be readable, and there must be room for a copy of it."""
+    """Check that the database is readable and that there is room for a copy."""
     ids = job_ids(site)
     size_bytes = Path(site.database).stat().st_size
     place = site.state_dir if Path(site.state_dir).is_dir() else site.home
@@ -63,13 +63,13 @@ def database_problem(site: Site) -> str:
 
 
 def room_problem(site: Site) -> str:
-    """There must be room for the record and the script of the work."""
+    """Check that there is room for the record and the script of the work."""
     free_bytes = shutil.disk_usage(site.lock_dir).free
     return f"no room under {site.lock_dir}" if free_bytes < MIN_FREE_BYTES else ""
 
 
 def command_problem(site: Site) -> str:
-    """job-runner's own commands must exist, and load with the configuration as it is."""
+    """Check that job-runner's own commands exist and load with the present configuration."""
     for name in ("prepare_for_reboot", "flags"):
         if not Path(site.code_dir, "jobrunner", "cli", name + ".py").is_file():
             return f"the installed job-runner has no command {name}"
@@ -78,7 +78,7 @@ def command_problem(site: Site) -> str:
 
 
 def release_problem(site: Site) -> str:
-    """An unfinished deploy must be finished first, however old it is by its id."""
+    """Check that no deploy is unfinished, however old it is."""
     folder = Path(site.state_dir, "releases")
 
     def unfinished() -> list[str]:

@@ -18,7 +18,7 @@ from opstasks.onhost.protocol import HostFailure
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """What there is to know. The request: ``site``, ``with_flag`` (read job-runner's flag too)."""
+    """Read everything. The request: ``site``, ``with_flag`` (read job-runner's flag too)."""
     site = site_of(request)
     items = read_items(site.lock_dir)
     units = [f"{i.unit}.{kind}" for i in items if not i.outcome for kind in ("timer", "service")]
@@ -48,7 +48,7 @@ def note_file(site: Site) -> dict[str, Any]:
 
 
 def flag(site: Site) -> tuple[float, str]:
-    """When job-runner was paused, 0 while it is not; or why that cannot be read."""
+    """When job-runner was paused, 0 while it is not; or why the flag cannot be read."""
     try:
         return paused_at(site), ""
     except (HostFailure, sqlite3.Error) as error:
@@ -57,7 +57,7 @@ def flag(site: Site) -> tuple[float, str]:
 
 
 def again(lock_dir: str, item: ScheduledItem) -> ScheduledItem:
-    """A record as it is now; as it was when its file has gone."""
+    """The present state of a record; the old one if its file is gone."""
     found = read_item(lock_dir, item.id)
     return found if found.step else item
 

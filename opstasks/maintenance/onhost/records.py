@@ -1,4 +1,4 @@
-"""Scheduled work and pauses as a host keeps them; the host's programs and the client share this.
+"""The records of scheduled work and pauses; the host's programs and the client share this.
 
 Under ``lock_dir``, which is root's: ``scheduled/ID.json``, one record for each piece of work, which
 the service account may read; ``scripts/ID/run.py``, the program that will run, for root alone. In
@@ -14,18 +14,18 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.limits import check, is_within
 
 PREPARE, UNPAUSE = "prepare-reboot", "unpause"
-# The steps of a record: until STOPPING nothing was done that a cancel could not take back.
+# The steps of a record: before STOPPING, a cancel can undo everything.
 SCHEDULED, WAITING, DRAINING, STOPPING = "scheduled", "waiting", "draining", "stopping"
 CANCELLABLE = (SCHEDULED, WAITING, DRAINING)
 # The outcomes of a record.
 READY, DONE, REFUSED, FAILED, CANCELLED = "ready", "done", "refused", "failed", "cancelled"
-# What a reboot, or the loss of a unit, made of work without an outcome.
+# The states of work without an outcome after a reboot, or after its unit was lost.
 DROPPED, INTERRUPTED = "dropped", "interrupted"
 # The states of work without an outcome, besides SCHEDULED, DROPPED and INTERRUPTED.
 RUNNING, TIMER_LOST = "running", "timer lost"
-# `next_boot` of a preparation that was given up before its reboot.
+# `next_boot` of a preparation that was abandoned before its reboot.
 NO_BOOT = "none"
-# Why a host's flag cannot be read that was never set up.
+# Why the flag of a host that was never set up cannot be read.
 NO_DATABASE = "the database does not exist"
 
 
@@ -42,12 +42,12 @@ class ItemStep:
 
 @dataclass(frozen=True)
 class ScheduledItem:
-    """One piece of scheduled work, as its record holds it; raises ValueError for odd values.
+    """One piece of scheduled work, as in its record; raises ValueError for invalid values.
 
-    `*_at` are seconds since the epoch, 0 for what has not come; `*_s` are seconds. `due_there` is
-    `due_at` in the host's zone; `timed` is False for what began at once. `outcome` is "" until the
-    work is over. `boot_id` is the boot in which it was scheduled, `next_boot` the one that it
-    prepared for, once that has come. `left` says what could not be put back after a failure.
+    `*_at` are seconds since the epoch, 0 for "not yet"; `*_s` are seconds. `due_there` is `due_at`
+    in the host's zone; `timed` is False for work that began at once. `outcome` is "" until the end.
+    `boot_id` is the boot in which it was scheduled, `next_boot` the one that it
+    prepared for, once that has happened. `left` says what could not be restored after a failure.
     """
 
     id: str = ""
@@ -89,16 +89,16 @@ class ScheduledItem:
 
     @property
     def last_at(self) -> float:
-        """When it ended, or was last heard of."""
+        """When it ended, or last made a step."""
         return self.finished_at or (self.steps[-1].at if self.steps else self.due_at)
 
     @property
     def fate_of_reboot(self) -> str:
-        """What a reboot made of it, when it has no outcome."""
+        """Its state after a reboot, when it has no outcome."""
         return DROPPED if self.step == SCHEDULED else INTERRUPTED
 
     def state(self, boot_id: str, units: Mapping[str, str]) -> str:
-        """Its outcome, or where it is in the boot `boot_id`; `units` are unit names with states."""
+        """Its outcome, or its state in the boot `boot_id`; `units` are unit names with states."""
         if self.outcome:
             return self.outcome
         if self.boot_id != boot_id:
@@ -113,12 +113,12 @@ class ScheduledItem:
 
 @dataclass(frozen=True)
 class Pause:
-    """A pause of new jobs, as its note holds it; raises ValueError for odd values.
+    """A pause of new jobs, as in its note; raises ValueError for invalid values.
 
     The flag itself is job-runner's. `until_at` is 0 for a pause without an end, `id` names the
     scheduled end, or the preparation; `task` is the task that paused; `who` is "" for a flag that
-    was set by hand. `flag_at` is the flag's own time, which tells this pause from another one;
-    while the flag was being set, it is a time up to `settling_s` before it.
+    was set by hand. `flag_at` is the flag's own time, which identifies this pause; while the
+    flag was being set, it is a time up to `settling_s` before it.
     """
 
     since_at: float = 0.0
@@ -136,12 +136,12 @@ class Pause:
         check(self)
 
     def is_of(self, flag_at: float) -> bool:
-        """Whether this is the pause that job-runner's flag, set at `flag_at`, stands for."""
+        """Whether this is the pause of job-runner's flag, which was set at `flag_at`."""
         return bool(flag_at) and -1 < flag_at - self.flag_at < 1 + self.settling_s
 
 
 def current_pause(flag_at: float, note: Pause | None) -> Pause | None:
-    """The pause that holds now, None without one; `flag_at` is 0 while the flag is not set."""
+    """The present pause, or None; `flag_at` is 0 while the flag is not set."""
     if not flag_at:
         return None
     if note is not None and note.is_of(flag_at):
@@ -149,7 +149,7 @@ def current_pause(flag_at: float, note: Pause | None) -> Pause | None:
     return Pause(since_at=flag_at, flag_at=flag_at)
 
 
-# -- where it is kept --------------------------------------------------------------------------
+# -- paths -------------------------------------------------------------------------------------
 
 
 def records_dir(lock_dir: str) -> Path:
@@ -171,21 +171,23 @@ def pause_path(state_dir: str) -> Path:
 
 
 def item_of(found: dict[str, Any]) -> ScheduledItem:
-    """A record's JSON as a value; odd values and unknown names are left out."""
+    """A record from its JSON; invalid values and unknown names are left out."""
     values = _known(ScheduledItem(), found)
-    told = found.get("steps")
-    steps = [step for step in told if isinstance(step, dict)] if isinstance(told, list) else []
+    entries = found.get("steps")
+    steps = (
+        [step for step in entries if isinstance(step, dict)] if isinstance(entries, list) else []
+    )
     values["steps"] = tuple(ItemStep(**_known(ItemStep(), step)) for step in steps)
     return ScheduledItem(**values)
 
 
 def pause_of(found: dict[str, Any]) -> Pause:
-    """A note's JSON as a value; odd values and unknown names are left out."""
+    """A note from its JSON; invalid values and unknown names are left out."""
     return Pause(**_known(Pause(), found))
 
 
 def _known(default: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """The values of a JSON object that have the type of the default ones, and their limits."""
+    """The values of a JSON object that have the types and limits of the default values."""
     known = {}
     for name in (item.name for item in fields(default)):
         old, value = getattr(default, name), found.get(name)

@@ -27,17 +27,17 @@ Work = Callable[[Site, ScheduledItem], tuple[str, str]]
 
 
 class StoppedError(Exception):
-    """The unit was stopped while that was still possible."""
+    """The unit was stopped before the point of no return."""
 
 
 def run_scheduled(site: Site, id: str, work: Work) -> tuple[ScheduledItem, str, str]:
     """Do a piece of work that is still scheduled: `work` returns outcome and reason.
 
-    Returns the item as it was, outcome and reason; no outcome when it is no longer wanted.
+    Returns the item before the work, outcome and reason; no outcome if it is not wanted any more.
     """
     item = read_item(site.lock_dir, id)
     if item.outcome or item.step != SCHEDULED:
-        return item, "", "it is no longer wanted"
+        return item, "", "it is not scheduled any more"
     signal.signal(signal.SIGTERM, _on_stop)
     journal(item, "start")
     outcome, reason = _attempt(site, item, work)
@@ -46,7 +46,7 @@ def run_scheduled(site: Site, id: str, work: Work) -> tuple[ScheduledItem, str, 
 
 
 def _attempt(site: Site, item: ScheduledItem, work: Work) -> tuple[str, str]:
-    """Outcome and reason, whatever happens; both are in the record and in the journal then."""
+    """The outcome and reason in every case; both are also in the record and the journal."""
     try:
         add_step(site, item.id, "wait for the lock", WAITING)
         with lock(site, item, item.lock_wait_s):
@@ -60,7 +60,7 @@ def _attempt(site: Site, item: ScheduledItem, work: Work) -> tuple[str, str]:
         outcome, reason, detail = REFUSED, error.reason, error.detail
     except HostFailure as error:
         outcome, reason, detail = FAILED, error.reason, error.detail
-    except Exception as error:  # no client is connected: the record must tell
+    except Exception as error:  # no client is connected, so it must be in the record
         outcome, reason, detail = FAILED, f"{type(error).__name__}: {error}", ""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _finish(site, item, outcome, reason, detail)
@@ -73,7 +73,7 @@ def _on_stop(signum: int, frame: Any) -> None:
 
 
 def _stopped() -> tuple[str, str]:
-    """What a stop of the unit means: a cancel, or a host that goes down with its jobs."""
+    """The meaning of a stop of the unit: a cancel, or a shutdown of the host."""
     if call("systemctl", "is-system-running", timeout=60).stdout.strip() == "stopping":
         return FAILED, "the host went down before it was ready"
     return CANCELLED, "its unit was stopped"
@@ -81,8 +81,8 @@ def _stopped() -> tuple[str, str]:
 
 def _finish(site: Site, item: ScheduledItem, outcome: str, reason: str, detail: str) -> None:
     """Write the end into the journal and the record."""
-    told = "changed" if outcome in (READY, DONE) else outcome
-    journal(item, "end", told, reason or outcome)
+    audited = "changed" if outcome in (READY, DONE) else outcome
+    journal(item, "end", audited, reason or outcome)
     write_item(
         site, item.id, outcome=outcome, reason=reason, detail=detail, finished_at=time.time()
     )

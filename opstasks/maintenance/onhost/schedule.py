@@ -15,12 +15,12 @@ from opstasks.maintenance.onhost.store import pending, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
-# What runs when the time has come; each is imported, so it was sent along and can be installed.
+# The programs that run later; they are imported so that they are sent along and can be installed.
 PROGRAMS = {PREPARE: prepare.__name__, UNPAUSE: end_pause.__name__}
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Schedule work by a timer, or start it at once; there is one preparation at most.
+    """Schedule work by a timer, or start it at once; there is at most one preparation.
 
     The request: ``site``, ``item`` (the record as far as the client knows it), ``replace``.
     """
@@ -50,18 +50,18 @@ def scheduled_before(site: Site, *, replace: bool) -> list[ScheduledItem]:
 
 
 def begin_later(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> None:
-    """Schedule it, then cancel what it replaces: whatever fails, one of them is scheduled."""
+    """Schedule it, then cancel the one it replaces; if anything fails, one stays scheduled."""
     hand_over(site, item, PROGRAMS[item.kind])
     try:
         cancel_all(site, others)
     except (HostRefusal, HostFailure, OSError, subprocess.SubprocessError):
-        # The other one may be past the point of no return: there must not be a second one.
+        # The other one may be past the point of no return; then this one must not run.
         cancel_item(site, item, "the one before it could not be cancelled")
         raise
 
 
 def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> None:
-    """Cancel what it replaces, which may hold the lock, then begin."""
+    """Cancel the one it replaces, which may hold the lock, then begin."""
     cancel_all(site, others)
     try:
         hand_over(site, item, PROGRAMS[item.kind])
@@ -72,6 +72,6 @@ def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> N
 
 
 def cancel_all(site: Site, others: list[ScheduledItem]) -> None:
-    """Cancel what is replaced."""
+    """Cancel the one that is replaced."""
     for other in others:
         cancel_item(site, other, "replaced")

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Site:
-    """What the programs must know of a host: accounts, folders, files, the service's unit."""
+    """What the programs need to know about a host: accounts, folders, files, the unit."""
 
     host: str
     service_user: str

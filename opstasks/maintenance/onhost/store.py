@@ -9,7 +9,7 @@ from opstasks.onhost.json_files import read_json
 
 
 def boot_id() -> str:
-    """The kernel's name for the present boot."""
+    """The kernel's id of the present boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -19,7 +19,7 @@ def item_path(lock_dir: str, id: str) -> Path:
 
 
 def read_item(lock_dir: str, id: str) -> ScheduledItem:
-    """A record; one without a step when the file is missing or broken."""
+    """A record; without a step when the file is missing or broken."""
     return replace(item_of(read_json(item_path(lock_dir, id))), id=id)
 
 

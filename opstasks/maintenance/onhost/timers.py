@@ -1,4 +1,4 @@
-"""Runs on the host: handing scheduled work to systemd, at once or for its time."""
+"""Runs on the host: giving scheduled work to systemd, to run now or later."""
 
 import contextlib
 import time
@@ -19,7 +19,7 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 def dated(item: ScheduledItem) -> ScheduledItem:
     """A new item with its times and its boot; raises HostRefusal when its time has passed.
 
-    A delay counts from here on, not from the question: looking and answering took time.
+    A delay counts from now, not from the question: the operator needed time to answer.
     """
     now = time.time()
     due_at = float(resolve("", item.delay_s, now)) if item.delay_s else item.due_at
@@ -61,7 +61,7 @@ def start_unit(site: Site, item: ScheduledItem, module: str) -> None:
         "--collect",
         f"--unit={item.unit}",
         f"--description=opstasks {item.kind} by {item.who}",
-        # A stop reaches the program, which knows what it can interrupt, and no command of it.
+        # A stop signals only the program, not its commands: it knows what it can interrupt.
         "--property=KillMode=mixed",
         "--property=TimeoutStopSec=1800",
     ]

@@ -1,4 +1,4 @@
-"""Runs on the host: a time as the operator writes it, in the host's own zone."""
+"""Runs on the host: a time that the operator typed, in the host's own zone."""
 
 import math
 import time
@@ -15,7 +15,7 @@ def host_time(at: float) -> str:
 def resolve(at: str, delay_s: float, now: float) -> int:
     """When work is due: after a delay, or at ``HH:MM`` or ``YYYY-MM-DD HH:MM`` in the host's zone.
 
-    A time of day that has passed today means tomorrow. Seconds since the epoch, rounded up. Raises
+    A time of day that is past today means tomorrow. Seconds since the epoch, rounded up. Raises
     HostRefusal for a time that does not exist.
     """
     if not at:
@@ -29,13 +29,13 @@ def resolve(at: str, delay_s: float, now: float) -> int:
         due = local_time((*day, clock.tm_hour, clock.tm_min))
         if due > now:
             return due
-    raise HostRefusal(f"{at} does not come within a day")
+    raise HostRefusal(f"{at} does not occur within a day")
 
 
 def local_time(when: tuple[int, ...]) -> int:
     """Seconds since the epoch of a local time.
 
-    Raises HostRefusal for a time that the change of the clocks skips.
+    Raises HostRefusal for a time that a clock change skips.
     """
     year, month, day, hour, minute = when
     due = int(time.mktime((year, month, day, hour, minute, 0, 0, 0, -1)))

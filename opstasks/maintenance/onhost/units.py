@@ -1,4 +1,4 @@
-"""Runs on the host: asking and telling systemd about units."""
+"""Runs on the host: reading, starting and stopping units."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class HostUnit:
 
 
 def unit_of(text: str) -> HostUnit:
-    """The unit that ``systemctl show`` printed; what it does not say is empty."""
+    """The unit that ``systemctl show`` printed; missing values are empty."""
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     return HostUnit(
         load=found.get("LoadState", ""),
@@ -41,12 +41,12 @@ def read_unit(unit: str) -> HostUnit:
 
 
 def is_down(unit: str) -> bool:
-    """Whether a unit is not up, nor about to be."""
+    """Whether a unit is neither up nor starting."""
     return read_unit(unit).active in ("inactive", "failed")
 
 
 def is_up(unit: str) -> bool:
-    """Whether a unit is up, and not waiting for another attempt."""
+    """Whether a unit is up, and not waiting for a restart."""
     return read_unit(unit).active == "active"
 
 
@@ -56,7 +56,7 @@ def systemctl(verb: str, unit: str, timeout_s: int = 200) -> None:
 
 
 def stop_unit(unit: str) -> None:
-    """Stop a unit, unless it is down already, and verify that it is down. Raises HostFailure."""
+    """Stop a unit if it is up, and verify that it is down. Raises HostFailure."""
     if not is_down(unit):
         systemctl("stop", unit)
     if not is_down(unit):

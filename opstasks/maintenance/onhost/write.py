@@ -24,7 +24,7 @@ JOURNAL_IDENTIFIER = "opstasks"
 
 
 def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
-    """Change a record, whole or not at all; only root and the service account may read it.
+    """Change a record completely or not at all; only root and the service account may read it.
 
     A text that is too long for a record is cut: it must not keep the outcome out of it.
     """
@@ -36,7 +36,7 @@ def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
 
 
 def add_step(site: Site, id: str, text: str, step: str = "") -> None:
-    """Note in the record what is being done, for those who follow it, and in the unit's output."""
+    """Add a step to the record, for those who follow it, and to the unit's output."""
     steps = (*read_item(site.lock_dir, id).steps, ItemStep(time.time(), text[:MAX_LINE]))
     write_item(site, id, steps=steps, **({"step": step} if step else {}))
     send_part(text)

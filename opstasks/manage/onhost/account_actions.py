@@ -28,7 +28,7 @@ def user(action: Action) -> None:
         if action["is_disabled"]:
             first_login(action["name"])
     elif action["personal"]:
-        # An old home (of a deleted account with this name) keeps its files.
+        # The old home of a deleted account with this name keeps its files.
         home = ["--create-home", "--user-group"]
         run("useradd", *home, "--expiredate", "1", *common, *groups, action["name"])
         first_login(action["name"])
@@ -39,9 +39,9 @@ def user(action: Action) -> None:
 
 
 def first_login(name: str) -> None:
-    """Make a person choose a password at the first login, which only their key allows.
+    """Make a person choose a password at the first login, for which they need their key.
 
-    Enables the account last: if this is interrupted, the account is found disabled and done again.
+    Enables the account last: after an interruption the next run finds it disabled and repeats this.
     """
     run("passwd", "--quiet", "--delete", name)
     run("chage", "--lastday", "0", name)

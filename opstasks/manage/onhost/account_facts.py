@@ -12,12 +12,12 @@ from typing import Any
 from opstasks.manage.onhost.paths import look, read
 
 Facts = dict[str, Any]
-# Accounts of people, as Debian and Ubuntu number them.
+# The ids of people's accounts on Debian and Ubuntu.
 PEOPLE = range(1000, 60000)
 
 
 def group(name: str) -> Facts | None:
-    """A group's id and members; None without the group."""
+    """A group's id and members; None if it does not exist."""
     try:
         found = grp.getgrnam(name)
     except KeyError:
@@ -26,7 +26,7 @@ def group(name: str) -> Facts | None:
 
 
 def user(name: str) -> Facts | None:
-    """An account, with its groups besides its own, and whether it is disabled; None without it."""
+    """An account, its other groups, and whether it is disabled; None if it does not exist."""
     try:
         found = pwd.getpwnam(name)
     except KeyError:
@@ -42,7 +42,7 @@ def user(name: str) -> Facts | None:
 
 
 def shadow(name: str, path: str = "/etc/shadow") -> Facts:
-    """Whether an account is locked or expired; nothing of its password leaves this function."""
+    """Whether an account is locked or expired; its password hash is not returned."""
     for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
         fields = line.split(":")
         if fields[0] == name and len(fields) > 7:
@@ -51,12 +51,12 @@ def shadow(name: str, path: str = "/etc/shadow") -> Facts:
 
 
 def is_past(day: str) -> bool:
-    """Whether a day (counted from 1970) has come by the host's clock; no day never comes."""
+    """Whether a day (counted from 1970) is past by the host's clock; false for no day."""
     return day.isdigit() and int(day) <= time.time() // 86400
 
 
 def name_of(number: int, lookup: Callable[[int], Any]) -> str:
-    """The name of a user or group id, or the number."""
+    """The name of a user or group id, or else the number."""
     try:
         return str(lookup(number)[0])
     except KeyError:
@@ -76,7 +76,7 @@ def accounts_with_keys() -> list[str]:
 
 
 def marked(names: list[str], mark: str) -> list[str]:
-    """Of these accounts, those with keys that `manage` wrote: a description listed them once."""
+    """Those of these accounts whose keys `manage` wrote: they were listed once."""
     found = []
     for name in names:
         with contextlib.suppress(OSError, KeyError):
@@ -86,5 +86,5 @@ def marked(names: list[str], mark: str) -> list[str]:
 
 
 def login() -> str:
-    """The account that came in, before sudo."""
+    """The account of the login, before sudo."""
     return os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name

@@ -1,7 +1,7 @@
-"""Runs on the host as root: carries actions out, in order, stopping at the first failure.
+"""Runs on the host as root: carries out actions in order, and stops at the first failure.
 
-Sends the number of actions that are done after each one. Each action is safe to repeat; what can
-be half done is done beside its place and then renamed. `opstasks.manage.actions` describes them.
+After each action, sends the number of actions done. Each action is safe to repeat. Files are
+written under a temporary name and then renamed. `opstasks.manage.actions` describes them.
 """
 
 import contextlib
@@ -38,12 +38,12 @@ ACTIONS: dict[str, Callable[[Action], None]] = {
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Do the actions, saying after each one how many are done."""
+    """Do the actions; report after each one how many are done."""
     os.umask(0o027)
     actions = request["actions"]
     for number, action in enumerate(actions, 1):
         perform(action)
-        # When the client is gone, the rest is done all the same.
+        # If the client is gone, the rest is still done.
         with contextlib.suppress(BrokenPipeError):
             send_part(number)
     return {"done": len(actions)}

@@ -25,7 +25,7 @@ from opstasks.manage.onhost.running import run
 from opstasks.onhost.protocol import HostFailure
 
 Action = dict[str, Any]
-# Of each file; the oldest go first.
+# The number of backups of each file; the oldest are deleted first.
 KEEP_BACKUPS = 20
 
 
@@ -52,7 +52,7 @@ def rights(action: Action) -> None:
 
 
 def file(action: Action) -> None:
-    """Write a file: staged beside its place, checked, given its rights, renamed."""
+    """Write a file: under a temporary name, checked, given its rights, renamed."""
     path, rest = action["path"], (action["owner"], action["group"], action["mode"])
     info = look(path)
     if info is not None and stat.S_ISDIR(info.st_mode):
@@ -79,7 +79,7 @@ def remove(action: Action) -> None:
 
 
 def back_up(path: str, owner: str, group: str, mode: str) -> None:
-    """Keep a file's content beside it, under a name with the time; each content only once."""
+    """Keep a file's content beside it, with the time in the name; each content only once."""
     data = read(path)
     with parent_of(path) as (folder, name):
         kept = backups(folder, name)
@@ -106,7 +106,7 @@ def backups(folder: int, name: str) -> list[str]:
 
 
 def reload(what: str) -> None:
-    """Have systemd, or one unit, read its files again."""
+    """Make systemd, or one unit, read its files again."""
     if what == "daemon":
         run("systemctl", "daemon-reload")
     elif what:
@@ -143,7 +143,7 @@ def tree(action: Action) -> None:
     try:
         for _, below, names, handle in os.fwalk(".", dir_fd=start):
             for name in (*below, *names):
-                # A job may delete it meanwhile.
+                # A job may delete it at any time.
                 with contextlib.suppress(FileNotFoundError):
                     info = os.stat(name, dir_fd=handle, follow_symlinks=False)
                     if not fits(info, owner, good):

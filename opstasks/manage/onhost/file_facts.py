@@ -16,17 +16,17 @@ from opstasks.manage.onhost.paths import Unsafe, fits, ids, look, open_folder, r
 from opstasks.onhost.limits import LATEST_AT
 
 Facts = dict[str, Any]
-# How many examples are given of what is wrong.
+# How many examples of wrong entries are returned.
 EXAMPLES = 3
-# How much is sent of a file that differs.
+# How many bytes of a differing file are sent.
 TEXT_BYTES = 200_000
-# How much is sent of one line.
+# How many characters of one line are sent.
 LINE_CHARACTERS = 10_000
-# No file was really changed after the year 3000.
+# Later times are nonsense: the year 3000.
 
 
 def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
-    """A file or directory: kind, owner, group, mode; the text only where it differs."""
+    """A file or directory: kind, owner, group, mode; the text only if it differs."""
     try:
         info = look(name)
     except Unsafe as error:
@@ -44,12 +44,12 @@ def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
 
 
 def moment(seconds: float) -> int:
-    """A time of a file in seconds since the epoch; 0 (unknown) for one that cannot be true."""
+    """A time of a file in seconds since the epoch; 0 (unknown) for an impossible one."""
     return int(seconds) if 0 <= seconds <= LATEST_AT else 0
 
 
 def rights(info: os.stat_result) -> Facts:
-    """Owner, group and mode, in words."""
+    """Owner, group and mode, as text."""
     return {
         "owner": name_of(info.st_uid, pwd.getpwuid),
         "group": name_of(info.st_gid, grp.getgrgid),
@@ -58,7 +58,7 @@ def rights(info: os.stat_result) -> Facts:
 
 
 def kind(mode: int) -> str:
-    """What a path is; a link counts as something else: we would write through it."""
+    """The kind of a path; links have their own kind, because we must not write through them."""
     if stat.S_ISREG(mode):
         return "file"
     if stat.S_ISDIR(mode):
@@ -77,7 +77,7 @@ def setting(name: str, match: str) -> list[str] | None:
 
 
 def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) -> Facts:
-    """How much below a directory has other rights than these; links are left alone."""
+    """The entries below a directory that have wrong rights; links are ignored."""
     wrong: list[str] = []
     count = 0
     try:
@@ -89,7 +89,7 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
     try:
         for folder, below, names, handle in os.fwalk(".", dir_fd=start):
             for name in (*below, *names):
-                # A job may delete it meanwhile.
+                # A job may delete it at any time.
                 with contextlib.suppress(FileNotFoundError):
                     if fits(os.stat(name, dir_fd=handle, follow_symlinks=False), wanted, good):
                         continue
@@ -101,14 +101,14 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
 
 
 def shown(folder: str, name: str) -> str:
-    """A path below a tree as text, whatever bytes it consists of."""
+    """A path below a tree as text, also with invalid bytes."""
     text = os.path.normpath(f"{folder}/{name}")
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def refusal(name: str, content: str, check: list[str]) -> str:
-    """What a check command says against a new content; empty when it accepts it."""
-    import tempfile  # a slow import, and mostly not needed
+    """A check command's objections to a new content; empty when it accepts it."""
+    import tempfile  # a slow import that is rarely needed
 
     with tempfile.TemporaryDirectory(prefix="opstasks-") as folder:
         place = Path(folder, Path(name).name)

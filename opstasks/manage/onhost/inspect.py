@@ -1,6 +1,6 @@
-"""Runs on the host as root: the state of the things that are asked about.
+"""Runs on the host as root: the state of the requested things.
 
-Changes nothing; reads no secret. `opstasks.manage.inspect` has the request and `ManageFacts` is
+Changes nothing; reads no secrets. `opstasks.manage.inspect` has the request and `ManageFacts` is
 the answer.
 """
 
@@ -18,7 +18,7 @@ def main(asked: Facts) -> Facts:
 
 
 def of_accounts(asked: Facts) -> Facts:
-    """Groups, accounts, who has keys, who came in."""
+    """Groups, accounts, people with keys, and the login account."""
     keyed = account_facts.accounts_with_keys() if asked["people"] else []
     return {
         "login": account_facts.login(),
@@ -53,7 +53,7 @@ def of_files(asked: Facts) -> Facts:
 
 
 def refusals(checks: list[Facts], paths: dict[str, Facts | None]) -> dict[str, str]:
-    """What checks say against contents; a content that is there already is not checked."""
+    """The objections of checks to contents; contents that are already there are not checked."""
     found = {}
     for item in checks:
         if (paths.get(item["path"]) or {}).get("sha256") != item["sha256"]:
@@ -62,7 +62,7 @@ def refusals(checks: list[Facts], paths: dict[str, Facts | None]) -> dict[str, s
 
 
 def of_system(asked: Facts) -> Facts:
-    """Packages, units, checkouts, probes, and who changed what by hand."""
+    """Packages, units, checkouts, probes, and changes made by hand."""
     return {
         "checkouts": {name: system_facts.is_checkout(name) for name in asked["checkouts"]},
         "packages": system_facts.packages(asked["packages"]),

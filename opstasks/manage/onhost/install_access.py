@@ -1,7 +1,7 @@
-"""Runs on the host as root: changes what people get in by, so that it can be undone.
+"""Runs on the host as root: changes the login files in such a way that it can be undone.
 
 The old files are kept, and a timer is started that restores them; then the new ones are installed.
-When anything fails, the old files are restored at once. `confirm_access.py` ends the waiting.
+When anything fails, the old files are restored at once. `confirm_access.py` stops the timer.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             check_sshd()
     except HostFailure as error:
         undo(place)
-        raise HostFailure(f"{error.reason}; the old files are back", error.detail) from error
+        raise HostFailure(f"{error.reason}; the old files were restored", error.detail) from error
     except Exception:
         undo(place)
         raise
@@ -48,7 +48,7 @@ def undo(place: str) -> None:
 def what_to_keep(place: str, actions: list[Action]) -> way_back.Kept:
     """The files that these actions change, and the units to reload after restoring them.
 
-    What an earlier, unproven run kept is the older and better state: it stays.
+    If an earlier, unconfirmed run kept older files, these stay: they are the tested state.
     """
     earlier = way_back.claim(place) or {"files": [], "reload": []}
     known = {item["path"] for item in earlier["files"]}
@@ -61,7 +61,7 @@ def what_to_keep(place: str, actions: list[Action]) -> way_back.Kept:
 
 
 def install(actions: list[Action]) -> None:
-    """Do the actions; the failure of one names its file."""
+    """Do the actions; a failure names its file."""
     for action in actions:
         try:
             perform(action)
@@ -78,13 +78,13 @@ def check_sshd() -> None:
 
 
 def ssh_ports() -> list[int]:
-    """Where sshd listens, by its own account."""
+    """Where sshd listens, from its own configuration."""
     words = [line.split() for line in run("sshd", "-T").splitlines()]
     return [int(word[1]) for word in words if word[0] == "port"]
 
 
 def answers(port: int, patience_s: float = 5.0) -> bool:
-    """Whether an sshd answers on this machine; while it reloads, it may not for a moment."""
+    """Whether an sshd answers on this machine; waits a moment, as it may be reloading."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as s:

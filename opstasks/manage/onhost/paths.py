@@ -1,8 +1,8 @@
 """Runs on the host as root: safe access to paths that pass through other people's folders.
 
-A path is opened folder by folder. A link on the way is followed only when it is root's own, in a
-folder that only root may write. So a person cannot make root read or write elsewhere by putting a
-link into their home. What is then done is done to an open file, not to a name.
+A path is opened folder by folder. A link in the path is followed only when it is root's own, in
+a folder that only root may write. So a person cannot make root read or write elsewhere with a link
+in their home. All changes are made to an open file, not to a name.
 """
 
 import errno
@@ -21,11 +21,11 @@ MOST_LINKS = 20
 
 
 class Unsafe(OSError):
-    """A path leads through somebody else's link, or to a file with several names."""
+    """A path goes through someone else's link, or to a file with several hard links."""
 
 
 def open_folder(path: str) -> int:
-    """Open a folder; raises Unsafe for a link on the way that is not root's."""
+    """Open a folder; raises Unsafe for a link in the path that is not root's."""
     here = os.open("/", FOLDER)
     parts = [part for part in path.split("/") if part]
     links = 0
@@ -54,20 +54,20 @@ def open_folder(path: str) -> int:
 
 
 def _root_link(folder: int, name: str, path: str) -> str:
-    """Where a link leads, if it may be followed."""
+    """The target of a link, if it may be followed."""
     info = os.stat(name, dir_fd=folder, follow_symlinks=False)
     around = os.fstat(folder)
     if not stat.S_ISLNK(info.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, f"{path}: {name} is not a directory")
     ours = {0, os.geteuid()}
     if info.st_uid not in ours or around.st_uid not in ours or around.st_mode & 0o022:
-        raise Unsafe(f"{path}: {name} is a link that somebody else could have put there")
+        raise Unsafe(f"{path}: {name} is a link that someone other than root may have made")
     return os.readlink(name, dir_fd=folder)
 
 
 @contextmanager
 def parent_of(path: str) -> Iterator[tuple[int, str]]:
-    """The folder that holds a path, opened, and the path's last name."""
+    """The open folder that contains a path, and the path's last name."""
     place = PurePosixPath(path)
     folder = open_folder(str(place.parent))
     try:
@@ -77,7 +77,7 @@ def parent_of(path: str) -> Iterator[tuple[int, str]]:
 
 
 def look(path: str) -> os.stat_result | None:
-    """The state of a path, not following a link there; None when it does not exist."""
+    """The state of a path, without following a link; None when it does not exist."""
     try:
         with parent_of(path) as (folder, name):
             return os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -104,7 +104,7 @@ def ids(owner: str, group: str) -> tuple[int, int]:
 
 
 def fits(info: os.stat_result, owner: tuple[int, int], good: dict[int, set[int]]) -> bool:
-    """Whether something has the right owner and one of the modes that are good for its kind."""
+    """Whether an entry has the right owner and one of the allowed modes of its kind."""
     modes = good.get(stat.S_IFMT(info.st_mode))
     if modes is None:
         return True
@@ -112,18 +112,18 @@ def fits(info: os.stat_result, owner: tuple[int, int], good: dict[int, set[int]]
 
 
 def give(handle: int, owner: str, group: str, mode: str) -> None:
-    """Set an open file's rights: owner first, a change of owner can clear mode bits."""
+    """Set an open file's rights: owner first, because a change of owner can clear mode bits."""
     os.fchown(handle, *ids(owner, group))
     os.fchmod(handle, int(mode, 8))
 
 
 def set_rights(folder: int, name: str, owner: str, group: str, mode: str) -> None:
-    """Set the rights of a plain file or folder, never those of a link or of a second name."""
+    """Set the rights of a plain file or folder, never of a link or a file with hard links."""
     handle = os.open(name, PLAIN, dir_fd=folder)
     try:
         info = os.fstat(handle)
         if not stat.S_ISDIR(info.st_mode) and (info.st_nlink > 1 or not stat.S_ISREG(info.st_mode)):
-            raise Unsafe(f"{name} has a second name, or is not a plain file; look at it by hand")
+            raise Unsafe(f"{name} has several hard links or is not a plain file; inspect it")
         give(handle, owner, group, mode)
     finally:
         os.close(handle)
@@ -147,7 +147,7 @@ def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def put_link(path: str, target: str) -> None:
-    """Make a link (owned by root): beside its place, then renamed."""
+    """Make a link (owned by root): under a temporary name, then renamed."""
     with parent_of(path) as (folder, name):
         beside = f".{name}.{secrets.token_hex(6)}"
         os.symlink(target, beside, dir_fd=folder)
@@ -159,7 +159,7 @@ def put_link(path: str, target: str) -> None:
 
 
 def put(path: str, data: bytes, owner: str, group: str, mode: str) -> None:
-    """Write a whole file: staged beside its place, given its rights, renamed."""
+    """Write a whole file: under a temporary name, given its rights, renamed."""
     with parent_of(path) as (folder, name), staged(folder, name, data) as (beside, handle):
         give(handle, owner, group, mode)
         os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -1,7 +1,7 @@
-"""Runs on the host as root: restores what people get in by, unless it was confirmed.
+"""Runs on the host as root: restores the login files, unless the change was confirmed.
 
-The client asks for it when a fresh connection failed; the host's own timer runs it when nothing
-was heard of the client in time.
+The client asks for it when a fresh connection failed; the host's own timer runs it when the client
+is silent for too long.
 """
 
 import os
@@ -11,7 +11,7 @@ from opstasks.manage.onhost import way_back
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Restore the old files; whether there was anything to restore."""
+    """Restore the old files; returns whether there was anything to restore."""
     os.umask(0o077)
     restored = way_back.restore_all(request["folder"])
     # The timer's own process must not stop itself.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 SUDO_LOG = "/var/log/sudo.log"
-# How much of the log is read.
+# How many bytes of the log are read.
 LOG_BYTES = 400_000
 _ENTRY = re.compile(
     r"(?P<when>\w{3} [ \d]\d [\d:]{8}(?: \d{4})?) : (?P<who>[^\s:]+) : .*?COMMAND=(?P<what>.*)"
@@ -17,7 +17,7 @@ Use = dict[str, Any]
 
 
 def last_uses(words: list[str], place: str = SUDO_LOG) -> dict[str, Use]:
-    """Of these words (paths, names), who used them last in a sudo command, and when."""
+    """Who last used each of these words (paths, names) in a sudo command, and when."""
     if not words:
         return {}
     try:
@@ -29,9 +29,9 @@ def last_uses(words: list[str], place: str = SUDO_LOG) -> dict[str, Use]:
 
 
 def mentions(text: str, words: set[str]) -> dict[str, Use]:
-    """The same from the text of the log.
+    """The uses of the words in the text of the log.
 
-    The commands stay on the host: they may hold anything. Our own do not count.
+    The commands stay on the host, because they may contain secrets. Our own are ignored.
     """
     found: dict[str, tuple[str, str]] = {}
     for line in text.splitlines():
@@ -45,7 +45,7 @@ def mentions(text: str, words: set[str]) -> dict[str, Use]:
 def moment(text: str) -> int:
     """A time of sudo's log in seconds since the epoch, read in the host's time zone.
 
-    0 for any other text, and for a time that cannot be true.
+    0 for any other text and for an impossible time.
     """
     if not re.search(r"\d{4}$", text):
         text = f"{text} {datetime.now(timezone.utc).year}"

@@ -1,4 +1,4 @@
-"""Runs on the host as root: changes packages, checkouts, units and what else the service needs."""
+"""Runs on the host as root: changes packages, checkouts, units and other needs of the service."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from opstasks.onhost.commands import attempt
 from opstasks.onhost.protocol import HostFailure
 
 Action = dict[str, Any]
-# Debian's package tools never ask anything; a configuration file that somebody changed stays.
+# Debian's package tools must not ask questions; a configuration file changed by hand stays.
 APT = ("apt-get", "--yes", "--quiet", "--no-install-recommends")
 APT_OPTIONS = ("-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120")
 # Without this, apt does not fail when it cannot update its lists.
@@ -23,7 +23,7 @@ PROBE_TIMEOUT_S = 60.0
 
 
 def packages(action: Action) -> None:
-    """Install, purge or upgrade; skip what an earlier step has done already."""
+    """Install, purge or upgrade; skip packages that an earlier step has handled."""
     verb, names = action["verb"], action["names"]
     if names and all(installed(name) is (verb == "install") for name in names):
         return
@@ -33,7 +33,7 @@ def packages(action: Action) -> None:
         os.utime(LISTS)
         verb = "upgrade"
     elif verb != "purge":
-        # Old lists may be good enough.
+        # Old lists may be sufficient.
         with contextlib.suppress(HostFailure):
             run(*APT, *APT_OPTIONS, "update", env=env, timeout=600)
     run(*APT, *APT_OPTIONS, verb, *names, env=env, timeout=1800)
@@ -51,7 +51,7 @@ def installed(name: str) -> bool:
 
 
 def checkout(action: Action) -> None:
-    """Clone a repository: beside its place, then renamed, so that half a clone is never found."""
+    """Clone a repository under a temporary name, then rename it, so it is never incomplete."""
     path = Path(action["path"])
     if path.exists():
         if any(path.iterdir()):
@@ -65,7 +65,7 @@ def checkout(action: Action) -> None:
 
 
 def create(action: Action) -> None:
-    """Run the command that creates a path; a half-made path is deleted when it fails."""
+    """Run the command that creates a path; if it fails, an incomplete path is deleted."""
     path = Path(action["path"])
     try:
         as_user(action["owner"], "bash", "-c", action["run"])
@@ -86,12 +86,12 @@ def probe(action: Action) -> None:
 
 
 def enable(action: Action) -> None:
-    """Have a unit start with the host."""
+    """Make a unit start with the host."""
     run("systemctl", "enable", "--quiet", action["name"])
 
 
 def disable(action: Action) -> None:
-    """Have a unit not start with the host."""
+    """Make a unit not start with the host."""
     run("systemctl", "disable", "--quiet", action["name"])
 
 

@@ -10,7 +10,7 @@ UNIT_PROPERTIES = {"UnitFileState": "file_state", "ActiveState": "active_state"}
 
 
 def output(*args: str) -> str:
-    """What a command prints; empty when it cannot run or fails with more than exit code 1."""
+    """A command's output; empty when it cannot run or its exit code is above 1."""
     done = attempt(*args, timeout_s=TIMEOUT_S)
     return done.stdout if done.returncode in (0, 1) else ""
 
@@ -26,14 +26,14 @@ def packages(names: list[str]) -> dict[str, bool]:
 
 
 def upgradable() -> list[str]:
-    """Packages that have a newer version, by the lists that the host has now."""
+    """Packages that have a newer version in the host's present lists."""
     lines = output("apt-get", "--simulate", "--quiet", "upgrade").splitlines()
     words = [line.split() for line in lines]
     return [word[1] for word in words if word[:1] == ["Inst"] and len(word) > 1]
 
 
 def lists_age_s(place: str = "/var/lib/apt/lists") -> int:
-    """How old the package lists are; those of a host that never had any are very old."""
+    """The age of the package lists; very old for a host without any."""
     try:
         return max(0, int(time.time() - Path(place).stat().st_mtime))
     except OSError:
@@ -41,7 +41,7 @@ def lists_age_s(place: str = "/var/lib/apt/lists") -> int:
 
 
 def units(names: list[str]) -> dict[str, dict[str, str]]:
-    """Whether units are known, enabled and running; one question for all."""
+    """Whether units are known, enabled and running; one call for all."""
     if not names:
         return {}
     shown = f"--property={','.join(UNIT_PROPERTIES)}"
@@ -49,7 +49,7 @@ def units(names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def units_of(names: list[str], text: str) -> dict[str, dict[str, str]]:
-    """The same from what systemctl prints: a block for each unit; "" for what is not said."""
+    """The units in systemctl's output, a block for each; "" for missing values."""
     blocks = text.strip().split("\n\n")
     if len(blocks) != len(names):
         blocks = [""] * len(names)
@@ -66,5 +66,5 @@ def holds(test: list[str]) -> bool:
 
 
 def is_checkout(name: str) -> bool:
-    """Whether a git checkout exists there."""
+    """Whether a git checkout exists at a path."""
     return Path(name, ".git").exists()

@@ -1,8 +1,8 @@
-"""Runs on the host as root: keeps the files by which people get in, and restores them.
+"""Runs on the host as root: keeps the old login files, and restores them.
 
-One folder holds what is kept: ``manifest.json`` (the old files, and which units to reload), and
-``putback.py``, which a timer of systemd runs. The timer fires even when the client is gone, and
-its network with it.
+One folder has everything: ``manifest.json`` (the old files, and which units to reload), and
+``putback.py``, which a systemd timer runs. The timer runs even when the client or its network is
+gone.
 """
 
 import base64
@@ -24,7 +24,7 @@ SYSTEMCTL_TIMEOUT_S = 60.0
 
 
 def keep(path: str) -> Kept:
-    """A file as it is: content and rights, or the target of a link; else no content."""
+    """The state of a file: content and rights, or the target of a link; else no content."""
     info = look(path)
     if info is not None and stat.S_ISLNK(info.st_mode):
         with parent_of(path) as (folder, name):
@@ -41,7 +41,7 @@ def keep(path: str) -> Kept:
 
 
 def restore(kept: Kept) -> None:
-    """Make a file as it was when it was kept."""
+    """Restore a file."""
     if kept["content"] is not None:
         data = base64.b64decode(kept["content"])
         put(kept["path"], data, kept["owner"], kept["group"], kept["mode"])
@@ -49,7 +49,7 @@ def restore(kept: Kept) -> None:
     if kept.get("link"):
         put_link(kept["path"], kept["link"])
         return
-    # A folder in a file's place was refused: it still exists, and stays.
+    # A folder in place of a file was refused before: it still exists, and stays.
     gone = contextlib.suppress(FileNotFoundError, IsADirectoryError)
     with gone, parent_of(kept["path"]) as (folder, name):
         os.unlink(name, dir_fd=folder)
@@ -61,7 +61,7 @@ def write_manifest(place: str, kept: Kept) -> None:
 
 
 def claim(place: str) -> Kept | None:
-    """What is kept, taken so that no other process takes it too; None when nothing is kept."""
+    """Claim the kept files, so that only one process restores them; None if nothing is kept."""
     claimed = Path(place, "claimed.json")
     with contextlib.suppress(FileNotFoundError):
         Path(place, "manifest.json").rename(claimed)
@@ -73,7 +73,7 @@ def claim(place: str) -> Kept | None:
 
 
 def restore_all(place: str) -> bool:
-    """Restore everything that is kept; whether there was anything."""
+    """Restore all kept files; returns whether there were any."""
     kept = claim(place)
     if kept is None:
         return False
@@ -86,13 +86,13 @@ def restore_all(place: str) -> bool:
 
 
 def forget(place: str) -> None:
-    """Delete what was kept."""
+    """Delete the kept files."""
     for name in ("manifest.json", "claimed.json", "putback.py"):
         Path(place, name).unlink(missing_ok=True)
 
 
 def start_timer(place: str, script: str, patience_s: int) -> None:
-    """Make systemd restore the files later, whatever happens to this program."""
+    """Make systemd restore the files later, even if this program is gone."""
     program = Path(place, "putback.py")
     put(str(program), script.encode(), "0", "0", "0600")
     run(

@@ -8,7 +8,7 @@ from opstasks.outputs.onhost.records import Attestation, read_records, write_rec
 
 
 def main(request: Request) -> Answer:
-    """Attest the removals with these `ids`; one that was attested before stays as it is."""
+    """Attest the removals with these `ids`; those attested before stay unchanged."""
     attested = Attestation(
         by=request["by"],
         recorded_by=request["recorded_by"],

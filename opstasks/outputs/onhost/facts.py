@@ -10,9 +10,9 @@ from opstasks.onhost.protocol import HostFailure
 from opstasks.outputs.onhost.folders import open_root, opened, parent_of
 
 Facts = dict[str, Any]
-# What must be the same when a file is removed as it was when it was shown.
+# The values that must not change between showing and removing a file.
 IDENTITY = ("dev", "ino", "size_bytes", "mtime_ns", "sha256")
-# The same on a network drive, which may number its files anew.
+# Those on a network drive, which may renumber its files.
 STABLE_IDENTITY = ("size_bytes", "mtime_ns", "sha256")
 
 
@@ -47,7 +47,7 @@ def owner(uid: int) -> str:
 
 
 def facts_at(root: str, workspace: str, path: str) -> Facts | None:
-    """The facts of a file below a root, None for an absent one.
+    """The facts of a file below a root, None if it is absent.
 
     Raises HostFailure or OSError when it cannot be read.
     """
@@ -60,7 +60,7 @@ def facts_at(root: str, workspace: str, path: str) -> Facts | None:
 
 
 def exists_at(root: str, workspace: str, path: str) -> bool:
-    """Whether anything has the name."""
+    """Whether an entry with this name exists."""
     parts = [workspace, *path.split("/")]
     try:
         with opened(open_root(root)) as top, parent_of(top, parts) as folder:
@@ -71,7 +71,7 @@ def exists_at(root: str, workspace: str, path: str) -> bool:
 
 
 def differs(now: Facts, shown: Facts) -> str:
-    """In what a file is not the one that was shown; empty when it is the same."""
+    """How a file differs from the shown one; empty when it is the same."""
     if "sha256" not in shown:
         return "it was not there"
     return ", ".join(key for key in IDENTITY if key in shown and now.get(key) != shown[key])

@@ -21,5 +21,5 @@ def main(request: Request) -> Answer:
         with opened(fd) as folder:
             files = list(itertools.islice(walk(folder), LIMIT + 1))
     if len(files) > LIMIT:
-        raise HostRefusal(f"{workspace} holds more than {LIMIT} files")
+        raise HostRefusal(f"{workspace} has more than {LIMIT} files")
     return {"files": sorted(files, key=lambda file: str(file["path"])), "now_at": time.time()}

@@ -1,4 +1,4 @@
-"""Runs on the host: ways inside a root that follow no link.
+"""Runs on the host: opening folders inside a root without following links.
 
 Every folder is opened by its name in the folder above (``openat`` with ``O_NOFOLLOW``).
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from opstasks.onhost.protocol import HostFailure
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Deeper than any path may be.
+# More than the depth of any valid path.
 DEPTH = 512
 
 
@@ -25,7 +25,7 @@ def opened(fd: int) -> Iterator[int]:
 
 
 def open_root(path: str) -> int:
-    """The root itself. It may be reached through links: its place is the configuration's choice."""
+    """The root itself. Its path may contain links, because it comes from the configuration."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -43,7 +43,7 @@ def open_folder(name: str, above: int) -> int:
 
 @contextlib.contextmanager
 def parent_of(root: int, parts: list[str]) -> Iterator[int]:
-    """The folder that holds a file, reached folder by folder from the root."""
+    """The folder of a file, opened folder by folder from the root."""
     fd = os.dup(root)
     try:
         for part in parts[:-1]:
@@ -56,7 +56,7 @@ def parent_of(root: int, parts: list[str]) -> Iterator[int]:
 
 
 def lies_in(folder: int, top: int) -> bool:
-    """Whether a folder is below another one (or is it) at this moment, asked going upward."""
+    """Whether a folder is now below another one (or is it); checked upwards."""
     goal = os.fstat(top)
     fd = os.dup(folder)
     try:
@@ -75,5 +75,5 @@ def lies_in(folder: int, top: int) -> bool:
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether two are the same thing on the disk."""
+    """Whether two entries are the same on the disk."""
     return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

@@ -1,8 +1,8 @@
 """Runs on the host: remove one file in two moves, so that no other file is ever removed instead.
 
-The file is renamed to a place that nothing else uses, where no other process can replace it any
-more. There it must turn out to be the very file that was shown, and its folder must still lie in
-the workspace; only then it is unlinked. Anything else gets its name back.
+The file is renamed to a place that nothing else uses, where no other process can replace it. If it
+is then the same file that was shown, and its folder is still in the workspace, it is unlinked.
+Anything else is renamed back.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from opstasks.outputs.onhost.folders import (
     parent_of,
 )
 
-_TAKEN = "another file took its name; what was taken is held as {!r}"
+_TAKEN = "another file now has its name; the old file is held as {!r}"
 
 
 def remove_at(place: dict[str, Any], workspace: str, path: str, held: str) -> None:
     """Remove a file below one root; `held` is a name of our own.
 
-    `place` is {root, hold, identity, sha256}: what was shown, and the hash in the record. A file
-    that is absent already is not an error. Raises HostFailure for any other file than that.
+    `place` is {root, hold, identity, sha256}: the shown file, and the hash in the record. If the
+    file is absent already, that is not an error. Raises HostFailure for any other file.
     """
     parts = [workspace, *path.split("/")]
     with opened(open_root(place["root"])) as top, opened(_open_hold(place["hold"])) as hold:
@@ -47,7 +47,7 @@ def remove_at(place: dict[str, Any], workspace: str, path: str, held: str) -> No
 
 
 def _settle(folder: int) -> None:
-    """Make a removal survive a power cut; a network drive cannot be told to."""
+    """Make a removal survive a power cut; network drives do not support this."""
     with contextlib.suppress(OSError):
         os.fsync(folder)
 
@@ -59,16 +59,16 @@ def _open_hold(path: str) -> int:
     fd = os.open(path, FOLDER)
     info = os.fstat(fd)
     if info.st_uid != os.geteuid() or info.st_mode & 0o022:
-        # A Windows drive has no owners: there every file has the same one.
+        # A Windows drive has no owners: all files have the same one.
         same_owner = Path(path).parent.stat().st_uid == info.st_uid
         if not same_owner:
             os.close(fd)
-            raise HostFailure(f"{path} is not used by this account alone")
+            raise HostFailure(f"{path} can be changed by other accounts")
     return fd
 
 
 def _finish(held: str, hold: int, sha256: str) -> None:
-    """Finish a removal that was interrupted between the two moves."""
+    """Finish a removal that was interrupted between rename and unlink."""
     try:
         if facts_of(held, hold)["sha256"] != sha256:
             raise HostFailure(f"another file is held as {held!r}: inspect it")
@@ -81,7 +81,7 @@ def _capture(name: str, folder: int, held: str, hold: int, identity: Facts, home
     """Move the file to the hold, compare it again, and unlink it."""
     changed = differs(facts_of(name, folder), identity)
     if changed:
-        raise HostFailure(f"is not as it was shown any more: {changed}")
+        raise HostFailure(f"changed since it was shown: {changed}")
     os.rename(name, held, src_dir_fd=folder, dst_dir_fd=hold)
     try:
         changed = differs(facts_of(held, hold), identity)
@@ -96,7 +96,7 @@ def _capture(name: str, folder: int, held: str, hold: int, identity: Facts, home
 
 
 def _put_back(name: str, folder: int, held: str, hold: int) -> None:
-    """Give what was taken its name back, never over a file that has the name by now."""
+    """Rename the file back, but never over a file that has the name by now."""
     if stat.S_ISDIR(os.stat(held, dir_fd=hold, follow_symlinks=False).st_mode):
         os.rename(held, name, src_dir_fd=hold, dst_dir_fd=folder)
         return
@@ -113,7 +113,7 @@ def _put_back(name: str, folder: int, held: str, hold: int) -> None:
 
 
 def _rename_back(name: str, folder: int, held: str, hold: int) -> None:
-    """The same on a drive without hard links."""
+    """Rename the file back on a drive without hard links."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -28,7 +28,7 @@ def main(request: Request) -> Answer:
 
 
 def found_at(root: str, workspace: str, path: str) -> dict[str, Any]:
-    """The facts of a file; empty for an absent one, a reason under `error`."""
+    """The facts of a file; empty if it is absent, or a reason under `error`."""
     try:
         facts = facts_at(root, workspace, path)
     except (HostFailure, OSError) as error:
@@ -37,7 +37,7 @@ def found_at(root: str, workspace: str, path: str) -> dict[str, Any]:
 
 
 def is_away(source: str) -> bool:
-    """Whether the sync's source is not mounted: the folder that a mount hides is still a folder."""
+    """Whether the sync's source is not mounted; the mount point is a folder even then."""
     if not source:
         return False
     return not Path(source).is_dir() or mount_of(os.path.realpath(source), mounted()) == "/"

@@ -1,4 +1,4 @@
-"""The record of a removal: one JSON file on the host, and the same value on both sides."""
+"""The record of a removal: one JSON file on the host, one type on both sides."""
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
@@ -8,16 +8,16 @@ from typing import Any, Literal, get_args
 from opstasks.onhost.json_files import write_json
 from opstasks.onhost.limits import check
 
-# "removing" from before the first change until it is known how it ended: an interrupted removal
-# keeps this state. "failed": the file was not removed. "removed": it was, here.
+# "removing": from before the first change until the end; an interrupted removal keeps this state.
+# "failed": the file was not removed. "removed": it was, on this host.
 State = Literal["removing", "removed", "failed"]
-# What became of the copy at the sync's source; empty when it had none.
+# The outcome of the copy at the sync's source; empty if there was none.
 SourceFate = Literal["", "removed", "kept"]
 
 
 @dataclass(frozen=True)
 class Attestation:
-    """Who did the partner's steps, and who recorded it; `at` is in seconds since the epoch."""
+    """Who did the partner's steps, and who recorded that; `at` is in seconds since the epoch."""
 
     by: str
     recorded_by: str
@@ -34,8 +34,8 @@ class RemovalRecord:
     """One removal of one file. Times are seconds since the epoch by the host's clock, 0 for never.
 
     `partner_path` is a copy that a person must remove elsewhere, `attested` says who did.
-    `returned` says that a file has the name again; it is not stored.
-    Raises ValueError or TypeError for values that cannot be.
+    `returned`: a file has the name again; this is not stored.
+    Raises ValueError or TypeError for invalid values.
     """
 
     id: str
@@ -63,7 +63,7 @@ class RemovalRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is interrupted, or waits for the partner's steps."""
+        """Whether it was interrupted, or waits for the partner's steps."""
         waits_for_partner = bool(self.partner_path) and self.attested is None
         return self.state == "removing" or (self.state == "removed" and waits_for_partner)
 
@@ -85,7 +85,7 @@ def record_from(values: dict[str, Any]) -> RemovalRecord:
 
 
 def write_record(folder: str, record: RemovalRecord) -> None:
-    """Write a record, completely or not at all; raises OSError when it cannot be written."""
+    """Write a record completely or not at all; raises OSError when it cannot be written."""
     path = Path(folder, f"{record.id}.json")
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     values = asdict(record)

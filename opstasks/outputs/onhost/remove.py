@@ -18,8 +18,8 @@ LOCK_WAIT_S, LOCK_POLL_S = 60.0, 0.2
 def main(request: Request) -> Answer:
     """Remove the file of a `record` from all `places`, the sync's source before the workspace.
 
-    The record is written before the first change, and again after the last. A file that is
-    absent already is not an error: an interrupted removal is finished.
+    The record is written before the first change, and again after the last one. If the file is
+    absent already, that is not an error: an interrupted removal is finished.
     """
     folder = request["records"]
     record = replace(record_from(request["record"]), state="removing")
@@ -32,7 +32,7 @@ def main(request: Request) -> Answer:
             for place in request["places"]:
                 remove_at(place, record.workspace, record.file, record.id)
     except (HostFailure, OSError) as error:
-        # The reason must be heard, even where the disk is too full to write it down.
+        # The reason must be reported, even if the disk is too full to record it.
         with contextlib.suppress(OSError):
             write_record(folder, replace(record, state="failed", error=str(error)))
         raise HostFailure(str(error)) from error
@@ -40,13 +40,13 @@ def main(request: Request) -> Answer:
     try:
         write_record(folder, record)
     except OSError as error:
-        raise HostFailure(f"removed, but that is not recorded: {error}") from error
+        raise HostFailure(f"removed, but this could not be recorded: {error}") from error
     return {"record": asdict(record)}
 
 
 @contextlib.contextmanager
 def _sync_waits(path: str) -> Iterator[None]:
-    """Keep the Level 3 sync from bringing a file back while it is being removed."""
+    """Prevent the Level 3 sync from bringing back a file while it is being removed."""
     if not path:
         yield
         return

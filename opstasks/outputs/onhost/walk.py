@@ -10,17 +10,20 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs.onhost.facts import owner
 from opstasks.outputs.onhost.folders import open_folder, open_root, opened
 
+# What the client gives `manage` as the hint for.
+MISSING = "does not exist"
+
 
 def open_workspaces(root: str) -> int:
     """The folder of the workspaces; raises HostRefusal when it does not exist."""
     try:
         return open_root(root)
     except FileNotFoundError:
-        raise HostRefusal(f"{root} does not exist; `manage` creates it") from None
+        raise HostRefusal(f"{root} {MISSING}") from None
 
 
 def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Everything but folders, at any depth; no link is followed."""
+    """Every entry except folders, at any depth; links are not followed."""
     with os.scandir(folder) as found:
         entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
     for name, is_folder in entries:
@@ -31,7 +34,7 @@ def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
                 continue
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except (HostFailure, FileNotFoundError):
-            continue  # it went away, or was replaced, meanwhile
+            continue  # it was removed or replaced meanwhile
         yield {
             "path": prefix + name,
             "kind": _kind(info.st_mode),

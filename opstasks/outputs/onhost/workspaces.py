@@ -21,7 +21,7 @@ def _names(top: int) -> list[str]:
 
 
 def _summary(name: str, top: int) -> dict[str, Any]:
-    """A workspace: number of files, their size together, the time of the newest one."""
+    """A workspace: number of files, total size, the time of the newest one."""
     count, size_bytes, newest_at = 0, 0, 0.0
     try:
         with opened(open_folder(name, top)) as folder:
