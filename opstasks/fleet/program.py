@@ -17,7 +17,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, Generic, TypeVar
@@ -43,10 +43,13 @@ _ALWAYS = ("opstasks.onhost.loader", "opstasks.onhost.protocol")
 
 @dataclass(frozen=True)
 class ProgramCommand(Command):
-    """The command that runs one of our programs: `module`, with `request`."""
+    """The command that runs one of our programs: `module`, with `request`.
+
+    A request may hold a secret, so it is not shown.
+    """
 
     module: str = ""
-    request: Any = None
+    request: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Program(Generic[Q, A]):
                 tail=why.detail,
                 traceback=why.traceback,
             )
-        raise _NoAnswerError(f"an answer of the kind {kind!r}")
+        raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")
 
     def _broken(self, result: Result, host: str, timeout_s: float) -> CommandFailed | TimedOut:
         details = {"host": host, "command": self.name, "tail": result.tail()}
@@ -232,6 +235,8 @@ def _converted(value: Any, kind: type[A]) -> A:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _NoAnswerError(str(error)) from None
+    except UnicodeEncodeError:  # a name of a field that is not UTF-8
+        raise _NoAnswerError("it is not UTF-8") from None
     except RecursionError:
         raise _NoAnswerError("it is nested too deeply") from None
     except UnicodeError:  # of a key; a value may be any text
@@ -295,6 +300,6 @@ def packed(module: str, request: Any) -> str:
 def script_text(module: str, request: Any, about: str) -> str:
     """A program and its request as one readable file, for a timer or the next boot.
 
-    `about` is its first line, for people.
+    `about` is a line at its top, for people.
     """
     return loader.script_text(sources(module), module, msgspec.to_builtins(request), about)

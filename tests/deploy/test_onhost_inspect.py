@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -190,15 +191,30 @@ def test_targets_are_unpacked_and_removed_again(checkout, tmp_path):
     assert list((tmp_path / "state").iterdir()) == []
 
 
-@pytest.mark.parametrize("target", ["", "v9"])
-def test_without_a_target_the_checkouts_themselves_are_imported(checkout, tmp_path, target):
-    targets = [
-        {"path": str(checkout), "target": "HEAD"},
-        {"path": str(checkout), "target": target},
-    ]
+def test_without_a_target_the_checkouts_themselves_are_imported(checkout, tmp_path):
+    targets = [{"path": str(checkout), "target": "HEAD"}, {"path": str(checkout), "target": ""}]
     with code.unpacked(str(tmp_path / "state"), targets) as folders:
         assert folders == (str(checkout), str(checkout))
     assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    script = tmp_path / "git"
+    trap = f"trap 'echo cleaned up >>{log}; exit 1' TERM"
+    script.write_text(f"#!/bin/sh\n{trap}\nsleep 300 &\necho $! >{log}\nwait\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(reading, "FETCH_TIMEOUT_S", 4)
+    done = reading.fetch(str(tmp_path))
+    assert (done.returncode, reading.tail(done)) == (124, "no answer within 4 s")
+    pid, said = log.read_text().split("\n", 1)
+    assert said == "cleaned up\n"
+    assert not Path("/proc", pid, "cmdline").exists() or is_zombie(pid)
+
+
+def is_zombie(pid):
+    return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 # -- the database and the whole --------------------------------------------------------------
@@ -257,6 +273,26 @@ def test_an_inspection_answers_what_the_client_expects(checkout, upstream, tmp_p
     assert (found.unit_loaded, found.snapshot, found.releases) == (False, "ok", ())
     assert found.free_bytes > 0
     assert list((tmp_path / "opstasks").iterdir()) == []
+
+
+def test_a_release_that_cannot_be_unpacked_is_not_judged_by_the_present_code(
+    checkout, upstream, tmp_path
+):
+    """The commit is there and one of its files is not: a broken object store."""
+    git("checkout", "-q", "--detach", "main", cwd=upstream)
+    write_package(upstream)
+    git("add", ".", cwd=upstream)
+    commit_upstream(upstream, "second", "v2")
+    write_package(checkout)
+    database(tmp_path / "db.sqlite", [])
+    git("fetch", "-q", "--tags", cwd=checkout)
+    blob = git("rev-parse", "v2:jobrunner/service.py", cwd=checkout)
+    lost = checkout / ".git/objects" / blob[:2] / blob[2:]
+    assert lost.exists()
+    lost.unlink()
+    answer = inspect.main(request(tmp_path, code_ref="v2", lib_ref="v2", fetches=False))
+    assert answer["import_error"] == "git cannot unpack it"
+    assert (answer["migrations"], answer["code_version"]) == ([], 0)
 
 
 def test_a_host_without_a_checkout_is_refused(tmp_path):

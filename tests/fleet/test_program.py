@@ -152,10 +152,27 @@ def test_a_program_as_a_file_is_readable_and_runs_alone(package, tmp_path):
     assert json.loads(done.stdout) == {"ok": {"word": "FILE", "count": 3}}
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        "by a\nraise SystemExit(9)",
+        "by a\rraise SystemExit(9)",
+        "by coding: utf-7 +AAo-raise SystemExit(9)",
+        "by coding: none-of-these",
+        "by \udc80",
+    ],
+)
+def test_what_a_file_says_of_itself_is_never_code(package, tmp_path, about):
+    path = tmp_path / "run.py"
+    path.write_text(script_text(ECHO.module, Asked("file"), about), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"ok": {"word": "FILE", "count": 3}}
+
+
 def test_the_request_is_in_no_process_list_and_in_no_text_of_the_command():
     command = Program("opstasks.onhost.protocol", Asked, Answered).command(Asked("se3cret"))
     assert "se3cret" not in command.line()
-    assert "se3cret" not in repr(command.stdin)
+    assert "se3cret" not in repr(command)
 
 
 NONSENSE = [
@@ -175,6 +192,9 @@ NONSENSE = [
     '{"ok": {"word": "a", "count": "3"}}',
     '{"ok": {"word": "a", "\\udcff": 3}}',
     '{"ok": {"word": "a", "count": ' + "9" * 10_000 + "}}",
+    '{"ok": {"word": "a", "\\udc80": 1}}',
+    '{"\\udc80": {}}',
+    '{"' + "x" * 1000 + '": {}}',
     '{"refused": {"reason": 3}}',
     '{"failed": "no"}',
     '{"part": "late"}',

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from opstasks.maintenance.onhost import lock as locking
+from opstasks.maintenance.onhost import read
 from opstasks.maintenance.onhost.account import account, as_service
 from opstasks.maintenance.onhost.lock import lock
+from opstasks.maintenance.onhost.records import pause_path
 from opstasks.onhost.commands import call
 from opstasks.onhost.protocol import HostFailure, HostRefusal
-from tests.maintenance.onhost_help import full_disk, make_record
+from tests.maintenance.onhost_help import full_disk, make_record, request_of
 
 
 @pytest.mark.parametrize("kind", [HostRefusal, HostFailure])
@@ -38,6 +41,33 @@ def test_work_of_the_service_account_is_not_done_as_root(site):
     assert as_service(other, os.geteuid) != 0
     assert call("id", "-u", **account(other)).stdout.strip() != "0"
     assert os.geteuid() == 0
+
+
+def test_a_host_without_the_service_account_is_a_failure(site):
+    with pytest.raises(HostFailure, match="there is no account nobody-of-ours"):
+        account(replace(site, service_user="nobody-of-ours"))
+
+
+@only_root
+def test_a_host_without_the_service_account_has_no_flag_and_its_records_are_read(site):
+    answer = read.main(request_of(replace(site, service_user="nobody-of-ours"), with_flag=True))
+    assert (answer["flag_at"], answer["flag_error"]) == (0.0, "the database does not exist")
+
+
+@only_root
+def test_root_does_not_follow_a_link_in_place_of_the_note(site):
+    with tempfile.TemporaryDirectory() as name:  # the test's own folder is closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        other = replace(site, service_user="nobody", state_dir=name)
+        secret = folder / "secret.json"
+        secret.write_text('{"why": "se3cret"}')
+        pause_path(name).symlink_to(secret)
+        notes = []
+        for mode in (0o644, 0o600):
+            secret.chmod(mode)
+            notes.append(read.main(request_of(other, with_flag=False))["note"])
+    assert (notes[0]["why"], notes[1]) == ("se3cret", None)
 
 
 @only_root

@@ -1,5 +1,6 @@
 """The facts of the checklist, and reading a host's records."""
 
+import json
 import time
 
 import pytest
@@ -45,6 +46,16 @@ def test_a_mount_with_a_space_in_its_name_is_the_same_everywhere(kernel_mounts):
     there = mounts.mount_points("1 0 0:50 / /mnt/with\\040blank rw - cifs //srv/x rw\n")
     assert file_systems.boot_mounts(fstab) == file_systems.lasting_mounts() == there
     assert there == ["/mnt/with blank"]
+
+
+def test_a_mount_whose_name_is_not_utf_8_is_the_same_in_every_table(tmp_path, kernel_mounts):
+    fstab = tmp_path / "mounts"
+    fstab.write_bytes(b"//srv/x /mnt/\xe9 cifs rw 0 0\n")
+    info = b"1 0 0:50 / /mnt/\xe9 rw - cifs //srv/x rw\n".decode("utf-8", "surrogateescape")
+    there = mounts.mount_points(info)
+    assert file_systems.boot_mounts(after.text_of(fstab)) == there
+    assert file_systems.lasting_mounts() == there
+    assert json.loads(json.dumps(there)) == there
 
 
 def test_the_boot_was_before_now_and_not_years_ago():

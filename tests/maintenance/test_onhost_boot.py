@@ -123,6 +123,35 @@ def test_the_end_of_a_pause_survives_the_reboot(site, paused, monkeypatch):
     assert not script_dir(site, OLD).exists()
 
 
+@pytest.mark.parametrize("id", ["../../elsewhere", "a/b", "..", "a\nb", "", "x" * 41])
+def test_the_boot_takes_no_path_from_the_note_of_the_service_account(
+    site, flags_command, monkeypatch, id
+):
+    handed = []
+    monkeypatch.setattr(boot, "hand_over", lambda site, item, module: handed.append(item))
+    monkeypatch.setattr(boot, "remove_script", lambda site, id: pytest.fail(id))
+    with monkeypatch.context() as patch:
+        patch.setattr(pause_change, "boot_id", lambda: "before")
+        words = {"who": "a\nb", "why": "c\rd", "task": "pause", "until_at": time.time() + 500}
+        pause_change.set_pause(site, Pause(id=id, **words))
+    assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled again"}
+    ((item),) = handed
+    assert (item.id, item.who, item.why) == ("bootb", "a?b", "c?d")
+    assert pause_note(site, paused_at(site)).id == "bootb"
+
+
+def test_a_note_that_a_power_cut_left_becomes_an_exact_one(
+    site, database, flags_command, monkeypatch
+):
+    """While the flag was being set, its note counted for half a minute; that is over then."""
+    monkeypatch.setattr(boot, "hand_over", lambda *a: None)
+    words = {"who": "me", "task": "pause", "until_at": time.time() + 500, "boot_id": "before"}
+    set_flag(database, "true", 105.0)
+    pause_change.write_note(site, Pause(id=OLD, flag_at=100.0, settling_s=30, **words))
+    boot.main(request_of(site))
+    assert pause_note(site, paused_at(site)).settling_s == 0
+
+
 def test_the_pause_of_a_preparation_ends_with_the_boot(site, paused):
     paused(task=PREPARE)
     assert boot.main(request_of(site)) == {"done": "unpaused"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opstasks.maintenance.onhost import database as job_database
-from opstasks.maintenance.onhost import pause_change, prepare
+from opstasks.maintenance.onhost import pause_change, prepare, run
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.records import Pause
 from opstasks.onhost.protocol import HostFailure, HostRefusal
@@ -18,6 +18,7 @@ from tests.maintenance.onhost_help import (
     make_record,
     never,
     read_record,
+    request_of,
     set_flag,
 )
 
@@ -100,6 +101,13 @@ def test_running_jobs_have_no_nulls(site, database):
     assert job_database.running_jobs(site) == [job_database.RunningJob("a", "", "", 0.0)]
 
 
+@pytest.mark.parametrize(("started", "shown"), [(-5, 0.0), (1e15, 32_503_680_000.0)])
+def test_a_job_with_an_odd_time_does_not_stop_a_preparation(site, database, started, shown):
+    with database:
+        database.execute("INSERT INTO job VALUES ('a', 'w', 'a', 'running', '', ?)", (started,))
+    assert [job.started_at for job in job_database.running_jobs(site)] == [shown]
+
+
 @pytest.mark.parametrize("late_s", [prepare.LATE_S + 60, 30 * 86400])
 def test_a_host_that_slept_at_its_time_refuses(site, late_s, monkeypatch):
     monkeypatch.setattr(prepare, "problems", lambda site: [])
@@ -180,6 +188,25 @@ def test_a_disk_that_becomes_full_leaves_the_service_running(
     monkeypatch.setattr(prepare, "snapshot", fills_up)
     with pytest.raises(OSError, match="No space left"):
         prepare.prepare(site, item)
+    assert units["jobrunner"]
+    assert not paused_at(site)
+
+
+def test_the_host_goes_back_however_long_the_reason_is(
+    site, flags_command, docker, units, monkeypatch
+):
+    """A database that lost all its jobs: the names of them all are too long for a record."""
+    make_record(site, due_at=time.time())
+    monkeypatch.setattr(run, "journal", lambda *a: None)
+
+    def lost(site, id):
+        raise HostFailure("the set of jobs changed: " + "x" * 100_000)
+
+    monkeypatch.setattr(prepare, "snapshot", lost)
+    answer = prepare.main(request_of(site, id=OLD))
+    found = read_record(site)
+    assert (answer["outcome"], found.outcome) == ("failed", "failed")
+    assert found.reason.startswith("the set of jobs changed: xxx")
     assert units["jobrunner"]
     assert not paused_at(site)
 

@@ -11,6 +11,8 @@ from opstasks.deploy.onhost.checkout import git
 from opstasks.onhost.commands import attempt, said
 
 FETCH_TIMEOUT_S = 180
+# coreutils timeout: 124 when the limit passed, 137 when the process had to be killed.
+TIMEOUT_CODES = (124, 137)
 TIMEOUT_S = 120
 MOST_COMMITS = 200
 # The longest shown part of an author's name or a subject.
@@ -66,9 +68,17 @@ def tail(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def fetch(path: str) -> subprocess.CompletedProcess[str]:
-    """Fetch branches and tags; a tag that moved upstream also moves here."""
-    words = ("fetch", "--quiet", "--prune", "--tags", "--force", "origin")
-    return attempt(*git(path, *words), timeout_s=FETCH_TIMEOUT_S)
+    """Fetch branches and tags; a tag that moved upstream also moves here.
+
+    A fetch that takes too long is asked to stop, with the programs that it started: killed, it
+    would leave lock files that make every later one fail.
+    """
+    words = git(path, "fetch", "--quiet", "--prune", "--tags", "--force", "origin")
+    limit = ("timeout", "-k", "5", str(FETCH_TIMEOUT_S))
+    done = attempt(*limit, *words, timeout_s=FETCH_TIMEOUT_S + 20)
+    if done.returncode in TIMEOUT_CODES:
+        done.stderr = f"no answer within {FETCH_TIMEOUT_S} s"
+    return done
 
 
 def find_commit(path: str, ref: str) -> str:

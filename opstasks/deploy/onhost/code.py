@@ -31,7 +31,8 @@ print(json.dumps({str(v): " ".join(sql.split())[:120] for v, sql in migrations.i
 def unpacked(state_dir: str, checkouts: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Temporary folders with the targets of code and dependencies.
 
-    Without targets, or without disk space for them, the checkouts themselves.
+    Without targets, or without disk space for the folders, the checkouts themselves; empty when a
+    target cannot be unpacked: the present code must not be judged in its place.
     """
     with contextlib.ExitStack() as stack:
         folders = tuple(checkout["path"] for checkout in checkouts)
@@ -44,10 +45,16 @@ def unpacked(state_dir: str, checkouts: Sequence[dict[str, Any]]) -> Iterator[tu
                 )
             )
             staged = (str(Path(top, "code")), str(Path(top, "lib")))
-            pairs = zip(checkouts, staged, strict=True)
-            if all(c["target"] and export(c["path"], c["target"], to) for c, to in pairs):
-                folders = staged
+            if all(checkout["target"] for checkout in checkouts):
+                pairs = zip(checkouts, staged, strict=True)
+                whole = all(export(c["path"], c["target"], folder) for c, folder in pairs)
+                folders = staged if whole else ()
         yield folders
+
+
+def unpackable() -> dict[str, Any]:
+    """The facts of code that cannot be unpacked."""
+    return {**failed_import("git cannot unpack it"), "missing_keys": []}
 
 
 def code_facts(config_dir: str, old_code: str, code: str, lib: str) -> dict[str, Any]:

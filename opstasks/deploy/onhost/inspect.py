@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text
-from opstasks.deploy.onhost.code import code_facts, unpacked
+from opstasks.deploy.onhost.code import code_facts, unpackable, unpacked
 from opstasks.deploy.onhost.database import open_read_only
 from opstasks.deploy.onhost.releases import newest
 from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
@@ -31,8 +31,9 @@ def main(request: Request) -> Answer:
         checkout_facts(request[f"{name}_dir"], request[f"{name}_ref"], fetches=request["fetches"])
         for name in ("code", "lib")
     ]
-    with unpacked(request["state_dir"], checkouts) as (code, lib):
-        new = code_facts(request["config_dir"], request["code_dir"], code, lib)
+    with unpacked(request["state_dir"], checkouts) as folders:
+        dirs = (request["config_dir"], request["code_dir"])
+        new = code_facts(*dirs, *folders) if folders else unpackable()
     database = database_facts(request["database"])
     return {
         "code": checkouts[0],

@@ -13,7 +13,7 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 def account(site: Site) -> dict[str, Any]:
     """Options to start a process as the service account: environment and, for root, ids."""
-    entry = pwd.getpwnam(site.service_user)
+    entry = _entry(site)
     env = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
     env |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
     options: dict[str, Any] = {"env": env, "cwd": "/", "umask": 0o027}
@@ -23,6 +23,14 @@ def account(site: Site) -> dict[str, Any]:
     return options
 
 
+def _entry(site: Site) -> pwd.struct_passwd:
+    """The service account. Raises HostFailure on a host that was never set up."""
+    try:
+        return pwd.getpwnam(site.service_user)
+    except KeyError:
+        raise HostFailure(f"there is no account {site.service_user}") from None
+
+
 def as_service(site: Site, work: Callable[[], Any]) -> Any:
     """Do work as the service account in a separate process, so root never follows its links.
 
@@ -30,7 +38,7 @@ def as_service(site: Site, work: Callable[[], Any]) -> Any:
     """
     if os.geteuid() != 0:
         return work()
-    entry = pwd.getpwnam(site.service_user)
+    entry = _entry(site)
     reader, writer = os.pipe()
     sys.stdout.flush()
     pid = os.fork()

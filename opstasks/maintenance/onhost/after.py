@@ -31,7 +31,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "has_docker": ask("docker", "info", "--format", "{{.ServerVersion}}").returncode == 0,
         "network": network(site),
         "mounted": sorted(set(mounted())),
-        "fstab": boot_mounts(fstab.read_text(errors="replace")) if fstab.exists() else [],
+        "fstab": boot_mounts(text_of(fstab)) if fstab.exists() else [],
         "service": asdict(unit(site.unit)),
         "sync": asdict(unit(request["sync_unit"])),
         "jobs": {},
@@ -42,6 +42,11 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     except (HostFailure, sqlite3.Error) as error:
         answer["error"] = str(error)
     return answer
+
+
+def text_of(path: Path) -> str:
+    """A file's text, names that are not UTF-8 included."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def ask(*words: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -24,11 +25,13 @@ from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.maintenance.onhost.write import journal, write_item
+from opstasks.onhost.loader import one_line
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 LOCK_WAIT_S = 600
 # An end nearer than this is treated as due now.
 SOON_S = 3
+_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
 
 
 def add_boot(site: Site) -> None:
@@ -51,11 +54,24 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         note_boot(site, paused=bool(flag_at))
     done = "it was not paused by opstasks"
     if note and note.boot_id != boot_id():
-        done = after_boot(site, note)
+        done = after_boot(site, harmless(note))
     is_needed = note and (note.boot_id == boot_id() or note.until_at)
     if done == "unpaused" or not is_needed:
         remove_boot_unit(site)
     return {"done": done}
+
+
+def harmless(note: Pause) -> Pause:
+    """The note without what root must not use: it is a file of the service account.
+
+    The id names files of root's, and so may be no path.
+    """
+    return replace(
+        note,
+        id=note.id if _ID.fullmatch(note.id) else "",
+        who=one_line(note.who),
+        why=one_line(note.why),
+    )
 
 
 def note_boot(site: Site, *, paused: bool) -> None:
@@ -98,13 +114,13 @@ def after_boot(site: Site, note: Pause) -> str:
 
 def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
     """Schedule the end of a pause again: the reboot removed its timer."""
-    if read_item(site.lock_dir, note.id).step:
+    if note.id and read_item(site.lock_dir, note.id).step:
         reason = "by a reboot, which scheduled it again"
         write_item(site, note.id, outcome=DROPPED, reason=reason)
         remove_script(site, note.id)
     new = replace(
         item,
-        id=note.id + "b",
+        id=f"{item.id}b",
         why=note.why,
         due_at=note.until_at,
         timed=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site
-from opstasks.onhost.limits import check
+from opstasks.onhost.limits import check, moment
 from opstasks.onhost.protocol import HostFailure
 
 KEEP_SNAPSHOTS = 5
@@ -40,7 +40,7 @@ def running_jobs(site: Site) -> list[RunningJob]:
         " WHERE state = 'running' ORDER BY started_at",
     )
     return [
-        RunningJob(str(id), str(workspace or ""), str(action or ""), float(started or 0))
+        RunningJob(str(id), str(workspace or ""), str(action or ""), moment(started or 0))
         for id, workspace, action, started in rows
     ]
 

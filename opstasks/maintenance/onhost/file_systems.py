@@ -12,7 +12,9 @@ _PASSING = ("/run/", "/snap/", "/var/lib/docker/", "/etc/", "/proc/", "/sys/")
 
 def lasting_mounts() -> list[str]:
     """Where file systems are mounted now, without temporary ones."""
-    rows = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    # A name that is not UTF-8 must be the same here, in fstab and after the boot.
+    text = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    rows = [line.split() for line in text.split("\n") if line]
     return sorted(
         {
             plain(row[1])

@@ -13,7 +13,7 @@ def install(site: Site, id: str, module: str, request: dict[str, Any], about: st
     """Install a program with its request as one file that only root reads; returns its command.
 
     `module` must be among the modules that were sent with this program: import what you install.
-    The site is added to the `request`; `about` is the first line of the file, for people.
+    The site is added to the `request`; `about` is a line at the top of the file, for people.
     """
     folder = script_dir(site, id)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

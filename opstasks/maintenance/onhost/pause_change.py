@@ -23,7 +23,8 @@ def set_pause(site: Site, pause: Pause) -> Pause:
     host is not paused unless it was before.
     """
     before = paused_at(site)
-    note = replace(pause, since_at=pause.since_at or time.time(), boot_id=boot_id())
+    since_at = pause.since_at or time.time()
+    note = replace(pause, since_at=since_at, boot_id=boot_id(), settling_s=0.0)
     if not before:
         # The note is written before the flag is set, so that even after a power cut in between it
         # is known who paused.

@@ -1,11 +1,13 @@
 """Runs on the host, as any account: every record, the note on a pause, the state of our units."""
 
+import contextlib
 import sqlite3
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.records import NO_DATABASE, ScheduledItem, pause_of, pause_path
 from opstasks.maintenance.onhost.site import Site, site_of
@@ -23,7 +25,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     states = unit_states(units)
     # Read again after the units: work that has ended in between has written its outcome.
     items = [i if i.outcome else again(site.lock_dir, i) for i in items]
-    note = read_json(pause_path(site.state_dir))
+    note = note_file(site)
     flag_at, flag_error = flag(site) if request["with_flag"] else (0.0, "")
     return {
         "now_at": time.time(),
@@ -34,6 +36,15 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "flag_error": flag_error,
         "units": states,
     }
+
+
+def note_file(site: Site) -> dict[str, Any]:
+    """The note on a pause, read as the service account, whose file it is: it may be a link."""
+    path = pause_path(site.state_dir)
+    found: dict[str, Any] = {}
+    with contextlib.suppress(HostFailure):
+        found = as_service(site, lambda: read_json(path))
+    return found
 
 
 def flag(site: Site) -> tuple[float, str]:

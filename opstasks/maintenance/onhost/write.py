@@ -17,14 +17,19 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.store import item_path, read_item
 from opstasks.onhost.commands import call
 from opstasks.onhost.json_files import write_json
+from opstasks.onhost.limits import MAX_LINE
 from opstasks.onhost.protocol import send_part
 
 JOURNAL_IDENTIFIER = "opstasks"
 
 
 def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
-    """Change a record completely or not at all; only root and the service account may read it."""
-    item = replace(read_item(site.lock_dir, id), **changes)
+    """Change a record completely or not at all; only root and the service account may read it.
+
+    A text that is too long for a record is cut: it must not keep the outcome out of it.
+    """
+    cut: dict[str, Any] = {k: v[:MAX_LINE] if isinstance(v, str) else v for k, v in changes.items()}
+    item = replace(read_item(site.lock_dir, id), **cut)
     group = pwd.getpwnam(site.service_user).pw_gid
     write_json(item_path(site.lock_dir, id), asdict(item), 0o640, group)
     return item
@@ -32,7 +37,7 @@ def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
 
 def add_step(site: Site, id: str, text: str, step: str = "") -> None:
     """Add a step to the record, for those who follow it, and to the unit's output."""
-    steps = (*read_item(site.lock_dir, id).steps, ItemStep(time.time(), text))
+    steps = (*read_item(site.lock_dir, id).steps, ItemStep(time.time(), text[:MAX_LINE]))
     write_item(site, id, steps=steps, **({"step": step} if step else {}))
     send_part(text)
 
