@@ -46,6 +46,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         super().__init__(str(path), _Handler)
         self.path, self.root, self.release = str(path), str(root), release
         self.log = []
+        self.raw_paths = []
         self.tags = {f"{REGISTRY}/ehrql:v1": OLD_ID}
         self.digests = {
             OLD_ID: [f"{PROXY}/ehrql@{OLD_DIGEST}"],
@@ -95,6 +96,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = found[3] if found else path
         engine = self.server
         engine.log.append((version, self.command, path))
+        engine.raw_paths.append(url.path)
         release = engine.release
         if version and version < release.oldest:
             oldest = ".".join(map(str, release.oldest))

@@ -23,6 +23,13 @@ def test_every_engine_is_asked_in_its_own_version(any_engine):
     ]
 
 
+def test_a_containers_name_is_one_part_of_the_path(start_engine):
+    engine = start_engine(DOCKER_29)
+    with pytest.raises(EngineError):
+        Engine().get("containers", "../images/secret?x=1", "json")
+    assert engine.raw_paths[-1] == "/v1.52/containers/..%2Fimages%2Fsecret%3Fx%3D1/json"
+
+
 def test_a_stream_works_with_every_engine(any_engine):
     any_engine.answers["/containers/os-job-a/stats"] = (200, b'{"n": 1}\r\n{"n": 2}\r\n{"n": 3}')
     assert Engine().first(2, "containers", "os-job-a", "stats", stream="1") == [{"n": 1}, {"n": 2}]
