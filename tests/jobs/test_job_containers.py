@@ -47,7 +47,7 @@ def test_a_container_with_missing_data_is_listed(part):
     assert found["name"] == "a"
 
 
-def test_a_busy_docker_and_a_busy_database_have_the_time_of_the_client_and_no_more():
+def test_docker_and_the_database_together_fit_into_the_time_of_the_client():
     docker_s = containers.DOCKER_TIMEOUT_S
     assert 2 * docker_s + BUSY_TIMEOUT_S < READ.timeout_s < 3 * docker_s
 
