@@ -9,6 +9,7 @@ from opstasks.core.errors import Refused
 from opstasks.core.result import Result
 from opstasks.fleet.host import Host, check
 from opstasks.onhost.journal_records import NO_PERMISSION
+from opstasks.onhost.limits import MAX_LINE
 from opstasks.primitives import journal
 
 
@@ -37,7 +38,7 @@ def read(host: Host, wanted: WantedLog) -> list[str]:
     command = command.printing(journal.MAX_LOG_BYTES)
     (result,) = host.service.batch([command])
     _check_readable(host, result)
-    return check(result, command, host.name).lines
+    return [shortened(line) for line in check(result, command, host.name).lines]
 
 
 def follow(
@@ -55,6 +56,13 @@ def follow(
         _follow_records(host, wanted, on_line, on_wait)
     else:
         _follow_unit(host, wanted, on_line, on_wait)
+
+
+def shortened(line: str) -> str:
+    """A line that fits on a screen; journald itself keeps no longer one than 48 KiB."""
+    if len(line) <= MAX_LINE:
+        return line
+    return f"{line[:MAX_LINE]}… (the rest of this line is left out)"
 
 
 def _follow_records(
@@ -81,7 +89,8 @@ def _follow_unit(
         on_wait()
         *whole, rest = (rest + data).split(b"\n")
         for line in whole:
-            on_line(line.decode("utf-8", "replace"))
+            on_line(shortened(line.decode("utf-8", "replace")))
+        rest = rest[: MAX_LINE * 4]  # no character has more bytes
 
     result = host.service.stream(command, take)
     _check_readable(host, result)

@@ -63,6 +63,11 @@ def spoiled(managed):
             replace(managed, name, f'/usr/bin/{name} "$@" 2>&1 | {{ {KINDS[kind]}; }}')
 
     yield spoil
+    restore(managed)
+
+
+def restore(managed):
+    """Remove every such script."""
     managed.must(BAD, ["sh", "-c", "cd /usr/local/bin; rm -f " + " ".join(PROGRAMS)])
 
 
@@ -106,13 +111,14 @@ def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, names_the_hos
 
 
 def test_a_failing_host_program_shows_its_own_file_and_line_with_debug(managed, inv):
+    restore(managed)
     broken = "import os, sys; os.statvfs = None; exec(sys.stdin.read())"
     replace(managed, "python3", f"exec /usr/bin/python3 -c {shlex.quote(broken)}")
     try:
         plain = inv("-H", BAD, "host.stats")
         debug = inv("-H", BAD, "--debug", "host.stats")
     finally:
-        managed.must(BAD, ["rm", "/usr/local/bin/python3"])
+        restore(managed)
     assert plain.returncode == debug.returncode == 1
     assert "TypeError: 'NoneType' object is not callable" in plain.stderr
     assert "File" not in plain.stderr

@@ -19,6 +19,19 @@ def test_the_newest_lines_are_read_as_the_service_account(fake_host):
     assert host.seen[0].max_bytes == journal.MAX_LOG_BYTES
 
 
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_an_endless_line_is_cut_with_a_mark(fake_host, is_followed):
+    host = fake_host()
+    host.expect(journal.unit_lines("jobrunner", follow=is_followed), "x" * (3 << 20) + "\nnext\n")
+    seen = []
+    if is_followed:
+        follow(host, WantedLog(), seen.append)
+    else:
+        seen = read(host, WantedLog())
+    assert seen[0] == "x" * 65_536 + "… (the rest of this line is left out)"
+    assert seen[1] == "next"
+
+
 def test_the_records_of_a_job_come_from_the_program(fake_host):
     host = fake_host()
     request = journal.unit_records("jobrunner", "abc", lines=5, since_time="1h")
