@@ -106,7 +106,7 @@ class Program(Generic[Q, A]):
         except _NoAnswerError as error:
             if result.code:
                 raise self._broken(result, host, timeout_s or self.timeout_s) from None
-            raise self._invalid(str(error), host) from None
+            raise self.invalid(str(error), host) from None
 
     def _ending(self, found: Any, host: str) -> A:
         """The value of the last line; raises the error that it reports instead."""
@@ -137,7 +137,8 @@ class Program(Generic[Q, A]):
             **details,
         )
 
-    def _invalid(self, problem: str, host: str) -> InvalidResponse:
+    def invalid(self, problem: str, host: str) -> InvalidResponse:
+        """The error for a host whose output is not an answer of this program."""
         return InvalidResponse(
             f"invalid response from the host: {problem}",
             host=host,
@@ -164,7 +165,8 @@ class Reader(Generic[A]):
         self._rest.append(rest)
         self._size_bytes += len(rest)
         if self._size_bytes > self._program.max_bytes:
-            raise self._invalid(f"a line of more than {self._program.max_bytes >> 20} MiB")
+            problem = f"a line of more than {self._program.max_bytes >> 20} MiB"
+            raise self._program.invalid(problem, self._host)
 
     def end(self, result: Result) -> A:
         """The answer; raises what `Program.decode` raises."""
@@ -184,15 +186,7 @@ class Reader(Generic[A]):
             else:
                 self._last = found
         except _NoAnswerError as error:
-            raise self._invalid(str(error)) from None
-
-    def _invalid(self, problem: str) -> InvalidResponse:
-        return InvalidResponse(
-            f"invalid response from the host: {problem}",
-            host=self._host,
-            command=self._program.name,
-            hint=f"inv -H {self._host} doctor",
-        )
+            raise self._program.invalid(str(error), self._host) from None
 
 
 class _Refusal(msgspec.Struct):

@@ -7,6 +7,7 @@ the limit, and every older one that is unfinished.
 from typing import Any
 
 from opstasks.deploy.onhost.record import Record, records
+from opstasks.onhost.limits import LATEST_AT
 from opstasks.onhost.protocol import Answer, Request
 
 TEXTS = (
@@ -28,7 +29,6 @@ TEXTS = (
 )
 VERSIONS = ("from_version", "to_version")
 MAX_TEXT = 2000
-YEAR_3000_AT = 32_503_680_000
 
 
 def main(request: Request) -> Answer:
@@ -71,4 +71,4 @@ def version(value: Any) -> int:
 def moment(value: Any) -> float:
     """Seconds since the epoch; 0 for anything else."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and 0 <= value <= YEAR_3000_AT else 0
+    return value if is_number and 0 <= value <= LATEST_AT else 0

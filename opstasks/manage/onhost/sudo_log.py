@@ -6,6 +6,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.limits import LATEST_AT
+
 SUDO_LOG = "/var/log/sudo.log"
 # How many bytes of the log are read.
 LOG_BYTES = 400_000
@@ -53,4 +55,4 @@ def moment(text: str) -> int:
         at = int(datetime.strptime(text, "%b %d %H:%M:%S %Y").timestamp())
     except (ValueError, OverflowError, OSError):
         return 0
-    return at if 0 <= at <= 32_503_680_000 else 0
+    return at if 0 <= at <= LATEST_AT else 0
