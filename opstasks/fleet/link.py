@@ -309,9 +309,10 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
     if proxy_problem:
         hint = f"check ProxyCommand: {settings.line_of('proxycommand')}"
         return Unreachable(proxy_problem, hint=hint)
-    if isinstance(error, TimeoutError) or "imeout" in str(error):
+    # paramiko says "No existing session" when its time limit passes.
+    if isinstance(error, TimeoutError) or str(error) in ("No existing session", "Timeout."):
         return Unreachable(
-            f"{where} answers, but did not say anything within {made.hop.timeout_s:g} s",
+            f"no greeting from {where} within {made.hop.timeout_s:g} s",
             hint="is sshd overloaded, or is it another service?",
         )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):

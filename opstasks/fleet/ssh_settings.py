@@ -84,6 +84,8 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def expand(self, text: str) -> str:
         """A value with its ``%`` tokens replaced; raises Refused for an unknown token."""
+        if "%" not in text:
+            return text
         known = self._tokens()
 
         def value(match: re.Match[str]) -> str:
