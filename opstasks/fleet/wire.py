@@ -35,6 +35,9 @@ CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
+# OpenSSH's code for curve25519 takes a server 1.8 ms longer than that for this curve, which it allows
+# as well.
+QUICK_KEX, SLOW_KEX = "ecdh-sha2-nistp256", "curve25519-sha256"
 MACS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
@@ -91,7 +94,7 @@ class Wire(paramiko.Transport):
         options = self.get_security_options()
         options.ciphers = _allowed(settings, "ciphers", CIPHERS, options.ciphers)
         options.digests = _allowed(settings, "macs", MACS, options.digests)
-        kex = settings.algorithms("kexalgorithms")
+        kex = _quick_first(settings.algorithms("kexalgorithms"))
         options.kex = _allowed(settings, "kexalgorithms", kex, options.kex)
         kinds = preferred_kinds(known_kinds, settings.algorithms("hostkeyalgorithms"))
         options.key_types = _allowed(settings, "hostkeyalgorithms", kinds, options.key_types)
@@ -158,6 +161,15 @@ class Wire(paramiko.Transport):
         message.add_boolean(False)
         message.add_string(line)
         self._send_user_message(message)
+
+
+def _quick_first(names: list[str]) -> list[str]:
+    """The methods of key exchange, with the quick one before the slow one."""
+    if QUICK_KEX not in names:
+        return names
+    others = [name for name in names if name != QUICK_KEX]
+    at = next((at for at, name in enumerate(others) if name.startswith(SLOW_KEX)), len(others))
+    return [*others[:at], QUICK_KEX, *others[at:]]
 
 
 def _allowed(
