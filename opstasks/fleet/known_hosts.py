@@ -145,11 +145,22 @@ def _parsed(raw: str) -> KnownHost | None:
 def _key(words: list[str]) -> HostKey | None:
     try:
         raw = base64.b64decode(words[1], validate=True)
-        size = int.from_bytes(raw[:4])
-        kind = raw[4 : 4 + size].decode("ascii")
+        kind, *values = _fields(raw)
     except (IndexError, ValueError, binascii.Error):
         return None
-    return (kind, raw) if kind == words[0] else None
+    return (words[0], raw) if values and kind == words[0].encode() else None
+
+
+def _fields(raw: bytes) -> list[bytes]:
+    """The fields of a key; raises ValueError unless they fill it exactly."""
+    found = []
+    while raw:
+        size = int.from_bytes(raw[:4])
+        if len(raw) < 4 + size:
+            raise ValueError(raw)
+        found.append(raw[4 : 4 + size])
+        raw = raw[4 + size :]
+    return found
 
 
 def keys_of(text: str) -> set[HostKey]:
@@ -177,7 +188,8 @@ def matches(names: str, place: str) -> bool:
 def _hash_matches(word: str, place: str) -> bool:
     try:
         _, kind, salt, digest = word.split("|")
-        made = hmac.new(base64.b64decode(salt), place.encode(), hashlib.sha1).digest()
-        return kind == "1" and hmac.compare_digest(made, base64.b64decode(digest))
+        made = hmac.new(base64.b64decode(salt, validate=True), place.encode(), hashlib.sha1)
+        wanted = base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
         return False
+    return kind == "1" and hmac.compare_digest(made.digest(), wanted)
