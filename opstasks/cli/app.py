@@ -109,6 +109,10 @@ class App:
         gateway = self.inventory.gateway_of(spec)
         # As in ssh: -S and the time limit apply to both, -i only to the host itself.
         gateway = gateway and self._adjusted(gateway, identity="")
+        if spec.keep_connection:
+            from opstasks.fleet.openssh import OpenSSHTransport
+
+            return OpenSSHTransport(spec, gateway)
         return SSHTransport(spec, gateway)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import msgspec
 
+from opstasks.core import durations
 from opstasks.core.errors import Refused
 
 EVERYONE = "all"
@@ -65,6 +66,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_key_checking: str = "strict"
     sudo: str = "ask"
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    keep_connection: str = ""
     backend: str = ""
     backends: str = ""
     service_user: str = "opensafely"
@@ -83,6 +85,11 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     vars: dict[str, str | int | bool] = {}
     groups: tuple[str, ...] = ()
     local: bool = False
+
+    @property
+    def keep_connection_s(self) -> int:
+        """How long an unused connection stays open; 0: it ends with the run."""
+        return durations.parse(self.keep_connection) if self.keep_connection else 0
 
     @property
     def config_dir(self) -> str:
