@@ -109,7 +109,7 @@ def config_text(spec: HostSpec) -> str:
 
 def proxy_command(gateway: SSHArguments) -> str:
     """The command that connects through a gateway; ssh passes it to a shell."""
-    line = shlex.join(["exec", "ssh", *gateway.words, "-W"]).replace("%", "%%")
+    line = shlex.join(["ssh", *gateway.words, "-W"]).replace("%", "%%")
     return f"{line} '[%h]:%p' -- {shlex.quote(gateway.address)}"
 
 
@@ -153,12 +153,15 @@ def own_master(settings: dict[str, str], spec: HostSpec) -> Path | None:
     return Path(path) if wanted and path != "none" and not stricter else None
 
 
-def _jump_settings(settings: dict[str, str], config: list[str], spec: HostSpec) -> Iterator[str]:
+def _jump_settings(
+    settings: dict[str, str], config: list[str], spec: HostSpec, depth: int = 8
+) -> Iterator[str]:
     """What ssh resolves for each jump host of ssh_config: part of what makes a connection."""
     for jump in settings.get("proxyjump", "none").split(","):
-        if jump != "none":
+        if jump != "none" and depth:
             found = resolved(config, jump if "://" in jump else f"ssh://{jump}", spec)
             yield from (f"{jump} {key} {value}" for key, value in sorted(found.items()))
+            yield from _jump_settings(found, config, spec, depth - 1)
 
 
 def _pins(spec: HostSpec, revoked: str, settings: dict[str, str], folder: Path) -> list[str]:

@@ -96,6 +96,11 @@ class Master:
                 return False
         return True
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was opened."""
+        return max(0.0, time.time() - self.opened_at)
+
     def unused_s(self) -> float:
         """Seconds since the other side last answered, by the clock on the wall."""
         try:
@@ -215,36 +220,43 @@ def _start(where: Path, found: SSHArguments, spec: HostSpec) -> Master:
 
 
 def _log_in(master: Master, found: SSHArguments, spec: HostSpec) -> None:
-    argv = ["ssh", "-M", "-N", "-f", "-S", str(master.socket), "-E", str(master.log)]
-    argv += ["-o", f"ControlPersist={spec.keep_connection_s}s", *found.words, "--", found.address]
+    own = ["-M", "-N", "-f", "-S", str(master.socket), "-E", str(master.log)]
+    own += ["-o", f"ControlPersist={spec.keep_connection_s}s"]
+    code = _ssh([*own, *found.words, "--", found.address], master.log, spec)
+    if not code and master.accepts():
+        return
+    said = master.log.read_text("utf-8", "replace")
+    if "UNKNOWN port" in said:
+        # ssh hides what a proxy says when it makes a master; so ask once more without one.
+        _ssh(["-T", *found.words, "--", found.address, "true"], master.log, spec)
+        said = master.log.read_text("utf-8", "replace")
+    raise login_error(said, spec)
+
+
+def _ssh(words: list[str], log: Path, spec: HostSpec) -> int:
+    """Run ssh until it ends or is in the background; its exit code. Raises OpsError."""
     # ssh runs a gateway's command with this shell; ours is quoted for sh.
     env = {**os.environ, "SHELL": "/bin/sh"} if spec.gateway else None
     limit_s = spec.connect_timeout_s * 2 + LOGIN_S
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     # A file, not a pipe: some versions keep it open in the background.
-    with os.fdopen(os.open(master.log, flags, 0o600), "ab") as log:
+    with os.fdopen(os.open(log, flags, 0o600), "ab") as err:
+        no = subprocess.DEVNULL
         try:
             popen = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=env,
-                start_new_session=True,
+                ["ssh", *words], stdin=no, stdout=no, stderr=err, env=env, start_new_session=True
             )
         except FileNotFoundError as error:
             raise not_installed(spec.name) from error
-        try:
-            code = popen.wait(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(popen.pid, signal.SIGKILL)
-            popen.wait()
-            raise Unreachable(
-                f"no login within {limit_s:g} s", host=spec.name, hint="is the host overloaded?"
-            ) from None
-    if code or not master.accepts():
-        raise login_error(master.log.read_text("utf-8", "replace"), spec)
+    try:
+        return popen.wait(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+    raise Unreachable(
+        f"no login within {limit_s:g} s", host=spec.name, hint="is the host overloaded?"
+    )
 
 
 def _describe(master: Master) -> None:
