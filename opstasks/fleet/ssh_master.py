@@ -1,45 +1,276 @@
 """Kept connections: OpenSSH's own masters (ssh(1), -M), in a folder that only we may enter.
 
-For each connection, named after everything that makes it, the folder has a lock file with the name
-of the newest master. Each master has a socket of its own, so a process that began on one never
-continues on another, and beside it a description (JSON) and ssh's log.
+A master is made from a file for `ssh -F` that has everything: each login on the way, with the
+settings that `opstasks.fleet.route` found, and the only keys that the host may show, as
+`opstasks.fleet.host_keys` found them. So its checks are the same. The socket is named after the
+contents of these files: other settings or other keys never share a connection.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
+import hashlib
 import os
-import random
 import re
 import secrets
-import signal
 import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from opstasks.core.errors import OpsError, Refused, Unreachable
-from opstasks.fleet.inventory import HostSpec
-from opstasks.fleet.ssh import CONNECT_TRIES
-from opstasks.fleet.ssh_arguments import SSHArguments, arguments, not_installed
-from opstasks.fleet.ssh_errors import login_error, was_turned_away
+from opstasks.core.errors import Refused
+from opstasks.fleet.host_keys import TrustedKeys, trusted_keys
+from opstasks.fleet.login import agent_path
+from opstasks.fleet.route import Hop
 
-# ssh appends 17 bytes to a socket's path while it makes it; the system's limit is 104 (macOS).
-PATH_LIMIT_BYTES = 104 - 17 - len("/0123456789abcdef0123.01234567")
 # How long a login may take beyond the connection itself.
 LOGIN_S = 40.0
+EXIT_S = 2.0
+# ssh appends 17 bytes to a socket's path while it makes it; the system's limit is 104 (macOS).
+PATH_LIMIT_BYTES = 104 - 17 - len("/opstasks/0123456789abcdef0123.01234567")
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+@-]*")
+# Settings that are passed on as `ssh -G` prints them.
+_COPIED = (
+    "addressfamily",
+    "bindaddress",
+    "ciphers",
+    "hostkeyalgorithms",
+    "identitiesonly",
+    "kexalgorithms",
+    "macs",
+    "pubkeyacceptedalgorithms",
+)
+# A dead network is noticed after 80 s at most: three questions without an answer.
+_ALWAYS = """\
+  BatchMode yes
+  GlobalKnownHostsFile none
+  PreferredAuthentications publickey
+  ServerAliveCountMax 3
+  ServerAliveInterval 20
+  StrictHostKeyChecking yes
+  UpdateHostKeys no
+"""
+
+
+class CannotSayError(Exception):
+    """A value that a file for `ssh -F` cannot express."""
+
+
+@dataclass(frozen=True)
+class Master:
+    """One kept connection of a host; `is_own`: made by the person's own ssh, not ours to end."""
+
+    socket: Path
+    host: str
+    is_own: bool = False
+    opened_at: float = 0.0
+
+    @property
+    def config(self) -> Path:
+        """Its file for `ssh -F`; the time of its change is that of the last use."""
+        return Path(f"{self.socket}.conf")
+
+    def accepts(self) -> bool:
+        """Whether a master listens on the socket; what is behind it may still be dead."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+            client.settimeout(1)
+            try:
+                client.connect(str(self.socket))
+            except OSError:
+                return False
+        return True
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was opened."""
+        return max(0.0, time.time() - self.opened_at)
+
+    def unused_s(self) -> float:
+        """Seconds since the other side last answered, by the clock on the wall."""
+        try:
+            return abs(time.time() - self.config.stat().st_mtime)
+        except OSError:
+            return float("inf")
+
+    def note_use(self) -> None:
+        """Record that the other side answered."""
+        with contextlib.suppress(OSError):
+            os.utime(self.config)
+
+    def retire(self) -> None:
+        """Use it for nothing new. Others that use it are not disturbed, and it expires."""
+        self.config.unlink(missing_ok=True)
+
+    def exit(self) -> bool:
+        """End the connection, with everything that uses it; whether it was open."""
+        was_open = self.accepts()
+        if was_open:
+            words = ["ssh", "-F", "none", "-S", str(self.socket), "-O", "exit", "--", "opstasks"]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                subprocess.run(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=EXIT_S,
+                    check=False,
+                )
+        for path in (self.socket, self.config, _known_hosts(self.socket)):
+            path.unlink(missing_ok=True)
+        return was_open
+
+
+def open_master(hops: Sequence[Hop], host: str, keep_s: int) -> Master | None:
+    """The connection that is kept for a host, made when there is none.
+
+    None when OpenSSH cannot make it: then a login of our own works, or says why not. Raises Refused
+    when the folder is not ours alone.
+    """
+    where = folder()
+    try:
+        config, known = _files(hops, host)
+    except CannotSayError:
+        return None
+    text = f"{config}{known}{keep_s}".encode("utf-8", "surrogateescape")
+    name = hashlib.sha256(text).hexdigest()[:20]
+    with _locked(_lock_of(name)):  # of two masters, one would stay unused
+        for path in where.glob(f"{name}.*.conf"):
+            master = Master(path.with_suffix(""), host)
+            if master.accepts():
+                return master
+        # A new name each time: a process that began on one master never continues on another.
+        master = Master(where / f"{name}.{secrets.token_hex(4)}", host)
+        _write(_known_hosts(master.socket), known)
+        _write(master.config, config.replace(_PLACE, str(_known_hosts(master.socket))))
+        _start(master, hops, keep_s)
+    if master.accepts():
+        return master
+    master.exit()
+    return None
+
+
+def kept() -> list[Master]:
+    """Every kept connection that is open; removes what is left of others."""
+    found = []
+    for path in sorted(folder().glob("*.conf")):
+        with contextlib.suppress(OSError, IndexError):
+            first = path.read_text("utf-8", "surrogateescape").partition("\n")[0]
+            place = path.with_suffix("")
+            opened_at = place.stat().st_mtime if place.exists() else 0.0
+            master = Master(place, first.split(" ", 1)[1], opened_at=opened_at)
+            if master.accepts():
+                found.append(master)
+            else:
+                _remove(master)
+    return found
+
+
+def _remove(master: Master) -> None:
+    """Remove the files of a master that is gone, unless its login is under way."""
+    name = master.socket.name.partition(".")[0]
+    with contextlib.suppress(BlockingIOError), _locked(_lock_of(name), fcntl.LOCK_NB):
+        if not master.accepts():
+            master.exit()
+
+
+def _lock_of(name: str) -> Path:
+    return folder() / f"{name}.lock"
+
+
+def own_master(hop: Hop, host: str) -> Master | None:
+    """The connection that the person's own ssh keeps for a host (ControlMaster), or None.
+
+    Not used where hosts.yaml has pins: its maker may not have checked them.
+    """
+    path = hop.settings.one("controlpath")
+    wanted = hop.settings.one("controlmaster") in ("auto", "true", "yes")
+    if not (wanted and path) or hop.pins:
+        return None
+    master = Master(hop.settings.path(path), host, is_own=True)
+    return master if master.accepts() else None
+
+
+# -- making one --------------------------------------------------------------------------------
+
+
+def _start(master: Master, hops: Sequence[Hop], keep_s: int) -> None:
+    """Log in, and leave the connection in the background."""
+    words = ["ssh", "-F", str(master.config), "-M", "-N", "-f", "-S", str(master.socket)]
+    words += ["-o", f"ControlPersist={keep_s}s", "--", f"hop{len(hops) - 1}"]
+    no = subprocess.DEVNULL
+    # A session of its own: Ctrl-C must not reach it.
+    popen = subprocess.Popen(words, stdin=no, stdout=no, stderr=no, start_new_session=True)
+    try:
+        popen.wait(sum(hop.timeout_s for hop in hops) + LOGIN_S)
+    except subprocess.TimeoutExpired:
+        popen.kill()
+        popen.wait()
+
+
+# Where the name of the known_hosts file goes: the name depends on this text.
+_PLACE = "\0known_hosts\0"
+
+
+def _files(hops: Sequence[Hop], host: str) -> tuple[str, str]:
+    """The text for `ssh -F`, with the host's name in the first line, and that of known_hosts."""
+    config, known = [f"# {host}\n"], []
+    for number, hop in enumerate(hops):
+        trusted = trusted_keys(hop.settings, hop.pins, hop.checking)
+        config.append(_section(number, hop, trusted))
+        known += [f"hop{number} {_key(key)}\n" for key in sorted(trusted.keys.accepted)]
+        known += [f"@revoked hop{number} {_key(key)}\n" for key in sorted(trusted.keys.revoked)]
+    return "".join(config), "".join(known)
+
+
+def _section(number: int, hop: Hop, trusted: TrustedKeys) -> str:
+    settings = hop.settings
+    lines = [f"Host hop{number}", f"HostName {_word(settings.hostname)}", f"Port {settings.port}"]
+    lines += [f"User {_word(settings.user)}", f"HostKeyAlias hop{number}"]
+    lines += [f"ConnectTimeout {max(1, round(hop.timeout_s))}", f"UserKnownHostsFile {_PLACE}"]
+    lines += [f"{key} {value}" for key in _COPIED if (value := settings.one(key))]
+    for key in ("identityfile", "certificatefile"):
+        paths = [settings.path(text) for text in settings.many(key)]
+        lines += [f"{key} {_quoted(str(path))}" for path in paths]
+    lines.append(f"IdentityAgent {_quoted(agent_path(settings) or 'none')}")
+    if trusted.revoked_list:
+        lines.append(f"RevokedHostKeys {_quoted(str(trusted.revoked_list))}")
+    if hop.command:
+        lines.append(f"ProxyCommand {hop.command.replace('%', '%%')}")
+    elif number:
+        lines.append(f"ProxyJump hop{number - 1}")
+    if any("\n" in line for line in lines):
+        raise CannotSayError
+    return "\n  ".join(lines) + "\n" + _ALWAYS
+
+
+def _key(key: tuple[str, bytes]) -> str:
+    return f"{key[0]} {b64encode(key[1]).decode()}"
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[\w.:@+-]+", text):
+        raise CannotSayError(text)
+    return text
+
+
+def _quoted(path: str) -> str:
+    """A path that ssh reads unchanged."""
+    if '"' in path or "\\" in path or "$" in path:
+        raise CannotSayError(path)
+    return f'"{path.replace("%", "%%")}"'
+
+
+# -- the folder --------------------------------------------------------------------------------
 
 
 def folder() -> Path:
     """The private folder, made when it is missing; raises Refused for someone else's."""
     chosen = os.environ.get("XDG_RUNTIME_DIR", "")
-    if _PLAIN.fullmatch(chosen) and len(chosen) < PATH_LIMIT_BYTES - len("/opstasks"):
+    if _PLAIN.fullmatch(chosen) and len(chosen) < PATH_LIMIT_BYTES:
         with contextlib.suppress(FileNotFoundError, PermissionError):
             return _private(Path(chosen) / "opstasks")
     return _private(Path(f"/tmp/opstasks-{os.geteuid()}"))  # noqa: S108 - checked below
@@ -64,205 +295,19 @@ def _private(path: Path) -> Path:
     return path
 
 
-@dataclass
-class Master:
-    """One kept connection; `name` is of everything that makes it, `user` the login account."""
-
-    socket: Path
-    name: str
-    host: str = ""
-    user: str = ""
-    opened_at: float = 0.0
-    is_new: bool = False
-    is_own: bool = False  # of the person, not ours to end
-
-    @property
-    def log(self) -> Path:
-        """What ssh says about this connection."""
-        return Path(f"{self.socket}.log")
-
-    @property
-    def description(self) -> Path:
-        """The file that describes it; its time of change is that of the last use."""
-        return Path(f"{self.socket}.json")
-
-    def accepts(self) -> bool:
-        """Whether a master listens on the socket; what is behind it may still be dead."""
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
-            client.settimeout(1)
-            try:
-                client.connect(str(self.socket))
-            except OSError:
-                return False
-        return True
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since it was opened."""
-        return max(0.0, time.time() - self.opened_at)
-
-    def unused_s(self) -> float:
-        """Seconds since the other side last answered, by the clock on the wall."""
-        try:
-            return abs(time.time() - self.description.stat().st_mtime)
-        except OSError:
-            return float("inf")
-
-    def note_use(self) -> None:
-        """Record that the other side answered."""
-        with contextlib.suppress(OSError):
-            os.utime(self.description)
-
-    def exit(self) -> bool:
-        """End the connection, with everything that uses it; whether it was open."""
-        was_open = self.accepts()
-        if was_open:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                subprocess.run(
-                    ["ssh", "-F", "none", "-S", str(self.socket), "-O", "exit", "--", "opstasks"],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=10,
-                    check=False,
-                )
-        self.forget()
-        return was_open
-
-    def forget(self) -> None:
-        """Remove its files."""
-        for path in (self.socket, self.log, self.description):
-            path.unlink(missing_ok=True)
+def _known_hosts(path: Path) -> Path:
+    return Path(f"{path}.known")
 
 
-def open_master(spec: HostSpec, gateway: HostSpec | None) -> Master:
-    """The connection that is kept for a host, made when there is none; raises OpsError."""
-    where = folder()
-    found = arguments(spec, gateway, where)
-    newest = _newest(where, found)
-    if newest:
-        return newest
-    with _locked(where / f"{found.name}.lock", spec.name):
-        return _newest(where, found) or _start(where, found, spec)
-
-
-def retire(master: Master) -> None:
-    """Use this master for nothing new; others that use it are not disturbed, and it expires."""
-    if not master.is_own:
-        path = master.socket.parent / f"{master.name}.lock"
-        with _locked(path, master.host):
-            if path.read_text() == master.socket.name:
-                path.write_text("")
-
-
-def kept() -> list[Master]:
-    """Every kept connection that is open; removes what others left behind."""
-    found = []
-    for path in sorted(folder().glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            master = Master(socket=path.with_suffix(""), **json.loads(path.read_text()))
-            if master.accepts():
-                found.append(master)
-            else:
-                master.forget()
-    return found
-
-
-def _newest(where: Path, found: SSHArguments) -> Master | None:
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        name = (where / f"{found.name}.lock").read_text()
-        if name:
-            text = (where / f"{name}.json").read_text()
-            master = Master(socket=where / name, **json.loads(text))
-            return master if master.accepts() else None
-    return None
+def _write(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(path, flags, 0o600), "w", errors="surrogateescape") as file:
+        file.write(text)
 
 
 @contextlib.contextmanager
-def _locked(path: Path, host: str) -> Iterator[None]:
-    """Only one process at a time starts a master: the loser's would stay, unused."""
-    deadline = time.monotonic() + LOGIN_S * 2
+def _locked(path: Path, mode: int = 0) -> Iterator[None]:
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Unreachable(
-                        "another opstasks is still connecting", host=host, hint="try again"
-                    ) from None
-                time.sleep(0.02)
+        fcntl.flock(file, fcntl.LOCK_EX | mode)
         yield
-
-
-def _start(where: Path, found: SSHArguments, spec: HostSpec) -> Master:
-    """Log in, and leave the connection in the background."""
-    for old in where.glob(f"{found.name}.*.json"):
-        stale = Master(socket=old.with_suffix(""), name=found.name)
-        if not stale.accepts():
-            stale.forget()
-    for attempt in range(CONNECT_TRIES):
-        token = secrets.token_hex(4)
-        master = Master(where / f"{found.name}.{token}", found.name, spec.name, found.user)
-        try:
-            _log_in(master, found, spec)
-        except OpsError as error:
-            said = master.log.read_text("utf-8", "replace") if master.log.exists() else ""
-            master.forget()
-            if attempt + 1 < CONNECT_TRIES and was_turned_away(said):
-                time.sleep(random.uniform(0.2, 0.6) * 2**attempt)  # noqa: S311
-                continue
-            raise error
-        _describe(master)
-        (where / f"{found.name}.lock").write_text(master.socket.name)
-        return master
-    raise AssertionError("unreachable")
-
-
-def _log_in(master: Master, found: SSHArguments, spec: HostSpec) -> None:
-    own = ["-M", "-N", "-f", "-S", str(master.socket), "-E", str(master.log)]
-    own += ["-o", f"ControlPersist={spec.keep_connection_s}s"]
-    code = _ssh([*own, *found.words, "--", found.address], master.log, spec)
-    if not code and master.accepts():
-        return
-    said = master.log.read_text("utf-8", "replace")
-    if "UNKNOWN port" in said:
-        # ssh hides what a proxy says when it makes a master; so ask once more without one.
-        _ssh(["-T", *found.words, "--", found.address, "true"], master.log, spec)
-        said = master.log.read_text("utf-8", "replace")
-    raise login_error(said, spec)
-
-
-def _ssh(words: list[str], log: Path, spec: HostSpec) -> int:
-    """Run ssh until it ends or is in the background; its exit code. Raises OpsError."""
-    # ssh runs a gateway's command with this shell; ours is quoted for sh.
-    env = {**os.environ, "SHELL": "/bin/sh"} if spec.gateway else None
-    limit_s = spec.connect_timeout_s * 2 + LOGIN_S
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    # A file, not a pipe: some versions keep it open in the background.
-    with os.fdopen(os.open(log, flags, 0o600), "ab") as err:
-        no = subprocess.DEVNULL
-        try:
-            popen = subprocess.Popen(
-                ["ssh", *words], stdin=no, stdout=no, stderr=err, env=env, start_new_session=True
-            )
-        except FileNotFoundError as error:
-            raise not_installed(spec.name) from error
-    try:
-        return popen.wait(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(popen.pid, signal.SIGKILL)
-        popen.wait()
-    raise Unreachable(
-        f"no login within {limit_s:g} s", host=spec.name, hint="is the host overloaded?"
-    )
-
-
-def _describe(master: Master) -> None:
-    master.opened_at, master.is_new = time.time(), True
-    known = {"name": master.name, "host": master.host, "user": master.user}
-    text = json.dumps({**known, "opened_at": master.opened_at})
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with os.fdopen(os.open(master.description, flags, 0o600), "w") as file:
-        file.write(text)

@@ -25,7 +25,6 @@ from typing import Any
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet.arrivals import selectable
 from opstasks.fleet.host import Host
-from opstasks.fleet.openssh import OpenSSHTransport
 from opstasks.fleet.session import refusal, wrong_password
 
 CHUNK = 1 << 15
@@ -49,27 +48,19 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
     if host.spec.local:
         own = ["sudo", "-H", "-u", user, "--"] if user else []
         return subprocess.call(["env", "--chdir=/", *own, *words])
-    channel = _open(host, _line(host, words, user, token))
+    client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
+    columns, rows = size()
+    try:
+        channel = client.open_session(timeout=host.spec.connect_timeout_s)
+        channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
+        channel.exec_command(_line(host, words, user, token))
+    except Exception as error:  # paramiko raises a dozen unrelated types
+        raise Unreachable(f"cannot open a terminal on the host: {error}", host=host.name) from error
     with contextlib.closing(channel):
         drawn = _begin(channel, host, user, token)
         with _raw(), _resizes() as resized:
             os.write(sys.stdout.fileno(), drawn)
             return _join(channel, resized, host.name)
-
-
-def _open(host: Host, line: str) -> Any:
-    """Start a command line on a terminal of the host: a channel of paramiko, or its equal."""
-    columns, rows = size()
-    if isinstance(host.transport, OpenSSHTransport):
-        return host.transport.terminal(line, columns, rows)
-    client = host.transport.connection.client.get_transport()  # type: ignore[attr-defined]
-    try:
-        channel = client.open_session(timeout=host.spec.connect_timeout_s)
-        channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
-        channel.exec_command(line)
-    except Exception as error:  # paramiko raises a dozen unrelated types
-        raise Unreachable(f"cannot open a terminal on the host: {error}", host=host.name) from error
-    return channel
 
 
 def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:

@@ -16,7 +16,8 @@ from opstasks.core.command import Secret, cmd
 from opstasks.core.errors import Lost, Refused, Unreachable
 from opstasks.fleet import ssh_master
 from opstasks.fleet.host import Host
-from opstasks.fleet.openssh import own_connection
+from opstasks.fleet.openssh import OpenSSHTransport
+from opstasks.fleet.openssh import connect as connect_to
 from opstasks.fleet.ssh_master import kept
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.host_suite import HostSuite
@@ -99,7 +100,7 @@ def test_a_connection_that_nobody_uses_expires(connect, keep, runtime):
     until(lambda: not master.accepts(), "it is still open", 10)
     until(lambda: not runtime.processes(), "a process is left", 5)
     assert kept() == []
-    assert list(runtime.folder.glob("*.json")) == []
+    assert list(runtime.folder.glob("*.conf")) == []
 
 
 def test_three_megabytes_arrive_and_nothing_is_left_open(connect, keep):
@@ -158,7 +159,6 @@ def test_the_host_makes_a_connection_for_us(host, runtime):
         assert wire.recv(100).startswith(b"SSH-2.0-")
         wire.sendall(b"SSH-2.0-test\r\n")
         assert wire.recv(1)
-    until(lambda: not any(b"-W" in line for line in runtime.processes().values()), "it stays", 5)
 
 
 def test_a_closed_port_behind_the_host_is_unreachable(host):
@@ -293,7 +293,7 @@ def test_a_jump_host_of_ssh_config_is_checked_although_ssh_config_checks_nothing
 def test_a_closed_port_a_wrong_name_and_a_wrong_key_are_unreachable(
     connect, keep, other_key, tmp_path, runtime
 ):
-    with pytest.raises(Unreachable, match=r"cannot connect to .*:1: Connection refused"):
+    with pytest.raises(Unreachable, match=r"cannot connect to .*:1: connection refused"):
         connect(keep(port=1)).login.run(cmd("true"))
     with pytest.raises(Unreachable, match=r"no address for 'no\.such"):
         connect(keep(address="no.such.host.invalid")).login.run(cmd("true"))
@@ -301,7 +301,7 @@ def test_a_closed_port_a_wrong_name_and_a_wrong_key_are_unreachable(
     stranger = {"identity_file": str(tmp_path / "other"), "ssh_config": str(tmp_path / "config")}
     with pytest.raises(Unreachable, match="did not accept our key") as caught:
         connect(keep(**stranger)).login.run(cmd("true"))
-    assert "ssh-add" in caught.value.hint
+    assert "your key" in caught.value.hint
     assert runtime.processes() == {}
 
 
@@ -310,7 +310,7 @@ def test_a_network_without_an_answer_is_given_up_after_the_time_limit(connect, k
     with DelayProxy((found.address, 22)) as proxy:
         proxy.freeze()
         silent = keep(address="127.0.0.1", port=proxy.port, connect_timeout_s=1)
-        with pytest.raises(Unreachable, match="no answer"):
+        with pytest.raises(Unreachable, match="no greeting"):
             connect(silent).login.run(cmd("true"))
 
 
@@ -445,7 +445,9 @@ def test_the_persons_own_connection_is_used_and_never_closed(spec, tmp_path, run
     mine = spec(
         "sandbox-1", ssh_config=str(config), host_keys=(), identity_file="", keep_connection=""
     )
-    assert own_connection(mine) is None
+    first = connect_to(mine)
+    assert not isinstance(first, OpenSSHTransport)
+    first.close()
     subprocess.run(
         ["ssh", "-F", str(config), "-M", "-N", "-f", f"ops@{found.address}"],
         check=True,
@@ -456,8 +458,9 @@ def test_the_persons_own_connection_is_used_and_never_closed(spec, tmp_path, run
     check = ["ssh", "-S", str(socket), "-O", "check", "x"]
     try:
         for _ in range(2):
-            host = Host(mine, connect=own_connection)
+            host = Host(mine, connect=connect_to)
             assert host.login.output(cmd("id", "-un")) == "ops"
+            assert isinstance(host.transport, OpenSSHTransport)
             host.close()
         assert ssh_master.kept() == []
         assert subprocess.run(check, capture_output=True, check=False).returncode == 0

@@ -11,13 +11,13 @@ from opstasks.hosts import connections
 def opened(monkeypatch, tmp_path):
     """Kept connections: two to tpp (the older one with other settings), one to emis."""
     found = [
-        Master(tmp_path / "a", "a", "tpp", opened_at=1.0),
-        Master(tmp_path / "b", "b", "tpp", opened_at=2.0),
-        Master(tmp_path / "c", "c", "emis", opened_at=3.0),
+        Master(tmp_path / "a", "tpp", opened_at=1.0),
+        Master(tmp_path / "b", "tpp", opened_at=2.0),
+        Master(tmp_path / "c", "emis", opened_at=3.0),
     ]
     monkeypatch.setattr("time.time", lambda: 63.0)
     monkeypatch.setattr(connections, "kept", lambda: found)
-    monkeypatch.setattr(Master, "exit", lambda self: self.name != "a")
+    monkeypatch.setattr(Master, "exit", lambda self: self.socket.name != "a")
     return found
 
 
@@ -35,5 +35,5 @@ def test_a_row_has_what_reaches_the_host_and_the_age_of_the_newest_connection(op
 
 
 def test_those_of_the_selected_hosts_are_closed_or_all(opened):
-    assert [master.name for master in connections.close(["tpp"])] == ["b"]
-    assert [master.name for master in connections.close([])] == ["b", "c"]
+    assert [master.socket.name for master in connections.close(["tpp"])] == ["b"]
+    assert [master.socket.name for master in connections.close([])] == ["b", "c"]

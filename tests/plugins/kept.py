@@ -64,13 +64,13 @@ def keep(spec, runtime):
 @pytest.fixture
 def connect_kept(runtime):
     """Open a host through a kept connection; closed after the test."""
+    from opstasks.fleet import openssh
     from opstasks.fleet.host import Host
-    from opstasks.fleet.openssh import OpenSSHTransport
 
     opened = []
 
     def make(spec, gateway=None, **options):
-        opened.append(Host(spec, connect=lambda s: OpenSSHTransport(s, gateway), **options))
+        opened.append(Host(spec, connect=lambda s: openssh.connect(s, gateway), **options))
         return opened[-1]
 
     yield make
