@@ -20,6 +20,7 @@ from opstasks.fleet.hosts_file import FILE_NAME, Mistakes, RawFleet, read
 from opstasks.fleet.inventory import (
     ADDRESS,
     NAME,
+    NEVER,
     USER,
     DeploySpec,
     HostSpec,
@@ -175,7 +176,7 @@ class _Builder:
 
     def _check_span(self, path: str, value: Any) -> None:
         try:
-            if value and isinstance(value, str):
+            if isinstance(value, str) and value not in ("", NEVER):
                 durations.parse(value)
         except Refused as error:
             self._mistakes.add(path, f"{error.message}; {error.hint}")

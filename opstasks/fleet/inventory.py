@@ -18,6 +18,8 @@ from opstasks.core import durations
 from opstasks.core.errors import Refused
 
 EVERYONE = "all"
+# A value of keep_connection: log in anew, also when the person's own ssh keeps a connection.
+NEVER = "never"
 # A name of ours or of a system: a host, a group, a unit.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # An address and an account that are safe on ssh's command line.
@@ -89,7 +91,8 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def keep_connection_s(self) -> int:
         """How long an unused connection stays open; 0: it ends with the run."""
-        return durations.parse(self.keep_connection) if self.keep_connection else 0
+        is_kept = self.keep_connection not in ("", NEVER)
+        return durations.parse(self.keep_connection) if is_kept else 0
 
     @property
     def config_dir(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Unreachable
-from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.pipes import PipeProcess, reap
 from opstasks.fleet.route import Hop, route
 from opstasks.fleet.ssh import SSHTransport
@@ -67,14 +67,17 @@ class OpenSSHTransport:
         self._gateway, self._hops = gateway, hops
         self._master = master
         self._login: SSHTransport | None = None
+        self._is_in_use = False
 
     def start(self, line: str) -> OpenSSHProcess:
         """Start a shell through the connection; raises Unreachable.
 
-        A dead connection is replaced before its first shell has got any input, and never later.
+        A dead connection is replaced before the first shell has got any input, and never later.
         """
         process = self._start(line)
-        if self._master.unused_s() < FRESH_S or process.answers(self.spec.connect_timeout_s):
+        must_answer = not self._is_in_use and self._master.unused_s() > FRESH_S
+        self._is_in_use = True
+        if not must_answer or process.answers(self.spec.connect_timeout_s):
             return process
         process.close()
         self._replace()
@@ -84,7 +87,7 @@ class OpenSSHTransport:
         if not self.is_alive():
             raise Unreachable("connection lost", host=self.spec.name, hint="run it again")
         words = ["ssh", "-S", str(self._master.socket), *ONLY_THROUGH_THE_MASTER]
-        words += ["-T", "-o", "LogLevel=QUIET", "--", "opstasks", line]
+        words += ["-T", "-o", "LogLevel=ERROR", "--", "opstasks", line]
         return OpenSSHProcess(words, self._master.note_use)
 
     def _replace(self) -> None:
@@ -136,12 +139,12 @@ def connect(spec: HostSpec, gateway: HostSpec | None = None) -> Transport:
 
     Raises what `SSHTransport` raises, and Refused when the folder of kept connections is not safe.
     """
-    if spec.keep_connection:
+    if spec.keep_connection_s:
         hops = route(spec, gateway)
         master = open_master(hops, spec.name, spec.keep_connection_s)
         if master:
             return OpenSSHTransport(spec, gateway, master, hops)
-    elif not gateway:
+    elif not gateway and spec.keep_connection != NEVER:
         hops = route(spec, gateway)
         master = own_master(hops[-1], spec.name)
         if master:

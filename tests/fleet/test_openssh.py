@@ -204,9 +204,10 @@ def test_a_bad_span_is_a_mistake_in_hosts_yaml(tmp_path):
     from opstasks.fleet.host_settings import load
 
     path = tmp_path / "hosts.yaml"
-    path.write_text("defaults: {keep_connection: 10m}\nhosts: {a: {}, b: {keep_connection: ''}}\n")
-    hosts = load(path).hosts
-    assert (hosts["a"].keep_connection_s, hosts["b"].keep_connection_s) == (600, 0)
+    hosts = "hosts: {a: {}, b: {keep_connection: ''}, c: {keep_connection: never}}\n"
+    path.write_text("defaults: {keep_connection: 10m}\n" + hosts)
+    found = load(path).hosts
+    assert [found[name].keep_connection_s for name in "abc"] == [600, 0, 0]
     for bad in ("soon", "0s", "10"):
         path.write_text(f"hosts: {{a: {{keep_connection: '{bad}'}}}}\n")
         with pytest.raises(Refused, match=f"hosts.a.keep_connection: '{bad}' is"):

@@ -389,6 +389,31 @@ def test_a_stopped_master_is_replaced_and_left_alone(connect, proxied, monkeypat
     assert old.accepts()
 
 
+def test_a_host_that_opens_no_more_shells_says_so(connect, keep):
+    """By default, sshd allows ten (MaxSessions); they may belong to several runs."""
+    first = connect(keep())
+    sessions = [first.open_session("") for _ in range(10)]
+    for session in sessions:
+        session.batch([cmd("true")])
+    with pytest.raises(Unreachable, match="refused"):
+        connect(keep()).login.run(cmd("true"))
+    for session in sessions:
+        session.close()
+    assert connect(keep()).login.test(cmd("true"))
+
+
+def test_proving_a_login_makes_a_new_one(connect_kept, keep):
+    """`manage` checks so that it has not locked everybody out."""
+    host = connect_kept(keep())
+    host.login.run(cmd("true"))
+    made = []
+    real = host._connect
+    host._connect = lambda spec: made.append(real(spec)) or made[-1]
+    host.prove("root")
+    assert not any(isinstance(transport, OpenSSHTransport) for transport in made)
+    assert len(made) == 1
+
+
 def test_a_network_that_dies_during_a_command_is_noticed(proxied):
     host, proxy, _ = proxied
     proxy.freeze()
