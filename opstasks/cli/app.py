@@ -102,14 +102,14 @@ class App:
 
     def _connect(self, spec: HostSpec) -> Transport:
         from opstasks.fleet.local import LocalTransport
-        from opstasks.fleet.ssh import SSHTransport
+        from opstasks.fleet.openssh import connect
 
         if spec.local:
             return LocalTransport()
         gateway = self.inventory.gateway_of(spec)
         # As in ssh: -S and the time limit apply to both, -i only to the host itself.
         gateway = gateway and self._adjusted(gateway, identity="")
-        return SSHTransport(spec, gateway)
+        return connect(spec, gateway)
 
     def close(self) -> None:
         """Close every connection."""

@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from opstasks.core import events
 from opstasks.core.command import Command, Secret
 from opstasks.core.errors import (
@@ -31,7 +33,7 @@ from opstasks.core.errors import (
     Unreachable,
 )
 from opstasks.core.result import TIMEOUT_CODES, Result
-from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.program import Program, Reader
 from opstasks.fleet.session import Session, no_password
 from opstasks.fleet.transport import Transport
@@ -239,11 +241,12 @@ class Host:
         return secret
 
     def prove(self, user: str) -> None:
-        """Check that a second connection and an account's shell can be opened; close both again.
+        """Check that a second login and an account's shell can be opened; close both again.
 
         Raises Unreachable or Refused when that does not work; the first connection stays.
         """
-        transport = self._connect(self.spec)
+        # A connection that is kept from an earlier run would prove nothing.
+        transport = self._connect(msgspec.structs.replace(self.spec, keep_connection=NEVER))
         try:
             own = "" if user == transport.current_user() else user
             Session(transport, self.name, own, self.spec.sudo, self._password).close()

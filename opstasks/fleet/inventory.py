@@ -14,9 +14,12 @@ from typing import Annotated
 
 import msgspec
 
+from opstasks.core import durations
 from opstasks.core.errors import Refused
 
 EVERYONE = "all"
+# A value of keep_connection: log in anew, also when the person's own ssh keeps a connection.
+NEVER = "never"
 # A name of ours or of a system: a host, a group, a unit.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # An address and an account that are safe on ssh's command line.
@@ -65,6 +68,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_key_checking: str = ""
     sudo: str = "ask"
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    keep_connection: str = ""
     backend: str = ""
     backends: str = ""
     service_user: str = "opensafely"
@@ -83,6 +87,12 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     vars: dict[str, str | int | bool] = {}
     groups: tuple[str, ...] = ()
     local: bool = False
+
+    @property
+    def keep_connection_s(self) -> int:
+        """How long an unused connection stays open; 0: it ends with the run."""
+        is_kept = self.keep_connection not in ("", NEVER)
+        return durations.parse(self.keep_connection) if is_kept else 0
 
     @property
     def config_dir(self) -> str:
