@@ -222,10 +222,10 @@ def _is_in_krl(key: paramiko.PKey, path: Path) -> bool:
 def preferred_kinds(kinds: set[str], algorithms: Iterable[str]) -> list[str]:
     """The signature algorithms for host keys, those of known keys first, as in OpenSSH."""
     wanted = list(algorithms)
-    first = [name for name in wanted if _kind(name) in kinds]
+    first = [name for name in wanted if kind_of(name) in kinds]
     return [*first, *(name for name in wanted if name not in first)]
 
 
-def _kind(algorithm: str) -> str:
+def kind_of(algorithm: str) -> str:
     """The type of key that signs with an algorithm."""
     return "ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm

@@ -12,7 +12,7 @@ import copy
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 CERTIFICATE = "-cert-v01@openssh.com"
 AGENT_TIMEOUT_S = 30.0
+# OpenSSH's limit for one answer of an agent.
+_AGENT_MESSAGE_BYTES = 256 << 10
+
+
+class AgentError(Exception):
+    """The agent does not do what it is asked for, for the reason given."""
 
 
 @dataclass
@@ -60,9 +66,15 @@ def identities(settings: SSHSettings) -> Iterator[Identities]:
     Raises Refused when ssh_config allows no login with keys.
     """
     _check_supported(settings)
-    agent = _agent(settings)
     try:
-        yield _ordered(settings, list(agent.get_keys()) if agent else [])
+        agent, problem = _agent(settings), ""
+    except AgentError as error:
+        agent, problem = None, str(error)
+    try:
+        found = _ordered(settings, agent.keys if agent else [])
+        if problem:
+            found.unusable["the agent"] = problem
+        yield found
     finally:
         if agent is not None:
             agent.close()
@@ -258,32 +270,69 @@ def agent_path(settings: SSHSettings) -> str:
     return str(settings.path(wanted))
 
 
-def _agent(settings: SSHSettings) -> Any:
-    """The connected agent; None without one that answers, as in OpenSSH."""
-    import paramiko
-    from paramiko.agent import AgentSSH
+class _Agent:
+    """A connected agent; raises AgentError when it does not answer.
 
-    class Agent(AgentSSH):
-        """The agent behind one socket."""
+    paramiko's own class wants comments in UTF-8, and does not say why something failed.
+    """
 
-        _connect: Callable[[socket.socket], None]  # paramiko's, which the stubs lack
-        _close: Callable[[], None]
+    def __init__(self, connection: socket.socket) -> None:
+        from paramiko.agent import AgentKey, cSSH2_AGENTC_REQUEST_IDENTITIES
 
-        def __init__(self, connection: socket.socket) -> None:
-            super().__init__()
-            self._connect(connection)
+        self._connection = connection
+        _, answer = self._send_message(cSSH2_AGENTC_REQUEST_IDENTITIES)
+        pairs = [(answer.get_binary(), answer.get_string()) for _ in range(answer.get_int())]
+        agent: Any = self  # paramiko's keys only call _send_message
+        self.keys = [AgentKey(agent, blob, text.decode("utf-8", "replace")) for blob, text in pairs]
 
-        def close(self) -> None:
-            self._close()
+    def _send_message(self, msg: Any) -> tuple[int, paramiko.Message]:
+        """The answer to a message; also called by paramiko's keys, to sign."""
+        import paramiko
+        from paramiko.agent import SSH2_AGENT_IDENTITIES_ANSWER, SSH2_AGENT_SIGN_RESPONSE
 
+        data = msg if isinstance(msg, bytes) else msg.asbytes()
+        try:
+            self._connection.sendall(len(data).to_bytes(4) + data)
+            answer = self._receive(int.from_bytes(self._receive(4)))
+        except TimeoutError as error:
+            raise AgentError(f"no answer within {AGENT_TIMEOUT_S:g} s") from error
+        except OSError as error:
+            raise AgentError("it closed the connection") from error
+        kind = answer[0] if answer else 0
+        if kind not in (SSH2_AGENT_IDENTITIES_ANSWER, SSH2_AGENT_SIGN_RESPONSE):
+            raise AgentError("it refuses")
+        return kind, paramiko.Message(answer[1:])
+
+    def _receive(self, size_bytes: int) -> bytes:
+        if size_bytes > _AGENT_MESSAGE_BYTES:
+            raise ConnectionError
+        found = bytearray()
+        while len(found) < size_bytes:
+            data = self._connection.recv(size_bytes - len(found))
+            if not data:
+                raise ConnectionError
+            found += data
+        return bytes(found)
+
+    def close(self) -> None:
+        """Close the connection to it."""
+        self._connection.close()
+
+
+def _agent(settings: SSHSettings) -> _Agent | None:
+    """The connected agent; None without one. Raises AgentError for one that does not answer."""
     path = agent_path(settings)
     if not path:
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(AGENT_TIMEOUT_S)
     try:
+        connection.settimeout(AGENT_TIMEOUT_S)
         connection.connect(path)
-        return Agent(connection)
-    except (OSError, paramiko.SSHException):
+    except OSError:
         connection.close()
         return None
+    try:
+        return _Agent(connection)
+    except BaseException:
+        connection.close()
+        raise

@@ -137,7 +137,9 @@ class SSHTransport:
         """The error for a channel that the server does not open."""
         reason = getattr(error, "text", "") or str(error) or type(error).__name__
         hint = f"try `ssh {self._hops[-1].settings.name}`"
-        return Unreachable(f"the host opens no session: {reason}", host=self.spec.name, hint=hint)
+        return Unreachable(
+            f"the host opens no session: {reason[:200]}", host=self.spec.name, hint=hint
+        )
 
     def lost_because(self) -> str:
         """Why the connection ended, in the server's or the proxy's words; "" if not known."""

@@ -52,8 +52,8 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
     columns, rows = size()
     try:
         channel = client.open_session(timeout=host.spec.connect_timeout_s)
-        channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
-        channel.exec_command(_line(host, words, user, token))
+        client.ask_for_terminal(channel, os.environ.get("TERM", "xterm"), columns, rows)
+        client.start_command(channel, _line(host, words, user, token).encode())
     except Exception as error:  # paramiko raises a dozen unrelated types
         raise Unreachable(f"cannot open a terminal on the host: {error}", host=host.name) from error
     with contextlib.closing(channel):
