@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
+
 # A keyword and its value, with white space or "=" between them; the keyword may be quoted.
 _LINE = re.compile(r'\s*"?(?P<keyword>[A-Za-z]\w*)"?(?:\s*=\s*|\s+)(?P<value>.*?)\s*')
 # Hosts that match a `Match` line are not known from their names alone.
@@ -105,7 +107,7 @@ def matches(pattern: str, name: str) -> bool:
 
 def _lines(path: Path) -> Iterator[ConfigLine]:
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        text = read_file(path, KEY_LIST_BYTES).decode("utf-8", "replace")
     except OSError:
         yield ConfigLine(path, 0, "", "")
         return

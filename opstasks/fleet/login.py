@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Refused
+from opstasks.fleet.key_files import KEY_FILE_BYTES, read_file
 from opstasks.fleet.ssh_settings import SSHSettings
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def _add_file(found: Identities, path: Path) -> None:
     key, problem = private_key(path)
     if key is not None:
         found.offers.append(Offer(str(path), key.asbytes(), key))
+    elif problem and _read_public(path):
+        found.unusable[str(path)] = "it is a public key, which the agent does not have"
     elif problem:
         found.unusable[str(path)] = problem
 
@@ -195,7 +198,7 @@ def public_key(path: Path) -> PublicKey | None:
 
 def _read_public(path: Path) -> PublicKey | None:
     try:
-        words = path.read_text("utf-8", "replace").split()
+        words = read_file(path, KEY_FILE_BYTES).decode("utf-8", "replace").split()
         blob = base64.b64decode(words[1], validate=True)
     except (OSError, ValueError, IndexError):
         return None
@@ -209,7 +212,7 @@ def _embedded(path: Path) -> PublicKey | None:
 
     begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END"
     try:
-        text = path.read_text("utf-8", "replace")
+        text = read_file(path, KEY_FILE_BYTES).decode("utf-8", "replace")
         body = text.partition(begin)[2].partition(end)[0]
         data = base64.b64decode(body)
     except (OSError, ValueError):
@@ -234,7 +237,7 @@ def private_key(path: Path) -> tuple[paramiko.PKey | None, str]:
         return None, ""
     if seen.st_uid == os.getuid() and stat.S_IMODE(seen.st_mode) & 0o077:
         return None, f"its mode is {stat.S_IMODE(seen.st_mode):04o}: others may read it"
-    return _private_key(path, seen.st_mtime_ns, seen.st_size)
+    return _private_key(path, seen.st_ctime_ns, seen.st_size)
 
 
 @lru_cache(maxsize=64)
@@ -244,6 +247,7 @@ def _private_key(
     import paramiko
 
     try:
+        read_file(path, KEY_FILE_BYTES)  # paramiko would wait for a pipe
         key = paramiko.PKey.from_path(path)
     except (paramiko.PasswordRequiredException, TypeError):
         return None, "it is locked by a passphrase"
