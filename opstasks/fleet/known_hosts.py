@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from opstasks.core.errors import Refused
-from opstasks.fleet.key_files import KEY_LIST_BYTES, OddFileError, read_file
+from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
 DEFAULT_PORT = 22
@@ -116,17 +116,18 @@ def known(place: str, files: Iterable[KnownHostsFile]) -> HostKeys:
 
 
 def read(path: Path) -> KnownHostsFile:
-    """A known_hosts file; empty when it is missing or cannot be read, as in OpenSSH.
+    """A known_hosts file; empty when it is missing or may not be read, as in OpenSSH.
 
-    Raises Refused for a pipe, and for a file that is far too long: it may revoke a key.
+    Raises Refused for a pipe, a file that is far too long, and when the system fails (for example,
+    when too many files are open): it may revoke a key, or have another key for a new host.
     """
     try:
         seen = path.stat()
         return _read(path, seen.st_ctime_ns, seen.st_size)
-    except OddFileError as error:
-        raise Refused(f"cannot read known_hosts file {path}: {error.strerror}") from error
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return KnownHostsFile("")
+    except OSError as error:
+        raise Refused(f"cannot read known_hosts file {path}: {error.strerror}") from error
 
 
 @lru_cache(maxsize=64)

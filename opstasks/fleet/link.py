@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
 import time
@@ -60,9 +61,10 @@ class Link:
         return (self.proxy.problem if self.proxy else "") or "; ".join(self.wire.reasons)
 
     def close(self) -> None:
-        """Close it."""
-        self.connection.close()
-        self.wire.close()
+        """Close it; that the connection is lost meanwhile is no error."""
+        for close in (self.connection.close, self.wire.close):
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                close()
         if self.proxy is not None:
             self.proxy.close()
 

@@ -1,5 +1,6 @@
 """Which host keys are accepted: the same as OpenSSH, or fewer."""
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ import paramiko
 import pytest
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import login
+from opstasks.fleet import known_hosts, login
 from opstasks.fleet.host_keys import (
     HostKeyChangedError,
     HostKeyError,
@@ -30,9 +31,9 @@ def line(key):
 def known(tmp_path):
     """The keys that are trusted, from an ssh_config and a known_hosts."""
 
-    def make(text="", known_hosts="", name="h", **more):
-        if known_hosts is not None:
-            (tmp_path / "known_hosts").write_bytes(known_hosts.encode())
+    def make(text="", lines="", name="h", **more):
+        if lines is not None:
+            (tmp_path / "known_hosts").write_bytes(lines.encode())
         (tmp_path / "config").write_text(
             f"UserKnownHostsFile {tmp_path}/known_hosts\nGlobalKnownHostsFile none\n{text}"
         )
@@ -190,3 +191,18 @@ def test_a_public_key_in_place_of_a_private_one_is_named(tmp_path):
     settings = settings_for(Destination(name="h", config=str(tmp_path / "config")))
     with login.identities(settings) as found:
         assert "the agent does not have" in found.unusable[f"{tmp_path}/key.pub"]
+
+
+def test_a_system_that_cannot_open_files_does_not_make_a_host_new(known, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(known_hosts, "read_file", fail)
+    with pytest.raises(Refused, match="Too many open files"):
+        known("StrictHostKeyChecking accept-new\n", f"h {line(ONE)}\n")
+
+
+def test_files_that_openssh_ignores_are_ignored(known, tmp_path):
+    (tmp_path / "known_hosts").mkdir()
+    with pytest.raises(HostKeyUnknownError):
+        known("", None).check(ONE)
