@@ -281,13 +281,22 @@ class _Agent:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        from paramiko.agent import AgentKey, cSSH2_AGENTC_REQUEST_IDENTITIES
+        from paramiko.agent import cSSH2_AGENTC_REQUEST_IDENTITIES
 
         self._connection = connection
         _, answer = self._send_message(cSSH2_AGENTC_REQUEST_IDENTITIES)
         pairs = [(answer.get_binary(), answer.get_string()) for _ in range(answer.get_int())]
-        agent: Any = self  # paramiko's keys only call _send_message
-        self.keys = [AgentKey(agent, blob, text.decode("utf-8", "replace")) for blob, text in pairs]
+        self.keys = [key for blob, text in pairs if (key := self._key(blob, text))]
+
+    def _key(self, blob: bytes, comment: bytes) -> Any:
+        """One of its keys; None for one that paramiko does not understand."""
+        from paramiko.agent import AgentKey
+
+        agent: Any = self  # paramiko only calls its _send_message
+        try:
+            return AgentKey(agent, blob, comment.decode("utf-8", "replace"))
+        except Exception:  # paramiko and cryptography raise a dozen unrelated types
+            return None
 
     def _send_message(self, msg: Any) -> tuple[int, paramiko.Message]:
         """The answer to a message; also called by paramiko's keys, to sign."""

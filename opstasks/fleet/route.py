@@ -43,6 +43,12 @@ def route(spec: HostSpec, gateway: HostSpec | None) -> list[Hop]:
     )
     if gateway is None:
         return _hops(wanted, spec, depth=0)
+    # One gateway only. (That of `defaults` is also said to be its own gateway.)
+    if gateway.gateway not in ("", spec.gateway):
+        raise Refused(
+            f"its gateway {gateway.name} has a gateway of its own: {gateway.gateway}",
+            hint=f"use ProxyJump of ssh_config, or write `gateway: ''` for {gateway.name}",
+        )
     return [*route(gateway, None), _hop(spec.name, settings_for(wanted), spec)]
 
 

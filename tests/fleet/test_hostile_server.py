@@ -15,6 +15,7 @@ from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet import link, login, ssh, wire
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.ssh import SSHTransport
+from opstasks.fleet.ssh_config import Destination, settings_for
 from tests.fleet.hostile import GREETING, HOST_KEY, Closed, Door, Listener, serve
 from tests.look import until
 
@@ -386,6 +387,22 @@ def test_an_agent_that_does_not_sign_is_blamed(
     assert "the agent does not sign: jos\ufffd (agent)" in error.message
     assert reason in error.message
     assert server.connections == 1
+
+
+def test_a_key_of_the_agent_that_is_not_understood_does_not_hide_the_others(
+    listen, spec, agent, tmp_path
+):
+    def behave(sock):
+        blob = login.public_key(tmp_path / "key").blob
+        bad = strings(b"ssh-rsa", b"\x01", b"\x00")
+        answer = b"\x0c" + struct.pack(">I", 2) + strings(bad, b"bad") + strings(blob, b"good")
+        sock.recv(100)
+        sock.sendall(strings(answer))
+
+    config = spec(1, agent(behave))
+    settings = settings_for(Destination(name="h", config=config.ssh_config))
+    with login.identities(settings) as found:
+        assert [offer.name for offer in found.offers] == ["good (agent)"]
 
 
 def test_an_agent_that_never_lists_its_keys_is_named(listen, spec, agent, tmp_path, monkeypatch):

@@ -219,6 +219,15 @@ def test_host_keys_of_hosts_yaml_are_not_for_a_jump_host_of_the_same_name(config
     assert found == [("", ()), ("accept-new", ("ssh-ed25519 AAAA",))]
 
 
+def test_a_gateway_behind_another_one_is_refused_not_connected_directly(config):
+    path = config("")
+    spec = HostSpec(name="a", address="a", gateway="b", ssh_config=path)
+    near = HostSpec(name="b", address="b", gateway="b", ssh_config=path)
+    assert [hop.name for hop in route(spec, near)] == ["b", "a"]
+    with pytest.raises(Refused, match="b has a gateway of its own: c"):
+        route(spec, HostSpec(name="b", address="b", gateway="c", ssh_config=path))
+
+
 def test_a_user_of_a_jump_may_have_an_at_sign(config):
     text = "Host inner\n ProxyJump a@b@gate:2200\nHost *\n User me\n"
     assert ways(text, config) == [("a@b", "gate"), ("me", "inner")]
