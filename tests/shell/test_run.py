@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from opstasks.core.command import Raw, cmd
+from opstasks.core.command import cmd
 from opstasks.core.errors import Interrupted, Lost, Refused, TooMuchOutput, Unreachable
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
@@ -25,11 +25,6 @@ def fixed_audit(monkeypatch, tmp_path):
     monkeypatch.setattr(audit, "new_run_id", lambda: "id")
     monkeypatch.setattr(audit, "now", lambda: NOW)
     return tmp_path / "state/opstasks/audit.jsonl"
-
-
-def start_line(host, user="opensafely", program="uptime"):
-    entry = audit.start(host.name, "run", {"user": user, "program": program})
-    return cmd(Raw(audit.journal_text(entry)))
 
 
 def written(path):
@@ -69,8 +64,7 @@ def test_wrong_usage_is_refused(words, timeout_s, said):
 def test_the_command_and_its_record_are_one_round_trip(fake_host, fixed_audit, code, outcome):
     host = fake_host()
     command = make_command(["uptime"], 5)
-    host.expect(start_line(host), user="opensafely")
-    host.expect(command, Reply(code, "up\n"))
+    host.expect(command, Reply(code, "up\n"), user="opensafely")
     result = run(host, "opensafely", command)
     assert (result.code, result.out) == (code, "up\n")
     begun, ended = written(fixed_audit)
@@ -81,7 +75,6 @@ def test_the_command_and_its_record_are_one_round_trip(fake_host, fixed_audit, c
 def test_a_lost_connection_is_recorded_as_unknown(fake_host, fixed_audit):
     host = fake_host()
     command = make_command(["uptime"], 5)
-    host.expect(start_line(host))
     host.expect(command, Unreachable("connection lost"))
     with pytest.raises(Lost):
         run(host, "opensafely", command)
@@ -91,7 +84,6 @@ def test_a_lost_connection_is_recorded_as_unknown(fake_host, fixed_audit):
 def test_too_much_output_is_lost_and_the_host_can_be_used_again(fake_host):
     host = fake_host()
     command = make_command(["uptime"], 5)
-    host.expect(start_line(host))
     host.expect(command, TooMuchOutput("the host sent more than 256 MiB"))
     with pytest.raises(Lost, match="256 MiB"):
         run(host, "opensafely", command)
