@@ -168,7 +168,7 @@ class Shell:
             self._session = None
             # Without a shell, these commands were not run; those before them in a change were.
             mutates = self.host.is_changing or (mutates and not isinstance(error, NoShell))
-            if isinstance(error, Unreachable):
+            if isinstance(error, Unreachable) and not isinstance(error, NoShell):
                 self.host.explain_loss(error)
                 self.host.doubt_connection()
             if mutates:
