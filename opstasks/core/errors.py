@@ -95,6 +95,10 @@ class Unreachable(OpsError):
     outcome = "unreachable"
 
 
+class NoShell(Unreachable):
+    """The account's shell did not start on the host: none of the commands sent was run."""
+
+
 class Lost(OpsError):
     """The connection broke after a change began: the host's state is not known."""
 

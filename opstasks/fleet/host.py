@@ -27,7 +27,10 @@ from opstasks.core.command import Command, Secret
 from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
+    InvalidResponse,
     Lost,
+    NoShell,
+    Refused,
     TimedOut,
     TooMuchOutput,
     Unreachable,
@@ -35,7 +38,8 @@ from opstasks.core.errors import (
 from opstasks.core.result import TIMEOUT_CODES, Result
 from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.program import Program, Reader
-from opstasks.fleet.session import Session, no_password
+from opstasks.fleet.refusals import no_password
+from opstasks.fleet.session import Session
 from opstasks.fleet.transport import Transport
 
 T = TypeVar("T")
@@ -60,7 +64,11 @@ class Shell:
         return self._session
 
     def open(self) -> None:
-        """Start the framed shell; raises Unreachable or Refused when it does not start."""
+        """Start the framed shell, wait until it runs; raises Unreachable or Refused."""
+        self.session.ready()
+
+    def begin(self) -> None:
+        """Start the framed shell; when it does not start, this or the first command raises it."""
         assert self.session
 
     @property
@@ -84,18 +92,15 @@ class Shell:
 
     def batch(self, commands: Sequence[Command]) -> list[Result]:
         """Run commands in one round trip; one `Result` each, exit codes not judged."""
-        for command in commands:
-            self.host.tell(events.CommandStarted(self.host.name, self.user, command.line()))
-        mutates = self.host.is_changing or any(command.mutates for command in commands)
-        with self._loss_means_unknown(mutates):
-            results = self.session.batch(commands)
-        for result in results:
-            self.host.tell(
-                events.CommandFinished(
-                    self.host.name, result.command, result.code, result.elapsed_s
-                )
-            )
+        with self._told(commands) as results:
+            results += self.session.batch(commands)
         return results
+
+    def enclosed(self, command: Command, before: str, after: str) -> Result:
+        """Run a command between two shell texts, in one round trip; see `Session.enclosed`."""
+        with self._told([command]) as results:
+            results.append(self.session.enclosed(command, before, after))
+        return results[0]
 
     def gather(self, commands: Mapping[str, Command]) -> dict[str, Result]:
         """Run named commands in one round trip; results under the same names."""
@@ -140,12 +145,32 @@ class Shell:
             self._session = None
 
     @contextlib.contextmanager
+    def _told(self, commands: Sequence[Command]) -> Iterator[list[Result]]:
+        """Tell the observer about commands, before and after; the list takes their results."""
+        for command in commands:
+            self.host.tell(events.CommandStarted(self.host.name, self.user, command.line()))
+        results: list[Result] = []
+        with self._loss_means_unknown(any(command.mutates for command in commands)):
+            yield results
+        for result in results:
+            self.host.tell(
+                events.CommandFinished(
+                    self.host.name, result.command, result.code, result.elapsed_s
+                )
+            )
+
+    @contextlib.contextmanager
     def _loss_means_unknown(self, mutates: bool) -> Iterator[None]:
         try:
             yield
-        except (Unreachable, TimedOut, TooMuchOutput) as error:
+        except Refused:
             self._session = None
-            if isinstance(error, Unreachable):
+            raise
+        except (Unreachable, TimedOut, TooMuchOutput, InvalidResponse) as error:
+            self._session = None
+            # Without a shell, these commands were not run; those before them in a change were.
+            mutates = self.host.is_changing or (mutates and not isinstance(error, NoShell))
+            if isinstance(error, Unreachable) and not isinstance(error, NoShell):
                 self.host.explain_loss(error)
                 self.host.doubt_connection()
             if mutates:
@@ -249,7 +274,9 @@ class Host:
         transport = self._connect(msgspec.structs.replace(self.spec, keep_connection=NEVER))
         try:
             own = "" if user == transport.current_user() else user
-            Session(transport, self.name, own, self.spec.sudo, self._password).close()
+            session = Session(transport, self.name, own, self.spec.sudo, self._password)
+            session.ready()
+            session.close()
         finally:
             transport.close()
 

@@ -33,6 +33,8 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 # More than any valid answer.
 MAX_ANSWER_BYTES = 16 << 20
+# How much to compress: higher levels take several times as long for a few hundred bytes.
+LEVEL = 6
 # How one module of a host imports another; a parser takes ten times as long.
 _IMPORT = re.compile(
     r"^\s*from (opstasks\.(?:\w+\.)?onhost(?:\.\w+)?) import (\([^)]*\)|[^(\n]+)", re.MULTILINE
@@ -274,21 +276,29 @@ def _imports(text: str) -> list[str]:
 
 
 def packed(module: str, request: Any) -> str:
-    """The text of the whole program, with its request.
+    """The text of the whole program, with its request; the modules are packed once per run.
 
-    It is compressed, because a shell reads its commands byte by byte: 17 kB cost a busy host a
-    tenth of a second.
+    It is compressed, because it may be an argument of a command.
     """
-    whole = json.dumps([sources(module), module, json.dumps(msgspec.to_builtins(request))])
-    data = base64.b64encode(zlib.compress(whole.encode(), 9)).decode()
+    wanted = _squeezed(json.dumps(msgspec.to_builtins(request)))
     return (
         "import binascii, json, zlib\n"
-        f"s, m, r = json.loads(zlib.decompress(binascii.a2b_base64({data!r})))\n"
+        "u = lambda t: zlib.decompress(binascii.a2b_base64(t)).decode()\n"
+        f"s, m, r = json.loads(u({_packed_modules(module)!r})), {module!r}, u({wanted!r})\n"
         "p = 'opstasks/onhost/loader.py'\n"
         "n = {'__name__': 'opstasks.onhost.loader'}\n"
         "exec(compile(s[p], p, 'exec'), n)\n"
         "n['start'](s, m, r)\n"
     )
+
+
+@cache
+def _packed_modules(module: str) -> str:
+    return _squeezed(json.dumps(sources(module)))
+
+
+def _squeezed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode(), LEVEL)).decode()
 
 
 def script_text(module: str, request: Any, about: str) -> str:

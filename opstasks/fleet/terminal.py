@@ -25,7 +25,7 @@ from typing import Any
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet.arrivals import selectable
 from opstasks.fleet.host import Host
-from opstasks.fleet.session import refusal, wrong_password
+from opstasks.fleet.refusals import refusal, wrong_password
 
 CHUNK = 1 << 15
 LINE_ENDS = b"\r\n"
