@@ -26,6 +26,7 @@ from opstasks.core.errors import Refused, TimedOut, TooMuchOutput, Unreachable
 from opstasks.core.result import Result
 from opstasks.fleet.framing import bootstrap_line, end_of, frame
 from opstasks.fleet.heartbeat import HEARTBEATS
+from opstasks.fleet.line_tap import LineTap
 from opstasks.fleet.transport import Transport
 
 # How long a stream waits for output before it calls its reader with no output.
@@ -144,7 +145,9 @@ class Session:
         self._send(b"".join(map(frame, commands, marks)))
         results = []
         for command, mark in zip(commands, marks, strict=True):
-            code, out, err = self._collect(mark, command.timeout_s + GRACE_S, command.max_bytes)
+            code, out, err = self._collect(
+                mark, command.timeout_s + GRACE_S, command.max_bytes, LineTap.of(command, mark)
+            )
             ended = time.monotonic()
             results.append(_result(command, code, out, err, ended - started))
             started = ended
@@ -197,7 +200,9 @@ class Session:
                 break
         return bytes(self._err).partition(end)[0]
 
-    def _collect(self, mark: str, timeout_s: float, max_bytes: int) -> tuple[int, bytes, bytes]:
+    def _collect(
+        self, mark: str, timeout_s: float, max_bytes: int, tap: LineTap | None = None
+    ) -> tuple[int, bytes, bytes]:
         """Read until both streams have the mark: (exit code, stdout, stderr)."""
         out_end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
         err_end = b"\0" + mark.encode() + b"\0"
@@ -217,7 +222,10 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
-            if self._pump(left, max_bytes) and not out_end.search(self._out, out_from):
+            ended = self._pump(left, max_bytes)
+            if tap:
+                tap.look(self._out, self._err)
+            if ended and not out_end.search(self._out, out_from):
                 raise Unreachable("connection lost", host=self.host)
         out, err, code = bytes(self._out[: match.start()]), bytes(self._err[:at]), int(match[1])
         del self._out[: match.end()], self._err[: at + len(err_end)]
