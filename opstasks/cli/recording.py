@@ -64,7 +64,8 @@ class TaskRun:
             console.note(f"@failed: no longer in hosts.yaml: {named(gone)}")
         if not known:
             raise Refused(f"@failed: no host failed in {which}", hint="name the hosts")
+        hosts = "host" if len(run.outcomes) == 1 else "hosts"
         console.note(
-            f"@failed: {len(known)} of {len(run.outcomes)} hosts in {which}: {named(known)}"
+            f"@failed: {len(known)} of {len(run.outcomes)} {hosts} in {which}: {named(known)}"
         )
         return known
