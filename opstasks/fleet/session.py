@@ -222,10 +222,9 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
-            ended = self._pump(left, max_bytes)
             if tap:
                 tap.look(self._out, self._err)
-            if ended and not out_end.search(self._out, out_from):
+            if self._pump(left, max_bytes) and not out_end.search(self._out, out_from):
                 raise Unreachable("connection lost", host=self.host)
         out, err, code = bytes(self._out[: match.start()]), bytes(self._err[:at]), int(match[1])
         del self._out[: match.end()], self._err[: at + len(err_end)]

@@ -185,7 +185,9 @@ def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     from tabulate import tabulate
 
     columns = fit.window()
-    widths = fit.widths([headers, *cells], columns) if columns else None
+    # tabulate makes each column wider than its header, by MIN_PADDING (2).
+    padded = [f"{header}--" for header in headers]
+    widths = fit.widths([padded, *cells], columns) if columns else None
     return tabulate(
         cells,
         headers=headers,
