@@ -54,10 +54,12 @@ class Executor(invoke.Executor):
         return results
 
     def _name_of(self, call: Any) -> str:
-        """The task's full name, also when it was called by an alias."""
-        names = self.collection.task_names
-        same = (name for name in names if self.collection[name] is call.task)
-        return next(same, str(call.called_as or call.task.name))
+        """The task's name as people type it, also when it was called by an alias."""
+        for name, aliases in self.collection.task_names.items():
+            if self.collection[name] is call.task:
+                collection = name.rpartition(".")[0]
+                return str(collection if collection in aliases else name)
+        return str(call.called_as or call.task.name)
 
 
 class CommandLine(invoke.Program):
