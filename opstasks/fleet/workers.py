@@ -17,8 +17,9 @@ from opstasks.fleet.host import Host
 T = TypeVar("T")
 # How many hosts are read together, and how many while some do not answer.
 READERS, MOST_READERS = 32, 300
-# A host that takes longer than this gets another worker beside it, while hosts are waiting.
-SLOW_S = 1.0
+# A host that takes longer than this gets another worker beside it, while hosts are waiting; and
+# much longer than other hosts took: where this machine is slow, more workers make it slower.
+SLOW_S, MUCH_LONGER = 1.0, 3.0
 # How long the first answer waits for others, so that a fleet that answers well is shown whole and
 # in order; and how long each later one waits.
 PATIENCE_S, PAUSE_S = 0.5, 0.1
@@ -65,6 +66,7 @@ class FleetRun(Generic[T]):
         self._busy_since: dict[str, float] = {}
         self._working = 0
         self._failed = False
+        self._began_at = time.monotonic()
         self._has_ended = not hosts
         self._start(min(limits.workers, len(hosts)))
 
@@ -125,14 +127,27 @@ class FleetRun(Generic[T]):
 
     def _help_slow_ones(self) -> None:
         """Start another worker for each one that has been busy for long, while hosts wait."""
-        limit = time.monotonic() - SLOW_S
+        limit = time.monotonic() - self._patience_s()
         with self._lock:
             slow = sum(since < limit for since in self._busy_since.values())
-            wanted = min(self._limits.most, self._limits.workers + slow) - self._working
+            extra = min(slow, self._most_extra())
+            wanted = min(self._limits.most, self._limits.workers + extra) - self._working
             # After the last worker has ended, nothing is started.
             missing = min(wanted, len(self._waiting)) if self._working else 0
         if missing > 0:
             self._start(missing)
+
+    def _patience_s(self) -> float:
+        """How long a host may take before it counts as slow."""
+        took = sorted(item.elapsed_s for item in self._results.values() if item.good)
+        return max(SLOW_S, MUCH_LONGER * took[len(took) // 2]) if took else SLOW_S
+
+    def _most_extra(self) -> int:
+        """How many more workers may be started: ever slower while no host has answered."""
+        if any(item.good for item in self._results.values()) or not SLOW_S:
+            return self._limits.most
+        rounds = math.log2(max(1.0, (time.monotonic() - self._began_at) / SLOW_S))
+        return self._limits.workers * (1 + int(rounds))
 
     def _start(self, count: int) -> None:
         """Start workers: daemon threads, so that a second Ctrl-C can end the program at once."""
