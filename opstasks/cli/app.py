@@ -90,6 +90,7 @@ class App:
                 "\nstopping after the current step (Ctrl-C again to stop at once)"
             ),
             show=self.console.arrived,
+            is_held=lambda: self._password.is_asking,
         )
 
     def _make_host(self, spec: HostSpec) -> Host:

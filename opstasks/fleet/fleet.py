@@ -39,7 +39,8 @@ class Fleet:
 
     `parallel` is how many hosts are worked on together at most (0: the default, 32 for reading
     and 1 for changing); `keep_going` means to continue after a failure. `show` is what `gather`
-    calls with the hosts that have answered, unless it is given another function.
+    calls with the hosts that have answered, unless it is given another function; nothing is shown
+    while `is_held`, that is while a person types.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Fleet:
         stop: threading.Event | None = None,
         on_interrupt: Callable[[], None] = lambda: None,
         show: Callable[[FleetResult[Any]], None] = lambda batch: None,
+        is_held: Callable[[], bool] = lambda: False,
     ) -> None:
         self.hosts = list(hosts)
         self.parallel = parallel
@@ -58,6 +60,7 @@ class Fleet:
         self.stop = stop or threading.Event()
         self.on_interrupt = on_interrupt
         self.show = show
+        self.is_held = is_held
         self.outcomes = RunOutcomes()
 
     @classmethod
@@ -70,6 +73,7 @@ class Fleet:
             stop=fleet.stop,
             on_interrupt=fleet.on_interrupt,
             show=fleet.show,
+            is_held=fleet.is_held,
         )
         made.outcomes = fleet.outcomes
         return made
@@ -101,7 +105,7 @@ class Fleet:
         self.outcomes.has_begun = True
         run = FleetRun(self.hosts, read, self.stop, limits, changes=changes)
         try:
-            result = run.wait(show or self.show, on_tick)
+            result = run.wait(show or self.show, on_tick, self.is_held)
         except KeyboardInterrupt:
             self.stop.set()
             result = run.so_far(show or self.show)

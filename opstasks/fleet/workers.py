@@ -74,10 +74,14 @@ class FleetRun(Generic[T]):
         self,
         show: Callable[[FleetResult[T]], None] = lambda batch: None,
         on_tick: Callable[[], None] = lambda: None,
+        is_held: Callable[[], bool] = lambda: False,
     ) -> FleetResult[T]:
-        """Wait for all hosts, and show those that have answered; may be called again."""
+        """Wait for all hosts, and show those that have answered; may be called again.
+
+        Nothing is shown while `is_held`.
+        """
         patience_s = PATIENCE_S
-        while self._collect(patience_s, on_tick):
+        while self._collect(patience_s, on_tick, is_held):
             self._show_new(show)
             patience_s = PAUSE_S
         return self.so_far()
@@ -94,16 +98,19 @@ class FleetRun(Generic[T]):
 
     # -- the main thread ---------------------------------------------------------------------
 
-    def _collect(self, patience_s: float, on_tick: Callable[[], None]) -> bool:
+    def _collect(
+        self, patience_s: float, on_tick: Callable[[], None], is_held: Callable[[], bool]
+    ) -> bool:
         """Wait for answers; the first waits `patience_s` for others. False without an answer."""
         until = math.inf
-        while not self._is_over() and (left_s := until - time.monotonic()) > 0:
+        while (held := is_held()) or not (self._is_over() or time.monotonic() >= until):
             # Wakes up regularly, so that Ctrl-C takes effect.
-            self._take(min(TICK_S, left_s))
+            self._take(TICK_S if held else max(0.0, min(TICK_S, until - time.monotonic())))
             if self._new and until == math.inf:
                 until = time.monotonic() + patience_s
             self._help_slow_ones()
-            on_tick()
+            if not held:
+                on_tick()
         return bool(self._new)
 
     def _is_over(self) -> bool:

@@ -119,6 +119,21 @@ def test_ctrl_c_while_results_are_shown_ends_the_run():
         fleet().gather(lambda host: host.name, show=show)
 
 
+def test_nothing_is_shown_while_a_person_types(at_once):
+    typing, asked, shown = threading.Event(), [], []
+    typing.set()
+
+    def is_held():
+        asked.append(len(shown))
+        if len(asked) == 4:
+            typing.clear()
+        return typing.is_set()
+
+    fleet(is_held=is_held).gather(lambda host: host.name, show=shown.extend)
+    assert asked[:4] == [0, 0, 0, 0]
+    assert len(shown) == 4
+
+
 def test_silent_hosts_do_not_take_the_workers_of_the_others(at_once, monkeypatch):
     monkeypatch.setattr(workers, "SLOW_S", 0.0)
     release, shown = threading.Event(), []
