@@ -26,6 +26,8 @@ class OpsError(Exception):
 
     exit_code = FAILED
     outcome = "failed"
+    # Set when it was shown: no error is shown twice.
+    is_shown = False
 
     def __init__(
         self,

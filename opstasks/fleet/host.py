@@ -140,9 +140,9 @@ class Shell:
 
     def close(self) -> None:
         """End the shell."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     @contextlib.contextmanager
     def _told(self, commands: Sequence[Command]) -> Iterator[list[Result]]:
@@ -281,12 +281,12 @@ class Host:
             transport.close()
 
     def close(self) -> None:
-        """Close every shell and the connection."""
-        for shell in self._shells.values():
+        """Close every shell and the connection; two threads may do so at the same time."""
+        for shell in list(self._shells.values()):
             shell.close()
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
         self._is_doubtful = False
 
     # -- changing ----------------------------------------------------------------------------

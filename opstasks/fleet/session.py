@@ -35,6 +35,7 @@ from opstasks.core.errors import (
 from opstasks.core.result import Result
 from opstasks.fleet import framing
 from opstasks.fleet.heartbeat import HEARTBEATS
+from opstasks.fleet.line_tap import LineTap
 from opstasks.fleet.marks import MAX_CODE, MAX_PID, EndMarks, taken
 from opstasks.fleet.refusals import input_was_read, no_password, refusal, too_slow, wrong_password
 from opstasks.fleet.transport import Transport
@@ -227,11 +228,18 @@ class Session:
 
     def _result(self, command: Command, mark: str, started: float) -> Result:
         limit_s = command.timeout_s + GRACE_S
-        code, out, err = self._collect(mark, limit_s, command.max_bytes)
+        code, out, err = self._collect(
+            mark, limit_s, command.max_bytes, tap=LineTap.of(command, mark)
+        )
         return _result(command, code, out, err, time.monotonic() - started)
 
     def _collect(
-        self, mark: str, timeout_s: float, max_bytes: int, highest: int = MAX_CODE
+        self,
+        mark: str,
+        timeout_s: float,
+        max_bytes: int,
+        highest: int = MAX_CODE,
+        tap: LineTap | None = None,
     ) -> tuple[int, bytes, bytes]:
         """Read until both streams have the mark: (its number, stdout, stderr)."""
         ending, deadline = EndMarks(mark, highest), time.monotonic() + timeout_s
@@ -239,6 +247,8 @@ class Session:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
+            if tap:
+                tap.look(self._out, self._err)
             if self._pump(left_s, max_bytes) and not self._is_in_out(ending):
                 raise Unreachable("connection lost", host=self.host)
         out = taken(self._out, ending.out_at, ending.out_next)

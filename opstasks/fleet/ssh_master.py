@@ -236,8 +236,9 @@ def _section(number: int, hop: Hop, trusted: TrustedKeys) -> str:
         paths = [settings.path(text) for text in settings.many(key)]
         lines += [f"{key} {_quoted(str(path))}" for path in paths]
     lines.append(f"IdentityAgent {_quoted(agent_path(settings) or 'none')}")
-    if trusted.revoked_list:
-        lines.append(f"RevokedHostKeys {_quoted(str(trusted.revoked_list))}")
+    if trusted.revoked_lists:
+        lists = " ".join(_quoted(str(path)) for path in trusted.revoked_lists)
+        lines.append(f"RevokedHostKeys {lists}")
     if hop.command:
         lines.append(f"ProxyCommand {hop.command.replace('%', '%%')}")
     elif number:

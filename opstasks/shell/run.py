@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from opstasks.core import durations
-from opstasks.core.command import Command, Raw, cmd
+from opstasks.core.command import Command, OnOut, Raw, cmd
 from opstasks.core.errors import CommandFailed, Refused, TimedOut
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
@@ -35,11 +35,14 @@ def make_command(words: Sequence[str], timeout_s: float) -> Command:
     return made.within(timeout_s).printing(MAX_RUN_BYTES).changing()
 
 
-def run(host: Host, user: str, command: Command) -> Result:
+def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) -> Result:
     """Run it, with any exit code: one round trip, in which the host records its start and its end.
 
+    `on_out` gets the whole lines that arrive before it ends; the `Result` has all of them.
     The record has only the program's name: the arguments may contain secrets.
     """
+    if on_out is not None:
+        command = command.passing_on(on_out)
     entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
     with audit.ending(entry, audit.write_local) as ended:

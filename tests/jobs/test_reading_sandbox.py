@@ -407,6 +407,6 @@ def test_watch_refreshes_the_screen_until_ctrl_c(sandbox_dir, state, every):
         child.expect(state["running"])
     child.sendintr()
     shown, code = jobs.finished(child)
-    assert code == 0
+    assert code == 130
     assert "\x1b[?1049l" in shown
     assert state["running"] in shown.split("\x1b[?1049l")[1]
