@@ -27,7 +27,7 @@ import msgspec
 from opstasks.core.command import DEFAULT_TIMEOUT_S, Command, Secret
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused, TimedOut
 from opstasks.core.result import TIMEOUT_CODES, Result
-from opstasks.onhost import loader
+from opstasks.onhost import script
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -296,4 +296,4 @@ def script_text(module: str, request: Any, about: str) -> str:
 
     `about` is a line at its top, for people.
     """
-    return loader.script_text(sources(module), module, msgspec.to_builtins(request), about)
+    return script.script_text(sources(module), module, msgspec.to_builtins(request), about)

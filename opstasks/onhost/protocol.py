@@ -12,7 +12,6 @@ The request is one JSON object. The answer is lines of JSON on standard output: 
 
 import contextlib
 import json
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +62,8 @@ def run(main: Callable[[Request], Answer], request_text: str) -> None:
 
 
 def _failed(reason: str, detail: str) -> dict[str, Any]:
+    import traceback  # a good answer does not need it
+
     text = traceback.format_exc()
     return {"failed": {"reason": reason, "detail": detail, "traceback": text}}
 
