@@ -21,11 +21,14 @@ TEXT_LENGTH = 200
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
     """The facts of a checkout, as JSON of `opstasks.deploy.facts.CheckoutFacts`."""
+    # First: it takes longest, and may bring a tag that names the present commit.
+    fetched = fetch(path) if fetches else None
     status = run_git(path, "status", "--porcelain=v1", "--untracked-files=all")
+    head = git_text(path, "rev-parse", "--verify", "HEAD")
     facts = {
         "path": path,
         "ref": ref,
-        "head": git_text(path, "rev-parse", "--verify", "HEAD"),
+        "head": head,
         "head_name": name_of(path, "HEAD"),
         "target": "",
         "target_name": "",
@@ -34,7 +37,6 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         "dirt": dirt(status.stdout),
         "error": "",
     }
-    fetched = fetch(path) if fetches else None
     if fetched and fetched.returncode:
         return {**facts, "error": f"cannot fetch: {tail(fetched)}"}
     if status.returncode:
@@ -42,6 +44,8 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
     target = find_commit(path, ref)
     if not target:
         return {**facts, "error": f"{ref!r} is not a branch, a tag or a commit"}
+    if target == head:
+        return {**facts, "target": target, "target_name": facts["head_name"]}
     return {
         **facts,
         "target": target,
