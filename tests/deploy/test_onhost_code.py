@@ -87,7 +87,7 @@ def test_unset_keys_that_only_the_new_code_reads_are_missing(backend):
 def test_a_file_that_is_no_python_has_no_keys(tmp_path):
     write_package(tmp_path, "import os\nos.environ['A']\nos.getenv('B')\n")
     (tmp_path / "jobrunner" / "broken.py").write_text("def")
-    assert code.env_keys(str(tmp_path)) == {"A", "B"}
+    assert code.keys_of(str(tmp_path)) == {"A", "B"}
 
 
 # -- folders ---------------------------------------------------------------------------------

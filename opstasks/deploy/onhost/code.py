@@ -1,14 +1,12 @@
 """Runs on the host: what a release's code needs and brings, before anything is changed."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import export
 from opstasks.deploy.onhost.code_import import failed_import, steady, try_import
-from opstasks.deploy.onhost.code_keys import env_keys
 from opstasks.deploy.onhost.kept_imports import find, keep, key_of
 from opstasks.onhost.environment import environment
 from opstasks.onhost.protocol import Request
@@ -30,7 +28,7 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
     found = known(request, code, lib, env) or fresh(request, code, lib, env)
     missing: set[str] = set()
     if moves(code):
-        missing = found["keys"] - env_keys(code["path"]) - set(env)
+        missing = found["keys"] - keys_of(code["path"]) - set(env)
     return {
         "import_error": found["import_error"],
         "migrations": found["migrations"],
@@ -86,7 +84,14 @@ def imported(code: str, lib: str, env: dict[str, str], *, with_keys: bool) -> di
     """The facts of code in a folder, with its dependencies in another one."""
     if not Path(code, "jobrunner").is_dir():
         return {**failed_import("there is no jobrunner package"), "keys": set()}
-    return {**try_import(code, lib, env), "keys": env_keys(code) if with_keys else None}
+    return {**try_import(code, lib, env), "keys": keys_of(code) if with_keys else None}
+
+
+def keys_of(code: str) -> set[str]:
+    """Names of the environment variables that the code in a folder reads."""
+    from opstasks.deploy.onhost.code_keys import env_keys  # only where code moves
+
+    return env_keys(code)
 
 
 @contextlib.contextmanager
@@ -110,8 +115,10 @@ def unpacked(state_dir: str, checkouts: Sequence[Checkout]) -> Iterator[tuple[st
         yield folders
 
 
-def staging(state_dir: str) -> "tempfile.TemporaryDirectory[str]":
+def staging(state_dir: str) -> contextlib.AbstractContextManager[str]:
     """A temporary folder of our own: two people may inspect at the same time. Raises OSError."""
+    import tempfile  # only where something moves
+
     Path(state_dir).mkdir(mode=0o750, parents=True, exist_ok=True)
     return tempfile.TemporaryDirectory(dir=state_dir, prefix="staging-", ignore_cleanup_errors=True)
 
