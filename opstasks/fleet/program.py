@@ -241,12 +241,11 @@ def _converted(value: Any, kind: type[A]) -> A:
 
 
 @cache
-def sources(module: str) -> dict[str, str]:
-    """A module and our modules that it imports: path to text, in import order."""
+def sources(*modules: str) -> dict[str, str]:
+    """Modules, and those of ours that they import: path to text, in import order."""
     found: dict[str, str] = {}
-    for name in _ALWAYS:
+    for name in (*_ALWAYS, *modules):
         _collect(name, found)
-    _collect(module, found)
     return found
 
 
@@ -273,13 +272,13 @@ def _imports(text: str) -> list[str]:
     return found
 
 
-def packed(module: str, request: Any) -> str:
-    """The text of the whole program, with its request.
+def packed(module: str, request: Any, *also: str) -> str:
+    """The text of the whole program, with its request, and with modules that it imports by name.
 
     It is compressed, because a shell reads its commands byte by byte: 17 kB cost a busy host a
     tenth of a second.
     """
-    whole = json.dumps([sources(module), module, json.dumps(msgspec.to_builtins(request))])
+    whole = json.dumps([sources(module, *also), module, json.dumps(msgspec.to_builtins(request))])
     data = base64.b64encode(zlib.compress(whole.encode(), 9)).decode()
     return (
         "import binascii, json, zlib\n"
