@@ -65,6 +65,18 @@ def test_a_target_is_found_by_branch_tag_and_commit(checkout, upstream):
         assert (found["head_name"], found["lost"]) == ("v1", [])
 
 
+@pytest.mark.parametrize("name", ["", "a b", "v1 commit", "main\nmain", "v1:a", "-v1", "v1^{tree}"])
+def test_a_name_of_anything_but_a_commit_has_no_commit(checkout, name):
+    head = git("rev-parse", "HEAD", cwd=checkout)
+    assert reading.commits_of(str(checkout), "HEAD", "v1") == [head, head]
+    assert reading.commits_of(str(checkout), name) == [""]
+    assert facts(checkout, name, fetches=False)["target"] == ""
+
+
+def test_a_folder_without_a_repository_has_no_commits(tmp_path):
+    assert reading.commits_of(str(tmp_path), "HEAD", "v1") == ["", ""]
+
+
 def test_a_diverged_checkout_shows_what_it_would_lose(checkout, upstream):
     commit_upstream(upstream, "theirs")
     git("commit", "-q", "--allow-empty", "-m", "ours", cwd=checkout)
