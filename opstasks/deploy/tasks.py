@@ -72,7 +72,7 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
 
     Example: inv -H all deploy.pending
     """
-    ctx.finish(ctx.reader.overview(lambda host: _plan(host, ref, lib_ref), _plan_row))
+    ctx.finish(ctx.reader.overview(lambda host: _plan(host, ref, lib_ref, preview=True), _plan_row))
 
 
 @task(
@@ -132,13 +132,16 @@ def _watch_s(watch: int) -> int | None:
     return watch or None
 
 
-def _plan(host: Host, ref: str, lib_ref: str, *, restart: bool = False) -> DeployPlan:
+def _plan(
+    host: Host, ref: str, lib_ref: str, *, restart: bool = False, preview: bool = False
+) -> DeployPlan:
     """Inspect a host and plan its deploy to the given refs (default: the inventory's)."""
     from opstasks.deploy.facts import inspect
     from opstasks.deploy.plan import make_plan
 
     wanted = host.spec.deploy
-    facts = inspect(host, ref or wanted.code.ref, lib_ref or wanted.lib.ref)
+    refs = (ref or wanted.code.ref, lib_ref or wanted.lib.ref)
+    facts = inspect(host, *refs, preview=preview)
     return make_plan(facts, restart=restart)
 
 

@@ -27,7 +27,7 @@ import msgspec
 from opstasks.core.command import DEFAULT_TIMEOUT_S, Command, Secret
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused, TimedOut
 from opstasks.core.result import TIMEOUT_CODES, Result
-from opstasks.onhost import loader
+from opstasks.onhost import script
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -243,12 +243,11 @@ def _converted(value: Any, kind: type[A]) -> A:
 
 
 @cache
-def sources(module: str) -> dict[str, str]:
-    """A module and our modules that it imports: path to text, in import order."""
+def sources(*modules: str) -> dict[str, str]:
+    """Modules, and those of ours that they import: path to text, in import order."""
     found: dict[str, str] = {}
-    for name in _ALWAYS:
+    for name in (*_ALWAYS, *modules):
         _collect(name, found)
-    _collect(module, found)
     return found
 
 
@@ -275,8 +274,10 @@ def _imports(text: str) -> list[str]:
     return found
 
 
-def packed(module: str, request: Any) -> str:
-    """The text of the whole program, with its request; the modules are packed once per run.
+def packed(module: str, request: Any, *also: str) -> str:
+    """The text of the whole program, with its request, and with modules that it imports by name.
+
+    The modules are packed once per run.
 
     It is compressed, because it may be an argument of a command.
     """
@@ -284,7 +285,7 @@ def packed(module: str, request: Any) -> str:
     return (
         "import binascii, json, zlib\n"
         "u = lambda t: zlib.decompress(binascii.a2b_base64(t)).decode()\n"
-        f"s, m, r = json.loads(u({_packed_modules(module)!r})), {module!r}, u({wanted!r})\n"
+        f"s, m, r = json.loads(u({_packed_modules(module, *also)!r})), {module!r}, u({wanted!r})\n"
         "p = 'opstasks/onhost/loader.py'\n"
         "n = {'__name__': 'opstasks.onhost.loader'}\n"
         "exec(compile(s[p], p, 'exec'), n)\n"
@@ -293,8 +294,8 @@ def packed(module: str, request: Any) -> str:
 
 
 @cache
-def _packed_modules(module: str) -> str:
-    return _squeezed(json.dumps(sources(module)))
+def _packed_modules(*modules: str) -> str:
+    return _squeezed(json.dumps(sources(*modules)))
 
 
 def _squeezed(text: str) -> str:
@@ -306,4 +307,4 @@ def script_text(module: str, request: Any, about: str) -> str:
 
     `about` is a line at its top, for people.
     """
-    return loader.script_text(sources(module), module, msgspec.to_builtins(request), about)
+    return script.script_text(sources(module), module, msgspec.to_builtins(request), about)
