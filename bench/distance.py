@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from bench import rivals
 from bench.measure import Sample, end_leftovers, measure
@@ -51,7 +51,7 @@ def rows(options: Options) -> Iterator[Row]:
     yield sequence(options, "one command, 100 ms", "1.0; 6 round trips", ONCE, 1)
     yield sequence(options, "ten commands in sequence, 100 ms", "0.5", IN_SEQUENCE, TEN)
     row = sequence(options, "the next command, new process, 100 ms", "0.5 s", WARM, 1, warm=True)
-    if KEEP not in {known.name for known in fields(HostSpec)}:
+    if KEEP not in HostSpec.__struct_fields__:
         row.notes["opstasks"] = f"`{KEEP}` does not exist yet: a new login"
     yield row
 
@@ -70,7 +70,7 @@ def sequence(
         (host,) = many_up(1)
         where = (host.address, host.port)
         proxy = stack.enter_context(DelayProxy(where, ONE_WAY_MS, delay_connect=True))
-        kept = {KEEP: "60s"} if warm and KEEP in {known.name for known in fields(HostSpec)} else {}
+        kept = {KEEP: "60s"} if warm and KEEP in HostSpec.__struct_fields__ else {}
         made = stack.enter_context(described([through(host, proxy.port)], **kept))
 
         def run(tool: Tool) -> Sample:
