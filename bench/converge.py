@@ -143,23 +143,17 @@ def done(tool: str, work: Work) -> str:
 
 def rows(options: Options) -> Iterator[Row]:
     """16 resources, against pyinfra."""
-    yield from measured(options, 16, few(options, 3), ("opstasks", "pyinfra"))
-    if not options.quick:
-        yield from measured(options, 100, few(options, 1), ("opstasks", "pyinfra", "Ansible"))
+    yield from measured(16, replace(options, rounds=min(options.rounds, 3)), ("pyinfra",))
 
 
 def large_rows(options: Options) -> Iterator[Row]:
-    """500 resources, one round."""
-    yield from measured(options, 500, few(options, 1), ("opstasks", "pyinfra", "Ansible"))
+    """100 and 500 resources, one round, with Ansible too."""
+    for count in (100, 500):
+        yield from measured(count, replace(options, rounds=1), ("pyinfra", "Ansible"))
 
 
-def few(options: Options, rounds: int) -> Options:
-    """At most so many rounds."""
-    return replace(options, rounds=min(options.rounds, rounds))
-
-
-def measured(options: Options, count: int, few: Options, names: tuple[str, ...]) -> list[Row]:
-    """Both cases with some tools."""
+def measured(count: int, options: Options, rivals: tuple[str, ...]) -> list[Row]:
+    """Both cases, beside some rivals."""
     sandbox.up(hosts=1)
     work = Work(count)
     found = {
@@ -172,9 +166,9 @@ def measured(options: Options, count: int, few: Options, names: tuple[str, ...])
         where = (host.address, 22)
         proxy = stack.enter_context(DelayProxy(where, ONE_WAY_MS, delay_connect=True))
         made = stack.enter_context(described([through(host, proxy.port)]))
-        tools = make_tools(made, work, names)
-        for _ in range(few.rounds):
-            for tool in present(found[NOTHING], tools, few):
+        tools = make_tools(made, work, ("opstasks", *rivals))
+        for _ in range(options.rounds):
+            for tool in present(found[NOTHING], tools, options):
                 sandbox.must(HOST, ["rm", "-rf", top(tool.name)])
                 for row in found.values():
                     proxy.reset()

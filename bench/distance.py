@@ -28,7 +28,7 @@ ONCE = (
     rivals.PYINFRA,
     Tool("ssh", "", rivals.plain_ssh),
     rivals.CLUSH,
-    replace(rivals.ANSIBLE, rounds=2),
+    rivals.ANSIBLE,
 )
 IN_SEQUENCE = (
     rivals.opstasks("opstasks", rivals.ten_of_ours),
@@ -42,7 +42,7 @@ IN_SEQUENCE = (
 WARM = (
     rivals.OURS,
     Tool("ssh, ControlMaster", "", rivals.ssh_master(1)),
-    replace(rivals.ANSIBLE, env=ANSIBLE_KEEP, rounds=3),
+    replace(rivals.ANSIBLE, env=ANSIBLE_KEEP, rounds=2),
 )
 
 

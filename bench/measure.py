@@ -18,7 +18,7 @@ from pathlib import Path
 from opstasks.sandbox.engine import client
 
 SAMPLE_S = 0.05
-LIMIT_S = 900
+LIMIT_S = 3600
 PR_SET_CHILD_SUBREAPER = 36
 CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 PAGE_BYTES = resource.getpagesize()

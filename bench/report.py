@@ -9,13 +9,14 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from bench import plot
-from bench.environment import PINS, PLACE, ROOT
+from bench.environment import PINS, ROOT
 from bench.measure import Sample
 from bench.rows import Row
 
-SAVED = PLACE / "rows"
+RESULTS = ROOT / "bench" / "results.json"
 README = ROOT / "bench" / "README.md"
 HEAD = ("", "median", "min-max", "CPU client", "CPU hosts", "memory", "trips", "ratio", "notes")
 INTRO = """# Bench
@@ -33,23 +34,26 @@ writer).
 
 def save(group: str, rows: Sequence[Row]) -> None:
     """Keep the rows of a group until they are measured again."""
-    SAVED.mkdir(parents=True, exist_ok=True)
     kept = [
         asdict(row) | {"samples": {k: [s.slim() for s in v] for k, v in row.samples.items()}}
         for row in rows
     ]
-    found = {"date": time.strftime("%Y-%m-%d"), "rows": kept}
-    (SAVED / f"{group}.json").write_text(json.dumps(found, indent=1))
+    found = saved() | {group: {"date": time.strftime("%Y-%m-%d"), "rows": kept}}
+    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def saved() -> dict[str, Any]:
+    """What was kept, by group."""
+    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
 
 
 def load(groups: Sequence[str]) -> list[Row]:
     """The rows that were measured last, in the order of their groups."""
     rows = []
-    for group in groups:
-        path = SAVED / f"{group}.json"
-        for kept in json.loads(path.read_text())["rows"] if path.exists() else ():
-            samples = {k: [Sample(**item) for item in v] for k, v in kept["samples"].items()}
-            rows.append(Row(**kept | {"samples": samples}))
+    found = saved()
+    for kept in [row for group in groups if group in found for row in found[group]["rows"]]:
+        samples = {k: [Sample(**item) for item in v] for k, v in kept["samples"].items()}
+        rows.append(Row(**kept | {"samples": samples}))
     return rows
 
 

@@ -60,8 +60,10 @@ def interleaved(
 
 
 def present(row: Row, tools: Sequence[Tool], options: Options) -> Iterator[Tool]:
-    """The tools that are installed; the others are noted."""
+    """The tools that are installed; the others are noted. The slowest are not quick."""
     for tool in tools:
+        if options.quick and tool.rounds == 1:
+            continue
         if tool.package in options.missing:
             row.samples[tool.name] = []
             row.notes[tool.name] = f"not installed: {options.missing[tool.package]}"
