@@ -41,7 +41,7 @@ def is_installed(name: str) -> bool:
 
 def pip(names: list[str]) -> str:
     """Install packages; returns the last line of a failure."""
-    line = [BIN / "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pinned = [f"{name}=={PINS[name]}" for name in names]
-    done = subprocess.run([*line, *pinned], check=False, capture_output=True, text=True)
+    options = ["install", "--quiet", "--disable-pip-version-check"]
+    line = [str(BIN / "pip"), *options, *(f"{name}=={PINS[name]}" for name in names)]
+    done = subprocess.run(line, check=False, capture_output=True, text=True)
     return (done.stderr.strip().splitlines() or ["pip failed"])[-1] if done.returncode else ""
