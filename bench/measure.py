@@ -70,20 +70,26 @@ def children(pid: int) -> list[int]:
 
 
 def memory_bytes(pid: int) -> int:
-    """Memory of a process and its descendants; what processes share is counted once.
+    """Memory of a process and its descendants; what they share is counted once.
 
     Not `ru_maxrss`: that includes what this process used when it started the client.
     """
-    private = shared = 0
-    waiting = [pid]
-    while waiting:
-        pid = waiting.pop()
-        with contextlib.suppress(OSError):
-            _, resident, common, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
-            private += resident - common
-            shared = max(shared, common)
-        waiting += children(pid)
-    return (private + shared) * PAGE_BYTES
+    tree = [pid]
+    for each in tree:
+        tree += children(each)
+    with contextlib.suppress(OSError):
+        if len(tree) == 1:
+            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+    return sum(map(share_bytes, tree))
+
+
+def share_bytes(pid: int) -> int:
+    """A process's memory, with its share of what it has in common with others."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 class PeakMemory(threading.Thread):
@@ -96,8 +102,12 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         """Sample."""
-        while not self._done.wait(SAMPLE_S):
+        pause_s = SAMPLE_S
+        while not self._done.wait(pause_s):
+            started = time.perf_counter()
             self.bytes = max(self.bytes, memory_bytes(self._pid))
+            # A twentieth of a core at most.
+            pause_s = max(SAMPLE_S, 20 * (time.perf_counter() - started))
 
     def stop(self) -> int:
         """The highest sample, in bytes."""

@@ -8,10 +8,11 @@ from html import escape
 
 from bench.rows import Row
 
-LEFT, WIDTH, STEP, TOP = 260, 620, 26, 50
-TICKS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+LEFT, WIDTH, STEP, TOP = 320, 600, 26, 50
+TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 COLORS = {"opstasks": "#d6480a"}
 OTHERS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+OTHERS += ("#000", "#f5c518", "#0b6623")
 
 
 def across(ratio: float) -> float:
@@ -48,7 +49,7 @@ def draw(rows: Sequence[Row]) -> str:
                 at = f'cx="{across(ratio):.0f}" cy="{y:.0f}"'
                 parts.append(f'<circle {at} r="{size}" fill="{colors[tool]}"/>')
     for number, tool in enumerate(tools):
-        x, y = LEFT + 160 * (number % 4), bottom + 24 + 20 * (number // 4)
+        x, y = LEFT - 200 + 160 * (number % 5), bottom + 24 + 20 * (number // 5)
         parts.append(f'<circle cx="{x}" cy="{y - 4}" r="5" fill="{colors[tool]}"/>')
         parts.append(text(x + 10, y, tool))
     area = f'width="{LEFT + WIDTH + 40}" height="{bottom + 90}"'

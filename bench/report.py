@@ -21,14 +21,18 @@ README = ROOT / "bench" / "README.md"
 HEAD = ("", "median", "min-max", "CPU client", "CPU hosts", "memory", "trips", "ratio", "notes")
 INTRO = """# Bench
 
-`make bench` measures opstasks beside its rivals and OpenSSH, and writes this file; `make bench
-ROWS="fanout distance"` measures some rows anew (`python -m bench --help`). Every tool logs in with
-the same key and checks the same host keys; the tools take turns (A B C A B C ...). A run in which
-a host's answer is missing is invalid and does not count. CPU times are sums over all processes,
-in seconds; memory is the peak of the client's processes. Ratio: the median beside the best
-rival's. The tools' settings are in `bench/rivals.py`, what the cheap hosts are in
-`opstasks/sandbox/many.py` (they have no journal, so that the audit's lines end in a failing
-writer).
+`make bench` measures opstasks beside its rivals and OpenSSH, and writes this file. `make bench
+ROWS="fanout distance"` measures some rows anew; `python -m bench --help` names them.
+
+- Every tool logs in with the same key and checks the same host keys. `bench/rivals.py` says how
+  each is called, with its own best settings.
+- The tools take turns: A B C A B C ... A run in which a host's answer is missing is invalid and
+  does not count.
+- CPU: seconds of all processes, on the client and on all hosts together. Memory: the peak of the
+  client's processes together. Trips: round trips, TCP's handshake not included. Ratio: the median
+  beside the best rival's.
+- The many hosts are one sshd (`opstasks/sandbox/many.py`). They have no journal, so the writer of
+  our audit lines starts there and fails.
 """
 
 
@@ -80,7 +84,7 @@ def cells(row: Row, tool: str) -> list[str]:
         f"{middle['host_s']:.2f}" if middle["host_s"] else "",
         f"{middle['peak_bytes'] / 1e6:.0f} MB" if middle["peak_bytes"] else "",
         f"{middle['round_trips']:.0f}" if middle["round_trips"] else "",
-        f"{ratio:.2f}" if ratio else "",
+        f"{ratio:.2f}" if ratio and ratio >= 0.1 else f"{ratio:.3f}" if ratio else "",
         note,
     ]
 
