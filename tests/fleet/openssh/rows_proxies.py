@@ -7,15 +7,23 @@ NETCAT = "<tmp>/netcat"
 # A proxy without further packages: standard input and output joined to an address.
 PROXY = r"""#!/usr/bin/env python3
 import os, socket, sys, threading
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+try:
+    s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+except OSError as error:
+    sys.exit(f"((netcat: {error.strerror}))")
 def copy():
-    while data := os.read(0, 65536):
-        s.sendall(data)
-    s.shutdown(socket.SHUT_WR)
+    try:
+        while data := os.read(0, 65536):
+            s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
 threading.Thread(target=copy, daemon=True).start()
 while data := s.recv(65536):
     os.write(1, data)
 """
+LOUD = f"#!/bin/sh\necho '((hello))' >&2\nexec {NETCAT} \"$@\"\n"
+CHECK = f"#!/bin/sh\ntest $1 = x-alpha-22-carol-% && exec {NETCAT} $2 $3\n"
 
 
 def proxied(name: str, command: str, **more: object) -> Row:
@@ -67,8 +75,8 @@ JUMPS = [
     Row("the name is known at the jump host only", host="inner", known="inner <alpha:ed>\n"
         "jump <jump:ed>\n", config="Host inner\n  HostName alpha.localhost\n  ProxyJump jump\n"
         "  HostKeyAlias inner\n"),
-    Row("a name that nobody knows, behind a jump", host="none.invalid", config="ProxyJump jump\n"
-        "Host jump\n ProxyJump none\n"),
+    Row("a name that nobody knows, behind a jump", host="none.invalid", config="Host none.invalid\n"
+        " ProxyJump jump\n"),
     Row("ProxyJump before ProxyCommand", config="Host alpha\n  ProxyJump jump\n"
         "  ProxyCommand echo ((never)) >&2\n"),
     Row("ProxyCommand before ProxyJump", config="Host alpha\n"
@@ -101,10 +109,10 @@ COMMANDS = [
     proxied("ProxyCommand", f"{NETCAT} %h %p"),
     proxied("ProxyCommand to another address", f"{NETCAT} beta 2222",
             known="alpha <beta:ed>\n"),
-    proxied("ProxyCommand with all tokens", "<tmp>/check %n-%h-%p-%r-%% && " f"exec {NETCAT} %h %p",
+    proxied("ProxyCommand with all tokens", "<tmp>/check %n-%h-%p-%r-%% %h %p",
             host="x", known="alpha <alpha:ed>\n",
             before="Host x\n  HostName alpha\n  User carol\n",
-            files={"<tmp>/check": "#!/bin/sh\ntest $1 = x-alpha-22-carol-%\n"}),
+            files={"<tmp>/check": CHECK}),
     proxied("ProxyCommand with exec", f"exec {NETCAT} %h %p"),
     proxied("ProxyCommand with a pipe", f"{NETCAT} %h %p | cat"),
     proxied("ProxyCommand with quoted words", f"sh -c '{NETCAT} %h \"$0\"' %p"),
@@ -125,7 +133,9 @@ COMMANDS = [
     proxied("ProxyCommand that prints nonsense", "echo '((not an ssh server))'; sleep 1"),
     proxied("ProxyCommand to a port nobody listens on", f"{NETCAT} %h 2223 2>/dev/null"),
     proxied("ProxyCommand with an unknown token", f"{NETCAT} %Z %p"),
-    proxied("ProxyCommand and words beside a login", f"echo '((hello))' >&2; {NETCAT} %h %p"),
+    proxied("ProxyCommand and words beside a login", "<tmp>/loud %h %p", files={"<tmp>/loud": LOUD}),
+    proxied("ProxyCommand with words, and the server refuses us", "<tmp>/loud %h %p",
+            files={"<tmp>/loud": LOUD}, keys="id_ed25519=s1"),
     proxied("ProxyCommand and a changed key", f"{NETCAT} %h %p", known="alpha <beta:ed>\n"),
     proxied("ProxyCommand and CheckHostIP", f"{NETCAT} %h %p", before="CheckHostIP yes\n",
             known="alpha <alpha:ed>\n<alpha> <beta:ed>\n"),

@@ -275,8 +275,8 @@ def hashed_name(name: str, port: str = "22") -> str:
 
 _CONNECTION = re.compile(r"^Connection from (\S+) port \d+ on \S+ port (\d+)", re.M)
 _TRIED = re.compile(
-    r"^(Accepted|Failed|Partial|Postponed) (\w+) for (?:invalid user )?(\S*) from .* ssh2"
-    r"(?:: \S+ (SHA256:\S+))?|^Accepted (?:key|certificate) .*?(SHA256:\S+)",
+    r"^(Accepted|Failed|Partial|Postponed) \w+ for (?:invalid user )?(\S*) from .* ssh2"
+    r"(?:: (\S+) (SHA256:\S+))?|^Accepted key (\S+) (SHA256:\S+)",
     re.M,
 )
 
@@ -292,10 +292,16 @@ def visit(log: str, names: Mapping[str, str]) -> dict[str, Any]:
         return {}
     text = log[starts[-1].start() :]
     tries = list(_TRIED.finditer(text))
-    keys = [found[4] or found[5] for found in tries]
+    keys = [(found[3] or found[5], found[4] or found[6]) for found in tries]
     return {
         "port": int(starts[-1][2]),
-        "users": sorted({found[3] for found in tries if found[3]}),
-        "keys": list(dict.fromkeys(names.get(key, key) for key in keys if key)),
-        "accepted": any(found[1] == "Accepted" and found[2] for found in tries),
+        "users": sorted({found[2] for found in tries if found[2]}),
+        "keys": list(
+            dict.fromkeys(
+                names.get(key, key) + ("-cert" if kind.endswith("-CERT") else "")
+                for kind, key in keys
+                if key
+            )
+        ),
+        "accepted": any(found[1] == "Accepted" for found in tries),
     }
