@@ -110,6 +110,24 @@ def wait_for(address, log):
     raise SystemExit(f"{address} does not answer: {log.read_text()}")
 
 
+END = re.compile(
+    r"^(Connection (closed|reset) by|Disconnect(ed|ing)|Received disconnect|Unable to negotiate"
+    r"|Access denied|banner exchange|kex_exchange|fatal|Timeout|error:|Bad protocol)",
+    re.M,
+)
+
+
+def settled(logs):
+    """The logs when each server has written its last line: it logs after it answers."""
+    for _ in range(75):
+        texts = {name: path.read_text() for name, path in logs.items()}
+        visits = [one for text in texts.values() for one in text.split("Connection from ")[1:]]
+        if all(END.search(visit) for visit in visits):
+            break
+        time.sleep(0.02)
+    return texts
+
+
 def main():
     plan = json.loads(sys.stdin.readline())
     folder = Path(plan["folder"])
@@ -124,7 +142,7 @@ def main():
                 os.truncate(path, 0)
             print("done", flush=True)
         else:
-            print(json.dumps({name: p.read_text() for name, p in logs.items()}), flush=True)
+            print(json.dumps(settled(logs)), flush=True)
     for process in started:
         process.terminate()
     for server in plan["servers"].values():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 # The person's keys. The servers know the first group only.
@@ -17,7 +19,14 @@ PASSPHRASE = "correct horse"
 
 def keygen(*argv: str) -> None:
     """Run ssh-keygen, which must succeed."""
-    subprocess.run(["ssh-keygen", "-q", *argv], check=True, stdin=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    subprocess.run(["ssh-keygen", "-q", *argv], check=True, stdin=quiet, stdout=quiet)
+
+
+def listens(path: Path) -> bool:
+    """Whether an agent answers at its socket."""
+    with socket.socket(socket.AF_UNIX) as agent:
+        return agent.connect_ex(str(path)) == 0
 
 
 class Material:
@@ -80,8 +89,8 @@ class Material:
             self._agents[names] = subprocess.Popen(
                 ["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL
             )
-            while not path.exists():
-                threading.Event().wait(0.01)
+            while not listens(path):
+                time.sleep(0.01)
             for name in filter(None, names.split(".")):
                 self._add(path, name)
             return str(path)

@@ -78,42 +78,80 @@ MATCHES = [
     Row("Host in capitals", host="ALPHA", config="Host alpha\n  User carol\n"),
     Row("a Host line in capitals", config="HOST ALPHA\n  USER carol\n"),
     Row("Match all", config="Match all\n  User carol\n"),
-    Row("Match host sees HostName", host="x", config="Host x\n HostName alpha\nMatch host alpha\n"
-        " User carol\n"),
-    Row("Match originalhost", host="x", config="Host x\n HostName alpha\n"
-        "Match originalhost alpha\n User carol\nMatch originalhost x\n User dave\n"),
+    Row(
+        "Match host sees HostName",
+        host="x",
+        config="Host x\n HostName alpha\nMatch host alpha\n User carol\n",
+    ),
+    Row(
+        "Match originalhost",
+        host="x",
+        config="Host x\n HostName alpha\n"
+        "Match originalhost alpha\n User carol\nMatch originalhost x\n User dave\n",
+    ),
     Row("Match user", config="User carol\nMatch user carol\n  Port 2222\n"),
-    Row("Match user is the name on the command line", host="carol@alpha",
-        config="Match user carol\n  ProxyJump jump\n"),
-    Row("Match user of hosts.yaml", settings={"user": "carol"}, ssh_flags=("-l", "carol"),
-        config="Match user carol\n  ProxyJump jump\n"),
+    Row(
+        "Match user is the name on the command line",
+        host="carol@alpha",
+        config="Match user carol\n  ProxyJump jump\n",
+    ),
+    Row(
+        "Match user of hosts.yaml",
+        settings={"user": "carol"},
+        ssh_flags=("-l", "carol"),
+        config="Match user carol\n  ProxyJump jump\n",
+    ),
     Row("Match localuser", config="Match localuser root\n User carol\n"),
     Row("Match exec", config='Match exec "test %h = alpha"\n User carol\n'),
     Row("Match exec that fails", config='Match exec "exit 1"\n User carol\n'),
-    Row("Match exec with %p and %r", host="dave@alpha:2222",
-        config='Match exec "test %p-%r-%n = 2222-dave-alpha"\n ProxyJump jump\n'),
+    Row(
+        "Match exec with %p and %r",
+        host="dave@alpha:2222",
+        config='Match exec "test %p-%r-%n = 2222-dave-alpha"\n ProxyJump jump\n',
+    ),
     Row("Match negated", config="Match !host beta\n  User carol\n"),
     Row("Match with a list", config="Match host beta,al* user root\n  Port 2222\n"),
     Row("Match final", config="Match final host alpha\n  User carol\n"),
-    Row("Match final sees what later lines set",
-        config="Match final user carol\n  Port 2222\nHost *\n  User carol\n"),
+    Row(
+        "Match final sees what later lines set",
+        config="Match final user carol\n  Port 2222\nHost *\n  User carol\n",
+    ),
     Row("Match canonical", config="Match canonical\n  User carol\n"),
-    Row("CanonicalizeHostname", host="alpha", config="CanonicalizeHostname yes\n"
-        "CanonicalDomains example.test\nHost *.example.test\n  User carol\n"),
-    Row("CanonicalizeHostname and Match canonical", config="CanonicalizeHostname yes\n"
-        "CanonicalDomains none.test example.test\nMatch canonical host *.test\n  User carol\n"),
-    Row("CanonicalizeHostname with no such name", host="nobody",
+    Row(
+        "CanonicalizeHostname",
+        host="alpha",
+        config="CanonicalizeHostname yes\n"
+        "CanonicalDomains example.test\nHost *.example.test\n  User carol\n",
+    ),
+    Row(
+        "CanonicalizeHostname and Match canonical",
+        config="CanonicalizeHostname yes\n"
+        "CanonicalDomains none.test example.test\nMatch canonical host *.test\n  User carol\n",
+    ),
+    Row(
+        "CanonicalizeHostname with no such name",
+        host="nobody",
         config="CanonicalizeHostname yes\nCanonicalDomains example.test\n"
-        "CanonicalizeFallbackLocal no\n"),
-    Row("CanonicalizeHostname with a fallback", host="alpha",
-        config="CanonicalizeHostname yes\nCanonicalDomains none.test\n"),
-    Row("CanonicalizeMaxDots", host="alpha.example", config="CanonicalizeHostname yes\n"
-        "CanonicalDomains test\nCanonicalizeMaxDots 1\nHost *.test\n  User carol\n"),
+        "CanonicalizeFallbackLocal no\n",
+    ),
+    Row(
+        "CanonicalizeHostname with a fallback",
+        host="alpha",
+        config="CanonicalizeHostname yes\nCanonicalDomains none.test\n",
+    ),
+    Row(
+        "CanonicalizeMaxDots",
+        host="alpha.example",
+        config="CanonicalizeHostname yes\n"
+        "CanonicalDomains test\nCanonicalizeMaxDots 1\nHost *.test\n  User carol\n",
+    ),
     Row("Match of an unknown kind", config="Match nonsense x\n  User carol\n"),
     Row("Match without a value", config="Match host\n  User carol\n"),
     Row("Match tagged is newer than this ssh", config="Match tagged x\n  User carol\n"),
-    Row("Match localnetwork is newer than this ssh",
-        config="Match localnetwork 10.0.0.0/8\n  User carol\n"),
+    Row(
+        "Match localnetwork is newer than this ssh",
+        config="Match localnetwork 10.0.0.0/8\n  User carol\n",
+    ),
 ]
 
 LINES = [
@@ -141,8 +179,12 @@ LINES = [
     Row("an obsolete keyword of ssh 1", config="RSAAuthentication yes\nUser carol\n"),
     Row("a file that others may write", config="User carol\n", modes={"~/.ssh/config": 0o666}),
     Row("a file that others may read", config="User carol\n", modes={"~/.ssh/config": 0o644}),
-    Row("a file of -F that others may write", ssh_config="<tmp>/own",
-        files={"<tmp>/own": "User carol\n"}, modes={"<tmp>/own": 0o666}),
+    Row(
+        "a file of -F that others may write",
+        ssh_config="<tmp>/own",
+        files={"<tmp>/own": "User carol\n"},
+        modes={"<tmp>/own": 0o666},
+    ),
     Row("a byte that is not UTF-8", config="# \udce9t\udce9\nUser carol\n"),
     Row("a mark of byte order", config="\ufeffUser carol\n"),
     Row("a bad value of a host that is not meant", config="Host beta\n  Port many\n"),
@@ -158,10 +200,18 @@ PLACES = [
     Row("an address with its own Host line", host="<alpha>", config="Host <alpha>\n User carol\n"),
     Row("user and port typed", host="dave@alpha:2222", config="Host *\n  User carol\n  Port 22\n"),
     Row("User and Port", config="Host alpha\n  User carol\n  Port 2222\n"),
-    Row("port of hosts.yaml", settings={"port": 2222}, ssh_flags=("-p", "2222"),
-        config="Port 22\nUser carol\n"),
-    Row("user of hosts.yaml", settings={"user": "dave"}, ssh_flags=("-l", "dave"),
-        config="User carol\n"),
+    Row(
+        "port of hosts.yaml",
+        settings={"port": 2222},
+        ssh_flags=("-p", "2222"),
+        config="Port 22\nUser carol\n",
+    ),
+    Row(
+        "user of hosts.yaml",
+        settings={"user": "dave"},
+        ssh_flags=("-l", "dave"),
+        config="User carol\n",
+    ),
     Row("a user that does not exist", config="User nobody_here\n"),
     Row("a user with an odd name", config="User odd.name-x\n"),
     Row("a name without an address", host="nowhere.invalid"),
@@ -176,8 +226,11 @@ PLACES = [
     Row("BindAddress of another interface", config="BindAddress 127.0.0.1\nConnectTimeout 2\n"),
     Row("BindInterface that does not exist", config="BindInterface none9\n"),
     Row("a name with a dot at the end", host="alpha.", config="Host alpha.\n  User carol\n"),
-    Row("Hostname of a name that is also a pattern", host="a-1",
-        config="Host a-*\n  HostName alpha\nHost a-1\n  User carol\n"),
+    Row(
+        "Hostname of a name that is also a pattern",
+        host="a-1",
+        config="Host a-*\n  HostName alpha\nHost a-1\n  User carol\n",
+    ),
 ]
 
 ROWS = [*INCLUDES, *MATCHES, *LINES, *PLACES]

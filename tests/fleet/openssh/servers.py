@@ -119,8 +119,9 @@ class Farm:
 
     def _install(self) -> None:
         folder = self.material.folder
-        files = {f"{HERE}/{path.name}": path.read_text() for path in folder.glob("*-*")
-                 if path.is_file()}
+        files = {
+            f"{HERE}/{path.name}": path.read_text() for path in folder.glob("*-*") if path.is_file()
+        }
         files[f"{HERE}/userca.pub"] = self.material.public("userca") + "\n"
         files[f"{HERE}/authorized"] = "".join(
             f"{self.material.public(name)}\n" for name in AUTHORIZED
@@ -200,15 +201,17 @@ class Lane:
         return found | {name: {"address": self.addresses[name], "config": ""} for name in RUDE}
 
     def _config(self, name: str, own: str) -> str:
-        keys = "" if "HostKey " in own else "".join(
-            f"HostKey {HERE}/{name}-{kind}\n" for kind in self.farm.host_keys[name]
+        keys = (
+            ""
+            if "HostKey " in own
+            else "".join(f"HostKey {HERE}/{name}-{kind}\n" for kind in self.farm.host_keys[name])
         )
         return f"{own}\n{keys}{COMMON % self.addresses[name]}"
 
     def hosts_file(self) -> str:
         """/etc/hosts: every server by name; the longer name is for canonical names."""
         lines = [
-            f"{address} {name} {name}.example.test {name}.localhost"
+            f"{address} {name} {name}.example.test {name}.example.test. {name}.localhost"
             for name, address in self.addresses.items()
         ]
         return "\n".join(["127.0.0.1 localhost", "::1 localhost", *lines, ""])

@@ -135,8 +135,10 @@ class Scene:
     def _fill(self, text: str) -> str:
         return fill(
             text,
-            lambda place: {"tmp": str(self.folder / "tmp"), "home": str(HOME)}.get(place)
-            or self.lane.look_up(place),
+            lambda place: (
+                {"tmp": str(self.folder / "tmp"), "home": str(HOME)}.get(place)
+                or self.lane.look_up(place)
+            ),
         )
 
     def run(self, tool: str, process: subprocess.Popen[str]) -> dict[str, Any]:

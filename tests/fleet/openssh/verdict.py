@@ -11,13 +11,19 @@ REASONS = (
     ("nothing said", r"^\s*$"),
     ("traceback", r"Traceback \(most recent call last\)|internal error"),
     ("hung", r"did not end in time"),
-    ("config", r"(?i)bad configuration option|bad owner or permissions|can't open user config file"
-               r"|line \d+: |too many recursive|jumphost loop"),
+    (
+        "config",
+        r"(?i)bad configuration option|bad owner or permissions|can't open user config file"
+        r"|line \d+: |too many recursive|jumphost loop",
+    ),
     ("expansion", r"percent_expand|has no value"),
     ("key revoked", r"REVOKED|revoked"),
     ("key changed", r"CHANGED"),
-    ("key unknown", r"host key is known for|host key of \S+ is not known|is not known"
-                    r"|authenticity of host|Host key verification failed"),
+    (
+        "key unknown",
+        r"host key is known for|host key of \S+ is not known|is not known"
+        r"|authenticity of host|Host key verification failed",
+    ),
     ("no address", r"Could not resolve hostname|no address for|[Nn]ame or service not known"),
     ("no common algorithm", r"no matching|no common|[Ii]ncompatible|no acceptable"),
     ("too many keys", r"Too many authentication failures|too many keys"),
@@ -26,8 +32,11 @@ REASONS = (
     ("no route", r"[Nn]o route to host"),
     ("forwarding", r"administratively prohibited|does not forward|open failed"),
     ("denied", r"Permission denied|did not accept our key"),
-    ("closed", r"Connection closed|Connection reset|kex_exchange_identification|closed the conn"
-               r"|[Cc]onnection was closed|banner|protocol|EOF|lost|ended"),
+    (
+        "closed",
+        r"Connection closed|Connection reset|kex_exchange_identification|closed the conn"
+        r"|[Cc]onnection was closed|banner|protocol|EOF|lost|ended",
+    ),
 )
 # What servers and proxies of the table say is written like this, so that it can be found.
 SAID = re.compile(r"\(\(([^()]*)\)\)|(account has expired)")
@@ -48,8 +57,12 @@ def summary(result: Mapping[str, Any], visits: Mapping[str, Any]) -> dict[str, A
     else:
         found["reason"] = reason(result["err"])
         found["said"] = sorted({a or b for a, b in SAID.findall(result["err"])})
-        found["places"] = sorted({f"{file.rsplit('/', 1)[-1]} line {number}"
-                                  for file, number in _PLACE.findall(result["err"])})
+        found["places"] = sorted(
+            {
+                f"{file.rsplit('/', 1)[-1]} line {number}"
+                for file, number in _PLACE.findall(result["err"])
+            }
+        )
     return found
 
 
