@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 # The person's keys. The servers know the first group only.
-AUTHORIZED = ("ed", "rsa", "ecdsa", "locked", "sixth", "second", "touchy")
+AUTHORIZED = ("ed", "rsa", "ecdsa", "locked", "sixth", "second", "touchy", "bound")
 STRANGERS = ("s1", "s2", "s3", "s4", "s5", "certified", "expiredcert")
 AUTHORITIES = ("userca", "hostca", "otherca")
 TYPES = {"rsa": "rsa", "ecdsa": "ecdsa"}
@@ -65,6 +65,14 @@ class Material:
         """A private key as it is on disk: `locked` has a passphrase."""
         return (self.folder / name).read_text()
 
+    def crlf(self, name: str) -> str:
+        """A private key whose lines end as on Windows."""
+        return self.private(name).replace("\n", "\r\n")
+
+    def endless(self, name: str) -> str:
+        """A private key whose last line has no end."""
+        return self.private(name).rstrip("\n")
+
     def public(self, name: str) -> str:
         """A public key with its comment; `NAME-cert` is a certificate."""
         return (self.folder / f"{name}.pub").read_text().strip()
@@ -99,9 +107,12 @@ class Material:
         private = self.folder / name
         if name == "locked":
             private = self.folder / "locked.plain"
-        confirm = ["-c"] if name == "touchy" else []  # it asks a person, and nobody answers
+        limits = {
+            "touchy": ["-c"],  # it asks a person, and nobody answers
+            "bound": ["-h", "alpha", "-H", str(self.folder / "known_hosts")],
+        }
         env = {**os.environ, "SSH_AUTH_SOCK": str(agent)}
-        subprocess.run(["ssh-add", "-q", *confirm, str(private)], check=True, env=env)
+        subprocess.run(["ssh-add", "-q", *limits.get(name, ()), str(private)], check=True, env=env)
 
     def close(self) -> None:
         """End the agents."""

@@ -46,6 +46,8 @@ class Row:
     ssh_flags: tuple[str, ...] = ()
     # Our tool does not support this keyword: it must refuse, and name the keyword.
     refused_by_name: str = ""
+    # Our tool lacks this algorithm, which the server needs: it must fail, and name the algorithm.
+    lacks: str = ""
     # The lines that a new host key leaves in known_hosts are compared.
     learns: bool = False
 

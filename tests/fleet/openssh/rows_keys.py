@@ -113,6 +113,35 @@ FILES = [
         keys="a=s1 b=ed",
         config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
     ),
+    Row("a key whose lines end with CR LF", keys="", files={"~/.ssh/id_ed25519": "<crlf:ed>"}),
+    Row("a key without its last line end", keys="", files={"~/.ssh/id_ed25519": "<endless:ed>"}),
+    Row(
+        "a key file with text before the key",
+        keys="",
+        files={"~/.ssh/id_ed25519": "my key\n<private:ed>"},
+    ),
+    Row(
+        "IdentityFile is a folder",
+        files={"~/.ssh/folder/x": "x"},
+        config="IdentityFile ~/.ssh/folder\nIdentityFile ~/.ssh/id_ed25519\n",
+    ),
+    Row(
+        "IdentityFile is the public file and the private one is beside it",
+        keys="work=ed",
+        config="IdentityFile ~/.ssh/work.pub\n",
+    ),
+    Row(
+        "-i of a public file, with the key in the agent",
+        keys="",
+        agent="s1.ed",
+        files={"~/.ssh/work.pub": "<key:ed>\n"},
+        identity="~/.ssh/work.pub",
+    ),
+    Row(
+        "IdentityFile in a Match exec",
+        keys="a=s1 b=ed",
+        config='Match exec "true"\n  IdentityFile ~/.ssh/b\n',
+    ),
     Row("a key in PEM form", keys="", files={"~/.ssh/id_rsa": "<private:pem>"}),
     Row("a key in PKCS 8 form", keys="", files={"~/.ssh/id_rsa": "<private:pkcs8>"}),
 ]
@@ -234,6 +263,13 @@ AGENTS = [
     ),
     Row("an agent key that needs a person, then a good one", keys="id_ed25519=ed", agent="touchy"),
     Row("an agent key that needs a person alone", keys="", agent="touchy"),
+    Row("an agent key for this host only", keys="", agent="bound"),
+    Row("an agent key for another host only", host="beta", keys="", agent="bound"),
+    Row("an agent key for another host only, then a good one", host="beta", agent="bound"),
+    Row("a certificate of the agent", host="userca", keys="", agent="certified"),
+    Row(
+        "an agent with a certificate that this server does not know", keys="", agent="certified.ed"
+    ),
     Row("an RSA key of the agent", keys="", agent="rsa"),
     Row("a locked file with a copy in the agent", keys="id_ed25519=locked", agent="locked"),
 ]
@@ -276,6 +312,12 @@ KINDS = [
         config="PubkeyAcceptedKeyTypes rsa-sha2-256\n",
     ),
     Row("PubkeyAcceptedAlgorithms with nonsense", config="PubkeyAcceptedAlgorithms nonsense\n"),
+    Row("RequiredRSASize", keys="id_rsa=rsa", config="RequiredRSASize 3072\n"),
+    Row(
+        "RequiredRSASize and another key",
+        keys="id_rsa=rsa id_ed25519=ed",
+        config="RequiredRSASize 3072\n",
+    ),
     Row("an ecdsa key", keys="id_ecdsa=ecdsa"),
     Row("two keys are needed", host="two", keys="id_ed25519=ed id_rsa=rsa"),
     Row("two keys are needed and one is there", host="two"),

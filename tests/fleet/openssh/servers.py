@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fleet.openssh.material import AUTHORIZED, Material, keygen
+from tests.fleet.openssh.relay import Relay
 
 HERE = "/srv/table"
 # Each server's own lines of sshd_config; the common ones follow (the first value counts).
@@ -50,7 +51,9 @@ SERVERS = {
     "password": f"PasswordAuthentication yes\nAuthorizedKeysFile {HERE}/nobody",
     "keyboard": f"UsePAM yes\nKbdInteractiveAuthentication yes\nAuthorizedKeysFile {HERE}/nobody",
     "userca": f"TrustedUserCAKeys {HERE}/userca.pub\nAuthorizedKeysFile {HERE}/nobody",
-    "hostcert": f"HostKey {HERE}/hostcert-ed\nHostCertificate {HERE}/hostcert-ed-cert.pub",
+    "hostcert": f"Port 22\nPort 2222\nHostKey {HERE}/hostcert-ed\nHostCertificate {HERE}/hostcert-ed-cert.pub",
+    "oldcert": f"HostKey {HERE}/oldcert-ed\nHostCertificate {HERE}/oldcert-ed-cert.pub",
+    "anycert": f"HostKey {HERE}/anycert-ed\nHostCertificate {HERE}/anycert-ed-cert.pub",
     "otherca": f"HostKey {HERE}/otherca-ed\nHostCertificate {HERE}/otherca-ed-cert.pub",
     "wrongcert": f"HostKey {HERE}/wrongcert-ed\nHostCertificate {HERE}/wrongcert-ed-cert.pub",
 }
@@ -111,11 +114,19 @@ class Farm:
 
     def _certify(self) -> None:
         folder = self.material.folder
-        names = {"hostcert": "hostcert", "otherca": "otherca", "wrongcert": "somewhere.else"}
-        for name, principal in names.items():
+        limits = {
+            "hostcert": ["-n", "hostcert"],
+            "otherca": ["-n", "otherca"],
+            "wrongcert": ["-n", "somewhere.else"],
+            "oldcert": ["-n", "oldcert", "-V", "20200101:20200102"],
+            "anycert": [],
+        }
+        for name, limit in limits.items():
             authority = "otherca" if name == "otherca" else "hostca"
-            argv = ["-s", str(folder / authority), "-I", name, "-h", "-n", principal]
+            argv = ["-s", str(folder / authority), "-I", name, "-h", *limit]
             keygen(*argv, str(folder / f"{name}-ed.pub"))
+        known = f"alpha {self.host_key('alpha', 'ed')}\n"
+        (folder / "known_hosts").write_text(known)  # for keys that an agent uses for one host only
 
     def _install(self) -> None:
         folder = self.material.folder
@@ -186,6 +197,7 @@ class Lane:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._relays: dict[str, Relay] = {}
         plan = {"folder": f"/run/table-{number}", "hosts": self.hosts_file()}
         self._tell(json.dumps({**plan, "servers": self._servers()}), "ready")
 
@@ -231,18 +243,27 @@ class Lane:
         makers: Mapping[str, Callable[[str], str]] = {
             "key": material.public,
             "private": material.private,
+            "crlf": material.crlf,
+            "endless": material.endless,
             "agent": material.agent,
             "authority": lambda one: " ".join(material.public(one).split()[:2]),
             "hash": lambda one: hashed_name(*one.split(".")),
             "bare": lambda one: self.farm.host_key(one, "ed").split()[1],
             "krl": self.farm.revocation,
             "hashof": self.farm.fingerprint,
+            "six": self._relay,
         }
         if name in makers:
             return makers[name]("" if detail == "nothing" else detail)
         if name in self.addresses:
             return self.farm.host_key(name, detail) if detail else self.addresses[name]
         raise KeyError(f"<{place}>")
+
+    def _relay(self, name: str) -> str:
+        """The port of [::1] that leads to a server."""
+        if name not in self._relays:
+            self._relays[name] = Relay(self.addresses[name])
+        return str(self._relays[name].port)
 
     def reset(self) -> None:
         """Forget what was logged."""
@@ -265,6 +286,8 @@ class Lane:
 
     def close(self) -> None:
         """End the servers."""
+        for relay in self._relays.values():
+            relay.close()
         self._keeper.communicate("", timeout=30)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from tests.fleet.openssh.client import HOME
 from tests.fleet.openssh.row import Row, fill
 from tests.fleet.openssh.servers import Farm, Lane
-from tests.fleet.openssh.verdict import differences, refusal_problem, summary
+from tests.fleet.openssh.verdict import differences, lack_problem, refusal_problem, summary
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT_S = 40
@@ -71,6 +71,8 @@ class Stage:
             results.append(result)
         if row.refused_by_name:
             problems = refusal_problem(results[1], row.refused_by_name)
+        elif row.lacks:
+            problems = lack_problem(results[1], row.lacks)
         else:
             problems = differences(*seen)
         theirs, ours = (one | {"err": res["err"]} for one, res in zip(seen, results, strict=True))
@@ -195,8 +197,9 @@ class Scene:
         hosts = {}
         if "@" not in typed and ":" not in typed:
             hosts = {typed: {"address": typed, **self._settings()}}
-        for gateway in filter(None, [row.settings.get("gateway")]):
-            hosts[str(gateway)] = {"address": gateway}
+        gateway = str(row.settings.get("gateway", ""))
+        if gateway and not {"@", ":"} & set(gateway):
+            hosts[gateway] = {"address": gateway}
         inventory.write_text(json.dumps({"hosts": hosts}))
         return {
             "hosts": [typed],

@@ -86,6 +86,13 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     return found
 
 
+def lack_problem(result: Mapping[str, Any], algorithm: str) -> list[str]:
+    """What is wrong with a failure that must name an algorithm."""
+    if result["ok"] or result.get("kind") in ("traceback", "hung"):
+        return [f"not refused: {result}"]
+    return [] if algorithm in result["err"] else [f"{algorithm} is not named: {result['err']}"]
+
+
 def refusal_problem(result: Mapping[str, Any], keyword: str) -> list[str]:
     """What is wrong with a refusal that must name a keyword and the place of its line."""
     text = result["err"]
