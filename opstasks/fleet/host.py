@@ -144,6 +144,7 @@ class Shell:
         except (Unreachable, TimedOut, TooMuchOutput) as error:
             self._session = None
             if isinstance(error, Unreachable):
+                self.host.explain_loss(error)
                 self.host.doubt_connection()
             if mutates:
                 raise Lost(
@@ -210,6 +211,12 @@ class Host:
         if self._transport is None:
             self._transport = self._connect(self.spec)
         return self._transport
+
+    def explain_loss(self, error: Unreachable) -> None:
+        """Add to an error why the connection was lost, if the other side said it."""
+        because = self._transport.lost_because() if self._transport else ""
+        if because and because not in error.message:
+            error.message = f"{error.message}: {because}"
 
     def doubt_connection(self) -> None:
         """Make a new connection next time; paramiko notices a broken one only after a moment."""

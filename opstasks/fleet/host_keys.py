@@ -1,85 +1,32 @@
 """Which host keys a connection accepts: as strict as OpenSSH, or stricter.
 
-Fabric itself would add unknown keys silently.
+Fabric itself would add unknown keys silently. The steps are those of ``check_host_key`` in
+OpenSSH's sshconnect.c; the test in tests/fleet/openssh compares the two.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
+import base64
+import ipaddress
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opstasks.core.errors import Refused
 from opstasks.fleet import known_hosts
+from opstasks.fleet.known_hosts import DEFAULT_PORT, HostKey, HostKeys, KnownHostsFile
+from opstasks.fleet.ssh_settings import SSHSettings
 
 if TYPE_CHECKING:
     import paramiko
 
-KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts"))
-
-
-def trust(connection: Any, pins: tuple[str, ...], checking: str) -> None:
-    """Accept the pinned keys only; without pins, those of the known_hosts files.
-
-    The host's name in these files is its HostName or HostKeyAlias of ssh_config.
-    """
-    alias = connection.ssh_config.get("hostkeyalias")
-    place = known_hosts.place_of(alias or connection.host, 22 if alias else connection.port)
-    if pins:
-        try:
-            keys = known_hosts.pinned(pins)
-        except ValueError as error:
-            raise Refused(f"{place}: {error}", hint="correct host_keys in hosts.yaml") from error
-    else:
-        keys = known_hosts.known(place, _known_hosts_texts(connection.ssh_config))
-    connection.client.set_missing_host_key_policy(_policy(keys, place, checking))
-    connection.connect_kwargs["disabled_algorithms"] = {"keys": keys.unwanted_algorithms}
-
-
-def _known_hosts_texts(ssh_config: Mapping[str, Any]) -> list[str]:
-    """The texts of the readable files among those of ssh_config, or the usual ones."""
-    chosen = ssh_config.get("userknownhostsfile", "").split()
-    paths = [*(Path(name) for name in chosen), *KNOWN_HOSTS[: 1 if chosen else None]]
-    texts = []
-    for path in paths:
-        with contextlib.suppress(OSError):
-            texts.append(path.expanduser().read_text("utf-8", "replace"))
-    return texts
-
-
-def _policy(keys: known_hosts.HostKeys, place: str, checking: str) -> paramiko.MissingHostKeyPolicy:
-    """A policy that raises HostKeyError for a key that is not accepted."""
-    import paramiko
-
-    class Strict(paramiko.MissingHostKeyPolicy):
-        def missing_host_key(
-            self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
-        ) -> None:
-            shown = (key.get_name(), key.asbytes())
-            if shown in keys.revoked:
-                raise HostKeyRevokedError(f"the host key of {place} is REVOKED")
-            if shown in keys.accepted:
-                return
-            if keys.accepted:
-                raise HostKeyChangedError(
-                    f"the host key of {place} has CHANGED; someone may be between us and it"
-                )
-            if checking != "accept-new":
-                raise HostKeyUnknownError(f"the host key of {place} is not known")
-            _learn(place, key)
-
-    return Strict()
-
-
-def _learn(place: str, key: paramiko.PKey) -> None:
-    """Add a key to known_hosts, as OpenSSH's `accept-new` does; another one is refused later."""
-    path = KNOWN_HOSTS[1].expanduser()
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    old = path.read_text("utf-8", "replace") if path.exists() else ""
-    start = "" if not old or old.endswith("\n") else "\n"
-    with path.open("a") as file:
-        file.write(f"{start}{place} {key.get_name()} {key.get_base64()}\n")
+STRICT, ACCEPT_NEW = "strict", "accept-new"
+_SALT_BYTES = 20
+_KRL_MAGIC = b"SSHKRL\n\0"
 
 
 class HostKeyError(Exception):
@@ -104,3 +51,181 @@ class HostKeyRevokedError(HostKeyError):
     """The host shows a key that was revoked."""
 
     hint = "do not connect; ask the people who run the host"
+
+
+@dataclass(frozen=True)
+class TrustedKeys:
+    """The keys that one host may show.
+
+    `place` is its name in known_hosts files. `checking` is "strict" or "accept-new"; a new key is
+    written into `learns_into`. `note` is added to the error for an unknown key.
+    """
+
+    place: str
+    keys: HostKeys
+    checking: str = STRICT
+    learns_into: Path | None = None
+    hashes_names: bool = False
+    revoked_list: Path | None = None
+    min_rsa_bits: int = 1024
+    note: str = ""
+
+    def check(self, key: paramiko.PKey) -> None:
+        """Accept the key that the host shows; raises HostKeyError otherwise."""
+        shown = (key.get_name(), key.asbytes())
+        if shown in self.keys.revoked or _is_listed(key, self.revoked_list):
+            raise HostKeyRevokedError(f"the host key of {self.place} is REVOKED")
+        if shown[0] == "ssh-rsa" and key.get_bits() < self.min_rsa_bits:
+            raise HostKeyChangedError(f"the RSA host key of {self.place} is too short")
+        if shown in self.keys.accepted:
+            return
+        if self.keys.accepted or self.keys.is_conflicting:
+            raise HostKeyChangedError(
+                f"the host key of {self.place} has CHANGED; someone may be between us and it"
+            )
+        if self.checking != ACCEPT_NEW or self.learns_into is None:
+            raise HostKeyUnknownError(f"the host key of {self.place} is not known{self.note}")
+        self._learn(self.learns_into, shown)
+
+    def _learn(self, path: Path, shown: HostKey) -> None:
+        """Add a key to known_hosts, as OpenSSH's accept-new does; another is refused later."""
+        name = self.place
+        if self.hashes_names:
+            name = known_hosts.hashed(self.place, os.urandom(_SALT_BYTES))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        old = path.read_text("utf-8", "replace") if path.exists() else ""
+        start = "" if not old or old.endswith("\n") else "\n"
+        with path.open("a") as file:
+            file.write(f"{start}{name} {shown[0]} {base64.b64encode(shown[1]).decode()}\n")
+
+
+def trusted_keys(
+    settings: SSHSettings, pins: tuple[str, ...] = (), checking: str = "", address: str = ""
+) -> TrustedKeys:
+    """The keys that a host may show: the pinned ones only; without pins, the known ones.
+
+    A revoked key is never accepted, pinned or not. `checking` is "strict", "accept-new", or "" for
+    what ssh_config says. `address` is the IP address of a direct connection, for CheckHostIP.
+    Raises Refused for a bad pin, and for a way to check that is not supported.
+    """
+    if settings.one("knownhostscommand"):
+        raise _unsupported(settings, "KnownHostsCommand", "pin the key in hosts.yaml")
+    alias = settings.one("hostkeyalias")
+    place = alias or known_hosts.place_of(settings.hostname, settings.port)
+    user_paths = settings.paths("userknownhostsfile")
+    files = [
+        known_hosts.read(path) for path in (*user_paths, *settings.paths("globalknownhostsfile"))
+    ]
+    found = known_hosts.known(place, files)
+    if pins:
+        keys = _pinned(pins, place)
+        keys.revoked = found.revoked
+    else:
+        keys = _known(found, files, settings, address)
+    revoked = settings.one("revokedhostkeys")
+    return TrustedKeys(
+        place=place,
+        keys=keys,
+        checking=STRICT if pins else _checking(checking, settings),
+        learns_into=user_paths[0] if user_paths else None,
+        hashes_names=settings.is_on("hashknownhosts"),
+        revoked_list=settings.path(revoked) if revoked else None,
+        min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
+        note=_note(keys, checking, settings),
+    )
+
+
+def _pinned(pins: tuple[str, ...], place: str) -> HostKeys:
+    try:
+        return known_hosts.pinned(pins)
+    except ValueError as error:
+        raise Refused(f"{place}: {error}", hint="correct host_keys in hosts.yaml") from error
+
+
+def _known(
+    found: HostKeys, files: list[KnownHostsFile], settings: SSHSettings, address: str
+) -> HostKeys:
+    """The known keys, with OpenSSH's two additions."""
+    is_unknown = not found.accepted and not settings.one("hostkeyalias")
+    if is_unknown and settings.port != DEFAULT_PORT:
+        # OpenSSH then accepts the key of the same host at port 22.
+        plain = known_hosts.known(settings.hostname, files)
+        found.accepted = plain.accepted - plain.revoked
+        found.has_authority |= plain.has_authority
+    if address and settings.is_on("checkhostip") and not _is_address(settings.hostname):
+        of_address = known_hosts.known(known_hosts.place_of(address, settings.port), files)
+        if of_address.accepted:
+            before, found.accepted = found.accepted, found.accepted & of_address.accepted
+            found.is_conflicting = bool(before) and not found.accepted
+        found.revoked |= of_address.revoked
+    return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _checking(wanted: str, settings: SSHSettings) -> str:
+    """What to do with an unknown key; `no` of ssh_config is never followed."""
+    asked = wanted or settings.one("stricthostkeychecking")
+    return ACCEPT_NEW if asked == ACCEPT_NEW else STRICT
+
+
+def _note(keys: HostKeys, checking: str, settings: SSHSettings) -> str:
+    """Why OpenSSH would perhaps accept an unknown key and we do not."""
+    if keys.has_authority:
+        return " (host certificates are not supported)"
+    if not checking and settings.one("stricthostkeychecking") in ("no", "off", "false"):
+        line = settings.line_of("stricthostkeychecking")
+        return f" (StrictHostKeyChecking no is not followed: {line})"
+    if settings.is_on("verifyhostkeydns"):
+        return f" (VerifyHostKeyDNS is not supported: {settings.line_of('verifyhostkeydns')})"
+    if settings.is_on("nohostauthenticationforlocalhost"):
+        line = settings.line_of("nohostauthenticationforlocalhost")
+        return f" (NoHostAuthenticationForLocalhost is not followed: {line})"
+    return ""
+
+
+def _unsupported(settings: SSHSettings, keyword: str, hint: str) -> Refused:
+    return Refused(f"{settings.line_of(keyword.lower())}: {keyword} is not supported", hint=hint)
+
+
+def _is_listed(key: paramiko.PKey, path: Path | None) -> bool:
+    """Whether RevokedHostKeys has the key; raises HostKeyRevokedError when it cannot be read."""
+    if path is None:
+        return False
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        text = f"cannot read RevokedHostKeys {path}: {error.strerror}"
+        raise HostKeyRevokedError(text) from error
+    if data.startswith(_KRL_MAGIC):
+        return _is_in_krl(key, path)
+    listed = known_hosts.keys_of(data.decode("utf-8", "replace"))
+    return (key.get_name(), key.asbytes()) in listed
+
+
+def _is_in_krl(key: paramiko.PKey, path: Path) -> bool:
+    """Whether a binary revocation list has the key: only `ssh-keygen -Q` can read it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".pub") as file:
+        file.write(f"{key.get_name()} {key.get_base64()}\n")
+        file.flush()
+        words = ["ssh-keygen", "-Q", "-f", str(path), file.name]
+        done = subprocess.run(words, capture_output=True, timeout=30, check=False)
+    return done.returncode != 0
+
+
+def preferred_kinds(kinds: set[str], algorithms: Iterable[str]) -> list[str]:
+    """The signature algorithms for host keys, those of known keys first, as in OpenSSH."""
+    wanted = list(algorithms)
+    first = [name for name in wanted if _kind(name) in kinds]
+    return [*first, *(name for name in wanted if name not in first)]
+
+
+def _kind(algorithm: str) -> str:
+    """The type of key that signs with an algorithm."""
+    return "ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm

@@ -62,7 +62,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     ssh_config: str = ""
     gateway: str = ""
     host_keys: tuple[str, ...] = ()
-    host_key_checking: str = "strict"
+    host_key_checking: str = ""
     sudo: str = "ask"
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     backend: str = ""

@@ -1,8 +1,8 @@
 """Which keys a host may show: OpenSSH's known_hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
 
-Hashed names, patterns, negations, ports, several keys of one type and ``@revoked`` are honoured.
-Invalid lines are ignored, as in OpenSSH. ``@cert-authority`` lines are ignored too: host
-certificates are not supported, so such a host is unknown.
+`ssh-keygen -F` gives the same answers, but costs a process for each host and file: far more than
+the whole login. A test compares the two over generated files. As in OpenSSH, invalid lines are
+ignored. Host certificates are not supported: a line with ``@cert-authority`` accepts no key.
 """
 
 from __future__ import annotations
@@ -12,41 +12,79 @@ import binascii
 import fnmatch
 import hashlib
 import hmac
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
-# One key type can sign in several ways; SSH negotiates these algorithms.
-RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256")
-ALGORITHMS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    *RSA_ALGORITHMS,
-)
+DEFAULT_PORT = 22
+_BLANK = re.compile(r"[ \t]+")
 
 HostKey = tuple[str, bytes]
 
 
 @dataclass
 class HostKeys:
-    """The keys that one host may show, and revoked ones: (type, raw key)."""
+    """The keys that one host may show, and revoked ones: (type, raw key).
+
+    `has_authority`: a line accepts certificates of an authority for this host. `is_conflicting`:
+    other keys are known for its address than for its name.
+    """
 
     accepted: set[HostKey] = field(default_factory=set)
     revoked: set[HostKey] = field(default_factory=set)
+    has_authority: bool = False
+    is_conflicting: bool = False
 
     @property
-    def unwanted_algorithms(self) -> list[str]:
-        """The algorithms to disable, so that the host shows a key of a known type."""
-        kinds = {kind for kind, _ in self.accepted}
-        wanted = kinds | (set(RSA_ALGORITHMS) if "ssh-rsa" in kinds else set())
-        return [name for name in ALGORITHMS if kinds and name not in wanted]
+    def kinds(self) -> set[str]:
+        """The types of the accepted keys."""
+        return {kind for kind, _ in self.accepted}
+
+
+@dataclass(frozen=True)
+class KnownHost:
+    """One line: its marker ("" for none), the names as written, and the key."""
+
+    marker: str
+    names: str
+    key: HostKey
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its names are compared as they are: no hash, no pattern, no `!`."""
+        return not set(self.names) & set("|*?!")
+
+
+class KnownHostsFile:
+    """The valid lines of one text, found by name."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = [line for raw in text.split("\n") if (line := _parsed(raw))]
+
+    @cached_property
+    def _plain(self) -> dict[str, list[KnownHost]]:
+        found: dict[str, list[KnownHost]] = {}
+        for line in self._lines:
+            for name in set(line.names.lower().split(",")) if line.is_plain else ():
+                found.setdefault(name, []).append(line)
+        return found
+
+    @cached_property
+    def _others(self) -> list[KnownHost]:
+        return [line for line in self._lines if not line.is_plain]
+
+    def find(self, place: str) -> Iterator[KnownHost]:
+        """The lines for a place."""
+        yield from self._plain.get(place.lower(), [])
+        yield from (line for line in self._others if matches(line.names, place))
 
 
 def place_of(host: str, port: int) -> str:
-    """A host as known_hosts names it: ``host``, or ``[host]:port`` for an unusual port."""
-    return host if port == 22 else f"[{host}]:{port}"
+    """A host as known_hosts names it: ``host``, or ``[host]:port`` for another port than 22."""
+    return host if port == DEFAULT_PORT else f"[{host}]:{port}"
 
 
 def pinned(lines: Iterable[str]) -> HostKeys:
@@ -60,43 +98,83 @@ def pinned(lines: Iterable[str]) -> HostKeys:
     return keys
 
 
-def known(place: str, texts: Iterable[str]) -> HostKeys:
+def known(place: str, files: Iterable[KnownHostsFile]) -> HostKeys:
     """The keys that known_hosts files have for a place."""
     keys = HostKeys()
-    for text in texts:
-        for line in text.splitlines():
-            _read(line, place, keys)
+    for file in files:
+        for line in file.find(place):
+            if line.marker == AUTHORITY:
+                keys.has_authority = True
+            else:
+                (keys.revoked if line.marker else keys.accepted).add(line.key)
     return keys
 
 
-def _read(line: str, place: str, keys: HostKeys) -> None:
-    words = line.split()
-    if not words or words[0].startswith("#"):
-        return
+def read(path: Path) -> KnownHostsFile:
+    """A known_hosts file; empty when it is missing or cannot be read, as in OpenSSH."""
+    try:
+        seen = path.stat()
+        return _read(path, seen.st_mtime_ns, seen.st_size)
+    except OSError:
+        return KnownHostsFile("")
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _changed_ns: int, _size_bytes: int) -> KnownHostsFile:
+    return KnownHostsFile(path.read_text("utf-8", "replace"))
+
+
+def hashed(place: str, salt: bytes) -> str:
+    """A place as HashKnownHosts writes it."""
+    digest = hmac.new(salt, place.encode(), hashlib.sha1).digest()
+    return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
+
+
+def _parsed(raw: str) -> KnownHost | None:
+    """A line; None for a comment or an invalid one."""
+    words = _BLANK.split(raw.strip(" \t\r"))
+    if not words[0] or words[0].startswith("#"):
+        return None
     marker = words.pop(0) if words[0].startswith("@") else ""
-    if len(words) < 3 or marker == AUTHORITY or not matches(words[0], place):
-        return
+    if marker not in ("", REVOKED, AUTHORITY) or len(words) < 3:
+        return None
     key = _key(words[1:])
-    if key is not None and marker in ("", REVOKED):
-        (keys.revoked if marker else keys.accepted).add(key)
+    return KnownHost(marker, words[0], key) if key else None
 
 
 def _key(words: list[str]) -> HostKey | None:
     try:
         raw = base64.b64decode(words[1], validate=True)
-        size = int.from_bytes(raw[:4])
-        kind = raw[4 : 4 + size].decode("ascii")
+        kind, *values = _fields(raw)
     except (IndexError, ValueError, binascii.Error):
         return None
-    return (kind, raw) if kind == words[0] else None
+    return (words[0], raw) if values and kind == words[0].encode() else None
 
 
-def matches(patterns: str, place: str) -> bool:
-    """Whether the first word of a line names a place: a hash, or patterns (`!` excludes)."""
-    if patterns.startswith("|1|"):
-        return _hash_matches(patterns, place)
+def _fields(raw: bytes) -> list[bytes]:
+    """The fields of a key; raises ValueError unless they fill it exactly."""
+    found = []
+    while raw:
+        size = int.from_bytes(raw[:4])
+        if len(raw) < 4 + size:
+            raise ValueError(raw)
+        found.append(raw[4 : 4 + size])
+        raw = raw[4 + size :]
+    return found
+
+
+def keys_of(text: str) -> set[HostKey]:
+    """The public keys in a text with one key on each line, such as RevokedHostKeys."""
+    found = (_key(_BLANK.split(raw.strip(" \t\r"))) for raw in text.split("\n"))
+    return {key for key in found if key}
+
+
+def matches(names: str, place: str) -> bool:
+    """Whether the names of a line are for a place: a hash, or patterns (`!` excludes)."""
+    if names.startswith("|"):
+        return _hash_matches(names, place)
     found = False
-    for pattern in patterns.lower().split(","):
+    for pattern in names.lower().split(","):
         negated = pattern.startswith("!")
         # Brackets belong to the port here; they are not a character set.
         literal = pattern.removeprefix("!").replace("[", "[[]")
@@ -109,8 +187,9 @@ def matches(patterns: str, place: str) -> bool:
 
 def _hash_matches(word: str, place: str) -> bool:
     try:
-        _, _, salt, digest = word.split("|")
-        made = hmac.new(base64.b64decode(salt), place.encode(), hashlib.sha1).digest()
-        return hmac.compare_digest(made, base64.b64decode(digest))
+        _, kind, salt, digest = word.split("|")
+        made = hmac.new(base64.b64decode(salt, validate=True), place.encode(), hashlib.sha1)
+        wanted = base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
         return False
+    return kind == "1" and hmac.compare_digest(made.digest(), wanted)

@@ -81,5 +81,9 @@ class LocalTransport:
         """Always."""
         return True
 
+    def lost_because(self) -> str:
+        """Never lost."""
+        return ""
+
     def close(self) -> None:
         """Nothing to close."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import select
 import shlex
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opstasks.core.errors import Refused, Unreachable
+from opstasks.fleet.arrivals import selectable
 from opstasks.fleet.host import Host
 from opstasks.fleet.session import refusal, wrong_password
 
@@ -138,22 +138,25 @@ class Escape:
 def _join(channel: Any, resized: int, host: str) -> int:
     """Copy between terminal and channel until the program ends."""
     keys, escape = [sys.stdin.fileno()], Escape()
-    while True:
-        ready, _, _ = select.select([channel, resized, *keys], [], [])
-        if resized in ready:
-            os.read(resized, CHUNK)
-            columns, rows = size()
-            channel.resize_pty(columns, rows)
-        if channel in ready and not _copy(channel):
-            break
-        if keys and keys[0] in ready:
-            data, dropped = escape.feed(os.read(keys[0], CHUNK))
-            if dropped:
-                raise Unreachable("dropped at your request", host=host)
-            if data:
-                channel.sendall(data)
-            elif not escape.is_open:
-                keys = []  # the terminal is gone
+    with selectable(channel) as arrivals:
+        while True:
+            ready = arrivals.wait([resized, *keys])
+            if resized in ready:
+                os.read(resized, CHUNK)
+                columns, rows = size()
+                channel.resize_pty(columns, rows)
+            if not _copy(channel):
+                break
+            if channel.recv_ready():
+                arrivals.set()  # there is more: look again, after the keys
+            if keys and keys[0] in ready:
+                data, dropped = escape.feed(os.read(keys[0], CHUNK))
+                if dropped:
+                    raise Unreachable("dropped at your request", host=host)
+                if data:
+                    channel.sendall(data)
+                elif not escape.is_open:
+                    keys = []  # the terminal is gone
     status = int(channel.recv_exit_status())
     # A program ended by a signal has no status either, but its channel ended properly.
     if status < 0 and not channel.eof_received:
@@ -162,12 +165,15 @@ def _join(channel: Any, resized: int, host: str) -> int:
 
 
 def _copy(channel: Any) -> bool:
-    """Write the program's output; False at its end."""
-    data = channel.recv(CHUNK)
-    view = memoryview(data)
+    """Write some of the program's output that has arrived; False at its end."""
+    # Read this first: output that arrives later is still found below.
+    ended = channel.closed or channel.eof_received
+    if not channel.recv_ready():
+        return not ended
+    view = memoryview(channel.recv(CHUNK))
     while view:
         view = view[os.write(sys.stdout.fileno(), view) :]
-    return bool(data)
+    return True
 
 
 @contextlib.contextmanager

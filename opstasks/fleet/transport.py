@@ -59,5 +59,8 @@ class Transport(Protocol):
     def is_alive(self) -> bool:
         """Whether the connection is open, as far as is known here."""
 
+    def lost_because(self) -> str:
+        """Why the connection ended, if the other side said it; otherwise ""."""
+
     def close(self) -> None:
         """Close the connection."""

@@ -37,8 +37,16 @@ def served_in_between(host):
     return job
 
 
-def start_deploy(sandbox_dir, tmp_path, *, until, task="deploy"):
-    """Start a separate client and wait until it has begun this step."""
+def behind_a_proxy(tmp_path):
+    """Arguments for a connection through a ProxyCommand."""
+    config = tmp_path / "ssh_config"
+    netcat = ROOT / "tests" / "netcat.py"
+    config.write_text(f"ProxyCommand {sys.executable} {netcat} %h %p\n")
+    return ["--ssh-config", str(config)]
+
+
+def start_deploy(sandbox_dir, tmp_path, *, until, task="deploy", extra=()):
+    """Start a separate client in its own process group; wait until it has begun this step."""
     command = [
         str(Path(sys.executable).with_name("inv")),
         "--inventory",
@@ -49,6 +57,7 @@ def start_deploy(sandbox_dir, tmp_path, *, until, task="deploy"):
         "--watch",
         "4",
         "--yes",
+        *extra,
     ]
     client = subprocess.Popen(
         command,
@@ -58,6 +67,7 @@ def start_deploy(sandbox_dir, tmp_path, *, until, task="deploy"):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert any(until in line for line in client.stderr)
     return client
@@ -169,12 +179,15 @@ def test_ctrl_c_twice_ends_at_once_and_the_next_run_continues(
     assert look("sandbox-1").serving
 
 
+@pytest.mark.parametrize("way", ["directly", "behind a proxy"])
 def test_ctrl_c_goes_back_to_the_old_release(
-    managed, look, inv, at_old_release, sandbox_dir, tmp_path
+    managed, look, inv, at_old_release, sandbox_dir, tmp_path, way
 ):
     before = look("sandbox-1").whole()
-    client = start_deploy(sandbox_dir, tmp_path, until="move dependencies")
-    client.send_signal(signal.SIGINT)
+    extra = behind_a_proxy(tmp_path) if way == "behind a proxy" else []
+    client = start_deploy(sandbox_dir, tmp_path, until="move dependencies", extra=extra)
+    # As a terminal does: to every process of the group.
+    os.killpg(client.pid, signal.SIGINT)
     _, err = client.communicate(timeout=90)
     assert client.returncode == 130, err
     assert "back on v2.71.0" in err

@@ -123,15 +123,26 @@ def test_a_changed_pinned_key_is_refused(connect, spec, other_key):
         host.login.run(cmd("true"))
 
 
-def test_an_unknown_host_is_refused(connect, spec, monkeypatch, tmp_path):
-    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (tmp_path / "known_hosts",))
+@pytest.fixture
+def unpinned(spec, tmp_path):
+    """A host without pins, whose ssh_config names one known_hosts file."""
+    config, known = tmp_path / "ssh_config", tmp_path / "known_hosts"
+    config.write_text(f"UserKnownHostsFile {known}\nGlobalKnownHostsFile none\n")
+
+    def make(**over):
+        return spec("sandbox-1", host_keys=(), ssh_config=str(config), **over)
+
+    return make
+
+
+def test_an_unknown_host_is_refused(connect, unpinned):
     with pytest.raises(Unreachable, match="not known"):
-        connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
+        connect(unpinned()).login.run(cmd("true"))
 
 
 @pytest.mark.parametrize("hashed", [False, True])
 def test_a_key_in_known_hosts_is_accepted_plain_or_hashed(
-    connect, spec, monkeypatch, tmp_path, hashed
+    connect, spec, unpinned, tmp_path, hashed
 ):
     known = tmp_path / "known_hosts"
     found = spec("sandbox-1")
@@ -139,20 +150,18 @@ def test_a_key_in_known_hosts_is_accepted_plain_or_hashed(
     if hashed:
         subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True)
         assert found.address not in known.read_text()
-    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
-    assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
+    assert connect(unpinned()).login.test(cmd("true"))
 
 
-def test_a_conflicting_known_host_is_refused(connect, spec, monkeypatch, tmp_path, other_key):
+def test_a_conflicting_known_host_is_refused(connect, spec, unpinned, tmp_path, other_key):
     known = tmp_path / "known_hosts"
     known.write_text(f"{spec('sandbox-1').address} {other_key}\n")
-    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     with pytest.raises(Unreachable, match="CHANGED"):
-        connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
+        connect(unpinned()).login.run(cmd("true"))
 
 
 def test_known_hosts_with_odd_lines_works_and_a_revoked_key_is_refused(
-    connect, spec, monkeypatch, tmp_path, other_key
+    connect, spec, unpinned, tmp_path, other_key
 ):
     found = spec("sandbox-1")
     known = tmp_path / "known_hosts"
@@ -160,24 +169,21 @@ def test_known_hosts_with_odd_lines_works_and_a_revoked_key_is_refused(
     known.write_text(
         f"@cert-authority * {other_key}\nx ssh-rsa AAA\n{found.address} {other_key}\n{good}\n"
     )
-    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
-    assert connect(spec("sandbox-1", host_keys=())).login.test(cmd("true"))
+    assert connect(unpinned()).login.test(cmd("true"))
     known.write_text(f"{good}\n@revoked * {found.host_keys[0]}\n")
     with pytest.raises(Unreachable, match="REVOKED"):
-        connect(spec("sandbox-1", host_keys=())).login.run(cmd("true"))
+        connect(unpinned()).login.run(cmd("true"))
 
 
 def test_accept_new_learns_a_key_and_refuses_another_one_later(
-    connect, spec, monkeypatch, tmp_path, other_key
+    connect, spec, unpinned, tmp_path, other_key
 ):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    loose = {"host_keys": (), "host_key_checking": "accept-new"}
-    assert connect(spec("sandbox-1", **loose)).login.test(cmd("true"))
-    known = tmp_path / ".ssh" / "known_hosts"
-    assert spec("sandbox-1").host_keys[0].split()[1] in known.read_text()
-    known.write_text(f"{spec('sandbox-1').address} {other_key}\n")
+    found, known = spec("sandbox-1"), tmp_path / "known_hosts"
+    assert connect(unpinned(host_key_checking="accept-new")).login.test(cmd("true"))
+    assert found.host_keys[0].split()[1] in known.read_text()
+    known.write_text(f"{found.address} {other_key}\n")
     with pytest.raises(Unreachable, match="CHANGED"):
-        connect(spec("sandbox-1", **loose)).login.run(cmd("true"))
+        connect(unpinned(host_key_checking="accept-new")).login.run(cmd("true"))
 
 
 # -- the network -----------------------------------------------------------------------------
@@ -264,20 +270,19 @@ def test_a_silent_network_frees_the_lock_after_a_minute(connect, spec, tmp_path)
             proxy.cut()
 
 
-def test_ssh_config_reaches_a_host_through_another(connect, spec, tmp_path, monkeypatch):
+def test_ssh_config_reaches_a_host_through_another(connect, spec, tmp_path):
     first, second = spec("sandbox-1"), spec("sandbox-2")
-    config = tmp_path / "config"
+    config, known = tmp_path / "config", tmp_path / "known_hosts"
     config.write_text(
+        f"UserKnownHostsFile {known}\n"
         f"Host inner\n  HostName {second.address}\n  User ops\n"
         f"  IdentityFile {second.identity_file}\n  ProxyJump outer\n"
         f"Host outer\n  HostName {first.address}\n  User ops\n"
         f"  IdentityFile {first.identity_file}\n"
     )
-    known = tmp_path / "known_hosts"
     known.write_text(
         f"{first.address} {first.host_keys[0]}\n{second.address} {second.host_keys[0]}\n"
     )
-    monkeypatch.setattr("opstasks.fleet.host_keys.KNOWN_HOSTS", (known,))
     shutil.copy(second.identity_file, tmp_path / "key")
     plain = spec(
         "sandbox-2",
@@ -295,7 +300,7 @@ def test_a_gateway_of_the_inventory(spec):
     from opstasks.fleet.ssh import SSHTransport
 
     def connections():
-        return {thread for thread in threading.enumerate() if "Transport" in type(thread).__name__}
+        return {thread for thread in threading.enumerate() if type(thread).__name__ == "Wire"}
 
     before = connections()
     host = Host(spec("sandbox-2"), connect=lambda s: SSHTransport(s, spec("sandbox-1")))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.fleet import known_hosts
+from opstasks.fleet.host_keys import preferred_kinds
 
 
 def key(kind="ssh-ed25519", secret=b"x" * 32):
@@ -16,6 +17,10 @@ def key(kind="ssh-ed25519", secret=b"x" * 32):
 
 
 ONE, TWO, RSA = key(), key(secret=b"y" * 32), key("ssh-rsa", b"z" * 64)
+
+
+def known(place, text):
+    return known_hosts.known(place, [known_hosts.KnownHostsFile(text)])
 
 
 def kinds(keys):
@@ -50,34 +55,34 @@ def test_hashed_names_are_those_that_ssh_keygen_makes(tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(path)], check=True)
     text = path.read_text()
     assert "a.example" not in text
-    assert known_hosts.known("a.example", [text]).accepted == known_hosts.pinned([ONE]).accepted
-    other = known_hosts.known("[a.example]:2222", [text])
+    assert known("a.example", text).accepted == known_hosts.pinned([ONE]).accepted
+    other = known("[a.example]:2222", text)
     assert other.accepted == known_hosts.pinned([TWO]).accepted
 
 
 def test_several_keys_of_one_type_are_all_accepted():
     text = f"a {ONE}\na {TWO}\n"
-    assert len(known_hosts.known("a", [text]).accepted) == 2
+    assert len(known("a", text).accepted) == 2
     assert len(known_hosts.pinned([ONE, TWO]).accepted) == 2
 
 
 def test_a_line_that_cannot_be_read_does_not_hide_the_others():
     text = f"\n# x\na ssh-ed25519 AAA\na ssh-rsa {ONE.split()[1]}\n@odd a {ONE}\na\na {RSA} me\n"
-    assert kinds(known_hosts.known("a", [text])) == ["ssh-rsa"]
+    assert kinds(known("a", text)) == ["ssh-rsa"]
 
 
 def test_revoked_keys_and_authorities_are_not_accepted():
     text = f"@revoked * {ONE}\n@cert-authority * {TWO}\na {RSA}\n"
-    keys = known_hosts.known("a", [text])
+    keys = known("a", text)
     assert kinds(keys) == ["ssh-rsa"]
     assert [kind for kind, _ in keys.revoked] == ["ssh-ed25519"]
 
 
-def test_only_algorithms_of_known_keys_are_offered():
-    assert known_hosts.known("a", [""]).unwanted_algorithms == []
-    unwanted = known_hosts.pinned([RSA]).unwanted_algorithms
-    assert "ssh-ed25519" in unwanted
-    assert "rsa-sha2-512" not in unwanted
+def test_algorithms_of_known_keys_come_first():
+    algorithms = ["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"]
+    assert preferred_kinds(set(), algorithms) == algorithms
+    kinds_of_pin = known_hosts.pinned([RSA]).kinds
+    assert preferred_kinds(kinds_of_pin, algorithms) == [*algorithms[1:], "ssh-ed25519"]
 
 
 def test_a_pin_that_is_not_a_key_is_an_error():
@@ -87,4 +92,4 @@ def test_a_pin_that_is_not_a_key_is_an_error():
 
 @given(st.text())
 def test_any_text_is_read_without_an_error(text):
-    known_hosts.known("a.example", [text])
+    known("a.example", text)

@@ -4,6 +4,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from paramiko.buffered_pipe import BufferedPipe
 
 from opstasks.core.command import Secret
 from opstasks.core.errors import Refused, Unreachable
@@ -81,18 +82,14 @@ class Ended:
     """A channel without more output."""
 
     def __init__(self, status, *, in_order):
-        self.status, self.eof_received = status, in_order
-        self.reader, writer = os.pipe()
-        os.close(writer)
+        self.status, self.eof_received, self.closed = status, in_order, True
+        self.in_buffer, self.in_stderr_buffer = BufferedPipe(), BufferedPipe()
+        self.in_buffer.close()
 
-    def fileno(self):
-        return self.reader
-
-    def recv(self, size):
-        return b""
+    def recv_ready(self):
+        return False
 
     def recv_exit_status(self):
-        os.close(self.reader)
         return self.status
 
 

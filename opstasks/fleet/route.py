@@ -1,0 +1,79 @@
+"""The way to a host: the logins on it, from the first gateway to the host itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opstasks.core.errors import Refused
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.ssh_config import Destination, settings_for
+from opstasks.fleet.ssh_settings import SSHSettings, expand_home
+
+# More gateways than this are a loop.
+MAX_HOPS = 8
+# What we cannot do, and ignoring it would mean another way to the host.
+_UNSUPPORTED = {"bindinterface": "BindInterface", "proxyusefdpass": "ProxyUseFdpass"}
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One login: `pins` and `checking` as in hosts.yaml, `command` a ProxyCommand or ""."""
+
+    name: str
+    settings: SSHSettings
+    timeout_s: float
+    pins: tuple[str, ...] = ()
+    checking: str = ""
+    command: str = ""
+
+
+def route(spec: HostSpec, gateway: HostSpec | None) -> list[Hop]:
+    """The logins to make, the first one first. A gateway of hosts.yaml replaces ssh_config's.
+
+    Raises Refused for settings that are wrong or not supported.
+    """
+    wanted = Destination(
+        name=spec.address,
+        user=spec.user,
+        port=spec.port,
+        identity=expand_home(spec.identity_file),
+        config=expand_home(spec.ssh_config),
+    )
+    if gateway is None:
+        return _hops(wanted, spec, spec.host_keys, depth=0)
+    last = _hop(spec.name, settings_for(wanted), spec, spec.host_keys)
+    return [*route(gateway, None), last]
+
+
+def _hops(wanted: Destination, spec: HostSpec, pins: tuple[str, ...], depth: int) -> list[Hop]:
+    """The logins to a destination, with those to its ProxyJump before."""
+    settings = settings_for(wanted)
+    name = spec.name if not depth else wanted.name
+    jumps = settings.jumps()
+    if depth + len(jumps) > MAX_HOPS:
+        raise Refused(f"{settings.line_of('proxyjump')}: ProxyJump goes in a circle")
+    if not jumps:
+        command = settings.one("proxycommand")
+        return [_hop(name, settings, spec, pins, settings.expand(command))]
+    *before, jump = jumps
+    # As ssh does: ssh -J BEFORE -l USER -p PORT -F CONFIG JUMP
+    through = Destination(
+        name=jump.host,
+        user=jump.user,
+        port=jump.port,
+        config=wanted.config,
+        jump=",".join(settings.one("proxyjump").split(",")[: len(before)]),
+    )
+    return [*_hops(through, spec, (), depth + 1), _hop(name, settings, spec, pins)]
+
+
+def _hop(
+    name: str, settings: SSHSettings, spec: HostSpec, pins: tuple[str, ...], command: str = ""
+) -> Hop:
+    for keyword, written in _UNSUPPORTED.items():
+        if settings.one(keyword) not in ("", "no", "false"):
+            raise Refused(f"{settings.line_of(keyword)}: {written} is not supported")
+    own_s = settings.one("connecttimeout")
+    timeout_s = min(spec.connect_timeout_s, float(own_s)) if own_s else spec.connect_timeout_s
+    checking = spec.host_key_checking if name == spec.name else ""
+    return Hop(name, settings, timeout_s, pins, checking, command)
