@@ -155,6 +155,9 @@ MATCHES = [
 ]
 
 LINES = [
+    Row("a keyword that is newer than this ssh", config="ObscureKeystrokeTiming no\n"),
+    Row("a port by the name of its service", config="Port ssh\n"),
+    Row("port 0", config="Port 0\n"),
     Row("the equals sign", config="Host=alpha\nUser = carol\nPort=2222\n"),
     Row("quoted values", config='Host "alpha"\n  User "carol"\n  Port "2222"\n'),
     Row("a comment after a value", config="User carol # that one\n"),
@@ -190,7 +193,51 @@ LINES = [
     Row("a bad value of a host that is not meant", config="Host beta\n  Port many\n"),
 ]
 
+SIX = "<six:alpha>"
+KNOWN_SIX = f"[localhost]:{SIX} <alpha:ed>\n"
+IPV6 = [
+    Row("an IPv6 address with a port", host=f"root@[::1]:{SIX}", known=f"[::1]:{SIX} <alpha:ed>\n"),
+    Row("an IPv6 address with a port, unknown", host=f"root@[::1]:{SIX}"),
+    Row(
+        "HostName with an IPv6 address",
+        host="x",
+        known=f"[::1]:{SIX} <alpha:ed>\n",
+        config=f"Host x\n  HostName ::1\n  Port {SIX}\n",
+    ),
+    Row(
+        "a name with two addresses, of which the second answers",
+        host="localhost",
+        known=KNOWN_SIX,
+        config=f"Port {SIX}\n",
+    ),
+    Row(
+        "AddressFamily inet, and only the IPv6 address answers",
+        host="localhost",
+        known=KNOWN_SIX,
+        config=f"AddressFamily inet\nPort {SIX}\n",
+    ),
+    Row(
+        "AddressFamily inet6 and two addresses",
+        host="localhost",
+        known=KNOWN_SIX,
+        config=f"AddressFamily inet6\nPort {SIX}\n",
+    ),
+    Row(
+        "NoHostAuthenticationForLocalhost",
+        host="localhost",
+        known="",
+        config=f"NoHostAuthenticationForLocalhost yes\nPort {SIX}\n",
+    ),
+    Row(
+        "NoHostAuthenticationForLocalhost and a changed key",
+        host="localhost",
+        known=f"[localhost]:{SIX} <beta:ed>\n",
+        config=f"NoHostAuthenticationForLocalhost yes\nPort {SIX}\n",
+    ),
+]
+
 PLACES = [
+    Row("a pattern for addresses", host="<alpha>", config="Host 172.*.1 10.*\n  User carol\n"),
     Row("HostName with %h", host="alpha", config="HostName %h.example.test\n"),
     Row("HostName with an address", host="x", config="Host x\n  HostName <alpha>\n"),
     Row("HostName with capitals", host="x", config="Host x\n  HostName ALPHA\n"),
@@ -233,4 +280,4 @@ PLACES = [
     ),
 ]
 
-ROWS = [*INCLUDES, *MATCHES, *LINES, *PLACES]
+ROWS = [*INCLUDES, *MATCHES, *LINES, *IPV6, *PLACES]

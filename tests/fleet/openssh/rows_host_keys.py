@@ -294,146 +294,57 @@ FILES = [
     ),
 ]
 
-CHECKING = [
-    Row("StrictHostKeyChecking yes and unknown", known="", config="StrictHostKeyChecking yes\n"),
-    Row("StrictHostKeyChecking ask and unknown", known="", config="StrictHostKeyChecking ask\n"),
+REVOKED_MORE = [
     Row(
-        "StrictHostKeyChecking accept-new and unknown",
-        known="",
-        learns=True,
-        config=QUIET + "StrictHostKeyChecking accept-new\n",
+        "revoked under HostKeyAlias",
+        known="thing <alpha:ed>\n@revoked thing <alpha:ed>\n",
+        config="HostKeyAlias thing\n",
     ),
     Row(
-        "StrictHostKeyChecking accept-new and changed",
-        known=OTHER,
-        learns=True,
-        config=QUIET + "StrictHostKeyChecking accept-new\n",
+        "revoked under the name, with HostKeyAlias",
+        known="thing <alpha:ed>\n@revoked alpha <alpha:ed>\n",
+        config="HostKeyAlias thing\n",
     ),
+    Row("revoked with a hashed name", known=GOOD + "@revoked <hash:alpha> <alpha:ed>\n"),
+    Row("revoked under the address", known=GOOD + "@revoked <alpha> <alpha:ed>\n"),
     Row(
-        "StrictHostKeyChecking accept-new and another port",
-        host="root@alpha:2222",
-        known="",
-        learns=True,
-        config=QUIET + "StrictHostKeyChecking accept-new\n",
-    ),
-    Row(
-        "StrictHostKeyChecking accept-new and hashed names",
-        known="",
-        learns=True,
-        config=QUIET + "HashKnownHosts yes\nStrictHostKeyChecking accept-new\n",
-    ),
-    Row(
-        "StrictHostKeyChecking accept-new in another file",
-        known="",
-        learns=True,
-        files={"<tmp>/mine": "beta <beta:ed>\n"},
-        config=QUIET + "UserKnownHostsFile <tmp>/mine\nStrictHostKeyChecking accept-new\n",
-    ),
-    Row(
-        "StrictHostKeyChecking accept-new after a line without its end",
-        learns=True,
-        known="beta <beta:ed>",
-        config=QUIET + "StrictHostKeyChecking accept-new\n",
-    ),
-    Row(
-        "StrictHostKeyChecking no and unknown",
-        known="",
-        learns=True,
-        config=QUIET + "StrictHostKeyChecking no\n",
-    ),
-    Row(
-        "StrictHostKeyChecking off and unknown",
-        known="",
-        learns=True,
-        config=QUIET + "StrictHostKeyChecking off\n",
-    ),
-    Row(
-        "StrictHostKeyChecking no and changed",
-        known=OTHER,
-        learns=True,
-        config=QUIET + "StrictHostKeyChecking no\n",
-    ),
-    Row(
-        "CheckHostIP and a changed address",
-        known=GOOD + "<alpha> <beta:ed>\n",
+        "revoked under the address, with CheckHostIP",
         config="CheckHostIP yes\n",
+        known=GOOD + "@revoked <alpha> <alpha:ed>\n",
     ),
     Row(
-        "CheckHostIP and an unknown address",
-        known=GOOD,
-        learns=True,
-        config=QUIET + "CheckHostIP yes\n",
+        "revoked in known_hosts, which UserKnownHostsFile replaces",
+        known=REVOKED_LINE,
+        files={"<tmp>/mine": GOOD},
+        config="UserKnownHostsFile <tmp>/mine\n",
     ),
     Row(
-        "NoHostAuthenticationForLocalhost elsewhere",
+        "revoked and StrictHostKeyChecking accept-new",
+        known=REVOKED_LINE,
+        config="StrictHostKeyChecking accept-new\n",
+    ),
+    Row(
+        "RevokedHostKeys and StrictHostKeyChecking no",
+        files={"<tmp>/revoked": "<alpha:ed>\n"},
+        config="RevokedHostKeys <tmp>/revoked\nStrictHostKeyChecking no\n",
+    ),
+    Row(
+        "RevokedHostKeys behind a jump",
+        files={"<tmp>/revoked": "<jump:ed>\n"},
+        config="Host alpha\n ProxyJump jump\nHost *\n RevokedHostKeys <tmp>/revoked\n",
+    ),
+    Row(
+        "RevokedHostKeys that is empty",
+        files={"<tmp>/revoked": "\n"},
+        config="RevokedHostKeys <tmp>/revoked\n",
+    ),
+    Row("known_hosts that is a folder", known="", files={"~/.ssh/known_hosts/x": "x"}),
+    Row(
+        "the first UserKnownHostsFile has another key",
         known="",
-        config="NoHostAuthenticationForLocalhost yes\n",
-    ),
-    Row("VerifyHostKeyDNS without DNS", config="VerifyHostKeyDNS yes\n"),
-    Row("VerifyHostKeyDNS without DNS and unknown", known="", config="VerifyHostKeyDNS yes\n"),
-    Row(
-        "HostKeyAlgorithms chooses RSA",
-        config="HostKeyAlgorithms rsa-sha2-512\n",
-        known="alpha <alpha:ed>\nalpha <beta:ed>\n",
-    ),
-    Row("HostKeyAlgorithms chooses RSA, which is known", config="HostKeyAlgorithms rsa-sha2-512\n"),
-    Row(
-        "HostKeyAlgorithms with a caret",
-        config="HostKeyAlgorithms ^ecdsa-sha2-nistp256\n",
-        known="alpha <alpha:ecdsa>\nalpha <beta:ed>\n",
-    ),
-    Row("HostKeyAlgorithms with a minus", config="HostKeyAlgorithms -ssh-ed25519\n"),
-    Row(
-        "HostKeyAlgorithms that the server does not have",
-        host="beta",
-        config="HostKeyAlgorithms ecdsa-sha2-nistp256\n",
-    ),
-    Row("HostKeyAlgorithms with nonsense", config="HostKeyAlgorithms nonsense\n"),
-    Row(
-        "UpdateHostKeys learns the other keys",
-        known=GOOD,
-        learns=True,
-        config="UpdateHostKeys yes\n",
+        files={"<tmp>/a": OTHER, "<tmp>/b": GOOD},
+        config="UserKnownHostsFile <tmp>/a <tmp>/b\n",
     ),
 ]
 
-AUTHORITIES = [
-    Row(
-        "a host certificate", host="hostcert", known="@cert-authority hostcert <authority:hostca>\n"
-    ),
-    Row(
-        "a host certificate for a pattern",
-        host="hostcert",
-        known="@cert-authority *cert <authority:hostca>\n",
-    ),
-    Row(
-        "a host certificate of another authority",
-        host="otherca",
-        known="@cert-authority * <authority:hostca>\n",
-    ),
-    Row(
-        "a host certificate for another name",
-        host="wrongcert",
-        known="@cert-authority * <authority:hostca>\n",
-    ),
-    Row(
-        "a host certificate and a known plain key",
-        host="hostcert",
-        known="hostcert <hostcert:ed>\n",
-    ),
-    Row(
-        "an authority and a server without a certificate",
-        known="@cert-authority * <authority:hostca>\n",
-    ),
-    Row(
-        "an authority, and the plain key of a server without a certificate",
-        known="@cert-authority * <authority:hostca>\n" + GOOD,
-    ),
-    Row(
-        "a revoked authority",
-        host="hostcert",
-        known="@cert-authority * <authority:hostca>\n@revoked * <authority:hostca>\n",
-    ),
-]
-
-ROWS = [*LINES, *PORTS, *REVOKED, *FILES, *CHECKING, *AUTHORITIES]
+ROWS = [*LINES, *PORTS, *REVOKED, *REVOKED_MORE, *FILES]

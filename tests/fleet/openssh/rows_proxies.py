@@ -181,6 +181,42 @@ JUMPS = [
     ),
 ]
 
+JUMPS_MORE = [
+    Row("user typed, and a jump", host="carol@alpha", config=JUMP),
+    Row("the jump host says something and refuses us", config="Host alpha\n  ProxyJump allow\n"),
+    Row("the jump host is down for repairs", config="Host alpha\n  ProxyJump carol@nologin\n"),
+    Row("the jump host closes at once", config="Host alpha\n  ProxyJump closes\n"),
+    Row("the jump host is silent", config="ConnectTimeout 2\nHost alpha\n  ProxyJump silent\n"),
+    Row(
+        "the jump host has another alias",
+        config=JUMP + "Host jump\n  HostKeyAlias thing\n",
+        known="alpha <alpha:ed>\nthing <jump:ed>\n",
+    ),
+    Row(
+        "the jump host has a certificate",
+        config="Host alpha\n  ProxyJump hostcert\n",
+        known="alpha <alpha:ed>\n@cert-authority hostcert <authority:hostca>\n",
+    ),
+    Row("the jump host has old ciphers", config="Host alpha\n  ProxyJump cbc\n"),
+    Row(
+        "IdentityAgent none for the jump host",
+        keys="id_ed25519=s1",
+        agent="ed",
+        config=JUMP + "Host jump\n  IdentityAgent none\n",
+    ),
+    Row(
+        "the jump host takes four keys, the agent has six",
+        config="Host alpha\n  ProxyJump tries4\n",
+        keys="",
+        agent="s1.s2.s3.s4.s5.ed",
+    ),
+    Row(
+        "gateway of hosts.yaml with user and port",
+        settings={"gateway": "carol@beta:2222"},
+        ssh_flags=("-J", "carol@beta:2222"),
+    ),
+]
+
 COMMANDS = [
     proxied("ProxyCommand", f"{NETCAT} %h %p"),
     proxied("ProxyCommand to another address", f"{NETCAT} beta 2222", known="alpha <beta:ed>\n"),
@@ -251,4 +287,4 @@ COMMANDS = [
     ),
 ]
 
-ROWS = [*JUMPS, *COMMANDS]
+ROWS = [*JUMPS, *JUMPS_MORE, *COMMANDS]

@@ -51,7 +51,15 @@ WORDS = [
     Row("LogLevel QUIET", host="alpha", keys="id_ed25519=s1", config="LogLevel QUIET\n"),
 ]
 
+BEYOND = [
+    Row("ChaCha20 only", host="chacha", lacks="chacha20-poly1305@openssh.com"),
+    Row("UMAC only", host="umac", lacks="umac-64@openssh.com"),
+    Row("a key exchange of sntrup761 only", host="sntrup", lacks="sntrup761x25519-sha512"),
+]
+
 NETWORK = [
+    Row("ConnectionAttempts 0", config="ConnectionAttempts 0\n"),
+    Row("ConnectTimeout with nonsense", config="ConnectTimeout soon\n"),
     Row("a server that closes at once", host="closes"),
     Row("a server that says something and closes", host="talks"),
     Row("a server with too many logins", host="busy"),
@@ -87,4 +95,4 @@ SESSIONS = [
     Row("IPQoS and TCPKeepAlive", config="IPQoS lowdelay throughput\nTCPKeepAlive no\n"),
 ]
 
-ROWS = [*ALGORITHMS, *WORDS, *NETWORK, *SESSIONS]
+ROWS = [*ALGORITHMS, *BEYOND, *WORDS, *NETWORK, *SESSIONS]

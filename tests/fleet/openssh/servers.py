@@ -51,7 +51,8 @@ SERVERS = {
     "password": f"PasswordAuthentication yes\nAuthorizedKeysFile {HERE}/nobody",
     "keyboard": f"UsePAM yes\nKbdInteractiveAuthentication yes\nAuthorizedKeysFile {HERE}/nobody",
     "userca": f"TrustedUserCAKeys {HERE}/userca.pub\nAuthorizedKeysFile {HERE}/nobody",
-    "hostcert": f"Port 22\nPort 2222\nHostKey {HERE}/hostcert-ed\nHostCertificate {HERE}/hostcert-ed-cert.pub",
+    "hostcert": f"Port 22\nPort 2222\nHostKey {HERE}/hostcert-ed\n"
+    f"HostCertificate {HERE}/hostcert-ed-cert.pub",
     "oldcert": f"HostKey {HERE}/oldcert-ed\nHostCertificate {HERE}/oldcert-ed-cert.pub",
     "anycert": f"HostKey {HERE}/anycert-ed\nHostCertificate {HERE}/anycert-ed-cert.pub",
     "otherca": f"HostKey {HERE}/otherca-ed\nHostCertificate {HERE}/otherca-ed-cert.pub",

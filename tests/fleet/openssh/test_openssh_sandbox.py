@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.fleet.openssh import (
+    rows_checking,
     rows_config,
     rows_host_keys,
     rows_keys,
@@ -13,7 +14,7 @@ from tests.fleet.openssh import (
 )
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
-TABLES = (rows_config, rows_keys, rows_host_keys, rows_proxies, rows_servers)
+TABLES = (rows_config, rows_keys, rows_host_keys, rows_checking, rows_proxies, rows_servers)
 ROWS = [row for table in TABLES for row in table.ROWS]
 
 
