@@ -227,12 +227,14 @@ IPV6 = [
         host="localhost",
         known="",
         config=f"NoHostAuthenticationForLocalhost yes\nPort {SIX}\n",
+        refused_by_name="NoHostAuthenticationForLocalhost",
     ),
     Row(
         "NoHostAuthenticationForLocalhost and a changed key",
         host="localhost",
         known=f"[localhost]:{SIX} <beta:ed>\n",
         config=f"NoHostAuthenticationForLocalhost yes\nPort {SIX}\n",
+        refused_by_name="NoHostAuthenticationForLocalhost",
     ),
 ]
 
@@ -271,7 +273,11 @@ PLACES = [
     Row("localhost as IPv6 only", host="localhost", config="AddressFamily inet6\nPort 2299\n"),
     Row("BindAddress that is not ours", config="BindAddress 192.0.2.1\n"),
     Row("BindAddress of another interface", config="BindAddress 127.0.0.1\nConnectTimeout 2\n"),
-    Row("BindInterface that does not exist", config="BindInterface none9\n"),
+    Row(
+        "BindInterface that does not exist",
+        config="BindInterface none9\n",
+        refused_by_name="BindInterface",
+    ),
     Row("a name with a dot at the end", host="alpha.", config="Host alpha.\n  User carol\n"),
     Row(
         "Hostname of a name that is also a pattern",

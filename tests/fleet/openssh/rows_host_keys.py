@@ -208,6 +208,7 @@ REVOKED = [
         "revoked although StrictHostKeyChecking is no",
         known=REVOKED_LINE,
         config="StrictHostKeyChecking no\n",
+        refused_by_name="StrictHostKeyChecking",
     ),
 ]
 

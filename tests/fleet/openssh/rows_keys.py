@@ -275,8 +275,16 @@ AGENTS = [
 ]
 
 KINDS = [
-    Row("PubkeyAuthentication no", config="PubkeyAuthentication no\n"),
-    Row("PreferredAuthentications without keys", config="PreferredAuthentications password\n"),
+    Row(
+        "PubkeyAuthentication no",
+        config="PubkeyAuthentication no\n",
+        refused_by_name="PubkeyAuthentication",
+    ),
+    Row(
+        "PreferredAuthentications without keys",
+        config="PreferredAuthentications password\n",
+        refused_by_name="PreferredAuthentications",
+    ),
     Row(
         "PreferredAuthentications with keys second",
         config="PreferredAuthentications password,publickey\n",

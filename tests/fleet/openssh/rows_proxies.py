@@ -196,6 +196,7 @@ JUMPS_MORE = [
         "the jump host has a certificate",
         config="Host alpha\n  ProxyJump hostcert\n",
         known="alpha <alpha:ed>\n@cert-authority hostcert <authority:hostca>\n",
+        refused_by_name="certificates",
     ),
     Row("the jump host has old ciphers", config="Host alpha\n  ProxyJump cbc\n"),
     Row(

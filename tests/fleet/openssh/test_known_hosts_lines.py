@@ -61,7 +61,7 @@ PATTERNS = (
 # A tab after a marker makes OpenSSH ignore a line, even a revoking one; we do not.
 MARKER_GAPS = (" ", "  ", " \t")
 GAPS = (" ", "\t", "  ", " \t", "\t ")
-ENDS = ("", " ", " someone@somewhere", "\r", " #x", "\t", " \x0c", "\x0b", " \x85 \u2028")
+ENDS = ("", " ", " someone@somewhere", "\r", " #x", "\t", " \x0c", " \x0b", " \x85 \u2028")
 OTHER_LINES = ("", "   ", "#a.example " + ONE, " # x", "a.example", "x" * 9000, "\r", "@revoked")
 HASHED = (
     *(hashed_name(*re.findall(r"[\w.]{2,}|b", place)) for place in PLACES),
@@ -115,7 +115,7 @@ def fingerprint(key):
 
 
 def ours(text, place):
-    keys = known_hosts.known(place, [text])
+    keys = known_hosts.known(place, [known_hosts.KnownHostsFile(text)])
     return {fingerprint(key) for key in keys.accepted}, {fingerprint(key) for key in keys.revoked}
 
 

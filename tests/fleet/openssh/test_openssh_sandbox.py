@@ -13,7 +13,8 @@ from tests.fleet.openssh import (
     rows_servers,
 )
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
+# All rows are played before the first test.
+pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1), pytest.mark.timeout(1800)]
 TABLES = (rows_config, rows_keys, rows_host_keys, rows_checking, rows_proxies, rows_servers)
 ROWS = [row for table in TABLES for row in table.ROWS]
 

@@ -14,9 +14,10 @@ REASONS = (
     (
         "config",
         r"(?i)bad configuration option|bad owner or permissions|can't open user config file"
-        r"|line \d+: |too many recursive|jumphost loop",
+        r"|line \d+: |too many recursive|jumphost loop|invalid number of",
     ),
-    ("expansion", r"percent_expand|has no value"),
+    ("expansion", r"percent_expand|has no value|has no variable|%\w is not supported"),
+    ("revoked file", r"in revoked keys file|cannot read RevokedHostKeys"),
     ("key revoked", r"REVOKED|revoked"),
     ("key changed", r"CHANGED"),
     (
@@ -24,14 +25,20 @@ REASONS = (
         r"host key is known for|host key of \S+ is not known|is not known"
         r"|authenticity of host|Host key verification failed",
     ),
-    ("no address", r"Could not resolve hostname|no address for|[Nn]ame or service not known"),
+    ("key too short", r"Invalid key length|too short"),
+    ("no address", r"(?i)could not resolve host|no address for|name or service not known"),
+    ("protocol version", r"Protocol major versions differ|Incompatible version"),
     ("no common algorithm", r"no matching|no common|[Ii]ncompatible|no acceptable"),
     ("too many keys", r"Too many authentication failures|too many keys"),
+    (
+        "forwarding",
+        r"administratively prohibited|does not forward|open failed|the gateway \S+ cannot connect",
+    ),
     ("timed out", r"timed out|no answer from|within \d"),
     ("refused", r"[Cc]onnection refused"),
     ("no route", r"[Nn]o route to host"),
-    ("forwarding", r"administratively prohibited|does not forward|open failed"),
-    ("denied", r"Permission denied|did not accept our key"),
+    ("own address", r"(?i)cannot assign requested|no suitable addresses|invalid argument"),
+    ("denied", r"Permission denied|did not accept our key|no key to offer"),
     (
         "closed",
         r"Connection closed|Connection reset|kex_exchange_identification|closed the conn"
@@ -77,10 +84,15 @@ def login(out: str) -> dict[str, str]:
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     """Where our outcome differs from ssh's; words and places may be more than ssh shows."""
     found = []
+    # A server that says why it refuses the account may close at once: its words are the reason.
+    told = bool(theirs.get("said")) and set(theirs["said"]) <= set(ours.get("said", ()))
+    ends = {theirs.get("reason"), ours.get("reason")}
     for key in dict.fromkeys([*theirs, *ours]):
         want, got = theirs.get(key), ours.get(key)
         enough = key in ("said", "places") and set(want or ()) <= set(got or ())
-        mute = key == "reason" and want == "nothing said"
+        mute = key == "reason" and (
+            want == "nothing said" or (told and ends <= {"closed", "denied"})
+        )
         if want != got and not enough and not mute:
             found.append(f"{key}: ssh {want!r}, ours {got!r}")
     return found
@@ -97,10 +109,10 @@ def refusal_problem(result: Mapping[str, Any], keyword: str) -> list[str]:
     """What is wrong with a refusal that must name a keyword and the place of its line."""
     text = result["err"]
     problems = []
-    if result["ok"] or result.get("kind") != "Refused":
+    if result["ok"] or result.get("kind") not in ("Refused", "Unreachable"):
         problems.append(f"not refused: {result}")
     if keyword.lower() not in text.lower():
         problems.append(f"{keyword} is not named: {text}")
-    if not re.search(r"config\S* line \d+|config\S*:\d+|known_hosts\S* line \d+", text):
+    if not re.search(r"(config|known_hosts)\S* line \d+", text):
         problems.append(f"no file and line: {text}")
     return problems
