@@ -1,0 +1,370 @@
+"""Which keys are offered, from which files and agents, and in which order."""
+
+from tests.fleet.openssh.row import Row
+
+FIVE = "s1.s2.s3.s4.s5"
+ONLY = "IdentitiesOnly yes\n"
+
+FILES = [
+    Row("no key at all", keys=""),
+    Row("the usual files, in the usual order", keys="id_ed25519=s1 id_ecdsa=s2 id_rsa=rsa"),
+    Row("id_rsa before id_ecdsa", keys="id_rsa=rsa id_ecdsa=ecdsa id_ed25519=s1"),
+    Row("id_dsa and other names are not usual", keys="id_ed25519=s1 id_other=ed"),
+    Row(
+        "IdentityFile replaces the usual files",
+        keys="id_ed25519=ed other=s1",
+        config="IdentityFile ~/.ssh/other\n",
+    ),
+    Row(
+        "several IdentityFiles",
+        keys="a=s1 b=s2 c=ed",
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\nIdentityFile ~/.ssh/c\n",
+    ),
+    Row(
+        "IdentityFiles of several blocks",
+        keys="a=s1 b=ed",
+        config="Host alpha\n IdentityFile ~/.ssh/a\nHost *\n IdentityFile ~/.ssh/b\n",
+    ),
+    Row(
+        "a missing IdentityFile and a good one",
+        keys="b=ed",
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
+    ),
+    Row("a missing IdentityFile alone", config="IdentityFile ~/.ssh/missing\n"),
+    Row(
+        "IdentityFile with tokens",
+        keys="k-root-alpha-root-alpha=ed",
+        config="IdentityFile %d/.ssh/k-%u-%h-%r-%n\n",
+    ),
+    Row(
+        "IdentityFile with a variable",
+        keys="mine=ed",
+        env={"MINE": "<home>/.ssh/mine"},
+        config="IdentityFile ${MINE}\n",
+    ),
+    Row("IdentityFile with a variable that is not set", config="IdentityFile ${MISSING}/x\n"),
+    Row(
+        "IdentityFile in quotes",
+        files={"~/.ssh/my key": "<private:ed>"},
+        keys="",
+        config='IdentityFile "~/.ssh/my key"\n',
+    ),
+    Row("IdentityFile none", config="IdentityFile none\n"),
+    Row(
+        "IdentityFile relative to the working folder",
+        keys="",
+        files={"<tmp>/k": "<private:ed>"},
+        config="IdentityFile k\n",
+    ),
+    Row(
+        "a private key without its public file",
+        keys="",
+        files={"~/.ssh/id_ed25519": "<private:ed>"},
+    ),
+    Row(
+        "a public file that does not belong to the private key",
+        keys="",
+        files={"~/.ssh/id_ed25519": "<private:ed>", "~/.ssh/id_ed25519.pub": "<key:s1>\n"},
+    ),
+    Row("a private key that others may read", modes={"~/.ssh/id_ed25519": 0o644}),
+    Row(
+        "a private key that others may read, then a good one",
+        keys="a=s1 b=ed",
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
+        modes={"~/.ssh/a": 0o640},
+    ),
+    Row("a file that is no key", keys="", files={"~/.ssh/id_ed25519": "not a key\n"}),
+    Row(
+        "a file that is no key, then a good one",
+        keys="id_rsa=rsa",
+        files={"~/.ssh/id_ed25519": "not a key\n"},
+        config="IdentityFile ~/.ssh/id_ed25519\nIdentityFile ~/.ssh/id_rsa\n",
+    ),
+    Row("an empty key file", keys="id_rsa=rsa", files={"~/.ssh/id_ed25519": "\n"}),
+    Row("a locked key and no agent", keys="id_ed25519=locked"),
+    Row(
+        "a locked key, then a good one",
+        keys="a=locked b=ed",
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
+    ),
+    Row(
+        "a locked key that the server does not know, then a good one",
+        keys="b=ed",
+        files={"~/.ssh/a": "<private:locked>", "~/.ssh/a.pub": "<key:s1>\n"},
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
+    ),
+    Row("-i", keys="id_ed25519=s1 other=ed", identity="~/.ssh/other"),
+    Row(
+        "-i and IdentityFile",
+        keys="a=s1 b=ed",
+        identity="~/.ssh/a",
+        config="IdentityFile ~/.ssh/b\n",
+    ),
+    Row("-i of a missing file", identity="~/.ssh/missing"),
+    Row(
+        "identity_file of hosts.yaml and IdentityFile",
+        keys="a=s1 b=ed",
+        settings={"identity_file": "~/.ssh/a"},
+        ssh_flags=("-i", "<home>/.ssh/a"),
+        config="IdentityFile ~/.ssh/b\n",
+    ),
+    Row(
+        "the same IdentityFile twice",
+        keys="a=s1 b=ed",
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
+    ),
+    Row("a key whose lines end with CR LF", keys="", files={"~/.ssh/id_ed25519": "<crlf:ed>"}),
+    Row("a key without its last line end", keys="", files={"~/.ssh/id_ed25519": "<endless:ed>"}),
+    Row(
+        "a key file with text before the key",
+        keys="",
+        files={"~/.ssh/id_ed25519": "my key\n<private:ed>"},
+    ),
+    Row(
+        "IdentityFile is a folder",
+        files={"~/.ssh/folder/x": "x"},
+        config="IdentityFile ~/.ssh/folder\nIdentityFile ~/.ssh/id_ed25519\n",
+    ),
+    Row(
+        "IdentityFile is the public file and the private one is beside it",
+        keys="work=ed",
+        config="IdentityFile ~/.ssh/work.pub\n",
+    ),
+    Row(
+        "-i of a public file, with the key in the agent",
+        keys="",
+        agent="s1.ed",
+        files={"~/.ssh/work.pub": "<key:ed>\n"},
+        identity="~/.ssh/work.pub",
+    ),
+    Row(
+        "IdentityFile in a Match exec",
+        keys="a=s1 b=ed",
+        config='Match exec "true"\n  IdentityFile ~/.ssh/b\n',
+    ),
+    Row("a key in PEM form", keys="", files={"~/.ssh/id_rsa": "<private:pem>"}),
+    Row("a key in PKCS 8 form", keys="", files={"~/.ssh/id_rsa": "<private:pkcs8>"}),
+]
+
+AGENTS = [
+    Row("an agent alone", keys="", agent="ed"),
+    Row("an agent without keys", agent=""),
+    Row("an agent with a strange key first", keys="", agent="s1.ed"),
+    Row("the agent before the usual files", keys="id_ed25519=s1 id_rsa=rsa", agent="s2.s3"),
+    Row(
+        "a key of the agent that is also an IdentityFile goes first",
+        keys="id_ed25519=sixth",
+        agent="s1.s2.sixth",
+    ),
+    Row(
+        "IdentityFiles in the agent, in the order of the files",
+        keys="a=s1 b=s2 c=ed",
+        agent="s3.ed.s2.s1",
+        config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\nIdentityFile ~/.ssh/c\n",
+    ),
+    Row(
+        "the sixth key of the agent and MaxAuthTries 4",
+        host="tries4",
+        keys="",
+        agent=f"{FIVE}.sixth",
+    ),
+    Row(
+        "a locked IdentityFile, sixth in the agent, and MaxAuthTries 4",
+        host="tries4",
+        keys="work=locked",
+        agent=f"{FIVE}.locked",
+        config="IdentityFile ~/.ssh/work\n",
+    ),
+    Row(
+        "a public file, sixth in the agent, and MaxAuthTries 4",
+        host="tries4",
+        keys="",
+        files={"~/.ssh/work.pub": "<key:sixth>\n"},
+        agent=f"{FIVE}.sixth",
+        config="IdentityFile ~/.ssh/work.pub\n",
+    ),
+    Row("IdentitiesOnly without IdentityFile", keys="id_rsa=rsa", agent=f"{FIVE}.rsa", config=ONLY),
+    Row(
+        "IdentitiesOnly with a locked key that the agent has",
+        keys="work=locked",
+        agent=f"{FIVE}.locked",
+        config=f"{ONLY}IdentityFile ~/.ssh/work\n",
+    ),
+    Row(
+        "IdentitiesOnly with a public file",
+        keys="",
+        agent=f"{FIVE}.sixth",
+        files={"~/.ssh/work.pub": "<key:sixth>\n"},
+        config=f"{ONLY}IdentityFile ~/.ssh/work.pub\n",
+    ),
+    Row(
+        "IdentitiesOnly with a private name whose public file alone exists",
+        keys="",
+        agent=f"{FIVE}.sixth",
+        files={"~/.ssh/work.pub": "<key:sixth>\n"},
+        config=f"{ONLY}IdentityFile ~/.ssh/work\n",
+    ),
+    Row(
+        "IdentitiesOnly and a key that only the agent has",
+        keys="id_ed25519=s1",
+        agent="ed",
+        config=ONLY,
+    ),
+    Row(
+        "IdentitiesOnly and -i",
+        keys="id_ed25519=ed b=rsa",
+        agent="ed.s1",
+        config=ONLY,
+        identity="~/.ssh/b",
+    ),
+    Row(
+        "too many keys in files",
+        host="tries4",
+        keys="a=s1 b=s2 c=s3 d=s4 e=ed",
+        config="".join(f"IdentityFile ~/.ssh/{name}\n" for name in "abcde"),
+    ),
+    Row("IdentityAgent", keys="", agent="s1", config="IdentityAgent <agent:ed>\n"),
+    Row("IdentityAgent none", keys="id_ed25519=s1", agent="ed", config="IdentityAgent none\n"),
+    Row("IdentityAgent SSH_AUTH_SOCK", keys="", agent="ed", config="IdentityAgent SSH_AUTH_SOCK\n"),
+    Row(
+        "IdentityAgent with a variable",
+        keys="",
+        agent="s1",
+        env={"OTHER": "<agent:ed>"},
+        config="IdentityAgent $OTHER\n",
+    ),
+    Row(
+        "IdentityAgent with a variable in braces",
+        keys="",
+        agent="s1",
+        env={"OTHER": "<agent:ed>"},
+        config="IdentityAgent ${OTHER}\n",
+    ),
+    Row(
+        "IdentityAgent with a variable that is not set",
+        agent="s1",
+        config="IdentityAgent $MISSING\n",
+    ),
+    Row(
+        "IdentityAgent for another host",
+        keys="",
+        agent="ed",
+        config="Host beta\n  IdentityAgent none\n",
+    ),
+    Row(
+        "IdentityAgent that does not exist",
+        keys="id_ed25519=ed",
+        agent="s1",
+        config="IdentityAgent ~/.ssh/no-agent\n",
+    ),
+    Row("a dead agent", env={"SSH_AUTH_SOCK": "<tmp>/dead"}),
+    Row(
+        "a socket that is a file", env={"SSH_AUTH_SOCK": "<tmp>/file"}, files={"<tmp>/file": "x\n"}
+    ),
+    Row("an agent key that needs a person, then a good one", keys="id_ed25519=ed", agent="touchy"),
+    Row("an agent key that needs a person alone", keys="", agent="touchy"),
+    Row("an agent key for this host only", keys="", agent="bound"),
+    Row("an agent key for another host only", host="beta", keys="", agent="bound"),
+    Row("an agent key for another host only, then a good one", host="beta", agent="bound"),
+    Row("a certificate of the agent", host="userca", keys="", agent="certified"),
+    Row(
+        "an agent with a certificate that this server does not know", keys="", agent="certified.ed"
+    ),
+    Row("an RSA key of the agent", keys="", agent="rsa"),
+    Row("a locked file with a copy in the agent", keys="id_ed25519=locked", agent="locked"),
+]
+
+KINDS = [
+    Row(
+        "PubkeyAuthentication no",
+        config="PubkeyAuthentication no\n",
+        refused_by_name="PubkeyAuthentication",
+    ),
+    Row(
+        "PreferredAuthentications without keys",
+        config="PreferredAuthentications password\n",
+        refused_by_name="PreferredAuthentications",
+    ),
+    Row(
+        "PreferredAuthentications with keys second",
+        config="PreferredAuthentications password,publickey\n",
+    ),
+    Row("an RSA key for a server that takes rsa-sha2-256 only", host="sha256", keys="id_rsa=rsa"),
+    Row("an RSA key of the agent, for rsa-sha2-256 only", host="sha256", keys="", agent="rsa"),
+    Row(
+        "an ed25519 key first for a server that takes rsa-sha2-256 only",
+        host="sha256",
+        keys="id_rsa=rsa id_ed25519=ed",
+        config="IdentityFile ~/.ssh/id_ed25519\nIdentityFile ~/.ssh/id_rsa\n",
+    ),
+    Row("an RSA key for a server that takes ssh-rsa only", host="sha1", keys="id_rsa=rsa"),
+    Row(
+        "an RSA key and ssh-rsa allowed by us",
+        host="sha1",
+        keys="id_rsa=rsa",
+        config="PubkeyAcceptedAlgorithms +ssh-rsa\n",
+    ),
+    Row(
+        "PubkeyAcceptedAlgorithms without ed25519",
+        keys="id_ed25519=ed id_rsa=rsa",
+        config="PubkeyAcceptedAlgorithms rsa-sha2-512\n",
+    ),
+    Row(
+        "PubkeyAcceptedAlgorithms with a minus",
+        keys="id_ed25519=ed id_rsa=rsa",
+        config="PubkeyAcceptedAlgorithms -ssh-ed25519*\n",
+    ),
+    Row(
+        "PubkeyAcceptedKeyTypes, its old name",
+        keys="id_ed25519=ed id_rsa=rsa",
+        config="PubkeyAcceptedKeyTypes rsa-sha2-256\n",
+    ),
+    Row("PubkeyAcceptedAlgorithms with nonsense", config="PubkeyAcceptedAlgorithms nonsense\n"),
+    Row("RequiredRSASize", keys="id_rsa=rsa", config="RequiredRSASize 3072\n"),
+    Row(
+        "RequiredRSASize and another key",
+        keys="id_rsa=rsa id_ed25519=ed",
+        config="RequiredRSASize 3072\n",
+    ),
+    Row("an ecdsa key", keys="id_ecdsa=ecdsa"),
+    Row("two keys are needed", host="two", keys="id_ed25519=ed id_rsa=rsa"),
+    Row("two keys are needed and one is there", host="two"),
+    Row("two keys are needed, from the agent", host="two", keys="", agent="ed.s1.rsa"),
+    Row(
+        "a certificate",
+        host="userca",
+        keys="id_ed25519=certified",
+        files={"~/.ssh/id_ed25519-cert.pub": "<key:certified-cert>\n"},
+    ),
+    Row("a key whose certificate is missing", host="userca", keys="id_ed25519=certified"),
+    Row(
+        "CertificateFile",
+        host="userca",
+        keys="work=certified",
+        files={"~/.ssh/elsewhere.pub": "<key:certified-cert>\n"},
+        config="IdentityFile ~/.ssh/work\nCertificateFile ~/.ssh/elsewhere.pub\n",
+    ),
+    Row(
+        "CertificateFile with the key in the agent",
+        host="userca",
+        keys="",
+        agent="certified",
+        files={"~/.ssh/elsewhere.pub": "<key:certified-cert>\n"},
+        config="CertificateFile ~/.ssh/elsewhere.pub\n",
+    ),
+    Row(
+        "a certificate of the past",
+        host="userca",
+        keys="id_ed25519=expiredcert",
+        files={"~/.ssh/id_ed25519-cert.pub": "<key:expiredcert-cert>\n"},
+    ),
+    Row(
+        "a certificate that the server does not need",
+        keys="id_ed25519=ed id_rsa=certified",
+        files={"~/.ssh/id_rsa-cert.pub": "<key:certified-cert>\n"},
+    ),
+    Row("a server that takes passwords only", host="password"),
+    Row("a server that takes passwords only, for our keyboard", host="keyboard"),
+]
+
+ROWS = [*FILES, *AGENTS, *KINDS]
