@@ -14,7 +14,8 @@ from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit, framing
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
-from opstasks.fleet.local import LocalProcess, LocalTransport
+from opstasks.fleet.local import LocalTransport
+from opstasks.fleet.pipes import PipeProcess
 from opstasks.shell import run as run_module
 from opstasks.shell.run import MAX_RUN_BYTES, judge, make_command, run, stop
 from tests.fake_host import Reply
@@ -223,7 +224,9 @@ def test_stop_prevents_the_start_of_a_shell_that_hangs(local, monkeypatch, tmp_p
     host, _ = local
     monkeypatch.setattr(run_module, "START_LIMIT_S", 0.1)
     monkeypatch.setattr(
-        LocalTransport, "start", lambda self, line: LocalProcess(f"sleep 1; exec <&-; {line}")
+        LocalTransport,
+        "start",
+        lambda self, line: PipeProcess(["bash", "-c", f"sleep 1; exec <&-; {line}"]),
     )
     command, ended = make_command(["touch", str(tmp_path / "canary")], 60), []
 
