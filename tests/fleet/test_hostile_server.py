@@ -325,6 +325,39 @@ def test_a_channel_that_is_never_opened_has_a_time_limit(listen, spec):
     transport.close()
 
 
+def test_words_of_a_server_never_fill_the_screen(listen, spec, monkeypatch):
+    def fail(*_, **__):
+        raise paramiko.ChannelException(2, "no\n" * 5000)
+
+    server = listen(serve(Door()))
+    transport = SSHTransport(spec(server.port))
+    monkeypatch.setattr(wire.Wire, "open_channel", fail)
+    for attempt in (lambda: transport.start("true"), lambda: transport.dial("a", 1, 1)):
+        with pytest.raises(Unreachable) as caught:
+            attempt()
+        assert "\n" not in caught.value.message
+        assert len(caught.value.message) < 300
+    transport.close()
+
+
+@pytest.mark.parametrize("where", ["identities", "trusted_keys"])
+def test_ctrl_c_while_connecting_leaves_nothing(listen, spec, monkeypatch, where):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    door = Door()
+    server = listen(serve(door))
+    monkeypatch.setattr(login if where == "identities" else link, where, interrupt)
+    relay = f"exec 3<>/dev/tcp/127.0.0.1/{server.port}; cat <&3 & cat >&3"
+    config = spec(server.port, f"IdentityAgent none\nProxyCommand bash -c '{relay}'\n")
+    with pytest.raises(KeyboardInterrupt):
+        SSHTransport(config)
+    until(lambda: not door.transport or not door.transport.is_active(), "it stays open", 20)
+    until(lambda: not [t for t in threading.enumerate() if isinstance(t, wire.Wire)], "left", 20)
+    with pytest.raises(ChildProcessError):  # its exit was waited for
+        os.waitpid(-1, os.WNOHANG)
+
+
 # -- the agent ---------------------------------------------------------------------------------
 
 
