@@ -146,8 +146,11 @@ def _connection(hop: Hop, wire: Wire, trusted: TrustedKeys) -> Any:
 
 @functools.cache
 def _config() -> fabric.Config:
-    """Fabric's settings, without the ssh_config files: OpenSSH has read them."""
-    return fabric.Config(ssh_config=paramiko.SSHConfig())
+    """Fabric's settings, without its files (a `gateway` in ~/.fabric.yaml), and without ssh_config.
+
+    OpenSSH has read ssh_config.
+    """
+    return fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
 
 
 class _Policy(paramiko.MissingHostKeyPolicy):

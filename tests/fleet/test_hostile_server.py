@@ -9,7 +9,12 @@ import time
 
 import paramiko
 import pytest
-from paramiko.common import AUTH_FAILED, cMSG_USERAUTH_BANNER
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
+    AUTH_SUCCESSFUL,
+    cMSG_USERAUTH_BANNER,
+)
 
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet import link, login, ssh, wire
@@ -289,6 +294,35 @@ def test_endless_banners_are_not_kept(listen, spec, monkeypatch):
     server = listen(serve(Talks()))
     assert "did not accept our key" in refused(spec(server.port)).message
     assert max(kept) <= 4096
+
+
+class WantsTwo(Door):
+    """AuthenticationMethods publickey,publickey."""
+
+    def check_auth_publickey(self, username, key):
+        self.offered.append(key.asbytes())
+        return AUTH_SUCCESSFUL if len(set(self.offered)) == 2 else AUTH_PARTIALLY_SUCCESSFUL
+
+
+def test_a_host_that_wants_two_keys_gets_two(listen, spec, tmp_path):
+    paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "two"))
+    server = listen(serve(WantsTwo()))
+    text = f"IdentityAgent none\nIdentityFile {tmp_path}/two\n"
+    transport = SSHTransport(spec(server.port, text))
+    assert transport.is_alive()
+    transport.close()
+
+
+def test_fabrics_own_files_change_nothing(listen, spec, tmp_path, monkeypatch):
+    (tmp_path / ".fabric.yaml").write_text(f"gateway: touch {tmp_path}/ran\nforward_agent: true\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    link._config.cache_clear()
+    server = listen(serve(Door()))
+    transport = SSHTransport(spec(server.port))
+    assert not transport.connection.gateway
+    assert not transport.connection.forward_agent
+    transport.close()
+    link._config.cache_clear()
 
 
 # -- after the login ---------------------------------------------------------------------------
