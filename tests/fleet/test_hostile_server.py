@@ -19,6 +19,7 @@ from paramiko.common import (
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet import link, login, ssh, wire
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.ssh import SSHTransport
 from opstasks.fleet.ssh_config import Destination, settings_for
 from tests.fleet.hostile import GREETING, HOST_KEY, Closed, Door, Listener, serve
@@ -382,14 +383,21 @@ def test_ctrl_c_while_connecting_leaves_nothing(listen, spec, monkeypatch, where
     door = Door()
     server = listen(serve(door))
     monkeypatch.setattr(login if where == "identities" else link, where, interrupt)
+    proxies = []
+
+    class Seen(Proxy):
+        def __init__(self, command):
+            super().__init__(command)
+            proxies.append(self)
+
+    monkeypatch.setattr(link, "Proxy", Seen)
     relay = f"exec 3<>/dev/tcp/127.0.0.1/{server.port}; cat <&3 & cat >&3"
     config = spec(server.port, f"IdentityAgent none\nProxyCommand bash -c '{relay}'\n")
     with pytest.raises(KeyboardInterrupt):
         SSHTransport(config)
     until(lambda: not door.transport or not door.transport.is_active(), "it stays open", 20)
     until(lambda: not [t for t in threading.enumerate() if isinstance(t, wire.Wire)], "left", 20)
-    with pytest.raises(ChildProcessError):  # its exit was waited for
-        os.waitpid(-1, os.WNOHANG)
+    assert [proxy._process.returncode is None for proxy in proxies] == [False]
 
 
 # -- the agent ---------------------------------------------------------------------------------
