@@ -146,8 +146,11 @@ def _connection(hop: Hop, wire: Wire, trusted: TrustedKeys) -> Any:
 
 @functools.cache
 def _config() -> fabric.Config:
-    """Fabric's settings, without the ssh_config files: OpenSSH has read them."""
-    return fabric.Config(ssh_config=paramiko.SSHConfig())
+    """Fabric's settings, without its files (a `gateway` in ~/.fabric.yaml), and without ssh_config.
+
+    OpenSSH has read ssh_config.
+    """
+    return fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
 
 
 class _Policy(paramiko.MissingHostKeyPolicy):
@@ -204,7 +207,7 @@ class _KeyLogin:
                 self._wire.await_extensions()
             left = self._wire.offer_key(user, offer.key)
         except paramiko.BadAuthenticationType as error:
-            methods = ", ".join(error.allowed_types)[:WORDS_LENGTH]
+            methods = in_one_line(", ".join(error.allowed_types))
             raise LoginError(
                 f"the host accepts no key, only: {methods}", "only logins with keys work"
             ) from error
@@ -214,7 +217,7 @@ class _KeyLogin:
         except (paramiko.SSHException, EOFError, OSError):
             return False
         if left and "publickey" not in left:
-            methods = ", ".join(left)[:WORDS_LENGTH]
+            methods = in_one_line(", ".join(left))
             raise LoginError(f"the host also wants: {methods}", "only logins with keys work")
         return not left
 
@@ -328,13 +331,18 @@ def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.C
     except paramiko.ChannelException as error:
         if error.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
             raise ForwardingForbiddenError from error
-        raise NoAnswerError(error.text.lower()[:WORDS_LENGTH]) from error
+        raise NoAnswerError(in_one_line(error.text.lower())) from error
     except paramiko.SSHException as error:
         if not through.wire.is_active():
             raise EOFError from error
         raise NoAnswerError(f"no answer within {timeout_s:g} s") from error
     channel.settimeout(timeout_s)
     return channel
+
+
+def in_one_line(text: str) -> str:
+    """A server's words, cut to what an error repeats."""
+    return " ".join(text.split())[:WORDS_LENGTH]
 
 
 # -- reasons -----------------------------------------------------------------------------------
@@ -369,7 +377,7 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
             hint="is sshd overloaded, or is it another service?",
         )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        text = f"{where} supports none of our algorithms: {str(error)[:WORDS_LENGTH]}"
+        text = f"{where} supports none of our algorithms: {in_one_line(str(error))}"
         return Unreachable(text, hint=f"try `ssh {settings.name}`")
     words = f": {said}" if said else ""
     if isinstance(error, EOFError | OSError):
@@ -379,7 +387,7 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
         # Another try is of use only when sshd was too busy to look at us at all.
         is_busy = not greeting and (not said or "MaxStartups" in said)
         return TurnedAwayError(reason) if is_busy else reason
-    text = str(error)[:WORDS_LENGTH] or type(error).__name__
+    text = in_one_line(str(error)) or type(error).__name__
     return Unreachable(
         f"cannot log in to {where}: {text}{words}", hint=f"try `ssh {settings.name}`"
     )

@@ -44,6 +44,7 @@ _COPIED = (
     "kexalgorithms",
     "macs",
     "pubkeyacceptedalgorithms",
+    "requiredrsasize",
 )
 # A dead network is noticed after 80 s at most: three questions without an answer.
 _ALWAYS = """\
@@ -220,8 +221,9 @@ def _files(hops: Sequence[Hop], host: str) -> tuple[str, str]:
     config, known = [f"# {host}\n"], []
     for number, hop in enumerate(hops):
         trusted = trusted_keys(hop.settings, hop.pins, hop.checking)
+        accepted = trusted.keys.accepted | trusted.keys.elsewhere
         config.append(_section(number, hop, trusted))
-        known += [f"hop{number} {_key(key)}\n" for key in sorted(trusted.keys.accepted)]
+        known += [f"hop{number} {_key(key)}\n" for key in sorted(accepted)]
         known += [f"@revoked hop{number} {_key(key)}\n" for key in sorted(trusted.keys.revoked)]
     return "".join(config), "".join(known)
 

@@ -9,11 +9,17 @@ import time
 
 import paramiko
 import pytest
-from paramiko.common import AUTH_FAILED, cMSG_USERAUTH_BANNER
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
+    AUTH_SUCCESSFUL,
+    cMSG_USERAUTH_BANNER,
+)
 
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet import link, login, ssh, wire
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.ssh import SSHTransport
 from opstasks.fleet.ssh_config import Destination, settings_for
 from tests.fleet.hostile import GREETING, HOST_KEY, Closed, Door, Listener, serve
@@ -291,6 +297,35 @@ def test_endless_banners_are_not_kept(listen, spec, monkeypatch):
     assert max(kept) <= 4096
 
 
+class WantsTwo(Door):
+    """AuthenticationMethods publickey,publickey."""
+
+    def check_auth_publickey(self, username, key):
+        self.offered.append(key.asbytes())
+        return AUTH_SUCCESSFUL if len(set(self.offered)) == 2 else AUTH_PARTIALLY_SUCCESSFUL
+
+
+def test_a_host_that_wants_two_keys_gets_two(listen, spec, tmp_path):
+    paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "two"))
+    server = listen(serve(WantsTwo()))
+    text = f"IdentityAgent none\nIdentityFile {tmp_path}/two\n"
+    transport = SSHTransport(spec(server.port, text))
+    assert transport.is_alive()
+    transport.close()
+
+
+def test_fabrics_own_files_change_nothing(listen, spec, tmp_path, monkeypatch):
+    (tmp_path / ".fabric.yaml").write_text(f"gateway: touch {tmp_path}/ran\nforward_agent: true\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    link._config.cache_clear()
+    server = listen(serve(Door()))
+    transport = SSHTransport(spec(server.port))
+    assert not transport.connection.gateway
+    assert not transport.connection.forward_agent
+    transport.close()
+    link._config.cache_clear()
+
+
 # -- after the login ---------------------------------------------------------------------------
 
 
@@ -323,6 +358,46 @@ def test_a_channel_that_is_never_opened_has_a_time_limit(listen, spec):
     with pytest.raises(Unreachable, match="opens no session"):
         transport.start("true")
     transport.close()
+
+
+def test_words_of_a_server_never_fill_the_screen(listen, spec, monkeypatch):
+    def fail(*_, **__):
+        raise paramiko.ChannelException(2, "no\n" * 5000)
+
+    server = listen(serve(Door()))
+    transport = SSHTransport(spec(server.port))
+    monkeypatch.setattr(wire.Wire, "open_channel", fail)
+    for attempt in (lambda: transport.start("true"), lambda: transport.dial("a", 1, 1)):
+        with pytest.raises(Unreachable) as caught:
+            attempt()
+        assert "\n" not in caught.value.message
+        assert len(caught.value.message) < 300
+    transport.close()
+
+
+@pytest.mark.parametrize("where", ["identities", "trusted_keys"])
+def test_ctrl_c_while_connecting_leaves_nothing(listen, spec, monkeypatch, where):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    door = Door()
+    server = listen(serve(door))
+    monkeypatch.setattr(login if where == "identities" else link, where, interrupt)
+    proxies = []
+
+    class Seen(Proxy):
+        def __init__(self, command):
+            super().__init__(command)
+            proxies.append(self)
+
+    monkeypatch.setattr(link, "Proxy", Seen)
+    relay = f"exec 3<>/dev/tcp/127.0.0.1/{server.port}; cat <&3 & cat >&3"
+    config = spec(server.port, f"IdentityAgent none\nProxyCommand bash -c '{relay}'\n")
+    with pytest.raises(KeyboardInterrupt):
+        SSHTransport(config)
+    until(lambda: not door.transport or not door.transport.is_active(), "it stays open", 20)
+    until(lambda: not [t for t in threading.enumerate() if isinstance(t, wire.Wire)], "left", 20)
+    assert [proxy._process.returncode is None for proxy in proxies] == [False]
 
 
 # -- the agent ---------------------------------------------------------------------------------

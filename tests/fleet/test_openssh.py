@@ -47,6 +47,14 @@ def test_only_trusted_keys_are_accepted(files):
     assert pinned[1] == f"hop0 {KEY}\n"
 
 
+def test_a_key_of_the_plain_name_is_accepted_at_another_port(files):
+    assert files("Port 2222", known=f"tpp.example {KEY}\n")[1] == f"hop0 {KEY}\n"
+
+
+def test_the_shortest_rsa_key_is_passed_on(files):
+    assert "requiredrsasize 3072" in files("RequiredRSASize 3072")[0]
+
+
 def test_revoked_keys_stay_revoked_beside_pins(files):
     known = files(known=f"@revoked * {OTHER}\n", host_keys=(KEY,))[1]
     assert known.splitlines() == [f"hop0 {KEY}", f"@revoked hop0 {OTHER}"]
