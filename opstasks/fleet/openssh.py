@@ -7,7 +7,6 @@ that the host makes get a login of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Unreachable
@@ -27,16 +26,19 @@ FRESH_S = 60.0
 
 
 class OpenSSHProcess(PipeProcess):
-    """A shell behind one `ssh -S` process; calls `on_answer` at its first output."""
+    """A shell behind one `ssh -S` process.
 
-    def __init__(self, argv: list[str], on_answer: Callable[[], None]) -> None:
+    Only standard output is an answer of the host: ssh itself writes to standard error.
+    """
+
+    def __init__(self, argv: list[str], master: Master) -> None:
         super().__init__(argv)
-        self._on_answer = on_answer
+        self._master = master
         self._held: tuple[bytes, bytes, bool] | None = None
         self.has_answered = False
 
     def answers(self, timeout_s: float) -> bool:
-        """Wait for the first output, which `read` returns later; whether any came."""
+        """Wait for the first output, which `read` returns later; whether the host answered."""
         self._held = self.read(timeout_s)
         return self.has_answered
 
@@ -46,13 +48,18 @@ class OpenSSHProcess(PipeProcess):
             held, self._held = self._held, None
             return held
         out, err, ended = super().read(timeout_s)
-        if (out or err) and not self.has_answered:
+        if out and not self.has_answered:
             self.has_answered = True
-            self._on_answer()
+            self._master.note_use()
         return out, err, ended
 
     def close(self) -> None:
-        """End standard input; does not wait for the host's answer to that."""
+        """End standard input; does not wait for the host's answer to that.
+
+        A connection on which a shell did not answer is not used again.
+        """
+        if not self.has_answered and not self._master.is_own:
+            self._master.retire()
         self._end_input()
         reap(self._popen)
 
@@ -88,7 +95,7 @@ class OpenSSHTransport:
             raise Unreachable("connection lost", host=self.spec.name, hint="run it again")
         words = ["ssh", "-S", str(self._master.socket), *ONLY_THROUGH_THE_MASTER]
         words += ["-T", "-o", "LogLevel=ERROR", "--", "opstasks", line]
-        return OpenSSHProcess(words, self._master.note_use)
+        return OpenSSHProcess(words, self._master)
 
     def _replace(self) -> None:
         if self._master.is_own:
