@@ -1,41 +1,49 @@
-"""5 directories and 10 files on a host 100 ms away: `inv manage` compared with pyinfra 3.10.
+"""`inv manage` on a host 100 ms away, beside pyinfra and Ansible: from nothing, and already right.
 
-Both use SSH with sudo. Each runs in its own process, one after the other, through the same delaying
-proxy, on a host of the sandbox: from nothing, and with nothing to change. Independent checks verify
-that both did the work. pyinfra is installed from PyPI into an environment
-of its own (.bench/). Exits with 1 if a limit is exceeded.
+Directories and files with owners and rights, by sudo. Independent checks verify that every tool
+did the work.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-import venv
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import yaml
 
+from bench.environment import BIN, INV, ROOT
+from bench.measure import Sample, cpu_clock, end_leftovers, measure
+from bench.rivals import Line, Tool
+from bench.rows import Options, Row, present, tell
+from bench.targets import Targets, described, through
 from opstasks.sandbox import api as sandbox
-from opstasks.sandbox import instance
 from opstasks.sandbox.delay_proxy import DelayProxy
 
-ROOT = Path(__file__).resolve().parents[1]
-INV = Path(sys.executable).with_name("inv")
-PYINFRA = "pyinfra==3.10.0"
-ENVIRONMENT = ROOT / ".bench" / PYINFRA
 HOST = "sandbox-1"
 ONE_WAY_MS = 50
-RUNS = 3
-# The limits: at most this many seconds, and at least this many times faster in the same run.
-LIMITS_S = {"from nothing": 2.5, "no change": 1.5}
-TIMES_FASTER = 6.0
-DIRECTORIES = [f"d{number}" for number in range(5)]
-FILES = [f"d{number % 5}/f{number}" for number in range(10)]
+NOTHING, RIGHT = "from nothing", "already right"
+GOALS = {NOTHING: "9 times faster than pyinfra", RIGHT: "7 times faster than pyinfra"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Resources below a folder: the folder, some directories, and files in them."""
+
+    count: int
+
+    @property
+    def directories(self) -> list[str]:
+        """Their names."""
+        return [f"d{number}" for number in range(5 if self.count < 100 else 20)]
+
+    @property
+    def files(self) -> list[str]:
+        """Their paths."""
+        number = self.count - 1 - len(self.directories)
+        return [f"{self.directories[i % len(self.directories)]}/f{i}" for i in range(number)]
 
 
 def content(name: str) -> str:
@@ -43,136 +51,161 @@ def content(name: str) -> str:
     return f"# {name}\n" + "setting = value\n" * 20
 
 
-def make_opstasks(folder: Path, port: int, top: str) -> Callable[[], None]:
-    """A description and an inventory; then `inv manage --yes`."""
-    place = folder / "backends" / "bench"
-    (place / "files").mkdir(parents=True)
-    for name in FILES:
-        (place / "files" / name.replace("/", "-")).write_text(content(name))
-    owned = {"owner": "root", "group": "root"}
-    described = {
-        "directories": [
-            {"path": path, "mode": "0755", **owned}
-            for path in (top, *(f"{top}/{name}" for name in DIRECTORIES))
-        ],
-        "files": [
-            {"path": f"{top}/{name}", "source": name.replace("/", "-"), "mode": "0640", **owned}
-            for name in FILES
-        ],
-    }
-    (place / "host.yaml").write_text(yaml.safe_dump(described))
-    known = yaml.safe_load((instance.current().directory / "hosts.yaml").read_text())
-    host = known["hosts"][HOST] | {"address": "127.0.0.1", "port": port, "backend": "bench"}
-    (folder / "hosts.yaml").write_text(yaml.safe_dump({"hosts": {"bench": host}}))
-    line = [str(INV), "--inventory", str(folder / "hosts.yaml"), "-H", "bench", "manage", "--yes"]
-    env = {**os.environ, "OPSTASKS_BACKENDS": str(folder / "backends")}
-    env["XDG_STATE_HOME"] = str(folder)
-
-    def run() -> None:
-        require_success(subprocess.run(line, env=env, check=False, capture_output=True, text=True))
-
-    return run
+def top(tool: str) -> str:
+    """Where a tool makes its files."""
+    return f"/opt/bench-{tool}"
 
 
-def make_pyinfra(folder: Path, port: int, top: str) -> Callable[[], None]:
-    """The same as a pyinfra deploy, in its own environment."""
-    if not (ENVIRONMENT / "bin" / "pyinfra").exists():
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "--quiet", PYINFRA], check=True)
-    data = {
-        "ssh_hostname": "127.0.0.1",
-        "ssh_port": port,
-        "ssh_user": "ops",
-        "ssh_key": str(instance.current().identity),
-        "ssh_strict_host_key_checking": "no",
-        "_sudo": True,
-    }
-    (folder / "inventory.py").write_text(f"hosts = [('bench', {data!r})]\n")
-    for name in FILES:
+def write_sources(folder: Path, work: Work) -> None:
+    """The files to be copied."""
+    folder.mkdir(parents=True)
+    for name in work.files:
         (folder / name.replace("/", "-")).write_text(content(name))
-    (folder / "deploy.py").write_text(
+
+
+def opstasks(made: Targets, work: Work) -> Line:
+    """A description of the host; then `inv manage --yes`."""
+    place = made.folder / "backends" / "bench"
+    write_sources(place / "files", work)
+    owned = {"owner": "root", "group": "root"}
+    base = top("opstasks")
+    paths = [base, *(f"{base}/{name}" for name in work.directories)]
+    text = {
+        "directories": [{"path": path, "mode": "0755", **owned} for path in paths],
+        "files": [
+            {
+                "path": f"{base}/{name}",
+                "source": name.replace("/", "-"),
+                "mode": "0640",
+                **owned,
+            }
+            for name in work.files
+        ],
+    }
+    (place / "host.yaml").write_text(yaml.safe_dump(text))
+    inventory = yaml.safe_load(made.inventory.read_text())
+    inventory["hosts"][HOST] |= {"backend": "bench", "sudo": "nopasswd"}
+    made.inventory.write_text(yaml.safe_dump(inventory))
+    return [INV, "--inventory", made.inventory, "-H", HOST, "manage", "--yes"]
+
+
+def pyinfra(made: Targets, work: Work) -> Line:
+    """A deploy of pyinfra."""
+    write_sources(made.folder / "pyinfra", work)
+    base = top("pyinfra")
+    deploy = made.folder / "deploy.py"
+    deploy.write_text(
         "from pyinfra.operations import files\n"
-        f"for name in {['', *DIRECTORIES]!r}:\n"
-        f"    files.directory({top!r} + '/' + name, user='root', group='root', mode='755')\n"
-        f"for name in {FILES!r}:\n"
-        f"    files.put(name.replace('/', '-'), {top!r} + '/' + name,"
-        " user='root', group='root', mode='640')\n"
+        f"for name in {['', *work.directories]!r}:\n"
+        f"    files.directory({base!r} + '/' + name, user='root', group='root', mode='755',"
+        " _sudo=True)\n"
+        f"for name in {work.files!r}:\n"
+        f"    files.put({str(made.folder / 'pyinfra')!r} + '/' + name.replace('/', '-'),"
+        f" {base!r} + '/' + name, user='root', group='root', mode='640', _sudo=True)\n"
     )
-    line = [str(ENVIRONMENT / "bin" / "pyinfra"), "-y", "inventory.py", "deploy.py"]
-
-    def run() -> None:
-        require_success(
-            subprocess.run(line, cwd=folder, check=False, capture_output=True, text=True)
-        )
-
-    return run
+    return [BIN / "pyinfra", "-y", made.pyinfra, deploy]
 
 
-def require_success(done: subprocess.CompletedProcess[str]) -> None:
-    """End the program if a tool failed."""
-    if done.returncode:
-        sys.exit(f"{done.args[0]} failed:\n{done.stdout}{done.stderr}")
+def ansible(made: Targets, work: Work) -> Line:
+    """A playbook with a loop of `file` and a loop of `copy`, with pipelining."""
+    write_sources(made.folder / "ansible", work)
+    base = top("Ansible")
+    owned = {"owner": "root", "group": "root"}
+    source = f"{made.folder}/ansible/{{{{ item | replace('/', '-') }}}}"
+    tasks = [
+        {
+            "file": {"path": f"{base}/{{{{ item }}}}", "state": "directory", "mode": "0755"}
+            | owned,
+            "loop": ["", *work.directories],
+        },
+        {
+            "copy": {"src": source, "dest": f"{base}/{{{{ item }}}}", "mode": "0640"} | owned,
+            "loop": work.files,
+        },
+    ]
+    play = [{"hosts": "all", "become": True, "gather_facts": False, "tasks": tasks}]
+    (made.folder / "play.yml").write_text(yaml.safe_dump(play, sort_keys=False))
+    return [BIN / "ansible-playbook", "-i", made.ansible, made.folder / "play.yml"]
 
 
-def check(top: str) -> None:
-    """Check from outside that everything is there with its rights."""
-    found = sandbox.must(HOST, ["sh", "-c", f"cd {top}; find . -printf '%M %u:%g %P\\n'"])
-    wanted = [f"-rw-r----- root:root {name}" for name in FILES]
-    wanted += [f"drwxr-xr-x root:root {name}" for name in DIRECTORIES]
-    assert set(wanted) <= set(found.splitlines()), found
-    for name in FILES:
-        assert sandbox.must(HOST, ["cat", f"{top}/{name}"]) == content(name)
+def done(tool: str, work: Work) -> str:
+    """Check from outside that everything is there with its rights; what is wrong otherwise."""
+    base = top(tool)
+    found = sandbox.must(HOST, ["sh", "-c", f"cd {base}; find . -printf '%M %u:%g %P\\n'"])
+    wanted = {f"-rw-r----- root:root {name}" for name in work.files}
+    wanted |= {f"drwxr-xr-x root:root {name}" for name in work.directories}
+    lacking = wanted - set(found.splitlines())
+    names = " ".join(work.files)
+    text = sandbox.must(HOST, ["sh", "-c", f"cd {base}; cat {names}"])
+    right = text == "".join(map(content, work.files))
+    return f"{len(lacking)} resources are wrong" if lacking or not right else ""
 
 
-def seconds(run: Callable[[], None]) -> float:
-    """How long a run takes."""
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+def rows(options: Options) -> Iterator[Row]:
+    """16 resources, against pyinfra."""
+    yield from measured(16, replace(options, rounds=min(options.rounds, 3)), ("pyinfra",))
 
 
-def measure(folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Seconds by case and tool."""
-    found: dict[str, dict[str, list[float]]] = {case: {} for case in LIMITS_S}
-    address = sandbox.find(HOST).address
-    with DelayProxy((address, 22), ONE_WAY_MS, delay_connect=True) as proxy:
-        tools = {}
-        for name, make in (("opstasks", make_opstasks), ("pyinfra", make_pyinfra)):
-            (folder / name).mkdir()
-            tools[name] = make(folder / name, proxy.port, f"/opt/bench-{name}")
-        for _ in range(RUNS):
-            for name, run in tools.items():
-                top = f"/opt/bench-{name}"
-                sandbox.must(HOST, ["rm", "-rf", top])
-                for case in LIMITS_S:
-                    found[case].setdefault(name, []).append(seconds(run))
-                    check(top)
-    for name in tools:
-        sandbox.must(HOST, ["rm", "-rf", f"/opt/bench-{name}"])
-    return found
+def large_rows(count: int, options: Options) -> Iterator[Row]:
+    """More resources, one round, with Ansible too."""
+    yield from measured(count, replace(options, rounds=1), ("pyinfra", "Ansible"))
 
 
-def main() -> None:
-    """Measure, print, and compare with the limits."""
-    os.environ["OPSTASKS_SANDBOX_DIR"] = str(ROOT / ".sandbox-bench")
-    try:
-        sandbox.up(hosts=1)
-        with tempfile.TemporaryDirectory() as name:
-            found = measure(Path(name))
-    finally:
-        sandbox.down()
-    good = True
-    print(f"5 directories + 10 files, 1 host, {2 * ONE_WAY_MS} ms; median of {RUNS}")
-    for case, limit_s in LIMITS_S.items():
-        mine, theirs = (statistics.median(found[case][tool]) for tool in ("opstasks", "pyinfra"))
-        fine = mine <= limit_s and theirs / mine >= TIMES_FASTER
-        good &= fine
-        print(
-            f"  {case:14} opstasks {mine:5.2f} s (limit: {limit_s} s)   pyinfra {theirs:5.2f} s"
-            f"   {theirs / mine:.1f}x (limit: {TIMES_FASTER:g}x)   {'ok' if fine else 'TOO SLOW'}"
-        )
-    sys.exit(not good)
+def measured(count: int, options: Options, rivals: tuple[str, ...]) -> list[Row]:
+    """Both cases, beside some rivals."""
+    sandbox.up(hosts=1)
+    work = Work(count)
+    found = {
+        case: Row(f"manage, {count} resources, {case}, 100 ms", GOALS[case] if count == 16 else "")
+        for case in GOALS
+    }
+    host = sandbox.find(HOST)
+    clock = cpu_clock(host.container)
+    with contextlib.ExitStack() as stack:
+        where = (host.address, 22)
+        proxy = stack.enter_context(DelayProxy(where, ONE_WAY_MS, delay_connect=True))
+        made = stack.enter_context(described([through(host, proxy.port)]))
+        tools = make_tools(made, work, ("opstasks", *rivals))
+        for _ in range(options.rounds):
+            for tool in present(found[NOTHING], tools, options):
+                sandbox.must(HOST, ["rm", "-rf", top(tool.name)])
+                for row in found.values():
+                    proxy.reset()
+                    sample = once(tool, made, work, clock)
+                    sample.round_trips = proxy.round_trips()
+                    row.samples.setdefault(tool.name, []).append(sample)
+                    tell(row, tool, sample)
+                sandbox.must(HOST, ["rm", "-rf", top(tool.name)])
+    return list(found.values())
 
 
-if __name__ == "__main__":
-    main()
+def make_tools(made: Targets, work: Work, names: tuple[str, ...]) -> list[Tool]:
+    """The tools of a row, by name."""
+    backends = (("OPSTASKS_BACKENDS", f"{made.folder}/backends"), ("PYTHONPATH", str(ROOT)))
+    lines = {"opstasks": opstasks, "pyinfra": pyinfra, "Ansible": ansible}
+    packages = {"pyinfra": "pyinfra", "Ansible": "ansible-core"}
+    tools = []
+    for name in names:
+        line = lines[name](made, work)
+        env = backends if name == "opstasks" else ()
+        cwd = ROOT if name == "opstasks" else None
+        tools.append(Tool(name, packages.get(name, ""), partial(typed, line), env=env, cwd=cwd))
+    return tools
+
+
+def typed(line: Line, _: Targets) -> Line:
+    """A command line that does not depend on the hosts."""
+    return line
+
+
+def once(tool: Tool, made: Targets, work: Work, clock: Callable[[], float]) -> Sample:
+    """One run, with its check."""
+    sample = measure(
+        tool.line(made),
+        lambda _: done(tool.name, work),
+        clock=clock,
+        env=tool.environment(made),
+        cwd=tool.cwd,
+    )
+    end_leftovers()
+    return sample

@@ -8,6 +8,7 @@ from opstasks.config import tasks as config
 from opstasks.deploy import tasks as deploy
 from opstasks.doctor import tasks as doctor
 from opstasks.history import tasks as history
+from opstasks.hosts import tasks as hosts
 from opstasks.images import tasks as images
 from opstasks.jobs import host_tasks as host
 from opstasks.jobs import tasks as jobs
@@ -29,6 +30,7 @@ from opstasks.sync import tasks as sync
 namespace = Collection(
     doctor.doctor,
     history.history,
+    hosts.hosts,
     logs.logs,
     manage.manage,
     pause.pause,

@@ -158,9 +158,9 @@ class FakeHost(Host):
 
     def take_lock(self, text):
         """The shell text of a lock that is taken, or given back."""
-        entry = json.loads(text.split("printf '%s\\n' '", 1)[1].split("'", 1)[0])
         if "flock -w" not in text:
             return Result("", 0, "", "")
+        entry = json.loads(text.split("printf '%s\\n' '", 1)[1].split("'", 1)[0])
         following = next((i for i in self._script if i.times is not None), None)
         if following is None or following.what != f"lock for {entry['task']}":
             self._complain(f"lock for {entry['task']}", following)
@@ -185,8 +185,14 @@ class FakeSession:
     def batch(self, commands):
         return [self.host.answer(command, self.user) for command in commands]
 
+    def enclosed(self, command, before, after):
+        return self.host.answer(command, self.user)
+
     def evaluate(self, text, timeout_s=30.0):
         return self.host.take_lock(text)
+
+    def ready(self):
+        pass
 
     def stream(self, command, on_out):
         result = self.host.answer(command, self.user)

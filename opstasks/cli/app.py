@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import invoke
 from invoke.exceptions import Exit
@@ -16,9 +18,11 @@ from invoke.exceptions import Exit
 from opstasks.cli import questions
 from opstasks.cli.options import RunOptions
 from opstasks.cli.password import PasswordBox
-from opstasks.core.errors import FAILED, OK, Refused
+from opstasks.cli.recording import TaskRun
+from opstasks.core.errors import FAILED, INTERRUPTED, OK, Refused
 
 if TYPE_CHECKING:
+    from opstasks.cli.reading import HostReader
     from opstasks.core.result import FleetResult
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
@@ -41,7 +45,10 @@ class App:
         self.stop = threading.Event()
         self._password = PasswordBox(options.password)
         self._inventory: Inventory | None = None
+        self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
+        self.run = TaskRun()
+        self._hosts: dict[str, Host] = {}
 
     @property
     def inventory(self) -> Inventory:
@@ -50,7 +57,8 @@ class App:
             from opstasks.fleet.host_settings import load
             from opstasks.fleet.hosts_file import find_inventory
 
-            self._inventory = load(find_inventory(self.options.inventory or None))
+            self._inventory_file = find_inventory(self.options.inventory or None)
+            self._inventory = load(self._inventory_file)
         return self._inventory
 
     @property
@@ -61,11 +69,16 @@ class App:
         return self._fleet
 
     def _make_fleet(self) -> Fleet:
+        from opstasks.fleet import host_patterns
         from opstasks.fleet.fleet import Fleet
         from opstasks.fleet.inventory import local_host
 
+        def failed() -> list[str]:
+            return self.run.failed(self.inventory, self._inventory_file, self.console)
+
         if self.options.hosts:
-            specs = self.inventory.select(list(self.options.hosts))
+            items = host_patterns.expand(self.options.hosts, failed)
+            specs = self.inventory.choose(items)
         else:
             specs = [local_host(self.inventory)]
         return Fleet(
@@ -76,18 +89,22 @@ class App:
             on_interrupt=lambda: self.console.note(
                 "\nstopping after the current step (Ctrl-C again to stop at once)"
             ),
+            show=self.console.arrived,
+            is_held=lambda: self._password.is_asking,
         )
 
     def _make_host(self, spec: HostSpec) -> Host:
         from opstasks.fleet.host import Host
 
-        return Host(
-            self._adjusted(spec, self.options.identity),
-            connect=self._connect,
-            password=self._password.get,
-            observer=self.console.observe,
-            stop=self.stop,
-        )
+        if spec.name not in self._hosts:
+            self._hosts[spec.name] = Host(
+                self._adjusted(spec, self.options.identity),
+                connect=self._connect,
+                password=self._password.get,
+                observer=self.console.observe,
+                stop=self.stop,
+            )
+        return self._hosts[spec.name]
 
     def _adjusted(self, spec: HostSpec, identity: str) -> HostSpec:
         """The host of the inventory; settings of the command line replace its own."""
@@ -102,20 +119,43 @@ class App:
 
     def _connect(self, spec: HostSpec) -> Transport:
         from opstasks.fleet.local import LocalTransport
-        from opstasks.fleet.ssh import SSHTransport
+        from opstasks.fleet.openssh import connect
 
         if spec.local:
             return LocalTransport()
         gateway = self.inventory.gateway_of(spec)
         # As in ssh: -S and the time limit apply to both, -i only to the host itself.
         gateway = gateway and self._adjusted(gateway, identity="")
-        return SSHTransport(spec, gateway)
+        return connect(spec, gateway)
+
+    @contextlib.contextmanager
+    def running(self, task: str) -> Iterator[None]:
+        """While inside, the task runs; at its end, its outcomes are recorded for `-H @failed`."""
+        # A new fleet with the same hosts: connections stay open for the next task.
+        self.run, self._fleet = TaskRun(task), None
+        is_complete = False
+        try:
+            yield
+            is_complete = True
+        except Exit:
+            is_complete = True
+            raise
+        finally:
+            if self._fleet is not None and not self.options.dry:
+                self.run.record(
+                    self._fleet, self._inventory_file, self.console, is_complete=is_complete
+                )
+
+    def ends_with(self, result: FleetResult[Any]) -> None:
+        """Note the result that a task shows at its end."""
+        if self._fleet is not None:
+            self._fleet.outcomes.end(result)
 
     def close(self) -> None:
         """Close every connection."""
         self._password.restore_terminal()
-        if self._fleet is not None:
-            self._fleet.close()
+        for host in self._hosts.values():
+            host.close()
 
 
 class Context(invoke.Context):
@@ -225,13 +265,49 @@ class Context(invoke.Context):
             hosts = [host for host in self.fleet.hosts if host.name in found]
         return Fleet.of(self.fleet, hosts).roll(lambda host: work(host, found[host.name]))
 
+    @property
+    def reader(self) -> HostReader:
+        """For tasks that only read: shows each host as soon as it has answered."""
+        from opstasks.cli.reading import HostReader
+
+        return HostReader(self.fleet, self.console)
+
+    @property
+    def quiet_fleet(self) -> Fleet:
+        """The selected hosts, whose errors are not shown on arrival but by the task."""
+        from opstasks.fleet.fleet import Fleet
+
+        quiet = Fleet.of(self.fleet, self.fleet.hosts)
+        quiet.show = lambda batch: None
+        return quiet
+
+    def watch(self, render: Callable[[], str], every_s: float) -> NoReturn:
+        """Show a text again and again; Ctrl-C ends the program, without an error."""
+        from opstasks.output import screen
+
+        self.fleet.outcomes.is_kept = False
+        screen.watch(render, every_s, as_json=self.options.json)
+        raise Exit(code=INTERRUPTED)
+
     def finish(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
-        """Show a fleet's result; ends the program unless every host succeeded."""
-        self.console.fleet(result, row)
+        """Show a fleet's result; ends the program unless every host succeeded.
+
+        `row` makes one row for each host; without it, only errors not shown before are shown.
+        """
+        from opstasks.output.console import fleet_document
+        from opstasks.output.rows import Overview
+
+        if self.options.json:
+            self.console.document(fleet_document(result))
+        else:
+            if row:
+                Overview(self.console, row).show(result)
+            self.console.problems(result)
         self.end(result)
 
     def end(self, result: FleetResult[Any]) -> None:
         """End the program with a result's exit code, unless every host succeeded."""
+        self.app.ends_with(result)
         if self.options.debug:
             _print_causes(result)
         code = result.exit_code or (FAILED if self.console.is_cut_short else OK)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from opstasks.cli.argv import TaskShape
 
 HOST_FLAGS = ("-H", "--hosts")
+# The hosts that were not ok in the task's last run.
+FAILED = "@failed"
 
 
 def candidates(
@@ -44,4 +46,4 @@ def _hosts(typed: str, names: Iterable[str]) -> list[str]:
     """Complete the last name of a comma-separated list; it may be an exclusion."""
     done, comma, current = typed.rpartition(",")
     bang = "!" if current.startswith("!") else ""
-    return [f"{done}{comma}{bang}{name}" for name in names]
+    return [f"{done}{comma}{bang}{name}" for name in [*names, FAILED]]

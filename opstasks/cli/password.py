@@ -23,6 +23,8 @@ class PasswordBox:
         self._secret = given
         self._lock = threading.Lock()
         self._terminal: list[Any] | None = None
+        # A person is typing: nothing else should be written on the terminal.
+        self.is_asking = False
 
     def get(self) -> Secret | None:
         """The password, or None without a terminal; raises Refused for a bad file."""
@@ -51,11 +53,13 @@ class PasswordBox:
         import termios
 
         self._terminal = termios.tcgetattr(sys.stdin)
+        self.is_asking = True
         try:
             return Secret(getpass.getpass("sudo password: ", stream=sys.stderr))
         except EOFError:
             return None
         finally:
+            self.is_asking = False
             self.restore_terminal()
 
     def restore_terminal(self) -> None:

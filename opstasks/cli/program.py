@@ -47,10 +47,19 @@ class Executor(invoke.Executor):
         try:
             for call in self.normalize(tasks):
                 self.config.load_collection(self.collection.configuration(call.called_as))
-                results[call.task] = call.task(Context(self.config, app), **call.kwargs)
+                with app.running(self._name_of(call)):
+                    results[call.task] = call.task(Context(self.config, app), **call.kwargs)
         finally:
             app.close()
         return results
+
+    def _name_of(self, call: Any) -> str:
+        """The task's name as people type it, also when it was called by an alias."""
+        for name, aliases in self.collection.task_names.items():
+            if self.collection[name] is call.task:
+                collection = name.rpartition(".")[0]
+                return str(collection if collection in aliases else name)
+        return str(call.called_as or call.task.name)
 
 
 class CommandLine(invoke.Program):
@@ -213,6 +222,8 @@ class CommandLine(invoke.Program):
         console = Console(as_json=self.args.json.value)
         if self.args.json.value:
             console.document({"exit_code": error.exit_code, "error": error_document(error)})
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            console.note("")  # the terminal shows ^C where the cursor is
         console.error(error)
         if self.args.debug.value:
             print(traceback_text(error), file=sys.stderr)

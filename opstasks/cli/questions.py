@@ -15,7 +15,6 @@ def asking() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(file=sys.stderr)
         raise Interrupted("interrupted; nothing was changed") from None
 
 

@@ -33,22 +33,15 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     from opstasks.config.inspect import inspect
 
     names = [typed.valid_key(name) for name in key]
-    result = ctx.fleet.gather(lambda host: inspect(host).only(names, local=local))
-    rows = [
-        [
-            host,
-            item.name,
-            item.value.describe(),
-            item.source,
-            ", ".join(item.over),
-            item.note(),
-        ]
-        for host, found in result.values.items()
-        for item in found.keys
-    ]
-    ctx.console.table(["host", "key", "value", "from", "over", "note"], rows)
-    if not rows and result.values:
-        ctx.console.say("not found; `config.show` without a name shows all keys")
+    result = ctx.reader.table(
+        lambda host: inspect(host).only(names, local=local),
+        ["key", "value", "from", "over", "note"],
+        lambda found: [
+            [item.name, item.value.describe(), item.source, ", ".join(item.over), item.note()]
+            for item in found.keys
+        ],
+        nothing="not found; `config.show` without a name shows all keys",
+    )
     ctx.finish(result)
 
 
@@ -65,16 +58,16 @@ def check(ctx: Context, problems: bool = False) -> None:
     """
     from opstasks.config.check import find_problems
 
-    result = ctx.fleet.gather(find_problems)
-    rows = [
-        [host, "!" if item.is_problem else "", item.what, item.file, item.key, item.text]
-        for host, found in result.values.items()
-        for item in found
-        if item.is_problem or not problems
-    ]
-    ctx.console.table(["host", "", "what", "file", "key", "finding"], rows)
-    if not rows and result.values:
-        ctx.console.say("no problems found")
+    result = ctx.reader.table(
+        find_problems,
+        ["", "what", "file", "key", "finding"],
+        lambda found: [
+            ["!" if item.is_problem else "", item.what, item.file, item.key, item.text]
+            for item in found
+            if item.is_problem or not problems
+        ],
+        nothing="no problems found",
+    )
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
     ctx.finish(result)
 

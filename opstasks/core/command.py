@@ -7,7 +7,8 @@ secret travels on standard input only, wrapped in `Secret`, and prints as ``***`
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 DEFAULT_TIMEOUT_S = 120.0
@@ -34,6 +35,8 @@ class Raw:
     text: str
 
 
+# Called with standard output and standard error: whole lines, either may be empty.
+OnOut = Callable[[bytes, bytes], None]
 Argument = str | int | PurePath | Raw
 
 
@@ -44,6 +47,7 @@ class Command:
     `timeout_s` is in seconds and enforced on the host, so the remote process ends as well.
     `max_bytes` is its output limit; a command that prints more is an error.
     `mutates`: if the connection is lost while it runs, the host's state is unknown.
+    `on_out` is called with the whole lines of both outputs that have arrived while it still runs.
     """
 
     args: tuple[Argument, ...]
@@ -52,6 +56,7 @@ class Command:
     timeout_s: float = DEFAULT_TIMEOUT_S
     mutates: bool = False
     max_bytes: int = MAX_OUTPUT_BYTES
+    on_out: OnOut | None = field(default=None, compare=False, repr=False)
 
     def line(self) -> str:
         """The command line as the shell reads it; safe to show, without secrets."""
@@ -68,6 +73,10 @@ class Command:
     def printing(self, max_bytes: int) -> Command:
         """The same command with another output limit, in bytes."""
         return replace(self, max_bytes=max_bytes)
+
+    def passing_on(self, on_out: OnOut) -> Command:
+        """The same command; its lines are passed on while it runs."""
+        return replace(self, on_out=on_out)
 
     def within(self, timeout_s: float) -> Command:
         """The same command with another time limit, in seconds."""

@@ -26,6 +26,8 @@ class OpsError(Exception):
 
     exit_code = FAILED
     outcome = "failed"
+    # Set when it was shown: no error is shown twice.
+    is_shown = False
 
     def __init__(
         self,
@@ -93,6 +95,10 @@ class Unreachable(OpsError):
 
     exit_code = UNREACHABLE
     outcome = "unreachable"
+
+
+class NoShell(Unreachable):
+    """The account's shell did not start on the host: none of the commands sent was run."""
 
 
 class Lost(OpsError):

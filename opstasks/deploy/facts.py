@@ -152,7 +152,10 @@ class DeployFacts:
 
 
 class DeployInspectRequest(msgspec.Struct, frozen=True):
-    """What to inspect; `snapshot` is the database that would be restored, or ""."""
+    """What to inspect; `snapshot` is the database that would be restored, or "".
+
+    `preview`: nothing is deployed after it, so what an earlier import of a release found will do.
+    """
 
     code_dir: str
     lib_dir: str
@@ -165,6 +168,7 @@ class DeployInspectRequest(msgspec.Struct, frozen=True):
     unit: str
     snapshot: str
     fetches: bool
+    preview: bool = False
     limit: int = release.MOST_RELEASES
 
 
@@ -174,12 +178,19 @@ INSPECT = Program(
 
 
 def inspect(
-    host: Host, code_ref: str, lib_ref: str, *, fetches: bool = True, snapshot: str = ""
+    host: Host,
+    code_ref: str,
+    lib_ref: str,
+    *,
+    fetches: bool = True,
+    snapshot: str = "",
+    preview: bool = False,
 ) -> DeployFacts:
     """Read the facts; raises Unreachable, and Refused for a host without job-runner.
 
     Without `fetches`, refs must already be on the host (going back needs no network). `snapshot`
-    is the database that would be restored; it is checked, too.
+    is the database that would be restored; it is checked, too. With `preview`, a release that was
+    imported before, with the same environment, is not imported again.
     """
     spec = host.spec
     request = DeployInspectRequest(
@@ -194,6 +205,7 @@ def inspect(
         unit=spec.unit,
         snapshot=snapshot,
         fetches=fetches,
+        preview=preview,
     )
     results = host.service.gather({"facts": INSPECT.command(request), "lock": lock.holder(spec)})
     try:

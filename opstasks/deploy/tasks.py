@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.deploy.apply import DeployResult
     from opstasks.deploy.plan import DeployPlan
+    from opstasks.deploy.release import Release
     from opstasks.fleet.host import Host
 
 REF_HELP = "The branch, tag or commit of job-runner (default: the inventory's)."
@@ -71,7 +72,7 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
 
     Example: inv -H all deploy.pending
     """
-    ctx.finish(ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref)), _plan_row)
+    ctx.finish(ctx.reader.overview(lambda host: _plan(host, ref, lib_ref, preview=True), _plan_row))
 
 
 @task(
@@ -108,16 +109,18 @@ def releases(ctx: Context, limit: int = 10) -> None:
 
     if limit < 1:
         raise Refused("--limit must be 1 or greater", hint="--limit 10, or leave it out")
-    result = ctx.fleet.gather(lambda host: release.list_releases(host.service, limit)[:limit])
-    rows = [
-        [host, r.when(), r.who, r.kind, r.from_name, r.to_name, r.outcome or "UNFINISHED", r.reason]
-        for host, found in result.values.items()
-        for r in found
-    ]
-    ctx.console.table(["host", "when", "who", "kind", "from", "to", "outcome", "reason"], rows)
-    if result.values and not rows and not ctx.options.json:
-        ctx.console.say("nothing was deployed yet")
+    result = ctx.reader.table(
+        lambda host: release.list_releases(host.service, limit)[:limit],
+        ["when", "who", "kind", "from", "to", "outcome", "reason"],
+        lambda found: map(_release_cells, found),
+        nothing="nothing was deployed yet",
+    )
     ctx.finish(result)
+
+
+def _release_cells(r: Release) -> list[object]:
+    outcome = r.outcome or "UNFINISHED"
+    return [r.when(), r.who, r.kind, r.from_name, r.to_name, outcome, r.reason]
 
 
 def _watch_s(watch: int) -> int | None:
@@ -129,13 +132,16 @@ def _watch_s(watch: int) -> int | None:
     return watch or None
 
 
-def _plan(host: Host, ref: str, lib_ref: str, *, restart: bool = False) -> DeployPlan:
+def _plan(
+    host: Host, ref: str, lib_ref: str, *, restart: bool = False, preview: bool = False
+) -> DeployPlan:
     """Inspect a host and plan its deploy to the given refs (default: the inventory's)."""
     from opstasks.deploy.facts import inspect
     from opstasks.deploy.plan import make_plan
 
     wanted = host.spec.deploy
-    facts = inspect(host, ref or wanted.code.ref, lib_ref or wanted.lib.ref)
+    refs = (ref or wanted.code.ref, lib_ref or wanted.lib.ref)
+    facts = inspect(host, *refs, preview=preview)
     return make_plan(facts, restart=restart)
 
 

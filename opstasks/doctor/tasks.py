@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke import task
 
 from opstasks.cli.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.doctor.checks import DoctorFinding
 
 
 @task(help={"all": "Also show checks that passed."}, auto_shortflags=False)
@@ -18,23 +23,15 @@ def doctor(ctx: Context, all: bool = False) -> None:
     """
     from opstasks.doctor import checks
 
-    result = checks.conclude(ctx.fleet.gather(checks.inspect))
-    rows = [
-        [
-            item.host,
-            "ok" if check.good else "BAD",
-            check.name,
-            check.text,
-            "" if check.good else check.hint,
-        ]
-        for item in result
-        if item.value
-        for check in item.value.checks
-        if all or not check.good
-    ]
-    ctx.console.table(["host", "", "check", "found", "hint"], rows)
-    if not ctx.options.json:
-        for item in result:
-            if item.value and not item.value.bad:
-                ctx.console.say(f"{item.host}: {len(item.value.checks)} checks, all passed")
-    ctx.finish(result)
+    result = ctx.reader.table(
+        checks.inspect,
+        ["", "check", "found", "hint"],
+        lambda report: map(_cells, report.checks if all else report.bad),
+        notes=lambda report: [] if report.bad else [f"{len(report.checks)} checks, all passed"],
+    )
+    ctx.finish(checks.conclude(result))
+
+
+def _cells(check: DoctorFinding) -> list[object]:
+    mark, hint = ("ok", "") if check.good else ("BAD", check.hint)
+    return [mark, check.name, check.text, hint]

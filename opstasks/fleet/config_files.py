@@ -13,22 +13,37 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
+
 # A keyword and its value, with white space or "=" between them; the keyword may be quoted.
 _LINE = re.compile(r'\s*"?(?P<keyword>[A-Za-z]\w*)"?(?:\s*=\s*|\s+)(?P<value>.*?)\s*')
 # Hosts that match a `Match` line are not known from their names alone.
 _SAME_FOR_ALL = re.compile(r"all(\s+#.*)?", re.IGNORECASE)
+_BLANKS = re.compile(r"[ \t]+")
+_QUOTES = frozenset("\"'\\")
 
 Signature = tuple[tuple[str, float, int], ...]
 
 
 @dataclass(frozen=True)
 class ConfigLine:
-    """One line with a keyword, in small letters."""
+    """One line with a keyword, in small letters; "" for a line or file that is not understood."""
 
     file: Path
     number: int
     keyword: str
     value: str
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether it may tell names apart in a way that only OpenSSH knows."""
+        if self.keyword == "match":
+            return not _SAME_FOR_ALL.fullmatch(self.value)
+        if self.keyword == "host":
+            return bool(_QUOTES & set(self.value))
+        if self.keyword == "include":
+            return "%" in self.value
+        return not self.keyword or "%C" in self.value  # a hash of the name, among others
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class ConfigFiles:
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> ConfigFiles:
-        """Read the files; one that cannot be read any more has no lines."""
+        """Read the files; one that cannot be read has one line that is not understood."""
         found = tuple(dict.fromkeys(paths))
         return cls(found, tuple(line for path in found for line in _lines(path)))
 
@@ -57,13 +72,13 @@ class ConfigFiles:
 
     @cached_property
     def patterns(self) -> tuple[str, ...] | None:
-        """The patterns of all Host lines; None when a Match line tells names apart."""
+        """The patterns of all Host lines; None when other lines may tell names apart."""
+        if any(line.is_opaque for line in self.lines):
+            return None
         found: dict[str, None] = {}
         for line in self.lines:
-            if line.keyword == "match" and not _SAME_FOR_ALL.fullmatch(line.value):
-                return None
             if line.keyword == "host":
-                words = line.value.replace('"', " ").split()
+                words = _BLANKS.split(line.value)
                 found.update(dict.fromkeys(word.removeprefix("!") for word in words))
         return tuple(found)
 
@@ -86,17 +101,18 @@ class ConfigFiles:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern of a Host line matches a name, in capital letters or not."""
-    literal = pattern.replace("[", "[[]").lower()
-    return fnmatch.fnmatchcase(name.lower(), literal)
+    """Whether a pattern of a Host line matches a name; capital letters matter, as in OpenSSH."""
+    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def _lines(path: Path) -> Iterator[ConfigLine]:
     try:
-        text = path.read_text("utf-8", "replace")
+        text = read_file(path, KEY_LIST_BYTES).decode("utf-8", "replace")
     except OSError:
+        yield ConfigLine(path, 0, "", "")
         return
     for number, raw in enumerate(text.split("\n"), 1):
-        match = _LINE.fullmatch(raw)
-        if match:
+        if match := _LINE.fullmatch(raw):
             yield ConfigLine(path, number, match["keyword"].lower(), match["value"])
+        elif not raw.strip().startswith("#") and raw.strip():
+            yield ConfigLine(path, number, "", raw)

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
-from opstasks.core.errors import Interrupted, OpsError, unforeseen
-from opstasks.core.result import FleetResult, HostResult
+from opstasks.core.errors import Interrupted
+from opstasks.core.result import FleetResult
 from opstasks.fleet.host import Host
+from opstasks.fleet.outcomes import RunOutcomes
+from opstasks.fleet.workers import MOST_READERS, READERS, FleetRun, WorkLimits
 
 T = TypeVar("T")
-READERS = 32
+# How many hosts a message names.
+NAMED = 10
+# So few connections cost nothing, and the next task of the line needs them again.
+KEPT_OPEN = 8
+
+
+class GatherInterrupted(Interrupted):
+    """Ctrl-C while hosts were read; `result` has the answers of the hosts until then."""
+
+    def __init__(self, message: str, result: FleetResult[Any]) -> None:
+        silent = [item.host for item in result if item.outcome == "interrupted"]
+        super().__init__(f"{message}; no answer from {named(silent)}" if silent else message)
+        self.result = result
+
+
+def named(hosts: Sequence[str]) -> str:
+    """The first hosts by name, and the number of further ones."""
+    more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
+    return ", ".join(hosts[:NAMED]) + more
 
 
 class Fleet:
     """The selected hosts, in inventory order.
 
     `parallel` is how many hosts are worked on together at most (0: the default, 32 for reading
-    and 1 for changing); `keep_going` means to continue after a failure.
+    and 1 for changing); `keep_going` means to continue after a failure. `show` is what `gather`
+    calls with the hosts that have answered, unless it is given another function; nothing is shown
+    while `is_held`, that is while a person types.
     """
 
     def __init__(
@@ -30,23 +51,32 @@ class Fleet:
         keep_going: bool = False,
         stop: threading.Event | None = None,
         on_interrupt: Callable[[], None] = lambda: None,
+        show: Callable[[FleetResult[Any]], None] = lambda batch: None,
+        is_held: Callable[[], bool] = lambda: False,
     ) -> None:
         self.hosts = list(hosts)
         self.parallel = parallel
         self.keep_going = keep_going
         self.stop = stop or threading.Event()
         self.on_interrupt = on_interrupt
+        self.show = show
+        self.is_held = is_held
+        self.outcomes = RunOutcomes()
 
     @classmethod
     def of(cls, fleet: Fleet, hosts: Sequence[Host]) -> Fleet:
         """Some of a fleet's hosts, with the fleet's settings."""
-        return cls(
+        made = cls(
             hosts,
             parallel=fleet.parallel,
             keep_going=fleet.keep_going,
             stop=fleet.stop,
             on_interrupt=fleet.on_interrupt,
+            show=fleet.show,
+            is_held=fleet.is_held,
         )
+        made.outcomes = fleet.outcomes
+        return made
 
     def gather(
         self,
@@ -54,18 +84,35 @@ class Fleet:
         *,
         interrupted: str = "interrupted; nothing was changed",
         changes: bool = False,
+        show: Callable[[FleetResult[T]], None] | None = None,
+        on_tick: Callable[[], None] = lambda: None,
+        is_last: bool = False,
     ) -> FleetResult[T]:
-        """Work on all hosts together; after Ctrl-C, unfinished hosts get the error `interrupted`.
+        """Work on all hosts together.
 
-        `changes`: the work may change the hosts.
+        `show` is called in this thread with the hosts that have answered since the last call, in
+        inventory order; `on_tick` a few times each second. `changes`: the work may change the
+        hosts. `is_last`: the task needs the hosts for nothing else, so that with many hosts
+        each connection is closed as soon as its host is done.
+        After Ctrl-C what has arrived is shown, then GatherInterrupted is raised with the message
+        `interrupted`.
         """
-        workers = self.parallel or READERS
-        run = _Run(self, read, workers=workers, stop_at_failure=False, changes=changes)
+        limits = WorkLimits(
+            workers=self.parallel or READERS,
+            most=self.parallel or MOST_READERS,
+            closes=is_last and len(self.hosts) > KEPT_OPEN,
+        )
+        self.outcomes.has_begun = True
+        run = FleetRun(self.hosts, read, self.stop, limits, changes=changes)
         try:
-            return run.wait()
+            result = run.wait(show or self.show, on_tick, self.is_held)
         except KeyboardInterrupt:
             self.stop.set()
-            raise Interrupted(interrupted) from None
+            result = run.so_far(show or self.show)
+            self.outcomes.take(result, is_plan=not is_last)
+            raise GatherInterrupted(interrupted, result) from None
+        self.outcomes.take(result, is_plan=not is_last)
+        return result
 
     def roll(self, work: Callable[[Host], T]) -> FleetResult[T]:
         """Change hosts one after another; stop at the first failure.
@@ -73,90 +120,25 @@ class Fleet:
         The first Ctrl-C lets the current step end and starts nothing new; the second one
         raises KeyboardInterrupt at once.
         """
-        stop_at_failure = not (self.keep_going or self.parallel)
-        run = _Run(self, work, workers=self.parallel or 1, stop_at_failure=stop_at_failure)
+        limits = WorkLimits(
+            workers=self.parallel or 1,
+            most=self.parallel or 1,
+            stops_at_failure=not (self.keep_going or self.parallel),
+        )
+        self.outcomes.has_begun = self.outcomes.has_rolled = True
+        run = FleetRun(self.hosts, work, self.stop, limits, changes=True)
         try:
-            return run.wait()
+            run.wait()
         except KeyboardInterrupt:
             self.stop.set()
             self.on_interrupt()
-            return run.wait()
+            run.wait()
+        finally:
+            result = run.so_far()
+            self.outcomes.take(result, is_plan=False)
+        return result
 
     def close(self) -> None:
         """Drop every connection."""
         for host in self.hosts:
             host.close()
-
-
-class _Run(Generic[T]):
-    """One pass over the hosts by a few worker threads."""
-
-    def __init__(
-        self,
-        fleet: Fleet,
-        work: Callable[[Host], T],
-        *,
-        workers: int,
-        stop_at_failure: bool,
-        changes: bool = True,
-    ) -> None:
-        self._fleet, self._work, self._stop_at_failure = fleet, work, stop_at_failure
-        self._changes = changes
-        self._waiting = list(reversed(fleet.hosts))
-        self._results: dict[str, HostResult[T]] = {}
-        self._lock = threading.Lock()
-        self._failed = False
-        self._working = min(workers, len(fleet.hosts))
-        # Not Thread.join: in Python 3.11 a Ctrl-C inside it marks a running thread as ended.
-        self._ended = threading.Event()
-        # Daemon threads: a second Ctrl-C must be able to end the program at once.
-        for _ in range(self._working):
-            threading.Thread(target=self._drain, daemon=True).start()
-
-    def wait(self) -> FleetResult[T]:
-        """Wait for the workers; hosts without a worker are reported as not started."""
-        while self._fleet.hosts and not self._ended.wait(0.2):
-            pass  # wakes up regularly, so that Ctrl-C takes effect
-        skipped = "interrupted" if self._fleet.stop.is_set() else "not started"
-        return FleetResult(
-            [
-                self._results.get(host.name, HostResult(host.name, skipped))
-                for host in self._fleet.hosts
-            ]
-        )
-
-    def _drain(self) -> None:
-        while (host := self._next()) is not None:
-            result = attempt(host, self._work, changes=self._changes)
-            with self._lock:
-                self._results[host.name] = result
-                self._failed |= not result.good
-        with self._lock:
-            self._working -= 1
-            if not self._working:
-                self._ended.set()
-
-    def _next(self) -> Host | None:
-        with self._lock:
-            halted = self._stop_at_failure and self._failed
-            if halted or self._fleet.stop.is_set() or not self._waiting:
-                return None
-            return self._waiting.pop()
-
-
-def attempt(host: Host, work: Callable[[Host], T], *, changes: bool = True) -> HostResult[T]:
-    """Work on one host; every failure becomes an outcome.
-
-    Without `changes` a value with `changed` is only a plan: the outcome is "ok".
-    """
-    started = time.monotonic()
-    try:
-        value = work(host)
-    except OpsError as error:
-        error.host = error.host or host.name
-        elapsed = time.monotonic() - started
-        return HostResult(host.name, error.outcome, error=error, elapsed_s=elapsed)
-    except Exception as error:  # a defect of ours must not hide the other hosts' results
-        return HostResult(host.name, "failed", error=unforeseen(error, host.name))
-    outcome = "changed" if changes and getattr(value, "changed", False) else "ok"
-    return HostResult(host.name, outcome, value, elapsed_s=time.monotonic() - started)

@@ -1,6 +1,7 @@
 """The shell text of the framed shell: its start, and one command as a frame.
 
-`opstasks.fleet.session` describes the frames.
+A frame on the wire is a header, a NUL byte, and a block of exactly as many bytes as the header
+says: shell text, then the standard input of the command. `opstasks.fleet.session` says why.
 """
 
 from __future__ import annotations
@@ -15,44 +16,115 @@ SHELL_SETTINGS = (
     "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
     " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
 )
-LOOP = f'while IFS= read -r -d \'\' -t {SILENCE_S} F; do [ -z "$F" ] || eval "$F"; done'
+# How much of a block one `read` waits for: it has a time limit, so this is a lowest speed.
+PIECE_BYTES = 1 << 17
+
+# `b COUNT` reads a block into $B. bash reads a header byte by byte, but a block in large pieces. In
+# the C locale, -N counts bytes. A block that comes only in part ends the shell: it never runs.
+# The account's own environment must not pass on our variables to commands.
+FUNCTIONS = (
+    "unset B F I r S T O D; set --\n"
+    "b() { local n; B=; for n; do"
+    f" LC_ALL=C read -r -N $n -t {SILENCE_S} F || exit; B+=$F; done; }}"
+)
+LOOP = f'while IFS= read -r -d "" -t {SILENCE_S} F; do eval "$F"; done'
 
 
-def bootstrap_line(user: str, token: str, *, sudo: str) -> str:
-    """The command line that starts the framed shell.
+def start_line(user: str, token: str, *, sudo: str) -> str:
+    """The command line that starts the framed shell, for the login shell of the account.
 
     `user` is the account to become ("" for the login account); `sudo` is "ask" or "nopasswd".
+
+    dash, bash, zsh, fish and tcsh all read it alike: plain words, and single quotes without a line
+    end, a backslash or an exclamation mark. What our shell says differs from what is in the line,
+    so a login shell that repeats the line (`set -x`) is not taken for sudo or for our shell.
+
+    With -p, bash reads no file that $BASH_ENV names. If a start-up file of the login shell has read
+    from standard input, the token does not come first, and nothing is run.
     """
-    shell = f"{SHELL_SETTINGS}; printf '%s %s\\0' {token}:ready $$; {LOOP}"
-    bash = ["bash", "--norc", "-c", shell]
+    check = f'IFS= read -r -d "" -t {SILENCE_S} F; [ "$F" = $1 ] || exec echo input:$1; {LOOP}'
+    bash = ["bash", "--norc", "-p", "-c", f"echo ready:$1; {check}", "bash", token]
     if user:
-        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", f"{token}:password\n"]
+        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", prompt_word(token)]
         bash = ["sudo", *mode, "-u", user, "--", *bash]
     return "exec " + shlex.join(bash)
 
 
-def frame(command: Command, mark: str) -> bytes:
-    """The bytes that make the framed shell run one command."""
-    limit = f"timeout -k 5 {command.timeout_s:g} "
+def prompt_word(token: str) -> str:
+    """The prompt that sudo gets; it prints two percent signs as one."""
+    return f"{token}%%password:"
+
+
+def prompt_text(token: str) -> bytes:
+    """What sudo prints when it asks."""
+    return prompt_word(token).replace("%%", "%").encode()
+
+
+def start_frames(token: str) -> bytes:
+    """The first input of the framed shell; it answers with the end mark `token`.
+
+    A client that has given up has closed the streams: then the shell ends here, and runs nothing.
+    """
+    text = f"{FUNCTIONS}\n{SHELL_SETTINGS}\n{_marks(token, '$$')} || exit"
+    return f"{token}\0{text}\0".encode()
+
+
+def frame(command: Command, mark: str, before: str = "", after: str = "") -> bytes:
+    """The bytes that make the framed shell run one command.
+
+    `before` and `after` are shell text that is run first, and when the command has ended with the
+    exit code $r. Raises ValueError for a NUL byte.
+    """
     line = command.line()
     if any(isinstance(arg, Raw) for arg in command.args):
         line = f"bash -c {shlex.quote(line)}"
-    text = f"( {limit}{line} ) {_redirect(command.stdin, mark)}\n" + end_of(mark)
-    data = text.encode("utf-8", "surrogateescape")
-    if b"\0" in data:
+    line = f"timeout -k 5 {command.timeout_s:g} {line}"
+    if command.stdin is None:
+        text = f"{line} </dev/null\nr=$?\n"
+    else:
+        # A pipe, and no here-document: bash may write that to the disk.
+        text = f'printf %s "$I" 2>/dev/null | {line}\nr=${{PIPESTATUS[1]}}; I=\n'
+    return text_frame(_quiet(before) + text + _quiet(after), mark, command.stdin)
+
+
+def text_frame(text: str, mark: str, stdin: str | Secret | None = None) -> bytes:
+    """The bytes that make the framed shell run a text which leaves an exit code in $r."""
+    return _wire(f"{text}{_marks(mark, '$r')}", stdin)
+
+
+def background_frame(command: Command, mark: str) -> bytes:
+    """The bytes that start a command without a time limit; it ends with the shell at the latest.
+
+    It has a process group of its own.
+    """
+    return _wire(
+        f"set -m; ( {command.line()}\nr=$?; {_marks(mark, '$r')} ) </dev/null &"
+        " trap 'kill -TERM -- -'$! EXIT HUP"
+    )
+
+
+def _wire(text: str, stdin: str | Secret | None = None) -> bytes:
+    """A frame: the header, and the input and the shell text as counted blocks."""
+    whole = text.encode("utf-8", "surrogateescape")
+    value = stdin.value if isinstance(stdin, Secret) else stdin or ""
+    given = value.encode("utf-8", "surrogateescape")
+    if b"\0" in whole or b"\0" in given:
         raise ValueError("a command or its input contains a NUL byte")
-    return data + b"\0"
+    before = f"b {_pieces(len(given))}; I=$B; " if given else ""
+    header = f'{before}b {_pieces(len(whole))}; eval "$B"'
+    return b"".join((header.encode(), b"\0", given, whole))
 
 
-def _redirect(stdin: str | Secret | None, mark: str) -> str:
-    """A command's input; by default /dev/null, so that it cannot read the next frames."""
-    if stdin is None:
-        return "</dev/null"
-    text = stdin.value if isinstance(stdin, Secret) else stdin
-    ending = "" if text.endswith("\n") else "\n"
-    return f"<<'{mark}'\n{text}{ending}{mark}"
+def _pieces(size: int) -> str:
+    """The sizes of the pieces of a block, in bytes."""
+    whole, rest = divmod(size, PIECE_BYTES)
+    return " ".join([str(PIECE_BYTES)] * whole + ([str(rest)] if rest else []))
 
 
-def end_of(mark: str) -> str:
+def _quiet(text: str) -> str:
+    return f"{{ {text}\n}} >/dev/null 2>&1\n" if text else ""
+
+
+def _marks(mark: str, number: str) -> str:
     """Shell text that marks the end of a command on both streams."""
-    return f"r=$?; printf '\\0{mark} %d\\0' $r; printf '\\0{mark}\\0' >&2"
+    return f"printf '\\0{mark} %d\\0' {number} && printf '\\0{mark}\\0' >&2"

@@ -20,20 +20,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from opstasks.core import events
 from opstasks.core.command import Command, Secret
 from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
+    InvalidResponse,
     Lost,
+    NoShell,
+    Refused,
     TimedOut,
     TooMuchOutput,
     Unreachable,
 )
 from opstasks.core.result import TIMEOUT_CODES, Result
-from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.program import Program, Reader
-from opstasks.fleet.session import Session, no_password
+from opstasks.fleet.refusals import no_password
+from opstasks.fleet.session import Session
 from opstasks.fleet.transport import Transport
 
 T = TypeVar("T")
@@ -58,7 +64,11 @@ class Shell:
         return self._session
 
     def open(self) -> None:
-        """Start the framed shell; raises Unreachable or Refused when it does not start."""
+        """Start the framed shell, wait until it runs; raises Unreachable or Refused."""
+        self.session.ready()
+
+    def begin(self) -> None:
+        """Start the framed shell; when it does not start, this or the first command raises it."""
         assert self.session
 
     @property
@@ -82,18 +92,15 @@ class Shell:
 
     def batch(self, commands: Sequence[Command]) -> list[Result]:
         """Run commands in one round trip; one `Result` each, exit codes not judged."""
-        for command in commands:
-            self.host.tell(events.CommandStarted(self.host.name, self.user, command.line()))
-        mutates = self.host.is_changing or any(command.mutates for command in commands)
-        with self._loss_means_unknown(mutates):
-            results = self.session.batch(commands)
-        for result in results:
-            self.host.tell(
-                events.CommandFinished(
-                    self.host.name, result.command, result.code, result.elapsed_s
-                )
-            )
+        with self._told(commands) as results:
+            results += self.session.batch(commands)
         return results
+
+    def enclosed(self, command: Command, before: str, after: str) -> Result:
+        """Run a command between two shell texts, in one round trip; see `Session.enclosed`."""
+        with self._told([command]) as results:
+            results.append(self.session.enclosed(command, before, after))
+        return results[0]
 
     def gather(self, commands: Mapping[str, Command]) -> dict[str, Result]:
         """Run named commands in one round trip; results under the same names."""
@@ -133,17 +140,37 @@ class Shell:
 
     def close(self) -> None:
         """End the shell."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    @contextlib.contextmanager
+    def _told(self, commands: Sequence[Command]) -> Iterator[list[Result]]:
+        """Tell the observer about commands, before and after; the list takes their results."""
+        for command in commands:
+            self.host.tell(events.CommandStarted(self.host.name, self.user, command.line()))
+        results: list[Result] = []
+        with self._loss_means_unknown(any(command.mutates for command in commands)):
+            yield results
+        for result in results:
+            self.host.tell(
+                events.CommandFinished(
+                    self.host.name, result.command, result.code, result.elapsed_s
+                )
+            )
 
     @contextlib.contextmanager
     def _loss_means_unknown(self, mutates: bool) -> Iterator[None]:
         try:
             yield
-        except (Unreachable, TimedOut, TooMuchOutput) as error:
+        except Refused:
             self._session = None
-            if isinstance(error, Unreachable):
+            raise
+        except (Unreachable, TimedOut, TooMuchOutput, InvalidResponse) as error:
+            self._session = None
+            # Without a shell, these commands were not run; those before them in a change were.
+            mutates = self.host.is_changing or (mutates and not isinstance(error, NoShell))
+            if isinstance(error, Unreachable) and not isinstance(error, NoShell):
                 self.host.explain_loss(error)
                 self.host.doubt_connection()
             if mutates:
@@ -239,24 +266,27 @@ class Host:
         return secret
 
     def prove(self, user: str) -> None:
-        """Check that a second connection and an account's shell can be opened; close both again.
+        """Check that a second login and an account's shell can be opened; close both again.
 
         Raises Unreachable or Refused when that does not work; the first connection stays.
         """
-        transport = self._connect(self.spec)
+        # A connection that is kept from an earlier run would prove nothing.
+        transport = self._connect(msgspec.structs.replace(self.spec, keep_connection=NEVER))
         try:
             own = "" if user == transport.current_user() else user
-            Session(transport, self.name, own, self.spec.sudo, self._password).close()
+            session = Session(transport, self.name, own, self.spec.sudo, self._password)
+            session.ready()
+            session.close()
         finally:
             transport.close()
 
     def close(self) -> None:
-        """Close every shell and the connection."""
-        for shell in self._shells.values():
+        """Close every shell and the connection; two threads may do so at the same time."""
+        for shell in list(self._shells.values()):
             shell.close()
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
         self._is_doubtful = False
 
     # -- changing ----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from opstasks.core.errors import Refused
 from opstasks.fleet import known_hosts
+from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 from opstasks.fleet.known_hosts import DEFAULT_PORT, HostKey, HostKeys, KnownHostsFile
 from opstasks.fleet.ssh_settings import SSHSettings
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 STRICT, ACCEPT_NEW = "strict", "accept-new"
 _SALT_BYTES = 20
+# A name with one of these would mean something else in known_hosts.
+_ODD = frozenset("@?*#[]|'\"\\, \t!")
 _KRL_MAGIC = b"SSHKRL\n\0"
 
 
@@ -66,20 +69,22 @@ class TrustedKeys:
     checking: str = STRICT
     learns_into: Path | None = None
     hashes_names: bool = False
-    revoked_list: Path | None = None
+    revoked_lists: tuple[Path, ...] = ()
     min_rsa_bits: int = 1024
     note: str = ""
 
     def check(self, key: paramiko.PKey) -> None:
         """Accept the key that the host shows; raises HostKeyError otherwise."""
         shown = (key.get_name(), key.asbytes())
-        if shown in self.keys.revoked or _is_listed(key, self.revoked_list):
+        if shown in self.keys.revoked or any(_is_listed(key, path) for path in self.revoked_lists):
             raise HostKeyRevokedError(f"the host key of {self.place} is REVOKED")
         if shown[0] == "ssh-rsa" and key.get_bits() < self.min_rsa_bits:
             raise HostKeyChangedError(f"the RSA host key of {self.place} is too short")
-        if shown in self.keys.accepted:
+        if self.keys.of_address and shown not in self.keys.of_address:
+            raise HostKeyChangedError(f"another key is known for the address of {self.place}")
+        if shown in self.keys.accepted | self.keys.elsewhere:
             return
-        if self.keys.accepted or self.keys.is_conflicting:
+        if self.keys.accepted:
             raise HostKeyChangedError(
                 f"the host key of {self.place} has CHANGED; someone may be between us and it"
             )
@@ -89,12 +94,19 @@ class TrustedKeys:
 
     def _learn(self, path: Path, shown: HostKey) -> None:
         """Add a key to known_hosts, as OpenSSH's accept-new does; another is refused later."""
+        try:
+            self._append(path, shown)
+        except OSError as error:
+            text = f"the host key of {self.place} is new, and {path} cannot be written"
+            raise HostKeyUnknownError(f"{text}: {error.strerror}") from error
+
+    def _append(self, path: Path, shown: HostKey) -> None:
         name = self.place
         if self.hashes_names:
             name = known_hosts.hashed(self.place, os.urandom(_SALT_BYTES))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        old = path.read_text("utf-8", "replace") if path.exists() else ""
-        start = "" if not old or old.endswith("\n") else "\n"
+        old = read_file(path, KEY_LIST_BYTES) if path.exists() else b""
+        start = "" if not old or old.endswith(b"\n") else "\n"
         with path.open("a") as file:
             file.write(f"{start}{name} {shown[0]} {base64.b64encode(shown[1]).decode()}\n")
 
@@ -122,14 +134,14 @@ def trusted_keys(
         keys.revoked = found.revoked
     else:
         keys = _known(found, files, settings, address)
-    revoked = settings.one("revokedhostkeys")
+    is_odd = _ODD & set(settings.hostname)
     return TrustedKeys(
         place=place,
         keys=keys,
         checking=STRICT if pins else _checking(checking, settings),
-        learns_into=user_paths[0] if user_paths else None,
+        learns_into=user_paths[0] if user_paths and not is_odd else None,
         hashes_names=settings.is_on("hashknownhosts"),
-        revoked_list=settings.path(revoked) if revoked else None,
+        revoked_lists=tuple(settings.paths("revokedhostkeys")),
         min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
         note=_note(keys, checking, settings),
     )
@@ -150,13 +162,12 @@ def _known(
     if is_unknown and settings.port != DEFAULT_PORT:
         # OpenSSH then accepts the key of the same host at port 22.
         plain = known_hosts.known(settings.hostname, files)
-        found.accepted = plain.accepted - plain.revoked
+        found.elsewhere = plain.accepted - plain.revoked
         found.has_authority |= plain.has_authority
-    if address and settings.is_on("checkhostip") and not _is_address(settings.hostname):
+    is_checked = settings.is_on("checkhostip") and not _is_address(settings.hostname)
+    if address and is_checked and not ipaddress.ip_address(address).is_loopback:
         of_address = known_hosts.known(known_hosts.place_of(address, settings.port), files)
-        if of_address.accepted:
-            before, found.accepted = found.accepted, found.accepted & of_address.accepted
-            found.is_conflicting = bool(before) and not found.accepted
+        found.of_address = of_address.accepted
         found.revoked |= of_address.revoked
     return found
 
@@ -194,23 +205,25 @@ def _unsupported(settings: SSHSettings, keyword: str, hint: str) -> Refused:
     return Refused(f"{settings.line_of(keyword.lower())}: {keyword} is not supported", hint=hint)
 
 
-def _is_listed(key: paramiko.PKey, path: Path | None) -> bool:
-    """Whether RevokedHostKeys has the key; raises HostKeyRevokedError when it cannot be read."""
-    if path is None:
-        return False
+def _is_listed(key: paramiko.PKey, path: Path) -> bool:
+    """Whether RevokedHostKeys has the key; raises HostKeyRevokedError when that is not known."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        text = f"cannot read RevokedHostKeys {path}: {error.strerror}"
+        data = read_file(path, KEY_LIST_BYTES)
+        if data.startswith(_KRL_MAGIC):
+            return _is_in_krl(key, path)
+        listed = known_hosts.keys_of(data.decode("utf-8", "replace"))
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "strerror", None) or error
+        text = f"cannot read RevokedHostKeys {path}: {reason}"
         raise HostKeyRevokedError(text) from error
-    if data.startswith(_KRL_MAGIC):
-        return _is_in_krl(key, path)
-    listed = known_hosts.keys_of(data.decode("utf-8", "replace"))
     return (key.get_name(), key.asbytes()) in listed
 
 
 def _is_in_krl(key: paramiko.PKey, path: Path) -> bool:
-    """Whether a binary revocation list has the key: only `ssh-keygen -Q` can read it."""
+    """Whether a binary revocation list has the key: only `ssh-keygen -Q` can read it.
+
+    Raises OSError or SubprocessError when it does not run to its end.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".pub") as file:
         file.write(f"{key.get_name()} {key.get_base64()}\n")
         file.flush()
@@ -222,10 +235,10 @@ def _is_in_krl(key: paramiko.PKey, path: Path) -> bool:
 def preferred_kinds(kinds: set[str], algorithms: Iterable[str]) -> list[str]:
     """The signature algorithms for host keys, those of known keys first, as in OpenSSH."""
     wanted = list(algorithms)
-    first = [name for name in wanted if _kind(name) in kinds]
+    first = [name for name in wanted if kind_of(name) in kinds]
     return [*first, *(name for name in wanted if name not in first)]
 
 
-def _kind(algorithm: str) -> str:
+def kind_of(algorithm: str) -> str:
     """The type of key that signs with an algorithm."""
     return "ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm

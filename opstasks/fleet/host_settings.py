@@ -14,11 +14,13 @@ from typing import Any
 
 import msgspec
 
+from opstasks.core import durations
 from opstasks.core.errors import Refused
 from opstasks.fleet.hosts_file import FILE_NAME, Mistakes, RawFleet, read
 from opstasks.fleet.inventory import (
     ADDRESS,
     NAME,
+    NEVER,
     USER,
     DeploySpec,
     HostSpec,
@@ -163,6 +165,7 @@ class _Builder:
             value = values.get(key)
             if value and not (isinstance(value, str) and shape.fullmatch(value)):
                 self._mistakes.bad_value(f"{path}.{key}", value, expected)
+        self._check_span(f"{path}.keep_connection", values.get("keep_connection"))
         keys = values.get("host_keys")
         for line in keys if isinstance(keys, list) else []:
             if not _HOST_KEY.fullmatch(str(line)):
@@ -170,6 +173,13 @@ class _Builder:
         port = values.get("port")
         if isinstance(port, int) and not 0 <= port < 65536:
             self._mistakes.bad_value(f"{path}.port", port, "a port (1 to 65535)")
+
+    def _check_span(self, path: str, value: Any) -> None:
+        try:
+            if isinstance(value, str) and value not in ("", NEVER):
+                durations.parse(value)
+        except Refused as error:
+            self._mistakes.add(path, f"{error.message}; {error.hint}")
 
     def _check_deploy(self, path: str, deploy: Any) -> None:
         if deploy is None:

@@ -9,14 +9,17 @@ import difflib
 import fnmatch
 import re
 import socket
-from collections.abc import Iterable, Mapping
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 import msgspec
 
+from opstasks.core import durations
 from opstasks.core.errors import Refused
 
 EVERYONE = "all"
+# A value of keep_connection: log in anew, also when the person's own ssh keeps a connection.
+NEVER = "never"
 # A name of ours or of a system: a host, a group, a unit.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # An address and an account that are safe on ssh's command line.
@@ -65,6 +68,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_key_checking: str = ""
     sudo: str = "ask"
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    keep_connection: str = ""
     backend: str = ""
     backends: str = ""
     service_user: str = "opensafely"
@@ -83,6 +87,12 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     vars: dict[str, str | int | bool] = {}
     groups: tuple[str, ...] = ()
     local: bool = False
+
+    @property
+    def keep_connection_s(self) -> int:
+        """How long an unused connection stays open; 0: it ends with the run."""
+        is_kept = self.keep_connection not in ("", NEVER)
+        return durations.parse(self.keep_connection) if is_kept else 0
 
     @property
     def config_dir(self) -> str:
@@ -120,6 +130,13 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.home}/opstasks"
 
 
+class HostPattern(NamedTuple):
+    """One item of -H, or of a file that it names; `origin` is where a mistake is."""
+
+    text: str
+    origin: str = "-H"
+
+
 class Inventory:
     """Hosts in the order of definition, and groups by name."""
 
@@ -143,20 +160,33 @@ class Inventory:
         A pattern has names, groups, globs and `user@host[:port]`, separated by commas; a
         leading `!` excludes hosts. Raises Refused for an unknown name.
         """
-        items = [item.strip() for pattern in patterns for item in pattern.split(",")]
-        if not all(item.strip("!") for item in items):
-            raise Refused("-H: a name is empty", hint=self._known())
-        wanted = [item for item in items if not item.startswith("!")]
-        unwanted = [item[1:] for item in items if item.startswith("!")]
+        return self.choose(
+            [HostPattern(item.strip()) for pattern in patterns for item in pattern.split(",")]
+        )
+
+    def choose(self, items: Sequence[HostPattern]) -> list[HostSpec]:
+        """The same for single items; the error for an unknown name begins with its origin."""
+        for item in items:
+            if not item.text.strip("!"):
+                raise Refused(f"{item.origin}: a name is empty", hint=self._known())
+        wanted = [item for item in items if not item.text.startswith("!")]
+        unwanted = [
+            HostPattern(item.text[1:], item.origin) for item in items if item.text[0] == "!"
+        ]
         chosen: dict[str, HostSpec] = {}
-        for item in wanted or [EVERYONE]:
+        for item in wanted or [HostPattern(EVERYONE)]:
             chosen.update({spec.name: spec for spec in self._match(item)})
         dropped = {spec.name for item in unwanted for spec in self._match(item)}
         order = {name: place for place, name in enumerate(self.hosts)}
         found = [spec for name, spec in chosen.items() if name not in dropped]
         if not found:
-            raise Refused(f"-H: {','.join(items)!r} selects no host", hint=self._known())
+            text = ",".join(item.text for item in items)[:200]
+            raise Refused(f"-H: {text!r} selects no host", hint=self._known())
         return sorted(found, key=lambda spec: order.get(spec.name, len(order)))
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is a host's, or `user@host` in full."""
+        return name in self.hosts or parse_ad_hoc(name) is not None
 
     def gateway_of(self, spec: HostSpec) -> HostSpec | None:
         """The host to go through, or None."""
@@ -164,43 +194,47 @@ class Inventory:
             return None
         return self.hosts.get(spec.gateway) or self._ad_hoc(spec.gateway)
 
-    def _match(self, item: str) -> list[HostSpec]:
-        if item == EVERYONE:
+    def _match(self, item: HostPattern) -> list[HostSpec]:
+        text = item.text
+        if text == EVERYONE:
             return list(self.hosts.values())
-        if item in self.hosts:
-            return [self.hosts[item]]
-        if item in self.groups:
-            return [self.hosts[name] for name in self.groups[item]]
-        if any(sign in item for sign in "*?["):
+        if text in self.hosts:
+            return [self.hosts[text]]
+        if text in self.groups:
+            return [self.hosts[name] for name in self.groups[text]]
+        if any(sign in text for sign in "*?["):
             return self._glob(item)
-        if "@" in item or ":" in item:
-            return [self._ad_hoc(item)]
+        if "@" in text or ":" in text:
+            return [self._ad_hoc(text, item.origin)]
         raise self._unknown(item)
 
-    def _glob(self, item: str) -> list[HostSpec]:
-        groups = [name for name in self.groups if fnmatch.fnmatchcase(name, item)]
+    def _glob(self, item: HostPattern) -> list[HostSpec]:
+        text = item.text
+        groups = [name for name in self.groups if fnmatch.fnmatchcase(name, text)]
         names = {name for group in groups for name in self.groups[group]}
-        names |= {name for name in self.hosts if fnmatch.fnmatchcase(name, item)}
+        names |= {name for name in self.hosts if fnmatch.fnmatchcase(name, text)}
         if not names:
-            if "@" in item or ":" in item:
-                return [self._ad_hoc(item)]
+            if "@" in text or ":" in text:
+                return [self._ad_hoc(text, item.origin)]
             raise self._unknown(item)
         return [spec for name, spec in self.hosts.items() if name in names]
 
-    def _ad_hoc(self, item: str) -> HostSpec:
-        found = parse_ad_hoc(item)
+    def _ad_hoc(self, text: str, origin: str = "-H") -> HostSpec:
+        found = parse_ad_hoc(text)
         if found is None:
-            raise Refused(f"-H: {item!r} is not user@host[:port]", hint=self._known())
+            raise Refused(f"{origin}: {text!r} is not user@host[:port]", hint=self._known())
         user, address, port = found
         own = self.defaults
         return msgspec.structs.replace(
-            own, name=item, address=address, port=port or own.port, user=user or own.user
+            own, name=text, address=address, port=port or own.port, user=user or own.user
         )
 
-    def _unknown(self, item: str) -> Refused:
-        near = difflib.get_close_matches(item, self.names(), 1)
+    def _unknown(self, item: HostPattern) -> Refused:
+        near = difflib.get_close_matches(item.text, self.names(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Refused(f"-H: no host or group is called {item!r}{hint}", hint=self._known())
+        return Refused(
+            f"{item.origin}: no host or group is called {item.text!r}{hint}", hint=self._known()
+        )
 
     def _known(self) -> str:
         names = ", ".join(self.names()[:20])

@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from opstasks.core.errors import Refused
+from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
+
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
 DEFAULT_PORT = 22
 _BLANK = re.compile(r"[ \t]+")
@@ -29,19 +32,21 @@ HostKey = tuple[str, bytes]
 class HostKeys:
     """The keys that one host may show, and revoked ones: (type, raw key).
 
-    `has_authority`: a line accepts certificates of an authority for this host. `is_conflicting`:
-    other keys are known for its address than for its name.
+    `elsewhere` are those of the same host at port 22, which are accepted as well. `of_address`, if
+    any, are the only ones that its address may show (CheckHostIP). `has_authority`: a line accepts
+    certificates of an authority for this host.
     """
 
     accepted: set[HostKey] = field(default_factory=set)
     revoked: set[HostKey] = field(default_factory=set)
+    elsewhere: set[HostKey] = field(default_factory=set)
+    of_address: set[HostKey] = field(default_factory=set)
     has_authority: bool = False
-    is_conflicting: bool = False
 
     @property
     def kinds(self) -> set[str]:
         """The types of the accepted keys."""
-        return {kind for kind, _ in self.accepted}
+        return {kind for kind, _ in self.accepted | self.elsewhere}
 
 
 @dataclass(frozen=True)
@@ -111,17 +116,23 @@ def known(place: str, files: Iterable[KnownHostsFile]) -> HostKeys:
 
 
 def read(path: Path) -> KnownHostsFile:
-    """A known_hosts file; empty when it is missing or cannot be read, as in OpenSSH."""
+    """A known_hosts file; empty when it is missing or may not be read, as in OpenSSH.
+
+    Raises Refused for a pipe, a file that is far too long, and when the system fails (for example,
+    when too many files are open): it may revoke a key, or have another key for a new host.
+    """
     try:
         seen = path.stat()
-        return _read(path, seen.st_mtime_ns, seen.st_size)
-    except OSError:
+        return _read(path, seen.st_ctime_ns, seen.st_size)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return KnownHostsFile("")
+    except OSError as error:
+        raise Refused(f"cannot read known_hosts file {path}: {error.strerror}") from error
 
 
 @lru_cache(maxsize=64)
 def _read(path: Path, _changed_ns: int, _size_bytes: int) -> KnownHostsFile:
-    return KnownHostsFile(path.read_text("utf-8", "replace"))
+    return KnownHostsFile(read_file(path, KEY_LIST_BYTES).decode("utf-8", "replace"))
 
 
 def hashed(place: str, salt: bytes) -> str:
@@ -164,9 +175,20 @@ def _fields(raw: bytes) -> list[bytes]:
 
 
 def keys_of(text: str) -> set[HostKey]:
-    """The public keys in a text with one key on each line, such as RevokedHostKeys."""
-    found = (_key(_BLANK.split(raw.strip(" \t\r"))) for raw in text.split("\n"))
-    return {key for key in found if key}
+    """The public keys in a text with one key on each line, such as RevokedHostKeys.
+
+    Raises ValueError with the number of a line that is no key, as OpenSSH refuses such a text.
+    """
+    found = set()
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip(" \t\r")
+        if not line or line.startswith("#"):
+            continue
+        key = _key(_BLANK.split(line))
+        if key is None:
+            raise ValueError(f"line {number} is not a public key")
+        found.add(key)
+    return found
 
 
 def matches(names: str, place: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +17,21 @@ from opstasks.fleet import login
 from opstasks.fleet.host_keys import HostKeyError, TrustedKeys, trusted_keys
 from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.route import Hop
-from opstasks.fleet.wire import Wire
+from opstasks.fleet.wire import NoLoginAnswerError, Wire
 
 # A connection without an acknowledgement for this long is lost (Linux waits 15 minutes).
 SILENCE_S = 90
 AUTH_TIMEOUT_S = 30
+# How long all keys together may take; sshd's own limit, LoginGraceTime, is the same.
+LOGIN_TIMEOUT_S = 120
+# How much of a server's words an error repeats.
+WORDS_LENGTH = 200
 CHECK_NETWORK = "is the host up, and the VPN?"
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 class TurnedAwayError(Exception):
-    """sshd closed the connection before its first message, as it does above MaxStartups."""
+    """sshd closed the connection before its greeting, as it does above MaxStartups."""
 
     def __init__(self, reason: Unreachable) -> None:
         super().__init__(reason.message)
@@ -55,9 +61,10 @@ class Link:
         return (self.proxy.problem if self.proxy else "") or "; ".join(self.wire.reasons)
 
     def close(self) -> None:
-        """Close it."""
-        self.connection.close()
-        self.wire.close()
+        """Close it; that the connection is lost meanwhile is no error."""
+        for close in (self.connection.close, self.wire.close):
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                close()
         if self.proxy is not None:
             self.proxy.close()
 
@@ -83,15 +90,30 @@ def connect(hop: Hop, through: Link | None) -> Link:
         raise
 
 
-def _log_in(hop: Hop, sock: Any, proxy: Proxy | None) -> Link:
+def _prepared(hop: Hop, sock: Any, proxy: Proxy | None) -> Link:
+    """The login before its first message; raises Refused for settings that are not supported."""
     is_direct = isinstance(sock, socket.socket) and proxy is None
-    address = str(sock.getpeername()[0]) if is_direct else ""
-    trusted = trusted_keys(hop.settings, hop.pins, hop.checking, address)
+    trusted = trusted_keys(hop.settings, hop.pins, hop.checking, _peer(sock) if is_direct else "")
     wire = Wire(sock, settings=hop.settings, known_kinds=trusted.keys.kinds)
-    connection = _connection(hop, wire, trusted)
-    made = Link(hop, connection, wire, proxy)
+    return Link(hop, _connection(hop, wire, trusted), wire, proxy)
+
+
+def _peer(sock: socket.socket) -> str:
+    """The other side's address; "" if it has closed the connection already."""
     try:
-        connection.open()
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""
+
+
+def _log_in(hop: Hop, sock: Any, proxy: Proxy | None) -> Link:
+    try:
+        made = _prepared(hop, sock, proxy)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        made.connection.open()
     except BaseException as error:
         reason = proxy.problem if proxy else ""
         made.close()
@@ -124,8 +146,11 @@ def _connection(hop: Hop, wire: Wire, trusted: TrustedKeys) -> Any:
 
 @functools.cache
 def _config() -> fabric.Config:
-    """Fabric's settings, without the ssh_config files: OpenSSH has read them."""
-    return fabric.Config(ssh_config=paramiko.SSHConfig())
+    """Fabric's settings, without its files (a `gateway` in ~/.fabric.yaml), and without ssh_config.
+
+    OpenSSH has read ssh_config.
+    """
+    return fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
 
 
 class _Policy(paramiko.MissingHostKeyPolicy):
@@ -154,12 +179,16 @@ class _KeyLogin:
 
     def __init__(self, hop: Hop, wire: Wire) -> None:
         self._hop, self._wire = hop, wire
+        self._agent_problem = ""
 
     def authenticate(self, transport: paramiko.Transport) -> None:
-        """Log in, or raise LoginError."""
+        """Log in; raises LoginError, or NoLoginAnswerError when the host says nothing."""
         with login.identities(self._hop.settings) as found:
+            deadline = time.monotonic() + LOGIN_TIMEOUT_S
             tried = 0
             for offer in found.offers:
+                if time.monotonic() > deadline:
+                    raise NoLoginAnswerError
                 tried += 1
                 if self._accepts(offer):
                     return
@@ -168,21 +197,27 @@ class _KeyLogin:
         raise self._refusal(found, tried)
 
     def _accepts(self, offer: login.Offer) -> bool:
-        """Offer one key; False when the host wants another one."""
+        """Offer one key; False when the host wants another one, or closes the connection.
+
+        No OSError leaves this: the host may count failed logins, so none is made again.
+        """
         user = self._hop.settings.user
-        if "rsa" in offer.key.get_name():
-            self._wire.await_extensions()
         try:
+            if "rsa" in offer.key.get_name():
+                self._wire.await_extensions()
             left = self._wire.offer_key(user, offer.key)
         except paramiko.BadAuthenticationType as error:
-            methods = ", ".join(error.allowed_types)
+            methods = in_one_line(", ".join(error.allowed_types))
             raise LoginError(
                 f"the host accepts no key, only: {methods}", "only logins with keys work"
             ) from error
-        except (paramiko.SSHException, EOFError):  # not accepted, or the agent does not sign
+        except login.AgentError as error:
+            self._agent_problem = f"{offer.name}: {error}"
+            return False
+        except (paramiko.SSHException, EOFError, OSError):
             return False
         if left and "publickey" not in left:
-            methods = ", ".join(left)
+            methods = in_one_line(", ".join(left))
             raise LoginError(f"the host also wants: {methods}", "only logins with keys work")
         return not left
 
@@ -194,6 +229,15 @@ class _KeyLogin:
             return LoginError(
                 f"too many keys: {where} closed the connection after {tried}",
                 "set IdentitiesOnly and IdentityFile for it in ssh_config",
+            )
+        if tried and not said and not self._wire.is_active():
+            return LoginError(
+                f"{where} closed the connection during the login", f"try `ssh {settings.name}`"
+            )
+        if self._agent_problem:
+            return LoginError(
+                f"the agent does not sign: {self._agent_problem}",
+                "does it wait for you to confirm?",
             )
         locked = [name for name, problem in found.unusable.items() if "passphrase" in problem]
         others = [f"{name}: {problem}" for name, problem in found.unusable.items()]
@@ -242,18 +286,25 @@ def _tcp(hop: Hop, where: str) -> socket.socket:
         raise Unreachable(text, hint="check `address` in hosts.yaml") from error
     problem: OSError = OSError("no address")
     for kind, type_, protocol, _, address in found:
-        sock = socket.socket(kind, type_, protocol)
         try:
-            sock.settimeout(hop.timeout_s)
-            _set_options(sock, settings.is_on("tcpkeepalive"))
-            if settings.one("bindaddress"):
-                sock.bind((settings.one("bindaddress"), 0))
-            sock.connect(address)
-            return sock
+            return _connected(socket.socket(kind, type_, protocol), hop, address)
         except OSError as error:
-            sock.close()
             problem = error
     raise _unreachable(problem, where, hop.timeout_s) from problem
+
+
+def _connected(sock: socket.socket, hop: Hop, address: Any) -> socket.socket:
+    """The same socket, connected; raises OSError."""
+    try:
+        sock.settimeout(hop.timeout_s)
+        _set_options(sock, hop.settings.is_on("tcpkeepalive"))
+        if hop.settings.one("bindaddress"):
+            sock.bind((hop.settings.one("bindaddress"), 0))
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _set_options(sock: socket.socket, keepalive: bool) -> None:
@@ -280,13 +331,18 @@ def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.C
     except paramiko.ChannelException as error:
         if error.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
             raise ForwardingForbiddenError from error
-        raise NoAnswerError(error.text.lower()) from error
+        raise NoAnswerError(in_one_line(error.text.lower())) from error
     except paramiko.SSHException as error:
         if not through.wire.is_active():
             raise EOFError from error
         raise NoAnswerError(f"no answer within {timeout_s:g} s") from error
     channel.settimeout(timeout_s)
     return channel
+
+
+def in_one_line(text: str) -> str:
+    """A server's words, cut to what an error repeats."""
+    return " ".join(text.split())[:WORDS_LENGTH]
 
 
 # -- reasons -----------------------------------------------------------------------------------
@@ -309,19 +365,29 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
     if proxy_problem:
         hint = f"check ProxyCommand: {settings.line_of('proxycommand')}"
         return Unreachable(proxy_problem, hint=hint)
+    if isinstance(error, NoLoginAnswerError):
+        text = f"no answer to the login from {where} within {AUTH_TIMEOUT_S} s"
+        return Unreachable(text, hint=f"try `ssh {settings.name}`")
+    greeting = made.wire.remote_version
     # paramiko says "No existing session" when its time limit passes.
     if isinstance(error, TimeoutError) or str(error) in ("No existing session", "Timeout."):
+        what = "key exchange" if greeting else "greeting"
         return Unreachable(
-            f"no greeting from {where} within {made.hop.timeout_s:g} s",
+            f"no {what} from {where} within {made.hop.timeout_s:g} s",
             hint="is sshd overloaded, or is it another service?",
         )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        text = f"{where} supports none of our algorithms: {error}"
+        text = f"{where} supports none of our algorithms: {in_one_line(str(error))}"
         return Unreachable(text, hint=f"try `ssh {settings.name}`")
     words = f": {said}" if said else ""
-    if isinstance(error, EOFError | OSError) or "banner" in str(error):
-        reason = f"{where} closed the connection{words}"
-        return TurnedAwayError(Unreachable(reason, hint=f"try `ssh {settings.name}`"))
-    reason = str(error) or type(error).__name__
-    text = f"cannot log in to {where}: {reason}{words}"
-    return Unreachable(text, hint=f"try `ssh {settings.name}`")
+    if isinstance(error, EOFError | OSError):
+        reason = Unreachable(
+            f"{where} closed the connection{words}", hint=f"try `ssh {settings.name}`"
+        )
+        # Another try is of use only when sshd was too busy to look at us at all.
+        is_busy = not greeting and (not said or "MaxStartups" in said)
+        return TurnedAwayError(reason) if is_busy else reason
+    text = in_one_line(str(error)) or type(error).__name__
+    return Unreachable(
+        f"cannot log in to {where}: {text}{words}", hint=f"try `ssh {settings.name}`"
+    )

@@ -12,13 +12,14 @@ import copy
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Refused
+from opstasks.fleet.key_files import KEY_FILE_BYTES, read_file
 from opstasks.fleet.ssh_settings import SSHSettings
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 CERTIFICATE = "-cert-v01@openssh.com"
 AGENT_TIMEOUT_S = 30.0
+# OpenSSH's limit for one answer of an agent.
+_AGENT_MESSAGE_BYTES = 256 << 10
+
+
+class AgentError(Exception):
+    """The agent does not do what it is asked for, for the reason given."""
 
 
 @dataclass
@@ -60,9 +67,15 @@ def identities(settings: SSHSettings) -> Iterator[Identities]:
     Raises Refused when ssh_config allows no login with keys.
     """
     _check_supported(settings)
-    agent = _agent(settings)
     try:
-        yield _ordered(settings, list(agent.get_keys()) if agent else [])
+        agent, problem = _agent(settings), ""
+    except AgentError as error:
+        agent, problem = None, str(error)
+    try:
+        found = _ordered(settings, agent.keys if agent else [])
+        if problem:
+            found.unusable["the agent"] = problem
+        yield found
     finally:
         if agent is not None:
             agent.close()
@@ -115,6 +128,8 @@ def _add_file(found: Identities, path: Path) -> None:
     key, problem = private_key(path)
     if key is not None:
         found.offers.append(Offer(str(path), key.asbytes(), key))
+    elif problem and _read_public(path):
+        found.unusable[str(path)] = "it is a public key, which the agent does not have"
     elif problem:
         found.unusable[str(path)] = problem
 
@@ -183,7 +198,7 @@ def public_key(path: Path) -> PublicKey | None:
 
 def _read_public(path: Path) -> PublicKey | None:
     try:
-        words = path.read_text("utf-8", "replace").split()
+        words = read_file(path, KEY_FILE_BYTES).decode("utf-8", "replace").split()
         blob = base64.b64decode(words[1], validate=True)
     except (OSError, ValueError, IndexError):
         return None
@@ -197,7 +212,7 @@ def _embedded(path: Path) -> PublicKey | None:
 
     begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END"
     try:
-        text = path.read_text("utf-8", "replace")
+        text = read_file(path, KEY_FILE_BYTES).decode("utf-8", "replace")
         body = text.partition(begin)[2].partition(end)[0]
         data = base64.b64decode(body)
     except (OSError, ValueError):
@@ -222,7 +237,7 @@ def private_key(path: Path) -> tuple[paramiko.PKey | None, str]:
         return None, ""
     if seen.st_uid == os.getuid() and stat.S_IMODE(seen.st_mode) & 0o077:
         return None, f"its mode is {stat.S_IMODE(seen.st_mode):04o}: others may read it"
-    return _private_key(path, seen.st_mtime_ns, seen.st_size)
+    return _private_key(path, seen.st_ctime_ns, seen.st_size)
 
 
 @lru_cache(maxsize=64)
@@ -232,6 +247,7 @@ def _private_key(
     import paramiko
 
     try:
+        read_file(path, KEY_FILE_BYTES)  # paramiko would wait for a pipe
         key = paramiko.PKey.from_path(path)
     except (paramiko.PasswordRequiredException, TypeError):
         return None, "it is locked by a passphrase"
@@ -258,32 +274,78 @@ def agent_path(settings: SSHSettings) -> str:
     return str(settings.path(wanted))
 
 
-def _agent(settings: SSHSettings) -> Any:
-    """The connected agent; None without one that answers, as in OpenSSH."""
-    import paramiko
-    from paramiko.agent import AgentSSH
+class _Agent:
+    """A connected agent; raises AgentError when it does not answer.
 
-    class Agent(AgentSSH):
-        """The agent behind one socket."""
+    paramiko's own class wants comments in UTF-8, and does not say why something failed.
+    """
 
-        _connect: Callable[[socket.socket], None]  # paramiko's, which the stubs lack
-        _close: Callable[[], None]
+    def __init__(self, connection: socket.socket) -> None:
+        from paramiko.agent import cSSH2_AGENTC_REQUEST_IDENTITIES
 
-        def __init__(self, connection: socket.socket) -> None:
-            super().__init__()
-            self._connect(connection)
+        self._connection = connection
+        _, answer = self._send_message(cSSH2_AGENTC_REQUEST_IDENTITIES)
+        pairs = [(answer.get_binary(), answer.get_string()) for _ in range(answer.get_int())]
+        self.keys = [key for blob, text in pairs if (key := self._key(blob, text))]
 
-        def close(self) -> None:
-            self._close()
+    def _key(self, blob: bytes, comment: bytes) -> Any:
+        """One of its keys; None for one that paramiko does not understand."""
+        from paramiko.agent import AgentKey
 
+        agent: Any = self  # paramiko only calls its _send_message
+        try:
+            return AgentKey(agent, blob, comment.decode("utf-8", "replace"))
+        except Exception:  # paramiko and cryptography raise a dozen unrelated types
+            return None
+
+    def _send_message(self, msg: Any) -> tuple[int, paramiko.Message]:
+        """The answer to a message; also called by paramiko's keys, to sign."""
+        import paramiko
+        from paramiko.agent import SSH2_AGENT_IDENTITIES_ANSWER, SSH2_AGENT_SIGN_RESPONSE
+
+        data = msg if isinstance(msg, bytes) else msg.asbytes()
+        try:
+            self._connection.sendall(len(data).to_bytes(4) + data)
+            answer = self._receive(int.from_bytes(self._receive(4)))
+        except TimeoutError as error:
+            raise AgentError(f"no answer within {AGENT_TIMEOUT_S:g} s") from error
+        except OSError as error:
+            raise AgentError("it closed the connection") from error
+        kind = answer[0] if answer else 0
+        if kind not in (SSH2_AGENT_IDENTITIES_ANSWER, SSH2_AGENT_SIGN_RESPONSE):
+            raise AgentError("it refuses")
+        return kind, paramiko.Message(answer[1:])
+
+    def _receive(self, size_bytes: int) -> bytes:
+        if size_bytes > _AGENT_MESSAGE_BYTES:
+            raise ConnectionError
+        found = bytearray()
+        while len(found) < size_bytes:
+            data = self._connection.recv(size_bytes - len(found))
+            if not data:
+                raise ConnectionError
+            found += data
+        return bytes(found)
+
+    def close(self) -> None:
+        """Close the connection to it."""
+        self._connection.close()
+
+
+def _agent(settings: SSHSettings) -> _Agent | None:
+    """The connected agent; None without one. Raises AgentError for one that does not answer."""
     path = agent_path(settings)
     if not path:
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(AGENT_TIMEOUT_S)
     try:
+        connection.settimeout(AGENT_TIMEOUT_S)
         connection.connect(path)
-        return Agent(connection)
-    except (OSError, paramiko.SSHException):
+    except OSError:
         connection.close()
         return None
+    try:
+        return _Agent(connection)
+    except BaseException:
+        connection.close()
+        raise

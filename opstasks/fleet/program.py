@@ -27,12 +27,14 @@ import msgspec
 from opstasks.core.command import DEFAULT_TIMEOUT_S, Command, Secret
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused, TimedOut
 from opstasks.core.result import TIMEOUT_CODES, Result
-from opstasks.onhost import loader
+from opstasks.onhost import script
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 # More than any valid answer.
 MAX_ANSWER_BYTES = 16 << 20
+# How much to compress: higher levels take several times as long for a few hundred bytes.
+LEVEL = 6
 # How one module of a host imports another; a parser takes ten times as long.
 _IMPORT = re.compile(
     r"^\s*from (opstasks\.(?:\w+\.)?onhost(?:\.\w+)?) import (\([^)]*\)|[^(\n]+)", re.MULTILINE
@@ -241,12 +243,11 @@ def _converted(value: Any, kind: type[A]) -> A:
 
 
 @cache
-def sources(module: str) -> dict[str, str]:
-    """A module and our modules that it imports: path to text, in import order."""
+def sources(*modules: str) -> dict[str, str]:
+    """Modules, and those of ours that they import: path to text, in import order."""
     found: dict[str, str] = {}
-    for name in _ALWAYS:
+    for name in (*_ALWAYS, *modules):
         _collect(name, found)
-    _collect(module, found)
     return found
 
 
@@ -273,17 +274,18 @@ def _imports(text: str) -> list[str]:
     return found
 
 
-def packed(module: str, request: Any) -> str:
-    """The text of the whole program, with its request.
+def packed(module: str, request: Any, *also: str) -> str:
+    """The text of the whole program, with its request, and with modules that it imports by name.
 
-    It is compressed, because a shell reads its commands byte by byte: 17 kB cost a busy host a
-    tenth of a second.
+    The modules are packed once per run.
+
+    It is compressed, because it may be an argument of a command.
     """
-    whole = json.dumps([sources(module), module, json.dumps(msgspec.to_builtins(request))])
-    data = base64.b64encode(zlib.compress(whole.encode(), 9)).decode()
+    wanted = _squeezed(json.dumps(msgspec.to_builtins(request)))
     return (
         "import binascii, json, zlib\n"
-        f"s, m, r = json.loads(zlib.decompress(binascii.a2b_base64({data!r})))\n"
+        "u = lambda t: zlib.decompress(binascii.a2b_base64(t)).decode()\n"
+        f"s, m, r = json.loads(u({_packed_modules(module, *also)!r})), {module!r}, u({wanted!r})\n"
         "p = 'opstasks/onhost/loader.py'\n"
         "n = {'__name__': 'opstasks.onhost.loader'}\n"
         "exec(compile(s[p], p, 'exec'), n)\n"
@@ -291,9 +293,18 @@ def packed(module: str, request: Any) -> str:
     )
 
 
+@cache
+def _packed_modules(*modules: str) -> str:
+    return _squeezed(json.dumps(sources(*modules)))
+
+
+def _squeezed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode(), LEVEL)).decode()
+
+
 def script_text(module: str, request: Any, about: str) -> str:
     """A program and its request as one readable file, for a timer or the next boot.
 
     `about` is a line at its top, for people.
     """
-    return loader.script_text(sources(module), module, msgspec.to_builtins(request), about)
+    return script.script_text(sources(module), module, msgspec.to_builtins(request), about)

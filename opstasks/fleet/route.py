@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.ssh_config import Destination, settings_for
@@ -40,21 +42,28 @@ def route(spec: HostSpec, gateway: HostSpec | None) -> list[Hop]:
         config=expand_home(spec.ssh_config),
     )
     if gateway is None:
-        return _hops(wanted, spec, spec.host_keys, depth=0)
-    last = _hop(spec.name, settings_for(wanted), spec, spec.host_keys)
-    return [*route(gateway, None), last]
+        return _hops(wanted, spec, depth=0)
+    # One gateway only. (That of `defaults` is also said to be its own gateway.)
+    if gateway.gateway not in ("", spec.gateway):
+        raise Refused(
+            f"its gateway {gateway.name} has a gateway of its own: {gateway.gateway}",
+            hint=f"use ProxyJump of ssh_config, or write `gateway: ''` for {gateway.name}",
+        )
+    return [*route(gateway, None), _hop(spec.name, settings_for(wanted), spec)]
 
 
-def _hops(wanted: Destination, spec: HostSpec, pins: tuple[str, ...], depth: int) -> list[Hop]:
+def _hops(wanted: Destination, spec: HostSpec, depth: int) -> list[Hop]:
     """The logins to a destination, with those to its ProxyJump before."""
     settings = settings_for(wanted)
     name = spec.name if not depth else wanted.name
+    if depth:  # hosts.yaml says nothing about a jump host's keys, whatever its name is
+        spec = msgspec.structs.replace(spec, host_keys=(), host_key_checking="")
     jumps = settings.jumps()
     if depth + len(jumps) > MAX_HOPS:
         raise Refused(f"{settings.line_of('proxyjump')}: ProxyJump goes in a circle")
     if not jumps:
         command = settings.one("proxycommand")
-        return [_hop(name, settings, spec, pins, settings.expand(command))]
+        return [_hop(name, settings, spec, settings.expand(command))]
     *before, jump = jumps
     # As ssh does: ssh -J BEFORE -l USER -p PORT -F CONFIG JUMP
     through = Destination(
@@ -64,16 +73,14 @@ def _hops(wanted: Destination, spec: HostSpec, pins: tuple[str, ...], depth: int
         config=wanted.config,
         jump=",".join(settings.one("proxyjump").split(",")[: len(before)]),
     )
-    return [*_hops(through, spec, (), depth + 1), _hop(name, settings, spec, pins)]
+    return [*_hops(through, spec, depth + 1), _hop(name, settings, spec)]
 
 
-def _hop(
-    name: str, settings: SSHSettings, spec: HostSpec, pins: tuple[str, ...], command: str = ""
-) -> Hop:
+def _hop(name: str, settings: SSHSettings, spec: HostSpec, command: str = "") -> Hop:
     for keyword, written in _UNSUPPORTED.items():
         if settings.one(keyword) not in ("", "no", "false"):
             raise Refused(f"{settings.line_of(keyword)}: {written} is not supported")
     own_s = settings.one("connecttimeout")
-    timeout_s = min(spec.connect_timeout_s, float(own_s)) if own_s else spec.connect_timeout_s
-    checking = spec.host_key_checking if name == spec.name else ""
-    return Hop(name, settings, timeout_s, pins, checking, command)
+    # ConnectTimeout 0 means no limit.
+    timeout_s = min(spec.connect_timeout_s, float(own_s or 0) or spec.connect_timeout_s)
+    return Hop(name, settings, timeout_s, spec.host_keys, spec.host_key_checking, command)

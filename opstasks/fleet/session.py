@@ -1,79 +1,59 @@
 """A framed shell: one bash on a host that runs many commands over one channel.
 
 Opening an SSH channel costs two or three round trips, so a host gets one bash per account and
-every command is a frame on its standard input, ended by a NUL byte:
+every command is a frame on its standard input: a short header, then a block of shell text (and of
+the command's input) with a counted length:
 
-- a frame that arrives only in part is never run (bash waits for the NUL);
+- a frame that arrives only in part is never run, and ends the bash;
 - many frames can be sent before the first answer is read: a batch is one round trip;
 - each command's end is marked, by a random word between NUL bytes, on both output streams;
 - the client sends an empty frame every 15 seconds; a minute of silence ends the bash, so a laptop
   that lost its network holds no lock and leaves no shell behind.
 
-The sudo password is sent only when sudo asks for it with a random prompt, before the shell is
-ready. After that, nothing that looks like a prompt is answered.
+The first commands are sent together with the start, and what the login shell printed before is
+dropped. Where sudo may ask for a password, nothing is sent before our shell is ready: sudo would
+read it as the password. The password is sent only when sudo asks for it with a random prompt,
+before the shell is ready. After that, nothing that looks like a prompt is answered.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw, Secret
-from opstasks.core.errors import Refused, TimedOut, TooMuchOutput, Unreachable
+from opstasks.core.errors import (
+    InvalidResponse,
+    NoShell,
+    Refused,
+    TimedOut,
+    TooMuchOutput,
+    Unreachable,
+)
 from opstasks.core.result import Result
-from opstasks.fleet.framing import bootstrap_line, end_of, frame
+from opstasks.fleet import framing
 from opstasks.fleet.heartbeat import HEARTBEATS
+from opstasks.fleet.line_tap import LineTap
+from opstasks.fleet.marks import MAX_CODE, MAX_PID, EndMarks, taken
+from opstasks.fleet.refusals import input_was_read, no_password, refusal, too_slow, wrong_password
 from opstasks.fleet.transport import Transport
 
+# How long the login shell, sudo and our shell may take to start.
+START_S = 30.0
 # How long a stream waits for output before it calls its reader with no output.
 LISTEN_S = 1.0
 # How much longer than the host's own limit the client waits for a command to end.
 GRACE_S = 15.0
 # How much output of the next commands may arrive together with one command's output.
 READ_AHEAD_BYTES = 1 << 20
-
-# What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
-_UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
+# How long a transport may take to notice that its connection is lost, after its shells have ended.
+CERTAIN_S = 0.1
+# How much may be sent to a shell that may not have started; sshd stores twice as much.
+EARLY_BYTES = 1 << 20
 
 Password = Callable[[], Secret | None]
-
-
-def wrong_password(host: str) -> Refused:
-    """The error when sudo asks a second time."""
-    return Refused(
-        "sudo did not accept the password", host=host, hint="try again; nothing was changed"
-    )
-
-
-def no_password(host: str) -> Refused:
-    """The error when sudo asks and a terminal to ask the person is missing."""
-    return Refused(
-        "sudo asks for a password, but this is not a terminal",
-        host=host,
-        hint="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
-    )
-
-
-def refusal(text: str, host: str, user: str) -> Refused | Unreachable:
-    """The error for an account's shell that ended before it was ready, from its output."""
-    if user and _UNKNOWN_USER.search(text):
-        return Refused(
-            f"account {user} does not exist: the host is not set up yet",
-            host=host,
-            hint=f"inv -H {host} manage",
-        )
-    if user and "sudo" in text:
-        return Refused(
-            f"may not become {user}: {text.splitlines()[-1]}",
-            host=host,
-            hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
-        )
-    return Unreachable(
-        f"no shell on the host: {text[-300:] or 'closed without a message'}", host=host
-    )
 
 
 class Session:
@@ -82,38 +62,61 @@ class Session:
     def __init__(
         self, transport: Transport, host: str, user: str, sudo: str, password: Password
     ) -> None:
-        """Start the shell; raises Unreachable or Refused when it does not start."""
+        """Start the shell; raises Unreachable or Refused when that is known at once.
+
+        Where sudo does not ask, `ready` or the first command raises it.
+        """
         self.host = host
         self.user = user
         self.pid = 0
         self._out = bytearray()
         self._err = bytearray()
         self._write_lock = threading.Lock()
-        token = "ops" + secrets.token_hex(12)
-        self._process = transport.start(bootstrap_line(user, token, sudo=sudo))
-        self._greet(token, password)
+        self._pid_known = threading.Event()
+        self._transport = transport
+        self._token = _random_word()
+        self._unsent = framing.start_frames(self._token)
+        self._process = transport.start(framing.start_line(user, self._token, sudo=sudo))
+        if user and sudo != "nopasswd":
+            self._wait_for_sudo(password)
         HEARTBEATS.add(self)
 
     # -- starting ----------------------------------------------------------------------------
 
-    def _greet(self, token: str, password: Password, timeout_s: float = 30.0) -> None:
-        ready = re.compile(re.escape(token.encode()) + rb":ready (\d+)\0")
-        prompt = f"{token}:password\n".encode()
-        deadline, asked = time.monotonic() + timeout_s, False
-        while not (match := ready.search(self._out)):
+    def ready(self) -> None:
+        """Wait until the shell runs; raises Unreachable or Refused when it does not start."""
+        if self.pid:
+            return
+        if self._unsent:
+            self._send(b"")
+        try:
+            self.pid = self._collect(self._token, START_S, MAX_OUTPUT_BYTES, MAX_PID)[0]
+        except TimedOut:
+            raise self._too_slow() from None
+        except Unreachable:
+            raise self._refusal() from None
+        finally:
+            self._pid_known.set()
+
+    def wait_for_pid(self, timeout_s: float) -> int:
+        """The shell's process id, while another thread runs commands; 0 if it does not start."""
+        self._pid_known.wait(timeout_s)
+        return self.pid
+
+    def _wait_for_sudo(self, password: Password) -> None:
+        """Answer sudo until our shell says that it is ready."""
+        ready, prompt = f"ready:{self._token}\n".encode(), framing.prompt_text(self._token)
+        deadline, asked = time.monotonic() + START_S, False
+        while ready not in self._out:
             if prompt in self._err:
                 self._answer(prompt, password, asked=asked)
                 # The time that the person needs to type it does not count.
-                deadline, asked = time.monotonic() + timeout_s, True
+                deadline, asked = time.monotonic() + START_S, True
             ended = self._pump(max(0.0, deadline - time.monotonic()), MAX_OUTPUT_BYTES)
-            if ended and not ready.search(self._out):
+            if ended and ready not in self._out:
                 raise self._refusal()
             if time.monotonic() > deadline:
-                self.close()
-                raise Unreachable("no shell within 30 s", host=self.host)
-        self.pid = int(match[1])
-        del self._out[: match.end()]
-        self._err.clear()
+                raise self._too_slow()
 
     def _answer(self, prompt: bytes, password: Password, *, asked: bool) -> None:
         """Give sudo the password once; a second question means that it was wrong."""
@@ -125,35 +128,55 @@ class Session:
         if secret is None:
             self.close()
             raise no_password(self.host)
-        self._send(secret.value.encode() + b"\n")
+        self._process.write(secret.value.encode() + b"\n")
 
     def _refusal(self) -> Refused | Unreachable:
-        text = (self._err + self._out).decode("utf-8", "replace").strip()
-        return refusal(text, self.host, self.user)
+        """The error for a shell that ended; a lost connection does not say what was run."""
+        self.close()
+        time.sleep(CERTAIN_S)
+        if not self._transport.is_alive():
+            return Unreachable("connection lost", host=self.host)
+        if f"input:{self._token}\n".encode() in self._out:
+            return input_was_read(self.host)
+        return refusal(self._said(), self.host, self.user)
+
+    def _too_slow(self) -> NoShell:
+        self.close()
+        return too_slow(self._said(), self.host, START_S)
+
+    def _said(self) -> str:
+        text = (self._out + self._err).decode("utf-8", "replace")
+        return text.replace(f"ready:{self._token}\n", "").strip()
 
     # -- running -----------------------------------------------------------------------------
 
     def batch(self, commands: Sequence[Command]) -> list[Result]:
         """Run commands in order, sent together: one round trip, a `Result` for each.
 
-        Exit codes are not judged here. Raises TimedOut when the host stops answering, and
-        Unreachable when the connection is lost.
+        Exit codes are not judged here. Raises TimedOut when the host stops answering,
+        Unreachable when the connection is lost, and what `ready` raises.
         """
-        marks = ["ops" + secrets.token_hex(12) for _ in commands]
-        started = time.monotonic()
-        self._send(b"".join(map(frame, commands, marks)))
+        marks = [_random_word() for _ in commands]
+        started = self._start(b"".join(map(framing.frame, commands, marks)))
         results = []
         for command, mark in zip(commands, marks, strict=True):
-            code, out, err = self._collect(mark, command.timeout_s + GRACE_S, command.max_bytes)
-            ended = time.monotonic()
-            results.append(_result(command, code, out, err, ended - started))
-            started = ended
+            results.append(self._result(command, mark, started))
+            started = time.monotonic()
         return results
+
+    def enclosed(self, command: Command, before: str, after: str) -> Result:
+        """Run a command between two shell texts, which see $r, its exit code: one round trip.
+
+        When the connection is lost, the host still runs `after` when the command has ended.
+        """
+        mark = _random_word()
+        started = self._start(framing.frame(command, mark, before, after))
+        return self._result(command, mark, started)
 
     def evaluate(self, text: str, timeout_s: float = 30.0) -> Result:
         """Run shell text in the session's own shell, so that its settings and open files stay."""
-        mark = "ops" + secrets.token_hex(12)
-        self._send(f"{text}\n{end_of(mark)}".encode() + b"\0")
+        mark = _random_word()
+        self._start(framing.text_frame(f"{text}\nr=$?\n", mark))
         code, out, err = self._collect(mark, timeout_s, MAX_OUTPUT_BYTES)
         return _result(Command((Raw(text),)), code, out, err, 0.0)
 
@@ -166,24 +189,30 @@ class Session:
         ends with the shell: closing the session (Ctrl-C, a lost network) stops it.
         Standard output is not kept; the `Result` holds standard error only.
         """
-        mark = "ops" + secrets.token_hex(12)
-        text = (
-            f"set -m; ( {command.line()}\n{end_of(mark)} ) </dev/null &"
-            " trap 'kill -TERM -- -'$! EXIT HUP"
-        )
-        self._send(text.encode() + b"\0")
-        end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
-        while not (match := end.search(self._out)):
+        mark = _random_word()
+        self._start(framing.background_frame(command, mark))
+        while True:
+            ending = EndMarks(mark)
+            if self._is_in_out(ending):
+                break
             # The network may split an end mark: keep back text that could begin one.
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
-            on_out(bytes(self._out[:safe]))
-            del self._out[:safe]
-            if self._pump(LISTEN_S, MAX_OUTPUT_BYTES) and not end.search(self._out):
+            on_out(taken(self._out, safe, safe))
+            if self._pump(LISTEN_S, MAX_OUTPUT_BYTES) and not self._is_in_out(EndMarks(mark)):
                 raise Unreachable("connection lost", host=self.host, command=command.line())
-        code = int(match[1])
-        on_out(bytes(self._out[: match.start()]))
-        del self._out[: match.end()]
-        return _result(command, code, b"", self._rest_of_errors(mark), 0.0)
+        on_out(taken(self._out, ending.out_at, ending.out_next))
+        return _result(command, ending.number, b"", self._rest_of_errors(mark), 0.0)
+
+    def _start(self, frames: bytes) -> float:
+        """Send frames and wait for the shell itself; returns when the first command started."""
+        if not self.pid and len(frames) > EARLY_BYTES:
+            self.ready()
+        started = time.monotonic()
+        self._send(frames)
+        if not self.pid:
+            self.ready()
+            started = time.monotonic()
+        return started
 
     def _rest_of_errors(self, mark: str) -> bytes:
         """Read standard error to its end, which may arrive after the end of standard output.
@@ -197,31 +226,47 @@ class Session:
                 break
         return bytes(self._err).partition(end)[0]
 
-    def _collect(self, mark: str, timeout_s: float, max_bytes: int) -> tuple[int, bytes, bytes]:
-        """Read until both streams have the mark: (exit code, stdout, stderr)."""
-        out_end = re.compile(rb"\0" + mark.encode() + rb" (\d+)\0")
-        err_end = b"\0" + mark.encode() + b"\0"
-        deadline = time.monotonic() + timeout_s
-        out_from = err_from = 0
-        while True:
-            match = out_end.search(self._out, out_from)
-            at = self._err.find(err_end, err_from)
-            if match and at >= 0:
-                break
-            out_from = max(0, len(self._out) - 64)
-            err_from = max(0, len(self._err) - 64)
-            if at >= 0:
-                err_from = at
-            if match:
-                out_from = match.start()
-            left = deadline - time.monotonic()
-            if left <= 0:
+    def _result(self, command: Command, mark: str, started: float) -> Result:
+        limit_s = command.timeout_s + GRACE_S
+        code, out, err = self._collect(
+            mark, limit_s, command.max_bytes, tap=LineTap.of(command, mark)
+        )
+        return _result(command, code, out, err, time.monotonic() - started)
+
+    def _collect(
+        self,
+        mark: str,
+        timeout_s: float,
+        max_bytes: int,
+        highest: int = MAX_CODE,
+        tap: LineTap | None = None,
+    ) -> tuple[int, bytes, bytes]:
+        """Read until both streams have the mark: (its number, stdout, stderr)."""
+        ending, deadline = EndMarks(mark, highest), time.monotonic() + timeout_s
+        while not self._is_in(ending):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
                 raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
-            if self._pump(left, max_bytes) and not out_end.search(self._out, out_from):
+            if tap:
+                tap.look(self._out, self._err)
+            if self._pump(left_s, max_bytes) and not self._is_in_out(ending):
                 raise Unreachable("connection lost", host=self.host)
-        out, err, code = bytes(self._out[: match.start()]), bytes(self._err[:at]), int(match[1])
-        del self._out[: match.end()], self._err[: at + len(err_end)]
-        return code, out, err
+        out = taken(self._out, ending.out_at, ending.out_next)
+        return ending.number, out, taken(self._err, ending.err_at, ending.err_next)
+
+    def _is_in(self, ending: EndMarks) -> bool:
+        return self._is_in_out(ending) and ending.is_in_err(self._err)
+
+    def _is_in_out(self, ending: EndMarks) -> bool:
+        try:
+            return ending.is_in_out(self._out)
+        except ValueError as error:
+            self.close()
+            raise InvalidResponse(
+                f"invalid response from the host: {error}",
+                host=self.host,
+                hint=f"inv -H {self.host} doctor",
+            ) from None
 
     def _pump(self, timeout_s: float, max_bytes: int) -> bool:
         """Read available output into the buffers; True when the shell has ended.
@@ -240,18 +285,29 @@ class Session:
             )
         return ended
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, frames: bytes) -> None:
+        """Send frames, after the start if that was not sent yet."""
         try:
-            with self._write_lock:
-                self._process.write(data)
+            self._write(frames)
         except OSError as error:
-            raise Unreachable("connection lost", host=self.host) from error
+            # A shell that did not start has said why: `ready` reads that.
+            if self.pid:
+                raise Unreachable("connection lost", host=self.host) from error
+
+    def _write(self, data: bytes) -> None:
+        with self._write_lock:
+            unsent, self._unsent = self._unsent, b""
+            self._process.write(unsent + data)
 
     def heartbeat(self) -> None:
-        """Tell the shell that the client is alive; skipped while a write is under way."""
+        """Tell the shell that the client is alive; skipped while a write is under way.
+
+        It is never inside a frame: frames are written whole under the lock.
+        """
         if self._write_lock.acquire(blocking=False):
             try:
-                self._process.write(b"\0")
+                unsent, self._unsent = self._unsent, b""
+                self._process.write(unsent + b"\0")
             except OSError:
                 HEARTBEATS.discard(self)
             finally:
@@ -261,6 +317,10 @@ class Session:
         """End the shell."""
         HEARTBEATS.discard(self)
         self._process.close()
+
+
+def _random_word() -> str:
+    return "ops" + secrets.token_hex(12)
 
 
 def _result(command: Command, code: int, out: bytes, err: bytes, elapsed_s: float) -> Result:

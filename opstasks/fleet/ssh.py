@@ -43,13 +43,19 @@ class SSHProcess:
             raise ConnectionError(str(error)) from error
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
-        """Wait for output on either stream."""
+        """Wait for output on either stream; a lost connection is its end."""
+        import paramiko
+
         channel = self._channel
         self._arrivals.wait(timeout_s)
         # Read this first: output that arrives later is still read below.
         ended = channel.closed or channel.eof_received
-        out = channel.recv(CHUNK_BYTES) if channel.recv_ready() else b""
-        err = channel.recv_stderr(CHUNK_BYTES) if channel.recv_stderr_ready() else b""
+        out = err = b""
+        try:  # each tells the server how much was read
+            out = channel.recv(CHUNK_BYTES) if channel.recv_ready() else b""
+            err = channel.recv_stderr(CHUNK_BYTES) if channel.recv_stderr_ready() else b""
+        except (EOFError, OSError, paramiko.SSHException):
+            ended = True
         if out or err or ended:
             self._arrivals.set()  # there may be more: look again before waiting
         return out, err, bool(ended and not out and not err)
@@ -135,9 +141,13 @@ class SSHTransport:
 
     def _refused(self, error: Exception) -> Unreachable:
         """The error for a channel that the server does not open."""
+        from opstasks.fleet import link
+
         reason = getattr(error, "text", "") or str(error) or type(error).__name__
         hint = f"try `ssh {self._hops[-1].settings.name}`"
-        return Unreachable(f"the host opens no session: {reason}", host=self.spec.name, hint=hint)
+        return Unreachable(
+            f"the host opens no session: {link.in_one_line(reason)}", host=self.spec.name, hint=hint
+        )
 
     def lost_because(self) -> str:
         """Why the connection ended, in the server's or the proxy's words; "" if not known."""

@@ -6,9 +6,12 @@ answer, so that a fleet of 250 plain hosts costs one call.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from opstasks.fleet.ssh_settings import SSHSettings
 # `Match exec` may run a command.
 TIMEOUT_S = 30
 _READ = re.compile(r"^debug1: Reading configuration data (.+)$", re.MULTILINE)
+# How OpenSSH prints a byte that is not a plain letter: \303, and \\\\ for a backslash.
+_PRINTED = re.compile(rb"\\([0-3][0-7]{2}|\\)")
 _DEBUG = re.compile(r"debug\d: |OpenSSH_|Pseudo-terminal will not")
 
 
@@ -55,15 +60,36 @@ class _Answers:
         self.files = ConfigFiles()
         self.signature: Signature = ()
         self.found: dict[Destination, SSHSettings] = {}
+        self.hung: tuple[float, str] | None = None
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether one answer can be that of several names, so that others should wait for it."""
+        return not self.found or self.files.patterns is not None
+
+    def ask(self, wanted: Destination) -> SSHSettings:
+        """Ask OpenSSH, but not again just after it did not answer: 250 hosts would wait in turn."""
+        if self.hung and time.monotonic() < self.hung[0] + TIMEOUT_S:
+            raise _no_answer(self.hung[1])
+        try:
+            settings = _ask(wanted)
+        except subprocess.TimeoutExpired:
+            self.hung = (time.monotonic(), wanted.name)
+            raise _no_answer(wanted.name) from None
+        if not self.found:
+            self.files, self.signature = settings.files, settings.files.signature()
+        self.found[wanted] = settings
+        return settings
 
     def same(self, wanted: Destination) -> SSHSettings | None:
         """The settings of another name that no line tells apart from this one."""
-        for known, settings in self.found.items():
+        for known, settings in list(self.found.items()):  # other threads may add to it
             if msgspec.structs.replace(known, name=wanted.name) != wanted:
                 continue
             if known.name == wanted.name:
                 return settings
-            if self._same_sections(known.name, wanted.name) and _is_plain(settings):
+            same = self._same_sections(known.name, wanted.name) and _is_plain(settings)
+            if same and _is_kept(wanted.name):
                 hostname = wanted.name.lower()
                 return msgspec.structs.replace(settings, name=wanted.name, hostname=hostname)
         return None
@@ -81,10 +107,21 @@ def _is_plain(settings: SSHSettings) -> bool:
     return (
         settings.hostname == settings.name.lower()
         and settings.one("canonicalizehostname") in ("no", "false")
+        and not settings.one("canonicalizepermittedcnames")
         and not any(
             word in value for values in settings.values.values() for value in values for word in own
         )
     )
+
+
+def _is_kept(name: str) -> bool:
+    """Whether OpenSSH keeps a name as it is: it writes addresses in their usual form."""
+    if ":" in name or not name.isascii():
+        return False
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name)) == name
+    except OSError:
+        return True
 
 
 _KNOWN: dict[str, _Answers] = {}
@@ -103,11 +140,14 @@ def settings_for(wanted: Destination) -> SSHSettings:
         found = answers.same(wanted)
         if found is not None:
             return found
-        settings = _ask(wanted)
-        if not answers.found:
-            answers.files, answers.signature = settings.files, settings.files.signature()
-        answers.found[wanted] = settings
-        return settings
+        if answers.are_shared:
+            return answers.ask(wanted)
+    return answers.ask(wanted)
+
+
+def _no_answer(name: str) -> Refused:
+    text = f"`ssh -G {name}` did not answer within {TIMEOUT_S} s"
+    return Refused(text, hint="check the `Match exec` lines of ssh_config")
 
 
 def _ask(wanted: Destination) -> SSHSettings:
@@ -124,21 +164,28 @@ def _ask(wanted: Destination) -> SSHSettings:
     except FileNotFoundError:
         hint = "apt install openssh-client"
         raise Refused("the OpenSSH client is not installed here", hint=hint) from None
-    except subprocess.TimeoutExpired:
-        text = f"`ssh -G {wanted.name}` did not answer within {TIMEOUT_S} s"
-        raise Refused(text, hint="check the `Match exec` lines of ssh_config") from None
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line and not _DEBUG.match(line)]
         reason = "; ".join(said[:2]) or f"exit code {done.returncode}"
         raise Refused(f"ssh refuses its settings: {reason}", hint=f"ssh -G {wanted.name}")
-    files = ConfigFiles.read(Path(name) for name in _READ.findall(done.stderr))
+    files = ConfigFiles.read(map(_printed_path, _READ.findall(done.stderr)))
     return _parsed(wanted.name, done.stdout, files)
+
+
+def _printed_path(text: str) -> Path:
+    """A path from OpenSSH's words, which are plain ASCII."""
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        return b"\\" if match[1] == b"\\" else bytes([int(match[1], 8)])
+
+    return Path(os.fsdecode(_PRINTED.sub(byte, os.fsencode(text))))
 
 
 def _parsed(name: str, text: str, files: ConfigFiles) -> SSHSettings:
     values: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         keyword, _, value = line.partition(" ")
+        keyword = keyword.lower()
         values[keyword] = (*values.get(keyword, ()), value)
     special = {word: values.pop(word, ("",))[0] for word in ("host", "hostname", "port", "user")}
     return SSHSettings(

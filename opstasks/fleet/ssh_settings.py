@@ -22,7 +22,7 @@ from opstasks.fleet.config_files import ConfigFiles
 _TOKEN = re.compile(r"%(.?)")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _JUMP = re.compile(
-    r"(?:(?P<user>[^@]+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:]+))(?::(?P<port>\d+))?"
+    r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@]+))(?::(?P<port>\d+))?"
 )
 NONE = "none"
 
@@ -48,11 +48,11 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
     def one(self, keyword: str) -> str:
         """The value of a keyword; "" when it has none."""
         (value, *_) = self.values.get(keyword, ("",))
-        return "" if value == NONE else value
+        return "" if value.lower() == NONE else value
 
     def many(self, keyword: str) -> list[str]:
         """The values of a keyword that may be given several times."""
-        return [value for value in self.values.get(keyword, ()) if value != NONE]
+        return [value for value in self.values.get(keyword, ()) if value.lower() != NONE]
 
     def is_on(self, keyword: str) -> bool:
         """Whether a keyword is "yes"."""

@@ -25,7 +25,7 @@ from typing import Any
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet.arrivals import selectable
 from opstasks.fleet.host import Host
-from opstasks.fleet.session import refusal, wrong_password
+from opstasks.fleet.refusals import refusal, wrong_password
 
 CHUNK = 1 << 15
 LINE_ENDS = b"\r\n"
@@ -52,8 +52,8 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
     columns, rows = size()
     try:
         channel = client.open_session(timeout=host.spec.connect_timeout_s)
-        channel.get_pty(os.environ.get("TERM", "xterm"), columns, rows)
-        channel.exec_command(_line(host, words, user, token))
+        client.ask_for_terminal(channel, os.environ.get("TERM", "xterm"), columns, rows)
+        client.start_command(channel, _line(host, words, user, token).encode())
     except Exception as error:  # paramiko raises a dozen unrelated types
         raise Unreachable(f"cannot open a terminal on the host: {error}", host=host.name) from error
     with contextlib.closing(channel):
@@ -166,8 +166,9 @@ def _join(channel: Any, resized: int, host: str) -> int:
 
 def _copy(channel: Any) -> bool:
     """Write some of the program's output that has arrived; False at its end."""
-    # Read this first: output that arrives later is still found below.
-    ended = channel.closed or channel.eof_received
+    # Read this first: output that arrives later is still found below. The end of the output is not
+    # that of the program: until that, the person's keys are passed on.
+    ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
     if not channel.recv_ready():
         return not ended
     view = memoryview(channel.recv(CHUNK))

@@ -5,28 +5,41 @@ Differences from paramiko's own class:
 - it offers only algorithms that OpenSSH's defaults and ssh_config allow, AES-GCM first (paramiko
   compares MACs in Python);
 - the request for the login service and the first key are sent together: one round trip fewer;
-- it keeps what the server says before it refuses (a banner, the reason of a disconnect);
-- a command is started without waiting for the server's confirmation: one round trip fewer.
+- it keeps what the server says before it refuses (a line before its greeting, a banner, the reason
+  of a disconnect), but not more than a person reads;
+- a command is started without waiting for the server's confirmation: one round trip fewer;
+- the server's key is the one that was negotiated, with that signature, and never changes;
+- a server cannot make us wait for a packet that OpenSSH would not accept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import paramiko
 from paramiko import common
 from paramiko.auth_handler import AuthOnlyHandler
+from paramiko.packet import Packetizer
 
 from opstasks.core.errors import Refused
-from opstasks.fleet.host_keys import preferred_kinds
+from opstasks.fleet.host_keys import HostKeyChangedError, kind_of, preferred_kinds
 from opstasks.fleet.ssh_settings import SSHSettings
 
 # How long to wait for the server's list of signature algorithms; only RSA keys need it.
 _SERVICE_TIMEOUT_S = 30.0
-# How many lines of what the server says an error repeats.
-_SAID_LINES = 4
+# How soon a lost connection is noticed while waiting for that.
+_LOOK_S = 0.1
+# How many lines of what the server says an error repeats, and how much is kept at all.
+_SAID_LINES, _SAID_LENGTH = 4, 400
+_KEPT_LENGTH = 4096
+# OpenSSH's limit for one packet; and how much text may come before the greeting.
+_PACKET_BYTES = 256 << 10
+_GREETING_BYTES = 64 << 10
+_PART_BYTES = 1024
 # OpenSSH's defaults. What paramiko has and these lack (CBC, 3DES, MD5, 96-bit MACs) is not offered.
 CIPHERS = (
     "aes128-gcm@openssh.com",
@@ -45,6 +58,48 @@ MACS = (
     "hmac-sha2-512",
     "hmac-sha1",
 )
+
+
+class NoLoginAnswerError(Exception):
+    """The server does not answer to the login."""
+
+
+class _Packets(Packetizer):
+    """paramiko's, but never waits for more than OpenSSH would."""
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self._sock = sock
+        self._greeting_bytes = 0
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > _PACKET_BYTES:
+            raise paramiko.SSHException("the server sent a packet that is too long")
+        return super().read_all(n, check_rekey)
+
+    def readline(self, timeout: float) -> str:
+        try:
+            return super().readline(timeout)
+        except UnicodeDecodeError:  # of the text before the greeting
+            return ""
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Some bytes of the greeting, for `readline`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with contextlib.suppress(TimeoutError):
+                data: bytes = self._sock.recv(_PART_BYTES)
+                break
+            if self.closed:
+                raise EOFError
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        if not data:
+            raise EOFError
+        self._greeting_bytes += len(data)
+        if self._greeting_bytes > _GREETING_BYTES:
+            raise paramiko.SSHException("it sends text without end")
+        return data
 
 
 class _Login(AuthOnlyHandler):
@@ -69,8 +124,16 @@ class _Login(AuthOnlyHandler):
         self._wire.send_now(message)
         return self.wait_for_response(self.auth_event)
 
+    def wait_for_response(self, event: threading.Event) -> Any:
+        try:
+            return super().wait_for_response(event)
+        except paramiko.AuthenticationException as error:
+            if not event.is_set() and self._wire.is_active():
+                raise NoLoginAnswerError from error
+            raise
+
     def _parse_userauth_banner(self, message: paramiko.Message) -> None:
-        self._wire.banners.append(message.get_string().decode("utf-8", "replace"))
+        self._wire.keep(message.get_string())
 
 
 class Wire(paramiko.Transport):
@@ -81,10 +144,15 @@ class Wire(paramiko.Transport):
     _handler_table: dict[int, Callable[[paramiko.Message], None]]
     _send_message: Callable[[paramiko.Message], None]
     _send_user_message: Callable[[paramiko.Message], None]
+    _filter_algorithm: Callable[[str], Iterable[str]]
+    host_key: paramiko.PKey  # None before the key exchange
+    host_key_type: str
+    _key_info: dict[str, Callable[[paramiko.Message], paramiko.PKey]]
+    H: bytes
 
     def __init__(self, sock: Any, *, settings: SSHSettings, known_kinds: set[str]) -> None:
         """Raises Refused when ssh_config leaves no algorithm that is supported."""
-        super().__init__(sock)
+        super().__init__(sock, packetizer_class=_Packets)
         self.daemon = True
         self.banners: list[str] = []
         self.reasons: list[str] = []
@@ -102,12 +170,43 @@ class Wire(paramiko.Transport):
         unwanted = [name for name in self.preferred_pubkeys if name not in accepted]
         self.disabled_algorithms = {"pubkeys": unwanted}
 
+    # -- the greeting and the host's key -----------------------------------------------------
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """The types of host keys, without certificates: their authorities are not known here."""
+        return tuple(self._filter_algorithm("keys"))
+
+    def _check_banner(self) -> None:
+        """Read the server's greeting, and keep the lines before it."""
+        while not (line := self.packetizer.readline(self.banner_timeout)).startswith("SSH-"):
+            self.keep(line.encode())
+        if not line.startswith(("SSH-2.0-", "SSH-1.99-")):
+            raise paramiko.SSHException(f"it speaks another protocol: {line[:40]}")
+        self.remote_version = line
+
+    def _verify_key(self, host_key: bytes, sig: bytes) -> None:
+        """Check the proof of the host's key as OpenSSH does, also for later key exchanges."""
+        before, algorithm = self.host_key, self.host_key_type
+        shown = self._key_info[algorithm](paramiko.Message(host_key))
+        signed_with = paramiko.Message(sig).get_string()
+        if signed_with != algorithm.encode() or shown.get_name() != kind_of(algorithm):
+            raise HostKeyChangedError(f"the host's key is not the {algorithm} key that it offered")
+        if not shown.verify_ssh_sig(self.H, paramiko.Message(sig)):
+            raise HostKeyChangedError("the host cannot prove that its key is its own")
+        if before is not None and before.asbytes() != shown.asbytes():
+            text = "the host's key CHANGED in the middle of the session"
+            self.reasons.append(text)
+            raise HostKeyChangedError(text)
+        self.host_key = shown
+
     # -- the login ---------------------------------------------------------------------------
 
     def offer_key(self, user: str, key: paramiko.PKey) -> list[str]:
         """Log in with a key; the methods that the server wants in addition, [] when it is done.
 
-        Raises AuthenticationException when the server does not accept the key.
+        Raises AuthenticationException when the server does not accept the key, and
+        NoLoginAnswerError when it says nothing.
         """
         self._ask_for_login()
         return self._login.auth_publickey(user, key)
@@ -124,9 +223,15 @@ class Wire(paramiko.Transport):
             self.send_now(message)
 
     def await_extensions(self) -> None:
-        """Wait for the server's list of signature algorithms, which comes before its answer."""
+        """Wait for the server's list of signature algorithms, which comes before its answer.
+
+        Raises NoLoginAnswerError when the server says nothing.
+        """
         self._ask_for_login()
-        self._service_accepted.wait(_SERVICE_TIMEOUT_S)
+        deadline = time.monotonic() + _SERVICE_TIMEOUT_S
+        while self.is_active() and not self._service_accepted.wait(_LOOK_S):
+            if time.monotonic() > deadline:
+                raise NoLoginAnswerError
 
     def _parse_service_accept(self, message: paramiko.Message) -> None:
         self._service_accepted.set()
@@ -135,7 +240,14 @@ class Wire(paramiko.Transport):
 
     def _parse_disconnect(self, message: paramiko.Message) -> None:
         message.get_int()
-        self.reasons.append(message.get_string().decode("utf-8", "replace"))
+        words = message.get_string()[:_KEPT_LENGTH].decode("utf-8", "replace")
+        self.reasons.append(" ".join(words.split())[:_SAID_LENGTH])
+
+    def keep(self, text: bytes) -> None:
+        """Keep what the server says before it lets us in, but not all of an endless text."""
+        left = _KEPT_LENGTH - sum(map(len, self.banners))
+        if left > 0 and text:
+            self.banners.append(text[:left].decode("utf-8", "replace"))
 
     @property
     def said(self) -> str:
@@ -143,7 +255,8 @@ class Wire(paramiko.Transport):
         lines = [
             line.strip() for text in (*self.banners, *self.reasons) for line in text.split("\n")
         ]
-        return "; ".join(line for line in lines[:_SAID_LINES] if line)
+        found = "; ".join(line for line in lines[:_SAID_LINES] if line)
+        return found if len(found) <= _SAID_LENGTH else f"{found[:_SAID_LENGTH]}…"
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -153,14 +266,35 @@ class Wire(paramiko.Transport):
             self._send_message(message)
 
     def start_command(self, channel: paramiko.Channel, line: bytes) -> None:
-        """Start a command on a channel; when that fails, the server closes the channel."""
+        """Start a command on a channel, which is closed when the server refuses."""
+        message = self._request(channel, "exec")
+        message.add_string(line)
+        self._send_user_message(message)
+
+    def ask_for_terminal(
+        self, channel: paramiko.Channel, kind: str, columns: int, rows: int
+    ) -> None:
+        """Give a channel a terminal; the channel is closed when the server refuses."""
+        message = self._request(channel, "pty-req")
+        message.add_string(kind)
+        for number in (columns, rows, 0, 0):
+            message.add_int(number)
+        message.add_string(b"")
+        self._send_user_message(message)
+
+    @staticmethod
+    def _request(channel: paramiko.Channel, kind: str) -> paramiko.Message:
+        """The beginning of a request.
+
+        It asks for an answer, which nobody waits for: at "no", paramiko closes the channel. Without
+        an answer, OpenSSH's sshd leaves the channel open and silent.
+        """
         message = paramiko.Message()
         message.add_byte(common.cMSG_CHANNEL_REQUEST)
         message.add_int(channel.remote_chanid)
-        message.add_string("exec")
-        message.add_boolean(False)
-        message.add_string(line)
-        self._send_user_message(message)
+        message.add_string(kind)
+        message.add_boolean(True)
+        return message
 
 
 def _quick_first(names: list[str]) -> list[str]:

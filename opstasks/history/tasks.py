@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.history.read import HistoryFilter, HistoryRow
 
+HEADERS = ("when (UTC)", "host", "who", "task", "outcome", "what", "detail")
+
 
 @task(
     help={
@@ -42,24 +44,33 @@ def history(
         raise Refused(f"--lines must be 1 or greater, not {lines}")
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     result = _read(ctx, HistoryFilter(host, task, who, moment), lines)
-    found = sorted((row for item in result for row in item.value or []), key=lambda row: row.time)
-    ctx.console.table(
-        ["when (UTC)", "host", "who", "task", "outcome", "what", "detail"], map(_cells, found)
-    )
-    if not found and not ctx.options.json:
+    if not any(item.value for item in result):
         ctx.console.say("no changes match")
     ctx.finish(result)
 
 
 def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[HistoryRow]]:
+    """Read, and show the rows in the order of time, as far as they have arrived."""
     from opstasks.fleet import audit
     from opstasks.history.merge import combine, without_hosts
     from opstasks.history.read import read, read_local
+    from opstasks.output.rows import GrowingTable
 
     local = read_local(audit.local_path())
+    table = GrowingTable(ctx.console)
+
+    def show(batch: FleetResult[list[HistoryRow]]) -> None:
+        rows = sorted((row for item in batch for row in item.value or []), key=lambda row: row.time)
+        table.add(HEADERS, map(_cells, rows))
+
     if not ctx.options.hosts and ctx.fleet.hosts[0].name == "local":
-        return without_hosts(local, wanted, lines)
-    journals = ctx.fleet.gather(lambda host: read(host, wanted, lines))
+        own = without_hosts(local, wanted, lines)
+        show(own)
+        return own
+    journals = ctx.reader.collect(
+        lambda host: read(host, wanted, lines),
+        lambda batch: show(combine(batch, local, wanted, lines)),
+    )
     return combine(journals, local, wanted, lines)
 
 

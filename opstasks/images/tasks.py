@@ -13,6 +13,7 @@ from opstasks.core.formats import size_text, span_text
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.images.act import ImagesResult
+    from opstasks.images.facts import ImageRow
     from opstasks.images.plan import ImagesPlan
 
 
@@ -24,24 +25,19 @@ def ls(ctx: Context) -> None:
     """
     from opstasks.images import facts
 
-    result = ctx.fleet.gather(facts.ls)
-    rows = [
-        [
-            host,
-            row.name or row.note,
-            row.id,
-            span_text(time.time() - row.created_at) if row.created_at else "",
-            size_text(row.size_bytes),
-            row.digest,
-            _few(row.users),
-        ]
-        for host, found in result.values.items()
-        for row in found
-    ]
-    ctx.console.table(["host", "image", "id", "age", "size", "digest", "in use by"], rows)
-    if not rows and result.values:
-        ctx.console.say("no images")
+    result = ctx.reader.table(
+        facts.ls,
+        ["image", "id", "age", "size", "digest", "in use by"],
+        lambda found: map(_image_cells, found),
+        nothing="no images",
+    )
     ctx.finish(result)
+
+
+def _image_cells(row: ImageRow) -> list[object]:
+    age = span_text(time.time() - row.created_at) if row.created_at else ""
+    name = row.name or row.note
+    return [name, row.id, age, size_text(row.size_bytes), row.digest, _few(row.users)]
 
 
 @task(

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from invoke import Collection, task
 
 from opstasks.cli.app import Context
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult
+    from opstasks.fleet.host import Host
+    from opstasks.jobs.host_stats import HostUse
+    from opstasks.jobs.stats import JobUse
+
+T = TypeVar("T")
 
 WATCH = {
     "watch": "Refresh the screen until Ctrl-C.",
@@ -23,13 +32,19 @@ def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
     from opstasks.jobs.stats import HEADERS, cells, read_stats
     from opstasks.output.console import table_text
 
-    def draw() -> tuple[str, Any]:
-        result = ctx.fleet.gather(read_stats)
-        rows = [[host, *cells(use)] for host, found in result.values.items() for use in found]
-        nothing = "no job is running" if result.values else ""
-        return table_text(HEADERS, rows) or nothing, result
+    def draw(found: dict[str, Sequence[JobUse]]) -> str:
+        rows = [[host, *cells(use)] for host, uses in found.items() for use in uses]
+        return table_text(HEADERS, rows) or ("no job is running" if found else "")
 
-    _show(ctx, draw, watch=watch, every=every)
+    if watch:
+        _watch(ctx, read_stats, draw, every)
+    result = ctx.reader.table(
+        read_stats,
+        HEADERS[1:],
+        lambda uses: map(cells, uses),
+        nothing="no job is running",
+    )
+    ctx.finish(result)
 
 
 @task(help={**WATCH, "top": "How many processes to show for each host."}, auto_shortflags=False)
@@ -41,33 +56,41 @@ def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -
     from opstasks.jobs.host_stats import read_host_stats, tables
     from opstasks.output.console import table_text
 
-    def draw() -> tuple[str, Any]:
-        result = ctx.fleet.gather(lambda host: read_host_stats(host, max(0, top)))
-        drawn = [table_text(headers, rows) for headers, rows in tables(result.values)]
-        return "\n\n".join(filter(None, drawn)), result
+    def read(host: Host) -> HostUse:
+        return read_host_stats(host, max(0, top))
 
-    _show(ctx, draw, watch=watch, every=every)
-
-
-def _show(ctx: Context, draw: Any, *, watch: bool, every: float) -> None:
-    """Show the text once or repeatedly, followed by the hosts that did not answer."""
-    from opstasks.output import screen
-
-    def text() -> str:
-        drawn, result = draw()
-        return "\n".join([drawn, *(f"{i.host}: {i.outcome}" for i in result if not i.good)])
+    def draw(found: dict[str, HostUse]) -> str:
+        drawn = [table_text(headers, rows) for headers, rows in tables(found)]
+        return "\n\n".join(filter(None, drawn))
 
     if watch:
-        screen.watch(text, every, as_json=ctx.options.json)
-        return
-    drawn, result = draw()
-    if ctx.options.json:
-        ctx.finish(result)
-        return
-    if drawn:
-        ctx.console.say(drawn)
-    ctx.console.problems(result)
-    ctx.end(result)
+        _watch(ctx, read, draw, every)
+    shown = False
+
+    def show(batch: FleetResult[HostUse]) -> None:
+        """Several tables for each batch of hosts, as one host has rows in each of them."""
+        nonlocal shown
+        if text := draw(batch.values):
+            ctx.console.say(f"\n{text}" if shown else text)
+            shown = True
+
+    ctx.finish(ctx.reader.collect(read, show))
+
+
+def _watch(
+    ctx: Context,
+    read: Callable[[Host], T],
+    draw: Callable[[dict[str, T]], str],
+    every: float,
+) -> NoReturn:
+    """Show the text again and again, followed by the hosts that did not answer."""
+
+    def text() -> str:
+        result = ctx.quiet_fleet.gather(read)
+        silent = [f"{item.host}: {item.outcome}" for item in result if not item.good]
+        return "\n".join([draw(result.values), *silent])
+
+    ctx.watch(text, every)
 
 
 namespace = Collection("host")

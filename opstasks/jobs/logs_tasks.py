@@ -9,7 +9,7 @@ from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
-from opstasks.core.errors import Interrupted, Refused
+from opstasks.core.errors import INTERRUPTED, Interrupted, Refused
 from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def _contents(
             follow=follow,
         )
     except KeyboardInterrupt:
+        if follow:
+            raise Exit(code=INTERRUPTED) from None
         goes_on = "; the job continues" if where.running else ""
         raise Interrupted(f"interrupted; nothing was changed{goes_on}") from None
     if follow and where.container:

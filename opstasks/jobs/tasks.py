@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet.host import Host
     from opstasks.jobs.kill import KillPlan, KillResult
+    from opstasks.jobs.listing import Listing
     from opstasks.jobs.model import Match
     from opstasks.jobs.read import JobSelection
     from opstasks.jobs.retry import RetryResult
@@ -53,41 +54,47 @@ def ls(
 
     Example: inv -H all jobs.ls --state failed --since 2d
     """
-    from opstasks.jobs.listing import select
-    from opstasks.output import screen
+    from opstasks.jobs.listing import HEADERS, cells, list_jobs, select
 
     selection = select(state, workspace, since, everything=all)
     rows = TABLE_ROWS if limit < 0 else limit
     if watch:
-        screen.watch(lambda: _table(ctx, selection, rows)[0], every, as_json=ctx.options.json)
-        return
+        ctx.watch(lambda: _table(ctx, selection, rows), every)
     if ctx.options.json:
         _stream(ctx, selection, max(0, limit))
         return
-    text, result = _table(ctx, selection, rows)
-    if result.values:
-        ctx.console.say(text)
-    ctx.console.problems(result)
-    ctx.end(result)
+    result = ctx.reader.table(
+        lambda host: list_jobs(host, selection, rows),
+        HEADERS[1:],
+        lambda found: [cells(job, found.now) for job in found.jobs],
+        notes=lambda found: _notes(found, rows),
+        nothing="no jobs",
+    )
+    result.findings = any(found.docker_problem for found in result.values.values())
+    ctx.finish(result)
 
 
-def _table(ctx: Context, selection: JobSelection, limit: int) -> tuple[str, Any]:
-    """The table as text, and the result of the hosts."""
+def _notes(found: Listing, limit: int) -> list[str]:
+    """What the table does not show of a host: older jobs, or containers that docker hides."""
+    notes = [f"the newest {limit}; --limit 0 for all"] if limit and found.known >= limit else []
+    if found.docker_problem:
+        notes.append(f"cannot read the containers: {found.docker_problem}")
+    return notes
+
+
+def _table(ctx: Context, selection: JobSelection, limit: int) -> str:
+    """The table of all hosts as text."""
     from opstasks.jobs.listing import HEADERS, cells, list_jobs
     from opstasks.output.console import printable, table_text
 
-    result = ctx.fleet.gather(lambda host: list_jobs(host, selection, limit))
+    result = ctx.quiet_fleet.gather(lambda host: list_jobs(host, selection, limit))
     values = result.values
     rows = [[name, *cells(job, found.now)] for name, found in values.items() for job in found.jobs]
     lines = [table_text(HEADERS, rows) or "no jobs"] if values else []
     for name, found in values.items():
-        if limit and found.known >= limit:
-            lines.append(f"{name}: the newest {limit}; --limit 0 for all")
-        if found.docker_problem:
-            lines.append(f"{name}: cannot read the containers: {printable(found.docker_problem)}")
-    result.findings = any(found.docker_problem for found in values.values())
+        lines += [f"{name}: {printable(note)}" for note in _notes(found, limit)]
     lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
-    return "\n".join(lines), result
+    return "\n".join(lines)
 
 
 def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:

@@ -26,7 +26,7 @@ def show(ctx: Context) -> None:
         owner = lock.parse_owner(host.service.output(lock.holder(host.spec)))
         return owner.describe() if owner else "free"
 
-    ctx.finish(ctx.fleet.gather(read), lambda text: {"lock": text})
+    ctx.finish(ctx.reader.overview(read, lambda text: {"lock": text}))
 
 
 @task(

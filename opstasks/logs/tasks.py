@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from invoke import task
+from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
 
@@ -38,9 +39,9 @@ def logs(
     if follow:
         _follow(ctx, wanted)
         return
-    result = ctx.fleet.gather(lambda host: read(host, wanted))
-    if not ctx.options.json:
-        _show(ctx, result, job)
+    result = ctx.reader.collect(lambda host: read(host, wanted), lambda batch: _show(ctx, batch))
+    if result.values and not any(result.values.values()) and not ctx.options.json:
+        ctx.console.note(f"no lines{f' mention {job}' if job else ''}")
     ctx.finish(result)
 
 
@@ -63,16 +64,14 @@ def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
         raise Refused("--follow never ends, so it cannot write JSON", hint="omit one of them")
 
 
-def _show(ctx: Context, result: FleetResult[list[str]], job: str) -> None:
-    """The lines of all hosts, merged by time."""
-    merged = [(line, host) for host, found in result.values.items() for line in found]
+def _show(ctx: Context, batch: FleetResult[list[str]]) -> None:
+    """The lines of the hosts that have answered, merged by time."""
+    merged = [(line, host) for host, found in batch.values.items() for line in found]
     is_prefixed = len(ctx.fleet.hosts) > 1
     if is_prefixed:
         merged.sort(key=lambda item: item[0][:26])
     for line, host in merged:
         ctx.console.line(host, line, prefixed=is_prefixed)
-    if result.values and not merged:
-        ctx.console.note(f"no lines{f' mention {job}' if job else ''}")
 
 
 class _ReaderGoneError(Exception):
@@ -80,28 +79,21 @@ class _ReaderGoneError(Exception):
 
 
 def _follow(ctx: Context, wanted: WantedLog) -> None:
-    """Show new lines from all hosts until Ctrl-C."""
-    from opstasks.core.errors import OpsError
-    from opstasks.core.result import FleetResult
+    """Show new lines from all hosts until Ctrl-C, which ends it without an error."""
+    from opstasks.core.errors import INTERRUPTED, Interrupted
     from opstasks.fleet.fleet import Fleet
 
-    shown: set[str] = set()
-
-    def follow_one(host: Host) -> None:
-        try:
-            _show_as_it_comes(ctx, host, wanted)
-        except OpsError as error:
-            # Report it at once: the others may run for hours, and this host would look idle.
-            error.host = error.host or host.name
-            ctx.console.error(error)
-            shown.add(host.name)
-            raise
-
+    ctx.fleet.outcomes.is_kept = False
     # Each host needs its own worker until the end.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
-    found = everyone.gather(follow_one)
-    ctx.console.problems(FleetResult([item for item in found if item.host not in shown]))
+    # Ctrl-C also ends what connections go through, such as a proxy: that is no error.
+    everyone.show = lambda batch: None if ctx.app.stop.is_set() else ctx.console.arrived(batch)
+    try:
+        found = everyone.gather(lambda host: _show_as_it_comes(ctx, host, wanted))
+    except Interrupted:
+        raise Exit(code=INTERRUPTED) from None
+    ctx.console.problems(found)
     ctx.end(found)
 
 

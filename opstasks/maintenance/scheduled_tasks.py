@@ -28,13 +28,12 @@ def show(ctx: Context, limit: int = 5) -> None:
 
     if limit < 0:
         raise Refused("--limit must be 0 or greater")
-    result = ctx.fleet.gather(lambda host: scheduled.inspect(host, limit))
-    ctx.console.table(
-        ["host", "what", "state", "when", "in", "by", "why", "outcome", "id"],
-        [[host, *_cells(row)] for host, found in result.values.items() for row in found],
+    result = ctx.reader.table(
+        lambda host: scheduled.inspect(host, limit),
+        ["what", "state", "when", "in", "by", "why", "outcome", "id"],
+        lambda found: map(_cells, found),
+        nothing="nothing is scheduled",
     )
-    if result.values and not any(result.values.values()):
-        ctx.console.say("nothing is scheduled")
     ctx.finish(result)
 
 

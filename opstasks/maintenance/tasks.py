@@ -12,8 +12,10 @@ from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.maintenance.checklist import Checklist
+    from opstasks.maintenance.checklist import Checklist, ChecklistLine
     from opstasks.maintenance.prepare import PrepareResult, RebootPlan, RebootRequest
+
+LIST_HEADERS = ("check", "", "found", "hint")
 
 
 @task(
@@ -172,12 +174,13 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
     from opstasks.maintenance import after
 
     wait_s = durations.parse(wait)
-    result = ctx.fleet.gather(
+    result = ctx.reader.table(
         lambda host: after.check_after_reboot(host, wait_s, end_pause=not ctx.options.dry),
+        LIST_HEADERS,
+        lambda checklist: map(_list_cells, checklist.lines),
         changes=True,
         interrupted=_interrupted(dry=ctx.options.dry),
     )
-    _print_lists(ctx, [(i.host, i.value) for i in result])
     ctx.finish(_judged(result, lambda value: value))
 
 
@@ -194,12 +197,17 @@ def _interrupted(*, dry: bool) -> str:
 def _print_lists(ctx: Context, lists: list[tuple[str, Checklist | None]]) -> None:
     """One table for all hosts."""
     rows = [
-        [host, line.what, "ok" if line.good else "FAIL", line.text, "" if line.good else line.hint]
+        [host, *_list_cells(line)]
         for host, checklist in lists
         if checklist is not None
         for line in checklist.lines
     ]
-    ctx.console.table(["host", "check", "", "found", "hint"], rows)
+    ctx.console.table(["host", *LIST_HEADERS], rows)
+
+
+def _list_cells(line: ChecklistLine) -> list[object]:
+    state, hint = ("ok", "") if line.good else ("FAIL", line.hint)
+    return [line.what, state, line.text, hint]
 
 
 def _judged(

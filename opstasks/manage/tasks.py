@@ -63,6 +63,7 @@ def manage(
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:
+        ctx.fleet.outcomes.is_kept = False  # `manage -H @failed` is about changes
         plans.findings = check and any(shown.differs for shown in plans.values.values())
         _finish(ctx, plans, with_diff=diff)
         return

@@ -15,10 +15,10 @@ def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def attempt(*args: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def attempt(*args: str, timeout_s: float, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command; exit code 127 for a missing command, 124 for one that takes too long."""
     try:
-        return call(*args, timeout=timeout_s)
+        return call(*args, timeout=timeout_s, **options)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(args, 124, "", f"no answer within {timeout_s:g} s")
     except OSError as error:

@@ -4,7 +4,6 @@
 and the client share.
 """
 
-from dataclasses import fields
 from typing import Any
 
 # The year 3000, in seconds since the epoch: a later time is a broken clock, or was set by hand.
@@ -21,6 +20,8 @@ def moment(at: float) -> float:
 
 def check(value: Any) -> None:
     """Raise ValueError for a dataclass with a number or a text beyond its limits."""
+    from dataclasses import fields  # slow to import; a dataclass has imported it already
+
     for name in (item.name for item in fields(value)):
         if not is_within(name, getattr(value, name)):
             raise ValueError(f"{name} is out of range")

@@ -1,17 +1,18 @@
-"""Install modules that were sent as text, so that a program on a host has real modules.
+"""Import modules that were sent as text, so that a program on a host has real modules.
 
-A traceback then names our own files and lines, and shows their text. `SOURCES` has
-the installed modules: path in the project to text, each module after those that it imports.
+A module is compiled when it is first imported: a program pays only for what it uses. A traceback
+names our own files and lines, and shows their text. `SOURCES` has the modules that were sent: path
+in the project to text, each module after those that it imports.
 """
 
-import json
-import linecache
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 SOURCES: dict[str, str] = {}
-PYTHON = "/usr/bin/python3"
 
 
 def module_name(path: str) -> str:
@@ -19,70 +20,63 @@ def module_name(path: str) -> str:
     return path.removesuffix(".py").replace("/", ".")
 
 
-def install(sources: dict[str, str]) -> None:
-    """Make modules of texts, which must be in import order."""
-    for path, text in sources.items():
-        name = module_name(path)
-        module = ModuleType(name)
+class TextFinder:
+    """What Python asks for modules: it has those of `sources`, and the packages they are in."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        self._sources = sources
+        self._paths = {module_name(path): path for path in sources}
+        self._packages: set[str] = set()
+        for module in self._paths:
+            name = module
+            while name := name.rpartition(".")[0]:
+                self._packages.add(name)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """How to load a module of ours; None for others.
+
+        Raises ModuleNotFoundError for one of ours that was not sent: the host may have another
+        version of opstasks.
+        """
+        loader: Any = self  # not an importlib.abc.Loader: that module is slow to import
+        if name in self._paths:
+            return ModuleSpec(name, loader, origin=self._paths[name])
+        if name in self._packages:
+            return ModuleSpec(name, loader, is_package=True)
+        if name.startswith("opstasks."):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let Python make the module object."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run a module's text; a package is empty."""
+        path = self._paths.get(module.__name__)
+        if path is None:
+            return
         module.__file__ = path
-        linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
-        _package(name.rpartition(".")[0])
-        sys.modules[name] = module
-        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 (our own modules)
-        _bind(name, module)
+        code = compile(self._sources[path], path, "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102 (our own modules)
+        # The loader that a program imports is a copy of this one and needs the same SOURCES.
+        if module.__name__ == "opstasks.onhost.loader":
+            module.__dict__["SOURCES"].update(self._sources)
+
+    def get_source(self, name: str) -> str | None:
+        """A module's text, which a traceback shows."""
+        return self._sources.get(self._paths.get(name, ""))
+
+
+def install(sources: dict[str, str]) -> None:
+    """Make modules of texts available to imports, before any that are installed on the host."""
     SOURCES.update(sources)
-    # The loader that a program imports is a copy of this one and needs the same SOURCES.
-    loader = sys.modules.get("opstasks.onhost.loader")
-    if loader is not None:
-        loader.__dict__["SOURCES"].update(sources)
+    sys.meta_path.insert(0, TextFinder(sources))
 
 
 def start(sources: dict[str, str], program: str, request_text: str) -> None:
     """Install the modules and run one of them by the protocol."""
     install(sources)
-    main = sys.modules[program].__dict__["main"]
-    sys.modules["opstasks.onhost.protocol"].__dict__["run"](main, request_text)
-
-
-def script_text(sources: dict[str, str], program: str, request: Any, about: str) -> str:
-    """The program as one readable file, which a timer or the next boot starts.
-
-    `about` is a line at its top, for people; it cannot become code, whoever wrote it. The order of
-    keys is fixed, so the same input gives the same text.
-    """
-    modules = "".join(f"    {path!r}: (\n{_lines(text)}    ),\n" for path, text in sources.items())
-    loader = sources["opstasks/onhost/loader.py"]
-    request_text = json.dumps(request, sort_keys=True)
-    return (
-        # Python looks for a coding in the first two lines: the comment of others is the third.
-        f"#!{PYTHON} -I\n# -*- coding: utf-8 -*-\n# {one_line(about)}\n\n"
-        f"MODULES = {{\n{modules}}}\n\n\n{loader}\n\n"
-        f"start(MODULES, {program!r}, {request_text!r})\n"
-    )
-
-
-def one_line(text: str) -> str:
-    """A text without line ends and other control characters: it cannot end a comment."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def _lines(text: str) -> str:
-    return "".join(f"        {line!r}\n" for line in text.splitlines(keepends=True))
-
-
-def _package(name: str) -> None:
-    """Make the empty packages that contain a module."""
-    if not name or name in sys.modules:
-        return
-    _package(name.rpartition(".")[0])
-    package = ModuleType(name)
-    package.__path__ = []
-    sys.modules[name] = package
-    _bind(name, package)
-
-
-def _bind(name: str, module: ModuleType) -> None:
-    """Make a module an attribute of its package, as an import does."""
-    package, _, last = name.rpartition(".")
-    if package:
-        setattr(sys.modules[package], last, module)
+    protocol = import_module("opstasks.onhost.protocol")
+    protocol.run(import_module(program).main, request_text)

@@ -12,7 +12,6 @@ The request is one JSON object. The answer is lines of JSON on standard output: 
 
 import contextlib
 import json
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +39,12 @@ class HostFailure(Exception):
 
 def send_part(value: Any) -> None:
     """Send a part of the answer now, for a client that shows it while the program works."""
-    _print({"part": value})
+    send_answer({"part": value})
+
+
+def send_answer(value: Answer) -> None:
+    """Send one line of an answer now."""
+    print(json.dumps(value), flush=True)
 
 
 def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, Any]:
@@ -59,13 +63,11 @@ def run(main: Callable[[Request], Answer], request_text: str) -> None:
     """Run a program and print its answer; a lost client does not stop the program."""
     answer = answer_to(main, json.loads(request_text))
     with contextlib.suppress(BrokenPipeError):
-        _print(answer)
+        send_answer(answer)
 
 
 def _failed(reason: str, detail: str) -> dict[str, Any]:
+    import traceback  # a good answer does not need it
+
     text = traceback.format_exc()
     return {"failed": {"reason": reason, "detail": detail, "traceback": text}}
-
-
-def _print(value: dict[str, Any]) -> None:
-    print(json.dumps(value), flush=True)

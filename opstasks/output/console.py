@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opstasks.core import events
@@ -95,30 +95,22 @@ class Console:
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        text = table_text(headers, rows)
+        self.say_table(table_text(headers, rows))
+
+    def say_table(self, text: str) -> None:
+        """A table as `table_text` made it, or a part of one; left out with --json."""
         if text and not self.as_json:
             self._write(text, sys.stdout)
 
-    def fleet(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
-        """One row per host that answered, then one line per host that did not."""
-        if self.as_json:
-            self.document(fleet_document(result))
-            return
-        shown = [(r.host, row(r.value)) for r in result if row and r.good and r.value is not None]
-        if shown:
-            headers = list(dict.fromkeys(key for _, cells in shown for key in cells))
-            blank = [""] * (len(headers) - 1)
-            body: list[list[object]] = [
-                [host, *(cells.get(key, "") for key in headers)] for host, cells in shown
-            ]
-            body += [[r.host, r.outcome, *blank] for r in result if not r.good]
-            self.table(["host", *headers], body)
-        self.problems(result)
+    def arrived(self, batch: FleetResult[Any]) -> None:
+        """Show the errors of hosts at once, also while others are still awaited."""
+        if not self.as_json:
+            self.problems(batch)
 
     def problems(self, result: FleetResult[Any]) -> None:
-        """What went wrong, host by host, on standard error."""
+        """What went wrong, host by host, on standard error; no error is shown twice."""
         for item in result:
-            if item.error is not None:
+            if item.error is not None and not item.error.is_shown:
                 self.error(item.error)
         never_begun = ("not started", "interrupted")
         skipped = [item.host for item in result if item.outcome in never_begun and not item.error]
@@ -133,6 +125,7 @@ class Console:
         for line in error.tail.splitlines():
             text += f"\n  | {printable(line)[:300]}"
         self.note(text)
+        error.is_shown = True
 
     def document(self, value: object) -> None:
         """The JSON document of a `--json` run; in ASCII, which every terminal can show."""
@@ -192,7 +185,9 @@ def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     from tabulate import tabulate
 
     columns = fit.window()
-    widths = fit.widths([headers, *cells], columns) if columns else None
+    # tabulate makes each column wider than its header, by MIN_PADDING (2).
+    padded = [f"{header}--" for header in headers]
+    widths = fit.widths([padded, *cells], columns) if columns else None
     return tabulate(
         cells,
         headers=headers,

@@ -30,22 +30,22 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     """
     from opstasks.outputs import listing, names
 
-    result = ctx.fleet.gather(lambda host: listing.listings(host, workspace))
-    rows = [
-        [
-            host,
-            names.shown(name or entry.path),
-            names.shown(entry.path) if name else "",
-            entry.kind if entry.kind != "workspace" else f"{entry.files} file(s)",
-            size_text(entry.size_bytes),
-            entry.owner,
-            span_text(entry.age_s),
-        ]
-        for host, found in result.values.items()
-        for name, entries in found.items()
-        for entry in entries
-    ]
-    ctx.console.table(["host", "workspace", "file", "kind", "size", "owner", "age"], rows)
+    result = ctx.reader.table(
+        lambda host: listing.listings(host, workspace),
+        ["workspace", "file", "kind", "size", "owner", "age"],
+        lambda found: [
+            [
+                names.shown(name or entry.path),
+                names.shown(entry.path) if name else "",
+                entry.kind if entry.kind != "workspace" else f"{entry.files} file(s)",
+                size_text(entry.size_bytes),
+                entry.owner,
+                span_text(entry.age_s),
+            ]
+            for name, entries in found.items()
+            for entry in entries
+        ],
+    )
     ctx.finish(result)
 
 
@@ -173,14 +173,12 @@ def pending(ctx: Context, all: bool = False) -> None:
     """
     from opstasks.outputs import removals
 
-    result = ctx.fleet.gather(
-        lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned]
+    result = ctx.reader.table(
+        lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned],
+        ["id", "workspace", "file", "removed", "by", "waits for"],
+        lambda found: map(_record_cells, found),
+        nothing="no unfinished removals",
     )
-    rows = [[host, *_record_cells(r)] for host, found in result.values.items() for r in found]
-    headers = ["host", "id", "workspace", "file", "removed", "by", "waits for"]
-    ctx.console.table(headers, rows)
-    if not rows and result.values:
-        ctx.console.say("no unfinished removals")
     ctx.finish(result)
 
 

@@ -6,11 +6,15 @@ In the playbook: "Debugging slow queries" and "Assessing query progress in mssql
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from invoke import Collection, task
 
 from opstasks.cli.app import Context
 from opstasks.core.formats import second_text, span_text
+
+if TYPE_CHECKING:
+    from opstasks.queries.statements import JobStatement
 
 
 @task(
@@ -28,30 +32,24 @@ def queries(ctx: Context, sql: bool = False) -> None:
 
     if sql:
         _refuse_pipes(ctx)
-    result = ctx.fleet.gather(lambda host: read_statements(host, sql=sql))
+    result = ctx.reader.table(
+        lambda host: read_statements(host, sql=sql),
+        ["id", "workspace", "action", "image", "last statement", "for", "state"],
+        lambda found: map(_cells, found),
+        nothing="no database job is running",
+    )
     found = [(host, item) for host, listed in result.values.items() for item in listed]
-    rows = [
-        [
-            host,
-            item.job,
-            item.workspace,
-            item.action,
-            item.image.rpartition("/")[2],
-            second_text(item.began_at),
-            span_text(item.elapsed_s) if item.began_at else "",
-            item.state(),
-        ]
-        for host, item in found
-    ]
-    headers = ["host", "id", "workspace", "action", "image", "last statement", "for", "state"]
-    ctx.console.table(headers, rows)
-    if not rows and result.values:
-        ctx.console.say("no database job is running")
     for host, item in found if sql and not ctx.options.json else ():
         ctx.console.say(f"\n{ctx.console.paint(f'{host} {item.job}', 'bold')}")
         for line in item.sql.splitlines():
             ctx.console.line(host, line, prefixed=False)
     ctx.finish(result)
+
+
+def _cells(item: JobStatement) -> list[object]:
+    age = span_text(item.elapsed_s) if item.began_at else ""
+    image, began = item.image.rpartition("/")[2], second_text(item.began_at)
+    return [item.job, item.workspace, item.action, image, began, age, item.state()]
 
 
 def _refuse_pipes(ctx: Context) -> None:
@@ -93,17 +91,12 @@ def progress(
     from opstasks.queries.progress import check_names, read_progress
 
     check_names(temp_table, table, database)
-    result = ctx.fleet.gather(
-        lambda host: read_progress(host, temp_table, table, database, timeout)
+    result = ctx.reader.table(
+        lambda host: read_progress(host, temp_table, table, database, timeout),
+        ["table", "rows"],
+        lambda found: [[item.table, item.describe()] for item in found],
+        nothing="no such table; the query may have ended, or not have started",
     )
-    rows = [
-        [host, item.table, item.describe()]
-        for host, found in result.values.items()
-        for item in found
-    ]
-    ctx.console.table(["host", "table", "rows"], rows)
-    if not rows and result.values:
-        ctx.console.say("no such table; the query may have ended, or not have started")
     ctx.finish(result)
 
 

@@ -27,7 +27,11 @@ PACKAGES = (
     "popularity-contest",
 )
 # Not installed: they are in an archive on each host, for tests that install packages.
-ARCHIVE = ("tree", "libpam-pwquality", "gpg", "iotop", "tcpdump", "silversearcher-ag")
+ARCHIVE = (
+    *("tree", "libpam-pwquality", "gpg", "iotop", "tcpdump", "silversearcher-ag"),
+    # Login shells.
+    *("zsh", "fish", "tcsh"),
+)
 
 
 def mirror() -> str:

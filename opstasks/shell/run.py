@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from opstasks.core import durations
-from opstasks.core.command import Command, Raw, cmd
-from opstasks.core.errors import CommandFailed, OpsError, Refused, TimedOut
+from opstasks.core.command import Command, OnOut, Raw, cmd
+from opstasks.core.errors import CommandFailed, Refused, TimedOut
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host, check
 
 # The most output of a command on one host.
 MAX_RUN_BYTES = 256 << 20
+# How long `stop` waits for a shell that is just starting.
+START_LIMIT_S = 10.0
 
 
 def make_command(words: Sequence[str], timeout_s: float) -> Command:
@@ -35,40 +35,42 @@ def make_command(words: Sequence[str], timeout_s: float) -> Command:
     return made.within(timeout_s).printing(MAX_RUN_BYTES).changing()
 
 
-def run(host: Host, user: str, command: Command) -> Result:
-    """Run it, with any exit code; one round trip, and another to record its end.
+def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) -> Result:
+    """Run it, with any exit code: one round trip, in which the host records its start and its end.
 
+    `on_out` gets the whole lines that arrive before it ends; the `Result` has all of them.
     The record has only the program's name: the arguments may contain secrets.
     """
+    if on_out is not None:
+        command = command.passing_on(on_out)
     entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
     audit.write_local(entry)
-    with audit.ending(entry, partial(_write_end, host, user)) as ended:
+    with audit.ending(entry, audit.write_local) as ended:
         shell = host.shell(user)
-        shell.open()
+        shell.begin()
         # From here on, `stop` finds the running command; before, Ctrl-C must prevent its start.
         host.checkpoint("the command was not run there")
-        _, result = shell.batch([cmd(Raw(audit.journal_text(entry))), command])
+        result = shell.enclosed(command, audit.begin_text(entry), audit.end_text(entry))
         ended.outcome = "failed" if result.code else "ok"
         ended.detail = f"exit code {result.code}" if result.code else ""
     return result
 
 
-def _write_end(host: Host, user: str, end: audit.AuditEntry) -> None:
-    """Record its end in both places; only locally when the connection is lost."""
-    audit.write_local(end)
-    shell = host.shell(user)
-    with contextlib.suppress(OpsError):
-        if shell.is_open:
-            shell.session.evaluate(audit.journal_text(end))
-
-
 def stop(host: Host, user: str) -> None:
-    """Stop what `run` started there, after a Ctrl-C."""
+    """Stop what `run` started there, after a Ctrl-C.
+
+    Raises Unreachable when that is not certain.
+    """
     running = host.shell(user)
-    if running.is_open:
-        session = host.open_session(user)
-        session.batch([stop_children(running.session.pid)])
-        session.close()
+    if not running.is_open:
+        return
+    pid = running.session.wait_for_pid(START_LIMIT_S)
+    if not pid:
+        running.session.close()  # a shell that starts now ends before it runs anything
+        return
+    session = host.open_session(user)
+    session.batch([stop_children(pid)])
+    session.close()
 
 
 def stop_children(pid: int) -> Command:

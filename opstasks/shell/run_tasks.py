@@ -11,55 +11,139 @@ from opstasks.cli.app import Context
 if TYPE_CHECKING:
     from opstasks.core.command import Command
     from opstasks.core.result import FleetResult, HostResult, Result
+    from opstasks.fleet.host import Host
 
 
 @task(
     help={
         "user": "The account to run as (default: the service account, opensafely).",
         "timeout": "Time limit on each host in seconds; then the command is stopped there.",
+        "fold": "Show equal output once, for all hosts that printed it, and differences from it.",
     },
     auto_shortflags=False,
 )
-def run(ctx: Context, user: str = "", timeout: int = 120) -> None:
+def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) -> None:
     """Run one command on every selected host, as opensafely.
 
     A single word with spaces is shell text: run -- 'docker ps | wc -l'.
 
     Example: inv -H prod run -- docker ps
     """
-    from opstasks.shell.run import judge, make_command
+    from opstasks.shell.run import make_command
 
     command = make_command(ctx.options.remainder, timeout)
+    ctx.app.run.program = str(command.args[0])
     if ctx.options.dry:
         _show_plan(ctx, command, user)
         return
-    found = _run_everywhere(ctx, command, user)
-    if not ctx.options.json:
-        _show_output(ctx, found)
-    ctx.finish(judge(found, command))
+    ctx.finish(_Everywhere(ctx, command, user).run(fold=fold))
 
 
-def _run_everywhere(ctx: Context, command: Command, user: str) -> FleetResult[Result]:
-    """Run it on all hosts in parallel; Ctrl-C also stops it on the hosts."""
-    from opstasks.core.errors import Interrupted
-    from opstasks.fleet.fleet import Fleet
-    from opstasks.shell.run import run, stop
+class _Everywhere:
+    """One command on all hosts in parallel."""
 
-    account = {host.name: user or host.spec.service_user for host in ctx.fleet.hosts}
-    try:
-        return ctx.fleet.gather(
-            lambda host: run(host, account[host.name], command),
-            interrupted="interrupted; the command was stopped where it was still running",
-        )
-    except Interrupted:
-        stopped = Fleet(ctx.fleet.hosts).gather(
-            lambda host: stop(host, account[host.name]),
+    def __init__(self, ctx: Context, command: Command, user: str) -> None:
+        from opstasks.shell.live import LiveOutput
+
+        self._ctx, self._command = ctx, command
+        self._account = {host.name: user or host.spec.service_user for host in ctx.fleet.hosts}
+        self._live = LiveOutput(ctx.console, prefixed=len(ctx.fleet.hosts) > 1)
+        self._judged: dict[str, HostResult[Result]] = {}
+
+    def run(self, *, fold: bool) -> FleetResult[Result]:
+        """Run it and show the output; Ctrl-C also stops it on the hosts."""
+        from opstasks.core.result import FleetResult
+        from opstasks.fleet.fleet import GatherInterrupted
+        from opstasks.shell.run import judge
+
+        is_whole = fold or self._ctx.options.json
+        try:
+            found = self._ctx.reader.collect(
+                self._run_whole if is_whole else self._run_live,
+                self._keep_back if fold else self._show,
+                interrupted="interrupted; the command was stopped where it was still running",
+                on_tick=self._live.tick,
+            )
+            if self._ctx.app.stop.is_set():  # with --json, Ctrl-C is not an error but an outcome
+                self._after_interrupt()
+        except GatherInterrupted:
+            self._after_interrupt()
+            raise
+        finally:
+            if fold and not self._ctx.options.json:
+                self._show_folded()
+        return judge(found, self._command).replaced(FleetResult(list(self._judged.values())))
+
+    def _run_live(self, host: Host) -> Result:
+        from opstasks.shell.run import run
+
+        def on_out(out: bytes, err: bytes) -> None:
+            self._live.take(host.name, out, err)
+
+        return run(host, self._account[host.name], self._command, on_out)
+
+    def _run_whole(self, host: Host) -> Result:
+        from opstasks.shell.run import run
+
+        return run(host, self._account[host.name], self._command)
+
+    # -- showing -----------------------------------------------------------------------------
+
+    def _keep_back(self, batch: FleetResult[Result]) -> None:
+        """Show only errors, and keep the output until all hosts are done."""
+        from opstasks.core.result import FleetResult
+        from opstasks.shell.run import judge
+
+        judged = list(judge(batch, self._command))
+        self._judged |= {item.host: item for item in judged}
+        self._ctx.console.problems(FleetResult(judged))
+
+    def _show(self, batch: FleetResult[Result]) -> None:
+        """Show each host's output; with several hosts, every line begins with its host."""
+        for item in batch:
+            if item.value is None:
+                self._live.flush(item.host)
+            else:
+                self._live.end(item.host, item.value)
+        self._keep_back(batch)
+
+    def _show_folded(self) -> None:
+        """Each text once; what other hosts printed, as differences from the usual text."""
+        from opstasks.shell import fold
+
+        order = [host.name for host in self._ctx.fleet.hosts if host.name in self._judged]
+        values = [(name, self._judged[name].value) for name in order]
+        groups = fold.fold({name: (made.out, made.err) for name, made in values if made})
+        usual = fold.majority(groups)
+        console = self._ctx.console
+        for group in groups:
+            console.say(console.paint(f"{group.title}:", "bold"))
+            is_other = usual is not None and group is not usual
+            lines = fold.differences(group, usual) if usual and is_other else None
+            console.lines("", group.out if lines is None else lines, prefixed=False)
+            for line in group.err:
+                console.error_line("", line, prefixed=False)
+
+    # -- Ctrl-C ------------------------------------------------------------------------------
+
+    def _after_interrupt(self) -> None:
+        """Stop the command where it runs; raises Interrupted with the hosts that may still run it.
+
+        Then what arrived in the meantime is shown.
+        """
+        from opstasks.core.errors import Interrupted
+        from opstasks.fleet.fleet import Fleet
+        from opstasks.shell.run import stop
+
+        self._live.flush_all()
+        stopped = Fleet(self._ctx.fleet.hosts).gather(
+            lambda host: stop(host, self._account[host.name]),
             interrupted="interrupted at once; the command may still be running",
         )
+        self._live.flush_all()
         left = [item.host for item in stopped if not item.good]
         if left:
             raise Interrupted(f"interrupted; it may still run on {', '.join(left)}") from None
-        raise
 
 
 def _show_plan(ctx: Context, command: Command, user: str) -> None:
@@ -72,15 +156,3 @@ def _show_plan(ctx: Context, command: Command, user: str) -> None:
     for plan in plans:
         ctx.console.say(f"{plan.host}: {plan.value}")
     ctx.finish(FleetResult(plans))
-
-
-def _show_output(ctx: Context, found: FleetResult[Result]) -> None:
-    """Show each host's output; with several hosts, every line begins with its host."""
-    prefixed = len(ctx.fleet.hosts) > 1
-    answered: list[HostResult[Result]] = [item for item in found if item.value is not None]
-    for item in answered:
-        assert item.value is not None
-        for line in item.value.out.splitlines():
-            ctx.console.line(item.host, line, prefixed=prefixed)
-        for line in item.value.err.splitlines():
-            ctx.console.error_line(item.host, line, prefixed=prefixed)

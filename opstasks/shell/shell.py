@@ -34,6 +34,7 @@ def recorded(host: Host, user: str) -> Iterator[None]:
 
 def _record(host: Host, user: str, entry: audit.AuditEntry) -> None:
     """Record an entry in both places; raises what opening the account's shell raises."""
-    session = host.shell(user).session
+    shell = host.shell(user)
+    shell.open()
     audit.write_local(entry)
-    session.evaluate(audit.journal_text(entry))
+    shell.session.evaluate(audit.journal_text(entry))

@@ -11,7 +11,7 @@ from opstasks.core.command import Command, cmd
 from opstasks.core.errors import InvalidResponse, OpsError
 from opstasks.core.result import Result
 from opstasks.deploy import release
-from opstasks.fleet import lock
+from opstasks.fleet import lock, together
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import read as jobs
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def inspect(host: Host) -> HostStatus:
     """Read a host's status; raises InvalidResponse when an answer is invalid."""
-    results = host.service.gather(questions(host.spec))
+    results = together.gather(host.service, questions(host.spec))
     return judge(decode(host.spec, results), time.time())
 
 
@@ -37,12 +37,13 @@ def questions(spec: HostSpec) -> dict[str, Command]:
     return {
         "unit": systemd.show(spec.unit),
         "deployed": git.describe(spec.code_dir),
-        "jobs": jobs.jobs_command(spec, running, limit=MOST_JOBS, with_docker=True),
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
         "maintenance": records.read_command(spec, with_flag=True),
         **({"sync": sync.inspect_command(spec)} if spec.level3_source else {}),
+        # Last: it waits for a locked database, and for docker.
+        "jobs": jobs.jobs_command(spec, running, limit=MOST_JOBS, with_docker=True),
     }
 
 

@@ -15,16 +15,9 @@ def status(ctx: Context) -> None:
 
     Example: inv -H all status
     """
-    from opstasks.output.console import printable
     from opstasks.status.inspect import inspect
 
-    result = ctx.fleet.gather(inspect)
-    ctx.console.fleet(result, _row)
-    if not ctx.options.json:
-        for host, found in result.values.items():
-            for text in found.attention:
-                ctx.console.say(f"{ctx.console.paint('!', 'yellow')} {host}: {printable(text)}")
-    ctx.end(result)
+    ctx.finish(ctx.reader.overview(inspect, _row, lambda found: found.attention))
 
 
 def _row(found: Any) -> dict[str, object]:

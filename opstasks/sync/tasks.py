@@ -58,13 +58,7 @@ def status(ctx: Context) -> None:
     """
     from opstasks.sync import facts
 
-    result = ctx.fleet.gather(facts.inspect)
-    ctx.console.fleet(result, _status_row)
-    if not ctx.options.json:
-        for host, state in result.values.items():
-            for text in state.attention():
-                ctx.console.say(f"{ctx.console.paint('!', 'yellow')} {host}: {text}")
-    ctx.end(result)
+    ctx.finish(ctx.reader.overview(facts.inspect, _status_row, lambda state: state.attention()))
 
 
 def _roll(ctx: Context, question: str, work: Callable[[Host], SyncResult]) -> None:

@@ -219,7 +219,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
         "import sys; from opstasks import __main__ as cli\n"
         "from opstasks.fleet.inventory import Inventory\n"
         "def boom(*a): raise ZeroDivisionError('oops')\n"
-        "Inventory.select = boom\n"
+        "Inventory.choose = boom\n"
         "sys.argv = ['opstasks', '-H', 'tpp', *sys.argv[1:], 'status']\n"
         "cli.main()"
     )

@@ -52,3 +52,26 @@ def release(release_spec, tmp_path, monkeypatch, reads_all):
     monkeypatch.setattr(steps, "exceptions_now", lambda spec: [])
     monkeypatch.setattr(steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
     return spec
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    """A repository with two files, which the tests change by hand."""
+    path = tmp_path / "upstream"
+    path.mkdir()
+    git("init", "-q", "-b", "main", cwd=path)
+    for name in ("a", "b"):
+        (path / name).write_text(name)
+    git("add", ".", cwd=path)
+    git("commit", "-qm", "first\tcommit", cwd=path)
+    return path
+
+
+@pytest.fixture
+def checkout(upstream, tmp_path):
+    """A clone of it at its first commit, which is tagged v1."""
+    git("tag", "v1", cwd=upstream)
+    git("clone", "-q", str(upstream), "checkout", cwd=tmp_path)
+    path = tmp_path / "checkout"
+    git("checkout", "-q", "--detach", "v1", cwd=path)
+    return path

@@ -78,7 +78,7 @@ def test_a_deploy_and_nothing_to_do_take_few_round_trips(
             good(inv(*argv, inventory=path))
             return proxy.round_trips()
 
-        connecting = trips("-H", "sandbox-1", "run", "--user", "ops", "--", "true") - 3
+        connecting = trips("-H", "sandbox-1", "run", "--user", "ops", "--", "true") - 1
         full = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
         nothing = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
     print(f"round trips: connecting {connecting}, full deploy {full}, nothing to do {nothing}")
@@ -100,6 +100,54 @@ def test_a_rollback_restores_the_database_and_loses_no_row(managed, look, inv, a
     assert "deployed" in listed
     good(inv("-H", "sandbox-1", "deploy", "--yes"))
     assert look("sandbox-1").version == 3
+
+
+KEPT = f"{STATE}/imports.json"
+# What can be wrong with the file of earlier imports.
+DAMAGES = (
+    f"rm {KEPT}",
+    f"truncate -s -9 {KEPT}",
+    f"chown ops {KEPT}",
+    f"chmod 666 {KEPT}",
+    f"ln -sf /etc/shadow {KEPT}",
+    f"rm {KEPT}; mkfifo {KEPT}",
+    f"rm -f {KEPT}; mkdir -p {KEPT}/x",
+)
+
+
+def test_what_earlier_imports_found_may_be_lost_or_hostile(managed, look, inv, at_old_release):
+    host = look("sandbox-1")
+    host.sh(f"rm -rf {KEPT}")
+
+    def shown(*refs):
+        done = good(inv("-H", "sandbox-1", "deploy.pending", *refs, "--json"))
+        facts = json.loads(done.stdout)["hosts"]["sandbox-1"]["value"]["facts"]
+        return {name: value for name, value in facts.items() if name != "free_bytes"}
+
+    stay = ("--ref", "v2.71.0", "--lib-ref", "v2.71.0")
+    new, same = shown(), shown(*stay)
+    assert max(json.loads(host.sh(f"cat {KEPT}"))["entries"][0]["migrations"]) == "3"
+    assert host.sh(f"stat -c '%U %a' {KEPT}") == "opensafely 600"
+    before = host.sh(f"stat -c '%i %y' {KEPT}")
+    assert (shown(), shown(*stay)) == (new, same)
+    assert host.sh(f"stat -c '%i %y' {KEPT}") == before
+    shadow = host.sh("sha256sum /etc/shadow")
+    for damage in DAMAGES:
+        host.sh(damage)
+        assert (shown(), shown(*stay)) == (new, same), damage
+    assert host.sh("sha256sum /etc/shadow") == shadow
+
+
+def test_nothing_to_do_needs_no_disk_space(managed, look, inv, at_old_release):
+    host = look("sandbox-1")
+    full = f"mount -t tmpfs -o size=4k,nr_inodes=1,uid=10000,gid=10000 tmpfs {STATE}"
+    host.sh(f"mkdir -p {STATE}; {full}")
+    try:
+        done = inv("-H", "sandbox-1", "deploy", "--ref", "v2.71.0", "--lib-ref", "v2.71.0", "--yes")
+        assert "nothing to do" in good(done).stdout
+        assert host.sh(f"ls -A {STATE}") == ""
+    finally:
+        host.sh(f"umount {STATE}")
 
 
 # -- broken releases -------------------------------------------------------------------------

@@ -10,52 +10,11 @@ import pytest
 from opstasks.core.result import Result
 from opstasks.deploy.facts import INSPECT
 from opstasks.deploy.onhost import checkout_facts as reading
-from opstasks.deploy.onhost import code, inspect
+from opstasks.deploy.onhost import inspect
 from opstasks.onhost.protocol import HostRefusal
+from tests.deploy.checkout_help import commit_upstream, write_package
 from tests.deploy.deploy_help import database, git
-
-DATABASE_MODULE = 'MIGRATIONS = {1: "CREATE TABLE job", 2: "ALTER  TABLE\\n job"}\n'
-MODULES = ("service", "models", "cli/__init__", "cli/migrate", "cli/flags", "lib/__init__")
-
-
-def write_package(folder, config="", migrations=DATABASE_MODULE):
-    """A package with the modules of job-runner that an inspection imports."""
-    for name in ("__init__", *MODULES):
-        path = folder / "jobrunner" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    (folder / "jobrunner" / "lib" / "database.py").write_text(migrations)
-    (folder / "jobrunner" / "config.py").write_text(config)
-
-
-@pytest.fixture
-def upstream(tmp_path):
-    """A repository with two files, which the tests change by hand."""
-    path = tmp_path / "upstream"
-    path.mkdir()
-    git("init", "-q", "-b", "main", cwd=path)
-    for name in ("a", "b"):
-        (path / name).write_text(name)
-    git("add", ".", cwd=path)
-    git("commit", "-qm", "first\tcommit", cwd=path)
-    return path
-
-
-@pytest.fixture
-def checkout(upstream, tmp_path):
-    """A clone of it at its first commit, which is tagged v1."""
-    git("tag", "v1", cwd=upstream)
-    git("clone", "-q", str(upstream), "checkout", cwd=tmp_path)
-    path = tmp_path / "checkout"
-    git("checkout", "-q", "--detach", "v1", cwd=path)
-    return path
-
-
-def commit_upstream(upstream, subject, tag=""):
-    git("commit", "-q", "--allow-empty", "-m", subject, cwd=upstream)
-    if tag:
-        git("tag", tag, cwd=upstream)
-    return git("rev-parse", "HEAD", cwd=upstream)
+from tests.look import until
 
 
 def facts(path, ref="main", *, fetches=True):
@@ -106,6 +65,18 @@ def test_a_target_is_found_by_branch_tag_and_commit(checkout, upstream):
         assert (found["head_name"], found["lost"]) == ("v1", [])
 
 
+@pytest.mark.parametrize("name", ["", "a b", "v1 commit", "main\nmain", "v1:a", "-v1", "v1^{tree}"])
+def test_a_name_of_anything_but_a_commit_has_no_commit(checkout, name):
+    head = git("rev-parse", "HEAD", cwd=checkout)
+    assert reading.commits_of(str(checkout), "HEAD", "v1") == [head, head]
+    assert reading.commits_of(str(checkout), name) == [""]
+    assert facts(checkout, name, fetches=False)["target"] == ""
+
+
+def test_a_folder_without_a_repository_has_no_commits(tmp_path):
+    assert reading.commits_of(str(tmp_path), "HEAD", "v1") == ["", ""]
+
+
 def test_a_diverged_checkout_shows_what_it_would_lose(checkout, upstream):
     commit_upstream(upstream, "theirs")
     git("commit", "-q", "--allow-empty", "-m", "ours", cwd=checkout)
@@ -141,63 +112,6 @@ def test_export_does_not_change_the_checkout(checkout, tmp_path):
     assert not reading.export(str(checkout), "v9", str(tmp_path / "none"))
 
 
-# -- code ------------------------------------------------------------------------------------
-
-
-def test_an_import_reports_the_migrations(tmp_path):
-    write_package(tmp_path)
-    found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
-    assert found["import_error"] == ""
-    assert found["migrations"] == {1: "CREATE TABLE job", 2: "ALTER TABLE job"}
-    assert inspect.pending(found["migrations"], 1) == [{"version": 2, "sql": "ALTER TABLE job"}]
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("import no_such_thing", "no_such_thing"),
-        ("raise SystemExit(0)", "did not report its migrations"),
-    ],
-)
-def test_code_that_cannot_be_imported_says_why(tmp_path, text, word):
-    write_package(tmp_path)
-    (tmp_path / "jobrunner" / "service.py").write_text(text)
-    found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
-    assert word in found["import_error"]
-    assert found["migrations"] == {}
-
-
-def test_unset_keys_that_only_the_new_code_reads_are_missing(tmp_path):
-    old, new, config = (tmp_path / name for name in ("old", "new", "config"))
-    write_package(old, 'import os\nos.environ["OLD"]\n')
-    keys = 'os.environ["OLD"]\nos.environ.get("SET")\nos.getenv("NEW")\n'
-    write_package(new, f"import os\nif 0:\n  {'; '.join(keys.split())}\n")
-    (new / "jobrunner" / "broken.py").write_text("def")
-    config.mkdir()
-    (config / "load-env").write_text("SET=1\n")
-    found = code.code_facts(str(config), str(old), str(new), str(new))
-    assert found["missing_keys"] == ["NEW"]
-
-
-def test_a_checkout_without_the_package_cannot_be_imported(tmp_path):
-    found = code.code_facts(str(tmp_path), str(tmp_path), str(tmp_path), str(tmp_path))
-    assert found["import_error"] == "there is no jobrunner package"
-
-
-def test_targets_are_unpacked_and_removed_again(checkout, tmp_path):
-    targets = [{"path": str(checkout), "target": "HEAD"}] * 2
-    with code.unpacked(str(tmp_path / "state"), targets) as folders:
-        assert [sorted(os.listdir(folder)) for folder in folders] == [["a", "b"]] * 2
-    assert list((tmp_path / "state").iterdir()) == []
-
-
-def test_without_a_target_the_checkouts_themselves_are_imported(checkout, tmp_path):
-    targets = [{"path": str(checkout), "target": "HEAD"}, {"path": str(checkout), "target": ""}]
-    with code.unpacked(str(tmp_path / "state"), targets) as folders:
-        assert folders == (str(checkout), str(checkout))
-    assert list((tmp_path / "state").iterdir()) == []
-
-
 def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeypatch):
     log = tmp_path / "log"
     script = tmp_path / "git"
@@ -210,11 +124,14 @@ def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeyp
     assert (done.returncode, reading.tail(done)) == (124, "no answer within 4 s")
     pid, said = log.read_text().split("\n", 1)
     assert said == "cleaned up\n"
-    assert not Path("/proc", pid, "cmdline").exists() or is_zombie(pid)
+    until(lambda: has_ended(pid), "the process ended", every_s=0.05)
 
 
-def is_zombie(pid):
-    return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+def has_ended(pid):
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 # -- the database and the whole --------------------------------------------------------------
@@ -252,6 +169,7 @@ def request(tmp_path, **values):
         "unit": "no-such-unit-of-ours",
         "snapshot": "",
         "fetches": True,
+        "preview": False,
         "limit": 200,
         **values,
     }
@@ -272,7 +190,7 @@ def test_an_inspection_answers_what_the_client_expects(checkout, upstream, tmp_p
     assert [item.version for item in found.migrations] == [2]
     assert (found.unit_loaded, found.snapshot, found.releases) == (False, "ok", ())
     assert found.free_bytes > 0
-    assert list((tmp_path / "opstasks").iterdir()) == []
+    assert [path.name for path in (tmp_path / "opstasks").iterdir()] == ["imports.json"]
 
 
 def test_a_release_that_cannot_be_unpacked_is_not_judged_by_the_present_code(

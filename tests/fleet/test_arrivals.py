@@ -4,6 +4,7 @@ import os
 import threading
 from types import SimpleNamespace
 
+import paramiko
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,3 +126,17 @@ def test_a_second_watcher_takes_over_at_once():
     watch(made, second)
     second.wait(30)  # returns at once: the stream has data
     assert first is not second
+
+
+@pytest.mark.parametrize("error", [EOFError, BrokenPipeError, paramiko.SSHException])
+def test_a_connection_that_is_lost_while_reading_is_the_end(error):
+    def fail(size):
+        raise error("lost")
+
+    made = channel()
+    made.in_buffer.feed(b"x")
+    made.in_stderr_buffer.feed(b"y")
+    made.recv_stderr = fail
+    process = SSHProcess(made)
+    assert process.read(30) == (b"x", b"", False)
+    assert process.read(30) == (b"", b"", True)

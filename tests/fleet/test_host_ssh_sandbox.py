@@ -1,5 +1,6 @@
 """The host suite over real SSH, and what only SSH and sudo can get wrong."""
 
+import json
 import re
 import shutil
 import socket
@@ -251,6 +252,66 @@ def test_ten_commands_in_a_row_cost_ten_round_trips_and_a_batch_costs_one(proxie
     proxy.reset()
     host.login.batch([cmd("echo", n) for n in range(10)])
     assert proxy.round_trips() == 1
+
+
+@pytest.mark.parametrize("sudo", ["ask", "nopasswd"])
+def test_run_costs_three_round_trips_after_the_login(connect, spec, monkeypatch, tmp_path, sudo):
+    """One opens the channel, one starts the shell (sshd accepts input only then), one runs."""
+    from opstasks.shell.run import make_command, run
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    found = spec("sandbox-1", sudo=sudo)
+    with DelayProxy((found.address, 22), 20) as proxy:
+        host = connect(through(proxy, found))
+        assert host.transport.is_alive()
+        time.sleep(0.3)  # what sshd says after the login
+        proxy.reset()
+        assert run(host, "root", make_command(["id", "-un"], 60)).out == "root\n"
+        assert proxy.round_trips() == 3
+
+
+@pytest.mark.parametrize(
+    ("last", "detail"), [("exit 9", "exit code 9"), ("yes", "exit code 141")], ids=["quiet", "loud"]
+)
+def test_the_host_records_the_end_of_a_run_whose_client_is_gone(
+    connect, spec, observer, monkeypatch, tmp_path, last, detail
+):
+    """In its journal, with the real account, when it has ended; 141: nobody reads its output."""
+    from opstasks.shell.run import make_command, run
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    found, seen = spec("sandbox-1"), observer("sandbox-1")
+    command = make_command([f"touch /tmp/begun; sleep 2; {last}"], 60)
+
+    def end():
+        words = "journalctl -t opstasks -o cat --no-pager -n 1 _UID=0"
+        entry = json.loads(seen.run(words).stdout)
+        return entry["phase"] == "end" and entry
+
+    def cut(proxy):
+        until(lambda: seen.file("/tmp/begun").exists, "it did not start", 30)
+        proxy.cut()
+
+    with DelayProxy((found.address, 22)) as proxy:
+        host = connect(through(proxy, found))
+        host.root.run(cmd("rm", "-f", "/tmp/begun"))
+        cutting = threading.Thread(target=cut, args=(proxy,))
+        cutting.start()
+        with pytest.raises(Lost):
+            run(host, "root", command)
+        cutting.join()
+    entry = until(end, "the end is missing", 30)
+    assert (entry["task"], entry["outcome"], entry["detail"]) == ("run", "failed", detail)
+
+
+def test_a_long_line_is_recorded_whole(connect, spec, observer):
+    from opstasks.fleet import audit
+
+    entry = audit.start("sandbox-1", "long", {"words": "é" * 4000, "more": "x" * 60_000})
+    host = connect(spec("sandbox-1"))
+    host.login.session.evaluate(audit.journal_text(entry))
+    words = "journalctl -t opstasks -o cat --no-pager -n 1"
+    assert observer("sandbox-1").run(words).stdout.rstrip("\n") == audit.line(entry)
 
 
 def test_a_silent_network_frees_the_lock_after_a_minute(connect, spec, tmp_path):

@@ -263,8 +263,9 @@ def test_a_timeout_is_judged_by_the_limit_of_the_call():
 
 
 @pytest.mark.parametrize("module", ON_HOST)
-def test_host_code_can_be_installed_alone(module):
-    text = packed(module, {}).replace("n['start'](s, m, r)", "n['install'](s)")
+def test_host_code_can_be_imported_alone(module):
+    imports = "import importlib; [importlib.import_module(n['module_name'](path)) for path in s]"
+    text = packed(module, {}).replace("n['start'](s, m, r)", f"n['install'](s); {imports}")
     done = ran(text)
     assert (done.code, done.err) == (0, "")
 

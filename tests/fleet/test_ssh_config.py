@@ -11,6 +11,7 @@ from opstasks.fleet.config_files import ConfigFiles
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.route import MAX_HOPS, route
 from opstasks.fleet.ssh_config import Destination, settings_for
+from opstasks.fleet.ssh_settings import SSHSettings
 
 
 @pytest.fixture
@@ -62,6 +63,14 @@ NAMES = ["alpha", "beta-1", "beta-2", "10.1.2.3", "GAMMA", "a.example.org", "x"]
         ("CanonicalizeHostname yes\n", len(NAMES)),
         ("HostName fixed\n", len(NAMES)),
         ("UserKnownHostsFile ~/.ssh/known_%h\n", len(NAMES)),
+        ("UserKnownHostsFile ~/.ssh/known_%C\n", len(NAMES)),
+        ("Host gamma\n  User g\n", 1),
+        ("Host GAMMA\n  User g\n", 2),
+        ("Host 'alpha'\n  User a\n", len(NAMES)),
+        ('Host al"ph"a\n  User a\n', len(NAMES)),
+        ("=Host alpha\n  User a\n", len(NAMES)),
+        ("Host alpha # beta-1\n  User a\n", 3),
+        ("# x\rHost alpha\n  User a\n", 1),
     ],
 )
 def test_shared_answers_are_those_that_openssh_gives_one_by_one(
@@ -73,6 +82,40 @@ def test_shared_answers_are_those_that_openssh_gives_one_by_one(
     for name, settings in shared.items():
         alone = ssh_config._ask(Destination(name=name, config=file))
         assert settings == alone
+
+
+@pytest.mark.parametrize("folder", ["jos\u00e9", "back\\slash", "x" * 220])
+def test_a_file_with_an_unusual_path_tells_names_apart(calls, tmp_path, folder):
+    """`ssh -v` prints such a path in another form, or cuts it."""
+    (tmp_path / folder).mkdir()
+    file = tmp_path / folder / "config"
+    file.write_text("Host alpha\n  User a\n")
+    found = hostnames(str(file), ["beta", "alpha"])
+    assert [found[name].user == "a" for name in ("alpha", "beta")] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["127.1", "::0001", "0x7f.1", "127.0.0.1", "ALPHA", "alpha"])
+def test_the_form_in_which_openssh_writes_an_address_is_kept(config, calls, name):
+    file = config("Host alpha\n  User a\nHost A*\n  Port 77\n")
+    found = hostnames(file, ["beta", "alpha", name])[name]
+    assert found == ssh_config._ask(Destination(name=name, config=file))
+
+
+def test_names_for_which_dns_may_give_another_name_share_nothing(monkeypatch):
+    values = {"canonicalizehostname": ("no",), "canonicalizepermittedcnames": ("*.a:*.b",)}
+    settings = SSHSettings(
+        name="x", hostname="x", port=22, user="me", values=values, files=ConfigFiles()
+    )
+    assert not ssh_config._is_plain(settings)
+
+
+def test_an_ssh_that_hangs_is_not_asked_again_for_the_next_hosts(config, calls, monkeypatch):
+    monkeypatch.setattr(ssh_config, "TIMEOUT_S", 0.5)
+    file = config('Match exec "sleep 5"\n  User x\n')
+    for name in ("a", "b", "c"):
+        with pytest.raises(Refused, match=r"ssh -G a. did not answer"):
+            settings_for(Destination(name=name, config=file))
+    assert calls == ["a"]
 
 
 def test_250_plain_names_cost_one_call(config, calls):
@@ -161,6 +204,39 @@ def test_jumps_are_taken_in_order_each_with_its_own_settings(config):
         ("u", "two"),
         ("me", "inner"),
     ]
+
+
+def test_host_keys_of_hosts_yaml_are_not_for_a_jump_host_of_the_same_name(config):
+    text = "Host address\n ProxyJump inner\n"
+    spec = HostSpec(
+        name="inner",
+        address="address",
+        ssh_config=config(text),
+        host_keys=("ssh-ed25519 AAAA",),
+        host_key_checking="accept-new",
+    )
+    found = [(hop.checking, hop.pins) for hop in route(spec, None)]
+    assert found == [("", ()), ("accept-new", ("ssh-ed25519 AAAA",))]
+
+
+def test_a_gateway_behind_another_one_is_refused_not_connected_directly(config):
+    path = config("")
+    spec = HostSpec(name="a", address="a", gateway="b", ssh_config=path)
+    near = HostSpec(name="b", address="b", gateway="b", ssh_config=path)
+    assert [hop.name for hop in route(spec, near)] == ["b", "a"]
+    with pytest.raises(Refused, match="b has a gateway of its own: c"):
+        route(spec, HostSpec(name="b", address="b", gateway="c", ssh_config=path))
+
+
+def test_a_user_of_a_jump_may_have_an_at_sign(config):
+    text = "Host inner\n ProxyJump a@b@gate:2200\nHost *\n User me\n"
+    assert ways(text, config) == [("a@b", "gate"), ("me", "inner")]
+
+
+@pytest.mark.parametrize(("text", "limit_s"), [("0", 10.0), ("3", 3.0), ("60", 10.0)])
+def test_a_time_limit_of_ssh_config_only_makes_ours_shorter(config, text, limit_s):
+    spec = HostSpec(name="a", address="a", ssh_config=config(f"ConnectTimeout {text}\n"))
+    assert [hop.timeout_s for hop in route(spec, None)] == [limit_s]
 
 
 def test_jumps_in_a_circle_are_refused(config):

@@ -101,3 +101,15 @@ def test_a_broken_connection_is_not_an_exit_code(monkeypatch):
         assert terminal._join(Ended(-1, in_order=True), never, "tpp") == -1  # a signal ended it
         with pytest.raises(Unreachable, match="lost"):
             terminal._join(Ended(-1, in_order=False), never, "tpp")
+
+
+@pytest.mark.parametrize(("closed", "has_status"), [(False, False), (False, True), (True, False)])
+def test_the_end_of_the_output_is_not_the_end_of_the_program(closed, has_status):
+    """The person's keys are passed on meanwhile; otherwise not even ~. would end it."""
+    made = SimpleNamespace(
+        closed=closed,
+        eof_received=True,
+        exit_status_ready=lambda: has_status,
+        recv_ready=lambda: False,
+    )
+    assert terminal._copy(made) == (not closed and not has_status)

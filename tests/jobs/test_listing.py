@@ -282,7 +282,7 @@ def test_500_hostile_names_pass_a_real_shell_unchanged(tmp_path):
             sent += map(str, program.args)
         frames += [framing.frame(command, "mark") for command in commands]
     done = subprocess.run(
-        ["bash", "--norc", "-c", framing.LOOP],
+        ["bash", "--norc", "-c", f"{framing.FUNCTIONS}\n{framing.LOOP}"],
         input=b"".join(frames),
         capture_output=True,
         check=True,

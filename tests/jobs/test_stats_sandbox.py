@@ -112,10 +112,10 @@ def test_watch_runs_until_ctrl_c(sandbox_dir, running):
         child.expect(running[TWO])
     child.sendintr()
     _, code = jobs.finished(child)
-    assert code == 0
+    assert code == 130
     child = jobs.terminal(sandbox_dir, "-H", ONE, "host.stats", "--watch", "--every", "0.2")
     child.expect("load")
     child.expect("load")
     child.sendintr()
     _, code = jobs.finished(child)
-    assert code == 0
+    assert code == 130

@@ -120,9 +120,9 @@ def test_ctrl_c_in_a_checklist_claims_no_more_than_is_true(dry, words):
     class Stopped(Exception):
         pass
 
-    def gather(work, *, interrupted, changes):
+    def table(*shown, interrupted, changes):
         raise Stopped(interrupted)
 
-    ctx = SimpleNamespace(fleet=SimpleNamespace(gather=gather), options=SimpleNamespace(dry=dry))
+    ctx = SimpleNamespace(reader=SimpleNamespace(table=table), options=SimpleNamespace(dry=dry))
     with pytest.raises(Stopped, match=words):
         tasks.after_reboot.body(ctx)

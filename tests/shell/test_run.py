@@ -1,19 +1,25 @@
 """`run`: the unchanged command, its record, and any exit code."""
 
 import json
+import os
+import socket
+import subprocess
 import threading
 
 import pytest
 
-from opstasks.core.command import Raw, cmd
-from opstasks.core.errors import Interrupted, Lost, Refused, TooMuchOutput, Unreachable
+from opstasks.core.command import cmd
+from opstasks.core.errors import Interrupted, Lost, OpsError, Refused, TooMuchOutput, Unreachable
 from opstasks.core.result import FleetResult, HostResult, Result
-from opstasks.fleet import audit
+from opstasks.fleet import audit, framing
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.local import LocalTransport
+from opstasks.fleet.pipes import PipeProcess
+from opstasks.shell import run as run_module
 from opstasks.shell.run import MAX_RUN_BYTES, judge, make_command, run, stop
 from tests.fake_host import Reply
+from tests.look import until
 
 NOW = "2026-11-24T10:00:00+00:00"
 
@@ -25,11 +31,6 @@ def fixed_audit(monkeypatch, tmp_path):
     monkeypatch.setattr(audit, "new_run_id", lambda: "id")
     monkeypatch.setattr(audit, "now", lambda: NOW)
     return tmp_path / "state/opstasks/audit.jsonl"
-
-
-def start_line(host, user="opensafely", program="uptime"):
-    entry = audit.start(host.name, "run", {"user": user, "program": program})
-    return cmd(Raw(audit.journal_text(entry)))
 
 
 def written(path):
@@ -69,8 +70,7 @@ def test_wrong_usage_is_refused(words, timeout_s, said):
 def test_the_command_and_its_record_are_one_round_trip(fake_host, fixed_audit, code, outcome):
     host = fake_host()
     command = make_command(["uptime"], 5)
-    host.expect(start_line(host), user="opensafely")
-    host.expect(command, Reply(code, "up\n"))
+    host.expect(command, Reply(code, "up\n"), user="opensafely")
     result = run(host, "opensafely", command)
     assert (result.code, result.out) == (code, "up\n")
     begun, ended = written(fixed_audit)
@@ -81,7 +81,6 @@ def test_the_command_and_its_record_are_one_round_trip(fake_host, fixed_audit, c
 def test_a_lost_connection_is_recorded_as_unknown(fake_host, fixed_audit):
     host = fake_host()
     command = make_command(["uptime"], 5)
-    host.expect(start_line(host))
     host.expect(command, Unreachable("connection lost"))
     with pytest.raises(Lost):
         run(host, "opensafely", command)
@@ -91,7 +90,6 @@ def test_a_lost_connection_is_recorded_as_unknown(fake_host, fixed_audit):
 def test_too_much_output_is_lost_and_the_host_can_be_used_again(fake_host):
     host = fake_host()
     command = make_command(["uptime"], 5)
-    host.expect(start_line(host))
     host.expect(command, TooMuchOutput("the host sent more than 256 MiB"))
     with pytest.raises(Lost, match="256 MiB"):
         run(host, "opensafely", command)
@@ -115,6 +113,22 @@ def test_a_result_with_a_non_zero_exit_code_is_a_failure(fake_host):
 
 
 @pytest.fixture
+def journal(tmp_path, monkeypatch):
+    """Like the host's journal: `logger` writes each message to a file; returns its entries."""
+    tools, lines = tmp_path / "bin", tmp_path / "journal"
+    tools.mkdir()
+    (tools / "logger").write_text(f"#!/bin/sh\ngrep ^MESSAGE= >>{lines}\n")
+    (tools / "logger").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        monkeypatch.setattr(audit, "JOURNAL_SOCKET", str(tmp_path / "socket"))
+        yield lambda: [
+            json.loads(line.removeprefix("MESSAGE=")) for line in lines.read_text().splitlines()
+        ]
+
+
+@pytest.fixture
 def local(tmp_path):
     spec = HostSpec(name="here", address="localhost", lock_dir=str(tmp_path), local=True)
     event = threading.Event()
@@ -135,6 +149,61 @@ def test_nothing_is_run_after_a_request_to_stop(local, tmp_path):
     assert (tmp_path / "canary").exists()
 
 
+@pytest.mark.parametrize(("code", "outcome"), [(0, "ok"), (7, "failed")])
+def test_the_host_records_the_end_with_its_outcome(local, journal, fixed_audit, code, outcome):
+    host, _ = local
+    run(host, "", make_command(["bash", "-c", f"sleep 1.2; exit {code}"], 60))
+    begun, ended = journal()
+    mine = written(fixed_audit)
+    assert begun == mine[0]
+    assert ended.pop("time") in ("2026-11-24T10:00:01+00:00", "2026-11-24T10:00:02+00:00")
+    assert ended == {"detail": "", **{k: v for k, v in mine[1].items() if k != "time"}}
+    assert ended["outcome"] == outcome
+
+
+def test_the_words_of_a_command_stay_data_in_the_record(local, journal, fixed_audit, tmp_path):
+    host, _ = local
+    hostile = f"$(touch {tmp_path}/canary)'\"\\n%s`id`\né"
+    run(host, "", make_command([hostile, "x"], 60))
+    begun, ended = journal()
+    assert begun["args"]["program"] == ended["args"]["program"] == hostile
+    assert (ended["outcome"], ended["detail"]) == ("failed", "exit code 127")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_command_whose_client_is_gone_is_recorded_when_it_ends(journal, tmp_path):
+    """Nobody reads its output any more: each further byte would end the shell."""
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    text = f"touch {ready}; until [ -e {go} ]; do sleep 0.1; done; exit 4"
+    entry = audit.start("here", "run", {})
+    command = make_command(["bash", "-c", text], 60)
+    framed = framing.frame(command, "m", audit.begin_text(entry), audit.end_text(entry))
+    with subprocess.Popen(
+        ["sh", "-c", framing.start_line("", "token", sudo="ask")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as shell:
+        shell.stdin.write(framing.start_frames("token") + framed)
+        shell.stdin.flush()
+        until(ready.exists, "the command did not start", 10)
+        for stream in (shell.stdin, shell.stdout, shell.stderr):
+            stream.close()
+        go.touch()
+        shell.wait(10)
+    assert (journal()[1]["outcome"], journal()[1]["detail"]) == ("failed", "exit code 4")
+
+
+@pytest.mark.parametrize("tool", ["exit 1", "sleep 0.1; echo noise; echo noise >&2; exit 1"])
+def test_a_journal_that_refuses_does_not_change_the_result(local, journal, tmp_path, tool):
+    host, _ = local
+    for name in ("logger", "systemd-cat"):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    result = run(host, "", make_command(["echo", "x"], 60))
+    assert (result.code, result.out, result.err) == (0, "x\n", "")
+
+
 def test_stop_ends_the_running_command(local):
     host, _ = local
     host.login.open()
@@ -149,6 +218,30 @@ def test_stop_ends_the_running_command(local):
         stop(host, "")
         thread.join(0.2)
     assert ended[0] in (124, 143)
+
+
+def test_stop_prevents_the_start_of_a_shell_that_hangs(local, monkeypatch, tmp_path):
+    host, _ = local
+    monkeypatch.setattr(run_module, "START_LIMIT_S", 0.1)
+    monkeypatch.setattr(
+        LocalTransport,
+        "start",
+        lambda self, line: PipeProcess(["bash", "-c", f"sleep 1; exec <&-; {line}"]),
+    )
+    command, ended = make_command(["touch", str(tmp_path / "canary")], 60), []
+
+    def work():
+        with pytest.raises(OpsError) as error:
+            run(host, "", command)
+        ended.append(error.value.outcome)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    until(lambda: host.login.is_open, "it did not start", 5)
+    stop(host, "")
+    thread.join(10)
+    assert ended == ["unreachable"]
+    assert not (tmp_path / "canary").exists()
 
 
 def test_stop_does_nothing_if_no_command_was_run(local):

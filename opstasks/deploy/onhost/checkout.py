@@ -1,6 +1,6 @@
 """Runs on the host: read a git checkout, and move it to another commit.
 
-Automatic garbage collection is off: it would run in the background and keep the host's lock.
+Automatic maintenance is off: it would run in the background and keep the host's lock.
 Optional locks are off: reading a checkout must not block others from changing it.
 """
 
@@ -13,8 +13,9 @@ from opstasks.onhost.protocol import HostFailure
 
 def git(path: str, *words: str) -> tuple[str, ...]:
     """The words of a git command in a checkout."""
-    options = ("--no-optional-locks", "-c", "gc.auto=0", "-c", "core.quotePath=false")
-    return ("git", *options, "-C", path, *words)
+    settings = ("gc.auto=0", "maintenance.auto=false", "core.quotePath=false")
+    options = [word for setting in settings for word in ("-c", setting)]
+    return ("git", "--no-optional-locks", *options, "-C", path, *words)
 
 
 def read(path: str, *words: str) -> str:

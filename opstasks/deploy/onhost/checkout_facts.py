@@ -3,6 +3,7 @@
 It changes only git's own store (a fetch).
 """
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,22 @@ FETCH_TIMEOUT_S = 180
 TIMEOUT_CODES = (124, 137)
 TIMEOUT_S = 120
 MOST_COMMITS = 200
+# An object that is a commit, as `commits_of` asks git to print it.
+COMMIT = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) commit")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
     """The facts of a checkout, as JSON of `opstasks.deploy.facts.CheckoutFacts`."""
+    # First: it takes longest, and may bring a tag that names the present commit.
+    fetched = fetch(path) if fetches else None
     status = run_git(path, "status", "--porcelain=v1", "--untracked-files=all")
+    head, *targets = commits_of(path, "HEAD", f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref)
     facts = {
         "path": path,
         "ref": ref,
-        "head": git_text(path, "rev-parse", "--verify", "HEAD"),
+        "head": head,
         "head_name": name_of(path, "HEAD"),
         "target": "",
         "target_name": "",
@@ -34,14 +40,15 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         "dirt": dirt(status.stdout),
         "error": "",
     }
-    fetched = fetch(path) if fetches else None
     if fetched and fetched.returncode:
         return {**facts, "error": f"cannot fetch: {tail(fetched)}"}
     if status.returncode:
         return {**facts, "error": f"cannot read the checkout: {tail(status)}"}
-    target = find_commit(path, ref)
+    target = next(filter(None, targets), "")
     if not target:
         return {**facts, "error": f"{ref!r} is not a branch, a tag or a commit"}
+    if target == head:
+        return {**facts, "target": target, "target_name": facts["head_name"]}
     return {
         **facts,
         "target": target,
@@ -81,13 +88,13 @@ def fetch(path: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def find_commit(path: str, ref: str) -> str:
-    """The commit of a branch on origin, of a tag or of a commit name; "" for anything else."""
-    for name in (f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref):
-        verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
-        if found := git_text(path, *verify):
-            return found
-    return ""
+def commits_of(path: str, *names: str) -> list[str]:
+    """The commits that names stand for, in one process; "" for a name of anything else."""
+    asked = "".join(f"{name}^{{commit}}\n" for name in names)
+    words = git(path, "cat-file", "--batch-check=%(objectname) %(objecttype)")
+    lines = attempt(*words, timeout_s=TIMEOUT_S, input=asked).stdout.splitlines()
+    found = [match[1] if (match := COMMIT.fullmatch(line)) else "" for line in lines]
+    return found if len(found) == len(names) else [""] * len(names)
 
 
 def name_of(path: str, commit: str) -> str:

@@ -1,129 +1,128 @@
-"""Runs on the host: import and read a release's code before anything is changed.
+"""Runs on the host: what a release's code needs and brings, before anything is changed."""
 
-Names of configuration keys leave the host, but not their values.
-"""
-
-import ast
 import contextlib
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import export
+from opstasks.deploy.onhost.code_import import failed_import, steady, try_import
+from opstasks.deploy.onhost.kept_imports import find, keep, key_of
 from opstasks.onhost.environment import environment
+from opstasks.onhost.protocol import Request
 
-IMPORT_TIMEOUT_S = 60
-# The new release also starts by importing the service and its migrations.
-PROBE = """
-import json
-import jobrunner.service, jobrunner.cli.migrate, jobrunner.cli.flags, jobrunner.models
-from jobrunner.lib import database
-migrations = getattr(database, "MIGRATIONS", {})
-print(json.dumps({str(v): " ".join(sql.split())[:120] for v, sql in migrations.items()}))
-"""
+Checkout = dict[str, Any]
 
 
-@contextlib.contextmanager
-def unpacked(state_dir: str, checkouts: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Temporary folders with the targets of code and dependencies.
-
-    Without targets, or without disk space for the folders, the checkouts themselves; empty when a
-    target cannot be unpacked: the present code must not be judged in its place.
-    """
-    with contextlib.ExitStack() as stack:
-        folders = tuple(checkout["path"] for checkout in checkouts)
-        with contextlib.suppress(OSError):
-            Path(state_dir).mkdir(mode=0o750, parents=True, exist_ok=True)
-            # Two operators may inspect at the same time: each gets their own folder.
-            top = stack.enter_context(
-                tempfile.TemporaryDirectory(
-                    dir=state_dir, prefix="staging-", ignore_cleanup_errors=True
-                )
-            )
-            staged = (str(Path(top, "code")), str(Path(top, "lib")))
-            if all(checkout["target"] for checkout in checkouts):
-                pairs = zip(checkouts, staged, strict=True)
-                whole = all(export(c["path"], c["target"], folder) for c, folder in pairs)
-                folders = staged if whole else ()
-        yield folders
-
-
-def unpackable() -> dict[str, Any]:
-    """The facts of code that cannot be unpacked."""
-    return {**failed_import("git cannot unpack it"), "missing_keys": []}
-
-
-def code_facts(config_dir: str, old_code: str, code: str, lib: str) -> dict[str, Any]:
-    """Whether the code can be imported, its migrations, and its missing configuration keys.
+def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any]:
+    """Whether the targets can be imported, their migrations, and missing configuration keys.
 
     Missing keys are those that the new code reads, the old code did not, and the host does not
     set. The import shows whether the code works without them: job-runner reads its configuration
     when it is imported.
+
+    What an earlier import found is used where nothing is about to change: when both checkouts stay,
+    or when the request says that it is only a preview. A deploy imports what it brings.
     """
+    env = environment(request["config_dir"])
+    found = known(request, code, lib, env) or fresh(request, code, lib, env)
+    missing: set[str] = set()
+    if moves(code):
+        missing = found["keys"] - keys_of(code["path"]) - set(env)
+    return {
+        "import_error": found["import_error"],
+        "migrations": found["migrations"],
+        "missing_keys": sorted(missing),
+    }
+
+
+def moves(checkout: Checkout) -> bool:
+    """Whether the target is something else than what is in the checkout now."""
+    return bool(checkout["target"]) and not stays(checkout)
+
+
+def stays(checkout: Checkout) -> bool:
+    """Whether the checkout is already its target, without changes by hand."""
+    return bool(checkout["target"] == checkout["head"] != "" and not any(checkout["dirt"].values()))
+
+
+def known(
+    request: Request, code: Checkout, lib: Checkout, env: dict[str, str]
+) -> dict[str, Any] | None:
+    """The facts from an earlier import, where they may be used; None if there are none."""
+    if not (request["preview"] or (stays(code) and stays(lib))):
+        return None
+    if not (code["target"] and lib["target"]):
+        return None
+    found = find(request["state_dir"], import_key(code, lib, env))
+    if found is None or (moves(code) and found["keys"] is None):
+        return None
+    return {**found, "import_error": ""}
+
+
+def import_key(code: Checkout, lib: Checkout, env: dict[str, str]) -> str:
+    """The key of the import of both targets."""
+    return key_of((code["target"], lib["target"]), steady(env))
+
+
+def fresh(request: Request, code: Checkout, lib: Checkout, env: dict[str, str]) -> dict[str, Any]:
+    """Import the targets now; a good result is kept."""
+    with unpacked(request["state_dir"], (code, lib)) as folders:
+        if not folders:
+            return unpackable()
+        new_code, new_lib = folders
+        found = imported(new_code, new_lib, env, with_keys=moves(code))
+    pairs = zip((code, lib), folders, strict=True)
+    # Without disk space, the present code was imported: that says nothing about the targets.
+    are_targets = all(stays(checkout) or folder != checkout["path"] for checkout, folder in pairs)
+    if are_targets and not found["import_error"]:
+        keep(request["state_dir"], import_key(code, lib, env), found)
+    return found
+
+
+def imported(code: str, lib: str, env: dict[str, str], *, with_keys: bool) -> dict[str, Any]:
+    """The facts of code in a folder, with its dependencies in another one."""
     if not Path(code, "jobrunner").is_dir():
-        error = "there is no jobrunner package"
-        return {"import_error": error, "migrations": {}, "missing_keys": []}
-    env = environment(config_dir)
-    found = try_import(code, lib, env)
-    missing = sorted(env_keys(code) - env_keys(old_code) - set(env))
-    return {**found, "missing_keys": missing}
+        return {**failed_import("there is no jobrunner package"), "keys": set()}
+    return {**try_import(code, lib, env), "keys": keys_of(code) if with_keys else None}
 
 
-def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
-    """Import the code with its dependencies in a separate process."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-B", "-c", PROBE],
-            env={**env, "PYTHONPATH": f"{code}:{lib}"},
-            cwd=code,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=IMPORT_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return failed_import(f"its import did not end within {IMPORT_TIMEOUT_S} s")
-    if done.returncode:
-        return failed_import("\n".join(done.stderr.strip().splitlines()[-4:]) or "no output")
-    try:
-        found = json.loads(done.stdout.strip().splitlines()[-1])
-        migrations = {int(key): str(text) for key, text in found.items()}
-    except (ValueError, IndexError, AttributeError):
-        return failed_import("its import did not report its migrations")
-    return {"import_error": "", "migrations": migrations}
+def keys_of(code: str) -> set[str]:
+    """Names of the environment variables that the code in a folder reads."""
+    from opstasks.deploy.onhost.code_keys import env_keys  # only where code moves
+
+    return env_keys(code)
 
 
-def failed_import(error: str) -> dict[str, Any]:
-    """The facts of code that cannot be imported."""
-    return {"import_error": error, "migrations": {}}
+@contextlib.contextmanager
+def unpacked(state_dir: str, checkouts: Sequence[Checkout]) -> Iterator[tuple[str, ...]]:
+    """Folders with the targets of code and dependencies: a checkout that stays, or a temporary one.
+
+    Without targets, or without disk space for the folders, the checkouts themselves; empty when a
+    target cannot be unpacked: the present code must not be judged in its place.
+    """
+    folders = tuple(checkout["path"] for checkout in checkouts)
+    if all(map(stays, checkouts)) or not all(checkout["target"] for checkout in checkouts):
+        yield folders
+        return
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            top = stack.enter_context(staging(state_dir))
+            staged = (str(Path(top, "code")), str(Path(top, "lib")))
+            pairs = list(zip(checkouts, staged, strict=True))
+            whole = all(stays(c) or export(c["path"], c["target"], new) for c, new in pairs)
+            folders = tuple(c["path"] if stays(c) else new for c, new in pairs) if whole else ()
+        yield folders
 
 
-def env_keys(code: str) -> set[str]:
-    """Names of the environment variables that the code reads."""
-    trees = map(syntax, Path(code, "jobrunner").rglob("*.py"))
-    return {key for tree in trees for node in ast.walk(tree) if (key := env_key(node))}
+def staging(state_dir: str) -> contextlib.AbstractContextManager[str]:
+    """A temporary folder of our own: two people may inspect at the same time. Raises OSError."""
+    import tempfile  # only where something moves
+
+    Path(state_dir).mkdir(mode=0o750, parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=state_dir, prefix="staging-", ignore_cleanup_errors=True)
 
 
-def syntax(path: Path) -> ast.Module:
-    """A file's syntax tree; empty for a file with an error, which the import will report."""
-    try:
-        return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return ast.Module(body=[], type_ignores=[])
-
-
-def env_key(node: ast.AST) -> str:
-    """The variable that a syntax node reads: os.environ["A"], .get("A"), getenv("A")."""
-    match node:
-        case ast.Subscript(value=value, slice=ast.Constant(key), ctx=ast.Load()):
-            if ast.unparse(value) == "os.environ":
-                return str(key)
-        case ast.Call(func=function, args=[ast.Constant(key), *_]):
-            if ast.unparse(function) in ("os.environ.get", "os.getenv"):
-                return str(key)
-    return ""
+def unpackable() -> dict[str, Any]:
+    """The facts of code that cannot be unpacked."""
+    return {**failed_import("git cannot unpack it"), "keys": set()}

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from opstasks.deploy.onhost.database_read import job_ids, open_read_only, version_and_schema
 from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.onhost.commands import call
 from opstasks.onhost.environment import of_release
@@ -22,11 +23,6 @@ from jobrunner.models import Job
 ensure_valid_db()
 find_all(Job)
 """
-
-
-def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
-    """A connection that cannot write; it waits up to `timeout_s` for a lock."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -49,20 +45,6 @@ def copy_database(source: Path, target: Path) -> None:
         new.replace(target)
     finally:
         new.unlink(missing_ok=True)
-
-
-def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
-    """The version and the schema: either changes with a migration."""
-    with contextlib.closing(open_read_only(path)) as connection:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        rows = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_master ORDER BY 1")
-        return version, rows.fetchall()
-
-
-def job_ids(path: Path) -> set[str]:
-    """The ids of all jobs in a database."""
-    with contextlib.closing(open_read_only(path)) as connection:
-        return {row[0] for row in connection.execute("SELECT id FROM job")}
 
 
 def carry_over(current: Path, restored: Path) -> None:

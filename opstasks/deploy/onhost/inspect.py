@@ -1,7 +1,8 @@
 """Runs on the host, as the service account: all facts for the plan of a deploy.
 
 The request is a `opstasks.deploy.facts.DeployInspectRequest`, the answer a `DeployFacts`. It
-changes only git's own store (a fetch) and a temporary folder in the service account's home.
+changes only git's own store (a fetch), a temporary folder in the service account's home, and what
+earlier imports found (`opstasks.deploy.onhost.kept_imports`).
 """
 
 import contextlib
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text
-from opstasks.deploy.onhost.code import code_facts, unpackable, unpacked
-from opstasks.deploy.onhost.database import open_read_only
+from opstasks.deploy.onhost.code import code_facts
+from opstasks.deploy.onhost.database_read import open_read_only
 from opstasks.deploy.onhost.releases import newest
 from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
 from opstasks.onhost.commands import attempt
@@ -31,9 +32,7 @@ def main(request: Request) -> Answer:
         checkout_facts(request[f"{name}_dir"], request[f"{name}_ref"], fetches=request["fetches"])
         for name in ("code", "lib")
     ]
-    with unpacked(request["state_dir"], checkouts) as folders:
-        dirs = (request["config_dir"], request["code_dir"])
-        new = code_facts(*dirs, *folders) if folders else unpackable()
+    new = code_facts(request, *checkouts)
     database = database_facts(request["database"])
     return {
         "code": checkouts[0],

@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from opstasks.deploy.onhost.database import job_ids, open_read_only
+from opstasks.deploy.onhost.database_read import job_ids, open_read_only
 from opstasks.deploy.onhost.record import ReleaseSpec, read_record, snapshot_path
 from opstasks.onhost.commands import call, required
 

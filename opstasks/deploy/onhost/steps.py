@@ -20,8 +20,8 @@ from opstasks.deploy.onhost.database import (
     renew_snapshot,
     restore_database,
     settle,
-    version_and_schema,
 )
+from opstasks.deploy.onhost.database_read import version_and_schema
 from opstasks.deploy.onhost.jobs import job_containers, lost_jobs
 from opstasks.deploy.onhost.record import (
     KEPT,

@@ -25,8 +25,8 @@ from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.maintenance.onhost.write import journal, write_item
-from opstasks.onhost.loader import one_line
 from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.script import one_line
 
 LOCK_WAIT_S = 600
 # An end nearer than this is treated as due now.

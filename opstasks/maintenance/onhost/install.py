@@ -6,7 +6,7 @@ from typing import Any
 
 from opstasks.maintenance.onhost.records import script_dir
 from opstasks.maintenance.onhost.site import Site
-from opstasks.onhost import loader
+from opstasks.onhost import loader, script
 
 
 def install(site: Site, id: str, module: str, request: dict[str, Any], about: str) -> list[str]:
@@ -19,13 +19,13 @@ def install(site: Site, id: str, module: str, request: dict[str, Any], about: st
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.parent.chmod(0o700)
     folder.mkdir(mode=0o700, exist_ok=True)
-    text = loader.script_text(loader.SOURCES, module, {"site": asdict(site), **request}, about)
-    script = folder / "run.py"
+    text = script.script_text(loader.SOURCES, module, {"site": asdict(site), **request}, about)
+    file = folder / "run.py"
     new = folder / "run.py.new"
     new.write_text(text, encoding="utf-8")
     new.chmod(0o700)
-    new.replace(script)
-    return [loader.PYTHON, "-I", str(script)]
+    new.replace(file)
+    return [script.PYTHON, "-I", str(file)]
 
 
 def remove_script(site: Site, id: str) -> None:

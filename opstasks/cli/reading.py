@@ -1,0 +1,109 @@
+"""How tasks that only read show many hosts: each one as soon as it has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult
+    from opstasks.fleet.fleet import Fleet
+    from opstasks.fleet.host import Host
+    from opstasks.output.console import Console, Row
+
+T = TypeVar("T")
+Rows = Iterable[Sequence[object]]
+
+
+def no_notes(value: Any) -> Iterable[str]:
+    """The default: nothing to say about a host beside its rows."""
+    return ()
+
+
+class HostReader:
+    """Reads all hosts for a task that then needs them for nothing else."""
+
+    def __init__(self, fleet: Fleet, console: Console) -> None:
+        self._fleet, self._console = fleet, console
+
+    def collect(
+        self,
+        read: Callable[[Host], T],
+        show: Callable[[FleetResult[T]], None],
+        **how: Any,
+    ) -> FleetResult[T]:
+        """Read all hosts; `show` prints those that have answered since its last call.
+
+        The errors of these hosts follow. With --json nothing is shown here, and after Ctrl-C the
+        answers until then are returned; otherwise raises Interrupted. `how` is for `Fleet.gather`.
+        """
+        from opstasks.fleet.fleet import GatherInterrupted
+
+        def shown(batch: FleetResult[T]) -> None:
+            if not self._console.as_json:
+                show(batch)
+                self._console.arrived(batch)
+
+        try:
+            return self._fleet.gather(read, show=shown, is_last=True, **how)
+        except GatherInterrupted as error:
+            if not self._console.as_json:
+                raise
+            return error.result
+
+    def table(
+        self,
+        read: Callable[[Host], T],
+        headers: Sequence[str],
+        rows: Callable[[T], Rows],
+        *,
+        notes: Callable[[T], Iterable[str]] = no_notes,
+        nothing: str = "",
+        **how: Any,
+    ) -> FleetResult[T]:
+        """Read all hosts, and show a table with any number of rows for each.
+
+        The column of the host comes first. `notes` are lines that follow a host's rows; `nothing`
+        is said when the hosts that answered have no rows at all.
+        """
+        from opstasks.output.rows import GrowingTable
+
+        table, count = GrowingTable(self._console), 0
+
+        def show(batch: FleetResult[T]) -> None:
+            nonlocal count
+            body = [[host, *row] for host, value in batch.values.items() for row in rows(value)]
+            count += len(body)
+            table.add(["host", *headers], body)
+            self._say(batch, notes)
+
+        result = self.collect(read, show, **how)
+        if nothing and result.values and not count:
+            self._console.say(nothing)
+        return result
+
+    def overview(
+        self,
+        read: Callable[[Host], T],
+        row: Callable[[T], Row],
+        notes: Callable[[T], Iterable[str]] = no_notes,
+    ) -> FleetResult[T]:
+        """Read all hosts, and show one row for each; `notes` need a person's attention."""
+        from opstasks.output.rows import Overview
+
+        overview = Overview(self._console, row)
+
+        def show(batch: FleetResult[T]) -> None:
+            overview.show(batch)
+            self._say(batch, notes, mark=self._console.paint("!", "yellow") + " ")
+
+        return self.collect(read, show)
+
+    def _say(
+        self, batch: FleetResult[T], notes: Callable[[T], Iterable[str]], mark: str = ""
+    ) -> None:
+        from opstasks.output.console import printable
+
+        for host, value in batch.values.items():
+            for text in notes(value):
+                self._console.say(f"{mark}{host}: {printable(text)}")

@@ -1,0 +1,24 @@
+"""Runs on the host: read job-runner's database without a chance to change it."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+
+def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
+    """A connection that cannot write; it waits up to `timeout_s` for a lock."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
+
+
+def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
+    """The version and the schema: either changes with a migration."""
+    with contextlib.closing(open_read_only(path)) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        rows = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_master ORDER BY 1")
+        return version, rows.fetchall()
+
+
+def job_ids(path: Path) -> set[str]:
+    """The ids of all jobs in a database."""
+    with contextlib.closing(open_read_only(path)) as connection:
+        return {row[0] for row in connection.execute("SELECT id FROM job")}

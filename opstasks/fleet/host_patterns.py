@@ -1,0 +1,92 @@
+"""What -H accepts beside names: `@failed`, and `@FILE` with more of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from opstasks.core.errors import Refused
+from opstasks.fleet.inventory import HostPattern
+
+FAILED = "@failed"
+MOST_BYTES = 1 << 20
+
+
+def expand(patterns: Iterable[str], failed: Callable[[], list[str]]) -> list[HostPattern]:
+    """The patterns of -H, each `@` form replaced by what it stands for.
+
+    `failed` returns the hosts that were not ok in the last run. Raises Refused for a file that
+    cannot be read, or has no names.
+    """
+    found: list[HostPattern] = []
+    for item in (item.strip() for pattern in patterns for item in pattern.split(",")):
+        bang, name = ("!", item[1:]) if item.startswith("!") else ("", item)
+        if name == FAILED:
+            found += [HostPattern(bang + host, FAILED) for host in failed()]
+        elif name.startswith("@"):
+            found += [_excluded(each) if bang else each for each in _names_in(name[1:])]
+        else:
+            found.append(HostPattern(item))
+    return found
+
+
+def _excluded(pattern: HostPattern) -> HostPattern:
+    """Leave out what a file names."""
+    if pattern.text.startswith("!"):
+        raise Refused(
+            f"{pattern.origin}: {pattern.text!r} excludes, and so does the ! before the file",
+            hint="remove one of them",
+        )
+    return HostPattern(f"!{pattern.text}", pattern.origin)
+
+
+def _names_in(file: str) -> list[HostPattern]:
+    found = [
+        HostPattern(word, f"{file or '-H @'}, line {number}")
+        for number, line in enumerate(_text_of(file).splitlines(), 1)
+        for word in _words(line)
+    ]
+    for pattern in found:
+        if pattern.text.lstrip("!").startswith("@"):
+            raise Refused(
+                f"{pattern.origin}: {pattern.text!r} is not a host",
+                hint="a file of hosts cannot name another file",
+            )
+    if not found:
+        raise Refused(f"-H: {_called(file)} names no host", hint="write one name on each line")
+    return found
+
+
+def _words(line: str) -> Iterator[str]:
+    """The names of one line: separated by spaces or commas, up to a `#`."""
+    yield from line.partition("#")[0].replace(",", " ").split()
+
+
+def _text_of(file: str) -> str:
+    """The text of a file; `-` is standard input."""
+    if not file:
+        raise Refused("-H: a file name is missing after @", hint="-H @hosts.txt, or -H @failed")
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with Path(file).expanduser().open("rb") as opened:
+                data = opened.read(MOST_BYTES + 1)
+        text = data.decode()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Refused(
+            f"-H: cannot read {_called(file)}: {reason}", hint="-H @FILE reads names from a file"
+        ) from None
+    except ValueError:
+        raise Refused(
+            f"-H: {_called(file)} is not text", hint="write one name on each line"
+        ) from None
+    if len(data) > MOST_BYTES:
+        raise Refused(f"-H: {_called(file)} is longer than 1 MiB", hint="is it the right file?")
+    return text
+
+
+def _called(file: str) -> str:
+    return "standard input" if file == "-" else repr(file)

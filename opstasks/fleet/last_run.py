@@ -1,0 +1,108 @@
+"""The last run of each task from here, for `-H @failed`.
+
+One small file for each task and inventory under ``$XDG_STATE_HOME/opstasks/last/``. It has names
+of hosts and how the run ended there, and never a command's arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import socket
+import stat
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from opstasks.core.errors import Refused
+from opstasks.core.fields import Line, Moment
+from opstasks.fleet import audit
+
+MOST_BYTES = 4 << 20
+GOOD = ("ok", "changed")
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the last run of a task ended on each host; `program` is the one that `run` ran."""
+
+    task: Line
+    program: Line = ""
+    ended_at: Moment
+    outcomes: Annotated[dict[Line, Line], Meta(max_length=100_000)]
+
+    @property
+    def failed(self) -> list[str]:
+        """The hosts that were not ok, in the order of the run."""
+        return [host for host, outcome in self.outcomes.items() if outcome not in GOOD]
+
+    @property
+    def name(self) -> str:
+        """The task, with the program if there is one."""
+        return f"{self.task} -- {self.program}" if self.program else self.task
+
+
+def path_of(task: str, inventory: Path | None) -> Path:
+    """The file for a task; another machine or inventory file has another one."""
+    where = f"{socket.gethostname()}\0{inventory.resolve() if inventory else ''}"
+    folder = hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", task)
+    return audit.local_path().parent / "last" / folder / f"{name}.json"
+
+
+def write(path: Path, run: LastRun) -> None:
+    """Replace the record; raises OSError when that is not possible."""
+    for folder in (path.parents[2], path.parents[1], path.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The file gets mode 0600. Two runs at once: each writes its own, and the later one stays.
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(msgspec.json.encode(run))
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def read(path: Path, task: str) -> LastRun:
+    """The last run of a task; raises Refused without one, or when the record is not usable."""
+    try:
+        run = msgspec.json.decode(_own_text(path), type=LastRun)
+    except FileNotFoundError:
+        raise Refused(
+            f"@failed: there is no earlier run of `{task}` from here",
+            hint="run it first with -H and names or groups",
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Refused(
+            f"@failed: cannot use the record of the last run: {reason.lower()}",
+            hint=f"remove {path}, or name the hosts",
+        ) from None
+    if run.task != task:
+        raise Refused(
+            f"@failed: the record is of another task, `{run.task}`", hint=f"remove {path}"
+        )
+    return run
+
+
+def _own_text(path: Path) -> bytes:
+    """The file's text; raises OSError, and ValueError for one that is not ours."""
+    # Not blocked by a pipe that has this name, and not led elsewhere by a link.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise ValueError("it is not a file")
+        if info.st_uid != os.geteuid():
+            raise ValueError("it belongs to someone else")
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise ValueError("it is too long")
+    return text

@@ -1,0 +1,152 @@
+"""A host behind a connection that OpenSSH keeps open: each shell is an `ssh -S` process.
+
+Nothing here speaks SSH. A shell's process has no way to make a connection of its own: without its
+master it ends. So a change never continues over a second connection. Terminals and connections
+that the host makes get a login of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from opstasks.core.errors import Unreachable
+from opstasks.fleet.inventory import NEVER, HostSpec
+from opstasks.fleet.pipes import PipeProcess, reap
+from opstasks.fleet.route import Hop, route
+from opstasks.fleet.ssh import SSHTransport
+from opstasks.fleet.ssh_master import Master, open_master, own_master
+
+if TYPE_CHECKING:
+    from opstasks.fleet.transport import Socket, Transport
+
+# Without a master, ssh would log in by itself, with other checks.
+ONLY_THROUGH_THE_MASTER = ("-F", "none", "-o", "ProxyCommand=false", "-o", "ControlMaster=no")
+# A connection that answered this recently is used at once; an older one must answer first.
+FRESH_S = 60.0
+
+
+class OpenSSHProcess(PipeProcess):
+    """A shell behind one `ssh -S` process; calls `on_answer` at its first output."""
+
+    def __init__(self, argv: list[str], on_answer: Callable[[], None]) -> None:
+        super().__init__(argv)
+        self._on_answer = on_answer
+        self._held: tuple[bytes, bytes, bool] | None = None
+        self.has_answered = False
+
+    def answers(self, timeout_s: float) -> bool:
+        """Wait for the first output, which `read` returns later; whether any came."""
+        self._held = self.read(timeout_s)
+        return self.has_answered
+
+    def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
+        """Wait for output on either stream."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        out, err, ended = super().read(timeout_s)
+        if (out or err) and not self.has_answered:
+            self.has_answered = True
+            self._on_answer()
+        return out, err, ended
+
+    def close(self) -> None:
+        """End standard input; does not wait for the host's answer to that."""
+        self._end_input()
+        reap(self._popen)
+
+
+class OpenSSHTransport:
+    """One kept connection."""
+
+    def __init__(
+        self, spec: HostSpec, gateway: HostSpec | None, master: Master, hops: list[Hop]
+    ) -> None:
+        self.spec = spec
+        self._gateway, self._hops = gateway, hops
+        self._master = master
+        self._login: SSHTransport | None = None
+        self._is_in_use = False
+
+    def start(self, line: str) -> OpenSSHProcess:
+        """Start a shell through the connection; raises Unreachable.
+
+        A dead connection is replaced before the first shell has got any input, and never later.
+        """
+        process = self._start(line)
+        must_answer = not self._is_in_use and self._master.unused_s() > FRESH_S
+        self._is_in_use = True
+        if not must_answer or process.answers(self.spec.connect_timeout_s):
+            return process
+        process.close()
+        self._replace()
+        return self._start(line)
+
+    def _start(self, line: str) -> OpenSSHProcess:
+        if not self.is_alive():
+            raise Unreachable("connection lost", host=self.spec.name, hint="run it again")
+        words = ["ssh", "-S", str(self._master.socket), *ONLY_THROUGH_THE_MASTER]
+        words += ["-T", "-o", "LogLevel=ERROR", "--", "opstasks", line]
+        return OpenSSHProcess(words, self._master.note_use)
+
+    def _replace(self) -> None:
+        if self._master.is_own:
+            text = "your own ControlMaster's connection does not answer"
+            hint = f"ssh -O exit {self.spec.address}"
+            raise Unreachable(text, host=self.spec.name, hint=hint)
+        self._master.retire()
+        master = open_master(self._hops, self.spec.name, self.spec.keep_connection_s)
+        if master is None:
+            raise Unreachable("connection lost", host=self.spec.name, hint="run it again")
+        self._master = master
+
+    def current_user(self) -> str:
+        """The login account."""
+        return self._hops[-1].settings.user
+
+    @property
+    def _own_login(self) -> SSHTransport:
+        if self._login is None:
+            self._login = SSHTransport(self.spec, self._gateway)
+        return self._login
+
+    @property
+    def connection(self) -> Any:
+        """Fabric's connection, by a login of its own."""
+        return self._own_login.connection
+
+    def dial(self, address: str, port: int, timeout_s: float) -> Socket:
+        """A TCP connection that the host makes, by a login of its own."""
+        return self._own_login.dial(address, port, timeout_s)
+
+    def is_alive(self) -> bool:
+        """Whether the master still listens."""
+        return self._master.accepts()
+
+    def lost_because(self) -> str:
+        """Not known here."""
+        return ""
+
+    def close(self) -> None:
+        """Leave the connection to the next command."""
+        if self._login is not None:
+            self._login.close()
+
+
+def connect(spec: HostSpec, gateway: HostSpec | None = None) -> Transport:
+    """The connection that is kept for a host, or a login that ends with the run.
+
+    Raises what `SSHTransport` raises, and Refused when the folder of kept connections is not safe.
+    """
+    if spec.keep_connection_s:
+        hops = route(spec, gateway)
+        master = open_master(hops, spec.name, spec.keep_connection_s)
+        if master:
+            return OpenSSHTransport(spec, gateway, master, hops)
+    elif not gateway and spec.keep_connection != NEVER:
+        hops = route(spec, gateway)
+        master = own_master(hops[-1], spec.name)
+        if master:
+            return OpenSSHTransport(spec, gateway, master, hops)
+    return SSHTransport(spec, gateway)

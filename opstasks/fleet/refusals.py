@@ -1,0 +1,76 @@
+"""Why an account's shell did not start: the errors, from what sudo and the login shell said."""
+
+from __future__ import annotations
+
+import re
+
+from opstasks.core.errors import NoShell, Refused
+
+# How much of what a login shell said an error repeats.
+SAID_LINES = 3
+SAID_CHARS = 300
+
+# What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
+_UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
+# sudo repeats the whole command line that it does not allow.
+_NOT_ALLOWED = re.compile(r"(not allowed to execute) '.*' as ", re.DOTALL)
+
+
+def wrong_password(host: str) -> Refused:
+    """The error when sudo asks a second time."""
+    return Refused(
+        "sudo did not accept the password", host=host, hint="try again; nothing was changed"
+    )
+
+
+def no_password(host: str) -> Refused:
+    """The error when sudo asks and a terminal to ask the person is missing."""
+    return Refused(
+        "sudo asks for a password, but this is not a terminal",
+        host=host,
+        hint="run in a terminal, or name a file in $OPSTASKS_SUDO_PASSWORD_FILE",
+    )
+
+
+def refusal(text: str, host: str, user: str) -> Refused | NoShell:
+    """The error for an account's shell that ended before it was ready, from its output."""
+    if user and _UNKNOWN_USER.search(text):
+        return Refused(
+            f"account {user} does not exist: the host is not set up yet",
+            host=host,
+            hint=f"inv -H {host} manage",
+        )
+    text = _NOT_ALLOWED.sub(r"\1 it as ", text)
+    if user and ("sudo" in text or "not allowed to execute" in text):
+        return Refused(
+            f"may not become {user}: {said(text, 1)}",
+            host=host,
+            hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
+        )
+    return NoShell(f"no shell on the host: {said(text) or 'closed without a message'}", host=host)
+
+
+def too_slow(text: str, host: str, limit_s: float) -> NoShell:
+    """The error for a login shell that was not ready in time, from its output."""
+    heard = said(text)
+    more = f"; it said: {heard}" if heard else ", and it said nothing"
+    return NoShell(
+        f"no shell within {limit_s:g} s{more}",
+        host=host,
+        hint="look at the start-up files of the account's login shell",
+    )
+
+
+def input_was_read(host: str) -> NoShell:
+    """The error for a login shell that has read what was meant for our shell."""
+    return NoShell(
+        "a start-up file of the login shell reads standard input",
+        host=host,
+        hint="in that file, read only from a terminal: [ -t 0 ] && ...",
+    )
+
+
+def said(text: str, lines: int = SAID_LINES) -> str:
+    """The last lines of a text in one line, limited."""
+    found = [line for line in text.replace("\0", "").splitlines() if line.strip()]
+    return " / ".join(line.strip() for line in found[-lines:])[-SAID_CHARS:]

@@ -1,0 +1,59 @@
+"""`hosts`: the hosts that -H means, and the connections that are kept to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke import task
+
+from opstasks.cli.app import Context
+
+
+@task(
+    help={"close": "Close the connections that are kept; a command that uses one loses it."},
+    auto_shortflags=False,
+)
+def hosts(ctx: Context, close: bool = False) -> None:
+    """Show the hosts that -H means (without -H: all), and which connections to them are kept.
+
+    Connects to no host. `keep_connection` in hosts.yaml keeps connections open for the next
+    command. Without -H, --close also closes those of hosts that are not in hosts.yaml any more.
+
+    Example: inv -H all hosts
+    """
+    from opstasks.hosts import connections
+
+    selected = list(ctx.options.hosts)
+    specs = ctx.app.inventory.select(selected or ["all"]) if selected or not close else []
+    if close:
+        _close(ctx, [spec.name for spec in specs])
+        return
+    rows = connections.rows(specs)
+    if ctx.options.json:
+        ctx.console.document({"hosts": rows})
+    ctx.console.table(["host", "address", "gateway", "connection"], map(_cells, rows))
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    from opstasks.core.formats import span_text
+
+    kept_s = row["kept_s"]
+    connection = "" if kept_s is None else f"kept, {span_text(kept_s)}"
+    return [row["host"], row["address"], row["gateway"], connection]
+
+
+def _close(ctx: Context, names: list[str]) -> None:
+    from opstasks.core.formats import span_text
+    from opstasks.fleet.ssh_master import kept
+    from opstasks.hosts import connections
+
+    if ctx.options.dry:
+        found, verb = [m for m in kept() if not names or m.host in names], "would close"
+    else:
+        found, verb = connections.close(names), "closed"
+    if ctx.options.json:
+        ctx.console.document({verb.replace(" ", "_"): [master.host for master in found]})
+    for master in found:
+        ctx.console.say(f"{master.host}: {verb} its connection, kept for {span_text(master.age_s)}")
+    if not found:
+        ctx.console.say("no connection is kept")

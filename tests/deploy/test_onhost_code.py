@@ -1,0 +1,203 @@
+"""Importing and reading a release's code: real git repositories, a small job-runner."""
+
+import os
+
+import pytest
+
+from opstasks.deploy.onhost import code, code_import, inspect
+from opstasks.deploy.onhost.checkout_facts import checkout_facts
+from tests.deploy.checkout_help import import_count, small_backend, write_package
+from tests.deploy.deploy_help import git
+
+NEW = {
+    "import_error": "",
+    "migrations": {1: "CREATE TABLE job", 2: "ALTER TABLE job", 3: "DROP TABLE job"},
+    "missing_keys": ["NEW"],
+}
+
+
+@pytest.fixture
+def backend(tmp_path):
+    return small_backend(tmp_path / "backend")
+
+
+def checkouts(backend, code_ref="v1", lib_ref="v1"):
+    refs = (("code", code_ref), ("lib", lib_ref))
+    return [checkout_facts(str(backend / name), ref, fetches=False) for name, ref in refs]
+
+
+def found(backend, *refs, preview=False):
+    request = {
+        "config_dir": str(backend / "config"),
+        "state_dir": str(backend / "state"),
+        "preview": preview,
+    }
+    return code.code_facts(request, *checkouts(backend, *refs))
+
+
+# -- the import ------------------------------------------------------------------------------
+
+
+def test_an_import_reports_the_migrations(tmp_path):
+    write_package(tmp_path)
+    facts = code_import.try_import(str(tmp_path), str(tmp_path), {})
+    assert facts["import_error"] == ""
+    assert facts["migrations"] == {1: "CREATE TABLE job", 2: "ALTER TABLE job"}
+    assert inspect.pending(facts["migrations"], 1) == [{"version": 2, "sql": "ALTER TABLE job"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("import no_such_thing", "no_such_thing"),
+        ("raise SystemExit(0)", "did not report its migrations"),
+        ("print('{}'); raise SystemExit(0)", "did not report its migrations"),
+        ("print('[1, 2]'); raise SystemExit(0)", "did not report its migrations"),
+    ],
+)
+def test_code_that_cannot_be_imported_says_why(tmp_path, text, word):
+    write_package(tmp_path)
+    (tmp_path / "jobrunner" / "service.py").write_text(text)
+    facts = code_import.try_import(str(tmp_path), str(tmp_path), {})
+    assert word in facts["import_error"]
+    assert facts["migrations"] == {}
+
+
+def test_a_checkout_without_the_package_cannot_be_imported(tmp_path):
+    facts = code.imported(str(tmp_path), str(tmp_path), {}, with_keys=True)
+    assert facts["import_error"] == "there is no jobrunner package"
+
+
+def test_the_import_does_not_see_what_differs_between_connections(tmp_path):
+    write_package(tmp_path)
+    (tmp_path / "jobrunner" / "service.py").write_text("import os; os.environ['SUDO_COMMAND']")
+    facts = code_import.try_import(str(tmp_path), str(tmp_path), {"SUDO_COMMAND": "bash"})
+    assert "SUDO_COMMAND" in facts["import_error"]
+
+
+# -- configuration keys ----------------------------------------------------------------------
+
+
+def test_unset_keys_that_only_the_new_code_reads_are_missing(backend):
+    assert found(backend, "v2") == NEW
+    (backend / "config" / "load-env").open("a").write("NEW=1\n")
+    assert found(backend, "v2")["missing_keys"] == []
+
+
+def test_a_file_that_is_no_python_has_no_keys(tmp_path):
+    write_package(tmp_path, "import os\nos.environ['A']\nos.getenv('B')\n")
+    (tmp_path / "jobrunner" / "broken.py").write_text("def")
+    assert code.keys_of(str(tmp_path)) == {"A", "B"}
+
+
+# -- folders ---------------------------------------------------------------------------------
+
+
+def test_targets_are_unpacked_and_removed_again(backend, tmp_path):
+    moving = checkouts(backend, "v2", "v2")
+    with code.unpacked(str(tmp_path / "state"), moving) as folders:
+        names = [sorted(os.listdir(folder)) for folder in folders]
+        assert names == [[".gitignore", "jobrunner"]] * 2
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_only_a_checkout_that_moves_is_unpacked(backend, tmp_path):
+    with code.unpacked(str(tmp_path / "state"), checkouts(backend, "v2")) as (new, lib):
+        assert lib == str(backend / "lib")
+        assert new.startswith(str(tmp_path / "state"))
+    with code.unpacked(str(tmp_path / "none"), checkouts(backend)) as folders:
+        assert folders == (str(backend / "code"), str(backend / "lib"))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["jobrunner/service.py", "jobrunner/new.py"])
+def test_what_is_judged_of_a_checkout_changed_by_hand_is_its_commit(backend, name):
+    (backend / "code" / name).write_text("raise RuntimeError")
+    (backend / "code" / "jobrunner/models.py").write_text("raise RuntimeError")
+    assert found(backend)["import_error"] == ""
+
+
+def test_without_a_target_the_checkouts_themselves_are_imported(backend, tmp_path):
+    with code.unpacked(str(tmp_path / "state"), checkouts(backend, "v2", "v9")) as folders:
+        assert folders == (str(backend / "code"), str(backend / "lib"))
+    assert not (tmp_path / "state").exists()
+
+
+def test_without_disk_space_the_present_code_does_not_stand_for_the_new_one(backend, monkeypatch):
+    def full(state_dir):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(code, "staging", full)
+        assert 3 not in found(backend, "v2", preview=True)["migrations"]
+    assert found(backend, "v2", preview=True) == NEW
+
+
+# -- what is imported again ------------------------------------------------------------------
+
+
+def test_a_host_with_nothing_to_do_imports_its_code_once(backend):
+    first = found(backend)
+    assert first["migrations"] == {1: "CREATE TABLE job", 2: "ALTER TABLE job"}
+    assert [found(backend), found(backend)] == [first, first]
+    assert import_count(backend) == 1
+
+
+def test_a_deploy_imports_what_it_brings_each_time_and_a_preview_once(backend):
+    facts = [found(backend, "v2", preview=True) for _ in range(3)]
+    assert import_count(backend) == 1
+    facts += [found(backend, "v2"), found(backend, "v2")]
+    assert import_count(backend) == 3
+    assert facts == [NEW] * 5
+
+
+def test_after_a_deploy_its_code_is_known(backend):
+    found(backend, "v2", "v2")
+    for name in ("code", "lib"):
+        git("checkout", "-q", "v2", cwd=backend / name)
+    assert found(backend, "v2", "v2") == {**NEW, "missing_keys": []}
+    assert import_count(backend) == 1
+
+
+def test_keys_that_an_import_did_not_need_are_read_when_they_are_needed(backend):
+    git("checkout", "-q", "v2", cwd=backend / "code")
+    found(backend, "v2")
+    git("checkout", "-q", "v1", cwd=backend / "code")
+    assert found(backend, "v2", preview=True) == NEW
+    assert import_count(backend) == 2
+
+
+@pytest.mark.parametrize("what", ["environment", "commit", "edit", "target"])
+def test_code_is_imported_again_when_its_inputs_changed(backend, what):
+    found(backend)
+    if what == "environment":
+        (backend / "config" / "load-env").open("a").write("OTHER=1\n")
+    elif what == "commit":
+        git("commit", "-q", "--allow-empty", "-m", "ours", cwd=backend / "lib")
+        git("tag", "-f", "v1", cwd=backend / "lib")
+    elif what == "edit":
+        (backend / "code" / "new.py").write_text("")
+    else:
+        git("tag", "-d", "v1", cwd=backend / "lib")
+    found(backend)
+    assert import_count(backend) == 2
+
+
+def test_the_variables_of_another_connection_change_nothing(backend, monkeypatch):
+    for number in "12":
+        for name in ("SUDO_COMMAND", "SSH_CONNECTION", "XDG_SESSION_ID", "SHLVL"):
+            monkeypatch.setenv(name, number)
+        found(backend)
+    assert import_count(backend) == 1
+
+
+def test_a_failed_import_is_tried_again(backend):
+    env = backend / "config" / "load-env"
+    good = env.read_text()
+    broken = f"CONFIG={backend}/none\n"
+    env.write_text(broken)
+    assert "FileNotFoundError" in found(backend)["import_error"]
+    (backend / "none").mkdir()
+    assert found(backend)["import_error"] == ""
+    env.write_text(good)
+    assert found(backend)["import_error"] == ""
