@@ -9,6 +9,7 @@ Standard input: one request of JSON a line; the answer is one line of JSON.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -151,9 +152,14 @@ def main() -> None:
 
     assert fabric and paramiko and opstasks.fleet.ssh
     sys.stdout.reconfigure(line_buffering=True)
-    (HOME / ".ssh").mkdir(mode=0o700, exist_ok=True)
+    place = HOME / ".ssh"
+    is_new = not place.exists()
+    place.mkdir(mode=0o700, exist_ok=True)
     for line in sys.stdin:
         print(json.dumps(carry_out(json.loads(line))))
+    if is_new:
+        with contextlib.suppress(OSError):  # someone put a file there
+            place.rmdir()
 
 
 if __name__ == "__main__":

@@ -319,6 +319,8 @@ def visit(log: str, names: Mapping[str, str]) -> dict[str, Any]:
         return {}
     text = log[starts[-1].start() :]
     tries = list(_TRIED.finditer(text))
+    if not tries:  # whether it was noticed at all depends on how soon the client left
+        return {}
     keys = [(found[3] or found[5], found[4] or found[6]) for found in tries]
     return {
         "port": int(starts[-1][2]),
