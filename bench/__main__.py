@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,8 @@ def main() -> None:
     """Measure the groups; what was measured before a failure is kept."""
     asked = arguments()
     os.environ["OPSTASKS_SANDBOX_DIR"] = str(environment.ROOT / ".sandbox-bench")
+    # Ended from outside, it must remove its hosts too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     measure.adopt_orphans()
     started = time.monotonic()
     options = Options(asked.rounds or (1 if asked.quick else 5), asked.quick, environment.install())

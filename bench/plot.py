@@ -11,8 +11,10 @@ from bench.rows import Row
 LEFT, WIDTH, STEP, TOP = 320, 600, 26, 50
 TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 COLORS = {"opstasks": "#d6480a"}
-OTHERS = ("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
-OTHERS += ("#000", "#f5c518", "#0b6623")
+OTHERS = (
+    *("#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"),
+    *("#bcbd22", "#17becf", "#000", "#f5c518", "#0b6623"),
+)
 
 
 def across(ratio: float) -> float:

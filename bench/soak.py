@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -172,6 +173,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=BATCHES)
     batches = parser.parse_args().batches
     os.environ["OPSTASKS_SANDBOX_DIR"] = str(ROOT / ".sandbox-soak")
+    # Ended from outside, it must remove its hosts too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     started = time.monotonic()
     try:
         waits = run(batches)
