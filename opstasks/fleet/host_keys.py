@@ -61,7 +61,8 @@ class TrustedKeys:
     """The keys that one host may show.
 
     `place` is its name in known_hosts files. `checking` is "strict" or "accept-new"; a new key is
-    written into `learns_into`. `note` is added to the error for an unknown key.
+    written into `learns_into`. `note` is added to the error for an unknown key, and `stricter` to
+    every error: it says what in ssh_config is not followed.
     """
 
     place: str
@@ -72,12 +73,13 @@ class TrustedKeys:
     revoked_lists: tuple[Path, ...] = ()
     min_rsa_bits: int = 1024
     note: str = ""
+    stricter: str = ""
 
     def check(self, key: paramiko.PKey) -> None:
         """Accept the key that the host shows; raises HostKeyError otherwise."""
         shown = (key.get_name(), key.asbytes())
         if shown in self.keys.revoked or any(_is_listed(key, path) for path in self.revoked_lists):
-            raise HostKeyRevokedError(f"the host key of {self.place} is REVOKED")
+            raise HostKeyRevokedError(f"the host key of {self.place} is REVOKED{self.stricter}")
         if shown[0] == "ssh-rsa" and key.get_bits() < self.min_rsa_bits:
             raise HostKeyChangedError(f"the RSA host key of {self.place} is too short")
         if self.keys.of_address and shown not in self.keys.of_address:
@@ -87,9 +89,12 @@ class TrustedKeys:
         if self.keys.accepted:
             raise HostKeyChangedError(
                 f"the host key of {self.place} has CHANGED; someone may be between us and it"
+                f"{self.stricter}"
             )
         if self.checking != ACCEPT_NEW or self.learns_into is None:
-            raise HostKeyUnknownError(f"the host key of {self.place} is not known{self.note}")
+            raise HostKeyUnknownError(
+                f"the host key of {self.place} is not known{self.note}{self.stricter}"
+            )
         self._learn(self.learns_into, shown)
 
     def _learn(self, path: Path, shown: HostKey) -> None:
@@ -141,10 +146,21 @@ def trusted_keys(
         checking=STRICT if pins else _checking(checking, settings),
         learns_into=user_paths[0] if user_paths and not is_odd else None,
         hashes_names=settings.is_on("hashknownhosts"),
-        revoked_lists=tuple(settings.paths("revokedhostkeys")),
+        revoked_lists=_revoked_lists(settings),
         min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
-        note=_note(keys, checking, settings),
+        note=_note(keys, settings),
+        stricter=_stricter(checking, settings),
     )
+
+
+def _revoked_lists(settings: SSHSettings) -> tuple[Path, ...]:
+    """The files of RevokedHostKeys. OpenSSH does not know ``~`` there: it refuses every key."""
+    if settings.one("revokedhostkeys").startswith("~"):
+        line = settings.line_of("revokedhostkeys")
+        raise Refused(
+            f"{line}: RevokedHostKeys with ~ is not supported", hint="write the whole path"
+        )
+    return tuple(settings.paths("revokedhostkeys"))
 
 
 def _pinned(pins: tuple[str, ...], place: str) -> HostKeys:
@@ -163,7 +179,7 @@ def _known(
         # OpenSSH then accepts the key of the same host at port 22.
         plain = known_hosts.known(settings.hostname, files)
         found.elsewhere = plain.accepted - plain.revoked
-        found.has_authority |= plain.has_authority
+        found.authority = found.authority or plain.authority
     is_checked = settings.is_on("checkhostip") and not _is_address(settings.hostname)
     if address and is_checked and not ipaddress.ip_address(address).is_loopback:
         of_address = known_hosts.known(known_hosts.place_of(address, settings.port), files)
@@ -186,15 +202,21 @@ def _checking(wanted: str, settings: SSHSettings) -> str:
     return ACCEPT_NEW if asked == ACCEPT_NEW else STRICT
 
 
-def _note(keys: HostKeys, checking: str, settings: SSHSettings) -> str:
+def _note(keys: HostKeys, settings: SSHSettings) -> str:
     """Why OpenSSH would perhaps accept an unknown key and we do not."""
-    if keys.has_authority:
-        return " (host certificates are not supported)"
+    if keys.authority:
+        what = "is REVOKED" if keys.is_authority_revoked else "is not supported"
+        return f" (the certificate authority of {keys.authority} {what}: pin the host's key)"
+    if settings.is_on("verifyhostkeydns"):
+        return f" (VerifyHostKeyDNS is not supported: {settings.line_of('verifyhostkeydns')})"
+    return ""
+
+
+def _stricter(checking: str, settings: SSHSettings) -> str:
+    """What in ssh_config would make OpenSSH accept any key, which we do not follow."""
     if not checking and settings.one("stricthostkeychecking") in ("no", "off", "false"):
         line = settings.line_of("stricthostkeychecking")
         return f" (StrictHostKeyChecking no is not followed: {line})"
-    if settings.is_on("verifyhostkeydns"):
-        return f" (VerifyHostKeyDNS is not supported: {settings.line_of('verifyhostkeydns')})"
     if settings.is_on("nohostauthenticationforlocalhost"):
         line = settings.line_of("nohostauthenticationforlocalhost")
         return f" (NoHostAuthenticationForLocalhost is not followed: {line})"

@@ -33,15 +33,16 @@ class HostKeys:
     """The keys that one host may show, and revoked ones: (type, raw key).
 
     `elsewhere` are those of the same host at port 22, which are accepted as well. `of_address`, if
-    any, are the only ones that its address may show (CheckHostIP). `has_authority`: a line accepts
-    certificates of an authority for this host.
+    any, are the only ones that its address may show (CheckHostIP). `authority` is the line that
+    accepts certificates for this host, or "".
     """
 
     accepted: set[HostKey] = field(default_factory=set)
     revoked: set[HostKey] = field(default_factory=set)
     elsewhere: set[HostKey] = field(default_factory=set)
     of_address: set[HostKey] = field(default_factory=set)
-    has_authority: bool = False
+    authority: str = ""
+    is_authority_revoked: bool = False
 
     @property
     def kinds(self) -> set[str]:
@@ -51,11 +52,12 @@ class HostKeys:
 
 @dataclass(frozen=True)
 class KnownHost:
-    """One line: its marker ("" for none), the names as written, and the key."""
+    """One line: its marker ("" for none), the names as written, the key, and its number."""
 
     marker: str
     names: str
     key: HostKey
+    number: int = 0
 
     @property
     def is_plain(self) -> bool:
@@ -66,8 +68,10 @@ class KnownHost:
 class KnownHostsFile:
     """The valid lines of one text, found by name."""
 
-    def __init__(self, text: str) -> None:
-        self._lines = [line for raw in text.split("\n") if (line := _parsed(raw))]
+    def __init__(self, text: str, path: Path | None = None) -> None:
+        self.path = path
+        raw_lines = enumerate(text.split("\n"), 1)
+        self._lines = [line for number, raw in raw_lines if (line := _parsed(raw, number))]
 
     @cached_property
     def _plain(self) -> dict[str, list[KnownHost]]:
@@ -105,13 +109,15 @@ def pinned(lines: Iterable[str]) -> HostKeys:
 
 def known(place: str, files: Iterable[KnownHostsFile]) -> HostKeys:
     """The keys that known_hosts files have for a place."""
-    keys = HostKeys()
+    keys, authorities = HostKeys(), set()
     for file in files:
         for line in file.find(place):
             if line.marker == AUTHORITY:
-                keys.has_authority = True
+                authorities.add(line.key)
+                keys.authority = f"{file.path}, line {line.number}"
             else:
                 (keys.revoked if line.marker else keys.accepted).add(line.key)
+    keys.is_authority_revoked = bool(authorities & keys.revoked)
     return keys
 
 
@@ -132,7 +138,7 @@ def read(path: Path) -> KnownHostsFile:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, _changed_ns: int, _size_bytes: int) -> KnownHostsFile:
-    return KnownHostsFile(read_file(path, KEY_LIST_BYTES).decode("utf-8", "replace"))
+    return KnownHostsFile(read_file(path, KEY_LIST_BYTES).decode("utf-8", "replace"), path)
 
 
 def hashed(place: str, salt: bytes) -> str:
@@ -141,7 +147,7 @@ def hashed(place: str, salt: bytes) -> str:
     return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
 
 
-def _parsed(raw: str) -> KnownHost | None:
+def _parsed(raw: str, number: int) -> KnownHost | None:
     """A line; None for a comment or an invalid one."""
     words = _BLANK.split(raw.strip(" \t\r"))
     if not words[0] or words[0].startswith("#"):
@@ -150,7 +156,7 @@ def _parsed(raw: str) -> KnownHost | None:
     if marker not in ("", REVOKED, AUTHORITY) or len(words) < 3:
         return None
     key = _key(words[1:])
-    return KnownHost(marker, words[0], key) if key else None
+    return KnownHost(marker, words[0], key, number) if key else None
 
 
 def _key(words: list[str]) -> HostKey | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import socket
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,21 +12,14 @@ import fabric
 import paramiko
 
 from opstasks.core.errors import Refused, Unreachable
-from opstasks.fleet import login
 from opstasks.fleet.host_keys import HostKeyError, TrustedKeys, trusted_keys
+from opstasks.fleet.key_login import KeyLogin, LoginError
 from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.route import Hop
-from opstasks.fleet.wire import NoLoginAnswerError, Wire
+from opstasks.fleet.tcp import CHECK_NETWORK, connect_tcp
+from opstasks.fleet.wire import NoLoginAnswerError, Wire, in_one_line
 
-# A connection without an acknowledgement for this long is lost (Linux waits 15 minutes).
-SILENCE_S = 90
 AUTH_TIMEOUT_S = 30
-# How long all keys together may take; sshd's own limit, LoginGraceTime, is the same.
-LOGIN_TIMEOUT_S = 120
-# How much of a server's words an error repeats.
-WORDS_LENGTH = 200
-CHECK_NETWORK = "is the host up, and the VPN?"
-FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
 class TurnedAwayError(Exception):
@@ -134,7 +126,7 @@ def _connection(hop: Hop, wire: Wire, trusted: TrustedKeys) -> Any:
         connect_kwargs={
             "sock": wire.sock,
             "transport_factory": lambda *_, **__: wire,
-            "auth_strategy": _KeyLogin(hop, wire),
+            "auth_strategy": KeyLogin(hop, wire),
             "banner_timeout": hop.timeout_s,
             "auth_timeout": AUTH_TIMEOUT_S,
             "channel_timeout": hop.timeout_s,
@@ -166,94 +158,6 @@ class _Policy(paramiko.MissingHostKeyPolicy):
         self._trusted.check(key)
 
 
-class LoginError(Exception):
-    """The host accepts none of our keys; `hint` says what to do."""
-
-    def __init__(self, text: str, hint: str) -> None:
-        super().__init__(text)
-        self.hint = hint
-
-
-class _KeyLogin:
-    """An `AuthStrategy` of paramiko: offers the keys as OpenSSH does."""
-
-    def __init__(self, hop: Hop, wire: Wire) -> None:
-        self._hop, self._wire = hop, wire
-        self._agent_problem = ""
-
-    def authenticate(self, transport: paramiko.Transport) -> None:
-        """Log in; raises LoginError, or NoLoginAnswerError when the host says nothing."""
-        with login.identities(self._hop.settings) as found:
-            deadline = time.monotonic() + LOGIN_TIMEOUT_S
-            tried = 0
-            for offer in found.offers:
-                if time.monotonic() > deadline:
-                    raise NoLoginAnswerError
-                tried += 1
-                if self._accepts(offer):
-                    return
-                if not self._wire.is_active():
-                    break
-        raise self._refusal(found, tried)
-
-    def _accepts(self, offer: login.Offer) -> bool:
-        """Offer one key; False when the host wants another one, or closes the connection.
-
-        No OSError leaves this: the host may count failed logins, so none is made again.
-        """
-        user = self._hop.settings.user
-        try:
-            if "rsa" in offer.key.get_name():
-                self._wire.await_extensions()
-            left = self._wire.offer_key(user, offer.key)
-        except paramiko.BadAuthenticationType as error:
-            methods = in_one_line(", ".join(error.allowed_types))
-            raise LoginError(
-                f"the host accepts no key, only: {methods}", "only logins with keys work"
-            ) from error
-        except login.AgentError as error:
-            self._agent_problem = f"{offer.name}: {error}"
-            return False
-        except (paramiko.SSHException, EOFError, OSError):
-            return False
-        if left and "publickey" not in left:
-            methods = in_one_line(", ".join(left))
-            raise LoginError(f"the host also wants: {methods}", "only logins with keys work")
-        return not left
-
-    def _refusal(self, found: login.Identities, tried: int) -> LoginError:
-        settings = self._hop.settings
-        where = f"{settings.user}@{settings.hostname}:{settings.port}"
-        said = self._wire.said
-        if "Too many authentication failures" in said:
-            return LoginError(
-                f"too many keys: {where} closed the connection after {tried}",
-                "set IdentitiesOnly and IdentityFile for it in ssh_config",
-            )
-        if tried and not said and not self._wire.is_active():
-            return LoginError(
-                f"{where} closed the connection during the login", f"try `ssh {settings.name}`"
-            )
-        if self._agent_problem:
-            return LoginError(
-                f"the agent does not sign: {self._agent_problem}",
-                "does it wait for you to confirm?",
-            )
-        locked = [name for name, problem in found.unusable.items() if "passphrase" in problem]
-        others = [f"{name}: {problem}" for name, problem in found.unusable.items()]
-        if locked:
-            return LoginError(
-                f"{where} did not accept our key; {locked[0]} is locked", f"ssh-add {locked[0]}"
-            )
-        if not tried:
-            reason = f" ({others[0]})" if others else ""
-            return LoginError(f"no key to offer to {where}{reason}", "ssh-add it, or give -i")
-        words = f": {said}" if said else ""
-        return LoginError(
-            f"{where} did not accept our key{words}", "check `user`, your agent and your key"
-        )
-
-
 # -- sockets -----------------------------------------------------------------------------------
 
 
@@ -262,7 +166,7 @@ def _socket(hop: Hop, through: Link | None) -> Any:
     settings = hop.settings
     where = f"{settings.hostname}:{settings.port}"
     if through is None:
-        return _tcp(hop, where)
+        return connect_tcp(hop, where)
     gateway = through.hop.name
     try:
         return dial(through, settings.hostname, settings.port, hop.timeout_s)
@@ -273,50 +177,6 @@ def _socket(hop: Hop, through: Link | None) -> Any:
     except (NoAnswerError, EOFError) as error:
         text = f"the gateway {gateway} cannot connect to {where}: {error or 'connection lost'}"
         raise Unreachable(text, hint=CHECK_NETWORK) from error
-
-
-def _tcp(hop: Hop, where: str) -> socket.socket:
-    """A TCP connection, tried at each address as OpenSSH does; raises Unreachable."""
-    settings = hop.settings
-    family = FAMILIES.get(settings.one("addressfamily"), socket.AF_UNSPEC)
-    try:
-        found = socket.getaddrinfo(settings.hostname, settings.port, family, socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        text = f"no address for {settings.hostname!r}"
-        raise Unreachable(text, hint="check `address` in hosts.yaml") from error
-    problem: OSError = OSError("no address")
-    for kind, type_, protocol, _, address in found:
-        try:
-            return _connected(socket.socket(kind, type_, protocol), hop, address)
-        except OSError as error:
-            problem = error
-    raise _unreachable(problem, where, hop.timeout_s) from problem
-
-
-def _connected(sock: socket.socket, hop: Hop, address: Any) -> socket.socket:
-    """The same socket, connected; raises OSError."""
-    try:
-        sock.settimeout(hop.timeout_s)
-        _set_options(sock, hop.settings.is_on("tcpkeepalive"))
-        if hop.settings.one("bindaddress"):
-            sock.bind((hop.settings.one("bindaddress"), 0))
-        sock.connect(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _set_options(sock: socket.socket, keepalive: bool) -> None:
-    """Send small packets at once, and notice a dead network long before the system would.
-
-    Every open shell sends a heartbeat, so there is always something that should be acknowledged.
-    """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if keepalive:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_S * 1000)
 
 
 def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.Channel:
@@ -340,27 +200,17 @@ def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.C
     return channel
 
 
-def in_one_line(text: str) -> str:
-    """A server's words, cut to what an error repeats."""
-    return " ".join(text.split())[:WORDS_LENGTH]
-
-
 # -- reasons -----------------------------------------------------------------------------------
-
-
-def _unreachable(error: OSError, where: str, timeout_s: float) -> Unreachable:
-    """The error for a TCP connection that is not made."""
-    if isinstance(error, TimeoutError):
-        return Unreachable(f"no answer from {where} within {timeout_s:g} s", hint=CHECK_NETWORK)
-    reason = (error.strerror or str(error)).lower()
-    return Unreachable(f"cannot connect to {where}: {reason}", hint=CHECK_NETWORK)
 
 
 def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable | TurnedAwayError:
     """The error for an exception of paramiko or the system: one sentence and a hint."""
     settings, said = made.hop.settings, made.wire.said
     where = f"{settings.hostname}:{settings.port}"
-    if isinstance(error, HostKeyError | LoginError):
+    if isinstance(error, LoginError):
+        words = f" ({made.proxy.words})" if made.proxy and made.proxy.words else ""
+        return Unreachable(f"{error}{words}", hint=error.hint)
+    if isinstance(error, HostKeyError):
         return Unreachable(str(error), hint=error.hint)
     if proxy_problem:
         hint = f"check ProxyCommand: {settings.line_of('proxycommand')}"
@@ -377,8 +227,7 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
             hint="is sshd overloaded, or is it another service?",
         )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        text = f"{where} supports none of our algorithms: {in_one_line(str(error))}"
-        return Unreachable(text, hint=f"try `ssh {settings.name}`")
+        return _incompatible(error, made, where)
     words = f": {said}" if said else ""
     if isinstance(error, EOFError | OSError):
         reason = Unreachable(
@@ -390,4 +239,30 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
     text = in_one_line(str(error)) or type(error).__name__
     return Unreachable(
         f"cannot log in to {where}: {text}{words}", hint=f"try `ssh {settings.name}`"
+    )
+
+
+# How paramiko names what did not fit, the keyword of ssh_config, and the server's list.
+_NO_MATCH = (
+    ("kex", "KexAlgorithms", "kex_algo_list"),
+    ("host key", "HostKeyAlgorithms", "server_key_algo_list"),
+    ("cipher", "Ciphers", "server_encrypt_algo_list"),
+    ("mac", "MACs", "server_mac_algo_list"),
+)
+
+
+def _incompatible(error: Exception, made: Link, where: str) -> Unreachable:
+    """The error when no algorithm fits: which kind, what the host has, and what we may use."""
+    settings, text = made.hop.settings, str(error)
+    found = [entry for entry in _NO_MATCH if entry[0] in text.lower()]
+    hint = f"try `ssh {settings.name}`"
+    if not found:
+        return Unreachable(
+            f"{where} supports none of our algorithms: {in_one_line(text)}", hint=hint
+        )
+    _, keyword, name = found[0]
+    theirs = in_one_line(", ".join(map(str, made.wire.offered.get(name, []))))
+    line = settings.line_of(keyword.lower())
+    return Unreachable(
+        f"{where} supports none of our {keyword} ({line}); it has only: {theirs}", hint=hint
     )

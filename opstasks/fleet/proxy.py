@@ -70,9 +70,14 @@ class Proxy:
         except subprocess.TimeoutExpired:
             return ""
         self._reader.join(_WORDS_S)
-        lines = self._words.decode("utf-8", "replace").strip().splitlines()
-        said = f": {'; '.join(lines[-2:])}" if lines else ""
+        said = f": {self.words}" if self.words else ""
         return f"the ProxyCommand ended with exit code {code}{said}"
+
+    @property
+    def words(self) -> str:
+        """The last lines that it wrote to standard error, while it runs or after."""
+        lines = self._words.decode("utf-8", "replace").strip().splitlines()
+        return "; ".join(lines[-2:])
 
     def close(self) -> None:
         """Close the connection and end the process."""

@@ -141,12 +141,12 @@ class SSHTransport:
 
     def _refused(self, error: Exception) -> Unreachable:
         """The error for a channel that the server does not open."""
-        from opstasks.fleet import link
+        from opstasks.fleet.wire import in_one_line
 
         reason = getattr(error, "text", "") or str(error) or type(error).__name__
         hint = f"try `ssh {self._hops[-1].settings.name}`"
         return Unreachable(
-            f"the host opens no session: {link.in_one_line(reason)}", host=self.spec.name, hint=hint
+            f"the host opens no session: {in_one_line(reason)}", host=self.spec.name, hint=hint
         )
 
     def lost_because(self) -> str:

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.core.errors import Refused
+from opstasks.fleet.agent import agent_path
 from opstasks.fleet.host_keys import TrustedKeys, trusted_keys
-from opstasks.fleet.login import agent_path
 from opstasks.fleet.route import Hop
 
 # How long a login may take beyond the connection itself.

@@ -26,6 +26,7 @@ from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.packet import Packetizer
 
 from opstasks.core.errors import Refused
+from opstasks.fleet.agent import HostProof
 from opstasks.fleet.host_keys import HostKeyChangedError, kind_of, preferred_kinds
 from opstasks.fleet.ssh_settings import SSHSettings
 
@@ -36,6 +37,8 @@ _LOOK_S = 0.1
 # How many lines of what the server says an error repeats, and how much is kept at all.
 _SAID_LINES, _SAID_LENGTH = 4, 400
 _KEPT_LENGTH = 4096
+# How much of a server's words an error repeats.
+WORDS_LENGTH = 200
 # OpenSSH's limit for one packet; and how much text may come before the greeting.
 _PACKET_BYTES = 256 << 10
 _GREETING_BYTES = 64 << 10
@@ -50,7 +53,7 @@ CIPHERS = (
 )
 # OpenSSH's code for curve25519 takes a server 1.8 ms longer than that for nistp256, which it allows
 # as well.
-QUICK_KEX, SLOW_KEX = "ecdh-sha2-nistp256", "curve25519-sha256"
+QUICK_KEX, CURVE = "ecdh-sha2-nistp256", "curve25519-sha256"
 MACS = (
     "hmac-sha2-256-etm@openssh.com",
     "hmac-sha2-512-etm@openssh.com",
@@ -124,6 +127,12 @@ class _Login(AuthOnlyHandler):
         self._wire.send_now(message)
         return self.wait_for_response(self.auth_event)
 
+    def _parse_userauth_info_request(self, message: paramiko.Message) -> None:
+        """The server would accept the key that it was asked about (the same number as another)."""
+        self._wire.would_accept = True
+        if self.auth_event:
+            self.auth_event.set()
+
     def wait_for_response(self, event: threading.Event) -> Any:
         try:
             return super().wait_for_response(event)
@@ -131,6 +140,16 @@ class _Login(AuthOnlyHandler):
             if not event.is_set() and self._wire.is_active():
                 raise NoLoginAnswerError from error
             raise
+
+    def ask_about_key(self, username: str, kind: str, blob: bytes) -> None:
+        """Show a public key without a signature."""
+
+        def finish(message: paramiko.Message) -> None:
+            message.add_boolean(False)
+            message.add_string("rsa-sha2-512" if kind == "ssh-rsa" else kind)
+            message.add_string(blob)
+
+        self.send_auth_request(username, "publickey", finish)
 
     def _parse_userauth_banner(self, message: paramiko.Message) -> None:
         self._wire.keep(message.get_string())
@@ -149,6 +168,8 @@ class Wire(paramiko.Transport):
     host_key_type: str
     _key_info: dict[str, Callable[[paramiko.Message], paramiko.PKey]]
     H: bytes
+    session_id: bytes
+    _kex_info: dict[str, Any]
 
     def __init__(self, sock: Any, *, settings: SSHSettings, known_kinds: set[str]) -> None:
         """Raises Refused when ssh_config leaves no algorithm that is supported."""
@@ -156,14 +177,19 @@ class Wire(paramiko.Transport):
         self.daemon = True
         self.banners: list[str] = []
         self.reasons: list[str] = []
+        self.would_accept = False
+        self.offered: dict[str, Any] = {}
+        self._proof = (b"", b"")
         self._service_accepted = threading.Event()
         self._login = _Login(self)
         self._handler_table[common.MSG_SERVICE_ACCEPT] = self._parse_service_accept
+        # OpenSSH has two names for this method, and paramiko only one.
+        self._kex_info = {**self._kex_info, CURVE: self._kex_info[f"{CURVE}@libssh.org"]}
         options = self.get_security_options()
         options.ciphers = _allowed(settings, "ciphers", CIPHERS, options.ciphers)
         options.digests = _allowed(settings, "macs", MACS, options.digests)
         kex = _quick_first(settings.algorithms("kexalgorithms"))
-        options.kex = _allowed(settings, "kexalgorithms", kex, options.kex)
+        options.kex = _allowed(settings, "kexalgorithms", kex, (*options.kex, CURVE))
         kinds = preferred_kinds(known_kinds, settings.algorithms("hostkeyalgorithms"))
         options.key_types = _allowed(settings, "hostkeyalgorithms", kinds, options.key_types)
         accepted = settings.algorithms("pubkeyacceptedalgorithms")
@@ -199,6 +225,22 @@ class Wire(paramiko.Transport):
             self.reasons.append(text)
             raise HostKeyChangedError(text)
         self.host_key = shown
+        if before is None:
+            self._proof = (host_key, sig)
+
+    @property
+    def proof(self) -> HostProof:
+        """The host's key and its signature of this session."""
+        return HostProof(self._proof[0], self.session_id, self._proof[1])
+
+    def _really_parse_kex_init(
+        self, message: paramiko.Message, ignore_first_byte: bool = False
+    ) -> dict[str, Any]:
+        """Keep what the server offers, for the error when nothing fits."""
+        found: dict[str, Any] = super()._really_parse_kex_init(message, ignore_first_byte)  # type: ignore[misc]
+        if not ignore_first_byte:  # otherwise it is our own list
+            self.offered = found
+        return found
 
     # -- the login ---------------------------------------------------------------------------
 
@@ -210,6 +252,14 @@ class Wire(paramiko.Transport):
         """
         self._ask_for_login()
         return self._login.auth_publickey(user, key)
+
+    def ask_about_key(self, user: str, kind: str, blob: bytes) -> bool:
+        """Whether the server would accept a key; raises NoLoginAnswerError when it says nothing."""
+        self._ask_for_login()
+        self.would_accept = False
+        with contextlib.suppress(paramiko.AuthenticationException):
+            self._login.ask_about_key(user, kind, blob)
+        return self.would_accept
 
     def _ask_for_login(self) -> None:
         """Ask for the login service, and do not wait: the server reads in order."""
@@ -302,7 +352,7 @@ def _quick_first(names: list[str]) -> list[str]:
     if QUICK_KEX not in names:
         return names
     others = [name for name in names if name != QUICK_KEX]
-    at = next((at for at, name in enumerate(others) if name.startswith(SLOW_KEX)), len(others))
+    at = next((at for at, name in enumerate(others) if name.startswith(CURVE)), len(others))
     return [*others[:at], QUICK_KEX, *others[at:]]
 
 
@@ -316,3 +366,8 @@ def _allowed(
         line = settings.line_of(keyword)
         raise Refused(f"{line}: no algorithm in {keyword} is supported", hint="allow one more")
     return found
+
+
+def in_one_line(text: str) -> str:
+    """A server's words, cut to what an error repeats."""
+    return " ".join(text.split())[:WORDS_LENGTH]
