@@ -83,7 +83,9 @@ class TrustedKeys:
         if shown[0] == "ssh-rsa" and key.get_bits() < self.min_rsa_bits:
             raise HostKeyChangedError(f"the RSA host key of {self.place} is too short")
         if self.keys.of_address and shown not in self.keys.of_address:
-            raise HostKeyChangedError(f"another key is known for the address of {self.place}")
+            raise HostKeyChangedError(
+                f"the host key of {self.place} is not known for its address, which has another one"
+            )
         if shown in self.keys.accepted | self.keys.elsewhere:
             return
         if self.keys.accepted:

@@ -208,7 +208,7 @@ class Wire(paramiko.Transport):
         while not (line := self.packetizer.readline(self.banner_timeout)).startswith("SSH-"):
             self.keep(line.encode())
         if not line.startswith(("SSH-2.0-", "SSH-1.99-")):
-            raise paramiko.SSHException(f"it speaks another protocol: {line[:40]}")
+            raise paramiko.SSHException(f"Incompatible version: {line[:40]}")
         self.remote_version = line
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:

@@ -122,7 +122,7 @@ def test_a_trickle_of_bytes_ends_with_the_time_limit(listen, spec, data):
 
 def test_another_protocol_is_named(listen, spec):
     server = listen(lambda sock: sock.sendall(b"SSH-1.5-old\r\n" + b"x" * 100))
-    assert "another protocol: SSH-1.5-old" in refused(spec(server.port)).message
+    assert "Incompatible version: SSH-1.5-old" in refused(spec(server.port)).message
 
 
 # -- the key exchange --------------------------------------------------------------------------
