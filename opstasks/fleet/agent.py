@@ -26,6 +26,10 @@ class AgentError(Exception):
     """The agent does not do what it is asked for, for the reason given."""
 
 
+class AgentRefusalError(AgentError):
+    """The agent answers "no"."""
+
+
 @dataclass(frozen=True)
 class HostProof:
     """A host's key and its signature of the session: what an agent wants for limited keys."""
@@ -86,7 +90,7 @@ class Agent:
             raise AgentError("it closed the connection") from error
         kind = answer[0] if answer else 0
         if kind not in (SSH2_AGENT_IDENTITIES_ANSWER, SSH2_AGENT_SIGN_RESPONSE, _SUCCESS):
-            raise AgentError("it refuses")
+            raise AgentRefusalError("it refuses")
         return kind, paramiko.Message(answer[1:])
 
     def _receive(self, size_bytes: int) -> bytes:
@@ -113,7 +117,7 @@ class Agent:
         for value in (proof.key, proof.session, proof.signature):
             message.add_string(value)
         message.add_boolean(False)  # the connection to it is not forwarded
-        with contextlib.suppress(AgentError):
+        with contextlib.suppress(AgentRefusalError):
             self._send_message(message)
 
     def close(self) -> None:

@@ -207,8 +207,9 @@ def _checking(wanted: str, settings: SSHSettings) -> str:
 def _note(keys: HostKeys, settings: SSHSettings) -> str:
     """Why OpenSSH would perhaps accept an unknown key and we do not."""
     if keys.authority:
-        what = "is REVOKED" if keys.is_authority_revoked else "is not supported"
-        return f" (the certificate authority of {keys.authority} {what}: pin the host's key)"
+        if keys.is_authority_revoked:
+            return f" (its certificate authority is REVOKED: {keys.authority})"
+        return f" (host certificates are not supported: {keys.authority})"
     if settings.is_on("verifyhostkeydns"):
         return f" (VerifyHostKeyDNS is not supported: {settings.line_of('verifyhostkeydns')})"
     return ""

@@ -97,7 +97,7 @@ class KeyLogin:
             )
         if self._agent_problem:
             return LoginError(
-                f"the agent does not sign: {self._agent_problem}",
+                f"{where} did not accept our key; the agent does not sign: {self._agent_problem}",
                 "confirm it, or look at it: ssh-add -l",
             )
         locked = [name for name, problem in found.unusable.items() if "passphrase" in problem]

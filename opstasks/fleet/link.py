@@ -205,8 +205,7 @@ def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.C
 
 def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable | TurnedAwayError:
     """The error for an exception of paramiko or the system: one sentence and a hint."""
-    settings, said = made.hop.settings, made.wire.said
-    where = f"{settings.hostname}:{settings.port}"
+    settings = made.hop.settings
     if isinstance(error, LoginError):
         words = f" ({made.proxy.words})" if made.proxy and made.proxy.words else ""
         return Unreachable(f"{error}{words}", hint=error.hint)
@@ -215,31 +214,50 @@ def _explained(error: Exception, made: Link, proxy_problem: str) -> Unreachable 
     if proxy_problem:
         hint = f"check ProxyCommand: {settings.line_of('proxycommand')}"
         return Unreachable(proxy_problem, hint=hint)
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return _incompatible(error, made)
+    if isinstance(error, EOFError | OSError) and not isinstance(error, TimeoutError):
+        return _closed(made)
+    return _late(error, made) or _other(error, made)
+
+
+def _where(made: Link) -> str:
+    return f"{made.hop.settings.hostname}:{made.hop.settings.port}"
+
+
+def _hint(made: Link) -> str:
+    return f"try `ssh {made.hop.settings.name}`"
+
+
+def _closed(made: Link) -> Unreachable | TurnedAwayError:
+    """The error for a host that closed the connection."""
+    said = made.wire.said
+    words = f": {said}" if said else ""
+    reason = Unreachable(f"{_where(made)} closed the connection{words}", hint=_hint(made))
+    # Another try is of use only when sshd was too busy to look at us at all.
+    is_busy = not made.wire.remote_version and (not said or "MaxStartups" in said)
+    return TurnedAwayError(reason) if is_busy else reason
+
+
+def _late(error: Exception, made: Link) -> Unreachable | None:
+    """The error for a host that did not answer in time; None for another exception."""
     if isinstance(error, NoLoginAnswerError):
-        text = f"no answer to the login from {where} within {AUTH_TIMEOUT_S} s"
-        return Unreachable(text, hint=f"try `ssh {settings.name}`")
-    greeting = made.wire.remote_version
+        text = f"no answer to the login from {_where(made)} within {AUTH_TIMEOUT_S} s"
+        return Unreachable(text, hint=_hint(made))
     # paramiko says "No existing session" when its time limit passes.
     if isinstance(error, TimeoutError) or str(error) in ("No existing session", "Timeout."):
-        what = "key exchange" if greeting else "greeting"
+        what = "key exchange" if made.wire.remote_version else "greeting"
         return Unreachable(
-            f"no {what} from {where} within {made.hop.timeout_s:g} s",
+            f"no {what} from {_where(made)} within {made.hop.timeout_s:g} s",
             hint="is sshd overloaded, or is it another service?",
         )
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        return _incompatible(error, made, where)
-    words = f": {said}" if said else ""
-    if isinstance(error, EOFError | OSError):
-        reason = Unreachable(
-            f"{where} closed the connection{words}", hint=f"try `ssh {settings.name}`"
-        )
-        # Another try is of use only when sshd was too busy to look at us at all.
-        is_busy = not greeting and (not said or "MaxStartups" in said)
-        return TurnedAwayError(reason) if is_busy else reason
+    return None
+
+
+def _other(error: Exception, made: Link) -> Unreachable:
     text = in_one_line(str(error)) or type(error).__name__
-    return Unreachable(
-        f"cannot log in to {where}: {text}{words}", hint=f"try `ssh {settings.name}`"
-    )
+    words = f": {made.wire.said}" if made.wire.said else ""
+    return Unreachable(f"cannot log in to {_where(made)}: {text}{words}", hint=_hint(made))
 
 
 # How paramiko names what did not fit, the keyword of ssh_config, and the server's list.
@@ -251,18 +269,18 @@ _NO_MATCH = (
 )
 
 
-def _incompatible(error: Exception, made: Link, where: str) -> Unreachable:
+def _incompatible(error: Exception, made: Link) -> Unreachable:
     """The error when no algorithm fits: which kind, what the host has, and what we may use."""
-    settings, text = made.hop.settings, str(error)
+    where, text = _where(made), str(error)
     found = [entry for entry in _NO_MATCH if entry[0] in text.lower()]
-    hint = f"try `ssh {settings.name}`"
+    hint = _hint(made)
     if not found:
         return Unreachable(
             f"{where} supports none of our algorithms: {in_one_line(text)}", hint=hint
         )
     _, keyword, name = found[0]
     theirs = in_one_line(", ".join(map(str, made.wire.offered.get(name, []))))
-    line = settings.line_of(keyword.lower())
+    line = made.hop.settings.line_of(keyword.lower())
     return Unreachable(
         f"{where} supports none of our {keyword} ({line}); it has only: {theirs}", hint=hint
     )

@@ -46,6 +46,14 @@ class PipeProcess:
         except ValueError as error:  # Python raises this for a pipe that was closed here
             raise ConnectionError(str(error)) from error
 
+    def is_writable(self) -> bool:
+        """Whether a byte can be sent without waiting."""
+        if self._stdin.closed:
+            return False
+        poll = select.poll()
+        poll.register(self._stdin, select.POLLOUT)
+        return bool(poll.poll(0))
+
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
         """Wait for output on either stream."""
         got = {True: b"", False: b""}

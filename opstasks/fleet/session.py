@@ -302,9 +302,10 @@ class Session:
     def heartbeat(self) -> None:
         """Tell the shell that the client is alive; skipped while a write is under way.
 
-        It is never inside a frame: frames are written whole under the lock.
+        It is never inside a frame: frames are written whole under the lock. It never waits: one
+        thread sends the heartbeats of all hosts.
         """
-        if self._write_lock.acquire(blocking=False):
+        if self._process.is_writable() and self._write_lock.acquire(blocking=False):
             try:
                 unsent, self._unsent = self._unsent, b""
                 self._process.write(unsent + b"\0")

@@ -42,6 +42,10 @@ class SSHProcess:
         except (EOFError, paramiko.SSHException) as error:  # a lost network
             raise ConnectionError(str(error)) from error
 
+    def is_writable(self) -> bool:
+        """Whether a byte can be sent without waiting: a host may stop reading."""
+        return self._channel.send_ready()
+
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
         """Wait for output on either stream; a lost connection is its end."""
         import paramiko

@@ -18,6 +18,9 @@ class ShellProcess(Protocol):
     def write(self, data: bytes) -> None:
         """Send to standard input; raises OSError when the other side is gone."""
 
+    def is_writable(self) -> bool:
+        """Whether a byte can be sent without waiting for the other side."""
+
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
         """Wait for output: (stdout, stderr, whether the process ended)."""
 

@@ -170,6 +170,7 @@ class Wire(paramiko.Transport):
     H: bytes
     session_id: bytes
     _kex_info: dict[str, Any]
+    _really_parse_kex_init: Callable[[paramiko.Message, bool], dict[str, Any]]
 
     def __init__(self, sock: Any, *, settings: SSHSettings, known_kinds: set[str]) -> None:
         """Raises Refused when ssh_config leaves no algorithm that is supported."""
@@ -183,6 +184,8 @@ class Wire(paramiko.Transport):
         self._service_accepted = threading.Event()
         self._login = _Login(self)
         self._handler_table[common.MSG_SERVICE_ACCEPT] = self._parse_service_accept
+        self._read_lists = self._really_parse_kex_init
+        self._really_parse_kex_init = self._keep_lists
         # OpenSSH has two names for this method, and paramiko only one.
         self._kex_info = {**self._kex_info, CURVE: self._kex_info[f"{CURVE}@libssh.org"]}
         options = self.get_security_options()
@@ -233,11 +236,11 @@ class Wire(paramiko.Transport):
         """The host's key and its signature of this session."""
         return HostProof(self._proof[0], self.session_id, self._proof[1])
 
-    def _really_parse_kex_init(
+    def _keep_lists(
         self, message: paramiko.Message, ignore_first_byte: bool = False
     ) -> dict[str, Any]:
         """Keep what the server offers, for the error when nothing fits."""
-        found: dict[str, Any] = super()._really_parse_kex_init(message, ignore_first_byte)  # type: ignore[misc]
+        found = self._read_lists(message, ignore_first_byte)
         if not ignore_first_byte:  # otherwise it is our own list
             self.offered = found
         return found

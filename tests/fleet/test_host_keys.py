@@ -9,7 +9,8 @@ import paramiko
 import pytest
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import known_hosts, login
+from opstasks.fleet import key_files, known_hosts, login
+from opstasks.fleet.agent import HostProof
 from opstasks.fleet.host_keys import (
     HostKeyChangedError,
     HostKeyError,
@@ -156,9 +157,9 @@ def test_a_pipe_is_never_waited_for(known, tmp_path):
     os.mkfifo(pipe)
     with pytest.raises(HostKeyError, match="pipe"):
         known(f"RevokedHostKeys {pipe}\n", f"h {line(ONE)}\n").check(ONE)
-    assert login.public_key(pipe) is None
+    assert key_files.public_key(pipe) is None
     os.chmod(pipe, 0o600)
-    assert login.private_key(pipe) == (None, "it is a pipe, not a file")
+    assert key_files.private_key(pipe) == (None, "it is a pipe, not a file")
     (tmp_path / "known_hosts").unlink()
     os.mkfifo(tmp_path / "known_hosts")
     with pytest.raises(Refused, match="pipe"):
@@ -178,10 +179,10 @@ def test_a_key_that_may_be_read_again_is_read_again(tmp_path):
     path.write_text("x" * len(text))
     os.utime(path, (1, 1))
     os.chmod(path, 0o600)
-    assert login.private_key(path)[0] is None
+    assert key_files.private_key(path)[0] is None
     path.write_text(text)
     os.utime(path, (1, 1))
-    assert login.private_key(path)[0] is not None
+    assert key_files.private_key(path)[0] is not None
 
 
 def test_a_public_key_in_place_of_a_private_one_is_named(tmp_path):
@@ -189,7 +190,7 @@ def test_a_public_key_in_place_of_a_private_one_is_named(tmp_path):
     os.chmod(tmp_path / "key.pub", 0o644)
     (tmp_path / "config").write_text(f"IdentityAgent none\nIdentityFile {tmp_path}/key.pub\n")
     settings = settings_for(Destination(name="h", config=str(tmp_path / "config")))
-    with login.identities(settings) as found:
+    with login.identities(settings, HostProof(b"", b"", b"")) as found:
         assert "the agent does not have" in found.unusable[f"{tmp_path}/key.pub"]
 
 

@@ -17,8 +17,11 @@ from paramiko.common import (
 )
 
 from opstasks.core.errors import Refused, Unreachable
-from opstasks.fleet import link, login, ssh, wire
+from opstasks.fleet import agent as agents
+from opstasks.fleet import key_login, link, login, ssh, wire
+from opstasks.fleet.agent import HostProof
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.key_files import public_key
 from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.ssh import SSHTransport
 from opstasks.fleet.ssh_config import Destination, settings_for
@@ -234,7 +237,7 @@ def test_a_login_without_an_answer_ends_with_the_first_key(listen, spec, monkeyp
 
 
 def test_all_keys_together_have_a_time_limit(listen, spec, monkeypatch):
-    monkeypatch.setattr(link, "LOGIN_TIMEOUT_S", -1)
+    monkeypatch.setattr(key_login, "LOGIN_TIMEOUT_S", -1)
     server = listen(serve(Closed()))
     assert "no answer to the login from" in refused(spec(server.port)).message
 
@@ -434,10 +437,12 @@ def lists(path, comment, then):
     """An agent that has the key of a file, with a comment."""
 
     def behave(sock):
-        blob = login.public_key(path).blob
+        blob = public_key(path).blob
         answer = b"\x0c" + struct.pack(">I", 1) + strings(blob, comment)
         sock.recv(100)
         sock.sendall(strings(answer))
+        sock.recv(10_000)
+        sock.sendall(strings(b"\x05"))  # it does not know which host asks, and need not
         sock.recv(10_000)
         then(sock)
 
@@ -455,7 +460,7 @@ def lists(path, comment, then):
 def test_an_agent_that_does_not_sign_is_blamed(
     listen, spec, agent, tmp_path, monkeypatch, then, reason
 ):
-    monkeypatch.setattr(login, "AGENT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(agents, "AGENT_TIMEOUT_S", 1.0)
     server = listen(serve(Closed()))
     text = agent(lists(tmp_path / "key", b"jos\xe9", then))
     error = refused(spec(server.port, text))
@@ -468,20 +473,22 @@ def test_a_key_of_the_agent_that_is_not_understood_does_not_hide_the_others(
     listen, spec, agent, tmp_path
 ):
     def behave(sock):
-        blob = login.public_key(tmp_path / "key").blob
+        blob = public_key(tmp_path / "key").blob
         bad = strings(b"ssh-rsa", b"\x01", b"\x00")
         answer = b"\x0c" + struct.pack(">I", 2) + strings(bad, b"bad") + strings(blob, b"good")
         sock.recv(100)
         sock.sendall(strings(answer))
+        sock.recv(10_000)
+        sock.sendall(strings(b"\x05"))
 
     config = spec(1, agent(behave))
     settings = settings_for(Destination(name="h", config=config.ssh_config))
-    with login.identities(settings) as found:
+    with login.identities(settings, HostProof(b"", b"", b"")) as found:
         assert [offer.name for offer in found.offers] == ["good (agent)"]
 
 
 def test_an_agent_that_never_lists_its_keys_is_named(listen, spec, agent, tmp_path, monkeypatch):
-    monkeypatch.setattr(login, "AGENT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(agents, "AGENT_TIMEOUT_S", 1.0)
     server = listen(serve(Closed()))
     text = agent(lambda sock: time.sleep(10))
     config = spec(server.port, text)

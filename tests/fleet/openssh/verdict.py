@@ -17,18 +17,19 @@ REASONS = (
         r"|line \d+: |too many recursive|jumphost loop|invalid number of",
     ),
     ("expansion", r"percent_expand|has no value|has no variable|%\w is not supported"),
-    ("revoked file", r"in revoked keys file|cannot read RevokedHostKeys"),
+    ("revoked file", r"in revoked keys file|cannot read RevokedHostKeys|RevokedHostKeys with ~"),
     ("key revoked", r"REVOKED|revoked"),
     ("key changed", r"CHANGED"),
     (
         "key unknown",
         r"host key is known for|host key of \S+ is not known|is not known"
+        r"|another key is known for the address"
         r"|authenticity of host|Host key verification failed",
     ),
     ("key too short", r"Invalid key length|too short"),
     ("no address", r"(?i)could not resolve host|no address for|name or service not known"),
-    ("protocol version", r"Protocol major versions differ|Incompatible version"),
-    ("no common algorithm", r"no matching|no common|[Ii]ncompatible|no acceptable"),
+    ("protocol version", r"Protocol major versions differ|speaks another protocol"),
+    ("no common algorithm", r"no matching|supports none of our|no algorithm in"),
     ("too many keys", r"Too many authentication failures|too many keys"),
     (
         "forwarding",
