@@ -57,10 +57,12 @@ class Agent:
     paramiko's own class wants comments in UTF-8, and does not say why something failed.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, proof: HostProof) -> None:
+        """Ask for its keys for a host; raises AgentError."""
         from paramiko.agent import cSSH2_AGENTC_REQUEST_IDENTITIES
 
         self._connection = connection
+        self._bind(proof)
         _, answer = self._send_message(cSSH2_AGENTC_REQUEST_IDENTITIES)
         pairs = [(answer.get_binary(), answer.get_string()) for _ in range(answer.get_int())]
         self.keys = [key for blob, text in pairs if (key := self._key(blob, text))]
@@ -104,7 +106,7 @@ class Agent:
             found += data
         return bytes(found)
 
-    def bind(self, proof: HostProof) -> None:
+    def _bind(self, proof: HostProof) -> None:
         """Tell it which host asks, for keys that are limited to hosts (``ssh-add -h``).
 
         An agent without such keys may not know the question, and refuses it.
@@ -125,7 +127,7 @@ class Agent:
         self._connection.close()
 
 
-def connected_agent(settings: SSHSettings) -> Agent | None:
+def connected_agent(settings: SSHSettings, proof: HostProof) -> Agent | None:
     """The connected agent; None without one. Raises AgentError for one that does not answer."""
     path = agent_path(settings)
     if not path:
@@ -138,7 +140,7 @@ def connected_agent(settings: SSHSettings) -> Agent | None:
         connection.close()
         return None
     try:
-        return Agent(connection)
+        return Agent(connection, proof)
     except BaseException:
         connection.close()
         raise

@@ -62,7 +62,7 @@ class TrustedKeys:
 
     `place` is its name in known_hosts files. `checking` is "strict" or "accept-new"; a new key is
     written into `learns_into`. `note` is added to the error for an unknown key, and `stricter` to
-    every error: it says what in ssh_config is not followed.
+    every error: it says what in ssh_config is not followed. `address_line` is that of CheckHostIP.
     """
 
     place: str
@@ -74,12 +74,16 @@ class TrustedKeys:
     min_rsa_bits: int = 1024
     note: str = ""
     stricter: str = ""
+    address_line: str = ""
 
     def check(self, key: paramiko.PKey) -> None:
         """Accept the key that the host shows; raises HostKeyError otherwise."""
         shown = (key.get_name(), key.asbytes())
         if shown in self.keys.revoked or any(_is_listed(key, path) for path in self.revoked_lists):
             raise HostKeyRevokedError(f"the host key of {self.place} is REVOKED{self.stricter}")
+        if shown in self.keys.revoked_address:
+            text = f"the host key of {self.place} is REVOKED for its address"
+            raise HostKeyRevokedError(f"{text} (CheckHostIP: {self.address_line})")
         if shown[0] == "ssh-rsa" and key.get_bits() < self.min_rsa_bits:
             raise HostKeyChangedError(f"the RSA host key of {self.place} is too short")
         if self.keys.of_address and shown not in self.keys.of_address:
@@ -152,6 +156,7 @@ def trusted_keys(
         min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
         note=_note(keys, settings),
         stricter=_stricter(checking, settings),
+        address_line=settings.line_of("checkhostip"),
     )
 
 
@@ -186,7 +191,7 @@ def _known(
     if address and is_checked and not ipaddress.ip_address(address).is_loopback:
         of_address = known_hosts.known(known_hosts.place_of(address, settings.port), files)
         found.of_address = of_address.accepted
-        found.revoked |= of_address.revoked
+        found.revoked_address = of_address.revoked
     return found
 
 

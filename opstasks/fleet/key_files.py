@@ -71,7 +71,10 @@ def _embedded(path: Path) -> PublicKey | None:
 
     begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END"
     try:
-        text = read_file(path, KEY_FILE_BYTES).decode("utf-8", "replace")
+        raw = read_file(path, KEY_FILE_BYTES)
+        if not _is_well_formed(raw):
+            return None
+        text = raw.decode("utf-8", "replace")
         body = text.partition(begin)[2].partition(end)[0]
         data = base64.b64decode(body)
     except (OSError, ValueError):
@@ -86,6 +89,11 @@ def _embedded(path: Path) -> PublicKey | None:
     blob = message.get_binary()
     size = int.from_bytes(blob[:4])
     return PublicKey(blob[4 : 4 + size].decode("ascii", "replace"), blob)
+
+
+def _is_well_formed(data: bytes) -> bool:
+    """Whether OpenSSH reads a private key in this text."""
+    return data.startswith(b"-----BEGIN ") and data.endswith(b"\n") and b"\r" not in data
 
 
 def private_key(path: Path) -> tuple[paramiko.PKey | None, str]:
@@ -129,8 +137,8 @@ def _private_key(
 
     try:
         data = read_file(path, KEY_FILE_BYTES)  # paramiko would wait for a pipe
-        if b"\r" in data or not data.endswith(b"\n"):
-            return None, "ssh does not read it: a line does not end as it should"
+        if not _is_well_formed(data):
+            return None, "ssh does not read it: text before the key, or wrong line ends"
         key = _loaded(path, data)
     except (paramiko.PasswordRequiredException, TypeError):
         return None, "it is locked by a passphrase"

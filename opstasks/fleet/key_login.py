@@ -104,9 +104,10 @@ class KeyLogin:
         others = [f"{name}: {problem}" for name, problem in found.unusable.items()]
         if self._would_accept in found.unusable:
             reason = found.unusable[self._would_accept]
+            verb = "chmod 600" if "mode" in reason else "ssh-add"
             return LoginError(
                 f"{where} would accept {self._would_accept}, but {reason}",
-                f"ssh-add {self._would_accept}",
+                f"{verb} {self._would_accept}",
             )
         if locked:
             return LoginError(

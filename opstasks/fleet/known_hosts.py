@@ -41,6 +41,7 @@ class HostKeys:
     revoked: set[HostKey] = field(default_factory=set)
     elsewhere: set[HostKey] = field(default_factory=set)
     of_address: set[HostKey] = field(default_factory=set)
+    revoked_address: set[HostKey] = field(default_factory=set)
     authority: str = ""
     is_authority_revoked: bool = False
 

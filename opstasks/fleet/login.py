@@ -53,12 +53,10 @@ def identities(settings: SSHSettings, proof: HostProof) -> Iterator[Identities]:
     """
     _check_supported(settings)
     try:
-        agent, problem = connected_agent(settings), ""
+        agent, problem = connected_agent(settings, proof), ""
     except AgentError as error:
         agent, problem = None, str(error)
     try:
-        if agent:
-            agent.bind(proof)
         found = _ordered(settings, agent.keys if agent else [])
         if problem:
             found.unusable["the agent"] = problem
@@ -101,7 +99,14 @@ def _ordered(settings: SSHSettings, in_agent: list[Any]) -> Identities:
         if public is None or public.blob not in offered:
             _add_file(found, path, public)
         _add_certificate(found, Path(f"{path}-cert.pub"), named, in_agent)
-    found.offers = [offer for offer in found.offers if _is_allowed(offer, settings)]
+    for offer in found.offers:
+        if _is_too_short(offer, settings):
+            found.unusable[offer.name] = "it is too short (RequiredRSASize)"
+    found.offers = [
+        offer
+        for offer in found.offers
+        if _is_allowed(offer, settings) and not _is_too_short(offer, settings)
+    ]
     return found
 
 
@@ -169,12 +174,16 @@ def _key_of_certificate(certificate: PublicKey) -> bytes:
     return plain.asbytes()
 
 
+def _is_too_short(offer: Offer, settings: SSHSettings) -> bool:
+    is_rsa = offer.public.kind.startswith("ssh-rsa") and offer.key is not None
+    least_bits = int(settings.one("requiredrsasize") or 0)
+    return bool(is_rsa and offer.key and offer.key.get_bits() < least_bits)
+
+
 def _is_allowed(offer: Offer, settings: SSHSettings) -> bool:
-    """Whether PubkeyAcceptedAlgorithms and RequiredRSASize allow the key."""
+    """Whether PubkeyAcceptedAlgorithms allows the key."""
     accepted, kind = settings.algorithms("pubkeyacceptedalgorithms"), offer.public.kind
     if not kind.startswith("ssh-rsa"):
         return kind in accepted
-    if offer.key is not None and offer.key.get_bits() < int(settings.one("requiredrsasize") or 0):
-        return False
     kinds = {kind.replace("ssh-rsa", f"rsa-sha2-{size}") for size in ("256", "512")}
     return bool(kinds & set(accepted))

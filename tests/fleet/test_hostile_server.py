@@ -439,10 +439,10 @@ def lists(path, comment, then):
     def behave(sock):
         blob = public_key(path).blob
         answer = b"\x0c" + struct.pack(">I", 1) + strings(blob, comment)
+        sock.recv(10_000)
+        sock.sendall(strings(b"\x05"))  # it need not know which host asks
         sock.recv(100)
         sock.sendall(strings(answer))
-        sock.recv(10_000)
-        sock.sendall(strings(b"\x05"))  # it does not know which host asks, and need not
         sock.recv(10_000)
         then(sock)
 
@@ -476,10 +476,10 @@ def test_a_key_of_the_agent_that_is_not_understood_does_not_hide_the_others(
         blob = public_key(tmp_path / "key").blob
         bad = strings(b"ssh-rsa", b"\x01", b"\x00")
         answer = b"\x0c" + struct.pack(">I", 2) + strings(bad, b"bad") + strings(blob, b"good")
-        sock.recv(100)
-        sock.sendall(strings(answer))
         sock.recv(10_000)
         sock.sendall(strings(b"\x05"))
+        sock.recv(100)
+        sock.sendall(strings(answer))
 
     config = spec(1, agent(behave))
     settings = settings_for(Destination(name="h", config=config.ssh_config))

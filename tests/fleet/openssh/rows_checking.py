@@ -215,6 +215,7 @@ AUTHORITIES_MORE = [
         known="@cert-authority * <authority:hostca>\n",
         config="RevokedHostKeys <tmp>/revoked\n",
         files={"<tmp>/revoked": "<authority:hostca>\n"},
+        refused_by_name="certificates",
     ),
     Row(
         "a host certificate whose plain key is in RevokedHostKeys",

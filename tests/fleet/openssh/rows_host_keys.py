@@ -43,6 +43,7 @@ LINES = [
         "a server that signs with ssh-rsa only, allowed",
         host="sshrsa",
         config="HostKeyAlgorithms +ssh-rsa\n",
+        refused_by_name="HostKeyAlgorithms",
     ),
     Row(
         "broken lines beside a good one",
@@ -203,6 +204,7 @@ REVOKED = [
         "RevokedHostKeys with ~ and quotes",
         files={"~/.ssh/my revoked": "<alpha:ed>\n"},
         config='RevokedHostKeys "~/.ssh/my revoked"\n',
+        refused_by_name="RevokedHostKeys",
     ),
     Row(
         "revoked although StrictHostKeyChecking is no",
@@ -312,6 +314,7 @@ REVOKED_MORE = [
         "revoked under the address, with CheckHostIP",
         config="CheckHostIP yes\n",
         known=GOOD + "@revoked <alpha> <alpha:ed>\n",
+        refused_by_name="CheckHostIP",
     ),
     Row(
         "revoked in known_hosts, which UserKnownHostsFile replaces",

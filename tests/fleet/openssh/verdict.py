@@ -28,7 +28,7 @@ REASONS = (
     ),
     ("key too short", r"Invalid key length|too short"),
     ("no address", r"(?i)could not resolve host|no address for|name or service not known"),
-    ("protocol version", r"Protocol major versions differ|speaks another protocol"),
+    ("protocol version", r"Protocol major versions differ|Incompatible version"),
     ("no common algorithm", r"no matching|supports none of our|no algorithm in"),
     ("too many keys", r"Too many authentication failures|too many keys"),
     (
@@ -39,7 +39,7 @@ REASONS = (
     ("refused", r"[Cc]onnection refused"),
     ("no route", r"[Nn]o route to host"),
     ("own address", r"(?i)cannot assign requested|no suitable addresses|invalid argument"),
-    ("denied", r"Permission denied|did not accept our key|no key to offer"),
+    ("denied", r"Permission denied|did not accept our key|would accept \S+, but|no key to offer"),
     (
         "closed",
         r"Connection closed|Connection reset|kex_exchange_identification|closed the conn"
