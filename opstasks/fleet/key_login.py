@@ -25,14 +25,14 @@ class LoginError(Exception):
 
 
 class KeyLogin:
-    """An `AuthStrategy` of paramiko: offers the keys as OpenSSH does."""
+    """Offers the keys as OpenSSH does."""
 
     def __init__(self, hop: Hop, wire: Wire) -> None:
         self._hop, self._wire = hop, wire
         self._agent_problem = ""
         self._would_accept = ""
 
-    def authenticate(self, transport: paramiko.Transport) -> None:
+    def authenticate(self) -> None:
         """Log in; raises LoginError, or NoLoginAnswerError when the host says nothing."""
         with login.identities(self._hop.settings, self._wire.proof) as found:
             deadline = time.monotonic() + LOGIN_TIMEOUT_S

@@ -6,6 +6,7 @@ The settings are those of OpenSSH (`opstasks.fleet.ssh_config`); hosts.yaml repl
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import random
 import time
@@ -72,12 +73,18 @@ class SSHProcess:
             self._channel.close()
 
 
+@functools.cache
+def _silence_paramiko() -> None:
+    """Keep paramiko from printing: every failure gets an error of ours."""
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
 class SSHTransport:
     """One SSH connection, with host keys checked and gateways honoured."""
 
     def __init__(self, spec: HostSpec, gateway: HostSpec | None = None) -> None:
         """Connect; raises Unreachable with the reason and a hint, Refused for bad settings."""
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+        _silence_paramiko()
         self.spec = spec
         try:
             self._hops = route(spec, gateway)

@@ -18,7 +18,7 @@ from paramiko.common import (
 
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet import agent as agents
-from opstasks.fleet import key_login, link, login, ssh, wire
+from opstasks.fleet import fabric_connection, key_login, link, login, ssh, wire
 from opstasks.fleet.agent import HostProof
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.key_files import public_key
@@ -320,13 +320,13 @@ def test_a_host_that_wants_two_keys_gets_two(listen, spec, tmp_path):
 def test_fabrics_own_files_change_nothing(listen, spec, tmp_path, monkeypatch):
     (tmp_path / ".fabric.yaml").write_text(f"gateway: touch {tmp_path}/ran\nforward_agent: true\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    link._config.cache_clear()
+    fabric_connection._config.cache_clear()
     server = listen(serve(Door()))
     transport = SSHTransport(spec(server.port))
     assert not transport.connection.gateway
     assert not transport.connection.forward_agent
     transport.close()
-    link._config.cache_clear()
+    fabric_connection._config.cache_clear()
 
 
 # -- after the login ---------------------------------------------------------------------------
