@@ -296,6 +296,9 @@ class Wire(paramiko.Transport):
         words = message.get_string()[:_KEPT_LENGTH].decode("utf-8", "replace")
         self.reasons.append(" ".join(words.split())[:_SAID_LENGTH])
 
+    def _parse_debug(self, message: paramiko.Message) -> None:
+        """Drop what sshd writes for people who look for errors in it."""
+
     def keep(self, text: bytes) -> None:
         """Keep what the server says before it lets us in, but not all of an endless text."""
         left = _KEPT_LENGTH - sum(map(len, self.banners))
