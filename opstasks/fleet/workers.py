@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import threading
@@ -175,9 +176,10 @@ class FleetRun(Generic[T]):
             with self._lock:
                 self._busy_since.pop(host.name, None)
                 self._failed |= not result.good
+            # The next task may want the host as soon as the result has arrived.
+            closing = host.let_go() if self._limits.closes else []
             self._arrived.put(result)
-            if self._limits.closes:
-                _close(host)
+            _close(closing)
         with self._lock:
             self._working -= 1
             if not self._working:
@@ -193,12 +195,11 @@ class FleetRun(Generic[T]):
             return host
 
 
-def _close(host: Host) -> None:
-    """Close a host whose result has arrived: an error now is nobody's concern."""
-    try:
-        host.close()
-    except Exception:
-        return
+def _close(closing: Sequence[Callable[[], None]]) -> None:
+    """Close what a host needed whose result has arrived: an error now is nobody's concern."""
+    for close in closing:
+        with contextlib.suppress(Exception):
+            close()
 
 
 def attempt(host: Host, work: Callable[[Host], Any], *, changes: bool = True) -> HostResult[Any]:
