@@ -148,8 +148,9 @@ def _join(channel: Any, resized: int, host: str) -> int:
                 channel.resize_pty(columns, rows)
             if not _copy(channel):
                 break
-            if channel.recv_ready():
-                arrivals.set()  # there is more: look again, after the keys
+            if channel.recv_ready() or _has_ended(channel):
+                # There is more, or nothing more will wake us: look again, after the keys.
+                arrivals.set()
             if keys and keys[0] in ready:
                 data, dropped = escape.feed(os.read(keys[0], CHUNK))
                 if dropped:
@@ -175,15 +176,19 @@ def _send(channel: Any, data: bytes) -> None:
 
 def _copy(channel: Any) -> bool:
     """Write some of the program's output that has arrived; False at its end."""
-    # Read this first: output that arrives later is still found below. The end of the output is not
-    # that of the program: until that, the person's keys are passed on.
-    ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
+    # Read this first: output that arrives later is still found below.
+    ended = _has_ended(channel)
     if not channel.recv_ready():
         return not ended
     view = memoryview(channel.recv(CHUNK))
     while view:
         view = view[os.write(sys.stdout.fileno(), view) :]
     return True
+
+
+def _has_ended(channel: Any) -> bool:
+    """Whether the program has ended: until then, also after its output, keys are passed on."""
+    return bool(channel.closed or (channel.eof_received and channel.exit_status_ready()))
 
 
 @contextlib.contextmanager

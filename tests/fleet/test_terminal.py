@@ -1,6 +1,8 @@
 """Before a program gets the terminal: sudo is answered once, and nothing else is."""
 
 import os
+import threading
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -101,6 +103,30 @@ def test_a_broken_connection_is_not_an_exit_code(monkeypatch):
         assert terminal._join(Ended(-1, in_order=True), never, "tpp") == -1  # a signal ended it
         with pytest.raises(Unreachable, match="lost"):
             terminal._join(Ended(-1, in_order=False), never, "tpp")
+
+
+class EndedWithOutput(Ended):
+    """A channel that was closed just after its last output."""
+
+    def recv_ready(self):
+        return self.in_buffer.read_ready()
+
+    def recv(self, size):
+        return self.in_buffer.read(size)
+
+
+def test_an_end_that_arrives_with_the_last_output_is_noticed(monkeypatch):
+    channel, found = EndedWithOutput(7, in_order=True), []
+    channel.in_buffer.feed(b"logout")
+    never, writer = os.pipe()
+    with open(never, "rb") as quiet, open(writer, "wb"), open(os.devnull, "w") as nothing:
+        monkeypatch.setattr("sys.stdin", quiet)
+        monkeypatch.setattr("sys.stdout", nothing)
+        work = partial(terminal._join, channel, never, "tpp")
+        thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert found == [7]
 
 
 @pytest.mark.parametrize(("closed", "has_status"), [(False, False), (False, True), (True, False)])
