@@ -9,6 +9,7 @@ from opstasks.core.errors import NoShell, Refused
 # How much of what a login shell said an error repeats.
 SAID_LINES = 3
 SAID_CHARS = 300
+NOTHING_SAID = ", and it said nothing"
 
 # What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
@@ -57,7 +58,7 @@ def refusal(text: str, host: str, user: str) -> Refused | NoShell:
 def too_slow(text: str, host: str, limit_s: float) -> NoShell:
     """The error for a login shell that was not ready in time, from its output."""
     heard = said(text)
-    more = f"; it said: {heard}" if heard else ", and it said nothing"
+    more = f"; it said: {heard}" if heard else NOTHING_SAID
     return NoShell(
         f"no shell within {limit_s:g} s{more}",
         host=host,

@@ -38,7 +38,14 @@ from opstasks.fleet import framing
 from opstasks.fleet.heartbeat import HEARTBEATS
 from opstasks.fleet.line_tap import LineTap
 from opstasks.fleet.marks import MAX_CODE, MAX_PID, EndMarks, taken
-from opstasks.fleet.refusals import input_was_read, no_password, refusal, too_slow, wrong_password
+from opstasks.fleet.refusals import (
+    NOTHING_SAID,
+    input_was_read,
+    no_password,
+    refusal,
+    too_slow,
+    wrong_password,
+)
 from opstasks.fleet.transport import Transport
 
 # How long the login shell, sudo and our shell may take to start.
@@ -159,7 +166,8 @@ class Session:
             return self._lost()
         if self._transport.answers(START_ANSWER_S):
             return error
-        return Unreachable(error.message, host=self.host, hint=error.hint)
+        message = error.message.removesuffix(NOTHING_SAID)
+        return Unreachable(message, host=self.host, hint=error.hint)
 
     def _has_begun(self) -> bool:
         """Whether our shell has said that it runs commands."""

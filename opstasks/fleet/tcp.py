@@ -22,7 +22,9 @@ def connect_tcp(hop: Hop, where: str) -> socket.socket:
         found = socket.getaddrinfo(settings.hostname, settings.port, family, socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         text = f"no address for {settings.hostname!r}"
-        raise Unreachable(text, hint="check `address` in hosts.yaml") from error
+        raise Unreachable(
+            text, hint="check `address` in hosts.yaml, or HostName in ssh_config"
+        ) from error
     problem: OSError = OSError("no address")
     for kind, type_, protocol, _, address in found:
         try:

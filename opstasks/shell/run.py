@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from opstasks.core import durations
 from opstasks.core.command import Command, OnOut, Raw, cmd
-from opstasks.core.errors import CommandFailed, Refused, TimedOut
+from opstasks.core.errors import CommandFailed, Lost, Refused, TimedOut
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host, check
@@ -50,7 +50,11 @@ def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) ->
         shell.begin()
         # From here on, `stop` finds the running command; before, Ctrl-C must prevent its start.
         host.checkpoint("the command was not run there")
-        result = shell.enclosed(command, audit.begin_text(entry), audit.end_text(entry))
+        try:
+            result = shell.enclosed(command, audit.begin_text(entry), audit.end_text(entry))
+        except Lost as error:
+            error.hint = "it may have run, or still run: look before you run it again"
+            raise
         ended.outcome = "failed" if result.code else "ok"
         ended.detail = f"exit code {result.code}" if result.code else ""
     return result

@@ -88,8 +88,9 @@ def test_a_lost_connection_is_recorded_as_unknown(fake_host, fixed_audit):
     host = fake_host()
     command = make_command(["uptime"], 5)
     host.expect(command, Unreachable("connection lost"))
-    with pytest.raises(Lost):
+    with pytest.raises(Lost) as error:
         run(host, "opensafely", command)
+    assert "before you run it again" in error.value.hint
     assert written(fixed_audit)[-1]["outcome"] == "unknown"
 
 
