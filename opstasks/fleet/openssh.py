@@ -31,7 +31,8 @@ ENDS_S = 0.3
 class OpenSSHProcess(PipeProcess):
     """A shell behind one `ssh -S` process.
 
-    Standard output is always an answer of the host: ssh itself writes to standard error.
+    Standard output is always an answer of the host, and so is a question such as sudo's: ssh itself
+    writes whole lines to standard error.
     """
 
     def __init__(self, argv: list[str], master: Master) -> None:
@@ -43,13 +44,12 @@ class OpenSSHProcess(PipeProcess):
     def answers(self, timeout_s: float) -> bool:
         """Wait for the first output, which `read` returns later; whether the host answered.
 
-        sudo's question and start-up files write to standard error, too. ssh itself writes whole
-        lines there, and then ends.
+        Start-up files write whole lines to standard error, too, but ssh then ends.
         """
         out, err, ended = self.read(timeout_s)
         deadline = time.monotonic() + ENDS_S
-        while err and not (out or ended) and (left_s := deadline - time.monotonic()) > 0:
-            if not err.endswith(b"\n"):
+        while err and not (self.has_answered or ended):
+            if (left_s := deadline - time.monotonic()) <= 0:
                 break
             out, more, ended = self.read(left_s)
             err += more
@@ -64,7 +64,7 @@ class OpenSSHProcess(PipeProcess):
             held, self._held = self._held, None
             return held
         out, err, ended = super().read(timeout_s)
-        if out:
+        if out or (err and not err.endswith(b"\n")):
             self._note_answer()
         return out, err, ended
 
