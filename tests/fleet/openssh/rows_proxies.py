@@ -58,7 +58,7 @@ JUMPS = [
         config="Host alpha\n  ProxyJump door\nHost door\n  HostName jump\n  User dave\n",
     ),
     Row(
-        "the host's own user does not hold for the jump",
+        "the host's own user does not apply to the jump host",
         config="Host alpha\n  ProxyJump jump\n  User carol\n",
     ),
     Row(
@@ -67,7 +67,7 @@ JUMPS = [
         config=JUMP + "  IdentityFile ~/.ssh/a\nHost jump\n  IdentityFile ~/.ssh/b\n",
     ),
     Row(
-        "-i does not hold for the jump host",
+        "-i does not apply to the jump host",
         keys="id_ed25519=ed other=rsa",
         config=JUMP,
         identity="~/.ssh/other",
@@ -146,7 +146,7 @@ JUMPS = [
         config="Host two\n  ProxyJump jump\n",
     ),
     Row(
-        "StrictHostKeyChecking of the host does not hold for the jump",
+        "StrictHostKeyChecking of the host does not apply to the jump host",
         config=JUMP + "  StrictHostKeyChecking no\n",
         known="alpha <alpha:ed>\n",
     ),
