@@ -1,7 +1,7 @@
 """The shell text of the framed shell: its start, and one command as a frame.
 
-A frame on the wire is a header, a NUL byte, and a block of exactly as many bytes as the header
-says: shell text, then the standard input of the command. `opstasks.fleet.session` says why.
+A frame on the wire is a header, a NUL byte, and blocks of exactly as many bytes as the header
+says: the command's standard input, if any, then shell text. `opstasks.fleet.session` says why.
 """
 
 from __future__ import annotations

@@ -293,7 +293,7 @@ def _private(path: Path) -> Path:
     ):
         raise Refused(
             f"{path} is not a folder that only you may enter",
-            hint="remove it if it is yours; otherwise set XDG_RUNTIME_DIR or remove keep_connection",
+            hint="remove it if it is yours; else set XDG_RUNTIME_DIR or remove keep_connection",
         )
     return path
 
