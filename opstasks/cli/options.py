@@ -16,8 +16,8 @@ CORE_FLAGS: tuple[dict[str, Any], ...] = (
     {
         "names": ("hosts", "H"),
         "kind": list,
-        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. @failed: hosts that failed in"
-        " the task's last run. @FILE: names in a file. Without -H: this machine.",
+        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. @failed: hosts not ok in the"
+        " task's last run. @FILE: names in a file. Without -H: this machine.",
     },
     {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
     {
