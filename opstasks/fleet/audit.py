@@ -118,8 +118,8 @@ def begin_text(begun: AuditEntry) -> str:
 def end_text(begun: AuditEntry) -> str:
     """Shell text that writes the end of a single command, from its exit code in $r.
 
-    It is written by the host, so also when the client is gone. The time is ours plus the seconds
-    since then, because the clocks may differ.
+    The host writes it, so it is written even if the client is gone. The time is our start time plus
+    the seconds since then, because the clocks may differ.
     """
     words = {"time": secrets.token_hex(8), "outcome": secrets.token_hex(8)}
     detail = secrets.token_hex(8)

@@ -1,8 +1,8 @@
 """A host behind a connection that OpenSSH keeps open: each shell is an `ssh -S` process.
 
-Nothing here speaks SSH. A shell's process has no way to make a connection of its own: without its
-master it ends. So a change never continues over a second connection. Terminals and connections
-that the host makes get a login of their own.
+Nothing here speaks SSH. A shell's process cannot make its own connection: without its master it
+ends. So a change never continues over a second connection. Terminals, and connections that the
+host makes, use a separate login.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OpenSSHProcess(PipeProcess):
         self.has_answered = False
 
     def answers(self, timeout_s: float) -> bool:
-        """Wait for the first output, which `read` returns later; whether the host answered."""
+        """Wait for the first output, which `read` returns later; True if the host answered."""
         self._held = self.read(timeout_s)
         return self.has_answered
 
@@ -120,11 +120,11 @@ class OpenSSHTransport:
 
     @property
     def connection(self) -> Any:
-        """Fabric's connection, by a login of its own."""
+        """Fabric's connection, by a separate login."""
         return self._own_login.connection
 
     def dial(self, address: str, port: int, timeout_s: float) -> Socket:
-        """A TCP connection that the host makes, by a login of its own."""
+        """A TCP connection that the host makes, by a separate login."""
         return self._own_login.dial(address, port, timeout_s)
 
     def is_alive(self) -> bool:

@@ -62,9 +62,9 @@ class Session:
     def __init__(
         self, transport: Transport, host: str, user: str, sudo: str, password: Password
     ) -> None:
-        """Start the shell; raises Unreachable or Refused when that is known at once.
+        """Start the shell; raises Unreachable or Refused if that is known at once.
 
-        Where sudo does not ask, `ready` or the first command raises it.
+        If sudo does not ask, `ready` or the first command raises the error.
         """
         self.host = host
         self.user = user

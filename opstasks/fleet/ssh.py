@@ -1,4 +1,4 @@
-"""A host behind an SSH connection, which Fabric makes.
+"""A host behind an SSH connection of our own (`opstasks.fleet.link`).
 
 The settings are those of OpenSSH (`opstasks.fleet.ssh_config`); hosts.yaml replaces some of them.
 """

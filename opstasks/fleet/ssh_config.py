@@ -65,7 +65,7 @@ class _Answers:
 
     @property
     def are_shared(self) -> bool:
-        """Whether one answer can be that of several names, so that others should wait for it."""
+        """Whether several names may share one answer, so that the others should wait for it."""
         return not self.found or self.files.patterns is not None
 
     def ask(self, wanted: Destination) -> SSHSettings:
@@ -84,7 +84,7 @@ class _Answers:
         return settings
 
     def same(self, wanted: Destination) -> SSHSettings | None:
-        """The settings of another name that no line tells apart from this one."""
+        """This name's settings, from another name that no line tells apart from it."""
         for known, settings in list(self.found.items()):  # other threads may add to it
             if msgspec.structs.replace(known, name=wanted.name) != wanted:
                 continue

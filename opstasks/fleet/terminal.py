@@ -166,8 +166,8 @@ def _join(channel: Any, resized: int, host: str) -> int:
 
 def _copy(channel: Any) -> bool:
     """Write some of the program's output that has arrived; False at its end."""
-    # Read this first: output that arrives later is still found below. The end of the output is not
-    # that of the program: until that, the person's keys are passed on.
+    # Read this first: output that arrives later is still found below. The program may still run
+    # after the end of its output: until it ends, the person's keys are passed on.
     ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
     if not channel.recv_ready():
         return not ended

@@ -18,11 +18,11 @@ from opstasks.fleet.host import Host
 T = TypeVar("T")
 # How many hosts are read together, and how many while some do not answer.
 READERS, MOST_READERS = 32, 300
-# A host that takes longer than this gets another worker beside it, while hosts are waiting; and
-# much longer than other hosts took: where this machine is slow, more workers make it slower.
+# A host is slow if it takes longer than SLOW_S, and MUCH_LONGER times as long as other hosts (on a
+# slow machine, more workers would make it slower). Another worker is started for each slow host.
 SLOW_S, MUCH_LONGER = 1.0, 3.0
-# How long the first answer waits for others, so that a fleet that answers well is shown whole and
-# in order; and how long each later one waits.
+# How long the first answer waits for others, so that a fleet without slow hosts is shown whole
+# and in order; and how long each later one waits.
 PATIENCE_S, PAUSE_S = 0.5, 0.1
 # How often the main thread wakes up: for Ctrl-C, and to look for slow hosts.
 TICK_S = 0.2
@@ -154,7 +154,7 @@ class FleetRun(Generic[T]):
         return max(SLOW_S, MUCH_LONGER * took[len(took) // 2]) if took else SLOW_S
 
     def _most_extra(self) -> int:
-        """How many more workers may be started: ever slower while no host has answered."""
+        """How many more workers may be started; grows slowly until a host has answered."""
         if self._took or not SLOW_S:
             return self._limits.most
         rounds = math.log2(max(1.0, (time.monotonic() - self._began_at) / SLOW_S))
@@ -198,7 +198,7 @@ class FleetRun(Generic[T]):
 
 
 def _close(host: Host) -> None:
-    """Close a host whose result has arrived: an error now is nobody's concern."""
+    """Close a host whose result has arrived: an error no longer matters."""
     try:
         host.close()
     except Exception:
