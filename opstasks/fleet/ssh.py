@@ -195,6 +195,18 @@ class SSHTransport:
         """Whether the connection is open, as far as paramiko has noticed."""
         return all(link.wire.is_active() for link in self._links)
 
+    def answers(self, timeout_s: float) -> bool:
+        """Ask the host for one more channel: it reads everything that was sent before first."""
+        import paramiko
+
+        try:
+            self._links[-1].wire.open_session(timeout=timeout_s).close()
+        except paramiko.ChannelException:  # "no" is an answer
+            return True
+        except (EOFError, OSError, paramiko.SSHException):
+            return False
+        return True
+
     @property
     def connection(self) -> Any:
         """The Fabric connection, for terminals and forwarding."""

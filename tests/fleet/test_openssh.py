@@ -120,9 +120,7 @@ def test_a_path_that_ssh_would_read_in_another_way_is_not_passed_on(path):
         ssh_master._quoted(path)
 
 
-def test_the_persons_own_master_is_not_used_if_hosts_yaml_has_pins(
-    config, tmp_path, monkeypatch
-):
+def test_the_persons_own_master_is_not_used_if_hosts_yaml_has_pins(config, tmp_path, monkeypatch):
     text = f"ControlMaster auto\nControlPath {tmp_path}/own"
 
     def hop(**settings):

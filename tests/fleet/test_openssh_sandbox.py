@@ -273,9 +273,7 @@ def test_the_pins_of_a_gateway_are_not_those_of_the_host(connect, keep, spec):
         connect(behind, spec("sandbox-1")).login.run(cmd("true"))
 
 
-def test_a_jump_host_is_checked_even_if_ssh_config_checks_nothing(
-    connect, plain, spec
-):
+def test_a_jump_host_is_checked_even_if_ssh_config_checks_nothing(connect, plain, spec):
     first, second = spec("sandbox-1"), spec("sandbox-2")
     jump = f"Host {second.address}\n ProxyJump ops@{first.address}"
     more = f" IdentityFile {first.identity_file}\n{jump}"
