@@ -33,6 +33,10 @@ class LocalTransport:
         """Always."""
         return True
 
+    def answers(self, timeout_s: float) -> bool:
+        """Not known: what was written to a pipe stays there when it is closed."""
+        return False
+
     def lost_because(self) -> str:
         """Never lost."""
         return ""

@@ -146,14 +146,11 @@ def connect(spec: HostSpec, gateway: HostSpec | None = None) -> Transport:
 
     Raises what `SSHTransport` raises, and Refused when the folder of kept connections is not safe.
     """
+    hops, master = route(spec, gateway), None
     if spec.keep_connection_s:
-        hops = route(spec, gateway)
         master = open_master(hops, spec.name, spec.keep_connection_s)
-        if master:
-            return OpenSSHTransport(spec, gateway, master, hops)
     elif not gateway and spec.keep_connection != NEVER:
-        hops = route(spec, gateway)
         master = own_master(hops[-1], spec.name)
-        if master:
-            return OpenSSHTransport(spec, gateway, master, hops)
-    return SSHTransport(spec, gateway)
+    if master is None:
+        return SSHTransport(spec, gateway, hops)
+    return OpenSSHTransport(spec, gateway, master, hops)

@@ -47,7 +47,11 @@ def refusal(text: str, host: str, user: str) -> Refused | NoShell:
             host=host,
             hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
         )
-    return NoShell(f"no shell on the host: {said(text) or 'closed without a message'}", host=host)
+    return NoShell(
+        f"no shell on the host: {said(text) or 'closed without a message'}",
+        host=host,
+        hint="look at the account's login shell and its start-up files",
+    )
 
 
 def too_slow(text: str, host: str, limit_s: float) -> NoShell:

@@ -18,6 +18,7 @@ before the shell is ready. After that, nothing that looks like a prompt is answe
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -50,6 +51,8 @@ GRACE_S = 15.0
 READ_AHEAD_BYTES = 1 << 20
 # How long a transport may take to notice that its connection is lost, after its shells have ended.
 CERTAIN_S = 0.1
+# How long the host may take to answer when its shell has not started.
+START_ANSWER_S = 10.0
 # How much may be sent to a shell that may not have started; sshd stores twice as much.
 EARLY_BYTES = 1 << 20
 
@@ -92,7 +95,7 @@ class Session:
         try:
             self.pid = self._collect(self._token, START_S, MAX_OUTPUT_BYTES, MAX_PID)[0]
         except TimedOut:
-            raise self._too_slow() from None
+            raise self._slow_after_sending() from None
         except Unreachable:
             raise self._refusal() from None
         finally:
@@ -128,14 +131,16 @@ class Session:
         if secret is None:
             self.close()
             raise no_password(self.host)
-        self._process.write(secret.value.encode() + b"\n")
+        # A sudo that waited for too long has ended and said so: the next `read` tells.
+        with contextlib.suppress(OSError):
+            self._process.write(secret.value.encode() + b"\n")
 
     def _refusal(self) -> Refused | Unreachable:
         """The error for a shell that ended; a lost connection does not say what was run."""
         self.close()
         time.sleep(CERTAIN_S)
-        if not self._transport.is_alive():
-            return Unreachable("connection lost", host=self.host)
+        if self._has_begun() or not self._transport.is_alive():
+            return self._lost()
         if f"input:{self._token}\n".encode() in self._out:
             return input_was_read(self.host)
         return refusal(self._said(), self.host, self.user)
@@ -143,6 +148,25 @@ class Session:
     def _too_slow(self) -> NoShell:
         self.close()
         return too_slow(self._said(), self.host, START_S)
+
+    def _slow_after_sending(self) -> Unreachable:
+        """The error when commands were sent: they were not run if the host knows that we are gone.
+
+        Without an answer it is not certain: the network may have died after they had arrived.
+        """
+        error = self._too_slow()
+        if self._has_begun():
+            return self._lost()
+        if self._transport.answers(START_ANSWER_S):
+            return error
+        return Unreachable(error.message, host=self.host, hint=error.hint)
+
+    def _has_begun(self) -> bool:
+        """Whether our shell has said that it runs commands."""
+        return b"\0%b " % self._token.encode() in self._out
+
+    def _lost(self, command: str = "") -> Unreachable:
+        return Unreachable("connection lost", host=self.host, command=command, hint="run it again")
 
     def _said(self) -> str:
         text = (self._out + self._err).decode("utf-8", "replace")
@@ -199,7 +223,7 @@ class Session:
             safe = self._out.rfind(b"\0") if b"\0" in self._out[-64:] else len(self._out)
             on_out(taken(self._out, safe, safe))
             if self._pump(LISTEN_S, MAX_OUTPUT_BYTES) and not self._is_in_out(EndMarks(mark)):
-                raise Unreachable("connection lost", host=self.host, command=command.line())
+                raise self._lost(command.line())
         on_out(taken(self._out, ending.out_at, ending.out_next))
         return _result(command, ending.number, b"", self._rest_of_errors(mark), 0.0)
 
@@ -246,11 +270,12 @@ class Session:
         while not self._is_in(ending):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                raise TimedOut(f"no answer for {timeout_s:g} s", host=self.host)
+                text, hint = f"no answer for {timeout_s:g} s", f"inv -H {self.host} doctor"
+                raise TimedOut(text, host=self.host, hint=hint)
             if tap:
                 tap.look(self._out, self._err)
-            if self._pump(left_s, max_bytes) and not self._is_in_out(ending):
-                raise Unreachable("connection lost", host=self.host)
+            if self._pump(left_s, max_bytes) and not self._is_in(ending):
+                raise self._lost()
         out = taken(self._out, ending.out_at, ending.out_next)
         return ending.number, out, taken(self._err, ending.err_at, ending.err_next)
 
@@ -292,7 +317,7 @@ class Session:
         except OSError as error:
             # A shell that did not start has said why: `ready` reads that.
             if self.pid:
-                raise Unreachable("connection lost", host=self.host) from error
+                raise self._lost() from error
 
     def _write(self, data: bytes) -> None:
         with self._write_lock:

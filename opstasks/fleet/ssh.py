@@ -82,12 +82,17 @@ def _silence_paramiko() -> None:
 class SSHTransport:
     """One SSH connection, with host keys checked and gateways honoured."""
 
-    def __init__(self, spec: HostSpec, gateway: HostSpec | None = None) -> None:
-        """Connect; raises Unreachable with the reason and a hint, Refused for bad settings."""
+    def __init__(
+        self, spec: HostSpec, gateway: HostSpec | None = None, hops: list[Hop] | None = None
+    ) -> None:
+        """Connect by the logins of `route`.
+
+        Raises Unreachable with the reason and a hint, and Refused for bad settings.
+        """
         _silence_paramiko()
         self.spec = spec
         try:
-            self._hops = route(spec, gateway)
+            self._hops = hops or route(spec, gateway)
         except Refused as error:
             error.host = error.host or spec.name
             raise
@@ -189,6 +194,18 @@ class SSHTransport:
     def is_alive(self) -> bool:
         """Whether the connection is open, as far as paramiko has noticed."""
         return all(link.wire.is_active() for link in self._links)
+
+    def answers(self, timeout_s: float) -> bool:
+        """Ask the host for one more channel: it reads everything that was sent before first."""
+        import paramiko
+
+        try:
+            self._links[-1].wire.open_session(timeout=timeout_s).close()
+        except paramiko.ChannelException:  # "no" is an answer
+            return True
+        except (EOFError, OSError, paramiko.SSHException):
+            return False
+        return True
 
     @property
     def connection(self) -> Any:

@@ -60,6 +60,7 @@ class _Answers:
         self.files = ConfigFiles()
         self.signature: Signature = ()
         self.found: dict[Destination, SSHSettings] = {}
+        self.plain: dict[Destination, bool] = {}
         self.hung: tuple[float, str] | None = None
 
     @property
@@ -78,6 +79,7 @@ class _Answers:
             raise _no_answer(wanted.name) from None
         if not self.found:
             self.files, self.signature = settings.files, settings.files.signature()
+        self.plain[wanted] = _is_plain(settings)
         self.found[wanted] = settings
         return settings
 
@@ -88,7 +90,7 @@ class _Answers:
                 continue
             if known.name == wanted.name:
                 return settings
-            same = self._same_sections(known.name, wanted.name) and _is_plain(settings)
+            same = self.plain[known] and self._same_sections(known.name, wanted.name)
             if same and _is_kept(wanted.name):
                 hostname = wanted.name.lower()
                 return msgspec.structs.replace(settings, name=wanted.name, hostname=hostname)

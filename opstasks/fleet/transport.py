@@ -1,7 +1,7 @@
 """The interface of a transport to a host: shells with three byte streams, TCP connections.
 
-`opstasks.fleet.ssh` and `opstasks.fleet.local` are the two transports. All code above them works
-with both.
+`opstasks.fleet.ssh`, `opstasks.fleet.openssh` and `opstasks.fleet.local` are the transports. All
+code above them works with each.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ class Transport(Protocol):
 
     def is_alive(self) -> bool:
         """Whether the connection is open, as far as is known here."""
+
+    def answers(self, timeout_s: float) -> bool:
+        """Whether the other side certainly knows which shells were closed before; asks it."""
 
     def lost_because(self) -> str:
         """Why the connection ended, if the other side said it; otherwise ""."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import queue
 import threading
@@ -57,9 +58,10 @@ class FleetRun(Generic[T]):
     ) -> None:
         self._hosts, self._work, self._stop = hosts, work, stop
         self._limits, self._changes = limits, changes
-        # Only the main thread uses these two.
+        # Only the main thread uses these three; `_took` has the seconds of good hosts, in order.
         self._results: dict[str, HostResult[T]] = {}
         self._new: list[str] = []
+        self._took: list[float] = []
         self._arrived: queue.SimpleQueue[HostResult[T] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = list(reversed(hosts))
@@ -126,6 +128,8 @@ class FleetRun(Generic[T]):
         else:
             self._results[item.host] = item
             self._new.append(item.host)
+            if item.good:
+                bisect.insort(self._took, item.elapsed_s)
 
     def _show_new(self, show: Callable[[FleetResult[T]], None]) -> None:
         if self._new:
@@ -146,12 +150,12 @@ class FleetRun(Generic[T]):
 
     def _patience_s(self) -> float:
         """How long a host may take before it counts as slow."""
-        took = sorted(item.elapsed_s for item in self._results.values() if item.good)
+        took = self._took
         return max(SLOW_S, MUCH_LONGER * took[len(took) // 2]) if took else SLOW_S
 
     def _most_extra(self) -> int:
         """How many more workers may be started; grows slowly until a host has answered."""
-        if any(item.good for item in self._results.values()) or not SLOW_S:
+        if self._took or not SLOW_S:
             return self._limits.most
         rounds = math.log2(max(1.0, (time.monotonic() - self._began_at) / SLOW_S))
         return self._limits.workers * (1 + int(rounds))

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -22,6 +23,9 @@ class StartUpFile(LocalTransport):
 
     def start(self, line):
         return super().start(f"{self.text}\n{line}")
+
+    def answers(self, timeout_s):
+        return True
 
 
 @pytest.fixture
@@ -83,6 +87,28 @@ def test_a_login_shell_that_hangs_silently_is_an_error(started, soon):
         started("sleep 1").batch([cmd("true")])
 
 
+def test_without_an_answer_it_is_not_certain_that_nothing_was_run(started, soon, monkeypatch):
+    """The network may have died after the commands had arrived."""
+    monkeypatch.setattr(StartUpFile, "answers", lambda self, timeout_s: False)
+    with pytest.raises(Unreachable, match=r"no shell within 0\.5 s") as error:
+        started("sleep 1").batch([cmd("true")])
+    assert not isinstance(error.value, NoShell)
+
+
+def test_a_shell_that_has_begun_may_have_run_what_was_sent(started, soon):
+    with pytest.raises(Unreachable, match="connection lost") as error:
+        started("exec 2>/dev/null").batch([cmd("true")])
+    assert not isinstance(error.value, NoShell)
+
+
+def test_a_connection_that_ends_between_two_marks_is_lost_at_once(started):
+    session = started()
+    assert session.evaluate("true").code == 0
+    with pytest.raises(Unreachable, match="connection lost") as error:
+        session.evaluate('printf() { builtin printf "$@"; exit; }', timeout_s=1)
+    assert error.value.hint
+
+
 def test_a_start_up_file_that_reads_the_input_is_named(started, tmp_path):
     canary = tmp_path / "canary"
     with pytest.raises(NoShell, match=r"start-up file .* reads standard input"):
@@ -98,8 +124,10 @@ def test_a_shell_that_did_not_start_did_not_run_a_change(tmp_path):
         host.login.run(cmd("true").changing())
     with host.changing(), pytest.raises(Lost):
         host.login.run(cmd("true"))
-    with pytest.raises(NoShell):
+    with pytest.raises(NoShell) as error:
         host.login.open()
+    assert error.value.hint
+    assert not host.login.is_open
     with pytest.raises(NoShell):
         host.prove(host.transport.current_user())
 
@@ -210,6 +238,18 @@ def test_without_a_password_nothing_is_given(started, fake_sudo):
     with pytest.raises(Refused, match="not a terminal"):
         started(user="root")
     assert given(fake_sudo) == ""
+
+
+def test_sudo_that_gives_up_while_the_person_types_is_refused(started, fake_sudo):
+    gives_up = 'printf %s "${3//%%/%}" >&2; echo sudo: timed out reading password >&2; exit 1'
+    (fake_sudo / "sudo").write_text(f"#!/bin/bash\n{gives_up}\n")
+
+    def types_slowly():
+        time.sleep(1)
+        return Secret("right")
+
+    with pytest.raises(Refused, match="timed out reading password"):
+        started(user="root", password=types_slowly)
 
 
 def test_sudo_that_hangs_is_an_error_with_what_was_said(started, soon):
