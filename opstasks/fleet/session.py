@@ -131,7 +131,7 @@ class Session:
         if secret is None:
             self.close()
             raise no_password(self.host)
-        # A sudo that waited for too long has ended and said so: the next `read` tells.
+        # If sudo waited for too long, it has ended and said so: the next `read` gets its words.
         with contextlib.suppress(OSError):
             self._process.write(secret.value.encode() + b"\n")
 

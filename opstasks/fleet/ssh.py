@@ -196,7 +196,7 @@ class SSHTransport:
         return all(link.wire.is_active() for link in self._links)
 
     def answers(self, timeout_s: float) -> bool:
-        """Ask the host for one more channel: it reads everything that was sent before first."""
+        """Ask the host for one more channel: first, it reads everything that was sent before."""
         import paramiko
 
         try:
