@@ -131,6 +131,10 @@ class OpenSSHTransport:
         """Whether the master still listens."""
         return self._master.accepts()
 
+    def answers(self, timeout_s: float) -> bool:
+        """Not known: ssh may still send what it was given."""
+        return False
+
     def lost_because(self) -> str:
         """Not known here."""
         return ""

@@ -84,7 +84,7 @@ class _Answers:
         return settings
 
     def same(self, wanted: Destination) -> SSHSettings | None:
-        """This name's settings, from another name that no line tells apart from it."""
+        """The settings that were found for another name which no line tells apart from this one."""
         for known, settings in list(self.found.items()):  # other threads may add to it
             if msgspec.structs.replace(known, name=wanted.name) != wanted:
                 continue
