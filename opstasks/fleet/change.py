@@ -33,7 +33,7 @@ def _take(shell: Shell, entry: audit.AuditEntry) -> None:
     host: Host = shell.host
     owner = lock.Owner(who=entry.who, task=entry.task, since=entry.time, run_id=entry.run_id)
     text = f"{{ {lock.take_text(host.spec, owner)}\n}} && {audit.journal_text(entry)}"
-    result = shell.session.evaluate(text)
+    result = shell.evaluate(text)
     if result.code == lock.BUSY_CODE:
         held = lock.parse_owner(result.out)
         raise Refused(

@@ -30,6 +30,7 @@ from opstasks.core.errors import (
     InvalidResponse,
     Lost,
     NoShell,
+    OpsError,
     Refused,
     TimedOut,
     TooMuchOutput,
@@ -65,7 +66,8 @@ class Shell:
 
     def open(self) -> None:
         """Start the framed shell, wait until it runs; raises Unreachable or Refused."""
-        self.session.ready()
+        with self._loss_means_unknown(mutates=False):
+            self.session.ready()
 
     def begin(self) -> None:
         """Start the framed shell; if that fails, this or the first command raises the error."""
@@ -102,6 +104,11 @@ class Shell:
             results.append(self.session.enclosed(command, before, after))
         return results[0]
 
+    def evaluate(self, text: str) -> Result:
+        """Run shell text in the framed shell itself; see `Session.evaluate`."""
+        with self._loss_means_unknown(mutates=False):
+            return self.session.evaluate(text)
+
     def gather(self, commands: Mapping[str, Command]) -> dict[str, Result]:
         """Run named commands in one round trip; results under the same names."""
         return dict(zip(commands, self.batch(list(commands.values())), strict=True))
@@ -135,14 +142,20 @@ class Shell:
         session = self.host.open_session(self.user)
         try:
             return session.stream(command, on_out)
+        except Unreachable as error:
+            raise self._lost(error, mutates=command.mutates) from error.__cause__
         finally:
             session.close()
 
     def close(self) -> None:
         """End the shell."""
-        session, self._session = self._session, None
-        if session is not None:
+        if (session := self.let_go()) is not None:
             session.close()
+
+    def let_go(self) -> Session | None:
+        """Forget the framed shell; returns it, to close."""
+        session, self._session = self._session, None
+        return session
 
     @contextlib.contextmanager
     def _told(self, commands: Sequence[Command]) -> Iterator[list[Result]]:
@@ -168,18 +181,25 @@ class Shell:
             raise
         except (Unreachable, TimedOut, TooMuchOutput, InvalidResponse) as error:
             self._session = None
-            # Without a shell, these commands were not run; those before them in a change were.
-            mutates = self.host.is_changing or (mutates and not isinstance(error, NoShell))
-            if isinstance(error, Unreachable) and not isinstance(error, NoShell):
-                self.host.explain_loss(error)
-                self.host.doubt_connection()
-            if mutates:
-                raise Lost(
-                    f"{error.message} during a change; the last step may or may not have been done",
-                    host=self.host.name,
-                    hint="run the same command again: it inspects the host first and continues",
-                ) from error
-            raise
+            found = self._lost(error, mutates=mutates)
+            if found is error:
+                raise
+            raise found from error
+
+    def _lost(self, error: OpsError, *, mutates: bool) -> OpsError:
+        """The error for commands without an end: the same one, or Lost if they change something."""
+        # Without a shell, these commands were not run; those before them in a change were.
+        mutates = self.host.is_changing or (mutates and not isinstance(error, NoShell))
+        if isinstance(error, Unreachable) and not isinstance(error, NoShell):
+            self.host.explain_loss(error)
+            self.host.doubt_connection()
+        if not mutates:
+            return error
+        return Lost(
+            f"{error.message} during a change; the last step may or may not have been done",
+            host=self.host.name,
+            hint="run the same command again: it inspects the host first and continues",
+        )
 
 
 class Host:
@@ -282,12 +302,23 @@ class Host:
 
     def close(self) -> None:
         """Close every shell and the connection; two threads may do so at the same time."""
+        for close in self.let_go():
+            close()
+
+    def let_go(self) -> list[Callable[[], None]]:
+        """Forget every shell and the connection, which ends nothing; returns what closes them.
+
+        Whoever needs the host next, perhaps at once, gets a new connection.
+        """
+        found: list[Callable[[], None]] = []
         for shell in list(self._shells.values()):
-            shell.close()
+            if (session := shell.let_go()) is not None:
+                found.append(session.close)
         transport, self._transport = self._transport, None
         if transport is not None:
-            transport.close()
+            found.append(transport.close)
         self._is_doubtful = False
+        return found
 
     # -- changing ----------------------------------------------------------------------------
 

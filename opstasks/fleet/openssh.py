@@ -7,6 +7,7 @@ host makes, use a separate login.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Unreachable
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 ONLY_THROUGH_THE_MASTER = ("-F", "none", "-o", "ProxyCommand=false", "-o", "ControlMaster=no")
 # A connection that answered this recently is used at once; an older one must answer first.
 FRESH_S = 60.0
+# How soon ssh ends after it has written to standard error why.
+ENDS_S = 0.3
 
 
 class OpenSSHProcess(PipeProcess):
     """A shell behind one `ssh -S` process.
 
-    Only standard output is an answer of the host: ssh itself writes to standard error.
+    Standard output is always an answer of the host: ssh itself writes to standard error.
     """
 
     def __init__(self, argv: list[str], master: Master) -> None:
@@ -38,8 +41,21 @@ class OpenSSHProcess(PipeProcess):
         self.has_answered = False
 
     def answers(self, timeout_s: float) -> bool:
-        """Wait for the first output, which `read` returns later; True if the host answered."""
-        self._held = self.read(timeout_s)
+        """Wait for the first output, which `read` returns later; whether the host answered.
+
+        sudo's question and start-up files write to standard error, too. ssh itself writes whole
+        lines there, and then ends.
+        """
+        out, err, ended = self.read(timeout_s)
+        deadline = time.monotonic() + ENDS_S
+        while err and not (out or ended) and (left_s := deadline - time.monotonic()) > 0:
+            if not err.endswith(b"\n"):
+                break
+            out, more, ended = self.read(left_s)
+            err += more
+        if err and not ended:
+            self._note_answer()
+        self._held = (out, err, ended)
         return self.has_answered
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:
@@ -48,10 +64,14 @@ class OpenSSHProcess(PipeProcess):
             held, self._held = self._held, None
             return held
         out, err, ended = super().read(timeout_s)
-        if out and not self.has_answered:
+        if out:
+            self._note_answer()
+        return out, err, ended
+
+    def _note_answer(self) -> None:
+        if not self.has_answered:
             self.has_answered = True
             self._master.note_use()
-        return out, err, ended
 
     def close(self) -> None:
         """End standard input; does not wait for the host's answer to that.
@@ -130,6 +150,10 @@ class OpenSSHTransport:
     def is_alive(self) -> bool:
         """Whether the master still listens."""
         return self._master.accepts()
+
+    def answers(self, timeout_s: float) -> bool:
+        """Not known: only the master could ask."""
+        return False
 
     def lost_because(self) -> str:
         """Not known here."""

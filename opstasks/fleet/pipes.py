@@ -48,10 +48,11 @@ class PipeProcess:
 
     def is_writable(self) -> bool:
         """Whether a byte can be sent without waiting."""
-        if self._stdin.closed:
-            return False
         poll = select.poll()
-        poll.register(self._stdin, select.POLLOUT)
+        try:
+            poll.register(self._stdin, select.POLLOUT)
+        except ValueError:  # another thread has closed it
+            return False
         return bool(poll.poll(0))
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes, bool]:

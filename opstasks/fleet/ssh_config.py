@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import threading
@@ -84,7 +85,7 @@ class _Answers:
         return settings
 
     def same(self, wanted: Destination) -> SSHSettings | None:
-        """The settings of this name, from another name that no line tells apart from it."""
+        """The settings that were found for another name which no line tells apart from this one."""
         for known, settings in list(self.found.items()):  # other threads may add to it
             if msgspec.structs.replace(known, name=wanted.name) != wanted:
                 continue
@@ -169,7 +170,8 @@ def _ask(wanted: Destination) -> SSHSettings:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line and not _DEBUG.match(line)]
         reason = "; ".join(said[:2]) or f"exit code {done.returncode}"
-        raise Refused(f"ssh refuses its settings: {reason}", hint=f"ssh -G {wanted.name}")
+        words = [word for word in wanted.arguments() if word not in ("-v", "--")]
+        raise Refused(f"ssh refuses its settings: {reason}", hint=shlex.join(words))
     files = ConfigFiles.read(map(_printed_path, _READ.findall(done.stderr)))
     return _parsed(wanted.name, done.stdout, files)
 

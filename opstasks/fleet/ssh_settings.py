@@ -6,7 +6,6 @@ done here, when a value is used.
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import re
@@ -145,8 +144,3 @@ def expand_home(text: str) -> str:
     except KeyError:
         return text
     return f"{home}/{rest}"
-
-
-def local_user() -> str:
-    """The account that runs this program."""
-    return getpass.getuser()

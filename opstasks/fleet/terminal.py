@@ -55,7 +55,8 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
         client.ask_for_terminal(channel, os.environ.get("TERM", "xterm"), columns, rows)
         client.start_command(channel, _line(host, words, user, token).encode())
     except Exception as error:  # paramiko raises a dozen unrelated types
-        raise Unreachable(f"cannot open a terminal on the host: {error}", host=host.name) from error
+        text = f"cannot open a terminal on the host: {error or type(error).__name__}"
+        raise Unreachable(text, host=host.name, hint="run it again") from error
     with contextlib.closing(channel):
         drawn = _begin(channel, host, user, token)
         with _raw(), _resizes() as resized:
@@ -154,7 +155,7 @@ def _join(channel: Any, resized: int, host: str) -> int:
                 if dropped:
                     raise Unreachable("dropped at your request", host=host)
                 if data:
-                    channel.sendall(data)
+                    _send(channel, data)
                 elif not escape.is_open:
                     keys = []  # the terminal is gone
     status = int(channel.recv_exit_status())
@@ -162,6 +163,14 @@ def _join(channel: Any, resized: int, host: str) -> int:
     if status < 0 and not channel.eof_received:
         raise Unreachable("connection lost", host=host, hint="run it again")
     return status
+
+
+def _send(channel: Any, data: bytes) -> None:
+    """Send keys; a connection that is lost now is noticed when the output ends."""
+    import paramiko
+
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        channel.sendall(data)
 
 
 def _copy(channel: Any) -> bool:

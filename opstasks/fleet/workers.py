@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import math
 import queue
 import threading
@@ -179,9 +180,10 @@ class FleetRun(Generic[T]):
             with self._lock:
                 self._busy_since.pop(host.name, None)
                 self._failed |= not result.good
+            # The next task may want the host as soon as the result has arrived.
+            closing = host.let_go() if self._limits.closes else []
             self._arrived.put(result)
-            if self._limits.closes:
-                _close(host)
+            _close(closing)
         with self._lock:
             self._working -= 1
             if not self._working:
@@ -197,12 +199,11 @@ class FleetRun(Generic[T]):
             return host
 
 
-def _close(host: Host) -> None:
-    """Close a host whose result has arrived: an error no longer matters."""
-    try:
-        host.close()
-    except Exception:
-        return
+def _close(closing: Sequence[Callable[[], None]]) -> None:
+    """Close what a host needed whose result has arrived: an error no longer matters."""
+    for close in closing:
+        with contextlib.suppress(Exception):
+            close()
 
 
 def attempt(host: Host, work: Callable[[Host], Any], *, changes: bool = True) -> HostResult[Any]:

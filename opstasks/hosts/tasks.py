@@ -23,8 +23,10 @@ def hosts(ctx: Context, close: bool = False) -> None:
     """
     from opstasks.hosts import connections
 
-    selected = list(ctx.options.hosts)
-    specs = ctx.app.inventory.select(selected or ["all"]) if selected or not close else []
+    if ctx.options.hosts:
+        specs = [host.spec for host in ctx.fleet.hosts]
+    else:
+        specs = [] if close else ctx.app.inventory.select(["all"])
     if close:
         _close(ctx, [spec.name for spec in specs])
         return

@@ -74,6 +74,11 @@ class LiveOutput:
             lines = (found.out.take(), found.err.take()) if found else ([], [])
         self._print(host, *lines)
 
+    def drop(self, host: str) -> None:
+        """Forget the lines of a host that wait: its whole output is shown in another way."""
+        with self._lock:
+            self._hosts.pop(host, None)
+
     def flush_all(self) -> None:
         """Show everything that has arrived, such as after Ctrl-C."""
         for host in list(self._hosts):

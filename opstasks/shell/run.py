@@ -74,10 +74,15 @@ def stop(host: Host, user: str) -> None:
 
 
 def stop_children(pid: int) -> Command:
-    """Stop everything that a framed shell is running, children first."""
+    """Stop everything that a framed shell is running.
+
+    Each process is halted before its children end: otherwise a shell would go on with its next
+    command.
+    """
     script = (
         "kids() { ps -e -o pid=,ppid= | awk -v p=\"$1\" '$2==p{print $1}'; };"
-        ' stop() { for k in $(kids "$1"); do stop "$k"; kill -TERM "$k"; done; };'
+        ' stop() { local k; for k in $(kids "$1"); do kill -STOP "$k"; stop "$k";'
+        ' kill -TERM "$k"; kill -CONT "$k"; done; };'
         f" stop {int(pid)}"
     )
     return cmd(Raw(script)).accepting(0, 1)
@@ -95,5 +100,7 @@ def _judged(item: HostResult[Result], command: Command) -> HostResult[Result]:
         check(item.value, command, item.host)
     except (CommandFailed, TimedOut) as error:
         error.tail = ""  # the whole output was already shown
+        if isinstance(error, TimedOut):
+            error.hint = "--timeout SECONDS gives it longer"
         return replace(item, outcome=error.outcome, error=error)
     return item

@@ -56,13 +56,12 @@ class _Everywhere:
         from opstasks.fleet.fleet import GatherInterrupted
         from opstasks.shell.run import judge
 
-        is_whole = fold or self._ctx.options.json
         try:
             found = self._ctx.reader.collect(
-                self._run_whole if is_whole else self._run_live,
+                self._run_whole if self._ctx.options.json else self._run_live,
                 self._keep_back if fold else self._show,
                 interrupted="interrupted; the command was stopped where it was still running",
-                on_tick=self._live.tick,
+                on_tick=(lambda: None) if fold else self._live.tick,
             )
             if self._ctx.app.stop.is_set():  # with --json, Ctrl-C is not an error but an outcome
                 self._after_interrupt()
@@ -94,6 +93,11 @@ class _Everywhere:
         from opstasks.core.result import FleetResult
         from opstasks.shell.run import judge
 
+        for item in batch:
+            if item.value is None:
+                self._live.flush(item.host)
+            else:
+                self._live.drop(item.host)
         judged = list(judge(batch, self._command))
         self._judged |= {item.host: item for item in judged}
         self._ctx.console.problems(FleetResult(judged))
@@ -101,9 +105,7 @@ class _Everywhere:
     def _show(self, batch: FleetResult[Result]) -> None:
         """Show each host's output; with several hosts, every line begins with its host."""
         for item in batch:
-            if item.value is None:
-                self._live.flush(item.host)
-            else:
+            if item.value is not None:
                 self._live.end(item.host, item.value)
         self._keep_back(batch)
 

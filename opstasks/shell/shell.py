@@ -37,4 +37,4 @@ def _record(host: Host, user: str, entry: audit.AuditEntry) -> None:
     shell = host.shell(user)
     shell.open()
     audit.write_local(entry)
-    shell.session.evaluate(audit.journal_text(entry))
+    shell.evaluate(audit.journal_text(entry))

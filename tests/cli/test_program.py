@@ -349,3 +349,9 @@ def test_a_settings_file_with_more_than_a_password_is_refused(program, tmp_path)
     assert done.returncode == 2
     assert "sudo.password must contain one line of text" in done.stderr
     assert "sesame" not in done.stderr
+
+
+def test_hosts_understands_every_form_of_a_choice(program, tmp_path):
+    (tmp_path / "some.txt").write_text("emis\n")
+    assert "emis" in program("-H", f"@{tmp_path}/some.txt", "hosts").stdout
+    assert "no earlier run of `hosts`" in program("-H", "@failed", "hosts").stderr

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opstasks.core.command import cmd
+from opstasks.core.command import Raw, cmd
 from opstasks.core.errors import Lost, Unreachable
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -79,3 +79,31 @@ def test_a_shell_that_was_closed_is_a_lost_connection():
     process.close()
     with pytest.raises(OSError):
         process.write(b"x")
+
+
+class Closed:
+    """A pipe that another thread closes just now."""
+
+    closed = False
+
+    def fileno(self):
+        raise ValueError("I/O operation on closed file")
+
+
+def test_a_shell_that_is_closed_during_a_heartbeat_does_not_end_the_heartbeats():
+    process = LocalTransport().start("exec cat")
+    stdin, process._stdin = process._stdin, Closed()
+    assert not process.is_writable()
+    process._stdin = stdin
+    process.close()
+
+
+def test_a_stream_that_is_lost_in_a_change_is_unknown(host):
+    ends = cmd(Raw("kill -9 $$ $BASHPID"))
+    with pytest.raises(Unreachable, match="connection lost") as error:
+        host.login.stream(ends, lambda data: None)
+    assert error.value.hint
+    with pytest.raises(Lost):
+        host.login.stream(ends.changing(), lambda data: None)
+    with host.changing(), pytest.raises(Lost):
+        host.login.stream(ends, lambda data: None)

@@ -10,8 +10,9 @@ import pytest
 from opstasks.core.errors import Refused
 from opstasks.fleet import ssh_master
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.openssh import OpenSSHProcess
 from opstasks.fleet.route import route
-from opstasks.fleet.ssh_master import CannotSayError, own_master
+from opstasks.fleet.ssh_master import CannotSayError, Master, own_master
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINxiwIpOoWGGhWj6F5dmhXigDbBM599H5fLxFarLgdj3"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0pAIQdcxs8h1qsUVZQx3ic0B1D6yHU5Y2hBDNnlm2b"
@@ -218,3 +219,26 @@ def test_a_bad_span_is_a_mistake_in_hosts_yaml(tmp_path):
         path.write_text(f"hosts: {{a: {{keep_connection: '{bad}'}}}}\n")
         with pytest.raises(Refused, match=f"hosts.a.keep_connection: '{bad}' is"):
             load(path)
+
+
+# -- the first output of a shell ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "has_answered"),
+    [
+        ("echo ready; exec sleep 5", True),
+        ("printf 'ops%%password:' >&2; exec sleep 5", True),
+        ("echo a start-up file >&2; exec sleep 5", True),
+        ("echo mux_client_hello_exchange: write packet: Broken pipe >&2; exit 255", False),
+        ("exit 255", False),
+        ("exec sleep 5", False),
+    ],
+)
+def test_what_counts_as_an_answer_of_a_kept_connection(tmp_path, text, has_answered):
+    process = OpenSSHProcess(["bash", "-c", text], Master(tmp_path / "x", "tpp", is_own=True))
+    assert process.answers(1) == has_answered
+    if "echo" in text or "printf" in text:
+        assert any(process.read(0)[:2])
+    process._popen.kill()
+    process.close()

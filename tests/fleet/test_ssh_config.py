@@ -259,3 +259,10 @@ def test_our_answers_are_those_of_the_installed_client(config):
     assert settings.one("ciphers") == printed["ciphers"]
     assert settings.user == printed["user"]
     assert settings.many("identityfile") == ["~/k_%n"]
+
+
+def test_the_hint_for_a_bad_line_repeats_it(config):
+    path = config("Nonsense yes\n")
+    with pytest.raises(Refused, match="nonsense") as error:
+        settings_for(Destination(name="tpp", config=path))
+    assert error.value.hint == f"ssh -G -F {path} tpp"

@@ -113,3 +113,11 @@ def test_the_end_of_the_output_is_not_the_end_of_the_program(closed, has_status)
         recv_ready=lambda: False,
     )
     assert terminal._copy(made) == (not closed and not has_status)
+
+
+@pytest.mark.parametrize("error", [OSError("Socket is closed"), EOFError()])
+def test_a_key_that_is_typed_while_the_connection_is_lost_is_no_defect(error):
+    def sendall(data):
+        raise error
+
+    terminal._send(SimpleNamespace(sendall=sendall), b"x")

@@ -12,6 +12,8 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet import fleet as fleet_module
 from opstasks.fleet import workers
 from opstasks.fleet.fleet import Fleet, GatherInterrupted, named
+from opstasks.fleet.host import Host as RealHost
+from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.outcomes import RunOutcomes
 
 TIMEOUT_S = 30
@@ -25,6 +27,9 @@ class Host(SimpleNamespace):
 
     def close(self):
         self.closed += 1
+
+    def let_go(self):
+        return [self.close]
 
 
 def fleet(count=4, **options):
@@ -206,6 +211,23 @@ def test_an_error_while_closing_a_host_is_ignored():
     for host in many.hosts:
         host.close = lambda: 1 / 0
     assert many.gather(lambda host: host.name, is_last=True).exit_code == 0
+
+
+def test_the_next_task_never_gets_a_connection_that_is_being_closed(at_once):
+    closing, hosts = threading.Event(), []
+    slow = SimpleNamespace(close=lambda: closing.wait(TIMEOUT_S))
+    for number in range(9):
+        spec = HostSpec(name=f"h{number}", address="x")
+        hosts.append(RealHost(spec, connect=lambda spec: SimpleNamespace(close=lambda: None)))
+
+    def read(host):
+        host.login._session = slow
+        return host.transport
+
+    first = Fleet(hosts).gather(read, is_last=True).values
+    second = Fleet(hosts).gather(lambda host: host.transport).values
+    closing.set()
+    assert [name for name in first if first[name] is second[name]] == []
 
 
 def test_a_plan_shows_errors_on_arrival_by_default(at_once):

@@ -1,10 +1,15 @@
 """`run`: the unchanged command, its record, and any exit code."""
 
+import getpass
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +26,7 @@ from opstasks.shell.run import MAX_RUN_BYTES, judge, make_command, run, stop
 from tests.fake_host import Reply
 from tests.look import until
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = "2026-11-24T10:00:00+00:00"
 
 
@@ -218,6 +224,51 @@ def test_stop_ends_the_running_command(local):
         stop(host, "")
         thread.join(0.2)
     assert ended[0] in (124, 143)
+
+
+def test_nothing_of_the_command_goes_on_after_stop(local, tmp_path):
+    host, _ = local
+    begun, canary, ended = tmp_path / "begun", tmp_path / "canary", []
+    text = f"touch {begun}; (sleep 66.5; touch {canary}); touch {canary}"
+
+    def work():
+        ended.append(run(host, "", make_command([text], 60)).code)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    until(begun.exists, "it did not start", 5)
+    time.sleep(0.2)  # until it sleeps
+    stop(host, "")
+    thread.join(10)
+    assert ended[0] in (124, 143)
+    assert not canary.exists()
+
+
+def test_ctrl_c_shows_what_had_arrived_also_when_it_would_be_folded(tmp_path):
+    begun = tmp_path / "begun"
+    words = [
+        "run",
+        "--user",
+        getpass.getuser(),
+        "--fold",
+        "--",
+        f"echo hello; touch {begun}; sleep 67",
+    ]
+    inv = subprocess.Popen(
+        [str(Path(sys.executable).with_name("inv")), *words],
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    until(begun.exists, "it did not start", 20)
+    time.sleep(0.5)
+    inv.send_signal(signal.SIGINT)
+    out, err = inv.communicate(timeout=30)
+    assert (inv.returncode, out) == (130, "hello\n"), err
 
 
 def test_stop_prevents_the_start_of_a_shell_that_hangs(local, monkeypatch, tmp_path):
