@@ -42,8 +42,8 @@ types: setup
 unit: setup
 	$(BIN)/pytest --numprocesses 2 -m "not sandbox and not story"
 
-# Beside the rivals from PyPI, in an environment of their own: about 20 minutes. ROWS="list jobs"
-# measures some rows.
+# Compares opstasks with other tools, which get their own environment: about 20 minutes.
+# ROWS="list jobs" measures only these rows.
 bench: setup
 	@$(BIN)/python -m bench $(ROWS)
 

@@ -25,7 +25,7 @@ GROUPS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "jobs": jobs.rows,
     "list": listing.rows,
 }
-# Left out unless they are named: the rivals need 16 minutes for 100 resources, 80 for 500.
+# Measured only if named: the other tools need 16 minutes for 100 resources, 80 for 500.
 SLOW = ("manage100", "manage500")
 NOT_QUICK = (*SLOW, "deploy", "jobs")
 
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="in 4 minutes, without Ansible and the large rows; not kept",
+        help="takes 4 minutes: without Ansible and the large rows; results are not kept",
     )
     found = parser.parse_args()
     if unknown := set(found.rows) - set(GROUPS):
@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure the groups; what was measured before a failure is kept."""
+    """Measure the groups; results from before a failure are kept."""
     asked = arguments()
     os.environ["OPSTASKS_SANDBOX_DIR"] = str(environment.ROOT / ".sandbox-bench")
     # Ended from outside, it must remove its hosts too.

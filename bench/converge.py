@@ -1,6 +1,6 @@
-"""`inv manage` on a host 100 ms away, beside pyinfra and Ansible: from nothing, and already right.
+"""`inv manage` on a host 100 ms away, with pyinfra and Ansible: from nothing, and already right.
 
-Directories and files with owners and rights, by sudo. Independent checks verify that every tool
+Directories and files with owners and modes, by sudo. Independent checks verify that every tool
 did the work.
 """
 
@@ -129,7 +129,7 @@ def ansible(made: Targets, work: Work) -> Line:
 
 
 def done(tool: str, work: Work) -> str:
-    """Check from outside that everything is there with its rights; what is wrong otherwise."""
+    """Check from outside that everything is there with its modes; returns what is wrong."""
     base = top(tool)
     found = sandbox.must(HOST, ["sh", "-c", f"cd {base}; find . -printf '%M %u:%g %P\\n'"])
     wanted = {f"-rw-r----- root:root {name}" for name in work.files}
@@ -142,7 +142,7 @@ def done(tool: str, work: Work) -> str:
 
 
 def rows(options: Options) -> Iterator[Row]:
-    """16 resources, against pyinfra."""
+    """16 resources, compared with pyinfra."""
     yield from measured(16, replace(options, rounds=min(options.rounds, 3)), ("pyinfra",))
 
 
@@ -152,7 +152,7 @@ def large_rows(count: int, options: Options) -> Iterator[Row]:
 
 
 def measured(count: int, options: Options, rivals: tuple[str, ...]) -> list[Row]:
-    """Both cases, beside some rivals."""
+    """Both cases, with some other tools."""
     sandbox.up(hosts=1)
     work = Work(count)
     found = {

@@ -1,4 +1,4 @@
-"""The rivals' own environment, `.bench/`: pinned, from PyPI, never in our dependencies."""
+"""The other tools' own environment, `.bench/`: pinned, from PyPI, never in our dependencies."""
 
 from __future__ import annotations
 

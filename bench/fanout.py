@@ -20,7 +20,7 @@ BAD = 5
 
 
 def answers(sample: Sample) -> int:
-    """How many hosts answered: lines of `uptime`, each from another host if it has a name."""
+    """How many hosts answered: lines of `uptime`; lines with a host's name count once per host."""
     found = [text for _, text in sample.lines if "load average" in text]
     named = {match[0] for text in found if (match := re.search(r"many-\d+", text))}
     return len(named) if named else len(found)

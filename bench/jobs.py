@@ -1,7 +1,7 @@
 """`jobs.ls` and `jobs.stats` on a host with 40 000 jobs, 30 of them in containers.
 
 Seconds from request to answer over an open connection without delay: the time on the host. Its
-jobs are deleted first, so no other row may need them.
+jobs are deleted first, so no other row may use them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CPU time of `inv --list`, beside that of an `inv` with one task."""
+"""CPU time of `inv --list`, compared with an `inv` that has one task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a client and measure it: time, CPU time on both sides, peak memory, when each line came."""
+"""Run a client and measure it: time, CPU time on both sides, peak memory, each line's arrival."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGE_BYTES = resource.getpagesize()
 
 @dataclass
 class Sample:
-    """One run of one tool. `problem` says why its figures do not count; empty when they do."""
+    """One run of one tool. `problem` says why its figures do not count; "" if they do."""
 
     seconds: float = 0.0
     client_s: float = 0.0
@@ -37,7 +37,7 @@ class Sample:
     lines: list[tuple[float, str]] = field(default_factory=list)
 
     def slim(self) -> dict[str, float | int | str]:
-        """What is kept of it."""
+        """The part that is kept."""
         return {name: value for name, value in vars(self).items() if name != "lines"}
 
 
@@ -117,7 +117,7 @@ class PeakMemory(threading.Thread):
 
 
 def cpu_clock(container: str) -> Callable[[], float]:
-    """A function that tells the CPU seconds that a container has used so far."""
+    """A function that returns the CPU seconds that a container has used so far."""
     found = client().containers.get(container)
     lines = Path(f"/proc/{found.attrs['State']['Pid']}/cgroup").read_text().splitlines()
     place = next(line for line in lines if line.startswith("0::"))[3:]

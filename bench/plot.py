@@ -1,4 +1,4 @@
-"""A plot without a library: each tool's time beside the best rival's, on a logarithmic scale."""
+"""A plot without a library: each tool's time, relative to the best other tool, on a log scale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OTHERS = (
 
 
 def across(ratio: float) -> float:
-    """The position of a ratio; what is off the scale is at its edge."""
+    """The position of a ratio; a ratio off the scale is at its edge."""
     low, high = math.log(TICKS[0]), math.log(TICKS[-1])
     at = (math.log(ratio) - low) / (high - low)
     return LEFT + WIDTH * min(1.0, max(0.0, at))
@@ -30,13 +30,14 @@ def text(x: float, y: float, words: str, anchor: str = "start") -> str:
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """The picture: a line for each row with rivals, a dot for each tool."""
+    """The picture: a line for each row with other tools, a dot for each tool."""
     shown = [row for row in rows if row.best()]
     tools = list(dict.fromkeys(tool for row in shown for tool in row.samples))
     free = iter(OTHERS * 3)
     colors = {tool: COLORS.get(tool) or next(free) for tool in tools}
     bottom = TOP + STEP * len(shown)
-    parts = [text(LEFT + WIDTH / 2, 20, "time beside the best rival's (left is faster)", "middle")]
+    title = "time relative to the best other tool (left is faster)"
+    parts = [text(LEFT + WIDTH / 2, 20, title, "middle")]
     for tick in TICKS:
         x = across(tick)
         shade = "#000" if tick == 1 else "#ddd"

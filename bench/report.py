@@ -21,18 +21,18 @@ README = ROOT / "bench" / "README.md"
 HEAD = ("", "median", "min-max", "CPU client", "CPU hosts", "memory", "trips", "ratio", "notes")
 INTRO = """# Bench
 
-`make bench` measures opstasks beside its rivals and OpenSSH, and writes this file. `make bench
-ROWS="fanout distance"` measures some rows anew; `python -m bench --help` names them.
+`make bench` compares opstasks with other tools and OpenSSH, and writes this file. `make bench
+ROWS="fanout distance"` measures only these rows again; `python -m bench --help` names all rows.
 
-- Every tool logs in with the same key and checks the same host keys. `bench/rivals.py` says how
+- Every tool logs in with the same key and checks the same host keys. `bench/rivals.py` shows how
   each is called, with its own best settings.
 - The tools take turns: A B C A B C ... A run in which a host's answer is missing is invalid and
   does not count.
-- CPU: seconds of all processes, on the client and on all hosts together. Memory: the peak of the
-  client's processes together. Trips: round trips, TCP's handshake not included. Ratio: the median
-  beside the best rival's.
-- The many hosts are one sshd (`opstasks/sandbox/many.py`). They have no journal, so the writer of
-  our audit lines starts there and fails.
+- CPU: seconds of all processes, on the client and on all hosts together. Memory: the peak of all
+  client processes together. Trips: round trips, without TCP's handshake. Ratio: the median divided
+  by that of the best other tool.
+- The many hosts are one sshd (`opstasks/sandbox/many.py`). They have no journal, so our audit lines
+  are not written there.
 """
 
 
@@ -52,7 +52,7 @@ def saved() -> dict[str, Any]:
 
 
 def load(groups: Sequence[str]) -> list[Row]:
-    """The rows that were measured last, in the order of their groups."""
+    """The rows as last measured, in the order of their groups."""
     rows = []
     found = saved()
     for kept in [row for group in groups if group in found for row in found[group]["rows"]]:
@@ -114,5 +114,5 @@ def write(rows: Sequence[Row]) -> None:
     place = (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
     )
-    picture = "![Time beside the best rival's](ratios.svg)\n"
+    picture = "![Time relative to the best other tool](ratios.svg)\n"
     README.write_text(f"{INTRO}\nMeasured on {place}; {versions}.\n\n{picture}\n{table(rows)}")

@@ -1,6 +1,6 @@
 """How each tool is called, with its own best documented settings.
 
-Everybody logs in with the same key and checks the host keys of the same known_hosts file.
+Every tool logs in with the same key and checks host keys with the same known_hosts file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MASTER = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60")
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool of a row: its name, its package, its command line, and at most so many rounds."""
+    """A tool of a row: its name, its package, its command line, and its most rounds."""
 
     name: str
     package: str
@@ -85,7 +85,7 @@ FABRIC = client("Fabric", "fabric")
 PYINFRA = Tool("pyinfra", "pyinfra", pyinfra, 3)
 SSH = Tool("ssh, xargs -P", "", xargs, 3)
 CLUSH = Tool("ClusterShell", "ClusterShell", clush, 3)
-# A master would stay behind for each host, and one command has no use for it.
+# Without a master: it would stay behind for each host, and one command does not need it.
 ANSIBLE = Tool("Ansible", "ansible-core", ansible, 1, env=(("ANSIBLE_SSH_ARGS", "-C"),))
 FAN_OUT: Sequence[Tool] = (OURS, ASYNCSSH, PSSH, FABRIC, PYINFRA, SSH, CLUSH, ANSIBLE)
 

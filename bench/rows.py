@@ -30,18 +30,18 @@ class Row:
     notes: dict[str, str] = field(default_factory=dict)
 
     def median(self, tool: str) -> float:
-        """The median of a tool's valid runs, in seconds; infinite without one."""
+        """The median of a tool's valid runs, in seconds; infinite if there are none."""
         found = [item.seconds for item in self.samples[tool] if not item.problem]
         return statistics.median(found) if found else float("inf")
 
     def best(self, ours: str = "opstasks") -> str:
-        """The fastest rival; empty when there is none."""
+        """The fastest other tool; empty if there is none."""
         rivals = [tool for tool in self.samples if not tool.startswith(ours)]
         fast = min(rivals, key=self.median, default="")
         return fast if fast and self.median(fast) < float("inf") else ""
 
     def ratio(self, tool: str) -> float | None:
-        """A tool's time divided by the best rival's."""
+        """A tool's time divided by that of the best other tool."""
         best = self.best()
         return self.median(tool) / self.median(best) if best else None
 
@@ -60,7 +60,7 @@ def interleaved(
 
 
 def present(row: Row, tools: Sequence[Tool], options: Options) -> Iterator[Tool]:
-    """The tools that are installed; the others are noted. The slowest are not quick."""
+    """The tools that are installed; the others are noted. --quick leaves out the slowest."""
     for tool in tools:
         if options.quick and tool.rounds == 1:
             continue

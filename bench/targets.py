@@ -1,4 +1,4 @@
-"""The hosts of a row, and the files that tell each tool where they are."""
+"""The hosts of a row, and the files that describe them to each tool."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Targets:
 
     @property
     def names(self) -> Path:
-        """The hosts' names, one a line."""
+        """The hosts' names, one per line."""
         return self.folder / "names"
 
     @property

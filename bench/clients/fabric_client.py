@@ -9,7 +9,7 @@ import paramiko
 from fabric.exceptions import GroupException
 
 settings = json.loads(Path(sys.argv[1]).read_text())
-# Group runs one command on all hosts and returns when all have ended; a worker prints earlier.
+# Group returns when all hosts have ended; a worker prints each answer earlier.
 names = {(host["address"], host["port"]): host["name"] for host in settings["hosts"]}
 
 

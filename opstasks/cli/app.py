@@ -274,7 +274,7 @@ class Context(invoke.Context):
 
     @property
     def quiet_fleet(self) -> Fleet:
-        """The selected hosts, whose errors are not shown on arrival but by the task."""
+        """The selected hosts; the task itself shows their errors."""
         from opstasks.fleet.fleet import Fleet
 
         quiet = Fleet.of(self.fleet, self.fleet.hosts)

@@ -16,16 +16,16 @@ CORE_FLAGS: tuple[dict[str, Any], ...] = (
     {
         "names": ("hosts", "H"),
         "kind": list,
-        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'; @failed: those that failed in"
-        " the task's last run; @FILE: names in a file. Without it: this machine.",
+        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. @failed: hosts not ok in the"
+        " task's last run. @FILE: names in a file. Without -H: this machine.",
     },
     {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
     {
         "names": ("parallel",),
         "kind": int,
         "default": 0,
-        "help": "How many hosts to work on together, at most (reading: 32, and one more for each"
-        " that is slow; changing: 1).",
+        "help": "Work on at most this many hosts together (default: 32 for reading, and more if"
+        " some are slow; 1 for changing).",
     },
     {
         "names": ("keep-going",),

@@ -16,12 +16,12 @@ Rows = Iterable[Sequence[object]]
 
 
 def no_notes(value: Any) -> Iterable[str]:
-    """The default: nothing to say about a host beside its rows."""
+    """The default: a host has no notes besides its rows."""
     return ()
 
 
 class HostReader:
-    """Reads all hosts for a task that then needs them for nothing else."""
+    """Reads all hosts, for a task that does nothing else with them."""
 
     def __init__(self, fleet: Fleet, console: Console) -> None:
         self._fleet, self._console = fleet, console
@@ -34,8 +34,8 @@ class HostReader:
     ) -> FleetResult[T]:
         """Read all hosts; `show` prints those that have answered since its last call.
 
-        The errors of these hosts follow. With --json nothing is shown here, and after Ctrl-C the
-        answers until then are returned; otherwise raises Interrupted. `how` is for `Fleet.gather`.
+        The errors of these hosts follow. With --json nothing is shown here, and Ctrl-C returns the
+        answers so far; without it, Ctrl-C raises Interrupted. `how` is passed to `Fleet.gather`.
         """
         from opstasks.fleet.fleet import GatherInterrupted
 
@@ -64,7 +64,7 @@ class HostReader:
         """Read all hosts, and show a table with any number of rows for each.
 
         The column of the host comes first. `notes` are lines that follow a host's rows; `nothing`
-        is said when the hosts that answered have no rows at all.
+        is printed when the hosts that answered have no rows at all.
         """
         from opstasks.output.rows import GrowingTable
 

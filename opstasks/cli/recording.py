@@ -25,9 +25,9 @@ class TaskRun:
     def record(
         self, fleet: Fleet, inventory: Path | None, console: Console, *, is_complete: bool
     ) -> None:
-        """Write how the task ended on each host; `is_complete`: it came to its end.
+        """Write how the task ended on each host; `is_complete`: it ran to its end.
 
-        A run that asked no host leaves the record of the one before.
+        A run that contacted no host does not replace the earlier record.
         """
         if not (fleet.outcomes.has_begun and fleet.outcomes.is_kept):
             return

@@ -154,7 +154,7 @@ class DeployFacts:
 class DeployInspectRequest(msgspec.Struct, frozen=True):
     """What to inspect; `snapshot` is the database that would be restored, or "".
 
-    `preview`: nothing is deployed after it, so what an earlier import of a release found will do.
+    `preview`: nothing is deployed afterwards, so the result of an earlier import may be used.
     """
 
     code_dir: str

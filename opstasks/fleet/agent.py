@@ -23,7 +23,7 @@ _EXTENSION, _SUCCESS = 27, 6
 
 
 class AgentError(Exception):
-    """The agent does not do what it is asked for, for the reason given."""
+    """The agent did not do what it was asked; the message is the reason."""
 
 
 class AgentRefusalError(AgentError):
@@ -32,7 +32,7 @@ class AgentRefusalError(AgentError):
 
 @dataclass(frozen=True)
 class HostProof:
-    """A host's key and its signature of the session: what an agent wants for limited keys."""
+    """A host's key and its signature of the session: an agent needs them for limited keys."""
 
     key: bytes
     session: bytes
@@ -128,7 +128,7 @@ class Agent:
 
 
 def connected_agent(settings: SSHSettings, proof: HostProof) -> Agent | None:
-    """The connected agent; None without one. Raises AgentError for one that does not answer."""
+    """The connected agent; None without one. Raises AgentError if it does not answer."""
     path = agent_path(settings)
     if not path:
         return None

@@ -2,7 +2,7 @@
 
 paramiko's own way, `select()` on the channel, joins its two streams in a pipe. If one stream is
 filled while the other is being emptied, the pipe stays empty although both have data, and the
-reader waits for ever. Here both streams set one object, and only the reader clears it, always
+reader waits forever. Here both streams set one object, and only the reader clears it, always
 before it looks at the streams.
 """
 
@@ -40,7 +40,7 @@ class Arrivals:
 
 
 class SelectableArrivals:
-    """The same for a reader that also waits for files: a pipe that is readable when set."""
+    """`Arrivals` for a reader that also waits for files: a pipe that is readable when set."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -63,7 +63,7 @@ class SelectableArrivals:
         """Called by a stream when it was emptied: the other stream may still have data."""
 
     def wait(self, others: Sequence[int]) -> list[int]:
-        """Wait until something has arrived, or one of other descriptors is readable: which are."""
+        """Wait until something has arrived or some of `others` are readable; returns the latter."""
         watcher = select.poll()
         for descriptor in (self._reader, *others):
             watcher.register(descriptor, select.POLLIN)

@@ -118,8 +118,8 @@ def begin_text(begun: AuditEntry) -> str:
 def end_text(begun: AuditEntry) -> str:
     """Shell text that writes the end of a single command, from its exit code in $r.
 
-    It is written by the host, so also when the client is gone. The time is ours plus the seconds
-    since then, because the clocks may differ.
+    The host writes it, so it is written even if the client is gone. The time is our start time plus
+    the seconds since then, because the clocks may differ.
     """
     words = {"time": secrets.token_hex(8), "outcome": secrets.token_hex(8)}
     detail = secrets.token_hex(8)
@@ -158,10 +158,15 @@ def local_path() -> Path:
 def write_local(entry: AuditEntry) -> None:
     """Append the entry to the operator's own file; a full disk does not stop the change."""
     path = local_path()
+    with contextlib.suppress(OSError), os.fdopen(_opened(path), "a") as file:
+        file.write(line(entry) + "\n")
+
+
+def _opened(path: Path) -> int:
+    """The descriptor of a private file to append to; raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(fd, "a") as file:
-            file.write(line(entry) + "\n")
-    except OSError:
-        return
+        return os.open(path, flags, 0o600)

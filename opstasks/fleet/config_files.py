@@ -1,4 +1,4 @@
-"""The ssh_config files that `ssh -G` read: which names they tell apart, and where a keyword is.
+"""The ssh_config files that `ssh -G` read: which names they tell apart, and where a keyword is set.
 
 Settings are never read from here. `ssh -G` reads them; these lines only say for which names its
 answer is the same, and which line an error is about.
@@ -27,7 +27,7 @@ Signature = tuple[tuple[str, float, int], ...]
 
 @dataclass(frozen=True)
 class ConfigLine:
-    """One line with a keyword, in small letters; "" for a line or file that is not understood."""
+    """One line with a keyword, in lower case; "" for a line or file that is not understood."""
 
     file: Path
     number: int
@@ -101,7 +101,7 @@ class ConfigFiles:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a pattern of a Host line matches a name; capital letters matter, as in OpenSSH."""
+    """Whether a pattern of a Host line matches a name; case matters, as in OpenSSH."""
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
 
 

@@ -1,4 +1,4 @@
-"""Fabric's connection over a login that was made, for those who write tasks."""
+"""Fabric's connection over an existing login, for authors of tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import paramiko
 
 
 class _Client(paramiko.SSHClient):
-    """A client that is connected already: settings, host key and login were those of OpenSSH."""
+    """A client that is already connected: settings, host key and login are those of OpenSSH."""
 
     def __init__(self, wire: paramiko.Transport) -> None:
         super().__init__()

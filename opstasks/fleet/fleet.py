@@ -15,12 +15,12 @@ from opstasks.fleet.workers import MOST_READERS, READERS, FleetRun, WorkLimits
 T = TypeVar("T")
 # How many hosts a message names.
 NAMED = 10
-# So few connections cost nothing, and the next task of the line needs them again.
+# With at most this many hosts, connections stay open: the next task on the line may need them.
 KEPT_OPEN = 8
 
 
 class GatherInterrupted(Interrupted):
-    """Ctrl-C while hosts were read; `result` has the answers of the hosts until then."""
+    """Ctrl-C while hosts were read; `result` has the answers so far."""
 
     def __init__(self, message: str, result: FleetResult[Any]) -> None:
         silent = [item.host for item in result if item.outcome == "interrupted"]

@@ -1,7 +1,7 @@
 """The shell text of the framed shell: its start, and one command as a frame.
 
-A frame on the wire is a header, a NUL byte, and a block of exactly as many bytes as the header
-says: shell text, then the standard input of the command. `opstasks.fleet.session` says why.
+A frame on the wire is a header, a NUL byte, and blocks of exactly as many bytes as the header
+says: the command's standard input, if any, then shell text. `opstasks.fleet.session` says why.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHELL_SETTINGS = (
     "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
     " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
 )
-# How much of a block one `read` waits for: it has a time limit, so this is a lowest speed.
+# How much of a block one `read` waits for. It has a time limit, so this sets a lowest speed.
 PIECE_BYTES = 1 << 17
 
 # `b COUNT` reads a block into $B. bash reads a header byte by byte, but a block in large pieces. In
@@ -37,7 +37,7 @@ def start_line(user: str, token: str, *, sudo: str) -> str:
 
     dash, bash, zsh, fish and tcsh all read it alike: plain words, and single quotes without a line
     end, a backslash or an exclamation mark. What our shell says differs from what is in the line,
-    so a login shell that repeats the line (`set -x`) is not taken for sudo or for our shell.
+    so a login shell that repeats the line (`set -x`) is not mistaken for sudo or our shell.
 
     With -p, bash reads no file that $BASH_ENV names. If a start-up file of the login shell has read
     from standard input, the token does not come first, and nothing is run.
@@ -72,8 +72,8 @@ def start_frames(token: str) -> bytes:
 def frame(command: Command, mark: str, before: str = "", after: str = "") -> bytes:
     """The bytes that make the framed shell run one command.
 
-    `before` and `after` are shell text that is run first, and when the command has ended with the
-    exit code $r. Raises ValueError for a NUL byte.
+    `before` and `after` are shell texts that run before and after the command; $r is then its exit
+    code. Raises ValueError for a NUL byte.
     """
     line = command.line()
     if any(isinstance(arg, Raw) for arg in command.args):

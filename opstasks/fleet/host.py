@@ -70,7 +70,7 @@ class Shell:
             self.session.ready()
 
     def begin(self) -> None:
-        """Start the framed shell; when it does not start, this or the first command raises it."""
+        """Start the framed shell; if that fails, this or the first command raises the error."""
         assert self.session
 
     @property
@@ -260,7 +260,7 @@ class Host:
         return self._transport
 
     def explain_loss(self, error: Unreachable) -> None:
-        """Add to an error why the connection was lost, if the other side said it."""
+        """Add to an error why the connection was lost, if the other side said why."""
         because = self._transport.lost_because() if self._transport else ""
         if because and because not in error.message:
             error.message = f"{error.message}: {because}"

@@ -210,7 +210,7 @@ def _checking(wanted: str, settings: SSHSettings) -> str:
 
 
 def _note(keys: HostKeys, settings: SSHSettings) -> str:
-    """Why OpenSSH would perhaps accept an unknown key and we do not."""
+    """Why OpenSSH might accept an unknown key that we refuse."""
     if keys.authority:
         if keys.is_authority_revoked:
             return f" (its certificate authority is REVOKED: {keys.authority})"
@@ -221,7 +221,7 @@ def _note(keys: HostKeys, settings: SSHSettings) -> str:
 
 
 def _stricter(checking: str, settings: SSHSettings) -> str:
-    """What in ssh_config would make OpenSSH accept any key, which we do not follow."""
+    """The setting of ssh_config that lets OpenSSH accept any key, and that we do not follow."""
     if not checking and settings.one("stricthostkeychecking") in ("no", "off", "false"):
         line = settings.line_of("stricthostkeychecking")
         return f" (StrictHostKeyChecking no is not followed: {line})"
@@ -236,7 +236,7 @@ def _unsupported(settings: SSHSettings, keyword: str, hint: str) -> Refused:
 
 
 def _is_listed(key: paramiko.PKey, path: Path) -> bool:
-    """Whether RevokedHostKeys has the key; raises HostKeyRevokedError when that is not known."""
+    """Whether RevokedHostKeys has the key; raises HostKeyRevokedError if it cannot be read."""
     try:
         data = read_file(path, KEY_LIST_BYTES)
         if data.startswith(_KRL_MAGIC):

@@ -1,4 +1,4 @@
-"""What -H accepts beside names: `@failed`, and `@FILE` with more of them."""
+"""What -H accepts besides names: `@failed`, and `@FILE` with more items."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _excluded(pattern: HostPattern) -> HostPattern:
     """Leave out what a file names."""
     if pattern.text.startswith("!"):
         raise Refused(
-            f"{pattern.origin}: {pattern.text!r} excludes, and so does the ! before the file",
-            hint="remove one of them",
+            f"{pattern.origin}: {pattern.text!r} has a !, and the file has one too",
+            hint="remove one of the two",
         )
     return HostPattern(f"!{pattern.text}", pattern.origin)
 

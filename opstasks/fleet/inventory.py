@@ -18,7 +18,7 @@ from opstasks.core import durations
 from opstasks.core.errors import Refused
 
 EVERYONE = "all"
-# A value of keep_connection: log in anew, also when the person's own ssh keeps a connection.
+# A value of keep_connection: make a new login, even if the person's own ssh keeps a connection.
 NEVER = "never"
 # A name of ours or of a system: a host, a group, a unit.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -131,7 +131,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostPattern(NamedTuple):
-    """One item of -H, or of a file that it names; `origin` is where a mistake is."""
+    """One item of -H, or of a file that it names; `origin` is where it was found."""
 
     text: str
     origin: str = "-H"
@@ -165,7 +165,7 @@ class Inventory:
         )
 
     def choose(self, items: Sequence[HostPattern]) -> list[HostSpec]:
-        """The same for single items; the error for an unknown name begins with its origin."""
+        """Like `select`, for single items; the error for an unknown name begins with its origin."""
         for item in items:
             if not item.text.strip("!"):
                 raise Refused(f"{item.origin}: a name is empty", hint=self._known())
@@ -185,7 +185,7 @@ class Inventory:
         return sorted(found, key=lambda spec: order.get(spec.name, len(order)))
 
     def knows(self, name: str) -> bool:
-        """Whether a name is a host's, or `user@host` in full."""
+        """Whether a name is a host of hosts.yaml, or `user@host` in full."""
         return name in self.hosts or parse_ad_hoc(name) is not None
 
     def gateway_of(self, spec: HostSpec) -> HostSpec | None:

@@ -1,4 +1,4 @@
-"""Files of keys and settings, read without waiting for a pipe and not without end."""
+"""Files of keys and settings; reading them never waits for a pipe, and has a size limit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
 
 @dataclass(frozen=True)
 class PublicKey:
-    """The public part of a key: its type and the whole of it."""
+    """The public part of a key: its type, and the whole key in SSH's format."""
 
     kind: str
     blob: bytes
@@ -49,7 +49,7 @@ class PublicKey:
 def public_key(path: Path) -> PublicKey | None:
     """The public part of an identity file; None when it is not known without its passphrase.
 
-    As in OpenSSH, a public file beside a private one counts first, also if it belongs to another.
+    As in OpenSSH, a public file beside a private one counts first, even if it belongs to another.
     """
     return read_public(Path(f"{path}.pub")) or read_public(path) or _embedded(path)
 

@@ -50,7 +50,7 @@ class KeyLogin:
     def _accepts(self, offer: login.Offer) -> bool:
         """Offer one key; False when the host wants another one, or closes the connection.
 
-        No OSError leaves this: the host may count failed logins, so none is made again.
+        Raises no OSError, which would cause a new try: the host may count failed logins.
         """
         user = self._hop.settings.user
         try:
@@ -75,7 +75,7 @@ class KeyLogin:
         return not left
 
     def _asks_about(self, offer: login.Offer) -> bool:
-        """Ask whether a key that cannot sign would be accepted, for the reason. Always False."""
+        """Ask whether a key that cannot sign would be accepted, for the error. Always False."""
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             user, public = self._hop.settings.user, offer.public
             if self._wire.ask_about_key(user, public.kind, public.blob):

@@ -184,7 +184,7 @@ def _fields(raw: bytes) -> list[bytes]:
 def keys_of(text: str) -> set[HostKey]:
     """The public keys in a text with one key on each line, such as RevokedHostKeys.
 
-    Raises ValueError with the number of a line that is no key, as OpenSSH refuses such a text.
+    Raises ValueError with the number of a line that is not a key; OpenSSH refuses such a text, too.
     """
     found = set()
     for number, raw in enumerate(text.split("\n"), 1):

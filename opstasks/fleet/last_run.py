@@ -94,7 +94,7 @@ def read(path: Path, task: str) -> LastRun:
 
 def _own_text(path: Path) -> bytes:
     """The file's text; raises OSError, and ValueError for one that is not ours."""
-    # Not blocked by a pipe that has this name, and not led elsewhere by a link.
+    # Does not wait for a pipe of this name, and does not follow a link.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(fd, "rb") as file:
         info = os.fstat(fd)

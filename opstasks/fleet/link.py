@@ -34,12 +34,12 @@ class ForwardingForbiddenError(Exception):
 
 
 class NoAnswerError(Exception):
-    """A connection that the host makes for us does not come about."""
+    """The host did not make a connection for us."""
 
 
 @dataclass
 class Link:
-    """A login: paramiko's connection, and Fabric's above it for those who write tasks."""
+    """A login: paramiko's connection, and Fabric's above it for authors of tasks."""
 
     hop: Hop
     wire: Wire
@@ -59,7 +59,7 @@ class Link:
         return (self.proxy.problem if self.proxy else "") or "; ".join(self.wire.reasons)
 
     def close(self) -> None:
-        """Close it; that the connection is lost meanwhile is no error."""
+        """Close it; a connection that is lost meanwhile is not an error."""
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self.wire.close()
         if self.proxy is not None:
@@ -206,7 +206,7 @@ def _closed(made: Link) -> Unreachable | TurnedAwayError:
     said = made.wire.said
     words = f": {said}" if said else ""
     reason = Unreachable(f"{_where(made)} closed the connection{words}", hint=_hint(made))
-    # Another try is of use only when sshd was too busy to look at us at all.
+    # A new try helps only if sshd was too busy to look at us at all.
     is_busy = not made.wire.remote_version and (not said or "MaxStartups" in said)
     return TurnedAwayError(reason) if is_busy else reason
 

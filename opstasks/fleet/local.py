@@ -34,7 +34,7 @@ class LocalTransport:
         return True
 
     def answers(self, timeout_s: float) -> bool:
-        """Not known: what was written to a pipe stays there when it is closed."""
+        """Not known: text written to a pipe stays in it after it is closed."""
         return False
 
     def lost_because(self) -> str:

@@ -58,7 +58,7 @@ class EndMarks:
 
 def _number(digits: bytes, highest: int) -> int:
     if not digits.isdigit() or int(digits) > highest:
-        raise ValueError("the number in an end mark")
+        raise ValueError("wrong number in an end mark")
     return int(digits)
 
 

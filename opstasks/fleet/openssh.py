@@ -1,8 +1,8 @@
 """A host behind a connection that OpenSSH keeps open: each shell is an `ssh -S` process.
 
-Nothing here speaks SSH. A shell's process has no way to make a connection of its own: without its
-master it ends. So a change never continues over a second connection. Terminals and connections
-that the host makes get a login of their own.
+Nothing here speaks SSH. A shell's process cannot make its own connection: without its master it
+ends. So a change never continues over a second connection. Terminals, and connections that the
+host makes, use a separate login.
 """
 
 from __future__ import annotations
@@ -140,11 +140,11 @@ class OpenSSHTransport:
 
     @property
     def connection(self) -> Any:
-        """Fabric's connection, by a login of its own."""
+        """Fabric's connection, by a separate login."""
         return self._own_login.connection
 
     def dial(self, address: str, port: int, timeout_s: float) -> Socket:
-        """A TCP connection that the host makes, by a login of its own."""
+        """A TCP connection that the host makes, by a separate login."""
         return self._own_login.dial(address, port, timeout_s)
 
     def is_alive(self) -> bool:
@@ -170,14 +170,11 @@ def connect(spec: HostSpec, gateway: HostSpec | None = None) -> Transport:
 
     Raises what `SSHTransport` raises, and Refused when the folder of kept connections is not safe.
     """
+    hops, master = route(spec, gateway), None
     if spec.keep_connection_s:
-        hops = route(spec, gateway)
         master = open_master(hops, spec.name, spec.keep_connection_s)
-        if master:
-            return OpenSSHTransport(spec, gateway, master, hops)
     elif not gateway and spec.keep_connection != NEVER:
-        hops = route(spec, gateway)
         master = own_master(hops[-1], spec.name)
-        if master:
-            return OpenSSHTransport(spec, gateway, master, hops)
-    return SSHTransport(spec, gateway)
+    if master is None:
+        return SSHTransport(spec, gateway, hops)
+    return OpenSSHTransport(spec, gateway, master, hops)

@@ -15,7 +15,7 @@ class RunOutcomes:
     """The outcomes of one task, from all its passes over its hosts.
 
     `has_begun`: at least one host was asked; `has_rolled`: at least one was to be changed;
-    `is_kept` is False for a run that `-H @failed` must not know, such as one that shows a plan.
+    `is_kept` is False for a run that `-H @failed` ignores, such as one that shows a plan.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class RunOutcomes:
         self._last = result
 
     def of(self, hosts: Sequence[str], *, is_complete: bool) -> dict[str, str]:
-        """The outcome of each host; `is_complete`: the task came to its end.
+        """The outcome of each host; `is_complete`: the task ran to its end.
 
-        A host that was only read is "ok" then, unless another host's failure kept the task from
-        changing any.
+        Then a host that was only read is "ok", unless another host's failure stopped the task
+        before it changed any.
         """
         last = self._last or FleetResult()
         went_well = is_complete and (self.has_rolled or last.exit_code == 0)

@@ -15,7 +15,7 @@ END_S = 2.0
 
 
 class PipeProcess:
-    """A process with three pipes, in a session of its own: Ctrl-C must not reach a step."""
+    """A process with three pipes, in its own session: Ctrl-C must not reach a running step."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         """Start it; raises OSError."""

@@ -1,7 +1,7 @@
 """A ProxyCommand of ssh_config: a process that carries the connection.
 
-It runs in its own session, so that Ctrl-C does not end it in the middle of a change. Its end is the
-end of the connection, noticed at once; the last of what it wrote to standard error says why.
+It runs in its own session, so that Ctrl-C does not end it in the middle of a change. When it ends,
+the connection ends at once; the last lines that it wrote to standard error say why.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from opstasks.core.errors import Refused
 
 _WORDS_BYTES = 4096
-# How long the words of a process that ended are waited for.
+# How long to wait for the last words of a process that ended.
 _WORDS_S = 0.5
 _STOP_S = 2.0
 
@@ -56,7 +56,7 @@ class Proxy:
                 self._words = (self._words + data)[-_WORDS_BYTES:]
 
     def _await_end(self) -> None:
-        """End the connection with the process: its children may still hold the socket."""
+        """End the connection when the process ends: its children may still hold the socket."""
         self._process.wait()
         self._reader.join(_WORDS_S)
         with contextlib.suppress(OSError):

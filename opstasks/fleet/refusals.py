@@ -6,7 +6,7 @@ import re
 
 from opstasks.core.errors import NoShell, Refused
 
-# How much of what a login shell said an error repeats.
+# How much of a login shell's output an error repeats.
 SAID_LINES = 3
 SAID_CHARS = 300
 NOTHING_SAID = ", and it said nothing"
@@ -25,7 +25,7 @@ def wrong_password(host: str) -> Refused:
 
 
 def no_password(host: str) -> Refused:
-    """The error when sudo asks and a terminal to ask the person is missing."""
+    """The error when sudo asks and there is no terminal to ask the person."""
     return Refused(
         "sudo asks for a password, but this is not a terminal",
         host=host,

@@ -13,7 +13,7 @@ from opstasks.fleet.ssh_settings import SSHSettings, expand_home
 
 # More gateways than this are a loop.
 MAX_HOPS = 8
-# What we cannot do, and ignoring it would mean another way to the host.
+# Not supported; if we ignored them, we would reach the host in another way than ssh.
 _UNSUPPORTED = {"bindinterface": "BindInterface", "proxyusefdpass": "ProxyUseFdpass"}
 
 
@@ -43,7 +43,7 @@ def route(spec: HostSpec, gateway: HostSpec | None) -> list[Hop]:
     )
     if gateway is None:
         return _hops(wanted, spec, depth=0)
-    # One gateway only. (That of `defaults` is also said to be its own gateway.)
+    # One gateway only. (A gateway in `defaults` is also set for the gateway itself.)
     if gateway.gateway not in ("", spec.gateway):
         raise Refused(
             f"its gateway {gateway.name} has a gateway of its own: {gateway.gateway}",
@@ -53,10 +53,10 @@ def route(spec: HostSpec, gateway: HostSpec | None) -> list[Hop]:
 
 
 def _hops(wanted: Destination, spec: HostSpec, depth: int) -> list[Hop]:
-    """The logins to a destination, with those to its ProxyJump before."""
+    """The logins to a destination; those to its jump hosts come first."""
     settings = settings_for(wanted)
     name = spec.name if not depth else wanted.name
-    if depth:  # hosts.yaml says nothing about a jump host's keys, whatever its name is
+    if depth:  # hosts.yaml does not describe a jump host's keys, whatever its name is
         spec = msgspec.structs.replace(spec, host_keys=(), host_key_checking="")
     jumps = settings.jumps()
     if depth + len(jumps) > MAX_HOPS:

@@ -72,9 +72,9 @@ class Session:
     def __init__(
         self, transport: Transport, host: str, user: str, sudo: str, password: Password
     ) -> None:
-        """Start the shell; raises Unreachable or Refused when that is known at once.
+        """Start the shell; raises Unreachable or Refused if that is known at once.
 
-        Where sudo does not ask, `ready` or the first command raises it.
+        If sudo does not ask, `ready` or the first command raises the error.
         """
         self.host = host
         self.user = user
@@ -138,7 +138,7 @@ class Session:
         if secret is None:
             self.close()
             raise no_password(self.host)
-        # A sudo that waited for too long has ended and said so: the next `read` tells.
+        # If sudo waited for too long, it has ended and said so: the next `read` gets its words.
         with contextlib.suppress(OSError):
             self._process.write(secret.value.encode() + b"\n")
 

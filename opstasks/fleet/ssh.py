@@ -1,4 +1,4 @@
-"""A host behind an SSH connection of paramiko; Fabric's is made above it for those who ask.
+"""A host behind an SSH connection of our own (`opstasks.fleet.link`).
 
 The settings are those of OpenSSH (`opstasks.fleet.ssh_config`); hosts.yaml replaces some of them.
 """
@@ -82,12 +82,17 @@ def _silence_paramiko() -> None:
 class SSHTransport:
     """One SSH connection, with host keys checked and gateways honoured."""
 
-    def __init__(self, spec: HostSpec, gateway: HostSpec | None = None) -> None:
-        """Connect; raises Unreachable with the reason and a hint, Refused for bad settings."""
+    def __init__(
+        self, spec: HostSpec, gateway: HostSpec | None = None, hops: list[Hop] | None = None
+    ) -> None:
+        """Connect by the logins of `route`.
+
+        Raises Unreachable with the reason and a hint, and Refused for bad settings.
+        """
         _silence_paramiko()
         self.spec = spec
         try:
-            self._hops = route(spec, gateway)
+            self._hops = hops or route(spec, gateway)
         except Refused as error:
             error.host = error.host or spec.name
             raise
@@ -191,7 +196,7 @@ class SSHTransport:
         return all(link.wire.is_active() for link in self._links)
 
     def answers(self, timeout_s: float) -> bool:
-        """Ask the host for one more channel: it reads everything that was sent before first."""
+        """Ask the host for one more channel: first, it reads everything that was sent before."""
         import paramiko
 
         try:

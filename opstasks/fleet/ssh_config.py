@@ -61,11 +61,12 @@ class _Answers:
         self.files = ConfigFiles()
         self.signature: Signature = ()
         self.found: dict[Destination, SSHSettings] = {}
+        self.plain: dict[Destination, bool] = {}
         self.hung: tuple[float, str] | None = None
 
     @property
     def are_shared(self) -> bool:
-        """Whether one answer can be that of several names, so that others should wait for it."""
+        """Whether several names may share one answer, so that the others should wait for it."""
         return not self.found or self.files.patterns is not None
 
     def ask(self, wanted: Destination) -> SSHSettings:
@@ -79,17 +80,18 @@ class _Answers:
             raise _no_answer(wanted.name) from None
         if not self.found:
             self.files, self.signature = settings.files, settings.files.signature()
+        self.plain[wanted] = _is_plain(settings)
         self.found[wanted] = settings
         return settings
 
     def same(self, wanted: Destination) -> SSHSettings | None:
-        """The settings of another name that no line tells apart from this one."""
+        """The settings that were found for another name which no line tells apart from this one."""
         for known, settings in list(self.found.items()):  # other threads may add to it
             if msgspec.structs.replace(known, name=wanted.name) != wanted:
                 continue
             if known.name == wanted.name:
                 return settings
-            same = self._same_sections(known.name, wanted.name) and _is_plain(settings)
+            same = self.plain[known] and self._same_sections(known.name, wanted.name)
             if same and _is_kept(wanted.name):
                 hostname = wanted.name.lower()
                 return msgspec.structs.replace(settings, name=wanted.name, hostname=hostname)

@@ -92,7 +92,7 @@ class Master:
         return max(0.0, time.time() - self.opened_at)
 
     def unused_s(self) -> float:
-        """Seconds since the other side last answered, by the clock on the wall."""
+        """Seconds since the other side last answered, by the wall clock."""
         try:
             return abs(time.time() - self.config.stat().st_mtime)
         except OSError:
@@ -108,7 +108,7 @@ class Master:
         self.config.unlink(missing_ok=True)
 
     def exit(self) -> bool:
-        """End the connection, with everything that uses it; whether it was open."""
+        """End the connection, with everything that uses it; returns whether it was open."""
         was_open = self.accepts()
         if was_open:
             words = ["ssh", "-F", "none", "-S", str(self.socket), "-O", "exit", "--", "opstasks"]
@@ -185,7 +185,7 @@ def _lock_of(name: str) -> Path:
 def own_master(hop: Hop, host: str) -> Master | None:
     """The connection that the person's own ssh keeps for a host (ControlMaster), or None.
 
-    Not used where hosts.yaml has pins: its maker may not have checked them.
+    Not used if hosts.yaml has pins: that ssh may not have checked them.
     """
     path = hop.settings.one("controlpath")
     wanted = hop.settings.one("controlmaster") in ("auto", "true", "yes")
@@ -203,7 +203,7 @@ def _start(master: Master, hops: Sequence[Hop], keep_s: int) -> None:
     words = ["ssh", "-F", str(master.config), "-M", "-N", "-f", "-S", str(master.socket)]
     words += ["-o", f"ControlPersist={keep_s}s", "--", f"hop{len(hops) - 1}"]
     no = subprocess.DEVNULL
-    # A session of its own: Ctrl-C must not reach it.
+    # Its own session: Ctrl-C must not reach it.
     popen = subprocess.Popen(words, stdin=no, stdout=no, stderr=no, start_new_session=True)
     try:
         popen.wait(sum(hop.timeout_s for hop in hops) + LOGIN_S)
@@ -293,7 +293,7 @@ def _private(path: Path) -> Path:
     ):
         raise Refused(
             f"{path} is not a folder that only you may enter",
-            hint="remove it if it is yours, or set XDG_RUNTIME_DIR; else remove keep_connection",
+            hint="remove it if it is yours; else set XDG_RUNTIME_DIR or remove keep_connection",
         )
     return path
 

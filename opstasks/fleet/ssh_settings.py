@@ -35,7 +35,7 @@ class Jump(msgspec.Struct, frozen=True):
 
 
 class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What OpenSSH would use for `name`; `values` has the other keywords, in small letters."""
+    """What OpenSSH would use for `name`; `values` has the other keywords, in lower case."""
 
     name: str
     hostname: str

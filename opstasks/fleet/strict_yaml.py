@@ -18,7 +18,7 @@ def parse_yaml(text: str) -> Any:
         """The safe loader, strict about keys."""
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        # As written, and not as values: a large hosts.yaml is read in half the time.
+        # Compares keys as written, not as values: this halves the time for a large hosts.yaml.
         keys = [(key.tag, str(key.value)) for key, _ in node.value]
         if len(set(keys)) < len(keys):
             name = next(value for tag, value in keys if keys.count((tag, value)) > 1)

@@ -187,7 +187,7 @@ def _copy(channel: Any) -> bool:
 
 
 def _has_ended(channel: Any) -> bool:
-    """Whether the program has ended: until then, also after its output, keys are passed on."""
+    """Whether the program has ended; it may still run, and want keys, after its output's end."""
     return bool(channel.closed or (channel.eof_received and channel.exit_status_ready()))
 
 

@@ -53,7 +53,7 @@ def together(commands: Sequence[ProgramCommand]) -> ProgramCommand:
 def apart(commands: Sequence[ProgramCommand], whole: Result) -> list[Result]:
     """The result of each program, for its own `Program.decode`.
 
-    A program without an answer, because the process ended before it, has the process's end.
+    A program that has not answered before the process ended gets the process's exit code.
     """
     lines = [line for line in whole.out.split("\n")[:-1] if not line.startswith('{"part"')]
     answers = dict(zip(range(len(commands)), lines, strict=False))

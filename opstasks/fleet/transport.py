@@ -63,7 +63,7 @@ class Transport(Protocol):
         """Whether the connection is open, as far as is known here."""
 
     def answers(self, timeout_s: float) -> bool:
-        """Whether the other side certainly knows which shells were closed before; asks it."""
+        """Ask the other side; True if it certainly knows which shells were closed before."""
 
     def lost_because(self) -> str:
         """Why the connection ended, if the other side said it; otherwise ""."""

@@ -51,8 +51,7 @@ CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
-# OpenSSH's code for curve25519 takes a server 1.8 ms longer than that for nistp256, which it allows
-# as well.
+# In OpenSSH, curve25519 takes a server 1.8 ms longer than nistp256, which it allows as well.
 QUICK_KEX, CURVE = "ecdh-sha2-nistp256", "curve25519-sha256"
 MACS = (
     "hmac-sha2-256-etm@openssh.com",
@@ -128,7 +127,7 @@ class _Login(AuthOnlyHandler):
         return self.wait_for_response(self.auth_event)
 
     def _parse_userauth_info_request(self, message: paramiko.Message) -> None:
-        """The server would accept the key that it was asked about (the same number as another)."""
+        """The server would accept the key that it was asked about (this number has two uses)."""
         self._wire.would_accept = True
         if self.auth_event:
             self.auth_event.set()
@@ -248,7 +247,7 @@ class Wire(paramiko.Transport):
     # -- the login ---------------------------------------------------------------------------
 
     def offer_key(self, user: str, key: paramiko.PKey) -> list[str]:
-        """Log in with a key; the methods that the server wants in addition, [] when it is done.
+        """Log in with a key; returns the methods that the server still wants, [] when it is done.
 
         Raises AuthenticationException when the server does not accept the key, and
         NoLoginAnswerError when it says nothing.
@@ -297,7 +296,7 @@ class Wire(paramiko.Transport):
         self.reasons.append(" ".join(words.split())[:_SAID_LENGTH])
 
     def _parse_debug(self, message: paramiko.Message) -> None:
-        """Drop what sshd writes for people who look for errors in it."""
+        """Drop sshd's debug messages."""
 
     def keep(self, text: bytes) -> None:
         """Keep what the server says before it lets us in, but not all of an endless text."""
@@ -342,8 +341,8 @@ class Wire(paramiko.Transport):
     def _request(channel: paramiko.Channel, kind: str) -> paramiko.Message:
         """The beginning of a request.
 
-        It asks for an answer, which nobody waits for: at "no", paramiko closes the channel. Without
-        an answer, OpenSSH's sshd leaves the channel open and silent.
+        It asks for an answer, but we do not wait for it: at "no", paramiko closes the channel. If
+        we did not ask, OpenSSH's sshd would leave the channel open and silent.
         """
         message = paramiko.Message()
         message.add_byte(common.cMSG_CHANNEL_REQUEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import math
 import queue
@@ -18,11 +19,11 @@ from opstasks.fleet.host import Host
 T = TypeVar("T")
 # How many hosts are read together, and how many while some do not answer.
 READERS, MOST_READERS = 32, 300
-# A host that takes longer than this gets another worker beside it, while hosts are waiting; and
-# much longer than other hosts took: where this machine is slow, more workers make it slower.
+# A host is slow if it takes longer than SLOW_S, and MUCH_LONGER times as long as other hosts (on a
+# slow machine, more workers would make it slower). Another worker is started for each slow host.
 SLOW_S, MUCH_LONGER = 1.0, 3.0
-# How long the first answer waits for others, so that a fleet that answers well is shown whole and
-# in order; and how long each later one waits.
+# How long the first answer waits for others, so that a fleet without slow hosts is shown whole
+# and in order; and how long each later one waits.
 PATIENCE_S, PAUSE_S = 0.5, 0.1
 # How often the main thread wakes up: for Ctrl-C, and to look for slow hosts.
 TICK_S = 0.2
@@ -58,9 +59,10 @@ class FleetRun(Generic[T]):
     ) -> None:
         self._hosts, self._work, self._stop = hosts, work, stop
         self._limits, self._changes = limits, changes
-        # Only the main thread uses these two.
+        # Only the main thread uses these three; `_took` has the seconds of good hosts, in order.
         self._results: dict[str, HostResult[T]] = {}
         self._new: list[str] = []
+        self._took: list[float] = []
         self._arrived: queue.SimpleQueue[HostResult[T] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = list(reversed(hosts))
@@ -127,6 +129,8 @@ class FleetRun(Generic[T]):
         else:
             self._results[item.host] = item
             self._new.append(item.host)
+            if item.good:
+                bisect.insort(self._took, item.elapsed_s)
 
     def _show_new(self, show: Callable[[FleetResult[T]], None]) -> None:
         if self._new:
@@ -147,12 +151,12 @@ class FleetRun(Generic[T]):
 
     def _patience_s(self) -> float:
         """How long a host may take before it counts as slow."""
-        took = sorted(item.elapsed_s for item in self._results.values() if item.good)
+        took = self._took
         return max(SLOW_S, MUCH_LONGER * took[len(took) // 2]) if took else SLOW_S
 
     def _most_extra(self) -> int:
-        """How many more workers may be started: ever slower while no host has answered."""
-        if any(item.good for item in self._results.values()) or not SLOW_S:
+        """How many more workers may be started; grows slowly until a host has answered."""
+        if self._took or not SLOW_S:
             return self._limits.most
         rounds = math.log2(max(1.0, (time.monotonic() - self._began_at) / SLOW_S))
         return self._limits.workers * (1 + int(rounds))
@@ -196,7 +200,7 @@ class FleetRun(Generic[T]):
 
 
 def _close(closing: Sequence[Callable[[], None]]) -> None:
-    """Close what a host needed whose result has arrived: an error now is nobody's concern."""
+    """Close what a host needed whose result has arrived: an error no longer matters."""
     for close in closing:
         with contextlib.suppress(Exception):
             close()

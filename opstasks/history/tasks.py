@@ -50,7 +50,7 @@ def history(
 
 
 def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[HistoryRow]]:
-    """Read, and show the rows in the order of time, as far as they have arrived."""
+    """Read, and show the rows of hosts that have answered, in the order of time."""
     from opstasks.fleet import audit
     from opstasks.history.merge import combine, without_hosts
     from opstasks.history.read import read, read_local

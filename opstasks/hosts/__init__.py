@@ -1,1 +1,1 @@
-"""`hosts`: the hosts that -H means, and the connections that are kept to them."""
+"""`hosts`: the selected hosts, and which connections to them are kept."""

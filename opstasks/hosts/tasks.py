@@ -1,4 +1,4 @@
-"""`hosts`: the hosts that -H means, and the connections that are kept to them."""
+"""`hosts`: the selected hosts, and which connections to them are kept."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from opstasks.cli.app import Context
 
 
 @task(
-    help={"close": "Close the connections that are kept; a command that uses one loses it."},
+    help={"close": "Close the kept connections; a command that is using one loses its connection."},
     auto_shortflags=False,
 )
 def hosts(ctx: Context, close: bool = False) -> None:
-    """Show the hosts that -H means (without -H: all), and which connections to them are kept.
+    """Show the selected hosts (without -H: all), and which connections to them are kept.
 
     Connects to no host. `keep_connection` in hosts.yaml keeps connections open for the next
-    command. Without -H, --close also closes those of hosts that are not in hosts.yaml any more.
+    command. Without -H, --close also closes those to hosts that are no longer in hosts.yaml.
 
     Example: inv -H all hosts
     """

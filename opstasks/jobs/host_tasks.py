@@ -68,7 +68,7 @@ def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -
     shown = False
 
     def show(batch: FleetResult[HostUse]) -> None:
-        """Several tables for each batch of hosts, as one host has rows in each of them."""
+        """Several tables for each batch of hosts, because a host has rows in each of them."""
         nonlocal shown
         if text := draw(batch.values):
             ctx.console.say(f"\n{text}" if shown else text)

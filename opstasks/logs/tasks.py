@@ -87,7 +87,7 @@ def _follow(ctx: Context, wanted: WantedLog) -> None:
     # Each host needs its own worker until the end.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
-    # Ctrl-C also ends what connections go through, such as a proxy: that is no error.
+    # After Ctrl-C, a lost connection (such as one through a proxy) is not an error.
     everyone.show = lambda batch: None if ctx.app.stop.is_set() else ctx.console.arrived(batch)
     try:
         found = everyone.gather(lambda host: _show_as_it_comes(ctx, host, wanted))

@@ -16,7 +16,7 @@ def script_text(sources: dict[str, str], program: str, request: Any, about: str)
     loader = sources["opstasks/onhost/loader.py"]
     request_text = json.dumps(request, sort_keys=True)
     return (
-        # Python looks for a coding in the first two lines: the comment of others is the third.
+        # Python looks for an encoding in the first two lines, so `about` is on the third.
         f"#!{PYTHON} -I\n# -*- coding: utf-8 -*-\n# {one_line(about)}\n\n"
         f"MODULES = {{\n{modules}}}\n\n\n{loader}\n\n"
         f"start(MODULES, {program!r}, {request_text!r})\n"

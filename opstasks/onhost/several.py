@@ -1,7 +1,7 @@
 """Runs on a host: several programs in one Python, for the cost of one start.
 
-The request: ``programs``, a list of pairs of a module and its request. It prints the answer of each
-when it ends, in their order; a program that fails does not stop the next one.
+The request: ``programs``, a list of pairs of a module and its request. It prints each
+answer when that program ends, in order; a program that fails does not stop the next one.
 """
 
 from importlib import import_module

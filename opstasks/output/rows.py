@@ -12,7 +12,7 @@ from opstasks.output.console import Console, Row, table_text
 class GrowingTable:
     """A table that is printed in parts: the headers once, every row as soon as it is known.
 
-    Columns are as wide as the first rows need in the window; they only become wider.
+    Columns fit the first rows within the window; later they may become wider, never narrower.
     """
 
     def __init__(self, console: Console) -> None:

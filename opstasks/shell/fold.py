@@ -46,7 +46,7 @@ def majority(groups: Sequence[OutputGroup]) -> OutputGroup | None:
 
 
 def differences(group: OutputGroup, usual: OutputGroup) -> list[str] | None:
-    """What a group printed otherwise, as the lines of a diff; None to show its text instead.
+    """How a group's output differs, as the lines of a diff; None to show its text instead.
 
     The text is shown when it is too long to compare, or when no line is the same.
     """

@@ -36,7 +36,7 @@ def make_command(words: Sequence[str], timeout_s: float) -> Command:
 
 
 def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) -> Result:
-    """Run it, with any exit code: one round trip, in which the host records its start and its end.
+    """Run it, whatever its exit code: one round trip; the host records its start and its end.
 
     `on_out` gets the whole lines that arrive before it ends; the `Result` has all of them.
     The record has only the program's name: the arguments may contain secrets.
@@ -63,7 +63,7 @@ def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) ->
 def stop(host: Host, user: str) -> None:
     """Stop what `run` started there, after a Ctrl-C.
 
-    Raises Unreachable when that is not certain.
+    Raises Unreachable when it is not certain that it stopped.
     """
     running = host.shell(user)
     if not running.is_open:

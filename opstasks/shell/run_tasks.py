@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     help={
         "user": "The account to run as (default: the service account, opensafely).",
         "timeout": "Time limit on each host in seconds; then the command is stopped there.",
-        "fold": "Show equal output once, for all hosts that printed it, and differences from it.",
+        "fold": "Show equal output once; for hosts with other output, only the lines that differ.",
     },
     auto_shortflags=False,
 )
@@ -110,7 +110,7 @@ class _Everywhere:
         self._keep_back(batch)
 
     def _show_folded(self) -> None:
-        """Each text once; what other hosts printed, as differences from the usual text."""
+        """Each output once; other outputs as differences from the most common one."""
         from opstasks.shell import fold
 
         order = [host.name for host in self._ctx.fleet.hosts if host.name in self._judged]

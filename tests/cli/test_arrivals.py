@@ -78,7 +78,7 @@ def test_each_task_has_its_own_last_run(inv):
     assert done.stderr.count("\n") == 1
 
 
-def test_an_alias_is_the_same_task(inv, records):
+def test_an_alias_counts_as_the_same_task(inv, records):
     inv("-H", "tpp", "deploy", "--yes")
     assert list(records()) == ["deploy"]
     assert "1 of 1 host" in inv("-H", "@failed", "deploy", "--yes").stderr
@@ -100,7 +100,7 @@ def test_a_run_is_named_with_its_program_and_not_its_arguments(inv, records):
         "-H prod manage --plan",
     ],
 )
-def test_what_was_not_a_run_of_the_task_leaves_the_record(inv, records, words):
+def test_plans_dry_runs_and_wrong_usage_leave_the_record(inv, records, words):
     for task in ("deploy", "manage"):
         inv("-H", "test", task, "--yes")
     before = records()
@@ -121,7 +121,7 @@ def test_a_host_that_is_no_longer_described_is_left_out(inv, fleet):
     assert "1 of 2 hosts" in done.stderr
 
 
-def test_no_failed_host_is_a_refusal(inv, tmp_path):
+def test_failed_is_refused_when_no_host_failed(inv, tmp_path):
     inv("-H", "prod", "status")
     (path,) = (tmp_path / "state").rglob("last/*/*.json")
     path.write_text(path.read_text().replace("unreachable", "ok"))

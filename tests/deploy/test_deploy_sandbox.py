@@ -115,7 +115,7 @@ DAMAGES = (
 )
 
 
-def test_what_earlier_imports_found_may_be_lost_or_hostile(managed, look, inv, at_old_release):
+def test_a_lost_or_hostile_file_of_imports_changes_nothing(managed, look, inv, at_old_release):
     host = look("sandbox-1")
     host.sh(f"rm -rf {KEPT}")
 

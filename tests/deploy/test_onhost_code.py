@@ -84,7 +84,7 @@ def test_unset_keys_that_only_the_new_code_reads_are_missing(backend):
     assert found(backend, "v2")["missing_keys"] == []
 
 
-def test_a_file_that_is_no_python_has_no_keys(tmp_path):
+def test_a_file_that_is_not_python_has_no_keys(tmp_path):
     write_package(tmp_path, "import os\nos.environ['A']\nos.getenv('B')\n")
     (tmp_path / "jobrunner" / "broken.py").write_text("def")
     assert code.keys_of(str(tmp_path)) == {"A", "B"}
@@ -111,7 +111,7 @@ def test_only_a_checkout_that_moves_is_unpacked(backend, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["jobrunner/service.py", "jobrunner/new.py"])
-def test_what_is_judged_of_a_checkout_changed_by_hand_is_its_commit(backend, name):
+def test_a_checkout_changed_by_hand_is_judged_by_its_commit(backend, name):
     (backend / "code" / name).write_text("raise RuntimeError")
     (backend / "code" / "jobrunner/models.py").write_text("raise RuntimeError")
     assert found(backend)["import_error"] == ""
@@ -123,7 +123,7 @@ def test_without_a_target_the_checkouts_themselves_are_imported(backend, tmp_pat
     assert not (tmp_path / "state").exists()
 
 
-def test_without_disk_space_the_present_code_does_not_stand_for_the_new_one(backend, monkeypatch):
+def test_without_disk_space_the_present_code_is_not_taken_for_the_new_one(backend, monkeypatch):
     def full(state_dir):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""The file with what earlier imports found: missing, damaged or hostile, it is as good as none."""
+"""The file with what earlier imports found: it is ignored if missing, damaged or hostile."""
 
 import errno
 import json
@@ -37,7 +37,7 @@ def find(state, key=KEY):
 
 
 def write(state, entries, **more):
-    """A file whose hash is right, whatever it holds."""
+    """A file whose hash is right, whatever it contains."""
     text = json.dumps({"digest": kept.digest(entries), "entries": entries, **more})
     (state / "imports.json").write_text(text)
 
@@ -45,7 +45,7 @@ def write(state, entries, **more):
 # -- keeping and finding ---------------------------------------------------------------------
 
 
-def test_what_was_kept_is_found_by_its_key_only(state):
+def test_a_kept_result_is_found_only_by_its_key(state):
     assert find(state) == FOUND
     assert find(state, kept.key_of(("a" * 40, "b" * 40), {"SECRET": "other"})) is None
 
@@ -61,7 +61,7 @@ def test_each_input_is_part_of_the_key(monkeypatch):
 
 
 @pytest.mark.parametrize("folder", ["packages", "appears"])
-def test_an_installed_package_ends_what_was_kept(tmp_path, folder):
+def test_installing_a_package_makes_kept_results_invalid(tmp_path, folder):
     (tmp_path / "packages").mkdir()
     folders = [str(tmp_path / "packages"), str(tmp_path / "appears")]
     kept.keep(str(tmp_path), KEY, {**FOUND, "folders": folders})
@@ -70,7 +70,7 @@ def test_an_installed_package_ends_what_was_kept(tmp_path, folder):
     assert find(tmp_path) is None
 
 
-def test_the_newest_are_kept_and_one_for_each_key(state, packages):
+def test_the_newest_results_are_kept_and_one_for_each_key(state, packages):
     for number in range(kept.MOST_ENTRIES):
         keep(state, packages, str(number))
         keep(state, packages, str(number))
@@ -79,13 +79,13 @@ def test_the_newest_are_kept_and_one_for_each_key(state, packages):
     assert len(kept.entries(kept.kept_path(str(state)))) == kept.MOST_ENTRIES
 
 
-def test_the_file_is_private_and_names_no_secret(state):
+def test_the_file_is_private_and_has_no_secret(state):
     path = state / "imports.json"
     assert path.stat().st_mode & 0o777 == 0o600
     assert "opensesame" not in path.read_text()
 
 
-# -- files that are as good as none ----------------------------------------------------------
+# -- files that are ignored ------------------------------------------------------------------
 
 
 def linked(path):
@@ -112,7 +112,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_bad_file_is_as_good_as_none_and_is_replaced(state, packages, damage):
+def test_a_bad_file_is_ignored_and_replaced(state, packages, damage):
     DAMAGES[damage](state / "imports.json")
     assert find(state) is None
     keep(state, packages)
@@ -148,14 +148,14 @@ def test_the_file_of_another_account_is_not_read(state, monkeypatch):
         {"folders": {"a\0b": None}},
     ],
 )
-def test_nonsense_with_a_right_hash_is_as_good_as_none(state, change):
+def test_nonsense_with_a_right_hash_is_ignored(state, change):
     (entry,) = kept.entries(kept.kept_path(str(state)))
     write(state, [{**entry, **change}])
     assert find(state) is None
 
 
 @pytest.mark.parametrize("entries", [1, [1], [[]], [{}], {"key": KEY}, "text", None])
-def test_entries_of_another_shape_are_as_good_as_none(state, packages, entries):
+def test_entries_of_another_shape_are_ignored(state, packages, entries):
     write(state, entries)
     assert find(state) is None
     keep(state, packages)
@@ -184,7 +184,7 @@ def test_on_a_full_disk_nothing_is_kept_and_nothing_fails(tmp_path, packages, mo
 
 
 @pytest.mark.parametrize("kind", ["a file", "a folder in its place", "a folder beside it"])
-def test_a_place_that_cannot_be_written_is_no_error(tmp_path, packages, kind):
+def test_a_place_that_cannot_be_written_is_not_an_error(tmp_path, packages, kind):
     state = tmp_path / "state"
     if kind == "a file":
         state.write_text("")

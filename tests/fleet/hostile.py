@@ -13,7 +13,7 @@ GREETING = b"SSH-2.0-hostile\r\n"
 
 
 class Listener:
-    """Listens on a port, and lets `behave(sock)` treat each connection in a thread of its own."""
+    """Listens on a port, and runs `behave(sock)` for each connection in its own thread."""
 
     def __init__(self, behave):
         self._behave = behave
@@ -42,7 +42,7 @@ class Listener:
 
 
 class Door(paramiko.ServerInterface):
-    """Lets everyone in, and runs nothing; tests replace what they are about."""
+    """Lets everyone in, and runs nothing; tests replace the methods that they test."""
 
     def __init__(self):
         self.transport = None

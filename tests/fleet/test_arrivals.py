@@ -1,4 +1,4 @@
-"""Waiting on a channel never misses what has arrived, in whatever order it came."""
+"""Waiting on a channel never misses data, in whatever order it arrives."""
 
 import os
 import threading
@@ -59,7 +59,7 @@ def test_data_that_comes_while_the_other_stream_is_emptied_wakes_the_reader(firs
 
 
 @pytest.mark.parametrize("first", ["out", "err"])
-def test_the_same_for_a_terminal(first):
+def test_data_that_comes_while_the_other_stream_is_emptied_wakes_a_terminal(first):
     made = channel()
     streams = {"out": made.in_buffer, "err": made.in_stderr_buffer}
     emptied = streams.pop(first)

@@ -11,7 +11,7 @@ from opstasks.core.command import Raw, Secret, cmd
 from opstasks.fleet import framing
 
 TOKEN = "opstoken"
-# Everything that a Python program can pass to a program.
+# Every argument that Python can pass to a program.
 PLAIN = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 TEXT = PLAIN | st.builds(
     lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape"), st.binary(max_size=60)
@@ -36,7 +36,7 @@ def shell(data, env=None):
 
 
 def answers(*frames, env=None):
-    """The output of each frame, of a shell that got them all."""
+    """The output of each frame, from one shell that got them all."""
     done = shell(framing.start_frames(TOKEN) + b"".join(frames), env)
     _, *rest = done.stdout.split(f"\0{TOKEN} ".encode(), 1)[1].split(b"\0", 1)
     assert f"\0{TOKEN}\0".encode() in done.stderr

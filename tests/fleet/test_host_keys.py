@@ -113,7 +113,7 @@ def test_a_key_that_cannot_be_written_is_not_accepted(known, tmp_path):
         ("", False),
     ],
 )
-def test_a_list_of_revoked_keys_that_openssh_cannot_read_refuses_every_key(
+def test_every_key_is_refused_if_openssh_cannot_read_the_revoked_keys(
     known, tmp_path, text, refused
 ):
     (tmp_path / "revoked").write_text(text)
@@ -125,7 +125,7 @@ def test_a_list_of_revoked_keys_that_openssh_cannot_read_refuses_every_key(
         trusted.check(ONE)
 
 
-def test_a_missing_list_and_a_missing_ssh_keygen_refuse(known, tmp_path, monkeypatch):
+def test_a_missing_revocation_list_or_ssh_keygen_refuses_the_key(known, tmp_path, monkeypatch):
     text, lines = f"RevokedHostKeys {tmp_path}/revoked\n", f"h {line(ONE)}\n"
     with pytest.raises(HostKeyRevokedError, match="cannot read"):
         known(text, lines).check(ONE)
@@ -149,7 +149,7 @@ def test_several_lists_are_all_read(known, tmp_path):
         trusted.check(ONE)
 
 
-# -- files that are none -----------------------------------------------------------------------
+# -- pipes and endless files ------------------------------------------------------------------
 
 
 def test_a_pipe_is_never_waited_for(known, tmp_path):
@@ -172,7 +172,7 @@ def test_a_file_without_an_end_is_not_read():
     assert read_file(Path("/dev/null"), 10) == b""
 
 
-def test_a_key_that_may_be_read_again_is_read_again(tmp_path):
+def test_a_key_file_that_was_corrected_is_read_again(tmp_path):
     path = tmp_path / "key"
     ONE.write_private_key_file(str(path))
     text = path.read_text()
@@ -194,7 +194,7 @@ def test_a_public_key_in_place_of_a_private_one_is_named(tmp_path):
         assert "the agent does not have" in found.unusable[f"{tmp_path}/key.pub"]
 
 
-def test_a_system_that_cannot_open_files_does_not_make_a_host_new(known, monkeypatch):
+def test_a_host_is_not_new_because_its_known_hosts_cannot_be_opened(known, monkeypatch):
     def fail(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 

@@ -94,7 +94,7 @@ def test_names_from_standard_input(monkeypatch):
             "@list",
             "list, line 2: '@other' is not a host -> a file of hosts cannot",
         ),
-        ("tpp\n!test\n", "!@list", "list, line 2: '!test' excludes, and so does the !"),
+        ("tpp\n!test\n", "!@list", "list, line 2: '!test' has a !, and the file has one too"),
         ("!\n", "@list", "list, line 1: a name is empty"),
         ("# none\n", "@list", "'list' names no host"),
         ("", "@none", "cannot read 'none': no such file"),

@@ -276,7 +276,7 @@ def test_run_costs_three_round_trips_after_the_login(connect, spec, monkeypatch,
 def test_the_host_records_the_end_of_a_run_whose_client_is_gone(
     connect, spec, observer, monkeypatch, tmp_path, last, detail
 ):
-    """In its journal, with the real account, when it has ended; 141: nobody reads its output."""
+    """In its journal, with the real account, when it has ended; 141: its output has no reader."""
     from opstasks.shell.run import make_command, run
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Servers that misbehave: every wait ends, with a reason, and nothing endless is kept."""
+"""Servers that misbehave: every wait ends with a reason, and endless data is not kept."""
 
 import os
 import socket
@@ -183,7 +183,7 @@ def test_a_key_exchange_in_the_session_with_the_same_key_is_fine(listen, spec):
     transport.close()
 
 
-def test_no_host_certificates_are_asked_for(listen, spec):
+def test_host_certificates_are_not_requested(listen, spec):
     server = listen(serve(Door()))
     transport = SSHTransport(spec(server.port))
     assert not [name for name in transport._links[-1].wire.preferred_keys if "cert" in name]
@@ -457,7 +457,7 @@ def lists(path, comment, then):
         (lambda sock: sock.sendall(strings(b"\x05")), "it refuses"),
     ],
 )
-def test_an_agent_that_does_not_sign_is_blamed(
+def test_the_error_names_an_agent_that_does_not_sign(
     listen, spec, agent, tmp_path, monkeypatch, then, reason
 ):
     monkeypatch.setattr(agents, "AGENT_TIMEOUT_S", 1.0)

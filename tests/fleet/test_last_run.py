@@ -75,7 +75,7 @@ def test_garbage_is_refused_in_one_line(garbage, tmp_path_factory):
     assert "\n" not in str(caught.value)
 
 
-def test_a_cut_record_is_refused(path):
+def test_a_truncated_record_is_refused(path):
     write(path, made(tpp="failed"))
     whole = path.read_bytes()
     for size in range(len(whole)):
@@ -105,7 +105,7 @@ def test_a_record_of_someone_else_is_refused(path, monkeypatch):
         read(path, "status")
 
 
-def test_no_record_is_said_so(path):
+def test_a_missing_record_is_refused_with_the_task(path):
     with pytest.raises(Refused, match="no earlier run of `status`"):
         read(path, "status")
 

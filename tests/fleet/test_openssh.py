@@ -1,4 +1,4 @@
-"""What a kept connection is made of, which ones are the same, and the folder that they are in."""
+"""The files for a kept connection, when two connections are the same, and their folder."""
 
 import os
 import socket
@@ -121,9 +121,7 @@ def test_a_path_that_ssh_would_read_in_another_way_is_not_passed_on(path):
         ssh_master._quoted(path)
 
 
-def test_the_persons_own_master_is_used_only_where_hosts_yaml_asks_for_no_more(
-    config, tmp_path, monkeypatch
-):
+def test_the_persons_own_master_is_not_used_if_hosts_yaml_has_pins(config, tmp_path, monkeypatch):
     text = f"ControlMaster auto\nControlPath {tmp_path}/own"
 
     def hop(**settings):
@@ -189,12 +187,12 @@ def test_a_folder_that_someone_else_owns_or_may_replace_is_refused(runtime, monk
 @pytest.mark.parametrize(
     "chosen", ["", "relative", "/no/such/folder", "/tmp/with space", "/" + "x" * 90]
 )
-def test_without_a_usable_runtime_directory_there_is_another_one(monkeypatch, chosen):
+def test_without_a_usable_runtime_directory_another_folder_is_used(monkeypatch, chosen):
     monkeypatch.setenv("XDG_RUNTIME_DIR", chosen)
     assert str(ssh_master.folder()) == f"/tmp/opstasks-{os.geteuid()}"
 
 
-def test_what_a_dead_master_left_is_removed(runtime, monkeypatch):
+def test_the_files_of_a_dead_master_are_removed(runtime, monkeypatch):
     where = ssh_master.folder()
     with socket.socket(socket.AF_UNIX) as dead:
         monkeypatch.chdir(where)  # the path of this test is longer than a socket's may be

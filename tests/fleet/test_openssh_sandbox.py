@@ -258,7 +258,7 @@ def test_accept_new_learns_a_key(connect, plain, spec, tmp_path):
 # -- gateways ----------------------------------------------------------------------------------
 
 
-def test_a_gateway_with_pins(connect, keep, spec, other_key):
+def test_a_gateway_is_checked_with_its_own_pins(connect, keep, spec, other_key):
     behind = keep("sandbox-2", gateway="sandbox-1")
     host = connect(behind, spec("sandbox-1"))
     assert host.login.output(cmd("hostname")) == "sandbox-2"
@@ -273,9 +273,7 @@ def test_the_pins_of_a_gateway_are_not_those_of_the_host(connect, keep, spec):
         connect(behind, spec("sandbox-1")).login.run(cmd("true"))
 
 
-def test_a_jump_host_of_ssh_config_is_checked_although_ssh_config_checks_nothing(
-    connect, plain, spec
-):
+def test_a_jump_host_is_checked_even_if_ssh_config_checks_nothing(connect, plain, spec):
     first, second = spec("sandbox-1"), spec("sandbox-2")
     jump = f"Host {second.address}\n ProxyJump ops@{first.address}"
     more = f" IdentityFile {first.identity_file}\n{jump}"
@@ -305,7 +303,7 @@ def test_a_closed_port_a_wrong_name_and_a_wrong_key_are_unreachable(
     assert runtime.processes() == {}
 
 
-def test_a_network_without_an_answer_is_given_up_after_the_time_limit(connect, keep, spec):
+def test_a_network_that_does_not_answer_ends_with_the_time_limit(connect, keep, spec):
     found = spec("sandbox-1")
     with DelayProxy((found.address, 22)) as proxy:
         proxy.freeze()
@@ -402,8 +400,8 @@ def test_a_host_that_opens_no_more_shells_says_so(connect, keep):
     assert connect(keep()).login.test(cmd("true"))
 
 
-def test_proving_a_login_makes_a_new_one(connect_kept, keep):
-    """`manage` checks so that it has not locked everybody out."""
+def test_checking_the_login_makes_a_new_connection(connect_kept, keep):
+    """With this, `manage` checks that it has not locked everybody out."""
     host = connect_kept(keep())
     host.login.run(cmd("true"))
     made = []
@@ -444,7 +442,7 @@ def test_ctrl_c_does_not_reach_the_connection(sandbox_dir, runtime):
     _, said = run.communicate(timeout=30)
     assert "Traceback" not in said
     assert runtime.pid(master) == pid
-    # Without -W and -T left behind for long.
+    # No -W or -T process stays for long.
     until(lambda: len(runtime.processes()) == 1, "a shell is left", 10)
 
 

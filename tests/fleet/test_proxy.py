@@ -17,7 +17,7 @@ def test_data_passes_both_ways_and_close_ends_the_process():
     assert proxy._process.poll() is not None
 
 
-def test_its_end_ends_the_connection_and_its_words_say_why():
+def test_the_end_of_a_proxy_ends_the_connection_and_its_words_say_why():
     proxy = Proxy("sh -c 'echo vpn is down >&2; exit 3'")
     proxy.sock.settimeout(20)
     assert proxy.sock.recv(1) == b""
@@ -25,7 +25,7 @@ def test_its_end_ends_the_connection_and_its_words_say_why():
     proxy.close()
 
 
-def test_a_child_that_keeps_the_socket_does_not_keep_the_connection():
+def test_a_child_of_a_proxy_does_not_keep_the_connection_open():
     proxy = Proxy("sh -c 'sleep 60 & exit 1'")
     proxy.sock.settimeout(20)
     assert proxy.sock.recv(1) == b""
@@ -38,7 +38,7 @@ def test_ctrl_c_does_not_reach_it(monkeypatch):
     proxy.close()
 
 
-def test_one_that_ignores_the_hangup_is_killed():
+def test_a_proxy_that_ignores_the_hangup_is_killed():
     proxy = Proxy("sh -c 'trap \"\" HUP; echo up; while :; do sleep 1; done'")
     proxy.sock.settimeout(20)
     assert proxy.sock.recv(3) == b"up\n"
@@ -46,7 +46,7 @@ def test_one_that_ignores_the_hangup_is_killed():
     assert proxy._process.returncode == -signal.SIGKILL
 
 
-def test_endless_words_are_cut():
+def test_endless_words_of_a_proxy_are_cut():
     proxy = Proxy("sh -c 'yes no >&2'")
     until(lambda: len(proxy._words) >= 4096, "it said nothing", 20)
     time.sleep(0)

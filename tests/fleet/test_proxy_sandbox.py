@@ -76,7 +76,7 @@ def test_ctrl_c_does_not_reach_the_proxy(connect, behind):
     assert os.getsid(proxy) != os.getsid(0)
 
 
-def test_a_proxy_that_says_nothing_is_given_up(connect, behind):
+def test_a_silent_proxy_ends_with_the_time_limit(connect, behind):
     import msgspec
 
     silent = msgspec.structs.replace(behind("sleep 60"), connect_timeout_s=1)

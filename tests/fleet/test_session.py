@@ -82,7 +82,7 @@ def test_a_login_shell_that_hangs_is_an_error_with_what_it_said(started, soon):
     assert error.value.message == "no shell within 0.5 s; it said: waiting for the home directory"
 
 
-def test_a_silent_login_shell_that_hangs(started, soon):
+def test_a_login_shell_that_hangs_silently_is_an_error(started, soon):
     with pytest.raises(NoShell, match=r"no shell within 0\.5 s, and it said nothing"):
         started("sleep 1").batch([cmd("true")])
 

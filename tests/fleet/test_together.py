@@ -1,4 +1,4 @@
-"""Several programs in one process: each has the answer that it has alone."""
+"""Several programs in one process: each gives the same answer as alone."""
 
 import json
 import subprocess
@@ -125,13 +125,13 @@ def test_a_process_that_was_killed_is_the_failure_of_those_without_an_answer():
 
 
 @pytest.mark.parametrize("out", ["", "\n", "x\n", f"{OK}", '{"ok": 1}\n' * 9, "\x00\n\n\n\n"])
-def test_nonsense_is_an_invalid_response_of_each(out):
+def test_nonsense_is_an_invalid_response_for_each_program(out):
     for result in apart(out):
         with pytest.raises(InvalidResponse):
             LIST.decode(result, "tpp")
 
 
-def test_parts_of_a_program_are_no_answers():
+def test_parts_of_an_answer_do_not_count_as_answers():
     part = json.dumps({"part": "one"})
     for result in apart(f"{part}\n{OK}\n{OK}\n{part}\n{OK}\n"):
         assert LIST.decode(result, "tpp").releases == ()

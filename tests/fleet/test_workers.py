@@ -47,7 +47,7 @@ def at_once(monkeypatch):
     monkeypatch.setattr(workers, "PAUSE_S", 0.0)
 
 
-def test_a_silent_host_does_not_withhold_the_others(at_once):
+def test_a_silent_host_does_not_hold_up_the_others(at_once):
     shown, release = [], threading.Event()
 
     def read(host):
@@ -206,7 +206,7 @@ def test_a_host_that_is_done_is_closed_if_there_are_many_and_nothing_follows(
     assert {host.closed for host in many.hosts[:-1]} <= {0, closed}
 
 
-def test_an_error_while_closing_is_nobodys_concern():
+def test_an_error_while_closing_a_host_is_ignored():
     many = fleet(9)
     for host in many.hosts:
         host.close = lambda: 1 / 0
@@ -246,7 +246,7 @@ def test_a_plan_shows_errors_on_arrival_by_default(at_once):
     assert shown[0].error.host == "h0"
 
 
-def test_no_hosts_are_no_results():
+def test_without_hosts_there_are_no_results():
     assert Fleet([]).gather(lambda host: host.name).results == []
 
 

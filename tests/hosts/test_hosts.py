@@ -21,7 +21,7 @@ def opened(monkeypatch, tmp_path):
     return found
 
 
-def test_a_row_has_what_reaches_the_host_and_the_age_of_the_newest_connection(opened):
+def test_a_row_has_the_address_and_the_age_of_the_newest_connection(opened):
     specs = [
         HostSpec(name="tpp", address="192.0.2.1", user="bob", port=23, gateway="gw"),
         HostSpec(name="v6", address="2001:db8::1", port=22),
@@ -34,6 +34,6 @@ def test_a_row_has_what_reaches_the_host_and_the_age_of_the_newest_connection(op
     ]
 
 
-def test_those_of_the_selected_hosts_are_closed_or_all(opened):
+def test_close_ends_the_connections_of_the_selected_hosts_or_all(opened):
     assert [master.socket.name for master in connections.close(["tpp"])] == ["b"]
     assert [master.socket.name for master in connections.close([])] == ["b", "c"]

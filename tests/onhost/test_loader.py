@@ -40,7 +40,7 @@ def test_a_module_is_run_when_it_is_first_imported():
     assert ran(f"import {act}; import {act}; print({act}.VALUE)") == ["used", "1"]
 
 
-def test_a_module_with_an_error_harms_only_those_that_import_it():
+def test_a_module_with_an_error_fails_only_where_it_is_imported():
     lines = ran("from opstasks.thing.onhost.act import fail; fail()")
     assert lines[0] == "used"
     assert '  File "opstasks/onhost/unused.py", line 2' in lines

@@ -1,4 +1,4 @@
-"""Tables that grow: what is printed in parts reads like one table."""
+"""Growing tables: their parts read like one table."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +33,7 @@ def overview(*batches):
     return screen.text
 
 
-def test_all_at_once_is_the_usual_table():
+def test_rows_that_arrive_together_make_the_usual_table():
     assert overview([ok("a", unit="up"), dead("b"), ok("c", unit="down")]) == (
         "host    unit\n------  -----------\na       up\nc       down\nb       unreachable\n"
     )
@@ -96,7 +96,7 @@ def test_wide_tables_are_wrapped_in_every_part(monkeypatch):
     assert sum(line.count("word") for line in lines) == 40
 
 
-def test_no_rows_are_no_table():
+def test_without_rows_no_table_is_printed():
     screen = Screen()
     GrowingTable(screen).add(["host"], [])
     assert screen.text == ""

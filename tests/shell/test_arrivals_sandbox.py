@@ -1,4 +1,4 @@
-"""A live host beside one that is silent: its result is shown while the other is awaited."""
+"""A live host beside one that is silent: its result is shown while the silent one is awaited."""
 
 import contextlib
 import os
@@ -119,7 +119,7 @@ def test_the_live_host_is_shown_while_the_silent_one_is_awaited(inv_beside, sile
     assert silent.is_awaited
 
 
-def test_the_other_host_is_in_the_result_as_well(inv_beside, silent):
+def test_the_silent_host_is_in_the_result_when_it_ends(inv_beside, silent):
     process = inv_beside("run", "--user", "ops", "--", "echo", "hello")
     line_with(process, "hello")
     silent.end()

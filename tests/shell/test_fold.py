@@ -64,7 +64,7 @@ def text(lines):
     return "".join(f"{line}\n" for line in lines)
 
 
-def test_an_example():
+def test_another_output_is_shown_as_a_difference():
     same = ("ID=debian\nVERSION=12\nHOME=x\n", "")
     outputs = {"a": same, "b": ("ID=debian\nVERSION=11\nHOME=x\n", ""), "c": same}
     usual, other = fold(outputs)

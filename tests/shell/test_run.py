@@ -179,7 +179,7 @@ def test_the_words_of_a_command_stay_data_in_the_record(local, journal, fixed_au
 
 
 def test_a_command_whose_client_is_gone_is_recorded_when_it_ends(journal, tmp_path):
-    """Nobody reads its output any more: each further byte would end the shell."""
+    """Its output has no reader: each further byte would end the shell."""
     ready, go = tmp_path / "ready", tmp_path / "go"
     text = f"touch {ready}; until [ -e {go} ]; do sleep 0.1; done; exit 4"
     entry = audit.start("here", "run", {})

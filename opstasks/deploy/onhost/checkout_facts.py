@@ -89,7 +89,7 @@ def fetch(path: str) -> subprocess.CompletedProcess[str]:
 
 
 def commits_of(path: str, *names: str) -> list[str]:
-    """The commits that names stand for, in one process; "" for a name of anything else."""
+    """The commits that names stand for, read in one process; "" for a name that is not one."""
     asked = "".join(f"{name}^{{commit}}\n" for name in names)
     words = git(path, "cat-file", "--batch-check=%(objectname) %(objecttype)")
     lines = attempt(*words, timeout_s=TIMEOUT_S, input=asked).stdout.splitlines()

@@ -21,8 +21,8 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
     set. The import shows whether the code works without them: job-runner reads its configuration
     when it is imported.
 
-    What an earlier import found is used where nothing is about to change: when both checkouts stay,
-    or when the request says that it is only a preview. A deploy imports what it brings.
+    What an earlier import found is used if nothing is about to change: when both checkouts stay,
+    or when the request says that it is only a preview. A deploy always imports the new code.
     """
     env = environment(request["config_dir"])
     found = known(request, code, lib, env) or fresh(request, code, lib, env)
@@ -37,7 +37,7 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
 
 
 def moves(checkout: Checkout) -> bool:
-    """Whether the target is something else than what is in the checkout now."""
+    """Whether the target differs from what is in the checkout now."""
     return bool(checkout["target"]) and not stays(checkout)
 
 
@@ -49,7 +49,7 @@ def stays(checkout: Checkout) -> bool:
 def known(
     request: Request, code: Checkout, lib: Checkout, env: dict[str, str]
 ) -> dict[str, Any] | None:
-    """The facts from an earlier import, where they may be used; None if there are none."""
+    """The facts from an earlier import, if they may be used; None if there are none."""
     if not (request["preview"] or (stays(code) and stays(lib))):
         return None
     if not (code["target"] and lib["target"]):

@@ -36,7 +36,7 @@ def steady(env: dict[str, str]) -> dict[str, str]:
 def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
     """Import the code with its dependencies: an error, or the migrations.
 
-    `folders` is what Python itself brought to the import: its program and its package folders.
+    `folders` has Python's own part of the import: its program and its package folders.
     """
     try:
         done = subprocess.run(

@@ -1,11 +1,11 @@
 """Runs on the host: what earlier imports of job-runner's code found, kept in one file.
 
-An import costs 0.2 to 0.6 s of CPU time, and its result follows from its inputs: the two commits,
-the environment, and Python with its packages. The inputs are the key, so a kept result needs no
-end of its validity. Only good imports are kept: an error may be gone the next time.
+An import costs 0.2 to 0.6 s of CPU time, and its result depends only on its inputs: the two
+commits, the environment, and Python with its packages. The inputs are the key, so a kept result
+does not expire. Only successful imports are kept: an error may be gone the next time.
 
 The file belongs to the account that reads it. A file that is missing, damaged, not a plain file,
-or that another account owns or may write is as good as none: the code is imported again.
+or that another account owns or may write is ignored: the code is imported again.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ FORMAT = 1
 MOST_ENTRIES = 16
 MAX_BYTES = 1 << 18
 MAX_TEXT = 200
-# What the text of a hostile file can raise while it is read.
+# What reading a hostile file can raise.
 FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
@@ -50,7 +50,7 @@ def find(state_dir: str, key: str) -> dict[str, Any] | None:
 
 
 def keep(state_dir: str, key: str, found: dict[str, Any]) -> None:
-    """Keep the result of a good import; on a full disk it is not kept."""
+    """Keep the result of a successful import; on a full disk it is not kept."""
     path = kept_path(state_dir)
     entry = {
         "key": key,
@@ -113,7 +113,7 @@ def migrations(entry: dict[str, Any]) -> dict[int, str]:
     """An entry's migrations; raises ValueError or TypeError for nonsense."""
     found = {int(number): str(text)[:MAX_TEXT] for number, text in entry["migrations"].items()}
     if not all(0 <= number < 1 << 31 for number in found):
-        raise ValueError("no version of a database")
+        raise ValueError("not a database version")
     return found
 
 

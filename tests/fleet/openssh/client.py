@@ -1,8 +1,8 @@
 """Runs `ssh` and our tool, each in a fork with its own ~/.ssh, /etc/ssh and /etc/hosts.
 
-OpenSSH takes the home folder from the account and not from $HOME, so the row's files are mounted
+OpenSSH takes the home folder from the account and not from $HOME. So the row's files are mounted
 over the real ones, in a mount namespace that ends with the fork. Its process namespace ends every
-proxy that was left. Forks make our imports cost nothing per row.
+proxy that is left. Because of the forks, a row does not pay for our imports.
 
 Standard input: one request of JSON a line; the answer is one line of JSON.
 """
@@ -158,7 +158,7 @@ def main() -> None:
     for line in sys.stdin:
         print(json.dumps(carry_out(json.loads(line))))
     if is_new:
-        with contextlib.suppress(OSError):  # someone put a file there
+        with contextlib.suppress(OSError):  # a row has put a file there
             place.rmdir()
 
 

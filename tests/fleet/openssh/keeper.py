@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def listen(address, behave):
-    """A server that is no sshd: `behave` gets each connection."""
+    """A server that is not sshd: `behave` gets each connection."""
     server = socket.create_server((address, 22))
 
     def serve():
@@ -96,7 +96,7 @@ def start(folder, servers):
 
 
 def wait_for(address, log):
-    """Until the server answers, and has written all that it says about our look at it."""
+    """Wait until the server answers, and has logged all about this check."""
     for _ in range(400):
         try:
             socket.create_connection((address, 22), timeout=2).close()

@@ -108,7 +108,7 @@ class Material:
         if name == "locked":
             private = self.folder / "locked.plain"
         limits = {
-            "touchy": ["-c"],  # it asks a person, and nobody answers
+            "touchy": ["-c"],  # it asks a person, who does not answer
             "bound": ["-h", "alpha", "-H", str(self.folder / "known_hosts")],
         }
         env = {**os.environ, "SSH_AUTH_SOCK": str(agent)}

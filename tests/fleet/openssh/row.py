@@ -11,7 +11,7 @@ _PLACE = re.compile(r"<([a-z0-9_]+(?::[a-z0-9_.-]+)?)>")
 
 @dataclass(frozen=True)
 class Row:
-    """A situation. Nothing here says what must happen: that is what `ssh` does.
+    """A situation. It does not say what must happen: that is what `ssh` does.
 
     In every text, `<alpha>` is a server's address, `<alpha:rsa>` one of its host keys,
     `<key:ed>` a public key, `<private:ed>` a private key, `<agent:ed.rsa>` the socket of an agent
@@ -42,13 +42,13 @@ class Row:
     # Flags of both: -i KEY, -F FILE (our -S).
     identity: str = ""
     ssh_config: str = ""
-    # What `ssh` must be told to be in the same situation as our tool with `settings`.
+    # Flags that give `ssh` the same settings as `settings` give our tool.
     ssh_flags: tuple[str, ...] = ()
     # Our tool does not support this keyword: it must refuse, and name the keyword.
     refused_by_name: str = ""
     # Our tool lacks this algorithm, which the server needs: it must fail, and name the algorithm.
     lacks: str = ""
-    # The lines that a new host key leaves in known_hosts are compared.
+    # Also compare the lines that known_hosts has after a new host key.
     learns: bool = False
 
 

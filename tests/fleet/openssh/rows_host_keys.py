@@ -181,7 +181,7 @@ REVOKED = [
         config="RevokedHostKeys <tmp>/revoked\n",
     ),
     Row(
-        "RevokedHostKeys, a list with nonsense",
+        "RevokedHostKeys, a list with an invalid line",
         files={"<tmp>/revoked": "nonsense\n"},
         config="RevokedHostKeys <tmp>/revoked\n",
     ),

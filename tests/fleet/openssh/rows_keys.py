@@ -73,9 +73,9 @@ FILES = [
         config="IdentityFile ~/.ssh/a\nIdentityFile ~/.ssh/b\n",
         modes={"~/.ssh/a": 0o640},
     ),
-    Row("a file that is no key", keys="", files={"~/.ssh/id_ed25519": "not a key\n"}),
+    Row("a file that is not a key", keys="", files={"~/.ssh/id_ed25519": "not a key\n"}),
     Row(
-        "a file that is no key, then a good one",
+        "a file that is not a key, then a good one",
         keys="id_rsa=rsa",
         files={"~/.ssh/id_ed25519": "not a key\n"},
         config="IdentityFile ~/.ssh/id_ed25519\nIdentityFile ~/.ssh/id_rsa\n",

@@ -58,7 +58,7 @@ JUMPS = [
         config="Host alpha\n  ProxyJump door\nHost door\n  HostName jump\n  User dave\n",
     ),
     Row(
-        "the host's own user does not hold for the jump",
+        "the host's own user does not apply to the jump host",
         config="Host alpha\n  ProxyJump jump\n  User carol\n",
     ),
     Row(
@@ -67,7 +67,7 @@ JUMPS = [
         config=JUMP + "  IdentityFile ~/.ssh/a\nHost jump\n  IdentityFile ~/.ssh/b\n",
     ),
     Row(
-        "-i does not hold for the jump host",
+        "-i does not apply to the jump host",
         keys="id_ed25519=ed other=rsa",
         config=JUMP,
         identity="~/.ssh/other",
@@ -104,8 +104,8 @@ JUMPS = [
     ),
     Row("the jump host does not forward", config="Host alpha\n  ProxyJump stuck\n"),
     Row("the jump host's name has no address", config="Host alpha\n  ProxyJump gone.invalid\n"),
-    Row("nobody listens at the jump host", config="Host alpha\n  ProxyJump jump:2223\n"),
-    Row("nobody listens behind the jump host", host="root@alpha:2223", config=JUMP),
+    Row("the jump host has no listener", config="Host alpha\n  ProxyJump jump:2223\n"),
+    Row("the host behind the jump has no listener", host="root@alpha:2223", config=JUMP),
     Row(
         "the name is known at the jump host only",
         host="inner",
@@ -113,7 +113,7 @@ JUMPS = [
         config="Host inner\n  HostName alpha.localhost\n  ProxyJump jump\n  HostKeyAlias inner\n",
     ),
     Row(
-        "a name that nobody knows, behind a jump",
+        "an unknown name, behind a jump",
         host="none.invalid",
         config="Host none.invalid\n ProxyJump jump\n",
     ),
@@ -146,7 +146,7 @@ JUMPS = [
         config="Host two\n  ProxyJump jump\n",
     ),
     Row(
-        "StrictHostKeyChecking of the host does not hold for the jump",
+        "StrictHostKeyChecking of the host does not apply to the jump host",
         config=JUMP + "  StrictHostKeyChecking no\n",
         known="alpha <alpha:ed>\n",
     ),
@@ -253,7 +253,7 @@ COMMANDS = [
     proxied("ProxyCommand that is killed", "kill -9 $$"),
     proxied("ProxyCommand that hangs", "sleep 30", before="ConnectTimeout 2\n"),
     proxied("ProxyCommand that prints nonsense", "echo '((not an ssh server))'; sleep 1"),
-    proxied("ProxyCommand to a port nobody listens on", f"{NETCAT} %h 2223 2>/dev/null"),
+    proxied("ProxyCommand to a port without a listener", f"{NETCAT} %h 2223 2>/dev/null"),
     proxied("ProxyCommand with an unknown token", f"{NETCAT} %Z %p"),
     proxied(
         "ProxyCommand and words beside a login", "<tmp>/loud %h %p", files={"<tmp>/loud": LOUD}

@@ -1,4 +1,4 @@
-"""Servers that are old, rude, closed or choosy, and what the person is told."""
+"""Servers that are old, broken, closed or strict, and what the person is told."""
 
 from tests.fleet.openssh.row import Row
 
@@ -50,7 +50,7 @@ WORDS = [
     Row("AllowUsers, allowed", host="allow", config="User carol\n"),
     Row("root may not log in", host="noroot"),
     Row("nologin", host="nologin", config="User carol\n"),
-    Row("nologin does not hold for root", host="nologin"),
+    Row("nologin does not apply to root", host="nologin"),
     Row("an expired account", host="expired", config="User eve\n"),
     Row("an expired account without PAM", host="alpha", config="User eve\n"),
     Row("a stranger", keys="id_ed25519=s1"),

@@ -58,7 +58,7 @@ SERVERS = {
     "otherca": f"HostKey {HERE}/otherca-ed\nHostCertificate {HERE}/otherca-ed-cert.pub",
     "wrongcert": f"HostKey {HERE}/wrongcert-ed\nHostCertificate {HERE}/wrongcert-ed-cert.pub",
 }
-# Servers that are no sshd (keeper.py), and an address without a machine.
+# Servers that are not sshd (keeper.py), and an address without a machine.
 RUDE = ("closes", "talks", "busy", "silent", "hangsup", "ancient")
 NOWHERE = "nowhere"
 # Which host keys a server has besides its ed25519 one.
@@ -176,7 +176,7 @@ class Farm:
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
     def close(self) -> None:
-        """The sandbox host's own sshd again."""
+        """Start the sandbox host's own sshd again."""
         self._sandbox.must(self._host, ["systemctl", "start", "ssh"])
 
 
@@ -319,7 +319,7 @@ def visit(log: str, names: Mapping[str, str]) -> dict[str, Any]:
         return {}
     text = log[starts[-1].start() :]
     tries = list(_TRIED.finditer(text))
-    if not tries:  # whether it was noticed at all depends on how soon the client left
+    if not tries:  # the log may miss it if the client left very soon
         return {}
     keys = [(found[3] or found[5], found[4] or found[6]) for found in tries]
     return {
