@@ -89,7 +89,7 @@ def test_a_command_that_prints_the_prompt_gets_nothing(connect, spec, sandbox):
     host.root.run(cmd("true"))
     # It learns the real prompt from the process list, prints it everywhere and reads.
     phish = (
-        "prompt=$(ps -eo args | grep -o 'ops[0-9a-f]*:password' | head -1);"
+        "prompt=$(ps -eo args | grep -o 'ops[0-9a-f]*%%password:' | head -1 | sed s/%%/%/);"
         ' test -n "$prompt"; for i in 1 2 3; do echo "$prompt"; echo "$prompt" >&2; done;'
         " read -r -t 2 caught; echo caught:$caught"
     )
