@@ -137,8 +137,3 @@ class Fleet:
             result = run.so_far()
             self.outcomes.take(result, is_plan=False)
         return result
-
-    def close(self) -> None:
-        """Drop every connection."""
-        for host in self.hosts:
-            host.close()
