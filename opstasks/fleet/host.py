@@ -274,9 +274,11 @@ class Host:
 
     def open_session(self, user: str) -> Session:
         """A new framed shell for an account; the login account needs no sudo."""
-        if user == self.transport.current_user():
-            user = ""
-        return Session(self.transport, self.name, user, self.spec.sudo, self._password)
+        return self._session_on(self.transport, user)
+
+    def _session_on(self, transport: Transport, user: str) -> Session:
+        own = "" if user == transport.current_user() else user
+        return Session(transport, self.name, own, self.spec.sudo, self._password)
 
     def sudo_password(self) -> Secret:
         """The password that sudo asks for; raises Refused without a terminal to ask on."""
@@ -293,8 +295,7 @@ class Host:
         # A connection that is kept from an earlier run would prove nothing.
         transport = self._connect(msgspec.structs.replace(self.spec, keep_connection=NEVER))
         try:
-            own = "" if user == transport.current_user() else user
-            session = Session(transport, self.name, own, self.spec.sudo, self._password)
+            session = self._session_on(transport, user)
             session.ready()
             session.close()
         finally:

@@ -156,7 +156,7 @@ def trusted_keys(
         min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
         note=_note(keys, settings),
         stricter=_stricter(checking, settings),
-        address_line=settings.line_of("checkhostip"),
+        address_line=settings.line_of("checkhostip") if keys.revoked_address else "",
     )
 
 

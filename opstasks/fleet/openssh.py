@@ -44,7 +44,7 @@ class OpenSSHProcess(PipeProcess):
     def answers(self, timeout_s: float) -> bool:
         """Wait for the first output, which `read` returns later; whether the host answered.
 
-        Start-up files write whole lines to standard error, too, but ssh then ends.
+        Start-up files write whole lines to standard error, too. ssh does so only before it ends.
         """
         out, err, ended = self.read(timeout_s)
         deadline = time.monotonic() + ENDS_S

@@ -288,11 +288,15 @@ class Session:
         return ending.number, out, taken(self._err, ending.err_at, ending.err_next)
 
     def _is_in(self, ending: EndMarks) -> bool:
-        return self._is_in_out(ending) and ending.is_in_err(self._err)
+        return self._found(ending.is_in, self._out, self._err)
 
     def _is_in_out(self, ending: EndMarks) -> bool:
+        return self._found(ending.is_in_out, self._out)
+
+    def _found(self, look: Callable[..., bool], *buffers: bytearray) -> bool:
+        """Look for end marks; raises InvalidResponse for a wrong one."""
         try:
-            return ending.is_in_out(self._out)
+            return look(*buffers)
         except ValueError as error:
             self.close()
             raise InvalidResponse(
@@ -329,8 +333,12 @@ class Session:
 
     def _write(self, data: bytes) -> None:
         with self._write_lock:
-            unsent, self._unsent = self._unsent, b""
-            self._process.write(unsent + data)
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Send data, after the start if that was not sent yet; the caller has the lock."""
+        unsent, self._unsent = self._unsent, b""
+        self._process.write(unsent + data)
 
     def heartbeat(self) -> None:
         """Tell the shell that the client is alive; skipped while a write is under way.
@@ -340,8 +348,7 @@ class Session:
         """
         if self._process.is_writable() and self._write_lock.acquire(blocking=False):
             try:
-                unsent, self._unsent = self._unsent, b""
-                self._process.write(unsent + b"\0")
+                self._put(b"\0")
             except OSError:
                 HEARTBEATS.discard(self)
             finally:

@@ -158,39 +158,32 @@ def test_silent_hosts_do_not_take_the_workers_of_the_others(at_once, monkeypatch
     assert result.exit_code == 0
 
 
-def test_parallel_is_a_strict_limit_also_for_silent_hosts(monkeypatch):
-    monkeypatch.setattr(workers, "SLOW_S", 0.0)
-    begun, release, ticks = [], threading.Event(), []
+def most_begun(hosts, ticks):
+    """How many of some silent hosts were worked on together, looked at `ticks` times."""
+    begun, release, seen = [], threading.Event(), []
 
     def read(host):
         begun.append(host.name)
         assert release.wait(TIMEOUT_S)
 
     def on_tick():
-        ticks.append(len(begun))
-        if len(ticks) == 4:
+        seen.append(len(begun))
+        if len(seen) == ticks:
             release.set()
 
-    fleet(10, parallel=3).gather(read, on_tick=on_tick)
-    assert max(ticks[:4]) == 3
+    hosts.gather(read, on_tick=on_tick)
+    return max(seen[:ticks])
+
+
+def test_parallel_is_a_strict_limit_also_for_silent_hosts(monkeypatch):
+    monkeypatch.setattr(workers, "SLOW_S", 0.0)
+    assert most_begun(fleet(10, parallel=3), ticks=4) == 3
 
 
 def test_the_number_of_workers_has_a_limit(monkeypatch):
     monkeypatch.setattr(workers, "SLOW_S", 0.0)
     monkeypatch.setattr(fleet_module, "MOST_READERS", 40)
-    begun, release, ticks = [], threading.Event(), []
-
-    def read(host):
-        begun.append(host.name)
-        assert release.wait(TIMEOUT_S)
-
-    def on_tick():
-        ticks.append(len(begun))
-        if len(ticks) == 6:
-            release.set()
-
-    fleet(100).gather(read, on_tick=on_tick)
-    assert max(ticks[:6]) <= 40
+    assert most_begun(fleet(100), ticks=6) <= 40
 
 
 @pytest.mark.parametrize(
