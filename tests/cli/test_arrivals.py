@@ -1,14 +1,9 @@
 """The real `inv`: -H @failed over several runs, -H @FILE, and what is recorded."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 FLEET = """
 groups: {prod: {hosts: [tpp, emis]}}
 hosts:
@@ -25,26 +20,9 @@ def fleet(tmp_path):
 
 
 @pytest.fixture
-def inv(tmp_path, fleet):
+def inv(program):
     """Run `inv`; nothing listens at any host's address."""
-
-    def run(*argv, **more):
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("inv")), *argv],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "OPSTASKS_HOSTS": str(fleet),
-                "XDG_STATE_HOME": str(tmp_path / "state"),
-            },
-            **{"stdin": subprocess.DEVNULL, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+    return program
 
 
 @pytest.fixture

@@ -23,27 +23,6 @@ def fleet(tmp_path):
     return tmp_path / "hosts.yaml"
 
 
-@pytest.fixture
-def program(tmp_path, fleet):
-    """Run `inv` in the project's folder, or `opstasks` in a folder without the project."""
-
-    def run(*argv, name="inv", cwd=ROOT, env=None):
-        command = [str(Path(sys.executable).with_name(name)), *argv]
-        settings = {"OPSTASKS_HOSTS": str(fleet), "XDG_STATE_HOME": str(tmp_path / "state")}
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env={**os.environ, **settings, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
-
-
 @pytest.mark.parametrize("words", ["-H tppp status", "status -H tppp", "status --hosts=tppp"])
 def test_an_unknown_host_is_refused_with_the_nearest_name(program, words):
     done = program(*words.split())
