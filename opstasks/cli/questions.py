@@ -20,7 +20,9 @@ def asking() -> Iterator[None]:
 
 def answer_to(question: str) -> str:
     """The line that a person types, with its line end; "" for Ctrl-D."""
-    print(question, end="", file=sys.stderr, flush=True)
+    from opstasks.output.escape import printable
+
+    print(printable(question), end="", file=sys.stderr, flush=True)
     with asking():
         line = sys.stdin.readline()
     if not line:
@@ -48,7 +50,7 @@ def choice_of(question: str, choices: Sequence[str]) -> str:
 
 def number_of(question: str, lines: Sequence[str]) -> int:
     """The index of the line that a person chooses; raises Refused for any other answer."""
-    from opstasks.output.console import printable
+    from opstasks.output.escape import printable
 
     for number, line in enumerate(lines, 1):
         print(f"{number:4}  {printable(line)}", file=sys.stderr)

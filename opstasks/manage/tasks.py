@@ -163,11 +163,4 @@ def _show(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> N
             ctx.console.note(f"{host}: {note}")
         for step in shown.steps if with_diff else ():
             for line in show.diff(step):
-                ctx.console.say(show_line(line))
-
-
-def show_line(line: str) -> str:
-    """A line of a host's file, without control characters."""
-    from opstasks.output.console import printable
-
-    return printable(line)
+                ctx.console.say(line)
