@@ -35,7 +35,8 @@ class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
 class SetUser(Action, frozen=True, kw_only=True, tag="user"):
     """Create an account, or change it; `uid` 0 means any id.
 
-    `is_disabled`: the account exists but is disabled, and is enabled again.
+    `is_disabled`: the account exists but is disabled, and is enabled again, without its old
+    password. `is_open`: its password is empty, and is removed.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SetUser(Action, frozen=True, kw_only=True, tag="user"):
     personal: bool
     exists: bool
     is_disabled: bool = False
+    is_open: bool = False
 
 
 class DisableUser(Action, frozen=True, kw_only=True, tag="disable_user"):

@@ -38,19 +38,24 @@ def _user(user: User, facts: ManageFacts) -> Iterator[ManageStep]:
     now, thing = facts.users.get(user.name), f"user {user.name}"
     if now is None:
         want = f"uid {user.uid}" if user.uid else f"in {', '.join(user.groups) or 'no group'}"
-        yield ManageStep(user.area, thing, "absent", want, _set_user(user, exists=False))
+        # Whose files are they? A start-up file of the earlier account would run as this one.
+        is_old = user.personal and facts.paths.get(user.home) is not None
+        why = f"{user.home} exists: inspect its files first" if is_old else ""
+        yield ManageStep(user.area, thing, "absent", want, _set_user(user, exists=False), why=why)
         return
-    is_disabled = user.personal and now.expired
+    is_disabled, is_open = user.personal and now.expired, user.name in facts.open_accounts
     differing = _differing(user, now)
     if is_disabled:
         differing["account"] = ("disabled", "enabled")
+    if is_open:
+        differing["password"] = ("empty", "none")
     if differing:
         yield ManageStep(
             user.area,
             thing,
             ", ".join(f"{key} {old}" for key, (old, _) in differing.items()),
             ", ".join(f"{key} {new}" for key, (_, new) in differing.items()),
-            _set_user(user, exists=True, is_disabled=is_disabled),
+            _set_user(user, exists=True, is_disabled=is_disabled, is_open=is_open),
             why=word_history(facts, user.name),
         )
 
@@ -64,7 +69,9 @@ def _differing(user: User, now: UserFacts) -> dict[str, tuple[object, object]]:
     }
 
 
-def _set_user(user: User, *, exists: bool, is_disabled: bool = False) -> SetUser:
+def _set_user(
+    user: User, *, exists: bool, is_disabled: bool = False, is_open: bool = False
+) -> SetUser:
     return SetUser(
         name=user.name,
         uid=user.uid,
@@ -75,6 +82,7 @@ def _set_user(user: User, *, exists: bool, is_disabled: bool = False) -> SetUser
         personal=user.personal,
         exists=exists,
         is_disabled=is_disabled,
+        is_open=is_open,
     )
 
 
@@ -137,8 +145,19 @@ def _member(facts: ManageFacts, group: Group, name: str, *, joins: bool) -> Mana
 
 
 def _strangers(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Accounts that can log in but are in no list: reported, never changed."""
-    known = {user.name for user in wanted.users} | set(wanted.options.known_accounts)
+    """Accounts in no list that can log in, or that anyone can become: reported, never changed."""
+    described = {user.name for user in wanted.users}
+    for name in facts.open_accounts:
+        if name not in described:
+            yield ManageStep(
+                "accounts",
+                f"user {name}",
+                "empty password: any account there can become it",
+                f"by hand: passwd --lock {name}",
+                None,
+                why=word_history(facts, name),
+            )
+    known = described | set(wanted.options.known_accounts)
     for name in facts.keyed:
         if name not in known:
             yield ManageStep(

@@ -9,6 +9,8 @@ from opstasks.manage.onhost.paths import parent_of
 from opstasks.manage.onhost.running import run
 
 Action = dict[str, Any]
+# In the place of a password's hash: no password fits. With an empty one, everybody could get in.
+UNUSABLE = "*"
 
 
 def group(action: Action) -> None:
@@ -18,34 +20,28 @@ def group(action: Action) -> None:
 
 
 def user(action: Action) -> None:
-    """Create an account, or change it."""
+    """Create an account, or change it; one call, so an interruption leaves nothing open.
+
+    A person's account begins without a password, and so does one that is enabled again. The person
+    sets it after a login by key (`first-password` in backends/base/files).
+    """
     uid = ["--uid", str(action["uid"])] if action["uid"] else []
     common = [*uid, "--home", action["home"], "--shell", action["shell"]]
     groups = ["--groups", ",".join(action["groups"])] if action["groups"] else []
+    no_password = ["--password", UNUSABLE]
     if action["exists"]:
         more = ["--append", *groups] if groups else []
+        more += no_password if action["is_disabled"] or action["is_open"] else []
+        more += ["--expiredate", ""] if action["is_disabled"] else []
         run("usermod", *common, "--gid", action["group"], *more, action["name"])
-        if action["is_disabled"]:
-            first_login(action["name"])
     elif action["personal"]:
         # The old home of a deleted account with this name keeps its files.
         home = ["--create-home", "--user-group"]
-        run("useradd", *home, "--expiredate", "1", *common, *groups, action["name"])
-        first_login(action["name"])
+        run("useradd", *home, *no_password, *common, *groups, action["name"])
     else:
         # No skeleton files: the home's contents are described.
         own = ["--no-create-home", "--gid", action["group"]]
         run("useradd", *own, *common, *groups, action["name"])
-
-
-def first_login(name: str) -> None:
-    """Make a person choose a password at the first login, for which they need their key.
-
-    Enables the account last: after an interruption the next run finds it disabled and repeats this.
-    """
-    run("passwd", "--quiet", "--delete", name)
-    run("chage", "--lastday", "0", name)
-    run("chage", "--expiredate", "-1", name)
 
 
 def member(action: Action) -> None:
