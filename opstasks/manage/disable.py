@@ -16,11 +16,10 @@ from opstasks.manage.describe import describe
 from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.perform import perform
+from opstasks.manage.plan_accounts import PEOPLE
 from opstasks.manage.steps import ManageStep
 
 NOLOGIN = "/usr/sbin/nologin"
-# Debian and Ubuntu give people's accounts these ids; `nobody` has a higher one.
-PEOPLE = range(1000, 60000)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import msgspec
 from opstasks.manage.actions import ProveAccess
 from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Description
-from opstasks.manage.plan_accounts import account_steps
+from opstasks.manage.plan_accounts import account_steps, taken_names
 from opstasks.manage.plan_files import file_steps
 from opstasks.manage.plan_service import package_steps, service_steps
 from opstasks.manage.steps import ALL_AREAS, AreaSelection, ManagePlan, ManageStep
@@ -26,7 +26,11 @@ def make_plan(
     steps = [step for step in _steps(facts, wanted) if selection.has(step.area)]
     # Login files come last, when everything else is done and verified.
     late = [step for step in steps if step.access]
-    refusals = (*_wrong_host(facts, wanted), *_refused_contents(facts, steps))
+    refusals = (
+        *_wrong_host(facts, wanted),
+        *taken_names(facts, wanted),
+        *_refused_contents(facts, steps),
+    )
     notes = wanted.notes if selection.has("accounts") else ()
     soon = [step for step in steps if not step.access]
     return ManagePlan((*soon, *late), refusals, notes)

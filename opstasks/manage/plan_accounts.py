@@ -10,6 +10,17 @@ from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.model import Description, Group, User
 from opstasks.manage.steps import ManageStep
 
+# The ids of people's accounts on Debian and Ubuntu; `nobody` has a higher one.
+PEOPLE = range(1000, 60000)
+
+
+def taken_names(facts: ManageFacts, wanted: Description) -> Iterator[str]:
+    """Why listed people cannot have their names: a program of the system already runs as them."""
+    for user in wanted.users:
+        now = facts.users.get(user.name)
+        if user.personal and now is not None and now.uid not in PEOPLE:
+            yield f"user {user.name}: a system account (uid {now.uid}); list another name"
+
 
 def account_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
     """Groups first, then accounts, then members of groups, then accounts in no list."""

@@ -61,6 +61,14 @@ def test_an_account_that_is_enabled_loses_its_old_password(facts, wanted):
     assert step.action.is_disabled
 
 
+@pytest.mark.parametrize("uid", [0, 5, 999, 65534])
+def test_a_person_with_the_name_of_a_system_account_is_refused(facts, wanted, uid):
+    assert plan_of(facts, wanted).refusals == ()
+    facts["users"]["rosa"]["uid"] = uid
+    (reason,) = plan_of(facts, wanted).refusals
+    assert reason == f"user rosa: a system account (uid {uid}); list another name"
+
+
 def test_the_files_of_an_earlier_account_are_named_before_it_is_made_again(facts, wanted):
     facts["users"]["rosa"] = None
     old, *_ = plan_of(facts, wanted).todo

@@ -207,7 +207,9 @@ def test_an_account_that_is_enabled_again_has_no_password(
     managed, backends, listed, login, attack, sh, ops, restored
 ):
     good(ops("manage", "--yes"))
-    sets_first_password(login(), FIRST)
+    child = login()
+    sets_first_password(child, FIRST)
+    becomes_root(child, FIRST)
     sh("install -D -o eve /dev/null /var/spool/cron/crontabs/eve")
     sh("install -D /dev/null /var/lib/systemd/linger/eve")
     change(backends, people={"developers": ["ada"]})
@@ -216,6 +218,11 @@ def test_an_account_that_is_enabled_again_has_no_password(
     assert "/var/spool/cron/crontabs/eve" in shown
     assert "/var/lib/systemd/linger/eve" in shown
     attack(old=FIRST)
+    # The open terminal, for which sudo still remembers the password, is not root any more.
+    for command in ("sudo -n id -un", "sudo -n first-password", "su - eve -c 'id -un'"):
+        child.sendline(f"{command} </dev/null; echo code=$?")
+        child.expect(r"code=([1-9]\d*)\r")
+        assert "root" not in child.before.splitlines()
     change(backends, people={"developers": ["ada", "eve"]})
     good(ops("manage", "--yes"))
     assert sh("getent shadow eve | cut -d: -f2,8") == "*:"
