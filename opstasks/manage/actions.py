@@ -25,11 +25,15 @@ class ChangePackages(Action, frozen=True, kw_only=True, tag="packages"):
 
 
 class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
-    """Create a group, or change its id; `gid` 0 means any id."""
+    """Create a group, or change its id; `gid` 0 means any id.
+
+    `closes`: remove the group's password and administrators, with which others can join.
+    """
 
     name: str
     gid: int
     exists: bool
+    closes: bool = False
 
 
 class SetUser(Action, frozen=True, kw_only=True, tag="user"):

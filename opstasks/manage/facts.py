@@ -15,10 +15,11 @@ def sha256(text: str) -> str:
 
 
 class GroupFacts(msgspec.Struct, frozen=True):
-    """A group: its id and its listed members."""
+    """A group: its id, its listed members, and who else can join: `administrator x`, a password."""
 
     gid: Small
     members: tuple[Line, ...]
+    joiners: tuple[Line, ...] = ()
 
 
 class UserFacts(msgspec.Struct, frozen=True):

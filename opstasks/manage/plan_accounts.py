@@ -34,13 +34,21 @@ def account_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageSte
 
 def _group(group: Group, facts: ManageFacts) -> Iterator[ManageStep]:
     now = facts.groups.get(group.name)
-    if now is None or (group.gid and now.gid != group.gid):
+    differing: dict[str, tuple[str, str]] = {}
+    if now is None:
+        differing[""] = ("absent", f"gid {group.gid}" if group.gid else "present")
+    elif group.gid and now.gid != group.gid:
+        differing["gid"] = (f"gid {now.gid}", f"gid {group.gid}")
+    if now is not None and now.joiners:
+        differing["joiners"] = (f"can be joined by {', '.join(now.joiners)}", "by nobody")
+    if differing:
+        closes = "joiners" in differing
         yield ManageStep(
             group.area,
             f"group {group.name}",
-            f"gid {now.gid}" if now else "absent",
-            f"gid {group.gid}" if group.gid else "present",
-            SetGroup(name=group.name, gid=group.gid, exists=now is not None),
+            ", ".join(old for old, _ in differing.values()),
+            ", ".join(new for _, new in differing.values()),
+            SetGroup(name=group.name, gid=group.gid, exists=now is not None, closes=closes),
             why=word_history(facts, group.name),
         )
 

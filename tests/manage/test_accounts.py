@@ -78,6 +78,14 @@ def test_the_files_of_an_earlier_account_are_named_before_it_is_made_again(facts
     assert new.why == ""
 
 
+def test_a_group_that_others_can_join_is_closed(facts, wanted):
+    facts["groups"]["docker"]["joiners"] = ["administrator levi", "a password"]
+    (step,) = plan_of(facts, wanted).steps
+    assert step.now == "can be joined by administrator levi, a password"
+    assert step.wanted == "by nobody"
+    assert step.action.closes
+
+
 # -- sample people and keys ----------------------------------------------------------------------
 
 LAYERS = sorted(PACKAGE.rglob("host.yaml"))

@@ -71,6 +71,23 @@ def test_an_account_expires_on_its_day_by_the_hosts_clock(tmp_path, monkeypatch,
     assert account_facts.shadow("a", str(tmp_path / "s"))["expired"] is past
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("docker:!::ada", []),
+        ("docker:*::", []),
+        ("docker:::ada", []),
+        ("docker:$6$x::", ["a password"]),
+        ("docker:!:levi,eve:ada", ["administrator eve", "administrator levi"]),
+        ("docker", []),
+        ("other:$6$x:levi:", []),
+    ],
+)
+def test_who_can_join_a_group_without_root(tmp_path, line, found):
+    (tmp_path / "gshadow").write_text(f"{line}\n")
+    assert account_facts.joiners("docker", str(tmp_path / "gshadow")) == found
+
+
 PERSON = {"do": "user", "name": "eve", "uid": 0, "group": "eve", "groups": ["reviewers"]}
 PERSON |= {"home": "/home/eve", "shell": "/bin/bash", "personal": True}
 

@@ -14,9 +14,12 @@ UNUSABLE = "*"
 
 
 def group(action: Action) -> None:
-    """Create a group, or change its id."""
+    """Create a group, or change its id; let nobody but root add members."""
     gid = ["--gid", str(action["gid"])] if action["gid"] else []
     run("groupmod" if action["exists"] else "groupadd", *gid, action["name"])
+    if action["closes"]:
+        run("gpasswd", "--administrators", "", action["name"])
+        run("gpasswd", "--restrict", action["name"])
 
 
 def user(action: Action) -> None:

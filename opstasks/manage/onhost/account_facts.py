@@ -17,12 +17,23 @@ PEOPLE = range(1000, 60000)
 
 
 def group(name: str) -> Facts | None:
-    """A group's id and members; None if it does not exist."""
+    """A group's id, members, and who else can join; None if it does not exist."""
     try:
         found = grp.getgrnam(name)
     except KeyError:
         return None
-    return {"gid": found.gr_gid, "members": sorted(found.gr_mem)}
+    return {"gid": found.gr_gid, "members": sorted(found.gr_mem), "joiners": joiners(name)}
+
+
+def joiners(name: str, path: str = "/etc/gshadow") -> list[str]:
+    """Who can join a group without root: its administrators, and all who know its password."""
+    fields = entries(path).get(name, [])
+    if len(fields) < 4:
+        return []
+    # With an empty password, `newgrp` accepts members only.
+    is_open = fields[1] and not fields[1].startswith(("!", "*"))
+    names = sorted(filter(None, fields[2].split(",")))
+    return [*(f"administrator {one}" for one in names), *(["a password"] if is_open else [])]
 
 
 def user(name: str) -> Facts | None:
