@@ -158,6 +158,18 @@ def test_only_a_developer_without_a_password_may_set_one_as_root(managed, sh, re
     sh("usermod -p '*' ada")
 
 
+def test_a_minimal_host_gets_the_dictionary_that_new_passwords_need(managed, sh, ops, restored):
+    sets = f"printf '%s\\n' {FIRST} {FIRST} | runuser -u ada -- sudo -n first-password 2>&1; true"
+    sh("dpkg --purge cracklib-runtime; usermod -p '*' ada")
+    assert "error loading dictionary" in sh(sets)
+    assert sh("getent shadow ada | cut -d: -f2") == "*"
+    (step,) = steps(ops("manage", "--plan", "--json"))
+    assert step["thing"] == "package cracklib-runtime"
+    good(ops("manage", "--yes"))
+    assert "updated successfully" in sh(sets)
+    sh("usermod -p '*' ada")
+
+
 def test_empty_passwords_are_found_removed_and_reported(
     managed, listed, login, attack, sh, ops, restored
 ):
