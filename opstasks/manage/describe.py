@@ -214,7 +214,8 @@ def origins(specs: Iterable[HostSpec]) -> list[str]:
     found: dict[tuple[str, str], set[str]] = {}
     for spec in specs:
         root = folder(spec)
-        place = _shown(root), _shown(base_folder(root))
+        base = base_folder(root)
+        place = _shown(root), _shown(base) if base.joinpath("host.yaml").is_file() else "none"
         found.setdefault(place, set()).add(spec.backend)
     return [
         f"descriptions: {root} ({', '.join(sorted(names))}), base: {base}"

@@ -158,6 +158,32 @@ def test_only_a_developer_without_a_password_may_set_one_as_root(managed, sh, re
     sh("usermod -p '*' ada")
 
 
+def test_a_person_who_needs_no_password_keeps_the_login_by_key(
+    managed, listed, login, sh, ops, restored
+):
+    """Where passwords must be changed every 30 days, sshd would ask for one that is not there."""
+    sh("cp -p /etc/login.defs /root/login.defs")
+    sh("sed -i 's/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 30/' /etc/login.defs")
+    try:
+        for undo in (
+            "true",
+            "userdel -r eve",
+            "chage -M 30 -E 1 eve",
+            "chage -M 30 eve; passwd -d eve",
+        ):
+            sh(undo)
+            good(ops("manage", "--yes"))
+            sh("chage --lastday 2026-01-01 eve")
+            child = login()
+            child.expect_exact("You have no password yet")
+            child.expect_exact("$ ")
+            child.sendline("exit")
+            child.expect(pexpect.EOF)
+            sh("pkill -KILL -u eve && sleep 0.5; true")
+    finally:
+        sh("mv /root/login.defs /etc/login.defs")
+
+
 def test_a_minimal_host_gets_the_dictionary_that_new_passwords_need(managed, sh, ops, restored):
     sets = f"printf '%s\\n' {FIRST} {FIRST} | runuser -u ada -- sudo -n first-password 2>&1; true"
     sh("dpkg --purge cracklib-runtime; usermod -p '*' ada")

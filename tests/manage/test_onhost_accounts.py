@@ -104,7 +104,8 @@ def ran(monkeypatch, **found):
     "found", [{"exists": False}, {"is_disabled": True}, {"is_open": True}], ids=str
 )
 def test_a_new_or_enabled_account_gets_no_password_in_the_same_call(monkeypatch, found):
-    (command,) = ran(monkeypatch, **found)
+    *before, command = ran(monkeypatch, **found)
+    assert before == ([] if "exists" in found else [["chage", "--maxdays", "-1", "eve"]])
     place = command.index("--password")
     assert command[place + 1] == "*", "an empty one would let everybody in"
     assert ("--expiredate" in command) == ("is_disabled" in found)

@@ -26,7 +26,8 @@ def user(action: Action) -> None:
     """Create an account, or change it; one call, so an interruption leaves nothing open.
 
     A person's account begins without a password, and so does one that is enabled again. The person
-    sets it after a login by key (`first-password` in backends/base/files).
+    sets it after a login by key (`first-password` in backends/base/files). The absence of a
+    password must not expire: sshd would then accept no key until the present one is typed.
     """
     uid = ["--uid", str(action["uid"])] if action["uid"] else []
     common = [*uid, "--home", action["home"], "--shell", action["shell"]]
@@ -34,12 +35,14 @@ def user(action: Action) -> None:
     no_password = ["--password", UNUSABLE]
     if action["exists"]:
         more = ["--append", *groups] if groups else []
-        more += no_password if action["is_disabled"] or action["is_open"] else []
         more += ["--expiredate", ""] if action["is_disabled"] else []
+        if action["is_disabled"] or action["is_open"]:
+            run("chage", "--maxdays", "-1", action["name"])
+            more += no_password
         run("usermod", *common, "--gid", action["group"], *more, action["name"])
     elif action["personal"]:
         # The old home of a deleted account with this name keeps its files.
-        home = ["--create-home", "--user-group"]
+        home = ["--create-home", "--user-group", "--key", "PASS_MAX_DAYS=-1"]
         run("useradd", *home, *no_password, *common, *groups, action["name"])
     else:
         # No skeleton files: the home's contents are described.
