@@ -59,6 +59,8 @@ def manage(
     wanted = describe.describe_all(specs, upgrade=upgrade)
     if not allow_lockout:
         _check_people(specs, wanted)
+    for origin in describe.origins(specs):
+        ctx.console.note(origin)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
