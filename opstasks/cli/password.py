@@ -11,7 +11,6 @@ from typing import Any
 from opstasks.cli.options import password_from
 from opstasks.cli.questions import is_interactive
 from opstasks.core.command import Secret
-from opstasks.core.errors import Refused
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
 
@@ -39,12 +38,10 @@ class PasswordBox:
         if not name:
             return None
         source = f"${PASSWORD_FILE} ({name})"
-        try:
-            return password_from(Path(name).expanduser().read_text(), source)
-        except OSError as error:
-            raise Refused(f"cannot read {source}: {error.strerror}") from error
-        except UnicodeDecodeError:
-            raise Refused(f"{source} is not text") from None
+        from opstasks.fleet import private_files
+
+        text = private_files.read_secret(Path(name).expanduser(), source)
+        return password_from(text, source)
 
     def _ask(self) -> Secret | None:
         if not is_interactive():

@@ -11,10 +11,11 @@ import shlex
 from opstasks.core.command import Command, Raw, Secret
 from opstasks.fleet.heartbeat import SILENCE_S
 
-# What every remote shell starts with: predictable messages, no pagers, no git questions.
+# What every remote shell starts with: predictable messages, no pagers, no git questions, and the
+# same umask for everyone: that of an account decides nothing about the files that we make.
 SHELL_SETTINGS = (
     "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
-    " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; cd /"
+    " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; umask 027; cd /"
 )
 # How much of a block one `read` waits for. It has a time limit, so this sets a lowest speed.
 PIECE_BYTES = 1 << 17

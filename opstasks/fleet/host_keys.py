@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import known_hosts
+from opstasks.fleet import known_hosts, private_files
 from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 from opstasks.fleet.known_hosts import DEFAULT_PORT, HostKey, HostKeys, KnownHostsFile
 from opstasks.fleet.ssh_settings import SSHSettings
@@ -115,10 +115,10 @@ class TrustedKeys:
         name = self.place
         if self.hashes_names:
             name = known_hosts.hashed(self.place, os.urandom(_SALT_BYTES))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         old = read_file(path, KEY_LIST_BYTES) if path.exists() else b""
         start = "" if not old or old.endswith(b"\n") else "\n"
-        with path.open("a") as file:
+        handle = private_files.open_file(path, os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(handle, "a") as file:
             file.write(f"{start}{name} {shown[0]} {base64.b64encode(shown[1]).decode()}\n")
 
 
@@ -255,6 +255,7 @@ def _is_in_krl(key: paramiko.PKey, path: Path) -> bool:
     Raises OSError or SubprocessError when it does not run to its end.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".pub") as file:
+        os.fchmod(file.fileno(), private_files.FILE_MODE)
         file.write(f"{key.get_name()} {key.get_base64()}\n")
         file.flush()
         words = ["ssh-keygen", "-Q", "-f", str(path), file.name]

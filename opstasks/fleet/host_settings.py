@@ -7,7 +7,6 @@ then its own; mappings (`deploy`, `vars`) merge key by key.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,45 +15,16 @@ import msgspec
 
 from opstasks.core import durations
 from opstasks.core.errors import Refused
+from opstasks.fleet import setting_shapes as shapes
 from opstasks.fleet.hosts_file import FILE_NAME, Mistakes, RawFleet, read
 from opstasks.fleet.inventory import (
-    ADDRESS,
-    NAME,
     NEVER,
-    USER,
     DeploySpec,
     HostSpec,
     Inventory,
     RepoSpec,
     parse_ad_hoc,
 )
-
-_PATH = re.compile(r"/[^\0\n]*")
-_URL = re.compile(r"(https?://|ssh://|file:///|/|[A-Za-z0-9_.-]+@)[^\s\0]+")
-_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
-_HOST_KEY = re.compile(
-    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-\S+) [A-Za-z0-9+/]+={0,3}( .*)?"
-)
-# The form of a value, beyond its type.
-_SHAPES: dict[str, tuple[re.Pattern[str], str]] = {
-    "address": (ADDRESS, "a host name or an IP address"),
-    "hostname": (NAME, "the host's own name"),
-    "user": (USER, "an account name"),
-    "service_user": (USER, "an account name"),
-    "home": (_PATH, "an absolute path"),
-    "high_privacy": (_PATH, "an absolute path"),
-    "medium_privacy": (_PATH, "an absolute path"),
-    "level3_source": (_PATH, "an absolute path"),
-    "level4_folder": (re.compile(r"[^\0\n\r\t]+"), "one line of text"),
-    "lock_dir": (_PATH, "an absolute path"),
-    "unit": (NAME, "a systemd unit's name"),
-    "backend": (NAME, "a folder's name under backends/"),
-    "backends": (_PATH, "an absolute path"),
-    "host_key_checking": (re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
-    "sudo": (re.compile("ask|nopasswd"), "'ask' or 'nopasswd'"),
-    "registry": (re.compile(r"[a-z0-9][a-z0-9._:/-]*"), "a registry and path"),
-    "registry_proxy": (re.compile(r"[a-z0-9][a-z0-9._:/-]*"), "a registry and path"),
-}
 
 
 def load(path: Path | None) -> Inventory:
@@ -161,18 +131,41 @@ class _Builder:
             return None
 
     def _check_shapes(self, path: str, values: Mapping[str, Any]) -> None:
-        for key, (shape, expected) in _SHAPES.items():
-            value = values.get(key)
-            if value and not (isinstance(value, str) and shape.fullmatch(value)):
-                self._mistakes.bad_value(f"{path}.{key}", value, expected)
+        for key, shape in shapes.SHAPES.items():
+            self._check(f"{path}.{key}", values.get(key) or "", shape)
+        for key in (*shapes.LINES, *shapes.LOCAL_PATHS):
+            self._check_line(f"{path}.{key}", values.get(key), is_path=key in shapes.LOCAL_PATHS)
         self._check_span(f"{path}.keep_connection", values.get("keep_connection"))
-        keys = values.get("host_keys")
-        for line in keys if isinstance(keys, list) else []:
-            if not _HOST_KEY.fullmatch(str(line)):
-                self._mistakes.bad_value(f"{path}.host_keys", line, "a key type and a base64 key")
+        self._check_lists(path, values)
         port = values.get("port")
         if isinstance(port, int) and not 0 <= port < 65536:
             self._mistakes.bad_value(f"{path}.port", port, "a port (1 to 65535)")
+
+    def _check(self, path: str, value: Any, shape: shapes.Shape) -> None:
+        """Add a mistake unless a value has the shape; the default "" always has."""
+        if value != "" and not (isinstance(value, str) and shape.pattern.fullmatch(value)):
+            self._mistakes.bad_value(path, value, shape.expected)
+
+    def _check_line(self, path: str, value: Any, *, is_path: bool) -> None:
+        if not isinstance(value, str):
+            return  # another type is refused later
+        if not shapes.is_line(value) or (is_path and value.startswith("-")):
+            self._mistakes.bad_value(path, value, "a path" if is_path else "one line of text")
+        elif path.endswith(".backends") and value and not value.startswith("/"):
+            self._mistakes.bad_value(path, value, "an absolute path")
+
+    def _check_lists(self, path: str, values: Mapping[str, Any]) -> None:
+        keys = values.get("host_keys")
+        for line in keys if isinstance(keys, list) else []:
+            self._check(f"{path}.host_keys", line, shapes.HOST_KEY)
+        words = values.get("tools_run_args")
+        for word in words if isinstance(words, list) else []:
+            self._check_line(f"{path}.tools_run_args", word, is_path=False)
+        known = values.get("vars")
+        for name, value in known.items() if isinstance(known, dict) else ():
+            self._check(f"{path}.vars", name, shapes.VARIABLE)
+            if isinstance(value, str):
+                self._check(f"{path}.vars.{name}", value, shapes.VALUE)
 
     def _check_span(self, path: str, value: Any) -> None:
         try:
@@ -191,10 +184,8 @@ class _Builder:
                 continue
             fields = RepoSpec.__struct_fields__
             repo = self._mistakes.mapping(f"{where}.{name}", deploy[name], fields)
-            for key, shape, expected in (("url", _URL, "a git URL"), ("ref", _REF, "a git ref")):
-                value = repo.get(key)
-                if value is not None and not shape.fullmatch(str(value)):
-                    self._mistakes.bad_value(f"{where}.{name}.{key}", value, expected)
+            for key, shape in (("url", shapes.URL), ("ref", shapes.REF)):
+                self._check(f"{where}.{name}.{key}", repo.get(key, ""), shape)
 
     def _check_gateway(self, spec: HostSpec, hosts: Mapping[str, HostSpec]) -> None:
         self._at(spec.name)

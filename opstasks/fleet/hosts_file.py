@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from opstasks.core.errors import Refused
+from opstasks.fleet import trusted_files
 from opstasks.fleet.inventory import EVERYONE, NAME, HostSpec
-from opstasks.fleet.strict_yaml import parse_yaml
+from opstasks.fleet.key_files import read_file
+from opstasks.fleet.strict_yaml import MOST_BYTES, parse_yaml
 
 ENVIRONMENT = "OPSTASKS_HOSTS"
 FILE_NAME = "hosts.yaml"
@@ -57,13 +60,11 @@ def _is_file(path: Path) -> bool:
 
 def _refuse_strangers(path: Path) -> None:
     """Refuse a file that was found and is not the operator's: it says where passwords are sent."""
-    for place in (path, path.parent):
-        info = place.stat()
-        if info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o002:
-            raise Refused(
-                f"{place} belongs to someone else, or anyone may write it",
-                hint=f"if you trust it: --inventory {path}",
-            )
+    if reason := trusted_files.problem(path):
+        raise Refused(
+            f"{FILE_NAME} of this folder is not used: {reason}",
+            hint=f"if you trust it: --inventory {shlex.quote(str(path))}",
+        )
 
 
 @dataclass
@@ -132,7 +133,7 @@ def _read_one(path: Path, raw: RawFleet, mistakes: Mistakes) -> list[Path]:
 
     mistakes.file = path.name
     try:
-        content = parse_yaml(path.read_text())
+        content = parse_yaml(read_file(path, MOST_BYTES).decode("utf-8-sig"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: an impossible date
         mistakes.found.append(f"{path}: {' '.join(str(error).split())}")
         return []
@@ -150,7 +151,18 @@ def _read_one(path: Path, raw: RawFleet, mistakes: Mistakes) -> list[Path]:
         raw.hosts[name] = mistakes.mapping(f"hosts.{name}", values or {}, HOST_KEYS)
     names = mistakes.words("include", data.get("include") or [])
     included = [path.parent / Path(name).expanduser() for name in names]
-    return [file for file in included if file.is_file()]
+    return [file for file in included if file.is_file() and _is_trusted(file, mistakes)]
+
+
+def _is_trusted(file: Path, mistakes: Mistakes) -> bool:
+    """Whether only the operator can change an included file; adds a mistake otherwise."""
+    try:
+        reason = trusted_files.problem(file)
+    except OSError as error:
+        reason = f"{file}: {error.strerror}"
+    if reason:
+        mistakes.add("include", f"{reason}; it says where passwords are sent")
+    return not reason
 
 
 def _named(section: str, data: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import socket
-import stat
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +20,7 @@ from msgspec import Meta
 
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Line, Moment
-from opstasks.fleet import audit
+from opstasks.fleet import audit, private_files
 
 MOST_BYTES = 4 << 20
 GOOD = ("ok", "changed")
@@ -56,11 +55,11 @@ def path_of(task: str, inventory: Path | None) -> Path:
 
 def write(path: Path, run: LastRun) -> None:
     """Replace the record; raises OSError when that is not possible."""
-    for folder in (path.parents[2], path.parents[1], path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The file gets mode 0600. Two runs at once: each writes its own, and the later one stays.
+    private_files.make_folder(path.parent)
+    # Two runs at once: each writes its own, and the later one stays.
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
+        os.fchmod(fd, private_files.FILE_MODE)
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(run))
         Path(temporary).replace(path)
@@ -73,7 +72,7 @@ def write(path: Path, run: LastRun) -> None:
 def read(path: Path, task: str) -> LastRun:
     """The last run of a task; raises Refused without one, or when the record is not usable."""
     try:
-        run = msgspec.json.decode(_own_text(path), type=LastRun)
+        run = msgspec.json.decode(private_files.read_own(path, MOST_BYTES), type=LastRun)
     except FileNotFoundError:
         raise Refused(
             f"@failed: there is no earlier run of `{task}` from here",
@@ -90,19 +89,3 @@ def read(path: Path, task: str) -> LastRun:
             f"@failed: the record is of another task, `{run.task}`", hint=f"remove {path}"
         )
     return run
-
-
-def _own_text(path: Path) -> bytes:
-    """The file's text; raises OSError, and ValueError for one that is not ours."""
-    # Does not wait for a pipe of this name, and does not follow a link.
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(fd, "rb") as file:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise ValueError("it is not a file")
-        if info.st_uid != os.geteuid():
-            raise ValueError("it belongs to someone else")
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise ValueError("it is too long")
-    return text

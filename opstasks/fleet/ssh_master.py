@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.core.errors import Refused
+from opstasks.fleet import private_files
 from opstasks.fleet.agent import agent_path
 from opstasks.fleet.host_keys import TrustedKeys, trusted_keys
 from opstasks.fleet.route import Hop
@@ -282,6 +283,7 @@ def folder() -> Path:
 def _private(path: Path) -> Path:
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
+        path.chmod(0o700)  # the umask may have removed bits
     above, info = path.parent.stat(), path.lstat()
     open_above = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX
     if (
@@ -304,13 +306,13 @@ def _known_hosts(path: Path) -> Path:
 
 def _write(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(path, flags, 0o600), "w", errors="surrogateescape") as file:
+    handle = private_files.open_file(path, os.O_WRONLY | os.O_EXCL)
+    with os.fdopen(handle, "w", errors="surrogateescape") as file:
         file.write(text)
 
 
 @contextlib.contextmanager
 def _locked(path: Path, mode: int = 0) -> Iterator[None]:
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+    with os.fdopen(private_files.open_file(path, os.O_RDWR), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | mode)
         yield

@@ -6,27 +6,41 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow
+from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow, HostHistory
+
+# Outcomes that do not say how a run ended on the host.
+UNCERTAIN = (BEGUN, "unknown", "interrupted")
 
 
 def merge(journal_rows: Iterable[HistoryRow], local_rows: Iterable[HistoryRow]) -> list[HistoryRow]:
     """The rows of both for one host, each run once, oldest first.
 
-    If only one of them has the end of a run, its row is used.
+    The operator's own row counts, with the login that the host knows. If it does not say how the
+    run ended, the end that the host recorded counts.
     """
     found = {row.run_id: row for row in journal_rows}
     for row in local_rows:
         other = found.get(row.run_id)
-        if other is None:
-            found[row.run_id] = row
-            continue
-        better = row if other.outcome == BEGUN else other
-        found[row.run_id] = replace(better, host=other.host, source="both")
+        found[row.run_id] = _joined(row, other) if other else row
     return sorted(found.values(), key=lambda row: (row.time, row.host))
 
 
+def _joined(own: HistoryRow, other: HistoryRow) -> HistoryRow:
+    ended = other if own.outcome in UNCERTAIN and other.outcome != BEGUN else own
+    return replace(
+        own,
+        host=other.host,
+        time=ended.time,
+        outcome=ended.outcome,
+        detail=ended.detail,
+        source="both",
+        login=other.login,
+        written_by=other.written_by,
+    )
+
+
 def combine(
-    journals: FleetResult[list[HistoryRow]],
+    journals: FleetResult[HostHistory],
     local_rows: list[HistoryRow],
     wanted: HistoryFilter,
     lines: int,
@@ -38,10 +52,20 @@ def combine(
     own = _by_host(local_rows)
     merged = []
     for item in journals:
-        found = merge(item.value or [], own.get(item.host, []))
+        found = merge(item.value.rows if item.value else [], own.get(item.host, []))
         kept = [row for row in found if wanted.keeps(row)][-lines:]
         merged.append(HostResult(item.host, item.outcome, kept, item.error, item.elapsed_s))
     return FleetResult(merged)
+
+
+def ignored_texts(journals: FleetResult[HostHistory]) -> list[str]:
+    """For each host with lines that do not count: how many there are."""
+    return [
+        f"{item.host}: {item.value.ignored} line(s) of the journal were ignored: other accounts"
+        " wrote them, or they contradict an earlier line"
+        for item in journals
+        if item.value and item.value.ignored
+    ]
 
 
 def without_hosts(
@@ -49,7 +73,7 @@ def without_hosts(
 ) -> FleetResult[list[HistoryRow]]:
     """Only the operator's file, as a result with the hosts that it names."""
     names = sorted({row.host for row in local_rows})
-    empty: list[HostResult[list[HistoryRow]]] = [HostResult(name, "ok", []) for name in names]
+    empty: list[HostResult[HostHistory]] = [HostResult(name, "ok") for name in names]
     return combine(FleetResult(empty), local_rows, wanted, lines)
 
 

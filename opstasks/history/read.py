@@ -1,6 +1,7 @@
 """Read who did what and when, from a host's journal or the operator's own file.
 
-Anyone may write to a journal: lines that are not audit entries are left out.
+Anyone may write to a journal: `opstasks.history.onhost.read` says which lines count. Those that are
+not audit entries are left out.
 """
 
 from __future__ import annotations
@@ -13,23 +14,55 @@ from pathlib import Path
 
 import msgspec
 
-from opstasks.fleet import audit
+from opstasks.core.fields import Count, Line, Text
+from opstasks.fleet import audit, private_files
 from opstasks.fleet.audit import AuditEntry
 from opstasks.fleet.host import Host
-from opstasks.primitives import journal
+from opstasks.fleet.program import Program
 
 # With filters, we must read more entries than we show.
 READ_LINES = 20_000
+# The most of the operator's own file that is read.
+LOCAL_BYTES = 64 << 20
 # The outcome of a run without a recorded end.
 BEGUN = "begun"
 _LINE = msgspec.json.Decoder(AuditEntry)
+
+
+class HistoryRequest(msgspec.Struct, frozen=True):
+    """The newest `lines` of an identifier since a moment (seconds since the epoch; 0: any)."""
+
+    identifier: str
+    service_user: str
+    lines: int
+    since_at: float
+
+
+class JournalEntry(msgspec.Struct, frozen=True):
+    """A line of the journal: its text, the account that wrote it, the account of the SSH login."""
+
+    text: Text
+    by: Line = ""
+    login: Line = ""
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True):
+    """The lines that count, and how many lines of other accounts do not."""
+
+    entries: tuple[JournalEntry, ...]
+    ignored: Count = 0
+
+
+READ = Program("opstasks.history.onhost.read", HistoryRequest, HistoryAnswer)
 
 
 @dataclass(frozen=True)
 class HistoryRow:
     """One run on one host; its outcome is "begun" when it has no recorded end.
 
-    `time` is ISO 8601 in UTC; `source` says where it is recorded: host, local or both.
+    `time` is ISO 8601 in UTC; `source` says where it is recorded: host, local or both. `who` is
+    what the client said about itself. For a row of a host, `login` is the account of the SSH login,
+    and `written_by` the account that wrote the line there.
     """
 
     time: str
@@ -41,6 +74,19 @@ class HistoryRow:
     args: dict[str, str] = field(default_factory=dict)
     run_id: str = ""
     source: str = "host"
+    login: str = ""
+    written_by: str = ""
+
+
+@dataclass(frozen=True)
+class HostHistory:
+    """What a host has recorded, oldest first; `ignored` counts what does not count.
+
+    That is lines of other accounts, and second ends of a run.
+    """
+
+    rows: list[HistoryRow]
+    ignored: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,32 +119,69 @@ def _matches(text: str, wanted: str, *, part: bool) -> bool:
     return part and wanted in text
 
 
-def read(host: Host, wanted: HistoryFilter, lines: int) -> list[HistoryRow]:
-    """The rows of a host's journal, oldest first."""
+def read(host: Host, wanted: HistoryFilter, lines: int) -> HostHistory:
+    """The record of a host's journal."""
     # A run has two lines, its start and its end.
     count = lines * 2 if wanted.is_empty else READ_LINES
     since_at = wanted.since.timestamp() if wanted.since else 0.0
-    text = host.root.output(journal.own_lines(audit.IDENTIFIER, count, since_at))
-    return rows(parse(text), host.name, "host")
+    request = HistoryRequest(audit.IDENTIFIER, host.spec.service_user, count, since_at)
+    answer = host.root.call(READ, request)
+    found = rows(answer.entries, host.name, "host")
+    return HostHistory(found.rows, found.ignored + answer.ignored)
 
 
 def read_local(path: Path) -> list[HistoryRow]:
     """The rows of the operator's own file, oldest first; empty when it cannot be read."""
     try:
-        text = path.read_text("utf-8", "surrogateescape")
-    except OSError:
+        text = private_files.read_own(path, LOCAL_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return []
-    return rows(parse(text), "", "local")
+    return rows([JournalEntry(line) for line in text.split("\n")], "", "local").rows
 
 
-def parse(text: str) -> list[AuditEntry]:
-    """The audit entries of a text, one per line; other lines are left out."""
-    found = []
-    for line in text.split("\n"):
-        entry = _entry(line)
-        if entry is not None:
-            found.append(entry)
-    return found
+def rows(lines: Iterable[JournalEntry], host: str, source: str) -> HostHistory:
+    """One row for each run, from its start and its end; `host` "" means the entry's own host.
+
+    Only the first start and the first end of a run count, and only with the same writer: later
+    ones may be false.
+    """
+    found: dict[tuple[str, str], HistoryRow] = {}
+    ignored = 0
+    for line in lines:
+        entry = _entry(line.text)
+        if entry is None:
+            continue
+        row = _row(entry, line, host or entry.host, source)
+        key = (row.host, row.run_id)
+        known = found.setdefault(key, row)
+        if known is row:
+            continue
+        if known.outcome == BEGUN and _writer(known) == _writer(row):
+            found[key] = row if entry.phase == "end" else known
+        else:
+            ignored += 1
+    return HostHistory(list(found.values()), ignored)
+
+
+def _writer(row: HistoryRow) -> tuple[str, ...]:
+    """What the start and the end of a run have in common."""
+    return (row.written_by, row.who, row.task)
+
+
+def _row(entry: AuditEntry, line: JournalEntry, host: str, source: str) -> HistoryRow:
+    return HistoryRow(
+        time=entry.time,
+        host=host,
+        who=entry.who,
+        task=entry.task,
+        outcome=(entry.outcome or "ok") if entry.phase == "end" else BEGUN,
+        detail=entry.detail,
+        args=entry.args,
+        run_id=entry.run_id,
+        source=source,
+        login=line.login,
+        written_by=line.by,
+    )
 
 
 def _entry(line: str) -> AuditEntry | None:
@@ -111,25 +194,3 @@ def _entry(line: str) -> AuditEntry | None:
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
     return msgspec.structs.replace(entry, time=moment.isoformat(timespec="seconds"))
-
-
-def rows(entries: Iterable[AuditEntry], host: str, source: str) -> list[HistoryRow]:
-    """One row for each run, from its start and its end; `host` "" means the entry's own host."""
-    found: dict[tuple[str, str], HistoryRow] = {}
-    for entry in entries:
-        where = host or entry.host
-        key = (where, entry.run_id)
-        if key in found and entry.phase != "end":
-            continue
-        found[key] = HistoryRow(
-            time=entry.time,
-            host=where,
-            who=entry.who,
-            task=entry.task,
-            outcome=entry.outcome or BEGUN,
-            detail=entry.detail,
-            args=entry.args,
-            run_id=entry.run_id,
-            source=source,
-        )
-    return list(found.values())

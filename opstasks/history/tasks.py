@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.history.read import HistoryFilter, HistoryRow
 
-HEADERS = ("when (UTC)", "host", "who", "task", "outcome", "what", "detail")
+HEADERS = ("when (UTC)", "host", "login", "who", "task", "outcome", "what", "detail")
 
 
 @task(
@@ -52,7 +52,7 @@ def history(
 def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[HistoryRow]]:
     """Read, and show the rows of hosts that have answered, in the order of time."""
     from opstasks.fleet import audit
-    from opstasks.history.merge import combine, without_hosts
+    from opstasks.history.merge import combine, ignored_texts, without_hosts
     from opstasks.history.read import read, read_local
     from opstasks.output.rows import GrowingTable
 
@@ -71,10 +71,12 @@ def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[H
         lambda host: read(host, wanted, lines),
         lambda batch: show(combine(batch, local, wanted, lines)),
     )
+    for text in ignored_texts(journals):
+        ctx.console.note(text)
     return combine(journals, local, wanted, lines)
 
 
 def _cells(row: HistoryRow) -> list[object]:
     what = " ".join(f"{key}={value}" for key, value in row.args.items() if len(value) <= 40)
     when = clock_text(datetime.fromisoformat(row.time).timestamp())
-    return [when, row.host, row.who, row.task, row.outcome, what[:80], row.detail[:80]]
+    return [when, row.host, row.login, row.who, row.task, row.outcome, what[:80], row.detail[:80]]

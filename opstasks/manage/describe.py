@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from opstasks.core.errors import Refused
+from opstasks.fleet import trusted_files
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import keys, people
 from opstasks.manage.layers import fill, merged, read_layer, refused, typed
@@ -180,6 +181,12 @@ def folder(spec: HostSpec) -> Traversable:
     if not path.is_dir():
         origin = f"${ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else "backends in hosts.yaml"
         raise Refused(f"{origin}: {named!r} is not a folder", host=spec.name, hint="correct it")
+    if reason := trusted_files.tree_problem(path):
+        raise Refused(
+            f"the backends in {named!r} are not used: {reason}",
+            host=spec.name,
+            hint="root would get what is in it: make it yours, and chmod go-w it",
+        )
     return path
 
 

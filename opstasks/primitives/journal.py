@@ -94,19 +94,3 @@ def unit_records(
     if follow:
         options += ["--follow", "--lines=all"]
     return JournalRequest(tuple(options), word, lines, follow)
-
-
-def own_lines(identifier: str, lines: int, since_at: float = 0.0) -> Command:
-    """The messages of an identifier, one per line: all since a moment, or the newest `lines`.
-
-    `since_at` is in seconds since the epoch.
-    """
-    return cmd(
-        "journalctl",
-        f"--identifier={identifier}",
-        "--output=cat",
-        "--no-pager",
-        "--quiet",
-        # Not both: journalctl would then count the lines from that moment on.
-        f"--since=@{since_at:.0f}" if since_at else f"--lines={lines}",
-    ).accepting(0, 1)

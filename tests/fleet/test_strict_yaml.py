@@ -1,13 +1,20 @@
-"""YAML with plain values, where duplicate keys are errors."""
+"""YAML with plain values, where everything surprising is an error."""
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from opstasks.fleet.strict_yaml import parse_yaml
+from opstasks.fleet.strict_yaml import MOST_BYTES, parse_yaml
 
 
 def test_plain_values_are_read():
-    assert parse_yaml("a: {b: [1, yes, 'x']}") == {"a": {"b": [1, True, "x"]}}
+    text = "a: {b: [1, yes, 'x', -2, 0, 1.5, 0.25]}\nc: 'a*b & c'\nd: ~"
+    assert parse_yaml(text) == {
+        "a": {"b": [1, True, "x", -2, 0, 1.5, 0.25]},
+        "c": "a*b & c",
+        "d": None,
+    }
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2", "x: {a: 1, 'a': 2}", "- {b: 1, b: 1}"])
@@ -20,3 +27,111 @@ def test_a_duplicate_key_is_an_error_with_its_place(text):
 def test_tags_that_make_objects_are_errors(text):
     with pytest.raises(yaml.YAMLError):
         parse_yaml(text)
+
+
+ODD_NUMBERS = [
+    "0022",
+    "022",
+    "0o22",
+    "0x16",
+    "0b1",
+    "22:22",
+    "1:30.5",
+    "1_0",
+    "1_0.5",
+    "007",
+    "09.5",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "1.",
+    "1.5e+3",
+    "!!int '22:22'",
+    "!!float '0x1'",
+    "!!int x",
+]
+
+
+@pytest.mark.parametrize("written", ODD_NUMBERS)
+def test_a_number_that_is_not_plain_decimal_is_a_text_or_an_error(written):
+    try:
+        found = parse_yaml(f"port: {written}")["port"]
+    except yaml.YAMLError as error:
+        assert "is not a plain decimal number" in str(error)
+        assert "line 1" in str(error)
+    else:
+        assert found == written
+
+
+@pytest.mark.parametrize("written", ["0022", "22:22", "1_0", "0x16", ".inf"])
+def test_yaml_itself_reads_these_numbers_otherwise(written):
+    assert not isinstance(yaml.safe_load(written), str)
+    with pytest.raises(yaml.YAMLError, match="plain decimal"):
+        parse_yaml(written)
+
+
+@given(st.integers(-(10**12), 10**12) | st.decimals(-1000, 1000, places=2))
+def test_plain_numbers_keep_their_value(number):
+    assert parse_yaml(f"a: {number}") == {"a": type(0.0 if "." in str(number) else 0)(number)}
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    "text", [LAUGHS, "a: &a [*a]", "a: &a 1\nb: *a", "a: &a 1", "a: &a {p: 1}\nb: {<<: *a}"]
+)
+def test_anchors_and_aliases_are_refused_by_name(text):
+    with pytest.raises(yaml.YAMLError, match="anchors and aliases"):
+        parse_yaml(text)
+
+
+def test_merge_keys_are_refused_by_name():
+    with pytest.raises(yaml.YAMLError, match=r"merge keys \(<<\) are not supported[^$]*line 1"):
+        parse_yaml("b: {<<: {port: 1}, user: x}")
+
+
+DEEP = 200_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * DEEP, "{a: " * DEEP, "- " * DEEP, "? " * DEEP, "[" * 200 + "]" * 200],
+    ids=["lists", "mappings", "items", "keys", "closed"],
+)
+def test_deep_nesting_is_an_error(text):
+    with pytest.raises(yaml.YAMLError, match="more than 100 levels"):
+        parse_yaml(text)
+
+
+def test_deep_nesting_by_lines_is_an_error():
+    text = "".join(f"{' ' * level}a:\n" for level in range(200))
+    with pytest.raises(yaml.YAMLError, match="more than 100 levels"):
+        parse_yaml(text)
+
+
+def test_a_long_text_is_an_error():
+    with pytest.raises(yaml.YAMLError, match="longer than 4 MiB"):
+        parse_yaml("a" * (MOST_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    "text", ["a:\n\tb: 1", "a\0: 1", "a: 1\n---\nb: 2", "? [a]\n: 1", "a: \x07"]
+)
+def test_texts_that_are_not_one_plain_document_are_errors(text):
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml(text)
+
+
+def test_a_byte_order_mark_changes_nothing():
+    assert parse_yaml("\ufeffa: 1") == {"a": 1}
+
+
+@given(st.text(alphabet="ab: -?[]{}*&!<>|%@`'\"\\#,\n\t\0\ufeff09._", max_size=60))
+def test_any_text_is_read_or_is_an_error(text):
+    try:
+        parse_yaml(text)
+    except (yaml.YAMLError, ValueError):
+        return

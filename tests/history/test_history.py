@@ -1,6 +1,7 @@
 """history: journals and the operator's own file, with any content, as one list."""
 
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -10,9 +11,19 @@ from hypothesis import strategies as st
 from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet import audit
-from opstasks.history.merge import combine, merge, without_hosts
-from opstasks.history.read import HistoryFilter, HistoryRow, parse, read, read_local, rows
-from opstasks.primitives import journal
+from opstasks.history.merge import combine, ignored_texts, merge, without_hosts
+from opstasks.history.read import (
+    READ,
+    HistoryAnswer,
+    HistoryFilter,
+    HistoryRequest,
+    HistoryRow,
+    HostHistory,
+    JournalEntry,
+    read,
+    read_local,
+    rows,
+)
 
 
 def entry(run_id, phase="end", **over):
@@ -29,7 +40,11 @@ def entry(run_id, phase="end", **over):
 
 
 def read_lines(*lines, host="tpp", source="host"):
-    return rows(parse("\n".join(lines)), host, source)
+    return rows([JournalEntry(line) for line in lines], host, source).rows
+
+
+def as_root(*lines):
+    return HistoryAnswer(tuple(JournalEntry(line, "root", "alice") for line in lines))
 
 
 def test_a_run_is_one_row_with_its_end():
@@ -97,7 +112,9 @@ def test_an_unreachable_host_has_the_operators_own_rows():
 
 def test_hosts_that_were_not_selected_are_left_out():
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
-    combined = combine(FleetResult([HostResult("emis", "ok", [])]), local, HistoryFilter(), 20)
+    combined = combine(
+        FleetResult([HostResult("emis", "ok", HostHistory([]))]), local, HistoryFilter(), 20
+    )
     assert [row.run_id for item in combined for row in item.value] == ["2"]
     alone = without_hosts(local, HistoryFilter(), 20)
     assert [item.host for item in alone] == ["emis", "tpp"]
@@ -127,7 +144,7 @@ def test_the_newest_matching_rows_are_kept():
         entry(str(n), task="a" if n % 2 else "b", time=f"2026-11-24T10:00:{n:02}+00:00")
         for n in range(20)
     ]
-    result = FleetResult([HostResult("tpp", "ok", read_lines(*lines))])
+    result = FleetResult([HostResult("tpp", "ok", HostHistory(read_lines(*lines)))])
     (item,) = combine(result, [], HistoryFilter(task="a"), 3)
     assert [row.run_id for row in item.value] == ["15", "17", "19"]
 
@@ -139,11 +156,11 @@ def test_times_of_any_zone_are_shown_in_utc():
 
 
 def test_an_invalid_line_of_a_journal_hides_nothing_else(fake_host):
-    command = journal.own_lines(audit.IDENTIFIER, 40)
+    request = HistoryRequest(audit.IDENTIFIER, "opensafely", 40, 0.0)
     good, odd = fake_host("emis"), fake_host("tpp")
-    good.expect(command, entry("1"), user="root")
-    odd.expect(command, "\udcff\0{\n" + entry("2") + "\n" + FORGED[6], user="root")
-    found = {host.name: read(host, HistoryFilter(), 20) for host in (good, odd)}
+    good.expect(READ, request, as_root(entry("1")), user="root")
+    odd.expect(READ, request, as_root("\0{", entry("2"), FORGED[6]), user="root")
+    found = {host.name: read(host, HistoryFilter(), 20).rows for host in (good, odd)}
     assert {name: [row.run_id for row in found[name]] for name in found} == {
         "emis": ["1"],
         "tpp": ["2"],
@@ -153,8 +170,9 @@ def test_an_invalid_line_of_a_journal_hides_nothing_else(fake_host):
 def test_a_filter_reads_more_than_it_shows(fake_host):
     host = fake_host()
     since = datetime(2026, 11, 24, tzinfo=UTC)
-    host.expect(journal.own_lines(audit.IDENTIFIER, 20_000, since.timestamp()), "")
-    assert read(host, HistoryFilter(since=since), 20) == []
+    request = HistoryRequest(audit.IDENTIFIER, "opensafely", 20_000, since.timestamp())
+    host.expect(READ, request, as_root())
+    assert read(host, HistoryFilter(since=since), 20) == HostHistory([])
 
 
 def test_a_broken_line_in_the_operators_own_file_is_left_out(tmp_path):
@@ -172,3 +190,81 @@ def test_history_reads_what_audit_writes(tmp_path, monkeypatch):
     (row,) = read_local(audit.local_path())
     assert (row.host, row.task, row.outcome, row.detail) == ("tpp", "deploy", "changed", "v2")
     assert (row.args, row.run_id, row.source) == ({"ref": "main"}, begun.run_id, "local")
+
+
+# -- what counts -----------------------------------------------------------------------------
+
+
+def by(account, line, login="alice"):
+    return JournalEntry(line, account, login)
+
+
+def test_a_row_has_the_login_and_the_account_that_wrote_it():
+    lines = [by("opensafely", entry("1", "start")), by("opensafely", entry("1"))]
+    (row,) = rows(lines, "tpp", "host").rows
+    assert (row.login, row.written_by, row.who) == ("alice", "opensafely", "alice@laptop")
+
+
+def test_a_second_end_of_a_run_is_ignored_and_counted():
+    lines = [entry("1", "start"), entry("1", outcome="failed"), entry("1", outcome="changed")]
+    found = rows([by("root", line) for line in lines], "tpp", "host")
+    assert [row.outcome for row in found.rows] == ["failed"]
+    assert found.ignored == 1
+
+
+@pytest.mark.parametrize(
+    "false",
+    [
+        by("opensafely", entry("1", outcome="failed")),
+        by("mallory", entry("1", outcome="failed"), "mallory"),
+        by("root", entry("1", outcome="failed", who="bob@laptop")),
+        by("root", entry("1", outcome="failed", task="pause")),
+    ],
+)
+def test_only_the_writer_of_a_start_can_end_the_run(false):
+    lines = [by("root", entry("1", "start")), false, by("root", entry("1"))]
+    found = rows(lines, "tpp", "host")
+    assert [row.outcome for row in found.rows] == ["changed"]
+    assert found.ignored == 1
+
+
+def test_a_second_start_does_not_replace_the_first():
+    lines = [entry("1", "start"), entry("1", "start", args={"ref": "x"})]
+    found = rows([by("root", line) for line in lines], "tpp", "host")
+    assert [(row.outcome, row.args) for row in found.rows] == [("begun", {})]
+
+
+def test_the_operators_own_row_counts_with_the_hosts_login():
+    there = rows([by("root", entry("1", outcome="failed", who="mallory@x"))], "tpp", "host").rows
+    here = read_lines(entry("1"), host="", source="local")
+    (row,) = merge(there, here)
+    found = (row.outcome, row.who, row.login, row.source)
+    assert found == ("changed", "alice@laptop", "alice", "both")
+
+
+@pytest.mark.parametrize("own", ["unknown", "interrupted"])
+def test_the_host_knows_the_end_that_the_client_did_not_see(own):
+    there = rows([by("root", entry("1", outcome="failed"))], "tpp", "host").rows
+    (row,) = merge(there, read_lines(entry("1", outcome=own), host="", source="local"))
+    assert row.outcome == "failed"
+
+
+def test_ignored_lines_are_counted_for_each_host():
+    journals = FleetResult(
+        [
+            HostResult("tpp", "ok", HostHistory([], 3)),
+            HostResult("emis", "ok", HostHistory([])),
+            HostResult("test", "unreachable", error=Unreachable("no answer")),
+        ]
+    )
+    (text,) = ignored_texts(journals)
+    assert text.startswith("tpp: 3 line(s) of the journal were ignored")
+
+
+def test_a_record_that_is_not_the_operators_own_file_is_not_read(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    path.write_text(entry("1"))
+    (tmp_path / "link").symlink_to(path)
+    os.mkfifo(tmp_path / "pipe")
+    assert read_local(path)
+    assert read_local(tmp_path / "link") == read_local(tmp_path / "pipe") == []

@@ -1,5 +1,6 @@
 """Records and notes: their states, their limits, reading and writing them on the disk."""
 
+import dataclasses
 import json
 import os
 from dataclasses import asdict
@@ -128,15 +129,19 @@ def test_each_step_is_noted_with_its_time(site, capsys):
 
 
 def test_the_journal_gets_one_line_that_names_the_work(site, commands, tmp_path):
-    commands("systemd-cat", f'echo "$*" >{tmp_path}/words; cat >{tmp_path}/line')
-    write.journal(make_record(site, why="patches"), "end", "changed", "READY")
-    entry = json.loads((tmp_path / "line").read_text())
+    commands("logger", f"cat >{tmp_path}/line")
+    record = dataclasses.replace(make_record(site, why="patches"), login="alice\nMESSAGE=x")
+    write.journal(record, "end", "changed", "READY")
+    lines = (tmp_path / "line").read_text().splitlines()
+    fields = dict(line.split("=", 1) for line in lines)
+    assert (len(lines), fields["OPSTASKS_LOGIN"]) == (4, "alice")
+    entry = json.loads(fields["MESSAGE"])
     assert (entry["run_id"], entry["task"], entry["args"]) == (
         OLD,
         "prepare-reboot",
         {"why": "patches"},
     )
-    assert "opstasks" in (tmp_path / "words").read_text()
+    assert fields["SYSLOG_IDENTIFIER"] == "opstasks"
 
 
 # -- small files of JSON ---------------------------------------------------------------------

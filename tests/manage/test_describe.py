@@ -59,7 +59,7 @@ def test_a_listed_person_gets_an_account_a_home_and_keys(backends):
         ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: Expected `str`, got `int`"),
         ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is not a plain absolute path"),
         ({"files": [FILE | {"path": "/etc/../x"}]}, "not a plain absolute path"),
-        ({"files": [FILE, FILE]}, "'/etc/x' is a duplicate"),
+        ({"files": [FILE, dict(FILE)]}, "'/etc/x' is a duplicate"),
         ({"files": [FILE | {"source": "nope"}]}, "no file 'nope'"),
         ({"files": [{"source": "x"}]}, "needs the key 'path'"),
         ({"options": {"packages": "perhaps"}}, "options"),

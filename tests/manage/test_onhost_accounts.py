@@ -26,6 +26,21 @@ def test_sudos_log_shows_only_who_last_used_a_word(tmp_path):
     assert "hunter2" not in json.dumps(found)
 
 
+REFUSED = """\
+Nov 24 19:00:01 2026 : dev : PWD=/ ; USER=root ; COMMAND=/usr/bin/vim /etc/a
+Nov 24 19:01:01 2026 : eve : user NOT in sudoers ; PWD=/ ; USER=root ; COMMAND=vi /etc/a
+Nov 24 19:01:02 2026 : eve : 3 incorrect password attempts ; PWD=/ ; USER=root ; COMMAND=vi /etc/a
+Nov 24 19:01:03 2026 : eve : a password is required ; PWD=/ ; USER=root ; COMMAND=vi /etc/a
+Nov 24 19:01:04 2026 : eve : command not allowed ; TTY=x ; PWD=/ ; USER=root ; COMMAND=vi /etc/a
+Nov 24 19:01:05 2026 : eve : a password is required ; COMMAND=x\u2028{forged}
+Nov 24 19:01:05 2026 : eve : a password is required ; COMMAND=x\x85{forged}
+""".replace("{forged}", "Nov 24 19:09:00 2026 : ada : PWD=/ ; USER=root ; COMMAND=vi /etc/a")
+
+
+def test_a_command_that_sudo_refused_has_changed_nothing():
+    assert sudo_log.mentions(REFUSED, {"/etc/a"})["/etc/a"]["who"] == "dev"
+
+
 @given(st.text())
 def test_any_text_is_read_as_a_log_without_an_error(text):
     sudo_log.mentions(text, {"a", "/etc/a"})

@@ -21,10 +21,3 @@ def test_following_from_a_moment_shows_all_lines_since_then(options):
     line = journal.unit_lines("jobrunner", follow=True, **options).line()
     assert "--follow --lines=all" in line
     assert "tail" not in line
-
-
-def test_lines_are_not_counted_from_a_moment_on():
-    assert "--lines=40" in journal.own_lines("opstasks", 40).args
-    words = journal.own_lines("opstasks", 40, 1e9).args
-    assert "--since=@1000000000" in words
-    assert not [word for word in words if str(word).startswith("--lines")]

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from opstasks.maintenance.onhost import end_pause
-from opstasks.maintenance.onhost.boot_unit import BOOT_ID, add_boot_unit, remove_boot_unit
+from opstasks.maintenance.onhost.boot_unit import add_boot_unit, remove_boot_unit
 from opstasks.maintenance.onhost.install import install, remove_script
 from opstasks.maintenance.onhost.lock import lock
 from opstasks.maintenance.onhost.pause_change import clear_pause, set_pause
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import (
+    BOOT_ID,
     DROPPED,
     NO_BOOT,
     PREPARE,

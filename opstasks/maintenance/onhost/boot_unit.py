@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from opstasks.maintenance.onhost.install import remove_script
+from opstasks.maintenance.onhost.records import BOOT_ID
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import SYSTEMCTL
 from opstasks.onhost.commands import call, required
 
 BOOT_UNIT = "opstasks-boot.service"
 UNIT_DIR = "/etc/systemd/system"
-# The boot's program is stored like those of scheduled work, under this id.
-BOOT_ID = "boot"
 
 
 def add_boot_unit(site: Site, command: list[str]) -> None:

@@ -22,6 +22,7 @@ from opstasks.maintenance.onhost.store import boot_id, item_path, read_item, rea
 from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down
 from opstasks.maintenance.onhost.write import journal, write_item
 from opstasks.onhost.commands import call
+from opstasks.onhost.journal_line import login_account
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 KEEP_RECORDS = 50
@@ -40,7 +41,12 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         return {"changed": False, "item": asdict(item) if item else None}
     who = request["who"]
     audit = replace(
-        item, id=request["run_id"], who=who, why=request["why"], kind="scheduled.cancel"
+        item,
+        id=request["run_id"],
+        who=who,
+        login=login_account(),
+        why=request["why"],
+        kind="scheduled.cancel",
     )
     journal(audit, "start")
     try:

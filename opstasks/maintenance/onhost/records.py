@@ -25,6 +25,8 @@ DROPPED, INTERRUPTED = "dropped", "interrupted"
 RUNNING, TIMER_LOST = "running", "timer lost"
 # `next_boot` of a preparation that was abandoned before its reboot.
 NO_BOOT = "none"
+# The id of the program that each boot starts, and of what it does.
+BOOT_ID = "boot"
 # Why the flag of a host that was never set up cannot be read.
 NO_DATABASE = "the database does not exist"
 
@@ -47,13 +49,15 @@ class ScheduledItem:
     `*_at` are seconds since the epoch, 0 for "not yet"; `*_s` are seconds. `due_there` is `due_at`
     in the host's zone; `timed` is False for work that began at once. `outcome` is "" until the end.
     `boot_id` is the boot in which it was scheduled, `next_boot` the one that it
-    prepared for, once that has happened. `left` says what could not be restored after a failure.
+    prepared for, once that has happened. `who` is what the client says about itself, `login` the
+    account of the SSH login. `left` says what could not be restored after a failure.
     """
 
     id: str = ""
     host: str = ""
     kind: str = PREPARE
     who: str = ""
+    login: str = ""
     why: str = ""
     due_at: float = 0.0
     due_there: str = ""

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from opstasks.maintenance.onhost import end_pause, prepare
@@ -13,6 +13,7 @@ from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, ScheduledItem,
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import pending, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
+from opstasks.onhost.journal_line import login_account
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 # The programs that run later; they are imported so that they are sent along and can be installed.
@@ -25,7 +26,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     The request: ``site``, ``item`` (the record as far as the client knows it), ``replace``.
     """
     os.umask(0o022)
-    site, item = site_of(request), item_of(request["item"])
+    site = site_of(request)
+    item = replace(item_of(request["item"]), login=login_account())
     others: list[ScheduledItem] = []
     if item.kind == PREPARE:
         found = problems(site)

@@ -1,26 +1,19 @@
 """Runs on the host: writing the records, and lines in the journal."""
 
-import contextlib
 import json
 import pwd
-import subprocess
 import time
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from opstasks.maintenance.onhost.records import (
-    ItemStep,
-    ScheduledItem,
-)
+from opstasks.maintenance.onhost.records import BOOT_ID, ItemStep, ScheduledItem
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.onhost.store import item_path, read_item
-from opstasks.onhost.commands import call
+from opstasks.maintenance.onhost.store import boot_id, item_path, read_item
+from opstasks.onhost.journal_line import write_line
 from opstasks.onhost.json_files import write_json
 from opstasks.onhost.limits import MAX_LINE
 from opstasks.onhost.protocol import send_part
-
-JOURNAL_IDENTIFIER = "opstasks"
 
 
 def write_item(site: Site, id: str, /, **changes: Any) -> ScheduledItem:
@@ -45,7 +38,8 @@ def add_step(site: Site, id: str, text: str, step: str = "") -> None:
 def journal(item: ScheduledItem, phase: str, outcome: str = "", detail: str = "") -> None:
     """Write one line of the audit, as `opstasks.fleet.audit` does; never fails the work itself."""
     entry = {
-        "run_id": item.id,
+        # Each boot ends pauses under the same id; a run id is used only once.
+        "run_id": f"{BOOT_ID}-{boot_id()[:8]}" if item.id == BOOT_ID else item.id,
         "host": item.host,
         "task": item.kind,
         "phase": phase,
@@ -56,6 +50,4 @@ def journal(item: ScheduledItem, phase: str, outcome: str = "", detail: str = ""
         "detail": detail,
     }
     line = json.dumps({k: v for k, v in entry.items() if v}, sort_keys=True)
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        words = ("systemd-cat", "-t", JOURNAL_IDENTIFIER, "-p", "info")
-        call(*words, input=line + "\n", timeout=20)
+    write_line(line, item.login)

@@ -1,6 +1,7 @@
 """Runs on the host as the service account: read the state of the Level 3 sync."""
 
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -32,11 +33,17 @@ def sha256(path: str) -> str:
         return ""
 
 
-def by_hand(source: str, service: str, proc: str = "/proc") -> list[int]:
-    """Other processes that copy from the source: the loop of the playbook, for example."""
+def by_hand(source: str, service: str, owner: int, proc: str = "/proc") -> list[int]:
+    """Other processes that copy from the source: the loop of the playbook, for example.
+
+    Only those of `owner`, the service account, and of root: nobody else can write to the target,
+    and anyone can start a process that looks like a copy.
+    """
     found = []
     for folder in Path(proc).glob("[0-9]*"):
         try:
+            if folder.stat().st_uid not in (0, owner):
+                continue
             words = (folder / "cmdline").read_bytes().split(b"\0")
             if not words[0].endswith(b"rsync"):
                 continue
@@ -51,6 +58,10 @@ def by_hand(source: str, service: str, proc: str = "/proc") -> list[int]:
 
 def main(request: Request) -> Answer:
     """Answer with units, hashes of the installed files, the last record and other copiers."""
+    try:
+        owner = Path(request["state_dir"]).stat().st_uid
+    except OSError:
+        owner = os.geteuid()
     last, success_at = records.read(Path(request["state_dir"], records.FILE))
     return {
         "files": {path: sha256(path) for path in request["files"]},
@@ -58,6 +69,6 @@ def main(request: Request) -> Answer:
         "service": unit(request["service"]),
         "last": records.as_document(last),
         "last_success_at": success_at,
-        "by_hand": by_hand(request["source"], request["service"]),
+        "by_hand": by_hand(request["source"], request["service"], owner),
         "now_at": time.time(),
     }

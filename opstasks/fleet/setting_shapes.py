@@ -1,0 +1,86 @@
+"""What the text of each setting in hosts.yaml may be.
+
+The values get into shell text, env files that a shell and systemd both read, unit files and
+sudoers. So they have only characters that mean themselves in all of these; the rest is refused
+with the key. Settings that never leave this machine, or that are shown to a person only, may be any
+text on one line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from opstasks.fleet.inventory import ADDRESS, NAME, USER
+
+
+class Shape(NamedTuple):
+    """The form of a value, and how an error describes it."""
+
+    pattern: re.Pattern[str]
+    expected: str
+
+
+# Not "ALL" and no other name in capitals: sudoers reads those as everyone, or as an alias.
+_ACCOUNT = re.compile(r"(?!root$)[a-z_][a-z0-9_-]{0,31}")
+# Without parts that are empty, "." or "..": two different texts are never the same folder.
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
+_NO_DOTS = r"(?!.*/\.{1,2}(/|$))"
+_SERVER = r"[A-Za-z0-9][A-Za-z0-9.-]*"
+_LOGIN = r"[A-Za-z0-9_][A-Za-z0-9._-]*@"
+_LOCATION = r"(:[0-9]{1,5})?(/[A-Za-z0-9._+-]+)*/?"
+_URL = re.compile(
+    rf"{_NO_DOTS}("
+    rf"https?://{_SERVER}{_LOCATION}"
+    rf"|ssh://({_LOGIN})?{_SERVER}{_LOCATION}"
+    rf"|{_LOGIN}{_SERVER}:[A-Za-z0-9._+/-]+"
+    rf"|(file://)?{_PATH.pattern})"
+)
+# git's ".." and "@{" are ranges and other commits.
+_REF = re.compile(r"(?!.*(\.\.|//|/\.|/$|\.lock$))[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_REGISTRY = re.compile(r"(?!.*(\.\.|//|/\.))[a-z0-9][a-z0-9._:/-]*")
+_WORDS = "letters, digits and . _ + -"
+
+ACCOUNT = Shape(_ACCOUNT, "an account name (lower-case letters, digits, _ and -; not root)")
+USER_NAME = Shape(USER, "an account name")
+PATH = Shape(_PATH, f"an absolute path of {_WORDS}, without . and .. as parts")
+URL = Shape(_URL, "a git URL (https, ssh, user@host:path or an absolute path) without a password")
+REF = Shape(_REF, "a git ref")
+REGISTRY = Shape(_REGISTRY, "a registry and path")
+# A value in a template: an env file is read by bash and by systemd.
+VALUE = Shape(re.compile(r"[A-Za-z0-9_.,:/@+=-]*"), "letters, digits and _ . , : / @ + = -")
+VARIABLE = Shape(re.compile(r"[A-Za-z0-9_]+"), "a name of letters, digits and _")
+HOST_KEY = Shape(
+    re.compile(
+        r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9-]+@openssh\.com)"
+        r" [A-Za-z0-9+/]+={0,3}( [ -~]*)?"
+    ),
+    "a key type and a base64 key",
+)
+
+# The settings that are one text.
+SHAPES = {
+    "address": Shape(ADDRESS, "a host name or an IP address"),
+    "hostname": Shape(NAME, "the host's own name"),
+    "user": USER_NAME,
+    "service_user": ACCOUNT,
+    "home": PATH,
+    "high_privacy": PATH,
+    "medium_privacy": PATH,
+    "level3_source": PATH,
+    "lock_dir": PATH,
+    "unit": Shape(NAME, "a systemd unit's name"),
+    "backend": Shape(NAME, "a folder's name under backends/"),
+    "host_key_checking": Shape(re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
+    "sudo": Shape(re.compile("ask|nopasswd"), "'ask' or 'nopasswd'"),
+    "registry": REGISTRY,
+    "registry_proxy": REGISTRY,
+}
+# Any text on one line. A path on this machine must not look like an option of ssh.
+LINES = ("level4_folder",)
+LOCAL_PATHS = ("identity_file", "ssh_config", "backends")
+
+
+def is_line(text: str) -> bool:
+    """Whether a text is one line, without control characters and such that change its look."""
+    return text.isprintable()

@@ -1,0 +1,71 @@
+"""Who may change a file that decides where passwords go, and what root gets: only its reader.
+
+The rule of OpenSSH: a file, and every folder above it, belongs to the operator or root, and nobody
+else may write it. A group that has no other members is nobody else.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def problem(path: Path) -> str:
+    """Why someone else could change a file or folder; "" if nobody can. Raises OSError."""
+    real = path.resolve()
+    # A link is as safe as the folder that it is in.
+    for place in dict.fromkeys((real, *_above(real), path.absolute().parent)):
+        if reason := _own_problem(place.stat(), is_leaf=place == real):
+            return f"{place} {reason}"
+    return ""
+
+
+def tree_problem(folder: Path) -> str:
+    """Why someone else could change a folder or anything in it; "" if nobody can."""
+    for place in (folder, *sorted(folder.rglob("*"))):
+        if reason := problem(folder) if place == folder else _inner_problem(place):
+            return reason
+    return ""
+
+
+def _inner_problem(place: Path) -> str:
+    if place.is_symlink():
+        return problem(place) if place.exists() else ""
+    reason = _own_problem(place.stat(), is_leaf=True)
+    return f"{place} {reason}" if reason else ""
+
+
+def _above(path: Path) -> Iterator[Path]:
+    """The folders above a path, up to the home directory: it is not checked who made that one."""
+    home = Path.home().resolve()
+    for folder in path.parents:
+        yield folder
+        if folder == home:
+            return
+
+
+def _own_problem(info: os.stat_result, *, is_leaf: bool) -> str:
+    if info.st_uid not in (0, os.geteuid()):
+        return "belongs to someone else"
+    # In a folder such as /tmp, others cannot replace what is ours.
+    is_sticky = stat.S_ISDIR(info.st_mode) and info.st_mode & stat.S_ISVTX and not is_leaf
+    if info.st_mode & 0o002 and not is_sticky:
+        return "may be written by anyone"
+    if info.st_mode & 0o020 and not is_sticky and not _is_own_group(info.st_gid):
+        return "may be written by its group"
+    return ""
+
+
+def _is_own_group(gid: int) -> bool:
+    """Whether a group is the operator's own, which Debian makes for each account."""
+    import grp
+    import pwd
+
+    try:
+        group, me = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    is_mine = gid in (0, me.pw_gid) and group.gr_name in ("root", me.pw_name)
+    return is_mine and set(group.gr_mem) <= {me.pw_name, "root"}

@@ -1,0 +1,99 @@
+"""Runs on the host as root: the audit lines of the journal that may be trusted.
+
+Every account can write any text to the journal, also with our identifier. But journald itself
+records which account the writer had (`_UID`; a writer cannot set a field that begins with an
+underscore). A line counts if root or the service account wrote it, or if the account that wrote
+it is the SSH login that the line names.
+
+Only what our own way of writing makes is read (`_TRANSPORT=journal`). What a program writes with
+syslog() or to its standard error may be recorded for root, with a text that its caller chose.
+"""
+
+import contextlib
+import json
+import pwd
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+# The SSH login, as the writer's shell knows it, and as the kernel knows it. The second is better,
+# but journald misses it if the writer ends too soon.
+LOGIN, KERNEL_LOGIN = "OPSTASKS_LOGIN", "_AUDIT_LOGINUID"
+FIELDS = ("MESSAGE", "_UID", LOGIN, KERNEL_LOGIN)
+# More lines, and longer ones, are no record of ours.
+MOST_BYTES = 8 << 20
+MOST_LINE_BYTES = 256 << 10
+
+
+def journalctl(*words: str) -> Iterator[bytes]:
+    """The lines that journalctl prints, up to MOST_BYTES; longer lines are left out."""
+    left = MOST_BYTES
+    with subprocess.Popen(
+        ["journalctl", "--no-pager", "--quiet", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        # Without an end: a longer line arrives in pieces, of which none is JSON.
+        while left > 0 and (line := process.stdout.readline(MOST_LINE_BYTES)):
+            left -= len(line)
+            yield line
+        process.kill()
+
+
+def newest(request: dict[str, Any], *match: str) -> Iterator[dict[str, str]]:
+    """The newest lines with our identifier that match, the newest first; text fields only."""
+    since = [f"--since=@{request['since_at']:.0f}"] if request["since_at"] else []
+    words = [f"--identifier={request['identifier']}", "--output=json", "--all", "--reverse"]
+    fields = f"--output-fields={','.join(FIELDS)}"
+    for line in journalctl(*words, fields, f"--lines={request['lines']}", *since, *match):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        # A field with several values, or with control characters, is a list.
+        yield {key: found[key] for key in FIELDS if isinstance(found.get(key), str)}
+
+
+def name_of(uid: str) -> str:
+    """The account with an id; "" if there is none now."""
+    try:
+        return pwd.getpwuid(int(uid)).pw_name
+    except (KeyError, ValueError, OverflowError):
+        return ""
+
+
+def entry(line: dict[str, str], by: str) -> dict[str, str]:
+    """A line for the answer: its text, the account that wrote it, and the SSH login."""
+    login = name_of(line.get(KERNEL_LOGIN, "")) or line.get(LOGIN, "")
+    return {"text": line.get("MESSAGE", ""), "by": by, "login": login}
+
+
+def others(trusted: set[str]) -> list[str]:
+    """The ids of all other accounts that have written anything to the journal."""
+    found = {line.decode("ascii", "replace").strip() for line in journalctl("--field=_UID")}
+    return sorted(uid for uid in found - trusted if uid.isdigit())
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """The newest `lines` since `since_at` (0: any time) with `identifier`, oldest first.
+
+    The request also has `service_user`. The answer has `entries`, those of root and the service
+    account first, and `ignored`, the number of lines of other accounts that were left out (at most
+    `lines`). Lines of other accounts are read apart: however many there are, they hide no others.
+    """
+    writers = {"0": "root"}
+    with contextlib.suppress(KeyError):  # on a host that was never set up
+        writers[str(pwd.getpwnam(request["service_user"]).pw_uid)] = request["service_user"]
+    match = ("_TRANSPORT=journal", *(f"_UID={uid}" for uid in writers))
+    trusted = [entry(line, writers[line["_UID"]]) for line in newest(request, *match)]
+    own, ignored = [], 0
+    if uids := others(set(writers)):
+        for line in newest(request, *(f"_UID={uid}" for uid in uids)):
+            by = name_of(line.get("_UID", ""))
+            if by and line.get(LOGIN) == by:
+                own.append(entry(line, by))
+            else:
+                ignored += 1
+    return {"entries": trusted[::-1] + own[::-1], "ignored": ignored}
