@@ -37,9 +37,12 @@ def load(path: Path | None) -> Inventory:
     mistakes = Mistakes()
     inventory = _Builder(read(path, mistakes), mistakes).inventory()
     if mistakes.found:
-        count = len(mistakes.found)
-        text = "\n  ".join(mistakes.found)
-        raise Refused(f"{path} has {count} mistake(s):\n  {text}", hint="see hosts.example.yaml")
+        first, *more = mistakes.found
+        raise Refused(
+            f"{path} has {len(more) + 1} mistake(s): {first}",
+            tail="\n".join(more),
+            hint="see hosts.example.yaml",
+        )
     return inventory
 
 
