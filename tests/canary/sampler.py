@@ -1,7 +1,8 @@
 """Runs on a host as root: looks at every process again and again, for words that it reads first.
 
 Prints one line for each finding at its end: what, uid, word, and the program's name. It ends when
-the file of its first argument exists; the second is its pause in seconds. The words are only on its input.
+the file of its first argument exists; its second argument is its pause in seconds. The words are
+only on its input.
 """
 
 import contextlib
