@@ -76,11 +76,10 @@ def secrets_file(canaries):
 
 def local_file(canaries):
     """The contents of 04_local.env: one key overrides 02, and one is in no other file."""
-    # The copy of the last version has the same owner and the same rights.
-    paths = [f"{CONFIG}/04_local.env", f"{CONFIG}/04_local.env.bak"]
+    path = f"{CONFIG}/04_local.env"
     return (
-        f"DEFAULT_DATABASE_URL=mssql://other:{canaries.new('override', *paths)}@127.0.0.1:1/db\n"
-        f"EXTRA_API_KEY={canaries.new('extra', *paths)}\n"
+        f"DEFAULT_DATABASE_URL=mssql://other:{canaries.new('override', path)}@127.0.0.1:1/db\n"
+        f"EXTRA_API_KEY={canaries.new('extra', path)}\n"
     )
 
 
