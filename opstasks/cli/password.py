@@ -35,6 +35,8 @@ class PasswordBox:
     ) -> None:
         self._given = given
         self._asking_hosts = asking_hosts
+        # The file may be a pipe: it is read once.
+        self._reading = threading.Lock()
         # Held from a question until the host has accepted the password or not.
         self._turn = threading.Lock()
         self._accepted: dict[str, Secret] = {}
@@ -83,9 +85,10 @@ class PasswordBox:
             self._first_host = self._first_host or host
 
     def _for_the_run(self) -> Secret | None:
-        if self._given is None:
-            self._given = self._from_file()
-        return self._given
+        with self._reading:
+            if self._given is None:
+                self._given = self._from_file()
+            return self._given
 
     def _shared_with(self, host: str) -> Secret | None:
         """The password of another host, if this one may get it."""

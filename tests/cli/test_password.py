@@ -43,6 +43,16 @@ def test_a_password_file_with_anything_else_is_refused(monkeypatch, tmp_path, co
         given(PasswordBox(None))
 
 
+def test_a_password_file_is_read_once(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text("x\n")
+    (tmp_path / "password").chmod(0o600)
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "password"))
+    box = PasswordBox(None)
+    assert given(box) == "x"
+    (tmp_path / "password").unlink()
+    assert given(box, "emis") == "x"
+
+
 def test_a_password_that_was_given_is_used_without_asking(monkeypatch):
     monkeypatch.setenv(PASSWORD_FILE, "/absent")
     assert given(PasswordBox(Secret("x"))) == "x"
