@@ -71,7 +71,7 @@ def opstasks(wheel, tmp_path_factory):
         return subprocess.run(
             [folder / "bin/opstasks", *argv],
             cwd=folder,
-            env=without_our_path(OPSTASKS_HOSTS=str(inventory), **env),
+            env=without_our_path(**{"OPSTASKS_HOSTS": str(inventory), **env}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -81,14 +81,13 @@ def opstasks(wheel, tmp_path_factory):
     return run
 
 
-def test_the_wheel_is_one_package_with_all_files_of_the_repository(wheel):
+def test_the_wheel_has_all_files_of_the_package_but_no_backend_of_ours(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"opstasks"}
-    folder = ROOT / "opstasks"
-    files = (path for path in folder.rglob("*") if path.is_file())
-    assert names == {
-        path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts
-    }
+    files = (path for path in (ROOT / "opstasks").rglob("*") if path.is_file())
+    known = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    ours = {f"opstasks/backends/{name}/" for name in ("tpp", "emis", "test", "keys")}
+    assert names == {name for name in known if not name.startswith(tuple(ours))}
 
 
 def test_an_operators_list_of_tasks_has_no_sandbox(opstasks, tmp_path):
@@ -111,10 +110,27 @@ def test_the_installed_program_reports_its_version(opstasks, wheel):
     assert opstasks("--version").stdout.split()[-1] == wheel.name.split("-")[1]
 
 
-def test_the_installed_program_has_its_descriptions(opstasks):
-    refused = opstasks("-H", "tpp", "manage", "--plan")
+def test_the_installed_program_applies_only_descriptions_that_are_named(opstasks, tmp_path):
+    refused = opstasks("-H", "tpp", "manage", "--plan", "--allow-lockout")
     assert refused.returncode == 2
-    assert "site-packages/opstasks/backends/tpp/host.yaml" in refused.stderr
+    assert "no description for backend 'tpp' in" in refused.stderr
+    assert "set `backends` in hosts.yaml to your folder" in refused.stderr
+
+    shutil.copytree(ROOT / "opstasks/backends/tpp", tmp_path / "tpp")
+    named = {"OPSTASKS_HOSTS": str(tmp_path / "hosts.yaml")}
+    text = f"hosts:\n  tpp: {{address: 127.0.0.1, port: 1, backend: tpp, backends: {tmp_path}}}\n"
+    (tmp_path / "hosts.yaml").write_text(text)
+    refused = opstasks("-H", "tpp", "manage", "--plan", **named)
+    assert refused.returncode == 2
+    assert f"{tmp_path}/tpp/host.yaml" in refused.stderr
     # They are read without mistakes, so a connection is tried.
-    done = opstasks("-H", "tpp", "manage", "--plan", "--allow-lockout")
+    done = opstasks("-H", "tpp", "manage", "--plan", "--allow-lockout", **named)
     assert done.returncode == 3, done.stderr
+    (origin,) = [line for line in done.stderr.splitlines() if line.startswith("descriptions: ")]
+    assert origin.startswith(f"descriptions: {tmp_path} (tpp), base: ")
+    assert origin.endswith("site-packages/opstasks/backends/base")
+
+
+def test_the_installed_program_shows_the_configuration_without_a_description(opstasks):
+    done = opstasks("-H", "tpp", "config.show")
+    assert done.returncode == 3, "a connection is tried"

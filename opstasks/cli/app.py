@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -86,12 +85,14 @@ class App:
             parallel=self.options.parallel,
             keep_going=self.options.keep_going,
             stop=self.stop,
-            on_interrupt=lambda: self.console.note(
-                "\nstopping after the current step (Ctrl-C again to stop at once)"
-            ),
+            on_interrupt=self._say_stopping,
             show=self.console.arrived,
             is_held=lambda: self._passwords.is_asking,
         )
+
+    def _say_stopping(self) -> None:
+        self.console.note()  # the terminal shows ^C where the cursor is
+        self.console.note("stopping after the current step (Ctrl-C again to stop at once)")
 
     def _make_host(self, spec: HostSpec) -> Host:
         from opstasks.fleet.host import Host
@@ -314,15 +315,9 @@ class Context(invoke.Context):
         """End the program with a result's exit code, unless every host succeeded."""
         self.app.ends_with(result)
         if self.options.debug:
-            _print_causes(result)
+            for item in result:
+                if item.error is not None:
+                    self.console.trace(item.error)
         code = result.exit_code or (FAILED if self.console.is_cut_short else OK)
         if code:
             raise Exit(code=code)
-
-
-def _print_causes(result: FleetResult[Any]) -> None:
-    from opstasks.output.console import traceback_text
-
-    for item in result:
-        if item.error is not None:
-            print(traceback_text(item.error), file=sys.stderr)

@@ -217,16 +217,16 @@ class CommandLine(invoke.Program):
         raise Exit
 
     def _fail(self, error: OpsError) -> None:
-        from opstasks.output.console import Console, error_document, traceback_text
+        from opstasks.output.console import Console, error_document
 
         console = Console(as_json=self.args.json.value)
         if self.args.json.value:
             console.document({"exit_code": error.exit_code, "error": error_document(error)})
         if isinstance(error, Interrupted) and sys.stderr.isatty():
-            console.note("")  # the terminal shows ^C where the cursor is
+            console.note()  # the terminal shows ^C where the cursor is
         console.error(error)
         if self.args.debug.value:
-            print(traceback_text(error), file=sys.stderr)
+            console.trace(error)
         raise Exit(code=error.exit_code)
 
 

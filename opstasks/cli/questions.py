@@ -27,8 +27,10 @@ def discard_typed() -> None:
 
 def answer_to(question: str) -> str:
     """The line that a person types, with its line end; "" for Ctrl-D."""
+    from opstasks.output.escape import printable
+
     discard_typed()
-    print(question, end="", file=sys.stderr, flush=True)
+    print(printable(question), end="", file=sys.stderr, flush=True)
     with asking():
         line = sys.stdin.readline()
     if not line:
@@ -56,7 +58,7 @@ def choice_of(question: str, choices: Sequence[str]) -> str:
 
 def number_of(question: str, lines: Sequence[str]) -> int:
     """The index of the line that a person chooses; raises Refused for any other answer."""
-    from opstasks.output.console import printable
+    from opstasks.output.escape import printable
 
     for number, line in enumerate(lines, 1):
         print(f"{number:4}  {printable(line)}", file=sys.stderr)

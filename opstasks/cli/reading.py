@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
-    from opstasks.output.console import Console, Row
+    from opstasks.output.console import Console, Part, Row
 
 T = TypeVar("T")
 Rows = Iterable[Sequence[object]]
@@ -89,21 +89,23 @@ class HostReader:
         notes: Callable[[T], Iterable[str]] = no_notes,
     ) -> FleetResult[T]:
         """Read all hosts, and show one row for each; `notes` need a person's attention."""
+        from opstasks.output.console import Painted
         from opstasks.output.rows import Overview
 
         overview = Overview(self._console, row)
 
         def show(batch: FleetResult[T]) -> None:
             overview.show(batch)
-            self._say(batch, notes, mark=self._console.paint("!", "yellow") + " ")
+            self._say(batch, notes, [Painted("!", "yellow"), " "])
 
         return self.collect(read, show)
 
     def _say(
-        self, batch: FleetResult[T], notes: Callable[[T], Iterable[str]], mark: str = ""
+        self,
+        batch: FleetResult[T],
+        notes: Callable[[T], Iterable[str]],
+        mark: Sequence[Part] = (),
     ) -> None:
-        from opstasks.output.console import printable
-
         for host, value in batch.values.items():
             for text in notes(value):
-                self._console.say(f"{mark}{host}: {printable(text)}")
+                self._console.say(*mark, f"{host}: {text}")

@@ -44,7 +44,9 @@ def unfinished_lines(facts: DeployFacts) -> list[str]:
 
 def _database_lines(plan: DeployPlan) -> list[str]:
     facts, undone = plan.facts, plan.restores
-    lines = [f"migration {item.version}: {item.sql[:90]}" for item in facts.migrations]
+    lines = [
+        f"migration {item.version}: {' '.join(item.sql.split())[:90]}" for item in facts.migrations
+    ]
     if undone and undone.to_version != undone.from_version:
         versions = f"version {undone.to_version} -> {undone.from_version}"
         return [
@@ -71,3 +73,7 @@ def _first(start: str, items: Sequence[str]) -> list[str]:
     lines = [start + item for item in items[:SHOWN]]
     more = len(items) - SHOWN
     return [*lines, f"{start}... and {more} more"] if more > 0 else lines
+
+
+def _one_line(sql: str) -> str:
+    return " ".join(sql.split())

@@ -149,11 +149,12 @@ def _judge(ctx: Context, plans: FleetResult[DeployPlan]) -> FleetResult[DeployPl
     """Show every plan; end here unless all hosts can be deployed (or --keep-going)."""
     from opstasks.core.result import FleetResult
     from opstasks.deploy.preview import preview
+    from opstasks.output.console import Painted
 
     judged = FleetResult([_judged(item) for item in plans])
     for item in plans:
         if item.value is not None:
-            ctx.console.say(f"{ctx.console.paint(item.host, 'bold')}")
+            ctx.console.say(Painted(item.host, "bold"))
             words = ["nothing to do"] if item.value.nothing_to_do else preview(item.value)
             for line in words:
                 ctx.console.say(f"  {line}")

@@ -252,11 +252,12 @@ def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
     """The checks as root."""
     hints = {
         "root": "ask for sudo rights on this host",
+        "accounts": "inv manage, or passwd --lock NAME on the host",
         "sudoers": "correct it with visudo before someone needs sudo",
         "sshd": "sshd -t shows the line; correct it before sshd restarts",
         "journal": "journalctl --verify; check whether the journal's disk is full",
     }
-    names = {"sshd": "sshd's configuration", "journal": "log"}
+    names = {"accounts": "passwords", "sshd": "sshd's configuration", "journal": "log"}
     return [
         DoctorFinding(
             name=names.get(key, key),

@@ -27,6 +27,8 @@ PROGRAMS = {
     "systemd-run": "systemd",
     "timeout": "coreutils",
 }
+# Names the accounts with an empty password; any account of the host can become them.
+OPEN_ACCOUNTS = '/^[^+-]/ && $2 == "" { print $1 " has an empty password"; n = 1 } END { exit n }'
 # job-runner's own commands, which make every change of its state.
 COMMANDS = ("flags", "kill_job", "migrate", "prepare_for_reboot", "retry_job")
 
@@ -112,6 +114,7 @@ def root_commands(spec: HostSpec) -> dict[str, Command]:
     """The commands as root."""
     return {
         "root": cmd("id", "-u"),
+        "accounts": cmd("awk", "-F:", OPEN_ACCOUNTS, "/etc/passwd", "/etc/shadow"),
         "sudoers": cmd("visudo", "-c", "-q"),
         "sshd": cmd("sshd", "-t"),
         "journal": cmd("journalctl", "--quiet", "--no-pager", "--lines=1", f"--unit={spec.unit}"),

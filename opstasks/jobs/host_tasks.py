@@ -71,7 +71,9 @@ def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -
         """Several tables for each batch of hosts, because a host has rows in each of them."""
         nonlocal shown
         if text := draw(batch.values):
-            ctx.console.say(f"\n{text}" if shown else text)
+            if shown:
+                ctx.console.say()
+            ctx.console.say_table(text)
             shown = True
 
     ctx.finish(ctx.reader.collect(read, show))

@@ -151,7 +151,7 @@ def _metadata(ctx: Context, host: Host, match: Match) -> None:
     found = read_metadata(host, match)
     if ctx.options.json:
         ctx.console.document(found.metadata)
-    for line in json.dumps(found.metadata, indent=2, ensure_ascii=False).splitlines():
+    for line in json.dumps(found.metadata, indent=2, ensure_ascii=False).split("\n"):
         if not ctx.options.json:
             ctx.console.line(host.name, line, prefixed=False)
     if found.exposed:

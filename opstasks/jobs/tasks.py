@@ -85,14 +85,14 @@ def _notes(found: Listing, limit: int) -> list[str]:
 def _table(ctx: Context, selection: JobSelection, limit: int) -> str:
     """The table of all hosts as text."""
     from opstasks.jobs.listing import HEADERS, cells, list_jobs
-    from opstasks.output.console import printable, table_text
+    from opstasks.output.console import table_text
 
     result = ctx.quiet_fleet.gather(lambda host: list_jobs(host, selection, limit))
     values = result.values
     rows = [[name, *cells(job, found.now)] for name, found in values.items() for job in found.jobs]
     lines = [table_text(HEADERS, rows) or "no jobs"] if values else []
     for name, found in values.items():
-        lines += [f"{name}: {printable(note)}" for note in _notes(found, limit)]
+        lines += [f"{name}: {note}" for note in _notes(found, limit)]
     lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
     return "\n".join(lines)
 
@@ -130,7 +130,6 @@ def show(ctx: Context, job: str = "") -> None:
     """
     from opstasks.jobs.find import find_one
     from opstasks.jobs.show import drawn, known, read_timeline
-    from opstasks.output.console import printable
 
     host, match = find_one(ctx, job)
     timeline = read_timeline(host, match)
@@ -141,14 +140,14 @@ def show(ctx: Context, job: str = "") -> None:
         ctx.console.document({**document, **more, **times})
         return
     if match.docker_problem:
-        ctx.console.note(f"cannot read the containers: {printable(match.docker_problem)}")
+        ctx.console.note(f"cannot read the containers: {match.docker_problem}")
     if timeline.missing:
-        ctx.console.note(f"the service's lines are missing: {printable(timeline.missing)}")
+        ctx.console.note(f"the service's lines are missing: {timeline.missing}")
     for name, value in known(match):
-        ctx.console.say(f"{name:18} {printable(value)}")
+        ctx.console.say(f"{name:18} {value}")
     ctx.console.say()
     for line in drawn(timeline.events, match):
-        ctx.console.say(printable(line))
+        ctx.console.say(line)
 
 
 # -- jobs.kill -------------------------------------------------------------------------------

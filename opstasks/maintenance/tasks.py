@@ -89,13 +89,13 @@ def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
 def _show(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
     """What will happen on each host, and which running jobs begin again."""
     from opstasks.maintenance import scheduled
-    from opstasks.output.console import printable
+    from opstasks.output.console import Painted
 
     for host, plan in plans.values.items():
         due = scheduled.due_text(plan.due_at, plan.due_there) if request.timed else "now"
-        ctx.console.say(f"{ctx.console.paint(host, 'bold')}: {printable(due)}")
+        ctx.console.say(Painted(host, "bold"), f": {due}")
         for text in _words(plan, request):
-            ctx.console.say(f"  {printable(text)}")
+            ctx.console.say(f"  {text}")
         rows = [
             [job.id, job.workspace, job.action, span_text(plan.now_at - job.started_at)]
             for job in plan.jobs

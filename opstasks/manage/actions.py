@@ -25,17 +25,22 @@ class ChangePackages(Action, frozen=True, kw_only=True, tag="packages"):
 
 
 class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
-    """Create a group, or change its id; `gid` 0 means any id."""
+    """Create a group, or change its id; `gid` 0 means any id.
+
+    `closes`: remove the group's password and administrators, with which others can join.
+    """
 
     name: str
     gid: int
     exists: bool
+    closes: bool = False
 
 
 class SetUser(Action, frozen=True, kw_only=True, tag="user"):
     """Create an account, or change it; `uid` 0 means any id.
 
-    `is_disabled`: the account exists but is disabled, and is enabled again.
+    `is_disabled`: the account exists but is disabled, and is enabled again, without its old
+    password. `is_open`: its password is empty, and is removed.
     """
 
     name: str
@@ -47,6 +52,7 @@ class SetUser(Action, frozen=True, kw_only=True, tag="user"):
     personal: bool
     exists: bool
     is_disabled: bool = False
+    is_open: bool = False
 
 
 class DisableUser(Action, frozen=True, kw_only=True, tag="disable_user"):

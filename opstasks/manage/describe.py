@@ -88,13 +88,8 @@ def describe(spec: HostSpec) -> Description:
             "this machine is not a host of hosts.yaml",
             hint="name one with -H; on a host itself, hosts.yaml needs its `hostname`",
         )
-    if not spec.backend or not root.joinpath(spec.backend, "host.yaml").is_file():
-        names = {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
-        raise Refused(
-            f"no description for backend {spec.backend!r}",
-            host=spec.name,
-            hint=f"set `backend` in hosts.yaml to one of {', '.join(sorted(names))}",
-        )
+    if spec.backend not in descriptions(root):
+        raise _not_described(spec, root)
     folders = [base_folder(root), root.joinpath(spec.backend)]
     folders = [place for place in folders if place.joinpath("host.yaml").is_file()]
     raw = merged([read_layer(place, spec) for place in folders])
@@ -109,6 +104,32 @@ def describe(spec: HostSpec) -> Description:
     if wrong:
         raise refused(wrong, spec)
     return with_sync(wanted, spec)
+
+
+def _not_described(spec: HostSpec, root: Traversable) -> Refused:
+    """The error for a host without a description; says where it was looked for."""
+    known = ", ".join(sorted(descriptions(root)))
+    hint = f"set `backend` in hosts.yaml to one of {known}"
+    if not known:
+        hint = "set `backends` in hosts.yaml to your folder of descriptions"
+    return Refused(
+        f"no description for backend {spec.backend!r} in {shown_folder(spec)}",
+        host=spec.name,
+        hint=hint,
+    )
+
+
+def descriptions(root: Traversable) -> set[str]:
+    """The backends that a folder describes; the base alone is for no host."""
+    return {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
+
+
+def is_described(spec: HostSpec) -> bool:
+    """Whether a host names a description: a backend, in a folder of its own or of a checkout.
+
+    An installed opstasks has a base, but no description of any backend.
+    """
+    return bool(spec.backend) and bool(_named(spec) or descriptions(folder(spec)))
 
 
 def with_sync(wanted: Description, spec: HostSpec) -> Description:
@@ -149,9 +170,10 @@ def _sync_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
 def folder(spec: HostSpec) -> Traversable:
     """The folder of a host's description and of the keys of its people.
 
-    $OPSTASKS_BACKENDS, else `backends` of the host in hosts.yaml, else the built-in folder.
+    $OPSTASKS_BACKENDS, else `backends` of the host in hosts.yaml, else the built-in folder: in a
+    checkout it describes backends; an installed opstasks has only the base there.
     """
-    named = os.environ.get(ENVIRONMENT) or spec.backends
+    named = _named(spec)
     if not named:
         return resources.files("opstasks.backends")
     path = Path(named).expanduser()
@@ -159,6 +181,11 @@ def folder(spec: HostSpec) -> Traversable:
         origin = f"${ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else "backends in hosts.yaml"
         raise Refused(f"{origin}: {named!r} is not a folder", host=spec.name, hint="correct it")
     return path
+
+
+def _named(spec: HostSpec) -> str:
+    """The folder of descriptions that a person names; "" for none."""
+    return os.environ.get(ENVIRONMENT) or spec.backends
 
 
 def base_folder(root: Traversable) -> Traversable:
@@ -174,9 +201,26 @@ def base_folder(root: Traversable) -> Traversable:
 
 def shown_folder(spec: HostSpec) -> str:
     """The path for people: relative to the current folder if it is below it."""
-    path = Path(str(folder(spec))).absolute()
-    here = Path.cwd()
+    return _shown(folder(spec))
+
+
+def _shown(place: Traversable) -> str:
+    path, here = Path(str(place)).absolute(), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def origins(specs: Iterable[HostSpec]) -> list[str]:
+    """Which descriptions apply, for people: one line for each folder, with its backends."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for spec in specs:
+        root = folder(spec)
+        base = base_folder(root)
+        place = _shown(root), _shown(base) if base.joinpath("host.yaml").is_file() else "none"
+        found.setdefault(place, set()).add(spec.backend)
+    return [
+        f"descriptions: {root} ({', '.join(sorted(names))}), base: {base}"
+        for (root, base), names in sorted(found.items())
+    ]
 
 
 def placeholders(spec: HostSpec) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from opstasks.core.command import cmd
+from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -16,28 +16,32 @@ from opstasks.manage.describe import describe
 from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.perform import perform
+from opstasks.manage.plan_accounts import PEOPLE
 from opstasks.manage.steps import ManageStep
 
 NOLOGIN = "/usr/sbin/nologin"
-# Debian and Ubuntu give people's accounts these ids; `nobody` has a higher one.
-PEOPLE = range(1000, 60000)
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account on a host; `open` are the login methods and rights that it still has."""
+    """An account on a host; `open` are the login methods and rights that it still has.
+
+    `left` are paths of scheduled jobs: they run again when the account is enabled again.
+    """
 
     name: str
     exists: bool
     open: tuple[str, ...]
     processes: int = 0
+    left: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """For people: ``keys, group docker, password; 3 process(es) still running``."""
         if not self.exists:
             return "no such account"
         running = f"; {self.processes} process(es) still running" if self.processes else ""
-        return (", ".join(self.open) or "already disabled") + running
+        left = f"; scheduled jobs: {', '.join(self.left)}" if self.left else ""
+        return (", ".join(self.open) or "already disabled") + running + left
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,16 @@ def inspect_account(host: Host, name: str) -> Account:
     """The account, in one round trip; raises Refused if it is not a person's."""
     asked = request(host, name)
     processes = cmd("pgrep", "--count", "--uid", name)
-    answer, running = host.root.batch([inspect.question(asked), processes])
+    answer, running, left = host.root.batch([inspect.question(asked), processes, scheduled(name)])
     found = account(host, name, inspect.decode(answer, asked, host.name))
-    return replace(found, processes=_count(running.text))
+    # A folder that does not exist is no error here: not every host has cron.
+    return replace(found, processes=_count(running.text), left=tuple(left.out.splitlines()))
+
+
+def scheduled(name: str) -> Command:
+    """The command that lists what starts by itself for an account: cron, at, lingering units."""
+    mine = ("-type", "f", "(", "-user", name, "-o", "-name", name, ")")
+    return cmd("find", "/var/spool/cron", "/var/lib/systemd/linger", *mine)
 
 
 def account(host: Host, name: str, facts: ManageFacts) -> Account:
@@ -116,7 +127,7 @@ def disable(host: Host, name: str) -> DisableResult:
     step = ManageStep("accounts", f"user {name}", before.describe(), "disabled", action)
     with change(host.root, "users.disable", {"name": name}):
         facts = perform(host, [step], prove=False, asked=request(host, name))
-        after = account(host, name, facts)
+        after = replace(account(host, name, facts), processes=before.processes, left=before.left)
     if after.open:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",

@@ -15,14 +15,15 @@ def sha256(text: str) -> str:
 
 
 class GroupFacts(msgspec.Struct, frozen=True):
-    """A group: its id and its listed members."""
+    """A group: its id, its listed members, and who else can join: `administrator x`, a password."""
 
     gid: Small
     members: tuple[Line, ...]
+    joiners: tuple[Line, ...] = ()
 
 
 class UserFacts(msgspec.Struct, frozen=True):
-    """An account; `groups` are its other groups. Only `locked` is known about its password."""
+    """An account; `groups` are its other groups. `locked`: it has no password that anyone knows."""
 
     uid: Small
     group: Line
@@ -74,7 +75,8 @@ class ManageFacts(msgspec.Struct, frozen=True):
     """The state of everything that a description names, by name or path.
 
     `login` is the account that the operator logged in with. `keyed` are accounts of people with
-    keys, `marked` those of them whose keys `manage` wrote. `refusals` are contents that the
+    keys, `marked` those of them whose keys `manage` wrote. `open_accounts` are all accounts with an
+    empty password. `refusals` are contents that the
     host's own check does not accept, and why. `settings` are the lines that a setting's pattern
     finds. `is_unproven`: a change of the login files was never confirmed.
     """
@@ -95,4 +97,5 @@ class ManageFacts(msgspec.Struct, frozen=True):
     units: dict[Line, UnitFacts]
     last_uses: dict[Line, LastUse]
     is_unproven: bool
+    open_accounts: tuple[Line, ...]
     lists_age_s: Seconds = 0

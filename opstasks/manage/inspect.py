@@ -165,6 +165,8 @@ def request(wanted: Description, spec: HostSpec) -> ManageInspectRequest:
 
 
 def _paths(wanted: Description) -> Iterator[AskedPath]:
+    if wanted.options.requires:
+        yield AskedPath(wanted.options.requires)
     yield from (AskedPath(directory.path) for directory in wanted.directories)
     yield from (AskedPath(rights.path) for rights in wanted.rights)
     yield from (AskedPath(removal.path) for removal in wanted.removals)

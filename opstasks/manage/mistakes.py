@@ -56,6 +56,8 @@ def _option_mistakes(options: BackendOptions) -> Iterator[str]:
     source = options.key_source
     if source and not (source.startswith("https://") and "{name}" in source):
         yield f"options: key_source {source!r} must be an https address with {{name}} in it"
+    if options.requires and not _plain(options.requires):
+        yield f"options: requires {options.requires!r} is not a plain absolute path"
 
 
 def _account_mistakes(wanted: Description) -> Iterator[str]:

@@ -40,13 +40,15 @@ class BackendOptions(ManageEntry, frozen=True, kw_only=True):
     `packages`: "manage", or "report" for a host without a package archive: then missing packages
     are only reported. `upgrade` upgrades every package. `key_source` is an https address with
     ``{name}`` in it that answers with a person's public keys.
-    `known_accounts` may have keys although no role lists them.
+    `known_accounts` may have keys although no role lists them. `requires` is a path that only the
+    right hosts have: a plan for any other host is refused.
     """
 
     packages: Literal["manage", "report"] = "manage"
     upgrade: bool = False
     key_source: str = ""
     known_accounts: tuple[str, ...] = ()
+    requires: str = ""
 
 
 class Package(ManageEntry, frozen=True, kw_only=True):
@@ -80,8 +82,8 @@ class Role(ManageEntry, frozen=True, kw_only=True):
 class User(ManageEntry, frozen=True, kw_only=True):
     """An account; `groups` are the other groups it must be in; `uid` 0 means any.
 
-    `personal` accounts choose their password at the first login. Of the `exclusive` groups, an
-    account has only those in `groups`.
+    `personal` accounts begin without a password, and log in with keys. Of the `exclusive` groups,
+    an account has only those in `groups`.
     """
 
     name: str

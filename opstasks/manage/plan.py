@@ -9,7 +9,7 @@ import msgspec
 from opstasks.manage.actions import ProveAccess
 from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Description
-from opstasks.manage.plan_accounts import account_steps
+from opstasks.manage.plan_accounts import account_steps, taken_names
 from opstasks.manage.plan_files import file_steps
 from opstasks.manage.plan_service import package_steps, service_steps
 from opstasks.manage.steps import ALL_AREAS, AreaSelection, ManagePlan, ManageStep
@@ -26,14 +26,28 @@ def make_plan(
     steps = [step for step in _steps(facts, wanted) if selection.has(step.area)]
     # Login files come last, when everything else is done and verified.
     late = [step for step in steps if step.access]
-    refusals = tuple(
-        reason if path in reason else f"{path}: {reason}"
-        for path, reason in facts.refusals.items()
-        if any(step.thing == path for step in steps)
+    refusals = (
+        *_wrong_host(facts, wanted),
+        *taken_names(facts, wanted),
+        *_refused_contents(facts, steps),
     )
     notes = wanted.notes if selection.has("accounts") else ()
     soon = [step for step in steps if not step.access]
     return ManagePlan((*soon, *late), refusals, notes)
+
+
+def _wrong_host(facts: ManageFacts, wanted: Description) -> Iterator[str]:
+    """Why the description is not for this host: the host lacks the path that its hosts have."""
+    needed = wanted.options.requires
+    if needed and facts.paths.get(needed) is None:
+        yield f"its description is only for hosts with {needed}, which this one does not have"
+
+
+def _refused_contents(facts: ManageFacts, steps: list[ManageStep]) -> Iterator[str]:
+    """What the host's own checks say about new contents."""
+    for path, reason in facts.refusals.items():
+        if any(step.thing == path for step in steps):
+            yield reason if path in reason else f"{path}: {reason}"
 
 
 def _steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:

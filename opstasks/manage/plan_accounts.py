@@ -10,6 +10,17 @@ from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.model import Description, Group, User
 from opstasks.manage.steps import ManageStep
 
+# The ids of people's accounts on Debian and Ubuntu; `nobody` has a higher one.
+PEOPLE = range(1000, 60000)
+
+
+def taken_names(facts: ManageFacts, wanted: Description) -> Iterator[str]:
+    """Why listed people cannot have their names: a program of the system already runs as them."""
+    for user in wanted.users:
+        now = facts.users.get(user.name)
+        if user.personal and now is not None and now.uid not in PEOPLE:
+            yield f"user {user.name}: a system account (uid {now.uid}); list another name"
+
 
 def account_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
     """Groups first, then accounts, then members of groups, then accounts in no list."""
@@ -23,13 +34,21 @@ def account_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageSte
 
 def _group(group: Group, facts: ManageFacts) -> Iterator[ManageStep]:
     now = facts.groups.get(group.name)
-    if now is None or (group.gid and now.gid != group.gid):
+    differing: dict[str, tuple[str, str]] = {}
+    if now is None:
+        differing[""] = ("absent", f"gid {group.gid}" if group.gid else "present")
+    elif group.gid and now.gid != group.gid:
+        differing["gid"] = (f"gid {now.gid}", f"gid {group.gid}")
+    if now is not None and now.joiners:
+        differing["joiners"] = (f"can be joined by {', '.join(now.joiners)}", "by nobody")
+    if differing:
+        closes = "joiners" in differing
         yield ManageStep(
             group.area,
             f"group {group.name}",
-            f"gid {now.gid}" if now else "absent",
-            f"gid {group.gid}" if group.gid else "present",
-            SetGroup(name=group.name, gid=group.gid, exists=now is not None),
+            ", ".join(old for old, _ in differing.values()),
+            ", ".join(new for _, new in differing.values()),
+            SetGroup(name=group.name, gid=group.gid, exists=now is not None, closes=closes),
             why=word_history(facts, group.name),
         )
 
@@ -38,19 +57,24 @@ def _user(user: User, facts: ManageFacts) -> Iterator[ManageStep]:
     now, thing = facts.users.get(user.name), f"user {user.name}"
     if now is None:
         want = f"uid {user.uid}" if user.uid else f"in {', '.join(user.groups) or 'no group'}"
-        yield ManageStep(user.area, thing, "absent", want, _set_user(user, exists=False))
+        # Whose files are they? A start-up file of the earlier account would run as this one.
+        is_old = user.personal and facts.paths.get(user.home) is not None
+        why = f"{user.home} exists: inspect its files first" if is_old else ""
+        yield ManageStep(user.area, thing, "absent", want, _set_user(user, exists=False), why=why)
         return
-    is_disabled = user.personal and now.expired
+    is_disabled, is_open = user.personal and now.expired, user.name in facts.open_accounts
     differing = _differing(user, now)
     if is_disabled:
         differing["account"] = ("disabled", "enabled")
+    if is_open:
+        differing["password"] = ("empty", "none")
     if differing:
         yield ManageStep(
             user.area,
             thing,
             ", ".join(f"{key} {old}" for key, (old, _) in differing.items()),
             ", ".join(f"{key} {new}" for key, (_, new) in differing.items()),
-            _set_user(user, exists=True, is_disabled=is_disabled),
+            _set_user(user, exists=True, is_disabled=is_disabled, is_open=is_open),
             why=word_history(facts, user.name),
         )
 
@@ -64,7 +88,9 @@ def _differing(user: User, now: UserFacts) -> dict[str, tuple[object, object]]:
     }
 
 
-def _set_user(user: User, *, exists: bool, is_disabled: bool = False) -> SetUser:
+def _set_user(
+    user: User, *, exists: bool, is_disabled: bool = False, is_open: bool = False
+) -> SetUser:
     return SetUser(
         name=user.name,
         uid=user.uid,
@@ -75,6 +101,7 @@ def _set_user(user: User, *, exists: bool, is_disabled: bool = False) -> SetUser
         personal=user.personal,
         exists=exists,
         is_disabled=is_disabled,
+        is_open=is_open,
     )
 
 
@@ -137,8 +164,19 @@ def _member(facts: ManageFacts, group: Group, name: str, *, joins: bool) -> Mana
 
 
 def _strangers(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Accounts that can log in but are in no list: reported, never changed."""
-    known = {user.name for user in wanted.users} | set(wanted.options.known_accounts)
+    """Accounts in no list that can log in, or that anyone can become: reported, never changed."""
+    described = {user.name for user in wanted.users}
+    for name in facts.open_accounts:
+        if name not in described:
+            yield ManageStep(
+                "accounts",
+                f"user {name}",
+                "empty password: any account there can become it",
+                f"by hand: passwd --lock {name}",
+                None,
+                why=word_history(facts, name),
+            )
+    known = described | set(wanted.options.known_accounts)
     for name in facts.keyed:
         if name not in known:
             yield ManageStep(

@@ -59,6 +59,8 @@ def manage(
     wanted = describe.describe_all(specs, upgrade=upgrade)
     if not allow_lockout:
         _check_people(specs, wanted)
+    for origin in describe.origins(specs):
+        ctx.console.note(origin)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
@@ -163,11 +165,4 @@ def _show(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> N
             ctx.console.note(f"{host}: {note}")
         for step in shown.steps if with_diff else ():
             for line in show.diff(step):
-                ctx.console.say(show_line(line))
-
-
-def show_line(line: str) -> str:
-    """A line of a host's file, without control characters."""
-    from opstasks.output.console import printable
-
-    return printable(line)
+                ctx.console.say(line)

@@ -10,37 +10,61 @@ import contextlib
 import dataclasses
 import errno
 import io
-import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from opstasks.core import events
 from opstasks.core.errors import OpsError
+from opstasks.core.lines import lines_of
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output import fit
+from opstasks.output.escape import json_text, printable, printable_line
 
 Row = Mapping[str, object]
-_SUSPECT = re.compile(r"[^\n\t\x20-\x7e]")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
-_OURS = re.compile(rf"(\x1b\[(?:0|{'|'.join(COLOURS.values())})m)")
 
 
-def traceback_text(error: BaseException) -> str:
+@dataclass(frozen=True)
+class Painted:
+    """Text in one of COLOURS, on a terminal. Text alone has no colour, whatever it contains."""
+
+    text: str
+    colour: str
+
+
+Part = str | Painted
+
+
+def traceback_lines(error: BaseException) -> list[str]:
     """The traceback of an error here and, for one of our programs, on the host."""
     import traceback
 
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    link: BaseException | None = error
-    while link is not None:
+    lines: list[str] = []
+    for link in _chain(error):
+        lines += ["Traceback (most recent call last):"]
+        for frame in traceback.format_tb(link.__traceback__):
+            lines += lines_of(frame)
+        # What an error says may come from a host: it stays one line.
+        lines.append(f"{type(link).__name__}: {link}")
         if there := getattr(link, "traceback", ""):
-            lines += ["", f"On {getattr(link, 'host', '')}:", *there.splitlines()]
+            lines.append(f"On {getattr(link, 'host', '')}:")
+            lines += [f"  | {line}" for line in lines_of(there)]
+    return lines
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and those that led to it, the first cause first."""
+    found: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in found:
+        found.insert(0, link)
         link = link.__cause__ or link.__context__
-    return "\n".join(printable(line) for line in lines)
+    return found
 
 
 class Console:
@@ -59,14 +83,14 @@ class Console:
 
     # -- messages ----------------------------------------------------------------------------
 
-    def say(self, text: str = "") -> None:
-        """Part of the result; left out with --json."""
+    def say(self, *parts: Part) -> None:
+        """One line of the result; left out with --json."""
         if not self.as_json:
-            self._write(text, sys.stdout)
+            self._write([parts], sys.stdout)
 
-    def note(self, text: str) -> None:
-        """A message that is not part of the result, on standard error."""
-        self._write(text, sys.stderr)
+    def note(self, *parts: Part) -> None:
+        """One line that is not part of the result, on standard error."""
+        self._write([parts], sys.stderr)
 
     def line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own output."""
@@ -74,22 +98,20 @@ class Console:
 
     def lines(self, host: str, texts: Sequence[str], *, prefixed: bool) -> None:
         """Lines of a host's own output, written together."""
-        start = f"{self.paint(host, 'dim')} | " if prefixed else ""
         if texts:
-            self._write("\n".join(start + printable(text) for text in texts), sys.stdout)
+            self._write([_of_host(host, text, prefixed) for text in texts], sys.stdout)
 
     def error_line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own error output."""
-        start = f"{self.paint(host, 'dim', sys.stderr)} | " if prefixed else ""
-        self.note(start + printable(text))
+        self._write([_of_host(host, text, prefixed)], sys.stderr)
 
     def observe(self, event: events.Event) -> None:
         """Show an event of a host or of a task."""
         if isinstance(event, events.StepReached):
-            self.note(f"{self.paint(event.host, 'dim', sys.stderr)}  {printable(event.text)}")
+            self.note(Painted(event.host, "dim"), f"  {event.text}")
         elif isinstance(event, events.CommandStarted) and self.echo:
             user = f" ({event.user})" if event.user else ""
-            self.note(f"{event.host}{user}$ {printable(event.line)}")
+            self.note(f"{event.host}{user}$ {event.line}")
 
     # -- results -----------------------------------------------------------------------------
 
@@ -100,7 +122,7 @@ class Console:
     def say_table(self, text: str) -> None:
         """A table as `table_text` made it, or a part of one; left out with --json."""
         if text and not self.as_json:
-            self._write(text, sys.stdout)
+            self._write([[line] for line in text.split("\n")], sys.stdout)
 
     def arrived(self, batch: FleetResult[Any]) -> None:
         """Show the errors of hosts at once, also while others are still awaited."""
@@ -119,38 +141,40 @@ class Console:
 
     def error(self, error: OpsError) -> None:
         """One error: what, where, the last lines, and what to do next."""
-        text = self.paint("error", "red", sys.stderr) + f": {printable(str(error))}"
+        lines: list[Sequence[Part]] = [[Painted("error", "red"), f": {error}"]]
         if error.command:
-            text += f"\n  command: {printable(error.command)[:300]}"
-        for line in error.tail.splitlines():
-            text += f"\n  | {printable(line)[:300]}"
-        self.note(text)
+            lines.append([f"  command: {error.command[:300]}"])
+        lines += [[f"  | {line[:300]}"] for line in lines_of(error.tail)]
+        self._write(lines, sys.stderr)
         error.is_shown = True
+
+    def trace(self, error: BaseException) -> None:
+        """The traceback of an error, for --debug."""
+        self._write([[line] for line in traceback_lines(error)], sys.stderr)
 
     def document(self, value: object) -> None:
         """The JSON document of a `--json` run; in ASCII, which every terminal can show."""
-        self._write(json.dumps(value, default=plain), sys.stdout)
+        self._print(json_text(value, plain), sys.stdout)
 
     # -- helpers -----------------------------------------------------------------------------
-
-    def paint(self, text: str, colour: str, stream: Any = None) -> str:
-        """Text in a colour on a terminal, plain elsewhere."""
-        if not (stream or sys.stdout).isatty():
-            return text
-        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
     @property
     def reader_is_gone(self) -> bool:
         """Whether the reader of standard output closed the pipe, as `| head` does."""
         return sys.stdout in self._gone
 
-    def _write(self, text: str, stream: Any) -> None:
+    def _write(self, lines: Iterable[Sequence[Part]], stream: Any) -> None:
+        """Print lines, with the colours of their parts on a terminal."""
+        colours = stream.isatty()
+        self._print("\n".join("".join(_shown(p, colours) for p in line) for line in lines), stream)
+
+    def _print(self, text: str, stream: Any) -> None:
         """Print; a closed pipe never interrupts the work."""
         with self._lock:
             if stream in self._gone:
                 return
             try:
-                print(sayable(text), file=stream, flush=True)
+                print(text, file=stream, flush=True)
                 return
             except (OSError, ValueError) as error:
                 self._gone.add(stream)
@@ -210,17 +234,16 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def printable(text: str) -> str:
-    """Text from a host, with control characters escaped, as they could control a terminal."""
-    if text.isprintable():
-        return text
-    # Only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
-    return _SUSPECT.sub(lambda m: m[0] if m[0].isprintable() else f"\\x{ord(m[0]):02x}", text)
+def _shown(part: Part, colours: bool) -> str:
+    """A part of a line, without anything that could control the terminal but our colours."""
+    if isinstance(part, str):
+        return printable_line(part)
+    text = printable(part.text)
+    return f"\x1b[{COLOURS[part.colour]}m{text}\x1b[0m" if colours else text
 
 
-def sayable(text: str) -> str:
-    """Like `printable`, for our own text, which may contain our colours."""
-    return "".join(part if _OURS.fullmatch(part) else printable(part) for part in _OURS.split(text))
+def _of_host(host: str, text: str, prefixed: bool) -> Sequence[Part]:
+    return [Painted(host, "dim"), " | ", text] if prefixed else [text]
 
 
 def plain(value: object) -> object:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from opstasks.core.errors import Interrupted, Refused
 from opstasks.core.formats import second_text
 from opstasks.fleet.terminal import size
+from opstasks.output.escape import printable
 
 SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
@@ -23,7 +24,7 @@ ENTER, LEAVE, HOME, END_OF_LINE, REST = (
 
 def clip(text: str, columns: int, rows: int) -> str:
     """The part of a text that fits; says how many lines are left out."""
-    lines = text.splitlines()
+    lines = [printable(line) for line in text.split("\n")]
     if len(lines) > rows:
         lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more line(s)"]
     return "\r\n".join(line[:columns] + END_OF_LINE for line in lines)
@@ -51,7 +52,7 @@ def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
     finally:
         sys.stdout.write(LEAVE)
         sys.stdout.flush()
-    print(text)
+    print("\n".join(map(printable, text.split("\n"))))
 
 
 def _check(every_s: float, *, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from opstasks.core.errors import Interrupted, OpsError, unforeseen
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import error_document, plain, to_nowhere, unwritten
+from opstasks.output.escape import json_text
 
 # Passes pages of values to the given function.
 Source = Callable[[Callable[[Sequence[Any]], None]], None]
@@ -44,7 +44,7 @@ def _fleet(hosts: Iterable[tuple[str, Source]], result: FleetResult[None]) -> No
     _write('{"hosts": {')
     item: HostResult[None] | None = None
     for number, (host, source) in enumerate(hosts):
-        _write(f"{', ' if number else ''}{json.dumps(host)}: {{")
+        _write(f"{', ' if number else ''}{_json(host)}: {{")
         is_over = item is not None and item.outcome == "interrupted"
         item = _host(host, _not_begun if is_over else source)
         result.results.append(item)
@@ -91,7 +91,7 @@ def _as_ours(raised: BaseException) -> OpsError:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, default=plain, ensure_ascii=False)
+    return json_text(value, plain)
 
 
 def _write(text: str, *, flush: bool = False) -> None:

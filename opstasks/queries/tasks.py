@@ -12,6 +12,7 @@ from invoke import Collection, task
 
 from opstasks.cli.app import Context
 from opstasks.core.formats import second_text, span_text
+from opstasks.core.lines import lines_of
 
 if TYPE_CHECKING:
     from opstasks.queries.statements import JobStatement
@@ -28,6 +29,7 @@ def queries(ctx: Context, sql: bool = False) -> None:
 
     Example: inv -H prod jobs.queries
     """
+    from opstasks.output.console import Painted
     from opstasks.queries.statements import read_statements
 
     if sql:
@@ -40,8 +42,9 @@ def queries(ctx: Context, sql: bool = False) -> None:
     )
     found = [(host, item) for host, listed in result.values.items() for item in listed]
     for host, item in found if sql and not ctx.options.json else ():
-        ctx.console.say(f"\n{ctx.console.paint(f'{host} {item.job}', 'bold')}")
-        for line in item.sql.splitlines():
+        ctx.console.say()
+        ctx.console.say(Painted(f"{host} {item.job}", "bold"))
+        for line in lines_of(item.sql):
             ctx.console.line(host, line, prefixed=False)
     ctx.finish(result)
 

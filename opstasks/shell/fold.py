@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from opstasks.core.lines import lines_of
+
 # A longer text is shown whole, as comparing takes much longer than reading.
 MOST_LINES = 1000
 # How many equal lines are shown around a difference.
@@ -33,7 +35,7 @@ def fold(outputs: Mapping[str, tuple[str, str]]) -> list[OutputGroup]:
     for host, both in outputs.items():
         groups.setdefault(both, []).append(host)
     made = [
-        OutputGroup(tuple(hosts), tuple(out.splitlines()), tuple(err.splitlines()))
+        OutputGroup(tuple(hosts), tuple(lines_of(out)), tuple(lines_of(err)))
         for (out, err), hosts in groups.items()
     ]
     return sorted(made, key=lambda group: -len(group.hosts))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from opstasks.core.lines import lines_of
+
 if TYPE_CHECKING:
     from opstasks.core.result import Result
     from opstasks.output.console import Console
@@ -27,7 +29,7 @@ class _Stream:
         """The lines that wait; they count as shown."""
         text, self.waiting = self.waiting.decode("utf-8", "surrogateescape"), bytearray()
         self.shown += len(text)
-        return text.splitlines()
+        return lines_of(text)
 
 
 class _HostOutput:
@@ -89,7 +91,7 @@ class LiveOutput:
         with self._lock:
             found = self._hosts.pop(host, None) or _HostOutput()
         out, err = result.out[found.out.shown :], result.err[found.err.shown :]
-        self._print(host, out.splitlines(), err.splitlines())
+        self._print(host, lines_of(out), lines_of(err))
 
     def _print(self, host: str, out: list[str], err: list[str]) -> None:
         self._console.lines(host, out, prefixed=self._prefixed)

@@ -111,6 +111,7 @@ class _Everywhere:
 
     def _show_folded(self) -> None:
         """Each output once; other outputs as differences from the most common one."""
+        from opstasks.output.console import Painted
         from opstasks.shell import fold
 
         order = [host.name for host in self._ctx.fleet.hosts if host.name in self._judged]
@@ -119,7 +120,7 @@ class _Everywhere:
         usual = fold.majority(groups)
         console = self._ctx.console
         for group in groups:
-            console.say(console.paint(f"{group.title}:", "bold"))
+            console.say(Painted(f"{group.title}:", "bold"))
             is_other = usual is not None and group is not usual
             lines = fold.differences(group, usual) if usual and is_other else None
             console.lines("", group.out if lines is None else lines, prefixed=False)

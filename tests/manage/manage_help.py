@@ -73,6 +73,13 @@ def facts_of(wanted, login="ops"):
             paths[entry.path]["sha256"] = sha256(wanted.contents[entry.path])
     paths |= {entry.path: entry_facts(entry, "file") for entry in wanted.rights}
     paths |= {entry.path: None for entry in wanted.removals}
+    if wanted.options.requires:
+        paths[wanted.options.requires] = {
+            "kind": "directory",
+            "owner": "root",
+            "group": "root",
+            "mode": "0700",
+        }
     made = {"kind": "file", "owner": "opensafely", "group": "opensafely", "mode": "0640"}
     paths |= {entry.path: made for entry in wanted.creations}
     return {
@@ -109,6 +116,7 @@ def facts_of(wanted, login="ops"):
         },
         "last_uses": {},
         "is_unproven": False,
+        "open_accounts": [],
     }
 
 

@@ -92,19 +92,22 @@ def test_the_own_account_is_refused(host):
 # -- on a host -----------------------------------------------------------------------------------
 
 
-def expect_look(host, found, processes="0\n"):
+def expect_look(host, found, processes="0\n", scheduled=""):
     host.expect(inspect.INSPECT, disable.request(host, "x"), found, user="root")
     host.expect(cmd("pgrep", "--count", "--uid", "x"), Reply(1, processes))
+    host.expect(disable.scheduled("x"), Reply(1, scheduled))
 
 
 def test_an_open_account_is_disabled_and_verified(fake_host):
     host = fake_host()
-    expect_look(host, facts(OPEN, keyed=["x"]), "2\n")
+    expect_look(host, facts(OPEN, keyed=["x"]), "2\n", "/var/spool/cron/crontabs/x\n")
     host.expect_lock("users.disable")
     host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1), user="root")
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(DISABLED))
     done = disable.disable(host, "x")
-    assert done.before.describe() == "keys, group docker, password; 2 process(es) still running"
+    left = "; 2 process(es) still running; scheduled jobs: /var/spool/cron/crontabs/x"
+    assert done.before.describe() == f"keys, group docker, password{left}"
+    assert done.after.describe() == f"already disabled{left}", "not stopped, but reported"
     assert (done.after.open, done.changed) == ((), True)
 
 

@@ -208,6 +208,11 @@ DRIFTS = {
         "as described",
     ),
     "usermod -aG docker levi": ("levi in group docker", "yes", "no"),
+    "gpasswd -A levi,rosa docker; echo 'docker:x-joins' | chgpasswd -c SHA512": (
+        "group docker",
+        "can be joined by administrator levi, administrator rosa, a password",
+        "by nobody",
+    ),
     "gpasswd -d rosa researchers": ("rosa in group researchers", "no", "yes"),
     "usermod -aG developers dev": ("dev in group developers", "yes", "no"),
     "sed -i 's/^UMASK.*/UMASK 022/' /etc/login.defs": (

@@ -42,11 +42,23 @@ def test_keys_that_manage_wrote_are_recognised_by_their_first_line(tmp_path, mon
 
 
 def test_only_whether_a_password_is_locked_is_reported(tmp_path):
-    (tmp_path / "s").write_text("a:$y$hash:1:0:9:7:::\nb:!$y$hash:1:0:9:7::1:\nc:*:1:::::\n")
-    found = {name: account_facts.shadow(name, str(tmp_path / "s")) for name in "abd"}
+    (tmp_path / "s").write_text("a:$y$hash:1:0:9:7:::\nb:!$y$hash:1:0:9:7::1:\nc:*:1:::::::\n")
+    found = {name: account_facts.shadow(name, str(tmp_path / "s")) for name in "abcd"}
     assert found["a"] == {"locked": False, "expired": False}
     assert found["b"] == {"locked": True, "expired": True}
-    assert found["d"] == {"locked": False, "expired": False}
+    assert found["c"] == {"locked": True, "expired": False}
+    assert found["d"] == {"locked": True, "expired": True}, "its line was not written yet"
+
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nada:x:1:1::/:/bin/sh\nold::2:2::/:/bin/sh\n+::::::\n-x::::::\n"
+SHADOW = "root:*:1::::::\nada::0:0:9:7:::\neve::0:0:9:7:::\nold:!:1::::::\nnonsense\n\n"
+
+
+def test_every_account_with_an_empty_password_is_found(tmp_path):
+    (tmp_path / "passwd").write_text(PASSWD)
+    (tmp_path / "shadow").write_text(SHADOW)
+    found = account_facts.open_accounts(str(tmp_path / "passwd"), str(tmp_path / "shadow"))
+    assert found == ["ada", "old"]
 
 
 @pytest.mark.parametrize(
@@ -59,28 +71,47 @@ def test_an_account_expires_on_its_day_by_the_hosts_clock(tmp_path, monkeypatch,
     assert account_facts.shadow("a", str(tmp_path / "s"))["expired"] is past
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("docker:!::ada", []),
+        ("docker:*::", []),
+        ("docker:::ada", []),
+        ("docker:$6$x::", ["a password"]),
+        ("docker:!:levi,eve:ada", ["administrator eve", "administrator levi"]),
+        ("docker", []),
+        ("other:$6$x:levi:", []),
+    ],
+)
+def test_who_can_join_a_group_without_root(tmp_path, line, found):
+    (tmp_path / "gshadow").write_text(f"{line}\n")
+    assert account_facts.joiners("docker", str(tmp_path / "gshadow")) == found
+
+
 PERSON = {"do": "user", "name": "eve", "uid": 0, "group": "eve", "groups": ["reviewers"]}
 PERSON |= {"home": "/home/eve", "shell": "/bin/bash", "personal": True}
 
 
+def ran(monkeypatch, **found):
+    """The commands of an action on a person's account."""
+    commands = []
+    monkeypatch.setattr(account_actions, "run", lambda *words: commands.append(list(words)))
+    account_actions.user(PERSON | {"exists": True, "is_disabled": False, "is_open": False} | found)
+    return commands
+
+
 @pytest.mark.parametrize(
-    "found", [{"exists": False, "is_disabled": False}, {"exists": True, "is_disabled": True}]
+    "found", [{"exists": False}, {"is_disabled": True}, {"is_open": True}], ids=str
 )
-def test_a_new_account_is_enabled_last(monkeypatch, found):
-    ran = []
-    monkeypatch.setattr(account_actions, "run", lambda *words: ran.append(" ".join(words)))
-    account_actions.user(PERSON | found)
-    first, *rest = ran
-    assert found["exists"] or "--expiredate 1 " in first
-    assert rest == [
-        "passwd --quiet --delete eve",
-        "chage --lastday 0 eve",
-        "chage --expiredate -1 eve",
-    ]
+def test_a_new_or_enabled_account_gets_no_password_in_the_same_call(monkeypatch, found):
+    *before, command = ran(monkeypatch, **found)
+    assert before == ([] if "exists" in found else [["chage", "--maxdays", "-1", "eve"]])
+    place = command.index("--password")
+    assert command[place + 1] == "*", "an empty one would let everybody in"
+    assert ("--expiredate" in command) == ("is_disabled" in found)
 
 
-def test_an_enabled_account_keeps_its_password_and_its_date(monkeypatch):
-    ran = []
-    monkeypatch.setattr(account_actions, "run", lambda *words: ran.append(words[0]))
-    account_actions.user(PERSON | {"exists": True, "is_disabled": False})
-    assert ran == ["usermod"]
+def test_other_changes_keep_the_password_and_the_date(monkeypatch):
+    (command,) = ran(monkeypatch)
+    assert command[0] == "usermod"
+    assert not {"--password", "--expiredate"} & set(command)

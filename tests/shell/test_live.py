@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.core.command import cmd
+from opstasks.core.lines import lines_of
 from opstasks.core.result import Result
 from opstasks.fleet.line_tap import LineTap
 from opstasks.shell.live import HOLD_S, LiveOutput
@@ -100,7 +101,7 @@ def test_every_line_is_shown_once_however_the_network_cuts_it(out, err, sizes, d
     decoded = [text.decode("utf-8", "surrogateescape") for text in (out, err)]
     live.end("tpp", result(*decoded))
     for stream, text in zip(("out", "err"), decoded, strict=True):
-        assert [line for kind, _, line in screen.shown if kind == stream] == text.splitlines()
+        assert [line for kind, _, line in screen.shown if kind == stream] == lines_of(text)
 
 
 def test_a_command_that_wants_no_lines_has_no_tap():

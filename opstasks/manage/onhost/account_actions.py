@@ -9,43 +9,45 @@ from opstasks.manage.onhost.paths import parent_of
 from opstasks.manage.onhost.running import run
 
 Action = dict[str, Any]
+# In the place of a password's hash: no password fits. With an empty one, everybody could get in.
+UNUSABLE = "*"
 
 
 def group(action: Action) -> None:
-    """Create a group, or change its id."""
+    """Create a group, or change its id; let nobody but root add members."""
     gid = ["--gid", str(action["gid"])] if action["gid"] else []
     run("groupmod" if action["exists"] else "groupadd", *gid, action["name"])
+    if action["closes"]:
+        run("gpasswd", "--administrators", "", action["name"])
+        run("gpasswd", "--restrict", action["name"])
 
 
 def user(action: Action) -> None:
-    """Create an account, or change it."""
+    """Create an account, or change it; one call, so an interruption leaves nothing open.
+
+    A person's account begins without a password, and so does one that is enabled again. The person
+    sets it after a login by key (`first-password` in backends/base/files). The absence of a
+    password must not expire: sshd would then accept no key until the present one is typed.
+    """
     uid = ["--uid", str(action["uid"])] if action["uid"] else []
     common = [*uid, "--home", action["home"], "--shell", action["shell"]]
     groups = ["--groups", ",".join(action["groups"])] if action["groups"] else []
+    no_password = ["--password", UNUSABLE]
     if action["exists"]:
         more = ["--append", *groups] if groups else []
+        more += ["--expiredate", ""] if action["is_disabled"] else []
+        if action["is_disabled"] or action["is_open"]:
+            run("chage", "--maxdays", "-1", action["name"])
+            more += no_password
         run("usermod", *common, "--gid", action["group"], *more, action["name"])
-        if action["is_disabled"]:
-            first_login(action["name"])
     elif action["personal"]:
         # The old home of a deleted account with this name keeps its files.
-        home = ["--create-home", "--user-group"]
-        run("useradd", *home, "--expiredate", "1", *common, *groups, action["name"])
-        first_login(action["name"])
+        home = ["--create-home", "--user-group", "--key", "PASS_MAX_DAYS=-1"]
+        run("useradd", *home, *no_password, *common, *groups, action["name"])
     else:
         # No skeleton files: the home's contents are described.
         own = ["--no-create-home", "--gid", action["group"]]
         run("useradd", *own, *common, *groups, action["name"])
-
-
-def first_login(name: str) -> None:
-    """Make a person choose a password at the first login, for which they need their key.
-
-    Enables the account last: after an interruption the next run finds it disabled and repeats this.
-    """
-    run("passwd", "--quiet", "--delete", name)
-    run("chage", "--lastday", "0", name)
-    run("chage", "--expiredate", "-1", name)
 
 
 def member(action: Action) -> None:

@@ -17,12 +17,23 @@ PEOPLE = range(1000, 60000)
 
 
 def group(name: str) -> Facts | None:
-    """A group's id and members; None if it does not exist."""
+    """A group's id, members, and who else can join; None if it does not exist."""
     try:
         found = grp.getgrnam(name)
     except KeyError:
         return None
-    return {"gid": found.gr_gid, "members": sorted(found.gr_mem)}
+    return {"gid": found.gr_gid, "members": sorted(found.gr_mem), "joiners": joiners(name)}
+
+
+def joiners(name: str, path: str = "/etc/gshadow") -> list[str]:
+    """Who can join a group without root: its administrators, and all who know its password."""
+    fields = entries(path).get(name, [])
+    if len(fields) < 4:
+        return []
+    # With an empty password, `newgrp` accepts members only.
+    is_open = fields[1] and not fields[1].startswith(("!", "*"))
+    names = sorted(filter(None, fields[2].split(",")))
+    return [*(f"administrator {one}" for one in names), *(["a password"] if is_open else [])]
 
 
 def user(name: str) -> Facts | None:
@@ -42,12 +53,31 @@ def user(name: str) -> Facts | None:
 
 
 def shadow(name: str, path: str = "/etc/shadow") -> Facts:
-    """Whether an account is locked or expired; its password hash is not returned."""
-    for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
-        fields = line.split(":")
-        if fields[0] == name and len(fields) > 7:
-            return {"locked": fields[1].startswith("!"), "expired": is_past(fields[7])}
-    return {"locked": False, "expired": False}
+    """Whether an account has no usable password, or is expired; its hash is not returned."""
+    fields = entries(path).get(name, [])
+    if len(fields) < 8:
+        # The account was made in part: PAM accepts nobody until the line exists.
+        return {"locked": True, "expired": True}
+    return {"locked": fields[1].startswith(("!", "*")), "expired": is_past(fields[7])}
+
+
+def entries(path: str) -> dict[str, list[str]]:
+    """The fields of each line of /etc/passwd or /etc/shadow, by name; empty without the file."""
+    lines = Path(path).read_text(errors="replace").split("\n") if Path(path).exists() else []
+    fields = [line.split(":") for line in lines if ":" in line]
+    return {found[0]: found for found in reversed(fields)}
+
+
+def open_accounts(accounts: str = "/etc/passwd", shadow: str = "/etc/shadow") -> list[str]:
+    """Accounts with an empty password: every account of the host can become them with `su`."""
+    hashes = entries(shadow)
+    found = []
+    for name, fields in entries(accounts).items():
+        # "x": the password is in the other file. "+" and "-" are not accounts.
+        field = hashes.get(name, ["", "x"])[1] if fields[1] == "x" else fields[1]
+        if not field and not name.startswith(("+", "-")):
+            found.append(name)
+    return sorted(found)
 
 
 def is_past(day: str) -> bool:

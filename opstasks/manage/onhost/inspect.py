@@ -26,6 +26,7 @@ def of_accounts(asked: Facts) -> Facts:
         "users": {name: account_facts.user(name) for name in asked["users"]},
         "keyed": keyed,
         "marked": account_facts.marked(keyed, asked["mark"]),
+        "open_accounts": account_facts.open_accounts() if asked["people"] else [],
     }
 
 

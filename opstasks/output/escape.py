@@ -1,0 +1,42 @@
+"""The only place that makes text safe to show.
+
+Text of a host, a job or a person may hold anything: characters that control a terminal, that
+reverse the direction of reading, or a line end after which something looks like a message of ours.
+All of them are escaped, so one text stays one line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+# Only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
+_SUSPECT = re.compile(r"[^\x20-\x7e]")
+_SUSPECT_EXCEPT_TAB = re.compile(r"[^\t\x20-\x7e]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str) -> str:
+    """A text as one line, with everything escaped that is not a visible character."""
+    return text if text.isprintable() else _SUSPECT.sub(_escaped, text)
+
+
+def printable_line(text: str) -> str:
+    """Like `printable`, for a line of a program's own output, which keeps its tabs."""
+    return text if text.isprintable() else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def json_text(value: object, default: Callable[[object], Any]) -> str:
+    """A value as one line of JSON in plain ASCII, which cannot control a terminal."""
+    # JSON allows DEL inside a text as it is, but some terminals act on it.
+    return json.dumps(value, default=default).replace("\x7f", "\\u007f")
