@@ -95,7 +95,7 @@ def plant(sandbox, canaries):
     config = f"{CODE}/.git/config"
     token = canaries.new("git", config)
     write(config, f'[remote "mirror"]\n\turl = https://bot:{token}@127.0.0.1:1/x.git\n', extra=">")
-    sandbox.must(HOST, ["chpasswd"], stdin=f"dev:{canaries.new('sudo')}\n")
+    sandbox.must(HOST, ["chpasswd", "-c", "SHA512"], stdin=f"dev:{canaries.new('sudo')}\n")
     sandbox.must(HOST, ["systemctl", "restart", "jobrunner"])
 
 

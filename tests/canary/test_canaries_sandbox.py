@@ -98,7 +98,7 @@ def operator(managed, sandbox_dir, tmp_path_factory):
     finally:
         managed.must(HOST, ["rm", "-f", KILLER_PATH])
         person.samples = samplers.end()
-        managed.must(HOST, ["chpasswd"], stdin=f"dev:{managed.sudo_password()}\n")
+        managed.must(HOST, ["chpasswd", "-c", "SHA512"], stdin=f"dev:{managed.sudo_password()}\n")
     return person
 
 
