@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help setup demo demo-down test check lint types unit docs lock bench soak clean
+.PHONY: help setup demo demo-down test check lint types unit docs lock bench soak canary clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +50,11 @@ bench: setup
 # 20,000 batches with every core busy; fails if an answer is late.
 soak: setup
 	@$(BIN)/python -m bench.soak
+
+# Secrets on a host, every task with every combination of flags, and all of them with a Python that is
+# killed: none may appear anywhere else. About 20 minutes.
+canary: setup
+	@OPSTASKS_CANARY=full $(BIN)/pytest tests/canary
 
 docs: setup
 	$(BIN)/python scripts/gen_docs.py

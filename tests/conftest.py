@@ -212,6 +212,7 @@ LONG = (
     "maintenance/test_reboot_sandbox.py",
     "deploy/test_interrupted_sandbox.py",
     "jobs/test_changing_sandbox.py",
+    "canary/test_canaries_sandbox.py",
     "stories/test_playbook.py",
     "manage/test_manage_sandbox.py",
     "jobs/test_reading_sandbox.py",

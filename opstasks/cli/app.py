@@ -42,7 +42,7 @@ class App:
         self.options = options
         self.console: Console = Console(as_json=options.json, echo=options.echo)
         self.stop = threading.Event()
-        self._password = PasswordBox(options.password)
+        self._passwords = PasswordBox(options.password, self._where_sudo_may_ask)
         self._inventory: Inventory | None = None
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
@@ -87,7 +87,7 @@ class App:
             stop=self.stop,
             on_interrupt=self._say_stopping,
             show=self.console.arrived,
-            is_held=lambda: self._password.is_asking,
+            is_held=lambda: self._passwords.is_asking,
         )
 
     def _say_stopping(self) -> None:
@@ -101,11 +101,16 @@ class App:
             self._hosts[spec.name] = Host(
                 self._adjusted(spec, self.options.identity),
                 connect=self._connect,
-                password=self._password.get,
+                passwords=self._passwords.for_host,
                 observer=self.console.observe,
                 stop=self.stop,
             )
         return self._hosts[spec.name]
+
+    def _where_sudo_may_ask(self) -> list[str]:
+        from opstasks.fleet.sudo import ASK
+
+        return [name for name, host in self._hosts.items() if host.spec.sudo == ASK]
 
     def _adjusted(self, spec: HostSpec, identity: str) -> HostSpec:
         """The host of the inventory; settings of the command line replace its own."""
@@ -154,7 +159,7 @@ class App:
 
     def close(self) -> None:
         """Close every connection."""
-        self._password.restore_terminal()
+        self._passwords.restore_terminal()
         for host in self._hosts.values():
             host.close()
 

@@ -1,36 +1,102 @@
-"""The sudo password of a run: from the settings, a file, or a person."""
+"""The sudo passwords of a run: given for the whole run, or typed by a person for each host.
+
+A password from Invoke's settings, from --prompt-for-sudo-password or from a file is for every host
+of the run where sudo may ask. A password that a person types is for the host that the question
+names. When that host has accepted it, the person is asked once whether the other hosts may get it;
+--yes is no answer to that. A host that did not accept a password gets no other one in the same run.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from opstasks.cli.options import password_from
-from opstasks.cli.questions import is_interactive
+from opstasks.cli.questions import discard_typed, is_interactive
 from opstasks.core.command import Secret
+from opstasks.core.errors import Refused
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
 
 
 class PasswordBox:
-    """The sudo password; asked for at most once in a run, when the first host needs it."""
+    """Has the sudo password for each host; asks for it when sudo does.
 
-    def __init__(self, given: Secret | None) -> None:
-        self._secret = given
-        self._lock = threading.Lock()
+    `asking_hosts` are the names of the run's hosts where sudo may ask.
+    """
+
+    def __init__(
+        self, given: Secret | None, asking_hosts: Callable[[], Iterable[str]] = lambda: ()
+    ) -> None:
+        self._given = given
+        self._asking_hosts = asking_hosts
+        # The file may be a pipe: it is read once.
+        self._reading = threading.Lock()
+        # Held from a question until the host has accepted the password or not.
+        self._turn = threading.Lock()
+        self._accepted: dict[str, Secret] = {}
+        self._first_host = ""
+        self._not_accepted: set[str] = set()
+        # The hosts that may get the first host's password; None before the person was asked.
+        self._agreed: set[str] | None = None
         self._terminal: list[Any] | None = None
         # A person is typing: nothing else should be written on the terminal.
         self.is_asking = False
 
-    def get(self) -> Secret | None:
-        """The password, or None without a terminal; raises Refused for a bad file."""
-        with self._lock:
-            if self._secret is None:
-                self._secret = self._from_file() or self._ask()
-            return self._secret
+    @contextlib.contextmanager
+    def for_host(self, host: str) -> Iterator[Secret | None]:
+        """The password for a host, or None without a terminal; see `fleet.sudo.PasswordSource`.
+
+        Other hosts that need a question wait until this one has accepted its password. Raises
+        Refused for a bad file, and for a host that did not accept an earlier password.
+        """
+        from opstasks.fleet.refusals import wrong_password
+
+        if host in self._not_accepted:
+            raise wrong_password(host)
+        with contextlib.ExitStack() as turn:
+            secret = self._for_the_run() or self._accepted.get(host)
+            if secret is None:
+                turn.enter_context(self._turn)
+                secret = self._shared_with(host)
+                if secret is None:
+                    secret = self._ask(host)
+                else:
+                    turn.close()
+            with self._judged(host, secret):
+                yield secret
+
+    @contextlib.contextmanager
+    def _judged(self, host: str, secret: Secret | None) -> Iterator[None]:
+        """Remember whether the host accepts its password inside."""
+        try:
+            yield
+        except Refused:
+            if secret is not None:
+                self._not_accepted.add(host)
+            raise
+        if secret is not None:
+            self._accepted[host] = secret
+            self._first_host = self._first_host or host
+
+    def _for_the_run(self) -> Secret | None:
+        with self._reading:
+            if self._given is None:
+                self._given = self._from_file()
+            return self._given
+
+    def _shared_with(self, host: str) -> Secret | None:
+        """The password of another host, if this one may get it."""
+        if not self._first_host:
+            return None
+        if self._agreed is None:
+            self._agreed = self._ask_to_share(host)
+        return self._accepted[self._first_host] if host in self._agreed else None
 
     @staticmethod
     def _from_file() -> Secret | None:
@@ -43,18 +109,44 @@ class PasswordBox:
         text = private_files.read_secret(Path(name).expanduser(), source)
         return password_from(text, source)
 
-    def _ask(self) -> Secret | None:
+    # -- questions ---------------------------------------------------------------------------
+
+    def _ask(self, host: str) -> Secret | None:
+        import getpass
+
         if not is_interactive():
             return None
-        import getpass
+        with self._asking():
+            try:
+                # It discards what was typed before the question.
+                return Secret(getpass.getpass(f"sudo password for {host}: ", stream=sys.stderr))
+            except EOFError:
+                return None
+
+    def _ask_to_share(self, host: str) -> set[str]:
+        """The hosts that may get the first host's password; none unless a person answers yes."""
+        from opstasks.fleet.fleet import named
+
+        done = {*self._accepted, *self._not_accepted, host}
+        names = [host, *(name for name in self._asking_hosts() if name not in done)]
+        with self._asking():
+            discard_typed()
+            question = f"{self._first_host} accepted it. Use it on {named(names)} as well?"
+            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+            # Not sys.stdin: the program could not end while this thread waits in it.
+            answer = os.read(sys.stdin.fileno(), 1024)
+        if not answer:
+            print(file=sys.stderr)
+        return set(names) if answer.strip().lower() in (b"y", b"yes") else set()
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
         import termios
 
         self._terminal = termios.tcgetattr(sys.stdin)
         self.is_asking = True
         try:
-            return Secret(getpass.getpass("sudo password: ", stream=sys.stderr))
-        except EOFError:
-            return None
+            yield
         finally:
             self.is_asking = False
             self.restore_terminal()

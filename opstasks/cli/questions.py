@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import termios
 from collections.abc import Iterator, Sequence
 
 from opstasks.core.errors import Interrupted, Refused
@@ -18,10 +19,17 @@ def asking() -> Iterator[None]:
         raise Interrupted("interrupted; nothing was changed") from None
 
 
+def discard_typed() -> None:
+    """Discard what was typed before the question was shown: it is no answer to that."""
+    with contextlib.suppress(OSError, termios.error):  # not a terminal
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
 def answer_to(question: str) -> str:
     """The line that a person types, with its line end; "" for Ctrl-D."""
     from opstasks.output.escape import printable
 
+    discard_typed()
     print(printable(question), end="", file=sys.stderr, flush=True)
     with asking():
         line = sys.stdin.readline()

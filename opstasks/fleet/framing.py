@@ -10,6 +10,7 @@ import shlex
 
 from opstasks.core.command import Command, Raw, Secret
 from opstasks.fleet.heartbeat import SILENCE_S
+from opstasks.fleet.sudo import ASK
 
 # What every remote shell starts with: predictable messages, no pagers, no git questions, and the
 # same umask for everyone: that of an account decides nothing about the files that we make.
@@ -34,7 +35,7 @@ LOOP = f'while IFS= read -r -d "" -t {SILENCE_S} F; do eval "$F"; done'
 def start_line(user: str, token: str, *, sudo: str) -> str:
     """The command line that starts the framed shell, for the login shell of the account.
 
-    `user` is the account to become ("" for the login account); `sudo` is "ask" or "nopasswd".
+    `user` is the account to become ("" for the login account); `sudo`: see `opstasks.fleet.sudo`.
 
     dash, bash, zsh, fish and tcsh all read it alike: plain words, and single quotes without a line
     end, a backslash or an exclamation mark. What our shell says differs from what is in the line,
@@ -46,7 +47,7 @@ def start_line(user: str, token: str, *, sudo: str) -> str:
     check = f'IFS= read -r -d "" -t {SILENCE_S} F; [ "$F" = $1 ] || exec echo input:$1; {LOOP}'
     bash = ["bash", "--norc", "-p", "-c", f"echo ready:$1; {check}", "bash", token]
     if user:
-        mode = ["-n"] if sudo == "nopasswd" else ["-S", "-p", prompt_word(token)]
+        mode = ["-S", "-p", prompt_word(token)] if sudo == ASK else ["-n"]
         bash = ["sudo", *mode, "-u", user, "--", *bash]
     return "exec " + shlex.join(bash)
 

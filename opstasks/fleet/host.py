@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from opstasks.core import events
-from opstasks.core.command import Command, Secret
+from opstasks.core.command import Command
 from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
@@ -37,9 +37,9 @@ from opstasks.core.errors import (
     Unreachable,
 )
 from opstasks.core.result import TIMEOUT_CODES, Result
+from opstasks.fleet import sudo
 from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.program import Program, Reader
-from opstasks.fleet.refusals import no_password
 from opstasks.fleet.session import Session
 from opstasks.fleet.transport import Transport
 
@@ -209,7 +209,7 @@ class Host:
         self,
         spec: HostSpec,
         connect: Connect,
-        password: Callable[[], Secret | None] = lambda: None,
+        passwords: sudo.PasswordSource = sudo.no_passwords,
         observer: events.Observer = events.ignore,
         stop: threading.Event | None = None,
     ) -> None:
@@ -218,7 +218,7 @@ class Host:
         self.tell = observer
         self.is_changing = False
         self._connect = connect
-        self._password = password
+        self.passwords = passwords
         self._stop = stop or threading.Event()
         self._transport: Transport | None = None
         self._is_doubtful = False
@@ -277,15 +277,10 @@ class Host:
         return self._session_on(self.transport, user)
 
     def _session_on(self, transport: Transport, user: str) -> Session:
-        own = "" if user == transport.current_user() else user
-        return Session(transport, self.name, own, self.spec.sudo, self._password)
-
-    def sudo_password(self) -> Secret:
-        """The password that sudo asks for; raises Refused without a terminal to ask on."""
-        secret = self._password()
-        if secret is None:
-            raise no_password(self.name)
-        return secret
+        login = transport.current_user()
+        own = "" if user == login else user
+        mode = sudo.mode(self.spec.sudo, login)
+        return Session(transport, self.name, own, mode, self.passwords)
 
     def prove(self, user: str) -> None:
         """Check that a second login and an account's shell can be opened; close both again.

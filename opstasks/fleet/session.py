@@ -12,8 +12,9 @@ the command's input) with a counted length:
 
 The first commands are sent together with the start, and what the login shell printed before is
 dropped. Where sudo may ask for a password, nothing is sent before our shell is ready: sudo would
-read it as the password. The password is sent only when sudo asks for it with a random prompt,
-before the shell is ready. After that, nothing that looks like a prompt is answered.
+read it as the password. The password is sent only on a channel on which we started a sudo that may
+ask (`opstasks.fleet.sudo`), only when its random prompt arrives, once, and before the shell is
+ready. Nothing else that looks like a prompt is answered.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw, Secret
+from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw
 from opstasks.core.errors import (
     InvalidResponse,
     NoShell,
@@ -46,6 +47,7 @@ from opstasks.fleet.refusals import (
     too_slow,
     wrong_password,
 )
+from opstasks.fleet.sudo import ASK, PasswordSource
 from opstasks.fleet.transport import Transport
 
 # How long the login shell, sudo and our shell may take to start.
@@ -63,18 +65,17 @@ START_ANSWER_S = 10.0
 # How much may be sent to a shell that may not have started; sshd stores twice as much.
 EARLY_BYTES = 1 << 20
 
-Password = Callable[[], Secret | None]
-
 
 class Session:
     """The client's side of one framed shell."""
 
     def __init__(
-        self, transport: Transport, host: str, user: str, sudo: str, password: Password
+        self, transport: Transport, host: str, user: str, sudo: str, passwords: PasswordSource
     ) -> None:
         """Start the shell; raises Unreachable or Refused if that is known at once.
 
-        If sudo does not ask, `ready` or the first command raises the error.
+        `sudo` is what `opstasks.fleet.sudo.mode` says. If sudo does not ask, `ready` or the first
+        command raises the error.
         """
         self.host = host
         self.user = user
@@ -87,8 +88,8 @@ class Session:
         self._token = _random_word()
         self._unsent = framing.start_frames(self._token)
         self._process = transport.start(framing.start_line(user, self._token, sudo=sudo))
-        if user and sudo != "nopasswd":
-            self._wait_for_sudo(password)
+        if user and sudo == ASK:
+            self._wait_for_sudo(passwords)
         HEARTBEATS.add(self)
 
     # -- starting ----------------------------------------------------------------------------
@@ -113,34 +114,37 @@ class Session:
         self._pid_known.wait(timeout_s)
         return self.pid
 
-    def _wait_for_sudo(self, password: Password) -> None:
-        """Answer sudo until our shell says that it is ready."""
-        ready, prompt = f"ready:{self._token}\n".encode(), framing.prompt_text(self._token)
-        deadline, asked = time.monotonic() + START_S, False
+    def _wait_for_sudo(self, passwords: PasswordSource) -> None:
+        """Wait until our shell is ready; sudo's first question is answered, a second one is not."""
+        prompt = framing.prompt_text(self._token)
+        if not self._is_asked(prompt):
+            return
+        self._err = self._err.replace(prompt, b"")
+        try:
+            with passwords(self.host) as secret:
+                if secret is None:
+                    raise no_password(self.host)
+                # If sudo waited for too long, it has ended and said so: the next `read` gets that.
+                with contextlib.suppress(OSError):
+                    self._process.write(secret.value.encode() + b"\n")
+                if self._is_asked(prompt):
+                    raise wrong_password(self.host)
+        except Refused:
+            self.close()
+            raise
+
+    def _is_asked(self, prompt: bytes) -> bool:
+        """Wait for sudo's question, or for our shell: then the answer is no."""
+        ready, deadline = f"ready:{self._token}\n".encode(), time.monotonic() + START_S
         while ready not in self._out:
             if prompt in self._err:
-                self._answer(prompt, password, asked=asked)
-                # The time that the person needs to type it does not count.
-                deadline, asked = time.monotonic() + START_S, True
+                return True
             ended = self._pump(max(0.0, deadline - time.monotonic()), MAX_OUTPUT_BYTES)
             if ended and ready not in self._out:
                 raise self._refusal()
             if time.monotonic() > deadline:
                 raise self._too_slow()
-
-    def _answer(self, prompt: bytes, password: Password, *, asked: bool) -> None:
-        """Give sudo the password once; a second question means that it was wrong."""
-        self._err = self._err.replace(prompt, b"")
-        if asked:
-            self.close()
-            raise wrong_password(self.host)
-        secret = password()
-        if secret is None:
-            self.close()
-            raise no_password(self.host)
-        # If sudo waited for too long, it has ended and said so: the next `read` gets its words.
-        with contextlib.suppress(OSError):
-            self._process.write(secret.value.encode() + b"\n")
+        return False
 
     def _refusal(self) -> Refused | Unreachable:
         """The error for a shell that ended; a lost connection does not say what was run."""

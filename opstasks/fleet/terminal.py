@@ -4,8 +4,8 @@ Keys are sent as they are typed (Ctrl-C included), the program's output is shown
 of the window's size are passed on, and the program's exit code is returned. ``~.`` at the start of
 a line drops the connection, as in OpenSSH: for use when the network is gone.
 
-Over SSH, sudo's question is answered with the run's password, before the program starts and gets
-the keys. After that, nothing that looks like a question is answered.
+Over SSH, the question of a sudo that may ask (`opstasks.fleet.sudo`) is answered once, before the
+program starts and gets the keys. Nothing else that looks like a question is answered.
 """
 
 from __future__ import annotations
@@ -18,21 +18,26 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opstasks.core.errors import Refused, Unreachable
+from opstasks.fleet import framing, sudo
 from opstasks.fleet.arrivals import selectable
 from opstasks.fleet.host import Host
-from opstasks.fleet.refusals import refusal, wrong_password
+from opstasks.fleet.refusals import no_password, refusal, wrong_password
 
 CHUNK = 1 << 15
 LINE_ENDS = b"\r\n"
 # How long sudo may take to ask, or to let the program start.
 START_S = 30.0
-# Reports that sudo is finished, then becomes the program.
-_BEGIN = 'printf %s "$0"; exec "$@"'
+# More output than sudo and start-up files print before the program starts.
+MOST_BEFORE_BYTES = 1 << 20
+# Reports that sudo is finished, then becomes the program. What it prints is not in its own line: a
+# login shell may repeat that (`set -x`).
+_BEGIN = 'printf %s:ready "$0"; exec "$@"'
 
 
 def need(what: str, hint: str) -> None:
@@ -58,45 +63,81 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
         text = f"cannot open a terminal on the host: {error or type(error).__name__}"
         raise Unreachable(text, host=host.name, hint="run it again") from error
     with contextlib.closing(channel):
-        drawn = _begin(channel, host, user, token)
+        drawn = _Beginning(channel, host, user, token).wait()
         with _raw(), _resizes() as resized:
             os.write(sys.stdout.fileno(), drawn)
             return _join(channel, resized, host.name)
 
 
+def _mode(host: Host, user: str) -> str:
+    """How sudo is started; "" without sudo."""
+    return sudo.mode(host.spec.sudo, host.transport.current_user()) if user else ""
+
+
 def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:
     """The command line that runs the program as the account and reports its start."""
-    words = ["sh", "-c", _BEGIN, f"{token}:ready", *words]
+    words = ["sh", "-c", _BEGIN, token, *words]
     if user:
-        mode = ["-n"] if host.spec.sudo == "nopasswd" else ["-p", f"{token}:password"]
+        asks = _mode(host, user) == sudo.ASK
         # -H: docker reads its settings from the account's home.
-        words = ["sudo", "-H", *mode, "-u", user, "--", *words]
+        flags = ["-H", "-p", framing.prompt_word(token)] if asks else ["-H", "-n"]
+        words = ["sudo", *flags, "-u", user, "--", *words]
     return f"cd / && exec {shlex.join(words)}"
 
 
-def _begin(channel: Any, host: Host, user: str, token: str) -> bytes:
-    """Answer sudo, at most once, until the program starts; returns its output so far."""
-    prompt, ready = f"{token}:password".encode(), f"{token}:ready".encode()
-    seen, asked = b"", False
-    channel.settimeout(START_S)
-    while ready not in seen:
-        if prompt in seen:
-            if asked:
-                raise wrong_password(host.name)
+class _Beginning:
+    """What is on a terminal before the program starts: perhaps sudo's question."""
+
+    def __init__(self, channel: Any, host: Host, user: str, token: str) -> None:
+        self._channel, self._host, self._user = channel, host, user
+        self._prompt, self._ready = framing.prompt_text(token), f"{token}:ready".encode()
+        self._seen = b""
+
+    def wait(self) -> bytes:
+        """Wait until the program starts; returns its output so far.
+
+        A sudo that may ask is answered once. Raises Refused or Unreachable.
+        """
+        if _mode(self._host, self._user) == sudo.ASK and self._is_asked(self._prompt):
+            self._seen = self._seen.replace(self._prompt, b"")
+            self._answer()
+        else:
+            self._is_asked(None)
+        self._channel.settimeout(None)
+        return self._seen.partition(self._ready)[2]
+
+    def _answer(self) -> None:
+        with self._host.passwords(self._host.name) as secret:
+            if secret is None:
+                raise no_password(self._host.name)
             # sudo switches the echo off before it asks.
-            channel.sendall(host.sudo_password().value.encode() + b"\n")
-            seen, asked = seen.replace(prompt, b""), True
+            self._channel.sendall(secret.value.encode() + b"\n")
+            if self._is_asked(self._prompt):
+                raise wrong_password(self._host.name)
+
+    def _is_asked(self, prompt: bytes | None) -> bool:
+        """Wait for sudo's question, or for the program: then the answer is no."""
+        deadline = time.monotonic() + START_S
+        while self._ready not in self._seen:
+            if prompt and prompt in self._seen:
+                return True
+            self._seen += self._receive(deadline - time.monotonic())
+        return False
+
+    def _receive(self, left_s: float) -> bytes:
+        """More output; raises Refused or Unreachable if there is none, or too much."""
+        name = self._host.name
+        self._channel.settimeout(max(0.01, left_s))
         try:
-            data = channel.recv(CHUNK)
-        except TimeoutError as error:
-            raise Unreachable(
-                f"the program did not start within {START_S:g} s", host=host.name
-            ) from error
+            data: bytes = self._channel.recv(CHUNK) if left_s > 0 else b""
+        except TimeoutError:
+            data, left_s = b"", 0
+        if left_s <= 0 or len(self._seen) > MOST_BEFORE_BYTES:
+            text = f"the program did not start within {START_S:g} s"
+            raise Unreachable(text, host=name, hint="run it again")
         if not data:
-            raise refusal(seen.decode("utf-8", "replace").strip(), host.name, user)
-        seen += data
-    channel.settimeout(None)
-    return seen.partition(ready)[2]
+            raise refusal(self._seen.decode("utf-8", "replace").strip(), name, self._user)
+        return data
 
 
 def size() -> tuple[int, int]:

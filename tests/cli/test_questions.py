@@ -2,8 +2,10 @@
 
 import io
 import sys
+import time
 
 import invoke
+import pexpect
 import pytest
 
 from opstasks.cli.app import App, Context
@@ -98,3 +100,20 @@ def test_ctrl_d_at_a_question_agrees_to_nothing_and_ends_the_line(answering, ask
     with pytest.raises(Refused, match="nothing was"):
         ask()
     assert sys.stderr.getvalue().endswith("\n")
+
+
+def test_what_was_typed_before_a_question_does_not_agree():
+    script = (
+        "import sys; from opstasks.cli.questions import agrees_to\n"
+        "print('ready', flush=True); sys.stdin.buffer.raw.read(2)\n"
+        "print('result', agrees_to('Reboot?'))"
+    )
+    child = pexpect.spawn(sys.executable, ["-c", script], encoding="utf-8", timeout=60)
+    child.expect("ready")
+    child.send("x\ny\ny\n")
+    child.expect(r"Reboot\? \[y/N\] ")
+    time.sleep(0.5)
+    child.send("n\n")
+    child.expect(r"result (\w+)")
+    assert child.match[1] == "False"
+    child.close(force=True)

@@ -1,7 +1,10 @@
 """Servers that misbehave, in a thread of this process: raw bytes, or SSH by paramiko."""
 
 import contextlib
+import os
+import re
 import socket
+import subprocess
 import threading
 import time
 
@@ -83,3 +86,73 @@ def serve(door, key=HOST_KEY, made=paramiko.Transport, wait_s=60):
         transport.close()
 
     return behave
+
+
+class Asks(Door):
+    """Prints the prompt of sudo, which it knows from its command line, at one moment.
+
+    It writes down everything that it is sent. `moment` is "first", "twice" or "ready".
+    """
+
+    def __init__(self, moment):
+        super().__init__()
+        self.moment, self.received, self.commands = moment, b"", []
+
+    def check_channel_pty_request(self, *_):
+        return True
+
+    def check_channel_exec_request(self, channel, command):
+        self.commands.append(command)
+        threading.Thread(target=self._ask, args=(channel, command.decode()), daemon=True).start()
+        return True
+
+    def _ask(self, channel, command):
+        found = re.search(r"ops[0-9a-f]{24}", command)
+        if not found:
+            return
+        ready, prompt = f"ready:{found[0]}\n{found[0]}:ready", f"{found[0]}%password:"
+        channel.settimeout(0.3)
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            for text in {"first": [prompt], "twice": [prompt] * 2, "ready": [ready, prompt]}[
+                self.moment
+            ]:
+                channel.sendall(text.encode())
+                channel.sendall_stderr(text.encode())
+                with contextlib.suppress(TimeoutError):
+                    while data := channel.recv(4096):
+                        self.received += data
+            channel.close()
+
+
+class Runs(Door):
+    """Runs commands with an environment."""
+
+    def __init__(self, env):
+        super().__init__()
+        self._env = env
+
+    def check_channel_exec_request(self, channel, command):
+        threading.Thread(target=self._run, args=(channel, command), daemon=True).start()
+        return True
+
+    def _run(self, channel, command):
+        pipe = subprocess.PIPE
+        argv = ["bash", "-c", command.decode()]
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=self._env)
+        for source, send in (
+            (process.stdout, channel.sendall),
+            (process.stderr, channel.sendall_stderr),
+        ):
+            threading.Thread(target=_copy, args=(source, send), daemon=True).start()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            while data := channel.recv(1 << 16):
+                process.stdin.write(data)
+                process.stdin.flush()
+        process.kill()
+        process.wait()
+
+
+def _copy(source, send):
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        while data := os.read(source.fileno(), 1 << 16):
+            send(data)

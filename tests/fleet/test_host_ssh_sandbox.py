@@ -1,5 +1,6 @@
 """The host suite over real SSH, and what only SSH and sudo can get wrong."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -40,11 +41,11 @@ class TestSSH(HostSuite):
 def as_dev(connect, spec, password):
     asked = []
 
-    def give():
-        asked.append(1)
-        return password
+    def give(name):
+        asked.append(name)
+        return contextlib.nullcontext(password)
 
-    host = connect(spec("sandbox-1", user="dev", sudo="ask"), password=give)
+    host = connect(spec("sandbox-1", user="dev", sudo="ask"), passwords=give)
     return host, asked
 
 
@@ -56,10 +57,10 @@ def test_sudo_with_the_right_password_asks_once_for_each_account(connect, spec, 
 
 
 def test_sudo_without_a_password_is_never_sent_one(connect, spec):
-    def never():
+    def never(name):
         raise AssertionError("asked for a password")
 
-    host = connect(spec("sandbox-1", sudo="ask"), password=never)
+    host = connect(spec("sandbox-1", sudo="ask"), passwords=never)
     assert host.root.output(cmd("id", "-un")) == "root"
 
 

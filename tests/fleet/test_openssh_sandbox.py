@@ -129,9 +129,13 @@ def test_three_megabytes_arrive_and_nothing_is_left_open(connect, keep):
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+def giving(password):
+    return lambda host: contextlib.nullcontext(Secret(password))
+
+
 def test_the_sudo_password_is_in_no_command_line(connect, keep, sandbox, runtime):
     password = sandbox.sudo_password()
-    host = connect(keep(user="dev", sudo="ask"), password=lambda: Secret(password))
+    host = connect(keep(user="dev", sudo="ask"), passwords=giving(password))
     assert host.root.output(cmd("id", "-un")) == "root"
     lines = runtime.processes()
     assert any(b"sudo" in line for line in lines.values()), "nothing was read"
@@ -142,7 +146,7 @@ def test_the_sudo_password_is_in_no_command_line(connect, keep, sandbox, runtime
 
 
 def test_a_wrong_password_is_refused_and_the_connection_stays(connect, keep):
-    host = connect(keep(user="dev", sudo="ask"), password=lambda: Secret("wrong"))
+    host = connect(keep(user="dev", sudo="ask"), passwords=giving("wrong"))
     with pytest.raises(Refused, match="did not accept"):
         host.root.run(cmd("true"))
     assert host.login.test(cmd("true"))

@@ -1,5 +1,6 @@
 """Before a program gets the terminal: sudo is answered once, and nothing else is."""
 
+import contextlib
 import os
 import threading
 from functools import partial
@@ -13,7 +14,7 @@ from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet import terminal
 
 TOKEN = "ops00"
-PROMPT, READY = b"ops00:password", b"ops00:ready"
+PROMPT, READY = b"ops00%password:", b"ops00:ready"
 
 
 class Channel:
@@ -34,16 +35,22 @@ class Channel:
         self.sent.append(data)
 
 
-def begin(*parts, sudo="ask"):
-    host = SimpleNamespace(
-        name="tpp", spec=SimpleNamespace(sudo=sudo), sudo_password=lambda: Secret("sesame")
+def host_with(sudo="ask", login="me"):
+    return SimpleNamespace(
+        name="tpp",
+        spec=SimpleNamespace(sudo=sudo),
+        transport=SimpleNamespace(current_user=lambda: login),
+        passwords=lambda name: contextlib.nullcontext(Secret("sesame")),
     )
+
+
+def begin(*parts, user="opensafely", **settings):
     channel = Channel(*parts)
-    return channel, lambda: terminal._begin(channel, host, "opensafely", TOKEN)
+    return channel, terminal._Beginning(channel, host_with(**settings), user, TOKEN).wait
 
 
 def test_sudo_is_answered_and_its_output_is_not_shown():
-    channel, start = begin(b"a lecture\r\nops00:pass", b"word", b"\r\n***\r\n" + READY + b"$ ")
+    channel, start = begin(b"a lecture\r\nops00%pass", b"word:", b"\r\n***\r\n" + READY + b"$ ")
     assert start() == b"$ "
     assert channel.sent == [b"sesame\n"]
 
@@ -53,6 +60,29 @@ def test_a_program_that_asks_like_sudo_gets_nothing(parts):
     channel, start = begin(*parts)
     start()
     assert channel.sent == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"sudo": "nopasswd"}, {"sudo": ""}, {"login": "root"}, {"user": ""}]
+)
+def test_a_question_is_not_answered_where_sudo_cannot_ask(settings):
+    channel, start = begin(b"x", PROMPT, PROMPT, READY, **settings)
+    start()
+    assert channel.sent == []
+
+
+def test_a_login_shell_that_repeats_the_command_line_does_not_start_the_program():
+    line = terminal._line(host_with(), ["true"], "opensafely", TOKEN).encode()
+    channel, start = begin(b"+ " + line, PROMPT, READY + b"$ ")
+    assert PROMPT not in line
+    assert READY not in line
+    assert start() == b"$ "
+    assert channel.sent == [b"sesame\n"]
+
+
+def test_output_without_end_before_the_program_is_given_up():
+    with pytest.raises(Unreachable, match="did not start"):
+        begin(*[b"x" * terminal.CHUNK] * 1000)[1]()
 
 
 def test_a_second_question_means_that_the_password_was_wrong():
@@ -72,12 +102,11 @@ def test_a_program_that_does_not_start_is_reported():
 
 
 def test_the_prompt_is_random_and_the_words_are_quoted():
-    host = SimpleNamespace(spec=SimpleNamespace(sudo="ask"))
-    line = terminal._line(host, ["echo", "a b"], "opensafely", TOKEN)
-    assert "sudo -H -p ops00:password -u opensafely -- sh -c" in line
-    assert line.endswith("ops00:ready echo 'a b'")
-    host.spec.sudo = "nopasswd"
-    assert "sudo -H -n -u" in terminal._line(host, ["true"], "opensafely", TOKEN)
+    line = terminal._line(host_with(), ["echo", "a b"], "opensafely", TOKEN)
+    assert "sudo -H -p ops00%%password: -u opensafely -- sh -c" in line
+    assert line.endswith("ops00 echo 'a b'")
+    for host in (host_with(sudo="nopasswd"), host_with(login="root")):
+        assert "sudo -H -n -u" in terminal._line(host, ["true"], "opensafely", TOKEN)
 
 
 class Ended:

@@ -204,7 +204,7 @@ def test_shell_answers_sudos_password_and_is_recorded(managed, sandbox_dir, tmp_
     asking = (sandbox_dir / "hosts.yaml").read_text().replace("user: ops", "user: dev")
     (tmp_path / "hosts.yaml").write_text(asking.replace("sudo: nopasswd", "sudo: ask"))
     child = jobs_help.terminal(tmp_path, "-H", "sandbox-1", "shell")
-    child.expect("sudo password:")
+    child.expect("sudo password for sandbox-1: ")
     child.sendline(managed.sudo_password())
     child.expect(r"\$ ")
     child.sendline("echo $(id -un) at $PWD; shopt -q login_shell && echo log''in")
@@ -218,7 +218,7 @@ def test_shell_answers_sudos_password_and_is_recorded(managed, sandbox_dir, tmp_
     child.sendline("kill -9 %1; disown %1; exit 7")
     shown, code = jobs_help.finished(child)
     assert code == 7, shown
-    assert "sudo password:" not in shown
+    assert "sudo password" not in shown
     journal = managed.must("sandbox-1", ["journalctl", "-t", "opstasks", "-o", "cat", "-n", "2"])
     entries = [json.loads(line) for line in journal.splitlines()]
     assert [(e["task"], e["phase"]) for e in entries] == [("shell", "start"), ("shell", "end")]

@@ -101,7 +101,7 @@ def test_ctrl_c_at_the_password_leaves_a_terminal_that_shows_what_is_typed(
         terminal.type("stty echo")
         terminal.done()
         terminal.type(f"inv --inventory {inventory} -H sandbox-1 status")
-        terminal.see("sudo password:")
+        terminal.see("sudo password for sandbox-1: ")
         terminal.child.sendintr()
         assert terminal.done()[1] == 130
         terminal.type("stty -a")
@@ -119,14 +119,15 @@ def test_a_sudo_password_is_asked_for_once_and_not_shown(terminal, managed, sand
     terminal.run("stty echo")
     try:
         terminal.type(f"inv --inventory {inventory} -H sandbox status")
-        terminal.answer("sudo password:", managed.sudo_password())
+        terminal.answer("sudo password for sandbox-", managed.sudo_password())
+        terminal.answer("as well? [y/N] ", "y")
         shown, code = terminal.done()
         assert code == 0
-        assert "sudo password:" not in shown
+        assert "sudo password" not in shown
         assert managed.sudo_password() not in shown
         assert shown.count("running") >= 2
         terminal.type(f"inv --inventory {inventory} -H sandbox-1 status")
-        terminal.answer("sudo password:", "wrong")
+        terminal.answer("sudo password for sandbox-1: ", "wrong")
         shown, code = terminal.done()
         assert code == 2
         assert "sudo did not accept the password" in shown
