@@ -16,6 +16,7 @@ from opstasks.fleet.local import LocalTransport
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS, HeldLock, HoldersRequest
 from opstasks.locks.onhost import holders, stop
+from opstasks.onhost import open_files
 from opstasks.onhost.protocol import answer_to
 from tests.fake_host import Reply
 from tests.host_suite import leave_running
@@ -32,7 +33,7 @@ def test_the_lock_can_be_taken_on_a_full_disk(tmp_path):
     spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
     # Writing there always fails for lack of space, but the file can be locked.
     Path(spec.lock_file).symlink_to("/dev/full")
-    taken = lock.take_text(spec, lock.Owner("ada", "service.stop", "", ""))
+    taken = lock.take_text(spec, lock.Owner("ada", "service.stop", "", ""), checked=True)
     text = f"{taken}\necho $?; flock -n {spec.lock_file} true || echo held"
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("0\nheld\n", "")
@@ -73,17 +74,17 @@ def file(tmp_path):
 
 
 def shown(path):
-    return [[p["pid"], p["start_ticks"]] for p in holders.holders(str(path))]
+    return [[p["pid"], p["start_ticks"]] for p in open_files.holders(str(path))]
 
 
 def test_holders_are_the_processes_with_the_file_open(hold, file, tmp_path):
     one, other = hold(file), hold(tmp_path / "something else")
-    (found,) = holders.holders(str(file))
+    (found,) = open_files.holders(str(file))
     assert found["pid"] == one.pid
     assert found["age_s"] < 60
     assert "import fcntl" in found["command"]
     assert other.poll() is None
-    assert holders.holders(str(tmp_path / "absent")) == []
+    assert open_files.holders(str(tmp_path / "absent")) == []
 
 
 def test_only_processes_that_were_shown_are_signalled(hold, file):
@@ -122,7 +123,7 @@ def test_both_programs_answer_with_the_holders(hold, file):
     process = hold(file)
     (found,) = answer_to(holders.main, {"lock": str(file)})["ok"]["holders"]
     assert found["pid"] == process.pid
-    request = {"lock": str(file), "shown": [], "grace_s": 1, "kill": False}
+    request = {"lock": str(file), "account": "root", "shown": [], "grace_s": 1, "kill": False}
     (left,) = answer_to(stop.main, request)["ok"]["holders"]
     assert left == {**found, "age_s": left["age_s"]}
     request["shown"] = [[found["pid"], found["start_ticks"]]]

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from opstasks.maintenance.onhost.install import remove_script
+from opstasks.maintenance.onhost.records import BOOT_ID
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import SYSTEMCTL
 from opstasks.onhost.commands import call, required
 
 BOOT_UNIT = "opstasks-boot.service"
 UNIT_DIR = "/etc/systemd/system"
-# The boot's program is stored like those of scheduled work, under this id.
-BOOT_ID = "boot"
+# It may wait for the lock and for job-runner's command; a boot must not wait for it forever.
+LIMIT_S = 1800
 
 
 def add_boot_unit(site: Site, command: list[str]) -> None:
@@ -19,7 +20,7 @@ def add_boot_unit(site: Site, command: list[str]) -> None:
         "[Unit]\n"
         "Description=opstasks: end the pause of a reboot\n"
         f"After=docker.service {site.unit}.service\n\n"
-        "[Service]\nType=oneshot\n"
+        f"[Service]\nType=oneshot\nTimeoutStartSec={LIMIT_S}\n"
         f"ExecStart={' '.join(command)}\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )

@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.onhost.paths import (
+from opstasks.manage.onhost.running import run
+from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.safe_files import (
     FOLDER,
     fits,
     give,
@@ -21,8 +23,6 @@ from opstasks.manage.onhost.paths import (
     set_rights,
     staged,
 )
-from opstasks.manage.onhost.running import run
-from opstasks.onhost.protocol import HostFailure
 
 Action = dict[str, Any]
 # The number of backups of each file; the oldest are deleted first.

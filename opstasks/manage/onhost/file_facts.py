@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost.account_facts import name_of
-from opstasks.manage.onhost.paths import Unsafe, fits, ids, look, open_folder, read
 from opstasks.onhost.limits import LATEST_AT
+from opstasks.onhost.safe_files import Unsafe, fits, ids, look, open_folder, read
 
 Facts = dict[str, Any]
 # How many examples of wrong entries are returned.
