@@ -19,6 +19,8 @@ from pathlib import Path, PurePosixPath
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_LINKS = 20
+# How deep a tree is followed: jobs make the trees, and can make them as deep as they like.
+MOST_LEVELS = 100
 # More than any file that we read whole; a larger one is not ours.
 MAX_BYTES = 16 << 20
 
@@ -96,6 +98,8 @@ def read(path: str, max_bytes: int = MAX_BYTES) -> bytes:
             info = os.fstat(handle)
             if not stat.S_ISREG(info.st_mode):
                 raise Unsafe(f"{path} is not a plain file")
+            if info.st_nlink > 1 and os.geteuid() == 0:
+                raise Unsafe(f"{path} has several hard links; inspect it")
             # It may grow while it is read.
             data = b"" if info.st_size > max_bytes else stream.read(max_bytes + 1)
             if info.st_size > max_bytes or len(data) > max_bytes:
@@ -121,6 +125,11 @@ def is_open_folder(info: os.stat_result) -> bool:
     """Whether others may replace what is in a folder; a sticky one protects its entries."""
     others_write = bool(info.st_mode & 0o022) and not info.st_mode & stat.S_ISVTX
     return stat.S_ISDIR(info.st_mode) and others_write
+
+
+def is_too_deep(folder: str) -> bool:
+    """Whether the folders in a folder of `os.fwalk` are left out: each level keeps a file open."""
+    return folder.count("/") >= MOST_LEVELS
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:

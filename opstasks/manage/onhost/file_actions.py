@@ -15,6 +15,7 @@ from opstasks.onhost.safe_files import (
     fits,
     give,
     ids,
+    is_too_deep,
     look,
     open_folder,
     parent_of,
@@ -141,7 +142,9 @@ def tree(action: Action) -> None:
     owner = ids(action["owner"], action["group"])
     start = open_folder(action["path"])
     try:
-        for _, below, names, handle in os.fwalk(".", dir_fd=start):
+        for place, below, names, handle in os.fwalk(".", dir_fd=start):
+            if is_too_deep(place):
+                below.clear()
             for name in (*below, *names):
                 # A job may delete it at any time.
                 with contextlib.suppress(FileNotFoundError):
