@@ -19,7 +19,7 @@ class OutputLimitError(subprocess.SubprocessError):
 def call(
     *args: str, input: str = "", timeout: float | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command and keep its output; raises OSError, TimeoutExpired (seconds), OutputLimitError.
+    """Run a command and keep its output; raises OSError, TimeoutExpired, OutputLimitError.
 
     A command that takes too long or prints too much is killed.
     """

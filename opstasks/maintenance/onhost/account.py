@@ -14,8 +14,10 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 # How long work may take, and how many bytes it may answer: the account's files may be anything.
-LIMIT_S = 60.0
+LIMIT_S = 45.0
 MAX_ANSWER_BYTES = 32 << 20
+# Shell text: a limit of memory (KiB) for what reads the account's files, for example /dev/zero.
+LIMITED = "ulimit -Sv 1000000"
 
 
 def account(site: Site) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from opstasks.maintenance.onhost.account import LIMITED, account
 from opstasks.maintenance.onhost.file_systems import boot_mounts
 from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site, site_of
@@ -17,7 +18,7 @@ from opstasks.onhost.commands import attempt
 from opstasks.onhost.mounts import mounted
 from opstasks.onhost.protocol import HostFailure
 
-LIMIT_S = 60.0
+LIMIT_S, LOAD_LIMIT_S = 60.0, 20.0
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
 DEFAULT_NETWORK = "jobrunner-db"
 
@@ -70,10 +71,12 @@ def unit(name: str) -> HostUnit:
 
 def network(site: Site) -> dict[str, Any]:
     """The database network, and whether its firewall rules are in place."""
-    script = '. "$1/load-env" >/dev/null 2>&1; printf %s "${DATABASE_ACCESS_NETWORK:-}"'
+    script = (
+        f'{LIMITED}; . "$1/load-env" >/dev/null 2>&1; printf %s "${{DATABASE_ACCESS_NETWORK:-}}"'
+    )
     # The files belong to the service account: root must not run them.
-    words = ("runuser", "-u", site.service_user, "--", "bash", "-c", script, "bash")
-    name = ask(*words, site.config_dir).stdout or DEFAULT_NETWORK
+    words, options = ("bash", "-c", script, "bash", site.config_dir), account(site)
+    name = attempt(*words, timeout_s=LOAD_LIMIT_S, **options).stdout or DEFAULT_NETWORK
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None
     jump = ask("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
     rules = ask("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
