@@ -6,6 +6,7 @@ import pytest
 
 from opstasks.manage.onhost import file_actions, file_facts
 from opstasks.onhost import safe_files
+from opstasks.onhost.json_files import read_json
 from tests.manage.onhost_help import as_root, file_action, mode_of
 
 
@@ -89,3 +90,34 @@ def test_a_file_with_a_second_hard_link_keeps_its_rights(tmp_path):
     with pytest.raises(safe_files.Unsafe, match="several hard links"):
         file_actions.rights(file_action(tmp_path / "b"))
     assert mode_of(tmp_path / "a") == 0o600
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: os.mkfifo(path), "not a plain file"),
+        (lambda path: path.symlink_to("/etc/passwd"), "symbolic links"),
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: (path.touch(), os.truncate(path, 400 << 20)), "larger than 16 MiB"),
+        (lambda path: path.symlink_to("/dev/zero"), "symbolic links"),
+    ],
+)
+def test_only_a_regular_file_of_a_limited_size_is_read(tmp_path, make, why):
+    make(tmp_path / "f")
+    with pytest.raises(OSError, match=why):
+        safe_files.read(str(tmp_path / "f"))
+    assert read_json(tmp_path / "f") == {}
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_a_folder_that_others_may_change_is_not_roots_own(tmp_path, mode):
+    safe_files.check_owned_by_root(str(tmp_path / "not" / "yet"))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a").chmod(mode)
+    (tmp_path / "link").symlink_to("a")
+    for name in ("a", "a/b", "link", "link/b"):
+        with pytest.raises(safe_files.Unsafe, match="only root may change"):
+            safe_files.check_owned_by_root(str(tmp_path / name))
+    (tmp_path / "a").chmod(mode | 0o1000)
+    safe_files.check_owned_by_root(str(tmp_path / "a"))
