@@ -1,6 +1,7 @@
 """lock.break: which processes hold the lock, and that only those are stopped."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from opstasks.onhost import open_files
 from opstasks.onhost.protocol import answer_to
 from tests.fake_host import Reply
 from tests.host_suite import leave_running
+from tests.look import until
 
 HOLD = (
     "import fcntl, signal, sys, time\n{}f = open(sys.argv[1], 'a')\n"
@@ -135,7 +137,6 @@ def test_both_programs_answer_with_the_holders(hold, file):
 
 @pytest.fixture
 def make(tmp_path, monkeypatch):
-    import os
     import pwd
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -186,6 +187,34 @@ def test_a_hung_holder_is_shown_stopped_and_recorded(make, tmp_path):
     assert ended["outcome"] == "changed"
     with change(host.login, "next"):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root replaces the file")
+@pytest.mark.parametrize("mode", [0o664, 0o644, 0o666])
+def test_a_change_by_root_replaces_a_file_that_others_can_open(make, file, mode):
+    host, other = make(), make()
+    file.chmod(mode)
+    before = file.stat().st_ino
+    with change(host.login, "manage"):
+        assert file.stat().st_ino != before
+        assert file.stat().st_mode & 0o777 in (0o600, 0o660)
+        with pytest.raises(Refused, match="manage"), change(other.login, "deploy"):
+            pass
+    after = file.stat().st_ino
+    with change(other.login, "deploy"):
+        assert file.stat().st_ino == after
+
+
+def test_who_waits_for_a_file_that_is_replaced_does_not_get_the_lock(tmp_path, hold, file):
+    spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
+    text = lock.take_text(spec, lock.Owner("ada", "deploy", "", ""), checked=True)
+    holder = hold(file)
+    waiting = subprocess.Popen(["bash", "-c", f"{text}\nexit $?"])
+    until(lambda: any(p["pid"] != holder.pid for p in open_files.holders(str(file))), "it waits")
+    (tmp_path / "new").touch()
+    (tmp_path / "new").rename(file)
+    holder.kill()
+    assert waiting.wait(10) == lock.REPLACED_CODE
 
 
 def test_a_new_holder_is_not_stopped(make):
