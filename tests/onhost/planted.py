@@ -14,12 +14,12 @@ PATHS = (
     f"{STATE}/releases/20990101T000000-aaaaaa.json",
     f"{STATE}/level3-sync.json",
     f"{STATE}/level3-sync.lock",
-    f"{HOME}/.gitconfig",
-    f"{HOME}/.docker/config.json",
     "/home/rosa/.ssh/authorized_keys",
 )
-# These are read by the service account itself, so a file without an end only harms that account.
+# The service account's own programs read these (bash, git, docker): one that has no end makes them
+# wait until their limit, which root's programs then report.
 ENV_PATHS = tuple(f"{HOME}/config/{name}.env" for name in ("01_defaults", "03_backend", "04_local"))
+OWN_PATHS = (*ENV_PATHS, f"{HOME}/.gitconfig", f"{HOME}/.docker/config.json")
 ENDLESS = ("pipe", "big", "device")
 # What is planted at a path ($1).
 KINDS = {
@@ -70,7 +70,7 @@ class Victim:
 
     def plant(self, kind):
         """Put files of one kind at all paths, as the owner of each home would."""
-        paths = PATHS if kind in ENDLESS else (*PATHS, *ENV_PATHS)
+        paths = PATHS if kind in ENDLESS else (*PATHS, *OWN_PATHS)
         folders = {path.rpartition("/")[0] for path in paths} - {HOME}
         for path in folders if kind == "parent" else paths:
             self.sh(f"set -- {path}; mkdir -p $(dirname $1); rm -rf $1; {KINDS[kind]}")
