@@ -91,19 +91,17 @@ def test_the_database_network_ends_in_time_whatever_its_settings_are(victim, kin
         victim.restore()
 
 
-def test_a_database_that_is_a_pipe_holds_up_neither_the_boot_nor_a_preparation(victim, run):
+def test_a_database_that_is_a_pipe_does_not_hold_up_the_boot(victim, run):
+    assert run("pause", "--for", "2h", "--yes").returncode == 0
     victim.sh(f"cd {HOME}/jobrunner/workdir; systemctl stop jobrunner; rm -f db.sqlite-*")
     victim.sh(f"cd {HOME}/jobrunner/workdir; mv db.sqlite kept; mkfifo db.sqlite")
     victim.sh(f"chown opensafely: {HOME}/jobrunner/workdir/db.sqlite")
     try:
-        program = "timeout 100 python3 -I /var/lib/opstasks/scripts/boot/run.py"
-        with ThreadPoolExecutor(2) as pool:
-            booted = pool.submit(victim.run, program)
-            asked = pool.submit(run, "--dry", "prepare-reboot")
-        assert "did not end in time" in booted.result().stdout
-        assert "did not end in time" in asked.result().stdout + asked.result().stderr
+        booted = victim.run("timeout 100 python3 -I /var/lib/opstasks/scripts/boot/run.py")
+        assert "did not end in time" in booted.stdout
     finally:
         victim.sh(f"cd {HOME}/jobrunner/workdir; rm db.sqlite; mv kept db.sqlite")
+        run("unpause", "--yes")
 
 
 def test_disabling_an_account_does_not_follow_its_links(victim, run):
