@@ -23,6 +23,8 @@ from opstasks.doctor.facts import (
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
+from opstasks.locks import break_lock
+from opstasks.locks.break_lock import HOLDERS
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 
@@ -69,7 +71,8 @@ def inspect(host: Host) -> DoctorReport:
         return DoctorReport((DoctorFinding("service account", False, error.message, hint),))
     checks += judge(spec, found, time.time())
     try:
-        checks += judge_root(host.root.gather(root_commands(spec)))
+        found = host.root.gather(root_commands(spec))
+        checks += [_holders(spec, found.pop("holders")), *judge_root(found)]
     except Refused as error:
         hint = error.hint or "ask for sudo rights on this host"
         checks.append(DoctorFinding("root", False, error.message, hint))
@@ -149,6 +152,10 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     else:
         closed = not secret.mode & 0o077
         yield DoctorFinding(secrets_file(spec), closed, f"mode {secret.mode:04o}", hint)
+    lock_file = facts.paths.get(spec.lock_file)
+    if lock_file is not None and lock_file.mode & 0o007:
+        text = f"mode {lock_file.mode:04o}: every account can hold the lock"
+        yield DoctorFinding("lock file", False, text, hint)
     folder = facts.paths.get(spec.lock_dir)
     if folder is not None:
         safe = folder.owner == "root" and not folder.mode & 0o022
@@ -223,6 +230,17 @@ def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[DoctorFinding]:
     text = owner.describe() if owner else "free"
     stale = owner is not None and owner.age_s > LOCK_HELD_S
     yield DoctorFinding("lock", not stale, text, f'inv -H {spec.name} lock.break --reason "..."')
+
+
+def _holders(spec: HostSpec, result: Result) -> DoctorFinding:
+    """Processes of other accounts that can hold the lock: they opened its file earlier."""
+    hint = f'inv -H {spec.name} lock.break --reason "..."'
+    try:
+        others = break_lock.others(spec, HOLDERS.decode(result, spec.name).holders)
+    except OpsError as error:
+        return DoctorFinding("lock holders", False, error.message, "run it again")
+    text = ", ".join(process.describe() for process in others)
+    return DoctorFinding("lock holders", not others, text or "no other account", hint)
 
 
 def _release(spec: HostSpec, result: Result) -> DoctorFinding:

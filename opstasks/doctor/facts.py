@@ -10,6 +10,7 @@ from opstasks.deploy import release
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
+from opstasks.locks.break_lock import HOLDERS, HoldersRequest
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 from opstasks.sync import units
@@ -115,6 +116,7 @@ def root_commands(spec: HostSpec) -> dict[str, Command]:
     return {
         "root": cmd("id", "-u"),
         "accounts": cmd("awk", "-F:", OPEN_ACCOUNTS, "/etc/passwd", "/etc/shadow"),
+        "holders": HOLDERS.command(HoldersRequest(spec.lock_file)),
         "sudoers": cmd("visudo", "-c", "-q"),
         "sshd": cmd("sshd", "-t"),
         "journal": cmd("journalctl", "--quiet", "--no-pager", "--lines=1", f"--unit={spec.unit}"),

@@ -32,21 +32,39 @@ def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> It
 def _take(shell: Shell, entry: audit.AuditEntry) -> None:
     host: Host = shell.host
     owner = lock.Owner(who=entry.who, task=entry.task, since=entry.time, run_id=entry.run_id)
-    text = f"{{ {lock.take_text(host.spec, owner)}\n}} && {audit.journal_text(entry)}"
-    result = shell.evaluate(text)
+    journal = audit.journal_text(entry)
+    result = shell.evaluate(f"{{ {lock.take_text(host.spec, owner)}\n}} && {journal}")
+    if result.code in (lock.UNSAFE_CODE, lock.REPLACED_CODE):
+        if result.code == lock.UNSAFE_CODE:
+            _secure(shell)
+        text = lock.take_text(host.spec, owner, checked=True)
+        result = shell.evaluate(f"{{ {text}\n}} && {journal}")
     if result.code == lock.BUSY_CODE:
-        held = lock.parse_owner(result.out)
-        raise Refused(
-            f"someone is changing it: {held.describe() if held else 'unknown'}",
-            host=host.name,
-            hint=f"wait, or see who: inv -H {host.name} lock.show",
-        )
+        raise _busy(host, lock.parse_owner(result.out))
     if result.code:
         raise Refused(
             f"cannot take the lock: {result.tail()}",
             host=host.name,
             hint=f"run `manage` if it never ran there; or check the disk of {host.spec.lock_file}",
         )
+
+
+def _secure(shell: Shell) -> None:
+    """Make the lock's file so that only root and the service account can open it; as root."""
+    spec = shell.host.spec
+    answer = shell.call(lock.SECURE, lock.SecureRequest(spec.lock_file, spec.service_user))
+    for other in answer.holders:
+        text = f"process {other.pid} of {other.user} ({other.command}) had the lock's file open"
+        shell.host.step(f"{text}; the file was replaced")
+
+
+def _busy(host: Host, held: lock.Owner | None) -> Refused:
+    """The error for a lock that someone has."""
+    return Refused(
+        f"someone is changing it: {held.describe() if held else 'unknown'}",
+        host=host.name,
+        hint=f"wait, or see who: inv -H {host.name} lock.show",
+    )
 
 
 def _end(shell: Shell, entry: audit.AuditEntry) -> None:

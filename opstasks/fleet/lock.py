@@ -4,6 +4,9 @@ The lock is an open file lock (flock) on `HostSpec.lock_file`, held by the frame
 does the work. Every step inherits the descriptor, so a step that outlives its client keeps
 the lock; when both are gone the kernel drops it. Nothing has to be cleaned up by
 hand. The content of the file (who, task, since when) is for people only.
+
+Only root and the service account can open the file, because whoever can open it can hold the lock.
+Root replaces a file that others may have open (`opstasks.onhost.lock_file`).
 """
 
 from __future__ import annotations
@@ -16,12 +19,16 @@ from datetime import datetime
 import msgspec
 
 from opstasks.core.command import Command, Raw, cmd
-from opstasks.core.fields import Line
+from opstasks.core.fields import Line, Small
 from opstasks.core.formats import minute_text, span_text
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
 
 FD = 9
-BUSY_CODE = 75  # EX_TEMPFAIL of sysexits.h
+# The exit codes of `take_text`, from sysexits.h: EX_TEMPFAIL, EX_NOPERM, EX_OSFILE.
+BUSY_CODE = 75
+UNSAFE_CODE = 77
+REPLACED_CODE = 72
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -55,25 +62,58 @@ class Owner(msgspec.Struct, frozen=True):
 NAMELESS = Owner("someone", "an unknown task", "", "")
 
 
-def take_text(spec: HostSpec, owner: Owner) -> str:
+class SecureRequest(msgspec.Struct, frozen=True):
+    """The lock file, and the account that may use it beside root."""
+
+    lock: str
+    account: str
+
+
+class OtherProcess(msgspec.Struct, frozen=True):
+    """A process of an account that must not be able to hold the lock."""
+
+    pid: Small
+    user: Line
+    command: Line
+
+
+class SecureAnswer(msgspec.Struct, frozen=True):
+    """The processes of other accounts that had the old file open."""
+
+    holders: tuple[OtherProcess, ...]
+
+
+# Makes the file so that only root and the service account can open it; run it as root.
+SECURE = Program("opstasks.onhost.lock_file", SecureRequest, SecureAnswer)
+
+
+def take_text(spec: HostSpec, owner: Owner, *, checked: bool = False) -> str:
     """Shell text that takes the lock in the shell that evaluates it.
 
     If someone else has it, prints what the holder wrote and ends with BUSY_CODE. It waits up to two
     seconds, because `holder` also takes the lock for a moment. On a full disk the lock can be taken
     although nothing can be written into the file: service.stop and outputs.rm must still work.
 
-    Only root may write in the file's directory, so that other accounts cannot replace it with a
-    link that root would follow. `manage` gives the service account the right to take the lock. On a
-    host without it, root makes the directory and the file.
+    For root, ends with UNSAFE_CODE when the file is missing or others may open it: run SECURE, then
+    evaluate the text for a file that is `checked`. REPLACED_CODE: the file was replaced meanwhile.
     """
     path, folder = shlex.quote(spec.lock_file), shlex.quote(spec.lock_dir)
     words = shlex.quote(json.dumps(msgspec.structs.asdict(owner)))
+    private = "" if checked else f"[ $EUID = 0 ] && ! {_is_private(path)}"
     return (
-        f"[ -e {path} ] || (umask 022; mkdir -p {folder} && : >>{path})\n"
+        (f"if {private}; then (exit {UNSAFE_CODE}); else\n" if private else "{\n")
+        + f"[ -e {path} ] || (umask 022; mkdir -p {folder} && umask 077 && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
-        f" elif flock -w 2 {FD}; then {{ printf '%s\\n' {words} >{path}; }} 2>/dev/null || true;"
-        f" else cat {path}; exec {FD}>&-; (exit {BUSY_CODE}); fi"
+        f" elif ! flock -w 2 {FD}; then cat {path}; exec {FD}>&-; (exit {BUSY_CODE});"
+        f" elif ! [ {path} -ef /proc/self/fd/{FD} ]; then exec {FD}>&-; (exit {REPLACED_CODE});"
+        f" else {{ printf '%s\\n' {words} >{path}; }} 2>/dev/null || true; fi\n"
+        + ("fi" if private else "}")
     )
+
+
+def _is_private(path: str) -> str:
+    """Shell text: whether the modes are those of `opstasks.onhost.lock_file`."""
+    return f"[[ $(stat -c %F/%a {path} 2>/dev/null) == regular*file/6[06]0 ]]"
 
 
 def release_text(spec: HostSpec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,10 @@ class LockProcess(msgspec.Struct, frozen=True):
     command: Line
     unit: Line = ""
 
+    def describe(self) -> str:
+        """For people: ``process 12 of nobody (sleep 60)``."""
+        return f"process {self.pid} of {self.user} ({self.command})"
+
 
 class HoldersRequest(msgspec.Struct, frozen=True):
     """The lock file to look for."""
@@ -43,6 +48,7 @@ class StopRequest(msgspec.Struct, frozen=True):
     """Processes to stop, by id and start; with `kill`, kill the rest after `grace_s` seconds."""
 
     lock: str
+    account: str
     shown: tuple[tuple[int, int], ...]
     grace_s: float
     kill: bool
@@ -64,6 +70,15 @@ class HeldLock:
 
     owner: lock.Owner | None
     processes: tuple[LockProcess, ...] = ()
+
+    def describe(self) -> str:
+        """For people. A holder that is not a run of ours wrote no name: then its processes."""
+        if self.owner is None:
+            return "free"
+        named = self.owner.describe()
+        if self.owner != lock.NAMELESS or not self.processes:
+            return named
+        return f"{named}: {', '.join(process.describe() for process in self.processes)}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,22 @@ def clear(spec: HostSpec) -> Command:
     """Empty the lock file, whose text is for people; succeeds when the lock is free."""
     path = quote(spec.lock_file)
     return cmd(Raw(f"flock -n {path} bash -c ': >\"$1\"' bash {path}"))
+
+
+def others(spec: HostSpec, processes: Iterable[LockProcess]) -> list[LockProcess]:
+    """The processes of accounts that must not be able to hold the lock."""
+    return [process for process in processes if process.user not in ("root", spec.service_user)]
+
+
+def show(host: Host) -> str:
+    """Who holds the lock, for people; asks as root only when the service account cannot tell."""
+    owner = lock.parse_owner(host.service.output(lock.holder(host.spec)))
+    if owner != lock.NAMELESS:
+        return HeldLock(owner).describe()
+    try:
+        return inspect(host).describe()
+    except Refused:
+        return f"{owner.describe()}; see more with sudo rights: lock.break"
 
 
 def inspect(host: Host) -> HeldLock:
@@ -163,7 +194,7 @@ def _stop(host: Host, plan: LockBreakPlan, owner: lock.Owner) -> LockBreakResult
     processes = plan.held.processes
     host.step(f"stop {len(processes)} process(es)")
     shown = tuple((process.pid, process.start_ticks) for process in processes)
-    request = StopRequest(host.spec.lock_file, shown, GRACE_S, plan.kill)
+    request = StopRequest(host.spec.lock_file, host.spec.service_user, shown, GRACE_S, plan.kill)
     stopped, cleared = host.root.batch([STOP.command(request), clear(host.spec)])
     left = {process.pid for process in STOP.decode(stopped, host.name).holders}
     ours = [process.pid for process in processes]

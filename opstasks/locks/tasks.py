@@ -10,7 +10,6 @@ from opstasks.cli.app import Context
 from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
-    from opstasks.fleet.host import Host
     from opstasks.locks.break_lock import HeldLock
 
 
@@ -20,13 +19,9 @@ def show(ctx: Context) -> None:
 
     Example: inv -H all lock.show
     """
-    from opstasks.fleet import lock
+    from opstasks.locks import break_lock
 
-    def read(host: Host) -> str:
-        owner = lock.parse_owner(host.service.output(lock.holder(host.spec)))
-        return owner.describe() if owner else "free"
-
-    ctx.finish(ctx.reader.overview(read, lambda text: {"lock": text}))
+    ctx.finish(ctx.reader.overview(break_lock.show, lambda text: {"lock": text}))
 
 
 @task(

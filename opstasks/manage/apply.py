@@ -11,7 +11,7 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import inspect, lockout
-from opstasks.manage.actions import AnyAction, StartUnit, WriteFile
+from opstasks.manage.actions import AnyAction, SetUser, StartUnit, WriteFile
 from opstasks.manage.facts import ManageFacts
 from opstasks.manage.model import AREAS, Description
 from opstasks.manage.perform import perform
@@ -104,8 +104,9 @@ def apply(
                 host=host.name,
                 hint="run it again and look at the new plan",
             )
-        if host.spec.unit in _started(current):
-            release.refuse_half_way(host.root)
+        # A host without the service account has no releases, and nobody else may read them.
+        if host.spec.unit in _started(current) and not _makes(current, host.spec.service_user):
+            release.refuse_half_way(host.service)
         left = _perform(host, wanted, current, request, done=_done_by(by_lock, shown, current))
     if left.todo:
         things = ", ".join(step.thing for step in left.todo[:5])
@@ -145,6 +146,12 @@ def _notes(done: ManagePlan, wanted: Description) -> tuple[str, ...]:
 def _started(planned: ManagePlan) -> set[str]:
     """The units that a plan starts."""
     return {step.action.name for step in planned.todo if isinstance(step.action, StartUnit)}
+
+
+def _makes(planned: ManagePlan, user: str) -> bool:
+    """Whether a plan makes an account."""
+    actions = [step.action for step in planned.todo if isinstance(step.action, SetUser)]
+    return any(action.name == user and not action.exists for action in actions)
 
 
 def _reads_changed(done: ManagePlan, unit: str) -> bool:

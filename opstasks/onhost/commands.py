@@ -1,26 +1,89 @@
 """Runs on the host: commands and their results."""
 
+import os
+import selectors
 import subprocess
+import time
 from typing import Any
 
 from opstasks.onhost.protocol import HostFailure
 
+# More than any useful output: a program of another account must not fill our memory.
+MAX_OUTPUT_BYTES = 32 << 20
 
-def call(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command and keep its output; raises what `subprocess.run` raises."""
-    if "input" not in options:
-        options["stdin"] = subprocess.DEVNULL
-    return subprocess.run(
-        args, capture_output=True, text=True, errors="replace", check=False, **options
-    )
+
+class OutputLimitError(subprocess.SubprocessError):
+    """A command printed more than MAX_OUTPUT_BYTES; it was killed."""
+
+
+def call(
+    *args: str, input: str = "", timeout: float | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and keep its output; raises OSError, TimeoutExpired, OutputLimitError.
+
+    A command that takes too long or prints too much is killed.
+    """
+    pipe, given = subprocess.PIPE, _given(input)
+    try:
+        process = subprocess.Popen(args, stdin=given, stdout=pipe, stderr=pipe, **options)
+    finally:
+        os.close(given)
+    with process:
+        try:
+            out, err = _outputs(process, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(args, process.returncode, _text(out), _text(err))
+
+
+def _given(text: str) -> int:
+    """A file in memory with a command's input: unlike a pipe, it never blocks."""
+    fd = os.memfd_create("input")
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        file.write(text.encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _outputs(process: subprocess.Popen[bytes], timeout: float | None) -> list[bytearray]:
+    """Both outputs of a command, until it has ended."""
+    deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+    streams = [stream for stream in (process.stdout, process.stderr) if stream]
+    found = {stream.fileno(): bytearray() for stream in streams}
+    with selectors.DefaultSelector() as selector:
+        for fd in found:
+            selector.register(fd, selectors.EVENT_READ)
+        while selector.get_map():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise subprocess.TimeoutExpired(process.args, timeout or 0.0)
+            for key, _ in selector.select(min(left_s, 3600.0)):
+                data = os.read(key.fd, 1 << 16)
+                found[key.fd] += data
+                if not data:
+                    selector.unregister(key.fd)
+            if sum(map(len, found.values())) > MAX_OUTPUT_BYTES:
+                raise OutputLimitError(f"it printed more than {MAX_OUTPUT_BYTES >> 20} MiB")
+    process.wait(None if timeout is None else max(0.1, deadline - time.monotonic()))
+    return list(found.values())
+
+
+def _text(data: bytearray) -> str:
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def attempt(*args: str, timeout_s: float, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command; exit code 127 for a missing command, 124 for one that takes too long."""
+    """Run a command; exit code 127 for a missing command, 124 for one that takes too long.
+
+    125 for one that prints too much.
+    """
     try:
         return call(*args, timeout=timeout_s, **options)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(args, 124, "", f"no answer within {timeout_s:g} s")
+    except OutputLimitError as error:
+        return subprocess.CompletedProcess(args, 125, "", str(error))
     except OSError as error:
         return subprocess.CompletedProcess(args, 127, "", str(error))
 

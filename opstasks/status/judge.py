@@ -81,6 +81,7 @@ def attention(facts: StatusFacts, now_at: float) -> tuple[str, ...]:
         *facts.problems,
         *_jobs_attention(facts.jobs),
         *_disk_attention(facts.disks_percent),
+        *_lock_attention(facts.lock_owner),
         *release_attention(facts.releases, facts.lock_owner),
         *pause_attention(facts.maintenance.pause, now_at),
         *scheduled_attention(
@@ -112,6 +113,12 @@ def _jobs_attention(jobs: JobsAnswer) -> list[str]:
 def _disk_attention(disks_percent: dict[str, int]) -> list[str]:
     full = {place: used for place, used in disks_percent.items() if used >= FULL_PERCENT}
     return [f"{place} is {used} % full" for place, used in full.items()]
+
+
+def _lock_attention(owner: lock.Owner | None) -> list[str]:
+    """A lock that no run of ours holds."""
+    is_odd = owner == lock.NAMELESS
+    return ["the lock is held without a name: see who with `lock.show`"] if is_odd else []
 
 
 def release_attention(releases: tuple[Release, ...], owner: lock.Owner | None) -> list[str]:

@@ -13,6 +13,7 @@ from opstasks.doctor import checks, facts
 from opstasks.doctor.checks import DoctorFinding, DoctorReport
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
+from opstasks.locks.break_lock import HOLDERS, HoldersAnswer, HoldersRequest
 from opstasks.manage.describe import describe
 from opstasks.primitives import systemd
 from tests.fake_host import ANY, Reply, failed
@@ -231,7 +232,10 @@ def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monke
     inspected(host)
     for name, command in facts.root_commands(SPEC).items():
         reply = Reply(255, err="line 3: bad") if name == "sshd" else ""
-        host.expect(command, reply, user="root")
+        if name == "holders":
+            host.expect(HOLDERS, HoldersRequest(SPEC.lock_file), HoldersAnswer(()), user="root")
+        else:
+            host.expect(command, reply, user="root")
     (check,) = checks.inspect(host).bad
     assert (check.name, check.text) == ("sshd's configuration", "line 3: bad")
 

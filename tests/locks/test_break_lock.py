@@ -1,6 +1,7 @@
 """lock.break: which processes hold the lock, and that only those are stopped."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,11 @@ from opstasks.fleet.local import LocalTransport
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS, HeldLock, HoldersRequest
 from opstasks.locks.onhost import holders, stop
+from opstasks.onhost import open_files
 from opstasks.onhost.protocol import answer_to
 from tests.fake_host import Reply
 from tests.host_suite import leave_running
+from tests.look import until
 
 HOLD = (
     "import fcntl, signal, sys, time\n{}f = open(sys.argv[1], 'a')\n"
@@ -32,7 +35,7 @@ def test_the_lock_can_be_taken_on_a_full_disk(tmp_path):
     spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
     # Writing there always fails for lack of space, but the file can be locked.
     Path(spec.lock_file).symlink_to("/dev/full")
-    taken = lock.take_text(spec, lock.Owner("ada", "service.stop", "", ""))
+    taken = lock.take_text(spec, lock.Owner("ada", "service.stop", "", ""), checked=True)
     text = f"{taken}\necho $?; flock -n {spec.lock_file} true || echo held"
     done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("0\nheld\n", "")
@@ -73,17 +76,17 @@ def file(tmp_path):
 
 
 def shown(path):
-    return [[p["pid"], p["start_ticks"]] for p in holders.holders(str(path))]
+    return [[p["pid"], p["start_ticks"]] for p in open_files.holders(str(path))]
 
 
 def test_holders_are_the_processes_with_the_file_open(hold, file, tmp_path):
     one, other = hold(file), hold(tmp_path / "something else")
-    (found,) = holders.holders(str(file))
+    (found,) = open_files.holders(str(file))
     assert found["pid"] == one.pid
     assert found["age_s"] < 60
     assert "import fcntl" in found["command"]
     assert other.poll() is None
-    assert holders.holders(str(tmp_path / "absent")) == []
+    assert open_files.holders(str(tmp_path / "absent")) == []
 
 
 def test_only_processes_that_were_shown_are_signalled(hold, file):
@@ -122,7 +125,7 @@ def test_both_programs_answer_with_the_holders(hold, file):
     process = hold(file)
     (found,) = answer_to(holders.main, {"lock": str(file)})["ok"]["holders"]
     assert found["pid"] == process.pid
-    request = {"lock": str(file), "shown": [], "grace_s": 1, "kill": False}
+    request = {"lock": str(file), "account": "root", "shown": [], "grace_s": 1, "kill": False}
     (left,) = answer_to(stop.main, request)["ok"]["holders"]
     assert left == {**found, "age_s": left["age_s"]}
     request["shown"] = [[found["pid"], found["start_ticks"]]]
@@ -134,7 +137,6 @@ def test_both_programs_answer_with_the_holders(hold, file):
 
 @pytest.fixture
 def make(tmp_path, monkeypatch):
-    import os
     import pwd
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -185,6 +187,34 @@ def test_a_hung_holder_is_shown_stopped_and_recorded(make, tmp_path):
     assert ended["outcome"] == "changed"
     with change(host.login, "next"):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root replaces the file")
+@pytest.mark.parametrize("mode", [0o664, 0o644, 0o666])
+def test_a_change_by_root_replaces_a_file_that_others_can_open(make, file, mode):
+    host, other = make(), make()
+    file.chmod(mode)
+    before = file.stat().st_ino
+    with change(host.login, "manage"):
+        assert file.stat().st_ino != before
+        assert file.stat().st_mode & 0o777 in (0o600, 0o660)
+        with pytest.raises(Refused, match="manage"), change(other.login, "deploy"):
+            pass
+    after = file.stat().st_ino
+    with change(other.login, "deploy"):
+        assert file.stat().st_ino == after
+
+
+def test_who_waits_for_a_file_that_is_replaced_does_not_get_the_lock(tmp_path, hold, file):
+    spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
+    text = lock.take_text(spec, lock.Owner("ada", "deploy", "", ""), checked=True)
+    holder = hold(file)
+    waiting = subprocess.Popen(["bash", "-c", f"{text}\nexit $?"])
+    until(lambda: any(p["pid"] != holder.pid for p in open_files.holders(str(file))), "it waits")
+    (tmp_path / "new").touch()
+    (tmp_path / "new").rename(file)
+    holder.kill()
+    assert waiting.wait(10) == lock.REPLACED_CODE
 
 
 def test_a_new_holder_is_not_stopped(make):

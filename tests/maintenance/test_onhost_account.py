@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import tempfile
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from opstasks.maintenance.onhost import account as accounts
 from opstasks.maintenance.onhost import lock as locking
 from opstasks.maintenance.onhost import read
 from opstasks.maintenance.onhost.account import account, as_service
@@ -67,7 +69,7 @@ def test_root_does_not_follow_a_link_in_place_of_the_note(site):
         for mode in (0o644, 0o600):
             secret.chmod(mode)
             notes.append(read.main(request_of(other, with_flag=False))["note"])
-    assert (notes[0]["why"], notes[1]) == ("se3cret", None)
+    assert notes == [None, None]
 
 
 @only_root
@@ -113,3 +115,20 @@ def test_on_a_full_disk_the_lock_works_without_its_text(site, monkeypatch):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with lock(site, make_record(site), 0):
         pass
+
+
+@only_root
+@pytest.mark.parametrize(
+    ("work", "why"),
+    [
+        (lambda: time.sleep(60), "did not end in time"),
+        (lambda: os.kill(os.getpid(), signal.SIGSTOP), "did not end in time"),
+        (lambda: "x" * (2 << 20), "answered too much"),
+    ],
+)
+def test_work_of_the_service_account_has_limits(site, monkeypatch, work, why):
+    monkeypatch.setattr(accounts, "MAX_ANSWER_BYTES", 1 << 20)
+    began = time.monotonic()
+    with pytest.raises(HostFailure, match=why):
+        as_service(site, work, limit_s=1.0)
+    assert time.monotonic() - began < 20

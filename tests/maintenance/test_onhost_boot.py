@@ -123,7 +123,10 @@ def test_the_end_of_a_pause_survives_the_reboot(site, paused, monkeypatch):
     assert not script_dir(site, OLD).exists()
 
 
-@pytest.mark.parametrize("id", ["../../elsewhere", "a/b", "..", "a\nb", "", "x" * 41])
+ODD_IDS = ["../../elsewhere", "a/b", "..", "a\nb", "", "x", OLD + "b" * 20, OLD + "\n"]
+
+
+@pytest.mark.parametrize("id", ODD_IDS)
 def test_the_boot_takes_no_path_from_the_note_of_the_service_account(
     site, flags_command, monkeypatch, id
 ):
@@ -136,8 +139,33 @@ def test_the_boot_takes_no_path_from_the_note_of_the_service_account(
         pause_change.set_pause(site, Pause(id=id, **words))
     assert boot.main(request_of(site)) == {"done": "the end of the pause is scheduled again"}
     ((item),) = handed
-    assert (item.id, item.who, item.why) == ("bootb", "a?b", "c?d")
+    who = f"{site.service_user} (a?b)"
+    assert (item.id, item.who, item.why) == ("bootb", who, "c?d")
     assert pause_note(site, paused_at(site)).id == "bootb"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"kind": PREPARE, "boot_id": "before"},
+        {"kind": UNPAUSE, "boot_id": "before", "outcome": "done"},
+        {"kind": UNPAUSE},
+    ],
+)
+def test_a_note_that_names_other_work_changes_no_record_of_root(
+    site, flags_command, monkeypatch, record
+):
+    handed = []
+    monkeypatch.setattr(boot, "hand_over", lambda site, item, module: handed.append(item))
+    monkeypatch.setattr(boot, "remove_script", lambda site, id: pytest.fail(id))
+    before = make_record(site, OLD, who="ada@laptop", **record)
+    with monkeypatch.context() as patch:
+        patch.setattr(pause_change, "boot_id", lambda: "before")
+        words = {"who": "mallory", "task": "pause", "until_at": time.time() + 500}
+        pause_change.set_pause(site, Pause(id=OLD, **words))
+    boot.main(request_of(site))
+    assert read_record(site, OLD) == before
+    assert [item.who for item in handed] == ["ada@laptop"], "root's own record says who it was"
 
 
 def test_a_note_that_a_power_cut_left_becomes_an_exact_one(

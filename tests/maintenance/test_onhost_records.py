@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.maintenance.onhost import records, store, write
-from opstasks.maintenance.onhost.records import ItemStep, Pause, ScheduledItem
+from opstasks.maintenance.onhost.records import ItemStep, Pause, ScheduledItem, script_dir
 from opstasks.onhost import json_files
+from opstasks.onhost.protocol import HostRefusal
 from tests.maintenance.onhost_help import NEW, OLD, full_disk, make_record, read_record
 
 UP = {"opstasks-one.timer": "active"}
@@ -174,3 +175,12 @@ def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path, monkey
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json_files.read_json(path) == {"old": 1}
     assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "id", ["", "..", "a/b", "../../etc", f"{OLD}/x", f"{OLD}\n", "boot/", "ab"]
+)
+def test_an_id_that_is_not_ours_is_no_part_of_a_path(site, id):
+    for path in (lambda: script_dir(site, id), lambda: store.item_path(site.lock_dir, id)):
+        with pytest.raises(HostRefusal, match="not the id of scheduled work"):
+            path()

@@ -8,6 +8,7 @@ from opstasks.maintenance.onhost import prepare, run
 from opstasks.maintenance.onhost.store import item_path
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
+    NEW,
     OLD,
     full_disk,
     make_record,
@@ -34,7 +35,7 @@ def test_finished_or_cancelled_work_is_not_started(site, monkeypatch):
         make_record(site, **words)
         answer = prepare.main(request_of(site, id=OLD))
         assert answer == {"outcome": "", "reason": "it is not scheduled any more"}
-    assert prepare.main(request_of(site, id="absent"))["outcome"] == ""
+    assert prepare.main(request_of(site, id=NEW))["outcome"] == ""
 
 
 @pytest.mark.parametrize(

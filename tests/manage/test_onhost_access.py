@@ -11,11 +11,10 @@ from opstasks.manage.onhost import (
     confirm_access,
     file_actions,
     install_access,
-    paths,
     restore_access,
     way_back,
 )
-from opstasks.onhost import protocol
+from opstasks.onhost import protocol, safe_files
 from tests.fake_host import FakeHost
 from tests.manage.onhost_help import as_root, file_action, mode_of
 
@@ -55,7 +54,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(way_back, "reload", lambda unit: calls.append(("reload", unit)))
     monkeypatch.setattr(way_back, "stop_timer", lambda: calls.append(("stop timer",)))
     if os.geteuid() != 0:
-        monkeypatch.setattr(paths, "ids", lambda *_: (os.geteuid(), os.getegid()))
+        monkeypatch.setattr(safe_files, "ids", lambda *_: (os.geteuid(), os.getegid()))
     before = os.umask(0o022)
     yield Access(tmp_path, calls)
     os.umask(before)

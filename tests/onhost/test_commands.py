@@ -39,3 +39,15 @@ def test_a_required_command_that_fails_is_a_failure_with_its_last_lines(words, d
         commands.required("it failed", *words)
     assert detail in failure.value.detail
     assert len(failure.value.detail.splitlines()) <= 12
+
+
+def test_a_command_that_prints_without_end_is_killed(monkeypatch):
+    monkeypatch.setattr(commands, "MAX_OUTPUT_BYTES", 1 << 20)
+    endless = commands.attempt("yes", timeout_s=30)
+    assert (endless.returncode, "more than 1 MiB" in endless.stderr) == (125, True)
+    with pytest.raises(HostFailure, match="no"):
+        commands.required("no", "sh", "-c", "yes >&2")
+
+
+def test_a_large_input_that_nobody_reads_does_not_block():
+    assert commands.call("true", input="x" * (4 << 20), timeout=10).returncode == 0

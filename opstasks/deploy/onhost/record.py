@@ -1,11 +1,10 @@
 """Runs on the host: the records of releases, one file each, written at every step."""
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from opstasks.onhost.json_files import write_json
+from opstasks.onhost.json_files import read_json, write_json
 
 # The JSON of `opstasks.deploy.release.ReleaseSpec`.
 ReleaseSpec = dict[str, Any]
@@ -44,10 +43,9 @@ def records(state_dir: str) -> dict[str, Record]:
     """Every record by release; a file without a valid record is left out."""
     found = {}
     for path in Path(state_dir, "releases").glob("*.json"):
-        with contextlib.suppress(ValueError):
-            record = json.loads(path.read_text())
-            if isinstance(record, dict):
-                found[path.stem] = record
+        record = read_json(path)
+        if record:
+            found[path.stem] = record
     return found
 
 

@@ -10,7 +10,8 @@ import signal
 import time
 from typing import Any
 
-from opstasks.locks.onhost.holders import PROC, holders, start_of
+from opstasks.onhost.lock_file import secure
+from opstasks.onhost.open_files import PROC, holders, start_of
 
 Shown = list[list[int]]
 # Seconds that a process may take to end after SIGKILL.
@@ -56,6 +57,10 @@ def wait_until_gone(lock: str, shown: Shown, limit_s: float) -> bool:
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Stop the processes ``shown`` ([id, start] each); answer with the ``lock``'s holders."""
+    """Stop the processes ``shown`` ([id, start] each); answer with the ``lock``'s holders.
+
+    An account other than root and ``account`` could take it again: then the file is replaced.
+    """
     stop(request["lock"], request["shown"], request["grace_s"], request["kill"])
+    secure(request["lock"], request["account"])
     return {"holders": holders(request["lock"])}

@@ -3,12 +3,21 @@
 import json
 import os
 import pwd
+import select
+import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.protocol import HostFailure, HostRefusal
+
+# How long work may take, and how many bytes it may answer: the account's files may be anything.
+LIMIT_S = 45.0
+MAX_ANSWER_BYTES = 32 << 20
+# Shell text: a limit of memory (KiB) for what reads the account's files, for example /dev/zero.
+LIMITED = "ulimit -Sv 1000000"
 
 
 def account(site: Site) -> dict[str, Any]:
@@ -31,10 +40,11 @@ def _entry(site: Site) -> pwd.struct_passwd:
         raise HostFailure(f"there is no account {site.service_user}") from None
 
 
-def as_service(site: Site, work: Callable[[], Any]) -> Any:
+def as_service(site: Site, work: Callable[[], Any], *, limit_s: float = LIMIT_S) -> Any:
     """Do work as the service account in a separate process, so root never follows its links.
 
-    `work` must return plain JSON. Raises HostRefusal or HostFailure when `work` fails.
+    `work` must return plain JSON, and is killed after `limit_s` seconds: a file can be a pipe that
+    never ends. Raises HostRefusal or HostFailure when `work` fails.
     """
     if os.geteuid() != 0:
         return work()
@@ -50,9 +60,13 @@ def as_service(site: Site, work: Callable[[], Any]) -> Any:
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(pid, 0)
+    try:
+        text = _read_all(reader, time.monotonic() + limit_s)
+    finally:
+        os.close(reader)
+        # It may be stopped, or hang in a network drive: then nobody may wait for it.
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, os.WNOHANG)
     if not text:
         raise HostFailure("the process of the service account ended early")
     answer = json.loads(text)
@@ -61,6 +75,20 @@ def as_service(site: Site, work: Callable[[], Any]) -> Any:
     if "failed" in answer:
         raise HostFailure(*answer["failed"])
     return answer["value"]
+
+
+def _read_all(reader: int, deadline: float) -> bytes:
+    """What a pipe delivers until its end. Raises HostFailure when that is too much or too late."""
+    found = bytearray()
+    while len(found) <= MAX_ANSWER_BYTES:
+        left_s = max(0.0, deadline - time.monotonic())
+        if not select.select([reader], [], [], left_s)[0]:
+            raise HostFailure("the work of the service account did not end in time")
+        data = os.read(reader, 1 << 16)
+        if not data:
+            return bytes(found)
+        found += data
+    raise HostFailure("the work of the service account answered too much")
 
 
 def _answer_as(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Runs on the host, as root: the facts of the checklist after a reboot. Changes nothing."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from opstasks.maintenance.onhost.account import LIMITED, account
 from opstasks.maintenance.onhost.file_systems import boot_mounts
 from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site, site_of
@@ -17,7 +19,7 @@ from opstasks.onhost.commands import attempt
 from opstasks.onhost.mounts import mounted
 from opstasks.onhost.protocol import HostFailure
 
-LIMIT_S = 60.0
+LIMIT_S, LOAD_LIMIT_S = 60.0, 20.0
 BRIDGE, CHAIN = "jobrunner-db", "JOBRUNNER-DB"
 DEFAULT_NETWORK = "jobrunner-db"
 
@@ -70,10 +72,7 @@ def unit(name: str) -> HostUnit:
 
 def network(site: Site) -> dict[str, Any]:
     """The database network, and whether its firewall rules are in place."""
-    script = '. "$1/load-env" >/dev/null 2>&1; printf %s "${DATABASE_ACCESS_NETWORK:-}"'
-    # The files belong to the service account: root must not run them.
-    words = ("runuser", "-u", site.service_user, "--", "bash", "-c", script, "bash")
-    name = ask(*words, site.config_dir).stdout or DEFAULT_NETWORK
+    name = network_name(site) or DEFAULT_NETWORK
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None
     jump = ask("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
     rules = ask("iptables", "--wait", "-S", CHAIN).stdout.splitlines()
@@ -82,6 +81,16 @@ def network(site: Site) -> dict[str, Any]:
         "exists": is_name and ask("docker", "network", "inspect", name).returncode == 0,
         "is_isolated": jump.returncode == 0 and bool(rules) and "-j REJECT" in rules[-1],
     }
+
+
+def network_name(site: Site) -> str:
+    """The name in the settings, read as the service account: root must not run its files."""
+    load = f'{LIMITED}; . "$1/load-env" >/dev/null 2>&1'
+    words = ("bash", "-c", load + '; printf %s "${DATABASE_ACCESS_NETWORK:-}"', "bash")
+    with contextlib.suppress(HostFailure):  # there is no such account
+        options = account(site)
+        return attempt(*words, site.config_dir, timeout_s=LOAD_LIMIT_S, **options).stdout
+    return ""
 
 
 def jobs(site: Site, ids: list[str]) -> dict[str, dict[str, str]]:

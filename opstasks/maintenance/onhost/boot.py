@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import (
     BOOT_ID,
     DROPPED,
+    ID,
     NO_BOOT,
     PREPARE,
     UNPAUSE,
@@ -32,7 +32,6 @@ from opstasks.onhost.script import one_line
 LOCK_WAIT_S = 600
 # An end nearer than this is treated as due now.
 SOON_S = 3
-_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
 
 
 def add_boot(site: Site) -> None:
@@ -55,22 +54,26 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         note_boot(site, paused=bool(flag_at))
     done = "it was not paused by opstasks"
     if note and note.boot_id != boot_id():
-        done = after_boot(site, harmless(note))
+        done = after_boot(site, harmless(site, note))
     is_needed = note and (note.boot_id == boot_id() or note.until_at)
     if done == "unpaused" or not is_needed:
         remove_boot_unit(site)
     return {"done": done}
 
 
-def harmless(note: Pause) -> Pause:
+def harmless(site: Site, note: Pause) -> Pause:
     """The note without what root must not use: it is a file of the service account.
 
-    The id names files of root's, and so may be no path.
+    The id names files of root's, so it must be an id of ours. Who paused is said by root's own
+    record, because the journal says it as root.
     """
+    # The id of the work that is scheduled again is longer by one.
+    id = note.id if ID.fullmatch(f"{note.id}b") else ""
+    recorded = read_item(site.lock_dir, id).who if id else ""
     return replace(
         note,
-        id=note.id if _ID.fullmatch(note.id) else "",
-        who=one_line(note.who),
+        id=id,
+        who=recorded or f"{site.service_user} ({one_line(note.who)})",
         why=one_line(note.why),
     )
 
@@ -115,7 +118,9 @@ def after_boot(site: Site, note: Pause) -> str:
 
 def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
     """Schedule the end of a pause again: the reboot removed its timer."""
-    if note.id and read_item(site.lock_dir, note.id).step:
+    old = read_item(site.lock_dir, note.id) if note.id else ScheduledItem()
+    # The note may name any record: only the end of a pause that the reboot dropped is written.
+    if old.kind == UNPAUSE and old.step and not old.outcome and old.boot_id != boot_id():
         reason = "by a reboot, which scheduled it again"
         write_item(site, note.id, outcome=DROPPED, reason=reason)
         remove_script(site, note.id)

@@ -10,6 +10,8 @@ from opstasks.onhost.commands import call, required
 
 BOOT_UNIT = "opstasks-boot.service"
 UNIT_DIR = "/etc/systemd/system"
+# It may wait for the lock and for job-runner's command; a boot must not wait for it forever.
+LIMIT_S = 1800
 
 
 def add_boot_unit(site: Site, command: list[str]) -> None:
@@ -18,7 +20,7 @@ def add_boot_unit(site: Site, command: list[str]) -> None:
         "[Unit]\n"
         "Description=opstasks: end the pause of a reboot\n"
         f"After=docker.service {site.unit}.service\n\n"
-        "[Service]\nType=oneshot\n"
+        f"[Service]\nType=oneshot\nTimeoutStartSec={LIMIT_S}\n"
         f"ExecStart={' '.join(command)}\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )

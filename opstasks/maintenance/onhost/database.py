@@ -13,6 +13,8 @@ from opstasks.onhost.limits import check, moment
 from opstasks.onhost.protocol import HostFailure
 
 KEEP_SNAPSHOTS = 5
+# A copy of a large database on a slow disk.
+SNAPSHOT_LIMIT_S = 1800.0
 WAITING_ON_REBOOT = "waiting_on_reboot"
 
 
@@ -71,7 +73,7 @@ def snapshot(site: Site, id: str) -> str:
             old_copy.unlink()
         return str(target)
 
-    return str(as_service(site, copy))
+    return str(as_service(site, copy, limit_s=SNAPSHOT_LIMIT_S))
 
 
 def _copy(database: str, target: Path) -> None:

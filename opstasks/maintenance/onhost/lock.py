@@ -5,10 +5,12 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 
 from opstasks.maintenance.onhost.records import ScheduledItem
 from opstasks.maintenance.onhost.site import Site
-from opstasks.onhost.flock import lock_within
+from opstasks.onhost.json_files import read_json
+from opstasks.onhost.lock_file import take
 from opstasks.onhost.protocol import HostRefusal
 
 POLL_S = 1.0
@@ -18,14 +20,14 @@ POLL_S = 1.0
 def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
     """Hold the host's lock while inside; waits for it up to `wait_s` seconds.
 
+    A process of an account other than root and the service account does not delay it.
+
     Raises HostRefusal, naming the holder, when it does not become free in time.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(site.lock_file, flags, 0o644)
-    with os.fdopen(fd, "r+") as file:
-        if not lock_within(fd, wait_s, POLL_S):
-            file.seek(0)
-            raise HostRefusal(f"someone is changing the host: {_holder(file.read())}")
+    fd = take(site.lock_file, site.service_user, wait_s, POLL_S)
+    if fd is None:
+        raise HostRefusal(f"someone is changing the host: {_holder(site.lock_file)}")
+    with os.fdopen(fd, "r+"):
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")
         words = {"who": item.who, "task": item.kind, "since": since, "run_id": item.id}
         # On a full disk the lock works, only its text is missing.
@@ -39,10 +41,10 @@ def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
                 os.ftruncate(fd, 0)
 
 
-def _holder(text: str) -> str:
+def _holder(lock_file: str) -> str:
     """The holder of the lock, from the text of the lock file."""
+    found = read_json(Path(lock_file))
     try:
-        found = json.loads(text.strip().splitlines()[-1])
         return f"{found['who']}, {found['task']}, since {found['since']}"
-    except (ValueError, LookupError, TypeError):
+    except LookupError:
         return "unknown"

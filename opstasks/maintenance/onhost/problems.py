@@ -55,7 +55,7 @@ def docker_problem(site: Site) -> str:
 def database_problem(site: Site) -> str:
     """Check that the database is readable and that there is room for a copy."""
     ids = job_ids(site)
-    size_bytes = Path(site.database).stat().st_size
+    size_bytes = int(as_service(site, lambda: Path(site.database).stat().st_size))
     place = site.state_dir if Path(site.state_dir).is_dir() else site.home
     if shutil.disk_usage(place).free < size_bytes * 1.2 + SPARE_BYTES:
         return f"no room for a snapshot of the database ({len(ids)} jobs) under {place}"
@@ -70,9 +70,14 @@ def room_problem(site: Site) -> str:
 
 def command_problem(site: Site) -> str:
     """Check that job-runner's own commands exist and load with the present configuration."""
-    for name in ("prepare_for_reboot", "flags"):
-        if not Path(site.code_dir, "jobrunner", "cli", name + ".py").is_file():
-            return f"the installed job-runner has no command {name}"
+    folder = Path(site.code_dir, "jobrunner", "cli")
+
+    def missing() -> list[str]:
+        names = ("prepare_for_reboot", "flags")
+        return [name for name in names if not (folder / (name + ".py")).is_file()]
+
+    for name in as_service(site, missing):
+        return f"the installed job-runner has no command {name}"
     job_runner(site, "jobrunner.cli.prepare_for_reboot", "--help")
     return ""
 

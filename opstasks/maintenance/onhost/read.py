@@ -52,7 +52,9 @@ def flag(site: Site) -> tuple[float, str]:
     try:
         return paused_at(site), ""
     except (HostFailure, sqlite3.Error) as error:
-        is_there = Path(site.database).exists()
+        is_there = False
+        with contextlib.suppress(HostFailure):
+            is_there = as_service(site, lambda: Path(site.database).exists())
         return 0.0, str(error) if is_there else NO_DATABASE
 
 

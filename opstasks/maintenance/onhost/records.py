@@ -5,6 +5,7 @@ the service account may read; ``scripts/ID/run.py``, the program that will run, 
 ``state_dir``, which is the service account's: ``pause.json``, who paused, why and until when.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.limits import check, is_within
+from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.script import one_line
 
 PREPARE, UNPAUSE = "prepare-reboot", "unpause"
 # The steps of a record: before STOPPING, a cancel can undo everything.
@@ -25,10 +28,13 @@ DROPPED, INTERRUPTED = "dropped", "interrupted"
 RUNNING, TIMER_LOST = "running", "timer lost"
 # `next_boot` of a preparation that was abandoned before its reboot.
 NO_BOOT = "none"
-# The id of the program that each boot starts, and of what it does.
+# The boot's program is stored like those of scheduled work, under this id.
 BOOT_ID = "boot"
 # Why the flag of a host that was never set up cannot be read.
 NO_DATABASE = "the database does not exist"
+
+# An id is the id of a run; a reboot adds a "b" when it schedules the work again.
+ID = re.compile(rf"(?:{BOOT_ID}|[0-9]{{8}}T[0-9]{{6}}-[0-9a-f]{{6}})b{{0,20}}")
 
 
 @dataclass(frozen=True)
@@ -156,14 +162,21 @@ def current_pause(flag_at: float, note: Pause | None) -> Pause | None:
 # -- paths -------------------------------------------------------------------------------------
 
 
+def checked_id(id: str) -> str:
+    """An id that may be part of a path or of a unit's name. Raises HostRefusal for another one."""
+    if not ID.fullmatch(id):
+        raise HostRefusal(f"this is not the id of scheduled work: {one_line(id[:80])}")
+    return id
+
+
 def records_dir(lock_dir: str) -> Path:
     """The folder of the records."""
     return Path(lock_dir, "scheduled")
 
 
 def script_dir(site: Site, id: str) -> Path:
-    """The folder of the script that a piece of work runs."""
-    return Path(site.lock_dir, "scripts", id)
+    """The folder of the script that a piece of work runs. Raises HostRefusal for an invalid id."""
+    return Path(site.lock_dir, "scripts", checked_id(id))
 
 
 def pause_path(state_dir: str) -> Path:

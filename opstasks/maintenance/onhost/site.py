@@ -1,7 +1,11 @@
 """The paths and names of a host that the programs need; the host and the client share this."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
+
+from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.safe_files import check_owned_by_root
 
 
 @dataclass(frozen=True)
@@ -21,5 +25,14 @@ class Site:
 
 
 def site_of(request: dict[str, Any]) -> Site:
-    """The site that a request names."""
-    return Site(**request["site"])
+    """The site that a request names.
+
+    Raises HostRefusal when root's files are in a folder that another account could replace.
+    """
+    site = Site(**request["site"])
+    if os.geteuid() == 0:
+        try:
+            check_owned_by_root(site.lock_dir)
+        except OSError as error:
+            raise HostRefusal(f"root does not use {site.lock_dir}: {error}") from None
+    return site

@@ -3,7 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from opstasks.maintenance.onhost.records import PREPARE, READY, ScheduledItem, item_of, records_dir
+from opstasks.maintenance.onhost.records import (
+    ID,
+    PREPARE,
+    READY,
+    ScheduledItem,
+    checked_id,
+    item_of,
+    records_dir,
+)
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.json_files import read_json
 
@@ -14,8 +22,8 @@ def boot_id() -> str:
 
 
 def item_path(lock_dir: str, id: str) -> Path:
-    """The file of a record."""
-    return records_dir(lock_dir) / (id + ".json")
+    """The file of a record. Raises HostRefusal for an invalid id."""
+    return records_dir(lock_dir) / (checked_id(id) + ".json")
 
 
 def read_item(lock_dir: str, id: str) -> ScheduledItem:
@@ -26,7 +34,7 @@ def read_item(lock_dir: str, id: str) -> ScheduledItem:
 def read_items(lock_dir: str) -> list[ScheduledItem]:
     """Every record, newest first by the host's own clock: ids carry the operator's clock."""
     found = [item_of(read_json(path)) for path in records_dir(lock_dir).glob("*.json")]
-    return sorted((item for item in found if item.id), key=_age, reverse=True)
+    return sorted((item for item in found if ID.fullmatch(item.id)), key=_age, reverse=True)
 
 
 def _age(item: ScheduledItem) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from opstasks.onhost.limits import check
 from opstasks.onhost.protocol import HostFailure
 
 SYSTEMCTL = "/usr/bin/systemctl"
+SHOW_TIMEOUT_S = 60.0
 _PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState"
 
 
@@ -37,7 +38,7 @@ def unit_of(text: str) -> HostUnit:
 def read_unit(unit: str) -> HostUnit:
     """Read a unit. Raises HostFailure."""
     words = ("systemctl", "show", unit, f"--property={_PROPERTIES}")
-    return unit_of(required("cannot read the unit", *words))
+    return unit_of(required("cannot read the unit", *words, timeout=SHOW_TIMEOUT_S))
 
 
 def is_down(unit: str) -> bool:

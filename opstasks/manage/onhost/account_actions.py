@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.onhost.paths import parent_of
 from opstasks.manage.onhost.running import run
+from opstasks.onhost.safe_files import parent_of
 
 Action = dict[str, Any]
 # In the place of a password's hash: no password fits. With an empty one, everybody could get in.

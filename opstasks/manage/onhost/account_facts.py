@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.onhost.paths import look, read
+from opstasks.onhost.safe_files import look, read
 
 Facts = dict[str, Any]
 # The ids of people's accounts on Debian and Ubuntu.

@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.onhost.paths import (
+from opstasks.manage.onhost.running import run
+from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.safe_files import (
     FOLDER,
     fits,
     give,
     ids,
+    is_too_deep,
     look,
     open_folder,
     parent_of,
@@ -21,8 +24,6 @@ from opstasks.manage.onhost.paths import (
     set_rights,
     staged,
 )
-from opstasks.manage.onhost.running import run
-from opstasks.onhost.protocol import HostFailure
 
 Action = dict[str, Any]
 # The number of backups of each file; the oldest are deleted first.
@@ -141,7 +142,9 @@ def tree(action: Action) -> None:
     owner = ids(action["owner"], action["group"])
     start = open_folder(action["path"])
     try:
-        for _, below, names, handle in os.fwalk(".", dir_fd=start):
+        for place, below, names, handle in os.fwalk(".", dir_fd=start):
+            if is_too_deep(place):
+                below.clear()
             for name in (*below, *names):
                 # A job may delete it at any time.
                 with contextlib.suppress(FileNotFoundError):

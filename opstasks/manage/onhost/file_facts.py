@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost.account_facts import name_of
-from opstasks.manage.onhost.paths import Unsafe, fits, ids, look, open_folder, read
 from opstasks.onhost.limits import LATEST_AT
+from opstasks.onhost.safe_files import Unsafe, fits, ids, is_too_deep, look, open_folder, read
 
 Facts = dict[str, Any]
 # How many examples of wrong entries are returned.
@@ -35,7 +35,10 @@ def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
         return None
     facts = {"kind": kind(info.st_mode), **rights(info), "changed_at": moment(info.st_ctime)}
     if facts["kind"] == "file" and may_read:
-        data = read(name)
+        try:
+            data = read(name)
+        except Unsafe:  # too large, or another kind of file since then: it is to be replaced
+            return {**facts, "sha256": "unreadable"}
         facts["sha256"] = hashlib.sha256(data).hexdigest()
         if facts["sha256"] != wanted_sha256:
             facts["text"] = data[:TEXT_BYTES].decode("utf-8", "replace")
@@ -88,6 +91,10 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
     good = {stat.S_IFREG: {int(mode, 8) for mode in files}, stat.S_IFDIR: {int(folders, 8)}}
     try:
         for folder, below, names, handle in os.fwalk(".", dir_fd=start):
+            if is_too_deep(folder):
+                count += len(below)
+                wrong += [f"{shown(folder, name)}: too deep" for name in below][:EXAMPLES]
+                below.clear()
             for name in (*below, *names):
                 # A job may delete it at any time.
                 with contextlib.suppress(FileNotFoundError):
@@ -97,7 +104,7 @@ def tree(top: str, owner: str, group_name: str, files: list[str], folders: str) 
                     wrong += [shown(folder, name)] if len(wrong) < EXAMPLES else []
     finally:
         os.close(start)
-    return {"wrong": count, "examples": wrong}
+    return {"wrong": count, "examples": wrong[:EXAMPLES]}
 
 
 def shown(folder: str, name: str) -> str:

@@ -53,10 +53,10 @@ def installed(name: str) -> bool:
 def checkout(action: Action) -> None:
     """Clone a repository under a temporary name, then rename it, so it is never incomplete."""
     path = Path(action["path"])
-    if path.exists():
-        if any(path.iterdir()):
-            raise HostFailure(f"{path} exists and is not a git checkout; move it away")
-        path.rmdir()
+    try:
+        as_user(action["owner"], "sh", "-c", '[ ! -e "$1" ] || rmdir -- "$1"', "sh", str(path))
+    except HostFailure:
+        raise HostFailure(f"{path} exists and is not a git checkout; move it away") from None
     half = path.with_name(f".{path.name}.half")
     as_user(action["owner"], "rm", "-rf", "--one-file-system", "--", str(half))
     as_user(action["owner"], "git", "clone", "--quiet", "--no-checkout", action["url"], str(half))
@@ -73,8 +73,10 @@ def create(action: Action) -> None:
         with contextlib.suppress(HostFailure):
             as_user(action["owner"], "rm", "-f", "--", str(path))
         raise
-    if not path.exists():
-        raise HostFailure(f"{path} does not exist after its command")
+    try:
+        as_user(action["owner"], "test", "-e", str(path))
+    except HostFailure:
+        raise HostFailure(f"{path} does not exist after its command") from None
 
 
 def probe(action: Action) -> None:

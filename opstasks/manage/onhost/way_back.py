@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost.file_actions import reload
-from opstasks.manage.onhost.paths import look, parent_of, put, put_link, read
 from opstasks.manage.onhost.running import run
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.safe_files import look, parent_of, put, put_link, read
 
 Kept = dict[str, Any]
 TIMER = "opstasks-access-putback"

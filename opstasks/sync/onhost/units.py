@@ -11,11 +11,17 @@ from pathlib import Path
 
 from opstasks.onhost.commands import call, required, said
 from opstasks.onhost.protocol import Answer, HostFailure, Request
+from opstasks.onhost.safe_files import read
+
+# A stop waits for a run that is copying.
+SYSTEMCTL_TIMEOUT_S = 240.0
 
 
 def systemctl(*args: str) -> str:
     """Run systemctl; raises HostFailure when it fails."""
-    return required(f"systemctl {' '.join(args)} failed", "systemctl", *args)
+    return required(
+        f"systemctl {' '.join(args)} failed", "systemctl", *args, timeout=SYSTEMCTL_TIMEOUT_S
+    )
 
 
 def show(unit: str, name: str) -> str:
@@ -36,7 +42,7 @@ def validate(files: dict[str, str]) -> None:
             staged.write_text(text)
             units.append(str(staged))
         if units and shutil.which("systemd-analyze"):
-            done = call("systemd-analyze", "verify", "--man=no", *units)
+            done = call("systemd-analyze", "verify", "--man=no", *units, timeout=60)
             if done.returncode:
                 raise HostFailure("systemd does not accept the units", "\n".join(said(done)[-12:]))
 
@@ -54,8 +60,8 @@ def differs(path: str, text: str) -> bool:
     try:
         info = Path(path).lstat()
         good = info.st_uid == 0 and info.st_mode & 0o7777 == 0o644
-        return not good or Path(path).read_text() != text
-    except (OSError, UnicodeDecodeError):
+        return not good or read(path) != text.encode()
+    except OSError:
         return True
 
 

@@ -1,27 +1,32 @@
-"""Runs on the host as root: safe access to paths that pass through other people's folders.
+"""Runs on the host: safe access to paths that pass through other people's folders.
 
-A path is opened folder by folder. A link in the path is followed only when it is root's own, in
-a folder that only root may write. So a person cannot make root read or write elsewhere with a link
-in their home. All changes are made to an open file, not to a name.
+A path is opened folder by folder. A link in the path is followed only when it is root's own (or our
+own, when we are not root), in a folder that only its owner may write. So a person cannot make root
+read or write elsewhere with a link in their home. Only regular files are read, only up to a size,
+and a pipe or a device in place of a file is never waited for. All changes are made to an open file,
+not to a name.
 """
 
 import errno
 import grp
 import os
 import pwd
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_LINKS = 20
+# How deep a tree is followed: jobs make the trees, and can make them as deep as they like.
+MOST_LEVELS = 100
+# More than any file that we read whole; a larger one is not ours.
+MAX_BYTES = 16 << 20
 
 
 class Unsafe(OSError):
-    """A path goes through someone else's link, or to a file with several hard links."""
+    """A path goes through someone else's link, or to something that is not a file of ours."""
 
 
 def open_folder(path: str) -> int:
@@ -85,14 +90,46 @@ def look(path: str) -> os.stat_result | None:
         return None
 
 
-def read(path: str) -> bytes:
-    """The content of a plain file."""
+def read(path: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """The content of a plain file; raises Unsafe for anything else and for a larger file."""
     with parent_of(path) as (folder, name):
         handle = os.open(name, PLAIN, dir_fd=folder)
         with os.fdopen(handle, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+            info = os.fstat(handle)
+            if not stat.S_ISREG(info.st_mode):
                 raise Unsafe(f"{path} is not a plain file")
-            return stream.read()
+            if info.st_nlink > 1 and os.geteuid() == 0:
+                raise Unsafe(f"{path} has several hard links; inspect it")
+            # It may grow while it is read.
+            data = b"" if info.st_size > max_bytes else stream.read(max_bytes + 1)
+            if info.st_size > max_bytes or len(data) > max_bytes:
+                raise Unsafe(f"{path} is larger than {max_bytes >> 20} MiB")
+            return data
+
+
+def check_owned_by_root(path: str) -> None:
+    """Raise Unsafe when an account other than root may replace a folder of a path.
+
+    Folders that do not exist yet count as safe: root makes them.
+    """
+    for whole in {path, os.path.realpath(path)}:
+        place = PurePosixPath(whole)
+        for folder in (*reversed(place.parents), place):
+            with suppress(FileNotFoundError):
+                info = Path(folder).lstat()
+                if info.st_uid != 0 or is_open_folder(info):
+                    raise Unsafe(f"{folder} is not a folder that only root may change")
+
+
+def is_open_folder(info: os.stat_result) -> bool:
+    """Whether others may replace what is in a folder; a sticky one protects its entries."""
+    others_write = bool(info.st_mode & 0o022) and not info.st_mode & stat.S_ISVTX
+    return stat.S_ISDIR(info.st_mode) and others_write
+
+
+def is_too_deep(folder: str) -> bool:
+    """Whether the folders in a folder of `os.fwalk` are left out: each level keeps a file open."""
+    return folder.count("/") >= MOST_LEVELS
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:
@@ -132,7 +169,7 @@ def set_rights(folder: int, name: str, owner: str, group: str, mode: str) -> Non
 @contextmanager
 def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
     """A new file of mode 0600 beside `name`: its name and an open handle; deleted afterwards."""
-    beside = f".{name}.{secrets.token_hex(6)}"
+    beside = f".{name}.{os.urandom(6).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(beside, flags, 0o600, dir_fd=folder)
     try:
@@ -149,7 +186,7 @@ def staged(folder: int, name: str, data: bytes) -> Iterator[tuple[str, int]]:
 def put_link(path: str, target: str) -> None:
     """Make a link (owned by root): under a temporary name, then renamed."""
     with parent_of(path) as (folder, name):
-        beside = f".{name}.{secrets.token_hex(6)}"
+        beside = f".{name}.{os.urandom(6).hex()}"
         os.symlink(target, beside, dir_fd=folder)
         try:
             os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -1,0 +1,117 @@
+"""The lock's file: private, and replaced only while no change can depend on it."""
+
+import contextlib
+import fcntl
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from opstasks.onhost import lock_file
+from opstasks.onhost.safe_files import Unsafe
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes the file")
+HOLD = (
+    "import fcntl, os, sys, time\nf = os.open(sys.argv[1], os.O_RDONLY)\n"
+    "fcntl.flock(f, fcntl.LOCK_SH)\nos.setuid(int(sys.argv[2]))\n"
+    "print('up', flush=True)\ntime.sleep(60)\n"
+)
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "lock"
+
+
+@contextlib.contextmanager
+def held(path, uid):
+    """A process of an account that holds the lock."""
+    words = [sys.executable, "-c", HOLD, str(path), str(uid)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def old_file(path):
+    path.write_text("")
+    path.chmod(0o664)
+    return path.stat().st_ino
+
+
+def mode_of(path):
+    info = path.stat()
+    return info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_the_file_is_private_whatever_the_umask(path, umask):
+    before = os.umask(umask)
+    try:
+        assert lock_file.secure(str(path), "nobody") == []
+    finally:
+        os.umask(before)
+    assert mode_of(path) == (0, lock_file.service_ids("nobody")[1], 0o660)
+
+
+def test_without_the_service_account_only_root_can_open_the_file(path):
+    lock_file.secure(str(path), "nobody-of-ours")
+    assert mode_of(path) == (0, 0, 0o600)
+    lock_file.secure(str(path), "nobody")
+    assert mode_of(path)[2] == 0o660, "the account was made since then"
+
+
+def test_a_private_file_stays_the_same_file(path):
+    lock_file.secure(str(path), "daemon")
+    before = path.stat().st_ino
+    with held(path, 0):
+        lock_file.secure(str(path), "daemon")
+    assert path.stat().st_ino == before
+
+
+def test_a_file_that_another_account_holds_is_replaced(path):
+    before = old_file(path)
+    with held(path, NOBODY) as pid:
+        assert [process["pid"] for process in lock_file.secure(str(path), "daemon")] == [pid]
+        assert path.stat().st_ino != before
+        fd = lock_file.take(str(path), "daemon", 0, 0.1)
+        assert fd is not None
+        os.close(fd)
+
+
+@pytest.mark.parametrize("uid", [0, 1])
+def test_a_file_that_a_change_holds_is_not_replaced(path, uid):
+    """Root, or the service account: here `daemon`, whose id is 1."""
+    before = old_file(path)
+    with held(path, uid), path.open() as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file.secure(str(path), "daemon")
+        assert lock_file.take(str(path), "daemon", 0.2, 0.1) is None
+        assert path.stat().st_ino == before
+
+
+def test_a_change_beside_another_account_keeps_the_file(path):
+    before = old_file(path)
+    with held(path, NOBODY), held(path, 1):
+        assert lock_file.secure(str(path), "daemon") == []
+    assert path.stat().st_ino == before
+
+
+def test_a_lock_on_a_replaced_file_does_not_count(path):
+    old_file(path)
+    fd = os.open(path, os.O_RDWR)
+    lock_file.secure(str(path), "daemon")
+    assert not lock_file.is_current(fd, str(path))
+    os.close(fd)
+
+
+def test_a_folder_of_another_account_is_refused(path):
+    os.chown(path.parent, NOBODY, NOBODY)
+    with pytest.raises(Unsafe, match="only root may change"):
+        lock_file.secure(str(path), "daemon")
