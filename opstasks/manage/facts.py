@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from opstasks.core.fields import Count, Line, Moment, Seconds, Small, Text
+from opstasks.manage.effect_facts import EffectFacts
 
 
 def sha256(text: str) -> str:
@@ -76,7 +77,8 @@ class ManageFacts(msgspec.Struct, frozen=True):
     `login` is the account that the operator logged in with. `keyed` are accounts of people with
     keys, `marked` those of them whose keys `manage` wrote. `refusals` are contents that the
     host's own check does not accept, and why. `settings` are the lines that a setting's pattern
-    finds. `is_unproven`: a change of the login files was never confirmed.
+    finds. `is_unproven`: a change of the login files was never confirmed. `effect` is what is in
+    effect, None if it was not asked for.
     """
 
     login: Line
@@ -96,3 +98,4 @@ class ManageFacts(msgspec.Struct, frozen=True):
     last_uses: dict[Line, LastUse]
     is_unproven: bool
     lists_age_s: Seconds = 0
+    effect: EffectFacts | None = None

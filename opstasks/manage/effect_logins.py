@@ -1,0 +1,89 @@
+"""Who can log in and become root, against the described people: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opstasks.manage.effect_facts import EffectFacts, LoginEffect
+from opstasks.manage.model import Description
+
+# The members of these groups are root, or can read what only root should.
+POWERFUL = (
+    *(
+        "root",
+        "sudo",
+        "admin",
+        "wheel",
+        "docker",
+        "lxd",
+        "libvirt",
+        "shadow",
+        "disk",
+        "kmem",
+        "adm",
+    ),
+)
+# Accounts of programs that read logs, as members of adm.
+_LOG_READERS = ("syslog", "logcheck", "telegraf", "node-exporter")
+# The ids of people's accounts on Debian and Ubuntu: `plan_accounts` reports their keys.
+PEOPLE = range(1000, 60000)
+LoginProblem = tuple[str, str, str, str]
+
+
+def asked(wanted: Description) -> tuple[str, ...]:
+    """The groups to ask about."""
+    return tuple(dict.fromkeys((*POWERFUL, *(group.name for group in wanted.groups))))
+
+
+def service_accounts(wanted: Description) -> tuple[str, ...]:
+    """The described accounts that are not a person's."""
+    return tuple(user.name for user in wanted.users if not user.personal)
+
+
+def problems(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
+    """What is not described: thing, now, wanted, hint."""
+    for account in facts.logins.accounts:
+        yield from _account(account, wanted)
+    yield from _groups(facts, wanted)
+    for path in facts.persistence:
+        now = f"{path} runs or changes programs of a service account"
+        yield path, now, "absent", f"look at it, then rm {path}"
+
+
+def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
+    people = {user.name for user in wanted.users if user.personal}
+    known, thing = set(wanted.options.known_accounts), f"user {found.name}"
+    if found.uid == 0 and found.name != "root":
+        yield thing, "has the id 0: it is root", "no such account", f"vipw, or userdel {found.name}"
+    if found.name in people:
+        return
+    if found.state == "empty":
+        yield thing, "has an empty password", "no password", f"passwd -l {found.name}"
+    if found.name in known:
+        return
+    if found.state == "set" and found.name != "root":
+        now = "has a password, but is in no list"
+        yield thing, now, "no password", f"passwd -l {found.name}, or add to options.known_accounts"
+    # The usual file of an account in no list is reported with the accounts themselves.
+    is_stranger = found.uid in PEOPLE and found.name not in service_accounts(wanted)
+    for path in found.keys:
+        if not (is_stranger and path.endswith("/.ssh/authorized_keys")):
+            yield thing, f"has keys in {path}", "no keys", f"look at it, then rm {path}"
+
+
+def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
+    """Members that are not described. Listed members of `exact` groups are removed by `manage`."""
+    known = set(wanted.options.known_accounts)
+    described = {
+        (group, user.name) for user in wanted.users for group in (*user.groups, user.group)
+    }
+    watched = {*POWERFUL, *(group.name for group in wanted.groups if group.exact)}
+    for group, members in facts.logins.groups.items():
+        if group not in watched:
+            continue
+        for name in members:
+            is_root = name == "root" and group == "root"
+            is_reader = group == "adm" and name in _LOG_READERS
+            if not (name in known or is_root or is_reader or (group, name) in described):
+                hint = f"gpasswd -d {name} {group} (or usermod -g, if it is its own group)"
+                yield f"{name} in group {group}", "yes", "no", hint

@@ -1,0 +1,63 @@
+"""The steps for what is in effect although it is not described: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import msgspec
+
+from opstasks.manage import effect, effect_units
+from opstasks.manage.actions import FixProbe, StartUnit
+from opstasks.manage.changed_by import file_history
+from opstasks.manage.facts import ManageFacts
+from opstasks.manage.model import Description
+from opstasks.manage.steps import ManageStep
+
+
+def with_effect(
+    steps: Iterable[ManageStep], facts: ManageFacts, wanted: Description
+) -> Iterator[ManageStep]:
+    """The steps, and those for what is in effect; a unit with foreign settings is not started."""
+    if facts.effect is None:
+        yield from steps
+        return
+    there = _there(facts)
+    held = effect_units.held(facts.effect, wanted, there)
+    things = set[str]()
+    for step in steps:
+        things.add(step.thing)
+        yield _guarded(step, held, wanted)
+    for found in effect.differences(facts.effect, wanted, is_there=there):
+        # `manage` itself removes some accounts from groups: that is a step already.
+        if found.thing not in things or found.area != "accounts" or " in group " not in found.thing:
+            why = found.hint if found.action is None else file_history(facts, found.thing)
+            yield ManageStep(found.area, found.thing, found.now, found.wanted, found.action, why)
+
+
+def _there(facts: ManageFacts) -> set[str]:
+    """The described files and checkouts that exist."""
+    paths = {path for path, now in facts.paths.items() if now is not None and now.kind == "file"}
+    return paths | {path for path, is_there in facts.checkouts.items() if is_there}
+
+
+def _guarded(step: ManageStep, held: dict[str, str], wanted: Description) -> ManageStep:
+    """A step that starts a described unit: checked on the host, or not done at all."""
+    action, described = step.action, effect_units.fragments(wanted)
+    if isinstance(action, StartUnit):
+        name = action.name if action.name in described else f"{action.name}.service"
+        if name not in described:
+            return step
+        if held:
+            why = f"first: {next(iter(held.values()))}"
+            return replace(step, action=None, wanted=f"{step.wanted}, not like this", why=why)
+        guard = msgspec.structs.replace(
+            action,
+            fragment=described[name],
+            drop_ins=effect_units.drop_ins(wanted),
+            user=effect_units.account(name, wanted),
+        )
+        return replace(step, action=guard)
+    if isinstance(action, FixProbe) and held and action.run[:2] == ("systemctl", "start"):
+        return replace(step, action=None, why=f"first: {next(iter(held.values()))}")
+    return step
