@@ -65,6 +65,10 @@ def account(name: str, wanted: Description) -> str:
 def problems(facts: EffectFacts, wanted: Description, there: set[str]) -> Iterator[UnitProblem]:
     """The problems of all units; a described file that is not `there` is not judged yet."""
     described, allowed = fragments(wanted), set(drop_ins(wanted))
+    for name in sorted(set(described) - set(facts.units)):
+        if described[name] in there:
+            text = "systemd does not tell its settings"
+            yield UnitProblem(name, text, described[name], f"systemctl status {name}")
     for name, unit in facts.units.items():
         foreign = {path: keys for path, keys in unit.drop_ins.items() if path not in allowed}
         if name in described:

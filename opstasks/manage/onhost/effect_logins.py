@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost.paths import look
-from opstasks.onhost.plain_text import names_in
+from opstasks.onhost.plain_text import names_in, text_of
 
 Facts = dict[str, Any]
 SHADOW = "/etc/shadow"
@@ -22,7 +22,7 @@ def logins(places: list[str], groups: list[str]) -> Facts:
     `places` are the files in which sshd looks for keys, as in its configuration.
     """
     accounts = pwd.getpwall()
-    passwords = password_states(Path(SHADOW).read_text("utf-8", "replace"))
+    passwords = password_states(text_of(SHADOW) or "")
     found = [facts(entry, passwords.get(entry.pw_name, "locked"), places) for entry in accounts]
     telling = [e for e in found if e["uid"] == 0 or e["keys"] or e["state"] != "locked"]
     return {
