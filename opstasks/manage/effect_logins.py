@@ -25,8 +25,6 @@ POWERFUL = (
 )
 # Accounts of programs that read logs, as members of adm.
 _LOG_READERS = ("syslog", "logcheck", "telegraf", "node-exporter")
-# The ids of people's accounts on Debian and Ubuntu: `plan_accounts` reports their keys.
-PEOPLE = range(1000, 60000)
 LoginProblem = tuple[str, str, str, str]
 
 
@@ -64,11 +62,8 @@ def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
     if found.state == "set" and found.name != "root":
         now = "has a password, but is in no list"
         yield thing, now, "no password", f"passwd -l {found.name}, or add to options.known_accounts"
-    # The usual file of an account in no list is reported with the accounts themselves.
-    is_stranger = found.uid in PEOPLE and found.name not in service_accounts(wanted)
     for path in found.keys:
-        if not (is_stranger and path.endswith("/.ssh/authorized_keys")):
-            yield thing, f"has keys in {path}", "no keys", f"look at it, then rm {path}"
+        yield thing, f"has keys in {path}", "no keys", f"look at it, then rm {path}"
 
 
 def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:

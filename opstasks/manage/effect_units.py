@@ -87,11 +87,11 @@ def problems(facts: EffectFacts, wanted: Description, there: set[str]) -> Iterat
 
 def held(facts: EffectFacts, wanted: Description, there: set[str]) -> dict[str, str]:
     """Units that must not be started, without their suffix ``.service``, and why."""
-    return {
-        found.unit.removesuffix(".service"): found.text
-        for found in problems(facts, wanted, there)
-        if found.holds
-    }
+    reasons: dict[str, str] = {}
+    for found in problems(facts, wanted, there):
+        if found.holds:
+            reasons.setdefault(found.unit.removesuffix(".service"), found.text)
+    return reasons
 
 
 def _drop_ins(name: str, foreign: Mapping[str, tuple[str, ...]]) -> Iterator[UnitProblem]:

@@ -33,6 +33,7 @@ def make_plan(
         for path, reason in facts.refusals.items()
         if any(step.thing == path for step in steps)
     )
+    refusals += tuple(step.refusal for step in steps if step.refusal)
     notes = wanted.notes if selection.has("accounts") else ()
     soon = [step for step in steps if not step.access]
     return ManagePlan((*soon, *late), refusals, notes)

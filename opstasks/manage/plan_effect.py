@@ -29,10 +29,17 @@ def with_effect(
         things.add(step.thing)
         yield _guarded(step, held, wanted)
     for found in effect.differences(facts.effect, wanted, is_there=there):
-        # `manage` itself removes some accounts from groups: that is a step already.
-        if found.thing not in things or found.area != "accounts" or " in group " not in found.thing:
+        if not _is_told(found, things):
             why = found.hint if found.action is None else file_history(facts, found.thing)
             yield ManageStep(found.area, found.thing, found.now, found.wanted, found.action, why)
+
+
+def _is_told(found: effect.EffectDifference, things: set[str]) -> bool:
+    """Whether a step says the same: a member who is removed, keys of an account in no list."""
+    if found.area != "accounts" or found.thing not in things:
+        return False
+    is_key = found.now.startswith("has keys in") and found.now.endswith("/.ssh/authorized_keys")
+    return is_key or " in group " in found.thing
 
 
 def _there(facts: ManageFacts) -> set[str]:
@@ -49,8 +56,7 @@ def _guarded(step: ManageStep, held: dict[str, str], wanted: Description) -> Man
         if name not in described:
             return step
         if held:
-            why = f"first: {next(iter(held.values()))}"
-            return replace(step, action=None, wanted=f"{step.wanted}, not like this", why=why)
+            return _refused(step, action.name, held)
         guard = msgspec.structs.replace(
             action,
             fragment=described[name],
@@ -59,5 +65,12 @@ def _guarded(step: ManageStep, held: dict[str, str], wanted: Description) -> Man
         )
         return replace(step, action=guard)
     if isinstance(action, FixProbe) and held and action.run[:2] == ("systemctl", "start"):
-        return replace(step, action=None, why=f"first: {next(iter(held.values()))}")
+        return _refused(step, step.thing, held)
     return step
+
+
+def _refused(step: ManageStep, name: str, held: dict[str, str]) -> ManageStep:
+    """The step without its action: the unit would not run as described."""
+    unit, reason = next(iter(held.items()))
+    text = f"{name} is not started: unit {unit}: {reason} (remove it, or --skip {step.area})"
+    return replace(step, action=None, why=f"not started: {reason}", refusal=text)

@@ -1,249 +1,17 @@
-"""Drift on a real host: each thing that someone makes by hand is seen by `manage` and `doctor`.
+"""Drift on a real host: every task that relies on it sees what is in effect."""
 
-The table says how root makes it, what both must say about it, and how it is undone.
-"""
-
+import contextlib
 import json
-from dataclasses import dataclass
 
 import pytest
 
-from tests.manage.manage_sandbox_help import HOME, HOST, good, steps
+from tests.manage.drifts import CODE, CONFIG, DRIFTS, RELOAD, SAME_ORIGIN, SET, UNITS, rounds
+from tests.manage.manage_sandbox_help import HOST, good, steps
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
-UNITS = "/etc/systemd/system"
-CODE, LIB = f"{HOME}/jobrunner/code", f"{HOME}/jobrunner/lib"
-CONFIG = f"{CODE}/.git/config"
-RELOAD = "systemctl daemon-reload"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEVlZVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVlZWVl x"
-SAME_ORIGIN = "https://github.com/opensafely-core/job-runner"
-
-
-@dataclass(frozen=True)
-class Drift:
-    """How to make it, the words that a difference must have, how to undo it."""
-
-    make: str
-    words: tuple[str, ...]
-    undo: str
-
-
-def drop_in(folder, text="[Service]\\nUser=root\\n", name="zz.conf"):
-    place = f"{folder}/{name}"
-    make = f"mkdir -p {folder}; printf '{text}' >{place}; {RELOAD}"
-    return Drift(
-        make, (place, "User"), f"rm {place}; rmdir --ignore-fail-on-non-empty {folder}; {RELOAD}"
-    )
-
-
-def sshd(text, *words, name="00-aaa.conf"):
-    place = f"/etc/ssh/sshd_config.d/{name}"
-    return Drift(f"printf '{text}\\n' >{place}", (place, *words), f"rm {place}")
-
-
-def sudoers(text, *words, name="zz-more"):
-    place = f"/etc/sudoers.d/{name}"
-    make = f"printf '{text}\\n' >{place}; chmod 0440 {place}"
-    return Drift(make, (place, *words), f"rm {place}")
-
-
-def keys(account, home, name="authorized_keys"):
-    folder = f"{home}/.ssh"
-    make = f"mkdir -p {folder}; echo '{KEY}' >{folder}/{name}; chown -R {account}: {folder}"
-    return Drift(make, (f"user {account}", f"{folder}/{name}"), f"rm {folder}/{name}")
-
-
-def git(setting, value, *words, file=CONFIG):
-    make = f"cp -a {file} /tmp/kept 2>/dev/null; git config --file {file} --add {setting} '{value}'"
-    undo = f"if [ -e /tmp/kept ]; then mv /tmp/kept {file}; else rm {file}; fi"
-    return Drift(f"{make}; chown opensafely: {file}", (setting, *words), undo)
-
-
-def member(name, group):
-    return Drift(
-        f"gpasswd -a {name} {group}", (f"{name} in group {group}",), f"gpasswd -d {name} {group}"
-    )
-
-
-DRIFTS = {
-    # units
-    "unit: a drop-in in /etc": drop_in(f"{UNITS}/jobrunner.service.d"),
-    "unit: a drop-in in /run": drop_in("/run/systemd/system/jobrunner.service.d"),
-    "unit: a drop-in in /usr/lib": drop_in("/usr/lib/systemd/system/jobrunner.service.d"),
-    "unit: a drop-in of all services": drop_in(f"{UNITS}/service.d"),
-    "unit: a drop-in by prefix": drop_in(f"{UNITS}/jobrunner-.service.d"),
-    "unit: a drop-in of the network": drop_in(f"{UNITS}/jobrunner-network.service.d"),
-    "unit: a drop-in of set-property": Drift(
-        "systemctl set-property jobrunner CPUWeight=50",
-        ("unit jobrunner.service", "CPUWeight", "system.control"),
-        f"systemctl revert jobrunner; {RELOAD}",
-    ),
-    "unit: a drop-in that is not loaded": Drift(
-        f"mkdir -p {UNITS}/jobrunner.service.d; echo >{UNITS}/jobrunner.service.d/a.conf",
-        (f"{UNITS}/jobrunner.service.d/a.conf",),
-        f"rm -r {UNITS}/jobrunner.service.d; {RELOAD}",
-    ),
-    "unit: another file": Drift(
-        f"mkdir -p {UNITS}.control; cp {UNITS}/jobrunner.service {UNITS}.control/; {RELOAD}",
-        ("unit jobrunner.service", f"{UNITS}.control/jobrunner.service"),
-        f"rm {UNITS}.control/jobrunner.service; {RELOAD}",
-    ),
-    "unit: a file that is not loaded": Drift(
-        f"touch -d '2 minutes' {UNITS}/jobrunner.service",
-        ("unit jobrunner.service", "not read its present files"),
-        RELOAD,
-    ),
-    "unit: a drop-in of sshd": drop_in(
-        f"{UNITS}/ssh.service.d", "[Service]\\nUser=root\\nEnvironment=A=1\\n"
-    ),
-    "unit: options of sshd": Drift(
-        "cp -a /etc/default/ssh /tmp/kept; echo 'SSHD_OPTS=\"-o PermitRootLogin=yes\"' >>/etc/default/ssh",
-        ("PermitRootLogin=yes", "/etc/default/ssh"),
-        "mv /tmp/kept /etc/default/ssh",
-    ),
-    "unit: a variable of systemd": Drift(
-        "systemctl set-environment LD_PRELOAD=/tmp/x.so",
-        ("LD_PRELOAD", "every service"),
-        "systemctl unset-environment LD_PRELOAD",
-    ),
-    # sshd
-    "sshd: passwords, in an earlier file": sshd(
-        "PasswordAuthentication yes", "sshd passwordauthentication", "yes", ":1"
-    ),
-    "sshd: an old name": sshd("ChallengeResponseAuthentication=yes", "kbdinteractive", "yes"),
-    "sshd: root's login": sshd("# a\\nPermitRootLogin  prohibit-password", "permitrootlogin", ":2"),
-    "sshd: another key file": sshd("AuthorizedKeysFile /etc/keys/%%u", "authorizedkeysfile"),
-    "sshd: a command for keys": sshd(
-        "AuthorizedKeysCommand /usr/bin/env\\nAuthorizedKeysCommandUser nobody",
-        "authorizedkeyscommand",
-    ),
-    "sshd: an authority": sshd("TrustedUserCAKeys /etc/ssh/ca.pub", "trustedusercakeys"),
-    "sshd: users' environments": sshd("PermitUserEnvironment yes", "permituserenvironment"),
-    "sshd: for one user": sshd(
-        "Match User levi\\n  PasswordAuthentication yes", "Match User levi", ":2", name="zz.conf"
-    ),
-    "sshd: for an address, in an included file": Drift(
-        "echo 'Match Address 10.0.0.0/8' >/etc/ssh/sshd_config.d/zz.conf;"
-        " echo 'Include /etc/ssh/more' >>/etc/ssh/sshd_config.d/zz.conf;"
-        " echo 'PermitRootLogin yes' >/etc/ssh/more",
-        ("Match Address 10.0.0.0/8", "/etc/ssh/more:1", "permitrootlogin"),
-        "rm /etc/ssh/sshd_config.d/zz.conf /etc/ssh/more",
-    ),
-    # sudo
-    "sudo: everything for a reviewer": sudoers(
-        "levi ALL=(ALL:ALL) NOPASSWD: ALL", "sudo for levi", ":1"
-    ),
-    "sudo: a role": sudoers("%%reviewers ALL=(ALL) ALL", "sudo for %reviewers"),
-    "sudo: a wildcard for the service account": sudoers(
-        "Cmnd_Alias X = /usr/bin/systemctl * jobrunner*\\nopensafely ALL=(root) NOPASSWD: X",
-        "sudo for opensafely",
-        "/usr/bin/systemctl * jobrunner*",
-    ),
-    "sudo: an alias of users": sudoers("User_Alias U = levi, rosa\\nU ALL=(ALL) ALL", "levi"),
-    "sudo: a number": sudoers("#10003 ALL=(ALL) ALL", "sudo for #10003"),
-    "sudo: no password": sudoers("Defaults:levi !authenticate", "sudo for levi", "!authenticate"),
-    "sudo: a variable": sudoers('Defaults env_keep += "LD_PRELOAD"', "LD_PRELOAD"),
-    "sudo: in the main file": Drift(
-        "cp -a /etc/sudoers /tmp/kept; echo 'rosa ALL=(ALL) ALL' >>/etc/sudoers",
-        ("sudo for rosa", "/etc/sudoers:"),
-        "mv /tmp/kept /etc/sudoers",
-    ),
-    "sudo: an included file": Drift(
-        "echo 'levi ALL=(ALL) ALL' >/etc/more; echo '@include /etc/more' >/etc/sudoers.d/zz",
-        ("sudo for levi", "/etc/more:1"),
-        "rm /etc/sudoers.d/zz /etc/more",
-    ),
-    "sudo: another source": Drift(
-        "cp -a /etc/nsswitch.conf /tmp/kept; echo 'sudoers: files sss' >>/etc/nsswitch.conf",
-        ("/etc/nsswitch.conf: sudoers: files sss",),
-        "mv /tmp/kept /etc/nsswitch.conf",
-    ),
-    # groups and logins
-    "group: sudo": member("levi", "sudo"),
-    "group: docker": member("levi", "docker"),
-    "group: shadow": member("opensafely", "shadow"),
-    "group: disk": member("nobody", "disk"),
-    "group: adm": member("rosa", "adm"),
-    "group: root": member("opensafely", "root"),
-    "group: docker as the own group": Drift(
-        "usermod -g docker nobody", ("nobody in group docker",), "usermod -g nogroup nobody"
-    ),
-    "login: a key of the service account": keys("opensafely", HOME),
-    "login: a second file of the service account": keys("opensafely", HOME, "authorized_keys2"),
-    "login: a key of root": keys("root", "/root"),
-    "login: a key of a system account": keys("backup", "/var/backups"),
-    "login: an account in no list": Drift(
-        f"useradd -m eve; mkdir ~eve/.ssh; echo '{KEY}' >~eve/.ssh/authorized_keys",
-        ("user eve",),
-        "userdel -r eve 2>/dev/null",
-    ),
-    "login: a second root": Drift(
-        "useradd -o -u 0 -M toor", ("user toor", "id 0"), "sed -i /^toor:/d /etc/passwd /etc/shadow"
-    ),
-    "login: an empty password": Drift(
-        "useradd -M eve; passwd -d eve", ("user eve", "empty password"), "userdel eve"
-    ),
-    "login: a password of the service account": Drift(
-        "echo opensafely:x-Y-1234567 | chpasswd",
-        ("user opensafely", "has a password"),
-        "usermod -p '!' opensafely",
-    ),
-    "login: programs of the service account": Drift(
-        "touch /var/lib/systemd/linger/opensafely",
-        ("/var/lib/systemd/linger/opensafely",),
-        "rm /var/lib/systemd/linger/opensafely",
-    ),
-    # git
-    "git: the origin": Drift(
-        f"git config --file {CONFIG} remote.origin.url https://evil.example/fork",
-        (CODE, "origin is https://evil.example/fork", SAME_ORIGIN),
-        f"git config --file {CONFIG} remote.origin.url {SAME_ORIGIN}",
-    ),
-    "git: a second origin": Drift(
-        f"git config --file {CONFIG} --add remote.origin.url https://evil.example/fork",
-        (CODE, "origin is", "https://evil.example/fork"),
-        f"git config --file {CONFIG} --replace-all remote.origin.url {SAME_ORIGIN}",
-    ),
-    "git: the origin of the dependencies": Drift(
-        f"sed -i s/job-runner-dependencies/other/ {LIB}/.git/config",
-        (LIB, "origin is https://github.com/opensafely-core/other"),
-        f"sed -i s/other/job-runner-dependencies/ {LIB}/.git/config",
-    ),
-    "git: another address for the same": git(
-        "url.https://user:tok3n@evil.example/.insteadof", "https://github.com/", "***@evil.example"
-    ).__class__(
-        f"cp -a {CONFIG} /tmp/kept; git config --file {CONFIG}"
-        " url.https://user:tok3n@evil.example/.insteadOf https://github.com/",
-        ("url.https://***@evil.example/.insteadof",),
-        f"mv /tmp/kept {CONFIG}",
-    ),
-    "git: branches of a fork": git(
-        "remote.origin.fetch", "+refs/heads/evil:refs/remotes/origin/main"
-    ),
-    "git: hooks elsewhere": git("core.hookspath", "/tmp/hooks"),
-    "git: a program that lists changes": git("core.fsmonitor", "/tmp/x"),
-    "git: a program for ssh": git("core.sshcommand", "/tmp/x"),
-    "git: a helper for passwords": git("credential.helper", "/tmp/x"),
-    "git: an included file": git("include.path", "/tmp/x"),
-    "git: the account's own settings": git(
-        "url.https://evil.example/.insteadof", "https://github.com/", file=f"{HOME}/.gitconfig"
-    ),
-    "git: a hook": Drift(
-        f"install -m 755 /bin/true {CODE}/.git/hooks/post-checkout",
-        (CODE, "hook post-checkout"),
-        f"rm {CODE}/.git/hooks/post-checkout",
-    ),
-    "git: files that are ignored": Drift(
-        f"echo sitecustomize.py >>{CODE}/.git/info/exclude",
-        (CODE, ".git/info/exclude"),
-        f"sed -i /sitecustomize/d {CODE}/.git/info/exclude",
-    ),
-    "git: a replaced commit": Drift(
-        f"mkdir -p {CODE}/.git/refs/replace; echo x >{CODE}/.git/refs/replace/abc",
-        (CODE, ".git/refs/replace"),
-        f"rm -r {CODE}/.git/refs/replace",
-    ),
-}
+DROP_IN = f"{UNITS}/jobrunner.service.d/zz.conf"
+AS_ROOT = f"mkdir -p {UNITS}/jobrunner.service.d; printf '[Service]\\nUser=root\\n' >{DROP_IN}"
+FORK = "/srv/fork"
 
 
 def planned(inv):
@@ -260,6 +28,12 @@ def diagnosed(inv):
     return [" | ".join(map(str, check.values())) for check in checks if not check["good"]]
 
 
+def pending_problems(inv):
+    """The reasons against a deploy, as `deploy.pending` shows them."""
+    plan = json.loads(inv("-H", HOST, "--json", "deploy.pending").stdout)["hosts"][HOST]["value"]
+    return [problem["text"] for problem in plan["problems"]]
+
+
 def names_it(texts, words):
     return any(all(word in text for word in words) for text in texts)
 
@@ -269,21 +43,96 @@ def test_a_clean_host_shows_nothing(managed, inv):
     assert diagnosed(inv) == []
 
 
-@pytest.mark.parametrize("name", DRIFTS)
-def test_manage_and_doctor_name_what_is_in_effect(sh, inv, name):
-    drift = DRIFTS[name]
-    sh(drift.make)
-    try:
+@pytest.mark.parametrize("names", rounds(), ids=", ".join)
+def test_manage_and_doctor_name_what_is_in_effect(sh, inv, names):
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            sh(DRIFTS[name].make)
+            stack.callback(sh, DRIFTS[name].undo)
         shown, found = planned(inv), diagnosed(inv)
-    finally:
-        sh(drift.undo)
-    assert names_it(shown, drift.words), shown
-    # A person's account in no list is a matter of `manage`.
-    if name != "login: an account in no list":
-        assert names_it(found, drift.words), found
-    assert all(text.count("tok3n") == 0 for text in (*shown, *found))
+    for name in names:
+        assert names_it(shown, DRIFTS[name].words), (name, shown)
+        assert names_it(found, DRIFTS[name].words), (name, found)
+    assert not any("tok3n" in text for text in (*shown, *found))
 
 
 def test_after_all_that_the_host_is_clean_again(managed, inv):
     assert planned(inv) == []
     assert diagnosed(inv) == []
+
+
+# -- nothing is started or deployed like that ----------------------------------------------------
+
+
+@pytest.fixture
+def as_root(sh):
+    """A stopped service, with a drop-in that would start it as root."""
+    sh(f"systemctl stop jobrunner; {AS_ROOT}; {RELOAD}")
+    yield
+    sh(f"rm -rf {UNITS}/jobrunner.service.d; {RELOAD}; systemctl start jobrunner")
+
+
+def test_a_service_that_would_run_as_root_is_not_started(sh, inv, as_root):
+    done = inv("-H", HOST, "manage", "--yes")
+    assert done.returncode == 2
+    assert f"jobrunner is not started: unit jobrunner: {DROP_IN} sets User" in done.stderr
+    for verb in ("start", "restart"):
+        done = inv("-H", HOST, f"service.{verb}", "--yes")
+        assert done.returncode == 2
+        assert f"jobrunner would run as root, not as opensafely: {DROP_IN}" in done.stderr
+    done = inv("-H", HOST, "deploy", "--restart", "--yes")
+    assert done.returncode == 2
+    assert "the unit would run as root" in done.stderr
+    assert sh("systemctl is-active jobrunner || true") == "inactive"
+    sh(f"rm {DROP_IN}; {RELOAD}")
+    good(inv("-H", HOST, "manage", "--yes"))
+    assert sh("ps -o user= -p $(systemctl show -p MainPID --value jobrunner)") == "opensafely"
+
+
+def test_a_drop_in_that_systemd_loads_later_is_found_before_the_start(sh, inv, as_root):
+    sh(f"rm {DROP_IN}; {RELOAD}; {AS_ROOT}")
+    assert sh("systemctl show -p User --value jobrunner") == "opensafely"
+    done = inv("-H", HOST, "manage", "--yes")
+    assert done.returncode == 2
+    assert f"{DROP_IN} sets User" in done.stderr
+    assert sh("systemctl is-active jobrunner || true") == "inactive"
+
+
+def test_a_process_that_still_runs_as_root_is_found(sh, inv, as_root):
+    sh(f"systemctl start jobrunner; rm {DROP_IN}; {RELOAD}")
+    words = ("unit jobrunner.service", "its process runs as root")
+    assert names_it(planned(inv), words)
+    assert names_it(diagnosed(inv), words)
+    sh("systemctl stop jobrunner")
+
+
+def test_commits_of_a_fork_are_not_deployed_and_manage_sets_the_origin_back(sh, inv):
+    head = sh(f"git -C {CODE} rev-parse HEAD")
+    evil = "git -c user.name=x -c user.email=x@y commit -q --allow-empty -m evil"
+    sh(f"git clone -q {CODE} {FORK}; cd {FORK}; git checkout -q -B main; {evil}")
+    sh(f"chmod -R a+rX {FORK}; {SET} --file {CONFIG} remote.origin.url {FORK}")
+    try:
+        assert f"{CODE}: origin is {FORK}, not {SAME_ORIGIN}" in pending_problems(inv)
+        done = inv("-H", HOST, "deploy", "--yes")
+        assert done.returncode == 2
+        assert f"origin is {FORK}, not {SAME_ORIGIN}" in done.stderr
+        assert "manage --only code" in done.stderr
+        assert sh(f"git -C {CODE} rev-parse HEAD") == head
+        good(inv("-H", HOST, "manage", "--only", "code", "--yes"))
+        assert sh(f"git config --file {CONFIG} remote.origin.url") == SAME_ORIGIN
+        assert sh(f"stat -c %U {CONFIG}") == "opensafely"
+        assert planned(inv) == []
+        assert "origin" not in " ".join(pending_problems(inv))
+    finally:
+        sh(f"rm -rf {FORK}; {SET} --file {CONFIG} remote.origin.url {SAME_ORIGIN}")
+
+
+def test_an_edit_that_git_was_told_to_ignore_stops_a_deploy(sh, inv):
+    as_owner = f"runuser -u opensafely -- git -C {CODE} update-index"
+    sh(f"{as_owner} --assume-unchanged README.md; {as_owner} --skip-worktree jobrunner/service.py")
+    try:
+        text = f"{CODE}: git ignores changes of README.md, jobrunner/service.py"
+        assert text in pending_problems(inv)
+    finally:
+        sh(f"{as_owner} --no-assume-unchanged README.md")
+        sh(f"{as_owner} --no-skip-worktree jobrunner/service.py")
