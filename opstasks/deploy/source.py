@@ -47,7 +47,8 @@ class GitSetting(msgspec.Struct, frozen=True):
 class CheckoutSource(msgspec.Struct, frozen=True):
     """The settings of a checkout and its account, the hooks that run, and files that hide changes.
 
-    `hidden` are files that git was told not to compare. `problem` says why this is not complete.
+    `extras` are paths of files that hide changes or replace what commits contain. `hidden` are files
+    that git was told not to compare. `problem` says why this is not complete.
     """
 
     settings: tuple[GitSetting, ...] = ()
@@ -86,11 +87,8 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
     for name in found.hooks:
         place = f"{path}/.git/hooks/{name}"
         yield SourceProblem(f"git runs the hook {name}", f"look at {place}, then rm it")
-    for name in found.extras:
-        place = f"{path}/.git/{name}"
-        yield SourceProblem(
-            f".git/{name} hides or replaces content", f"look at {place}, then rm it"
-        )
+    for place in found.extras:
+        yield SourceProblem(f"{place} hides or replaces content", f"look at it, then rm {place}")
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
         hint = f"git -C {shlex.quote(path)} update-index --really-refresh; see git ls-files -v"

@@ -15,6 +15,8 @@ from opstasks.manage.actions import AnyAction, FixProbe, SetOrigin
 from opstasks.manage.effect_facts import AskedCheckout, EffectFacts, EffectRequest
 from opstasks.manage.model import Checkout, Description
 
+WAYS_HINT = "systemctl unset-environment, /etc/ld.so.preload, /etc/docker/daemon.json, chmod"
+
 
 @dataclass(frozen=True)
 class EffectDifference:
@@ -37,6 +39,7 @@ def request(wanted: Description) -> EffectRequest:
     return EffectRequest(
         units=effect_units.asked(wanted),
         sshd=tuple(sorted(effect_sshd.described(wanted))),
+        sshd_text="\n".join(wanted.contents[path] for path in effect_sshd.files(wanted)),
         accounts=("root", *(user.name for user in wanted.users)),
         sudoers="\n".join(effect_sudo.described(wanted).values()),
         sudoers_files=tuple(effect_sudo.described(wanted)),
@@ -66,9 +69,8 @@ def differences(
             yield EffectDifference("access", thing, now, "only described rules", hint)
     for thing, now, want, hint in effect_logins.problems(facts, wanted):
         yield EffectDifference("accounts", thing, now, want, hint)
-    for text in facts.manager:
-        hint = "systemctl unset-environment, /etc/systemd/system.conf.d, /etc/ld.so.preload"
-        yield EffectDifference("system", "every program", text, "nothing", hint)
+    for text in facts.ways:
+        yield EffectDifference("system", "root", text, "nothing like this", WAYS_HINT)
     for checkout in wanted.checkouts:
         if checkout.path in there:
             yield from _of_checkout(checkout, facts)

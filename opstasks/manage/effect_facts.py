@@ -21,13 +21,15 @@ class AskedCheckout(msgspec.Struct, frozen=True):
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to ask.
 
-    `units` are full names or patterns; `sshd` keys of sshd's configuration in lower case, and
-    `accounts` those for which a Match is tried; `sudoers` the described rules and `sudoers_files`
-    their paths; `service_accounts` must not run anything but described units.
+    `units` are full names or patterns; `sshd` keys of sshd's configuration in lower case,
+    `sshd_text` its described files, and `accounts` those for which a Match is tried; `sudoers` the
+    described rules and `sudoers_files` their paths; `service_accounts` must not run anything but
+    described units.
     """
 
     units: tuple[str, ...] = ()
     sshd: tuple[str, ...] = ()
+    sshd_text: str = ""
     accounts: tuple[str, ...] = ()
     sudoers: str = ""
     sudoers_files: tuple[str, ...] = ()
@@ -69,9 +71,13 @@ class SshdLine(msgspec.Struct, frozen=True):
 
 
 class SshdEffect(msgspec.Struct, frozen=True):
-    """sshd's values by key; the lines that set them, in order; values for single accounts."""
+    """sshd's values by key; the lines that set them, in order; values for single accounts.
+
+    `described` are the values that the described files alone would give.
+    """
 
     values: dict[Line, Line] = {}
+    described: dict[Line, Line] = {}
     lines: tuple[SshdLine, ...] = ()
     accounts: dict[Line, dict[Line, Line]] = {}
     options: Line = ""
@@ -96,12 +102,16 @@ class SudoEffect(msgspec.Struct, frozen=True):
 
 
 class LoginEffect(msgspec.Struct, frozen=True):
-    """An account that can perhaps log in: the state of its password, and its files with keys."""
+    """An account that can perhaps log in: the state of its password, and its files with keys.
+
+    `twins` are other accounts with the same id.
+    """
 
     name: Line
     uid: Small
     state: Literal["empty", "set", "locked"] = "locked"
     keys: tuple[Line, ...] = ()
+    twins: tuple[Line, ...] = ()
 
 
 class LoginsEffect(msgspec.Struct, frozen=True):
@@ -114,12 +124,12 @@ class LoginsEffect(msgspec.Struct, frozen=True):
 class EffectFacts(msgspec.Struct, frozen=True):
     """Everything that is in effect; the defaults are a host where nothing is.
 
-    `manager` are settings of systemd that reach every service; `persistence` are paths by which a
+    `ways` are other ways to make root run something; `persistence` are paths by which a
     service account can run programs by itself.
     """
 
     units: dict[Line, UnitEffect] = {}
-    manager: tuple[Line, ...] = ()
+    ways: tuple[Line, ...] = ()
     sshd: SshdEffect = SshdEffect()
     sudo: SudoEffect = SudoEffect()
     logins: LoginsEffect = LoginsEffect()

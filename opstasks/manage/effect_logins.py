@@ -53,7 +53,11 @@ def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
     known, thing = set(wanted.options.known_accounts), f"user {found.name}"
     if found.uid == 0 and found.name != "root":
         yield thing, "has the id 0: it is root", "no such account", f"vipw, or userdel {found.name}"
+    elif found.twins and (found.name in {user.name for user in wanted.users} or found.uid == 0):
+        now = f"has the same id as {', '.join(found.twins)}"
+        yield thing, now, "an id of its own", f"userdel {found.twins[0]}, without -r"
     if found.name in people:
+        yield from _keys(found, {f"{user.home}/.ssh/authorized_keys" for user in wanted.users})
         return
     if found.state == "empty":
         yield thing, "has an empty password", "no password", f"passwd -l {found.name}"
@@ -62,8 +66,14 @@ def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
     if found.state == "set" and found.name != "root":
         now = "has a password, but is in no list"
         yield thing, now, "no password", f"passwd -l {found.name}, or add to options.known_accounts"
+    yield from _keys(found, set())
+
+
+def _keys(found: LoginEffect, described: set[str]) -> Iterator[LoginProblem]:
     for path in found.keys:
-        yield thing, f"has keys in {path}", "no keys", f"look at it, then rm {path}"
+        if path not in described:
+            now, hint = f"has keys in {path}", f"look at it, then rm {path}"
+            yield f"user {found.name}", now, "no keys", hint
 
 
 def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:

@@ -47,8 +47,11 @@ def described(wanted: Description) -> dict[str, str]:
 
     What a described file says for single accounts (after Match) is not compared.
     """
-    if not files(wanted):
-        return {}
+    return {**SAFE, **_written(wanted)} if files(wanted) else {}
+
+
+def _written(wanted: Description) -> dict[str, str]:
+    """The settings of the described files, before the first Match."""
     found: dict[str, str] = {}
     for path in files(wanted):
         for line in wanted.contents[path].splitlines():
@@ -58,15 +61,16 @@ def described(wanted: Description) -> dict[str, str]:
             if key and not key.startswith("#"):
                 name = _OLD_NAMES.get(key.lower(), key.lower())
                 found.setdefault(name, " ".join(value.split()))
-    return {**SAFE, **found}
+    return found
 
 
 def problems(facts: SshdEffect, wanted: Description) -> Iterator[SshdProblem]:
     """What differs: thing, now, wanted, hint."""
     ours, need = set(files(wanted)), described(wanted)
+    # sshd's own words for the described values: 300 for 5m, a list of ciphers for +name.
+    need |= {key: facts.described[key] for key in _written(wanted) if key in facts.described}
     if facts.problem:
         yield "sshd", facts.problem, "a correct configuration", "sshd -t shows the line"
-        return
     for key, want in need.items():
         now = facts.values.get(key)
         # An sshd without a feature does not name its settings.
@@ -81,10 +85,11 @@ def _matches(facts: SshdEffect, need: dict[str, str], ours: set[str]) -> Iterato
     """Lines for some logins only, and what they mean for accounts."""
     told = set[str]()
     for line in facts.lines:
-        if line.match and line.path not in ours and not _is_same(line.value, need[line.key]):
+        want = need.get(line.key, line.value)
+        if line.match and line.path not in ours and not _is_same(line.value, want):
             told.add(line.key)
             now = f"{line.value} for Match {line.match}"
-            yield f"sshd {line.key}", now, need[line.key], f"remove {line.place}"
+            yield f"sshd {line.key}", now, want, f"remove {line.place}"
     if any(line.match and line.path in ours for line in facts.lines):
         return
     for name, values in facts.accounts.items():

@@ -18,7 +18,11 @@ MOST_SETTINGS = 300
 SHOWN = re.compile(r"remote\.[^\n]*\.(url|fetch|pushurl)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 # Files of a checkout that hide changes, or replace what a commit contains.
-EXTRAS = ("info/exclude", "info/attributes", "info/grafts", "objects/info/alternates")
+EXTRAS = (
+    *("info/exclude", "info/attributes", "info/grafts", "objects/info/alternates", "commondir"),
+)
+# The same for all checkouts of an account, in its home.
+HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
 LENGTH = 1000
 
 
@@ -48,7 +52,7 @@ def source(path: str, home: str) -> dict[str, Any]:
     return {
         "settings": settings[:MOST_SETTINGS],
         "hooks": hooks(git_dir),
-        "extras": extras(git_dir),
+        "extras": extras(git_dir, home),
         "problem": problem or ("too many settings" if len(settings) > MOST_SETTINGS else ""),
     }
 
@@ -76,16 +80,19 @@ def hooks(git_dir: str) -> list[str]:
     return [name for name in names if os.access(f"{place}/{name}", os.X_OK)][:20]
 
 
-def extras(git_dir: str) -> list[str]:
+def extras(git_dir: str, home: str) -> list[str]:
     """The files that hide changes or replace what a commit contains, if they say anything."""
-    found = [name for name in EXTRAS if says_something(text_of(f"{git_dir}/{name}"))]
+    paths = [f"{git_dir}/{name}" for name in EXTRAS] + [f"{home}/{name}" for name in HOME_EXTRAS]
+    found = [path for path in paths if says_something(path)]
     packed = text_of(f"{git_dir}/packed-refs") or ""
     if names_in(f"{git_dir}/refs/replace") or " refs/replace/" in packed:
-        found.append("refs/replace")
+        found.append(f"{git_dir}/refs/replace")
     return found
 
 
-def says_something(text: str | None) -> bool:
-    """Whether a file has a line that is not empty and not a comment."""
-    lines = [line.strip() for line in (text or "").splitlines()]
+def says_something(path: str) -> bool:
+    """Whether a file has a line that is not empty and not a comment; true for a link."""
+    if Path(path).is_symlink():
+        return True
+    lines = [line.strip() for line in (text_of(path) or "").splitlines()]
     return any(line and not line.startswith("#") for line in lines)

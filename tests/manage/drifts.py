@@ -108,6 +108,14 @@ DRIFTS = {
         ("LD_PRELOAD", "every service"),
         "systemctl unset-environment LD_PRELOAD",
     ),
+    "unit: a library for every program": Drift(
+        "echo /lib/x86_64-linux-gnu/libm.so.6 >/etc/ld.so.preload",
+        ("/etc/ld.so.preload loads /lib",),
+        "rm /etc/ld.so.preload",
+    ),
+    "unit: docker for everyone": Drift(
+        "chmod 0666 /run/docker.sock", ("docker.sock has mode 0666",), "chmod 0660 /run/docker.sock"
+    ),
     # sshd
     "sshd: passwords, in an earlier file": sshd(
         "PasswordAuthentication yes", "sshd passwordauthentication", "yes", ":1"
@@ -184,6 +192,10 @@ DRIFTS = {
         ("user toor", "id 0"),
         "sed -i /^toor:/d /etc/passwd /etc/shadow",
     ),
+    "login: the service account's id": Drift(
+        "useradd -o -u 10000 -g 10000 -M eve", ("user opensafely", "same id as eve"), "userdel eve"
+    ),
+    "login: a person's second file": keys("levi", "/home/levi", "authorized_keys2"),
     "login: an empty password": Drift(
         "useradd -M eve; passwd -d eve", ("user eve", "empty password"), "userdel eve"
     ),
@@ -237,7 +249,7 @@ DRIFTS = {
     ),
     "git: files that are ignored": Drift(
         f"echo sitecustomize.py >>{CODE}/.git/info/exclude",
-        (CODE, ".git/info/exclude"),
+        (CODE, f"{CODE}/.git/info/exclude"),
         f"sed -i /sitecustomize/d {CODE}/.git/info/exclude",
     ),
     "git: a replaced commit": Drift(

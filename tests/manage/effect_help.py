@@ -8,7 +8,7 @@ def effect_of(wanted):
     """The answer of a host where the described files decide everything."""
     return {
         "units": {name: unit(name, wanted) for name in effect_units.fragments(wanted)},
-        "manager": [],
+        "ways": [],
         "sshd": {"values": effect_sshd.described(wanted), "lines": []},
         "sudo": {"rules": ["root ALL = (ALL : ALL) ALL"], "lines": []},
         "logins": {"accounts": [], "groups": {name: [] for name in effect_logins.asked(wanted)}},

@@ -6,7 +6,13 @@ It changes nothing. The request is an `opstasks.manage.effect_facts.EffectReques
 
 from typing import Any
 
-from opstasks.manage.onhost import effect_logins, effect_sshd, effect_sudo, effect_units
+from opstasks.manage.onhost import (
+    effect_logins,
+    effect_root,
+    effect_sshd,
+    effect_sudo,
+    effect_units,
+)
 from opstasks.onhost.checkout_source import source
 
 Facts = dict[str, Any]
@@ -14,11 +20,11 @@ Facts = dict[str, Any]
 
 def main(asked: Facts) -> Facts:
     """All facts."""
-    sshd = effect_sshd.settings(asked["sshd"], asked["accounts"])
+    sshd = effect_sshd.settings(asked["sshd"], asked["accounts"], asked["sshd_text"])
     places = sshd["values"].get("authorizedkeysfile", "").split()
     return {
         "units": effect_units.units(asked["units"]),
-        "manager": effect_units.manager(),
+        "ways": effect_root.ways(),
         "sshd": sshd,
         "sudo": effect_sudo.rules(asked["sudoers"], asked["sudoers_files"]),
         "logins": effect_logins.logins(places, asked["groups"]),

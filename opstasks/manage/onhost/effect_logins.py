@@ -24,7 +24,13 @@ def logins(places: list[str], groups: list[str]) -> Facts:
     accounts = pwd.getpwall()
     passwords = password_states(text_of(SHADOW) or "")
     found = [facts(entry, passwords.get(entry.pw_name, "locked"), places) for entry in accounts]
-    telling = [e for e in found if e["uid"] == 0 or e["keys"] or e["state"] != "locked"]
+    for entry in found:
+        entry["twins"] = [
+            other["name"] for other in found if other["uid"] == entry["uid"] and other is not entry
+        ][:20]
+    telling = [
+        e for e in found if e["uid"] == 0 or e["keys"] or e["twins"] or e["state"] != "locked"
+    ]
     return {
         "accounts": telling[:MOST_ACCOUNTS],
         "groups": {name: members(name, accounts) for name in groups},

@@ -5,6 +5,7 @@ It changes nothing. ``sshd -T`` says what is in effect; the files say where it c
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,18 @@ ALIASES = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 _SIGN = re.compile(r"[\s=]+")
 
 
-def settings(keys: list[str], accounts: list[str]) -> Facts:
-    """The values of keys, the lines that set them, and values for accounts if there is a Match."""
-    shown = attempt("sshd", "-T", timeout_s=TIMEOUT_S)
+def settings(keys: list[str], accounts: list[str], described: str) -> Facts:
+    """The values of keys, the lines that set them, and values for accounts if there is a Match.
+
+    `described` is the text of the described files: sshd itself says what it means.
+    """
+    shown, ours = effective(), effective("-f", "/dev/stdin", text=described)
     lines = config_lines(CONFIG)
     chosen = [line for line in lines if line["key"] in keys]
     has_match = any(line["match"] for line in lines)
     return {
         "values": values_of(shown.stdout, keys),
+        "described": {} if ours.returncode else values_of(ours.stdout, keys),
         "lines": chosen[:MOST_LINES],
         "accounts": for_accounts(keys, accounts) if has_match else {},
         "options": options(text_of(DEFAULTS)),
@@ -38,14 +43,27 @@ def settings(keys: list[str], accounts: list[str]) -> Facts:
     }
 
 
+def effective(*options: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """What sshd says about its settings. An old sshd with a Match only answers for a login."""
+    done = attempt("sshd", "-T", *options, timeout_s=TIMEOUT_S, input=text)
+    if done.returncode == 0:
+        return done
+    login = ("-C", context("nobody"))
+    again = attempt("sshd", "-T", *options, *login, timeout_s=TIMEOUT_S, input=text)
+    return done if again.returncode else again
+
+
+def context(user: str) -> str:
+    """A login from this host, for sshd's option -C."""
+    return f"user={user},host=localhost,addr=127.0.0.1"
+
+
 def for_accounts(keys: list[str], accounts: list[str]) -> Facts:
     """The values for a login of each account from this host."""
     found = {}
     for name in accounts[:MOST_ACCOUNTS]:
-        context = f"user={name},host=localhost,addr=127.0.0.1"
-        found[name] = values_of(
-            attempt("sshd", "-T", "-C", context, timeout_s=TIMEOUT_S).stdout, keys
-        )
+        done = attempt("sshd", "-T", "-C", context(name), timeout_s=TIMEOUT_S)
+        found[name] = values_of(done.stdout, keys)
     return found
 
 

@@ -14,6 +14,8 @@ from opstasks.onhost.plain_text import names_in, text_of
 Facts = dict[str, Any]
 TIMEOUT_S = 20.0
 CONFIG = "/etc/sudoers"
+# Its own configuration could leave rules out.
+CONVERT = ("cvtsudoers", "-c", "/dev/null", "-e", "-f", "sudoers")
 MOST_FILES = 200
 MOST_RULES = 200
 LENGTH = 1000
@@ -26,8 +28,8 @@ def rules(described: str, files: list[str]) -> Facts:
 
     `files` are the described files: their lines are not returned.
     """
-    now = attempt("cvtsudoers", "-e", "-f", "sudoers", CONFIG, timeout_s=TIMEOUT_S)
-    ours = attempt("cvtsudoers", "-e", "-f", "sudoers", "-", timeout_s=TIMEOUT_S, input=described)
+    now = attempt(*CONVERT, CONFIG, timeout_s=TIMEOUT_S)
+    ours = attempt(*CONVERT, "-", timeout_s=TIMEOUT_S, input=described)
     known = set(lines_of(ours.stdout))
     found = [line for line in lines_of(now.stdout) if line not in known]
     foreign = [path for path in files_of(CONFIG) if path not in files]

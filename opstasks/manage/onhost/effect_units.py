@@ -20,9 +20,6 @@ FOLDERS = tuple(
     for kind in ("system", "system.control", "transient", "system.attached")
 ) + tuple(f"/run/systemd/generator{suffix}" for suffix in ("", ".early", ".late"))
 _KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]{0,60})\s*=")
-# Variables of systemd itself that a normal host has.
-USUAL = re.compile(r"(LANG|LANGUAGE|LC_[A-Z]+|PATH)=")
-PRELOAD = "/etc/ld.so.preload"
 
 
 def units(names: list[str]) -> dict[str, Facts]:
@@ -105,15 +102,3 @@ def command_of(pid: str) -> str:
         return ""
     text = " ".join(word.decode("utf-8", "replace") for word in words).strip()
     return text[:500] if text.startswith(("sshd:", "/usr/sbin/sshd")) else ""
-
-
-def manager() -> list[str]:
-    """Variables that systemd gives to every service, and libraries that every program loads.
-
-    Only names, except for the libraries.
-    """
-    done = attempt("systemctl", "show-environment", timeout_s=TIMEOUT_S)
-    lines = [line for line in done.stdout.splitlines() if "=" in line and not USUAL.match(line)]
-    loaded = (text_of(PRELOAD) or "").split()
-    found = [f"systemd sets {line.partition('=')[0][:60]} for every service" for line in lines]
-    return [*found, *(f"{PRELOAD} loads {name[:200]}" for name in loaded)][:20]
