@@ -47,8 +47,8 @@ class GitSetting(msgspec.Struct, frozen=True):
 class CheckoutSource(msgspec.Struct, frozen=True):
     """The settings of a checkout and its account, the hooks that run, and files that hide changes.
 
-    `extras` are paths of files that hide changes or replace what commits contain. `hidden` are files
-    that git was told not to compare. `problem` says why this is not complete.
+    `extras` are paths of files that hide changes or replace content. `hidden` are files that git
+    was told not to compare. `problem` says why this is not complete.
     """
 
     settings: tuple[GitSetting, ...] = ()
