@@ -86,9 +86,13 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
             yield _setting(entry)
     for name in found.hooks:
         place = f"{path}/.git/hooks/{name}"
-        yield SourceProblem(f"git runs the hook {name}", f"look at {place}, then rm it")
+        yield SourceProblem(
+            f"git runs the hook {name}", f"look at {shlex.quote(place)}, then rm it"
+        )
     for place in found.extras:
-        yield SourceProblem(f"{place} hides or replaces content", f"look at it, then rm {place}")
+        yield SourceProblem(
+            f"{place} hides or replaces content", f"look at it, then rm {shlex.quote(place)}"
+        )
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
         hint = f"git -C {shlex.quote(path)} update-index --really-refresh; see git ls-files -v"

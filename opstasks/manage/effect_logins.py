@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from opstasks.manage.effect_facts import EffectFacts, LoginEffect
 from opstasks.manage.model import Description
@@ -44,35 +45,45 @@ def problems(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
         yield from _account(account, wanted)
     yield from _groups(facts, wanted)
     for path in facts.persistence:
-        now = f"{path} runs or changes programs of a service account"
-        yield path, now, "absent", f"look at it, then rm {path}"
+        now = f"{path} runs or changes its programs"
+        yield "service account", now, "absent", f"look at it, then rm {quote(path)}"
 
 
 def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
     people = {user.name for user in wanted.users if user.personal}
     known, thing = set(wanted.options.known_accounts), f"user {found.name}"
     if found.uid == 0 and found.name != "root":
-        yield thing, "has the id 0: it is root", "no such account", f"vipw, or userdel {found.name}"
+        yield (
+            thing,
+            "has the id 0: it is root",
+            "no such account",
+            f"vipw, or userdel {quote(found.name)}",
+        )
     elif found.twins and (found.name in {user.name for user in wanted.users} or found.uid == 0):
         now = f"has the same id as {', '.join(found.twins)}"
-        yield thing, now, "an id of its own", f"userdel {found.twins[0]}, without -r"
+        yield thing, now, "an id of its own", f"userdel {quote(found.twins[0])}, without -r"
     if found.name in people:
         yield from _keys(found, {f"{user.home}/.ssh/authorized_keys" for user in wanted.users})
         return
     if found.state == "empty":
-        yield thing, "has an empty password", "no password", f"passwd -l {found.name}"
+        yield thing, "has an empty password", "no password", f"passwd -l {quote(found.name)}"
     if found.name in known:
         return
     if found.state == "set" and found.name != "root":
         now = "has a password, but is in no list"
-        yield thing, now, "no password", f"passwd -l {found.name}, or add to options.known_accounts"
+        yield (
+            thing,
+            now,
+            "no password",
+            f"passwd -l {quote(found.name)}, or add to options.known_accounts",
+        )
     yield from _keys(found, set())
 
 
 def _keys(found: LoginEffect, described: set[str]) -> Iterator[LoginProblem]:
     for path in found.keys:
         if path not in described:
-            now, hint = f"has keys in {path}", f"look at it, then rm {path}"
+            now, hint = f"has keys in {path}", f"look at it, then rm {quote(path)}"
             yield f"user {found.name}", now, "no keys", hint
 
 
@@ -90,5 +101,5 @@ def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
             is_root = name == "root" and group == "root"
             is_reader = group == "adm" and name in _LOG_READERS
             if not (name in known or is_root or is_reader or (group, name) in described):
-                hint = f"gpasswd -d {name} {group} (or usermod -g, if it is its own group)"
+                hint = f"gpasswd -d {quote(name)} {group} (or usermod -g, if it is its own group)"
                 yield f"{name} in group {group}", "yes", "no", hint

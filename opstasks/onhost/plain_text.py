@@ -17,9 +17,10 @@ def text_of(path: str, most_bytes: int = MOST_BYTES) -> str | None:
         handle = os.open(path, _FLAGS)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
         return stream.read(most_bytes).decode("utf-8", "replace")
 
 

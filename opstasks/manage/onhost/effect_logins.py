@@ -2,6 +2,7 @@
 
 import grp
 import pwd
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,14 @@ def facts(entry: pwd.struct_passwd, state: str, places: list[str]) -> Facts:
 
 def key_files(entry: pwd.struct_passwd, places: list[str]) -> list[str]:
     """The files that may have keys for an account."""
-    found = []
-    for place in (*KEYS, *places):
-        marks = {"%%": "%", "%h": entry.pw_dir, "%u": entry.pw_name, "%U": str(entry.pw_uid)}
-        for mark, text in marks.items():
-            place = place.replace(mark, text)
-        if place != "none":
-            found.append(place if place.startswith("/") else f"{entry.pw_dir}/{place}")
-    return list(dict.fromkeys(found))
+    marks = {"%%": "%", "%h": entry.pw_dir, "%u": entry.pw_name, "%U": str(entry.pw_uid)}
+    found = [
+        re.sub("%[%huU]", lambda match: marks[match[0]], place)
+        for place in (*KEYS, *places)
+        if place != "none"
+    ]
+    paths = [path if path.startswith("/") else f"{entry.pw_dir}/{path}" for path in found]
+    return list(dict.fromkeys(paths))
 
 
 def has_content(path: str) -> bool:
