@@ -40,7 +40,7 @@ class BackendOptions(ManageEntry, frozen=True, kw_only=True):
     `packages`: "manage", or "report" for a host without a package archive: then missing packages
     are only reported. `upgrade` upgrades every package. `key_source` is an https address with
     ``{name}`` in it that answers with a person's public keys.
-    `known_accounts` may have keys although no role lists them.
+    `known_accounts` may have keys, a password and rights although no role lists them.
     """
 
     packages: Literal["manage", "report"] = "manage"
