@@ -15,6 +15,7 @@ from opstasks.deploy.release import Release
 from opstasks.deploy.source import CheckoutSource
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.primitives import git
 
@@ -221,10 +222,15 @@ def inspect(
     except Refused as no_checkout:
         no_checkout.hint = f"inv -H {host.name} manage"
         raise
+    facts = replace(facts, lock_owner=lock.parse_owner(results["lock"].out))
+    return _with_wanted(facts, spec)
+
+
+def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
+    """The facts with what hosts.yaml says; a host cannot say it itself."""
     return replace(
         facts,
         code=replace(facts.code, url=spec.deploy.code.url),
         lib=replace(facts.lib, url=spec.deploy.lib.url),
-        lock_owner=lock.parse_owner(results["lock"].out),
         service_user=spec.service_user,
     )

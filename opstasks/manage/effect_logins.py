@@ -57,11 +57,16 @@ def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
             thing,
             "has the id 0: it is root",
             "no such account",
-            f"vipw, or userdel {quote(found.name)}",
+            f"remove the line of {found.name} with vipw and vipw -s",
         )
     elif found.twins and (found.name in {user.name for user in wanted.users} or found.uid == 0):
         now = f"has the same id as {', '.join(found.twins)}"
-        yield thing, now, "an id of its own", f"userdel {quote(found.twins[0])}, without -r"
+        yield (
+            thing,
+            now,
+            "an id of its own",
+            f"remove the line of {found.twins[0]} with vipw and vipw -s",
+        )
     if found.name in people:
         yield from _keys(found, {f"{user.home}/.ssh/authorized_keys" for user in wanted.users})
         return

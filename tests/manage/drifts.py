@@ -193,7 +193,9 @@ DRIFTS = {
         "sed -i /^toor:/d /etc/passwd /etc/shadow",
     ),
     "login: the service account's id": Drift(
-        "useradd -o -u 10000 -g 10000 -M eve", ("user opensafely", "same id as eve"), "userdel eve"
+        "useradd -o -u 10000 -g 10000 -M eve",
+        ("user opensafely", "same id as eve"),
+        "sed -i /^eve:/d /etc/passwd /etc/shadow",
     ),
     "login: a person's second file": keys("levi", "/home/levi", "authorized_keys2"),
     "login: an empty password": Drift(
