@@ -22,7 +22,8 @@ WAYS_HINT = "systemctl unset-environment, /etc/ld.so.preload, /etc/docker/daemon
 class EffectDifference:
     """Something in effect that is not as described; `hint` says what to do.
 
-    `action` is there if `manage` can correct it.
+    `action` is there if `manage` can correct it. `origins` are the files that it may come from, if
+    they are known: once `manage` has replaced one of them, the difference may be gone.
     """
 
     area: str
@@ -31,6 +32,7 @@ class EffectDifference:
     wanted: str
     hint: str
     action: AnyAction | None = None
+    origins: tuple[str, ...] = ()
 
 
 def request(wanted: Description) -> EffectRequest:
@@ -62,11 +64,13 @@ def differences(
     for found in effect_units.problems(facts, wanted, there):
         yield _of_unit(found)
     if there & set(effect_sshd.files(wanted)):
-        for thing, now, want, hint in effect_sshd.problems(facts.sshd, wanted):
-            yield EffectDifference("access", thing, now, want, hint)
+        for thing, now, want, hint, path in effect_sshd.problems(facts.sshd, wanted):
+            yield EffectDifference("access", thing, now, want, hint, origins=(path,))
     if there & set(effect_sudo.described(wanted)):
-        for thing, now, hint in effect_sudo.problems(facts.sudo, wanted):
-            yield EffectDifference("access", thing, now, "only described rules", hint)
+        for thing, now, hint, path in effect_sudo.problems(facts.sudo, wanted):
+            origins = (path,) if path else tuple(effect_sudo.described(wanted))
+            want = "only described rules"
+            yield EffectDifference("access", thing, now, want, hint, origins=origins)
     for thing, now, want, hint in effect_logins.problems(facts, wanted):
         yield EffectDifference("accounts", thing, now, want, hint)
     for text in facts.ways:
@@ -82,7 +86,13 @@ def _of_unit(found: effect_units.UnitProblem) -> EffectDifference:
         words = f'[ "$(systemctl show -p NeedDaemonReload --value {found.unit})" = no ]'
         action = FixProbe(test=("sh", "-c", words), run=("systemctl", "daemon-reload"))
     return EffectDifference(
-        "service", f"unit {found.unit}", found.text, found.wanted, found.hint, action
+        "service",
+        f"unit {found.unit}",
+        found.text,
+        found.wanted,
+        found.hint,
+        action,
+        (found.origin,),
     )
 
 

@@ -34,7 +34,7 @@ SAFE = {
 _OLD_NAMES = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 # Words with the same meaning.
 _SAME = {"without-password": "prohibit-password"}
-SshdProblem = tuple[str, str, str, str]
+SshdProblem = tuple[str, str, str, str, str]
 
 
 def files(wanted: Description) -> tuple[str, ...]:
@@ -65,20 +65,26 @@ def _written(wanted: Description) -> dict[str, str]:
 
 
 def problems(facts: SshdEffect, wanted: Description) -> Iterator[SshdProblem]:
-    """What differs: thing, now, wanted, hint."""
+    """What differs: thing, now, wanted, hint, and the file that decides ("" if unknown)."""
     ours, need = set(files(wanted)), described(wanted)
     # sshd's own words for the described values: 300 for 5m, a list of ciphers for +name.
     need |= {key: facts.described[key] for key in _written(wanted) if key in facts.described}
     if facts.problem:
-        yield "sshd", facts.problem, "a correct configuration", "sshd -t shows the line"
+        yield "sshd", facts.problem, "a correct configuration", "sshd -t shows the line", ""
     for key, want in need.items():
         now = facts.values.get(key)
         # An sshd without a feature does not name its settings.
         if now is not None and not _is_same(now, want):
-            yield f"sshd {key}", now, want, _origin(key, facts, ours)
+            yield (f"sshd {key}", now, want, *_origin(key, facts, ours))
     yield from _matches(facts, need, ours)
     if facts.options:
-        yield "sshd", f"options {facts.options}", "none", "correct SSHD_OPTS in /etc/default/ssh"
+        yield (
+            "sshd",
+            f"options {facts.options}",
+            "none",
+            "correct SSHD_OPTS in /etc/default/ssh",
+            "",
+        )
 
 
 def _matches(facts: SshdEffect, need: dict[str, str], ours: set[str]) -> Iterator[SshdProblem]:
@@ -89,7 +95,7 @@ def _matches(facts: SshdEffect, need: dict[str, str], ours: set[str]) -> Iterato
         if line.match and line.path not in ours and not _is_same(line.value, want):
             told.add(line.key)
             now = f"{line.value} for Match {line.match}"
-            yield f"sshd {line.key}", now, want, f"remove {line.place}"
+            yield f"sshd {line.key}", now, want, f"remove {line.place}", line.path
     if any(line.match and line.path in ours for line in facts.lines):
         return
     for name, values in facts.accounts.items():
@@ -97,16 +103,17 @@ def _matches(facts: SshdEffect, need: dict[str, str], ours: set[str]) -> Iterato
             want = need.get(key, now)
             if key not in told and not _is_same(now, want) and facts.values.get(key) != now:
                 hint = f"sshd -T -C user={name}, and the Match blocks in {CONFIG}*"
-                yield f"sshd {key} for {name}", now, want, hint
+                yield f"sshd {key} for {name}", now, want, hint, ""
 
 
-def _origin(key: str, facts: SshdEffect, ours: set[str]) -> str:
-    """The line that decides: the first one outside a Match."""
+def _origin(key: str, facts: SshdEffect, ours: set[str]) -> tuple[str, str]:
+    """What to do, and the file with the line that decides: the first one outside a Match."""
     lines = [line for line in facts.lines if line.key == key and not line.match]
     if not lines:
-        return f"sshd's default: set it in {CONFIG}"
+        return f"sshd's default: set it in {CONFIG}", ""
     first: SshdLine = lines[0]
-    return "reload ssh" if first.path in ours else f"remove {first.place}: {key} {first.value}"
+    hint = "reload ssh" if first.path in ours else f"remove {first.place}: {key} {first.value}"
+    return hint, first.path
 
 
 def _is_same(now: str, want: str) -> bool:

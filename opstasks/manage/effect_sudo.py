@@ -9,6 +9,7 @@ from opstasks.manage.effect_facts import SudoEffect, SudoLine
 from opstasks.manage.model import Description
 
 FOLDER = "/etc/sudoers"
+CONFIG = "/etc/sudo.conf"
 # The rules of Debian's and Ubuntu's own file.
 _USUAL = re.compile(
     r"root ALL = \(ALL : ALL\) ALL|%sudo ALL = \(ALL : ALL\) ALL|%admin ALL = \(ALL( : ALL)?\) ALL"
@@ -18,7 +19,7 @@ _SAFE_FOLDERS = {
     *("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/snap/bin"),
 }
 _PATH = "Defaults secure_path="
-SudoProblem = tuple[str, str, str]
+SudoProblem = tuple[str, str, str, str]
 
 
 def described(wanted: Description) -> dict[str, str]:
@@ -27,20 +28,17 @@ def described(wanted: Description) -> dict[str, str]:
 
 
 def problems(facts: SudoEffect, wanted: Description) -> Iterator[SudoProblem]:
-    """Rules that nobody described: thing, now, hint."""
+    """Rules that nobody described: thing, now, hint, and the file if it is known."""
     if facts.problem:
-        yield (
-            "sudo",
-            f"cannot read its rules: {facts.problem}",
-            "visudo -c; cvtsudoers /etc/sudoers",
-        )
+        now = f"cannot read its rules: {facts.problem}"
+        yield "sudo", now, "visudo -c; cvtsudoers /etc/sudoers", CONFIG
         return
     known = set(wanted.options.known_accounts)
     for rule in facts.rules:
         if not _is_usual(rule) and not (users(rule) and users(rule) <= known):
-            yield f"sudo for {_shown_users(rule)}", rule, _origin(rule, facts.lines)
+            yield (f"sudo for {_shown_users(rule)}", rule, *_origin(rule, facts.lines))
     for text in facts.plugins:
-        yield "sudo", text, "rules from there are not checked: remove the line"
+        yield "sudo", text, "rules from there are not checked: remove the line", CONFIG
 
 
 def _is_usual(rule: str) -> bool:
@@ -63,21 +61,24 @@ def _shown_users(rule: str) -> str:
     return ", ".join(sorted(users(rule))[:5]) or "everyone"
 
 
-def _origin(rule: str, lines: tuple[SudoLine, ...]) -> str:
-    """The line that a rule probably comes from: an equal one, else one that names its accounts."""
+def _origin(rule: str, lines: tuple[SudoLine, ...]) -> tuple[str, str]:
+    """The line that a rule probably comes from: an equal one, else one that names its accounts.
+
+    What to do, and the line's file; "" if no line is found.
+    """
     plain = _squeezed(rule)
     for line in lines:
         if _squeezed(line.text) == plain:
-            return f"remove {line.path}:{line.line}"
+            return f"remove {line.path}:{line.line}", line.path
     # cvtsudoers writes a rule in its own words, with aliases replaced.
     is_default = rule.startswith("Defaults")
     for line in lines:
         named = set(re.split(r"[\s,=]+", line.text))
         same_kind = line.text.startswith("Defaults") == is_default
         if same_kind and users(rule) and users(rule) <= named:
-            return f"remove {line.path}:{line.line}"
+            return f"remove {line.path}:{line.line}", line.path
     places = sorted({line.path for line in lines if line.path != FOLDER}) or [FOLDER]
-    return f"look into {', '.join(places[:5])}"
+    return f"look into {', '.join(places[:5])}", ""
 
 
 def _squeezed(text: str) -> str:

@@ -33,6 +33,7 @@ class UnitProblem:
     hint: str
     holds: bool = False
     can_reload: bool = False
+    origin: str = ""
 
 
 def fragments(wanted: Description) -> dict[str, str]:
@@ -119,7 +120,7 @@ def _described(
         is_changed = True
     if unit.reload or not unit.fragment:
         text, hint = "systemd has not read its present files", "systemctl daemon-reload"
-        yield UnitProblem(name, text, "read", hint, can_reload=not is_changed)
+        yield UnitProblem(name, text, "read", hint, can_reload=not is_changed, origin=path)
     if name.endswith(".service") and unit.fragment and unit.user != user:
         hint = f"systemctl cat {name} shows the file that sets it"
         text = f"runs as {unit.user} when it starts"

@@ -24,12 +24,14 @@ def with_effect(
         return
     there = _there(facts)
     held = effect_units.held(facts.effect, wanted, there)
-    things = set[str]()
+    things, replaced = set[str](), set[str]()
     for step in steps:
         things.add(step.thing)
+        replaced |= {step.thing} if step.action else set()
         yield _guarded(step, held, wanted)
     for found in effect.differences(facts.effect, wanted, is_there=there):
-        if not _is_told(found, things):
+        # What comes from a file that this plan replaces is no difference of its own.
+        if not _is_told(found, things) and not replaced.intersection(found.origins):
             why = found.hint if found.action is None else file_history(facts, found.thing)
             yield ManageStep(found.area, found.thing, found.now, found.wanted, found.action, why)
 

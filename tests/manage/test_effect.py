@@ -365,3 +365,19 @@ def test_the_request_asks_for_everything_described(wanted):
     assert asked.service_accounts == ("opensafely",)
     assert {entry.home for entry in asked.checkouts} == {"/home/opensafely"}
     assert effect_of(wanted)["units"][UNIT]["user"] == "opensafely"
+
+
+def test_what_comes_from_a_file_that_is_replaced_is_shown_once(facts, wanted):
+    sudoers = "/etc/sudoers.d/opstasks"
+    for path in (SSHD, sudoers, FRAGMENT):
+        facts["paths"][path]["sha256"] = "other"
+    put(facts, "sshd|values|permitrootlogin", "yes")
+    put(facts, "sshd|lines", [line(path=SSHD)])
+    put(facts, "sudo|rules", ["rosa ALL = (ALL) ALL"])
+    put(facts, f"units|{UNIT}|reload", value=True)
+    assert {thing for thing, _, _ in shown(facts, wanted)} == {SSHD, sudoers, FRAGMENT}
+    # But not what comes from another file.
+    put(facts, "sshd|lines", [line()])
+    put(facts, "sudo|lines", [{"path": "/etc/more", "line": 1, "text": "rosa ALL=(ALL) ALL"}])
+    things = {thing for thing, _, _ in shown(facts, wanted)}
+    assert things == {SSHD, sudoers, FRAGMENT, "sshd permitrootlogin", "sudo for rosa"}
