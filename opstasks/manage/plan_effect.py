@@ -37,11 +37,12 @@ def with_effect(
 
 
 def _is_told(found: effect.EffectDifference, things: set[str]) -> bool:
-    """Whether a step says the same: a member who is removed, keys of an account in no list."""
+    """Whether a step says the same: a member who is removed, an account in no list."""
     if found.area != "accounts" or found.thing not in things:
         return False
     is_key = found.now.startswith("has keys in") and found.now.endswith("/.ssh/authorized_keys")
-    return is_key or " in group " in found.thing
+    is_password = found.now.startswith("has a password")
+    return is_key or is_password or " in group " in found.thing
 
 
 def _there(facts: ManageFacts) -> set[str]:
