@@ -119,9 +119,7 @@ def test_no_service_starts_while_a_release_is_unfinished(tpp, verb):
 @pytest.mark.parametrize("verb", ["start", "restart"])
 def test_a_service_that_would_run_as_another_account_is_not_started(tpp, verb):
     expect_inspection(tpp, f"{DOWN}User=\nDropInPaths=/run/a.conf /etc/b.conf\n")
-    with pytest.raises(
-        Refused, match="would run as root, not as opensafely: /run/a.conf"
-    ) as caught:
+    with pytest.raises(Refused, match=r"root, not as opensafely: /run/a\.conf") as caught:
         getattr(service, verb)(tpp, 3)
     assert "doctor" in caught.value.hint
 
