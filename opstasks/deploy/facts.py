@@ -12,8 +12,10 @@ from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line, Text
 from opstasks.deploy import release
 from opstasks.deploy.release import Release
+from opstasks.deploy.source import CheckoutSource
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
+from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.primitives import git
 
@@ -62,7 +64,8 @@ class Dirt:
 class CheckoutFacts:
     """One checkout: its commit, its target, and the commits that the move gains and loses.
 
-    `error` says why there is no target.
+    `error` says why there is no target. `url` is where its commits should come from ("" if that is
+    not compared), `source` where they do.
     """
 
     path: Line
@@ -75,6 +78,8 @@ class CheckoutFacts:
     lost: tuple[Commit, ...] = ()
     dirt: Dirt = field(default_factory=Dirt)
     error: Text = ""
+    source: CheckoutSource = field(default_factory=CheckoutSource)
+    url: str = ""
 
     @property
     def moves(self) -> bool:
@@ -126,7 +131,8 @@ class DeployFacts:
 
     `code_version` is the newest database version that the new code supports; `missing_keys` are
     configuration keys that the new code reads, the old code did not, and the host does not set;
-    `snapshot` is "ok", or what is wrong with the snapshot that would be restored.
+    `snapshot` is "ok", or what is wrong with the snapshot that would be restored. `unit_user` is
+    the account of the unit ("" if unknown), which should be the `service_user`.
     """
 
     code: CheckoutFacts
@@ -144,6 +150,9 @@ class DeployFacts:
     missing_keys: tuple[Line, ...] = ()
     snapshot: Text = "ok"
     lock_owner: lock.Owner | None = None
+    unit_user: Line = ""
+    unit_drop_ins: tuple[Line, ...] = ()
+    service_user: str = ""
 
     @property
     def unfinished(self) -> Release | None:
@@ -213,4 +222,15 @@ def inspect(
     except Refused as no_checkout:
         no_checkout.hint = f"inv -H {host.name} manage"
         raise
-    return replace(facts, lock_owner=lock.parse_owner(results["lock"].out))
+    facts = replace(facts, lock_owner=lock.parse_owner(results["lock"].out))
+    return _with_wanted(facts, spec)
+
+
+def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
+    """The facts with what hosts.yaml says; a host cannot say it itself."""
+    return replace(
+        facts,
+        code=replace(facts.code, url=spec.deploy.code.url),
+        lib=replace(facts.lib, url=spec.deploy.lib.url),
+        service_user=spec.service_user,
+    )

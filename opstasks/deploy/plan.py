@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opstasks.core.formats import size_text
+from opstasks.deploy import source
 from opstasks.deploy.facts import CheckoutFacts, DeployFacts
 from opstasks.deploy.release import Release
 
@@ -51,6 +52,8 @@ def make_plan(
 ) -> DeployPlan:
     """The plan for these facts; `restores` is the release to undo."""
     found = [
+        # A rollback fetches nothing, and goes back to commits that were deployed.
+        *(() if restores else (*_source_problems(facts.code), *_source_problems(facts.lib))),
         *_checkout_problems(facts.code),
         *_checkout_problems(facts.lib),
         *_host_problems(facts),
@@ -92,6 +95,22 @@ def _checkout_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
     return found
 
 
+def _source_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
+    """Settings that bring commits from elsewhere, run programs or hide changes."""
+    if not checkout.url:
+        return []
+    found = source.problems(checkout.path, checkout.source, checkout.url)
+    return [
+        DeployProblem(
+            f"{checkout.path}: {item.text}",
+            "look who changed it; `manage --only code` sets it back"
+            if item.is_origin
+            else item.hint,
+        )
+        for item in found
+    ]
+
+
 def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
     found = []
     if facts.lock_owner:
@@ -99,6 +118,10 @@ def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
         found.append(DeployProblem(text, "wait"))
     if not facts.unit_loaded:
         found.append(DeployProblem("the service has no unit", "run `manage` first"))
+    if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):
+        text = f"the unit would run as {facts.unit_user}, not as {facts.service_user}"
+        where = f" ({', '.join(facts.unit_drop_ins)})" if facts.unit_drop_ins else ""
+        found.append(DeployProblem(text + where, "`doctor` shows what sets it; then run `manage`"))
     if not facts.may_control:
         text = "the service account may not start and stop the unit"
         found.append(DeployProblem(text, "run `manage` first"))

@@ -20,6 +20,8 @@ def preview(plan: DeployPlan) -> list[str]:
     running = facts.database.running
     lines.append(f"{len(running)} job(s) running; they keep running during the restart")
     lines += [f"  {job.id}  {job.workspace} {job.action}" for job in running]
+    if facts.unit_drop_ins:
+        lines.append(f"the unit has drop-ins: {', '.join(facts.unit_drop_ins)}")
     if facts.unit_state == "activating":
         lines.append("the service is between two crashes; it will be started")
     elif facts.unit_state != "active":

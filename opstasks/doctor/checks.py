@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import release
+from opstasks.doctor import drift
 from opstasks.doctor.facts import (
     INSPECT,
     PROGRAMS,
@@ -20,6 +21,7 @@ from opstasks.doctor.facts import (
     root_commands,
     secrets_file,
 )
+from opstasks.doctor.finding import DoctorFinding
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -33,16 +35,6 @@ SKEW_S = 30.0
 LOCK_HELD_S = 2 * 3600.0
 # The oldest version that our programs on a host support.
 OLDEST_PYTHON = (3, 10)
-
-
-@dataclass(frozen=True)
-class DoctorFinding:
-    """The result of one check; `hint` says what to do if it is not good."""
-
-    name: str
-    good: bool
-    text: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,13 +62,30 @@ def inspect(host: Host) -> DoctorReport:
         hint = error.hint or f"inv -H {host.name} manage"
         return DoctorReport((DoctorFinding("service account", False, error.message, hint),))
     checks += judge(spec, found, time.time())
+    return DoctorReport((*checks, *_inspect_root(host)))
+
+
+def _inspect_root(host: Host) -> list[DoctorFinding]:
+    """The checks as root, in one round trip."""
+    more: list[DoctorFinding] = []
+    wanted = None
     try:
-        found = host.root.gather(root_commands(spec))
-        checks += [_holders(spec, found.pop("holders")), *judge_root(found)]
+        wanted = drift.described(host.spec)
+        more += [] if wanted else [drift.no_backend()]
+    except Refused as error:
+        more.append(drift.no_description(error))
+    commands_by_name = root_commands(host.spec) | (
+        {drift.NAME: drift.command(wanted)} if wanted else {}
+    )
+    try:
+        found = host.root.gather(commands_by_name)
     except Refused as error:
         hint = error.hint or "ask for sudo rights on this host"
-        checks.append(DoctorFinding("root", False, error.message, hint))
-    return DoctorReport(tuple(checks))
+        return [DoctorFinding("root", False, error.message, hint)]
+    if wanted:
+        more += drift.judge(host.spec, wanted, found.pop(drift.NAME))
+    held = _holders(host.spec, found.pop("holders"))
+    return [held, *judge_root(found), *more]
 
 
 # -- judging ---------------------------------------------------------------------------------

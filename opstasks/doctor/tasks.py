@@ -9,7 +9,7 @@ from invoke import task
 from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
-    from opstasks.doctor.checks import DoctorFinding
+    from opstasks.doctor.finding import DoctorFinding
 
 
 @task(help={"all": "Also show checks that passed."}, auto_shortflags=False)

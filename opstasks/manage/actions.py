@@ -145,6 +145,14 @@ class CloneRepository(Action, frozen=True, kw_only=True, tag="checkout"):
     owner: str
 
 
+class SetOrigin(Action, frozen=True, kw_only=True, tag="origin"):
+    """Set the address from which a checkout fetches, as `owner`."""
+
+    path: str
+    url: str
+    owner: str
+
+
 class CreatePath(Action, frozen=True, kw_only=True, tag="create"):
     """Run a shell command as `owner`, which creates `path`."""
 
@@ -173,9 +181,15 @@ class DisableUnit(Action, frozen=True, kw_only=True, tag="disable_unit"):
 
 
 class StartUnit(Action, frozen=True, kw_only=True, tag="start"):
-    """Start a unit."""
+    """Start a unit.
+
+    With a `fragment`, only if systemd uses this file, no other drop-ins, and this account.
+    """
 
     name: str
+    fragment: str = ""
+    drop_ins: tuple[str, ...] = ()
+    user: str = ""
 
 
 class StopUnit(Action, frozen=True, kw_only=True, tag="stop"):
@@ -201,6 +215,7 @@ AnyAction = (
     | SetLine
     | SetTreeRights
     | CloneRepository
+    | SetOrigin
     | CreatePath
     | FixProbe
     | EnableUnit

@@ -78,7 +78,7 @@ def refuse(planned: ManagePlan, host: str) -> None:
             f"the plan is refused: {text}",
             host=host,
             tail="" if count == 1 else "\n".join(planned.refusals),
-            hint="correct the description; nothing was changed",
+            hint="nothing was changed: correct the description or the host",
         )
 
 

@@ -101,7 +101,7 @@ def describe(spec: HostSpec) -> Description:
         for file in wanted.files
     }
     wanted = msgspec.structs.replace(wanted, contents=contents)
-    wrong = [*mistakes(wanted), *_sync_mistakes(wanted, spec)]
+    wrong = [*mistakes(wanted), *_sync_mistakes(wanted, spec), *_url_mistakes(wanted, spec)]
     if wrong:
         raise refused(wrong, spec)
     return with_sync(wanted, spec)
@@ -166,6 +166,15 @@ def _sync_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
     for path in sync.files(spec) if spec.level3_source else ():
         if path in wanted.contents:
             yield f"files: {path}: belongs to the Level 3 sync (level3_source in hosts.yaml)"
+
+
+def _url_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
+    """`deploy` compares a checkout's origin with hosts.yaml, `manage` with the description."""
+    places = {spec.code_dir: ("code", spec.deploy.code), spec.lib_dir: ("lib", spec.deploy.lib)}
+    for checkout in wanted.checkouts:
+        name, repo = places.get(checkout.path, ("", None))
+        if repo and repo.url != checkout.url:
+            yield f"checkouts: {checkout.path}: url differs from deploy.{name}.url in hosts.yaml"
 
 
 def folder(spec: HostSpec) -> Traversable:

@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from opstasks.core.fields import Count, Line, Moment, Seconds, Small, Text
+from opstasks.manage.effect_facts import EffectFacts
 
 
 def sha256(text: str) -> str:
@@ -78,7 +79,8 @@ class ManageFacts(msgspec.Struct, frozen=True):
     keys, `marked` those of them whose keys `manage` wrote. `open_accounts` are all accounts with an
     empty password. `refusals` are contents that the
     host's own check does not accept, and why. `settings` are the lines that a setting's pattern
-    finds. `is_unproven`: a change of the login files was never confirmed.
+    finds. `is_unproven`: a change of the login files was never confirmed. `effect` is what is in
+    effect, None if it was not asked for.
     """
 
     login: Line
@@ -99,3 +101,4 @@ class ManageFacts(msgspec.Struct, frozen=True):
     is_unproven: bool
     open_accounts: tuple[Line, ...]
     lists_age_s: Seconds = 0
+    effect: EffectFacts | None = None

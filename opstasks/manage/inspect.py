@@ -12,7 +12,8 @@ from opstasks.core.result import Result
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program, ProgramCommand
-from opstasks.manage import keys
+from opstasks.manage import effect, keys
+from opstasks.manage.effect_facts import EffectRequest
 from opstasks.manage.facts import ManageFacts, sha256
 from opstasks.manage.model import Description, Tree
 
@@ -82,6 +83,7 @@ class ManageInspectRequest(msgspec.Struct, frozen=True, kw_only=True):
     probes: tuple[AskedProbe, ...] = ()
     units: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    effect: EffectRequest | None = None
 
 
 INSPECT = Program("opstasks.manage.onhost.inspect", ManageInspectRequest, ManageFacts)
@@ -109,13 +111,19 @@ def decode(result: Result, asked: ManageInspectRequest, host: str) -> ManageFact
     for section, names in _sections(asked):
         lacking = set(names) - set(getattr(facts, section))
         if lacking:
-            raise InvalidResponse(
-                f"invalid response from the host: {section} without {min(lacking)}",
-                host=host,
-                command=INSPECT.name,
-                hint=f"inv -H {host} doctor",
-            )
+            raise _incomplete(f"{section} without {min(lacking)}", host)
+    if asked.effect and facts.effect is None:
+        raise _incomplete("nothing about what is in effect", host)
     return facts
+
+
+def _incomplete(what: str, host: str) -> InvalidResponse:
+    return InvalidResponse(
+        f"invalid response from the host: {what}",
+        host=host,
+        command=INSPECT.name,
+        hint=f"inv -H {host} doctor",
+    )
 
 
 def _sections(asked: ManageInspectRequest) -> Iterator[tuple[str, Iterable[str]]]:
@@ -161,6 +169,7 @@ def request(wanted: Description, spec: HostSpec) -> ManageInspectRequest:
         probes=tuple(AskedProbe(entry.name, entry.test) for entry in wanted.probes),
         units=tuple(entry.name for entry in wanted.units),
         words=_words(wanted),
+        effect=effect.request(wanted),
     )
 
 

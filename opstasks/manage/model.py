@@ -40,8 +40,8 @@ class BackendOptions(ManageEntry, frozen=True, kw_only=True):
     `packages`: "manage", or "report" for a host without a package archive: then missing packages
     are only reported. `upgrade` upgrades every package. `key_source` is an https address with
     ``{name}`` in it that answers with a person's public keys.
-    `known_accounts` may have keys although no role lists them. `requires` is a path that only the
-    right hosts have: a plan for any other host is refused.
+    `known_accounts` may have keys, a password and rights although no role lists them. `requires` is
+    a path that only the right hosts have: a plan for any other host is refused.
     """
 
     packages: Literal["manage", "report"] = "manage"

@@ -10,6 +10,7 @@ from opstasks.manage.actions import ProveAccess
 from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Description
 from opstasks.manage.plan_accounts import account_steps, taken_names
+from opstasks.manage.plan_effect import with_effect
 from opstasks.manage.plan_files import file_steps
 from opstasks.manage.plan_service import package_steps, service_steps
 from opstasks.manage.steps import ALL_AREAS, AreaSelection, ManagePlan, ManageStep
@@ -23,7 +24,8 @@ def make_plan(
 ) -> ManagePlan:
     """The steps that make the host match its description, in the selected areas."""
     facts = renumbered(facts, wanted) if selection.has("accounts") else facts
-    steps = [step for step in _steps(facts, wanted) if selection.has(step.area)]
+    every = with_effect(_steps(facts, wanted), facts, wanted)
+    steps = [step for step in every if selection.has(step.area)]
     # Login files come last, when everything else is done and verified.
     late = [step for step in steps if step.access]
     refusals = (
@@ -31,6 +33,7 @@ def make_plan(
         *taken_names(facts, wanted),
         *_refused_contents(facts, steps),
     )
+    refusals += tuple(step.refusal for step in steps if step.refusal)
     notes = wanted.notes if selection.has("accounts") else ()
     soon = [step for step in steps if not step.access]
     return ManagePlan((*soon, *late), refusals, notes)

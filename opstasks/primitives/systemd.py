@@ -15,12 +15,13 @@ _WORD = re.compile(r"[a-z-]{1,40}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _PROPERTIES = (
     "LoadState,ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result,StateChangeTimestamp"
+    ",User,DropInPaths"
 )
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """A unit as systemd sees it; `since` is None for one that never ran."""
+    """A unit as systemd sees it; `since` is None for one that never ran, `user` "" if unknown."""
 
     name: str
     load: str = "not-found"
@@ -31,6 +32,8 @@ class UnitState:
     main_pid: int = 0
     restarts: int = 0
     since: datetime | None = None
+    user: str = ""
+    drop_ins: tuple[str, ...] = ()
 
     @property
     def is_unknown(self) -> bool:
@@ -94,6 +97,9 @@ def parse_show(unit: str, text: str) -> UnitState:
         main_pid=main_pid,
         restarts=restarts,
         since=parse_timestamp(found.get("StateChangeTimestamp", "")),
+        # systemd says nothing for root.
+        user=(found["User"] or "root") if "User" in found else "",
+        drop_ins=tuple(found.get("DropInPaths", "").split()),
     )
 
 

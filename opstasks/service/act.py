@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opstasks.core.errors import InvalidResponse, VerifyFailed
+from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
 from opstasks.core.result import Result
 from opstasks.deploy import release
 from opstasks.fleet.change import change
@@ -70,11 +70,12 @@ def inspect(host: Host) -> ServiceFacts:
 def start(host: Host, watch_s: float) -> ServiceResult:
     """Start the service unless it is up; raises VerifyFailed when it does not stay up.
 
-    Raises Refused while a release is unfinished.
+    Raises Refused while a release is unfinished, and if it would run as another account.
     """
     before = inspect(host)
     if before.unit.is_serving:
         return _unchanged(before)
+    refuse_other_account(host, before.unit)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
         host.service.run(systemd.start(host.spec.unit))
@@ -102,9 +103,10 @@ def stop(host: Host) -> ServiceResult:
 def restart(host: Host, watch_s: float) -> ServiceResult:
     """Stop and start the service; raises VerifyFailed when it does not stay up.
 
-    Raises Refused while a release is unfinished.
+    Raises Refused while a release is unfinished, and if it would run as another account.
     """
     before = inspect(host)
+    refuse_other_account(host, before.unit)
     with change(host.service, "service.restart"):
         release.refuse_half_way(host.service)
         if not before.unit.is_down:
@@ -112,6 +114,21 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
         host.service.run(systemd.start(host.spec.unit))
         after = _watch(host, watch_s)
     return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
+
+
+def refuse_other_account(host: Host, unit: UnitState) -> None:
+    """Raise Refused if the unit would run as another account than the service's.
+
+    An account that systemd does not tell is not judged.
+    """
+    user = host.spec.service_user
+    if unit.load == "loaded" and unit.user not in ("", user):
+        where = f": {', '.join(unit.drop_ins)}" if unit.drop_ins else ""
+        raise Refused(
+            f"{unit.name} would run as {unit.user}, not as {user}{where}",
+            host=host.name,
+            hint=f"inv -H {host.name} doctor shows what sets it; then inv -H {host.name} manage",
+        )
 
 
 def _unchanged(facts: ServiceFacts) -> ServiceResult:

@@ -73,6 +73,8 @@ def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> Non
             f"{host}: {verb} {before.unit.name}, now {before.unit.describe()};"
             f" {before.jobs.describe()}; jobs continue"
         )
+        if before.unit.drop_ins:
+            ctx.console.note(f"{host}: the unit has drop-ins: {', '.join(before.unit.drop_ins)}")
     if ctx.options.dry:
         ctx.finish(found)
         return

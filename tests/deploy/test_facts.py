@@ -35,7 +35,10 @@ def test_facts_come_with_the_holder_of_the_lock(fake_host):
     tpp = fake_host()
     tpp.expect(INSPECT, REQUEST, FACTS, user="opensafely")
     tpp.expect(lock.holder(tpp.spec), json.dumps(HELD), user="opensafely")
-    assert inspect(tpp, "v2", "main") == replace(FACTS, lock_owner=Owner(**HELD))
+    found = inspect(tpp, "v2", "main")
+    assert (found.lock_owner, found.service_user) == (Owner(**HELD), "opensafely")
+    assert found.code.url == tpp.spec.deploy.code.url
+    assert (found.code.head, found.migrations) == (FACTS.code.head, FACTS.migrations)
 
 
 def test_a_host_without_job_runner_is_refused_with_a_hint(fake_host):

@@ -11,6 +11,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.manage.describe import describe_all
 from opstasks.manage.facts import ManageFacts, sha256
 from opstasks.manage.plan import make_plan
+from tests.manage.effect_help import effect_of
 
 SANDBOX_BACKENDS = Path(__file__).resolve().parents[2] / "opstasks/sandbox/backends"
 
@@ -117,6 +118,7 @@ def facts_of(wanted, login="ops"):
         "last_uses": {},
         "is_unproven": False,
         "open_accounts": [],
+        "effect": effect_of(wanted),
     }
 
 

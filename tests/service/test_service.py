@@ -116,6 +116,19 @@ def test_no_service_starts_while_a_release_is_unfinished(tpp, verb):
     assert caught.value.hint.startswith("inv -H tpp deploy")
 
 
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_service_that_would_run_as_another_account_is_not_started(tpp, verb):
+    expect_inspection(tpp, f"{DOWN}User=\nDropInPaths=/run/a.conf /etc/b.conf\n")
+    with pytest.raises(Refused, match=r"root, not as opensafely: /run/a\.conf") as caught:
+        getattr(service, verb)(tpp, 3)
+    assert "doctor" in caught.value.hint
+
+
+def test_an_account_that_systemd_does_not_tell_is_not_judged(tpp):
+    service.refuse_other_account(tpp, systemd.parse_show("jobrunner", DOWN))
+    service.refuse_other_account(tpp, systemd.parse_show("jobrunner", f"{DOWN}User=opensafely\n"))
+
+
 def test_start_fails_if_releases_cannot_be_read(tpp):
     expect_inspection(tpp, DOWN)
     tpp.expect_lock("service.start")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout import git
+from opstasks.onhost.checkout_source import source
 from opstasks.onhost.commands import attempt, said
 
 FETCH_TIMEOUT_S = 180
@@ -20,6 +21,7 @@ MOST_COMMITS = 200
 COMMIT = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) commit")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
+MOST_HIDDEN = 20
 
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
@@ -56,6 +58,14 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         "gained": commits(path, f"HEAD..{target}"),
         "lost": commits(path, f"{target}..HEAD"),
     }
+
+
+def source_facts(path: str, home: str) -> dict[str, Any]:
+    """Where commits come from, and the files whose changes git was told to ignore."""
+    # A small letter: assumed unchanged. S: left out of the tree.
+    flagged = git_text(path, "ls-files", "-v", "-z").split("\0")
+    hidden = [entry[2:] for entry in flagged if entry[:1].islower() or entry[:2] == "S "]
+    return {**source(path, home), "hidden": hidden[:MOST_HIDDEN]}
 
 
 def run_git(path: str, *words: str) -> subprocess.CompletedProcess[str]:

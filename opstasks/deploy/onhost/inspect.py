@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text
+from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text, source_facts
 from opstasks.deploy.onhost.code import code_facts
 from opstasks.deploy.onhost.database_read import open_read_only
 from opstasks.deploy.onhost.releases import newest
@@ -29,7 +29,12 @@ def main(request: Request) -> Answer:
     if not git_text(request["code_dir"], "rev-parse", "--verify", "HEAD"):
         raise HostRefusal(f"no job-runner checkout in {request['code_dir']}")
     checkouts = [
-        checkout_facts(request[f"{name}_dir"], request[f"{name}_ref"], fetches=request["fetches"])
+        {
+            **checkout_facts(
+                request[f"{name}_dir"], request[f"{name}_ref"], fetches=request["fetches"]
+            ),
+            "source": source_facts(request[f"{name}_dir"], request["home"]),
+        }
         for name in ("code", "lib")
     ]
     new = code_facts(request, *checkouts)
@@ -65,6 +70,9 @@ def host_facts(request: Request) -> dict[str, Any]:
         "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
         "unit_state": unit.get("ActiveState", "unknown"),
         "unit_loaded": unit.get("LoadState") == "loaded",
+        # systemd says nothing for root.
+        "unit_user": (unit["User"] or "root") if "User" in unit else "",
+        "unit_drop_ins": unit.get("DropInPaths", "").split(),
         "may_control": may_control(request["unit"]),
         "docker_answers": attempt("docker", "ps", "--quiet", timeout_s=30).returncode == 0,
     }

@@ -9,6 +9,7 @@ from opstasks.onhost.commands import call, required
 from opstasks.onhost.protocol import HostFailure
 
 SYSTEMCTL = "/usr/bin/systemctl"  # as sudoers names it
+PROPERTIES = "LoadState,ActiveState,SubState,MainPID,NRestarts,InvocationID,User,DropInPaths"
 STARTED_LINE = "jobrunner.service started"
 # On a busy host, the service may log its start only after the watch.
 START_GRACE_S = 30
@@ -21,7 +22,7 @@ def unit_state(spec: ReleaseSpec) -> dict[str, str]:
         "systemctl",
         "show",
         spec["unit"],
-        "--property=LoadState,ActiveState,SubState,MainPID,NRestarts,InvocationID",
+        f"--property={PROPERTIES}",
     )
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 

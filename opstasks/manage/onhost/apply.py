@@ -27,6 +27,7 @@ ACTIONS: dict[str, Callable[[Action], None]] = {
     "setting": file_actions.setting,
     "tree": file_actions.tree,
     "checkout": system_actions.checkout,
+    "origin": system_actions.origin,
     "create": system_actions.create,
     "probe": system_actions.probe,
     "enable": system_actions.enable,

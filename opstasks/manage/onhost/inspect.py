@@ -7,14 +7,15 @@ the answer.
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.onhost import account_facts, file_facts, sudo_log, system_facts
+from opstasks.manage.onhost import account_facts, effect, file_facts, sudo_log, system_facts
 
 Facts = dict[str, Any]
 
 
 def main(asked: Facts) -> Facts:
     """Everything that a request asks for."""
-    return {**of_accounts(asked), **of_files(asked), **of_system(asked)}
+    in_effect = effect.main(asked["effect"]) if asked["effect"] else None
+    return {**of_accounts(asked), **of_files(asked), **of_system(asked), "effect": in_effect}
 
 
 def of_accounts(asked: Facts) -> Facts:

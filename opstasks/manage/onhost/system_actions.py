@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from opstasks.manage.onhost.effect_units import units
 from opstasks.manage.onhost.running import as_user, run
 from opstasks.onhost.commands import attempt
 from opstasks.onhost.protocol import HostFailure
@@ -64,6 +65,13 @@ def checkout(action: Action) -> None:
     as_user(action["owner"], "mv", "--no-target-directory", "--", str(half), str(path))
 
 
+def origin(action: Action) -> None:
+    """Set a checkout's origin. Only its file is changed: no program of its settings runs."""
+    config = f"{action['path']}/.git/config"
+    words = ("git", "config", "--file", config, "--replace-all", "remote.origin.url", action["url"])
+    as_user(action["owner"], *words)
+
+
 def create(action: Action) -> None:
     """Run the command that creates a path; if it fails, an incomplete path is deleted."""
     path = Path(action["path"])
@@ -98,8 +106,25 @@ def disable(action: Action) -> None:
 
 
 def start(action: Action) -> None:
-    """Start a unit."""
+    """Start a unit; raises HostFailure if something else than its described file decides."""
+    if action["fragment"]:
+        name = Path(action["fragment"]).name
+        reason = foreign(action, units([name]).get(name))
+        if reason:
+            raise HostFailure(f"{name} is not started: {reason}")
     run("systemctl", "start", action["name"], timeout=180)
+
+
+def foreign(action: Action, now: dict[str, Any] | None) -> str:
+    """Why a unit would not start as described; "" if it would."""
+    if now is None:
+        return "systemd does not know it"
+    others = sorted(set(now["drop_ins"]) - set(action["drop_ins"]))
+    if others:
+        return f"{others[0]} changes its settings"
+    if now["fragment"] != action["fragment"]:
+        return f"systemd uses {now['fragment'] or 'no file'}"
+    return f"it would run as {now['user']}" if now["user"] != action["user"] else ""
 
 
 def stop(action: Action) -> None:

@@ -1,0 +1,122 @@
+"""Where a checkout's commits come from, against where they should come from: pure.
+
+Settings of a checkout can fetch from elsewhere, run programs and hide changes. So only the settings
+that a clone makes, and harmless ones, are accepted. Settings of the system (/etc/gitconfig) are
+root's, and may redirect addresses.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from opstasks.core.fields import Line
+
+FETCH = "+refs/heads/*:refs/remotes/origin/*"
+_HARMLESS = re.compile(
+    r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode"
+    r"|symlinks|quotepath|abbrev)"
+    r"|branch\.[^\n]*\.(remote|merge|rebase|description)|remote\.origin\.tagopt"
+    r"|(user|advice|color|maintenance|pull|push)\.[^\n]*|gc\.auto|gc\.autodetach"
+    r"|extensions\.objectformat|http\.(proxy|postbuffer|lowspeedlimit|lowspeedtime)"
+    r"|safe\.directory|submodule\.active",
+    re.IGNORECASE,
+)
+# An account's own settings may be anything but these.
+_REDIRECTS = re.compile(
+    r"(url|remote|include|includeif|filter|protocol)\.[^\n]*"
+    r"|core\.(hookspath|fsmonitor|sshcommand|gitproxy|attributesfile|excludesfile|worktree"
+    r"|alternaterefscommand)"
+    r"|http\.([^\n]*\.)?(sslverify|sslcainfo|sslcapath|curloptresolve|extraheader)",
+    re.IGNORECASE,
+)
+
+
+class GitSetting(msgspec.Struct, frozen=True):
+    """A setting and its file; the value is known for addresses only, without credentials."""
+
+    file: Line
+    key: Line
+    value: Line = ""
+
+
+class CheckoutSource(msgspec.Struct, frozen=True):
+    """The settings of a checkout and its account, the hooks that run, and files that hide changes.
+
+    `extras` are paths of files that hide changes or replace content. `hidden` are files that git
+    was told not to compare. `problem` says why this is not complete.
+    """
+
+    settings: tuple[GitSetting, ...] = ()
+    hooks: tuple[Line, ...] = ()
+    extras: tuple[Line, ...] = ()
+    hidden: tuple[Line, ...] = ()
+    problem: Line = ""
+
+
+@dataclass(frozen=True)
+class SourceProblem:
+    """Something in a checkout that is not as described; `is_origin`: the address itself."""
+
+    text: str
+    hint: str
+    is_origin: bool = False
+
+
+def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProblem]:
+    """What is wrong with a checkout's source; `url` is where its commits should come from."""
+    if found.problem:
+        yield SourceProblem(found.problem, f"look at {path}/.git")
+        return
+    config = f"{path}/.git/config"
+    own = [entry for entry in found.settings if entry.file == config]
+    urls = [entry.value for entry in own if entry.key == "remote.origin.url"]
+    if not (urls and all(is_same_url(value, url) for value in urls)):
+        shown = ", ".join(urls) or "not set"
+        hint = f"git -C {shlex.quote(path)} remote set-url origin {shlex.quote(url)}"
+        yield SourceProblem(f"origin is {shown}, not {url}", hint, is_origin=True)
+    for entry in found.settings:
+        if entry.key == "remote.origin.url" and entry.file == config:
+            continue
+        if not _is_harmless(entry, is_own=entry.file.startswith(f"{path}/.git/")):
+            yield _setting(entry)
+    for name in found.hooks:
+        place = f"{path}/.git/hooks/{name}"
+        yield SourceProblem(
+            f"git runs the hook {name}", f"look at {shlex.quote(place)}, then rm it"
+        )
+    for place in found.extras:
+        yield SourceProblem(
+            f"{place} hides or replaces content", f"look at it, then rm {shlex.quote(place)}"
+        )
+    if found.hidden:
+        shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
+        hint = f"git -C {shlex.quote(path)} update-index --really-refresh; see git ls-files -v"
+        yield SourceProblem(f"git ignores changes of {shown}", hint)
+
+
+def _is_harmless(entry: GitSetting, *, is_own: bool) -> bool:
+    if not is_own:
+        return not _REDIRECTS.fullmatch(entry.key)
+    if entry.key == "remote.origin.fetch":
+        return entry.value == FETCH
+    return bool(_HARMLESS.fullmatch(entry.key))
+
+
+def _setting(entry: GitSetting) -> SourceProblem:
+    value = f" = {entry.value}" if entry.value else ""
+    hint = f"git config --file {shlex.quote(entry.file)} --unset-all {shlex.quote(entry.key)}"
+    return SourceProblem(f"{entry.file} sets {entry.key}{value}", hint)
+
+
+def is_same_url(one: str, other: str) -> bool:
+    """Whether two addresses are the same, apart from a final slash or .git."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(url: str) -> str:
+    return url.rstrip("/").removesuffix(".git")

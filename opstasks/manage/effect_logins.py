@@ -1,0 +1,108 @@
+"""Who can log in and become root, against the described people: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from shlex import quote
+
+from opstasks.manage.effect_facts import EffectFacts, LoginEffect
+from opstasks.manage.model import Description
+
+# The members of these groups are root, or can read what only root should.
+POWERFUL = (
+    *(
+        "root",
+        "sudo",
+        "admin",
+        "wheel",
+        "docker",
+        "lxd",
+        "libvirt",
+        "shadow",
+        "disk",
+        "kmem",
+        "adm",
+    ),
+)
+# Accounts of programs that read logs, as members of adm.
+_LOG_READERS = ("syslog", "logcheck", "telegraf", "node-exporter")
+LoginProblem = tuple[str, str, str, str]
+
+
+def asked(wanted: Description) -> tuple[str, ...]:
+    """The groups to ask about."""
+    return tuple(dict.fromkeys((*POWERFUL, *(group.name for group in wanted.groups))))
+
+
+def service_accounts(wanted: Description) -> tuple[str, ...]:
+    """The described accounts that are not a person's."""
+    return tuple(user.name for user in wanted.users if not user.personal)
+
+
+def problems(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
+    """What is not described: thing, now, wanted, hint."""
+    for account in facts.logins.accounts:
+        yield from _account(account, wanted)
+    yield from _groups(facts, wanted)
+    for path in facts.persistence:
+        now = f"{path} runs or changes its programs"
+        yield "service account", now, "absent", f"look at it, then rm {quote(path)}"
+
+
+def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
+    people = {user.name for user in wanted.users if user.personal}
+    known, thing = set(wanted.options.known_accounts), f"user {found.name}"
+    if found.uid == 0 and found.name != "root":
+        yield (
+            thing,
+            "has the id 0: it is root",
+            "no such account",
+            f"remove the line of {found.name} with vipw and vipw -s",
+        )
+    elif found.twins and (found.name in {user.name for user in wanted.users} or found.uid == 0):
+        now = f"has the same id as {', '.join(found.twins)}"
+        yield (
+            thing,
+            now,
+            "an id of its own",
+            f"remove the line of {found.twins[0]} with vipw and vipw -s",
+        )
+    if found.name in people:
+        yield from _keys(found, {f"{user.home}/.ssh/authorized_keys" for user in wanted.users})
+        return
+    if found.name in known:
+        return
+    if found.state == "set" and found.name != "root":
+        now = "has a password, but is in no list"
+        yield (
+            thing,
+            now,
+            "no password",
+            f"passwd -l {quote(found.name)}, or add to options.known_accounts",
+        )
+    yield from _keys(found, set())
+
+
+def _keys(found: LoginEffect, described: set[str]) -> Iterator[LoginProblem]:
+    for path in found.keys:
+        if path not in described:
+            now, hint = f"has keys in {path}", f"look at it, then rm {quote(path)}"
+            yield f"user {found.name}", now, "no keys", hint
+
+
+def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
+    """Members that are not described. Listed members of `exact` groups are removed by `manage`."""
+    known = set(wanted.options.known_accounts)
+    described = {
+        (group, user.name) for user in wanted.users for group in (*user.groups, user.group)
+    }
+    watched = {*POWERFUL, *(group.name for group in wanted.groups if group.exact)}
+    for group, members in facts.logins.groups.items():
+        if group not in watched:
+            continue
+        for name in members:
+            is_root = name == "root" and group == "root"
+            is_reader = group == "adm" and name in _LOG_READERS
+            if not (name in known or is_root or is_reader or (group, name) in described):
+                hint = f"gpasswd -d {quote(name)} {group} (or usermod -g, if it is its own group)"
+                yield f"{name} in group {group}", "yes", "no", hint

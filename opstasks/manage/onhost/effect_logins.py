@@ -1,0 +1,116 @@
+"""Runs on the host as root: who can log in, and who is in which group; changes nothing."""
+
+import grp
+import pwd
+import re
+from pathlib import Path
+from typing import Any
+
+from opstasks.onhost.plain_text import names_in, text_of
+from opstasks.onhost.safe_files import look
+
+Facts = dict[str, Any]
+SHADOW = "/etc/shadow"
+MOST_ACCOUNTS = 500
+KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
+CRONTABS = ("/var/spool/cron/crontabs", "/var/spool/cron")
+LINGER = "/var/lib/systemd/linger"
+
+
+def logins(places: list[str], groups: list[str]) -> Facts:
+    """Accounts with a key, a password or the id 0; members of groups, also by their own group.
+
+    `places` are the files in which sshd looks for keys, as in its configuration.
+    """
+    accounts = pwd.getpwall()
+    passwords = password_states(text_of(SHADOW) or "")
+    found = [facts(entry, passwords.get(entry.pw_name, "locked"), places) for entry in accounts]
+    for entry in found:
+        entry["twins"] = [
+            other["name"] for other in found if other["uid"] == entry["uid"] and other is not entry
+        ][:20]
+    telling = [
+        e for e in found if e["uid"] == 0 or e["keys"] or e["twins"] or e["state"] != "locked"
+    ]
+    return {
+        "accounts": telling[:MOST_ACCOUNTS],
+        "groups": {name: members(name, accounts) for name in groups},
+    }
+
+
+def facts(entry: pwd.struct_passwd, state: str, places: list[str]) -> Facts:
+    """An account: its id, the state of its password, and its files with keys."""
+    field = entry.pw_passwd
+    # An x refers to the file of passwords; anything else is the password itself.
+    return {
+        "name": entry.pw_name,
+        "uid": entry.pw_uid,
+        "state": state if field == "x" else password_state(field),
+        "keys": [path for path in key_files(entry, places) if has_content(path)],
+    }
+
+
+def key_files(entry: pwd.struct_passwd, places: list[str]) -> list[str]:
+    """The files that may have keys for an account."""
+    marks = {"%%": "%", "%h": entry.pw_dir, "%u": entry.pw_name, "%U": str(entry.pw_uid)}
+    found = [
+        re.sub("%[%huU]", lambda match: marks[match[0]], place)
+        for place in (*KEYS, *places)
+        if place != "none"
+    ]
+    paths = [path if path.startswith("/") else f"{entry.pw_dir}/{path}" for path in found]
+    return list(dict.fromkeys(paths))
+
+
+def has_content(path: str) -> bool:
+    """Whether a path is not empty; links count, because they may lead to keys."""
+    try:
+        info = look(path)
+    except OSError:
+        return True
+    return info is not None and info.st_size > 0
+
+
+def password_states(text: str) -> dict[str, str]:
+    """The states of the passwords in the text of the file of passwords; no hash is returned."""
+    lines = [line.split(":") for line in text.splitlines()]
+    return {words[0]: password_state(words[1]) for words in lines if len(words) > 1}
+
+
+def password_state(field: str) -> str:
+    """The state of a password: "empty", "set", or "locked" if no password fits."""
+    if not field:
+        return "empty"
+    # A hash begins with $, or is one of the 13 characters of old systems.
+    return "set" if field[0] == "$" or (field[0] not in "!*" and len(field) >= 13) else "locked"
+
+
+def members(name: str, accounts: list[pwd.struct_passwd]) -> list[str]:
+    """The members of a group: those listed, and those with it as their own group."""
+    try:
+        group = grp.getgrnam(name)
+    except KeyError:
+        return []
+    own = [entry.pw_name for entry in accounts if entry.pw_gid == group.gr_gid]
+    return sorted({*group.gr_mem, *own})[:MOST_ACCOUNTS]
+
+
+def persistence(names: list[str]) -> list[str]:
+    """Programs that run for service accounts although no described unit starts them."""
+    found = []
+    for name in names:
+        found += [f"{place}/{name}" for place in CRONTABS if Path(place, name).is_file()]
+        if Path(LINGER, name).exists():
+            found.append(f"{LINGER}/{name}")
+        try:
+            home = pwd.getpwnam(name).pw_dir
+        except KeyError:
+            continue
+        place = f"{home}/.config/systemd/user"
+        found += [f"{place}/{unit}" for unit in names_in(place)]
+        found += [
+            f"{home}/.ssh/{item}"
+            for item in names_in(f"{home}/.ssh")
+            if item in ("rc", "environment")
+        ]
+    return found[:50]

@@ -1,0 +1,102 @@
+"""Runs on the host as root: sudo's rules in effect beyond the described ones; changes nothing.
+
+sudo's own cvtsudoers writes all rules, of all files and for all accounts, in one form, with aliases
+replaced. The described rules are written in the same form, so that lines can be compared. One
+process does for all accounts what ``sudo -l -U NAME`` does for one.
+"""
+
+import re
+from typing import Any
+
+from opstasks.onhost.commands import attempt, said
+from opstasks.onhost.plain_text import names_in, text_of
+
+Facts = dict[str, Any]
+TIMEOUT_S = 20.0
+CONFIG = "/etc/sudoers"
+# Its own configuration could leave rules out.
+CONVERT = ("cvtsudoers", "-c", "/dev/null", "-e", "-f", "sudoers")
+MOST_FILES = 200
+MOST_RULES = 200
+LENGTH = 1000
+_INCLUDE = re.compile(r"\s*[@#]include(dir)?\s+(.+)")
+_JOINED = re.compile(r"\\\n\s*")
+
+
+def rules(described: str, files: list[str]) -> Facts:
+    """Rules and defaults that the described text does not have, and where they may come from.
+
+    `files` are the described files: their lines are not returned.
+    """
+    now = attempt(*CONVERT, CONFIG, timeout_s=TIMEOUT_S)
+    ours = attempt(*CONVERT, "-", timeout_s=TIMEOUT_S, input=described)
+    known = set(lines_of(ours.stdout))
+    found = [line for line in lines_of(now.stdout) if line not in known]
+    foreign = [path for path in files_of(CONFIG) if path not in files]
+    return {
+        "rules": [line[:LENGTH] for line in found[:MOST_RULES]],
+        "lines": [entry for path in foreign for entry in numbered(path)][:MOST_RULES],
+        "plugins": plugins(text_of("/etc/sudo.conf")) + sources(text_of("/etc/nsswitch.conf")),
+        "problem": (said(now) or ["no answer"])[-1][:500] if now.returncode else "",
+    }
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of cvtsudoers, long ones joined again; each once."""
+    lines = [" ".join(line.split()) for line in _JOINED.sub(" ", text).split("\n")]
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def files_of(path: str) -> list[str]:
+    """The files of sudo's configuration, in the order in which sudo reads them."""
+    found: list[str] = []
+    waiting = [path]
+    while waiting and len(found) < MOST_FILES:
+        name = waiting.pop(0)
+        if name not in found:
+            found.append(name)
+            waiting = [*included(text_of(name) or ""), *waiting]
+    return found
+
+
+def included(text: str) -> list[str]:
+    """The files that a text includes; sudo skips names with a dot or a final ~ in a folder."""
+    found: list[str] = []
+    for match in filter(None, map(_INCLUDE.fullmatch, text.splitlines())):
+        place = match[2].strip().strip('"')
+        place = place if place.startswith("/") else f"/etc/{place}"
+        if match[1]:
+            names = [name for name in names_in(place) if "." not in name and name[-1:] != "~"]
+            found += [f"{place.rstrip('/')}/{name}" for name in names]
+        else:
+            found.append(place)
+    return found
+
+
+def numbered(path: str) -> list[Facts]:
+    """The lines of a file that say something; long ones joined, with the number of the first."""
+    found: list[Facts] = []
+    start, held = 0, ""
+    for number, line in enumerate((text_of(path) or "").splitlines(), 1):
+        start = start or number
+        held += line.rstrip("\\") if line.endswith("\\") else line
+        if line.endswith("\\"):
+            continue
+        text = " ".join(held.split())
+        if text and not re.match(r"#(?!\d)|@include", text):
+            found.append({"path": path, "line": start, "text": text[:LENGTH]})
+        start, held = 0, ""
+    return found
+
+
+def plugins(text: str | None) -> list[str]:
+    """Lines of sudo.conf that replace sudo's own rules."""
+    lines = [" ".join(line.split()) for line in (text or "").splitlines()]
+    return [f"/etc/sudo.conf: {line[:200]}" for line in lines if line.startswith("Plugin ")][:20]
+
+
+def sources(text: str | None) -> list[str]:
+    """Other sources of sudo's rules than its files."""
+    lines = [" ".join(line.partition("#")[0].split()) for line in (text or "").splitlines()]
+    named = [line for line in lines if line.startswith("sudoers:")]
+    return [f"/etc/nsswitch.conf: {line[:200]}" for line in named if line != "sudoers: files"][:20]

@@ -1,0 +1,104 @@
+"""Runs on the host as root: the settings of units that are in effect; changes nothing."""
+
+import os
+import pwd
+import re
+from pathlib import Path
+from typing import Any
+
+from opstasks.manage.onhost.account_facts import name_of
+from opstasks.onhost.commands import attempt
+from opstasks.onhost.plain_text import names_in, text_of
+
+Facts = dict[str, Any]
+TIMEOUT_S = 60.0
+SHOWN = "Id,LoadState,FragmentPath,DropInPaths,NeedDaemonReload,User,Group,MainPID"
+# All folders of units that systemd reads.
+FOLDERS = tuple(
+    f"{place}/systemd/{kind}"
+    for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+    for kind in ("system", "system.control", "transient", "system.attached")
+) + tuple(f"/run/systemd/generator{suffix}" for suffix in ("", ".early", ".late"))
+_KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]{0,60})\s*=")
+
+
+def units(names: list[str]) -> dict[str, Facts]:
+    """These units (patterns find loaded ones), by full name."""
+    if not names:
+        return {}
+    done = attempt("systemctl", "show", f"--property={SHOWN}", "--", *names, timeout_s=TIMEOUT_S)
+    return {found["id"]: facts(found) for found in blocks(done.stdout)}
+
+
+def blocks(text: str) -> list[dict[str, str]]:
+    """The blocks of systemctl's output that have an id; a key that comes twice keeps its first."""
+    found = []
+    for block in text.split("\n\n"):
+        values: dict[str, str] = {}
+        for line in block.splitlines():
+            key, sign, value = line.partition("=")
+            if sign:
+                values.setdefault(key.strip(), value)
+        if values.get("Id"):
+            found.append({**values, "id": values["Id"]})
+    return found
+
+
+def facts(shown: dict[str, str]) -> Facts:
+    """A unit: its file, its drop-ins (loaded, or on disk and loaded next), its account."""
+    pid = shown.get("MainPID", "")
+    paths = [*shown.get("DropInPaths", "").split(), *drop_ins(shown["id"])]
+    return {
+        "state": shown.get("LoadState", ""),
+        "fragment": shown.get("FragmentPath", ""),
+        "drop_ins": {path: keys_of(text_of(path)) for path in distinct(paths)},
+        "reload": shown.get("NeedDaemonReload", "") == "yes",
+        "user": shown.get("User", "") or "root",
+        "group": shown.get("Group", ""),
+        "runs_as": account_of(pid),
+        "command": command_of(pid),
+    }
+
+
+def distinct(paths: list[str]) -> list[str]:
+    """Paths without those that are the same file (/lib is a link to /usr/lib)."""
+    return sorted({f"{os.path.realpath(Path(path).parent)}/{Path(path).name}" for path in paths})
+
+
+def drop_ins(unit: str) -> list[str]:
+    """The drop-ins of a unit on disk, those of its kind and of its name's prefixes included."""
+    stem, _, kind = unit.rpartition(".")
+    words = stem.split("-")
+    prefixes = ["-".join(words[:count]) + "-" for count in range(1, len(words))]
+    folders = [f"{name}.d" for name in (kind, unit, *(f"{prefix}.{kind}" for prefix in prefixes))]
+    return [
+        f"{place}/{folder}/{name}"
+        for place in FOLDERS
+        for folder in folders
+        for name in names_in(f"{place}/{folder}")
+        if name.endswith(".conf")
+    ]
+
+
+def keys_of(text: str | None) -> list[str]:
+    """The keys that a drop-in sets. Not the values: they may be secrets."""
+    found = [match[1] for line in (text or "").splitlines() if (match := _KEY.match(line))]
+    return sorted(set(found))[:20]
+
+
+def account_of(pid: str) -> str:
+    """The account of a process, or ""."""
+    try:
+        return name_of(Path(f"/proc/{int(pid)}").stat().st_uid, pwd.getpwuid) if int(pid) else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def command_of(pid: str) -> str:
+    """The command line of sshd's main process, or "" (others may have secrets there)."""
+    try:
+        words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0") if int(pid) else []
+    except (OSError, ValueError):
+        return ""
+    text = " ".join(word.decode("utf-8", "replace") for word in words).strip()
+    return text[:500] if text.startswith(("sshd:", "/usr/sbin/sshd")) else ""

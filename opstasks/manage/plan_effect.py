@@ -1,0 +1,79 @@
+"""The steps for what is in effect although it is not described: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import msgspec
+
+from opstasks.manage import effect, effect_units
+from opstasks.manage.actions import FixProbe, StartUnit
+from opstasks.manage.changed_by import file_history
+from opstasks.manage.facts import ManageFacts
+from opstasks.manage.model import Description
+from opstasks.manage.steps import ManageStep
+
+
+def with_effect(
+    steps: Iterable[ManageStep], facts: ManageFacts, wanted: Description
+) -> Iterator[ManageStep]:
+    """The steps, and those for what is in effect; a unit with foreign settings is not started."""
+    if facts.effect is None:
+        yield from steps
+        return
+    there = _there(facts)
+    held = effect_units.held(facts.effect, wanted, there)
+    things, replaced = set[str](), set[str]()
+    for step in steps:
+        things.add(step.thing)
+        replaced |= {step.thing} if step.action else set()
+        yield _guarded(step, held, wanted)
+    for found in effect.differences(facts.effect, wanted, is_there=there):
+        # What comes from a file that this plan replaces is no difference of its own.
+        if not _is_told(found, things) and not replaced.intersection(found.origins):
+            why = found.hint if found.action is None else file_history(facts, found.thing)
+            yield ManageStep(found.area, found.thing, found.now, found.wanted, found.action, why)
+
+
+def _is_told(found: effect.EffectDifference, things: set[str]) -> bool:
+    """Whether a step says the same: a member who is removed, an account in no list."""
+    if found.area != "accounts" or found.thing not in things:
+        return False
+    is_key = found.now.startswith("has keys in") and found.now.endswith("/.ssh/authorized_keys")
+    is_password = found.now.startswith("has a password")
+    return is_key or is_password or " in group " in found.thing
+
+
+def _there(facts: ManageFacts) -> set[str]:
+    """The described files and checkouts that exist."""
+    paths = {path for path, now in facts.paths.items() if now is not None and now.kind == "file"}
+    return paths | {path for path, is_there in facts.checkouts.items() if is_there}
+
+
+def _guarded(step: ManageStep, held: dict[str, str], wanted: Description) -> ManageStep:
+    """A step that starts a described unit: checked on the host, or not done at all."""
+    action, described = step.action, effect_units.fragments(wanted)
+    if isinstance(action, StartUnit):
+        name = action.name if action.name in described else f"{action.name}.service"
+        if name not in described:
+            return step
+        if held:
+            return _refused(step, action.name, held)
+        guard = msgspec.structs.replace(
+            action,
+            fragment=described[name],
+            drop_ins=effect_units.drop_ins(wanted),
+            user=effect_units.account(name, wanted),
+        )
+        return replace(step, action=guard)
+    if isinstance(action, FixProbe) and held and action.run[:2] == ("systemctl", "start"):
+        return _refused(step, step.thing, held)
+    return step
+
+
+def _refused(step: ManageStep, name: str, held: dict[str, str]) -> ManageStep:
+    """The step without its action: the unit would not run as described."""
+    unit, reason = next(iter(held.items()))
+    text = f"{name} is not started: unit {unit}: {reason} (remove it, or --skip {step.area})"
+    return replace(step, action=None, why=f"not started: {reason}", refusal=text)

@@ -1,0 +1,98 @@
+"""Runs on the host: where a checkout's commits come from, and what runs when git works in it.
+
+Root may ask. So git never runs in the checkout here: its settings can run programs. Git only reads
+the text of the configuration files on its standard input.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from opstasks.onhost.commands import attempt
+from opstasks.onhost.plain_text import names_in, text_of
+
+TIMEOUT_S = 20.0
+MOST_SETTINGS = 300
+# Only these values are returned: others may be secrets.
+SHOWN = re.compile(r"remote\.[^\n]*\.(url|fetch|pushurl)")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+# Files of a checkout that hide changes, or replace what a commit contains.
+EXTRAS = (
+    *("info/exclude", "info/attributes", "info/grafts", "objects/info/alternates", "commondir"),
+)
+# The same for all checkouts of an account, in its home.
+HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
+LENGTH = 1000
+
+
+def source(path: str, home: str) -> dict[str, Any]:
+    """Settings, hooks and extras of a checkout; `home` is the home of the account that uses it.
+
+    Settings of the system (/etc/gitconfig) are root's, and are not read.
+    """
+    git_dir = f"{path}/.git"
+    if not Path(git_dir).is_dir() or Path(git_dir).is_symlink():
+        return {"settings": [], "hooks": [], "extras": [], "problem": f"{git_dir} is not a folder"}
+    own = [f"{git_dir}/config", f"{git_dir}/config.worktree"]
+    accounts = [f"{home}/.gitconfig", f"{home}/.config/git/config"]
+    settings: list[dict[str, str]] = []
+    problem = ""
+    for name in (*own, *accounts):
+        text = text_of(name)
+        if text is None:
+            problem = problem or (f"cannot read {name}" if name == own[0] else "")
+            continue
+        done = attempt(
+            "git", "config", "-z", "--list", "--file", "-", timeout_s=TIMEOUT_S, input=text
+        )
+        if done.returncode:
+            problem = problem or f"git does not accept {name}"
+        settings += [{"file": name, **entry} for entry in settings_of(done.stdout)]
+    return {
+        "settings": settings[:MOST_SETTINGS],
+        "hooks": hooks(git_dir),
+        "extras": extras(git_dir, home),
+        "problem": problem or ("too many settings" if len(settings) > MOST_SETTINGS else ""),
+    }
+
+
+def settings_of(text: str) -> list[dict[str, str]]:
+    """The settings that ``git config -z --list`` printed; credentials in addresses are masked."""
+    found = []
+    for entry in text.split("\0"):
+        key, _, value = entry.partition("\n")
+        if key:
+            shown = value if SHOWN.fullmatch(key) else ""
+            found.append({"key": masked(key), "value": masked(shown)})
+    return found
+
+
+def masked(text: str) -> str:
+    """A text without credentials in addresses, of a limited length."""
+    return _CREDENTIALS.sub("***@", text)[:LENGTH]
+
+
+def hooks(git_dir: str) -> list[str]:
+    """The hooks that git would run."""
+    place = f"{git_dir}/hooks"
+    names = [name for name in names_in(place) if not name.endswith(".sample")]
+    return [name for name in names if os.access(f"{place}/{name}", os.X_OK)][:20]
+
+
+def extras(git_dir: str, home: str) -> list[str]:
+    """The files that hide changes or replace what a commit contains, if they say anything."""
+    paths = [f"{git_dir}/{name}" for name in EXTRAS] + [f"{home}/{name}" for name in HOME_EXTRAS]
+    found = [path for path in paths if says_something(path)]
+    packed = text_of(f"{git_dir}/packed-refs") or ""
+    if names_in(f"{git_dir}/refs/replace") or " refs/replace/" in packed:
+        found.append(f"{git_dir}/refs/replace")
+    return found
+
+
+def says_something(path: str) -> bool:
+    """Whether a file has a line that is not empty and not a comment; true for a link."""
+    if Path(path).is_symlink():
+        return True
+    lines = [line.strip() for line in (text_of(path) or "").splitlines()]
+    return any(line and not line.startswith("#") for line in lines)
