@@ -1,8 +1,8 @@
 """Who did what, when: one structured line before and one after every change.
 
 On the host in its journal (identifier ``opstasks``), and on the operator's machine in
-``$XDG_STATE_HOME/opstasks/audit.jsonl``. It never contains a secret: commands contain none, and
-a task passes only what it would show on a screen.
+``$XDG_STATE_HOME/opstasks/audit.jsonl``. It never contains a secret: commands contain none,
+a task passes only what it would show on a screen, and what people typed is masked.
 """
 
 from __future__ import annotations
@@ -67,13 +67,21 @@ def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> Au
         phase="start",
         who=who(),
         time=now(),
-        args=dict(args),
+        args={name: _shown(value) for name, value in args.items()},
     )
 
 
 def end(begun: AuditEntry, outcome: str, detail: str = "") -> AuditEntry:
     """The line for the end of the change, now."""
-    return msgspec.structs.replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
+    shown = _shown(detail)
+    return msgspec.structs.replace(begun, phase="end", time=now(), outcome=outcome, detail=shown)
+
+
+def _shown(text: str) -> str:
+    """A text without secrets."""
+    from opstasks.onhost.masking import masked  # only where something is recorded
+
+    return masked(text)
 
 
 @dataclass

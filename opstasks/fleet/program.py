@@ -125,20 +125,22 @@ class Program(Generic[Q, A]):
 
     def _ending(self, found: Any, host: str) -> A:
         """The value of the last line; raises the error that it reports instead."""
+        from opstasks.onhost.masking import masked  # an error may repeat a value or a command
+
         kind, value = _only(found)
         if kind == "ok":
             return _converted(value, self.answer)
         if kind == "refused":
             no = _converted(value, _Refusal)
-            raise Refused(no.reason, host=host, tail=no.detail)
+            raise Refused(masked(no.reason), host=host, tail=masked(no.detail))
         if kind == "failed":
             why = _converted(value, _Failure)
             raise ProgramFailed(
-                why.reason,
+                masked(why.reason),
                 host=host,
                 command=self.name,
-                tail=why.detail,
-                traceback=why.traceback,
+                tail=masked(why.detail),
+                traceback=masked(why.traceback),
             )
         raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")
 
