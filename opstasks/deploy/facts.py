@@ -126,7 +126,8 @@ class DeployFacts:
 
     `code_version` is the newest database version that the new code supports; `missing_keys` are
     configuration keys that the new code reads, the old code did not, and the host does not set;
-    `snapshot` is "ok", or what is wrong with the snapshot that would be restored.
+    `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
+    the new code could reach nothing when it was imported.
     """
 
     code: CheckoutFacts
@@ -142,6 +143,7 @@ class DeployFacts:
     migrations: tuple[Migration, ...] = ()
     code_version: Count = 0
     missing_keys: tuple[Line, ...] = ()
+    is_confined: bool = True
     snapshot: Text = "ok"
     lock_owner: lock.Owner | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import Any
 
 from opstasks.manage.model import AREAS
@@ -11,8 +10,6 @@ from opstasks.manage.steps import ManagePlan, ManageStep, count_by_area
 from opstasks.onhost import masking
 
 HEADERS = ("host", "area", "thing", "now", "wanted", "why")
-# The name in one line of an env file, after a comment sign and `export`.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def rows(host: str, shown: ManagePlan) -> list[list[str]]:
@@ -78,7 +75,7 @@ def masked(path: str, text: str, ours: str) -> list[str]:
     # All lines together: a secret may have several.
     shown = masking.masked_lines(lines, tokens=True)
     if path.endswith(".env"):
-        keys = {name for line in known if (name := assigned(line))}
+        keys = {name for line in known if (name := masking.assigned(line))}
         shown = [_hide_env(*pair, keys) for pair in zip(lines, shown, strict=True)]
     return [line if line in known else hidden for line, hidden in zip(lines, shown, strict=True)]
 
@@ -88,17 +85,9 @@ def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def assigned(line: str) -> str:
-    """The name that a line of an env file assigns, also after a comment sign; "" for none."""
-    left, equals, _ = line.partition("=")
-    name = left.strip().lstrip("#").strip()
-    name = name[len("export ") :].strip() if name.startswith("export ") else name
-    return name if equals and _NAME.fullmatch(name) else ""
-
-
 def _hide_env(line: str, shown: str, keys: set[str]) -> str:
     """A line of an env file, already masked; only values of described keys are shown."""
-    name = assigned(line)
+    name = masking.assigned(line)
     if not name or shown == masking.MASK:
         return masking.MASK if line.strip() else line
     if name in keys:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 MASK = "***"
+# The file of a configuration folder that holds secrets only.
+SECRETS_FILE = "02_secrets.env"
 # A name of a setting, an option, a header or a field of JSON that has a secret value.
 SECRET_NAME = re.compile(
     r"TOKEN|SECRET|PASS|PWD|CREDENTIAL|PRIVATE|LICEN[CS]E|HEADERS|HASH|DSN|DATABASE_URL|KEY"
@@ -17,9 +19,12 @@ SECRET_NAME = re.compile(
 )
 # A name in a text; an exception such as KeyError is none.
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_NAME = ("Error", "Exception", "Warning")
 # Between a name and its value, also in JSON.
 _SETS = re.compile(r"""["']?[ \t]*(?:=>|:=|[=:])[ \t]*""")
+# What may stand before and after an option in other text.
+_OPENS, _CLOSES = "\"'`([{,", "\"'`)]},"
 _BLANKS = re.compile(r"[ \t]+")
 _WORD = re.compile(r"\S+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)[ \t]+(?=\S)")
@@ -199,13 +204,21 @@ def _is_client(word: str) -> bool:
     return word.rpartition("/")[2].startswith(("mysql", "mariadb", "sshpass"))
 
 
+def _option(word: str) -> str:
+    """A word without the signs around an option: ``--password`` of ``f('--password'``."""
+    word = word.rstrip(_CLOSES)
+    return word[max(word.rfind(sign) for sign in _OPENS) + 1 :]
+
+
 def _masked_argument(before: str, word: str, *, glues: bool) -> str:
     """A word of a command line, by the word before it; `glues`: ``-pPASSWORD`` is one word."""
     if glues and word.startswith("-p") and len(word) > len("-p"):
         return f"-p{MASK}"
+    before = _option(before)
     name, equals, value = word.partition("=")
-    if word.startswith("-") and equals and value and _is_telling(name):
-        return f"{name}={MASK}"
+    name = _option(name)
+    if name.startswith("-") and equals and value and _is_telling(name):
+        return f"{word.partition('=')[0]}={MASK}"
     if before.startswith("--") and "=" not in before and _is_telling(before):
         return word if word.startswith("--") or word == MASK else MASK
     if before in _PASSWORD_OPTIONS and not _NO_PASSWORD.fullmatch(word):
@@ -242,6 +255,14 @@ def _masked_run(found: "re.Match[str]") -> str:
         return run
     is_mixed = any(c.isdigit() for c in run) and any(c.isalpha() for c in run)
     return MASK if is_mixed else run
+
+
+def assigned(line: str) -> str:
+    """The name that a line of an env file assigns, also after a comment sign; "" for none."""
+    left, equals, _ = line.partition("=")
+    name = left.strip().lstrip("#").strip()
+    name = name[len("export ") :].strip() if name.startswith("export ") else name
+    return name if equals and _VARIABLE.fullmatch(name) else ""
 
 
 def placeholder(value: str) -> str:
