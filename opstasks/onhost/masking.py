@@ -17,10 +17,10 @@ SECRET_NAME = re.compile(
     r"|AUTHORI[SZ]ATION|COOKIE",
     re.IGNORECASE,
 )
-# A name in a text; an exception such as KeyError is none.
+# A name in a text; an exception such as KeyError is none, nor is a word of sudoers.
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NO_NAME = ("Error", "Exception", "Warning")
+_NO_NAME = ("Error", "Exception", "Warning", "NOPASSWD")
 # Between a name and its value, also in JSON.
 _SETS = re.compile(r"""["']?[ \t]*(?:=>|:=|[=:])[ \t]*""")
 # What may stand before and after an option in other text.

@@ -85,7 +85,7 @@ def run(
     is_confined = ended.out.startswith(READY)
     if not is_confined:  # the host has no such namespaces; the text has not run
         ended = _ended(words, env, timeout_s)
-    return ended._replace(out=ended.out.removeprefix(READY), is_confined=is_confined)
+    return Ended(ended.code, ended.out.removeprefix(READY), ended.err, is_confined)
 
 
 def python_folders() -> list[str]:
