@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet.inventory import EVERYONE, NAME, HostSpec
 from opstasks.fleet.strict_yaml import parse_yaml
 
@@ -62,7 +63,7 @@ def _refuse_strangers(path: Path) -> None:
         if info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o002:
             raise Refused(
                 f"{place} belongs to someone else, or anyone may write it",
-                hint=f"if you trust it: --inventory {path}",
+                hint=f"if you trust it: --inventory {one_word(path)}",
             )
 
 

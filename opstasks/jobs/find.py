@@ -13,6 +13,7 @@ import msgspec
 from opstasks.cli.app import Context
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
@@ -182,7 +183,7 @@ def with_contents(word: str, found: list[Match]) -> list[Match]:
     raise Refused(
         f"{job.describe()} has no container or volume{' yet' if job.is_active else ''}",
         host=found[0].host,
-        hint=f"{'jobs.show' if job.is_active else 'jobs.logs'} {job.id}",
+        hint=f"{'jobs.show' if job.is_active else 'jobs.logs'} {one_word(job.id)}",
     )
 
 
@@ -231,7 +232,7 @@ def find_several(
         if changing and silent and not is_id(word):
             raise Refused(
                 f"{word!r} may mean another job on {', '.join(silent)}",
-                hint=f"give the whole id, {match.job.id}, or leave these hosts out with -H",
+                hint=f"give the whole id, {one_word(match.job.id)}, or leave hosts out with -H",
             )
         chosen[match.host, match.job.id] = match
     return [(by_name[match.host], match) for match in chosen.values()]

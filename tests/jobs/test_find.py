@@ -222,7 +222,9 @@ def test_whole_ids_on_any_host_win_over_parts():
     assert candidates("b", [whole, part]) == [part, whole]
 
 
-@pytest.mark.parametrize("word", ["ab", "abc", "abcdefghij23456", "ABCDEFGHIJ234567", "ab-cdefghij23456"])
+@pytest.mark.parametrize(
+    "word", ["ab", "abc", "abcdefghij23456", "ABCDEFGHIJ234567", "ab-cdefghij23456"]
+)
 def test_a_short_text_is_a_part_even_if_a_host_says_it_is_an_id(word):
     claimed = Match("hostile", Job(word, "ws", "a", "running"))
     meant = Match("honest", Job("abcdefghij234567", word, "b", "running"))

@@ -71,7 +71,9 @@ def service_values(texts: Iterable[str]) -> dict[str, str]:
 def replace_file(path: Path, text: str) -> None:
     """Replace a file in one step, so it is never incomplete; keep the old one as .bak.
 
-    The backup has no secrets: an unset or replaced one must be gone. Raises HostRefusal when the new text cannot be written; the old file is then still there.
+    The backup has no secrets: an unset or replaced one must be gone.
+
+    Raises HostRefusal when the new text cannot be written; the old file is then still there.
     """
     try:
         with _staged(path, text) as staged:

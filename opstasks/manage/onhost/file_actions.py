@@ -89,8 +89,9 @@ def back_up(path: str, owner: str, group: str, mode: str) -> None:
         kept = backups(folder, name)
         around = path.removesuffix(name)
         for other in kept:
-            if (old := read(f"{around}{other}")) != (clean := without_secrets(old)):
-                put(f"{around}{other}", clean, owner, group, mode)
+            content = read(f"{around}{other}")
+            if content != without_secrets(content):
+                put(f"{around}{other}", without_secrets(content), owner, group, mode)
         if any(read(f"{around}{other}") == data for other in kept):
             return
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
