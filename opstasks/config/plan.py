@@ -16,8 +16,9 @@ from opstasks.config.keys import (
     HostConfig,
     secret_keys,
 )
-from opstasks.config.onhost.secrecy import fingerprint, is_secret
+from opstasks.config.onhost.secrecy import fingerprint
 from opstasks.core.errors import Refused
+from opstasks.onhost.masking import is_secret
 
 # Keys with their new values; None removes a key.
 Wanted = Mapping[str, str | None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from opstasks.config.onhost.secrecy import is_secret
 from opstasks.core.errors import Refused
+from opstasks.onhost.masking import is_secret
 
 # This value means: ask for it, or read it from standard input.
 ASK = "-"

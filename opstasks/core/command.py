@@ -59,8 +59,16 @@ class Command:
     on_out: OnOut | None = field(default=None, compare=False, repr=False)
 
     def line(self) -> str:
-        """The command line as the shell reads it; safe to show, without secrets."""
+        """The command line as the shell reads it."""
         return " ".join(quote(arg) for arg in self.args)
+
+    def shown(self) -> str:
+        """The command line for people: words that a person typed may contain a secret."""
+        from opstasks.onhost import masking  # only where a command is shown
+
+        words = masking.masked_words([str(arg) for arg in self.args])
+        pairs = zip(self.args, words, strict=True)
+        return " ".join(w if isinstance(arg, Raw) else shlex.quote(w) for arg, w in pairs)
 
     def accepting(self, *codes: int) -> Command:
         """The same command with other exit codes that count as success."""

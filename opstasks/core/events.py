@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from opstasks.core.command import Command
+
 
 @dataclass(frozen=True)
 class CommandStarted:
@@ -15,7 +17,12 @@ class CommandStarted:
 
     host: str
     user: str
-    line: str
+    command: Command
+
+    @property
+    def line(self) -> str:
+        """The command line, without secrets."""
+        return self.command.shown()
 
 
 @dataclass(frozen=True)

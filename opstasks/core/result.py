@@ -37,9 +37,14 @@ class Result:
         return [line for line in self.out.splitlines() if line]
 
     def tail(self) -> str:
-        """The last lines that explain a failure: standard error, or else standard output."""
+        """The last lines that explain a failure: standard error, or else standard output.
+
+        Without secrets, which some programs print.
+        """
+        from opstasks.onhost.masking import masked  # only after a failure
+
         text = self.err.strip() or self.out.strip()
-        return "\n".join(text.splitlines()[-TAIL_LINES:])
+        return masked("\n".join(text.splitlines()[-TAIL_LINES:]))
 
 
 # How a run can end on one host.

@@ -131,8 +131,9 @@ class DeployFacts:
 
     `code_version` is the newest database version that the new code supports; `missing_keys` are
     configuration keys that the new code reads, the old code did not, and the host does not set;
-    `snapshot` is "ok", or what is wrong with the snapshot that would be restored. `unit_user` is
-    the account of the unit ("" if unknown), which should be the `service_user`.
+    `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
+    the new code could reach nothing when it was imported. `unit_user` is the account of the unit
+    ("" if unknown), which should be the `service_user`.
     """
 
     code: CheckoutFacts
@@ -148,6 +149,7 @@ class DeployFacts:
     migrations: tuple[Migration, ...] = ()
     code_version: Count = 0
     missing_keys: tuple[Line, ...] = ()
+    is_confined: bool = True
     snapshot: Text = "ok"
     lock_owner: lock.Owner | None = None
     unit_user: Line = ""

@@ -8,6 +8,10 @@ from opstasks.deploy.facts import CheckoutFacts, DeployFacts
 from opstasks.deploy.plan import DeployPlan
 
 SHOWN = 15
+UNCONFINED = (
+    "this host has no user namespaces: the code was imported without secrets in its environment,"
+    " but it could read the service account's files and use the network"
+)
 
 
 def preview(plan: DeployPlan) -> list[str]:
@@ -17,6 +21,8 @@ def preview(plan: DeployPlan) -> list[str]:
     lines += _database_lines(plan)
     if facts.missing_keys:
         lines.append(f"new configuration keys, not set here: {', '.join(facts.missing_keys)}")
+    if not facts.is_confined:
+        lines.append(UNCONFINED)
     running = facts.database.running
     lines.append(f"{len(running)} job(s) running; they keep running during the restart")
     lines += [f"  {job.id}  {job.workspace} {job.action}" for job in running]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import release
 from opstasks.doctor import drift
@@ -208,7 +209,7 @@ def _database(spec: HostSpec, database: DatabaseFacts) -> DoctorFinding:
         hint = f"inv -H {spec.name} manage --only database"
     if database.damaged:
         place = f"{spec.state_dir}/snapshots"
-        hint = f"inv -H {spec.name} service.stop, then restore a snapshot of {place}"
+        hint = f"inv -H {spec.name} service.stop, then restore a snapshot of {one_word(place)}"
     return DoctorFinding("database", not database.problem, database.problem or "intact", hint)
 
 
@@ -218,7 +219,7 @@ def _disks(facts: DoctorFacts) -> Iterator[DoctorFinding]:
             continue  # another check reports a missing folder, if it matters
         most = max(used.used_percent, used.inodes_percent)
         kind = "of its inodes used" if used.inodes_percent > used.used_percent else "full"
-        hint = f"free disk space: du -xsh {place}/*"
+        hint = f"free disk space: du -xsh {one_word(place)}/*"
         yield DoctorFinding(f"disk {place}", most < FULL_PERCENT, f"{most} % {kind}", hint)
 
 

@@ -4,8 +4,8 @@ On the host in its journal (identifier ``opstasks``), and on the operator's mach
 ``$XDG_STATE_HOME/opstasks/audit.jsonl``. `who` is what the client says about itself; the host adds
 the account of the SSH login (``OPSTASKS_LOGIN``), and journald the account that wrote the line.
 
-It never contains a secret: commands contain none, and a task passes only what
-it would show on a screen.
+It never contains a secret: commands contain none, a task passes only what it would show on a
+screen, and what people typed is masked.
 """
 
 from __future__ import annotations
@@ -71,13 +71,21 @@ def start(host: str, task: str, args: Mapping[str, str], run_id: str = "") -> Au
         phase="start",
         who=who(),
         time=now(),
-        args=dict(args),
+        args={name: _shown(value) for name, value in args.items()},
     )
 
 
 def end(begun: AuditEntry, outcome: str, detail: str = "") -> AuditEntry:
     """The line for the end of the change, now."""
-    return msgspec.structs.replace(begun, phase="end", time=now(), outcome=outcome, detail=detail)
+    shown = _shown(detail)
+    return msgspec.structs.replace(begun, phase="end", time=now(), outcome=outcome, detail=shown)
+
+
+def _shown(text: str) -> str:
+    """A text without secrets."""
+    from opstasks.onhost.masking import masked  # only where something is recorded
+
+    return masked(text)
 
 
 @dataclass

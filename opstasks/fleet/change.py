@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from opstasks.core.errors import OpsError, Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet import audit, lock
 from opstasks.fleet.host import Host, Shell
 
@@ -45,7 +46,8 @@ def _take(shell: Shell, entry: audit.AuditEntry) -> None:
         raise Refused(
             f"cannot take the lock: {result.tail()}",
             host=host.name,
-            hint=f"run `manage` if it never ran there; or check the disk of {host.spec.lock_file}",
+            hint="run `manage` if it never ran there; or check the disk of"
+            f" {one_word(host.spec.lock_file)}",
         )
 
 

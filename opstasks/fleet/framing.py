@@ -21,11 +21,17 @@ SHELL_SETTINGS = (
 # How much of a block one `read` waits for. It has a time limit, so this sets a lowest speed.
 PIECE_BYTES = 1 << 17
 
+# The descriptor of standard error in the framed shell. Commands get it as their descriptor 2.
+ERR = 8
+TO_ERR = f"2>&{ERR} {ERR}>&-"
+
 # `b COUNT` reads a block into $B. bash reads a header byte by byte, but a block in large pieces. In
 # the C locale, -N counts bytes. A block that comes only in part ends the shell: it never runs.
 # The account's own environment must not pass on our variables to commands.
 FUNCTIONS = (
     "unset B F I r S T O D; set --\n"
+    # bash reports a killed command with its whole text, so its own messages go nowhere.
+    f"exec {ERR}>&2 2>/dev/null\n"
     "b() { local n; B=; for n; do"
     f" LC_ALL=C read -r -N $n -t {SILENCE_S} F || exit; B+=$F; done; }}"
 )
@@ -81,17 +87,13 @@ def frame(command: Command, mark: str, before: str = "", after: str = "") -> byt
     if any(isinstance(arg, Raw) for arg in command.args):
         line = f"bash -c {shlex.quote(line)}"
     line = f"timeout -k 5 {command.timeout_s:g} {line}"
-    if command.stdin is None:
-        text = f"{line} </dev/null\nr=$?\n"
-    else:
-        # A pipe, and no here-document: bash may write that to the disk.
-        text = f'printf %s "$I" 2>/dev/null | {line}\nr=${{PIPESTATUS[1]}}; I=\n'
-    return text_frame(_quiet(before) + text + _quiet(after), mark, command.stdin)
+    text = f"{_run(line, command)}; I=\n"
+    return _ended(_quiet(before) + text + _quiet(after), mark, command.stdin)
 
 
-def text_frame(text: str, mark: str, stdin: str | Secret | None = None) -> bytes:
-    """The bytes that make the framed shell run a text which leaves an exit code in $r."""
-    return _wire(f"{text}{_marks(mark, '$r')}", stdin)
+def text_frame(text: str, mark: str) -> bytes:
+    """The bytes that make the framed shell evaluate a text; its last exit code is the result."""
+    return _ended(f"{{ {text}\n}} 2>&{ERR}\nr=$?\n", mark)
 
 
 def background_frame(command: Command, mark: str) -> bytes:
@@ -99,10 +101,22 @@ def background_frame(command: Command, mark: str) -> bytes:
 
     It has a process group of its own.
     """
-    return _wire(
-        f"set -m; ( {command.line()}\nr=$?; {_marks(mark, '$r')} ) </dev/null &"
-        " trap 'kill -TERM -- -'$! EXIT HUP"
-    )
+    text = f"{_run(command.line(), command)}; {_marks(mark, '$r')}"
+    start = f"set -m; ( {text} ) </dev/null & trap 'kill -TERM -- -'$! EXIT HUP; I="
+    return _wire(start, command.stdin)
+
+
+def _run(line: str, command: Command) -> str:
+    """Shell text that runs a command line; its input is in $I, its exit code then in $r."""
+    if command.stdin is None:
+        return f"{line} </dev/null {TO_ERR}\nr=$?"
+    # A pipe, and no here-document: bash may write that to the disk.
+    return f'printf %s "$I" | {line} {TO_ERR}\nr=${{PIPESTATUS[1]}}'
+
+
+def _ended(text: str, mark: str, stdin: str | Secret | None = None) -> bytes:
+    """The bytes for a text which leaves an exit code in $r."""
+    return _wire(f"{text}{_marks(mark, '$r')}", stdin)
 
 
 def _wire(text: str, stdin: str | Secret | None = None) -> bytes:
@@ -129,4 +143,4 @@ def _quiet(text: str) -> str:
 
 def _marks(mark: str, number: str) -> str:
     """Shell text that marks the end of a command on both streams."""
-    return f"printf '\\0{mark} %d\\0' {number} && printf '\\0{mark}\\0' >&2"
+    return f"printf '\\0{mark} %d\\0' {number} && printf '\\0{mark}\\0' >&{ERR}"

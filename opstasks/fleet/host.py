@@ -161,7 +161,7 @@ class Shell:
     def _told(self, commands: Sequence[Command]) -> Iterator[list[Result]]:
         """Tell the observer about commands, before and after; the list takes their results."""
         for command in commands:
-            self.host.tell(events.CommandStarted(self.host.name, self.user, command.line()))
+            self.host.tell(events.CommandStarted(self.host.name, self.user, command))
         results: list[Result] = []
         with self._loss_means_unknown(any(command.mutates for command in commands)):
             yield results
@@ -361,11 +361,10 @@ def check(result: Result, command: Command, host: str) -> Result:
     """Check an exit code; raises TimedOut or CommandFailed with the last lines."""
     if result.code in command.ok:
         return result
-    details = {"host": host, "command": result.command, "tail": result.tail()}
+    details = {"host": host, "command": command.shown(), "tail": result.tail()}
     if result.code in TIMEOUT_CODES and result.elapsed_s >= command.timeout_s * 0.9:
         raise TimedOut(f"did not finish within {command.timeout_s:g} s and was stopped", **details)
-    words = result.command.split()
-    name = words[0] if words else "command"
+    name = str(command.args[0]).split()[0] if command.args else "command"
     raise CommandFailed(
         f"{name} failed with exit code {result.code}", returned=result.code, **details
     )

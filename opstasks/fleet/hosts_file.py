@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet import trusted_files
 from opstasks.fleet.inventory import EVERYONE, NAME, HostSpec
 from opstasks.fleet.key_files import read_file
@@ -63,7 +63,7 @@ def _refuse_strangers(path: Path) -> None:
     if reason := trusted_files.problem(path):
         raise Refused(
             f"{FILE_NAME} of this folder is not used: {reason}",
-            hint=f"if you trust it: --inventory {shlex.quote(str(path))}",
+            hint=f"if you trust it: --inventory {one_word(path)}",
         )
 
 

@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Line, Moment
+from opstasks.core.hints import one_word
 from opstasks.fleet import audit, private_files
 
 MOST_BYTES = 4 << 20
@@ -82,10 +83,10 @@ def read(path: Path, task: str) -> LastRun:
         reason = getattr(error, "strerror", None) or str(error)
         raise Refused(
             f"@failed: cannot use the record of the last run: {reason.lower()}",
-            hint=f"remove {path}, or name the hosts",
+            hint=f"remove {one_word(path)}, or name the hosts",
         ) from None
     if run.task != task:
         raise Refused(
-            f"@failed: the record is of another task, `{run.task}`", hint=f"remove {path}"
+            f"@failed: the record is of another task, `{run.task}`", hint=f"remove {one_word(path)}"
         )
     return run

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Unreachable
+from opstasks.core.hints import one_word
 from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.pipes import PipeProcess, reap
 from opstasks.fleet.route import Hop, route
@@ -120,7 +121,7 @@ class OpenSSHTransport:
     def _replace(self) -> None:
         if self._master.is_own:
             text = "your own ControlMaster's connection does not answer"
-            hint = f"ssh -O exit {self.spec.address}"
+            hint = f"ssh -O exit {one_word(self.spec.address)}"
             raise Unreachable(text, host=self.spec.name, hint=hint)
         self._master.retire()
         master = open_master(self._hops, self.spec.name, self.spec.keep_connection_s)

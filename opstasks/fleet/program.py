@@ -6,8 +6,9 @@ dictionaries. Here it has a name, a request type and an answer type::
     READ = Program("opstasks.jobs.onhost.read", ReadRequest, ReadAnswer)
     answer = host.service.call(READ, ReadRequest(...))
 
-The modules travel with the request on standard input, so their size has no limit and the request
-is not in a process list. `opstasks.onhost.protocol` describes the answer.
+The modules travel with the request on standard input, so their size has no limit, and neither is
+in a process list, or in a message of bash or Python about a program that was killed.
+`opstasks.onhost.protocol` describes the answer.
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ LEVEL = 6
 # How one module of a host imports another; a parser takes ten times as long.
 _IMPORT = re.compile(
     r"^\s*from (opstasks\.(?:\w+\.)?onhost(?:\.\w+)?) import (\([^)]*\)|[^(\n]+)", re.MULTILINE
+)
+# What starts every program, the same for all: it runs the first line of its input, START_LINE.
+PYTHON = ("python3", "-I", "-c", "import sys; exec(sys.stdin.readline())")
+# The other lines of the input are the modules, the program's module, and the request. None of them
+# is Python text, because Python prints a line of its text that is damaged.
+START_LINE = (
+    "import binascii, json, zlib;"
+    " u = lambda: zlib.decompress(binascii.a2b_base64(sys.stdin.readline())).decode();"
+    " s, m, r = json.loads(u()), sys.stdin.readline().strip(), u();"
+    " p = 'opstasks/onhost/loader.py'; n = {'__name__': 'opstasks.onhost.loader'};"
+    " exec(compile(s[p], p, 'exec'), n); n['start'](s, m, r)\n"
 )
 # Every program needs these modules to run.
 _ALWAYS = ("opstasks.onhost.loader", "opstasks.onhost.protocol")
@@ -78,7 +90,7 @@ class Program(Generic[Q, A]):
     def command(self, request: Q, *, timeout_s: float | None = None) -> ProgramCommand:
         """The command that runs it; decode its output with `decode`."""
         return ProgramCommand(
-            ("python3", "-I", "-", self.name),
+            (*PYTHON, self.name),
             stdin=Secret(packed(self.module, request)),
             timeout_s=self.timeout_s if timeout_s is None else timeout_s,
             mutates=self.changes,
@@ -88,9 +100,10 @@ class Program(Generic[Q, A]):
         )
 
     def stream_command(self, request: Q) -> ProgramCommand:
-        """The command for a stream. Without standard input: the request is in the process list."""
+        """The command for a stream: it has no time limit."""
         return ProgramCommand(
-            ("python3", "-I", "-c", packed(self.module, request), self.name),
+            (*PYTHON, self.name),
+            stdin=Secret(packed(self.module, request)),
             mutates=self.changes,
             module=self.module,
             request=request,
@@ -112,20 +125,22 @@ class Program(Generic[Q, A]):
 
     def _ending(self, found: Any, host: str) -> A:
         """The value of the last line; raises the error that it reports instead."""
+        from opstasks.onhost.masking import masked  # an error may repeat a value or a command
+
         kind, value = _only(found)
         if kind == "ok":
             return _converted(value, self.answer)
         if kind == "refused":
             no = _converted(value, _Refusal)
-            raise Refused(no.reason, host=host, tail=no.detail)
+            raise Refused(masked(no.reason), host=host, tail=masked(no.detail))
         if kind == "failed":
             why = _converted(value, _Failure)
             raise ProgramFailed(
-                why.reason,
+                masked(why.reason),
                 host=host,
                 command=self.name,
-                tail=why.detail,
-                traceback=why.traceback,
+                tail=masked(why.detail),
+                traceback=masked(why.traceback),
             )
         raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")
 
@@ -275,22 +290,12 @@ def _imports(text: str) -> list[str]:
 
 
 def packed(module: str, request: Any, *also: str) -> str:
-    """The text of the whole program, with its request, and with modules that it imports by name.
+    """The input of `PYTHON`: a whole program, its request, and modules that it imports by name.
 
     The modules are packed once per run.
-
-    It is compressed, because it may be an argument of a command.
     """
     wanted = _squeezed(json.dumps(msgspec.to_builtins(request)))
-    return (
-        "import binascii, json, zlib\n"
-        "u = lambda t: zlib.decompress(binascii.a2b_base64(t)).decode()\n"
-        f"s, m, r = json.loads(u({_packed_modules(module, *also)!r})), {module!r}, u({wanted!r})\n"
-        "p = 'opstasks/onhost/loader.py'\n"
-        "n = {'__name__': 'opstasks.onhost.loader'}\n"
-        "exec(compile(s[p], p, 'exec'), n)\n"
-        "n['start'](s, m, r)\n"
-    )
+    return f"{START_LINE}{_packed_modules(module, *also)}\n{module}\n{wanted}\n"
 
 
 @cache

@@ -212,7 +212,7 @@ class Session:
     def evaluate(self, text: str, timeout_s: float = 30.0) -> Result:
         """Run shell text in the session's own shell, so that its settings and open files stay."""
         mark = _random_word()
-        self._start(framing.text_frame(f"{text}\nr=$?\n", mark))
+        self._start(framing.text_frame(text, mark))
         code, out, err = self._collect(mark, timeout_s, MAX_OUTPUT_BYTES)
         return _result(Command((Raw(text),)), code, out, err, 0.0)
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Refused, Unreachable
+from opstasks.core.hints import one_word
 from opstasks.fleet.arrivals import Arrivals
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.route import Hop, route
@@ -160,7 +161,7 @@ class SSHTransport:
         from opstasks.fleet.wire import in_one_line
 
         reason = getattr(error, "text", "") or str(error) or type(error).__name__
-        hint = f"try `ssh {self._hops[-1].settings.name}`"
+        hint = f"try `ssh {one_word(self._hops[-1].settings.name)}`"
         return Unreachable(
             f"the host opens no session: {in_one_line(reason)}", host=self.spec.name, hint=hint
         )

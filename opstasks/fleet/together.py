@@ -9,7 +9,7 @@ import msgspec
 from opstasks.core.command import Command, Secret
 from opstasks.core.result import Result
 from opstasks.fleet.host import Shell
-from opstasks.fleet.program import ProgramCommand, packed
+from opstasks.fleet.program import PYTHON, ProgramCommand, packed
 
 SEVERAL = "opstasks.onhost.several"
 
@@ -41,7 +41,7 @@ def together(commands: Sequence[ProgramCommand]) -> ProgramCommand:
     request = {"programs": programs}
     names = "+".join(str(command.args[-1]) for command in commands)
     return ProgramCommand(
-        ("python3", "-I", "-", names),
+        (*PYTHON, names),
         stdin=Secret(packed(SEVERAL, request, *modules)),
         timeout_s=sum(command.timeout_s for command in commands),
         max_bytes=sum(command.max_bytes for command in commands),

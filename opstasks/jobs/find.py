@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from opstasks.cli.app import Context
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
@@ -20,6 +22,8 @@ from opstasks.jobs.onhost.find import MATCHES
 from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs, refusals_explained
 
 MAX_WORD_LENGTH = 300
+# Every id that job-runner makes: ten bytes in base 32.
+_ID = re.compile(r"[a-z2-7]{16}")
 # At most this many candidates are shown.
 CANDIDATES = 20
 HINT = "see `jobs.ls --all`"
@@ -77,6 +81,9 @@ def find(
         word: tuple(_match(host.name, item, answer.now) for item in answer.matches.get(word, ()))
         for word in words
     }
+    for word, many in found.items():
+        if any(word not in match.job.name for match in many):
+            raise FIND.invalid("a job that does not match", host.name)
     problems = [m.docker_problem for many in found.values() for m in many if m.docker_problem]
     if problems and not without_docker:
         raise no_docker(host.name, problems[0])
@@ -148,9 +155,17 @@ def check_word(text: str) -> str:
     return text
 
 
+def is_id(word: str) -> bool:
+    """Whether a word is a whole id. A shorter one is a part, even if a host says it is an id.
+
+    Otherwise one host could attract a command that means a job of another host.
+    """
+    return _ID.fullmatch(word) is not None
+
+
 def candidates(word: str, found: Sequence[Match]) -> list[Match]:
-    """The jobs whose whole id is `word`; if there are none, all matches, active jobs first."""
-    whole = [match for match in found if match.job.id == word]
+    """The jobs with the whole id `word`; if it is none, all matches, active jobs first."""
+    whole = [match for match in found if is_id(word) and match.job.id == word]
     return whole or sorted(found, key=lambda m: (not m.job.is_active, -m.job.created_at))
 
 
@@ -168,7 +183,7 @@ def with_contents(word: str, found: list[Match]) -> list[Match]:
     raise Refused(
         f"{job.describe()} has no container or volume{' yet' if job.is_active else ''}",
         host=found[0].host,
-        hint=f"{'jobs.show' if job.is_active else 'jobs.logs'} {job.id}",
+        hint=f"{'jobs.show' if job.is_active else 'jobs.logs'} {one_word(job.id)}",
     )
 
 
@@ -181,9 +196,12 @@ def find_one(ctx: Context, word: str, *, contained: bool = False) -> tuple[Host,
     `contained` offers only jobs that have a container or a volume. Raises Refused when no job
     matches, and when several match but there is no terminal to ask on.
     """
-    word = word or _running(ctx)
-    ((host, match),) = find_several(ctx, [word], contained=contained)
-    return host, match
+    if word:
+        ((host, match),) = find_several(ctx, [word], contained=contained)
+        return host, match
+    host, id = _running(ctx)
+    (match,) = find_ids(host, [id], without_docker=not contained)
+    return host, with_contents(id, [match])[0] if contained else match
 
 
 def find_several(
@@ -211,10 +229,10 @@ def find_several(
         if len(found) > 1:
             # For several matches, the host reads only an outline of each: read this one in full.
             (match,) = find_ids(by_name[match.host], [match.job.id], without_docker=reading)
-        if changing and silent and match.job.id != word:
+        if changing and silent and not is_id(word):
             raise Refused(
                 f"{word!r} may mean another job on {', '.join(silent)}",
-                hint=f"give the whole id, {match.job.id}, or leave these hosts out with -H",
+                hint=f"give the whole id, {one_word(match.job.id)}, or leave hosts out with -H",
             )
         chosen[match.host, match.job.id] = match
     return [(by_name[match.host], match) for match in chosen.values()]
@@ -231,8 +249,8 @@ def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str])
     return found[ctx.pick(f"{count} jobs match {word!r}.", lines)]
 
 
-def _running(ctx: Context) -> str:
-    """The id of one of the running jobs, chosen by a person."""
+def _running(ctx: Context) -> tuple[Host, str]:
+    """The host and the id of one of the running jobs, chosen by a person."""
 
     def running(host: Host) -> tuple[Job, ...]:
         selection = JobSelection(("running",))
@@ -245,4 +263,5 @@ def _running(ctx: Context) -> str:
     if not found:
         ctx.end(result)
         raise Refused("no job is running", hint=HINT)
-    return found[ctx.pick("Running jobs:", [match.describe() for match in found])].job.id
+    chosen = found[ctx.pick("Running jobs:", [match.describe() for match in found])]
+    return next(host for host in ctx.fleet.hosts if host.name == chosen.host), chosen.job.id

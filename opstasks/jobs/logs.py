@@ -17,6 +17,7 @@ import msgspec
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import CommandFailed, InvalidResponse, Refused
 from opstasks.core.fields import Line
+from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.find import find_ids, no_docker
@@ -117,7 +118,7 @@ def source(match: Match) -> LogSource:
     raise Refused(
         f"{match.job.describe()} has no output",
         host=match.host,
-        hint=f"jobs.show {match.job.id}",
+        hint=f"jobs.show {one_word(match.job.id)}",
     )
 
 
@@ -234,7 +235,7 @@ def metadata_path(match: Match) -> str:
         raise Refused(
             f"{match.job.describe()} has no {METADATA_FILE} yet",
             host=match.host,
-            hint=f"it is written when the job ends; jobs.show {match.job.id}",
+            hint=f"it is written when the job ends; jobs.show {one_word(match.job.id)}",
         )
     return path
 

@@ -54,6 +54,11 @@ class Job:
         return f"{self.workspace}-{self.action}"
 
     @property
+    def name(self) -> str:
+        """All that a word is looked for in, as the host does it."""
+        return f"{self.slug}-{self.id}"
+
+    @property
     def status(self) -> str:
         """State and status code for a message: ``failed (internal_error)``."""
         return f"{self.state} ({self.status_code})"

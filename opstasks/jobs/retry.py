@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from opstasks.core.command import cmd
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -107,7 +108,7 @@ def check_state(match: Match) -> None:
     elif not match.volume:
         reason = "no longer has a volume: request a new run"
     if reason:
-        hint = f"jobs.show {job.id}; nothing was changed"
+        hint = f"jobs.show {one_word(job.id)}; nothing was changed"
         raise Refused(f"{job.id} {reason}", host=match.host, hint=hint)
 
 
@@ -177,7 +178,7 @@ def _run_retry(host: Host, id: str) -> None:
                 "the job was not retried",
                 host=host.name,
                 tail=result.tail(),
-                hint=f"inv -H {host.name} jobs.retry {id}, once that is fixed",
+                hint=f"inv -H {host.name} jobs.retry {one_word(id)}, once that is fixed",
             )
         _tell(host, id)
     else:
@@ -201,7 +202,7 @@ def _tell(host: Host, id: str) -> None:
         "the job was retried and continues, but the job-server was not told",
         host=host.name,
         tail=_last_line(result.tail()),
-        hint=f"inv -H {host.name} jobs.retry {id}, once the job-server answers, to tell it",
+        hint=f"inv -H {host.name} jobs.retry {one_word(id)}, once the job-server answers",
     )
 
 
@@ -225,7 +226,7 @@ def _ended(host: Host, match: Match) -> str:
         raise VerifyFailed(
             f"{match.job.id} failed again: {match.job.status_message}",
             host=host.name,
-            hint=f"inv -H {host.name} logs --job {match.job.id}; fix that, then retry",
+            hint=f"inv -H {host.name} logs --job {one_word(match.job.id)}; fix that, then retry",
         )
     return match.job.status
 

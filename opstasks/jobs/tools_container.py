@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import OpsError, Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host
@@ -103,6 +104,6 @@ def _remove(host: Host, name: str) -> None:
             f"the container {name} is still there",
             host=host.name,
             tail=listed.tail(),
-            hint=f"inv -H {host.name} run -- docker rm --force {name}",
+            hint=f"inv -H {host.name} run -- docker rm --force {one_word(name)}",
         )
     host.service.session.evaluate("trap - EXIT")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from opstasks.core.command import quote
 from opstasks.core.fields import Line, Moment
 from opstasks.core.formats import minute_text
+from opstasks.core.hints import one_word
 from opstasks.maintenance.onhost.records import FAILED, INTERRUPTED, REFUSED
 from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance, Pause, ScheduledItem
@@ -226,7 +227,7 @@ def _jobs(name: str, facts: AfterFacts) -> ChecklistLine:
     broken = [id for id in ids if found[id].code == "internal_error"]
     if broken:
         text = f"internal error: {', '.join(broken)}"
-        return ChecklistLine(what, False, text, f"inv -H {name} jobs.retry {broken[0]}")
+        return ChecklistLine(what, False, text, f"inv -H {name} jobs.retry {one_word(broken[0])}")
     waiting = [id for id in ids if found[id].code in NOT_PICKED_UP]
     if waiting and facts.pause and facts.pause.task != PREPARE:
         return ChecklistLine(what, True, f"{len(waiting)} wait for the end of the pause")
@@ -259,5 +260,5 @@ def _scheduled(name: str, facts: AfterFacts) -> ChecklistLine:
         return ChecklistLine("scheduled", True, "nothing was dropped")
     item = dropped[0]
     text = f"the reboot dropped {item.kind} for {item.due_there}, by {item.who}"
-    hint = f"schedule it again, or dismiss it: inv -H {name} scheduled.cancel {item.id}"
+    hint = f"schedule it again, or dismiss it: inv -H {name} scheduled.cancel {one_word(item.id)}"
     return ChecklistLine("scheduled", False, text, hint)

@@ -14,6 +14,7 @@ from opstasks.core.errors import (
     Unreachable,
     VerifyFailed,
 )
+from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.maintenance.onhost.records import ScheduledItem
 from opstasks.maintenance.records import OPEN_STATES, READ, Maintenance, MaintenanceRequest
@@ -35,7 +36,7 @@ def follow(host: Host, id: str) -> ScheduledItem:
     """
     where = (
         f"the host continues by itself; `inv -H {host.name} scheduled` shows its state,"
-        f" `scheduled.cancel {id}` stops it while it waits for jobs"
+        f" `scheduled.cancel {one_word(id)}` stops it while it waits for jobs"
     )
     follower = _Follower(host, id)
     try:

@@ -13,6 +13,7 @@ from datetime import datetime
 from opstasks.core import durations
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.fields import Line, Moment
+from opstasks.core.hints import one_word
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -144,7 +145,8 @@ def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) ->
         raise Refused(
             f"scheduled already by {item.who} for {item.due_there} ({item.id})",
             host=host.name,
-            hint=f"add --replace, or cancel it: inv -H {host.name} scheduled.cancel {item.id}",
+            hint="add --replace, or cancel it:"
+            f" inv -H {host.name} scheduled.cancel {one_word(item.id)}",
         )
 
 

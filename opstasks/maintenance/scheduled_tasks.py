@@ -91,13 +91,15 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
 
 def _choose(ctx: Context, host: str, items: list[ScheduledItem]) -> str:
     """The id to cancel; a person chooses among several."""
+    from opstasks.core.hints import one_word
+
     if len(items) < 2:
         return items[0].id if items else ""
     lines = [
         f"{_named(item)}, by {item.who}" + (f": {item.why}" if item.why else "") for item in items
     ]
     commands = [
-        f"inv -H {host} scheduled.cancel {item.id}   # {line}"
+        f"inv -H {host} scheduled.cancel {one_word(item.id)}   # {' '.join(line.split())}"
         for item, line in zip(items, lines, strict=True)
     ]
     return items[ctx.pick(f"{host}: {len(items)} are scheduled.", lines, commands)].id

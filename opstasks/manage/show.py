@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import Any
 
 from opstasks.manage.model import AREAS
 from opstasks.manage.steps import ManagePlan, ManageStep, count_by_area
+from opstasks.onhost import masking
 
-MASK = "***"
 HEADERS = ("host", "area", "thing", "now", "wanted", "why")
-_ASSIGNMENT = re.compile(r"\s*#*\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)\s*=(?P<value>.*)")
-_TELLING = re.compile(
-    r"(?P<key>[A-Za-z0-9_-]*(?:TOKEN|SECRET|PASS|PWD|CREDENTIAL|KEY|PRIVATE|HEADERS|LICEN[CS]E"
-    r"|HASH|DATABASE_URL)[A-Za-z0-9_-]*\s*[=:]\s*)(?P<value>\S.*)",
-    re.IGNORECASE,
-)
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
-# What a token looks like; paths and domain names do not.
-_OPAQUE = re.compile(r"(?<![\w/.@-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}(?![\w/.@-])")
 
 
 def rows(host: str, shown: ManagePlan) -> list[list[str]]:
@@ -72,32 +62,35 @@ def diff(step: ManageStep) -> list[str]:
     """A unified diff of a file step, secrets masked; nothing for secret files."""
     if step.before is None or step.after is None:
         return []
-    before, after = masked(step.thing, step.before, step.after), step.after.splitlines()
+    before, after = masked(step.thing, step.before, step.after), _lines(step.after)
     names = (f"{step.thing} (now)", f"{step.thing} (wanted)")
     return list(difflib.unified_diff(before, after, *names, lineterm=""))
 
 
 def masked(path: str, text: str, ours: str) -> list[str]:
     """The lines of a host's file; possible secrets in lines that are not described are masked."""
-    known = set(ours.splitlines())
-    keys = {match["key"] for line in known if (match := _ASSIGNMENT.fullmatch(line))}
-    hide = _hide_env if path.endswith(".env") else _hide
+    lines, known = _lines(text), set(_lines(ours))
     if path.endswith("/authorized_keys"):
-        return text.splitlines()
-    return [line if line in known else hide(line, keys) for line in text.splitlines()]
+        return lines
+    # All lines together: a secret may have several.
+    shown = masking.masked_lines(lines, tokens=True)
+    if path.endswith(".env"):
+        keys = {name for line in known if (name := masking.assigned(line))}
+        shown = [_hide_env(*pair, keys) for pair in zip(lines, shown, strict=True)]
+    return [line if line in known else hidden for line, hidden in zip(lines, shown, strict=True)]
 
 
-def _hide_env(line: str, keys: set[str]) -> str:
-    """A line of an env file; only values of described keys are shown."""
-    match = _ASSIGNMENT.fullmatch(line)
-    if match is None:
-        return line if not line.strip() else MASK
-    if match["key"] in keys and not _TELLING.search(line):
-        return _hide(line, keys)
-    return line[: match.start("value")] + (MASK if match["value"].strip() else "")
+def _lines(text: str) -> list[str]:
+    """The lines of a file; only a newline ends one, so that no rest of a secret is a line."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
-def _hide(line: str, _: set[str]) -> str:
-    line = _CREDENTIALS.sub(f"{MASK}@", line)
-    line = _TELLING.sub(lambda match: match["key"] + MASK, line)
-    return _OPAQUE.sub(MASK, line)
+def _hide_env(line: str, shown: str, keys: set[str]) -> str:
+    """A line of an env file, already masked; only values of described keys are shown."""
+    name = masking.assigned(line)
+    if not name or shown == masking.MASK:
+        return masking.MASK if line.strip() else line
+    if name in keys:
+        return shown
+    start, equals, value = line.partition("=")
+    return start + equals + (masking.MASK if value.strip() else "")

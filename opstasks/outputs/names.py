@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-
 from opstasks.core.errors import Refused
-
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+from opstasks.core.hints import one_word
 
 
 def workspace(name: str) -> str:
@@ -35,19 +31,7 @@ def file(name: str, workspace_name: str, root: str) -> str:
 
 def shown(name: str) -> str:
     """A name as bash reads it; control characters do not reach the terminal."""
-    if _PLAIN.fullmatch(name):
-        return name
-    if name.isprintable():
-        return shlex.quote(name)
-    return "$'" + "".join(map(_escaped, name)) + "'"
-
-
-def _escaped(char: str) -> str:
-    if char in "\\'":
-        return f"\\{char}"
-    if char.isprintable():
-        return char
-    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+    return one_word(name)
 
 
 def partner_path(folder: str, workspace_name: str, path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -106,9 +107,9 @@ def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]
     if not waiting:
         return []
     paths = [record.partner_path for record in waiting]
-    ids = " ".join(dict.fromkeys(record.id.rpartition("-")[0] for record in waiting))
+    quoted = " ".join(dict.fromkeys(one_word(record.id.rpartition("-")[0]) for record in waiting))
     return [
         "The partner's copies stay. On the Level 4 server, delete them for good (Shift+Del):",
         *(f"  {path if path.isprintable() else names.shown(path)}" for path in paths),
-        f"then: inv -H {spec.name} outputs.attest {ids}",
+        f"then: inv -H {spec.name} outputs.attest {quoted}",
     ]

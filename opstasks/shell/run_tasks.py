@@ -153,7 +153,7 @@ def _show_plan(ctx: Context, command: Command, user: str) -> None:
     from opstasks.core.result import FleetResult, HostResult
 
     plans: list[HostResult[str]] = [
-        HostResult(host.name, "ok", f"as {user or host.spec.service_user}: {command.line()}")
+        HostResult(host.name, "ok", f"as {user or host.spec.service_user}: {command.shown()}")
         for host in ctx.fleet.hosts
     ]
     for plan in plans:

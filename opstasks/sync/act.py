@@ -138,7 +138,9 @@ def _no_record(host: Host, what: str, code: int = 1, tail: str = "") -> CommandF
 
 def _check_record(host: Host, last: SyncRecord, what: str) -> None:
     if last.error:
-        raise VerifyFailed(f"{what}: {last.error}", host=host.name, hint=last.hint)
+        # The host's own advice is no hint: a person may paste one.
+        hint = f"inv -H {host.name} sync.status"
+        raise VerifyFailed(f"{what}: {last.error}", host=host.name, tail=last.hint, hint=hint)
 
 
 def _place(host: Host, request: SyncUnitsRequest) -> bool:

@@ -129,11 +129,52 @@ def test_a_key_is_replaced_in_place_and_the_old_file_is_kept(folder):
     before = local.read_text()
     assert changed(folder, {"MAX_WORKERS": "3", "NEW": "a b"}) == {"changed": True}
     assert local.read_text() == "# mine\nMAX_WORKERS=3\nPLAIN_LOOKING=0ther\nNEW='a b'\n"
-    assert (folder / "04_local.env.bak").read_text() == before
+    backup = before.replace("0ther", "***")  # its name is in the file of secrets
+    assert (folder / "04_local.env.bak").read_text() == backup
     assert stat.S_IMODE(local.stat().st_mode) == 0o640
     assert changed(folder, {"MAX_WORKERS": "3", "NEW": "a b"}) == {"changed": False}
-    assert (folder / "04_local.env.bak").read_text() == before
+    assert (folder / "04_local.env.bak").read_text() == backup
     assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "JOB_SERVER_TOKEN={S}",
+        "PLAIN_LOOKING={S}",
+        "DATABASE='{S} x'",
+        "X=mssql://me:{S}@host/db",
+        'DB_PASSWORD="first\n{S}"',
+        "#OLD_TOKEN={S}",
+        "TOKEN=x\\\n{S}",
+        "ARGS='--password {S}'",
+    ],
+)
+@pytest.mark.parametrize("wanted", [{"MAX_WORKERS": "3"}, {"MAX_WORKERS": None}])
+def test_a_backup_has_no_secret(folder, lines, wanted):
+    secret = "opensesame7"
+    (folder / "02_secrets.env").write_text("#DATABASE=\nPLAIN_LOOKING=1\n")
+    local = folder / "04_local.env"
+    local.write_text(f"# mine\nMAX_WORKERS=2\n{lines.format(S=secret)}\n")
+    (folder / "04_local.env.bak").write_text(f"TOKEN={secret}")
+    (folder / ".04_local.env.killed").write_text(f"TOKEN={secret}")
+    changed(folder, wanted)
+    others = [path for path in folder.iterdir() if path != local and path.is_file()]
+    assert folder / "04_local.env.bak" in others
+    assert [path.name for path in others if secret in path.read_text()] == []
+    assert "# mine\nMAX_WORKERS=2\n" in (folder / "04_local.env.bak").read_text()
+    assert stat.S_IMODE((folder / "04_local.env.bak").stat().st_mode) == stat.S_IMODE(
+        local.stat().st_mode
+    )
+
+
+@pytest.mark.parametrize("new", ["other", None])
+def test_a_secret_that_was_replaced_or_unset_is_gone(folder, new):
+    changed(folder, {"JOB_SERVER_TOKEN": "opensesame7"})
+    changed(folder, {"JOB_SERVER_TOKEN": new})
+    changed(folder, {"MAX_WORKERS": "3"})
+    texts = [path.read_text() for path in folder.iterdir() if path.is_file()]
+    assert not [text for text in texts if "opensesame7" in text]
 
 
 def test_a_key_is_removed_with_its_line_and_comments_stay(folder):

@@ -25,7 +25,7 @@ def commit_upstream(upstream, subject, tag=""):
 
 # Each import of the package adds a line to this file in the folder of the configuration.
 LOG = "imports"
-COUNTED = f'import os, pathlib\npathlib.Path(os.environ["CONFIG"], "{LOG}").open("a").write("x")\n'
+READS = 'import os\nos.environ["CONFIG"]\n'
 MIGRATED = DATABASE_MODULE.replace("}", ', 3: "DROP TABLE job"}')
 
 
@@ -34,7 +34,7 @@ def small_backend(folder):
     upstream = folder / "upstream"
     (folder / "config").mkdir(parents=True)
     (folder / "config" / "load-env").write_text(f"SECRET=opensesame\nCONFIG={folder}/config\n")
-    write_package(upstream, COUNTED)
+    write_package(upstream, READS)
     (upstream / "jobrunner" / "service.py").write_text("import jobrunner.config")
     (upstream / ".gitignore").write_text("__pycache__/\n")
     git("init", "-q", "-b", "main", cwd=upstream)
@@ -43,7 +43,7 @@ def small_backend(folder):
     for name in ("code", "lib"):
         git("clone", "-q", str(upstream), str(folder / name), cwd=folder)
         git("checkout", "-q", "--detach", "v1", cwd=folder / name)
-    write_package(upstream, COUNTED + 'os.environ.get("NEW")\n', MIGRATED)
+    write_package(upstream, READS + 'os.environ.get("NEW")\n', MIGRATED)
     (upstream / "jobrunner" / "service.py").write_text("import jobrunner.config")
     git("add", ".", cwd=upstream)
     commit_upstream(upstream, "second", "v2")

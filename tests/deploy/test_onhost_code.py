@@ -4,21 +4,29 @@ import os
 
 import pytest
 
-from opstasks.deploy.onhost import code, code_import, inspect
+from opstasks.deploy.onhost import code, code_import, confined, inspect
 from opstasks.deploy.onhost.checkout_facts import checkout_facts
-from tests.deploy.checkout_help import import_count, small_backend, write_package
+from tests.deploy.checkout_help import LOG, import_count, small_backend, write_package
 from tests.deploy.deploy_help import git
 
 NEW = {
     "import_error": "",
     "migrations": {1: "CREATE TABLE job", 2: "ALTER TABLE job", 3: "DROP TABLE job"},
     "missing_keys": ["NEW"],
+    "is_confined": True,
 }
 
 
 @pytest.fixture
-def backend(tmp_path):
-    return small_backend(tmp_path / "backend")
+def backend(tmp_path, monkeypatch):
+    folder, run = small_backend(tmp_path / "backend"), confined.run
+
+    def counted(*args, **options):
+        (folder / "config" / LOG).open("a").write("x")
+        return run(*args, **options)
+
+    monkeypatch.setattr(confined, "run", counted)
+    return folder
 
 
 def checkouts(backend, code_ref="v1", lib_ref="v1"):
@@ -71,7 +79,8 @@ def test_a_checkout_without_the_package_cannot_be_imported(tmp_path):
 def test_the_import_does_not_see_what_differs_between_connections(tmp_path):
     write_package(tmp_path)
     (tmp_path / "jobrunner" / "service.py").write_text("import os; os.environ['SUDO_COMMAND']")
-    facts = code_import.try_import(str(tmp_path), str(tmp_path), {"SUDO_COMMAND": "bash"})
+    env = code_import.harmless({"SUDO_COMMAND": "bash", "PATH": os.environ["PATH"]}, "/none")
+    facts = code_import.try_import(str(tmp_path), str(tmp_path), env)
     assert "SUDO_COMMAND" in facts["import_error"]
 
 
@@ -88,6 +97,18 @@ def test_a_file_that_is_not_python_has_no_keys(tmp_path):
     write_package(tmp_path, "import os\nos.environ['A']\nos.getenv('B')\n")
     (tmp_path / "jobrunner" / "broken.py").write_text("def")
     assert code.keys_of(str(tmp_path)) == {"A", "B"}
+
+
+def test_hostile_files_have_no_keys(tmp_path):
+    write_package(tmp_path, "import os\nos.environ['A']\n")
+    folder = tmp_path / "jobrunner"
+    (tmp_path / "secret").write_text("import os\nos.environ['B']\n")
+    (folder / "link.py").symlink_to(tmp_path / "secret")
+    (folder / "endless.py").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.py")
+    (folder / "deep.py").write_text("x = " + "-" * 50_000 + "1")
+    (folder / "calls.py").write_text("f" + "()" * 5000)
+    assert code.keys_of(str(tmp_path)) == {"A"}
 
 
 # -- folders ---------------------------------------------------------------------------------
@@ -194,10 +215,7 @@ def test_the_variables_of_another_connection_change_nothing(backend, monkeypatch
 def test_a_failed_import_is_tried_again(backend):
     env = backend / "config" / "load-env"
     good = env.read_text()
-    broken = f"CONFIG={backend}/none\n"
-    env.write_text(broken)
-    assert "FileNotFoundError" in found(backend)["import_error"]
-    (backend / "none").mkdir()
-    assert found(backend)["import_error"] == ""
+    env.write_text("")
+    assert "KeyError: 'CONFIG'" in found(backend)["import_error"]
     env.write_text(good)
     assert found(backend)["import_error"] == ""

@@ -21,7 +21,7 @@ from opstasks.core.errors import (
 )
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.result import Result
-from opstasks.fleet.program import Program, Reader, packed, script_text, sources
+from opstasks.fleet.program import PYTHON, Program, Reader, packed, script_text, sources
 
 PACKAGE = Path(opstasks.__file__).parent
 ON_HOST = [
@@ -94,9 +94,8 @@ def package(tmp_path, monkeypatch):
 
 def ran(text, *argv):
     """Run a program as a host does: isolated, with its text on standard input."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-", *argv], input=text, capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, *PYTHON[1:], *argv]
+    done = subprocess.run(words, input=text, capture_output=True, text=True, check=False)
     return Result("python3", done.returncode, done.stdout, done.stderr)
 
 
@@ -265,7 +264,7 @@ def test_a_timeout_is_judged_by_the_limit_of_the_call():
 @pytest.mark.parametrize("module", ON_HOST)
 def test_host_code_can_be_imported_alone(module):
     imports = "import importlib; [importlib.import_module(n['module_name'](path)) for path in s]"
-    text = packed(module, {}).replace("n['start'](s, m, r)", f"n['install'](s); {imports}")
+    text = packed(module, {}).replace("n['start'](s, m, r)", f"n['install'](s); {imports}", 1)
     done = ran(text)
     assert (done.code, done.err) == (0, "")
 

@@ -13,7 +13,7 @@ from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, 
 from opstasks.core.result import Result
 from opstasks.deploy import release
 from opstasks.fleet import together
-from opstasks.fleet.program import Program
+from opstasks.fleet.program import PYTHON, Program
 from opstasks.jobs import read as jobs
 
 LIST = release.RELEASES
@@ -86,7 +86,7 @@ def test_the_programs_run_in_one_process_after_the_other_commands(shell, command
     together.gather(shell, commands)
     first, last, programs = shell.ran
     assert (first, last) == (commands["first"], commands["last"])
-    assert programs.line() == "python3 -I - jobs.read+onhost.flock+deploy.releases"
+    assert programs.args == (*PYTHON, "jobs.read+onhost.flock+deploy.releases")
     assert programs.timeout_s == sum(
         commands[name].timeout_s for name in ("jobs", "broken", "releases")
     )

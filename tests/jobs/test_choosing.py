@@ -19,6 +19,7 @@ from opstasks.jobs.model import Job
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 
 VOLUME = ("volume", "v")
+ID = "abcdefghij234567"
 
 
 @dataclass
@@ -107,9 +108,9 @@ def test_a_job_that_matches_two_words_is_taken_once(fake_host):
     assert [match.job.id for _, match in chosen] == ["abc"]
 
 
-@pytest.mark.parametrize(("word", "is_whole"), [("ab", False), ("abc", True)])
+@pytest.mark.parametrize(("word", "is_whole"), [("ab", False), ("abc", False), (ID, True)])
 def test_a_change_needs_a_whole_id_while_a_host_does_not_answer(hosts, word, is_whole):
-    finds(hosts[0], word, "abc")
+    finds(hosts[0], word, ID)
     privacy = hosts[1].spec.high_privacy
     request = FindRequest(hosts[1].spec.database, (word,), f"{privacy}/logs", f"{privacy}/volumes")
     hosts[1].expect(FIND, request, Unreachable("no route"))
@@ -117,9 +118,9 @@ def test_a_change_needs_a_whole_id_while_a_host_does_not_answer(hosts, word, is_
         ((host, _),) = find_several(context(hosts), [word], changing=True)
         assert host.name == "one"
     else:
-        with pytest.raises(Refused, match="'ab' may mean another job on two") as caught:
+        with pytest.raises(Refused, match=f"{word!r} may mean another job on two") as caught:
             find_several(context(hosts), [word], changing=True)
-        assert "give the whole id, abc" in caught.value.hint
+        assert f"give the whole id, {ID}" in caught.value.hint
 
 
 def reads(host, *ids):
@@ -130,12 +131,29 @@ def reads(host, *ids):
 def test_without_a_word_a_person_chooses_a_running_job(hosts):
     reads(hosts[0], "abc")
     reads(hosts[1], "xyz")
-    finds(hosts[0], "xyz")
     finds(hosts[1], "xyz", "xyz")
     ctx = context(hosts, choice=1)
     host, match = find_one(ctx, "")
     assert (host.name, match.job.id) == ("two", "xyz")
     assert ctx.shown == ["Running jobs:", "one  abc  ws-act  running", "two  xyz  ws-act  running"]
+
+
+@pytest.mark.parametrize("word", ["a", "abc", ID])
+@pytest.mark.parametrize("changing", [True, False])
+def test_a_host_cannot_attract_a_command_for_a_job_of_another_host(hosts, word, changing):
+    """It claims a job with exactly the typed text as its id: people choose from a list."""
+    finds(hosts[0], word, word)
+    finds(hosts[1], word, ID)
+
+    def refuse(question, lines):
+        raise Refused(f"{question} {lines}")
+
+    ctx = context(hosts)
+    ctx.pick = refuse
+    with pytest.raises(Refused, match="2 jobs match") as caught:
+        find_several(ctx, [word], changing=changing)
+    assert "one  " in caught.value.message
+    assert "two  " in caught.value.message
 
 
 def test_without_a_word_and_running_jobs_the_task_is_refused(hosts):

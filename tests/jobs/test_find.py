@@ -215,10 +215,30 @@ def test_words_that_cannot_name_a_job_are_refused(text):
 
 
 def test_whole_ids_on_any_host_win_over_parts():
-    whole = Match("one", Job("abc", "ws", "a", "failed"))
-    part = Match("two", Job("abcd", "ws", "b", "running", created_at=5))
-    assert candidates("abc", [part, whole]) == [whole]
+    id = "abcdefghij234567"
+    whole = Match("one", Job(id, "ws", "a", "failed"))
+    part = Match("two", Job("b", f"ws-{id}", "b", "running", created_at=5))
+    assert candidates(id, [part, whole]) == [whole]
     assert candidates("b", [whole, part]) == [part, whole]
+
+
+@pytest.mark.parametrize(
+    "word", ["ab", "abc", "abcdefghij23456", "ABCDEFGHIJ234567", "ab-cdefghij23456"]
+)
+def test_a_short_text_is_a_part_even_if_a_host_says_it_is_an_id(word):
+    claimed = Match("hostile", Job(word, "ws", "a", "running"))
+    meant = Match("honest", Job("abcdefghij234567", word, "b", "running"))
+    assert len(candidates(word, [claimed, meant])) == 2
+
+
+def test_a_host_that_answers_with_another_job_is_wrong(fake_host):
+    host = fake_host()
+    privacy = host.spec.high_privacy
+    request = FindRequest(host.spec.database, ("ab",), f"{privacy}/logs", f"{privacy}/volumes")
+    other = FoundJob(Job("xyz", "ws", "act", "running"), {})
+    host.expect(FIND, request, FindAnswer(1.0, {"ab": (other,)}))
+    with pytest.raises(InvalidResponse, match="does not match"):
+        find(host, ["ab"])
 
 
 def test_a_job_without_container_and_volume_is_not_reported_as_unknown():

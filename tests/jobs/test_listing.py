@@ -240,6 +240,7 @@ def streamed(spec, selection, *, limit=0, page_rows=3):
     command = STREAM.stream_command(StreamRequest(spec.database, selection, limit, page_rows))
     done = subprocess.run(
         ["bash", "-c", command.line()],
+        input=command.stdin.value.encode(),
         capture_output=True,
         check=True,
         env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
@@ -278,8 +279,9 @@ def test_500_hostile_names_pass_a_real_shell_unchanged(tmp_path):
         if number % 300 == 0:
             wanted = StreamRequest(spec.database, JobSelection((), name), 0, 5)
             program = STREAM.stream_command(wanted)
-            commands.append(cmd(*tell, *program.args))
-            sent += map(str, program.args)
+            text = program.stdin.value
+            commands += [cmd(*tell, *program.args, text), replace(repeat, stdin=text)]
+            sent += [*program.args, text, text]
         frames += [framing.frame(command, "mark") for command in commands]
     done = subprocess.run(
         ["bash", "--norc", "-c", f"{framing.FUNCTIONS}\n{framing.LOOP}"],

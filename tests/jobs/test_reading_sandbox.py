@@ -392,10 +392,11 @@ def host_peak_kib(host, limit):
     from opstasks.jobs.read import JobSelection
 
     request = StreamRequest(host.spec.database, JobSelection(), limit, 500)
-    *words, script, name = STREAM.stream_command(request).args
+    command = STREAM.stream_command(request)
+    tell = "n['start'](s, m, r); print(open('/proc/self/status').read())"
+    text = command.stdin.value.replace("n['start'](s, m, r)", tell, 1)
     pieces = []
-    tell = "\nprint(open('/proc/self/status').read())"
-    host.service.stream(cmd(*words, f"{script}{tell}", name), pieces.append)
+    host.service.stream(cmd(*command.args, stdin=text), pieces.append)
     return high_water_kib(b"".join(pieces).decode()[-5000:])
 
 

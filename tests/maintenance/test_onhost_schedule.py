@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opstasks.fleet.program import packed, sources
+from opstasks.fleet.program import PYTHON, packed, sources
 from opstasks.maintenance.onhost import boot_unit, cancel, inspect, schedule, store, timers
 from opstasks.maintenance.onhost.records import UNPAUSE, ScheduledItem
 from opstasks.maintenance.onhost.units import HostUnit
@@ -167,14 +167,12 @@ def test_a_timer_that_does_not_run_is_a_failure(site, systemd, commands):
 def test_an_installed_program_can_install_the_boots_program(site, systemd, tmp_path):
     """A preparation started by a timer writes the next program from its own sources."""
     script = (
-        packed(schedule.PROGRAMS["prepare-reboot"], {}).replace("n['start'](s, m, r)", "")
-        + "n['install'](s)\n"
-        "import sys\n"
-        "from opstasks.maintenance.onhost import boot, boot_unit, site\n"
-        f"boot_unit.UNIT_DIR, boot_unit.SYSTEMCTL = {str(tmp_path)!r}, 'true'\n"
-        f"boot.add_boot(site.Site(**{asdict(site)!r}))\n"
+        "n['install'](s); from opstasks.maintenance.onhost import boot, boot_unit, site;"
+        f" boot_unit.UNIT_DIR, boot_unit.SYSTEMCTL = {str(tmp_path)!r}, 'true';"
+        f" boot.add_boot(site.Site(**{asdict(site)!r}))"
     )
-    subprocess.run([sys.executable, "-I", "-"], input=script, text=True, check=True)
+    text = packed(schedule.PROGRAMS["prepare-reboot"], {}).replace("n['start'](s, m, r)", script)
+    subprocess.run([sys.executable, *PYTHON[1:]], input=text, text=True, check=True)
     text = Path(site.lock_dir, "scripts", "boot", "run.py").read_text()
     assert "start(MODULES, 'opstasks.maintenance.onhost.boot'" in text
     assert "'opstasks/maintenance/onhost/end_pause.py'" in text, "what the boot may install"

@@ -153,3 +153,24 @@ def test_a_refused_content_is_named_by_its_path(tmp_path):
     assert file_facts.refusal("/etc/x.sh", "echo fine\n", check) == ""
     assert file_facts.refusal("/etc/x.sh", "fi\n", check).startswith("/etc/x.sh: line 1:")
     assert "cannot run no-such" in file_facts.refusal("/etc/x", "", ["no-such"])
+
+
+def test_a_backup_keeps_no_secret_and_older_ones_lose_theirs(tmp_path):
+    path, secret = tmp_path / "f.env", "opensesame7"
+    texts = (f"A=1\nTOKEN={secret}\n", f'A=2\nDB_PASSWORD="x\n{secret}"\n', "A=3\n")
+    old = tmp_path / "f.env.bak-20200101T000000Z-00"
+    old.write_text(f"A=0\nURL=mssql://me:{secret}@host\n")
+    for text in texts:
+        path.write_text(text)
+        file_actions.file(file_action(path, backup=True))
+    kept = [place.read_text() for place in sorted(tmp_path.glob("f.env.bak-*"))]
+    assert [text[:3] for text in kept] == ["A=0", "A=1", "A=2", "A=3"]
+    assert secret not in "".join(kept)
+    assert mode_of(old) == mode_of(path)
+
+
+def test_a_backup_of_rules_for_sudo_is_whole(tmp_path):
+    path, text = tmp_path / "f", "%ops ALL=(root) NOPASSWD: /usr/bin/systemctl start x\n"
+    path.write_text(text)
+    file_actions.file(file_action(path, backup=True))
+    assert [place.read_text() for place in tmp_path.glob("f.bak-*")] == [text]

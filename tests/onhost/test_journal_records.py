@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.fleet.program import packed
+from opstasks.fleet.program import PYTHON, packed
 from opstasks.onhost import journal_records
 from opstasks.onhost.protocol import answer_to
 from opstasks.primitives import journal
@@ -147,9 +148,11 @@ def test_a_journal_without_the_unit_is_empty(journalctl):
 
 def start_following(word):
     text = packed("opstasks.onhost.journal_records", asked(word, follow=True))
-    return subprocess.Popen(
-        [sys.executable, "-I", "-c", text], stdout=subprocess.PIPE, start_new_session=True
-    )
+    with tempfile.TemporaryFile("w+") as file:
+        file.write(text)
+        file.seek(0)
+        words = [sys.executable, *PYTHON[1:]]
+        return subprocess.Popen(words, stdin=file, stdout=subprocess.PIPE, start_new_session=True)
 
 
 def is_running(pid):

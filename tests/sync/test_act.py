@@ -160,7 +160,7 @@ def test_once_without_a_record_is_a_failure(host):
     assert (caught.value.returned, caught.value.tail) == (1, "job failed")
 
 
-def test_a_failed_run_of_once_has_the_hint_of_its_record(host):
+def test_a_failed_run_shows_the_advice_of_its_record_but_not_as_a_hint(host):
     host.expect_lock("sync.once")
     placed(host, SyncUnitsRequest(files=FILES))
     inspected(host)
@@ -168,7 +168,8 @@ def test_a_failed_run_of_once_has_the_hint_of_its_record(host):
     inspected(host, last={"started_at": 30.0, "ended_at": 31.0, "error": "x", "hint": "do y"})
     with pytest.raises(VerifyFailed, match="the run failed: x") as caught:
         act.once(host)
-    assert caught.value.hint == "do y"
+    assert caught.value.tail == "do y"
+    assert caught.value.hint == "inv -H tpp sync.status"
 
 
 def test_a_host_that_is_being_changed_is_not_touched(host):

@@ -12,7 +12,7 @@ def keys_of_code(code_dir: str) -> dict[str, list[str]]:
     """Names that the code reads: `required` without a default, `optional`, and `patterns`."""
     found: dict[str, set[str]] = {"required": set(), "optional": set(), "patterns": set()}
     for path in sorted(Path(code_dir, "jobrunner").rglob("*.py")):
-        with contextlib.suppress(OSError, SyntaxError, ValueError):
+        with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 for kind, name in _keys_of(node):
                     found[kind].add(name)

@@ -3,14 +3,14 @@
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.config.onhost.reading import Reading
 from opstasks.config.onhost.systemd_reader import read_systemd
+from opstasks.onhost import masking
 from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostRefusal
 
@@ -71,6 +71,8 @@ def service_values(texts: Iterable[str]) -> dict[str, str]:
 def replace_file(path: Path, text: str) -> None:
     """Replace a file in one step, so it is never incomplete; keep the old one as .bak.
 
+    The backup has no secrets: an unset or replaced one must be gone.
+
     Raises HostRefusal when the new text cannot be written; the old file is then still there.
     """
     try:
@@ -88,7 +90,12 @@ def replace_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _staged(path: Path, text: str) -> Iterator[Path]:
-    """A complete new file beside the old one, with the mode of the old one."""
+    """A complete new file beside the old one, with the mode of the old one.
+
+    One that a killed program left behind is removed, because it may hold a secret.
+    """
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink()
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     staged = Path(name)
     try:
@@ -106,4 +113,25 @@ def _back_up(path: Path) -> None:
     if path.exists():
         backup = path.with_name(path.name + ".bak")
         backup.unlink(missing_ok=True)
-        shutil.copy2(path, backup)
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        handle = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            kept = without_secrets(text, _secret_names(path.parent))
+            file.write(kept.encode("utf-8", "surrogateescape"))
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
+
+
+def _secret_names(folder: Path) -> set[str]:
+    """The keys that the file of secrets sets."""
+    lines = read_file(str(folder / masking.SECRETS_FILE)).text.split("\n")
+    return {masking.assigned(line) for line in lines}
+
+
+def without_secrets(text: str, secret_keys: Collection[str]) -> str:
+    """The text of an env file; instead of the value of each secret, `masking.MASK`."""
+    pieces, place = [], 0
+    for item in read_systemd(text).assignments:
+        if item.value and masking.is_secret(item.key, [item.value], secret_keys):
+            pieces += [text[place : item.start], f"{item.key}={masking.MASK}"]
+            place = item.end
+    return masking.masked("".join([*pieces, text[place:]]))

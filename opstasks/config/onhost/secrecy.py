@@ -1,24 +1,7 @@
-"""Runs on the host: which values are secret, and what may be shown instead."""
+"""Runs on the host: what may be shown instead of a secret value."""
 
 import hashlib
-import re
-from collections.abc import Iterable
 from typing import Any
-
-SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|LICEN[CS]E|HEADERS|HASH|DSN|DATABASE_URL|_KEY|API_?KEY",
-    re.IGNORECASE,
-)
-SECRET_VALUE = re.compile(r"://[^/@\s]*:[^/@\s]*@")
-
-
-def is_secret(key: str, values: Iterable[str], secret_keys: Iterable[str]) -> bool:
-    """Whether a key's value must not be shown. If in doubt, it is a secret."""
-    return (
-        key in secret_keys
-        or bool(SECRET_NAME.search(key))
-        or any(SECRET_VALUE.search(value) for value in values)
-    )
 
 
 def fingerprint(key: str, value: str) -> str:

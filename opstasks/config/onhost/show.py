@@ -10,9 +10,10 @@ from opstasks.config.onhost.code_keys import keys_of_code
 from opstasks.config.onhost.files import ReadFile, merged, read_file
 from opstasks.config.onhost.reading import Reading
 from opstasks.config.onhost.running import service_environment
-from opstasks.config.onhost.secrecy import is_secret, shown
+from opstasks.config.onhost.secrecy import shown
 from opstasks.config.onhost.shell_reader import ShellReader
 from opstasks.config.onhost.systemd_reader import read_systemd
+from opstasks.onhost.masking import is_secret
 from opstasks.onhost.protocol import Answer, Request
 
 

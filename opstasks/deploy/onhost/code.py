@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import export
-from opstasks.deploy.onhost.code_import import failed_import, steady, try_import
+from opstasks.deploy.onhost.code_import import failed_import, harmless, try_import
 from opstasks.deploy.onhost.kept_imports import find, keep, key_of
 from opstasks.onhost.environment import environment
 from opstasks.onhost.protocol import Request
@@ -25,7 +25,8 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
     or when the request says that it is only a preview. A deploy always imports the new code.
     """
     env = environment(request["config_dir"])
-    found = known(request, code, lib, env) or fresh(request, code, lib, env)
+    given = harmless(env, request["config_dir"])
+    found = known(request, code, lib, given) or fresh(request, code, lib, given)
     missing: set[str] = set()
     if moves(code):
         missing = found["keys"] - keys_of(code["path"]) - set(env)
@@ -33,6 +34,7 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
         "import_error": found["import_error"],
         "migrations": found["migrations"],
         "missing_keys": sorted(missing),
+        "is_confined": found.get("is_confined", True),
     }
 
 
@@ -62,7 +64,7 @@ def known(
 
 def import_key(code: Checkout, lib: Checkout, env: dict[str, str]) -> str:
     """The key of the import of both targets."""
-    return key_of((code["target"], lib["target"]), steady(env))
+    return key_of((code["target"], lib["target"]), env)
 
 
 def fresh(request: Request, code: Checkout, lib: Checkout, env: dict[str, str]) -> dict[str, Any]:

@@ -1,14 +1,22 @@
-"""Runs on the host: import a release's code in a separate process.
+"""Runs on the host: import a release's code, without the host's secrets.
 
-Names of configuration keys leave the host, but not their values.
+A preview imports code that nobody may have reviewed. So it is confined, and gets placeholders
+instead of secrets. Names of configuration keys leave the host, but not their values.
 """
 
 import json
-import subprocess
-import sys
+import os
+from pathlib import Path
 from typing import Any
 
+from opstasks.deploy.onhost import confined
+from opstasks.onhost import masking
+
 TIMEOUT_S = 60
+# More folders or migrations than any release has.
+MAX_ITEMS = 1000
+# A shorter value may be a part of any other one by chance.
+MIN_SECRET = 6
 # The new release also starts by importing the service and its migrations.
 PROBE = """
 import json, site, sys
@@ -33,32 +41,53 @@ def steady(env: dict[str, str]) -> dict[str, str]:
     }
 
 
+def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
+    """The steady variables, with placeholders instead of secrets: code may need the names.
+
+    A secret is what the file of secrets sets, what has a secret's name or form, and what contains
+    one of these.
+    """
+    try:
+        lines = Path(config_dir, masking.SECRETS_FILE).read_text("utf-8", "replace").split("\n")
+    except OSError:
+        lines = []
+    names = {masking.assigned(line) for line in lines}
+    found = steady(env)
+    secret = {name for name, value in found.items() if masking.is_secret(name, [value], names)}
+    values = [env[name] for name in secret if len(env[name]) >= MIN_SECRET]
+    return {
+        name: masking.placeholder(value)
+        if name in secret or any(part in value for part in values)
+        else value
+        for name, value in found.items()
+    }
+
+
 def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
     """Import the code with its dependencies: an error, or the migrations.
 
-    `folders` has Python's own part of the import: its program and its package folders.
+    `env` has no secrets. `folders` has Python's own part of the import: its program and its package
+    folders. `is_confined`: it could reach nothing else (`opstasks.deploy.onhost.confined`).
     """
-    try:
-        done = subprocess.run(
-            [sys.executable, "-B", "-c", PROBE],
-            env={**steady(env), "PYTHONPATH": f"{code}:{lib}"},
-            cwd=code,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    code, lib = os.path.realpath(code), os.path.realpath(lib)
+    paths = {**env, "PYTHONPATH": f"{code}:{lib}"}
+    ended = confined.run(PROBE, (code, lib), paths, code, timeout_s=TIMEOUT_S)
+    return {**_found(ended, {"", code, lib}), "is_confined": ended.is_confined}
+
+
+def _found(ended: confined.Ended, ours: set[str]) -> dict[str, Any]:
+    if ended.code is None:
         return failed_import(f"its import did not end within {TIMEOUT_S} s")
-    if done.returncode:
-        return failed_import("\n".join(done.stderr.strip().splitlines()[-4:]) or "no output")
+    if ended.code:
+        last = "\n".join(ended.err.strip().split("\n")[-4:])
+        return failed_import(masking.masked(last[-MAX_ITEMS:]) or f"exit code {ended.code}")
     try:
-        texts, folders = json.loads(done.stdout.strip().splitlines()[-1])
-        migrations = {int(key): str(text) for key, text in texts.items()}
-    except (ValueError, TypeError, IndexError, AttributeError):
+        texts, folders = json.loads(ended.out.strip().split("\n")[-1])
+        numbered = list(texts.items())[:MAX_ITEMS]
+        migrations = {int(key): str(text)[:200] for key, text in numbered}
+        used = sorted({str(folder) for folder in folders[:MAX_ITEMS]} - ours)
+    except (ValueError, TypeError, IndexError, AttributeError, RecursionError):
         return failed_import("its import did not report its migrations")
-    used = sorted({str(folder) for folder in folders} - {"", code, lib})
     return {"import_error": "", "migrations": migrations, "folders": used}
 
 

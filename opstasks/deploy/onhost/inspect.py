@@ -48,6 +48,7 @@ def main(request: Request) -> Answer:
         "releases": newest(request["state_dir"], request["limit"]),
         "import_error": new["import_error"],
         "missing_keys": new["missing_keys"],
+        "is_confined": new["is_confined"],
         "migrations": pending(new["migrations"], database["user_version"]),
         "code_version": max(new["migrations"], default=0),
     }

@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost import masking
+from opstasks.onhost.masking import MASK
 from opstasks.onhost.protocol import Answer, HostRefusal, Request
 
-MASK = "***"
 SECRET_KEY = re.compile(r"(?i)url$|token|passw|secret|credential|licen[cs]e|private|auth|_key$|dsn")
 # The variables that job-runner itself treats as harmless.
 SAFE_ENV = {
@@ -31,8 +32,6 @@ SAFE_ENV = {
     "LANG",
     "LC_ALL",
 }
-# A URL with a password, anywhere in a text.
-WITH_PASSWORD = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/@]*:[^\s@]*@\S*")
 HARMLESS_URLS = ("repo_url", "action_repo_url")
 
 
@@ -43,16 +42,18 @@ def masked(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         if key.lower() == "env":
             return [masked_variable(str(item)) for item in value]
+        if all(isinstance(item, str) for item in value):  # perhaps the words of a command
+            value = masking.masked_words(value)
         return [masked(item, key) for item in value]
     if key and key not in HARMLESS_URLS and SECRET_KEY.search(key):
         return MASK if value not in (None, "", True, False) else value
-    return WITH_PASSWORD.sub(MASK, value) if isinstance(value, str) else value
+    return masking.masked(value) if isinstance(value, str) else value
 
 
 def masked_variable(text: str) -> str:
     """One ``KEY=value`` of a container's environment."""
     key, _, value = text.partition("=")
-    if key in SAFE_ENV and not WITH_PASSWORD.search(value):
+    if key in SAFE_ENV and masking.masked(value) == value:
         return text
     return f"{key}={MASK}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost.running import run
+from opstasks.onhost.masking import masked
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import (
     FOLDER,
@@ -80,11 +81,18 @@ def remove(action: Action) -> None:
 
 
 def back_up(path: str, owner: str, group: str, mode: str) -> None:
-    """Keep a file's content beside it, with the time in the name; each content only once."""
-    data = read(path)
+    """Keep a file's content beside it, with the time in the name; each content only once.
+
+    Secrets are not kept, and removed from older backups: someone may have replaced them since.
+    """
+    data = without_secrets(read(path))
     with parent_of(path) as (folder, name):
         kept = backups(folder, name)
         around = path.removesuffix(name)
+        for other in kept:
+            content = read(f"{around}{other}")
+            if content != without_secrets(content):
+                put(f"{around}{other}", without_secrets(content), owner, group, mode)
         if any(read(f"{around}{other}") == data for other in kept):
             return
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -93,6 +101,11 @@ def back_up(path: str, owner: str, group: str, mode: str) -> None:
         put(f"{around}{new}", data, owner, group, mode)
         for old in sorted(kept)[: max(0, len(kept) + 1 - KEEP_BACKUPS)]:
             os.unlink(old, dir_fd=folder)
+
+
+def without_secrets(data: bytes) -> bytes:
+    """A file's content with its secrets masked."""
+    return masked(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def backups(folder: int, name: str) -> list[str]:

@@ -1,0 +1,89 @@
+"""A hint is pasted into a shell: every value in one is a constant, our own name, or one word."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opstasks.core.hints import one_word
+
+PACKAGE = Path(__file__).parents[2] / "opstasks"
+# Names of hosts, which the inventory checks (`NAME` and `ADDRESS` there), and our own constants.
+OURS = {
+    *("host", "host.name", "name", "spec.name", "self.host", "self._host.name", "self.spec.name"),
+    *("shell.host.name", "task", "days", "units.NAME", "KEEPERS", "files", "folder", "hosts"),
+    *("', '.join(STATES)", "', '.join(AREAS)", "', '.join(allowed)", "', '.join(sorted(names))"),
+    *("', '.join(sorted(known))", "', '.join(sorted(values))", "PROGRAMS.get(name, name)"),
+    "'manage' if problem == NO_DATABASE else 'doctor'",
+    "'jobs.show' if job.is_active else 'jobs.logs'",
+    # hosts.yaml's and ssh_config's own values, in sentences that are no commands
+    *("spec.service_user", "spec.state_dir", "spec.id", "_newer_code(facts)", "gateway.name"),
+    *("settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
+    # words that are quoted one by one, a comment of one line, and a sentence before a command
+    *("quoted", "' '.join(line.split())", "done"),
+    # a suggestion, not a command
+    *("near[0]", "near[0]!r"),
+}
+QUOTED = ("one_word(", "shown(", "names.shown(")
+
+
+def hints():
+    """Every f-string that is a hint or contains a command of ours: its place and its values."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE)
+        if where.parts[0] == "sandbox":
+            continue
+        tree = ast.parse(path.read_text())
+        wanted = [node for top in ast.walk(tree) for node in hint_values(top)]
+        wanted += [n for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) and is_command(n)]
+        for top in wanted:
+            for node in ast.walk(top):
+                if isinstance(node, ast.JoinedStr):
+                    yield f"{where}:{node.lineno}", values(node)
+
+
+def hint_values(node):
+    if isinstance(node, ast.keyword) and node.arg == "hint":
+        return [node.value]
+    if isinstance(node, ast.Assign) and any(
+        (isinstance(target, ast.Name) and target.id == "hint")
+        or (isinstance(target, ast.Attribute) and target.attr == "hint")
+        for target in node.targets
+    ):
+        return [node.value]
+    return []
+
+
+def is_command(node):
+    return any(isinstance(part, ast.Constant) and "inv -H " in part.value for part in node.values)
+
+
+def values(node):
+    return [ast.unparse(part.value) for part in node.values if isinstance(part, ast.FormattedValue)]
+
+
+def test_every_value_in_a_hint_is_quoted_or_our_own():
+    found = dict(hints())
+    assert len(found) > 50
+    wrong = {
+        place: [text for text in texts if text not in OURS and not text.startswith(QUOTED)]
+        for place, texts in found.items()
+    }
+    assert {place: texts for place, texts in wrong.items() if texts} == {}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30))
+def test_a_value_is_one_word_of_a_shell_and_prints_no_control_character(text):
+    word = one_word(text)
+    assert word.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {word}"], capture_output=True, check=True)
+    assert done.stdout == text.encode() + b"\0"
+
+
+@pytest.mark.parametrize("text", ["$(touch /tmp/x)", "a; b", "a\nb", "`x`", "-rf", "", "a b", "#x"])
+def test_hostile_values_are_quoted(text):
+    assert one_word(text) in (text, f"'{text}'") or one_word(text).startswith("$'")
