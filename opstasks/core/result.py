@@ -34,12 +34,12 @@ class Result:
     @property
     def lines(self) -> list[str]:
         """Standard output by line, empty lines left out."""
-        return [line for line in self.out.splitlines() if line]
+        return [line for line in self.out.split("\n") if line]
 
     def tail(self) -> str:
         """The last lines that explain a failure: standard error, or else standard output."""
         text = self.err.strip() or self.out.strip()
-        return "\n".join(text.splitlines()[-TAIL_LINES:])
+        return "\n".join(text.split("\n")[-TAIL_LINES:])
 
 
 # How a run can end on one host.

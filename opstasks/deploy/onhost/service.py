@@ -23,7 +23,7 @@ def unit_state(spec: ReleaseSpec) -> dict[str, str]:
         spec["unit"],
         "--property=LoadState,ActiveState,SubState,MainPID,NRestarts,InvocationID",
     )
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
 
 
 def is_serving(state: dict[str, str]) -> bool:

@@ -42,7 +42,7 @@ def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
 def _holder(text: str) -> str:
     """The holder of the lock, from the text of the lock file."""
     try:
-        found = json.loads(text.strip().splitlines()[-1])
+        found = json.loads(text.strip().split("\n")[-1])
         return f"{found['who']}, {found['task']}, since {found['since']}"
     except (ValueError, LookupError, TypeError):
         return "unknown"

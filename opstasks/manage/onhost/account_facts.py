@@ -43,7 +43,7 @@ def user(name: str) -> Facts | None:
 
 def shadow(name: str, path: str = "/etc/shadow") -> Facts:
     """Whether an account is locked or expired; its password hash is not returned."""
-    for line in Path(path).read_text().splitlines() if Path(path).exists() else ():
+    for line in Path(path).read_text().split("\n") if Path(path).exists() else ():
         fields = line.split(":")
         if fields[0] == name and len(fields) > 7:
             return {"locked": fields[1].startswith("!"), "expired": is_past(fields[7])}
@@ -52,7 +52,7 @@ def shadow(name: str, path: str = "/etc/shadow") -> Facts:
 
 def is_past(day: str) -> bool:
     """Whether a day (counted from 1970) is past by the host's clock; false for no day."""
-    return day.isdigit() and int(day) <= time.time() // 86400
+    return day.isascii() and day.isdigit() and int(day) <= time.time() // 86400
 
 
 def name_of(number: int, lookup: Callable[[int], Any]) -> str:

@@ -36,7 +36,7 @@ def mentions(text: str, words: set[str]) -> dict[str, Use]:
     The commands stay on the host, because they may contain secrets. Our own are ignored.
     """
     found: dict[str, tuple[str, str]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         entry = _ENTRY.match(line) if "--norc" not in line else None
         if entry is not None:
             for word in words.intersection(_BETWEEN_WORDS.split(entry["what"])):
