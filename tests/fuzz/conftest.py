@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
-FEW = 25
+FEW = 10
 
 EXAMPLES = int(os.environ.get("OPSTASKS_FUZZ_EXAMPLES", FEW))
 settings.register_profile("fuzz", deadline=None, max_examples=EXAMPLES, print_blob=True)

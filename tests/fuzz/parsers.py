@@ -187,7 +187,14 @@ PARSERS = (
         "1 a\n",
         call=lambda t: found("jobs.strace:parse_top")(t, "tpp"),
     ),
-    host("jobs.show:statuses", STAMP, " status=StatusCode.", "Z INFO ", call=statuses),
+    host(
+        "jobs.show:statuses",
+        "2027-01-15T08:00:00+0000 ",
+        STAMP,
+        " status=StatusCode.",
+        "Z INFO ",
+        call=statuses,
+    ),
     host("logs.read:shortened"),
     host(
         "deploy.release:parse_releases",

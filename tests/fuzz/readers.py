@@ -52,6 +52,7 @@ READERS = (
     both("deploy.pending"),
     both("deploy.releases"),
     both("jobs.ls"),
+    both("jobs.ls --json"),
     both("jobs.ls --all --limit 0"),
     both("jobs.ls --state failed --since 2d"),
     both("jobs.stats"),
@@ -108,12 +109,26 @@ NOT_RUN = {
     "db.progress": "the answers are TDS: tests/queries/test_progress.py has a hostile server",
 }
 
+# Programs that no row reaches, because the steps before them need answers that fit together. Their
+# answers are only decoded: what is decoded has the limits of its type.
+NOT_ASKED = (
+    "images.pull",
+    "images.switch",
+    "locks.stop",
+    "manage.apply",
+    "manage.confirm_access",
+    "manage.install_access",
+    "manage.restore_access",
+    "outputs.attest",
+    "outputs.remove",
+)
+
 
 @cache
 def programs_of(reader):
     """The programs that a row asks, found by running it with several sane answers."""
     asked = set()
-    for number in range(answers.SANE):
+    for number in range(0, answers.SANE, 3):
         for columns in (0, 100):
             script = stage.Script(number=number)
             stage.run(reader.argv(), script, columns=columns)

@@ -1,12 +1,17 @@
 """What a host says reaches the screen without a crash, without a control, and only its own rows."""
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opstasks.core.errors import OpsError
+from opstasks.core.result import Result
+from opstasks.output.console import error_document, plain
 from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
 from tests.fuzz import answers, commands, stage
-from tests.fuzz.readers import NOT_RUN, READERS, programs_of
+from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of
 from tests.fuzz.stage import PROGRAMS, Script
 
 CODES = {0, 1, 2, 3, 4, 130}
@@ -98,5 +103,21 @@ def test_each_task_has_a_row_or_a_reason():
 
 
 def test_each_program_is_asked_by_a_row():
-    asked = {name for reader in READERS for name in programs_of(reader)}
+    asked = {name for reader in READERS for name in programs_of(reader)} | set(NOT_ASKED)
     assert sorted(set(PROGRAMS) - asked) == []
+
+
+@pytest.mark.parametrize("name", sorted(NOT_ASKED))
+def test_nonsense_of_a_program_is_a_value_or_an_error(name):
+    program = PROGRAMS[name]
+
+    @given(answers.replies(program))
+    @settings(suppress_health_check=list(HealthCheck))
+    def run(reply):
+        try:
+            value = program.decode(Result("x", reply.code, reply.out, reply.err), "a")
+        except OpsError as error:
+            value = error_document(error)
+        json.dumps(value, default=plain)
+
+    run()
