@@ -88,7 +88,7 @@ READERS = (
     both("images.update python:v2"),
     both("pause --reason x --for 2h"),
     both("unpause"),
-    both("prepare-reboot"),
+    alone("prepare-reboot"),  # it follows the host until somebody presses Ctrl-C
     both("prepare-reboot --at 22:00 --reboot"),
     both("prepare-reboot --delay 4h --replace"),
     both("after-reboot"),

@@ -184,6 +184,8 @@ class Transport:
 def prepared(patch, tmp_path):
     """While inside, `run` works: hosts of the stage, a fixed clock, no files of a person."""
     (tmp_path / "hosts.yaml").write_text(HOSTS.replace("BACKENDS", str(BACKENDS)))
+    for program in PROGRAMS.values():
+        answers.sane_answers(program)  # here: msgspec may not examine a type in two threads
     patch.setenv("OPSTASKS_HOSTS", str(tmp_path / "hosts.yaml"))
     patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     patch.setattr("opstasks.fleet.host.Host", StageHost)
