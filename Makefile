@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help setup demo demo-down test check lint types unit docs lock bench soak canary clean
+.PHONY: help setup demo demo-down test check lint types unit docs lock bench soak fuzz canary clean
 .DEFAULT_GOAL := help
 
 help:
@@ -56,6 +56,11 @@ soak: setup
 canary: setup
 	@OPSTASKS_CANARY=full $(BIN)/pytest tests/canary
 
+# 10,000 generated answers and texts for each reader and parser, and the time that large ones take.
+# The engine for the part that is guided by coverage goes into .fuzz (scripts/fuzz).
+fuzz: setup
+	@scripts/fuzz $(EXAMPLES)
+
 docs: setup
 	$(BIN)/python scripts/gen_docs.py
 
@@ -65,4 +70,4 @@ lock:
 	    --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

@@ -4,11 +4,30 @@ Everything a host says is decoded into a struct whose fields have these types
 (`opstasks.fleet.program`).
 """
 
-from typing import Annotated
+import threading
+from typing import Annotated, TypeVar
 
+import msgspec
 from msgspec import Meta
 
 from opstasks.onhost.limits import LATEST_AT, MAX_COUNT, MAX_LINE
+
+T = TypeVar("T")
+_building = threading.Lock()
+_ready: set[object] = set()
+
+
+def ready(kind: type[T]) -> type[T]:
+    """The same type, after msgspec has examined it: in two threads at once, that crashes Python.
+
+    msgspec keeps what it found on each class, but others can see it before it is complete.
+    """
+    if kind not in _ready:
+        with _building:
+            msgspec.json.Decoder(kind)
+            _ready.add(kind)
+    return kind
+
 
 # Seconds since the epoch; 0 for "not yet". A time after the year 3000 is nonsense.
 Moment = Annotated[float, Meta(ge=0, le=LATEST_AT)]

@@ -34,7 +34,7 @@ class Result:
     @property
     def lines(self) -> list[str]:
         """Standard output by line, empty lines left out."""
-        return [line for line in self.out.splitlines() if line]
+        return [line for line in self.out.split("\n") if line]
 
     def tail(self) -> str:
         """The last lines that explain a failure: standard error, or else standard output.
@@ -44,7 +44,7 @@ class Result:
         from opstasks.onhost.masking import masked  # only after a failure
 
         text = self.err.strip() or self.out.strip()
-        return masked("\n".join(text.splitlines()[-TAIL_LINES:]))
+        return masked("\n".join(text.split("\n")[-TAIL_LINES:]))
 
 
 # How a run can end on one host.

@@ -18,9 +18,12 @@ from opstasks.doctor.facts import (
     DoctorFacts,
     EngineFacts,
     commands,
+    disks,
     paths,
+    request,
     root_commands,
     secrets_file,
+    sudo_rules,
 )
 from opstasks.doctor.finding import DoctorFinding
 from opstasks.fleet import lock
@@ -100,13 +103,13 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         return [_no_facts(error)]
     return [
         *_python(facts, now_at),
-        *_programs(facts),
+        *_programs(spec, facts),
         *_paths(spec, facts),
         *_privacy(spec, facts),
         *_rights(spec, facts),
         _docker(spec, facts.docker),
         *_state(spec, facts),
-        *_disks(facts),
+        *_disks(spec, facts),
         *_unit(spec, systemd.parse_show(spec.unit, found["unit"].out)),
         *_lock(spec, lock.parse_owner(found["lock"].out)),
         _release(spec, found["releases"]),
@@ -134,8 +137,10 @@ def _python(facts: DoctorFacts, now_at: float) -> Iterator[DoctorFinding]:
     yield DoctorFinding("clock", abs(skew_s) < SKEW_S, text, "timedatectl set-ntp true")
 
 
-def _programs(facts: DoctorFacts) -> Iterator[DoctorFinding]:
-    for name, place in facts.programs.items():
+def _programs(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
+    """What was asked for, here and below: a host's own words must not get into a hint."""
+    for name in request(spec).programs:
+        place = facts.programs.get(name, "")
         hint = f"apt-get install {PROGRAMS.get(name, name)}"
         yield DoctorFinding(f"program {name}", bool(place), place or "not found", hint)
 
@@ -174,9 +179,10 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
 
 def _rights(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     hint = f"inv -H {spec.name} manage --only access"
-    for rule, tried in facts.sudo.items():
-        good = tried.code == 0
-        text = "allowed" if good else tried.text or "not allowed"
+    for rule in sudo_rules(spec):
+        tried = facts.sudo.get(rule)
+        good = tried is not None and tried.code == 0
+        text = "allowed" if good else (tried and tried.text) or "not allowed"
         yield DoctorFinding(f"sudo {rule.split()[-2]}", good, text, hint)
 
 
@@ -213,8 +219,9 @@ def _database(spec: HostSpec, database: DatabaseFacts) -> DoctorFinding:
     return DoctorFinding("database", not database.problem, database.problem or "intact", hint)
 
 
-def _disks(facts: DoctorFacts) -> Iterator[DoctorFinding]:
-    for place, used in facts.disks.items():
+def _disks(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
+    for place in disks(spec):
+        used = facts.disks.get(place)
         if used is None:
             continue  # another check reports a missing folder, if it matters
         most = max(used.used_percent, used.inodes_percent)

@@ -16,7 +16,7 @@ from pathlib import Path
 from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 
 # A keyword and its value, with white space or "=" between them; the keyword may be quoted.
-_LINE = re.compile(r'\s*"?(?P<keyword>[A-Za-z]\w*)"?(?:\s*=\s*|\s+)(?P<value>.*?)\s*')
+_LINE = re.compile(r'\s*"?(?P<keyword>[A-Za-z]\w*)"?(?:\s*=\s*|\s+)(?P<value>.*)')
 # Hosts that match a `Match` line are not known from their names alone.
 _SAME_FOR_ALL = re.compile(r"all(\s+#.*)?", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t]+")
@@ -113,6 +113,6 @@ def _lines(path: Path) -> Iterator[ConfigLine]:
         return
     for number, raw in enumerate(text.split("\n"), 1):
         if match := _LINE.fullmatch(raw):
-            yield ConfigLine(path, number, match["keyword"].lower(), match["value"])
+            yield ConfigLine(path, number, match["keyword"].lower(), match["value"].rstrip())
         elif not raw.strip().startswith("#") and raw.strip():
             yield ConfigLine(path, number, "", raw)

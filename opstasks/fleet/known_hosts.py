@@ -171,13 +171,13 @@ def _key(words: list[str]) -> HostKey | None:
 
 def _fields(raw: bytes) -> list[bytes]:
     """The fields of a key; raises ValueError unless they fill it exactly."""
-    found = []
-    while raw:
-        size = int.from_bytes(raw[:4])
-        if len(raw) < 4 + size:
-            raise ValueError(raw)
-        found.append(raw[4 : 4 + size])
-        raw = raw[4 + size :]
+    found, start = [], 0
+    while start < len(raw):
+        end = start + 4 + int.from_bytes(raw[start : start + 4])
+        if end > len(raw):
+            raise ValueError("a field of a key is cut short")
+        found.append(raw[start + 4 : end])
+        start = end
     return found
 
 

@@ -19,7 +19,7 @@ from datetime import datetime
 import msgspec
 
 from opstasks.core.command import Command, Raw, cmd
-from opstasks.core.fields import Line, Small
+from opstasks.core.fields import Line, Small, ready
 from opstasks.core.formats import minute_text, span_text
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
@@ -133,6 +133,6 @@ def parse_owner(text: str) -> Owner | None:
         return None
     try:
         line = text.strip().split("\n")[-1]
-        return msgspec.json.decode(line.encode("utf-8", "surrogateescape"), type=Owner)
+        return msgspec.json.decode(line.encode("utf-8", "surrogateescape"), type=ready(Owner))
     except (msgspec.DecodeError, ValueError, RecursionError):
         return NAMELESS

@@ -27,6 +27,7 @@ import msgspec
 
 from opstasks.core.command import DEFAULT_TIMEOUT_S, Command, Secret
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused, TimedOut
+from opstasks.core.fields import ready
 from opstasks.core.result import TIMEOUT_CODES, Result
 from opstasks.onhost import script
 
@@ -243,7 +244,7 @@ def _only(found: Any) -> tuple[str, Any]:
 
 def _converted(value: Any, kind: type[A]) -> A:
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, ready(kind))
     except msgspec.ValidationError as error:
         raise _NoAnswerError(str(error)) from None
     except UnicodeEncodeError:  # a name of a field that is not UTF-8

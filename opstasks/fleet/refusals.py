@@ -13,8 +13,8 @@ NOTHING_SAID = ", and it said nothing"
 
 # What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
-# sudo repeats the whole command line that it does not allow.
-_NOT_ALLOWED = re.compile(r"(not allowed to execute) '.*' as ", re.DOTALL)
+# sudo repeats the whole command line that it does not allow, between these two.
+_NOT_ALLOWED, _AS = "not allowed to execute", "' as "
 
 
 def wrong_password(host: str) -> Refused:
@@ -41,8 +41,8 @@ def refusal(text: str, host: str, user: str) -> Refused | NoShell:
             host=host,
             hint=f"inv -H {host} manage",
         )
-    text = _NOT_ALLOWED.sub(r"\1 it as ", text)
-    if user and ("sudo" in text or "not allowed to execute" in text):
+    text = _without_command(text)
+    if user and ("sudo" in text or _NOT_ALLOWED in text):
         return Refused(
             f"may not become {user}: {said(text, 1)}",
             host=host,
@@ -53,6 +53,13 @@ def refusal(text: str, host: str, user: str) -> Refused | NoShell:
         host=host,
         hint="look at the account's login shell and its start-up files",
     )
+
+
+def _without_command(text: str) -> str:
+    """The words of sudo without the command line that it repeats."""
+    before, words, rest = text.partition(f"{_NOT_ALLOWED} '")
+    _, found, after = rest.rpartition(_AS)
+    return f"{before}{_NOT_ALLOWED} it as {after}" if words and found else text
 
 
 def too_slow(text: str, host: str, limit_s: float) -> NoShell:

@@ -168,7 +168,7 @@ def _ask(wanted: Destination) -> SSHSettings:
         hint = "apt install openssh-client"
         raise Refused("the OpenSSH client is not installed here", hint=hint) from None
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line and not _DEBUG.match(line)]
+        said = [line for line in done.stderr.split("\n") if line and not _DEBUG.match(line)]
         reason = "; ".join(said[:2]) or f"exit code {done.returncode}"
         words = [word for word in wanted.arguments() if word not in ("-v", "--")]
         raise Refused(f"ssh refuses its settings: {reason}", hint=shlex.join(words))
@@ -187,7 +187,7 @@ def _printed_path(text: str) -> Path:
 
 def _parsed(name: str, text: str, files: ConfigFiles) -> SSHSettings:
     values: dict[str, tuple[str, ...]] = {}
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         keyword, _, value = line.partition(" ")
         keyword = keyword.lower()
         values[keyword] = (*values.get(keyword, ()), value)

@@ -21,7 +21,7 @@ from opstasks.fleet.config_files import ConfigFiles
 _TOKEN = re.compile(r"%(.?)")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _JUMP = re.compile(
-    r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@]+))(?::(?P<port>\d+))?"
+    r"(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:@]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 NONE = "none"
 

@@ -107,7 +107,7 @@ def docker_df() -> Command:
 def parse_docker_df(text: str) -> tuple[DockerUse, ...]:
     """Docker's disk use, by kind; empty when the output is not valid."""
     try:
-        return tuple(_docker_use(line) for line in text.splitlines() if line.startswith("{"))
+        return tuple(_docker_use(line) for line in text.split("\n") if line.startswith("{"))
     except (msgspec.DecodeError, UnicodeError, KeyError):
         return ()
 

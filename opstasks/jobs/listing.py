@@ -17,6 +17,7 @@ from opstasks.fleet.program import Program
 from opstasks.jobs.join import NO_STATE, HostContainers
 from opstasks.jobs.model import STATES, Job
 from opstasks.jobs.read import (
+    READ,
     JobsAnswer,
     JobSelection,
     JobsRequest,
@@ -96,7 +97,8 @@ class Listing:
 def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
     """The jobs of a host, newest first, with their containers; `limit` 0 means all.
 
-    Orphan containers come last, unless the selection excludes them. Raises Refused.
+    Orphan containers come last, unless the selection excludes them. Raises Refused, and
+    InvalidResponse for pages that would never end.
     """
     first: JobsAnswer | None = None
     after: tuple[float, str] | None = None
@@ -119,7 +121,15 @@ def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
             wanted = selection.may_show_orphans
             orphans = first.docker.orphans(shown, first.now) if wanted else ()
             return Listing((*found, *orphans), first.docker.problem, page.now)
-        after = (found[-1].created_at, found[-1].id)
+        after = _next_page(host, page, after)
+
+
+def _next_page(host: Host, page: JobsAnswer, after: tuple[float, str] | None) -> tuple[float, str]:
+    """Where the next page begins; raises InvalidResponse unless it is after this page."""
+    last = (page.jobs[-1].created_at, page.jobs[-1].id) if page.jobs else None
+    if last is None or (after is not None and last >= after):
+        raise READ.invalid("more jobs, but no next page", host.name)
+    return last
 
 
 def cells(job: Job, now: float) -> list[object]:

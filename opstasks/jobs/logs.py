@@ -50,6 +50,8 @@ _WAIT = 'code=$(docker wait "$1" 2>/dev/null); exit "${code:-125}"'
 _LOGS = 'docker logs "${@:2}" "$1" 2>&1'
 _COUNT_CONTAINER = 'set -o pipefail; docker logs "$1" 2>&1 | wc -lc'
 _COUNT_FILE = 'wc -lc <"$1"'
+# A number of lines or bytes: up to an exabyte.
+_COUNT = re.compile(r"[0-9]{1,18}")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 NO_CODE = 125
 
@@ -190,7 +192,7 @@ def summarise(host: Host, match: Match, where: LogSource, *, follow: bool) -> Lo
 def parse_counts(text: str, host: str) -> tuple[int, int]:
     """The lines and bytes that `wc` printed; raises InvalidResponse."""
     words = text.split()
-    if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+    if len(words) != 2 or not all(map(_COUNT.fullmatch, words)):
         raise InvalidResponse(f"invalid response from wc: {text[:60]!r}", host=host)
     return int(words[0]), int(words[1])
 

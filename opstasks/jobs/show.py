@@ -23,8 +23,9 @@ from opstasks.primitives import journal
 
 DAY_S = 86400
 JOURNAL_TIMEOUT_S = 20
+# The atomic group (?>...) keeps it linear: a line may repeat what the group looks for.
 _STATUS_LINE = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\dT[\d:.]+[+-]\d{4}) .*?Z \w+ +(?P<message>.*?) "
+    r"^(?P<time>\d{4}-\d\d-\d\dT[\d:.]+[+-]\d{4}) (?>.*?Z \w+ +)(?P<message>.*?) "
     r"status=StatusCode\.(?P<code>\w+) "
 )
 

@@ -44,8 +44,8 @@ def parse_top(text: str, host: str) -> list[int]:
 
     Raises InvalidResponse.
     """
-    rows = [row for line in text.splitlines()[1:] if len(row := line.split(None, 1)) == 2]
-    if not all(pid.isascii() and pid.isdigit() for pid, _ in rows):
+    rows = [row for line in text.split("\n")[1:] if len(row := line.split(None, 1)) == 2]
+    if not all(pid.isascii() and pid.isdigit() and len(pid) < 11 for pid, _ in rows):
         raise InvalidResponse(f"invalid response from docker top: {text[:60]!r}", host=host)
     pids = [(int(pid), name.strip()) for pid, name in rows]
     return [pid for pid, name in pids if name not in _INITS] or [pid for pid, _ in pids]

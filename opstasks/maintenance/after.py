@@ -50,7 +50,7 @@ def check_after_reboot(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = 
     changed = False
     while True:
         facts = inspect(host)
-        if end_pause and is_ours_to_end(facts):
+        if end_pause and not changed and is_ours_to_end(facts):
             unpause(host)
             changed = True
             continue

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from opstasks.core.errors import Refused
+from opstasks.core.fields import ready
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.strict_yaml import parse_yaml
 from opstasks.manage.model import MAPPINGS, SECTIONS, BackendOptions, Description, ManageEntry
@@ -133,12 +134,12 @@ def typed(raw: dict[str, Any], spec: HostSpec) -> Description:
         entries: list[ManageEntry] = []
         for entry in raw.get(section, ()):
             try:
-                entries.append(msgspec.convert(entry, kind))
+                entries.append(msgspec.convert(entry, ready(kind)))
             except msgspec.ValidationError as error:
                 wrong.append(f"{section}: {entry[key]}: {error}")
         found[section] = tuple(entries)
     try:
-        found["options"] = msgspec.convert(raw["options"], BackendOptions)
+        found["options"] = msgspec.convert(raw["options"], ready(BackendOptions))
         found["people"] = msgspec.convert(raw["people"], dict[str, tuple[str, ...]])
     except msgspec.ValidationError as error:
         wrong.append(f"options or people: {error}")

@@ -11,7 +11,7 @@ def plain(path: str) -> str:
 
 def mount_points(text: str) -> list[str]:
     """The mount points of a /proc/self/mountinfo."""
-    return [plain(line.split(" ")[4]) for line in text.splitlines() if line.count(" ") > 4]
+    return [plain(line.split(" ")[4]) for line in text.split("\n") if line.count(" ") > 4]
 
 
 def mounted() -> list[str]:

@@ -80,7 +80,7 @@ def _control(verb: str, unit: str) -> Command:
 
 def parse_show(unit: str, text: str) -> UnitState:
     """The state that `show` printed; unknown for invalid output."""
-    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    found = dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
     main_pid = _number(found.get("MainPID", ""))
     restarts = _number(found.get("NRestarts", ""))
     load, active, sub = (found.get(name, "") for name in ("LoadState", "ActiveState", "SubState"))

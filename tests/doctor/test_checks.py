@@ -84,11 +84,11 @@ def test_a_host_without_problems_has_no_finding():
 CASES = {
     "old python": told(python=[3, 8]),
     "clock": told(now_at=NOW + 90),
-    "no git": told(programs={"git": ""}),
+    "no git": told(programs={**told()["programs"], "git": ""}),
     "secrets open": changed(facts.secrets_file(SPEC), mode=0o640),
     "secrets absent": without(facts.secrets_file(SPEC)),
     "lock folder anybody's": changed(SPEC.lock_dir, mode=0o777),
-    "no right": told(sudo={"/usr/bin/systemctl stop jobrunner": {"code": 1}}),
+    "no right": told(sudo={**told()["sudo"], "/usr/bin/systemctl stop jobrunner": {"code": 1}}),
     "docker dead": told(docker={"error": "docker does not answer: No such file"}),
     "docker hangs": told(docker={"error": "docker does not answer: timed out"}),
     "docker elsewhere": told(docker={"error": "DOCKER_HOST has the scheme tcp://"}),

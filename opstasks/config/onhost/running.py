@@ -23,7 +23,7 @@ def _service_process(unit: str) -> tuple[int, str]:
         errors="replace",
         check=False,
     )
-    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    found = dict(line.split("=", 1) for line in done.stdout.split("\n") if "=" in line)
     pid = found.get("MainPID", "")
     return int(pid) if pid.isascii() and pid.isdigit() else 0, found.get("Group", "")
 

@@ -102,7 +102,7 @@ def commits_of(path: str, *names: str) -> list[str]:
     """The commits that names stand for, read in one process; "" for a name that is not one."""
     asked = "".join(f"{name}^{{commit}}\n" for name in names)
     words = git(path, "cat-file", "--batch-check=%(objectname) %(objecttype)")
-    lines = attempt(*words, timeout_s=TIMEOUT_S, input=asked).stdout.splitlines()
+    lines = attempt(*words, timeout_s=TIMEOUT_S, input=asked).stdout.rstrip("\n").split("\n")
     found = [match[1] if (match := COMMIT.fullmatch(line)) else "" for line in lines]
     return found if len(found) == len(names) else [""] * len(names)
 
@@ -115,7 +115,7 @@ def name_of(path: str, commit: str) -> str:
 def commits(path: str, span: str) -> list[dict[str, str]]:
     """The commits of a span, newest first."""
     words = ("log", f"--max-count={MOST_COMMITS}", "--format=%h%x09%an%x09%s", span, "--")
-    lines = git_text(path, *words).splitlines()
+    lines = git_text(path, *words).split("\n")
     parts = (line.split("\t", 2) for line in lines if line.count("\t") >= 2)
     return [
         {"sha": sha, "author": author[:TEXT_LENGTH], "subject": subject[:TEXT_LENGTH]}
@@ -126,7 +126,7 @@ def commits(path: str, span: str) -> list[dict[str, str]]:
 def dirt(status: str) -> dict[str, list[str]]:
     """The staged, unstaged and untracked paths that `git status --porcelain=v1` printed."""
     found: dict[str, list[str]] = {"staged": [], "unstaged": [], "untracked": []}
-    for line in status.splitlines():
+    for line in status.split("\n"):
         index, tree, path = line[:1], line[1:2], line[3:]
         if index == "?":
             found["untracked"].append(path)

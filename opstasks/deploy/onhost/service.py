@@ -24,7 +24,7 @@ def unit_state(spec: ReleaseSpec) -> dict[str, str]:
         spec["unit"],
         f"--property={PROPERTIES}",
     )
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
 
 
 def is_serving(state: dict[str, str]) -> bool:

@@ -20,7 +20,7 @@ PROC = Path("/proc")
 def memory(text: str) -> dict[str, int]:
     """Memory and swap in bytes, from /proc/meminfo."""
     found = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         name, _, rest = line.partition(":")
         if rest.split():
             found[name] = int(rest.split()[0]) * 1024

@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from opstasks.onhost.engine import Engine, EngineError
+from opstasks.onhost.limits import moment
 
 CONTAINER_PREFIX = "os-job-"
 WORKSPACE = "/workspace"
@@ -62,11 +63,12 @@ def cpu_limit(raw: dict[str, Any]) -> float:
 
 
 def epoch(text: str) -> float:
-    """Docker's time in seconds since the epoch; 0 for an event that has not happened."""
-    if not text or text.startswith("0001"):
+    """Docker's time in seconds since the epoch; 0 for none ("0001-..."), and for an invalid one."""
+    try:
+        whole = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
         return 0.0
-    whole = datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
-    return whole.replace(tzinfo=timezone.utc).timestamp()
+    return moment(whole.replace(tzinfo=timezone.utc).timestamp())
 
 
 def _mount(raw: dict[str, Any]) -> tuple[str, str] | None:

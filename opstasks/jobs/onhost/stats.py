@@ -52,10 +52,14 @@ def memory_limit(limit_bytes: int) -> int:
 
 
 def moment(text: str) -> float:
-    """Docker's time in seconds, for the difference of two times."""
+    """Docker's time in seconds, for the difference of two times; 0 for an invalid one."""
     whole, _, rest = text.rstrip("Z").partition(".")
-    start = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")
-    return (start - datetime(2020, 1, 1)).total_seconds() + float(f"0.{rest or 0}")
+    try:
+        start = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")
+        fraction = int(rest[:9].ljust(9, "0")) / 1e9
+    except ValueError:
+        return 0.0
+    return (start - datetime(2020, 1, 1)).total_seconds() + fraction
 
 
 def total(blocks: Any, kind: str) -> int:

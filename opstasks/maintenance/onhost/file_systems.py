@@ -26,7 +26,7 @@ def lasting_mounts() -> list[str]:
 
 def boot_mounts(text: str) -> list[str]:
     """Where an fstab mounts file systems at boot."""
-    rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
+    rows = [line.split() for line in text.split("\n") if not line.lstrip().startswith("#")]
     return sorted(
         plain(row[1])
         for row in rows

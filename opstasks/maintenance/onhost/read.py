@@ -71,6 +71,6 @@ def unit_states(names: list[str]) -> dict[str, str]:
     done = call("systemctl", "show", "--property=Id,ActiveState", *names)
     found = {}
     for block in done.stdout.split("\n\n"):
-        pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        pairs = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
         found[pairs.get("Id", "")] = pairs.get("ActiveState", "")
     return found

@@ -26,7 +26,7 @@ class HostUnit:
 
 def unit_of(text: str) -> HostUnit:
     """The unit that ``systemctl show`` printed; missing values are empty."""
-    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    found = dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
     return HostUnit(
         load=found.get("LoadState", ""),
         active=found.get("ActiveState", ""),

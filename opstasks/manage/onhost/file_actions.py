@@ -133,7 +133,9 @@ def setting(action: Action) -> None:
     info = look(path)
     if info is None:
         raise HostFailure(f"{path} does not exist")
-    lines, kept, placed = read(path).decode().splitlines(), [], False
+    text = read(path).decode("utf-8", "surrogateescape")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    kept, placed = [], False
     for line in lines:
         if not pattern.search(line):
             kept.append(line)
@@ -142,7 +144,13 @@ def setting(action: Action) -> None:
             placed = True
     kept += [] if placed else [action["line"]]
     mode = f"{stat.S_IMODE(info.st_mode):04o}"
-    put(path, ("\n".join(kept) + "\n").encode(), str(info.st_uid), str(info.st_gid), mode)
+    put(
+        path,
+        ("\n".join(kept) + "\n").encode("utf-8", "surrogateescape"),
+        str(info.st_uid),
+        str(info.st_gid),
+        mode,
+    )
 
 
 def tree(action: Action) -> None:

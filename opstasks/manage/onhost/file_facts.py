@@ -72,7 +72,7 @@ def kind(mode: int) -> str:
 def setting(name: str, match: str) -> list[str] | None:
     """The lines of a file that a pattern finds; None without the file."""
     try:
-        lines = read(name).decode("utf-8", "replace").splitlines()
+        lines = read(name).decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return None
     pattern = re.compile(match)

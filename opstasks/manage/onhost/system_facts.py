@@ -20,14 +20,14 @@ def packages(names: list[str]) -> dict[str, bool]:
     if not names:
         return {}
     form = "${Package} ${db:Status-Status}\n"
-    words = [line.split() for line in output("dpkg-query", "-W", "-f", form, *names).splitlines()]
+    words = [line.split() for line in output("dpkg-query", "-W", "-f", form, *names).split("\n")]
     there = {word[0] for word in words if word[1:] == ["installed"]}
     return {name: name in there for name in names}
 
 
 def upgradable() -> list[str]:
     """Packages that have a newer version in the host's present lists."""
-    lines = output("apt-get", "--simulate", "--quiet", "upgrade").splitlines()
+    lines = output("apt-get", "--simulate", "--quiet", "upgrade").split("\n")
     words = [line.split() for line in lines]
     return [word[1] for word in words if word[:1] == ["Inst"] and len(word) > 1]
 
@@ -55,7 +55,7 @@ def units_of(names: list[str], text: str) -> dict[str, dict[str, str]]:
         blocks = [""] * len(names)
     found = {}
     for name, block in zip(names, blocks, strict=True):
-        values = dict(line.partition("=")[::2] for line in block.splitlines())
+        values = dict(line.partition("=")[::2] for line in block.split("\n"))
         found[name] = {ours: values.get(key, "") for key, ours in UNIT_PROPERTIES.items()}
     return found
 

@@ -46,7 +46,7 @@ def containers() -> list[dict[str, Any]]:
     if done.returncode:
         reason = said(done)[-1:] or ["docker ps failed"]
         raise HostRefusal(f"cannot read the jobs: {reason[0]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")]
 
 
 def label(container: dict[str, Any], name: str) -> str:

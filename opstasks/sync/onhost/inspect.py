@@ -21,7 +21,7 @@ PROPERTIES = {
 def unit(name: str) -> dict[str, str]:
     """A unit's state; empty texts for missing values."""
     done = call("systemctl", "show", name, f"--property={','.join(PROPERTIES.values())}")
-    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    found = dict(line.split("=", 1) for line in done.stdout.split("\n") if "=" in line)
     return {ours: found.get(theirs, "") for ours, theirs in PROPERTIES.items()}
 
 

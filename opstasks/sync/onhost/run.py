@@ -157,7 +157,7 @@ def copy(request: Request, record: RunRecord) -> None:
 
 def note_items(record: RunRecord, text: str) -> None:
     """Record rsync's itemised lines: files copied, bytes, and skipped links and other types."""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         match = _ITEM.fullmatch(line)
         if match and match[1].startswith(">f"):
             record.copied += 1

@@ -1,0 +1,1 @@
+"""Generated answers for every reader, generated texts for every parser (CONTRIBUTING.md)."""

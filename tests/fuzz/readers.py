@@ -1,0 +1,136 @@
+"""Every task that asks a host: the words to type, and whether its rows are compared."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from tests.fuzz import answers, stage
+
+# Host `a` answers nonsense, host `b` is sane: what is shown of `b` must not change.
+BOTH = ("-H", "a,b")
+# Tasks that want one host, and tasks whose result depends on all hosts together.
+ONE = ("-H", "a")
+JOB = answers.KNOWN_ID
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One line to type. `alone`: there is no second host to compare."""
+
+    words: tuple[str, ...]
+    alone: bool = False
+
+    @property
+    def name(self):
+        return " ".join(self.words)
+
+    def argv(self, *more):
+        return (*(ONE if self.alone else BOTH), "--keep-going", "--yes", *more, *self.words)
+
+
+def both(line):
+    return Reader(tuple(line.split()))
+
+
+def alone(line):
+    return Reader(tuple(line.split()), alone=True)
+
+
+READERS = (
+    both("status"),
+    both("doctor"),
+    both("doctor --all"),
+    both("history"),
+    both("logs"),
+    both("logs --job abc"),
+    both("logs --follow"),
+    both("lock.show"),
+    both("scheduled"),
+    both("sync.status"),
+    both("images.ls"),
+    both("config.show"),
+    both("config.check"),
+    both("deploy.pending"),
+    both("deploy.releases"),
+    both("jobs.ls"),
+    both("jobs.ls --json"),
+    both("jobs.ls --all --limit 0"),
+    both("jobs.ls --state failed --since 2d"),
+    both("jobs.stats"),
+    both("jobs.queries"),
+    both("jobs.queries --sql"),
+    both("host.stats"),
+    both("outputs.ls"),
+    both("outputs.ls abc"),
+    both("outputs.pending --all"),
+    both("run -- uptime"),
+    alone("run --fold -- uptime"),  # hosts with the same output are shown together
+    # A job is looked for on all hosts: what `a` says decides which one is found.
+    alone(f"jobs.show {JOB}"),
+    alone(f"jobs.logs {JOB}"),
+    alone(f"jobs.logs --metadata {JOB}"),
+    alone(f"jobs.follow {JOB}"),
+    alone(f"jobs.kill {JOB}"),
+    alone(f"jobs.retry {JOB}"),
+    alone(f"jobs.strace {JOB}"),
+    # Tasks that change something, with everything that they read before and after.
+    both("service.start"),
+    both("service.stop"),
+    both("service.restart"),
+    both("deploy"),
+    both("deploy --unfinished finish"),
+    both("deploy --restart"),
+    both("deploy.rollback"),
+    both("manage"),
+    both("manage --plan --diff"),
+    both("users.disable eve"),
+    both("config.set MAX_WORKERS=8 --unknown"),
+    both("config.unset MAX_WORKERS"),
+    both("images.update python:v2"),
+    both("pause --reason x --for 2h"),
+    both("unpause"),
+    alone("prepare-reboot"),  # it follows the host until somebody presses Ctrl-C
+    both("prepare-reboot --at 22:00 --reboot"),
+    both("prepare-reboot --delay 4h --replace"),
+    both("after-reboot"),
+    both("scheduled.cancel"),
+    both("sync.start"),
+    both("sync.stop"),
+    both("sync.once"),
+    alone("lock.break --reason x"),
+    alone("outputs.rm abc file.txt --source keep"),
+    alone("outputs.attest abc"),
+)
+
+# Tasks that no row runs, and why.
+NOT_RUN = {
+    "hosts": "it asks no host",
+    "shell": "it connects a terminal, and reads nothing",
+    "jobs.mount": "it connects a terminal; what it reads before that, jobs.strace reads too",
+    "db.progress": "the answers are TDS: tests/queries/test_progress.py has a hostile server",
+}
+
+# Programs that no row reaches, because the steps before them need answers that fit together. Their
+# answers are only decoded: what is decoded has the limits of its type.
+NOT_ASKED = (
+    "images.pull",
+    "images.switch",
+    "locks.stop",
+    "manage.apply",
+    "manage.confirm_access",
+    "manage.install_access",
+    "manage.restore_access",
+    "outputs.attest",
+    "outputs.remove",
+)
+
+
+@cache
+def programs_of(reader):
+    """The programs that a row asks, found by running it with several sane answers."""
+    asked = set()
+    for number in range(0, answers.SANE, 3):
+        for columns in (0, 100):
+            script = stage.Script(number=number)
+            stage.run(reader.argv(), script, columns=columns)
+            asked |= set(script.asked)
+    return sorted(asked - {"opstasks.onhost.several", "onhost.several"})

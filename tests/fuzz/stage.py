@@ -1,0 +1,268 @@
+"""Runs a real task in this process, with hosts whose shells are scripts.
+
+Host `a` answers what a test says, host `b` is sane. Everything between the answer and the screen is
+the real code: decoding, the task, its tables and its JSON.
+"""
+
+import io
+import json
+import math
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+import opstasks.sandbox
+from opstasks.core.errors import Interrupted
+from opstasks.core.result import Result
+from opstasks.fleet.host import Host
+from opstasks.fleet.program import ProgramCommand
+from opstasks.output import screen
+from tests.fake_host import Reply
+from tests.fuzz import answers, commands
+from tests.programs import declared
+
+HOSTS = """
+defaults:
+  level3_source: /e/FILESFORL4
+  level4_folder: 'D:\\x'
+  backend: sandbox
+  backends: BACKENDS
+hosts:
+  a: {address: a.example}
+  b: {address: b.example}
+"""
+BACKENDS = Path(opstasks.sandbox.__file__).parent / "backends"
+# How often a wait without an end looks, until somebody presses Ctrl-C.
+LOOKS = 3
+# How fast the clock goes during a wait.
+FASTER = 20
+
+
+class Screen(io.TextIOWrapper):
+    """A stream that keeps what is written, and says whether it is a terminal."""
+
+    def __init__(self, is_terminal):
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+        self._is_terminal = is_terminal
+
+    def isatty(self):
+        return self._is_terminal
+
+    def text(self):
+        return self.buffer.getvalue().decode()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Script:
+    """What each host answers: by the name of a program, or "" for a plain command.
+
+    A list is used from its start; its last reply is repeated. `asked` has what `a` was asked.
+    """
+
+    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    number: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def reply(self, host, command):
+        name = ""
+        if isinstance(command, ProgramCommand):
+            name = command.module.removeprefix("opstasks.").replace(".onhost.", ".")
+        if host == "a":
+            self.asked.append(name)
+            if waiting := self.replies.get(name):
+                return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if name == "onhost.several":
+            return self._several(host, command)
+        if name:
+            return answers.sane_reply(PROGRAMS[name], self.number if host == "a" else 0)
+        return Reply(out=commands.sane(command.line()))
+
+    def _several(self, host, command):
+        """Several programs in one Python: one line of an answer for each."""
+        lines = []
+        for module, request in command.request["programs"]:
+            one = ProgramCommand((), module=module, request=request)
+            lines.append(self.reply(host, one).out.rstrip("\n").rpartition("\n")[2] + "\n")
+        return Reply(out="".join(lines))
+
+
+PROGRAMS = declared()
+
+
+class StageSession:
+    """The counterpart of `opstasks.fleet.session.Session`."""
+
+    def __init__(self, host, script):
+        self._host, self._script, self.pid = host, script, 1
+
+    def batch(self, wanted):
+        return [self._result(command) for command in wanted]
+
+    def enclosed(self, command, before, after):
+        return self._result(command)
+
+    def evaluate(self, text, timeout_s=30.0):
+        if self._host == "a" and "flock -w" in text and (busy := self._script.replies.get("lock")):
+            return Result("lock", busy[0].code, busy[0].out, busy[0].err)
+        return Result("", 0, "", "")
+
+    def stream(self, command, on_out):
+        result = self._result(command)
+        on_out(result.out.encode("utf-8", "surrogatepass"))
+        return Result(result.command, result.code, "", result.err)
+
+    def ready(self):
+        pass
+
+    def close(self):
+        pass
+
+    def _result(self, command):
+        reply = self._script.reply(self._host, command)
+        return Result(command.line(), reply.code, reply.out, reply.err)
+
+
+class StageHost(Host):
+    """A host of the stage: a wait takes no time, but the clock goes on."""
+
+    def open_session(self, user):
+        return StageSession(self.name, SCRIPT[0])
+
+    def pause(self, seconds):
+        SKEW_S[0] += seconds * FASTER
+
+    def wait_until(self, find, *, timeout_s, where, every_s=1.0):
+        if math.isfinite(timeout_s):
+            return super().wait_until(find, timeout_s=timeout_s, where=where, every_s=every_s)
+        for _ in range(LOOKS):
+            if (found := find()) is not None:
+                return found
+        raise Interrupted(f"stopped at your request; {where}", host=self.name)
+
+    def prove(self, user):
+        pass
+
+
+SKEW_S = [0.0]
+SCRIPT = [Script()]
+
+
+class Transport:
+    """A connection that nobody uses."""
+
+    def is_alive(self):
+        return True
+
+    def lost_because(self):
+        return ""
+
+    def current_user(self):
+        return ""
+
+    def answers(self, timeout_s):
+        return True
+
+    def close(self):
+        pass
+
+
+@contextmanager
+def prepared(patch, tmp_path):
+    """While inside, `run` works: hosts of the stage, a fixed clock, no files of a person."""
+    (tmp_path / "hosts.yaml").write_text(HOSTS.replace("BACKENDS", str(BACKENDS)))
+    for program in PROGRAMS.values():
+        answers.sane_answers(program)  # here: msgspec may not examine a type in two threads
+    patch.setenv("OPSTASKS_HOSTS", str(tmp_path / "hosts.yaml"))
+    patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    patch.setattr("opstasks.fleet.host.Host", StageHost)
+    patch.setattr("opstasks.cli.app.App._connect", lambda app, spec: Transport())
+    patch.setattr(time, "time", lambda: answers.NOW)
+    real = time.monotonic
+    patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
+    patch.setattr(time, "sleep", lambda seconds: None)
+    yield
+
+
+@contextmanager
+def _streams(columns):
+    """Standard output and error that are kept; a terminal if it has columns."""
+    kept = sys.stdin, sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Screen(bool(columns)), Screen(bool(columns))
+    sys.stdin = Screen(bool(columns))
+    try:
+        yield sys.stdout, sys.stderr
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = kept
+
+
+@cache
+def parsed(*argv):
+    """The program with a line parsed, ready to be executed any number of times."""
+    from opstasks.cli.program import CommandLine, Executor
+    from opstasks.namespace import namespace
+
+    program = CommandLine(namespace=namespace, executor_class=Executor, name="inv", binary="inv")
+    program.create_config()
+    program.parse_core(["inv", *argv])
+    program.parse_collection()
+    program.parse_tasks()
+    program.parse_cleanup()
+    program.update_config()
+    return program
+
+
+def run(argv, script, *, columns=0):
+    """Run `inv ARGV`; `columns` 0 is a pipe, any other number a terminal of that width."""
+    SCRIPT[0] = script
+    program = parsed(*argv)
+    kept, sys.argv = sys.argv, ["inv", *argv]
+    try:
+        with _streams(columns) as (out, err), _width(columns):
+            try:
+                program.execute()
+                code = 0
+            except Exit as end:
+                code = end.code
+                print(end.message or "", file=err)
+            return Run(code, out.text(), err.text())
+    finally:
+        sys.argv = kept
+
+
+@contextmanager
+def _width(columns):
+    """The width of the terminal."""
+    from opstasks.fleet import terminal
+
+    kept = terminal.size, screen.size
+    terminal.size = screen.size = lambda: (columns, 24)
+    try:
+        yield
+    finally:
+        terminal.size, screen.size = kept
+
+
+# -- what a run shows of host b ----------------------------------------------------------------
+
+
+def rows_of(run, host):
+    """What a run says about a host: its part of the document, or its lines."""
+    if run.out.startswith("{"):
+        document = json.loads(run.out)
+        return document.get("hosts", {}).get(host)
+    lines = [*run.out.split("\n"), *run.err.split("\n")]
+    return [" ".join(line.split()) for line in lines if line.split(" ")[0].strip(":") == host]

@@ -1,0 +1,123 @@
+"""What a host says reaches the screen without a crash, without a control, and only its own rows."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from opstasks.core.errors import OpsError
+from opstasks.core.result import Result
+from opstasks.output.console import error_document, plain
+from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
+from tests.fuzz import answers, commands, stage
+from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of
+from tests.fuzz.stage import PROGRAMS, Script
+
+CODES = {0, 1, 2, 3, 4, 130}
+# What we write ourselves: colours, and the drawing of --watch.
+OURS = [f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33)]
+OURS += [ENTER, LEAVE, HOME, END_OF_LINE, REST]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stage")
+    with pytest.MonkeyPatch.context() as patch, stage.prepared(patch, folder):
+        yield
+
+
+def controls(text, *, is_terminal):
+    """The characters of a text that a terminal would obey."""
+    for ours in OURS if is_terminal else ():
+        text = text.replace(ours, "")
+    return sorted({char for char in text if char not in "\n\t" and not char.isprintable()})
+
+
+def check(run, *, is_terminal, may_trace):
+    """No crash, a documented exit code, and no control."""
+    lines = (run.out + run.err).split("\n")
+    defects = ("internal error",) if may_trace else ("internal error", "Traceback")
+    assert [line[:300] for line in lines if any(word in line for word in defects)] == []
+    assert run.code in CODES
+    assert controls(run.out + run.err, is_terminal=is_terminal) == []
+
+
+@st.composite
+def scripts(draw, reader):
+    """What host `a` answers, for the programs and commands that a row asks."""
+    names = programs_of(reader)
+    broken = set(draw(st.lists(st.sampled_from(names), min_size=1, max_size=2)))
+    replies = {}
+    for name in sorted(broken):
+        kind = answers.replies(PROGRAMS[name]) if name else commands.replies()
+        replies[name] = draw(st.lists(kind, min_size=1, max_size=3 if name else 6))
+    if draw(st.integers(0, 19)) == 0:
+        replies["lock"] = [draw(commands.replies())]
+    return Script(replies, number=draw(st.integers(0, answers.SANE - 1)))
+
+
+MORE = (
+    ((), 0),
+    (("--json",), 0),
+    ((), 60),
+    ((), 80),
+    ((), 200),
+    (("--debug",), 0),
+    (("--echo",), 0),
+)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_nonsense_of_a_host_neither_crashes_nor_controls(reader):
+    sane = {}
+
+    @given(st.data(), st.sampled_from(MORE))
+    @settings(suppress_health_check=list(HealthCheck))
+    def run(data, how):
+        more, columns = how
+        found = stage.run(reader.argv(*more), data.draw(scripts(reader)), columns=columns)
+        check(found, is_terminal=bool(columns), may_trace="--debug" in more)
+        if reader.alone or columns or "--echo" in more:
+            return  # in a window, the rows of one host set the widths for all
+        if how not in sane:
+            healthy = stage.run(reader.argv(*more), Script(), columns=columns)
+            sane[how] = stage.rows_of(healthy, "b")
+        assert stage.rows_of(found, "b") == sane[how]
+
+    run()
+
+
+def declared_tasks():
+    from opstasks.namespace import namespace
+
+    return [name for name in namespace.task_names if not name.startswith("sandbox.")]
+
+
+def test_each_task_has_a_row_or_a_reason():
+    run = {reader.words[0] for reader in READERS}
+    default = {"deploy.apply": "deploy", "scheduled.show": "scheduled"}
+    named = [default.get(name, name) for name in declared_tasks()]
+    assert sorted(set(named) - run - set(NOT_RUN)) == []
+    assert sorted((run | set(NOT_RUN)) - set(named)) == []
+
+
+def test_each_program_is_asked_by_a_row():
+    asked = {name for reader in READERS for name in programs_of(reader)} | set(NOT_ASKED)
+    assert sorted(set(PROGRAMS) - asked) == []
+
+
+@pytest.mark.parametrize("name", sorted(NOT_ASKED))
+def test_nonsense_of_a_program_is_a_value_or_an_error(name):
+    program = PROGRAMS[name]
+
+    @given(answers.replies(program))
+    @settings(suppress_health_check=list(HealthCheck))
+    def run(reply):
+        try:
+            value = program.decode(Result("x", reply.code, reply.out, reply.err), "a")
+        except OpsError as error:
+            value = error_document(error)
+        json.dumps(value, default=plain)
+
+    run()
