@@ -14,7 +14,7 @@ REFERENCE = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
 @cache
-def tests_in(path):
+def named_in(path):
     tree = ast.parse((ROOT / path).read_text())
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -29,7 +29,7 @@ def test_a_claim_names_tests_that_exist(claim):
     assert found, "no test is named"
     for path, name in found:
         assert (ROOT / path).is_file(), path
-        assert not name or name in tests_in(path), f"{path}::{name}"
+        assert not name or name in named_in(path), f"{path}::{name}"
 
 
 def test_claims_have_different_numbers():
