@@ -8,13 +8,13 @@ root's, and may redirect addresses.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from opstasks.core.fields import Line
+from opstasks.core.hints import one_word
 
 FETCH = "+refs/heads/*:refs/remotes/origin/*"
 _HARMLESS = re.compile(
@@ -77,7 +77,7 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
     urls = [entry.value for entry in own if entry.key == "remote.origin.url"]
     if not (urls and all(is_same_url(value, url) for value in urls)):
         shown = ", ".join(urls) or "not set"
-        hint = f"git -C {shlex.quote(path)} remote set-url origin {shlex.quote(url)}"
+        hint = f"git -C {one_word(path)} remote set-url origin {one_word(url)}"
         yield SourceProblem(f"origin is {shown}, not {url}", hint, is_origin=True)
     for entry in found.settings:
         if entry.key == "remote.origin.url" and entry.file == config:
@@ -86,16 +86,14 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
             yield _setting(entry)
     for name in found.hooks:
         place = f"{path}/.git/hooks/{name}"
-        yield SourceProblem(
-            f"git runs the hook {name}", f"look at {shlex.quote(place)}, then rm it"
-        )
+        yield SourceProblem(f"git runs the hook {name}", f"look at {one_word(place)}, then rm it")
     for place in found.extras:
         yield SourceProblem(
-            f"{place} hides or replaces content", f"look at it, then rm {shlex.quote(place)}"
+            f"{place} hides or replaces content", f"look at it, then rm {one_word(place)}"
         )
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
-        hint = f"git -C {shlex.quote(path)} update-index --really-refresh; see git ls-files -v"
+        hint = f"git -C {one_word(path)} update-index --really-refresh; see git ls-files -v"
         yield SourceProblem(f"git ignores changes of {shown}", hint)
 
 
@@ -109,7 +107,7 @@ def _is_harmless(entry: GitSetting, *, is_own: bool) -> bool:
 
 def _setting(entry: GitSetting) -> SourceProblem:
     value = f" = {entry.value}" if entry.value else ""
-    hint = f"git config --file {shlex.quote(entry.file)} --unset-all {shlex.quote(entry.key)}"
+    hint = f"git config --file {one_word(entry.file)} --unset-all {one_word(entry.key)}"
     return SourceProblem(f"{entry.file} sets {entry.key}{value}", hint)
 
 
