@@ -157,4 +157,10 @@ def _release_problems(facts: DeployFacts) -> list[DeployProblem]:
         return []
     last = facts.import_error.splitlines()[-1]
     text = f"{facts.code.target_name} cannot be imported with these dependencies: {last}"
-    return [DeployProblem(text, "the release is broken; deploy another one", True)]
+    hint = "the release is broken; deploy another one"
+    if facts.is_confined:
+        hint = (
+            "the release is broken, or it reads secrets, files or the network when it is imported,"
+            " which it must not; deploy another one"
+        )
+    return [DeployProblem(text, hint, True)]

@@ -52,7 +52,8 @@ while [ "$1" != -- ]; do
 done
 shift
 cd "$root"
-exec chroot "$root" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+# The service account's PATH may lack its folder.
+exec /usr/sbin/chroot "$root" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 # This runs first. A process without rights cannot raise its limits again.
 FIRST = f"""import os, resource as r
