@@ -103,7 +103,7 @@ def _source_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
     return [
         DeployProblem(
             f"{checkout.path}: {item.text}",
-            "look who changed it; `manage --only code` sets it back"
+            f"look who changed it; `manage --only code` sets it back (without a backend: {item.hint})"
             if item.is_origin
             else item.hint,
         )

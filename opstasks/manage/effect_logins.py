@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from shlex import quote
 
+from opstasks.core.hints import one_word
 from opstasks.manage.effect_facts import EffectFacts, LoginEffect
 from opstasks.manage.model import Description
 
@@ -46,7 +46,7 @@ def problems(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
     yield from _groups(facts, wanted)
     for path in facts.persistence:
         now = f"{path} runs or changes its programs"
-        yield "service account", now, "absent", f"look at it, then rm {quote(path)}"
+        yield "service account", now, "absent", f"look at it, then rm {one_word(path)}"
 
 
 def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
@@ -78,7 +78,7 @@ def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
             thing,
             now,
             "no password",
-            f"passwd -l {quote(found.name)}, or add to options.known_accounts",
+            f"passwd -l {one_word(found.name)}, or add to options.known_accounts",
         )
     yield from _keys(found, set())
 
@@ -86,7 +86,7 @@ def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
 def _keys(found: LoginEffect, described: set[str]) -> Iterator[LoginProblem]:
     for path in found.keys:
         if path not in described:
-            now, hint = f"has keys in {path}", f"look at it, then rm {quote(path)}"
+            now, hint = f"has keys in {path}", f"look at it, then rm {one_word(path)}"
             yield f"user {found.name}", now, "no keys", hint
 
 
@@ -104,5 +104,5 @@ def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
             is_root = name == "root" and group == "root"
             is_reader = group == "adm" and name in _LOG_READERS
             if not (name in known or is_root or is_reader or (group, name) in described):
-                hint = f"gpasswd -d {quote(name)} {group} (or usermod -g, if it is its own group)"
+                hint = f"gpasswd -d {one_word(name)} {one_word(group)} (or usermod -g, if it is its own group)"
                 yield f"{name} in group {group}", "yes", "no", hint

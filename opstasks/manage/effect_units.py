@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from shlex import quote
 
+from opstasks.core.hints import one_word
 from opstasks.manage.effect_facts import EffectFacts, UnitEffect
 from opstasks.manage.model import Description
 
@@ -99,12 +99,12 @@ def held(facts: EffectFacts, wanted: Description, there: set[str]) -> dict[str, 
 def _drop_ins(name: str, foreign: Mapping[str, tuple[str, ...]]) -> Iterator[UnitProblem]:
     for path, keys in foreign.items():
         text = f"{path} sets {', '.join(keys) or 'nothing'}"
-        hint = f"rm {quote(path)}, then systemctl daemon-reload; or describe the file"
+        hint = f"rm {one_word(path)}, then systemctl daemon-reload; or describe the file"
         yield UnitProblem(name, text, "no such drop-in", hint, holds=True)
 
 
 def _fragment(name: str, path: str, wanted: str) -> UnitProblem:
-    hint = f"rm {quote(path)}, then systemctl daemon-reload"
+    hint = f"rm {one_word(path)}, then systemctl daemon-reload"
     return UnitProblem(name, f"systemd uses {path}", wanted, hint, holds=True)
 
 

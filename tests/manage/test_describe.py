@@ -107,6 +107,19 @@ def test_a_mistake_is_refused_by_name(backends, change, said):
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(("end", "is_same"), [("", True), (".git", True), ("/", True), ("s", False)])
+def test_a_checkout_comes_from_where_deploy_expects_it(backends, end, is_same):
+    host = spec()
+    place = {"path": host.code_dir, "ref": "main", "owner": "root"}
+    place["url"] = f"{host.deploy.code.url}{end}"
+    backends(own={"checkouts": [place]})
+    if is_same:
+        assert describe.describe(host).checkouts
+        return
+    with pytest.raises(Refused, match="url differs from deploy.code.url"):
+        describe.describe(host)
+
+
 def test_a_host_with_a_level3_source_gets_the_files_of_the_sync(backends):
     backends(base={"options": {"packages": "manage"}})
     host = spec(level3_source="/e/ws")
