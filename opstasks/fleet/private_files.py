@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 # Neither a link is followed, nor a pipe waited for.
@@ -94,5 +95,5 @@ def _refuse_readable(info: os.stat_result, path: Path, source: str) -> None:
         mode = stat.S_IMODE(info.st_mode)
         raise Refused(
             f"{source} has mode {mode:04o}: others may read or write it",
-            hint=f"chmod 600 {path}",
+            hint=f"chmod 600 {one_word(path)}",
         )

@@ -22,6 +22,9 @@ OURS = {
     # hosts.yaml's and ssh_config's own values, in sentences that are no commands
     *("spec.service_user", "spec.state_dir", "spec.id", "_newer_code(facts)", "gateway.name"),
     *("settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
+    *("known", "first.place", "key", "first.value", "words"),
+    # an area of `manage`, and the name of sshd's own file
+    *("item.area", "CONFIG"),
     # words that are quoted one by one, a comment of one line, and a sentence before a command
     *("quoted", "' '.join(line.split())", "done"),
     # a suggestion, not a command
