@@ -103,7 +103,7 @@ def _source_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
     return [
         DeployProblem(
             f"{checkout.path}: {item.text}",
-            f"look who changed it; `manage --only code` sets it back (without a backend: {item.hint})"
+            f"look who changed it; `manage --only code` sets it back, or: {item.hint}"
             if item.is_origin
             else item.hint,
         )

@@ -88,9 +88,7 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
             yield _setting(entry)
     for name in found.hooks:
         place = f"{path}/.git/hooks/{name}"
-        yield SourceProblem(
-            f"git runs the hook {name}", f"look at {one_word(place)}, then rm it"
-        )
+        yield SourceProblem(f"git runs the hook {name}", f"look at {one_word(place)}, then rm it")
     for place in found.extras:
         yield SourceProblem(f"{place} hides or replaces content", _removal(path, place))
     if found.hidden:

@@ -104,5 +104,6 @@ def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
             is_root = name == "root" and group == "root"
             is_reader = group == "adm" and name in _LOG_READERS
             if not (name in known or is_root or is_reader or (group, name) in described):
-                hint = f"gpasswd -d {one_word(name)} {one_word(group)} (or usermod -g, if it is its own group)"
+                words = f"gpasswd -d {one_word(name)} {one_word(group)}"
+                hint = f"{words} (or usermod -g, if it is its own group)"
                 yield f"{name} in group {group}", "yes", "no", hint

@@ -113,7 +113,11 @@ def _origin(key: str, facts: SshdEffect, ours: set[str]) -> tuple[str, str]:
     if not lines:
         return f"sshd's default: set it in {CONFIG}", ""
     first: SshdLine = lines[0]
-    hint = "reload ssh" if first.path in ours else f"remove {one_word(first.place)}: {one_word(key)} {one_word(first.value)}"
+    hint = (
+        "reload ssh"
+        if first.path in ours
+        else f"remove {one_word(first.place)}: {one_word(key)} {one_word(first.value)}"
+    )
     return hint, first.path
 
 

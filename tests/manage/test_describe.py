@@ -107,7 +107,9 @@ def test_a_mistake_is_refused_by_name(backends, change, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(("end", "is_same"), [("", True), (".git", True), ("/", True), ("s", False)])
+@pytest.mark.parametrize(
+    ("end", "is_same"), [("", True), (".git", True), ("/", True), ("s", False)]
+)
 def test_a_checkout_comes_from_where_deploy_expects_it(backends, end, is_same):
     host = spec()
     place = {"path": host.code_dir, "ref": "main", "owner": "root"}
@@ -116,7 +118,7 @@ def test_a_checkout_comes_from_where_deploy_expects_it(backends, end, is_same):
     if is_same:
         assert describe.describe(host).checkouts
         return
-    with pytest.raises(Refused, match="url differs from deploy.code.url"):
+    with pytest.raises(Refused, match="url differs from deploy"):
         describe.describe(host)
 
 
