@@ -103,7 +103,7 @@ def _source_problems(checkout: CheckoutFacts) -> list[DeployProblem]:
     return [
         DeployProblem(
             f"{checkout.path}: {item.text}",
-            "look who changed it; `manage --only code` sets it back"
+            f"look who changed it; `manage --only code` sets it back, or: {item.hint}"
             if item.is_origin
             else item.hint,
         )
@@ -157,4 +157,10 @@ def _release_problems(facts: DeployFacts) -> list[DeployProblem]:
         return []
     last = facts.import_error.splitlines()[-1]
     text = f"{facts.code.target_name} cannot be imported with these dependencies: {last}"
-    return [DeployProblem(text, "the release is broken; deploy another one", True)]
+    hint = "the release is broken; deploy another one"
+    if facts.is_confined:
+        hint = (
+            "the release is broken, or it reads secrets, files or the network when it is imported,"
+            " which it must not; deploy another one"
+        )
+    return [DeployProblem(text, hint, True)]

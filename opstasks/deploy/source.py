@@ -8,7 +8,7 @@ root's, and may redirect addresses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -19,9 +19,11 @@ from opstasks.core.hints import one_word
 FETCH = "+refs/heads/*:refs/remotes/origin/*"
 _HARMLESS = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode"
-    r"|symlinks|quotepath|abbrev)"
-    r"|branch\.[^\n]*\.(remote|merge|rebase|description)|remote\.origin\.tagopt"
-    r"|(user|advice|color|maintenance|pull|push)\.[^\n]*|gc\.auto|gc\.autodetach"
+    r"|symlinks|quotepath|abbrev|sharedrepository|compression)"
+    r"|branch\.[^\n]*\.(remote|merge|rebase|description)"
+    r"|remote\.origin\.(tagopt|promisor|partialclonefilter)"
+    r"|(user|advice|color|maintenance|pull|push|pack|init)\.[^\n]*|gc\.(?!recentobjectshook)[^\n]*"
+    r"|fetch\.(prune|prunetags|parallel|writecommitgraph)"
     r"|extensions\.objectformat|http\.(proxy|postbuffer|lowspeedlimit|lowspeedtime)"
     r"|safe\.directory|submodule\.active",
     re.IGNORECASE,
@@ -70,7 +72,7 @@ class SourceProblem:
 def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProblem]:
     """What is wrong with a checkout's source; `url` is where its commits should come from."""
     if found.problem:
-        yield SourceProblem(found.problem, f"look at {path}/.git")
+        yield SourceProblem(found.problem, f"look at it (checkout {one_word(path)})")
         return
     config = f"{path}/.git/config"
     own = [entry for entry in found.settings if entry.file == config]
@@ -88,13 +90,26 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
         place = f"{path}/.git/hooks/{name}"
         yield SourceProblem(f"git runs the hook {name}", f"look at {one_word(place)}, then rm it")
     for place in found.extras:
-        yield SourceProblem(
-            f"{place} hides or replaces content", f"look at it, then rm {one_word(place)}"
-        )
+        yield SourceProblem(f"{place} hides or replaces content", _removal(path, place))
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
-        hint = f"git -C {one_word(path)} update-index --really-refresh; see git ls-files -v"
-        yield SourceProblem(f"git ignores changes of {shown}", hint)
+        # Git does only one of the two in one command.
+        words = ("git", "-C", path, "update-index", "--no-assume-unchanged", found.hidden[0])
+        again = ("git", "-C", path, "update-index", "--no-skip-worktree", found.hidden[0])
+        yield SourceProblem(f"git ignores changes of {shown}", f"{_line(words)}; {_line(again)}")
+
+
+def _line(words: Iterable[str]) -> str:
+    """A command line to paste."""
+    return " ".join(map(one_word, words))
+
+
+def _removal(path: str, place: str) -> str:
+    """How to remove a file that hides or replaces content."""
+    if place.endswith("/objects/info/alternates"):
+        # Without it the checkout has lost objects, unless they are copied first.
+        return f"git -C {one_word(path)} repack -a -d, then rm {one_word(place)}"
+    return f"look at it, then rm -r {one_word(place)}"
 
 
 def _is_harmless(entry: GitSetting, *, is_own: bool) -> bool:
@@ -107,6 +122,10 @@ def _is_harmless(entry: GitSetting, *, is_own: bool) -> bool:
 
 def _setting(entry: GitSetting) -> SourceProblem:
     value = f" = {entry.value}" if entry.value else ""
+    if entry.key == "remote.origin.fetch":
+        # Without this setting, nothing that a deploy looks at would be fetched any more.
+        words = ("git", "config", "--file", entry.file, "--replace-all", entry.key, FETCH)
+        return SourceProblem(f"{entry.file} sets {entry.key}{value}", _line(words))
     hint = f"git config --file {one_word(entry.file)} --unset-all {one_word(entry.key)}"
     return SourceProblem(f"{entry.file} sets {entry.key}{value}", hint)
 

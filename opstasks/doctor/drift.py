@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opstasks.core.command import Command
 from opstasks.core.errors import OpsError, Refused
+from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.doctor.finding import DoctorFinding
 from opstasks.fleet.inventory import HostSpec
@@ -43,7 +44,7 @@ def judge(spec: HostSpec, wanted: Description, result: Result) -> list[DoctorFin
             item.thing,
             False,
             f"{item.now} (described: {item.wanted})",
-            f"inv -H {spec.name} manage --only {item.area}" if item.action else item.hint,
+            f"inv -H {spec.name} manage --only {one_word(item.area)}" if item.action else item.hint,
         )
         for item in effect.differences(facts, wanted, is_there=_there(facts, wanted))
     ]

@@ -22,6 +22,7 @@ import msgspec
 
 from opstasks.core.errors import Refused
 from opstasks.core.lines import hidden_sign
+from opstasks.deploy.source import is_same_url
 from opstasks.fleet import trusted_files
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import keys, people
@@ -110,8 +111,8 @@ def describe(spec: HostSpec) -> Description:
 
 def _not_described(spec: HostSpec, root: Traversable) -> Refused:
     """The error for a host without a description; says where it was looked for."""
-    known = ", ".join(sorted(descriptions(root)))
-    hint = f"set `backend` in hosts.yaml to one of {known}"
+    known = descriptions(root)
+    hint = f"set `backend` in hosts.yaml to one of {', '.join(sorted(known))}"
     if not known:
         hint = "set `backends` in hosts.yaml to your folder of descriptions"
     return Refused(
@@ -174,7 +175,7 @@ def _url_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
     places = {spec.code_dir: ("code", spec.deploy.code), spec.lib_dir: ("lib", spec.deploy.lib)}
     for checkout in wanted.checkouts:
         name, repo = places.get(checkout.path, ("", None))
-        if repo and repo.url != checkout.url:
+        if repo and not is_same_url(repo.url, checkout.url):
             yield f"checkouts: {checkout.path}: url differs from deploy.{name}.url in hosts.yaml"
 
 

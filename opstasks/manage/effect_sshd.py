@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opstasks.core.hints import one_word
 from opstasks.manage.effect_facts import SshdEffect, SshdLine
 from opstasks.manage.model import Description
 
@@ -102,7 +103,7 @@ def _matches(facts: SshdEffect, need: dict[str, str], ours: set[str]) -> Iterato
         for key, now in values.items():
             want = need.get(key, now)
             if key not in told and not _is_same(now, want) and facts.values.get(key) != now:
-                hint = f"sshd -T -C user={name}, and the Match blocks in {CONFIG}*"
+                hint = f"sshd -T -C user={name}, and the Match blocks in /etc/ssh/sshd_config*"
                 yield f"sshd {key} for {name}", now, want, hint, ""
 
 
@@ -112,7 +113,11 @@ def _origin(key: str, facts: SshdEffect, ours: set[str]) -> tuple[str, str]:
     if not lines:
         return f"sshd's default: set it in {CONFIG}", ""
     first: SshdLine = lines[0]
-    hint = "reload ssh" if first.path in ours else f"remove {first.place}: {key} {first.value}"
+    hint = (
+        "reload ssh"
+        if first.path in ours
+        else f"remove {one_word(first.place)}: {one_word(key)} {one_word(first.value)}"
+    )
     return hint, first.path
 
 

@@ -20,6 +20,13 @@ SSHD = "ssh.service"
 OURS = "opstasks-*"
 _OUR_PLACES = (UNIT_DIR, "/run/systemd/transient")
 _SSHD_PLACES = ("/lib/systemd/system", "/usr/lib/systemd/system")
+# In a container, LXC relaxes the isolation of every service at boot, because it cannot work there.
+_OF_LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
+_KEYS_OF_LXC = {
+    *("ProcSubset", "ProtectProc", "ProtectControlGroups", "ProtectKernelTunables", "ProtectHome"),
+    *("ProtectSystem", "ProtectKernelLogs", "ProtectKernelModules", "PrivateNetwork", "PrivateTmp"),
+    *("PrivateDevices", "NoNewPrivileges", "LoadCredential", "ImportCredential", "ReadWritePaths"),
+}
 _KINDS = (".service", ".timer", ".socket", ".path", ".mount")
 
 
@@ -42,9 +49,12 @@ def fragments(wanted: Description) -> dict[str, str]:
     return {p.name: str(p) for p in paths if str(p.parent) == UNIT_DIR and p.suffix in _KINDS}
 
 
-def drop_ins(wanted: Description) -> tuple[str, ...]:
-    """The described drop-ins."""
-    return tuple(file.path for file in wanted.files if file.path.endswith(".conf"))
+def drop_ins(facts: EffectFacts, wanted: Description) -> tuple[str, ...]:
+    """The drop-ins that may be there: described ones, and that of a container."""
+    described = (file.path for file in wanted.files if file.path.endswith(".conf"))
+    found = [unit.drop_ins.get(_OF_LXC) for unit in facts.units.values()]
+    is_usual = any(found) and all(_KEYS_OF_LXC.issuperset(keys or ()) for keys in found)
+    return (*described, *((_OF_LXC,) if is_usual else ()))
 
 
 def asked(wanted: Description) -> tuple[str, ...]:
@@ -66,7 +76,7 @@ def account(name: str, wanted: Description) -> str:
 
 def problems(facts: EffectFacts, wanted: Description, there: set[str]) -> Iterator[UnitProblem]:
     """The problems of all units; a described file that is not `there` is not judged yet."""
-    described, allowed = fragments(wanted), set(drop_ins(wanted))
+    described, allowed = fragments(wanted), set(drop_ins(facts, wanted))
     for name in sorted(set(described) - set(facts.units)):
         if described[name] in there:
             text = "systemd does not tell its settings"
@@ -88,10 +98,13 @@ def problems(facts: EffectFacts, wanted: Description, there: set[str]) -> Iterat
 
 
 def held(facts: EffectFacts, wanted: Description, there: set[str]) -> dict[str, str]:
-    """Units that must not be started, without their suffix ``.service``, and why."""
+    """Described units that must not be started, without their suffix ``.service``, and why.
+
+    All of them, because one starts others. Other units (sshd's, scheduled work) are not started.
+    """
     reasons: dict[str, str] = {}
     for found in problems(facts, wanted, there):
-        if found.holds:
+        if found.holds and found.unit in fragments(wanted):
             reasons.setdefault(found.unit.removesuffix(".service"), found.text)
     return reasons
 

@@ -10,6 +10,7 @@ import msgspec
 from opstasks.manage import effect, effect_units
 from opstasks.manage.actions import FixProbe, StartUnit
 from opstasks.manage.changed_by import file_history
+from opstasks.manage.effect_facts import EffectFacts
 from opstasks.manage.facts import ManageFacts
 from opstasks.manage.model import Description
 from opstasks.manage.steps import ManageStep
@@ -28,7 +29,7 @@ def with_effect(
     for step in steps:
         things.add(step.thing)
         replaced |= {step.thing} if step.action else set()
-        yield _guarded(step, held, wanted)
+        yield _guarded(step, held, facts.effect, wanted)
     for found in effect.differences(facts.effect, wanted, is_there=there):
         # What comes from a file that this plan replaces is no difference of its own.
         if not _is_told(found, things) and not replaced.intersection(found.origins):
@@ -51,7 +52,9 @@ def _there(facts: ManageFacts) -> set[str]:
     return paths | {path for path, is_there in facts.checkouts.items() if is_there}
 
 
-def _guarded(step: ManageStep, held: dict[str, str], wanted: Description) -> ManageStep:
+def _guarded(
+    step: ManageStep, held: dict[str, str], facts: EffectFacts, wanted: Description
+) -> ManageStep:
     """A step that starts a described unit: checked on the host, or not done at all."""
     action, described = step.action, effect_units.fragments(wanted)
     if isinstance(action, StartUnit):
@@ -63,7 +66,7 @@ def _guarded(step: ManageStep, held: dict[str, str], wanted: Description) -> Man
         guard = msgspec.structs.replace(
             action,
             fragment=described[name],
-            drop_ins=effect_units.drop_ins(wanted),
+            drop_ins=effect_units.drop_ins(facts, wanted),
             user=effect_units.account(name, wanted),
         )
         return replace(step, action=guard)

@@ -6,11 +6,12 @@ the text of the configuration files on its standard input.
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.commands import attempt
-from opstasks.onhost.plain_text import names_in, text_of
+from opstasks.onhost.plain_text import MOST_BYTES, names_in, text_of
 
 TIMEOUT_S = 20.0
 MOST_SETTINGS = 300
@@ -40,8 +41,10 @@ def source(path: str, home: str) -> dict[str, Any]:
     problem = ""
     for name in (*own, *accounts):
         text = text_of(name)
+        # Git follows a link, and reads the end of a large file.
+        if not is_whole(name) or (text is None and name == own[0]):
+            problem = problem or f"cannot read {name}: it is no plain file, or too large"
         if text is None:
-            problem = problem or (f"cannot read {name}" if name == own[0] else "")
             continue
         done = attempt(
             "git", "config", "-z", "--list", "--file", "-", timeout_s=TIMEOUT_S, input=text
@@ -55,6 +58,17 @@ def source(path: str, home: str) -> dict[str, Any]:
         "extras": extras(git_dir, home),
         "problem": problem or ("too many settings" if len(settings) > MOST_SETTINGS else ""),
     }
+
+
+def is_whole(path: str) -> bool:
+    """Whether `text_of` reads all that git would; true if there is no such file."""
+    try:
+        info = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return stat.S_ISREG(info.st_mode) and info.st_size <= MOST_BYTES
 
 
 def settings_of(text: str) -> list[dict[str, str]]:
@@ -92,7 +106,7 @@ def extras(git_dir: str, home: str) -> list[str]:
 
 def says_something(path: str) -> bool:
     """Whether a file has a line that is not empty and not a comment; true for a link."""
-    if Path(path).is_symlink():
+    if not is_whole(path):
         return True
-    lines = [line.strip() for line in (text_of(path) or "").splitlines()]
+    lines = [line.strip() for line in (text_of(path) or "").split("\n")]
     return any(line and not line.startswith("#") for line in lines)

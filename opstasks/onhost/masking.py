@@ -271,7 +271,17 @@ def placeholder(value: str) -> str:
         return ""
     if value.startswith("/"):
         return "/dev/null"  # a file that exists
-    scheme, mark, _ = value.partition("://")
+    scheme, mark, rest = value.partition("://")
     if mark and scheme.isalnum():
-        return f"{scheme}://masked:masked@masked/masked"
-    return "0" if value.isdecimal() else "masked"
+        # With a port if there is one: code may need a number.
+        login = _AUTHORITY.match(rest)
+        port = login[0].rpartition("@")[2].rpartition(":")[2] if login and ":" in login[0] else ""
+        return f"{scheme}://masked:masked@masked{':1' if port.isdecimal() else ''}/masked"
+    if value.isdecimal():
+        return "0"
+    if value[0] in "[{":
+        return "[]" if value[0] == "[" else "{}"
+    # Headers, and connection strings: a name for each value.
+    return (
+        "masked=masked" if _VARIABLE.match(value.partition("=")[0]) and "=" in value else "masked"
+    )

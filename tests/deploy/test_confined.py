@@ -153,6 +153,28 @@ def test_the_environment_has_no_secret(code, tmp_path, is_confined):
     assert imported(code(text), given)["import_error"] == ""
 
 
+def test_a_file_that_the_configuration_names_exists_and_tells_nothing(code, tmp_path, is_confined):
+    certificate = tmp_path / "cert.pem"
+    certificate.write_text(CANARY)
+    env = {"PATH": os.environ["PATH"], "SHELL": "/bin/sh", "TLS_CERT_PATH": str(certificate)}
+    given = code_import.harmless(env, str(tmp_path))
+    assert given["SHELL"] == "/bin/sh"
+    text = "import os, pathlib\nassert pathlib.Path(os.environ['TLS_CERT_PATH']).read_text() == ''"
+    assert imported(code(text), given)["import_error"] == ""
+
+
+def test_a_short_secret_does_not_hide_the_path(tmp_path):
+    env = {"DB_PASSWORD": "opensafely", "PATH": "/home/opensafely/bin:/usr/bin", "HOME": "/x"}
+    given = code_import.harmless({**env, "COPY": "u:opensafely"}, str(tmp_path))
+    assert {name for name in env if given[name] != env[name]} == {"DB_PASSWORD"}
+    assert given["COPY"] == "masked"
+
+
+@needs_namespaces
+def test_the_path_may_lack_the_folder_of_chroot(code):
+    assert imported(code(""), {"PATH": "/usr/bin"})["is_confined"]
+
+
 def test_an_endless_import_ends_with_all_that_it_started(code, is_confined, monkeypatch):
     monkeypatch.setattr(code_import, "TIMEOUT_S", 2)
     seconds = f"98{os.getpid()}.5"

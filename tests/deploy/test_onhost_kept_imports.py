@@ -9,7 +9,7 @@ import pytest
 from opstasks.deploy.onhost import kept_imports as kept
 
 KEY = kept.key_of(("a" * 40, "b" * 40), {"SECRET": "opensesame"})
-FOUND = {"migrations": {1: "CREATE TABLE job"}, "keys": {"A", "B"}}
+FOUND = {"migrations": {1: "CREATE TABLE job"}, "keys": {"A", "B"}, "is_confined": False}
 
 
 @pytest.fixture

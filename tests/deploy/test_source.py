@@ -1,5 +1,7 @@
 """Where a checkout's commits come from, against where they should come from."""
 
+import shlex
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -85,6 +87,54 @@ def test_a_setting_that_runs_redirects_or_hides_something_is_a_problem(key):
     assert key in problem.text
     assert "--unset-all" in problem.hint
     assert not problem.is_origin
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("core.filemode", "core.sharedrepository", "gc.auto", "gc.pruneexpire", "pack.threads"),
+        *("remote.origin.promisor", "remote.origin.partialclonefilter", "fetch.prune"),
+        *("user.name", "safe.directory", "http.proxy", "init.defaultbranch"),
+    ],
+)
+def test_a_setting_that_people_and_other_ways_to_clone_make_is_none(key):
+    assert found(GitSetting(CONFIG, key)) == []
+
+
+def run(hint):
+    for command in hint.split("; "):
+        subprocess.run(shlex.split(command), check=True)
+
+
+def test_the_hint_for_other_branches_makes_the_checkout_as_cloned(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    file = str(tmp_path / ".git/config")
+    setting = GitSetting(file, "remote.origin.fetch", "+refs/heads/a:refs/remotes/origin/a")
+    subprocess.run(["git", "config", "--file", file, setting.key, setting.value], check=True)
+    at = [GitSetting(file, "remote.origin.url", URL), setting]
+    (problem,) = problems(str(tmp_path), CheckoutSource(tuple(at)), URL)
+    run(problem.hint)
+    done = subprocess.run(["git", "config", "-f", file, setting.key], capture_output=True)
+    assert done.stdout.decode().strip() == FETCH
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_the_hint_for_a_hidden_file_shows_it_to_git_again(tmp_path, flag):
+    git = ["git", "-C", tmp_path]
+    (tmp_path / "a b.py").write_text("")
+    for words in (["init", "-q"], ["add", "."], ["update-index", flag, "a b.py"]):
+        subprocess.run([*git, *words], check=True)
+    config = GitSetting(f"{tmp_path}/.git/config", "remote.origin.url", URL)
+    source = CheckoutSource((config,), hidden=("a b.py",))
+    (problem,) = problems(str(tmp_path), source, URL)
+    run(problem.hint)
+    listed = subprocess.run([*git, "ls-files", "-v"], capture_output=True, check=True)
+    assert listed.stdout == b"H a b.py\n"
+
+
+def test_borrowed_objects_are_copied_before_the_hint_removes_them():
+    (problem,) = found(extras=(f"{PATH}/.git/objects/info/alternates",))
+    assert problem.hint.startswith(f"git -C {PATH} repack")
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,21 @@ def test_a_file_of_the_operator_is_not_sent_to_a_host(tmp_path):
     assert described(backends=str(folder)).contents == {"/etc/x": "good"}
 
 
+@pytest.mark.parametrize(
+    ("end", "is_same"), [("", True), (".git", True), ("/", True), ("s", False)]
+)
+def test_a_checkout_comes_from_where_deploy_expects_it(backends, end, is_same):
+    host = spec()
+    place = {"path": host.code_dir, "ref": "main", "owner": "root"}
+    place["url"] = f"{host.deploy.code.url}{end}"
+    backends(own={"checkouts": [place]})
+    if is_same:
+        assert describe.describe(host).checkouts
+        return
+    with pytest.raises(Refused, match="url differs from deploy"):
+        describe.describe(host)
+
+
 def test_a_host_with_a_level3_source_gets_the_files_of_the_sync(backends):
     backends(base={"options": {"packages": "manage"}})
     host = spec(level3_source="/e/ws")

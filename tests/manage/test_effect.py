@@ -232,6 +232,31 @@ def test_a_unit_with_foreign_settings_is_not_started(facts, wanted):
     assert plan_of(facts, wanted, AreaSelection(skip=("service",))).refusals == ()
 
 
+def test_a_drop_in_of_sshd_is_shown_and_does_not_hold_up_job_runner(facts, wanted):
+    facts["units"]["jobrunner"]["active_state"] = "inactive"
+    put(facts, "units|ssh.service", {"drop_ins": {"/etc/systemd/system/x.conf": ["After"]}})
+    plan = plan_of(facts, wanted)
+    assert plan.refusals == ()
+    assert [type(step.action) for step in plan.todo] == [StartUnit]
+    assert "unit ssh.service" in [step.thing for step in plan.steps]
+
+
+LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
+
+
+def test_what_lxc_adds_to_every_service_is_accepted_and_nothing_else_by_its_name(facts, wanted):
+    keys = ["LoadCredential", "NoNewPrivileges", "ProcSubset", "ProtectProc"]
+    put(facts, f"units|{UNIT}|drop_ins", {LXC: keys})
+    put(facts, "units|ssh.service", {"drop_ins": {LXC: keys}})
+    facts["units"]["jobrunner"]["active_state"] = "inactive"
+    (step,) = plan_of(facts, wanted).steps
+    assert LXC in step.action.drop_ins
+    put(facts, f"units|{UNIT}|drop_ins", {LXC: [*keys, "User"]})
+    plan = plan_of(facts, wanted)
+    assert "sets LoadCredential" in plan.refusals[0]
+    assert plan.todo == ()
+
+
 def test_a_probe_does_not_start_a_unit_with_foreign_settings(facts, wanted):
     facts["probes"]["database network"] = False
     assert isinstance(plan_of(facts, wanted).todo[0].action, FixProbe)

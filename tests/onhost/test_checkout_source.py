@@ -106,6 +106,29 @@ def test_replaced_commits_are_found_loose_and_packed(checkout):
     assert read(checkout)["extras"] == [str(place)]
 
 
+@pytest.mark.parametrize("name", [".gitconfig", ".config/git/config"])
+@pytest.mark.parametrize("kind", ["link", "large", "folder"])
+def test_settings_of_the_home_that_only_git_would_read_are_a_problem(checkout, name, kind):
+    path = checkout.parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    evil = '[url "file:///evil/"]\ninsteadOf = https://x\n'
+    if kind == "link":
+        (checkout.parent / "evil").write_text(evil)
+        path.symlink_to(checkout.parent / "evil")
+    elif kind == "large":
+        path.write_text("#\n" * (plain_text.MOST_BYTES // 2) + evil)
+    else:
+        path.mkdir()
+    assert f"cannot read {path}" in read(checkout)["problem"]
+
+
+def test_a_file_that_hides_content_at_its_end_is_found(checkout):
+    path = checkout / ".git/info/exclude"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#\n" * (plain_text.MOST_BYTES // 2) + "*.py\n")
+    assert read(checkout)["extras"] == [str(path)]
+
+
 def test_a_configuration_that_is_no_plain_file_is_a_problem(checkout):
     path = checkout / ".git/config"
     path.unlink()

@@ -167,6 +167,12 @@ def test_a_key_is_secret_by_its_name_its_value_or_its_file():
         ("12345", "0"),
         ("/home/x/tls.key", "/dev/null"),
         (f"mssql://u:{S}@h/db?x={S}", "mssql://masked:masked@masked/masked"),
+        (f"mssql://u:{S}@h:1433/db", "mssql://masked:masked@masked:1/masked"),
+        (f"https://{S}@h", "https://masked:masked@masked/masked"),
+        (f"https://u:1{S}@h", "https://masked:masked@masked/masked"),
+        (f"x-team={S},x-set=a", "masked=masked"),
+        (f'{{"token": "{S}"}}', "{}"),
+        (f'["{S}"]', "[]"),
     ],
 )
 def test_a_placeholder_is_of_the_same_kind_and_tells_nothing(value, instead):

@@ -17,6 +17,8 @@ TIMEOUT_S = 60
 MAX_ITEMS = 1000
 # A shorter value may be a part of any other one by chance.
 MIN_SECRET = 6
+# Programs need these, and they hold no secret, even if one is a part of them by chance.
+USUAL = ("PATH", "HOME", "LANG", "LANGUAGE", "USER", "LOGNAME", "SHELL", "TERM", "TZ")
 # The new release also starts by importing the service and its migrations.
 PROBE = """
 import json, site, sys
@@ -45,7 +47,8 @@ def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
     """The steady variables, with placeholders instead of secrets: code may need the names.
 
     A secret is what the file of secrets sets, what has a secret's name or form, and what contains
-    one of these.
+    one of these. A file of the host is replaced by an empty one: code that is confined cannot see
+    it, and may need it to exist.
     """
     try:
         lines = Path(config_dir, masking.SECRETS_FILE).read_text("utf-8", "replace").split("\n")
@@ -57,10 +60,21 @@ def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
     values = [env[name] for name in secret if len(env[name]) >= MIN_SECRET]
     return {
         name: masking.placeholder(value)
-        if name in secret or any(part in value for part in values)
+        if name not in USUAL
+        and (name in secret or is_hidden_file(value) or any(part in value for part in values))
         else value
         for name, value in found.items()
     }
+
+
+def is_hidden_file(value: str) -> bool:
+    """Whether a value is the path of a file that confined code cannot see."""
+    if not value.startswith("/") or f"{value}/".startswith(tuple(f"{p}/" for p in confined.SYSTEM)):
+        return False
+    try:
+        return Path(value).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:

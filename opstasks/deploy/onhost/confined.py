@@ -52,7 +52,8 @@ while [ "$1" != -- ]; do
 done
 shift
 cd "$root"
-exec chroot "$root" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+# The service account's PATH may lack its folder.
+exec /usr/sbin/chroot "$root" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 # This runs first, in a Python that imports nothing from the folders: Python would run their
 # sitecustomize.py before any text of ours. It says on a pipe that the namespaces work. The text has

@@ -38,12 +38,17 @@ def key_of(commits: Sequence[str], env: dict[str, str]) -> str:
 def find(state_dir: str, key: str) -> dict[str, Any] | None:
     """The migrations and the configuration keys of an earlier import; None if not known.
 
-    `keys` is None if the import did not need them.
+    `keys` is None if the import did not need them. `is_confined`: that import could reach nothing.
     """
     try:
         for entry in reversed(entries(kept_path(state_dir))):
             if entry["key"] == key and is_as_before(entry["folders"]):
-                return {"migrations": migrations(entry), "keys": keys(entry)}
+                confined = entry["is_confined"] is True
+                return {
+                    "migrations": migrations(entry),
+                    "keys": keys(entry),
+                    "is_confined": confined,
+                }
     except FAULTS:
         return None
     return None
@@ -56,6 +61,7 @@ def keep(state_dir: str, key: str, found: dict[str, Any]) -> None:
         "key": key,
         "migrations": {str(number): text for number, text in found["migrations"].items()},
         "keys": None if found["keys"] is None else sorted(found["keys"]),
+        "is_confined": found["is_confined"],
         "folders": {folder: changed_ns(folder) for folder in found["folders"]},
     }
     try:
