@@ -94,5 +94,5 @@ def says_something(path: str) -> bool:
     """Whether a file has a line that is not empty and not a comment; true for a link."""
     if Path(path).is_symlink():
         return True
-    lines = [line.strip() for line in (text_of(path) or "").splitlines()]
+    lines = [line.strip() for line in (text_of(path) or "").split("\n")]
     return any(line and not line.startswith("#") for line in lines)
