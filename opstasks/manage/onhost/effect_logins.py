@@ -73,7 +73,7 @@ def has_content(path: str) -> bool:
 
 def password_states(text: str) -> dict[str, str]:
     """The states of the passwords in the text of the file of passwords; no hash is returned."""
-    lines = [line.split(":") for line in text.splitlines()]
+    lines = [line.split(":") for line in text.split("\n")]
     return {words[0]: password_state(words[1]) for words in lines if len(words) > 1}
 
 
