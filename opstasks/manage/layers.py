@@ -150,10 +150,11 @@ def typed(raw: dict[str, Any], spec: HostSpec) -> Description:
 
 def refused(wrong: list[str], spec: HostSpec) -> Refused:
     """The error for mistakes in a description."""
-    count = len(wrong)
-    text = wrong[0] if count == 1 else f"{count} mistakes:\n  " + "\n  ".join(wrong)
+    first, *more = wrong
+    count = f"{len(wrong)} mistakes: " if more else ""
     return Refused(
-        f"backend {spec.backend}: {text}",
+        f"backend {spec.backend}: {count}{first}",
         host=spec.name,
+        tail="\n".join(more),
         hint="correct the description; no connection was made",
     )

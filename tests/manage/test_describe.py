@@ -188,8 +188,9 @@ def test_all_mistakes_are_listed_at_once(backends):
     backends(
         own={"files": [FILE | {"mode": "1"}, FILE | {"path": "x", "mode": "2"}]}, files={"x": ""}
     )
-    with pytest.raises(Refused, match="3 mistakes"):
+    with pytest.raises(Refused, match=r"3 mistakes: [^\n]+$") as caught:
         described()
+    assert len(caught.value.tail.split("\n")) == 2, "an error is one line, the others are below it"
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones(backends):
