@@ -19,7 +19,6 @@ from typing import Any
 from opstasks.cli.options import password_from
 from opstasks.cli.questions import discard_typed, is_interactive
 from opstasks.core.command import Secret
-from opstasks.core.errors import Refused
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
 
@@ -78,10 +77,16 @@ class PasswordBox:
 
     @contextlib.contextmanager
     def _judged(self, host: str, secret: Secret | None) -> Iterator[None]:
-        """Remember whether the host accepts its password inside."""
+        """Remember whether the host accepts its password inside.
+
+        An account that may not use sudo has a password all the same, and its rights may change:
+        `manage` tries them, and restores them.
+        """
+        from opstasks.fleet.refusals import PasswordNotAccepted
+
         try:
             yield
-        except Refused:
+        except PasswordNotAccepted:
             if secret is not None:
                 self._not_accepted.add(host)
             raise

@@ -13,13 +13,19 @@ NOTHING_SAID = ", and it said nothing"
 
 # What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
+# What sudo and sudo-rs say when it takes no more passwords.
+_NOT_ACCEPTED = re.compile(r"incorrect (password|authentication) attempt")
 # sudo repeats the whole command line that it does not allow, between these two.
 _NOT_ALLOWED, _AS = "not allowed to execute", "' as "
 
 
-def wrong_password(host: str) -> Refused:
-    """The error when sudo asks a second time."""
-    return Refused(
+class PasswordNotAccepted(Refused):
+    """sudo did not accept the password; it says nothing about the account's rights."""
+
+
+def wrong_password(host: str) -> PasswordNotAccepted:
+    """The error when sudo asks a second time, or gives up."""
+    return PasswordNotAccepted(
         "sudo did not accept the password", host=host, hint="try again; nothing was changed"
     )
 
@@ -42,6 +48,8 @@ def refusal(text: str, host: str, user: str) -> Refused | NoShell:
             hint=f"inv -H {host} manage",
         )
     text = _without_command(text)
+    if user and _NOT_ACCEPTED.search(text):
+        return wrong_password(host)
     if user and ("sudo" in text or _NOT_ALLOWED in text):
         return Refused(
             f"may not become {user}: {said(text, 1)}",

@@ -16,7 +16,7 @@ from opstasks.core.command import Secret
 ASK, NEVER_ASKS = "ask", "nopasswd"
 
 # Gives the password for a host, by its name; None if nobody can be asked. The caller stays inside
-# until sudo has accepted it; if sudo does not accept it, the caller raises Refused inside.
+# until sudo has accepted it; if sudo does not, it raises `refusals.PasswordNotAccepted` inside.
 PasswordSource = Callable[[str], AbstractContextManager[Secret | None]]
 
 

@@ -14,6 +14,7 @@ import pytest
 from opstasks.cli.password import PASSWORD_FILE, PasswordBox
 from opstasks.core.command import Secret
 from opstasks.core.errors import Refused
+from opstasks.fleet.refusals import PasswordNotAccepted, refusal, wrong_password
 from tests.fleet.hostile import HOST_KEY, Listener, Runs, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,11 +107,19 @@ def test_a_password_file_that_cannot_be_read_is_refused(monkeypatch):
 
 def test_a_host_that_did_not_accept_a_password_gets_no_second_one():
     box = PasswordBox(Secret("x"))
-    with pytest.raises(Refused, match="no"), box.for_host("tpp"):
-        raise Refused("no")
-    with pytest.raises(Refused, match="did not accept"):
+    with pytest.raises(PasswordNotAccepted), box.for_host("tpp"):
+        raise refusal("me: 1 incorrect password attempt", "tpp", "root")
+    with pytest.raises(PasswordNotAccepted):
         given(box)
     assert given(box, "emis") == "x"
+
+
+def test_an_account_without_rights_may_try_again():
+    """`manage` tries the rights that it has changed; after it has restored them, they work."""
+    box = PasswordBox(Secret("x"))
+    with pytest.raises(Refused, match="may not become root"), box.for_host("tpp"):
+        raise refusal("Sorry, user me is not allowed to execute 'a' as root", "tpp", "root")
+    assert given(box) == "x"
 
 
 @pytest.mark.parametrize("accepts", [True, False])
@@ -129,7 +138,7 @@ def test_a_second_connection_to_a_host_asks_nothing_again(monkeypatch, accepts):
             time.sleep(0.2)
             found.append(secret.value)
             if not accepts:
-                raise Refused("no")
+                raise wrong_password("tpp")
 
     def first():
         with contextlib.suppress(Refused):
