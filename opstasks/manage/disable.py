@@ -79,7 +79,9 @@ def inspect_account(host: Host, name: str) -> Account:
     answer, running, left = host.root.batch([inspect.question(asked), processes, scheduled(name)])
     found = account(host, name, inspect.decode(answer, asked, host.name))
     # A folder that does not exist is no error here: not every host has cron.
-    return replace(found, processes=_count(running.text), left=tuple(left.out.splitlines()))
+    return replace(
+        found, processes=_count(running.text), left=tuple(filter(None, left.out.split("\n")))
+    )
 
 
 def scheduled(name: str) -> Command:

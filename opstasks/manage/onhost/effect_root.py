@@ -30,7 +30,7 @@ def ways() -> list[str]:
 
 def variables(text: str) -> list[str]:
     """Variables that systemd gives to every service: only names, because values may be secrets."""
-    lines = [line for line in text.splitlines() if "=" in line and not USUAL.match(line)]
+    lines = [line for line in text.split("\n") if "=" in line and not USUAL.match(line)]
     return [f"systemd sets {line.partition('=')[0][:60]} for every service" for line in lines]
 
 

@@ -70,7 +70,7 @@ def for_accounts(keys: list[str], accounts: list[str]) -> Facts:
 def values_of(text: str, keys: list[str]) -> dict[str, str]:
     """The values of keys in the output of ``sshd -T``; several of one key in one text."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         key, _, value = line.strip().partition(" ")
         if key.lower() in keys:
             found[key.lower()] = " ".join([*found.get(key.lower(), "").split(), *value.split()])
@@ -88,7 +88,7 @@ def _read(path: str, match: str, found: list[Facts], seen: list[str]) -> None:
     """Add the lines of a file and of those that it includes; a Match ends with its file."""
     text = text_of(path) if len(seen) < MOST_FILES else None
     seen.append(path)
-    for number, line in enumerate((text or "").splitlines(), 1):
+    for number, line in enumerate((text or "").split("\n"), 1):
         key, value = directive(line)
         if key == "match":
             match = value[:200] or "?"
@@ -135,7 +135,7 @@ def directive(line: str) -> tuple[str, str]:
 def options(text: str | None) -> str:
     """The options for sshd in Debian's file of defaults."""
     found = ""
-    for line in (text or "").splitlines():
+    for line in (text or "").split("\n"):
         key, sign, value = line.strip().partition("=")
         if sign and key.strip() == "SSHD_OPTS":
             found = value.strip().strip("'\"")

@@ -62,7 +62,7 @@ def files_of(path: str) -> list[str]:
 def included(text: str) -> list[str]:
     """The files that a text includes; sudo skips names with a dot or a final ~ in a folder."""
     found: list[str] = []
-    for match in filter(None, map(_INCLUDE.fullmatch, text.splitlines())):
+    for match in filter(None, map(_INCLUDE.fullmatch, text.split("\n"))):
         place = match[2].strip().strip('"')
         place = place if place.startswith("/") else f"/etc/{place}"
         if match[1]:
@@ -77,7 +77,7 @@ def numbered(path: str) -> list[Facts]:
     """The lines of a file that say something; long ones joined, with the number of the first."""
     found: list[Facts] = []
     start, held = 0, ""
-    for number, line in enumerate((text_of(path) or "").splitlines(), 1):
+    for number, line in enumerate((text_of(path) or "").split("\n"), 1):
         start = start or number
         held += line.rstrip("\\") if line.endswith("\\") else line
         if line.endswith("\\"):
@@ -91,12 +91,12 @@ def numbered(path: str) -> list[Facts]:
 
 def plugins(text: str | None) -> list[str]:
     """Lines of sudo.conf that replace sudo's own rules."""
-    lines = [" ".join(line.split()) for line in (text or "").splitlines()]
+    lines = [" ".join(line.split()) for line in (text or "").split("\n")]
     return [f"/etc/sudo.conf: {line[:200]}" for line in lines if line.startswith("Plugin ")][:20]
 
 
 def sources(text: str | None) -> list[str]:
     """Other sources of sudo's rules than its files."""
-    lines = [" ".join(line.partition("#")[0].split()) for line in (text or "").splitlines()]
+    lines = [" ".join(line.partition("#")[0].split()) for line in (text or "").split("\n")]
     named = [line for line in lines if line.startswith("sudoers:")]
     return [f"/etc/nsswitch.conf: {line[:200]}" for line in named if line != "sudoers: files"][:20]

@@ -35,7 +35,7 @@ def blocks(text: str) -> list[dict[str, str]]:
     found = []
     for block in text.split("\n\n"):
         values: dict[str, str] = {}
-        for line in block.splitlines():
+        for line in block.split("\n"):
             key, sign, value = line.partition("=")
             if sign:
                 values.setdefault(key.strip(), value)
@@ -82,7 +82,7 @@ def drop_ins(unit: str) -> list[str]:
 
 def keys_of(text: str | None) -> list[str]:
     """The keys that a drop-in sets. Not the values: they may be secrets."""
-    found = [match[1] for line in (text or "").splitlines() if (match := _KEY.match(line))]
+    found = [match[1] for line in (text or "").split("\n") if (match := _KEY.match(line))]
     return sorted(set(found))[:20]
 
 
