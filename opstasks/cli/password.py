@@ -55,21 +55,26 @@ class PasswordBox:
         Other hosts that need a question wait until this one has accepted its password. Raises
         Refused for a bad file, and for a host that did not accept an earlier password.
         """
-        from opstasks.fleet.refusals import wrong_password
-
-        if host in self._not_accepted:
-            raise wrong_password(host)
         with contextlib.ExitStack() as turn:
-            secret = self._for_the_run() or self._accepted.get(host)
+            secret = self._known_for(host)
             if secret is None:
                 turn.enter_context(self._turn)
-                secret = self._shared_with(host)
+                # While this host waited, another connection to it may have been judged.
+                secret = self._known_for(host) or self._shared_with(host)
                 if secret is None:
                     secret = self._ask(host)
                 else:
                     turn.close()
             with self._judged(host, secret):
                 yield secret
+
+    def _known_for(self, host: str) -> Secret | None:
+        """The password for a host without a question; raises Refused if it did not accept one."""
+        from opstasks.fleet.refusals import wrong_password
+
+        if host in self._not_accepted:
+            raise wrong_password(host)
+        return self._for_the_run() or self._accepted.get(host)
 
     @contextlib.contextmanager
     def _judged(self, host: str, secret: Secret | None) -> Iterator[None]:

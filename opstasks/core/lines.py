@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+# Line ends that an editor or a review may not show as such, and signs that are invisible or change
+# the direction of reading.
+_HIDING = re.compile(
+    "\r(?!\n)|[\x85\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]|(?!\\A)\ufeff"
+)
+
 
 def lines_of(text: str) -> list[str]:
     """The lines of a text, without their line ends.
@@ -13,3 +21,15 @@ def lines_of(text: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def hidden_sign(text: str) -> str:
+    """The first sign that makes a text look different from what it is, with its line; "" if none.
+
+    After such a sign, what looks like a comment can be a setting.
+    """
+    found = _HIDING.search(text)
+    if found is None:
+        return ""
+    line = text.count("\n", 0, found.start()) + 1
+    return f"line {line} has the invisible sign U+{ord(found[0]):04X}: remove it"

@@ -79,7 +79,7 @@ class CheckoutFacts:
     dirt: Dirt = field(default_factory=Dirt)
     error: Text = ""
     source: CheckoutSource = field(default_factory=CheckoutSource)
-    url: str = ""
+    url: Text = ""
 
     @property
     def moves(self) -> bool:
@@ -154,7 +154,7 @@ class DeployFacts:
     lock_owner: lock.Owner | None = None
     unit_user: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
-    service_user: str = ""
+    service_user: Line = ""
 
     @property
     def unfinished(self) -> Release | None:

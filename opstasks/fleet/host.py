@@ -364,7 +364,7 @@ def check(result: Result, command: Command, host: str) -> Result:
     details = {"host": host, "command": command.shown(), "tail": result.tail()}
     if result.code in TIMEOUT_CODES and result.elapsed_s >= command.timeout_s * 0.9:
         raise TimedOut(f"did not finish within {command.timeout_s:g} s and was stopped", **details)
-    name = str(command.args[0]).split()[0] if command.args else "command"
+    name = next((word for arg in command.args[:1] for word in str(arg).split()), "command")
     raise CommandFailed(
         f"{name} failed with exit code {result.code}", returned=result.code, **details
     )

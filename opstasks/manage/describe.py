@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from opstasks.core.errors import Refused
+from opstasks.core.lines import hidden_sign
 from opstasks.deploy.source import is_same_url
 from opstasks.fleet import trusted_files
 from opstasks.fleet.inventory import HostSpec
@@ -266,11 +267,24 @@ def _source(folders: list[Traversable], name: str, spec: HostSpec) -> str:
         path = place.joinpath("files", name)
         if path.is_file():
             try:
-                return path.read_text()
-            except (OSError, UnicodeDecodeError) as error:
+                return _text_below(Path(str(place)).parent, Path(str(path)))
+            except (OSError, ValueError) as error:
                 raise Refused(f"backends: files/{name}: {error}", host=spec.name) from error
     names = " or ".join(f"backends/{place.name}/files" for place in reversed(folders))
     raise Refused(f"no file {name!r} under {names}", host=spec.name)
+
+
+def _text_below(root: Path, path: Path) -> str:
+    """The text of a file of the descriptions, for a host; raises ValueError for any other file.
+
+    A path or a link could lead to a file of the operator, such as a private key.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"it is not below {root}")
+    text = path.read_bytes().decode()
+    if found := hidden_sign(text):
+        raise ValueError(found)
+    return text.replace("\r\n", "\n")
 
 
 def _repository_keys(name: str, wanted: Description, spec: HostSpec) -> tuple[keys.SshKey, ...]:
@@ -279,7 +293,7 @@ def _repository_keys(name: str, wanted: Description, spec: HostSpec) -> tuple[ke
     if not path.is_file() and wanted.options.key_source:
         return ()
     try:
-        found = keys.parse(path.read_text())
+        found = keys.parse(path.read_bytes().decode())
     except (OSError, UnicodeDecodeError, keys.NotAKey) as error:
         reason = getattr(error, "strerror", None) or error
         raise Refused(

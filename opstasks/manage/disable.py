@@ -8,6 +8,7 @@ import msgspec
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.lines import lines_of
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.manage import inspect, people
@@ -79,9 +80,7 @@ def inspect_account(host: Host, name: str) -> Account:
     answer, running, left = host.root.batch([inspect.question(asked), processes, scheduled(name)])
     found = account(host, name, inspect.decode(answer, asked, host.name))
     # A folder that does not exist is no error here: not every host has cron.
-    return replace(
-        found, processes=_count(running.text), left=tuple(filter(None, left.out.split("\n")))
-    )
+    return replace(found, processes=_count(running.text), left=tuple(lines_of(left.out)))
 
 
 def scheduled(name: str) -> Command:

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from opstasks.core.lines import lines_of
+
 TYPES = re.compile(
     r"ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)"
     r"|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
@@ -35,9 +37,10 @@ def parse(text: str) -> tuple[SshKey, ...]:
     """The keys of a text, one per line; raises NotAKey for an invalid line.
 
     Options before a key (``command=``, ``from=``) are refused, because readers do not expect them.
+    Only a newline ends a line: otherwise a key could be in what looks like a comment.
     """
     found: dict[SshKey, None] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             found[_key(line.split(), number)] = None
     return tuple(found)

@@ -28,7 +28,7 @@ def read_layer(place: Traversable, spec: HostSpec) -> dict[str, Any]:
 
     where = f"backends/{place.name}/host.yaml"
     try:
-        data = parse_yaml(place.joinpath("host.yaml").read_text()) or {}
+        data = parse_yaml(place.joinpath("host.yaml").read_bytes().decode()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Refused(f"{where}: {' '.join(str(error).split())}", host=spec.name) from error
     wrong = list(_layer_mistakes(data))

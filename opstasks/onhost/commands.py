@@ -41,7 +41,7 @@ def _given(text: str) -> int:
     """A file in memory with a command's input: unlike a pipe, it never blocks."""
     fd = os.memfd_create("input")
     with os.fdopen(fd, "wb", closefd=False) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="replace"))
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 

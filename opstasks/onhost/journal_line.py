@@ -24,6 +24,7 @@ def write_line(message: str, login: str) -> None:
         "OPSTASKS_LOGIN": login,
     }
     # A line end in a value would begin another field.
-    text = "".join(f"{key}={value.splitlines()[0]}\n" for key, value in fields.items() if value)
+    lines = (f"{key}={value}".partition("\n")[0] for key, value in fields.items() if value)
+    text = "".join(f"{line}\n" for line in lines)
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         call("logger", "--journald", input=text, timeout=20)

@@ -57,7 +57,7 @@ def secure(path: str, account: str) -> list[dict[str, Any]]:
     if os.geteuid() != 0:
         return []
     check_owned_by_root(str(Path(path).parent))
-    Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_folder(Path(path).parent)
     uid, gid = service_ids(account)
     with _alone(path):
         try:
@@ -69,6 +69,16 @@ def secure(path: str, account: str) -> list[dict[str, Any]]:
             _set_group(path, gid)
             return []
         return _secure_old(path, uid, gid)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder, which every account may enter whatever our umask is."""
+    if folder.is_dir():
+        return
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        with contextlib.suppress(FileExistsError):  # another run has made it
+            missing.mkdir(mode=0o755)
+            missing.chmod(0o755)
 
 
 def _secure_old(path: str, uid: int, gid: int) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def start_of(folder: Path) -> int:
 
 def real_uid_of(folder: Path) -> int:
     """Whose process it is. The owner of its folder in /proc can be root for a process of others."""
-    for line in (folder / "status").read_text().splitlines():
+    for line in (folder / "status").read_text().split("\n"):
         if line.startswith("Uid:"):
             return int(line.split()[1])
     raise ValueError("a process without an account")

@@ -63,7 +63,8 @@ def _chain(error: BaseException) -> list[BaseException]:
     link: BaseException | None = error
     while link is not None and link not in found:
         found.insert(0, link)
-        link = link.__cause__ or link.__context__
+        # Like Python: `from None` leaves out an error, which may repeat a value.
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return found
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -110,6 +111,45 @@ def test_a_host_that_did_not_accept_a_password_gets_no_second_one():
     with pytest.raises(Refused, match="did not accept"):
         given(box)
     assert given(box, "emis") == "x"
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_second_connection_to_a_host_asks_nothing_again(monkeypatch, accepts):
+    """Two connections that need the password at the same time: one question, one answer."""
+    box, asked, found = PasswordBox(None), threading.Event(), []
+    both = threading.Barrier(2, timeout=20)
+
+    def ask(host):
+        asked.set()
+        both.wait()
+        return Secret("x")
+
+    def connect():
+        with box.for_host("tpp") as secret:
+            time.sleep(0.2)
+            found.append(secret.value)
+            if not accepts:
+                raise Refused("no")
+
+    def first():
+        with contextlib.suppress(Refused):
+            connect()
+
+    monkeypatch.delenv(PASSWORD_FILE, raising=False)
+    monkeypatch.setattr(box, "_ask", ask)
+    monkeypatch.setattr(box, "_ask_to_share", lambda host: pytest.fail("it asked"))
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert asked.wait(20)
+    threading.Timer(0.2, both.wait).start()
+    if accepts:
+        connect()
+        assert found == ["x", "x"]
+    else:
+        with pytest.raises(Refused, match="did not accept"):
+            connect()
+        assert found == ["x"]
+    thread.join(20)
 
 
 # -- in a terminal, with several hosts -----------------------------------------------------------

@@ -87,6 +87,13 @@ def test_a_value_is_one_word_of_a_shell_and_prints_no_control_character(text):
     assert done.stdout == text.encode() + b"\0"
 
 
+@pytest.mark.parametrize(
+    ("text", "word"), [("\udcff", "$'\\xff'"), ("a\ud800", "$'a\\xed\\xa0\\x80'")]
+)
+def test_a_value_that_is_no_text_is_still_a_word(text, word):
+    assert one_word(text) == word
+
+
 @pytest.mark.parametrize("text", ["$(touch /tmp/x)", "a; b", "a\nb", "`x`", "-rf", "", "a b", "#x"])
 def test_hostile_values_are_quoted(text):
     assert one_word(text) in (text, f"'{text}'") or one_word(text).startswith("$'")

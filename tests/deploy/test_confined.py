@@ -102,6 +102,38 @@ def test_hostile_code_reaches_nothing(code, tmp_path, text):
     assert (tmp_path / "code" / "jobrunner" / "service.py").exists()
 
 
+@needs_namespaces
+@pytest.mark.parametrize("place", ["sitecustomize.py", "resource.py"])
+def test_code_that_python_itself_imports_is_confined(code, tmp_path, place):
+    """It comes first, so it could end Python before the sign that the namespaces work."""
+    seen = tmp_path / "seen"
+    folder = code("")
+    text = "import os, pathlib\nif not os.path.exists('/proc/self'): os._exit(1)\n"
+    text += f"pathlib.Path({str(seen)!r}).write_text('x')\n"
+    (tmp_path / "code" / place).write_text(text)
+    assert imported(folder)["is_confined"]
+    assert not seen.exists()
+
+
+@needs_namespaces
+@pytest.mark.parametrize(
+    "act",
+    [
+        "os.ftruncate(1, 0)",
+        "os.lseek(1, 0, 0); os.write(1, b'no')",
+        "os.closerange(0, 99)",
+        "[os.read(fd, 99) for fd in range(3, 99)]",
+    ],
+)
+def test_code_cannot_take_back_that_it_is_confined(code, tmp_path, act):
+    seen = tmp_path / "seen"
+    text = f"import os\nif os.path.exists('/proc/self'): open({str(seen)!r}, 'x')\n"
+    text += f"try: {act}\nexcept OSError: pass\nos._exit(1)"
+    facts = imported(code(text))
+    assert (facts["is_confined"], facts["import_error"]) == (True, "exit code 1")
+    assert not seen.exists()
+
+
 def test_the_environment_has_no_secret(code, tmp_path, is_confined):
     (tmp_path / "02_secrets.env").write_text(f"PLAIN={CANARY}\n# OTHER=\n")
     env = {

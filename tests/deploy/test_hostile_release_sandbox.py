@@ -6,6 +6,7 @@ import pytest
 
 from tests.look import CODE, HOME, until
 
+pytestmark = pytest.mark.sandbox
 CANARY = "canary-opensesame"
 # Everything that it tries; it reports what succeeded in its error message.
 ATTACK = """

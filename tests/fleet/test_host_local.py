@@ -2,9 +2,10 @@
 
 import pytest
 
-from opstasks.core.command import Raw, cmd
-from opstasks.core.errors import Lost, Unreachable
-from opstasks.fleet.host import Host
+from opstasks.core.command import Command, Raw, cmd
+from opstasks.core.errors import CommandFailed, Lost, Unreachable
+from opstasks.core.result import Result
+from opstasks.fleet.host import Host, check
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.local import LocalTransport
 from tests.host_suite import HostSuite
@@ -107,3 +108,13 @@ def test_a_stream_that_is_lost_in_a_change_is_unknown(host):
         host.login.stream(ends.changing(), lambda data: None)
     with host.changing(), pytest.raises(Lost):
         host.login.stream(ends, lambda data: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [(("",), "command"), ((" ",), "command"), (("a b", "c"), "a"), ((), "command")],
+)
+def test_a_command_without_a_name_that_fails_has_an_error_too(words, named):
+    command = Command(words)
+    with pytest.raises(CommandFailed, match=f"^tpp: {named} failed with exit code 127"):
+        check(Result(command.line(), 127, "", "no such command"), command, "tpp")

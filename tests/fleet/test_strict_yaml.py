@@ -125,6 +125,17 @@ def test_texts_that_are_not_one_plain_document_are_errors(text):
         parse_yaml(text)
 
 
+@pytest.mark.parametrize("sign", ["\r", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\u200b"])
+def test_a_sign_that_hides_what_follows_is_an_error_with_its_line(sign):
+    """For YAML, some of these end a comment: what follows looks like one, and is a setting."""
+    with pytest.raises(yaml.YAMLError, match=f"line 2 has the invisible sign U.{ord(sign):04X}"):
+        parse_yaml(f"a: 1\nb: 2  # old:{sign}c: 3\n")
+
+
+def test_line_ends_of_windows_are_read():
+    assert parse_yaml("a: 1  # x\r\nb: 2\r\n") == {"a": 1, "b": 2}
+
+
 def test_a_byte_order_mark_changes_nothing():
     assert parse_yaml("\ufeffa: 1") == {"a": 1}
 

@@ -101,13 +101,14 @@ RECORDED = json.loads(Path(__file__).with_name("answers.json").read_text())
 
 
 def completed(info, value, dice, name=""):
-    """A recorded value, with what its type has got since it was recorded."""
+    """A recorded value, with what its type has got since then and must have."""
     if isinstance(info, OBJECTS) and isinstance(value, dict):
         return tag(info) | {
             f.encode_name: completed(f.type, value[f.encode_name], dice, f.encode_name)
             if f.encode_name in value
             else sane(f.type, dice, f.encode_name)
             for f in info.fields
+            if f.required or f.encode_name in value
         }
     if isinstance(info, LISTS) and isinstance(value, list):
         return [completed(info.item_type, item, dice, name) for item in value]

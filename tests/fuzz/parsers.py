@@ -101,6 +101,22 @@ def system_units(text):
     return found("manage.onhost.system_facts:units_of")(["a", "b"], text)
 
 
+def journal_rows(text):
+    """The entries of a host's journal."""
+    entry = found("history.read:JournalEntry")
+    found("history.read:rows")([entry(line) for line in text.split("\n")], "tpp", "host")
+
+
+def masked_tokens(text):
+    """A text in which everything that looks like a token is masked, too."""
+    return found("onhost.masking:masked")(text, tokens=True)
+
+
+def masked_words(text):
+    """The words of a command line, and one word with blanks."""
+    return found("onhost.masking:masked_words")([*text.split(" "), text])
+
+
 def metadata(text):
     """A job's metadata.json, as text and as a value of its environment."""
     mask = found("jobs.onhost.metadata:masked")
@@ -140,6 +156,18 @@ def shell_text(text):
 UNIT = "LoadState=", "ActiveState=active", "MainPID=", "NRestarts=", "StateChangeTimestamp=Fri 2"
 STAMP = "2027-01-15T08:00:00.1Z "
 SHELL = "${", "$(", "A=", "export ", "'", '"', "\\\n", "#", "<<E", "[[", "((", "if ", ";"
+SECRETS = (
+    "TOKEN=",
+    "'password': '",
+    "--password ",
+    "-p ",
+    "bearer ",
+    "a://",
+    ":",
+    "@",
+    "\\",
+    "mysql ",
+)
 KEY = "ssh-ed25519 AAAA", "|1|", "@revoked ", "@cert-authority ", "*,", "AAAAAAAAAAAA"
 VALUE = (ValueError,)
 
@@ -172,7 +200,7 @@ PARSERS = (
         call=lambda t: found("primitives.systemd:parse_show")("u", t),
     ),
     host("primitives.systemd:parse_timestamp", "Fri ", "2027-01-15 ", "08:00:00 "),
-    host("history.read:parse", '{"run_id":', '"time":"2027-01-15T08:00:00"', "}"),
+    host("history.read:rows", '{"run_id":', '"time":"2027-01-15T08:00:00"', "}", call=journal_rows),
     host("status.inspect:_disks_percent", " 12% /", "\n"),
     host("jobs.host_stats:parse_docker_df", '{"Type":', '"Size":', "}"),
     host(
@@ -234,6 +262,17 @@ PARSERS = (
     ),
     host("manage.onhost.account_facts:is_past", "1", "\u00b2"),
     host(
+        "manage.onhost.effect_sshd:values_of",
+        "permitrootlogin ",
+        "\n",
+        call=lambda t: found("manage.onhost.effect_sshd:values_of")(t, ["permitrootlogin"]),
+    ),
+    host("manage.onhost.effect_sshd:directive", "Match ", "=", '"', "#"),
+    host("manage.onhost.effect_sshd:options", "SSHD_OPTS=", "'"),
+    host("manage.onhost.effect_sudo:lines_of", "a ALL=", "\\\n", "  "),
+    host("manage.onhost.effect_sudo:plugins", "Plugin "),
+    host("manage.onhost.effect_sudo:sources", "sudoers:", "files", "#"),
+    host(
         "sync.onhost.run:note_items",
         ">f+++++++++ 1 a\n",
         'skipping non-regular file "',
@@ -253,17 +292,25 @@ PARSERS = (
         *SHELL,
         call=lambda t: found("config.onhost.edit:remove")(t, "A"),
     ),
+    # -- secrets
+    host("onhost.masking:masked", *SECRETS),
+    host("onhost.masking:masked tokens", *SECRETS, call=masked_tokens),
+    host("onhost.masking:masked_words", *SECRETS, call=masked_words),
+    host("onhost.masking:without_credentials", "a://", ":", "@", "/", "?"),
+    host("onhost.masking:assigned", "export ", "A=", "#", "_"),
+    host("onhost.masking:placeholder", "a://", "/", "1"),
     host(
-        "config.onhost.secrecy:is_secret",
-        "://",
-        ":",
-        "@",
-        call=lambda t: found("config.onhost.secrecy:is_secret")(t, [t], []),
+        "onhost.masking:is_secret",
+        *SECRETS,
+        call=lambda t: found("onhost.masking:is_secret")(t, [t], []),
     ),
+    host("onhost.checkout_source:settings_of", "remote.a.url\n", "a://", "@", "\0"),
+    host("onhost.checkout_source:masked", "a://", "@", "/"),
     host("config.keys:template_keys", "# A=", "A=", "\n"),
     # -- the screen
-    host("output.console:printable"),
-    host("output.console:sayable", "\x1b[31m", "\x1b[0m"),
+    host("output.escape:printable"),
+    host("output.escape:printable_line"),
+    host("core.lines:lines_of", "\r\n"),
     host("output.screen:clip", "\n", call=lambda t: found("output.screen:clip")(t, 80, 24)),
     host("outputs.names:shown"),
     host("manage.show:masked", "A_TOKEN=", "export ", "a://", ":", "@", "password ", call=masked),
@@ -367,9 +414,7 @@ NO_PARSER = {
     "fleet.program:packed": "writes what we made",
     "fleet.known_hosts:read": "reads a file; its text is KnownHostsFile's",
     "fleet.last_run:read": "reads our own file: tests/fleet/test_last_run.py",
-    "history.read:rows": "takes entries that parse made",
     "config.onhost.files:read_file": "reads a file; its text is read_shell's and read_systemd's",
-    "manage.onhost.paths:read": "reads a file",
     "deploy.onhost.checkout:read": "runs git; gives its text on",
     "maintenance.onhost.units:read_unit": "runs systemctl; its text is unit_of's",
     "maintenance.onhost.store:read_item": "reads a file of ours",

@@ -76,9 +76,10 @@ READERS = (
     both("service.start"),
     both("service.stop"),
     both("service.restart"),
-    both("deploy"),
-    both("deploy --unfinished finish"),
-    both("deploy --restart"),
+    # A host with an unfinished release comes first: the others are not started.
+    alone("deploy"),
+    alone("deploy --unfinished finish"),
+    alone("deploy --restart"),
     both("deploy.rollback"),
     both("manage"),
     both("manage --plan --diff"),

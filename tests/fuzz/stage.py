@@ -20,6 +20,7 @@ import opstasks.sandbox
 from opstasks.core.errors import Interrupted
 from opstasks.core.result import Result
 from opstasks.fleet.host import Host
+from opstasks.fleet.lock import UNSAFE_CODE
 from opstasks.fleet.program import ProgramCommand
 from opstasks.output import screen
 from tests.fake_host import Reply
@@ -118,7 +119,9 @@ class StageSession:
     def evaluate(self, text, timeout_s=30.0):
         if self._host == "a" and "flock -w" in text and (busy := self._script.replies.get("lock")):
             return Result("lock", busy[0].code, busy[0].out, busy[0].err)
-        return Result("", 0, "", "")
+        # Its lock must be made safe first, with a program whose answer is nonsense, too.
+        is_unsafe = self._host == "a" and "$EUID" in text
+        return Result("", UNSAFE_CODE if is_unsafe else 0, "", "")
 
     def stream(self, command, on_out):
         result = self._result(command)

@@ -19,17 +19,14 @@ TEXT = re.compile(r"(str|bytes|bytearray)")
 IS_TEXT = ("text", "line", "raw", "out", "data", "names")
 # Where `splitlines` is harmless. Elsewhere only "\n" ends a line: a name may contain U+0085.
 SPLITS = {
-    "opstasks.output": "each line is escaped when it is shown",
-    "opstasks.shell": "each line is shown with the name of its host",
-    "opstasks.jobs.logs_tasks": "JSON that we made",
     "opstasks.jobs.read": "the last line of an error, to show",
     "opstasks.jobs.retry": "the last line of an error, to show",
-    "opstasks.queries.tasks": "each line is escaped when it is shown",
     "opstasks.config.keys": "our own templates",
+    "opstasks.manage.effect_sshd": "our own descriptions",
+    "opstasks.manage.effect_units": "our own descriptions",
     "opstasks.manage.units": "our own descriptions",
     "opstasks.manage.lockout": "our own descriptions",
     "opstasks.manage.keys": "a line that is not a key is refused",
-    "opstasks.manage.show": "each line is escaped when it is shown",
     "opstasks.manage.perform": "lines of an error, to show",
     "opstasks.manage.onhost.file_facts": "lines of an error, to show",
     "opstasks.manage.onhost.install_access": "sshd's own words and numbers",
@@ -38,7 +35,6 @@ SPLITS = {
     "opstasks.sync.onhost.run": "lines of an error, to show",
     "opstasks.status.inspect": "the last line of an error, to show",
     "opstasks.deploy.plan": "the last line of an error, to show",
-    "opstasks.deploy.onhost.code_import": "lines of an error, and JSON in ASCII",
     "opstasks.deploy.onhost.service": "lines of a log, to show",
     "opstasks.fleet.proxy": "lines of an error, to show",
     "opstasks.fleet.refusals": "lines of an error, to show",

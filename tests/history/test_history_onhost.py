@@ -130,3 +130,14 @@ def test_a_line_that_is_too_long_is_left_out(script, monkeypatch):
     short = json.dumps({"_UID": "0", "MESSAGE": "y"})
     script(f"echo '{long}'; echo '{short}'")
     assert [line["MESSAGE"] for line in read.newest(REQUEST)] == ["y"]
+
+
+@pytest.mark.parametrize("piece", ["1.5", '""', "null", "[]", "{}"])
+def test_a_piece_of_a_long_line_is_no_line(script, monkeypatch, piece):
+    """The writer of a long line chooses where a piece begins."""
+    monkeypatch.setattr(read, "MOST_LINE_BYTES", 100)
+    start = '{"_UID": "65534", "MESSAGE": "'
+    long = start.ljust(100, "x") + piece.rjust(100)
+    short = json.dumps({"_UID": "0", "MESSAGE": "y"})
+    script(f"echo '{long}'; echo '{short}'")
+    assert [line["MESSAGE"] for line in read.newest(REQUEST)] == ["y"]

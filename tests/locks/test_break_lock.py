@@ -89,6 +89,11 @@ def test_holders_are_the_processes_with_the_file_open(hold, file, tmp_path):
     assert open_files.holders(str(tmp_path / "absent")) == []
 
 
+def test_a_process_cannot_choose_its_account_by_its_name(tmp_path):
+    (tmp_path / "status").write_text("Name:\ta\x85Uid:\t0 \nUid:\t1000\t0\t0\t0\n")
+    assert open_files.real_uid_of(tmp_path) == 1000
+
+
 def test_only_processes_that_were_shown_are_signalled(hold, file):
     old = hold(file)
     before = shown(file)

@@ -97,7 +97,7 @@ def test_an_unreadable_database_is_reported_with_the_other_facts(site, commands)
 def test_the_database_network_needs_its_firewall_rules(site, commands, name, rules, network):
     Path(site.config_dir, "load-env").write_text(f"DATABASE_ACCESS_NETWORK={name}\n")
     commands("docker", "exit 0")
-    commands("iptables", f"printf -- '{rules}'")
+    commands("iptables", f"printf -- '{rules}\\n'")
     assert after.network(site) == {"name": name, **network}
 
 

@@ -107,6 +107,41 @@ def test_a_mistake_is_refused_by_name(backends, change, said):
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("sign", ["\r", "\x85", "\u2028", "\u202e"])
+def test_a_setting_that_looks_like_a_comment_is_refused(backends, sign):
+    hidden = f"# an old rule:{sign}rosa ALL=(ALL) NOPASSWD: ALL\n"
+    folder = backends(base=ROLES, own={"files": [FILE]}, files={"x": ""})
+    (folder / "mine/files/x").write_bytes(hidden.encode())
+    with pytest.raises(Refused, match="files/x: line 1 has the invisible sign"):
+        described()
+    (folder / "mine/files/x").write_text("")
+    (folder / "mine/host.yaml").write_bytes(f"# old:{sign}people: {{}}\n".encode())
+    with pytest.raises(Refused, match=r"host\.yaml: line 1 has the invisible sign"):
+        described()
+
+
+def test_a_key_that_looks_like_a_comment_is_not_used(backends):
+    folder = backends(base=ROLES | {"people": {"developers": ["ada"]}}, keys={"ada": key(1)})
+    (folder / "keys/ada").write_bytes(f"# old\r{key(2)}\n{key(1)}\n".encode())
+    assert key(2) not in described().contents["/home/ada/.ssh/authorized_keys"]
+
+
+def test_a_file_of_the_operator_is_not_sent_to_a_host(tmp_path):
+    """Who proposes a change of a description must not get the operator's private key."""
+    folder = tmp_path / "of"
+    folder.mkdir()
+    write_backends(folder, base=ROLES, files={"x": "good"})
+    (tmp_path / "id_ed25519").write_text("PRIVATE")
+    (folder / "mine/files/link").symlink_to("../../../id_ed25519")
+    (folder / "mine/files/other").symlink_to("x")
+    for source in ("link", "../../../id_ed25519", str(tmp_path / "id_ed25519")):
+        write_backends(folder, own={"files": [FILE | {"source": source}]})
+        with pytest.raises(Refused, match=r"it is not below .*/of"):
+            described(backends=str(folder))
+    write_backends(folder, own={"files": [FILE | {"source": "other"}]})
+    assert described(backends=str(folder)).contents == {"/etc/x": "good"}
+
+
 @pytest.mark.parametrize(
     ("end", "is_same"), [("", True), (".git", True), ("/", True), ("s", False)]
 )

@@ -32,6 +32,12 @@ def test_anything_but_a_key_is_refused_with_its_line(line):
         keys.parse(f"{key()}\n{line}\n")
 
 
+@pytest.mark.parametrize("sign", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_a_key_in_a_comment_is_no_key(sign):
+    found = keys.parse(f"# left in May:{sign}{key(1)}\r\n{key(2)}\n")
+    assert [f"{k.kind} {k.blob}" for k in found] == [key(2)]
+
+
 @pytest.mark.parametrize("kind", ["OPENSSH ", "RSA ", "EC ", ""])
 def test_a_private_key_is_refused_by_that_name(kind):
     with pytest.raises(keys.NotAKey, match=r"PRIVATE key.*\.pub"):

@@ -205,6 +205,15 @@ def test_lines_of_a_file_keep_the_number_of_their_first_line(tmp_path):
     assert found == [(2, "Cmnd_Alias X = /bin/a"), (4, "#1000 ALL=X")]
 
 
+def test_only_a_line_feed_ends_a_line_of_a_configuration_file(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("# a comment\u2028X 1\n# b\x85X 2\nX 3\n")
+    (line,) = effect_sshd.config_lines(str(path))
+    assert (line["line"], line["value"]) == (3, "3")
+    assert [entry["line"] for entry in effect_sudo.numbered(str(path))] == [3]
+    assert effect_sudo.plugins("#\x85Plugin x") == []
+
+
 def test_other_sources_of_rules_are_found():
     assert effect_sudo.plugins("# Plugin x\nPlugin sudoers_policy other.so\n") == [
         "/etc/sudo.conf: Plugin sudoers_policy other.so"

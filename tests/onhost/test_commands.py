@@ -51,3 +51,7 @@ def test_a_command_that_prints_without_end_is_killed(monkeypatch):
 
 def test_a_large_input_that_nobody_reads_does_not_block():
     assert commands.call("true", input="x" * (4 << 20), timeout=10).returncode == 0
+
+
+def test_input_that_is_no_text_is_replaced():
+    assert commands.call("cat", input="a\udc80b").stdout == "a?b"

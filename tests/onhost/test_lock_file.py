@@ -59,6 +59,18 @@ def test_the_file_is_private_whatever_the_umask(path, umask):
     assert mode_of(path) == (0, lock_file.service_ids("nobody")[1], 0o660)
 
 
+@pytest.mark.parametrize("umask", [0, 0o027, 0o077])
+def test_the_service_account_may_enter_a_new_folder_whatever_the_umask(path, umask):
+    deep = path.parent / "var" / "opstasks" / "lock"
+    before = os.umask(umask)
+    try:
+        lock_file.secure(str(deep), "nobody")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(folder.stat().st_mode) for folder in (deep.parent, deep.parent.parent)}
+    assert modes == {0o755}
+
+
 def test_without_the_service_account_only_root_can_open_the_file(path):
     lock_file.secure(str(path), "nobody-of-ours")
     assert mode_of(path) == (0, 0, 0o600)

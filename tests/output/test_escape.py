@@ -186,6 +186,19 @@ def test_a_traceback_shows_what_a_host_said_as_one_line(text, streams):
     assert any(__file__ in line for line in lines)
 
 
+def test_a_traceback_leaves_out_what_an_error_leaves_out():
+    """`from None` is for errors that may repeat a secret value."""
+    try:
+        try:
+            int("opensesame")
+        except ValueError:
+            raise OpsError("not a number") from None
+    except OpsError as raised:
+        lines = traceback_lines(raised)
+    assert lines[-1] == "OpsError: not a number"
+    assert not [line for line in lines if line.startswith("ValueError")]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_streamed_json_cannot_control_the_terminal(text, streams):
     terminal = streams()

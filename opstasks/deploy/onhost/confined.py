@@ -23,7 +23,7 @@ MAX_MEMORY_BYTES = 4 << 30
 MAX_PROCESSES, MAX_FILES = 1000, 256
 # Where the new root folder is made, in a namespace of its own.
 ROOT = "/mnt"
-READY = "ready\n"
+READY = b"ready"
 # Parts of the system that Python and programs need, without configuration of this host.
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
@@ -55,15 +55,25 @@ cd "$root"
 # The service account's PATH may lack its folder.
 exec /usr/sbin/chroot "$root" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
-# This runs first. A process without rights cannot raise its limits again.
-FIRST = f"""import os, resource as r
+# This runs first, in a Python that imports nothing from the folders: Python would run their
+# sitecustomize.py before any text of ours. It says on a pipe that the namespaces work. The text has
+# neither that pipe nor a way to take the word back, so it cannot choose to run without them. A
+# process without rights cannot raise its limits again.
+FIRST = f"""import os, resource as r, sys
+sign, folder, text = int(sys.argv[1]), *sys.argv[2:]
 for what, most in ((r.RLIMIT_FSIZE, {MAX_BYTES}), (r.RLIMIT_AS, {MAX_MEMORY_BYTES}),
     (r.RLIMIT_NPROC, {MAX_PROCESSES}), (r.RLIMIT_NOFILE, {MAX_FILES}), (r.RLIMIT_CORE, 0)):
     high = r.getrlimit(what)[1]
     most = most if high == r.RLIM_INFINITY else min(most, high)
     r.setrlimit(what, (most, most))
-print({READY.strip()!r}, flush=True)
+os.write(sign, {READY!r})
+os.close(sign)
+os.chdir(folder)
+os.execv(sys.executable, [sys.executable, "-B", "-c", text])
 """
+
+
+Output = tuple[int | None, str, str]
 
 
 class Ended(NamedTuple):
@@ -79,14 +89,13 @@ def run(
     text: str, folders: Sequence[str], env: Mapping[str, str], cwd: str, *, timeout_s: float
 ) -> Ended:
     """Run Python text, which sees these folders, in one of them."""
-    words = [sys.executable, "-B", "-c", f"{FIRST}os.chdir({cwd!r})\n{text}"]
+    words = [sys.executable, "-I", "-B", "-c", FIRST]
     shown = [*existing([*SYSTEM, *python_folders()]), *DEVICES, *existing(folders)]
     confined = [*NAMESPACES, "sh", "-c", SCRIPT, "sh", ROOT, *shown, "--", *words]
-    ended = _ended(confined, env, timeout_s)
-    is_confined = ended.out.startswith(READY)
+    ended, is_confined = _signed(confined, (cwd, text), env, timeout_s)
     if not is_confined:  # the host has no such namespaces; the text has not run
-        ended = _ended(words, env, timeout_s)
-    return Ended(ended.code, ended.out.removeprefix(READY), ended.err, is_confined)
+        ended, _ = _signed(words, (cwd, text), env, timeout_s)
+    return Ended(*ended, is_confined)
 
 
 def python_folders() -> list[str]:
@@ -100,7 +109,20 @@ def existing(paths: Sequence[str]) -> list[str]:
     return [path for path in paths if os.path.lexists(path)]
 
 
-def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float) -> Ended:
+def _signed(
+    words: Sequence[str], rest: Sequence[str], env: Mapping[str, str], timeout_s: float
+) -> tuple[Output, bool]:
+    """Run a command that ends with FIRST; also returns whether FIRST gave its sign."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(reader, "rb", buffering=0) as signs:  # noqa: PTH123 (a descriptor)
+        try:
+            ended = _ended([*words, str(writer), *rest], env, timeout_s, writer)
+        finally:
+            os.close(writer)
+        return ended, signs.read(len(READY)) == READY
+
+
+def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float, sign: int) -> Output:
     """Run a command; what it prints is kept in memory, up to a limit."""
     with memory_file("out") as out, memory_file("err") as err:
         try:
@@ -111,10 +133,11 @@ def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float) -> En
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                pass_fds=(sign,),
                 start_new_session=True,
             )
         except OSError as error:
-            return Ended(127, "", str(error), False)
+            return 127, "", str(error)
         try:
             code: int | None = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -122,7 +145,7 @@ def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float) -> En
         finally:
             # Also what it left behind, unless that has a session of its own.
             with_children(process)
-        return Ended(code, read(out), read(err), False)
+        return code, read(out), read(err)
 
 
 def with_children(process: "subprocess.Popen[bytes]") -> None:

@@ -35,7 +35,7 @@ def journalctl(*words: str) -> Iterator[bytes]:
         stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdout
-        # Without an end: a longer line arrives in pieces, of which none is JSON.
+        # Without an end: a longer line arrives in pieces, of which none has a writer.
         while left > 0 and (line := process.stdout.readline(MOST_LINE_BYTES)):
             left -= len(line)
             yield line
@@ -52,6 +52,8 @@ def newest(request: dict[str, Any], *match: str) -> Iterator[dict[str, str]]:
             found = json.loads(line)
         except (ValueError, RecursionError):
             continue
+        if not (isinstance(found, dict) and isinstance(found.get("_UID"), str)):
+            continue  # a piece of a longer line
         # A field with several values, or with control characters, is a list.
         yield {key: found[key] for key in FIELDS if isinstance(found.get(key), str)}
 

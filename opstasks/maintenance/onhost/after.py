@@ -75,7 +75,7 @@ def network(site: Site) -> dict[str, Any]:
     name = network_name(site) or DEFAULT_NETWORK
     is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None
     jump = ask("iptables", "--wait", "-C", "DOCKER-USER", "-i", BRIDGE, "-j", CHAIN)
-    rules = ask("iptables", "--wait", "-S", CHAIN).stdout.split("\n")
+    rules = ask("iptables", "--wait", "-S", CHAIN).stdout.rstrip("\n").split("\n")
     return {
         "name": name,
         "exists": is_name and ask("docker", "network", "inspect", name).returncode == 0,
