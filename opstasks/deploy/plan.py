@@ -121,7 +121,9 @@ def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
     if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):
         text = f"the unit would run as {facts.unit_user}, not as {facts.service_user}"
         where = f" ({', '.join(facts.unit_drop_ins)})" if facts.unit_drop_ins else ""
-        found.append(DeployProblem(text + where, "`doctor` shows what sets it; then run `manage`"))
+        # `manage` removes no drop-in, so it would not help.
+        hint = "systemctl cat shows the file that sets it; correct it, then systemctl daemon-reload"
+        found.append(DeployProblem(text + where, hint))
     if not facts.may_control:
         text = "the service account may not start and stop the unit"
         found.append(DeployProblem(text, "run `manage` first"))

@@ -81,6 +81,9 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
         shown = ", ".join(urls) or "not set"
         hint = f"git -C {one_word(path)} remote set-url origin {one_word(url)}"
         yield SourceProblem(f"origin is {shown}, not {url}", hint, is_origin=True)
+    if urls and not any(entry.key == "remote.origin.fetch" for entry in own):
+        text = "remote.origin.fetch is not set: no branch would be fetched"
+        yield SourceProblem(text, _fetch_hint(config))
     for entry in found.settings:
         if entry.key == "remote.origin.url" and entry.file == config:
             continue
@@ -123,11 +126,14 @@ def _is_harmless(entry: GitSetting, *, is_own: bool) -> bool:
 def _setting(entry: GitSetting) -> SourceProblem:
     value = f" = {entry.value}" if entry.value else ""
     if entry.key == "remote.origin.fetch":
-        # Without this setting, nothing that a deploy looks at would be fetched any more.
-        words = ("git", "config", "--file", entry.file, "--replace-all", entry.key, FETCH)
-        return SourceProblem(f"{entry.file} sets {entry.key}{value}", _line(words))
+        return SourceProblem(f"{entry.file} sets {entry.key}{value}", _fetch_hint(entry.file))
     hint = f"git config --file {one_word(entry.file)} --unset-all {one_word(entry.key)}"
     return SourceProblem(f"{entry.file} sets {entry.key}{value}", hint)
+
+
+def _fetch_hint(file: str) -> str:
+    """Set what a clone sets: without it, nothing that a deploy looks at is fetched."""
+    return _line(("git", "config", "--file", file, "--replace-all", "remote.origin.fetch", FETCH))
 
 
 def is_same_url(one: str, other: str) -> bool:

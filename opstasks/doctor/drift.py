@@ -9,7 +9,7 @@ from opstasks.core.result import Result
 from opstasks.doctor.finding import DoctorFinding
 from opstasks.fleet.inventory import HostSpec
 from opstasks.manage import effect, people
-from opstasks.manage.describe import describe
+from opstasks.manage.describe import describe, is_described
 from opstasks.manage.effect_facts import EFFECT, EffectFacts
 from opstasks.manage.model import Description
 
@@ -17,11 +17,13 @@ NAME = "in effect"
 
 
 def described(spec: HostSpec) -> Description | None:
-    """The description with its people, without their keys; None for a host without a backend.
+    """The description with its people, without their keys; None for a host without one here.
+
+    An installed opstasks describes no backend, so that nothing is wrong with the host then.
 
     Raises Refused for a description with mistakes.
     """
-    if not spec.backend:
+    if not is_described(spec):
         return None
     wanted = describe(spec)
     return people.with_people(wanted, {name: people.Keyring(()) for name in wanted.listed()})
@@ -65,4 +67,4 @@ def no_description(error: Refused) -> DoctorFinding:
 
 def no_backend() -> DoctorFinding:
     """The result for a host that no description belongs to."""
-    return DoctorFinding(NAME, True, "not compared: the host has no backend in hosts.yaml")
+    return DoctorFinding(NAME, True, "not compared: no description here (`backend` in hosts.yaml)")

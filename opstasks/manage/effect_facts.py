@@ -109,7 +109,7 @@ class LoginEffect(msgspec.Struct, frozen=True):
 
     name: Line
     uid: Small
-    state: Literal["empty", "set", "locked"] = "locked"
+    state: Literal["set", "locked"] = "locked"
     keys: tuple[Line, ...] = ()
     twins: tuple[Line, ...] = ()
 

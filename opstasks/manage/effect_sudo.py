@@ -31,7 +31,10 @@ def problems(facts: SudoEffect, wanted: Description) -> Iterator[SudoProblem]:
     """Rules that nobody described: thing, now, hint, and the file if it is known."""
     if facts.problem:
         now = f"cannot read its rules: {facts.problem}"
-        yield "sudo", now, "visudo -c; cvtsudoers /etc/sudoers", CONFIG
+        hint = (
+            "visudo -c; cvtsudoers /etc/sudoers (a part of sudo 1.8.23 and newer, not of sudo-rs)"
+        )
+        yield "sudo", now, hint, CONFIG
         return
     known = set(wanted.options.known_accounts)
     for rule in facts.rules:

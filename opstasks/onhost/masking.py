@@ -242,7 +242,10 @@ def _without_login(word: str) -> str:
         found = _AUTHORITY.match(word, mark + 3)
         authority = found[0] if found else ""
         _, colon, port = authority.partition(":")
-        if "@" in authority or (colon and not port.isdigit()):
+        # After digits, "?" or "#" may be a part of a password that begins with digits.
+        after = word[mark + 3 + len(authority) :][:1]
+        is_port = port.isdigit() and after not in ("?", "#")
+        if "@" in authority or (colon and not is_port):
             return f"{word[: mark + 3]}{MASK}{word[last:]}"
         place = mark + 3 + len(authority)
     return word

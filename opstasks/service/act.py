@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.deploy import release
 from opstasks.fleet.change import change
@@ -127,7 +128,8 @@ def refuse_other_account(host: Host, unit: UnitState) -> None:
         raise Refused(
             f"{unit.name} would run as {unit.user}, not as {user}{where}",
             host=host.name,
-            hint=f"inv -H {host.name} doctor shows what sets it; then inv -H {host.name} manage",
+            hint=f"systemctl cat {one_word(host.spec.unit)} shows the file that sets it;"
+            " correct it, then systemctl daemon-reload",
         )
 
 

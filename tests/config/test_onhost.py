@@ -157,10 +157,11 @@ def test_a_backup_has_no_secret(folder, lines, wanted):
     local = folder / "04_local.env"
     local.write_text(f"# mine\nMAX_WORKERS=2\n{lines.format(S=secret)}\n")
     (folder / "04_local.env.bak").write_text(f"TOKEN={secret}")
-    (folder / ".04_local.env.killed").write_text(f"TOKEN={secret}")
+    (folder / ".04_local.env.killed_1").write_text(f"TOKEN={secret}")
     changed(folder, wanted)
     others = [path for path in folder.iterdir() if path != local and path.is_file()]
     assert folder / "04_local.env.bak" in others
+    assert folder / ".04_local.env.killed_1" not in others
     assert [path.name for path in others if secret in path.read_text()] == []
     assert "# mine\nMAX_WORKERS=2\n" in (folder / "04_local.env.bak").read_text()
     assert stat.S_IMODE((folder / "04_local.env.bak").stat().st_mode) == stat.S_IMODE(
@@ -200,6 +201,13 @@ def test_a_preview_answers_like_a_change_and_writes_nothing(folder):
     assert previewed(folder, {"PLAIN_LOOKING": "0ther"}) == {"changed": False}
     assert (folder / "04_local.env").read_bytes() == before
     assert not (folder / "04_local.env.bak").exists()
+
+
+def test_the_file_of_an_editor_that_is_open_stays(folder):
+    swap = folder / ".04_local.env.swp"
+    swap.write_text("an edit that is not saved")
+    changed(folder, {"MAX_WORKERS": "3"})
+    assert swap.exists()
 
 
 def test_a_file_that_changed_since_the_inspection_is_left_alone(folder):

@@ -34,8 +34,9 @@ def checkouts(backend, code_ref="v1", lib_ref="v1"):
     return [checkout_facts(str(backend / name), ref, fetches=False) for name, ref in refs]
 
 
-def found(backend, *refs, preview=False):
+def found(backend, *refs, preview=False, fetches=True):
     request = {
+        "fetches": fetches,
         "config_dir": str(backend / "config"),
         "state_dir": str(backend / "state"),
         "preview": preview,
@@ -69,6 +70,20 @@ def test_code_that_cannot_be_imported_says_why(tmp_path, text, word):
     facts = code_import.try_import(str(tmp_path), str(tmp_path), {})
     assert word in facts["import_error"]
     assert facts["migrations"] == {}
+
+
+def test_a_rollback_is_not_stopped_by_what_only_a_confined_import_lacks(backend):
+    (backend / "token").write_text("opensesame")
+    env = f"JOB_SERVER_TOKEN=opensesame\nTOKEN_FILES={backend}\n"
+    (backend / "config" / "load-env").open("a").write(env)
+    text = "import os, pathlib\nfolder = pathlib.Path(os.environ['TOKEN_FILES'])\n"
+    text += "assert (folder / 'token').read_text() == os.environ['JOB_SERVER_TOKEN']\n"
+    (backend / "code/jobrunner/service.py").write_text(text)
+    git("commit", "--quiet", "--all", "--message=reads a file", cwd=backend / "code")
+    git("tag", "v9", cwd=backend / "code")
+    git("checkout", "--quiet", "v1", cwd=backend / "code")
+    assert found(backend, "v9")["import_error"]
+    assert found(backend, "v9", fetches=False)["import_error"] == ""
 
 
 def test_a_checkout_without_the_package_cannot_be_imported(tmp_path):

@@ -106,15 +106,17 @@ def run(hint):
         subprocess.run(shlex.split(command), check=True)
 
 
-def test_the_hint_for_other_branches_makes_the_checkout_as_cloned(tmp_path):
+@pytest.mark.parametrize("value", ["+refs/heads/a:refs/remotes/origin/a", ""])
+def test_the_hint_for_other_branches_or_none_makes_the_checkout_as_cloned(tmp_path, value):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     file = str(tmp_path / ".git/config")
-    setting = GitSetting(file, "remote.origin.fetch", "+refs/heads/a:refs/remotes/origin/a")
-    subprocess.run(["git", "config", "--file", file, setting.key, setting.value], check=True)
-    at = [GitSetting(file, "remote.origin.url", URL), setting]
+    key, at = "remote.origin.fetch", [GitSetting(file, "remote.origin.url", URL)]
+    if value:
+        subprocess.run(["git", "config", "--file", file, key, value], check=True)
+        at.append(GitSetting(file, key, value))
     (problem,) = problems(str(tmp_path), CheckoutSource(tuple(at)), URL)
     run(problem.hint)
-    done = subprocess.run(["git", "config", "-f", file, setting.key], capture_output=True)
+    done = subprocess.run(["git", "config", "-f", file, key], capture_output=True)
     assert done.stdout.decode().strip() == FETCH
 
 
@@ -125,7 +127,8 @@ def test_the_hint_for_a_hidden_file_shows_it_to_git_again(tmp_path, flag):
     for words in (["init", "-q"], ["add", "."], ["update-index", flag, "a b.py"]):
         subprocess.run([*git, *words], check=True)
     config = GitSetting(f"{tmp_path}/.git/config", "remote.origin.url", URL)
-    source = CheckoutSource((config,), hidden=("a b.py",))
+    fetch = GitSetting(config.file, "remote.origin.fetch", FETCH)
+    source = CheckoutSource((config, fetch), hidden=("a b.py",))
     (problem,) = problems(str(tmp_path), source, URL)
     run(problem.hint)
     listed = subprocess.run([*git, "ls-files", "-v"], capture_output=True, check=True)

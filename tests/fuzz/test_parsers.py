@@ -26,7 +26,6 @@ SPLITS = {
     "opstasks.manage.effect_units": "our own descriptions",
     "opstasks.manage.units": "our own descriptions",
     "opstasks.manage.lockout": "our own descriptions",
-    "opstasks.manage.keys": "a line that is not a key is refused",
     "opstasks.manage.perform": "lines of an error, to show",
     "opstasks.manage.onhost.file_facts": "lines of an error, to show",
     "opstasks.manage.onhost.install_access": "sshd's own words and numbers",

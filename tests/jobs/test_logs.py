@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused
@@ -205,6 +205,8 @@ def test_a_secret_is_masked_at_any_depth(value, key):
     assert CANARY not in json.dumps(metadata_there.masked(deep))
 
 
+@example("0?")
+@example("1#")
 @given(
     st.text(st.characters(exclude_characters="/@ \n\t", exclude_categories=["Z", "C"]), min_size=1)
 )

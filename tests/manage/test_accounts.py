@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from opstasks.core.errors import Refused
+from opstasks.doctor import drift
 from opstasks.fleet.host_settings import load
 from opstasks.manage import describe
 from opstasks.manage.actions import SetUser
@@ -180,4 +181,6 @@ def test_an_installed_tool_has_no_description_of_its_own(tmp_path, monkeypatch):
             described(backend)
         assert refused.value.hint == "set `backends` in hosts.yaml to your folder of descriptions"
         assert not describe.is_described(spec(backend))
+        # doctor does not call it a problem of the host.
+        assert drift.described(spec(backend)) is None
     assert describe.is_described(spec("mine", backends=str(tmp_path)))

@@ -337,7 +337,7 @@ LINES = st.fixed_dictionaries(
 )
 ACCOUNTS = st.fixed_dictionaries(
     {"name": NAME, "uid": st.integers(0, 9), "keys": TEXTS, "twins": TEXTS}
-    | {"state": st.sampled_from(["empty", "set", "locked"])}
+    | {"state": st.sampled_from(["set", "locked"])}
 )
 EFFECTS = st.fixed_dictionaries(
     {

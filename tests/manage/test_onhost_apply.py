@@ -1,13 +1,15 @@
 """The programs that change a host, run here."""
 
 import os
+import subprocess
 
 import pytest
 
+from opstasks.deploy import source
 from opstasks.manage import actions
 from opstasks.manage.facts import UnitFacts
-from opstasks.manage.onhost import apply, system_facts
-from opstasks.onhost import protocol
+from opstasks.manage.onhost import apply, system_actions, system_facts
+from opstasks.onhost import checkout_source, protocol
 from tests.manage.onhost_help import file_action
 
 
@@ -37,6 +39,22 @@ def test_actions_stop_at_the_first_failure_and_are_safe_to_repeat(tmp_path, caps
     assert not (tmp_path / "never").exists()
     (tmp_path / "nowhere").mkdir()
     assert protocol.answer_to(apply.main, {"actions": steps}) == {"ok": {"done": 4}}
+
+
+def test_an_origin_that_was_removed_is_complete_again(tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setattr(
+        system_actions, "as_user", lambda owner, *words: subprocess.run(words, check=True)
+    )
+    url = "https://x.example/code"
+    system_actions.origin({"path": str(tmp_path), "url": url, "owner": "root"})
+    found = source.CheckoutSource(
+        tuple(
+            source.GitSetting(**entry)
+            for entry in checkout_source.source(str(tmp_path), str(tmp_path))["settings"]
+        )
+    )
+    assert list(source.problems(str(tmp_path), found, url)) == []
 
 
 def test_the_actions_continue_when_the_client_is_gone(tmp_path, monkeypatch):

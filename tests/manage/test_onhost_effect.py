@@ -238,7 +238,7 @@ def test_any_text_of_sudo_is_read(text):
 @pytest.mark.parametrize(
     ("field", "state"),
     [
-        ("", "empty"),
+        ("", "locked"),
         ("*", "locked"),
         ("!", "locked"),
         ("!*", "locked"),
@@ -250,7 +250,6 @@ def test_any_text_of_sudo_is_read(text):
 )
 def test_the_state_of_a_password(field, state):
     assert effect_logins.password_state(field) == state
-    assert effect_logins.password_states(f"a:{field}:1\n\nodd\n") == {"a": state}
 
 
 def entry(name="eve", uid=1500, home="/h"):
@@ -262,6 +261,17 @@ def test_files_with_keys_are_those_of_sshds_configuration():
     assert found == [
         *("/h/.ssh/authorized_keys", "/h/.ssh/authorized_keys2"),
         *("/etc/keys/eve", "/h/k", "/h/.ssh/%u", "/h/1500"),
+    ]
+
+
+def test_an_account_of_two_sources_is_one_account(monkeypatch, tmp_path):
+    (tmp_path / "shadow").write_text("eve:$6$x:1\nbob:*:1\nann:*:1\n")
+    monkeypatch.setattr(effect_logins, "SHADOW", str(tmp_path / "shadow"))
+    all_of_them = [entry(), entry("bob", 7), entry(home="/other"), entry("ann", 7)]
+    monkeypatch.setattr(effect_logins.pwd, "getpwall", lambda: all_of_them)
+    found = effect_logins.logins([], [])["accounts"]
+    assert [(e["name"], e["state"], e["twins"]) for e in found] == [
+        *(("eve", "set", []), ("bob", "locked", ["ann"]), ("ann", "locked", ["bob"])),
     ]
 
 

@@ -121,7 +121,9 @@ def test_a_service_that_would_run_as_another_account_is_not_started(tpp, verb):
     expect_inspection(tpp, f"{DOWN}User=\nDropInPaths=/run/a.conf /etc/b.conf\n")
     with pytest.raises(Refused, match=r"root, not as opensafely: /run/a\.conf") as caught:
         getattr(service, verb)(tpp, 3)
-    assert "doctor" in caught.value.hint
+    # `manage` removes no drop-in.
+    assert "systemctl cat" in caught.value.hint
+    assert "manage" not in caught.value.hint
 
 
 def test_an_account_that_systemd_does_not_tell_is_not_judged(tpp):

@@ -94,7 +94,8 @@ def _staged(path: Path, text: str) -> Iterator[Path]:
 
     One that a killed program left behind is removed, because it may hold a secret.
     """
-    for left in path.parent.glob(f".{path.name}.*"):
+    # The eight signs are mkstemp's. An editor's own file beside it (.swp) is not ours.
+    for left in path.parent.glob(f".{path.name}.{'[a-z0-9_]' * 8}"):
         left.unlink()
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     staged = Path(name)

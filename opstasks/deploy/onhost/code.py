@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import export
-from opstasks.deploy.onhost.code_import import failed_import, harmless, try_import
+from opstasks.deploy.onhost.code_import import failed_import, harmless, steady, try_import
 from opstasks.deploy.onhost.kept_imports import find, keep, key_of
 from opstasks.onhost.environment import environment
 from opstasks.onhost.protocol import Request
@@ -23,10 +23,14 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
 
     What an earlier import found is used if nothing is about to change: when both checkouts stay,
     or when the request says that it is only a preview. A deploy always imports the new code.
+
+    A rollback (it fetches nothing) goes back to code that already ran as the service. If that needs
+    more than a confined import gives it, it is imported as the service would.
     """
     env = environment(request["config_dir"])
     given = harmless(env, request["config_dir"])
-    found = known(request, code, lib, given) or fresh(request, code, lib, given)
+    ran = None if request["fetches"] else steady(env)
+    found = known(request, code, lib, given) or fresh(request, code, lib, given, ran)
     missing: set[str] = set()
     if moves(code):
         missing = found["keys"] - keys_of(code["path"]) - set(env)
@@ -67,13 +71,22 @@ def import_key(code: Checkout, lib: Checkout, env: dict[str, str]) -> str:
     return key_of((code["target"], lib["target"]), env)
 
 
-def fresh(request: Request, code: Checkout, lib: Checkout, env: dict[str, str]) -> dict[str, Any]:
-    """Import the targets now; a good result is kept."""
+def fresh(
+    request: Request,
+    code: Checkout,
+    lib: Checkout,
+    env: dict[str, str],
+    ran: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Import the targets now; a good result is kept.
+
+    `ran` is the service's environment, with secrets, for targets that ran with it before.
+    """
     with unpacked(request["state_dir"], (code, lib)) as folders:
         if not folders:
             return unpackable()
         new_code, new_lib = folders
-        found = imported(new_code, new_lib, env, with_keys=moves(code))
+        found = imported(new_code, new_lib, env, ran, with_keys=moves(code))
     pairs = zip((code, lib), folders, strict=True)
     # Without disk space, the present code was imported: that says nothing about the targets.
     are_targets = all(stays(checkout) or folder != checkout["path"] for checkout, folder in pairs)
@@ -82,11 +95,21 @@ def fresh(request: Request, code: Checkout, lib: Checkout, env: dict[str, str]) 
     return found
 
 
-def imported(code: str, lib: str, env: dict[str, str], *, with_keys: bool) -> dict[str, Any]:
+def imported(
+    code: str,
+    lib: str,
+    env: dict[str, str],
+    ran: dict[str, str] | None = None,
+    *,
+    with_keys: bool,
+) -> dict[str, Any]:
     """The facts of code in a folder, with its dependencies in another one."""
     if not Path(code, "jobrunner").is_dir():
         return {**failed_import("there is no jobrunner package"), "keys": set()}
-    return {**try_import(code, lib, env), "keys": keys_of(code) if with_keys else None}
+    found = try_import(code, lib, env)
+    if found["import_error"] and ran is not None:
+        found = {**try_import(code, lib, ran, confines=False), "is_confined": found["is_confined"]}
+    return {**found, "keys": keys_of(code) if with_keys else None}
 
 
 def keys_of(code: str) -> set[str]:

@@ -77,15 +77,18 @@ def is_hidden_file(value: str) -> bool:
         return False
 
 
-def try_import(code: str, lib: str, env: dict[str, str]) -> dict[str, Any]:
+def try_import(
+    code: str, lib: str, env: dict[str, str], *, confines: bool = True
+) -> dict[str, Any]:
     """Import the code with its dependencies: an error, or the migrations.
 
-    `env` has no secrets. `folders` has Python's own part of the import: its program and its package
-    folders. `is_confined`: it could reach nothing else (`opstasks.deploy.onhost.confined`).
+    `env` has no secrets, unless the code ran with them before (`confines` false). `folders` has
+    Python's own part of the import: its program and its package folders. `is_confined`: it could
+    reach nothing else (`opstasks.deploy.onhost.confined`).
     """
     code, lib = os.path.realpath(code), os.path.realpath(lib)
     paths = {**env, "PYTHONPATH": f"{code}:{lib}"}
-    ended = confined.run(PROBE, (code, lib), paths, code, timeout_s=TIMEOUT_S)
+    ended = confined.run(PROBE, (code, lib), paths, code, timeout_s=TIMEOUT_S, confines=confines)
     return {**_found(ended, {"", code, lib}), "is_confined": ended.is_confined}
 
 

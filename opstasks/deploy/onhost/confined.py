@@ -86,16 +86,27 @@ class Ended(NamedTuple):
 
 
 def run(
-    text: str, folders: Sequence[str], env: Mapping[str, str], cwd: str, *, timeout_s: float
+    text: str,
+    folders: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    *,
+    timeout_s: float,
+    confines: bool = True,
 ) -> Ended:
-    """Run Python text, which sees these folders, in one of them."""
+    """Run Python text, which sees these folders, in one of them.
+
+    Without `confines` it runs as the account itself.
+    """
     words = [sys.executable, "-I", "-B", "-c", FIRST]
     shown = [*existing([*SYSTEM, *python_folders()]), *DEVICES, *existing(folders)]
     confined = [*NAMESPACES, "sh", "-c", SCRIPT, "sh", ROOT, *shown, "--", *words]
-    ended, is_confined = _signed(confined, (cwd, text), env, timeout_s)
-    if not is_confined:  # the host has no such namespaces; the text has not run
-        ended, _ = _signed(words, (cwd, text), env, timeout_s)
-    return Ended(*ended, is_confined)
+    if confines:
+        ended, is_confined = _signed(confined, (cwd, text), env, timeout_s)
+        if is_confined:  # else the host has no such namespaces; the text has not run
+            return Ended(*ended, is_confined)
+    ended, _ = _signed(words, (cwd, text), env, timeout_s)
+    return Ended(*ended, False)
 
 
 def python_folders() -> list[str]:

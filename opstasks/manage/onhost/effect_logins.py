@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from opstasks.onhost.plain_text import names_in, text_of
+from opstasks.manage.onhost.account_facts import entries
+from opstasks.onhost.plain_text import names_in
 from opstasks.onhost.safe_files import look
 
 Facts = dict[str, Any]
@@ -22,13 +23,18 @@ def logins(places: list[str], groups: list[str]) -> Facts:
 
     `places` are the files in which sshd looks for keys, as in its configuration.
     """
-    accounts = pwd.getpwall()
-    passwords = password_states(text_of(SHADOW) or "")
-    found = [facts(entry, passwords.get(entry.pw_name, "locked"), places) for entry in accounts]
+    # With a directory service, an account may come from several sources: the first one decides.
+    by_name: dict[str, pwd.struct_passwd] = {}
+    for one in pwd.getpwall():
+        by_name.setdefault(one.pw_name, one)
+    accounts = list(by_name.values())
+    hashes = {name: fields[1] for name, fields in entries(SHADOW).items()}
+    found = [facts(entry, hashes.get(entry.pw_name, "*"), places) for entry in accounts]
+    names: dict[int, list[str]] = {}
     for entry in found:
-        entry["twins"] = [
-            other["name"] for other in found if other["uid"] == entry["uid"] and other is not entry
-        ][:20]
+        names.setdefault(entry["uid"], []).append(entry["name"])
+    for entry in found:
+        entry["twins"] = [name for name in names[entry["uid"]] if name != entry["name"]][:20]
     telling = [
         e for e in found if e["uid"] == 0 or e["keys"] or e["twins"] or e["state"] != "locked"
     ]
@@ -38,14 +44,14 @@ def logins(places: list[str], groups: list[str]) -> Facts:
     }
 
 
-def facts(entry: pwd.struct_passwd, state: str, places: list[str]) -> Facts:
+def facts(entry: pwd.struct_passwd, shadow: str, places: list[str]) -> Facts:
     """An account: its id, the state of its password, and its files with keys."""
     field = entry.pw_passwd
     # An x refers to the file of passwords; anything else is the password itself.
     return {
         "name": entry.pw_name,
         "uid": entry.pw_uid,
-        "state": state if field == "x" else password_state(field),
+        "state": password_state(shadow if field == "x" else field),
         "keys": [path for path in key_files(entry, places) if has_content(path)],
     }
 
@@ -71,18 +77,14 @@ def has_content(path: str) -> bool:
     return info is not None and info.st_size > 0
 
 
-def password_states(text: str) -> dict[str, str]:
-    """The states of the passwords in the text of the file of passwords; no hash is returned."""
-    lines = [line.split(":") for line in text.split("\n")]
-    return {words[0]: password_state(words[1]) for words in lines if len(words) > 1}
-
-
 def password_state(field: str) -> str:
-    """The state of a password: "empty", "set", or "locked" if no password fits."""
-    if not field:
-        return "empty"
+    """The state of a password: "set", or "locked" if no password fits.
+
+    Empty ones are found by `account_facts.open_accounts`.
+    """
     # A hash begins with $, or is one of the 13 characters of old systems.
-    return "set" if field[0] == "$" or (field[0] not in "!*" and len(field) >= 13) else "locked"
+    is_set = field[:1] == "$" or (field[:1] not in ("!", "*") and len(field) >= 13)
+    return "set" if is_set else "locked"
 
 
 def members(name: str, accounts: list[pwd.struct_passwd]) -> list[str]:

@@ -18,6 +18,8 @@ APT_OPTIONS = ("-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeo
 STRICT = ("-o", "APT::Update::Error-Mode=any")
 LISTS = "/var/lib/apt/lists"
 PROBE_TIMEOUT_S = 60.0
+# The branches that a clone fetches (`opstasks.deploy.source` expects them).
+FETCH = "+refs/heads/*:refs/remotes/origin/*"
 
 
 # -- packages ------------------------------------------------------------------------------------
@@ -66,10 +68,15 @@ def checkout(action: Action) -> None:
 
 
 def origin(action: Action) -> None:
-    """Set a checkout's origin. Only its file is changed: no program of its settings runs."""
+    """Set a checkout's origin. Only its file is changed: no program of its settings runs.
+
+    Also what is fetched from there: without that, a removed remote would bring nothing new.
+    """
     config = f"{action['path']}/.git/config"
-    words = ("git", "config", "--file", config, "--replace-all", "remote.origin.url", action["url"])
-    as_user(action["owner"], *words)
+    wanted = {"remote.origin.url": action["url"], "remote.origin.fetch": FETCH}
+    for key, value in wanted.items():
+        words = ("git", "config", "--file", config, "--replace-all", key, value)
+        as_user(action["owner"], *words)
 
 
 def create(action: Action) -> None:
