@@ -102,6 +102,14 @@ class Handler(socketserver.BaseRequestHandler):
             data += piece
         return data
 
+    def send_without_end(self, pause_s):
+        """The header of a result, then rows until the client is gone."""
+        data = table([("row_count", int)], [(1,)])[: -len(done())]
+        while True:
+            self.request.sendall(struct.pack(">BBHHBB", 4, 0, len(data) + 8, 0, 1, 0) + data)
+            time.sleep(pause_s)
+            data = (b"\xd1\x08" + bytes(8)) * (1 if pause_s else 400)
+
     def send(self, data):
         pieces = [data[n : n + 4000] for n in range(0, len(data), 4000)] or [b""]
         for number, piece in enumerate(pieces, 1):
@@ -154,6 +162,8 @@ class Handler(socketserver.BaseRequestHandler):
         text = data[headers:].decode("utf-16-le")
         self.server.log(text)
         time.sleep(self.server.delay_s)
+        if self.server.pause_s is not None:
+            self.send_without_end(self.server.pause_s)
         self.send(answer(text))
 
 
@@ -165,6 +175,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.queries, self.logins, self.path = [], [], path
         self.delay_s, self.encryption, self.reroute = 0, 2, None
+        self.pause_s = None
 
     @property
     def port(self):

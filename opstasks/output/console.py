@@ -213,13 +213,16 @@ def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     # tabulate makes each column wider than its header, by MIN_PADDING (2).
     padded = [f"{header}--" for header in headers]
     widths = fit.widths([padded, *cells], columns) if columns else None
+    if widths:
+        # Here and not by tabulate: a line must not begin with the second line of a host's text.
+        cells = [[fit.indented(row[0], widths[0]), *row[1:]] for row in cells]
     return tabulate(
         cells,
         headers=headers,
         tablefmt="simple",
         # Ids may look like numbers (5e12, 007): they are shown unchanged.
         disable_numparse=True,
-        maxcolwidths=widths,
+        maxcolwidths=[None, *widths[1:]] if widths else None,
         maxheadercolwidths=widths,
         break_long_words=False,
         break_on_hyphens=False,

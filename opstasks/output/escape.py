@@ -15,22 +15,31 @@ from typing import Any
 # Only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
 _SUSPECT = re.compile(r"[^\x20-\x7e]")
 _SUSPECT_EXCEPT_TAB = re.compile(r"[^\t\x20-\x7e]")
+# Letters and signs for Python, but nothing is seen: a terminal shows a gap, or the next line.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
+)
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str) -> str:
     """A text as one line, with everything escaped that is not a visible character."""
-    return text if text.isprintable() else _SUSPECT.sub(_escaped, text)
+    return text if _is_seen(text) else _SUSPECT.sub(_escaped, text)
 
 
 def printable_line(text: str) -> str:
     """Like `printable`, for a line of a program's own output, which keeps its tabs."""
-    return text if text.isprintable() else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
+    return text if _is_seen(text) else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
+
+
+def _is_seen(text: str) -> bool:
+    """Whether every character is visible, or a space."""
+    return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))
 
 
 def _escaped(match: re.Match[str]) -> str:
     char = match[0]
-    if char.isprintable():
+    if _is_seen(char):
         return char
     code = ord(char)
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 # The spaces between two columns.
 GAP = 2
+# Before the second line of a text in the first column.
+INDENT = "  "
 
 
 def window() -> int:
@@ -14,6 +16,25 @@ def window() -> int:
     from opstasks.fleet.terminal import size
 
     return size()[0] if sys.stdout.isatty() else 0
+
+
+def indented(text: str, width: int) -> str:
+    """A text in lines of a width; those after the first one are indented."""
+    import textwrap
+
+    if len(text) <= width:
+        return text
+    return "\n".join(
+        textwrap.wrap(
+            text, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
+        )
+    )
+
+
+def words(text: str, *, is_first: bool) -> list[str]:
+    """The words of a cell, with the indent that those of the first column may get."""
+    begin, *rest = text.split() or [""]
+    return [begin, *(f"{INDENT}{word}" if is_first else word for word in rest)]
 
 
 def widths(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
@@ -24,7 +45,10 @@ def widths(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
     """
     texts = list(zip(*rows, strict=True))
     found = [max(map(len, column)) for column in texts]
-    floors = [max(len(word) for text in column for word in [*text.split(), ""]) for column in texts]
+    floors = [
+        max(map(len, ["", *(word for text in column for word in words(text, is_first=at == 0))]))
+        for at, column in enumerate(texts)
+    ]
     spare = sum(found) + GAP * (len(found) - 1) - columns
     while spare > 0:
         able = [at for at, width in enumerate(found) if width > floors[at]]

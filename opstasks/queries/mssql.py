@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from opstasks.core.command import Secret
-from opstasks.core.errors import CommandFailed, Refused, TimedOut, Unreachable
+from opstasks.core.errors import CommandFailed, InvalidResponse, Refused, TimedOut, Unreachable
 from opstasks.fleet.transport import Socket
 
 PORT = 1433
 LOGIN_TIMEOUT_S = 15
+# More than the answers to our queries; a hostile host can be the database.
+MAX_ANSWER_BYTES = 8 << 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,115}")
 # A table has a partition for each index; indexes 0 and 1 are the table itself.
 _ESTIMATE = (
@@ -99,10 +102,12 @@ def table_name(internal: str) -> str:
 
 
 class _Tunnel:
-    """A socket for the TDS library, over any other connection."""
+    """A socket for the TDS library, over any other connection; it limits all that arrives."""
 
-    def __init__(self, inner: Socket) -> None:
+    def __init__(self, inner: Socket, timeout_s: float) -> None:
         self._inner = inner
+        self._deadline = time.monotonic() + timeout_s
+        self._left_bytes = MAX_ANSWER_BYTES
         self.logging_in = True
 
     def setsockopt(self, *_: Any) -> None:
@@ -113,12 +118,19 @@ class _Tunnel:
         self._inner.sendall(bytes(data))
 
     def recv(self, size: int) -> bytes:
-        """Receive up to `size` bytes."""
-        return self._inner.recv(size)
+        """Receive up to `size` bytes; raises InvalidResponse or TimeoutError above the limits."""
+        if time.monotonic() > self._deadline:
+            raise TimeoutError
+        data = self._inner.recv(size)
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            limit = f"more than {MAX_ANSWER_BYTES >> 20} MiB"
+            raise InvalidResponse(f"invalid response from the database: {limit}")
+        return data
 
     def recv_into(self, buffer: bytearray | memoryview, size: int = 0, flags: int = 0) -> int:
         """Receive into a buffer."""
-        data = self._inner.recv(size or len(buffer))
+        data = self.recv(size or len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -146,13 +158,14 @@ class _Rerouted(Exception):
 
 
 def ask(login: Login, query: str, dial: Dial, timeout_s: float) -> Rows:
-    """The rows of a query; raises Refused, Unreachable, TimedOut or CommandFailed.
+    """The rows of a query; raises Refused, Unreachable, TimedOut, InvalidResponse or CommandFailed.
 
     Errors include the server's message, with the parts of the login masked.
     """
     import pytds
 
-    tunnel = _Tunnel(dial(login.address, login.port, LOGIN_TIMEOUT_S))
+    inner = dial(login.address, login.port, LOGIN_TIMEOUT_S)
+    tunnel = _Tunnel(inner, LOGIN_TIMEOUT_S + timeout_s)
     try:
         return _rows(tunnel, login, query, timeout_s)
     except TimeoutError as error:

@@ -73,6 +73,34 @@ def test_a_name_of_anything_but_a_commit_has_no_commit(checkout, name):
     assert facts(checkout, name, fetches=False)["target"] == ""
 
 
+@pytest.mark.parametrize("length", [40, 12, 7])
+@pytest.mark.parametrize("kind", ["branch", "tag"])
+def test_a_branch_cannot_take_the_place_of_a_reviewed_commit(checkout, upstream, kind, length):
+    reviewed = commit_upstream(upstream, "reviewed")
+    commit_upstream(upstream, "hostile")
+    git("update-ref", f"refs/{HEADS[kind]}/{reviewed[:length]}", "HEAD", cwd=upstream)
+    found = facts(checkout, reviewed[:length])
+    if length == 40:
+        assert (found["target"], found["error"]) == (reviewed, "")
+        return
+    assert found["target"] == ""
+    assert f"looks like a commit, but is a {kind} of another commit" in found["error"]
+
+
+HEADS = {"branch": "heads", "tag": "tags"}
+
+
+def test_a_branch_cannot_take_the_place_of_a_release(checkout, upstream):
+    release = commit_upstream(upstream, "release", "v9")
+    git("branch", "v9", cwd=upstream)
+    assert facts(checkout, "v9")["target"] == release
+    commit_upstream(upstream, "hostile")
+    git("branch", "-f", "v9", "HEAD", cwd=upstream)
+    found = facts(checkout, "v9")
+    assert found["target"] == ""
+    assert "'v9' is a branch and a tag, of different commits" in found["error"]
+
+
 def test_a_folder_without_a_repository_has_no_commits(tmp_path):
     assert reading.commits_of(str(tmp_path), "HEAD", "v1") == ["", ""]
 

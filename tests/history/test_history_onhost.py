@@ -94,6 +94,31 @@ def test_many_lines_of_others_hide_none_of_root(journal):
     assert (texts(answer), answer["ignored"]) == (["true"], 10)
 
 
+@pytest.mark.parametrize("uid", [10000, 1001, 65534])
+def test_many_lines_of_an_account_hide_none_of_another(journal, uid):
+    journal.add(0, "of root", OPSTASKS_LOGIN="alice")
+    journal.add(1000, "of alice", OPSTASKS_LOGIN="alice")
+    for _ in range(50):
+        journal.add(uid, "many", OPSTASKS_LOGIN=ACCOUNTS[uid])
+    found = texts(read.main(REQUEST))
+    assert {"of root", "of alice"} <= set(found)
+    assert found[0] == "of root"
+
+
+def test_roots_line_about_a_run_comes_first(journal):
+    """The service account can read the id of a run of root's, and write about it earlier."""
+    journal.add(10000, "false")
+    journal.add(0, "true")
+    assert texts(read.main(REQUEST)) == ["true", "false"]
+
+
+def test_lines_of_several_accounts_are_in_the_order_of_time(journal):
+    for at, uid in ((3, 1000), (1, 1000), (2, 1001)):
+        text, login = str(at), ACCOUNTS[uid]
+        journal.add(uid, text, OPSTASKS_LOGIN=login, __REALTIME_TIMESTAMP=text)
+    assert texts(read.main(REQUEST)) == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("transport", ["stdout", "syslog", "kernel"])
 def test_what_a_program_of_root_prints_does_not_count(journal, transport):
     """A program that runs as root for anyone (sudo, su) may print what its caller chose."""

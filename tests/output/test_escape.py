@@ -158,6 +158,16 @@ def test_a_value_never_controls_the_terminal_or_adds_a_line(shown, streams):
     )
 
 
+@pytest.mark.parametrize(
+    "sign", ["\u034f", "\u115f", "\u1160", "\u180b", "\u2800", "\u3164", "\uffa0", "\U000e0100"]
+)
+def test_a_letter_that_nobody_sees_is_escaped(sign):
+    """A row of them would move what follows to the beginning of the next line."""
+    assert sign.isprintable()
+    for show in (printable, printable_line):
+        assert show(f"a{sign}é日\u0301") == f"a\\u{ord(sign):04x}é日\u0301"
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_lines_that_a_command_printed_are_marked_as_such(text, streams):
     terminal = streams()

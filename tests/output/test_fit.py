@@ -1,5 +1,6 @@
 """Tables in a window that is narrower than they are."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +14,12 @@ ROWS = st.integers(1, 6).flatmap(
 
 def longest_words(rows):
     return [
-        max(len(w) for text in column for w in [*text.split(), ""])
-        for column in zip(*rows, strict=True)
+        max(
+            len(word) + (2 if at == 0 and number else 0)
+            for text in column
+            for number, word in enumerate(text.split() or [""])
+        )
+        for at, column in enumerate(zip(*rows, strict=True))
     ]
 
 
@@ -50,6 +55,19 @@ def test_the_widest_column_is_wrapped_and_ids_stay_whole(monkeypatch):
     assert "35vovkqiaukvlmls" in text
     assert " os-job-35vovkqiaukvlmls" in text
     assert "there but no" in " ".join(text.split())
+
+
+@given(st.text("ab :", max_size=300), st.integers(1, 120))
+def test_no_second_line_of_a_text_begins_a_line(text, columns):
+    """A file's name can have blanks up to the end of a line, and then `error: ...`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "window", lambda: columns)
+        shown = console.table_text(["file", "size"], [[f"x {text} error: tpp: lost", "1 B"]])
+    lines = shown.split("\n")
+    rule = next(at for at, line in enumerate(lines) if line.startswith("---"))
+    first, *more = lines[rule + 1 :]
+    assert first.startswith("x")
+    assert all(line.startswith("  ") for line in more)
 
 
 def test_a_row_is_one_line_in_a_pipe(monkeypatch):

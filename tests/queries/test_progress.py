@@ -101,6 +101,21 @@ def test_a_query_that_takes_too_long_is_stopped(server):
         ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), timeout_s=0.5)
 
 
+def test_an_answer_without_end_is_dropped(server):
+    """A hostile host can be the database."""
+    server.pause_s = 0
+    with pytest.raises(InvalidResponse, match="more than"):
+        ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"))
+
+
+@pytest.mark.timeout(20)
+def test_an_answer_that_never_ends_is_stopped_in_time(server, monkeypatch):
+    monkeypatch.setattr(mssql, "LOGIN_TIMEOUT_S", 2)
+    server.pause_s = 0.1
+    with pytest.raises((TimedOut, Unreachable)):
+        ask(server, mssql.count_rows(DATABASE, "DataExtract_ab"), timeout_s=1)
+
+
 def test_a_lost_connection_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         login = mssql.Login("127.0.0.1", listener.getsockname()[1], "d", Secret("u"), Secret("p"))

@@ -19,6 +19,8 @@ TIMEOUT_S = 120
 MOST_COMMITS = 200
 # An object that is a commit, as `commits_of` asks git to print it.
 COMMIT = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) commit")
+# What a person would take for the hash of a commit.
+HASH = re.compile("[0-9A-Fa-f]{7,64}")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 MOST_HIDDEN = 20
@@ -46,7 +48,12 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         return {**facts, "error": f"cannot fetch: {tail(fetched)}"}
     if status.returncode:
         return {**facts, "error": f"cannot read the checkout: {tail(status)}"}
-    target = next(filter(None, targets), "")
+    # For git, a whole hash is always the commit itself, whatever branches there are.
+    exact = targets[2] if targets[2] == ref else ""
+    reason = "" if exact else ambiguity(ref, *targets[:2])
+    if reason:
+        return {**facts, "error": reason}
+    target = exact or next(filter(None, targets), "")
     if not target:
         return {**facts, "error": f"{ref!r} is not a branch, a tag or a commit"}
     if target == head:
@@ -58,6 +65,20 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         "gained": commits(path, f"HEAD..{target}"),
         "lost": commits(path, f"{target}..HEAD"),
     }
+
+
+def ambiguity(ref: str, branch: str, tag: str) -> str:
+    """Why a name could mean another commit than the person thinks; "" if it cannot.
+
+    Who may push a branch could give it the name of a release, or of a commit that was reviewed.
+    """
+    if branch and tag and branch != tag:
+        return f"{ref!r} is a branch and a tag, of different commits: name the commit"
+    named = branch or tag
+    if named and HASH.fullmatch(ref) and not named.startswith(ref.lower()):
+        kind = "branch" if branch else "tag"
+        return f"{ref!r} looks like a commit, but is a {kind} of another commit, {named[:12]}"
+    return ""
 
 
 def source_facts(path: str, home: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from typing import Any
 # The SSH login, as the writer's shell knows it, and as the kernel knows it. The second is better,
 # but journald misses it if the writer ends too soon.
 LOGIN, KERNEL_LOGIN = "OPSTASKS_LOGIN", "_AUDIT_LOGINUID"
-FIELDS = ("MESSAGE", "_UID", LOGIN, KERNEL_LOGIN)
+TIME = "__REALTIME_TIMESTAMP"
+FIELDS = ("MESSAGE", "_UID", LOGIN, KERNEL_LOGIN, TIME)
 # More lines, and longer ones, are no record of ours.
 MOST_BYTES = 8 << 20
 MOST_LINE_BYTES = 256 << 10
@@ -81,21 +82,32 @@ def others(trusted: set[str]) -> list[str]:
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """The newest `lines` since `since_at` (0: any time) with `identifier`, oldest first.
 
-    The request also has `service_user`. The answer has `entries`, those of root and the service
-    account first, and `ignored`, the number of lines of other accounts that were left out (at most
-    `lines`). Lines of other accounts are read apart: however many there are, they hide no others.
+    The request also has `service_user`. The answer has `entries`, those of root first, then those
+    of the service account, and `ignored`, the number of lines of other accounts that were left out
+    (at most `lines`). They are read apart: however many lines an account writes, they hide no
+    others, and of two lines about the same run, root's comes first.
     """
     writers = {"0": "root"}
     with contextlib.suppress(KeyError):  # on a host that was never set up
         writers[str(pwd.getpwnam(request["service_user"]).pw_uid)] = request["service_user"]
-    match = ("_TRANSPORT=journal", *(f"_UID={uid}" for uid in writers))
-    trusted = [entry(line, writers[line["_UID"]]) for line in newest(request, *match)]
-    own, ignored = [], 0
-    if uids := others(set(writers)):
-        for line in newest(request, *(f"_UID={uid}" for uid in uids)):
-            by = name_of(line.get("_UID", ""))
-            if by and line.get(LOGIN) == by:
-                own.append(entry(line, by))
-            else:
-                ignored += 1
-    return {"entries": trusted[::-1] + own[::-1], "ignored": ignored}
+    trusted: list[dict[str, str]] = []
+    for uid, name in writers.items():
+        lines = newest(request, "_TRANSPORT=journal", f"_UID={uid}")
+        trusted += [entry(line, name) for line in lines][::-1]
+    uids = others(set(writers))
+    return {"entries": trusted + own(request, uids), "ignored": ignored(request, uids)}
+
+
+def own(request: dict[str, Any], uids: list[str]) -> list[dict[str, str]]:
+    """What accounts wrote about their own logins, oldest first."""
+    found: list[tuple[int, dict[str, str]]] = []
+    for uid, name in ((uid, name_of(uid)) for uid in uids):
+        lines = newest(request, f"_UID={uid}", f"{LOGIN}={name}") if name else ()
+        found += [(int(line.get(TIME, "0")), entry(line, name)) for line in lines][::-1]
+    return [line for _, line in sorted(found, key=lambda item: item[0])]
+
+
+def ignored(request: dict[str, Any], uids: list[str]) -> int:
+    """How many lines of accounts are not about their own logins, at most `lines`."""
+    lines = newest(request, *(f"_UID={uid}" for uid in uids)) if uids else ()
+    return sum(line.get(LOGIN) != (name_of(line.get("_UID", "")) or None) for line in lines)
