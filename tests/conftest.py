@@ -223,6 +223,8 @@ LONG = (
     "jobs/test_stats_sandbox.py",
     "jobs/test_matrix_sandbox.py",
 )
+# Of the tests that need no host, these take longest, for the same reason.
+SLOWEST_QUICK = ("fuzz/",)
 MISPLACED = pytest.StashKey[list[str]]()
 
 
@@ -237,7 +239,8 @@ def pytest_collection_modifyitems(config, items):
 
     def order(item):
         name = item.path.relative_to(ROOT / "tests").as_posix()
-        return (not needs_a_host(item.path), LONG.index(name) if name in LONG else len(LONG))
+        long = LONG.index(name) if name in LONG else len(LONG)
+        return (not needs_a_host(item.path), long, not name.startswith(SLOWEST_QUICK))
 
     items.sort(key=order)
     # Before -m removes tests: those that use a host although their file's name does not say so.

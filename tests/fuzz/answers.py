@@ -214,6 +214,7 @@ def _line(kind):
     return lambda value: json.dumps({kind: value}) + "\n"
 
 
+@cache
 @st.composite
 def replies(draw, program):
     """What a hostile host prints as the answer of a program."""

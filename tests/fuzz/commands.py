@@ -1,6 +1,7 @@
 """The output of plain commands of a host: a sane one for each kind, and nonsense in its form."""
 
 import json
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -88,6 +89,7 @@ def _rows(draw):
     return "\n".join(rows)
 
 
+@cache
 def replies():
     """What a hostile host prints for any plain command."""
     out = st.one_of(_entries(), _properties(), _rows(), hostile.raw())

@@ -1,4 +1,10 @@
-"""Values that break readers and parsers: texts, numbers, JSON, bytes."""
+"""Values that break readers and parsers: texts, numbers, JSON, bytes.
+
+Each strategy is made once: Hypothesis checks a new one, and keeps its description, which has all
+its texts. So the long ones are chosen by their number.
+"""
+
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -94,6 +100,7 @@ def deep(depth):
     return value
 
 
+@cache
 def texts():
     """Texts that separate, control, cannot be encoded, or are long."""
     pieces = st.sampled_from(PIECES)
@@ -101,10 +108,11 @@ def texts():
         pieces,
         st.lists(pieces, max_size=6).map("".join),
         st.text(st.characters(codec=None), max_size=12),
-        st.sampled_from(LONG),
+        st.integers(0, len(LONG) - 1).map(LONG.__getitem__),
     )
 
 
+@cache
 def numbers():
     """Numbers at the limits and beyond them; JSON has no others."""
     return st.one_of(
@@ -112,10 +120,11 @@ def numbers():
     )
 
 
+@cache
 def values():
     """Any value of JSON."""
     plain = st.one_of(
-        st.none(), st.booleans(), numbers(), texts(), st.just(deep(50)), st.just(deep(900))
+        st.none(), st.booleans(), numbers(), texts(), st.sampled_from((50, 900)).map(deep)
     )
     return st.recursive(
         plain,
@@ -124,6 +133,7 @@ def values():
     )
 
 
+@cache
 def raw():
     """What a command may print: any bytes, read as our session reads them."""
     return st.one_of(

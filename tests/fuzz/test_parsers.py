@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from scripts.layout import modules
 from tests.fuzz import parsers
+from tests.fuzz.examples import check_all
 from tests.fuzz.parsers import NO_PARSER, PARSERS
 
 # The name of a public function that reads a text.
@@ -50,7 +51,7 @@ def test_any_text_is_read_or_refused(parser):
     def run(text):
         parsers.run(parser, text)
 
-    run()
+    check_all(run)
 
 
 def functions():

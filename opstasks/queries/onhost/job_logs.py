@@ -19,7 +19,7 @@ LEVEL = r"\[(?:debug|info|warning|warn|error|critical|exception)\s*\]\s*"
 RECORD = re.compile(rf"(?:{DATE}(?:{LEVEL})?|{LEVEL})", re.IGNORECASE)
 STATEMENT = re.compile(
     r"(?:SQL:|Running: |"
-    r"(?:(?:--[^\n]*\n|\s)*(?:INSERT|SELECT|CREATE|DROP|UPDATE|DELETE|TRUNCATE|WITH|MERGE|EXEC"
+    r"(?:\s*(?:--[^\n]*\n\s*)*(?:INSERT|SELECT|CREATE|DROP|UPDATE|DELETE|TRUNCATE|WITH|MERGE|EXEC"
     r"|BEGIN|ALTER|DECLARE|SET)\b))"
 )
 
@@ -28,7 +28,7 @@ def last_statement(lines: Iterable[str]) -> dict[str, Any] | None:
     """The last statement: its start, and the time of the next record (0: there is none)."""
     found: dict[str, Any] | None = None
     for at, text in records(lines):
-        if STATEMENT.match(text):
+        if STATEMENT.match(text, 0, SQL_LENGTH):
             found = {"began_at": at, "ended_at": 0.0, "sql": text.removeprefix("SQL:").strip()}
         elif found and not found["ended_at"]:
             found["ended_at"] = at
