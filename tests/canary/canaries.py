@@ -99,6 +99,12 @@ def plant(sandbox, canaries):
     sandbox.must(HOST, ["systemctl", "restart", "jobrunner"])
 
 
+def remove_remote(sandbox):
+    """Remove the checkout's second remote: `deploy` refuses a checkout that has one."""
+    git = ["runuser", "-u", "opensafely", "--", "git", "-C", CODE]
+    sandbox.must(HOST, [*git, "remote", "remove", "mirror"])
+
+
 def plant_in_job(sandbox, canaries, job):
     """Put a secret into a job's metadata, as the environment of its container."""
     script = (

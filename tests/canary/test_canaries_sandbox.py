@@ -111,6 +111,7 @@ def run_everything(person, sandbox, job):
     with ThreadPoolExecutor(3) as pool:
         pairs = itertools.product(READING, ALL_FLAGS if IS_FULL else SOME_FLAGS)
         list(pool.map(lambda pair: run(*pair), pairs))
+    planted.remove_remote(sandbox)
     for flags in ALL_FLAGS if IS_FULL else SOME_FLAGS[:1]:
         for name in CHANGING:
             run(name, flags)
