@@ -48,7 +48,9 @@ class OpsError(Exception):
     def __str__(self) -> str:
         prefix = f"{self.host}: " if self.host else ""
         suffix = f" -> {self.hint}" if self.hint else ""
-        return f"{prefix}{self.message}{suffix}"
+        # Our own sign for a hint: a host's words must not look like one, because people paste it.
+        message = self.message.replace("->", "\\x2d>")
+        return f"{prefix}{message}{suffix}"
 
 
 class CommandFailed(OpsError):

@@ -96,7 +96,7 @@ class Release:
 
     def describe(self) -> str:
         """For people: ``v2.71.0 -> v2.73.0, alice@laptop, 2024-05-01 10:00 UTC``."""
-        return f"{self.from_name} -> {self.to_name}, {self.who}, {self.when()}"
+        return f"{self.from_name} to {self.to_name}, {self.who}, {self.when()}"
 
 
 class ReleasesRequest(msgspec.Struct, frozen=True):

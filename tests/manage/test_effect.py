@@ -83,6 +83,7 @@ CASES = {
     "no rules": ("sudo|problem", "not found", "sudo", "cannot read", "visudo"),
     "a plugin": ("sudo|plugins", ["/etc/sudo.conf: Plugin x"], "sudo", "Plugin x", "remove"),
     "a member": ("logins|groups|disk", ["levi"], "levi in group disk", "yes", "gpasswd -d levi"),
+    "a member of staff": ("logins|groups|staff", ["levi"], "levi in group staff", "yes", "gpasswd"),
     "a second root": (
         *("logins|accounts", [{"name": "toor", "uid": 0}]),
         *("user toor", "id 0", "vipw"),

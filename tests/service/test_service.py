@@ -111,7 +111,7 @@ def test_no_service_starts_while_a_release_is_unfinished(tpp, verb):
     expect_inspection(tpp, DOWN)
     tpp.expect_lock(f"service.{verb}")
     expect_releases(tpp, ENDED, UNFINISHED)
-    with pytest.raises(Refused, match=r"v1 -> v2.* is unfinished") as caught:
+    with pytest.raises(Refused, match=r"v1 to v2.* is unfinished") as caught:
         getattr(service, verb)(tpp, 1)
     assert caught.value.hint.startswith("inv -H tpp deploy")
 

@@ -87,7 +87,7 @@ def refuse_moved_by_hand(path: str, record: Record, *ends: str) -> None:
     if now not in ends:
         raise HostRefusal(
             f"{path} was moved by hand to {now[:10]}, which is not part of"
-            f" {record['from_name']} -> {record['to_name']}: check out one of these"
+            f" {record['from_name']} to {record['to_name']}: check out one of these"
         )
 
 
