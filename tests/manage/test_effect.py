@@ -244,7 +244,7 @@ def test_a_drop_in_of_sshd_is_shown_and_does_not_hold_up_job_runner(facts, wante
 LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 
 
-def test_what_lxc_adds_to_every_service_is_accepted_and_nothing_else_by_its_name(facts, wanted):
+def test_only_what_lxc_adds_to_every_service_is_accepted_under_its_name(facts, wanted):
     keys = ["LoadCredential", "NoNewPrivileges", "ProcSubset", "ProtectProc"]
     put(facts, f"units|{UNIT}|drop_ins", {LXC: keys})
     put(facts, "units|ssh.service", {"drop_ins": {LXC: keys}})
