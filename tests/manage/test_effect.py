@@ -1,4 +1,4 @@
-"""What is in effect, against the description: pure."""
+"""Compare what is in effect with the description: pure."""
 
 import copy
 
@@ -176,7 +176,7 @@ def test_sshds_own_words_for_a_described_value_count(facts, wanted):
     put(facts, "sshd|values|clientaliveinterval", "5m in seconds")
     put(facts, "sshd|described", {"clientaliveinterval": "5m in seconds"})
     assert shown(facts, wanted) == []
-    # Its defaults are not what a host must have.
+    # The defaults of this sshd are not the required values.
     put(facts, "sshd|described", {"permituserenvironment": "yes"})
     put(facts, "sshd|values|permituserenvironment", "yes")
     assert ("sshd permituserenvironment", "yes") in [entry[:2] for entry in shown(facts, wanted)]

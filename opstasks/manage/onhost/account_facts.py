@@ -106,7 +106,7 @@ def accounts_with_keys() -> list[str]:
 
 
 def marked(names: list[str], mark: str) -> list[str]:
-    """Those of these accounts whose keys `manage` wrote: they were listed once."""
+    """The accounts among these with keys that `manage` wrote: they were listed earlier."""
     found = []
     for name in names:
         with contextlib.suppress(OSError, KeyError):
