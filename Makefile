@@ -51,13 +51,13 @@ bench: setup
 soak: setup
 	@$(BIN)/python -m bench.soak
 
-# Secrets on a host, every task with every combination of flags, and all of them with a Python that is
-# killed: none may appear anywhere else. About 20 minutes.
+# Puts secrets on a host and runs every task with every combination of flags, also with a Python that
+# is killed. No secret may appear anywhere else. About 20 minutes.
 canary: setup
 	@OPSTASKS_CANARY=full $(BIN)/pytest tests/canary
 
 # 10,000 generated answers and texts for each reader and parser, and the time that large ones take.
-# The engine for the part that is guided by coverage goes into .fuzz (scripts/fuzz).
+# The coverage-guided fuzzer is installed into .fuzz (scripts/fuzz).
 fuzz: setup
 	@scripts/fuzz $(EXAMPLES)
 

@@ -3,7 +3,8 @@
 A password from Invoke's settings, from --prompt-for-sudo-password or from a file is for every host
 of the run where sudo may ask. A password that a person types is for the host that the question
 names. When that host has accepted it, the person is asked once whether the other hosts may get it;
---yes is no answer to that. A host that did not accept a password gets no other one in the same run.
+--yes does not answer this question. A host that did not accept a password gets no other one in the
+same run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
 
 
 class PasswordBox:
-    """Has the sudo password for each host; asks for it when sudo does.
+    """The sudo passwords of the hosts; asks the person for one when sudo asks.
 
     `asking_hosts` are the names of the run's hosts where sudo may ask.
     """
@@ -41,7 +42,7 @@ class PasswordBox:
         self._accepted: dict[str, Secret] = {}
         self._first_host = ""
         self._not_accepted: set[str] = set()
-        # The hosts that may get the first host's password; None before the person was asked.
+        # The hosts that may get the first host's password; None until the person is asked.
         self._agreed: set[str] | None = None
         self._terminal: list[Any] | None = None
         # A person is typing: nothing else should be written on the terminal.
@@ -58,7 +59,7 @@ class PasswordBox:
             secret = self._known_for(host)
             if secret is None:
                 turn.enter_context(self._turn)
-                # While this host waited, another connection to it may have been judged.
+                # Meanwhile the host may have accepted or refused a password on another connection.
                 secret = self._known_for(host) or self._shared_with(host)
                 if secret is None:
                     secret = self._ask(host)
@@ -68,7 +69,7 @@ class PasswordBox:
                 yield secret
 
     def _known_for(self, host: str) -> Secret | None:
-        """The password for a host without a question; raises Refused if it did not accept one."""
+        """The password that needs no question; raises Refused if the host did not accept one."""
         from opstasks.fleet.refusals import wrong_password
 
         if host in self._not_accepted:
@@ -77,10 +78,10 @@ class PasswordBox:
 
     @contextlib.contextmanager
     def _judged(self, host: str, secret: Secret | None) -> Iterator[None]:
-        """Remember whether the host accepts its password inside.
+        """Remember whether the host accepts its password while inside.
 
-        An account that may not use sudo has a password all the same, and its rights may change:
-        `manage` tries them, and restores them.
+        Only the password counts, not whether the account may use sudo: its rights may change,
+        because `manage` tries new rights and restores the old ones.
         """
         from opstasks.fleet.refusals import PasswordNotAccepted
 
@@ -128,7 +129,7 @@ class PasswordBox:
             return None
         with self._asking():
             try:
-                # It discards what was typed before the question.
+                # getpass discards what was typed before the question.
                 return Secret(getpass.getpass(f"sudo password for {host}: ", stream=sys.stderr))
             except EOFError:
                 return None
@@ -143,7 +144,7 @@ class PasswordBox:
             discard_typed()
             question = f"{self._first_host} accepted it. Use it on {named(names)} as well?"
             print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-            # Not sys.stdin: the program could not end while this thread waits in it.
+            # Not sys.stdin: the program could not end while this thread waits for input.
             answer = os.read(sys.stdin.fileno(), 1024)
         if not answer:
             print(file=sys.stderr)

@@ -20,7 +20,7 @@ def asking() -> Iterator[None]:
 
 
 def discard_typed() -> None:
-    """Discard what was typed before the question was shown: it is no answer to that."""
+    """Discard what was typed before the question was shown: it is not an answer to it."""
     with contextlib.suppress(OSError, termios.error):  # not a terminal
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 

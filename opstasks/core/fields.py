@@ -18,9 +18,9 @@ _ready: set[object] = set()
 
 
 def ready(kind: type[T]) -> type[T]:
-    """The same type, after msgspec has examined it: in two threads at once, that crashes Python.
+    """The same type, examined by msgspec in one thread only: two at once can crash Python.
 
-    msgspec keeps what it found on each class, but others can see it before it is complete.
+    msgspec stores its result on each class, where other threads see it before it is complete.
     """
     if kind not in _ready:
         with _building:

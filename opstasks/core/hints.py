@@ -9,7 +9,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 
 def one_word(text: object) -> str:
-    """A value as one word of a command line, whoever wrote it.
+    """A value as one word of a command line; the value may be hostile.
 
     Control characters become escapes that bash reads.
     """
@@ -26,6 +26,6 @@ def _escaped(char: str) -> str:
         return f"\\{char}"
     if char.isprintable():
         return char
-    # A byte that is not UTF-8 is that byte; any other half of a pair only must not fail.
+    # An invalid UTF-8 byte stays that byte; any other lone surrogate only must not raise an error.
     errors = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
     return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", errors))

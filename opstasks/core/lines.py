@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# Line ends that an editor or a review may not show as such, and signs that are invisible or change
-# the direction of reading.
+# Line ends that an editor or a review may not show as line ends, and signs that are invisible or
+# change the direction of reading.
 _HIDING = re.compile(
     "\r(?!\n)|[\x85\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]|(?!\\A)\ufeff"
 )

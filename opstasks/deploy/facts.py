@@ -132,7 +132,7 @@ class DeployFacts:
     `code_version` is the newest database version that the new code supports; `missing_keys` are
     configuration keys that the new code reads, the old code did not, and the host does not set;
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
-    the new code could reach nothing when it was imported. `unit_user` is the account of the unit
+    the new code had no access to the host when it was imported. `unit_user` is the unit's account
     ("" if unknown), which should be the `service_user`.
     """
 
@@ -229,7 +229,7 @@ def inspect(
 
 
 def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
-    """The facts with what hosts.yaml says; a host cannot say it itself."""
+    """The facts, with the addresses from hosts.yaml; a host cannot supply these itself."""
     return replace(
         facts,
         code=replace(facts.code, url=spec.deploy.code.url),

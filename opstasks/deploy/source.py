@@ -1,7 +1,7 @@
-"""Where a checkout's commits come from, against where they should come from: pure.
+"""Compare where a checkout's commits come from with where they should come from: pure.
 
-Settings of a checkout can fetch from elsewhere, run programs and hide changes. So only the settings
-that a clone makes, and harmless ones, are accepted. Settings of the system (/etc/gitconfig) are
+Settings of a checkout can fetch from elsewhere, run programs and hide changes. So only harmless
+settings and those that `git clone` writes are accepted. Settings of the system (/etc/gitconfig) are
 root's, and may redirect addresses.
 """
 
@@ -39,7 +39,7 @@ _REDIRECTS = re.compile(
 
 
 class GitSetting(msgspec.Struct, frozen=True):
-    """A setting and its file; the value is known for addresses only, without credentials."""
+    """A setting and its file; it has a value for addresses only, without credentials."""
 
     file: Line
     key: Line
@@ -110,7 +110,7 @@ def _line(words: Iterable[str]) -> str:
 def _removal(path: str, place: str) -> str:
     """How to remove a file that hides or replaces content."""
     if place.endswith("/objects/info/alternates"):
-        # Without it the checkout has lost objects, unless they are copied first.
+        # Without this file the checkout lacks objects, unless they are copied first.
         return f"git -C {one_word(path)} repack -a -d, then rm {one_word(place)}"
     return f"look at it, then rm -r {one_word(place)}"
 

@@ -138,7 +138,7 @@ def _python(facts: DoctorFacts, now_at: float) -> Iterator[DoctorFinding]:
 
 
 def _programs(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
-    """What was asked for, here and below: a host's own words must not get into a hint."""
+    """The names come from the request: a host's own words must not get into a hint."""
     for name in request(spec).programs:
         place = facts.programs.get(name, "")
         hint = f"apt-get install {PROGRAMS.get(name, name)}"

@@ -1,4 +1,4 @@
-"""What is in effect on a host, against the description that `manage` applies."""
+"""Compare what is in effect on a host with the description that `manage` applies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NAME = "in effect"
 
 
 def described(spec: HostSpec) -> Description | None:
-    """The description with its people, without their keys; None for a host without one here.
+    """The description with its people, without their keys; None if there is none for the host.
 
-    An installed opstasks describes no backend, so that nothing is wrong with the host then.
+    An installed opstasks describes no backend: that is not a fault of the host.
 
     Raises Refused for a description with mistakes.
     """
@@ -35,7 +35,7 @@ def command(wanted: Description) -> Command:
 
 
 def judge(spec: HostSpec, wanted: Description, result: Result) -> list[DoctorFinding]:
-    """A finding for each difference, or one that there is none."""
+    """A finding for each difference, or one finding that nothing differs."""
     try:
         facts = EFFECT.decode(result, spec.name)
     except OpsError as error:
@@ -54,7 +54,7 @@ def judge(spec: HostSpec, wanted: Description, result: Result) -> list[DoctorFin
 
 
 def _there(facts: EffectFacts, wanted: Description) -> set[str]:
-    """Everything described, without units that systemd does not know: other checks name them."""
+    """Everything described except units that systemd does not know: other checks name those."""
     paths = {file.path for file in wanted.files} | {entry.path for entry in wanted.checkouts}
     absent = {name for name, unit in facts.units.items() if unit.state == "not-found"}
     return {path for path in paths if path.rpartition("/")[2] not in absent}
@@ -66,5 +66,5 @@ def no_description(error: Refused) -> DoctorFinding:
 
 
 def no_backend() -> DoctorFinding:
-    """The result for a host that no description belongs to."""
+    """The result for a host without a description."""
     return DoctorFinding(NAME, True, "not compared: no description here (`backend` in hosts.yaml)")

@@ -61,7 +61,7 @@ def _secure(shell: Shell) -> None:
 
 
 def _busy(host: Host, held: lock.Owner | None) -> Refused:
-    """The error for a lock that someone has."""
+    """The error for a lock that is taken."""
     return Refused(
         f"someone is changing it: {held.describe() if held else 'unknown'}",
         host=host.name,

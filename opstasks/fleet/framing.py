@@ -12,8 +12,8 @@ from opstasks.core.command import Command, Raw, Secret
 from opstasks.fleet.heartbeat import SILENCE_S
 from opstasks.fleet.sudo import ASK
 
-# What every remote shell starts with: predictable messages, no pagers, no git questions, and the
-# same umask for everyone: that of an account decides nothing about the files that we make.
+# The settings of every remote shell: predictable messages, no pagers, no git questions, and the
+# same umask for all accounts, so an account's own umask does not affect the files that we make.
 SHELL_SETTINGS = (
     "export LC_ALL=C.UTF-8 PAGER=cat SYSTEMD_PAGER= SYSTEMD_COLORS=0 GIT_TERMINAL_PROMPT=0"
     " PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; umask 027; cd /"
@@ -30,7 +30,7 @@ TO_ERR = f"2>&{ERR} {ERR}>&-"
 # The account's own environment must not pass on our variables to commands.
 FUNCTIONS = (
     "unset B F I r S T O D; set --\n"
-    # bash reports a killed command with its whole text, so its own messages go nowhere.
+    # bash reports a killed command with its whole text, so bash's own messages are discarded.
     f"exec {ERR}>&2 2>/dev/null\n"
     "b() { local n; B=; for n; do"
     f" LC_ALL=C read -r -N $n -t {SILENCE_S} F || exit; B+=$F; done; }}"
@@ -110,12 +110,12 @@ def _run(line: str, command: Command) -> str:
     """Shell text that runs a command line; its input is in $I, its exit code then in $r."""
     if command.stdin is None:
         return f"{line} </dev/null {TO_ERR}\nr=$?"
-    # A pipe, and no here-document: bash may write that to the disk.
+    # A pipe, not a here-document: bash may write that to the disk.
     return f'printf %s "$I" | {line} {TO_ERR}\nr=${{PIPESTATUS[1]}}'
 
 
 def _ended(text: str, mark: str, stdin: str | Secret | None = None) -> bytes:
-    """The bytes for a text which leaves an exit code in $r."""
+    """The bytes for a text that leaves an exit code in $r."""
     return _wire(f"{text}{_marks(mark, '$r')}", stdin)
 
 

@@ -145,7 +145,7 @@ class _Builder:
             self._mistakes.bad_value(f"{path}.port", port, "a port (1 to 65535)")
 
     def _check(self, path: str, value: Any, shape: shapes.Shape) -> None:
-        """Add a mistake unless a value has the shape; the default "" always has."""
+        """Add a mistake if a value does not have the shape; the default "" is always accepted."""
         if value != "" and not (isinstance(value, str) and shape.pattern.fullmatch(value)):
             self._mistakes.bad_value(path, value, shape.expected)
 

@@ -57,7 +57,7 @@ def path_of(task: str, inventory: Path | None) -> Path:
 def write(path: Path, run: LastRun) -> None:
     """Replace the record; raises OSError when that is not possible."""
     private_files.make_folder(path.parent)
-    # Two runs at once: each writes its own, and the later one stays.
+    # If two runs write at once, each writes a file of its own, and the later one stays.
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         os.fchmod(fd, private_files.FILE_MODE)

@@ -5,7 +5,8 @@ does the work. Every step inherits the descriptor, so a step that outlives its c
 the lock; when both are gone the kernel drops it. Nothing has to be cleaned up by
 hand. The content of the file (who, task, since when) is for people only.
 
-Only root and the service account can open the file, because whoever can open it can hold the lock.
+Only root and the service account can open the file, because an account that can open it can hold
+the lock.
 Root replaces a file that others may have open (`opstasks.onhost.lock_file`).
 """
 
@@ -94,8 +95,8 @@ def take_text(spec: HostSpec, owner: Owner, *, checked: bool = False) -> str:
     seconds, because `holder` also takes the lock for a moment. On a full disk the lock can be taken
     although nothing can be written into the file: service.stop and outputs.rm must still work.
 
-    For root, ends with UNSAFE_CODE when the file is missing or others may open it: run SECURE, then
-    evaluate the text for a file that is `checked`. REPLACED_CODE: the file was replaced meanwhile.
+    As root, it ends with UNSAFE_CODE if the file is missing or others may open it: then run SECURE,
+    and evaluate the text with `checked`. REPLACED_CODE: the file was replaced meanwhile.
     """
     path, folder = shlex.quote(spec.lock_file), shlex.quote(spec.lock_dir)
     words = shlex.quote(json.dumps(msgspec.structs.asdict(owner)))
@@ -112,7 +113,7 @@ def take_text(spec: HostSpec, owner: Owner, *, checked: bool = False) -> str:
 
 
 def _is_private(path: str) -> str:
-    """Shell text: whether the modes are those of `opstasks.onhost.lock_file`."""
+    """Shell text that tests whether the modes are those of `opstasks.onhost.lock_file`."""
     return f"[[ $(stat -c %F/%a {path} 2>/dev/null) == regular*file/6[06]0 ]]"
 
 

@@ -1,4 +1,4 @@
-"""The operator's own files: only they may read and write them, whatever the umask is.
+"""The operator's own files: only the operator may read and write them, whatever the umask is.
 
 Every file and folder that the client makes is made here.
 """
@@ -13,7 +13,7 @@ from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-# Neither a link is followed, nor a pipe waited for.
+# Links are not followed, and opening a pipe does not block.
 _CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -29,7 +29,7 @@ def make_folder(path: Path) -> None:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """The descriptor of a file of mode 0600, made when it is missing, with its folder.
+    """The descriptor of a file of mode 0600; makes the file and its folder if they are missing.
 
     An existing file keeps its mode. Raises OSError.
     """

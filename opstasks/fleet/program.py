@@ -6,8 +6,8 @@ dictionaries. Here it has a name, a request type and an answer type::
     READ = Program("opstasks.jobs.onhost.read", ReadRequest, ReadAnswer)
     answer = host.service.call(READ, ReadRequest(...))
 
-The modules travel with the request on standard input, so their size has no limit, and neither is
-in a process list, or in a message of bash or Python about a program that was killed.
+The modules travel with the request on standard input, so their size has no limit. Neither modules
+nor request appear in a process list, or in a message of bash or Python about a killed program.
 `opstasks.onhost.protocol` describes the answer.
 """
 
@@ -41,10 +41,10 @@ LEVEL = 6
 _IMPORT = re.compile(
     r"^\s*from (opstasks\.(?:\w+\.)?onhost(?:\.\w+)?) import (\([^)]*\)|[^(\n]+)", re.MULTILINE
 )
-# What starts every program, the same for all: it runs the first line of its input, START_LINE.
+# The same command starts every program: it runs the first line of its input, START_LINE.
 PYTHON = ("python3", "-I", "-c", "import sys; exec(sys.stdin.readline())")
-# The other lines of the input are the modules, the program's module, and the request. None of them
-# is Python text, because Python prints a line of its text that is damaged.
+# The other lines of the input are the modules, the name of the program's module, and the request.
+# None of them is Python text, because Python prints the damaged line of a program with an error.
 START_LINE = (
     "import binascii, json, zlib;"
     " u = lambda: zlib.decompress(binascii.a2b_base64(sys.stdin.readline())).decode();"

@@ -13,14 +13,14 @@ NOTHING_SAID = ", and it said nothing"
 
 # What sudo 1.8, sudo 1.9 and sudo-rs say about an account that does not exist.
 _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
-# What sudo and sudo-rs say when it takes no more passwords.
+# What sudo and sudo-rs print when they accept no more passwords.
 _NOT_ACCEPTED = re.compile(r"incorrect (password|authentication) attempt")
-# sudo repeats the whole command line that it does not allow, between these two.
+# sudo repeats the whole command line that it does not allow, between these two texts.
 _NOT_ALLOWED, _AS = "not allowed to execute", "' as "
 
 
 class PasswordNotAccepted(Refused):
-    """sudo did not accept the password; it says nothing about the account's rights."""
+    """sudo did not accept the password; this says nothing about the account's rights."""
 
 
 def wrong_password(host: str) -> PasswordNotAccepted:

@@ -124,7 +124,7 @@ class Session:
             with passwords(self.host) as secret:
                 if secret is None:
                     raise no_password(self.host)
-                # If sudo waited for too long, it has ended and said so: the next `read` gets that.
+                # If sudo waited too long, it has ended with a message: the next `read` gets that.
                 with contextlib.suppress(OSError):
                     self._process.write(secret.value.encode() + b"\n")
                 if self._is_asked(prompt):
@@ -134,7 +134,7 @@ class Session:
             raise
 
     def _is_asked(self, prompt: bytes) -> bool:
-        """Wait for sudo's question, or for our shell: then the answer is no."""
+        """Wait for sudo's question (true) or for our shell (false)."""
         ready, deadline = f"ready:{self._token}\n".encode(), time.monotonic() + START_S
         while ready not in self._out:
             if prompt in self._err:

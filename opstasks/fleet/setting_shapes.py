@@ -1,9 +1,9 @@
-"""What the text of each setting in hosts.yaml may be.
+"""What text each setting in hosts.yaml may contain.
 
-The values get into shell text, env files that a shell and systemd both read, unit files and
-sudoers. So they have only characters that mean themselves in all of these; the rest is refused
-with the key. Settings that never leave this machine, or that are shown to a person only, may be any
-text on one line.
+The values are written into shell text, unit files, sudoers, and env files that a shell and systemd
+both read. So they contain only characters without a special meaning in all of these. Other values
+are refused, and the error names the key. Settings that never leave this machine, or that are only
+shown to a person, may be any text on one line.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Shape(NamedTuple):
     expected: str
 
 
-# Not "ALL" and no other name in capitals: sudoers reads those as everyone, or as an alias.
+# Not "ALL" or another name in capitals: sudoers reads them as everyone, or as an alias.
 _ACCOUNT = re.compile(r"(?!root$)[a-z_][a-z0-9_-]{0,31}")
-# Without parts that are empty, "." or "..": two different texts are never the same folder.
+# Without parts that are empty, "." or "..", so two different texts are never the same folder.
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
 _NO_DOTS = r"(?!.*/\.{1,2}(/|$))"
 _SERVER = r"[A-Za-z0-9][A-Za-z0-9.-]*"
@@ -82,5 +82,5 @@ LOCAL_PATHS = ("identity_file", "ssh_config", "backends")
 
 
 def is_line(text: str) -> bool:
-    """Whether a text is one line, without control characters and such that change its look."""
+    """Whether a text is one line without control characters and characters that change its look."""
     return text.isprintable()

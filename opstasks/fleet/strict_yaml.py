@@ -1,9 +1,10 @@
-"""YAML with plain values only: what YAML reads in a surprising way is an error.
+"""YAML with plain values only: everything that YAML reads in a surprising way is an error.
 
 YAML 1.1 reads 0022 as 18, 22:22 as 1342 and 1_0 as 10, takes the last one of duplicate keys, and
 lets a short text stand for billions of values. Numbers are decimal here. There are no anchors,
 aliases and merge keys: hosts.yaml has `defaults` and `groups` for values that several hosts share.
-For YAML, U+2028 and others end a line and so a comment, which no review shows: they are errors too.
+For YAML, U+2028 and similar characters end a line, and so a comment. Editors and reviews do not
+show that, so these characters are errors too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 
 from opstasks.core.lines import hidden_sign
 
-# Some thousand hosts; a description of a backend has a few kB.
+# Enough for some thousand hosts; a description of a backend has a few kB.
 MOST_BYTES = 4 << 20
-# libyaml's own composer ends the process when a text nests some ten thousand levels.
+# libyaml's own composer crashes when a text nests some ten thousand levels.
 MOST_LEVELS = 100
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+")
-# Block collections nest by their indentation, two of them at most for each column.
+# Block collections nest by their indentation, at most two levels for each column.
 _FAR_RIGHT = re.compile(rf"^[ ?:-]{{{MOST_LEVELS // 2}}}", re.MULTILINE)
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -67,7 +68,7 @@ def parse_yaml(text: str) -> Any:
 def _refuse_depth(text: str, yaml: Any, base: Any) -> None:
     """Refuse deep nesting and aliases.
 
-    Most texts cannot have them, and need no look at every event.
+    Most texts cannot contain them, so their events are not examined.
     """
     is_flat = text.count("[") + text.count("{") <= MOST_LEVELS and not _FAR_RIGHT.search(text)
     if is_flat and "*" not in text and "&" not in text:

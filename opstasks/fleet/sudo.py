@@ -1,8 +1,8 @@
 """When sudo on a host may get a password, and where the password comes from.
 
-A host knows the prompt that we wait for: it is on the command line that we send. So with
+A host knows the prompt that we wait for, because it is on the command line that we send. So with
 `sudo: ask` a hostile host gets the password that the person types for it. It gets no other
-password, and nothing where no sudo is started or sudo cannot ask.
+password, and none at all where we start no sudo or sudo may not ask.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from opstasks.core.command import Secret
 
 ASK, NEVER_ASKS = "ask", "nopasswd"
 
-# Gives the password for a host, by its name; None if nobody can be asked. The caller stays inside
-# until sudo has accepted it; if sudo does not, it raises `refusals.PasswordNotAccepted` inside.
+# A context with the password for a host, by its name; None if there is no person to ask. The caller
+# stays in the context until sudo has accepted the password. If sudo does not accept it, the caller
+# raises `refusals.PasswordNotAccepted` in the context.
 PasswordSource = Callable[[str], AbstractContextManager[Secret | None]]
 
 
@@ -27,5 +28,5 @@ def mode(setting: str, login: str) -> str:
 
 @contextlib.contextmanager
 def no_passwords(host: str) -> Iterator[Secret | None]:
-    """Has none for any host."""
+    """The source that has no password for any host."""
     yield None

@@ -35,8 +35,8 @@ LINE_ENDS = b"\r\n"
 START_S = 30.0
 # More output than sudo and start-up files print before the program starts.
 MOST_BEFORE_BYTES = 1 << 20
-# Reports that sudo is finished, then becomes the program. What it prints is not in its own line: a
-# login shell may repeat that (`set -x`).
+# Reports that sudo is finished, then becomes the program. Its output differs from its own command
+# line, which a login shell may repeat (`set -x`).
 _BEGIN = 'printf %s:ready "$0"; exec "$@"'
 
 
@@ -116,7 +116,7 @@ class _Beginning:
                 raise wrong_password(self._host.name)
 
     def _is_asked(self, prompt: bytes | None) -> bool:
-        """Wait for sudo's question, or for the program: then the answer is no."""
+        """Wait for sudo's question (true) or for the program (false)."""
         deadline = time.monotonic() + START_S
         while self._ready not in self._seen:
             if prompt and prompt in self._seen:

@@ -1,7 +1,7 @@
-"""Who may change a file that decides where passwords go, and what root gets: only its reader.
+"""Check that only the operator can change a file that decides where passwords are sent.
 
-The rule of OpenSSH: a file, and every folder above it, belongs to the operator or root, and nobody
-else may write it. A group that has no other members is nobody else.
+The rule of OpenSSH: a file, and every folder above it, belongs to the operator or root, and no
+other account may write it. The operator's own group may, if it has no other members.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 
 def problem(path: Path) -> str:
-    """Why someone else could change a file or folder; "" if nobody can. Raises OSError."""
+    """Why another account could change a file or folder; "" if none can. Raises OSError."""
     real = path.resolve()
-    # A link is as safe as the folder that it is in.
+    # A link is as safe as the folder that contains it.
     for place in dict.fromkeys((real, *_above(real), path.absolute().parent)):
         if reason := _own_problem(place.stat(), is_leaf=place == real):
             return f"{place} {reason}"
@@ -23,7 +23,7 @@ def problem(path: Path) -> str:
 
 
 def tree_problem(folder: Path) -> str:
-    """Why someone else could change a folder or anything in it; "" if nobody can."""
+    """Why another account could change a folder or anything in it; "" if none can."""
     for place in (folder, *sorted(folder.rglob("*"))):
         if reason := problem(folder) if place == folder else _inner_problem(place):
             return reason
@@ -38,7 +38,7 @@ def _inner_problem(place: Path) -> str:
 
 
 def _above(path: Path) -> Iterator[Path]:
-    """The folders above a path, up to the home directory: it is not checked who made that one."""
+    """The folders above a path, up to the home directory; those above that are not checked."""
     home = Path.home().resolve()
     for folder in path.parents:
         yield folder
@@ -49,7 +49,7 @@ def _above(path: Path) -> Iterator[Path]:
 def _own_problem(info: os.stat_result, *, is_leaf: bool) -> str:
     if info.st_uid not in (0, os.geteuid()):
         return "belongs to someone else"
-    # In a folder such as /tmp, others cannot replace what is ours.
+    # In a folder such as /tmp, others cannot replace our files.
     is_sticky = stat.S_ISDIR(info.st_mode) and info.st_mode & stat.S_ISVTX and not is_leaf
     if info.st_mode & 0o002 and not is_sticky:
         return "may be written by anyone"

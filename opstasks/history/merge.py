@@ -8,7 +8,7 @@ from dataclasses import replace
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow, HostHistory
 
-# Outcomes that do not say how a run ended on the host.
+# These outcomes do not say how a run ended on the host.
 UNCERTAIN = (BEGUN, "unknown", "interrupted")
 
 
@@ -59,7 +59,7 @@ def combine(
 
 
 def ignored_texts(journals: FleetResult[HostHistory]) -> list[str]:
-    """For each host with lines that do not count: how many there are."""
+    """A note for each host with lines that do not count: how many there are."""
     return [
         f"{item.host}: {item.value.ignored} line(s) of the journal were ignored: other accounts"
         " wrote them, or they contradict an earlier line"

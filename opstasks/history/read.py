@@ -1,7 +1,7 @@
 """Read who did what and when, from a host's journal or the operator's own file.
 
-Anyone may write to a journal: `opstasks.history.onhost.read` says which lines count. Those that are
-not audit entries are left out.
+Every account may write to a journal: `opstasks.history.onhost.read` says which lines count. Lines
+that are not audit entries are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from opstasks.fleet.program import Program
 
 # With filters, we must read more entries than we show.
 READ_LINES = 20_000
-# The most of the operator's own file that is read.
+# How much of the operator's own file is read.
 LOCAL_BYTES = 64 << 20
 # The outcome of a run without a recorded end.
 BEGUN = "begun"
@@ -80,9 +80,10 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class HostHistory:
-    """What a host has recorded, oldest first; `ignored` counts what does not count.
+    """What a host has recorded, oldest first.
 
-    That is lines of other accounts, and second ends of a run.
+    `ignored` is the number of lines that do not count: those of other accounts, and second ends of
+    a run.
     """
 
     rows: list[HistoryRow]

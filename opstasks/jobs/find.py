@@ -156,15 +156,15 @@ def check_word(text: str) -> str:
 
 
 def is_id(word: str) -> bool:
-    """Whether a word is a whole id. A shorter one is a part, even if a host says it is an id.
+    """Whether a word is a whole id. A shorter word is a part, even if a host says it is an id.
 
-    Otherwise one host could attract a command that means a job of another host.
+    Otherwise a host could attract a command for a job of another host.
     """
     return _ID.fullmatch(word) is not None
 
 
 def candidates(word: str, found: Sequence[Match]) -> list[Match]:
-    """The jobs with the whole id `word`; if it is none, all matches, active jobs first."""
+    """The jobs with the whole id `word`; if there are none, all matches, active jobs first."""
     whole = [match for match in found if is_id(word) and match.job.id == word]
     return whole or sorted(found, key=lambda m: (not m.job.is_active, -m.job.created_at))
 

@@ -55,7 +55,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """All that a word is looked for in, as the host does it."""
+        """The text in which a word is searched for, here and on the host."""
         return f"{self.slug}-{self.id}"
 
     @property

@@ -72,7 +72,7 @@ class HeldLock:
     processes: tuple[LockProcess, ...] = ()
 
     def describe(self) -> str:
-        """For people. A holder that is not a run of ours wrote no name: then its processes."""
+        """For people: the owner, or the processes if the holder is not a run of ours."""
         if self.owner is None:
             return "free"
         named = self.owner.describe()
@@ -117,7 +117,7 @@ def others(spec: HostSpec, processes: Iterable[LockProcess]) -> list[LockProcess
 
 
 def show(host: Host) -> str:
-    """Who holds the lock, for people; asks as root only when the service account cannot tell."""
+    """Who holds the lock, for people; asks as root only if the service account cannot know it."""
     owner = lock.parse_owner(host.service.output(lock.holder(host.spec)))
     if owner != lock.NAMELESS:
         return HeldLock(owner).describe()

@@ -27,7 +27,7 @@ class ChangePackages(Action, frozen=True, kw_only=True, tag="packages"):
 class SetGroup(Action, frozen=True, kw_only=True, tag="group"):
     """Create a group, or change its id; `gid` 0 means any id.
 
-    `closes`: remove the group's password and administrators, with which others can join.
+    `closes`: remove the group's password and administrators, through which others can join.
     """
 
     name: str
@@ -183,7 +183,7 @@ class DisableUnit(Action, frozen=True, kw_only=True, tag="disable_unit"):
 class StartUnit(Action, frozen=True, kw_only=True, tag="start"):
     """Start a unit.
 
-    With a `fragment`, only if systemd uses this file, no other drop-ins, and this account.
+    With a `fragment`: only if systemd uses this file, no other drop-ins, and this account.
     """
 
     name: str

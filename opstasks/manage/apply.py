@@ -104,7 +104,7 @@ def apply(
                 host=host.name,
                 hint="run it again and look at the new plan",
             )
-        # A host without the service account has no releases, and nobody else may read them.
+        # A host without the service account has no releases, and other accounts may not read them.
         if host.spec.unit in _started(current) and not _makes(current, host.spec.service_user):
             release.refuse_half_way(host.service)
         left = _perform(host, wanted, current, request, done=_done_by(by_lock, shown, current))
@@ -149,7 +149,7 @@ def _started(planned: ManagePlan) -> set[str]:
 
 
 def _makes(planned: ManagePlan, user: str) -> bool:
-    """Whether a plan makes an account."""
+    """Whether a plan creates an account."""
     actions = [step.action for step in planned.todo if isinstance(step.action, SetUser)]
     return any(action.name == user and not action.exists for action in actions)
 

@@ -123,7 +123,7 @@ def _not_described(spec: HostSpec, root: Traversable) -> Refused:
 
 
 def descriptions(root: Traversable) -> set[str]:
-    """The backends that a folder describes; the base alone is for no host."""
+    """The backends that a folder describes, without the base, which is never used alone."""
     return {f.name for f in root.iterdir() if f.joinpath("host.yaml").is_file()} - {BASE}
 
 
@@ -171,7 +171,7 @@ def _sync_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
 
 
 def _url_mistakes(wanted: Description, spec: HostSpec) -> Iterator[str]:
-    """`deploy` compares a checkout's origin with hosts.yaml, `manage` with the description."""
+    """Differing addresses: `deploy` compares with hosts.yaml, `manage` with the description."""
     places = {spec.code_dir: ("code", spec.deploy.code), spec.lib_dir: ("lib", spec.deploy.lib)}
     for checkout in wanted.checkouts:
         name, repo = places.get(checkout.path, ("", None))
@@ -202,7 +202,7 @@ def folder(spec: HostSpec) -> Traversable:
 
 
 def _named(spec: HostSpec) -> str:
-    """The folder of descriptions that a person names; "" for none."""
+    """The folder of descriptions that the operator names; "" for none."""
     return os.environ.get(ENVIRONMENT) or spec.backends
 
 

@@ -79,7 +79,7 @@ def inspect_account(host: Host, name: str) -> Account:
     processes = cmd("pgrep", "--count", "--uid", name)
     answer, running, left = host.root.batch([inspect.question(asked), processes, scheduled(name)])
     found = account(host, name, inspect.decode(answer, asked, host.name))
-    # A folder that does not exist is no error here: not every host has cron.
+    # A missing folder is not an error here: not every host has cron.
     return replace(found, processes=_count(running.text), left=tuple(lines_of(left.out)))
 
 

@@ -1,7 +1,7 @@
-"""What is in effect on a host, against its description: pure.
+"""Compare what is in effect on a host with its description: pure.
 
-Files that are as described are not enough: another file may override them. A difference has no
-cause that `manage` may remove by itself, except where it has an action: a person must look.
+Files that are as described are not enough: another file may override them. `manage` corrects only
+differences with an action. For all others, a person must look at the cause.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def differences(
 ) -> Iterator[EffectDifference]:
     """What is not as described. `is_there`: the described files and checkouts that exist.
 
-    A bare host has neither: what `manage` is about to create cannot be overridden yet.
+    A bare host has none of them: nothing can override what `manage` has not created yet.
     """
     there = set(is_there)
     for found in effect_units.problems(facts, wanted, there):

@@ -1,4 +1,4 @@
-"""What is in effect on a host: the request for it, and the answer, as types."""
+"""Types for the question what is in effect on a host: the request and the answer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class AskedCheckout(msgspec.Struct, frozen=True):
 class EffectRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to ask.
 
-    `units` are full names or patterns; `sshd` keys of sshd's configuration in lower case,
-    `sshd_text` its described files, and `accounts` those for which a Match is tried; `sudoers` the
-    described rules and `sudoers_files` their paths; `service_accounts` must not run anything but
+    `units` are full names or patterns; `sshd` are keys of sshd's configuration in lower case.
+    `sshd_text` is the text of its described files. `accounts` are tried with each Match. `sudoers`
+    are the described rules, `sudoers_files` their paths. `service_accounts` may run nothing but
     described units.
     """
 
@@ -122,7 +122,7 @@ class LoginsEffect(msgspec.Struct, frozen=True):
 
 
 class EffectFacts(msgspec.Struct, frozen=True):
-    """Everything that is in effect; the defaults are a host where nothing is.
+    """Everything that is in effect; the defaults describe a host where nothing is in effect.
 
     `ways` are other ways to make root run something; `persistence` are paths by which a
     service account can run programs by itself.

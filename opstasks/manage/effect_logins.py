@@ -1,4 +1,4 @@
-"""Who can log in and become root, against the described people: pure."""
+"""Compare who can log in and become root with the described people: pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opstasks.core.hints import one_word
 from opstasks.manage.effect_facts import EffectFacts, LoginEffect
 from opstasks.manage.model import Description
 
-# The members of these groups are root, or can read what only root should.
+# The members of these groups can become root, or read what only root should.
 POWERFUL = (
     *(
         "root",

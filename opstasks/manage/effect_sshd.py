@@ -1,7 +1,7 @@
-"""sshd's settings in effect, against the described ones: pure.
+"""Compare sshd's settings in effect with the described ones: pure.
 
-The described files say what must be in effect. Where they are silent, these settings must have the
-values of sshd's own defaults, because others allow logins that nobody described.
+The described files say what must be in effect. Settings that they do not contain must have the
+values below, sshd's own defaults, because others allow logins that are not described.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def files(wanted: Description) -> tuple[str, ...]:
 
 
 def described(wanted: Description) -> dict[str, str]:
-    """The value that each setting must have; none without a described file.
+    """The value that each setting must have; empty without a described file.
 
-    What a described file says for single accounts (after Match) is not compared.
+    Settings for single accounts (after Match in a described file) are not compared.
     """
     return {**SAFE, **_written(wanted)} if files(wanted) else {}
 
@@ -74,7 +74,7 @@ def problems(facts: SshdEffect, wanted: Description) -> Iterator[SshdProblem]:
         yield "sshd", facts.problem, "a correct configuration", "sshd -t shows the line", ""
     for key, want in need.items():
         now = facts.values.get(key)
-        # An sshd without a feature does not name its settings.
+        # An sshd without a feature does not print its settings.
         if now is not None and not _is_same(now, want):
             yield (f"sshd {key}", now, want, *_origin(key, facts, ours))
     yield from _matches(facts, need, ours)
@@ -89,7 +89,7 @@ def problems(facts: SshdEffect, wanted: Description) -> Iterator[SshdProblem]:
 
 
 def _matches(facts: SshdEffect, need: dict[str, str], ours: set[str]) -> Iterator[SshdProblem]:
-    """Lines for some logins only, and what they mean for accounts."""
+    """Lines for some logins only, and their effect on accounts."""
     told = set[str]()
     for line in facts.lines:
         want = need.get(line.key, line.value)

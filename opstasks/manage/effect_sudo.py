@@ -1,4 +1,4 @@
-"""sudo's rules in effect, against the described ones: pure."""
+"""Compare sudo's rules in effect with the described ones: pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def described(wanted: Description) -> dict[str, str]:
 
 
 def problems(facts: SudoEffect, wanted: Description) -> Iterator[SudoProblem]:
-    """Rules that nobody described: thing, now, hint, and the file if it is known."""
+    """Rules that are not described: thing, now, hint, and the file if it is known."""
     if facts.problem:
         now = f"cannot read its rules: {facts.problem}"
         hint = (
@@ -65,15 +65,15 @@ def _shown_users(rule: str) -> str:
 
 
 def _origin(rule: str, lines: tuple[SudoLine, ...]) -> tuple[str, str]:
-    """The line that a rule probably comes from: an equal one, else one that names its accounts.
+    """What to do about a rule, and the file that it probably comes from; "" if no line is found.
 
-    What to do, and the line's file; "" if no line is found.
+    The line is one with the same text, else one that names the same accounts.
     """
     plain = _squeezed(rule)
     for line in lines:
         if _squeezed(line.text) == plain:
             return f"remove {line.path}:{line.line}", line.path
-    # cvtsudoers writes a rule in its own words, with aliases replaced.
+    # cvtsudoers writes rules in its own form, with aliases replaced.
     is_default = rule.startswith("Defaults")
     for line in lines:
         named = set(re.split(r"[\s,=]+", line.text))

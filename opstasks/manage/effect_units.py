@@ -1,7 +1,8 @@
-"""Units in effect, against the described ones: pure.
+"""Compare units in effect with the described ones: pure.
 
 A described file decides every setting of its unit if systemd uses this file, has read its present
-content, and knows no drop-in. So these three are compared, and the account, not every setting.
+content, and has no drop-in for the unit. So these three and the account are compared, not every
+setting.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from opstasks.manage.model import Description
 
 UNIT_DIR = "/etc/systemd/system"
 SSHD = "ssh.service"
-# Units of scheduled work: their files come with each schedule.
+# Units of scheduled work: each schedule creates their files.
 OURS = "opstasks-*"
 _OUR_PLACES = (UNIT_DIR, "/run/systemd/transient")
 _SSHD_PLACES = ("/lib/systemd/system", "/usr/lib/systemd/system")
-# In a container, LXC relaxes the isolation of every service at boot, because it cannot work there.
+# LXC relaxes the isolation of every service when a container boots: isolation cannot work there.
 _OF_LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 _KEYS_OF_LXC = {
     *("ProcSubset", "ProtectProc", "ProtectControlGroups", "ProtectKernelTunables", "ProtectHome"),
@@ -50,7 +51,7 @@ def fragments(wanted: Description) -> dict[str, str]:
 
 
 def drop_ins(facts: EffectFacts, wanted: Description) -> tuple[str, ...]:
-    """The drop-ins that may be there: described ones, and that of a container."""
+    """The drop-ins that may be there: described ones, and the one of a container."""
     described = (file.path for file in wanted.files if file.path.endswith(".conf"))
     found = [unit.drop_ins.get(_OF_LXC) for unit in facts.units.values()]
     is_usual = any(found) and all(_KEYS_OF_LXC.issuperset(keys or ()) for keys in found)
@@ -75,7 +76,7 @@ def account(name: str, wanted: Description) -> str:
 
 
 def problems(facts: EffectFacts, wanted: Description, there: set[str]) -> Iterator[UnitProblem]:
-    """The problems of all units; a described file that is not `there` is not judged yet."""
+    """The problems of all units; described files that are not in `there` are not judged yet."""
     described, allowed = fragments(wanted), set(drop_ins(facts, wanted))
     for name in sorted(set(described) - set(facts.units)):
         if described[name] in there:

@@ -40,7 +40,7 @@ def make_plan(
 
 
 def _wrong_host(facts: ManageFacts, wanted: Description) -> Iterator[str]:
-    """Why the description is not for this host: the host lacks the path that its hosts have."""
+    """Why the description is not for this host: the host lacks the required path."""
     needed = wanted.options.requires
     if needed and facts.paths.get(needed) is None:
         yield f"its description is only for hosts with {needed}, which this one does not have"

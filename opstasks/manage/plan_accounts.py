@@ -15,7 +15,7 @@ PEOPLE = range(1000, 60000)
 
 
 def taken_names(facts: ManageFacts, wanted: Description) -> Iterator[str]:
-    """Why listed people cannot have their names: a program of the system already runs as them."""
+    """Why people cannot have their listed names: these are names of system accounts."""
     for user in wanted.users:
         now = facts.users.get(user.name)
         if user.personal and now is not None and now.uid not in PEOPLE:
@@ -57,7 +57,7 @@ def _user(user: User, facts: ManageFacts) -> Iterator[ManageStep]:
     now, thing = facts.users.get(user.name), f"user {user.name}"
     if now is None:
         want = f"uid {user.uid}" if user.uid else f"in {', '.join(user.groups) or 'no group'}"
-        # Whose files are they? A start-up file of the earlier account would run as this one.
+        # The files may be an earlier person's: their start-up files would run as this account.
         is_old = user.personal and facts.paths.get(user.home) is not None
         why = f"{user.home} exists: inspect its files first" if is_old else ""
         yield ManageStep(user.area, thing, "absent", want, _set_user(user, exists=False), why=why)
@@ -164,7 +164,7 @@ def _member(facts: ManageFacts, group: Group, name: str, *, joins: bool) -> Mana
 
 
 def _strangers(facts: ManageFacts, wanted: Description) -> Iterator[ManageStep]:
-    """Accounts in no list that can log in, or that anyone can become: reported, never changed."""
+    """Accounts in no list that can log in, or that others can use: reported, never changed."""
     described = {user.name for user in wanted.users}
     for name in facts.open_accounts:
         if name not in described:

@@ -1,4 +1,4 @@
-"""The steps for what is in effect although it is not described: pure."""
+"""The steps for differences in effect that are not described: pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opstasks.manage.steps import ManageStep
 def with_effect(
     steps: Iterable[ManageStep], facts: ManageFacts, wanted: Description
 ) -> Iterator[ManageStep]:
-    """The steps, and those for what is in effect; a unit with foreign settings is not started."""
+    """Add the steps for what is in effect; a unit with foreign settings is not started."""
     if facts.effect is None:
         yield from steps
         return
@@ -31,14 +31,14 @@ def with_effect(
         replaced |= {step.thing} if step.action else set()
         yield _guarded(step, held, facts.effect, wanted)
     for found in effect.differences(facts.effect, wanted, is_there=there):
-        # What comes from a file that this plan replaces is no difference of its own.
+        # A difference that comes from a file that this plan replaces needs no step of its own.
         if not _is_told(found, things) and not replaced.intersection(found.origins):
             why = found.hint if found.action is None else file_history(facts, found.thing)
             yield ManageStep(found.area, found.thing, found.now, found.wanted, found.action, why)
 
 
 def _is_told(found: effect.EffectDifference, things: set[str]) -> bool:
-    """Whether a step says the same: a member who is removed, an account in no list."""
+    """Whether another step says the same: a member is removed, an account is in no list."""
     if found.area != "accounts" or found.thing not in things:
         return False
     is_key = found.now.startswith("has keys in") and found.now.endswith("/.ssh/authorized_keys")
@@ -55,7 +55,7 @@ def _there(facts: ManageFacts) -> set[str]:
 def _guarded(
     step: ManageStep, held: dict[str, str], facts: EffectFacts, wanted: Description
 ) -> ManageStep:
-    """A step that starts a described unit: checked on the host, or not done at all."""
+    """A step, with a check on the host if it starts a unit; refused if a unit must not start."""
     action, described = step.action, effect_units.fragments(wanted)
     if isinstance(action, StartUnit):
         name = action.name if action.name in described else f"{action.name}.service"

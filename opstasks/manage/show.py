@@ -81,7 +81,7 @@ def masked(path: str, text: str, ours: str) -> list[str]:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a file; only a newline ends one, so that no rest of a secret is a line."""
+    """The lines of a file; only a newline ends a line, so no part of a secret becomes a line."""
     return text.removesuffix("\n").split("\n") if text else []
 
 

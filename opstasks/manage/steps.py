@@ -15,7 +15,7 @@ class ManageStep:
 
     `action` is for the host; without one, the step is only reported. An `access` step is done
     last, and is undone unless a fresh connection succeeds. `before` and `after` are the texts of a
-    file, for a diff. `refusal` says why nothing is done while this step is in a plan.
+    file, for a diff. `refusal` says why a plan with this step is refused.
     """
 
     area: str

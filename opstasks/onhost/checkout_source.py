@@ -1,7 +1,7 @@
 """Runs on the host: where a checkout's commits come from, and what runs when git works in it.
 
-Root may ask. So git never runs in the checkout here: its settings can run programs. Git only reads
-the text of the configuration files on its standard input.
+It may run as root. So git never runs in the checkout here, because the checkout's settings can run
+programs. Git only gets the text of the configuration files on its standard input.
 """
 
 import os
@@ -22,7 +22,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 EXTRAS = (
     *("info/exclude", "info/attributes", "info/grafts", "objects/info/alternates", "commondir"),
 )
-# The same for all checkouts of an account, in its home.
+# Files in an account's home that apply to all its checkouts.
 HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
 LENGTH = 1000
 
@@ -41,7 +41,7 @@ def source(path: str, home: str) -> dict[str, Any]:
     problem = ""
     for name in (*own, *accounts):
         text = text_of(name)
-        # Git follows a link, and reads the end of a large file.
+        # Git would follow a link, and read the whole of a large file.
         if not is_whole(name) or (text is None and name == own[0]):
             problem = problem or f"cannot read {name}: it is no plain file, or too large"
         if text is None:
@@ -61,7 +61,7 @@ def source(path: str, home: str) -> dict[str, Any]:
 
 
 def is_whole(path: str) -> bool:
-    """Whether `text_of` reads all that git would; true if there is no such file."""
+    """Whether `text_of` reads all that git would; true if the file does not exist."""
     try:
         info = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -95,7 +95,7 @@ def hooks(git_dir: str) -> list[str]:
 
 
 def extras(git_dir: str, home: str) -> list[str]:
-    """The files that hide changes or replace what a commit contains, if they say anything."""
+    """The files that hide changes or replace what a commit contains, if they have an effect."""
     paths = [f"{git_dir}/{name}" for name in EXTRAS] + [f"{home}/{name}" for name in HOME_EXTRAS]
     found = [path for path in paths if says_something(path)]
     packed = text_of(f"{git_dir}/packed-refs") or ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from opstasks.onhost.protocol import HostFailure
 
-# More than any useful output: a program of another account must not fill our memory.
+# More than any useful output. A program of another account must not fill our memory.
 MAX_OUTPUT_BYTES = 32 << 20
 
 
@@ -74,9 +74,9 @@ def _text(data: bytearray) -> str:
 
 
 def attempt(*args: str, timeout_s: float, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command; exit code 127 for a missing command, 124 for one that takes too long.
+    """Run a command; its exit code is 127 if it is missing, 124 if it takes too long.
 
-    125 for one that prints too much.
+    125 if it prints too much.
     """
     try:
         return call(*args, timeout=timeout_s, **options)

@@ -11,19 +11,19 @@ IDENTIFIER = "opstasks"
 
 
 def login_account() -> str:
-    """The account that logged in: sudo says it, or it is our own."""
+    """The account that logged in: sudo's caller, else our own account."""
     return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
 
 
 def write_line(message: str, login: str) -> None:
-    """Write one line as `opstasks.fleet.audit` does; never fails the work itself."""
+    """Write one line as `opstasks.fleet.audit` does; never raises an error."""
     fields = {
         "MESSAGE": message,
         "SYSLOG_IDENTIFIER": IDENTIFIER,
         "PRIORITY": "6",
         "OPSTASKS_LOGIN": login,
     }
-    # A line end in a value would begin another field.
+    # A line end in a value would start another field.
     lines = (f"{key}={value}".partition("\n")[0] for key, value in fields.items() if value)
     text = "".join(f"{line}\n" for line in lines)
     with contextlib.suppress(OSError, subprocess.SubprocessError):

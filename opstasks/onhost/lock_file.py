@@ -1,12 +1,13 @@
 """Runs on the host as root: a lock file that only root and the service account can open.
 
-flock needs no right to write: an account that can open the file can hold the lock. Earlier versions
-made the file readable for everybody, and such an account may still have it open. So a file with
-wrong rights is not changed but replaced: a process that has only the old file holds nothing then.
+flock needs no write permission: every account that can open the file can hold the lock. Earlier
+versions let every account read the file, and other accounts may still have it open. So a file with
+wrong permissions is not changed but replaced: a process that has only the old file open then holds
+no lock.
 
 A file is replaced only while no change can depend on it: we hold its lock, or none of the processes
-that have it open runs as root or as the service account. Who takes a lock must check afterwards
-that the file is still the same (`is_current`).
+that have it open runs as root or as the service account. After taking a lock, check that the file
+is still the same (`is_current`).
 """
 
 import contextlib
@@ -37,12 +38,12 @@ def service_ids(account: str) -> tuple[int, int]:
 
 
 def is_private(info: os.stat_result) -> bool:
-    """Whether the file has a mode with which no other account could ever open it."""
+    """Whether no other account can open the file, or could have opened it before."""
     return info.st_uid == 0 and stat.S_IMODE(info.st_mode) in (MODE, ROOT_MODE)
 
 
 def is_current(fd: int, path: str) -> bool:
-    """Whether a path still leads to an open file."""
+    """Whether a path still leads to the file that is open."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(fd), Path(path).lstat())
     return False
@@ -97,7 +98,7 @@ def _secure_old(path: str, uid: int, gid: int) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _alone(path: str) -> Iterator[None]:
-    """Only one process of root's replaces the file; nobody else can open this second lock."""
+    """While inside, no other process of root replaces the file; only root can open this lock."""
     fd = os.open(f"{path}.replace", FLAGS | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -118,7 +119,7 @@ def _replace(path: str, gid: int) -> None:
 
 
 def _set_group(path: str, gid: int) -> None:
-    """The account may have been made after the file."""
+    """Set the file's group: the account may have been created after the file."""
     fd = os.open(path, FLAGS)
     try:
         info = os.fstat(fd)
@@ -129,13 +130,13 @@ def _set_group(path: str, gid: int) -> None:
 
 
 def _give(fd: int, gid: int) -> None:
-    """The owner first: the mode must not give anything to the group before."""
+    """Set the owner before the mode, which gives rights to the group."""
     os.fchown(fd, 0, gid)
     os.fchmod(fd, MODE if gid else ROOT_MODE)
 
 
 def take(path: str, account: str, wait_s: float, poll_s: float) -> int | None:
-    """Take the lock; returns the open file, or None when it is not free in time."""
+    """Take the lock; returns the open file, or None if the lock is not free in time."""
     deadline = time.monotonic() + wait_s
     while True:
         secure(path, account)

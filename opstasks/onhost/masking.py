@@ -1,7 +1,7 @@
 """What is secret, and what is shown instead: the only place that decides this.
 
 Diffs, records, errors, `--echo` and backups use it, on a host and on the client. In doubt a value
-is a secret. The time is linear in the size of a text: it may come from a hostile host. So a pattern
+is a secret. The time is linear in the size of a text, which may come from a hostile host: a pattern
 here matches one run of characters, from one place only, and Python code does the rest.
 """
 
@@ -17,23 +17,23 @@ SECRET_NAME = re.compile(
     r"|AUTHORI[SZ]ATION|COOKIE",
     re.IGNORECASE,
 )
-# A name in a text; an exception such as KeyError is none, nor is a word of sudoers.
+# A secret's name in a text; exceptions such as KeyError and words of sudoers are not such names.
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_NAME = ("Error", "Exception", "Warning", "NOPASSWD")
-# Between a name and its value, also in JSON.
+# What is between a name and its value, also in JSON.
 _SETS = re.compile(r"""["']?[ \t]*(?:=>|:=|[=:])[ \t]*""")
 # What may stand before and after an option in other text.
 _OPENS, _CLOSES = "\"'`([{,", "\"'`)]},"
 _BLANKS = re.compile(r"[ \t]+")
 _WORD = re.compile(r"\S+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)[ \t]+(?=\S)")
-# A run of what tokens, paths and domain names are made of.
+# A run of characters of tokens, paths and domain names.
 _RUN = re.compile(r"[\w/.@+-]+")
 _TOKEN = re.compile(r"[\w+-]{20,}")
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _AUTHORITY = re.compile(r"[^/?#]*")
-# After these options of usual clients comes a password, or a user with a password.
+# Options of usual clients that take a password, or a user with a password.
 _PASSWORD_OPTIONS, _LOGIN_OPTIONS = ("-p",), ("-u", "--user", "--proxy-user", "-U")
 # Not a password: a port, ports of a container, a folder (mkdir -p), a variable.
 _NO_PASSWORD = re.compile(r"[0-9]{1,5}(?::[0-9]{1,5})?|[/~.$-].*", re.DOTALL)
@@ -66,14 +66,14 @@ def masked_words(words: Sequence[str]) -> list[str]:
 def masked_lines(lines: Iterable[str], *, tokens: bool = False) -> list[str]:
     """Lines without secrets; a secret may have several lines.
 
-    Only a newline ends a line: a secret may contain other signs that Python takes for line ends.
+    Only a newline ends a line: a secret may contain other characters that Python splits at.
     """
     hidden = _Hidden()
     return [_masked_line(line, hidden, tokens=tokens) for line in lines]
 
 
 class _Hidden:
-    """What the next lines still belong to.
+    """The secret that the next lines may still belong to.
 
     `quote` is the sign that ends a value, `key` is set inside a private key, `indent` is the
     indent of a name: deeper lines after it are its value (-1: none).
@@ -138,7 +138,7 @@ def _is_telling(name: str) -> bool:
 
 
 def _value_end(line: str, start: int, hidden: _Hidden, *, is_json: bool) -> int:
-    """The end of a value: of its quotes, or of the line, with what follows on the next lines."""
+    """The end of a value: of its quotes or the line; sets what the next lines belong to."""
     sign = line[start : start + 1]
     if sign and sign in "\"'":
         place = _closing(line, start + 1, sign)
@@ -269,14 +269,14 @@ def assigned(line: str) -> str:
 
 
 def placeholder(value: str) -> str:
-    """A value of the same kind as a secret one, for code that only needs some value."""
+    """A value of the same kind as a secret, for code that only needs some value."""
     if not value:
         return ""
     if value.startswith("/"):
         return "/dev/null"  # a file that exists
     scheme, mark, rest = value.partition("://")
     if mark and scheme.isalnum():
-        # With a port if there is one: code may need a number.
+        # With a port if the secret has one: code may need a number.
         login = _AUTHORITY.match(rest)
         port = login[0].rpartition("@")[2].rpartition(":")[2] if login and ":" in login[0] else ""
         return f"{scheme}://masked:masked@masked{':1' if port.isdecimal() else ''}/masked"

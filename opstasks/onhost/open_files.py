@@ -61,7 +61,7 @@ def start_of(folder: Path) -> int:
 
 
 def real_uid_of(folder: Path) -> int:
-    """Whose process it is. The owner of its folder in /proc can be root for a process of others."""
+    """The account of a process. Its folder in /proc may be root's although the process is not."""
     for line in (folder / "status").read_text().split("\n"):
         if line.startswith("Uid:"):
             return int(line.split()[1])

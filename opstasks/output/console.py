@@ -31,7 +31,7 @@ COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 @dataclass(frozen=True)
 class Painted:
-    """Text in one of COLOURS, on a terminal. Text alone has no colour, whatever it contains."""
+    """Text in one of COLOURS, on a terminal. A plain string has no colour, whatever it contains."""
 
     text: str
     colour: str
@@ -49,7 +49,7 @@ def traceback_lines(error: BaseException) -> list[str]:
         lines += ["Traceback (most recent call last):"]
         for frame in traceback.format_tb(link.__traceback__):
             lines += lines_of(frame)
-        # What an error says may come from a host: it stays one line.
+        # The text of an error may come from a host: it stays one line.
         lines.append(f"{type(link).__name__}: {link}")
         if there := getattr(link, "traceback", ""):
             lines.append(f"On {getattr(link, 'host', '')}:")
@@ -63,7 +63,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     link: BaseException | None = error
     while link is not None and link not in found:
         found.insert(0, link)
-        # Like Python: `from None` leaves out an error, which may repeat a value.
+        # As in Python, `from None` leaves out an error, because it may repeat a value.
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return found
 
@@ -214,7 +214,7 @@ def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     padded = [f"{header}--" for header in headers]
     widths = fit.widths([padded, *cells], columns) if columns else None
     if widths:
-        # Here and not by tabulate: a line must not begin with the second line of a host's text.
+        # Not left to tabulate: no line may begin with the second line of a host's text.
         cells = [[fit.indented(row[0], widths[0]), *row[1:]] for row in cells]
     return tabulate(
         cells,
@@ -239,7 +239,7 @@ def cell(value: object) -> str:
 
 
 def _shown(part: Part, colours: bool) -> str:
-    """A part of a line, without anything that could control the terminal but our colours."""
+    """A part of a line; only our own colours can control the terminal."""
     if isinstance(part, str):
         return printable_line(part)
     text = printable(part.text)

@@ -1,8 +1,8 @@
 """The only place that makes text safe to show.
 
-Text of a host, a job or a person may hold anything: characters that control a terminal, that
-reverse the direction of reading, or a line end after which something looks like a message of ours.
-All of them are escaped, so one text stays one line.
+Text of a host, a job or a person may contain anything: characters that control a terminal or
+reverse the direction of reading, or a line end and then a text that looks like our message. All of
+them are escaped, so one text stays one line.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-# Only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
+# For speed, only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
 _SUSPECT = re.compile(r"[^\x20-\x7e]")
 _SUSPECT_EXCEPT_TAB = re.compile(r"[^\t\x20-\x7e]")
-# Letters and signs for Python, but nothing is seen: a terminal shows a gap, or the next line.
+# Python takes these as visible, but a terminal shows a gap, or moves to the next line.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
 )
@@ -23,7 +23,7 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str) -> str:
-    """A text as one line, with everything escaped that is not a visible character."""
+    """A text as one line; every character that is not visible is escaped."""
     return text if _is_seen(text) else _SUSPECT.sub(_escaped, text)
 
 

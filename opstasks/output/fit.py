@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 # The spaces between two columns.
 GAP = 2
-# Before the second line of a text in the first column.
+# The indent of the second line of a text in the first column.
 INDENT = "  "
 
 
@@ -19,7 +19,7 @@ def window() -> int:
 
 
 def indented(text: str, width: int) -> str:
-    """A text in lines of a width; those after the first one are indented."""
+    """A text in lines of a width; all lines but the first are indented."""
     import textwrap
 
     if len(text) <= width:
@@ -32,7 +32,7 @@ def indented(text: str, width: int) -> str:
 
 
 def words(text: str, *, is_first: bool) -> list[str]:
-    """The words of a cell, with the indent that those of the first column may get."""
+    """The words of a cell; in the first column, all but the first word get the indent."""
     begin, *rest = text.split() or [""]
     return [begin, *(f"{INDENT}{word}" if is_first else word for word in rest)]
 

@@ -21,7 +21,7 @@ _PROPERTIES = (
 
 @dataclass(frozen=True)
 class UnitState:
-    """A unit as systemd sees it; `since` is None for one that never ran, `user` "" if unknown."""
+    """A unit as systemd sees it; `since` is None if it never ran, `user` is "" if unknown."""
 
     name: str
     load: str = "not-found"
@@ -97,7 +97,7 @@ def parse_show(unit: str, text: str) -> UnitState:
         main_pid=main_pid,
         restarts=restarts,
         since=parse_timestamp(found.get("StateChangeTimestamp", "")),
-        # systemd says nothing for root.
+        # systemd prints nothing for root.
         user=(found["User"] or "root") if "User" in found else "",
         drop_ins=tuple(found.get("DropInPaths", "").split()),
     )

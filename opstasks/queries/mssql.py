@@ -16,7 +16,7 @@ from opstasks.fleet.transport import Socket
 
 PORT = 1433
 LOGIN_TIMEOUT_S = 15
-# More than the answers to our queries; a hostile host can be the database.
+# More than the answers to our queries; the database may be hostile.
 MAX_ANSWER_BYTES = 8 << 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,115}")
 # A table has a partition for each index; indexes 0 and 1 are the table itself.

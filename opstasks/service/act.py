@@ -120,7 +120,7 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
 def refuse_other_account(host: Host, unit: UnitState) -> None:
     """Raise Refused if the unit would run as another account than the service's.
 
-    An account that systemd does not tell is not judged.
+    If systemd does not name the account, nothing is refused.
     """
     user = host.spec.service_user
     if unit.load == "loaded" and unit.user not in ("", user):

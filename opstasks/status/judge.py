@@ -116,7 +116,7 @@ def _disk_attention(disks_percent: dict[str, int]) -> list[str]:
 
 
 def _lock_attention(owner: lock.Owner | None) -> list[str]:
-    """A lock that no run of ours holds."""
+    """A lock whose holder is not a run of ours."""
     is_odd = owner == lock.NAMELESS
     return ["the lock is held without a name: see who with `lock.show`"] if is_odd else []
 

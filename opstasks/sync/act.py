@@ -138,7 +138,7 @@ def _no_record(host: Host, what: str, code: int = 1, tail: str = "") -> CommandF
 
 def _check_record(host: Host, last: SyncRecord, what: str) -> None:
     if last.error:
-        # The host's own advice is no hint: a person may paste one.
+        # The host's own advice must not be the hint: a person may paste it.
         hint = f"inv -H {host.name} sync.status"
         raise VerifyFailed(f"{what}: {last.error}", host=host.name, tail=last.hint, hint=hint)
 

@@ -1,4 +1,4 @@
-"""Secrets that tests plant on a host and look for everywhere else."""
+"""Secrets that tests put on a host and search for everywhere else."""
 
 import secrets
 import subprocess
@@ -19,9 +19,9 @@ def word(kind):
 
 
 class Canaries:
-    """What was planted: words by kind, and for each file on the host the kinds that it may have.
+    """The secrets on the host: words by kind, and for each file the kinds that it may contain.
 
-    `control` is in every place on purpose: who does not find it there has not looked.
+    `control` is in every place on purpose: a search that does not find it there does not work.
     """
 
     def __init__(self):
@@ -84,7 +84,7 @@ def local_file(canaries):
 
 
 def plant(sandbox, canaries):
-    """Put a secret everywhere where a host has one; the service is restarted with them."""
+    """Put a secret into every place where a host has one; restarts the service with them."""
     owner = ["runuser", "-u", "opensafely", "--", "bash", "-c"]
 
     def write(path, text, extra=""):
@@ -122,7 +122,7 @@ def plant_in_job(sandbox, canaries, job):
 
 
 def leak_on_purpose(sandbox, canaries):
-    """Put the control word where no secret may be, while the samplers look."""
+    """Put the control word into places where no secret may be, while the samplers look."""
     script = (
         f'CONTROL={canaries.control} sh -c "sleep 2; :" {canaries.control}'
         f" & logger {canaries.control}; echo {canaries.control} >{CONTROL_FILE}; wait"
@@ -166,7 +166,7 @@ class Samplers:
 
 # -- afterwards --------------------------------------------------------------------------------
 
-# The words are in a file only while they are looked for.
+# The words are in a file only during the search.
 SEARCH = r"""
 umask 077; cat >/root/canary.words
 find / \( -path /proc -o -path /sys -o -path /dev -o -path /root/canary.words \) -prune \

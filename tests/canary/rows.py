@@ -1,4 +1,4 @@
-"""One way to run each task, with secrets on the host; a change is real where that is harmless.
+"""One way to run each task, with secrets on the host; harmless changes are really made.
 
 `{job}` is a job that has ended. Each row is the words of a command line.
 """
@@ -59,5 +59,5 @@ CHANGING = {
 }
 # Run with a Python that is killed on the host, in `make test`; `make canary` takes all tasks.
 KILLED = ("config.set", "config.show", "deploy.pending", "jobs.show", "manage", "status")
-# In the order in which they are run: what one sets, the next one removes.
+# In the order in which they run: each row may undo the one before it.
 ROWS = READING | CHANGING

@@ -1,4 +1,4 @@
-"""Runs on a host as root: looks at every process again and again, for words that it reads first.
+"""Runs on a host as root: reads words, then searches every process for them again and again.
 
 Prints one line for each finding at its end: what, uid, word, and the program's name. It ends when
 the file of its first argument exists; its second argument is its pause in seconds. The words are

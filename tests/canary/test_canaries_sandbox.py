@@ -1,4 +1,4 @@
-"""Secrets in every place that can hold one, and every task: none appears anywhere else."""
+"""Secrets are in every place of a host that has one; no task makes one appear anywhere else."""
 
 import itertools
 import os
@@ -70,7 +70,7 @@ class Operator:
         self.shown.append((" ".join(argv), done.returncode, done.stdout + done.stderr))
 
     def use_terminal(self):
-        """Type the password at its question, and open a shell."""
+        """Type the password when asked, and open a shell."""
         terminal = Terminal({k: v for k, v in self.env.items() if "PASSWORD_FILE" not in k})
         terminal.type(f"inv -H {HOST} --debug --echo shell")
         terminal.answer(f"sudo password for {HOST}: ", self.canaries.words["sudo"])
@@ -83,7 +83,7 @@ class Operator:
 
 @pytest.fixture(scope="module")
 def operator(managed, sandbox_dir, tmp_path_factory):
-    """All commands were run; then: what was shown, and what the samplers found."""
+    """Runs all commands; has what was shown and what the samplers found."""
     canaries = Canaries()
     canaries.new("typed")
     planted.begin(managed)

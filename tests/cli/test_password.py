@@ -1,4 +1,4 @@
-"""The sudo password: one line of text from any source, and for which hosts."""
+"""The sudo password: one line of text from any source, and which hosts get it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""A hint is pasted into a shell: every value in one is a constant, our own name, or one word."""
+"""People paste hints into a shell: every value in one is a constant, our own name, or one word."""
 
 import ast
 import subprocess
@@ -20,7 +20,7 @@ OURS = {
     *("', '.join(sorted(known))", "', '.join(sorted(values))", "PROGRAMS.get(name, name)"),
     "'manage' if problem == NO_DATABASE else 'doctor'",
     "'jobs.show' if job.is_active else 'jobs.logs'",
-    # hosts.yaml's and ssh_config's own values, in sentences that are no commands
+    # hosts.yaml's and ssh_config's own values, in sentences that are not commands
     *("spec.service_user", "spec.state_dir", "spec.id", "_newer_code(facts)", "gateway.name"),
     *("settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
     *("known", "first.place", "key", "first.value", "words"),

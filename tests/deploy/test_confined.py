@@ -1,4 +1,4 @@
-"""What code that nobody has reviewed can reach when it is imported: on this machine's kernel."""
+"""What unreviewed code can reach when it is imported: on this machine's kernel."""
 
 import os
 import subprocess
@@ -105,7 +105,7 @@ def test_hostile_code_reaches_nothing(code, tmp_path, text):
 @needs_namespaces
 @pytest.mark.parametrize("place", ["sitecustomize.py", "resource.py"])
 def test_code_that_python_itself_imports_is_confined(code, tmp_path, place):
-    """It comes first, so it could end Python before the sign that the namespaces work."""
+    """Python imports it first, so it could end Python before the report that namespaces work."""
     seen = tmp_path / "seen"
     folder = code("")
     text = "import os, pathlib\nif not os.path.exists('/proc/self'): os._exit(1)\n"

@@ -8,7 +8,7 @@ from tests.look import CODE, HOME, until
 
 pytestmark = pytest.mark.sandbox
 CANARY = "canary-opensesame"
-# Everything that it tries; it reports what succeeded in its error message.
+# All attacks; the error message of the release says which ones succeeded.
 ATTACK = """
 import os, socket, subprocess, sys
 found = []

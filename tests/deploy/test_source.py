@@ -1,4 +1,4 @@
-"""Where a checkout's commits come from, against where they should come from."""
+"""Compare where a checkout's commits come from with where they should come from."""
 
 import shlex
 import subprocess
@@ -188,7 +188,7 @@ def test_a_deploy_from_another_origin_is_refused():
     assert plan_problems(source=CheckoutSource(CLONED)) == []
     (text,) = plan_problems(source=CheckoutSource(CLONED, hooks=("post-checkout",)))
     assert text == "/code: git runs the hook post-checkout"
-    # A host that tells nothing is not trusted either.
+    # A host that names no origin is not trusted either.
     (text,) = plan_problems()
     assert "origin is not set" in text
 

@@ -91,7 +91,7 @@ def serve(door, key=HOST_KEY, made=paramiko.Transport, wait_s=60):
 class Asks(Door):
     """Prints the prompt of sudo, which it knows from its command line, at one moment.
 
-    It writes down everything that it is sent. `moment` is "first", "twice" or "ready".
+    It records all its input. `moment` is "first", "twice" or "ready".
     """
 
     def __init__(self, moment):

@@ -16,7 +16,7 @@ from opstasks.fleet import host_settings, hosts_file
 from opstasks.fleet import setting_shapes as shapes
 from opstasks.fleet.inventory import HostSpec, parse_ad_hoc
 
-# Characters that mean something in a shell, an env file, a unit file, sudoers or a placeholder.
+# Characters with a special meaning in a shell, env file, unit file, sudoers or placeholder.
 SPECIAL = frozenset("%$`~*?[]{}|&;<>()!#\"'\\ \t\r\n\0")
 HOSTILE = [
     *(";touch y", "$(touch y)", "`touch y`", "|sh", "&", ">y", "<y", "(y)", "\ntouch y", "\r\ny"),
@@ -55,7 +55,7 @@ VALID = {
 PATHS = ("home", "high_privacy", "medium_privacy", "level3_source", "lock_dir")
 NUMBERS = ("port", "connect_timeout_s", "deploy.watch_s", "deploy.keep_snapshots")
 FLAGS = ("privacy.contents_in_pipes",)
-# These never get into a text on a host.
+# These are never written into a text on a host.
 HERE_ONLY = {*shapes.LINES, *shapes.LOCAL_PATHS, "host_keys", "tools_run_args", "address"}
 
 
@@ -107,13 +107,13 @@ def found_at(spec, key):
 
 
 def is_literal(text):
-    """Whether a shell, an env file, a unit file and sudoers read a text as itself."""
+    """Whether a shell, an env file, a unit file and sudoers take a text literally."""
     words = f"KEY={text}"
     return shlex.split(words) == [words] and not SPECIAL & set(text) and text.isascii()
 
 
 def check_use(spec, key, text):
-    """That an accepted text is used as it is, wherever it goes."""
+    """Check that an accepted text is used unchanged everywhere."""
     if key in shapes.LOCAL_PATHS:
         assert text.isprintable()
         assert text[:1] != "-"

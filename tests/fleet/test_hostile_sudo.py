@@ -1,4 +1,4 @@
-"""Which host gets the sudo password: each prints the right prompt, at every moment."""
+"""Which hosts get the sudo password, if each prints the right prompt at any moment."""
 
 import contextlib
 import subprocess
@@ -163,7 +163,7 @@ def test_no_command_is_run_on_a_gateway(listen, spec):
 
 
 class WantsPassword(Closed):
-    """Accepts passwords and answers to questions only, and writes both down."""
+    """Accepts only passwords and answers to questions, and records both."""
 
     def __init__(self):
         super().__init__()

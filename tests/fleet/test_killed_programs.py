@@ -46,7 +46,7 @@ PROGRAMS = all_programs()
 
 @pytest.fixture
 def shell(tmp_path):
-    """Run frames in a framed shell of this machine, with its own python3: what it prints."""
+    """The output of frames in a framed shell of this machine, with a python3 of its own."""
 
     def run(python, *frames):
         place = tmp_path / "python3"
@@ -79,7 +79,7 @@ def frames_of(name, program):
 
 
 def secrets_of(program):
-    """What no message may contain: the request, and every line of the text that was sent."""
+    """Texts that no message may contain: the request, and every line of the text that was sent."""
     text = program.command(Request()).stdin.value
     return [CANARY, *(line[:40] for line in text.splitlines() if len(line) > 20)]
 

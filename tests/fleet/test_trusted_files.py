@@ -1,4 +1,4 @@
-"""Files that decide where passwords go, in folders that others may or may not change."""
+"""Files that decide where passwords are sent, in folders that others may or may not change."""
 
 import os
 
@@ -15,7 +15,7 @@ STRANGER = 4711
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A file three folders deep, which nobody else can change."""
+    """A file three folders deep, which no other account can change."""
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
     for each in (tmp_path, *(tmp_path / name for name in ("a", "a/b", "a/b/c"))):

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-# Each round has new types; `slowly` makes certain that the second thread meets a half-built one.
+# Each round has new types; `slowly` makes sure that the second thread sees a half-built one.
 TWO_THREADS = """
 import threading, time
 from dataclasses import make_dataclass

@@ -1,4 +1,4 @@
-"""Answers of a host: sane ones, recorded or made from the type, and ones with nonsense."""
+"""Answers of a host: valid ones (recorded, or generated from the type) and invalid ones."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ NOW = 1_800_000_000.0
 KNOWN_ID = "weknye62ygrqv6bq"
 # How many different sane answers there are for each program.
 SANE = 12
-# Where nonsense is put: not into every place of nonsense that is long or deep.
+# How many places get nonsense: long or deep values have too many.
 MOST_PLACES, MOST_DEEP = 400, 12
 
 
@@ -101,7 +101,7 @@ RECORDED = json.loads(Path(__file__).with_name("answers.json").read_text())
 
 
 def completed(info, value, dice, name=""):
-    """A recorded value, with what its type has got since then and must have."""
+    """A recorded value, with the required fields that its type got since then."""
     if isinstance(info, OBJECTS) and isinstance(value, dict):
         return tag(info) | {
             f.encode_name: completed(f.type, value[f.encode_name], dice, f.encode_name)
@@ -121,7 +121,7 @@ def completed(info, value, dice, name=""):
 def sane_answers(program):
     """Some sane answers of a program, as plain values; the same ones in each run.
 
-    First those that a real host gave, then those that are made from the type alone.
+    First those of a real host, then those that are generated from the type alone.
     """
     info = types.type_info(program.answer)
     found = []
@@ -181,7 +181,7 @@ def put(value, path, new):
 
 
 def _alike(old):
-    """Nonsense of the same kind: it may pass as an answer."""
+    """Nonsense of the same kind: it may be accepted as an answer."""
     if isinstance(old, bool) or old is None:
         return st.booleans() | st.none()
     if isinstance(old, str):

@@ -1,4 +1,4 @@
-"""The output of plain commands of a host: a sane one for each kind, and nonsense in its form."""
+"""The output of plain commands of a host: a sane one for each kind, and nonsense of this form."""
 
 import json
 from functools import cache

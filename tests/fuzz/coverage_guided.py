@@ -28,7 +28,7 @@ with instrumented:
 
 
 def words_of(parser, folder):
-    """A dictionary for libFuzzer with the parser's own words; returns its place."""
+    """Write a dictionary for libFuzzer with the parser's own words; returns its path."""
     place = Path(folder, "words")
     quoted = ("".join(f"\\x{byte:02x}" for byte in word.encode()) for word in parser.tokens)
     place.write_text("".join(f'"{word}"\n' for word in quoted))

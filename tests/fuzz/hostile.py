@@ -1,7 +1,7 @@
 """Values that break readers and parsers: texts, numbers, JSON, bytes.
 
-Each strategy is made once: Hypothesis checks a new one, and keeps its description, which has all
-its texts. So the long ones are chosen by their number.
+Each strategy is made once, because Hypothesis checks a new one and keeps its description with all
+its texts. For the same reason, long texts are chosen by their number.
 """
 
 from functools import cache

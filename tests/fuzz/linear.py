@@ -1,7 +1,8 @@
-"""CPU time to read 1 MB against 100 kB: `python -m tests.fuzz.linear [NAME...]`, in `make fuzz`.
+"""Compare the CPU time for 1 MB and 100 kB: `python -m tests.fuzz.linear [NAME...]`, `make fuzz`.
 
-Every function of the table in parsers.py and every pattern, with texts that repeat a few signs. Not
-a test: it measures time. It ends with exit code 1 if 1 MB takes more than `MOST` times as long.
+It takes every function of the table in parsers.py and every pattern, with texts that repeat a few
+characters. It is not a test, because it measures time. The exit code is 1 if 1 MB takes more than
+`MOST` times as long.
 """
 
 import contextlib
@@ -16,9 +17,9 @@ from tests.fuzz.parsers import PARSERS, run
 from tests.fuzz.patterns import patterns
 
 SMALL, LARGE, MOST = 100_000, 1_000_000, 15
-# What takes less for 1 MB is not judged: the clock and the cache decide.
+# Shorter times for 1 MB are not judged: they depend on the clock and the cache.
 QUICK_S = 0.03
-# Before 100 kB are tried, 10 kB: it may take a tenth of a second at most.
+# 10 kB are tried before 100 kB, and may take a tenth of a second at most.
 FIRST, FIRST_S = 10_000, 0.1
 # Nothing may take longer than this for 100 kB.
 SMALL_S = 5.0
@@ -33,7 +34,7 @@ REPEATED = (
 
 
 def cpu_s(call, text):
-    """CPU seconds of a call; errors are another test's matter."""
+    """CPU seconds of a call; errors are ignored, other tests check them."""
     began = time.process_time()
     with contextlib.suppress(Exception):
         call(text)
@@ -41,7 +42,7 @@ def cpu_s(call, text):
 
 
 def texts(tokens):
-    """For each word: how to name it, and a function of a size."""
+    """For each word: its name, and a function that makes a text of a size."""
     for word in dict.fromkeys((*REPEATED, *tokens)):
         for start, end in (("", ""), ("".join(tokens[:1]), "!")):
             yield (
@@ -64,7 +65,7 @@ def slow(call, tokens):
 
 
 def judged(call, text, small_s):
-    """The times for both sizes if they are not linear; the best of several decides."""
+    """The times for both sizes if they are not linear; the best of several runs counts."""
     large_s = cpu_s(call, text(LARGE))
     for _ in range(3):
         if large_s < QUICK_S or large_s <= MOST * small_s:

@@ -20,7 +20,7 @@ NOW = datetime(2027, 1, 15, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Parser:
-    """`call` reads one text; `tokens` are words of its own language; `raises` is foreseen."""
+    """`call` reads one text; `tokens` are words of its format; `raises` are expected errors."""
 
     name: str
     call: object
@@ -56,7 +56,7 @@ def with_result(name, *more):
 
 
 def marks(text):
-    """A host's output, in which an end mark is looked for as it arrives."""
+    """A host's output, searched for an end mark as it arrives."""
     data = text.encode("utf-8", "surrogateescape" if text.isascii() else "surrogatepass")
     out, ends = bytearray(), found("fleet.marks:EndMarks")("m")
     for start in range(0, len(data), 4096):
@@ -66,7 +66,7 @@ def marks(text):
 
 
 def taps(text):
-    """A host's output, of which whole lines are passed on early."""
+    """A host's output; whole lines of it are passed on early."""
     data = text.encode("utf-8", "surrogatepass")
     tap = found("fleet.line_tap:LineTap")("m", lambda out, err: None)
     buffer = bytearray()
@@ -406,7 +406,7 @@ PARSERS = (
     ours("cli.options:password_from", call=lambda t: found("cli.options:password_from")(t, "x")),
 )
 
-# Functions with a name of a parser that need no row, and why.
+# Functions that have a parser's name but need no row, and why.
 NO_PARSER = {
     "core.durations:parse_sure": "parse, with one more comparison",
     "config.onhost.reading:line_of": "counts line ends",
@@ -425,7 +425,7 @@ NO_PARSER = {
 
 
 def typed(text):
-    """The text as an argument of a command, or a file in UTF-8, can be."""
+    """The text as it can be in an argument of a command or in a UTF-8 file."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
@@ -441,7 +441,7 @@ def texts(parser):
 
 
 def run(parser, text):
-    """Call a parser; what it may raise is fine, anything else is a defect."""
+    """Call a parser; expected errors are fine, any other error is a defect."""
     try:
         parser.call(text)
     except parser.raises as error:

@@ -5,7 +5,7 @@ from functools import cache
 
 from tests.fuzz import answers, stage
 
-# Host `a` answers nonsense, host `b` is sane: what is shown of `b` must not change.
+# Host `a` answers nonsense, host `b` is sane: the output about `b` must not change.
 BOTH = ("-H", "a,b")
 # Tasks that want one host, and tasks whose result depends on all hosts together.
 ONE = ("-H", "a")
@@ -64,7 +64,7 @@ READERS = (
     both("outputs.pending --all"),
     both("run -- uptime"),
     alone("run --fold -- uptime"),  # hosts with the same output are shown together
-    # A job is looked for on all hosts: what `a` says decides which one is found.
+    # A job is searched for on all hosts: the answer of `a` decides which job is found.
     alone(f"jobs.show {JOB}"),
     alone(f"jobs.logs {JOB}"),
     alone(f"jobs.logs --metadata {JOB}"),
@@ -89,7 +89,7 @@ READERS = (
     both("images.update python:v2"),
     both("pause --reason x --for 2h"),
     both("unpause"),
-    alone("prepare-reboot"),  # it follows the host until somebody presses Ctrl-C
+    alone("prepare-reboot"),  # it follows the host until Ctrl-C
     both("prepare-reboot --at 22:00 --reboot"),
     both("prepare-reboot --delay 4h --replace"),
     both("after-reboot"),
@@ -102,7 +102,7 @@ READERS = (
     alone("outputs.attest abc"),
 )
 
-# Tasks that no row runs, and why.
+# Tasks without a row, and why.
 NOT_RUN = {
     "hosts": "it asks no host",
     "shell": "it connects a terminal, and reads nothing",
@@ -110,8 +110,8 @@ NOT_RUN = {
     "db.progress": "the answers are TDS: tests/queries/test_progress.py has a hostile server",
 }
 
-# Programs that no row reaches, because the steps before them need answers that fit together. Their
-# answers are only decoded: what is decoded has the limits of its type.
+# Programs that no row reaches, because the steps before them need consistent answers. Their answers
+# are only decoded, which checks the limits of their types.
 NOT_ASKED = (
     "images.pull",
     "images.switch",

@@ -10,7 +10,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 FILE = Path(__file__).with_name("answers.json")
-# Larger answers make the tests slow, and say nothing new.
+# Larger answers make the tests slow, and test nothing new.
 MOST_BYTES, MOST_ANSWERS = 20_000, 6
 LINES = """
 status
@@ -75,7 +75,7 @@ def kept(command, result):
 
 
 def main(hosts, job, workspace):
-    """Run all lines; a line that fails is reported, and the others go on."""
+    """Run all lines; a line that fails is reported, and the others still run."""
     from opstasks.cli.program import CommandLine, Executor
     from opstasks.fleet.session import Session
     from opstasks.namespace import namespace

@@ -1,7 +1,7 @@
-"""Runs a real task in this process, with hosts whose shells are scripts.
+"""Runs a real task in this process, with hosts that answer from a script.
 
-Host `a` answers what a test says, host `b` is sane. Everything between the answer and the screen is
-the real code: decoding, the task, its tables and its JSON.
+Host `a` gives the answers of the test, host `b` is sane. Everything between the answer and the
+screen is the real code: decoding, the task, its tables and its JSON.
 """
 
 import io
@@ -38,7 +38,7 @@ hosts:
   b: {address: b.example}
 """
 BACKENDS = Path(opstasks.sandbox.__file__).parent / "backends"
-# How often a wait without an end looks, until somebody presses Ctrl-C.
+# How often an endless wait checks the host before it gets a Ctrl-C.
 LOOKS = 3
 # How fast the clock goes during a wait.
 FASTER = 20
@@ -119,7 +119,7 @@ class StageSession:
     def evaluate(self, text, timeout_s=30.0):
         if self._host == "a" and "flock -w" in text and (busy := self._script.replies.get("lock")):
             return Result("lock", busy[0].code, busy[0].out, busy[0].err)
-        # Its lock must be made safe first, with a program whose answer is nonsense, too.
+        # The lock must be made safe first, by a program that may also get a nonsense answer.
         is_unsafe = self._host == "a" and "$EUID" in text
         return Result("", UNSAFE_CODE if is_unsafe else 0, "", "")
 
@@ -140,7 +140,7 @@ class StageSession:
 
 
 class StageHost(Host):
-    """A host of the stage: a wait takes no time, but the clock goes on."""
+    """A host of the stage: a wait takes no time, but the clock advances."""
 
     def open_session(self, user):
         return StageSession(self.name, SCRIPT[0])
@@ -165,7 +165,7 @@ SCRIPT = [Script()]
 
 
 class Transport:
-    """A connection that nobody uses."""
+    """A connection that is never used."""
 
     def is_alive(self):
         return True
@@ -185,7 +185,7 @@ class Transport:
 
 @contextmanager
 def prepared(patch, tmp_path):
-    """While inside, `run` works: hosts of the stage, a fixed clock, no files of a person."""
+    """While inside, `run` has the hosts of the stage, a fixed clock, and no files of a person."""
     (tmp_path / "hosts.yaml").write_text(HOSTS.replace("BACKENDS", str(BACKENDS)))
     for program in PROGRAMS.values():
         answers.sane_answers(program)  # here: msgspec may not examine a type in two threads

@@ -1,4 +1,4 @@
-"""Any text is read, or refused in a foreseen way."""
+"""Any text is read, or refused with an expected error."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What a host says reaches the screen without a crash, without a control, and only its own rows."""
+"""A hostile answer causes no crash, prints no control character, and changes no other rows."""
 
 import json
 
@@ -31,7 +31,7 @@ def prepared(tmp_path_factory):
 
 
 def controls(text, *, is_terminal):
-    """The characters of a text that a terminal would obey."""
+    """The control characters of a text that affect a terminal."""
     for ours in OURS if is_terminal else ():
         text = text.replace(ours, "")
     return sorted({char for char in text if char not in "\n\t" and not char.isprintable()})

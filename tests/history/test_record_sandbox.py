@@ -30,7 +30,7 @@ def good(done):
 
 @pytest.fixture
 def history(inv, tmp_path):
-    """What a colleague sees, who has no record of their own."""
+    """The history that a colleague without a local record sees."""
 
     def read(*words):
         done = good(inv(*HERE, "--json", "history", *words, env={"XDG_STATE_HOME": str(tmp_path)}))
@@ -86,7 +86,7 @@ def test_other_accounts_cannot_write_the_record(history, write, observer, accoun
     write(account, how, line("forged"))
     assert "forged" in observer("sandbox-1").check_output("journalctl --sync; journalctl -o cat")
     rows, notes = history(*all_rows)
-    # Under their own name, they can.
+    # They can write such lines in their own name.
     assert ids(row for row in rows if row["login"] != account) == ids(before)
     assert how == "journald" or "line(s) of the journal were ignored" in notes
 

@@ -141,7 +141,7 @@ def test_without_a_word_a_person_chooses_a_running_job(hosts):
 @pytest.mark.parametrize("word", ["a", "abc", ID])
 @pytest.mark.parametrize("changing", [True, False])
 def test_a_host_cannot_attract_a_command_for_a_job_of_another_host(hosts, word, changing):
-    """It claims a job with exactly the typed text as its id: people choose from a list."""
+    """The host claims to have a job with exactly the typed text as its id: a person must choose."""
     finds(hosts[0], word, word)
     finds(hosts[1], word, ID)
 

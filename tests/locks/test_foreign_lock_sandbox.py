@@ -1,4 +1,4 @@
-"""Who can hold the lock on a real host: root and the service account, nobody else."""
+"""Who can hold the lock on a real host: only root and the service account."""
 
 import pytest
 

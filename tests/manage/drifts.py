@@ -1,7 +1,7 @@
-"""What someone may change by hand on a host, beside the files that `manage` writes.
+"""Changes by hand on a host, outside the files that `manage` writes.
 
-Each entry says how root makes it, which words `manage` and `doctor` must use for it, and how it is
-undone. Entries of one kind (the word before the colon) are not made at the same time.
+Each entry says how root makes the change, which words `manage` and `doctor` must use for it, and
+how to undo it. Entries of one kind (the word before the colon) are not made at the same time.
 """
 
 from dataclasses import dataclass
@@ -202,7 +202,7 @@ DRIFTS = {
         "useradd -M eve; passwd -d eve", ("eve", "empty password"), "userdel eve"
     ),
     "login: a password of the service account": Drift(
-        # Without PAM, which refuses short passwords here.
+        # Without PAM, because PAM refuses short passwords here.
         "echo opensafely:x-Y-1234567 | chpasswd -c SHA512",
         ("user opensafely", "has a password"),
         "usermod -p '!' opensafely",

@@ -1,4 +1,4 @@
-"""Who can enter an account: empty passwords, new and enabled accounts, samples of the sandbox."""
+"""Who can log in to an account: empty passwords, new and enabled accounts, sandbox samples."""
 
 from pathlib import Path
 

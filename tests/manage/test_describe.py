@@ -127,7 +127,7 @@ def test_a_key_that_looks_like_a_comment_is_not_used(backends):
 
 
 def test_a_file_of_the_operator_is_not_sent_to_a_host(tmp_path):
-    """Who proposes a change of a description must not get the operator's private key."""
+    """A person who proposes a change of a description must not get the operator's private key."""
     folder = tmp_path / "of"
     folder.mkdir()
     write_backends(folder, base=ROLES, files={"x": "good"})

@@ -1,4 +1,4 @@
-"""What is in effect, against the description: pure."""
+"""Compare what is in effect with the description: pure."""
 
 import copy
 
@@ -177,7 +177,7 @@ def test_sshds_own_words_for_a_described_value_count(facts, wanted):
     put(facts, "sshd|values|clientaliveinterval", "5m in seconds")
     put(facts, "sshd|described", {"clientaliveinterval": "5m in seconds"})
     assert shown(facts, wanted) == []
-    # Its defaults are not what a host must have.
+    # The defaults of this sshd are not the required values.
     put(facts, "sshd|described", {"permituserenvironment": "yes"})
     put(facts, "sshd|values|permituserenvironment", "yes")
     assert ("sshd permituserenvironment", "yes") in [entry[:2] for entry in shown(facts, wanted)]
@@ -245,7 +245,7 @@ def test_a_drop_in_of_sshd_is_shown_and_does_not_hold_up_job_runner(facts, wante
 LXC = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 
 
-def test_what_lxc_adds_to_every_service_is_accepted_and_nothing_else_by_its_name(facts, wanted):
+def test_only_what_lxc_adds_to_every_service_is_accepted_under_its_name(facts, wanted):
     keys = ["LoadCredential", "NoNewPrivileges", "ProcSubset", "ProtectProc"]
     put(facts, f"units|{UNIT}|drop_ins", {LXC: keys})
     put(facts, "units|ssh.service", {"drop_ins": {LXC: keys}})

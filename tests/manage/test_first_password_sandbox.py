@@ -1,4 +1,4 @@
-"""Accounts on real hosts: only the person gets in, before and after the first password."""
+"""Accounts on real hosts: only the person can log in, before and after the first password."""
 
 import pexpect
 import pytest
@@ -38,7 +38,7 @@ done
 
 
 def got_in(shown):
-    """Whether an attack became eve, was asked for a new password of hers, or saw a file."""
+    """Whether an attack ran as eve, was asked to set a new password for her, or read a file."""
     lines = [line.strip() for line in shown.splitlines()]
     return "eve" in lines or "change your password" in shown or "New password" in shown
 
@@ -161,7 +161,7 @@ def test_only_a_developer_without_a_password_may_set_one_as_root(managed, sh, re
 def test_a_person_who_needs_no_password_keeps_the_login_by_key(
     managed, listed, login, sh, ops, restored
 ):
-    """Where passwords must be changed every 30 days, sshd would ask for one that is not there."""
+    """If passwords expire after 30 days, sshd would ask for a password that does not exist."""
     sh("cp -p /etc/login.defs /root/login.defs")
     sh("sed -i 's/^PASS_MAX_DAYS.*/PASS_MAX_DAYS 30/' /etc/login.defs")
     try:
@@ -199,7 +199,7 @@ def test_a_minimal_host_gets_the_dictionary_that_new_passwords_need(managed, sh,
 def test_empty_passwords_are_found_removed_and_reported(
     managed, listed, login, attack, sh, ops, restored
 ):
-    """As an older version left them, and one of an account that is not ours."""
+    """Empty passwords as an older version left them, and one of an account that is not ours."""
     good(ops("manage", "--yes"))
     emptied = "passwd --quiet --delete eve; chage --lastday 0 eve"
     sh(f"{emptied}; useradd --password '' guest1")

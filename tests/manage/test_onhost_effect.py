@@ -1,4 +1,4 @@
-"""Reading what is in effect: the output of systemctl, sshd and cvtsudoers, and files by hand."""
+"""Reading what is in effect: output of systemctl, sshd and cvtsudoers, and hand-written files."""
 
 import os
 import pwd

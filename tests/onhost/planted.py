@@ -1,4 +1,4 @@
-"""Files that a hostile service account, person or job leaves for root, and a watch on root."""
+"""Files that a hostile service account, person or job leaves for root; watches root's programs."""
 
 import contextlib
 import threading
@@ -8,7 +8,7 @@ HOME = "/home/opensafely"
 STATE = f"{HOME}/opstasks"
 WORD = "CANARY-3f9a1c"
 CANARY = "/root/canary"
-# Where the service account, and rosa, can put anything that root's programs may come across.
+# Where the service account, and rosa, can put files that root's programs may open.
 PATHS = (
     f"{STATE}/pause.json",
     f"{STATE}/releases/20990101T000000-aaaaaa.json",
@@ -16,7 +16,7 @@ PATHS = (
     f"{STATE}/level3-sync.lock",
     "/home/rosa/.ssh/authorized_keys",
 )
-# The service account's own programs read these (bash, git, docker): one that has no end makes them
+# The service account's own programs (bash, git, docker) read these: an endless file makes them
 # wait until their limit, which root's programs then report.
 ENV_PATHS = tuple(f"{HOME}/config/{name}.env" for name in ("01_defaults", "03_backend", "04_local"))
 OWN_PATHS = (*ENV_PATHS, f"{HOME}/.gitconfig", f"{HOME}/.docker/config.json")
@@ -81,7 +81,7 @@ class Victim:
             self.sh(f"rsync -a --delete --force /root/{name}/ /home/{name}/")
 
     def state(self):
-        """Content, owner and mode of what nobody but root may change."""
+        """Content, owner and mode of files that only root may change."""
         rights = f"find /etc {CANARY} /root -maxdepth 3 -printf '%p %M %U:%G %l\\n'"
         skipped = "-e opstasks-boot -e 'sudoers.d$' -e /root/opensafely -e /root/rosa -e /root/[.]"
         sums = f"find /etc {CANARY} -type f -print0 | sort -z | xargs -0 sha256sum"

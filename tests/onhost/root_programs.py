@@ -1,4 +1,4 @@
-"""What runs as root on a host: found in the code, each with a command that runs it in the tests."""
+"""All that runs as root on a host, found in the code, with a command that runs it in the tests."""
 
 import ast
 from dataclasses import dataclass

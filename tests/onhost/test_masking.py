@@ -1,4 +1,4 @@
-"""What is masked: every form of a secret, and no more than that."""
+"""What is masked: every form of a secret, and nothing else."""
 
 import json
 

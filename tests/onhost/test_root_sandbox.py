@@ -1,4 +1,4 @@
-"""Root's programs meet what others left for them: links, pipes, devices, large and deep files."""
+"""Root's programs open what others left: links, pipes, devices, large files, deep folders."""
 
 import re
 import subprocess

@@ -23,7 +23,7 @@ from opstasks.output.escape import json_text, printable, printable_line
 from opstasks.output.rows import Overview
 from opstasks.output.stream import fleet_stream
 
-# What terminals act on, and what a reader takes for the end of a line or for another order.
+# Characters that control a terminal, end a line, or change the direction of reading.
 HOSTILE = [
     "\x1b[31m",
     "\x1b]0;title\x07",
@@ -162,7 +162,7 @@ def test_a_value_never_controls_the_terminal_or_adds_a_line(shown, streams):
     "sign", ["\u034f", "\u115f", "\u1160", "\u180b", "\u2800", "\u3164", "\uffa0", "\U000e0100"]
 )
 def test_a_letter_that_nobody_sees_is_escaped(sign):
-    """A row of them would move what follows to the beginning of the next line."""
+    """A row of such letters would move the text after them to the next line."""
     assert sign.isprintable()
     for show in (printable, printable_line):
         assert show(f"a{sign}é日\u0301") == f"a\\u{ord(sign):04x}é日\u0301"

@@ -59,7 +59,7 @@ def test_the_widest_column_is_wrapped_and_ids_stay_whole(monkeypatch):
 
 @given(st.text("ab :", max_size=300), st.integers(1, 120))
 def test_no_second_line_of_a_text_begins_a_line(text, columns):
-    """A file's name can have blanks up to the end of a line, and then `error: ...`."""
+    """A file's name can contain blanks up to the end of a line, and then `error: ...`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "window", lambda: columns)
         shown = console.table_text(["file", "size"], [[f"x {text} error: tpp: lost", "1 B"]])

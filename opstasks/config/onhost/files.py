@@ -71,7 +71,7 @@ def service_values(texts: Iterable[str]) -> dict[str, str]:
 def replace_file(path: Path, text: str) -> None:
     """Replace a file in one step, so it is never incomplete; keep the old one as .bak.
 
-    The backup has no secrets: an unset or replaced one must be gone.
+    The backup has no secrets: an unset or replaced secret must be gone.
 
     Raises HostRefusal when the new text cannot be written; the old file is then still there.
     """
@@ -92,9 +92,9 @@ def replace_file(path: Path, text: str) -> None:
 def _staged(path: Path, text: str) -> Iterator[Path]:
     """A complete new file beside the old one, with the mode of the old one.
 
-    One that a killed program left behind is removed, because it may hold a secret.
+    A new file that a killed program left behind is removed, because it may contain a secret.
     """
-    # The eight signs are mkstemp's. An editor's own file beside it (.swp) is not ours.
+    # mkstemp adds eight characters. An editor's own file beside it (.swp) is not ours.
     for left in path.parent.glob(f".{path.name}.{'[a-z0-9_]' * 8}"):
         left.unlink()
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -129,7 +129,7 @@ def _secret_names(folder: Path) -> set[str]:
 
 
 def without_secrets(text: str, secret_keys: Collection[str]) -> str:
-    """The text of an env file; instead of the value of each secret, `masking.MASK`."""
+    """The text of an env file, with `masking.MASK` instead of the value of each secret."""
     pieces, place = [], 0
     for item in read_systemd(text).assignments:
         if item.value and masking.is_secret(item.key, [item.value], secret_keys):

@@ -1,4 +1,4 @@
-"""Runs on the host: what may be shown instead of a secret value."""
+"""Runs on the host: what is shown instead of a secret value."""
 
 import hashlib
 from typing import Any

@@ -19,7 +19,7 @@ TIMEOUT_S = 120
 MOST_COMMITS = 200
 # An object that is a commit, as `commits_of` asks git to print it.
 COMMIT = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) commit")
-# What a person would take for the hash of a commit.
+# Text that a person would take for the hash of a commit.
 HASH = re.compile("[0-9A-Fa-f]{7,64}")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
@@ -70,7 +70,7 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
 def ambiguity(ref: str, branch: str, tag: str) -> str:
     """Why a name could mean another commit than the person thinks; "" if it cannot.
 
-    Who may push a branch could give it the name of a release, or of a commit that was reviewed.
+    Anyone who may push a branch could give it the name of a release or of a reviewed commit.
     """
     if branch and tag and branch != tag:
         return f"{ref!r} is a branch and a tag, of different commits: name the commit"
@@ -83,7 +83,7 @@ def ambiguity(ref: str, branch: str, tag: str) -> str:
 
 def source_facts(path: str, home: str) -> dict[str, Any]:
     """Where commits come from, and the files whose changes git was told to ignore."""
-    # A small letter: assumed unchanged. S: left out of the tree.
+    # Lower case: git assumes that the file is unchanged. S: left out of the work tree.
     flagged = git_text(path, "ls-files", "-v", "-z").split("\0")
     hidden = [entry[2:] for entry in flagged if entry[:1].islower() or entry[:2] == "S "]
     return {**source(path, home), "hidden": hidden[:MOST_HIDDEN]}

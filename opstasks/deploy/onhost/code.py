@@ -80,7 +80,7 @@ def fresh(
 ) -> dict[str, Any]:
     """Import the targets now; a good result is kept.
 
-    `ran` is the service's environment, with secrets, for targets that ran with it before.
+    `ran` is the service's environment, with secrets, for targets that have run with it before.
     """
     with unpacked(request["state_dir"], (code, lib)) as folders:
         if not folders:

@@ -15,9 +15,9 @@ from opstasks.onhost import masking
 TIMEOUT_S = 60
 # More folders or migrations than any release has.
 MAX_ITEMS = 1000
-# A shorter value may be a part of any other one by chance.
+# A shorter value may be contained in another one by chance.
 MIN_SECRET = 6
-# Programs need these, and they hold no secret, even if one is a part of them by chance.
+# Programs need these. They contain no secret; a match with one is chance.
 USUAL = ("PATH", "HOME", "LANG", "LANGUAGE", "USER", "LOGNAME", "SHELL", "TERM", "TZ")
 # The new release also starts by importing the service and its migrations.
 PROBE = """
@@ -46,9 +46,9 @@ def steady(env: dict[str, str]) -> dict[str, str]:
 def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
     """The steady variables, with placeholders instead of secrets: code may need the names.
 
-    A secret is what the file of secrets sets, what has a secret's name or form, and what contains
-    one of these. A file of the host is replaced by an empty one: code that is confined cannot see
-    it, and may need it to exist.
+    Secrets are values that the file of secrets sets, values with a secret's name or form, and
+    values that contain one of these. A file of the host is replaced by an empty file: confined code
+    cannot see the file, but may need it to exist.
     """
     try:
         lines = Path(config_dir, masking.SECRETS_FILE).read_text("utf-8", "replace").split("\n")

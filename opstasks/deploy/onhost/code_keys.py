@@ -24,7 +24,7 @@ def keys_in(tree: ast.Module) -> set[str]:
 def syntax(path: Path) -> ast.Module:
     """A file's syntax tree; empty for a file with an error, which the import will report.
 
-    The code is hostile: a link may lead to a secret or to a device without an end.
+    The code may be hostile: a link may lead to a secret or to a device that never ends.
     """
     try:
         if not path.is_symlink() and path.is_file():

@@ -1,11 +1,11 @@
-"""Runs on the host: run Python text that nobody has reviewed, where it can do least.
+"""Runs on the host: run Python text that may be hostile, with as little access as possible.
 
-It runs in namespaces of its own, which need no rights: it sees Python, the folders that it was
-given (read-only), an empty /tmp, and nothing else: no home, no configuration, no sockets, no other
-process, no network. When it ends, or at its time limit, the kernel ends all that it started.
+It runs in namespaces of its own, which need no rights. It sees only Python, the folders that it was
+given (read-only) and an empty /tmp: no home, no configuration, no sockets, no other process, no
+network. When it ends, or at its time limit, the kernel ends all processes that it started.
 
-A host may forbid such namespaces (`user.max_user_namespaces`, AppArmor). Then the text runs as the
-account itself: only the environment and the limits protect the host then, and the answer says so.
+A host may forbid user namespaces (`user.max_user_namespaces`, AppArmor). Then the text runs as the
+account itself: only the environment and the limits protect the host, and the answer says so.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple
 
-# The most that it may print or write into one file, and other limits of one process.
+# How much it may print or write into one file, and other limits of one process.
 MAX_BYTES = 1 << 20
 MAX_MEMORY_BYTES = 4 << 30
 MAX_PROCESSES, MAX_FILES = 1000, 256
@@ -34,7 +34,8 @@ NAMESPACES = (
     *("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"),
     *("--net", "--ipc", "--uts"),
 )
-# $1: the folder; the paths to show up to "--"; then the command. Nothing here is hostile yet.
+# $1: the new root folder; then the paths to show, up to "--"; then the command. Nothing hostile
+# has run yet.
 SCRIPT = """set -e
 root=$1; shift
 mount -t tmpfs -o size=64m,mode=755,nosuid,nodev opstasks "$root"
@@ -56,9 +57,9 @@ cd "$root"
 exec /usr/sbin/chroot "$root" setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 # This runs first, in a Python that imports nothing from the folders: Python would run their
-# sitecustomize.py before any text of ours. It says on a pipe that the namespaces work. The text has
-# neither that pipe nor a way to take the word back, so it cannot choose to run without them. A
-# process without rights cannot raise its limits again.
+# sitecustomize.py before any text of ours. It reports on a pipe that the namespaces work. The text
+# does not have this pipe and cannot withdraw the report, so it cannot choose to run without the
+# namespaces. A process without rights cannot raise its limits again.
 FIRST = f"""import os, resource as r, sys
 sign, folder, text = int(sys.argv[1]), *sys.argv[2:]
 for what, most in ((r.RLIMIT_FSIZE, {MAX_BYTES}), (r.RLIMIT_AS, {MAX_MEMORY_BYTES}),
@@ -94,7 +95,7 @@ def run(
     timeout_s: float,
     confines: bool = True,
 ) -> Ended:
-    """Run Python text, which sees these folders, in one of them.
+    """Run Python text in one of these folders; it sees all of them.
 
     Without `confines` it runs as the account itself.
     """
@@ -134,7 +135,7 @@ def _signed(
 
 
 def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float, sign: int) -> Output:
-    """Run a command; what it prints is kept in memory, up to a limit."""
+    """Run a command; its output is kept in memory, up to a limit."""
     with memory_file("out") as out, memory_file("err") as err:
         try:
             process = subprocess.Popen(
@@ -154,7 +155,7 @@ def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float, sign:
         except subprocess.TimeoutExpired:
             code = None
         finally:
-            # Also what it left behind, unless that has a session of its own.
+            # Also processes that it left behind, unless they have a session of their own.
             with_children(process)
         return code, read(out), read(err)
 
@@ -167,7 +168,7 @@ def with_children(process: "subprocess.Popen[bytes]") -> None:
 
 
 def memory_file(name: str) -> IO[bytes]:
-    """A file in memory: the disk may be full, and it is gone at the end."""
+    """A file in memory: it needs no disk space, and is gone at the end."""
     return open(os.memfd_create(name), "w+b", buffering=0)  # noqa: PTH123 (a descriptor)
 
 

@@ -71,7 +71,7 @@ def host_facts(request: Request) -> dict[str, Any]:
         "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
         "unit_state": unit.get("ActiveState", "unknown"),
         "unit_loaded": unit.get("LoadState") == "loaded",
-        # systemd says nothing for root.
+        # systemd prints nothing for root.
         "unit_user": (unit["User"] or "root") if "User" in unit else "",
         "unit_drop_ins": unit.get("DropInPaths", "").split(),
         "may_control": may_control(request["unit"]),

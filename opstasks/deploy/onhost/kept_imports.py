@@ -38,7 +38,7 @@ def key_of(commits: Sequence[str], env: dict[str, str]) -> str:
 def find(state_dir: str, key: str) -> dict[str, Any] | None:
     """The migrations and the configuration keys of an earlier import; None if not known.
 
-    `keys` is None if the import did not need them. `is_confined`: that import could reach nothing.
+    `keys` is None if the import did not need them. `is_confined`: the import was confined.
     """
     try:
         for entry in reversed(entries(kept_path(state_dir))):

@@ -1,12 +1,13 @@
 """Runs on the host as root: the audit lines of the journal that may be trusted.
 
 Every account can write any text to the journal, also with our identifier. But journald itself
-records which account the writer had (`_UID`; a writer cannot set a field that begins with an
+records the account of the writer (`_UID`; a writer cannot set a field that begins with an
 underscore). A line counts if root or the service account wrote it, or if the account that wrote
 it is the SSH login that the line names.
 
-Only what our own way of writing makes is read (`_TRANSPORT=journal`). What a program writes with
-syslog() or to its standard error may be recorded for root, with a text that its caller chose.
+Only lines that came through journald's own protocol are read (`_TRANSPORT=journal`), which we use.
+A line from syslog() or a program's standard error may be root's, with a text that another account
+chose.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from typing import Any
 LOGIN, KERNEL_LOGIN = "OPSTASKS_LOGIN", "_AUDIT_LOGINUID"
 TIME = "__REALTIME_TIMESTAMP"
 FIELDS = ("MESSAGE", "_UID", LOGIN, KERNEL_LOGIN, TIME)
-# More lines, and longer ones, are no record of ours.
+# We never write so many lines, or such long ones.
 MOST_BYTES = 8 << 20
 MOST_LINE_BYTES = 256 << 10
 
@@ -36,7 +37,7 @@ def journalctl(*words: str) -> Iterator[bytes]:
         stderr=subprocess.DEVNULL,
     ) as process:
         assert process.stdout
-        # Without an end: a longer line arrives in pieces, of which none has a writer.
+        # No line end in the limit: journald splits a longer line into pieces without a writer.
         while left > 0 and (line := process.stdout.readline(MOST_LINE_BYTES)):
             left -= len(line)
             yield line
@@ -84,8 +85,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     The request also has `service_user`. The answer has `entries`, those of root first, then those
     of the service account, and `ignored`, the number of lines of other accounts that were left out
-    (at most `lines`). They are read apart: however many lines an account writes, they hide no
-    others, and of two lines about the same run, root's comes first.
+    (at most `lines`). Each account's lines are read separately, so no account can hide the lines
+    of another one by writing many. Of two lines about the same run, root's comes first.
     """
     writers = {"0": "root"}
     with contextlib.suppress(KeyError):  # on a host that was never set up

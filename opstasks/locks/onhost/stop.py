@@ -59,7 +59,7 @@ def wait_until_gone(lock: str, shown: Shown, limit_s: float) -> bool:
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Stop the processes ``shown`` ([id, start] each); answer with the ``lock``'s holders.
 
-    An account other than root and ``account`` could take it again: then the file is replaced.
+    An account other than root and ``account`` could take the lock again, so the file is replaced.
     """
     stop(request["lock"], request["shown"], request["grace_s"], request["kill"])
     secure(request["lock"], request["account"])

@@ -64,7 +64,7 @@ def as_service(site: Site, work: Callable[[], Any], *, limit_s: float = LIMIT_S)
         text = _read_all(reader, time.monotonic() + limit_s)
     finally:
         os.close(reader)
-        # It may be stopped, or hang in a network drive: then nobody may wait for it.
+        # It may be stopped, or hang on a network drive: then do not wait for it.
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, os.WNOHANG)
     if not text:
@@ -78,7 +78,7 @@ def as_service(site: Site, work: Callable[[], Any], *, limit_s: float = LIMIT_S)
 
 
 def _read_all(reader: int, deadline: float) -> bytes:
-    """What a pipe delivers until its end. Raises HostFailure when that is too much or too late."""
+    """All bytes of a pipe until its end. Raises HostFailure if they are too many or too late."""
     found = bytearray()
     while len(found) <= MAX_ANSWER_BYTES:
         left_s = max(0.0, deadline - time.monotonic())

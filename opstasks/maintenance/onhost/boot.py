@@ -64,10 +64,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 def harmless(site: Site, note: Pause) -> Pause:
     """The note without what root must not use: it is a file of the service account.
 
-    The id names files of root's, so it must be an id of ours. Who paused is said by root's own
-    record, because the journal says it as root.
+    The id names files of root's, so it must be an id of ours. The person who paused comes from
+    root's own record, because the line in the journal is root's.
     """
-    # The id of the work that is scheduled again is longer by one.
+    # The id of work that is scheduled again is one character longer.
     id = note.id if ID.fullmatch(f"{note.id}b") else ""
     recorded = read_item(site.lock_dir, id).who if id else ""
     return replace(
@@ -119,7 +119,7 @@ def after_boot(site: Site, note: Pause) -> str:
 def schedule_anew(site: Site, note: Pause, item: ScheduledItem) -> str:
     """Schedule the end of a pause again: the reboot removed its timer."""
     old = read_item(site.lock_dir, note.id) if note.id else ScheduledItem()
-    # The note may name any record: only the end of a pause that the reboot dropped is written.
+    # The note may name any record, but only the end of a pause that the reboot dropped is written.
     if old.kind == UNPAUSE and old.step and not old.outcome and old.boot_id != boot_id():
         reason = "by a reboot, which scheduled it again"
         write_item(site, note.id, outcome=DROPPED, reason=reason)

@@ -39,7 +39,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def note_file(site: Site) -> dict[str, Any]:
-    """The note on a pause, read as the service account, whose file it is: it may be a link."""
+    """The note on a pause, read as its owner, the service account: it may be a link."""
     path = pause_path(site.state_dir)
     found: dict[str, Any] = {}
     with contextlib.suppress(HostFailure):

@@ -33,7 +33,7 @@ BOOT_ID = "boot"
 # Why the flag of a host that was never set up cannot be read.
 NO_DATABASE = "the database does not exist"
 
-# An id is the id of a run; a reboot adds a "b" when it schedules the work again.
+# An id is the id of a run; the boot adds a "b" when it schedules the work again.
 ID = re.compile(rf"(?:{BOOT_ID}|[0-9]{{8}}T[0-9]{{6}}-[0-9a-f]{{6}})b{{0,20}}")
 
 

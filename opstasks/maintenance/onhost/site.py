@@ -27,7 +27,7 @@ class Site:
 def site_of(request: dict[str, Any]) -> Site:
     """The site that a request names.
 
-    Raises HostRefusal when root's files are in a folder that another account could replace.
+    Raises HostRefusal if root's files are in a folder that another account could replace.
     """
     site = Site(**request["site"])
     if os.geteuid() == 0:

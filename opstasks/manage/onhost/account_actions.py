@@ -9,12 +9,12 @@ from opstasks.manage.onhost.running import run
 from opstasks.onhost.safe_files import parent_of
 
 Action = dict[str, Any]
-# In the place of a password's hash: no password fits. With an empty one, everybody could get in.
+# In place of a password's hash: no password matches it. An empty hash would let everybody log in.
 UNUSABLE = "*"
 
 
 def group(action: Action) -> None:
-    """Create a group, or change its id; let nobody but root add members."""
+    """Create a group, or change its id; only root may add members."""
     gid = ["--gid", str(action["gid"])] if action["gid"] else []
     run("groupmod" if action["exists"] else "groupadd", *gid, action["name"])
     if action["closes"]:
@@ -23,11 +23,11 @@ def group(action: Action) -> None:
 
 
 def user(action: Action) -> None:
-    """Create an account, or change it; one call, so an interruption leaves nothing open.
+    """Create or change an account in one call: an interruption leaves no account open to others.
 
     A person's account begins without a password, and so does one that is enabled again. The person
-    sets it after a login by key (`first-password` in backends/base/files). The absence of a
-    password must not expire: sshd would then accept no key until the present one is typed.
+    sets it after a login by key (`first-password` in backends/base/files). The missing password
+    must not expire: sshd would then accept no key until the present password is typed.
     """
     uid = ["--uid", str(action["uid"])] if action["uid"] else []
     common = [*uid, "--home", action["home"], "--shell", action["shell"]]

@@ -26,7 +26,7 @@ def group(name: str) -> Facts | None:
 
 
 def joiners(name: str, path: str = "/etc/gshadow") -> list[str]:
-    """Who can join a group without root: its administrators, and all who know its password."""
+    """Who can join a group without root: administrators, and all who know the group password."""
     fields = entries(path).get(name, [])
     if len(fields) < 4:
         return []
@@ -56,7 +56,7 @@ def shadow(name: str, path: str = "/etc/shadow") -> Facts:
     """Whether an account has no usable password, or is expired; its hash is not returned."""
     fields = entries(path).get(name, [])
     if len(fields) < 8:
-        # The account was made in part: PAM accepts nobody until the line exists.
+        # The account was created in part: PAM refuses all logins until the line exists.
         return {"locked": True, "expired": True}
     return {"locked": fields[1].startswith(("!", "*")), "expired": is_past(fields[7])}
 
@@ -106,7 +106,7 @@ def accounts_with_keys() -> list[str]:
 
 
 def marked(names: list[str], mark: str) -> list[str]:
-    """Those of these accounts whose keys `manage` wrote: they were listed once."""
+    """The accounts among these with keys that `manage` wrote: they were listed earlier."""
     found = []
     for name in names:
         with contextlib.suppress(OSError, KeyError):

@@ -23,7 +23,7 @@ def logins(places: list[str], groups: list[str]) -> Facts:
 
     `places` are the files in which sshd looks for keys, as in its configuration.
     """
-    # With a directory service, an account may come from several sources: the first one decides.
+    # With a directory service, several sources may have the same account: the first one counts.
     by_name: dict[str, pwd.struct_passwd] = {}
     for one in pwd.getpwall():
         by_name.setdefault(one.pw_name, one)
@@ -47,7 +47,7 @@ def logins(places: list[str], groups: list[str]) -> Facts:
 def facts(entry: pwd.struct_passwd, shadow: str, places: list[str]) -> Facts:
     """An account: its id, the state of its password, and its files with keys."""
     field = entry.pw_passwd
-    # An x refers to the file of passwords; anything else is the password itself.
+    # "x" means that the hash is in the shadow file; anything else is the hash itself.
     return {
         "name": entry.pw_name,
         "uid": entry.pw_uid,
@@ -69,7 +69,7 @@ def key_files(entry: pwd.struct_passwd, places: list[str]) -> list[str]:
 
 
 def has_content(path: str) -> bool:
-    """Whether a path is not empty; links count, because they may lead to keys."""
+    """Whether a path has content; links count, because they may lead to keys."""
     try:
         info = look(path)
     except OSError:
@@ -78,7 +78,7 @@ def has_content(path: str) -> bool:
 
 
 def password_state(field: str) -> str:
-    """The state of a password: "set", or "locked" if no password fits.
+    """The state of a password: "set", or "locked" if no password can match.
 
     Empty ones are found by `account_facts.open_accounts`.
     """
@@ -88,7 +88,7 @@ def password_state(field: str) -> str:
 
 
 def members(name: str, accounts: list[pwd.struct_passwd]) -> list[str]:
-    """The members of a group: those listed, and those with it as their own group."""
+    """The members of a group: those listed, and those with it as their primary group."""
     try:
         group = grp.getgrnam(name)
     except KeyError:

@@ -10,7 +10,7 @@ from opstasks.onhost.plain_text import names_in, text_of
 
 TIMEOUT_S = 20.0
 MOST = 40
-# Variables of systemd itself that a normal host has.
+# Variables that systemd sets on every normal host.
 USUAL = re.compile(r"(LANG|LANGUAGE|LC_[A-Z]+|PATH)=")
 PRELOAD = "/etc/ld.so.preload"
 SOCKETS = ("/run/docker.sock", "/run/containerd/containerd.sock")
@@ -18,7 +18,7 @@ DAEMON = "/etc/docker/daemon.json"
 
 
 def ways() -> list[str]:
-    """Each way, for people."""
+    """Each way, as text for people."""
     shown = attempt("systemctl", "show-environment", timeout_s=TIMEOUT_S)
     return [
         *variables(shown.stdout),

@@ -44,7 +44,7 @@ def settings(keys: list[str], accounts: list[str], described: str) -> Facts:
 
 
 def effective(*options: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """What sshd says about its settings. An old sshd with a Match only answers for a login."""
+    """What sshd says about its settings. An old sshd with a Match answers for one login only."""
     done = attempt("sshd", "-T", *options, timeout_s=TIMEOUT_S, input=text)
     if done.returncode == 0:
         return done
@@ -68,7 +68,7 @@ def for_accounts(keys: list[str], accounts: list[str]) -> Facts:
 
 
 def values_of(text: str, keys: list[str]) -> dict[str, str]:
-    """The values of keys in the output of ``sshd -T``; several of one key in one text."""
+    """The values of keys in the output of ``sshd -T``; several values of a key in one text."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
         key, _, value = line.strip().partition(" ")
@@ -85,7 +85,7 @@ def config_lines(path: str) -> list[Facts]:
 
 
 def _read(path: str, match: str, found: list[Facts], seen: list[str]) -> None:
-    """Add the lines of a file and of those that it includes; a Match ends with its file."""
+    """Add the lines of a file and of the files that it includes; a Match ends with its file."""
     text = text_of(path) if len(seen) < MOST_FILES else None
     seen.append(path)
     for number, line in enumerate((text or "").split("\n"), 1):
@@ -112,7 +112,7 @@ def included(value: str) -> list[str]:
 
 def found_by(pattern: str) -> list[str]:
     """The files that an absolute pattern finds, sorted."""
-    # Python would search all folders for **; for sshd it is the same as *.
+    # For sshd, ** is the same as *; Python would search all folders.
     plain = re.sub(r"\*+", "*", pattern)
     try:
         return sorted(map(str, Path("/").glob(plain.lstrip("/"))))

@@ -14,7 +14,7 @@ from opstasks.onhost.plain_text import names_in, text_of
 Facts = dict[str, Any]
 TIMEOUT_S = 20.0
 CONFIG = "/etc/sudoers"
-# Its own configuration could leave rules out.
+# With its own configuration file, cvtsudoers could leave rules out.
 CONVERT = ("cvtsudoers", "-c", "/dev/null", "-e", "-f", "sudoers")
 MOST_FILES = 200
 MOST_RULES = 200
@@ -42,7 +42,7 @@ def rules(described: str, files: list[str]) -> Facts:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of cvtsudoers, long ones joined again; each once."""
+    """The lines of cvtsudoers, without duplicates; continued lines are joined."""
     lines = [" ".join(line.split()) for line in _JOINED.sub(" ", text).split("\n")]
     return list(dict.fromkeys(line for line in lines if line))
 
@@ -74,7 +74,7 @@ def included(text: str) -> list[str]:
 
 
 def numbered(path: str) -> list[Facts]:
-    """The lines of a file that say something; long ones joined, with the number of the first."""
+    """The lines of a file that have content; continued lines are joined, with the first number."""
     found: list[Facts] = []
     start, held = 0, ""
     for number, line in enumerate((text_of(path) or "").split("\n"), 1):
@@ -96,7 +96,7 @@ def plugins(text: str | None) -> list[str]:
 
 
 def sources(text: str | None) -> list[str]:
-    """Other sources of sudo's rules than its files."""
+    """Sources of sudo's rules other than its files."""
     lines = [" ".join(line.partition("#")[0].split()) for line in (text or "").split("\n")]
     named = [line for line in lines if line.startswith("sudoers:")]
     return [f"/etc/nsswitch.conf: {line[:200]}" for line in named if line != "sudoers: files"][:20]

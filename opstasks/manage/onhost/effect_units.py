@@ -23,7 +23,7 @@ _KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9]{0,60})\s*=")
 
 
 def units(names: list[str]) -> dict[str, Facts]:
-    """These units (patterns find loaded ones), by full name."""
+    """These units by full name; patterns match loaded units only."""
     if not names:
         return {}
     done = attempt("systemctl", "show", f"--property={SHOWN}", "--", *names, timeout_s=TIMEOUT_S)
@@ -31,7 +31,7 @@ def units(names: list[str]) -> dict[str, Facts]:
 
 
 def blocks(text: str) -> list[dict[str, str]]:
-    """The blocks of systemctl's output that have an id; a key that comes twice keeps its first."""
+    """The blocks of systemctl's output that have an id; the first one of duplicate keys counts."""
     found = []
     for block in text.split("\n\n"):
         values: dict[str, str] = {}
@@ -45,7 +45,7 @@ def blocks(text: str) -> list[dict[str, str]]:
 
 
 def facts(shown: dict[str, str]) -> Facts:
-    """A unit: its file, its drop-ins (loaded, or on disk and loaded next), its account."""
+    """A unit: its file, its drop-ins (loaded ones and those on disk), its account."""
     pid = shown.get("MainPID", "")
     paths = [*shown.get("DropInPaths", "").split(), *drop_ins(shown["id"])]
     return {
@@ -66,7 +66,7 @@ def distinct(paths: list[str]) -> list[str]:
 
 
 def drop_ins(unit: str) -> list[str]:
-    """The drop-ins of a unit on disk, those of its kind and of its name's prefixes included."""
+    """The drop-ins of a unit on disk, also those for its type and for the prefixes of its name."""
     stem, _, kind = unit.rpartition(".")
     words = stem.split("-")
     prefixes = ["-".join(words[:count]) + "-" for count in range(1, len(words))]
@@ -95,7 +95,7 @@ def account_of(pid: str) -> str:
 
 
 def command_of(pid: str) -> str:
-    """The command line of sshd's main process, or "" (others may have secrets there)."""
+    """The command line of sshd's main process; "" for other units: it may contain secrets."""
     try:
         words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0") if int(pid) else []
     except (OSError, ValueError):

@@ -83,7 +83,7 @@ def remove(action: Action) -> None:
 def back_up(path: str, owner: str, group: str, mode: str) -> None:
     """Keep a file's content beside it, with the time in the name; each content only once.
 
-    Secrets are not kept, and removed from older backups: someone may have replaced them since.
+    Secrets are not kept, and are removed from older backups: a replaced secret must be gone.
     """
     data = without_secrets(read(path))
     with parent_of(path) as (folder, name):

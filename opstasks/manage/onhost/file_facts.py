@@ -37,7 +37,7 @@ def path(name: str, wanted_sha256: str, may_read: bool) -> Facts | None:
     if facts["kind"] == "file" and may_read:
         try:
             data = read(name)
-        except Unsafe:  # too large, or another kind of file since then: it is to be replaced
+        except Unsafe:  # too large, or no longer a file: it will be replaced
             return {**facts, "sha256": "unreadable"}
         facts["sha256"] = hashlib.sha256(data).hexdigest()
         if facts["sha256"] != wanted_sha256:

@@ -11,8 +11,8 @@ from opstasks.onhost.limits import LATEST_AT
 SUDO_LOG = "/var/log/sudo.log"
 # How many bytes of the log are read.
 LOG_BYTES = 400_000
-# A command that sudo ran. For one that it refused, a reason comes first: anyone can get such a
-# line into the log, with any text in it.
+# A command that sudo ran. A line about a refused command begins with a reason and does not match:
+# any account can get such a line into the log, with any text.
 _ENTRY = re.compile(
     r"(?P<when>\w{3} [ \d]\d [\d:]{8}(?: \d{4})?) : (?P<who>[^\s:]+) :"
     r" [A-Z]+=.*?COMMAND=(?P<what>.*)"
@@ -39,7 +39,7 @@ def mentions(text: str, words: set[str]) -> dict[str, Use]:
     The commands stay on the host, because they may contain secrets. Our own are ignored.
     """
     found: dict[str, tuple[str, str]] = {}
-    for line in text.split("\n"):  # not at other line ends, which may be in a word
+    for line in text.split("\n"):  # other line ends may be part of a word
         entry = _ENTRY.match(line) if "--norc" not in line else None
         if entry is not None:
             for word in words.intersection(_BETWEEN_WORDS.split(entry["what"])):

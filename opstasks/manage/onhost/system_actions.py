@@ -70,7 +70,7 @@ def checkout(action: Action) -> None:
 def origin(action: Action) -> None:
     """Set a checkout's origin. Only its file is changed: no program of its settings runs.
 
-    Also what is fetched from there: without that, a removed remote would bring nothing new.
+    Also sets the branches to fetch: without them, nothing would be fetched after a removed remote.
     """
     config = f"{action['path']}/.git/config"
     wanted = {"remote.origin.url": action["url"], "remote.origin.fetch": FETCH}
@@ -113,7 +113,7 @@ def disable(action: Action) -> None:
 
 
 def start(action: Action) -> None:
-    """Start a unit; raises HostFailure if something else than its described file decides."""
+    """Start a unit; raises HostFailure if anything overrides its described file."""
     if action["fragment"]:
         name = Path(action["fragment"]).name
         reason = foreign(action, units([name]).get(name))

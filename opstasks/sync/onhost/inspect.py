@@ -36,8 +36,8 @@ def sha256(path: str) -> str:
 def by_hand(source: str, service: str, owner: int, proc: str = "/proc") -> list[int]:
     """Other processes that copy from the source: the loop of the playbook, for example.
 
-    Only those of `owner`, the service account, and of root: nobody else can write to the target,
-    and anyone can start a process that looks like a copy.
+    Only processes of `owner` (the service account) and root: other accounts cannot write to the
+    target, but can start a process that looks like a copy.
     """
     found = []
     for folder in Path(proc).glob("[0-9]*"):
