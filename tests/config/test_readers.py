@@ -178,3 +178,15 @@ def test_an_assignment_reads_back_the_same_in_every_reader(value):
     assert read_systemd(text).values() == {"A": value, "B": "1"}
     assert ShellReader(text).read().values() == {"A": value, "B": "1"}
     assert bash(text) == {"A": value, "B": "1"}
+
+
+def test_a_value_that_doubles_itself_does_not_fill_the_memory():
+    text = "A=aa\n" + "A=$A$A\n" * 60 + "B=b\n"
+    found = ShellReader(text).read()
+    assert found.values() == {"A": None, "B": "b"}
+    assert any("very long" in problem for _, problem in found.problems)
+
+
+def test_the_lines_of_many_problems_are_right():
+    found = read_systemd("a\n" * 3 + "B=1\n" + "c\n")
+    assert [line for line, _ in found.problems] == [1, 2, 3, 5]

@@ -23,6 +23,8 @@ QUICK_S = 0.03
 FIRST, FIRST_S = 10_000, 0.1
 # Nothing may take longer than this for 100 kB.
 SMALL_S = 5.0
+# A function that takes longer than this for 100 kB gets only so many texts of 1 MB.
+THOROUGH_S, FEW = 0.02, 6
 MOST_BYTES = 2 << 30
 REPEATED = (
     *" \t\n\0a0'\"=:()[{-*,/\\#@$|.%\x85\u2028\u00e9\U0001f980",
@@ -54,26 +56,37 @@ def texts(tokens):
 
 
 def slow(call, tokens):
-    """The texts for which a function is not linear, with the times."""
+    """The texts for which a function is not linear, with the times.
+
+    A function that reads sign by sign takes a second for each large text: it gets only those few
+    that took most, compared with the first size.
+    """
+    waiting = []
     for name, text in texts(tokens):
         if (first_s := cpu_s(call, text(FIRST))) > FIRST_S:
             yield f"{name}: 10 kB take {first_s:.2f} s"
         elif (small_s := cpu_s(call, text(SMALL))) > SMALL_S:
             yield f"{name}: 100 kB take {small_s:.1f} s"
-        elif (times := judged(call, text, small_s)) is not None:
-            yield f"{name}: {times[0]:.3f} s, then {times[1]:.3f} s"
+        elif small_s < THOROUGH_S:
+            yield from judged(name, call, text, small_s)
+        else:
+            waiting.append((small_s / first_s, name, text, small_s))
+    waiting.sort(key=lambda item: -item[0])
+    for _, name, text, small_s in waiting[:FEW]:
+        yield from judged(name, call, text, small_s)
 
 
-def judged(call, text, small_s):
-    """The times for both sizes if they are not linear; the best of several runs counts."""
+def judged(name, call, text, small_s):
+    """A line if the times for both sizes are not linear; the best of several decides."""
     large_s = cpu_s(call, text(LARGE))
     for _ in range(3):
         if large_s < QUICK_S or large_s <= MOST * small_s:
-            return None
+            return
         gc.collect()
         small_s = max(small_s, cpu_s(call, text(SMALL)))
         large_s = min(large_s, cpu_s(call, text(LARGE)))
-    return None if large_s <= MOST * small_s else (small_s, large_s)
+    if large_s > MOST * small_s:
+        yield f"{name}: {small_s:.3f} s, then {large_s:.3f} s"
 
 
 def functions():

@@ -263,7 +263,7 @@ PARSERS = (
     host("manage.onhost.account_facts:is_past", "1", "\u00b2"),
     host(
         "manage.onhost.effect_sshd:values_of",
-        "permitrootlogin ",
+        "permitrootlogin a\n",
         "\n",
         call=lambda t: found("manage.onhost.effect_sshd:values_of")(t, ["permitrootlogin"]),
     ),

@@ -1,7 +1,9 @@
 """Runs on the host: the result of reading an env file."""
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BLANK, NEWLINE = " \t\n\r", "\n\r"
@@ -35,4 +37,10 @@ class Reading:
 
 def line_of(text: str, place: int) -> int:
     """The line number of a place in a text, from 1."""
-    return text.count("\n", 0, place) + 1
+    return bisect_left(_line_ends(text), place) + 1
+
+
+@lru_cache(maxsize=2)
+def _line_ends(text: str) -> list[int]:
+    """The places of all line ends; once for each text, because a text may have many problems."""
+    return [place for place, char in enumerate(text) if char == "\n"]

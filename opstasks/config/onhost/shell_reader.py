@@ -7,7 +7,7 @@ reports values that are unknown.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opstasks.config.onhost.reading import NAME, Assignment, Reading, line_of
 
@@ -19,6 +19,8 @@ _POWERFUL = re.compile(
     r"|unset|until|wait|while|cd"
 )
 _HARMLESS = {":", "true", "false"}
+# The kernel starts no program with a longer variable. Without a limit, A=$A$A fills the memory.
+_MOST_LENGTH = 128 << 10
 _PLAIN_COMMAND = re.compile(r"[^()'\"`\\$#\n]*")
 
 
@@ -42,6 +44,8 @@ class _Word:
     braces: bool = False
     expanded: bool = False
     why: str = ""
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
 
 
 class ShellReader:
@@ -115,6 +119,8 @@ class ShellReader:
         if word.appends:
             old = self.known.get(word.name)
             value = None if old is None or value is None else old + value
+            if value is not None and len(value) > _MOST_LENGTH:
+                value = None
         self.known[word.name] = value
         if value is None:
             line = line_of(self.text, word.start)
@@ -127,7 +133,7 @@ class ShellReader:
     def _words(self) -> list[_Word]:
         """The words up to the end of the statement."""
         words: list[_Word] = []
-        exporting = False
+        exporting, all_assign = False, True
         self._pending = {}
         while self.place < len(self.text):
             char = self.text[self.place]
@@ -146,10 +152,11 @@ class ShellReader:
             elif char in "&|<>()":
                 raise _Lost
             else:
-                word = self._word(assigns=exporting or all(w.name for w in words))
+                word = self._word(assigns=exporting or all_assign)
                 if not exporting and not word.name and word.text == "export":
                     exporting = not words
                 words.append(word)
+                all_assign = all_assign and bool(word.name)
                 if not exporting and word.name:
                     # A later word of the same statement sees earlier assignments.
                     self._remember(word)
@@ -179,6 +186,8 @@ class ShellReader:
             self._piece(word, char)
         if self.place < len(self.text) and self.text[self.place] in "&|<>()":
             raise _Lost
+        if word.text is not None:
+            word.text = "".join(word.pieces)
         return word
 
     def _piece(self, word: _Word, char: str) -> None:
@@ -265,8 +274,13 @@ class ShellReader:
         self.place = inside.end() + 1
 
     def _add(self, word: _Word, text: str) -> None:
-        if word.text is not None:
-            word.text += text
+        if word.text is None:
+            return
+        word.length += len(text)
+        if word.length > _MOST_LENGTH:
+            self._cannot_tell(word, "it is very long")
+        else:
+            word.pieces.append(text)
 
     def _cannot_tell(self, word: _Word, why: str) -> None:
         word.text, word.why = None, word.why or why

@@ -54,7 +54,8 @@ def _systemd_line(text: str, start: int, found: Reading) -> int:
 
 def _systemd_value(text: str, place: int) -> tuple[str, int]:
     """A value and the place of its line end; it may mix quoted and unquoted parts."""
-    value, kept = "", 0  # trailing spaces are removed, unless quoted or escaped
+    pieces: list[str] = []
+    kept = 0  # how many pieces: trailing spaces are removed, unless quoted or escaped
     bare = False
     while place < len(text):
         char = text[place]
@@ -62,19 +63,20 @@ def _systemd_value(text: str, place: int) -> tuple[str, int]:
             break
         if char == "\\":
             piece = text[place + 1 : place + 2]
-            value += "" if piece in ("\n", "\r") else piece
-            bare, kept = True, len(value)
+            pieces.append("" if piece in ("\n", "\r") else piece)
+            bare, kept = True, len(pieces)
             place += 2
         elif char in "'\"" and not bare:
             piece, place = (_single if char == "'" else _double)(text, place + 1)
-            value += piece
-            kept = len(value)
+            pieces.append(piece)
+            kept = len(pieces)
         else:
             if bare or char not in BLANK:
-                value, bare = value + char, True
-                kept = kept if char in BLANK else len(value)
+                pieces.append(char)
+                bare = True
+                kept = kept if char in BLANK else len(pieces)
             place += 1
-    return value[:kept], min(place, len(text))
+    return "".join(pieces[:kept]), min(place, len(text))
 
 
 def _single(text: str, place: int) -> tuple[str, int]:

@@ -22,6 +22,8 @@ MOST_ACCOUNTS = 20
 # Old names that sshd still accepts.
 ALIASES = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 _SIGN = re.compile(r"[\s=]+")
+# From the first blank only: otherwise a long run of blanks is read again from each of them.
+_COMMENT = re.compile(r"(?<!\s)\s+#.*$")
 
 
 def settings(keys: list[str], accounts: list[str], described: str) -> Facts:
@@ -68,13 +70,13 @@ def for_accounts(keys: list[str], accounts: list[str]) -> Facts:
 
 
 def values_of(text: str, keys: list[str]) -> dict[str, str]:
-    """The values of keys in the output of ``sshd -T``; several values of a key in one text."""
-    found: dict[str, str] = {}
+    """The values of keys in the output of ``sshd -T``; several of one key in one text."""
+    found: dict[str, list[str]] = {}
     for line in text.split("\n"):
         key, _, value = line.strip().partition(" ")
         if key.lower() in keys:
-            found[key.lower()] = " ".join([*found.get(key.lower(), "").split(), *value.split()])
-    return {key: value[:4000] for key, value in found.items()}
+            found.setdefault(key.lower(), []).extend(value.split())
+    return {key: " ".join(words)[:4000] for key, words in found.items()}
 
 
 def config_lines(path: str) -> list[Facts]:
@@ -127,7 +129,7 @@ def directive(line: str) -> tuple[str, str]:
         return "", ""
     key, *rest = _SIGN.split(text, maxsplit=1)
     name = key.strip('"').lower()
-    value = re.sub(r"\s+#.*$", "", rest[0] if rest else "").strip()
+    value = _COMMENT.sub("", rest[0] if rest else "").strip()
     plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
     return ALIASES.get(name, name), " ".join(plain.split())
 
