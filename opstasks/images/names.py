@@ -37,7 +37,7 @@ def parse_ref(text: str) -> ImageRef:
     """``ehrql`` or ``ehrql:v1``; raises Refused for anything else."""
     name, colon, tag = text.partition(":")
     ref = ImageRef(name, tag) if colon else ImageRef(name)
-    if not _NAME.fullmatch(name) or not _TAG.fullmatch(ref.tag) or len(name) > 128:
+    if len(name) > 128 or not _NAME.fullmatch(name) or not _TAG.fullmatch(ref.tag):
         raise Refused(
             f"{text[:60]!r} cannot be the name of an image",
             hint="give the last part of its name, with or without a tag: ehrql:v1",
