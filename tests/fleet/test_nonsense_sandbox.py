@@ -112,7 +112,7 @@ def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, names_the_hos
 
 def test_a_failing_host_program_shows_its_own_file_and_line_with_debug(managed, inv):
     restore(managed)
-    broken = "import os, sys; os.statvfs = None; exec(sys.stdin.read())"
+    broken = "import os, sys; os.statvfs = None; exec(sys.stdin.readline())"
     replace(managed, "python3", f"exec /usr/bin/python3 -c {shlex.quote(broken)}")
     try:
         plain = inv("-H", BAD, "host.stats")

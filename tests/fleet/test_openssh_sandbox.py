@@ -334,7 +334,7 @@ def test_a_master_that_was_killed_is_replaced(connect, proxied, runtime):
     host, _, through = proxied
     host.close()
     (master,) = kept()
-    os.kill(runtime.pid(master), signal.SIGKILL)
+    runtime.kill(master)
     assert connect(through).login.test(cmd("true"))
     assert [each.socket for each in kept()] != [master.socket]
 
@@ -351,7 +351,7 @@ def test_a_change_never_continues_over_a_second_connection(connect, proxied, run
     host, _, through = proxied
     with host.changing():
         (master,) = kept()
-        os.kill(runtime.pid(master), signal.SIGKILL)
+        runtime.kill(master)
         with pytest.raises(Lost):
             host.login.run(cmd("true"))
         # Another run makes a new one at once; the change must not get into it.

@@ -3,8 +3,10 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,13 @@ class KeptPlace:
         asked = ["ssh", "-F", "none", "-S", str(master.socket), "-O", "check", "x"]
         said = subprocess.run(asked, capture_output=True, text=True, check=True).stderr
         return int(said.partition("pid=")[2].partition(")")[0])
+
+    def kill(self, master):
+        """End a master as a crash does; waits until it accepts nothing any more."""
+        os.kill(self.pid(master), signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while master.accepts() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 @pytest.fixture
