@@ -4,6 +4,7 @@ Host `a` gives the answers of the test, host `b` is sane. Everything between the
 screen is the real code: decoding, the task, its tables and its JSON.
 """
 
+import copy
 import io
 import json
 import math
@@ -218,7 +219,9 @@ def parsed(*argv):
     from opstasks.cli.program import CommandLine, Executor
     from opstasks.namespace import namespace
 
-    program = CommandLine(namespace=namespace, executor_class=Executor, name="inv", binary="inv")
+    # A copy: Invoke takes the help texts out of the tasks that it parses.
+    tasks = copy.deepcopy(namespace)
+    program = CommandLine(namespace=tasks, executor_class=Executor, name="inv", binary="inv")
     program.create_config()
     program.parse_core(["inv", *argv])
     program.parse_collection()
