@@ -79,9 +79,7 @@ def own_hosts_file(text):
 def start(folder, servers):
     started = []
     for name, server in servers.items():
-        subprocess.run(
-            ["ip", "address", "add", f"{server['address']}/16", "dev", "eth0"], check=False
-        )
+        subprocess.run(["ip", "address", "add", server["place"], "dev", "eth0"], check=False)
         if name in RUDE:
             listen(server["address"], RUDE[name])
         elif server["config"]:
@@ -146,9 +144,7 @@ def main():
     for process in started:
         process.terminate()
     for server in plan["servers"].values():
-        subprocess.run(
-            ["ip", "address", "del", f"{server['address']}/16", "dev", "eth0"], check=False
-        )
+        subprocess.run(["ip", "address", "del", server["place"], "dev", "eth0"], check=False)
 
 
 main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import json
 import re
 import subprocess
@@ -20,6 +21,8 @@ from tests.fleet.openssh.material import AUTHORIZED, Material, keygen
 from tests.fleet.openssh.relay import Relay
 
 HERE = "/srv/table"
+# How many addresses each lane has.
+LANE_ADDRESSES = 128
 # Each server's own lines of sshd_config; the common ones follow (the first value counts).
 SERVERS = {
     "alpha": "Port 22\nPort 2222",
@@ -157,6 +160,11 @@ class Farm:
         self._sandbox.must(self._host, ["python3", "-c", write], stdin=json.dumps(files))
         self._sandbox.must(self._host, ["bash", "-c", SET_UP])
 
+    def network(self) -> ipaddress.IPv4Network:
+        """The network of the machine: its size differs between engines, and with their age."""
+        shown = self._sandbox.must(self._host, ["ip", "-o", "-4", "address", "show", "dev", "eth0"])
+        return ipaddress.ip_interface(shown.split()[3]).network
+
     def host_key(self, name: str, kind: str) -> str:
         """A host key as known_hosts has it: type and base64."""
         path = self.host_keys[name][kind].with_suffix(".pub")
@@ -184,12 +192,12 @@ class Lane:
     """One set of running servers."""
 
     def __init__(self, farm: Farm, number: int) -> None:
-        prefix = farm.machine.address.rsplit(".", 2)[0]
+        network = self._network = farm.network()
+        # Docker gives out addresses from the beginning of its network.
+        first = network[network.num_addresses // 2] + number * LANE_ADDRESSES
         everyone = (*SERVERS, *RUDE, NOWHERE)
         self.farm = farm
-        self.addresses = {
-            name: f"{prefix}.{100 + number}.{index}" for index, name in enumerate(everyone, 1)
-        }
+        self.addresses = {name: str(first + index) for index, name in enumerate(everyone, 1)}
         argv = ["docker", "exec", "-i", farm.machine.container, "unshare", "--mount"]
         source = Path(__file__).with_name("keeper.py").read_text()
         self._keeper = subprocess.Popen(
@@ -205,13 +213,18 @@ class Lane:
     def _servers(self) -> dict[str, Any]:
         found = {
             name: {
-                "address": self.addresses[name],
+                **self._place(name),
                 "config": self._config(name, own),
                 "program": f"{HERE}/sshd-{name}" if name in PAM else "/usr/sbin/sshd",
             }
             for name, own in SERVERS.items()
         }
-        return found | {name: {"address": self.addresses[name], "config": ""} for name in RUDE}
+        return found | {name: {**self._place(name), "config": ""} for name in RUDE}
+
+    def _place(self, name: str) -> dict[str, str]:
+        """A server's address, alone and as `ip` adds it."""
+        address = self.addresses[name]
+        return {"address": address, "place": f"{address}/{self._network.prefixlen}"}
 
     def _config(self, name: str, own: str) -> str:
         keys = (
