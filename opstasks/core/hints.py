@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 
 def one_word(text: object) -> str:
@@ -14,8 +11,6 @@ def one_word(text: object) -> str:
     Control characters become escapes that bash reads.
     """
     text = str(text)
-    if _PLAIN.fullmatch(text):
-        return text
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + "".join(map(_escaped, text)) + "'"

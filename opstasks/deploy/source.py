@@ -15,8 +15,8 @@ import msgspec
 
 from opstasks.core.fields import Line
 from opstasks.core.hints import one_word
+from opstasks.onhost.checkout_source import FETCH
 
-FETCH = "+refs/heads/*:refs/remotes/origin/*"
 _HARMLESS = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode"
     r"|symlinks|quotepath|abbrev|sharedrepository|compression)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word
+from opstasks.onhost import safe_files
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 # Links are not followed, and opening a pipe does not block.
@@ -19,13 +20,7 @@ _CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, mode 0700; existing ones stay as they are."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        try:
-            folder.mkdir(mode=FOLDER_MODE)
-        except FileExistsError:
-            continue  # another run has made it
-        folder.chmod(FOLDER_MODE)  # the umask may have removed bits
+    safe_files.make_folder(path, FOLDER_MODE)
 
 
 def open_file(path: Path, flags: int) -> int:

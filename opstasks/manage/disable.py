@@ -16,8 +16,8 @@ from opstasks.manage.actions import DisableUser
 from opstasks.manage.describe import describe
 from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.inspect import ManageInspectRequest
+from opstasks.manage.onhost.account_facts import PEOPLE
 from opstasks.manage.perform import perform
-from opstasks.manage.plan_accounts import PEOPLE
 from opstasks.manage.steps import ManageStep
 
 NOLOGIN = "/usr/sbin/nologin"

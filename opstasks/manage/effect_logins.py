@@ -10,23 +10,21 @@ from opstasks.manage.model import Description
 
 # The members of these groups can become root, or read what only root should.
 POWERFUL = (
-    *(
-        "root",
-        "sudo",
-        "admin",
-        "wheel",
-        "docker",
-        "lxd",
-        "incus",
-        "incus-admin",
-        "libvirt",
-        "shadow",
-        "disk",
-        "kmem",
-        "adm",
-        # On Ubuntu it may write into the folders of Python's packages, also of root's Python.
-        "staff",
-    ),
+    "root",
+    "sudo",
+    "admin",
+    "wheel",
+    "docker",
+    "lxd",
+    "incus",
+    "incus-admin",
+    "libvirt",
+    "shadow",
+    "disk",
+    "kmem",
+    "adm",
+    # On Ubuntu it may write into the folders of Python's packages, also of root's Python.
+    "staff",
 )
 # Accounts of programs that read logs, as members of adm.
 _LOG_READERS = ("syslog", "logcheck", "telegraf", "node-exporter")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from opstasks.core.hints import one_word
 from opstasks.manage.effect_facts import SshdEffect, SshdLine
 from opstasks.manage.model import Description
+from opstasks.manage.onhost.effect_sshd import directive
 
 FOLDER = "/etc/ssh/"
 CONFIG = "/etc/ssh/sshd_config"
@@ -32,7 +33,6 @@ SAFE = {
     "strictmodes": "yes",
     "trustedusercakeys": "none",
 }
-_OLD_NAMES = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 # Words with the same meaning.
 _SAME = {"without-password": "prohibit-password"}
 SshdProblem = tuple[str, str, str, str, str]
@@ -55,13 +55,11 @@ def _written(wanted: Description) -> dict[str, str]:
     """The settings of the described files, before the first Match."""
     found: dict[str, str] = {}
     for path in files(wanted):
-        for line in wanted.contents[path].splitlines():
-            key, _, value = line.strip().replace("=", " ", 1).partition(" ")
-            if key.lower() == "match":
+        for key, value in map(directive, wanted.contents[path].split("\n")):
+            if key == "match":
                 break
-            if key and not key.startswith("#"):
-                name = _OLD_NAMES.get(key.lower(), key.lower())
-                found.setdefault(name, " ".join(value.split()))
+            if key:
+                found.setdefault(key, value)
     return found
 
 

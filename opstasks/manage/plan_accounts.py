@@ -8,10 +8,8 @@ from opstasks.manage.actions import SetGroup, SetMember, SetUser
 from opstasks.manage.changed_by import word_history
 from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.model import Description, Group, User
+from opstasks.manage.onhost.account_facts import PEOPLE
 from opstasks.manage.steps import ManageStep
-
-# The ids of people's accounts on Debian and Ubuntu; `nobody` has a higher one.
-PEOPLE = range(1000, 60000)
 
 
 def taken_names(facts: ManageFacts, wanted: Description) -> Iterator[str]:

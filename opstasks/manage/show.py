@@ -75,7 +75,7 @@ def masked(path: str, text: str, ours: str) -> list[str]:
     # All lines together: a secret may have several.
     shown = masking.masked_lines(lines, tokens=True)
     if path.endswith(".env"):
-        keys = {name for line in known if (name := masking.assigned(line))}
+        keys = masking.all_assigned(known)
         shown = [_hide_env(*pair, keys) for pair in zip(lines, shown, strict=True)]
     return [line if line in known else hidden for line, hidden in zip(lines, shown, strict=True)]
 

@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.masking import without_credentials
 from opstasks.onhost.plain_text import MOST_BYTES, names_in, text_of
 
+# What a clone fetches: all branches.
+FETCH = "+refs/heads/*:refs/remotes/origin/*"
 TIMEOUT_S = 20.0
 MOST_SETTINGS = 300
 # Only these values are returned: others may be secrets.
 SHOWN = re.compile(r"remote\.[^\n]*\.(url|fetch|pushurl)")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 # Files of a checkout that hide changes, or replace what a commit contains.
 EXTRAS = (
-    *("info/exclude", "info/attributes", "info/grafts", "objects/info/alternates", "commondir"),
+    "info/exclude",
+    "info/attributes",
+    "info/grafts",
+    "objects/info/alternates",
+    "commondir",
 )
 # Files in an account's home that apply to all its checkouts.
 HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
@@ -84,7 +90,7 @@ def settings_of(text: str) -> list[dict[str, str]]:
 
 def masked(text: str) -> str:
     """A text without credentials in addresses, of a limited length."""
-    return _CREDENTIALS.sub("***@", text)[:LENGTH]
+    return without_credentials(text)[:LENGTH]
 
 
 def hooks(git_dir: str) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from opstasks.onhost.flock import lock_within
 from opstasks.onhost.open_files import holders
-from opstasks.onhost.safe_files import check_owned_by_root
+from opstasks.onhost.safe_files import check_owned_by_root, make_folder
 
 MODE, ROOT_MODE = 0o660, 0o600
 FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -58,7 +58,8 @@ def secure(path: str, account: str) -> list[dict[str, Any]]:
     if os.geteuid() != 0:
         return []
     check_owned_by_root(str(Path(path).parent))
-    _make_folder(Path(path).parent)
+    # Every account may enter the folder.
+    make_folder(Path(path).parent, 0o755)
     uid, gid = service_ids(account)
     with _alone(path):
         try:
@@ -70,16 +71,6 @@ def secure(path: str, account: str) -> list[dict[str, Any]]:
             _set_group(path, gid)
             return []
         return _secure_old(path, uid, gid)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder, which every account may enter whatever our umask is."""
-    if folder.is_dir():
-        return
-    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
-        with contextlib.suppress(FileExistsError):  # another run has made it
-            missing.mkdir(mode=0o755)
-            missing.chmod(0o755)
 
 
 def _secure_old(path: str, uid: int, gid: int) -> list[dict[str, Any]]:

@@ -268,6 +268,11 @@ def assigned(line: str) -> str:
     return name if equals and _VARIABLE.fullmatch(name) else ""
 
 
+def all_assigned(lines: Iterable[str]) -> set[str]:
+    """The names that the lines of an env file assign."""
+    return {name for line in lines if (name := assigned(line))}
+
+
 def placeholder(value: str) -> str:
     """A value of the same kind as a secret, for code that only needs some value."""
     if not value:

@@ -127,6 +127,18 @@ def is_open_folder(info: os.stat_result) -> bool:
     return stat.S_ISDIR(info.st_mode) and others_write
 
 
+def make_folder(folder: Path, mode: int) -> None:
+    """Make a folder and those above it with a mode, whatever the umask is.
+
+    Existing ones stay as they are.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        with suppress(FileExistsError):  # another run has made it
+            each.mkdir(mode=mode)
+            each.chmod(mode)
+
+
 def is_too_deep(folder: str) -> bool:
     """Whether the folders in a folder of `os.fwalk` are left out: each level keeps a file open."""
     return folder.count("/") >= MOST_LEVELS

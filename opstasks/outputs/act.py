@@ -18,6 +18,7 @@ from opstasks.core.errors import (
     VerifyFailed,
 )
 from opstasks.core.fields import Moment
+from opstasks.core.hints import one_word
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -167,7 +168,7 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
         host.checkpoint(f"{number - 1} of {len(plan.items)} removed")
         record = item.record if item.is_interrupted else None
         record = record or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
-        host.step(f"remove {names.shown(item.path)}")
+        host.step(f"remove {one_word(item.path)}")
         try:
             with change(host.service, "outputs.rm", _audited(record)):
                 done.append(_remove(host, record, item))
@@ -217,7 +218,7 @@ def _audited(record: RemovalRecord) -> dict[str, str]:
 
 def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalRecord:
     """Remove one file; the host must not have it afterwards."""
-    shown = names.shown(record.file)
+    shown = one_word(record.file)
     try:
         answer = host.service.call(REMOVE, remove_request(host.spec, record, item))
     except (ProgramFailed, CommandFailed) as error:

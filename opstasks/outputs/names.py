@@ -9,7 +9,7 @@ from opstasks.core.hints import one_word
 def workspace(name: str) -> str:
     """A workspace's name, which must be one folder's name; raises Refused for other names."""
     if not name or "/" in name or name in (".", "..") or "\0" in name:
-        raise Refused(f"{shown(name)} is not a workspace", hint="see them with `outputs.ls`")
+        raise Refused(f"{one_word(name)} is not a workspace", hint="see them with `outputs.ls`")
     return name
 
 
@@ -23,15 +23,10 @@ def file(name: str, workspace_name: str, root: str) -> str:
     parts = path.split("/")
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise Refused(
-            f"{shown(name)} is not a path inside the workspace",
-            hint=f"give it relative to {shown(start)}, without `..`, as `outputs.ls` shows it",
+            f"{one_word(name)} is not a path inside the workspace",
+            hint=f"give it relative to {one_word(start)}, without `..`, as `outputs.ls` shows it",
         )
     return path
-
-
-def shown(name: str) -> str:
-    """A name as bash reads it; control characters do not reach the terminal."""
-    return one_word(name)
 
 
 def partner_path(folder: str, workspace_name: str, path: str) -> str:

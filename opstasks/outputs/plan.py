@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line
-from opstasks.outputs import names
+from opstasks.core.hints import one_word
 from opstasks.outputs.onhost.records import RemovalRecord
 
 # The number of a drive, or of a file on it: 64 bits.
@@ -132,7 +132,7 @@ def _records_by_file(
 
 
 def _check(workspace: str, output: InspectedOutput, record: RemovalRecord | None) -> None:
-    shown = names.shown(output.path)
+    shown = one_word(output.path)
     for found, where in (
         (output.here, "in the workspace"),
         (output.source, "at the sync's source"),
@@ -143,6 +143,6 @@ def _check(workspace: str, output: InspectedOutput, record: RemovalRecord | None
             )
     if output.here.facts is None and record is None:
         raise Refused(
-            f"no file {shown} in {names.shown(workspace)}",
-            hint=f"see its files with `outputs.ls {names.shown(workspace)}`",
+            f"no file {shown} in {one_word(workspace)}",
+            hint=f"see its files with `outputs.ls {one_word(workspace)}`",
         )

@@ -14,7 +14,6 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
-from opstasks.outputs import names
 from opstasks.outputs.listing import root
 from opstasks.outputs.onhost.records import RemovalRecord
 
@@ -110,6 +109,6 @@ def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]
     quoted = " ".join(dict.fromkeys(one_word(record.id.rpartition("-")[0]) for record in waiting))
     return [
         "The partner's copies stay. On the Level 4 server, delete them for good (Shift+Del):",
-        *(f"  {path if path.isprintable() else names.shown(path)}" for path in paths),
+        *(f"  {path if path.isprintable() else one_word(path)}" for path in paths),
         f"then: inv -H {spec.name} outputs.attest {quoted}",
     ]

@@ -8,6 +8,7 @@ from invoke import Collection, task
 
 from opstasks.cli.app import Context
 from opstasks.core.formats import minute_text, size_text, span_text
+from opstasks.core.hints import one_word
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
@@ -28,15 +29,15 @@ def ls(ctx: Context, workspace: list[str]) -> None:
 
     Example: inv -H tpp outputs.ls my-study
     """
-    from opstasks.outputs import listing, names
+    from opstasks.outputs import listing
 
     result = ctx.reader.table(
         lambda host: listing.listings(host, workspace),
         ["workspace", "file", "kind", "size", "owner", "age"],
         lambda found: [
             [
-                names.shown(name or entry.path),
-                names.shown(entry.path) if name else "",
+                one_word(name or entry.path),
+                one_word(entry.path) if name else "",
                 entry.kind if entry.kind != "workspace" else f"{entry.files} file(s)",
                 size_text(entry.size_bytes),
                 entry.owner,
@@ -94,7 +95,6 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
 
 
 def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
-    from opstasks.outputs import names
 
     rows = [_item_cells(item, plan.checked_at) for item in plan.items]
     headers = ["file", "size", "owner", "age", "sha256", "at the sync's source"]
@@ -103,19 +103,18 @@ def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
         ctx.console.note("The Level 3 sync's source is not mounted: its copies return when it is.")
     for record in plan.gone:
         ctx.console.say(
-            f"{names.shown(record.file)}: removed before, by {record.who},"
+            f"{one_word(record.file)}: removed before, by {record.who},"
             f" {minute_text(record.removed_at or record.started_at)} ({record.id})"
         )
 
 
 def _item_cells(item: RemovalItem, checked_at: float) -> list[object]:
-    from opstasks.outputs import names
 
     at_source = "yes" if item.source else ""
     if item.here is None:
-        return [names.shown(item.path), "", "interrupted before", "", "", at_source]
+        return [one_word(item.path), "", "interrupted before", "", "", at_source]
     return [
-        names.shown(item.path),
+        one_word(item.path),
         size_text(item.here.size_bytes),
         item.here.owner,
         span_text(checked_at - item.here.mtime_ns / 1e9),
@@ -143,11 +142,10 @@ def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
 
 
 def _confirm(ctx: Context, plan: RemovalPlan) -> None:
-    from opstasks.outputs import names
 
     count, name = len(plan.items), plan.workspace
     ctx.confirm_name(
-        f"{count} file(s) will be removed for good from {names.shown(name)}."
+        f"{count} file(s) will be removed for good from {one_word(name)}."
         " Type the workspace's name to continue:",
         name,
     )
@@ -183,7 +181,6 @@ def pending(ctx: Context, all: bool = False) -> None:
 
 
 def _record_cells(record: RemovalRecord) -> list[object]:
-    from opstasks.outputs import names
 
     waits = ""
     if record.returned:
@@ -196,8 +193,8 @@ def _record_cells(record: RemovalRecord) -> list[object]:
         waits = f"attested by {record.attested.by}"
     return [
         record.id,
-        names.shown(record.workspace),
-        names.shown(record.file),
+        one_word(record.workspace),
+        one_word(record.file),
         minute_text(record.removed_at) or record.state,
         record.who,
         waits,

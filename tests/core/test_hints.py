@@ -31,7 +31,7 @@ OURS = {
     # a suggestion, not a command
     *("near[0]", "near[0]!r"),
 }
-QUOTED = ("one_word(", "shown(", "names.shown(")
+QUOTED = ("one_word(",)
 
 
 def hints():

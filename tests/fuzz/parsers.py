@@ -309,10 +309,10 @@ PARSERS = (
     host("config.keys:template_keys", "# A=", "A=", "\n"),
     # -- the screen
     host("output.escape:printable"),
+    host("core.hints:one_word"),
     host("output.escape:printable_line"),
     host("core.lines:lines_of", "\r\n"),
     host("output.screen:clip", "\n", call=lambda t: found("output.screen:clip")(t, 80, 24)),
-    host("outputs.names:shown"),
     host("manage.show:masked", "A_TOKEN=", "export ", "a://", ":", "@", "password ", call=masked),
     host("images.names:short", "sha256:"),
     host("queries.mssql:table_name", "#", "_____"),

@@ -23,7 +23,6 @@ SPLITS = {
     "opstasks.jobs.read": "the last line of an error, to show",
     "opstasks.jobs.retry": "the last line of an error, to show",
     "opstasks.config.keys": "our own templates",
-    "opstasks.manage.effect_sshd": "our own descriptions",
     "opstasks.manage.effect_units": "our own descriptions",
     "opstasks.manage.units": "our own descriptions",
     "opstasks.manage.lockout": "our own descriptions",

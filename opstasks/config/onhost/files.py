@@ -125,7 +125,7 @@ def _back_up(path: Path) -> None:
 def _secret_names(folder: Path) -> set[str]:
     """The keys that the file of secrets sets."""
     lines = read_file(str(folder / masking.SECRETS_FILE)).text.split("\n")
-    return {masking.assigned(line) for line in lines}
+    return masking.all_assigned(lines)
 
 
 def without_secrets(text: str, secret_keys: Collection[str]) -> str:

@@ -54,7 +54,7 @@ def harmless(env: dict[str, str], config_dir: str) -> dict[str, str]:
         lines = Path(config_dir, masking.SECRETS_FILE).read_text("utf-8", "replace").split("\n")
     except OSError:
         lines = []
-    names = {masking.assigned(line) for line in lines}
+    names = masking.all_assigned(lines)
     found = steady(env)
     secret = {name for name, value in found.items() if masking.is_secret(name, [value], names)}
     values = [env[name] for name in secret if len(env[name]) >= MIN_SECRET]

@@ -12,7 +12,7 @@ from typing import Any
 from opstasks.onhost.safe_files import look, read
 
 Facts = dict[str, Any]
-# The ids of people's accounts on Debian and Ubuntu.
+# The ids of people's accounts on Debian and Ubuntu; `nobody` has a higher one.
 PEOPLE = range(1000, 60000)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from opstasks.manage.onhost.effect_units import units
 from opstasks.manage.onhost.running import as_user, run
+from opstasks.onhost.checkout_source import FETCH
 from opstasks.onhost.commands import attempt
 from opstasks.onhost.protocol import HostFailure
 
@@ -18,8 +19,6 @@ APT_OPTIONS = ("-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeo
 STRICT = ("-o", "APT::Update::Error-Mode=any")
 LISTS = "/var/lib/apt/lists"
 PROBE_TIMEOUT_S = 60.0
-# The branches that a clone fetches (`opstasks.deploy.source` expects them).
-FETCH = "+refs/heads/*:refs/remotes/origin/*"
 
 
 # -- packages ------------------------------------------------------------------------------------
