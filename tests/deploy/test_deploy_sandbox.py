@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from opstasks.fleet.heartbeat import HEARTBEAT_S
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.deploy.deploy_help import good, running_job
 from tests.look import CODE, DB, HOME, LIB, STATE
@@ -74,16 +75,17 @@ def test_a_deploy_and_nothing_to_do_take_few_round_trips(
         path.write_text(yaml.safe_dump({"hosts": {"sandbox-1": host}}))
 
         def trips(*argv):
+            """Without the heartbeats of a run that takes long on a busy machine."""
             proxy.reset()
+            began = time.monotonic()
             good(inv(*argv, inventory=path))
-            return proxy.round_trips()
+            return proxy.round_trips() - int((time.monotonic() - began) / HEARTBEAT_S)
 
         connecting = trips("-H", "sandbox-1", "run", "--user", "ops", "--", "true") - 1
         full = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
         nothing = trips("-H", "sandbox-1", "deploy", "--yes") - connecting
     print(f"round trips: connecting {connecting}, full deploy {full}, nothing to do {nothing}")
-    # One more when a long answer arrives in parts, on a busy machine.
-    assert full <= 9
+    assert full <= 8
     assert nothing <= 2
 
 

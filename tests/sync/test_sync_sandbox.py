@@ -229,6 +229,10 @@ def watch():
         strange.update(p for p in found if p[len(TARGET) + 1:] not in known)
         check_visible(random.sample(found, min(300, len(found))))
 
+def is_running():
+    state = subprocess.run(["systemctl", "is-active", UNIT], capture_output=True, text=True)
+    return state.stdout.strip() == "activating"
+
 broken, strange, done = [], set(), threading.Event()
 known = {*names, "l3-bulk/kept.csv"}
 for folder in range(40):
@@ -246,9 +250,11 @@ for turn in range(TIMES):
     for name in random.sample(names, 1500) if turn else []:
         write(name, turn)
     subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True)
-    time.sleep(random.uniform(0.15, 1.2))
-    state = subprocess.run(["systemctl", "is-active", UNIT], capture_output=True, text=True)
-    cut += state.stdout.strip() == "activating"
+    deadline = time.monotonic() + 5
+    while not is_running() and time.monotonic() < deadline:
+        time.sleep(0.02)  # on a busy machine the unit starts late
+    time.sleep(random.uniform(0.0, 1.0))
+    cut += is_running()
     how = ["kill", "--kill-whom=all", "--signal=KILL", UNIT] if turn % 2 else ["stop", UNIT]
     subprocess.run(["systemctl", *how], check=False)
     subprocess.run(["systemctl", "stop", UNIT], check=False)
@@ -280,5 +286,5 @@ def test_ten_thousand_files_survive_twenty_interruptions(mounted, ask):
         f"{cut} of 20 interrupted, last run {took} s, all {time.monotonic() - began:.0f} s: {told}"
     )
     assert (count, broken, strange, differing) == (10_001, 0, 0, 0)
-    assert cut >= 5  # how many it really interrupts depends on the load
+    assert cut >= 10
     assert left == ["workspaces"]
