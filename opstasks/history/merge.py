@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from opstasks.core.formats import span_text
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow, HostHistory
 
+# A clock that is less than so many seconds off is not worth a note: lines take time to arrive.
+SKEW_S = 10.0
 # These outcomes do not say how a run ended on the host.
 UNCERTAIN = (BEGUN, "unknown", "interrupted")
 
@@ -15,14 +18,14 @@ UNCERTAIN = (BEGUN, "unknown", "interrupted")
 def merge(journal_rows: Iterable[HistoryRow], local_rows: Iterable[HistoryRow]) -> list[HistoryRow]:
     """The rows of both for one host, each run once, oldest first.
 
-    The operator's own row counts, with the login that the host knows. If it does not say how the
-    run ended, the end that the host recorded counts.
+    The operator's own row counts, with the time and the login that the host knows. If it does not
+    say how the run ended, the end that the host recorded counts.
     """
     found = {row.run_id: row for row in journal_rows}
     for row in local_rows:
         other = found.get(row.run_id)
         found[row.run_id] = _joined(row, other) if other else row
-    return sorted(found.values(), key=lambda row: (row.time, row.host))
+    return sorted(found.values(), key=lambda row: (row.at, row.host))
 
 
 def _joined(own: HistoryRow, other: HistoryRow) -> HistoryRow:
@@ -30,7 +33,9 @@ def _joined(own: HistoryRow, other: HistoryRow) -> HistoryRow:
     return replace(
         own,
         host=other.host,
-        time=ended.time,
+        time=other.time,
+        at=other.at,
+        skew_s=other.skew_s,
         outcome=ended.outcome,
         detail=ended.detail,
         source="both",
@@ -66,6 +71,21 @@ def ignored_texts(journals: FleetResult[HostHistory]) -> list[str]:
         for item in journals
         if item.value and item.value.ignored
     ]
+
+
+def clock_texts(journals: FleetResult[HostHistory]) -> list[str]:
+    """A note for each host whose clock differed from the clock of a person, for the last run."""
+    texts = []
+    for item in journals:
+        apart = [row for row in item.value.rows if abs(row.skew_s) > SKEW_S] if item.value else []
+        if apart:
+            row = max(apart, key=lambda row: row.at)
+            side = "ahead of" if row.skew_s > 0 else "behind"
+            texts.append(
+                f"{item.host}: at {row.time} its clock was {span_text(abs(row.skew_s))} {side} the"
+                f" clock of {row.who or 'the client'}; the times here are those of the host"
+            )
+    return texts
 
 
 def without_hosts(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from opstasks.core.fields import Count, Line, Text
+from opstasks.core.fields import Count, Line, Moment, Text
 from opstasks.fleet import audit, private_files
 from opstasks.fleet.audit import AuditEntry
 from opstasks.fleet.host import Host
@@ -39,11 +39,15 @@ class HistoryRequest(msgspec.Struct, frozen=True):
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """A line of the journal: its text, the account that wrote it, the account of the SSH login."""
+    """A line of the journal: its text, its writer, the SSH login, and when the host got it.
+
+    `at` is 0 in the operator's own file, which only has the time that is in the text.
+    """
 
     text: Text
     by: Line = ""
     login: Line = ""
+    at: Moment = 0.0
 
 
 class HistoryAnswer(msgspec.Struct, frozen=True):
@@ -61,8 +65,9 @@ class HistoryRow:
     """One run on one host; its outcome is "begun" when it has no recorded end.
 
     `time` is ISO 8601 in UTC; `source` says where it is recorded: host, local or both. `who` is
-    what the client said about itself. For a row of a host, `login` is the account of the SSH login,
-    and `written_by` the account that wrote the line there.
+    what the client said about itself. For a row of a host, `time` is by the clock of the host,
+    `skew_s` is how many seconds that clock was ahead of the clock of `who`, `login` is the account
+    of the SSH login, and `written_by` the account that wrote the line there.
     """
 
     time: str
@@ -76,6 +81,8 @@ class HistoryRow:
     source: str = "host"
     login: str = ""
     written_by: str = ""
+    at: float = 0.0
+    skew_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -170,8 +177,10 @@ def _writer(row: HistoryRow) -> tuple[str, ...]:
 
 
 def _row(entry: AuditEntry, line: JournalEntry, host: str, source: str) -> HistoryRow:
+    told = datetime.fromisoformat(entry.time).timestamp()
+    at = line.at or told
     return HistoryRow(
-        time=entry.time,
+        time=datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
         host=host,
         who=entry.who,
         task=entry.task,
@@ -182,6 +191,8 @@ def _row(entry: AuditEntry, line: JournalEntry, host: str, source: str) -> Histo
         source=source,
         login=line.login,
         written_by=line.by,
+        at=at,
+        skew_s=round(at - told, 1),
     )
 
 

@@ -52,7 +52,7 @@ def history(
 def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[HistoryRow]]:
     """Read, and show the rows of hosts that have answered, in the order of time."""
     from opstasks.fleet import audit
-    from opstasks.history.merge import combine, ignored_texts, without_hosts
+    from opstasks.history.merge import clock_texts, combine, ignored_texts, without_hosts
     from opstasks.history.read import read, read_local
     from opstasks.output.rows import GrowingTable
 
@@ -60,7 +60,7 @@ def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[H
     table = GrowingTable(ctx.console)
 
     def show(batch: FleetResult[list[HistoryRow]]) -> None:
-        rows = sorted((row for item in batch for row in item.value or []), key=lambda row: row.time)
+        rows = sorted((row for item in batch for row in item.value or []), key=lambda row: row.at)
         table.add(HEADERS, map(_cells, rows))
 
     if not ctx.options.hosts and ctx.fleet.hosts[0].name == "local":
@@ -71,12 +71,12 @@ def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[H
         lambda host: read(host, wanted, lines),
         lambda batch: show(combine(batch, local, wanted, lines)),
     )
-    for text in ignored_texts(journals):
+    for text in (*ignored_texts(journals), *clock_texts(journals)):
         ctx.console.note(text)
     return combine(journals, local, wanted, lines)
 
 
 def _cells(row: HistoryRow) -> list[object]:
     what = " ".join(f"{key}={value}" for key, value in row.args.items() if len(value) <= 40)
-    when = clock_text(datetime.fromisoformat(row.time).timestamp())
+    when = clock_text(row.at)
     return [when, row.host, row.login, row.who, row.task, row.outcome, what[:80], row.detail[:80]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet import audit
-from opstasks.history.merge import combine, ignored_texts, merge, without_hosts
+from opstasks.history.merge import clock_texts, combine, ignored_texts, merge, without_hosts
 from opstasks.history.read import (
     READ,
     HistoryAnswer,
@@ -268,3 +268,42 @@ def test_a_record_that_is_not_the_operators_own_file_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert read_local(path)
     assert read_local(tmp_path / "link") == read_local(tmp_path / "pipe") == []
+
+
+# -- clocks ----------------------------------------------------------------------------------
+
+AT = 1_795_000_000.0
+
+
+def told(run_id, client_s, host_s, **over):
+    """A line that a client wrote `client_s` by its own clock, and that a host got `host_s`."""
+    time = datetime.fromtimestamp(AT + client_s, UTC).isoformat(timespec="seconds")
+    return JournalEntry(entry(run_id, time=time, **over), "root", "alice", AT + host_s)
+
+
+def test_rows_have_the_times_of_the_host_whatever_the_clients_say():
+    # The first client is an hour ahead, the second one has the time of the host.
+    lines = [told("1", 3600.0, 0.0), told("2", 30.4, 30.9, who="bob@desk")]
+    there = rows(lines, "tpp", "host").rows
+    here = read_lines(lines[0].text, host="", source="local")
+    found = merge(there, here)
+    assert [(row.run_id, row.at) for row in found] == [("1", AT), ("2", AT + 30.9)]
+    assert [datetime.fromisoformat(row.time).timestamp() for row in found] == [AT, AT + 30]
+
+
+def test_rows_of_the_same_second_are_in_the_order_of_the_host():
+    lines = [told("root's", 0.0, 0.8), told("service's", 0.0, 0.2)]
+    assert [row.run_id for row in merge(rows(lines, "tpp", "host").rows, [])] == [
+        "service's",
+        "root's",
+    ]
+
+
+@pytest.mark.parametrize(
+    "ahead_s, text", [(-240.0, "was 4m behind the"), (7200.0, "was 2h ahead of the"), (3.0, "")]
+)
+def test_a_clock_that_is_off_is_named_with_the_last_run(ahead_s, text):
+    found = rows([told("1", 0.0, ahead_s)], "tpp", "host")
+    texts = clock_texts(FleetResult([HostResult("tpp", "ok", found)]))
+    assert len(texts) == bool(text)
+    assert all(text in line and "clock of alice@laptop" in line for line in texts)

@@ -69,8 +69,8 @@ def test_lines_of_root_and_the_service_account_count(journal):
     journal.add(10000, "two", OPSTASKS_LOGIN="alice")
     assert read.main(REQUEST) == {
         "entries": [
-            {"text": "one", "by": "root", "login": "alice"},
-            {"text": "two", "by": "opensafely", "login": "alice"},
+            {"text": "one", "by": "root", "login": "alice", "at": 0.0},
+            {"text": "two", "by": "opensafely", "login": "alice", "at": 0.0},
         ],
         "ignored": 0,
     }
@@ -134,7 +134,7 @@ def test_the_kernels_login_counts_more_than_the_shells(journal):
 
 def test_fields_with_several_values_are_no_text(journal):
     journal.add(0, ["a", "b"], OPSTASKS_LOGIN=["alice", "bob"])
-    assert read.main(REQUEST)["entries"] == [{"text": "", "by": "root", "login": ""}]
+    assert read.main(REQUEST)["entries"] == [{"text": "", "by": "root", "login": "", "at": 0.0}]
 
 
 def test_a_host_without_the_service_account_has_a_record_too(journal):

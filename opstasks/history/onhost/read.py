@@ -68,10 +68,11 @@ def name_of(uid: str) -> str:
         return ""
 
 
-def entry(line: dict[str, str], by: str) -> dict[str, str]:
-    """A line for the answer: its text, the account that wrote it, and the SSH login."""
+def entry(line: dict[str, str], by: str) -> dict[str, Any]:
+    """A line for the answer: its text, who wrote it, the SSH login, and when it came."""
     login = name_of(line.get(KERNEL_LOGIN, "")) or line.get(LOGIN, "")
-    return {"text": line.get("MESSAGE", ""), "by": by, "login": login}
+    at = int(line.get(TIME, "0")) / 1e6
+    return {"text": line.get("MESSAGE", ""), "by": by, "login": login, "at": at}
 
 
 def others(trusted: set[str]) -> list[str]:
@@ -91,7 +92,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     writers = {"0": "root"}
     with contextlib.suppress(KeyError):  # on a host that was never set up
         writers[str(pwd.getpwnam(request["service_user"]).pw_uid)] = request["service_user"]
-    trusted: list[dict[str, str]] = []
+    trusted: list[dict[str, Any]] = []
     for uid, name in writers.items():
         lines = newest(request, "_TRANSPORT=journal", f"_UID={uid}")
         trusted += [entry(line, name) for line in lines][::-1]
@@ -99,13 +100,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return {"entries": trusted + own(request, uids), "ignored": ignored(request, uids)}
 
 
-def own(request: dict[str, Any], uids: list[str]) -> list[dict[str, str]]:
+def own(request: dict[str, Any], uids: list[str]) -> list[dict[str, Any]]:
     """What accounts wrote about their own logins, oldest first."""
-    found: list[tuple[int, dict[str, str]]] = []
+    found: list[dict[str, Any]] = []
     for uid, name in ((uid, name_of(uid)) for uid in uids):
         lines = newest(request, f"_UID={uid}", f"{LOGIN}={name}") if name else ()
-        found += [(int(line.get(TIME, "0")), entry(line, name)) for line in lines][::-1]
-    return [line for _, line in sorted(found, key=lambda item: item[0])]
+        found += [entry(line, name) for line in lines][::-1]
+    return sorted(found, key=lambda line: line["at"])
 
 
 def ignored(request: dict[str, Any], uids: list[str]) -> int:
