@@ -252,6 +252,10 @@ def _of_host(host: str, text: str, prefixed: bool) -> Sequence[Part]:
 
 def plain(value: object) -> object:
     """A JSON value for our own types: dataclasses, msgspec structs, sets."""
+    from opstasks.core.state import HostState
+
+    if isinstance(value, HostState):
+        return value.told()
     fields = getattr(type(value), "__struct_fields__", None)
     if fields is not None:
         return {name: getattr(value, name) for name in fields}
@@ -264,7 +268,7 @@ def plain(value: object) -> object:
 
 def error_document(error: OpsError) -> dict[str, object]:
     """An error as JSON: message, host, command, the last lines and the hint."""
-    fields = ("message", "host", "command", "tail", "hint", "outcome")
+    fields = ("message", "host", "command", "tail", "hint", "outcome", "now")
     return {name: getattr(error, name) for name in fields if getattr(error, name)}
 
 
