@@ -116,6 +116,11 @@ class DeployDatabase:
     error: Text = ""
     running: tuple[DeployJob, ...] = ()
 
+    @property
+    def unknown(self) -> str:
+        """Why its version is not known; "" if it is."""
+        return self.error or (self.quick_check if self.quick_check != "ok" else "")
+
 
 @dataclass(frozen=True)
 class Migration:
@@ -133,7 +138,8 @@ class DeployFacts:
     configuration keys that the new code reads, the old code did not, and the host does not set;
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
-    ("" if unknown), which should be the `service_user`.
+    ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
+    start the unit again, `unit_hint` what helps.
     """
 
     code: CheckoutFacts
@@ -153,6 +159,8 @@ class DeployFacts:
     snapshot: Text = "ok"
     lock_owner: lock.Owner | None = None
     unit_user: Line = ""
+    unit_problem: Line = ""
+    unit_hint: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
     service_user: Line = ""
 

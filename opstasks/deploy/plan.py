@@ -116,7 +116,9 @@ def _host_problems(facts: DeployFacts) -> list[DeployProblem]:
     if facts.lock_owner:
         text = f"someone is changing it: {facts.lock_owner.describe()}"
         found.append(DeployProblem(text, "wait"))
-    if not facts.unit_loaded:
+    if facts.unit_problem:
+        found.append(DeployProblem(facts.unit_problem, facts.unit_hint))
+    elif not facts.unit_loaded:
         found.append(DeployProblem("the service has no unit", "run `manage` first"))
     if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):
         text = f"the unit would run as {facts.unit_user}, not as {facts.service_user}"
@@ -147,9 +149,14 @@ def _database_problems(facts: DeployFacts) -> list[DeployProblem]:
         text = f"cannot read the database: {database.error}"
         return [DeployProblem(text, "find the program that has it open")]
     if database.quick_check != "ok":
-        text = f"the database is damaged: {database.quick_check}"
-        return [DeployProblem(text, "first restore a snapshot")]
+        return [DeployProblem(_damage(database.quick_check), "first restore a snapshot")]
     return []
+
+
+def _damage(verdict: str) -> str:
+    """The words for what SQLite found; an error of SQLite has them already."""
+    text = "the database is damaged"
+    return verdict if verdict.startswith(text) else f"{text}: {verdict}"
 
 
 def _release_problems(facts: DeployFacts) -> list[DeployProblem]:

@@ -11,6 +11,7 @@ from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.locks.break_lock import HOLDERS, HoldersRequest
+from opstasks.onhost.unit_state import SYSTEMCTL
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 from opstasks.sync import units
@@ -160,7 +161,8 @@ def secrets_file(spec: HostSpec) -> str:
 
 def sudo_rules(spec: HostSpec) -> list[str]:
     """The commands that sudo must allow the service account without a password."""
-    return [f"{systemd.SYSTEMCTL} {verb} {spec.unit}" for verb in ("start", "stop", "restart")]
+    verbs = ("start", "stop", "restart", "reset-failed")
+    return [f"{SYSTEMCTL} {verb} {spec.unit}" for verb in verbs]
 
 
 def disks(spec: HostSpec) -> list[str]:

@@ -17,7 +17,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import read as jobs
 from opstasks.maintenance import records
 from opstasks.primitives import git, systemd
-from opstasks.status.judge import NO_JOBS, HostStatus, StatusFacts, judge
+from opstasks.status.judge import HostStatus, StatusFacts, judge
 from opstasks.sync import facts as sync
 
 MOST_JOBS = 500
@@ -67,7 +67,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
     return StatusFacts(
         unit=systemd.parse_show(spec.unit, results["unit"].out),
         deployed=deployed.text.partition("\n")[0] if deployed.code == 0 else "",
-        jobs=part("database", lambda: jobs.READ.decode(results["jobs"], spec.name), NO_JOBS),
+        jobs=_jobs(results["jobs"], spec.name),
         disks_percent=_disks_percent(results["disk"].out),
         releases=part(
             "releases", lambda: release.parse_releases(results["releases"], spec.name), ()
@@ -83,6 +83,19 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
         else None,
         problems=tuple(problems),
     )
+
+
+def _jobs(result: Result, host: str) -> jobs.JobsAnswer:
+    """The jobs; an answer with a `problem` when they could not be read.
+
+    Raises InvalidResponse.
+    """
+    try:
+        return jobs.READ.decode(result, host)
+    except InvalidResponse:
+        raise
+    except OpsError:
+        return jobs.jobs_answer(result, host)
 
 
 def _disks_percent(text: str) -> dict[str, int]:

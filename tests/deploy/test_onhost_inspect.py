@@ -180,7 +180,9 @@ def test_a_missing_or_damaged_database_is_reported(tmp_path):
     path = tmp_path / "db.sqlite"
     assert inspect.database_facts(str(path))["exists"] is False
     path.write_text("no database at all " * 500)
-    assert "not a database" in inspect.database_facts(str(path))["error"]
+    facts = inspect.database_facts(str(path))
+    damage = "the database is damaged: file is not a database"
+    assert (facts["quick_check"], facts["error"]) == (damage, "")
     assert inspect.health(str(tmp_path / "none")).startswith(str(tmp_path / "none"))
 
 

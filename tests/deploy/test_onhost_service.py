@@ -2,13 +2,14 @@
 
 import pytest
 
-from opstasks.deploy.onhost import service
+from opstasks.deploy.onhost import service_log
+from opstasks.onhost import unit_state
 from opstasks.onhost.protocol import HostFailure
 
 
 def test_a_service_between_two_crashes_should_be_up():
-    assert service.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
-    assert not service.is_wanted({"ActiveState": "failed"})
+    assert unit_state.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
+    assert not unit_state.is_wanted({"ActiveState": "failed"})
 
 
 def test_exceptions_are_found_in_tracebacks():
@@ -22,17 +23,17 @@ def test_exceptions_are_found_in_tracebacks():
         '  File "y"',
         "KeyError: 'x'",
     ]
-    assert service.exceptions(log) == {"requests.exceptions.ConnectionError", "KeyError"}
-    assert service.exceptions(["no such thing"]) == set()
+    assert service_log.exceptions(log) == {"requests.exceptions.ConnectionError", "KeyError"}
+    assert service_log.exceptions(["no such thing"]) == set()
 
 
-def test_a_log_without_the_started_line_is_not_healthy(release_spec):
+def test_a_log_without_the_started_line_is_not_healthy():
     with pytest.raises(HostFailure, match="did not log"):
-        service.judge_log(release_spec, ["something"], set())
+        service_log.judge("jobrunner", ["something"], set())
 
 
-def test_a_traceback_fails_unless_the_previous_release_had_it(release_spec):
+def test_a_traceback_fails_unless_the_previous_release_had_it():
     log = ["jobrunner.service started", "Traceback (most recent call last):", " x", "KeyError: 1"]
     with pytest.raises(HostFailure, match="KeyError"):
-        service.judge_log(release_spec, log, set())
-    assert service.judge_log(release_spec, log, {"KeyError"}) == ["KeyError"]
+        service_log.judge("jobrunner", log, set())
+    assert service_log.judge("jobrunner", log, {"KeyError"}) == ["KeyError"]

@@ -13,11 +13,14 @@ from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text, source_facts
 from opstasks.deploy.onhost.code import code_facts
-from opstasks.deploy.onhost.database_read import open_read_only
 from opstasks.deploy.onhost.releases import newest
-from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
+from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.database_copy import open_read_only
+from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+from opstasks.onhost.unit_control import refuse_unstartable
+from opstasks.onhost.unit_state import SYSTEMCTL
 
 # Seconds to wait for a locked database.
 LOCKED_S = 10
@@ -39,6 +42,8 @@ def main(request: Request) -> Answer:
     ]
     new = code_facts(request, *checkouts)
     database = database_facts(request["database"])
+    # The version of a locked or damaged database is not known: not all migrations are pending.
+    unknown = database["exists"] and database["quick_check"] != "ok"
     return {
         "code": checkouts[0],
         "lib": checkouts[1],
@@ -49,7 +54,7 @@ def main(request: Request) -> Answer:
         "import_error": new["import_error"],
         "missing_keys": new["missing_keys"],
         "is_confined": new["is_confined"],
-        "migrations": pending(new["migrations"], database["user_version"]),
+        "migrations": [] if unknown else pending(new["migrations"], database["user_version"]),
         "code_version": max(new["migrations"], default=0),
     }
 
@@ -71,12 +76,24 @@ def host_facts(request: Request) -> dict[str, Any]:
         "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
         "unit_state": unit.get("ActiveState", "unknown"),
         "unit_loaded": unit.get("LoadState") == "loaded",
+        **unit_problem(request["unit"]),
         # systemd prints nothing for root.
         "unit_user": (unit["User"] or "root") if "User" in unit else "",
         "unit_drop_ins": unit.get("DropInPaths", "").split(),
         "may_control": may_control(request["unit"]),
         "docker_answers": attempt("docker", "ps", "--quiet", timeout_s=30).returncode == 0,
     }
+
+
+def unit_problem(unit: str) -> dict[str, str]:
+    """Why systemd would not start the unit after a deploy stopped it, and what helps."""
+    try:
+        refuse_unstartable(unit)
+    except HostRefusal as refusal:
+        return {"unit_problem": refusal.reason, "unit_hint": refusal.detail}
+    except HostFailure:
+        pass  # `unit_state` is unknown then
+    return {"unit_problem": "", "unit_hint": ""}
 
 
 def may_control(unit: str) -> bool:
@@ -106,7 +123,7 @@ def database_facts(path: str) -> dict[str, Any]:
             facts["quick_check"] = quick_check(connection)
             facts["running"] = [running_job(row) for row in connection.execute(RUNNING)]
     except sqlite3.Error as error:
-        facts["error"] = str(error)
+        facts["quick_check" if is_damaged(error) else "error"] = explain(error)
     return facts
 
 
@@ -127,4 +144,4 @@ def health(path: str) -> str:
         with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
             return quick_check(connection)
     except sqlite3.Error as error:
-        return f"{path}: {error}"
+        return f"{path}: {explain(error)}"
