@@ -46,7 +46,8 @@ def service_state(state: State) -> str | None:
     if is_serving(state):
         return "up"
     words = {"inactive": "stopped", "failed": "failed"}
-    return "starting" if is_wanted(state) else words.get(state.get("ActiveState", ""))
+    words.update(dict.fromkeys(("activating", "reloading"), "starting"))
+    return words.get(state.get("ActiveState", ""))
 
 
 def start_problem(unit: str, load: str) -> str:
