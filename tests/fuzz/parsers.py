@@ -250,6 +250,7 @@ PARSERS = (
     host("queries.onhost.statements:image_name", "@", "/", ":"),
     host("deploy.onhost.checkout_facts:dirt", "?? a\n", "M  a\n", " M a\n"),
     host("maintenance.onhost.units:unit_of", *UNIT),
+    host("onhost.unit_state:parse", *UNIT),
     host("maintenance.onhost.file_systems:boot_mounts", "/dev/a /b ext4 x 0 0\n"),
     host("manage.onhost.system_facts:units_of", *UNIT, "\n\n", call=system_units),
     host("manage.onhost.sudo_log:moment", "Jan 15 08:00:00", " 2027"),

@@ -34,7 +34,6 @@ SPLITS = {
     "opstasks.sync.onhost.run": "lines of an error, to show",
     "opstasks.status.inspect": "the last line of an error, to show",
     "opstasks.deploy.plan": "the last line of an error, to show",
-    "opstasks.deploy.onhost.service": "lines of a log, to show",
     "opstasks.fleet.proxy": "lines of an error, to show",
     "opstasks.fleet.refusals": "lines of an error, to show",
     "opstasks.fleet.host_patterns": "a file of the person who runs it",
