@@ -102,13 +102,19 @@ def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> Depl
     """
     here, version = plan.facts.code.head_name, plan.facts.database.user_version
     if plan.nothing_to_do:
-        return DeployResult(False, here, here, version)
+        return DeployResult(False, here, here, version, now=_as_planned(plan.facts))
     spec = _new_spec(host, plan, watch_s)
     if not plan.moves and not plan.restores:
         answer = _restart(host, spec)
         notes = ("restarted", *_notes([answer]))
         return DeployResult(True, here, here, version, notes=notes, now=answer.now)
     return _release(host, spec)
+
+
+def _as_planned(facts: DeployFacts) -> HostState:
+    """What the inspection read on a host where nothing is done."""
+    known = None if facts.database.unknown else facts.database.user_version
+    return HostState(code=facts.code.head, lib=facts.lib.head, database_version=known)
 
 
 def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:

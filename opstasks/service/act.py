@@ -5,9 +5,10 @@ A started service must stay up, with the same process; otherwise the start has f
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
-from opstasks.core.errors import InvalidResponse, ProgramFailed, Refused, VerifyFailed
+from opstasks.core.errors import InvalidResponse, OpsError, ProgramFailed, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.core.state import HostState
@@ -146,9 +147,15 @@ def _control(host: Host, *verbs: str) -> UnitState:
     unit = host.spec.unit
     try:
         answer = host.service.call(systemd.CONTROL, systemd.ControlRequest(unit, verbs))
-    except (Refused, ProgramFailed) as error:
-        # The last line of its words says what to do.
-        error.hint = error.hint or error.tail.strip().split("\n")[-1] or f"inv -H {host.name} logs"
+    except Refused as no:
+        # The program's detail says what to do.
+        no.hint, no.tail = no.hint or no.tail or f"systemctl status {one_word(unit)}", ""
+        raise
+    except ProgramFailed as error:
+        is_limit = unit_state.START_LIMIT in error.message
+        error.hint = f"inv -H {host.name} {'manage' if is_limit else 'logs'}"
+        with contextlib.suppress(OpsError):
+            error.now = _now(_unit(host, host.service.run(systemd.show(unit))))
         raise
     return systemd.of(unit, answer.properties)
 

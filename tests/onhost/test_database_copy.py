@@ -1,6 +1,11 @@
 """A copy of a database is complete or absent, and nothing of an earlier try stays."""
 
+import contextlib
+import os
+import pwd
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +130,23 @@ def test_the_end_of_a_release_removes_what_killed_ones_left(tmp_path):
 )
 def test_an_error_of_sqlite_has_the_same_words_everywhere(error, text, damaged, locked):
     assert (explain(error), is_damaged(error), is_locked(error)) == (text, damaged, locked)
+
+
+def test_a_locked_database_names_the_process_that_has_it(source, tmp_path):
+    text = f"import sqlite3; c = sqlite3.connect('{source}', isolation_level=None)"
+    text += "; c.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); input()"
+    words = [sys.executable, "-c", text]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, text=True, **pipes) as other:
+        assert other.stdout.readline() == "locked\n"
+        with (
+            contextlib.closing(database_copy.open_read_only(source, 0.1)) as connection,
+            pytest.raises(sqlite3.OperationalError) as caught,
+        ):
+            connection.execute("SELECT * FROM job")
+        found = explain(caught.value, source)
+        other.communicate("\n")
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    assert found.startswith("the database is locked by python")
+    assert found.endswith(f"(process {other.pid} of {owner})")
+    assert explain(caught.value, source) == "the database is locked"

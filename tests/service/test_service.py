@@ -8,7 +8,13 @@ import pytest
 
 from opstasks.cli.app import App, Context
 from opstasks.cli.options import RunOptions
-from opstasks.core.errors import Interrupted, InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import (
+    Interrupted,
+    InvalidResponse,
+    ProgramFailed,
+    Refused,
+    VerifyFailed,
+)
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 from opstasks.onhost import unit_state
@@ -16,7 +22,7 @@ from opstasks.primitives import journal, systemd
 from opstasks.service import act as service
 from opstasks.service import tasks
 from opstasks.service.act import RunningJobs, ServiceFacts
-from tests.fake_host import Reply, refused
+from tests.fake_host import Reply, failed, refused
 
 UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
 DOWN = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nMainPID=0\nNRestarts=0\n"
@@ -196,6 +202,26 @@ def test_a_unit_that_systemd_would_not_start_is_not_stopped(tpp, verb, load):
     with pytest.raises(Refused, match=r"masked|cannot read the file") as caught:
         getattr(service, verb)(tpp, 1)
     assert "systemctl" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("cannot start jobrunner", "inv -H tpp logs"),
+        ("it was started too often (start-limit-hit)", "inv -H tpp manage"),
+    ],
+)
+def test_a_service_that_cannot_be_started_says_where_it_is_now(tpp, reason, hint):
+    expect_inspection(tpp, UP)
+    tpp.expect_lock("service.restart")
+    expect_releases(tpp)
+    expect_control(tpp, "stop", "start", after=failed(reason, "systemd's own words"))
+    tpp.expect(systemd.show("jobrunner"), DOWN)
+    with pytest.raises(ProgramFailed) as caught:
+        service.restart(tpp, 1)
+    error = caught.value
+    assert (error.hint, error.tail) == (hint, "systemd's own words")
+    assert error.now.service == "stopped"
 
 
 def test_a_unit_that_was_masked_meanwhile_is_not_stopped(tpp):

@@ -79,7 +79,7 @@ def settle(database: Path) -> None:
     except sqlite3.Error as error:
         if is_damaged(error):
             raise DamagedError(explain(error)) from error
-        raise HostFailure(f"cannot use the database: {explain(error)}") from error
+        raise HostFailure(f"cannot use the database: {explain(error, database)}") from error
     if verdict != "ok":
         raise DamagedError(f"the database is damaged: {verdict}")
 

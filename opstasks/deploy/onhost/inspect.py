@@ -123,7 +123,7 @@ def database_facts(path: str) -> dict[str, Any]:
             facts["quick_check"] = quick_check(connection)
             facts["running"] = [running_job(row) for row in connection.execute(RUNNING)]
     except sqlite3.Error as error:
-        facts["quick_check" if is_damaged(error) else "error"] = explain(error)
+        facts["quick_check" if is_damaged(error) else "error"] = explain(error, Path(path))
     return facts
 
 
@@ -144,4 +144,4 @@ def health(path: str) -> str:
         with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
             return quick_check(connection)
     except sqlite3.Error as error:
-        return f"{path}: {explain(error)}"
+        return f"{path}: {explain(error, Path(path))}"

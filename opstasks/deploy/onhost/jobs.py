@@ -33,7 +33,7 @@ def check_jobs(spec: ReleaseSpec) -> str:
         if is_damaged(error):
             raise HostFailure(explain(error)) from error
         # A release does not lock its database for half a minute, and going back needs it, too.
-        return f"the jobs were not checked: {explain(error)}"
+        return f"the jobs were not checked: {explain(error, Path(spec['database']))}"
     if lost := sorted(rows | stopped):
         raise HostFailure(f"jobs were lost: {', '.join(lost)}")
     return unknown

@@ -128,7 +128,8 @@ def begin_record(spec: ReleaseSpec) -> Record:
     except HostFailure as error:
         raise HostRefusal(error.reason, error.detail) from error
     except sqlite3.Error as error:
-        raise HostRefusal(f"cannot read the database: {explain(error)}") from error
+        why = explain(error, Path(spec["database"]))
+        raise HostRefusal(f"cannot read the database: {why}") from error
     return write_record(
         spec,
         **{key: spec[key] for key in KEPT},

@@ -64,7 +64,7 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as opened:
             yield opened
     except sqlite3.Error as error:
-        raise HostRefusal(explain(error)) from error
+        raise HostRefusal(explain(error, Path(path))) from error
 
 
 def flags(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
