@@ -1,5 +1,6 @@
 """The host's side of an inspection: real git repositories, real databases, a small job-runner."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -221,6 +222,28 @@ def test_an_inspection_answers_what_the_client_expects(checkout, upstream, tmp_p
     assert (found.unit_loaded, found.snapshot, found.releases) == (False, "ok", ())
     assert found.free_bytes > 0
     assert [path.name for path in (tmp_path / "opstasks").iterdir()] == ["imports.json"]
+
+
+@pytest.mark.parametrize("state", ["locked", "damaged"])
+def test_no_migration_is_pending_for_a_database_of_unknown_version(
+    checkout, upstream, tmp_path, monkeypatch, state
+):
+    write_package(upstream)
+    git("add", ".", cwd=upstream)
+    commit_upstream(upstream, "second", "v2")
+    path = tmp_path / "db.sqlite"
+    database(path, [])
+    monkeypatch.setattr(inspect, "LOCKED_S", 0.1)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        if state == "locked":
+            other.execute("BEGIN EXCLUSIVE")
+        else:
+            path.write_text("no database at all " * 500)
+        answer = inspect.main(request(tmp_path))
+    found = INSPECT.decode(Result("", 0, json.dumps({"ok": answer}), ""), "tpp")
+    assert state in found.database.unknown
+    assert found.code_version == 2
+    assert found.migrations == ()
 
 
 def test_a_release_that_cannot_be_unpacked_is_not_judged_by_the_present_code(
