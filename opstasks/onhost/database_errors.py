@@ -30,6 +30,8 @@ def explain(error: sqlite3.Error, path: Path | None = None) -> str:
     if is_locked(error):
         who = holder(path) if path else ""
         return f"{LOCKED} by {who}" if who else LOCKED
+    if "disk is full" in str(error):
+        return "the disk is full"
     return f"the database is damaged: {error}" if is_damaged(error) else str(error)
 
 

@@ -16,6 +16,7 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost import database_copy
 from opstasks.onhost.database_copy import copy_database
 from opstasks.onhost.database_errors import explain, is_damaged, is_locked
+from opstasks.onhost.protocol import HostFailure
 
 LEFT = ("20240101.sqlite.new", "20240101.sqlite.new-journal", "old.new")
 
@@ -80,7 +81,7 @@ def as_ourselves(monkeypatch):
 @COPIES
 def test_a_full_disk_leaves_no_part_of_a_copy(source, tmp_path, full, copy):
     folder = left_behind(tmp_path / "state" / "reboots")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    with pytest.raises(HostFailure, match=r"database to .*/x.sqlite: the disk is full"):
         copy(source, folder)
     assert list(folder.iterdir()) == []
 
@@ -122,7 +123,7 @@ def test_the_end_of_a_release_removes_what_killed_ones_left(tmp_path):
         (sqlite3.OperationalError("database is locked"), "the database is locked", False, True),
         (
             sqlite3.OperationalError("database or disk is full"),
-            "database or disk is full",
+            "the disk is full",
             False,
             False,
         ),

@@ -10,7 +10,7 @@ from pathlib import Path
 from opstasks.deploy.onhost.database_read import job_ids, version_and_schema
 from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.onhost.commands import call
-from opstasks.onhost.database_copy import copy_database
+from opstasks.onhost.database_copy import CopyFailure, copy_database
 from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import HostFailure
@@ -138,10 +138,11 @@ def restore_database(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
         return put_back(spec, snapshot, aside)
     except DamagedError as error:
         return replace_damaged(database, snapshot, aside, error.reason)
-    except (sqlite3.Error, OSError) as error:
+    except (CopyFailure, sqlite3.Error, OSError) as error:
         # The database is still in its place, so its copy is not needed, and the disk may be full.
         aside.unlink(missing_ok=True)
-        raise HostFailure(f"cannot restore the database: {error}", "it is unchanged") from error
+        why = error.reason if isinstance(error, CopyFailure) else str(error)
+        raise HostFailure(f"cannot restore the database: {why}", "it is unchanged") from error
 
 
 def put_back(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
