@@ -71,7 +71,8 @@ def settled(unit: str) -> dict[str, str]:
     deadline = time.monotonic() + SETTLE_S
     while True:
         state = read(unit, f"{unit_state.PROPERTIES},Job")
-        busy = state.get("ActiveState") == "deactivating" or state.get("Job")
+        has_job = state.get("Job", "") not in ("", "0")
+        busy = has_job or state.get("ActiveState") == "deactivating"
         if not busy or time.monotonic() > deadline:
             return state
         time.sleep(0.3)

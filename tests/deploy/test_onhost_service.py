@@ -188,8 +188,9 @@ def test_a_docker_that_does_not_answer_loses_no_job(monkeypatch, release_spec, c
 
 def test_a_running_job_without_a_container_is_lost(monkeypatch, release_spec, copied):
     monkeypatch.setattr(jobs, "required", lambda reason, *words, **options: "")
-    with pytest.raises(HostFailure, match="jobs were lost: a"):
+    with pytest.raises(HostFailure, match="jobs were lost: a") as caught:
         jobs.check_jobs(release_spec)
+    assert caught.value.detail == "a: its container is gone, its row says running"
 
 
 def test_a_locked_database_loses_no_job(monkeypatch, release_spec, copied):

@@ -35,7 +35,10 @@ def check_jobs(spec: ReleaseSpec) -> str:
         # A release does not lock its database for half a minute, and going back needs it, too.
         return f"the jobs were not checked: {explain(error, Path(spec['database']))}"
     if lost := sorted(rows | stopped):
-        raise HostFailure(f"jobs were lost: {', '.join(lost)}")
+        # What was seen: a person may have removed them, too.
+        seen = [f"{id}: its row is gone" for id in sorted(rows)]
+        seen += [f"{id}: its container is gone, its row says running" for id in sorted(stopped)]
+        raise HostFailure(f"jobs were lost: {', '.join(lost)}", "\n".join(seen))
     return unknown
 
 
