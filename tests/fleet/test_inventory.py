@@ -157,7 +157,7 @@ def test_the_shipped_fleet_is_valid():
         ("hosts: {a: {address: '-oX'}}", ["hosts.a.address", "'-oX'"]),
         ("hosts: {a: {home: here}}", ["hosts.a.home", "'here'", "absolute path"]),
         ("hosts: {a: {home: /srv/x/}}", ["hosts.a.home: '/srv/x/'", "write /srv/x"]),
-        ("defaults: {lock_dir: /srv//}\nhosts: {a: {}}", ["a.lock_dir", "write /srv"]),
+        ("defaults: {lock_dir: /srv//}\nhosts: {a: {}}", ["defaults.lock_dir", "write /srv"]),
         ("hosts: {a: {deploy: {code: {ref: x/}}}}", ["deploy.code.ref", "write x"]),
         ("hosts: {a: {home: /}}", ["hosts.a.home", "'/'", "absolute path"]),
         ("hosts: {a: {sudo: maybe}}", ["hosts.a.sudo", "'maybe'", "'ask'"]),
