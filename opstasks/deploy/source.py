@@ -8,7 +8,7 @@ root's, and may redirect addresses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -36,6 +36,9 @@ _REDIRECTS = re.compile(
     r"|http\.([^\n]*\.)?(sslverify|sslcainfo|sslcapath|curloptresolve|extraheader)",
     re.IGNORECASE,
 )
+
+# They make git compare a file again. Git does only one of the two in one command.
+_SEEN_AGAIN = ("--no-assume-unchanged", "--no-skip-worktree")
 
 
 class GitSetting(msgspec.Struct, frozen=True):
@@ -96,15 +99,12 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
         yield SourceProblem(f"{place} hides or replaces content", _removal(path, place))
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
-        # Git does only one of the two in one command.
-        words = ("git", "-C", path, "update-index", "--no-assume-unchanged", found.hidden[0])
-        again = ("git", "-C", path, "update-index", "--no-skip-worktree", found.hidden[0])
-        yield SourceProblem(f"git ignores changes of {shown}", f"{_line(words)}; {_line(again)}")
+        hints = (_update_index(path, flag, found.hidden[0]) for flag in _SEEN_AGAIN)
+        yield SourceProblem(f"git ignores changes of {shown}", "; ".join(hints))
 
 
-def _line(words: Iterable[str]) -> str:
-    """A command line to paste."""
-    return " ".join(map(one_word, words))
+def _update_index(path: str, flag: str, name: str) -> str:
+    return f"git -C {one_word(path)} update-index {flag} {one_word(name)}"
 
 
 def _removal(path: str, place: str) -> str:
@@ -133,7 +133,8 @@ def _setting(entry: GitSetting) -> SourceProblem:
 
 def _fetch_hint(file: str) -> str:
     """Set what a clone sets: without it, nothing that a deploy looks at is fetched."""
-    return _line(("git", "config", "--file", file, "--replace-all", "remote.origin.fetch", FETCH))
+    words = f"git config --file {one_word(file)} --replace-all"
+    return f"{words} remote.origin.fetch {one_word(FETCH)}"
 
 
 def is_same_url(one: str, other: str) -> bool:

@@ -23,6 +23,18 @@ def holders(path: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda process: (process["start_ticks"], process["pid"]))
 
 
+def sees_all() -> bool:
+    """Whether we may look at the open files of every process: a container's root may not."""
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            list((folder / "fd").iterdir())
+        except PermissionError:
+            return False
+        except OSError:
+            continue  # it has ended
+    return True
+
+
 def has_open(folder: Path, wanted: os.stat_result) -> bool:
     """Whether a process has the file open."""
     for fd in (folder / "fd").iterdir():

@@ -301,3 +301,17 @@ def test_only_the_names_of_unusual_variables_are_told():
         "systemd sets TOKEN for every service",
         "systemd sets LD_PRELOAD for every service",
     ]
+
+
+def test_a_folder_behind_a_link_is_named_itself(tmp_path):
+    """Root does not follow the links of an account, and what is there would run all the same."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/x.service").touch()
+    assert effect_logins.inside(str(tmp_path / "real")) == [str(tmp_path / "real/x.service")]
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    assert effect_logins.inside(str(link)) == [str(link)]
+    tmp_path.chmod(0o777)
+    below = str(link / "user")
+    assert effect_logins.inside(below) == [below]
+    assert effect_logins.inside(str(tmp_path / "none")) == []

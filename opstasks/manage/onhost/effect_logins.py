@@ -3,6 +3,7 @@
 import grp
 import pwd
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,18 @@ def persistence(names: list[str]) -> list[str]:
             home = pwd.getpwnam(name).pw_dir
         except KeyError:
             continue
-        place = f"{home}/.config/systemd/user"
-        found += [f"{place}/{unit}" for unit in names_in(place)]
-        found += [
-            f"{home}/.ssh/{item}"
-            for item in names_in(f"{home}/.ssh")
-            if item in ("rc", "environment")
-        ]
+        found += inside(f"{home}/.config/systemd/user")
+        ssh = f"{home}/.ssh"
+        found += [path for path in inside(ssh) if path in (ssh, f"{ssh}/rc", f"{ssh}/environment")]
     return found[:50]
+
+
+def inside(place: str) -> list[str]:
+    """What is in a folder; the folder itself if a link that root does not follow leads to it."""
+    try:
+        info = look(place)
+    except OSError:
+        return [place]
+    if info and stat.S_ISLNK(info.st_mode):
+        return [place]
+    return [f"{place}/{name}" for name in names_in(place)]
