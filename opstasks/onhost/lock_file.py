@@ -157,6 +157,8 @@ def take(path: str, account: str, wait_s: float, poll_s: float) -> int | None:
         secure(path, account)
         fd = os.open(path, FLAGS | os.O_CREAT, ROOT_MODE)
         if lock_within(fd, 0, 0) and is_current(fd, path):
+            # What we start holds the lock as well, if it outlives us.
+            os.set_inheritable(fd, True)
             return fd
         os.close(fd)
         left_s = deadline - time.monotonic()

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ HIDDEN = {
     ),
 }
 NOBODY = 65534
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -159,3 +161,21 @@ def test_a_folder_of_another_account_is_refused(path):
     os.chown(path.parent, NOBODY, NOBODY)
     with pytest.raises(Unsafe, match="only root may change"):
         lock_file.secure(str(path), "daemon")
+
+
+def test_what_the_holder_started_keeps_the_lock_when_the_holder_is_killed(path):
+    """As scheduled work does: its programs may outlive it."""
+    script = (
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from opstasks.onhost import commands, lock_file\n"
+        f"assert lock_file.take({str(path)!r}, 'daemon', 0, 0.1) is not None\n"
+        "commands.call('sh', '-c', 'kill -9 $PPID; exec sleep 60', timeout=60)\n"
+    )
+    words = [sys.executable, "-c", script]
+    with subprocess.Popen(words) as process:
+        assert process.wait(30) == -9
+    (left,) = lock_file.holders(str(path))
+    try:
+        assert lock_file.take(str(path), "daemon", 0, 0.1) is None
+    finally:
+        os.kill(left["pid"], 9)

@@ -167,9 +167,17 @@ def export(path: str, commit: str, folder: str) -> bool:
     Path(folder).mkdir(parents=True)
     quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL}
     with subprocess.Popen(
-        git(path, "archive", commit), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **quiet
+        git(path, "archive", commit),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        close_fds=False,
+        **quiet,
     ) as archive:
         unpacked = subprocess.run(
-            ("tar", "-x", "-C", folder), stdin=archive.stdout, check=False, **quiet
+            ("tar", "-x", "-C", folder),
+            stdin=archive.stdout,
+            close_fds=False,
+            check=False,
+            **quiet,
         )
     return archive.returncode == 0 and unpacked.returncode == 0

@@ -39,6 +39,7 @@ def journalctl(*words: str) -> Iterator[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        close_fds=False,
     ) as process:
         assert process.stdout
         # No line end in the limit: journald splits a longer line into pieces without a writer.
