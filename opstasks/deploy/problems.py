@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opstasks.core.formats import size_text
 from opstasks.core.hints import one_word
 from opstasks.deploy import source
-from opstasks.deploy.facts import CheckoutFacts, DeployDisk, DeployFacts
+from opstasks.deploy.facts import CheckoutFacts, DeployDisk, DeployFacts, GitLock
 from opstasks.deploy.release import Release
 
 # There may be a snapshot, a copy kept aside and the migrated database at the same time.
@@ -79,7 +79,7 @@ def _snapshot_problem(facts: DeployFacts, restores: Release) -> DeployProblem:
 def checkout_problems(checkout: CheckoutFacts, owner: str) -> Iterator[DeployProblem]:
     """What git, or a person, has at work in a checkout; `owner` is the account that uses it."""
     for lock in checkout.locks:
-        yield _lock_problem(checkout, lock.path, lock.holder)
+        yield lock_problem(checkout.path, lock)
     if checkout.error:
         hint = fault_hint(checkout.path, checkout.fault, owner)
         yield DeployProblem(f"{checkout.path}: {checkout.error}", hint)
@@ -89,12 +89,14 @@ def checkout_problems(checkout: CheckoutFacts, owner: str) -> Iterator[DeployPro
         yield DeployProblem(text, hint)
 
 
-def _lock_problem(checkout: CheckoutFacts, path: str, holder: str) -> DeployProblem:
-    if holder:
-        return DeployProblem(f"somebody is changing {checkout.path}: {holder} has {path}", "wait")
-    # The name is the host's; only names that git uses get into a line to paste.
-    place = one_word(f"{checkout.path}/.git/{path.rpartition('/')[2]}")
-    return DeployProblem(f"{path}: a git that was killed left it", f"rm {place}, and run it again")
+def lock_problem(path: str, lock: GitLock) -> DeployProblem:
+    """The problem of a lock file in a checkout."""
+    if lock.holder:
+        return DeployProblem(f"somebody is changing {path}: {lock.holder} has {lock.path}", "wait")
+    # The host says where the file is: only its name gets into a line to paste.
+    place = one_word(f"{path}/.git/{lock.path.rpartition('/')[2]}")
+    text = f"{lock.path}: a git that was killed left it"
+    return DeployProblem(text, f"rm {place}, and run it again")
 
 
 def fault_hint(path: str, fault: str, owner: str) -> str:
@@ -102,7 +104,7 @@ def fault_hint(path: str, fault: str, owner: str) -> str:
     place = one_word(path)
     hints = {
         "missing": "run `manage`, which clones it",
-        "owner": f"as root: chown -R {one_word(owner)}: {place}",
+        "owner": source.owner_hint(path, owner),
         "space": f"make space: df -h {place}",
         "locked": f"wait; if no git runs, rm what this lists: find {place}/.git -name '*.lock'",
         "broken": f"mv {place} {one_word(path + '.broken')}; run `manage` (it clones), `deploy`",

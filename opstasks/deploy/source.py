@@ -76,7 +76,12 @@ def foreign_problems(path: str, found: CheckoutSource, owner: str) -> Iterator[S
     if found.foreign:
         more = len(found.foreign) - 1
         text = found.foreign[0] + (f" (and {more} more)" if more else "")
-        yield SourceProblem(text, f"as root: {_line(('chown', '-R', f'{owner}:', path))}")
+        yield SourceProblem(text, owner_hint(path, owner))
+
+
+def owner_hint(path: str, owner: str) -> str:
+    """How to give a checkout back to the account that uses it."""
+    return f"as root: {_line(('chown', '-R', f'{owner}:', path))}"
 
 
 def problems(path: str, found: CheckoutSource, url: str, owner: str) -> Iterator[SourceProblem]:

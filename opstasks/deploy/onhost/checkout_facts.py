@@ -16,6 +16,8 @@ from opstasks.onhost.protocol import HostFailure
 
 TIMEOUT_S = 120
 MOST_COMMITS = 200
+HEAD = ("rev-parse", "--verify", "HEAD")
+STATUS = ("status", "--porcelain=v1", "--untracked-files=all")
 # What git says, and the kind of fault that it means (`opstasks.deploy.plan` has their hints).
 FAULTS = (
     ("space", ("No space left on device", "Disk quota exceeded", "Read-only file system")),
@@ -36,19 +38,29 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
         "locks": git_locks.left(path),
     }
     # Before the fetch: it would give another reason for a checkout that git cannot read.
-    present = run_git(path, "rev-parse", "--verify", "HEAD")
+    present = run_git(path, *HEAD)
     if present.returncode:
         return {**facts, **unreadable(path, present)}
-    facts["head"] = present.stdout.strip()
     # It takes longest, and may bring a tag that names the present commit.
     fetched = origin.fetch(path) if fetches else None
-    status = run_git(path, "status", "--porcelain=v1", "--untracked-files=all")
-    facts |= {"head_name": name_of(path, "HEAD"), "dirt": dirt(status.stdout)}
+    facts |= {"head": present.stdout.strip(), "head_name": name_of(path, "HEAD")}
+    status = run_git(path, *STATUS)
+    facts["dirt"] = dirt(status.stdout)
     if status.returncode:
         return {**facts, **unreadable(path, status)}
     if fetched and fetched.returncode:
         return {**facts, **unfetched(fetched)}
     return {**facts, **target_facts(path, ref, facts)}
+
+
+def present_facts(path: str) -> dict[str, Any]:
+    """Whether git can read a checkout, and the lock files in it."""
+    locks = git_locks.left(path)
+    for words in (HEAD, STATUS):
+        done = run_git(path, *words)
+        if done.returncode:
+            return {"locks": locks, **unreadable(path, done)}
+    return {"locks": locks, "error": "", "fault": ""}
 
 
 def target_facts(path: str, ref: str, facts: dict[str, Any]) -> dict[str, Any]:
