@@ -25,6 +25,8 @@ FAULTS = (
     ("locked", (".lock': File exists", "Unable to create", "cannot lock ref")),
     ("broken", ("packed-refs", "bad object", "index file", "corrupt", "not a git repository")),
 )
+# What a fetch says when the fault is at the origin.
+AT_ORIGIN = ("remote: ", "Could not read from remote repository", "publickey")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 MOST_HIDDEN = 20
@@ -90,7 +92,8 @@ def unreadable(path: str, done: subprocess.CompletedProcess[str]) -> dict[str, s
 def unfetched(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """Why a fetch failed; the cause may be here or at the origin."""
     text = tail(done)
-    return {"error": f"cannot fetch: {text}", "fault": fault_of(text) or "fetch"}
+    fault = "" if any(word in text for word in AT_ORIGIN) else fault_of(text)
+    return {"error": f"cannot fetch: {text}", "fault": fault or "fetch"}
 
 
 def fault_of(text: str) -> str:
