@@ -53,13 +53,15 @@ class CheckoutSource(msgspec.Struct, frozen=True):
     """The settings of a checkout and its account, the hooks that run, and files that hide changes.
 
     `extras` are paths of files that hide changes or replace content. `hidden` are files that git
-    was told not to compare. `problem` says why this is not complete.
+    was told not to compare. `foreign` are folders and files of other
+    accounts. `problem` says why this is not complete.
     """
 
     settings: tuple[GitSetting, ...] = ()
     hooks: tuple[Line, ...] = ()
     extras: tuple[Line, ...] = ()
     hidden: tuple[Line, ...] = ()
+    foreign: tuple[Line, ...] = ()
     problem: Line = ""
 
 
@@ -72,8 +74,25 @@ class SourceProblem:
     is_origin: bool = False
 
 
-def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProblem]:
-    """What is wrong with a checkout's source; `url` is where its commits should come from."""
+def foreign_problems(path: str, found: CheckoutSource, owner: str) -> Iterator[SourceProblem]:
+    """What belongs to others than `owner`, the account that uses a checkout: git cannot move it."""
+    if found.foreign:
+        more = len(found.foreign) - 1
+        text = found.foreign[0] + (f" (and {more} more)" if more else "")
+        yield SourceProblem(text, owner_hint(path, owner))
+
+
+def owner_hint(path: str, owner: str) -> str:
+    """How to give a checkout back to the account that uses it."""
+    return f"as root: {_line(('chown', '-R', f'{owner}:', path))}"
+
+
+def problems(path: str, found: CheckoutSource, url: str, owner: str) -> Iterator[SourceProblem]:
+    """What is wrong with a checkout's source; `url` is where its commits should come from.
+
+    `owner` is the account that uses it.
+    """
+    yield from foreign_problems(path, found, owner)
     if found.problem:
         yield SourceProblem(found.problem, f"look at it (checkout {one_word(path)})")
         return

@@ -4,6 +4,8 @@ It may run as root. So git never runs in the checkout here, because the checkout
 programs. Git only gets the text of the configuration files on its standard input.
 """
 
+import os
+import pwd
 import re
 import stat
 from typing import Any
@@ -32,6 +34,10 @@ FOLDERS = ("hooks", "info", "objects", "objects/info", "refs", "refs/replace")
 # Files in an account's home that apply to all its checkouts.
 HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
 LENGTH = 1000
+BYTE_CODE = "__pycache__"
+MOST_FOREIGN = 20
+# Deeper than any checkout; whoever may write there can make it deeper.
+MOST_LEVELS = 100
 
 
 def source(path: str, home: str) -> dict[str, Any]:
@@ -40,8 +46,10 @@ def source(path: str, home: str) -> dict[str, Any]:
     Settings of the system (/etc/gitconfig) are root's, and are not read.
     """
     git_dir = f"{path}/.git"
+    others = foreign(path, home)
     if not stat.S_ISDIR(mode_of(git_dir)):
-        return {"settings": [], "hooks": [], "extras": [], "problem": f"{git_dir} is not a folder"}
+        empty = {"settings": [], "hooks": [], "extras": [], "foreign": others}
+        return {**empty, "problem": f"{git_dir} is not a folder"}
     own = [f"{git_dir}/config", f"{git_dir}/config.worktree"]
     accounts = [f"{home}/.gitconfig", f"{home}/.config/git/config"]
     settings: list[dict[str, str]] = []
@@ -63,8 +71,44 @@ def source(path: str, home: str) -> dict[str, Any]:
         "settings": settings[:MOST_SETTINGS],
         "hooks": hooks(git_dir),
         "extras": extras(git_dir, home),
+        "foreign": others,
         "problem": problem or ("too many settings" if len(settings) > MOST_SETTINGS else ""),
     }
+
+
+def foreign(path: str, home: str) -> list[str]:
+    """What the account of a home cannot change in its checkout: ``/x/.git belongs to root``.
+
+    These are folders, and files that git writes in place. Git replaces all other files. Folders of
+    byte code do not matter.
+    """
+    found: list[str] = []
+    try:
+        account = os.stat(home).st_uid  # noqa: PTH116
+        note_foreign(found, path, os.lstat(path), account)
+        for folder, folders, files, fd in os.fwalk(path):
+            is_own = folder.startswith(f"{path}/.git") and not folder.startswith(f"{path}/.git/obj")
+            for name in (*folders, *(files if is_own else ())):
+                info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                note_foreign(found, f"{folder}/{name}", info, account)
+            if len(found) >= MOST_FOREIGN:
+                break
+            is_deep = folder.count("/") >= MOST_LEVELS
+            folders[:] = [] if is_deep else [name for name in folders if name != BYTE_CODE]
+    except OSError:
+        pass  # a checkout that is not there, or that changes meanwhile
+    return found[:MOST_FOREIGN]
+
+
+def note_foreign(found: list[str], place: str, info: os.stat_result, account: int) -> None:
+    """Add a place that belongs to another account than the expected one, with its owner."""
+    if info.st_uid == account or info.st_mode & stat.S_IWOTH or place.endswith(f"/{BYTE_CODE}"):
+        return
+    try:
+        owner = pwd.getpwuid(info.st_uid).pw_name
+    except KeyError:
+        owner = str(info.st_uid)
+    found.append(f"{place} belongs to {owner}")
 
 
 def is_whole(path: str) -> bool:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.deploy.facts import DeployDatabase, Dirt
+from opstasks.deploy.facts import DeployDatabase, DeployDisk, Dirt, GitLock
 from opstasks.deploy.plan import make_plan
 from opstasks.deploy.preview import preview, unfinished_lines
+from opstasks.deploy.source import CheckoutSource
 from opstasks.fleet.lock import Owner
 from tests.deploy.facts_help import CODE, COMMIT, FACTS, LIB, RECORD, STAY
 
@@ -35,7 +36,24 @@ def test_an_unfinished_release_is_not_nothing_to_do():
         ({"unit_loaded": False}, "no unit"),
         ({"may_control": False}, "may not start"),
         ({"docker_answers": False}, "docker does not answer"),
-        ({"free_bytes": 10**6}, "977 KiB free, 52.9 MiB needed"),
+        ({"disks": (DeployDisk("state", 1, 10**6),)}, "977 KiB free, 52.9 MiB needed for the snap"),
+        ({"disks": (DeployDisk("code", 1, 10**6),)}, "977 KiB free, 50 MiB needed for the code"),
+        ({"disks": (DeployDisk("lib", 1, 10**9, 7),)}, "7 free inodes, 5000 needed for the dep"),
+        ({"code": replace(CODE, locks=(GitLock("/code/.git/HEAD.lock"),))}, "was killed left it"),
+        (
+            {"lib": replace(LIB, locks=(GitLock("/x", "process 7 (git)"),))},
+            "process 7 (git) has /x",
+        ),
+        ({"not_inspected": "cannot unpack it"}, "cannot inspect the release: cannot unpack it"),
+        (
+            {"code": replace(CODE, source=CheckoutSource(foreign=("/x belongs to root",)))},
+            "to root",
+        ),
+        ({"database": replace(FACTS.database, not_writable="/x belongs to root")}, "may not write"),
+        (
+            {"database": DeployDatabase(exists=True, error="bad", is_damaged=True)},
+            "is damaged: bad",
+        ),
         ({"database": DeployDatabase()}, "no database"),
         ({"database": DeployDatabase(exists=True, error="locked")}, "locked"),
         ({"database": DeployDatabase(exists=True, quick_check="bad page")}, "bad page"),
@@ -75,7 +93,7 @@ def test_edits_that_an_unfinished_release_would_lose_are_named():
     facts = replace(FACTS, code=replace(CODE, dirt=dirt), releases=(RECORD,))
     first, second, *paths = unfinished_lines(facts)
     assert first == f"unfinished release {RECORD.describe()}, at 'moved'"
-    assert second == "/code: 21 edited file(s), LOST either way"
+    assert second == "/code: 21 edited file(s), reset either way, kept as a patch"
     assert paths[0] == "  a.py"
     assert paths[-1] == "  ... and 6 more"
     assert len(unfinished_lines(replace(FACTS, releases=(RECORD,)))) == 1

@@ -97,5 +97,5 @@ def test_a_rollback_is_refused_without_a_release_to_undo(fake_host):
 def test_a_rollback_is_refused_if_the_checkout_was_moved(fake_host):
     tpp = tpp_with(fake_host, DEPLOYED)
     expect_inspection(tpp, "/snap", replace(FACTS, code=replace(CODE, head="e" * 40)))
-    with pytest.raises(Refused, match=r"the checkout is at v1, not where .* left it"):
+    with pytest.raises(Refused, match=r"/code is at v1, not where .* left it"):
         rollback.inspect(tpp)
