@@ -84,7 +84,7 @@ def foreign_problems(path: str, found: CheckoutSource, owner: str) -> Iterator[S
 
 def owner_hint(path: str, owner: str) -> str:
     """How to give a checkout back to the account that uses it."""
-    return f"as root: {_line(('chown', '-R', f'{owner}:', path))}"
+    return f"as root: chown -R {one_word(f'{owner}:')} {one_word(path)}"
 
 
 def problems(path: str, found: CheckoutSource, url: str, owner: str) -> Iterator[SourceProblem]:

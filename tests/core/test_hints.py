@@ -27,6 +27,8 @@ OURS = {
     *("known", "first.place", "key", "first.value", "words"),
     # an area of `manage`, and the name of sshd's own file
     *("item.area", "CONFIG"),
+    # a number, and a hint whose values are quoted where it is made
+    *("version", "item.hint"),
     # words that are quoted one by one, a comment of one line, and a sentence before a command
     *("quoted", "' '.join(line.split())", "done"),
     # a suggestion, not a command
