@@ -82,10 +82,12 @@ def target_facts(path: str, ref: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 def unreadable(path: str, done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """Why git cannot read a checkout, in its own words, and the kind of fault for a hint."""
+    if is_missing(path):
+        return {"error": "there is no checkout", "fault": "missing"}
     text = why(said(done))
-    fault = fault_of(text) or ("missing" if is_missing(path) else "broken")
-    if fault == "missing":
-        return {"error": "there is no checkout", "fault": fault}
+    # Git takes a repository that it may not read for none.
+    is_open = os.access(f"{path}/.git", os.R_OK | os.X_OK)
+    fault = (fault_of(text) or "broken") if is_open else "owner"
     return {"error": f"git cannot read it: {text}", "fault": fault}
 
 
