@@ -24,6 +24,8 @@ HASH = re.compile("[0-9A-Fa-f]{7,64}")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 MOST_HIDDEN = 20
+# How much a preview unpacks; job-runner and its dependencies have some 100 MB.
+MOST_FILE_BYTES = 2 << 30
 
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
@@ -162,14 +164,23 @@ def dirt(status: str) -> dict[str, list[str]]:
 def export(path: str, commit: str, folder: str) -> bool:
     """Unpack a commit's files into a new folder without changing the checkout.
 
-    Returns whether it worked. Raises OSError.
+    Returns whether it worked; not if they take more than MOST_FILE_BYTES. Raises OSError.
     """
     Path(folder).mkdir(parents=True)
     quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL}
-    with subprocess.Popen(
-        git(path, "archive", commit), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **quiet
-    ) as archive:
+    piped: dict[str, Any] = {**quiet, "stdout": subprocess.PIPE}
+    # Git compresses: a small commit can fill the disk.
+    limit = ("head", "-c", str(MOST_FILE_BYTES))
+    with (
+        subprocess.Popen(
+            git(path, "archive", commit), stdin=subprocess.DEVNULL, **piped
+        ) as archive,
+        subprocess.Popen(limit, stdin=archive.stdout, **piped) as part,
+    ):
+        assert archive.stdout
+        # Only `head` has it open: when that ends, git ends, too.
+        archive.stdout.close()
         unpacked = subprocess.run(
-            ("tar", "-x", "-C", folder), stdin=archive.stdout, check=False, **quiet
+            ("tar", "-x", "-C", folder), stdin=part.stdout, check=False, **quiet
         )
     return archive.returncode == 0 and unpacked.returncode == 0
