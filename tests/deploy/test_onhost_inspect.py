@@ -144,6 +144,18 @@ def test_export_does_not_change_the_checkout(checkout, tmp_path):
         reading.export(str(checkout), "v9", str(tmp_path / "none"))
 
 
+def test_a_commit_that_would_fill_the_disk_is_not_unpacked(checkout, tmp_path, monkeypatch):
+    """Git compresses: some kilobytes of a commit can be gigabytes of zeros."""
+    monkeypatch.setattr(reading, "MOST_FILE_BYTES", 4096)
+    (checkout / "zeros").write_bytes(bytes(1 << 20))
+    git("add", "zeros", cwd=checkout)
+    git("commit", "-qm", "zeros", cwd=checkout)
+    target = tmp_path / "new"
+    with pytest.raises(HostFailure, match="its files take more than 4 KiB"):
+        reading.export(str(checkout), "HEAD", str(target))
+    assert sum(path.stat().st_size for path in target.rglob("*")) < 100_000
+
+
 def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeypatch):
     log = tmp_path / "log"
     script = tmp_path / "git"

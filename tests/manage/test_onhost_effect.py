@@ -1,5 +1,6 @@
 """Reading what is in effect: output of systemctl, sshd and cvtsudoers, and hand-written files."""
 
+import grp
 import os
 import pwd
 
@@ -279,6 +280,22 @@ def test_members_by_their_own_group_count(monkeypatch):
     group = effect_logins.grp.struct_group(("docker", "x", 100, ["ann"]))
     monkeypatch.setattr(effect_logins.grp, "getgrnam", lambda name: group)
     assert effect_logins.members("docker", [entry()]) == ["ann", "eve"]
+
+
+def test_members_of_another_group_with_the_same_id_count(monkeypatch):
+    """The kernel only knows the id: `docker2:x:104:mallory` opens docker's socket."""
+    groups = [
+        grp.struct_group((name, "x", gid, members))
+        for name, gid, members in (
+            ("docker", 104, ["ann"]),
+            ("docker2", 104, ["mallory"]),
+            ("docker", 104, ["twice"]),
+            ("games", 60, ["eve"]),
+        )
+    ]
+    monkeypatch.setattr(effect_logins.grp, "getgrnam", lambda name: groups[0])
+    monkeypatch.setattr(effect_logins.grp, "getgrall", lambda: groups)
+    assert effect_logins.members("docker", []) == ["ann", "mallory", "twice"]
 
 
 # -- other ways ----------------------------------------------------------------------------------

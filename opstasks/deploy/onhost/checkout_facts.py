@@ -4,6 +4,7 @@ It changes only git's own store (a fetch).
 """
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from opstasks.deploy.onhost import git_locks, origin
 from opstasks.deploy.onhost.checkout import git, why
 from opstasks.onhost.checkout_source import source
 from opstasks.onhost.commands import attempt, said
+from opstasks.onhost.formats import size_text
 from opstasks.onhost.protocol import HostFailure
 
 TIMEOUT_S = 120
@@ -30,6 +32,8 @@ AT_ORIGIN = ("remote: ", "Could not read from remote repository", "publickey")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 MOST_HIDDEN = 20
+# How much a preview unpacks; job-runner and its dependencies have some 100 MB.
+MOST_FILE_BYTES = 2 << 30
 
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
@@ -172,24 +176,36 @@ def dirt(status: str) -> dict[str, list[str]]:
 def export(path: str, commit: str, folder: str) -> None:
     """Unpack a commit's files into a new folder without changing the checkout.
 
-    Raises HostFailure, with the words of git or tar, and OSError.
+    Raises HostFailure if they take more than MOST_FILE_BYTES, or with the words of git or tar.
+    Raises OSError.
     """
     Path(folder).mkdir(parents=True)
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        git(path, "archive", commit),
-        stdin=subprocess.DEVNULL,
-        stdout=pipe,
-        stderr=pipe,
-        close_fds=False,
-    ) as archive:
+    # Git compresses: a small commit can fill the disk.
+    limit = ("head", "-c", str(MOST_FILE_BYTES))
+    with (
+        subprocess.Popen(
+            git(path, "archive", commit),
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            close_fds=False,
+        ) as archive,
+        subprocess.Popen(limit, stdin=archive.stdout, stdout=pipe, close_fds=False) as part,
+    ):
+        assert archive.stdout
+        assert archive.stderr
+        assert part.stdout
+        # Only the next program has it open: when that ends, the one before it ends as well.
+        archive.stdout.close()
         words = ("tar", "-x", "-C", folder)
         unpacked = subprocess.run(
-            words, stdin=archive.stdout, stderr=pipe, close_fds=False, check=False
+            words, stdin=part.stdout, stderr=pipe, close_fds=False, check=False
         )
-        if archive.stdout:
-            archive.stdout.close()  # git must not wait for a tar that has ended
-        said_by_git = archive.stderr.read() if archive.stderr else b""
+        part.stdout.close()
+        said_by_git = archive.stderr.read()
+    if archive.returncode == -signal.SIGPIPE and part.returncode == 0:
+        raise HostFailure(f"its files take more than {size_text(MOST_FILE_BYTES)}")
     if archive.returncode or unpacked.returncode:
         # When a full disk stops tar, git ends without a word.
         text = (said_by_git + unpacked.stderr).decode("utf-8", "replace")

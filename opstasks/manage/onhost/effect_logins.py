@@ -89,13 +89,18 @@ def password_state(field: str) -> str:
 
 
 def members(name: str, accounts: list[pwd.struct_passwd]) -> list[str]:
-    """The members of a group: those listed, and those with it as their primary group."""
+    """The members of a group: those listed, and those with it as their primary group.
+
+    Only the id counts for the system, so members of other lines with the same id are members, too.
+    """
     try:
         group = grp.getgrnam(name)
     except KeyError:
         return []
-    own = [entry.pw_name for entry in accounts if entry.pw_gid == group.gr_gid]
-    return sorted({*group.gr_mem, *own})[:MOST_ACCOUNTS]
+    same = [other for other in grp.getgrall() if other.gr_gid == group.gr_gid]
+    listed = {member for one in (group, *same) for member in one.gr_mem}
+    own = {entry.pw_name for entry in accounts if entry.pw_gid == group.gr_gid}
+    return sorted(listed | own)[:MOST_ACCOUNTS]
 
 
 def persistence(names: list[str]) -> list[str]:
