@@ -21,19 +21,20 @@ ROOT = Path(__file__).resolve().parents[2]
 # Kills its own `timeout`: the parent of the command, or of the shell that keeps sudo's lock.
 ORPHANED = 'kill -9 $PPID; sleep 2; echo done >"$1"'
 CALLS = (
-    "import sys; sys.path.insert(0, sys.argv[2]);"
+    "import os, sys; sys.path.insert(0, sys.argv[2]); os.environ['CALLER'] = str(os.getpid());"
     " from opstasks.onhost.commands import call;"
     " call('sh', '-c', {!r}, 'sh', sys.argv[1])"
 )
+CALLER = 'kill -9 $CALLER; sleep 2; echo done >"$1"'
 UNDER_SUDO = 'kill -9 $(ps -o ppid= -p $PPID); sleep 2; echo done >"$1"'
 # What leaves a process running: the words of a step; it writes a file when it ends.
 KINDS = {
     "its timeout is killed": ("sh", "-c", ORPHANED, "sh"),
-    "its Python is killed, not what it calls": (sys.executable, "-c", CALLS.format(ORPHANED)),
+    "its Python is killed, not what it calls": (sys.executable, "-c", CALLS.format(CALLER)),
     "its Python is killed, not sudo": (
         sys.executable,
         "-c",
-        CALLS.format(UNDER_SUDO).replace("call('sh'", "call('sudo', 'sh'"),
+        CALLS.format(CALLER).replace("call('sh'", "call('sudo', 'sh'"),
     ),
     "its timeout is killed, not sudo": ("sudo", "sh", "-c", UNDER_SUDO, "sh"),
     "a daemon with a session of its own": (
