@@ -112,6 +112,62 @@ def test_a_rollback_without_its_snapshot_names_an_alternative():
     assert make_plan(replace(facts, snapshot="ok", code_version=2)).problems == ()
 
 
+@pytest.mark.parametrize(("migrated", "version"), [(False, 3), (True, 1)])
+def test_a_rollback_to_code_that_cannot_use_the_database_is_refused(migrated, version):
+    """Without a migration nothing is restored: the code meets the database as it is."""
+    undone = replace(RECORD, from_version=1 if migrated else 3, to_version=3)
+    facts = replace(FACTS, database=replace(FACTS.database, user_version=3), migrations=())
+    assert make_plan(replace(facts, code_version=version), restores=undone).problems == ()
+    (problem,) = make_plan(replace(facts, code_version=version - 1), restores=undone).problems
+    assert f"at version {version}, this code knows only {version - 1}" in problem.text
+    assert problem.hint == f"`deploy --ref` a release that knows database version {version}"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"not_inspected": "cannot unpack it in /x: No space"}, "cannot unpack it in /x: No space"),
+        ({"import_error": "Traceback\nImportError: x"}, "the release cannot be imported"),
+        (
+            {"database": replace(FACTS.database, error="database is locked")},
+            "the database cannot be read: database is locked",
+        ),
+    ],
+)
+def test_a_preview_says_when_the_migrations_are_not_known(change, why):
+    lines = preview(make_plan(replace(FACTS, migrations=(), **change)))
+    assert f"migrations: unknown, {why}" in lines
+    assert not any("no migration" in line for line in lines)
+
+
+def test_one_full_disk_is_one_problem_and_does_not_matter_when_nothing_moves():
+    full = tuple(DeployDisk(kind, 7, 10) for kind in ("state", "database", "code", "lib"))
+    assert len(make_plan(replace(FACTS, disks=full)).problems) == 1
+    assert make_plan(replace(STAY, disks=full)).problems == ()
+    two = (*full, DeployDisk("code", 8, 10))
+    assert len(make_plan(replace(FACTS, disks=two)).problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ("missing", "run `manage`"),
+        ("owner", "as root: chown -R opensafely: /code"),
+        ("space", "df -h /code"),
+        ("locked", "find /code/.git -name '*.lock'"),
+        ("broken", "mv /code /code.broken"),
+        ("fetch", "git -C /code fetch origin"),
+        ("name", "git -C /code ls-remote origin"),
+        ("", "check --ref"),
+    ],
+)
+def test_each_fault_of_a_checkout_has_its_own_hint(fault, word):
+    code = replace(CODE, error="x", fault=fault, target="")
+    facts = replace(FACTS, code=code, service_user="opensafely")
+    (problem,) = make_plan(facts).problems
+    assert word in problem.hint
+
+
 def test_changed_files_are_counted_by_how_they_differ():
     dirt = Dirt(staged=("b",), unstaged=("a",), untracked=("1", "2", "3", "4"))
     assert dirt.describe() == "1 staged (b), 1 unstaged (a), 4 untracked (1, 2, 3, ...)"

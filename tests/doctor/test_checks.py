@@ -82,6 +82,33 @@ def test_a_host_without_problems_has_no_finding():
     assert judged() == []
 
 
+def test_a_checkout_and_a_database_that_stop_the_service_are_findings():
+    found = judged(
+        present={
+            "checkouts": {"code": {"error": "git cannot read it: fatal: x", "fault": "broken"}},
+            "code_version": 1,
+            "database_version": 3,
+            "not_writable": "/db belongs to root",
+        }
+    )
+    assert [check.name for check in found] == [
+        f"git in {SPEC.code_dir}",
+        "code and database",
+        "database rights",
+    ]
+    assert found[0].hint.startswith(f"mv {SPEC.code_dir} ")
+    assert found[1].hint == "inv -H tpp deploy"
+    assert found[2].hint.startswith("as root: chown opensafely: ")
+
+
+def test_a_hint_for_a_checkout_of_root_is_no_circle():
+    """`manage` clones checkouts, and gives none of them back."""
+    (found,) = judged(changed(f"{SPEC.code_dir}/.git", writable=False))
+    assert found.hint == f"as root: chown -R opensafely: {SPEC.code_dir}"
+    (found,) = judged(changed(SPEC.workdir, writable=False))
+    assert found.hint == "inv -H tpp manage"
+
+
 CASES = {
     "old python": told(python=[3, 8]),
     "clock": told(now_at=NOW + 90),
