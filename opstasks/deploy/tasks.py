@@ -209,7 +209,7 @@ def _resume(
             ctx.console.note(f"{item.host}: {line}")
     edited = [item.host for item in unfinished if item.value and _is_edited(item.value)]
     if edited:
-        ctx.confirm(f"Discard the edits on {', '.join(edited)}?")
+        ctx.confirm(f"Undo the edits on {', '.join(edited)}? They are kept as a patch.")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
 
     def work(host: Host, plan: DeployPlan) -> DeployResult:
@@ -232,7 +232,7 @@ def _not_started(plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
 
 
 def _is_edited(plan: DeployPlan) -> bool:
-    """Whether finishing and going back both discard edits."""
+    """Whether finishing and going back both undo edits."""
     return bool(plan.facts.code.dirt.edited or plan.facts.lib.dirt.edited)
 
 
@@ -260,8 +260,8 @@ def _plan_row(plan: DeployPlan) -> dict[str, object]:
 
 
 def _migrations(facts: DeployFacts) -> str:
-    if facts.database.unknown:
-        return f"unknown, {facts.database.unknown}"
+    if facts.unknown_migrations:
+        return f"unknown, {facts.unknown_migrations}"
     return ", ".join(str(item.version) for item in facts.migrations)
 
 

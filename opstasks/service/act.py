@@ -152,12 +152,19 @@ def _control(host: Host, *verbs: str) -> UnitState:
         no.hint, no.tail = no.hint or no.tail or f"systemctl status {one_word(unit)}", ""
         raise
     except ProgramFailed as error:
-        is_limit = unit_state.START_LIMIT in error.message
-        error.hint = f"inv -H {host.name} {'manage' if is_limit else 'logs'}"
+        error.hint = _start_hint(host, error)
         with contextlib.suppress(OpsError):
             error.now = _now(_unit(host, host.service.run(systemd.show(unit))))
         raise
     return systemd.of(unit, answer.properties)
+
+
+def _start_hint(host: Host, error: ProgramFailed) -> str:
+    """What to do about a unit that did not start: the unit that it needs may be the cause."""
+    if unit_state.START_LIMIT in error.message:
+        return f"inv -H {host.name} manage"
+    needed = one_word(f"{host.spec.unit}-network")
+    return f"inv -H {host.name} run --user root -- journalctl -n 5 -u {needed}"
 
 
 def refuse_other_account(host: Host, unit: UnitState) -> None:

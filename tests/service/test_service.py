@@ -120,6 +120,20 @@ def test_a_service_in_an_unknown_state_is_not_touched(tpp, verb, shown):
 # -- changing --------------------------------------------------------------------------------
 
 
+def test_a_start_that_fails_says_where_the_reason_is(tpp):
+    """The unit that copies the env files may have refused them."""
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp)
+    words = "A dependency job failed."
+    expect_control(tpp, "start", after=failed("cannot start jobrunner", words))
+    tpp.expect(systemd.show("jobrunner"), DOWN)
+    with pytest.raises(ProgramFailed) as caught:
+        service.start(tpp, 1)
+    words = "run --user root -- journalctl -n 5 -u jobrunner-network"
+    assert caught.value.hint == f"inv -H tpp {words}"
+
+
 @pytest.mark.parametrize("verb", ["start", "restart"])
 def test_no_service_starts_while_a_release_is_unfinished(tpp, verb):
     expect_inspection(tpp, DOWN)
@@ -207,7 +221,10 @@ def test_a_unit_that_systemd_would_not_start_is_not_stopped(tpp, verb, load):
 @pytest.mark.parametrize(
     ("reason", "hint"),
     [
-        ("cannot start jobrunner", "inv -H tpp logs"),
+        (
+            "cannot start jobrunner",
+            "inv -H tpp run --user root -- journalctl -n 5 -u jobrunner-network",
+        ),
         ("it was started too often (start-limit-hit)", "inv -H tpp manage"),
     ],
 )
