@@ -150,7 +150,7 @@ def test_a_rollback_to_code_that_cannot_use_the_database_is_refused(migrated, ve
         ({"import_error": "Traceback\nImportError: x"}, "the release cannot be imported"),
         (
             {"database": replace(FACTS.database, error="database is locked")},
-            "the database cannot be read: database is locked",
+            "database is locked",
         ),
     ],
 )
