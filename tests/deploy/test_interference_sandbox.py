@@ -64,8 +64,8 @@ def at(step, host, action, *, after_s=1):
 def check_claims(host, now):
     """Compare a result's claims with what root sees on the host."""
     state = host.sh("systemctl show -p ActiveState --value jobrunner")
-    seen = {"active": "up", "inactive": "stopped", "failed": "failed"}[state]
-    assert now["service"] == seen
+    words = {"active": "up", "activating": "starting", "inactive": "stopped", "failed": "failed"}
+    assert now["service"] == words[state]
     assert now["code"] == host.sh(f"git -C {CODE} rev-parse HEAD")
     assert now["database_version"] == host.version
     assert now["unfinished"] == next((r["id"] for r in host.records if not r["outcome"]), "")
@@ -237,14 +237,15 @@ def test_a_docker_that_hangs_at_the_end_does_not_undo_a_good_release(host, deplo
 
 
 def test_a_checkout_moved_by_hand_is_where_the_error_says(host, deploy):
-    """Moved while the service stops: nothing of it is called `back on v2.71.0`."""
+    """Moved while the service stops: the message names the commit that is there."""
     move = f"runuser -u opensafely -- git -C {CODE} checkout -q --detach v2.72.0"
-    thread = at("stopped", host, move)
+    thread = at("begun", host, move, after_s=0)
     code, found = deploy("deploy", "--watch", "2")
     thread.join()
-    now = found.get("error", found.get("value"))["now"]
-    check_claims(host, now)
-    assert code in (0, 1)
+    assert code == 1, found
+    assert "moved by hand" in found["error"]["message"]
+    assert "Back on" not in found["error"]["message"]
+    check_claims(host, found["error"]["now"])
 
 
 def test_no_part_of_a_snapshot_stays_on_a_full_disk(host, deploy):

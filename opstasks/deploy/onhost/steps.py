@@ -47,6 +47,7 @@ from opstasks.deploy.onhost.service import (
 from opstasks.deploy.onhost.snapshots import prune
 from opstasks.onhost.commands import required
 from opstasks.onhost.database_errors import explain
+from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_control import refuse_unstartable
@@ -197,7 +198,7 @@ def finish(spec: ReleaseSpec) -> Answer:
     try:
         write_record(spec, step="done", outcome="deployed", finished=time.time())
     except OSError as error:
-        problem = f"it serves, but its record cannot be written: {error}"
+        problem = f"it serves, but its record cannot be written: {explained(error)}"
     with contextlib.suppress(OSError):
         prune(spec)
     notes = [unknown] if unknown else []
