@@ -8,7 +8,14 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 
-from opstasks.core.errors import InvalidResponse, OpsError, ProgramFailed, Refused, VerifyFailed
+from opstasks.core.errors import (
+    Interrupted,
+    InvalidResponse,
+    OpsError,
+    ProgramFailed,
+    Refused,
+    VerifyFailed,
+)
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.core.state import HostState
@@ -242,20 +249,26 @@ def _first_fallen(host: Host, first: UnitState, watch_s: float) -> UnitState | N
     unit = host.spec.unit
     host.step(f"watch {unit} for {watch_s:g} s")
 
+    seen = [first]
+
     def fallen() -> UnitState | None:
-        now = _unit(host, host.service.run(systemd.show(unit)))
-        return now if now.fallen(first) else None
+        seen.append(_unit(host, host.service.run(systemd.show(unit))))
+        return seen[-1] if seen[-1].fallen(first) else None
 
     def settled() -> UnitState | None:
-        now = _unit(host, host.service.run(systemd.show(unit)))
-        return now if now.active != "deactivating" else None
+        seen.append(_unit(host, host.service.run(systemd.show(unit))))
+        return seen[-1] if seen[-1].active != "deactivating" else None
 
     where = f"{unit} was started, but the watch did not finish"
-    state = host.wait_until(fallen, timeout_s=watch_s, where=where, every_s=POLL_S)
-    if state is not None and state.active == "deactivating":
-        # It may be a restart.
-        timeout_s = SETTLE_S
-        state = host.wait_until(settled, timeout_s=timeout_s, where=where, every_s=POLL_S) or state
+    try:
+        state = host.wait_until(fallen, timeout_s=watch_s, where=where, every_s=POLL_S)
+        if state is not None and state.active == "deactivating":
+            # It may be a restart.
+            host.wait_until(settled, timeout_s=SETTLE_S, where=where, every_s=POLL_S)
+            state = seen[-1]
+    except Interrupted as stopped:
+        stopped.now = _now(seen[-1])
+        raise
     return state
 
 

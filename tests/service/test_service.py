@@ -274,8 +274,10 @@ def test_ctrl_c_ends_the_watch_and_says_that_the_service_was_started(tpp):
     expect_releases(tpp)
     expect_start(tpp, UP)
     tpp.stop.set()
-    with pytest.raises(Interrupted, match="jobrunner was started, but the watch did not finish"):
+    words = "jobrunner was started, but the watch did not finish"
+    with pytest.raises(Interrupted, match=words) as caught:
         service.start(tpp, 60)
+    assert caught.value.now.service == "up"
 
 
 def test_a_service_that_is_up_is_not_started_again(tpp):
