@@ -238,13 +238,15 @@ def test_a_docker_that_hangs_at_the_end_does_not_undo_a_good_release(host, deplo
 
 def test_a_checkout_moved_by_hand_is_where_the_error_says(host, deploy):
     """Moved while the service stops: the message names the commit that is there."""
-    move = f"runuser -u opensafely -- git -C {CODE} checkout -q --detach v2.72.0"
+    git = f"runuser -u opensafely -- git -C {CODE} -c user.email=a@example.org -c user.name=a"
+    move = f"{git} commit -q --allow-empty -m 'by hand'"
     thread = at("begun", host, move, after_s=0)
     code, found = deploy("deploy", "--watch", "2")
     thread.join()
     assert code == 1, found
     assert "moved by hand" in found["error"]["message"]
-    assert "Back on" not in found["error"]["message"]
+    by_hand = host.sh(f"git -C {CODE} rev-parse HEAD")
+    assert f"the host is at {by_hand[:10]}, the service is up" in found["error"]["message"]
     check_claims(host, found["error"]["now"])
 
 
