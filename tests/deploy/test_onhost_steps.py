@@ -113,10 +113,20 @@ def test_a_release_in_rollback_cannot_be_finished(release):
         do("begin", release)
 
 
-@pytest.mark.parametrize("step", ["begin", "roll_back"])
-def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step):
+def test_going_back_before_a_move_leaves_what_people_did_and_ends(release, tmp_path):
     database(tmp_path / "db.sqlite", [("a", "running", "x")])
     steps.begin(release)
+    git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
+    by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
+    answer = do("roll_back", {**release, "reason": "x"})
+    assert (answer["now"]["code"], answer["now"]["unfinished"]) == (by_hand, "")
+
+
+@pytest.mark.parametrize(("step", "reached"), [("begin", "stopped"), ("roll_back", "moving")])
+def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step, reached):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    write_record(release, step=reached)
     git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
     by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
     with pytest.raises(HostRefusal, match="moved by hand"):

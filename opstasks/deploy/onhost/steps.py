@@ -85,8 +85,10 @@ def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
         raise HostRefusal(f"release {spec['id']} is {record['outcome']} already")
     if record.get("rolling_back") and step != "roll_back":
         raise HostRefusal(f"release {spec['id']} is being rolled back")
-    # The first step of a resumed release, finished or undone; a new release has moved nothing yet.
-    if step in ("begin", "roll_back") and record.get("step", "begun") != "begun":
+    # The first step of a resumed release; a new release has moved nothing yet. Going back before
+    # anything was moved touches no checkout: it only starts the service again.
+    unmoved = {"begin": ("begun",), "roll_back": ("begun", "stopped")}
+    if step in unmoved and record.get("step", "begun") not in unmoved[step]:
         for name in ("code", "lib"):
             refuse_moved_by_hand(spec[name], record, record["from_" + name], record["to_" + name])
 
