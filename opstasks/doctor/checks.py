@@ -169,8 +169,9 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     if secret is None:
         yield DoctorFinding(secrets_file(spec), False, "not there", hint)
     else:
-        closed = not secret.mode & 0o077
-        yield DoctorFinding(secrets_file(spec), closed, f"mode {secret.mode:04o}", hint)
+        good = secret.readable and not secret.mode & 0o077
+        text = f"mode {secret.mode:04o}, owner {secret.owner}"
+        yield DoctorFinding(secrets_file(spec), good, text, hint)
     lock_file = facts.paths.get(spec.lock_file)
     if lock_file is not None and lock_file.mode & 0o007:
         text = f"mode {lock_file.mode:04o}: every account can hold the lock"

@@ -114,6 +114,7 @@ CASES = {
     "clock": told(now_at=NOW + 90),
     "no git": told(programs={**told()["programs"], "git": ""}),
     "secrets open": changed(facts.secrets_file(SPEC), mode=0o640),
+    "secrets of root": changed(facts.secrets_file(SPEC), owner="root", readable=False),
     "secrets absent": without(facts.secrets_file(SPEC)),
     "lock folder anybody's": changed(SPEC.lock_dir, mode=0o777),
     "no right": told(sudo={**told()["sudo"], "/usr/bin/systemctl stop jobrunner": {"code": 1}}),
