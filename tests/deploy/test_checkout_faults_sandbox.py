@@ -29,6 +29,7 @@ def here(managed, look, briefly_watched):
     # A fault must not meet a service that still imports its code.
     now = "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value jobrunner)"
     until(lambda: "run loop started" in host.sh(f"journalctl -o cat {now}"), "it is up")
+    host.sh("sleep 2")  # it imports its executor after that line
     yield host
     host.sh(f"umount {CODE} 2>/dev/null; umount {STATE} 2>/dev/null; true")
     host.sh(f"rm -rf {CODE} {CODE}.broken; mv /tmp/code {CODE}")
@@ -74,6 +75,11 @@ def test_a_name_that_the_origin_lost_is_refused(here, inv, change, ref, kind):
 
 # -- faults whose hint repairs them ----------------------------------------------------------
 
+# The origin of the sandbox is a folder of root.
+SAFE = "; ".join(
+    f"git config --system --add safe.directory /srv/sandbox/git/{name}.git"
+    for name in ("job-runner", "job-runner-dependencies")
+)
 OWNER = f"as root: chown -R opensafely: {CODE}"
 # Fault, the words of the refusal, the hint, and what doctor calls it.
 FAULTS = {
@@ -96,7 +102,7 @@ FAULTS = {
         f"git in {CODE}",
     ),
     "dubious ownership": (
-        f"git config --system --unset-all safe.directory; chown root {CODE} {CODE}/.git",
+        f"git config --system --unset-all safe.directory; {SAFE}; chown root {CODE} {CODE}/.git",
         "detected dubious ownership",
         OWNER,
         f"git in {CODE}",
@@ -108,7 +114,7 @@ FAULTS = {
         "database rights",
     ),
     "a killed git": (
-        f"touch -d '1 hour ago' {CODE}/.git/HEAD.lock",
+        f"{AS_SERVICE} touch -d '1 hour ago' {CODE}/.git/HEAD.lock",
         f"{CODE}/.git/HEAD.lock: a git that was killed left it",
         f"rm {CODE}/.git/HEAD.lock, and run it again",
         f"git in {CODE}",
@@ -188,7 +194,7 @@ def on_a_full_disk(folder, size):
     return (
         f"cp -a {folder} /tmp/full; mount -t tmpfs -o size={size},mode=755 tmpfs {folder};"
         f" chown opensafely: {folder}; cp -a /tmp/full/. {folder}; rm -rf /tmp/full;"
-        f" head -c 1G /dev/zero >{folder}/.git/filler 2>/dev/null || true"
+        f" {AS_SERVICE} bash -c 'cat /dev/zero >{folder}/.git/filler' 2>/dev/null || true"
     )
 
 

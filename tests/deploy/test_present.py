@@ -16,7 +16,9 @@ from opstasks.onhost.database_rights import not_writable
 from tests.deploy.deploy_help import database
 
 SPEC = HostSpec(name="tpp")
-MODELS = 'class A:\n    pass\n\nmigration(\n    1,\n    """\n    ALTER TABLE x;\n""",\n)\n'
+MODELS = (
+    'class A:\n    migration(\n        1,\n        """\n        ALTER TABLE x;\n    """,\n    )\n'
+)
 
 
 def models(path, text):

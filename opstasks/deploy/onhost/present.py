@@ -20,7 +20,7 @@ from opstasks.onhost.protocol import Answer, Request
 
 # Where job-runner lists its migrations, and how: ``migration(3, "ALTER ...")``.
 MODELS = "jobrunner/models.py"
-MIGRATION = re.compile(r"^migration\(\s*(\d{1,6})\s*,", re.MULTILINE)
+MIGRATION = re.compile(r"^[ \t]*migration\(\s*(\d{1,6})\s*,", re.MULTILINE)
 # Other checks wait for a locked database.
 LOCKED_S = 0.5
 
