@@ -147,6 +147,7 @@ def test_a_fault_is_named_and_its_hint_repairs_it(here, inv, fault):
     follow(here, inv, fault, hint)
     assert finding not in bad(inv)
     good(inv("-H", "sandbox-1", "deploy", "--yes"))
+    here.sh("cp -a /tmp/gitconfig /etc/gitconfig")  # root's own git looks at the checkout
     assert (here.code, here.version, here.serving) == ("v2.73.0", 3, True)
 
 
