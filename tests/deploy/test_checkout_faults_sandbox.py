@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "/srv/sandbox/git/job-runner.git"
 AS_SERVICE = "runuser -u opensafely --"
+WORK = str(Path(DB).parent)
 EDITED = f"{CODE}/jobrunner/run.py"
 
 
@@ -34,6 +35,7 @@ def here(managed, look, briefly_watched):
     host.sh(f"umount {CODE} 2>/dev/null; umount {STATE} 2>/dev/null; true")
     host.sh(f"rm -rf {CODE} {CODE}.broken; mv /tmp/code {CODE}")
     host.sh(f"rm -rf {ORIGIN}; mv /tmp/origin {ORIGIN}; mv /tmp/gitconfig /etc/gitconfig")
+    host.sh(f"chown -R opensafely: {WORK}; chmod 750 {WORK}")
     host.sh("rm -rf /run/systemd/system/jobrunner.service.d; systemctl daemon-reload")
     managed.publish("v2.71.0")
 
@@ -113,6 +115,12 @@ FAULTS = {
         "as root: chown opensafely: ",
         "database rights",
     ),
+    "a database folder of root": (
+        f"chown root: {WORK}; chmod 700 {WORK}",
+        f"may not write the database: {WORK} belongs to root",
+        "as root: chown opensafely: ",
+        "database rights",
+    ),
     "a killed git": (
         f"{AS_SERVICE} touch -d '1 hour ago' {CODE}/.git/HEAD.lock",
         f"{CODE}/.git/HEAD.lock: a git that was killed left it",
@@ -161,8 +169,8 @@ def bad(inv):
 
 def follow(here, inv, fault, hint):
     """Do what the hint says, as the account that it names."""
-    if fault == "a database of root":
-        here.sh(f"{hint.removeprefix('as root: ')} {DB}")
+    if "database" in fault:
+        here.sh(f"{hint.removeprefix('as root: ')} {WORK if 'folder' in fault else DB}")
         return
     command = re.split(", and run|; run", hint)[0]
     as_root = command.startswith("as root: ")

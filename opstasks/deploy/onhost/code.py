@@ -49,12 +49,13 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
 
 
 def closed_file(config_dir: str) -> str:
-    """A file of the configuration that this account may not read; "" if there is none.
+    """What this account may not read of the configuration; "" if there is nothing.
 
     Without its values the import would fail, and the release would be blamed.
     """
-    places = [*sorted(Path(config_dir).glob("*.env")), Path(config_dir, "load-env")]
-    closed = (path for path in places if path.exists() and not os.access(path, os.R_OK))
+    top = Path(config_dir)
+    places = [top, *sorted(top.glob("*.env")), top / "load-env"]
+    closed = (path for path in places if os.path.lexists(path) and not os.access(path, os.R_OK))
     return str(next(closed, ""))
 
 
