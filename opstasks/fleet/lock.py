@@ -27,6 +27,8 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
 FD = 9
+# How much of the file is read: the service account may write anything into it.
+TEXT_BYTES = 4096
 # The exit codes of `take_text`, from sysexits.h: EX_TEMPFAIL, EX_NOPERM, EX_OSFILE.
 BUSY_CODE = 75
 UNSAFE_CODE = 77
@@ -106,7 +108,8 @@ def take_text(spec: HostSpec, owner: Owner, *, checked: bool = False) -> str:
         (f"if {private}; then (exit {UNSAFE_CODE}); else\n" if private else "{\n")
         + f"[ -e {path} ] || (umask 022; mkdir -p {folder} && umask 077 && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
-        f" elif ! flock -w 2 {FD}; then cat {path}; exec {FD}>&-; (exit {BUSY_CODE});"
+        f" elif ! flock -w 2 {FD};"
+        f" then head -c {TEXT_BYTES} {path}; exec {FD}>&-; (exit {BUSY_CODE});"
         f" elif ! [ {path} -ef /proc/self/fd/{FD} ]; then exec {FD}>&-; (exit {REPLACED_CODE});"
         f" elif ! {{ {leftover.OPEN_TEXT}; }}; then exec {FD}>&-; (exit 1);"
         f" else {leftover.GUARD_TEXT};"
@@ -128,7 +131,8 @@ def release_text(spec: HostSpec) -> str:
 def holder(spec: HostSpec) -> Command:
     """Print who holds the lock, or nothing when it is free; "held" when the file is empty."""
     path = shlex.quote(spec.lock_file)
-    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || grep . {path} || echo held"))
+    text = f"head -c {TEXT_BYTES} {path} | grep ."
+    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || {text} || echo held"))
 
 
 def parse_owner(text: str) -> Owner | None:

@@ -36,6 +36,18 @@ def holders(path: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda process: (process["start_ticks"], process["pid"]))
 
 
+def sees_all() -> bool:
+    """Whether we may look at the open files of every process: a container's root may not."""
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            list((folder / "fd").iterdir())
+        except PermissionError:
+            return False
+        except OSError:
+            continue  # it has ended
+    return True
+
+
 def processes() -> Iterator[tuple[Path, Ids]]:
     """Every other process, newest first: one that forks all the time has a high id."""
     with os.scandir(PROC) as entries:

@@ -49,6 +49,19 @@ def test_a_lock_with_an_empty_file_is_still_held(tmp_path, hold):
     assert lock.parse_owner(done.stdout).who == "someone"
 
 
+def test_only_a_little_of_the_text_in_the_lock_is_read(tmp_path, hold):
+    """The service account may write anything into the file, and make it as large as it likes."""
+    spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
+    hold(Path(spec.lock_file))
+    Path(spec.lock_file).write_text("x" * 100_000)
+    for asked in (
+        lock.holder(spec).line(),
+        lock.take_text(spec, lock.Owner("ada", "deploy", "", ""), checked=True),
+    ):
+        done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
+        assert 0 < len(done.stdout) <= lock.TEXT_BYTES + 1
+
+
 @pytest.fixture
 def hold(tmp_path):
     """Start a process that keeps a file open until the end of the test."""
