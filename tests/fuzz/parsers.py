@@ -193,6 +193,7 @@ PARSERS = (
     ),
     host("fleet.wire:in_one_line"),
     host("fleet.lock:parse_owner", '{"who":', '"since":', "}"),
+    host("fleet.leftover:describe", "12 ", "git checkout", "\n"),
     # -- programs of a host
     host(
         "primitives.systemd:parse_show",
