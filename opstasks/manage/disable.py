@@ -8,6 +8,7 @@ import msgspec
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.core.lines import lines_of
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -127,12 +128,13 @@ def disable(host: Host, name: str) -> DisableResult:
     action = DisableUser(name=name)
     step = ManageStep("accounts", f"user {name}", before.describe(), "disabled", action)
     with change(host.root, "users.disable", {"name": name}):
-        facts = perform(host, [step], prove=False, asked=request(host, name))
+        again = f"users.disable {one_word(name)}"
+        facts = perform(host, [step], prove=False, asked=request(host, name), again=again)
         after = replace(account(host, name, facts), processes=before.processes, left=before.left)
     if after.open:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",
             host=host.name,
-            hint="find out what adds it again, then run this again",
+            hint=f"find out what adds it again, then: inv -H {host.name} users.disable {name}",
         )
     return DisableResult(before, after, changed=True)

@@ -223,8 +223,10 @@ def test_rsyncs_words_about_single_files_are_shown_with_their_paths(place, point
         'rsync: [sender] readlink_stat("/e/W/q\\"t") failed: Input/output error (5)\n'
         "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
     )
-    place["rsync"] = ["sh", "-c", f"echo {shlex.quote(said)} >&2; exit 23"]
+    told = ">f+++++++++ 5 W/x\\n>f+++++++++ 7 W/y"
+    place["rsync"] = ["sh", "-c", f"printf '{told}'; echo {shlex.quote(said)} >&2; exit 23"]
     record = remote_run.run(place, points)
+    assert (record.items, record.copied, record.copied_bytes) == (["W/y"], 1, 7)
     first, second, third = record.uncopied
     assert first == "/e/W/a b.csv: Permission denied"
     assert second == "W/x: Permission denied"

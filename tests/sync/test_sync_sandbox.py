@@ -166,7 +166,7 @@ def test_stop_ends_copying_and_keeps_every_file(mounted, ask):
 
 
 def test_one_unreadable_folder_does_not_stop_the_rest(mounted, ask):
-    """Unreadable at the source: no list, no search, one file; in the target: no search, no write."""
+    """At the source: no list, no search, one file; in the target: no search, no write."""
     for name in ("good", "list", "search", "file", "there", "full"):
         mounted.sh(f"mkdir -p {SOURCE}/l3-e/{name}; echo {name} >{SOURCE}/l3-e/{name}/in.txt")
     mounted.sh(f"chmod 0733 {SOURCE}/l3-e/list; chmod 0744 {SOURCE}/l3-e/search")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opstasks.onhost.flock import lock_within
@@ -118,20 +118,24 @@ def copy(request: Request, record: RunRecord, left_out: list[str]) -> None:
         capture_output=True,
         check=False,
     )
-    note_items(record, done.stdout.decode("utf-8", "replace"))
     said = done.stderr.decode("utf-8", "replace").strip().split("\n")
-    if done.returncode == PARTIAL:
-        record.uncopied += complaints(said)
-    if done.returncode not in (0, VANISHED) and not record.uncopied:
+    failed = complaints(said) if done.returncode == PARTIAL else []
+    record.uncopied += failed
+    note_items(record, done.stdout.decode("utf-8", "replace"), failed)
+    if done.returncode not in (0, VANISHED) and not failed:
         record.error = f"rsync ended with {done.returncode}: " + " / ".join(said[-4:])
         record.hint = JOURNAL
 
 
-def note_items(record: RunRecord, text: str) -> None:
-    """Record rsync's itemised lines: files copied, bytes, and skipped links and other types."""
+def note_items(record: RunRecord, text: str, failed: Sequence[str] = ()) -> None:
+    """Record rsync's itemised lines: files copied, bytes, and skipped links and other types.
+
+    A line about a file comes before its last step, a rename: those that `failed` do not count.
+    """
+    paths = {line.rpartition(": ")[0] for line in failed}
     for line in text.split("\n"):
         match = _ITEM.fullmatch(line)
-        if match and match[1].startswith(">f"):
+        if match and match[1].startswith(">f") and match[3] not in paths:
             record.copied += 1
             record.copied_bytes += int(match[2])
             record.items.append(match[3])
