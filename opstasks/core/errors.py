@@ -18,6 +18,11 @@ Exit codes are part of the public interface (docs/exit-codes.md):
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opstasks.core.state import HostState
+
 OK, FAILED, REFUSED, UNREACHABLE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
@@ -28,6 +33,8 @@ class OpsError(Exception):
     outcome = "failed"
     # Set when it was shown: no error is shown twice.
     is_shown = False
+    # The host's state as it was read after the last action; None if it was not read.
+    now: HostState | None = None
 
     def __init__(
         self,
@@ -90,6 +97,10 @@ class Refused(OpsError):
 
     exit_code = REFUSED
     outcome = "refused"
+
+
+class Incomplete(OpsError):
+    """A part of the change was done, and then the rest was not possible."""
 
 
 class Unreachable(OpsError):

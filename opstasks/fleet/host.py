@@ -18,6 +18,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import msgspec
@@ -38,6 +39,7 @@ from opstasks.core.errors import (
 )
 from opstasks.core.result import TIMEOUT_CODES, Result
 from opstasks.fleet import sudo
+from opstasks.fleet.change_guard import ChangeGuard
 from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.program import Program, Reader
 from opstasks.fleet.session import Session
@@ -94,13 +96,17 @@ class Shell:
 
     def batch(self, commands: Sequence[Command]) -> list[Result]:
         """Run commands in one round trip; one `Result` each, exit codes not judged."""
+        with self.host.guard.noting(commands):
+            return self._batch(commands)
+
+    def _batch(self, commands: Sequence[Command]) -> list[Result]:
         with self._told(commands) as results:
             results += self.session.batch(commands)
         return results
 
     def enclosed(self, command: Command, before: str, after: str) -> Result:
         """Run a command between two shell texts, in one round trip; see `Session.enclosed`."""
-        with self._told([command]) as results:
+        with self.host.guard.noting([command]), self._told([command]) as results:
             results.append(self.session.enclosed(command, before, after))
         return results[0]
 
@@ -115,8 +121,10 @@ class Shell:
 
     def call(self, program: Program[Q, A], request: Q, *, timeout_s: float | None = None) -> A:
         """Run one of our programs; raises what `Program.decode` raises."""
-        (result,) = self.batch([program.command(request, timeout_s=timeout_s)])
-        return program.decode(result, self.host.name, timeout_s=timeout_s)
+        command = program.command(request, timeout_s=timeout_s)
+        with self.host.guard.noting([command]):
+            (result,) = self._batch([command])
+            return program.decode(result, self.host.name, timeout_s=timeout_s)
 
     def follow(
         self,
@@ -135,10 +143,16 @@ class Shell:
             on_wait()
             reader.take(data)
 
-        return reader.end(self.stream(program.stream_command(request), take))
+        command = program.stream_command(request)
+        with self.host.guard.noting([command]):
+            return reader.end(self._stream(command, take))
 
     def stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
         """Run a command on its own channel; passes on its output as it arrives."""
+        with self.host.guard.noting([command]):
+            return self._stream(command, on_out)
+
+    def _stream(self, command: Command, on_out: Callable[[bytes], None]) -> Result:
         session = self.host.open_session(self.user)
         try:
             return session.stream(command, on_out)
@@ -189,7 +203,7 @@ class Shell:
     def _lost(self, error: OpsError, *, mutates: bool) -> OpsError:
         """The error for commands without an end: the same one, or Lost if they change something."""
         # Without a shell, these commands were not run; those before them in a change were.
-        mutates = self.host.is_changing or (mutates and not isinstance(error, NoShell))
+        mutates = self.host.guard.is_active or (mutates and not isinstance(error, NoShell))
         if isinstance(error, Unreachable) and not isinstance(error, NoShell):
             self.host.explain_loss(error)
             self.host.doubt_connection()
@@ -216,7 +230,7 @@ class Host:
         self.spec = spec
         self.name = spec.name
         self.tell = observer
-        self.is_changing = False
+        self.guard = ChangeGuard(spec.name)
         self._connect = connect
         self.passwords = passwords
         self._stop = stop or threading.Event()
@@ -253,7 +267,7 @@ class Host:
 
         Never a second one in the middle of a change: the lock is lost with the first.
         """
-        if self._transport and not self.is_changing and self._is_gone(self._transport):
+        if self._transport and not self.guard.is_active and self._is_gone(self._transport):
             self.close()
         if self._transport is None:
             self._transport = self._connect(self.spec)
@@ -318,14 +332,9 @@ class Host:
 
     # -- changing ----------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def changing(self) -> Iterator[None]:
-        """While inside, a lost connection means that the host's state is unknown."""
-        self.is_changing = True
-        try:
-            yield
-        finally:
-            self.is_changing = False
+    def changing(self) -> AbstractContextManager[None]:
+        """While inside, a change is under way (`opstasks.fleet.change_guard`)."""
+        return self.guard.active()
 
     def step(self, text: str) -> None:
         """Report that a workflow reached a step."""

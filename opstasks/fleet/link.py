@@ -15,7 +15,7 @@ from opstasks.fleet.host_keys import HostKeyError, TrustedKeys, trusted_keys
 from opstasks.fleet.key_login import KeyLogin, LoginError
 from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.route import Hop
-from opstasks.fleet.tcp import CHECK_NETWORK, connect_tcp
+from opstasks.fleet.tcp import connect_tcp
 from opstasks.fleet.wire import NoLoginAnswerError, Wire, in_one_line
 
 AUTH_TIMEOUT_S = 30
@@ -143,12 +143,15 @@ def _socket(hop: Hop, through: Link | None) -> Any:
     try:
         return dial(through, settings.hostname, settings.port, hop.timeout_s)
     except ForwardingForbiddenError as error:
-        text = f"the gateway {gateway} does not forward connections to {where}"
-        hint = "set AllowTcpForwarding in its sshd_config"
+        # The same text for all hosts behind it: it is the gateway's setting.
+        text = f"gateway {gateway}: its sshd does not forward connections"
+        hint = f"set AllowTcpForwarding and PermitOpen in sshd_config of {gateway}"
         raise Unreachable(text, hint=hint) from error
-    except (NoAnswerError, EOFError) as error:
-        text = f"the gateway {gateway} cannot connect to {where}: {error or 'connection lost'}"
-        raise Unreachable(text, hint=CHECK_NETWORK) from error
+    except EOFError as error:
+        raise Unreachable(f"gateway {gateway}: connection lost", hint="run it again") from error
+    except NoAnswerError as error:
+        text = f"the gateway {gateway} is up, but cannot connect to {where}: {error}"
+        raise Unreachable(text, hint=f"is the host up? {gateway} must reach it") from error
 
 
 def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.Channel:

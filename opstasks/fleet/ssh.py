@@ -17,6 +17,7 @@ from opstasks.core.hints import one_word
 from opstasks.fleet.arrivals import Arrivals
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.route import Hop, route
+from opstasks.fleet.tcp import CHECK_NETWORK
 from opstasks.fleet.transport import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class SSHTransport:
         error.host = self.spec.name
         if hop is not self._hops[-1]:
             error.message = f"gateway {hop.name}: {error.message}"
+            if error.hint == CHECK_NETWORK:
+                error.hint = f"is the gateway {hop.name} up, and the VPN?"
         return error
 
     def start(self, line: str) -> SSHProcess:
@@ -168,7 +171,11 @@ class SSHTransport:
 
     def lost_because(self) -> str:
         """Why the connection ended, in the server's or the proxy's words; "" if not known."""
-        return next((text for link in self._links if (text := link.problem)), "")
+        for link in self._links:
+            if link.problem:
+                is_gateway = link is not self._links[-1]
+                return f"gateway {link.hop.name}: {link.problem}" if is_gateway else link.problem
+        return ""
 
     def current_user(self) -> str:
         """The login account."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from opstasks.cli.app import Context
-from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
@@ -122,17 +121,6 @@ def no_docker(host: str, problem: str) -> Refused:
     return Refused(
         f"cannot read the containers: {problem}", host=host, hint=f"inv -H {host} doctor"
     )
-
-
-@contextlib.contextmanager
-def after_a_change() -> Iterator[None]:
-    """While inside, a refusal is a failure: it would say that nothing was touched."""
-    try:
-        yield
-    except Refused as refusal:
-        raise VerifyFailed(
-            refusal.message, host=refusal.host, tail=refusal.tail, hint=refusal.hint
-        ) from refusal
 
 
 # -- which one -------------------------------------------------------------------------------

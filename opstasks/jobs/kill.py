@@ -15,7 +15,7 @@ from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.jobs import job_runner
-from opstasks.jobs.find import after_a_change, find_ids
+from opstasks.jobs.find import find_ids
 from opstasks.jobs.logs import METADATA, METADATA_FILE, MetadataRequest, file_of
 from opstasks.jobs.model import Match
 
@@ -126,8 +126,7 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
             job_runner.check_id(match)
         if not todo:
             return nothing_to_do([now.match for now in plans])
-        with after_a_change():
-            after = _kill(host, todo, cleanup=cleanup)
+        after = _kill(host, todo, cleanup=cleanup)
     texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
     texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
     return KillResult(True, texts, _exposed_secrets(host, after))

@@ -16,7 +16,7 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import job_runner
-from opstasks.jobs.find import after_a_change, find_ids
+from opstasks.jobs.find import find_ids
 from opstasks.jobs.model import Match
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
@@ -145,12 +145,11 @@ def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
     with change(host.service, "jobs.retry", {"job": id}):
         (match,) = find_ids(host, [id])
         now = plan(match, inspect(host, match))
-        with after_a_change():
-            if now.only_tell:
-                _tell(host, id)
-            else:
-                _run_retry(host, id)
-            after = _wait(host, id, wait_s if now.serving else 0)
+        if now.only_tell:
+            _tell(host, id)
+        else:
+            _run_retry(host, id)
+        after = _wait(host, id, wait_s if now.serving else 0)
     return RetryResult(True, {id: _ended(host, after)}, now.notes)
 
 

@@ -21,7 +21,7 @@ from opstasks.core import events
 from opstasks.core.errors import OpsError
 from opstasks.core.lines import lines_of
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.output import fit
+from opstasks.output import alike, fit
 from opstasks.output.escape import json_text, printable, printable_line
 
 Row = Mapping[str, object]
@@ -131,10 +131,13 @@ class Console:
             self.problems(batch)
 
     def problems(self, result: FleetResult[Any]) -> None:
-        """What went wrong, host by host, on standard error; no error is shown twice."""
-        for item in result:
-            if item.error is not None and not item.error.is_shown:
-                self.error(item.error)
+        """What went wrong, on standard error; no error is shown twice.
+
+        Errors that say the same about several hosts are one.
+        """
+        new = [item.error for item in result if item.error and not item.error.is_shown]
+        for group in alike.grouped(new):
+            self._errors(group)
         never_begun = ("not started", "interrupted")
         skipped = [item.host for item in result if item.outcome in never_begun and not item.error]
         if skipped:
@@ -142,12 +145,18 @@ class Console:
 
     def error(self, error: OpsError) -> None:
         """One error: what, where, the last lines, and what to do next."""
-        lines: list[Sequence[Part]] = [[Painted("error", "red"), f": {error}"]]
-        if error.command:
-            lines.append([f"  command: {error.command[:300]}"])
-        lines += [[f"  | {line[:300]}"] for line in lines_of(error.tail)]
+        self._errors([error])
+
+    def _errors(self, group: Sequence[OpsError]) -> None:
+        """Errors that differ only in the host."""
+        first = group[0]
+        lines: list[Sequence[Part]] = [[Painted("error", "red"), f": {alike.shown_text(group)}"]]
+        if first.command:
+            lines.append([f"  command: {first.command[:300]}"])
+        lines += [[f"  | {line[:300]}"] for line in lines_of(first.tail)]
         self._write(lines, sys.stderr)
-        error.is_shown = True
+        for error in group:
+            error.is_shown = True
 
     def trace(self, error: BaseException) -> None:
         """The traceback of an error, for --debug."""
@@ -252,6 +261,10 @@ def _of_host(host: str, text: str, prefixed: bool) -> Sequence[Part]:
 
 def plain(value: object) -> object:
     """A JSON value for our own types: dataclasses, msgspec structs, sets."""
+    from opstasks.core.state import HostState
+
+    if isinstance(value, HostState):
+        return value.told()
     fields = getattr(type(value), "__struct_fields__", None)
     if fields is not None:
         return {name: getattr(value, name) for name in fields}
@@ -264,7 +277,7 @@ def plain(value: object) -> object:
 
 def error_document(error: OpsError) -> dict[str, object]:
     """An error as JSON: message, host, command, the last lines and the hint."""
-    fields = ("message", "host", "command", "tail", "hint", "outcome")
+    fields = ("message", "host", "command", "tail", "hint", "outcome", "now")
     return {name: getattr(error, name) for name in fields if getattr(error, name)}
 
 

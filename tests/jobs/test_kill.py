@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from opstasks.core.errors import Interrupted, Lost, Refused, Unreachable, VerifyFailed
+from opstasks.core.errors import Incomplete, Interrupted, Lost, Refused, Unreachable, VerifyFailed
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.lock import Owner
 from opstasks.jobs import job_runner
@@ -272,7 +272,7 @@ def test_a_connection_lost_while_killing_is_an_unknown_state(script):
 def test_a_database_that_cannot_be_read_after_the_mark_is_a_failure(script, reply):
     script.locked().found(RUNNING).marked()
     script.host.expect(FIND, ANY, reply)
-    with pytest.raises(VerifyFailed, match="cannot read the jobs") as caught:
+    with pytest.raises(Incomplete, match="cannot read the jobs") as caught:
         kill(script)
     assert caught.value.hint.startswith("inv -H tpp")
 

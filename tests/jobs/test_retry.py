@@ -3,7 +3,7 @@
 import pytest
 
 from opstasks.core.command import cmd
-from opstasks.core.errors import Interrupted, Refused, VerifyFailed
+from opstasks.core.errors import Incomplete, Interrupted, Refused, VerifyFailed
 from opstasks.jobs import job_runner
 from opstasks.jobs import retry as jobs_retry
 from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
@@ -169,7 +169,7 @@ def test_a_database_that_cannot_be_read_after_the_retry_is_a_failure(script, cod
     if not code:
         script.unmarked()
     script.host.expect(FIND, ANY, refused("database is locked"))
-    with pytest.raises(VerifyFailed, match="database is locked"):
+    with pytest.raises(Incomplete, match="database is locked"):
         jobs_retry.apply(script.host, "abc", wait_s=5)
 
 
