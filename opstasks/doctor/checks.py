@@ -10,7 +10,7 @@ from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import release
-from opstasks.doctor import drift
+from opstasks.doctor import drift, left
 from opstasks.doctor.facts import (
     INSPECT,
     PROGRAMS,
@@ -113,6 +113,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         *_unit(spec, systemd.parse_show(spec.unit, found["unit"].out)),
         *_lock(spec, lock.parse_owner(found["lock"].out)),
         _release(spec, found["releases"]),
+        *left.judge(spec, found),
         *(_sync(spec, found["sync"]) if "sync" in found else ()),
     ]
 

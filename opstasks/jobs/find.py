@@ -18,7 +18,13 @@ from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
 from opstasks.jobs.model import Container, Job, LogFile, Match
 from opstasks.jobs.onhost.find import MATCHES
-from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs, refusals_explained
+from opstasks.jobs.read import (
+    JobSelection,
+    JobsRequest,
+    read_jobs,
+    refusals_explained,
+    volumes_folder,
+)
 
 MAX_WORD_LENGTH = 300
 # Every id that job-runner makes: ten bytes in base 32.
@@ -72,8 +78,9 @@ def find(
     Raises Refused when the database cannot be read. Raises Refused when docker does not answer,
     unless `without_docker` is set.
     """
-    privacy = host.spec.high_privacy
-    request = FindRequest(host.spec.database, tuple(words), f"{privacy}/logs", f"{privacy}/volumes")
+    spec = host.spec
+    logs, volumes = f"{spec.high_privacy}/logs", volumes_folder(spec)
+    request = FindRequest(spec.database, tuple(words), logs, volumes)
     with refusals_explained(host.name):
         answer = host.service.call(FIND, request)
     found = {
@@ -92,8 +99,7 @@ def find(
 def _match(host: str, found: FoundJob, now: float) -> Match:
     return Match(
         host=host,
-        # Without docker's answer, a missing container means nothing.
-        job=found.job if found.docker_problem else join(found.job, found.container, now),
+        job=_joined(found, now),
         container=found.container,
         volume=found.volume,
         logs=found.logs,
@@ -102,6 +108,13 @@ def _match(host: str, found: FoundJob, now: float) -> Match:
         alike=found.alike,
         now=now,
     )
+
+
+def _joined(found: FoundJob, now: float) -> Job:
+    """Without docker's answer, a missing container means nothing."""
+    if found.docker_problem:
+        return found.job
+    return join(found.job, found.container, now, has_volume=found.volume is not None)
 
 
 def find_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) -> list[Match]:

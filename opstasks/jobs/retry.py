@@ -17,11 +17,10 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import job_runner
 from opstasks.jobs.find import find_ids
-from opstasks.jobs.model import Match
+from opstasks.jobs.model import INTERNAL_ERROR, Match
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
 
-INTERNAL_ERROR = "internal_error"
 # job-runner's message for a retried job that its service has not handled yet.
 RETRIED = "Re-attempting to extract outputs"
 POLL_S = 1.0
@@ -155,7 +154,12 @@ def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
 
 def _marker(spec: HostSpec, id: str) -> str:
     """A file that exists from the start of a retry until the job-server was told."""
-    return f"{spec.state_dir}/untold/{id}"
+    return f"{untold_folder(spec)}/{id}"
+
+
+def untold_folder(spec: HostSpec) -> str:
+    """The folder of these files; it is missing before the first retry."""
+    return f"{spec.state_dir}/untold"
 
 
 def _run_retry(host: Host, id: str) -> None:
@@ -164,7 +168,7 @@ def _run_retry(host: Host, id: str) -> None:
     marker = _marker(host.spec, id)
     *_, result = host.service.batch(
         [
-            cmd("mkdir", "-p", f"{host.spec.state_dir}/untold"),
+            cmd("mkdir", "-p", untold_folder(host.spec)),
             cmd("touch", marker),
             job_runner.retry(host.spec, id),
         ]

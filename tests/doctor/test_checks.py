@@ -9,10 +9,11 @@ import pytest
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import release
-from opstasks.doctor import checks, facts
+from opstasks.doctor import checks, facts, left
 from opstasks.doctor.checks import DoctorFinding, DoctorReport
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.read import READ, JobsAnswer
 from opstasks.locks.break_lock import HOLDERS, HoldersAnswer, HoldersRequest
 from opstasks.manage.describe import describe
 from opstasks.primitives import systemd
@@ -55,12 +56,19 @@ def answer(found):
     return Result("x", 0, json.dumps({"ok": found}), "")
 
 
+NOTHING_LEFT = {
+    "jobs": answer({"now": NOW, "flags": {}, "counts": {}, "jobs": []}),
+    "untold": Result("ls", 2, "", "No such file or directory"),
+}
+
+
 def judged(found=None, unit=UNIT, owner="", releases=()):
     results = {
         "facts": answer(found or told()),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
         "releases": answer({"releases": list(releases)}),
+        **NOTHING_LEFT,
     }
     return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
 
@@ -224,6 +232,8 @@ def inspected(host):
     host.expect(systemd.show(SPEC.unit), UNIT, user="opensafely")
     host.expect(lock.holder(SPEC), "", user="opensafely")
     host.expect(release.RELEASES, ANY, release.ReleasesAnswer(()), user="opensafely")
+    host.expect(READ, ANY, JobsAnswer(NOW, {}, {}, ()), user="opensafely")
+    host.expect(left.commands(SPEC)["untold"], Reply(2), user="opensafely")
 
 
 def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
@@ -290,6 +300,7 @@ def test_a_sync_without_an_answer_is_a_finding():
             "unit": Result("x", 0, UNIT, ""),
             "lock": Result("x", 0, "", ""),
             "releases": answer({"releases": []}),
+            **NOTHING_LEFT,
             "sync": result,
         }
         (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]

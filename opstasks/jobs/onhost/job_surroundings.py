@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, inspect
+from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, VOLUME_PREFIX, inspect
 from opstasks.onhost.engine import EngineError
 from opstasks.onhost.limits import moment
-
-VOLUME_PREFIX = "os-volume-"
 
 
 def surroundings(
