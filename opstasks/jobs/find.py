@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from opstasks.cli.app import Context
-from opstasks.core.errors import Refused
+from opstasks.core.errors import Incomplete, Refused
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
@@ -127,6 +128,27 @@ def find_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) ->
     if gone:
         raise Refused(f"job {', '.join(gone)} no longer exists", host=host.name)
     return [found[id][0] for id in ids]
+
+
+def find_again(host: Host, ids: Sequence[str], hint: str) -> list[Match]:
+    """Jobs after a change of them began; their containers are unknown if docker does not answer.
+
+    Raises Incomplete, with the hint, when the database cannot be read.
+    """
+    try:
+        return find_ids(host, ids, without_docker=True)
+    except Refused as refused:
+        raise Incomplete(
+            f"begun for {', '.join(ids)}, but the result is not known: {refused.message}",
+            host=host.name,
+            tail=refused.tail,
+            hint=hint,
+        ) from refused
+
+
+def state_of(found: Sequence[Match]) -> HostState:
+    """The jobs as they were read, as typed claims."""
+    return HostState(jobs={match.job.id: match.job.status for match in found})
 
 
 def no_docker(host: str, problem: str) -> Refused:

@@ -200,7 +200,9 @@ def test_a_report_that_failed_is_sent_again_at_once(script):
 
 def test_the_mark_stays_if_the_job_server_never_accepts_the_report(script):
     script.begins(BROKEN).retried(1).found(RUNS).told(*[1] * jobs_retry.TELLS)
-    with pytest.raises(VerifyFailed, match="continues, but the job-server was not told") as caught:
+    with pytest.raises(
+        VerifyFailed, match="was retried, but the job-server was not told"
+    ) as caught:
         retry(script)
     assert "inv -H tpp jobs.retry abc" in caught.value.hint
     assert caught.value.tail == "two"
