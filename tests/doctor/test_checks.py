@@ -62,15 +62,23 @@ NOTHING_LEFT = {
 }
 
 
-def judged(found=None, unit=UNIT, owner="", releases=()):
-    results = {
+def all_good(found=None, unit=UNIT, owner="", releases=()):
+    return {
         "facts": answer(found or told()),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
         "releases": answer({"releases": list(releases)}),
         **NOTHING_LEFT,
     }
-    return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
+
+
+def judged(*args, **over):
+    return [c for c in checks.judge(SPEC, all_good(*args, **over), NOW) if not c.good]
+
+
+def test_what_ended_jobs_left_is_part_of_the_checks():
+    (check,) = [c for c in checks.judge(SPEC, all_good(), NOW) if c.name == "ended jobs"]
+    assert check.text == "left nothing behind"
 
 
 def without(path):

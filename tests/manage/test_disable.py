@@ -4,14 +4,14 @@ import msgspec
 import pytest
 
 from opstasks.core.command import cmd
-from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.fleet.host import Host
 from opstasks.manage import disable, inspect
 from opstasks.manage.actions import DisableUser
 from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.model import Description
 from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
-from tests.fake_host import Reply
+from tests.fake_host import ANY, Reply, failed
 from tests.manage.manage_help import facts_of, spec
 
 DISABLED = {"groups": [], "locked": True, "expired": True, "shell": "/usr/sbin/nologin"}
@@ -125,3 +125,14 @@ def test_an_account_that_stays_open_is_a_failure(fake_host):
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(OPEN))
     with pytest.raises(VerifyFailed, match="x still has group docker, password"):
         disable.disable(host, "x")
+
+
+def test_the_hint_after_a_failure_is_to_disable_again_and_not_manage(fake_host):
+    host = fake_host()
+    expect_look(host, facts(OPEN))
+    host.expect_lock("users.disable")
+    host.expect(APPLY, ANY, failed("usermod failed", "cannot lock /etc/passwd"))
+    host.expect(inspect.INSPECT, disable.request(host, "x"), facts(OPEN))
+    with pytest.raises(CommandFailed, match="user x failed") as caught:
+        disable.disable(host, "x")
+    assert caught.value.hint == f"fix it, then: inv -H {host.name} users.disable x"
