@@ -17,13 +17,12 @@ from tests.look import until
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HOST = "sandbox-1"
 ROOT = Path(__file__).resolve().parents[2]
-# Runs on the host: wait until the job has this status, then make a fault.
+# Runs on the host: wait until a query finds one of these values, then make a fault.
 FAULT = """
 import sqlite3, subprocess, sys, time
-path, job, wanted, fault = sys.argv[1:]
+path, query, wanted, fault = sys.argv[1:]
 base = sqlite3.connect(path, timeout=20, isolation_level=None)
-code = "select status_code from job where id = ?"
-while base.execute(code, [job]).fetchone()[0] not in wanted.split():
+while base.execute(query).fetchone()[0] not in wanted.split():
     time.sleep(0.01)
 if fault == "docker":
     subprocess.run(["systemctl", "stop", "docker.socket", "docker"], check=True)
@@ -50,16 +49,20 @@ def clean(managed):
 
 @pytest.fixture
 def fault(managed):
-    """Make a fault as soon as a job has one of these statuses; returns what ends the fault."""
+    """Make a fault as soon as a query finds one of these values; returns what ends the fault."""
 
-    def arm(job, wanted, kind):
+    def arm(query, wanted, kind):
         managed.must(HOST, ["tee", "/tmp/fault.py"], stdin=FAULT)
-        words = shlex.join(["/tmp/fault.py", jobs.DB, job, wanted, kind])
+        words = shlex.join(["/tmp/fault.py", jobs.DB, query, wanted, kind])
         jobs.sh(managed, HOST, f"systemd-run -q --collect --unit=test-fault python3 {words}")
         return lambda: jobs.sh(managed, HOST, HEAL[kind])
 
     yield arm
     jobs.sh(managed, HOST, "; ".join(HEAL.values()))
+
+
+def status_of(job):
+    return f"select status_code from job where id = '{job}'"
 
 
 def left(managed, job):
@@ -90,7 +93,7 @@ def test_a_fault_just_after_the_mark_is_a_failure_that_the_hint_completes(
     managed, inv, fault, kind
 ):
     job = jobs.started(managed, HOST, "longer", f"fault-{kind}")
-    heal = fault(job, "killed_by_admin", kind)
+    heal = fault(status_of(job), "killed_by_admin", kind)
     error = failed(inv("-H", HOST, "--json", "jobs.kill", job, "--yes"))
     assert CAUSE[kind] in error["message"]
     assert job in error["message"]
@@ -113,7 +116,7 @@ def test_a_fault_just_after_a_retry_began_does_not_say_that_it_was_refused(
 ):
     jobs.sh(managed, HOST, jobs.RESTART)
     # The status of the job before the retry is internal_error.
-    heal = fault(unstored_job, "executed executing finalized succeeded", kind)
+    heal = fault(status_of(unstored_job), "executed executing finalized succeeded", kind)
     done = inv("-H", HOST, "--json", "jobs.retry", unstored_job, "--yes")
     heal()
     jobs.sh(managed, HOST, jobs.RESTART)
@@ -129,6 +132,27 @@ def test_a_fault_just_after_a_retry_began_does_not_say_that_it_was_refused(
         again = inv("-H", HOST, "jobs.retry", unstored_job, "--yes")
         assert again.returncode == 0, again.stdout + again.stderr
     jobs.gone(managed, HOST, unstored_job)
+
+
+FLAG = "select coalesce((select value from flags where id = 'paused'), '') || '.'"
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "after"),
+    [(("pause", "--reason", "x"), "unpause", "true."), (("unpause",), "pause", ".")],
+)
+def test_a_lock_just_after_the_flag_is_set_is_a_failure_that_the_hint_completes(
+    managed, inv, fault, words, first, after
+):
+    inv("-H", HOST, first)
+    heal = fault(FLAG, after, "lock")
+    error = failed(inv("-H", HOST, "--json", *words))
+    assert "database is locked" in error["message"] + error.get("tail", "")
+    heal()
+    assert jobs.sh(managed, HOST, f'sqlite3 {jobs.PATIENT} {jobs.DB} "{FLAG}"') == after
+    again = inv("-H", HOST, *words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    inv("-H", HOST, "unpause")
 
 
 # -- what an interrupted kill leaves -------------------------------------------------------------
