@@ -164,7 +164,17 @@ def _mark(host: Host, ids: Sequence[str]) -> bool:
 
 
 def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
-    """Run job-runner's command; returns its last lines when it failed."""
+    """Run job-runner's command; returns its last lines when it failed.
+
+    It stops at the first job that it cannot kill: then each job gets a command of its own.
+    """
+    problem = _run_once(host, ids, cleanup=cleanup)
+    if not problem or len(ids) == 1:
+        return problem
+    return "\n".join(filter(None, (_run_once(host, [id], cleanup=cleanup) for id in ids)))
+
+
+def _run_once(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
     try:
         host.service.run(job_runner.kill(host.spec, ids, cleanup=cleanup))
     except CommandFailed as error:

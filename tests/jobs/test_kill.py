@@ -237,6 +237,29 @@ def test_a_failed_command_is_not_retried(script):
     assert caught.value.tail == "no space left"
 
 
+def test_one_job_that_cannot_be_killed_does_not_keep_the_others(fake_host):
+    host = fake_host()
+    host.expect_lock("jobs.kill")
+
+    def found(*rest):
+        answer = {}
+        for id, box in zip(("abc", "abd"), rest, strict=True):
+            container = Container(f"os-job-{id}", "i", box) if box else None
+            volume = ("volume", f"os-volume-{id}") if box else None
+            answer[id] = (FoundJob(Job(id, "w", "a", *KILLED[:2]), {}, container, volume),)
+        host.expect(FIND, ANY, FindAnswer(1.0, answer))
+
+    found("exited", "exited")
+    for ids, code in ((["abc", "abd"], 1), (["abc"], 1), (["abd"], 0)):
+        command = job_runner.kill(host.spec, ids, cleanup=True)
+        host.expect(command, Reply(code, "", f"volume of {ids[0]} is in use" if code else ""))
+    found("exited", "")
+    with pytest.raises(VerifyFailed, match="abc still has its container and volume") as caught:
+        jobs_kill.apply(host, {"abc": STEPS, "abd": STEPS}, cleanup=True)
+    assert caught.value.tail == "volume of abc is in use"
+    assert "abd" not in caught.value.message
+
+
 def test_a_command_that_failed_after_finishing_its_work_is_accepted(script):
     script.locked().found(STOPPED).killed(1).found(KILLED, KILLED)
     assert kill(script).changed
