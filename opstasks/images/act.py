@@ -143,7 +143,7 @@ def _pull_failed(
         returned=failure.returned if isinstance(failure, CommandFailed) else 1,
         host=host.name,
         tail="\n".join(text for text in (failure.message, failure.tail) if text),
-        hint=f"{_again(host, step)}: complete layers are not pulled again",
+        hint=f"{_again(host, step)}, which pulls only the missing layers",
     )
 
 

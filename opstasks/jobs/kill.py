@@ -141,7 +141,7 @@ def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
     """Kill jobs and wait until all is done; returns the jobs as they are then, in that order."""
     live = [match for match in before if match.job.is_active]
     words = [*map(one_word, _ids(before)), *([] if cleanup else ["--no-cleanup"])]
-    hint = f"inv -H {host.name} jobs.kill {' '.join(words)}: it does the rest"
+    hint = f"inv -H {host.name} jobs.kill {' '.join(words)}, which does the rest"
     if live and _mark(host, _ids(live)):
         _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids), hint)
     host.step(f"kill {' '.join(_ids(before))}")
