@@ -83,6 +83,9 @@ class ManageProgress:
 
     def ready(self, steps: Sequence[ManageStep]) -> list[ManageStep]:
         """The steps that need nothing that failed; the others are left."""
+        if len(self.failed) >= MOST_FAILURES:
+            self.left += steps
+            return []
         found = []
         for step in steps:
             if is_blocked(step, [*(failed for failed, _ in self.failed), *self.left]):
@@ -145,9 +148,6 @@ def _perform_part(
 ) -> ManageFacts | None:
     """Do the steps of a part that can be done; returns the answer to `asked`, if all were done."""
     while part := progress.ready(part):
-        if len(progress.failed) >= MOST_FAILURES:
-            progress.left += part
-            break
         things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
         progress.begin(f"{_areas(part)}: {things}")
         before = len(progress.done) + len(progress.failed)
