@@ -230,6 +230,29 @@ def test_only_a_complete_answer_of_a_key_source_replaces_keys(
 # -- when something goes wrong -------------------------------------------------------------------
 
 
+def test_an_account_is_disabled_as_far_as_possible_and_the_hint_completes_it(sh, inv):
+    sh(
+        "useradd -m -s /bin/bash -G docker zoe; echo zoe:secret123 | chpasswd;"
+        " install -d -o zoe -m 700 /home/zoe/.ssh /home/zoe/.ssh/authorized_keys;"
+        " echo key >/home/zoe/.ssh/authorized_keys/x; echo key >/home/zoe/.ssh/authorized_keys2"
+    )
+    try:
+        done = good(inv("-H", HOST, "users.disable", "zoe", "--yes"), 1)
+        assert "cannot remove /home/zoe/.ssh/authorized_keys (Is a directory)" in done.stderr
+        assert f"fix it, then: inv -H {HOST} users.disable zoe" in done.stderr
+        assert sh("passwd -S zoe").split()[1] == "L"
+        assert sh("id -nG zoe; getent passwd zoe | cut -d: -f7").split() == [
+            "zoe",
+            "/usr/sbin/nologin",
+        ]
+        assert sh("ls /home/zoe/.ssh") == "authorized_keys"
+        sh("rm -r /home/zoe/.ssh/authorized_keys")
+        after = good(inv("-H", HOST, "users.disable", "zoe", "--yes"))
+        assert "already disabled" in after.stdout
+    finally:
+        sh("userdel -r zoe")
+
+
 def test_after_a_failed_step_the_independent_ones_are_done(sh, ssh, ops, restored):
     sh(
         f"chmod 755 {HOME}/secret; rm -f {SSHD}; systemctl reload ssh; systemctl stop jobrunner;"

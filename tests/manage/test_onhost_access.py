@@ -19,6 +19,7 @@ from opstasks.manage.onhost import (
     way_back,
 )
 from opstasks.onhost import protocol, safe_files
+from opstasks.onhost.masking import masked
 from tests.fake_host import FakeHost
 from tests.manage.onhost_help import as_root, file_action, mode_of
 
@@ -148,9 +149,12 @@ def test_a_deleted_file_is_restored_with_the_rest(host, monkeypatch):
     assert not (host.folder / "fresh").exists()
 
 
-def test_the_file_that_failed_is_named(host):
-    bad = file_action(host.folder / "g", verify=["bash", "-c", "exit 1"])
-    assert str(host.folder / "g") in host.install(file_action(host.folder / "f"), bad)
+@pytest.mark.parametrize("name", ["g", "authorized_keys"])
+def test_the_file_that_failed_is_named_with_its_reason(host, name):
+    (host.folder / name).mkdir()
+    reason = masked(host.install(file_action(host.folder / "f"), file_action(host.folder / name)))
+    assert f"{host.folder / name} cannot be changed: " in reason
+    assert "is a directory" in reason
 
 
 def test_the_old_files_are_restored_when_sshd_no_longer_answers(host, monkeypatch):

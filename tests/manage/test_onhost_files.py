@@ -123,7 +123,7 @@ def test_one_file_that_cannot_be_changed_does_not_stop_the_rest_of_a_tree(tmp_pa
     with pytest.raises(HostFailure) as caught:
         file_actions.tree(action | {"directories": "0750", "tolerated": []})
     assert caught.value.reason == f"cannot change 1 of the files below {tmp_path}"
-    assert caught.value.detail == "b: Operation not permitted"
+    assert caught.value.detail == "b (Operation not permitted)"
     assert [mode_of(tmp_path / name) for name in "abc"] == [0o640, 0o666, 0o640]
 
 

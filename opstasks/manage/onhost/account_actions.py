@@ -75,6 +75,7 @@ def disable(action: Action) -> None:
             with contextlib.suppress(FileNotFoundError), parent_of(path) as (folder, last):
                 os.unlink(last, dir_fd=folder)
         except OSError as error:
-            problems.append(f"cannot remove {path}: {error.strerror}")
+            # "keys: ..." would be masked as a secret.
+            problems.append(f"cannot remove {path} ({error.strerror})")
     if problems:
         raise HostFailure(problems[0], "\n".join(problems[1:]))

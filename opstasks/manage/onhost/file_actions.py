@@ -182,7 +182,7 @@ def tree(action: Action) -> None:
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    problems.append(f"{os.path.normpath(f'{place}/{name}')}: {error.strerror}")
+                    problems.append(f"{os.path.normpath(f'{place}/{name}')} ({error.strerror})")
     finally:
         os.close(start)
     if problems:

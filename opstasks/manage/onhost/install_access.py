@@ -63,5 +63,6 @@ def install(actions: list[Action]) -> None:
         try:
             perform(action)
         except HostFailure as error:
-            where = f"{action['path']}: " if "path" in action else ""
+            # "keys: ..." would be masked as a secret.
+            where = f"{action['path']} cannot be changed: " if "path" in action else ""
             raise HostFailure(f"{where}{error.reason}", error.detail) from error
