@@ -31,17 +31,15 @@ def commands(spec: HostSpec) -> dict[str, Command]:
 
 def judge(spec: HostSpec, found: dict[str, Result]) -> Iterator[DoctorFinding]:
     """A finding for each job that left something, or one that nothing is left."""
-    bad = [*_jobs(spec, found["jobs"]), *_untold(spec, found["untold"])]
-    yield from bad
-    if not bad:
-        yield DoctorFinding("ended jobs", True, "left nothing behind")
-
-
-def _jobs(spec: HostSpec, result: Result) -> list[DoctorFinding]:
-    """Other checks report a database that cannot be read, and a docker that does not answer."""
-    answer = jobs_answer(result, spec.name)
+    answer = jobs_answer(found["jobs"], spec.name)
     left = [job for job in answer.joined(orphans=True) if job.left]
-    return [_left(spec, job) for job in left[:MOST_JOBS]]
+    yield from (_left(spec, job) for job in left[:MOST_JOBS])
+    yield from _untold(spec, found["untold"])
+    if not left:
+        # Other checks report a database that cannot be read, and a docker that does not answer.
+        problem = answer.problem or answer.docker.problem
+        text = f"not known: {problem}" if problem else "left nothing behind"
+        yield DoctorFinding("ended jobs", True, text)
 
 
 def _left(spec: HostSpec, job: Job) -> DoctorFinding:

@@ -76,11 +76,11 @@ def test_a_name_that_is_no_id_does_not_get_into_a_hint():
 
 
 def test_a_retry_that_the_job_server_was_not_told_of_is_named():
-    (finding,) = judged(untold=f"{ID}\n$(reboot)\n")
+    finding, _ = judged(untold=f"{ID}\n$(reboot)\n")
     assert (finding.name, finding.hint) == (f"job {ID}", f"inv -H tpp jobs.retry {ID}")
     assert "job-server was not told" in finding.text
 
 
 def test_without_an_answer_of_docker_nothing_is_said_about_containers():
     (finding,) = judged([job()], problem="docker does not answer")
-    assert finding.good
+    assert (finding.good, finding.text) == (True, "not known: docker does not answer")
