@@ -54,6 +54,7 @@ def listing_problem(path: str) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        close_fds=True,  # if it hangs, it must not keep the lock
     )
     try:
         said = probe.communicate(timeout=MOUNT_TIMEOUT_S)[1].decode("utf-8", "replace")
@@ -97,6 +98,7 @@ def alone(state_dir: str, wait_s: float = BUSY_WAIT_S) -> Iterator[None]:
     try:
         if not lock_within(fd, wait_s, BUSY_POLL_S):
             raise SyncError("another sync, or a removal, is in progress", "wait")
+        os.set_inheritable(fd, True)  # rsync holds the lock as well, if it outlives us
         yield
     finally:
         os.close(fd)
@@ -116,6 +118,7 @@ def copy(request: Request, record: RunRecord, left_out: list[str]) -> None:
         request["rsync"],
         input=b"".join(os.fsencode(pattern(path)) + b"\0" for path in left_out),
         capture_output=True,
+        close_fds=False,
         check=False,
     )
     said = done.stderr.decode("utf-8", "replace").strip().split("\n")
