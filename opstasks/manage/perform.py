@@ -83,7 +83,7 @@ class ManageProgress:
 
     def ready(self, steps: Sequence[ManageStep]) -> list[ManageStep]:
         """The steps that need nothing that failed; the others are left."""
-        if len(self.failed) >= MOST_FAILURES:
+        if self._is_over():
             self.left += steps
             return []
         found = []
@@ -93,6 +93,11 @@ class ManageProgress:
             else:
                 found.append(step)
         return found
+
+    def _is_over(self) -> bool:
+        """Whether nothing more is tried: what a stopped program started may still run."""
+        was_stopped = any(not isinstance(error, ProgramFailed) for _, error in self.failed)
+        return was_stopped or len(self.failed) >= MOST_FAILURES
 
 
 def perform(
