@@ -7,6 +7,7 @@ import msgspec
 from opstasks.core.command import Command, cmd
 from opstasks.core.fields import Line, Moment, Small
 from opstasks.deploy import fit, present, release
+from opstasks.doctor import left
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
@@ -110,6 +111,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "releases": release.list_command(spec),
         "present": present.present_command(spec),
         "fit": fit.fit_command(spec),
+        **left.commands(spec),
         **({"sync": sync_facts.inspect_command(spec)} if spec.level3_source else {}),
     }
 

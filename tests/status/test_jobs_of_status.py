@@ -43,7 +43,10 @@ def about_jobs(found):
 
 def test_jobs_and_containers_are_read_in_one_command():
     request = questions(SPEC)["jobs"].request
-    assert request == JobsRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
+    volumes = f"{SPEC.high_privacy}/volumes"
+    assert request == JobsRequest(
+        SPEC.database, JobSelection(("running",)), 500, with_docker=True, volumes=volumes
+    )
 
 
 @pytest.mark.parametrize(
