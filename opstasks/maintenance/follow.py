@@ -10,6 +10,7 @@ from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
     Lost,
+    ProgramFailed,
     TimedOut,
     Unreachable,
     VerifyFailed,
@@ -72,7 +73,7 @@ class _Follower:
                 f"it was interrupted: {found.reason(item)}",
                 returned=1,
                 host=self._host.name,
-                hint=f"inv -H {self._host.name} status",
+                hint=f"inv -H {self._host.name} scheduled",
             )
         return None
 
@@ -83,16 +84,20 @@ class _Follower:
             found = host.root.call(
                 READ, MaintenanceRequest(site_for(host.spec)), timeout_s=ANSWER_S
             )
-        except (Unreachable, Lost, TimedOut) as error:
+        except (Unreachable, Lost, TimedOut, ProgramFailed) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()
             if time.monotonic() - self._away_since > AWAY_S:
+                if isinstance(error, ProgramFailed):
+                    raise
                 raise Lost(
                     f"connection lost while {self._id} was under way; the host continues by itself",
                     host=host.name,
                     hint=f"inv -H {host.name} scheduled",
                 ) from error
-            host.close()
+            # While a host goes down, its programs may still run but get no answer from systemd.
+            if not isinstance(error, ProgramFailed):
+                host.close()
             return None
         self._away_since = None
         return found

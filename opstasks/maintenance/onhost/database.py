@@ -68,7 +68,12 @@ def snapshot(site: Site, id: str) -> str:
 
     def copy() -> str:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        _copy(site.database, target)
+        remove_parts(folder)
+        try:
+            _copy(site.database, target)
+        except BaseException:
+            remove_parts(folder)  # on a full disk, for example
+            raise
         for old_copy in sorted(folder.glob("*.sqlite"), reverse=True)[KEEP_SNAPSHOTS:]:
             old_copy.unlink()
         return str(target)
@@ -76,10 +81,15 @@ def snapshot(site: Site, id: str) -> str:
     return str(as_service(site, copy, limit_s=SNAPSHOT_LIMIT_S))
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove copies that were not finished, here or by a preparation that was killed."""
+    for part in folder.glob("*.new*"):
+        part.unlink(missing_ok=True)
+
+
 def _copy(database: str, target: Path) -> None:
     """Copy a database, check the copy, then rename it."""
     new = target.with_suffix(".new")
-    new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     uri = f"file:{database}?mode=ro"
     with (
