@@ -73,9 +73,15 @@ class _Follower:
                 f"it was interrupted: {found.reason(item)}",
                 returned=1,
                 host=self._host.name,
-                hint=f"inv -H {self._host.name} scheduled",
+                hint=self._hint(item.boot_id == found.boot_id),
             )
         return None
+
+    def _hint(self, is_here: bool) -> str:
+        """What restores a host after an interruption: in the same boot, or after a reboot."""
+        name = self._host.name
+        task = f"scheduled.cancel {one_word(self._id)}" if is_here else "after-reboot"
+        return f"inv -H {name} {task}"
 
     def _maintenance(self) -> Maintenance | None:
         """The host's records; None while the connection is lost."""

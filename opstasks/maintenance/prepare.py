@@ -7,7 +7,7 @@ moment: it only follows the record of the host.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opstasks.core import durations
@@ -19,6 +19,7 @@ from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
+from opstasks.maintenance import prepare_own
 from opstasks.maintenance.after import check_after_reboot
 from opstasks.maintenance.checklist import Checklist
 from opstasks.maintenance.follow import follow, wait_for_boot
@@ -56,6 +57,11 @@ class RebootRequest:
     boot_wait_s: int = 600
 
     @property
+    def needs_root(self) -> bool:
+        """Whether it needs more than stopping the service and requeueing its jobs."""
+        return bool(self.timed or self.drain_s or self.reboot or self.keep_paused or self.replace)
+
+    @property
     def timed(self) -> bool:
         """Whether it is scheduled for later."""
         return bool(self.delay_s or self.at)
@@ -77,7 +83,7 @@ class RebootPlan:
     `due_there` is `due_at` in the host's zone. `problems` prevent the preparation; if there is
     one, nothing else is known. `scheduled` is the preparation that is scheduled already, `ready`
     the one that the host is prepared by. `dead` are those that ended without an outcome: this one
-    takes their place.
+    takes their place. `own`: the service account prepares the host, with its own rights.
     """
 
     now_at: Moment
@@ -93,6 +99,7 @@ class RebootPlan:
     pause: Pause | None = None
     ready: ScheduledItem | None = None
     dead: tuple[ScheduledItem, ...] = ()
+    own: bool = False
 
 
 INSPECT = Program(
@@ -152,9 +159,10 @@ def check_at(text: str) -> str:
 def inspect(host: Host, request: RebootRequest, *, yes: bool) -> RebootPlan:
     """Plan a preparation; raises Refused when it cannot be done."""
     asked = PrepareInspectRequest(site_for(host.spec), request.at, request.delay_s)
-    plan = call(host.root, INSPECT, asked)
+    own = prepare_own.is_own(host, needs_root=request.needs_root)
+    plan = call(host.service if own else host.root, INSPECT, asked)
     check(host, request, plan, yes=yes)
-    return plan
+    return replace(plan, own=own)
 
 
 def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) -> None:
@@ -219,6 +227,12 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
 
     Raises Refused or VerifyFailed when the host is not ready.
     """
+    if plan.own:
+        done = prepare_own.apply(host, request.why)
+        note = "not paused: the boot starts the service, and the jobs begin again"
+        return PrepareResult(
+            done.changed, READY_STATE, requeued=done.requeued, note=note, now=done.now
+        )
     if plan.is_ready and not request.reboot:
         # The operator needed time to answer: the host may have been rebooted since.
         now = read_present(host)

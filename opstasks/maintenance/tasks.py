@@ -110,7 +110,8 @@ def _words(plan: RebootPlan, request: RebootRequest) -> list[str]:
         return [f"READY TO REBOOT already{by}", *(["reboot"] if request.reboot else [])]
     span = span_text(request.drain_s)
     drain = f"let jobs end for up to {span}, " if request.drain_s else ""
-    found = [f"pause new jobs, {drain}stop the service, snapshot, requeue, verify"]
+    pause = "" if plan.own else "pause new jobs, "
+    found = [f"{pause}{drain}stop the service, snapshot, requeue, verify"]
     found += ["reboot"] if request.reboot else []
     found += [f"replaces {item.id} for {item.due_there} by {item.who}" for item in plan.scheduled]
     if not plan.is_serving:
@@ -160,7 +161,7 @@ def _row(result: PrepareResult) -> dict[str, object]:
         "state": result.state,
         "when": scheduled.due_text(result.due_at, result.due_there) if is_later else "",
         "id": result.id,
-        "requeued": len(result.requeued) if result.id and not is_later else "",
+        "requeued": "" if is_later or not result.changed else len(result.requeued),
         "note": result.note,
         "changed": result.changed,
     }

@@ -99,7 +99,7 @@ def test_after_a_kill_the_hint_and_a_new_preparation_help(
     id = kill_at(host, step)
     out, err = (text.decode() for text in follower.communicate(timeout=60))
     assert follower.returncode == 1, out + err
-    assert f"inv -H {HOST} scheduled" in err
+    assert f"inv -H {HOST} scheduled.cancel {id}" in err
     (row,) = value(inv("-H", HOST, "--json", "scheduled"))["value"]
     assert row["state"] == "interrupted"
     assert f"scheduled.cancel {id}" in row["outcome"]
@@ -161,9 +161,10 @@ def test_a_masked_service_is_not_stopped(inv, host):
 
 
 def test_the_service_account_is_told_who_can_prepare_the_host(on_the_host, inv, host):
-    """The playbook's recipe, on the host itself: no password is asked for that nobody has."""
+    """What needs root: no password is asked for that nobody has."""
     host.sh("useradd -m -G developers dora 2>/dev/null || usermod -aG developers dora")
-    for words in (["prepare-reboot", "--yes"], ["pause", "--for", "1h"], ["scheduled.cancel"]):
+    timed = ["prepare-reboot", "--delay", "4h", "--yes"]
+    for words in (timed, ["pause", "--for", "1h"], ["scheduled.cancel"]):
         refused = on_the_host(*words, user="opensafely")
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "may not become root" in refused.stderr
@@ -194,3 +195,44 @@ def test_an_interrupted_snapshot_leaves_no_part_behind(inv, host, managed):
     )
     value(prepare(inv))
     assert host.sh(f"ls {folder} | grep -v '[.]sqlite$' || true") == ""
+
+
+def test_the_service_account_prepares_the_host_without_a_password(on_the_host, host, managed):
+    """The playbook's recipe, on the host itself: stop the service, requeue the jobs."""
+    job = running(host, managed)
+    shown = on_the_host("prepare-reboot", "--dry", user="opensafely")
+    assert job in good(shown).stdout
+    assert host.serving
+    done = on_the_host("prepare-reboot", "--reason", "patches", "--yes", user="opensafely")
+    assert "READY TO REBOOT" in good(done).stdout
+    assert "the boot starts the service" in done.stdout
+    assert host.jobs()[job] == ("pending", "waiting_on_reboot")
+    assert host.docker() == []
+    assert not host.serving
+    assert host.lock_is_free
+    lines = host.sh("journalctl -t opstasks -o cat --no-pager | grep prepare-reboot | tail -n 2")
+    ends = [json.loads(line) for line in lines.splitlines()]
+    assert [(end["phase"], end.get("outcome")) for end in ends] == [
+        ("start", None),
+        ("end", "changed"),
+    ]
+    again = on_the_host("--json", "prepare-reboot", "--yes", user="opensafely")
+    (value,) = json.loads(good(again).stdout)["hosts"].values()
+    assert (value["value"]["changed"], value["value"]["now"]["prepared"]) == (False, True)
+    managed.reboot(HOST)
+    until(lambda: host.jobs()[job][0] == "running", "the job begins again")
+    assert host.serving
+    assert not host.paused
+
+
+def test_a_recipe_that_fails_starts_the_service_again(on_the_host, host, managed):
+    job = running(host, managed)
+    broken = "import sys\nif '--help' not in sys.argv: raise SystemExit('no docker today')\n"
+    managed.must(HOST, ["tee", COMMAND], stdin=broken)
+    done = on_the_host("prepare-reboot", "--yes", user="opensafely")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "no docker today" in done.stdout + done.stderr
+    assert "now service up" in done.stderr
+    assert host.serving
+    assert host.jobs()[job] == ("running", "executing")
+    assert host.lock_is_free

@@ -10,7 +10,7 @@ from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
 from opstasks.core.result import Result
 from opstasks.core.state import HostState
 from opstasks.fleet import audit
-from opstasks.maintenance import prepare, tasks
+from opstasks.maintenance import prepare, prepare_own, tasks
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import ItemStep
 from opstasks.maintenance.prepare import (
@@ -291,3 +291,52 @@ def test_on_the_host_itself_the_reboot_is_not_waited_for(fake_host, monkeypatch)
     host = fake_host(local=True)
     expect_preparation(host, None, outcome="ready")
     assert prepare.apply_now(host, RebootRequest(reboot=True), PLAN).state == "REBOOTING"
+
+
+# -- as the service account --------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(host):
+    """A host where the service account runs the task itself."""
+    host.login_name = "opensafely"
+    return host
+
+
+@pytest.mark.parametrize(
+    ("words", "user"),
+    [
+        ({}, "opensafely"),
+        ({"why": "patches"}, "opensafely"),
+        ({"delay_s": 60}, "root"),
+        ({"at": "22:00"}, "root"),
+        ({"drain_s": 60}, "root"),
+        ({"reboot": True}, "root"),
+        ({"keep_paused": True}, "root"),
+        ({"replace": True}, "root"),
+    ],
+)
+def test_the_service_account_prepares_with_its_own_rights_where_it_can(own, words, user):
+    request = RebootRequest(**words)
+    asked = PrepareInspectRequest(site_for(own.spec), request.at, request.delay_s)
+    own.expect(INSPECT, asked, PLAN, user=user)
+    assert prepare.inspect(own, request, yes=False).own == (user == "opensafely")
+
+
+def expect_own(host, answer):
+    host.expect_lock("prepare-reboot")
+    host.expect(prepare_own.OWN, ANY, answer, user="opensafely")
+
+
+def test_the_service_account_gets_a_prepared_host(own):
+    expect_own(own, prepare_own.OwnAnswer(True, ("a",), PREPARED))
+    result = prepare.apply_now(own, RebootRequest(), replace(PLAN, own=True))
+    assert (result.state, result.requeued, result.now) == ("READY TO REBOOT", ("a",), PREPARED)
+    assert "the boot starts the service" in result.note
+
+
+def test_a_service_that_was_started_meanwhile_is_not_called_ready(own):
+    expect_own(own, prepare_own.OwnAnswer(True, ("a",), SERVING))
+    with pytest.raises(VerifyFailed, match="somebody has changed that since: service up") as caught:
+        prepare.apply_now(own, RebootRequest(), replace(PLAN, own=True))
+    assert caught.value.now == SERVING

@@ -1,4 +1,7 @@
-"""Runs on the host, as root: the state that a preparation would find. Changes nothing."""
+"""Runs on the host, as root or the service account: the state that a preparation would find.
+
+Changes nothing.
+"""
 
 import time
 from dataclasses import asdict

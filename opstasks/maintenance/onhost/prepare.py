@@ -186,14 +186,19 @@ def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
     ids = [job.id for job in running_jobs(site)]
     write_item(site, id, snapshot=copy)
     add_step(site, id, f"requeue {len(ids)} job(s)", "requeueing")
-    command = "jobrunner.cli.prepare_for_reboot"
-    job_runner(site, command, answer="y\n", timeout_s=REQUEUE_TIMEOUT_S)
+    requeue_jobs(site)
     add_step(site, id, "verify that no job is running and no job is lost", "verifying")
     verify(site, ids, copy)
     # The jobs of an earlier preparation in this boot wait, too.
     write_item(site, id, requeued=tuple(sorted(waiting_jobs(site))))
     add_step(site, id, "READY TO REBOOT", DONE)
     return READY, f"{len(ids)} job(s) requeued"
+
+
+def requeue_jobs(site: Site) -> None:
+    """Requeue running jobs with job-runner's own command, which asks once."""
+    command = "jobrunner.cli.prepare_for_reboot"
+    job_runner(site, command, answer="y\n", timeout_s=REQUEUE_TIMEOUT_S)
 
 
 def verify(site: Site, ids: list[str], copy: str) -> None:
