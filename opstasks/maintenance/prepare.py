@@ -123,20 +123,20 @@ class PrepareResult:
 
 
 @dataclass(frozen=True)
-class PresentRequest:
+class ClaimsRequest:
     """The host whose state is read."""
 
     site: Site
 
 
 @dataclass(frozen=True)
-class PresentAnswer:
+class ClaimsAnswer:
     """The present state of a host."""
 
     now: HostState
 
 
-PRESENT = Program("opstasks.maintenance.onhost.present", PresentRequest, PresentAnswer)
+CLAIMS = Program("opstasks.maintenance.onhost.claims", ClaimsRequest, ClaimsAnswer)
 
 
 def check_at(text: str) -> str:
@@ -235,7 +235,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
         )
     if plan.is_ready and not request.reboot:
         # The operator needed time to answer: the host may have been rebooted since.
-        now = read_present(host)
+        now = read_claims(host)
         if now.prepared:
             note = f"prepared already by {plan.ready.who}" if plan.ready else ""
             return PrepareResult(False, READY_STATE, note=note, now=now)
@@ -245,7 +245,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
             begun = _schedule(host, new, replace=request.replace).item
         item = follow(host, new.id)
         if not (request.reboot and item.outcome == READY):
-            now = read_present(host)
+            now = read_claims(host)
             check_outcome(host, item, now)
     if not request.reboot:
         return PrepareResult(True, READY_STATE, item.id, requeued=item.requeued, now=now)
@@ -255,15 +255,15 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
     host.step("wait for the host to come back")
     wait_for_boot(host, begun.boot_id, request.boot_wait_s)
     checklist = check_after_reboot(host)
-    now = read_present(host)
+    now = read_claims(host)
     return PrepareResult(
         True, "REBOOTED", item.id, requeued=item.requeued, checklist=checklist, now=now
     )
 
 
-def read_present(host: Host) -> HostState:
+def read_claims(host: Host) -> HostState:
     """The present state of the host."""
-    return host.root.call(PRESENT, PresentRequest(site_for(host.spec))).now
+    return host.root.call(CLAIMS, ClaimsRequest(site_for(host.spec))).now
 
 
 def check_outcome(host: Host, item: ScheduledItem, now: HostState) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from opstasks.maintenance.onhost import (
     boot,
+    claims,
     closing,
     containers,
     pause,
     pause_change,
-    present,
     read,
     store,
 )
@@ -84,8 +84,8 @@ def systemd(monkeypatch):
     for module in (store, read):
         monkeypatch.setattr(module, "unit_states", made.states_of)
     monkeypatch.setattr(closing, "call", made.call)
-    monkeypatch.setattr(present, "read_unit", made.read)
-    for module in (closing, present):
+    monkeypatch.setattr(claims, "read_unit", made.read)
+    for module in (closing, claims):
         monkeypatch.setattr(module, "is_down", made.is_down)
     for module in (closing, boot):
         monkeypatch.setattr(module, "remove_boot_unit", made.remove_boot_unit)

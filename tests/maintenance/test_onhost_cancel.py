@@ -1,7 +1,5 @@
 """Cancelling scheduled work on a host."""
 
-import fcntl
-
 import pytest
 
 from opstasks.maintenance.onhost import cancel as cancelling
@@ -9,7 +7,7 @@ from opstasks.maintenance.onhost import closing, pause_change, restore, store
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import UNPAUSE, Pause, script_dir
 from opstasks.onhost.protocol import HostFailure, HostRefusal
-from tests.maintenance.onhost_help import NEW, OLD, make_record, read_record, request_of
+from tests.maintenance.onhost_help import NEW, OLD, locked, make_record, read_record, request_of
 
 
 @pytest.fixture(autouse=True)
@@ -147,10 +145,8 @@ def test_what_a_cancel_cannot_restore_is_in_the_record(site, killed, monkeypatch
 def test_nothing_is_undone_while_somebody_changes_the_host(site, killed, monkeypatch):
     monkeypatch.setattr(cancelling, "LOCK_WAIT_S", 0)
     killed("requeueing")
-    with open(site.lock_file, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(HostRefusal, match="someone is changing the host"):
-            cancel(site)
+    with locked(site), pytest.raises(HostRefusal, match="someone is changing the host"):
+        cancel(site)
     assert paused_at(site)
     assert read_record(site).outcome == ""
 

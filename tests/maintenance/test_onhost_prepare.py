@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from opstasks.maintenance.onhost import claims, pause_change, prepare, restore, run
 from opstasks.maintenance.onhost import database as job_database
-from opstasks.maintenance.onhost import pause_change, prepare, present, restore, run
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.records import PREPARE, Pause
 from opstasks.onhost.protocol import HostFailure, HostRefusal
@@ -129,7 +129,7 @@ def units(monkeypatch):
     """The service's unit, up; records what a preparation does with it."""
     up = {"jobrunner": True}
     monkeypatch.setattr(prepare, "problems", lambda site: [])
-    for module in (prepare, present, restore):
+    for module in (prepare, claims, restore):
         monkeypatch.setattr(module, "is_down", lambda unit: not up[unit])
     monkeypatch.setattr(restore, "is_up", lambda unit: up[unit])
     monkeypatch.setattr(prepare, "stop_unit", lambda unit: up.update({unit: False}))

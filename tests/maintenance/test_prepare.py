@@ -14,11 +14,11 @@ from opstasks.maintenance import prepare, prepare_own, tasks
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import ItemStep
 from opstasks.maintenance.prepare import (
+    CLAIMS,
     INSPECT,
-    PRESENT,
+    ClaimsAnswer,
+    ClaimsRequest,
     PrepareInspectRequest,
-    PresentAnswer,
-    PresentRequest,
     RebootPlan,
     RebootRequest,
 )
@@ -186,8 +186,8 @@ def test_work_for_later_is_scheduled_with_the_lock_held(host):
     )
 
 
-def expect_present(host, state):
-    host.expect(PRESENT, PresentRequest(site_for(host.spec)), PresentAnswer(state), user="root")
+def expect_claims(host, state):
+    host.expect(CLAIMS, ClaimsRequest(site_for(host.spec)), ClaimsAnswer(state), user="root")
 
 
 def expect_preparation(host, state=PREPARED, **words):
@@ -196,7 +196,7 @@ def expect_preparation(host, state=PREPARED, **words):
     ended = make_item(**{"id": "r1", "timed": False, "step": "done", **words})
     host.expect(READ, MaintenanceRequest(site_for(host.spec)), make_maintenance(ended), user="root")
     if state:
-        expect_present(host, state)
+        expect_claims(host, state)
 
 
 def test_work_for_now_is_followed_to_its_end(host):
@@ -207,7 +207,7 @@ def test_work_for_now_is_followed_to_its_end(host):
 
 
 def test_a_prepared_host_is_left_alone(host):
-    expect_present(host, PREPARED)
+    expect_claims(host, PREPARED)
     ready = make_item(who="bob")
     result = prepare.apply_now(host, RebootRequest(), replace(PLAN, is_ready=True, ready=ready))
     assert (result.state, result.changed) == ("READY TO REBOOT", False)
@@ -215,7 +215,7 @@ def test_a_prepared_host_is_left_alone(host):
 
 
 def test_a_host_that_was_rebooted_during_the_question_is_prepared_again(host):
-    expect_present(host, replace_struct(SERVING, boot_id="another"))
+    expect_claims(host, replace_struct(SERVING, boot_id="another"))
     expect_preparation(host, outcome="ready")
     assert prepare.apply_now(host, RebootRequest(), replace(PLAN, is_ready=True)).changed
 
@@ -276,7 +276,7 @@ def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):
 
     def wait(host, *words):
         waited.append(words)
-        expect_present(host, replace_struct(SERVING, boot_id="another"))
+        expect_claims(host, replace_struct(SERVING, boot_id="another"))
 
     monkeypatch.setattr(prepare, "wait_for_boot", wait)
     monkeypatch.setattr(prepare, "check_after_reboot", lambda host: "the checklist")

@@ -45,7 +45,7 @@ ROWS = (
         (
             "maintenance.prepare:_schedule",
             "maintenance.prepare:apply_later",
-            "maintenance.prepare:read_present",
+            "maintenance.prepare:read_claims",
             "maintenance.follow:_maintenance",
             "maintenance.follow:boot_id",
             "maintenance.onhost.prepare",

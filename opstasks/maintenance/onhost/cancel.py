@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from opstasks.maintenance.onhost.account import as_service
+from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.closing import (
     TROUBLE,
     cancel_item,
@@ -17,7 +18,6 @@ from opstasks.maintenance.onhost.closing import (
 from opstasks.maintenance.onhost.lock import lock
 from opstasks.maintenance.onhost.pause_change import write_note
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.present import present
 from opstasks.maintenance.onhost.records import (
     INTERRUPTED,
     SCHEDULED,
@@ -67,7 +67,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         journal(audit, "end", outcome, error.reason)
         raise
     journal(audit, "end", "changed", f"{item.kind} {item.id} {done.outcome}")
-    return {"changed": True, "item": asdict(done), "now": present(site)}
+    return {"changed": True, "item": asdict(done), "now": claims(site)}
 
 
 def end(site: Site, item: ScheduledItem, audit: ScheduledItem) -> ScheduledItem:

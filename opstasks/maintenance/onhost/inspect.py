@@ -7,9 +7,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from opstasks.maintenance.onhost.claims import prepared_by
 from opstasks.maintenance.onhost.database import running_jobs
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.present import prepared_by
 from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import PREPARE, current_pause
 from opstasks.maintenance.onhost.site import Site, site_of

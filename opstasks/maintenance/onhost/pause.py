@@ -12,10 +12,10 @@ from typing import Any
 # The program that runs later; it is imported so that it is sent along and can be installed.
 from opstasks.maintenance.onhost import end_pause
 from opstasks.maintenance.onhost.boot import add_boot
+from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, tidy_boot
 from opstasks.maintenance.onhost.pause_change import set_pause
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.present import present
 from opstasks.maintenance.onhost.records import Pause, ScheduledItem, current_pause, item_of
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.timers import dated, hand_over
@@ -47,7 +47,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 def answer(site: Site, pause: Pause) -> dict[str, Any]:
     """The present pause, and the state of the host."""
-    return {"changed": True, "pause": asdict(pause), "now": present(site)}
+    return {"changed": True, "pause": asdict(pause), "now": claims(site)}
 
 
 def check_seen(before: Pause | None, seen_at: float) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from opstasks.maintenance.onhost.boot import add_boot
+from opstasks.maintenance.onhost.claims import prepared_by
 from opstasks.maintenance.onhost.containers import belongs_to, docker_names, orphan_problem, orphans
 from opstasks.maintenance.onhost.database import job_ids, running_jobs, snapshot, waiting_jobs
 from opstasks.maintenance.onhost.file_systems import lasting_mounts
@@ -19,7 +20,6 @@ from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.lock import POLL_S
 from opstasks.maintenance.onhost.pause_change import set_pause, write_note
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.present import prepared_by
 from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import (
     DONE,

@@ -8,9 +8,9 @@ jobs begin again.
 import os
 from typing import Any
 
+from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.database import running_jobs, snapshot, waiting_jobs
 from opstasks.maintenance.onhost.prepare import requeue_jobs, verify
-from opstasks.maintenance.onhost.present import present
 from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import STOPPING, ScheduledItem
 from opstasks.maintenance.onhost.restore import restore
@@ -37,10 +37,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:  # a full disk, for example: start the service in every case
             left = restore(site, ScheduledItem(was_active=was_active, step=STOPPING))
             words = f"; not restored: {'; '.join(left)}" if left else ""
-            state = present(site).get("service") or "unknown"
+            state = claims(site).get("service") or "unknown"
             detail = getattr(error, "detail", "")
             raise HostFailure(f"{error}{words}; now service {state}", detail) from error
-    now = {**present(site), "prepared": is_down(site.unit) and not running_jobs(site)}
+    now = {**claims(site), "prepared": is_down(site.unit) and not running_jobs(site)}
     return {"changed": changed, "requeued": sorted(waiting_jobs(site)), "now": now}
 
 

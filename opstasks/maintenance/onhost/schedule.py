@@ -7,8 +7,8 @@ from typing import Any
 
 # The program that runs later; it is imported so that it is sent along and can be installed.
 from opstasks.maintenance.onhost import prepare
+from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, close_dead, prune
-from opstasks.maintenance.onhost.present import present
 from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import PREPARE, ScheduledItem, item_of
 from opstasks.maintenance.onhost.site import Site, site_of
@@ -36,7 +36,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(*TROUBLE):
         close_dead(site, item.id)
         prune(site)
-    return {"item": asdict(read_item(site.lock_dir, item.id)), "now": present(site)}
+    return {"item": asdict(read_item(site.lock_dir, item.id)), "now": claims(site)}
 
 
 def scheduled_before(site: Site, *, replace: bool) -> list[ScheduledItem]:

@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
+from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.pause_change import clear_pause
 from opstasks.maintenance.onhost.pause_flag import paused_at
-from opstasks.maintenance.onhost.present import present
 from opstasks.maintenance.onhost.site import site_of
 
 
@@ -16,4 +16,4 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     is_paused = bool(paused_at(site))
     if is_paused:
         clear_pause(site)
-    return {"changed": is_paused, "now": present(site)}
+    return {"changed": is_paused, "now": claims(site)}

@@ -19,10 +19,10 @@ _STATES = {"active": "up", "activating": "starting", "inactive": "stopped", "fai
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """The present state. The request: ``site``."""
-    return {"now": present(site_of(request))}
+    return {"now": claims(site_of(request))}
 
 
-def present(site: Site) -> dict[str, Any]:
+def claims(site: Site) -> dict[str, Any]:
     """What could be read of the host's state; what could not is left out."""
     readers: dict[str, Callable[[], Any]] = {
         "service": lambda: _STATES.get(read_unit(site.unit).active),
