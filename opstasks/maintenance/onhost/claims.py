@@ -13,9 +13,6 @@ from opstasks.maintenance.onhost.store import boot_id, newest_ready, pending
 from opstasks.maintenance.onhost.units import is_down, read_unit
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
-# systemd's active states in the words of `opstasks.core.state`.
-_STATES = {"active": "up", "activating": "starting", "inactive": "stopped", "failed": "failed"}
-
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """The present state. The request: ``site``."""
@@ -25,7 +22,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 def claims(site: Site) -> dict[str, Any]:
     """What could be read of the host's state; what could not is left out."""
     readers: dict[str, Callable[[], Any]] = {
-        "service": lambda: _STATES.get(read_unit(site.unit).active),
+        "service": lambda: read_unit(site.unit).claim,
         "paused": lambda: bool(paused_at(site)),
         "prepared": lambda: prepared_by(site) is not None,
         "scheduled": lambda: [item.id for item in pending(site)],

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from opstasks.onhost.commands import call, required
 from opstasks.onhost.limits import check
@@ -10,6 +11,15 @@ from opstasks.onhost.protocol import HostFailure
 SYSTEMCTL = "/usr/bin/systemctl"
 SHOW_TIMEOUT_S = 60.0
 _PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState"
+
+# "starting": systemd starts it, or waits to start it again.
+ServiceClaim = Literal["up", "starting", "stopped", "failed"]
+_CLAIMS: dict[str, ServiceClaim] = {
+    "active": "up",
+    "activating": "starting",
+    "inactive": "stopped",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,11 @@ class HostUnit:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def claim(self) -> ServiceClaim | None:
+        """Its state in the words of `opstasks.core.state`; None if it is not known."""
+        return _CLAIMS.get(self.active)
 
 
 def unit_of(text: str) -> HostUnit:
