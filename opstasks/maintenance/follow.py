@@ -130,7 +130,7 @@ def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
     where = f"the host is rebooting; then `inv -H {host.name} after-reboot`"
     if host.wait_until(is_booted, timeout_s=limit_s, where=where, every_s=BOOT_POLL_S) is None:
         raise VerifyFailed(
-            f"it was prepared and told to reboot, but no new boot was seen within {limit_s:g} s",
+            f"it was prepared, but no new boot was seen within {limit_s:g} s",
             host=host.name,
             hint=f"inv -H {host.name} after-reboot",
         )

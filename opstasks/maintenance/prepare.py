@@ -285,8 +285,17 @@ def _ending(host: Host, item: ScheduledItem, now: HostState) -> OpsError | None:
     is_untouched = [step.text for step in item.steps[2:]] == []
     if item.outcome == REFUSED or (item.outcome == CANCELLED and is_untouched):
         return Refused(f"{item.outcome}: {item.reason}", **details)
+    details["hint"] = _restoring_hint(host, item, now)
     left = f"; not restored: {'; '.join(item.left)}" if item.left else ""
     return VerifyFailed(f"{item.outcome}: {item.reason}{left}; now {describe(now)}", **details)
+
+
+def _restoring_hint(host: Host, item: ScheduledItem, now: HostState) -> str:
+    """What brings the host back to the state before the work, from what was read of it."""
+    is_down = now.service in ("stopped", "failed") and item.was_active
+    is_paused = now.paused and item.paused_by_us
+    task = "service.start" if is_down else "unpause" if is_paused else "status"
+    return f"inv -H {host.name} {task}"
 
 
 def _not_ready(host: Host, item: ScheduledItem, now: HostState) -> OpsError | None:

@@ -271,6 +271,22 @@ def test_a_failed_preparation_is_an_error(host, words, kind, text):
     assert caught.value.now == SERVING
 
 
+@pytest.mark.parametrize(
+    ("state", "task"),
+    [
+        (SERVING, "status"),
+        (replace_struct(SERVING, paused=True), "unpause"),
+        (replace_struct(SERVING, service="failed", paused=True), "service.start"),
+    ],
+)
+def test_the_hint_of_a_failed_preparation_restores_what_is_left(host, state, task):
+    words = {"outcome": "failed", "was_active": True, "paused_by_us": True}
+    expect_preparation(host, state, **words)
+    with pytest.raises(VerifyFailed) as caught:
+        prepare.apply_now(host, RebootRequest(), PLAN)
+    assert caught.value.hint == f"inv -H tpp {task}"
+
+
 def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):
     waited = []
 

@@ -44,7 +44,8 @@ def unit_problem(site: Site) -> str:
     """Check that the service's unit exists and can be started again."""
     load = read_unit(site.unit).load
     if load == "masked":
-        return f"the unit {site.unit} is masked: it could not be started again"
+        hint = f"run `systemctl unmask {site.unit}` first"
+        return f"the unit {site.unit} is masked, so it could not be started again: {hint}"
     return "" if load == "loaded" else f"the unit {site.unit} does not exist"
 
 
