@@ -116,7 +116,7 @@ def test_a_pause_that_fails_has_a_hint(host):
     host.expect(PAUSE, ANY, failed("systemd does not accept the work", "x", "line 1"))
     with pytest.raises(ProgramFailed, match="does not accept") as caught:
         pausing.pause(host, for_s=60)
-    assert (caught.value.hint, caught.value.traceback) == ("inv -H tpp status", "line 1")
+    assert (caught.value.hint, caught.value.traceback) == ("inv -H tpp doctor", "line 1")
 
 
 @pytest.mark.parametrize(
