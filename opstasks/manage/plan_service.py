@@ -89,11 +89,11 @@ def service_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageSte
         if not facts.checkouts[checkout.path]:
             yield _clone(checkout)
     for creation in wanted.creations:
-        now = facts.paths.get(creation.path)
-        if now is None:
+        found = facts.paths.get(creation.path)
+        if found is None:
             yield _create(creation)
-        elif now.kind == "file" and now.owner != creation.owner:
-            yield _give_back(creation, now)
+        elif found.kind == "file" and found.owner != creation.owner:
+            yield _give_back(creation, found)
     for unit in wanted.units:
         yield from _unit(unit, facts)
     for probe in wanted.probes:
