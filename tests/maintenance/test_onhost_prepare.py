@@ -11,6 +11,7 @@ from opstasks.maintenance.onhost import claims, pause_change, prepare, restore, 
 from opstasks.maintenance.onhost import database as job_database
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.records import PREPARE, Pause
+from opstasks.onhost import database_copy
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
     NEW,
@@ -221,12 +222,12 @@ def test_a_snapshot_that_fails_leaves_no_part_of_it(site, database, monkeypatch)
     folder.mkdir()
     Path(folder, "20250101T000000-aaaaaa.new-journal").touch()  # of one that was killed
 
-    def fills_up(database, target):
-        target.with_suffix(".new").write_text("a part")
+    def fills_up(database, new):
+        new.write_text("a part")
         full_disk()
 
-    monkeypatch.setattr(job_database, "_copy", fills_up)
-    with pytest.raises((HostFailure, OSError), match="No space left"):
+    monkeypatch.setattr(database_copy, "_write_copy", fills_up)
+    with pytest.raises(HostFailure, match="no space left"):
         job_database.snapshot(site, OLD)
     assert list(folder.iterdir()) == []
 
