@@ -18,11 +18,15 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 import opstasks.sandbox
+from opstasks.config import templates
 from opstasks.core.errors import Interrupted
 from opstasks.core.result import Result
+from opstasks.doctor import drift
+from opstasks.fleet import host_settings
 from opstasks.fleet.host import Host
 from opstasks.fleet.lock import UNSAFE_CODE
 from opstasks.fleet.program import ProgramCommand
+from opstasks.manage import describe, disable
 from opstasks.output import screen
 from tests.fake_host import Reply
 from tests.fuzz import answers, commands
@@ -195,10 +199,32 @@ def prepared(patch, tmp_path):
     patch.setattr("opstasks.fleet.host.Host", StageHost)
     patch.setattr("opstasks.cli.app.App._connect", lambda app, spec: Transport())
     patch.setattr(time, "time", lambda: answers.NOW)
+    _read_files_once(patch)
     real = time.monotonic
     patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
     patch.setattr(time, "sleep", lambda seconds: None)
     yield
+
+
+def _read_files_once(patch):
+    """Read hosts.yaml and each host's description once for all runs: no host can change them."""
+    patch.setattr(host_settings, "load", _once(host_settings.load))
+    describe_once = _once(describe.describe)
+    for module in (describe, disable, drift, templates):
+        patch.setattr(module, "describe", describe_once)
+
+
+def _once(read):
+    """A function of one value that remembers its results; not every value has a hash."""
+    known = {}
+
+    def call(value):
+        key = repr(value)
+        if key not in known:
+            known[key] = read(value)
+        return known[key]
+
+    return call
 
 
 @contextmanager
