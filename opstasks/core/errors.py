@@ -18,6 +18,10 @@ Exit codes are part of the public interface (docs/exit-codes.md):
 
 from __future__ import annotations
 
+from opstasks.core.lines import clipped
+
+# A host may give a reason of megabytes: the hint after it, and other hosts, must stay in sight.
+MOST_SHOWN = 10_000
 OK, FAILED, REFUSED, UNREACHABLE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
@@ -49,7 +53,7 @@ class OpsError(Exception):
         prefix = f"{self.host}: " if self.host else ""
         suffix = f" -> {self.hint}" if self.hint else ""
         # Our own sign for a hint: a host's words must not look like one, because people paste it.
-        message = self.message.replace("->", "\\x2d>")
+        message = clipped(self.message.replace("->", "\\x2d>"), MOST_SHOWN)
         return f"{prefix}{message}{suffix}"
 
 

@@ -19,13 +19,18 @@ from typing import Any
 
 from opstasks.core import events
 from opstasks.core.errors import OpsError
-from opstasks.core.lines import lines_of
+from opstasks.core.lines import clipped, lines_of
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output import fit
 from opstasks.output.escape import json_text, printable, printable_line
 
 Row = Mapping[str, object]
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# The longest path of Linux. Each row is as wide as the widest cell of each column, so one long text
+# of a host would make all rows long.
+MOST_CELL = 4096
+# Of the lines below an error: a host may send any number.
+MOST_LINES = 200
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 
@@ -145,7 +150,10 @@ class Console:
         lines: list[Sequence[Part]] = [[Painted("error", "red"), f": {error}"]]
         if error.command:
             lines.append([f"  command: {error.command[:300]}"])
-        lines += [[f"  | {line[:300]}"] for line in lines_of(error.tail)]
+        tail = lines_of(error.tail)
+        lines += [[f"  | {line[:300]}"] for line in tail[:MOST_LINES]]
+        if left := len(tail[MOST_LINES:]):
+            lines.append([f"  … {left} more lines"])
         self._write(lines, sys.stderr)
         error.is_shown = True
 
@@ -204,7 +212,7 @@ def to_nowhere(stream: Any) -> None:
 
 def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table as text, wrapped to fit into the window; "" without rows."""
-    cells = [[printable(cell(value)) for value in row] for row in rows]
+    cells = [[clipped(printable(cell(value)), MOST_CELL) for value in row] for row in rows]
     if not cells:
         return ""
     from tabulate import tabulate
