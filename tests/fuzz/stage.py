@@ -199,6 +199,7 @@ def prepared(patch, tmp_path):
     patch.setattr("opstasks.fleet.host.Host", StageHost)
     patch.setattr("opstasks.cli.app.App._connect", lambda app, spec: Transport())
     patch.setattr(time, "time", lambda: answers.NOW)
+    patch.setattr("opstasks.fleet.last_run.write", lambda path, run: None)
     _read_files_once(patch)
     real = time.monotonic
     patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
