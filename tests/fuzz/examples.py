@@ -5,7 +5,8 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("OPSTASKS_FUZZ_EXAMPLES", 5))
+FEW = 5
+EXAMPLES = int(os.environ.get("OPSTASKS_FUZZ_EXAMPLES", FEW))
 # A smaller seed is not a smaller example, so nothing is shrunk.
 PHASES = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]
 settings.register_profile(

@@ -8,6 +8,7 @@ import copy
 import io
 import json
 import math
+import random
 import sys
 import time
 from contextlib import contextmanager
@@ -72,14 +73,31 @@ class Run:
     err: str
 
 
-@dataclass
-class Script:
-    """What each host answers: by the name of a program, or "" for a plain command.
+class Replies:
+    """What a hostile host answers to one program: so many replies, then the last one again.
 
-    A list is used from its start; its last reply is repeated. `asked` has what `a` was asked.
+    Each is made when it is asked for, because most are not: `make` makes one from a `Random`.
     """
 
-    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    def __init__(self, make, seed, count):
+        self._make, self._dice, self._left = make, random.Random(seed), count
+        self.made = []
+
+    def next(self):
+        if self._left:
+            self._left -= 1
+            self.made.append(self._make(self._dice))
+        return self.made[-1]
+
+
+@dataclass
+class Script:
+    """What each host answers: by the name of a program, "" for a plain command, "lock" for flock.
+
+    A program without replies gives a sane answer. `asked` has what `a` was asked.
+    """
+
+    replies: dict[str, Replies] = field(default_factory=dict)
     number: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -89,8 +107,8 @@ class Script:
             name = command.module.removeprefix("opstasks.").replace(".onhost.", ".")
         if host == "a":
             self.asked.append(name)
-            if waiting := self.replies.get(name):
-                return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            if replies := self.replies.get(name):
+                return replies.next()
         if name == "onhost.several":
             return self._several(host, command)
         if name:
@@ -123,7 +141,8 @@ class StageSession:
 
     def evaluate(self, text, timeout_s=30.0):
         if self._host == "a" and "flock -w" in text and (busy := self._script.replies.get("lock")):
-            return Result("lock", busy[0].code, busy[0].out, busy[0].err)
+            reply = busy.next()
+            return Result("lock", reply.code, reply.out, reply.err)
         # The lock must be made safe first, by a program that may also get a nonsense answer.
         is_unsafe = self._host == "a" and "$EUID" in text
         return Result("", UNSAFE_CODE if is_unsafe else 0, "", "")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import partial
 
 import pytest
 from hypothesis import given, note
@@ -13,7 +14,7 @@ from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
 from tests.fuzz import answers, commands, stage
 from tests.fuzz.examples import SEEDS
 from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of
-from tests.fuzz.stage import PROGRAMS, Script
+from tests.fuzz.stage import PROGRAMS, Replies, Script
 
 # A crash; a job may end with an "internal error" as well.
 DEFECT = "internal error: "
@@ -52,18 +53,18 @@ def script_of(dice, reader):
     replies = {}
     for _ in range(dice.randint(1, 2)):
         name = dice.choice(names)
-        count = range(dice.randint(1, 3 if name else 6))
-        replies[name] = [reply_of(dice, name) for _ in count]
+        replies[name] = replies_of(dice, name, dice.randint(1, 3 if name else 6))
     if dice.random() < 0.05:
-        replies["lock"] = [reply_of(dice, "")]
+        replies["lock"] = replies_of(dice, "", 1)
     return Script(replies, number=dice.randrange(answers.SANE))
 
 
-def reply_of(dice, name):
+def replies_of(dice, name, count):
     """What a hostile host prints for a program, or for a command without a name."""
+    make = commands.hostile_reply
     if name:
-        return answers.hostile_reply(dice, PROGRAMS[name])
-    return commands.hostile_reply(dice)
+        make = partial(answers.hostile_reply, program=PROGRAMS[name])
+    return Replies(make, dice.random(), count)
 
 
 MORE = (
@@ -86,12 +87,14 @@ def test_nonsense_of_a_host_neither_crashes_nor_controls(reader):
         dice = random.Random(seed)
         how = more, columns = dice.choice(MORE)
         script = script_of(dice, reader)
-        note((more, columns, script))
         # In a window, the rows of one host set the widths for all: they are not compared.
         is_compared = not (reader.alone or columns or "--echo" in more)
         # The second host takes half of the time.
         alone = not is_compared and dice.random() < 0.7
-        found = stage.run(reader.argv(*more, alone=alone), script, columns=columns)
+        try:
+            found = stage.run(reader.argv(*more, alone=alone), script, columns=columns)
+        finally:
+            note((more, columns, alone, {name: kept.made for name, kept in script.replies.items()}))
         check(found, is_terminal=bool(columns), may_trace="--debug" in more)
         if not is_compared:
             return
