@@ -83,7 +83,11 @@ class Replies:
         self._make, self._dice, self._left = make, random.Random(seed), count
         self.made = []
 
+    def __repr__(self):
+        return f"Replies({self.made!r})"
+
     def next(self):
+        """The next reply."""
         if self._left:
             self._left -= 1
             self.made.append(self._make(self._dice))

@@ -1,15 +1,14 @@
 """Any text is read, or refused with an expected error."""
 
 import ast
-import random
 import re
+from functools import partial
 
 import pytest
-from hypothesis import given, note
 
 from scripts.layout import modules
 from tests.fuzz import parsers
-from tests.fuzz.examples import SEEDS
+from tests.fuzz.examples import check_all
 from tests.fuzz.parsers import NO_PARSER, PARSERS
 
 # The name of a public function that reads a text.
@@ -46,13 +45,7 @@ SPLITS = {
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
 def test_any_text_is_read_or_refused(parser):
-    @given(SEEDS)
-    def run(seed):
-        text = parsers.text_for(random.Random(seed), parser)
-        note(text)
-        parsers.run(parser, text)
-
-    run()
+    check_all(partial(parsers.text_for, parser=parser), partial(parsers.run, parser))
 
 
 def functions():

@@ -1,18 +1,17 @@
 """A hostile answer causes no crash, prints no control character, and changes no other rows."""
 
 import json
-import random
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 
 import pytest
-from hypothesis import given, note
 
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
 from opstasks.output.console import error_document, plain
 from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
 from tests.fuzz import answers, commands, stage
-from tests.fuzz.examples import SEEDS
+from tests.fuzz.examples import check_all
 from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of
 from tests.fuzz.stage import PROGRAMS, Replies, Script
 
@@ -78,32 +77,42 @@ MORE = (
 )
 
 
+@dataclass(frozen=True)
+class Example:
+    """A run with hostile answers: the flags, the width of the window (0: a pipe), the answers."""
+
+    more: tuple[str, ...]
+    columns: int
+    is_compared: bool
+    alone: bool
+    script: Script
+
+
+def example_of(reader, dice):
+    """One run of a row."""
+    more, columns = dice.choice(MORE)
+    # In a window, the rows of one host set the widths for all: they are not compared.
+    is_compared = not (reader.alone or columns or "--echo" in more)
+    # The second host takes half of the time.
+    alone = not is_compared and dice.random() < 0.7
+    return Example(more, columns, is_compared, alone, script_of(dice, reader))
+
+
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 def test_nonsense_of_a_host_neither_crashes_nor_controls(reader):
-    sane = {}
+    @cache
+    def sane(more):
+        return stage.rows_of(stage.run(reader.argv(*more), Script()), "b")
 
-    @given(SEEDS)
-    def run(seed):
-        dice = random.Random(seed)
-        how = more, columns = dice.choice(MORE)
-        script = script_of(dice, reader)
-        # In a window, the rows of one host set the widths for all: they are not compared.
-        is_compared = not (reader.alone or columns or "--echo" in more)
-        # The second host takes half of the time.
-        alone = not is_compared and dice.random() < 0.7
-        try:
-            found = stage.run(reader.argv(*more, alone=alone), script, columns=columns)
-        finally:
-            note((more, columns, alone, {name: kept.made for name, kept in script.replies.items()}))
-        check(found, is_terminal=bool(columns), may_trace="--debug" in more)
-        if not is_compared:
-            return
-        if how not in sane:
-            healthy = stage.run(reader.argv(*more), Script(), columns=columns)
-            sane[how] = stage.rows_of(healthy, "b")
-        assert stage.rows_of(found, "b") == sane[how]
+    def run(example):
+        argv = reader.argv(*example.more, alone=example.alone)
+        found = stage.run(argv, example.script, columns=example.columns)
+        is_terminal, may_trace = bool(example.columns), "--debug" in example.more
+        check(found, is_terminal=is_terminal, may_trace=may_trace)
+        if example.is_compared:
+            assert stage.rows_of(found, "b") == sane(example.more)
 
-    run()
+    check_all(partial(example_of, reader), run)
 
 
 def declared_tasks():
@@ -129,14 +138,11 @@ def test_each_program_is_asked_by_a_row():
 def test_nonsense_of_a_program_is_a_value_or_an_error(name):
     program = PROGRAMS[name]
 
-    @given(SEEDS)
-    def run(seed):
-        reply = answers.hostile_reply(random.Random(seed), program)
-        note(reply)
+    def run(reply):
         try:
             value = program.decode(Result("x", reply.code, reply.out, reply.err), "a")
         except OpsError as error:
             value = error_document(error)
         json.dumps(value, default=plain)
 
-    run()
+    check_all(partial(answers.hostile_reply, program=program), run)
