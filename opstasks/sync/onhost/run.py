@@ -28,7 +28,7 @@ BUSY_WAIT_S, BUSY_POLL_S = 300.0, 0.2
 MOUNT_TIMEOUT_S = 30.0
 # rsync's exit code for a file that disappeared before it was copied: this is not a failure.
 VANISHED = 24
-_ITEM = re.compile(r"([<>ch.*][fdLDS][^ ]*) (\d+) (.*)")
+_ITEM = re.compile(r"([<>ch.*][fdLDS][^ ]*) ([0-9]{1,20}) (.*)")
 
 
 class SyncError(Exception):
