@@ -4,6 +4,7 @@ A row is a function of one text. Names are `module:function`, without the packag
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -428,6 +429,14 @@ def typed(text):
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
+# In a format, these are where a host's own values begin, end, or are.
+NUMBER_OR_SIGN = re.compile(r"[0-9]+|[^\w\s]")
+
+
+def _replaced(found, dice):
+    return dice.choice(hostile.PIECES) if dice.random() < 0.1 else found
+
+
 def text_for(dice, parser):
     """A text for a parser: nonsense, or its own words in a wrong order."""
     way = dice.randrange(3)
@@ -435,6 +444,7 @@ def text_for(dice, parser):
         own = parser.tokens or hostile.PIECES
         words = dice.choice((own, (*own, *hostile.PIECES)))
         text = "".join(dice.choices(words, k=dice.randint(0, 12)))
+        text = NUMBER_OR_SIGN.sub(lambda found: _replaced(found[0], dice), text)
     elif way == 1:
         text = hostile.raw(dice)
     else:
