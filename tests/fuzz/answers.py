@@ -21,6 +21,8 @@ KNOWN_ID = "weknye62ygrqv6bq"
 SANE = 12
 # How many places get nonsense: long or deep values have too many.
 MOST_PLACES, MOST_DEEP = 400, 12
+# A list of more items is not repeated.
+MOST_LONG = 100
 
 
 def sane(info, dice, name=""):
@@ -183,7 +185,8 @@ def _alike(old, dice):
     if isinstance(old, int | float):
         return hostile.number(dice)
     if isinstance(old, list):
-        return dice.choice(([], old * 2, old[::-1], old * 40))
+        # Not longer and longer: a value may be replaced several times.
+        return dice.choice(([], old * 2, old[::-1], old * (40 if len(old) < MOST_LONG else 1)))
     pairs = list(old.items())
     if pairs and dice.random() < 0.5:
         return {hostile.text(dice): pairs[0][1]} | dict(pairs[1:])

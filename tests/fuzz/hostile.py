@@ -65,7 +65,7 @@ PIECES = (
 # The first and the last character of some ranges, from which texts are made.
 RANGES = ((0x20, 0x7E), (0, 0xFF), (0x300, 0x2FFF), (0, 0xFFFF), (0, 0x10FFFF))
 # How often a text is a long one: it takes as much time as a hundred others.
-LONG_SHARE = 0.03
+LONG_SHARE = 0.01
 LONG = ("x" * 60_000, "x" * 70_000, " " * 60_000, "\n" * 60_000, "\x1b" * 60_000)
 NUMBERS = (
     0,
