@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from opstasks.core.errors import VerifyFailed
+from opstasks.core.fields import Line
 from opstasks.core.state import HostState
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -32,7 +33,7 @@ class OwnAnswer:
     """The jobs that wait for the reboot, and the state of the host."""
 
     changed: bool
-    requeued: tuple[str, ...] = ()
+    requeued: tuple[Line, ...] = ()
     now: HostState = field(default_factory=HostState)
 
 
