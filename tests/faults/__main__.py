@@ -1,0 +1,83 @@
+"""`make faults`: run the table on sandbox hosts, one worker for each, and print what was found.
+
+FAULTS=PATTERN runs the pairs whose name matches; without it, pairs that have a result already are
+skipped (delete .faults/results.jsonl to begin again).
+"""
+
+import json
+import os
+import queue
+import random
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+from opstasks.sandbox import api
+from tests.faults import report, table
+from tests.faults.client import Client
+from tests.faults.ground import ROOT, Ground
+from tests.faults.machine import Machine
+from tests.faults.run import Pair
+
+FOLDER = Path(os.environ.get("OPSTASKS_FAULTS_DIR", ROOT / ".faults"))
+RESULTS = FOLDER / "results.jsonl"
+
+
+def main():
+    """Run the pairs; exit 1 when one of them found something that is not known."""
+    pattern = os.environ.get("FAULTS", "")
+    done = {} if pattern else report.read(RESULTS)
+    todo = queue.Queue()
+    cases = table.cases()
+    # Always the same order, in which a run that is cut short has seen something of everything.
+    random.Random(12).shuffle(cases)
+    for case in cases:
+        if case.name not in done and re.search(pattern, case.name):
+            todo.put(case)
+    hosts = int(os.environ.get("FAULTS_HOSTS", "2"))
+    api.up(hosts=hosts)
+    os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox"))
+    workers = [
+        threading.Thread(target=work, args=(f"sandbox-{number}", todo), daemon=True)
+        for number in range(1, hosts + 1)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    found = report.read(RESULTS)
+    print(report.table(found))
+    return 1 if report.unknown(found) else 0
+
+
+def work(name, todo):
+    """Run pairs on one host until none is left."""
+    machine = Machine(name, os.environ["OPSTASKS_SANDBOX_DIR"])
+    ground = ready(machine)
+    while True:
+        try:
+            case = todo.get_nowait()
+        except queue.Empty:
+            return
+        verdict = Pair(ground, case).run()
+        report.write(RESULTS, verdict)
+        mark = "ok" if not verdict.wrong else f"WRONG {json.dumps(verdict.wrong)[:300]}"
+        print(f"{time.strftime('%H:%M:%S')} {case.name}: {verdict.code}: {mark}", flush=True)
+
+
+def ready(machine):
+    """The kept states of a host; made when it has none."""
+    ground = Ground(machine, FOLDER)
+    if ground.is_built:
+        ground.use()
+        return ground
+    done = Client(ground, ["manage", "--yes"]).end()
+    assert done.code == 0, done.text
+    ground.build()
+    return ground
+
+
+if __name__ == "__main__":
+    sys.exit(main())

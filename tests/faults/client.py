@@ -1,0 +1,96 @@
+"""A client of opstasks as an operator's own process, which may be killed or interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.ground import ROOT, environment
+
+INV = str(Path(sys.executable).with_name("inv"))
+
+
+@dataclass
+class Ended:
+    """How a client ended: its exit code, what it printed, and the document of --json."""
+
+    code: int
+    out: str
+    err: str
+    hung: bool = False
+    document: dict = field(default_factory=dict)
+
+    @property
+    def host(self):
+        """The host's part of the document; empty for a client that was killed."""
+        hosts = self.document.get("hosts", {})
+        return next(iter(hosts.values()), {})
+
+    @property
+    def error(self):
+        """The error as an operator reads it: message and hint."""
+        return self.host.get("error") or self.document.get("error") or {}
+
+    @property
+    def text(self):
+        """Everything that was printed, for searching."""
+        return f"{self.out}\n{self.err}"
+
+
+class Client:
+    """One running `inv`."""
+
+    def __init__(self, ground, words, *, operator="one", inventory=None, env=None):
+        argv = [INV, "--inventory", str(inventory or ground.inventory), "--json"]
+        argv += ["-H", ground.machine.name, *words]
+        self.words = list(words)
+        self.process = subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env={**environment(ground, operator), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def runs(self):
+        """Whether it is still there."""
+        return self.process.poll() is None
+
+    def signal(self, number):
+        """Send a signal to the whole group, as a terminal does; nothing when it has ended."""
+        if self.runs:
+            os.killpg(self.process.pid, number)
+
+    def end(self, timeout_s=150):
+        """Wait for its end; a client that does not end is killed and counts as hung."""
+        hung = False
+        try:
+            out, err = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            hung = True
+            self.signal(signal.SIGKILL)
+            out, err = self.process.communicate()
+        return Ended(self.process.returncode, out, err, hung, _document(out))
+
+
+def _document(out):
+    """The JSON document in an output; empty without one."""
+    for line in reversed(out.splitlines()):
+        if line.startswith("{"):
+            try:
+                return json.loads(line)
+            except ValueError:
+                return {}
+    return {}
+
+
+def run(ground, *words, **options):
+    """Run a command to its end."""
+    return Client(ground, words, **options).end()
