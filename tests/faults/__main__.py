@@ -12,17 +12,15 @@ import re
 import sys
 import threading
 import time
-from pathlib import Path
 
 from opstasks.sandbox import api
-from tests.faults import report, table
-from tests.faults.client import Client
-from tests.faults.ground import ROOT, Ground
+from tests.faults import report, soak, table
+from tests.faults.client import ROOT
+from tests.faults.ground import FOLDER_HERE, ready
 from tests.faults.machine import Machine
 from tests.faults.run import Pair
 
-FOLDER = Path(os.environ.get("OPSTASKS_FAULTS_DIR", ROOT / ".faults"))
-RESULTS = FOLDER / "results.jsonl"
+RESULTS = FOLDER_HERE / "results.jsonl"
 
 
 def main():
@@ -49,7 +47,10 @@ def main():
         worker.join()
     found = report.read(RESULTS)
     print(report.table(found))
-    return 1 if report.unknown(found) else 0
+    is_wrong = bool(report.unknown(found))
+    if not pattern:
+        is_wrong |= bool(soak.main())
+    return int(is_wrong)
 
 
 def work(name, todo):
@@ -65,18 +66,6 @@ def work(name, todo):
         report.write(RESULTS, verdict)
         mark = "ok" if not verdict.wrong else f"WRONG {json.dumps(verdict.wrong)[:300]}"
         print(f"{time.strftime('%H:%M:%S')} {case.name}: {verdict.code}: {mark}", flush=True)
-
-
-def ready(machine):
-    """The kept states of a host; made when it has none."""
-    ground = Ground(machine, FOLDER)
-    if ground.is_built:
-        ground.use()
-        return ground
-    done = Client(ground, ["manage", "--yes"]).end()
-    assert done.code == 0, done.text
-    ground.build()
-    return ground
 
 
 if __name__ == "__main__":

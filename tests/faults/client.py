@@ -8,8 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.ground import ROOT, environment
-
+ROOT = Path(__file__).resolve().parents[2]
 INV = str(Path(sys.executable).with_name("inv"))
 
 
@@ -94,3 +93,17 @@ def _document(out):
 def run(ground, *words, **options):
     """Run a command to its end."""
     return Client(ground, words, **options).end()
+
+
+def state_dir(ground, name="one"):
+    """XDG_STATE_HOME of an operator."""
+    path = ground.folder / f"{ground.machine.name}-{name}"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def environment(ground, operator="one"):
+    """The environment of a client."""
+    home = {**os.environ, "XDG_STATE_HOME": str(state_dir(ground, operator))}
+    home.pop("OPSTASKS_SUDO_PASSWORD_FILE", None)
+    return home

@@ -8,11 +8,12 @@ import yaml
 
 from opstasks.sandbox import api
 from tests.faults import traps
+from tests.faults.client import ROOT, Client, run
 from tests.faults.machine import FOLDER
 from tests.look import CODE, DB, HOME, LIB, SQLITE, until
 
-ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE = "faults"
+FOLDER_HERE = Path(os.environ.get("OPSTASKS_FAULTS_DIR", ROOT / ".faults"))
 SOURCE, LEVEL4 = "/e/FILESFORL4/workspaces", "D:\\Level4Files\\workspaces"
 REGISTRY = f"""
 version: 0.1
@@ -107,8 +108,6 @@ class Ground:
 
     def _keep(self):
         """Keep the states, all with the same running job."""
-        from tests.faults.client import run
-
         machine = self.machine
         api.publish("v2.71.0", [machine.name])
         self._at_old_release()
@@ -125,8 +124,6 @@ class Ground:
 
     def _keep_half(self):
         """A release whose client and step were killed before the migration."""
-        from tests.faults.client import Client
-
         trapper = traps.Trapper(self.machine)
         trapper.arm(traps.Trap("^python3 -m jobrunner.cli.migrate"))
         client = Client(self, ["deploy", "--yes", "--watch", "1"])
@@ -170,20 +167,18 @@ class Ground:
         machine.sh(f"{FOLDER}/reset.sh {which}", timeout_s=180)
 
 
-def state_dir(ground, name="one"):
-    """XDG_STATE_HOME of an operator."""
-    path = ground.folder / f"{ground.machine.name}-{name}"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def look(machine, cursor=""):
     """What an observer sees; the host must be up."""
     return json.loads(machine.sh(f"/usr/bin/python3 -I {FOLDER}/look.py '{cursor}'"))
 
 
-def environment(ground, operator="one"):
-    """The environment of a client."""
-    home = {**os.environ, "XDG_STATE_HOME": str(state_dir(ground, operator))}
-    home.pop("OPSTASKS_SUDO_PASSWORD_FILE", None)
-    return home
+def ready(machine):
+    """The kept states of a host; made when it has none."""
+    ground = Ground(machine, FOLDER_HERE)
+    if ground.is_built:
+        ground.use()
+        return ground
+    done = Client(ground, ["manage", "--yes"]).end()
+    assert done.code == 0, done.text
+    ground.build()
+    return ground
