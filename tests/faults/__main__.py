@@ -1,7 +1,7 @@
 """`make faults`: run the table on sandbox hosts, one worker for each, and print what was found.
 
 FAULTS=PATTERN runs the pairs whose name matches; without it, pairs that have a result already are
-skipped (delete .faults/results.jsonl to begin again).
+skipped (delete .faults/results.jsonl to begin again). FAULTS=@wrong runs those with findings again.
 """
 
 import json
@@ -26,14 +26,9 @@ RESULTS = FOLDER_HERE / "results.jsonl"
 def main():
     """Run the pairs; exit 1 when one of them found something that is not known."""
     pattern = os.environ.get("FAULTS", "")
-    done = {} if pattern else report.read(RESULTS)
     todo = queue.Queue()
-    cases = table.cases()
-    # Always the same order, in which a run that is cut short has seen something of everything.
-    random.Random(12).shuffle(cases)
-    for case in cases:
-        if case.name not in done and re.search(pattern, case.name):
-            todo.put(case)
+    for case in wanted(pattern, report.read(RESULTS)):
+        todo.put(case)
     hosts = int(os.environ.get("FAULTS_HOSTS", "2"))
     api.up(hosts=hosts)
     os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox"))
@@ -51,6 +46,17 @@ def main():
     if not pattern:
         is_wrong |= bool(soak.main())
     return int(is_wrong)
+
+
+def wanted(pattern, found):
+    """The pairs to run, in an order in which a run that is cut short has seen something of all."""
+    cases = table.cases()
+    random.Random(12).shuffle(cases)
+    if pattern == "@wrong":
+        return [case for case in cases if found.get(case.name, {}).get("wrong")]
+    if pattern:
+        return [case for case in cases if re.search(pattern, case.name)]
+    return [case for case in cases if case.name not in found]
 
 
 def work(name, todo):

@@ -92,15 +92,17 @@ STATEMENTS = (
         r"[Nn]othing was (touched|changed)",
         lambda before, seen, leave: changed(before, seen, leave),
     ),
-    (
-        r"in its former state again",
-        lambda before, seen, leave: changed(
-            before, seen, {*leave, "service", "scheduled", "pause", "etc", "releases"}
-        ),
-    ),
+    (r"in its former state again", lambda before, seen, leave: former(before, seen, leave)),
     (r"no name was moved", lambda before, seen, leave: before["images"] != seen["images"]),
 )
 AT = re.compile(r"([Bb]ack on|[Nn]ow at) (v\d[\w.]*\w)")
+
+
+def former(before, seen, leave):
+    """What is not as before, apart from the process of the service and the records."""
+    other = {*leave, "service", "scheduled", "pause", "etc", "releases"}
+    differs = changed(before, seen, other)
+    return differs + (["service"] if serves(before) != serves(seen) else [])
 
 
 def untrue(text, before, seen, leave):

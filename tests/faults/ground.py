@@ -113,9 +113,11 @@ class Ground:
         self._at_old_release()
         self.job = self._running_job()
         machine.put(f"{FOLDER}/job", self.job, "0644")
-        machine.sh(f"{FOLDER}/job.sh runs")
+        # Without the service: it would see the job without its container.
+        machine.sh(f"systemctl stop jobrunner; {FOLDER}/job.sh runs")
         api.publish("v2.73.0", [machine.name])
         machine.sh(f"{FOLDER}/keep.sh old")
+        assert self._job_runs(), "the kept job does not run"
         self._keep_half()
         self.reset("old")
         done = run(self, "deploy", "--yes", "--watch", "1")
@@ -154,10 +156,14 @@ class Ground:
 
     def _running_job(self):
         (job,) = api.submit(self.machine.name, "longer", "base")
-        query = f"select status_code from job where id='{job}'"
-        runs = f'{SQLITE} {DB} "{query}"; docker ps -q --filter name=os-job-{job}'
-        until(lambda: self.machine.sh(runs).startswith("executing\n"), "the job runs")
+        self.job = job
+        until(self._job_runs, "the job runs")
         return job
+
+    def _job_runs(self):
+        query = f"select status_code from job where id='{self.job}'"
+        runs = f'{SQLITE} {DB} "{query}"; docker ps -q --filter name=os-job-{self.job}'
+        return self.machine.sh(runs).startswith("executing\n")
 
     def reset(self, which):
         """Restore a kept state."""

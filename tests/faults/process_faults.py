@@ -42,6 +42,12 @@ def kill_ancestor(*names):
     return act
 
 
+def kill_timeout(pair):
+    """SIGKILL for the step's `timeout`: the client sees an end, and the step goes on alone."""
+    kill_ancestor("timeout")(pair)
+    time.sleep(2)
+
+
 def kill_step(pair):
     """SIGKILL for the stopped program itself."""
     pair.machine.run(f"kill -KILL {pair.hit.pid}")
@@ -94,6 +100,7 @@ def reboot(pair):
     pair.machine.reboot()
 
 
+BOOT, DOWN = frozenset({"boot"}), "connection|boot|went down|stopping"
 PROCESSES = [
     Fault("client killed", kill_client, codes=KILLED),
     Fault("ctrl-c", interrupt, codes=frozenset({0, 1, 130})),
@@ -101,12 +108,12 @@ PROCESSES = [
     Fault("step killed", kill_step, codes=NEVER_KNOWN, cause="137|killed|signal|9"),
     Fault("children killed", kill_children, codes=NEVER_KNOWN),
     Fault("program killed", kill_ancestor("python3"), codes=NEVER_KNOWN),
-    Fault("timeout killed", kill_ancestor("timeout"), codes=NEVER_KNOWN),
+    Fault("timeout killed", kill_timeout, codes=NEVER_KNOWN),
     Fault("step and timeout killed", kill_all_of_the_step, codes=NEVER_KNOWN),
     Fault("framed shell killed", kill_ancestor("bash"), codes=NEVER_KNOWN),
     Fault("sudo killed", kill_ancestor("sudo"), codes=NEVER_KNOWN),
     Fault("connection reset", reset_connection, codes=NEVER_KNOWN, cause="connection|answer"),
     Fault("connection stalled", stall, unstall, codes=NEVER_KNOWN, cause="connection|answer"),
-    Fault("power cut", power_cut, codes=NEVER_KNOWN, spoils=True, touches=frozenset({"boot"})),
-    Fault("reboot", reboot, codes=NEVER_KNOWN, spoils=True, touches=frozenset({"boot"})),
+    Fault("power cut", power_cut, codes=NEVER_KNOWN, cause=DOWN, spoils=True, touches=BOOT),
+    Fault("reboot", reboot, codes=NEVER_KNOWN, cause=DOWN, spoils=True, touches=BOOT),
 ]

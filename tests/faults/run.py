@@ -41,6 +41,8 @@ class Verdict:
     case: str
     code: int | None = None
     outcome: str = ""
+    host: str = ""
+    at: str = ""
     message: str = ""
     hint: str = ""
     wrong: dict = field(default_factory=dict)
@@ -65,7 +67,7 @@ class Pair:
         self.trapper = Trapper(self.machine)
         self.hit = self.client = None
         self.others = []
-        self.verdict = Verdict(case.name)
+        self.verdict = Verdict(case.name, host=self.machine.name, at=time.strftime("%H:%M:%S"))
 
     # -- what faults use -----------------------------------------------------------------------
 

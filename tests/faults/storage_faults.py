@@ -22,7 +22,7 @@ def full(name, folder, size, **more):
     """A fault: the folder's file system is full, until its end."""
     return Fault(
         f"{name} full",
-        script(f"dd if=/dev/zero of={folder}/.fill bs=4k 2>/dev/null; true"),
+        script(f"cat /dev/zero >{folder}/.fill 2>/dev/null; true"),
         script(f"rm -f {folder}/.fill"),
         setup=small(folder, size),
         cause="[Nn]o space|[Ff]ull|disk",
@@ -44,12 +44,12 @@ def read_only(name, folder, **more):
 
 
 FILE_SYSTEMS = [
-    full("state folder", STATE, "300k"),
-    full("database's folder", f"{HOME}/jobrunner/workdir", "600k"),
-    full("code's disk", CODE, "12m"),
-    full("tmp", "/tmp", "2m"),
-    full("medium privacy", "/srv/medium_privacy", "200k"),
-    full("config folder", f"{HOME}/config", "100k"),
+    full("state folder", STATE, "80m"),
+    full("database's folder", f"{HOME}/jobrunner/workdir", "80m"),
+    full("code's disk", CODE, "80m"),
+    full("tmp", "/tmp", "16m"),
+    full("medium privacy", "/srv/medium_privacy", "8m"),
+    full("config folder", f"{HOME}/config", "1m"),
     read_only("home", "/home"),
     read_only("state folder", STATE),
     read_only("code", CODE),

@@ -29,7 +29,7 @@ deploy |  | start limit hit; five operators; branch gone upstream
 deploy | begin, switch | state folder full; state folder read-only
 deploy | begin, migrate | database's folder full; database's folder read-only
 deploy | inspect, switch | code's disk full; code read-only
-deploy | inspect | tmp full; tmp read-only
+deploy | inspect | tmp full; tmp read-only; state folder full; state folder read-only
 deploy | begin | home read-only; var-lib-opstasks read-only
 deploy | inspect, begin, migrate | database locked
 deploy | migrate | database not writable

@@ -26,6 +26,7 @@ SYSTEMCTL = next(p for p in ("/usr/bin/systemctl.real", "/usr/bin/systemctl") if
 # A process of ours: a program, or the shell that runs it.
 OURS = re.compile(
     r"exec\(sys\.stdin\.readline|echo ready:|/var/lib/opstasks/scripts/|/usr/local/lib/opstasks/"
+    r"|jobrunner\.cli\.|jobrunner\.run import"
 )
 LEFT = re.compile(r"\.part$|\.tmp$|\.new$|staging-|^tmp|\.half$|\.partial$|\.inspect|~$")
 

@@ -5,7 +5,7 @@ kept=/opt/faults/$1
 for p in /proc/[0-9]*; do
   line=$(tr '\0' ' ' 2>/dev/null <"$p/cmdline")
   case $line in
-    *'exec(sys.stdin.readline'*|*'echo ready:'*|*/var/lib/opstasks/scripts/*|*faults-holder*)
+    *'exec(sys.stdin.readline'*|*'echo ready:'*|*/var/lib/opstasks/scripts/*|*faults-holder*|*jobrunner.cli.*|*jobrunner.run*)
       kill -KILL "${p#/proc/}" 2>/dev/null ;;
   esac
 done
