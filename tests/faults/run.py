@@ -15,7 +15,7 @@ from tests.faults.workflow import serves
 from tests.faults.workflows import WORKFLOWS
 
 # The longest that a client may take, and how long a moment may be awaited.
-CLIENT_S, MOMENT_S = 240, 60
+CLIENT_S, MOMENT_S = 150, 60
 # After these the host may still change when the client has ended.
 CHANGING = {name for name, fault in FAULTS.items() if fault.undo is not nothing}
 
@@ -45,6 +45,7 @@ class Verdict:
     at: str = ""
     message: str = ""
     hint: str = ""
+    last: str = ""
     wrong: dict = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -138,6 +139,7 @@ class Pair:
         self.verdict.code, self.verdict.outcome = ended.code, ended.host.get("outcome", "")
         self.verdict.message = ended.error.get("message", "")
         self.verdict.hint = ended.error.get("hint", "")
+        self.verdict.last = ended.err[-300:]
         return ended
 
     def _do_lead(self):
