@@ -25,6 +25,7 @@ import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.exceptions import Exit, UnknownFileType
 
+from opstasks.cli import interrupts
 from opstasks.cli.argv import MissingValueError, TaskShape, arrange, help_topic
 from opstasks.cli.old_names import OLD_NAMES
 from opstasks.cli.options import CORE_FLAGS, options_from
@@ -100,6 +101,7 @@ class CommandLine(invoke.Program):
 
     def update_config(self, merge: bool = True) -> None:
         """Read Invoke's settings, perhaps ask for the sudo password; a failure is one message."""
+        interrupts.stop_tasks()
         try:
             super().update_config(merge)
         except EOFError:
@@ -121,6 +123,8 @@ class CommandLine(invoke.Program):
             raise
         except Exception as error:
             self._fail(errors.unforeseen(error, ""))
+        finally:
+            interrupts.ignore()
 
     def _help_if_asked(self) -> None:
         """Show help for ``--help`` anywhere; Invoke calls ``deploy -H tpp --help`` ambiguous."""

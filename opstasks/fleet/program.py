@@ -37,6 +37,11 @@ A = TypeVar("A")
 MAX_ANSWER_BYTES = 16 << 20
 # How much to compress: higher levels take several times as long for a few hundred bytes.
 LEVEL = 6
+# What helps, by the cause that a program names (`opstasks.onhost.disk_errors`).
+CAUSES = {
+    "full": "free some space there, then run the same command again",
+    "read-only": "find out why the disk is read-only (dmesg), then run the same command again",
+}
 # How one module of a host imports another; a parser takes ten times as long.
 _IMPORT = re.compile(
     r"^\s*from (opstasks\.(?:\w+\.)?onhost(?:\.\w+)?) import (\([^)]*\)|[^(\n]+)", re.MULTILINE
@@ -142,6 +147,7 @@ class Program(Generic[Q, A]):
                 command=self.name,
                 tail=masked(why.detail),
                 traceback=masked(why.traceback),
+                hint=CAUSES.get(why.cause, ""),
             )
         raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")
 
@@ -216,6 +222,7 @@ class _Failure(msgspec.Struct):
     reason: str
     detail: str = ""
     traceback: str = ""
+    cause: str = ""
 
 
 class _NoAnswerError(Exception):

@@ -5,7 +5,7 @@ The request is one JSON object. The answer is lines of JSON on standard output: 
 
 - ``{"ok": {...}}``        the answer
 - ``{"refused": {...}}``   not possible, and nothing was touched: reason, detail
-- ``{"failed": {...}}``    an error happened: reason, detail, traceback
+- ``{"failed": {...}}``    an error happened: reason, detail, traceback, and a word for its cause
 
 `opstasks.fleet.program` sends programs and decodes their answers.
 """
@@ -55,6 +55,10 @@ def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, 
         return {"refused": {"reason": error.reason, "detail": error.detail}}
     except HostFailure as error:
         return _failed(error.reason, error.detail)
+    except OSError as error:
+        from opstasks.onhost import disk_errors
+
+        return _failed(disk_errors.explained(error), "", disk_errors.cause_of(error))
     except Exception as error:  # a defect of ours or of the host: report it to the client
         return _failed(f"{type(error).__name__}: {error}", "")
 
@@ -66,8 +70,9 @@ def run(main: Callable[[Request], Answer], request_text: str) -> None:
         send_answer(answer)
 
 
-def _failed(reason: str, detail: str) -> dict[str, Any]:
+def _failed(reason: str, detail: str, cause: str = "") -> dict[str, Any]:
     import traceback  # a good answer does not need it
 
     text = traceback.format_exc()
-    return {"failed": {"reason": reason, "detail": detail, "traceback": text}}
+    found = {"reason": reason, "detail": detail, "traceback": text, "cause": cause}
+    return {"failed": found}
