@@ -21,6 +21,7 @@ class Ended:
     err: str
     hung: bool = False
     document: dict = field(default_factory=dict)
+    words: tuple = ()
 
     @property
     def host(self):
@@ -76,7 +77,8 @@ class Client:
             hung = True
             self.signal(signal.SIGKILL)
             out, err = self.process.communicate()
-        return Ended(self.process.returncode, out, err, hung, _document(out))
+        words = tuple(self.words)
+        return Ended(self.process.returncode, out, err, hung, _document(out), words)
 
 
 def _document(out):

@@ -4,6 +4,7 @@ import re
 import shlex
 
 AGAIN = re.compile(r"\b(run|try) (it|this|that|manage|the same command)? ?again|again\b", re.I)
+NAMED = re.compile(r"\brun ([a-z][\w.-]+) again")
 QUOTED = re.compile(r"`(inv [^`]+)`")
 PLAIN = re.compile(r"(?:^|[:;,] |\bor )(inv -H \S+ .+?)(?:$|[;,]| \()")
 ROOT = re.compile(r"^(systemctl [\w .@-]+|rm -f [\w/.@-]+|chown [\w:/. -]+)(?:$|[;,])")
@@ -23,6 +24,9 @@ def command_of(hint, words):
     root = ROOT.search(hint)
     if root:
         return "root", root[1]
+    named = NAMED.search(hint)
+    if named and named[1] not in ("it", "this", "that", "inv"):
+        return "inv", _complete([named[1]])
     if AGAIN.search(hint):
         return "inv", list(words)
     return None, ""

@@ -60,6 +60,9 @@ def problems(seen, rests=False):
     if seen["database"]["check"] != "ok":
         found.append(f"the database: {seen['database']['check']}")
     found += _of_checkouts(seen) + _of_records(seen)
+    broken = {path: said for path, said in seen["snapshots"].items() if said != "ok"}
+    if broken:
+        found.append(f"left over: parts of snapshots: {broken}")
     if seen["left"]:
         found.append(f"left over: {seen['left']}")
     return found

@@ -241,6 +241,8 @@ class Pair:
         expected = ended.code in self.flow.codes
         if self.fault.cause and not expected and not re.search(self.fault.cause, said):
             self.verdict.add("message", [f"the cause is not named: {error.get('message')!r}"])
+        if re.search(r"(^|[;:] )\w*Error: ", error.get("message", "")):
+            self.verdict.add("message", [f"an error of Python: {error.get('message')!r}"])
         blamed = re.search(r"v2\.73\.0 failed", error.get("message", ""))
         if blamed and (self.fault.extra.get("person") or "journald" in self.fault.name):
             self.verdict.add("statement", [f"the release is blamed: {error.get('message')!r}"])
@@ -274,6 +276,7 @@ class Pair:
             self.machine.run(what)
         elif kind == "inv" and hints.may_follow(what) and what[0] not in ("doctor", "status"):
             done = self._inv(what)
+            self._see_whether_it_helped(done)
             same = (done.error.get("message"), done.error.get("hint"))
             first = (ended.error.get("message"), ended.error.get("hint"))
             if done.code and same == first and was and not self.fault.stays:
@@ -288,6 +291,14 @@ class Pair:
         if len(now) > len(was):
             self.verdict.add("hint", [f"after following it: {now}, before: {was}"])
         return now, what == self.words
+
+    def _see_whether_it_helped(self, done):
+        """A hint that was followed to a good end has brought what was asked for."""
+        asked = self.flow.codes == {0} and not self.fault.spoils and not self.fault.stays
+        if done.code == 0 and asked and done.host.get("outcome") == "changed":
+            seen = observer.settled(self.machine, self.before["cursor"])
+            if not self.flow.goal(self.before, seen) and "unfinished" not in str(self.verdict.hint):
+                self.verdict.add("hint", [f"followed, and the goal is not reached: {done.words}"])
 
     def _again(self, rests):
         """The same command once more ends well, or has nothing to do."""

@@ -45,6 +45,7 @@ def healthy():
         "releases": {},
         "scheduled": {},
         "removals": {},
+        "snapshots": {},
         "pause": {},
         "left": [],
         "sync": [{}, {}],
@@ -74,6 +75,7 @@ WRONG = {
     "an unfinished release": lambda seen: seen.update(releases={"1.json": {"outcome": ""}}),
     "an unreadable record": lambda seen: seen.update(pause={"pause.json": {"unreadable": "x"}}),
     "a partial file": lambda seen: seen.update(left=["/tmp/opstasks-x"]),
+    "a part of a snapshot": lambda seen: seen.update(snapshots={"x.sqlite": "malformed"}),
     "a removal that hangs": lambda seen: seen.update(removals={"1.json": {"state": "removing"}}),
 }
 LOST = {
@@ -180,6 +182,7 @@ def test_a_claim_that_was_true_at_once_is_accepted():
         ("inv -H tpp doctor", ("inv", ["doctor"])),
         ("fix it; `inv -H tpp logs` has more", ("inv", ["logs"])),
         ("run the same command again: it goes on", ("inv", ["mine"])),
+        ("fix it, then run manage again: it continues", ("inv", ["manage", "--yes"])),
         ("systemctl unmask jobrunner", ("root", "systemctl unmask jobrunner")),
         ("ask the platform's developers", (None, "")),
     ],

@@ -99,6 +99,19 @@ def database():
     return {"check": problem, "version": None, "jobs": None, "flags": None}
 
 
+def snapshots():
+    """What sqlite says about each snapshot of the database; a part of one is not "ok"."""
+    found = {}
+    for path in glob.glob(f"{STATE}/snapshots/*"):
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+                found[path] = db.execute("pragma quick_check").fetchone()[0]
+                db.execute("select count(*) from job")
+        except sqlite3.Error as error:
+            found[path] = str(error)
+    return found
+
+
 def containers():
     text = ask("/usr/bin/docker", "ps", "-a", "--format", "{{.Names}}\t{{.State}}")
     names = ask("/usr/bin/docker", "volume", "ls", "--format", "{{.Name}}")
@@ -251,6 +264,7 @@ def main(cursor):
                 "accounts": account_state(),
                 "releases": records(f"{STATE}/releases/*.json"),
                 "scheduled": records(f"{ROOT_STATE}/scheduled/*.json"),
+                "snapshots": snapshots(),
                 "removals": records(f"{STATE}/outputs/*.json"),
                 "pause": records(f"{STATE}/pause.json"),
                 "state_files": files,
