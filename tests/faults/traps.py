@@ -6,6 +6,7 @@ has been made (before, after), or goes on at once (during). Programs of ours are
 ``python3 ... NAME``, so a pattern such as ``python3 deploy.steps`` names one of them.
 """
 
+import contextlib
 import queue
 import subprocess
 import threading
@@ -20,11 +21,14 @@ MOMENTS = ("before", "during", "after")
 # sudoers names these with their path, so the real one moves aside.
 BY_PATH = ("systemctl",)
 IN_PATH = ("python3", "git", "docker", "journalctl", "rsync")
-# Reads the reports of the stand-ins, and lets them go on when it is told to.
-LISTEN = (
-    f"cd {FOLDER}; rm -f hit go; mkfifo -m 666 hit go; exec 3<>hit 4<>go; echo ready;"
-    " (cat <&3) & while read -r word; do echo go >&4; done; kill $!"
-)
+# Arms a trap, reads the reports of the stand-ins, and lets them go on when it is told to; when its
+# input ends, the trap is gone.
+LISTEN = f"""
+cd {FOLDER}; rm -rf hit go armed count.*; mkfifo -m 666 hit go; exec 3<>hit 4<>go
+printf '%s\\n' "$@" >armed; chmod 644 armed; echo ready
+(cat <&3) & while read -r word; do echo go >&4; done
+rm -rf armed count.*; echo go >&4; kill $!; rm -f hit go
+"""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,9 @@ class Trapper:
     def arm(self, trap):
         """Arm a trap; the one before is gone."""
         self.disarm()
+        shell = ["/bin/bash", "-c", LISTEN, "bash", trap.pattern, trap.when, str(trap.number)]
         self._process = subprocess.Popen(
-            ["docker", "exec", "-i", self.machine.container, "/bin/bash", "-c", LISTEN],
+            ["docker", "exec", "-i", self.machine.container, *shell],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -80,8 +85,6 @@ class Trapper:
         assert self._process.stdout.readline() == "ready\n"
         self.hits = queue.Queue()
         threading.Thread(target=self._listen, args=(self._process, self.hits), daemon=True).start()
-        text = f"{trap.pattern}\n{trap.when}\n{trap.number}\n"
-        self.machine.put(f"{FOLDER}/armed", text, "0644")
 
     @staticmethod
     def _listen(process, hits):
@@ -99,17 +102,18 @@ class Trapper:
 
     def release(self):
         """Let the call go on."""
-        try:
+        with contextlib.suppress(OSError, ValueError):  # the host was powered off
             self._process.stdin.write("go\n")
             self._process.stdin.flush()
-        except OSError:
-            pass  # the host was powered off
 
     def disarm(self):
         """Remove the trap; calls go on undisturbed."""
         if self._process is not None:
-            self.release()
-            self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:  # the host hangs: the next trap removes it
+                self._process.kill()
+                self._process.wait()
             self._process = None
-        self.machine.run(f"rm -rf {FOLDER}/armed {FOLDER}/count.*; rm -f {FOLDER}/hit {FOLDER}/go")

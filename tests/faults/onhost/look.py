@@ -22,6 +22,7 @@ STATE, ROOT_STATE = f"{HOME}/opstasks", "/var/lib/opstasks"
 LOCK = f"{ROOT_STATE}/lock"
 WORKSPACES = ("/srv/high_privacy/workspaces", "/srv/medium_privacy/workspaces", "/e")
 UNITS = ("jobrunner.service", "docker.service", "ssh.service", "systemd-journald.service")
+SYNC = ("opstasks-level3-sync.timer", "opstasks-level3-sync.service")
 SYSTEMCTL = next(p for p in ("/usr/bin/systemctl.real", "/usr/bin/systemctl") if os.path.exists(p))
 # A process of ours: a program, or the shell that runs it.
 OURS = re.compile(
@@ -47,13 +48,18 @@ def text_of(path):
         return file.read().strip()
 
 
-def unit(name):
+def units(names):
+    """The properties of units, by name, with one call."""
     asked = "LoadState,ActiveState,SubState,MainPID,NRestarts,UnitFileState"
-    text = ask(SYSTEMCTL, "show", name, f"--property={asked}") or ""
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    text = ask(SYSTEMCTL, "show", *names, f"--property={asked}") or ""
+    blocks = text.strip().split("\n\n")
+    found = [dict(line.split("=", 1) for line in b.splitlines() if "=" in line) for b in blocks]
+    return dict(zip(names, found + [{}] * len(names), strict=False))
 
 
 def checkout(path):
+    """Where a checkout is, and what differs; git runs only for what its files do not say."""
+
     def git(*words):
         text = ask(
             *("/usr/bin/git", "-c", "safe.directory=*", "--no-optional-locks", "-C", path), *words
@@ -61,12 +67,16 @@ def checkout(path):
         return None if text is None else text.strip()
 
     locks = glob.glob(f"{path}/.git/*.lock") + glob.glob(f"{path}/.git/refs/heads/*.lock")
-    stash = (git("stash", "list") or "").splitlines()
+    edits = git("status", "--porcelain")
+    stash = []
+    if os.path.exists(f"{path}/.git/refs/stash"):
+        stash = (git("stash", "list") or "").splitlines()
+    head = text_of(f"{path}/.git/HEAD")
     return {
-        "head": git("rev-parse", "HEAD"),
+        "head": git("rev-parse", "HEAD") if head.startswith("ref:") else head,
         "name": git("describe", "--tags", "--always"),
-        "edits": git("status", "--porcelain"),
-        "diff": git("diff", "HEAD"),
+        "edits": edits,
+        "diff": git("diff", "HEAD") if edits else "",
         "stashed": [git("stash", "show", "-p", f"stash@{{{n}}}") for n in range(len(stash))],
         "locks": [os.path.basename(p) for p in locks],
     }
@@ -175,20 +185,17 @@ def records(pattern):
 
 
 def audit(cursor):
-    words = [
-        "/usr/bin/journalctl.real"
-        if os.path.exists("/usr/bin/journalctl.real")
-        else "/usr/bin/journalctl"
-    ]
-    words += ["--no-pager", "--quiet", "--output=cat", "--identifier=opstasks"]
-    words += [f"--after-cursor={cursor}"] if cursor else ["--lines=0"]
+    """The lines of our audit after a position in the journal, and the newest position."""
+    words = ["/usr/bin/journalctl", "--no-pager", "--quiet", "--output=cat", "--show-cursor"]
+    words += ["--identifier=opstasks"] if cursor else ["--lines=1"]
+    words += [f"--after-cursor={cursor}"] if cursor else []
     text = ask(*words) or ""
     found = []
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
             found.append(json.loads(line))
-    shown = ask(words[0], "--quiet", "--lines=0", "--show-cursor") or ""
-    return found, shown.partition("-- cursor: ")[2].strip()
+    position = text.rpartition("-- cursor: ")[2].strip()
+    return (found, position or cursor) if cursor else ([], position)
 
 
 def state_files():
@@ -237,7 +244,7 @@ def main(cursor):
     there, volumes = containers()
     lines, now_cursor = audit(cursor)
     files = state_files()
-    sync = [unit(f"opstasks-level3-sync.{kind}") for kind in ("timer", "service")]
+    shown = units((*UNITS, *SYNC))
     timers = ask(SYSTEMCTL, "list-units", "--all", "--no-legend", "--plain", "opstasks-2*")
     etc = {
         p: h
@@ -248,7 +255,7 @@ def main(cursor):
         json.dumps(
             {
                 "boot": text_of("/proc/sys/kernel/random/boot_id"),
-                "units": {name: unit(name) for name in UNITS},
+                "units": {name: shown[name] for name in UNITS},
                 "code": checkout(CHECKOUTS["code"]),
                 "lib": checkout(CHECKOUTS["lib"]),
                 "database": database(),
@@ -269,7 +276,7 @@ def main(cursor):
                 "pause": records(f"{STATE}/pause.json"),
                 "state_files": files,
                 "left": left_over(files),
-                "sync": sync,
+                "sync": [shown[name] for name in SYNC],
                 "timers": (timers or "").splitlines(),
                 "audit": lines,
                 "cursor": now_cursor,
