@@ -8,12 +8,20 @@ import shlex
 def one_word(text: object) -> str:
     """A value as one word of a command line; the value may be hostile.
 
-    Control characters become escapes that bash reads.
+    Control characters become escapes that bash reads. A value that begins with `-` gets `./` before
+    it: as a path it is the same file, and it never is an option of the command.
     """
     text = str(text)
+    if text.startswith("-"):
+        text = f"./{text}"
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def value_of(word: str) -> str:
+    """The value for which `one_word` showed a word, as the shell passes it on."""
+    return word[2:] if word.startswith("./-") else word
 
 
 def _escaped(char: str) -> str:

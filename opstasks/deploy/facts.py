@@ -61,10 +61,19 @@ class Dirt:
 
 
 @dataclass(frozen=True)
+class GitLock:
+    """A lock file of git; `holder` is the running git that has it, "" if a killed one left it."""
+
+    path: Line
+    holder: Line = ""
+
+
+@dataclass(frozen=True)
 class CheckoutFacts:
     """One checkout: its commit, its target, and the commits that the move gains and loses.
 
-    `error` says why there is no target. `url` is where its commits should come from ("" if that is
+    `error` says why there is no target, `fault` is its kind, for a hint
+    (`opstasks.deploy.problems`). `url` is where its commits should come from ("" if that is
     not compared), `source` where they do.
     """
 
@@ -78,6 +87,8 @@ class CheckoutFacts:
     lost: tuple[Commit, ...] = ()
     dirt: Dirt = field(default_factory=Dirt)
     error: Text = ""
+    fault: Line = ""
+    locks: tuple[GitLock, ...] = ()
     source: CheckoutSource = field(default_factory=CheckoutSource)
     url: Text = ""
 
@@ -107,14 +118,30 @@ class DeployJob:
 
 @dataclass(frozen=True)
 class DeployDatabase:
-    """job-runner's database; `quick_check` is "ok" or what is wrong with it."""
+    """job-runner's database; `quick_check` is "ok" or what is wrong with it.
+
+    `error` says why it cannot be read (`is_damaged`: waiting does not help), `not_writable` what
+    the service account may not write.
+    """
 
     exists: bool = False
     size_bytes: Count = 0
     user_version: Count = 0
     quick_check: Text = ""
     error: Text = ""
+    is_damaged: bool = False
+    not_writable: Line = ""
     running: tuple[DeployJob, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeployDisk:
+    """The disk (`device`) with the state, the database, the code or the dependencies (`kind`)."""
+
+    kind: Line
+    device: Count
+    free_bytes: Count
+    free_files: Count = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -129,6 +156,7 @@ class Migration:
 class DeployFacts:
     """All facts for the plan of a deploy.
 
+    `not_inspected` says why the new code was not imported: its migrations are not known then.
     `code_version` is the newest database version that the new code supports; `missing_keys` are
     configuration keys that the new code reads, the old code did not, and the host does not set;
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
@@ -139,13 +167,14 @@ class DeployFacts:
     code: CheckoutFacts
     lib: CheckoutFacts
     database: DeployDatabase
-    free_bytes: Count
+    disks: tuple[DeployDisk, ...]
     unit_state: Line
     unit_loaded: bool
     may_control: bool
     docker_answers: bool
     releases: tuple[Release, ...]
     import_error: Text = ""
+    not_inspected: Text = ""
     migrations: tuple[Migration, ...] = ()
     code_version: Count = 0
     missing_keys: tuple[Line, ...] = ()
@@ -155,6 +184,18 @@ class DeployFacts:
     unit_user: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
     service_user: Line = ""
+
+    @property
+    def moves(self) -> bool:
+        """Whether code, dependencies or database would change."""
+        return self.code.moves or self.lib.moves or bool(self.migrations)
+
+    @property
+    def unknown_migrations(self) -> str:
+        """Why the migrations are not known; "" if they are."""
+        if self.database.error:
+            return f"the database cannot be read: {self.database.error}"
+        return self.not_inspected or (self.import_error and "the release cannot be imported")
 
     @property
     def unfinished(self) -> Release | None:

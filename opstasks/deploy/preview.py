@@ -45,13 +45,17 @@ def unfinished_lines(facts: DeployFacts) -> list[str]:
         # An interrupted checkout looks like manual edits: people must judge which it is.
         if edited := checkout.dirt.edited:
             count = len(edited)
-            lines.append(f"{checkout.path}: {count} edited file(s), LOST either way")
+            lines.append(
+                f"{checkout.path}: {count} edited file(s), reset either way, kept as a patch"
+            )
             lines += _first("  ", edited)
     return lines
 
 
 def _database_lines(plan: DeployPlan) -> list[str]:
     facts, undone = plan.facts, plan.restores
+    if facts.unknown_migrations:
+        return [f"migrations: unknown, {facts.unknown_migrations.splitlines()[0]}"]
     lines = [
         f"migration {item.version}: {' '.join(item.sql.split())[:90]}" for item in facts.migrations
     ]
@@ -81,7 +85,3 @@ def _first(start: str, items: Sequence[str]) -> list[str]:
     lines = [start + item for item in items[:SHOWN]]
     more = len(items) - SHOWN
     return [*lines, f"{start}... and {more} more"] if more > 0 else lines
-
-
-def _one_line(sql: str) -> str:
-    return " ".join(sql.split())

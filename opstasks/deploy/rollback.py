@@ -34,12 +34,14 @@ def inspect(host: Host) -> RollbackFacts:
         )
     snapshot = last.snapshot if last.to_version != last.from_version else ""
     found = facts.inspect(host, last.from_code, last.from_lib, fetches=False, snapshot=snapshot)
-    if found.code.head != last.to_code:
-        raise Refused(
-            f"the checkout is at {found.code.head_name}, not where {last.id} left it",
-            host=host.name,
-            hint="deploy the wanted commit with `deploy --ref`",
-        )
+    for checkout, left_at in ((found.code, last.to_code), (found.lib, last.to_lib)):
+        # Where git cannot read it, the plan says why.
+        if checkout.head not in ("", left_at):
+            raise Refused(
+                f"{checkout.path} is at {checkout.head_name}, not where {last.id} left it",
+                host=host.name,
+                hint="deploy the wanted commits with `deploy --ref` and `--lib-ref`",
+            )
     return RollbackFacts(last, found)
 
 

@@ -8,7 +8,7 @@ root's, and may redirect addresses.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -37,6 +37,9 @@ _REDIRECTS = re.compile(
     re.IGNORECASE,
 )
 
+# They make git compare a file again. Git does only one of the two in one command.
+_SEEN_AGAIN = ("--no-assume-unchanged", "--no-skip-worktree")
+
 
 class GitSetting(msgspec.Struct, frozen=True):
     """A setting and its file; it has a value for addresses only, without credentials."""
@@ -50,13 +53,15 @@ class CheckoutSource(msgspec.Struct, frozen=True):
     """The settings of a checkout and its account, the hooks that run, and files that hide changes.
 
     `extras` are paths of files that hide changes or replace content. `hidden` are files that git
-    was told not to compare. `problem` says why this is not complete.
+    was told not to compare. `foreign` are folders and files of other
+    accounts. `problem` says why this is not complete.
     """
 
     settings: tuple[GitSetting, ...] = ()
     hooks: tuple[Line, ...] = ()
     extras: tuple[Line, ...] = ()
     hidden: tuple[Line, ...] = ()
+    foreign: tuple[Line, ...] = ()
     problem: Line = ""
 
 
@@ -69,8 +74,25 @@ class SourceProblem:
     is_origin: bool = False
 
 
-def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProblem]:
-    """What is wrong with a checkout's source; `url` is where its commits should come from."""
+def foreign_problems(path: str, found: CheckoutSource, owner: str) -> Iterator[SourceProblem]:
+    """What belongs to others than `owner`, the account that uses a checkout: git cannot move it."""
+    if found.foreign:
+        more = len(found.foreign) - 1
+        text = found.foreign[0] + (f" (and {more} more)" if more else "")
+        yield SourceProblem(text, owner_hint(path, owner))
+
+
+def owner_hint(path: str, owner: str) -> str:
+    """How to give a checkout back to the account that uses it."""
+    return f"as root: chown -R {one_word(f'{owner}:')} {one_word(path)}"
+
+
+def problems(path: str, found: CheckoutSource, url: str, owner: str) -> Iterator[SourceProblem]:
+    """What is wrong with a checkout's source; `url` is where its commits should come from.
+
+    `owner` is the account that uses it.
+    """
+    yield from foreign_problems(path, found, owner)
     if found.problem:
         yield SourceProblem(found.problem, f"look at it (checkout {one_word(path)})")
         return
@@ -96,15 +118,12 @@ def problems(path: str, found: CheckoutSource, url: str) -> Iterator[SourceProbl
         yield SourceProblem(f"{place} hides or replaces content", _removal(path, place))
     if found.hidden:
         shown = ", ".join(found.hidden[:3]) + (", ..." if len(found.hidden) > 3 else "")
-        # Git does only one of the two in one command.
-        words = ("git", "-C", path, "update-index", "--no-assume-unchanged", found.hidden[0])
-        again = ("git", "-C", path, "update-index", "--no-skip-worktree", found.hidden[0])
-        yield SourceProblem(f"git ignores changes of {shown}", f"{_line(words)}; {_line(again)}")
+        hints = (_update_index(path, flag, found.hidden[0]) for flag in _SEEN_AGAIN)
+        yield SourceProblem(f"git ignores changes of {shown}", "; ".join(hints))
 
 
-def _line(words: Iterable[str]) -> str:
-    """A command line to paste."""
-    return " ".join(map(one_word, words))
+def _update_index(path: str, flag: str, name: str) -> str:
+    return f"git -C {one_word(path)} update-index {flag} {one_word(name)}"
 
 
 def _removal(path: str, place: str) -> str:
@@ -133,7 +152,8 @@ def _setting(entry: GitSetting) -> SourceProblem:
 
 def _fetch_hint(file: str) -> str:
     """Set what a clone sets: without it, nothing that a deploy looks at is fetched."""
-    return _line(("git", "config", "--file", file, "--replace-all", "remote.origin.fetch", FETCH))
+    words = f"git config --file {one_word(file)} --replace-all"
+    return f"{words} remote.origin.fetch {one_word(FETCH)}"
 
 
 def is_same_url(one: str, other: str) -> bool:

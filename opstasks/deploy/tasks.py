@@ -208,7 +208,7 @@ def _resume(
             ctx.console.note(f"{item.host}: {line}")
     edited = [item.host for item in unfinished if item.value and _is_edited(item.value)]
     if edited:
-        ctx.confirm(f"Discard the edits on {', '.join(edited)}?")
+        ctx.confirm(f"Undo the edits on {', '.join(edited)}? They are kept as a patch.")
     choice = choice or ctx.choose("Finish it, or go back?", ["finish", "back"])
 
     def work(host: Host, plan: DeployPlan) -> DeployResult:
@@ -231,7 +231,7 @@ def _not_started(plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
 
 
 def _is_edited(plan: DeployPlan) -> bool:
-    """Whether finishing and going back both discard edits."""
+    """Whether finishing and going back both undo edits."""
     return bool(plan.facts.code.dirt.edited or plan.facts.lib.dirt.edited)
 
 
@@ -252,7 +252,9 @@ def _plan_row(plan: DeployPlan) -> dict[str, object]:
         "behind": len(facts.code.gained),
         "dependencies": facts.lib.error or facts.lib.direction,
         "dirty": ((facts.code.dirt or facts.lib.dirt) and "yes") or "",
-        "migrations": ", ".join(str(item.version) for item in facts.migrations),
+        "migrations": "unknown"
+        if facts.unknown_migrations
+        else ", ".join(str(item.version) for item in facts.migrations),
         "new keys": ", ".join(facts.missing_keys),
         "problems": "; ".join(problem.text for problem in plan.problems),
     }

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
-from opstasks.deploy import release
+from opstasks.deploy import present, release
+from opstasks.deploy.source import owner_hint
 from opstasks.doctor import drift
 from opstasks.doctor.facts import (
     INSPECT,
@@ -113,6 +114,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         *_unit(spec, systemd.parse_show(spec.unit, found["unit"].out)),
         *_lock(spec, lock.parse_owner(found["lock"].out)),
         _release(spec, found["releases"]),
+        *_present(spec, found["present"]),
         *(_sync(spec, found["sync"]) if "sync" in found else ()),
     ]
 
@@ -150,10 +152,12 @@ def _paths(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         info = facts.paths.get(path)
         if info is None:
             yield DoctorFinding(path, False, "not there", hint)
-        elif not info.readable:
-            yield DoctorFinding(path, False, f"{spec.service_user} may not read it", hint)
-        elif written and not info.writable:
-            yield DoctorFinding(path, False, f"{spec.service_user} may not write to it", hint)
+        elif not (info.readable and (info.writable or not written)):
+            # `manage` gives back what it describes; it only clones checkouts.
+            checkout = next((p for p in (spec.code_dir, spec.lib_dir) if path.startswith(p)), "")
+            hint = owner_hint(checkout, spec.service_user) if checkout else hint
+            what = "read it" if not info.readable else "write to it"
+            yield DoctorFinding(path, False, f"{spec.service_user} may not {what}", hint)
         else:
             yield DoctorFinding(path, True, "there")
 
@@ -268,6 +272,26 @@ def _release(spec: HostSpec, result: Result) -> DoctorFinding:
         return DoctorFinding("release", False, error.message, f"ls -l {spec.state_dir}/releases")
     text = f"{found.describe()} is unfinished" if found else "none is unfinished"
     return DoctorFinding("release", found is None, text, f"inv -H {spec.name} deploy")
+
+
+def _present(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
+    """What a deploy and the service need of the present checkouts and the database."""
+    try:
+        facts = present.PRESENT.decode(result, spec.name)
+    except OpsError as error:
+        yield DoctorFinding("checkouts", False, error.tail or error.message, "run it again")
+        return
+    for path, texts in present.checkout_findings(spec, facts):
+        for text, hint in texts:
+            yield DoctorFinding(f"git in {path}", False, text, hint)
+        if not texts:
+            yield DoctorFinding(f"git in {path}", True, "can read and change it")
+    misfit, closed = facts.misfit(), facts.not_writable
+    hint = f"inv -H {spec.name} deploy"
+    yield DoctorFinding("code and database", not misfit, misfit or "fit together", hint)
+    yield DoctorFinding(
+        "database rights", not closed, closed or "writable", present.rights_hint(spec)
+    )
 
 
 def _sync(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:

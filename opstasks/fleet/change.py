@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from opstasks.core.errors import OpsError, Refused
+from opstasks.core.errors import Lost, OpsError, Refused
 from opstasks.core.hints import one_word
-from opstasks.fleet import audit, lock
+from opstasks.fleet import audit, leftover, lock
 from opstasks.fleet.host import Host, Shell
 
 
@@ -26,8 +26,28 @@ def change(shell: Shell, task: str, args: Mapping[str, str] | None = None) -> It
     entry = audit.start(host.name, task, args or {})
     _take(shell, entry)
     audit.write_local(entry)
-    with audit.ending(entry, partial(_end, shell)), host.changing():
+    with audit.ending(entry, partial(_end, shell)), host.changing(), _settled(shell):
         yield entry.run_id
+
+
+@contextlib.contextmanager
+def _settled(shell: Shell) -> Iterator[None]:
+    """After an error inside, wait for what a step left running: only then the change has failed.
+
+    Raises Lost instead if that does not end.
+    """
+    try:
+        yield
+    except Lost:
+        raise
+    except OpsError as error:
+        if shell.is_open and shell.host.guard.has_acted:
+            try:
+                leftover.wait(shell.session, shell.host.name, shell.host.step)
+            except Lost as lost:
+                lost.message = f"{error.message}; {lost.message}"
+                raise lost from error
+        raise
 
 
 def _take(shell: Shell, entry: audit.AuditEntry) -> None:

@@ -10,6 +10,7 @@ import shlex
 
 from opstasks.core.command import Command, Raw, Secret
 from opstasks.fleet.heartbeat import SILENCE_S
+from opstasks.fleet.marks import NOT_RUN
 from opstasks.fleet.sudo import ASK
 
 # The settings of every remote shell: predictable messages, no pagers, no git questions, and the
@@ -28,8 +29,9 @@ TO_ERR = f"2>&{ERR} {ERR}>&-"
 # `b COUNT` reads a block into $B. bash reads a header byte by byte, but a block in large pieces. In
 # the C locale, -N counts bytes. A block that comes only in part ends the shell: it never runs.
 # The account's own environment must not pass on our variables to commands.
+# `w` tells whether a command may run: `opstasks.fleet.leftover` replaces it during a change.
 FUNCTIONS = (
-    "unset B F I r S T O D; set --\n"
+    "unset B F I r S T O D X; set --; w() { :; }\n"
     # bash reports a killed command with its whole text, so bash's own messages are discarded.
     f"exec {ERR}>&2 2>/dev/null\n"
     "b() { local n; B=; for n; do"
@@ -81,13 +83,16 @@ def frame(command: Command, mark: str, before: str = "", after: str = "") -> byt
     """The bytes that make the framed shell run one command.
 
     `before` and `after` are shell texts that run before and after the command; $r is then its exit
-    code. Raises ValueError for a NUL byte.
+    code, or NOT_RUN if a process of an earlier step of the change still runs. Raises ValueError for
+    a NUL byte.
     """
     line = command.line()
     if any(isinstance(arg, Raw) for arg in command.args):
         line = f"bash -c {shlex.quote(line)}"
+    elif command.args[:1] == ("sudo",):  # it closes the descriptors of the lock
+        line = f"sh -c '\"$@\"; exit $?' sh {line}"
     line = f"timeout -k 5 {command.timeout_s:g} {line}"
-    text = f"{_run(line, command)}; I=\n"
+    text = f"if w; then {_run(line, command)}; else r={NOT_RUN}; fi; I=\n"
     return _ended(_quiet(before) + text + _quiet(after), mark, command.stdin)
 
 

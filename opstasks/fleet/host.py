@@ -38,7 +38,7 @@ from opstasks.core.errors import (
     Unreachable,
 )
 from opstasks.core.result import TIMEOUT_CODES, Result
-from opstasks.fleet import sudo
+from opstasks.fleet import leftover, sudo
 from opstasks.fleet.change_guard import ChangeGuard
 from opstasks.fleet.inventory import NEVER, HostSpec
 from opstasks.fleet.program import Program, Reader
@@ -101,7 +101,8 @@ class Shell:
 
     def _batch(self, commands: Sequence[Command]) -> list[Result]:
         with self._told(commands) as results:
-            results += self.session.batch(commands)
+            host = self.host
+            results += leftover.in_turn(self.session, commands, host.name, host.step)
         return results
 
     def enclosed(self, command: Command, before: str, after: str) -> Result:

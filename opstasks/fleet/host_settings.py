@@ -146,7 +146,12 @@ class _Builder:
 
     def _check(self, path: str, value: Any, shape: shapes.Shape) -> None:
         """Add a mistake if a value does not have the shape; the default "" is always accepted."""
-        if value != "" and not (isinstance(value, str) and shape.pattern.fullmatch(value)):
+        if value == "" or (isinstance(value, str) and shape.pattern.fullmatch(value)):
+            return
+        plain = value.rstrip("/") if isinstance(value, str) else ""
+        if shape.pattern.fullmatch(plain):
+            self._mistakes.add(path, f"{value!r} ends with a slash: write {plain}")
+        else:
             self._mistakes.bad_value(path, value, shape.expected)
 
     def _check_line(self, path: str, value: Any, *, is_path: bool) -> None:

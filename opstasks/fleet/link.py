@@ -11,6 +11,7 @@ from typing import Any
 import paramiko
 
 from opstasks.core.errors import Refused, Unreachable
+from opstasks.core.hints import one_word
 from opstasks.fleet.host_keys import HostKeyError, TrustedKeys, trusted_keys
 from opstasks.fleet.key_login import KeyLogin, LoginError
 from opstasks.fleet.proxy import Proxy
@@ -145,13 +146,15 @@ def _socket(hop: Hop, through: Link | None) -> Any:
     except ForwardingForbiddenError as error:
         # The same text for all hosts behind it: it is the gateway's setting.
         text = f"gateway {gateway}: its sshd does not forward connections"
-        hint = f"set AllowTcpForwarding and PermitOpen in sshd_config of {gateway}"
+        hint = f"set AllowTcpForwarding and PermitOpen in sshd_config of {one_word(gateway)}"
         raise Unreachable(text, hint=hint) from error
     except EOFError as error:
         raise Unreachable(f"gateway {gateway}: connection lost", hint="run it again") from error
     except NoAnswerError as error:
         text = f"the gateway {gateway} is up, but cannot connect to {where}: {error}"
-        raise Unreachable(text, hint=f"is the host up? {gateway} must reach it") from error
+        raise Unreachable(
+            text, hint=f"is the host up? {one_word(gateway)} must reach it"
+        ) from error
 
 
 def dial(through: Link, address: str, port: int, timeout_s: float) -> paramiko.Channel:

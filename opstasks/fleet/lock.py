@@ -1,9 +1,9 @@
 """One writer at a time per host.
 
 The lock is an open file lock (flock) on `HostSpec.lock_file`, held by the framed shell that
-does the work. Every step inherits the descriptor, so a step that outlives its client keeps
-the lock; when both are gone the kernel drops it. Nothing has to be cleaned up by
-hand. The content of the file (who, task, since when) is for people only.
+does the work. Every process of a step inherits the descriptor (`opstasks.onhost.commands`), so what
+outlives the client, or the step, keeps the lock; when all are gone the kernel drops it. Nothing has
+to be cleaned up by hand. The content of the file (who, task, since when) is for people only.
 
 Only root and the service account can open the file, because an account that can open it can hold
 the lock.
@@ -22,10 +22,13 @@ import msgspec
 from opstasks.core.command import Command, Raw, cmd
 from opstasks.core.fields import Line, Small, ready
 from opstasks.core.formats import minute_text, span_text
+from opstasks.fleet import leftover
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 
 FD = 9
+# How much of the file is read: the service account may write anything into it.
+TEXT_BYTES = 4096
 # The exit codes of `take_text`, from sysexits.h: EX_TEMPFAIL, EX_NOPERM, EX_OSFILE.
 BUSY_CODE = 75
 UNSAFE_CODE = 77
@@ -105,9 +108,12 @@ def take_text(spec: HostSpec, owner: Owner, *, checked: bool = False) -> str:
         (f"if {private}; then (exit {UNSAFE_CODE}); else\n" if private else "{\n")
         + f"[ -e {path} ] || (umask 022; mkdir -p {folder} && umask 077 && : >>{path})\n"
         f"if ! exec {FD}<>{path}; then (exit 1);"
-        f" elif ! flock -w 2 {FD}; then cat {path}; exec {FD}>&-; (exit {BUSY_CODE});"
+        f" elif ! flock -w 2 {FD};"
+        f" then head -c {TEXT_BYTES} {path}; exec {FD}>&-; (exit {BUSY_CODE});"
         f" elif ! [ {path} -ef /proc/self/fd/{FD} ]; then exec {FD}>&-; (exit {REPLACED_CODE});"
-        f" else {{ printf '%s\\n' {words} >{path}; }} 2>/dev/null || true; fi\n"
+        f" elif ! {{ {leftover.OPEN_TEXT}; }}; then exec {FD}>&-; (exit 1);"
+        f" else {leftover.GUARD_TEXT};"
+        f" {{ printf '%s\\n' {words} >{path}; }} 2>/dev/null || true; fi\n"
         + ("fi" if private else "}")
     )
 
@@ -118,14 +124,15 @@ def _is_private(path: str) -> str:
 
 
 def release_text(spec: HostSpec) -> str:
-    """Shell text that releases the lock."""
-    return f": >{shlex.quote(spec.lock_file)}; exec {FD}>&-"
+    """Shell text that releases the lock; a process that was left behind keeps it, with its text."""
+    return f"{leftover.end_text(f': >{shlex.quote(spec.lock_file)}')}; exec {FD}>&-"
 
 
 def holder(spec: HostSpec) -> Command:
     """Print who holds the lock, or nothing when it is free; "held" when the file is empty."""
     path = shlex.quote(spec.lock_file)
-    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || grep . {path} || echo held"))
+    text = f"head -c {TEXT_BYTES} {path} | grep ."
+    return cmd(Raw(f"[ ! -e {path} ] || flock -n {path} true || {text} || echo held"))
 
 
 def parse_owner(text: str) -> Owner | None:

@@ -5,7 +5,9 @@ The host writes them, so nothing in them is trusted: a wrong number is a ValueEr
 
 from __future__ import annotations
 
-MAX_CODE = 255
+# The number of a command that was not run (`opstasks.fleet.leftover`): not one of an exit code.
+NOT_RUN = 256
+MAX_CODE = NOT_RUN
 # The highest process id of Linux.
 MAX_PID = 1 << 22
 

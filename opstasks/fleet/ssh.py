@@ -136,7 +136,7 @@ class SSHTransport:
         if hop is not self._hops[-1]:
             error.message = f"gateway {hop.name}: {error.message}"
             if error.hint == CHECK_NETWORK:
-                error.hint = f"is the gateway {hop.name} up, and the VPN?"
+                error.hint = f"is the gateway {one_word(hop.name)} up, and the VPN?"
         return error
 
     def start(self, line: str) -> SSHProcess:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.core.errors import Refused
-from opstasks.fleet import private_files
+from opstasks.fleet import private_files, trusted_files
 from opstasks.fleet.agent import agent_path
 from opstasks.fleet.host_keys import TrustedKeys, trusted_keys
 from opstasks.fleet.route import Hop
@@ -186,14 +186,22 @@ def _lock_of(name: str) -> Path:
 def own_master(hop: Hop, host: str) -> Master | None:
     """The connection that the person's own ssh keeps for a host (ControlMaster), or None.
 
-    Not used if hosts.yaml has pins: that ssh may not have checked them.
+    Not used if hosts.yaml has pins: that ssh may not have checked them. Nor if another account made
+    the socket or could replace it: it would get all that we send, a sudo password too.
     """
     path = hop.settings.one("controlpath")
     wanted = hop.settings.one("controlmaster") in ("auto", "true", "yes")
     if not (wanted and path) or hop.pins:
         return None
     master = Master(hop.settings.path(path), host, is_own=True)
-    return master if master.accepts() else None
+    return master if _is_ours(master.socket) and master.accepts() else None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a socket is ours, in folders in which nobody else can replace it."""
+    with contextlib.suppress(OSError):
+        return path.lstat().st_uid == os.geteuid() and not trusted_files.problem(path)
+    return False
 
 
 # -- making one --------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +32,7 @@ class LockProcess(msgspec.Struct, frozen=True):
     age_s: Seconds
     command: Line
     unit: Line = ""
+    session: Small = 0
 
     def describe(self) -> str:
         """For people: ``process 12 of nobody (sleep 60)``."""
@@ -45,11 +46,15 @@ class HoldersRequest(msgspec.Struct, frozen=True):
 
 
 class StopRequest(msgspec.Struct, frozen=True):
-    """Processes to stop, by id and start; with `kill`, kill the rest after `grace_s` seconds."""
+    """Processes to stop, by id and start, and those of their sessions that hold the lock.
+
+    With `kill`, kill the rest after `grace_s` seconds.
+    """
 
     lock: str
     account: str
     shown: tuple[tuple[int, int], ...]
+    sessions: tuple[int, ...]
     grace_s: float
     kill: bool
 
@@ -70,6 +75,11 @@ class HeldLock:
 
     owner: lock.Owner | None
     processes: tuple[LockProcess, ...] = ()
+
+    @property
+    def sessions(self) -> frozenset[int]:
+        """The sessions of the processes: what they start has the same."""
+        return frozenset(process.session for process in self.processes) - {0}
 
     def describe(self) -> str:
         """For people: the owner, or the processes if the holder is not a run of ours."""
@@ -175,7 +185,9 @@ def is_same_holder(shown: HeldLock, now: HeldLock) -> bool:
     Two runs may have the same text in the lock file, or none: then their processes decide.
     """
     known = {(process.pid, process.start_ticks) for process in shown.processes}
-    is_left = any((process.pid, process.start_ticks) in known for process in now.processes)
+    is_left = bool(shown.sessions & now.sessions) or any(
+        (process.pid, process.start_ticks) in known for process in now.processes
+    )
     return now.owner == shown.owner and (is_left or not now.processes)
 
 
@@ -191,18 +203,30 @@ def _write(host: Host, entry: audit.AuditEntry) -> None:
 
 
 def _stop(host: Host, plan: LockBreakPlan, owner: lock.Owner) -> LockBreakResult:
-    processes = plan.held.processes
-    host.step(f"stop {len(processes)} process(es)")
-    shown = tuple((process.pid, process.start_ticks) for process in processes)
-    request = StopRequest(host.spec.lock_file, host.spec.service_user, shown, GRACE_S, plan.kill)
+    held = plan.held
+    host.step(f"stop {len(held.processes)} process(es)")
+    request = StopRequest(
+        host.spec.lock_file,
+        host.spec.service_user,
+        tuple((process.pid, process.start_ticks) for process in held.processes),
+        tuple(sorted(held.sessions)),
+        GRACE_S,
+        plan.kill,
+    )
     stopped, cleared = host.root.batch([STOP.command(request), clear(host.spec)])
-    left = {process.pid for process in STOP.decode(stopped, host.name).holders}
-    ours = [process.pid for process in processes]
+    left = STOP.decode(stopped, host.name).holders
     if cleared.code:
-        again = f"inv -H {host.name} lock.show"
-        raise VerifyFailed(
-            f"the lock is still held, by process {', '.join(map(str, sorted(left))) or '?'}",
-            host=host.name,
-            hint="add --kill" if not plan.kill and left <= set(ours) else again,
-        )
-    return LockBreakResult(True, owner.describe(), tuple(pid for pid in ours if pid not in left))
+        raise _still_held(host, plan, left)
+    ended = {process.pid for process in held.processes} - {process.pid for process in left}
+    return LockBreakResult(True, owner.describe(), tuple(sorted(ended)))
+
+
+def _still_held(host: Host, plan: LockBreakPlan, left: Sequence[LockProcess]) -> VerifyFailed:
+    shown = {process.pid for process in plan.held.processes}
+    is_ours = all(p.pid in shown or p.session in plan.held.sessions for p in left)
+    if is_ours and plan.kill:
+        hint = "it waits for a disk or a network drive: repair that, or reboot the host"
+    else:
+        hint = "add --kill" if is_ours else f"inv -H {host.name} lock.show"
+    named = ", ".join(str(process.pid) for process in left) or "?"
+    return VerifyFailed(f"the lock is still held, by process {named}", host=host.name, hint=hint)

@@ -98,7 +98,7 @@ def _of_unit(found: effect_units.UnitProblem) -> EffectDifference:
 
 def _of_checkout(checkout: Checkout, facts: EffectFacts) -> Iterator[EffectDifference]:
     found = facts.checkouts.get(checkout.path, source.CheckoutSource())
-    for problem in source.problems(checkout.path, found, checkout.url):
+    for problem in source.problems(checkout.path, found, checkout.url, checkout.owner):
         action = None
         if problem.is_origin:
             action = SetOrigin(path=checkout.path, url=checkout.url, owner=checkout.owner)

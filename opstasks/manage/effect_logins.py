@@ -23,6 +23,8 @@ POWERFUL = (
     "disk",
     "kmem",
     "adm",
+    "systemd-journal",
+    "microk8s",
     # On Ubuntu it may write into the folders of Python's packages, also of root's Python.
     "staff",
 )
@@ -107,5 +109,6 @@ def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
             is_reader = group == "adm" and name in _LOG_READERS
             if not (name in known or is_root or is_reader or (group, name) in described):
                 words = f"gpasswd -d {one_word(name)} {one_word(group)}"
-                hint = f"{words} (or usermod -g, if it is its own group)"
+                hint = f"{words} (or usermod -g, if it is its own group; or vigr, if another group"
+                hint += " has the same id)"
                 yield f"{name} in group {group}", "yes", "no", hint

@@ -5,14 +5,15 @@ programs. Git only gets the text of the configuration files on its standard inpu
 """
 
 import os
+import pwd
 import re
 import stat
-from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.commands import attempt
 from opstasks.onhost.masking import without_credentials
-from opstasks.onhost.plain_text import MOST_BYTES, names_in, text_of
+from opstasks.onhost.plain_text import MOST_BYTES, mode_of, names_in, text_of
+from opstasks.onhost.safe_files import look
 
 # What a clone fetches: all branches.
 FETCH = "+refs/heads/*:refs/remotes/origin/*"
@@ -28,9 +29,15 @@ EXTRAS = (
     "objects/info/alternates",
     "commondir",
 )
+# Folders of a checkout. Git follows a link in place of one, and we may not.
+FOLDERS = ("hooks", "info", "objects", "objects/info", "refs", "refs/replace")
 # Files in an account's home that apply to all its checkouts.
 HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
 LENGTH = 1000
+BYTE_CODE = "__pycache__"
+MOST_FOREIGN = 20
+# Deeper than any checkout; whoever may write there can make it deeper.
+MOST_LEVELS = 100
 
 
 def source(path: str, home: str) -> dict[str, Any]:
@@ -39,8 +46,10 @@ def source(path: str, home: str) -> dict[str, Any]:
     Settings of the system (/etc/gitconfig) are root's, and are not read.
     """
     git_dir = f"{path}/.git"
-    if not Path(git_dir).is_dir() or Path(git_dir).is_symlink():
-        return {"settings": [], "hooks": [], "extras": [], "problem": f"{git_dir} is not a folder"}
+    others = foreign(path, home)
+    if not stat.S_ISDIR(mode_of(git_dir)):
+        empty = {"settings": [], "hooks": [], "extras": [], "foreign": others}
+        return {**empty, "problem": f"{git_dir} is not a folder"}
     own = [f"{git_dir}/config", f"{git_dir}/config.worktree"]
     accounts = [f"{home}/.gitconfig", f"{home}/.config/git/config"]
     settings: list[dict[str, str]] = []
@@ -62,19 +71,53 @@ def source(path: str, home: str) -> dict[str, Any]:
         "settings": settings[:MOST_SETTINGS],
         "hooks": hooks(git_dir),
         "extras": extras(git_dir, home),
+        "foreign": others,
         "problem": problem or ("too many settings" if len(settings) > MOST_SETTINGS else ""),
     }
+
+
+def foreign(path: str, home: str) -> list[str]:
+    """What the account of a home cannot change in its checkout: ``/x/.git belongs to root``.
+
+    These are folders, and files that git writes in place. Git replaces all other files. Folders of
+    byte code do not matter.
+    """
+    found: list[str] = []
+    try:
+        account = os.stat(home).st_uid  # noqa: PTH116
+        note_foreign(found, path, os.lstat(path), account)
+        for folder, folders, files, fd in os.fwalk(path):
+            is_own = folder.startswith(f"{path}/.git") and not folder.startswith(f"{path}/.git/obj")
+            for name in (*folders, *(files if is_own else ())):
+                info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                note_foreign(found, f"{folder}/{name}", info, account)
+            if len(found) >= MOST_FOREIGN:
+                break
+            is_deep = folder.count("/") >= MOST_LEVELS
+            folders[:] = [] if is_deep else [name for name in folders if name != BYTE_CODE]
+    except OSError:
+        pass  # a checkout that is not there, or that changes meanwhile
+    return found[:MOST_FOREIGN]
+
+
+def note_foreign(found: list[str], place: str, info: os.stat_result, account: int) -> None:
+    """Add a place that belongs to another account than the expected one, with its owner."""
+    if info.st_uid == account or info.st_mode & stat.S_IWOTH or place.endswith(f"/{BYTE_CODE}"):
+        return
+    try:
+        owner = pwd.getpwuid(info.st_uid).pw_name
+    except KeyError:
+        owner = str(info.st_uid)
+    found.append(f"{place} belongs to {owner}")
 
 
 def is_whole(path: str) -> bool:
     """Whether `text_of` reads all that git would; true if the file does not exist."""
     try:
-        info = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
+        info = look(path)
     except OSError:
         return False
-    return stat.S_ISREG(info.st_mode) and info.st_size <= MOST_BYTES
+    return info is None or (stat.S_ISREG(info.st_mode) and info.st_size <= MOST_BYTES)
 
 
 def settings_of(text: str) -> list[dict[str, str]]:
@@ -94,16 +137,19 @@ def masked(text: str) -> str:
 
 
 def hooks(git_dir: str) -> list[str]:
-    """The hooks that git would run."""
+    """The hooks that git would run; a link counts, wherever it leads."""
     place = f"{git_dir}/hooks"
     names = [name for name in names_in(place) if not name.endswith(".sample")]
-    return [name for name in names if os.access(f"{place}/{name}", os.X_OK)][:20]
+    modes = ((name, mode_of(f"{place}/{name}")) for name in names)
+    return [name for name, mode in modes if stat.S_ISLNK(mode) or mode & 0o111][:20]
 
 
 def extras(git_dir: str, home: str) -> list[str]:
     """The files that hide changes or replace what a commit contains, if they have an effect."""
     paths = [f"{git_dir}/{name}" for name in EXTRAS] + [f"{home}/{name}" for name in HOME_EXTRAS]
-    found = [path for path in paths if says_something(path)]
+    links = [f"{git_dir}/{name}" for name in FOLDERS]
+    found = [path for path in links if stat.S_ISLNK(mode_of(path))]
+    found += [path for path in paths if says_something(path)]
     packed = text_of(f"{git_dir}/packed-refs") or ""
     if names_in(f"{git_dir}/refs/replace") or " refs/replace/" in packed:
         found.append(f"{git_dir}/refs/replace")

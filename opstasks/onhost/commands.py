@@ -1,15 +1,25 @@
-"""Runs on the host: commands and their results."""
+"""Runs on the host: commands and their results.
+
+A command inherits the host's lock, and what else our shell gave us for the processes of a change
+(`opstasks.fleet.leftover`): it may outlive us, and then continues to change the host. Descriptors
+that we opened ourselves are not inherited: Python opens them so.
+"""
 
 import os
 import selectors
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from opstasks.onhost.protocol import HostFailure
 
 # More than any useful output. A program of another account must not fill our memory.
 MAX_OUTPUT_BYTES = 32 << 20
+
+
+# sudo closes the descriptors that it gets; this shell waits for it and keeps them.
+_KEEPER = ("/bin/sh", "-c", '"$@"; exit "$?"', "sh")
 
 
 class OutputLimitError(subprocess.SubprocessError):
@@ -25,7 +35,9 @@ def call(
     """
     pipe, given = subprocess.PIPE, _given(input)
     try:
-        process = subprocess.Popen(args, stdin=given, stdout=pipe, stderr=pipe, **options)
+        process = subprocess.Popen(
+            _kept(args), stdin=given, stdout=pipe, stderr=pipe, close_fds=False, **options
+        )
     finally:
         os.close(given)
     with process:
@@ -35,6 +47,11 @@ def call(
             process.kill()
             raise
     return subprocess.CompletedProcess(args, process.returncode, _text(out), _text(err))
+
+
+def _kept(words: Sequence[str]) -> Sequence[str]:
+    """The words of a command whose lock stays held until it ends."""
+    return (*_KEEPER, *words) if words[0] == "sudo" else words
 
 
 def _given(text: str) -> int:

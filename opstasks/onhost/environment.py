@@ -14,6 +14,7 @@ def environment(config_dir: str) -> dict[str, str]:
         ["bash", "-c", script, "bash", config_dir],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        close_fds=False,
         check=False,
     )
     pairs = (item.partition("=") for item in done.stdout.decode("utf-8", "replace").split("\0"))

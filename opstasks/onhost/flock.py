@@ -1,6 +1,7 @@
-"""Runs on the host: a lock that may not be free yet."""
+"""Runs on the host: locks that may not be free yet."""
 
 import fcntl
+import os
 import time
 
 
@@ -17,3 +18,12 @@ def lock_within(fd: int, wait_s: float, poll_s: float) -> bool:
             time.sleep(min(poll_s, max(0.01, left)))
         else:
             return True
+
+
+def is_locked(path: str) -> bool:
+    """Whether another process has locked a file; raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not lock_within(fd, 0, 0)
+    finally:
+        os.close(fd)

@@ -57,6 +57,7 @@ def journal(options: list[str]) -> Iterator[Iterable[str]]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
+            close_fds=False,
         ) as process,
     ):
         assert process.stdout

@@ -8,6 +8,11 @@ no lock.
 A file is replaced only while no change can depend on it: we hold its lock, or none of the processes
 that have it open runs as root or as the service account. After taking a lock, check that the file
 is still the same (`is_current`).
+
+A process can hold a lock and hide that it has the file open: it maps the file into its memory and
+closes it, sends it through a socket that nobody reads, or opens it in a thread with a table of its
+own. Our own shells never do that. So a file whose lock is held by nobody who can be seen is
+replaced, too.
 """
 
 import contextlib
@@ -21,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.flock import lock_within
-from opstasks.onhost.open_files import holders
+from opstasks.onhost.open_files import holders, sees_all
 from opstasks.onhost.safe_files import check_owned_by_root, make_folder
 
 MODE, ROOT_MODE = 0o660, 0o600
@@ -69,22 +74,41 @@ def secure(path: str, account: str) -> list[dict[str, Any]]:
             return []
         if is_private(info) and stat.S_ISREG(info.st_mode):
             _set_group(path, gid)
+            if _is_held_by_others(path, uid):
+                _replace(path, gid)
             return []
         return _secure_old(path, uid, gid)
 
 
 def _secure_old(path: str, uid: int, gid: int) -> list[dict[str, Any]]:
     """Replace a file that others may have open, if no change depends on it."""
+    others = [process for process in holders(path) if process["uid"] not in (0, uid)]
     fd = os.open(path, FLAGS)
     try:
-        every = holders(path)
-        others = [process for process in every if process["uid"] not in (0, uid)]
-        if lock_within(fd, 0, 0) or (others and len(others) == len(every)):
+        if lock_within(fd, 0, 0) or _is_held_by_others(path, uid):
             _replace(path, gid)
             return others
         return []
     finally:
         os.close(fd)
+
+
+def _is_held_by_others(path: str, uid: int) -> bool:
+    """Whether the lock is held, but by no process of root or the service account."""
+    fd = os.open(path, FLAGS)
+    try:
+        # Twice: one holder may have gone, and another one come, between the two looks.
+        return all(not lock_within(fd, 0, 0) and not _has_ours(path, uid) for _ in range(2))
+    finally:
+        os.close(fd)
+
+
+def _has_ours(path: str, uid: int) -> bool:
+    """Whether another process of root or the service account has the file open, as far as we see.
+
+    True if we may not look at every process.
+    """
+    return any(process["uid"] in (0, uid) for process in holders(path)) or not sees_all()
 
 
 @contextlib.contextmanager
@@ -133,6 +157,8 @@ def take(path: str, account: str, wait_s: float, poll_s: float) -> int | None:
         secure(path, account)
         fd = os.open(path, FLAGS | os.O_CREAT, ROOT_MODE)
         if lock_within(fd, 0, 0) and is_current(fd, path):
+            # What we start holds the lock as well, if it outlives us.
+            os.set_inheritable(fd, True)
             return fd
         os.close(fd)
         left_s = deadline - time.monotonic()

@@ -3,10 +3,23 @@
 import contextlib
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PROC = Path("/proc")
+
+
+class Ids(NamedTuple):
+    """What identifies a process: its start, in clock ticks since the boot, and its relatives.
+
+    All processes that one of our shells starts have its session, unless they make their own.
+    """
+
+    pid: int
+    group: int
+    session: int
+    start_ticks: int
 
 
 def holders(path: str) -> list[dict[str, Any]]:
@@ -16,21 +29,64 @@ def holders(path: str) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     found = []
-    for folder in PROC.glob("[0-9]*"):
+    for folder, _ in processes():
         with contextlib.suppress(OSError, ValueError):
-            if int(folder.name) != os.getpid() and has_open(folder, wanted):
+            if has_open(folder, wanted):
                 found.append(describe(folder))
     return sorted(found, key=lambda process: (process["start_ticks"], process["pid"]))
 
 
+def sees_all() -> bool:
+    """Whether we may look at the open files of every process: a container's root may not."""
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            list((folder / "fd").iterdir())
+        except PermissionError:
+            return False
+        except OSError:
+            continue  # it has ended
+    return True
+
+
+def processes() -> Iterator[tuple[Path, Ids]]:
+    """Every other process, newest first: one that forks all the time has a high id."""
+    with os.scandir(PROC) as entries:
+        pids = sorted(
+            (int(entry.name) for entry in entries if entry.name.isdecimal()), reverse=True
+        )
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if pid != os.getpid():
+                yield PROC / str(pid), ids_of(PROC / str(pid))
+
+
+def ids_of(folder: Path) -> Ids:
+    """The ids of a process; raises OSError when it is gone."""
+    words = (folder / "stat").read_text().rpartition(")")[2].split()
+    return Ids(int(folder.name), int(words[2]), int(words[3]), int(words[19]))
+
+
 def has_open(folder: Path, wanted: os.stat_result) -> bool:
     """Whether a process has the file open."""
-    for fd in (folder / "fd").iterdir():
-        with contextlib.suppress(OSError):
-            info = fd.stat()
-            if (info.st_dev, info.st_ino) == (wanted.st_dev, wanted.st_ino):
-                return True
-    return False
+    return any(True for _ in _descriptors(folder, wanted))
+
+
+def has_locked(folder: Path, wanted: os.stat_result) -> bool:
+    """Whether a process has the file open and locked, and not only open."""
+    return any(
+        line.startswith("lock:")
+        for name in _descriptors(folder, wanted)
+        for line in (folder / "fdinfo" / name).read_text().split("\n")
+    )
+
+
+def _descriptors(folder: Path, wanted: os.stat_result) -> Iterator[str]:
+    with os.scandir(folder / "fd") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                info = entry.stat()
+                if (info.st_dev, info.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    yield entry.name
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -41,23 +97,19 @@ def describe(folder: Path) -> dict[str, Any]:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
-    start_ticks = start_of(folder)
+    ids = ids_of(folder)
     up_s = float((PROC / "uptime").read_text().split()[0])
     return {
-        "pid": int(folder.name),
-        "start_ticks": start_ticks,
+        "pid": ids.pid,
+        "session": ids.session,
+        "start_ticks": ids.start_ticks,
         "uid": uid,
         "user": user,
-        "age_s": max(0.0, up_s - start_ticks / os.sysconf("SC_CLK_TCK")),
+        "age_s": max(0.0, up_s - ids.start_ticks / os.sysconf("SC_CLK_TCK")),
         # We send scripts and requests on standard input: our arguments contain no secrets.
         "command": b" ".join(words).decode("utf-8", "replace")[:120],
         "unit": unit_of(folder),
     }
-
-
-def start_of(folder: Path) -> int:
-    """When a process started, in clock ticks since the boot."""
-    return int((folder / "stat").read_text().rpartition(")")[2].split()[19])
 
 
 def real_uid_of(folder: Path) -> int:

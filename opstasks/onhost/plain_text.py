@@ -1,20 +1,26 @@
-"""Runs on the host: reads text files that other accounts may have made.
+"""Runs on the host: reads text files and folders that other accounts may have made.
 
-A link, a FIFO or a device is not read, and a large file only in part.
+A link, a FIFO or a device is not read, and a large file only in part. It may run as root: a link in
+the path is followed only if `opstasks.onhost.safe_files` follows it. Otherwise an account could
+make root open any file of a known name, for example a device's `config` in /sys.
 """
 
+import itertools
 import os
 import stat
-from pathlib import Path
+
+from opstasks.onhost.safe_files import PLAIN, look, open_folder, parent_of
 
 MOST_BYTES = 1 << 20
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# More than the processes of a host, whose names are read in /proc.
+MOST_NAMES = 100_000
 
 
 def text_of(path: str, most_bytes: int = MOST_BYTES) -> str | None:
     """The text of a plain file, up to a size; None for anything else. Invalid bytes become '�'."""
     try:
-        handle = os.open(path, _FLAGS)
+        with parent_of(path) as (folder, name):
+            handle = os.open(name, PLAIN, dir_fd=folder)
     except OSError:
         return None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -25,8 +31,24 @@ def text_of(path: str, most_bytes: int = MOST_BYTES) -> str | None:
 
 
 def names_in(path: str) -> list[str]:
-    """The names in a folder, sorted; none if it cannot be read."""
+    """The names in a folder, sorted, at most MOST_NAMES; none if it cannot be read."""
     try:
-        return sorted(entry.name for entry in Path(path).iterdir())
+        folder = open_folder(path)
     except OSError:
         return []
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in itertools.islice(entries, MOST_NAMES))
+    except OSError:
+        return []
+    finally:
+        os.close(folder)
+
+
+def mode_of(path: str) -> int:
+    """The kind and the rights of a path, without following a link; 0 if it cannot be looked at."""
+    try:
+        info = look(path)
+    except OSError:
+        return 0
+    return info.st_mode if info else 0

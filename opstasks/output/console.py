@@ -211,9 +211,14 @@ def to_nowhere(stream: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as text, wrapped to fit into the window; "" without rows."""
-    cells = [[printable(cell(value)) for value in row] for row in rows]
+def table_text(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], least: Sequence[int] = ()
+) -> str:
+    """A table as text, wrapped to fit into the window; "" without rows.
+
+    No column becomes narrower than `least`.
+    """
+    cells = [[fit.filled(printable(cell(value))) for value in row] for row in rows]
     if not cells:
         return ""
     from tabulate import tabulate
@@ -221,21 +226,23 @@ def table_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     columns = fit.window()
     # tabulate makes each column wider than its header, by MIN_PADDING (2).
     padded = [f"{header}--" for header in headers]
-    widths = fit.widths([padded, *cells], columns) if columns else None
+    widths = fit.widths([padded, *cells], columns, least) if columns else None
+    heads = list(headers)
     if widths:
         # Not left to tabulate: no line may begin with the second line of a host's text.
-        cells = [[fit.indented(row[0], widths[0]), *row[1:]] for row in cells]
-    return tabulate(
+        cells = [
+            [fit.wrapped(text, widths[at], is_first=at == 0) for at, text in enumerate(row)]
+            for row in cells
+        ]
+        heads = [fit.wrapped(h, w - 2, is_first=False) for h, w in zip(heads, widths, strict=True)]
+    text = tabulate(
         cells,
-        headers=headers,
+        headers=heads,
         tablefmt="simple",
         # Ids may look like numbers (5e12, 007): they are shown unchanged.
         disable_numparse=True,
-        maxcolwidths=[None, *widths[1:]] if widths else None,
-        maxheadercolwidths=widths,
-        break_long_words=False,
-        break_on_hyphens=False,
     )
+    return text.replace(fit.FILLER, "")
 
 
 def cell(value: object) -> str:

@@ -29,7 +29,7 @@ class GrowingTable:
         if has_begun:
             # Keeps the columns as wide as they are; it is not printed.
             body.insert(0, ["x" * width for width in self._widths])
-        lines = table_text(headers, body).split("\n")
+        lines = table_text(headers, body, self._widths if has_begun else ()).split("\n")
         rule = next(at for at, line in enumerate(lines) if line and not line.strip("- "))
         self._headers = list(headers)
         self._widths = [len(dashes) for dashes in lines[rule].split()]

@@ -10,6 +10,7 @@ from opstasks.core.errors import Interrupted, Refused
 from opstasks.core.formats import second_text
 from opstasks.fleet.terminal import size
 from opstasks.output.escape import printable
+from opstasks.output.fit import clipped
 
 SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
@@ -27,7 +28,7 @@ def clip(text: str, columns: int, rows: int) -> str:
     lines = [printable(line) for line in text.split("\n")]
     if len(lines) > rows:
         lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more line(s)"]
-    return "\r\n".join(line[:columns] + END_OF_LINE for line in lines)
+    return "\r\n".join(clipped(line, columns) + END_OF_LINE for line in lines)
 
 
 def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from opstasks.core.errors import (
     CommandFailed,
+    Interrupted,
     InvalidResponse,
     OpsError,
     ProgramFailed,
     Refused,
-    Unreachable,
     VerifyFailed,
 )
 from opstasks.core.fields import Moment
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -36,7 +37,7 @@ from opstasks.outputs.plan import (
     RemovalPlan,
     make_plan,
 )
-from opstasks.outputs.removals import RECORDS, folder, records_request
+from opstasks.outputs.removals import RECORDS, folder, partner_steps, records_request
 from opstasks.sync import units
 
 # Hashing a large file on a slow disk takes long.
@@ -102,10 +103,12 @@ REMOVE = Program(
 
 @dataclass(frozen=True)
 class RemovalResult:
-    """The removed files."""
+    """The removed files; those in `gone` were removed by somebody else since they were shown."""
 
     changed: bool
     records: tuple[RemovalRecord, ...]
+    gone: tuple[RemovalRecord, ...] = ()
+    now: HostState = field(default_factory=HostState)
 
 
 def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
@@ -157,37 +160,50 @@ def checked(answer: InspectAnswer, request: RemovalInspectRequest, host: str) ->
 
 
 def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> RemovalResult:
-    """Remove the shown files one by one, each with its own line in the audit.
+    """Remove the shown files one by one, all under the same lock.
 
     `source` says what to do with the sync's source: "remove" or "keep". Raises ProgramFailed
-    when a file changed since it was shown, VerifyFailed when it is back at once.
+    when a file changed since it was shown, VerifyFailed when it is back at once. An error after the
+    first files also says what was removed, and what the partner must do.
     """
+    if not plan.items:
+        return RemovalResult(False, ())
     batch = secrets.token_hex(3)
-    done = []
-    for number, item in enumerate(plan.items, 1):
-        host.checkpoint(f"{number - 1} of {len(plan.items)} removed")
-        record = item.record if item.is_interrupted else None
-        record = record or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
-        host.step(f"remove {one_word(item.path)}")
+    begun = [
+        (item.record if item.is_interrupted else None)
+        or new_record(host.spec, plan, item, f"{batch}-{number}", source, reason)
+        for number, item in enumerate(plan.items, 1)
+    ]
+    done: list[RemovalRecord] = []
+    with change(host.service, "outputs.rm", _audited(begun)):
         try:
-            with change(host.service, "outputs.rm", _audited(record)):
+            for record, item in zip(begun, plan.items, strict=True):
+                host.checkpoint(f"{len(done)} of {len(begun)} removed")
+                host.step(f"remove {one_word(item.path)}")
                 done.append(_remove(host, record, item))
-        except (Refused, Unreachable) as error:
-            if not done:
-                raise
-            raise _stopped(error, host, f"{len(done)} of {len(plan.items)} removed") from error
-    return RemovalResult(bool(done), tuple(done))
+        except OpsError as error:
+            _add_removed(error, host, done, len(begun))
+            raise
+    ids = {record.id for record in begun}
+    own = tuple(record for record in done if record.id in ids)
+    others = tuple(record for record in done if record.id not in ids)
+    return RemovalResult(bool(own), own, others, removed_state(host.spec, done))
 
 
-def _stopped(error: OpsError, host: Host, so_far: str) -> CommandFailed:
-    """The error for a run that cannot go on after some files: it did not leave the host alone."""
-    return CommandFailed(
-        f"{so_far}; {error.message}",
-        returned=1,
-        host=host.name,
-        tail=error.tail,
-        hint=error.hint or "run the same command again: it goes on from there",
-    )
+def removed_state(spec: HostSpec, records: Sequence[RemovalRecord]) -> HostState:
+    """The files that are gone, by their paths on the host."""
+    return HostState(removed=tuple(f"{root(spec)}/{r.workspace}/{r.file}" for r in records))
+
+
+def _add_removed(error: OpsError, host: Host, done: Sequence[RemovalRecord], total: int) -> None:
+    """Add to an error what was removed before it, and the partner's steps for that."""
+    error.now = error.now or removed_state(host.spec, done)
+    if not done:
+        return
+    if not isinstance(error, Interrupted):
+        error.message = f"{len(done)} of {total} removed; {error.message}"
+    error.hint = error.hint or "run the same command again: it goes on from there"
+    error.tail = "\n".join(filter(None, [error.tail, *partner_steps(host.spec, done)]))
 
 
 def new_record(
@@ -211,9 +227,18 @@ def new_record(
     )
 
 
-def _audited(record: RemovalRecord) -> dict[str, str]:
-    words = ("id", "workspace", "file", "size_bytes", "sha256", "source", "reason")
-    return {word: str(getattr(record, word)) for word in words if getattr(record, word)}
+def _audited(records: Sequence[RemovalRecord]) -> dict[str, str]:
+    """What the audit says about a removal; the records on the host have the details."""
+    first = records[0]
+    words = {
+        "ids": " ".join(record.id for record in records),
+        "workspace": first.workspace,
+        "files": ", ".join(one_word(record.file) for record in records),
+        "sha256": " ".join(record.sha256 for record in records),
+        "source": first.source,
+        "reason": first.reason,
+    }
+    return {name: text for name, text in words.items() if text}
 
 
 def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalRecord:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, value_of
 
 
 def workspace(name: str) -> str:
     """A workspace's name, which must be one folder's name; raises Refused for other names."""
+    name = value_of(name)
     if not name or "/" in name or name in (".", "..") or "\0" in name:
         raise Refused(f"{one_word(name)} is not a workspace", hint="see them with `outputs.ls`")
     return name
@@ -19,7 +20,7 @@ def file(name: str, workspace_name: str, root: str) -> str:
     It is taken literally, also a `*` or a space. The full path is valid as well.
     """
     start = f"{root}/workspaces/{workspace_name}/"
-    path = name.removeprefix(start)
+    path = value_of(name.removeprefix(start))
     parts = path.split("/")
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
         raise Refused(

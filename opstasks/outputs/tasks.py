@@ -101,7 +101,11 @@ def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
     ctx.console.table(headers, rows)
     if plan.source_away:
         ctx.console.note("The Level 3 sync's source is not mounted: its copies return when it is.")
-    for record in plan.gone:
+    _show_gone(ctx, plan.gone)
+
+
+def _show_gone(ctx: Context, gone: tuple[RemovalRecord, ...]) -> None:
+    for record in gone:
         ctx.console.say(
             f"{one_word(record.file)}: removed before, by {record.who},"
             f" {minute_text(record.removed_at or record.started_at)} ({record.id})"
@@ -159,7 +163,8 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
         kept = [record for record in result.records if record.source == "kept"]
         if kept:
             ctx.console.note(f"{name}: {len(kept)} file(s) stay at the sync's source and return")
-        for line in removals.partner_steps(hosts[name].spec, result.records):
+        _show_gone(ctx, result.gone)
+        for line in removals.partner_steps(hosts[name].spec, [*result.records, *result.gone]):
             ctx.console.say(line)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import CommandFailed, InvalidResponse, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.deploy import release
@@ -79,7 +79,7 @@ def start(host: Host, watch_s: float) -> ServiceResult:
     refuse_other_account(host, before.unit)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
-        host.service.run(systemd.start(host.spec.unit))
+        _start(host)
         after = _watch(host, watch_s)
     return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
 
@@ -112,9 +112,19 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
         release.refuse_half_way(host.service)
         if not before.unit.is_down:
             host.service.run(systemd.stop(host.spec.unit))
-        host.service.run(systemd.start(host.spec.unit))
+        _start(host)
         after = _watch(host, watch_s)
     return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
+
+
+def _start(host: Host) -> None:
+    """Start the unit; raises CommandFailed, also if the unit that it needs does not start."""
+    try:
+        host.service.run(systemd.start(host.spec.unit))
+    except CommandFailed as error:
+        needed = f"{host.spec.unit}-network"
+        error.hint = f"inv -H {host.name} run --user root -- journalctl -n 5 -u {one_word(needed)}"
+        raise
 
 
 def refuse_other_account(host: Host, unit: UnitState) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import InvalidResponse, OpsError
 from opstasks.core.result import Result
-from opstasks.deploy import release
+from opstasks.deploy import present, release
 from opstasks.fleet import lock, together
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -37,6 +37,7 @@ def questions(spec: HostSpec) -> dict[str, Command]:
     return {
         "unit": systemd.show(spec.unit),
         "deployed": git.describe(spec.code_dir),
+        "present": present.present_command(spec),
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
@@ -52,7 +53,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
 
     A failed command is a problem of its part only; raises InvalidResponse for an invalid answer.
     """
-    problems: list[str] = []
+    deployed, *problems = _deployed(spec, results["deployed"])
 
     def part(what: str, read: Callable[[], T], otherwise: T) -> T:
         try:
@@ -63,11 +64,13 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
             problems.append(": ".join([what, error.message, *error.tail.splitlines()[-1:]]))
             return otherwise
 
-    deployed = results["deployed"]
     return StatusFacts(
         unit=systemd.parse_show(spec.unit, results["unit"].out),
-        deployed=deployed.text.partition("\n")[0] if deployed.code == 0 else "",
+        deployed=deployed,
         jobs=part("database", lambda: jobs.READ.decode(results["jobs"], spec.name), NO_JOBS),
+        misfit=part(
+            "code", lambda: present.PRESENT.decode(results["present"], spec.name).misfit(), ""
+        ),
         disks_percent=_disks_percent(results["disk"].out),
         releases=part(
             "releases", lambda: release.parse_releases(results["releases"], spec.name), ()
@@ -83,6 +86,14 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
         else None,
         problems=tuple(problems),
     )
+
+
+def _deployed(spec: HostSpec, result: Result) -> tuple[str, ...]:
+    """The name of the commit that is checked out; or "" and why git cannot say it."""
+    if result.code == 0:
+        return (result.text.partition("\n")[0],)
+    words = result.tail().partition("\n")[0]
+    return "", f"cannot read {spec.code_dir}: {words}"
 
 
 def _disks_percent(text: str) -> dict[str, int]:

@@ -21,10 +21,14 @@ NO_JOBS = JobsAnswer(0.0, {}, {}, ())
 
 @dataclass(frozen=True)
 class StatusFacts:
-    """A host's answers; `problems` says for each missing part why."""
+    """A host's answers; `problems` says for each missing part why.
+
+    `misfit`: why the service could not start with this code and database.
+    """
 
     unit: UnitState
     deployed: str = ""
+    misfit: str = ""
     jobs: JobsAnswer = NO_JOBS
     disks_percent: dict[str, int] = field(default_factory=dict)
     releases: tuple[Release, ...] = ()
@@ -78,6 +82,7 @@ def attention(facts: StatusFacts, now_at: float) -> tuple[str, ...]:
     """What needs a person, the service first."""
     return (
         *_unit_attention(facts.unit),
+        *([facts.misfit] if facts.misfit else []),
         *facts.problems,
         *_jobs_attention(facts.jobs),
         *_disk_attention(facts.disks_percent),

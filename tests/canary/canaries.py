@@ -8,6 +8,8 @@ from pathlib import Path
 
 HOST = "sandbox-1"
 CONFIG = "/home/opensafely/config"
+# systemd reads these.
+COPIES = "/run/jobrunner-env"
 CODE = "/home/opensafely/jobrunner/code"
 LOGS = "/srv/high_privacy/logs"
 SAMPLER = (Path(__file__).parent / "sampler.py").read_text()
@@ -55,7 +57,7 @@ def secrets_file(canaries):
     """The contents of 02_secrets.env."""
 
     def new(kind):
-        return canaries.new(kind, f"{CONFIG}/02_secrets.env")
+        return canaries.new(kind, f"{CONFIG}/02_secrets.env", f"{COPIES}/02_secrets.env")
 
     def url(kind):
         return f"mssql://reader:{new(kind)}@127.0.0.1:1/db"
@@ -76,10 +78,10 @@ def secrets_file(canaries):
 
 def local_file(canaries):
     """The contents of 04_local.env: one key overrides 02, and one is in no other file."""
-    path = f"{CONFIG}/04_local.env"
+    paths = (f"{CONFIG}/04_local.env", f"{COPIES}/04_local.env")
     return (
-        f"DEFAULT_DATABASE_URL=mssql://other:{canaries.new('override', path)}@127.0.0.1:1/db\n"
-        f"EXTRA_API_KEY={canaries.new('extra', path)}\n"
+        f"DEFAULT_DATABASE_URL=mssql://other:{canaries.new('override', *paths)}@127.0.0.1:1/db\n"
+        f"EXTRA_API_KEY={canaries.new('extra', *paths)}\n"
     )
 
 

@@ -1,6 +1,7 @@
 """People paste hints into a shell: every value in one is a constant, our own name, or one word."""
 
 import ast
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, value_of
 
 PACKAGE = Path(__file__).parents[2] / "opstasks"
 # Names of hosts, which the inventory checks (`NAME` and `ADDRESS` there), and our own constants.
@@ -26,6 +27,8 @@ OURS = {
     *("known", "first.place", "key", "first.value", "words"),
     # an area of `manage`, and the name of sshd's own file
     *("item.area", "CONFIG"),
+    # a number, and a hint whose values are quoted where it is made
+    *("version", "item.hint"),
     # words that are quoted one by one, a comment of one line, and a sentence before a command
     *("quoted", "' '.join(line.split())", "done"),
     # a suggestion, not a command
@@ -91,7 +94,16 @@ def test_a_value_is_one_word_of_a_shell_and_prints_no_control_character(text):
     word = one_word(text)
     assert word.isprintable()
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {word}"], capture_output=True, check=True)
-    assert done.stdout == text.encode() + b"\0"
+    dotted = "./" if text.startswith("-") else ""
+    assert done.stdout == (dotted + text).encode() + b"\0"
+    assert value_of(dotted + text) == text or text.startswith("./-")
+
+
+@pytest.mark.parametrize("text", ["-rf", "--hosts=all", "-", "--", "-\n", "-x\udcff"])
+def test_a_value_never_is_an_option_of_the_command(text):
+    word = one_word(text)
+    done = subprocess.run(["bash", "-c", f"printf '%s' {word}"], capture_output=True, check=True)
+    assert done.stdout == b"./" + os.fsencode(text)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +113,6 @@ def test_a_value_that_is_no_text_is_still_a_word(text, word):
     assert one_word(text) == word
 
 
-@pytest.mark.parametrize("text", ["$(touch /tmp/x)", "a; b", "a\nb", "`x`", "-rf", "", "a b", "#x"])
+@pytest.mark.parametrize("text", ["$(touch /tmp/x)", "a; b", "a\nb", "`x`", "", "a b", "#x"])
 def test_hostile_values_are_quoted(text):
     assert one_word(text) in (text, f"'{text}'") or one_word(text).startswith("$'")

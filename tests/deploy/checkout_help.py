@@ -1,5 +1,6 @@
 """A small job-runner and its repository, for tests of the host's side."""
 
+from opstasks.deploy.onhost import origin
 from tests.deploy.deploy_help import git
 
 DATABASE_MODULE = 'MIGRATIONS = {1: "CREATE TABLE job", 2: "ALTER  TABLE\\n job"}\n'
@@ -48,7 +49,7 @@ def small_backend(folder):
     git("add", ".", cwd=upstream)
     commit_upstream(upstream, "second", "v2")
     for name in ("code", "lib"):
-        git("fetch", "-q", "--tags", cwd=folder / name)
+        assert origin.fetch(str(folder / name)).returncode == 0
     return folder
 
 

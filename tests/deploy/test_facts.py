@@ -79,7 +79,7 @@ def changed(path, value):
         ("database.user_version", -1),
         ("database.size_bytes", 1 << 70),
         ("database.running.0.workspace", None),
-        ("free_bytes", "plenty"),
+        ("disks.0.free_bytes", "plenty"),
         ("may_control", "yes"),
         ("migrations.0.version", "two"),
         ("missing_keys", {}),

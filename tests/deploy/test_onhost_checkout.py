@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from opstasks.deploy.onhost import checkout, steps
+from opstasks.deploy.onhost import checkout, move, steps
 from opstasks.deploy.onhost.record import write_record
 from tests.deploy.deploy_help import database, git
 
@@ -19,10 +19,10 @@ def test_an_interrupted_checkout_is_finished(tmp_path):
         commits.append(git("rev-parse", "HEAD", cwd=tmp_path))
     (tmp_path / ".git" / "index.lock").write_text("")
     (tmp_path / "file").write_text("half-")
-    checkout.move(str(tmp_path), commits[0])
+    move.move(str(tmp_path), commits[0], commits[1], tmp_path.parent / "kept" / "x.patch")
     assert (tmp_path / "file").read_text() == "one"
     assert checkout.head(str(tmp_path)) == commits[0]
-    checkout.move(str(tmp_path), commits[0])
+    move.move(str(tmp_path), commits[0], commits[1], tmp_path.parent / "kept" / "x.patch")
 
 
 def commit_files(tree, **files):

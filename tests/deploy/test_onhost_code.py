@@ -14,6 +14,7 @@ NEW = {
     "migrations": {1: "CREATE TABLE job", 2: "ALTER TABLE job", 3: "DROP TABLE job"},
     "missing_keys": ["NEW"],
     "is_confined": True,
+    "not_inspected": "",
 }
 
 
@@ -80,7 +81,7 @@ def test_a_rollback_is_not_stopped_by_what_only_a_confined_import_lacks(backend)
     text += "assert (folder / 'token').read_text() == os.environ['JOB_SERVER_TOKEN']\n"
     (backend / "code/jobrunner/service.py").write_text(text)
     git("commit", "--quiet", "--all", "--message=reads a file", cwd=backend / "code")
-    git("tag", "v9", cwd=backend / "code")
+    git("update-ref", "refs/opstasks/tags/v9", "HEAD", cwd=backend / "code")
     git("checkout", "--quiet", "v1", cwd=backend / "code")
     assert found(backend, "v9")["import_error"]
     assert found(backend, "v9", fetches=False)["import_error"] == ""
@@ -142,7 +143,7 @@ def test_only_a_checkout_that_moves_is_unpacked(backend, tmp_path):
         assert lib == str(backend / "lib")
         assert new.startswith(str(tmp_path / "state"))
     with code.unpacked(str(tmp_path / "none"), checkouts(backend)) as folders:
-        assert folders == (str(backend / "code"), str(backend / "lib"))
+        assert folders == [str(backend / "code"), str(backend / "lib")]
     assert not (tmp_path / "none").exists()
 
 
@@ -153,20 +154,35 @@ def test_a_checkout_changed_by_hand_is_judged_by_its_commit(backend, name):
     assert found(backend)["import_error"] == ""
 
 
-def test_without_a_target_the_checkouts_themselves_are_imported(backend, tmp_path):
-    with code.unpacked(str(tmp_path / "state"), checkouts(backend, "v2", "v9")) as folders:
-        assert folders == (str(backend / "code"), str(backend / "lib"))
-    assert not (tmp_path / "state").exists()
+def test_without_a_target_nothing_is_imported_and_the_migrations_are_not_known(backend):
+    facts = found(backend, "v2", "v9")
+    assert (facts["migrations"], facts["not_inspected"]) == ({}, "no commit was found")
+    assert import_count(backend) == 0
 
 
-def test_without_disk_space_the_present_code_is_not_taken_for_the_new_one(backend, monkeypatch):
-    def full(state_dir):
-        raise OSError(28, "No space left on device")
+def full(_):
+    raise OSError(28, "No space left on device")
 
+
+@pytest.mark.parametrize("fault", ["full", "not writable", "full while it is unpacked"])
+def test_a_release_that_cannot_be_unpacked_is_not_judged_by_another(backend, monkeypatch, fault):
     with monkeypatch.context() as patched:
-        patched.setattr(code, "staging", full)
-        assert 3 not in found(backend, "v2", preview=True)["migrations"]
-    assert found(backend, "v2", preview=True) == NEW
+        if fault == "full":
+            patched.setattr(code, "staging", full)
+        elif fault == "not writable":
+            (backend / "state").write_text("a file in place of the folder")
+        else:
+            text = "head -c 9 >/dev/null; echo 'tar: a: No space left on device' >&2; exit 2"
+            (backend / "tar").write_text(f"#!/bin/sh\n{text}\n")
+            (backend / "tar").chmod(0o755)
+            patched.setenv("PATH", str(backend), prepend=":")
+        facts = found(backend, "v2", preview=True)
+    assert (facts["migrations"], facts["import_error"]) == ({}, "")
+    why = "File exists" if fault == "not writable" else "No space left on device"
+    assert facts["not_inspected"].startswith(f"cannot unpack it in {backend}/state: ")
+    assert facts["not_inspected"].endswith(why)
+    if fault != "not writable":
+        assert found(backend, "v2", preview=True) == NEW
 
 
 # -- what is imported again ------------------------------------------------------------------
@@ -210,11 +226,11 @@ def test_code_is_imported_again_when_its_inputs_changed(backend, what):
         (backend / "config" / "load-env").open("a").write("OTHER=1\n")
     elif what == "commit":
         git("commit", "-q", "--allow-empty", "-m", "ours", cwd=backend / "lib")
-        git("tag", "-f", "v1", cwd=backend / "lib")
+        git("update-ref", "refs/opstasks/tags/v1", "HEAD", cwd=backend / "lib")
     elif what == "edit":
         (backend / "code" / "new.py").write_text("")
     else:
-        git("tag", "-d", "v1", cwd=backend / "lib")
+        git("update-ref", "refs/opstasks/tags/v1", "v2", cwd=backend / "lib")
     found(backend)
     assert import_count(backend) == 2
 

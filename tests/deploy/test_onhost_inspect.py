@@ -10,8 +10,8 @@ import pytest
 from opstasks.core.result import Result
 from opstasks.deploy.facts import INSPECT
 from opstasks.deploy.onhost import checkout_facts as reading
-from opstasks.deploy.onhost import inspect
-from opstasks.onhost.protocol import HostRefusal
+from opstasks.deploy.onhost import inspect, origin
+from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.deploy.checkout_help import commit_upstream, write_package
 from tests.deploy.deploy_help import database, git
 from tests.look import until
@@ -68,8 +68,8 @@ def test_a_target_is_found_by_branch_tag_and_commit(checkout, upstream):
 @pytest.mark.parametrize("name", ["", "a b", "v1 commit", "main\nmain", "v1:a", "-v1", "v1^{tree}"])
 def test_a_name_of_anything_but_a_commit_has_no_commit(checkout, name):
     head = git("rev-parse", "HEAD", cwd=checkout)
-    assert reading.commits_of(str(checkout), "HEAD", "v1") == [head, head]
-    assert reading.commits_of(str(checkout), name) == [""]
+    assert origin.commits_of(str(checkout), "HEAD", "v1") == [head, head]
+    assert origin.commits_of(str(checkout), name) == [""]
     assert facts(checkout, name, fetches=False)["target"] == ""
 
 
@@ -93,16 +93,18 @@ HEADS = {"branch": "heads", "tag": "tags"}
 def test_a_branch_cannot_take_the_place_of_a_release(checkout, upstream):
     release = commit_upstream(upstream, "release", "v9")
     git("branch", "v9", cwd=upstream)
-    assert facts(checkout, "v9")["target"] == release
-    commit_upstream(upstream, "hostile")
-    git("branch", "-f", "v9", "HEAD", cwd=upstream)
-    found = facts(checkout, "v9")
-    assert found["target"] == ""
-    assert "'v9' is a branch and a tag, of different commits" in found["error"]
+    for hostile in (False, True):
+        if hostile:
+            commit_upstream(upstream, "hostile")
+            git("branch", "-f", "v9", "HEAD", cwd=upstream)
+        found = facts(checkout, "v9")
+        assert (found["target"], found["fault"]) == ("", "name")
+        assert found["error"] == "'v9' is a branch and a tag: name the commit"
+    assert facts(checkout, release)["target"] == release
 
 
 def test_a_folder_without_a_repository_has_no_commits(tmp_path):
-    assert reading.commits_of(str(tmp_path), "HEAD", "v1") == ["", ""]
+    assert origin.commits_of(str(tmp_path), "HEAD", "v1") == ["", ""]
 
 
 def test_a_diverged_checkout_shows_what_it_would_lose(checkout, upstream):
@@ -114,9 +116,10 @@ def test_a_diverged_checkout_shows_what_it_would_lose(checkout, upstream):
 
 
 def test_without_a_fetch_only_what_is_on_the_host_is_found(checkout, upstream):
+    assert facts(checkout, "v1")["error"] == ""
     commit_upstream(upstream, "second", "v2")
     error = facts(checkout, "v2", fetches=False)["error"]
-    assert error == "'v2' is not a branch, a tag or a commit"
+    assert error == "'v2' is not a branch or a tag of the origin, or a commit"
     assert facts(checkout, "v1", fetches=False)["error"] == ""
 
 
@@ -129,15 +132,28 @@ def test_an_unreachable_origin_is_an_error_of_the_checkout(checkout, upstream):
 
 def test_a_checkout_whose_changes_cannot_be_read_has_no_target(checkout):
     (checkout / ".git" / "index").write_text("no index")
-    assert facts(checkout, "v1", fetches=False)["error"].startswith("cannot read the checkout: ")
+    assert facts(checkout, "v1", fetches=False)["error"].startswith("git cannot read it: ")
 
 
 def test_export_does_not_change_the_checkout(checkout, tmp_path):
     target = tmp_path / "out" / "code"
-    assert reading.export(str(checkout), "HEAD", str(target))
+    reading.export(str(checkout), "HEAD", str(target))
     assert sorted(path.name for path in target.iterdir()) == ["a", "b"]
     assert git("worktree", "list", cwd=checkout).count("\n") == 0
-    assert not reading.export(str(checkout), "v9", str(tmp_path / "none"))
+    with pytest.raises(HostFailure, match="not a valid object name: v9"):
+        reading.export(str(checkout), "v9", str(tmp_path / "none"))
+
+
+def test_a_commit_that_would_fill_the_disk_is_not_unpacked(checkout, tmp_path, monkeypatch):
+    """Git compresses: some kilobytes of a commit can be gigabytes of zeros."""
+    monkeypatch.setattr(reading, "MOST_FILE_BYTES", 4096)
+    (checkout / "zeros").write_bytes(bytes(1 << 20))
+    git("add", "zeros", cwd=checkout)
+    git("commit", "-qm", "zeros", cwd=checkout)
+    target = tmp_path / "new"
+    with pytest.raises(HostFailure, match="its files take more than 4 KiB"):
+        reading.export(str(checkout), "HEAD", str(target))
+    assert sum(path.stat().st_size for path in target.rglob("*")) < 100_000
 
 
 def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeypatch):
@@ -147,8 +163,8 @@ def test_a_fetch_that_hangs_can_clean_up_and_leaves_no_process(tmp_path, monkeyp
     script.write_text(f"#!/bin/sh\n{trap}\nsleep 300 &\necho $! >{log}\nwait\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(reading, "FETCH_TIMEOUT_S", 4)
-    done = reading.fetch(str(tmp_path))
+    monkeypatch.setattr(origin, "FETCH_TIMEOUT_S", 4)
+    done = origin.fetch(str(tmp_path))
     assert (done.returncode, reading.tail(done)) == (124, "no answer within 4 s")
     pid, said = log.read_text().split("\n", 1)
     assert said == "cleaned up\n"
@@ -217,7 +233,8 @@ def test_an_inspection_answers_what_the_client_expects(checkout, upstream, tmp_p
     assert (found.import_error, found.code_version) == ("", 2)
     assert [item.version for item in found.migrations] == [2]
     assert (found.unit_loaded, found.snapshot, found.releases) == (False, "ok", ())
-    assert found.free_bytes > 0
+    assert {disk.kind for disk in found.disks} == {"state", "database", "code", "lib"}
+    assert all(disk.free_bytes and disk.free_files for disk in found.disks)
     assert [path.name for path in (tmp_path / "opstasks").iterdir()] == ["imports.json"]
 
 
@@ -231,14 +248,15 @@ def test_a_release_that_cannot_be_unpacked_is_not_judged_by_the_present_code(
     commit_upstream(upstream, "second", "v2")
     write_package(checkout)
     database(tmp_path / "db.sqlite", [])
-    git("fetch", "-q", "--tags", cwd=checkout)
+    origin.fetch(str(checkout))
     blob = git("rev-parse", "v2:jobrunner/service.py", cwd=checkout)
     lost = checkout / ".git/objects" / blob[:2] / blob[2:]
     assert lost.exists()
     lost.unlink()
     answer = inspect.main(request(tmp_path, code_ref="v2", lib_ref="v2", fetches=False))
-    assert answer["import_error"] == "git cannot unpack it"
-    assert (answer["migrations"], answer["code_version"]) == ([], 0)
+    place = tmp_path / "opstasks"
+    assert answer["not_inspected"].startswith(f"cannot unpack it in {place}: error: ")
+    assert (answer["import_error"], answer["migrations"], answer["code_version"]) == ("", [], 0)
 
 
 def test_a_host_without_a_checkout_is_refused(tmp_path):

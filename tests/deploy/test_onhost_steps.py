@@ -5,7 +5,8 @@ import sqlite3
 
 import pytest
 
-from opstasks.deploy.onhost import checkout, steps
+from opstasks.deploy.onhost import move, steps
+from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database import version_and_schema
 from opstasks.deploy.onhost.record import snapshot_path, write_record
 from opstasks.onhost.protocol import HostFailure, HostRefusal
@@ -120,7 +121,7 @@ def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step):
     by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
     with pytest.raises(HostRefusal, match="moved by hand"):
         do(step, {**release, "reason": "x"})
-    assert checkout.head(str(tmp_path / "code")) == by_hand
+    assert head(str(tmp_path / "code")) == by_hand
 
 
 def test_every_step_answers_in_the_same_form(release, tmp_path):
@@ -160,5 +161,5 @@ def test_a_file_that_cannot_be_removed_does_not_keep_the_service_down(
     def fails(*_):
         raise HostFailure("cannot read the checkout")
 
-    monkeypatch.setattr(checkout, "brought", fails)
+    monkeypatch.setattr(move, "brought", fails)
     assert steps.roll_back({**release, "reason": "x"})["how"] == "database untouched"

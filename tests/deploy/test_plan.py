@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.deploy.facts import DeployDatabase, Dirt
+from opstasks.deploy.facts import DeployDatabase, DeployDisk, Dirt, GitLock
 from opstasks.deploy.plan import make_plan
 from opstasks.deploy.preview import preview, unfinished_lines
+from opstasks.deploy.source import CheckoutSource
 from opstasks.fleet.lock import Owner
 from tests.deploy.facts_help import CODE, COMMIT, FACTS, LIB, RECORD, STAY
 
@@ -35,7 +36,24 @@ def test_an_unfinished_release_is_not_nothing_to_do():
         ({"unit_loaded": False}, "no unit"),
         ({"may_control": False}, "may not start"),
         ({"docker_answers": False}, "docker does not answer"),
-        ({"free_bytes": 10**6}, "977 KiB free, 52.9 MiB needed"),
+        ({"disks": (DeployDisk("state", 1, 10**6),)}, "977 KiB free, 52.9 MiB needed for the snap"),
+        ({"disks": (DeployDisk("code", 1, 10**6),)}, "977 KiB free, 50 MiB needed for the code"),
+        ({"disks": (DeployDisk("lib", 1, 10**9, 7),)}, "7 free inodes, 5000 needed for the dep"),
+        ({"code": replace(CODE, locks=(GitLock("/code/.git/HEAD.lock"),))}, "was killed left it"),
+        (
+            {"lib": replace(LIB, locks=(GitLock("/x", "process 7 (git)"),))},
+            "process 7 (git) has /x",
+        ),
+        ({"not_inspected": "cannot unpack it"}, "cannot inspect the release: cannot unpack it"),
+        (
+            {"code": replace(CODE, source=CheckoutSource(foreign=("/x belongs to root",)))},
+            "to root",
+        ),
+        ({"database": replace(FACTS.database, not_writable="/x belongs to root")}, "may not write"),
+        (
+            {"database": DeployDatabase(exists=True, error="bad", is_damaged=True)},
+            "is damaged: bad",
+        ),
         ({"database": DeployDatabase()}, "no database"),
         ({"database": DeployDatabase(exists=True, error="locked")}, "locked"),
         ({"database": DeployDatabase(exists=True, quick_check="bad page")}, "bad page"),
@@ -75,7 +93,7 @@ def test_edits_that_an_unfinished_release_would_lose_are_named():
     facts = replace(FACTS, code=replace(CODE, dirt=dirt), releases=(RECORD,))
     first, second, *paths = unfinished_lines(facts)
     assert first == f"unfinished release {RECORD.describe()}, at 'moved'"
-    assert second == "/code: 21 edited file(s), LOST either way"
+    assert second == "/code: 21 edited file(s), reset either way, kept as a patch"
     assert paths[0] == "  a.py"
     assert paths[-1] == "  ... and 6 more"
     assert len(unfinished_lines(replace(FACTS, releases=(RECORD,)))) == 1
@@ -92,6 +110,62 @@ def test_a_rollback_without_its_snapshot_names_an_alternative():
     (problem,) = make_plan(replace(facts, snapshot="ok")).problems
     assert "a release that knows database version 2" in problem.hint
     assert make_plan(replace(facts, snapshot="ok", code_version=2)).problems == ()
+
+
+@pytest.mark.parametrize(("migrated", "version"), [(False, 3), (True, 1)])
+def test_a_rollback_to_code_that_cannot_use_the_database_is_refused(migrated, version):
+    """Without a migration nothing is restored: the code meets the database as it is."""
+    undone = replace(RECORD, from_version=1 if migrated else 3, to_version=3)
+    facts = replace(FACTS, database=replace(FACTS.database, user_version=3), migrations=())
+    assert make_plan(replace(facts, code_version=version), restores=undone).problems == ()
+    (problem,) = make_plan(replace(facts, code_version=version - 1), restores=undone).problems
+    assert f"at version {version}, this code knows only {version - 1}" in problem.text
+    assert problem.hint == f"`deploy --ref` a release that knows database version {version}"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"not_inspected": "cannot unpack it in /x: No space"}, "cannot unpack it in /x: No space"),
+        ({"import_error": "Traceback\nImportError: x"}, "the release cannot be imported"),
+        (
+            {"database": replace(FACTS.database, error="database is locked")},
+            "the database cannot be read: database is locked",
+        ),
+    ],
+)
+def test_a_preview_says_when_the_migrations_are_not_known(change, why):
+    lines = preview(make_plan(replace(FACTS, migrations=(), **change)))
+    assert f"migrations: unknown, {why}" in lines
+    assert not any("no migration" in line for line in lines)
+
+
+def test_one_full_disk_is_one_problem_and_does_not_matter_when_nothing_moves():
+    full = tuple(DeployDisk(kind, 7, 10) for kind in ("state", "database", "code", "lib"))
+    assert len(make_plan(replace(FACTS, disks=full)).problems) == 1
+    assert make_plan(replace(STAY, disks=full)).problems == ()
+    two = (*full, DeployDisk("code", 8, 10))
+    assert len(make_plan(replace(FACTS, disks=two)).problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ("missing", "run `manage`"),
+        ("owner", "as root: chown -R opensafely: /code"),
+        ("space", "df -h /code"),
+        ("locked", "find /code/.git -name '*.lock'"),
+        ("broken", "mv /code /code.broken"),
+        ("fetch", "git -C /code fetch origin"),
+        ("name", "git -C /code ls-remote origin"),
+        ("", "check --ref"),
+    ],
+)
+def test_each_fault_of_a_checkout_has_its_own_hint(fault, word):
+    code = replace(CODE, error="x", fault=fault, target="")
+    facts = replace(FACTS, code=code, service_user="opensafely")
+    (problem,) = make_plan(facts).problems
+    assert word in problem.hint
 
 
 def test_changed_files_are_counted_by_how_they_differ():

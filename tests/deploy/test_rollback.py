@@ -94,8 +94,10 @@ def test_a_rollback_is_refused_without_a_release_to_undo(fake_host):
         rollback.inspect(tpp)
 
 
-def test_a_rollback_is_refused_if_the_checkout_was_moved(fake_host):
+@pytest.mark.parametrize("moved", [CODE, LIB], ids=["code", "lib"])
+def test_a_rollback_is_refused_if_a_checkout_was_moved(fake_host, moved):
     tpp = tpp_with(fake_host, DEPLOYED)
-    expect_inspection(tpp, "/snap", replace(FACTS, code=replace(CODE, head="e" * 40)))
-    with pytest.raises(Refused, match=r"the checkout is at v1, not where .* left it"):
+    name = moved.path.strip("/")
+    expect_inspection(tpp, "/snap", replace(FACTS, **{name: replace(moved, head="e" * 40)}))
+    with pytest.raises(Refused, match=rf"/{name} is at v1, not where .* left it"):
         rollback.inspect(tpp)

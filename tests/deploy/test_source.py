@@ -27,7 +27,7 @@ CLONED = (
 
 
 def found(*settings, **more):
-    return list(problems(PATH, CheckoutSource((*CLONED, *settings), **more), URL))
+    return list(problems(PATH, CheckoutSource((*CLONED, *settings), **more), URL, "opensafely"))
 
 
 def test_a_fresh_clone_has_no_problem():
@@ -49,7 +49,7 @@ def test_another_origin_is_a_problem_that_manage_can_correct(url):
         GitSetting(entry.file, entry.key, url if entry.key == "remote.origin.url" else entry.value)
         for entry in CLONED
     )
-    (problem,) = problems(PATH, CheckoutSource(settings), URL)
+    (problem,) = problems(PATH, CheckoutSource(settings), URL, "opensafely")
     assert problem.is_origin
     assert f"not {URL}" in problem.text
     assert "remote set-url origin" in problem.hint
@@ -57,7 +57,7 @@ def test_another_origin_is_a_problem_that_manage_can_correct(url):
 
 def test_no_origin_and_two_origins_are_problems():
     settings = tuple(entry for entry in CLONED if entry.key != "remote.origin.url")
-    (problem,) = problems(PATH, CheckoutSource(settings), URL)
+    (problem,) = problems(PATH, CheckoutSource(settings), URL, "opensafely")
     assert problem.text.startswith("origin is not set")
     (problem,) = found(GitSetting(CONFIG, "remote.origin.url", "https://evil.example"))
     assert problem.is_origin
@@ -114,7 +114,7 @@ def test_the_hint_for_other_branches_or_none_makes_the_checkout_as_cloned(tmp_pa
     if value:
         subprocess.run(["git", "config", "--file", file, key, value], check=True)
         at.append(GitSetting(file, key, value))
-    (problem,) = problems(str(tmp_path), CheckoutSource(tuple(at)), URL)
+    (problem,) = problems(str(tmp_path), CheckoutSource(tuple(at)), URL, "opensafely")
     run(problem.hint)
     done = subprocess.run(["git", "config", "-f", file, key], capture_output=True)
     assert done.stdout.decode().strip() == FETCH
@@ -129,7 +129,7 @@ def test_the_hint_for_a_hidden_file_shows_it_to_git_again(tmp_path, flag):
     config = GitSetting(f"{tmp_path}/.git/config", "remote.origin.url", URL)
     fetch = GitSetting(config.file, "remote.origin.fetch", FETCH)
     source = CheckoutSource((config, fetch), hidden=("a b.py",))
-    (problem,) = problems(str(tmp_path), source, URL)
+    (problem,) = problems(str(tmp_path), source, URL, "opensafely")
     run(problem.hint)
     listed = subprocess.run([*git, "ls-files", "-v"], capture_output=True, check=True)
     assert listed.stdout == b"H a b.py\n"

@@ -36,10 +36,10 @@ def planned(facts):
 @pytest.mark.parametrize("choice", ["finish", "back"])
 @pytest.mark.parametrize("dirt", [Dirt(staged=("a.py",)), Dirt(unstaged=("a.py",))])
 @pytest.mark.parametrize("checkout", ["code", "lib"])
-def test_edits_are_discarded_only_after_a_yes(begun, choice, dirt, checkout):
+def test_edits_are_undone_only_after_a_yes(begun, choice, dirt, checkout):
     edited = replace(getattr(FACTS, checkout), dirt=dirt)
     plans = planned(replace(FACTS, releases=(RECORD,), **{checkout: edited}))
-    with pytest.raises(Refused, match="Discard the edits on tpp") as caught:
+    with pytest.raises(Refused, match="Undo the edits on tpp") as caught:
         tasks._resume(context(), plans, list(plans), choice)
     assert ("--yes" in caught.value.hint, begun) == (True, [])
     tasks._resume(context(yes=True), plans, list(plans), choice)

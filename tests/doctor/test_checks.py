@@ -8,7 +8,7 @@ import pytest
 
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult, Result
-from opstasks.deploy import release
+from opstasks.deploy import present, release
 from opstasks.doctor import checks, facts
 from opstasks.doctor.checks import DoctorFinding, DoctorReport
 from opstasks.fleet import lock
@@ -55,12 +55,13 @@ def answer(found):
     return Result("x", 0, json.dumps({"ok": found}), "")
 
 
-def judged(found=None, unit=UNIT, owner="", releases=()):
+def judged(found=None, unit=UNIT, owner="", releases=(), present=None):
     results = {
         "facts": answer(found or told()),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
         "releases": answer({"releases": list(releases)}),
+        "present": answer(present or {"checkouts": {}}),
     }
     return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
 
@@ -79,6 +80,33 @@ def changed(path, **over):
 
 def test_a_host_without_problems_has_no_finding():
     assert judged() == []
+
+
+def test_a_checkout_and_a_database_that_stop_the_service_are_findings():
+    found = judged(
+        present={
+            "checkouts": {"code": {"error": "git cannot read it: fatal: x", "fault": "broken"}},
+            "code_version": 1,
+            "database_version": 3,
+            "not_writable": "/db belongs to root",
+        }
+    )
+    assert [check.name for check in found] == [
+        f"git in {SPEC.code_dir}",
+        "code and database",
+        "database rights",
+    ]
+    assert found[0].hint.startswith(f"mv {SPEC.code_dir} ")
+    assert found[1].hint == "inv -H tpp deploy"
+    assert found[2].hint.startswith("as root: chown opensafely: ")
+
+
+def test_a_hint_for_a_checkout_of_root_is_no_circle():
+    """`manage` clones checkouts, and gives none of them back."""
+    (found,) = judged(changed(f"{SPEC.code_dir}/.git", writable=False))
+    assert found.hint == f"as root: chown -R opensafely: {SPEC.code_dir}"
+    (found,) = judged(changed(SPEC.workdir, writable=False))
+    assert found.hint == "inv -H tpp manage"
 
 
 CASES = {
@@ -224,6 +252,7 @@ def inspected(host):
     host.expect(systemd.show(SPEC.unit), UNIT, user="opensafely")
     host.expect(lock.holder(SPEC), "", user="opensafely")
     host.expect(release.RELEASES, ANY, release.ReleasesAnswer(()), user="opensafely")
+    host.expect(present.PRESENT, ANY, present.PresentFacts({}), user="opensafely")
 
 
 def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
@@ -290,6 +319,7 @@ def test_a_sync_without_an_answer_is_a_finding():
             "unit": Result("x", 0, UNIT, ""),
             "lock": Result("x", 0, "", ""),
             "releases": answer({"releases": []}),
+            "present": answer({"checkouts": {}}),
             "sync": result,
         }
         (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]

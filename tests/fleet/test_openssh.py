@@ -139,6 +139,35 @@ def test_the_persons_own_master_is_not_used_if_hosts_yaml_has_pins(config, tmp_p
     assert own_master(hop(), "a") is None
 
 
+@pytest.mark.parametrize(
+    ("mode", "uid", "is_used"),
+    [
+        (0o700, os.geteuid(), True),
+        (0o1777, os.geteuid(), True),
+        (0o777, os.geteuid(), False),
+        (0o1777, 4711, False),
+    ],
+)
+def test_a_connection_of_another_account_is_not_used(
+    config, tmp_path, monkeypatch, mode, uid, is_used
+):
+    """Its owner would get the commands, and the sudo password."""
+    folder = tmp_path / "f"
+    folder.mkdir()
+    folder.chmod(mode)
+    spec = HostSpec(
+        name="a", address="a", ssh_config=config(f"ControlMaster auto\nControlPath {folder}/own")
+    )
+    hop = route(spec, None)[-1]
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(folder)
+        listening.bind("own")
+        (folder / "own").chmod(0o700)
+        listening.listen()
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+        assert (own_master(hop, "a") is not None) == is_used
+
+
 # -- the folder --------------------------------------------------------------------------------
 
 

@@ -143,7 +143,7 @@ def test_a_lost_connection_at_the_start_says_nothing_about_the_commands(started,
     assert not isinstance(error.value, NoShell)
 
 
-@pytest.mark.parametrize("number", ["-1", "256", "x", "9" * 5000])
+@pytest.mark.parametrize("number", ["-1", "257", "x", "9" * 5000])
 def test_a_wrong_exit_code_is_an_invalid_response(started, number):
     """The host is hostile: it answers with its own end mark."""
     session = started()

@@ -249,6 +249,9 @@ PARSERS = (
     ),
     host("queries.onhost.statements:image_name", "@", "/", ":"),
     host("deploy.onhost.checkout_facts:dirt", "?? a\n", "M  a\n", " M a\n"),
+    host(
+        "deploy.onhost.checkout_facts:fault_of", "No space left on device", "packed-refs", ".lock"
+    ),
     host("maintenance.onhost.units:unit_of", *UNIT),
     host("maintenance.onhost.file_systems:boot_mounts", "/dev/a /b ext4 x 0 0\n"),
     host("manage.onhost.system_facts:units_of", *UNIT, "\n\n", call=system_units),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -45,6 +46,7 @@ def journal(monkeypatch):
             yield json.dumps(record).encode() + b"\n"
 
     monkeypatch.setattr(read, "journalctl", journalctl)
+    monkeypatch.setattr(read, "is_operator", lambda name: name == "alice")
     return records
 
 
@@ -86,6 +88,28 @@ def test_an_account_can_only_write_about_its_own_login(journal):
     assert (texts(answer), answer["ignored"]) == (["mine"], 4)
 
 
+def test_lines_of_an_account_that_cannot_become_root_do_not_count(journal):
+    """They could fill what `history` shows, and name any person in it."""
+    journal.add(1000, "mine", OPSTASKS_LOGIN="alice")
+    journal.add(1001, "of mallory", OPSTASKS_LOGIN="mallory")
+    journal.add(65534, "of nobody", OPSTASKS_LOGIN="nobody")
+    answer = read.main(REQUEST)
+    assert (texts(answer), answer["ignored"]) == (["mine"], 2)
+
+
+@pytest.mark.parametrize(("code", "is_one"), [(0, True), (1, False), (127, False)])
+def test_sudo_says_who_is_an_operator(monkeypatch, code, is_one):
+    asked = []
+
+    def attempt(*words, timeout_s):
+        asked.append(words)
+        return subprocess.CompletedProcess(words, code, "", "")
+
+    monkeypatch.setattr(read, "attempt", attempt)
+    assert read.is_operator("alice") is is_one
+    assert asked == [("sudo", "-n", "-l", "-U", "alice", "--", "/bin/sh")]
+
+
 def test_many_lines_of_others_hide_none_of_root(journal):
     journal.add(0, "true")
     for _ in range(50):
@@ -112,7 +136,8 @@ def test_roots_line_about_a_run_comes_first(journal):
     assert texts(read.main(REQUEST)) == ["true", "false"]
 
 
-def test_lines_of_several_accounts_are_in_the_order_of_time(journal):
+def test_lines_of_several_accounts_are_in_the_order_of_time(journal, monkeypatch):
+    monkeypatch.setattr(read, "is_operator", lambda name: True)
     for at, uid in ((3, 1000), (1, 1000), (2, 1001)):
         text, login = str(at), ACCOUNTS[uid]
         journal.add(uid, text, OPSTASKS_LOGIN=login, __REALTIME_TIMESTAMP=text)

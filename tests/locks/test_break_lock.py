@@ -17,7 +17,7 @@ from opstasks.fleet.local import LocalTransport
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS, HeldLock, HoldersRequest
 from opstasks.locks.onhost import holders, stop
-from opstasks.onhost import open_files
+from opstasks.onhost import flock, open_files
 from opstasks.onhost.protocol import answer_to
 from tests.fake_host import Reply
 from tests.host_suite import leave_running
@@ -49,6 +49,19 @@ def test_a_lock_with_an_empty_file_is_still_held(tmp_path, hold):
     assert lock.parse_owner(done.stdout).who == "someone"
 
 
+def test_only_a_little_of_the_text_in_the_lock_is_read(tmp_path, hold):
+    """The service account may write anything into the file, and make it as large as it likes."""
+    spec = HostSpec(name="h", address="h", lock_dir=str(tmp_path))
+    hold(Path(spec.lock_file))
+    Path(spec.lock_file).write_text("x" * 100_000)
+    for asked in (
+        lock.holder(spec).line(),
+        lock.take_text(spec, lock.Owner("ada", "deploy", "", ""), checked=True),
+    ):
+        done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
+        assert 0 < len(done.stdout) <= lock.TEXT_BYTES + 1
+
+
 @pytest.fixture
 def hold(tmp_path):
     """Start a process that keeps a file open until the end of the test."""
@@ -57,7 +70,8 @@ def hold(tmp_path):
     def start(path, stubborn=False):
         script = HOLD.format(STUBBORN if stubborn else "") + "time.sleep(60)"
         words = [sys.executable, "-c", script, str(path)]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE)
+        # As each run of ours, it has a session of its own.
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
         process.stdout.readline()
         started.append(process)
         return process
@@ -76,7 +90,10 @@ def file(tmp_path):
 
 
 def shown(path):
-    return [[p["pid"], p["start_ticks"]] for p in open_files.holders(str(path))]
+    """The processes that have the file open, as the operator saw them."""
+    found = open_files.holders(str(path))
+    pairs = [[p["pid"], p["start_ticks"]] for p in found]
+    return stop.Family(str(path), pairs, [p["session"] for p in found])
 
 
 def test_holders_are_the_processes_with_the_file_open(hold, file, tmp_path):
@@ -98,14 +115,14 @@ def test_only_processes_that_were_shown_are_signalled(hold, file):
     old = hold(file)
     before = shown(file)
     new = hold(file)
-    stop.stop(str(file), before, 5.0, kill=False)
+    stop.stop(before, 5.0, kill=False)
     assert old.wait(5) == -15
     assert new.poll() is None
 
 
 def test_another_process_with_the_same_id_is_not_signalled(hold, file):
     process = hold(file)
-    stop.stop(str(file), [[process.pid, 1]], 1.0, kill=True)
+    stop.stop(stop.Family(str(file), [[process.pid, 1]], []), 1.0, kill=True)
     assert process.poll() is None
 
 
@@ -114,15 +131,15 @@ def test_a_process_that_closed_the_file_is_not_signalled(hold, file, tmp_path):
     before = shown(file)
     file.unlink()
     file.touch()
-    stop.stop(str(file), before, 1.0, kill=True)
+    stop.stop(before, 1.0, kill=True)
     assert process.poll() is None
 
 
 def test_a_process_that_does_not_end_is_killed_only_with_kill(hold, file):
     process = hold(file, stubborn=True)
-    stop.stop(str(file), shown(file), 0.5, kill=False)
+    stop.stop(shown(file), 0.5, kill=False)
     assert process.poll() is None
-    stop.stop(str(file), shown(file), 0.5, kill=True)
+    stop.stop(shown(file), 0.5, kill=True)
     assert process.wait(5) == -9
 
 
@@ -130,11 +147,50 @@ def test_both_programs_answer_with_the_holders(hold, file):
     process = hold(file)
     (found,) = answer_to(holders.main, {"lock": str(file)})["ok"]["holders"]
     assert found["pid"] == process.pid
-    request = {"lock": str(file), "account": "root", "shown": [], "grace_s": 1, "kill": False}
+    request = {"lock": str(file), "account": "root", "grace_s": 1, "kill": False}
+    request |= {"shown": [], "sessions": []}
     (left,) = answer_to(stop.main, request)["ok"]["holders"]
     assert left == {**found, "age_s": left["age_s"]}
     request["shown"] = [[found["pid"], found["start_ticks"]]]
     assert answer_to(stop.main, request) == {"ok": {"holders": []}}
+
+
+# Holders that are never seen twice: each process starts the next one, and ends.
+FORKERS = {
+    "slowly": "n() { sleep 0.3; n & }; n",
+    "quickly": "n() { sleep 0.01; n & }; n",
+    "as fast as it can": "n() { n & }; n",
+    "whatever it is asked": "trap '' TERM HUP INT; n() { sleep 0.05; n & }; n",
+    "with a new group each time": "set -m; n() { sleep 0.1; n & }; n",
+}
+
+
+@pytest.fixture(params=FORKERS)
+def forker(request, file, tmp_path):
+    """Holds the lock until the file `end` is there, or it is stopped."""
+    script = FORKERS[request.param].replace("n() {", f"n() {{ [ -e {tmp_path}/end ] && exit;")
+    subprocess.run(
+        ["bash", "-c", f"exec 9<>{file}; flock 9; {script}"],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=10,
+        check=False,
+    )
+    assert flock.is_locked(str(file))
+    yield request.param
+    (tmp_path / "end").touch()
+    until(lambda: not flock.is_locked(str(file)), "it does not end")
+
+
+def test_a_holder_that_forks_all_the_time_is_stopped(make, forker):
+    host = make()
+    held = break_lock.inspect(host)
+    assert held.owner is not None
+    assert break_lock.apply(host, break_lock.plan(held, "it forks", kill=True)).changed
+    assert break_lock.inspect(host) == HeldLock(None)
+    with change(make().login, "next"):
+        pass
 
 
 # -- a whole lock, on this machine -----------------------------------------------------------

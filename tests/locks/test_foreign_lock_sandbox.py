@@ -1,11 +1,23 @@
 """Who can hold the lock on a real host: only root and the service account."""
 
+import shlex
+
 import pytest
 
 from tests.look import until
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 HOST, LOCK = "sandbox-1", "/var/lib/opstasks/lock"
+# It holds the lock, and has the file open in none of its descriptors.
+HIDE = f"""
+import fcntl, os, socket, time
+f = os.open({LOCK!r}, os.O_RDONLY)
+fcntl.flock(f, fcntl.LOCK_EX)
+a, b = socket.socketpair()
+socket.send_fds(a, [b"x"], [f])
+os.close(f)
+time.sleep(600)
+"""
 HOLD = f"exec 8<{LOCK}; flock -s 8; exec -a innocent sleep 600"
 
 
@@ -74,3 +86,17 @@ def test_scheduled_work_does_not_wait_for_another_account(held_by_nobody, inv, s
     newest = sh("ls -t /var/lib/opstasks/scripts/2*/run.py").split()[0]
     assert '"outcome": "done"' in sh(f"timeout 60 python3 -I {newest}")
     assert rights(sh) == "root opensafely 660"
+
+
+@pytest.mark.parametrize(("account", "mode"), [("opensafely", 660), ("nobody", 664)])
+def test_a_process_that_hides_cannot_keep_the_lock(managed, inv, sh, account, mode):
+    sh(f"chmod {mode} {LOCK}")
+    program = shlex.quote(f"exec -a innocent python3 -c {shlex.quote(HIDE)}")
+    sh(f"setsid runuser -u {account} -- bash -c {program} </dev/null >/dev/null 2>&1 &")
+    until(lambda: managed.exec_(HOST, ["flock", "-n", LOCK, "true"]).returncode, "it holds")
+    try:
+        good(inv("-H", HOST, "lock.break", "--reason", "test", "--yes"))
+        good(inv("-H", HOST, "pause", "--yes"))
+        good(inv("-H", HOST, "unpause", "--yes"))
+    finally:
+        managed.exec_(HOST, ["pkill", "-9", "-f", "^innocent"])

@@ -69,6 +69,18 @@ def test_a_hung_lock_is_broken_and_history_shows_the_reason(hung, inv, observer)
     assert "deploy" in row["args"]["holder"]
 
 
+def test_a_holder_that_forks_all_the_time_is_stopped(managed, inv):
+    lock = "/var/lib/opstasks/lock"
+    script = f"exec 9<>{lock}; flock 9; n() {{ sleep 0.05; n & }}; n"
+    words = ["setsid", "-f", "runuser", "-u", "opensafely", "--", "bash", "-c", script]
+    managed.must("sandbox-1", ["bash", "-c", '"$@" >/dev/null 2>&1 </dev/null', "bash", *words])
+    until(lambda: not free(managed), "it does not hold the lock")
+    here = ["-H", "sandbox-1", "lock.break", "--reason", "it forks", "--kill", "--yes"]
+    good(inv(*here))
+    assert free(managed)
+    good(inv("-H", "sandbox-1", "service.restart", "--watch", "1", "--yes"))
+
+
 def test_another_client_sees_the_changes_and_can_filter_them(managed, inv, tmp_path):
     good(inv("-H", "sandbox-1", "service.restart", "--watch", "1", "--yes"))
     other = {"XDG_STATE_HOME": str(tmp_path)}

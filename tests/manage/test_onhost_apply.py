@@ -54,7 +54,7 @@ def test_an_origin_that_was_removed_is_complete_again(tmp_path, monkeypatch):
             for entry in checkout_source.source(str(tmp_path), str(tmp_path))["settings"]
         )
     )
-    assert list(source.problems(str(tmp_path), found, url)) == []
+    assert list(source.problems(str(tmp_path), found, url, "opensafely")) == []
 
 
 def test_the_actions_continue_when_the_client_is_gone(tmp_path, monkeypatch):

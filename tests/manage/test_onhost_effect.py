@@ -1,5 +1,6 @@
 """Reading what is in effect: output of systemctl, sshd and cvtsudoers, and hand-written files."""
 
+import grp
 import os
 import pwd
 
@@ -281,6 +282,22 @@ def test_members_by_their_own_group_count(monkeypatch):
     assert effect_logins.members("docker", [entry()]) == ["ann", "eve"]
 
 
+def test_members_of_another_group_with_the_same_id_count(monkeypatch):
+    """The kernel only knows the id: `docker2:x:104:mallory` opens docker's socket."""
+    groups = [
+        grp.struct_group((name, "x", gid, members))
+        for name, gid, members in (
+            ("docker", 104, ["ann"]),
+            ("docker2", 104, ["mallory"]),
+            ("docker", 104, ["twice"]),
+            ("games", 60, ["eve"]),
+        )
+    ]
+    monkeypatch.setattr(effect_logins.grp, "getgrnam", lambda name: groups[0])
+    monkeypatch.setattr(effect_logins.grp, "getgrall", lambda: groups)
+    assert effect_logins.members("docker", []) == ["ann", "mallory", "twice"]
+
+
 # -- other ways ----------------------------------------------------------------------------------
 
 
@@ -301,3 +318,17 @@ def test_only_the_names_of_unusual_variables_are_told():
         "systemd sets TOKEN for every service",
         "systemd sets LD_PRELOAD for every service",
     ]
+
+
+def test_a_folder_behind_a_link_is_named_itself(tmp_path):
+    """Root does not follow the links of an account, and what is there would run all the same."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/x.service").touch()
+    assert effect_logins.inside(str(tmp_path / "real")) == [str(tmp_path / "real/x.service")]
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    assert effect_logins.inside(str(link)) == [str(link)]
+    tmp_path.chmod(0o777)
+    below = str(link / "user")
+    assert effect_logins.inside(below) == [below]
+    assert effect_logins.inside(str(tmp_path / "none")) == []

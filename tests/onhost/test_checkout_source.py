@@ -152,6 +152,36 @@ def test_a_git_folder_that_is_elsewhere_is_a_problem(checkout, tmp_path):
     assert "is not a folder" in read(checkout)["problem"]
 
 
+@pytest.mark.parametrize("name", checkout_source.FOLDERS)
+def test_a_link_in_place_of_a_folder_is_named(checkout, tmp_path, name):
+    """Git would follow it; root does not."""
+    path = checkout / ".git" / name
+    path.mkdir(parents=True, exist_ok=True)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert str(path) in read(checkout)["extras"]
+
+
+def test_a_hook_that_is_a_link_counts_wherever_it_leads(checkout):
+    (checkout / ".git/hooks/post-checkout").symlink_to("/no/such")
+    assert read(checkout)["hooks"] == ["post-checkout"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root meets links of other accounts")
+def test_root_does_not_follow_a_link_of_another_account(checkout, tmp_path):
+    """In /sys, a device has a file `config`, and some devices stop when root reads all of it."""
+    for place in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(place, 4711, 4711)
+    link = tmp_path / "link"
+    link.symlink_to(checkout)
+    os.lchown(link, 4711, 4711)
+    found = source(str(link), str(tmp_path))
+    assert (found["settings"], found["problem"]) == ([], f"{link}/.git is not a folder")
+    assert plain_text.text_of(f"{link}/.git/config") is None
+    assert plain_text.names_in(f"{link}/.git") == []
+    assert plain_text.text_of(f"{checkout}/.git/config")
+
+
 def test_very_many_settings_are_a_problem_and_not_all_returned(checkout):
     count = checkout_source.MOST_SETTINGS + 1
     lines = "".join(f"k{number} = 1\n" for number in range(count))
@@ -184,3 +214,10 @@ def test_a_text_is_read_up_to_its_limit_and_with_invalid_bytes(tmp_path):
     assert plain_text.text_of(str(tmp_path)) is None
     assert plain_text.names_in(str(tmp_path)) == ["x"]
     assert plain_text.names_in("/no/such") == []
+
+
+def test_only_so_many_names_of_a_folder_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(plain_text, "MOST_NAMES", 3)
+    for number in range(5):
+        (tmp_path / str(number)).touch()
+    assert len(plain_text.names_in(str(tmp_path))) == 3

@@ -1,9 +1,22 @@
 """Commands on a host: their output, or a failure of the protocol."""
 
+import ast
+import os
+from pathlib import Path
+
 import pytest
 
 from opstasks.onhost import commands
 from opstasks.onhost.protocol import HostFailure
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTERS = (
+    *(
+        f"subprocess.{name}"
+        for name in ("Popen", "run", "call", "check_", "getoutput", "getstatus")
+    ),
+    *("os.system", "os.spawn", "os.posix_spawn", "os.popen", "pty."),
+)
 
 
 def test_a_command_gets_no_input_unless_it_is_given():
@@ -55,3 +68,35 @@ def test_a_large_input_that_nobody_reads_does_not_block():
 
 def test_input_that_is_no_text_is_replaced():
     assert commands.call("cat", input="a\udc80b").stdout == "a?b"
+
+
+# -- the lock of a change ----------------------------------------------------------------------
+
+
+def started_processes():
+    """Every place where code of a host starts a process: file, line, its keyword arguments."""
+    for path in sorted((ROOT / "opstasks").rglob("onhost/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(STARTERS):
+                place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                yield place, {word.arg: word.value for word in node.keywords}
+
+
+def test_each_process_on_a_host_is_started_with_or_without_the_lock_on_purpose():
+    """Without the argument, Python would close the lock: a change would go on without it."""
+    found = list(started_processes())
+    assert len(found) > 8
+    assert [place for place, words in found if "close_fds" not in words] == []
+
+
+def test_a_command_inherits_only_what_its_program_inherited(tmp_path):
+    ours = os.open(tmp_path, os.O_RDONLY)
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(lock, True)
+    try:
+        listed = commands.required("no", "ls", "-l", "/proc/self/fd")
+    finally:
+        os.close(ours)
+        os.close(lock)
+    assert f"{tmp_path}/lock" in listed
+    assert f"{tmp_path}\n" not in listed

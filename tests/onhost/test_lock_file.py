@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,18 @@ HOLD = (
     "fcntl.flock(f, fcntl.LOCK_SH)\nos.setuid(int(sys.argv[2]))\n"
     "print('up', flush=True)\ntime.sleep(60)\n"
 )
+# It holds the lock, and has the file open in none of its descriptors.
+HIDDEN = {
+    "in its memory": "import ctypes; ctypes.CDLL(None).mmap(None, 1, 1, 1, f, 0)\n",
+    "in a socket": "import socket; a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [f])\n",
+    "in a thread": (
+        "import ctypes, threading as t; held = t.Event()\n"
+        "def keep():\n ctypes.CDLL(None).unshare(0x400); held.set(); time.sleep(60)\n"
+        "t.Thread(target=keep, daemon=True).start(); held.wait()\n"
+    ),
+}
 NOBODY = 65534
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -27,9 +39,10 @@ def path(tmp_path):
 
 
 @contextlib.contextmanager
-def held(path, uid):
-    """A process of an account that holds the lock."""
-    words = [sys.executable, "-c", HOLD, str(path), str(uid)]
+def held(path, uid, hide=""):
+    """A process of an account that holds the lock, also after the text `hide`."""
+    text = HOLD.replace("os.setuid", f"{hide}os.close(f)\nos.setuid") if hide else HOLD
+    words = [sys.executable, "-c", text, str(path), str(uid)]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"up\n"
         try:
@@ -115,6 +128,27 @@ def test_a_change_beside_another_account_keeps_the_file(path):
     assert path.stat().st_ino == before
 
 
+@pytest.mark.parametrize("how", HIDDEN)
+@pytest.mark.parametrize("mode", [0o664, 0o660])
+@pytest.mark.parametrize("uid", [NOBODY, 1])
+def test_a_lock_whose_holder_hides_is_replaced(path, how, mode, uid):
+    path.write_text("x")
+    path.chmod(mode)
+    with held(path, uid, HIDDEN[how]):
+        fd = lock_file.take(str(path), "daemon", 0, 0.1)
+        assert fd is not None
+        os.close(fd)
+
+
+def test_a_lock_stays_if_we_may_not_look_at_every_process(path, monkeypatch):
+    """A container's root may not look at the files of a process that runs as another account."""
+    lock_file.secure(str(path), "daemon")
+    with held(path, 1):
+        monkeypatch.setattr(lock_file, "holders", lambda path: [])
+        monkeypatch.setattr(lock_file, "sees_all", lambda: False)
+        assert lock_file.take(str(path), "daemon", 0, 0.1) is None
+
+
 def test_a_lock_on_a_replaced_file_does_not_count(path):
     old_file(path)
     fd = os.open(path, os.O_RDWR)
@@ -127,3 +161,21 @@ def test_a_folder_of_another_account_is_refused(path):
     os.chown(path.parent, NOBODY, NOBODY)
     with pytest.raises(Unsafe, match="only root may change"):
         lock_file.secure(str(path), "daemon")
+
+
+def test_what_the_holder_started_keeps_the_lock_when_the_holder_is_killed(path):
+    """As scheduled work does: its programs may outlive it."""
+    script = (
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from opstasks.onhost import commands, lock_file\n"
+        f"assert lock_file.take({str(path)!r}, 'daemon', 0, 0.1) is not None\n"
+        "commands.call('sh', '-c', 'kill -9 $PPID; exec sleep 60', timeout=60)\n"
+    )
+    words = [sys.executable, "-c", script]
+    with subprocess.Popen(words) as process:
+        assert process.wait(30) == -9
+    (left,) = lock_file.holders(str(path))
+    try:
+        assert lock_file.take(str(path), "daemon", 0, 0.1) is None
+    finally:
+        os.kill(left["pid"], 9)

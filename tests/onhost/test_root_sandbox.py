@@ -91,6 +91,24 @@ def test_the_database_network_ends_in_time_whatever_its_settings_are(victim, kin
         victim.restore()
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "shadow", "folder"])
+def test_env_files_of_the_service_account_do_not_stop_systemd(victim, kind):
+    """It may restart its service, and systemd reads what the unit names as root."""
+    path = ENV_PATHS[-1]
+    victim.sh(f"set -- {path}; rm $1; {KINDS[kind]}; chown -h opensafely: {path}")
+    try:
+        words = "sudo -n /usr/bin/systemctl restart jobrunner"
+        assert victim.run(f"timeout 60 runuser -u opensafely -- {words}").returncode == 1
+        assert victim.run("timeout 10 systemctl daemon-reload").returncode == 0
+        assert (
+            "cannot read" in victim.sh("journalctl -u jobrunner-network -n 9") or kind == "device"
+        )
+    finally:
+        victim.run(f"[ ! -p {path} ] || timeout 2 bash -c ': >>{path}'")  # else nothing goes on
+        victim.restore()
+        victim.sh("systemctl restart jobrunner")
+
+
 def test_a_database_that_is_a_pipe_does_not_hold_up_the_boot(victim, run):
     assert run("pause", "--for", "2h", "--yes").returncode == 0
     victim.sh(f"cd {HOME}/jobrunner/workdir; systemctl stop jobrunner; rm -f db.sqlite-*")

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from opstasks.core.errors import (
-    CommandFailed,
     Interrupted,
     InvalidResponse,
+    OpsError,
     ProgramFailed,
     Refused,
+    Unreachable,
     VerifyFailed,
 )
 from opstasks.fleet.lock import Owner
@@ -211,19 +212,23 @@ def gone(host, path="a.csv"):
     host.expect(INSPECT, request, inspected(InspectedOutput(path)))
 
 
+ROOT = "/srv/medium_privacy/workspaces"
+
+
 def asked(host):
     """The request for the removal."""
     (request,) = [c.request for c in host.seen if getattr(c, "module", "") == REMOVE.module]
     return request
 
 
-def test_a_file_is_removed_under_the_lock_and_its_absence_is_verified(fake_host):
+def test_a_file_is_removed_under_the_lock_and_its_absence_is_verified(fake_host, monkeypatch):
     host = fake_host()
+    monkeypatch.setattr("secrets.token_hex", lambda size: "abc")
     host.expect_lock("outputs.rm")
     host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
     gone(host)
     result = act.apply(host, planned(ITEM), source="keep", reason="why")
-    assert result == act.RemovalResult(True, (REMOVED,))
+    assert (result.changed, result.now.removed) == (True, (f"{ROOT}/W/a.csv",))
     assert host.steps == ["remove a.csv"]
     request = asked(host)
     assert (request.record.file, request.record.reason) == ("a.csv", "why")
@@ -312,14 +317,44 @@ def test_a_host_that_someone_else_changes_is_left_alone(fake_host):
         act.apply(host, planned(ITEM), source="keep", reason="")
 
 
-def test_a_lock_that_someone_takes_between_two_files_is_a_failure(fake_host):
+SECOND, THIRD = replace(ITEM, path="b.csv"), replace(ITEM, path="c.csv")
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        failed("changed since it was shown: size_bytes"),
+        refused("it is refused"),
+        Unreachable("connection lost"),
+        Reply(137),
+    ],
+    ids=["failure", "refusal", "lost connection", "killed program"],
+)
+def test_an_error_after_some_files_says_what_was_removed_and_what_remains(fake_host, stops):
+    """All under one lock: nobody else can change the host between two files."""
+    host = fake_host(**SOURCE)
+    host.expect_lock("outputs.rm")
+    host.expect(REMOVE, ANY, RemoveAnswer(replace(REMOVED, partner_path="D:\\ws\\W\\a.csv")))
+    gone(host)
+    host.expect(REMOVE, ANY, stops)
+    with pytest.raises(OpsError, match=r"1 of 3 removed; ") as caught:
+        act.apply(host, planned(ITEM, SECOND, THIRD), source="keep", reason="")
+    error = caught.value
+    assert error.outcome in ("failed", "unknown")
+    assert error.now.removed == (f"{ROOT}/W/a.csv",)
+    assert "D:\\ws\\W\\a.csv" in error.tail
+    assert "outputs.attest abc" in error.tail
+    assert error.hint
+
+
+def test_a_file_that_somebody_else_removed_meanwhile_is_not_a_change(fake_host):
     host = fake_host()
     host.expect_lock("outputs.rm")
     host.expect(REMOVE, ANY, RemoveAnswer(REMOVED))
     gone(host)
-    host.expect_lock("outputs.rm", held_by=Owner("alice@laptop", "deploy", "", "r1"))
-    with pytest.raises(CommandFailed, match="1 of 2 removed; someone is changing it: alice"):
-        act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
+    result = act.apply(host, planned(ITEM), source="keep", reason="")
+    assert (result.changed, result.records, result.gone) == (False, (), (REMOVED,))
+    assert result.now.removed == (f"{ROOT}/W/a.csv",)
 
 
 # -- attesting -------------------------------------------------------------------------------
@@ -343,6 +378,16 @@ def test_attesting_again_changes_nothing(fake_host):
     host = fake_host()
     host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((ATTESTED,)))
     assert not removals.attest(host, ["abc-1"], "Eve", "").changed
+
+
+def test_removals_that_another_person_attested_meanwhile_are_no_change(fake_host):
+    host = fake_host()
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((REMOVED,)))
+    host.expect_lock("outputs.attest")
+    host.expect(ATTEST, ANY, RemovalsAnswer(()))
+    host.expect(RECORDS, records_request(host.spec), RemovalsAnswer((ATTESTED,)))
+    result = removals.attest(host, ["abc"], "Eve", "")
+    assert result == removals.AttestResult(False, (ATTESTED,))
 
 
 def test_a_removal_that_is_not_finished_cannot_be_attested(fake_host):

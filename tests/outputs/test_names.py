@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, value_of
 from opstasks.outputs import names
 from tests.outputs.outputs_help import GOOD_NAME
 
@@ -49,7 +49,12 @@ def test_a_name_is_shown_as_bash_reads_it(name):
         env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]},
         check=True,
     )
-    assert done.stdout == os.fsencode(name)
+    assert value_of(os.fsdecode(done.stdout)) == name
+
+
+def test_a_name_that_begins_with_a_dash_is_taken_as_it_is_shown():
+    assert names.file(one_word("-rf"), "W", ROOT) == "-rf"
+    assert names.workspace(one_word("-rf")) == "-rf"
 
 
 def test_the_partners_path_has_the_partners_slashes():

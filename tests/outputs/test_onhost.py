@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs.act import INSPECT
 from opstasks.outputs.listing import FILES, WORKSPACES
 from opstasks.outputs.onhost import files, inspect, remove, workspaces
+from opstasks.outputs.onhost.records import RemovalRecord, record_from, write_record
 
 
 def test_a_source_with_only_its_mount_folder_is_not_mounted(tmp_path, monkeypatch):
@@ -45,6 +47,53 @@ def test_a_removal_that_was_interrupted_between_its_moves_is_finished(tree, monk
     remove.main(asked)
     assert not (tree.top / "medium/.opstasks-removed").exists()
     assert tree.record().state == "removed"
+
+
+def test_several_operators_who_saw_the_same_file_record_one_removal(tree):
+    tree.put(tree.root / "W/a.csv", "x")
+    facts = tree.facts("a.csv")
+    answers = [tree.remove("a.csv", facts=facts, id=f"op{n}-1")["record"] for n in range(3)]
+    assert [answer["id"] for answer in answers] == ["op0-1"] * 3
+    assert tree.record().id == "op0-1"
+
+
+def test_a_removal_that_another_operator_left_unfinished_is_finished_under_its_name(tree):
+    tree.put(tree.root / "W/a.csv", "x")
+    facts = tree.facts("a.csv")
+    record = replace(record_from(tree.asked("W", "a.csv", facts)["record"]), state="removing")
+    write_record(str(tree.top / "records"), record)
+    hold = tree.top / "medium/.opstasks-removed"
+    hold.mkdir(mode=0o700)
+    (tree.root / "W/a.csv").rename(hold / "abc-1")
+    answer = tree.remove("a.csv", facts=facts, id="op2-1")["record"]
+    assert (answer["id"], answer["state"]) == ("abc-1", "removed")
+    assert tree.record().state == "removed"
+    assert not hold.exists()
+
+
+def test_a_file_that_was_removed_by_hand_is_not_recorded_as_our_removal(tree):
+    tree.put(tree.root / "W/a.csv", "x")
+    facts = tree.facts("a.csv")
+    # A removal of an earlier file with this name has nothing to do with it.
+    old = RemovalRecord("old-1", "W", "a.csv", state="removed", started_at=0.1, removed_at=0.5)
+    write_record(str(tree.top / "records"), old)
+    (tree.root / "W/a.csv").unlink()
+    with pytest.raises(HostFailure, match="no record says by whom") as failure:
+        asked = tree.asked("W", "a.csv", facts)
+        asked["record"]["partner_path"] = "D:\\W\\a.csv"
+        remove.main(asked)
+    assert "D:\\W\\a.csv" in failure.value.detail
+    assert tree.record() == old
+
+
+def test_a_file_whose_absence_cannot_be_proven_is_not_counted_as_removed(tree):
+    tree.put(tree.root / "W/a.csv", "x")
+    facts = tree.facts("a.csv")
+    (tree.root / "W").rename(tree.root / "real")
+    (tree.root / "W").symlink_to("real")
+    with pytest.raises(HostFailure, match="is a link"):
+        tree.remove("a.csv", facts=facts)
+    assert tree.record().state == "failed"
 
 
 def test_another_file_in_the_hold_is_not_removed(tree):

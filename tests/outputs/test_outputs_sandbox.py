@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -84,10 +85,10 @@ def test_a_file_is_removed_for_good_and_the_steps_stay_open_until_attested(level
         for entry in map(json.loads, lines)
         if entry["task"] == "outputs.rm"
         and entry["phase"] == "end"
-        and entry["args"]["file"] == NAMES[0]
+        and NAMES[0] in entry["args"]["files"]
     ]
     assert entry["outcome"] == "changed"
-    assert entry["args"]["sha256"] == hash_
+    assert hash_ in entry["args"]["sha256"].split()
     assert entry["args"]["reason"] == "high privacy after all"
 
     # Again: there is nothing to do, and it says who did it.
@@ -103,6 +104,43 @@ def test_a_file_is_removed_for_good_and_the_steps_stay_open_until_attested(level
     assert ask("outputs.pending")["value"] == []
     every = ask("outputs.pending", "--all")["value"]
     assert {record["attested"]["by"] for record in every} == {"Alex Jones"}
+
+
+def test_an_error_after_the_first_file_gives_the_partners_steps_for_it(level4, ask):
+    level4.sh(f"mkdir {TARGET}/l3-out/locked; echo x >{TARGET}/l3-out/locked/x.csv")
+    words = ["outputs.rm", "l3-out", NAMES[0], "locked/x.csv", NAMES[2], "--source", "remove"]
+    done = ask(*words, "--yes", code=1)
+    assert done["outcome"] == "failed"
+    assert done["error"]["now"]["removed"] == [f"{TARGET}/l3-out/{NAMES[0]}"]
+    assert "1 of 3 removed" in done["error"]["message"]
+    assert f"{LEVEL4}\\l3-out\\out\\table.csv" in done["error"]["tail"]
+    left = "test -e out/table.csv || ls locked/x.csv out/kept.csv"
+    assert level4.sh(f"cd {TARGET}/l3-out; {left}").split() == ["locked/x.csv", "out/kept.csv"]
+    assert level4.lock_is_free
+    level4.sh(f"chown -R opensafely {TARGET}/l3-out/locked")
+    assert ask(*words, "--yes")["outcome"] == "changed"
+    assert len(ask("outputs.pending")["value"]) == 3
+
+
+def test_several_operators_at_once_record_each_removal_once(
+    level4, ask, inv, sandbox_dir, tmp_path
+):
+    inventory = inventory_with_source(sandbox_dir, tmp_path / "hosts.yaml")
+    words = ["outputs.rm", "l3-out", NAMES[0], NAMES[2], "--source", "remove", "--yes"]
+
+    def remove(number):
+        state = {"XDG_STATE_HOME": str(tmp_path / f"operator{number}")}
+        return inv("-H", "sandbox-1", *words, inventory=inventory, env=state)
+
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(remove, range(3)))
+    assert {run.returncode for run in done} <= {0, 2}, [run.stderr for run in done]
+    assert any("outputs.attest" in run.stdout for run in done)
+    assert level4.sh(f"ls {TARGET}/l3-out/out | grep -c -e table -e kept || true") == "0"
+    assert sorted(record["file"] for record in ask("outputs.pending")["value"]) == sorted(
+        [NAMES[0], NAMES[2]]
+    )
+    assert level4.sh(f"ls {HOME}/outputs | wc -l") == "2"
 
 
 def test_a_file_kept_at_the_source_returns_and_pending_says_so(level4, ask):

@@ -14,6 +14,12 @@ def test_hostile_refs_are_refused(ref):
         git.valid_ref(ref)
 
 
+@pytest.mark.parametrize("ref", ["HEAD", "FETCH_HEAD", "ORIG_HEAD", "head"])
+def test_names_that_git_itself_points_elsewhere_are_refused(ref):
+    with pytest.raises(Refused, match="is where git happens to be"):
+        git.valid_ref(ref)
+
+
 @pytest.mark.parametrize("ref", ["main", "v2.73.0", "feature/a-b", "0a1b2c3"])
 def test_ordinary_refs_pass(ref):
     assert git.valid_ref(ref) == ref

@@ -8,7 +8,7 @@ import pytest
 
 from opstasks.cli.app import App, Context
 from opstasks.cli.options import RunOptions
-from opstasks.core.errors import Interrupted, InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, Refused, VerifyFailed
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 from opstasks.primitives import journal, systemd
@@ -104,6 +104,19 @@ def test_a_service_in_an_unknown_state_is_not_touched(tpp, verb, shown):
 
 
 # -- changing --------------------------------------------------------------------------------
+
+
+def test_a_start_that_fails_says_where_the_reason_is(tpp):
+    """The unit that copies the env files may have refused them."""
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp)
+    failed = Reply(1, "", "A dependency job failed.")
+    tpp.expect(systemd.start("jobrunner"), failed, user="opensafely")
+    with pytest.raises(CommandFailed) as caught:
+        service.start(tpp, 1)
+    words = "run --user root -- journalctl -n 5 -u jobrunner-network"
+    assert caught.value.hint == f"inv -H tpp {words}"
 
 
 @pytest.mark.parametrize("verb", ["start", "restart"])

@@ -8,6 +8,7 @@ from opstasks.core.errors import InvalidResponse
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
 from opstasks.status.inspect import decode, questions
+from opstasks.status.judge import attention
 from tests.status.status_help import answers_of_a_quiet_host
 
 SPEC = HostSpec(name="tpp")
@@ -29,6 +30,26 @@ def test_releases_that_cannot_be_read_are_a_problem_for_people():
     (problem,) = facts.problems
     ended = "deploy.releases ended with exit code 127, without an answer"
     assert problem == f"releases: {ended}: python3: not found"
+
+
+def test_a_checkout_that_git_cannot_read_is_a_problem_in_its_words():
+    results = dict.fromkeys(questions(SPEC), Result("", 0, "", "")) | answers_of_a_quiet_host()
+    words = "fatal: detected dubious ownership in repository\nTo add an exception, call"
+    facts = decode(SPEC, results | {"deployed": Result("", 128, "", words)})
+    text = f"cannot read {SPEC.code_dir}: fatal: detected dubious ownership in repository"
+    assert (facts.deployed, facts.problems) == ("", (text,))
+
+
+def test_code_that_cannot_start_with_its_database_needs_a_person():
+    present = {"checkouts": {}, "code_version": 1, "database_version": 3}
+    results = dict.fromkeys(questions(SPEC), Result("", 0, "", "")) | answers_of_a_quiet_host()
+    answer = Result("", 0, json.dumps({"ok": present}), "")
+    (text,) = [
+        text
+        for text in attention(decode(SPEC, results | {"present": answer}), 0.0)
+        if "the code needs" in text
+    ]
+    assert text.endswith("database is at version 3: the service cannot start")
 
 
 def test_invalid_releases_are_an_invalid_response_of_the_host():

@@ -56,6 +56,7 @@ def _import_error(request: Mapping[str, Any], env: Mapping[str, str]) -> str:
             capture_output=True,
             text=True,
             timeout=IMPORT_TIMEOUT_S,
+            close_fds=False,
             check=False,
         )
     except subprocess.TimeoutExpired:

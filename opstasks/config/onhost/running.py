@@ -21,6 +21,7 @@ def _service_process(unit: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         errors="replace",
+        close_fds=False,
         check=False,
     )
     found = dict(line.split("=", 1) for line in done.stdout.split("\n") if "=" in line)
@@ -42,6 +43,7 @@ def _environment(pid: int, group: str) -> dict[str, str] | None:
             ["sg", group, "-c", f"cat {place}"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            close_fds=False,
             check=False,
         )
         data = done.stdout

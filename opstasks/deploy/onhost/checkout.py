@@ -1,14 +1,18 @@
-"""Runs on the host: read a git checkout, and move it to another commit.
+"""Runs on the host: read a git checkout.
 
 Automatic maintenance is off: it would run in the background and keep the host's lock.
 Optional locks are off: reading a checkout must not block others from changing it.
 """
 
-import contextlib
-from pathlib import Path
+import subprocess
+from typing import Any
 
-from opstasks.onhost.commands import required
+from opstasks.onhost.commands import call, said
 from opstasks.onhost.protocol import HostFailure
+
+# More than any git command of a move takes.
+TIMEOUT_S = 600
+MOST_NAMES = 3
 
 
 def git(path: str, *words: str) -> tuple[str, ...]:
@@ -18,9 +22,22 @@ def git(path: str, *words: str) -> tuple[str, ...]:
     return ("git", "--no-optional-locks", *options, "-C", path, *words)
 
 
-def read(path: str, *words: str) -> str:
-    """What a git command prints. Raises HostFailure when it fails."""
-    return required("cannot read the checkout", *git(path, *words))
+def read(path: str, *words: str, reason: str = "cannot read", **options: Any) -> str:
+    """What a git command prints. Raises HostFailure, with the checkout and git's own words."""
+    try:
+        done = call(*git(path, *words), timeout=TIMEOUT_S, **options)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostFailure(f"{reason} {path}: {error}") from error
+    if done.returncode:
+        lines = said(done)
+        raise HostFailure(f"{reason} {path}: {why(lines)}", "\n".join(lines[-12:]))
+    return done.stdout.rstrip("\n")
+
+
+def why(lines: list[str]) -> str:
+    """The line of git's words that names the cause; the rest is advice."""
+    causes = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+    return (causes or lines or ["git ended without a word"])[0]
 
 
 def head(path: str) -> str:
@@ -33,42 +50,20 @@ def changed_files(path: str) -> str:
     return read(path, "status", "--porcelain")
 
 
-def move(path: str, commit: str) -> None:
-    """Check out a commit; also finishes an interrupted checkout. Raises HostFailure."""
-    git_dir = Path(read(path, "rev-parse", "--absolute-git-dir"))
-    # Only our own git can have left the lock file: we have the host's lock.
-    (git_dir / "index.lock").unlink(missing_ok=True)
-    if head(path) == commit and not changed_files(path):
-        return
-    words = ("checkout", "--quiet", "--force", "--detach", commit)
-    required(f"cannot check out {commit[:10]} in {path}", *git(path, *words))
+def names_of(path: str, command: str, *words: str, **options: Any) -> set[str]:
+    """The names of files that a git command prints. Raises HostFailure."""
+    return set(read(path, command, "-z", *words, **options).split("\0")) - {""}
 
 
-def move_back(path: str, commit: str, left: str) -> None:
-    """Check out `commit` again, and remove files that an interrupted checkout of `left` added."""
-    move(path, commit)
-    # A remaining file is harmless until the next deploy, which names it. The service is urgent.
-    with contextlib.suppress(HostFailure, OSError):
-        for name in brought(path, commit, left):
-            Path(path, name).unlink()
-            remove_empty(Path(path), Path(name).parent)
+def changed_since(path: str, commit: str) -> str:
+    """What people did to a checkout that was clean at a commit; "" for nothing.
 
-
-def brought(path: str, commit: str, left: str) -> list[str]:
-    """Untracked files that only the commit `left` has: the tree was clean before its checkout.
-
-    Files that git ignores may be older, so they are not included.
+    Raises HostFailure.
     """
-    added = ("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A")
-    untracked = ("ls-files", "-z", "--others", "--exclude-standard")
-    only_there, unknown = (
-        set(read(path, *words).split("\0")) for words in ((*added, commit, left), untracked)
-    )
-    return sorted((only_there & unknown) - {""})
-
-
-def remove_empty(top: Path, folder: Path) -> None:
-    """Remove an empty folder and its empty parents, up to `top`."""
-    with contextlib.suppress(OSError):
-        for inner in (folder, *folder.parents)[:-1]:
-            (top / inner).rmdir()
+    if (now := head(path)) != commit:
+        return f"{path} was moved by hand to {now[:10]}"
+    if changed := changed_files(path):
+        names = [line[3:] for line in changed.split("\n")]
+        more = ", ..." if len(names) > MOST_NAMES else ""
+        return f"{path} was changed by hand ({', '.join(names[:MOST_NAMES])}{more})"
+    return ""

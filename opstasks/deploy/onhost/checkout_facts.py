@@ -3,63 +3,80 @@
 It changes only git's own store (a fetch).
 """
 
-import re
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from opstasks.deploy.onhost.checkout import git
+from opstasks.deploy.onhost import git_locks, origin
+from opstasks.deploy.onhost.checkout import git, why
 from opstasks.onhost.checkout_source import source
 from opstasks.onhost.commands import attempt, said
+from opstasks.onhost.formats import size_text
+from opstasks.onhost.protocol import HostFailure
 
-FETCH_TIMEOUT_S = 180
-# coreutils timeout: 124 when the limit passed, 137 when the process had to be killed.
-TIMEOUT_CODES = (124, 137)
 TIMEOUT_S = 120
 MOST_COMMITS = 200
-# An object that is a commit, as `commits_of` asks git to print it.
-COMMIT = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) commit")
-# Text that a person would take for the hash of a commit.
-HASH = re.compile("[0-9A-Fa-f]{7,64}")
+HEAD = ("rev-parse", "--verify", "HEAD")
+STATUS = ("status", "--porcelain=v1", "--untracked-files=all")
+# What git says, and the kind of fault that it means (`opstasks.deploy.plan` has their hints).
+FAULTS = (
+    ("space", ("No space left on device", "Disk quota exceeded", "Read-only file system")),
+    ("owner", ("dubious ownership", "Permission denied", "insufficient permission")),
+    ("locked", (".lock': File exists", "Unable to create", "cannot lock ref")),
+    ("broken", ("packed-refs", "bad object", "index file", "corrupt", "not a git repository")),
+)
+# What a fetch says when the fault is at the origin.
+AT_ORIGIN = ("remote: ", "Could not read from remote repository", "publickey")
 # The longest shown part of an author's name or a subject.
 TEXT_LENGTH = 200
 MOST_HIDDEN = 20
+# How much a preview unpacks; job-runner and its dependencies have some 100 MB.
+MOST_FILE_BYTES = 2 << 30
 
 
 def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
     """The facts of a checkout, as JSON of `opstasks.deploy.facts.CheckoutFacts`."""
-    # First: it takes longest, and may bring a tag that names the present commit.
-    fetched = fetch(path) if fetches else None
-    status = run_git(path, "status", "--porcelain=v1", "--untracked-files=all")
-    head, *targets = commits_of(path, "HEAD", f"refs/remotes/origin/{ref}", f"refs/tags/{ref}", ref)
     facts = {
-        "path": path,
-        "ref": ref,
-        "head": head,
-        "head_name": name_of(path, "HEAD"),
-        "target": "",
-        "target_name": "",
-        "gained": [],
-        "lost": [],
-        "dirt": dirt(status.stdout),
-        "error": "",
+        **{"path": path, "ref": ref, "head": "", "head_name": "", "target": "", "target_name": ""},
+        **{"gained": [], "lost": [], "dirt": dirt(""), "error": "", "fault": ""},
+        "locks": git_locks.left(path),
     }
-    if fetched and fetched.returncode:
-        return {**facts, "error": f"cannot fetch: {tail(fetched)}"}
+    # Before the fetch: it would give another reason for a checkout that git cannot read.
+    present = run_git(path, *HEAD)
+    if present.returncode:
+        return {**facts, **unreadable(path, present)}
+    # It takes longest, and may bring a tag that names the present commit.
+    fetched = origin.fetch(path) if fetches else None
+    facts |= {"head": present.stdout.strip(), "head_name": name_of(path, "HEAD")}
+    status = run_git(path, *STATUS)
+    facts["dirt"] = dirt(status.stdout)
     if status.returncode:
-        return {**facts, "error": f"cannot read the checkout: {tail(status)}"}
-    # For git, a whole hash is always the commit itself, whatever branches there are.
-    exact = targets[2] if targets[2] == ref else ""
-    reason = "" if exact else ambiguity(ref, *targets[:2])
+        return {**facts, **unreadable(path, status)}
+    if fetched and fetched.returncode:
+        return {**facts, **unfetched(fetched)}
+    return {**facts, **target_facts(path, ref, facts)}
+
+
+def present_facts(path: str) -> dict[str, Any]:
+    """Whether git can read a checkout, and the lock files in it."""
+    locks = git_locks.left(path)
+    for words in (HEAD, STATUS):
+        done = run_git(path, *words)
+        if done.returncode:
+            return {"locks": locks, **unreadable(path, done)}
+    return {"locks": locks, "error": "", "fault": ""}
+
+
+def target_facts(path: str, ref: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """The target, and the commits between it and the present one."""
+    target, reason = origin.find(path, ref)
     if reason:
-        return {**facts, "error": reason}
-    target = exact or next(filter(None, targets), "")
-    if not target:
-        return {**facts, "error": f"{ref!r} is not a branch, a tag or a commit"}
-    if target == head:
-        return {**facts, "target": target, "target_name": facts["head_name"]}
+        return {"error": reason, "fault": "name"}
+    if target == facts["head"]:
+        return {"target": target, "target_name": facts["head_name"]}
     return {
-        **facts,
         "target": target,
         "target_name": name_of(path, target),
         "gained": commits(path, f"HEAD..{target}"),
@@ -67,18 +84,38 @@ def checkout_facts(path: str, ref: str, *, fetches: bool) -> dict[str, Any]:
     }
 
 
-def ambiguity(ref: str, branch: str, tag: str) -> str:
-    """Why a name could mean another commit than the person thinks; "" if it cannot.
+def unreadable(path: str, done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Why git cannot read a checkout, in its own words, and the kind of fault for a hint."""
+    if is_missing(path):
+        return {"error": "there is no checkout", "fault": "missing"}
+    text = why(said(done))
+    # Git takes a repository that it may not read for none.
+    is_open = os.access(f"{path}/.git", os.R_OK | os.X_OK)
+    fault = (fault_of(text) or "broken") if is_open else "owner"
+    return {"error": f"git cannot read it: {text}", "fault": fault}
 
-    Anyone who may push a branch could give it the name of a release or of a reviewed commit.
-    """
-    if branch and tag and branch != tag:
-        return f"{ref!r} is a branch and a tag, of different commits: name the commit"
-    named = branch or tag
-    if named and HASH.fullmatch(ref) and not named.startswith(ref.lower()):
-        kind = "branch" if branch else "tag"
-        return f"{ref!r} looks like a commit, but is a {kind} of another commit, {named[:12]}"
-    return ""
+
+def unfetched(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Why a fetch failed; the cause may be here or at the origin."""
+    text = tail(done)
+    fault = "" if any(word in text for word in AT_ORIGIN) else fault_of(text)
+    return {"error": f"cannot fetch: {text}", "fault": fault or "fetch"}
+
+
+def fault_of(text: str) -> str:
+    """The kind of fault in git's words; "" for one that they do not show."""
+    return next((kind for kind, words in FAULTS if any(word in text for word in words)), "")
+
+
+def is_missing(path: str) -> bool:
+    """Whether there is no checkout, rather than one that git cannot read."""
+    try:
+        os.lstat(f"{path}/.git")
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def source_facts(path: str, home: str) -> dict[str, Any]:
@@ -103,29 +140,6 @@ def git_text(path: str, *words: str) -> str:
 def tail(done: subprocess.CompletedProcess[str]) -> str:
     """The last lines that explain a failure."""
     return "\n".join(said(done)[-8:])
-
-
-def fetch(path: str) -> subprocess.CompletedProcess[str]:
-    """Fetch branches and tags; a tag that moved upstream also moves here.
-
-    A fetch that takes too long is asked to stop, with the programs that it started: killed, it
-    would leave lock files that make every later one fail.
-    """
-    words = git(path, "fetch", "--quiet", "--prune", "--tags", "--force", "origin")
-    limit = ("timeout", "-k", "5", str(FETCH_TIMEOUT_S))
-    done = attempt(*limit, *words, timeout_s=FETCH_TIMEOUT_S + 20)
-    if done.returncode in TIMEOUT_CODES:
-        done.stderr = f"no answer within {FETCH_TIMEOUT_S} s"
-    return done
-
-
-def commits_of(path: str, *names: str) -> list[str]:
-    """The commits that names stand for, read in one process; "" for a name that is not one."""
-    asked = "".join(f"{name}^{{commit}}\n" for name in names)
-    words = git(path, "cat-file", "--batch-check=%(objectname) %(objecttype)")
-    lines = attempt(*words, timeout_s=TIMEOUT_S, input=asked).stdout.rstrip("\n").split("\n")
-    found = [match[1] if (match := COMMIT.fullmatch(line)) else "" for line in lines]
-    return found if len(found) == len(names) else [""] * len(names)
 
 
 def name_of(path: str, commit: str) -> str:
@@ -159,17 +173,40 @@ def dirt(status: str) -> dict[str, list[str]]:
     return found
 
 
-def export(path: str, commit: str, folder: str) -> bool:
+def export(path: str, commit: str, folder: str) -> None:
     """Unpack a commit's files into a new folder without changing the checkout.
 
-    Returns whether it worked. Raises OSError.
+    Raises HostFailure if they take more than MOST_FILE_BYTES, or with the words of git or tar.
+    Raises OSError.
     """
     Path(folder).mkdir(parents=True)
-    quiet: dict[str, Any] = {"stderr": subprocess.DEVNULL}
-    with subprocess.Popen(
-        git(path, "archive", commit), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **quiet
-    ) as archive:
+    pipe = subprocess.PIPE
+    # Git compresses: a small commit can fill the disk.
+    limit = ("head", "-c", str(MOST_FILE_BYTES))
+    with (
+        subprocess.Popen(
+            git(path, "archive", commit),
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            close_fds=False,
+        ) as archive,
+        subprocess.Popen(limit, stdin=archive.stdout, stdout=pipe, close_fds=False) as part,
+    ):
+        assert archive.stdout
+        assert archive.stderr
+        assert part.stdout
+        # Only the next program has it open: when that ends, the one before it ends as well.
+        archive.stdout.close()
+        words = ("tar", "-x", "-C", folder)
         unpacked = subprocess.run(
-            ("tar", "-x", "-C", folder), stdin=archive.stdout, check=False, **quiet
+            words, stdin=part.stdout, stderr=pipe, close_fds=False, check=False
         )
-    return archive.returncode == 0 and unpacked.returncode == 0
+        part.stdout.close()
+        said_by_git = archive.stderr.read()
+    if archive.returncode == -signal.SIGPIPE and part.returncode == 0:
+        raise HostFailure(f"its files take more than {size_text(MOST_FILE_BYTES)}")
+    if archive.returncode or unpacked.returncode:
+        # When a full disk stops tar, git ends without a word.
+        text = (said_by_git + unpacked.stderr).decode("utf-8", "replace")
+        raise HostFailure(why(text.strip().split("\n")))

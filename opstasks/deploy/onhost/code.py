@@ -9,7 +9,7 @@ from opstasks.deploy.onhost.checkout_facts import export
 from opstasks.deploy.onhost.code_import import failed_import, harmless, steady, try_import
 from opstasks.deploy.onhost.kept_imports import find, keep, key_of
 from opstasks.onhost.environment import environment
-from opstasks.onhost.protocol import Request
+from opstasks.onhost.protocol import HostFailure, Request
 
 Checkout = dict[str, Any]
 
@@ -28,9 +28,11 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
     more than a confined import gives it, it is imported as the service would.
     """
     env = environment(request["config_dir"])
-    given = harmless(env, request["config_dir"])
-    ran = None if request["fetches"] else steady(env)
-    found = known(request, code, lib, given) or fresh(request, code, lib, given, ran)
+    found = not_inspected("no commit was found")
+    if code["target"] and lib["target"]:
+        given = harmless(env, request["config_dir"])
+        ran = None if request["fetches"] else steady(env)
+        found = known(request, code, lib, given) or fresh(request, code, lib, given, ran)
     missing: set[str] = set()
     if moves(code):
         missing = found["keys"] - keys_of(code["path"]) - set(env)
@@ -39,6 +41,7 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
         "migrations": found["migrations"],
         "missing_keys": sorted(missing),
         "is_confined": found.get("is_confined", True),
+        "not_inspected": found.get("not_inspected", ""),
     }
 
 
@@ -57,8 +60,6 @@ def known(
 ) -> dict[str, Any] | None:
     """The facts from an earlier import, if they may be used; None if there are none."""
     if not (request["preview"] or (stays(code) and stays(lib))):
-        return None
-    if not (code["target"] and lib["target"]):
         return None
     found = find(request["state_dir"], import_key(code, lib, env))
     if found is None or (moves(code) and found["keys"] is None):
@@ -82,17 +83,22 @@ def fresh(
 
     `ran` is the service's environment, with secrets, for targets that have run with it before.
     """
-    with unpacked(request["state_dir"], (code, lib)) as folders:
-        if not folders:
-            return unpackable()
-        new_code, new_lib = folders
-        found = imported(new_code, new_lib, env, ran, with_keys=moves(code))
-    pairs = zip((code, lib), folders, strict=True)
-    # Without disk space, the present code was imported: that says nothing about the targets.
-    are_targets = all(stays(checkout) or folder != checkout["path"] for checkout, folder in pairs)
-    if are_targets and not found["import_error"]:
+    try:
+        with unpacked(request["state_dir"], (code, lib)) as (new_code, new_lib):
+            found = imported(new_code, new_lib, env, ran, with_keys=moves(code))
+    except (HostFailure, OSError) as error:
+        # The present code must not be judged in place of the targets.
+        return not_inspected(f"cannot unpack it in {request['state_dir']}: {words_of(error)}")
+    if not found["import_error"]:
         keep(request["state_dir"], import_key(code, lib, env), found)
     return found
+
+
+def words_of(error: Exception) -> str:
+    """The reason of a failure."""
+    if isinstance(error, HostFailure):
+        return error.reason
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def imported(
@@ -120,23 +126,19 @@ def keys_of(code: str) -> set[str]:
 
 
 @contextlib.contextmanager
-def unpacked(state_dir: str, checkouts: Sequence[Checkout]) -> Iterator[tuple[str, ...]]:
+def unpacked(state_dir: str, checkouts: Sequence[Checkout]) -> Iterator[list[str]]:
     """Folders with the targets of code and dependencies: a checkout that stays, or a temporary one.
 
-    Without targets, or without disk space for the folders, the checkouts themselves; empty when a
-    target cannot be unpacked: the present code must not be judged in its place.
+    Raises HostFailure and OSError when a target cannot be unpacked.
     """
-    folders = tuple(checkout["path"] for checkout in checkouts)
-    if all(map(stays, checkouts)) or not all(checkout["target"] for checkout in checkouts):
-        yield folders
-        return
+    folders = [checkout["path"] for checkout in checkouts]
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
+        if not all(map(stays, checkouts)):
             top = stack.enter_context(staging(state_dir))
-            staged = (str(Path(top, "code")), str(Path(top, "lib")))
-            pairs = list(zip(checkouts, staged, strict=True))
-            whole = all(stays(c) or export(c["path"], c["target"], new) for c, new in pairs)
-            folders = tuple(c["path"] if stays(c) else new for c, new in pairs) if whole else ()
+            for place, checkout in enumerate(checkouts):
+                if not stays(checkout):
+                    folders[place] = str(Path(top, str(place)))
+                    export(checkout["path"], checkout["target"], folders[place])
         yield folders
 
 
@@ -148,6 +150,6 @@ def staging(state_dir: str) -> contextlib.AbstractContextManager[str]:
     return tempfile.TemporaryDirectory(dir=state_dir, prefix="staging-", ignore_cleanup_errors=True)
 
 
-def unpackable() -> dict[str, Any]:
-    """The facts of code that cannot be unpacked."""
-    return {**failed_import("git cannot unpack it"), "keys": set()}
+def not_inspected(reason: str) -> dict[str, Any]:
+    """The facts of code that was not imported; its migrations are not known."""
+    return {**failed_import(""), "keys": set(), "not_inspected": reason}

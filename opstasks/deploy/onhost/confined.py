@@ -145,6 +145,7 @@ def _ended(words: Sequence[str], env: Mapping[str, str], timeout_s: float, sign:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                close_fds=True,  # code of a release gets nothing of ours
                 pass_fds=(sign,),
                 start_new_session=True,
             )

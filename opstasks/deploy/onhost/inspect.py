@@ -11,12 +11,14 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from opstasks.deploy.onhost.checkout_facts import checkout_facts, git_text, source_facts
+from opstasks.deploy.onhost.checkout_facts import checkout_facts, is_missing, source_facts
 from opstasks.deploy.onhost.code import code_facts
 from opstasks.deploy.onhost.database_read import open_read_only
 from opstasks.deploy.onhost.releases import newest
 from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.database_rights import not_writable
+from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 
 # Seconds to wait for a locked database.
@@ -26,7 +28,7 @@ RUNNING = "SELECT id, workspace, action FROM job WHERE state = 'running'"
 
 def main(request: Request) -> Answer:
     """All facts; refuses when there is no checkout of job-runner."""
-    if not git_text(request["code_dir"], "rev-parse", "--verify", "HEAD"):
+    if is_missing(request["code_dir"]):
         raise HostRefusal(f"no job-runner checkout in {request['code_dir']}")
     checkouts = [
         {
@@ -49,7 +51,11 @@ def main(request: Request) -> Answer:
         "import_error": new["import_error"],
         "missing_keys": new["missing_keys"],
         "is_confined": new["is_confined"],
-        "migrations": pending(new["migrations"], database["user_version"]),
+        "not_inspected": new["not_inspected"],
+        # Without the database's version, every migration would be listed.
+        "migrations": []
+        if database["error"]
+        else pending(new["migrations"], database["user_version"]),
         "code_version": max(new["migrations"], default=0),
     }
 
@@ -62,13 +68,11 @@ def pending(migrations: dict[int, str], version: int) -> list[dict[str, Any]]:
 
 def host_facts(request: Request) -> dict[str, Any]:
     """Free disk, the service's unit, the right to control it, and whether docker answers."""
-    # Snapshots are in the home, a restored database is beside the present one.
-    disks = [os.statvfs(path) for path in (request["home"], Path(request["database"]).parent)]
     unit: dict[str, str] = {}
     with contextlib.suppress(HostFailure):
         unit = unit_state(request)
     return {
-        "free_bytes": min(disk.f_bavail * disk.f_frsize for disk in disks),
+        "disks": disks(request),
         "unit_state": unit.get("ActiveState", "unknown"),
         "unit_loaded": unit.get("LoadState") == "loaded",
         # systemd prints nothing for root.
@@ -76,6 +80,35 @@ def host_facts(request: Request) -> dict[str, Any]:
         "unit_drop_ins": unit.get("DropInPaths", "").split(),
         "may_control": may_control(request["unit"]),
         "docker_answers": attempt("docker", "ps", "--quiet", timeout_s=30).returncode == 0,
+    }
+
+
+def disks(request: Request) -> list[dict[str, Any]]:
+    """The free space at every place where a deploy writes, as `opstasks.deploy.facts.DeployDisk`.
+
+    Snapshots and unpacked releases are in the state's folder, a restored database is beside the
+    present one.
+    """
+    places = {
+        "state": request["state_dir"],
+        "database": Path(request["database"]).parent,
+        "code": request["code_dir"],
+        "lib": request["lib_dir"],
+    }
+    return [disk(kind, Path(place)) for kind, place in places.items()]
+
+
+def disk(kind: str, place: Path) -> dict[str, Any]:
+    """The free space at a place; the state's folder may not exist yet."""
+    while not place.exists():
+        place = place.parent
+    found, device = os.statvfs(place), place.stat().st_dev
+    return {
+        "kind": kind,
+        "device": device,
+        "free_bytes": found.f_bavail * found.f_frsize,
+        # Some file systems have no fixed number of files.
+        "free_files": found.f_favail if found.f_files else MAX_COUNT,
     }
 
 
@@ -95,18 +128,23 @@ def database_facts(path: str) -> dict[str, Any]:
         "user_version": 0,
         "quick_check": "",
         "error": "",
+        "is_damaged": False,
+        "not_writable": "",
         "running": [],
     }
     if not facts["exists"]:
         return facts
     try:
         facts["size_bytes"] = Path(path).stat().st_size
+        facts["not_writable"] = not_writable(path)
         with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
             facts["user_version"] = connection.execute("PRAGMA user_version").fetchone()[0]
             facts["quick_check"] = quick_check(connection)
             facts["running"] = [running_job(row) for row in connection.execute(RUNNING)]
     except sqlite3.Error as error:
         facts["error"] = str(error)
+        # A lock, a full disk and a missing right are OperationalErrors, not damage.
+        facts["is_damaged"] = type(error) is sqlite3.DatabaseError
     return facts
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from opstasks.deploy.onhost.checkout import changed_files, head, move, move_back
+from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database import (
     bring_older,
     renew_snapshot,
@@ -23,6 +23,7 @@ from opstasks.deploy.onhost.database import (
 )
 from opstasks.deploy.onhost.database_read import version_and_schema
 from opstasks.deploy.onhost.jobs import job_containers, lost_jobs
+from opstasks.deploy.onhost.move import move_all, refuse_changed
 from opstasks.deploy.onhost.record import (
     KEPT,
     Record,
@@ -108,9 +109,11 @@ def begin_record(spec: ReleaseSpec) -> Record:
     for other in records(spec["state_dir"]).values():
         if not other.get("outcome"):
             raise HostFailure(f"release {other.get('id')} is unfinished: finish or undo it first")
-    for name in ("code", "lib"):
-        if head(spec[name]) != spec["from_" + name] or changed_files(spec[name]):
-            raise HostFailure(f"{spec[name]} changed since the plan was shown")
+    try:
+        refuse_changed(spec, wait_s=0)
+    except HostFailure as found:
+        reason = f"{found.reason}, after the plan was shown"
+        raise HostRefusal(reason, found.detail) from found
     return write_record(
         spec,
         **{key: spec[key] for key in KEPT},
@@ -127,9 +130,10 @@ def begin_record(spec: ReleaseSpec) -> Record:
 def switch(spec: ReleaseSpec) -> Answer:
     """Move dependencies and code, then migrate (or, for a rollback, restore the database)."""
     stop(spec)
+    if read_record(spec)["step"] == "stopped":
+        refuse_changed(spec)  # again: stopping the service can take minutes
     write_record(spec, step="moving")
-    move(spec["lib"], spec["to_lib"])
-    move(spec["code"], spec["to_code"])
+    kept = move_all(spec)
     how = ""
     if spec["restore_from"]:
         how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
@@ -137,7 +141,7 @@ def switch(spec: ReleaseSpec) -> Answer:
         migrate(spec)
     version = version_and_schema(Path(spec["database"]))[0]
     write_record(spec, step="moved", to_version=version)
-    return step_answer(version, how)
+    return step_answer(version, "; ".join(filter(None, (how, kept))))
 
 
 def migrate(spec: ReleaseSpec) -> None:
@@ -187,9 +191,10 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     how = "database untouched"
     if reached != "begun":
         stop(spec)
-        move_back(spec["lib"], record["from_lib"], record["to_lib"])
-        move_back(spec["code"], record["from_code"], record["to_code"])
+        # Nothing was moved before that step: what people did there since then stays as it is.
+        kept = "" if reached == "stopped" else move_all(spec, back=True)
         how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
+        how = "; ".join(filter(None, (how, kept)))
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
         start_and_watch(spec, record.get("known_exceptions", []))
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)

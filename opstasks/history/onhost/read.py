@@ -2,8 +2,9 @@
 
 Every account can write any text to the journal, also with our identifier. But journald itself
 records the account of the writer (`_UID`; a writer cannot set a field that begins with an
-underscore). A line counts if root or the service account wrote it, or if the account that wrote
-it is the SSH login that the line names.
+underscore). A line counts if root or the service account wrote it, or an operator's account about
+its own login. An operator's account is one that sudo allows to run anything as root: any other
+account could fill the record with lines about itself.
 
 Only lines that came through journald's own protocol are read (`_TRANSPORT=journal`), which we use.
 A line from syslog() or a program's standard error may be root's, with a text that another account
@@ -17,6 +18,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+from opstasks.onhost.commands import attempt
+
 # The SSH login, as the writer's shell knows it, and as the kernel knows it. The second is better,
 # but journald misses it if the writer ends too soon.
 LOGIN, KERNEL_LOGIN = "OPSTASKS_LOGIN", "_AUDIT_LOGINUID"
@@ -25,6 +28,7 @@ FIELDS = ("MESSAGE", "_UID", LOGIN, KERNEL_LOGIN, TIME)
 # We never write so many lines, or such long ones.
 MOST_BYTES = 8 << 20
 MOST_LINE_BYTES = 256 << 10
+SUDO_TIMEOUT_S = 20.0
 
 
 def journalctl(*words: str) -> Iterator[bytes]:
@@ -35,6 +39,7 @@ def journalctl(*words: str) -> Iterator[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        close_fds=False,
     ) as process:
         assert process.stdout
         # No line end in the limit: journald splits a longer line into pieces without a writer.
@@ -97,19 +102,26 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         lines = newest(request, "_TRANSPORT=journal", f"_UID={uid}")
         trusted += [entry(line, name) for line in lines][::-1]
     uids = others(set(writers))
-    return {"entries": trusted + own(request, uids), "ignored": ignored(request, uids)}
+    written = {name: own(request, uid, name) for uid in uids for name in [name_of(uid)]}
+    operators = {name: lines for name, lines in written.items() if lines and is_operator(name)}
+    found = sorted((line for lines in operators.values() for line in lines), key=lambda x: x["at"])
+    return {"entries": trusted + found, "ignored": ignored(request, uids, set(operators))}
 
 
-def own(request: dict[str, Any], uids: list[str]) -> list[dict[str, Any]]:
-    """What accounts wrote about their own logins, oldest first."""
-    found: list[dict[str, Any]] = []
-    for uid, name in ((uid, name_of(uid)) for uid in uids):
-        lines = newest(request, f"_UID={uid}", f"{LOGIN}={name}") if name else ()
-        found += [entry(line, name) for line in lines][::-1]
-    return sorted(found, key=lambda line: line["at"])
+def own(request: dict[str, Any], uid: str, name: str) -> list[dict[str, Any]]:
+    """What an account wrote about its own login, oldest first."""
+    lines = newest(request, f"_UID={uid}", f"{LOGIN}={name}") if name else ()
+    return [entry(line, name) for line in lines][::-1]
 
 
-def ignored(request: dict[str, Any], uids: list[str]) -> int:
-    """How many lines of accounts are not about their own logins, at most `lines`."""
+def is_operator(name: str) -> bool:
+    """Whether sudo allows an account to run anything as root."""
+    words = ("sudo", "-n", "-l", "-U", name, "--", "/bin/sh")
+    return attempt(*words, timeout_s=SUDO_TIMEOUT_S).returncode == 0
+
+
+def ignored(request: dict[str, Any], uids: list[str], operators: set[str]) -> int:
+    """How many lines of these accounts do not count, at most `lines`."""
     lines = newest(request, *(f"_UID={uid}" for uid in uids)) if uids else ()
-    return sum(line.get(LOGIN) != (name_of(line.get("_UID", "")) or None) for line in lines)
+    names = ((name_of(line.get("_UID", "")), line.get(LOGIN)) for line in lines)
+    return sum(name not in operators or name != login for name, login in names)

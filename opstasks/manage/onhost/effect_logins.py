@@ -3,6 +3,7 @@
 import grp
 import pwd
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,18 @@ def password_state(field: str) -> str:
 
 
 def members(name: str, accounts: list[pwd.struct_passwd]) -> list[str]:
-    """The members of a group: those listed, and those with it as their primary group."""
+    """The members of a group: those listed, and those with it as their primary group.
+
+    Only the id counts for the system, so members of other lines with the same id are members, too.
+    """
     try:
         group = grp.getgrnam(name)
     except KeyError:
         return []
-    own = [entry.pw_name for entry in accounts if entry.pw_gid == group.gr_gid]
-    return sorted({*group.gr_mem, *own})[:MOST_ACCOUNTS]
+    same = [other for other in grp.getgrall() if other.gr_gid == group.gr_gid]
+    listed = {member for one in (group, *same) for member in one.gr_mem}
+    own = {entry.pw_name for entry in accounts if entry.pw_gid == group.gr_gid}
+    return sorted(listed | own)[:MOST_ACCOUNTS]
 
 
 def persistence(names: list[str]) -> list[str]:
@@ -108,11 +114,18 @@ def persistence(names: list[str]) -> list[str]:
             home = pwd.getpwnam(name).pw_dir
         except KeyError:
             continue
-        place = f"{home}/.config/systemd/user"
-        found += [f"{place}/{unit}" for unit in names_in(place)]
-        found += [
-            f"{home}/.ssh/{item}"
-            for item in names_in(f"{home}/.ssh")
-            if item in ("rc", "environment")
-        ]
+        found += inside(f"{home}/.config/systemd/user")
+        ssh = f"{home}/.ssh"
+        found += [path for path in inside(ssh) if path in (ssh, f"{ssh}/rc", f"{ssh}/environment")]
     return found[:50]
+
+
+def inside(place: str) -> list[str]:
+    """What is in a folder; the folder itself if a link that root does not follow leads to it."""
+    try:
+        info = look(place)
+    except OSError:
+        return [place]
+    if info and stat.S_ISLNK(info.st_mode):
+        return [place]
+    return [f"{place}/{name}" for name in names_in(place)]

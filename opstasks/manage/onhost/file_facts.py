@@ -129,6 +129,7 @@ def refusal(name: str, content: str, check: list[str]) -> str:
                 capture_output=True,
                 text=True,
                 errors="replace",
+                close_fds=False,
                 check=False,
             )
         except OSError as error:

@@ -70,6 +70,19 @@ def exists_at(root: str, workspace: str, path: str) -> bool:
     return True
 
 
+def is_absent(root: str, workspace: str, path: str) -> bool:
+    """Whether no entry has this name; false also when that cannot be found out."""
+    parts = [workspace, *path.split("/")]
+    try:
+        with opened(open_root(root)) as top, parent_of(top, parts) as folder:
+            os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    except (HostFailure, OSError):
+        return False
+    return False
+
+
 def differs(now: Facts, shown: Facts) -> str:
     """How a file differs from the shown one; empty when it is the same."""
     if "sha256" not in shown:

@@ -29,6 +29,7 @@ def log_lines(container: str, tail: str) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        close_fds=False,
     )
     assert process.stdout
     try:

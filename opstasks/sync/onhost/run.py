@@ -50,6 +50,7 @@ def answers(path: str) -> bool:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        close_fds=True,  # if it hangs, it must not keep the lock
     )
     try:
         return probe.wait(MOUNT_TIMEOUT_S) == 0
@@ -127,6 +128,7 @@ def alone(state_dir: str, wait_s: float = BUSY_WAIT_S) -> Iterator[None]:
     try:
         if not lock_within(fd, wait_s, BUSY_POLL_S):
             raise SyncError("another sync, or a removal, is in progress", "wait")
+        os.set_inheritable(fd, True)  # rsync holds the lock as well, if it outlives us
         yield
     finally:
         os.close(fd)
@@ -146,6 +148,7 @@ def copy(request: Request, record: RunRecord) -> None:
         request["rsync"],
         input=b"".join(os.fsencode(pattern(path)) + b"\0" for path in record.clashes),
         capture_output=True,
+        close_fds=False,
         check=False,
     )
     note_items(record, done.stdout.decode("utf-8", "replace"))

@@ -1,0 +1,91 @@
+"""The code that is checked out now: whether git can work there, and whether it can start.
+
+A person may have moved a checkout by hand. job-runner starts only with a database of exactly the
+version that its code needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from opstasks.core.command import Command
+from opstasks.core.fields import Count, Line, Text
+from opstasks.core.hints import one_word
+from opstasks.deploy.facts import GitLock
+from opstasks.deploy.problems import fault_hint, lock_problem
+from opstasks.deploy.source import CheckoutSource, foreign_problems
+from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.program import Program
+
+
+class PresentRequest(msgspec.Struct, frozen=True):
+    """The paths to look at; `with_checkouts`: also whether git can work in the checkouts."""
+
+    code_dir: str
+    lib_dir: str
+    database: str
+    home: str
+    with_checkouts: bool
+
+
+class PresentCheckout(msgspec.Struct, frozen=True):
+    """A checkout: why git cannot read it, its kind, lock files, what belongs to others."""
+
+    error: Text = ""
+    fault: Line = ""
+    locks: tuple[GitLock, ...] = ()
+    foreign: tuple[Line, ...] = ()
+
+
+class PresentFacts(msgspec.Struct, frozen=True):
+    """The checkouts "code" and "lib" if asked for, and the database's version (None: not known).
+
+    `not_writable` is the part of the database that the service account may not write, or "".
+    """
+
+    checkouts: dict[Line, PresentCheckout]
+    code_version: Count | None = None
+    database_version: Count | None = None
+    not_writable: Line = ""
+
+    def misfit(self) -> str:
+        """Why the code cannot start with the database; "" if it can, or if that is not known."""
+        code, database = self.code_version, self.database_version
+        if code is None or database is None or code == database:
+            return ""
+        text = f"the code needs database version {code}, the database is at version {database}"
+        return f"{text}: the service cannot start"
+
+
+PRESENT = Program("opstasks.deploy.onhost.present", PresentRequest, PresentFacts)
+
+
+def present_command(spec: HostSpec, *, with_checkouts: bool = False) -> Command:
+    """Read the facts; decode the result with `PRESENT`."""
+    return PRESENT.command(
+        PresentRequest(spec.code_dir, spec.lib_dir, spec.database, spec.home, with_checkouts)
+    )
+
+
+def checkout_findings(
+    spec: HostSpec, facts: PresentFacts
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Each checkout with what prevents git from working in it: texts and hints."""
+    for name, path in (("code", spec.code_dir), ("lib", spec.lib_dir)):
+        found = facts.checkouts.get(name, PresentCheckout())
+        source = CheckoutSource(foreign=found.foreign)
+        texts = [(i.text, i.hint) for i in foreign_problems(path, source, spec.service_user)]
+        for lock in found.locks:
+            problem = lock_problem(path, lock)
+            texts.append((problem.text, problem.hint))
+        if found.error:
+            texts.append((found.error, fault_hint(path, found.fault, spec.service_user)))
+        yield path, texts
+
+
+def rights_hint(spec: HostSpec) -> str:
+    """How to give the database back to the service account."""
+    place = one_word(spec.database)
+    return f"as root: chown {one_word(spec.service_user)}: {place}* {one_word(spec.workdir)}"

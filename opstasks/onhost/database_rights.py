@@ -1,0 +1,29 @@
+"""Runs on the host: whether this account may write a database of sqlite."""
+
+import os
+import pwd
+from pathlib import Path
+
+# sqlite writes these beside the database.
+SIDE_FILES = ("", "-wal", "-shm", "-journal")
+
+
+def not_writable(path: str) -> str:
+    """The first file or folder that a writer needs and this account may not write; "" if none.
+
+    With its owner: ``/home/x/db.sqlite belongs to root``. A migration as root leaves such files.
+    """
+    files = [f"{path}{suffix}" for suffix in SIDE_FILES]
+    for place in (str(Path(path).parent), *filter(os.path.lexists, files)):
+        if not os.access(place, os.R_OK | os.W_OK):
+            return f"{place} belongs to {owner_of(place)}"
+    return ""
+
+
+def owner_of(path: str) -> str:
+    """The name of the account that owns a file, or its number."""
+    uid = os.stat(path).st_uid  # noqa: PTH116
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
