@@ -228,7 +228,7 @@ class Pair:
         return serves(self.before) and free and not self.flow.rests
 
     def _judge_message(self, ended):
-        if "Traceback" in ended.text:
+        if "Traceback" in ended.err + ended.error.get("message", ""):
             self.verdict.add("message", ["a traceback"])
         if ended.code in (0, -9, 130):
             return
