@@ -217,7 +217,13 @@ class Pair:
         verdict.add("lost", observer.lost_edit(self.machine, self.fault))
         verdict.add("record", observer.audit_problems(self.before, seen, ended, self.fault))
         verdict.add("record", observer.untrue_release(seen, self.fault))
-        if ended.code in (0, 1, 2) and self._should_serve() and not serves(seen):
+        # A restart that fails may leave the service down, and says so; a release must not.
+        if (
+            ended.code in (0, 1, 2)
+            and "code" in self.flow.changes
+            and self._should_serve()
+            and not serves(seen)
+        ):
             verdict.add("outcome", [f"the service is {claims.service_of(seen)} afterwards"])
         if not seen["lock_is_free"] and self.flow.name != "lock.break":
             verdict.add("after", [f"the lock stays held by {seen['holders']}"])

@@ -7,6 +7,7 @@ systemctl stop jobrunner
 rsync -a --delete --exclude=/hosts --exclude=/hostname --exclude=/resolv.conf /etc/ "$kept/etc/"
 rsync -a --delete /home/ "$kept/home/"
 rsync -a --delete /var/lib/opstasks/ "$kept/state/"
+rsync -a --delete --exclude=/bin /usr/local/ "$kept/local/"
 rsync -a --delete /srv/high_privacy/ "$kept/high_privacy/"
 rsync -a --delete /srv/medium_privacy/ "$kept/medium_privacy/"
 rsync -a --delete /e/ "$kept/e/"

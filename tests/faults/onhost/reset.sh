@@ -18,6 +18,7 @@ changed=$(bring etc /etc --out-format=%n --exclude=/hosts --exclude=/hostname \
   --exclude=/resolv.conf --exclude=/mtab --exclude=/.pwd.lock)
 bring home /home
 bring state /var/lib/opstasks --exclude=/lock --exclude=/lock.replace
+bring local /usr/local --exclude=/bin
 bring high_privacy /srv/high_privacy
 bring medium_privacy /srv/medium_privacy
 bring git /srv/sandbox/git
