@@ -18,16 +18,15 @@ def small(folder, size):
     )
 
 
-def full(name, folder, size, **more):
+def full(name, folder, size, fill=".fill"):
     """A fault: the folder's file system is full, until its end."""
     return Fault(
         f"{name} full",
-        script(f"cat /dev/zero >{folder}/.fill 2>/dev/null; true"),
-        script(f"rm -f {folder}/.fill"),
+        script(f"cat /dev/zero >{folder}/{fill} 2>/dev/null; true"),
+        script(f"rm -f {folder}/{fill}"),
         setup=small(folder, size),
-        cause="[Nn]o space|[Ff]ull|disk",
+        cause="[Nn]o space|[Ff]ull|disk|free, ",
         extra={"crashes": True},
-        **more,
     )
 
 
@@ -46,7 +45,7 @@ def read_only(name, folder, **more):
 FILE_SYSTEMS = [
     full("state folder", STATE, "80m"),
     full("database's folder", f"{HOME}/jobrunner/workdir", "80m"),
-    full("code's disk", CODE, "80m"),
+    full("code's disk", CODE, "80m", ".git/.fill"),
     full("tmp", "/tmp", "16m"),
     full("medium privacy", "/srv/medium_privacy", "8m"),
     full("config folder", f"{HOME}/config", "1m"),
