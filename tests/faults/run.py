@@ -251,7 +251,11 @@ class Pair:
             self.verdict.add("message", [f"an error of Python: {error.get('message')!r}"])
         blamed = re.search(r"v2\.73\.0 failed", error.get("message", ""))
         seen = re.search("by hand|[Ss]omebody", error.get("message", ""))
-        if blamed and not seen and (self.fault.extra.get("person") or "journald" in self.fault.name):
+        if (
+            blamed
+            and not seen
+            and (self.fault.extra.get("person") or "journald" in self.fault.name)
+        ):
             self.verdict.add("statement", [f"the release is blamed: {error.get('message')!r}"])
 
     # -- what comes after ------------------------------------------------------------------------
