@@ -7,7 +7,7 @@ AGAIN = re.compile(r"\b(run|try) (it|this|that|manage|the same command)? ?again|
 NAMED = re.compile(r"\brun ([a-z][\w.-]+) again")
 QUOTED = re.compile(r"`(inv [^`]+)`")
 PLAIN = re.compile(r"(?:^|[:;,] |\bor )(inv -H \S+ .+?)(?:$|[;,]| \()")
-ROOT = re.compile(r"^(systemctl [\w .@-]+|rm -f [\w/.@-]+|chown [\w:/. -]+)(?:$|[;,])")
+ROOT = re.compile(r"^(systemctl [\w .@-]+|rm (?:-f )?[\w/.@-]+|chown [\w:/. -]+)(?:$|[;,])")
 # They need a terminal, or do nothing by themselves.
 NEVER = ("shell", "jobs.mount", "jobs.strace", "logs", "--help")
 

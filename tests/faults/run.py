@@ -217,20 +217,19 @@ class Pair:
         verdict.add("lost", observer.lost_edit(self.machine, self.fault))
         verdict.add("record", observer.audit_problems(self.before, seen, ended, self.fault))
         verdict.add("record", observer.untrue_release(seen, self.fault))
-        # A restart that fails may leave the service down, and says so; a release must not.
-        if (
-            ended.code in (0, 1, 2)
-            and "code" in self.flow.changes
-            and self._should_serve()
-            and not serves(seen)
-        ):
+        # A restart that fails half-way may leave the service down, and says so; a release must not.
+        if ended.code in (0, 1, 2) and self._should_serve() and not serves(seen):
             verdict.add("outcome", [f"the service is {claims.service_of(seen)} afterwards"])
         if not seen["lock_is_free"] and self.flow.name != "lock.break":
             verdict.add("after", [f"the lock stays held by {seen['holders']}"])
 
     def _should_serve(self):
         """Whether the service served, and nothing that was done can keep it down."""
-        free = not ({"crashes", "no start"} & set(self.fault.extra) or self.fault.spoils)
+        if "code" not in self.flow.changes and not self.fault.early:
+            return False
+        # A unit that was masked before the run is a reason not to stop the service at all.
+        late = "no start" in self.fault.extra and not self.fault.early
+        free = not (late or "crashes" in self.fault.extra or self.fault.spoils)
         return serves(self.before) and free and not self.flow.rests
 
     def _judge_message(self, ended):
@@ -250,12 +249,9 @@ class Pair:
         if re.search(r"(^|[;:] )\w*Error: ", error.get("message", "")):
             self.verdict.add("message", [f"an error of Python: {error.get('message')!r}"])
         blamed = re.search(r"v2\.73\.0 failed", error.get("message", ""))
-        seen = re.search("by hand|[Ss]omebody", error.get("message", ""))
-        if (
-            blamed
-            and not seen
-            and (self.fault.extra.get("person") or "journald" in self.fault.name)
-        ):
+        innocent = self.fault.extra.get("person") or "journald" in self.fault.name
+        named = re.search("by hand|[Ss]omebody|journal", error.get("message", ""))
+        if blamed and innocent and not named:
             self.verdict.add("statement", [f"the release is blamed: {error.get('message')!r}"])
 
     # -- what comes after ------------------------------------------------------------------------

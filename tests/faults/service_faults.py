@@ -11,6 +11,18 @@ LIMIT = (
     f" >{RUN_UNIT}/limit.conf; systemctl daemon-reload; systemctl restart jobrunner;"
     " systemctl restart jobrunner; true"
 )
+MASKED = {
+    # Its file is in /etc, where a mask of systemctl would have no effect.
+    "act": script(f"mv {UNIT} /opt/faults/unit && ln -s /dev/null {UNIT}; systemctl daemon-reload"),
+    "undo": script(
+        f"[ ! -e /opt/faults/unit ] || {{ rm -f {UNIT}; mv /opt/faults/unit {UNIT};"
+        " systemctl daemon-reload; systemctl start jobrunner; }"
+    ),
+    "cause": "mask",
+    "touches": frozenset({"etc"}),
+    "stays": True,
+    "extra": {"no start": True},
+}
 SERVICES = [
     Fault(
         "docker stopped",
@@ -39,30 +51,19 @@ SERVICES = [
         "journald stopped",
         script(f"systemctl stop {JOURNAL} 2>/dev/null; systemctl kill -s KILL systemd-journald"),
         script(f"systemctl start {JOURNAL}"),
-        cause="journal|log",
+        cause="journal",
         touches=frozenset({"audit"}),
     ),
     Fault(
         "journald hung",
         script("kill -STOP $(pidof systemd-journald)"),
         script("kill -CONT $(pidof systemd-journald)"),
-        cause="journal|log",
+        cause="journal",
         touches=frozenset({"audit"}),
     ),
     Fault("sshd restarted", script("systemctl restart ssh"), codes=frozenset({0})),
-    Fault(
-        "unit masked",
-        # Its file is in /etc, where a mask of systemctl would have no effect.
-        script(f"mv {UNIT} /opt/faults/unit && ln -s /dev/null {UNIT}; systemctl daemon-reload"),
-        script(
-            f"[ ! -e /opt/faults/unit ] || {{ rm -f {UNIT}; mv /opt/faults/unit {UNIT};"
-            " systemctl daemon-reload; systemctl start jobrunner; }"
-        ),
-        cause="mask",
-        touches=frozenset({"etc"}),
-        stays=True,
-        extra={"no start": True},
-    ),
+    Fault("unit masked", **MASKED),
+    Fault("unit masked before", early=True, **MASKED),
     Fault(
         "start limit hit",
         script(LIMIT),

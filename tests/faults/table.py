@@ -25,7 +25,7 @@ deploy | stopped, started | reboot
 deploy | begin, serve | docker stopped; docker hung; journald stopped; journald hung
 deploy | switch | sshd restarted
 deploy | inspect, begin, stopped | unit masked
-deploy |  | start limit hit; five operators; branch gone upstream
+deploy |  | unit masked before; start limit hit; five operators; branch gone upstream
 deploy | begin, switch | state folder full; state folder read-only
 deploy | begin, migrate | database's folder full; database's folder read-only
 deploy | inspect, switch | code's disk full; code read-only
@@ -58,8 +58,9 @@ deploy.rollback | stopped, checkout of code, started | step killed; power cut
 deploy.rollback | switch | timeout killed; connection reset; ctrl-c
 deploy.rollback | switch | database locked; database's folder full; HEAD.lock of a killed git
 deploy.rollback | stopped | file edited by hand; service started by hand; unit masked
-deploy.rollback |  | five operators; start limit hit
+deploy.rollback |  | unit masked before; five operators; start limit hit
 deploy --restart | begin, stopped, started | client killed; step killed
+deploy --restart |  | unit masked before
 deploy --restart | begin | unit masked; journald hung; second operator
 service.restart | * | client killed; step killed
 service.restart | stopped, start | connection reset; power cut
@@ -67,7 +68,7 @@ service.restart | stopped, start | ctrl-c; service started by hand; unit masked
 service.restart | stop | unit masked; database locked; docker stopped
 service.restart | stop | journald hung; second operator; sudo killed
 service.restart | stopped | framed shell killed; timeout killed; reboot
-service.restart |  | start limit hit; five operators; sudo password wrong; sudo password missing
+service.restart |  | unit masked before; start limit hit; five operators; sudo password wrong; sudo password missing
 service.stop | * | client killed; step killed; connection reset
 service.stop | stopped | power cut; service started by hand; ctrl-c
 service.start | * | client killed; step killed
