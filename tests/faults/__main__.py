@@ -2,6 +2,7 @@
 
 FAULTS=PATTERN runs the pairs whose name matches; without it, pairs that have a result already are
 skipped (delete .faults/results.jsonl to begin again). FAULTS=@wrong runs those with findings again.
+FAULTS_HOSTS names the hosts (sandbox-1,sandbox-2).
 """
 
 import json
@@ -29,13 +30,10 @@ def main():
     todo = queue.Queue()
     for case in wanted(pattern, report.read(RESULTS)):
         todo.put(case)
-    hosts = int(os.environ.get("FAULTS_HOSTS", "2"))
-    api.up(hosts=hosts)
+    names = os.environ.get("FAULTS_HOSTS", "sandbox-1,sandbox-2").split(",")
+    api.up(hosts=max(int(name.rpartition("-")[2]) for name in names))
     os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox"))
-    workers = [
-        threading.Thread(target=work, args=(f"sandbox-{number}", todo), daemon=True)
-        for number in range(1, hosts + 1)
-    ]
+    workers = [threading.Thread(target=work, args=(name, todo), daemon=True) for name in names]
     for worker in workers:
         worker.start()
     for worker in workers:

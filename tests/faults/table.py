@@ -68,7 +68,8 @@ service.restart | stopped, start | ctrl-c; service started by hand; unit masked
 service.restart | stop | unit masked; database locked; docker stopped
 service.restart | stop | journald hung; second operator; sudo killed
 service.restart | stopped | framed shell killed; timeout killed; reboot
-service.restart |  | unit masked before; start limit hit; five operators; sudo password wrong; sudo password missing
+service.restart |  | unit masked before; start limit hit; five operators
+service.restart |  | sudo password wrong; sudo password missing
 service.stop | * | client killed; step killed; connection reset
 service.stop | stopped | power cut; service started by hand; ctrl-c
 service.start | * | client killed; step killed
