@@ -1,8 +1,4 @@
-"""The code that is checked out now: whether git can work there, and whether it can start.
-
-A person may have moved a checkout by hand. job-runner starts only with a database of exactly the
-version that its code needs.
-"""
+"""Whether a deploy could work with the present checkouts and database, for `doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from opstasks.core.command import Command
-from opstasks.core.fields import Count, Line, Text
+from opstasks.core.fields import Line, Text
 from opstasks.core.hints import one_word
 from opstasks.deploy.facts import GitLock
 from opstasks.deploy.problems import fault_hint, lock_problem
@@ -21,13 +17,12 @@ from opstasks.fleet.program import Program
 
 
 class PresentRequest(msgspec.Struct, frozen=True):
-    """The paths to look at; `with_checkouts`: also whether git can work in the checkouts."""
+    """The paths to look at."""
 
     code_dir: str
     lib_dir: str
     database: str
     home: str
-    with_checkouts: bool
 
 
 class PresentCheckout(msgspec.Struct, frozen=True):
@@ -40,33 +35,18 @@ class PresentCheckout(msgspec.Struct, frozen=True):
 
 
 class PresentFacts(msgspec.Struct, frozen=True):
-    """The checkouts "code" and "lib" if asked for, and the database's version (None: not known).
-
-    `not_writable` is the part of the database that the service account may not write, or "".
-    """
+    """The checkouts "code" and "lib"; what the account may not write of the database, or ""."""
 
     checkouts: dict[Line, PresentCheckout]
-    code_version: Count | None = None
-    database_version: Count | None = None
     not_writable: Line = ""
-
-    def misfit(self) -> str:
-        """Why the code cannot start with the database; "" if it can, or if that is not known."""
-        code, database = self.code_version, self.database_version
-        if code is None or database is None or code == database:
-            return ""
-        text = f"the code needs database version {code}, the database is at version {database}"
-        return f"{text}: the service cannot start"
 
 
 PRESENT = Program("opstasks.deploy.onhost.present", PresentRequest, PresentFacts)
 
 
-def present_command(spec: HostSpec, *, with_checkouts: bool = False) -> Command:
+def present_command(spec: HostSpec) -> Command:
     """Read the facts; decode the result with `PRESENT`."""
-    return PRESENT.command(
-        PresentRequest(spec.code_dir, spec.lib_dir, spec.database, spec.home, with_checkouts)
-    )
+    return PRESENT.command(PresentRequest(spec.code_dir, spec.lib_dir, spec.database, spec.home))
 
 
 def checkout_findings(

@@ -199,7 +199,7 @@ def _release_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
     if facts.code.error or facts.lib.error or not (facts.code.moves or facts.lib.moves):
         return
     if facts.not_inspected:
-        hint = "make space there, or give the folder to the service account"
+        hint = "make space there, or give it back to the service account (chown, as root)"
         yield DeployProblem(f"cannot inspect the release: {facts.not_inspected}", hint)
     if not facts.import_error:
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
-from opstasks.deploy import present, release
+from opstasks.deploy import fit, present, release
 from opstasks.deploy.source import owner_hint
 from opstasks.doctor import drift
 from opstasks.doctor.facts import (
@@ -115,6 +115,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         *_lock(spec, lock.parse_owner(found["lock"].out)),
         _release(spec, found["releases"]),
         *_present(spec, found["present"]),
+        _fit(spec, found["fit"]),
         *(_sync(spec, found["sync"]) if "sync" in found else ()),
     ]
 
@@ -169,8 +170,9 @@ def _privacy(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
     if secret is None:
         yield DoctorFinding(secrets_file(spec), False, "not there", hint)
     else:
-        closed = not secret.mode & 0o077
-        yield DoctorFinding(secrets_file(spec), closed, f"mode {secret.mode:04o}", hint)
+        good = secret.readable and not secret.mode & 0o077
+        text = f"mode {secret.mode:04o}, owner {secret.owner}"
+        yield DoctorFinding(secrets_file(spec), good, text, hint)
     lock_file = facts.paths.get(spec.lock_file)
     if lock_file is not None and lock_file.mode & 0o007:
         text = f"mode {lock_file.mode:04o}: every account can hold the lock"
@@ -286,12 +288,20 @@ def _present(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:
             yield DoctorFinding(f"git in {path}", False, text, hint)
         if not texts:
             yield DoctorFinding(f"git in {path}", True, "can read and change it")
-    misfit, closed = facts.misfit(), facts.not_writable
-    hint = f"inv -H {spec.name} deploy"
-    yield DoctorFinding("code and database", not misfit, misfit or "fit together", hint)
+    closed = facts.not_writable
     yield DoctorFinding(
         "database rights", not closed, closed or "writable", present.rights_hint(spec)
     )
+
+
+def _fit(spec: HostSpec, result: Result) -> DoctorFinding:
+    """Whether the checked-out code can start with the database."""
+    name, hint = "code and database", f"inv -H {spec.name} deploy"
+    try:
+        misfit = fit.FIT.decode(result, spec.name).misfit()
+    except OpsError as error:
+        return DoctorFinding(name, False, error.tail or error.message, "run it again")
+    return DoctorFinding(name, not misfit, misfit or "fit together", hint)
 
 
 def _sync(spec: HostSpec, result: Result) -> Iterator[DoctorFinding]:

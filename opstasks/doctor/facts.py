@@ -6,7 +6,7 @@ import msgspec
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.fields import Line, Moment, Small
-from opstasks.deploy import present, release
+from opstasks.deploy import fit, present, release
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
@@ -107,7 +107,8 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "unit": systemd.show(spec.unit),
         "lock": lock.holder(spec),
         "releases": release.list_command(spec),
-        "present": present.present_command(spec, with_checkouts=True),
+        "present": present.present_command(spec),
+        "fit": fit.fit_command(spec),
         **({"sync": sync_facts.inspect_command(spec)} if spec.level3_source else {}),
     }
 

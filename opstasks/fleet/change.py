@@ -43,7 +43,7 @@ def _settled(shell: Shell) -> Iterator[None]:
     except OpsError as error:
         if shell.is_open and shell.host.guard.has_acted:
             try:
-                leftover.wait(shell.session, shell.host.name, shell.host.step)
+                leftover.wait(shell, shell.host.name, shell.host.step)
             except Lost as lost:
                 lost.message = f"{error.message}; {lost.message}"
                 raise lost from error

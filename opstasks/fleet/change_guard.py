@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from opstasks.core.command import Command
 from opstasks.core.errors import Incomplete, Refused
+from opstasks.fleet.program import AGAIN
 
 
 class ChangeGuard:
@@ -55,8 +56,7 @@ class ChangeGuard:
             host=refused.host or self._host,
             command=refused.command,
             tail=refused.tail,
-            hint=refused.hint
-            or "run the same command again: it inspects the host first and continues",
+            hint=refused.hint or AGAIN,
         )
         error.now = refused.now
         return error

@@ -41,7 +41,7 @@ from opstasks.core.result import TIMEOUT_CODES, Result
 from opstasks.fleet import leftover, sudo
 from opstasks.fleet.change_guard import ChangeGuard
 from opstasks.fleet.inventory import NEVER, HostSpec
-from opstasks.fleet.program import Program, Reader
+from opstasks.fleet.program import AGAIN, Program, Reader
 from opstasks.fleet.session import Session
 from opstasks.fleet.transport import Transport
 
@@ -213,7 +213,7 @@ class Shell:
         return Lost(
             f"{error.message} during a change; the last step may or may not have been done",
             host=self.host.name,
-            hint="run the same command again: it inspects the host first and continues",
+            hint=AGAIN,
         )
 
 
@@ -371,7 +371,8 @@ def check(result: Result, command: Command, host: str) -> Result:
     """Check an exit code; raises TimedOut or CommandFailed with the last lines."""
     if result.code in command.ok:
         return result
-    details = {"host": host, "command": command.shown(), "tail": result.tail()}
+    hint = AGAIN if command.mutates else f"inv -H {host} doctor"
+    details = {"host": host, "command": command.shown(), "tail": result.tail(), "hint": hint}
     if result.code in TIMEOUT_CODES and result.elapsed_s >= command.timeout_s * 0.9:
         raise TimedOut(f"did not finish within {command.timeout_s:g} s and was stopped", **details)
     name = next((word for arg in command.args[:1] for word in str(arg).split()), "command")

@@ -38,15 +38,21 @@ _LINE = re.compile(r"(\d{1,10}) ([^\n]*)")
 # Shell text that opens the pipe. The first writer must be gone before the first command.
 OPEN_TEXT = f"exec {READ_FD}< <(:) && ! read -r -u {READ_FD} && {_REOPEN}"
 # The function that `opstasks.fleet.framing` calls before each command. $X is set from the first
-# command that was not run until `WAIT_TEXT`: the next ones that were sent must not run either.
+# command that was not run until `wait_text`: the next ones that were sent must not run either.
 GUARD_TEXT = f'w() {{ [ "$X" ] || {{ {_CLOSE}; {_IS_OVER} || X=1; {_REOPEN}; }}; [ ! "$X" ]; }}'
-# Succeeds when all processes are gone. If not, it prints each one: its id and its command line.
-WAIT_TEXT = (
-    f"{_CLOSE}; read -r -t {LISTEN_S} -u {READ_FD}; if {_IS_OVER}; then X=; else X=1;"
-    f" for p in /proc/[0-9]*; do [ $p/fd/{WRITE_FD} -ef {_PIPE} ] &&"
-    " printf '%s %.100s\\n' ${p##*/} \"$(tr '\\0\\n' '  ' <$p/cmdline)\"; done; fi 2>/dev/null;"
-    f' {_REOPEN}; [ ! "$X" ]'
-)
+
+
+def wait_text(listen_s: int) -> str:
+    """Shell text that waits some seconds; it succeeds when all processes are gone.
+
+    If not, it prints each one: its id and its command line.
+    """
+    return (
+        f"{_CLOSE}; read -r -t {listen_s} -u {READ_FD}; if {_IS_OVER}; then X=; else X=1;"
+        f" for p in /proc/[0-9]*; do [ $p/fd/{WRITE_FD} -ef {_PIPE} ] &&"
+        " printf '%s %.100s\\n' ${p##*/} \"$(tr '\\0\\n' '  ' <$p/cmdline)\"; done; fi 2>/dev/null;"
+        f' {_REOPEN}; [ ! "$X" ]'
+    )
 
 
 def end_text(when_over: str) -> str:
@@ -95,9 +101,11 @@ def wait(shell: Runs, host: str, told: Callable[[str], None]) -> None:
 
     Raises Lost after WAIT_S seconds: what they still do is not known.
     """
-    deadline, shown = time.monotonic() + WAIT_S, ""
+    if shell.evaluate(wait_text(0)).code == 0:
+        return
     told("wait until an earlier step has really ended")
-    while (found := shell.evaluate(WAIT_TEXT)).code:
+    deadline, shown = time.monotonic() + WAIT_S, ""
+    while (found := shell.evaluate(wait_text(LISTEN_S))).code:
         processes = describe(found.out)
         if time.monotonic() > deadline:
             raise Lost(
@@ -113,7 +121,7 @@ def wait(shell: Runs, host: str, told: Callable[[str], None]) -> None:
 
 
 def describe(text: str) -> str:
-    """For people, from what `WAIT_TEXT` printed: ``process 12 (git checkout main)``."""
+    """For people, from what `wait_text` printed: ``process 12 (git checkout main)``."""
     found = [match.groups() for line in text.split("\n") if (match := _LINE.fullmatch(line))]
     if not found:
         return "a process"

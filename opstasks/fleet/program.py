@@ -37,6 +37,8 @@ A = TypeVar("A")
 MAX_ANSWER_BYTES = 16 << 20
 # How much to compress: higher levels take several times as long for a few hundred bytes.
 LEVEL = 6
+# After a program that may have changed something, and gave no answer.
+AGAIN = "run the same command again: it inspects the host first and continues"
 # What helps, by the cause that a program names (`opstasks.onhost.disk_errors`).
 CAUSES = {
     "full": "free some space there, then run the same command again",
@@ -147,12 +149,13 @@ class Program(Generic[Q, A]):
                 command=self.name,
                 tail=masked(why.detail),
                 traceback=masked(why.traceback),
-                hint=CAUSES.get(why.cause, ""),
+                hint=CAUSES.get(why.cause) or f"inv -H {host} doctor",
             )
         raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")
 
     def _broken(self, result: Result, host: str, timeout_s: float) -> CommandFailed | TimedOut:
-        details = {"host": host, "command": self.name, "tail": result.tail()}
+        hint = AGAIN if self.changes else f"run it again, or: inv -H {host} doctor"
+        details = {"host": host, "command": self.name, "tail": result.tail(), "hint": hint}
         if result.code in TIMEOUT_CODES and result.elapsed_s >= timeout_s * 0.9:
             return TimedOut(f"{self.name} did not finish in time and was stopped", **details)
         return CommandFailed(

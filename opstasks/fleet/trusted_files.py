@@ -15,7 +15,10 @@ from pathlib import Path
 def problem(path: Path) -> str:
     """Why another account could change a file or folder; "" if none can. Raises OSError."""
     real = path.resolve()
-    # A link is as safe as the folder that contains it.
+    if path.lstat().st_uid not in (0, os.geteuid()):
+        return f"{path} belongs to someone else"
+    # A link of ours is as safe as the folder that contains it. In a folder such as /tmp, others can
+    # make links, too.
     for place in dict.fromkeys((real, *_above(real), path.absolute().parent)):
         if reason := _own_problem(place.stat(), is_leaf=place == real):
             return f"{place} {reason}"

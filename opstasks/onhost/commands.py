@@ -106,8 +106,16 @@ def attempt(*args: str, timeout_s: float, **options: Any) -> subprocess.Complete
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The lines that explain a failure."""
-    return (done.stderr.strip() or done.stdout.strip()).splitlines()
+    """The lines that explain a failure; how it ended if it printed nothing."""
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return lines or ([ended(done.returncode)] if done.returncode else [])
+
+
+def ended(code: int) -> str:
+    """How a command ended, for people: ``killed by signal 9``, ``exit code 3``."""
+    # A shell that waits for a command adds 128 to the number of its signal.
+    number = -code if code < 0 else code - 128
+    return f"killed by signal {number}" if 0 < number < 65 else f"exit code {code}"
 
 
 def required(reason: str, *args: str, **options: Any) -> str:

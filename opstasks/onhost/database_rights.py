@@ -14,7 +14,7 @@ def not_writable(path: str) -> str:
     With its owner: ``/home/x/db.sqlite belongs to root``. A migration as root leaves such files.
     """
     files = [f"{path}{suffix}" for suffix in SIDE_FILES]
-    for place in (str(Path(path).parent), *filter(os.path.lexists, files)):
+    for place in filter(os.path.lexists, (str(Path(path).parent), *files)):
         if not os.access(place, os.R_OK | os.W_OK):
             return f"{place} belongs to {owner_of(place)}"
     return ""

@@ -10,7 +10,7 @@ from typing import TypeVar
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import InvalidResponse, OpsError
 from opstasks.core.result import Result
-from opstasks.deploy import present, release
+from opstasks.deploy import fit, release
 from opstasks.fleet import lock, together
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -37,7 +37,7 @@ def questions(spec: HostSpec) -> dict[str, Command]:
     return {
         "unit": systemd.show(spec.unit),
         "deployed": git.describe(spec.code_dir),
-        "present": present.present_command(spec),
+        "fit": fit.fit_command(spec),
         "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
@@ -68,9 +68,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
         unit=systemd.parse_show(spec.unit, results["unit"].out),
         deployed=deployed,
         jobs=part("database", lambda: jobs.READ.decode(results["jobs"], spec.name), NO_JOBS),
-        misfit=part(
-            "code", lambda: present.PRESENT.decode(results["present"], spec.name).misfit(), ""
-        ),
+        misfit=part("code", lambda: fit.FIT.decode(results["fit"], spec.name).misfit(), ""),
         disks_percent=_disks_percent(results["disk"].out),
         releases=part(
             "releases", lambda: release.parse_releases(results["releases"], spec.name), ()

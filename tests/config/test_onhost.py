@@ -293,7 +293,7 @@ def test_an_error_after_the_file_was_replaced_is_not_a_refusal(folder, monkeypat
 
     monkeypatch.setattr(os, "fsync", second_fails)
     answer = answer_to(lambda request: changed(folder, {"X": "1"}), {})
-    with pytest.raises(ProgramFailed, match="No space left") as caught:
+    with pytest.raises(ProgramFailed, match="no space left") as caught:
         CHANGE.decode(Result("", 0, json.dumps(answer), ""), "h")
     assert not isinstance(caught.value, Refused)
     assert "X=1" in (folder / "04_local.env").read_text()

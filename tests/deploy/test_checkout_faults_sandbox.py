@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "/srv/sandbox/git/job-runner.git"
 AS_SERVICE = "runuser -u opensafely --"
+WORK = str(Path(DB).parent)
 EDITED = f"{CODE}/jobrunner/run.py"
 
 
@@ -29,10 +30,12 @@ def here(managed, look, briefly_watched):
     # A fault must not meet a service that still imports its code.
     now = "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value jobrunner)"
     until(lambda: "run loop started" in host.sh(f"journalctl -o cat {now}"), "it is up")
+    host.sh("sleep 2")  # it imports its executor after that line
     yield host
     host.sh(f"umount {CODE} 2>/dev/null; umount {STATE} 2>/dev/null; true")
     host.sh(f"rm -rf {CODE} {CODE}.broken; mv /tmp/code {CODE}")
     host.sh(f"rm -rf {ORIGIN}; mv /tmp/origin {ORIGIN}; mv /tmp/gitconfig /etc/gitconfig")
+    host.sh(f"chown -R opensafely: {WORK}; chmod 750 {WORK}")
     host.sh("rm -rf /run/systemd/system/jobrunner.service.d; systemctl daemon-reload")
     managed.publish("v2.71.0")
 
@@ -74,6 +77,11 @@ def test_a_name_that_the_origin_lost_is_refused(here, inv, change, ref, kind):
 
 # -- faults whose hint repairs them ----------------------------------------------------------
 
+# The origin of the sandbox is a folder of root.
+SAFE = "; ".join(
+    f"git config --system --add safe.directory /srv/sandbox/git/{name}.git"
+    for name in ("job-runner", "job-runner-dependencies")
+)
 OWNER = f"as root: chown -R opensafely: {CODE}"
 # Fault, the words of the refusal, the hint, and what doctor calls it.
 FAULTS = {
@@ -96,7 +104,7 @@ FAULTS = {
         f"git in {CODE}",
     ),
     "dubious ownership": (
-        f"git config --system --unset-all safe.directory; chown root {CODE} {CODE}/.git",
+        f"git config --system --unset-all safe.directory; {SAFE}; chown root {CODE} {CODE}/.git",
         "detected dubious ownership",
         OWNER,
         f"git in {CODE}",
@@ -107,8 +115,14 @@ FAULTS = {
         "as root: chown opensafely: ",
         "database rights",
     ),
+    "a database folder of root": (
+        f"chown root: {WORK}; chmod 700 {WORK}",
+        f"may not write the database: {WORK} belongs to root",
+        "as root: chown opensafely: ",
+        "database rights",
+    ),
     "a killed git": (
-        f"touch -d '1 hour ago' {CODE}/.git/HEAD.lock",
+        f"{AS_SERVICE} touch -d '1 hour ago' {CODE}/.git/HEAD.lock",
         f"{CODE}/.git/HEAD.lock: a git that was killed left it",
         f"rm {CODE}/.git/HEAD.lock, and run it again",
         f"git in {CODE}",
@@ -141,6 +155,7 @@ def test_a_fault_is_named_and_its_hint_repairs_it(here, inv, fault):
     follow(here, inv, fault, hint)
     assert finding not in bad(inv)
     good(inv("-H", "sandbox-1", "deploy", "--yes"))
+    here.sh("cp -a /tmp/gitconfig /etc/gitconfig")  # root's own git looks at the checkout
     assert (here.code, here.version, here.serving) == ("v2.73.0", 3, True)
 
 
@@ -154,8 +169,8 @@ def bad(inv):
 
 def follow(here, inv, fault, hint):
     """Do what the hint says, as the account that it names."""
-    if fault == "a database of root":
-        here.sh(f"{hint.removeprefix('as root: ')} {DB}")
+    if "database" in fault:
+        here.sh(f"{hint.removeprefix('as root: ')} {WORK if 'folder' in fault else DB}")
         return
     command = re.split(", and run|; run", hint)[0]
     as_root = command.startswith("as root: ")
@@ -188,7 +203,7 @@ def on_a_full_disk(folder, size):
     return (
         f"cp -a {folder} /tmp/full; mount -t tmpfs -o size={size},mode=755 tmpfs {folder};"
         f" chown opensafely: {folder}; cp -a /tmp/full/. {folder}; rm -rf /tmp/full;"
-        f" head -c 1G /dev/zero >{folder}/.git/filler 2>/dev/null || true"
+        f" {AS_SERVICE} bash -c 'cat /dev/zero >{folder}/.git/filler' 2>/dev/null || true"
     )
 
 

@@ -160,6 +160,14 @@ def test_without_a_target_nothing_is_imported_and_the_migrations_are_not_known(b
     assert import_count(backend) == 0
 
 
+def test_a_release_is_not_blamed_for_a_configuration_of_root(backend, monkeypatch):
+    closed = str(backend / "config" / "load-env")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != closed)
+    facts = found(backend, "v2")
+    assert (facts["not_inspected"], facts["import_error"]) == (f"{closed} cannot be read", "")
+    assert import_count(backend) == 0
+
+
 def full(_):
     raise OSError(28, "No space left on device")
 

@@ -11,6 +11,7 @@ from opstasks.core.result import Result
 from opstasks.deploy.facts import INSPECT
 from opstasks.deploy.onhost import checkout_facts as reading
 from opstasks.deploy.onhost import inspect, origin
+from opstasks.doctor.onhost import inspect as doctor_inspect
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.deploy.checkout_help import commit_upstream, write_package
 from tests.deploy.deploy_help import database, git
@@ -198,6 +199,26 @@ def test_a_missing_or_damaged_database_is_reported(tmp_path):
     path.write_text("no database at all " * 500)
     assert "not a database" in inspect.database_facts(str(path))["error"]
     assert inspect.health(str(tmp_path / "none")).startswith(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("what", ["deploy", "doctor"])
+def test_a_database_in_a_folder_of_root_is_not_called_missing(tmp_path, monkeypatch, what):
+    path = tmp_path / "db.sqlite"
+    database(path, [])
+    real = Path.stat
+
+    def closed(self, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return real(self, **options)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    if what == "doctor":
+        expected = {"problem": "Permission denied", "damaged": False}
+        assert doctor_inspect.database(str(path)) == expected
+        return
+    found = inspect.database_facts(str(path))
+    assert (found["exists"], found["error"]) == (True, "Permission denied")
 
 
 def request(tmp_path, **values):

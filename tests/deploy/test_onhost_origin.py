@@ -154,3 +154,11 @@ def test_a_fetch_that_fails_here_is_not_blamed_on_the_origin(checkout, monkeypat
     monkeypatch.setenv("PATH", str(script.parent), prepend=":")
     found = facts(checkout, "v1")
     assert (found["error"], found["fault"]) == (f"cannot fetch: {words}", fault)
+
+
+def test_an_origin_that_is_gone_is_one_line_without_advice(checkout, upstream):
+    upstream.rename(upstream.with_name("away"))
+    reason = f"fatal: '{upstream}' does not appear to be a git repository"
+    assert facts(checkout, "v1")["error"] == (
+        f"cannot fetch: {reason}; fatal: Could not read from remote repository."
+    )

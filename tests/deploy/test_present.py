@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from opstasks.core.result import Result
-from opstasks.deploy.onhost import present as reading
+from opstasks.deploy.fit import FIT, FitFacts
+from opstasks.deploy.onhost import fit, present
 from opstasks.deploy.present import PRESENT, PresentCheckout, PresentFacts, checkout_findings
 from opstasks.fleet.inventory import HostSpec
 from opstasks.onhost.checkout_source import foreign
@@ -16,7 +17,9 @@ from opstasks.onhost.database_rights import not_writable
 from tests.deploy.deploy_help import database
 
 SPEC = HostSpec(name="tpp")
-MODELS = 'class A:\n    pass\n\nmigration(\n    1,\n    """\n    ALTER TABLE x;\n""",\n)\n'
+MODELS = (
+    'class A:\n    migration(\n        1,\n        """\n        ALTER TABLE x;\n    """,\n    )\n'
+)
 
 
 def models(path, text):
@@ -35,7 +38,7 @@ def models(path, text):
 )
 def test_the_version_that_code_needs_is_read_from_its_text(tmp_path, text, version):
     models(tmp_path, text)
-    assert reading.code_version(str(tmp_path)) == version
+    assert fit.code_version(str(tmp_path)) == version
 
 
 @pytest.mark.parametrize(
@@ -49,38 +52,37 @@ def test_the_version_that_code_needs_is_read_from_its_text(tmp_path, text, versi
     ],
 )
 def test_code_starts_only_with_a_database_of_exactly_its_version(code, base, words):
-    assert PresentFacts({}, code, base).misfit().startswith(words)
-    assert bool(PresentFacts({}, code, base).misfit()) == bool(words)
+    assert FitFacts(code, base).misfit().startswith(words)
+    assert bool(FitFacts(code, base).misfit()) == bool(words)
 
 
-def answer_of(checkout, tmp_path, **values):
+def answer_of(checkout, tmp_path):
     request = {
         "code_dir": str(checkout),
         "lib_dir": str(tmp_path / "none"),
         "database": str(tmp_path / "db.sqlite"),
         "home": str(tmp_path),
-        "with_checkouts": True,
-        **values,
     }
-    found = reading.main(request)
-    return PRESENT.decode(Result("", 0, json.dumps({"ok": found}), ""), "tpp")
+    programs = ((PRESENT, present.main), (FIT, fit.main))
+    texts = [json.dumps({"ok": main(request)}) for _, main in programs]
+    pairs = zip(programs, texts, strict=True)
+    return [program.decode(Result("", 0, text, ""), "tpp") for (program, _), text in pairs]
 
 
 def test_the_facts_of_a_host_are_read_without_a_change(checkout, tmp_path):
     models(checkout, MODELS)
     database(tmp_path / "db.sqlite", [], version=3)
     before = (checkout / ".git" / "index").read_bytes()
-    found = answer_of(checkout, tmp_path)
-    assert (found.code_version, found.database_version, found.not_writable) == (1, 3, "")
+    found, versions = answer_of(checkout, tmp_path)
+    assert (versions, found.not_writable) == (FitFacts(1, 3), "")
     assert found.checkouts["code"] == PresentCheckout()
     assert found.checkouts["lib"] == PresentCheckout("there is no checkout", "missing")
     assert (checkout / ".git" / "index").read_bytes() == before
-    assert answer_of(checkout, tmp_path, with_checkouts=False).checkouts == {}
 
 
 @pytest.mark.parametrize("fault", ["none", "damaged", "locked"])
-def test_a_database_that_cannot_be_read_has_no_version(checkout, tmp_path, monkeypatch, fault):
-    monkeypatch.setattr(reading, "LOCKED_S", 0.05)
+def test_a_database_that_cannot_be_read_has_no_version(tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(fit, "LOCKED_S", 0.05)
     path = tmp_path / "db.sqlite"
     if fault == "damaged":
         path.write_text("no database at all " * 500)
@@ -88,7 +90,7 @@ def test_a_database_that_cannot_be_read_has_no_version(checkout, tmp_path, monke
         database(path, [])
     with sqlite3.connect(path if fault == "locked" else ":memory:") as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        assert answer_of(checkout, tmp_path).database_version is None
+        assert fit.database_version(str(path)) is None
     connection.close()
 
 

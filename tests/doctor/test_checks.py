@@ -8,7 +8,7 @@ import pytest
 
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult, Result
-from opstasks.deploy import present, release
+from opstasks.deploy import fit, present, release
 from opstasks.doctor import checks, facts
 from opstasks.doctor.checks import DoctorFinding, DoctorReport
 from opstasks.fleet import lock
@@ -55,13 +55,14 @@ def answer(found):
     return Result("x", 0, json.dumps({"ok": found}), "")
 
 
-def judged(found=None, unit=UNIT, owner="", releases=(), present=None):
+def judged(found=None, unit=UNIT, owner="", releases=(), present=None, versions=None):
     results = {
         "facts": answer(found or told()),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
         "releases": answer({"releases": list(releases)}),
         "present": answer(present or {"checkouts": {}}),
+        "fit": answer(versions or {}),
     }
     return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
 
@@ -86,19 +87,18 @@ def test_a_checkout_and_a_database_that_stop_the_service_are_findings():
     found = judged(
         present={
             "checkouts": {"code": {"error": "git cannot read it: fatal: x", "fault": "broken"}},
-            "code_version": 1,
-            "database_version": 3,
             "not_writable": "/db belongs to root",
-        }
+        },
+        versions={"code_version": 1, "database_version": 3},
     )
     assert [check.name for check in found] == [
         f"git in {SPEC.code_dir}",
-        "code and database",
         "database rights",
+        "code and database",
     ]
     assert found[0].hint.startswith(f"mv {SPEC.code_dir} ")
-    assert found[1].hint == "inv -H tpp deploy"
-    assert found[2].hint.startswith("as root: chown opensafely: ")
+    assert found[2].hint == "inv -H tpp deploy"
+    assert found[1].hint.startswith("as root: chown opensafely: ")
 
 
 def test_a_hint_for_a_checkout_of_root_is_no_circle():
@@ -114,6 +114,7 @@ CASES = {
     "clock": told(now_at=NOW + 90),
     "no git": told(programs={**told()["programs"], "git": ""}),
     "secrets open": changed(facts.secrets_file(SPEC), mode=0o640),
+    "secrets of root": changed(facts.secrets_file(SPEC), owner="root", readable=False),
     "secrets absent": without(facts.secrets_file(SPEC)),
     "lock folder anybody's": changed(SPEC.lock_dir, mode=0o777),
     "no right": told(sudo={**told()["sudo"], "/usr/bin/systemctl stop jobrunner": {"code": 1}}),
@@ -253,6 +254,7 @@ def inspected(host):
     host.expect(lock.holder(SPEC), "", user="opensafely")
     host.expect(release.RELEASES, ANY, release.ReleasesAnswer(()), user="opensafely")
     host.expect(present.PRESENT, ANY, present.PresentFacts({}), user="opensafely")
+    host.expect(fit.FIT, ANY, fit.FitFacts(), user="opensafely")
 
 
 def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
@@ -320,6 +322,7 @@ def test_a_sync_without_an_answer_is_a_finding():
             "lock": Result("x", 0, "", ""),
             "releases": answer({"releases": []}),
             "present": answer({"checkouts": {}}),
+            "fit": answer({}),
             "sync": result,
         }
         (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]

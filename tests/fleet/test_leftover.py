@@ -198,6 +198,21 @@ class Liar:
         return Result("", 0, "", "")
 
 
+def test_a_change_that_fails_and_leaves_nothing_running_does_not_wait(make):
+    host = make()
+    with pytest.raises(CommandFailed), change(host.login, "deploy"):
+        host.login.run(cmd("false").changing())
+    assert waits(host) == []
+
+
+def test_a_connection_that_is_lost_after_a_failure_is_unknown(make):
+    host = make()
+    with pytest.raises(Lost, match="it failed; connection lost"), change(host.login, "deploy"):
+        host.login.run(cmd("true").changing())
+        os.kill(host.login.session.pid, signal.SIGKILL)
+        raise CommandFailed("it failed", returned=1)
+
+
 def test_a_host_that_never_runs_a_command_is_an_invalid_response():
     with pytest.raises(InvalidResponse, match="does not run a command"):
         leftover.in_turn(Liar(), [cmd("true"), cmd("true")], "tpp", print)

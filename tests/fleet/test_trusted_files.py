@@ -92,6 +92,18 @@ def test_a_link_is_as_safe_as_where_it_is_and_where_it_leads(place, tmp_path):
     assert "may be written by anyone" in trusted_files.problem(other / "link")
 
 
+@root_only
+def test_a_link_of_someone_else_is_refused_also_in_a_sticky_folder(place, tmp_path):
+    """It could lead to any file of ours, for example in a checkout that we have not read."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "hosts.yaml").symlink_to(place)
+    assert trusted_files.problem(shared / "hosts.yaml") == ""
+    os.lchown(shared / "hosts.yaml", STRANGER, -1)
+    assert "hosts.yaml belongs to someone else" in trusted_files.problem(shared / "hosts.yaml")
+
+
 @pytest.mark.parametrize("main", ["found", "named"])
 @pytest.mark.parametrize("what", ["more/more.yaml", "more"])
 def test_an_included_file_is_checked_like_the_file_itself(place, main, what):

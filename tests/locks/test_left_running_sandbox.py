@@ -73,14 +73,14 @@ def test_a_step_that_lost_its_watcher_is_undone_only_after_it_has_ended(host, in
     before = host.whole()
     done = deploy_killing(inv, host, killed, STOPPING)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "wait until an earlier step has really ended" in done.stderr
-    assert "Back on v2.71.0" in done.stderr
-    assert "Traceback" not in done.stderr
     assert not processes(host, STEP)
     assert not processes(host, STOPPING)
     # It stays so: nothing stops the service afterwards.
     host.sh("sleep 4")
     assert host.whole() == before
+    assert "wait until an earlier step has really ended" in done.stderr
+    assert "Back on v2.71.0" in done.stderr
+    assert "Traceback" not in done.stderr
     assert [record["outcome"] for record in host.records] == ["rolled back"]
     assert host.lock_is_free
 
@@ -90,8 +90,8 @@ def test_a_checkout_that_outlives_its_step_is_undone_only_after_it_has_ended(hos
     slow_git(host, 5)
     done = deploy_killing(inv, host, STEP, "^sleep 5$")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "wait until an earlier step has really ended" in done.stderr
     assert host.whole() == before
+    assert "wait until an earlier step has really ended" in done.stderr
     assert not processes(host, "^sleep 5$")
     assert host.lock_is_free
 
@@ -100,8 +100,8 @@ def test_a_migration_that_outlives_its_step_ends_before_the_database_is_restored
     before = host.whole()
     done = deploy_killing(inv, host, STEP, MIGRATING, 5)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "wait until an earlier step has really ended" in done.stderr
     assert host.whole() == before
+    assert "wait until an earlier step has really ended" in done.stderr
     assert "level4_excluded_files" not in host.sql("select sql from sqlite_schema")
     assert not processes(host, MIGRATING)
 

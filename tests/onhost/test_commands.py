@@ -100,3 +100,18 @@ def test_a_command_inherits_only_what_its_program_inherited(tmp_path):
         os.close(lock)
     assert f"{tmp_path}/lock" in listed
     assert f"{tmp_path}\n" not in listed
+
+
+@pytest.mark.parametrize(
+    "script, text",
+    [
+        ("exit 3", "exit code 3"),
+        ("kill -9 $$", "killed by signal 9"),
+        ("exit 137", "killed by signal 9"),
+        ("echo words; kill -9 $$", "words"),
+    ],
+)
+def test_a_command_that_printed_nothing_is_named_by_its_end(script, text):
+    with pytest.raises(HostFailure) as caught:
+        commands.required("cannot start it", "bash", "-c", script)
+    assert (caught.value.reason, caught.value.detail) == ("cannot start it", text)

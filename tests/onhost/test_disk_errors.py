@@ -73,7 +73,8 @@ def test_an_error_has_its_path_and_the_client_its_hint(disks, number, text, caus
     assert (answer["failed"]["reason"], answer["failed"]["cause"]) == (text, cause)
     with pytest.raises(ProgramFailed) as caught:
         STOP.decode(Result("x", 0, json.dumps(answer), ""), "tpp")
-    assert (caught.value.hint, caught.value.command) == (CAUSES.get(cause, ""), "locks.stop")
+    hint = CAUSES.get(cause, "inv -H tpp doctor")
+    assert (caught.value.hint, caught.value.command) == (hint, "locks.stop")
     assert str(caught.value).startswith(f"tpp: {text}")
 
 
@@ -81,4 +82,4 @@ def test_the_words_of_a_host_are_never_a_hint():
     answer = {"failed": {"reason": "x", "cause": "rm -rf /"}}
     with pytest.raises(ProgramFailed) as caught:
         STOP.decode(Result("x", 0, json.dumps(answer), ""), "tpp")
-    assert caught.value.hint == ""
+    assert caught.value.hint == "inv -H tpp doctor"

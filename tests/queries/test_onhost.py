@@ -149,7 +149,7 @@ def test_the_database_network_comes_from_the_configuration(monkeypatch, tmp_path
     ("done", "message"),
     [
         (CompletedProcess((), 1, "", "hm\nCannot connect to the Docker daemon\n"), "Docker daemon"),
-        (CompletedProcess((), 1, "", ""), "docker ps failed"),
+        (CompletedProcess((), 1, "", ""), "docker ps: exit code 1"),
         (CompletedProcess((), 124, "", "no answer within 60 s"), "no answer within 60 s"),
     ],
 )

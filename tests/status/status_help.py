@@ -10,7 +10,7 @@ def answers_of_a_quiet_host():
     found = {
         "jobs": {"now": 0, "flags": {}, "counts": {}, "jobs": []},
         "releases": {"releases": []},
-        "present": {"checkouts": {}},
+        "fit": {},
         "maintenance": {"now_at": 0, "boot_id": "", "items": []},
     }
     return {name: Result("", 0, json.dumps({"ok": answer}), "") for name, answer in found.items()}

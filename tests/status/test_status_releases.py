@@ -41,12 +41,12 @@ def test_a_checkout_that_git_cannot_read_is_a_problem_in_its_words():
 
 
 def test_code_that_cannot_start_with_its_database_needs_a_person():
-    present = {"checkouts": {}, "code_version": 1, "database_version": 3}
+    versions = {"code_version": 1, "database_version": 3}
     results = dict.fromkeys(questions(SPEC), Result("", 0, "", "")) | answers_of_a_quiet_host()
-    answer = Result("", 0, json.dumps({"ok": present}), "")
+    answer = Result("", 0, json.dumps({"ok": versions}), "")
     (text,) = [
         text
-        for text in attention(decode(SPEC, results | {"present": answer}), 0.0)
+        for text in attention(decode(SPEC, results | {"fit": answer}), 0.0)
         if "the code needs" in text
     ]
     assert text.endswith("database is at version 3: the service cannot start")

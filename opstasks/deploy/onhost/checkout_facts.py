@@ -138,8 +138,9 @@ def git_text(path: str, *words: str) -> str:
 
 
 def tail(done: subprocess.CompletedProcess[str]) -> str:
-    """The last lines that explain a failure."""
-    return "\n".join(said(done)[-8:])
+    """The last lines that explain a failure, as one line; git's advice is left out."""
+    lines = said(done)[-8:]
+    return "; ".join([line for line in lines if ": " in line] or lines)
 
 
 def name_of(path: str, commit: str) -> str:

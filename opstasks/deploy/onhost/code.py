@@ -1,6 +1,7 @@
 """Runs on the host: what a release's code needs and brings, before anything is changed."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
     """
     env = environment(request["config_dir"])
     found = not_inspected("no commit was found")
-    if code["target"] and lib["target"]:
+    if closed := closed_file(request["config_dir"]):
+        found = not_inspected(f"{closed} cannot be read")
+    elif code["target"] and lib["target"]:
         given = harmless(env, request["config_dir"])
         ran = None if request["fetches"] else steady(env)
         found = known(request, code, lib, given) or fresh(request, code, lib, given, ran)
@@ -43,6 +46,17 @@ def code_facts(request: Request, code: Checkout, lib: Checkout) -> dict[str, Any
         "is_confined": found.get("is_confined", True),
         "not_inspected": found.get("not_inspected", ""),
     }
+
+
+def closed_file(config_dir: str) -> str:
+    """What this account may not read of the configuration; "" if there is nothing.
+
+    Without its values the import would fail, and the release would be blamed.
+    """
+    top = Path(config_dir)
+    places = [top, *sorted(top.glob("*.env")), top / "load-env"]
+    closed = (path for path in places if os.path.lexists(path) and not os.access(path, os.R_OK))
+    return str(next(closed, ""))
 
 
 def moves(checkout: Checkout) -> bool:

@@ -123,20 +123,22 @@ def may_control(unit: str) -> bool:
 def database_facts(path: str) -> dict[str, Any]:
     """Size, health, version and running jobs of job-runner's database, read-only."""
     facts: dict[str, Any] = {
-        "exists": Path(path).exists(),
+        "exists": True,
         "size_bytes": 0,
         "user_version": 0,
         "quick_check": "",
         "error": "",
         "is_damaged": False,
-        "not_writable": "",
+        "not_writable": not_writable(path),
         "running": [],
     }
-    if not facts["exists"]:
-        return facts
     try:
         facts["size_bytes"] = Path(path).stat().st_size
-        facts["not_writable"] = not_writable(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {**facts, "exists": False}
+    except OSError as error:  # a folder of another account: the file may well be there
+        return {**facts, "error": error.strerror or str(error)}
+    try:
         with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
             facts["user_version"] = connection.execute("PRAGMA user_version").fetchone()[0]
             facts["quick_check"] = quick_check(connection)

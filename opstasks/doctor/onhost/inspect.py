@@ -63,8 +63,12 @@ def name_of(uid: int) -> str:
 
 def database(name: str) -> dict[str, Any]:
     """What is wrong with job-runner's database, and whether sqlite reports damage."""
-    if not Path(name).exists():
+    try:
+        Path(name).stat()
+    except (FileNotFoundError, NotADirectoryError):
         return {"problem": "is not there", "damaged": False}
+    except OSError as error:  # a folder of another account: the file may well be there
+        return {"problem": error.strerror or str(error), "damaged": False}
     try:
         connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=10)
         found = str(connection.execute("PRAGMA quick_check").fetchone()[0])

@@ -45,8 +45,7 @@ def containers() -> list[dict[str, Any]]:
     words = ("--no-trunc", "--filter", "name=^os-job-", "--format", "{{json .}}")
     done = attempt("docker", "ps", *words, timeout_s=60)
     if done.returncode:
-        reason = said(done)[-1:] or ["docker ps failed"]
-        raise HostRefusal(f"cannot read the jobs: {reason[0]}")
+        raise HostRefusal(f"cannot read the jobs: docker ps: {said(done)[-1]}")
     return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")]
 
 

@@ -1,0 +1,44 @@
+"""Runs on the host, as the service account: the database versions of the code and of the database.
+
+The request has ``code_dir`` and ``database``, the answer is an `opstasks.deploy.fit.FitFacts`. It
+changes nothing and runs no code of a release: the version that the code needs is read from its
+text.
+"""
+
+import contextlib
+import re
+import sqlite3
+
+from opstasks.onhost.plain_text import text_of
+from opstasks.onhost.protocol import Answer, Request
+
+# Where job-runner lists its migrations, and how: ``migration(3, "ALTER ...")``.
+MODELS = "jobrunner/models.py"
+MIGRATION = re.compile(r"^[ \t]*migration\(\s*(\d{1,6})\s*,", re.MULTILINE)
+# Other checks wait for a locked database.
+LOCKED_S = 0.5
+
+
+def main(request: Request) -> Answer:
+    """Both versions; None for one that is not known."""
+    return {
+        "code_version": code_version(request["code_dir"]),
+        "database_version": database_version(request["database"]),
+    }
+
+
+def code_version(path: str) -> int | None:
+    """The database version that code needs; None if its text does not show it."""
+    found = MIGRATION.findall(text_of(f"{path}/{MODELS}") or "")
+    return max(map(int, found), default=None)
+
+
+def database_version(path: str) -> int | None:
+    """The version of a database; None if it cannot be read now: other checks say why."""
+    try:
+        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LOCKED_S)
+        with contextlib.closing(database) as connection:
+            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            return version if version >= 0 else None
+    except sqlite3.Error:
+        return None
