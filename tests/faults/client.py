@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,13 @@ class Client:
         """Send a signal to the whole group, as a terminal does; nothing when it has ended."""
         if self.runs:
             os.killpg(self.process.pid, number)
+
+    def ends_within(self, timeout_s):
+        """Wait for its end, at most so long; whether it has ended."""
+        deadline = time.monotonic() + timeout_s
+        while self.runs and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not self.runs
 
     def end(self, timeout_s=150):
         """Wait for its end; a client that does not end is killed and counts as hung."""

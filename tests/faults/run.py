@@ -16,6 +16,8 @@ from tests.faults.workflows import WORKFLOWS
 
 # The longest that a client may take, and how long a moment may be awaited.
 CLIENT_S, MOMENT_S = 150, 60
+# Work that waits for docker or the database may wait long: the fault is lifted after this time.
+PATIENCE_S = 100
 # After these the host may still change when the client has ended.
 CHANGING = {name for name, fault in FAULTS.items() if fault.undo is not nothing}
 
@@ -46,6 +48,7 @@ class Verdict:
     message: str = ""
     hint: str = ""
     last: str = ""
+    waited: bool = False
     wrong: dict = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -135,6 +138,9 @@ class Pair:
             self.trapper.arm(trap)
         if trap:
             self._await(lambda: self.fault.early or self.fault.act(self))
+        if not self.client.ends_within(PATIENCE_S) and not self.fault.stays:
+            self.fault.undo(self)
+            self.verdict.waited = True
         ended = self.client.end(CLIENT_S)
         self.verdict.code, self.verdict.outcome = ended.code, ended.host.get("outcome", "")
         self.verdict.message = ended.error.get("message", "")
