@@ -1,7 +1,8 @@
 """`make faults`: run the table on sandbox hosts, one worker for each, and print what was found.
 
 FAULTS=PATTERN runs the pairs whose name matches; without it, pairs that have a result already are
-skipped (delete .faults/results.jsonl to begin again). FAULTS=@wrong runs those with findings again.
+skipped (delete .faults/results.jsonl to begin again). FAULTS=@wrong runs those with findings again,
+FAULTS=@chosen those of `make test`.
 FAULTS_HOSTS names the hosts (sandbox-1,sandbox-2).
 """
 
@@ -40,8 +41,8 @@ def main():
         worker.join()
     found = report.read(RESULTS)
     print(report.table(found))
-    is_wrong = bool(report.unknown(found))
-    if not pattern:
+    is_wrong = bool(report.unknown(found)) or not todo.empty()
+    if not pattern and todo.empty():
         is_wrong |= bool(soak.main())
     return int(is_wrong)
 
@@ -51,6 +52,8 @@ def wanted(pattern, found):
     cases = [case for case in table.cases() if case not in table.chosen()]
     random.Random(12).shuffle(cases)
     cases = [*table.chosen(), *cases]
+    if pattern == "@chosen":
+        return table.chosen()
     if pattern == "@wrong":
         return [case for case in cases if found.get(case.name, {}).get("wrong")]
     if pattern:
