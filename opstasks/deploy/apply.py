@@ -6,7 +6,8 @@ step touched nothing. A lost connection leaves the host as it is: the next run c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import msgspec
@@ -23,6 +24,7 @@ from opstasks.core.errors import (
     unforeseen,
 )
 from opstasks.core.fields import Count, Line, Text
+from opstasks.core.state import HostState
 from opstasks.deploy import release
 from opstasks.deploy.facts import DeployFacts
 from opstasks.deploy.onhost.record import KEPT
@@ -35,18 +37,20 @@ from opstasks.fleet.program import Program
 
 # The time limit of a step without the watch: a large database may be copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
+SERVE, SERVE_TEXT = "serve", "start the service and watch it for {watch_s:g} s"
 STEPS = (
     ("begin", "stop the service, snapshot the database"),
     ("switch", "move dependencies and code, migrate"),
-    ("serve", "start the service and watch it for {watch_s:g} s"),
+    (SERVE, SERVE_TEXT),
     ("finish", "check that every job is still there"),
 )
+STAYS_TEXT = "leave the service stopped, as it was before"
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
 
 
 class StepRequest(msgspec.Struct, frozen=True):
-    """One of `STEPS`, roll_back or restart, for one release."""
+    """One of `STEPS`, roll_back, restart, or look (change nothing), for one release."""
 
     step: str
     spec: ReleaseSpec
@@ -56,22 +60,30 @@ class StepAnswer(msgspec.Struct, frozen=True):
     """The result of a step; values that do not apply to the step are empty.
 
     `version` is the database's version, 0 if unknown; `how` says what happened to the database;
-    `as_before` are exceptions that the service also raised before the release.
+    `as_before` are exceptions that the service also raised before the release. `serves`: the
+    service was up before the release, and will be started. `problem`: the release is in place and
+    stays, but is not closed. `now` was read after the step.
     """
 
     version: Count
     how: Text
-    as_before: tuple[Line, ...]
+    as_before: tuple[Line, ...] = ()
+    notes: tuple[Text, ...] = ()
+    serves: bool = True
+    problem: Text = ""
+    now: HostState = HostState()
 
 
 STEP = Program(
     "opstasks.deploy.onhost.steps", StepRequest, StepAnswer, timeout_s=STEP_TIMEOUT_S, changes=True
 )
+# The step "look": reading is no action of a change.
+LOOK = Program("opstasks.deploy.onhost.steps", StepRequest, StepAnswer)
 
 
 @dataclass(frozen=True)
 class DeployResult:
-    """How a host's deploy ended; `notes` are for people."""
+    """How a host's deploy ended; `notes` are for people, `now` was read at the end."""
 
     changed: bool
     from_name: str
@@ -79,6 +91,7 @@ class DeployResult:
     database_version: int = 0
     release_id: str = ""
     notes: tuple[str, ...] = ()
+    now: HostState = field(default_factory=HostState)
 
 
 def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> DeployResult:
@@ -89,12 +102,19 @@ def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> Depl
     """
     here, version = plan.facts.code.head_name, plan.facts.database.user_version
     if plan.nothing_to_do:
-        return DeployResult(False, here, here, version)
+        return DeployResult(False, here, here, version, now=_as_planned(plan.facts))
     spec = _new_spec(host, plan, watch_s)
     if not plan.moves and not plan.restores:
-        _restart(host, spec)
-        return DeployResult(True, here, here, version, notes=("restarted",))
+        answer = _restart(host, spec)
+        notes = ("restarted", *_notes([answer]))
+        return DeployResult(True, here, here, version, notes=notes, now=answer.now)
     return _release(host, spec)
+
+
+def _as_planned(facts: DeployFacts) -> HostState:
+    """What the inspection read on a host where nothing is done."""
+    known = None if facts.database.unknown else facts.database.user_version
+    return HostState(code=facts.code.head, lib=facts.lib.head, database_version=known)
 
 
 def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
@@ -110,22 +130,32 @@ def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
     with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
-        how = _go_back(host, replace(spec, reason="its client disappeared"), resumed=True)
-    return DeployResult(True, record.to_name, record.from_name, release_id=record.id, notes=(how,))
+        answer = _go_back(host, replace(spec, reason="its client disappeared"), resumed=True)
+    return DeployResult(
+        True,
+        record.to_name,
+        release.name_in(spec, answer.now.code),
+        answer.now.database_version or 0,
+        release_id=record.id,
+        notes=_notes([answer]),
+        now=answer.now,
+    )
 
 
-def _restart(host: Host, spec: ReleaseSpec) -> None:
+def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
     with change(host.service, "deploy.restart", {"at": spec.from_name}):
         host.step(f"restart the service and watch it for {spec.watch_s:g} s")
         try:
-            _step(host, "restart", spec)
+            return _step(host, "restart", spec)
         except STEP_FAILURES as failure:
-            raise VerifyFailed(
+            error = VerifyFailed(
                 failure.message,
                 host=host.name,
                 tail=failure.tail,
                 hint=f"inv -H {host.name} logs",
-            ) from failure
+            )
+            error.now = _look(host, spec)
+            raise error from failure
 
 
 def _new_spec(host: Host, plan: DeployPlan, watch_s: float | None) -> ReleaseSpec:
@@ -156,28 +186,46 @@ def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
             answers = _do_steps(host, spec)
         except Refused as refused:
             refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"
+            if host.guard.has_acted:
+                refused.now = _look(host, spec)
             raise
         except STEP_FAILURES as failure:
             _fail(host, spec, failure)
         except Interrupted as stopped:
-            how = _go_back(host, replace(spec, reason="stopped by the operator"))
-            stopped.message = f"stopped at your request; back on {spec.from_name} ({how})"
+            answer = _go_back(host, replace(spec, reason="stopped by the operator"))
+            stopped.message = f"stopped at your request; {_place(spec, answer)}"
+            stopped.now = answer.now
             raise
         except OpsError:
             raise
         except Exception as error:  # a bug in our code must not leave the release unfinished
             _fail(host, spec, unforeseen(error, host.name))
-    host.step(f"now at {spec.to_name}")
-    version = max(answer.version for answer in answers)
-    notes = _notes(answers)
-    return DeployResult(True, spec.from_name, spec.to_name, version, spec.id, notes)
+        _refuse_unclosed(host, spec, answers[-1])
+    now = answers[-1].now
+    name = release.name_in(spec, now.code)
+    host.step(f"now at {name}")
+    version = now.database_version or max(answer.version for answer in answers)
+    return DeployResult(True, spec.from_name, name, version, spec.id, _notes(answers), now)
+
+
+def _refuse_unclosed(host: Host, spec: ReleaseSpec, last: StepAnswer) -> None:
+    """Raise VerifyFailed for a release that is in place, but whose record is not closed."""
+    if last.problem:
+        error = VerifyFailed(
+            f"{spec.to_name} is in place: {last.problem}",
+            host=host.name,
+            hint=f"free space there, then inv -H {host.name} deploy --unfinished finish",
+        )
+        error.now = last.now
+        raise error
 
 
 def _do_steps(host: Host, spec: ReleaseSpec) -> list[StepAnswer]:
-    answers = []
+    answers: list[StepAnswer] = []
     for step, text in STEPS:
         host.checkpoint("going back to the previous release")
-        host.step(text.format(watch_s=spec.watch_s))
+        stays = step == SERVE and not answers[0].serves
+        host.step((STAYS_TEXT if stays else text).format(watch_s=spec.watch_s))
         answers.append(_step(host, step, spec))
     return answers
 
@@ -188,46 +236,65 @@ def _step(host: Host, step: str, spec: ReleaseSpec) -> StepAnswer:
     return host.service.call(STEP, StepRequest(step, spec), timeout_s=timeout_s)
 
 
+def _look(host: Host, spec: ReleaseSpec) -> HostState | None:
+    """What is on the host now; None if it cannot be read. For errors only: a round trip."""
+    with contextlib.suppress(OpsError):
+        return host.service.call(LOOK, StepRequest("look", spec)).now
+    return None
+
+
 def _notes(answers: list[StepAnswer]) -> tuple[str, ...]:
     same = [
         f"{name} still occurs, as before the release"
         for answer in answers
         for name in answer.as_before
     ]
-    return (*same, *(answer.how for answer in answers if answer.how))
+    said = [note for answer in answers for note in answer.notes]
+    return (*same, *said, *(answer.how for answer in answers if answer.how))
+
+
+def _place(spec: ReleaseSpec, answer: StepAnswer) -> str:
+    """Where the host is now, from what was read there after the last step."""
+    name, service = release.name_in(spec, answer.now.code), answer.now.service
+    where = f"the host is at {name}, the service is {service or 'in an unknown state'}"
+    return f"{where} ({'; '.join(_notes([answer]))})"
 
 
 def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
     """Go back; raise an error that says why, and where the host is now."""
-    how = _go_back(host, replace(spec, reason=failure.message))
-    raise VerifyFailed(
-        f"{spec.to_name} failed: {failure.message}. Back on {spec.from_name} as before ({how})",
+    answer = _go_back(host, replace(spec, reason=failure.message))
+    error = VerifyFailed(
+        f"{spec.to_name} was not deployed: {failure.message}. Now {_place(spec, answer)}",
         host=host.name,
         tail=failure.tail,
-        hint=f"fix the release; `inv -H {host.name} logs` has more",
-    ) from failure
+        hint=f"inv -H {host.name} logs",
+    )
+    error.now = answer.now
+    raise error from failure
 
 
-def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> str:
-    """Undo a release; says what happened to the database. Raises CommandFailed, Lost.
+def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAnswer:
+    """Undo a release; returns what was read afterwards. Raises CommandFailed, Lost.
 
     Raises Refused when a `resumed` release has ended meanwhile.
     """
     host.step(f"going back to {spec.from_name}: {spec.reason}")
     try:
-        return _step(host, "roll_back", spec).how
+        return _step(host, "roll_back", spec)
     except Refused as refused:
         if resumed:
-            refused.hint = f"inv -H {host.name} deploy.releases"
+            refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"
             raise
         failure: OpsError = refused
     except STEP_FAILURES as error:
         failure = error
-    raise CommandFailed(
+    broken = CommandFailed(
         f"{spec.reason}; and going back to {spec.from_name} failed: {failure.message}",
         returned=1,
         host=host.name,
         tail=failure.tail,
         hint=f"fix that, then run `inv -H {host.name} deploy --unfinished back`; the database"
         f" from before the release is {spec.state_dir}/snapshots/{spec.id}.sqlite",
-    ) from failure
+    )
+    broken.now = _look(host, spec)
+    raise broken from failure

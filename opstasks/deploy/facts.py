@@ -133,6 +133,13 @@ class DeployDatabase:
     not_writable: Line = ""
     running: tuple[DeployJob, ...] = ()
 
+    @property
+    def unknown(self) -> str:
+        """Why its version and its jobs are not known; "" if they are."""
+        if self.is_damaged or (not self.error and self.quick_check not in ("", "ok")):
+            return f"the database is damaged: {self.error or self.quick_check}"
+        return self.error
+
 
 @dataclass(frozen=True)
 class DeployDisk:
@@ -161,7 +168,8 @@ class DeployFacts:
     configuration keys that the new code reads, the old code did not, and the host does not set;
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
-    ("" if unknown), which should be the `service_user`.
+    ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
+    start the unit again, `unit_hint` what helps.
     """
 
     code: CheckoutFacts
@@ -182,6 +190,8 @@ class DeployFacts:
     snapshot: Text = "ok"
     lock_owner: lock.Owner | None = None
     unit_user: Line = ""
+    unit_problem: Line = ""
+    unit_hint: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
     service_user: Line = ""
 
@@ -193,8 +203,8 @@ class DeployFacts:
     @property
     def unknown_migrations(self) -> str:
         """Why the migrations are not known; "" if they are."""
-        if self.database.error:
-            return f"the database cannot be read: {self.database.error}"
+        if self.database.unknown:
+            return self.database.unknown
         return self.not_inspected or (self.import_error and "the release cannot be imported")
 
     @property

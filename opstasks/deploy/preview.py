@@ -24,7 +24,10 @@ def preview(plan: DeployPlan) -> list[str]:
     if not facts.is_confined:
         lines.append(UNCONFINED)
     running = facts.database.running
-    lines.append(f"{len(running)} job(s) running; they keep running during the restart")
+    if facts.database.unknown:
+        lines.append("running jobs: unknown; they keep running during the restart")
+    else:
+        lines.append(f"{len(running)} job(s) running; they keep running during the restart")
     lines += [f"  {job.id}  {job.workspace} {job.action}" for job in running]
     if facts.unit_drop_ins:
         lines.append(f"the unit has drop-ins: {', '.join(facts.unit_drop_ins)}")

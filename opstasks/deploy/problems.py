@@ -140,7 +140,9 @@ def _host_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
     if facts.lock_owner:
         text = f"someone is changing it: {facts.lock_owner.describe()}"
         yield DeployProblem(text, "wait")
-    if not facts.unit_loaded:
+    if facts.unit_problem:
+        yield DeployProblem(facts.unit_problem, facts.unit_hint)
+    elif not facts.unit_loaded:
         yield DeployProblem("the service has no unit", "run `manage` first")
     if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):
         text = f"the unit would run as {facts.unit_user}, not as {facts.service_user}"

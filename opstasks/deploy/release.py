@@ -164,3 +164,11 @@ def spec_for(host: HostSpec, *, watch_s: float | None, **values: Any) -> Release
         keep_snapshots=host.deploy.keep_snapshots,
         **values,
     )
+
+
+def name_in(spec: ReleaseSpec, commit: str | None) -> str:
+    """A checkout's commit for people: by the names of the release, else the start of its hash."""
+    if not commit:
+        return "an unknown commit"
+    names = {spec.from_code: spec.from_name, spec.to_code: spec.to_name}
+    return names.get(commit, commit[:10])

@@ -12,6 +12,7 @@ from opstasks.cli.app import Context
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.deploy.apply import DeployResult
+    from opstasks.deploy.facts import DeployFacts
     from opstasks.deploy.plan import DeployPlan
     from opstasks.deploy.release import Release
     from opstasks.fleet.host import Host
@@ -252,12 +253,16 @@ def _plan_row(plan: DeployPlan) -> dict[str, object]:
         "behind": len(facts.code.gained),
         "dependencies": facts.lib.error or facts.lib.direction,
         "dirty": ((facts.code.dirt or facts.lib.dirt) and "yes") or "",
-        "migrations": "unknown"
-        if facts.unknown_migrations
-        else ", ".join(str(item.version) for item in facts.migrations),
+        "migrations": _migrations(facts),
         "new keys": ", ".join(facts.missing_keys),
         "problems": "; ".join(problem.text for problem in plan.problems),
     }
+
+
+def _migrations(facts: DeployFacts) -> str:
+    if facts.unknown_migrations:
+        return f"unknown, {facts.unknown_migrations}"
+    return ", ".join(str(item.version) for item in facts.migrations)
 
 
 def _result_row(result: DeployResult) -> dict[str, object]:

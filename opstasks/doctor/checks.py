@@ -11,7 +11,7 @@ from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import fit, present, release
 from opstasks.deploy.source import owner_hint
-from opstasks.doctor import drift
+from opstasks.doctor import drift, left
 from opstasks.doctor.facts import (
     INSPECT,
     PROGRAMS,
@@ -116,6 +116,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         _release(spec, found["releases"]),
         *_present(spec, found["present"]),
         _fit(spec, found["fit"]),
+        *left.judge(spec, found),
         *(_sync(spec, found["sync"]) if "sync" in found else ()),
     ]
 

@@ -7,10 +7,12 @@ import msgspec
 from opstasks.core.command import Command, cmd
 from opstasks.core.fields import Line, Moment, Small
 from opstasks.deploy import fit, present, release
+from opstasks.doctor import left
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.locks.break_lock import HOLDERS, HoldersRequest
+from opstasks.onhost.unit_state import SYSTEMCTL
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 from opstasks.sync import units
@@ -109,6 +111,7 @@ def commands(spec: HostSpec) -> dict[str, Command]:
         "releases": release.list_command(spec),
         "present": present.present_command(spec),
         "fit": fit.fit_command(spec),
+        **left.commands(spec),
         **({"sync": sync_facts.inspect_command(spec)} if spec.level3_source else {}),
     }
 
@@ -162,7 +165,8 @@ def secrets_file(spec: HostSpec) -> str:
 
 def sudo_rules(spec: HostSpec) -> list[str]:
     """The commands that sudo must allow the service account without a password."""
-    return [f"{systemd.SYSTEMCTL} {verb} {spec.unit}" for verb in ("start", "stop", "restart")]
+    verbs = ("start", "stop", "restart", "reset-failed")
+    return [f"{SYSTEMCTL} {verb} {spec.unit}" for verb in verbs]
 
 
 def disks(spec: HostSpec) -> list[str]:

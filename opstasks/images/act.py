@@ -15,6 +15,7 @@ import msgspec
 from opstasks.core.errors import CommandFailed, ProgramFailed, TimedOut, VerifyFailed
 from opstasks.core.fields import Count, Line
 from opstasks.core.formats import size_text
+from opstasks.core.hints import one_word
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
@@ -142,7 +143,7 @@ def _pull_failed(
         returned=failure.returned if isinstance(failure, CommandFailed) else 1,
         host=host.name,
         tail="\n".join(text for text in (failure.message, failure.tail) if text),
-        hint="run it again: complete layers are not pulled again",
+        hint=f"{_again(host, step)}, which pulls only the missing layers",
     )
 
 
@@ -171,5 +172,13 @@ def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
         return host.service.call(SWITCH, request).removed
     except ProgramFailed as failure:
         raise VerifyFailed(
-            failure.message, host=host.name, tail=failure.tail, hint="run it again"
+            f"cannot move the names of {step.ref}: {failure.message}",
+            host=host.name,
+            tail=failure.tail,
+            hint=_again(host, step),
         ) from failure
+
+
+def _again(host: Host, step: ImagesStep) -> str:
+    """The task that does the rest for one image."""
+    return f"inv -H {host.name} images.update {one_word(step.ref)}"

@@ -10,15 +10,22 @@ from typing import Any
 import msgspec
 
 from opstasks.cli.app import Context
-from opstasks.core.errors import Refused
+from opstasks.core.errors import Incomplete, Refused
 from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
 from opstasks.jobs.model import Container, Job, LogFile, Match
 from opstasks.jobs.onhost.find import MATCHES
-from opstasks.jobs.read import JobSelection, JobsRequest, read_jobs, refusals_explained
+from opstasks.jobs.read import (
+    JobSelection,
+    JobsRequest,
+    read_jobs,
+    refusals_explained,
+    volumes_folder,
+)
 
 MAX_WORD_LENGTH = 300
 # Every id that job-runner makes: ten bytes in base 32.
@@ -72,8 +79,9 @@ def find(
     Raises Refused when the database cannot be read. Raises Refused when docker does not answer,
     unless `without_docker` is set.
     """
-    privacy = host.spec.high_privacy
-    request = FindRequest(host.spec.database, tuple(words), f"{privacy}/logs", f"{privacy}/volumes")
+    spec = host.spec
+    logs, volumes = f"{spec.high_privacy}/logs", volumes_folder(spec)
+    request = FindRequest(spec.database, tuple(words), logs, volumes)
     with refusals_explained(host.name):
         answer = host.service.call(FIND, request)
     found = {
@@ -92,8 +100,7 @@ def find(
 def _match(host: str, found: FoundJob, now: float) -> Match:
     return Match(
         host=host,
-        # Without docker's answer, a missing container means nothing.
-        job=found.job if found.docker_problem else join(found.job, found.container, now),
+        job=_joined(found, now),
         container=found.container,
         volume=found.volume,
         logs=found.logs,
@@ -102,6 +109,13 @@ def _match(host: str, found: FoundJob, now: float) -> Match:
         alike=found.alike,
         now=now,
     )
+
+
+def _joined(found: FoundJob, now: float) -> Job:
+    """Without docker's answer, a missing container means nothing."""
+    if found.docker_problem:
+        return found.job
+    return join(found.job, found.container, now, has_volume=found.volume is not None)
 
 
 def find_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) -> list[Match]:
@@ -114,6 +128,27 @@ def find_ids(host: Host, ids: Sequence[str], *, without_docker: bool = False) ->
     if gone:
         raise Refused(f"job {', '.join(gone)} no longer exists", host=host.name)
     return [found[id][0] for id in ids]
+
+
+def find_again(host: Host, ids: Sequence[str], hint: str) -> list[Match]:
+    """Jobs after a change of them began; their containers are unknown if docker does not answer.
+
+    Raises Incomplete, with the hint, when the database cannot be read.
+    """
+    try:
+        return find_ids(host, ids, without_docker=True)
+    except Refused as refused:
+        raise Incomplete(
+            f"begun for {', '.join(ids)}, but the result is not known: {refused.message}",
+            host=host.name,
+            tail=refused.tail,
+            hint=hint,
+        ) from refused
+
+
+def state_of(found: Sequence[Match]) -> HostState:
+    """The jobs as they were read, as typed claims."""
+    return HostState(jobs={match.job.id: match.job.status for match in found})
 
 
 def no_docker(host: str, problem: str) -> Refused:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
+from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.jobs import job_runner
-from opstasks.jobs.find import find_ids
+from opstasks.jobs.find import find_again, find_ids, state_of
 from opstasks.jobs.logs import METADATA, METADATA_FILE, MetadataRequest, file_of
 from opstasks.jobs.model import Match
 
@@ -48,6 +50,7 @@ class KillResult:
     changed: bool
     jobs: dict[str, str]
     notes: tuple[str, ...] = ()
+    now: HostState | None = None
 
 
 def plan(match: Match, *, cleanup: bool) -> KillPlan:
@@ -93,6 +96,8 @@ def not_done(now: Match, before: Match, *, cleanup: bool) -> str:
     id = now.job.id
     if not_killed(now):
         return not_killed(now)
+    if now.docker_problem:
+        return f"{id} is {now.job.status}, but its container is not known: {now.docker_problem}"
     if cleanup and (now.container or now.volume):
         there = (("container", now.container), ("volume", now.volume))
         return f"{id} still has its {' and '.join(what for what, found in there if found)}"
@@ -129,14 +134,16 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
         after = _kill(host, todo, cleanup=cleanup)
     texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
     texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
-    return KillResult(True, texts, _exposed_secrets(host, after))
+    return KillResult(True, texts, _exposed_secrets(host, after), state_of(after))
 
 
 def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
     """Kill jobs and wait until all is done; returns the jobs as they are then, in that order."""
     live = [match for match in before if match.job.is_active]
+    words = [*map(one_word, _ids(before)), *([] if cleanup else ["--no-cleanup"])]
+    hint = f"inv -H {host.name} jobs.kill {' '.join(words)}, which does the rest"
     if live and _mark(host, _ids(live)):
-        _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids))
+        _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids), hint)
     host.step(f"kill {' '.join(_ids(before))}")
     problem = _run_kill(host, _ids(before), cleanup=cleanup)
 
@@ -144,7 +151,10 @@ def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
         host.step(f"kill {' '.join(ids)} again, the service brought it back")
         return not _run_kill(host, ids, cleanup=cleanup)
 
-    return _wait(host, before, lambda now, was: not_done(now, was, cleanup=cleanup), again, problem)
+    def left(now: Match, was: Match) -> str:
+        return not_done(now, was, cleanup=cleanup)
+
+    return _wait(host, before, left, again, hint, problem)
 
 
 def _mark(host: Host, ids: Sequence[str]) -> bool:
@@ -154,7 +164,17 @@ def _mark(host: Host, ids: Sequence[str]) -> bool:
 
 
 def _run_kill(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
-    """Run job-runner's command; returns its last lines when it failed."""
+    """Run job-runner's command; returns its last lines when it failed.
+
+    It stops at the first job that it cannot kill: then each job gets a command of its own.
+    """
+    problem = _run_once(host, ids, cleanup=cleanup)
+    if not problem or len(ids) == 1:
+        return problem
+    return "\n".join(filter(None, (_run_once(host, [id], cleanup=cleanup) for id in ids)))
+
+
+def _run_once(host: Host, ids: Sequence[str], *, cleanup: bool) -> str:
     try:
         host.service.run(job_runner.kill(host.spec, ids, cleanup=cleanup))
     except CommandFailed as error:
@@ -167,21 +187,23 @@ def _wait(
     before: Sequence[Match],
     left: Callable[[Match, Match], str],
     again: Callable[[Sequence[str]], bool],
+    hint: str,
     problem: str = "",
 ) -> list[Match]:
     """Wait until two checks in a row find nothing left to do; returns the jobs as they are then.
 
     `left` says what is left to do for a job; `again` handles jobs that became active again.
-    Raises VerifyFailed, at once when there is a `problem` already.
+    Raises VerifyFailed, at once when there is a `problem` already; Incomplete when the database
+    cannot be read.
     """
-    tries, wrong = KILL_AGAIN, [""]
+    tries, wrong, found = KILL_AGAIN, [""], list[Match]()
 
     def settled() -> list[Match] | None:
-        nonlocal tries, wrong
-        found, wrong = _read(host, before, left)
+        nonlocal tries, wrong, found
+        found, wrong = _read(host, before, left, hint)
         if not wrong:
             time.sleep(SETTLE_S)  # also after Ctrl-C: a kill that is nearly done is finished
-            found, wrong = _read(host, before, left)
+            found, wrong = _read(host, before, left, hint)
         if not wrong or problem:
             return found
         active = [match.job.id for match in found if match.job.is_active]
@@ -192,20 +214,17 @@ def _wait(
     where = f"{' '.join(_ids(before))}: run it again to do the rest"
     done = host.wait_until(settled, timeout_s=KILL_TIMEOUT_S, where=where, every_s=POLL_S)
     if done is None or wrong:
-        raise VerifyFailed(
-            "; ".join(wrong),
-            host=host.name,
-            tail=problem,
-            hint="run it again to do the rest; `jobs.show` has more",
-        )
+        error = VerifyFailed("; ".join(wrong), host=host.name, tail=problem, hint=hint)
+        error.now = state_of(found)
+        raise error
     return done
 
 
 def _read(
-    host: Host, before: Sequence[Match], left: Callable[[Match, Match], str]
+    host: Host, before: Sequence[Match], left: Callable[[Match, Match], str], hint: str
 ) -> tuple[list[Match], list[str]]:
     """The jobs as they are now, and what is left to do."""
-    found = find_ids(host, _ids(before))
+    found = find_again(host, _ids(before), hint)
     texts = [left(now, was) for now, was in zip(found, before, strict=True)]
     return found, [text for text in texts if text]
 

@@ -12,6 +12,7 @@ from opstasks.core import durations
 from opstasks.core.errors import CommandFailed, Refused
 from opstasks.core.fields import Moment
 from opstasks.core.formats import clock_text, size_text, span_text
+from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import NO_STATE, HostContainers
@@ -23,6 +24,7 @@ from opstasks.jobs.read import (
     JobsRequest,
     read_jobs,
     refusals_explained,
+    volumes_folder,
 )
 
 # Jobs in one answer: 40 000 jobs take four round trips.
@@ -87,6 +89,13 @@ class Listing:
     jobs: tuple[Job, ...]
     docker_problem: str = ""
     now: float = 0.0
+    host: str = ""
+
+    @property
+    def removal(self) -> str:
+        """The task that removes what jobs left that are over; "" if they left nothing."""
+        ids = [one_word(job.id) for job in self.jobs if job.left and job.state != NO_STATE]
+        return f"inv -H {self.host} jobs.kill {' '.join(ids)}" if ids else ""
 
     @property
     def known(self) -> int:
@@ -112,6 +121,7 @@ def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
             after,
             with_counts=first is None,
             with_docker=first is None,
+            volumes=volumes_folder(host.spec) if first is None else "",
         )
         page = read_jobs(host, request)
         first = first or page
@@ -120,7 +130,7 @@ def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
             shown = [job.id for job in found]
             wanted = selection.may_show_orphans
             orphans = first.docker.orphans(shown, first.now) if wanted else ()
-            return Listing((*found, *orphans), first.docker.problem, page.now)
+            return Listing((*found, *orphans), first.docker.problem, page.now, host.name)
         after = _next_page(host, page, after)
 
 
@@ -155,12 +165,16 @@ def cells(job: Job, now: float) -> list[object]:
 
 
 class StreamRequest(msgspec.Struct, frozen=True):
-    """`limit` 0 means all; `page_rows` is the largest number of jobs in one part."""
+    """`limit` 0 means all; `page_rows` is the largest number of jobs in one part.
+
+    `volumes` is the folder of bind-mounted volumes.
+    """
 
     database: str
     selection: JobSelection
     limit: int
     page_rows: int
+    volumes: str
 
 
 @dataclass(frozen=True)
@@ -216,7 +230,8 @@ def stream_jobs(
     passed on, when docker did not answer.
     """
     joiner = Joiner(hand_on, orphans=selection.may_show_orphans)
-    request = StreamRequest(host.spec.database, selection, limit, STREAM_ROWS)
+    spec = host.spec
+    request = StreamRequest(spec.database, selection, limit, STREAM_ROWS, volumes_folder(spec))
     with refusals_explained(host.name):
         host.service.follow(STREAM, request, joiner.take)
     joiner.end()

@@ -8,9 +8,11 @@ from typing import Any
 from opstasks.core.fields import Amount, Count, Line, Moment, Small, Text
 from opstasks.core.formats import minute_text
 
-CONTAINER_PREFIX = "os-job-"
+CONTAINER_PREFIX, VOLUME_PREFIX = "os-job-", "os-volume-"
 STATES = ("pending", "running", "failed", "succeeded")
 ACTIVE = ("pending", "running")
+# job-runner keeps container and volume of such a job, so that it can be retried.
+INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Job:
     """One job; times are seconds since the epoch, 0 for an event that has not happened.
 
     `cpus` (processors) and `memory_bytes` are the limits of its container, 0 without a container.
-    `container` is its state. `disagreement` says what database and docker disagree about.
+    `container` is its state. `disagreement` says what database and docker disagree about. `left`
+    is what a job that is over still has: "container", "volume" or "container and volume".
     """
 
     id: Line
@@ -36,6 +39,7 @@ class Job:
     status_message: Text = ""
     cpus: Amount = 0.0
     memory_bytes: Count = 0
+    left: Line = ""
 
     def elapsed_s(self, now: float) -> float:
         """How many seconds it ran, or has been running; `now` in seconds since the epoch."""
@@ -67,6 +71,11 @@ class Job:
     def container_name(self) -> str:
         """The name of its container."""
         return CONTAINER_PREFIX + self.id
+
+    @property
+    def volume_name(self) -> str:
+        """The name of its volume."""
+        return VOLUME_PREFIX + self.id
 
     def describe(self) -> str:
         """Id and state for a message: ``abc123 (failed, internal_error)``."""

@@ -35,7 +35,10 @@ class JobSelection(msgspec.Struct, frozen=True):
 
 
 class JobsRequest(msgspec.Struct, frozen=True):
-    """`limit` is a number of jobs; `after` is creation time and id of the last job read."""
+    """`limit` is a number of jobs; `after` is creation time and id of the last job read.
+
+    `volumes` is the folder of bind-mounted volumes.
+    """
 
     database: str
     selection: JobSelection
@@ -43,6 +46,7 @@ class JobsRequest(msgspec.Struct, frozen=True):
     after: tuple[float, str] | None = None
     with_counts: bool = True
     with_docker: bool = False
+    volumes: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,15 @@ def jobs_command(
 ) -> ProgramCommand:
     """A command to combine with others in one round trip; decode with `jobs_answer`."""
     chosen = selection or JobSelection()
-    return READ.command(JobsRequest(spec.database, chosen, limit, with_docker=with_docker))
+    volumes = volumes_folder(spec) if with_docker else ""
+    return READ.command(
+        JobsRequest(spec.database, chosen, limit, with_docker=with_docker, volumes=volumes)
+    )
+
+
+def volumes_folder(spec: HostSpec) -> str:
+    """The folder of bind-mounted volumes, one for each job."""
+    return f"{spec.high_privacy}/volumes"
 
 
 def jobs_answer(result: Result, host: str) -> JobsAnswer:

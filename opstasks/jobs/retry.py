@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from opstasks.core.command import cmd
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import job_runner
-from opstasks.jobs.find import find_ids
-from opstasks.jobs.model import Match
+from opstasks.jobs.find import find_again, find_ids, state_of
+from opstasks.jobs.model import INTERNAL_ERROR, Match
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
 
-INTERNAL_ERROR = "internal_error"
 # job-runner's message for a retried job that its service has not handled yet.
 RETRIED = "Re-attempting to extract outputs"
 POLL_S = 1.0
@@ -74,6 +74,7 @@ class RetryResult:
     changed: bool
     jobs: dict[str, str]
     notes: tuple[str, ...] = ()
+    now: HostState | None = None
 
 
 def plan(match: Match, facts: RetryFacts) -> RetryPlan:
@@ -150,12 +151,17 @@ def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
         else:
             _run_retry(host, id)
         after = _wait(host, id, wait_s if now.serving else 0)
-    return RetryResult(True, {id: _ended(host, after)}, now.notes)
+    return RetryResult(True, {id: _ended(host, after)}, now.notes, state_of([after]))
 
 
 def _marker(spec: HostSpec, id: str) -> str:
     """A file that exists from the start of a retry until the job-server was told."""
-    return f"{spec.state_dir}/untold/{id}"
+    return f"{untold_folder(spec)}/{id}"
+
+
+def untold_folder(spec: HostSpec) -> str:
+    """The folder of these files; it is missing before the first retry."""
+    return f"{spec.state_dir}/untold"
 
 
 def _run_retry(host: Host, id: str) -> None:
@@ -164,21 +170,17 @@ def _run_retry(host: Host, id: str) -> None:
     marker = _marker(host.spec, id)
     *_, result = host.service.batch(
         [
-            cmd("mkdir", "-p", f"{host.spec.state_dir}/untold"),
+            cmd("mkdir", "-p", untold_folder(host.spec)),
             cmd("touch", marker),
             job_runner.retry(host.spec, id),
         ]
     )
     if result.code:
-        (after,) = find_ids(host, [id])
+        (after,) = _read(host, id)
         if after.job.status_code == INTERNAL_ERROR:
             host.service.run(cmd("rm", "-f", marker))
-            raise VerifyFailed(
-                "the job was not retried",
-                host=host.name,
-                tail=result.tail(),
-                hint=f"inv -H {host.name} jobs.retry {one_word(id)}, once that is fixed",
-            )
+            hint = f"inv -H {host.name} jobs.retry {one_word(id)}, once that is fixed"
+            raise _failed(host, after, "the job was not retried", result.tail(), hint)
         _tell(host, id)
     else:
         host.service.run(cmd("rm", "-f", marker))
@@ -198,7 +200,7 @@ def _tell(host: Host, id: str) -> None:
             host.service.run(cmd("rm", "-f", _marker(host.spec, id)))
             return
     raise VerifyFailed(
-        "the job was retried and continues, but the job-server was not told",
+        "the job was retried, but the job-server was not told",
         host=host.name,
         tail=_last_line(result.tail()),
         hint=f"inv -H {host.name} jobs.retry {one_word(id)}, once the job-server answers",
@@ -212,7 +214,7 @@ def _wait(host: Host, id: str, wait_s: float) -> Match:
     found: list[Match] = []
 
     def ended() -> Match | None:
-        found[:] = find_ids(host, [id])
+        found[:] = _read(host, id)
         return None if found[0].job.is_active else found[0]
 
     where = f"{id} was retried, job-runner continues it"
@@ -220,14 +222,24 @@ def _wait(host: Host, id: str, wait_s: float) -> Match:
     return found[0]
 
 
+def _read(host: Host, id: str) -> list[Match]:
+    """The job as it is now; raises Incomplete when the database cannot be read."""
+    return find_again(host, [id], f"inv -H {host.name} jobs.show {one_word(id)}")
+
+
 def _ended(host: Host, match: Match) -> str:
     if _is_internal_error(match):
-        raise VerifyFailed(
-            f"{match.job.id} failed again: {match.job.status_message}",
-            host=host.name,
-            hint=f"inv -H {host.name} logs --job {one_word(match.job.id)}; fix that, then retry",
-        )
+        text = f"{match.job.id} failed again: {match.job.status_message}"
+        hint = f"inv -H {host.name} logs --job {one_word(match.job.id)}; fix that, then retry"
+        raise _failed(host, match, text, "", hint)
     return match.job.status
+
+
+def _failed(host: Host, match: Match, text: str, tail: str, hint: str) -> VerifyFailed:
+    """The error for a job that is not as wanted, with its state."""
+    error = VerifyFailed(text, host=host.name, tail=tail, hint=hint)
+    error.now = state_of([match])
+    return error
 
 
 def _last_line(text: str) -> str:

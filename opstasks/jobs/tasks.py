@@ -79,6 +79,8 @@ def _notes(found: Listing, limit: int) -> list[str]:
     notes = [f"the newest {limit}; --limit 0 for all"] if limit and found.known >= limit else []
     if found.docker_problem:
         notes.append(f"cannot read the containers: {found.docker_problem}")
+    if found.removal:
+        notes.append(f"to remove what is still there of jobs that are over: {found.removal}")
     return notes
 
 

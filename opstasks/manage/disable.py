@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.core.lines import lines_of
+from opstasks.core.result import Result
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.manage import inspect, people
@@ -76,10 +79,18 @@ def request(host: Host, name: str) -> ManageInspectRequest:
 def inspect_account(host: Host, name: str) -> Account:
     """The account, in one round trip; raises Refused if it is not a person's."""
     asked = request(host, name)
-    processes = cmd("pgrep", "--count", "--uid", name)
-    answer, running, left = host.root.batch([inspect.question(asked), processes, scheduled(name)])
-    found = account(host, name, inspect.decode(answer, asked, host.name))
-    # A missing folder is not an error here: not every host has cron.
+    answer, *rest = host.root.batch([inspect.question(asked), *_what_continues(name)])
+    return _with_rest(account(host, name, inspect.decode(answer, asked, host.name)), rest)
+
+
+def _what_continues(name: str) -> list[Command]:
+    """The commands about what continues after an account is disabled."""
+    return [cmd("pgrep", "--count", "--uid", name), scheduled(name)]
+
+
+def _with_rest(found: Account, results: Sequence[Result]) -> Account:
+    """The account with what continues; not every host has cron, so a missing folder is normal."""
+    running, left = results
     return replace(found, processes=_count(running.text), left=tuple(lines_of(left.out)))
 
 
@@ -127,12 +138,15 @@ def disable(host: Host, name: str) -> DisableResult:
     action = DisableUser(name=name)
     step = ManageStep("accounts", f"user {name}", before.describe(), "disabled", action)
     with change(host.root, "users.disable", {"name": name}):
-        facts = perform(host, [step], prove=False, asked=request(host, name))
-        after = replace(account(host, name, facts), processes=before.processes, left=before.left)
+        again = f"users.disable {one_word(name)}"
+        facts = perform(host, [step], prove=False, asked=request(host, name), again=again)
+        after = account(host, name, facts)
+        if after.exists:
+            after = _with_rest(after, host.root.batch(_what_continues(name)))
     if after.open:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",
             host=host.name,
-            hint="find out what adds it again, then run this again",
+            hint=f"find out what adds it again, then: inv -H {host.name} users.disable {name}",
         )
     return DisableResult(before, after, changed=True)

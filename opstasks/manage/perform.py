@@ -14,12 +14,15 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program, Reader
 from opstasks.manage import access, inspect
 from opstasks.manage.actions import SLOW, AnyAction, ChangePackages
+from opstasks.manage.depends import is_blocked
 from opstasks.manage.facts import ManageFacts
 from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.steps import ManageStep
 
 # The slowest part: cloning the dependencies over a slow line.
 APPLY_TIMEOUT_S = 3600.0
+# After so many failures, something is wrong with the whole host, such as a full disk.
+MOST_FAILURES = 5
 
 
 class ApplyRequest(msgspec.Struct, frozen=True):
@@ -46,10 +49,15 @@ APPLY = Program(
 
 
 class ManageProgress:
-    """The steps of a run that are done; reports each to the operator."""
+    """What became of the steps of a run; reports each to the operator.
+
+    `left` are steps that are not begun, because they need what failed.
+    """
 
     def __init__(self, host: Host, done: Sequence[ManageStep], todo: Sequence[ManageStep]) -> None:
         self.host, self.done = host, list[ManageStep]()
+        self.failed: list[tuple[ManageStep, OpsError]] = []
+        self.left: list[ManageStep] = []
         self.steps = [*done, *todo]
         self.count(done)
 
@@ -63,8 +71,33 @@ class ManageProgress:
     def begin(self, what: str) -> None:
         """Report the part that begins; raises Interrupted when the operator pressed Ctrl-C."""
         so_far = f"{len(self.done)} of {len(self.steps)}"
-        self.host.checkpoint(f"{so_far} changes done")
+        failed = "".join(f"; {step.thing} failed" for step, _ in self.failed)
+        self.host.checkpoint(f"{so_far} changes done{failed}")
         self.host.step(f"{what} ({so_far} done)")
+
+    def fail(self, steps: Sequence[ManageStep], error: OpsError) -> None:
+        """Report that these steps failed."""
+        for step in steps:
+            self.failed.append((step, error))
+            self.host.step(f"  failed: {step.thing}: {error.message}")
+
+    def ready(self, steps: Sequence[ManageStep]) -> list[ManageStep]:
+        """The steps that need nothing that failed; the others are left."""
+        if self._is_over():
+            self.left += steps
+            return []
+        found = []
+        for step in steps:
+            if is_blocked(step, [*(failed for failed, _ in self.failed), *self.left]):
+                self.left.append(step)
+            else:
+                found.append(step)
+        return found
+
+    def _is_over(self) -> bool:
+        """Whether nothing more is tried: what a stopped program started may still run."""
+        was_stopped = any(not isinstance(error, ProgramFailed) for _, error in self.failed)
+        return was_stopped or len(self.failed) >= MOST_FAILURES
 
 
 def perform(
@@ -73,25 +106,25 @@ def perform(
     *,
     prove: bool,
     asked: ManageInspectRequest,
+    again: str = "manage",
     done: Sequence[ManageStep] = (),
 ) -> ManageFacts:
     """Do the steps; access steps last, and they stay only if a fresh connection works.
 
     Returns the answer to `asked` afterwards, if possible in the round trip of the last steps.
-    `done` are steps of the same plan that are already done. Raises CommandFailed
-    naming the step that failed, and what was done before it; Interrupted between two parts.
+    `done` are steps of the same plan that are already done; `again` is the task to type after a
+    failure. After a failed step, all steps follow that do not need it. Raises CommandFailed
+    naming every step that failed, and what was done; Interrupted between two parts.
     """
     progress = ManageProgress(host, done, steps)
     soon, late = [s for s in steps if not s.access], [s for s in steps if s.access]
     parts, facts = list(_parts(soon)), None
     for part in parts:
-        things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
-        progress.begin(f"{_areas(part)}: {things}")
         is_last = not late and part is parts[-1]
         facts = _perform_part(progress, part, asked if is_last else None)
-    if late:
-        progress.begin(f"access: {', '.join(step.thing for step in late)}")
-        _change_access(progress, late, prove=prove)
+    _change_access(progress, late, prove=prove)
+    if progress.failed:
+        raise failure(progress, again) from progress.failed[0][1]
     return facts or inspect.ask(host, asked)
 
 
@@ -118,7 +151,23 @@ def _areas(steps: Sequence[ManageStep]) -> str:
 def _perform_part(
     progress: ManageProgress, part: Sequence[ManageStep], asked: ManageInspectRequest | None
 ) -> ManageFacts | None:
-    """Do some steps and, in the same round trip, ask about the host; returns the answer."""
+    """Do the steps of a part that can be done; returns the answer to `asked`, if all were done."""
+    while part := progress.ready(part):
+        things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
+        progress.begin(f"{_areas(part)}: {things}")
+        before = len(progress.done) + len(progress.failed)
+        facts = _call(progress, part, None if progress.failed else asked)
+        ended = len(progress.done) + len(progress.failed) - before
+        if not progress.failed:
+            return facts
+        part = part[ended:]
+    return None
+
+
+def _call(
+    progress: ManageProgress, part: Sequence[ManageStep], asked: ManageInspectRequest | None
+) -> ManageFacts | None:
+    """Do steps until one fails and, in the same round trip, ask about the host."""
     host = progress.host
     actions = tuple(step.action for step in part if step.action is not None)
     command = APPLY.command(ApplyRequest(actions))
@@ -133,36 +182,49 @@ def _perform_part(
     try:
         APPLY.decode(result, host.name)
     except (ProgramFailed, TimedOut, CommandFailed) as error:
+        done = min(done, len(part) - 1)  # it failed, whatever it reported
         progress.count(part[:done])
-        raise failure(progress, part[done : done + 1], error) from error
+        progress.fail(part[done : done + 1], error)
+        return None
     progress.count(part)
     return inspect.decode(more[0], asked, host.name) if asked else None
 
 
 def _change_access(progress: ManageProgress, late: Sequence[ManageStep], *, prove: bool) -> None:
-    actions = [step.action for step in late if step.action is not None]
-    try:
-        access.change_access(progress.host, actions, prove=prove)
-    except (ProgramFailed, TimedOut, CommandFailed, VerifyFailed) as error:
-        raise failure(progress, late, error) from error
-    progress.count(late)
+    """Change the login files, all together or none of them."""
+    ready = progress.ready(late)
+    if len(ready) < len(late):
+        progress.left += ready
+    elif late:
+        progress.begin(f"access: {', '.join(step.thing for step in late)}")
+        actions = [step.action for step in late if step.action is not None]
+        try:
+            access.change_access(progress.host, actions, prove=prove)
+        except (ProgramFailed, TimedOut, CommandFailed, VerifyFailed) as error:
+            progress.fail(late, error)
+        else:
+            progress.count(late)
 
 
-def failure(
-    progress: ManageProgress, failed: Sequence[ManageStep], error: OpsError
-) -> CommandFailed:
-    """The error for steps that failed: those done, those not begun, what to do next."""
-    done, steps = progress.done, progress.steps
-    left = steps[len(done) + len(failed) :]
-    reason = [error.message, *error.tail.splitlines()]
-    lines = [*reason, *_listed("done before it", done), *_listed("not begun", left)]
-    things = ", ".join(step.thing for step in failed)
+def failure(progress: ManageProgress, again: str) -> CommandFailed:
+    """The error for a run with failed steps: those, those done, those not begun, what is next."""
+    things = ", ".join(step.thing for step, _ in progress.failed)
+    lines: list[str] = []
+    for error, steps in groupby(progress.failed, lambda item: item[1]):
+        what = ", ".join(step.thing for step, _ in steps)
+        lines += [f"{what}: {error.message}", *error.tail.split("\n")]
     return CommandFailed(
-        f"{len(done)} of {len(steps)} changes done; {things} failed",
+        f"{len(progress.done)} of {len(progress.steps)} changes done; {things} failed",
         returned=1,
         host=progress.host.name,
-        tail="\n".join(lines),
-        hint="fix it, then run manage again: it continues from there",
+        tail="\n".join(
+            [
+                *filter(None, lines),
+                *_listed("done", progress.done),
+                *_listed("not begun, because of that", progress.left),
+            ]
+        ),
+        hint=f"fix it, then: inv -H {progress.host.name} {again}",
     )
 
 

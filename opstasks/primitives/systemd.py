@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+import msgspec
 
 from opstasks.core.command import Command, cmd
+from opstasks.core.fields import Line
+from opstasks.fleet.program import Program
+from opstasks.onhost import unit_state
 
-SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
+if TYPE_CHECKING:
+    from opstasks.core.state import ServiceState
+
 # The state of a unit when systemd does not report it.
 UNKNOWN = "unknown"
 _WORD = re.compile(r"[a-z-]{1,40}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
-_PROPERTIES = (
-    "LoadState,ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result,StateChangeTimestamp"
-    ",User,DropInPaths"
+_PROPERTIES = f"{unit_state.PROPERTIES},UnitFileState,StateChangeTimestamp,User,DropInPaths"
+
+
+class ControlRequest(msgspec.Struct, frozen=True):
+    """A unit, and what to do with it: stop, start, or both in this order."""
+
+    unit: str
+    verbs: tuple[str, ...]
+
+
+class ControlAnswer(msgspec.Struct, frozen=True):
+    """The unit's properties afterwards, as `systemctl show` prints them."""
+
+    properties: dict[Line, Line]
+
+
+# One program, so that a client that is lost between a stop and a start leaves no unit stopped.
+# It refuses before it stops a unit that systemd would not start again.
+CONTROL = Program(
+    "opstasks.onhost.unit_control", ControlRequest, ControlAnswer, timeout_s=420.0, changes=True
 )
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """A unit as systemd sees it; `since` is None if it never ran, `user` is "" if unknown."""
+    """A unit as systemd sees it; `since` is None if it never ran, `user` is "" if unknown.
+
+    `shown` is what systemd printed, for the judgements in `opstasks.onhost.unit_state`.
+    """
 
     name: str
     load: str = "not-found"
@@ -34,6 +63,7 @@ class UnitState:
     since: datetime | None = None
     user: str = ""
     drop_ins: tuple[str, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_unknown(self) -> bool:
@@ -50,6 +80,23 @@ class UnitState:
         """Up, and not waiting for a restart after a crash."""
         return self.active == "active" and self.sub == "running"
 
+    @property
+    def state(self) -> ServiceState | None:
+        """The state as a claim of a result; None if it is not known."""
+        return cast("ServiceState | None", unit_state.service_state(self.shown))
+
+    def by_hand(self, first: UnitState) -> str:
+        """What a person did to it since the first look; "" for nothing, or a crash."""
+        return unit_state.done_by_hand(self.name, first.shown, self.shown)
+
+    def fallen(self, first: UnitState) -> str:
+        """Why it does not serve with the process of the first look; "" if it does."""
+        if unit_state.same_process(first.shown, self.shown):
+            return ""
+        how = unit_state.ending(self.shown)
+        text = f"{self.name} did not stay up: {self.describe()}{f', {how}' if how else ''}"
+        return self.by_hand(first) or text
+
     def describe(self) -> str:
         """For people: ``running``, ``inactive``, ``activating (auto-restart)``."""
         if self.is_unknown:
@@ -64,23 +111,13 @@ def show(unit: str) -> Command:
     return cmd("env", "TZ=UTC", "systemctl", "show", unit, f"--property={_PROPERTIES}")
 
 
-def start(unit: str) -> Command:
-    """Start a unit as the service account, which sudoers allows."""
-    return _control("start", unit)
-
-
-def stop(unit: str) -> Command:
-    """Stop a unit as the service account."""
-    return _control("stop", unit)
-
-
-def _control(verb: str, unit: str) -> Command:
-    return cmd("sudo", "-n", SYSTEMCTL, verb, unit).changing().within(180)
-
-
 def parse_show(unit: str, text: str) -> UnitState:
     """The state that `show` printed; unknown for invalid output."""
-    found = dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
+    return of(unit, unit_state.parse(text))
+
+
+def of(unit: str, found: Mapping[str, str]) -> UnitState:
+    """The state from a unit's properties; unknown for invalid ones."""
     main_pid = _number(found.get("MainPID", ""))
     restarts = _number(found.get("NRestarts", ""))
     load, active, sub = (found.get(name, "") for name in ("LoadState", "ActiveState", "SubState"))
@@ -100,6 +137,7 @@ def parse_show(unit: str, text: str) -> UnitState:
         # systemd prints nothing for root.
         user=(found["User"] or "root") if "User" in found else "",
         drop_ins=tuple(found.get("DropInPaths", "").split()),
+        shown=found,
     )
 
 

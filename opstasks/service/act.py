@@ -5,19 +5,33 @@ A started service must stay up, with the same process; otherwise the start has f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 
-from opstasks.core.errors import CommandFailed, InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import (
+    Interrupted,
+    InvalidResponse,
+    OpsError,
+    ProgramFailed,
+    Refused,
+    VerifyFailed,
+)
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
+from opstasks.core.state import HostState
 from opstasks.deploy import release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.jobs.read import JobsAnswer, jobs_answer, jobs_command
+from opstasks.onhost import unit_state
 from opstasks.primitives import journal, systemd
 from opstasks.primitives.systemd import UnitState
 
 POLL_S = 1.0
+# A person may restart the service while we watch it: we watch again, but not forever.
+MOST_RESTARTS = 3
+# A stop, or the first half of a restart: above systemd's own limit.
+SETTLE_S = 100.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +58,17 @@ class ServiceFacts:
 
 @dataclass(frozen=True)
 class ServiceResult:
-    """The outcome: the state before and after, for people, and the running jobs."""
+    """The outcome: the state before and after, for people, and the running jobs.
+
+    `notes` say what people did meanwhile; `now` was read at the end.
+    """
 
     changed: bool
     before: str
     after: str
     jobs: RunningJobs
+    notes: tuple[str, ...] = ()
+    now: HostState = field(default_factory=HostState)
 
 
 def inspect(host: Host) -> ServiceFacts:
@@ -71,17 +90,16 @@ def inspect(host: Host) -> ServiceFacts:
 def start(host: Host, watch_s: float) -> ServiceResult:
     """Start the service unless it is up; raises VerifyFailed when it does not stay up.
 
-    Raises Refused while a release is unfinished, and if it would run as another account.
+    Raises Refused while a release is unfinished, if systemd would not start it, and if it would
+    run as another account.
     """
     before = inspect(host)
     if before.unit.is_serving:
         return _unchanged(before)
-    refuse_other_account(host, before.unit)
+    _refuse(host, before.unit)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
-        _start(host)
-        after = _watch(host, watch_s)
-    return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
+        return _started(host, before, watch_s, "start")
 
 
 def stop(host: Host) -> ServiceResult:
@@ -90,41 +108,70 @@ def stop(host: Host) -> ServiceResult:
     if before.unit.is_down:
         return _unchanged(before)
     with change(host.service, "service.stop"):
-        host.service.run(systemd.stop(host.spec.unit))
+        _control(host, "stop")
         after = inspect(host)
         if not after.unit.is_down:
-            raise VerifyFailed(
+            error = VerifyFailed(
                 f"{after.unit.name} is still {after.unit.describe()} after the stop",
                 host=host.name,
                 hint=f"inv -H {host.name} logs",
             )
-    return ServiceResult(True, before.unit.describe(), after.unit.describe(), after.jobs)
+            error.now = _now(after.unit)
+            raise error
+    return _result(True, before, after.unit, jobs=after.jobs)
 
 
 def restart(host: Host, watch_s: float) -> ServiceResult:
     """Stop and start the service; raises VerifyFailed when it does not stay up.
 
-    Raises Refused while a release is unfinished, and if it would run as another account.
+    Raises Refused while a release is unfinished, if systemd would not start it again, and if it
+    would run as another account.
     """
     before = inspect(host)
-    refuse_other_account(host, before.unit)
+    _refuse(host, before.unit)
     with change(host.service, "service.restart"):
         release.refuse_half_way(host.service)
-        if not before.unit.is_down:
-            host.service.run(systemd.stop(host.spec.unit))
-        _start(host)
-        after = _watch(host, watch_s)
-    return ServiceResult(True, before.unit.describe(), after.describe(), before.jobs)
+        return _started(host, before, watch_s, "stop", "start")
 
 
-def _start(host: Host) -> None:
-    """Start the unit; raises CommandFailed, also if the unit that it needs does not start."""
+def _refuse(host: Host, unit: UnitState) -> None:
+    """Raise Refused if systemd would not start the unit, or as another account."""
+    if problem := unit_state.start_problem(unit.name, unit.load):
+        hint = unit_state.start_hint(one_word(unit.name), unit.load)
+        raise Refused(problem, host=host.name, hint=hint)
+    refuse_other_account(host, unit)
+
+
+def _started(host: Host, before: ServiceFacts, watch_s: float, *verbs: str) -> ServiceResult:
+    """Do the verbs, then watch the service."""
+    first = _control(host, *verbs)
+    after, notes = _watch(host, first, watch_s)
+    return _result(True, before, after, notes=notes, jobs=before.jobs)
+
+
+def _control(host: Host, *verbs: str) -> UnitState:
+    """Stop or start the unit; the state afterwards. Raises Refused, ProgramFailed."""
+    unit = host.spec.unit
     try:
-        host.service.run(systemd.start(host.spec.unit))
-    except CommandFailed as error:
-        needed = f"{host.spec.unit}-network"
-        error.hint = f"inv -H {host.name} run --user root -- journalctl -n 5 -u {one_word(needed)}"
+        answer = host.service.call(systemd.CONTROL, systemd.ControlRequest(unit, verbs))
+    except Refused as no:
+        # The program's detail says what to do.
+        no.hint, no.tail = no.hint or no.tail or f"systemctl status {one_word(unit)}", ""
         raise
+    except ProgramFailed as error:
+        error.hint = _start_hint(host, error)
+        with contextlib.suppress(OpsError):
+            error.now = _now(_unit(host, host.service.run(systemd.show(unit))))
+        raise
+    return systemd.of(unit, answer.properties)
+
+
+def _start_hint(host: Host, error: ProgramFailed) -> str:
+    """What to do about a unit that did not start: the unit that it needs may be the cause."""
+    if unit_state.START_LIMIT in error.message:
+        return f"inv -H {host.name} manage"
+    needed = one_word(f"{host.spec.unit}-network")
+    return f"inv -H {host.name} run --user root -- journalctl -n 5 -u {needed}"
 
 
 def refuse_other_account(host: Host, unit: UnitState) -> None:
@@ -144,8 +191,23 @@ def refuse_other_account(host: Host, unit: UnitState) -> None:
 
 
 def _unchanged(facts: ServiceFacts) -> ServiceResult:
-    state = facts.unit.describe()
-    return ServiceResult(False, state, state, facts.jobs)
+    return _result(False, facts, facts.unit, jobs=facts.jobs)
+
+
+def _result(
+    changed: bool,
+    before: ServiceFacts,
+    after: UnitState,
+    *,
+    jobs: RunningJobs,
+    notes: tuple[str, ...] = (),
+) -> ServiceResult:
+    texts = (before.unit.describe(), after.describe())
+    return ServiceResult(changed, *texts, jobs, notes, _now(after))
+
+
+def _now(unit: UnitState) -> HostState:
+    return HostState(service=unit.state)
 
 
 def _unit(host: Host, result: Result) -> UnitState:
@@ -165,29 +227,58 @@ def _running_jobs(jobs: JobsAnswer) -> RunningJobs:
     return RunningJobs(jobs.count("running"), jobs.problem)
 
 
-def _watch(host: Host, watch_s: float) -> UnitState:
+def _watch(host: Host, first: UnitState, watch_s: float) -> tuple[UnitState, tuple[str, ...]]:
     """Check that the service stays up, with the same process; raises VerifyFailed.
 
-    Raises Interrupted as soon as the operator presses Ctrl-C; the service is not changed.
+    A restart by a person is noted, and watched for the whole time again. Raises Interrupted as
+    soon as the operator presses Ctrl-C; the service is not changed.
     """
+    notes: list[str] = []
+    while True:
+        state = _first_fallen(host, first, watch_s)
+        if state is None:
+            return first, tuple(notes)
+        if not state.is_serving or len(notes) == MOST_RESTARTS or not state.by_hand(first):
+            raise _did_not_stay_up(host, first, state)
+        notes.append(state.by_hand(first))
+        first = state
+
+
+def _first_fallen(host: Host, first: UnitState, watch_s: float) -> UnitState | None:
+    """The state when the process of the first look no longer serves; None if it stays up."""
     unit = host.spec.unit
     host.step(f"watch {unit} for {watch_s:g} s")
-    seen: list[UnitState] = []
+
+    seen = [first]
 
     def fallen() -> UnitState | None:
         seen.append(_unit(host, host.service.run(systemd.show(unit))))
-        first, now = seen[0], seen[-1]
-        same = (now.main_pid, now.restarts) == (first.main_pid, first.restarts)
-        return None if now.is_serving and same else now
+        return seen[-1] if seen[-1].fallen(first) else None
+
+    def settled() -> UnitState | None:
+        seen.append(_unit(host, host.service.run(systemd.show(unit))))
+        return seen[-1] if seen[-1].active != "deactivating" else None
 
     where = f"{unit} was started, but the watch did not finish"
-    state = host.wait_until(fallen, timeout_s=watch_s, where=where, every_s=POLL_S)
-    if state is None:
-        return seen[-1]
-    (lines,) = host.service.batch([journal.unit_lines(unit, lines=10)])
-    raise VerifyFailed(
-        f"{unit} did not stay up: {state.describe()}",
+    try:
+        state = host.wait_until(fallen, timeout_s=watch_s, where=where, every_s=POLL_S)
+        if state is not None and state.active == "deactivating":
+            # It may be a restart.
+            host.wait_until(settled, timeout_s=SETTLE_S, where=where, every_s=POLL_S)
+            state = seen[-1]
+    except Interrupted as stopped:
+        stopped.now = _now(seen[-1])
+        raise
+    return state
+
+
+def _did_not_stay_up(host: Host, first: UnitState, state: UnitState) -> VerifyFailed:
+    (lines,) = host.service.batch([journal.unit_lines(state.name, lines=10)])
+    error = VerifyFailed(
+        state.fallen(first),
         host=host.name,
         tail=lines.out.strip(),
         hint=f"inv -H {host.name} logs",
     )
+    error.now = _now(state)
+    return error

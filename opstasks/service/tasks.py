@@ -96,6 +96,7 @@ def _row(result: ServiceResult) -> dict[str, object]:
         "after": result.after,
         "jobs": result.jobs.describe(),
         "changed": result.changed,
+        **({"notes": "; ".join(result.notes)} if result.notes else {}),
     }
 
 

@@ -17,7 +17,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import read as jobs
 from opstasks.maintenance import records
 from opstasks.primitives import git, systemd
-from opstasks.status.judge import NO_JOBS, HostStatus, StatusFacts, judge
+from opstasks.status.judge import HostStatus, StatusFacts, judge
 from opstasks.sync import facts as sync
 
 MOST_JOBS = 500
@@ -67,7 +67,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
     return StatusFacts(
         unit=systemd.parse_show(spec.unit, results["unit"].out),
         deployed=deployed,
-        jobs=part("database", lambda: jobs.READ.decode(results["jobs"], spec.name), NO_JOBS),
+        jobs=_jobs(results["jobs"], spec.name),
         misfit=part("code", lambda: fit.FIT.decode(results["fit"], spec.name).misfit(), ""),
         disks_percent=_disks_percent(results["disk"].out),
         releases=part(
@@ -92,6 +92,19 @@ def _deployed(spec: HostSpec, result: Result) -> tuple[str, ...]:
         return (result.text.partition("\n")[0],)
     words = result.tail().partition("\n")[0]
     return "", f"cannot read {spec.code_dir}: {words}"
+
+
+def _jobs(result: Result, host: str) -> jobs.JobsAnswer:
+    """The jobs; an answer with a `problem` when they could not be read.
+
+    Raises InvalidResponse.
+    """
+    try:
+        return jobs.READ.decode(result, host)
+    except InvalidResponse:
+        raise
+    except OpsError:
+        return jobs.jobs_answer(result, host)
 
 
 def _disks_percent(text: str) -> dict[str, int]:

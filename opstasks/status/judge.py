@@ -16,6 +16,8 @@ FULL_PERCENT = 90
 FORGOTTEN_PAUSE_S = 24 * 3600
 # The host ends a pause within seconds, unless its lock is held.
 LATE_S = 120
+# Where a value could not be read: nothing is assumed.
+UNKNOWN = "unknown"
 NO_JOBS = JobsAnswer(0.0, {}, {}, ())
 
 
@@ -40,14 +42,17 @@ class StatusFacts:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host's row; its texts are for people, `attention` lists what needs a person."""
+    """A host's row; its texts are for people, `attention` lists what needs a person.
+
+    `running` and `pending` are None when the jobs could not be read.
+    """
 
     unit: str = "absent"
     since: str = ""
     deployed: str = ""
     paused: str = ""
-    running: int = 0
-    pending: int = 0
+    running: int | None = 0
+    pending: int | None = 0
     disk: str = ""
     last_deploy: str = ""
     lock: str = ""
@@ -58,14 +63,14 @@ class HostStatus:
 
 def judge(facts: StatusFacts, now_at: float) -> HostStatus:
     """The row for a host's answers; `now_at` in seconds since the epoch."""
-    unit, pause = facts.unit, facts.maintenance.pause
+    unit = facts.unit
     return HostStatus(
         unit=unit.describe(),
         since=span_text(now_at - unit.since.timestamp()) if unit.since else "",
         deployed=facts.deployed,
-        paused=_pause_text(pause) if pause else "",
-        running=facts.jobs.count("running") or 0,
-        pending=facts.jobs.count("pending") or 0,
+        paused=_paused(facts.maintenance),
+        running=facts.jobs.count("running"),
+        pending=facts.jobs.count("pending"),
         disk=", ".join(f"{used} %" for used in dict.fromkeys(facts.disks_percent.values())),
         last_deploy=_last_deploy(facts.releases, now_at),
         lock=facts.lock_owner.describe() if facts.lock_owner else "",
@@ -110,6 +115,8 @@ def _unit_attention(unit: UnitState) -> list[str]:
 
 
 def _jobs_attention(jobs: JobsAnswer) -> list[str]:
+    if jobs.problem:
+        return [f"jobs: unknown, {jobs.problem}"]
     found = jobs.joined(orphans=True)
     texts = [f"job {job.id}: {job.disagreement}" for job in found if job.disagreement]
     return [*texts, *(["docker does not answer"] if jobs.docker.problem else [])]
@@ -168,6 +175,13 @@ def _unready_attention(maintenance: Maintenance) -> list[str]:
 
 
 # -- the columns -----------------------------------------------------------------------------
+
+
+def _paused(maintenance: Maintenance) -> str:
+    """The pause, also when it is not known whether there is one."""
+    if maintenance.flag_error:
+        return UNKNOWN
+    return _pause_text(maintenance.pause) if maintenance.pause else ""
 
 
 def _pause_text(pause: Pause) -> str:

@@ -66,26 +66,32 @@ def start(host: Host) -> SyncResult:
         # After a failure, the next run starts at once and not in two minutes.
         restart = before.has_failed or not before.enabled
         request = SyncUnitsRequest(files=units.files(spec), enable=(units.TIMER,), restart=restart)
-        changed = _place(host, request)
-        last = _first_run(host, before)
-    return SyncResult(changed, "on", last)
+        changed = _place(host, request, "sync.start")
+        now = _first_run(host, before)
+        if not (now.on and now.enabled):
+            hint = f"see who: inv -H {host.name} history; then: inv -H {host.name} sync.start"
+            raise VerifyFailed("started, but it is off again", host=host.name, hint=hint)
+    return SyncResult(changed, "on", now.last)
 
 
-def _first_run(host: Host, before: SyncState) -> SyncRecord:
-    """Wait for the first run of the timer; a run that takes longer continues."""
+def _first_run(host: Host, before: SyncState) -> SyncState:
+    """Wait for the first run of the timer, which continues if it takes longer; the state then."""
 
-    def ended() -> SyncRecord | None:
-        last = inspect(host).last
-        return last if last.started_at > before.last.started_at and last.ended_at else None
+    def ended() -> SyncState | None:
+        now = inspect(host)
+        is_new = now.last.started_at > before.last.started_at
+        return now if is_new and now.last.ended_at else None
 
-    last = host.wait_until(ended, timeout_s=FIRST_RUN_S, where="the timer is on", every_s=0.5)
-    if last is None:
+    found = host.wait_until(
+        ended, timeout_s=FIRST_RUN_S, where="the timer was started", every_s=0.5
+    )
+    if found is None:
         now = inspect(host)
         if now.has_crashed:
             raise _no_record(host, f"started, but its first run failed ({now.result})")
-        return now.last
-    _check_record(host, last, "started, but its first run failed")
-    return last
+        return now
+    _check_record(host, found.last, "started, but its first run failed")
+    return found
 
 
 def stop(host: Host) -> SyncResult:
@@ -95,10 +101,11 @@ def stop(host: Host) -> SyncResult:
         return SyncResult(False, "off")
     with change(host.root, "sync.stop"):
         # Keep the files, as `manage` expects them: off means neither enabled nor running.
-        _place(host, SyncUnitsRequest(disable=(units.TIMER, units.SERVICE)))
+        _place(host, SyncUnitsRequest(disable=(units.TIMER, units.SERVICE)), "sync.stop")
         after = inspect(host)
         if not after.is_off:
-            raise VerifyFailed("the sync is still on", host=host.name, hint="try again")
+            hint = f"see who: inv -H {host.name} history; then: inv -H {host.name} sync.stop"
+            raise VerifyFailed("the sync is still on", host=host.name, hint=hint)
     return SyncResult(True, "off", after.last)
 
 
@@ -107,13 +114,13 @@ def once(host: Host) -> SyncResult:
     spec = host.spec
     units.check_source(spec)
     with change(host.root, "sync.once", {"source": spec.level3_source}):
-        _place(host, SyncUnitsRequest(files=units.files(spec)))
+        _place(host, SyncUnitsRequest(files=units.files(spec)), "sync.once")
         before = inspect(host)
         host.step(f"copy {spec.level3_source}")
         # A start joins a run in progress, which may have begun too early: run it again.
         results = [_run(host) for _ in range(2 if before.running else 1)]
-        last = _new_record(host, before, results)
-    return SyncResult(last.copied > 0, "on" if before.on else "off", last)
+        now = _after_run(host, before, results)
+    return SyncResult(now.last.copied > 0, "on" if now.on else "off", now.last)
 
 
 def _run(host: Host) -> Result:
@@ -123,12 +130,13 @@ def _run(host: Host) -> Result:
     return result
 
 
-def _new_record(host: Host, before: SyncState, results: Sequence[Result]) -> SyncRecord:
-    last = inspect(host).last
-    if last.started_at <= before.last.started_at:
+def _after_run(host: Host, before: SyncState, results: Sequence[Result]) -> SyncState:
+    """The state after a run that succeeded."""
+    now = inspect(host)
+    if now.last.started_at <= before.last.started_at:
         raise _no_record(host, "the run left no record", results[-1].code, results[-1].tail())
-    _check_record(host, last, "the run failed")
-    return last
+    _check_record(host, now.last, "the run failed")
+    return now
 
 
 def _no_record(host: Host, what: str, code: int = 1, tail: str = "") -> CommandFailed:
@@ -139,12 +147,12 @@ def _no_record(host: Host, what: str, code: int = 1, tail: str = "") -> CommandF
 def _check_record(host: Host, last: SyncRecord, what: str) -> None:
     if last.error:
         # The host's own advice must not be the hint: a person may paste it.
-        hint = f"inv -H {host.name} sync.status"
+        hint = f"inv -H {host.name} sync.once, once that is corrected"
         raise VerifyFailed(f"{what}: {last.error}", host=host.name, tail=last.hint, hint=hint)
 
 
-def _place(host: Host, request: SyncUnitsRequest) -> bool:
-    """Set up files and units, as root; returns whether anything was changed."""
+def _place(host: Host, request: SyncUnitsRequest, task: str) -> bool:
+    """Set up files and units for a task, as root; returns whether anything was changed."""
     try:
         return host.root.call(UNITS, request).changed
     except ProgramFailed as failure:
@@ -153,5 +161,5 @@ def _place(host: Host, request: SyncUnitsRequest) -> bool:
             returned=1,
             host=host.name,
             tail=failure.tail,
-            hint="fix it and run it again",
+            hint=f"fix it, then: inv -H {host.name} {task}",
         ) from failure

@@ -35,6 +35,7 @@ class SyncRecord:
     items: tuple[Line, ...] = ()
     skipped: tuple[Line, ...] = ()
     clashes: tuple[Line, ...] = ()
+    uncopied: tuple[Line, ...] = ()
 
 
 class SyncUnit(msgspec.Struct, frozen=True):

@@ -109,6 +109,7 @@ def _status_row(state: SyncState) -> dict[str, object]:
         else "never",
         "copied last": last.copied if last.ended_at else "",
         "skipped": len(last.skipped) if last.ended_at else "",
+        "not copied": len(last.clashes) + len(last.uncopied) if last.ended_at else "",
     }
 
 

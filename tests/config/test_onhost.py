@@ -278,7 +278,7 @@ def no_room(handle):
 def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
     before = (folder / "04_local.env").read_text()
     monkeypatch.setattr(os, "fsync", no_room)
-    with pytest.raises(HostRefusal, match="No space left"):
+    with pytest.raises(HostRefusal, match="o space left"):
         changed(folder, {"X": "1"})
     assert (folder / "04_local.env").read_text() == before
     assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
@@ -287,16 +287,35 @@ def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
 def test_an_error_after_the_file_was_replaced_is_not_a_refusal(folder, monkeypatch):
     calls, real = [], os.fsync
 
-    def second_fails(handle):
+    def third_fails(handle):  # after the new file and its backup
         calls.append(handle)
-        real(handle) if len(calls) == 1 else no_room(handle)
+        real(handle) if len(calls) < 3 else no_room(handle)
 
-    monkeypatch.setattr(os, "fsync", second_fails)
+    monkeypatch.setattr(os, "fsync", third_fails)
     answer = answer_to(lambda request: changed(folder, {"X": "1"}), {})
     with pytest.raises(ProgramFailed, match="no space left") as caught:
         CHANGE.decode(Result("", 0, json.dumps(answer), ""), "h")
     assert not isinstance(caught.value, Refused)
     assert "X=1" in (folder / "04_local.env").read_text()
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_full_disk_while_writing_leaves_file_and_backup_as_they_were(
+    folder, monkeypatch, failing
+):
+    local, backup = folder / "04_local.env", folder / "04_local.env.bak"
+    backup.write_text("OLD=1\n")
+    before, calls, real = local.read_text(), [], os.fsync
+
+    def fails(handle):
+        calls.append(handle)
+        no_room(handle) if len(calls) == failing else real(handle)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(HostRefusal, match="o space left"):
+        changed(folder, {"X": "1"})
+    assert (local.read_text(), backup.read_text()) == (before, "OLD=1\n")
+    assert not [p.name for p in folder.iterdir() if p.name.startswith(".04")]
 
 
 KEYS = st.from_regex(r"[A-Z_][A-Z0-9_]{0,6}", fullmatch=True)

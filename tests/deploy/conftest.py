@@ -2,7 +2,7 @@
 
 import pytest
 
-from opstasks.deploy.onhost import database, jobs, steps
+from opstasks.deploy.onhost import database, jobs, seen, steps
 from tests.deploy.deploy_help import git
 
 
@@ -50,7 +50,8 @@ def release(release_spec, tmp_path, monkeypatch, reads_all):
     monkeypatch.setattr(steps, "job_containers", list)
     monkeypatch.setattr(jobs, "job_containers", list)
     monkeypatch.setattr(steps, "exceptions_now", lambda spec: [])
-    monkeypatch.setattr(steps, "unit_state", lambda spec: {"ActiveState": "inactive"})
+    for module in (steps, seen):
+        monkeypatch.setattr(module, "unit_state", lambda spec: {"ActiveState": "inactive"})
     return spec
 
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from opstasks.core.errors import (
     CommandFailed,
+    Incomplete,
     Interrupted,
     Lost,
     ProgramFailed,
@@ -13,8 +15,9 @@ from opstasks.core.errors import (
     Unreachable,
     VerifyFailed,
 )
+from opstasks.core.state import HostState
 from opstasks.deploy import apply
-from opstasks.deploy.apply import STEP, StepAnswer, StepRequest
+from opstasks.deploy.apply import LOOK, STEP, StepAnswer, StepRequest
 from opstasks.deploy.plan import make_plan
 from opstasks.deploy.release import ReleaseSpec
 from opstasks.fleet import audit
@@ -46,13 +49,15 @@ RESUMED = replace(
     SPEC, id="20240101T000000-abc", who="a@b", ref="", from_lib="", to_lib="", reason=""
 )
 EMPTY = StepAnswer(0, "", ())
+AT_V1 = HostState(service="up", code="a" * 40, lib="c" * 40, database_version=1, unfinished="")
+AT_V2 = HostState(service="up", code="b" * 40, lib="c" * 40, database_version=2, unfinished="")
 GOOD = {
     "begin": EMPTY,
     "switch": StepAnswer(2, "", ()),
     "serve": StepAnswer(0, "", ("KeyError",)),
-    "finish": EMPTY,
+    "finish": StepAnswer(0, "", now=AT_V2),
 }
-UNTOUCHED = StepAnswer(0, "database untouched", ())
+UNTOUCHED = StepAnswer(0, "database untouched", now=AT_V1)
 BROKE = failed("it broke", "last words", "Traceback: line 7")
 
 
@@ -61,6 +66,10 @@ def tpp(fake_host, monkeypatch):
     monkeypatch.setattr(audit, "new_run_id", lambda: "r1")
     monkeypatch.setattr(audit, "who", lambda: "ann@laptop")
     return fake_host()
+
+
+def replace_state(state, **values):
+    return msgspec.structs.replace(state, **values)
 
 
 def expect_steps(tpp, spec=SPEC, task="deploy", **replies):
@@ -75,6 +84,10 @@ def expect_roll_back(tpp, reason, reply=UNTOUCHED):
     tpp.expect(STEP, request, reply, user="opensafely")
 
 
+def expect_look(tpp, found, spec=SPEC):
+    tpp.expect(LOOK, StepRequest("look", spec), StepAnswer(0, "", now=found), user="opensafely")
+
+
 def until(step, reply):
     """The replies of a release that reaches this step."""
     names = list(GOOD)[: list(GOOD).index(step)]
@@ -85,6 +98,7 @@ def test_every_step_is_done_in_order(tpp):
     expect_steps(tpp, **GOOD)
     result = apply.apply(tpp, make_plan(FACTS))
     assert (result.changed, result.to_name, result.database_version) == (True, "v2", 2)
+    assert result.now == AT_V2
     assert result.notes == ("KeyError still occurs, as before the release",)
 
 
@@ -94,19 +108,58 @@ def test_a_host_at_its_target_is_not_touched(tpp):
 
 def test_a_restart_is_one_step(tpp):
     stay = replace(SPEC, to_code="a" * 40, watch_s=3)
-    expect_steps(tpp, stay, "deploy.restart", restart=EMPTY)
+    expect_steps(tpp, stay, "deploy.restart", restart=StepAnswer(0, "", now=AT_V1))
     plan = make_plan(replace(STAY, code=replace(STAY.code, target_name="v2")), restart=True)
-    assert apply.apply(tpp, plan, watch_s=3).notes == ("restarted",)
+    result = apply.apply(tpp, plan, watch_s=3)
+    assert (result.notes, result.now) == (("restarted",), AT_V1)
 
 
 @pytest.mark.parametrize("step", GOOD)
 def test_a_failed_step_goes_back_and_says_why(tpp, step):
     expect_steps(tpp, **until(step, BROKE))
     expect_roll_back(tpp, "it broke")
-    with pytest.raises(VerifyFailed, match=r"v2 failed: it broke. Back on v1") as caught:
+    with pytest.raises(VerifyFailed, match=r"v2 was not deployed: it broke. Now") as caught:
         apply.apply(tpp, make_plan(FACTS))
-    assert caught.value.tail == "last words"
-    assert "database untouched" in caught.value.message
+    assert (caught.value.tail, caught.value.now) == ("last words", AT_V1)
+    assert "the host is at v1, the service is up (database untouched)" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (replace_state(AT_V1, code="9" * 40), "the host is at 9999999999, the service is up"),
+        (replace_state(AT_V1, service="stopped"), "the host is at v1, the service is stopped"),
+        (replace_state(AT_V1, service=None), "the service is in an unknown state"),
+        (HostState(), "the host is at an unknown commit, the service is in an unknown state"),
+    ],
+)
+def test_an_error_says_only_what_was_read_after_going_back(tpp, now, text):
+    expect_steps(tpp, **until("switch", BROKE))
+    expect_roll_back(tpp, "it broke", StepAnswer(0, "", now=now))
+    with pytest.raises(VerifyFailed) as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert text in caught.value.message
+    assert caught.value.now == now
+
+
+def test_a_release_whose_record_cannot_be_closed_is_not_undone(tpp):
+    problem = "it serves, but its record cannot be written: No space left on device"
+    answer = StepAnswer(0, "", problem=problem, now=replace_state(AT_V2, unfinished="r1"))
+    expect_steps(tpp, **until("finish", answer))
+    with pytest.raises(VerifyFailed, match="v2 is in place: it serves") as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert caught.value.now.unfinished == "r1"
+    assert caught.value.hint.endswith("deploy --unfinished finish")
+
+
+def test_no_step_says_start_when_the_service_stays_stopped(tpp, monkeypatch):
+    said = []
+    monkeypatch.setattr(tpp, "step", said.append)
+    stopped = StepAnswer(0, "", now=replace_state(AT_V2, service="stopped"))
+    expect_steps(tpp, **{**GOOD, "begin": StepAnswer(0, "", serves=False), "finish": stopped})
+    assert apply.apply(tpp, make_plan(FACTS)).now.service == "stopped"
+    assert "leave the service stopped, as it was before" in said
+    assert not any("start the service" in text for text in said)
 
 
 def test_the_error_keeps_the_hosts_traceback(tpp):
@@ -137,7 +190,7 @@ def test_the_error_keeps_the_hosts_traceback(tpp):
 def test_a_step_without_a_valid_answer_goes_back(tpp, reply, reason):
     expect_steps(tpp, **until("switch", reply))
     expect_roll_back(tpp, reason)
-    with pytest.raises(VerifyFailed, match="Back on v1"):
+    with pytest.raises(VerifyFailed, match="the host is at v1"):
         apply.apply(tpp, make_plan(FACTS))
 
 
@@ -145,11 +198,14 @@ def test_a_step_without_a_valid_answer_goes_back(tpp, reply, reason):
 def test_a_failure_to_go_back_names_the_snapshot_and_the_next_command(tpp, reply):
     expect_steps(tpp, **until("switch", BROKE))
     expect_roll_back(tpp, "it broke", reply)
+    now = replace_state(AT_V2, service="stopped", unfinished="r1")
+    expect_look(tpp, now, replace(SPEC, reason="it broke"))
     words = "it broke; and going back to v1 failed: disk full"
     with pytest.raises(CommandFailed, match=words) as caught:
         apply.apply(tpp, make_plan(FACTS))
     assert "--unfinished back" in caught.value.hint
     assert "/snapshots/r1.sqlite" in caught.value.hint
+    assert caught.value.now == now
 
 
 def test_a_refused_step_does_not_go_back(tpp):
@@ -157,6 +213,14 @@ def test_a_refused_step_does_not_go_back(tpp):
     with pytest.raises(Refused, match="deployed already") as caught:
         apply.apply(tpp, make_plan(FACTS))
     assert caught.value.hint == "inv -H tpp deploy.releases"
+
+
+def test_a_step_refused_after_the_first_one_is_incomplete(tpp):
+    expect_steps(tpp, **until("switch", refused("release r1 is being rolled back")))
+    expect_look(tpp, AT_V1)
+    with pytest.raises(Incomplete, match="being rolled back") as caught:
+        apply.apply(tpp, make_plan(FACTS))
+    assert caught.value.now == AT_V1
 
 
 def test_a_lost_connection_does_not_go_back(tpp):
@@ -169,7 +233,7 @@ def test_a_lost_connection_does_not_go_back(tpp):
 def test_a_bug_in_our_code_goes_back(tpp):
     expect_steps(tpp, **until("switch", ZeroDivisionError("oops")))
     expect_roll_back(tpp, "internal error: ZeroDivisionError: oops")
-    with pytest.raises(VerifyFailed, match="Back on v1"):
+    with pytest.raises(VerifyFailed, match="the host is at v1"):
         apply.apply(tpp, make_plan(FACTS))
 
 
@@ -177,7 +241,7 @@ def test_ctrl_c_between_steps_goes_back(tpp):
     expect_steps(tpp)
     expect_roll_back(tpp, "stopped by the operator")
     tpp.stop.set()
-    with pytest.raises(Interrupted, match="back on v1"):
+    with pytest.raises(Interrupted, match="the host is at v1"):
         apply.apply(tpp, make_plan(FACTS))
 
 
@@ -197,9 +261,9 @@ def test_an_unfinished_release_is_finished(tpp):
     ("rolling_back", "roll_back"), [(False, True), (True, True), (True, False)]
 )
 def test_an_unfinished_release_is_rolled_back(tpp, rolling_back, roll_back):
-    expect_steps(tpp, BACK, "deploy.resume", roll_back=StepAnswer(0, "restored", ()))
+    expect_steps(tpp, BACK, "deploy.resume", roll_back=StepAnswer(0, "restored", now=AT_V1))
     result = apply.resume(tpp, unfinished(rolling_back=rolling_back), roll_back=roll_back)
-    assert (result.to_name, result.notes) == ("v1", ("restored",))
+    assert (result.to_name, result.notes, result.now) == ("v1", ("restored",), AT_V1)
 
 
 @pytest.mark.parametrize("back", [True, False])

@@ -190,7 +190,7 @@ def test_ctrl_c_goes_back_to_the_old_release(
     os.killpg(client.pid, signal.SIGINT)
     _, err = client.communicate(timeout=90)
     assert client.returncode == 130, err
-    assert "back on v2.71.0" in err
+    assert "the host is at v2.71.0" in err
     assert "Traceback" not in err
     assert look("sandbox-1").whole() == before
     assert look("sandbox-1").lock_is_free

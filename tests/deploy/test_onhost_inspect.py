@@ -1,5 +1,6 @@
 """The host's side of an inspection: real git repositories, real databases, a small job-runner."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -197,7 +198,8 @@ def test_a_missing_or_damaged_database_is_reported(tmp_path):
     path = tmp_path / "db.sqlite"
     assert inspect.database_facts(str(path))["exists"] is False
     path.write_text("no database at all " * 500)
-    assert "not a database" in inspect.database_facts(str(path))["error"]
+    facts = inspect.database_facts(str(path))
+    assert (facts["is_damaged"], facts["error"]) == (True, "file is not a database")
     assert inspect.health(str(tmp_path / "none")).startswith(str(tmp_path / "none"))
 
 
@@ -257,6 +259,28 @@ def test_an_inspection_answers_what_the_client_expects(checkout, upstream, tmp_p
     assert {disk.kind for disk in found.disks} == {"state", "database", "code", "lib"}
     assert all(disk.free_bytes and disk.free_files for disk in found.disks)
     assert [path.name for path in (tmp_path / "opstasks").iterdir()] == ["imports.json"]
+
+
+@pytest.mark.parametrize("state", ["locked", "damaged"])
+def test_no_migration_is_pending_for_a_database_of_unknown_version(
+    checkout, upstream, tmp_path, monkeypatch, state
+):
+    write_package(upstream)
+    git("add", ".", cwd=upstream)
+    commit_upstream(upstream, "second", "v2")
+    path = tmp_path / "db.sqlite"
+    database(path, [])
+    monkeypatch.setattr(inspect, "LOCKED_S", 0.1)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        if state == "locked":
+            other.execute("BEGIN EXCLUSIVE")
+        else:
+            path.write_text("no database at all " * 500)
+        answer = inspect.main(request(tmp_path))
+    found = INSPECT.decode(Result("", 0, json.dumps({"ok": answer}), ""), "tpp")
+    assert state in found.database.unknown
+    assert found.code_version == 2
+    assert found.migrations == ()
 
 
 def test_a_release_that_cannot_be_unpacked_is_not_judged_by_the_present_code(

@@ -134,16 +134,41 @@ def test_an_ignored_file_that_a_release_would_overwrite_is_kept(moving, tmp_path
     assert (tmp_path / "code" / "local.env").read_text() == "theirs\n"
 
 
-def test_what_an_interrupted_move_left_is_no_edit(moving, tmp_path, monkeypatch):
+@pytest.mark.parametrize("last", ["new\n", "ne", ""], ids=["whole", "part", "empty"])
+def test_what_an_interrupted_move_left_is_no_edit(moving, tmp_path, last):
+    """A disk that is full stops git inside a file: there is no room to keep anything."""
     code = tmp_path / "code"
-    for name, text in (("changes", "new\n"), ("comes", "1\n")):
+    for name, text in (("comes", "1\n"), ("changes", last)):
         (code / name).write_text(text)
+    (tmp_path / "opstasks" / "kept").write_text("a file in place of the folder")
     (code / "goes").unlink()
     (code / ".git" / "index.lock").write_text("")
     steps.write_record(moving, step="moving")
     how = steps.roll_back({**moving, "reason": "its client disappeared"})["how"]
-    assert (how, patches(moving)) == ("database untouched", [])
+    assert how == "database untouched"
     assert git("status", "--porcelain", cwd=code) == ""
+
+
+@pytest.mark.parametrize("way", ["file for folder", "folder for file"])
+def test_a_file_where_a_release_has_a_folder_is_kept(release, tmp_path, way):
+    code = tmp_path / "code"
+    (code / "a").write_text("1\n")
+    old = committed(code)
+    (code / "new").mkdir()
+    (code / "new" / "inner").write_text("1\n")
+    (code / "x.env").write_text("1\n")
+    new = committed(code)
+    git("checkout", "-q", "--detach", old, cwd=code)
+    if way == "file for folder":
+        (code / "new").write_text("by hand\n")
+    else:
+        (code / "x.env").mkdir()
+        (code / "x.env" / "inner").write_text("by hand\n")
+    patch = tmp_path / "kept" / "x.patch"
+    (kept,) = move.move(str(code), new, old, patch)
+    assert kept == ("new" if way == "file for folder" else "x.env/inner")
+    assert "+by hand" in patch.read_text()
+    assert (code / "new" / "inner").read_text() == (code / "x.env").read_text() == "1\n"
 
 
 def test_edits_are_kept_again_under_another_name(moving, tmp_path, monkeypatch):

@@ -113,10 +113,20 @@ def test_a_release_in_rollback_cannot_be_finished(release):
         do("begin", release)
 
 
-@pytest.mark.parametrize("step", ["begin", "roll_back"])
-def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step):
+def test_going_back_before_a_move_leaves_what_people_did_and_ends(release, tmp_path):
     database(tmp_path / "db.sqlite", [("a", "running", "x")])
     steps.begin(release)
+    git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
+    by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
+    answer = do("roll_back", {**release, "reason": "x"})
+    assert (answer["now"]["code"], answer["now"]["unfinished"]) == (by_hand, "")
+
+
+@pytest.mark.parametrize(("step", "reached"), [("begin", "stopped"), ("roll_back", "moving")])
+def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step, reached):
+    database(tmp_path / "db.sqlite", [("a", "running", "x")])
+    steps.begin(release)
+    write_record(release, step=reached)
     git("commit", "-q", "--allow-empty", "-m", "by hand", cwd=tmp_path / "code")
     by_hand = git("rev-parse", "HEAD", cwd=tmp_path / "code")
     with pytest.raises(HostRefusal, match="moved by hand"):
@@ -124,15 +134,19 @@ def test_a_checkout_moved_by_hand_is_not_touched(release, tmp_path, step):
     assert head(str(tmp_path / "code")) == by_hand
 
 
-def test_every_step_answers_in_the_same_form(release, tmp_path):
+def test_the_last_steps_answer_with_what_is_there(release, tmp_path):
     database(tmp_path / "db.sqlite", [("a", "running", "x")])
-    answers = [do(step, release) for step in ("begin", "serve", "finish")]
-    assert answers == [{"version": 0, "how": "", "as_before": []}] * 3
+    assert do("begin", release)["serves"] is False
+    now = {"service": "stopped", "database_version": 1, "unfinished": release["id"]}
+    now |= {name: release[f"from_{name}"] for name in ("code", "lib")}
+    assert do("look", release)["now"] == now
+    assert do("finish", release)["now"] == {**now, "unfinished": ""}
+    assert do("look", release)["now"] == {**now, "unfinished": ""}
 
 
 def test_no_release_begins_while_another_is_unfinished(release_spec):
     record(release_spec, "other", outcome="", step="stopped")
-    with pytest.raises(HostFailure, match="other is unfinished"):
+    with pytest.raises(HostRefusal, match="other is unfinished"):
         steps.begin(release_spec)
 
 

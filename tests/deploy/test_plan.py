@@ -34,6 +34,7 @@ def test_an_unfinished_release_is_not_nothing_to_do():
         ({"lib": replace(LIB, dirt=Dirt(staged=("a.py",)))}, "1 staged (a.py)"),
         ({"lock_owner": Owner("bob@x", "deploy", "", "1")}, "bob@x"),
         ({"unit_loaded": False}, "no unit"),
+        ({"unit_problem": "x is masked", "unit_hint": "sudo systemctl unmask x"}, "x is masked"),
         ({"may_control": False}, "may not start"),
         ({"docker_answers": False}, "docker does not answer"),
         ({"disks": (DeployDisk("state", 1, 10**6),)}, "977 KiB free, 52.9 MiB needed for the snap"),
@@ -66,6 +67,25 @@ def test_each_problem_forbids_a_deploy(change, word):
     assert len(problems) == 1
     assert word in problems[0].text
     assert problems[0].hint
+
+
+@pytest.mark.parametrize(
+    ("database", "why"),
+    [
+        (DeployDatabase(exists=True, error="the database is locked"), "the database is locked"),
+        (
+            DeployDatabase(exists=True, error="no header", is_damaged=True),
+            "the database is damaged: no header",
+        ),
+    ],
+)
+def test_a_preview_does_not_say_what_an_unreadable_database_hides(database, why):
+    facts = replace(FACTS, database=database, migrations=())
+    (problem,) = make_plan(facts).problems
+    assert why in problem.text
+    lines = preview(make_plan(facts))
+    assert f"migrations: unknown, {why}" in lines
+    assert not any("no migration" in line or "0 job(s)" in line for line in lines)
 
 
 def test_only_problems_in_the_release_are_in_release():
@@ -130,7 +150,7 @@ def test_a_rollback_to_code_that_cannot_use_the_database_is_refused(migrated, ve
         ({"import_error": "Traceback\nImportError: x"}, "the release cannot be imported"),
         (
             {"database": replace(FACTS.database, error="database is locked")},
-            "the database cannot be read: database is locked",
+            "database is locked",
         ),
     ],
 )

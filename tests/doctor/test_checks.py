@@ -9,10 +9,11 @@ import pytest
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.deploy import fit, present, release
-from opstasks.doctor import checks, facts
+from opstasks.doctor import checks, facts, left
 from opstasks.doctor.checks import DoctorFinding, DoctorReport
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.read import READ, JobsAnswer
 from opstasks.locks.break_lock import HOLDERS, HoldersAnswer, HoldersRequest
 from opstasks.manage.describe import describe
 from opstasks.primitives import systemd
@@ -55,16 +56,31 @@ def answer(found):
     return Result("x", 0, json.dumps({"ok": found}), "")
 
 
-def judged(found=None, unit=UNIT, owner="", releases=(), present=None, versions=None):
-    results = {
+NOTHING_LEFT = {
+    "jobs": answer({"now": NOW, "flags": {}, "counts": {}, "jobs": []}),
+    "untold": Result("ls", 2, "", "No such file or directory"),
+}
+
+
+def all_good(found=None, unit=UNIT, owner="", releases=(), present=None, versions=None):
+    return {
         "facts": answer(found or told()),
         "unit": Result("x", 0, unit, ""),
         "lock": Result("x", 0, owner, ""),
         "releases": answer({"releases": list(releases)}),
         "present": answer(present or {"checkouts": {}}),
         "fit": answer(versions or {}),
+        **NOTHING_LEFT,
     }
-    return [check for check in checks.judge(SPEC, results, NOW) if not check.good]
+
+
+def judged(*args, **over):
+    return [c for c in checks.judge(SPEC, all_good(*args, **over), NOW) if not c.good]
+
+
+def test_what_ended_jobs_left_is_part_of_the_checks():
+    (check,) = [c for c in checks.judge(SPEC, all_good(), NOW) if c.name == "ended jobs"]
+    assert check.text == "left nothing behind"
 
 
 def without(path):
@@ -255,6 +271,8 @@ def inspected(host):
     host.expect(release.RELEASES, ANY, release.ReleasesAnswer(()), user="opensafely")
     host.expect(present.PRESENT, ANY, present.PresentFacts({}), user="opensafely")
     host.expect(fit.FIT, ANY, fit.FitFacts(), user="opensafely")
+    host.expect(READ, ANY, JobsAnswer(NOW, {}, {}, ()), user="opensafely")
+    host.expect(left.commands(SPEC)["untold"], Reply(2), user="opensafely")
 
 
 def test_a_host_is_inspected_as_the_service_account_and_as_root(fake_host, monkeypatch):
@@ -323,6 +341,7 @@ def test_a_sync_without_an_answer_is_a_finding():
             "releases": answer({"releases": []}),
             "present": answer({"checkouts": {}}),
             "fit": answer({}),
+            **NOTHING_LEFT,
             "sync": result,
         }
         (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]

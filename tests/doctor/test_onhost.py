@@ -31,7 +31,7 @@ def test_a_temporarily_unusable_database_is_not_damaged(tmp_path, monkeypatch):
         holder.commit()
         holder.execute("BEGIN EXCLUSIVE")
         found = remote_inspect.database(str(path))
-        assert found == {"problem": "database is locked", "damaged": False}
+        assert found == {"problem": "the database is locked", "damaged": False}
     holder.close()
     folder = tmp_path / "folder.sqlite"
     folder.mkdir()

@@ -193,6 +193,7 @@ PARSERS = (
     ),
     host("fleet.wire:in_one_line"),
     host("fleet.lock:parse_owner", '{"who":', '"since":', "}"),
+    host("fleet.leftover:describe", "12 ", "git checkout", "\n"),
     # -- programs of a host
     host(
         "primitives.systemd:parse_show",
@@ -253,6 +254,7 @@ PARSERS = (
         "deploy.onhost.checkout_facts:fault_of", "No space left on device", "packed-refs", ".lock"
     ),
     host("maintenance.onhost.units:unit_of", *UNIT),
+    host("onhost.unit_state:parse", *UNIT),
     host("maintenance.onhost.file_systems:boot_mounts", "/dev/a /b ext4 x 0 0\n"),
     host("manage.onhost.system_facts:units_of", *UNIT, "\n\n", call=system_units),
     host("manage.onhost.sudo_log:moment", "Jan 15 08:00:00", " 2027"),

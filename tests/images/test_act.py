@@ -71,7 +71,7 @@ def test_a_failed_pull_moves_no_name_and_says_why(fake_host, reply, words, code)
     with pytest.raises(CommandFailed, match="cannot pull ehrql:v1: no name was moved") as caught:
         act.apply(host, PLAN)
     assert words in caught.value.tail
-    assert (caught.value.returned, "run it again" in caught.value.hint) == (code, True)
+    assert (caught.value.returned, "images.update ehrql:v1" in caught.value.hint) == (code, True)
 
 
 def test_names_that_were_not_moved_are_a_failure_with_the_reason(fake_host):

@@ -307,7 +307,7 @@ def test_the_next_run_tells_the_job_server_after_a_failed_report(managed, inv, u
         done = inv("-H", ONE, "jobs.retry", unstored_job, "--yes")
         assert done.returncode == 1, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-        assert "was retried and continues, but the job-server was not told" in done.stderr
+        assert "was retried, but the job-server was not told" in done.stderr
         assert f"inv -H {ONE} jobs.retry {unstored_job}" in done.stderr
         assert jobs.ended(managed, ONE, unstored_job)["state"] == "succeeded"
         assert ("succeeded", "succeeded") not in heard(managed, ONE, unstored_job)

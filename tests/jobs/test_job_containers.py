@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
@@ -78,6 +79,32 @@ def test_a_log_file_with_an_odd_time_does_not_hide_the_host(tmp_path):
     os.utime(folder / "logs.txt", (-86400, -86400))
     (found,) = around.log_files(str(tmp_path / "logs"), "a")
     assert msgspec.convert(found, LogFile).changed_at == 0
+
+
+def test_log_files_that_cannot_be_read_do_not_hide_the_job(tmp_path, monkeypatch):
+    folder = tmp_path / "logs/2026-11/os-job-a"
+    folder.mkdir(parents=True)
+    for name in ("good", "bad"):
+        (folder / name).write_text("x")
+    real = Path.stat
+
+    def stat(self, **more):
+        if self.name == "bad":
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    (found,) = around.log_files(str(tmp_path / "logs"), "a")
+    assert found["path"] == str(folder / "good")
+    listdir = os.listdir
+
+    def listed(place):
+        if place == str(folder):
+            raise PermissionError(13, "Permission denied", place)
+        return listdir(place)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    assert around.log_files(str(tmp_path / "logs"), "a") == []
 
 
 def test_docker_is_not_asked_again_after_no_answer(tmp_path):

@@ -17,8 +17,8 @@ def container(state="running", id="a", finished_at=0.0):
     return Container(f"os-job-{id}", "python:v1", state, finished_at=finished_at)
 
 
-def joined(rows, boxes, also=(), problem=""):
-    docker = HostContainers(tuple(boxes), (*rows, *also), problem)
+def joined(rows, boxes, also=(), problem="", volumes=()):
+    docker = HostContainers(tuple(boxes), (*rows, *also), problem, volumes)
     return JobsAnswer(NOW, {}, {}, tuple(rows), docker=docker).joined(orphans=True)
 
 
@@ -57,9 +57,57 @@ def test_an_orphan_container_comes_last():
     assert orphan.disagreement == "container without a job"
 
 
+ENDS = [("failed", "killed_by_admin"), ("failed", "nonzero_exit"), ("succeeded", "succeeded")]
+
+
+@pytest.mark.parametrize(("state", "code"), ENDS)
+@pytest.mark.parametrize(
+    ("box", "volumes", "left"),
+    [
+        ("running", ("a",), "container and volume"),
+        ("exited", ("a",), "container and volume"),
+        ("created", (), "container"),
+        (None, ("a",), "volume"),
+        (None, ("other",), ""),
+    ],
+)
+def test_what_a_job_that_is_over_still_has_is_flagged(state, code, box, volumes, left):
+    boxes = [container(box)] if box else []
+    found = joined([job(state, code)], boxes, [job(id="other")], volumes=volumes)[0]
+    assert found.left == left
+    assert bool(found.disagreement) == bool(left)
+    recent = joined([job(state, code, NOW - 1)], boxes, [job(id="other")], volumes=volumes)[0]
+    assert (recent.left, recent.disagreement) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("failed", "internal_error"), ("running", "executing"), ("pending", "waiting_on_reboot")],
+)
+def test_a_job_that_needs_its_volume_is_not_flagged(state, code):
+    (found,) = joined([job(state, code)], [container("running")], volumes=("a",))
+    assert found.left == ""
+
+
+def test_a_volume_without_a_job_is_an_orphan():
+    first, volume, both = joined(
+        [job()], [container(), container(id="both")], volumes=("a", "lost", "both")
+    )
+    found = {j.id: (j.left, j.disagreement, j.state) for j in (volume, both)}
+    assert found == {
+        "lost": ("volume", "volume without a job", "?"),
+        "both": ("container and volume", "container and volume without a job", "?"),
+    }
+    assert first.disagreement == ""
+
+
 def test_a_job_outside_the_selection_is_listed_only_if_flagged():
     over = job("succeeded", "succeeded", id="b")
-    assert joined([job()], [container(), container("exited", id="b")], [over])[1:] == ()
+    retry = job("failed", "internal_error", id="b")
+    boxes = [container(), container("exited", id="b")]
+    assert joined([job()], boxes, [retry], volumes=("b",))[1:] == ()
+    (left,) = joined([job()], boxes, [over], volumes=("b",))[1:]
+    assert left.disagreement == "container and volume still there, job is succeeded"
     (odd,) = joined([job()], [container(), container(id="b")], [over])[1:]
     assert odd.disagreement == "container still runs, job is succeeded"
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from opstasks.core.errors import Incomplete, Interrupted, Lost, Refused, Unreachable, VerifyFailed
+from opstasks.core.state import HostState
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.lock import Owner
 from opstasks.jobs import job_runner
@@ -137,7 +138,7 @@ class Script:
         self.host.expect_lock("jobs.kill")
         return self
 
-    def found(self, *states, logs=(), times=1):
+    def found(self, *states, logs=(), times=1, problem=""):
         """Expect one read of the job per state: state, status code, state of its container."""
         privacy = self.host.spec.high_privacy
         request = FindRequest(
@@ -146,7 +147,7 @@ class Script:
         for state, code, box in states:
             job = Job("abc", "w", "a", state, code)
             container = Container("os-job-abc", "i", box) if box else None
-            found = FoundJob(job, {}, container, VOLUME if box else None, logs)
+            found = FoundJob(job, {}, container, VOLUME if box else None, logs, problem)
             self.host.expect(FIND, request, FindAnswer(1.0, {"abc": (found,)}), times=times)
         return self
 
@@ -236,6 +237,29 @@ def test_a_failed_command_is_not_retried(script):
     assert caught.value.tail == "no space left"
 
 
+def test_one_job_that_cannot_be_killed_does_not_keep_the_others(fake_host):
+    host = fake_host()
+    host.expect_lock("jobs.kill")
+
+    def found(*rest):
+        answer = {}
+        for id, box in zip(("abc", "abd"), rest, strict=True):
+            container = Container(f"os-job-{id}", "i", box) if box else None
+            volume = ("volume", f"os-volume-{id}") if box else None
+            answer[id] = (FoundJob(Job(id, "w", "a", *KILLED[:2]), {}, container, volume),)
+        host.expect(FIND, ANY, FindAnswer(1.0, answer))
+
+    found("exited", "exited")
+    for ids, code in ((["abc", "abd"], 1), (["abc"], 1), (["abd"], 0)):
+        command = job_runner.kill(host.spec, ids, cleanup=True)
+        host.expect(command, Reply(code, "", f"volume of {ids[0]} is in use" if code else ""))
+    found("exited", "")
+    with pytest.raises(VerifyFailed, match="abc still has its container and volume") as caught:
+        jobs_kill.apply(host, {"abc": STEPS, "abd": STEPS}, cleanup=True)
+    assert caught.value.tail == "volume of abc is in use"
+    assert "abd" not in caught.value.message
+
+
 def test_a_command_that_failed_after_finishing_its_work_is_accepted(script):
     script.locked().found(STOPPED).killed(1).found(KILLED, KILLED)
     assert kill(script).changed
@@ -272,9 +296,43 @@ def test_a_connection_lost_while_killing_is_an_unknown_state(script):
 def test_a_database_that_cannot_be_read_after_the_mark_is_a_failure(script, reply):
     script.locked().found(RUNNING).marked()
     script.host.expect(FIND, ANY, reply)
-    with pytest.raises(Incomplete, match="cannot read the jobs") as caught:
+    with pytest.raises(Incomplete, match="begun for abc, but the result is not known") as caught:
         kill(script)
-    assert caught.value.hint.startswith("inv -H tpp")
+    assert reply_reason(reply) in caught.value.message
+    assert caught.value.hint == "inv -H tpp jobs.kill abc, which does the rest"
+
+
+def reply_reason(reply):
+    return json.loads(reply.out)["refused"]["reason"]
+
+
+def test_a_docker_that_stops_after_the_mark_is_a_failure_with_the_jobs_state(script):
+    script.locked().found(RUNNING).marked()
+    script.found(MARKED, MARKED, problem="docker does not answer")
+    script.killed(1, err="Cannot connect to the Docker daemon").found(
+        MARKED, problem="docker does not answer"
+    )
+    with pytest.raises(VerifyFailed) as caught:
+        kill(script)
+    error = caught.value
+    assert error.message == (
+        "abc is failed (killed_by_admin), but its container is not known: docker does not answer"
+    )
+    assert error.tail == "Cannot connect to the Docker daemon"
+    assert error.now == HostState(jobs={"abc": "failed (killed_by_admin)"})
+    assert error.hint == "inv -H tpp jobs.kill abc, which does the rest"
+
+
+def test_the_hint_keeps_the_wish_to_clean_up_nothing(script):
+    script.locked().found(MARKED).killed(1, cleanup=False).found(MARKED)
+    with pytest.raises(VerifyFailed) as caught:
+        kill(script, cleanup=False)
+    assert caught.value.hint == "inv -H tpp jobs.kill abc --no-cleanup, which does the rest"
+
+
+def test_a_kill_claims_the_state_that_it_read_last(script):
+    script.locked().found(STOPPED).killed().found(KILLED, KILLED)
+    assert kill(script).now == HostState(jobs={"abc": "failed (killed_by_admin)"})
 
 
 def test_after_ctrl_c_a_kill_that_is_nearly_done_is_finished_without_haste(script, monkeypatch):

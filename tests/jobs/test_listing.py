@@ -94,9 +94,19 @@ def test_a_workspace_that_cannot_be_printed_is_refused(name):
 # -- a table ---------------------------------------------------------------------------------
 
 
+VOLUMES = "/srv/high_privacy/volumes"
+
+
 def request(host, size, after=None, first=True):
+    volumes = VOLUMES if first else ""
     return JobsRequest(
-        host.spec.database, RUNNING, size, after, with_counts=first, with_docker=first
+        host.spec.database,
+        RUNNING,
+        size,
+        after,
+        with_counts=first,
+        with_docker=first,
+        volumes=volumes,
     )
 
 
@@ -139,7 +149,7 @@ def test_orphans_are_listed_unless_the_selection_excludes_them(fake_host):
     listed = list_jobs(host, RUNNING, 9)
     assert ([j.id for j in listed.jobs], listed.known) == (["lost"], 0)
     for hidden in (JobSelection((), "w"), JobSelection(("failed",)), JobSelection(since_s=9)):
-        wanted = JobsRequest(host.spec.database, hidden, 9, with_docker=True)
+        wanted = JobsRequest(host.spec.database, hidden, 9, with_docker=True, volumes=VOLUMES)
         host.expect(READ, wanted, found)
         assert list_jobs(host, hidden, 9).jobs == ()
 
@@ -156,7 +166,7 @@ def test_a_list_says_why_docker_did_not_answer(fake_host):
 
 
 def stream_request(host, limit=0):
-    return StreamRequest(host.spec.database, RUNNING, limit, STREAM_ROWS)
+    return StreamRequest(host.spec.database, RUNNING, limit, STREAM_ROWS, VOLUMES)
 
 
 def test_a_stream_passes_on_joined_jobs_and_then_orphans(fake_host):
@@ -237,7 +247,7 @@ def database(tmp_path, job_table):
 
 def streamed(spec, selection, *, limit=0, page_rows=3):
     """The pages of ids that the real program sends through a real shell."""
-    command = STREAM.stream_command(StreamRequest(spec.database, selection, limit, page_rows))
+    command = STREAM.stream_command(StreamRequest(spec.database, selection, limit, page_rows, ""))
     done = subprocess.run(
         ["bash", "-c", command.line()],
         input=command.stdin.value.encode(),
@@ -277,7 +287,7 @@ def test_500_hostile_names_pass_a_real_shell_unchanged(tmp_path):
         commands = [cmd(*tell, name), replace(repeat, stdin=f"{name}\n")]
         sent += [name, f"{name}\n"]
         if number % 300 == 0:
-            wanted = StreamRequest(spec.database, JobSelection((), name), 0, 5)
+            wanted = StreamRequest(spec.database, JobSelection((), name), 0, 5, "")
             program = STREAM.stream_command(wanted)
             text = program.stdin.value
             commands += [cmd(*tell, *program.args, text), replace(repeat, stdin=text)]

@@ -144,12 +144,14 @@ def test_the_hosts_answer_is_what_the_client_expects(job_table):
     found = read_on(job_table, FakeDocker(["os-job-b", "os-job-lost"]), limit=1)
     assert ([job.id for job in found.jobs], found.more) == (["a"], True)
     assert found.counts == {"running": 1, "failed": 1}
-    assert [job.id for job in found.docker.jobs] == ["b"]
+    assert [job.id for job in found.docker.jobs] == ["a", "b"]
+    assert found.docker.volumes == ("a", "ab")
     listed = {job.id: job.disagreement for job in found.joined(orphans=True)}
     assert listed == {
         "a": "no container",
         "b": "container still runs, job is failed",
         "lost": "container without a job",
+        "ab": "volume without a job",
     }
 
 

@@ -391,7 +391,7 @@ def host_peak_kib(host, limit):
     from opstasks.jobs.listing import STREAM, StreamRequest
     from opstasks.jobs.read import JobSelection
 
-    request = StreamRequest(host.spec.database, JobSelection(), limit, 500)
+    request = StreamRequest(host.spec.database, JobSelection(), limit, 500, "")
     command = STREAM.stream_command(request)
     tell = "n['start'](s, m, r); print(open('/proc/self/status').read())"
     text = command.stdin.value.replace("n['start'](s, m, r)", tell, 1)

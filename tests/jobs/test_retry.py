@@ -4,6 +4,7 @@ import pytest
 
 from opstasks.core.command import cmd
 from opstasks.core.errors import Incomplete, Interrupted, Refused, VerifyFailed
+from opstasks.core.state import HostState
 from opstasks.jobs import job_runner
 from opstasks.jobs import retry as jobs_retry
 from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
@@ -97,14 +98,14 @@ class Script:
         self.host, self.spec = host, host.spec
         self.marker = f"{host.spec.state_dir}/untold/abc"
 
-    def found(self, *states):
+    def found(self, *states, problem=""):
         """Expect one read of the job per state: state, status code, state of its container."""
         privacy = self.spec.high_privacy
         request = FindRequest(self.spec.database, ("abc",), f"{privacy}/logs", f"{privacy}/volumes")
         for state, code, box in states:
             job = Job("abc", "w", "a", state, code)
             container = Container("os-job-abc", "i", box) if box else None
-            found = FoundJob(job, {}, container, VOLUME)
+            found = FoundJob(job, {}, container, VOLUME, docker_problem=problem)
             self.host.expect(FIND, request, FindAnswer(1.0, {"abc": (found,)}))
         return self
 
@@ -169,8 +170,15 @@ def test_a_database_that_cannot_be_read_after_the_retry_is_a_failure(script, cod
     if not code:
         script.unmarked()
     script.host.expect(FIND, ANY, refused("database is locked"))
-    with pytest.raises(Incomplete, match="database is locked"):
+    with pytest.raises(Incomplete, match=r"begun for abc, .*database is locked") as caught:
         jobs_retry.apply(script.host, "abc", wait_s=5)
+    assert caught.value.hint == "inv -H tpp jobs.show abc"
+
+
+def test_a_docker_that_stops_after_the_retry_does_not_hide_the_jobs_end(script):
+    script.begins(BROKEN).retried().unmarked().found(DONE, problem="docker does not answer")
+    done = jobs_retry.apply(script.host, "abc", wait_s=5)
+    assert done.now == HostState(jobs={"abc": "succeeded (succeeded)"})
 
 
 def test_ctrl_c_while_waiting_says_that_the_job_continues(script):
@@ -200,7 +208,9 @@ def test_a_report_that_failed_is_sent_again_at_once(script):
 
 def test_the_mark_stays_if_the_job_server_never_accepts_the_report(script):
     script.begins(BROKEN).retried(1).found(RUNS).told(*[1] * jobs_retry.TELLS)
-    with pytest.raises(VerifyFailed, match="continues, but the job-server was not told") as caught:
+    with pytest.raises(
+        VerifyFailed, match="was retried, but the job-server was not told"
+    ) as caught:
         retry(script)
     assert "inv -H tpp jobs.retry abc" in caught.value.hint
     assert caught.value.tail == "two"

@@ -71,6 +71,25 @@ def test_files_that_lock_out_the_client_are_restored(backends, sh, ssh, ops, nam
     assert sh("systemctl list-timers --all | grep -c putback || true") == "0"
 
 
+def test_manage_works_where_sshd_does_not_listen_on_the_loopback(sh, ops, ssh, restored):
+    own = sh("hostname -i").split()[0]
+    drop_in = "/etc/ssh/sshd_config.d/20-own-address.conf"
+    sh(f"echo 'ListenAddress {own}' >{drop_in}; systemctl restart ssh")
+    try:
+        listening = sh("ss -Hltn 'sport = :22'")
+        assert f"{own}:22" in listening
+        assert "127.0.0.1:22" not in listening
+        assert "0.0.0.0:22" not in listening
+        sh(f"echo '# changed by hand' >>{SSHD}")
+        done = good(ops("manage", "--yes"))
+        assert "1 of 1" not in done.stderr
+        assert "changed by hand" not in sh(f"cat {SSHD}")
+        assert sh("ls -A /var/lib/opstasks/access") == ""
+        assert ssh(HOST, "sudo -n true").returncode == 0
+    finally:
+        sh(f"rm -f {drop_in}; systemctl restart ssh")
+
+
 def test_a_client_that_disappears_after_the_change_is_not_locked_out(
     managed, sh, ssh, spec, connect, monkeypatch
 ):
@@ -211,23 +230,48 @@ def test_only_a_complete_answer_of_a_key_source_replaces_keys(
 # -- when something goes wrong -------------------------------------------------------------------
 
 
-def test_a_failing_step_leaves_the_host_usable_and_says_what_was_done(sh, ssh, ops, restored):
+def test_an_account_is_disabled_as_far_as_possible_and_the_hint_completes_it(sh, inv):
     sh(
-        f"chmod 755 {HOME}/secret; rm -f {SSHD}; systemctl reload ssh;"
+        "useradd -m -s /bin/bash -G docker zoe; echo zoe:secret123 | chpasswd;"
+        " install -d -o zoe -m 700 /home/zoe/.ssh /home/zoe/.ssh/authorized_keys;"
+        " echo key >/home/zoe/.ssh/authorized_keys/x; echo key >/home/zoe/.ssh/authorized_keys2"
+    )
+    try:
+        done = good(inv("-H", HOST, "users.disable", "zoe", "--yes"), 1)
+        assert "cannot remove /home/zoe/.ssh/authorized_keys (Is a directory)" in done.stderr
+        assert f"fix it, then: inv -H {HOST} users.disable zoe" in done.stderr
+        assert sh("passwd -S zoe").split()[1] == "L"
+        assert sh("id -nG zoe; getent passwd zoe | cut -d: -f7").split() == [
+            "zoe",
+            "/usr/sbin/nologin",
+        ]
+        assert sh("ls /home/zoe/.ssh") == "authorized_keys"
+        sh("rm -r /home/zoe/.ssh/authorized_keys")
+        after = good(inv("-H", HOST, "users.disable", "zoe", "--yes"))
+        assert "already disabled" in after.stdout
+    finally:
+        sh("userdel -r zoe")
+
+
+def test_after_a_failed_step_the_independent_ones_are_done(sh, ssh, ops, restored):
+    sh(
+        f"chmod 755 {HOME}/secret; rm -f {SSHD}; systemctl reload ssh; systemctl stop jobrunner;"
         f" mv {HOME}/jobrunner/lib /root/lib; install -d {HOME}/jobrunner/lib/x"
     )
     done = good(ops("manage", "--yes"), 1)
-    assert "1 of 3 changes done" in done.stderr
-    assert f"{HOME}/jobrunner/lib failed" in done.stderr
-    assert f"done before it: {HOME}/secret\n" in done.stderr
-    assert f"not begun: {SSHD}\n" in done.stderr
-    assert f"done 1/3: {HOME}/secret: " in done.stderr, "each step is told as it is done"
-    assert "done 2/3" not in done.stderr
+    assert f"2 of 4 changes done; {HOME}/jobrunner/lib failed" in done.stderr
+    assert f"done: {HOME}/secret, {SSHD}\n" in done.stderr
+    assert "not begun, because of that: unit jobrunner\n" in done.stderr
+    assert f"done 1/4: {HOME}/secret: " in done.stderr, "each step is told as it is done"
+    assert f"fix it, then: inv -H {HOST} manage" in done.stderr
+    assert sh(f"stat -c %a {HOME}/secret; ls {SSHD}").split() == ["700", SSHD]
+    assert sh("systemctl is-active jobrunner || true") == "inactive"
     assert ssh(HOST, "sudo -n true").returncode == 0
-    assert sh("systemctl is-active jobrunner; visudo -cq && sshd -t && echo fine").endswith("fine")
+    assert sh("visudo -cq && sshd -t && echo fine") == "fine"
     sh(f"rm -r {HOME}/jobrunner/lib; mv /root/lib {HOME}/jobrunner/lib")
     good(ops("manage", "--yes"))
     assert "nothing to do" in good(ops("manage", "--check")).stdout
+    assert sh("systemctl is-active jobrunner") == "active"
 
 
 def test_nothing_is_lost_on_a_full_disk_and_the_next_run_completes(sh, ops, restored):

@@ -4,14 +4,14 @@ import msgspec
 import pytest
 
 from opstasks.core.command import cmd
-from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
 from opstasks.fleet.host import Host
 from opstasks.manage import disable, inspect
 from opstasks.manage.actions import DisableUser
 from opstasks.manage.facts import ManageFacts, UserFacts
 from opstasks.manage.model import Description
 from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
-from tests.fake_host import Reply
+from tests.fake_host import ANY, Reply, failed
 from tests.manage.manage_help import facts_of, spec
 
 DISABLED = {"groups": [], "locked": True, "expired": True, "shell": "/usr/sbin/nologin"}
@@ -94,6 +94,10 @@ def test_the_own_account_is_refused(host):
 
 def expect_look(host, found, processes="0\n", scheduled=""):
     host.expect(inspect.INSPECT, disable.request(host, "x"), found, user="root")
+    expect_rest(host, processes, scheduled)
+
+
+def expect_rest(host, processes="0\n", scheduled=""):
     host.expect(cmd("pgrep", "--count", "--uid", "x"), Reply(1, processes))
     host.expect(disable.scheduled("x"), Reply(1, scheduled))
 
@@ -104,10 +108,12 @@ def test_an_open_account_is_disabled_and_verified(fake_host):
     host.expect_lock("users.disable")
     host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1), user="root")
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(DISABLED))
+    expect_rest(host, "1\n", "/var/spool/cron/crontabs/x\n")
     done = disable.disable(host, "x")
     left = "; 2 process(es) still running; scheduled jobs: /var/spool/cron/crontabs/x"
     assert done.before.describe() == f"keys, group docker, password{left}"
-    assert done.after.describe() == f"already disabled{left}", "not stopped, but reported"
+    left = left.replace("2 process", "1 process")
+    assert done.after.describe() == f"already disabled{left}", "not stopped, but read again"
     assert (done.after.open, done.changed) == ((), True)
 
 
@@ -123,5 +129,17 @@ def test_an_account_that_stays_open_is_a_failure(fake_host):
     host.expect_lock("users.disable")
     host.expect(APPLY, ApplyRequest((DisableUser(name="x"),)), ApplyAnswer(1))
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(OPEN))
+    expect_rest(host)
     with pytest.raises(VerifyFailed, match="x still has group docker, password"):
         disable.disable(host, "x")
+
+
+def test_the_hint_after_a_failure_is_to_disable_again_and_not_manage(fake_host):
+    host = fake_host()
+    expect_look(host, facts(OPEN))
+    host.expect_lock("users.disable")
+    host.expect(APPLY, ANY, failed("usermod failed", "cannot lock /etc/passwd"))
+    host.expect(inspect.INSPECT, disable.request(host, "x"), facts(OPEN))
+    with pytest.raises(CommandFailed, match="user x failed") as caught:
+        disable.disable(host, "x")
+    assert caught.value.hint == f"fix it, then: inv -H {host.name} users.disable x"

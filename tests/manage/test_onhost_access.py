@@ -1,8 +1,11 @@
 """Changing login files: kept, confirmed, restored; on local files."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -12,9 +15,11 @@ from opstasks.manage.onhost import (
     file_actions,
     install_access,
     restore_access,
+    sshd_answers,
     way_back,
 )
 from opstasks.onhost import protocol, safe_files
+from opstasks.onhost.masking import masked
 from tests.fake_host import FakeHost
 from tests.manage.onhost_help import as_root, file_action, mode_of
 
@@ -45,12 +50,8 @@ class Access:
 def host(tmp_path, monkeypatch):
     calls = []
 
-    def run(*args):
-        calls.append(args)
-        return "port 1\n"
-
-    monkeypatch.setattr(install_access, "run", run)
-    monkeypatch.setattr(way_back, "run", run)
+    monkeypatch.setattr(sshd_answers, "listens", lambda: [("192.0.2.1", 22)])
+    monkeypatch.setattr(way_back, "run", lambda *args: calls.append(args))
     monkeypatch.setattr(way_back, "reload", lambda unit: calls.append(("reload", unit)))
     monkeypatch.setattr(way_back, "stop_timer", lambda: calls.append(("stop timer",)))
     if os.geteuid() != 0:
@@ -148,19 +149,102 @@ def test_a_deleted_file_is_restored_with_the_rest(host, monkeypatch):
     assert not (host.folder / "fresh").exists()
 
 
-def test_the_file_that_failed_is_named(host):
-    bad = file_action(host.folder / "g", verify=["bash", "-c", "exit 1"])
-    assert str(host.folder / "g") in host.install(file_action(host.folder / "f"), bad)
+@pytest.mark.parametrize("name", ["g", "authorized_keys"])
+def test_the_file_that_failed_is_named_with_its_reason(host, name):
+    (host.folder / name).mkdir()
+    reason = masked(host.install(file_action(host.folder / "f"), file_action(host.folder / name)))
+    assert f"{host.folder / name} cannot be changed: " in reason
+    assert "is a directory" in reason
 
 
 def test_the_old_files_are_restored_when_sshd_no_longer_answers(host, monkeypatch):
     monkeypatch.setattr(file_actions, "reload", lambda unit: None)
-    monkeypatch.setattr(install_access, "answers", lambda port: False)
+    monkeypatch.setattr(sshd_answers, "answers", lambda addresses: False)
     (host.folder / "f").write_text("old\n")
     reason = host.install(file_action(host.folder / "f", reload="ssh"))
-    assert "no longer answers on port 1; the old files were restored" in reason
+    assert "no longer answers on 192.0.2.1:22; the old files were restored" in reason
     assert (host.folder / "f").read_text() == "old\n"
     assert ("reload", "ssh") in host.calls
+
+
+# -- where sshd answers --------------------------------------------------------------------------
+
+SSHD_T = "port 22\nlistenaddress [::]:22\nlistenaddress 0.0.0.0:22\nlistenaddress 192.0.2.7:2222\n"
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The outputs of systemctl and sshd; sshd's arguments are recorded."""
+    asked, outputs = [], {"systemctl": "ActiveState=inactive\nListen=[::]:99 (Stream)\n"}
+
+    def effective(*words):
+        asked.append(words)
+        return subprocess.CompletedProcess(words, 0, outputs.get("sshd", SSHD_T), "")
+
+    def attempt(*words, timeout_s):
+        return subprocess.CompletedProcess(words, 0, outputs["systemctl"], "")
+
+    monkeypatch.setattr(sshd_answers, "effective", effective)
+    monkeypatch.setattr(sshd_answers, "attempt", attempt)
+    monkeypatch.setattr(sshd_answers, "text_of", lambda path: "SSHD_OPTS='-o ListenAddress=::1'")
+    outputs["asked"] = asked
+    return outputs
+
+
+def test_sshd_itself_says_where_it_listens_also_with_its_start_options(said):
+    assert sshd_answers.listens() == [("::", 22), ("0.0.0.0", 22), ("192.0.2.7", 2222)]
+    assert said["asked"] == [("-o", "ListenAddress=::1")]
+
+
+def test_systemd_says_where_it_listens_for_sshd(said):
+    said["systemctl"] = "ActiveState=active\nListen=[::]:99 (Stream)\nListen=10.1.2.3:98 (Stream)\n"
+    assert sshd_answers.listens() == [("::", 99), ("10.1.2.3", 98)]
+    assert said["asked"] == []
+
+
+def test_an_sshd_that_does_not_say_where_it_listens_is_a_failure(said):
+    said["sshd"] = "listenaddress\nlistenaddress x:y\n"
+    with pytest.raises(protocol.HostFailure, match="does not say where it listens"):
+        sshd_answers.listens()
+
+
+@pytest.fixture
+def server():
+    """Listen on an address as an sshd does, in the background; returns the port."""
+    opened = []
+
+    def listen(ip, banner=b"SSH-2.0-x\r\n"):
+        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        one = socket.create_server((ip, 0), family=family)
+        opened.append(one)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    with one.accept()[0] as stream:
+                        stream.sendall(banner)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return one.getsockname()[1]
+
+    yield listen
+    for one in opened:
+        one.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.9", "0.0.0.0"])
+def test_an_sshd_answers_where_it_listens_and_nowhere_else(monkeypatch, server, ip):
+    port = server(ip)
+    # The first address does not exist here: sshd started without it.
+    monkeypatch.setattr(sshd_answers, "listens", lambda: [("192.0.2.255", port), (ip, port)])
+    monkeypatch.setattr(sshd_answers, "CONNECT_S", 0.2)
+    sshd_answers.check_sshd()
+
+
+@pytest.mark.parametrize("other", [b"", b"HTTP"])
+def test_another_server_on_the_port_is_not_an_sshd(server, other):
+    assert not sshd_answers.answers([("127.0.0.1", server("127.0.0.1", other))], patience_s=0.1)
 
 
 # -- the script that stays on the host -----------------------------------------------------------

@@ -1,6 +1,7 @@
 """`manage` on a host: reading and changing accounts, and reading sudo's log."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from opstasks.manage import keys
 from opstasks.manage.onhost import account_actions, account_facts, sudo_log
+from opstasks.onhost.masking import masked
+from opstasks.onhost.protocol import HostFailure
 
 LOG = """\
 Nov 24 19:00:01 2026 : dev : TTY=pts/0 ; PWD=/home/dev ; USER=root ; COMMAND=/usr/bin/vim /etc/a
@@ -124,6 +127,32 @@ def test_a_new_or_enabled_account_gets_no_password_in_the_same_call(monkeypatch,
     place = command.index("--password")
     assert command[place + 1] == "*", "an empty one would let everybody in"
     assert ("--expiredate" in command) == ("is_disabled" in found)
+
+
+@pytest.mark.parametrize("failing", ["usermod", "keys", "usermod keys"])
+def test_what_fails_does_not_stop_the_rest_of_disabling(monkeypatch, tmp_path, failing):
+    (tmp_path / ".ssh/authorized_keys").mkdir(parents=True)
+    if "keys" not in failing:
+        (tmp_path / ".ssh/authorized_keys").rmdir()
+    (tmp_path / ".ssh/authorized_keys2").write_text("key")
+    monkeypatch.setattr(Path, "expanduser", lambda self: tmp_path)
+    commands = []
+
+    def run(*words):
+        commands.append(words)
+        if "usermod" in failing:
+            raise HostFailure("usermod failed", "it is locked")
+
+    monkeypatch.setattr(account_actions, "run", run)
+    with pytest.raises(HostFailure) as caught:
+        account_actions.disable({"do": "disable_user", "name": "eve"})
+    assert "--lock" in commands[0]
+    assert not (tmp_path / ".ssh/authorized_keys2").exists()
+    said = f"{caught.value.reason}\n{caught.value.detail}"
+    assert ("usermod failed: it is locked" in said) == ("usermod" in failing)
+    assert (f"{tmp_path}/.ssh/authorized_keys (Is a directory)" in masked(said)) == (
+        "keys" in failing
+    )
 
 
 def test_other_changes_keep_the_password_and_the_date(monkeypatch):

@@ -107,6 +107,26 @@ def test_rights_in_a_tree_are_set_without_following_links(tmp_path):
     assert mode_of(outside) == 0o666
 
 
+def test_one_file_that_cannot_be_changed_does_not_stop_the_rest_of_a_tree(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o666)
+    real = file_actions.set_rights
+
+    def set_rights(folder, name, *rest):
+        if name == "b":
+            raise PermissionError(1, "Operation not permitted")
+        real(folder, name, *rest)
+
+    monkeypatch.setattr(file_actions, "set_rights", set_rights)
+    action = {"path": str(tmp_path), "owner": ME, "group": MINE, "files": "0640"}
+    with pytest.raises(HostFailure) as caught:
+        file_actions.tree(action | {"directories": "0750", "tolerated": []})
+    assert caught.value.reason == f"cannot change 1 of the files below {tmp_path}"
+    assert caught.value.detail == "b (Operation not permitted)"
+    assert [mode_of(tmp_path / name) for name in "abc"] == [0o640, 0o666, 0o640]
+
+
 def test_files_deleted_while_a_tree_is_read_are_skipped(tmp_path, monkeypatch):
     for name in ("a", "b", "c"):
         (tmp_path / name).write_text("")

@@ -1,6 +1,7 @@
 """Carrying out steps: the parts, the progress, and failures."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from opstasks.manage.actions import (
     CloneRepository,
     ProveAccess,
     RemoveFile,
+    SetMember,
     SetRights,
     StartUnit,
 )
@@ -70,32 +72,101 @@ def test_steps_that_are_done_already_are_counted(fake_host):
     ]
 
 
+BROKEN = {"failed": {"reason": "no room", "detail": "on /srv", "traceback": "File x"}}
+
+
+def rights(path, **more):
+    return step(SetRights(path=path, owner="o", group="g", mode="0640"), path, **more)
+
+
 def test_a_failure_names_the_steps_that_are_done_and_not_begun(fake_host):
-    names = [f"/some/rather/long/path/number/{number}" for number in range(40)]
+    folder = "/some/rather/long/path"
+    names = [f"/other/path/number/{number}" for number in range(12)]
+    below = [f"{folder}/number/{number}" for number in range(27)]
     host = fake_host()
-    broken = {"failed": {"reason": "no room", "detail": "on /srv", "traceback": "File x"}}
-    host.expect(APPLY, ANY, parts(*range(1, 13), last=broken))
+    host.expect(APPLY, ANY, parts(*range(1, 13), last=BROKEN))
     host.expect(INSPECT, ASKED, FACTS)
     with pytest.raises(CommandFailed) as caught:
-        run(host, [step(RIGHTS, name) for name in names])
+        run(host, [rights(name) for name in (*names, folder, *below)])
     error = caught.value
-    assert error.message == f"12 of 40 changes done; {names[12]} failed"
+    assert error.message == f"12 of 40 changes done; {folder} failed"
     reason, detail, *lines = error.tail.splitlines()
-    assert (reason, detail) == ("no room", "on /srv")
+    assert (reason, detail) == (f"{folder}: no room", "on /srv")
     # The console shows no more of a line.
     assert all(len(line) < 300 for line in lines)
-    done, left = " ".join(lines).split("not begun: ")
-    assert done.strip() == "done before it: " + ", ".join(names[:12])
-    assert left == ", ".join(names[13:])
+    done, left = " ".join(lines).split("not begun, because of that: ")
+    assert done.strip() == "done: " + ", ".join(names)
+    assert left == ", ".join(below)
     assert error.__cause__.traceback == "File x"
+    assert error.hint == "fix it, then: inv -H tpp manage"
+
+
+def test_steps_that_do_not_need_a_failed_one_are_done(fake_host):
+    steps = [rights("/a"), rights("/b"), rights("/b/c"), step(CLONE), rights("/d"), step(START)]
+    host = fake_host()
+    host.expect(APPLY, ApplyRequest(tuple(s.action for s in steps[:3])), parts(1, last=BROKEN))
+    host.expect(APPLY, ApplyRequest((CLONE,)), parts(last=BROKEN))
+    host.expect(APPLY, ApplyRequest((steps[4].action,)), ApplyAnswer(1))
+    with pytest.raises(CommandFailed) as caught:
+        run(host, [replace(s, area="config") for s in steps])
+    assert caught.value.message == "2 of 6 changes done; /b, CloneRepository failed"
+    lines = caught.value.tail.splitlines()
+    assert lines[0::2][:2] == ["/b: no room", "CloneRepository: no room"]
+    assert lines[-2:] == ["done: /a, /d", "not begun, because of that: /b/c, StartUnit"]
+
+
+def test_login_files_are_changed_after_an_independent_failure(fake_host, monkeypatch):
+    host = fake_host()
+    host.expect(APPLY, ApplyRequest((CLONE,)), parts(last=BROKEN))
+    expect_install(host)
+    host.expect(access.CONFIRM, access.ConfirmRequest(PLACE), access.ConfirmAnswer(True))
+    expect_proofs(host, monkeypatch, "")
+    with pytest.raises(CommandFailed, match="1 of 2 changes done; CloneRepository failed"):
+        run(host, [step(CLONE), SSHD])
+
+
+def test_login_files_stay_if_an_account_failed(fake_host):
+    host = fake_host()
+    host.expect(APPLY, ANY, parts(last=BROKEN))
+    with pytest.raises(CommandFailed, match="0 of 2 changes done; SetMember failed"):
+        run(
+            host, [replace(step(SetMember(group="g", user="u", joins=True)), area="accounts"), SSHD]
+        )
+
+
+def test_after_many_failures_nothing_more_is_tried(fake_host):
+    host = fake_host()
+    for failed_before in range(perform.MOST_FAILURES):
+        actions = tuple(rights(f"/{number}").action for number in range(failed_before, 19))
+        host.expect(APPLY, ApplyRequest(actions), parts(last=BROKEN))
+    with pytest.raises(CommandFailed, match="0 of 20 changes done; /0, /1, /2, /3, /4 failed"):
+        run(host, [*(rights(f"/{number}") for number in range(19)), SSHD])
+
+
+def test_a_program_that_fails_after_its_last_step_is_a_failure(fake_host):
+    host = fake_host()
+    host.expect(APPLY, ANY, parts(1, 2, last=BROKEN))
+    host.expect(INSPECT, ASKED, FACTS)
+    with pytest.raises(CommandFailed, match="1 of 2 changes done; /b failed"):
+        run(host, [rights("/a"), rights("/b")])
+
+
+def test_the_hint_names_the_task_to_type_again(fake_host):
+    host = fake_host()
+    host.expect(APPLY, ANY, parts(last=BROKEN))
+    host.expect(INSPECT, ASKED, FACTS)
+    with pytest.raises(CommandFailed) as caught:
+        run(host, [rights("/a")], again="users.disable rosa")
+    assert caught.value.hint == "fix it, then: inv -H tpp users.disable rosa"
 
 
 def test_a_step_that_takes_too_long_leaves_those_before_it_done(fake_host):
     host = fake_host()
     host.expect(APPLY, ANY, Reply(124, '{"part": 1}\n{"pa'))
-    host.expect(INSPECT, ASKED, FACTS)
-    with pytest.raises(CommandFailed, match="1 of 2 changes done; two failed"):
-        run(host, [step(RIGHTS, "one"), step(RIGHTS, "two")])
+    with pytest.raises(CommandFailed, match="1 of 3 changes done; two failed") as caught:
+        run(host, [step(RIGHTS, "one"), step(RIGHTS, "two"), step(CLONE, "three")])
+    # What it started may still run: nothing is done beside it.
+    assert "not begun, because of that: three" in caught.value.tail
 
 
 @pytest.mark.parametrize(
@@ -179,7 +250,7 @@ def test_a_change_that_fails_its_test_is_undone(fake_host, monkeypatch):
     with pytest.raises(CommandFailed, match="0 of 1 changes done; sshd failed") as caught:
         run(host, [SSHD])
     assert caught.value.tail.startswith(
-        "the old files are in effect again: a fresh connection failed: no sudo\n"
+        "sshd: the old files are in effect again: a fresh connection failed: no sudo\n"
     )
 
 

@@ -62,7 +62,7 @@ ROWS = (
         sh="systemctl restart jobrunner-network",
     ),
     Row(
-        ("manage.apply:apply", "manage.perform:_perform_part", "manage.access:change_access"),
+        ("manage.apply:apply", "manage.perform:_call", "manage.access:change_access"),
         sh="echo >>/etc/sudoers.d/opstasks",
         inv=("manage", "--yes"),
     ),

@@ -8,14 +8,21 @@ import pytest
 
 from opstasks.cli.app import App, Context
 from opstasks.cli.options import RunOptions
-from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import (
+    Interrupted,
+    InvalidResponse,
+    ProgramFailed,
+    Refused,
+    VerifyFailed,
+)
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
+from opstasks.onhost import unit_state
 from opstasks.primitives import journal, systemd
 from opstasks.service import act as service
 from opstasks.service import tasks
 from opstasks.service.act import RunningJobs, ServiceFacts
-from tests.fake_host import Reply, refused
+from tests.fake_host import Reply, failed, refused
 
 UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
 DOWN = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nMainPID=0\nNRestarts=0\n"
@@ -49,9 +56,16 @@ def expect_releases(tpp, *releases):
     tpp.expect(RELEASES, request, ReleasesAnswer(releases), user="opensafely")
 
 
-def expect_start(tpp, *watched):
+def expect_control(tpp, *verbs, after=UP):
+    """Expect the program that stops and starts the unit, and this state afterwards."""
+    request = systemd.ControlRequest("jobrunner", verbs)
+    answer = after if isinstance(after, Reply) else systemd.ControlAnswer(unit_state.parse(after))
+    tpp.expect(systemd.CONTROL, request, answer, user="opensafely")
+
+
+def expect_start(tpp, *watched, verbs=("start",)):
     """Expect the start, and these states while it is watched."""
-    tpp.expect(systemd.start("jobrunner"), user="opensafely")
+    expect_control(tpp, *verbs)
     for state in watched:
         tpp.expect(systemd.show("jobrunner"), state, user="opensafely")
 
@@ -111,9 +125,10 @@ def test_a_start_that_fails_says_where_the_reason_is(tpp):
     expect_inspection(tpp, DOWN)
     tpp.expect_lock("service.start")
     expect_releases(tpp)
-    failed = Reply(1, "", "A dependency job failed.")
-    tpp.expect(systemd.start("jobrunner"), failed, user="opensafely")
-    with pytest.raises(CommandFailed) as caught:
+    words = "A dependency job failed."
+    expect_control(tpp, "start", after=failed("cannot start jobrunner", words))
+    tpp.expect(systemd.show("jobrunner"), DOWN)
+    with pytest.raises(ProgramFailed) as caught:
         service.start(tpp, 1)
     words = "run --user root -- journalctl -n 5 -u jobrunner-network"
     assert caught.value.hint == f"inv -H tpp {words}"
@@ -160,12 +175,87 @@ def test_a_started_service_is_watched_for_the_whole_time(tpp):
     expect_start(tpp, UP, UP, UP)  # at once, after a second and after two
     result = service.start(tpp, 2)
     assert (result.changed, result.before, result.after) == (True, "inactive (dead)", "running")
+    assert result.now.told() == {"service": "up"}
+
+
+def test_a_restart_by_a_person_is_named_and_watched_for_the_whole_time(tpp):
+    again = UP.replace("MainPID=5", "MainPID=6")
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp, ENDED)
+    expect_start(
+        tpp, UP, f"{again}ActiveEnterTimestamp=Thu 2026-11-26 02:14:07 UTC\n", again, again
+    )
+    result = service.start(tpp, 1)
+    assert result.notes == ("somebody restarted jobrunner at 02:14:07 UTC (systemctl, by root)",)
+
+
+def test_a_stop_by_a_person_is_not_blamed_on_the_service(tpp):
+    up = f"{UP}ActiveEnterTimestampMonotonic=10\n"
+    stopped = (
+        f"{DOWN}ActiveEnterTimestampMonotonic=10\nActiveExitTimestampMonotonic=20\n"
+        "ExecMainExitTimestampMonotonic=21\nActiveExitTimestamp=Thu 2026-11-26 02:14:07 UTC\n"
+    )
+    expect_inspection(tpp, DOWN)
+    tpp.expect_lock("service.start")
+    expect_releases(tpp, ENDED)
+    expect_control(tpp, "start", after=up)
+    tpp.expect(systemd.show("jobrunner"), stopped.replace("inactive", "deactivating"))
+    tpp.expect(systemd.show("jobrunner"), stopped)
+    tpp.expect(journal.unit_lines("jobrunner", lines=10), "last words\n")
+    with pytest.raises(VerifyFailed, match="somebody stopped jobrunner at 02:14:07 UTC") as caught:
+        service.start(tpp, 60)
+    assert caught.value.now.service == "stopped"
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+@pytest.mark.parametrize("load", ["masked", "bad-setting", "error"])
+def test_a_unit_that_systemd_would_not_start_is_not_stopped(tpp, verb, load):
+    state = UP if verb == "restart" else DOWN
+    expect_inspection(tpp, state.replace("loaded", load))
+    with pytest.raises(Refused, match=r"masked|cannot read the file") as caught:
+        getattr(service, verb)(tpp, 1)
+    assert "systemctl" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        (
+            "cannot start jobrunner",
+            "inv -H tpp run --user root -- journalctl -n 5 -u jobrunner-network",
+        ),
+        ("it was started too often (start-limit-hit)", "inv -H tpp manage"),
+    ],
+)
+def test_a_service_that_cannot_be_started_says_where_it_is_now(tpp, reason, hint):
+    expect_inspection(tpp, UP)
+    tpp.expect_lock("service.restart")
+    expect_releases(tpp)
+    expect_control(tpp, "stop", "start", after=failed(reason, "systemd's own words"))
+    tpp.expect(systemd.show("jobrunner"), DOWN)
+    with pytest.raises(ProgramFailed) as caught:
+        service.restart(tpp, 1)
+    error = caught.value
+    assert (error.hint, error.tail) == (hint, "systemd's own words")
+    assert error.now.service == "stopped"
+
+
+def test_a_unit_that_was_masked_meanwhile_is_not_stopped(tpp):
+    expect_inspection(tpp, UP)
+    tpp.expect_lock("service.restart")
+    expect_releases(tpp)
+    no = refused("jobrunner is masked", "sudo systemctl unmask jobrunner")
+    expect_control(tpp, "stop", "start", after=no)
+    with pytest.raises(Refused, match="is masked") as caught:
+        service.restart(tpp, 1)
+    assert "unmask" in caught.value.hint
 
 
 @pytest.mark.parametrize(
     "states",
-    [(DOWN,), (UP, DOWN), (UP, UP.replace("MainPID=5", "MainPID=6"))],
-    ids=["at once", "later", "another process"],
+    [(DOWN,), (UP, DOWN), (UP, UP.replace("MainPID=5\nNRestarts=0", "MainPID=6\nNRestarts=1"))],
+    ids=["at once", "later", "after a crash"],
 )
 def test_a_service_that_does_not_stay_up_is_a_failure(tpp, states):
     expect_inspection(tpp, DOWN)
@@ -184,8 +274,10 @@ def test_ctrl_c_ends_the_watch_and_says_that_the_service_was_started(tpp):
     expect_releases(tpp)
     expect_start(tpp, UP)
     tpp.stop.set()
-    with pytest.raises(Interrupted, match="jobrunner was started, but the watch did not finish"):
+    words = "jobrunner was started, but the watch did not finish"
+    with pytest.raises(Interrupted, match=words) as caught:
         service.start(tpp, 60)
+    assert caught.value.now.service == "up"
 
 
 def test_a_service_that_is_up_is_not_started_again(tpp):
@@ -197,9 +289,10 @@ def test_a_service_that_is_up_is_not_started_again(tpp):
 def test_a_stop_is_checked_and_reports_the_running_jobs(tpp):
     expect_inspection(tpp, UP)
     tpp.expect_lock("service.stop")
-    tpp.expect(systemd.stop("jobrunner"), user="opensafely")
+    expect_control(tpp, "stop", after=DOWN)
     expect_inspection(tpp, DOWN)
     result = service.stop(tpp)
+    assert result.now.told() == {"service": "stopped"}
     assert (result.before, result.after) == ("running", "inactive (dead)")
     assert result.jobs.count == 2
 
@@ -207,10 +300,11 @@ def test_a_stop_is_checked_and_reports_the_running_jobs(tpp):
 def test_a_service_that_does_not_stop_is_a_failure(tpp):
     expect_inspection(tpp, UP)
     tpp.expect_lock("service.stop")
-    tpp.expect(systemd.stop("jobrunner"))
+    expect_control(tpp, "stop")
     expect_inspection(tpp, UP)
-    with pytest.raises(VerifyFailed, match="jobrunner is still running after the stop"):
+    with pytest.raises(VerifyFailed, match="jobrunner is still running after the stop") as caught:
         service.stop(tpp)
+    assert caught.value.now.service == "up"
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
@@ -219,11 +313,11 @@ def test_the_result_says_unknown_when_the_database_cannot_be_read(tpp, verb):
     tpp.expect_lock(f"service.{verb}")
     if verb == "restart":
         expect_releases(tpp)
-    tpp.expect(systemd.stop("jobrunner"))
     if verb == "restart":
-        expect_start(tpp, UP, UP)
+        expect_start(tpp, UP, UP, verbs=("stop", "start"))
         result = service.restart(tpp, 1)
     else:
+        expect_control(tpp, "stop", after=DOWN)
         expect_inspection(tpp, DOWN, LOCKED)
         result = service.stop(tpp)
     assert result.jobs == RunningJobs(None, "database is locked")

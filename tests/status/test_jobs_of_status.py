@@ -9,6 +9,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.read import JobSelection, JobsRequest
 from opstasks.status.inspect import decode, questions
 from opstasks.status.judge import judge
+from opstasks.status.tasks import _row
 from tests.status.status_help import answers_of_a_quiet_host
 
 NOW = 1_800_000_000.0
@@ -42,7 +43,10 @@ def about_jobs(found):
 
 def test_jobs_and_containers_are_read_in_one_command():
     request = questions(SPEC)["jobs"].request
-    assert request == JobsRequest(SPEC.database, JobSelection(("running",)), 500, with_docker=True)
+    volumes = f"{SPEC.high_privacy}/volumes"
+    assert request == JobsRequest(
+        SPEC.database, JobSelection(("running",)), 500, with_docker=True, volumes=volumes
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,11 @@ def test_disagreements_and_no_answer_from_docker_need_a_person(docker, texts):
     assert found.running == 1
 
 
-def test_an_unreadable_database_needs_a_person():
-    found = judged({"refused": {"reason": "file is not a database"}})
-    assert about_jobs(found) == ["database: file is not a database"]
+@pytest.mark.parametrize(
+    "reason", ["the database is locked", "the database is damaged: file is not a database"]
+)
+def test_jobs_in_an_unreadable_database_are_unknown(reason):
+    found = judged({"refused": {"reason": reason}})
+    assert about_jobs(found) == [f"jobs: unknown, {reason}"]
+    assert (found.running, found.pending) == (None, None)
+    assert (_row(found)["running"], _row(found)["pending"]) == ("unknown", "unknown")

@@ -117,6 +117,27 @@ def test_stop_does_nothing_if_the_sync_is_off(host):
     assert not act.stop(host).changed
 
 
+@pytest.mark.parametrize("left", [OFF, ONLY_ON, ONLY_ENABLED])
+def test_a_start_claims_only_what_it_read_afterwards(host, left):
+    inspected(host, **OFF)
+    host.expect_lock("sync.start")
+    placed(host, START)
+    inspected(host, **last(30.0), **left)
+    with pytest.raises(VerifyFailed, match="started, but it is off again") as caught:
+        act.start(host)
+    assert caught.value.hint.endswith("inv -H tpp sync.start")
+
+
+@pytest.mark.parametrize(("left", "state"), [(OFF, "off"), ({}, "on")])
+def test_once_shows_the_state_after_the_run(host, left, state):
+    host.expect_lock("sync.once")
+    placed(host, SyncUnitsRequest(files=FILES))
+    inspected(host)
+    host.expect(RUN, "", user="root")
+    inspected(host, **last(30.0), **left)
+    assert act.once(host).state == state
+
+
 @pytest.mark.parametrize("left", [{}, ONLY_ON, ONLY_ENABLED])
 def test_a_sync_that_does_not_stop_is_a_failure(host, left):
     inspected(host)
@@ -169,7 +190,7 @@ def test_a_failed_run_shows_the_advice_of_its_record_but_not_as_a_hint(host):
     with pytest.raises(VerifyFailed, match="the run failed: x") as caught:
         act.once(host)
     assert caught.value.tail == "do y"
-    assert caught.value.hint == "inv -H tpp sync.status"
+    assert caught.value.hint == "inv -H tpp sync.once, once that is corrected"
 
 
 def test_a_host_that_is_being_changed_is_not_touched(host):

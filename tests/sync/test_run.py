@@ -1,6 +1,8 @@
 """A run of the Level 3 sync, with a fake rsync."""
 
+import errno
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -16,12 +18,13 @@ from opstasks.fleet.program import script_text
 from opstasks.sync.facts import SyncRecord
 from opstasks.sync.onhost import records
 from opstasks.sync.onhost import run as remote_run
+from opstasks.sync.onhost import survey as remote_survey
 from opstasks.sync.onhost.records import RunRecord
 
 
 @given(st.text(st.characters(exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1))
 def test_a_pattern_has_no_wildcards(name):
-    found = remote_run.pattern(name)
+    found = remote_survey.pattern(name)
     assert found.startswith("/")
     if not any(sign in name for sign in "*?["):
         assert found[1:] == name
@@ -161,8 +164,90 @@ def test_rsyncs_lines_are_counted_by_kind():
 def test_a_file_that_disappears_while_it_is_listed_is_not_a_clash(tmp_path, monkeypatch):
     (tmp_path / "kept").mkdir()
     listed = [(str(tmp_path), ["kept"], ["gone"])]
-    monkeypatch.setattr(remote_run.os, "walk", lambda folder: iter(listed))
-    assert remote_run.clashes(str(tmp_path), str(tmp_path / "target")) == []
+    monkeypatch.setattr(remote_survey.os, "walk", lambda *_, **__: iter(listed))
+    found = remote_survey.Survey(str(tmp_path), str(tmp_path / "target"))
+    assert (found.left_out, found.uncopied) == ([], [])
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Make a path unreadable; the tests may run as root, who can read everything."""
+    lstat, scandir = Path.lstat, os.scandir
+
+    def deny(path, number):
+        def hit(asked):
+            if str(asked) == str(path):
+                raise OSError(number, os.strerror(number), str(path))
+
+        if path.is_dir():
+            monkeypatch.setattr(os, "scandir", lambda asked: (hit(asked), scandir(asked))[1])
+        else:
+            monkeypatch.setattr(Path, "lstat", lambda self: (hit(self), lstat(self))[1])
+
+    return deny
+
+
+@pytest.mark.parametrize(
+    ("side", "bad", "number", "left_out"),
+    [
+        ("source", "W/secret", errno.EACCES, "W/secret"),  # it cannot be listed
+        ("source", "W/secret/in.csv", errno.EACCES, "W/secret"),  # it cannot be searched
+        ("source", "W/secret/in.csv", errno.EIO, "W/secret/in.csv"),
+        ("source", "top.csv", errno.EACCES, "top.csv"),
+        ("target", "W/secret/in.csv", errno.EACCES, "W/secret"),
+        ("target", "W/good.csv", errno.EIO, "W/good.csv"),
+    ],
+)
+def test_one_bad_path_is_left_out_and_the_rest_is_copied(
+    place, points, tmp_path, unreadable, side, bad, number, left_out
+):
+    source, seen = Path(place["source"]), tmp_path / "seen"
+    (source / "W/secret").mkdir(parents=True)
+    for name in ("W/secret/in.csv", "W/good.csv", "top.csv"):
+        (source / name).write_text("x")
+    unreadable(Path(place[side], bad), number)
+    place["rsync"] = ["sh", "-c", f"cat >{shlex.quote(str(seen))}; echo '>f+++++++++ 12 a.csv'"]
+    record = remote_run.run(place, points)
+    assert seen.read_bytes() == f"/{left_out}\0".encode()
+    assert record.copied == 1
+    assert record.uncopied[0].endswith(f": {os.strerror(number)}")
+    assert record.uncopied[0] in record.error
+    assert "(copied: 1 files)" in record.error
+    assert state_of(place)["last_success_at"] == 0.0
+
+
+def test_rsyncs_words_about_single_files_are_shown_with_their_paths(place, points):
+    said = (
+        'rsync: [sender] send_files failed to open "/e/W/a b.csv": Permission denied (13)\n'
+        'rsync: [receiver] rename "/srv/.t/W/.x.abc" -> "W/x": Permission denied (13)\n'
+        'rsync: [sender] readlink_stat("/e/W/q\\"t") failed: Input/output error (5)\n'
+        "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
+    )
+    told = ">f+++++++++ 5 W/x\\n>f+++++++++ 7 W/y"
+    place["rsync"] = ["sh", "-c", f"printf '{told}'; echo {shlex.quote(said)} >&2; exit 23"]
+    record = remote_run.run(place, points)
+    assert (record.items, record.copied, record.copied_bytes) == (["W/y"], 1, 7)
+    first, second, third = record.uncopied
+    assert first == "/e/W/a b.csv: Permission denied"
+    assert second == "W/x: Permission denied"
+    assert third in said.split("\n")
+    assert "Permission denied" in record.error
+
+
+def test_a_message_names_only_the_first_paths():
+    record = RunRecord(uncopied=[f"/e/{number}: Permission denied" for number in range(40)])
+    remote_run.judge(record)
+    assert "/e/4: " in record.error
+    assert "/e/5: " not in record.error
+    assert "and 35 more" in record.error
+
+
+def test_a_source_that_cannot_be_listed_does_not_count_as_silent(place, points, monkeypatch):
+    monkeypatch.setenv("PATH", f"{place['target']}:{os.environ['PATH']}")
+    ls = Path(place["target"], "ls")
+    ls.write_text("#!/bin/sh\necho \"ls: cannot open '$3': Permission denied\" >&2; exit 2\n")
+    ls.chmod(0o755)
+    assert remote_run.run(place, points).error.endswith("cannot be listed: Permission denied")
 
 
 def test_others_cannot_read_the_record_of_a_run(place, points):

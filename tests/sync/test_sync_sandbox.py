@@ -165,6 +165,29 @@ def test_stop_ends_copying_and_keeps_every_file(mounted, ask):
     assert show(mounted, f"{UNIT}.timer", "ActiveState") == "inactive"
 
 
+def test_one_unreadable_folder_does_not_stop_the_rest(mounted, ask):
+    """At the source: no list, no search, one file; in the target: no search, no write."""
+    for name in ("good", "list", "search", "file", "there", "full"):
+        mounted.sh(f"mkdir -p {SOURCE}/l3-e/{name}; echo {name} >{SOURCE}/l3-e/{name}/in.txt")
+    mounted.sh(f"chmod 0733 {SOURCE}/l3-e/list; chmod 0744 {SOURCE}/l3-e/search")
+    mounted.sh(f"chmod 0600 {SOURCE}/l3-e/file/in.txt; mkdir -p {TARGET}/l3-e/there")
+    mounted.sh(f"mkdir {TARGET}/l3-e/full; chown opensafely {TARGET}/l3-e")
+    mounted.sh(f"chmod 0700 {TARGET}/l3-e/there; chmod 0755 {TARGET}/l3-e/full")
+    failed = ask("sync.once", code=1)
+    message = failed["error"]["message"]
+    bad = [f"{SOURCE}/l3-e/{name}" for name in ("list", "search", "file/in.txt")]
+    for path in (*bad, f"{TARGET}/l3-e/there/in.txt"):
+        assert f"{path}" in message, message
+    assert message.count("Permission denied") == 5
+    assert "(copied: 1 files)" in message
+    assert mounted.sh(f"find {TARGET}/l3-e -type f") == f"{TARGET}/l3-e/good/in.txt"
+    state = ask("sync.status")
+    assert len(state["value"]["last"]["uncopied"]) == 5
+    mounted.sh(f"chmod -R a+rX {SOURCE}/l3-e; chown -R opensafely {TARGET}/l3-e")
+    assert ask("sync.once")["outcome"] == "changed"
+    assert mounted.sh(f"find {TARGET}/l3-e -type f | wc -l") == "6"
+
+
 def test_the_sync_continues_after_a_reboot(mounted, ask, managed):
     """The drive is mounted at boot, and the sync starts after it."""
     mounted.sh(f"umount /e; mkdir -p /srv/drive/FILESFORL4; mkdir -m 0777 /srv/drive/{LAST}")

@@ -73,10 +73,11 @@ def replace_file(path: Path, text: str) -> None:
 
     The backup has no secrets: an unset or replaced secret must be gone.
 
-    Raises HostRefusal when the new text cannot be written; the old file is then still there.
+    Raises HostRefusal when the new text cannot be written; the old file and its backup are then
+    still there.
     """
     try:
-        with _staged(path, text) as staged:
+        with _staged(path, text, mode_of(path)) as staged:
             _back_up(path)
             staged.replace(path)
     except OSError as error:
@@ -88,9 +89,14 @@ def replace_file(path: Path, text: str) -> None:
         os.close(folder)
 
 
+def mode_of(path: Path) -> int:
+    """The mode of a file, or of a new one."""
+    return path.stat().st_mode & 0o7777 if path.exists() else NEW_FILE_MODE
+
+
 @contextlib.contextmanager
-def _staged(path: Path, text: str) -> Iterator[Path]:
-    """A complete new file beside the old one, with the mode of the old one.
+def _staged(path: Path, text: str, mode: int) -> Iterator[Path]:
+    """A complete new file beside the old one, with this mode.
 
     A new file that a killed program left behind is removed, because it may contain a secret.
     """
@@ -104,22 +110,20 @@ def _staged(path: Path, text: str) -> Iterator[Path]:
             stream.write(text.encode("utf-8", "surrogateescape"))
             stream.flush()
             os.fsync(stream.fileno())
-        staged.chmod(path.stat().st_mode & 0o7777 if path.exists() else NEW_FILE_MODE)
+        staged.chmod(mode)
         yield staged
     finally:
         staged.unlink(missing_ok=True)
 
 
 def _back_up(path: Path) -> None:
+    """Keep the present file as the backup; the old backup stays until the new one is complete."""
     if path.exists():
         backup = path.with_name(path.name + ".bak")
-        backup.unlink(missing_ok=True)
         text = path.read_bytes().decode("utf-8", "surrogateescape")
-        handle = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            kept = without_secrets(text, _secret_names(path.parent))
-            file.write(kept.encode("utf-8", "surrogateescape"))
-            os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
+        kept = without_secrets(text, _secret_names(path.parent))
+        with _staged(backup, kept, mode_of(path)) as staged:
+            staged.replace(backup)
 
 
 def _secret_names(folder: Path) -> set[str]:

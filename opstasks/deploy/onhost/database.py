@@ -1,16 +1,17 @@
 """Runs on the host: check, copy and restore job-runner's database."""
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import sys
 import tempfile
 from pathlib import Path
 
-from opstasks.deploy.onhost.database_read import job_ids, open_read_only, version_and_schema
+from opstasks.deploy.onhost.database_read import job_ids, version_and_schema
 from opstasks.deploy.onhost.record import ReleaseSpec
 from opstasks.onhost.commands import call
+from opstasks.onhost.database_copy import CopyFailure, copy_database
+from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import HostFailure
 
@@ -23,28 +24,6 @@ from jobrunner.models import Job
 ensure_valid_db()
 find_all(Job)
 """
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Make a complete, checked copy, or no copy. Raises HostFailure or sqlite3.Error."""
-    target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    new = target.with_name(target.name + ".new")
-    new.unlink(missing_ok=True)
-    try:
-        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
-        with (
-            contextlib.closing(open_read_only(source)) as old,
-            contextlib.closing(sqlite3.connect(new)) as copy,
-        ):
-            old.backup(copy)
-            verdict = copy.execute("PRAGMA quick_check").fetchone()[0]
-        if verdict != "ok":
-            raise HostFailure(f"the copy of the database is damaged: {verdict}")
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(target)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def carry_over(current: Path, restored: Path) -> None:
@@ -98,10 +77,9 @@ def settle(database: Path) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
     except sqlite3.Error as error:
-        # A lock and a full disk are OperationalErrors. Python before 3.11 has no error codes.
-        if type(error) is sqlite3.DatabaseError:
-            raise DamagedError(f"the database is damaged: {error}") from error
-        raise HostFailure(f"cannot use the database: {error}") from error
+        if is_damaged(error):
+            raise DamagedError(explain(error)) from error
+        raise HostFailure(f"cannot use the database: {explain(error, database)}") from error
     if verdict != "ok":
         raise DamagedError(f"the database is damaged: {verdict}")
 
@@ -160,10 +138,11 @@ def restore_database(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:
         return put_back(spec, snapshot, aside)
     except DamagedError as error:
         return replace_damaged(database, snapshot, aside, error.reason)
-    except (sqlite3.Error, OSError) as error:
+    except (CopyFailure, sqlite3.Error, OSError) as error:
         # The database is still in its place, so its copy is not needed, and the disk may be full.
         aside.unlink(missing_ok=True)
-        raise HostFailure(f"cannot restore the database: {error}", "it is unchanged") from error
+        why = error.reason if isinstance(error, CopyFailure) else str(error)
+        raise HostFailure(f"cannot restore the database: {why}", "it is unchanged") from error
 
 
 def put_back(spec: ReleaseSpec, snapshot: Path, aside: Path) -> str:

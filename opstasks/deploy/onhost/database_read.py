@@ -1,13 +1,9 @@
 """Runs on the host: read job-runner's database without a chance to change it."""
 
 import contextlib
-import sqlite3
 from pathlib import Path
 
-
-def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
-    """A connection that cannot write; it waits up to `timeout_s` for a lock."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
+from opstasks.onhost.database_copy import open_read_only
 
 
 def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:

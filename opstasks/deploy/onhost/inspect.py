@@ -13,13 +13,16 @@ from typing import Any
 
 from opstasks.deploy.onhost.checkout_facts import checkout_facts, is_missing, source_facts
 from opstasks.deploy.onhost.code import code_facts
-from opstasks.deploy.onhost.database_read import open_read_only
 from opstasks.deploy.onhost.releases import newest
-from opstasks.deploy.onhost.service import SYSTEMCTL, unit_state
+from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.database_copy import open_read_only
+from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.database_rights import not_writable
 from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+from opstasks.onhost.unit_control import refuse_unstartable
+from opstasks.onhost.unit_state import SYSTEMCTL
 
 # Seconds to wait for a locked database.
 LOCKED_S = 10
@@ -41,6 +44,8 @@ def main(request: Request) -> Answer:
     ]
     new = code_facts(request, *checkouts)
     database = database_facts(request["database"])
+    # The version of a locked or damaged database is not known: not all migrations are pending.
+    unknown = database["exists"] and database["quick_check"] != "ok"
     return {
         "code": checkouts[0],
         "lib": checkouts[1],
@@ -52,10 +57,7 @@ def main(request: Request) -> Answer:
         "missing_keys": new["missing_keys"],
         "is_confined": new["is_confined"],
         "not_inspected": new["not_inspected"],
-        # Without the database's version, every migration would be listed.
-        "migrations": []
-        if database["error"]
-        else pending(new["migrations"], database["user_version"]),
+        "migrations": [] if unknown else pending(new["migrations"], database["user_version"]),
         "code_version": max(new["migrations"], default=0),
     }
 
@@ -75,6 +77,7 @@ def host_facts(request: Request) -> dict[str, Any]:
         "disks": disks(request),
         "unit_state": unit.get("ActiveState", "unknown"),
         "unit_loaded": unit.get("LoadState") == "loaded",
+        **unit_problem(request["unit"]),
         # systemd prints nothing for root.
         "unit_user": (unit["User"] or "root") if "User" in unit else "",
         "unit_drop_ins": unit.get("DropInPaths", "").split(),
@@ -112,6 +115,17 @@ def disk(kind: str, place: Path) -> dict[str, Any]:
     }
 
 
+def unit_problem(unit: str) -> dict[str, str]:
+    """Why systemd would not start the unit after a deploy stopped it, and what helps."""
+    try:
+        refuse_unstartable(unit)
+    except HostRefusal as refusal:
+        return {"unit_problem": refusal.reason, "unit_hint": refusal.detail}
+    except HostFailure:
+        pass  # `unit_state` is unknown then
+    return {"unit_problem": "", "unit_hint": ""}
+
+
 def may_control(unit: str) -> bool:
     """Whether this account may start and stop the unit without a password."""
     words = ("sudo", "-n", "-l", SYSTEMCTL)
@@ -144,9 +158,8 @@ def database_facts(path: str) -> dict[str, Any]:
             facts["quick_check"] = quick_check(connection)
             facts["running"] = [running_job(row) for row in connection.execute(RUNNING)]
     except sqlite3.Error as error:
-        facts["error"] = str(error)
-        # A lock, a full disk and a missing right are OperationalErrors, not damage.
-        facts["is_damaged"] = type(error) is sqlite3.DatabaseError
+        facts["is_damaged"] = is_damaged(error)
+        facts["error"] = str(error) if facts["is_damaged"] else explain(error, Path(path))
     return facts
 
 
@@ -167,4 +180,4 @@ def health(path: str) -> str:
         with contextlib.closing(open_read_only(Path(path), timeout_s=LOCKED_S)) as connection:
             return quick_check(connection)
     except sqlite3.Error as error:
-        return f"{path}: {error}"
+        return f"{path}: {explain(error, Path(path))}"

@@ -1,16 +1,20 @@
 """Runs on the host: keep what a forced checkout would throw away, as a patch.
 
 People edit files while a release is in progress. Content that is neither in the commit that comes
-nor in the one that goes is theirs (or one file that an interrupted checkout wrote in part).
+nor in the one that goes is theirs, unless it is the beginning of a file that git did not finish.
+Without any, nothing is written to a disk: it may be full.
 """
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
-from opstasks.deploy.onhost.checkout import names_of, read
+from opstasks.deploy.onhost.checkout import git, names_of, read
 
 REASON = "cannot keep the hand edits of"
+# An index of our own is made here if it can be: in memory.
+MEMORY = "/dev/shm"  # noqa: S108 (for files of one account)
 
 
 def keep(path: str, commit: str, other: str, patch: Path) -> list[str]:
@@ -20,9 +24,10 @@ def keep(path: str, commit: str, other: str, patch: Path) -> list[str]:
     one with the name ``...-staged.patch`` has staged content that differs. Raises HostFailure and
     OSError.
     """
-    lost = thrown_away(path, commit, other, patch.parent)
+    lost = thrown_away(path, commit, other)
     if lost:
-        with OwnIndex(path, "HEAD", patch.parent) as index:
+        patch.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with OwnIndex(path, "HEAD") as index:
             names = "\0".join(lost)
             add = ("--literal-pathspecs", "add", "--force", "--pathspec-from-file=-")
             read(path, *add, "--pathspec-file-nul", reason=REASON, input=names, env=index.env)
@@ -46,19 +51,18 @@ def save(path: str, patch: Path, env: "dict[str, str] | None") -> None:
         new.unlink(missing_ok=True)
 
 
-def thrown_away(path: str, commit: str, other: str, folder: Path) -> list[str]:
+def thrown_away(path: str, commit: str, other: str) -> list[str]:
     """The files that a forced checkout of `commit` would change although nobody committed them."""
     coming, untracked = names_of(path, "ls-tree", "-r", "--name-only", commit), others(path)
-    in_the_way = {name for name in untracked if name in coming or blocks(name, coming)}
+    in_the_way = untracked & (coming | folders_of(coming)) | inside(untracked, coming)
     if not in_the_way and not read(path, "status", "--porcelain", "--untracked-files=no"):
         return []
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     going = names_of(path, "ls-tree", "-r", "--name-only", other)
-    as_coming, as_going = (same(path, end, folder) for end in (commit, other))
-    tracked = names_of(path, "ls-files")
+    known = same(path, commit) | same(path, other)
     # Going back removes what only the other commit has.
-    touched = tracked | in_the_way | (untracked & going)
-    return sorted(name for name in touched - as_coming - as_going if is_there(path, name))
+    touched = names_of(path, "ls-files") | in_the_way | (untracked & going)
+    there = [name for name in sorted(touched - known) if is_there(path, name)]
+    return [name for name in there if not is_part(path, name, commit, other)]
 
 
 def others(path: str) -> set[str]:
@@ -66,17 +70,19 @@ def others(path: str) -> set[str]:
     return names_of(path, "ls-files", "--others")
 
 
-def blocks(name: str, coming: set[str]) -> bool:
-    """Whether an untracked file is where a commit has a folder, or in place of its file."""
-    parents = [str(parent) for parent in Path(name).parents][:-1]
-    return any(parent in coming for parent in parents) or any(
-        other.startswith(f"{name}/") for other in coming
-    )
+def folders_of(names: set[str]) -> set[str]:
+    """The folders that files are in."""
+    return {str(parent) for name in names for parent in Path(name).parents} - {"."}
 
 
-def same(path: str, commit: str, folder: Path) -> set[str]:
+def inside(names: set[str], files: set[str]) -> set[str]:
+    """The names that are in a folder where a commit has a file."""
+    return {name for name in names if folders_of({name}) & files}
+
+
+def same(path: str, commit: str) -> set[str]:
     """The files of a commit that are in the work tree with this content."""
-    with OwnIndex(path, commit, folder) as index:
+    with OwnIndex(path, commit) as index:
         names = names_of(path, "ls-files", env=index.env)
         return names - names_of(path, "diff", "--name-only", "--no-ext-diff", env=index.env)
 
@@ -88,11 +94,29 @@ def is_there(path: str, name: str) -> bool:
     return is_straight and os.path.lexists(top / place)
 
 
+def is_part(path: str, name: str, *commits: str) -> bool:
+    """Whether a file is the beginning of a commit's: git was killed, or the disk was full."""
+    place = Path(path, name)
+    if place.is_symlink() or not place.is_file() or not os.access(place, os.R_OK):
+        return False
+    found = place.read_bytes()
+    for commit in commits:
+        words = git(path, "cat-file", "blob", f"{commit}:{name}")
+        quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
+        done = subprocess.run(
+            words, stdin=quiet, stdout=pipe, stderr=quiet, close_fds=False, check=False
+        )
+        if done.returncode == 0 and done.stdout.startswith(found):
+            return True
+    return False
+
+
 class OwnIndex:
     """An index of our own with a commit's files: the checkout's stays as it is."""
 
-    def __init__(self, path: str, commit: str, folder: Path) -> None:
-        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix=".index-")
+    def __init__(self, path: str, commit: str) -> None:
+        folder = MEMORY if os.access(MEMORY, os.W_OK) else None
+        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="opstasks-index-")
         self.env = {**os.environ, "GIT_INDEX_FILE": str(Path(self._folder.name, "index"))}
         read(path, "read-tree", commit, reason=REASON, env=self.env)
 

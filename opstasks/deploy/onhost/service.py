@@ -1,141 +1,112 @@
 """Runs on the host: stop, start and watch the service for a release."""
 
-import os
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from opstasks.deploy.onhost import service_log
 from opstasks.deploy.onhost.record import ReleaseSpec
-from opstasks.onhost.commands import call, required
+from opstasks.deploy.onhost.service_log import NewLines
+from opstasks.onhost import unit_control
 from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.unit_control import settled
+from opstasks.onhost.unit_state import (
+    PROPERTIES,
+    State,
+    done_by_hand,
+    ending,
+    is_serving,
+    same_process,
+)
 
-SYSTEMCTL = "/usr/bin/systemctl"  # as sudoers names it
-PROPERTIES = "LoadState,ActiveState,SubState,MainPID,NRestarts,InvocationID,User,DropInPaths"
-STARTED_LINE = "jobrunner.service started"
 # On a busy host, the service may log its start only after the watch.
 START_GRACE_S = 30
+# A person may restart the service while we watch it: we watch again, but not forever.
+MOST_RESTARTS = 3
+POLL_S = 0.5
+
+
+class Watched(NamedTuple):
+    """What a watch saw: exceptions that the previous release also raised, and notes for people."""
+
+    as_before: list[str]
+    notes: list[str]
 
 
 def unit_state(spec: ReleaseSpec) -> dict[str, str]:
     """The unit's properties as systemd shows them. Raises HostFailure."""
-    text = required(
-        "cannot read the unit",
-        "systemctl",
-        "show",
-        spec["unit"],
-        f"--property={PROPERTIES}",
-    )
-    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
-
-
-def is_serving(state: dict[str, str]) -> bool:
-    """Whether the service is up (not between two crashes)."""
-    return state.get("ActiveState") == "active" and state.get("SubState") == "running"
-
-
-def is_wanted(state: dict[str, str]) -> bool:
-    """Whether the service should be up (also between two crashes)."""
-    return state.get("ActiveState") in ("active", "activating", "reloading")
-
-
-def systemctl(verb: str, spec: ReleaseSpec) -> None:
-    """Start or stop the unit: sudoers allows this account to, without a password."""
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    required(f"cannot {verb} {spec['unit']}", *prefix, SYSTEMCTL, verb, spec["unit"], timeout=150)
+    return unit_control.read(spec["unit"], f"{PROPERTIES},InvocationID,User,DropInPaths")
 
 
 def stop(spec: ReleaseSpec) -> None:
-    """Stop the unit, unless it is already down, and check that it is down."""
-    if unit_state(spec).get("ActiveState") not in ("inactive", "failed"):
-        systemctl("stop", spec)
-    state = unit_state(spec)
-    if state.get("ActiveState") not in ("inactive", "failed"):
-        raise HostFailure(f"{spec['unit']} does not stop ({state.get('ActiveState')})")
-
-
-def journal(spec: ReleaseSpec, *options: str) -> list[str]:
-    """Lines of the service's own log."""
-    done = call("journalctl", "--unit", spec["unit"], "--no-pager", "--output=cat", *options)
-    return done.stdout.splitlines()
-
-
-def journal_cursor(spec: ReleaseSpec) -> str:
-    """A position in the log, to read only newer lines later."""
-    lines = journal(spec, "--lines=0", "--show-cursor")
-    found = [line for line in lines if line.startswith("-- cursor: ")]
-    return found[-1].removeprefix("-- cursor: ") if found else ""
-
-
-def exceptions(lines: Iterable[str]) -> set[str]:
-    """The types of all exceptions with a traceback in the log."""
-    found, inside = set(), False
-    for line in lines:
-        if "Traceback (most recent call last)" in line:
-            inside = True
-        elif inside and line and not line[0].isspace():
-            found.add(line.split(":")[0].strip())
-            inside = False
-    return found
+    """Stop the unit, unless it is already down, and check that it is down. Raises HostFailure."""
+    unit_control.stop(spec["unit"])
 
 
 def exceptions_now(spec: ReleaseSpec) -> list[str]:
     """The exceptions that the service has raised since its last start."""
     invocation = unit_state(spec).get("InvocationID", "")
-    return sorted(exceptions(journal(spec, f"_SYSTEMD_INVOCATION_ID={invocation}", "--lines=1000")))
+    words = (f"_SYSTEMD_INVOCATION_ID={invocation}", "--lines=1000")
+    return sorted(service_log.exceptions(service_log.lines(spec["unit"], *words) or ()))
 
 
-def start_and_watch(spec: ReleaseSpec, known: Iterable[str]) -> list[str]:
+def start_and_watch(spec: ReleaseSpec, known: Iterable[str]) -> Watched:
     """Start the unit; check that it stays up, logs its start, and raises no new exception.
 
-    Returns the known exceptions that it raised again. Raises HostFailure.
+    Raises HostFailure.
     """
-    cursor = journal_cursor(spec)
-    systemctl("start", spec)
-    first = unit_state(spec)
+    unit, notes = spec["unit"], []
+    if is_serving(unit_state(spec)):
+        # It may have loaded the old code, or a half of the new one.
+        notes.append(f"somebody started {unit} while the release moved; it was restarted")
+        stop(spec)
+    log = NewLines(unit)
+    unit_control.start(unit)
+    while by_hand := watch(spec, log):
+        notes.append(f"{by_hand}; it was watched again")
+        if len(notes) > MOST_RESTARTS:
+            raise HostFailure(f"{by_hand}, again and again", "\n".join(notes))
+        log = NewLines(unit)
+    lines = log.read()
+    if lines is None or not (service_log.has_started(lines) or service_log.is_recording()):
+        notes.append("its log was not judged: journald does not record it")
+        return Watched([], notes)
+    return Watched(service_log.judge(unit, lines, set(known)), notes)
+
+
+def watch(spec: ReleaseSpec, log: NewLines) -> str:
+    """Watch the unit; "" when its process stayed up, or how a person restarted it.
+
+    Raises HostFailure, with the last lines of the log, when it did not stay up.
+    """
+    unit, first = spec["unit"], unit_state(spec)
+    if stays_up(spec, first, log):
+        return ""
+    now = settled(unit)
+    by_hand = done_by_hand(unit, first, now)
+    if by_hand and is_serving(now):
+        return by_hand
+    raise HostFailure(by_hand or fallen(unit, now), log.last())
+
+
+def fallen(unit: str, now: State) -> str:
+    """What became of a unit that did not stay up, for people."""
+    state = f"{now.get('ActiveState')}/{now.get('SubState')}"
+    why = ending(now)
+    return f"{unit} did not stay up (now {state}){f': {why}' if why else ''}"
+
+
+def stays_up(spec: ReleaseSpec, first: State, log: NewLines) -> bool:
+    """Whether the first process is up for the whole watch, and until it has logged its start."""
     deadline = time.monotonic() + spec["watch_s"]
-    while True:
-        see_same_process(spec, first, cursor)
+    is_recording: bool | None = None
+    while same_process(first, unit_state(spec)):
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            lines = journal(spec, *after(cursor))
-            if has_started(lines) or left_s < -START_GRACE_S:
-                return judge_log(spec, lines, set(known))
-        time.sleep(0.5)
-
-
-def see_same_process(spec: ReleaseSpec, first: dict[str, str], cursor: str) -> None:
-    """Raise HostFailure, with the log since `cursor`, unless the first process is still up."""
-    state = unit_state(spec)
-    same = all(state.get(key) == first.get(key) for key in ("MainPID", "NRestarts"))
-    if not (is_serving(state) and same):
-        now = f"{state.get('ActiveState')}/{state.get('SubState')}"
-        lines = journal(spec, *after(cursor))[-10:]
-        raise HostFailure(f"{spec['unit']} did not stay up (now {now})", "\n".join(lines))
-
-
-def has_started(lines: Iterable[str]) -> bool:
-    """Whether the service logged that it started."""
-    return any(STARTED_LINE in line for line in lines)
-
-
-def after(cursor: str) -> list[str]:
-    """The journalctl option for the lines after a position."""
-    return [f"--after-cursor={cursor}"] if cursor else []
-
-
-def judge_log(spec: ReleaseSpec, lines: list[str], known: set[str]) -> list[str]:
-    """Check that the log since the start is healthy. Raises HostFailure.
-
-    An exception that the previous release also raised (a job-server that is down) is not the new
-    release's fault: it is returned, so that the operator is told.
-    """
-    if not has_started(lines):
-        raise HostFailure(
-            f"{spec['unit']} is up but did not log that it started", "\n".join(lines[-10:])
-        )
-    raised = exceptions(lines)
-    if raised - known:
-        names = ", ".join(sorted(raised - known))
-        at = next(i for i, line in enumerate(lines) if "Traceback" in line)
-        detail = "\n".join(lines[at:][-10:])
-        raise HostFailure(f"{spec['unit']} logged a traceback: {names}", detail)
-    return sorted(raised)
+            lines = log.read()
+            if lines is None or service_log.has_started(lines) or left_s < -START_GRACE_S:
+                return True
+            if is_recording is None and not (is_recording := service_log.is_recording()):
+                return True
+        time.sleep(POLL_S)
+    return False

@@ -1,8 +1,11 @@
-"""Runs on the host: remove old snapshots of the database."""
+"""Runs on the host: remove old snapshots, and what was left of copies that did not end."""
 
+import shutil
+import time
 from pathlib import Path
 
 from opstasks.deploy.onhost.record import Record, ReleaseSpec, records
+from opstasks.onhost.database_copy import clear_partial
 
 
 def prune(spec: ReleaseSpec) -> list[str]:
@@ -12,6 +15,7 @@ def prune(spec: ReleaseSpec) -> list[str]:
     OSError.
     """
     folder = Path(spec["state_dir"], "snapshots")
+    clear_leftovers(spec)
     known = records(spec["state_dir"])
     ages: dict[str, float] = {}
     for path in folder.glob("*.sqlite*"):
@@ -31,3 +35,23 @@ def prune(spec: ReleaseSpec) -> list[str]:
 def is_needed(spec: ReleaseSpec, known: dict[str, Record], release: str) -> bool:
     """Whether a release is this one, or unfinished."""
     return release == spec["id"] or (release in known and not known[release].get("outcome"))
+
+
+# Folders of a restore, and of an inspection.
+RESTORES, STAGINGS = ".restore-*", "staging-*"
+# Others may inspect the host at the same time, without the lock; an inspection takes minutes.
+STAGING_AGE_S = 3600
+
+
+def clear_leftovers(spec: ReleaseSpec) -> None:
+    """Remove what a process that was killed left of a copy, a record, a restore or an inspection.
+
+    The caller has the lock, so no other release makes one now. Raises OSError.
+    """
+    state = Path(spec["state_dir"])
+    for folder in (state / "snapshots", state / "releases"):
+        clear_partial(folder)
+    old_at = time.time() - STAGING_AGE_S
+    folders = [path for path in state.glob(STAGINGS) if path.lstat().st_mtime < old_at]
+    for path in (*folders, *Path(spec["database"]).parent.glob(RESTORES)):
+        shutil.rmtree(path, ignore_errors=True)

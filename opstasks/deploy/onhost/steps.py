@@ -9,10 +9,12 @@ release's record before it prints the answer, so a lost client does not matter.
 
 import contextlib
 import os
+import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from opstasks.deploy.onhost.checkout import head
 from opstasks.deploy.onhost.database import (
@@ -22,7 +24,7 @@ from opstasks.deploy.onhost.database import (
     settle,
 )
 from opstasks.deploy.onhost.database_read import version_and_schema
-from opstasks.deploy.onhost.jobs import job_containers, lost_jobs
+from opstasks.deploy.onhost.jobs import check_jobs, job_containers
 from opstasks.deploy.onhost.move import move_all, refuse_changed
 from opstasks.deploy.onhost.record import (
     KEPT,
@@ -33,18 +35,23 @@ from opstasks.deploy.onhost.record import (
     snapshot_path,
     write_record,
 )
+from opstasks.deploy.onhost.seen import seen
 from opstasks.deploy.onhost.service import (
+    Watched,
     exceptions_now,
-    is_serving,
-    is_wanted,
+    fallen,
     start_and_watch,
     stop,
     unit_state,
 )
 from opstasks.deploy.onhost.snapshots import prune
 from opstasks.onhost.commands import required
+from opstasks.onhost.database_errors import explain
+from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.environment import of_release
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+from opstasks.onhost.unit_control import refuse_unstartable
+from opstasks.onhost.unit_state import is_serving, is_wanted
 
 MIGRATION_TIMEOUT_S = 600
 
@@ -53,17 +60,19 @@ def main(request: Request) -> Answer:
     """Do one step."""
     os.umask(0o027)
     step, spec = request["step"], request["spec"]
-    refuse_unwanted(step, spec)
+    if step != "look":
+        refuse_unwanted(step, spec)
     return STEPS[step](spec)
 
 
-def step_answer(version: int = 0, how: str = "", as_before: Iterable[str] = ()) -> Answer:
-    """The answer of a step.
+def step_answer(version: int = 0, how: str = "", **values: Any) -> Answer:
+    """The answer of a step; `values` are other fields of `opstasks.deploy.apply.StepAnswer`."""
+    return {"version": version, "how": how, **values}
 
-    The database's version; what happened to the database; exceptions that the service also
-    raised before the release.
-    """
-    return {"version": version, "how": how, "as_before": list(as_before)}
+
+def watched_answer(watched: Watched, **values: Any) -> Answer:
+    """The answer of a step that watched the service."""
+    return step_answer(as_before=watched.as_before, notes=watched.notes, **values)
 
 
 def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
@@ -76,8 +85,10 @@ def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
         raise HostRefusal(f"release {spec['id']} is {record['outcome']} already")
     if record.get("rolling_back") and step != "roll_back":
         raise HostRefusal(f"release {spec['id']} is being rolled back")
-    # The first step of a resumed release, finished or undone; a new release has moved nothing yet.
-    if step in ("begin", "roll_back") and record.get("step", "begun") != "begun":
+    # The first step of a resumed release; a new release has moved nothing yet. Going back before
+    # anything was moved touches no checkout: it only starts the service again.
+    unmoved = {"begin": ("begun",), "roll_back": ("begun", "stopped")}
+    if step in unmoved and record.get("step", "begun") not in unmoved[step]:
         for name in ("code", "lib"):
             refuse_moved_by_hand(spec[name], record, record["from_" + name], record["to_" + name])
 
@@ -101,29 +112,40 @@ def begin(spec: ReleaseSpec) -> Answer:
         settle(Path(spec["database"]))
         renew_snapshot(spec, snapshot_path(spec))
         write_record(spec, step="stopped", snapshot=str(snapshot_path(spec)))
-    return step_answer()
+    return step_answer(serves=record["was_active"])
 
 
 def begin_record(spec: ReleaseSpec) -> Record:
-    """The record of a new release. Raises HostFailure when the plan no longer holds."""
+    """The record of a new release. Raises HostRefusal when the plan no longer holds."""
     for other in records(spec["state_dir"]).values():
         if not other.get("outcome"):
-            raise HostFailure(f"release {other.get('id')} is unfinished: finish or undo it first")
+            raise HostRefusal(f"release {other.get('id')} is unfinished: finish or undo it first")
     try:
         refuse_changed(spec, wait_s=0)
     except HostFailure as found:
         reason = f"{found.reason}, after the plan was shown"
         raise HostRefusal(reason, found.detail) from found
+    was_active = is_wanted(unit_state(spec))
+    if was_active:
+        refuse_unstartable(spec["unit"])
+    try:
+        containers = job_containers()
+        version = version_and_schema(Path(spec["database"]))[0]
+    except HostFailure as error:
+        raise HostRefusal(error.reason, error.detail) from error
+    except sqlite3.Error as error:
+        why = explain(error, Path(spec["database"]))
+        raise HostRefusal(f"cannot read the database: {why}") from error
     return write_record(
         spec,
         **{key: spec[key] for key in KEPT},
         started=time.time(),
         step="begun",
         outcome="",
-        was_active=is_wanted(unit_state(spec)),
+        was_active=was_active,
         known_exceptions=exceptions_now(spec),
-        containers=job_containers(),
-        from_version=version_and_schema(Path(spec["database"]))[0],
+        containers=containers,
+        from_version=version,
     )
 
 
@@ -162,18 +184,27 @@ def serve(spec: ReleaseSpec) -> Answer:
     record = write_record(spec, step="starting")
     if not record["was_active"]:
         return step_answer()
-    return step_answer(as_before=start_and_watch(spec, record.get("known_exceptions", [])))
+    return watched_answer(start_and_watch(spec, record.get("known_exceptions", [])))
 
 
 def finish(spec: ReleaseSpec) -> Answer:
-    """Check that no job was lost, then close the record and prune old snapshots."""
-    lost = lost_jobs(spec)
-    if lost:
-        raise HostFailure(f"jobs were lost: {', '.join(lost)}")
-    write_record(spec, step="done", outcome="deployed", finished=time.time())
-    with contextlib.suppress(OSError):  # do not undo a good release because of old snapshots
+    """Check that no job was lost and the service is up, then close the record; prune snapshots.
+
+    What says nothing about the release does not undo it: docker that does not answer, a locked
+    database, a disk that is full for the record.
+    """
+    unknown, problem = check_jobs(spec), ""
+    state = unit_state(spec)
+    if read_record(spec)["was_active"] and not is_serving(state):
+        raise HostFailure(fallen(spec["unit"], state))
+    try:
+        write_record(spec, step="done", outcome="deployed", finished=time.time())
+    except OSError as error:
+        problem = f"it serves, but its record cannot be written: {explained(error)}"
+    with contextlib.suppress(OSError):
         prune(spec)
-    return step_answer()
+    notes = [unknown] if unknown else []
+    return step_answer(notes=notes, problem=problem, now=seen(spec))
 
 
 def roll_back(spec: ReleaseSpec) -> Answer:
@@ -184,8 +215,8 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     """
     record = read_record(spec)
     if not record:
-        return step_answer(how="nothing had been changed")
-    reached = record["step"]
+        return step_answer(how="nothing had been changed", now=seen(spec))
+    reached, watched = record["step"], Watched([], [])
     with contextlib.suppress(OSError):
         write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))
     how = "database untouched"
@@ -196,18 +227,25 @@ def roll_back(spec: ReleaseSpec) -> Answer:
         how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
         how = "; ".join(filter(None, (how, kept)))
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
-        start_and_watch(spec, record.get("known_exceptions", []))
+        watched = start_and_watch(spec, record.get("known_exceptions", []))
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
     with contextlib.suppress(OSError):
         prune(spec)
-    return step_answer(how=how)
+    return watched_answer(watched, how=how, now=seen(spec))
 
 
 def restart(spec: ReleaseSpec) -> Answer:
     """Stop and start the service where it is, and watch it."""
+    refuse_unstartable(spec["unit"])
     known = exceptions_now(spec)
     stop(spec)
-    return step_answer(as_before=start_and_watch(spec, known))
+    watched = start_and_watch(spec, known)
+    return watched_answer(watched, now=seen(spec))
+
+
+def look(spec: ReleaseSpec) -> Answer:
+    """Change nothing: read what is on the host now."""
+    return step_answer(now=seen(spec))
 
 
 STEPS: dict[str, Callable[[ReleaseSpec], Answer]] = {
@@ -217,4 +255,5 @@ STEPS: dict[str, Callable[[ReleaseSpec], Answer]] = {
     "finish": finish,
     "roll_back": roll_back,
     "restart": restart,
+    "look": look,
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.commands import attempt, said
+from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.protocol import Answer, Request
 
@@ -75,8 +76,7 @@ def database(name: str) -> dict[str, Any]:
         connection.execute("SELECT count(*) FROM job").fetchone()
         connection.close()
     except sqlite3.Error as error:
-        # A lock, a full disk and a missing right are OperationalErrors, not damage.
-        return {"problem": str(error), "damaged": type(error) is sqlite3.DatabaseError}
+        return {"problem": explain(error, Path(name)), "damaged": is_damaged(error)}
     return {"problem": "" if found == "ok" else found, "damaged": found != "ok"}
 
 

@@ -1,12 +1,13 @@
 """Runs on the host, as the service account: the containers of jobs, as docker describes them."""
 
+import os
 from datetime import datetime, timezone
 from typing import Any
 
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.limits import moment
 
-CONTAINER_PREFIX = "os-job-"
+CONTAINER_PREFIX, VOLUME_PREFIX = "os-job-", "os-volume-"
 WORKSPACE = "/workspace"
 # A busy docker takes its time. Two such requests and a busy database are still shorter than the
 # client waits: if docker hangs, the answer has the database's part.
@@ -24,6 +25,20 @@ def list_containers(docker: Any) -> list[dict[str, Any]]:
     names = [item["Names"][0].lstrip("/") for item in listed if item.get("Names")]
     found = [inspect(docker, name) for name in names if name.startswith(CONTAINER_PREFIX)]
     return [item for item in found if item]
+
+
+def list_volumes(docker: Any, folder: str) -> list[str]:
+    """The ids of jobs that have a volume; `folder` is that of bind-mounted ones.
+
+    Raises EngineError.
+    """
+    listed = docker.get("volumes", filters={"name": [VOLUME_PREFIX]}).get("Volumes") or []
+    names = [item["Name"] for item in listed if item["Name"].startswith(VOLUME_PREFIX)]
+    try:
+        bound = sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        bound = []
+    return [*(name[len(VOLUME_PREFIX) :] for name in names), *bound]
 
 
 def inspect(docker: Any, name: str) -> dict[str, Any] | None:

@@ -1,15 +1,14 @@
 """Runs on the host, as the service account: a job's container, volume and log files."""
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, inspect
+from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, VOLUME_PREFIX, inspect
 from opstasks.onhost.engine import EngineError
 from opstasks.onhost.limits import moment
-
-VOLUME_PREFIX = "os-volume-"
 
 
 def surroundings(
@@ -54,19 +53,30 @@ def in_docker(docker: Any, job: str, seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def log_files(base: str, job: str) -> list[dict[str, Any]]:
-    """The files of a job's newest log folder."""
+    """The files of a job's newest log folder; those that cannot be read are left out."""
+    for month in sorted(_names(base), reverse=True):
+        folder = Path(base) / month / (CONTAINER_PREFIX + job)
+        if _is_folder(folder):
+            found = [_log_file(folder / name) for name in _names(str(folder))]
+            return [file for file in found if file]
+    return []
+
+
+def _names(folder: str) -> list[str]:
     try:
-        months = sorted(os.listdir(base), reverse=True)  # noqa: PTH208
+        return sorted(os.listdir(folder))  # noqa: PTH208
     except OSError:
         return []
-    folders = [Path(base) / month / (CONTAINER_PREFIX + job) for month in months]
-    for folder in filter(_is_folder, folders):
-        files = [(path, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
-        return [
-            {"path": str(path), "size_bytes": stat.st_size, "changed_at": moment(stat.st_mtime)}
-            for path, stat in files
-        ]
-    return []
+
+
+def _log_file(path: Path) -> dict[str, Any] | None:
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return None
+    return {"path": str(path), "size_bytes": info.st_size, "changed_at": moment(info.st_mtime)}
 
 
 def _is_folder(path: Path) -> bool:

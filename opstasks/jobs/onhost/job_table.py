@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.database_errors import explain
 from opstasks.onhost.limits import LATEST_AT, moment
 from opstasks.onhost.protocol import HostRefusal
 
@@ -63,14 +64,16 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as opened:
             yield opened
     except sqlite3.Error as error:
-        raise HostRefusal(str(error)) from error
+        raise HostRefusal(explain(error, Path(path))) from error
 
 
 def flags(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
     """The flags that are set: value, and time of setting in seconds since the epoch."""
     try:
         rows = connection.execute("SELECT id, value, timestamp FROM flags").fetchall()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
         return {}  # the table does not exist before the first flag is set
     return {name: (_text(value), _seconds(at)) for name, value, at in rows if value is not None}
 

@@ -1,7 +1,8 @@
 """Runs on the host, as the service account: flags, counts and jobs, and their containers.
 
 The request: ``database`` (a path), ``selection``, ``limit``, ``after`` (creation time and id of
-the last job of the previous page, or null), ``with_counts``, ``with_docker``.
+the last job of the previous page, or null), ``with_counts``, ``with_docker``, ``volumes`` (the
+folder of bind-mounted volumes).
 """
 
 import sqlite3
@@ -25,11 +26,8 @@ def main(request: Request) -> Answer:
 
 def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Answer:
     """The answer; with `docker` None, docker is not asked."""
-    listed, problem = containers(docker)
-    return {
-        **page(connection, request),
-        "docker": with_jobs(connection, listed, problem),
-    }
+    found = containers(docker, request["volumes"])
+    return {**page(connection, request), "docker": with_jobs(connection, found)}
 
 
 def page(connection: sqlite3.Connection, request: Request) -> Answer:
@@ -46,21 +44,22 @@ def page(connection: sqlite3.Connection, request: Request) -> Answer:
     }
 
 
-def containers(docker: Any) -> tuple[list[dict[str, Any]], str]:
-    """The containers of jobs, and why docker did not answer."""
+def containers(docker: Any, folder: str) -> dict[str, Any]:
+    """The containers of jobs, the ids of jobs with a volume, and why docker did not answer."""
+    found: dict[str, Any] = {"containers": [], "volumes": [], "problem": ""}
     if docker is None:
-        return [], ""
+        return found
     try:
-        return job_containers.list_containers(docker), ""
+        found["containers"] = job_containers.list_containers(docker)
+        found["volumes"] = job_containers.list_volumes(docker, folder)
     except EngineError as error:
-        return [], str(error)
+        found["problem"] = str(error)
+    return found
 
 
-def with_jobs(
-    connection: sqlite3.Connection, listed: list[dict[str, Any]], problem: str
-) -> dict[str, Any]:
-    """The containers, with the jobs that they belong to, whatever was selected."""
-    ids = [item["name"][len(job_containers.CONTAINER_PREFIX) :] for item in listed]
-    rows = job_table.by_ids(connection, ids)
-    jobs = [job_table.job_of(row) for row in rows]
-    return {"containers": listed, "jobs": jobs, "problem": problem}
+def with_jobs(connection: sqlite3.Connection, found: dict[str, Any]) -> dict[str, Any]:
+    """Containers and volumes, with the jobs that they belong to, whatever was selected."""
+    prefix = len(job_containers.CONTAINER_PREFIX)
+    ids = [*(item["name"][prefix:] for item in found["containers"]), *found["volumes"]]
+    rows = job_table.by_ids(connection, list(dict.fromkeys(ids)))
+    return {**found, "jobs": [job_table.job_of(row) for row in rows]}

@@ -1,6 +1,7 @@
 """Runs on the host, as the service account: any number of jobs, page by page.
 
-The request: ``database``, ``selection``, ``limit`` (0 for all), ``page_rows``. The first part has
+The request: ``database``, ``selection``, ``limit`` (0 for all), ``page_rows``, ``volumes`` (the
+folder of bind-mounted volumes). The first part has
 the containers, each following part the next jobs: neither side has all jobs in memory.
 """
 
@@ -17,9 +18,9 @@ def main(request: Request) -> Answer:
     """Send the parts; refuse when the database cannot be read."""
     with job_table.reading(request["database"]) as connection:
         # Docker comes first, so that a job that starts meanwhile is in both.
-        listed, problem = containers(job_containers.engine())
+        found = containers(job_containers.engine(), request["volumes"])
         note_ids(connection, request["selection"], request["limit"])
-        known = with_jobs(connection, listed, problem)
+        known = with_jobs(connection, found)
         send_part({"now": time.time(), "docker": known})
         for rows in pages(connection, request["page_rows"]):
             send_part({"jobs": [job_table.job_of(row) for row in rows]})

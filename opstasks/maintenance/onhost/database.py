@@ -1,16 +1,13 @@
 """Runs on the host: job-runner's database, read as the service account."""
 
-import contextlib
-import os
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.database_copy import copy_database
 from opstasks.onhost.limits import check, moment
-from opstasks.onhost.protocol import HostFailure
 
 KEEP_SNAPSHOTS = 5
 # A copy of a large database on a slow disk.
@@ -67,27 +64,9 @@ def snapshot(site: Site, id: str) -> str:
     target = folder / (id + ".sqlite")
 
     def copy() -> str:
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        _copy(site.database, target)
+        copy_database(Path(site.database), target)
         for old_copy in sorted(folder.glob("*.sqlite"), reverse=True)[KEEP_SNAPSHOTS:]:
             old_copy.unlink()
         return str(target)
 
     return str(as_service(site, copy, limit_s=SNAPSHOT_LIMIT_S))
-
-
-def _copy(database: str, target: Path) -> None:
-    """Copy a database, check the copy, then rename it."""
-    new = target.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    uri = f"file:{database}?mode=ro"
-    with (
-        contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as old,
-        contextlib.closing(sqlite3.connect(new)) as fresh,
-    ):
-        old.backup(fresh)
-        verdict = fresh.execute("PRAGMA quick_check").fetchone()[0]
-    if verdict != "ok":
-        raise HostFailure(f"the copy of the database is damaged: {verdict}")
-    new.replace(target)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost.running import run
+from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import parent_of
 
 Action = dict[str, Any]
@@ -56,12 +57,25 @@ def member(action: Action) -> None:
 
 
 def disable(action: Action) -> None:
-    """Disable an account: no keys, groups, password or shell; nothing else is deleted."""
+    """Disable an account: no groups, password, shell or keys; nothing else is deleted.
+
+    What fails does not stop the rest. Raises HostFailure with everything that failed.
+    """
     name = action["name"]
     folder_of_keys = f"{Path(f'~{name}').expanduser()}/.ssh"
+    rest = ["--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin"]
+    problems = []
+    try:
+        run("usermod", "--groups", "", *rest, name)
+    except HostFailure as failure:
+        problems.append(f"{failure.reason}: {failure.detail}")
     for file_of_keys in ("authorized_keys", "authorized_keys2"):
         path = f"{folder_of_keys}/{file_of_keys}"
-        with contextlib.suppress(FileNotFoundError), parent_of(path) as (folder, last):
-            os.unlink(last, dir_fd=folder)
-    rest = ["--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin"]
-    run("usermod", "--groups", "", *rest, name)
+        try:
+            with contextlib.suppress(FileNotFoundError), parent_of(path) as (folder, last):
+                os.unlink(last, dir_fd=folder)
+        except OSError as error:
+            # "keys: ..." would be masked as a secret.
+            problems.append(f"cannot remove {path} ({error.strerror})")
+    if problems:
+        raise HostFailure(problems[0], "\n".join(problems[1:]))

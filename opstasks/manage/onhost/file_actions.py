@@ -29,6 +29,8 @@ from opstasks.onhost.safe_files import (
 Action = dict[str, Any]
 # The number of backups of each file; the oldest are deleted first.
 KEEP_BACKUPS = 20
+# The number of paths in a message.
+KEEP_PROBLEMS = 5
 
 
 def directory(action: Action) -> None:
@@ -154,7 +156,11 @@ def setting(action: Action) -> None:
 
 
 def tree(action: Action) -> None:
-    """Change the rights of everything below a directory, except links."""
+    """Change the rights of everything below a directory, except links.
+
+    What cannot be changed does not stop the rest. Raises HostFailure with the first such paths.
+    """
+    problems: list[str] = []
     files, folders = action["files"], action["directories"]
     good = {
         stat.S_IFREG: {int(mode, 8) for mode in (files, *action["tolerated"])},
@@ -168,10 +174,17 @@ def tree(action: Action) -> None:
                 below.clear()
             for name in (*below, *names):
                 # A job may delete it at any time.
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     info = os.stat(name, dir_fd=handle, follow_symlinks=False)
                     if not fits(info, owner, good):
                         mode = folders if stat.S_ISDIR(info.st_mode) else files
                         set_rights(handle, name, action["owner"], action["group"], mode)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    problems.append(f"{os.path.normpath(f'{place}/{name}')} ({error.strerror})")
     finally:
         os.close(start)
+    if problems:
+        count = f"cannot change {len(problems)} of the files below {action['path']}"
+        raise HostFailure(count, "\n".join(problems[:KEEP_PROBLEMS]))

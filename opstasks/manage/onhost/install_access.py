@@ -4,16 +4,13 @@ The old files are kept, and a timer is started that restores them; then the new 
 When anything fails, the old files are restored at once. `confirm_access.py` stops the timer.
 """
 
-import contextlib
 import os
-import socket
-import time
 from pathlib import Path
 from typing import Any
 
 from opstasks.manage.onhost import way_back
 from opstasks.manage.onhost.apply import Action, perform
-from opstasks.manage.onhost.running import run
+from opstasks.manage.onhost.sshd_answers import check_sshd
 from opstasks.onhost.protocol import HostFailure
 
 
@@ -66,29 +63,6 @@ def install(actions: list[Action]) -> None:
         try:
             perform(action)
         except HostFailure as error:
-            where = f"{action['path']}: " if "path" in action else ""
+            # "keys: ..." would be masked as a secret.
+            where = f"{action['path']} cannot be changed: " if "path" in action else ""
             raise HostFailure(f"{where}{error.reason}", error.detail) from error
-
-
-def check_sshd() -> None:
-    """Raise HostFailure when sshd does not answer where it should listen."""
-    for port in ssh_ports():
-        if not answers(port):
-            raise HostFailure(f"sshd no longer answers on port {port}")
-
-
-def ssh_ports() -> list[int]:
-    """Where sshd listens, from its own configuration."""
-    words = [line.split() for line in run("sshd", "-T").splitlines()]
-    return [int(word[1]) for word in words if word[0] == "port"]
-
-
-def answers(port: int, patience_s: float = 5.0) -> bool:
-    """Whether an sshd answers on this machine; waits a moment, as it may be reloading."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as s:
-            if s.recv(4) == b"SSH-":
-                return True
-        time.sleep(0.1)
-    return False

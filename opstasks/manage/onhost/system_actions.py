@@ -118,6 +118,8 @@ def start(action: Action) -> None:
         reason = foreign(action, units([name]).get(name))
         if reason:
             raise HostFailure(f"{name} is not started: {reason}")
+    # A unit that was started too often would not start; systemd does not know every unit yet.
+    attempt("systemctl", "reset-failed", action["name"], timeout_s=PROBE_TIMEOUT_S)
     run("systemctl", "start", action["name"], timeout=180)
 
 

@@ -18,7 +18,8 @@ KEPT_NAMES = 200
 class RunRecord:
     """One run; times are seconds since the epoch, 0 for an event that has not happened.
 
-    `clashes` are paths that were not copied, because something of another kind is in their place.
+    `clashes` are paths that were not copied, because something of another kind is in their place;
+    `uncopied` are those that could not be read or written, each with the reason.
     """
 
     started_at: float = 0.0
@@ -30,6 +31,7 @@ class RunRecord:
     items: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     clashes: list[str] = field(default_factory=list)
+    uncopied: list[str] = field(default_factory=list)
 
 
 def read(path: Path) -> tuple[RunRecord, float]:
@@ -58,6 +60,6 @@ def write(path: Path, record: RunRecord) -> None:
 def as_document(record: RunRecord) -> dict[str, Any]:
     """A record with only the first names of each kind."""
     found = asdict(record)
-    for name in ("items", "skipped", "clashes"):
+    for name in ("items", "skipped", "clashes", "uncopied"):
         found[name] = found[name][:KEPT_NAMES]
     return found

@@ -8,12 +8,11 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opstasks.onhost.flock import lock_within
@@ -21,6 +20,7 @@ from opstasks.onhost.mounts import mount_of, mounted
 from opstasks.onhost.protocol import Answer, Request
 from opstasks.sync.onhost import records
 from opstasks.sync.onhost.records import RunRecord
+from opstasks.sync.onhost.survey import Survey, complaints, pattern
 
 JOURNAL = "journalctl -u opstasks-level3-sync"
 BUSY_WAIT_S, BUSY_POLL_S = 300.0, 0.2
@@ -28,6 +28,10 @@ BUSY_WAIT_S, BUSY_POLL_S = 300.0, 0.2
 MOUNT_TIMEOUT_S = 30.0
 # rsync's exit code for a file that disappeared before it was copied: this is not a failure.
 VANISHED = 24
+# rsync's exit code after it could not read or write some files: it copied the others.
+PARTIAL = 23
+# The most paths in a message; the record has more.
+NAMED = 5
 _ITEM = re.compile(r"([<>ch.*][fdLDS][^ ]*) (\d+) (.*)")
 
 
@@ -43,20 +47,23 @@ class SyncError(Exception):
 # -- where things are mounted -----------------------------------------------------------------
 
 
-def answers(path: str) -> bool:
-    """Whether a directory can be listed; a separate process checks it, as it may hang."""
+def listing_problem(path: str) -> str:
+    """Why a directory cannot be listed; a separate process checks it, as it may hang."""
     probe = subprocess.Popen(
         ["ls", "-A", "--", path],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         close_fds=True,  # if it hangs, it must not keep the lock
     )
     try:
-        return probe.wait(MOUNT_TIMEOUT_S) == 0
+        said = probe.communicate(timeout=MOUNT_TIMEOUT_S)[1].decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
         probe.kill()
-        return False
+        return f"{path} does not answer"
+    if probe.returncode == 0:
+        return ""
+    return f"{path} cannot be listed: {said.strip().rpartition(': ')[2]}"
 
 
 def check_places(request: Request, points: list[str]) -> None:
@@ -64,8 +71,9 @@ def check_places(request: Request, points: list[str]) -> None:
     source, target = (os.path.realpath(request[name]) for name in ("source", "target"))
     if mount_of(source, points) == "/":
         raise SyncError(f"{source} is not mounted", f"mount it, then: findmnt -T {source}")
-    if not answers(source):
-        raise SyncError(f"{source} does not answer", f"check its mount: findmnt -T {source}")
+    problem = listing_problem(source)
+    if problem:
+        raise SyncError(problem, f"check its mount and its rights: findmnt -T {source}")
     if not Path(target).is_dir():
         raise SyncError(f"{target} is not a directory", "run `manage`")
     inside = [p for p in points if p.startswith(target + "/")]
@@ -77,44 +85,6 @@ def check_places(request: Request, points: list[str]) -> None:
     for one, other in ((source, target), (target, source)):
         if (one + "/").startswith(other + "/"):
             raise SyncError(f"{source} and {target} overlap", "correct level3_source")
-
-
-# -- what must not be overwritten -------------------------------------------------------------
-
-
-def clashes(source: str, target: str) -> list[str]:
-    """Paths where rsync would have to delete something: a file in place of a directory, ..."""
-    found = []
-    for folder, folders, files in os.walk(source):
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            relative = path.relative_to(source)
-            try:
-                mode = path.lstat().st_mode
-            except FileNotFoundError:
-                continue  # it was removed after it was listed
-            if other_kind(mode, Path(target, relative)):
-                found.append(str(relative))
-                if name in folders:
-                    folders.remove(name)
-    return sorted(found)
-
-
-def other_kind(mode: int, there: Path) -> bool:
-    """Whether something of another kind is where a file or a directory would go."""
-    try:
-        theirs = there.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    copied = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-    return copied and stat.S_IFMT(mode) != stat.S_IFMT(theirs)
-
-
-def pattern(path: str) -> str:
-    """A path as an rsync pattern for only that path; a backslash escapes only beside a `*`."""
-    if not any(sign in path for sign in "*?["):
-        return "/" + path
-    return "/" + re.sub(r"([\\*?\[])", r"\\\1", path)
 
 
 # -- copying ----------------------------------------------------------------------------------
@@ -142,27 +112,33 @@ def fresh_temp_dir(path: str) -> None:
     Path(path).mkdir(mode=0o700, exist_ok=True)
 
 
-def copy(request: Request, record: RunRecord) -> None:
-    """Run rsync without the clashes, and record what it did, also when it fails."""
+def copy(request: Request, record: RunRecord, left_out: list[str]) -> None:
+    """Run rsync without these paths, and record what it did, also when it fails."""
     done = subprocess.run(
         request["rsync"],
-        input=b"".join(os.fsencode(pattern(path)) + b"\0" for path in record.clashes),
+        input=b"".join(os.fsencode(pattern(path)) + b"\0" for path in left_out),
         capture_output=True,
         close_fds=False,
         check=False,
     )
-    note_items(record, done.stdout.decode("utf-8", "replace"))
-    if done.returncode not in (0, VANISHED):
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    said = done.stderr.decode("utf-8", "replace").strip().split("\n")
+    failed = complaints(said) if done.returncode == PARTIAL else []
+    record.uncopied += failed
+    note_items(record, done.stdout.decode("utf-8", "replace"), failed)
+    if done.returncode not in (0, VANISHED) and not failed:
         record.error = f"rsync ended with {done.returncode}: " + " / ".join(said[-4:])
         record.hint = JOURNAL
 
 
-def note_items(record: RunRecord, text: str) -> None:
-    """Record rsync's itemised lines: files copied, bytes, and skipped links and other types."""
+def note_items(record: RunRecord, text: str, failed: Sequence[str] = ()) -> None:
+    """Record rsync's itemised lines: files copied, bytes, and skipped links and other types.
+
+    A line about a file comes before its last step, a rename: those that `failed` do not count.
+    """
+    paths = {line.rpartition(": ")[0] for line in failed}
     for line in text.split("\n"):
         match = _ITEM.fullmatch(line)
-        if match and match[1].startswith(">f"):
+        if match and match[1].startswith(">f") and match[3] not in paths:
             record.copied += 1
             record.copied_bytes += int(match[2])
             record.items.append(match[3])
@@ -185,13 +161,32 @@ def run(request: Request, points: list[str]) -> RunRecord:
         record.error, record.hint = error.reason, error.hint
     except OSError as error:
         record.error, record.hint = str(error), JOURNAL
-    if not record.error and record.clashes:
-        names = ", ".join(map(repr, record.clashes[:5]))
-        record.error = f"not copied, because something else is in their place: {names}"
-        record.hint = "move the other files away"
+    judge(record)
     record.ended_at = time.time()
     records.write(path, record)
     return record
+
+
+def judge(record: RunRecord) -> None:
+    """A run that left files out has failed, and says how many others it copied."""
+    if record.error or not (record.clashes or record.uncopied):
+        return
+    parts, hints = [], []
+    if record.clashes:
+        names = named([repr(path) for path in record.clashes])
+        parts.append(f"not copied, because something else is in their place: {names}")
+        hints.append("move the other files away")
+    if record.uncopied:
+        parts.append(f"not copied, because of errors: {named(record.uncopied)}")
+        hints.append("correct the rights, or what else is wrong with these paths")
+    record.error = f"{'; '.join(parts)} (copied: {record.copied} files)"
+    record.hint = "; ".join(hints)
+
+
+def named(paths: list[str]) -> str:
+    """The first of the paths, and how many more there are."""
+    more = len(paths) - NAMED
+    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def copy_all(request: Request, points: list[str], record: RunRecord) -> None:
@@ -199,8 +194,9 @@ def copy_all(request: Request, points: list[str], record: RunRecord) -> None:
     check_places(request, points)
     fresh_temp_dir(request["temp_dir"])
     source, target = (os.path.realpath(request[name]) for name in ("source", "target"))
-    record.clashes = clashes(source, target)
-    copy(request, record)
+    found = Survey(source, target)
+    record.clashes, record.uncopied = found.clashes, found.uncopied
+    copy(request, record, found.left_out)
     shutil.rmtree(request["temp_dir"], ignore_errors=True)
 
 

@@ -1,0 +1,66 @@
+"""Runs on the host: a complete, checked copy of an SQLite database, or no copy.
+
+The caller has the host's lock, so nobody else makes a copy in the same folder.
+"""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from opstasks.onhost.database_errors import explain
+from opstasks.onhost.disk_errors import explained
+from opstasks.onhost.protocol import HostFailure
+
+# A copy is in these files until it is complete.
+PARTIAL = ("*.new", "*.new-journal", "*.new-wal", "*.new-shm")
+
+
+def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
+    """A connection that cannot write; it waits up to `timeout_s` for a lock."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
+
+
+class CopyFailure(HostFailure):
+    """There is no copy: a full disk, a lock, a missing right; the reason names the file."""
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Make a complete, checked copy, or no copy. Raises CopyFailure, or HostFailure for damage."""
+    new = target.with_name(target.name + ".new")
+    try:
+        target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        clear_partial(target.parent)
+        verdict = _write_copy(source, new)
+        if verdict != "ok":
+            raise HostFailure(f"the copy of the database is damaged: {verdict}")
+        new.replace(target)
+    except sqlite3.Error as error:
+        raise CopyFailure(
+            f"cannot copy the database to {target}: {explain(error, source)}"
+        ) from error
+    except OSError as error:
+        raise CopyFailure(f"cannot copy the database to {target}: {explained(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            clear_partial(target.parent)
+
+
+def _write_copy(source: Path, new: Path) -> str:
+    """Copy into a new file; what sqlite finds in it."""
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with (
+        contextlib.closing(open_read_only(source)) as old,
+        contextlib.closing(sqlite3.connect(new)) as copy,
+    ):
+        old.backup(copy)
+        verdict = str(copy.execute("PRAGMA quick_check").fetchone()[0])
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
+    return verdict
+
+
+def clear_partial(folder: Path) -> None:
+    """Remove what a full disk, or a process that was killed, left of a file. Raises OSError."""
+    for path in [path for pattern in PARTIAL for path in folder.glob(pattern)]:
+        path.unlink(missing_ok=True)

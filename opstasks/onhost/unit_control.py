@@ -1,0 +1,107 @@
+"""Runs on the host, as the service account or root: start and stop a unit, and read it afterwards.
+
+As a program, the request is ``unit`` and ``verbs`` (stop and start, in this order); the answer is
+the unit's properties afterwards. A client that is lost between a stop and a start does not leave
+the unit stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from opstasks.onhost import unit_state
+from opstasks.onhost.commands import attempt, required, said
+from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
+from opstasks.onhost.unit_state import START_LIMIT, SYSTEMCTL, is_down, parse, start_problem
+
+SHOW_TIMEOUT_S = 60.0
+# Above systemd's own limit for a service that does not stop, 90 s.
+VERB_TIMEOUT_S = 150.0
+SETTLE_S = 100.0
+# Without the right to reset the limit, it is awaited if it passes soon; systemd's own is 10 s.
+LONGEST_LIMIT_S = 60
+_SECONDS = re.compile(r"(\d{1,2})s")
+
+
+def read(unit: str, properties: str = unit_state.PROPERTIES) -> dict[str, str]:
+    """A unit's properties. Raises HostFailure."""
+    words = ("env", "TZ=UTC", "systemctl", "show", f"--property={properties}", "--", unit)
+    return parse(required("cannot read the unit", *words, timeout=SHOW_TIMEOUT_S))
+
+
+def refuse_unstartable(unit: str) -> None:
+    """Raise HostRefusal if systemd would not start the unit; call it before anything stops it.
+
+    A unit that it requires counts too: it is started first.
+    """
+    shown = read(unit, "LoadState,Requires")
+    units = [name for name in shown.get("Requires", "").split() if name.endswith(".service")]
+    loads = {unit: shown.get("LoadState", "")}
+    loads.update((name, read(name, "LoadState").get("LoadState", "")) for name in units)
+    for name, load in loads.items():
+        if problem := start_problem(name, load):
+            raise HostRefusal(problem, unit_state.start_hint(name, load))
+
+
+def stop(unit: str) -> None:
+    """Stop a unit, unless it is already down, and check that it is down. Raises HostFailure."""
+    if not is_down(read(unit)):
+        required(f"cannot stop {unit}", *_systemctl("stop", unit), timeout=VERB_TIMEOUT_S)
+    state = read(unit)
+    if not is_down(state):
+        raise HostFailure(f"{unit} does not stop ({state.get('ActiveState')})")
+
+
+def start(unit: str) -> None:
+    """Start a unit, also one that was started too often. Raises HostFailure."""
+    if read(unit).get("Result") == START_LIMIT:
+        _reset_limit(unit)
+    done = attempt(*_systemctl("start", unit), timeout_s=VERB_TIMEOUT_S)
+    if done.returncode and read(unit).get("Result") == START_LIMIT:
+        _reset_limit(unit)
+        done = attempt(*_systemctl("start", unit), timeout_s=VERB_TIMEOUT_S)
+    if done.returncode:
+        raise HostFailure(f"cannot start {unit}", "\n".join(said(done)[-12:]))
+
+
+def settled(unit: str) -> dict[str, str]:
+    """A unit's properties once systemd has finished a stop or a restart. Raises HostFailure."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        state = read(unit, f"{unit_state.PROPERTIES},Job")
+        has_job = state.get("Job", "") not in ("", "0")
+        busy = has_job or state.get("ActiveState") == "deactivating"
+        if not busy or time.monotonic() > deadline:
+            return state
+        time.sleep(0.3)
+
+
+def _reset_limit(unit: str) -> None:
+    """Let systemd start a unit again that was started too often. Raises HostFailure."""
+    if attempt(*_systemctl("reset-failed", unit), timeout_s=SHOW_TIMEOUT_S).returncode == 0:
+        return
+    shown = read(unit, "StartLimitIntervalUSec").get("StartLimitIntervalUSec", "")
+    limit = _SECONDS.fullmatch(shown)
+    if limit is None or int(limit[1]) > LONGEST_LIMIT_S:
+        raise HostFailure(
+            f"systemd does not start {unit}, because it was started too often ({START_LIMIT})",
+            f"sudo systemctl reset-failed {unit}; `manage` lets the service account do that",
+        )
+    time.sleep(int(limit[1]))
+
+
+def _systemctl(verb: str, unit: str) -> tuple[str, ...]:
+    prefix = () if os.geteuid() == 0 else ("sudo", "-n")
+    return (*prefix, SYSTEMCTL, verb, unit)
+
+
+def main(request: Request) -> Answer:
+    """Do the verbs; refuse, with nothing touched, when the unit could not be started."""
+    unit, verbs = request["unit"], request["verbs"]
+    if "start" in verbs:
+        refuse_unstartable(unit)
+    for verb in verbs:
+        {"stop": stop, "start": start}[verb](unit)
+    return {"properties": read(unit)}

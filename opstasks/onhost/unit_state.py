@@ -1,0 +1,122 @@
+"""A unit as ``systemctl show`` prints it: its state, and what happened to it between two looks.
+
+Hosts and client judge by the same rules. It reads nothing itself.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+
+State = Mapping[str, str]
+# The properties that these functions need.
+PROPERTIES = (
+    "LoadState,ActiveState,SubState,MainPID,NRestarts,Result,ExecMainCode,ExecMainStatus"
+    ",ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,ExecMainExitTimestampMonotonic"
+    ",ActiveExitTimestamp,ActiveEnterTimestamp"
+)
+SYSTEMCTL = "/usr/bin/systemctl"  # the path that sudoers names
+START_LIMIT = "start-limit-hit"
+# ExecMainCode: how a process ended, as waitid(2) says it.
+EXITED, KILLED, DUMPED = "1", "2", "3"
+
+
+def parse(text: str) -> dict[str, str]:
+    """The properties that ``systemctl show`` printed for one unit."""
+    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
+
+
+def is_serving(state: State) -> bool:
+    """Whether the unit is up (not between two crashes)."""
+    return state.get("ActiveState") == "active" and state.get("SubState") == "running"
+
+
+def is_wanted(state: State) -> bool:
+    """Whether the unit should be up (also between two crashes)."""
+    return state.get("ActiveState") in ("active", "activating", "reloading")
+
+
+def is_down(state: State) -> bool:
+    """Whether the unit is neither up nor starting."""
+    return state.get("ActiveState") in ("inactive", "failed")
+
+
+def service_state(state: State) -> str | None:
+    """The state in the words of `opstasks.core.state.ServiceState`; None if it is not known."""
+    if is_serving(state):
+        return "up"
+    words = {"inactive": "stopped", "failed": "failed"}
+    words.update(dict.fromkeys(("activating", "reloading"), "starting"))
+    return words.get(state.get("ActiveState", ""))
+
+
+def start_problem(unit: str, load: str) -> str:
+    """Why systemd would not start a unit with this LoadState; "" if it would, or is unknown."""
+    if load == "masked":
+        return f"{unit} is masked: systemd would not start it again"
+    if load == "not-found":
+        return f"the host has no unit {unit}"
+    if load in ("bad-setting", "error"):
+        return f"systemd cannot read the file of {unit} ({load})"
+    return ""
+
+
+def start_hint(unit: str, load: str) -> str:
+    """What a person does about `start_problem`, with a unit's name that is one word of a shell."""
+    if load == "masked":
+        return f"sudo systemctl unmask {unit}, if nobody needs it masked"
+    return "`manage` installs it" if load == "not-found" else f"systemctl status {unit}"
+
+
+def same_process(first: State, now: State) -> bool:
+    """Whether the process of the first look still serves."""
+    same = all(first.get(key) == now.get(key) for key in ("MainPID", "NRestarts"))
+    return is_serving(now) and same
+
+
+def done_by_hand(unit: str, first: State, now: State) -> str:
+    """What a person did to a unit since it served at the first look; "" for nothing, or a crash.
+
+    Only a request to systemd makes a unit leave its state before its process ends, and only
+    systemd's own restart after a crash is counted in NRestarts.
+    """
+    if same_process(first, now):
+        return ""
+    if is_serving(now):
+        is_crash = _number(now, "NRestarts") > _number(first, "NRestarts")
+        return "" if is_crash else f"somebody restarted {unit}{_at(now, 'ActiveEnterTimestamp')}"
+    if _was_asked_to_stop(first, now):
+        return f"somebody stopped {unit}{_at(now, 'ActiveExitTimestamp')}"
+    return ""
+
+
+def ending(now: State) -> str:
+    """How the unit's process ended, for people; "" if that is not known."""
+    code, status = now.get("ExecMainCode"), _number(now, "ExecMainStatus")
+    if now.get("Result") == "oom-kill":
+        return "the kernel killed it: out of memory"
+    if code in (KILLED, DUMPED):
+        names = {int(item): item.name for item in signal.Signals}
+        return f"its process was killed with {names.get(status, f'signal {status}')}"
+    return f"its process ended with exit code {status}" if code == EXITED else ""
+
+
+def _was_asked_to_stop(first: State, now: State) -> bool:
+    left, ended = (
+        _number(now, name)
+        for name in ("ActiveExitTimestampMonotonic", "ExecMainExitTimestampMonotonic")
+    )
+    was_active = left > _number(first, "ActiveEnterTimestampMonotonic")
+    return was_active and (left < ended or now.get("MainPID", "0") != "0")
+
+
+def _at(now: State, name: str) -> str:
+    """When, and how: only root may ask systemd to change a unit of the system."""
+    words = now.get(name, "").split()
+    when = f" at {words[2]} {words[3]}" if len(words) == 4 else ""
+    return f"{when} (systemctl, by root)"
+
+
+def _number(state: State, name: str) -> int:
+    text = state.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,0 +1,213 @@
+"""A unit's state: whether it can start, and what happened to it between two looks.
+
+The properties are those that systemd 252 printed for each event on a real host.
+"""
+
+import pytest
+
+from opstasks.onhost import unit_control, unit_state
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+
+UP = {
+    "LoadState": "loaded",
+    "ActiveState": "active",
+    "SubState": "running",
+    "MainPID": "5",
+    "NRestarts": "0",
+    "Result": "success",
+    "ExecMainCode": "0",
+    "ExecMainStatus": "0",
+    "ActiveEnterTimestampMonotonic": "1000",
+    "ActiveExitTimestampMonotonic": "900",
+    "ExecMainExitTimestampMonotonic": "0",
+    "ActiveEnterTimestamp": "Thu 2026-11-26 02:14:07 UTC",
+    "ActiveExitTimestamp": "Thu 2026-11-26 02:14:06 UTC",
+}
+
+
+def later(**values):
+    return {**UP, **values}
+
+
+def ended(code, status, *, left, exited, **values):
+    """The unit after its process ended: it left its state at `left`, the process at `exited`."""
+    found = {
+        "ActiveState": "inactive",
+        "SubState": "dead",
+        "MainPID": "0",
+        "ExecMainCode": code,
+        "ExecMainStatus": status,
+        "ActiveExitTimestampMonotonic": str(left),
+        "ExecMainExitTimestampMonotonic": str(exited),
+    }
+    return later(**{**found, **values})
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (UP, ""),
+        (later(MainPID="6"), "somebody restarted jobrunner at 02:14:07 UTC (systemctl, by root)"),
+        # systemd's own restart after a crash.
+        (later(MainPID="6", NRestarts="1"), ""),
+        (
+            ended("1", "0", left=2000, exited=2004),
+            "somebody stopped jobrunner at 02:14:06 UTC (systemctl, by root)",
+        ),
+        (
+            ended("1", "1", left=2000, exited=2004, ActiveState="failed", Result="exit-code"),
+            "somebody stopped jobrunner at 02:14:06 UTC (systemctl, by root)",
+        ),
+        (
+            later(
+                ActiveState="deactivating",
+                SubState="stop-sigterm",
+                ActiveExitTimestampMonotonic="2000",
+            ),
+            "somebody stopped jobrunner at 02:14:06 UTC (systemctl, by root)",
+        ),
+        (ended("1", "1", left=2004, exited=2000, ActiveState="activating"), ""),
+        (ended("2", "15", left=2004, exited=2000), ""),
+        (ended("2", "9", left=2004, exited=2000, ActiveState="activating"), ""),
+        # An older stop says nothing about this process.
+        (ended("1", "1", left=900, exited=2000), ""),
+        ({}, ""),
+        ({"ActiveExitTimestampMonotonic": "x" * 50, "MainPID": "-1"}, ""),
+    ],
+    ids=[
+        "nothing",
+        "restarted",
+        "crashed and restarted",
+        "stopped",
+        "stopped badly",
+        "stopping",
+        "crashed",
+        "killed",
+        "killed hard",
+        "an old stop",
+        "no answer",
+        "nonsense",
+    ],
+)
+def test_only_what_a_person_did_is_called_that(now, text):
+    assert unit_state.done_by_hand("jobrunner", UP, now) == text
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (ended("1", "3", left=2, exited=1), "its process ended with exit code 3"),
+        (ended("2", "9", left=2, exited=1), "its process was killed with SIGKILL"),
+        (ended("3", "11", left=2, exited=1), "its process was killed with SIGSEGV"),
+        (ended("2", "99", left=2, exited=1), "its process was killed with signal 99"),
+        (
+            ended("2", "9", left=2, exited=1, Result="oom-kill"),
+            "the kernel killed it: out of memory",
+        ),
+        ({}, ""),
+    ],
+)
+def test_the_end_of_a_process_is_described(now, text):
+    assert unit_state.ending(now) == text
+
+
+@pytest.mark.parametrize(
+    ("active", "sub", "state"),
+    [
+        ("active", "running", "up"),
+        ("activating", "auto-restart", "starting"),
+        ("active", "exited", None),
+        ("inactive", "dead", "stopped"),
+        ("failed", "failed", "failed"),
+        ("deactivating", "stop-sigterm", None),
+        ("", "", None),
+    ],
+)
+def test_a_state_that_is_not_known_is_not_claimed(active, sub, state):
+    assert unit_state.service_state({"ActiveState": active, "SubState": sub}) == state
+
+
+# -- control ---------------------------------------------------------------------------------
+
+
+class Systemd:
+    """Stands in for systemctl: the units' LoadState, and what each verb ends with."""
+
+    def __init__(self, monkeypatch, **loads):
+        self.loads = {"jobrunner": "loaded", **loads}
+        self.codes = {}
+        self.result = "success"
+        self.active = "active"
+        self.limit = "10s"
+        self.verbs, self.slept = [], []
+        monkeypatch.setattr(unit_control, "read", self.read)
+        monkeypatch.setattr(unit_control, "attempt", self.attempt)
+        monkeypatch.setattr(unit_control, "required", self.required)
+        monkeypatch.setattr(unit_control.time, "sleep", self.slept.append)
+
+    def read(self, unit, properties=""):
+        others = [name for name in self.loads if name != "jobrunner"]
+        return {
+            "LoadState": self.loads[unit.removesuffix(".service")],
+            "Requires": " ".join(["system.slice", *(f"{name}.service" for name in others)]),
+            "ActiveState": self.active,
+            "SubState": "running",
+            "Result": self.result,
+            "StartLimitIntervalUSec": self.limit,
+        }
+
+    def attempt(self, *words, timeout_s):
+        import subprocess
+
+        verb = words[-2]
+        self.verbs.append(verb)
+        codes = self.codes.get(verb, [0])
+        code = codes.pop(0) if len(codes) > 1 else codes[0]
+        if verb == "start" and code == 0:
+            self.result, self.active = "success", "active"
+        elif verb == "start":
+            self.result = "start-limit-hit"
+        return subprocess.CompletedProcess(words, code, "", "no")
+
+    def required(self, reason, *words, timeout):
+        self.verbs.append(words[-2])
+        self.active = "inactive"
+        return ""
+
+
+@pytest.mark.parametrize("load", ["masked", "not-found", "bad-setting", "error"])
+@pytest.mark.parametrize("unit", ["jobrunner", "network"])
+def test_a_unit_that_could_not_be_started_again_is_not_stopped(monkeypatch, load, unit):
+    systemd = Systemd(monkeypatch, **{"network": "loaded", unit: load})
+    with pytest.raises(HostRefusal):
+        unit_control.main({"unit": "jobrunner", "verbs": ["stop", "start"]})
+    assert systemd.verbs == []
+
+
+def test_a_masked_unit_can_be_stopped(monkeypatch):
+    systemd = Systemd(monkeypatch, jobrunner="masked")
+    unit_control.main({"unit": "jobrunner", "verbs": ["stop"]})
+    assert systemd.verbs == ["stop"]
+
+
+def test_a_start_limit_is_reset(monkeypatch):
+    systemd = Systemd(monkeypatch)
+    systemd.codes["start"] = [1, 0]
+    unit_control.start("jobrunner")
+    assert systemd.verbs == ["start", "reset-failed", "start"]
+
+
+def test_a_short_start_limit_is_awaited_without_the_right_to_reset_it(monkeypatch):
+    systemd = Systemd(monkeypatch)
+    systemd.codes = {"reset-failed": [1], "start": [1, 0]}
+    unit_control.start("jobrunner")
+    assert (systemd.verbs[-1], systemd.slept) == ("start", [10])
+
+
+def test_a_long_start_limit_names_what_resets_it(monkeypatch):
+    systemd = Systemd(monkeypatch)
+    systemd.codes, systemd.limit = {"reset-failed": [1], "start": [1]}, "1h"
+    with pytest.raises(HostFailure, match="started too often") as caught:
+        unit_control.start("jobrunner")
+    assert "sudo systemctl reset-failed jobrunner" in caught.value.detail
+    assert systemd.slept == []
