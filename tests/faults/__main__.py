@@ -31,9 +31,9 @@ def main():
     todo = queue.Queue()
     for case in wanted(pattern, report.read(RESULTS)):
         todo.put(case)
+    os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox"))
     names = os.environ.get("FAULTS_HOSTS", "sandbox-1,sandbox-2").split(",")
     api.up(hosts=max(int(name.rpartition("-")[2]) for name in names))
-    os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox"))
     workers = [threading.Thread(target=work, args=(name, todo), daemon=True) for name in names]
     for worker in workers:
         worker.start()

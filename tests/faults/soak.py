@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from opstasks.sandbox import api
 from tests.faults import observer, soak_end
-from tests.faults.client import Client, environment
+from tests.faults.client import ROOT, Client, environment
 from tests.faults.ground import FOLDER_HERE, look, ready
 from tests.faults.machine import Machine
 
@@ -70,7 +70,7 @@ class Soak:
     """The hosts, the operators, and what they did."""
 
     def __init__(self):
-        os.environ.setdefault("OPSTASKS_SANDBOX_DIR", ".sandbox")
+        os.environ.setdefault("OPSTASKS_SANDBOX_DIR", str(ROOT / ".sandbox"))
         api.up(hosts=len(HOSTS))
         self.grounds = {
             name: ready(Machine(name, os.environ["OPSTASKS_SANDBOX_DIR"])) for name in HOSTS
