@@ -96,6 +96,7 @@ class FakeHost(Host):
         self.told, self.stop = [], threading.Event()
         self.problems, self.seen = [], []
         self._script = []
+        self.login_name = "ops"
         super().__init__(
             HostSpec(name=name, address=name, **spec),
             connect=self._never,
@@ -144,6 +145,9 @@ class FakeHost(Host):
 
     def open_session(self, user):
         return FakeSession(self, user)
+
+    def login_user(self):
+        return self.login_name
 
     def answer(self, command, user):
         self.seen.append(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from opstasks.core.command import Command, cmd
@@ -51,7 +50,7 @@ def _left(spec: HostSpec, job: Job) -> DoctorFinding:
     if is_id(job.id):  # a host's own words must not get into a hint
         volume = job.volume_name
         script = f"docker rm -f {job.container_name} {volume}-manager; docker volume rm {volume}"
-        hint = f"look at it, then: {host} run -- sh -c {shlex.quote(script)}"
+        hint = f"look at it, then: {host} run -- sh -c {one_word(script)}"
     return DoctorFinding(f"job {job.id}", False, job.disagreement, hint)
 
 
@@ -60,6 +59,6 @@ def _untold(spec: HostSpec, result: Result) -> list[DoctorFinding]:
     names = [name for name in lines_of(result.out) if is_id(name)] if not result.code else []
     text = "was retried, but the job-server was not told"
     return [
-        DoctorFinding(f"job {id}", False, text, f"inv -H {spec.name} jobs.retry {id}")
+        DoctorFinding(f"job {id}", False, text, f"inv -H {spec.name} jobs.retry {one_word(id)}")
         for id in names
     ]

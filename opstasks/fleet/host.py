@@ -294,8 +294,13 @@ class Host:
     def _session_on(self, transport: Transport, user: str) -> Session:
         login = transport.current_user()
         own = "" if user == login else user
-        mode = sudo.mode(self.spec.sudo, login)
-        return Session(transport, self.name, own, mode, self.passwords)
+        mode = sudo.mode(self.spec.sudo, login, self.spec.service_user)
+        advice = sudo.advice(self.spec, login)
+        return Session(transport, self.name, own, mode, self.passwords, advice)
+
+    def login_user(self) -> str:
+        """The account of the login."""
+        return self.transport.current_user()
 
     def prove(self, user: str) -> None:
         """Check that a second login and an account's shell can be opened; close both again.

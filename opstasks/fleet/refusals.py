@@ -39,8 +39,11 @@ def no_password(host: str) -> Refused:
     )
 
 
-def refusal(text: str, host: str, user: str) -> Refused | NoShell:
-    """The error for an account's shell that ended before it was ready, from its output."""
+def refusal(text: str, host: str, user: str, advice: str = "") -> Refused | NoShell:
+    """The error for an account's shell that ended before it was ready, from its output.
+
+    `advice` is the hint if sudo refuses, instead of the usual one.
+    """
     if user and _UNKNOWN_USER.search(text):
         return Refused(
             f"account {user} does not exist: the host is not set up yet",
@@ -54,7 +57,7 @@ def refusal(text: str, host: str, user: str) -> Refused | NoShell:
         return Refused(
             f"may not become {user}: {said(text, 1)}",
             host=host,
-            hint="ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
+            hint=advice or "ask for sudo rights on the host, or set `sudo: ask` in hosts.yaml",
         )
     return NoShell(
         f"no shell on the host: {said(text) or 'closed without a message'}",

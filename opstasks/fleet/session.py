@@ -70,13 +70,20 @@ class Session:
     """The client's side of one framed shell."""
 
     def __init__(
-        self, transport: Transport, host: str, user: str, sudo: str, passwords: PasswordSource
+        self,
+        transport: Transport,
+        host: str,
+        user: str,
+        sudo: str,
+        passwords: PasswordSource,
+        advice: str = "",
     ) -> None:
         """Start the shell; raises Unreachable or Refused if that is known at once.
 
         `sudo` is what `opstasks.fleet.sudo.mode` says. If sudo does not ask, `ready` or the first
-        command raises the error.
+        command raises the error. `advice` is the hint if sudo refuses, instead of the usual one.
         """
+        self._advice = advice
         self.host = host
         self.user = user
         self.pid = 0
@@ -154,7 +161,7 @@ class Session:
             return self._lost()
         if f"input:{self._token}\n".encode() in self._out:
             return input_was_read(self.host)
-        return refusal(self._said(), self.host, self.user)
+        return refusal(self._said(), self.host, self.user, self._advice)
 
     def _too_slow(self) -> NoShell:
         self.close()

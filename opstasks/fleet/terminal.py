@@ -71,7 +71,8 @@ def interact(host: Host, words: Sequence[str], user: str) -> int:
 
 def _mode(host: Host, user: str) -> str:
     """How sudo is started; "" without sudo."""
-    return sudo.mode(host.spec.sudo, host.transport.current_user()) if user else ""
+    login, spec = host.transport.current_user(), host.spec
+    return sudo.mode(spec.sudo, login, spec.service_user) if user else ""
 
 
 def _line(host: Host, words: Sequence[str], user: str, token: str) -> str:

@@ -14,6 +14,7 @@ from opstasks.maintenance.checklist import (
     Checklist,
     is_ours_to_end,
     make_lines,
+    state_of,
 )
 from opstasks.maintenance.onhost.boot_unit import BOOT_UNIT
 from opstasks.maintenance.onhost.site import Site
@@ -57,7 +58,7 @@ def check_after_reboot(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = 
         lines = make_lines(host.name, facts)
         coming = [line for line in lines if not line.good and line.may_come]
         if not coming or time.monotonic() >= deadline:
-            return Checklist(lines, changed)
+            return Checklist(lines, changed, state_of(facts))
         done = "the pause of the preparation was ended" if changed else "nothing was changed"
         host.checkpoint(f"{done}; again: inv -H {host.name} after-reboot")
         host.pause(POLL_S)

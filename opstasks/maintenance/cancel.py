@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opstasks.core.errors import Refused
+from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
@@ -34,6 +35,7 @@ class CancelResult:
 
     changed: bool
     item: ScheduledItem | None = None
+    now: HostState = field(default_factory=HostState)
 
 
 CANCEL = Program(
@@ -46,7 +48,7 @@ CANCEL = Program(
 
 
 def inspect(host: Host, id: str) -> list[ScheduledItem]:
-    """The items that an id, or its beginning, matches; without an id, all that are scheduled.
+    """The items that an id, or its beginning, matches; without an id, all without an outcome.
 
     Raises Refused for an invalid id.
     """
@@ -54,7 +56,7 @@ def inspect(host: Host, id: str) -> list[ScheduledItem]:
     found = host.service.call(READ, MaintenanceRequest(site_for(host.spec)))
     if id:
         return [item for item in found.items if not item.outcome and item.id.startswith(id)]
-    return [*found.open(), *found.dropped()]
+    return list(found.unfinished())
 
 
 def check_id(host: Host, id: str) -> None:

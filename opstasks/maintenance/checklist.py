@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opstasks.core.command import quote
 from opstasks.core.fields import Line, Moment
 from opstasks.core.formats import minute_text
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.maintenance.onhost.records import FAILED, INTERRUPTED, REFUSED
 from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.maintenance.records import PREPARE, UNREADY_S, Maintenance, Pause, ScheduledItem
@@ -104,15 +105,30 @@ class ChecklistLine:
 
 @dataclass(frozen=True)
 class Checklist:
-    """A host after its reboot; `changed` when the preparation's pause was ended here."""
+    """A host after its reboot; `changed` when the preparation's pause was ended here.
+
+    `now` is what the lines were made from.
+    """
 
     lines: tuple[ChecklistLine, ...]
     changed: bool = False
+    now: HostState = field(default_factory=HostState)
 
     @property
     def bad(self) -> tuple[ChecklistLine, ...]:
         """The lines that fail."""
         return tuple(line for line in self.lines if not line.good)
+
+
+def state_of(facts: AfterFacts) -> HostState:
+    """The state of the host, as it was read for the checklist."""
+    found = facts.maintenance
+    return HostState(
+        service=facts.host.service.claim,
+        paused=None if found.flag_error else found.pause is not None,
+        jobs={id: job.state for id, job in facts.host.jobs.items()},
+        boot_id=found.boot_id,
+    )
 
 
 def is_ours_to_end(facts: AfterFacts) -> bool:

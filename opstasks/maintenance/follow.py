@@ -10,6 +10,7 @@ from opstasks.core.errors import (
     CommandFailed,
     Interrupted,
     Lost,
+    ProgramFailed,
     TimedOut,
     Unreachable,
     VerifyFailed,
@@ -72,9 +73,15 @@ class _Follower:
                 f"it was interrupted: {found.reason(item)}",
                 returned=1,
                 host=self._host.name,
-                hint=f"inv -H {self._host.name} status",
+                hint=self._hint(item.boot_id == found.boot_id),
             )
         return None
+
+    def _hint(self, is_here: bool) -> str:
+        """What restores a host after an interruption: in the same boot, or after a reboot."""
+        name = self._host.name
+        task = f"scheduled.cancel {one_word(self._id)}" if is_here else "after-reboot"
+        return f"inv -H {name} {task}"
 
     def _maintenance(self) -> Maintenance | None:
         """The host's records; None while the connection is lost."""
@@ -83,16 +90,20 @@ class _Follower:
             found = host.root.call(
                 READ, MaintenanceRequest(site_for(host.spec)), timeout_s=ANSWER_S
             )
-        except (Unreachable, Lost, TimedOut) as error:
+        except (Unreachable, Lost, TimedOut, ProgramFailed) as error:
             if self._away_since is None:
                 self._away_since = time.monotonic()
             if time.monotonic() - self._away_since > AWAY_S:
+                if isinstance(error, ProgramFailed):
+                    raise
                 raise Lost(
                     f"connection lost while {self._id} was under way; the host continues by itself",
                     host=host.name,
                     hint=f"inv -H {host.name} scheduled",
                 ) from error
-            host.close()
+            # While a host goes down, its programs may still run but get no answer from systemd.
+            if not isinstance(error, ProgramFailed):
+                host.close()
             return None
         self._away_since = None
         return found
@@ -119,7 +130,7 @@ def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
     where = f"the host is rebooting; then `inv -H {host.name} after-reboot`"
     if host.wait_until(is_booted, timeout_s=limit_s, where=where, every_s=BOOT_POLL_S) is None:
         raise VerifyFailed(
-            f"it was prepared and told to reboot, but no new boot was seen within {limit_s:g} s",
+            f"it was prepared, but no new boot was seen within {limit_s:g} s",
             host=host.name,
             hint=f"inv -H {host.name} after-reboot",
         )

@@ -7,20 +7,22 @@ moment: it only follows the record of the host.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opstasks.core import durations
-from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.errors import OpsError, Refused, VerifyFailed
 from opstasks.core.fields import Line, Moment
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
+from opstasks.maintenance import prepare_own
 from opstasks.maintenance.after import check_after_reboot
 from opstasks.maintenance.checklist import Checklist
-from opstasks.maintenance.follow import boot_id, follow, wait_for_boot
+from opstasks.maintenance.follow import follow, wait_for_boot
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import (
     CANCELLED,
@@ -28,13 +30,15 @@ from opstasks.maintenance.onhost.records import (
     READY,
     REFUSED,
     SCHEDULED,
+    Pause,
     ScheduledItem,
 )
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.schedule import schedule
+from opstasks.maintenance.schedule import ScheduleAnswer, schedule
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
 _AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]\d|2[0-3]):[0-5]\d", re.ASCII)
+READY_STATE = "READY TO REBOOT"
 # How long the host waits for a change that holds its lock: at once, and when a timer starts it.
 LOCK_WAIT_S, TIMED_LOCK_WAIT_S = 10.0, 600.0
 
@@ -51,6 +55,11 @@ class RebootRequest:
     why: str = ""
     replace: bool = False
     boot_wait_s: int = 600
+
+    @property
+    def needs_root(self) -> bool:
+        """Whether it needs more than stopping the service and requeueing its jobs."""
+        return bool(self.timed or self.drain_s or self.reboot or self.keep_paused or self.replace)
 
     @property
     def timed(self) -> bool:
@@ -72,7 +81,9 @@ class RebootPlan:
     """The plan that is shown: when the host is prepared, and which jobs begin again.
 
     `due_there` is `due_at` in the host's zone. `problems` prevent the preparation; if there is
-    one, nothing else is known. `scheduled` is the preparation that is scheduled already.
+    one, nothing else is known. `scheduled` is the preparation that is scheduled already, `ready`
+    the one that the host is prepared by. `dead` are those that ended without an outcome: this one
+    takes their place. `own`: the service account prepares the host, with its own rights.
     """
 
     now_at: Moment
@@ -85,6 +96,10 @@ class RebootPlan:
     is_ready: bool = False
     jobs: tuple[RunningJob, ...] = ()
     scheduled: tuple[ScheduledItem, ...] = ()
+    pause: Pause | None = None
+    ready: ScheduledItem | None = None
+    dead: tuple[ScheduledItem, ...] = ()
+    own: bool = False
 
 
 INSPECT = Program(
@@ -104,6 +119,24 @@ class PrepareResult:
     requeued: tuple[str, ...] = ()
     note: str = ""
     checklist: Checklist | None = None
+    now: HostState = field(default_factory=HostState)
+
+
+@dataclass(frozen=True)
+class ClaimsRequest:
+    """The host whose state is read."""
+
+    site: Site
+
+
+@dataclass(frozen=True)
+class ClaimsAnswer:
+    """The present state of a host."""
+
+    now: HostState
+
+
+CLAIMS = Program("opstasks.maintenance.onhost.claims", ClaimsRequest, ClaimsAnswer)
 
 
 def check_at(text: str) -> str:
@@ -126,9 +159,10 @@ def check_at(text: str) -> str:
 def inspect(host: Host, request: RebootRequest, *, yes: bool) -> RebootPlan:
     """Plan a preparation; raises Refused when it cannot be done."""
     asked = PrepareInspectRequest(site_for(host.spec), request.at, request.delay_s)
-    plan = call(host.root, INSPECT, asked)
+    own = prepare_own.is_own(host, needs_root=request.needs_root)
+    plan = call(host.service if own else host.root, INSPECT, asked)
     check(host, request, plan, yes=yes)
-    return plan
+    return replace(plan, own=own)
 
 
 def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) -> None:
@@ -176,11 +210,12 @@ def apply_later(host: Host, request: RebootRequest, plan: RebootPlan) -> Prepare
     item = new_item(host, request, plan.due_at)
     recorded = {"what": PREPARE, "at": plan.due_there, "id": item.id, "why": request.why}
     with change(host.root, "scheduled.add", {k: v for k, v in recorded.items() if v}):
-        item = _schedule(host, item, replace=request.replace)
-    return PrepareResult(True, SCHEDULED, item.id, item.due_at, item.due_there)
+        done = _schedule(host, item, replace=request.replace)
+    item = done.item
+    return PrepareResult(True, SCHEDULED, item.id, item.due_at, item.due_there, now=done.now)
 
 
-def _schedule(host: Host, item: ScheduledItem, *, replace: bool) -> ScheduledItem:
+def _schedule(host: Host, item: ScheduledItem, *, replace: bool) -> ScheduleAnswer:
     return schedule(host.root, item, replace=replace, hint=f"inv -H {host.name} scheduled")
 
 
@@ -192,34 +227,90 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
 
     Raises Refused or VerifyFailed when the host is not ready.
     """
+    if plan.own:
+        done = prepare_own.apply(host, request.why)
+        note = "not paused: the boot starts the service, and the jobs begin again"
+        return PrepareResult(
+            done.changed, READY_STATE, requeued=done.requeued, note=note, now=done.now
+        )
     if plan.is_ready and not request.reboot:
-        return PrepareResult(False, "READY TO REBOOT", note="prepared already")
+        # The operator needed time to answer: the host may have been rebooted since.
+        now = read_claims(host)
+        if now.prepared:
+            note = f"prepared already by {plan.ready.who}" if plan.ready else ""
+            return PrepareResult(False, READY_STATE, note=note, now=now)
     new = new_item(host, request, plan.now_at)
     with noted(host, PREPARE, new.id, {"why": request.why}):
-        before = boot_id(host)
         with host.changing():
-            _schedule(host, new, replace=request.replace)
+            begun = _schedule(host, new, replace=request.replace).item
         item = follow(host, new.id)
-        check_outcome(host, item)
+        if not (request.reboot and item.outcome == READY):
+            now = read_claims(host)
+            check_outcome(host, item, now)
     if not request.reboot:
-        return PrepareResult(True, "READY TO REBOOT", item.id, requeued=item.requeued)
+        return PrepareResult(True, READY_STATE, item.id, requeued=item.requeued, now=now)
     if host.spec.local:
         note = "run after-reboot"
         return PrepareResult(True, "REBOOTING", item.id, requeued=item.requeued, note=note)
     host.step("wait for the host to come back")
-    wait_for_boot(host, before, request.boot_wait_s)
+    wait_for_boot(host, begun.boot_id, request.boot_wait_s)
     checklist = check_after_reboot(host)
-    return PrepareResult(True, "REBOOTED", item.id, requeued=item.requeued, checklist=checklist)
+    now = read_claims(host)
+    return PrepareResult(
+        True, "REBOOTED", item.id, requeued=item.requeued, checklist=checklist, now=now
+    )
 
 
-def check_outcome(host: Host, item: ScheduledItem) -> None:
-    """Raise Refused or VerifyFailed, with the outcome, unless the host is ready."""
-    if item.outcome == READY:
-        return
+def read_claims(host: Host) -> HostState:
+    """The present state of the host."""
+    return host.root.call(CLAIMS, ClaimsRequest(site_for(host.spec))).now
+
+
+def check_outcome(host: Host, item: ScheduledItem, now: HostState) -> None:
+    """Raise an error with the outcome, unless the host is ready now: it was read after the work.
+
+    Refused if nothing was touched. The host may have been rebooted since, or taken into service.
+    """
+    error = _ending(host, item, now)
+    if error is not None:
+        error.now = now
+        raise error
+
+
+def _ending(host: Host, item: ScheduledItem, now: HostState) -> OpsError | None:
     details = {"host": host.name, "tail": item.detail, "hint": f"inv -H {host.name} status"}
-    if item.outcome in (REFUSED, CANCELLED):
-        raise Refused(f"{item.outcome}: {item.reason}", **details)
-    back = "the host is in its former state again"
-    if item.left:
-        back = f"and restoring the former state failed: {'; '.join(item.left)}"
-    raise VerifyFailed(f"{item.reason}; {back}", **details)
+    if item.outcome == READY:
+        return _not_ready(host, item, now)
+    # Before this step it only looks; afterwards it pauses.
+    is_untouched = [step.text for step in item.steps[2:]] == []
+    if item.outcome == REFUSED or (item.outcome == CANCELLED and is_untouched):
+        return Refused(f"{item.outcome}: {item.reason}", **details)
+    details["hint"] = _restoring_hint(host, item, now)
+    left = f"; not restored: {'; '.join(item.left)}" if item.left else ""
+    return VerifyFailed(f"{item.outcome}: {item.reason}{left}; now {describe(now)}", **details)
+
+
+def _restoring_hint(host: Host, item: ScheduledItem, now: HostState) -> str:
+    """What brings the host back to the state before the work, from what was read of it."""
+    is_down = now.service in ("stopped", "failed") and item.was_active
+    is_paused = now.paused and item.paused_by_us
+    task = "service.start" if is_down else "unpause" if is_paused else "status"
+    return f"inv -H {host.name} {task}"
+
+
+def _not_ready(host: Host, item: ScheduledItem, now: HostState) -> OpsError | None:
+    """The error for a host that was ready, but is not any more."""
+    hint = f"inv -H {host.name} after-reboot"
+    if now.boot_id is not None and now.boot_id != item.boot_id:
+        text = f"it was prepared, and has been rebooted since; now {describe(now)}"
+        return VerifyFailed(text, host=host.name, hint=hint)
+    if now.prepared is False:
+        text = f"it was prepared, but somebody has changed that since; now {describe(now)}"
+        return VerifyFailed(text, host=host.name, hint=f"inv -H {host.name} history --since 1h")
+    return None
+
+
+def describe(now: HostState) -> str:
+    """The state of the service and of the pause, as they were read."""
+    paused = {None: "pause unknown", True: "paused", False: "not paused"}[now.paused]
+    return f"service {now.service or 'unknown'}, {paused}"

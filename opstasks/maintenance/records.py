@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from opstasks.core.fields import Line, Moment
+from opstasks.core.hints import one_word
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program, ProgramCommand
 from opstasks.maintenance.onhost.records import (
     DROPPED,
     FAILED,
     INTERRUPTED,
+    OBSOLETE,
     PREPARE,
     READY,
     REFUSED,
     RUNNING,
     SCHEDULED,
     TIMER_LOST,
-    UNPAUSE,
     Pause,
     ScheduledItem,
     current_pause,
+    is_obsolete,
 )
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.site import site_for
@@ -78,29 +80,44 @@ class Maintenance:
 
     def state(self, item: ScheduledItem) -> str:
         """The state of a piece of work: its outcome, or a state without one."""
+        if is_obsolete(item, self.note):
+            return OBSOLETE
         return item.state(self.boot_id, self.units)
 
     def reason(self, item: ScheduledItem) -> str:
         """The reason for the state, for people; "" when there is nothing to explain."""
         is_here = item.boot_id == self.boot_id
+        name = one_word(item.id)
         words = {
+            OBSOLETE: f"its pause is over, it does nothing: `scheduled.cancel {name}` removes it",
+            READY: "" if is_here else "the host was rebooted since then",
             DROPPED: "the host was rebooted before its time: schedule it again, or dismiss it with"
-            f" `scheduled.cancel {item.id}`",
-            INTERRUPTED: f"{'its unit ended' if is_here else 'the host went down'}"
-            f" at {item.step!r}",
+            f" `scheduled.cancel {name}`",
+            INTERRUPTED: f"its unit ended at {item.step!r}: `scheduled.cancel {name}` restores the"
+            " service and the pause"
+            if is_here
+            else f"the host went down at {item.step!r}",
             TIMER_LOST: "its timer is gone: schedule it again",
         }
-        return item.reason or words.get(self.state(item), "")
-
-    def relevant(self) -> tuple[ScheduledItem, ...]:
-        """All items, without those that end a pause which was already ended or replaced."""
-        current = self.note.id if self.note else ""
-        return tuple(i for i in self.items if i.outcome or i.kind != UNPAUSE or i.id == current)
+        found = (item.reason, words.get(self.state(item), ""))
+        return "; ".join(text for text in found if text)
 
     def open(self) -> tuple[ScheduledItem, ...]:
         """Work that is scheduled or under way, the next one first."""
-        found = [item for item in self.relevant() if self.state(item) in OPEN_STATES]
+        found = [item for item in self.items if self.state(item) in OPEN_STATES]
         return tuple(sorted(found, key=lambda item: item.due_at))
+
+    def obsolete(self) -> tuple[ScheduledItem, ...]:
+        """The scheduled ends of pauses that were ended or replaced: they will do nothing."""
+        return tuple(item for item in self.items if self.state(item) == OBSOLETE)
+
+    def unfinished(self) -> tuple[ScheduledItem, ...]:
+        """Work that can be cancelled or dismissed: all without an outcome, the next one first.
+
+        Obsolete ends count only if there is nothing else, as on the host.
+        """
+        found = [i for i in self.items if not i.outcome and self.state(i) != OBSOLETE]
+        return tuple(sorted(found, key=lambda item: item.due_at)) or self.obsolete()[:1]
 
     def dropped(self) -> tuple[ScheduledItem, ...]:
         """Preparations that lost their timer before their time and were not dismissed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from opstasks.core.state import HostState
 from opstasks.fleet.host import Shell
 from opstasks.fleet.program import Program
 from opstasks.maintenance.onhost.records import ScheduledItem
@@ -22,9 +23,10 @@ class ScheduleRequest:
 
 @dataclass(frozen=True)
 class ScheduleAnswer:
-    """The record of the work as the host wrote it."""
+    """The record of the work as the host wrote it, and the state of the host then."""
 
     item: ScheduledItem
+    now: HostState = field(default_factory=HostState)
 
 
 SCHEDULE = Program(
@@ -36,10 +38,10 @@ SCHEDULE = Program(
 )
 
 
-def schedule(shell: Shell, item: ScheduledItem, *, replace: bool, hint: str = "") -> ScheduledItem:
-    """Schedule work, or start it at once if it is not `timed`; returns its record.
+def schedule(shell: Shell, item: ScheduledItem, *, replace: bool, hint: str = "") -> ScheduleAnswer:
+    """Schedule a preparation, or start it at once if it is not `timed`; returns its record.
 
     Raises Refused when it cannot be done, or another preparation is scheduled.
     """
     request = ScheduleRequest(site_for(shell.host.spec), item, replace)
-    return call(shell, SCHEDULE, request, hint=hint).item
+    return call(shell, SCHEDULE, request, hint=hint)

@@ -32,9 +32,9 @@ def inspect(host: Host, limit: int) -> list[ScheduledRow]:
 
 
 def rows(found: Maintenance, limit: int) -> list[ScheduledRow]:
-    """Scheduled work first, then the newest past work."""
-    ahead = found.open()
-    past = [item for item in found.relevant() if item not in ahead]
+    """Scheduled work first, then ends without a pause, then the newest past work."""
+    ahead = [*found.open(), *found.obsolete()]
+    past = [item for item in found.items if item not in ahead]
     return [
         ScheduledRow(
             id=item.id,

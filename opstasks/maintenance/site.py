@@ -36,14 +36,14 @@ def site_for(spec: HostSpec) -> Site:
 
 
 def call(shell: Shell, program: Program[Q, A], request: Q, *, hint: str = "") -> A:
-    """Call a program; its errors get the hint, failures at least the hint `status`."""
+    """Call a program; its errors get the hint."""
     try:
         return shell.call(program, request)
     except Refused as error:
         error.hint = error.hint or hint
         raise
     except ProgramFailed as error:
-        error.hint = error.hint or hint or f"inv -H {shell.host.name} status"
+        error.hint = hint or error.hint
         raise
 
 

@@ -13,6 +13,7 @@ from opstasks.core.formats import span_text
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.maintenance.checklist import Checklist, ChecklistLine
+    from opstasks.maintenance.onhost.records import ScheduledItem
     from opstasks.maintenance.prepare import PrepareResult, RebootPlan, RebootRequest
 
 LIST_HEADERS = ("check", "", "found", "hint")
@@ -104,22 +105,29 @@ def _show(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) 
 
 
 def _words(plan: RebootPlan, request: RebootRequest) -> list[str]:
-
     if plan.is_ready:
-        return ["READY TO REBOOT already"]
+        by = f": prepared by {plan.ready.who} for {plan.ready.due_there}" if plan.ready else ""
+        return [f"READY TO REBOOT already{by}", *(["reboot"] if request.reboot else [])]
     span = span_text(request.drain_s)
     drain = f"let jobs end for up to {span}, " if request.drain_s else ""
-    found = [f"pause new jobs, {drain}stop the service, snapshot, requeue, verify"]
+    pause = "" if plan.own else "pause new jobs, "
+    found = [f"{pause}{drain}stop the service, snapshot, requeue, verify"]
     found += ["reboot"] if request.reboot else []
     found += [f"replaces {item.id} for {item.due_there} by {item.who}" for item in plan.scheduled]
     if not plan.is_serving:
         found.append("the service is down already")
     if not plan.is_enabled:
         found.append("NOTE: the service is not enabled: the boot will not start it")
-    if plan.is_paused:
-        found.append("it is paused already and stays paused after the boot")
+    found += [_dead_words(item) for item in plan.dead]
+    if plan.is_paused and not (plan.pause and plan.pause.task == "prepare-reboot"):
+        by = f" by {plan.pause.who or 'hand'}" if plan.pause else ""
+        found.append(f"it is paused already{by} and stays paused after the boot")
     text = f"{len(plan.jobs)} job(s) running now will begin again after the boot"
     return [*found, text + (":" if plan.jobs else "")]
+
+
+def _dead_words(item: ScheduledItem) -> str:
+    return f"takes the place of {item.id} by {item.who}, which ended at {item.step!r}"
 
 
 def _confirm(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
@@ -153,7 +161,7 @@ def _row(result: PrepareResult) -> dict[str, object]:
         "state": result.state,
         "when": scheduled.due_text(result.due_at, result.due_there) if is_later else "",
         "id": result.id,
-        "requeued": len(result.requeued) if result.id and not is_later else "",
+        "requeued": "" if is_later or not result.changed else len(result.requeued),
         "note": result.note,
         "changed": result.changed,
     }

@@ -12,11 +12,12 @@ from opstasks.manage.actions import (
     DisableUnit,
     EnableUnit,
     FixProbe,
+    SetRights,
     StartUnit,
     StopUnit,
 )
 from opstasks.manage.changed_by import word_history
-from opstasks.manage.facts import ManageFacts
+from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Checkout, Creation, Description, Unit
 from opstasks.manage.steps import ManageStep
 
@@ -88,8 +89,11 @@ def service_steps(facts: ManageFacts, wanted: Description) -> Iterator[ManageSte
         if not facts.checkouts[checkout.path]:
             yield _clone(checkout)
     for creation in wanted.creations:
-        if facts.paths.get(creation.path) is None:
+        found = facts.paths.get(creation.path)
+        if found is None:
             yield _create(creation)
+        elif found.kind == "file" and found.owner != creation.owner:
+            yield _give_back(creation, found)
     for unit in wanted.units:
         yield from _unit(unit, facts)
     for probe in wanted.probes:
@@ -108,6 +112,13 @@ def _clone(checkout: Checkout) -> ManageStep:
 def _create(creation: Creation) -> ManageStep:
     action = CreatePath(path=creation.path, run=creation.run, owner=creation.owner)
     return ManageStep(creation.area, creation.path, "absent", "created", action)
+
+
+def _give_back(creation: Creation, now: PathFacts) -> ManageStep:
+    """A file of somebody else, which the service cannot use: a migration by root leaves one."""
+    owner, path = creation.owner, creation.path
+    action = SetRights(path=path, owner=owner, group=owner, mode=now.mode)
+    return ManageStep(creation.area, path, f"belongs to {now.owner}", f"belongs to {owner}", action)
 
 
 def _unit(unit: Unit, facts: ManageFacts) -> Iterator[ManageStep]:

@@ -30,7 +30,9 @@ OURS = {
     # a number, and a hint whose values are quoted where it is made
     *("version", "item.hint"),
     # words that are quoted one by one, a comment of one line, and a sentence before a command
-    *("quoted", "' '.join(line.split())", "done"),
+    *("quoted", "' '.join(line.split())", "done", "' '.join(words)", "' '.join(ids)", "needed"),
+    # commands whose values are quoted where they are made, and hosts.yaml's own values
+    *("_again(host, step)", "again", "progress.host.name", "site.unit"),
     # a suggestion, not a command
     *("near[0]", "near[0]!r"),
 }

@@ -38,7 +38,7 @@ class Channel:
 def host_with(sudo="ask", login="me"):
     return SimpleNamespace(
         name="tpp",
-        spec=SimpleNamespace(sudo=sudo),
+        spec=SimpleNamespace(sudo=sudo, service_user="opensafely"),
         transport=SimpleNamespace(current_user=lambda: login),
         passwords=lambda name: contextlib.nullcontext(Secret("sesame")),
     )
@@ -63,7 +63,14 @@ def test_a_program_that_asks_like_sudo_gets_nothing(parts):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"sudo": "nopasswd"}, {"sudo": ""}, {"login": "root"}, {"user": ""}]
+    "settings",
+    [
+        {"sudo": "nopasswd"},
+        {"sudo": ""},
+        {"login": "root"},
+        {"user": ""},
+        {"login": "opensafely", "user": "root"},
+    ],
 )
 def test_a_question_is_not_answered_where_sudo_cannot_ask(settings):
     channel, start = begin(b"x", PROMPT, PROMPT, READY, **settings)

@@ -88,6 +88,7 @@ READERS = (
     both("config.unset MAX_WORKERS"),
     both("images.update python:v2"),
     both("pause --reason x --for 2h"),
+    both("pause --reason x --replace"),
     both("unpause"),
     alone("prepare-reboot"),  # it follows the host until Ctrl-C
     both("prepare-reboot --at 22:00 --reboot"),
@@ -116,6 +117,8 @@ NOT_ASKED = (
     "images.pull",
     "images.switch",
     "locks.stop",
+    "maintenance.claims",
+    "maintenance.prepare_own",
     "manage.apply",
     "manage.confirm_access",
     "manage.install_access",

@@ -1,5 +1,9 @@
 """A host's records, jobs and flag for tests of what runs there, without systemd or docker."""
 
+import contextlib
+import fcntl
+import os
+import subprocess
 from dataclasses import asdict
 
 import pytest
@@ -44,6 +48,27 @@ def request_of(site, **words):
 
 def full_disk(*_, **__):
     raise OSError(28, "No space left on device")
+
+
+@contextlib.contextmanager
+def another_process():
+    """While inside, another process has open what we have open, as a command of ours would."""
+    child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
+
+
+@contextlib.contextmanager
+def locked(site):
+    """While inside, another process of ours holds the host's lock."""
+    with open(site.lock_file, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.set_inheritable(file.fileno(), True)
+        with another_process():
+            yield
 
 
 def never(what):

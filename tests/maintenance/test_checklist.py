@@ -15,6 +15,7 @@ from opstasks.maintenance.checklist import (
     RequeuedJob,
     is_ours_to_end,
     make_lines,
+    state_of,
 )
 from opstasks.maintenance.onhost.units import HostUnit
 from tests.maintenance.client_help import (
@@ -222,3 +223,16 @@ def test_nonsense_of_a_host_is_an_invalid_response(words):
     with pytest.raises(InvalidResponse) as caught:
         AFTER.decode(Result("", 0, json.dumps({"ok": told}), ""), "tpp")
     assert caught.value.host == "tpp"
+
+
+@pytest.mark.parametrize(
+    ("words", "claim"),
+    [
+        ({}, {"service": "up", "paused": False, "boot_id": "now", "jobs": {"a": "running"}}),
+        ({"pause": BY_BOB}, {"service": "up", "paused": True}),
+        ({"flag_error": "database is locked"}, {"service": "up", "paused": None}),
+    ],
+)
+def test_the_state_of_a_host_is_claimed_as_it_was_read(words, claim):
+    now = state_of(AfterFacts(GOOD, make_maintenance(READY, **words)))
+    assert {name: getattr(now, name) for name in claim} == claim

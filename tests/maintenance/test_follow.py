@@ -8,6 +8,7 @@ from opstasks.core.errors import (
     Interrupted,
     InvalidResponse,
     Lost,
+    ProgramFailed,
     TimedOut,
     Unreachable,
     VerifyFailed,
@@ -16,7 +17,7 @@ from opstasks.maintenance import follow as following
 from opstasks.maintenance.onhost.records import ItemStep
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import site_for
-from tests.fake_host import Reply
+from tests.fake_host import Reply, failed
 from tests.maintenance.client_help import make_item, make_maintenance
 
 BOOT_ID = cmd("cat", "/proc/sys/kernel/random/boot_id")
@@ -73,9 +74,32 @@ def test_a_connection_that_does_not_return_is_lost(host, monkeypatch):
     assert caught.value.hint == "inv -H tpp scheduled"
 
 
-def test_work_that_was_interrupted_is_an_error(host):
-    expect_read(host, make_maintenance(make_item(step="requeueing")))
-    with pytest.raises(CommandFailed, match="interrupted: its unit ended at 'requeueing'"):
+@pytest.mark.parametrize(
+    ("boot", "text", "task"),
+    [
+        ("now", "its unit ended at 'requeueing'", "scheduled.cancel one"),
+        ("before", "the host went down at 'requeueing'", "after-reboot"),
+    ],
+)
+def test_work_that_was_interrupted_is_an_error(host, boot, text, task):
+    expect_read(host, make_maintenance(make_item(step="requeueing", boot_id=boot)))
+    with pytest.raises(CommandFailed, match=f"interrupted: {text}") as caught:
+        following.follow(host, "one")
+    assert caught.value.hint == f"inv -H tpp {task}"
+
+
+def test_a_host_that_goes_down_gives_no_answer_for_a_moment(host):
+    """Its programs still run, but systemd does not answer them."""
+    expect_read(host, failed("cannot read the units of scheduled work"))
+    expect_read(host, make_maintenance(make_item(outcome="ready")))
+    assert following.follow(host, "one").outcome == "ready"
+
+
+def test_a_record_that_can_never_be_read_is_an_error(host, monkeypatch):
+    monkeypatch.setattr(following, "AWAY_S", 0.05)
+    request = MaintenanceRequest(site_for(host.spec))
+    host.expect(READ, request, failed("cannot read the units"), times=None)
+    with pytest.raises(ProgramFailed, match="cannot read the units"):
         following.follow(host, "one")
 
 

@@ -1,5 +1,6 @@
 """Work done as the service account, and the host's lock."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,13 @@ from opstasks.maintenance.onhost.lock import lock
 from opstasks.maintenance.onhost.records import pause_path
 from opstasks.onhost.commands import call
 from opstasks.onhost.protocol import HostFailure, HostRefusal
-from tests.maintenance.onhost_help import full_disk, make_record, request_of
+from tests.maintenance.onhost_help import (
+    another_process,
+    full_disk,
+    locked,
+    make_record,
+    request_of,
+)
 
 
 @pytest.mark.parametrize("kind", [HostRefusal, HostFailure])
@@ -88,7 +95,11 @@ def test_the_lock_keeps_others_out_and_names_its_holder(site):
     with lock(site, item, 0):
         words = json.loads(Path(site.lock_file).read_text())
         assert (words["who"], words["task"]) == ("a@b", "prepare-reboot")
-        with pytest.raises(HostRefusal, match="a@b, prepare-reboot"), lock(site, item, 0):
+        with (
+            another_process(),
+            pytest.raises(HostRefusal, match="a@b, prepare-reboot"),
+            lock(site, item, 0),
+        ):
             pass
     assert Path(site.lock_file).read_text() == ""
     with lock(site, item, 0):
@@ -97,12 +108,23 @@ def test_the_lock_keeps_others_out_and_names_its_holder(site):
 
 def test_the_lock_is_waited_for(site):
     item = make_record(site)
-    with Path(site.lock_file).open("w") as holder:
-        fcntl.flock(holder, fcntl.LOCK_EX)
+    with locked(site):
         started = time.monotonic()
         with pytest.raises(HostRefusal, match="unknown"), lock(site, item, 0.3):
             pass
         assert time.monotonic() - started >= 0.3
+
+
+def test_a_command_that_outlives_the_work_holds_the_lock(site):
+    """The work may be killed while job-runner's own command still runs."""
+    item = make_record(site)
+    with contextlib.ExitStack() as stack:
+        with lock(site, item, 0):
+            stack.enter_context(another_process())
+        with pytest.raises(HostRefusal, match="someone is changing"), lock(site, item, 0):
+            pass
+    with lock(site, item, 0):
+        pass
 
 
 def test_on_a_full_disk_the_lock_works_without_its_text(site, monkeypatch):

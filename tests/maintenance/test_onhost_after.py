@@ -11,6 +11,7 @@ from opstasks.maintenance.onhost.records import Pause, item_of, pause_path
 from opstasks.maintenance.onhost.write import write_item
 from opstasks.onhost import mounts
 from opstasks.onhost.json_files import write_json
+from opstasks.onhost.protocol import HostFailure
 from tests.maintenance.onhost_help import OLD, add_job, make_record, request_of, set_flag
 
 FSTAB = """# a comment
@@ -127,11 +128,15 @@ def test_work_that_ends_while_it_is_read_is_not_interrupted(site, database, monk
     assert item.state(found["boot_id"], found["units"]) == "ready"
 
 
-def test_the_units_of_unfinished_work_are_asked_for(site, database, commands):
+def test_the_units_of_unfinished_work_are_asked_for(site, database, commands, monkeypatch):
+    monkeypatch.setattr(read, "unit_states", units.unit_states)
     commands("systemctl", "printf 'Id=a.timer\\nActiveState=active\\n\\nId=b\\nActiveState=x\\n'")
     assert read_all(site)["units"] == {}
     make_record(site)
     assert read_all(site)["units"] == {"a.timer": "active", "b": "x"}
+    commands("systemctl", "echo no bus >&2; exit 1")
+    with pytest.raises(HostFailure, match="cannot read the units"):
+        read_all(site)
 
 
 def test_the_flag_is_read_with_the_note_on_it(site, database):

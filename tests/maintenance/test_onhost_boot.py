@@ -149,7 +149,6 @@ def test_the_boot_takes_no_path_from_the_note_of_the_service_account(
     [
         {"kind": PREPARE, "boot_id": "before"},
         {"kind": UNPAUSE, "boot_id": "before", "outcome": "done"},
-        {"kind": UNPAUSE},
     ],
 )
 def test_a_note_that_names_other_work_changes_no_record_of_root(

@@ -3,18 +3,17 @@
 import pytest
 
 from opstasks.maintenance.onhost import cancel as cancelling
-from opstasks.maintenance.onhost import pause_change, store
+from opstasks.maintenance.onhost import closing, pause_change, restore, store
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import UNPAUSE, Pause, script_dir
-from opstasks.onhost.protocol import HostRefusal
-from tests.maintenance.onhost_help import NEW, OLD, make_record, read_record, request_of
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import NEW, OLD, locked, make_record, read_record, request_of
 
 
 @pytest.fixture(autouse=True)
 def audit(monkeypatch):
-    """No systemd; the lines for the journal."""
+    """The lines for the journal."""
     told = []
-    monkeypatch.setattr(cancelling, "call", lambda *a, **k: None)
     monkeypatch.setattr(
         cancelling, "journal", lambda item, phase, *rest: told.append((item.id, phase, *rest[:1]))
     )
@@ -38,7 +37,7 @@ def test_the_only_one_is_cancelled_without_its_id_and_only_once(site, audit):
 
 def test_if_several_are_scheduled_one_must_be_named(site):
     make_record(site, OLD)
-    make_record(site, NEW, kind=UNPAUSE)
+    make_record(site, NEW)
     with pytest.raises(HostRefusal, match="several are scheduled"):
         cancel(site)
     assert cancel(site, "20260102")["item"]["id"] == NEW
@@ -46,9 +45,39 @@ def test_if_several_are_scheduled_one_must_be_named(site):
         cancel(site, "2027")
 
 
+@pytest.mark.parametrize("boot", ["now", "before"])
+def test_the_end_of_a_pause_that_is_over_blocks_no_cancel(site, boot):
+    boot_id = store.boot_id() if boot == "now" else boot
+    make_record(site, OLD, kind=UNPAUSE, boot_id=boot_id)
+    make_record(site, NEW)
+    assert cancel(site)["item"]["id"] == NEW
+    assert cancel(site)["item"]["id"] == OLD, "it can be cancelled as well"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"step": "waiting"},
+        {"step": "draining"},
+        {"step": "requeueing"},
+        {"boot_id": "before"},
+        {"boot_id": "before", "step": "draining"},
+        {"kind": UNPAUSE},
+    ],
+)
+def test_a_cancel_leaves_no_script_and_no_unit_of_the_boot(site, database, docker, systemd, words):
+    make_record(site, **words)
+    script_dir(site, OLD).mkdir(parents=True)
+    cancel(site)
+    assert read_record(site).outcome
+    assert not script_dir(site, OLD).exists()
+    assert not systemd.has_boot_unit
+
+
 @pytest.mark.parametrize("step", ["stopping", "snapshot", "requeueing", "verifying"])
-def test_past_the_point_of_no_return_a_cancel_is_refused(site, step, monkeypatch, audit):
-    monkeypatch.setattr(cancelling, "is_down", lambda unit: False)
+def test_past_the_point_of_no_return_a_cancel_is_refused(site, step, systemd, audit):
+    systemd.states[f"opstasks-{OLD}.service"] = "active"
     make_record(site, step=step)
     with pytest.raises(HostRefusal, match="too late"):
         cancel(site)
@@ -70,11 +99,56 @@ def test_a_host_stays_paused_when_the_end_is_cancelled(site, flags_command):
     assert pause_note(site, paused_at(site)) == after
 
 
-def test_interrupted_work_is_dismissed(site, monkeypatch):
-    monkeypatch.setattr(cancelling, "is_down", lambda unit: unit.startswith("opstasks-2026"))
-    make_record(site, step="requeueing")
-    assert cancel(site)["item"]["outcome"] == "interrupted"
-    assert "requeueing" in read_record(site).reason
+@pytest.fixture
+def killed(site, flags_command, docker, systemd, monkeypatch):
+    """A preparation that was killed at a step: `killed("requeueing")`; the service is down."""
+    monkeypatch.setattr(restore, "SETTLE_S", 0)
+    monkeypatch.setattr(restore, "is_down", systemd.is_down)
+    monkeypatch.setattr(restore, "is_up", lambda unit: not systemd.is_down(unit))
+    monkeypatch.setattr(restore, "start_unit", lambda unit: systemd.states.update({unit: "active"}))
+
+    def make(step, **words):
+        made = make_record(site, step=step, was_active=True, paused_by_us=True, **words)
+        pause_change.set_pause(site, Pause(who="a@b", id=OLD, task="prepare-reboot"))
+        systemd.kill(OLD)
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize("step", ["stopping", "snapshot", "requeueing", "verifying"])
+def test_a_preparation_that_was_killed_is_undone_by_a_cancel(site, killed, systemd, step):
+    killed(step)
+    done = cancel(site)
+    assert done["item"]["outcome"] == "interrupted"
+    assert f"at {step!r}; cancelled by c@d" in read_record(site).reason
+    assert (done["now"]["service"], done["now"]["paused"]) == ("up", False)
+
+
+def test_a_killed_wait_for_jobs_starts_no_service_that_others_stopped(site, killed, systemd):
+    killed("draining")
+    done = cancel(site)
+    assert (done["now"]["service"], done["now"]["paused"]) == ("stopped", False)
+
+
+def test_what_a_cancel_cannot_restore_is_in_the_record(site, killed, monkeypatch):
+    def broken(unit):
+        raise HostFailure("no")
+
+    monkeypatch.setattr(restore, "start_unit", broken)
+    killed("requeueing")
+    cancel(site)
+    assert read_record(site).left == ("jobrunner does not start",)
+    assert "not restored: jobrunner does not start" in read_record(site).reason
+
+
+def test_nothing_is_undone_while_somebody_changes_the_host(site, killed, monkeypatch):
+    monkeypatch.setattr(cancelling, "LOCK_WAIT_S", 0)
+    killed("requeueing")
+    with locked(site), pytest.raises(HostRefusal, match="someone is changing the host"):
+        cancel(site)
+    assert paused_at(site)
+    assert read_record(site).outcome == ""
 
 
 def test_work_that_a_reboot_dropped_is_dismissed(site):
@@ -85,13 +159,13 @@ def test_work_that_a_reboot_dropped_is_dismissed(site):
 
 
 def test_only_new_records_and_scripts_of_unfinished_work_are_kept(site, monkeypatch):
-    monkeypatch.setattr(cancelling, "KEEP_RECORDS", 2)
+    monkeypatch.setattr(closing, "KEEP_RECORDS", 2)
     for number in range(4):
         id = f"2026010{number}T000000-aaaaaa"
         make_record(site, id, outcome="ready", scheduled_at=float(number))
         script_dir(site, id).mkdir(parents=True)
     make_record(site, "20250101T000000-aaaaaa")
-    cancelling.prune(site)
+    closing.prune(site)
     assert [item.id[:8] for item in store.read_items(site.lock_dir)] == [
         "20260103",
         "20260102",

@@ -7,11 +7,28 @@ from dataclasses import asdict
 import pytest
 
 from opstasks.maintenance.onhost import end_pause, pause, pause_change, unpause
+from opstasks.maintenance.onhost import timers as onhost_timers
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.records import UNPAUSE, Pause, pause_of, pause_path
+from opstasks.maintenance.onhost.records import (
+    UNPAUSE,
+    Pause,
+    ScheduledItem,
+    pause_of,
+    pause_path,
+    script_dir,
+)
 from opstasks.onhost.json_files import read_json, write_json
-from opstasks.onhost.protocol import HostFailure
-from tests.maintenance.onhost_help import full_disk, make_record, request_of, set_flag
+from opstasks.onhost.protocol import HostFailure, HostRefusal
+from tests.maintenance.onhost_help import (
+    NEW,
+    OLD,
+    full_disk,
+    make_record,
+    outcomes,
+    read_record,
+    request_of,
+    set_flag,
+)
 
 
 def note_file(site):
@@ -85,21 +102,94 @@ def test_a_timer_ends_only_its_own_pause(site, flags_command):
 
 
 def asked(site, **words):
-    base = {"who": "you", "why": "", "until_at": 0, "id": ""}
+    """Pause as somebody who has just looked; `for_s` is the time until the end."""
+    for_s = words.pop("for_s", 0)
+    end = ScheduledItem(id=words.pop("id", NEW), host="h", kind=UNPAUSE, timed=True, delay_s=for_s)
+    base = {"who": "you", "why": "", "replace": False, "seen_at": paused_at(site)}
+    base["end"] = asdict(end) if for_s else None
     return pause.main(request_of(site, **{**base, **words}))
 
 
-def test_a_second_pause_keeps_what_it_does_not_change(site, flags_command):
-    assert asked(site, who="me", why="first", until_at=9e9, id="one")["changed"]
-    assert not asked(site)["changed"]
+@pytest.fixture
+def timers(monkeypatch):
+    """The work that was given to systemd."""
+    started = []
+    monkeypatch.setattr(
+        onhost_timers, "start_unit", lambda site, item, module: started.append(item.id)
+    )
+    return started
+
+
+def test_ones_own_pause_keeps_what_is_not_named(site, flags_command, timers):
+    asked(site, who="me", why="first", for_s=60.0, id=OLD)
     note = pause_of(asked(site, why="second")["pause"])
-    assert (note.who, note.why, note.until_at, note.id) == ("me", "second", 9e9, "one")
+    assert (note.who, note.why, note.id) == ("me", "second", OLD)
+    assert note.until_at == read_record(site, OLD).due_at
+    assert (timers, outcomes(site)) == ([OLD], {OLD: ""})
+
+
+def test_a_new_end_cancels_the_one_before(site, flags_command, timers):
+    asked(site, who="me", why="first", for_s=60.0, id=OLD)
+    note = pause_of(asked(site, for_s=90.0, id=NEW)["pause"])
+    assert (note.why, note.id) == ("first", NEW)
+    assert outcomes(site) == {OLD: "cancelled", NEW: ""}
+
+
+def test_a_pause_that_is_replaced_leaves_nothing_behind(site, flags_command, timers, systemd):
+    asked(site, who="ann", why="upgrade", for_s=60.0, id=OLD)
+    answer = asked(site, who="bob", replace=True)
+    note = pause_of(answer["pause"])
+    assert (note.who, note.why, note.until_at, note.id) == ("bob", "", 0, "")
+    assert outcomes(site) == {OLD: "cancelled"}
+    assert systemd.state(f"opstasks-{OLD}.timer") == "inactive"
+    assert answer["now"]["paused"]
+    assert answer["now"]["scheduled"] == []
+
+
+@pytest.mark.parametrize(("seen_at", "now"), [(0.0, "true"), (100.0, None), (50.0, "true")])
+def test_a_pause_that_the_person_did_not_see_is_left_alone(
+    site, database, flags_command, timers, seen_at, now
+):
+    set_flag(database, now, 100.0)
+    with pytest.raises(HostRefusal, match="has changed since you looked"):
+        asked(site, seen_at=seen_at, replace=True, for_s=60.0)
+    assert (timers, outcomes(site)) == ([], {})
+
+
+def test_an_unpause_cancels_the_end_and_removes_what_was_kept_for_it(
+    site, flags_command, timers, systemd
+):
+    asked(site, for_s=60.0, id=OLD)
+    script_dir(site, OLD).mkdir(parents=True)
+    assert unpause.main(request_of(site))["now"]["scheduled"] == []
+    assert outcomes(site) == {OLD: "cancelled"}
+    assert not script_dir(site, OLD).exists()
+    assert not systemd.has_boot_unit
+
+
+def test_the_boots_unit_stays_for_a_preparation(site, flags_command, timers, systemd):
+    """It notes that the preparation was abandoned."""
+    make_record(site, NEW, outcome="ready", step="done")
+    asked(site)
+    unpause.main(request_of(site))
+    assert systemd.has_boot_unit
+
+
+def test_a_pause_that_fails_cancels_its_end_again(
+    site, flags_command, timers, monkeypatch, systemd
+):
+    monkeypatch.setattr(pause_change, "write_json", full_disk)
+    with pytest.raises((HostFailure, OSError), match="No space left"):
+        asked(site, for_s=60.0, id=OLD)
+    assert outcomes(site) == {OLD: "cancelled"}
+    assert not systemd.has_boot_unit
 
 
 def test_unpausing_says_whether_the_host_was_paused(site, flags_command):
     asked(site)
-    assert unpause.main(request_of(site)) == {"changed": True}
-    assert unpause.main(request_of(site)) == {"changed": False}
+    done = unpause.main(request_of(site))
+    assert (done["changed"], done["now"]["paused"]) == (True, False)
+    assert not unpause.main(request_of(site))["changed"]
 
 
 def test_a_flag_that_does_not_change_is_a_failure(site, database, monkeypatch):

@@ -2,16 +2,19 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from opstasks.maintenance.onhost import claims, pause_change, prepare, restore, run
 from opstasks.maintenance.onhost import database as job_database
-from opstasks.maintenance.onhost import pause_change, prepare, run
 from opstasks.maintenance.onhost.pause_flag import paused_at
-from opstasks.maintenance.onhost.records import Pause
+from opstasks.maintenance.onhost.records import PREPARE, Pause
+from opstasks.onhost import database_copy
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
+    NEW,
     OLD,
     add_job,
     full_disk,
@@ -127,11 +130,12 @@ def units(monkeypatch):
     """The service's unit, up; records what a preparation does with it."""
     up = {"jobrunner": True}
     monkeypatch.setattr(prepare, "problems", lambda site: [])
-    monkeypatch.setattr(prepare, "is_down", lambda unit: not up[unit])
-    monkeypatch.setattr(prepare, "is_up", lambda unit: up[unit])
+    for module in (prepare, claims, restore):
+        monkeypatch.setattr(module, "is_down", lambda unit: not up[unit])
+    monkeypatch.setattr(restore, "is_up", lambda unit: up[unit])
     monkeypatch.setattr(prepare, "stop_unit", lambda unit: up.update({unit: False}))
-    monkeypatch.setattr(prepare, "SETTLE_S", 0)
-    monkeypatch.setattr(prepare, "systemctl", lambda verb, unit: up.update({unit: verb == "start"}))
+    monkeypatch.setattr(restore, "SETTLE_S", 0)
+    monkeypatch.setattr(restore, "start_unit", lambda unit: up.update({unit: True}))
     monkeypatch.setattr(prepare, "add_boot", lambda *a: None)
     monkeypatch.setattr(prepare.signal, "signal", lambda *a: None)
     return up
@@ -164,6 +168,68 @@ def test_a_preparation_requeues_running_jobs(
     note = prepare.pause_note(site, paused_at(site))
     assert (note.id, note.why, note.keep, note.task) == (OLD, "patches", True, "prepare-reboot")
     assert not units["jobrunner"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_prepared_host_keeps_its_pause_and_is_not_prepared_again(
+    site, flags_command, docker, units, monkeypatch, keep, asked
+):
+    monkeypatch.setattr(prepare, "requeue", never("requeued"))
+    first = {"who": "ann", "outcome": "ready", "step": "done", "was_active": True}
+    make_record(site, NEW, **first, paused_by_us=True, mounts=("/e",), snapshot="copy")
+    pause = Pause(who="ann", why="patches", id=NEW, task=PREPARE, keep=keep)
+    before = pause_change.set_pause(site, pause)
+    units["jobrunner"] = False
+    item = make_record(site, who="bob", why="mine", keep_paused=asked, timed=False)
+    assert prepare.prepare(site, item) == ("ready", "prepared already by ann at then")
+    note = prepare.pause_note(site, paused_at(site))
+    assert note == replace(before, keep=keep or asked)
+    found = read_record(site)
+    assert (found.was_active, found.mounts, found.snapshot) == (True, ("/e",), "copy")
+
+
+def test_a_new_preparation_keeps_the_wish_to_stay_paused(site, flags_command, units):
+    """The one before was killed: its person still wants the host to stay paused."""
+    pause_change.set_pause(site, Pause(who="ann", id=NEW, task=PREPARE, keep=True))
+    prepare.hold_new_work(site, make_record(site, who="bob"))
+    assert prepare.pause_note(site, paused_at(site)).keep
+
+
+@pytest.mark.parametrize(
+    ("words", "was_active"),
+    [
+        ({"outcome": "ready"}, True),
+        ({"step": "requeueing"}, True),
+        ({"step": "requeueing", "outcome": "interrupted"}, True),
+        ({"outcome": "failed", "left": ("jobrunner does not start",)}, True),
+        ({"outcome": "failed"}, False),
+        ({"outcome": "cancelled"}, False),
+        ({"step": "waiting", "outcome": "refused"}, False),
+        ({"outcome": "ready", "boot_id": "before"}, False),
+    ],
+)
+def test_a_service_that_an_earlier_preparation_stopped_counts_as_active(
+    site, units, words, was_active
+):
+    units["jobrunner"] = False
+    make_record(site, NEW, **{"step": "done", "was_active": True, **words})
+    assert prepare.was_active(site, OLD) == was_active
+
+
+def test_a_snapshot_that_fails_leaves_no_part_of_it(site, database, monkeypatch):
+    folder = Path(site.state_dir, "reboots")
+    folder.mkdir()
+    Path(folder, "20250101T000000-aaaaaa.new-journal").touch()  # of one that was killed
+
+    def fills_up(database, new):
+        new.write_text("a part")
+        full_disk()
+
+    monkeypatch.setattr(database_copy, "_write_copy", fills_up)
+    with pytest.raises(HostFailure, match="no space left"):
+        job_database.snapshot(site, OLD)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_pause_by_someone_else_stays_unchanged(site, database, units):
@@ -213,21 +279,21 @@ def test_the_host_goes_back_however_long_the_reason_is(
 
 def test_the_record_says_what_could_not_be_restored(site, flags_command, units, monkeypatch):
     """A service that crashes at once, and a flag that stays set."""
-    monkeypatch.setattr(prepare, "is_down", lambda unit: True)
-    monkeypatch.setattr(prepare, "is_up", lambda unit: False)
-    item = make_record(site, was_active=True, paused_by_us=True)
+    monkeypatch.setattr(restore, "is_down", lambda unit: True)
+    monkeypatch.setattr(restore, "is_up", lambda unit: False)
+    item = make_record(site, was_active=True, paused_by_us=True, step="snapshot")
     pause_change.set_pause(site, Pause(id=item.id))
 
     def stuck(site):
         raise HostFailure("job-runner's flag is still set")
 
-    monkeypatch.setattr(prepare, "clear_pause", stuck)
-    left = prepare.undo(site, item.id, OSError("broken"))
-    assert left == ["jobrunner does not stay up", "it is still paused"]
+    monkeypatch.setattr(restore, "clear_pause", stuck)
+    prepare.undo(site, item.id, OSError("broken"))
+    assert list(read_record(site).left) == ["jobrunner does not stay up", "it is still paused"]
 
 
 @pytest.mark.parametrize("stage", ["hold_new_work", "drain", "requeue"])
-@pytest.mark.parametrize("kind", [HostFailure, OSError, prepare.StoppedError])
+@pytest.mark.parametrize("kind", [HostFailure, HostRefusal, OSError, prepare.StoppedError])
 def test_the_service_is_restored_whatever_fails(site, units, monkeypatch, stage, kind):
     undone = []
     for name in ("hold_new_work", "drain", "requeue"):
@@ -236,13 +302,15 @@ def test_the_service_is_restored_whatever_fails(site, units, monkeypatch, stage,
     def broken(*args):
         raise kind("broken")
 
-    def undo(site, id, error):
-        undone.append(str(error))
+    def restore(site, item):
+        undone.append(item.id)
         return ["it is still paused"]
 
     monkeypatch.setattr(prepare, stage, broken)
-    monkeypatch.setattr(prepare, "undo", undo)
-    with pytest.raises(kind, match="broken"):
+    monkeypatch.setattr(prepare, "restore", restore)
+    # It is paused by now: a refusal would mean that nothing was touched.
+    expected = HostFailure if kind is HostRefusal else kind
+    with pytest.raises(expected, match="broken"):
         prepare.prepare(site, make_record(site, due_at=time.time()))
-    assert undone == ["broken"]
+    assert undone == [OLD]
     assert read_record(site).left == ("it is still paused",)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from opstasks.maintenance.onhost import problems
+from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.onhost.json_files import write_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import OLD
@@ -51,3 +52,14 @@ def test_a_check_that_fails_is_reported_once(site, monkeypatch, error, text):
     for name in names:
         monkeypatch.setattr(problems, f"{name}_problem", fail)
     assert problems.problems(site) == [text]
+
+
+@pytest.mark.parametrize(
+    ("load", "text"),
+    [("loaded", ""), ("masked", "the unit jobrunner is masked"), ("not-found", "does not exist")],
+)
+def test_a_service_that_could_not_be_started_again_is_not_stopped(site, monkeypatch, load, text):
+    monkeypatch.setattr(problems, "read_unit", lambda unit: HostUnit(load=load))
+    found = problems.unit_problem(site)
+    assert text in found
+    assert bool(found) == bool(text)

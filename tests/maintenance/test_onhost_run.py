@@ -10,6 +10,7 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 from tests.maintenance.onhost_help import (
     NEW,
     OLD,
+    another_process,
     full_disk,
     make_record,
     never,
@@ -63,7 +64,7 @@ def test_the_lock_is_held_until_the_outcome_is_written(site, monkeypatch):
 
     def write(site, id, **changes):
         if "outcome" in changes:
-            with pytest.raises(HostRefusal), run.lock(site, item, 0):
+            with another_process(), pytest.raises(HostRefusal), run.lock(site, item, 0):
                 pass
             written.append(changes["outcome"])
 

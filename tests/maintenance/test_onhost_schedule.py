@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 
 from opstasks.fleet.program import PYTHON, packed, sources
-from opstasks.maintenance.onhost import boot_unit, cancel, inspect, schedule, store, timers
-from opstasks.maintenance.onhost.records import UNPAUSE, ScheduledItem
+from opstasks.maintenance.onhost import (
+    boot_unit,
+    end_pause,
+    inspect,
+    pause,
+    prepare,
+    schedule,
+    store,
+    timers,
+)
+from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, ScheduledItem, script_dir
 from opstasks.maintenance.onhost.units import HostUnit
 from opstasks.onhost import loader
 from opstasks.onhost.protocol import HostFailure, HostRefusal
@@ -39,9 +48,7 @@ def started(site, monkeypatch):
         seen.append((item.id, module.rpartition(".")[2], sorted(left)))
 
     monkeypatch.setattr(schedule, "problems", lambda site: [])
-    monkeypatch.setattr(schedule, "add_boot", lambda site: None)
     monkeypatch.setattr(timers, "start_unit", start)
-    monkeypatch.setattr(cancel, "call", lambda *a, **k: None)
     return seen
 
 
@@ -58,11 +65,6 @@ def test_work_is_on_record_before_it_can_begin(site, started):
     assert (item["step"], item["outcome"], item["boot_id"]) == ("scheduled", "", store.boot_id())
     mode = store.item_path(site.lock_dir, OLD).stat().st_mode
     assert mode & 0o007 == 0, "not for everybody"
-
-
-def test_the_end_of_a_pause_is_another_program(site, started):
-    scheduled(site, NEW, kind=UNPAUSE, delay_s=60.0)
-    assert started == [(NEW, "end_pause", [NEW])]
 
 
 def test_a_time_that_has_passed_or_a_broken_host_is_refused(site, started, monkeypatch):
@@ -114,34 +116,78 @@ def test_a_new_one_that_fails_leaves_the_old_one_scheduled(site, started, monkey
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_one_past_the_point_of_no_return_is_not_replaced(site, started, monkeypatch, timed):
-    monkeypatch.setattr(cancel, "is_down", lambda unit: False)
+def test_one_past_the_point_of_no_return_is_not_replaced(site, started, systemd, timed):
+    systemd.states[f"opstasks-{OLD}.service"] = "active"
     make_record(site, OLD, step="requeueing")
     with pytest.raises(HostRefusal, match="too late"):
         scheduled(site, NEW, replace=True, delay_s=60.0, timed=timed)
     assert outcomes(site) == ({OLD: "", NEW: "cancelled"} if timed else {OLD: ""})
 
 
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        ({"step": "waiting"}, "interrupted"),
+        ({"step": "requeueing"}, "interrupted"),
+        ({"scheduled_at": 5.0}, "dropped"),
+        ({"boot_id": "before"}, "dropped"),
+        ({"boot_id": "before", "step": "draining"}, "interrupted"),
+    ],
+)
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_preparation_that_was_killed_or_dropped_blocks_no_new_one(
+    site, started, systemd, words, outcome, timed
+):
+    make_record(site, OLD, **words)
+    script_dir(site, OLD).mkdir(parents=True)
+    systemd.kill(OLD)
+    scheduled(site, NEW, delay_s=60.0, timed=timed)
+    assert outcomes(site) == {OLD: outcome, NEW: ""}
+    assert f"{NEW} took its place" in read_record(site, OLD).reason
+    assert not script_dir(site, OLD).exists()
+
+
+def test_work_whose_timer_is_about_to_start_is_not_dead(site, started, systemd):
+    make_record(site, OLD, scheduled_at=time.time())
+    systemd.kill(OLD)
+    with pytest.raises(HostRefusal, match="scheduled already"):
+        scheduled(site, NEW, delay_s=60.0)
+
+
+def test_a_systemd_that_does_not_answer_declares_nothing_dead(site, started, monkeypatch):
+    def silent(names):
+        raise HostFailure("cannot read the units of scheduled work")
+
+    monkeypatch.setattr(store, "unit_states", silent)
+    make_record(site, OLD)
+    with pytest.raises(HostFailure, match="cannot read the units"):
+        scheduled(site, NEW, delay_s=60.0)
+    assert outcomes(site) == {OLD: ""}
+
+
 # -- what is installed -----------------------------------------------------------------------
 
 
+PROGRAMS = {PREPARE: prepare.__name__, UNPAUSE: end_pause.__name__}
+
+
 @pytest.fixture
-def systemd(commands, tmp_path, monkeypatch):
+def systemd_run(commands, tmp_path, monkeypatch):
     """systemd commands that record their arguments; every unit is active."""
     told = tmp_path / "told"
     commands("systemd-run", f'for word; do echo "$word"; done >{told}')
     commands("systemctl", "echo ActiveState=active")
-    monkeypatch.setattr(loader, "SOURCES", sources(schedule.__name__))
+    monkeypatch.setattr(loader, "SOURCES", sources(schedule.__name__, pause.__name__))
     monkeypatch.setattr(boot_unit, "UNIT_DIR", str(tmp_path))
     monkeypatch.setattr(boot_unit, "SYSTEMCTL", "true")
     return lambda: told.read_text().splitlines()
 
 
-@pytest.mark.parametrize("kind", list(schedule.PROGRAMS))
-def test_a_unit_runs_one_readable_file_that_only_root_reads(site, systemd, kind):
+@pytest.mark.parametrize("kind", list(PROGRAMS))
+def test_a_unit_runs_one_readable_file_that_only_root_reads(site, systemd_run, kind):
     item = make_record(site, kind=kind, due_at=1_800_000_000.0, outcome="cancelled")
-    timers.start_unit(site, item, schedule.PROGRAMS[kind])
-    words = systemd()
+    timers.start_unit(site, item, PROGRAMS[kind])
+    words = systemd_run()
     script = Path(site.lock_dir, "scripts", OLD, "run.py")
     assert words[words.index("--") + 1 :] == ["/usr/bin/python3", "-I", str(script)]
     assert "--on-calendar=2027-01-15 08:00:00 UTC" in words
@@ -158,20 +204,20 @@ def test_a_unit_runs_one_readable_file_that_only_root_reads(site, systemd, kind)
     assert json.loads(done.stdout)["ok"]["reason"] == "it is not scheduled any more"
 
 
-def test_a_timer_that_does_not_run_is_a_failure(site, systemd, commands):
+def test_a_timer_that_does_not_run_is_a_failure(site, systemd_run, commands):
     commands("systemctl", "echo ActiveState=inactive")
     with pytest.raises(HostFailure, match="does not run"):
         timers.start_unit(site, make_record(site, due_at=1_800_000_000.0), "opstasks.x")
 
 
-def test_an_installed_program_can_install_the_boots_program(site, systemd, tmp_path):
+def test_an_installed_program_can_install_the_boots_program(site, systemd_run, tmp_path):
     """A preparation started by a timer writes the next program from its own sources."""
     script = (
         "n['install'](s); from opstasks.maintenance.onhost import boot, boot_unit, site;"
         f" boot_unit.UNIT_DIR, boot_unit.SYSTEMCTL = {str(tmp_path)!r}, 'true';"
         f" boot.add_boot(site.Site(**{asdict(site)!r}))"
     )
-    text = packed(schedule.PROGRAMS["prepare-reboot"], {}).replace("n['start'](s, m, r)", script)
+    text = packed(PROGRAMS["prepare-reboot"], {}).replace("n['start'](s, m, r)", script)
     subprocess.run([sys.executable, *PYTHON[1:]], input=text, text=True, check=True)
     text = Path(site.lock_dir, "scripts", "boot", "run.py").read_text()
     assert "start(MODULES, 'opstasks.maintenance.onhost.boot'" in text
@@ -181,10 +227,10 @@ def test_an_installed_program_can_install_the_boots_program(site, systemd, tmp_p
     compile(text, "run.py", "exec")
 
 
-def test_what_is_installed_is_the_same_every_time(site, systemd):
+def test_what_is_installed_is_the_same_every_time(site, systemd_run):
     texts = []
     for _ in range(2):
-        timers.start_unit(site, make_record(site), schedule.PROGRAMS[UNPAUSE])
+        timers.start_unit(site, make_record(site), PROGRAMS[UNPAUSE])
         texts.append(Path(site.lock_dir, "scripts", OLD, "run.py").read_text())
     assert texts[0] == texts[1]
 
@@ -225,11 +271,12 @@ def test_a_date_that_has_passed_is_refused(inspected):
         inspected(at="2020-01-01 10:00")
 
 
-def test_a_prepared_host_is_ready_until_something_changes(site, database, inspected, monkeypatch):
+def test_a_prepared_host_is_ready_until_something_changes(site, database, inspected, systemd):
     make_record(site, outcome="ready")
     set_flag(database, "true", 100.0)
+    systemd.states["jobrunner"] = "active"
     assert not inspected()["is_ready"], "it serves"
-    monkeypatch.setattr(inspect, "is_down", lambda unit: True)
+    systemd.states["jobrunner"] = "inactive"
     assert inspected()["is_ready"]
     make_record(site, boot_id="before", outcome="ready")
     assert not inspected()["is_ready"], "it was rebooted"
@@ -238,10 +285,10 @@ def test_a_prepared_host_is_ready_until_something_changes(site, database, inspec
     assert not inspected()["is_ready"], "a job runs"
 
 
-def test_a_script_stays_private_whatever_the_umask(site, systemd):
+def test_a_script_stays_private_whatever_the_umask(site, systemd_run):
     old = os.umask(0)
     try:
-        timers.start_unit(site, make_record(site), schedule.PROGRAMS[UNPAUSE])
+        timers.start_unit(site, make_record(site), PROGRAMS[UNPAUSE])
     finally:
         os.umask(old)
     assert Path(site.lock_dir, "scripts", OLD, "run.py").stat().st_mode & 0o777 == 0o700

@@ -7,9 +7,11 @@ import pytest
 
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused
 from opstasks.core.result import Result
+from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.fleet.lock import Owner
 from opstasks.maintenance import pause as pausing
+from opstasks.maintenance.onhost.records import UNPAUSE
 from opstasks.maintenance.pause import (
     PAUSE,
     UNPAUSE_PROGRAM,
@@ -19,7 +21,7 @@ from opstasks.maintenance.pause import (
     UnpauseRequest,
 )
 from opstasks.maintenance.records import READ, MaintenanceRequest, Pause
-from opstasks.maintenance.schedule import SCHEDULE, ScheduleAnswer
+from opstasks.maintenance.schedule import SCHEDULE
 from opstasks.maintenance.site import site_for
 from tests.fake_host import ANY, failed
 from tests.maintenance.client_help import BY_BOB, NOW, make_item, make_maintenance
@@ -32,56 +34,107 @@ def host(fake_host, monkeypatch):
     return fake_host()
 
 
-def expect_read(host, **words):
+def expect_read(host, *items, **words):
     request = MaintenanceRequest(site_for(host.spec), with_flag=True)
-    host.expect(READ, request, make_maintenance(**words), user=host.spec.service_user)
+    host.expect(READ, request, make_maintenance(*items, **words), user=host.spec.service_user)
+
+
+BY_ANN = replace(BY_BOB, who="ann@laptop", why="old")
+PAUSED = HostState(paused=True)
+END = make_item(kind=UNPAUSE)
+
+
+def expect_pause(host, made, user, **words):
+    """A pause with the lock held; the request says what was seen and what is wanted."""
+    host.expect_lock("pause")
+    request = PauseRequest(site_for(host.spec), "ann@laptop", **words)
+    host.expect(PAUSE, request, PauseAnswer(True, made, PAUSED), user=user)
 
 
 def test_a_pause_takes_the_lock_and_is_made_by_the_service_account(host):
     expect_read(host)
-    host.expect_lock("pause")
-    request = PauseRequest(site_for(host.spec), "ann@laptop", "db")
     made = Pause(who="ann@laptop", why="db", since_at=NOW, flag_at=NOW)
-    host.expect(PAUSE, request, PauseAnswer(True, made), user="opensafely")
+    expect_pause(host, made, "opensafely", why="db")
     result = pausing.pause(host, why="db")
     assert (result.changed, result.pause, result.now_at) == (True, made, NOW)
+    assert result.now == PAUSED
 
 
 def test_an_existing_pause_is_left_alone(host):
     expect_read(host, pause=BY_BOB)
-    assert pausing.pause(host) == pausing.PauseResult(False, BY_BOB, NOW)
+    result = pausing.pause(host)
+    assert (result.changed, result.pause, result.now.paused) == (False, BY_BOB, True)
 
 
-def test_the_end_of_a_pause_is_scheduled_first_by_root(host):
-    expect_read(host, pause=replace(BY_BOB, why="old"))
+OTHERS = [BY_BOB, replace(BY_BOB, who=""), replace(BY_ANN, task="prepare-reboot")]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("words", [{"why": "mine"}, {"for_s": 60}])
+def test_the_pause_of_somebody_else_keeps_its_reason_and_end(host, other, words):
+    expect_read(host, pause=replace(other, why="upgrade", until_at=NOW + 60))
+    with pytest.raises(Refused, match=r"paused already by .*until .*: upgrade") as caught:
+        pausing.pause(host, **words)
+    assert caught.value.hint == "add --replace to make it your pause"
+    expect_read(host, pause=other)
+    with pytest.raises(Refused, match="paused already by"):
+        pausing.plan(host, **words)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_pause_is_replaced_on_request_and_shown(host, other):
+    expect_read(host, pause=other)
+    expect_pause(host, BY_ANN, "opensafely", why="mine", seen_at=NOW, replace=True)
+    assert pausing.pause(host, why="mine", replace=True).before == other
+
+
+def test_the_end_of_a_replaced_pause_is_cancelled_by_root(host):
+    expect_read(host, END, pause=replace(BY_BOB, id="one", until_at=NOW + 60))
+    expect_pause(host, BY_ANN, "root", seen_at=NOW, replace=True)
+    pausing.pause(host, replace=True)
+
+
+def test_ones_own_pause_gets_a_new_reason_without_root(host):
+    expect_read(host, END, pause=replace(BY_ANN, id="one", until_at=NOW + 60))
+    expect_pause(host, BY_ANN, "opensafely", why="new", seen_at=NOW)
+    pausing.pause(host, why="new")
+
+
+def test_the_end_of_a_pause_is_scheduled_by_root(host):
+    expect_read(host, pause=BY_ANN)
     host.expect_lock("pause")
-    end = make_item(id="r1", due_at=NOW + 60)
-    host.expect(SCHEDULE, ANY, ScheduleAnswer(end), user="root")
-    request = PauseRequest(site_for(host.spec), "ann@laptop", "", NOW + 60, "r1")
-    host.expect(PAUSE, request, PauseAnswer(True, BY_BOB), user="opensafely")
+    host.expect(PAUSE, ANY, PauseAnswer(True, BY_ANN), user="root")
     pausing.pause(host, for_s=60)
-    item = host.seen[1].request.item
+    item = host.seen[-1].request.end
     assert (item.id, item.kind, item.delay_s, item.timed) == ("r1", "unpause", 60, True)
-    assert (item.who, item.why) == ("ann@laptop", "old")
+    assert item.who == "ann@laptop"
 
 
-def test_an_end_that_cannot_be_scheduled_pauses_nothing(host):
+def test_a_pause_that_fails_has_a_hint(host):
     expect_read(host)
     host.expect_lock("pause")
-    host.expect(SCHEDULE, ANY, failed("systemd does not accept the work", "x", "line 1"))
+    host.expect(PAUSE, ANY, failed("systemd does not accept the work", "x", "line 1"))
     with pytest.raises(ProgramFailed, match="does not accept") as caught:
         pausing.pause(host, for_s=60)
-    assert (caught.value.hint, caught.value.traceback) == ("inv -H tpp status", "line 1")
+    assert (caught.value.hint, caught.value.traceback) == ("inv -H tpp doctor", "line 1")
 
 
-def test_unpausing_takes_the_lock_only_when_there_is_a_pause(host):
-    expect_read(host)
-    assert pausing.unpause(host) == pausing.PauseResult(False, None, NOW)
-    expect_read(host, pause=BY_BOB)
+@pytest.mark.parametrize(
+    ("ends", "login", "user"),
+    [((), "ops", "opensafely"), ((END,), "ops", "root"), ((END,), "opensafely", "opensafely")],
+)
+def test_unpausing_takes_the_lock_only_when_there_is_a_pause(host, ends, login, user):
+    """root cancels the scheduled end; without root, the end does nothing at its time."""
+    host.login_name = login
+    expect_read(host, *ends)
+    assert not pausing.unpause(host).changed
+    expect_read(host, *ends, pause=BY_BOB)
     host.expect_lock("unpause")
     request = UnpauseRequest(site_for(host.spec))
-    host.expect(UNPAUSE_PROGRAM, request, UnpauseAnswer(True), user="opensafely")
-    assert pausing.unpause(host) == pausing.PauseResult(True, BY_BOB, NOW)
+    answer = UnpauseAnswer(True, HostState(paused=False))
+    host.expect(UNPAUSE_PROGRAM, request, answer, user=user)
+    result = pausing.unpause(host)
+    assert (result.changed, result.pause, result.now.paused) == (True, BY_BOB, False)
 
 
 def test_a_host_that_someone_else_changes_is_refused(host):

@@ -71,15 +71,73 @@ def test_a_pause_with_an_end_is_ended_by_the_host(inv, host):
     until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "no script is left", 10)
 
 
+ANN, BOB = ({"LOGNAME": name, "USER": name} for name in ("ann", "bob"))
+UNPAUSE_BY_HAND = "python3 -m jobrunner.cli.flags set paused="
+
+
 def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
+    """It stays if somebody unpauses by hand; then it is shown as what it is."""
     good(inv("-H", HOST, "pause", "--for", "25s"))
     (record,) = host.records()
-    good(inv("-H", HOST, "unpause"))
+    good(api.as_opensafely(HOST, UNPAUSE_BY_HAND))
     good(inv("-H", HOST, "pause", "--reason", "another one"))
+    (row,) = value(inv("-H", HOST, "--json", "scheduled"))["value"]
+    assert (row["id"], row["state"]) == (record["id"], "obsolete")
+    assert "its pause is over" in row["outcome"]
     until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
     assert host.paused
     assert "another one" in status(inv)["paused"]
     assert "left paused" in host.record(record["id"])["reason"]
+
+
+def test_an_unpause_leaves_nothing_of_the_pause_behind(inv, host):
+    good(inv("-H", HOST, "pause", "--for", "1h"))
+    work = value(inv("-H", HOST, "--json", "prepare-reboot", "--delay", "2h", "--yes"))["value"]
+    done = value(inv("-H", HOST, "--json", "unpause"))["value"]
+    assert (done["now"]["paused"], done["now"]["scheduled"]) == (False, [work["id"]])
+    assert [row.split()[0] for row in host.timers] == [f"opstasks-{work['id']}.timer"]
+    assert host.sh("ls /var/lib/opstasks/scripts") == work["id"]
+    assert "no such file" in host.sh("ls /home/opensafely/opstasks/pause.json 2>&1 || true").lower()
+    good(inv("-H", HOST, "scheduled.cancel"))
+    assert host.sh("ls /var/lib/opstasks/scripts") == ""
+    assert host.sh("ls /etc/systemd/system/opstasks-boot* 2>/dev/null || true") == ""
+    assert host.timers == []
+
+
+def test_the_pause_of_somebody_else_is_kept_or_replaced_openly(inv, host):
+    words = ("pause", "--reason", "upgrade", "--for", "1h")
+    good(inv("-H", HOST, *words, env=ANN))
+    note = host.sh("cat /home/opensafely/opstasks/pause.json")
+    timers = host.timers
+    for options in (["--reason", "mine"], ["--for", "2h"], ["--reason", "mine", "--dry"]):
+        refused = inv("-H", HOST, "pause", *options, env=BOB)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "paused already by ann@" in refused.stderr
+        assert "upgrade" in refused.stderr
+        assert "--replace" in refused.stderr
+    assert "ann@" in good(inv("-H", HOST, "pause", env=BOB)).stdout, "it is paused already"
+    assert host.sh("cat /home/opensafely/opstasks/pause.json") == note
+    assert host.timers == timers
+    words = ("pause", "--reason", "mine", "--replace")
+    done = value(inv("-H", HOST, "--json", *words, env=BOB))["value"]
+    assert done["before"]["why"] == "upgrade"
+    assert (done["now"]["paused"], done["now"]["scheduled"]) == (True, [])
+    assert host.timers == []
+    assert "mine" in status(inv)["paused"]
+    told = value(inv("-H", HOST, "--json", "history", "--task", "pause"))["value"]
+    assert "upgrade" in told[-1]["args"]["replaces"]
+
+
+def test_two_who_pause_at_once_do_not_replace_each_other(inv, host, client):
+    """Both look first; the pause of the second one is not the one that it saw."""
+    started = [client("pause", "--reason", f"reason {n}", "--for", "1h") for n in range(4)]
+    codes = sorted(process.wait(60) for process in started)
+    assert codes[0] == 0
+    assert set(codes[1:]) <= {0, 2}
+    assert host.paused
+    note = json.loads(host.sh("cat /home/opensafely/opstasks/pause.json"))
+    assert [row.split()[0] for row in host.timers] == [f"opstasks-{note['id']}.timer"]
+    assert host.lock_is_free
 
 
 def test_a_pause_set_by_hand_is_shown_as_that(inv, host, managed):

@@ -4,23 +4,34 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
-from opstasks.core.command import cmd
 from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
 from opstasks.core.result import Result
+from opstasks.core.state import HostState
 from opstasks.fleet import audit
-from opstasks.maintenance import prepare, tasks
+from opstasks.maintenance import prepare, prepare_own, tasks
 from opstasks.maintenance.onhost.database import RunningJob
-from opstasks.maintenance.prepare import INSPECT, PrepareInspectRequest, RebootPlan, RebootRequest
+from opstasks.maintenance.onhost.records import ItemStep
+from opstasks.maintenance.prepare import (
+    CLAIMS,
+    INSPECT,
+    ClaimsAnswer,
+    ClaimsRequest,
+    PrepareInspectRequest,
+    RebootPlan,
+    RebootRequest,
+)
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.schedule import SCHEDULE, ScheduleAnswer
 from opstasks.maintenance.scheduled import due_text
 from opstasks.maintenance.site import site_for
 from tests.fake_host import ANY, refused
-from tests.maintenance.client_help import NOW, make_item, make_maintenance
+from tests.maintenance.client_help import BY_BOB, NOW, make_item, make_maintenance
 
 PLAN = RebootPlan(now_at=NOW, due_at=NOW, due_there="now")
-BOOT_ID = cmd("cat", "/proc/sys/kernel/random/boot_id")
+PREPARED = HostState(service="stopped", paused=True, prepared=True, boot_id="now")
+SERVING = HostState(service="up", paused=False, prepared=False, boot_id="now")
 
 
 @pytest.fixture
@@ -114,6 +125,15 @@ def test_a_time_that_has_passed_is_refused_by_the_host(host):
     ("plan", "words"),
     [
         (replace(PLAN, is_ready=True), "READY TO REBOOT already"),
+        (
+            replace(PLAN, is_ready=True, ready=make_item(who="bob", due_there="22:00")),
+            "prepared by bob for 22:00",
+        ),
+        (
+            replace(PLAN, dead=(make_item(who="bob", step="draining"),)),
+            "takes the place of one by bob, which ended at 'draining'",
+        ),
+        (replace(PLAN, is_paused=True, pause=BY_BOB), "paused already by bob and stays paused"),
         (replace(PLAN, is_serving=False), "the service is down already"),
         (replace(PLAN, is_enabled=False), "the boot will not start it"),
         (replace(PLAN, is_paused=True), "paused already"),
@@ -166,23 +186,60 @@ def test_work_for_later_is_scheduled_with_the_lock_held(host):
     )
 
 
-def expect_preparation(host, **words):
-    """A preparation that begins at once, and its record at the end."""
-    host.expect(BOOT_ID, "now")
+def expect_claims(host, state):
+    host.expect(CLAIMS, ClaimsRequest(site_for(host.spec)), ClaimsAnswer(state), user="root")
+
+
+def expect_preparation(host, state=PREPARED, **words):
+    """A preparation that begins at once, its record at the end, and the state that is read then."""
     host.expect(SCHEDULE, ANY, ScheduleAnswer(make_item(id="r1")), user="root")
     ended = make_item(**{"id": "r1", "timed": False, "step": "done", **words})
     host.expect(READ, MaintenanceRequest(site_for(host.spec)), make_maintenance(ended), user="root")
+    if state:
+        expect_claims(host, state)
 
 
 def test_work_for_now_is_followed_to_its_end(host):
     expect_preparation(host, outcome="ready", requeued=("a",))
     result = prepare.apply_now(host, RebootRequest(), PLAN)
     assert (result.state, result.requeued, result.changed) == ("READY TO REBOOT", ("a",), True)
+    assert result.now == PREPARED
 
 
 def test_a_prepared_host_is_left_alone(host):
-    result = prepare.apply_now(host, RebootRequest(), replace(PLAN, is_ready=True))
+    expect_claims(host, PREPARED)
+    ready = make_item(who="bob")
+    result = prepare.apply_now(host, RebootRequest(), replace(PLAN, is_ready=True, ready=ready))
     assert (result.state, result.changed) == ("READY TO REBOOT", False)
+    assert (result.note, result.now) == ("prepared already by bob", PREPARED)
+
+
+def test_a_host_that_was_rebooted_during_the_question_is_prepared_again(host):
+    expect_claims(host, replace_struct(SERVING, boot_id="another"))
+    expect_preparation(host, outcome="ready")
+    assert prepare.apply_now(host, RebootRequest(), replace(PLAN, is_ready=True)).changed
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (
+            replace_struct(SERVING, boot_id="another"),
+            "has been rebooted since; now service up, not",
+        ),
+        (replace_struct(PREPARED, boot_id="another"), "has been rebooted since"),
+        (SERVING, "somebody has changed that since; now service up, not paused"),
+    ],
+)
+def test_a_host_that_is_not_ready_any_more_is_not_called_ready(host, state, text):
+    expect_preparation(host, state, outcome="ready")
+    with pytest.raises(VerifyFailed, match=text) as caught:
+        prepare.apply_now(host, RebootRequest(), PLAN)
+    assert caught.value.now == state
+    assert caught.value.hint.startswith("inv -H tpp ")
+
+
+BEGUN = tuple(ItemStep(NOW, text) for text in ("wait for the lock", "check", "pause new jobs"))
 
 
 @pytest.mark.parametrize(
@@ -190,32 +247,112 @@ def test_a_prepared_host_is_left_alone(host):
     [
         ({"outcome": "refused", "reason": "no docker"}, Refused, "refused: no docker"),
         ({"outcome": "cancelled", "reason": "by bob"}, Refused, "cancelled: by bob"),
-        ({"outcome": "failed", "reason": "broken"}, VerifyFailed, "in its former state"),
+        (
+            {"outcome": "cancelled", "reason": "by bob", "steps": BEGUN},
+            VerifyFailed,
+            "cancelled: by bob; now service up, not paused",
+        ),
+        (
+            {"outcome": "failed", "reason": "broken"},
+            VerifyFailed,
+            "failed: broken; now service up, not paused",
+        ),
         (
             {"outcome": "failed", "reason": "broken", "left": ("it is still paused",)},
             VerifyFailed,
-            "restoring the former state failed: it is still paused",
+            "broken; not restored: it is still paused; now service up",
         ),
     ],
 )
 def test_a_failed_preparation_is_an_error(host, words, kind, text):
-    expect_preparation(host, **words)
-    with pytest.raises(kind, match=text):
+    expect_preparation(host, SERVING, **words)
+    with pytest.raises(kind, match=text) as caught:
         prepare.apply_now(host, RebootRequest(), PLAN)
+    assert caught.value.now == SERVING
+
+
+@pytest.mark.parametrize(
+    ("state", "task"),
+    [
+        (SERVING, "status"),
+        (replace_struct(SERVING, paused=True), "unpause"),
+        (replace_struct(SERVING, service="failed", paused=True), "service.start"),
+    ],
+)
+def test_the_hint_of_a_failed_preparation_restores_what_is_left(host, state, task):
+    words = {"outcome": "failed", "was_active": True, "paused_by_us": True}
+    expect_preparation(host, state, **words)
+    with pytest.raises(VerifyFailed) as caught:
+        prepare.apply_now(host, RebootRequest(), PLAN)
+    assert caught.value.hint == f"inv -H tpp {task}"
 
 
 def test_with_reboot_the_host_is_checked_after_its_boot(host, monkeypatch):
     waited = []
-    monkeypatch.setattr(prepare, "wait_for_boot", lambda *words: waited.append(words))
+
+    def wait(host, *words):
+        waited.append(words)
+        expect_claims(host, replace_struct(SERVING, boot_id="another"))
+
+    monkeypatch.setattr(prepare, "wait_for_boot", wait)
     monkeypatch.setattr(prepare, "check_after_reboot", lambda host: "the checklist")
-    expect_preparation(host, outcome="ready")
+    expect_preparation(host, None, outcome="ready")
     result = prepare.apply_now(host, RebootRequest(reboot=True, boot_wait_s=60), PLAN)
     assert (result.state, result.checklist) == ("REBOOTED", "the checklist")
-    assert waited == [(host, "now", 60)]
+    assert (waited, result.now.boot_id) == ([("now", 60)], "another")
 
 
 def test_on_the_host_itself_the_reboot_is_not_waited_for(fake_host, monkeypatch):
     monkeypatch.setattr(audit, "new_run_id", lambda: "r1")
     host = fake_host(local=True)
-    expect_preparation(host, outcome="ready")
+    expect_preparation(host, None, outcome="ready")
     assert prepare.apply_now(host, RebootRequest(reboot=True), PLAN).state == "REBOOTING"
+
+
+# -- as the service account --------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(host):
+    """A host where the service account runs the task itself."""
+    host.login_name = "opensafely"
+    return host
+
+
+@pytest.mark.parametrize(
+    ("words", "user"),
+    [
+        ({}, "opensafely"),
+        ({"why": "patches"}, "opensafely"),
+        ({"delay_s": 60}, "root"),
+        ({"at": "22:00"}, "root"),
+        ({"drain_s": 60}, "root"),
+        ({"reboot": True}, "root"),
+        ({"keep_paused": True}, "root"),
+        ({"replace": True}, "root"),
+    ],
+)
+def test_the_service_account_prepares_with_its_own_rights_where_it_can(own, words, user):
+    request = RebootRequest(**words)
+    asked = PrepareInspectRequest(site_for(own.spec), request.at, request.delay_s)
+    own.expect(INSPECT, asked, PLAN, user=user)
+    assert prepare.inspect(own, request, yes=False).own == (user == "opensafely")
+
+
+def expect_own(host, answer):
+    host.expect_lock("prepare-reboot")
+    host.expect(prepare_own.OWN, ANY, answer, user="opensafely")
+
+
+def test_the_service_account_gets_a_prepared_host(own):
+    expect_own(own, prepare_own.OwnAnswer(True, ("a",), PREPARED))
+    result = prepare.apply_now(own, RebootRequest(), replace(PLAN, own=True))
+    assert (result.state, result.requeued, result.now) == ("READY TO REBOOT", ("a",), PREPARED)
+    assert "the boot starts the service" in result.note
+
+
+def test_a_service_that_was_started_meanwhile_is_not_called_ready(own):
+    expect_own(own, prepare_own.OwnAnswer(True, ("a",), SERVING))
+    with pytest.raises(VerifyFailed, match="somebody has changed that since: service up") as caught:
+        prepare.apply_now(own, RebootRequest(), replace(PLAN, own=True))
+    assert caught.value.now == SERVING

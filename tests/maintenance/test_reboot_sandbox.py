@@ -34,29 +34,6 @@ def host(clean):
     return clean
 
 
-@pytest.fixture
-def client(sandbox_dir, tmp_path):
-    """A client that can be killed: `client("prepare-reboot", ...)`."""
-    started = []
-
-    def start(*argv, inventory=sandbox_dir / "hosts.yaml"):
-        command = [str(Path(sys.executable).with_name("inv"))]
-        command += ["--inventory", str(inventory), "-H", HOST, *argv]
-        env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
-        pipe = subprocess.PIPE
-        started.append(
-            subprocess.Popen(
-                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
 def value(done):
     return json.loads(good(done).stdout)["hosts"][HOST]
 
@@ -478,33 +455,6 @@ def test_an_account_without_root_is_refused_first(inv, host, sandbox_dir, tmp_pa
 
 
 # -- on the host itself ----------------------------------------------------------------------
-
-
-@pytest.fixture
-def on_the_host(host, managed):
-    """opstasks and what it needs, put on the host; run `inv` there without -H."""
-    site = Path(pytest.__file__).parents[1]
-    container = managed.find(HOST).container
-    names = ["invoke", "fabric", "paramiko", "tabulate", "msgspec", "yaml", "_yaml", "deprecated"]
-    names += ["decorator.py", "cryptography", "cffi", "bcrypt", "nacl", "wrapt"]
-    host.sh("mkdir -p /opt/ops/lib")
-    for name in names:
-        if (site / name).exists():
-            copy(site / name, container, "/opt/ops/lib/")
-    for name in ("opstasks", "tasks.py", "hosts.yaml"):
-        copy(ROOT / name, container, "/opt/ops/")
-
-    def run(*argv):
-        script = 'cd /opt/ops && PYTHONPATH=/opt/ops/lib exec python3 -m invoke "$@"'
-        return managed.exec_(HOST, ["bash", "-c", script, "bash", *argv])
-
-    yield run
-    host.sh("rm -rf /opt/ops")
-
-
-def copy(source, container, target):
-    done = subprocess.run(["docker", "cp", str(source), f"{container}:{target}"], check=False)
-    assert done.returncode == 0
 
 
 def test_work_is_scheduled_from_a_shell_on_the_host_itself(on_the_host, host, inv):

@@ -93,17 +93,36 @@ def test_the_present_pause_is_that_of_the_flag():
     assert make_maintenance(pause=OURS, flag_at=0).pause is None
 
 
-def test_the_end_of_a_finished_pause_is_not_scheduled_any_more():
+def test_the_end_of_a_pause_that_is_over_is_shown_as_obsolete():
     end = make_item(kind="unpause")
-    assert make_maintenance(end, units=UP, note=Pause(id="one")).open() == (end,)
-    assert make_maintenance(end, units=UP, note=Pause(id="two")).open() == ()
-    assert make_maintenance(end, units=UP).open() == ()
+    current = make_maintenance(end, units=UP, note=Pause(id="one"))
+    assert (current.open(), current.obsolete()) == ((end,), ())
+    for note in (Pause(id="two"), None):
+        found = make_maintenance(end, units=UP, note=note)
+        assert (found.open(), found.obsolete()) == ((), (end,))
+        assert "its pause is over" in found.reason(end)
+        assert "scheduled.cancel one" in found.reason(end)
+
+
+def test_an_obsolete_end_is_cancelled_only_if_there_is_nothing_else():
+    end, work = make_item(kind="unpause"), make_item(id="two")
+    assert make_maintenance(end, units=UP).unfinished() == (end,)
+    assert make_maintenance(end, work, units=UP).unfinished() == (work,)
 
 
 def test_a_unit_that_ended_is_not_called_a_host_that_went_down():
     for boot, words in (("now", "its unit ended"), ("before", "the host went down")):
         item = make_item(boot_id=boot, step="requeueing")
-        assert make_maintenance(item).reason(item) == f"{words} at 'requeueing'"
+        reason = make_maintenance(item).reason(item)
+        assert reason.startswith(f"{words} at 'requeueing'")
+        assert ("scheduled.cancel one" in reason) == (boot == "now")
+
+
+def test_a_preparation_says_that_its_host_was_rebooted_since():
+    ready = make_item(outcome="ready", reason="1 job(s) requeued")
+    assert make_maintenance(ready).reason(ready) == "1 job(s) requeued"
+    earlier = replace(ready, boot_id="before")
+    assert make_maintenance(earlier).reason(earlier).endswith("; the host was rebooted since then")
 
 
 def test_dropped_work_is_reported_until_it_is_dismissed():

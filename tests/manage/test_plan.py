@@ -119,6 +119,20 @@ def test_a_new_account_is_created_with_its_groups(facts, wanted):
     assert step.action.groups == ("researchers", "reviewers", "docker")
 
 
+def test_a_database_of_another_account_is_given_back(facts, wanted):
+    (creation,) = wanted.creations
+    facts["paths"][creation.path] = {**facts["paths"][creation.path], "owner": "root"}
+    (step,) = plan_of(facts, wanted).steps
+    assert (step.area, step.now, step.wanted) == (
+        "database",
+        "belongs to root",
+        "belongs to opensafely",
+    )
+    assert step.action == SetRights(
+        path=creation.path, owner="opensafely", group="opensafely", mode="0640"
+    )
+
+
 def test_a_new_group_id_changes_what_the_group_owns(facts, wanted):
     facts["groups"]["reviewers"]["gid"] = 10011
     things = [step.thing for step in plan_of(facts, wanted).steps]

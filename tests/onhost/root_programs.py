@@ -40,10 +40,12 @@ ROWS = (
     Row(("maintenance.onhost.boot",), sh="systemctl restart opstasks-boot"),
     Row(("maintenance.onhost.end_pause",), sh=f"python3 -I {NEWEST}"),
     Row(("maintenance.cancel:cancel",), inv=("scheduled.cancel", "--yes")),
+    Row(("maintenance.pause:unpause",), inv=("unpause", "--yes")),
     Row(
         (
             "maintenance.prepare:_schedule",
             "maintenance.prepare:apply_later",
+            "maintenance.prepare:read_claims",
             "maintenance.follow:_maintenance",
             "maintenance.follow:boot_id",
             "maintenance.onhost.prepare",

@@ -3,29 +3,40 @@
 import contextlib
 import os
 import sqlite3
-import time
 from dataclasses import asdict, replace
 from typing import Any
 
-from opstasks.maintenance.onhost.install import remove_script
+from opstasks.maintenance.onhost.account import as_service
+from opstasks.maintenance.onhost.claims import claims
+from opstasks.maintenance.onhost.closing import (
+    TROUBLE,
+    cancel_item,
+    close,
+    prune,
+    tidy_boot,
+)
+from opstasks.maintenance.onhost.lock import lock
 from opstasks.maintenance.onhost.pause_change import write_note
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import (
-    CANCELLABLE,
-    CANCELLED,
     INTERRUPTED,
+    SCHEDULED,
     UNPAUSE,
     ScheduledItem,
+    is_obsolete,
+    pause_of,
+    pause_path,
 )
+from opstasks.maintenance.onhost.restore import restore
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import boot_id, item_path, read_item, read_items
-from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down
+from opstasks.maintenance.onhost.store import boot_id, dead, read_items
 from opstasks.maintenance.onhost.write import journal, write_item
-from opstasks.onhost.commands import call
 from opstasks.onhost.journal_line import login_account
+from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
-KEEP_RECORDS = 50
+# How long a dismissal waits for a change that holds the host's lock.
+LOCK_WAIT_S = 10.0
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -50,26 +61,59 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     )
     journal(audit, "start")
     try:
-        done = cancel_item(site, item, f"cancelled by {who}")
+        done = end(site, item, audit)
     except (HostRefusal, HostFailure) as error:
         outcome = "refused" if isinstance(error, HostRefusal) else "failed"
         journal(audit, "end", outcome, error.reason)
         raise
-    if item.kind == UNPAUSE:
-        # It is cancelled, even if the note on the pause cannot be changed.
-        with contextlib.suppress(HostFailure, OSError, sqlite3.Error):
-            done = keep_paused(site, done)
     journal(audit, "end", "changed", f"{item.kind} {item.id} {done.outcome}")
-    return {"changed": True, "item": asdict(done)}
+    return {"changed": True, "item": asdict(done), "now": claims(site)}
+
+
+def end(site: Site, item: ScheduledItem, audit: ScheduledItem) -> ScheduledItem:
+    """Cancel work, and tidy up what it has begun or would have ended; returns the record."""
+    reason = f"cancelled by {audit.who}"
+    if item.step != SCHEDULED and item.boot_id == boot_id() and is_dead(site, item):
+        done = dismiss(site, item, audit, reason)
+    else:
+        done = cancel_item(site, item, reason)
+    # It is cancelled, even if the rest fails.
+    with contextlib.suppress(*TROUBLE, sqlite3.Error):
+        if item.kind == UNPAUSE:
+            done = keep_paused(site, done)
+        prune(site)
+    tidy_boot(site)
+    return done
+
+
+def is_dead(site: Site, item: ScheduledItem) -> bool:
+    """Whether a preparation was killed: it will never end itself."""
+    return item.id in [each.id for each in dead(site)]
+
+
+def dismiss(site: Site, item: ScheduledItem, audit: ScheduledItem, reason: str) -> ScheduledItem:
+    """Restore what a preparation that was killed has left behind; returns the record.
+
+    Raises HostRefusal while somebody changes the host.
+    """
+    with lock(site, audit, LOCK_WAIT_S):
+        left = restore(site, item)
+        words = f"; not restored: {'; '.join(left)}" if left else ""
+        done = close(site, item, INTERRUPTED, f"at {item.step!r}; {reason}{words}")
+        return write_item(site, done.id, left=tuple(left))
 
 
 def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:
     """The item with an id, and whether it is over; None when nothing is scheduled.
 
-    Raises HostRefusal for an unknown id, and without an id when there are several.
+    Without an id, an end whose pause is over already counts only if there is nothing else. Raises
+    HostRefusal for an unknown id, and without an id when there are several.
     """
     items = read_items(site.lock_dir)
     ahead = [i for i in items if not i.outcome and i.id.startswith(id)]
+    if not id:
+        note = pause_of(as_service(site, lambda: read_json(pause_path(site.state_dir))))
+        ahead = [item for item in ahead if not is_obsolete(item, note)] or ahead[:1]
     if len(ahead) > 1:
         names = ", ".join(item.id for item in ahead)
         raise HostRefusal(f"several are scheduled: {names}")
@@ -88,41 +132,3 @@ def keep_paused(site: Site, item: ScheduledItem) -> ScheduledItem:
         return item
     write_note(site, replace(note, until_at=0.0, id=""))
     return write_item(site, item.id, reason=f"{item.reason}; the host stays paused until `unpause`")
-
-
-def cancel_item(site: Site, item: ScheduledItem, reason: str) -> ScheduledItem:
-    """Stop the timer, then the work if it has just started; returns the record.
-
-    Raises HostRefusal after the point of no return.
-    """
-    if item.boot_id != boot_id():
-        outcome = item.fate_of_reboot
-        return write_item(site, item.id, outcome=outcome, reason=f"by a reboot; {reason}")
-    call(SYSTEMCTL, "stop", f"{item.unit}.timer", timeout=60)
-    now = read_item(site.lock_dir, item.id)
-    if now.step not in CANCELLABLE:
-        if not now.outcome and is_down(f"{item.unit}.service"):
-            # It ended without an outcome: a full disk, a kill. There is nothing to stop.
-            reason = f"at {now.step!r}; {reason}"
-            return _close(site, item, INTERRUPTED, reason)
-        raise HostRefusal(f"too late: it is at {now.step!r}")
-    # Now the program ends itself, or is past that point and runs to its end.
-    call(SYSTEMCTL, "stop", f"{item.unit}.service", timeout=240)
-    now = read_item(site.lock_dir, item.id)
-    if now.outcome not in ("", CANCELLED):
-        raise HostRefusal(f"too late: it ended {now.outcome!r}")
-    prune(site)
-    return _close(site, item, CANCELLED, reason)
-
-
-def _close(site: Site, item: ScheduledItem, outcome: str, reason: str) -> ScheduledItem:
-    return write_item(site, item.id, outcome=outcome, reason=reason, finished_at=time.time())
-
-
-def prune(site: Site) -> None:
-    """Remove the oldest finished records, and the scripts of all finished ones."""
-    over = [item for item in read_items(site.lock_dir) if item.outcome]
-    for item in over:
-        remove_script(site, item.id)
-    for item in over[KEEP_RECORDS:]:
-        item_path(site.lock_dir, item.id).unlink(missing_ok=True)

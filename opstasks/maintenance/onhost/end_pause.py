@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-from opstasks.maintenance.onhost.boot_unit import remove_boot_unit
 from opstasks.maintenance.onhost.pause_change import clear_pause
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.records import DONE, ScheduledItem
@@ -26,6 +25,5 @@ def end_pause(site: Site, item: ScheduledItem) -> tuple[str, str]:
     note = pause_note(site, flag_at)
     if note is None or note.id != item.id:
         return DONE, "someone else has paused since then; left paused"
-    clear_pause(site)
-    remove_boot_unit(site)
+    clear_pause(site, keep=item.id)
     return DONE, "unpaused"

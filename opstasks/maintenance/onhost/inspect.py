@@ -1,15 +1,19 @@
-"""Runs on the host, as root: the state that a preparation would find. Changes nothing."""
+"""Runs on the host, as root or the service account: the state that a preparation would find.
+
+Changes nothing.
+"""
 
 import time
 from dataclasses import asdict
 from typing import Any
 
-from opstasks.maintenance.onhost.database import RunningJob, running_jobs
-from opstasks.maintenance.onhost.pause_flag import paused_at
+from opstasks.maintenance.onhost.claims import prepared_by
+from opstasks.maintenance.onhost.database import running_jobs
+from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.problems import problems
-from opstasks.maintenance.onhost.records import PREPARE, READY
+from opstasks.maintenance.onhost.records import PREPARE, current_pause
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import boot_id, pending, read_items
+from opstasks.maintenance.onhost.store import dead, pending
 from opstasks.maintenance.onhost.times import host_time, resolve
 from opstasks.maintenance.onhost.units import is_down, read_unit
 from opstasks.onhost.protocol import HostRefusal
@@ -35,20 +39,18 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def present_state(site: Site) -> dict[str, Any]:
-    """The host's state: service, pause, running jobs, scheduled preparations."""
-    jobs = running_jobs(site)
+    """The host's state: service, pause, running jobs, preparations scheduled, made or dead."""
+    flag_at = paused_at(site)
+    pause = current_pause(flag_at, pause_note(site, flag_at))
+    ready = prepared_by(site)
     return {
         "is_serving": not is_down(site.unit),
         "is_enabled": read_unit(site.unit).enabled == "enabled",
-        "is_paused": bool(paused_at(site)),
-        "is_ready": is_ready(site, jobs),
-        "jobs": [asdict(job) for job in jobs],
+        "is_paused": pause is not None,
+        "pause": asdict(pause) if pause else None,
+        "is_ready": ready is not None,
+        "ready": asdict(ready) if ready else None,
+        "jobs": [asdict(job) for job in running_jobs(site)],
         "scheduled": [asdict(item) for item in pending(site) if item.kind == PREPARE],
+        "dead": [asdict(item) for item in dead(site)],
     }
-
-
-def is_ready(site: Site, jobs: list[RunningJob]) -> bool:
-    """Whether the host is still prepared."""
-    done = [i for i in read_items(site.lock_dir) if i.kind == PREPARE and i.outcome]
-    is_prepared = done and done[0].outcome == READY and done[0].boot_id == boot_id()
-    return bool(is_prepared and not jobs and is_down(site.unit) and paused_at(site))

@@ -27,6 +27,8 @@ def lock(site: Site, item: ScheduledItem, wait_s: float) -> Iterator[None]:
     fd = take(site.lock_file, site.service_user, wait_s, POLL_S)
     if fd is None:
         raise HostRefusal(f"someone is changing the host: {_holder(site.lock_file)}")
+    # The commands of the work hold the lock, too: one may outlive us and go on changing the host.
+    os.set_inheritable(fd, True)
     with os.fdopen(fd, "r+"):
         since = datetime.now(timezone.utc).isoformat(timespec="seconds")
         words = {"who": item.who, "task": item.kind, "since": since, "run_id": item.id}

@@ -1,29 +1,76 @@
-"""Runs on the host, as the service account: pause new jobs."""
+"""Runs on the host: pause new jobs; as root if the pause gets an end, or loses one.
 
+Otherwise the service account may do it: the end of a pause is a timer, which is root's.
+"""
+
+import contextlib
 import os
+import sqlite3
 from dataclasses import asdict, replace
 from typing import Any
 
+# The program that runs later; it is imported so that it is sent along and can be installed.
+from opstasks.maintenance.onhost import end_pause
+from opstasks.maintenance.onhost.boot import add_boot
+from opstasks.maintenance.onhost.claims import claims
+from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, tidy_boot
 from opstasks.maintenance.onhost.pause_change import set_pause
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
-from opstasks.maintenance.onhost.records import Pause
-from opstasks.maintenance.onhost.site import site_of
+from opstasks.maintenance.onhost.records import Pause, ScheduledItem, current_pause, item_of
+from opstasks.maintenance.onhost.site import Site, site_of
+from opstasks.maintenance.onhost.timers import dated, hand_over
+from opstasks.onhost.journal_line import login_account
+from opstasks.onhost.protocol import HostRefusal
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Pause; if the host is already paused, change only what the request names.
+    """Pause, or change the pause that the person saw.
 
-    The request: ``site``, ``who``, ``why``, ``until_at``, ``id`` (of the scheduled end).
+    The request: ``site``, ``who``, ``why``, ``seen_at`` (the time of the flag that the person saw,
+    0 for none), ``replace`` (that pause by a new one), ``end`` (the record of the work that ends
+    it, or None). Raises HostRefusal if the present pause is another one.
     """
     os.umask(0o022)
     site = site_of(request)
     flag_at = paused_at(site)
-    before = pause_note(site, flag_at)
-    asked = {name: request[name] for name in ("why", "until_at", "id") if request[name]}
-    if before and not asked:
-        return {"changed": False, "pause": asdict(before)}
-    pause = Pause(who=request["who"], task="pause")
-    if before:
-        kept = {name: getattr(before, name) for name in ("why", "until_at", "id", "who")}
-        pause = replace(pause, **kept)
-    return {"changed": True, "pause": asdict(set_pause(site, replace(pause, **asked)))}
+    before = current_pause(flag_at, pause_note(site, flag_at))
+    check_seen(before, request["seen_at"])
+    # What the request does not name is kept, unless the pause is replaced.
+    kept = None if request["replace"] else before
+    pause = kept or Pause(who=request["who"], task="pause")
+    pause = replace(pause, why=request["why"] or pause.why)
+    if not request["end"]:
+        return answer(site, set_pause(site, pause))
+    end = replace(item_of(request["end"]), login=login_account(), why=pause.why)
+    return answer(site, pause_until(site, pause, end))
+
+
+def answer(site: Site, pause: Pause) -> dict[str, Any]:
+    """The present pause, and the state of the host."""
+    return {"changed": True, "pause": asdict(pause), "now": claims(site)}
+
+
+def check_seen(before: Pause | None, seen_at: float) -> None:
+    """Raise HostRefusal if somebody has paused or unpaused since the person looked."""
+    now_at = before.flag_at if before else 0.0
+    if abs(now_at - seen_at) < 1:
+        return
+    words = f"paused by {before.who or 'hand'}" if before else "not paused any more"
+    raise HostRefusal(f"the pause has changed since you looked: it is {words}")
+
+
+def pause_until(site: Site, pause: Pause, end: ScheduledItem) -> Pause:
+    """Pause with an end, which is scheduled first: a timer without its pause does nothing.
+
+    If pausing fails, the end is cancelled again.
+    """
+    end = dated(end)
+    try:
+        add_boot(site)
+        hand_over(site, end, end_pause.__name__)
+        return set_pause(site, replace(pause, until_at=end.due_at, id=end.id))
+    except (*TROUBLE, sqlite3.Error):
+        with contextlib.suppress(*TROUBLE):
+            cancel_item(site, end, "the host could not be paused")
+        tidy_boot(site)
+        raise

@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict, replace
 
 from opstasks.maintenance.onhost.account import as_service
+from opstasks.maintenance.onhost.closing import close_ends, tidy_boot
 from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.records import Pause, pause_path
@@ -41,6 +42,7 @@ def set_pause(site: Site, pause: Pause) -> Pause:
         if not before:
             clear_pause(site)
         raise
+    close_ends(site, note.id, "its pause was replaced")
     return note
 
 
@@ -56,8 +58,11 @@ def write_note(site: Site, note: Pause) -> None:
     as_service(site, write)
 
 
-def clear_pause(site: Site) -> None:
-    """Unpause with job-runner's own command, and verify the flag. Raises HostFailure."""
+def clear_pause(site: Site, keep: str = "") -> None:
+    """Unpause with job-runner's own command, and verify the flag. Raises HostFailure.
+
+    Nothing of the pause stays: its note and its scheduled end go too, except the end `keep`.
+    """
     job_runner(site, "jobrunner.cli.flags", "set", "--create", "paused=")
     if paused_at(site):
         raise HostFailure("job-runner's flag is still set, although its command succeeded")
@@ -68,3 +73,5 @@ def clear_pause(site: Site) -> None:
         return True
 
     as_service(site, remove)
+    close_ends(site, keep, "its pause was ended before")
+    tidy_boot(site)

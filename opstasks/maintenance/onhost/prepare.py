@@ -7,33 +7,37 @@ the service.
 import contextlib
 import os
 import signal
-import sqlite3
 import time
+from dataclasses import replace
 from typing import Any
 
 from opstasks.maintenance.onhost.boot import add_boot
+from opstasks.maintenance.onhost.claims import prepared_by
 from opstasks.maintenance.onhost.containers import belongs_to, docker_names, orphan_problem, orphans
 from opstasks.maintenance.onhost.database import job_ids, running_jobs, snapshot, waiting_jobs
 from opstasks.maintenance.onhost.file_systems import lasting_mounts
 from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.lock import POLL_S
-from opstasks.maintenance.onhost.pause_change import clear_pause, set_pause
+from opstasks.maintenance.onhost.pause_change import set_pause, write_note
 from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
 from opstasks.maintenance.onhost.problems import problems
 from opstasks.maintenance.onhost.records import (
     DONE,
     DRAINING,
+    INTERRUPTED,
     PREPARE,
     READY,
+    SCHEDULED,
     STOPPING,
     WAITING,
     Pause,
     ScheduledItem,
 )
+from opstasks.maintenance.onhost.restore import restore
 from opstasks.maintenance.onhost.run import StoppedError, run_scheduled
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import boot_id, newest_ready, read_item
-from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down, is_up, stop_unit, systemctl
+from opstasks.maintenance.onhost.store import boot_id, read_item, read_items
+from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down, stop_unit
 from opstasks.maintenance.onhost.write import add_step, write_item
 from opstasks.onhost.commands import required
 from opstasks.onhost.formats import span_text
@@ -42,7 +46,6 @@ from opstasks.onhost.protocol import HostFailure, HostRefusal
 # A host that slept at the scheduled time must not go down at another time.
 LATE_S = 1800
 REQUEUE_TIMEOUT_S = 3600
-SETTLE_S = 3.0
 # So that a client that follows sees READY before the connection ends.
 SEEN_S = 3
 
@@ -70,25 +73,63 @@ def prepare(site: Site, item: ScheduledItem) -> tuple[str, str]:
     found = problems(site)
     if found:
         raise HostRefusal("; ".join(found))
-    write_item(site, id, mounts=tuple(lasting_mounts()), was_active=was_active(site))
+    ready = prepared_by(site)
+    if ready:
+        return stay_ready(site, item, ready)
+    write_item(site, id, mounts=tuple(lasting_mounts()), was_active=was_active(site, id))
     try:
         hold_new_work(site, item)
         drain(site, item)
         return requeue(site, item)
     except Exception as error:  # a full disk, for example: restore the service in every case
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        left = undo(site, id, error)
-        with contextlib.suppress(OSError):
-            write_item(site, id, left=tuple(left))
+        undo(site, id, error)
+        if isinstance(error, HostRefusal):  # it was paused already
+            raise HostFailure(error.reason, error.detail) from error
         raise
 
 
-def was_active(site: Site) -> bool:
-    """Whether the service was up, before this preparation or the one that it repeats."""
+def undo(site: Site, id: str, error: Exception) -> None:
+    """Restore the service and note what could not be restored, even if the disk is full."""
+    words = "cancelled" if isinstance(error, StoppedError) else str(error)
+    with contextlib.suppress(OSError):
+        add_step(site, id, f"restoring: {words}")
+    left = restore(site, read_item(site.lock_dir, id))
+    with contextlib.suppress(OSError):
+        write_item(site, id, left=tuple(left))
+
+
+def stay_ready(site: Site, item: ScheduledItem, ready: ScheduledItem) -> tuple[str, str]:
+    """The host is prepared already: nothing is repeated, and its pause stays that person's."""
+    note = pause_note(site, paused_at(site))
+    if item.keep_paused and note and not note.keep:
+        write_note(site, replace(note, keep=True))
+    write_item(
+        site,
+        item.id,
+        mounts=ready.mounts,
+        was_active=ready.was_active,
+        paused_by_us=ready.paused_by_us,
+        snapshot=ready.snapshot,
+        requeued=tuple(sorted(waiting_jobs(site))),
+    )
+    add_step(site, item.id, "READY TO REBOOT", DONE)
+    return READY, f"prepared already by {ready.who} at {ready.due_there}"
+
+
+def was_active(site: Site, id: str) -> bool:
+    """Whether the service was up before this preparation, or before one that it continues.
+
+    It continues one of this boot that was ready, or that ended without restoring the service.
+    """
     if not is_down(site.unit):
         return True
-    ready = newest_ready(site)
-    return bool(ready and ready.boot_id == boot_id() and ready.was_active)
+    here = boot_id()
+    made = [i for i in read_items(site.lock_dir) if i.kind == PREPARE and i.boot_id == here]
+    begun = [i for i in made if i.id != id and i.step not in (SCHEDULED, WAITING)]
+    newest = next(iter(begun), None)
+    is_continued = newest and (newest.outcome in ("", READY, INTERRUPTED) or newest.left)
+    return bool(newest and is_continued and newest.was_active)
 
 
 def hold_new_work(site: Site, item: ScheduledItem) -> None:
@@ -109,7 +150,8 @@ def hold_new_work(site: Site, item: ScheduledItem) -> None:
         why=item.why or "prepared for a reboot",
         id=item.id,
         task=PREPARE,
-        keep=item.keep_paused,
+        # It stays paused for whoever asked for that, also after a preparation that was killed.
+        keep=item.keep_paused or bool(note and note.keep),
     )
     set_pause(site, pause)
 
@@ -144,14 +186,19 @@ def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
     ids = [job.id for job in running_jobs(site)]
     write_item(site, id, snapshot=copy)
     add_step(site, id, f"requeue {len(ids)} job(s)", "requeueing")
-    command = "jobrunner.cli.prepare_for_reboot"
-    job_runner(site, command, answer="y\n", timeout_s=REQUEUE_TIMEOUT_S)
+    requeue_jobs(site)
     add_step(site, id, "verify that no job is running and no job is lost", "verifying")
     verify(site, ids, copy)
     # The jobs of an earlier preparation in this boot wait, too.
     write_item(site, id, requeued=tuple(sorted(waiting_jobs(site))))
     add_step(site, id, "READY TO REBOOT", DONE)
     return READY, f"{len(ids)} job(s) requeued"
+
+
+def requeue_jobs(site: Site) -> None:
+    """Requeue running jobs with job-runner's own command, which asks once."""
+    command = "jobrunner.cli.prepare_for_reboot"
+    job_runner(site, command, answer="y\n", timeout_s=REQUEUE_TIMEOUT_S)
 
 
 def verify(site: Site, ids: list[str], copy: str) -> None:
@@ -171,28 +218,3 @@ def verify(site: Site, ids: list[str], copy: str) -> None:
     alive = sorted(orphans(site))
     if alive:
         raise HostFailure(f"orphan containers are running: {', '.join(alive)}")
-
-
-def undo(site: Site, id: str, error: Exception) -> list[str]:
-    """Restore the service: requeued jobs begin again. Returns what could not be restored."""
-    item = read_item(site.lock_dir, id)
-    words = "cancelled" if isinstance(error, StoppedError) else str(error)
-    # Each of these is needed even if the others fail.
-    with contextlib.suppress(OSError):
-        add_step(site, id, f"restoring: {words}")
-    left = []
-    try:
-        if item.was_active and is_down(site.unit):
-            systemctl("start", site.unit)
-            # A service that fails right after its start is restarted again and again.
-            time.sleep(SETTLE_S)
-            left += [] if is_up(site.unit) else [f"{site.unit} does not stay up"]
-    except (HostFailure, OSError):
-        left.append(f"{site.unit} does not start")
-    try:
-        note = pause_note(site, paused_at(site))
-        if item.paused_by_us and note and note.id == id:
-            clear_pause(site)
-    except (HostFailure, OSError, sqlite3.Error):
-        left.append("it is still paused")
-    return left

@@ -41,9 +41,12 @@ def problems(site: Site) -> list[str]:
 
 
 def unit_problem(site: Site) -> str:
-    """Check that the service's unit exists."""
-    is_loaded = read_unit(site.unit).load == "loaded"
-    return "" if is_loaded else f"the unit {site.unit} does not exist"
+    """Check that the service's unit exists and can be started again."""
+    load = read_unit(site.unit).load
+    if load == "masked":
+        hint = f"run `systemctl unmask {site.unit}` first"
+        return f"the unit {site.unit} is masked, so it could not be started again: {hint}"
+    return "" if load == "loaded" else f"the unit {site.unit} does not exist"
 
 
 def docker_problem(site: Site) -> str:

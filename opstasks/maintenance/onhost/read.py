@@ -9,10 +9,10 @@ from typing import Any
 
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.pause_flag import paused_at
-from opstasks.maintenance.onhost.records import NO_DATABASE, ScheduledItem, pause_of, pause_path
+from opstasks.maintenance.onhost.records import NO_DATABASE, pause_of, pause_path
 from opstasks.maintenance.onhost.site import Site, site_of
-from opstasks.maintenance.onhost.store import boot_id, read_item, read_items
-from opstasks.onhost.commands import call
+from opstasks.maintenance.onhost.store import again, boot_id, read_items
+from opstasks.maintenance.onhost.units import unit_states
 from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure
 
@@ -21,8 +21,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     """Read everything. The request: ``site``, ``with_flag`` (read job-runner's flag too)."""
     site = site_of(request)
     items = read_items(site.lock_dir)
-    units = [f"{i.unit}.{kind}" for i in items if not i.outcome for kind in ("timer", "service")]
-    states = unit_states(units)
+    states = unit_states([name for item in items if not item.outcome for name in item.units])
     # Read again after the units: work that has ended in between has written its outcome.
     items = [i if i.outcome else again(site.lock_dir, i) for i in items]
     note = note_file(site)
@@ -56,21 +55,3 @@ def flag(site: Site) -> tuple[float, str]:
         with contextlib.suppress(HostFailure):
             is_there = as_service(site, lambda: Path(site.database).exists())
         return 0.0, str(error) if is_there else NO_DATABASE
-
-
-def again(lock_dir: str, item: ScheduledItem) -> ScheduledItem:
-    """The present state of a record; the old one if its file is gone."""
-    found = read_item(lock_dir, item.id)
-    return found if found.step else item
-
-
-def unit_states(names: list[str]) -> dict[str, str]:
-    """The active state of units, by name; one call for all."""
-    if not names:
-        return {}
-    done = call("systemctl", "show", "--property=Id,ActiveState", *names)
-    found = {}
-    for block in done.stdout.split("\n\n"):
-        pairs = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
-        found[pairs.get("Id", "")] = pairs.get("ActiveState", "")
-    return found

@@ -24,8 +24,10 @@ CANCELLABLE = (SCHEDULED, WAITING, DRAINING)
 READY, DONE, REFUSED, FAILED, CANCELLED = "ready", "done", "refused", "failed", "cancelled"
 # The states of work without an outcome after a reboot, or after its unit was lost.
 DROPPED, INTERRUPTED = "dropped", "interrupted"
-# The states of work without an outcome, besides SCHEDULED, DROPPED and INTERRUPTED.
+# The states of work without an outcome, besides SCHEDULED and those above.
 RUNNING, TIMER_LOST = "running", "timer lost"
+# The end of a pause that was ended or replaced.
+OBSOLETE = "obsolete"
 # `next_boot` of a preparation that was abandoned before its reboot.
 NO_BOOT = "none"
 # The boot's program is stored like those of scheduled work, under this id.
@@ -98,6 +100,11 @@ class ScheduledItem:
         return f"opstasks-{self.id}"
 
     @property
+    def units(self) -> list[str]:
+        """Its timer and its service."""
+        return [f"{self.unit}.timer", f"{self.unit}.service"]
+
+    @property
     def last_at(self) -> float:
         """When it ended, or last made a step."""
         return self.finished_at or (self.steps[-1].at if self.steps else self.due_at)
@@ -157,6 +164,12 @@ def current_pause(flag_at: float, note: Pause | None) -> Pause | None:
     if note is not None and note.is_of(flag_at):
         return note
     return Pause(since_at=flag_at, flag_at=flag_at)
+
+
+def is_obsolete(item: ScheduledItem, note: Pause | None) -> bool:
+    """Whether this is the end of a pause that was ended or replaced: it will do nothing."""
+    current = note.id if note else ""
+    return item.kind == UNPAUSE and not item.outcome and item.id != current
 
 
 # -- paths -------------------------------------------------------------------------------------

@@ -1,45 +1,42 @@
-"""Runs on the host, as root: schedule a preparation, or the end of a pause."""
+"""Runs on the host, as root: schedule a preparation."""
 
+import contextlib
 import os
-import subprocess
 from dataclasses import asdict, replace
 from typing import Any
 
-from opstasks.maintenance.onhost import end_pause, prepare
-from opstasks.maintenance.onhost.boot import add_boot
-from opstasks.maintenance.onhost.cancel import cancel_item, prune
+# The program that runs later; it is imported so that it is sent along and can be installed.
+from opstasks.maintenance.onhost import prepare
+from opstasks.maintenance.onhost.claims import claims
+from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, close_dead, prune
 from opstasks.maintenance.onhost.problems import problems
-from opstasks.maintenance.onhost.records import PREPARE, UNPAUSE, ScheduledItem, item_of
+from opstasks.maintenance.onhost.records import PREPARE, ScheduledItem, item_of
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import pending, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.onhost.journal_line import login_account
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
-# The programs that run later; they are imported so that they are sent along and can be installed.
-PROGRAMS = {PREPARE: prepare.__name__, UNPAUSE: end_pause.__name__}
-
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Schedule work by a timer, or start it at once; there is at most one preparation.
+    """Schedule a preparation by a timer, or start it at once; there is at most one.
 
     The request: ``site``, ``item`` (the record as far as the client knows it), ``replace``.
     """
     os.umask(0o022)
     site = site_of(request)
     item = replace(item_of(request["item"]), login=login_account())
-    others: list[ScheduledItem] = []
-    if item.kind == PREPARE:
-        found = problems(site)
-        if found:
-            raise HostRefusal("; ".join(found))
-        others = scheduled_before(site, replace=request["replace"])
-    else:
-        add_boot(site)
+    found = problems(site)
+    if found:
+        raise HostRefusal("; ".join(found))
+    others = scheduled_before(site, replace=request["replace"])
     begin = begin_later if item.timed else begin_now
     begin(site, dated(item), others)
-    prune(site)
-    return {"item": asdict(read_item(site.lock_dir, item.id))}
+    # It is scheduled, even if the rest fails.
+    with contextlib.suppress(*TROUBLE):
+        close_dead(site, item.id)
+        prune(site)
+    return {"item": asdict(read_item(site.lock_dir, item.id)), "now": claims(site)}
 
 
 def scheduled_before(site: Site, *, replace: bool) -> list[ScheduledItem]:
@@ -53,10 +50,10 @@ def scheduled_before(site: Site, *, replace: bool) -> list[ScheduledItem]:
 
 def begin_later(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> None:
     """Schedule it, then cancel the one it replaces; if anything fails, one stays scheduled."""
-    hand_over(site, item, PROGRAMS[item.kind])
+    hand_over(site, item, prepare.__name__)
     try:
         cancel_all(site, others)
-    except (HostRefusal, HostFailure, OSError, subprocess.SubprocessError):
+    except TROUBLE:
         # The other one may be past the point of no return; then this one must not run.
         cancel_item(site, item, "the one before it could not be cancelled")
         raise
@@ -66,7 +63,7 @@ def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> N
     """Cancel the one it replaces, which may hold the lock, then begin."""
     cancel_all(site, others)
     try:
-        hand_over(site, item, PROGRAMS[item.kind])
+        hand_over(site, item, prepare.__name__)
     except (HostFailure, OSError) as error:
         gone = ", ".join(other.id for other in others)
         more = f"; {gone} was cancelled before that: nothing is scheduled any more" if gone else ""

@@ -1,5 +1,6 @@
 """Runs on the host: reading the records."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,20 @@ from opstasks.maintenance.onhost.records import (
     ID,
     PREPARE,
     READY,
+    RUNNING,
+    SCHEDULED,
+    TIMER_LOST,
     ScheduledItem,
     checked_id,
     item_of,
     records_dir,
 )
 from opstasks.maintenance.onhost.site import Site
+from opstasks.maintenance.onhost.units import unit_states
 from opstasks.onhost.json_files import read_json
+
+# A record is written before its timer is started.
+TIMER_STARTS_S = 120
 
 
 def boot_id() -> str:
@@ -42,9 +50,37 @@ def _age(item: ScheduledItem) -> tuple[float, str]:
 
 
 def pending(site: Site) -> list[ScheduledItem]:
-    """The records of this boot that have no outcome yet."""
-    here = boot_id()
-    return [i for i in read_items(site.lock_dir) if not i.outcome and i.boot_id == here]
+    """The work of this boot that is scheduled or under way, as systemd knows it.
+
+    Work whose unit or timer is gone (it was killed, for example) will never get an outcome: it is
+    not pending. Raises HostFailure when systemd does not answer.
+    """
+    here, now = boot_id(), time.time()
+    found = [i for i in read_items(site.lock_dir) if not i.outcome and i.boot_id == here]
+    states = unit_states([name for item in found for name in item.units])
+    return [item for item in found if is_alive(item, item.state(here, states), now)]
+
+
+def is_alive(item: ScheduledItem, state: str, now: float) -> bool:
+    """Whether work is scheduled or under way; new work may not have its timer yet."""
+    is_new = state == TIMER_LOST and now - item.scheduled_at < TIMER_STARTS_S
+    return is_new or state in (SCHEDULED, RUNNING)
+
+
+def dead(site: Site) -> list[ScheduledItem]:
+    """Preparations without an outcome that are not pending: nothing will ever end them.
+
+    They were killed, lost their timer, or a reboot dropped or interrupted them.
+    """
+    alive = {item.id for item in pending(site)}
+    found = [again(site.lock_dir, item) for item in read_items(site.lock_dir) if not item.outcome]
+    return [i for i in found if i.kind == PREPARE and not i.outcome and i.id not in alive]
+
+
+def again(lock_dir: str, item: ScheduledItem) -> ScheduledItem:
+    """The present state of a record; the old one if its file is gone."""
+    found = read_item(lock_dir, item.id)
+    return found if found.step else item
 
 
 def newest_ready(site: Site) -> ScheduledItem | None:

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from opstasks.maintenance.onhost.install import install
+from opstasks.maintenance.onhost.install import install, remove_script
 from opstasks.maintenance.onhost.records import FAILED, SCHEDULED, ScheduledItem, records_dir
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.store import boot_id
@@ -47,6 +47,7 @@ def hand_over(site: Site, item: ScheduledItem, module: str) -> None:
     try:
         start_unit(site, item, module)
     except (HostFailure, OSError) as error:
+        remove_script(site, item.id)
         with contextlib.suppress(OSError):
             write_item(site, item.id, outcome=FAILED, reason=str(error))
         raise

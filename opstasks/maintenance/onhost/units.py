@@ -1,14 +1,25 @@
 """Runs on the host: reading, starting and stopping units."""
 
+import os
 from dataclasses import dataclass
+from typing import Literal
 
-from opstasks.onhost.commands import required
+from opstasks.onhost.commands import call, required
 from opstasks.onhost.limits import check
 from opstasks.onhost.protocol import HostFailure
 
 SYSTEMCTL = "/usr/bin/systemctl"
 SHOW_TIMEOUT_S = 60.0
 _PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState"
+
+# "starting": systemd starts it, or waits to start it again.
+ServiceClaim = Literal["up", "starting", "stopped", "failed"]
+_CLAIMS: dict[str, ServiceClaim] = {
+    "active": "up",
+    "activating": "starting",
+    "inactive": "stopped",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,11 @@ class HostUnit:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def claim(self) -> ServiceClaim | None:
+        """Its state in the words of `opstasks.core.state`; None if it is not known."""
+        return _CLAIMS.get(self.active)
 
 
 def unit_of(text: str) -> HostUnit:
@@ -41,6 +57,19 @@ def read_unit(unit: str) -> HostUnit:
     return unit_of(required("cannot read the unit", *words, timeout=SHOW_TIMEOUT_S))
 
 
+def unit_states(names: list[str]) -> dict[str, str]:
+    """The active state of units, by name; one call for all. Raises HostFailure."""
+    if not names:
+        return {}
+    words = ("systemctl", "show", "--property=Id,ActiveState", *names)
+    text = required("cannot read the units of scheduled work", *words, timeout=SHOW_TIMEOUT_S)
+    found = {}
+    for block in text.split("\n\n"):
+        pairs = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
+        found[pairs.get("Id", "")] = pairs.get("ActiveState", "")
+    return found
+
+
 def is_down(unit: str) -> bool:
     """Whether a unit is neither up nor starting."""
     return read_unit(unit).active in ("inactive", "failed")
@@ -52,8 +81,18 @@ def is_up(unit: str) -> bool:
 
 
 def systemctl(verb: str, unit: str, timeout_s: int = 200) -> None:
-    """Start or stop a unit. Raises HostFailure."""
-    required(f"cannot {verb} {unit}", SYSTEMCTL, verb, unit, timeout=timeout_s)
+    """Start or stop a unit. Raises HostFailure.
+
+    The service account may do that with its own unit: `manage` grants exactly these commands.
+    """
+    sudo = () if os.geteuid() == 0 else ("sudo", "-n")
+    required(f"cannot {verb} {unit}", *sudo, SYSTEMCTL, verb, unit, timeout=timeout_s)
+
+
+def start_unit(unit: str) -> None:
+    """Start a unit, also one that failed too often for systemd. Raises HostFailure."""
+    call(SYSTEMCTL, "reset-failed", unit, timeout=60)
+    systemctl("start", unit)
 
 
 def stop_unit(unit: str) -> None:

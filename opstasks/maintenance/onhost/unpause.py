@@ -1,8 +1,9 @@
-"""Runs on the host, as the service account: let new jobs begin again."""
+"""Runs on the host: let new jobs begin again; as root if the pause has a scheduled end."""
 
 import os
 from typing import Any
 
+from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.pause_change import clear_pause
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.site import site_of
@@ -15,4 +16,4 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     is_paused = bool(paused_at(site))
     if is_paused:
         clear_pause(site)
-    return {"changed": is_paused}
+    return {"changed": is_paused, "now": claims(site)}
