@@ -62,6 +62,7 @@ class Ground:
         self.machine, self.folder = machine, Path(folder)
         self.inventory = self._write_inventory("hosts.yaml")
         self.asking = self._write_inventory("asking.yaml", user="dev", sudo="ask")
+        self.own = self._write_inventory("own.yaml", user="opensafely")
         self.job, self.kept = "", {}
 
     def _write_inventory(self, name, **over):

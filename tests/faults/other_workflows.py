@@ -129,6 +129,25 @@ MAINTENANCE = [
         rests=True,
     ),
     Workflow(
+        "prepare-reboot by the service account",
+        ("prepare-reboot", "--yes"),
+        lambda before, seen: (
+            not serves(seen) and own_state(seen, before["job"]) == ("pending", "waiting_on_reboot")
+        ),
+        {
+            "prepare": at("^python3 maintenance.prepare_own"),
+            "stopped": at(STOP, "after"),
+            "prepared": at("^python3 maintenance.prepare_own", "after"),
+        },
+        ("maintenance.prepare_own",),
+        prepare="install -d -m 700 -o opensafely /home/opensafely/.ssh; install -m 600"
+        " -o opensafely /home/ops/.ssh/authorized_keys /home/opensafely/.ssh/",
+        changes=frozenset({"service", "jobs", "containers", "state", "flags"}),
+        ends_jobs=True,
+        rests=True,
+        is_own=True,
+    ),
+    Workflow(
         "prepare-reboot --delay",
         ("prepare-reboot", "--delay", "4h", "--yes"),
         lambda before, seen: len(pending(seen)) == 1,

@@ -12,6 +12,7 @@ from tests.faults.workflow import (
     serves,
 )
 
+CONTROL = "^python3 onhost.unit_control"
 STEPS = "^python3 deploy.steps"
 DEPLOY = ("deploy", "--yes", "--watch", "1")
 SERVICE = frozenset({"service"})
@@ -104,11 +105,14 @@ RELEASES = [
         ("service.restart", "--yes", "--watch", "1"),
         lambda before, seen: serves(seen),
         {
+            "control": at(CONTROL),
             "stop": at(STOP),
             "stopped": at(STOP, "after"),
             "start": at(START),
             "started": at(START, "after"),
+            "controlled": at(CONTROL, "after"),
         },
+        ("onhost.unit_control",),
         changes=SERVICE,
     ),
     Workflow(

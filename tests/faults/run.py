@@ -70,7 +70,7 @@ class Pair:
         self.flow, self.fault = WORKFLOWS[case.flow], FAULTS[case.fault]
         self.trapper = Trapper(self.machine)
         self.hit = self.client = None
-        self.others = []
+        self.others, self.words = [], []
         self.verdict = Verdict(case.name, host=self.machine.name, at=time.strftime("%H:%M:%S"))
 
     # -- what faults use -----------------------------------------------------------------------
@@ -121,7 +121,8 @@ class Pair:
         return self.ground.job if word == "JOB" else word
 
     def _inv(self, words):
-        return Client(self.ground, list(words)).end()
+        own = self.ground.own if self.flow.is_own and list(words) == self.words else None
+        return Client(self.ground, list(words), inventory=own).end()
 
     def _strike(self):
         """Start the client, and make the fault at the moment; returns how the client ended."""
@@ -166,7 +167,7 @@ class Pair:
 
     def _login(self):
         if not self.fault.asking:
-            return {}
+            return {"inventory": self.ground.own} if self.flow.is_own else {}
         path = self.ground.folder / f"password-{self.machine.name}"
         right = (self.machine.sandbox_dir / "sudo-password").read_text()
         path.write_text({"right": right, "wrong": "wrong\n"}.get(self.fault.asking, ""))

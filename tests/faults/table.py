@@ -103,6 +103,8 @@ prepare-reboot | stop, stopped | connection reset; docker stopped; database lock
 prepare-reboot | stopped | docker hung; ctrl-c; service started by hand
 prepare-reboot | stop | database's folder full; unit masked; job killed by hand
 prepare-reboot | schedule | etc read-only; second operator; var-lib-opstasks read-only
+prepare-reboot by the service account | * | client killed; step killed; connection reset
+prepare-reboot by the service account | stopped | database locked; docker stopped; power cut
 prepare-reboot --delay | * | client killed; step killed; power cut
 prepare-reboot --delay | schedule | var-lib-opstasks read-only; second operator; connection reset
 scheduled.cancel | * | client killed; step killed; power cut

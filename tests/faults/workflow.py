@@ -32,6 +32,8 @@ class Workflow:
     codes: frozenset = frozenset({0})
     ends_jobs: bool = False
     rests: bool = False
+    # The client logs in as the service account.
+    is_own: bool = False
 
 
 def at(pattern, when="before", number=1):
