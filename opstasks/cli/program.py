@@ -57,7 +57,7 @@ class Executor(invoke.Executor):
     def _name_of(self, call: Any) -> str:
         """The task's name as people type it, also when it was called by an alias."""
         for name, aliases in self.collection.task_names.items():
-            if self.collection[name] is call.task:
+            if call.called_as in (name, *aliases):
                 collection = name.rpartition(".")[0]
                 return str(collection if collection in aliases else name)
         return str(call.called_as or call.task.name)

@@ -63,7 +63,8 @@ def number_of(question: str, lines: Sequence[str]) -> int:
     for number, line in enumerate(lines, 1):
         print(f"{number:4}  {printable(line)}", file=sys.stderr)
     answer = answer_to(f"{question} Which number? ").strip()
-    if not (answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(lines)):
+    is_number = answer.isascii() and answer.isdigit() and len(answer) < 10
+    if not (is_number and 1 <= int(answer) <= len(lines)):
         raise Refused(f"{answer!r} is not a number from 1 to {len(lines)}; nothing was done")
     return int(answer) - 1
 

@@ -20,9 +20,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opstasks.core.lines import clipped
+
 if TYPE_CHECKING:
     from opstasks.core.state import HostState
 
+# A host may give a reason of megabytes: the hint after it, and other hosts, must stay in sight.
+MOST_SHOWN = 10_000
 OK, FAILED, REFUSED, UNREACHABLE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
@@ -56,7 +60,7 @@ class OpsError(Exception):
         prefix = f"{self.host}: " if self.host else ""
         suffix = f" -> {self.hint}" if self.hint else ""
         # Our own sign for a hint: a host's words must not look like one, because people paste it.
-        message = self.message.replace("->", "\\x2d>")
+        message = clipped(self.message.replace("->", "\\x2d>"), MOST_SHOWN)
         return f"{prefix}{message}{suffix}"
 
 

@@ -23,6 +23,11 @@ def lines_of(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
+def clipped(text: str, most: int) -> str:
+    """A text of at most so many characters; "…" at its end says that there were more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def hidden_sign(text: str) -> str:
     """The first sign that makes a text look different from what it is, with its line; "" if none.
 

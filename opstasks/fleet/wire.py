@@ -26,6 +26,7 @@ from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.packet import Packetizer
 
 from opstasks.core.errors import Refused
+from opstasks.core.lines import clipped
 from opstasks.fleet.agent import HostProof
 from opstasks.fleet.host_keys import HostKeyChangedError, kind_of, preferred_kinds
 from opstasks.fleet.ssh_settings import SSHSettings
@@ -311,7 +312,7 @@ class Wire(paramiko.Transport):
             line.strip() for text in (*self.banners, *self.reasons) for line in text.split("\n")
         ]
         found = "; ".join(line for line in lines[:_SAID_LINES] if line)
-        return found if len(found) <= _SAID_LENGTH else f"{found[:_SAID_LENGTH]}…"
+        return clipped(found, _SAID_LENGTH)
 
     # -- sending -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib.resources.abc import Traversable
 from typing import Any
 
@@ -23,12 +24,12 @@ _PLACEHOLDER = re.compile(r"@([a-z_]+(?:\.[A-Za-z0-9_]+)?)@")
 
 
 def read_layer(place: Traversable, spec: HostSpec) -> dict[str, Any]:
-    """The content of one host.yaml; raises Refused with all its mistakes."""
+    """The content of one host.yaml, not to be changed; raises Refused with all its mistakes."""
     import yaml
 
     where = f"backends/{place.name}/host.yaml"
     try:
-        data = parse_yaml(place.joinpath("host.yaml").read_bytes().decode()) or {}
+        data = _parsed(place.joinpath("host.yaml").read_bytes().decode()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Refused(f"{where}: {' '.join(str(error).split())}", host=spec.name) from error
     wrong = list(_layer_mistakes(data))
@@ -36,6 +37,12 @@ def read_layer(place: Traversable, spec: HostSpec) -> dict[str, Any]:
         raise refused([f"{where}: {text}" for text in wrong], spec)
     found: dict[str, Any] = data
     return found
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:
+    """The value of a layer: all hosts share the same few, and parsing takes most of the time."""
+    return parse_yaml(text)
 
 
 def _layer_mistakes(data: Any) -> Iterator[str]:

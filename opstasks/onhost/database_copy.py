@@ -12,6 +12,8 @@ from opstasks.onhost.database_errors import explain
 from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.protocol import HostFailure
 
+# SQLITE_BUSY and SQLITE_LOCKED, which Python 3.10 does not name.
+LOCKED = (5, 6)
 # A copy is in these files until it is complete.
 PARTIAL = ("*.new", "*.new-journal", "*.new-wal", "*.new-shm")
 
@@ -53,11 +55,20 @@ def _write_copy(source: Path, new: Path) -> str:
         contextlib.closing(open_read_only(source)) as old,
         contextlib.closing(sqlite3.connect(new)) as copy,
     ):
-        old.backup(copy)
+        old.backup(copy, progress=_refuse_locked)
         verdict = str(copy.execute("PRAGMA quick_check").fetchone()[0])
     with new.open("rb") as file:
         os.fsync(file.fileno())
     return verdict
+
+
+def _refuse_locked(code: int, remaining: int, total: int) -> None:
+    """End a copy that cannot begin: otherwise Python tries again for ever.
+
+    sqlite has waited for the lock before it reports one of these codes.
+    """
+    if code in LOCKED:
+        raise sqlite3.OperationalError("database is locked")
 
 
 def clear_partial(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A program as one readable file, which a timer or the next boot starts."""
 
 import json
+from functools import cache
 from typing import Any
 
 PYTHON = "/usr/bin/python3"
@@ -28,5 +29,7 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+@cache
 def _lines(text: str) -> str:
+    """The text of a module as literals: the same for each host."""
     return "".join(f"        {line!r}\n" for line in text.splitlines(keepends=True))

@@ -19,13 +19,18 @@ from typing import Any
 
 from opstasks.core import events
 from opstasks.core.errors import OpsError
-from opstasks.core.lines import lines_of
+from opstasks.core.lines import clipped, lines_of
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output import alike, fit
 from opstasks.output.escape import json_text, printable, printable_line
 
 Row = Mapping[str, object]
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# The longest path of Linux. Each row is as wide as the widest cell of each column, so one long text
+# of a host would make all rows long.
+MOST_CELL = 4096
+# Of the lines below an error: a host may send any number.
+MOST_LINES = 200
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 
@@ -153,7 +158,10 @@ class Console:
         lines: list[Sequence[Part]] = [[Painted("error", "red"), f": {alike.shown_text(group)}"]]
         if first.command:
             lines.append([f"  command: {first.command[:300]}"])
-        lines += [[f"  | {line[:300]}"] for line in lines_of(first.tail)]
+        tail = lines_of(first.tail)
+        lines += [[f"  | {line[:300]}"] for line in tail[:MOST_LINES]]
+        if left := len(tail[MOST_LINES:]):
+            lines.append([f"  … {left} more lines"])
         self._write(lines, sys.stderr)
         for error in group:
             error.is_shown = True
@@ -218,7 +226,7 @@ def table_text(
 
     No column becomes narrower than `least`.
     """
-    cells = [[fit.filled(printable(cell(value))) for value in row] for row in rows]
+    cells = [[_cell_text(value) for value in row] for row in rows]
     if not cells:
         return ""
     from tabulate import tabulate
@@ -243,6 +251,11 @@ def table_text(
         disable_numparse=True,
     )
     return text.replace(fit.FILLER, "")
+
+
+def _cell_text(value: object) -> str:
+    """What a table shows of a value: of a very long one, the beginning."""
+    return fit.filled(clipped(printable(cell(value)), MOST_CELL))
 
 
 def cell(value: object) -> str:

@@ -36,7 +36,10 @@ def test_a_number_picks_a_line(answering):
     assert context().pick("Two jobs.", ["one", "two"]) == 1
 
 
-@pytest.mark.parametrize("answer", ["", "0", "3", "-1", "one", "1 2", "²", "$(reboot)"])
+@pytest.mark.parametrize(
+    "answer",
+    ["", "0", "3", "-1", "one", "1 2", "²", "$(reboot)", pytest.param("1" * 5000, id="long")],
+)
 def test_any_other_answer_is_refused(answering, answer):
     answering(answer + "\n")
     with pytest.raises(Refused, match="nothing was done"):

@@ -236,3 +236,21 @@ def test_a_lock_of_a_killed_git_has_no_holder_and_is_cleared(moving, tmp_path, n
         git_locks.refuse(str(tmp_path / "code"))
     git_locks.clear(str(tmp_path / "code"))
     assert not place.exists()
+
+
+def test_an_edit_in_the_moment_before_gits_checkout_is_kept_as_well(moving, tmp_path, monkeypatch):
+    code, real, seen = tmp_path / "code", move.keep, []
+
+    def keep(path, *rest):
+        found = real(path, *rest)
+        if path == str(code) and not seen:
+            seen.append(path)
+            (code / "changes").write_text("by hand\n")
+        return found
+
+    monkeypatch.setattr(move, "keep", keep)
+    answer = switched(monkeypatch, moving)
+    assert "1 file(s) changed by hand" in answer["how"]
+    assert (code / "changes").read_text() == "new\n"
+    (patch,) = patches(moving)
+    assert "+by hand" in (tmp_path / moving["state_dir"] / "kept" / patch).read_text()

@@ -1,11 +1,11 @@
 """Answers of a host: valid ones (recorded, or generated from the type) and invalid ones."""
 
-import copy
 import json
 import random
 from functools import cache
 from pathlib import Path
 
+from hypothesis import find
 from hypothesis import strategies as st
 from msgspec import inspect as types
 
@@ -21,6 +21,8 @@ KNOWN_ID = "weknye62ygrqv6bq"
 SANE = 12
 # How many places get nonsense: long or deep values have too many.
 MOST_PLACES, MOST_DEEP = 400, 12
+# A list of more items is not repeated.
+MOST_LONG = 100
 
 
 def sane(info, dice, name=""):
@@ -46,7 +48,7 @@ def _mapping(info, dice, name):
 
 def _text(info, dice, name):
     if info.pattern:
-        return from_pattern(info.pattern, dice)
+        return from_pattern(info.pattern)
     if name in ("time", "since", "when"):
         return "2027-01-15T08:00:00+00:00"
     if name in ("id", "key") and dice.random() < 0.7:
@@ -86,15 +88,9 @@ MAKE = {
 
 
 @cache
-def _found(pattern):
-    from hypothesis import find
-
-    return find(st.from_regex(pattern, fullmatch=True), lambda text: True)
-
-
-def from_pattern(pattern, dice):
+def from_pattern(pattern):
     """The smallest text that a pattern accepts."""
-    return _found(pattern)
+    return find(st.from_regex(pattern, fullmatch=True), lambda text: True)
 
 
 RECORDED = json.loads(Path(__file__).with_name("answers.json").read_text())
@@ -142,11 +138,11 @@ def sane_parts(program):
     return [sane(info, random.Random(f"{program.name} {n}"), "") for n in range(2)]
 
 
+@cache
 def sane_reply(program, number=0):
     """The whole output of a program that works."""
-    lines = [{"part": part} for part in sane_parts(program)]
-    lines.append({"ok": sane_answers(program)[number]})
-    return Reply(out="".join(json.dumps(line) + "\n" for line in lines))
+    parts = [line("part", part) for part in sane_parts(program)]
+    return Reply(out="".join((*parts, line("ok", sane_answers(program)[number]))))
 
 
 # -- nonsense ----------------------------------------------------------------------------------
@@ -180,58 +176,58 @@ def put(value, path, new):
     return value
 
 
-def _alike(old):
+def _alike(old, dice):
     """Nonsense of the same kind: it may be accepted as an answer."""
     if isinstance(old, bool) or old is None:
-        return st.booleans() | st.none()
+        return dice.choice((True, False, None))
     if isinstance(old, str):
-        return hostile.texts()
+        return hostile.text(dice)
     if isinstance(old, int | float):
-        return hostile.numbers()
+        return hostile.number(dice)
     if isinstance(old, list):
-        return st.sampled_from([[], old * 2, old[::-1], old * 40])
+        # Not longer and longer: a value may be replaced several times.
+        return dice.choice(([], old * 2, old[::-1], old * (40 if len(old) < MOST_LONG else 1)))
     pairs = list(old.items())
-    return st.sampled_from([{}, dict(pairs[1:]), dict(pairs[::-1])]) | st.builds(
-        lambda key: {key if number == 0 else k: v for number, (k, v) in enumerate(pairs)},
-        hostile.texts(),
-    )
+    if pairs and dice.random() < 0.5:
+        return {hostile.text(dice): pairs[0][1]} | dict(pairs[1:])
+    return dice.choice(({}, dict(pairs[1:]), dict(pairs[::-1])))
 
 
-@st.composite
-def changed(draw, sane_values):
+def changed(dice, sane_values):
     """A sane value with up to four values replaced by nonsense, mostly of the same kind."""
-    value = copy.deepcopy(draw(st.sampled_from(sane_values)))
-    for _ in range(draw(st.integers(1, 4))):
-        where = places(value)
-        path = where[draw(st.integers(0, len(where) - 1))]
-        kind = hostile.values() if draw(st.integers(0, 5)) == 0 else _alike(at(value, path))
-        value = put(value, path, draw(kind))
+    value = json.loads(dice.choice(sane_values))
+    for _ in range(dice.randint(1, 4)):
+        path = dice.choice(places(value))
+        is_alike = dice.random() < 0.8
+        new = _alike(at(value, path), dice) if is_alike else hostile.value(dice)
+        value = put(value, path, new)
     return value
 
 
-def _line(kind):
+def line(kind, value):
     """A line of an answer. JSON writes 400-digit numbers, and any character, as they are."""
-    return lambda value: json.dumps({kind: value}) + "\n"
+    return json.dumps({kind: value}) + "\n"
 
 
 @cache
-@st.composite
-def replies(draw, program):
+def as_json(values_of, program):
+    """The values of a program as texts: a text is read faster than a value is copied."""
+    return [json.dumps(value) for value in values_of(program)]
+
+
+def hostile_reply(dice, program):
     """What a hostile host prints as the answer of a program."""
-    way = draw(st.integers(0, 9))
+    way = dice.randrange(10)
     parts = ""
     if program.part is not None:
-        parts = "".join(draw(st.lists(changed(sane_parts(program)).map(_line("part")), max_size=2)))
+        several = range(dice.randint(0, 2))
+        parts = "".join(line("part", changed(dice, as_json(sane_parts, program))) for _ in several)
     if way < 6:
-        return Reply(out=parts + _line("ok")(draw(changed(sane_answers(program)))))
+        return Reply(out=parts + line("ok", changed(dice, as_json(sane_answers, program))))
     if way == 6:
-        kind, reason, detail = draw(st.sampled_from(["refused", "failed"])), *draw(PAIR)
-        words = {"reason": reason, "detail": detail, "traceback": detail}
-        return Reply(out=_line(kind)(words))
+        detail = hostile.text(dice)
+        words = {"reason": hostile.text(dice), "detail": detail, "traceback": detail}
+        return Reply(out=line(dice.choice(("refused", "failed")), words))
     if way == 7:
-        return Reply(out=parts + _line(draw(hostile.texts()))(draw(hostile.values())))
-    code = draw(st.sampled_from([0, 1, 124, 137, 255]))
-    return Reply(code, draw(hostile.raw()), draw(hostile.raw()))
-
-
-PAIR = st.tuples(hostile.texts(), hostile.texts())
+        return Reply(out=parts + line(hostile.text(dice), hostile.value(dice)))
+    return Reply(dice.choice((0, 1, 124, 137, 255)), hostile.raw(dice), hostile.raw(dice))

@@ -1,9 +1,6 @@
 """The output of plain commands of a host: a sane one for each kind, and nonsense of this form."""
 
 import json
-from functools import cache
-
-from hypothesis import strategies as st
 
 from tests.fake_host import Reply
 from tests.fuzz import hostile
@@ -60,38 +57,40 @@ def sane(line):
     return next((text for word, text in SANE if word in line), "")
 
 
-@st.composite
-def _entries(draw):
+def _entries(dice):
     """Lines of JSON with nonsense in their values."""
     lines = []
-    for _ in range(draw(st.integers(0, 3))):
-        entry = dict(draw(st.sampled_from([ENTRY, OWNER, DISK])))
-        key = draw(st.sampled_from(list(entry)))
-        entry[key] = draw(hostile.texts() | hostile.values())
+    for _ in range(dice.randint(0, 3)):
+        entry = dict(dice.choice((ENTRY, OWNER, DISK)))
+        key = dice.choice(list(entry))
+        entry[key] = hostile.text(dice) if dice.random() < 0.5 else hostile.value(dice)
         lines.append(json.dumps(entry))
-    return draw(st.sampled_from(["\n", "\r\n", "\x85", ""])).join(lines)
+    return dice.choice(("\n", "\r\n", "\x85", "")).join(lines)
 
 
-@st.composite
-def _properties(draw):
+def _properties(dice):
     """Lines of key=value with nonsense in their values."""
     found = dict(UNIT)
-    for _ in range(draw(st.integers(1, 3))):
-        found[draw(st.sampled_from(list(found)) | hostile.texts())] = draw(hostile.texts())
+    for _ in range(dice.randint(1, 3)):
+        key = dice.choice(list(found)) if dice.random() < 0.5 else hostile.text(dice)
+        found[key] = hostile.text(dice)
     return "\n".join(f"{key}={value}" for key, value in found.items())
 
 
-@st.composite
-def _rows(draw):
+def _word(dice):
+    if dice.random() < 0.5:
+        return hostile.text(dice)
+    return dice.choice(("123", "7%", "/srv", "python", "PID COMMAND"))
+
+
+def _rows(dice):
     """Rows of words and numbers, as df, wc, ps and docker top print them."""
-    words = hostile.texts() | st.sampled_from(["123", "7%", "/srv", "python", "PID COMMAND"])
-    rows = draw(st.lists(st.lists(words, min_size=1, max_size=4).map(" ".join), max_size=4))
-    return "\n".join(rows)
+    rows = range(dice.randint(0, 4))
+    return "\n".join(" ".join(_word(dice) for _ in range(dice.randint(1, 4))) for _ in rows)
 
 
-@cache
-def replies():
+def hostile_reply(dice):
     """What a hostile host prints for any plain command."""
-    out = st.one_of(_entries(), _properties(), _rows(), hostile.raw())
-    codes = st.sampled_from([0, 0, 0, 0, 1, 2, 75, 124, 137, 255])
-    return st.builds(Reply, codes, out, st.just("") | hostile.raw())
+    code = dice.choice((0, 0, 0, 0, 1, 2, 75, 124, 137, 255))
+    out = dice.choice((_entries, _properties, _rows, hostile.raw))(dice)
+    return Reply(code, out, "" if dice.random() < 0.5 else hostile.raw(dice))

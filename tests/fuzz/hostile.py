@@ -1,12 +1,11 @@
 """Values that break readers and parsers: texts, numbers, JSON, bytes.
 
-Each strategy is made once, because Hypothesis checks a new one and keeps its description with all
-its texts. For the same reason, long texts are chosen by their number.
+All are made by `dice`, a `random.Random`: the same seed makes the same values. Hypothesis itself
+draws only the seed, because it needs more time for a large value than a task for a whole run.
 """
 
-from functools import cache
-
-from hypothesis import strategies as st
+import math
+import struct
 
 # Separators, controls, other scripts' digits, lone surrogates, and words of our own tables.
 PIECES = (
@@ -63,6 +62,10 @@ PIECES = (
     "error: b: forged",
     "b  ok",
 )
+# The first and the last character of some ranges, from which texts are made.
+RANGES = ((0x20, 0x7E), (0, 0xFF), (0x300, 0x2FFF), (0, 0xFFFF), (0, 0x10FFFF))
+# How often a text is a long one: it takes as much time as a hundred others.
+LONG_SHARE = 0.01
 LONG = ("x" * 60_000, "x" * 70_000, " " * 60_000, "\n" * 60_000, "\x1b" * 60_000)
 NUMBERS = (
     0,
@@ -100,43 +103,47 @@ def deep(depth):
     return value
 
 
-@cache
-def texts():
-    """Texts that separate, control, cannot be encoded, or are long."""
-    pieces = st.sampled_from(PIECES)
-    return st.one_of(
-        pieces,
-        st.lists(pieces, max_size=6).map("".join),
-        st.text(st.characters(codec=None), max_size=12),
-        st.integers(0, len(LONG) - 1).map(LONG.__getitem__),
-    )
+def text(dice):
+    """A text that separates, controls, cannot be encoded, or is long."""
+    if dice.random() < LONG_SHARE:
+        return dice.choice(LONG)
+    way = dice.randrange(3)
+    if way == 0:
+        return dice.choice(PIECES)
+    if way == 1:
+        return "".join(dice.choices(PIECES, k=dice.randint(0, 6)))
+    first, last = dice.choice(RANGES)
+    return "".join(chr(dice.randint(first, last)) for _ in range(dice.randint(0, 12)))
 
 
-@cache
-def numbers():
-    """Numbers at the limits and beyond them; JSON has no others."""
-    return st.one_of(
-        st.sampled_from(NUMBERS), st.integers(), st.floats(allow_nan=False, allow_infinity=False)
-    )
+def number(dice):
+    """A number at the limits, beyond them, or any other; JSON has neither nan nor infinity."""
+    way = dice.randrange(3)
+    if way == 0:
+        return dice.choice(NUMBERS)
+    if way == 1:
+        return dice.choice((1, -1)) * dice.getrandbits(dice.randint(1, 128))
+    (found,) = struct.unpack("d", dice.randbytes(8))
+    return found if math.isfinite(found) else 0.0
 
 
-@cache
-def values():
+def value(dice, levels=3):
     """Any value of JSON."""
-    plain = st.one_of(
-        st.none(), st.booleans(), numbers(), texts(), st.sampled_from((50, 900)).map(deep)
-    )
-    return st.recursive(
-        plain,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3),
-        max_leaves=5,
-    )
+    way = dice.randrange(8 if levels else 5)
+    if way == 0:
+        return dice.choice((None, True, False))
+    if way == 1:
+        return number(dice)
+    if way == 2:
+        return deep(dice.choice((50, 900)))
+    if way < 5:
+        return text(dice)
+    inner = [value(dice, levels - 1) for _ in range(dice.randint(0, 3))]
+    return inner if way < 7 else {text(dice): item for item in inner}
 
 
-@cache
-def raw():
+def raw(dice):
     """What a command may print: any bytes, read as our session reads them."""
-    return st.one_of(
-        texts(),
-        st.binary(max_size=40).map(lambda data: data.decode("utf-8", "surrogateescape")),
-    )
+    if dice.random() < 0.5:
+        return text(dice)
+    return dice.randbytes(dice.randint(0, 40)).decode("utf-8", "surrogateescape")

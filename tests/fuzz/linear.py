@@ -129,7 +129,9 @@ def main(wanted):
             spent.append((seconds, name))
             for line in found:
                 print(f"{name}: {line}", flush=True)
-    print(f"{len(numbers)} functions and patterns, {slow_ones} not linear")
+    print(
+        f"fuzz: {len(numbers)} functions and patterns, 1 MB against 100 kB: {slow_ones} not linear"
+    )
     longest = ", ".join(f"{name} {seconds:.0f} s" for seconds, name in sorted(spent)[:-4:-1])
     print(f"measured in {sum(s for s, _ in spent):.0f} s of CPU time; longest: {longest}")
     return 1 if slow_ones else 0

@@ -4,12 +4,12 @@ A row is a function of one text. Names are `module:function`, without the packag
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 
 import yaml
-from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
@@ -434,15 +434,27 @@ def typed(text):
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def texts(parser):
-    """Texts for a parser: nonsense, and its own words in a wrong order."""
-    words = st.sampled_from((*parser.tokens, *hostile.PIECES)) if parser.tokens else hostile.texts()
-    any_text = st.one_of(
-        st.lists(words, max_size=12).map("".join),
-        hostile.raw(),
-        hostile.values().map(json.dumps),
-    )
-    return any_text if parser.is_host else any_text.map(typed)
+# In a format, these are where a host's own values begin, end, or are.
+NUMBER_OR_SIGN = re.compile(r"[0-9]+|[^\w\s]")
+
+
+def _replaced(found, dice):
+    return dice.choice(hostile.PIECES) if dice.random() < 0.1 else found
+
+
+def text_for(dice, parser):
+    """A text for a parser: nonsense, or its own words in a wrong order."""
+    way = dice.randrange(3)
+    if way == 0:
+        own = parser.tokens or hostile.PIECES
+        words = dice.choice((own, (*own, *hostile.PIECES)))
+        text = "".join(dice.choices(words, k=dice.randint(0, 12)))
+        text = NUMBER_OR_SIGN.sub(lambda found: _replaced(found[0], dice), text)
+    elif way == 1:
+        text = hostile.raw(dice)
+    else:
+        text = json.dumps(hostile.value(dice))
+    return text if parser.is_host else typed(text)
 
 
 def run(parser, text):

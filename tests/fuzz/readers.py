@@ -23,8 +23,10 @@ class Reader:
     def name(self):
         return " ".join(self.words)
 
-    def argv(self, *more):
-        return (*(ONE if self.alone else BOTH), "--keep-going", "--yes", *more, *self.words)
+    def argv(self, *more, alone=False):
+        """The words after `inv`; with `alone` without the second host."""
+        hosts = ONE if alone or self.alone else BOTH
+        return (*hosts, "--keep-going", "--yes", *more, *self.words)
 
 
 def both(line):

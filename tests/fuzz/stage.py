@@ -8,6 +8,7 @@ import copy
 import io
 import json
 import math
+import random
 import sys
 import time
 from contextlib import contextmanager
@@ -18,11 +19,15 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 import opstasks.sandbox
+from opstasks.config import templates
 from opstasks.core.errors import Interrupted
 from opstasks.core.result import Result
+from opstasks.doctor import drift
+from opstasks.fleet import host_settings
 from opstasks.fleet.host import Host
 from opstasks.fleet.lock import UNSAFE_CODE
 from opstasks.fleet.program import ProgramCommand
+from opstasks.manage import describe, disable
 from opstasks.output import screen
 from tests.fake_host import Reply
 from tests.fuzz import answers, commands
@@ -68,14 +73,35 @@ class Run:
     err: str
 
 
-@dataclass
-class Script:
-    """What each host answers: by the name of a program, or "" for a plain command.
+class Replies:
+    """What a hostile host answers to one program: so many replies, then the last one again.
 
-    A list is used from its start; its last reply is repeated. `asked` has what `a` was asked.
+    Each is made when it is asked for, because most are not: `make` makes one from a `Random`.
     """
 
-    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    def __init__(self, make, seed, count):
+        self._make, self._dice, self._left = make, random.Random(seed), count
+        self.made = []
+
+    def __repr__(self):
+        return f"Replies({self.made!r})"
+
+    def next(self):
+        """The next reply."""
+        if self._left:
+            self._left -= 1
+            self.made.append(self._make(self._dice))
+        return self.made[-1]
+
+
+@dataclass
+class Script:
+    """What each host answers: by the name of a program, "" for a plain command, "lock" for flock.
+
+    A program without replies gives a sane answer. `asked` has what `a` was asked.
+    """
+
+    replies: dict[str, Replies] = field(default_factory=dict)
     number: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -85,8 +111,8 @@ class Script:
             name = command.module.removeprefix("opstasks.").replace(".onhost.", ".")
         if host == "a":
             self.asked.append(name)
-            if waiting := self.replies.get(name):
-                return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            if replies := self.replies.get(name):
+                return replies.next()
         if name == "onhost.several":
             return self._several(host, command)
         if name:
@@ -119,7 +145,8 @@ class StageSession:
 
     def evaluate(self, text, timeout_s=30.0):
         if self._host == "a" and "flock -w" in text and (busy := self._script.replies.get("lock")):
-            return Result("lock", busy[0].code, busy[0].out, busy[0].err)
+            reply = busy.next()
+            return Result("lock", reply.code, reply.out, reply.err)
         # The lock must be made safe first, by a program that may also get a nonsense answer.
         is_unsafe = self._host == "a" and "$EUID" in text
         return Result("", UNSAFE_CODE if is_unsafe else 0, "", "")
@@ -195,10 +222,33 @@ def prepared(patch, tmp_path):
     patch.setattr("opstasks.fleet.host.Host", StageHost)
     patch.setattr("opstasks.cli.app.App._connect", lambda app, spec: Transport())
     patch.setattr(time, "time", lambda: answers.NOW)
+    patch.setattr("opstasks.fleet.last_run.write", lambda path, run: None)
+    _read_files_once(patch)
     real = time.monotonic
     patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
     patch.setattr(time, "sleep", lambda seconds: None)
     yield
+
+
+def _read_files_once(patch):
+    """Read hosts.yaml and each host's description once for all runs: no host can change them."""
+    patch.setattr(host_settings, "load", _once(host_settings.load))
+    describe_once = _once(describe.describe)
+    for module in (describe, disable, drift, templates):
+        patch.setattr(module, "describe", describe_once)
+
+
+def _once(read):
+    """A function of one value that remembers its results; not every value has a hash."""
+    known = {}
+
+    def call(value):
+        key = repr(value)
+        if key not in known:
+            known[key] = read(value)
+        return known[key]
+
+    return call
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 import ast
 import re
+from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from scripts.layout import modules
 from tests.fuzz import parsers
@@ -42,12 +42,7 @@ SPLITS = {
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
 def test_any_text_is_read_or_refused(parser):
-    @given(parsers.texts(parser))
-    @settings(suppress_health_check=list(HealthCheck))
-    def run(text):
-        parsers.run(parser, text)
-
-    check_all(run)
+    check_all(partial(parsers.text_for, parser=parser), partial(parsers.run, parser))
 
 
 def functions():

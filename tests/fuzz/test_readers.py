@@ -1,10 +1,10 @@
 """A hostile answer causes no crash, prints no control character, and changes no other rows."""
 
 import json
+from dataclasses import dataclass
+from functools import cache, partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
@@ -13,7 +13,7 @@ from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
 from tests.fuzz import answers, commands, stage
 from tests.fuzz.examples import check_all
 from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of
-from tests.fuzz.stage import PROGRAMS, Script
+from tests.fuzz.stage import PROGRAMS, Replies, Script
 
 # A crash; a job may end with an "internal error" as well.
 DEFECT = "internal error: "
@@ -34,7 +34,7 @@ def controls(text, *, is_terminal):
     """The control characters of a text that affect a terminal."""
     for ours in OURS if is_terminal else ():
         text = text.replace(ours, "")
-    return sorted({char for char in text if char not in "\n\t" and not char.isprintable()})
+    return sorted(char for char in set(text) if char not in "\n\t" and not char.isprintable())
 
 
 def check(run, *, is_terminal, may_trace):
@@ -46,18 +46,24 @@ def check(run, *, is_terminal, may_trace):
     assert controls(run.out + run.err, is_terminal=is_terminal) == []
 
 
-@st.composite
-def scripts(draw, reader):
+def script_of(dice, reader):
     """What host `a` answers, for the programs and commands that a row asks."""
     names = programs_of(reader)
-    broken = set(draw(st.lists(st.sampled_from(names), min_size=1, max_size=2)))
     replies = {}
-    for name in sorted(broken):
-        kind = answers.replies(PROGRAMS[name]) if name else commands.replies()
-        replies[name] = draw(st.lists(kind, min_size=1, max_size=3 if name else 6))
-    if draw(st.integers(0, 19)) == 0:
-        replies["lock"] = [draw(commands.replies())]
-    return Script(replies, number=draw(st.integers(0, answers.SANE - 1)))
+    for _ in range(dice.randint(1, 2)):
+        name = dice.choice(names)
+        replies[name] = replies_of(dice, name, dice.randint(1, 3 if name else 6))
+    if dice.random() < 0.05:
+        replies["lock"] = replies_of(dice, "", 1)
+    return Script(replies, number=dice.randrange(answers.SANE))
+
+
+def replies_of(dice, name, count):
+    """What a hostile host prints for a program, or for a command without a name."""
+    make = commands.hostile_reply
+    if name:
+        make = partial(answers.hostile_reply, program=PROGRAMS[name])
+    return Replies(make, dice.random(), count)
 
 
 MORE = (
@@ -71,24 +77,42 @@ MORE = (
 )
 
 
+@dataclass(frozen=True)
+class Example:
+    """A run with hostile answers: the flags, the width of the window (0: a pipe), the answers."""
+
+    more: tuple[str, ...]
+    columns: int
+    is_compared: bool
+    alone: bool
+    script: Script
+
+
+def example_of(reader, dice):
+    """One run of a row."""
+    more, columns = dice.choice(MORE)
+    # In a window, the rows of one host set the widths for all: they are not compared.
+    is_compared = not (reader.alone or columns or "--echo" in more)
+    # The second host takes half of the time.
+    alone = not is_compared and dice.random() < 0.7
+    return Example(more, columns, is_compared, alone, script_of(dice, reader))
+
+
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 def test_nonsense_of_a_host_neither_crashes_nor_controls(reader):
-    sane = {}
+    @cache
+    def sane(more):
+        return stage.rows_of(stage.run(reader.argv(*more), Script()), "b")
 
-    @given(st.data(), st.sampled_from(MORE))
-    @settings(suppress_health_check=list(HealthCheck))
-    def run(data, how):
-        more, columns = how
-        found = stage.run(reader.argv(*more), data.draw(scripts(reader)), columns=columns)
-        check(found, is_terminal=bool(columns), may_trace="--debug" in more)
-        if reader.alone or columns or "--echo" in more:
-            return  # in a window, the rows of one host set the widths for all
-        if how not in sane:
-            healthy = stage.run(reader.argv(*more), Script(), columns=columns)
-            sane[how] = stage.rows_of(healthy, "b")
-        assert stage.rows_of(found, "b") == sane[how]
+    def run(example):
+        argv = reader.argv(*example.more, alone=example.alone)
+        found = stage.run(argv, example.script, columns=example.columns)
+        is_terminal, may_trace = bool(example.columns), "--debug" in example.more
+        check(found, is_terminal=is_terminal, may_trace=may_trace)
+        if example.is_compared:
+            assert stage.rows_of(found, "b") == sane(example.more)
 
-    check_all(run)
+    check_all(partial(example_of, reader), run)
 
 
 def declared_tasks():
@@ -114,8 +138,6 @@ def test_each_program_is_asked_by_a_row():
 def test_nonsense_of_a_program_is_a_value_or_an_error(name):
     program = PROGRAMS[name]
 
-    @given(answers.replies(program))
-    @settings(suppress_health_check=list(HealthCheck))
     def run(reply):
         try:
             value = program.decode(Result("x", reply.code, reply.out, reply.err), "a")
@@ -123,4 +145,4 @@ def test_nonsense_of_a_program_is_a_value_or_an_error(name):
             value = error_document(error)
         json.dumps(value, default=plain)
 
-    check_all(run)
+    check_all(partial(answers.hostile_reply, program=program), run)

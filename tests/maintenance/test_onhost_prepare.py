@@ -314,3 +314,19 @@ def test_the_service_is_restored_whatever_fails(site, units, monkeypatch, stage,
         prepare.prepare(site, make_record(site, due_at=time.time()))
     assert undone == [OLD]
     assert read_record(site).left == ("it is still paused",)
+
+
+def test_a_docker_that_hangs_after_the_stop_restores_the_service(
+    site, flags_command, docker, units, monkeypatch
+):
+    item, begun = make_record(site, due_at=time.time()), []
+
+    def hangs(site):
+        assert not units["jobrunner"]
+        raise HostFailure("cannot ask docker", "no answer within 60 s")
+
+    monkeypatch.setattr(prepare, "docker_names", hangs)
+    monkeypatch.setattr(prepare, "requeue_jobs", lambda site: begun.append(1))
+    with pytest.raises(HostFailure, match="cannot ask docker"):
+        prepare.prepare(site, item)
+    assert (units["jobrunner"], begun) == (True, [])

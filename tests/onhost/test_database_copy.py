@@ -43,7 +43,7 @@ def full(monkeypatch):
     """The disk becomes full while a copy is written."""
 
     class Full:
-        def backup(self, target):
+        def backup(self, target, progress=None):
             raise sqlite3.OperationalError("database or disk is full")
 
         def close(self):
@@ -151,3 +151,17 @@ def test_a_locked_database_names_the_process_that_has_it(source, tmp_path):
     assert found.startswith("the database is locked by python")
     assert found.endswith(f"(process {other.pid} of {owner})")
     assert explain(caught.value, source) == "the database is locked"
+
+
+def test_a_locked_database_ends_the_copy_after_the_time_limit(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        database_copy,
+        "open_read_only",
+        lambda path: sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2),
+    )
+    with contextlib.closing(sqlite3.connect(source, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(HostFailure, match="the database is locked"):
+            copy_database(source, tmp_path / "copies" / "a.sqlite")
+    assert list((tmp_path / "copies").iterdir()) == []
+    copy_database(source, tmp_path / "copies" / "a.sqlite")

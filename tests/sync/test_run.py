@@ -161,6 +161,12 @@ def test_rsyncs_lines_are_counted_by_kind():
     assert told.skipped == ["W/link"]
 
 
+def test_a_size_of_thousands_of_digits_is_not_counted():
+    told = RunRecord()
+    remote_run.note_items(told, f">f+++++++++ {'9' * 5000} W/a\n>f+++++++++ 5 W/b\n")
+    assert (told.copied, told.copied_bytes, told.items) == (1, 5, ["W/b"])
+
+
 def test_a_file_that_disappears_while_it_is_listed_is_not_a_clash(tmp_path, monkeypatch):
     (tmp_path / "kept").mkdir()
     listed = [(str(tmp_path), ["kept"], ["gone"])]

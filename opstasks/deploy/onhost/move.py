@@ -45,6 +45,15 @@ def move(path: str, commit: str, left: str, patch: Path) -> list[str]:
     HostFailure and OSError.
     """
     git_locks.clear(path)
+    try:
+        return _move(path, commit, left, patch)
+    except HostFailure:
+        if not changed_files(path):
+            raise
+        return _move(path, commit, left, patch)  # somebody has just changed a file: keep it, too
+
+
+def _move(path: str, commit: str, left: str, patch: Path) -> list[str]:
     changed = changed_files(path)
     kept = keep(path, commit, left, patch)
     if head(path) == commit and not changed:

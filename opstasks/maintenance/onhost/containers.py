@@ -17,7 +17,7 @@ CHECK_EVERY_S = 2.0
 
 def docker_list(site: Site, *args: str) -> list[str]:
     """The words that a docker listing prints. Raises HostFailure."""
-    return required("cannot ask docker", "docker", *args, **account(site), timeout=120).split()
+    return required("cannot ask docker", "docker", *args, **account(site), timeout=60).split()
 
 
 def docker_names(site: Site) -> list[str]:

@@ -14,7 +14,7 @@ def lasting_mounts() -> list[str]:
     """Where file systems are mounted now, without temporary ones."""
     # A name that is not UTF-8 must be the same here, in fstab and after the boot.
     text = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
-    rows = [line.split() for line in text.split("\n") if line]
+    rows = (line.split() for line in text.split("\n") if line)
     return sorted(
         {
             plain(row[1])
@@ -26,7 +26,7 @@ def lasting_mounts() -> list[str]:
 
 def boot_mounts(text: str) -> list[str]:
     """Where an fstab mounts file systems at boot."""
-    rows = [line.split() for line in text.split("\n") if not line.lstrip().startswith("#")]
+    rows = (line.split() for line in text.split("\n") if not line.lstrip().startswith("#"))
     return sorted(
         plain(row[1])
         for row in rows

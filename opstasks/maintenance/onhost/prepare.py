@@ -186,6 +186,7 @@ def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
     ids = [job.id for job in running_jobs(site)]
     write_item(site, id, snapshot=copy)
     add_step(site, id, f"requeue {len(ids)} job(s)", "requeueing")
+    docker_names(site)  # job-runner's command would wait for ever for a docker that hangs
     requeue_jobs(site)
     add_step(site, id, "verify that no job is running and no job is lost", "verifying")
     verify(site, ids, copy)

@@ -2,10 +2,16 @@
 
 import contextlib
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.database_errors import explain
+from opstasks.onhost.protocol import HostFailure
+
+# How long to wait for a lock on the database: job-runner's own are short.
+BUSY_S = 10.0
 
 
 def query(site: Site, text: str, *values: Any, database: str = "") -> list[list[Any]]:
@@ -14,8 +20,12 @@ def query(site: Site, text: str, *values: Any, database: str = "") -> list[list[
 
     def read() -> list[list[Any]]:
         uri = f"file:{path}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
-            return [list(row) for row in connection.execute(text, values)]
+        try:
+            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as connection:
+                return [list(row) for row in connection.execute(text, values)]
+        except sqlite3.Error as error:
+            reason = f"cannot read the database: {explain(error, Path(path))}"
+            raise HostFailure(reason) from error
 
     found: list[list[Any]] = as_service(site, read)
     return found

@@ -82,7 +82,9 @@ def open_accounts(accounts: str = "/etc/passwd", shadow: str = "/etc/shadow") ->
 
 def is_past(day: str) -> bool:
     """Whether a day (counted from 1970) is past by the host's clock; false for no day."""
-    return day.isascii() and day.isdigit() and int(day) <= time.time() // 86400
+    # Python reads no number of thousands of digits.
+    is_day = day.isascii() and day.isdigit() and len(day) < 10
+    return is_day and int(day) <= time.time() // 86400
 
 
 def name_of(number: int, lookup: Callable[[int], Any]) -> str:

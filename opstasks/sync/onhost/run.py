@@ -32,7 +32,7 @@ VANISHED = 24
 PARTIAL = 23
 # The most paths in a message; the record has more.
 NAMED = 5
-_ITEM = re.compile(r"([<>ch.*][fdLDS][^ ]*) (\d+) (.*)")
+_ITEM = re.compile(r"([<>ch.*][fdLDS][^ ]*) ([0-9]{1,20}) (.*)")
 
 
 class SyncError(Exception):
