@@ -143,7 +143,7 @@ deploy / stopped / file edited by hand
 deploy / inspect / HEAD.lock of a killed git
 deploy / serve / journald hung
 deploy of a broken release / back checkout / client killed
-deploy.rollback / switch / database locked
+deploy.rollback / start / five operators
 service.restart / stop / unit masked
 jobs.kill / marked / database locked
 jobs.kill / kill / docker stopped
