@@ -24,8 +24,7 @@ OPERATORS = ("one", "two", "three")
 HOSTS = ("sandbox-1", "sandbox-2")
 OPERATIONS = int(os.environ.get("SOAK_OPERATIONS", "400"))
 LONGEST_S = float(os.environ.get("SOAK_S", "1200"))
-# More than a quarter: some have ended before they would be killed.
-KILLED_PART = 0.4
+KILLED_PART = 0.25
 # The longest that a client runs before it is killed.
 KILL_WITHIN_S = 2.5
 # Commands and their weights. Most are quick, so that most operations meet another one.
