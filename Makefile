@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help setup demo demo-down test check lint types unit docs lock bench soak fuzz canary clean
+.PHONY: help setup demo demo-down test check lint types unit docs lock bench soak fuzz canary faults clean
 .DEFAULT_GOAL := help
 
 help:
@@ -56,6 +56,12 @@ soak: setup
 canary: setup
 	@OPSTASKS_CANARY=full $(BIN)/pytest tests/canary
 
+# Every pair of the fault matrix on two real hosts, then three operators on both for 20 minutes.
+# FAULTS=PATTERN runs the pairs whose name matches, without the operators. About an hour and a half;
+# a run that was stopped goes on where it was (.faults/results.jsonl).
+faults: setup
+	@$(BIN)/python -m tests.faults
+
 # 10,000 generated answers and texts for each reader and parser, and the time that large ones take.
 # The coverage-guided fuzzer is installed into .fuzz (scripts/fuzz).
 fuzz: setup
@@ -70,4 +76,4 @@ lock:
 	    --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	rm -rf $(VENV) .fuzz .faults .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

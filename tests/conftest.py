@@ -208,6 +208,7 @@ def pytest_sessionfinish(session):
 # others have nothing left to do. Then other files that need a host; then the many quick ones.
 LONG = (
     "fleet/openssh/test_openssh_sandbox.py",
+    "faults/test_chosen_sandbox.py",
     "deploy/test_deploy_sandbox.py",
     "maintenance/test_reboot_sandbox.py",
     "deploy/test_interrupted_sandbox.py",
