@@ -169,7 +169,7 @@ class DeployFacts:
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
     ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
-    start the unit again, `unit_hint` what helps.
+    start the `unit` again.
     """
 
     code: CheckoutFacts
@@ -191,7 +191,7 @@ class DeployFacts:
     lock_owner: lock.Owner | None = None
     unit_user: Line = ""
     unit_problem: Line = ""
-    unit_hint: Line = ""
+    unit: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
     service_user: Line = ""
 
@@ -286,4 +286,5 @@ def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
         code=replace(facts.code, url=spec.deploy.code.url),
         lib=replace(facts.lib, url=spec.deploy.lib.url),
         service_user=spec.service_user,
+        unit=spec.unit,
     )

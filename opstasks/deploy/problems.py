@@ -10,6 +10,7 @@ from opstasks.core.hints import one_word
 from opstasks.deploy import source
 from opstasks.deploy.facts import CheckoutFacts, DeployDisk, DeployFacts, GitLock
 from opstasks.deploy.release import Release
+from opstasks.primitives import systemd
 
 # There may be a snapshot, a copy kept aside and the migrated database at the same time.
 COPIES = 3
@@ -141,7 +142,8 @@ def _host_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
         text = f"someone is changing it: {facts.lock_owner.describe()}"
         yield DeployProblem(text, "wait")
     if facts.unit_problem:
-        yield DeployProblem(facts.unit_problem, facts.unit_hint)
+        hint = systemd.hint_for(facts.unit, facts.unit_problem)
+        yield DeployProblem(facts.unit_problem, hint)
     elif not facts.unit_loaded:
         yield DeployProblem("the service has no unit", "run `manage` first")
     if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):

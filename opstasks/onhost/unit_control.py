@@ -42,7 +42,7 @@ def refuse_unstartable(unit: str) -> None:
     loads.update((name, read(name, "LoadState").get("LoadState", "")) for name in units)
     for name, load in loads.items():
         if problem := start_problem(name, load):
-            raise HostRefusal(problem, unit_state.start_hint(name, load))
+            raise HostRefusal(problem)
 
 
 def stop(unit: str) -> None:

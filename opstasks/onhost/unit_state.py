@@ -50,6 +50,10 @@ def service_state(state: State) -> str | None:
     return words.get(state.get("ActiveState", ""))
 
 
+# The values of LoadState with which systemd does not start a unit.
+BAD_LOADS = ("masked", "not-found", "bad-setting", "error")
+
+
 def start_problem(unit: str, load: str) -> str:
     """Why systemd would not start a unit with this LoadState; "" if it would, or is unknown."""
     if load == "masked":
@@ -59,13 +63,6 @@ def start_problem(unit: str, load: str) -> str:
     if load in ("bad-setting", "error"):
         return f"systemd cannot read the file of {unit} ({load})"
     return ""
-
-
-def start_hint(unit: str, load: str) -> str:
-    """What a person does about `start_problem`, with a unit's name that is one word of a shell."""
-    if load == "masked":
-        return f"sudo systemctl unmask {unit}, if nobody needs it masked"
-    return "`manage` installs it" if load == "not-found" else f"systemctl status {unit}"
 
 
 def same_process(first: State, now: State) -> bool:

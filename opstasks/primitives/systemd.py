@@ -12,6 +12,7 @@ import msgspec
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.fields import Line
+from opstasks.core.hints import one_word
 from opstasks.fleet.program import Program
 from opstasks.onhost import unit_state
 
@@ -43,6 +44,26 @@ class ControlAnswer(msgspec.Struct, frozen=True):
 CONTROL = Program(
     "opstasks.onhost.unit_control", ControlRequest, ControlAnswer, timeout_s=420.0, changes=True
 )
+
+
+def start_hint(unit: str, load: str) -> str:
+    """What a person does about `unit_state.start_problem`."""
+    name = one_word(unit)
+    if load == "masked":
+        return f"sudo systemctl unmask {name}, if nobody needs it masked"
+    return "`manage` installs it" if load == "not-found" else f"systemctl status {name}"
+
+
+def hint_for(unit: str, problem: str) -> str:
+    """What a person does about a host's reason why it would not start a unit, or one it needs.
+
+    The host's words are only compared: they must not get into a hint.
+    """
+    for name in (unit, f"{unit}-network.service"):
+        for load in unit_state.BAD_LOADS:
+            if unit_state.start_problem(name, load) == problem:
+                return start_hint(name, load)
+    return f"systemctl status {one_word(unit)}"
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def restart(host: Host, watch_s: float) -> ServiceResult:
 def _refuse(host: Host, unit: UnitState) -> None:
     """Raise Refused if systemd would not start the unit, or as another account."""
     if problem := unit_state.start_problem(unit.name, unit.load):
-        hint = unit_state.start_hint(one_word(unit.name), unit.load)
+        hint = systemd.start_hint(unit.name, unit.load)
         raise Refused(problem, host=host.name, hint=hint)
     refuse_other_account(host, unit)
 
@@ -155,8 +155,7 @@ def _control(host: Host, *verbs: str) -> UnitState:
     try:
         answer = host.service.call(systemd.CONTROL, systemd.ControlRequest(unit, verbs))
     except Refused as no:
-        # The program's detail says what to do.
-        no.hint, no.tail = no.hint or no.tail or f"systemctl status {one_word(unit)}", ""
+        no.hint = no.hint or systemd.hint_for(unit, no.message)
         raise
     except ProgramFailed as error:
         error.hint = _start_hint(host, error)

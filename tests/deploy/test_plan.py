@@ -34,7 +34,7 @@ def test_an_unfinished_release_is_not_nothing_to_do():
         ({"lib": replace(LIB, dirt=Dirt(staged=("a.py",)))}, "1 staged (a.py)"),
         ({"lock_owner": Owner("bob@x", "deploy", "", "1")}, "bob@x"),
         ({"unit_loaded": False}, "no unit"),
-        ({"unit_problem": "x is masked", "unit_hint": "sudo systemctl unmask x"}, "x is masked"),
+        ({"unit_problem": "x is masked", "unit": "x"}, "x is masked"),
         ({"may_control": False}, "may not start"),
         ({"docker_answers": False}, "docker does not answer"),
         ({"disks": (DeployDisk("state", 1, 10**6),)}, "977 KiB free, 52.9 MiB needed for the snap"),

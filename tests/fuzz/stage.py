@@ -20,7 +20,7 @@ from invoke.exceptions import Exit
 
 import opstasks.sandbox
 from opstasks.config import templates
-from opstasks.core.errors import Interrupted
+from opstasks.core.errors import Interrupted, Unreachable
 from opstasks.core.result import Result
 from opstasks.doctor import drift
 from opstasks.fleet import host_settings
@@ -193,7 +193,11 @@ SCRIPT = [Script()]
 
 
 class Transport:
-    """A connection that is never used."""
+    """A connection that is never used, and opens no terminal."""
+
+    @property
+    def connection(self):
+        raise Unreachable("there is no terminal on a stage", host="a")
 
     def is_alive(self):
         return True

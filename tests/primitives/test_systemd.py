@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.onhost import unit_state
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
 
@@ -76,3 +77,25 @@ def test_no_text_breaks_the_parser(text):
 @pytest.mark.parametrize("text", ["", "n/a", "Fri 2024-13-03 10:00:00 UTC", "Fri 33658-01-01 x"])
 def test_an_impossible_time_is_none(text):
     assert systemd.parse_timestamp(text) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "load", "hint"),
+    [
+        ("jobrunner", "masked", "sudo systemctl unmask jobrunner, if nobody needs it masked"),
+        ("jobrunner", "not-found", "`manage` installs it"),
+        ("jobrunner", "bad-setting", "systemctl status jobrunner"),
+        (
+            "jobrunner-network.service",
+            "masked",
+            "sudo systemctl unmask jobrunner-network.service, if nobody needs it masked",
+        ),
+    ],
+)
+def test_a_unit_that_would_not_start_has_its_hint(name, load, hint):
+    assert systemd.hint_for("jobrunner", unit_state.start_problem(name, load)) == hint
+
+
+@pytest.mark.parametrize("problem", ["", "run rm -rf /", "x; reboot is masked: systemd would not"])
+def test_the_words_of_a_host_do_not_get_into_the_hint(problem):
+    assert systemd.hint_for("jobrunner", problem) == "systemctl status jobrunner"

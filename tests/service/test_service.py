@@ -245,7 +245,7 @@ def test_a_unit_that_was_masked_meanwhile_is_not_stopped(tpp):
     expect_inspection(tpp, UP)
     tpp.expect_lock("service.restart")
     expect_releases(tpp)
-    no = refused("jobrunner is masked", "sudo systemctl unmask jobrunner")
+    no = refused(unit_state.start_problem("jobrunner", "masked"))
     expect_control(tpp, "stop", "start", after=no)
     with pytest.raises(Refused, match="is masked") as caught:
         service.restart(tpp, 1)

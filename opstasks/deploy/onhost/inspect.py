@@ -77,7 +77,7 @@ def host_facts(request: Request) -> dict[str, Any]:
         "disks": disks(request),
         "unit_state": unit.get("ActiveState", "unknown"),
         "unit_loaded": unit.get("LoadState") == "loaded",
-        **unit_problem(request["unit"]),
+        "unit_problem": unit_problem(request["unit"]),
         # systemd prints nothing for root.
         "unit_user": (unit["User"] or "root") if "User" in unit else "",
         "unit_drop_ins": unit.get("DropInPaths", "").split(),
@@ -115,15 +115,15 @@ def disk(kind: str, place: Path) -> dict[str, Any]:
     }
 
 
-def unit_problem(unit: str) -> dict[str, str]:
-    """Why systemd would not start the unit after a deploy stopped it, and what helps."""
+def unit_problem(unit: str) -> str:
+    """Why systemd would not start the unit after a deploy stopped it; "" if it would."""
     try:
         refuse_unstartable(unit)
     except HostRefusal as refusal:
-        return {"unit_problem": refusal.reason, "unit_hint": refusal.detail}
+        return refusal.reason
     except HostFailure:
         pass  # `unit_state` is unknown then
-    return {"unit_problem": "", "unit_hint": ""}
+    return ""
 
 
 def may_control(unit: str) -> bool:
