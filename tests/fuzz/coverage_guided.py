@@ -28,11 +28,16 @@ with instrumented:
 
 
 def words_of(parser, folder):
-    """Write a dictionary for libFuzzer with the parser's own words; returns its path."""
+    """Write a dictionary for libFuzzer with the parser's own words; returns the option for it.
+
+    libFuzzer ends with an error if the dictionary is empty.
+    """
+    if not parser.tokens:
+        return []
     place = Path(folder, "words")
     quoted = ("".join(f"\\x{byte:02x}" for byte in word.encode()) for word in parser.tokens)
     place.write_text("".join(f'"{word}"\n' for word in quoted))
-    return place
+    return [f"-dict={place}"]
 
 
 def take(parser, data):
@@ -51,7 +56,7 @@ def main(argv):
         return NO_ENGINE
     (parser,) = [item for item in parsers.PARSERS if item.name == argv[0]]
     with tempfile.TemporaryDirectory() as folder:
-        options = [f"-dict={words_of(parser, folder)}", "-max_len=4096", *argv[1:]]
+        options = [*words_of(parser, folder), "-max_len=4096", *argv[1:]]
         atheris.Setup([sys.argv[0], *options], partial(take, parser))
         atheris.Fuzz()
     return 0
