@@ -33,7 +33,7 @@ REASONS = (
     ("too many keys", r"Too many authentication failures|too many keys"),
     (
         "forwarding",
-        r"administratively prohibited|does not forward|open failed|the gateway \S+ cannot connect",
+        r"administratively prohibited|does not forward|open failed|gateway \S+ is up, but cannot connect",
     ),
     ("timed out", r"timed out|no answer from|within \d"),
     ("refused", r"[Cc]onnection refused"),
@@ -88,11 +88,13 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     # A server that says why it refuses the account may close at once: its words are the reason.
     told = bool(theirs.get("said")) and set(theirs["said"]) <= set(ours.get("said", ()))
     ends = {theirs.get("reason"), ours.get("reason")}
+    # For an address without a machine, the kernel says either, after it has looked for 3 s.
+    nobody = ends == {"timed out", "no route"}
     for key in dict.fromkeys([*theirs, *ours]):
         want, got = theirs.get(key), ours.get(key)
         enough = key in ("said", "places") and set(want or ()) <= set(got or ())
         mute = key == "reason" and (
-            want == "nothing said" or (told and ends <= {"closed", "denied"})
+            want == "nothing said" or nobody or (told and ends <= {"closed", "denied"})
         )
         if want != got and not enough and not mute:
             found.append(f"{key}: ssh {want!r}, ours {got!r}")
