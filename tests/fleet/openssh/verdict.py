@@ -33,7 +33,8 @@ REASONS = (
     ("too many keys", r"Too many authentication failures|too many keys"),
     (
         "forwarding",
-        r"administratively prohibited|does not forward|open failed|gateway \S+ is up, but cannot connect",
+        r"administratively prohibited|does not forward|open failed"
+        r"|gateway \S+ is up, but cannot connect",
     ),
     ("timed out", r"timed out|no answer from|within \d"),
     ("refused", r"[Cc]onnection refused"),
