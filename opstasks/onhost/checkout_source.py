@@ -79,18 +79,21 @@ def source(path: str, home: str) -> dict[str, Any]:
 def foreign(path: str, home: str) -> list[str]:
     """What the account of a home cannot change in its checkout: ``/x/.git belongs to root``.
 
-    These are folders, and files that git writes in place. Git replaces all other files. Folders of
-    byte code do not matter.
+    These are folders, and files of git that the account may not read, or that git writes in place.
+    Git replaces all other files: root may have run `git status` there. Folders of byte code do not
+    matter.
     """
     found: list[str] = []
     try:
-        account = os.stat(home).st_uid  # noqa: PTH116
-        note_foreign(found, path, os.lstat(path), account)
+        account = os.stat(home)  # noqa: PTH116
+        note_foreign(found, path, os.lstat(path), account.st_uid)
         for folder, folders, files, fd in os.fwalk(path):
-            is_own = folder.startswith(f"{path}/.git") and not folder.startswith(f"{path}/.git/obj")
-            for name in (*folders, *(files if is_own else ())):
+            is_git = folder.startswith(f"{path}/.git") and not folder.startswith(f"{path}/.git/obj")
+            for name in (*folders, *(files if is_git else ())):
                 info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                note_foreign(found, f"{folder}/{name}", info, account)
+                place = f"{folder}/{name}"
+                if name in folders or is_in_place(path, place) or not is_readable(info, account):
+                    note_foreign(found, place, info, account.st_uid)
             if len(found) >= MOST_FOREIGN:
                 break
             is_deep = folder.count("/") >= MOST_LEVELS
@@ -98,6 +101,17 @@ def foreign(path: str, home: str) -> list[str]:
     except OSError:
         pass  # a checkout that is not there, or that changes meanwhile
     return found[:MOST_FOREIGN]
+
+
+def is_in_place(path: str, place: str) -> bool:
+    """Whether git writes into a file of a checkout, and does not replace it."""
+    return place == f"{path}/.git/FETCH_HEAD" or place.startswith(f"{path}/.git/logs/")
+
+
+def is_readable(info: os.stat_result, account: os.stat_result) -> bool:
+    """Whether the account of a home may read a file of somebody else."""
+    is_in_group = info.st_gid == account.st_gid and info.st_mode & stat.S_IRGRP
+    return bool(info.st_mode & stat.S_IROTH or is_in_group)
 
 
 def note_foreign(found: list[str], place: str, info: os.stat_result, account: int) -> None:

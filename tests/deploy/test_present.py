@@ -118,16 +118,21 @@ def test_what_git_could_not_change_is_listed_with_its_owner(checkout, tmp_path):
     (checkout / "folder" / "__pycache__").mkdir(parents=True)
     (checkout / "folder" / "__pycache__" / "x.pyc").write_text("")
     assert foreign(str(checkout), str(tmp_path)) == []
-    harmless = ("folder/__pycache__", "a", ".git/objects/pack")
+    # `git status` by root replaces the index.
+    harmless = ("folder/__pycache__", "a", ".git/objects/pack", ".git/index")
+    (checkout / ".git/index").chmod(0o644)
     (checkout / ".git/objects/pack").chmod(0o777)
     for name in harmless:
         os.chown(checkout / name, 1, 1)
     assert foreign(str(checkout), str(tmp_path)) == []
-    blocking = (".git", ".git/logs/HEAD", ".git/objects/info", "folder")
+    blocking = (".git", ".git/logs/HEAD", ".git/FETCH_HEAD", ".git/objects/info", "folder")
+    (checkout / ".git/FETCH_HEAD").write_text("")
     for name in blocking:
         os.chown(checkout / name, 1, 1)
     found = foreign(str(checkout), str(tmp_path))
     assert set(found) == {f"{checkout / name} belongs to daemon" for name in blocking}
+    (checkout / ".git/index").chmod(0o600)
+    assert f"{checkout}/.git/index belongs to daemon" in foreign(str(checkout), str(tmp_path))
 
 
 @pytest_root
