@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from opstasks.sandbox import releases
 from tests.look import CODE, HOME, until
 
 pytestmark = pytest.mark.sandbox
 CANARY = "canary-opensesame"
+ORIGIN = f"/srv/sandbox/git/{releases.CODE}.git"
 # All attacks; the error message of the release says which ones succeeded.
 ATTACK = """
 import os, socket, subprocess, sys
@@ -67,10 +69,12 @@ def release(managed, look):
             f" && git tag -f hostile && git checkout -q {was}"
         )
         managed.as_opensafely("sandbox-1", script)
+        host.sh(f"git -C {ORIGIN} fetch -q {CODE} +refs/tags/hostile:refs/tags/hostile")
         return host
 
     yield make
     host.sh(f"cp -p /root/secrets {secrets}; git -C {CODE} tag -d hostile")
+    host.sh(f"git -C {ORIGIN} tag -d hostile")
 
 
 def pending(inv, ref="hostile"):

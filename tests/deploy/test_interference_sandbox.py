@@ -127,10 +127,15 @@ def test_a_journal_that_does_not_record_does_not_undo_a_good_release(host, deplo
         thread = at("moving", host, act)
         code, found = deploy("deploy", "--watch", "3")
         thread.join()
+        # systemd starts its sockets again with the service, and then journald records again.
+        records = (
+            how == "stopped" and host.sh("systemctl is-active systemd-journald || :") == "active"
+        )
     finally:
         host.sh(back)
     assert code == 0, found
-    assert "its log was not judged: journald does not record it" in found["value"]["notes"]
+    unjudged = "its log was not judged: journald does not record it" in found["value"]["notes"]
+    assert unjudged or records
     assert (host.code, host.serving) == ("v2.73.0", True)
     check_claims(host, found["value"]["now"])
 
@@ -175,7 +180,8 @@ def start_too_often(host):
         "mkdir -p /run/systemd/system/jobrunner.service.d; printf"
         " '[Unit]\\nStartLimitIntervalSec=1h\\nStartLimitBurst=3\\n'"
         " >/run/systemd/system/jobrunner.service.d/limit.conf; systemctl daemon-reload;"
-        " for i in 1 2 3 4 5; do systemctl restart jobrunner || true; done"
+        " for i in $(seq 20); do systemctl restart jobrunner || true;"
+        " [ $(systemctl show -p Result --value jobrunner) != start-limit-hit ] || break; sleep 1; done"
     )
     assert host.sh("systemctl show -p Result --value jobrunner") == "start-limit-hit"
 

@@ -55,6 +55,7 @@ def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
             "sudo start",
             "sudo stop",
             "sudo restart",
+            "sudo reset-failed",
             "unit jobrunner",
             "starts with the host",
             "removed files",
@@ -62,7 +63,7 @@ def test_each_problem_is_found_with_its_hint_until_it_is_fixed(here, inv):
         assert all(check["hint"] for check in checks.values() if not check["good"])
         done = inv("-H", "sandbox-1", "doctor")
         assert "BAD" in done.stdout
-        assert "8 of " in done.stderr
+        assert "9 of " in done.stderr
     finally:
         here.sh(f"rm -rf {HOLD}")
         here.sh("mv /root/opstasks-jobrunner /etc/sudoers.d/; systemctl enable -q jobrunner")
