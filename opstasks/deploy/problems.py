@@ -38,12 +38,12 @@ class DeployProblem:
 def problems(facts: DeployFacts, restores: Release | None) -> tuple[DeployProblem, ...]:
     """All reasons against a deploy, or against a rollback that undoes the release `restores`."""
     found = [
+        *_disk_problems(facts),  # first: a full disk also causes others
         *_source_problems(facts.code, facts.service_user, restores),
         *_source_problems(facts.lib, facts.service_user, restores),
         *checkout_problems(facts.code, facts.service_user),
         *checkout_problems(facts.lib, facts.service_user),
         *_host_problems(facts),
-        *_disk_problems(facts),
         *database_problems(facts),
         *_release_problems(facts),
     ]
