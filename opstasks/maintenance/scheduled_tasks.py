@@ -9,6 +9,8 @@ from invoke import Collection, task
 from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
+    from opstasks.core.errors import Refused
+    from opstasks.fleet.host import Host
     from opstasks.maintenance.cancel import CancelResult
     from opstasks.maintenance.records import ScheduledItem
     from opstasks.maintenance.scheduled import ScheduledRow
@@ -82,11 +84,35 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
             raise Refused(f"no scheduled work has the id {wanted!r}", hint="inv -H all scheduled")
         ctx.finish(found, _would)
         return
-    chosen = {host: _choose(ctx, host, items) for host, items in found.values.items()}
-    result = ctx.fleet.roll(
-        lambda host: cancelling.cancel(host, chosen.get(host.name) or wanted, why)
-    )
-    ctx.finish(result, _cancelled)
+    chosen, unclear = _choose_for_each(ctx, found.values)
+
+    def cancel_on(host: Host) -> CancelResult:
+        if host.name in unclear:
+            raise unclear[host.name]
+        return cancelling.cancel(host, chosen.get(host.name) or wanted, why)
+
+    ctx.finish(ctx.fleet.roll(cancel_on), _cancelled)
+
+
+def _choose_for_each(
+    ctx: Context, found: dict[str, list[ScheduledItem]]
+) -> tuple[dict[str, str], dict[str, Refused]]:
+    """The id to cancel by host, and the hosts without a choice.
+
+    Raises Refused for the first host without one, unless --keep-going lets the others go on.
+    """
+    from opstasks.core.errors import Refused
+
+    chosen, unclear = {}, {}
+    for host, items in found.items():
+        try:
+            chosen[host] = _choose(ctx, host, items)
+        except Refused as error:
+            if not ctx.options.keep_going:
+                raise
+            error.host, error.message = host, error.message.removeprefix(f"{host}: ")
+            unclear[host] = error
+    return chosen, unclear
 
 
 def _choose(ctx: Context, host: str, items: list[ScheduledItem]) -> str:

@@ -319,10 +319,19 @@ def _width(columns):
 # -- what a run shows of host b ----------------------------------------------------------------
 
 
+OUTCOMES = ("failed", "refused", "unreachable", "unknown", "interrupted", "not started")
+
+
 def rows_of(run, host):
-    """What a run says about a host: its part of the document, or its lines."""
+    """What a run says about a host: its part of the document, or its lines and errors.
+
+    A row with the outcome alone is left out: it is shown if another host has a row, and the error
+    says the same.
+    """
     if run.out.startswith("{"):
         document = json.loads(run.out)
         return document.get("hosts", {}).get(host)
-    lines = [*run.out.split("\n"), *run.err.split("\n")]
-    return [" ".join(line.split()) for line in lines if line.split(" ")[0].strip(":") == host]
+    lines = [" ".join(line.split()) for line in (*run.out.split("\n"), *run.err.split("\n"))]
+    begins = (f"{host} ", f"{host}: ", f"error: {host}: ")
+    alone = [f"{host} {outcome}" for outcome in OUTCOMES]
+    return [line for line in lines if line.startswith(begins) and line not in alone]

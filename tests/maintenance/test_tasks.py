@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import invoke
 import pytest
 
+from opstasks.cli.app import App, Context
+from opstasks.cli.options import RunOptions
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.maintenance import pause_tasks, scheduled_tasks, tasks
@@ -50,6 +53,22 @@ def test_a_dry_cancel_names_every_candidate():
     assert scheduled_tasks._would([]) == {"would cancel": "nothing is scheduled"}
     (text,) = scheduled_tasks._would([ITEM, replace(ITEM, id="two")]).values()
     assert "(one) or prepare-reboot for 22:00" in text
+
+
+def test_keep_going_passes_over_a_host_with_several_to_choose_from():
+    found = {"a": [ITEM, replace(ITEM, id="two")], "b": [ITEM]}
+
+    def choose(**options):
+        ctx = Context(invoke.Config(), App(RunOptions(yes=True, **options)))
+        return scheduled_tasks._choose_for_each(ctx, found)
+
+    chosen, unclear = choose(keep_going=True)
+    assert chosen == {"b": ITEM.id}
+    assert [str(error) for error in unclear.values()] == [
+        "a: 2 are scheduled. -> type one of these"
+    ]
+    with pytest.raises(Refused, match="a: 2 are scheduled"):
+        choose()
 
 
 def test_a_preparation_shows_its_time_or_its_requeued_jobs():
