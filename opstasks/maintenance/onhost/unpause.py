@@ -7,6 +7,7 @@ from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.pause_change import clear_pause
 from opstasks.maintenance.onhost.pause_flag import paused_at
 from opstasks.maintenance.onhost.site import site_of
+from opstasks.onhost.protocol import HostFailure
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -16,4 +17,6 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     is_paused = bool(paused_at(site))
     if is_paused:
         clear_pause(site)
+        if paused_at(site):  # fails if it cannot be read: "changed" is said only of what was read
+            raise HostFailure("new jobs are still paused")
     return {"changed": is_paused, "now": claims(site)}
