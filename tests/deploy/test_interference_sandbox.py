@@ -48,6 +48,10 @@ def deploy(inv):
     return run
 
 
+GIT = "/usr/local/bin/git"
+SLOW_GIT = '#!/bin/sh\\ncase " $* " in *" checkout "*) sleep 4;; esac\\nexec /usr/bin/git "$@"\\n'
+
+
 def at(step, host, action, *, after_s=1):
     """Do something once a release has reached a step; returns the thread."""
 
@@ -123,14 +127,16 @@ def test_a_journal_that_does_not_record_does_not_undo_a_good_release(host, deplo
     }[how]
     back = "systemctl kill -s CONT systemd-journald; systemctl start systemd-journald.socket"
     back += " systemd-journald-dev-log.socket systemd-journald"
+    # The checkout takes some seconds: the journal is gone before the service starts.
+    host.sh(f"printf '{SLOW_GIT}' >{GIT}; chmod 755 {GIT}")
     try:
-        thread = at("moving", host, act)
+        thread = at("moving", host, act, after_s=0)
         code, found = deploy("deploy", "--watch", "3")
         thread.join()
         # systemd starts its sockets again with the service, and then journald records again.
         journald = host.sh("systemctl is-active systemd-journald || true")
     finally:
-        host.sh(back)
+        host.sh(f"rm {GIT}; {back}")
     assert code == 0, found
     unjudged = "its log was not judged: journald does not record it" in found["value"]["notes"]
     assert unjudged or (how, journald) == ("stopped", "active")
@@ -201,7 +207,8 @@ def test_a_rollback_starts_a_service_that_was_started_too_often(host, deploy):
         " '[Unit]\\nStartLimitIntervalSec=1h\\nStartLimitBurst=3\\n'"
         " >/run/systemd/system/jobrunner.service.d/limit.conf; systemctl daemon-reload"
     )
-    stop = "systemctl stop jobrunner; for i in 1 2 3 4 5; do systemctl start jobrunner;"
+    # Quickly: this must be over before the rollback starts the service.
+    stop = "systemctl stop jobrunner; for i in 1 2 3; do systemctl start jobrunner;"
     thread = at("starting", host, f"{stop} systemctl stop jobrunner; done; true")
     code, found = deploy("deploy", "--watch", str(WATCH_S))
     thread.join()

@@ -44,6 +44,7 @@ def running(host, managed):
 def kill_at(host, step):
     """Kill the newest preparation with SIGKILL as soon as it is at a step; returns its id."""
     until(lambda: [r for r in host.records() if r["step"] == step], f"it is at {step}", every_s=0.1)
+    until(lambda: host.paused, "it has paused the host", every_s=0.1)
     id = host.records()[-1]["id"]
     host.sh(f"systemctl kill --kill-who=all -s KILL opstasks-{id}.service")
     until(
