@@ -7,7 +7,8 @@ import re
 from opstasks.core.command import Argument, Command, cmd
 from opstasks.core.errors import Refused
 
-_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+# No file system allows longer names.
+_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,999}")
 # What git itself points elsewhere: HEAD, FETCH_HEAD, ORIG_HEAD.
 _MOVING = re.compile(r"([A-Z]+_)*HEAD", re.IGNORECASE)
 

@@ -332,6 +332,11 @@ def rows_of(run, host):
         document = json.loads(run.out)
         return document.get("hosts", {}).get(host)
     lines = [" ".join(line.split()) for line in (*run.out.split("\n"), *run.err.split("\n"))]
+    # An error that is the same on both hosts is shown once.
+    lines = [
+        line.replace("error: a, b: ", f"error: {host}: ", 1).replace("-H a,b ", f"-H {host} ")
+        for line in lines
+    ]
     begins = (f"{host} ", f"{host}: ", f"error: {host}: ")
     alone = [f"{host} {outcome}" for outcome in OUTCOMES]
     return [line for line in lines if line.startswith(begins) and line not in alone]
