@@ -6,10 +6,19 @@ The code is in `opstasks.onhost.formats`, because programs on a host use it for 
 from opstasks.onhost.formats import (
     clock_text,
     day_text,
+    first_names,
     minute_text,
     second_text,
     size_text,
     span_text,
 )
 
-__all__ = ["clock_text", "day_text", "minute_text", "second_text", "size_text", "span_text"]
+__all__ = [
+    "clock_text",
+    "day_text",
+    "first_names",
+    "minute_text",
+    "second_text",
+    "size_text",
+    "span_text",
+]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from opstasks.core.errors import Interrupted
+from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult
 from opstasks.fleet.host import Host
 from opstasks.fleet.outcomes import RunOutcomes
@@ -30,8 +31,7 @@ class GatherInterrupted(Interrupted):
 
 def named(hosts: Sequence[str]) -> str:
     """The first hosts by name, and the number of further ones."""
-    more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
-    return ", ".join(hosts[:NAMED]) + more
+    return first_names(hosts, NAMED)
 
 
 class Fleet:

@@ -172,9 +172,9 @@ class SSHTransport:
     def lost_because(self) -> str:
         """Why the connection ended, in the server's or the proxy's words; "" if not known."""
         for link in self._links:
-            if link.problem:
+            if text := link.problem:
                 is_gateway = link is not self._links[-1]
-                return f"gateway {link.hop.name}: {link.problem}" if is_gateway else link.problem
+                return f"gateway {link.hop.name}: {text}" if is_gateway else text
         return ""
 
     def current_user(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke import Collection, task
 
 from opstasks.cli.app import Context
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import first_names, size_text, span_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
@@ -37,7 +37,7 @@ def ls(ctx: Context) -> None:
 def _image_cells(row: ImageRow) -> list[object]:
     age = span_text(time.time() - row.created_at) if row.created_at else ""
     name = row.name or row.note
-    return [name, row.id, age, size_text(row.size_bytes), row.digest, _few(row.users)]
+    return [name, row.id, age, size_text(row.size_bytes), row.digest, first_names(row.users, 2)]
 
 
 @task(
@@ -95,7 +95,7 @@ def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
             step.now or "absent",
             short(step.digest),
             step.repository,
-            _few(step.users),
+            first_names(step.users, 2),
             size_text(found.free_bytes),
         ]
         for host, found in plans.values.items()
@@ -106,12 +106,6 @@ def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
     for host, found in plans.values.items():
         if not found.changed:
             ctx.console.say(f"{host}: nothing to do")
-
-
-def _few(names: tuple[str, ...]) -> str:
-    """The first names, and the number of further ones."""
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return ", ".join(names[:2]) + more
 
 
 namespace = Collection("images", ls, update)

@@ -5,15 +5,15 @@ programs. Git only gets the text of the configuration files on its standard inpu
 """
 
 import os
-import pwd
 import re
 import stat
 from typing import Any
 
+from opstasks.onhost.accounts import account_name
 from opstasks.onhost.commands import attempt
 from opstasks.onhost.masking import without_credentials
 from opstasks.onhost.plain_text import MOST_BYTES, mode_of, names_in, text_of
-from opstasks.onhost.safe_files import look
+from opstasks.onhost.safe_files import is_too_deep, look
 
 # What a clone fetches: all branches.
 FETCH = "+refs/heads/*:refs/remotes/origin/*"
@@ -36,8 +36,6 @@ HOME_EXTRAS = (".config/git/ignore", ".config/git/attributes")
 LENGTH = 1000
 BYTE_CODE = "__pycache__"
 MOST_FOREIGN = 20
-# Deeper than any checkout; whoever may write there can make it deeper.
-MOST_LEVELS = 100
 
 
 def source(path: str, home: str) -> dict[str, Any]:
@@ -96,8 +94,8 @@ def foreign(path: str, home: str) -> list[str]:
                     note_foreign(found, place, info, account.st_uid)
             if len(found) >= MOST_FOREIGN:
                 break
-            is_deep = folder.count("/") >= MOST_LEVELS
-            folders[:] = [] if is_deep else [name for name in folders if name != BYTE_CODE]
+            kept = [name for name in folders if name != BYTE_CODE]
+            folders[:] = [] if is_too_deep(folder) else kept
     except OSError:
         pass  # a checkout that is not there, or that changes meanwhile
     return found[:MOST_FOREIGN]
@@ -118,11 +116,7 @@ def note_foreign(found: list[str], place: str, info: os.stat_result, account: in
     """Add a place that belongs to another account than the expected one, with its owner."""
     if info.st_uid == account or info.st_mode & stat.S_IWOTH or place.endswith(f"/{BYTE_CODE}"):
         return
-    try:
-        owner = pwd.getpwuid(info.st_uid).pw_name
-    except KeyError:
-        owner = str(info.st_uid)
-    found.append(f"{place} belongs to {owner}")
+    found.append(f"{place} belongs to {account_name(info.st_uid)}")
 
 
 def is_whole(path: str) -> bool:

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-import pwd
 import sqlite3
 from pathlib import Path
+
+from opstasks.onhost.accounts import account_name
 
 # Every lock of the machine, readable by every account.
 LOCKS = Path("/proc/locks")
@@ -59,8 +60,4 @@ def named(pid: int) -> str:
         command, uid = (process / "comm").read_text().strip(), process.stat().st_uid
     except OSError:
         return ""
-    try:
-        owner = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        owner = str(uid)
-    return f"{command} (process {pid} of {owner})"
+    return f"{command} (process {pid} of {account_name(uid)})"

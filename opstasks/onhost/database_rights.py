@@ -1,8 +1,9 @@
 """Runs on the host: whether this account may write a database of sqlite."""
 
 import os
-import pwd
 from pathlib import Path
+
+from opstasks.onhost.accounts import account_name
 
 # sqlite writes these beside the database.
 SIDE_FILES = ("", "-wal", "-shm", "-journal")
@@ -16,14 +17,5 @@ def not_writable(path: str) -> str:
     files = [f"{path}{suffix}" for suffix in SIDE_FILES]
     for place in filter(os.path.lexists, (str(Path(path).parent), *files)):
         if not os.access(place, os.R_OK | os.W_OK):
-            return f"{place} belongs to {owner_of(place)}"
+            return f"{place} belongs to {account_name(os.stat(place).st_uid)}"  # noqa: PTH116
     return ""
-
-
-def owner_of(path: str) -> str:
-    """The name of the account that owns a file, or its number."""
-    uid = os.stat(path).st_uid  # noqa: PTH116
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -1,5 +1,6 @@
 """Times, spans and sizes as text, the same on a host and on the client (docs/architecture.md)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -16,6 +17,12 @@ def size_text(count_bytes: float) -> str:
     if place == 0 or abs(value) >= 100:
         return f"{value:.0f} {_SIZES[place]}"
     return f"{value:.3g} {_SIZES[place]}"
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def span_text(seconds: float) -> str:

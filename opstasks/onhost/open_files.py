@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from opstasks.onhost.accounts import account_name
 
 PROC = Path("/proc")
 
@@ -93,10 +94,6 @@ def describe(folder: Path) -> dict[str, Any]:
     """A process for people; its start distinguishes it from a later one with the same id."""
     words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     uid = real_uid_of(folder)
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
     ids = ids_of(folder)
     up_s = float((PROC / "uptime").read_text().split()[0])
     return {
@@ -104,7 +101,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "session": ids.session,
         "start_ticks": ids.start_ticks,
         "uid": uid,
-        "user": user,
+        "user": account_name(uid),
         "age_s": max(0.0, up_s - ids.start_ticks / os.sysconf("SC_CLK_TCK")),
         # We send scripts and requests on standard input: our arguments contain no secrets.
         "command": b" ".join(words).decode("utf-8", "replace")[:120],

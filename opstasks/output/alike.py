@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from opstasks.core.errors import OpsError
+from opstasks.core.formats import first_names
 
 # So many hosts are named, also in the hint; of more, only the first ones.
 NAMED = 3
@@ -24,8 +25,7 @@ def shown_text(errors: Sequence[OpsError]) -> str:
     first, names = errors[0], [error.host for error in errors]
     if len(errors) == 1:
         return str(first)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    merged = OpsError(first.message, host=f"{', '.join(names[:NAMED])}{more}")
+    merged = OpsError(first.message, host=first_names(names, NAMED))
     merged.hint = _with_host(first.hint, first.host, ",".join(names[:NAMED]))
     return str(merged)
 

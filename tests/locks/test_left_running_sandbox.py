@@ -97,7 +97,7 @@ def test_a_checkout_that_outlives_its_step_is_undone_only_after_it_has_ended(hos
     assert host.lock_is_free
 
 
-def test_a_migration_that_outlives_its_step_ends_before_the_database_is_restored(host, inv):
+def test_a_migration_that_outlives_its_step_ends_before_the_restore(host, inv):
     before = host.whole()
     host.sh(f'cat >{CUSTOM} <<"END"\n{SLOW_MIGRATION}\nEND')
     done = deploy_killing(inv, host, STEP, MIGRATING)

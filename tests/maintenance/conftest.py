@@ -22,10 +22,23 @@ from opstasks.maintenance.onhost import (
 )
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import HostUnit
-from tests.maintenance.maintenance_help import HOST
+from tests.maintenance.maintenance_help import HOST, Look
 from tests.maintenance.onhost_help import set_flag
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def clean(managed):
+    yield Look(managed)
+    Look(managed).reset()
+
+
+@pytest.fixture
+def host(clean):
+    """A real host, without traces of earlier tests."""
+    clean.reset()
+    return clean
 
 
 @pytest.fixture

@@ -8,11 +8,21 @@ from tests.look import CODE, DB, SQLITE
 
 RECORDS = "/var/lib/opstasks/scheduled"
 HOST = "sandbox-1"
+COMMAND = f"{CODE}/jobrunner/cli/prepare_for_reboot.py"
 
 
 def good(done):
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def value(done, name=HOST):
+    """What a `--json` run that succeeded says about a host."""
+    return json.loads(good(done).stdout)["hosts"][name]
+
+
+def prepare(inv, *options, env=None):
+    return inv("-H", HOST, "--json", "prepare-reboot", "--yes", *options, env=env)
 
 
 class Disk:

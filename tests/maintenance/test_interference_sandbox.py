@@ -7,32 +7,11 @@ import yaml
 
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.look import until
-from tests.maintenance.maintenance_help import CODE, HOST, Look, good
+from tests.maintenance.maintenance_help import CODE, COMMAND, HOST, good, prepare, value
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ANN, BOB = ({"LOGNAME": name, "USER": name} for name in ("ann", "bob"))
 NOTE = "cat /home/opensafely/opstasks/pause.json"
-COMMAND = f"{CODE}/jobrunner/cli/prepare_for_reboot.py"
-
-
-@pytest.fixture(scope="module")
-def clean(managed):
-    yield Look(managed)
-    Look(managed).reset()
-
-
-@pytest.fixture
-def host(clean):
-    clean.reset()
-    return clean
-
-
-def value(done):
-    return json.loads(good(done).stdout)["hosts"][HOST]
-
-
-def prepare(inv, *options, env=None):
-    return inv("-H", HOST, "--json", "prepare-reboot", "--yes", *options, env=env)
 
 
 def running(host, managed):

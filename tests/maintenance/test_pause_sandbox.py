@@ -7,25 +7,9 @@ import pytest
 
 from opstasks.sandbox import api
 from tests.look import until
-from tests.maintenance.maintenance_help import HOST, Look, good, small_disk
+from tests.maintenance.maintenance_help import HOST, good, small_disk, value
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
-
-
-@pytest.fixture(scope="module")
-def clean(managed):
-    yield Look(managed)
-    Look(managed).reset()
-
-
-@pytest.fixture
-def host(clean):
-    clean.reset()
-    return clean
-
-
-def value(done, name=HOST):
-    return json.loads(good(done).stdout)["hosts"][name]
 
 
 def status(inv):

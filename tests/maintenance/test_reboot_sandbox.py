@@ -1,6 +1,5 @@
 """prepare-reboot, scheduled, after-reboot: real jobs, real reboots, observed from outside."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,32 +13,11 @@ import yaml
 
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.look import until
-from tests.maintenance.maintenance_help import CODE, HOST, Look, good, small_disk
+from tests.maintenance.maintenance_help import COMMAND, HOST, good, prepare, small_disk, value
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = f"{CODE}/jobrunner/cli/prepare_for_reboot.py"
 OUTPUTS = "/srv/medium_privacy/workspaces"
-
-
-@pytest.fixture(scope="module")
-def clean(managed):
-    yield Look(managed)
-    Look(managed).reset()
-
-
-@pytest.fixture
-def host(clean):
-    clean.reset()
-    return clean
-
-
-def value(done):
-    return json.loads(good(done).stdout)["hosts"][HOST]
-
-
-def prepare(inv, *options):
-    return inv("-H", HOST, "--json", "prepare-reboot", "--yes", *options)
 
 
 def scheduled(inv):

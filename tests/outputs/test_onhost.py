@@ -57,7 +57,7 @@ def test_several_operators_who_saw_the_same_file_record_one_removal(tree):
     assert tree.record().id == "op0-1"
 
 
-def test_a_removal_that_another_operator_left_unfinished_is_finished_under_its_name(tree):
+def test_a_removal_that_somebody_left_unfinished_is_finished_under_its_name(tree):
     tree.put(tree.root / "W/a.csv", "x")
     facts = tree.facts("a.csv")
     record = replace(record_from(tree.asked("W", "a.csv", facts)["record"]), state="removing")

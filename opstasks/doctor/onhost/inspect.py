@@ -4,7 +4,6 @@ It changes nothing. The client decides what the facts mean.
 """
 
 import os
-import pwd
 import shutil
 import sqlite3
 import stat
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.accounts import account_name
 from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.engine import Engine, EngineError
@@ -47,19 +47,11 @@ def path(name: str) -> dict[str, Any] | None:
     except OSError:
         return None
     return {
-        "owner": name_of(info.st_uid),
+        "owner": account_name(info.st_uid),
         "mode": stat.S_IMODE(info.st_mode),
         "readable": os.access(name, os.R_OK),
         "writable": os.access(name, os.W_OK),
     }
-
-
-def name_of(uid: int) -> str:
-    """An account's name, or its number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def database(name: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ processes).
 """
 
 import os
-import pwd
 import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost.accounts import account_name
 from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, Request
 
@@ -90,15 +90,7 @@ def top(first: Any, last: Any, seconds: float, count: int) -> list[dict[str, Any
             {"pid": pid, "name": name, "user": uid, "cpu_cores": used, "memory_bytes": resident}
         )
     rows.sort(key=lambda row: (-round(row["cpu_cores"], 2), -row["memory_bytes"]))
-    return [{**row, "user": account(row["user"])} for row in rows[:count]]
-
-
-def account(uid: int) -> str:
-    """An account's name, or its number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return [{**row, "user": account_name(row["user"])} for row in rows[:count]]
 
 
 def main(request: Request) -> Answer:

@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-import pwd
 import stat
 from typing import Any
 
+from opstasks.onhost.accounts import account_name
 from opstasks.onhost.protocol import HostFailure
 from opstasks.outputs.onhost.folders import open_root, opened, parent_of
 
@@ -33,17 +33,9 @@ def facts_of(name: str, folder: int) -> Facts:
         "ino": info.st_ino,
         "size_bytes": info.st_size,
         "mtime_ns": info.st_mtime_ns,
-        "owner": owner(info.st_uid),
+        "owner": account_name(info.st_uid),
         "sha256": digest.hexdigest(),
     }
-
-
-def owner(uid: int) -> str:
-    """An account's name, or its number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def facts_at(root: str, workspace: str, path: str) -> Facts | None:

@@ -5,9 +5,9 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
+from opstasks.onhost.accounts import account_name
 from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostFailure, HostRefusal
-from opstasks.outputs.onhost.facts import owner
 from opstasks.outputs.onhost.folders import open_folder, open_root, opened
 
 # What the client gives `manage` as the hint for.
@@ -39,7 +39,7 @@ def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
             "path": prefix + name,
             "kind": _kind(info.st_mode),
             "size_bytes": info.st_size,
-            "owner": owner(info.st_uid),
+            "owner": account_name(info.st_uid),
             "modified_at": moment(info.st_mtime),
         }
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opstasks.onhost.flock import lock_within
+from opstasks.onhost.formats import first_names
 from opstasks.onhost.mounts import mount_of, mounted
 from opstasks.onhost.protocol import Answer, Request
 from opstasks.sync.onhost import records
@@ -173,20 +174,14 @@ def judge(record: RunRecord) -> None:
         return
     parts, hints = [], []
     if record.clashes:
-        names = named([repr(path) for path in record.clashes])
+        names = first_names([repr(path) for path in record.clashes], NAMED)
         parts.append(f"not copied, because something else is in their place: {names}")
         hints.append("move the other files away")
     if record.uncopied:
-        parts.append(f"not copied, because of errors: {named(record.uncopied)}")
+        parts.append(f"not copied, because of errors: {first_names(record.uncopied, NAMED)}")
         hints.append("correct the rights, or what else is wrong with these paths")
     record.error = f"{'; '.join(parts)} (copied: {record.copied} files)"
     record.hint = "; ".join(hints)
-
-
-def named(paths: list[str]) -> str:
-    """The first of the paths, and how many more there are."""
-    more = len(paths) - NAMED
-    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def copy_all(request: Request, points: list[str], record: RunRecord) -> None:
