@@ -205,4 +205,4 @@ def _entry(line: str) -> AuditEntry | None:
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
         return None
-    return msgspec.structs.replace(entry, time=moment.isoformat(timespec="seconds"))
+    return msgspec.structs.replace(entry, time=moment.isoformat(timespec="milliseconds"))

@@ -56,11 +56,13 @@ def stop(unit: str) -> None:
 
 def start(unit: str) -> None:
     """Start a unit, also one that was started too often. Raises HostFailure."""
-    if read(unit).get("Result") == START_LIMIT:
-        _reset_limit(unit)
+    shown = read(unit)
+    # A unit that failed for another reason keeps that result when it reaches the limit.
+    if shown.get("ActiveState") == "failed" or shown.get("Result") == START_LIMIT:
+        _lift_limit(unit, shown)
     done = attempt(*_systemctl("start", unit), timeout_s=VERB_TIMEOUT_S)
-    if done.returncode and read(unit).get("Result") == START_LIMIT:
-        _reset_limit(unit)
+    if done.returncode and (shown := read(unit)).get("Result") == START_LIMIT:
+        _lift_limit(unit, shown)
         done = attempt(*_systemctl("start", unit), timeout_s=VERB_TIMEOUT_S)
     if done.returncode:
         raise HostFailure(f"cannot start {unit}", "\n".join(said(done)[-12:]))
@@ -78,9 +80,13 @@ def settled(unit: str) -> dict[str, str]:
         time.sleep(0.3)
 
 
-def _reset_limit(unit: str) -> None:
-    """Let systemd start a unit again that was started too often. Raises HostFailure."""
-    if attempt(*_systemctl("reset-failed", unit), timeout_s=SHOW_TIMEOUT_S).returncode == 0:
+def _lift_limit(unit: str, state: unit_state.State) -> None:
+    """Let systemd start a unit again that was started too often. Raises HostFailure.
+
+    Without the right to do that, a short limit is awaited, if it is known that there is one.
+    """
+    reset = attempt(*_systemctl("reset-failed", unit), timeout_s=SHOW_TIMEOUT_S)
+    if reset.returncode == 0 or state.get("Result") != START_LIMIT:
         return
     shown = read(unit, "StartLimitIntervalUSec").get("StartLimitIntervalUSec", "")
     limit = _SECONDS.fullmatch(shown)

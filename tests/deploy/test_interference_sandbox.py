@@ -51,6 +51,13 @@ def deploy(inv):
 GIT = "/usr/local/bin/git"
 SLOW_GIT = '#!/bin/sh\\ncase " $* " in *" checkout "*) sleep 4;; esac\\nexec /usr/bin/git "$@"\\n'
 
+# A checkout waits for a person who has begun, until the person has finished; at most 20 s.
+WAITING_GIT = (
+    '#!/bin/sh\\ncase " $* " in *" checkout "*) for i in $(seq 100); do'
+    " [ -e /run/begun ] && [ ! -e /run/finished ] || break; sleep 0.2; done;; esac\\n"
+    'exec /usr/bin/git "$@"\\n'
+)
+
 
 def at(step, host, action, *, after_s=1):
     """Do something once a release has reached a step; returns the thread."""
@@ -207,11 +214,16 @@ def test_a_rollback_starts_a_service_that_was_started_too_often(host, deploy):
         " '[Unit]\\nStartLimitIntervalSec=1h\\nStartLimitBurst=3\\n'"
         " >/run/systemd/system/jobrunner.service.d/limit.conf; systemctl daemon-reload"
     )
-    # Quickly: this must be over before the rollback starts the service.
-    stop = "systemctl stop jobrunner; for i in 1 2 3; do systemctl start jobrunner;"
-    thread = at("starting", host, f"{stop} systemctl stop jobrunner; done; true")
-    code, found = deploy("deploy", "--watch", str(WATCH_S))
-    thread.join()
+    # The rollback's checkout waits until the person has finished.
+    host.sh(f"printf '{WAITING_GIT}' >{GIT}; chmod 755 {GIT}")
+    hand = "touch /run/begun; systemctl stop jobrunner; for i in 1 2 3; do"
+    hand += " systemctl start jobrunner; systemctl stop jobrunner; done; touch /run/finished"
+    thread = at("starting", host, hand)
+    try:
+        code, found = deploy("deploy", "--watch", str(WATCH_S))
+        thread.join()
+    finally:
+        host.sh(f"rm -f {GIT} /run/begun /run/finished")
     assert code == 1, found
     assert (host.code, host.serving) == ("v2.71.0", True), found
     check_claims(host, found["error"]["now"])

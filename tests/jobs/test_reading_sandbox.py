@@ -338,10 +338,15 @@ def test_40_000_jobs_and_30_containers_are_listed_in_little_memory(
             path = tmp_path / "hosts.yaml"
             path.write_text(yaml.safe_dump({"hosts": {TWO: entry}}))
 
-            def trips(*argv):
+            def once(*argv):
                 proxy.reset()
                 assert inv("-H", TWO, *argv, inventory=path).returncode == 0
                 return proxy.round_trips()
+
+            def trips(*argv):
+                """The least of three: SSH's own reactions to data, such as a larger window, count
+                too, and depend on how fast this machine is."""
+                return min(once(*argv) for _ in range(3))
 
             connecting = trips("run", "--user", "ops", "--", "true") - 1
             used = trips("jobs.ls") - connecting

@@ -197,6 +197,18 @@ def test_a_start_limit_is_reset(monkeypatch):
     assert systemd.verbs == ["start", "reset-failed", "start"]
 
 
+@pytest.mark.parametrize("result", ["exit-code", "signal", "start-limit-hit"])
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_failed_unit_is_reset_before_it_is_started(monkeypatch, result, allowed):
+    """The limit does not show in the result of a unit that failed before it was reached."""
+    systemd = Systemd(monkeypatch)
+    systemd.active, systemd.result = "failed", result
+    systemd.codes["reset-failed"] = [int(not allowed)]
+    unit_control.start("jobrunner")
+    assert systemd.verbs == ["reset-failed", "start"]
+    assert systemd.slept == ([10] if result == "start-limit-hit" and not allowed else [])
+
+
 def test_a_short_start_limit_is_awaited_without_the_right_to_reset_it(monkeypatch):
     systemd = Systemd(monkeypatch)
     systemd.codes = {"reset-failed": [1], "start": [1, 0]}
