@@ -64,6 +64,10 @@ class RunOptions:
     connect_timeout_s: int = 0
     password: Secret | None = None
     remainder: tuple[str, ...] = ()
+    no_color: bool = False
+    wide: bool = False
+    ids_only: bool = False
+    fields: tuple[str, ...] = ()
 
 
 def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOptions:

@@ -221,11 +221,12 @@ class CommandLine(invoke.Program):
         raise Exit
 
     def _fail(self, error: OpsError) -> None:
-        from opstasks.output.console import Console, error_document
+        from opstasks.output.console import Console
+        from opstasks.output.documents import failure
 
         console = Console(as_json=self.args.json.value)
         if self.args.json.value:
-            console.document({"exit_code": error.exit_code, "error": error_document(error)})
+            console.document(failure(error))
         if isinstance(error, Interrupted) and sys.stderr.isatty():
             console.note()  # the terminal shows ^C where the cursor is
         console.error(error)
