@@ -54,9 +54,7 @@ class App:
             fields=options.fields,
         )
         self.stop = threading.Event()
-        self._passwords = PasswordBox(
-            options.password, self._where_sudo_may_ask, self.console.held
-        )
+        self._passwords = PasswordBox(options.password, self._where_sudo_may_ask, self.console.held)
         self._inventory: Inventory | None = None
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
@@ -215,6 +213,10 @@ class Context(invoke.Context):
     def hosts_text(self) -> str:
         """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or ""."""
         return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""
+
+    def command_text(self, words: str) -> str:
+        """A command to type for the selected hosts: ``inv -H tpp WORDS``."""
+        return " ".join(filter(None, ["inv", self.hosts_text, words]))
 
     # -- questions ---------------------------------------------------------------------------
 

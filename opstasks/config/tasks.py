@@ -31,16 +31,11 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     """
     from opstasks.config import typed
     from opstasks.config.inspect import inspect
+    from opstasks.config.screen import keys_screen
 
     names = [typed.valid_key(name) for name in key]
-    result = ctx.reader.table(
-        lambda host: inspect(host).only(names, local=local),
-        ["key", "value", "from", "over", "note"],
-        lambda found: [
-            [item.name, item.value.describe(), item.source, ", ".join(item.over), item.note()]
-            for item in found.keys
-        ],
-        nothing="not found; `config.show` without a name shows all keys",
+    result = ctx.reader.screen(
+        lambda host: inspect(host).only(names, local=local), keys_screen(names, local=local)
     )
     ctx.finish(result)
 
@@ -57,17 +52,9 @@ def check(ctx: Context, problems: bool = False) -> None:
     Example: inv -H all config.check
     """
     from opstasks.config.check import find_problems
+    from opstasks.config.screen import findings_screen
 
-    result = ctx.reader.table(
-        find_problems,
-        ["", "what", "file", "key", "finding"],
-        lambda found: [
-            ["!" if item.is_problem else "", item.what, item.file, item.key, item.text]
-            for item in found
-            if item.is_problem or not problems
-        ],
-        nothing="no problems found",
-    )
+    result = ctx.reader.screen(find_problems, findings_screen(problems=problems))
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
     ctx.finish(result)
 
@@ -86,7 +73,8 @@ def check(ctx: Context, problems: bool = False) -> None:
 def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     """Override keys on a host temporarily, in 04_local.env only.
 
-    The service and a shell read the same value. It takes effect at the next restart.
+    The service and a shell read the same value. It takes effect at the next restart. It asks only
+    before it ends an override that is there: a new one is undone with config.unset.
 
     Example: inv -H tpp config.set MAX_WORKERS=8
     """
@@ -96,7 +84,7 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     from opstasks.core.errors import Refused
 
     if not assignment:
-        raise Refused("no key given", hint="inv -H tpp config.set KEY=VALUE")
+        raise Refused("config.set needs KEY=VALUE", hint=ctx.command_text("config.set KEY=VALUE"))
     secrets = {key for host in ctx.fleet.hosts for key in secret_keys(templates(host.spec))}
     wanted: dict[str, str | None] = {}
     for text in assignment:
@@ -123,41 +111,52 @@ def unset(ctx: Context, key: list[str]) -> None:
     from opstasks.core.errors import Refused
 
     if not key:
-        raise Refused("no key given", hint="inv -H tpp config.unset KEY")
+        raise Refused("config.unset needs a key", hint=ctx.command_text("config.show --local"))
     _change(ctx, {typed.valid_key(name): None for name in key}, unknown=True)
 
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:
-    """Inspect every host, show the plans, ask, then change one host after another."""
-    from opstasks.config import act
+    """Inspect every host, show the plans, ask if necessary, change one host after another."""
+    from opstasks.config import act, change_screen
+    from opstasks.config.keys import LOCAL_FILE
+    from opstasks.output.progress import plural
+    from opstasks.output.summary import Told
 
     plans = ctx.fleet.gather(lambda host: act.preview(host, wanted, unknown=unknown))
     _show_plans(ctx, plans)
     todo = ctx.to_change(plans, lambda found: found.changed)
+    documents = plans.mapped(act.only_planned)
     if not todo:
-        ctx.finish(plans)
+        ctx.finish(documents)
         return
-    ctx.confirm(f"Write 04_local.env on {', '.join(host.name for host in todo)}?")
-    done = ctx.carry_out(plans, lambda host, found: act.apply(host, found, wanted), todo)
+    found = {host.name: plans.values[host.name] for host in todo}
+    if change_screen.needs_question(found):
+        ctx.confirm(f"Write {LOCAL_FILE} on {', '.join(found)}?")
+
+    def undo(hosts: str) -> str:
+        return "; ".join(change_screen.undo({name: found[name] for name in hosts.split(",")}))
+
+    told: Told[act.ConfigResult] = Told(
+        host=lambda done: change_screen.done_text(done.steps),
+        whole=lambda count: f"{LOCAL_FILE} written on {plural(count, 'host')}",
+        undo=undo,
+    )
+    done = ctx.carry_out(plans, lambda host, plan: act.apply(host, plan, wanted), todo, told)
     restart = [name for name, result in done.values.items() if result.needs_restart]
     if restart:
-        hosts = ",".join(restart)
-        ctx.console.say(f"The service must be restarted: inv -H {hosts} service.restart")
-    ctx.finish(plans.replaced(done))
+        command = f"inv -H {','.join(restart)} service.restart"
+        ctx.console.say(f"The running service still has the old values.  Next: {command}")
+    ctx.finish(documents.replaced(done))
 
 
 def _show_plans(ctx: Context, plans: FleetResult[ConfigPlan]) -> None:
-    rows = [
-        [host, step.key, step.now, step.source, step.wanted]
-        for host, found in plans.values.items()
-        for step in found.steps
-    ]
-    ctx.console.table(["host", "key", "now", "from", "wanted"], rows)
-    for host, found in plans.values.items():
-        for note in found.notes:
-            ctx.console.say(f"{host}: {note}")
-        if not found.changed:
-            ctx.console.say(f"{host}: nothing to do")
+    from opstasks.config import change_screen
+
+    found = plans.values
+    if line := change_screen.headline(found):
+        ctx.console.say(*line)
+    ctx.console.table(change_screen.STEPS, change_screen.plan_rows(found))
+    ctx.console.say_lines(change_screen.plan_notes(found, ctx.clock))
 
 
 namespace = Collection("config", show, check, set_, unset)
