@@ -76,11 +76,15 @@ def undo(plans: Plans) -> list[str]:
 
     An override that was a secret cannot be restored.
     """
-    hosts: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for host, found in plans.items():
         for words in _undo_words(found):
-            hosts.setdefault(words, []).append(host)
-    return [f"inv -H {','.join(names)} {words}" for words, names in hosts.items()]
+            groups.setdefault(words, []).append(host)
+    commands = []
+    for words, names in groups.items():
+        hosts = ",".join(names)
+        commands.append(f"inv -H {hosts} {words}")
+    return commands
 
 
 def _undo_words(found: ConfigPlan) -> Iterator[str]:

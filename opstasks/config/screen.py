@@ -162,10 +162,11 @@ def _no_findings(result: FleetResult[Findings], *, problems: bool) -> str:
 def _corrections(result: FleetResult[Findings]) -> Iterator[Line]:
     """The command that corrects each kind of problem, for all its hosts together."""
     for what, task in CORRECTIONS.items():
-        hosts = [
+        names = [
             host
             for host, found in result.values.items()
             if any(item.is_problem and item.what == what for item in found)
         ]
+        hosts = ",".join(names)
         if hosts:
-            yield [f"{what}:".ljust(9), to_type(f"inv -H {','.join(hosts)} {task}")]
+            yield [f"{what}:".ljust(9), to_type(f"inv -H {hosts} {task}")]

@@ -144,7 +144,8 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
     done = ctx.carry_out(plans, lambda host, plan: act.apply(host, plan, wanted), todo, told)
     restart = [name for name, result in done.values.items() if result.needs_restart]
     if restart:
-        command = f"inv -H {','.join(restart)} service.restart"
+        hosts = ",".join(restart)
+        command = f"inv -H {hosts} service.restart"
         ctx.console.say(f"The running service still has the old values.  Next: {command}")
     ctx.finish(documents.replaced(done))
 
