@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from opstasks.manage.actions import AnyAction
 from opstasks.manage.model import AREAS
 
+# Who can log in, and what people may do there: groups, people, keys, sudo and sshd.
+ACCESS_AREAS = ("accounts", "access")
+
 
 @dataclass(frozen=True)
 class ManageStep:
@@ -45,6 +48,11 @@ class ManagePlan:
     def differs(self) -> bool:
         """Whether anything differs from the description."""
         return bool(self.steps)
+
+    @property
+    def reported(self) -> tuple[ManageStep, ...]:
+        """The steps without an action: differences for a person to decide."""
+        return tuple(step for step in self.steps if step.action is None)
 
     @property
     def todo(self) -> tuple[ManageStep, ...]:
