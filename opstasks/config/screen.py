@@ -11,7 +11,7 @@ from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult
 from opstasks.output.parts import Line, Part, bad, dim, good, odd, to_type
 from opstasks.output.progress import plural
-from opstasks.output.screens import Screen
+from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 
 KEYS = (
@@ -25,7 +25,7 @@ FINDINGS = (
     Column("HOST"),
     Column("LEVEL"),
     Column("KEY"),
-    Column("FINDING", long="wrap", least=20),
+    Column("FINDING", long="wrap", least=30),
     Column("FILE", rank=1),
     Column("WHAT", rank=2),
 )
@@ -36,15 +36,17 @@ CORRECTIONS = {"restart": "service.restart", "drift": "manage --plan --diff"}
 # -- config.show -------------------------------------------------------------------------------
 
 
-def keys_screen(names: Sequence[str] = (), *, local: bool = False) -> Screen[HostConfig]:
+def keys_screen(
+    hosts: int, names: Sequence[str] = (), *, local: bool = False
+) -> Screen[HostConfig]:
     """The screen of `config.show`, for some keys, or for those of the local file."""
-    columns = tuple(
-        # A value that was asked for by its key is shown whole.
-        replace(column, long="wrap", least=40) if names and column.title == "VALUE" else column
-        for column in KEYS
-    )
+    if names:  # a value that was asked for by its key is shown whole
+        value = Column("VALUE", long="wrap", least=40)
+    else:
+        value = replace(KEYS[2], least=24 if hosts == 1 else 16)
+    columns = (*KEYS[:2], value, *KEYS[3:])
     return Screen(
-        columns,
+        for_hosts(columns, hosts),
         rows=lambda host, found: (_key_cells(host, key) for key in found.keys),
         headline=_keys_headline,
         notes=lambda host, found: (_key_note(host, key) for key in found.keys if key.note()),
@@ -80,7 +82,7 @@ def _keys_headline(result: FleetResult[HostConfig]) -> Line:
         return []
     local = sum(key.source == LOCAL_FILE for config in found.values() for key in config.keys)
     parts = [
-        f"{plural(len(names), 'key')} on {plural(len(found), 'host')}",
+        f"{plural(len(names), 'key')} on {where(result)}",
         *([f"{plural(local, 'override')} in {LOCAL_FILE}"] if local else []),
     ]
     differing = _differing(found.values()) if len(found) > 1 else []
@@ -105,15 +107,13 @@ def _differing(configs: Iterable[HostConfig]) -> list[str]:
 
 
 def _no_keys(result: FleetResult[HostConfig], names: Sequence[str], *, local: bool) -> str:
-    where = f"on {plural(len(result.values), 'host')}"
+    place = f"on {where(result)}"
     if names:
-        what = "sets" if len(names) == 1 else "set"
-        place = LOCAL_FILE if local else "no file"
-        text = f"{LOCAL_FILE} does not set" if local else f"{place} {what}"
-        return f"{text} {' or '.join(names)} {where}; all keys: config.show"
+        text = f"{LOCAL_FILE} does not set" if local else "no file sets"
+        return f"{text} {' or '.join(names)} {place}; all keys: config.show"
     if local:
-        return f"{LOCAL_FILE} sets nothing {where}; all keys: config.show without --local"
-    return f"no key is set {where}"
+        return f"{LOCAL_FILE} sets nothing {place}; all keys: config.show without --local"
+    return f"no key is set {place}"
 
 
 # -- config.check ------------------------------------------------------------------------------
@@ -121,10 +121,10 @@ def _no_keys(result: FleetResult[HostConfig], names: Sequence[str], *, local: bo
 Findings = tuple[ConfigFinding, ...]
 
 
-def findings_screen(*, problems: bool = False) -> Screen[Findings]:
+def findings_screen(hosts: int, *, problems: bool = False) -> Screen[Findings]:
     """The screen of `config.check`; only the problems, if `problems`."""
     return Screen(
-        FINDINGS,
+        for_hosts(FINDINGS, hosts),
         rows=lambda host, found: (
             _finding_cells(host, item) for item in found if item.is_problem or not problems
         ),
@@ -147,14 +147,14 @@ def _findings_headline(result: FleetResult[Findings], *, problems: bool) -> Line
     count, notes = _count(result, problems=True), _count(result, problems=False)
     if not count and (problems or not notes):
         return []  # there is no table: what was looked for is said instead of it
-    hosts = plural(len(result.values), "host")
+    hosts = where(result)
     words = good("no problem") if not count else bad(plural(count, "problem"))
     more = f", {plural(notes, 'note')}" if notes and not problems else ""
     return [words, f" on {hosts}{more}"]
 
 
 def _no_findings(result: FleetResult[Findings], *, problems: bool) -> str:
-    text = f"no problem found on {plural(len(result.values), 'host')}"
+    text = f"no problem found on {where(result)}"
     notes = _count(result, problems=False)
     return f"{text}; {plural(notes, 'note')} without --problems" if notes and problems else text
 

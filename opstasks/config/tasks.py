@@ -35,7 +35,8 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
 
     names = [typed.valid_key(name) for name in key]
     result = ctx.reader.screen(
-        lambda host: inspect(host).only(names, local=local), keys_screen(names, local=local)
+        lambda host: inspect(host).only(names, local=local),
+        keys_screen(len(ctx.fleet.hosts), names, local=local),
     )
     ctx.finish(result)
 
@@ -54,7 +55,9 @@ def check(ctx: Context, problems: bool = False) -> None:
     from opstasks.config.check import find_problems
     from opstasks.config.screen import findings_screen
 
-    result = ctx.reader.screen(find_problems, findings_screen(problems=problems))
+    result = ctx.reader.screen(
+        find_problems, findings_screen(len(ctx.fleet.hosts), problems=problems)
+    )
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
     ctx.finish(result)
 

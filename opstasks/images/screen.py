@@ -12,7 +12,7 @@ from opstasks.images.names import short
 from opstasks.images.plan import ImagesPlan
 from opstasks.output.parts import Line, Part, dim, odd
 from opstasks.output.progress import plural
-from opstasks.output.screens import Screen
+from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 
 Plans = Mapping[str, ImagesPlan]
@@ -40,15 +40,14 @@ STEPS = (
 # -- images.ls ---------------------------------------------------------------------------------
 
 
-def images_screen(now_at: float, *, wide: bool) -> Screen[list[ImageRow]]:
+def images_screen(hosts: int, now_at: float, *, wide: bool) -> Screen[list[ImageRow]]:
     """The screen of `images.ls`; with `wide`, ids and digests are whole."""
     return Screen(
-        IMAGES,
+        for_hosts(IMAGES, hosts),
         rows=lambda host, rows: (_cells(host, row, now_at, wide=wide) for row in rows),
         headline=_headline,
         nothing=lambda result: (
-            f"no image that job-runner may use on {plural(len(result.values), 'host')};"
-            " images.update NAME pulls one"
+            f"no image that job-runner may use on {where(result)}; images.update NAME pulls one"
         ),
         ids=lambda rows: dict.fromkeys(_last_part(row.name) for row in rows if row.name),
     )
@@ -76,8 +75,7 @@ def _headline(result: FleetResult[list[ImageRow]]) -> Line:
     sizes = {(host, row.id): row.size_bytes for host, rows in result.values.items() for row in rows}
     if not sizes:
         return []
-    hosts = plural(len(result.values), "host")
-    return [f"{plural(len(sizes), 'image')} on {hosts}, {size_text(sum(sizes.values()))}"]
+    return [f"{plural(len(sizes), 'image')} on {where(result)}, {size_text(sum(sizes.values()))}"]
 
 
 # -- images.update -----------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def ls(ctx: Context) -> None:
     from opstasks.images import facts
     from opstasks.images.screen import images_screen
 
-    screen = images_screen(ctx.clock.now_at, wide=ctx.options.wide)
+    screen = images_screen(len(ctx.fleet.hosts), ctx.clock.now_at, wide=ctx.options.wide)
     ctx.finish(ctx.reader.screen(facts.ls, screen))
 
 

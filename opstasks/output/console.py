@@ -94,7 +94,7 @@ class Console:
 
     def note(self, *parts: Part) -> None:
         """One line that is not part of the result, on standard error."""
-        self._write([parts], sys.stderr)
+        self._write(folded([parts], self._error_window()), sys.stderr)
 
     def line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own output."""

@@ -11,13 +11,12 @@ from opstasks.core.result import FleetResult
 from opstasks.fleet.inventory import HostSpec
 from opstasks.output.parts import Line, Part, bad, dim, good, odd, to_type
 from opstasks.output.progress import plural
-from opstasks.output.screens import Screen
+from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 from opstasks.outputs.listing import root
 from opstasks.outputs.onhost.records import RemovalRecord
 from opstasks.outputs.plan import RemovalItem, RemovalPlan
 from opstasks.outputs.removals import THEN, partner_steps, partner_text
-from opstasks.outputs.screen import of_hosts, where
 
 FILES = (
     Column("FILE"),
@@ -123,7 +122,7 @@ Removals = list[RemovalRecord]
 def pending_screen(specs: Mapping[str, HostSpec], clock: Clock, *, all: bool) -> Screen[Removals]:
     """The screen of `outputs.pending`; `specs` by host name, `all`: finished ones as well."""
     return Screen(
-        of_hosts(REMOVALS, len(specs)),
+        for_hosts(REMOVALS, len(specs)),
         rows=lambda host, found: (_removal_cells(host, record, clock) for record in found),
         headline=lambda result: _pending_headline(result, clock),
         notes=lambda host, found: next_steps(specs[host], found),

@@ -7,15 +7,13 @@ can be copied into the next command.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
 
 from opstasks.core.formats import size_text, span_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.output.parts import Line, odd
 from opstasks.output.progress import plural
-from opstasks.output.screens import Screen
+from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 from opstasks.outputs.listing import OutputFile, OutputWorkspace
 
@@ -39,26 +37,10 @@ FILES = (
 )
 
 
-# With one host, its name is in the headline, and the column is the first to be left out.
-LAST = 9
-
-
-def of_hosts(columns: Sequence[Column], hosts: int) -> tuple[Column, ...]:
-    """The columns for so many hosts."""
-    first, *others = columns
-    return (replace(first, rank=LAST if hosts == 1 else 0), *others)
-
-
-def where(result: FleetResult[Any]) -> str:
-    """The host that answered, or how many did."""
-    found = list(result.values)
-    return found[0] if len(found) == 1 else plural(len(found), "host")
-
-
 def workspaces_screen(root: str, hosts: int) -> Screen[Listing]:
     """The screen of all workspaces; `root` is their folder."""
     return Screen(
-        of_hosts(WORKSPACES, hosts),
+        for_hosts(WORKSPACES, hosts),
         rows=lambda host, found: (_workspace_cells(host, one) for one in found),
         headline=_workspaces_headline,
         notes=_unreadable,
@@ -91,7 +73,7 @@ def files_screen(workspaces: Sequence[str], hosts: int) -> Screen[Listing]:
     """The screen of the files of some workspaces; one workspace is named in the headline only."""
     is_one = len(set(workspaces)) == 1
     columns = tuple(
-        column for column in of_hosts(FILES, hosts) if not (is_one and column.title == "WORKSPACE")
+        column for column in for_hosts(FILES, hosts) if not (is_one and column.title == "WORKSPACE")
     )
     named = ", ".join(one_word(name) for name in dict.fromkeys(workspaces))
 

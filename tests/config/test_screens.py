@@ -70,34 +70,34 @@ def plan_lines(width):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_keys_fit_any_window_and_no_key_is_broken(width):
     for wide in (False, True):
-        lines = keys_screen().lines(SHOWN, width, wide=wide)
+        lines = keys_screen(2).lines(SHOWN, width, wide=wide)
         check_whole(lines, [key.name for key in config().keys])
-    check_fits(keys_screen().lines(SHOWN, width), width)
+    check_fits(keys_screen(2).lines(SHOWN, width), width)
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_keys_are_shown_as_recorded(width):
-    check_golden(__file__, f"show-{width}", keys_screen().lines(SHOWN, width))
+    check_golden(__file__, f"show-{width}", keys_screen(2).lines(SHOWN, width))
 
 
 def test_a_key_that_is_asked_for_by_name_is_shown_whole():
     found = of(tpp=config().only(["DEFAULT_DATABASE_URL"], local=False))
-    text = "".join(line.strip() for line in shown(keys_screen(["X"]).lines(found, 80)))
+    text = "".join(line.strip() for line in shown(keys_screen(1, ["X"]).lines(found, 80)))
     assert "…" not in text
 
 
 def test_no_key_says_what_was_looked_for_and_where():
     empty = of(a=HostConfig(), b=HostConfig())
-    assert shown(keys_screen(["X", "Y"]).lines(empty, 80)) == [
-        "no file set X or Y on 2 hosts; all keys: config.show"
+    assert shown(keys_screen(2, ["X", "Y"]).lines(empty, 80)) == [
+        "no file sets X or Y on 2 hosts; all keys: config.show"
     ]
-    (line,) = shown(keys_screen(local=True).lines(empty, 80))
+    (line,) = shown(keys_screen(2, local=True).lines(empty, 80))
     assert line.startswith("04_local.env sets nothing on 2 hosts")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_findings_fit_any_window(width):
-    lines = findings_screen().lines(CHECKED, width)
+    lines = findings_screen(2).lines(CHECKED, width)
     check_fits(lines, width)
     check_whole(lines, ["MAX_WORKERS", "MAX_WORKER", BACKEND])
     if width in (60, 80):
@@ -106,11 +106,11 @@ def test_findings_fit_any_window(width):
 
 def test_a_check_without_findings_says_how_many_hosts_are_fine():
     notes = of(a=FOUND[3:], b=())
-    assert shown(findings_screen().lines(notes, 80))[0] == "no problem on 2 hosts, 1 note"
-    assert shown(findings_screen(problems=True).lines(notes, 80)) == [
+    assert shown(findings_screen(2).lines(notes, 80))[0] == "no problem on 2 hosts, 1 note"
+    assert shown(findings_screen(2, problems=True).lines(notes, 80)) == [
         "no problem found on 2 hosts; 1 note without --problems"
     ]
-    assert shown(findings_screen().lines(of(a=()), 80)) == ["no problem found on 1 host"]
+    assert shown(findings_screen(2).lines(of(a=()), 80)) == ["no problem found on a"]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -30,7 +30,7 @@ PLANS = {"sandbox-1": ImagesPlan(STEPS, 40 << 30), "tpp": ImagesPlan((), 1)}
 
 
 def listing(width, *, wide=False):
-    return screen.images_screen(NOW, wide=wide).lines(LISTED, width, wide=wide)
+    return screen.images_screen(2, NOW, wide=wide).lines(LISTED, width, wide=wide)
 
 
 def plan_lines(width, *, wide=False):
@@ -59,12 +59,12 @@ def test_ids_have_twelve_digits_as_docker_shows_them():
 
 def test_no_image_says_on_how_many_hosts():
     empty = FleetResult([HostResult("a", "ok", [])])
-    (line,) = shown(screen.images_screen(NOW, wide=False).lines(empty, 200))
-    assert line.startswith("no image that job-runner may use on 1 host")
+    (line,) = shown(screen.images_screen(2, NOW, wide=False).lines(empty, 200))
+    assert line.startswith("no image that job-runner may use on a")
 
 
 def test_the_names_for_a_pipe_are_those_that_an_update_takes():
-    screen_ = screen.images_screen(NOW, wide=False)
+    screen_ = screen.images_screen(2, NOW, wide=False)
     assert list(screen_.ids(ROWS)) == ["ehrql:v1", "stata-mp:latest"]
 
 
