@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from opstasks.config.inspect import inspect, paths
-from opstasks.config.keys import LOCAL_FILE, secret_keys
+from opstasks.config.keys import LOCAL_FILE, ConfigValue, HostConfig, secret_keys
 from opstasks.config.plan import ConfigPlan, ConfigStep, Wanted, make_plan, steps
 from opstasks.config.templates import templates
 from opstasks.core.command import Secret
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -89,7 +90,12 @@ def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
         error.hint = error.hint or f"inv -H {host.name} manage"
         raise
     if planned.changed:
-        host.service.call(PREVIEW, preview_request(host.spec, wanted))
+        try:
+            host.service.call(PREVIEW, preview_request(host.spec, wanted))
+        except Refused as error:
+            first = next(iter(wanted))
+            error.hint = error.hint or f"inv -H {host.name} config.show {one_word(first)}"
+            raise
     return planned
 
 
@@ -125,4 +131,11 @@ def apply(host: Host, plan: ConfigPlan, wanted: Wanted) -> ConfigResult:
                 hint=f"inv -H {host.name} config.show",
             )
     stale = any((key := found.get(name)) and key.running is not None for name in masked)
-    return ConfigResult(True, plan.steps, stale or not found.seen_running, plan.notes)
+    steps_done = tuple(replace(step, after=_value(found, step.key)) for step in plan.steps)
+    return ConfigResult(True, steps_done, stale or not found.seen_running, plan.notes)
+
+
+def _value(found: HostConfig, name: str) -> ConfigValue:
+    """The value of a key; not set if no file sets it."""
+    key = found.get(name)
+    return key.value if key else ConfigValue()

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping
 from opstasks.config.keys import LOCAL_FILE
 from opstasks.config.plan import ConfigPlan, ConfigStep
 from opstasks.core.clock import Clock
+from opstasks.core.formats import first_names
 from opstasks.core.hints import one_word
 from opstasks.output.parts import Line, dim, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.table import Column
 
+# So many hosts are named in the headline.
+NAMED = 3
 Plans = Mapping[str, ConfigPlan]
 
 STEPS = (
@@ -34,11 +37,11 @@ def plan_rows(plans: Plans) -> list[list[object]]:
 
 def headline(plans: Plans) -> Line:
     """What is about to change; nothing without a change."""
-    hosts = [found for found in plans.values() if found.changed]
-    if not hosts:
+    names = [host for host, found in plans.items() if found.changed]
+    if not names:
         return []
-    keys = {step.key for found in hosts for step in found.steps}
-    return [f"{plural(len(hosts), 'host')}: {plural(len(keys), 'key')} in {LOCAL_FILE}"]
+    keys = {step.key for host in names for step in plans[host].steps}
+    return [f"{first_names(names, NAMED)}: {plural(len(keys), 'key')} in {LOCAL_FILE}"]
 
 
 def plan_notes(plans: Plans, clock: Clock) -> Iterator[Line]:
@@ -102,4 +105,4 @@ def _undo_words(found: ConfigPlan) -> Iterator[str]:
 
 def done_text(steps: tuple[ConfigStep, ...]) -> str:
     """What was done on a host: ``MAX_WORKERS 3 -> 8``."""
-    return ", ".join(f"{s.key} {s.now.describe()} -> {s.wanted_text()}" for s in steps)
+    return ", ".join(f"{s.key} {s.now.describe()} -> {s.after_text()}" for s in steps)

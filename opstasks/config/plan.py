@@ -29,7 +29,8 @@ class ConfigStep:
     """What a change does to one key; a secret is shown as its fingerprint.
 
     `source` is the file that sets it now. `wanted` is None if the override is removed: then the
-    value in `falls_back_to` applies again ("" if no other file sets the key).
+    value in `falls_back_to` applies again ("" if no other file sets the key). `after` is the value
+    that was read after the change.
     """
 
     key: str
@@ -37,6 +38,7 @@ class ConfigStep:
     wanted: ConfigValue | None
     source: str = ""
     falls_back_to: str = ""
+    after: ConfigValue | None = None
 
     @property
     def is_override(self) -> bool:
@@ -48,6 +50,10 @@ class ConfigStep:
         if self.wanted is not None:
             return self.wanted.describe()
         return f"the value in {self.falls_back_to}" if self.falls_back_to else "not set"
+
+    def after_text(self) -> str:
+        """The value after the change, for people."""
+        return self.wanted_text() if self.after is None else self.after.describe()
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
     """Inspect every host, show the plans, ask if necessary, change one host after another."""
     from opstasks.config import act, change_screen
     from opstasks.config.keys import LOCAL_FILE
+    from opstasks.output.parts import to_type
     from opstasks.output.progress import plural
     from opstasks.output.summary import Told
 
@@ -148,8 +149,8 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
     restart = [name for name, result in done.values.items() if result.needs_restart]
     if restart:
         hosts = ",".join(restart)
-        command = f"inv -H {hosts} service.restart"
-        ctx.console.say(f"The running service still has the old values.  Next: {command}")
+        command = to_type(f"inv -H {hosts} service.restart")
+        ctx.console.say("The running service still has the old values. Next: ", command)
     ctx.finish(documents.replaced(done))
 
 

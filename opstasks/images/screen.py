@@ -15,6 +15,8 @@ from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 
+# So many hosts are named in the headline.
+NAMED = 3
 Plans = Mapping[str, ImagesPlan]
 
 IMAGES = (
@@ -101,11 +103,11 @@ def plan_rows(plans: Plans, *, wide: bool) -> list[list[object]]:
 
 def headline(plans: Plans) -> Line:
     """What is about to change; nothing without a change."""
-    hosts = [plan for plan in plans.values() if plan.changed]
-    if not hosts:
+    names = [host for host, plan in plans.items() if plan.changed]
+    if not names:
         return []
-    images = {str(step.ref) for plan in hosts for step in plan.steps}
-    return [f"{plural(len(hosts), 'host')}: {plural(len(images), 'image')} to update"]
+    images = {str(step.ref) for host in names for step in plans[host].steps}
+    return [f"{first_names(names, NAMED)}: {plural(len(images), 'image')} to update"]
 
 
 def plan_notes(plans: Plans) -> Iterator[Line]:

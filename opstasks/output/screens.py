@@ -10,7 +10,7 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
 from opstasks.output.progress import plural
-from opstasks.output.table import Column, draw
+from opstasks.output.table import TOLD_ELSEWHERE, Column, draw
 
 T = TypeVar("T")
 Rows = Iterable[Sequence[object]]
@@ -26,14 +26,13 @@ def no_answer(item: HostResult[Any]) -> Sequence[object]:
     return [item.host, bad(words.get(item.outcome, item.outcome))]
 
 
-# With one host, its name is in the headline, and the column is the first to be left out.
-LAST = 9
-
-
 def for_hosts(columns: Sequence[Column], hosts: int) -> tuple[Column, ...]:
-    """The columns of a table of so many hosts; the first one is that of the host."""
+    """The columns of a table of so many hosts; the first one is that of the host.
+
+    The name of one host is in the headline.
+    """
     first, *others = columns
-    return (replace(first, rank=LAST if hosts == 1 else 0), *others)
+    return (replace(first, rank=TOLD_ELSEWHERE if hosts == 1 else 0), *others)
 
 
 def where(result: FleetResult[Any]) -> str:

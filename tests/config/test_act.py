@@ -1,6 +1,7 @@
 """config.set and config.unset: the plan, the requests to the host, and the check."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -104,8 +105,9 @@ def test_a_value_that_the_host_refuses_is_refused(fake_host):
     wanted = {"MAX_WORKERS": "many"}
     host.expect(SHOW, show_request(host.spec, code=True), config())
     host.expect(PREVIEW, act.preview_request(host.spec, wanted), refused("would not start"))
-    with pytest.raises(Refused, match="would not start"):
+    with pytest.raises(Refused, match="would not start") as caught:
         act.preview(host, wanted, unknown=False)
+    assert caught.value.hint == "inv -H tpp config.show MAX_WORKERS"
 
 
 # -- applying --------------------------------------------------------------------------------
@@ -121,7 +123,9 @@ def test_a_change_is_written_under_the_lock_and_verified(fake_host):
     after = config(workers("8", running=ConfigValue(True, "3")))
     host.expect(SHOW, show_request(host.spec), after)
     result = act.apply(host, PLAN, WANTED)
-    assert result == act.ConfigResult(True, PLAN.steps, needs_restart=True)
+    assert result == act.ConfigResult(
+        True, (replace(PLAN.steps[0], after=ConfigValue(True, "8")),), needs_restart=True
+    )
     assert host.steps == ["write 04_local.env: MAX_WORKERS"]
 
 
@@ -132,7 +136,8 @@ def test_a_removal_that_changes_nothing_running_needs_no_restart(fake_host):
     request = act.change_request(host.spec, {"MAX_WORKERS": None}, "1")
     host.expect(CHANGE, request, ChangeAnswer(True))
     host.expect(SHOW, show_request(host.spec), config())
-    assert not act.apply(host, planned, {"MAX_WORKERS": None}).needs_restart
+    done = act.apply(host, planned, {"MAX_WORKERS": None})
+    assert (done.needs_restart, done.steps[0].after_text()) == (False, "not set")
 
 
 def test_a_restart_is_due_where_the_running_values_are_unknown(fake_host):
