@@ -77,7 +77,10 @@ def _headline(result: FleetResult[list[ImageRow]]) -> Line:
     sizes = {(host, row.id): row.size_bytes for host, rows in result.values.items() for row in rows}
     if not sizes:
         return []
-    return [f"{plural(len(sizes), 'image')} on {where(result)}, {size_text(sum(sizes.values()))}"]
+    names = sum(row.name is not None for rows in result.values.values() for row in rows)
+    named = f" with {plural(names, 'name')}" if names > len(sizes) else ""
+    size = size_text(sum(sizes.values()))
+    return [f"{plural(len(sizes), 'image')}{named} on {where(result)}, {size}"]
 
 
 # -- images.update -----------------------------------------------------------------------------

@@ -71,21 +71,22 @@ def read(host: Host) -> tuple[RemovalRecord, ...]:
     return host.service.call(RECORDS, records_request(host.spec)).records
 
 
-def find(records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:
+def find(host: str, records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:
     """The removals with these ids, or beginnings of ids; raises Refused for an unknown one."""
     records = list(records)
     found: dict[str, RemovalRecord] = {}
     for id in ids:
         matching = [r for r in records if r.id == id or r.id.startswith(f"{id}-")]
         if not matching:
-            raise Refused(f"no removal {id!r}", hint="outputs.pending --all lists them")
+            hint = f"inv -H {host} outputs.pending --all"
+            raise Refused(f"no removal {one_word(id)}", host=host, hint=hint)
         found.update({record.id: record for record in matching})
     return list(found.values())
 
 
 def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
     """Record who did the partner's steps; attesting again changes nothing."""
-    chosen = find(read(host), ids)
+    chosen = find(host.name, read(host), ids)
     for record in chosen:
         if record.state != "removed":
             raise Refused(
@@ -102,7 +103,7 @@ def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
     with change(host.service, "outputs.attest", args):
         new = host.service.call(ATTEST, request).records
         # Another person may have attested them since they were read.
-        return AttestResult(bool(new), new or tuple(find(read(host), ids)))
+        return AttestResult(bool(new), new or tuple(find(host.name, read(host), ids)))
 
 
 def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]:

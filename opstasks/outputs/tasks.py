@@ -184,7 +184,7 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     words = " ".join(["outputs.attest", *map(one_word, id)])
     _need_one_host(ctx, "a removal belongs to one host", words)
     by, note = ctx.one_line(by, "by") or audit.who(), ctx.one_line(note, "note")
-    found = ctx.fleet.gather(lambda host: removals.find(removals.read(host), id))
+    found = ctx.fleet.gather(lambda host: removals.find(host.name, removals.read(host), id))
     if found.exit_code:
         ctx.finish(found)
     ((name, chosen),) = found.values.items()
