@@ -5,8 +5,10 @@ Every file and folder that the client makes is made here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from opstasks.core.errors import Refused
@@ -44,6 +46,24 @@ def _opened(path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_CLOEXEC)
     os.fchmod(handle, FILE_MODE)
     return handle
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 in one step; raises OSError, and then an old file is still whole.
+
+    If two runs write at once, each writes a file of its own, and the later one stays.
+    """
+    make_folder(path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        os.fchmod(handle, FILE_MODE)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
 
 
 def read_own(path: Path, most_bytes: int) -> bytes:

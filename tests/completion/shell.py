@@ -1,0 +1,87 @@
+"""A real shell in a terminal, with our script loaded: type words, press Tab, read the line."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pexpect
+
+from opstasks.completion.scripts import script
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+# After the start, prints this: the shell is ready.
+READY = "shell-is-ready"
+# Ctrl-X Ctrl-P prints the line that is being edited, in this form.
+SHOW = "\x18\x10"
+LINE = re.compile(r"<<(.*?)>>", re.DOTALL)
+START = {
+    "bash": """bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'
+bind 'set page-completions off'; bind 'set completion-query-items 0'
+bind 'set enable-bracketed-paste off'
+show() { printf '<<%s>>' "$READLINE_LINE"; }; bind -x '"\\C-x\\C-p": show'""",
+    "zsh": """autoload -Uz compinit && compinit -u -D
+show() { print -rn -- "<<$BUFFER>>" }; zle -N show; bindkey '^X^P' show
+setopt no_beep; LISTMAX=0; unset zle_bracketed_paste""",
+    "fish": """function fish_prompt; echo '$ '; end; function fish_greeting; end
+bind \\cx\\cp 'printf "<<%s>>" (commandline)'""",
+}
+COMMANDS = {
+    "bash": ["bash", "--noprofile", "--norc", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+
+
+class Shell:
+    """One interactive shell."""
+
+    def __init__(self, name, folder, environment):
+        (folder / "script").write_text(f"{START[name]}\n{script(name)}")
+        self.name = name
+        words = COMMANDS[name]
+        self._child = pexpect.spawn(
+            words[0],
+            words[1:],
+            cwd=str(ROOT),
+            env={
+                **os.environ,
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "TERM": "xterm",
+                "HOME": str(folder),
+                "PS1": "$ ",
+                **environment,
+            },
+            dimensions=(50, 160),
+            encoding="utf-8",
+            timeout=30,
+        )
+        self._child.sendline(f"source {folder}/script; echo shell-is''-ready")
+        self._child.expect_exact(READY)
+
+    def completed(self, typed, tabs=1):
+        """The line after the words were typed and Tab was pressed."""
+        self._child.send(typed + "\t" * tabs + SHOW)
+        self._child.expect(LINE)
+        line = self._child.match[1]
+        self._clear()
+        return line
+
+    def listed(self, typed):
+        """The text that the shell shows after Tab was pressed."""
+        self._child.send(typed + "\t")
+        self._child.send(SHOW)
+        self._child.expect(LINE)
+        text = self._child.before
+        self._clear()
+        return text
+
+    def _clear(self):
+        # Not Ctrl-C: the terminal then drops what was typed after it.
+        self._child.sendcontrol("u")
+        self._child.send(SHOW)
+        self._child.expect_exact("<<>>")
+
+    def close(self):
+        self._child.close(force=True)
