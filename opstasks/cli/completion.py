@@ -47,6 +47,15 @@ class Place:
         elif flag.name == "--inventory":
             self.inventory = value
 
+    @property
+    def argument(self) -> str:
+        """The flag that the next word without a flag is a value of, or ""."""
+        if self.task is None:
+            return ""
+        further = self.task.variadic
+        is_given = further in self.used and not self.task.flags[further].repeats
+        return (*self.task.positionals[self.passed :], "" if is_given else further)[0]
+
     def is_own(self, flag: FlagWords) -> bool:
         """Whether a flag is one of the task, not of the program."""
         return self.task is not None and self.task.flags.get(flag.name) is flag
@@ -85,11 +94,10 @@ def _read_flag(place: Place, word: str, program: ProgramWords) -> None:
 
 
 def _read_word(place: Place, word: str, program: ProgramWords) -> None:
-    task = place.task
-    if task and place.passed < len(task.positionals):
-        place.passed += 1
-        place.values.append(word)
-    elif task and task.variadic:
+    argument = place.argument
+    if place.task and argument:
+        place.passed += argument in place.task.positionals
+        place.used.add(argument)
         place.values.append(word)
     else:
         place.task, place.passed = program.tasks.get(word), 0
@@ -107,20 +115,20 @@ def flag_at(place: Place, name: str, program: ProgramWords) -> FlagWords | None:
 
 
 @dataclass(frozen=True)
-class Offer:
+class Offered:
     """The candidates for the last word; `files`: the shell completes names of files instead."""
 
     candidates: Sequence[Candidate] = ()
     files: bool = False
 
 
-def offer(words: Sequence[str], program: ProgramWords) -> Offer:
+def offer(words: Sequence[str], program: ProgramWords) -> Offered:
     """What could be the last word; `words` is the line without the program's name."""
     *done, typed = words or [""]
     found = _Tab(place_after(done, program), program).offer(typed)
     prefixed = [item for item in found.candidates if item.value.startswith(typed)]
     # Without one, the shell may still find a part of a word, in its own way.
-    return Offer((prefixed or found.candidates)[:MOST_OFFERED], found.files)
+    return Offered((prefixed or found.candidates)[:MOST_OFFERED], found.files)
 
 
 class _Tab:
@@ -129,11 +137,11 @@ class _Tab:
     def __init__(self, place: Place, program: ProgramWords) -> None:
         self._place, self._program = place, program
 
-    def offer(self, typed: str) -> Offer:
+    def offer(self, typed: str) -> Offered:
         """What could be the word that begins with `typed`."""
         place, core = self._place, self._program.core.flags
         if place.is_remainder:
-            return Offer(files=True)
+            return Offered()  # for a program on a host, which has other files
         if place.waiting is not None:
             return self._values(place.waiting, typed)
         name, equals, value = typed.partition("=")
@@ -143,8 +151,8 @@ class _Tab:
         if typed[:2] in short_core_flags() and len(typed) > 2 and core[typed[:2]].takes_value:
             return self._values(core[typed[:2]], typed[2:], before=typed[:2])
         if flag and not typed.startswith("--"):
-            return Offer([Candidate(typed, flag.about)])
-        return Offer(self._flags()) if typed.startswith("-") else self._words(typed)
+            return Offered([Candidate(typed, flag.about)])
+        return Offered(self._flags()) if typed.startswith("-") else self._words(typed)
 
     # -- flags and tasks ---------------------------------------------------------------------
 
@@ -163,19 +171,19 @@ class _Tab:
             Candidate(n, flag.about) for n, flag in flags if flag.repeats or flag.name not in used
         ]
 
-    def _words(self, typed: str) -> Offer:
+    def _words(self, typed: str) -> Offered:
         """A value of the task's arguments; otherwise its flags, or another task."""
         task = self._place.task
         if task is None:
-            return Offer(self._tasks(typed))
-        argument = (*task.positionals[self._place.passed :], task.variadic)[0]
-        found = self._values(task.flags[argument], typed) if argument else Offer()
+            return Offered(self._tasks(typed))
+        argument = self._place.argument
+        found = self._values(task.flags[argument], typed) if argument else Offered()
         if typed and not argument:
-            return Offer(self._tasks(typed))
+            return Offered(self._tasks(typed))
         if typed or found.candidates or found.files or argument in task.positionals:
             return found
         own = self._unused(task, task.shown)
-        return Offer(own if own or argument else self._tasks(typed))
+        return Offered(own if own or argument else self._tasks(typed))
 
     def _tasks(self, typed: str) -> list[Candidate]:
         """The names of tasks; other names of the same tasks only if nothing else fits."""
@@ -186,16 +194,18 @@ class _Tab:
 
     # -- values ------------------------------------------------------------------------------
 
-    def _values(self, flag: FlagWords, typed: str, before: str = "") -> Offer:
+    def _values(self, flag: FlagWords, typed: str, before: str = "") -> Offered:
         """The values of a flag; `before` is what the word begins with, as in ``--state=``."""
         place = self._place
         task = place.task.name if place.task and place.is_own(flag) else ""
         source = source_of(task, flag.name)
         if not flag.takes_value:
-            return Offer()
+            return Offered()
         if source is Values.FILES:
-            return Offer(files=True)
-        return Offer([Candidate(before + word, about) for word, about in self._from(source, typed)])
+            return Offered(files=True)
+        return Offered(
+            [Candidate(before + word, about) for word, about in self._from(source, typed)]
+        )
 
     def _from(self, source: Source, typed: str) -> Iterable[Candidate]:
         known = KnownValues(self._place.inventory)

@@ -46,7 +46,7 @@ def split(line: str) -> list[str]:
         except ValueError:  # a quote that is still open
             continue
         words[-1] = words[-1].replace(_CURSOR, "")
-        return words[_program_at(words) + 1 :]
+        return words[_program_at(words) + 1 :] or [""]
     return [""]
 
 

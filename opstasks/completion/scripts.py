@@ -19,4 +19,5 @@ def script(shell: str) -> str:
     if shell not in USE:
         known = ", ".join(USE)
         raise Refused(f"there is no completion for {shell!r}", hint=f"shells: {known}")
-    return (resources.files("opstasks.completion") / "shells" / f"opstasks.{shell}").read_text()
+    file = resources.files("opstasks.completion") / "shells" / f"opstasks.{shell}"
+    return file.read_text(encoding="utf-8")

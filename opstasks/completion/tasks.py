@@ -19,7 +19,7 @@ def completion(ctx: Context, shell: str) -> None:
 
     The shell runs it when it starts. The Tab key offers what was last seen here; it asks no host.
 
-    Example: opstasks completion fish > ~/.config/fish/conf.d/opstasks.fish
+    Example: inv completion fish > ~/.config/fish/conf.d/opstasks.fish
     """
     from opstasks.completion import scripts
     from opstasks.core.errors import Refused

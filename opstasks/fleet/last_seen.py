@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Container, Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -86,9 +85,12 @@ class Sightings:
 
     def add(self, kind: str, host: str, entries: Iterable[str | tuple[str, str]]) -> None:
         """Note values of a host, newest first, each alone or with a note."""
-        pairs = (entry if isinstance(entry, tuple) else (entry, "") for entry in entries)
-        seen = [SeenValue(value, host, note) for value, note in islice(pairs, MOST_AT_ONCE)]
-        self._found[kind] = [*_plain(kind, seen), *self._found.get(kind, [])]
+        notes: dict[str, str] = {}
+        for entry in entries:
+            value, note = entry if isinstance(entry, tuple) else (entry, "")
+            notes.setdefault(value, note)
+        seen = [SeenValue(value, host, note) for value, note in notes.items()]
+        self._found[kind] = [*_plain(kind, seen)[:MOST_AT_ONCE], *self._found.get(kind, [])]
 
     def write(self, inventory: Path | None) -> None:
         """Put the new values before those of earlier runs; if that fails, the earlier ones stay."""
@@ -113,7 +115,7 @@ def _newest(entries: Iterable[SeenValue]) -> list[SeenValue]:
 def _plain(kind: str, entries: Iterable[SeenValue]) -> list[SeenValue]:
     """The entries with a valid value; a note that is not plain is dropped."""
     return [
-        entry if _NOTE.fullmatch(entry.note) else entry._replace(note="")
+        entry if _NOTE.fullmatch(entry.note) else SeenValue(entry.value, entry.host)
         for entry in entries
         if KINDS[kind].fullmatch(entry.value)
     ]

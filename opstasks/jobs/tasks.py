@@ -70,6 +70,8 @@ def ls(
         notes=lambda found: _notes(found, rows),
         nothing="no jobs",
     )
+    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found.jobs])
+    ctx.seen("workspaces", result.values, lambda found: [job.workspace for job in found.jobs])
     result.findings = any(found.docker_problem for found in result.values.values())
     ctx.finish(result)
 

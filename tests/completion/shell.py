@@ -11,7 +11,6 @@ from opstasks.completion.scripts import script
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-# After the start, prints this: the shell is ready.
 READY = "shell-is-ready"
 # Ctrl-X Ctrl-P prints the line that is being edited, in this form.
 SHOW = "\x18\x10"
@@ -38,8 +37,8 @@ class Shell:
     """One interactive shell."""
 
     def __init__(self, name, folder, environment):
-        (folder / "script").write_text(f"{START[name]}\n{script(name)}")
-        self.name = name
+        self.name, self.script = name, folder / "script"
+        self.script.write_text(f"{START[name]}\n{script(name)}")
         words = COMMANDS[name]
         self._child = pexpect.spawn(
             words[0],
@@ -57,7 +56,12 @@ class Shell:
             encoding="utf-8",
             timeout=30,
         )
-        self._child.sendline(f"source {folder}/script; echo shell-is''-ready")
+        self.run(f"source {self.script}")
+
+    def run(self, command):
+        """Run a command."""
+        # The quotes: what we type is not what we wait for.
+        self._child.sendline(f"{command}; echo shell-is''-ready")
         self._child.expect_exact(READY)
 
     def completed(self, typed, tabs=1):

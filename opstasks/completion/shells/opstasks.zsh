@@ -22,7 +22,9 @@ _opstasks() {
     done
     for line in $lines; do
         value=${line%%$'\t'*} about=${line#*$'\t'}
-        [[ $line == *$'\t'?* ]] && shown+=("${(r:width:)value} -- $about") || shown+=("$value")
+        [[ -n $about ]] && value="${(r:width:)value} -- $about"
+        (( $#value < COLUMNS )) || value="${value[1,COLUMNS-4]}..."
+        shown+=("$value")
     done
     [[ $values[1] == *= ]] && options=(-S '') # a value follows
     [[ -n ${(M)shown:#* -- *} ]] && options+=(-l)
