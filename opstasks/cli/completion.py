@@ -16,7 +16,7 @@ from opstasks.cli.completion_words import (
     TaskWords,
     short_core_flags,
 )
-from opstasks.cli.known_values import KnownValues
+from opstasks.cli.known_values import FAILED, KnownValues
 
 # More than a screen holds; a longer prefix finds the others.
 MOST_OFFERED = 500
@@ -201,7 +201,7 @@ class _Tab:
         source = source_of(task, flag.name)
         if not flag.takes_value:
             return Offered()
-        if source is Values.FILES:
+        if source is Values.FILES or (source is Values.HOSTS and _names_a_file(typed)):
             return Offered(files=True)
         return Offered(
             [Candidate(before + word, about) for word, about in self._from(source, typed)]
@@ -225,6 +225,12 @@ class _Tab:
         given = {value.partition("=")[0] for value in self._place.values}
         found = known.seen(source.kind, self._place.hosts)
         return [Candidate(v + source.suffix, about) for v, about in found if v not in given]
+
+
+def _names_a_file(typed: str) -> bool:
+    """Whether the last item of a list of hosts is `@FILE`, a file with more names."""
+    item = typed.rpartition(",")[2].removeprefix("!")
+    return item.startswith("@") and not FAILED.value.startswith(item)
 
 
 def _host_list(typed: str, names: Iterable[Candidate]) -> list[Candidate]:

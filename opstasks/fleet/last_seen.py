@@ -90,7 +90,8 @@ class Sightings:
             value, note = entry if isinstance(entry, tuple) else (entry, "")
             notes.setdefault(value, note)
         seen = [SeenValue(value, host, note) for value, note in notes.items()]
-        self._found[kind] = [*_plain(kind, seen)[:MOST_AT_ONCE], *self._found.get(kind, [])]
+        new = _plain(kind, seen)[:MOST_AT_ONCE]
+        self._found[kind] = _newest([*new, *self._found.get(kind, [])])
 
     def write(self, inventory: Path | None) -> None:
         """Put the new values before those of earlier runs; if that fails, the earlier ones stay."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from opstasks.core.errors import Refused
@@ -53,6 +52,8 @@ def replace(path: Path, data: bytes) -> None:
 
     If two runs write at once, each writes a file of its own, and the later one stays.
     """
+    import tempfile  # slow, and only needed here
+
     make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:

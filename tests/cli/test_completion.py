@@ -294,6 +294,7 @@ def test_no_line_means_files_and_a_tab_means_nothing(program, shell):
     for flag in ("-i", "--identity", "-S", "--inventory"):
         assert answer(f"inv {flag} ", environment, program) == []
     assert answer("inv --identity=", environment, program) == []
+    assert answer("inv -H tpp,!@host", environment, program) == []
     assert answer("inv deploy --watch ", environment, program) == [NOTHING]
 
 

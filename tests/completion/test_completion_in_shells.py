@@ -93,6 +93,8 @@ def test_each_name_of_the_program_is_completed(shell, name, typed, line):
         ("history --who ro", "history --who rosa@laptop "),
         ("-i {home}/oper", "-i {home}/operator.key "),
         ("--identity={home}/oper", "--identity={home}/operator.key "),
+        ("-H @{home}/oper", "-H @{home}/operator.key "),
+        ("-H tpp,@{home}/oper", "-H tpp,@{home}/operator.key "),
         ("completion fi", "completion fish "),
         # nothing fits
         ("outputs.rm study-b docs/arch", "outputs.rm study-b docs/arch"),

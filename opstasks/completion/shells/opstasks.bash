@@ -12,9 +12,11 @@ _opstasks_complete() {
         COMPREPLY+=("$line")
     done < <(OPSTASKS_COMPLETE=bash OPSTASKS_COMPLETE_WORD=$2 \
         "$program" --complete -- "${COMP_LINE:0:COMP_POINT}" 2>/dev/null </dev/null)
-    case ${COMPREPLY[0]} in
-    *=) compopt -o nospace 2>/dev/null ;; # a value follows
-    esac
+    if [ ${#COMPREPLY[@]} = 0 ] && [[ $2 == @* ]]; then # -H @FILE
+        while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -P @ -f -- "${2#@}")
+    elif [[ ${COMPREPLY[0]} == *= ]]; then
+        compopt -o nospace 2>/dev/null # a value follows
+    fi
 }
 complete -o default -o nosort -F _opstasks_complete inv invoke opstasks 2>/dev/null ||
     complete -o default -F _opstasks_complete inv invoke opstasks
