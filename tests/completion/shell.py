@@ -15,13 +15,14 @@ READY = "shell-is-ready"
 # Ctrl-X Ctrl-P prints the line that is being edited, in this form.
 SHOW = "\x18\x10"
 LINE = re.compile(r"<<(.*?)>>", re.DOTALL)
+# What a person's own start-up file has before our script.
+BEFORE = {"bash": "", "zsh": "autoload -Uz compinit && compinit -u -D", "fish": ""}
 START = {
     "bash": """bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'
 bind 'set page-completions off'; bind 'set completion-query-items 0'
 bind 'set enable-bracketed-paste off'
 show() { printf '<<%s>>' "$READLINE_LINE"; }; bind -x '"\\C-x\\C-p": show'""",
-    "zsh": """autoload -Uz compinit && compinit -u -D
-show() { print -rn -- "<<$BUFFER>>" }; zle -N show; bindkey '^X^P' show
+    "zsh": """show() { print -rn -- "<<$BUFFER>>" }; zle -N show; bindkey '^X^P' show
 setopt no_beep; LISTMAX=0; unset zle_bracketed_paste""",
     "fish": """function fish_prompt; echo '$ '; end; function fish_greeting; end
 bind \\cx\\cp 'printf "<<%s>>" (commandline)'""",
@@ -36,9 +37,11 @@ COMMANDS = {
 class Shell:
     """One interactive shell."""
 
-    def __init__(self, name, folder, environment):
+    def __init__(self, name, folder, environment, before=None, text=None):
+        """`before` and `text` replace the usual start and our script."""
         self.name, self.script = name, folder / "script"
-        self.script.write_text(f"{START[name]}\n{script(name)}")
+        before = BEFORE[name] if before is None else before
+        self.script.write_text("\n".join([before, START[name], text or script(name)]))
         words = COMMANDS[name]
         self._child = pexpect.spawn(
             words[0],

@@ -42,15 +42,18 @@ def folder(tmp_path_factory):
     return folder
 
 
+def settings(folder):
+    return {
+        "OPSTASKS_HOSTS": str(folder / "hosts.yaml"),
+        "XDG_STATE_HOME": str(folder / "state"),
+    }
+
+
 @pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
 def shell(request, folder):
     home = folder / request.param
     home.mkdir()
-    environment = {
-        "OPSTASKS_HOSTS": str(folder / "hosts.yaml"),
-        "XDG_STATE_HOME": str(folder / "state"),
-    }
-    shell = Shell(request.param, home, environment)
+    shell = Shell(request.param, home, settings(folder))
     yield shell
     shell.close()
 
@@ -165,3 +168,38 @@ def test_hostile_text_in_the_memory_is_not_run(shell, folder):
 def test_the_script_can_be_loaded_twice(shell):
     shell.run(f"source {shell.script}")
     assert shell.completed("inv stat") == "inv status "
+
+
+FROM_FUNCTIONS = """mkdir ~/functions; opstasks completion zsh > ~/functions/_opstasks
+fpath=(~/functions $fpath); autoload -Uz compinit; compinit -u -D"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "text"),
+    [
+        ("zsh", "", 'eval "$(opstasks completion zsh)"'),  # without compinit
+        ("zsh", FROM_FUNCTIONS, ":"),
+        ("bash", "", 'eval "$(opstasks completion bash)"'),
+        ("fish", "", "opstasks completion fish | source"),
+    ],
+)
+def test_the_script_can_be_loaded_in_other_ways(folder, tmp_path, name, before, text):
+    shell = Shell(name, tmp_path, settings(folder), before, text)
+    assert shell.completed("inv stat") == "inv status "
+    assert shell.completed("opstasks stat") == "opstasks status "
+    shell.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "also"),
+    [
+        ("bash", "alias i=inv", "complete -F _opstasks_complete i"),
+        ("zsh", "autoload -Uz compinit; compinit -u -D; alias i=inv", "compdef _opstasks i"),
+        ("fish", "", "alias i=inv"),
+    ],
+)
+def test_an_alias_is_completed_like_the_program(folder, tmp_path, name, before, also):
+    shell = Shell(name, tmp_path, settings(folder), before)
+    shell.run(also)
+    assert shell.completed("i -H tp") == "i -H tpp "
+    shell.close()
