@@ -13,6 +13,8 @@ from opstasks.core.errors import OpsError
 if TYPE_CHECKING:
     from opstasks.fleet.inventory import Inventory
 
+# Of a file or name that is missing or wrong; ~NAME without such an account is a RuntimeError.
+_UNUSABLE = (OpsError, OSError, RuntimeError, ValueError)
 # The hosts that were not ok in the task's last run.
 FAILED = Candidate("@failed", "not ok in the task's last run")
 
@@ -45,7 +47,7 @@ class KnownValues:
 
         try:
             path = last_seen.path_of(self._file)
-        except OpsError:
+        except _UNUSABLE:
             return []
         found = last_seen.values(path, kind, self._selected(hosts) if hosts else None)
         return [Candidate(entry.value, entry.note or entry.host) for entry in found]
@@ -72,5 +74,5 @@ class KnownValues:
 
         try:
             return load(self._file)
-        except (OpsError, OSError):
+        except _UNUSABLE:
             return None

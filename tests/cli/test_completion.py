@@ -157,7 +157,9 @@ def test_a_broken_inventory_offers_no_host_and_no_error(offered, inventory, text
     inventory.write_text(text)
     assert offered("-H ") == ["@failed"]
     assert offered("jobs.show ") == ["--job"]
-    assert offered("--inventory /absent jobs.show ") == ["--job"]
+    for other in ("/absent", "~nobody-here/x", "/", "''"):
+        assert offered(f"--inventory {other} jobs.show ") == ["--job"]
+        assert offered(f"--inventory {other} -H t") == ["@failed"]
 
 
 def test_a_task_with_a_flag_of_the_same_name_keeps_its_own(offered):
