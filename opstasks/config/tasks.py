@@ -38,6 +38,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
         lambda host: inspect(host).only(names, local=local),
         keys_screen(len(ctx.fleet.hosts), names, local=local),
     )
+    ctx.seen("keys", result.values, lambda found: [(item.name, item.source) for item in found.keys])
     ctx.finish(result)
 
 
@@ -58,6 +59,7 @@ def check(ctx: Context, problems: bool = False) -> None:
     result = ctx.reader.screen(
         find_problems, findings_screen(len(ctx.fleet.hosts), problems=problems)
     )
+    ctx.seen("keys", result.values, lambda found: [item.key for item in found])
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
     ctx.finish(result)
 

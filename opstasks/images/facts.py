@@ -101,6 +101,11 @@ class ImageRow:
     digest: str | None
     users: tuple[str, ...]
 
+    @property
+    def short_name(self) -> str:
+        """The name as `images.update` takes it: ``ehrql:v1``; "" without a name."""
+        return (self.name or "").rpartition("/")[2]
+
 
 def inspect(host: Host, refs: Sequence[ImageRef] = ()) -> ImagesFacts:
     """The images of a host, and its registry's images with these names.

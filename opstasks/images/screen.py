@@ -51,7 +51,7 @@ def images_screen(hosts: int, now_at: float, *, wide: bool) -> Screen[list[Image
         nothing=lambda result: (
             f"no image that job-runner may use on {where(result)}; images.update NAME pulls one"
         ),
-        ids=lambda rows: dict.fromkeys(_last_part(row.name) for row in rows if row.name),
+        ids=lambda rows: dict.fromkeys(row.short_name for row in rows if row.name),
     )
 
 
@@ -66,11 +66,6 @@ def _cells(host: str, row: ImageRow, now_at: float, *, wide: bool) -> list[objec
 def _shown(*, wide: bool) -> Callable[[str | None], str]:
     """How an id or digest is shown: as docker does, twelve digits."""
     return lambda text: (text or "") if wide else short(text or "")
-
-
-def _last_part(name: str) -> str:
-    """A name as `images.update` takes it: ``ehrql:v1``."""
-    return name.rpartition("/")[2]
 
 
 def _headline(result: FleetResult[list[ImageRow]]) -> Line:

@@ -26,7 +26,9 @@ def ls(ctx: Context) -> None:
     from opstasks.images.screen import images_screen
 
     screen = images_screen(len(ctx.fleet.hosts), ctx.clock.now_at, wide=ctx.options.wide)
-    ctx.finish(ctx.reader.screen(facts.ls, screen))
+    result = ctx.reader.screen(facts.ls, screen)
+    ctx.seen("images", result.values, lambda found: [row.short_name for row in found])
+    ctx.finish(result)
 
 
 @task(

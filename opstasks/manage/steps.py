@@ -50,6 +50,12 @@ class ManagePlan:
         return bool(self.steps)
 
     @property
+    def accounts(self) -> list[str]:
+        """The accounts that differ, for the Tab key."""
+        things = [step.thing for step in self.steps if step.area == "accounts"]
+        return [thing.removeprefix("user ") for thing in things]
+
+    @property
     def reported(self) -> tuple[ManageStep, ...]:
         """The steps without an action: differences for a person to decide."""
         return tuple(step for step in self.steps if step.action is None)

@@ -59,6 +59,7 @@ def manage(
     if not allow_lockout:
         _check_people(specs, wanted)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
+    ctx.seen("users", plans.values, lambda found: found.accounts)
     _show(ctx, plans, describe.origins(specs), with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import size_text, span_text
@@ -119,12 +119,17 @@ def rm_question(plan: RemovalPlan, host: str, source: str) -> str:
 Removals = list[RemovalRecord]
 
 
-def pending_screen(specs: Mapping[str, HostSpec], clock: Clock, *, all: bool) -> Screen[Removals]:
-    """The screen of `outputs.pending`; `specs` by host name, `all`: finished ones as well."""
+def pending_screen(
+    specs: Mapping[str, HostSpec], clock: Callable[[], Clock], *, all: bool
+) -> Screen[Removals]:
+    """The screen of `outputs.pending`; `specs` by host name, `all`: finished ones as well.
+
+    The zone of the `clock` is known when hosts have answered.
+    """
     return Screen(
         for_hosts(REMOVALS, len(specs)),
-        rows=lambda host, found: (_removal_cells(host, record, clock) for record in found),
-        headline=lambda result: _pending_headline(result, clock),
+        rows=lambda host, found: (_removal_cells(host, record, clock()) for record in found),
+        headline=lambda result: _pending_headline(result, clock()),
         notes=lambda host, found: next_steps(specs[host], found),
         nothing=lambda result: _nothing_pending(result, all=all),
         ids=lambda found: (record.id for record in found),

@@ -36,7 +36,9 @@ def ls(ctx: Context, workspace: list[str]) -> None:
         shown = screen.files_screen(workspace, len(hosts))
     else:
         shown = screen.workspaces_screen(listing.root(hosts[0].spec), len(hosts))
-    ctx.finish(ctx.reader.screen(lambda host: listing.listings(host, workspace), shown))
+    result = ctx.reader.screen(lambda host: listing.listings(host, workspace), shown)
+    ctx.seen("workspaces", result.values, lambda found: [one.name for one in found])
+    ctx.finish(result)
 
 
 @task(
@@ -87,6 +89,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
         whole=lambda count: f"{plural(len(plan.items), 'file')} removed for good",
     )
     done = ctx.roll(lambda host: act.apply(host, plan, source=source, reason=why), told=told)
+    ctx.seen("removals", done.values, lambda found: [(r.id, r.workspace) for r in found.records])
     _show_steps(ctx, done)
     ctx.finish(done.mapped(lambda result: reports.removed(plan, result)))
 
@@ -152,8 +155,9 @@ def pending(ctx: Context, all: bool = False) -> None:
     specs = {host.name: host.spec for host in ctx.fleet.hosts}
     result = ctx.reader.screen(
         lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned],
-        removal_screen.pending_screen(specs, ctx.clock, all=all),
+        removal_screen.pending_screen(specs, lambda: ctx.clock, all=all),
     )
+    ctx.seen("removals", result.values, lambda found: [(r.id, r.workspace) for r in found])
     ctx.finish(result.mapped(reports.reports))
 
 

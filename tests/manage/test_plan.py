@@ -202,7 +202,7 @@ def test_an_upgrade_is_one_step(facts):
     wanted = describe_all([spec("test")], upgrade=True)["h"]
     facts = facts_of(wanted) | {"upgradable": ["a", "b"]}
     (step,) = plan_of(facts, wanted).steps
-    assert (step.thing, step.action) == ("2 package(s)", ChangePackages(verb="upgrade"))
+    assert (step.thing, step.action) == ("2 packages", ChangePackages(verb="upgrade"))
 
 
 @pytest.mark.parametrize(("age_s", "things"), [(86399, []), (3 * 86400, ["package lists"])])

@@ -174,7 +174,7 @@ RECORDS = [
 
 
 def pending(width, *, all=True, records=RECORDS):
-    screen = removal_screen.pending_screen({"tpp": TPP}, CLOCK, all=all)
+    screen = removal_screen.pending_screen({"tpp": TPP}, lambda: CLOCK, all=all)
     return screen.lines(of(tpp=records), width)
 
 
