@@ -29,7 +29,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
 
     Example: inv -H prod config.show MAX_WORKERS
     """
-    from opstasks.config import typed
+    from opstasks.config import reports, typed
     from opstasks.config.inspect import inspect
     from opstasks.config.screen import keys_screen
 
@@ -39,7 +39,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
         keys_screen(len(ctx.fleet.hosts), names, local=local),
     )
     ctx.seen("keys", result.values, lambda found: [(item.name, item.source) for item in found.keys])
-    ctx.finish(result)
+    ctx.finish(result.mapped(reports.configuration))
 
 
 @task(
@@ -53,6 +53,7 @@ def check(ctx: Context, problems: bool = False) -> None:
 
     Example: inv -H all config.check
     """
+    from opstasks.config import reports
     from opstasks.config.check import find_problems
     from opstasks.config.screen import findings_screen
 
@@ -61,7 +62,7 @@ def check(ctx: Context, problems: bool = False) -> None:
     )
     ctx.seen("keys", result.values, lambda found: [item.key for item in found])
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
-    ctx.finish(result)
+    ctx.finish(result.mapped(reports.findings))
 
 
 @task(
@@ -122,7 +123,7 @@ def unset(ctx: Context, key: list[str]) -> None:
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:
     """Inspect every host, show the plans, ask if necessary, change one host after another."""
-    from opstasks.config import act, change_screen
+    from opstasks.config import act, change_screen, reports
     from opstasks.config.keys import LOCAL_FILE
     from opstasks.output.parts import to_type
     from opstasks.output.progress import plural
@@ -131,9 +132,9 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
     plans = ctx.fleet.gather(lambda host: act.preview(host, wanted, unknown=unknown))
     _show_plans(ctx, plans)
     todo = ctx.to_change(plans, lambda found: found.changed)
-    documents = plans.mapped(act.only_planned)
+    unchanged = plans.mapped(act.only_planned)
     if not todo:
-        ctx.finish(documents)
+        ctx.finish(unchanged.mapped(reports.change))
         return
     found = {host.name: plans.values[host.name] for host in todo}
     if change_screen.needs_question(found):
@@ -153,7 +154,7 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
         hosts = ",".join(restart)
         command = to_type(f"inv -H {hosts} service.restart")
         ctx.console.say("The running service still has the old values. Next: ", command)
-    ctx.finish(documents.replaced(done))
+    ctx.finish(unchanged.replaced(done).mapped(reports.change))
 
 
 def _show_plans(ctx: Context, plans: FleetResult[ConfigPlan]) -> None:
