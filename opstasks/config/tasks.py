@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "key": "Only this key (may be given several times, also without the flag).",
+        "key": "Only this key (may be given several times, also without the flag; default: all).",
         "local": "Only what 04_local.env sets.",
     },
     positional=[],
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     auto_shortflags=False,
 )
 def show(ctx: Context, key: list[str], local: bool = False) -> None:
-    """Show each key: the service's value at its next start, and the file it comes from.
+    """Show each key: its value at the service's next start, and its file.
 
-    For a secret it shows only whether it is set, and a fingerprint to compare between hosts.
+    A secret is shown as a fingerprint, to compare between hosts. The first line says which keys
+    differ between hosts. -q prints the names of the keys.
 
     Example: inv -H prod config.show MAX_WORKERS
     """
@@ -47,9 +48,9 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     auto_shortflags=False,
 )
 def check(ctx: Context, problems: bool = False) -> None:
-    """Check the configuration: drift, unknown and missing keys, quoting, whether to restart.
+    """Check the configuration: drift, unknown or missing keys, quoting.
 
-    Ends with exit code 1 when it finds a problem.
+    It also says whether the service must be restarted. Exit code 1 if there is a problem.
 
     Example: inv -H all config.check
     """
@@ -109,7 +110,7 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     auto_shortflags=False,
 )
 def unset(ctx: Context, key: list[str]) -> None:
-    """Remove overrides from 04_local.env; the values of the other files apply again.
+    """Remove overrides from 04_local.env; the other files apply again.
 
     Example: inv -H tpp config.unset MAX_WORKERS
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @task(auto_shortflags=False)
 def ls(ctx: Context) -> None:
-    """List the images for job-runner: size, age, and the containers that use them.
+    """List job-runner's images: size, age, and the containers that use them.
 
     Ids and digests have twelve digits, as docker shows them; --wide shows them whole. -q prints
     names as `images.update` takes them.
@@ -36,7 +36,8 @@ def ls(ctx: Context) -> None:
     help={
         "image": "The last part of an image's name, with or without a tag (default: latest):"
         " ehrql:v1. May be given several times; the flag itself may be omitted.",
-        "digest": "Only this content: sha256:...; refused if the registry has another digest.",
+        "digest": "Only this content, sha256:... (default: what the registry has now); refused if the"
+        " registry has another digest.",
     },
     iterable=["image"],
     auto_shortflags=False,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "diff": "Show every change, and the differences inside files, secrets masked.",
         "check": "Only show, and exit with 1 if anything differs: for cron and CI; -q prints only"
         " the hosts that differ.",
-        "only": "Only this area (may be given several times).",
+        "only": "Only this area (may be given several times; default: all areas).",
         "skip": "Leave this area out (may be given several times).",
         "upgrade": "Upgrade all packages as well.",
         "allow-lockout": "Continue even if people, perhaps you, would be locked out.",
@@ -41,7 +41,7 @@ def manage(
     upgrade: bool = False,
     allow_lockout: bool = False,
 ) -> None:
-    """Make hosts match their descriptions in backends/: packages, people, files, service.
+    """Make hosts match their descriptions in backends/: people, files, service.
 
     The plan is shown first, with the changes for access in full (people, keys, sudo, sshd). Old
     sudo and sshd files are restored unless a fresh connection works.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     auto_shortflags=False,
 )
 def ls(ctx: Context, workspace: list[str]) -> None:
-    """List a workspace's medium-privacy (Level 4) files with size, age and owner.
+    """List a workspace's medium-privacy (Level 4) files: size, age, owner.
 
     A name is shown as a shell reads it, so it can be copied into the next command. -q prints only
     the names, --json the names as they are.
@@ -47,13 +47,13 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     help={
         "workspace": "The workspace.",
         "file": "A file's path inside the workspace, taken literally (may be given several times).",
-        "source": "The copy that the Level 3 sync would bring back: remove, or keep.",
-        "reason": "Why; stored with the record.",
+        "source": "The copy that the Level 3 sync would bring back: remove, or keep (default: asks).",
+        "reason": "Why; stored with the record (default: no reason).",
     },
     auto_shortflags=False,
 )
 def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: str = "") -> None:
-    """Remove Level 4 files for good; shows the files and asks for the workspace's name.
+    """Remove Level 4 files for good, after you typed the workspace's name.
 
     Example: inv -H tpp outputs.rm my-study output/table1.csv
     """
@@ -146,7 +146,7 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
 
 @task(help={"all": "Also the finished and attested ones."}, auto_shortflags=False)
 def pending(ctx: Context, all: bool = False) -> None:
-    """List unfinished removals: interrupted, or waiting for the partner's steps; newest first.
+    """List unfinished removals, newest first: what each one waits for.
 
     Example: inv -H all outputs.pending
     """
@@ -167,7 +167,7 @@ def pending(ctx: Context, all: bool = False) -> None:
     help={
         "id": "A removal's id from `outputs.pending`; without the dash part: all its files.",
         "by": "Who removed them on the partner's side (default: you).",
-        "note": "A note to store with it.",
+        "note": "A note to store with it (default: none).",
     },
     auto_shortflags=False,
 )
