@@ -36,7 +36,7 @@ def ls(ctx: Context) -> None:
     help={
         "image": "The last part of an image's name, with or without a tag (default: latest):"
         " ehrql:v1. May be given several times; the flag itself may be omitted.",
-        "digest": "Only this content, sha256:... (default: what the registry has now); refused if the"
+        "digest": "Only this content, sha256:... (default: what the registry has); refused if the"
         " registry has another digest.",
     },
     iterable=["image"],

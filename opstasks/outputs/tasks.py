@@ -47,7 +47,8 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     help={
         "workspace": "The workspace.",
         "file": "A file's path inside the workspace, taken literally (may be given several times).",
-        "source": "The copy that the Level 3 sync would bring back: remove, or keep (default: asks).",
+        "source": "The copy that the Level 3 sync would bring back: remove, or keep (default:"
+        " asks).",
         "reason": "Why; stored with the record (default: no reason).",
     },
     auto_shortflags=False,
