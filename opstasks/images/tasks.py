@@ -51,6 +51,7 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
     Example: inv -H prod images.update ehrql:v1
     """
     from opstasks.core.errors import Refused
+    from opstasks.core.formats import first_names
     from opstasks.images import act, facts, names, screen
     from opstasks.images.plan import make_plan
     from opstasks.output.progress import plural
@@ -71,9 +72,10 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
         ctx.finish(documents)
         return
     ctx.confirm(f"Update images on {', '.join(host.name for host in todo)}?")
+    shown = first_names([str(ref) for ref in refs], 3)
     told: Told[act.ImagesResult] = Told(
         host=screen.done_text,
-        whole=lambda count: f"{plural(len(refs), 'image')} updated on {plural(count, 'host')}",
+        whole=lambda count: f"{shown} up to date on {plural(count, 'host')}",
     )
     ctx.finish(documents.replaced(ctx.carry_out(plans, act.apply, todo, told)))
 

@@ -87,7 +87,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     ctx.confirm_name(removal_screen.rm_question(plan, host.name, source), name)
     told: Told[RemovalResult] = Told(
         host=lambda done: f"{plural(len(done.records), 'file')} removed from {one_word(name)}",
-        whole=lambda count: f"{plural(len(plan.items), 'file')} removed for good",
+        whole=lambda count: f"{one_word(name)}: files removed for good",
     )
     done = ctx.roll(lambda host: act.apply(host, plan, source=source, reason=why), told=told)
     ctx.seen("removals", done.values, lambda found: [(r.id, r.workspace) for r in found.records])

@@ -67,7 +67,7 @@ def test_a_new_version_gets_every_name_and_the_old_image_is_removed(image_regist
     done = good(update("update-docker-image", "ehrql:v1", "--yes"))
     assert "pull " in done.stderr
     assert f"ehrql:v1 is {digest_of(image_registry)}" in done.stdout
-    assert "1 image updated on 1 host in " in done.stdout
+    assert "ehrql:v1 up to date on 1 host in " in done.stdout
     assert image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1") == first
     # The old image has another name, too, so it must not be removed.
     assert image_id(image_registry, "keep-ehrql:v1")
