@@ -99,7 +99,9 @@ def _usage(name: str, task: OpsTask, words: Sequence[str], *, has_flags: bool) -
 def _argument(arg: Argument, task: OpsTask) -> HelpRow:
     value = value_name(arg, task)
     word = f"{value}..." if arg.kind is list else value
-    return HelpRow(word if arg.positional else f"[{word}]", arg.help or "")
+    about = task.about.get(arg.names[0])
+    is_needed = arg.positional or (about and about.required)
+    return HelpRow(word if is_needed else f"[{word}]", arg.help or "")
 
 
 def _flag(arg: Argument, task: OpsTask) -> HelpRow:

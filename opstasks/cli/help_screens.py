@@ -10,6 +10,7 @@ from typing import Any
 from opstasks.cli import help, overview
 from opstasks.cli.catalogue import Catalogue
 from opstasks.core.version import VERSION
+from opstasks.output.escape import printable_line
 
 # In a pipe, a task and its summary are one line.
 UNLIMITED = 10_000
@@ -19,10 +20,7 @@ class HelpScreens:
     """Prints help; `program` is what the person typed: inv or opstasks."""
 
     def __init__(self, catalogue: Catalogue, program: str) -> None:
-        from opstasks.output.console import Console
-
         self._catalogue, self._program = catalogue, program
-        self._console = Console()
         self._window = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
     @property
@@ -51,7 +49,7 @@ class HelpScreens:
     def group(self, name: str) -> None:
         """The tasks of a group with what they do."""
         self._list(self._catalogue.groups[name], self._columns)
-        self._console.say(f"({self._program} --help {self._catalogue.groups[name][0]})")
+        self._print([f"({self._program} --help {self._catalogue.groups[name][0]})"])
 
     def list(self, group: str) -> None:
         """Each task with what it does, in the groups of the overview."""
@@ -60,7 +58,7 @@ class HelpScreens:
             self._list(self._catalogue.groups[group], columns)
             return
         for title, names in overview.grouped(self._catalogue.changes).items():
-            self._console.say(title)
+            self._print([title])
             self._list(names, columns)
 
     def _list(self, names: Iterable[str], columns: int) -> None:
@@ -69,5 +67,4 @@ class HelpScreens:
         self._print(help.row_lines(rows, columns, max(map(len, self._catalogue.changes))))
 
     def _print(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._console.say(line)
+        print("\n".join(map(printable_line, lines)))

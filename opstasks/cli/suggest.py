@@ -35,11 +35,13 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "list": ("jobs.ls", "images.ls", "outputs.ls"),
     "load": ("host.stats",),
     "log": ("logs", "jobs.logs"),
+    "ls": ("jobs.ls", "images.ls", "outputs.ls"),
     "mem": ("host.stats", "jobs.stats"),
     "memory": ("host.stats", "jobs.stats"),
     "ping": ("hosts", "status"),
     "ps": ("jobs.ls",),
     "queue": ("jobs.ls",),
+    "stat": ("status", "sync.status"),
     "state": ("status",),
     "syslog": ("logs",),
     "tail": ("logs", "jobs.logs"),
@@ -114,21 +116,31 @@ SHORTEST = 4
 def tasks_for(word: str, names: Mapping[str, bool]) -> list[str]:
     """The tasks that a word may mean, best first; `names` says which task changes something."""
     plain = _plain(word)
-    found = [*_named(plain, names), *mistyped(word, names)]
-    if not found and "." in plain:
-        found = _of_part(plain, names)
-    if not found:
-        reading = [name for name, changes in names.items() if not changes]
-        found = difflib.get_close_matches(plain, reading, 2, ALIKE)
+    group, _, part = plain.rpartition(".")
+    # For `outputs.delete`, what `delete` means in this group; elsewhere only what reads.
+    of_part = _named(part, names) if group else []
+    reading = [name for name, changes in names.items() if not changes]
+    found = (
+        _named(plain, names)
+        or [name for name in of_part if name.startswith(f"{group}.")]
+        or mistyped(word, names)
+        or [name for name in of_part if name in reading]
+        or difflib.get_close_matches(plain, reading, 2, ALIKE)
+    )
     return list(dict.fromkeys(found))[:MOST]
 
 
 def mistyped(word: str, names: Mapping[str, bool]) -> list[str]:
     """The tasks whose name, or old name, is one typing mistake away from a word."""
     plain = _plain(word)
-    if len(plain) < SHORTEST:
-        return []
-    return [name for spelled, name in _spelled(names) if is_one_mistake(plain, spelled)]
+    return [name for spelled, name in _spelled(names) if _is_mistyped(plain, spelled)]
+
+
+def _is_mistyped(word: str, name: str) -> bool:
+    """Whether a word is one mistake from a name; a short last part must be right: config.get."""
+    is_long = max(len(text.rpartition(".")[2]) for text in (word, name)) >= SHORTEST
+    is_same_part = word.rpartition(".")[2] == name.rpartition(".")[2]
+    return (is_long or is_same_part) and is_one_mistake(word, name)
 
 
 def _named(plain: str, names: Mapping[str, bool]) -> list[str]:
@@ -136,14 +148,6 @@ def _named(plain: str, names: Mapping[str, bool]) -> list[str]:
     whole = [name for spelled, name in _spelled(names) if spelled == plain]
     known = [name for name in WORDS.get(plain, ()) if name in names]
     return whole or known or [name for name in names if name.rpartition(".")[2] == plain]
-
-
-def _of_part(plain: str, names: Mapping[str, bool]) -> list[str]:
-    """For `outputs.delete`: what the last part means in its group; elsewhere what only reads."""
-    group, _, part = plain.rpartition(".")
-    found = _named(part, names)
-    inside = [name for name in found if name.startswith(f"{group}.")]
-    return inside or [name for name in found if not names[name]]
 
 
 def _spelled(names: Mapping[str, bool]) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ class Flag:
 
     `value` names its value in help, with the unit: N, SECONDS, TIME. `short` is its one-letter
     form. `default` says what holds without the flag, if the function's default does not. `least`
-    is the smallest number that it takes.
+    is the smallest number that it takes. `required`: the task refuses to run without it.
     """
 
     text: str
@@ -38,6 +38,7 @@ class Flag:
     short: str = ""
     default: str = ""
     least: float = 0
+    required: bool = False
 
 
 # Flags that several tasks have: the same name means the same everywhere.

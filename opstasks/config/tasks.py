@@ -81,6 +81,7 @@ def check(ctx: Context, problems: bool = False) -> None:
             "The new values. KEY=- asks for the value, or reads it from standard input: use this"
             " for secrets.",
             value="KEY=VALUE",
+            required=True,
         ),
         "unknown": "Set a key even when job-runner does not read it.",
     },
@@ -114,7 +115,7 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
 
 @task(
     changes=True,
-    help={"key": "The keys."},
+    help={"key": Flag("The keys.", required=True)},
     variadic="key",
     iterable=["key"],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke import Collection
 
 from opstasks.cli.app import Context
-from opstasks.cli.task import task
+from opstasks.cli.task import Flag, task
 from opstasks.core.formats import first_names, size_text, span_text
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def _image_cells(row: ImageRow) -> list[object]:
 @task(
     changes=True,
     help={
-        "image": "The last part of an image's name, with or without a tag (default: latest):"
-        " ehrql:v1. May be given several times; the flag itself may be omitted.",
+        "image": Flag(
+            "The last parts of images' names, with or without a tag (default: latest): ehrql:v1.",
+            required=True,
+        ),
         "digest": "Only this content: sha256:...; refused if the registry has another digest.",
     },
     variadic="image",

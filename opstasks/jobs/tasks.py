@@ -163,7 +163,9 @@ def show(ctx: Context, job: str = "") -> None:
     variadic="job",
     iterable=["job"],
     help={
-        "job": "Jobs, each by its id, or part of its id or of workspace-action.",
+        "job": Flag(
+            "Jobs, each by its id, or part of its id or of workspace-action.", required=True
+        ),
         "cleanup": "--no-cleanup keeps container and volume for debugging; run again to remove.",
     },
 )
@@ -222,7 +224,7 @@ def _kill(
     changes=True,
     variadic="job",
     help={
-        "job": JOB_HELP,
+        "job": Flag("A job's id, or part of its id or of workspace-action.", required=True),
         "wait": Flag("How long to wait until job-runner is done with the job.", value="DURATION"),
     },
 )

@@ -57,7 +57,7 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     iterable=["file"],
     help={
         "workspace": "The workspace.",
-        "file": "Paths of files inside the workspace, taken literally.",
+        "file": Flag("Paths of files inside the workspace, taken literally.", required=True),
         "source": Flag("The copy that the Level 3 sync would bring back.", value="remove|keep"),
         "reason": "Why; stored with the record.",
     },
@@ -212,7 +212,10 @@ def _record_cells(record: RemovalRecord) -> list[object]:
     variadic="id",
     iterable=["id"],
     help={
-        "id": "A removal's id from `outputs.pending`; without the dash part: all its files.",
+        "id": Flag(
+            "Ids of removals from `outputs.pending`; without the dash part: all its files.",
+            required=True,
+        ),
         "by": Flag("Who removed them on the partner's side.", value="NAME", default="you"),
         "note": "A note to store with it.",
     },

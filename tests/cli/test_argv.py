@@ -4,13 +4,43 @@ from dataclasses import replace
 
 import pytest
 
-from opstasks.cli.argv import TaskShape, arrange, help_topic
+from opstasks.cli.argv import (
+    ExtraWord,
+    Number,
+    TaskShape,
+    UnknownFlag,
+    UnknownTask,
+    arrange,
+    help_topic,
+)
+from opstasks.core.errors import Refused
 
-CORE = {"-H": True, "--hosts": True, "--json": False, "--yes": False, "-y": False}
+CORE = TaskShape(
+    flags={
+        "-H": True,
+        "--hosts": True,
+        "--json": False,
+        "--yes": False,
+        "-y": False,
+        "-f": True,
+        "--parallel": True,
+    },
+    numbers={"--parallel": Number()},
+    early=frozenset({"-f"}),
+)
 TASKS = {
     "deploy": TaskShape(flags={"--ref": True, "--restart": False}),
     "status": TaskShape(),
-    "jobs.show": TaskShape(positionals=1),
+    "jobs.show": TaskShape(needs=("job",)),
+    "logs": TaskShape(
+        flags={"--lines": True, "-n": True, "-f": False, "--every": True, "--wait": True},
+        numbers={
+            "--lines": Number(least=1),
+            "-n": Number(least=1),
+            "--every": Number(float),
+            "--wait": Number(float, is_span=True),
+        },
+    ),
     "jobs.kill": TaskShape(flags={"--no-cleanup": False, "--job": True}, variadic="--job"),
 }
 TASKS["jobs-kill"] = replace(TASKS["jobs.kill"], renamed="jobs.kill")
@@ -28,8 +58,9 @@ def test_core_flags_are_allowed_anywhere():
 
 
 def test_equals_signs_and_glued_short_flags_work():
-    assert words("deploy --hosts=tpp --ref=v1") == ["--hosts=tpp", "deploy", "--ref=v1"]
+    assert words("deploy --hosts=tpp --ref=v1") == ["--hosts", "tpp", "deploy", "--ref", "v1"]
     assert words("deploy -Htpp") == ["-H", "tpp", "deploy"]
+    assert words("logs -yfn5") == ["-y", "logs", "-f", "-n", "5"]
 
 
 def test_a_core_flag_is_not_taken_for_a_positional_argument():
@@ -51,7 +82,7 @@ def test_a_task_flag_keeps_its_value_even_if_it_looks_like_a_flag():
     ],
 )
 def test_help_is_found_at_any_place(line, topic):
-    assert help_topic(line.split(), TASKS) == topic
+    assert help_topic(line.split(), dict.fromkeys(TASKS, "x") | {"jobs.show": "jobs.show"}) == topic
 
 
 def test_any_number_of_arguments():
@@ -71,8 +102,73 @@ def test_any_number_of_arguments():
 
 def test_old_names_become_the_new_ones():
     assert words("-y jobs-kill a") == ["-y", "jobs.kill", "--job", "a"]
-    assert help_topic(["jobs-kill", "-h"], TASKS) == "jobs.kill"
 
 
 def test_several_tasks_in_a_row():
     assert words("deploy --restart status -y") == ["-y", "deploy", "--restart", "status"]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "word", "task"),
+    [
+        ("stauts", UnknownTask, "stauts", ""),
+        ("-H tpp sttus -y", UnknownTask, "sttus", ""),
+        ("status tpp", ExtraWord, "tpp", "status"),
+        ("jobs.show abc def", ExtraWord, "def", "jobs.show"),
+        ("status --reff=x", UnknownFlag, "--reff", "status"),
+        ("--reff status", UnknownFlag, "--reff", ""),
+        ("status -f x", UnknownFlag, "-f", "status"),
+    ],
+)
+def test_a_word_that_does_not_fit_is_told_with_its_task(line, kind, word, task):
+    with pytest.raises(kind) as caught:
+        words(line)
+    assert (caught.value.word, caught.value.task) == (word, task)
+
+
+def test_the_words_after_one_that_does_not_fit_are_known():
+    with pytest.raises(ExtraWord) as caught:
+        words("status docker ps -a")
+    assert caught.value.rest == ("ps", "-a")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("deploy --ref", "deploy: --ref needs a value"),
+        ("deploy -H", "deploy: -H needs a value"),
+        ("-H", "-H needs a value"),
+        ("deploy --restart=yes", "deploy: --restart takes no value, such as 'yes'"),
+        ("jobs.show", "jobs.show: JOB is missing"),
+        ("jobs.show -y", "jobs.show: JOB is missing"),
+        ("jobs.kill a status", "jobs.kill: 'status' is a task: type it as a command of its own"),
+        ("logs --lines abc", "logs: --lines must be a whole number, not 'abc'"),
+        ("logs -n 1.5", "logs: -n must be a whole number, not '1.5'"),
+        ("logs -n 1_0", "logs: -n must be a whole number, not '1_0'"),
+        ("logs -n=", "logs: -n must be a whole number, not ''"),
+        ("logs --lines 0", "logs: --lines must be 1 or greater, not 0"),
+        ("logs --lines -3", "logs: --lines must be 1 or greater, not -3"),
+        ("logs --every nan", "logs: --every must be a number, not 'nan'"),
+        ("logs --every inf", "logs: --every must be a number, not 'inf'"),
+        ("logs --wait soon", "must be a span of time (90, 90s, 2m or 1h30m), not 'soon'"),
+        ("--parallel x logs", "--parallel must be a whole number, not 'x'"),
+        ("logs --parallel=-1", "logs: --parallel must be 0 or greater, not -1"),
+    ],
+)
+def test_wrong_usage_names_the_task_and_the_flag(line, message):
+    with pytest.raises(Refused) as caught:
+        words(line)
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"),
+    [("90", "90"), ("1.5", "1.5"), ("90s", "90"), ("2m", "120"), ("1h30m", "5400")],
+)
+def test_a_span_of_time_becomes_seconds(typed, seconds):
+    assert words(f"logs --wait {typed}") == ["logs", "--wait", seconds]
+
+
+def test_the_name_of_a_task_can_be_a_value_with_its_flag():
+    assert words("jobs.kill --job status") == ["jobs.kill", "--job", "status"]

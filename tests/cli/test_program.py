@@ -71,16 +71,16 @@ def test_refusals_are_json_too(program):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("stauts", "did you mean 'status'?"),
+        ("stauts", "Did you mean status?"),
         ("deploy --reff x", "--reff"),
         ("deploy --unfinished sideways", "'finish' or 'back'"),
-        ("deploy --watch soon", "'soon' is not a whole number"),
-        ("-H tpp deploy --watch=-30", "--watch must be 0 or greater -> --watch 15"),
-        ("-H tpp deploy.releases --limit=-1", "--limit must be 1 or greater -> --limit 10"),
+        ("deploy --watch soon", "deploy: --watch must be a span of time (90, 90s, 2m or 1h30m)"),
+        ("-H tpp deploy --watch=-30", "deploy: --watch must be 0 or greater, not -30"),
+        ("-H tpp deploy.releases --limit=-1", "--limit must be 1 or greater, not -1"),
         ("-H tpp deploy.rollback --watch=-1", "--watch must be 0 or greater"),
-        ("-H tpp service.start --watch 0", "--watch must be 1 or greater -> --watch 5"),
+        ("-H tpp service.start --watch 0", "--watch must be 1 or greater, not 0"),
         ("-H tpp service.restart --watch=-5 --yes", "--watch must be 1 or greater"),
-        ("-H tpp --parallel many status", "'many' is not a whole number"),
+        ("-H tpp --parallel many status", "--parallel must be a whole number, not 'many'"),
         ("run", "no command given"),
         ("-H tpp shell", "needs a terminal"),
         ("logs --since yesterdayish", "is not a time"),
@@ -92,10 +92,10 @@ def test_refusals_are_json_too(program):
         ("status -H", "-H needs a value"),
         ("service.stop --yes --hosts", "--hosts needs a value"),
         ("pause --reason", "--reason needs a value"),
-        ("jobs.logs -f abc", "--config (-f) needs a value"),
-        ("jobrunner/jobs-ls", "did you mean 'jobs-ls'?"),
+        ("jobs.retry -f abc", "jobs.retry has no flag -f"),
+        ("jobrunner/jobs-ls", "Did you mean jobs.ls?"),
         ("logs --lines -5", "--lines must be 0 or greater, not -5"),
-        ("config.set JOB_SERVER_TOKEN=-", "no value was given for JOB_SERVER_TOKEN"),
+        ("-H tpp config.set JOB_SERVER_TOKEN=-", "no value was given for JOB_SERVER_TOKEN"),
     ],
 )
 def test_wrong_usage_touches_nothing_and_says_what_is_wrong(program, words, told):
@@ -124,7 +124,7 @@ def test_help_has_an_example_and_a_text_for_every_flag(program, words):
     done = program(*words.split())
     assert done.returncode == 0
     assert "Example: inv -H tpp deploy" in done.stdout
-    assert "--restart             Restart the service" in done.stdout
+    assert re.search(r"  --restart  +Restart the service", done.stdout)
 
 
 @pytest.mark.parametrize("name", ["inv", "opstasks"])
