@@ -90,7 +90,7 @@ class CommandLine(invoke.Program):
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        if self.args.list.value or not (self.core.unparsed or self.args.help.value):
+        if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
             return

@@ -64,7 +64,7 @@ class KnownWords:
         found = self.host(word, task)
         if found:
             return found
-        if suggest.mistyped(word, self.tasks):
+        if suggest.mistyped(word, self.tasks) or word.partition(".")[0] in self.groups:
             return self.unknown_task(word)
         flag = self._flag_taking(task, word)
         meant = f". Did you mean {flag} {shlex.quote(word)}?" if flag else ""

@@ -94,6 +94,39 @@ CHANGING = {
     "mange": "manage",
     "images.pull": "images.update",
 }
+# All of WORDS that lead to a change: nobody types them to look at something.
+CHANGING_WORDS = [
+    "ansible",
+    "command",
+    "connect",
+    "delete",
+    "drain",
+    "exec",
+    "execute",
+    "halt",
+    "hold",
+    "login",
+    "poweroff",
+    "provision",
+    "pull",
+    "reboot",
+    "remove",
+    "requeue",
+    "rerun",
+    "resume",
+    "revert",
+    "setup",
+    "sh",
+    "ship",
+    "shutdown",
+    "ssh",
+    "sudo",
+    "suspend",
+    "terminate",
+    "undo",
+    "update",
+    "upgrade",
+]
 NOTHING = ("xyzzy", "frobnicate", "please", "a", "", "-", "...", "rum", "ste")
 GROUPS = ("users", "outputs", "service", "config", "sync", "lock")
 
@@ -150,6 +183,11 @@ def test_no_word_leads_to_a_change_unless_it_is_nearly_its_name(word):
 
 def test_every_word_leads_to_tasks_that_exist():
     assert {name for names in WORDS.values() for name in names} <= set(CHANGES)
+
+
+def test_the_usual_words_for_a_change_are_listed_here():
+    found = {word for word, names in WORDS.items() if any(CHANGES[name] for name in names)}
+    assert sorted(found) == CHANGING_WORDS
 
 
 def test_no_word_hides_a_task_a_group_or_itself():
