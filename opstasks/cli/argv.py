@@ -84,7 +84,8 @@ class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
 
     `needs` are the positional arguments by name; all further words are values of the flag
-    `variadic` ("": no further words are allowed). `numbers` are the flags that take a number.
+    `variadic` ("": no further words are allowed). `once` are the flags that take a single value,
+    each with its long form. `numbers` are the flags that take a number.
     `after_dashes` names the words after ``--``. `early` are core flags that are known only before
     the first task. `renamed` is the new name of a task that was typed by its old name.
     """
@@ -92,6 +93,7 @@ class TaskShape:
     flags: Mapping[str, bool] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     variadic: str = ""
+    once: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, Number] = field(default_factory=dict)
     after_dashes: str = ""
     early: frozenset[str] = frozenset()
@@ -131,6 +133,7 @@ class _Line:
         self._name = ""
         self._task = TaskShape()
         self._missing: list[str] = []
+        self._given: set[str] = set()
 
     def arranged(self) -> list[str]:
         """All words in Invoke's order."""
@@ -164,9 +167,10 @@ class _Line:
             if equals:
                 raise self._refused(f"{flag} takes no value, such as {value!r}")
             return [flag]
-        if not equals and not self._waiting:
+        if not equals and (not self._waiting or self._is_flag(self._waiting[0])):
             raise self._refused(f"{flag} needs a value")
         value = value if equals else self._waiting.pop(0)
+        self._take_once(shape, flag)
         if flag in shape.numbers:
             try:
                 value = shape.numbers[flag].parsed(flag, value)
@@ -174,10 +178,20 @@ class _Line:
                 raise self._refused(error.message, error.hint) from None
         return [flag, value]
 
+    def _is_flag(self, word: str) -> bool:
+        return word in self._task.flags or self._is_core(word)
+
+    def _take_once(self, shape: TaskShape, flag: str) -> None:
+        """Refuse a second value; Invoke would take it for a task."""
+        name = shape.once.get(flag, "")
+        if name in self._given:
+            raise self._refused(f"{flag} is given twice")
+        self._given |= {name} - {""}
+
     def _is_glued(self, word: str) -> bool:
         """Whether it is a short flag and more: ``-Htpp``, ``-n5``, ``-yq``."""
         flag = word[:2]
-        return len(word) > 2 and (flag in self._task.flags or self._is_core(flag))
+        return len(word) > 2 and self._is_flag(flag)
 
     def _split(self, word: str) -> None:
         flag, more = word[:2], word[2:]
@@ -190,7 +204,7 @@ class _Line:
         if self._missing:
             self._missing.pop(0)
             self._rest.append(word)
-        elif self._task.variadic:
+        elif self._task.variadic and self._task.once.get(self._task.variadic) not in self._given:
             self._take_further(word)
         elif word in self._tasks:
             self._begin_task(word)
@@ -207,6 +221,7 @@ class _Line:
                 f"{word!r} is a task: type it as a command of its own",
                 f"or, if it is the {flag[2:]}: {flag} {word}",
             )
+        self._take_once(self._task, flag)
         self._rest += [flag, word]
 
     def _begin_task(self, word: str) -> None:
@@ -214,6 +229,7 @@ class _Line:
         self._task = self._tasks[word]
         self._name = self._task.renamed or word
         self._missing = list(self._task.needs)
+        self._given -= set(self._task.once.values())
         self._rest.append(self._name)
 
     def _end_task(self) -> None:

@@ -92,9 +92,11 @@ def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
     """What a task takes."""
     flags: dict[str, bool] = {}
     numbers: dict[str, Number] = {}
+    once: dict[str, str] = {}
     for arg in context.args.values():
         spelled = list(_spelled(arg))
         flags.update(dict.fromkeys(spelled, arg.takes_value))
+        once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
         about = task.about.get(arg.names[0])
         if arg.kind in (int, float) and about:
             is_span = about.value == SPAN
@@ -104,6 +106,7 @@ def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
         flags=flags,
         needs=tuple(str(arg.names[0]) for arg in context.positional_args),
         variadic=task.variadic,
+        once=once,
         numbers=numbers,
         after_dashes=task.after_dashes,
     )
@@ -118,17 +121,23 @@ def core_shape(arguments: Sequence[Any]) -> TaskShape:
     ours = {name for flag in CORE_FLAGS for name in flag["names"]}
     flags: dict[str, bool] = {}
     numbers: dict[str, Number] = {}
+    once: dict[str, str] = {}
     early: set[str] = set()
     for arg in arguments:
         takes_value = arg.takes_value and not arg.optional
         spelled = list(_spelled(arg))
         flags.update(dict.fromkeys(spelled, takes_value))
+        once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
         if arg.kind is int:
             is_span = arg.names[0] == "connect-timeout"
             numbers.update(dict.fromkeys(spelled, Number(int, is_span=is_span)))
         if takes_value and arg.names[0] not in ours:
             early.update(flag for flag in spelled if not flag.startswith("--"))
-    return TaskShape(flags=flags, numbers=numbers, early=frozenset(early))
+    return TaskShape(flags=flags, once=once, numbers=numbers, early=frozenset(early))
+
+
+def _is_once(arg: Argument) -> bool:
+    return bool(arg.takes_value) and arg.kind is not list
 
 
 def _spelled(arg: Argument) -> Iterator[str]:

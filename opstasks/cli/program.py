@@ -90,6 +90,8 @@ class CommandLine(invoke.Program):
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
+        if {"--list", "-l"} & set(self._typed()) and not self.args.list.value:
+            self.args.list.set_value(True, cast=False)
         if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()

@@ -66,6 +66,9 @@ class KnownWords:
             return found
         if suggest.mistyped(word, self.tasks) or word.partition(".")[0] in self.groups:
             return self.unknown_task(word)
+        if only := self.shapes[task].variadic.lstrip("-"):
+            too_many = f"{task} takes one {only}: {word!r} is too many"
+            return Refused(too_many, hint=f"inv --help {task}")
         flag = self._flag_taking(task, word)
         meant = f". Did you mean {flag} {shlex.quote(word)}?" if flag else ""
         return Refused(

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opstasks.cli.argv import (
     ExtraWord,
+    MisfitWord,
     Number,
     TaskShape,
     UnknownFlag,
@@ -29,9 +32,13 @@ CORE = TaskShape(
     early=frozenset({"-f"}),
 )
 TASKS = {
-    "deploy": TaskShape(flags={"--ref": True, "--restart": False}),
+    "deploy": TaskShape(
+        flags={"--ref": True, "-r": True, "--restart": False},
+        once={"--ref": "--ref", "-r": "--ref"},
+    ),
     "status": TaskShape(),
     "jobs.show": TaskShape(needs=("job",)),
+    "jobs.retry": TaskShape(flags={"--job": True}, once={"--job": "--job"}, variadic="--job"),
     "logs": TaskShape(
         flags={"--lines": True, "-n": True, "-f": False, "--every": True, "--wait": True},
         numbers={
@@ -67,8 +74,9 @@ def test_a_core_flag_is_not_taken_for_a_positional_argument():
     assert words("jobs.show --json abc") == ["--json", "jobs.show", "abc"]
 
 
-def test_a_task_flag_keeps_its_value_even_if_it_looks_like_a_flag():
-    assert words("deploy --ref --json") == ["deploy", "--ref", "--json"]
+def test_a_value_that_looks_like_a_flag_follows_an_equals_sign():
+    assert words("deploy --ref=--json") == ["deploy", "--ref", "--json"]
+    assert words("deploy --ref --other") == ["deploy", "--ref", "--other"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +123,8 @@ def test_several_tasks_in_a_row():
         ("-H tpp sttus -y", UnknownTask, "sttus", ""),
         ("status tpp", ExtraWord, "tpp", "status"),
         ("jobs.show abc def", ExtraWord, "def", "jobs.show"),
+        ("jobs.retry abc def", ExtraWord, "def", "jobs.retry"),
+        ("jobs.retry --job abc def", ExtraWord, "def", "jobs.retry"),
         ("status --reff=x", UnknownFlag, "--reff", "status"),
         ("--reff status", UnknownFlag, "--reff", ""),
         ("status -f x", UnknownFlag, "-f", "status"),
@@ -137,6 +147,9 @@ def test_the_words_after_one_that_does_not_fit_are_known():
     [
         ("deploy --ref", "deploy: --ref needs a value"),
         ("deploy -H", "deploy: -H needs a value"),
+        ("deploy --ref --json", "deploy: --ref needs a value"),
+        ("deploy --ref a --ref b", "deploy: --ref is given twice"),
+        ("deploy -r a --ref b", "deploy: --ref is given twice"),
         ("-H", "-H needs a value"),
         ("deploy --restart=yes", "deploy: --restart takes no value, such as 'yes'"),
         ("jobs.show", "jobs.show: JOB is missing"),
@@ -172,3 +185,25 @@ def test_a_span_of_time_becomes_seconds(typed, seconds):
 
 def test_the_name_of_a_task_can_be_a_value_with_its_flag():
     assert words("jobs.kill --job status") == ["jobs.kill", "--job", "status"]
+
+
+def test_the_same_flag_may_be_given_to_two_tasks():
+    assert words("deploy --ref a deploy --ref b") == [
+        "deploy",
+        "--ref",
+        "a",
+        "deploy",
+        "--ref",
+        "b",
+    ]
+
+
+@given(
+    st.lists(st.sampled_from([*TASKS, *CORE.flags, "--ref", "-n", "a", "-", "", "--", "-Hx", "="]))
+)
+def test_any_line_is_arranged_or_refused(line):
+    try:
+        arranged = arrange(line, CORE, TASKS)
+    except (Refused, MisfitWord):
+        return
+    assert len(arranged) >= len(line)

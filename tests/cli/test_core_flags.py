@@ -145,6 +145,8 @@ def test_a_backend_host_needs_no_hosts():
         ("status tpp", "'tpp' is a host", "inv -H tpp status"),
         ("status foo", "status takes no word such as 'foo'", "inv --help status"),
         ("deploy v2", "Did you mean --ref v2?", "inv --help deploy"),
+        ("jobs.show abc def", "jobs.show takes one job: 'def' is too many", "inv --help jobs.show"),
+        ("jobs.logs a --lines 5 -n 6", "jobs.logs: -n is given twice", "inv --help jobs.logs"),
         ("deploy.releases 5", "Did you mean --limit 5?", "inv --help deploy.releases"),
         ("status jobs.lss", "Did you mean jobs.ls", "inv --list"),
         ("status outputs", "'outputs' is a group of tasks: ls, rm", "inv --help outputs"),
@@ -170,6 +172,11 @@ def test_wrong_usage_is_one_message_also_as_json(run_here, words, message, hint)
     assert message in error["error"]["message"]
     assert hint in error["error"]["hint"]
     assert "Traceback" not in done.err
+
+
+def test_a_list_may_be_asked_for_at_the_end_of_a_line(run_here):
+    done = run_here("-H", "tpp", "status", "--list")
+    assert (done.code, done.out.splitlines()[0]) == (0, "LOOK")
 
 
 def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
