@@ -7,13 +7,11 @@ into Invoke's order first. What does not fit is refused here, where the task and
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from opstasks.cli.values import ValueForm
 from opstasks.core.errors import Refused
-
-SPANS = "90, 90s, 2m or 1h30m"
 
 
 class MisfitWord(Exception):
@@ -39,53 +37,12 @@ class ExtraWord(MisfitWord):
 
 
 @dataclass(frozen=True)
-class Number:
-    """What a flag accepts: whole numbers if `kind` is int; if `is_span`, seconds or a span."""
-
-    kind: type = int
-    least: float = 0
-    is_span: bool = False
-
-    def parsed(self, flag: str, text: str) -> str:
-        """The number as text; raises Refused, with the flag, for anything else."""
-        try:
-            value = self._span(text) if self.is_span else self._number(text)
-        except Refused as error:
-            raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
-        if value is None:
-            wanted = f"a span of time ({SPANS})" if self.is_span else self._kind_text()
-            raise Refused(f"{flag} must be {wanted}, not {text!r}")
-        if value < self.least:
-            raise Refused(f"{flag} must be {self.least:g} or greater, not {text}")
-        return str(int(value) if value == int(value) else value)
-
-    def _number(self, text: str) -> float | None:
-        try:
-            value = self.kind(text)
-        except ValueError:
-            return None
-        is_plain = text.isascii() and "_" not in text and math.isfinite(value)
-        return value if is_plain else None
-
-    def _span(self, text: str) -> float | None:
-        from opstasks.core import durations
-
-        number = self._number(text)
-        return (
-            float(durations.parse(text)) if number is None and durations.is_span(text) else number
-        )
-
-    def _kind_text(self) -> str:
-        return "a whole number" if self.kind is int else "a number"
-
-
-@dataclass(frozen=True)
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
 
     `needs` are the positional arguments by name; all further words are values of the flag
     `variadic` ("": no further words are allowed). `once` are the flags that take a single value,
-    each with its long form. `numbers` are the flags that take a number.
+    each with its long form. `forms` are what the values of flags must be.
     `after_dashes` names the words after ``--``. `early` are core flags that are known only before
     the first task. `renamed` is the new name of a task that was typed by its old name.
     """
@@ -94,7 +51,7 @@ class TaskShape:
     needs: tuple[str, ...] = ()
     variadic: str = ""
     once: Mapping[str, str] = field(default_factory=dict)
-    numbers: Mapping[str, Number] = field(default_factory=dict)
+    forms: Mapping[str, ValueForm] = field(default_factory=dict)
     after_dashes: str = ""
     early: frozenset[str] = frozenset()
     renamed: str = ""
@@ -171,9 +128,9 @@ class _Line:
             raise self._refused(f"{flag} needs a value")
         value = value if equals else self._waiting.pop(0)
         self._take_once(shape, flag)
-        if flag in shape.numbers:
+        if flag in shape.forms:
             try:
-                value = shape.numbers[flag].parsed(flag, value)
+                value = shape.forms[flag].parsed(flag, value)
             except Refused as error:
                 raise self._refused(error.message, error.hint) from None
         return [flag, value]

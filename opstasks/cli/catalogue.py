@@ -9,10 +9,11 @@ from typing import Any
 
 from invoke import Argument, Collection, ParserContext
 
-from opstasks.cli.argv import Number, TaskShape
+from opstasks.cli.argv import TaskShape
 from opstasks.cli.old_names import OLD_NAMES
-from opstasks.cli.options import CORE_FLAGS
-from opstasks.cli.task import SPAN, OpsTask
+from opstasks.cli.options import CORE_FLAGS, CORE_HELP
+from opstasks.cli.task import MOMENT, SPAN, Flag, OpsTask
+from opstasks.cli.values import Choice, Moment, Number, Span, SpanText, ValueForm
 
 
 class Catalogue:
@@ -91,25 +92,35 @@ class Catalogue:
 def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
     """What a task takes."""
     flags: dict[str, bool] = {}
-    numbers: dict[str, Number] = {}
+    forms: dict[str, ValueForm] = {}
     once: dict[str, str] = {}
     for arg in context.args.values():
         spelled = list(_spelled(arg))
         flags.update(dict.fromkeys(spelled, arg.takes_value))
         once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
-        about = task.about.get(arg.names[0])
-        if arg.kind in (int, float) and about:
-            is_span = about.value == SPAN
-            numbers.update(dict.fromkeys(spelled, Number(arg.kind, about.least, is_span)))
+        if form := form_of(arg, task):
+            forms.update(dict.fromkeys(spelled, form))
     flags.update(dict.fromkeys(context.inverse_flags, False))
     return TaskShape(
         flags=flags,
         needs=tuple(str(arg.names[0]) for arg in context.positional_args),
         variadic=task.variadic,
         once=once,
-        numbers=numbers,
+        forms=forms,
         after_dashes=task.after_dashes,
     )
+
+
+def form_of(arg: Argument, task: OpsTask) -> ValueForm | None:
+    """What the value of a flag must be; None for any text."""
+    about = task.about.get(arg.names[0], Flag(""))
+    if arg.kind in (int, float):
+        kind = Span if about.value == SPAN else Number
+        return kind(arg.kind, about.least)
+    if "|" in about.value:
+        return Choice(tuple(about.value.split("|")))
+    texts: dict[str, ValueForm] = {SPAN: SpanText(), MOMENT: Moment()}
+    return texts.get(about.value)
 
 
 def core_shape(arguments: Sequence[Any]) -> TaskShape:
@@ -120,7 +131,7 @@ def core_shape(arguments: Sequence[Any]) -> TaskShape:
     """
     ours = {name for flag in CORE_FLAGS for name in flag["names"]}
     flags: dict[str, bool] = {}
-    numbers: dict[str, Number] = {}
+    forms: dict[str, ValueForm] = {}
     once: dict[str, str] = {}
     early: set[str] = set()
     for arg in arguments:
@@ -129,11 +140,11 @@ def core_shape(arguments: Sequence[Any]) -> TaskShape:
         flags.update(dict.fromkeys(spelled, takes_value))
         once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
         if arg.kind is int:
-            is_span = arg.names[0] == "connect-timeout"
-            numbers.update(dict.fromkeys(spelled, Number(int, is_span=is_span)))
+            form = Span() if CORE_HELP.get(arg.names[0], ("",))[0] == SPAN else Number()
+            forms.update(dict.fromkeys(spelled, form))
         if takes_value and arg.names[0] not in ours:
             early.update(flag for flag in spelled if not flag.startswith("--"))
-    return TaskShape(flags=flags, once=once, numbers=numbers, early=frozenset(early))
+    return TaskShape(flags=flags, once=once, forms=forms, early=frozenset(early))
 
 
 def _is_once(arg: Argument) -> bool:

@@ -24,6 +24,7 @@ from opstasks.cli.argv import MisfitWord, TaskShape, arrange, help_topic
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, UNUSED_FLAGS, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
+from opstasks.cli.values import Choice
 from opstasks.core import errors
 from opstasks.core.errors import Interrupted, OpsError, Refused
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
     from opstasks.cli.usage import KnownWords
     from opstasks.fleet.inventory import Inventory
+
+
+LIST_FORMATS = ("flat", "nested", "json")
 
 
 class Executor(invoke.Executor):
@@ -113,6 +117,7 @@ class CommandLine(invoke.Program):
             group = self.args.list.value
             if isinstance(group, str) and group not in self.catalogue.groups:
                 raise self._known().unknown_group(group)
+            Choice(LIST_FORMATS).parsed("--list-format", self.args["list-format"].value)
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:
@@ -256,6 +261,10 @@ class CommandLine(invoke.Program):
             yield
         except Refused as error:
             self._fail(error)
+        except Exit as end:
+            if end.message:
+                self._fail(Refused(end.message))
+            raise
         except (ParseError, ValueError) as error:  # what `arrange` did not find
             self._fail(Refused(str(error), hint="inv --list"))
 

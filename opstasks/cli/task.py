@@ -28,7 +28,8 @@ ABOUT_HOSTS = (
 class Flag:
     """A flag of a task, where its help text alone is not enough.
 
-    `value` names its value in help, with the unit: N, SECONDS, TIME. `short` is its one-letter
+    `value` names its value in help: N, REF. A flag with DURATION accepts a span of time, TIME a
+    moment in the past, and `one|other` only these words. `short` is its one-letter
     form. `default` says what holds without the flag, if the function's default does not. `least`
     is the smallest number that it takes. `required`: the task refuses to run without it.
     """
@@ -44,13 +45,13 @@ class Flag:
 # Flags that several tasks have: the same name means the same everywhere.
 LINES = Flag("The last so many lines; 0: all.", value="N", short="n")
 FOLLOW = Flag("Keep showing new lines until Ctrl-C.", short="f")
-SPAN = "DURATION"
+SPAN, MOMENT = "DURATION", "TIME"
 EVERY = Flag("With --watch: the time between two refreshes.", value=SPAN)
 
 
 def since(what: str) -> Flag:
     """The flag --since of a task; `what` says what it shows."""
-    return Flag(f"{what}: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).", value="TIME")
+    return Flag(f"{what}: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).", value=MOMENT)
 
 
 class OpsTask(invoke.Task):  # type: ignore[type-arg]

@@ -157,9 +157,16 @@ class KnownWords:
         """The first flag of a task that a word could be the value of."""
         shape = self.shapes[task]
         taking = [flag for flag, takes_value in shape.flags.items() if takes_value]
-        of_number = [flag for flag in taking if flag in shape.numbers]
-        found = of_number if word[:1].isdigit() and of_number else []
-        return next(iter(found or [flag for flag in taking if flag not in of_number]), "")
+        fitting = [flag for flag in taking if flag in shape.forms and _fits(shape, flag, word)]
+        return next(iter(fitting or [flag for flag in taking if flag not in shape.forms]), "")
+
+
+def _fits(shape: TaskShape, flag: str, word: str) -> bool:
+    try:
+        shape.forms[flag].parsed(flag, word)
+    except Refused:
+        return False
+    return True
 
 
 def ignored(task: str, flag: str) -> Refused:

@@ -49,11 +49,8 @@ def apply(
 
     Example: inv -H tpp deploy --ref v2.73.0
     """
-    from opstasks.core.errors import Refused
     from opstasks.deploy import apply
 
-    if unfinished not in ("", "finish", "back"):
-        raise Refused("--unfinished must be 'finish' or 'back'")
     watch_s = _watch_s(watch)
     found = ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref, restart=restart))
     plans = _judge(ctx, found)

@@ -24,7 +24,7 @@ LIST_HEADERS = ("check", "", "found", "hint")
         "delay": Flag("Prepare after this long, not now.", value="DURATION"),
         "at": Flag(
             "Prepare at this time, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
-            value="TIME",
+            value="WHEN",
         ),
         "drain": Flag(
             "Let running jobs end for this long before they are requeued.", value="DURATION"

@@ -73,8 +73,6 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     why = ctx.one_line(reason, "reason")
     if not file:
         raise Refused("no file given", hint="inv -H tpp outputs.rm my-study output/table1.csv")
-    if source and source not in act.SOURCE_CHOICES:
-        raise Refused("--source takes 'remove' or 'keep'")
     if len(ctx.fleet.hosts) != 1:
         raise Refused(
             "name one host: files are removed on one host at a time", hint="inv -H tpp ..."

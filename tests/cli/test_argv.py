@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from opstasks.cli.argv import (
     ExtraWord,
     MisfitWord,
-    Number,
     TaskShape,
     UnknownFlag,
     UnknownTask,
     arrange,
     help_topic,
 )
+from opstasks.cli.values import Choice, Moment, Number, Span, SpanText
 from opstasks.core.errors import Refused
 
 CORE = TaskShape(
@@ -28,7 +28,7 @@ CORE = TaskShape(
         "-f": True,
         "--parallel": True,
     },
-    numbers={"--parallel": Number()},
+    forms={"--parallel": Number()},
     early=frozenset({"-f"}),
 )
 TASKS = {
@@ -40,12 +40,24 @@ TASKS = {
     "jobs.show": TaskShape(needs=("job",)),
     "jobs.retry": TaskShape(flags={"--job": True}, once={"--job": "--job"}, variadic="--job"),
     "logs": TaskShape(
-        flags={"--lines": True, "-n": True, "-f": False, "--every": True, "--wait": True},
-        numbers={
+        flags={
+            "--lines": True,
+            "-n": True,
+            "-f": False,
+            "--every": True,
+            "--wait": True,
+            "--for": True,
+            "--since": True,
+            "--only": True,
+        },
+        forms={
             "--lines": Number(least=1),
             "-n": Number(least=1),
             "--every": Number(float),
-            "--wait": Number(float, is_span=True),
+            "--wait": Span(float),
+            "--for": SpanText(),
+            "--since": Moment(),
+            "--only": Choice(("a", "b", "c")),
         },
     ),
     "jobs.kill": TaskShape(flags={"--no-cleanup": False, "--job": True}, variadic="--job"),
@@ -164,6 +176,10 @@ def test_the_words_after_one_that_does_not_fit_are_known():
         ("logs --every nan", "logs: --every must be a number, not 'nan'"),
         ("logs --every inf", "logs: --every must be a number, not 'inf'"),
         ("logs --wait soon", "must be a span of time (90, 90s, 2m or 1h30m), not 'soon'"),
+        ("logs --for 5x", "logs: --for must be a span of time (90, 90s, 2m or 1h30m), not '5x'"),
+        ("logs --for 0s", "logs: --for: '0s' is not a span longer than 0"),
+        ("logs --since 2026-99-99", "logs: --since: '2026-99-99' is not a date"),
+        ("logs --only d", "logs: --only must be a, b or c, not 'd'"),
         ("--parallel x logs", "--parallel must be a whole number, not 'x'"),
         ("logs --parallel=-1", "logs: --parallel must be 0 or greater, not -1"),
     ],
@@ -181,6 +197,11 @@ def test_wrong_usage_names_the_task_and_the_flag(line, message):
 )
 def test_a_span_of_time_becomes_seconds(typed, seconds):
     assert words(f"logs --wait {typed}") == ["logs", "--wait", seconds]
+
+
+@pytest.mark.parametrize(("typed", "given"), [("90", "90s"), ("2m", "2m"), ("", "")])
+def test_a_span_for_a_task_that_reads_it_has_a_unit(typed, given):
+    assert words(f"logs --for={typed}") == ["logs", "--for", given]
 
 
 def test_the_name_of_a_task_can_be_a_value_with_its_flag():

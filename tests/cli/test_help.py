@@ -210,6 +210,8 @@ def test_the_list_of_a_group_has_its_tasks_only(run_here):
         ("--list nothing", "no group of tasks is called 'nothing'"),
         ("--list jbs", "Did you mean jobs?"),
         ("--list status", "'status' is a task, not a group"),
+        ("--list -F bad", "--list-format must be flat, nested or json, not 'bad'"),
+        ("--list -F json -D 1", "--list-depth option is not supported"),
         ("--help nothing", "'nothing' is not a task"),
         ("-H tpp", "no task is given"),
     ],

@@ -73,7 +73,7 @@ def test_refusals_are_json_too(program):
     [
         ("stauts", "Did you mean status?"),
         ("deploy --reff x", "--reff"),
-        ("deploy --unfinished sideways", "'finish' or 'back'"),
+        ("deploy --unfinished sideways", "deploy: --unfinished must be finish or back"),
         ("deploy --watch soon", "deploy: --watch must be a span of time (90, 90s, 2m or 1h30m)"),
         ("-H tpp deploy --watch=-30", "deploy: --watch must be 0 or greater, not -30"),
         ("-H tpp deploy.releases --limit=-1", "--limit must be 1 or greater, not -1"),
@@ -85,7 +85,10 @@ def test_refusals_are_json_too(program):
         ("-H tpp shell", "needs a terminal"),
         ("logs --since yesterdayish", "is not a time"),
         ("logs --job a;b", "cannot be part of a job id"),
-        ("jobs.ls --state dead", "there is no state 'dead'"),
+        (
+            "jobs.ls --state dead",
+            "--state must be pending, running, failed or succeeded, not 'dead'",
+        ),
         ("logs --follow --json", "omit one of them"),
         ("-H tpp --parallel -3 status", "--parallel must be 0 or greater, not -3"),
         ("--inventory /absent status", "which is not a file"),
@@ -230,7 +233,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_with_debug(program):
         ("--prompt-for-sudo-password status", "no sudo password was given"),
         ("jobs.ls --watch --json", "never ends"),
         ("jobs.stats --watch --json", "never ends"),
-        ("jobs.ls --state runing", "there is no state"),
+        ("jobs.ls --state runing", "--state must be"),
         ("images.update ehrql --digest x", "is not a digest"),
     ],
 )
