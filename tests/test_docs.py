@@ -43,7 +43,8 @@ def test_a_task_has_an_example_that_parses(program, name):
             continue
         words = words[1 : words.index("--")] if "--" in words else words[1:]
         core = core_shape(list(program.initial_context.args.values()))
-        parsed = program.make_parser().parse_argv(arrange(words, core, program.shapes()))
+        arranged = arrange(words, core, program.shapes())
+        parsed = program.make_parser(arranged).parse_argv(arranged)
         assert len(parsed) > 1, "no task in it"
 
 

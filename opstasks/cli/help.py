@@ -90,7 +90,9 @@ def _is_word(arg: Argument, task: OpsTask) -> bool:
 
 
 def _usage(name: str, task: OpsTask, words: Sequence[str], *, has_flags: bool) -> str:
-    hosts = [] if "hosts" in task.ignores else ["-H HOSTS"]
+    hosts = ["[-H HOSTS]" if task.anywhere else "-H HOSTS"]
+    if "hosts" in task.ignores:
+        hosts = []
     more = ["[flags]"] if has_flags else []
     after = [f"-- {task.after_dashes}"] if task.after_dashes else []
     return " ".join([*hosts, name, *words, *more, *after])

@@ -12,7 +12,7 @@ import contextlib
 import functools
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
@@ -192,13 +192,15 @@ class CommandLine(invoke.Program):
         """Every task, by the names that people type."""
         return Catalogue(self.collection)
 
-    def make_parser(self) -> Parser:
-        """A parser of the whole line, with our tasks."""
-        return Parser(initial=self.initial_context, contexts=self.catalogue.contexts)
+    def make_parser(self, words: Sequence[str]) -> Parser:
+        """A parser of a line, with the tasks that are in it: it copies all that it gets."""
+        named = {self.catalogue.typed(word) for word in words if word in self.shapes()}
+        contexts = [self.catalogue.context(name) for name in sorted(named)]
+        return Parser(initial=self.initial_context, contexts=contexts)
 
     def _make_parser(self) -> Parser:
         """Called by Invoke."""
-        return self.make_parser()
+        return self.make_parser(self.core.unparsed)
 
     @property
     def contexts(self) -> list[ParserContext]:

@@ -50,6 +50,8 @@ class KnownWords:
         found = self.host(word, next_task or "status") or self._tasks_like(word)
         if found:
             return found
+        if word.startswith("sandbox") and "sandbox" not in self.groups:
+            return Refused(f"{word!r} needs the Docker SDK", hint="pip install 'opstasks[sandbox]'")
         return self._near(word, next_task or "status")
 
     def extra_word(self, misfit: ExtraWord, line: Sequence[str]) -> Refused:

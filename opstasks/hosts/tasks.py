@@ -10,6 +10,7 @@ from opstasks.cli.task import task
 
 @task(
     changes=False,
+    anywhere=True,
     help={"close": "Close the kept connections; a command that is using one loses its connection."},
 )
 def hosts(ctx: Context, close: bool = False) -> None:

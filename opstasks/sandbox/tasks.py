@@ -102,6 +102,7 @@ def status(ctx: Context) -> None:
 @task(
     changes=True,
     ignores=BESIDES_HOSTS,
+    anywhere=True,
     help={
         "action": Flag(
             "quick, long, longer, fail, outputs, after_quick, extract or no_image.", value="ACTION"
@@ -137,6 +138,7 @@ def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None
 @task(
     changes=True,
     ignores=BESIDES_HOSTS,
+    anywhere=True,
     help={
         "release": "v2.71.0, v2.73.0, broken-import, broken-migration, broken-crash or diverged.",
     },

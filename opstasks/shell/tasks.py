@@ -33,6 +33,8 @@ def shell(ctx: Context, user: str = "") -> None:
         ctx.console.say(f"{host.name}: {plan}")
         ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
         return
+    if ctx.options.json:
+        raise Refused("shell: there is no JSON document of a shell", hint="leave --json out")
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
     with recorded(host, account):
         code = terminal.interact(host, LOGIN, account)
