@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opstasks.cli.options import CORE_HELP
+from opstasks.cli.task import SPAN
 
 if TYPE_CHECKING:
     from invoke import Argument, ParserContext
@@ -124,12 +125,10 @@ def _default(arg: Argument, task: OpsTask) -> str:
     about = task.about.get(arg.names[0])
     if about and about.default:
         return about.default
-    is_shown = arg.takes_value and arg.default not in (None, "", [])
-    return (
-        f"{arg.default:g}"
-        if is_shown and isinstance(arg.default, float)
-        else (str(arg.default) if is_shown else "")
-    )
+    if arg.kind not in (int, float, str) or arg.default is None:
+        return ""
+    is_seconds = arg.kind is not str and value_name(arg, task) == SPAN
+    return (f"{arg.default:g}" if arg.kind is float else str(arg.default)) + "s" * is_seconds
 
 
 def core_rows(arguments: Sequence[Any]) -> list[HelpRow]:
@@ -179,7 +178,9 @@ def row_lines(rows: Sequence[HelpRow], columns: int, left: int = 0) -> Iterator[
         if len(row.typed) > left:
             yield from hanging(row.typed, columns, INDENT, INDENT * 2)
             begin = indent
-        yield from hanging(row.whole, columns, begin, indent)
+        # No line ends inside a default.
+        whole = row.whole.replace(f"[{row.default}]", f"[{row.default}]".replace(" ", "\0"))
+        yield from (line.replace("\0", " ") for line in hanging(whole, columns, begin, indent))
 
 
 def hanging(text: str, columns: int, first: str = "", later: str = "") -> list[str]:

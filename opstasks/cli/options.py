@@ -91,9 +91,10 @@ class RunOptions:
 
 def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOptions:
     """The core flags that Invoke parsed; raises Refused for impossible values."""
-    ssh_config = args["ssh-config"].value or ""
+    ssh_config, identity = args["ssh-config"].value or "", args.identity.value or ""
     if ssh_config and not Path(ssh_config).expanduser().is_file():
-        raise Refused(f"--ssh-config: {ssh_config!r} is not a file")
+        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="correct -S")
+    _check_key(identity)
     password = config.sudo.password
     return RunOptions(
         hosts=tuple(args.hosts.value or ()),
@@ -105,7 +106,7 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
         dry=args.dry.value,
         echo=args.echo.value,
         debug=args.debug.value,
-        identity=args.identity.value or "",
+        identity=identity,
         ssh_config=ssh_config,
         connect_timeout_s=args["connect-timeout"].value or 0,
         password=password_from(str(password), "sudo.password") if password else None,
@@ -115,6 +116,14 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
         ids_only=args.quiet.value,
         remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
     )
+
+
+def _check_key(identity: str) -> None:
+    """Raise Refused if there is no such key; `-i` may use %-tokens, or a key that an agent has."""
+    if not identity or "%" in identity:
+        return
+    if not any(Path(f"{identity}{end}").expanduser().is_file() for end in ("", ".pub")):
+        raise Refused(f"--identity: {identity!r} is not a file", hint="correct -i")
 
 
 def fields_from(text: str | None) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import invoke
 
-# The core flags that choose hosts or say how to reach them: without a meaning for a task that
-# contacts none. `invoke.py` names: without dashes.
+# The core flags, without dashes, that choose hosts or say how to reach them: they have no meaning
+# for a task that contacts none.
 ABOUT_HOSTS = (
     "hosts",
     "inventory",
@@ -54,7 +54,7 @@ def since(what: str) -> Flag:
     return Flag(f"{what}: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).", value=MOMENT)
 
 
-class OpsTask(invoke.Task):  # type: ignore[type-arg]
+class OpsTask(invoke.Task[Any]):
     """A task with what `task` was told about it."""
 
     def __init__(self, body: Callable[..., None], about: Mapping[str, Flag], **more: Any) -> None:
@@ -90,9 +90,9 @@ def task(
     """Make a task of a function.
 
     `changes`: it changes hosts, or may (`run`). `variadic` is the parameter that gets the further
-    words of the line. `after_dashes` names the words after ``--``; without it, they are refused.
-    `ignores` are core flags that have no meaning for it: they are refused. `anywhere`: without -H
-    it makes sense on a machine that is no backend host.
+    words of the line. `after_dashes` names the words after ``--``, in brackets if they may be left
+    out; without it, they are refused. `ignores` are core flags that have no meaning for the task:
+    they are refused. `anywhere`: without -H it makes sense on a machine that is no backend host.
     """
     texts = (help or {}).items()
     about = {key: Flag(text) if isinstance(text, str) else text for key, text in texts}

@@ -60,7 +60,7 @@ class KnownWords:
         if what := self.shapes[task].after_dashes:
             before = line[: len(line) - len(rest) - 1]
             typed = shlex.join(["inv", *before, "--", word, *rest])
-            return Refused(f"{task}: {what} must follow --", hint=typed)
+            return Refused(f"{task}: {what.strip('[]')} must follow --", hint=typed)
         if word in self.groups:
             return self._group(word, rest)
         found = self.host(word, task)

@@ -166,7 +166,7 @@ def show(ctx: Context, job: str = "") -> None:
         "job": Flag(
             "Jobs, each by its id, or part of its id or of workspace-action.", required=True
         ),
-        "cleanup": "--no-cleanup keeps container and volume for debugging; run again to remove.",
+        "cleanup": "Keep container and volume for debugging; run again to remove them.",
     },
 )
 def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @task(
     changes=True,
     variadic="job",
-    after_dashes="COMMAND",
+    after_dashes="[COMMAND]",
     ignores=["json"],
     help={"job": JOB_HELP, "read-only": "Mount the volume read-only."},
 )
@@ -48,7 +48,7 @@ def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
 @task(
     changes=True,
     variadic="job",
-    after_dashes="OPTIONS",
+    after_dashes="[OPTIONS]",
     ignores=["json"],
     help={"job": JOB_HELP},
 )

@@ -57,13 +57,12 @@ def _cells(row: ScheduledRow) -> list[object]:
 @task(
     changes=True,
     variadic="id",
-    iterable=["id"],
     help={
         "id": "Its id, or the beginning of it. Without it: the only one, or choose by number.",
         "reason": "Why, for the record.",
     },
 )
-def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
+def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     """Cancel scheduled work; also work that waits for jobs to end, until it stops the service.
 
     Example: inv -H tpp scheduled.cancel 20261201T091500-4f2a9c
@@ -71,9 +70,7 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
     from opstasks.core.errors import Refused
     from opstasks.maintenance import cancel as cancelling
 
-    if len(id) > 1:
-        raise Refused("only one at a time", hint="name one of them")
-    wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
+    wanted, why = id, ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)

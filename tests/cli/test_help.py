@@ -72,7 +72,7 @@ def test_the_help_of_a_task_as_lines():
         "  JOB...           The jobs.\n"
         "  -n, --to-keep N  How many to keep. [5]\n"
         "  --who NAME       For whom. [you]\n"
-        "  --wait DURATION  How long to wait. [2.5]\n"
+        "  --wait DURATION  How long to wait. [2.5s]\n"
         "  --no-cleanup     Keep the containers.\n"
         "  --mode MODE      Which mode. [fast]\n"
         "\n"
@@ -118,6 +118,7 @@ def test_help_fits_into_the_window_and_breaks_no_word(columns):
         found = help_of(CATALOGUE, name)
         lines = list(help.task_lines(found, "opstasks", columns))
         assert max(map(len, lines)) <= columns, name
+        assert "<" not in "".join(lines), name  # no value of Python
         rows = (*found.arguments, *found.flags)
         words = " ".join([found.summary, *found.details, *(f"{r.typed} {r.whole}" for r in rows)])
         assert set(words.split()) <= set(" ".join(lines).split()), name
