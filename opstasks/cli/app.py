@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -19,15 +20,19 @@ from opstasks.cli.options import RunOptions
 from opstasks.cli.password import PasswordBox
 from opstasks.cli.recording import TaskRun
 from opstasks.core.errors import FAILED, INTERRUPTED, OK, Refused
+from opstasks.core.hints import one_word
 
 if TYPE_CHECKING:
     from opstasks.cli.reading import HostReader
+    from opstasks.core.clock import Clock
     from opstasks.core.result import FleetResult
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
     from opstasks.fleet.inventory import HostSpec, Inventory
     from opstasks.fleet.transport import Transport
-    from opstasks.output.console import Console, Row
+    from opstasks.output.console import Console
+    from opstasks.output.screens import Screen
+    from opstasks.output.summary import Told
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -40,9 +45,16 @@ class App:
         from opstasks.output.console import Console
 
         self.options = options
-        self.console: Console = Console(as_json=options.json, echo=options.echo)
+        self.console: Console = Console(
+            as_json=options.json,
+            echo=options.echo,
+            no_color=options.no_color,
+            wide=options.wide,
+            ids_only=options.ids_only,
+            fields=options.fields,
+        )
         self.stop = threading.Event()
-        self._passwords = PasswordBox(options.password, self._where_sudo_may_ask)
+        self._passwords = PasswordBox(options.password, self._where_sudo_may_ask, self.console.held)
         self._inventory: Inventory | None = None
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
@@ -92,6 +104,7 @@ class App:
             on_interrupt=self._say_stopping,
             show=self.console.arrived,
             is_held=lambda: self._passwords.is_asking,
+            observer=self.console.observe,
         )
 
     def _say_stopping(self) -> None:
@@ -167,6 +180,7 @@ class App:
 
     def close(self) -> None:
         """Close every connection."""
+        self.console.close()
         self._passwords.restore_terminal()
         for host in self._hosts.values():
             host.close()
@@ -195,6 +209,26 @@ class Context(invoke.Context):
     def console(self) -> Console:
         """Where to print."""
         return self.app.console
+
+    @property
+    def clock(self) -> Clock:
+        """The present time, in the zone in which times are shown.
+
+        That is the zone of the hosts that were asked, if they all have the same one, or UTC.
+        """
+        from opstasks.core.clock import Clock
+
+        now_at = time.time()
+        zones = {str(host.zone): host.zone for host in self.fleet.hosts if host.zone is not None}
+        if len(zones) != 1:
+            return Clock(now_at)
+        ((name, zone),) = zones.items()
+        return Clock(now_at, zone, name)
+
+    @property
+    def hosts_text(self) -> str:
+        """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or ""."""
+        return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""
 
     # -- questions ---------------------------------------------------------------------------
 
@@ -270,14 +304,32 @@ class Context(invoke.Context):
         plans: FleetResult[P],
         work: Callable[[Host, P], T],
         hosts: Sequence[Host] | None = None,
+        told: Told[T] | None = None,
     ) -> FleetResult[T]:
-        """Change hosts one after another as planned; by default, all those with a plan."""
-        from opstasks.fleet.fleet import Fleet
+        """Change hosts one after another as planned; by default, all those with a plan.
 
+        `told` says what was done on each host, and how to undo it.
+        """
         found = plans.values
         if hosts is None:
             hosts = [host for host in self.fleet.hosts if host.name in found]
-        return Fleet.of(self.fleet, hosts).roll(lambda host: work(host, found[host.name]))
+        return self.roll(lambda host: work(host, found[host.name]), hosts, told)
+
+    def roll(
+        self,
+        work: Callable[[Host], T],
+        hosts: Sequence[Host] | None = None,
+        told: Told[T] | None = None,
+    ) -> FleetResult[T]:
+        """Change hosts one after another, all of them by default; `told` says what was done."""
+        from opstasks.fleet.fleet import Fleet
+        from opstasks.output.summary import Summary
+
+        hosts = self.fleet.hosts if hosts is None else hosts
+        summary = Summary(self.console, [host.name for host in hosts], told)
+        result = Fleet.of(self.fleet, hosts).roll(work, summary.show)
+        summary.end(result)
+        return result
 
     @property
     def reader(self) -> HostReader:
@@ -300,23 +352,24 @@ class Context(invoke.Context):
         from opstasks.output import screen
 
         self.fleet.outcomes.is_kept = False
-        screen.watch(render, every_s, as_json=self.options.json)
+        with self.console.held():
+            screen.watch(render, every_s, as_json=self.options.json)
         raise Exit(code=INTERRUPTED)
 
-    def finish(self, result: FleetResult[Any], row: Callable[[Any], Row] | None = None) -> None:
+    def finish(self, result: FleetResult[Any], screen: Screen[Any] | None = None) -> None:
         """Show a fleet's result; ends the program unless every host succeeded.
 
-        `row` makes one row for each host; without it, only errors not shown before are shown.
+        Without a `screen`, only errors not shown before are shown.
         """
-        from opstasks.output.console import fleet_document
-        from opstasks.output.rows import Overview
+        from opstasks.output.documents import fleet_document
 
+        console = self.console
         if self.options.json:
-            self.console.document(fleet_document(result))
-        else:
-            if row:
-                Overview(self.console, row).show(result)
-            self.console.problems(result)
+            console.document(fleet_document(result, console.fields))
+        elif screen is not None:
+            console.say_lines(screen.lines(result, console.window, wide=console.wide))
+        if not self.options.json:
+            console.problems(result)
         self.end(result)
 
     def end(self, result: FleetResult[Any]) -> None:

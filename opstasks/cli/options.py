@@ -82,11 +82,11 @@ class RunOptions:
     ssh_config: str = ""
     connect_timeout_s: int = 0
     password: Secret | None = None
+    remainder: tuple[str, ...] = ()
     no_color: bool = False
     wide: bool = False
-    fields: tuple[str, ...] = ()
     ids_only: bool = False
-    remainder: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOptions:

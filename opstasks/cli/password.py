@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,19 @@ PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
 class PasswordBox:
     """The sudo passwords of the hosts; asks the person for one when sudo asks.
 
-    `asking_hosts` are the names of the run's hosts where sudo may ask.
+    `asking_hosts` are the names of the run's hosts where sudo may ask. While a person types,
+    `held` keeps the terminal free of anything else.
     """
 
     def __init__(
-        self, given: Secret | None, asking_hosts: Callable[[], Iterable[str]] = lambda: ()
+        self,
+        given: Secret | None,
+        asking_hosts: Callable[[], Iterable[str]] = lambda: (),
+        held: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self._given = given
         self._asking_hosts = asking_hosts
+        self._held = held
         # The file may be a pipe: it is read once.
         self._reading = threading.Lock()
         # Held from a question until the host has accepted the password or not.
@@ -157,7 +163,8 @@ class PasswordBox:
         self._terminal = termios.tcgetattr(sys.stdin)
         self.is_asking = True
         try:
-            yield
+            with self._held():
+                yield
         finally:
             self.is_asking = False
             self.restore_terminal()

@@ -285,17 +285,18 @@ class CommandLine(invoke.Program):
         raise Exit
 
     def _fail(self, error: OpsError) -> NoReturn:
-        from opstasks.output.console import Console, error_document
+        from opstasks.output.console import Console
+        from opstasks.output.documents import failure
 
-        # Wrong usage may be found before --json is parsed.
-        as_json = "--json" in self._typed()
-        console = Console(as_json=as_json)
-        if as_json:
-            console.document({"exit_code": error.exit_code, "error": error_document(error)})
+        # Wrong usage may be found before the flags are parsed.
+        typed = self._typed()
+        console = Console(as_json="--json" in typed, no_color="--no-color" in typed)
+        if console.as_json:
+            console.document(failure(error))
         if isinstance(error, Interrupted) and sys.stderr.isatty():
             console.note()  # the terminal shows ^C where the cursor is
         console.error(error)
-        if "--debug" in self._typed() or "-d" in self._typed():
+        if {"--debug", "-d"} & set(typed):
             console.trace(error)
         raise Exit(code=error.exit_code)
 

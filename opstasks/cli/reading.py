@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
-    from opstasks.output.console import Console, Part, Row
+    from opstasks.output.console import Console
+    from opstasks.output.screens import Screen
 
 T = TypeVar("T")
-Rows = Iterable[Sequence[object]]
-
-
-def no_notes(value: Any) -> Iterable[str]:
-    """The default: a host has no notes besides its rows."""
-    return ()
 
 
 class HostReader:
@@ -51,61 +48,64 @@ class HostReader:
                 raise
             return error.result
 
-    def table(
-        self,
-        read: Callable[[Host], T],
-        headers: Sequence[str],
-        rows: Callable[[T], Rows],
-        *,
-        notes: Callable[[T], Iterable[str]] = no_notes,
-        nothing: str = "",
-        **how: Any,
-    ) -> FleetResult[T]:
-        """Read all hosts, and show a table with any number of rows for each.
+    def screen(self, read: Callable[[Host], T], screen: Screen[T], **how: Any) -> FleetResult[T]:
+        """Read all hosts, and show their answers.
 
-        The column of the host comes first. `notes` are lines that follow a host's rows; `nothing`
-        is printed when the hosts that answered have no rows at all.
+        On a terminal, the rows so far are shown while hosts are awaited, and then replaced by the
+        whole screen. In a pipe, rows are printed as they arrive. Raises Refused for -q where a task
+        has no ids.
         """
+        if self._console.ids_only and screen.ids is None:
+            raise Refused("-q: this task has no ids to print", hint="leave -q out")
+        if self._console.is_quiet or not self._console.is_live:
+            return self._growing(read, screen, **how)
+        return self._live(read, screen, **how)
+
+    def _growing(self, read: Callable[[Host], T], screen: Screen[T], **how: Any) -> FleetResult[T]:
         from opstasks.output.rows import GrowingTable
 
-        table, count = GrowingTable(self._console), 0
+        table = GrowingTable(self._console, screen.columns)
+        has_rows = False
 
         def show(batch: FleetResult[T]) -> None:
-            nonlocal count
-            body = [[host, *row] for host, value in batch.values.items() for row in rows(value)]
-            count += len(body)
-            table.add(["host", *headers], body)
-            self._say(batch, notes)
+            nonlocal has_rows
+            rows = screen.table_rows(batch)
+            has_rows = has_rows or bool(rows)
+            table.add(rows)
+            self._console.say_lines(screen.note_lines(batch))
+            if screen.ids is not None and self._console.ids_only:
+                self._console.ids(id for value in batch.values.values() for id in screen.ids(value))
 
         result = self.collect(read, show, **how)
-        if nothing and result.values and not count:
-            self._console.say(nothing)
+        table.end()
+        if not has_rows:
+            self._console.say_lines(screen.nothing_lines(result))
+        self._console.say_lines(screen.closing(result))
         return result
 
-    def overview(
-        self,
-        read: Callable[[Host], T],
-        row: Callable[[T], Row],
-        notes: Callable[[T], Iterable[str]] = no_notes,
-    ) -> FleetResult[T]:
-        """Read all hosts, and show one row for each; `notes` need a person's attention."""
-        from opstasks.output.console import Painted
-        from opstasks.output.rows import Overview
+    def _live(self, read: Callable[[Host], T], screen: Screen[T], **how: Any) -> FleetResult[T]:
+        from opstasks.core.result import FleetResult
+        from opstasks.fleet.fleet import GatherInterrupted
+        from opstasks.output.table import draw
 
-        overview = Overview(self._console, row)
+        console = self._console
+        arrived: dict[str, Any] = {}
 
         def show(batch: FleetResult[T]) -> None:
-            overview.show(batch)
-            self._say(batch, notes, [Painted("!", "yellow"), " "])
+            arrived.update((item.host, item) for item in batch)
+            items = [arrived[h.name] for h in self._fleet.hosts if h.name in arrived]
+            rows = screen.table_rows(FleetResult(items))
+            console.preview(draw(screen.columns, rows, console.window, wide=console.wide).lines)
 
-        return self.collect(read, show)
+        try:
+            result = self._fleet.gather(read, show=show, is_last=True, **how)
+        except GatherInterrupted as error:
+            self._end(error.result, screen)
+            raise
+        self._end(result, screen)
+        return result
 
-    def _say(
-        self,
-        batch: FleetResult[T],
-        notes: Callable[[T], Iterable[str]],
-        mark: Sequence[Part] = (),
-    ) -> None:
-        for host, value in batch.values.items():
-            for text in notes(value):
-                self._console.say(*mark, f"{host}: {text}")
+    def _end(self, result: FleetResult[T], screen: Screen[T]) -> None:
+        console = self._console
+        console.say_lines(screen.lines(result, console.window, wide=console.wide))
+        console.problems(result)

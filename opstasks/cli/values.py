@@ -45,8 +45,7 @@ class Span:
     def parsed(self, flag: str, text: str) -> str:
         """The seconds."""
         value = number(self.kind, text)
-        if value is None:
-            value = seconds(flag, text)
+        value = seconds(flag, text) if value is None else value
         return not_less(flag, value, self.least, text)
 
 
@@ -55,11 +54,10 @@ class SpanText:
     """A span of time, for a task that reads it itself; an empty one means that none is given."""
 
     def parsed(self, flag: str, text: str) -> str:
-        """The span, with its unit."""
-        typed = f"{text}s" if text.isascii() and text.isdigit() else text
+        """The same text."""
         if text:
-            seconds(flag, typed)
-        return typed
+            seconds(flag, text)
+        return text
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Times as people type them: spans (``90s``, ``1h30m``, ``2d``) and dates, which are UTC."""
+"""Times as people type them: spans (``90``, ``90s``, ``1h30m``, ``2d``) and dates, in UTC."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from opstasks.core.errors import Refused
 
 _SPAN = re.compile(
-    r"(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m(?:in)?)?(?:(\d{1,6})s)?", re.ASCII
+    # A number without a unit is seconds.
+    r"(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m(?:in)?)?(?:(\d{1,6})s)?"
+    r"|(?P<seconds>\d{1,9})",
+    re.ASCII,
 )
 _UNITS_S = (604800, 86400, 3600, 60, 1)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", re.ASCII)
 _DAYS = {"today": 0, "yesterday": 1}
-HINT = "try 90s, 30m, 4h, 1h30m or 2d"
+HINT = "try 90 (seconds), 90s, 30m, 4h, 1h30m or 2d"
 # A longer span is more often a typing mistake than a plan.
 SURE_S = 7 * 86400
 LIMIT_S = 366 * 86400
@@ -30,7 +33,9 @@ def parse(text: str) -> int:
     match = _SPAN.fullmatch(text.strip())
     if not match or not any(match.groups()):
         raise Refused(f"{text!r} is not a span of time", hint=HINT)
-    seconds = sum(int(n or 0) * size for n, size in zip(match.groups(), _UNITS_S, strict=True))
+    *parts, bare = match.groups()
+    seconds = sum(int(n or 0) * size for n, size in zip(parts, _UNITS_S, strict=True))
+    seconds += int(bare or 0)
     if seconds == 0:
         raise Refused(f"{text!r} is not a span longer than 0", hint=HINT)
     if seconds > LIMIT_S:

@@ -37,13 +37,46 @@ class CommandFinished:
 
 @dataclass(frozen=True)
 class StepReached:
-    """A task reached a named step on a host."""
+    """A task reached a named step on a host.
+
+    `brief` is a word or two for the step once it is over ("stopped", "snapshot"); `lasts_s` is how
+    long the step takes, where that is known before.
+    """
 
     host: str
     text: str
+    brief: str = ""
+    lasts_s: float = 0.0
 
 
-Event = CommandStarted | CommandFinished | StepReached
+@dataclass(frozen=True)
+class HostsAwaited:
+    """Hosts are being read: all of them, and those that have not answered; the last event has none.
+
+    A host that is not awaited any more has answered or failed.
+    """
+
+    hosts: tuple[str, ...]
+    awaited: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HostBegun:
+    """The change of a host begins: the host is number `number` of `count`, from 1."""
+
+    host: str
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
+class HostEnded:
+    """The change of a host has ended, well or not."""
+
+    host: str
+
+
+Event = CommandStarted | CommandFinished | StepReached | HostsAwaited | HostBegun | HostEnded
 Observer = Callable[[Event], None]
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from opstasks.core import events
 from opstasks.core.errors import Interrupted
 from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult
@@ -40,7 +41,7 @@ class Fleet:
     `parallel` is how many hosts are worked on together at most (0: the default, 32 for reading
     and 1 for changing); `keep_going` means to continue after a failure. `show` is what `gather`
     calls with the hosts that have answered, unless it is given another function; nothing is shown
-    while `is_held`, that is while a person types.
+    while `is_held`, that is while a person types. `observer` is told which hosts are awaited.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Fleet:
         on_interrupt: Callable[[], None] = lambda: None,
         show: Callable[[FleetResult[Any]], None] = lambda batch: None,
         is_held: Callable[[], bool] = lambda: False,
+        observer: events.Observer = events.ignore,
     ) -> None:
         self.hosts = list(hosts)
         self.parallel = parallel
@@ -61,6 +63,7 @@ class Fleet:
         self.on_interrupt = on_interrupt
         self.show = show
         self.is_held = is_held
+        self.observer = observer
         self.outcomes = RunOutcomes()
 
     @classmethod
@@ -74,6 +77,7 @@ class Fleet:
             on_interrupt=fleet.on_interrupt,
             show=fleet.show,
             is_held=fleet.is_held,
+            observer=fleet.observer,
         )
         made.outcomes = fleet.outcomes
         return made
@@ -104,21 +108,34 @@ class Fleet:
         )
         self.outcomes.has_begun = True
         run = FleetRun(self.hosts, read, self.stop, limits, changes=changes)
+        names = tuple(host.name for host in self.hosts)
+
+        def tick() -> None:
+            self.observer(events.HostsAwaited(names, run.awaited()))
+            on_tick()
+
         try:
-            result = run.wait(show or self.show, on_tick, self.is_held)
+            tick()
+            result = run.wait(show or self.show, tick, self.is_held)
         except KeyboardInterrupt:
             self.stop.set()
             result = run.so_far(show or self.show)
             self.outcomes.take(result, is_plan=not is_last)
             raise GatherInterrupted(interrupted, result) from None
+        finally:
+            self.observer(events.HostsAwaited(names, ()))
         self.outcomes.take(result, is_plan=not is_last)
         return result
 
-    def roll(self, work: Callable[[Host], T]) -> FleetResult[T]:
+    def roll(
+        self,
+        work: Callable[[Host], T],
+        show: Callable[[FleetResult[T]], None] = lambda batch: None,
+    ) -> FleetResult[T]:
         """Change hosts one after another; stop at the first failure.
 
-        The first Ctrl-C lets the current step end and starts nothing new; the second one
-        raises KeyboardInterrupt at once.
+        `show` is called in this thread with the hosts that are done. The first Ctrl-C lets the
+        current step end and starts nothing new; the second one raises KeyboardInterrupt at once.
         """
         limits = WorkLimits(
             workers=self.parallel or 1,
@@ -126,14 +143,27 @@ class Fleet:
             stops_at_failure=not (self.keep_going or self.parallel),
         )
         self.outcomes.has_begun = self.outcomes.has_rolled = True
-        run = FleetRun(self.hosts, work, self.stop, limits, changes=True)
+        run = FleetRun(self.hosts, self._told(work), self.stop, limits, changes=True)
         try:
-            run.wait()
+            run.wait(show)
         except KeyboardInterrupt:
             self.stop.set()
             self.on_interrupt()
-            run.wait()
+            run.wait(show)
         finally:
-            result = run.so_far()
+            result = run.so_far(show)
             self.outcomes.take(result, is_plan=False)
         return result
+
+    def _told(self, work: Callable[[Host], T]) -> Callable[[Host], T]:
+        """The same work; the observer is told when it begins and ends on a host."""
+        numbers = {host.name: number for number, host in enumerate(self.hosts, 1)}
+
+        def told(host: Host) -> T:
+            self.observer(events.HostBegun(host.name, numbers[host.name], len(self.hosts)))
+            try:
+                return work(host)
+            finally:
+                self.observer(events.HostEnded(host.name))
+
+        return told

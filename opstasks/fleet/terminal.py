@@ -143,11 +143,17 @@ class _Beginning:
 
 def size() -> tuple[int, int]:
     """Columns and rows of the window itself: COLUMNS and LINES may be out of date."""
+    return size_of(sys.stdout)
+
+
+def size_of(stream: Any) -> tuple[int, int]:
+    """Columns and rows of the window of a stream; 80 and 24 if they are not known."""
     try:
-        columns, rows = os.get_terminal_size(sys.stdout.fileno())
-    except OSError:
+        columns, rows = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
         return 80, 24
-    return columns, rows
+    # Some terminals do not know their size.
+    return columns or 80, rows or 24
 
 
 class Escape:

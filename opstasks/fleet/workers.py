@@ -99,6 +99,10 @@ class FleetRun(Generic[T]):
             [self._results.get(h.name, HostResult(h.name, skipped)) for h in self._hosts]
         )
 
+    def awaited(self) -> tuple[str, ...]:
+        """The hosts that have not answered; for the main thread."""
+        return tuple(h.name for h in self._hosts if h.name not in self._results)
+
     # -- the main thread ---------------------------------------------------------------------
 
     def _collect(

@@ -8,15 +8,18 @@ from typing import Any
 
 from opstasks.core.errors import Interrupted, OpsError, unforeseen
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.output.console import error_document, plain, to_nowhere, unwritten
+from opstasks.output.console import to_nowhere, unwritten
+from opstasks.output.documents import VERSION, error_document, plain, selected
 from opstasks.output.escape import json_text
 
 # Passes pages of values to the given function.
 Source = Callable[[Callable[[Sequence[Any]], None]], None]
 
 
-def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
-    """Write the values of each host, in the form of `Console.fleet`; returns the outcomes.
+def fleet_stream(
+    hosts: Iterable[tuple[str, Source]], fields: Sequence[str] = ()
+) -> FleetResult[None]:
+    """Write the values of each host, as `documents.fleet_document` does; returns the outcomes.
 
     A host that fails half-way keeps its values so far, together with the error. When the reader of
     our output closes the pipe, as `| head` does, the rest is left out without an error. Raises
@@ -24,7 +27,7 @@ def fleet_stream(hosts: Iterable[tuple[str, Source]]) -> FleetResult[None]:
     """
     result: FleetResult[None] = FleetResult()
     try:
-        _fleet(hosts, result)
+        _fleet(hosts, result, fields)
     except _CannotWriteError as stopped:
         to_nowhere(sys.stdout)
         if stopped.error:
@@ -40,13 +43,15 @@ class _CannotWriteError(Exception):
         self.error = error
 
 
-def _fleet(hosts: Iterable[tuple[str, Source]], result: FleetResult[None]) -> None:
-    _write('{"hosts": {')
+def _fleet(
+    hosts: Iterable[tuple[str, Source]], result: FleetResult[None], fields: Sequence[str]
+) -> None:
+    _write(f'{{"version": {VERSION}, "hosts": {{')
     item: HostResult[None] | None = None
     for number, (host, source) in enumerate(hosts):
         _write(f"{', ' if number else ''}{_json(host)}: {{")
         is_over = item is not None and item.outcome == "interrupted"
-        item = _host(host, _not_begun if is_over else source)
+        item = _host(host, _not_begun if is_over else source, fields)
         result.results.append(item)
         if item.error is not None:
             _write(f', "error": {_json(error_document(item.error))}')
@@ -55,7 +60,7 @@ def _fleet(hosts: Iterable[tuple[str, Source]], result: FleetResult[None]) -> No
     _write("", flush=True)
 
 
-def _host(host: str, source: Source) -> HostResult[None]:
+def _host(host: str, source: Source, fields: Sequence[str]) -> HostResult[None]:
     _write('"value": [')
     error: OpsError | None = None
     outcome, between = "ok", ""
@@ -63,7 +68,7 @@ def _host(host: str, source: Source) -> HostResult[None]:
     def take(page: Sequence[Any]) -> None:
         nonlocal between
         for value in page:
-            _write(between + _json(value))
+            _write(between + _json(selected(value, fields)))
             between = ",\n"
 
     try:

@@ -1,0 +1,108 @@
+"""JSON documents (docs/json.md).
+
+A moment is ISO 8601 in UTC, in a field whose name ends in `_at`; other numbers have their unit in
+the name (`_s`, `_bytes`, `_percent`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from opstasks.core.errors import OpsError, Refused
+from opstasks.core.result import FleetResult, HostResult
+from opstasks.core.state import HostState
+
+# Changed when a field is renamed or removed, or changes its meaning; not for a new field.
+VERSION = 1
+ERROR_FIELDS = ("message", "host", "command", "tail", "hint", "outcome", "now")
+
+
+def plain(value: object) -> object:
+    """A JSON value for our own types: dataclasses, msgspec structs, sets."""
+    if isinstance(value, HostState):
+        return value.told()
+    fields = _fields(value)
+    if fields is not None:
+        return {name: _moment(name, getattr(value, name)) for name in fields}
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+def _fields(value: object) -> Sequence[str] | None:
+    names: Sequence[str] | None = getattr(type(value), "__struct_fields__", None)
+    if names is None and dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [field.name for field in dataclasses.fields(value)]
+    return names
+
+
+def _moment(name: str, value: Any) -> Any:
+    """A field's value; seconds since the epoch become text, 0 ("not yet") null."""
+    if name.endswith("_at") and isinstance(value, int | float) and not isinstance(value, bool):
+        return iso_text(value)
+    return value
+
+
+def iso_text(at: float | None) -> str | None:
+    """A moment (seconds since the epoch) as ISO 8601 in UTC; None for 0 or an impossible one."""
+    if not at:
+        return None
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+# -- documents ---------------------------------------------------------------------------------
+
+
+def error_document(error: OpsError) -> dict[str, object]:
+    """An error as JSON: message, host, command, the last lines and the hint."""
+    return {name: getattr(error, name) for name in ERROR_FIELDS if getattr(error, name)}
+
+
+def failure(error: OpsError) -> dict[str, object]:
+    """The document of a run that ended with one error, wrong usage included."""
+    return {"version": VERSION, "exit_code": error.exit_code, "error": error_document(error)}
+
+
+def fleet_document(result: FleetResult[Any], fields: Sequence[str] = ()) -> dict[str, object]:
+    """A fleet's result as JSON: exit code, and per host outcome, seconds, value and error.
+
+    `fields`: of each value, or of each one in a list, only these. Raises Refused for an unknown
+    one.
+    """
+
+    def host(item: HostResult[Any]) -> dict[str, object]:
+        shown: dict[str, object] = {"outcome": item.outcome}
+        if item.elapsed_s:
+            shown["elapsed_s"] = round(item.elapsed_s, 3)
+        if item.value is not None:
+            shown["value"] = selected(item.value, fields)
+        if item.error is not None:
+            shown["error"] = error_document(item.error)
+        return shown
+
+    hosts = {item.host: host(item) for item in result}
+    return {"version": VERSION, "exit_code": result.exit_code, "hosts": hosts}
+
+
+def selected(value: object, fields: Sequence[str]) -> object:
+    """A value with only these fields; a list keeps them of each element."""
+    if not fields:
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [selected(item, fields) for item in value]
+    found = value if isinstance(value, Mapping) else plain(value)
+    if not isinstance(found, Mapping):
+        raise Refused("--fields: this task's values have no fields", hint="leave --fields out")
+    unknown = [name for name in fields if name not in found]
+    if unknown:
+        raise Refused(
+            f"--fields: there is no field {unknown[0]!r}",
+            hint=f"use some of {', '.join(map(str, found))}",
+        )
+    return {name: found[name] for name in fields}

@@ -1,0 +1,58 @@
+"""Parts of a line: plain text, or text in a colour.
+
+A colour is never the only sign of a state: the text says it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Text in one of COLOURS, on a terminal. A plain string has no colour, whatever it contains."""
+
+    text: str
+    colour: str
+
+
+Part = str | Painted
+Line = Sequence[Part]
+
+
+def good(text: str) -> Painted:
+    """Done, or serving."""
+    return Painted(text, "green")
+
+
+def bad(text: str) -> Painted:
+    """Failed, or down."""
+    return Painted(text, "red")
+
+
+def odd(text: str) -> Painted:
+    """Paused, behind, or in need of a person."""
+    return Painted(text, "yellow")
+
+
+def dim(text: str) -> Painted:
+    """Old, or less important."""
+    return Painted(text, "dim")
+
+
+def bold(text: str) -> Painted:
+    """The beginning of something."""
+    return Painted(text, "bold")
+
+
+def text_of(part: Part) -> str:
+    """A part without its colour."""
+    return part if isinstance(part, str) else part.text
+
+
+def text_of_line(line: Line) -> str:
+    """A line without its colours."""
+    return "".join(map(text_of, line))

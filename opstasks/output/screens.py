@@ -1,0 +1,74 @@
+"""The screen of a task that reads many hosts: what it shows of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from opstasks.core.result import FleetResult, HostResult
+from opstasks.output.parts import Line, Part, bad
+from opstasks.output.table import Column, draw
+
+T = TypeVar("T")
+Rows = Iterable[Sequence[object]]
+
+
+def _none(*_: Any) -> Any:
+    return ()
+
+
+def no_answer(item: HostResult[Any]) -> Sequence[object]:
+    """The row of a host that did not answer, where each host has one row."""
+    words = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
+    return [item.host, bad(words.get(item.outcome, item.outcome))]
+
+
+@dataclass(frozen=True)
+class Screen(Generic[T]):
+    """How answers become lines: a headline, a table, and notes below it.
+
+    `rows` gets a host and its answer; `failed` makes the row of a host without one (None: it has
+    no row, its error follows the table). `headline` is the first line, which answers the question;
+    in a pipe it is left out. `notes` are lines about one host; `closing` those about all of them.
+    `nothing` says what was looked for when no host has a row. `ids` are what `-q` prints.
+    """
+
+    columns: Sequence[Column]
+    rows: Callable[[str, T], Rows]
+    failed: Callable[[HostResult[T]], Sequence[object]] | None = None
+    headline: Callable[[FleetResult[T]], Line] = _none
+    notes: Callable[[str, T], Iterable[Line]] = _none
+    closing: Callable[[FleetResult[T]], Iterable[Line]] = _none
+    nothing: Callable[[FleetResult[T]], str] = field(default=lambda result: "")
+    ids: Callable[[T], Iterable[str]] | None = None
+
+    def table_rows(self, batch: FleetResult[T]) -> list[Sequence[object]]:
+        """The rows of the hosts of a batch, in its order."""
+        found: list[Sequence[object]] = []
+        for item in batch:
+            if item.good and item.value is not None:
+                found += self.rows(item.host, item.value)
+            elif self.failed is not None:
+                row = list(self.failed(item))
+                found.append(row + [""] * (len(self.columns) - len(row)))
+        return found
+
+    def note_lines(self, batch: FleetResult[T]) -> list[Line]:
+        """The notes of the hosts of a batch."""
+        return [line for host, value in batch.values.items() for line in self.notes(host, value)]
+
+    def lines(self, result: FleetResult[T], width: int, *, wide: bool = False) -> list[Line]:
+        """The whole screen for a window of a width."""
+        rows = self.table_rows(result)
+        found: list[Line] = [line for line in [self.headline(result)] if line]
+        if not rows:
+            found += self.nothing_lines(result)
+        found += draw(self.columns, rows, width, wide=wide).with_hint()
+        below = [*self.note_lines(result), *self.closing(result)]
+        return [*found, *([[""]] if below and rows else []), *below]
+
+    def nothing_lines(self, result: FleetResult[T]) -> list[Line]:
+        """What was looked for, if a host answered and none has a row."""
+        text: Part = self.nothing(result) if result.values else ""
+        return [[text]] if text else []
