@@ -142,7 +142,7 @@ def core_shape(arguments: Sequence[Any]) -> TaskShape:
         if arg.kind is int:
             form = Span() if CORE_HELP.get(arg.names[0], ("",))[0] == SPAN else Number()
             forms.update(dict.fromkeys(spelled, form))
-        if takes_value and arg.names[0] not in ours:
+        if arg.takes_value and arg.names[0] not in ours:
             early.update(flag for flag in spelled if not flag.startswith("--"))
     return TaskShape(flags=flags, once=once, forms=forms, early=frozenset(early))
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from opstasks.fleet.inventory import Inventory
 
 
+PROGRAMS = ("opstasks", "inv", "invoke")
 LIST_FORMATS = ("flat", "nested", "json")
 
 
@@ -46,7 +47,10 @@ class Executor(invoke.Executor):
 
         assert self.core
         if len(tasks) > 1 and self.core[0].args.json.value:
-            raise Refused(f"--json prints one document, and {len(tasks)} tasks would print more")
+            raise Refused(
+                f"--json prints one document, and {len(tasks)} tasks would print more",
+                hint="run one task at a time",
+            )
         app = App(options_from(self.core[0].args, self.config, sys.argv))
         results = {}
         try:
@@ -82,19 +86,17 @@ class CommandLine(invoke.Program):
         """Parse the core flags before the first task, as Invoke does."""
         try:
             super().parse_core_args()
-        except (ParseError, ValueError) as error:
+        except (ParseError, ValueError):
             # Invoke does not know spans (`--connect-timeout 20s`), and names no flag.
             assert self.namespace is not None, "the stock inv parses them before it is ours"
             self.collection = self.namespace
             with self._usage_explained():
-                if self.argv == (ordered := [self.argv[0], *self._arranged(), *self._after()]):
-                    raise Refused(str(error)) from None
-                self.argv = ordered
+                self.argv = [self.argv[0], *self._arranged(), *self._after()]
                 super().parse_core_args()
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        if {"--list", "-l"} & set(self._typed()) and not self.args.list.value:
+        if "--list" in self._typed() and not self.args.list.value:
             self.args.list.set_value(True, cast=False)
         if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
@@ -183,7 +185,8 @@ class CommandLine(invoke.Program):
     def _screens(self) -> HelpScreens:
         from opstasks.cli.help_screens import HelpScreens
 
-        return HelpScreens(self.catalogue, self.called_as or "inv")
+        name = self.called_as
+        return HelpScreens(self.catalogue, name if name in PROGRAMS else PROGRAMS[0])
 
     # -- words -------------------------------------------------------------------------------
 

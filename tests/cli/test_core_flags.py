@@ -1,5 +1,6 @@
 """A flag that is given is honoured or refused, by every task."""
 
+import ast
 import inspect
 import json
 import shlex
@@ -13,6 +14,7 @@ from opstasks.cli.task import ABOUT_HOSTS
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
+from scripts.layout import ROOT
 
 CATALOGUE = Catalogue(namespace)
 NAMES = sorted(CATALOGUE.changes)
@@ -135,6 +137,14 @@ def test_a_backend_host_needs_no_hosts():
     refuse_unless_backend(known, "x", INVENTORY)
 
 
+def test_only_the_program_prints_errors():
+    """An Exit with a text would be printed as it is: no hint, no JSON, no colour."""
+    for path in (ROOT / "opstasks").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Exit":
+                assert not node.args, f"{path}:{node.lineno}"
+
+
 # -- usage -----------------------------------------------------------------------------------------
 
 
@@ -153,6 +163,7 @@ def test_a_backend_host_needs_no_hosts():
         ("run docker ps -a", "run: COMMAND must follow --", "inv --json run -- docker ps -a"),
         ("-H tpp run 'a b' c", "must follow --", "inv --json -H tpp run -- 'a b' c"),
         ("deploy --reff x", "deploy has no flag --reff. Did you mean --ref?", "inv --help deploy"),
+        ("logs -l 50", "logs has no flag -l", "inv --help logs"),
         ("status --follow", "it is a flag of logs, jobs.logs", "inv --help status"),
         ("--ref v1 deploy", "--ref is a flag of deploy: type it after", "inv --help flags"),
         ("--hots tpp status", "Did you mean --hosts?", "inv --help flags"),

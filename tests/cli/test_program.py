@@ -49,8 +49,7 @@ def test_no_answer_is_not_reported_as_no_jobs(program, task):
 def test_an_unreachable_host_has_its_own_exit_code_and_a_hint(program):
     done = program("-H", "tpp", "status")
     assert done.returncode == 3
-    assert "error: tpp: cannot connect to 127.0.0.1:1: connection refused" in done.stderr
-    assert "->" in done.stderr
+    assert "error  cannot connect to 127.0.0.1:1: connection refused (tpp)\nnext:  " in done.stderr
 
 
 def test_every_host_is_in_the_json_document_and_nothing_else_is(program):
@@ -323,7 +322,7 @@ def test_json_is_one_document_for_one_task(program):
 def test_hosts_that_fail_while_following_are_reported_once(program):
     done = program("-H", "prod", "logs", "--follow")
     assert done.returncode == 3
-    named = re.findall(r"^error: ([\w, ]+): ", done.stderr, re.MULTILINE)
+    named = re.findall(r"^error  .* \(([\w, ]+)\)$", done.stderr, re.MULTILINE)
     assert sorted(", ".join(named).split(", ")) == ["emis", "tpp"]
 
 
