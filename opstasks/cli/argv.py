@@ -124,7 +124,7 @@ class _Line:
             if equals:
                 raise self._refused(f"{flag} takes no value, such as {value!r}")
             return [flag]
-        if not equals and (not self._waiting or self._is_flag(self._waiting[0])):
+        if not equals and (not self._waiting or self._is_flag_for(shape, self._waiting[0])):
             raise self._refused(f"{flag} needs a value")
         value = value if equals else self._waiting.pop(0)
         self._take_once(shape, flag)
@@ -137,6 +137,10 @@ class _Line:
 
     def _is_flag(self, word: str) -> bool:
         return word in self._task.flags or self._is_core(word)
+
+    def _is_flag_for(self, shape: TaskShape, word: str) -> bool:
+        """Whether Invoke would take a word for a flag, in the place of another flag's value."""
+        return word in shape.flags or self._is_flag(word)
 
     def _take_once(self, shape: TaskShape, flag: str) -> None:
         """Refuse a second value; Invoke would take it for a task."""
