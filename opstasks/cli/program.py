@@ -19,10 +19,10 @@ import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.exceptions import Exit, UnknownFileType
 
-from opstasks.cli import interrupts
+from opstasks.cli import ignored, interrupts
 from opstasks.cli.argv import MisfitWord, TaskShape, arrange, help_topic
 from opstasks.cli.catalogue import Catalogue, core_shape
-from opstasks.cli.options import CORE_FLAGS, CORE_HELP, UNUSED_FLAGS, options_from
+from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
 from opstasks.cli.values import Choice
 from opstasks.core import errors
@@ -109,7 +109,8 @@ class CommandLine(invoke.Program):
             self._help_if_asked()
             self.core.unparsed[:] = self._arranged()
             super().parse_tasks()
-            self._refuse_ignored()
+            given = self.core[0].args.values()
+            ignored.refuse(given, self.tasks, self.core.remainder, self.catalogue)
 
     def parse_cleanup(self) -> None:
         """Answer help, lists and completion; otherwise continue with the tasks."""
@@ -244,21 +245,6 @@ class CommandLine(invoke.Program):
             inventory=_inventory,
         )
 
-    def _refuse_ignored(self) -> None:
-        """Refuse core flags and words that a task of the line would ignore."""
-        from opstasks.cli import usage
-
-        given = {arg.names[0]: arg for arg in self.core[0].args.values() if arg.got_value}
-        for name in UNUSED_FLAGS:
-            if name in given:
-                raise usage.unused(f"--{name}")
-        names = [str(context.name) for context in self.tasks]
-        for name in names:
-            for flag in sorted(self.catalogue.task(name).ignores & set(given)):
-                raise usage.ignored(self.catalogue.typed(name), _spelled(given[flag]))
-        if names and self.core.remainder and not self.catalogue.task(names[-1]).after_dashes:
-            raise usage.no_words_after_dashes(self.catalogue.typed(names[-1]))
-
     @contextlib.contextmanager
     def _usage_explained(self) -> Iterator[None]:
         """Wrong usage is one message and exit code 2."""
@@ -319,12 +305,6 @@ def _host_names() -> list[str]:
     """Hosts and groups for completion."""
     found = _inventory()
     return found.names() if found else []
-
-
-def _spelled(arg: Argument) -> str:
-    """The shortest form of a flag."""
-    name = min(arg.names, key=len)
-    return f"-{name}" if len(name) == 1 else f"--{name}"
 
 
 def install() -> None:

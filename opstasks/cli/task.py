@@ -29,9 +29,10 @@ class Flag:
     """A flag of a task, where its help text alone is not enough.
 
     `value` names its value in help: N, REF. A flag with DURATION accepts a span of time, TIME a
-    moment in the past, and `one|other` only these words. `short` is its one-letter
-    form. `default` says what holds without the flag, if the function's default does not. `least`
-    is the smallest number that it takes. `required`: the task refuses to run without it.
+    moment in the past, and `one|other` only these words. `short` is its one-letter form. `default`
+    says what holds without the flag, if the function's default does not. `least` is the smallest
+    number that it takes. `required`: the task refuses to run without it. `needs` is a flag without
+    which it has no meaning; `excludes` are flags that have no meaning beside it.
     """
 
     text: str
@@ -40,13 +41,15 @@ class Flag:
     default: str = ""
     least: float = 0
     required: bool = False
+    needs: str = ""
+    excludes: tuple[str, ...] = ()
 
 
 # Flags that several tasks have: the same name means the same everywhere.
 LINES = Flag("The last so many lines; 0: all.", value="N", short="n")
 FOLLOW = Flag("Keep showing new lines until Ctrl-C.", short="f")
 SPAN, MOMENT = "DURATION", "TIME"
-EVERY = Flag("With --watch: the time between two refreshes.", value=SPAN)
+EVERY = Flag("With --watch: the time between two refreshes.", value=SPAN, needs="watch")
 
 
 def since(what: str) -> Flag:

@@ -169,18 +169,3 @@ def _fits(shape: TaskShape, flag: str, word: str) -> bool:
     except Refused:
         return False
     return True
-
-
-def ignored(task: str, flag: str) -> Refused:
-    """A core flag that has no meaning for a task."""
-    return Refused(f"{task} does not take {flag}", hint=f"leave {flag} out")
-
-
-def unused(flag: str) -> Refused:
-    """A flag of Invoke that changes nothing here."""
-    return Refused(f"{flag} has no effect: no task uses it", hint=f"leave {flag} out")
-
-
-def no_words_after_dashes(task: str) -> Refused:
-    """Words after ``--`` that the task does not take."""
-    return Refused(f"{task} takes no words after --", hint=f"inv --help {task}")

@@ -32,7 +32,10 @@ LOGS_HELP: dict[str, str | Flag] = {
         "follow": Flag(
             "Follow the output until the job ends; exit with the job's exit code.", short="f"
         ),
-        "metadata": "Show the metadata.json of an ended job instead, secrets masked.",
+        "metadata": Flag(
+            "Show the metadata.json of an ended job instead, secrets masked.",
+            excludes=("follow", "lines", "timestamps"),
+        ),
     },
 )
 def logs(

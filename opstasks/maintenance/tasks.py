@@ -33,7 +33,9 @@ LIST_HEADERS = ("check", "", "found", "hint")
         "reason": "Why; shown to everyone who finds it prepared.",
         "keep-paused": "Stay paused after the boot, until after-reboot or unpause.",
         "replace": "Replace a preparation that is scheduled already.",
-        "boot-wait": Flag("With --reboot: how long the boot may take.", value="DURATION"),
+        "boot-wait": Flag(
+            "With --reboot: how long the boot may take.", value="DURATION", needs="reboot"
+        ),
     },
 )
 def prepare_reboot(

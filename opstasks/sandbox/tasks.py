@@ -176,7 +176,7 @@ def ssh_config(ctx: Context) -> None:
     ignores=(*ABOUT_HOSTS, "json"),
     help={
         "hosts": Flag("How many, at most 250.", value="N", least=1),
-        "down": "Stop the hosts instead.",
+        "down": Flag("Stop the hosts instead.", excludes=("hosts",)),
     },
 )
 def many(ctx: Context, hosts: int = 250, down: bool = False) -> None:

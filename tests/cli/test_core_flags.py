@@ -89,6 +89,30 @@ def test_a_flag_of_invoke_that_nothing_uses_is_refused(run_here, flag):
     assert (done.code, f"--{flag} has no effect" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("jobs.ls --every 5", "jobs.ls: --every has a meaning only with --watch"),
+        ("host.stats --every 5", "--every has a meaning only with --watch"),
+        ("jobs.logs abc --metadata -n 5", "jobs.logs: --lines has no meaning with --metadata"),
+        ("jobs.logs abc -f --metadata", "jobs.logs: --follow has no meaning with --metadata"),
+        ("prepare-reboot --boot-wait 5m", "--boot-wait has a meaning only with --reboot"),
+        ("sandbox.many --down --hosts 5", "sandbox.many: --hosts has no meaning with --down"),
+    ],
+)
+def test_a_flag_that_another_makes_meaningless_is_refused(run_here, words, told):
+    hosts = [] if words.startswith("sandbox") else ["-H", "tpp"]
+    done = run_here(*hosts, *words.split())
+    assert (done.code, told in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flag_refers_to_flags_that_the_task_has(name):
+    task, flags = CATALOGUE.task(name), CATALOGUE.shapes[name].flags
+    for about in task.about.values():
+        assert {f"--{other}" for other in (*about.excludes, about.needs) if other} <= set(flags)
+
+
 @pytest.mark.parametrize("words", ["status", "deploy", "logs", "pause"])
 def test_words_after_two_dashes_are_refused_by_tasks_that_take_none(run_here, words):
     done = run_here("-H", "tpp", *words.split(), "--", "docker", "ps")
@@ -191,6 +215,6 @@ def test_a_list_may_be_asked_for_at_the_end_of_a_line(run_here):
 
 
 def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
-    for words in ("--connect-timeout 5s -H tpp status", "-H tpp status --connect-timeout 5s"):
+    for words in ("--connect-timeout 5s -H tpp deploy", "-H tpp deploy --connect-timeout 5s"):
         done = run_here(*words.split())
         assert (done.code, "connection refused" in done.err) == (3, True)
