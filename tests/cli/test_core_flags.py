@@ -215,6 +215,9 @@ def test_a_list_may_be_asked_for_at_the_end_of_a_line(run_here):
 
 
 def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
-    for words in ("--connect-timeout 5s -H tpp deploy", "-H tpp deploy --connect-timeout 5s"):
+    for words in (
+        "--connect-timeout 5s -H tpp service.stop",
+        "-H tpp service.stop --connect-timeout 5s",
+    ):
         done = run_here(*words.split())
         assert (done.code, "connection refused" in done.err) == (3, True)
