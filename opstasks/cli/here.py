@@ -41,4 +41,5 @@ def _known(inventory: Inventory) -> str:
 def _typed(task: str, inventory: Inventory) -> str:
     if not inventory.hosts:
         return "write a hosts.yaml, see hosts.example.yaml"
-    return f"inv -H {next(iter(inventory.hosts))} {task}"
+    # Not the name of a host: the person did not choose one, and the task may change it.
+    return f"inv -H HOSTS {task}"

@@ -52,7 +52,9 @@ class KnownWords:
             return found
         if word.startswith("sandbox") and "sandbox" not in self.groups:
             return Refused(f"{word!r} needs the Docker SDK", hint="pip install 'opstasks[sandbox]'")
-        return self._near(word, next_task or "status")
+        # The host is a guess: no command that would change it.
+        is_reading = next_task in self.tasks and not self.tasks[next_task]
+        return self._near(word, next_task if is_reading else "status")
 
     def extra_word(self, misfit: ExtraWord, line: Sequence[str]) -> Refused:
         """A word after a task that takes no more words."""

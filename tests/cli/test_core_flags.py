@@ -152,7 +152,7 @@ def test_the_message_names_the_hosts_and_what_to_type():
         refuse_unless_backend(HERE, "status", INVENTORY)
     assert caught.value.message.startswith("status: -H is missing")
     assert caught.value.message.endswith("; hosts: tpp, emis")
-    assert caught.value.hint == "inv -H tpp status"
+    assert caught.value.hint == "inv -H HOSTS status"
 
 
 def test_a_backend_host_needs_no_hosts():

@@ -227,6 +227,8 @@ def test_the_name_of_a_group_lists_its_tasks(group):
         ("tpp,emis", "'tpp,emis' is a list of hosts", "inv -H tpp,emis status"),
         ("me@db1 run", "'me@db1' is a host", "inv -H me@db1 run"),
         ("sandbox-2", "Did you mean the host sandbox-1?", "inv -H sandbox-1 status"),
+        ("tppp jobs.ls", "Did you mean the host tpp?", "inv -H tpp jobs.ls"),
+        ("tppp deploy", "Did you mean the host tpp?", "inv -H tpp status"),
         ("help", "'help' is not a task", "inv --help TASK"),
         ("help deploy", "'help' is not a task", "inv --help deploy"),
         ("xyzzy", "'xyzzy' is not a task", "inv --list"),
