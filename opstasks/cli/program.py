@@ -251,10 +251,11 @@ class CommandLine(invoke.Program):
         try:
             yield
         except Refused as error:
+            error.hint = error.hint or "inv --help flags"
             self._fail(error)
         except Exit as end:
             if end.message:
-                self._fail(Refused(end.message))
+                self._fail(Refused(end.message, hint="inv --help flags"))
             raise
         except (ParseError, ValueError) as error:  # what `arrange` did not find
             self._fail(Refused(str(error), hint="inv --list"))
