@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.config.plan import ConfigPlan
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=False,
     help={
-        "key": "Only this key (may be given several times, also without the flag; default: all).",
+        "key": Flag("Only these keys.", default="all"),
         "local": "Only what 04_local.env sets.",
     },
-    positional=[],
+    variadic="key",
     iterable=["key"],
-    auto_shortflags=False,
 )
 def show(ctx: Context, key: list[str], local: bool = False) -> None:
     """Show each key: its value at the service's next start, and its file.
@@ -44,8 +45,8 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
 
 
 @task(
+    changes=False,
     help={"problems": "Show only the problems."},
-    auto_shortflags=False,
 )
 def check(ctx: Context, problems: bool = False) -> None:
     """Check the configuration: drift, unknown or missing keys, quoting.
@@ -67,15 +68,19 @@ def check(ctx: Context, problems: bool = False) -> None:
 
 
 @task(
+    changes=True,
     name="set",
     help={
-        "assignment": "KEY=VALUE (may be given several times). KEY=- asks for the value, or reads"
-        " it from standard input: use this for secrets.",
+        "assignment": Flag(
+            "The new values. KEY=- asks for the value, or reads it from standard input: use this"
+            " for secrets.",
+            value="KEY=VALUE",
+            required=True,
+        ),
         "unknown": "Set a key even when job-runner does not read it.",
     },
-    positional=[],
+    variadic="assignment",
     iterable=["assignment"],
-    auto_shortflags=False,
 )
 def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     """Override keys on a host temporarily, in 04_local.env only.
@@ -91,7 +96,8 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     from opstasks.core.errors import Refused
 
     if not assignment:
-        raise Refused("config.set needs KEY=VALUE", hint=ctx.command_text("config.set KEY=VALUE"))
+        hint = ctx.command_text("config.set KEY=VALUE")
+        raise Refused("config.set: KEY=VALUE is missing", hint=hint)
     secrets = {key for host in ctx.fleet.hosts for key in secret_keys(templates(host.spec))}
     wanted: dict[str, str | None] = {}
     for text in assignment:
@@ -104,10 +110,10 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
 
 
 @task(
-    help={"key": "The key (may be given several times, also without the flag)."},
-    positional=[],
+    changes=True,
+    help={"key": Flag("The keys.", required=True)},
+    variadic="key",
     iterable=["key"],
-    auto_shortflags=False,
 )
 def unset(ctx: Context, key: list[str]) -> None:
     """Remove overrides from 04_local.env; the other files apply again.
@@ -118,7 +124,8 @@ def unset(ctx: Context, key: list[str]) -> None:
     from opstasks.core.errors import Refused
 
     if not key:
-        raise Refused("config.unset needs a key", hint=ctx.command_text("config.show --local"))
+        hint = ctx.command_text("config.show --local")
+        raise Refused("config.unset: KEY is missing", hint=hint)
     _change(ctx, {typed.valid_key(name): None for name in key}, unknown=True)
 
 
@@ -169,6 +176,3 @@ def _show_plans(ctx: Context, plans: FleetResult[ConfigPlan]) -> None:
 
 
 namespace = Collection("config", show, check, set_, unset)
-# All further words on the line are values of this flag.
-show.variadic = unset.variadic = "--key"
-set_.variadic = "--assignment"

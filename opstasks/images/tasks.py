@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.images.plan import ImagesPlan
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def ls(ctx: Context) -> None:
     """List job-runner's images: size, age, and the containers that use them.
 
@@ -32,15 +33,20 @@ def ls(ctx: Context) -> None:
 
 
 @task(
-    positional=[],
+    changes=True,
     help={
-        "image": "The last part of an image's name, with or without a tag (default: latest):"
-        " ehrql:v1. May be given several times; the flag itself may be omitted.",
-        "digest": "Only this content, sha256:... (default: what the registry has); refused if the"
-        " registry has another digest.",
+        "image": Flag(
+            "The last parts of images' names, with or without a tag (default: latest): ehrql:v1.",
+            required=True,
+        ),
+        "digest": Flag(
+            "Only this content; refused if the registry has another digest.",
+            value="sha256:...",
+            default="what the registry has",
+        ),
     },
+    variadic="image",
     iterable=["image"],
-    auto_shortflags=False,
 )
 def update(ctx: Context, image: list[str], digest: str = "") -> None:
     """Update images on hosts, and remove the images that they replace.
@@ -60,7 +66,7 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
     refs = list(dict.fromkeys(names.parse_ref(text) for text in image))
     if not refs:
         hint = ctx.command_text("images.update ehrql:v1")
-        raise Refused("images.update needs the name of an image", hint=hint)
+        raise Refused("images.update: IMAGE is missing", hint=hint)
     names.check_digest(digest)
     if digest and len(refs) > 1:
         raise Refused(f"--digest is for one image, not {len(refs)}", hint="name one image")
@@ -91,5 +97,3 @@ def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
 
 
 namespace = Collection("images", ls, update)
-# Further words on the command line are values of this flag.
-update.variadic = "--image"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
@@ -18,18 +17,18 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=True,
     help={
         "plan": "Only show what would be changed.",
         "diff": "Show every change, and the differences inside files, secrets masked.",
         "check": "Only show, and exit with 1 if anything differs: for cron and CI; -q prints only"
         " the hosts that differ.",
-        "only": "Only this area (may be given several times; default: all areas).",
-        "skip": "Leave this area out (may be given several times).",
+        "only": Flag("Only this area (may be given several times).", value="AREA", default="all"),
+        "skip": Flag("Leave this area out (may be given several times).", value="AREA"),
         "upgrade": "Upgrade all packages as well.",
         "allow-lockout": "Continue even if people, perhaps you, would be locked out.",
     },
     iterable=["only", "skip"],
-    auto_shortflags=False,
 )
 def manage(
     ctx: Context,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.hints import one_word
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 @task(
-    positional=[],
+    changes=False,
+    variadic="workspace",
     iterable=["workspace"],
-    help={"workspace": "The workspace (may be given several times). Default: the sizes of all."},
-    auto_shortflags=False,
+    help={"workspace": "Only these workspaces; without one, the sizes of all."},
 )
 def ls(ctx: Context, workspace: list[str]) -> None:
     """List a workspace's medium-privacy (Level 4) files: size, age, owner.
@@ -42,16 +43,17 @@ def ls(ctx: Context, workspace: list[str]) -> None:
 
 
 @task(
-    positional=["workspace"],
+    changes=True,
+    variadic="file",
     iterable=["file"],
     help={
         "workspace": "The workspace.",
-        "file": "A file's path inside the workspace, taken literally (may be given several times).",
-        "source": "The copy that the Level 3 sync would bring back: remove, or keep (default:"
-        " asks).",
-        "reason": "Why; stored with the record (default: no reason).",
+        "file": Flag("Paths of files inside the workspace, taken literally.", required=True),
+        "source": Flag(
+            "The copy that the Level 3 sync would bring back.", value="remove|keep", default="asks"
+        ),
+        "reason": "Why; stored with the record.",
     },
-    auto_shortflags=False,
 )
 def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: str = "") -> None:
     """Remove Level 4 files for good, after you typed the workspace's name.
@@ -66,9 +68,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     why = ctx.one_line(reason, "reason")
     if not file:
         hint = ctx.command_text(f"outputs.ls {one_word(workspace)}")
-        raise Refused("outputs.rm needs the path of a file", hint=hint)
-    if source and source not in act.SOURCE_CHOICES:
-        raise Refused(f"--source must be remove or keep, not {source!r}")
+        raise Refused("outputs.rm: FILE is missing", hint=hint)
     words = " ".join(["outputs.rm", *map(one_word, [workspace, *file])])
     _need_one_host(ctx, "files are removed on one host at a time", words)
     plans = ctx.fleet.gather(lambda host: act.preview(host, workspace, file))
@@ -145,7 +145,7 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
         ctx.console.say_lines(removal_screen.partner_lines(spec, records))
 
 
-@task(help={"all": "Also the finished and attested ones."}, auto_shortflags=False)
+@task(changes=False, help={"all": "Also the finished and attested ones."})
 def pending(ctx: Context, all: bool = False) -> None:
     """List unfinished removals, newest first: what each one waits for.
 
@@ -163,14 +163,17 @@ def pending(ctx: Context, all: bool = False) -> None:
 
 
 @task(
-    positional=[],
+    changes=True,
+    variadic="id",
     iterable=["id"],
     help={
-        "id": "A removal's id from `outputs.pending`; without the dash part: all its files.",
-        "by": "Who removed them on the partner's side (default: you).",
-        "note": "A note to store with it (default: none).",
+        "id": Flag(
+            "Ids of removals from `outputs.pending`; without the dash part: all its files.",
+            required=True,
+        ),
+        "by": Flag("Who removed them on the partner's side.", value="NAME", default="you"),
+        "note": "A note to store with it.",
     },
-    auto_shortflags=False,
 )
 def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     """Record who did the partner's steps of a removal; this closes it.
@@ -184,8 +187,7 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     from opstasks.outputs import removal_screen, removals, reports
 
     if not id:
-        hint = ctx.command_text("outputs.pending")
-        raise Refused("outputs.attest needs the id of a removal", hint=hint)
+        raise Refused("outputs.attest: ID is missing", hint=ctx.command_text("outputs.pending"))
     words = " ".join(["outputs.attest", *map(one_word, id)])
     _need_one_host(ctx, "a removal belongs to one host", words)
     by, note = ctx.one_line(by, "by") or audit.who(), ctx.one_line(note, "note")
@@ -209,7 +211,4 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     ctx.finish(done.mapped(reports.attested))
 
 
-ls.variadic = "--workspace"
-rm.variadic = "--file"
-attest.variadic = "--id"
 namespace = Collection("outputs", ls, rm, pending, attest)
