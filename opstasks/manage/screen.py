@@ -187,7 +187,7 @@ def matrix(plans: Plans) -> tuple[list[Column], Rows]:
 TOLD: Told[ManageResult] = Told(
     host=lambda done: f"{plural(done.changes, 'change')} made, now as described",
     whole=lambda count: f"{plural(count, 'host')} as described",
-    undo=lambda hosts: f"take the change out of backends/, then inv -H {hosts} manage",
+    undo=lambda hosts: f"edit backends/, then inv -H {hosts} manage",
 )
 
 

@@ -59,7 +59,7 @@ def told(name: str) -> Told[DisableResult]:
     """What is said of the change."""
 
     def undo(hosts: str) -> str:
-        return f"list {name} in backends/, then inv -H {hosts} manage --only accounts"
+        return f"list {name} in backends/, then inv -H {hosts} manage"
 
     return Told(
         host=lambda done: f"{name} is disabled",
