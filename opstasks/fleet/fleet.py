@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from opstasks.core import events
@@ -108,6 +109,22 @@ class Fleet:
         )
         self.outcomes.has_begun = True
         run = FleetRun(self.hosts, read, self.stop, limits, changes=changes)
+        try:
+            with self._awaited(run, on_tick) as tick:
+                result = run.wait(show or self.show, tick, self.is_held)
+        except KeyboardInterrupt:
+            self.stop.set()
+            result = run.so_far(show or self.show)
+            self.outcomes.take(result, is_plan=not is_last)
+            raise GatherInterrupted(interrupted, result) from None
+        self.outcomes.take(result, is_plan=not is_last)
+        return result
+
+    @contextlib.contextmanager
+    def _awaited(
+        self, run: FleetRun[Any], on_tick: Callable[[], None]
+    ) -> Iterator[Callable[[], None]]:
+        """Tell the observer which hosts are awaited; yields what is to be called regularly."""
         names = tuple(host.name for host in self.hosts)
 
         def tick() -> None:
@@ -116,16 +133,9 @@ class Fleet:
 
         try:
             tick()
-            result = run.wait(show or self.show, tick, self.is_held)
-        except KeyboardInterrupt:
-            self.stop.set()
-            result = run.so_far(show or self.show)
-            self.outcomes.take(result, is_plan=not is_last)
-            raise GatherInterrupted(interrupted, result) from None
+            yield tick
         finally:
             self.observer(events.HostsAwaited(names, ()))
-        self.outcomes.take(result, is_plan=not is_last)
-        return result
 
     def roll(
         self,
