@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from invoke import task
 
 from opstasks.cli.app import Context
 
+if TYPE_CHECKING:
+    from opstasks.output.screens import Screen
+    from opstasks.status.model import HostStatus
 
-@task(auto_shortflags=False)
-def status(ctx: Context) -> None:
-    """Show one row for each host: service, release, jobs, disk, lock and what needs a person.
+EVERY = "5s"
+
+
+@task(
+    help={
+        "watch": "Refresh the screen until Ctrl-C.",
+        "every": f"With --watch: time between two refreshes (2s, 1m) [{EVERY}].",
+    },
+    auto_shortflags=False,
+)
+def status(ctx: Context, watch: bool = False, every: str = "") -> None:
+    """Show one row for each host, then what needs a person.
+
+    The exit code is 1 if a host is down, failed, stale or forgotten, and 3 if one does not answer
+    (docs/exit-codes.md). A pause, or a stop of less than a day, is intended: 0. FAIL24h counts the
+    jobs that failed in the last 24 hours, DISK is the use of the fullest disk, NEXT what is
+    scheduled. --wide shows all columns, and all texts whole.
 
     Example: inv -H all status
     """
+    from opstasks.cli.watching import refresh_s, watch_hosts
     from opstasks.status.inspect import inspect
+    from opstasks.status.verdict import conclude
 
-    ctx.finish(ctx.reader.overview(inspect, _row, lambda found: found.attention))
+    if every_s := refresh_s(every, watch=watch, usual=EVERY):
+        watch_hosts(ctx, inspect, lambda: _screen(ctx), every_s)
+    ctx.finish(conclude(ctx.reader.screen(inspect, _screen(ctx))))
 
 
-def _row(found: Any) -> dict[str, object]:
-    return {
-        "unit": found.unit,
-        "since": found.since,
-        "deployed": found.deployed,
-        "paused": found.paused,
-        "running": "unknown" if found.running is None else found.running,
-        "pending": "unknown" if found.pending is None else found.pending,
-        "disk": found.disk,
-        "last deploy": found.last_deploy,
-        "lock": found.lock,
-        "scheduled": found.scheduled,
-        **({"sync": found.sync} if found.sync else {}),
-    }
+def _screen(ctx: Context) -> Screen[HostStatus]:
+    from opstasks.status.screen import status_screen
+
+    return status_screen(ctx.clock, ctx.console.window, wide=ctx.console.wide)
