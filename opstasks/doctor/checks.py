@@ -30,14 +30,13 @@ from opstasks.doctor.finding import DoctorFinding
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 
-FULL_PERCENT = 90
 SKEW_S = 30.0
-LOCK_HELD_S = 2 * 3600.0
 # The oldest version that our programs on a host support.
 OLDEST_PYTHON = (3, 10)
 
@@ -234,7 +233,7 @@ def _disks(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         most = max(used.used_percent, used.inodes_percent)
         kind = "of its inodes used" if used.inodes_percent > used.used_percent else "full"
         hint = f"free disk space: du -xsh {one_word(place)}/*"
-        yield DoctorFinding(f"disk {place}", most < FULL_PERCENT, f"{most} % {kind}", hint)
+        yield DoctorFinding(f"disk {place}", most < FULL_PERCENT, f"{most}% {kind}", hint)
 
 
 def _unit(spec: HostSpec, unit: systemd.UnitState) -> Iterator[DoctorFinding]:
@@ -252,7 +251,7 @@ def _unit(spec: HostSpec, unit: systemd.UnitState) -> Iterator[DoctorFinding]:
 def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[DoctorFinding]:
     """A held lock is normal; a lock held for hours may be a problem."""
     text = owner.describe() if owner else "free"
-    stale = owner is not None and owner.age_s > LOCK_HELD_S
+    stale = owner is not None and owner.age_s > lock.LONG_S
     yield DoctorFinding("lock", not stale, text, f'inv -H {spec.name} lock.break --reason "..."')
 
 
@@ -340,7 +339,7 @@ def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
 
 
 def conclude(found: FleetResult[DoctorReport]) -> FleetResult[DoctorReport]:
-    """The same results; hosts with bad findings have failed."""
+    """The same results; hosts with findings have failed."""
     return FleetResult([_concluded(item) for item in found])
 
 
@@ -349,8 +348,10 @@ def _concluded(item: HostResult[DoctorReport]) -> HostResult[DoctorReport]:
         return item
     count = len(item.value.bad)
     error: OpsError = VerifyFailed(
-        f"{count} of {len(item.value.checks)} checks failed",
+        f"{count} of {len(item.value.checks)} checks found something",
         host=item.host,
-        hint="fix what the table shows, then run doctor again",
+        hint="fix the findings, then run doctor again",
     )
+    # The screen has shown each finding.
+    error.is_shown = True
     return HostResult(item.host, error.outcome, item.value, error, item.elapsed_s)

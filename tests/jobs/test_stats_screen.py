@@ -15,6 +15,7 @@ from tests.screen_check import WIDTHS, check_fits, check_golden, check_whole, sh
 CLOCK = Clock(datetime(2026, 11, 24, 2, 13, tzinfo=UTC).timestamp())
 MIB, GIB = 1 << 20, 1 << 30
 LONG = "a-workspace-with-a-name-of-many-words-which-somebody-chose"
+PLACE = f"/{LONG[:50]}"
 ODD = "e\u0301\u202e日本語\x1b[31m\nx"
 JOB = JobUse("ovlotuxkh2gq7wua", "study-b", "extract", 0.5, 2, 156 * MIB, 256 * MIB, 0, 0, 0, 0, 3)
 FREE = JobUse(
@@ -67,13 +68,13 @@ def test_odd_and_long_texts_fit_into_any_window(width):
         1 << 49,
         1 << 40,
         1 << 39,
-        (DiskUse((f"/{LONG}", "/b"), 1 << 59, 1 << 58, 51, 1),),
+        (DiskUse((PLACE, "/b"), 1 << 59, 1 << 58, 51, 1),),
         (ProcessUse(1 << 31, ODD, "u" * 40, 128.25, 1 << 49),),
         None,
     )
     lines = host_screen(CLOCK, width).lines(result(**{LONG: odd}), width)
     check_fits(lines, width)
-    check_whole(lines, [LONG, f"/{LONG}", "51%"])
+    check_whole(lines, [LONG, PLACE, "51%"])
     assert not any("\x1b" in line or "\u202e" in line for line in shown(lines))
 
 
