@@ -42,7 +42,8 @@ def unit_command(spec: HostSpec) -> Command:
         *("timeout", LOG_TIMEOUT_S, "journalctl", f"--unit={spec.unit}", "--no-pager", "--quiet"),
         *("--output=json", f"--output-fields={_FIELDS}", f"--lines={LOG_LINES}"),
     ).line()
-    quiet = "*SubState=running*NRestarts=0*|*NRestarts=0*SubState=running*|*ActiveState=inactive*"
+    pairs = (("SubState=running", "NRestarts=0"), ("ActiveState=inactive", "Result=success"))
+    quiet = "|".join(f"*{a}*{b}*|*{b}*{a}*" for a, b in pairs)
     return cmd(
         Raw(
             f"shown=$({show}); printf '%s\\n\\n' \"$shown\";"

@@ -17,6 +17,8 @@ LOOP_DEATHS, LOOP_S = 2, 1800.0
 STEADY_S = 600.0
 # How long a start or a stop may take.
 PATIENCE_S = 120.0
+# How long a unit that systemd starts again may be shown as inactive.
+MOMENT_S = 10.0
 # How old a stop or a pause without an end may be before it counts as forgotten.
 FORGOTTEN_S = 24 * 3600.0
 # How long one death that systemd repaired is shown.
@@ -62,7 +64,7 @@ class Deaths:
 
 def deaths_of(unit: UnitState, runs: Sequence[ServiceRun], now_at: float) -> Deaths:
     """The deaths of a unit; the run of a living process has not ended."""
-    is_waiting = unit.sub.startswith("auto-restart")
+    is_waiting = is_between(unit, now_at)
     count = unit.restarts + (is_waiting or unit.active == "failed")
     is_alive = unit.active in ("active", "activating") and not is_waiting
     ended = (runs[:-1] if is_alive else runs)[-count:] if count else ()
@@ -70,6 +72,16 @@ def deaths_of(unit: UnitState, runs: Sequence[ServiceRun], now_at: float) -> Dea
     recent = tuple(run.last_at for run in ended if now_at - run.last_at < LOOP_S)
     how = unit_state.ending(unit.shown) if count and not is_alive else ""
     return Deaths(count, recent, bool(ended), reason or how)
+
+
+def is_between(unit: UnitState, now_at: float) -> bool:
+    """Whether systemd is about to start the unit again after a crash.
+
+    For a moment of that, systemd says that the unit is inactive, as after a stop.
+    """
+    is_moment = unit.active == "inactive" and unit.result not in ("", "success")
+    has_just_ended = bool(unit.restarts) and _age_s(unit, now_at) < MOMENT_S
+    return unit.sub.startswith("auto-restart") or (is_moment and has_just_ended)
 
 
 def status_of(unit: UnitState, deaths: Deaths, now_at: float) -> ServiceStatus:
@@ -88,7 +100,7 @@ def _word(unit: UnitState, deaths: Deaths, now_at: float) -> ServiceWord:
         return "unknown"
     if unit.load == "not-found":
         return "absent"
-    if unit.sub.startswith("auto-restart"):
+    if is_between(unit, now_at):
         return "crash loop" if deaths.is_loop else "crashed"
     if unit.is_serving:
         return "crash loop" if deaths.is_loop and _age_s(unit, now_at) < STEADY_S else "up"
@@ -161,8 +173,8 @@ def was_stopped(unit: UnitState) -> bool:
     """Whether somebody stopped the unit; a service can also end by itself."""
     # A stop between two crashes leaves the result of the last crash; else the unit would have
     # failed, and not be inactive.
-    is_between = unit.result not in ("", "success")
-    return is_between or bool(unit.by_hand(UnitState(unit.name)))
+    was_dying = unit.result not in ("", "success")
+    return was_dying or bool(unit.by_hand(UnitState(unit.name)))
 
 
 def _not_at_boot(unit: UnitState, status: ServiceStatus, here: str) -> list[Concern]:

@@ -54,7 +54,8 @@ def test_records_that_are_cut_or_odd_are_left_out():
         ("ActiveState=active SubState=running NRestarts=10", True),
         ("ActiveState=activating SubState=auto-restart NRestarts=0", True),
         ("ActiveState=failed SubState=failed NRestarts=5", True),
-        ("ActiveState=inactive SubState=dead NRestarts=5", False),
+        ("Result=success NRestarts=5 ActiveState=inactive SubState=dead", False),
+        ("Result=exit-code NRestarts=5 ActiveState=inactive SubState=dead", True),
     ],
 )
 def test_only_a_service_in_trouble_has_its_log_read(tmp_path, shown, reads):

@@ -112,6 +112,12 @@ def test_each_state_is_intended_or_wrong(found, kind, words):
     assert (concern.kind, words in concern.text) == (kind, True), concern
 
 
+def test_the_moment_in_which_systemd_calls_a_dying_service_inactive_is_no_stop():
+    between = {"Result": "exit-code", "NRestarts": "3"}
+    assert judged(unit=stopped(1, **between)).service.state == "crash loop"
+    assert judged(unit=stopped(60, **between)).service.state == "stopped"
+
+
 def test_a_deliberate_stop_is_not_called_a_crash():
     (concern,) = judged(unit=stopped(HOUR, NRestarts="4"), runs=RUNS).concerns
     assert concern == Concern(
