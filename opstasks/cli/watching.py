@@ -101,10 +101,16 @@ class _Rounds:
         return text
 
     def lines(self) -> list[Line]:
-        """The screen for the answers so far."""
+        """The screen for the answers so far, and the errors."""
         from opstasks.core.result import FleetResult
+        from opstasks.output import failures
 
         found = [self.latest[h.name] for h in self._ctx.fleet.hosts if h.name in self.latest]
+        if not found:
+            return []
         console = self._ctx.console
         result: FleetResult[Any] = FleetResult(found)
-        return self._screen().lines(result, console.window, wide=console.wide) if found else []
+        lines = self._screen().lines(result, console.window, wide=console.wide)
+        for group in failures.grouped(item.error for item in found if item.error):
+            lines += failures.lines(group, console.window)
+        return lines
