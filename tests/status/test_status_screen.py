@@ -1,5 +1,7 @@
 """The screen of `status`: golden files, any width, hostile texts."""
 
+from pathlib import Path
+
 import pytest
 
 from opstasks.core.errors import Unreachable
@@ -130,3 +132,11 @@ def test_a_stop_is_yellow_and_a_crash_is_red_and_in_capitals():
     assert (service().text, service().colour) == ("up 12m", "green")
     assert service(unit=stopped(HOUR)).colour == "yellow"
     assert (service(unit=dying()).text, service(unit=dying()).colour) == ("CRASH LOOP 52s", "red")
+
+
+def test_the_page_about_status_shows_the_golden_file():
+    folder = Path(__file__).parent
+    page = (folder.parents[1] / "docs" / "status.md").read_text()
+    golden = (folder / "golden" / "status-80.txt").read_text().partition("error  ")[0]
+    for line in golden.splitlines():
+        assert f"    {line}".rstrip() in page.splitlines()
