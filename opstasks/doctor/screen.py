@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from opstasks.core.clock import Clock
 from opstasks.core.result import FleetResult
@@ -22,7 +22,7 @@ PASSED_COLUMNS = (
 
 
 def doctor_screen(
-    clock: Clock, width: int, *, every: bool = False, wide: bool = False
+    clock: Callable[[], Clock], width: int, *, every: bool = False, wide: bool = False
 ) -> Screen[DoctorReport]:
     """The screen for a window of a width (0: a pipe); `every`: also the checks that passed."""
 
@@ -36,7 +36,7 @@ def doctor_screen(
     return Screen(
         (),
         lambda host, report: [],
-        headline=lambda result: headline(result, clock),
+        headline=lambda result: headline(result, clock()),
         notes=lambda host, report: entry_lines(entries(host, report), width, wraps=True),
         closing=closing,
     )

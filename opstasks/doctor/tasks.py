@@ -20,5 +20,5 @@ def doctor(ctx: Context, all: bool = False) -> None:
     from opstasks.doctor.screen import doctor_screen
 
     console = ctx.console
-    screen = doctor_screen(ctx.clock, console.window, every=all, wide=console.wide)
+    screen = doctor_screen(lambda: ctx.clock, console.window, every=all, wide=console.wide)
     ctx.finish(checks.conclude(ctx.reader.screen(checks.inspect, screen)))

@@ -34,9 +34,12 @@ def jobs_stats(ctx: Context, watch: bool = False, every: str = "") -> None:
     from opstasks.jobs.stats import read_stats
     from opstasks.jobs.stats_screen import jobs_screen
 
+    screen = jobs_screen(lambda: ctx.clock)
     if every_s := refresh_s(every, watch=watch, usual=EVERY):
-        watch_hosts(ctx, read_stats, lambda: jobs_screen(ctx.clock), every_s)
-    ctx.finish(ctx.reader.screen(read_stats, jobs_screen(ctx.clock)))
+        watch_hosts(ctx, read_stats, lambda: screen, every_s)
+    result = ctx.reader.screen(read_stats, screen)
+    ctx.seen("jobs", result.values, lambda uses: [use.id for use in uses])
+    ctx.finish(result)
 
 
 @task(help={**WATCH, "top": "How many processes to show of each host [5]."}, auto_shortflags=False)
@@ -60,7 +63,7 @@ def stats(ctx: Context, watch: bool = False, every: str = "", top: int = 5) -> N
         return read_host_stats(host, top)
 
     def screen() -> Screen[HostUse]:
-        return host_screen(ctx.clock, ctx.console.window, wide=ctx.console.wide)
+        return host_screen(lambda: ctx.clock, ctx.console.window, wide=ctx.console.wide)
 
     if every_s := refresh_s(every, watch=watch, usual=EVERY):
         watch_hosts(ctx, read, screen, every_s)

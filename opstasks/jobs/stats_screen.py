@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import size_text
@@ -79,14 +79,14 @@ def bytes_text(used: float, limit: float | None = None) -> str:
 # -- jobs --------------------------------------------------------------------------------------
 
 
-def jobs_screen(clock: Clock) -> Screen[JobUses]:
+def jobs_screen(clock: Callable[[], Clock]) -> Screen[JobUses]:
     """One row for each running job."""
 
     def headline(result: FleetResult[JobUses]) -> Line:
         count = sum(map(len, result.values.values()))
         if not count:
             return ()
-        return [f"{clock.now_text}, ", bold(f"{plural(count, 'job')} running")]
+        return [f"{clock().now_text}, ", bold(f"{plural(count, 'job')} running")]
 
     return Screen(
         JOB_COLUMNS,
@@ -125,7 +125,7 @@ def percent_part(percent: float, limit_percent: float) -> Part:
 # -- hosts -------------------------------------------------------------------------------------
 
 
-def host_screen(clock: Clock, width: int, *, wide: bool = False) -> Screen[HostUse]:
+def host_screen(clock: Callable[[], Clock], width: int, *, wide: bool = False) -> Screen[HostUse]:
     """One row for each host; below it, tables of disks, of docker and of processes."""
 
     def closing(result: FleetResult[HostUse]) -> Iterator[Line]:
@@ -141,7 +141,7 @@ def host_screen(clock: Clock, width: int, *, wide: bool = False) -> Screen[HostU
         HOST_COLUMNS,
         lambda host, use: [host_row(host, use)],
         failed=no_answer,
-        headline=lambda result: [clock.now_text],
+        headline=lambda result: [clock().now_text],
         closing=closing,
     )
 

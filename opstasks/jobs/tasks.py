@@ -70,6 +70,8 @@ def ls(
         notes=lambda found: _notes(found, rows),
         nothing="no jobs",
     )
+    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found.jobs])
+    ctx.seen("workspaces", result.values, lambda found: [job.workspace for job in found.jobs])
     result.findings = any(found.docker_problem for found in result.values.values())
     ctx.finish(result)
 
@@ -91,6 +93,7 @@ def _table(ctx: Context, selection: JobSelection, limit: int) -> str:
 
     result = ctx.quiet_fleet.gather(lambda host: list_jobs(host, selection, limit))
     values = result.values
+    ctx.seen("jobs", values, lambda found: [job.known_as for job in found.jobs])
     rows = [[name, *cells(job, found.now)] for name, found in values.items() for job in found.jobs]
     lines = [table_text(HEADERS, rows) or "no jobs"] if values else []
     for name, found in values.items():

@@ -40,6 +40,7 @@ def queries(ctx: Context, sql: bool = False) -> None:
         lambda found: map(_cells, found),
         nothing="no database job is running",
     )
+    ctx.seen("jobs", result.values, lambda found: [item.job for item in found])
     found = [(host, item) for host, listed in result.values.items() for item in listed]
     for host, item in found if sql and not ctx.options.json else ():
         ctx.console.say()

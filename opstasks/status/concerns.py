@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
 from opstasks.core.hints import one_word
 from opstasks.deploy.release import Release, unfinished
@@ -134,9 +133,9 @@ def pause_concern(pause: Pause, host: str, now_at: float) -> Concern:
         if late_s > PAUSE_LATE_S:
             text = f"paused {who}, should have ended {span_text(late_s)} ago{why}"
             return Concern("forgotten", text, inv(host, "scheduled"), undo)
-        until = Clock(now_at).text(pause.until_at)
-        age = span_text(now_at - pause.since_at)
-        return Concern("note", f"paused {who} {age} ago, until {until}{why}")
+        # No clock time: the reader may be in another zone than the host.
+        rest, age = span_text(-late_s), span_text(now_at - pause.since_at)
+        return Concern("note", f"paused {who} {age} ago, ends in {rest}{why}")
     age_s = now_at - pause.since_at
     text = f"paused {who} {span_text(age_s)} ago, without an end"
     if age_s > FORGOTTEN_S:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
@@ -39,17 +39,22 @@ COLOURS = {"warning": "yellow", "note": "", "stale": "yellow", "forgotten": "yel
 OUTCOMES = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
 
 
-def status_screen(clock: Clock, width: int, *, wide: bool = False) -> Screen[HostStatus]:
-    """The screen for a window of a width (0: a pipe); `wide` shows texts whole."""
+def status_screen(
+    clock: Callable[[], Clock], width: int, *, wide: bool = False
+) -> Screen[HostStatus]:
+    """The screen for a window of a width (0: a pipe); `wide` shows texts whole.
+
+    `clock` is asked after the hosts have answered: they say their zone.
+    """
 
     def closing(result: FleetResult[HostStatus]) -> Iterable[Line]:
         return entry_lines(entries(result), width, wraps=wide)
 
     return Screen(
         COLUMNS,
-        lambda host, found: [row(host, found, clock)],
+        lambda host, found: [row(host, found, clock())],
         failed=no_answer,
-        headline=lambda result: headline(result, clock),
+        headline=lambda result: headline(result, clock()),
         closing=closing,
     )
 

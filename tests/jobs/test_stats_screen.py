@@ -44,7 +44,7 @@ def result(**values):
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_jobs_stats_is_as_in_its_golden_file(width):
-    lines = jobs_screen(CLOCK).lines(result(sandbox_1=(JOB, FREE), sandbox_2=()), width)
+    lines = jobs_screen(lambda: CLOCK).lines(result(sandbox_1=(JOB, FREE), sandbox_2=()), width)
     check_golden(__file__, f"jobs-stats-{width}", lines)
 
 
@@ -52,13 +52,15 @@ def test_jobs_stats_is_as_in_its_golden_file(width):
 def test_host_stats_is_as_in_its_golden_file(width):
     found = result(sandbox_1=HOST)
     found.results.append(HostResult("tpp", "unreachable", error=Unreachable("no", host="tpp")))
-    check_golden(__file__, f"host-stats-{width}", host_screen(CLOCK, width).lines(found, width))
+    check_golden(
+        __file__, f"host-stats-{width}", host_screen(lambda: CLOCK, width).lines(found, width)
+    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_odd_and_long_texts_fit_into_any_window(width):
     job = JobUse("x" * 16, LONG, ODD * 3, 63.5, 64, GIB, GIB, 1 << 59, 1 << 59, 1e18, 1e18, 99999)
-    lines = jobs_screen(CLOCK).lines(result(**{LONG: (job,)}), width)
+    lines = jobs_screen(lambda: CLOCK).lines(result(**{LONG: (job,)}), width)
     check_fits(lines, width)
     check_whole(lines, [LONG, "x" * 16, "63.50 of 64"])
     odd = HostUse(
@@ -72,7 +74,7 @@ def test_odd_and_long_texts_fit_into_any_window(width):
         (ProcessUse(1 << 31, ODD, "u" * 40, 128.25, 1 << 49),),
         None,
     )
-    lines = host_screen(CLOCK, width).lines(result(**{LONG: odd}), width)
+    lines = host_screen(lambda: CLOCK, width).lines(result(**{LONG: odd}), width)
     check_fits(lines, width)
     check_whole(lines, [LONG, PLACE, "51%"])
     assert not any("\x1b" in line or "\u202e" in line for line in shown(lines))
@@ -87,7 +89,7 @@ def test_every_number_has_its_unit():
 
 
 def test_no_running_job_is_said_with_the_number_of_hosts():
-    assert shown(jobs_screen(CLOCK).lines(result(a=(), b=()), 80)) == [
+    assert shown(jobs_screen(lambda: CLOCK).lines(result(a=(), b=()), 80)) == [
         "no job is running on 2 hosts"
     ]
 
@@ -95,9 +97,9 @@ def test_no_running_job_is_said_with_the_number_of_hosts():
 def test_a_docker_that_is_slow_is_named():
     from dataclasses import replace
 
-    lines = shown(host_screen(CLOCK, 80).lines(result(a=replace(HOST, docker=None)), 80))
+    lines = shown(host_screen(lambda: CLOCK, 80).lines(result(a=replace(HOST, docker=None)), 80))
     assert "a  docker did not say in time how much room it uses" in lines
 
 
 def test_ids_of_jobs_are_for_pipes():
-    assert list(jobs_screen(CLOCK).ids((JOB, FREE))) == [JOB.id, FREE.id]
+    assert list(jobs_screen(lambda: CLOCK).ids((JOB, FREE))) == [JOB.id, FREE.id]

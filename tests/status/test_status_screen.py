@@ -31,7 +31,7 @@ ODD = "e\u0301\u202e日本語\x1b[31m\nup 12m"
 
 
 def screen(result, width, *, wide=False):
-    lines = status_screen(CLOCK, width, wide=wide).lines(result, width, wide=wide)
+    lines = status_screen(lambda: CLOCK, width, wide=wide).lines(result, width, wide=wide)
     errors = [item.error for item in result if item.error]
     return [*lines, *(line for error in errors for line in failures.lines([error], width))]
 
@@ -75,7 +75,7 @@ def test_odd_and_long_texts_fit_into_any_window(width, wide):
 
 
 def test_in_a_pipe_each_entry_is_one_line_with_its_commands():
-    lines = shown(status_screen(CLOCK, 0).closing(drawn_fleet()))
+    lines = shown(status_screen(lambda: CLOCK, 0).closing(drawn_fleet()))
     (crash,) = [line for line in lines if "died" in line]
     assert crash.endswith("undo: inv -H sandbox-2 deploy.rollback")
     assert "impossible state  look: inv -H sandbox-2 logs" in crash
@@ -87,7 +87,7 @@ def test_a_host_without_an_answer_says_so_in_the_service_column_only():
 
 
 def cells(**facts):
-    titles = [column.title for column in status_screen(CLOCK, 0).columns]
+    titles = [column.title for column in status_screen(lambda: CLOCK, 0).columns]
     values = row("h", judged(**facts), CLOCK)
     texts = ["" if v is None else v if isinstance(v, int) else text_of(v) for v in values]
     return dict(zip(titles, texts, strict=True))
