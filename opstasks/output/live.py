@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,8 +18,11 @@ def check(*, is_quiet: bool) -> None:
     """Raise Refused where nothing can be drawn: with --json or -q, and without a terminal."""
     if is_quiet:
         raise Refused("--watch never ends, but a document must", hint="run it without --watch")
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        raise Refused("--watch needs a terminal", hint="run it without --watch")
+    is_capable = os.environ.get("TERM") != "dumb"
+    if not (is_capable and sys.stdout.isatty() and sys.stdin.isatty()):
+        raise Refused(
+            "--watch needs a terminal that can replace lines", hint="run it without --watch"
+        )
 
 
 class Display:

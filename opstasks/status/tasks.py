@@ -26,9 +26,9 @@ def status(ctx: Context, watch: bool = False, every: str = "") -> None:
     """Show one row for each host, then what needs a person.
 
     The exit code is 1 if a host is down, failed, stale or forgotten, and 3 if one does not answer
-    (docs/exit-codes.md). A pause, or a stop of less than a day, is intended: 0. FAIL24h counts the
-    jobs that failed in the last 24 hours, DISK is the use of the fullest disk, NEXT what is
-    scheduled. --wide shows all columns, and all texts whole.
+    (docs/exit-codes.md). A pause with an end, and a pause or stop of less than a day, are intended:
+    0. FAIL24h counts the jobs that failed in the last 24 hours, DISK is the use of the fullest
+    disk, NEXT what is scheduled. --wide shows all columns, and all texts whole.
 
     Example: inv -H all status
     """
