@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
-from opstasks.core import durations, events
-from opstasks.core.errors import INTERRUPTED, Interrupted, Refused
+from opstasks.core import events
+from opstasks.core.errors import INTERRUPTED, Interrupted
 from opstasks.core.formats import first_names, span_text
 
 if TYPE_CHECKING:
@@ -20,23 +20,7 @@ if TYPE_CHECKING:
     from opstasks.output.screens import Screen
 
 T = TypeVar("T")
-LONGEST_S = 3600
 NAMED = 3
-
-
-def refresh_s(every: str, *, watch: bool, usual: str) -> int:
-    """The seconds of --every between two refreshes; 0 without --watch. Raises Refused."""
-    if not watch:
-        if every:
-            raise Refused("--every needs --watch", hint="add --watch, or leave --every out")
-        return 0
-    try:
-        found = durations.parse(every or usual)
-    except Refused as error:
-        raise Refused(f"--every: {error.message}", hint="try --every 5s") from None
-    if found > LONGEST_S:
-        raise Refused("--every must be 1h or less", hint="try --every 5s")
-    return found
 
 
 def watch_hosts(
@@ -45,11 +29,12 @@ def watch_hosts(
     """Show a screen, refreshed every so many seconds; Ctrl-C ends the program without an error.
 
     `screen` is made for each drawing, because the time and the window change. A host that is slow
-    keeps its last rows until it answers. Raises Refused without a terminal, and with --json or -q.
+    keeps its last rows until it answers. Raises Refused without a terminal, with --json or -q, and
+    for an interval that is not possible.
     """
     from opstasks.output import live
 
-    live.check(is_quiet=ctx.console.is_quiet)
+    live.check(every_s, is_quiet=ctx.console.is_quiet)
     ctx.fleet.outcomes.is_kept = False
     rounds = _Rounds(ctx, screen, every_s)
     try:

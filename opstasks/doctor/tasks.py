@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 
 
-@task(help={"all": "Also show the checks that passed."}, auto_shortflags=False)
+@task(changes=False, help={"all": "Also show the checks that passed."})
 def doctor(ctx: Context, all: bool = False) -> None:
     """Check everything that the tasks rely on; exit 1 for any finding.
 

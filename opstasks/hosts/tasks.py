@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
@@ -15,11 +14,15 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=False,
+    anywhere=True,
     help={
-        "check": "Connect to each host: does it answer, as whom, with which key, how fast?",
+        "check": Flag(
+            "Connect to each host: does it answer, as whom, with which key, how fast?",
+            excludes=("close",),
+        ),
         "close": "Close the kept connections; a command that is using one loses its connection.",
     },
-    auto_shortflags=False,
 )
 def hosts(ctx: Context, check: bool = False, close: bool = False) -> None:
     """Show what -H means here, and how each host is reached (without -H: all).
@@ -31,10 +34,6 @@ def hosts(ctx: Context, check: bool = False, close: bool = False) -> None:
 
     Example: inv -H all hosts --check
     """
-    from opstasks.core.errors import Refused
-
-    if check and close:
-        raise Refused("--check and --close are two commands", hint="inv hosts --check")
     if close:
         _close(ctx, [spec.name for spec in _specs(ctx)] if ctx.options.hosts else [])
     elif check:

@@ -286,7 +286,8 @@ def _running(ctx: Context) -> tuple[Host, str]:
     ctx.console.problems(result)
     found = [Match(host, job) for host, value in result.values.items() for job in value]
     if not found:
-        ctx.end(result)
+        if result.exit_code:
+            ctx.finish(result)
         raise Refused("no job is running", hint=HINT)
     chosen = found[ctx.pick("Running jobs:", [match.describe() for match in found])]
     return next(host for host in ctx.fleet.hosts if host.name == chosen.host), chosen.job.id

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import EVERY, Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
     from opstasks.jobs.host_stats import HostUse
     from opstasks.output.screens import Screen
 
-EVERY = "2s"
-WATCH = {
+WATCH: dict[str, str | Flag] = {
     "watch": "Refresh the screen until Ctrl-C.",
-    "every": f"With --watch: time between two refreshes (2s, 1m) [{EVERY}].",
+    "every": EVERY,
 }
 MOST_PROCESSES = 1000
 
 
-@task(help=WATCH, auto_shortflags=False)
-def jobs_stats(ctx: Context, watch: bool = False, every: str = "") -> None:
+@task(changes=False, help=WATCH)
+def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
     """Show cpu, memory, disk traffic and processes of each running job.
 
     CPU CORES and MEMORY are what a job uses now; USED is the share of its memory LIMIT. READ/S and
@@ -30,20 +30,23 @@ def jobs_stats(ctx: Context, watch: bool = False, every: str = "") -> None:
 
     Example: inv -H all jobs.stats --watch
     """
-    from opstasks.cli.watching import refresh_s, watch_hosts
+    from opstasks.cli.watching import watch_hosts
     from opstasks.jobs.stats import read_stats
     from opstasks.jobs.stats_screen import jobs_screen
 
     screen = jobs_screen(lambda: ctx.clock)
-    if every_s := refresh_s(every, watch=watch, usual=EVERY):
-        watch_hosts(ctx, read_stats, lambda: screen, every_s)
+    if watch:
+        watch_hosts(ctx, read_stats, lambda: screen, every)
     result = ctx.reader.screen(read_stats, screen)
     ctx.seen("jobs", result.values, lambda uses: [use.id for use in uses])
     ctx.finish(result)
 
 
-@task(help={**WATCH, "top": "How many processes to show of each host [5]."}, auto_shortflags=False)
-def stats(ctx: Context, watch: bool = False, every: str = "", top: int = 5) -> None:
+@task(
+    changes=False,
+    help={**WATCH, "top": Flag("How many processes to show of each host.", value="N")},
+)
+def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -> None:
     """Show load, memory, disks, docker's disk use and the busiest processes.
 
     LOAD is the number of processes that run or wait, over 1, 5 and 15 minutes. DISK is the use of
@@ -51,13 +54,13 @@ def stats(ctx: Context, watch: bool = False, every: str = "", top: int = 5) -> N
 
     Example: inv -H all host.stats
     """
-    from opstasks.cli.watching import refresh_s, watch_hosts
+    from opstasks.cli.watching import watch_hosts
     from opstasks.core.errors import Refused
     from opstasks.jobs.host_stats import read_host_stats
     from opstasks.jobs.stats_screen import host_screen
 
-    if not 0 <= top <= MOST_PROCESSES:
-        raise Refused(f"--top must be between 0 and {MOST_PROCESSES}, not {top}", hint="--top 5")
+    if top > MOST_PROCESSES:
+        raise Refused(f"--top must be {MOST_PROCESSES} or less, not {top}", hint="--top 5")
 
     def read(host: Host) -> HostUse:
         return read_host_stats(host, top)
@@ -65,8 +68,8 @@ def stats(ctx: Context, watch: bool = False, every: str = "", top: int = 5) -> N
     def screen() -> Screen[HostUse]:
         return host_screen(lambda: ctx.clock, ctx.console.window, wide=ctx.console.wide)
 
-    if every_s := refresh_s(every, watch=watch, usual=EVERY):
-        watch_hosts(ctx, read, screen, every_s)
+    if watch:
+        watch_hosts(ctx, read, screen, every)
     ctx.finish(ctx.reader.screen(read, screen()))
 
 

@@ -11,11 +11,27 @@ from opstasks.core.errors import Refused
 from opstasks.output.console import Console
 from opstasks.output.parts import Line, dim
 from opstasks.output.region import clipped
-from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
+from opstasks.output.screen import (
+    END_OF_LINE,
+    ENTER,
+    HOME,
+    LEAVE,
+    LONGEST_S,
+    REST,
+    SHORTEST_S,
+)
 
 
-def check(*, is_quiet: bool) -> None:
-    """Raise Refused where nothing can be drawn: with --json or -q, and without a terminal."""
+def check(every_s: float, *, is_quiet: bool) -> None:
+    """Raise Refused where nothing can be drawn: with --json or -q, and without a terminal.
+
+    Also for an interval that is too short or too long.
+    """
+    if not SHORTEST_S <= every_s <= LONGEST_S:
+        raise Refused(
+            f"--every must be between {SHORTEST_S:g} and {LONGEST_S:g} seconds, not {every_s:g}",
+            hint="try --every 5s",
+        )
     if is_quiet:
         raise Refused("--watch never ends, but a document must", hint="run it without --watch")
     is_capable = os.environ.get("TERM") != "dumb"

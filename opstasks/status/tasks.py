@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import EVERY, task
 
 if TYPE_CHECKING:
     from opstasks.output.screens import Screen
     from opstasks.status.model import HostStatus
 
-EVERY = "5s"
 
-
-@task(
-    help={
-        "watch": "Refresh the screen until Ctrl-C.",
-        "every": f"With --watch: time between two refreshes (2s, 1m) [{EVERY}].",
-    },
-    auto_shortflags=False,
-)
-def status(ctx: Context, watch: bool = False, every: str = "") -> None:
+@task(changes=False, help={"watch": "Refresh the screen until Ctrl-C.", "every": EVERY})
+def status(ctx: Context, watch: bool = False, every: float = 5.0) -> None:
     """Show one row for each host, then what needs a person.
 
     The exit code is 1 if a host is down, failed, stale or forgotten, and 3 if one does not answer
@@ -32,12 +23,12 @@ def status(ctx: Context, watch: bool = False, every: str = "") -> None:
 
     Example: inv -H all status
     """
-    from opstasks.cli.watching import refresh_s, watch_hosts
+    from opstasks.cli.watching import watch_hosts
     from opstasks.status.inspect import inspect
     from opstasks.status.verdict import conclude
 
-    if every_s := refresh_s(every, watch=watch, usual=EVERY):
-        watch_hosts(ctx, inspect, lambda: _screen(ctx), every_s)
+    if watch:
+        watch_hosts(ctx, inspect, lambda: _screen(ctx), every)
     ctx.finish(conclude(ctx.reader.screen(inspect, _screen(ctx))))
 
 
