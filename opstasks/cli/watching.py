@@ -87,12 +87,13 @@ class _Rounds:
 
     def lines(self) -> list[Line]:
         """The screen for the answers so far, and the errors."""
-        from opstasks.core.result import FleetResult
+        from opstasks.core.result import FleetResult, HostResult
         from opstasks.output import failures
 
-        found = [self.latest[h.name] for h in self._ctx.fleet.hosts if h.name in self.latest]
-        if not found:
+        if not self.latest:
             return []
+        names = [host.name for host in self._ctx.fleet.hosts]
+        found = [self.latest.get(name) or HostResult(name, "awaited") for name in names]
         console = self._ctx.console
         result: FleetResult[Any] = FleetResult(found)
         lines = self._screen().lines(result, console.window, wide=console.wide)

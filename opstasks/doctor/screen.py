@@ -9,7 +9,7 @@ from opstasks.core.result import FleetResult
 from opstasks.doctor.checks import DoctorReport
 from opstasks.doctor.finding import DoctorFinding
 from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, bad, dim, good
+from opstasks.output.parts import Line, bad, dim, good, odd
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column, draw
@@ -48,10 +48,13 @@ def headline(result: FleetResult[DoctorReport], clock: Clock) -> Line:
     count = sum(len(report.bad) for report in reports)
     if not reports:
         return ()
+    answered, asked = len(reports), plural(len(result.results), "host")
+    among = asked if answered == len(result.results) else f"{answered} of {asked}"
     if not count:
-        return [f"{clock.now_text}, ", good(f"no findings on {plural(len(reports), 'host')}")]
+        part = good if among == asked else odd
+        return [f"{clock.now_text}, ", part(f"no findings on {among}")]
     hosts = sum(bool(report.bad) for report in reports)
-    where = f" on {hosts} of {plural(len(reports), 'host')}" if len(reports) > 1 else ""
+    where = f" on {hosts} of {asked}" if len(result.results) > 1 else ""
     return [f"{clock.now_text}, ", bad(f"{plural(count, 'finding')}{where}")]
 
 

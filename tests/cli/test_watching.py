@@ -67,6 +67,7 @@ def test_rows_are_drawn_as_they_arrive_and_the_last_ones_stay(watched):
     text, _ = watched
     first, *_ = text.split(live.HOME)[1:]
     assert "round 1" in first
+    assert "awaited" in first
     assert "no answer" not in first
     kept = text.partition(live.LEAVE)[2]
     assert "round 2" in kept

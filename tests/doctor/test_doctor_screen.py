@@ -72,10 +72,17 @@ def test_in_a_pipe_each_finding_is_one_line_with_its_hint():
     assert lines[1] == ("sandbox-1  disk /tmp: 93% full  next: free disk space: du -xsh /tmp/*")
 
 
+SILENT = HostResult("tpp", "unreachable", error=Unreachable("no", host="tpp"))
+
+
+def test_a_host_without_an_answer_is_not_counted_as_checked():
+    found = FleetResult([*result(a=(PYTHON,)).results, SILENT])
+    lines = shown(doctor_screen(lambda: CLOCK, 80).lines(found, 80))
+    assert lines[0] == "02:13 UTC, no findings on 1 of 2 hosts"
+
+
 def test_findings_end_with_1_and_are_not_repeated_as_an_error():
-    FOUND.results.append(HostResult("tpp", "unreachable", error=Unreachable("no", host="tpp")))
-    found = conclude(FOUND)
+    found = conclude(FleetResult([*FOUND.results, SILENT]))
     assert found.exit_code == 1
     assert [item.outcome for item in found] == ["failed", "ok", "unreachable"]
     assert found.results[0].error.is_shown
-    FOUND.results.pop()
