@@ -25,18 +25,22 @@ BETWEEN = "   "
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing about a host; `commands` are pairs of a label and a command to type."""
+    """One thing about a host; `commands` are pairs of a label and a command to type.
+
+    The text takes at most `most_lines`; 0: as many as it needs.
+    """
 
     host: str
     text: str
     colour: str = ""
     commands: tuple[tuple[str, str], ...] = ()
+    most_lines: int = 1
 
 
 def entry_lines(entries: Sequence[Entry], width: int, *, wraps: bool = False) -> list[Line]:
     """The lines of entries for a window of a width; 0 for a pipe.
 
-    A text that does not fit is cut with `…`, or continued on the next line if it `wraps`.
+    A text that does not fit into its lines is cut with `…`, unless it `wraps`.
     """
     if not width:
         return [_one_line(entry) for entry in entries]
@@ -54,7 +58,7 @@ def _lines(entry: Entry, indent: int, width: int, *, wraps: bool) -> Iterator[Li
     name = _shown(entry.host)
     room = max(20, width - indent)
     text = _shown(clipped(entry.text, MOST_TEXT))
-    texts = fit.wrapped(text, room) if wraps else [fit.shortened(text, room)]
+    texts = _within(text, room, 0 if wraps else entry.most_lines)
     start = name.ljust(indent)
     if len(name) > MOST_NAME:
         yield [bold(_bare(name))]
@@ -66,6 +70,15 @@ def _lines(entry: Entry, indent: int, width: int, *, wraps: bool) -> Iterator[Li
         ]
         start = " " * indent
     yield from _command_lines(entry.commands, indent, width)
+
+
+def _within(text: str, room: int, most_lines: int) -> list[str]:
+    """A filled text in at most so many lines; 0 for no limit."""
+    texts = fit.wrapped(text, room)
+    if not most_lines or len(texts) <= most_lines:
+        return texts
+    rest = " ".join(texts[most_lines - 1 :])
+    return [*texts[: most_lines - 1], fit.shortened(rest, room)]
 
 
 def _command_lines(commands: Iterable[tuple[str, str]], indent: int, width: int) -> Iterator[Line]:

@@ -91,7 +91,9 @@ def entries(result: FleetResult[HostStatus]) -> list[Entry]:
 def _entry(host: str, concern: Concern) -> Entry:
     labels = ("look", "undo", "next")
     commands = [(label, getattr(concern, label)) for label in labels if getattr(concern, label)]
-    return Entry(host, concern.text, COLOURS.get(concern.kind, "red"), tuple(commands))
+    # What people wrote is whole; of the words of a program, the beginning says enough.
+    most_lines = 2 if concern.kind in ("note", "forgotten") else 1
+    return Entry(host, concern.text, COLOURS.get(concern.kind, "red"), tuple(commands), most_lines)
 
 
 # -- a row -------------------------------------------------------------------------------------

@@ -35,6 +35,11 @@ def test_a_text_is_continued_where_a_person_must_read_all():
     assert " ".join(line.strip() for line in lines[:2]).endswith("impossible state")
 
 
+def test_a_text_may_take_some_lines_before_it_is_cut():
+    lines = shown(entry_lines([Entry("a", "word " * 99, most_lines=2)], 40))
+    assert [len(lines), lines[0][-1], lines[1][-1]] == [2, "d", "…"]
+
+
 def test_a_long_name_has_a_line_of_its_own_and_moves_no_other():
     long = Entry("x" * 40, "stopped")
     assert shown(entry_lines([long, PAUSE], 80)) == ["x" * 40, "   stopped", "b  paused"]
