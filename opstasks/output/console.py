@@ -21,6 +21,7 @@ from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult
 from opstasks.output import colour, documents, failures, fit, region, table
 from opstasks.output.escape import json_text, printable, printable_line
+from opstasks.output.paragraphs import folded
 from opstasks.output.parts import COLOURS, Line, Part, dim
 from opstasks.output.progress import Progress, step_line
 from opstasks.output.table import Column
@@ -83,7 +84,7 @@ class Console:
         """Lines of the result, written together; left out with --json and -q."""
         lines = list(lines)
         if lines and not self.is_quiet:
-            self._write(lines, sys.stdout)
+            self._write(folded(lines, self.window), sys.stdout)
 
     def ids(self, values: Iterable[str]) -> None:
         """The ids of the result, one per line, with -q; else nothing."""
@@ -93,7 +94,7 @@ class Console:
 
     def note(self, *parts: Part) -> None:
         """One line that is not part of the result, on standard error."""
-        self._write([parts], sys.stderr)
+        self._write(folded([parts], self._error_window()), sys.stderr)
 
     def line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own output."""
@@ -133,6 +134,8 @@ class Console:
                 self._progress.begin(event, now_s)
             elif isinstance(event, events.StepReached):
                 over = self._progress.step(event, now_s, self.window)
+            elif isinstance(event, events.StepUpdated):
+                self._progress.update(event)
             elif isinstance(event, events.HostEnded):
                 over = self._progress.end(event.host, now_s, self.window)
             if over:

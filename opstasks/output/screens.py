@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from opstasks.core.result import FleetResult, HostResult
+from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
-from opstasks.output.table import Column, draw
+from opstasks.output.progress import plural
+from opstasks.output.table import TOLD_ELSEWHERE, Column, draw
 
 T = TypeVar("T")
 Rows = Iterable[Sequence[object]]
@@ -22,6 +24,21 @@ def no_answer(item: HostResult[Any]) -> Sequence[object]:
     """The row of a host that did not answer, where each host has one row."""
     words = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
     return [item.host, bad(words.get(item.outcome, item.outcome))]
+
+
+def for_hosts(columns: Sequence[Column], hosts: int) -> tuple[Column, ...]:
+    """The columns of a table of so many hosts; the first one is that of the host.
+
+    The name of one host is in the headline.
+    """
+    first, *others = columns
+    return (replace(first, rank=TOLD_ELSEWHERE if hosts == 1 else 0), *others)
+
+
+def where(result: FleetResult[Any]) -> str:
+    """The host that answered, or how many did: ``tpp``, ``3 hosts``."""
+    found = list(result.values)
+    return found[0] if len(found) == 1 else plural(len(found), "host")
 
 
 @dataclass(frozen=True)
@@ -61,11 +78,12 @@ class Screen(Generic[T]):
     def lines(self, result: FleetResult[T], width: int, *, wide: bool = False) -> list[Line]:
         """The whole screen for a window of a width."""
         rows = self.table_rows(result)
-        found: list[Line] = [line for line in [self.headline(result)] if line]
+        above: list[Line] = [line for line in [self.headline(result)] if line]
         if not rows:
-            found += self.nothing_lines(result)
+            above += self.nothing_lines(result)
+        found = folded(above, width)
         found += draw(self.columns, rows, width, wide=wide).with_hint()
-        below = [*self.note_lines(result), *self.closing(result)]
+        below = folded([*self.note_lines(result), *self.closing(result)], width)
         return [*found, *([[""]] if below and rows else []), *below]
 
     def nothing_lines(self, result: FleetResult[T]) -> list[Line]:

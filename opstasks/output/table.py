@@ -16,6 +16,8 @@ from opstasks.output import fit
 from opstasks.output.escape import printable
 from opstasks.output.parts import Line, Painted, Part, dim, text_of
 
+# The rank of a column whose value is said elsewhere: it is left out first, and nothing says so.
+TOLD_ELSEWHERE = 9
 # The longest path of Linux. Each row is as wide as the widest cell of each column, so one long text
 # of a host would make all rows long.
 MOST_CELL = 4096
@@ -129,7 +131,7 @@ def _hidden(
     return tuple(
         column.title
         for at, column in enumerate(columns)
-        if at not in shown and any(row[at].text for row in cells)
+        if at not in shown and column.rank < TOLD_ELSEWHERE and any(row[at].text for row in cells)
     )
 
 
