@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from opstasks.core.lines import clipped
 from opstasks.output import fit
 from opstasks.output.escape import printable
-from opstasks.output.parts import Line, Painted, bold, dim
+from opstasks.output.parts import Line, Painted, bold, dim, to_type
 
 # A longer name has a line of its own.
 MOST_NAME = 24
@@ -101,7 +101,8 @@ def _width(row: Sequence[tuple[str, str]]) -> int:
 def _row(row: Sequence[tuple[str, str]], indent: int) -> Line:
     parts: list[str | Painted] = [" " * indent]
     for number, (label, command) in enumerate(row):
-        parts += [BETWEEN if number else "", dim(f"{label}:"), f" {printable(command)}"]
+        label_part = dim(f"{BETWEEN if number else ''}{label}: ")
+        parts += [label_part, to_type(printable(command))]
     return [part for part in parts if part]
 
 
