@@ -94,8 +94,10 @@ class HostReader:
         def show(batch: FleetResult[T]) -> None:
             arrived.update((item.host, item) for item in batch)
             items = [arrived[h.name] for h in self._fleet.hosts if h.name in arrived]
-            rows = screen.table_rows(FleetResult(items))
-            console.preview(draw(screen.columns, rows, console.window, wide=console.wide).lines)
+            so_far: FleetResult[T] = FleetResult(items)
+            rows = screen.table_rows(so_far)
+            table = draw(screen.columns, rows, console.window, wide=console.wide)
+            console.preview([*table.lines, *screen.note_lines(so_far)])
 
         try:
             result = self._fleet.gather(read, show=show, is_last=True, **how)

@@ -258,6 +258,10 @@ class Console:
         """Whether the reader of standard output closed the pipe, as `| head` does."""
         return sys.stdout in self._gone
 
+    def text(self, line: Line) -> str:
+        """A line as it is written to standard output, for a program that draws by itself."""
+        return _text(line, self._has_colours(sys.stdout))
+
     def _has_colours(self, stream: Any) -> bool:
         return colour.has_colours(stream, no_color=self._no_color)
 
