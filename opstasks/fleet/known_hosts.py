@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
@@ -134,7 +135,8 @@ def read(path: Path) -> KnownHostsFile:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return KnownHostsFile("")
     except OSError as error:
-        raise Refused(f"cannot read known_hosts file {path}: {error.strerror}") from error
+        text = f"cannot read known_hosts file {path}: {error.strerror}"
+        raise Refused(text, hint=f"look at it: ls -l {one_word(path)}") from error
 
 
 @lru_cache(maxsize=64)

@@ -77,13 +77,14 @@ class Session:
         sudo: str,
         passwords: PasswordSource,
         advice: str = "",
+        service_user: str = "",
     ) -> None:
         """Start the shell; raises Unreachable or Refused if that is known at once.
 
         `sudo` is what `opstasks.fleet.sudo.mode` says. If sudo does not ask, `ready` or the first
         command raises the error. `advice` is the hint if sudo refuses, instead of the usual one.
         """
-        self._advice = advice
+        self._advice, self._service_user = advice, service_user
         self.host = host
         self.user = user
         self.pid = 0
@@ -161,7 +162,7 @@ class Session:
             return self._lost()
         if f"input:{self._token}\n".encode() in self._out:
             return input_was_read(self.host)
-        return refusal(self._said(), self.host, self.user, self._advice)
+        return refusal(self._said(), self.host, self.user, self._advice, self._service_user)
 
     def _too_slow(self) -> NoShell:
         self.close()

@@ -195,7 +195,9 @@ class SSHTransport:
             ) from error
         except link.NoAnswerError as error:
             text = f"the host gets no answer from that address: {error}"
-            raise Unreachable(text, host=self.spec.name) from error
+            hint = f"is {address}:{port} up? The host must reach it"
+
+            raise Unreachable(text, host=self.spec.name, hint=hint) from error
         except EOFError as error:
             raise self._lost() from error
 
