@@ -97,14 +97,14 @@ def _shown(host: str, record: LogRecord, layout: LogLayout) -> list[Line]:
     job_part = f"{job.ljust(JOB_WIDTH if has_column else 0)}{GAP}" if job else ""
     if has_column:
         job_part = job_part or " " * (JOB_WIDTH + len(GAP))
-        start += JOB_WIDTH + len(GAP)
-    first_start = start if has_column else start + len(fit.filled(job_part))
+    first = start + len(fit.filled(job_part))
+    start += JOB_WIDTH + len(GAP) if has_column else 0
     mark = bad(" ! ") if record.is_error and not record.is_rest else " " * MARK_WIDTH
     time = "" if record.is_rest else _time(layout.clock, record.logged_at)
     head: list[Part] = [dim(time.ljust(TIME_WIDTH)), mark, dim(host_part), job_part]
     found: list[Line] = []
     for text, paint in _texts(record, layout):
-        begin = first_start if not found else start
+        begin = start if found else first
         for piece, indent in _wrapped(text, begin, start, layout.width):
             lead = head if not found else [" " * indent]
             found.append([*lead, Painted(piece, paint) if paint else piece])
