@@ -83,7 +83,8 @@ class FailedLogin:
             return LoginError(text, self._cure(self.would_accept, reason))
         named = {name: why for name, why in self.unusable.items() if name != "the agent"}
         for name, reason in named.items():
-            text = f"cannot use the key {name}: {reason}{self._agent}"
+            # No colon after a name that may end with "key": the record would mask what follows.
+            text = f"cannot use the key {name}; {reason}{self._agent}"
             if self.offered:
                 text = f"{self.where} did not accept our key; {text}"
             return LoginError(text, self._cure(name, reason))

@@ -43,7 +43,7 @@ def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) ->
     """
     if on_out is not None:
         command = command.passing_on(on_out)
-    entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
+    entry = audit.start(host.name, "run", {"program": str(command.args[0]), "user": user})
     audit.write_local(entry)
     with audit.ending(entry, audit.write_local) as ended:
         shell = host.shell(user)

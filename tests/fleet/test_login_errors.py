@@ -76,7 +76,7 @@ def test_a_key_that_cannot_be_used_is_named_with_its_fault(settings, folder, nam
     key, problem = private_key(Path(path))
     assert key is None
     error = FailedLogin(settings(), unusable={path: problem}).error()
-    assert str(error).startswith(f"cannot use the key {path}: ")
+    assert str(error).startswith(f"cannot use the key {path}; ")
     assert any(text in str(error) for text in reason.split("|"))
     assert error.hint.startswith(hint.format(path=path))
 
@@ -116,7 +116,7 @@ def test_a_missing_key_of_hosts_yaml_or_of_the_command_line_is_named(settings, t
     """`ssh -G` leaves it out."""
     path = str(tmp_path / "nokey")
     found = settings("IdentityAgent none\n", identity=path)
-    assert str(refused(found, path)) == f"cannot use the key {path}: it does not exist"
+    assert str(refused(found, path)) == f"cannot use the key {path}; it does not exist"
 
 
 def test_the_usual_files_may_be_missing(settings):
