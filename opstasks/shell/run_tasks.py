@@ -16,27 +16,33 @@ if TYPE_CHECKING:
 
 @task(
     help={
-        "user": "The account to run as (default: the service account, opensafely).",
-        "timeout": "Time limit on each host in seconds; then the command is stopped there.",
+        "user": "The account to run as. [the service account, opensafely]",
+        "timeout": "Time limit on each host (90s, 10m); then the command is stopped there. [2m]",
         "fold": "Show equal output once; for hosts with other output, only the lines that differ.",
     },
     auto_shortflags=False,
 )
-def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) -> None:
+def run(ctx: Context, user: str = "", timeout: str = "2m", fold: bool = False) -> None:
     """Run one command on every selected host, as opensafely.
 
-    A single word with spaces is shell text: run -- 'docker ps | wc -l'.
+    A single word with spaces is shell text: run -- 'docker ps | wc -l'. Output is shown as it
+    comes; with several hosts, each line begins with its host, and the last line counts the hosts.
 
     Example: inv -H prod run -- docker ps
     """
+    from opstasks.cli import flags
     from opstasks.shell.run import make_command
+    from opstasks.shell.totals import totals
 
-    command = make_command(ctx.options.remainder, timeout)
+    command = make_command(ctx.options.remainder, flags.span_s("--timeout", timeout))
     ctx.app.run.program = str(command.args[0])
     if ctx.options.dry:
         _show_plan(ctx, command, user)
         return
-    ctx.finish(_Everywhere(ctx, command, user).run(fold=fold))
+    result = _Everywhere(ctx, command, user).run(fold=fold)
+    if len(result.results) > 1 and not ctx.options.json:
+        ctx.console.note(*totals(result))
+    ctx.finish(result)
 
 
 class _Everywhere:
@@ -111,7 +117,7 @@ class _Everywhere:
 
     def _show_folded(self) -> None:
         """Each output once; other outputs as differences from the most common one."""
-        from opstasks.output.console import Painted
+        from opstasks.output.parts import bold
         from opstasks.shell import fold
 
         order = [host.name for host in self._ctx.fleet.hosts if host.name in self._judged]
@@ -120,7 +126,7 @@ class _Everywhere:
         usual = fold.majority(groups)
         console = self._ctx.console
         for group in groups:
-            console.say(Painted(f"{group.title}:", "bold"))
+            console.say(bold(f"{group.title}:"))
             is_other = usual is not None and group is not usual
             lines = fold.differences(group, usual) if usual and is_other else None
             console.lines("", group.out if lines is None else lines, prefixed=False)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from invoke import task
-from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
 
 
-@task(help={"user": "The account (default: the service account)."}, auto_shortflags=False)
+@task(
+    help={"user": "The account to open it as. [the service account, opensafely]"},
+    auto_shortflags=False,
+)
 def shell(ctx: Context, user: str = "") -> None:
     """Open a login shell as opensafely on one host, with job-runner's environment.
 
-    ~. at the start of a line closes the connection.
+    ~. at the start of a line closes the connection. The exit code is 0 when the shell ends,
+    whatever its last command was.
 
     Example: inv -H tpp shell
     """
@@ -31,7 +37,20 @@ def shell(ctx: Context, user: str = "") -> None:
         ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
         return
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
-    with recorded(host, account):
-        code = terminal.interact(host, LOGIN, account)
-    if code:
-        raise Exit(code=code)
+    with contextlib.ExitStack() as stack:
+        with _awaited(ctx, host.name):
+            stack.enter_context(recorded(host, account))
+        with ctx.console.held():
+            terminal.interact(host, LOGIN, account)
+
+
+@contextlib.contextmanager
+def _awaited(ctx: Context, host: str) -> Iterator[None]:
+    """While inside, show that the host is awaited."""
+    from opstasks.core import events
+
+    ctx.console.observe(events.HostsAwaited((host,), (host,)))
+    try:
+        yield
+    finally:
+        ctx.console.observe(events.HostsAwaited((host,), ()))
