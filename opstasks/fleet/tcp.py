@@ -12,7 +12,7 @@ from opstasks.fleet.route import Hop
 # A connection without an acknowledgement for this long is lost (Linux waits 15 minutes).
 SILENCE_S = 90
 CHECK_NETWORK = "is the host up, and the VPN?"
-REFUSED = "the host answers, but no sshd there: check `port` in hosts.yaml, and sshd on the host"
+NO_SSHD = "the host answers, but no sshd there: check `port` in hosts.yaml, and sshd on the host"
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
@@ -93,5 +93,5 @@ def _unreachable(error: OSError, where: str, timeout_s: float) -> Unreachable:
     if isinstance(error, TimeoutError):
         return Unreachable(f"no answer from {where} within {timeout_s:g} s", hint=CHECK_NETWORK)
     reason = (error.strerror or str(error)).lower()
-    hint = REFUSED if error.errno == errno.ECONNREFUSED else CHECK_NETWORK
+    hint = NO_SSHD if error.errno == errno.ECONNREFUSED else CHECK_NETWORK
     return Unreachable(f"cannot connect to {where}: {reason}", hint=hint)
