@@ -107,6 +107,16 @@ def journal_rows(text):
     found("history.read:rows")([entry(line) for line in text.split("\n")], "tpp", "host")
 
 
+def log_records(text):
+    """The lines of the service's log, as a window shows them."""
+    from opstasks.core.clock import Clock
+    from opstasks.logs.show import LogLayout, LogView
+
+    view = LogView(LogLayout.of(["tpp", "emis"], 80, Clock(1.0)))
+    for record in found("logs.records:records")(text.split("\n")):
+        view.lines("tpp", record)
+
+
 def masked_tokens(text):
     """A text in which everything that looks like a token is masked, too."""
     return found("onhost.masking:masked")(text, tokens=True)
@@ -202,6 +212,15 @@ PARSERS = (
     ),
     host("primitives.systemd:parse_timestamp", "Fri ", "2027-01-15 ", "08:00:00 "),
     host("history.read:rows", '{"run_id":', '"time":"2027-01-15T08:00:00"', "}", call=journal_rows),
+    host(
+        "logs.records:records",
+        "2026-11-26T23:46:12+0000 tpp python3[1]: ",
+        "2026-11-26 23:46:12.1Z run  ",
+        " id=abc",
+        "Traceback (most recent call last):\n",
+        "\n",
+        call=log_records,
+    ),
     host("status.inspect:_disks_percent", " 12% /", "\n"),
     host("jobs.host_stats:parse_docker_df", '{"Type":', '"Size":', "}"),
     host(
