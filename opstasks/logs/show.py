@@ -10,9 +10,11 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import first_names
+from opstasks.core.lines import clipped
 from opstasks.logs.read import WantedLog
 from opstasks.logs.records import TRACEBACK, LogRecord
 from opstasks.output import fit
@@ -31,6 +33,8 @@ LEAST_MESSAGE = 45
 LEAST_BESIDE_ID = 8
 # Of a traceback, only this many frames are shown.
 FRAMES = 1
+# The most characters of one line of a message; --raw and a pipe show all of them.
+MOST_LINE = 4000
 NAMED = 3
 _NOISE = ("ExecutorState.", "StatusCode.")
 _COMMIT = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
@@ -113,22 +117,23 @@ def _shown(host: str, record: LogRecord, layout: LogLayout) -> list[Line]:
 
 def _texts(record: LogRecord, layout: LogLayout) -> list[tuple[str, str]]:
     """The lines of a message, each with its colour."""
-    lines = _short(record).split("\n")
+    paint = "red" if record.is_error else ""
     found: list[tuple[str, str]] = []
-    while lines:
-        line = lines.pop(0)
-        found.append((printable(line), "red" if record.is_error else ""))
-        if line == TRACEBACK:
-            frames = _taken(lines)
-            found += [(printable(text), "dim") for text in _folded(frames, wide=layout.wide)]
+    is_after_traceback = False
+    for is_frame, lines in groupby(_short(record).split("\n"), lambda line: line[:1] == " "):
+        if is_frame and is_after_traceback:
+            texts = _folded(list(lines), wide=layout.wide)
+            found += [(_line(text), "dim") for text in texts]
+            continue
+        texts = list(lines)
+        found += [(_line(text), paint) for text in texts]
+        is_after_traceback = texts[-1] == TRACEBACK
     return found
 
 
-def _taken(lines: list[str]) -> list[str]:
-    """Take the lines of a traceback's frames off the beginning of a list."""
-    count = next((n for n, line in enumerate(lines) if not line.startswith(" ")), len(lines))
-    taken, lines[:] = lines[:count], lines[count:]
-    return taken
+def _line(text: str) -> str:
+    """A line of a message without anything that controls the terminal, and not endless."""
+    return printable(clipped(text, MOST_LINE))
 
 
 def _folded(frames: list[str], *, wide: bool) -> list[str]:
