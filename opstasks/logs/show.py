@@ -36,7 +36,7 @@ FRAMES = 1
 # The most characters of one line of a message; --raw and a pipe show all of them.
 MOST_LINE = 4000
 NAMED = 3
-_NOISE = ("ExecutorState.", "StatusCode.")
+_CLASS = re.compile(r"\b(?:ExecutorState|StatusCode)\.(?=[A-Z])")
 _COMMIT = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
 
 
@@ -150,9 +150,7 @@ def _short(record: LogRecord) -> str:
     message = record.message
     if record.job:
         message = message.replace(f"State change for job {record.job}: ", "State change: ", 1)
-    for word in _NOISE:
-        message = message.replace(word, "")
-    return _COMMIT.sub(r"\1…", message)
+    return _COMMIT.sub(r"\1…", _CLASS.sub("", message))
 
 
 def _wrapped(text: str, first: int, start: int, width: int) -> list[tuple[str, int]]:
