@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import first_names, span_text
@@ -63,7 +63,7 @@ class HistoryScreen(Screen[HostHistory]):
     """The rows of all hosts by time, also our own ones about hosts that do not answer."""
 
     asked: Asked = field(default_factory=lambda: Asked(HistoryFilter(), 0))
-    clock: Clock = field(default_factory=lambda: Clock(0.0))
+    clock: Callable[[], Clock] = field(default=lambda: Clock(0.0))
     is_piped: bool = False
 
     def table_rows(self, batch: FleetResult[HostHistory]) -> list[Sequence[object]]:
@@ -88,21 +88,19 @@ class HistoryScreen(Screen[HostHistory]):
         return [when, *host, row.who, what, outcome, row.detail, row.login]
 
     def when(self, at: float) -> str:
-        """A moment; in a pipe always with its day."""
-        # The clock of another day writes the day.
-        clock = replace(self.clock, now_at=0.0) if self.is_piped else self.clock
-        return clock.text(at)
+        """A moment; in a pipe whole, and in UTC."""
+        return self.clock().iso(at) if self.is_piped else self.clock().text(at)
 
 
 def history_screen(
-    asked: Asked, clock: Clock, host: str = "", *, is_piped: bool = False
+    asked: Asked, clock: Callable[[], Clock], host: str = "", *, is_piped: bool = False
 ) -> HistoryScreen:
     """The screen for what was asked for; `host` if it is about one host only."""
 
     def headline(result: FleetResult[HostHistory]) -> Line:
         count = sum(len(_rows(asked, item)) for item in result)
         where = f"{plural(count, 'change')} on {host or plural(len(result.results), 'host')}"
-        return [] if is_piped else [bold(clock.now_text), f"  {where}, newest last"]
+        return [] if is_piped else [bold(clock().now_text), f"  {where}, newest last"]
 
     def closing(result: FleetResult[HostHistory]) -> list[Line]:
         is_full = any(len(_rows(asked, item)) == asked.limit for item in result)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, since, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=False,
+    anywhere=True,
     help={
         "host": "Only hosts with this name or glob.",
         "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",
-        "since": "Only changes since then: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).",
-        "who": "Only changes by these people; part of the name is enough.",
-        "limit": "How many of the newest changes of each host to show; 0: all. [20]",
+        "since": since("Only changes since then"),
+        "who": Flag("Only changes by these people; part of the name is enough.", value="NAME"),
+        "limit": Flag("How many of the newest changes of each host; 0: all.", value="N", short="n"),
     },
-    auto_shortflags=False,
 )
 def history(
     ctx: Context, host: str = "", task: str = "", since: str = "", who: str = "", limit: int = 20
@@ -34,28 +35,32 @@ def history(
 
     Example: inv -H all history --task deploy --since 7d
     """
-    from opstasks.cli import flags
+    from opstasks.core import durations
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet import audit
     from opstasks.history.merge import by_host
     from opstasks.history.read import HistoryFilter, read_local
     from opstasks.history.screen import Asked, history_screen, notes
 
-    flags.count("--limit", limit)
-    wanted = HistoryFilter(host, task, who, flags.moment("--since", since))
+    moment = durations.moment(since, datetime.now(UTC)) if since else None
+    wanted = HistoryFilter(host, task, who, moment)
     asked = Asked(wanted, limit, by_host(read_local(audit.local_path())), since)
     names = ctx.options.hosts and [one.name for one in ctx.fleet.hosts]
     only = names[0] if len(names) == 1 else ""
-    screen = history_screen(asked, ctx.clock, only, is_piped=not ctx.console.window)
-    result = _read(ctx, asked, screen)
-    for text in notes(result, screen):
+    # The zone of the hosts is known when they have answered.
+    screen = history_screen(asked, lambda: ctx.clock, only, is_piped=not ctx.console.window)
+    found = _read(ctx, asked, screen)
+    for text in notes(found, screen):
         ctx.console.note(text)
-    rows = [(item, item.value.rows if item.value else []) for item in result]
-    ctx.finish(
-        FleetResult(
-            [HostResult(i.host, i.outcome, found, i.error, i.elapsed_s) for i, found in rows]
-        )
+    result = FleetResult(
+        [
+            HostResult(i.host, i.outcome, i.value.rows if i.value else [], i.error, i.elapsed_s)
+            for i in found
+        ]
     )
+    ctx.seen("people", result.values, lambda rows: [row.who for row in rows[::-1]])
+    ctx.seen("users", result.values, lambda rows: [row.login for row in rows[::-1]])
+    ctx.finish(result)
 
 
 def _read(ctx: Context, asked: Asked, screen: HistoryScreen) -> FleetResult[HostHistory]:

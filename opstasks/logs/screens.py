@@ -8,17 +8,18 @@ from typing import Any, Protocol
 
 from opstasks.core.clock import Clock
 from opstasks.core.result import FleetResult
-from opstasks.logs.read import WantedLog
 from opstasks.logs.records import Grouper, LogRecord, records
-from opstasks.logs.show import LogLayout, LogView, headline
+from opstasks.logs.show import LogLayout, LogView
 from opstasks.output.console import Console
+from opstasks.output.parts import Line
 
 
 class LogScreen(Protocol):
     """Shows the logs of some hosts."""
 
-    def begin(self, wanted: WantedLog, *, follow: bool) -> None:
-        """Say what follows, before any host has answered."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether a host has answered."""
 
     def values(self, lines: Iterable[str]) -> Sequence[Any]:
         """What is kept of a host's lines."""
@@ -33,11 +34,10 @@ class LogScreen(Protocol):
 class RawLog:
     """The lines of the journal; those of several hosts begin with their host."""
 
+    has_begun = False
+
     def __init__(self, console: Console, hosts: Sequence[str]) -> None:
         self._console, self._is_prefixed = console, len(hosts) > 1
-
-    def begin(self, wanted: WantedLog, *, follow: bool) -> None:
-        """Nothing: all that is shown are the lines."""
 
     def values(self, lines: Iterable[str]) -> Sequence[str]:
         """The lines."""
@@ -57,22 +57,34 @@ class RawLog:
         def take(line: str) -> None:
             self._console.line(host, line, prefixed=self._is_prefixed)
 
-        return take, lambda: None
+        def pause() -> None:
+            self.has_begun = True
+
+        return take, pause
 
 
 class RecordLog:
-    """Records: time, job and message."""
+    """Records, below a headline: time, job and message.
 
-    def __init__(self, console: Console, hosts: Sequence[str], clock: Clock) -> None:
+    `headline` and `clock` are called as soon as a host has answered: then its time zone is known.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        hosts: Sequence[str],
+        clock: Callable[[], Clock],
+        headline: Callable[[LogLayout], Iterable[Line]],
+    ) -> None:
         self._console, self._hosts = console, hosts
-        self._layout = LogLayout.of(hosts, console.window, clock, wide=console.wide)
-        self._view = LogView(self._layout)
+        self._clock, self._headline = clock, headline
+        self._view: LogView | None = None
         self._lock = threading.Lock()
 
-    def begin(self, wanted: WantedLog, *, follow: bool) -> None:
-        """On a terminal, a headline."""
-        if self._layout.width:
-            self._console.say_lines(headline(wanted, self._hosts, self._layout, follow=follow))
+    @property
+    def has_begun(self) -> bool:
+        """Whether a host has answered."""
+        return self._view is not None
 
     def values(self, lines: Iterable[str]) -> Sequence[LogRecord]:
         """The records in the lines."""
@@ -83,19 +95,30 @@ class RecordLog:
         merged = [(record, host) for host, found in batch.values.items() for record in found]
         if len(self._hosts) > 1:
             merged.sort(key=lambda item: item[0].logged_at)
-        self._say(merged)
+        if batch.values:
+            self._say(merged)
 
     def stream(self, host: str) -> tuple[Callable[[str], None], Callable[[], None]]:
         """Show each record as soon as the next one begins, or no more lines come."""
         grouper = Grouper()
 
         def say(record: LogRecord | None) -> None:
-            if record is not None:
-                self._say([(record, host)])
+            self._say([] if record is None else [(record, host)])
 
         return lambda line: say(grouper.feed(line)), lambda: say(grouper.flush())
 
     def _say(self, found: Iterable[tuple[LogRecord, str]]) -> None:
         with self._lock:  # the view remembers the day
-            lines = [line for record, host in found for line in self._view.lines(host, record)]
-            self._console.say_lines(lines)
+            view = self._view or self._begun()
+            self._console.say_lines(
+                line for record, host in found for line in view.lines(host, record)
+            )
+
+    def _begun(self) -> LogView:
+        """Begin: show the headline on a terminal."""
+        window, wide = self._console.window, self._console.wide
+        layout = LogLayout.of(self._hosts, window, self._clock(), wide=wide)
+        self._view = LogView(layout)
+        if window:
+            self._console.say_lines(self._headline(layout))
+        return self._view

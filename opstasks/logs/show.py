@@ -79,8 +79,7 @@ class LogView:
 def _piped(host: str, record: LogRecord, layout: LogLayout) -> Line:
     """A record in one line, with everything that a search may look for."""
     clock = layout.clock
-    when = _time(clock, record.logged_at)
-    time = f"{clock.day(record.logged_at)} {when}" if when else "-"
+    time = clock.iso(record.logged_at) or "-"
     found = [time, host] if layout.host_width else [time]
     job = f"{record.workspace}/{record.action}" if record.workspace else ""
     found += [record.job or "-", *([job] if job else [])]

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import FOLLOW, LINES, since, task
 
 if TYPE_CHECKING:
+    from opstasks.core import events
     from opstasks.fleet.host import Host
     from opstasks.logs.read import WantedLog
     from opstasks.logs.screens import LogScreen
 
 
 @task(
+    changes=False,
+    variadic="job",
     help={
-        "lines": "How many of the last lines of each host to show; 0: all. [100]",
-        "since": "Only lines since then: 90s, 1h30m, 2d, yesterday or '2026-11-24 10:00' (UTC).",
-        "follow": "Go on with new lines until Ctrl-C.",
+        "lines": LINES,
+        "since": since("Only lines since then"),
+        "follow": FOLLOW,
         "job": "Only records that mention this job id, with their tracebacks.",
         "raw": "The lines of the journal as they are.",
     },
-    auto_shortflags=False,
 )
 def logs(
     ctx: Context,
@@ -44,8 +47,7 @@ def logs(
 
     wanted = WantedLog(lines, since, job)
     _check(ctx, wanted, follow=follow)
-    screen = _screen(ctx, raw=raw)
-    screen.begin(wanted, follow=follow)
+    screen = _screen(ctx, wanted, raw=raw, follow=follow)
     if follow:
         _follow(ctx, wanted, screen)
     else:
@@ -54,11 +56,8 @@ def logs(
 
 def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
     """Raise Refused for wrong flags, before any host is asked."""
-    from opstasks.cli import flags
     from opstasks.core.errors import Refused
 
-    flags.count("--lines", wanted.lines)
-    flags.moment("--since", wanted.since)
     if wanted.job and not wanted.job.isalnum():
         raise Refused(
             f"--job: {wanted.job!r} cannot be part of a job id", hint="ids are letters and digits"
@@ -69,11 +68,19 @@ def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
         raise Refused("--follow never ends, so it cannot write JSON", hint="omit one of them")
 
 
-def _screen(ctx: Context, *, raw: bool) -> LogScreen:
+def _screen(ctx: Context, wanted: WantedLog, *, raw: bool, follow: bool) -> LogScreen:
     from opstasks.logs.screens import RawLog, RecordLog
+    from opstasks.logs.show import headline
 
     names = [host.name for host in ctx.fleet.hosts]
-    return RawLog(ctx.console, names) if raw else RecordLog(ctx.console, names, ctx.clock)
+    if raw:
+        return RawLog(ctx.console, names)
+    return RecordLog(
+        ctx.console,
+        names,
+        lambda: ctx.clock,
+        lambda layout: headline(wanted, names, layout, follow=follow),
+    )
 
 
 def _read(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
@@ -93,7 +100,6 @@ class _ReaderGoneError(Exception):
 
 def _follow(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
     """Show new lines from all hosts until Ctrl-C, which ends it without an error."""
-    from opstasks.core import events
     from opstasks.core.errors import INTERRUPTED, Interrupted
     from opstasks.fleet.fleet import Fleet
 
@@ -101,8 +107,7 @@ def _follow(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
     # Each host needs its own worker until the end.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
-    # Hosts that are followed never finish: nobody awaits them.
-    everyone.observer = events.ignore
+    everyone.observer = partial(_observe, ctx, screen)
     # After Ctrl-C, a lost connection (such as one through a proxy) is not an error.
     everyone.show = lambda batch: None if ctx.app.stop.is_set() else ctx.console.arrived(batch)
     try:
@@ -111,6 +116,15 @@ def _follow(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
         raise Exit(code=INTERRUPTED) from None
     ctx.console.problems(found)
     ctx.end(found)
+
+
+def _observe(ctx: Context, screen: LogScreen, event: events.Event) -> None:
+    """Show which hosts are awaited until the first one answers: when followed, none finishes."""
+    from opstasks.core import events
+
+    if screen.has_begun and isinstance(event, events.HostsAwaited):
+        event = events.HostsAwaited(event.hosts, ())
+    ctx.console.observe(event)
 
 
 def _show_as_it_comes(ctx: Context, host: Host, wanted: WantedLog, screen: LogScreen) -> None:
@@ -127,9 +141,3 @@ def _show_as_it_comes(ctx: Context, host: Host, wanted: WantedLog, screen: LogSc
         follow(host, wanted, on_line, on_wait)
     except _ReaderGoneError:
         return
-    finally:
-        on_pause()
-
-
-# `logs-id ID` is the name of the playbook's recipe.
-logs.variadic = "--job"

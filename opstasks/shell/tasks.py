@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 
 @task(
-    help={"user": "The account to open it as. [the service account, opensafely]"},
-    auto_shortflags=False,
+    changes=True,
+    help={"user": Flag("The account.", value="ACCOUNT", default="the service account")},
 )
 def shell(ctx: Context, user: str = "") -> None:
     """Open a login shell as opensafely on one host, with job-runner's environment.
@@ -36,6 +35,8 @@ def shell(ctx: Context, user: str = "") -> None:
         ctx.console.say(f"{host.name}: {plan}")
         ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
         return
+    if ctx.options.json:
+        raise Refused("shell: there is no JSON document of a shell", hint="leave --json out")
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
     with contextlib.ExitStack() as stack:
         with _awaited(ctx, host.name):

@@ -304,7 +304,7 @@ def test_rows_of_the_same_second_are_in_the_order_of_the_host():
 )
 def test_a_clock_that_is_off_is_named_with_the_last_run(ahead_s, text):
     found = rows([told("1", 0.0, ahead_s)], "tpp", "host")
-    screen = history_screen(Asked(HistoryFilter(), 0), Clock(AT))
+    screen = history_screen(Asked(HistoryFilter(), 0), lambda: Clock(AT))
     texts = clock_texts(FleetResult([HostResult("tpp", "ok", found)]), screen)
     assert len(texts) == bool(text)
     assert all(text in line and "clock of alice@laptop" in line for line in texts)

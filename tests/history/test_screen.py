@@ -39,7 +39,7 @@ RESULT = FleetResult(
 
 
 def screen(asked=ASKED, **how):
-    return history_screen(asked, Clock(NOW), **how)
+    return history_screen(asked, lambda: Clock(NOW), **how)
 
 
 def text(lines):
@@ -71,7 +71,7 @@ def test_the_screen_of_one_host_needs_no_column_for_it(golden, width):
 def test_in_a_pipe_nothing_is_cut_and_each_row_has_its_day():
     shown = text(screen(is_piped=True).lines(RESULT, 0))
     assert FAILED in shown
-    assert "2026-11-24 10:59  tpp   alice@laptop  deploy v2.71.0 -> v2.73.0 ref=main" in shown
+    assert "2026-11-24T10:59:00Z  tpp   alice@laptop  deploy v2.71.0 -> v2.73.0 ref=main" in shown
 
 
 def test_rows_of_all_hosts_are_in_the_order_of_time_also_without_an_answer():

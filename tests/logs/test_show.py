@@ -93,9 +93,9 @@ def test_any_message_fits_and_nothing_of_it_is_missing(message, is_error, width,
 def test_a_record_is_one_line_of_a_pipe():
     record = LogRecord(1795651560.0, None, None, None, None, True, "one\ntwo")
     (line,) = LogView(LogLayout.of(["a"], 0, CLOCK)).lines("a", record)
-    assert text_of_line(line) == "2026-11-26 00:06:00  -  ! one\ntwo"
+    assert text_of_line(line) == "2026-11-26T00:06:00Z  -  ! one\ntwo"
     (line,) = LogView(LogLayout.of(["a", "b"], 0, CLOCK)).lines("a", RECORD)
-    assert text_of_line(line) == "2026-11-27 00:05:00  a  k2x9apwm7iy2ap56  w/a  hello"
+    assert text_of_line(line) == "2026-11-27T00:05:00Z  a  k2x9apwm7iy2ap56  w/a  hello"
 
 
 def test_an_earlier_day_is_named_once():
