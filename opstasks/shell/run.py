@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from opstasks.core import durations
 from opstasks.core.command import Command, OnOut, Raw, cmd
 from opstasks.core.errors import CommandFailed, Lost, Refused, TimedOut
 from opstasks.core.result import FleetResult, HostResult, Result
@@ -20,10 +21,12 @@ START_LIMIT_S = 10.0
 def make_command(words: Sequence[str], timeout_s: float) -> Command:
     """The command from the typed words; a single word with a space is shell text.
 
-    Raises Refused without words.
+    Raises Refused without words, and for an impossible time limit.
     """
     if not words:
         raise Refused("no command given", hint="inv -H tpp run -- docker ps")
+    if timeout_s > durations.LIMIT_S:
+        raise Refused(f"--timeout: {timeout_s} s is more than a year", hint=durations.HINT)
     is_shell_text = len(words) == 1 and not words[0].isalnum()
     made = cmd("bash", "-c", words[0]) if is_shell_text else cmd(*words)
     # It may change anything: if the connection is lost, the state of the host is unknown.

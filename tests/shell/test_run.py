@@ -58,9 +58,13 @@ def test_words_are_a_command_and_one_word_is_shell_text(words, line):
     assert (command.timeout_s, command.max_bytes, command.mutates) == (5, MAX_RUN_BYTES, True)
 
 
-def test_a_run_without_a_command_is_refused():
-    with pytest.raises(Refused, match="no command"):
-        make_command([], 5)
+@pytest.mark.parametrize(
+    ("words", "timeout_s", "said"),
+    [([], 5, "no command"), (["x"], 10**9, "--timeout: 1000000000 s is more than a year")],
+)
+def test_wrong_usage_is_refused(words, timeout_s, said):
+    with pytest.raises(Refused, match=said):
+        make_command(words, timeout_s)
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, "ok"), (7, "failed")])

@@ -97,8 +97,8 @@ def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
 def test_logs_shows_the_services_lines_merged_by_time(inv, jobrunner_unit, managed):
     done = good(inv("-H", "sandbox", "logs", "--lines", "20"))
     lines = done.stdout.splitlines()
-    assert {line.split()[2] for line in lines} == {"sandbox-1", "sandbox-2"}
-    times = [line[:19] for line in lines]
+    assert {line.split()[1] for line in lines} == {"sandbox-1", "sandbox-2"}
+    times = [line.split()[0] for line in lines]
     assert times == sorted(times)
     raw = good(inv("-H", "sandbox", "logs", "--lines", "20", "--raw")).stdout.splitlines()
     assert {line.split(" | ")[0] for line in raw} == {"sandbox-1", "sandbox-2"}
