@@ -198,7 +198,7 @@ class SSHTransport:
             ) from error
         except link.NoAnswerError as error:
             text = f"the host gets no answer from that address: {error}"
-            hint = f"is {address}:{port} up? The host must reach it"
+            hint = "is that address up? The host must reach it"
 
             raise Unreachable(text, host=self.spec.name, hint=hint) from error
         except EOFError as error:

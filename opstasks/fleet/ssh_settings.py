@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet.config_files import ConfigFiles
 
 _TOKEN = re.compile(r"%(.?)")
@@ -120,7 +121,7 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
         if match[1] not in os.environ:
             raise Refused(
                 f"ssh_config: the environment has no variable {match[1]!r}",
-                hint=f"set {match[1]}, or write its value in ssh_config",
+                hint=f"set {one_word(match[1])}, or write its value in ssh_config",
             )
         return os.environ[match[1]]
 
