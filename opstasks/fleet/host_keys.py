@@ -172,7 +172,7 @@ def trusted_keys(
         hashes_names=settings.is_on("hashknownhosts"),
         revoked_lists=_revoked_lists(settings),
         min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
-        note=_note(keys, settings),
+        note=_note(keys, settings, files),
         stricter=_stricter(checking, settings),
         address_line=settings.line_of("checkhostip") if keys.revoked_address else "",
         is_pinned=bool(pins),
@@ -228,8 +228,10 @@ def _checking(wanted: str, settings: SSHSettings) -> str:
     return ACCEPT_NEW if asked == ACCEPT_NEW else STRICT
 
 
-def _note(keys: HostKeys, settings: SSHSettings) -> str:
-    """Why OpenSSH might accept an unknown key that we refuse."""
+def _note(keys: HostKeys, settings: SSHSettings, files: list[KnownHostsFile]) -> str:
+    """Why a key is unknown that was accepted before, or that OpenSSH might accept."""
+    if problems := [file.problem for file in files if file.problem]:
+        return f" ({problems[0]})"
     if keys.authority:
         if keys.is_authority_revoked:
             return f" (its certificate authority is REVOKED: {keys.authority})"
