@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",
         "since": since("Only changes since then"),
         "who": Flag("Only changes by these people; part of the name is enough.", value="NAME"),
-        "limit": Flag("How many of the newest changes of each host; 0: all.", value="N", short="n"),
+        "limit": Flag("How many of the newest changes of each host; 0: all.", value="N"),
     },
 )
 def history(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     help={
         "user": Flag("The account to run as.", value="ACCOUNT", default="the service account"),
         "timeout": Flag(
-            "Time limit on each host; then the command is stopped there.", value="DURATION", least=1
+            "Time limit on each host; then the command is stopped there.",
+            value="DURATION",
+            default="2m",
+            least=1,
         ),
         "fold": "Show equal output once; for hosts with other output, only the lines that differ.",
     },
