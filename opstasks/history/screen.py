@@ -100,7 +100,8 @@ def history_screen(
     def headline(result: FleetResult[HostHistory]) -> Line:
         count = sum(len(_rows(asked, item)) for item in result)
         where = f"{plural(count, 'change')} on {host or plural(len(result.results), 'host')}"
-        return [] if is_piped else [bold(clock().now_text), f"  {where}, newest last"]
+        is_shown = count and not is_piped
+        return [bold(clock().now_text), f"  {where}, newest last"] if is_shown else []
 
     def closing(result: FleetResult[HostHistory]) -> list[Line]:
         is_full = any(len(_rows(asked, item)) == asked.limit for item in result)

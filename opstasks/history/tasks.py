@@ -41,6 +41,7 @@ def history(
     from opstasks.history.merge import by_host
     from opstasks.history.read import HistoryFilter, read_local
     from opstasks.history.screen import Asked, history_screen, notes
+    from opstasks.output import fit
 
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     wanted = HistoryFilter(host, task, who, moment)
@@ -51,7 +52,8 @@ def history(
     screen = history_screen(asked, lambda: ctx.clock, only, is_piped=not ctx.console.window)
     found = _read(ctx, asked, screen)
     for text in notes(found, screen):
-        ctx.console.note(text)
+        for line in fit.paragraph(text, ctx.console.window):
+            ctx.console.note(line)
     result = FleetResult(
         [
             HostResult(i.host, i.outcome, i.value.rows if i.value else [], i.error, i.elapsed_s)

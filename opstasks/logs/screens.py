@@ -95,7 +95,7 @@ class RecordLog:
         merged = [(record, host) for host, found in batch.values.items() for record in found]
         if len(self._hosts) > 1:
             merged.sort(key=lambda item: item[0].logged_at)
-        if batch.values:
+        if merged:
             self._say(merged)
 
     def stream(self, host: str) -> tuple[Callable[[str], None], Callable[[], None]]:

@@ -194,13 +194,13 @@ def headline(
     end = "; Ctrl-C ends" if follow else ""
     zone = layout.clock.zone_name
     text = f"{where}: {count}{_limits(wanted)}, newest last, times in {zone}{end}"
-    return [[dim(piece)] for piece in fit.wrapped(text, layout.width)]
+    return [[dim(piece)] for piece in fit.paragraph(text, layout.width)]
 
 
 def nothing(wanted: WantedLog, hosts: Sequence[str]) -> str:
     """What was looked for, when there is no line."""
     more = "; an earlier --since shows more" if wanted.since else ""
-    return f"no line of the log{_limits(wanted)} on {first_names(hosts, NAMED)}{more}"
+    return f"no log line{_limits(wanted)} on {first_names(hosts, NAMED)}{more}"
 
 
 def _limits(wanted: WantedLog) -> str:

@@ -87,10 +87,12 @@ def _read(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
     """Show the lines so far, and end."""
     from opstasks.logs.read import read
     from opstasks.logs.show import nothing
+    from opstasks.output import fit
 
     result = ctx.reader.collect(lambda host: screen.values(read(host, wanted)), screen.show)
     if result.values and not any(result.values.values()) and not ctx.options.json:
-        ctx.console.note(nothing(wanted, list(result.values)))
+        for line in fit.paragraph(nothing(wanted, list(result.values)), ctx.console.window):
+            ctx.console.note(line)
     ctx.finish(result)
 
 

@@ -148,5 +148,5 @@ def test_the_headline_says_what_follows_and_fits(width):
 
 def test_an_empty_log_says_what_was_looked_for():
     assert nothing(WantedLog(100, "1h", "abc"), ["tpp", "emis"]) == (
-        "no line of the log of job abc since 1h on tpp, emis; an earlier --since shows more"
+        "no log line of job abc since 1h on tpp, emis; an earlier --since shows more"
     )
