@@ -29,9 +29,10 @@ class LoginError(Exception):
 class FailedLogin:
     """What is known about a login that failed.
 
-    `offered` are the names of the keys that were offered. `unusable` says why keys could not be
-    used, by the path of the file, or "the agent". `would_accept` is the name of a key that the host
-    would accept, but that we cannot use. `said` are the words of the host.
+    `offered` are the names of the keys that were offered, or that the host was asked about.
+    `unusable` says why keys could not be used, by the path of the file, or "the agent".
+    `would_accept` is the name of a key that the host would accept, but that we cannot use. `said`
+    are the words of the host.
     """
 
     settings: SSHSettings
@@ -80,17 +81,19 @@ class FailedLogin:
         if self.would_accept in self.unusable:
             reason = self.unusable[self.would_accept]
             text = f"{self.where} would accept {self.would_accept}, but {reason}"
-            return LoginError(text, self._cure(self.would_accept, reason))
-        named = {name: why for name, why in self.unusable.items() if name != "the agent"}
-        for name, reason in named.items():
-            # No colon after a name that may end with "key": the record would mask what follows.
-            text = f"cannot use the key {name}; {reason}{self._agent}"
-            if self.offered:
-                text = f"{self.where} did not accept our key; {text}"
-            return LoginError(text, self._cure(name, reason))
-        return None
+            return LoginError(text, self._next_step(self.would_accept, reason))
+        # The host does not know a key that it was asked about.
+        maybe = [name for name in self.unusable if name not in ("the agent", *self.offered)]
+        if not maybe:
+            return None
+        name, reason = maybe[0], self.unusable[maybe[0]]
+        # No colon after a name that may end with "key": the record would mask what follows.
+        text = f"cannot use the key {name}; {reason}{self._agent}"
+        if self.offered:
+            text = f"{self.where} did not accept our key; {text}"
+        return LoginError(text, self._next_step(name, reason))
 
-    def _cure(self, name: str, reason: str) -> str:
+    def _next_step(self, name: str, reason: str) -> str:
         """What to do about a key that cannot be used."""
         word = one_word(name)
         if reason == LOCKED:

@@ -87,6 +87,11 @@ def test_with_an_agent_a_locked_key_is_only_added(settings, folder, monkeypatch)
     assert FailedLogin(settings(), unusable=unusable).error().hint == "ssh-add '/home/x/a key'"
 
 
+def test_a_key_that_the_host_does_not_know_is_not_unlocked(settings):
+    found = FailedLogin(settings(), offered=("/locked",), unusable={"/locked": "it is locked"})
+    assert str(found.error()) == "ops@h.example:22 did not accept our key (offered: /locked)"
+
+
 def test_a_key_of_ssh_config_is_corrected_in_its_line(settings, tmp_path):
     found = settings(f"Host *\nIdentityFile {tmp_path}/one\nIdentityFile {tmp_path}/two\n")
     with login.identities(found, HostProof(b"", b"", b"")) as keys:
