@@ -23,7 +23,7 @@ OURS = {
     "'jobs.show' if job.is_active else 'jobs.logs'",
     # hosts.yaml's and ssh_config's own values, in sentences that are not commands
     *("spec.service_user", "spec.state_dir", "spec.id", "_newer_code(facts)", "gateway.name"),
-    *("settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
+    *("line", "written", "settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
     *("known", "first.place", "key", "first.value", "words"),
     # an area of `manage`, and the name of sshd's own file
     *("item.area", "CONFIG"),
@@ -32,7 +32,7 @@ OURS = {
     # words that are quoted one by one, a comment of one line, and a sentence before a command
     *("quoted", "' '.join(line.split())", "done", "' '.join(words)", "' '.join(ids)", "needed"),
     # commands whose values are quoted where they are made, and hosts.yaml's own values
-    *("_again(host, step)", "again", "progress.host.name", "site.unit"),
+    *("_again(host, step)", "again", "progress.host.name", "site.unit", "gateway"),
     # a suggestion, not a command
     *("near[0]", "near[0]!r"),
 }
