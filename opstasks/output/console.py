@@ -23,6 +23,7 @@ from opstasks.output import colour, documents, failures, fit, region, table
 from opstasks.output.escape import json_text, printable, printable_line
 from opstasks.output.parts import COLOURS, Line, Part, dim
 from opstasks.output.progress import Progress, step_line
+from opstasks.output.prose import wrapped_lines
 from opstasks.output.table import Column
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -201,7 +202,9 @@ class Console:
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        self.say_lines(table.draw(columns, rows, self.window, wide=self.wide).with_hint())
+        drawn = table.draw(columns, rows, self.window, wide=self.wide)
+        hint = wrapped_lines(table.hidden_lines(drawn.hidden), self.window)
+        self.say_lines([*drawn.lines, *hint])
 
     def arrived(self, batch: FleetResult[Any]) -> None:
         """Show the errors of hosts at once, also while others are still awaited."""

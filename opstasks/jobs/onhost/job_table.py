@@ -83,6 +83,15 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT coalesce(state, ''), count(*) FROM job GROUP BY 1"))
 
 
+def ended(connection: sqlite3.Connection, since_at: float) -> dict[str, int]:
+    """How many jobs ended since then, by their state."""
+    query = (
+        "SELECT coalesce(state, ''), count(*) FROM job WHERE typeof(completed_at) IN"
+        " ('integer', 'real') AND completed_at >= ? GROUP BY 1"
+    )
+    return dict(connection.execute(query, [since_at]))
+
+
 def wanted(selection: Row, after: Any = None) -> tuple[str, list[Any]]:
     """SQL for the selected jobs, newest first, ending with a limit; and its other parameters.
 

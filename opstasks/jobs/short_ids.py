@@ -1,0 +1,32 @@
+"""Short ids for a screen: the beginning of an id, as long as no other job on the screen has it.
+
+A person can type one wherever a job is given, because every task finds a job by a part of its id.
+If another job, which is not on the screen, also matches, the task asks which one is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opstasks.jobs.find import is_id
+from opstasks.jobs.model import Job
+
+SHORTEST = 6
+
+
+def short_ids(jobs: Iterable[Job]) -> dict[str, str]:
+    """The short form of each id; an id of another form than job-runner's own stays whole."""
+    names = list({job.name: job for job in jobs}.items())
+    return {job.id: _short(job.id, [name for name, _ in names]) for _, job in names}
+
+
+def _short(id: str, names: list[str]) -> str:
+    if not is_id(id):
+        return id
+    found = names
+    for length in range(SHORTEST, len(id)):
+        part = id[:length]
+        found = [name for name in found if part in name]
+        if len(found) == 1:
+            return part
+    return id
