@@ -9,7 +9,7 @@ from opstasks.jobs.kill import KillPlan, KillResult
 from opstasks.jobs.model import Match
 from opstasks.jobs.retry import RetryResult
 from opstasks.jobs.words import command_for, state_part
-from opstasks.output.parts import Line, bold, odd
+from opstasks.output.parts import Line, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column
@@ -83,7 +83,7 @@ def killed_notes(found: Mapping[str, KillResult], *, cleanup: bool) -> Iterator[
             yield [odd("! "), f"{host}: the value of {', '.join(names)} is plain text in"]
             yield [f"  {path}"]
         if not cleanup and done.killed:
-            yield [f"remove later: {command_for(host, 'jobs.kill', *done.killed)}"]
+            yield ["remove later:  ", to_type(command_for(host, "jobs.kill", *done.killed))]
 
 
 def retry_told() -> Told[RetryResult]:
@@ -94,4 +94,4 @@ def retry_told() -> Told[RetryResult]:
 def retried_notes(host: str, done: RetryResult) -> Iterator[Line]:
     """How to see what becomes of a job that is not over."""
     if not done.is_over:
-        yield [bold("next:"), f"  {command_for(host, 'jobs.show', done.job)}"]
+        yield ["next:  ", to_type(command_for(host, "jobs.show", done.job))]

@@ -15,7 +15,7 @@ from opstasks.jobs.model import ACTIVE, STATES, Job
 from opstasks.jobs.read import JobSelection
 from opstasks.jobs.short_ids import short_ids
 from opstasks.jobs.words import command_for, cores_text, memory_part, problem_of, state_part
-from opstasks.output.parts import Line, Painted, bold, odd, text_of_line
+from opstasks.output.parts import Line, Painted, bold, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column
@@ -185,7 +185,7 @@ _MARK: Painted = odd("! ")
 
 
 def _next(command: str) -> Line:
-    return [bold("  next:"), f"  {command}"]
+    return ["  next:  ", to_type(command)]
 
 
 def _problems(jobs: Iterable[Job]) -> dict[tuple[str, str], list[Job]]:
@@ -195,24 +195,3 @@ def _problems(jobs: Iterable[Job]) -> dict[tuple[str, str], list[Job]]:
         if job.disagreement:
             found.setdefault(problem_of(job), []).append(job)
     return found
-
-
-# -- in place ----------------------------------------------------------------------------------
-
-
-def watched(
-    screen: Screen[Listing], result: FleetResult[Listing], width: int, height: int, *, wide: bool
-) -> str:
-    """The screen as text for `--watch`, in at most `height` lines.
-
-    Where it is too long, rows of the table are left out, because what is below it needs a person.
-    """
-    silent = [f"{item.host}: {item.outcome}" for item in result if not item.good]
-    below = [text_of_line(line) for line in screen.note_lines(result)]
-    lines = [text_of_line(line) for line in screen.lines(result, width, wide=wide)]
-    table = lines[: len(lines) - len(below)] if below else lines
-    room = max(3, height - len(below) - len(silent))
-    if len(table) > room:
-        cut = len(table) - room + 1
-        table = [*table[: room - 1], f"… {cut} more lines: jobs.ls without --watch"]
-    return "\n".join([*table, *below, *silent])

@@ -54,9 +54,9 @@ class JobsAnswer:
     """The jobs in a host's database, and their containers if docker was asked.
 
     `flags` has value and time of setting by name, `counts` the number of jobs by state, `ended_day`
-    the number of those that ended within 24 hours. `more` says that the selection has further
-    jobs. `now` is the host's clock; times in seconds since the epoch. `problem` says why nothing
-    could be read: then everything else is empty.
+    the number of those that ended within 24 hours. `more` says that the selection has further jobs.
+    `now` is the host's clock; times in seconds since the epoch. `problem` says why nothing could be
+    read: then everything else is empty.
     """
 
     now: Moment

@@ -36,9 +36,9 @@ _STATUS_LINE = re.compile(
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One event in a job's history: `at` in seconds since the epoch."""
+    """One event in a job's history: `happened_at` in seconds since the epoch."""
 
-    at: float
+    happened_at: float
     name: str
     text: str = ""
 
@@ -124,7 +124,7 @@ def events(match: Match, reached: Sequence[JobEvent] = ()) -> tuple[JobEvent, ..
     """A job's history by time: from the database, docker and the statuses that it `reached`."""
     job, container = match.job, match.container
     # The database rounds to seconds; the last status was reached when the job completed.
-    last_at = max(job.completed_at, *(event.at for event in reached), 0)
+    last_at = max(job.completed_at, *(event.happened_at for event in reached), 0)
     completed_at = last_at if job.completed_at else 0
     found = [
         JobEvent(job.created_at, "created"),
@@ -141,4 +141,6 @@ def events(match: Match, reached: Sequence[JobEvent] = ()) -> tuple[JobEvent, ..
         ]
     if not job.completed_at and job.status_code not in {event.name for event in reached}:
         found.append(JobEvent(job.updated_at, job.status_code, job.status_message))
-    return tuple(sorted((e for e in found if e.at and e.name), key=lambda event: event.at))
+    return tuple(
+        sorted((e for e in found if e.happened_at and e.name), key=lambda event: event.happened_at)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import size_text, span_text
@@ -12,8 +13,8 @@ from opstasks.jobs.words import command_for, cores_text, exit_text, problem_of, 
 from opstasks.output import fit
 from opstasks.output.escape import printable
 from opstasks.output.named import named_lines
-from opstasks.output.parts import Line, Part, bold, dim, odd, text_of
-from opstasks.output.prose import wrapped_lines
+from opstasks.output.paragraphs import folded
+from opstasks.output.parts import Line, Part, bold, dim, odd, text_of, to_type
 
 # The digits of an image's id that docker shows as well.
 SHORT_ID = len("sha256:") + 12
@@ -33,11 +34,11 @@ def lines(
     `now` is the host's clock in seconds since the epoch; `printed` are the last lines of output.
     """
     parts = [
-        wrapped_lines(_answer(found, host, now, clock), width),
+        folded(_answer(found, host, now, clock), width),
         named_lines(_known(found), width),
         _history(found, now, clock, width),
         list(_output(printed, width)),
-        list(_commands(found, host, width)),
+        folded(_commands(found, host), width),
     ]
     return [line for part in parts if part for line in [*part, [""]]][:-1]
 
@@ -115,8 +116,11 @@ def _of_host(found: JobDetails) -> Iterator[tuple[str, Part]]:
         yield "memory", _memory(container)
     if found.volume:
         yield "volume", f"{found.volume.name} ({found.volume.kind})"
-    for file in found.logs:
-        yield "log", f"{file.path} ({size_text(file.size_bytes)})"
+    # All files of a job are in one folder, whose path is long.
+    for folder in dict.fromkeys(str(PurePosixPath(file.path).parent) for file in found.logs):
+        yield "logs in", folder
+    names = [(PurePosixPath(file.path).name, file.size_bytes) for file in found.logs]
+    yield "log files", ", ".join(f"{name} ({size_text(size)})" for name, size in names)
 
 
 def _limits(container: Container) -> str:
@@ -138,7 +142,11 @@ def _memory(container: Container) -> str:
 def _history(found: JobDetails, now: float, clock: Clock, width: int) -> list[Line]:
     """A line for each event, and between two events the time between them."""
     events = [
-        (clock.text(event.at, with_seconds=True), event.at, f"{event.name}  {event.text}".strip())
+        (
+            clock.text(event.happened_at, with_seconds=True),
+            event.happened_at,
+            f"{event.name}  {event.text}".strip(),
+        )
         for event in found.timeline
     ]
     if found.job.is_active and events:
@@ -175,17 +183,12 @@ def _output(printed: Sequence[str], width: int) -> Iterator[Line]:
         yield [dim("  | "), shown.replace(fit.FILLER, "")]
 
 
-def _commands(found: JobDetails, host: str, width: int) -> Iterator[Line]:
-    """What a person may want to do now, and beside or below it the command, never in two lines."""
+def _commands(found: JobDetails, host: str) -> Iterator[Line]:
+    """What a person may want to do now, and the command."""
     commands = [(name, command_for(host, task, found.job.id)) for name, task in _tasks(found)]
     pad = max((len(name) for name, _ in commands), default=0)
-    is_beside = not width or all(pad + 2 + len(text) <= width for _, text in commands)
-    for name, text in commands:
-        if is_beside:
-            yield [dim(f"{name:{pad}}  "), text]
-        else:
-            yield [dim(name)]
-            yield ["  ", text]
+    for name, command in commands:
+        yield [dim(f"{name:{pad}}  "), to_type(command)]
 
 
 def _tasks(found: JobDetails) -> Iterator[tuple[str, str]]:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from opstasks.output.stream import Source
 
 TABLE_ROWS = 50
-# The lines above what --watch shows.
-WATCH_LINES = 2
+EVERY = "2s"
 
 
 # -- jobs.ls ---------------------------------------------------------------------------------
@@ -38,7 +37,7 @@ WATCH_LINES = 2
         "since": "Jobs created or completed since then: 90s, 2h, 7d or '2026-11-24 10:00' (UTC).",
         "limit": "Most jobs to list for each host, 0 for all (default: 50; with --json or -q all).",
         "watch": "Refresh the screen until Ctrl-C.",
-        "every": "With --watch: seconds between two refreshes.",
+        "every": f"With --watch: time between two refreshes (2s, 1m) [{EVERY}].",
     },
     auto_shortflags=False,
 )
@@ -50,7 +49,7 @@ def ls(
     since: str = "",
     limit: int = -1,
     watch: bool = False,
-    every: float = 2.0,
+    every: str = "",
 ) -> None:
     """List jobs that run or wait; flag what database and docker disagree about.
 
@@ -58,18 +57,24 @@ def ls(
 
     Example: inv -H all jobs.ls --state failed --since 2d
     """
+    from opstasks.cli.watching import refresh_s, watch_hosts
     from opstasks.jobs.listing import list_jobs, select
     from opstasks.jobs.listing_screen import Asked
 
+    every_s = refresh_s(every, watch=watch, usual=EVERY)
     selection = select(state, workspace, since, everything=all)
-    if ctx.options.json:
+    if ctx.options.json and not watch:
         _stream(ctx, selection, max(0, limit))
         return
     rows = limit if limit >= 0 else 0 if ctx.console.ids_only else TABLE_ROWS
     asked = Asked.of(selection, rows, since)
-    if watch:
-        ctx.watch(lambda: _watched(ctx, asked), every)
-    result = ctx.reader.screen(lambda host: list_jobs(host, selection, rows), _screen(ctx, asked))
+
+    def read(host: Host) -> Listing:
+        return list_jobs(host, selection, rows)
+
+    if every_s:
+        watch_hosts(ctx, read, lambda: _screen(ctx, asked), every_s)
+    result = ctx.reader.screen(read, _screen(ctx, asked))
     result.findings = any(found.docker_problem for found in result.values.values())
     ctx.finish(result)
 
@@ -79,21 +84,6 @@ def _screen(ctx: Context, asked: Asked) -> Screen[Listing]:
     from opstasks.jobs.listing_screen import screen
 
     return screen(asked, ctx.clock, whole_ids=not ctx.console.window or ctx.console.wide)
-
-
-def _watched(ctx: Context, asked: Asked) -> str:
-    """The screen of all hosts as text, as much as the terminal has room for."""
-    from opstasks.fleet.terminal import size
-    from opstasks.jobs.listing import list_jobs
-    from opstasks.jobs.listing_screen import watched
-
-    def read(host: Host) -> Listing:
-        return list_jobs(host, asked.selection, asked.limit)
-
-    columns, rows = size()
-    result = ctx.quiet_fleet.gather(read)
-    screen = _screen(ctx, asked)
-    return watched(screen, result, columns, rows - WATCH_LINES, wide=ctx.console.wide)
 
 
 def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:

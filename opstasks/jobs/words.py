@@ -15,10 +15,10 @@ MUCH_PERCENT = 90
 
 
 def state_part(job: Job) -> Part:
-    """``executing``, ``waiting``, ``failed: nonzero_exit``; `!` marks a disagreement."""
+    """``executing``, ``waiting``, ``failed: nonzero_exit``; `! ` before it: docker disagrees."""
     text = _state_text(job)
     if job.disagreement:
-        return odd(f"{text} !")
+        return odd(f"! {text}")
     if job.state == "failed":
         return bad(text)
     if job.state == "succeeded":

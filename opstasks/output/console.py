@@ -21,9 +21,9 @@ from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult
 from opstasks.output import colour, documents, failures, fit, region, table
 from opstasks.output.escape import json_text, printable, printable_line
+from opstasks.output.paragraphs import folded
 from opstasks.output.parts import COLOURS, Line, Part, dim
 from opstasks.output.progress import Progress, step_line
-from opstasks.output.prose import wrapped_lines
 from opstasks.output.table import Column
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -84,7 +84,7 @@ class Console:
         """Lines of the result, written together; left out with --json and -q."""
         lines = list(lines)
         if lines and not self.is_quiet:
-            self._write(lines, sys.stdout)
+            self._write(folded(lines, self.window), sys.stdout)
 
     def ids(self, values: Iterable[str]) -> None:
         """The ids of the result, one per line, with -q; else nothing."""
@@ -202,9 +202,7 @@ class Console:
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        drawn = table.draw(columns, rows, self.window, wide=self.wide)
-        hint = wrapped_lines(table.hidden_lines(drawn.hidden), self.window)
-        self.say_lines([*drawn.lines, *hint])
+        self.say_lines(table.draw(columns, rows, self.window, wide=self.wide).with_hint())
 
     def arrived(self, batch: FleetResult[Any]) -> None:
         """Show the errors of hosts at once, also while others are still awaited."""
@@ -257,6 +255,10 @@ class Console:
     def reader_is_gone(self) -> bool:
         """Whether the reader of standard output closed the pipe, as `| head` does."""
         return sys.stdout in self._gone
+
+    def text(self, line: Line) -> str:
+        """A line as it is written to standard output, for a program that draws by itself."""
+        return _text(line, self._has_colours(sys.stdout))
 
     def _has_colours(self, stream: Any) -> bool:
         return colour.has_colours(stream, no_color=self._no_color)

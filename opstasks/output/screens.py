@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from opstasks.core.result import FleetResult, HostResult
+from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
-from opstasks.output.prose import wrapped_lines
-from opstasks.output.table import Column, draw, hidden_lines
+from opstasks.output.table import Column, draw
 
 T = TypeVar("T")
 Rows = Iterable[Sequence[object]]
@@ -62,15 +62,13 @@ class Screen(Generic[T]):
     def lines(self, result: FleetResult[T], width: int, *, wide: bool = False) -> list[Line]:
         """The whole screen for a window of a width."""
         rows = self.table_rows(result)
-        above = [line for line in [self.headline(result)] if line]
+        above: list[Line] = [line for line in [self.headline(result)] if line]
         if not rows:
             above += self.nothing_lines(result)
-        table = draw(self.columns, rows, width, wide=wide)
-        below = [*self.note_lines(result), *self.closing(result)]
-        if below and rows:
-            below.insert(0, [""])
-        below = [*hidden_lines(table.hidden), *below]
-        return [*wrapped_lines(above, width), *table.lines, *wrapped_lines(below, width)]
+        found = folded(above, width)
+        found += draw(self.columns, rows, width, wide=wide).with_hint()
+        below = folded([*self.note_lines(result), *self.closing(result)], width)
+        return [*found, *([[""]] if below and rows else []), *below]
 
     def nothing_lines(self, result: FleetResult[T]) -> list[Line]:
         """What was looked for, if a host answered and none has a row."""

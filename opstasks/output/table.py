@@ -50,21 +50,24 @@ class Layout:
 class Table:
     """The lines of a table; `layout` is None where each row became a block.
 
-    `hidden` are the titles of the columns that were left out.
+    `hidden` are the titles of the columns that were left out, `width` is that of the window.
     """
 
     lines: list[Line]
     layout: Layout | None
     hidden: tuple[str, ...] = ()
+    width: int = 0
 
     def with_hint(self) -> list[Line]:
         """The lines, and the one that names the hidden columns."""
-        return [*self.lines, *hidden_lines(self.hidden)]
+        return [*self.lines, *hidden_lines(self.hidden, self.width)]
 
 
-def hidden_lines(titles: Sequence[str]) -> list[Line]:
-    """The line that names hidden columns, if there are any."""
-    return [[dim(f"not shown: {', '.join(titles).lower()} (--wide)")]] if titles else []
+def hidden_lines(titles: Sequence[str], width: int = 0) -> list[Line]:
+    """The line that names hidden columns, if there are any; lines in a narrow window."""
+    text = f"not shown: {', '.join(titles).lower()} (--wide)" if titles else ""
+    texts = fit.wrapped(text, width) if width else [text]
+    return [[dim(line)] for line in texts if line]
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def draw(
     hidden = _hidden(columns, cells, layout.shown)
     lines = _grid(columns, cells, layout)
     has_header = before is None or before.shown != layout.shown
-    return Table(lines if has_header else lines[1:], layout, hidden)
+    return Table(lines if has_header else lines[1:], layout, hidden, width)
 
 
 def _hidden(
@@ -283,7 +286,7 @@ def _blocks(
         lines.append([first.part(_bare(fit.shortened(first.text, width)))])
         for at in shown[1:]:
             lines += _field(columns[at], row[at], title_width, width)
-    return Table(lines, None, _hidden(columns, cells, shown))
+    return Table(lines, None, _hidden(columns, cells, shown), width)
 
 
 def _field(column: Column, cell: _Cell, title_width: int, width: int) -> list[Line]:

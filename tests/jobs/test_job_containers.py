@@ -24,7 +24,7 @@ def surroundings(docker, folder, ids):
 def test_a_container_is_described_without_its_environment():
     found = containers.inspect(FakeDocker(["os-job-a"]), "os-job-a")
     assert "DATABASE_URL" not in json.dumps(found)
-    assert (found["cpus"], found["memory_bytes"]) == (0.5, 268435456)
+    assert (found["cpu_limit_cores"], found["memory_limit_bytes"]) == (0.5, 268435456)
     assert found["started_at"] == 1795546577
     assert found["finished_at"] == 0
     assert found["mount"] == ("volume", "os-volume-a")
@@ -33,13 +33,13 @@ def test_a_container_is_described_without_its_environment():
 
 def test_a_cpu_quota_is_also_a_limit():
     docker = FakeDocker(["a"], HostConfig={"CpuQuota": 150000, "CpuPeriod": 100000})
-    assert containers.inspect(docker, "a")["cpus"] == 1.5
+    assert containers.inspect(docker, "a")["cpu_limit_cores"] == 1.5
 
 
 def test_dockers_number_for_no_limit_does_not_hide_the_host():
     docker = FakeDocker(["a"], HostConfig={"CpuQuota": -1, "Memory": -1})
     found = msgspec.convert(containers.inspect(docker, "a"), Container)
-    assert (found.cpus, found.memory_bytes) == (0, 0)
+    assert (found.cpu_limit_cores, found.memory_limit_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("part", ["Config", "State", "HostConfig", "Mounts"])

@@ -1,0 +1,110 @@
+"""`--watch` of tasks that read hosts: their screen, drawn again and again until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from invoke.exceptions import Exit
+
+from opstasks.cli.app import Context
+from opstasks.core import durations, events
+from opstasks.core.errors import INTERRUPTED, Interrupted, Refused
+from opstasks.core.formats import first_names, span_text
+
+if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.fleet.host import Host
+    from opstasks.output.parts import Line
+    from opstasks.output.screens import Screen
+
+T = TypeVar("T")
+LONGEST_S = 3600
+NAMED = 3
+
+
+def refresh_s(every: str, *, watch: bool, usual: str) -> int:
+    """The seconds of --every between two refreshes; 0 without --watch. Raises Refused."""
+    if not watch:
+        if every:
+            raise Refused("--every needs --watch", hint="add --watch, or leave --every out")
+        return 0
+    try:
+        found = durations.parse(every or usual)
+    except Refused as error:
+        raise Refused(f"--every: {error.message}", hint="try --every 5s") from None
+    if found > LONGEST_S:
+        raise Refused("--every must be 1h or less", hint="try --every 5s")
+    return found
+
+
+def watch_hosts(
+    ctx: Context, read: Callable[[Host], T], screen: Callable[[], Screen[T]], every_s: float
+) -> NoReturn:
+    """Show a screen, refreshed every so many seconds; Ctrl-C ends the program without an error.
+
+    `screen` is made for each drawing, because the time and the window change. A host that is slow
+    keeps its last rows until it answers. Raises Refused without a terminal, and with --json or -q.
+    """
+    from opstasks.output import live
+
+    live.check(is_quiet=ctx.console.is_quiet)
+    ctx.fleet.outcomes.is_kept = False
+    rounds = _Rounds(ctx, screen, every_s)
+    try:
+        with ctx.console.held(), live.Display(ctx.console) as display:
+            rounds.run(read, display.draw)
+    except (KeyboardInterrupt, Interrupted):
+        pass
+    if rounds.latest:
+        ctx.console.say_lines(rounds.lines())
+    raise Exit(code=INTERRUPTED)
+
+
+class _Rounds:
+    """The answers so far: `latest` has the last one of each host."""
+
+    def __init__(self, ctx: Context, screen: Callable[[], Screen[Any]], every_s: float) -> None:
+        self._ctx, self._screen, self._every_s = ctx, screen, every_s
+        self._awaited: tuple[str, ...] = ()
+        self._began_s = time.monotonic()
+        self.latest: dict[str, HostResult[Any]] = {}
+
+    def run(self, read: Callable[[Host], Any], draw: Callable[[list[Line]], None]) -> NoReturn:
+        """Read all hosts and draw what they say, until an exception ends it."""
+        fleet = self._ctx.quiet_fleet
+        fleet.observer = self._note
+
+        def show(batch: FleetResult[Any]) -> None:
+            self.latest.update((item.host, item) for item in batch)
+            draw(self._all_lines())
+
+        while True:
+            self._began_s = time.monotonic()
+            fleet.gather(read, show=show, on_tick=lambda: draw(self._all_lines()))
+            draw(self._all_lines())
+            time.sleep(max(0.0, self._began_s + self._every_s - time.monotonic()))
+
+    def _note(self, event: events.Event) -> None:
+        if isinstance(event, events.HostsAwaited):
+            self._awaited = event.awaited
+
+    def _all_lines(self) -> list[Line]:
+        return [[self._head()], [""], *self.lines()]
+
+    def _head(self) -> str:
+        text = f"every {span_text(self._every_s)}, Ctrl-C to end"
+        waits_s = time.monotonic() - self._began_s
+        if self._awaited and waits_s >= 1:
+            text += f"; waiting for {first_names(self._awaited, NAMED)} ({waits_s:.0f} s)"
+        return text
+
+    def lines(self) -> list[Line]:
+        """The screen for the answers so far."""
+        from opstasks.core.result import FleetResult
+
+        found = [self.latest[h.name] for h in self._ctx.fleet.hosts if h.name in self.latest]
+        console = self._ctx.console
+        result: FleetResult[Any] = FleetResult(found)
+        return self._screen().lines(result, console.window, wide=console.wide) if found else []
