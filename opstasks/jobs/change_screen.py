@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from opstasks.core.formats import span_text
+from opstasks.core.formats import first_names, span_text
 from opstasks.jobs.kill import KillPlan, KillResult
 from opstasks.jobs.model import Match
 from opstasks.jobs.retry import RetryResult
@@ -14,18 +14,19 @@ from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column
 
+# So many jobs with the same steps are named.
+NAMED = 3
 PLAN_COLUMNS = (
     Column("HOST"),
     Column("JOB"),
     Column("WORKSPACE / ACTION", long="wrap", least=18),
     Column("STATE", long="wrap", least=9),
     Column("FOR", rank=1, is_right=True),
-    Column("STEPS", long="wrap", least=16),
 )
 RESULT_COLUMNS = (Column("HOST"), Column("JOB"), Column("NOW", long="wrap", least=16))
 
 
-def plan_rows(planned: Iterable[tuple[Match, Sequence[str]]]) -> list[list[object]]:
+def plan_rows(matches: Iterable[Match]) -> list[list[object]]:
     """A row for each job; ids are whole, because a person agrees to exactly these."""
     return [
         [
@@ -34,10 +35,19 @@ def plan_rows(planned: Iterable[tuple[Match, Sequence[str]]]) -> list[list[objec
             f"{match.job.workspace} / {match.job.action}",
             state_part(match.job),
             span_text(match.job.elapsed_s(match.now)) if match.job.started_at else "",
-            ", ".join(steps) or "nothing to do",
         ]
-        for match, steps in planned
+        for match in matches
     ]
+
+
+def step_lines(planned: Iterable[tuple[Match, Sequence[str]]]) -> Iterator[Line]:
+    """The steps: once where they are the same for all jobs, or for each group of jobs."""
+    groups: dict[Sequence[str], list[str]] = {}
+    for match, steps in planned:
+        groups.setdefault(tuple(steps), []).append(match.job.id)
+    for steps, ids in groups.items():
+        whose = "steps" if len(groups) == 1 else first_names(ids, NAMED)
+        yield [f"{whose}: {', '.join(steps) or 'nothing to do'}"]
 
 
 def kill_headline(plans: Sequence[KillPlan], *, cleanup: bool) -> str:

@@ -13,7 +13,7 @@ from opstasks.jobs.join import NO_STATE
 from opstasks.jobs.listing import Listing
 from opstasks.jobs.model import ACTIVE, STATES, Job
 from opstasks.jobs.read import JobSelection
-from opstasks.jobs.short_ids import short_ids
+from opstasks.jobs.short_ids import short_ids, with_short_ids
 from opstasks.jobs.words import command_for, cores_text, memory_part, problem_of, state_part
 from opstasks.output.parts import Line, Painted, bold, odd, to_type
 from opstasks.output.progress import plural
@@ -59,7 +59,8 @@ class JobScreen(Screen[Listing]):
 
     def table_rows(self, batch: FleetResult[Listing]) -> list[Sequence[object]]:
         """The rows of the hosts of a batch, with ids that no other row of it matches."""
-        return _with_short_ids(super().table_rows(batch), batch)
+        jobs = [job for found in batch.values.values() for job in found.jobs]
+        return with_short_ids(super().table_rows(batch), jobs)
 
 
 def screen(asked: Asked, clock: Clock, *, whole_ids: bool) -> Screen[Listing]:
@@ -73,13 +74,6 @@ def screen(asked: Asked, clock: Clock, *, whole_ids: bool) -> Screen[Listing]:
         nothing=lambda result: _nothing(result, asked),
         ids=lambda found: [job.id for job in found.jobs if job.state != NO_STATE],
     )
-
-
-def _with_short_ids(
-    rows: Sequence[Sequence[object]], batch: FleetResult[Listing]
-) -> list[Sequence[object]]:
-    short = short_ids(job for found in batch.values.values() for job in found.jobs)
-    return [[host, short.get(str(id), id), *rest] for host, id, *rest in rows]
 
 
 def _cells(job: Job, now: float, clock: Clock) -> list[object]:

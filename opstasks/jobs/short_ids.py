@@ -6,7 +6,7 @@ If another job, which is not on the screen, also matches, the task asks which on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from opstasks.jobs.find import is_id
 from opstasks.jobs.model import Job
@@ -30,3 +30,9 @@ def _short(id: str, names: list[str]) -> str:
         if len(found) == 1:
             return part
     return id
+
+
+def with_short_ids(rows: Iterable[Sequence[object]], jobs: Iterable[Job]) -> list[Sequence[object]]:
+    """Rows of a host and an id, and more, with the short forms of the ids."""
+    short = short_ids(jobs)
+    return [[host, short.get(str(id), id), *rest] for host, id, *rest in rows]

@@ -1,4 +1,4 @@
-"""The screen of `jobs.show`: the answer first, then what is known, its history, and what to do."""
+"""The screen of `jobs.show`: the answer and what to type next; then output, history, details."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def lines(
     """
     parts = [
         folded(_answer(found, host, now, clock), width),
-        named_lines(_known(found), width),
-        _history(found, now, clock, width),
-        list(_output(printed, width)),
         folded(_commands(found, host), width),
+        list(_output(printed, width)),
+        _history(found, now, clock, width),
+        named_lines(_known(found), width),
     ]
     return [line for part in parts if part for line in [*part, [""]]][:-1]
 

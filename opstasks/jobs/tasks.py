@@ -171,7 +171,9 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
         check_id(item.match)
     planned = [(item.match, item.steps) for item in plans]
     ctx.console.say(change_screen.kill_headline(plans, cleanup=cleanup))
-    ctx.console.table(change_screen.PLAN_COLUMNS, change_screen.plan_rows(planned))
+    rows = change_screen.plan_rows(match for match, _ in planned)
+    ctx.console.table(change_screen.PLAN_COLUMNS, rows)
+    ctx.console.say_lines(change_screen.step_lines(planned))
     if ctx.options.dry:
         _dry(ctx, planned)
         return
@@ -228,8 +230,8 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
         raise Refused("no job given", hint="inv -H all jobs.ls --state failed, then jobs.retry ID")
     ((host, match),) = find_several(ctx, [job], changing=True)
     planned = plan(match, inspect(host, match))
-    rows = change_screen.plan_rows([(match, [planned.step])])
-    ctx.console.table(change_screen.PLAN_COLUMNS, rows)
+    ctx.console.table(change_screen.PLAN_COLUMNS, change_screen.plan_rows([match]))
+    ctx.console.say_lines(change_screen.step_lines([(match, [planned.step])]))
     for note in planned.notes:
         ctx.console.say(note)
     if ctx.options.dry:
