@@ -81,9 +81,11 @@ def _killed_text(result: KillResult) -> str:
 
 
 def killed_rows(found: Mapping[str, KillResult]) -> list[Sequence[object]]:
-    """A row for each job, unless there is only one."""
-    listed = [(host, id, job) for host, done in found.items() for id, job in done.jobs.items()]
-    return [(host, id, job.describe()) for host, id, job in listed] if len(listed) > 1 else []
+    """A row for each job of the hosts with several jobs; the line of a host says it of one job."""
+    several = {host: done.jobs for host, done in found.items() if len(done.jobs) > 1}
+    return [
+        (host, id, job.describe()) for host, jobs in several.items() for id, job in jobs.items()
+    ]
 
 
 def killed_notes(found: Mapping[str, KillResult], *, cleanup: bool) -> Iterator[Line]:

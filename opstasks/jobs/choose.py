@@ -54,10 +54,11 @@ def with_contents(word: str, found: list[Match]) -> list[Match]:
         return inside
     first = found[0]
     if len(found) > 1:
+        hosts = ",".join(dict.fromkeys(match.host for match in found))
         count = f"first {MATCHES}" if len(found) > MATCHES else f"{len(found)}"
         raise Refused(
             f"none of the {count} jobs that match {word!r} has a container or volume",
-            hint=f"inv -H {','.join(dict.fromkeys(m.host for m in found))} jobs.ls",
+            hint=f"inv -H {hosts} jobs.ls",
         )
     job = first.job
     raise Refused(

@@ -100,14 +100,15 @@ def check_shown(now: KillPlan, shown: Sequence[str]) -> None:
 
     A running job may have started a container since: its extra steps are part of the kill.
     """
-    job, more = now.match.job, [step for step in now.steps if step not in shown]
+    match, job = now.match, now.match.job
+    more = [step for step in now.steps if step not in shown]
     if not more or (MARK in now.steps and MARK in shown):
         return
     changed = "again" if MARK in more else f"and now needs more steps: {', '.join(more)}"
     raise Refused(
         f"{job.id} is {job.status} {changed}; you did not agree to that",
-        host=now.match.host,
-        hint=f"inv -H {now.match.host} jobs.ls, then run it again; nothing was changed",
+        host=match.host,
+        hint=f"inv -H {match.host} jobs.ls, then run it again; nothing was changed",
     )
 
 

@@ -95,6 +95,7 @@ def _contents(
     except KeyboardInterrupt:
         goes_on = "; the job continues" if where.running else ""
         if follow:
+            ctx.console.note()  # the terminal shows ^C where the cursor is
             ctx.console.note(f"stopped following{goes_on}")
             raise Exit(code=INTERRUPTED) from None
         raise Interrupted(f"interrupted; nothing was changed{goes_on}") from None

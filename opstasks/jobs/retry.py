@@ -83,7 +83,8 @@ class RetryResult:
     def describe(self) -> str:
         """For people: ``abc succeeded``, or its state and that job-runner continues it."""
         if self.is_over:
-            return f"{self.job} {self.state}"
+            code = f" ({self.status_code})" if self.status_code != self.state else ""
+            return f"{self.job} {self.state}{code}"
         return f"{self.job} is {self.state} ({self.status_code}), job-runner continues it"
 
 

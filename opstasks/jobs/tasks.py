@@ -173,7 +173,8 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     ctx.console.say(change_screen.kill_headline(plans, cleanup=cleanup))
     rows = change_screen.plan_rows(match for match, _ in planned)
     ctx.console.table(change_screen.PLAN_COLUMNS, rows)
-    ctx.console.say_lines(change_screen.step_lines(planned))
+    if any(item.steps for item in plans):
+        ctx.console.say_lines(change_screen.step_lines(planned))
     if ctx.options.dry:
         _dry(ctx, planned)
         return

@@ -113,6 +113,6 @@ def test_the_end_of_a_retry_says_what_to_type_while_the_job_runs():
     told = retry_told()
     assert told.host(runs) == "abc is running (executing), job-runner continues it"
     assert shown(retried_notes("tpp", runs)) == ["next:  inv -H tpp jobs.show abc"]
-    over = replace(runs, state="succeeded", is_over=True)
+    over = replace(runs, state="succeeded", status_code="succeeded", is_over=True)
     assert told.host(over) == "abc succeeded"
     assert list(retried_notes("tpp", over)) == []
