@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
     from opstasks.fleet.inventory import HostSpec, Inventory
+    from opstasks.fleet.last_seen import Sightings
     from opstasks.fleet.transport import Transport
     from opstasks.output.console import Console
     from opstasks.output.screens import Screen
@@ -54,14 +55,13 @@ class App:
             fields=options.fields,
         )
         self.stop = threading.Event()
-        self._passwords = PasswordBox(
-            options.password, self._where_sudo_may_ask, self.console.held
-        )
+        self._passwords = PasswordBox(options.password, self._where_sudo_may_ask, self.console.held)
         self._inventory: Inventory | None = None
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
         self.run = TaskRun()
         self._hosts: dict[str, Host] = {}
+        self._seen: Sightings | None = None
 
     @property
     def inventory(self) -> Inventory:
@@ -173,11 +173,22 @@ class App:
             self._fleet.outcomes.end(result)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and keep what was seen for the Tab key."""
         self.console.close()
         self._passwords.restore_terminal()
         for host in self._hosts.values():
             host.close()
+        if self._seen is not None:
+            self._seen.write(self._inventory_file)
+
+    @property
+    def seen(self) -> Sightings:
+        """What this run has seen on hosts."""
+        if self._seen is None:
+            from opstasks.fleet.last_seen import Sightings
+
+            self._seen = Sightings()
+        return self._seen
 
 
 class Context(invoke.Context):
@@ -206,10 +217,18 @@ class Context(invoke.Context):
 
     @property
     def clock(self) -> Clock:
-        """The present time, in the zone in which times are shown."""
+        """The present time, in the zone in which times are shown.
+
+        That is the zone of the hosts that were asked, if they all have the same one, or UTC.
+        """
         from opstasks.core.clock import Clock
 
-        return Clock(time.time())
+        now_at = time.time()
+        zones = {str(host.zone): host.zone for host in self.fleet.hosts if host.zone is not None}
+        if len(zones) != 1:
+            return Clock(now_at)
+        ((name, zone),) = zones.items()
+        return Clock(now_at, zone, name)
 
     @property
     def hosts_text(self) -> str:
@@ -274,6 +293,19 @@ class Context(invoke.Context):
             raise Refused(f"{question} This question needs a terminal", hint=hint)
 
     # -- hosts -------------------------------------------------------------------------------
+
+    def seen(
+        self,
+        kind: str,
+        found: Mapping[str, T],
+        values_of: Callable[[T], Iterable[str | tuple[str, str]]],
+    ) -> None:
+        """Keep values of hosts for the Tab key (`opstasks.fleet.last_seen`), newest first.
+
+        `found` is what each host answered. A value may have a note to show beside it. Never fails.
+        """
+        for host, answer in found.items():
+            self.app.seen.add(kind, host, values_of(answer))
 
     def to_change(self, plans: FleetResult[P], wants: Callable[[P], bool]) -> list[Host]:
         """The hosts with something to do; none in a dry run or when a host failed.

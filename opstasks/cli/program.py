@@ -14,7 +14,6 @@ import functools
 import logging
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -209,15 +208,13 @@ class CommandLine(invoke.Program):
         return f"error: no task or flag is called {word!r}; {hint}"
 
     def _complete(self) -> None:
-        from opstasks.cli.completion import candidates
+        from opstasks.cli.completion_shells import answer
+        from opstasks.cli.completion_words import program_words
 
-        try:
-            words = shlex.split(self.core.remainder)[1:]
-        except ValueError:  # a quote that is still open
-            words = self.core.remainder.split(" ")[1:]
-        core = {f: a.takes_value for f, a in self.initial_context.flags.items()}
-        for candidate in candidates(words, core, self.shapes(), _host_names):
-            print(candidate)
+        words = program_words(self.initial_context, self.contexts, self.collection)
+        with until_pipe_closes():
+            for line in answer(self.core.remainder, os.environ, words):
+                print(line)
         raise Exit
 
     def _fail(self, error: OpsError) -> None:
@@ -244,17 +241,6 @@ def until_pipe_closes() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=errors.OK) from None
-
-
-def _host_names() -> list[str]:
-    """Hosts and groups for completion; none for a broken inventory."""
-    from opstasks.fleet.host_settings import load
-    from opstasks.fleet.hosts_file import find_inventory
-
-    try:
-        return load(find_inventory(None)).names()
-    except (Refused, OSError):
-        return []
 
 
 class _NoPassword(logging.Filter):

@@ -42,6 +42,7 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
         ],
         nothing="not found; `config.show` without a name shows all keys",
     )
+    ctx.seen("keys", result.values, lambda found: [(item.name, item.source) for item in found.keys])
     ctx.finish(result)
 
 
@@ -68,6 +69,7 @@ def check(ctx: Context, problems: bool = False) -> None:
         ],
         nothing="no problems found",
     )
+    ctx.seen("keys", result.values, lambda found: [item.key for item in found])
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
     ctx.finish(result)
 

@@ -73,7 +73,9 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
 
     Example: inv -H all deploy.pending
     """
-    ctx.finish(ctx.reader.overview(lambda host: _plan(host, ref, lib_ref, preview=True), _plan_row))
+    plans = ctx.reader.overview(lambda host: _plan(host, ref, lib_ref, preview=True), _plan_row)
+    _seen(ctx, plans)
+    ctx.finish(plans)
 
 
 @task(
@@ -116,6 +118,9 @@ def releases(ctx: Context, limit: int = 10) -> None:
         lambda found: map(_release_cells, found),
         nothing="nothing was deployed yet",
     )
+    ctx.seen(
+        "refs", result.values, lambda found: [n for r in found for n in (r.to_name, r.from_name)]
+    )
     ctx.finish(result)
 
 
@@ -146,12 +151,18 @@ def _plan(
     return make_plan(facts, restart=restart)
 
 
+def _seen(ctx: Context, plans: FleetResult[DeployPlan]) -> None:
+    ctx.seen("refs", plans.values, lambda plan: plan.facts.code.known_as)
+    ctx.seen("lib_refs", plans.values, lambda plan: plan.facts.lib.known_as)
+
+
 def _judge(ctx: Context, plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
     """Show every plan; end here unless all hosts can be deployed (or --keep-going)."""
     from opstasks.core.result import FleetResult
     from opstasks.deploy.preview import preview
     from opstasks.output.console import Painted
 
+    _seen(ctx, plans)
     judged = FleetResult([_judged(item) for item in plans])
     for item in plans:
         if item.value is not None:

@@ -44,6 +44,8 @@ def history(
         raise Refused(f"--lines must be 1 or greater, not {lines}")
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     result = _read(ctx, HistoryFilter(host, task, who, moment), lines)
+    ctx.seen("people", result.values, lambda rows: [row.who for row in rows])
+    ctx.seen("users", result.values, lambda rows: [row.login for row in rows])
     if not any(item.value for item in result):
         ctx.console.say("no changes match")
     ctx.finish(result)

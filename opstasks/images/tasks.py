@@ -31,6 +31,7 @@ def ls(ctx: Context) -> None:
         lambda found: map(_image_cells, found),
         nothing="no images",
     )
+    ctx.seen("images", result.values, lambda found: [row.name.rpartition("/")[2] for row in found])
     ctx.finish(result)
 
 

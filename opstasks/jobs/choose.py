@@ -122,6 +122,7 @@ def find_several(
     words = list(dict.fromkeys(check_word(word) for word in words))
     reading = not (contained or changing)
     result = ctx.fleet.gather(lambda host: find(host, words, without_docker=reading))
+    ctx.seen("jobs", result.values, lambda found: [m.job.known_as for w in words for m in found[w]])
     if not result.values:
         ctx.finish(result)
     if result.exit_code:
@@ -184,6 +185,7 @@ def _running(ctx: Context) -> tuple[Host, str]:
         return read_jobs(host, request).joined()
 
     result = ctx.fleet.gather(running)
+    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found])
     ctx.console.problems(result)
     found = newest_first([Match(host, job) for host, jobs in result.values.items() for job in jobs])
     if not found:

@@ -44,6 +44,7 @@ def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
         lambda uses: map(cells, uses),
         nothing="no job is running",
     )
+    ctx.seen("jobs", result.values, lambda uses: [use.id for use in uses])
     ctx.finish(result)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, size_text, span_text
+from opstasks.core.formats import first_names, minute_text, size_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.join import NO_STATE
 from opstasks.jobs.listing import Listing
@@ -63,20 +63,31 @@ class JobScreen(Screen[Listing]):
         return with_short_ids(super().table_rows(batch), jobs)
 
 
-def screen(asked: Asked, clock: Clock, *, whole_ids: bool) -> Screen[Listing]:
-    """How jobs are shown; `whole_ids` for a pipe and for --wide."""
+def screen(
+    asked: Asked, clock: Callable[[], Clock], *, whole_ids: bool, in_pipe: bool = False
+) -> Screen[Listing]:
+    """How jobs are shown; `whole_ids` for a pipe and for --wide.
+
+    `clock` is asked after the hosts: only they say in which zone they are.
+    """
     kind = Screen[Listing] if whole_ids else JobScreen
     return kind(
         COLUMNS,
-        rows=lambda host, found: [[host, *_cells(job, found.now, clock)] for job in found.jobs],
-        headline=lambda result: _headline(result, asked, clock),
+        rows=lambda host, found: _rows(host, found, None if in_pipe else clock()),
+        headline=lambda result: _headline(result, asked, clock()),
         notes=lambda host, found: _notes(host, found, asked, whole_ids=whole_ids),
         nothing=lambda result: _nothing(result, asked),
         ids=lambda found: [job.id for job in found.jobs if job.state != NO_STATE],
     )
 
 
-def _cells(job: Job, now: float, clock: Clock) -> list[object]:
+def _rows(host: str, found: Listing, clock: Clock | None) -> list[list[object]]:
+    """A host's rows; without a `clock`, times are dates in UTC: nothing else has the zone."""
+    time_text = clock.text if clock else minute_text
+    return [[host, *_cells(job, found.now, time_text)] for job in found.jobs]
+
+
+def _cells(job: Job, now: float, time_text: Callable[[float], str]) -> list[object]:
     """A job's row, without the host; `now` is the host's clock in seconds since the epoch."""
     name = f"{job.workspace} / {job.action}" if job.workspace or job.action else ""
     since_at = job.started_at or job.created_at
@@ -85,7 +96,7 @@ def _cells(job: Job, now: float, clock: Clock) -> list[object]:
         job.id,
         name,
         state_part(job),
-        clock.text(since_at),
+        time_text(since_at),
         span_text(spent_s) if since_at else "",
         memory_part(job),
         job.status_message,

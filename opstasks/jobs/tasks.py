@@ -75,6 +75,8 @@ def ls(
     if every_s:
         watch_hosts(ctx, read, lambda: _screen(ctx, asked), every_s)
     result = ctx.reader.screen(read, _screen(ctx, asked))
+    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found.jobs])
+    ctx.seen("workspaces", result.values, lambda found: [job.workspace for job in found.jobs])
     result.findings = any(found.docker_problem for found in result.values.values())
     ctx.finish(result)
 
@@ -83,7 +85,9 @@ def _screen(ctx: Context, asked: Asked) -> Screen[Listing]:
     """How jobs are shown; in a pipe and with --wide with their whole ids."""
     from opstasks.jobs.listing_screen import screen
 
-    return screen(asked, ctx.clock, whole_ids=not ctx.console.window or ctx.console.wide)
+    in_pipe = not ctx.console.window
+    whole_ids = in_pipe or ctx.console.wide
+    return screen(asked, lambda: ctx.clock, whole_ids=whole_ids, in_pipe=in_pipe)
 
 
 def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:

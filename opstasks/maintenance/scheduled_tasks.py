@@ -36,6 +36,7 @@ def show(ctx: Context, limit: int = 5) -> None:
         lambda found: map(_cells, found),
         nothing="nothing is scheduled",
     )
+    ctx.seen("scheduled", result.values, lambda found: [(row.id, row.what) for row in found])
     ctx.finish(result)
 
 
@@ -77,6 +78,7 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
         raise Refused("only one at a time", hint="name one of them")
     wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
+    ctx.seen("scheduled", found.values, lambda items: [(item.id, item.kind) for item in items])
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
     if ctx.options.dry:

@@ -143,6 +143,7 @@ def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest)
 
     apply = prepare.apply_later if request.timed else prepare.apply_now
     done = plans.replaced(ctx.carry_out(plans, lambda host, plan: apply(host, request, plan)))
+    ctx.seen("scheduled", done.values, lambda result: [(result.id, result.state)])
     _print_lists(ctx, [(i.host, _list_of(i.value)) for i in done])
     ctx.finish(_judged(done, _list_of), _row)
 

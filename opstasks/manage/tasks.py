@@ -62,6 +62,7 @@ def manage(
     for origin in describe.origins(specs):
         ctx.console.note(origin)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
+    ctx.seen("users", plans.values, lambda found: found.accounts)
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:

@@ -47,6 +47,9 @@ def ls(ctx: Context, workspace: list[str]) -> None:
             for entry in entries
         ],
     )
+    ctx.seen(
+        "workspaces", result.values, lambda found: [*found, *(e.path for e in found.get("", []))]
+    )
     ctx.finish(result)
 
 
@@ -90,6 +93,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
         source = _choose_source(ctx, plan, source)
         _confirm(ctx, plan)
     done = ctx.fleet.roll(lambda host: act.apply(host, plan, source=source, reason=why))
+    ctx.seen("removals", done.values, lambda found: [(r.id, r.workspace) for r in found.records])
     _show_steps(ctx, done)
     ctx.finish(done, lambda result: {"removed": len(result.records), "changed": result.changed})
 
@@ -182,6 +186,7 @@ def pending(ctx: Context, all: bool = False) -> None:
         lambda found: map(_record_cells, found),
         nothing="no unfinished removals",
     )
+    ctx.seen("removals", result.values, lambda found: [(r.id, r.workspace) for r in found])
     ctx.finish(result)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, span_text
+from opstasks.core.formats import first_names, second_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.model import Job
 from opstasks.jobs.short_ids import with_short_ids
@@ -50,13 +50,24 @@ class StatementScreen(Screen[Statements]):
         return with_short_ids(super().table_rows(batch), jobs)
 
 
-def statements_screen(clock: Clock, *, whole_ids: bool) -> Screen[Statements]:
-    """Each running database job, with its last statement."""
+def statements_screen(
+    clock: Callable[[], Clock], *, whole_ids: bool, in_pipe: bool = False
+) -> Screen[Statements]:
+    """Each running database job, with its last statement.
+
+    `clock` is asked after the hosts: only they say in which zone they are. In a pipe, each time is
+    a date in UTC, as nothing else has the zone.
+    """
+
+    def rows(host: str, found: Statements) -> list[list[object]]:
+        now = None if in_pipe else clock()
+        return [[host, *_statement_cells(item), _sent(item, now), _image(item)] for item in found]
+
     kind = Screen[Statements] if whole_ids else StatementScreen
     return kind(
         STATEMENT_COLUMNS,
-        rows=lambda host, found: [[host, *_statement_cells(item, clock)] for item in found],
-        headline=lambda result: _statements_headline(result, clock),
+        rows=rows,
+        headline=lambda result: _statements_headline(result, clock()),
         notes=_unknown,
         nothing=lambda result: (
             f"no database job is running on {plural(len(result.values), 'host')}:"
@@ -66,15 +77,21 @@ def statements_screen(clock: Clock, *, whole_ids: bool) -> Screen[Statements]:
     )
 
 
-def _statement_cells(item: JobStatement, clock: Clock) -> list[object]:
+def _statement_cells(item: JobStatement) -> list[object]:
     return [
         item.job,
         f"{item.workspace} / {item.action}",
         _state(item),
         span_text(item.elapsed_s) if item.began_at else "",
-        clock.text(item.began_at, with_seconds=True),
-        item.image.rpartition("/")[2],
     ]
+
+
+def _sent(item: JobStatement, clock: Clock | None) -> str:
+    return clock.text(item.began_at, with_seconds=True) if clock else second_text(item.began_at)
+
+
+def _image(item: JobStatement) -> str:
+    return item.image.rpartition("/")[2]
 
 
 def _state(item: JobStatement) -> Part:
@@ -104,7 +121,7 @@ def _unknown(host: str, found: Statements) -> Iterator[Line]:
 # -- db.progress -------------------------------------------------------------------------------
 
 
-def progress_screen(clock: Clock, wanted: str) -> Screen[Tables]:
+def progress_screen(clock: Callable[[], Clock], wanted: str) -> Screen[Tables]:
     """The rows of tables; `wanted` says which tables were looked for."""
     return Screen(
         TABLE_COLUMNS,
@@ -112,7 +129,7 @@ def progress_screen(clock: Clock, wanted: str) -> Screen[Tables]:
             [host, item.table, f"{item.rows:,}", "estimate" if item.estimated else "count"]
             for item in found
         ],
-        headline=lambda result: _progress_headline(result, clock),
+        headline=lambda result: _progress_headline(result, clock()),
         nothing=lambda result: (
             f"no {wanted} on {plural(len(result.values), 'host')}:"
             " the query may have ended, or not have started"

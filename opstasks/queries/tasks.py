@@ -31,10 +31,13 @@ def queries(ctx: Context, sql: bool = False) -> None:
 
     if sql:
         _refuse_pipes(ctx)
+    in_pipe = not ctx.console.window
+    whole_ids = in_pipe or ctx.console.wide
     result = ctx.reader.screen(
         lambda host: read_statements(host, sql=sql),
-        statements_screen(ctx.clock, whole_ids=not ctx.console.window or ctx.console.wide),
+        statements_screen(lambda: ctx.clock, whole_ids=whole_ids, in_pipe=in_pipe),
     )
+    ctx.seen("jobs", result.values, lambda found: [item.job for item in found])
     found = [(host, item) for host, listed in result.values.items() for item in listed]
     for host, item in found if sql and not ctx.console.is_quiet else ():
         ctx.console.say()
@@ -87,7 +90,7 @@ def progress(
     check_names(temp_table, table, database)
     result = ctx.reader.screen(
         lambda host: read_progress(host, temp_table, table, database, timeout),
-        progress_screen(ctx.clock, described(temp_table, table)),
+        progress_screen(lambda: ctx.clock, described(temp_table, table)),
     )
     ctx.finish(result)
 

@@ -131,15 +131,25 @@ def test_help_has_an_example_and_a_text_for_every_flag(program, words):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("-H t", {"tpp", "emis", "prod", "all"}),
+        ("-H t", {"tpp"}),
+        ("-H ", {"tpp", "emis", "prod", "all"}),
         ("deploy -H tpp,", {"tpp,emis", "tpp,prod"}),
         ("deploy --r", {"--ref", "--restart"}),
-        ("dep", {"deploy", "deploy.pending", "status"}),
+        ("dep", {"deploy", "deploy.pending"}),
     ],
 )
 def test_completion_knows_hosts_groups_flags_and_tasks(program, name, typed, offered):
     done = program("--complete", "--", f"{name} {typed}", name=name)
     assert offered <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("typed", ["", "jobs.kill ", "-H tpp jobs.kill ", "-H tpp deploy --"])
+def test_completion_imports_nothing_that_connects_or_is_slow(program, typed):
+    done = program("--complete", "--", f"inv {typed}", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "opstasks.cli.completion" in imported
+    slow = {"paramiko", "fabric", "tabulate", "docker", "pytds"}
+    assert not imported & {*slow, "opstasks.fleet.ssh", "opstasks.output.console"}
 
 
 def test_completion_works_after_an_open_quote(program):

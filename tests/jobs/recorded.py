@@ -11,6 +11,12 @@ from opstasks.jobs.model import Job
 NOW = 1_795_679_760.0
 CLOCK = Clock(NOW)
 MINUTE = 60
+
+
+def clock():
+    return CLOCK
+
+
 REGISTRY = "ghcr.io/opensafely-core"
 
 

@@ -19,7 +19,8 @@ ALL = Asked.of(select("", "", "", everything=True), 50)
 def lines_of(result, width, asked=ACTIVE, *, wide=False):
     """The lines of a screen; in a pipe (0) and with `wide` with whole ids."""
     whole_ids = wide or not width
-    return screen(asked, recorded.CLOCK, whole_ids=whole_ids).lines(result, width, wide=wide)
+    made = screen(asked, recorded.clock, whole_ids=whole_ids, in_pipe=not width)
+    return made.lines(result, width, wide=wide)
 
 
 def text_of(result, width, asked=ACTIVE):
@@ -131,7 +132,7 @@ def test_an_id_of_another_form_stays_whole():
 
 
 def test_q_prints_whole_ids_without_orphans():
-    made = screen(ALL, recorded.CLOCK, whole_ids=False)
+    made = screen(ALL, recorded.clock, whole_ids=False)
     orphan = Job("lost", "", "", "?", left="volume", disagreement="volume without a job")
     assert list(made.ids(Listing((recorded.EXTRACT, orphan)))) == [recorded.EXTRACT.id]
 
@@ -158,7 +159,7 @@ def test_each_disagreement_has_a_command_with_whole_ids():
 
 
 def test_a_state_is_coloured_and_also_says_it():
-    made = screen(ALL, recorded.CLOCK, whole_ids=False)
+    made = screen(ALL, recorded.clock, whole_ids=False)
     parts = [part for line in made.lines(recorded.odd_hosts(), 200) for part in line]
     painted = {part.text: part.colour for part in parts if isinstance(part, Painted)}
     assert painted["failed: internal_error"] == "red"

@@ -11,7 +11,12 @@ from opstasks.queries.statements import JobStatement
 from tests.screen_check import WIDTHS, check_fits, check_golden, check_whole, shown
 
 NOW = 1_795_679_760.0
-CLOCK = Clock(NOW)
+
+
+def clock():
+    return Clock(NOW)
+
+
 IMAGE = "ghcr.io/opensafely-core/ehrql:v1"
 
 
@@ -38,7 +43,7 @@ def result_of(**values):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_screen_of_queries_is_as_recorded(width):
-    lines = statements_screen(CLOCK, whole_ids=False).lines(
+    lines = statements_screen(clock, whole_ids=False).lines(
         result_of(sandbox_1=FOUND, sandbox_2=()), width
     )
     check_fits(lines, width)
@@ -47,25 +52,26 @@ def test_the_screen_of_queries_is_as_recorded(width):
 
 
 def test_ids_are_whole_in_a_pipe():
-    lines = statements_screen(CLOCK, whole_ids=True).lines(result_of(tpp=FOUND), 0)
+    lines = statements_screen(clock, whole_ids=True, in_pipe=True).lines(result_of(tpp=FOUND), 0)
     check_whole(lines, [item.job for item in FOUND])
+    assert "2026-11-26 05:59:20 UTC" in "\n".join(shown(lines))
 
 
 def test_no_database_job_says_where_was_looked():
-    (line,) = shown(statements_screen(CLOCK, whole_ids=False).lines(result_of(a=(), b=()), 80))
+    (line,) = shown(statements_screen(clock, whole_ids=False).lines(result_of(a=(), b=()), 80))
     assert line == "no database job is running on 2 hosts: jobs.ls shows all jobs"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_screen_of_progress_is_as_recorded(width):
     tables = [TableProgress("#tmp_1", 1_234_567, True), TableProgress("#tmp_12", 5, True)]
-    lines = progress_screen(CLOCK, "x").lines(result_of(tpp=tables), width)
+    lines = progress_screen(clock, "x").lines(result_of(tpp=tables), width)
     check_fits(lines, width)
     check_golden(__file__, f"db.progress-{width}", lines)
 
 
 def test_one_table_is_the_answer():
-    made = progress_screen(CLOCK, "x")
+    made = progress_screen(clock, "x")
     counted = result_of(tpp=[TableProgress("DataExtract_ab", 42, False)])
     assert shown(made.lines(counted, 80))[0] == "42 rows at 07:56:00 UTC"
     estimated = result_of(tpp=[TableProgress("#tmp_1", 42, True)])
@@ -81,7 +87,7 @@ def test_one_table_is_the_answer():
     ],
 )
 def test_no_table_says_what_was_looked_for(words, what):
-    (line,) = shown(progress_screen(CLOCK, described(*words)).lines(result_of(tpp=[]), 0))
+    (line,) = shown(progress_screen(clock, described(*words)).lines(result_of(tpp=[]), 0))
     assert line == f"no {what} on 1 host: the query may have ended, or not have started"
 
 
