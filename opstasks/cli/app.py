@@ -60,6 +60,7 @@ class App:
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
         self.run = TaskRun()
+        self._is_anywhere = True
         self._hosts: dict[str, Host] = {}
         self._seen: Sightings | None = None
 
@@ -82,6 +83,7 @@ class App:
         return self._fleet
 
     def _make_fleet(self) -> Fleet:
+        from opstasks.cli.here import refuse_unless_backend
         from opstasks.fleet import host_patterns
         from opstasks.fleet.fleet import Fleet
         from opstasks.fleet.inventory import local_host
@@ -94,6 +96,8 @@ class App:
             specs = self.inventory.choose(items)
         else:
             specs = [local_host(self.inventory)]
+            if not self._is_anywhere:
+                refuse_unless_backend(specs[0], self.run.task, self.inventory)
         return Fleet(
             [self._make_host(spec) for spec in specs],
             parallel=self.options.parallel,
@@ -150,8 +154,12 @@ class App:
         return connect(spec, gateway)
 
     @contextlib.contextmanager
-    def running(self, task: str) -> Iterator[None]:
-        """While inside, the task runs; at its end, its outcomes are recorded for `-H @failed`."""
+    def running(self, task: str, *, anywhere: bool) -> Iterator[None]:
+        """While inside, the task runs; at its end, its outcomes are recorded for `-H @failed`.
+
+        `anywhere`: without -H it makes sense on a machine that is no backend host.
+        """
+        self._is_anywhere = anywhere
         # A new fleet with the same hosts: connections stay open for the next task.
         self.run, self._fleet = TaskRun(task), None
         is_complete = False

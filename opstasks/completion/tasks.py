@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import ABOUT_HOSTS, Flag, task
 
 
 @task(
-    positional=["shell"],
-    help={"shell": "bash, zsh or fish."},
-    auto_shortflags=False,
+    changes=False,
+    help={"shell": Flag("The shell.", value="bash|zsh|fish", required=True)},
+    ignores=ABOUT_HOSTS,
+    anywhere=True,
 )
 def completion(ctx: Context, shell: str) -> None:
     """Print the script with which a shell completes the words of inv, invoke and opstasks.
@@ -22,10 +22,7 @@ def completion(ctx: Context, shell: str) -> None:
     Example: inv completion fish > ~/.config/fish/conf.d/opstasks.fish
     """
     from opstasks.completion import scripts
-    from opstasks.core.errors import Refused
 
-    if ctx.options.hosts:
-        raise Refused("completion is for this machine", hint="omit -H")
     text = scripts.script(shell)
     if ctx.options.json:
         ctx.console.document({"shell": shell, "script": text})

@@ -189,7 +189,8 @@ def _running(ctx: Context) -> tuple[Host, str]:
     ctx.console.problems(result)
     found = newest_first([Match(host, job) for host, jobs in result.values.items() for job in jobs])
     if not found:
-        ctx.end(result)
+        if result.exit_code:
+            ctx.finish(result)
         raise Refused("no job is running", hint=_listing(ctx, "jobs.ls --all"))
     chosen = _pick(ctx, f"{len(found)} running, newest first.", found)
     return next(host for host in ctx.fleet.hosts if host.name == chosen.host), chosen.job.id

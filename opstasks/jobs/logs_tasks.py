@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import LINES, Flag, task
 from opstasks.core.errors import INTERRUPTED, Interrupted
 from opstasks.jobs.job_argument import JOB_HELP
 from opstasks.output.parts import dim
@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from opstasks.jobs.logs import LogSource
     from opstasks.jobs.model import Match
 
-LOGS_HELP = {
+LOGS_HELP: dict[str, str | Flag] = {
     "job": JOB_HELP,
-    "lines": "The last so many lines; 0: all.",
+    "lines": LINES,
     "timestamps": "Show when each line was printed.",
 }
 
 
 @task(
+    changes=False,
+    variadic="job",
     help={
         **LOGS_HELP,
-        "follow": "Follow the output until the job ends; exit with the job's exit code.",
-        "metadata": "Show the metadata.json of an ended job instead, secrets masked.",
+        "follow": Flag(
+            "Follow the output until the job ends; exit with the job's exit code.", short="f"
+        ),
+        "metadata": Flag(
+            "Show the metadata.json of an ended job instead, secrets masked.",
+            excludes=("follow", "lines", "timestamps"),
+        ),
     },
-    auto_shortflags=False,
 )
 def logs(
     ctx: Context,
@@ -54,9 +60,9 @@ def logs(
         _contents(ctx, host, match, follow=follow, lines=lines, timestamps=timestamps)
 
 
-@task(help=LOGS_HELP, auto_shortflags=False)
+@task(changes=False, variadic="job", help=LOGS_HELP)
 def follow(ctx: Context, job: str = "", lines: int = 100, timestamps: bool = False) -> None:
-    """Follow the output of a running job; without a job, choose from the running ones.
+    """Follow the output of a running job; without one, choose by number.
 
     Example: inv -H tpp jobs.follow
     """

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import SPAN, Flag, since, task
 from opstasks.jobs import host_tasks, logs_tasks, tools_tasks
-from opstasks.jobs.job_argument import JOB_HELP, takes_words
+from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
@@ -30,16 +31,25 @@ EVERY = "2s"
 
 
 @task(
+    changes=False,
     help={
         "all": "All jobs, also those that are over.",
-        "state": "Only jobs in this state: pending, running, failed or succeeded.",
+        "state": Flag("Only jobs in this state.", value="pending|running|failed|succeeded"),
         "workspace": "Only jobs of this workspace.",
-        "since": "Jobs created or completed since then: 90s, 2h, 7d or '2026-11-24 10:00' (UTC).",
-        "limit": "Most jobs to list for each host, 0 for all (default: 50; with --json or -q all).",
+        "since": since("Only jobs created or completed since then"),
+        "limit": Flag(
+            "Most jobs to list for each host; 0: all.",
+            value="N",
+            default="50; with --json and -q all",
+        ),
         "watch": "Refresh the screen until Ctrl-C.",
-        "every": f"With --watch: time between two refreshes (2s, 1m) [{EVERY}].",
+        "every": Flag(
+            "With --watch: the time between two refreshes.",
+            value=SPAN,
+            default=EVERY,
+            needs="watch",
+        ),
     },
-    auto_shortflags=False,
 )
 def ls(
     ctx: Context,
@@ -116,7 +126,7 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
 # -- jobs.show -------------------------------------------------------------------------------
 
 
-@task(help={"job": JOB_HELP}, auto_shortflags=False)
+@task(changes=False, variadic="job", help={"job": JOB_HELP})
 def show(ctx: Context, job: str = "") -> None:
     """Show one job: its state, exit code, history, last lines and what to do next.
 
@@ -146,13 +156,15 @@ def show(ctx: Context, job: str = "") -> None:
 
 
 @task(
-    positional=[],
+    changes=True,
+    variadic="job",
     iterable=["job"],
     help={
-        "job": "Jobs, each by its id, or part of its id or of workspace-action.",
-        "cleanup": "--no-cleanup keeps container and volume for debugging; run again to remove.",
+        "job": Flag(
+            "Jobs, each by its id, or part of its id or of workspace-action.", required=True
+        ),
+        "cleanup": "Keep container and volume for debugging; run again to remove them.",
     },
-    auto_shortflags=False,
 )
 def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     """Kill running and pending jobs, and remove their containers and volumes.
@@ -215,11 +227,12 @@ def _kill(
 
 
 @task(
+    changes=True,
+    variadic="job",
     help={
-        "job": JOB_HELP,
-        "wait": "How many seconds to wait until job-runner is done with the job.",
+        "job": Flag("A job's id, or part of its id or of workspace-action.", required=True),
+        "wait": Flag("How long to wait until job-runner is done with the job.", value="DURATION"),
     },
-    auto_shortflags=False,
 )
 def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     """Retry a job that ended with an internal error; its results so far are kept.
@@ -263,17 +276,6 @@ def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
     if ctx.options.json:
         ctx.finish(FleetResult([HostResult(host, "ok", jobs) for host, jobs in steps.items()]))
 
-
-for takes_job in (
-    show,
-    logs_tasks.logs,
-    logs_tasks.follow,
-    kill,
-    retry,
-    tools_tasks.mount,
-    tools_tasks.strace,
-):
-    takes_words(takes_job)
 
 namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")

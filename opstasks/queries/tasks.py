@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sys
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.lines import lines_of
 
 
 @task(
+    changes=False,
     help={"sql": "Also show the statement; only on a terminal, as it is part of a job's log."},
-    auto_shortflags=False,
 )
 def queries(ctx: Context, sql: bool = False) -> None:
     """Show the last statement of each running database job, and how long it takes.
@@ -62,13 +63,13 @@ def _refuse_pipes(ctx: Context) -> None:
 
 
 @task(
+    changes=False,
     help={
         "temp-table": "The start of the names of temporary tables, with or without #.",
         "table": "A table of the temporary database (TEMP_DATABASE_NAME).",
-        "database": "The login to use: default or include_t1oo (default: default).",
-        "timeout": "How many seconds the database may take (default: 60).",
+        "database": Flag("The login to use: default or include_t1oo.", value="NAME"),
+        "timeout": Flag("How long the database may take.", value="DURATION", least=1),
     },
-    auto_shortflags=False,
 )
 def progress(
     ctx: Context,
