@@ -130,3 +130,44 @@ def test_a_broken_container_does_not_hide_others(tmp_path):
     found = surroundings(Odd(["os-job-b"]), tmp_path, ["a", "b"])
     assert found["a"]["docker_problem"] == "broken"
     assert found["b"]["container"]["name"] == "os-job-b"
+
+
+# -- the exit code in metadata.json ----------------------------------------------------------
+
+
+def log_folder(folder, text):
+    """A log folder of job a with a metadata.json."""
+    logs = folder / "logs" / "2026-11" / "os-job-a"
+    logs.mkdir(parents=True)
+    (logs / "metadata.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"exit_code": "1"}', 1),
+        ('{"exit_code": 137}', 137),
+        ('{"exit_code": -1}', -1),
+        ('{"exit_code": null}', None),
+        ('{"exit_code": 1e999}', None),
+        ('{"exit_code": 99999999999}', None),
+        ('{"exit_code": {}}', None),
+        ("{}", None),
+        ("[]", None),
+        ("not json", None),
+        ("[" * 5000, None),
+        ("\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), None),
+    ],
+)
+def test_the_exit_code_is_read_from_the_record_of_the_job(tmp_path, text, code):
+    log_folder(tmp_path, text)
+    assert surroundings(FakeDocker(), tmp_path, ["a"])["a"]["exit_code"] == code
+
+
+def test_a_record_that_is_too_large_is_not_read(tmp_path):
+    log_folder(tmp_path, '{"exit_code": 1}' + " " * around.MAX_METADATA_BYTES)
+    assert surroundings(FakeDocker(), tmp_path, ["a"])["a"]["exit_code"] is None
+
+
+def test_a_job_without_a_record_has_no_exit_code(tmp_path):
+    assert surroundings(FakeDocker(), tmp_path, ["a"])["a"]["exit_code"] is None
