@@ -12,12 +12,19 @@ from opstasks.jobs.find import is_id
 from opstasks.jobs.model import Job
 
 SHORTEST = 6
+# Each id is compared with every other job: more jobs would take too long.
+MOST_JOBS = 500
 
 
 def short_ids(jobs: Iterable[Job]) -> dict[str, str]:
-    """The short form of each id; an id of another form than job-runner's own stays whole."""
-    names = list({job.name: job for job in jobs}.items())
-    return {job.id: _short(job.id, [name for name, _ in names]) for _, job in names}
+    """The short form of each id.
+
+    An id of another form than job-runner's own stays whole, and so do all ids of too many jobs.
+    """
+    named = {job.name: job for job in jobs}
+    if len(named) > MOST_JOBS:
+        return {}
+    return {job.id: _short(job.id, list(named)) for job in named.values()}
 
 
 def _short(id: str, names: list[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from opstasks.jobs.listing import Listing, select
 from opstasks.jobs.listing_screen import Asked, screen
 from opstasks.jobs.model import Job
-from opstasks.jobs.short_ids import short_ids
+from opstasks.jobs.short_ids import MOST_JOBS, short_ids
 from opstasks.output.parts import Painted
 from tests.jobs import recorded
 from tests.screen_check import WIDTHS, check_fits, check_golden, shown
@@ -129,6 +129,12 @@ def test_a_short_id_is_not_in_the_middle_of_another_id_or_name():
 
 def test_an_id_of_another_form_stays_whole():
     assert short_ids(names("abc", "-rf")) == {"abc": "abc", "-rf": "-rf"}
+
+
+def test_ids_of_very_many_jobs_stay_whole():
+    many = [replace(recorded.EXTRACT, id=f"abcdefghij{n:06}") for n in range(MOST_JOBS + 1)]
+    assert short_ids(many) == {}
+    assert text_of(recorded.result_of(tpp=Listing(tuple(many))), 80)[2].split()[1] == many[0].id
 
 
 def test_q_prints_whole_ids_without_orphans():
