@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import first_names, minute_text, size_text, span_text
-from opstasks.core.result import FleetResult
+from opstasks.core.result import FleetResult, HostResult
 from opstasks.jobs.join import NO_STATE
 from opstasks.jobs.listing import Listing
 from opstasks.jobs.model import ACTIVE, STATES, Job
 from opstasks.jobs.read import JobSelection
 from opstasks.jobs.short_ids import short_ids, with_short_ids
 from opstasks.jobs.words import command_for, cores_text, memory_part, problem_of, state_part
-from opstasks.output.parts import Line, Painted, bold, odd, to_type
+from opstasks.output.paragraphs import folded
+from opstasks.output.parts import Line, Painted, bad, bold, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
-from opstasks.output.table import Column
+from opstasks.output.table import Column, draw
 
 # So many jobs with the same problem are named.
 NAMED = 3
@@ -63,14 +64,36 @@ class JobScreen(Screen[Listing]):
         return with_short_ids(super().table_rows(batch), jobs)
 
 
+class WatchedJobScreen(JobScreen):
+    """The same with what needs a person above the table: a low window cuts off what is below."""
+
+    def lines(self, result: FleetResult[Listing], width: int, *, wide: bool = False) -> list[Line]:
+        """The whole screen for a window of a width, with the hosts that did not answer."""
+        rows = self.table_rows(result)
+        above = [line for line in [self.headline(result)] if line]
+        above += [] if rows else self.nothing_lines(result)
+        above += [_silent(item) for item in result if not item.good]
+        above += self.note_lines(result)
+        return [*folded(above, width), *draw(self.columns, rows, width, wide=wide).with_hint()]
+
+
+def _silent(item: HostResult[Listing]) -> Line:
+    return [bad(item.host), f": {item.error.message if item.error else item.outcome}"]
+
+
 def screen(
-    asked: Asked, clock: Callable[[], Clock], *, whole_ids: bool, in_pipe: bool = False
+    asked: Asked,
+    clock: Callable[[], Clock],
+    *,
+    whole_ids: bool,
+    in_pipe: bool = False,
+    is_watched: bool = False,
 ) -> Screen[Listing]:
-    """How jobs are shown; `whole_ids` for a pipe and for --wide.
+    """How jobs are shown; `whole_ids` for a pipe and for --wide, `is_watched` for --watch.
 
     `clock` is asked after the hosts: only they say in which zone they are.
     """
-    kind = Screen[Listing] if whole_ids else JobScreen
+    kind = WatchedJobScreen if is_watched else Screen[Listing] if whole_ids else JobScreen
     return kind(
         COLUMNS,
         rows=lambda host, found: _rows(host, found, None if in_pipe else clock()),

@@ -83,7 +83,7 @@ def ls(
         return list_jobs(host, selection, rows)
 
     if every_s:
-        watch_hosts(ctx, read, lambda: _screen(ctx, asked), every_s)
+        watch_hosts(ctx, read, lambda: _screen(ctx, asked, is_watched=True), every_s)
     result = ctx.reader.screen(read, _screen(ctx, asked))
     ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found.jobs])
     ctx.seen("workspaces", result.values, lambda found: [job.workspace for job in found.jobs])
@@ -91,13 +91,14 @@ def ls(
     ctx.finish(result)
 
 
-def _screen(ctx: Context, asked: Asked) -> Screen[Listing]:
+def _screen(ctx: Context, asked: Asked, *, is_watched: bool = False) -> Screen[Listing]:
     """How jobs are shown; in a pipe and with --wide with their whole ids."""
     from opstasks.jobs.listing_screen import screen
 
     in_pipe = not ctx.console.window
     whole_ids = in_pipe or ctx.console.wide
-    return screen(asked, lambda: ctx.clock, whole_ids=whole_ids, in_pipe=in_pipe)
+    how = {"whole_ids": whole_ids, "in_pipe": in_pipe, "is_watched": is_watched}
+    return screen(asked, lambda: ctx.clock, **how)
 
 
 def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:

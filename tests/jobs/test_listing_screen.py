@@ -170,3 +170,23 @@ def test_a_state_is_coloured_and_also_says_it():
     painted = {part.text: part.colour for part in parts if isinstance(part, Painted)}
     assert painted["failed: internal_error"] == "red"
     assert painted["! executing"] == "yellow"
+
+
+# -- in place --------------------------------------------------------------------------------
+
+
+def test_a_watched_list_has_problems_and_silent_hosts_above_the_table():
+    made = screen(ALL, recorded.clock, whole_ids=False, is_watched=True)
+    lines = shown(made.lines(recorded.odd_hosts(), 140))
+    table = next(number for number, line in enumerate(lines) if line.startswith("HOST"))
+    above = "\n".join(lines[:table])
+    assert "tpp: no answer" in above
+    assert "! two e44o5j: container has exited" in above
+    assert "  next:  inv -H two status" in above
+    check_fits(made.lines(recorded.odd_hosts(), 60), 60)
+
+
+def test_a_watched_list_without_jobs_says_what_was_looked_for():
+    made = screen(ACTIVE, recorded.clock, whole_ids=False, is_watched=True)
+    empty = recorded.result_of(one=Listing((), "", recorded.NOW, "one"))
+    assert shown(made.lines(empty, 80))[0].startswith("no job is running or pending on 1 host")
