@@ -278,9 +278,9 @@ def metadata_path(match: Match) -> str:
     path = file_of(match, METADATA_FILE)
     if not path:
         raise Refused(
-            f"{match.job.describe()} has no {METADATA_FILE} yet",
+            f"{match.job.describe()} has no {METADATA_FILE}{' yet' if match.job.is_active else ''}",
             host=match.host,
-            hint=f"{command_for(match.host, 'jobs.show', match.job.id)}, until the job has ended",
+            hint=command_for(match.host, "jobs.show", match.job.id),
         )
     return path
 

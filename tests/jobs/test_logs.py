@@ -227,8 +227,13 @@ def test_metadata_is_read_from_the_host(fake_host):
 
 
 def test_a_job_without_metadata_is_refused(fake_host):
-    with pytest.raises(Refused, match=r"has no metadata.json yet"):
+    with pytest.raises(Refused) as caught:
         jobs_logs.read_metadata(fake_host(), match())
+    assert caught.value.message == "a (failed, x) has no metadata.json"
+    assert caught.value.hint == "inv -H h jobs.show a"
+    active = replace(match(), job=replace(match().job, state="running"))
+    with pytest.raises(Refused, match=r"has no metadata.json yet"):
+        jobs_logs.read_metadata(fake_host(), active)
 
 
 @pytest.mark.parametrize(
