@@ -15,12 +15,20 @@ from opstasks.core.hints import one_word, value_of
 PACKAGE = Path(__file__).parents[2] / "opstasks"
 # Names of hosts, which the inventory checks (`NAME` and `ADDRESS` there), and our own constants.
 OURS = {
-    *("host", "host.name", "name", "spec.name", "self.host", "self._host.name", "self.spec.name"),
+    *(
+        "host",
+        "host.name",
+        "match.host",
+        "name",
+        "spec.name",
+        "self.host",
+        "self._host.name",
+        "self.spec.name",
+    ),
     *("shell.host.name", "task", "days", "units.NAME", "KEEPERS", "files", "folder", "hosts"),
     *("', '.join(STATES)", "', '.join(AREAS)", "', '.join(allowed)", "', '.join(sorted(names))"),
     *("', '.join(sorted(known))", "', '.join(sorted(values))", "PROGRAMS.get(name, name)"),
     "'manage' if problem == NO_DATABASE else 'doctor'",
-    "'jobs.show' if job.is_active else 'jobs.logs'",
     # hosts.yaml's and ssh_config's own values, in sentences that are not commands
     *("spec.service_user", "spec.state_dir", "spec.id", "_newer_code(facts)", "gateway.name"),
     *("line", "written", "settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
@@ -36,7 +44,7 @@ OURS = {
     # a suggestion, not a command
     *("near[0]", "near[0]!r"),
 }
-QUOTED = ("one_word(",)
+QUOTED = ("one_word(", "command_for(")
 
 
 def hints():
