@@ -342,9 +342,9 @@ class Host:
         """While inside, a change is under way (`opstasks.fleet.change_guard`)."""
         return self.guard.active()
 
-    def step(self, text: str, brief: str = "", lasts_s: float = 0.0) -> None:
+    def step(self, text: str, brief: str = "", lasts_s: float = 0.0, *, ago_s: float = 0.0) -> None:
         """Report that a workflow reached a step (`opstasks.core.events.StepReached`)."""
-        self.tell(events.StepReached(self.name, text, brief, lasts_s))
+        self.tell(events.StepReached(self.name, text, brief, lasts_s, ago_s))
 
     def checkpoint(self, where: str) -> None:
         """A safe place to stop: raises Interrupted after Ctrl-C; `where` says what was done."""

@@ -20,7 +20,7 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.maintenance import prepare_own
-from opstasks.maintenance.after import check_after_reboot
+from opstasks.maintenance.after import WAIT_S, check_after_reboot
 from opstasks.maintenance.checklist import Checklist
 from opstasks.maintenance.follow import follow, wait_for_boot
 from opstasks.maintenance.onhost.database import RunningJob
@@ -252,8 +252,9 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
     if host.spec.local:
         note = "run after-reboot"
         return PrepareResult(True, "REBOOTING", item.id, requeued=item.requeued, note=note)
-    host.step("wait for the host to come back")
+    host.step("wait for the host to come back", "back", request.boot_wait_s)
     wait_for_boot(host, begun.boot_id, request.boot_wait_s)
+    host.step("check that everything is up again", "checked", WAIT_S)
     checklist = check_after_reboot(host)
     now = read_claims(host)
     return PrepareResult(

@@ -71,8 +71,9 @@ class Progress:
         change = self._changes.get(event.host)
         if change is None:
             change = self._loose.setdefault(event.host, _HostChange(event.host, now_s))
-        lines = _over(change, now_s, width)
-        change.step = _Step(event, now_s)
+        begun_s = now_s - event.ago_s
+        lines = _over(change, begun_s, width)
+        change.step = _Step(event, begun_s)
         return lines
 
     def end(self, host: str, now_s: float, width: int) -> list[Line]:
@@ -110,7 +111,7 @@ def _now(change: _HostChange, now_s: float) -> list[Line]:
         return [[dim(f"{change.title}  …")]]
     event, spent_s = change.step.event, now_s - change.step.since_s
     if event.lasts_s:
-        took = f"{min(spent_s, event.lasts_s):.0f} of {event.lasts_s:.0f} s"
+        took = _of_text(min(spent_s, event.lasts_s), event.lasts_s)
     else:
         took = took_text(spent_s) if spent_s >= 1 else ""
     start = " " * len(change.title) if change.done else change.title
@@ -150,6 +151,13 @@ def _paragraph(change: _HostChange, width: int) -> list[Line]:
     ]
 
 
+def _of_text(spent_s: float, lasts_s: float) -> str:
+    """``8 of 15 s``, ``12m of 1h``."""
+    if lasts_s < 120:
+        return f"{spent_s:.0f} of {lasts_s:.0f} s"
+    return f"{span_text(spent_s)} of {span_text(lasts_s)}"
+
+
 def took_text(seconds: float) -> str:
     """How long something took: ``0.3s``, ``19.4s``, ``1m30s``."""
     return f"{max(0.0, seconds):.1f}s" if seconds < 60 else span_text(seconds)
@@ -164,5 +172,3 @@ def step_line(event: events.StepReached, since_s: float | None) -> Line:
 def plural(count: int, one: str, many: str = "") -> str:
     """``1 host``, ``2 hosts``."""
     return f"{count} {one if count == 1 else many or one + 's'}"
-
-
