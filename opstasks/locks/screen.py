@@ -9,8 +9,8 @@ from opstasks.core.formats import span_text
 from opstasks.core.result import FleetResult
 from opstasks.fleet.lock import NAMELESS, Owner
 from opstasks.locks.break_lock import GRACE_S, HeldLock, LockBreakResult
-from opstasks.output.notes import note, prose
-from opstasks.output.parts import Line, bold, dim, odd
+from opstasks.output.notes import headline, note, prose
+from opstasks.output.parts import Line, bold, odd
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.summary import Told
@@ -45,7 +45,7 @@ def screen(clock: Clock, width: int) -> Screen[HeldLock]:
     return Screen(
         columns=columns,
         rows=rows,
-        headline=lambda result: _headline(result, clock),
+        headline=lambda result: _headline(result, clock, width),
         notes=lambda host, held: _notes(host, held, width),
         nothing=lambda result: (
             f"no host is being changed, {plural(len(result.values), 'host')} looked at"
@@ -53,13 +53,13 @@ def screen(clock: Clock, width: int) -> Screen[HeldLock]:
     )
 
 
-def _headline(result: FleetResult[HeldLock], clock: Clock) -> Line:
+def _headline(result: FleetResult[HeldLock], clock: Clock, width: int) -> Line:
     held = [host for host, found in result.values.items() if found.owner]
     if not held:
         return []
     count = len(result.values)
     of = f"{len(held)} of {plural(count, 'host')} {'is' if len(held) == 1 else 'are'}"
-    return [bold(f"{of} being changed"), dim(f"  {clock.now_text}")]
+    return headline([bold(f"{of} being changed")], width, clock.now_text)
 
 
 def _notes(host: str, held: HeldLock, width: int) -> Iterable[Line]:
@@ -90,7 +90,7 @@ def break_plan(host: str, held: HeldLock, clock: Clock, width: int, *, kill: boo
     ]
     how = f"stops {plural(len(held.processes), 'process', 'processes')}"
     how += f"; what does not end within {GRACE_S:.0f} s is killed" if kill else " (SIGTERM)"
-    how += ". Their task stays unfinished, and nothing is undone."
+    how += ". The task stays unfinished, and nothing is undone."
     return [head, *draw(PROCESSES, rows, width).with_hint(), *prose(how, width)]
 
 

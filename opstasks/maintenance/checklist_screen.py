@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from opstasks.core.clock import Clock
+from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult
 from opstasks.maintenance.checklist import Checklist, ChecklistLine
-from opstasks.output.notes import note
-from opstasks.output.parts import Line, Part, bad, bold, dim, good
+from opstasks.output.notes import headline, note
+from opstasks.output.parts import Line, Part, bad, bold, good
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column
 
+# So many hosts are named in the first line.
+NAMED = 3
 COLUMNS = (
     Column("HOST"),
     Column("CHECK"),
@@ -21,22 +24,30 @@ COLUMNS = (
 )
 
 
-def screen(clock: Clock, width: int) -> Screen[Checklist]:
-    """The screen of `after-reboot`."""
+def screen(clock: Clock, width: int, *, is_whole: bool = True) -> Screen[Checklist]:
+    """The screen of `after-reboot`; not `is_whole`: checks that are ok share one row of a host."""
     return Screen(
         columns=COLUMNS,
-        rows=lambda host, found: [_cells(host, line) for line in in_order(found)],
-        headline=lambda result: _headline(result, clock),
+        rows=lambda host, found: _rows(host, found, is_whole=is_whole),
+        headline=lambda result: _headline(result, clock, width),
         notes=lambda host, found: _notes(host, found, width),
     )
 
 
-def in_order(found: Checklist) -> list[ChecklistLine]:
+def _rows(host: str, found: Checklist, *, is_whole: bool) -> list[list[Part]]:
     """The lines that fail, then the others in the order in which things start."""
-    return sorted(found.lines, key=lambda line: line.good)
+    rows = [_cells(host, line) for line in found.bad]
+    others = [line for line in found.lines if line.good]
+    if is_whole:
+        return rows + [_cells(host, line) for line in others]
+    names = ", ".join(line.what for line in others)
+    return [
+        *rows,
+        [host, f"{len(others)} others" if rows else f"all {len(others)}", good("ok"), names],
+    ]
 
 
-def _headline(result: FleetResult[Checklist], clock: Clock) -> Line:
+def _headline(result: FleetResult[Checklist], clock: Clock, width: int) -> Line:
     values = result.values
     if not values:
         return []
@@ -44,10 +55,10 @@ def _headline(result: FleetResult[Checklist], clock: Clock) -> Line:
     checks = sum(len(found.lines) for found in values.values())
     where = plural(len(values), "host")
     if not failing:
-        return [good(f"all {checks} checks ok"), f" on {where}", dim(f"  {clock.now_text}")]
+        return headline([good(f"all {checks} checks ok"), f" on {where}"], width, clock.now_text)
     count = sum(len(found.bad) for found in values.values())
     words = bad(f"{count} of {checks} checks {'fails' if count == 1 else 'fail'}")
-    return [words, f" on {', '.join(failing)}", dim(f"  {clock.now_text}")]
+    return headline([words, f" on {first_names(failing, NAMED)}"], width, clock.now_text)
 
 
 def _cells(host: str, line: ChecklistLine) -> list[Part]:

@@ -10,6 +10,7 @@ from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.records import Pause
 from opstasks.maintenance.pause import PauseFacts, PausePlan, PauseResult
+from opstasks.output.notes import headline
 from opstasks.output.parts import Line, Part, bold, dim, odd
 from opstasks.output.progress import plural
 from opstasks.output.summary import Told
@@ -40,7 +41,7 @@ def unpause_plan(plans: Mapping[str, PauseFacts], clock: Clock, width: int) -> l
 def _plan(what: str, rows: Mapping[str, list[Part]], clock: Clock, width: int) -> list[Line]:
     if not rows:
         return []
-    head: Line = [bold(plural(len(rows), "host")), f": {what}  ", dim(clock.now_text)]
+    head = headline([bold(plural(len(rows), "host")), f": {what}"], width, clock.now_text)
     table = draw(COLUMNS, [[host, *cells] for host, cells in rows.items()], width)
     return [head, *table.with_hint()]
 

@@ -144,12 +144,12 @@ def check_at(text: str) -> str:
     text = text.strip().replace("T", " ")
     hint = "try 22:00 or '2026-12-01 22:00'"
     if not _AT.fullmatch(text):
-        raise Refused(f"{text!r} is not a time", hint=hint)
+        raise Refused(f"--at: {text!r} is not a time", hint=hint)
     if len(text) > 5:
         try:
             datetime.strptime(text, "%Y-%m-%d %H:%M")
         except ValueError:
-            raise Refused(f"the date {text} does not exist", hint=hint) from None
+            raise Refused(f"--at: the date {text} does not exist", hint=hint) from None
     return text
 
 

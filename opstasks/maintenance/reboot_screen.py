@@ -10,8 +10,8 @@ from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
-from opstasks.output.notes import note, prose
-from opstasks.output.parts import Line, Part, bold, dim, good, odd
+from opstasks.output.notes import headline, note, prose
+from opstasks.output.parts import Line, Part, bold, good, odd
 from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
@@ -45,7 +45,7 @@ def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -
     """What will happen on each host, and which running jobs begin again."""
     if not plans:
         return []
-    found: list[Line] = [_headline(plans, request, clock)]
+    found: list[Line] = [_headline(plans, request, clock, width)]
     if not all(plan.is_ready for plan in plans.values()):
         found += prose(_steps(plans, request), width, "  ")
     rows = [_cells(host, plan, request, clock) for host, plan in plans.items()]
@@ -55,10 +55,10 @@ def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -
     return [*found, *([[""], *notes] if notes else []), *_undo(plans, request)]
 
 
-def _headline(plans: Plans, request: RebootRequest, clock: Clock) -> Line:
+def _headline(plans: Plans, request: RebootRequest, clock: Clock, width: int) -> Line:
     verb = "prepare and REBOOT" if request.reboot else "prepare for a reboot"
     head: Line = [bold(plural(len(plans), "host")), f": {verb} {_when(plans, request, clock)}"]
-    return [*head, dim(f"  {clock.now_text}")]
+    return headline(head, width, clock.now_text)
 
 
 def _when(plans: Plans, request: RebootRequest, clock: Clock) -> str:

@@ -27,15 +27,20 @@ from opstasks.maintenance.onhost.records import (
 )
 from opstasks.maintenance.records import OPEN_STATES
 from opstasks.maintenance.scheduled import HostSchedule, ScheduledRow
-from opstasks.output.notes import note
+from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.summary import Told
-from opstasks.output.table import Column, draw
+from opstasks.output.table import Column
 
-# The states that `scheduled.cancel` ends.
-CANCELLABLE = (SCHEDULED, RUNNING, DROPPED, INTERRUPTED, TIMER_LOST, OBSOLETE)
+# What `scheduled.cancel` does for work in a state that needs a person.
+ADVICE = {
+    DROPPED: "schedule it again, or dismiss it",
+    TIMER_LOST: "schedule it again, or dismiss it",
+    INTERRUPTED: "cancelling it restores what it has changed",
+    OBSOLETE: "cancelling it only removes it",
+}
 
 
 def columns(clock: Clock) -> tuple[Column, ...]:
@@ -67,7 +72,7 @@ def screen(clock: Clock, width: int, hosts_text: str, *, with_past: bool) -> Scr
     return Screen(
         columns=columns(clock),
         rows=lambda host, found: [_cells(host, row, clock) for row in found.items],
-        headline=lambda result: _headline(result, clock, with_past=with_past),
+        headline=lambda result: _headline(result, clock, width, with_past=with_past),
         notes=lambda host, found: _notes(host, found, width),
         closing=closing,
         nothing=lambda result: _nothing(result, more, with_past=with_past),
@@ -75,7 +80,9 @@ def screen(clock: Clock, width: int, hosts_text: str, *, with_past: bool) -> Scr
     )
 
 
-def _headline(result: FleetResult[HostSchedule], clock: Clock, *, with_past: bool) -> Line:
+def _headline(
+    result: FleetResult[HostSchedule], clock: Clock, width: int, *, with_past: bool
+) -> Line:
     rows = [row for found in result.values.values() for row in found.items]
     if not rows:
         return []
@@ -86,9 +93,10 @@ def _headline(result: FleetResult[HostSchedule], clock: Clock, *, with_past: boo
     words += [f", the next one in {span_text(due_at - clock.now_at)}"] if due_at else []
     # Something obsolete does nothing, and needs nobody.
     count = sum(row.state != OBSOLETE for row in wanted)
-    words += [odd(f", {count} {'needs' if count == 1 else 'need'} a person")] if count else []
-    words += [", past work below, newest first"] if with_past else []
-    return [*words, dim(f"  {clock.now_text}")]
+    extra: list[Part] = []
+    extra += [odd(f"{count} {'needs' if count == 1 else 'need'} a person")] if count else []
+    extra += ["past work below, newest first"] if with_past else []
+    return headline(words, width, *extra, clock.now_text)
 
 
 def _nothing(result: FleetResult[HostSchedule], more: str, *, with_past: bool) -> str:
@@ -113,7 +121,7 @@ def _cells(host: str, row: ScheduledRow, clock: Clock) -> list[Part]:
         row.who,
         row.why,
         texts.there_text(at, row.due_there, clock) if at == row.due_at else "",
-        row.reason,
+        row.reason if row.is_past else "",
     ]
     return [dim(cell) if row.is_past and isinstance(cell, str) else cell for cell in cells]
 
@@ -141,47 +149,33 @@ def _notes(host: str, found: HostSchedule, width: int) -> Iterable[Line]:
     for row in found.items:
         if row.is_past or row.state in OPEN_STATES:
             continue
-        text = f"{_what(row)} {texts.short_id(row.id)} is {row.state}: {row.reason}"
-        if row.state in CANCELLABLE:
-            command = f"inv -H {host} scheduled.cancel {one_word(texts.short_id(row.id))}"
-        else:
-            text = f"{_what(row)} {texts.short_id(row.id)} was {row.state}: {row.reason}"
-            command = f"inv -H {host} status"
-        yield from note(bold(host), text, width, command)
+        name, advice = f"{_what(row)} {texts.short_id(row.id)}", ADVICE.get(row.state)
+        if advice is None:
+            text = f"{name} {row.state}: {row.reason}"
+            if row.state == REFUSED:
+                text = f"{name} was {row.state}: {row.reason}"
+            yield from note(bold(host), text, width, f"inv -H {host} status")
+            continue
+        command = f"inv -H {host} scheduled.cancel {one_word(texts.short_id(row.id))}"
+        yield from note(
+            bold(host), f"{name} is {row.state}: {row.reason}; {advice}", width, command
+        )
 
 
 # -- scheduled.cancel ------------------------------------------------------------------------
-
-PLAN = (
-    Column("HOST"),
-    Column("CANCEL"),
-    Column("WHEN"),
-    Column("ID"),
-    Column("WHO", 1),
-    Column("WHY", 2, long="wrap", least=12),
-    Column("AFTERWARDS", long="wrap", least=18),
-)
 
 
 def cancel_plan(chosen: Mapping[str, ScheduledItem], clock: Clock, width: int) -> list[Line]:
     """The plan of `scheduled.cancel`."""
     if not chosen:
         return []
-    count = plural(len(chosen), "host")
-    rows = [
-        [
-            host,
-            texts.kind_text(item),
-            texts.when_text(item.due_at, clock),
-            texts.short_id(item.id),
-            item.who,
-            item.why,
-            _afterwards(item),
-        ]
-        for host, item in chosen.items()
-    ]
-    head: Line = [bold(count), ": cancel scheduled work  ", dim(clock.now_text)]
-    return [head, *draw(PLAN, rows, width).with_hint()]
+    head: Line = [bold(plural(len(chosen), "host")), ": cancel scheduled work"]
+    found = [headline(head, width, clock.now_text)]
+    for host, item in chosen.items():
+        text = f"{texts.sentence(item, clock)} (id {texts.short_id(item.id)})"
+        found += note(bold(host), text, width)
+        found += note(" " * len(host), f"afterwards: {_afterwards(item)}", width)
+    return found
 
 
 def _afterwards(item: ScheduledItem) -> str:

@@ -128,8 +128,13 @@ def _show_checklists(ctx: Context, done: FleetResult[Any]) -> None:
     lists = [replace(item, value=_list_of(item.value)) for item in done if _list_of(item.value)]
     if lists:
         window = ctx.console.window
-        screen = checklist_screen.screen(ctx.clock, window)
+        screen = checklist_screen.screen(ctx.clock, window, is_whole=_is_whole(ctx))
         ctx.console.say_lines(screen.lines(FleetResult(lists), window, wide=ctx.console.wide))
+
+
+def _is_whole(ctx: Context) -> bool:
+    """Whether each check has a row: with many hosts, the screen is about those that fail."""
+    return ctx.console.wide or len(ctx.fleet.hosts) == 1
 
 
 def _list_of(value: Any) -> Checklist | None:
@@ -155,7 +160,7 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
     wait_s = flags.span_s("wait", wait)
     result = ctx.reader.screen(
         lambda host: after.check_after_reboot(host, wait_s, end_pause=not ctx.options.dry),
-        checklist_screen.screen(ctx.clock, ctx.console.window),
+        checklist_screen.screen(ctx.clock, ctx.console.window, is_whole=_is_whole(ctx)),
         changes=True,
         interrupted=_interrupted(dry=ctx.options.dry),
     )

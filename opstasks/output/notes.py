@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opstasks.output import fit
 from opstasks.output.escape import printable
-from opstasks.output.parts import Line, Painted, Part, bold, text_of
+from opstasks.output.parts import Line, Painted, Part, bold, dim, text_of, text_of_line
 
 # A narrower text is hard to read: then it begins below its label.
 LEAST = 30
@@ -45,3 +45,15 @@ def paragraph(text: str, width: int, colour: str = "") -> list[Part]:
 def prose(text: str, width: int, indent: str = "") -> list[Line]:
     """A text in lines for a window, each with an indent."""
     return [[indent, each] for each in paragraph(text, width and width - len(indent))]
+
+
+def headline(words: Line, width: int, *extra: Part) -> Line:
+    """The first line of a screen: words, and further texts as far as they fit into the window."""
+    from opstasks.output.region import clipped
+
+    line = [*words]
+    for part in extra:
+        longer = [*line, "  ", dim(part) if isinstance(part, str) else part]
+        if not width or len(fit.filled(text_of_line(longer))) <= width:
+            line = longer
+    return clipped(line, width) if width else line

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import first_names, size_text, span_text
 from opstasks.core.result import FleetResult
-from opstasks.output.notes import note
+from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
@@ -30,8 +30,8 @@ AFTERWARDS: dict[Verb, str] = {
     "once": "the same",
 }
 UNDO: dict[Verb, str] = {"start": "sync.stop", "stop": "sync.start", "once": ""}
-# How many names of copied files are shown.
-NAMES = 20
+# So many hosts are named in the first line, and so many files that were not copied.
+NAMED, NAMES = 3, 20
 
 COLUMNS = (
     Column("HOST"),
@@ -60,20 +60,19 @@ def screen(clock: Clock, width: int) -> Screen[SyncState]:
         columns=COLUMNS,
         rows=lambda host, state: [_cells(host, state)],
         failed=no_answer,
-        headline=lambda result: _headline(result, clock),
+        headline=lambda result: _headline(result, clock, width),
         notes=lambda host, state: _notes(host, state, width),
     )
 
 
-def _headline(result: FleetResult[SyncState], clock: Clock) -> Line:
+def _headline(result: FleetResult[SyncState], clock: Clock, width: int) -> Line:
     # A host without a source has nothing to copy.
     states = {host: state for host, state in result.values.items() if state.source or state.on}
     on = sum(state.on for state in states.values())
     words: list[Part] = [bold(f"Level 3 sync on at {on} of {plural(len(states), 'host')}")]
     wanted = [host for host, state in states.items() if state.attention()]
-    if wanted:
-        words.append(odd(f", {', '.join(wanted)} {_needs(len(wanted))} a person"))
-    return [*words, dim(f"  {clock.now_text}")]
+    names = odd(f"{first_names(wanted, NAMED)} {_needs(len(wanted))} a person")
+    return headline(words, width, *([names] if wanted else []), clock.now_text)
 
 
 def _needs(count: int) -> str:
@@ -114,8 +113,9 @@ def _notes(host: str, state: SyncState, width: int) -> Iterable[Line]:
     """What needs a person."""
     for text, task in state.findings():
         yield from note(bold(host), text, width, *([f"inv -H {host} {task}"] if task else []))
-    if state.on and state.last.hint:
-        yield from note(dim(host), state.last.hint, width)
+    if state.on and state.has_failed:
+        text = state.last.hint or "correct that, then copy again"
+        yield from note(dim(host), text, width, f"inv -H {host} sync.once")
     for name in (*state.last.clashes, *state.last.uncopied)[:NAMES]:
         yield from note(dim(host), f"not copied: {name}", width)
 
@@ -127,16 +127,12 @@ def plan_lines(verb: Verb, states: Mapping[str, SyncState], clock: Clock, width:
     """The plan of a change."""
     if not states:
         return []
-    head: Line = [
-        bold(plural(len(states), "host")),
-        f": {WORDS[verb]}  ",
-        dim(clock.now_text),
-    ]
+    head: Line = [bold(plural(len(states), "host")), f": {WORDS[verb]}"]
     rows = [
         [host, _now(state), _after(verb, state), state.source or "no source"]
         for host, state in states.items()
     ]
-    return [head, *draw(PLAN, rows, width).with_hint()]
+    return [headline(head, width, clock.now_text), *draw(PLAN, rows, width).with_hint()]
 
 
 def _now(state: SyncState) -> str:
