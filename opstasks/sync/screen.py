@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, size_text, span_text
+from opstasks.core.formats import size_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
@@ -30,8 +30,8 @@ AFTERWARDS: dict[Verb, str] = {
     "once": "the same",
 }
 UNDO: dict[Verb, str] = {"start": "sync.stop", "stop": "sync.start", "once": ""}
-# So many hosts are named in the first line, and so many files that were not copied.
-NAMED, NAMES = 3, 20
+# So many files that were not copied are named.
+NAMES = 20
 
 COLUMNS = (
     Column("HOST"),
@@ -71,8 +71,8 @@ def _headline(result: FleetResult[SyncState], clock: Clock, width: int) -> Line:
     on = sum(state.on for state in states.values())
     words: list[Part] = [bold(f"Level 3 sync on at {on} of {plural(len(states), 'host')}")]
     wanted = [host for host, state in states.items() if state.attention()]
-    names = odd(f"{first_names(wanted, NAMED)} {_needs(len(wanted))} a person")
-    return headline(words, width, *([names] if wanted else []), clock.now_text)
+    needs = odd(f"{len(wanted)} {_needs(len(wanted))} a person")
+    return headline(words, width, *([needs] if wanted else []), clock.now_text)
 
 
 def _needs(count: int) -> str:
