@@ -70,4 +70,12 @@ def _notes(host: str, found: Checklist, width: int) -> Iterable[Line]:
     if found.changed:
         yield from note(bold(host), "the pause of the preparation was ended now", width)
     for line in found.bad:
-        yield from note(bold(host), line.what, width, *([line.hint] if line.hint else []))
+        words, command = _parts(line.hint)
+        text = f"{line.what}: {words}" if words else line.what
+        yield from note(bold(host), text, width, *([command] if command else []))
+
+
+def _parts(hint: str) -> tuple[str, str]:
+    """The words of a hint, and the command after them."""
+    words, colon, command = hint.rpartition(": ")
+    return (words, command) if colon and command.startswith("inv ") else ("", hint)

@@ -8,7 +8,7 @@ from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
 from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
-from opstasks.maintenance.onhost.records import Pause
+from opstasks.maintenance.onhost.records import PREPARE, Pause
 from opstasks.maintenance.pause import PauseFacts, PausePlan, PauseResult
 from opstasks.output.notes import headline
 from opstasks.output.parts import Line, Part, bold, dim, odd
@@ -93,8 +93,7 @@ def _paused_text(result: PauseResult, clock: Clock) -> str:
     if not result.changed:
         return f"already {texts.pause_text(found, clock)}"
     why = f": {found.why}" if found.why else ""
-    was = f" (it was {texts.pause_text(result.before, clock)})" if result.before else ""
-    return f"{texts.end_text(found.until_at, clock)}{why}{was}"
+    return f"{texts.end_text(found.until_at, clock)}{why}"
 
 
 def unpaused(plans: Mapping[str, PauseFacts], clock: Clock) -> Told[PauseResult]:
@@ -102,21 +101,20 @@ def unpaused(plans: Mapping[str, PauseFacts], clock: Clock) -> Told[PauseResult]
     pauses = [facts.pause for facts in plans.values() if facts.pause]
 
     def undo(hosts: str) -> str:
+        if any(pause.task == PREPARE for pause in pauses):
+            return ""  # it held the host for a reboot, which a new pause would not do
         words = _words_of(pauses[0], clock) if len(pauses) == 1 else ""
         return f"inv -H {hosts} pause{words}"
 
     return Told(
-        host=lambda result: _unpaused_text(result, clock),
+        host=_unpaused_text,
         whole=lambda count: f"{plural(count, 'host')} unpaused",
         undo=undo,
     )
 
 
-def _unpaused_text(result: PauseResult, clock: Clock) -> str:
-    if not result.changed:
-        return "not paused, nothing to do"
-    was = f" (it was {texts.pause_text(result.before, clock)})" if result.before else ""
-    return f"new jobs begin{was}"
+def _unpaused_text(result: PauseResult) -> str:
+    return "new jobs begin" if result.changed else "not paused, nothing to do"
 
 
 def _words_of(pause: Pause, clock: Clock) -> str:

@@ -254,7 +254,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
         return PrepareResult(True, "REBOOTING", item.id, requeued=item.requeued, note=note)
     host.step("wait for the host to come back", "back", request.boot_wait_s)
     wait_for_boot(host, begun.boot_id, request.boot_wait_s)
-    host.step("check that everything is up again", "checked", WAIT_S)
+    host.step("check that everything is up again", "checklist", WAIT_S)
     checklist = check_after_reboot(host)
     now = read_claims(host)
     return PrepareResult(

@@ -196,13 +196,12 @@ def _result_text(result: PrepareResult, clock: Clock) -> str:
 
 
 def _waiting(count: int) -> str:
+    if not count:
+        return "no job waits"
     return f"{plural(count, 'job')} {'waits' if count == 1 else 'wait'} for the boot"
 
 
-def next_line(hosts: Sequence[str], request: RebootRequest) -> Line:
-    """What a person does next."""
-    names = ",".join(hosts)
-    if request.timed:
-        return [bold("next:"), f"  inv -H {names} scheduled"]
+def next_line(hosts: Sequence[str]) -> Line:
+    """What a person does next with hosts that are ready."""
     it = "the host" if len(hosts) == 1 else "the hosts"
-    return [bold("next:"), f"  reboot {it}, then: inv -H {names} after-reboot"]
+    return [bold("next:"), f"  reboot {it}, then: inv -H {','.join(hosts)} after-reboot"]

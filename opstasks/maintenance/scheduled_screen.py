@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
@@ -89,7 +89,7 @@ def _headline(
     ahead = [row for row in rows if row.state in OPEN_STATES]
     wanted = [row for row in rows if not row.is_past and row.state not in OPEN_STATES]
     due_at = min((row.due_at for row in ahead if row.due_at > clock.now_at), default=0.0)
-    words: list[Part] = [bold(f"{len(ahead)} scheduled")]
+    words: list[Part] = [bold(f"{len(ahead)} scheduled" if ahead else "nothing is scheduled")]
     words += [f", the next one in {span_text(due_at - clock.now_at)}"] if due_at else []
     # Something obsolete does nothing, and needs nobody.
     count = sum(row.state != OBSOLETE for row in wanted)
@@ -186,13 +186,16 @@ def _afterwards(item: ScheduledItem) -> str:
     return "service and pause as before it"
 
 
-def candidates(host: str, items: Iterable[ScheduledItem], clock: Clock) -> list[tuple[str, str]]:
-    """Each piece of work that could be meant: a line for people, and the command to type."""
+def candidates(items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
+    """Each piece of work that could be meant, for a person who chooses by number."""
+    return [f"{texts.short_id(item.id)}  {texts.sentence(item, clock)}" for item in items]
+
+
+def commands(host: str, items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
+    """The command to type for each piece of work, with a comment that the shell ignores."""
     return [
-        (
-            text := texts.sentence(item, clock),
-            f"inv -H {host} scheduled.cancel {one_word(item.id)}   # {' '.join(text.split())}",
-        )
+        f"inv -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}"
+        f"   # {' '.join(texts.sentence(item, clock).split())}"
         for item in items
     ]
 

@@ -116,21 +116,21 @@ def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> Sched
     from opstasks.core.errors import Refused
     from opstasks.maintenance import scheduled_screen as screen
 
-    pairs = screen.candidates(host, choice.items, ctx.clock)
-    lines, commands = [line for line, _ in pairs], [command for _, command in pairs]
+    commands = screen.commands(host, choice.items, ctx.clock)
     if choice.has_only_ends and not wanted:
         raise Refused(
             "only the end of a pause is scheduled",
             host=host,
-            tail="\n".join(lines),
-            hint=f"end the pause: inv -H {host} unpause; or stay paused: {commands[0]}",
+            tail="\n".join([f"inv -H {host} unpause   # end the pause now", *commands]),
+            hint="type one of these; without its end, the host stays paused",
         )
     if len(choice.items) == 1:
         return choice.items[0]
-    several = f"{len(lines)} are scheduled"
+    several = f"{len(commands)} are scheduled"
     if ctx.options.dry:
         raise Refused(several, host=host, tail="\n".join(commands), hint="type one of these")
     try:
+        lines = screen.candidates(choice.items, ctx.clock)
         return choice.items[ctx.pick(f"{several} on {host}.", lines, commands)]
     except Refused as error:
         error.host, error.message = host, error.message.removesuffix(f" on {host}.")

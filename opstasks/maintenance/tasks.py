@@ -112,8 +112,9 @@ def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest)
     is_own = all(plan.own for plan in plans.values.values())
     told = screen.prepared(request, ids, ctx.clock, is_own=is_own)
     done = plans.replaced(ctx.carry_out(plans, work, told=told))
-    if not request.reboot and (ready := [item.host for item in done if item.host in ids]):
-        ctx.console.say(*screen.next_line(ready, request))
+    ready = [item.host for item in done if item.good and item.host in ids]
+    if ready and not (request.timed or request.reboot):
+        ctx.console.say(*screen.next_line(ready))
     _show_checklists(ctx, done)
     ctx.finish(_judged(done, _list_of))
 

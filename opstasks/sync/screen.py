@@ -68,6 +68,8 @@ def screen(clock: Clock, width: int) -> Screen[SyncState]:
 def _headline(result: FleetResult[SyncState], clock: Clock, width: int) -> Line:
     # A host without a source has nothing to copy.
     states = {host: state for host, state in result.values.items() if state.source or state.on}
+    if not states:
+        return [bold("no Level 3 sync"), f": {plural(len(result.values), 'host')} without a source"]
     on = sum(state.on for state in states.values())
     words: list[Part] = [bold(f"Level 3 sync on at {on} of {plural(len(states), 'host')}")]
     wanted = [host for host, state in states.items() if state.attention()]

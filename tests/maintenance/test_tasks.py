@@ -184,7 +184,8 @@ def test_the_end_of_a_pause_is_never_cancelled_unless_it_is_named(host, run, opt
     code, _, err = run(scheduled_tasks.cancel, options=options, id=[])
     assert code == 2
     assert "only the end of a pause is scheduled" in err
-    assert f"inv -H tpp scheduled.cancel {END.id}" in err
+    assert "  | inv -H tpp unpause   # end the pause now" in err
+    assert "  | inv -H tpp scheduled.cancel 0b7711   # end of a pause, 08:01 in 1m" in err
 
 
 def test_the_end_of_a_pause_is_cancelled_by_its_id(host, run):
@@ -200,7 +201,7 @@ def test_several_are_listed_as_commands_where_nobody_can_choose(host, run, optio
     holds(host, END, PREPARE, pause=replace(BY_ANN, id=END.id))
     code, _, err = run(scheduled_tasks.cancel, options=options, id=[])
     assert code == 2
-    for id in (PREPARE.id, END.id):
+    for id in ("one", "0b7711"):
         assert f"  | inv -H tpp scheduled.cancel {id}   # " in err
 
 
