@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
@@ -10,7 +10,7 @@ from opstasks.core.result import FleetResult
 from opstasks.fleet.lock import NAMELESS, Owner
 from opstasks.locks.break_lock import GRACE_S, HeldLock, LockBreakResult
 from opstasks.output.notes import headline, note, prose
-from opstasks.output.parts import Line, bold, odd
+from opstasks.output.parts import Line, Part, bold, odd
 from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.summary import Told
@@ -25,32 +25,42 @@ PROCESSES = (
 )
 
 
-def screen(clock: Clock, width: int) -> Screen[HeldLock]:
-    """The screen of `lock.show`: the hosts that are being changed."""
-    columns = (
-        Column("HOST"),
-        Column("WHO"),
-        Column("TASK"),
-        Column(f"SINCE {clock.zone_name}"),
-        Column("FOR", is_right=True),
-    )
+COLUMNS = (
+    Column("HOST"),
+    Column("WHO"),
+    Column("TASK"),
+    Column("SINCE"),
+    Column("FOR", is_right=True),
+)
 
-    def rows(host: str, held: HeldLock) -> list[Sequence[object]]:
-        owner = held.owner
-        if owner is None:
-            return []
-        lasts = span_text(clock.now_at - owner.since_at) if owner.since_at else "?"
-        return [[host, odd(owner.who), owner.task, clock.text(owner.since_at) or "?", lasts]]
 
+def screen(clock: Callable[[], Clock], width: int) -> Screen[HeldLock]:
+    """The screen of `lock.show`: the hosts that are being changed.
+
+    `clock` is asked after the hosts: only they say in which zone they are.
+    """
     return Screen(
-        columns=columns,
-        rows=rows,
-        headline=lambda result: _headline(result, clock, width),
+        columns=COLUMNS,
+        rows=lambda host, held: _rows(host, held, clock(), in_pipe=not width),
+        headline=lambda result: _headline(result, clock(), width),
         notes=lambda host, held: _notes(host, held, width),
         nothing=lambda result: (
             f"no host is being changed, {plural(len(result.values), 'host')} looked at"
         ),
     )
+
+
+def _rows(host: str, held: HeldLock, clock: Clock, *, in_pipe: bool) -> list[list[Part]]:
+    owner = held.owner
+    if owner is None:
+        return []
+    if not owner.since_at:
+        return [[host, odd(owner.who), owner.task, "?", "?"]]
+    since = clock.text(owner.since_at)
+    if in_pipe:  # there is no first line that names the zone
+        since = f"{since} {clock.zone_name}"
+    lasts = span_text(clock.now_at - owner.since_at)
+    return [[host, odd(owner.who), owner.task, since, lasts]]
 
 
 def _headline(result: FleetResult[HeldLock], clock: Clock, width: int) -> Line:

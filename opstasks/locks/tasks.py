@@ -16,7 +16,7 @@ def show(ctx: Context) -> None:
     from opstasks.locks import break_lock
     from opstasks.locks.screen import screen
 
-    shown = screen(ctx.clock, ctx.console.window)
+    shown = screen(lambda: ctx.clock, ctx.console.window)
     ctx.finish(ctx.reader.screen(break_lock.show, shown))
 
 

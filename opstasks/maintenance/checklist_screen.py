@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import first_names
@@ -24,12 +24,12 @@ COLUMNS = (
 )
 
 
-def screen(clock: Clock, width: int, *, is_whole: bool = True) -> Screen[Checklist]:
+def screen(clock: Callable[[], Clock], width: int, *, is_whole: bool = True) -> Screen[Checklist]:
     """The screen of `after-reboot`; not `is_whole`: checks that are ok share one row of a host."""
     return Screen(
         columns=COLUMNS,
         rows=lambda host, found: _rows(host, found, is_whole=is_whole),
-        headline=lambda result: _headline(result, clock, width),
+        headline=lambda result: _headline(result, clock(), width),
         notes=lambda host, found: _notes(host, found, width),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
@@ -43,23 +43,26 @@ ADVICE = {
 }
 
 
-def columns(clock: Clock) -> tuple[Column, ...]:
-    """The columns; times are in the zone of the clock."""
-    return (
-        Column("HOST"),
-        Column("WHAT"),
-        Column(f"WHEN {clock.zone_name}"),
-        Column("STATE"),
-        Column("ID"),
-        Column("WHO", 1),
-        Column("WHY", 2, long="clip", least=10),
-        Column("THERE", 3),
-        Column("RESULT", 4, long="clip", least=12),
-    )
+COLUMNS = (
+    Column("HOST"),
+    Column("WHAT"),
+    Column("WHEN"),
+    Column("STATE"),
+    Column("ID"),
+    Column("WHO", 1),
+    Column("WHY", 2, long="clip", least=10),
+    Column("THERE", 3),
+    Column("RESULT", 4, long="clip", least=12),
+)
 
 
-def screen(clock: Clock, width: int, hosts_text: str, *, with_past: bool) -> Screen[HostSchedule]:
-    """The screen of `scheduled`; `hosts_text` is what follows `inv` for the same hosts."""
+def screen(
+    clock: Callable[[], Clock], width: int, hosts_text: str, *, with_past: bool
+) -> Screen[HostSchedule]:
+    """The screen of `scheduled`; `hosts_text` is what follows `inv` for the same hosts.
+
+    `clock` is asked after the hosts: only they say in which zone they are.
+    """
     more = " ".join(["inv", *([hosts_text] if hosts_text else []), "scheduled --all"])
 
     def closing(result: FleetResult[HostSchedule]) -> Iterable[Line]:
@@ -70,9 +73,11 @@ def screen(clock: Clock, width: int, hosts_text: str, *, with_past: bool) -> Scr
         return [[dim(f"{past} past, newest first: {more}")]]
 
     return Screen(
-        columns=columns(clock),
-        rows=lambda host, found: [_cells(host, row, clock) for row in found.items],
-        headline=lambda result: _headline(result, clock, width, with_past=with_past),
+        columns=COLUMNS,
+        rows=lambda host, found: [
+            _cells(host, row, clock(), in_pipe=not width) for row in found.items
+        ],
+        headline=lambda result: _headline(result, clock(), width, with_past=with_past),
         notes=lambda host, found: _notes(host, found, width),
         closing=closing,
         nothing=lambda result: _nothing(result, more, with_past=with_past),
@@ -107,11 +112,13 @@ def _nothing(result: FleetResult[HostSchedule], more: str, *, with_past: bool) -
     return text if past else f"{text}, and there is no past work"
 
 
-def _cells(host: str, row: ScheduledRow, clock: Clock) -> list[Part]:
+def _cells(host: str, row: ScheduledRow, clock: Clock, *, in_pipe: bool) -> list[Part]:
     at = (row.ended_at or row.due_at) if row.is_past else row.due_at
     when = texts.when_text(at, clock)
     if row.state == RUNNING:
         when = f"now, since {clock.text(row.due_at)}"
+    if in_pipe:  # there is no first line that names the zone
+        when = f"{when} {clock.zone_name}"
     cells: list[Part] = [
         host,
         _what(row),

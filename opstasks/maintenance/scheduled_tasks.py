@@ -39,7 +39,7 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
     if limit < 0:
         raise Refused("--limit must be 0 or greater", hint="use 0 for all")
     past = (limit or ALL) if all else 0
-    shown = screen(ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
+    shown = screen(lambda: ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
     ctx.finish(ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown))
 
 

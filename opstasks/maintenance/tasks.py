@@ -129,7 +129,7 @@ def _show_checklists(ctx: Context, done: FleetResult[Any]) -> None:
     lists = [replace(item, value=_list_of(item.value)) for item in done if _list_of(item.value)]
     if lists:
         window = ctx.console.window
-        screen = checklist_screen.screen(ctx.clock, window, is_whole=_is_whole(ctx))
+        screen = checklist_screen.screen(lambda: ctx.clock, window, is_whole=_is_whole(ctx))
         ctx.console.say_lines(screen.lines(FleetResult(lists), window, wide=ctx.console.wide))
 
 
@@ -161,7 +161,7 @@ def after_reboot(ctx: Context, wait: str = "90s") -> None:
     wait_s = flags.span_s("wait", wait)
     result = ctx.reader.screen(
         lambda host: after.check_after_reboot(host, wait_s, end_pause=not ctx.options.dry),
-        checklist_screen.screen(ctx.clock, ctx.console.window, is_whole=_is_whole(ctx)),
+        checklist_screen.screen(lambda: ctx.clock, ctx.console.window, is_whole=_is_whole(ctx)),
         changes=True,
         interrupted=_interrupted(dry=ctx.options.dry),
     )

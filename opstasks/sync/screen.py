@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from opstasks.core.clock import Clock
@@ -54,13 +54,13 @@ PLAN = (
 # -- sync.status -----------------------------------------------------------------------------
 
 
-def screen(clock: Clock, width: int) -> Screen[SyncState]:
+def screen(clock: Callable[[], Clock], width: int) -> Screen[SyncState]:
     """The screen of `sync.status`; COPIED to NOT COPIED are about the last run."""
     return Screen(
         columns=COLUMNS,
         rows=lambda host, state: [_cells(host, state)],
         failed=no_answer,
-        headline=lambda result: _headline(result, clock, width),
+        headline=lambda result: _headline(result, clock(), width),
         notes=lambda host, state: _notes(host, state, width),
     )
 

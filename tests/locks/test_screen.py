@@ -25,7 +25,7 @@ HELD = HeldLock(ALICE, (STEP,))
 
 def shown(width, **found):
     result = FleetResult([HostResult(host, "ok", held) for host, held in found.items()])
-    return screen.screen(CLOCK, width).lines(result, width)
+    return screen.screen(lambda: CLOCK, width).lines(result, width)
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
@@ -72,3 +72,7 @@ def test_long_and_odd_texts_fit_into_every_window(width):
     assert_fits(shown(width, **held), width)
     lines = screen.break_plan("g", HeldLock(NAMELESS, (process,)), CLOCK, width, kill=True)
     assert_fits(lines, width)
+
+
+def test_in_a_pipe_each_moment_has_its_zone():
+    assert "07:48 UTC" in text(shown(0, tpp=HELD))

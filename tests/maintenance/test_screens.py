@@ -143,7 +143,7 @@ def scheduled(width, *, limit=0, records=RECORDS, wide=False):
     result = FleetResult(
         [HostResult(host, "ok", schedule_of(found, limit)) for host, found in records.items()]
     )
-    screen = scheduled_screen.screen(CLOCK, width, "-H all", with_past=bool(limit))
+    screen = scheduled_screen.screen(lambda: CLOCK, width, "-H all", with_past=bool(limit))
     return screen.lines(result, width, wide=wide)
 
 
@@ -321,20 +321,20 @@ def checklists():
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_checks_that_fail_come_first_with_the_command_to_type(width):
-    screen = checklist_screen.screen(CLOCK, width)
+    screen = checklist_screen.screen(lambda: CLOCK, width)
     one = FleetResult([checklists().results[1]])
     assert_golden(HERE, "after-reboot", width, screen.lines(one, width))
 
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_with_several_hosts_the_checks_that_are_ok_share_a_row(width):
-    screen = checklist_screen.screen(CLOCK, width, is_whole=False)
+    screen = checklist_screen.screen(lambda: CLOCK, width, is_whole=False)
     assert_golden(HERE, "after-reboot-all", width, screen.lines(checklists(), width))
 
 
 def test_a_host_that_recovered_says_so_in_the_first_line():
     good = FleetResult([checklists().results[0]])
-    first, *_ = checklist_screen.screen(CLOCK, 80).lines(good, 80)
+    first, *_ = checklist_screen.screen(lambda: CLOCK, 80).lines(good, 80)
     assert text([first]).startswith("all 8 checks ok on 1 host")
 
 
@@ -357,3 +357,8 @@ def test_long_and_odd_texts_fit_into_every_window(width, wide):
     jobs = (RunningJob("j" * 16, "w" * 60, "a" * 60, NOW - 5),)
     plan = replace(LATER, pause=pause, is_paused=True, scheduled=(item,), jobs=jobs)
     assert_fits(reboot_screen.plan_lines({"h" * 30: plan}, LATER_REQUEST, CLOCK, width), width)
+
+
+def test_in_a_pipe_each_moment_has_its_zone():
+    (row,) = [line for line in text(scheduled(0)).splitlines() if "4f2a9c" in line]
+    assert "11:59 in 3h59m UTC" in row

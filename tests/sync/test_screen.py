@@ -61,7 +61,7 @@ def status():
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_status_says_first_where_the_sync_is_on_and_what_needs_a_person(width):
-    lines = screen.screen(CLOCK, width).lines(status(), width)
+    lines = screen.screen(lambda: CLOCK, width).lines(status(), width)
     assert_golden(HERE, "status", width, lines)
 
 
@@ -114,5 +114,5 @@ def test_long_and_odd_texts_fit_into_every_window(width):
     last = replace(LAST, error=odd, hint=odd, clashes=(odd,), copied_bytes=2**60)
     state = replace(GOOD, source="/" + "s" * 40, last=last, result=odd, outdated=True)
     result = FleetResult([HostResult("h" * 30, "ok", state)])
-    assert_fits(screen.screen(CLOCK, width).lines(result, width), width)
+    assert_fits(screen.screen(lambda: CLOCK, width).lines(result, width), width)
     assert_fits(screen.plan_lines("stop", {"h" * 30: state}, CLOCK, width), width)
