@@ -22,6 +22,12 @@ def value(done, name=HOST):
     return json.loads(good(done).stdout)["hosts"][name]
 
 
+def status(inv):
+    """What `status` says of the host, also if it needs a person."""
+    found = json.loads(inv("-H", HOST, "--json", "status").stdout)["hosts"][HOST]["value"]
+    return {**found, "texts": [concern["text"] for concern in found["concerns"]]}
+
+
 def scheduled(inv):
     """What is scheduled on the host and what is past, as the task says it."""
     return value(inv("-H", HOST, "--json", "scheduled", "--all"))["value"]["items"]

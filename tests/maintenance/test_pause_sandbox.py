@@ -7,13 +7,17 @@ import pytest
 
 from opstasks.sandbox import api
 from tests.look import until
-from tests.maintenance.maintenance_help import HOST, good, moment, scheduled, small_disk, value
+from tests.maintenance.maintenance_help import (
+    HOST,
+    good,
+    moment,
+    scheduled,
+    small_disk,
+    status,
+    value,
+)
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
-
-
-def status(inv):
-    return value(inv("-H", HOST, "--json", "status"))["value"]
 
 
 def flag(host):
@@ -27,11 +31,11 @@ def test_pause_and_unpause_change_the_flag_and_say_so_once(inv, host):
     since = flag(host)["timestamp"]
     assert value(inv("-H", HOST, "--json", "pause"))["outcome"] == "ok"
     assert flag(host)["timestamp"] == since
-    assert "it's; $(late)" in status(inv)["paused"]
+    assert status(inv)["pause"]["why"] == "it's; $(late)"
     assert value(inv("-H", HOST, "--json", "unpause"))["outcome"] == "changed"
     assert not host.paused
     assert value(inv("-H", HOST, "--json", "unpause"))["outcome"] == "ok"
-    assert status(inv)["paused"] == ""
+    assert status(inv)["is_paused"] is False
     assert host.lock_is_free
 
 
@@ -70,7 +74,7 @@ def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
     assert "its pause is over" in row["reason"]
     until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
     assert host.paused
-    assert "another one" in status(inv)["paused"]
+    assert status(inv)["pause"]["why"] == "another one"
     assert "left paused" in host.record(record["id"])["reason"]
 
 
@@ -113,7 +117,7 @@ def test_the_pause_of_somebody_else_is_kept_or_replaced_openly(inv, host):
     assert done["before"]["why"] == "upgrade"
     assert (done["now"]["paused"], done["now"]["scheduled"]) == (True, [])
     assert host.timers == []
-    assert "mine" in status(inv)["paused"]
+    assert status(inv)["pause"]["why"] == "mine"
     told = value(inv("-H", HOST, "--json", "history", "--task", "pause"))["value"]
     assert "upgrade" in told[-1]["args"]["replaces"]
 
@@ -135,15 +139,16 @@ def test_a_pause_set_by_hand_is_shown_as_that(inv, host, managed):
     good(inv("-H", HOST, "unpause"))
     done = api.as_opensafely(HOST, "python3 -m jobrunner.cli.flags set paused=true")
     assert done.returncode == 0
-    assert "by hand" in status(inv)["paused"]
-    assert "ours" not in status(inv)["paused"]
+    pause = status(inv)["pause"]
+    assert (pause["who"], pause["why"]) == ("", "")
+    assert any("by hand" in text for text in status(inv)["texts"])
 
 
 def test_a_forgotten_pause_needs_a_person(inv, host):
     good(inv("-H", HOST, "pause"))
-    assert not any("forgotten" in text for text in status(inv)["attention"])
+    assert not any("forgotten" in text for text in status(inv)["texts"])
     host.write("update flags set timestamp = timestamp - 90000 where id = 'paused'")
-    assert any("forgotten" in text for text in status(inv)["attention"])
+    assert any("forgotten" in text for text in status(inv)["texts"])
 
 
 def test_a_pause_survives_a_reboot_and_still_ends(inv, host, managed):
@@ -166,8 +171,8 @@ def test_a_pause_stays_when_its_end_is_cancelled(inv, host):
     assert "stays paused until someone unpauses" in done.stdout
     assert host.paused
     assert host.timers == []
-    assert "night" in status(inv)["paused"]
-    assert "until" not in status(inv)["paused"]
+    pause = status(inv)["pause"]
+    assert (pause["why"], pause["until_at"]) == ("night", None)
 
 
 def test_a_pause_without_room_for_its_note_is_undone(inv, host):
@@ -183,7 +188,7 @@ def test_a_pause_without_room_for_its_note_is_undone(inv, host):
         disk.free()
         good(inv("-H", HOST, "pause", "--reason", "night"))
         assert host.paused
-        assert "night" in status(inv)["paused"]
+        assert status(inv)["pause"]["why"] == "night"
         disk.fill()
         good(inv("-H", HOST, "unpause"))
         assert not host.paused

@@ -21,6 +21,7 @@ from tests.maintenance.maintenance_help import (
     prepare,
     scheduled,
     small_disk,
+    status,
     value,
 )
 
@@ -52,8 +53,7 @@ def told_after(inv, id, how):
     (line,) = [text for text in checked.stdout.splitlines() if id in text]
     assert how in line
     assert f"next: inv -H {HOST} jobs.ls --state failed --since 1d" in checked.stdout
-    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
-    assert any(id in text for text in attention)
+    assert any(id in text for text in status(inv)["texts"])
 
 
 # -- the whole way ---------------------------------------------------------------------------
@@ -355,8 +355,7 @@ def test_a_reboot_before_its_time_drops_the_work_and_is_reported(inv, host, mana
     checked = inv("-H", HOST, "after-reboot")
     assert checked.returncode == 1
     assert "scheduled.cancel" in checked.stdout
-    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
-    assert any("rebooted before its time" in text for text in attention)
+    assert any("rebooted before its time" in text for text in status(inv)["texts"])
     good(inv("-H", HOST, "scheduled.cancel", work["id"], "--yes"))
     good(inv("-H", HOST, "after-reboot"))
     assert host.serving
