@@ -29,9 +29,10 @@ def show(ctx: Context) -> None:
     auto_shortflags=False,
 )
 def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
-    """Stop hanging processes that hold a host's lock; shows them, asks and records it.
+    """Stop hanging processes that hold a host's lock; asks first.
 
-    If the holder is gone, the lock becomes free by itself within a minute.
+    It shows them before, and records the reason. If the holder is gone, the lock becomes free by
+    itself within a minute.
 
     Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
     """

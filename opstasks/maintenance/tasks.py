@@ -48,19 +48,25 @@ def prepare_reboot(
     Example: inv -H tpp prepare-reboot --at 22:00 --drain 1h --reason 'host patches'
     """
     from opstasks.maintenance import flags, prepare
-    from opstasks.maintenance import reboot_screen as screen
 
-    yes = ctx.options.yes
     request = prepare.RebootRequest(
-        **_times(delay, at, drain, yes=yes),
+        **_times(delay, at, drain, yes=ctx.options.yes),
         reboot=reboot,
         keep_paused=keep_paused,
         why=ctx.one_line(reason, "reason"),
         replace=replace,
         boot_wait_s=flags.span_s("boot-wait", boot_wait),
     )
+    _prepare(ctx, request)
+
+
+def _prepare(ctx: Context, request: RebootRequest) -> None:
+    """Look at all hosts, show the plan, ask, then prepare one host after another."""
+    from opstasks.maintenance import prepare
+    from opstasks.maintenance import reboot_screen as screen
+
     _say_reading(ctx)
-    plans = ctx.fleet.gather(lambda host: prepare.inspect(host, request, yes=yes))
+    plans = ctx.fleet.gather(lambda host: prepare.inspect(host, request, yes=ctx.options.yes))
     shown = screen.plan_lines(plans.values, request, ctx.clock, ctx.console.window)
     ctx.console.say_lines(shown)
     if ctx.options.dry or (plans.exit_code and not (ctx.options.keep_going and plans.values)):

@@ -55,7 +55,7 @@ def once(ctx: Context, limit: int = NAMES) -> None:
 
 @task(auto_shortflags=False)
 def status(ctx: Context) -> None:
-    """Show whether Level 3 files are copied, when a run last succeeded, what went wrong.
+    """Show whether Level 3 files are copied, and what went wrong.
 
     Example: inv -H all sync.status
     """
