@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def show(ctx: Context) -> None:
     """Show who is changing which host right now.
 
@@ -21,12 +22,12 @@ def show(ctx: Context) -> None:
 
 
 @task(
+    changes=True,
     name="break",
     help={
-        "reason": "The reason, for the history. Required.",
-        "kill": "Kill processes that do not end within 10 s. [only SIGTERM]",
+        "reason": Flag("The reason, for the history.", required=True),
+        "kill": "Kill processes that do not end within 10 s of SIGTERM.",
     },
-    auto_shortflags=False,
 )
 def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     """Stop hanging processes that hold a host's lock; asks first.

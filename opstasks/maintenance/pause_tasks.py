@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import SPAN, Flag, task
 
 
 @task(
+    changes=True,
     help={
         "reason": "Why; shown to everyone who finds it paused.",
-        "for": "The host unpauses by itself after this long: 90s, 2h, 1h30m, 2d. [until unpause]",
+        "for": Flag(
+            "The host unpauses by itself after this long.", value=SPAN, default="until unpause"
+        ),
         "replace": "Take over the pause of somebody else: your reason, your end. Asks first.",
     },
-    auto_shortflags=False,
 )
 def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False) -> None:
     """Hold new jobs back; running jobs continue.
@@ -39,7 +40,7 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
     ctx.finish(plans.replaced(ctx.carry_out(plans, pausing.pause, told=told)))
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def unpause(ctx: Context) -> None:
     """Let new jobs begin again; a scheduled end of the pause is cancelled.
 

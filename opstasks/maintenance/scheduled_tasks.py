@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.errors import Refused
@@ -19,11 +20,11 @@ ALL = -1
 
 
 @task(
+    changes=False,
     help={
         "all": "Also past work with its outcome, newest first.",
-        "limit": "With --all: at most so many past ones for each host, 0 for all. [20]",
+        "limit": Flag("At most so many past ones for each host; 0: all.", value="N", needs="all"),
     },
-    auto_shortflags=False,
 )
 def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
     """Show what hosts will do by themselves: when, who asked for it and why.
@@ -32,27 +33,25 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
 
     Example: inv -H all scheduled
     """
-    from opstasks.core.errors import Refused
     from opstasks.maintenance import scheduled
     from opstasks.maintenance.scheduled_screen import screen
 
-    if limit < 0:
-        raise Refused("--limit must be 0 or greater", hint="use 0 for all")
     past = (limit or ALL) if all else 0
     shown = screen(lambda: ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
-    ctx.finish(ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown))
+    result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
+    ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
+    ctx.finish(result)
 
 
 @task(
-    iterable=["id"],
-    positional=[],
+    changes=True,
+    variadic="id",
     help={
         "id": "As `scheduled` shows it, or a part of it. Without it: the only one, or choose.",
         "reason": "Why, for the record.",
     },
-    auto_shortflags=False,
 )
-def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
+def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     """Cancel scheduled work; asks first.
 
     Also a preparation that waits for jobs to end, until it stops the service. The end of a pause
@@ -60,14 +59,12 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
 
     Example: inv -H tpp scheduled.cancel 4f2a9c
     """
-    from opstasks.core.errors import Refused
     from opstasks.maintenance import cancel as cancelling
     from opstasks.maintenance import scheduled_screen as screen
 
-    if len(id) > 1:
-        raise Refused("only one at a time", hint="name one of them")
-    wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
+    wanted, why = id, ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
+    ctx.seen("scheduled", found.values, lambda choice: [(i.id, i.kind) for i in choice.items])
     if found.exit_code and not (ctx.options.keep_going and found.values):
         ctx.finish(found)
     chosen, unclear = _choose_for_each(ctx, found.values, wanted)
@@ -168,8 +165,6 @@ def _results(found: FleetResult[CancelChoice]) -> FleetResult[CancelResult]:
         [HostResult(i.host, i.outcome, result(i.value), i.error, i.elapsed_s) for i in found]
     )
 
-
-cancel.variadic = "--id"
 
 namespace = Collection("scheduled")
 namespace.add_task(show, default=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import SPAN, Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
@@ -17,17 +16,26 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=True,
     help={
-        "delay": "Prepare after this long: 90s, 4h, 1h30m, 2d. [now]",
-        "at": "Prepare at this time, in the host's time zone: 22:00 or '2026-12-01 22:00'. [now]",
-        "drain": "Let running jobs end for up to this long, then requeue the rest. [requeue all]",
+        "delay": Flag("Prepare after this long.", value=SPAN, default="now"),
+        "at": Flag(
+            "Prepare at this time, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
+            value="WHEN",
+            default="now",
+            excludes=("delay",),
+        ),
+        "drain": Flag(
+            "Let running jobs end for up to this long, then requeue the rest.",
+            value=SPAN,
+            default="requeue all",
+        ),
         "reboot": "Reboot the host as well, and check it afterwards.",
         "reason": "Why; shown to everyone who finds it prepared.",
         "keep-paused": "Stay paused after the boot, until after-reboot or unpause.",
         "replace": "Replace a preparation that is scheduled already; the plan says whose.",
-        "boot-wait": "With --reboot: how long the boot may take. [10m]",
+        "boot-wait": Flag("How long the boot may take.", value=SPAN, needs="reboot"),
     },
-    auto_shortflags=False,
 )
 def prepare_reboot(
     ctx: Context,
@@ -90,11 +98,8 @@ def _say_reading(ctx: Context) -> None:
 
 def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
     """The typed spans and time; raises Refused for invalid ones."""
-    from opstasks.core.errors import Refused
     from opstasks.maintenance import flags, prepare
 
-    if delay and at:
-        raise Refused("--delay and --at exclude each other", hint="leave one of them out")
     return {
         "delay_s": flags.ahead_s("delay", delay, yes=yes),
         "at": prepare.check_at(at) if at else "",
@@ -151,8 +156,8 @@ def _list_of(value: Any) -> Checklist | None:
 
 
 @task(
-    help={"wait": "How long to wait for things that are still starting. [90s]"},
-    auto_shortflags=False,
+    changes=True,
+    help={"wait": Flag("How long to wait for things that are still starting.", value=SPAN)},
 )
 def after_reboot(ctx: Context, wait: str = "90s") -> None:
     """Check after a reboot that everything is up again; what fails comes first.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from opstasks.sync.screen import Verb
 
 NAMES = 20
-LIMIT = "At most so many names of copied files for each host, 0 for all. [20]"
+LIMIT = Flag("At most so many names of copied files for each host; 0: all.", value="N")
 
 
-@task(help={"limit": LIMIT}, auto_shortflags=False)
+@task(changes=True, help={"limit": LIMIT})
 def start(ctx: Context, limit: int = NAMES) -> None:
     """Start copying Level 3 files every two minutes, also after a reboot.
 
@@ -29,7 +30,7 @@ def start(ctx: Context, limit: int = NAMES) -> None:
     _roll(ctx, "start", act.start, limit)
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def stop(ctx: Context) -> None:
     """Stop copying Level 3 files; asks first.
 
@@ -42,7 +43,7 @@ def stop(ctx: Context) -> None:
     _roll(ctx, "stop", act.stop, NAMES)
 
 
-@task(help={"limit": LIMIT}, auto_shortflags=False)
+@task(changes=True, help={"limit": LIMIT})
 def once(ctx: Context, limit: int = NAMES) -> None:
     """Copy Level 3 files once, now, and show the copied files.
 
@@ -53,7 +54,7 @@ def once(ctx: Context, limit: int = NAMES) -> None:
     _roll(ctx, "once", act.once, limit)
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def status(ctx: Context) -> None:
     """Show whether Level 3 files are copied, and what went wrong.
 
@@ -67,11 +68,8 @@ def status(ctx: Context) -> None:
 
 def _roll(ctx: Context, verb: Verb, work: Callable[[Host], SyncResult], limit: int) -> None:
     """Inspect all hosts, show the plan, ask, then change one host after another."""
-    from opstasks.core.errors import Refused
     from opstasks.sync import facts, screen
 
-    if limit < 0:
-        raise Refused("--limit must be 0 or greater", hint="use 0 for all")
     found = ctx.fleet.gather(facts.inspect)
     ctx.console.say_lines(screen.plan_lines(verb, found.values, ctx.clock, ctx.console.window))
     if ctx.options.dry or (found.exit_code and not ctx.options.keep_going):
