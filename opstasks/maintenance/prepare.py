@@ -177,7 +177,8 @@ def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) ->
     if plan.scheduled and not request.replace:
         item = plan.scheduled[0]
         raise Refused(
-            f"scheduled already by {item.who} for {item.due_there} ({item.id})",
+            f"scheduled already by {item.who} for {item.due_there} ({item.id})"
+            + (f": {item.why}" if item.why else ""),
             host=host.name,
             hint="add --replace, or cancel it:"
             f" inv -H {host.name} scheduled.cancel {one_word(item.id)}",
