@@ -352,9 +352,9 @@ class Host:
         """While inside, a change is under way (`opstasks.fleet.change_guard`)."""
         return self.guard.active()
 
-    def step(self, text: str, brief: str = "", lasts_s: float = 0.0) -> None:
+    def step(self, text: str, brief: str = "", lasts_s: float = 0.0, *, ago_s: float = 0.0) -> None:
         """Report that a workflow reached a step (`opstasks.core.events.StepReached`)."""
-        self.tell(events.StepReached(self.name, text, brief, lasts_s))
+        self.tell(events.StepReached(self.name, text, brief, lasts_s, ago_s))
 
     def update_step(self, text: str, brief: str = "") -> None:
         """Give the present step a new text (`opstasks.core.events.StepUpdated`)."""
