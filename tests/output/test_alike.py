@@ -1,10 +1,10 @@
 """Errors that say the same about several hosts are one error."""
 
 import pytest
+from opstasks.output.alike import grouped, shown_text
 
 from opstasks.core.errors import CommandFailed, OpsError, Refused, Unreachable
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.output.alike import grouped, shown_text
 from opstasks.output.console import Console
 
 
