@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from opstasks.core import errors
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 # How much of a command's output an error message repeats.
 TAIL_LINES = 8
@@ -93,6 +94,22 @@ class FleetResult(Generic[T]):
     def values(self) -> dict[str, T]:
         """The values of the hosts that answered."""
         return {r.host: r.value for r in self.results if r.good and r.value is not None}
+
+    def mapped(self, make: Callable[[T], U]) -> FleetResult[U]:
+        """The same results with other values, made from these."""
+        return FleetResult(
+            [
+                HostResult(
+                    item.host,
+                    item.outcome,
+                    None if item.value is None else make(item.value),
+                    item.error,
+                    item.elapsed_s,
+                )
+                for item in self
+            ],
+            self.findings,
+        )
 
     def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
         """The same results, replaced by those of a later pass where there are any."""

@@ -325,7 +325,7 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAns
 
     Raises Refused when a `resumed` release has ended meanwhile.
     """
-    host.step(f"go back to {spec.from_name}: {spec.reason}", "go back")
+    host.step(f"go back to {spec.from_name}", "go back")
     try:
         return _step(host, "roll_back", spec)
     except Refused as refused:

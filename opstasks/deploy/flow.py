@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
+from opstasks.cli import again
 from opstasks.cli.app import Context
 from opstasks.core.errors import Refused, VerifyFailed
-from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.deploy import apply, preview, resume, told
 from opstasks.deploy.apply import DeployResult
-from opstasks.deploy.document import DeployPreview, document
+from opstasks.deploy.document import document
 from opstasks.deploy.plan import DeployPlan
 from opstasks.fleet.host import Host
 from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 
 Plans = Mapping[str, DeployPlan]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def judge(ctx: Context, found: FleetResult[DeployPlan]) -> FleetResult[DeployPla
     """Plans with problems become errors; ends the program then, unless --keep-going."""
     judged = FleetResult([_judged(item) for item in found])
     if judged.exit_code and not (ctx.options.keep_going and judged.values):
-        ctx.finish(_documents(judged))
+        ctx.finish(judged.mapped(document))
     return judged
 
 
@@ -65,31 +63,6 @@ def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:
     return replace(item, outcome=kind.outcome, value=None, error=error)
 
 
-def _documents(plans: FleetResult[DeployPlan]) -> FleetResult[DeployPreview]:
-    """The plans as `--json` shows them."""
-    return _mapped(plans, document)
-
-
-def _unchanged(plans: FleetResult[DeployPlan]) -> FleetResult[DeployResult]:
-    """The results of hosts where nothing is done."""
-    return _mapped(plans, apply.unchanged)
-
-
-def _mapped(plans: FleetResult[DeployPlan], make: Callable[[DeployPlan], T]) -> FleetResult[T]:
-    return FleetResult(
-        [
-            HostResult(
-                item.host,
-                item.outcome,
-                None if item.value is None else make(item.value),
-                item.error,
-                item.elapsed_s,
-            )
-            for item in plans
-        ]
-    )
-
-
 def roll(
     ctx: Context, plans: FleetResult[DeployPlan], words: Wording, *, all_commits: bool
 ) -> None:
@@ -102,7 +75,7 @@ def roll(
         ctx.console.say_lines(preview.lines(todo, width, undo=undo, all_commits=all_commits))
     ctx.console.say_lines(preview.idle_lines(idle, width))
     if ctx.options.dry or not todo:
-        ctx.finish(_documents(plans) if ctx.options.dry else _unchanged(plans))
+        ctx.finish(plans.mapped(document if ctx.options.dry else apply.unchanged))
         return
     ctx.confirm(words.question.format(hosts=", ".join(todo)))
 
@@ -125,7 +98,7 @@ def carry_out(
     chosen = [host for host in ctx.fleet.hosts if host.name in todo]
     done = ctx.carry_out(plans, work, chosen, words)
     ctx.console.say_lines(told.note_lines(done, ctx.console.window))
-    ctx.finish(_unchanged(plans).replaced(done))
+    ctx.finish(plans.mapped(apply.unchanged).replaced(done))
 
 
 # -- unfinished releases ---------------------------------------------------------------------
@@ -135,7 +108,7 @@ def nothing_unfinished(ctx: Context, plans: FleetResult[DeployPlan]) -> None:
     """With --unfinished, only unfinished releases are continued: never deploy another one."""
     hosts = ", ".join(plans.values)
     ctx.console.say(f"nothing to do: no release is unfinished on {hosts}")
-    ctx.finish(_unchanged(plans))
+    ctx.finish(plans.mapped(apply.unchanged))
 
 
 def continue_unfinished(
@@ -152,7 +125,7 @@ def continue_unfinished(
             f"{not_deployed} is not deployed by this run: unfinished releases come first"
         )
     if ctx.options.dry:
-        ctx.finish(_documents(plans))
+        ctx.finish(plans.mapped(document))
         return
     edited = [host for host, plan in todo.items() if resume.is_edited(plan)]
     if edited:
@@ -192,24 +165,12 @@ def _waits(item: HostResult[DeployPlan]) -> bool:
 
 def _undo(ctx: Context, words: Wording, plans: Plans) -> str:
     """The command that undoes it on hosts; "" if there is none."""
-    task = words.undo(plans)
-    return " ".join(filter(None, ("inv", hosts_flag(ctx, plans), task))) if task else ""
+    return again.command(ctx, words.undo(plans), plans)
 
 
 def _undone(ctx: Context, words: Wording, todo: Plans) -> Callable[[str], str]:
     """The same for the names of hosts, as `Told.undo` gets them."""
     return lambda names: _undo(ctx, words, {host: todo[host] for host in names.split(",")})
-
-
-def hosts_flag(ctx: Context, names: Iterable[str]) -> str:
-    """The flag that selects hosts again, as it was typed if they are all that were selected."""
-    chosen: Sequence[str] = list(names)
-    typed = ctx.options.hosts
-    everything = set(chosen) == {host.name for host in ctx.fleet.hosts}
-    # What failed in the last run is not the same after this one.
-    if everything and not any("@failed" in item for item in typed):
-        return ctx.hosts_text
-    return f"-H {one_word(','.join(chosen))}"
 
 
 def _has_moves(plans: Plans) -> bool:

@@ -87,8 +87,11 @@ def lines(
 def _group_lines(group: PlanGroup, is_only: bool, *, all_commits: bool) -> Iterator[Line]:
     facts = group.plan.facts
     yield _headline(group, is_only)
-    for checkout in (facts.code, facts.lib):
-        yield from _lost_lines(group.plan, checkout, all_commits=all_commits)
+    if group.plan.restores:
+        yield from _commit_lines("-", facts.code.lost, SHOWN, all_commits=all_commits)
+    else:
+        for checkout in (facts.code, facts.lib):
+            yield from _lost_lines(checkout, all_commits=all_commits)
     yield from _commit_lines("+", facts.code.gained, SHOWN, all_commits=all_commits)
     if facts.lib.moves:
         names = f"{facts.lib.head_name} -> {facts.lib.target_name}"
@@ -119,9 +122,10 @@ def _headline(group: PlanGroup, is_only: bool) -> Line:
 def _effects(plan: DeployPlan) -> Iterator[Part]:
     """``5 commits, 2 migrations``; what is lost first."""
     code, lib = plan.facts.code, plan.facts.lib
-    if lost := code.lost + lib.lost:
-        text = f"{'takes back' if plan.restores else 'LOSES'} {_commits(lost)}"
-        yield text if plan.restores else bad(text)
+    if plan.restores:
+        yield f"takes back {_commits(code.lost)}, " if code.lost else ""
+    elif lost := code.lost + lib.lost:
+        yield bad(f"LOSES {_commits(lost)}")
         yield ", "
     if code.gained:
         yield f"{_commits(code.gained)}, "
@@ -139,10 +143,8 @@ def _migrations(plan: DeployPlan) -> Part:
     return plural(len(facts.migrations), "migration") if facts.migrations else "no migration"
 
 
-def _lost_lines(plan: DeployPlan, checkout: CheckoutFacts, *, all_commits: bool) -> Iterator[Line]:
-    if plan.restores:
-        yield from _commit_lines("-", checkout.lost, SHOWN, all_commits=all_commits)
-    elif checkout.lost:
+def _lost_lines(checkout: CheckoutFacts, *, all_commits: bool) -> Iterator[Line]:
+    if checkout.lost:
         yield [bad(f"  LOST: {checkout.target_name} does not have these commits of the host")]
         for line in _commit_lines("-", checkout.lost, SHOWN_LOST, all_commits=all_commits):
             yield [bad("".join(map(str, line)))]
@@ -155,7 +157,7 @@ def _commit_lines(
     most = len(commits) if all_commits or len(commits) == shown + 1 else shown
     for commit in commits[:most]:
         yield [f"  {sign} {commit.sha} {commit.subject}"]
-    if more := len(commits) - most:
+    if (more := len(commits) - most) > 0:
         at_least = " or more" if len(commits) >= MOST_COMMITS else ""
         yield [f"  {sign} {more}{at_least} more (--all-commits)"]
 
@@ -184,7 +186,12 @@ def _in_words(facts: DeployFacts) -> list[Part]:
     found: list[Part] = []
     for change in in_words(facts.migrations):
         found += ["; "] if found else []
-        found.append(odd(change.text) if change.is_loss else change.text)
+        if change.is_loss:
+            found.append(odd(change.text))
+            continue
+        for number, words in enumerate(change.text.split(", ")):
+            found += [", "] if number else []
+            found.append(Whole(words))
     return found
 
 

@@ -11,6 +11,8 @@ from opstasks.output.parts import Line, Painted, Part, text_of, text_of_line
 
 # A label, and the gap after it.
 _LABEL = re.compile(r" *\S+(?: \S+)*  +")
+# No line of ours begins with words of a host.
+LEAST_INDENT = 2
 _WORDS = re.compile(r" +|[^ ]+")
 
 
@@ -35,7 +37,7 @@ def _folded(line: Line, width: int) -> list[Line]:
     indent = _indent(printable(text_of_line(line)), width)
     found: list[list[Part]] = [[]]
     used = gap = 0
-    for text, part in _tokens(line, width - indent):
+    for text, part in _tokens(line, width - LEAST_INDENT):
         columns = _columns(text)
         if not text.strip(" "):
             gap = columns
@@ -43,8 +45,10 @@ def _folded(line: Line, width: int) -> list[Line]:
             found[-1] += [" " * gap, _like(part, text)]
             used, gap = used + gap + columns, 0
         else:
-            found.append([" " * indent, _like(part, text)])
-            used, gap = indent + columns, 0
+            # A path that is as wide as the window is not cut.
+            start = indent if indent + columns <= width else LEAST_INDENT
+            found.append([" " * start, _like(part, text)])
+            used, gap = start + columns, 0
     return [[part for part in parts if part] for parts in found]
 
 
@@ -52,7 +56,7 @@ def _indent(text: str, width: int) -> int:
     """Where a line is continued: below the text after a label, or 2 further than its beginning."""
     label = _LABEL.match(text)
     indent = _columns(label[0]) if label else width
-    return indent if indent <= width // 3 else len(text) - len(text.lstrip(" ")) + 2
+    return indent if indent <= width // 3 else len(text) - len(text.lstrip(" ")) + LEAST_INDENT
 
 
 def _tokens(line: Line, room: int) -> Iterator[tuple[str, Part]]:

@@ -11,21 +11,24 @@ from opstasks.cli.app import Context
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
-    from opstasks.service.act import ServiceFacts, ServiceResult
+    from opstasks.service.act import ServiceResult
+    from opstasks.service.plan import Verb
 
-WATCH_HELP = "How many seconds the started service must stay up."
+WATCH_HELP = "How long the started service must stay up: 5, 90s, 2m (default: 5s)."
 
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
-def start(ctx: Context, watch: int = 5) -> None:
+def start(ctx: Context, watch: str = "5s") -> None:
     """Start job-runner and check that it stays up; refused while a release is unfinished.
+
+    It does not ask.
 
     Example: inv -H tpp service.start
     """
     from opstasks.service import act
 
-    _check_watch(watch)
-    _roll(ctx, "start", lambda host: act.start(host, watch))
+    watch_s = _watch_s(watch)
+    _roll(ctx, "start", lambda host: act.start(host, watch_s), watch_s)
 
 
 @task(auto_shortflags=False)
@@ -40,7 +43,7 @@ def stop(ctx: Context) -> None:
 
 
 @task(help={"watch": WATCH_HELP}, auto_shortflags=False)
-def restart(ctx: Context, watch: int = 5) -> None:
+def restart(ctx: Context, watch: str = "5s") -> None:
     """Restart job-runner and check that it stays up; running jobs continue.
 
     Refused while a release is unfinished.
@@ -49,55 +52,46 @@ def restart(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.service import act
 
-    _check_watch(watch)
-    _roll(ctx, "restart", lambda host: act.restart(host, watch))
+    watch_s = _watch_s(watch)
+    _roll(ctx, "restart", lambda host: act.restart(host, watch_s), watch_s)
 
 
-def _check_watch(watch: int) -> None:
-    """Refuse 0: without a watch, a service that crashes at once would count as up."""
+def _watch_s(watch: str) -> int:
+    """Seconds; never 0: without a watch, a service that crashes at once would count as up."""
+    from opstasks.core import durations
     from opstasks.core.errors import Refused
 
-    if watch < 1:
-        raise Refused("--watch must be 1 or greater", hint="--watch 5, or leave it out")
+    try:
+        return durations.parse(watch)
+    except Refused as refused:
+        raise Refused(f"--watch: {refused.message}", hint="--watch 5s, or leave it out") from None
 
 
-def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> None:
-    """Inspect all hosts, ask, then change one host after another."""
-    from opstasks.service import act
+def _roll(
+    ctx: Context, verb: Verb, work: Callable[[Host], ServiceResult], watch_s: float = 0.0
+) -> None:
+    """Inspect all hosts, show what will be done, ask, then change one host after another."""
+    from opstasks.cli import again
+    from opstasks.service import act, plan
 
     found = ctx.fleet.gather(act.inspect)
-    if found.exit_code and not ctx.options.keep_going:
-        ctx.finish(found)
-    for host, before in found.values.items():
-        ctx.console.say(
-            f"{host}: {verb} {before.unit.name}, now {before.unit.describe()};"
-            f" {before.jobs.describe()}; jobs continue"
-        )
-        if before.unit.drop_ins:
-            ctx.console.note(f"{host}: the unit has drop-ins: {', '.join(before.unit.drop_ins)}")
-    if ctx.options.dry:
-        ctx.finish(found)
+    planned = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
+    plans, width = planned.values, ctx.console.window
+    if found.exit_code and not (ctx.options.keep_going and plans):
+        ctx.finish(planned)
+    todo = [host for host in ctx.fleet.hosts if host.name in plans and plans[host.name].changes]
+    undo = again.command(ctx, plan.UNDO[verb], [host.name for host in todo])
+    ctx.console.say_lines(plan.lines(plans, width, undo))
+    unchanged = found.mapped(act.unchanged)
+    if ctx.options.dry or not todo:
+        ctx.finish(planned if ctx.options.dry else unchanged)
         return
     if verb != "start":
-        ctx.confirm(_question(verb, found.values))
-    ctx.finish(ctx.fleet.roll(work), _row)
-
-
-def _question(verb: str, found: dict[str, ServiceFacts]) -> str:
-    """The question before a change; names the hosts where running jobs are unknown."""
-    unknown = [host for host, facts in found.items() if facts.jobs.count is None]
-    note = f" (running jobs unknown on {', '.join(unknown)})" if unknown else ""
-    return f"{verb.capitalize()} job-runner on {', '.join(found)}{note}?"
-
-
-def _row(result: ServiceResult) -> dict[str, object]:
-    return {
-        "before": result.before,
-        "after": result.after,
-        "jobs": result.jobs.describe(),
-        "changed": result.changed,
-        **({"notes": "; ".join(result.notes)} if result.notes else {}),
-    }
+        ctx.confirm(plan.question(verb, plans))
+    told = plan.told(verb, lambda hosts: again.command(ctx, plan.UNDO[verb], hosts.split(",")))
+    done = ctx.roll(work, todo, told)
+    ctx.console.say_lines(plan.note_lines(done.values, width))
+    ctx.finish(unchanged.replaced(done))
 
 
 namespace = Collection("service", start, stop, restart)
