@@ -164,3 +164,5 @@ def step_line(event: events.StepReached, since_s: float | None) -> Line:
 def plural(count: int, one: str, many: str = "") -> str:
     """``1 host``, ``2 hosts``."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+

@@ -297,7 +297,7 @@ def test_an_edit_during_the_watch_is_kept_as_a_patch(here, sandbox_dir, tmp_path
     _, err = client.communicate(timeout=120)
     assert client.returncode == 1, err
     patch = f"{STATE}/kept/{here.records[-1]['id']}-code.patch"
-    assert f"1 file(s) changed by hand in {CODE} are kept in {patch}" in err
+    assert f"1 file changed by hand in {CODE}: kept in {patch}" in err
     assert "+# by hand" in here.sh(f"cat {patch}")
     assert here.sh(f"git -C {CODE} status --porcelain") == ""
     assert (here.code, here.version, here.serving) == ("v2.71.0", 1, True)
