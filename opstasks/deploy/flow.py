@@ -72,7 +72,8 @@ def roll(
     width = ctx.console.window
     if todo:
         undo = _undo(ctx, words, todo)
-        ctx.console.say_lines(preview.lines(todo, width, undo=undo, all_commits=all_commits))
+        how = {"all_commits": all_commits, "wide": ctx.console.wide}
+        ctx.console.say_lines(preview.lines(todo, width, undo=undo, **how))
     ctx.console.say_lines(preview.idle_lines(idle, width))
     if ctx.options.dry or not todo:
         ctx.finish(plans.mapped(document if ctx.options.dry else apply.unchanged))

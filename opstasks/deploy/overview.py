@@ -48,11 +48,24 @@ def pending(hosts_text: str) -> Screen[DeployPreview]:
 
 
 def _pending_headline(result: FleetResult[DeployPreview]) -> Line:
-    values = result.values.values()
-    waiting = sum(not value.nothing_to_do for value in values)
-    if not waiting:
+    values = list(result.values.values())
+    unfinished = sum(bool(value.unfinished) for value in values)
+    refused = sum(_is_refused(value) for value in values)
+    would = sum(_would_change(value) for value in values)
+    counts: list[Part] = [f"{would} of {plural(len(result.results), 'host')} would change"]
+    counts += [bad(f", {refused} would be refused")] if refused else []
+    counts += [bad(f", {unfinished} unfinished")] if unfinished else []
+    if len(counts) == 1 and not would and values:
         return [f"nothing to deploy on {plural(len(values), 'host')}"]
-    return [f"{waiting} of {plural(len(list(result)), 'host')} would change"]
+    return counts
+
+
+def _is_refused(found: DeployPreview) -> bool:
+    return bool(found.problems) and not found.unfinished
+
+
+def _would_change(found: DeployPreview) -> bool:
+    return not (found.nothing_to_do or found.problems or found.unfinished)
 
 
 def _pending_row(host: str, found: DeployPreview) -> Sequence[object]:
@@ -98,7 +111,7 @@ def _migrations_cell(found: DeployPreview) -> Part:
 
 
 def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
-    for problem in found.problems:
+    for problem in found.problems if _is_refused(found) else ():
         yield [f"{host}  ", bad(problem.text)]
         yield [dim("  next  "), Whole(problem.hint)]
     if found.unfinished:
@@ -114,8 +127,7 @@ def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
 
 
 def _pending_closing(result: FleetResult[DeployPreview], hosts_text: str) -> Iterator[Line]:
-    values = result.values.values()
-    if any(not (value.nothing_to_do or value.problems or value.unfinished) for value in values):
+    if any(map(_would_change, result.values.values())):
         yield ["deploy  ", Whole(" ".join(filter(None, ("inv", hosts_text, "deploy"))))]
 
 
@@ -124,13 +136,13 @@ def _pending_closing(result: FleetResult[DeployPreview], hosts_text: str) -> Ite
 RELEASE_COLUMNS = (
     Column("HOST"),
     Column("STARTED"),
-    Column("FROM"),
+    Column("FROM", rank=1),
     Column("TO"),
     Column("RESULT"),
-    Column("WHO", rank=1),
-    Column("TOOK", rank=2, is_right=True),
-    Column("DATABASE", rank=4),
-    Column("REASON", rank=3, long="clip"),
+    Column("WHO", rank=2),
+    Column("TOOK", rank=3, is_right=True),
+    Column("DATABASE", rank=5),
+    Column("REASON", rank=4, long="clip"),
 )
 RESULT_CELLS = {
     "deployed": good("deployed"),

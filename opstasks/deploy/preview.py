@@ -48,11 +48,12 @@ class PlanGroup:
 
 
 def grouped(plans: Mapping[str, DeployPlan]) -> list[PlanGroup]:
-    """Hosts in groups with the same plan, in the order of their first ones."""
+    """Hosts in groups with the same plan; those that would lose commits come first."""
     found: dict[object, list[str]] = {}
     for host, plan in plans.items():
         found.setdefault(_key(plan), []).append(host)
-    return [PlanGroup(tuple(hosts), plans[hosts[0]]) for hosts in found.values()]
+    groups = [PlanGroup(tuple(hosts), plans[hosts[0]]) for hosts in found.values()]
+    return sorted(groups, key=lambda group: not _lost(group.plan))
 
 
 def _key(plan: DeployPlan) -> object:
@@ -67,17 +68,22 @@ def _key(plan: DeployPlan) -> object:
 
 
 def lines(
-    plans: Mapping[str, DeployPlan], width: int, *, undo: str = "", all_commits: bool = False
+    plans: Mapping[str, DeployPlan],
+    width: int,
+    *,
+    undo: str = "",
+    all_commits: bool = False,
+    wide: bool = False,
 ) -> list[Line]:
     """What is planned for hosts with something to do, for a window of a width.
 
-    `undo` is the command that undoes it, "" if nothing can.
+    `undo` is the command that undoes it, "" if nothing can; `wide`: no column is left out.
     """
     groups = grouped(plans)
     found: list[Line] = []
     for group in groups:
         found += folded(_group_lines(group, len(groups) == 1, all_commits=all_commits), width)
-    found += draw(COLUMNS, _rows(plans, len(groups) > 1), width).with_hint()
+    found += draw(COLUMNS, _rows(plans, len(groups) > 1), width, wide=wide).with_hint(width)
     return [*found, *folded(_closing(plans, undo), width)]
 
 
@@ -122,16 +128,21 @@ def _headline(group: PlanGroup, is_only: bool) -> Line:
 def _effects(plan: DeployPlan) -> Iterator[Part]:
     """``5 commits, 2 migrations``; what is lost first."""
     code, lib = plan.facts.code, plan.facts.lib
-    if plan.restores:
-        yield f"takes back {_commits(code.lost)}, " if code.lost else ""
-    elif lost := code.lost + lib.lost:
+    if lost := _lost(plan):
         yield bad(f"LOSES {_commits(lost)}")
         yield ", "
+    if plan.restores and code.lost:
+        yield from (Whole(f"takes back {_commits(code.lost)},"), " ")
     if code.gained:
-        yield f"{_commits(code.gained)}, "
+        yield from (Whole(f"{_commits(code.gained)},"), " ")
     if lib.moves and not code.moves:
-        yield "other dependencies, "
+        yield from (Whole("other dependencies,"), " ")
     yield _migrations(plan)
+
+
+def _lost(plan: DeployPlan) -> Sequence[Commit]:
+    """The commits that a deploy would lose; a rollback loses those of the release, as is wanted."""
+    return () if plan.restores else plan.facts.code.lost + plan.facts.lib.lost
 
 
 def _migrations(plan: DeployPlan) -> Part:
@@ -139,8 +150,9 @@ def _migrations(plan: DeployPlan) -> Part:
     if facts.unknown_migrations:
         return odd("migrations unknown")
     if undone and plan.migrates_back:
-        return f"{plural(undone.to_version - undone.from_version, 'migration')} undone"
-    return plural(len(facts.migrations), "migration") if facts.migrations else "no migration"
+        return Whole(f"{plural(undone.to_version - undone.from_version, 'migration')} undone")
+    count = plural(len(facts.migrations), "migration") if facts.migrations else "no migration"
+    return Whole(count)
 
 
 def _lost_lines(checkout: CheckoutFacts, *, all_commits: bool) -> Iterator[Line]:
@@ -158,8 +170,8 @@ def _commit_lines(
     for commit in commits[:most]:
         yield [f"  {sign} {commit.sha} {commit.subject}"]
     if (more := len(commits) - most) > 0:
-        at_least = " or more" if len(commits) >= MOST_COMMITS else ""
-        yield [f"  {sign} {more}{at_least} more (--all-commits)"]
+        at_least = "at least " if len(commits) >= MOST_COMMITS else ""
+        yield [f"  {sign} {at_least}{more} more (--all-commits)"]
 
 
 def _commits(commits: Sequence[Commit]) -> str:

@@ -29,9 +29,9 @@ def _lines(host: str, facts: DeployFacts) -> Iterator[Line]:
     record = facts.unfinished
     if record is None:
         return
-    where = f"it was interrupted at {record.step!r}"
+    where = f"interrupted at {record.step!r}"
     if record.rolling_back:
-        where = "it was being undone"
+        where = "interrupted while it was being undone"
     yield [f"{host}  ", bad("UNFINISHED"), f" release {record.describe()}; {where}"]
     for checkout in (facts.code, facts.lib):
         # An interrupted checkout looks like edits by hand: people must judge which it is.

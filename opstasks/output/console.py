@@ -201,7 +201,8 @@ class Console:
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        self.say_lines(table.draw(columns, rows, self.window, wide=self.wide).with_hint())
+        width = self.window
+        self.say_lines(table.draw(columns, rows, width, wide=self.wide).with_hint(width))
 
     def arrived(self, batch: FleetResult[Any]) -> None:
         """Show the errors of hosts at once, also while others are still awaited."""

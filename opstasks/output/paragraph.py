@@ -17,7 +17,7 @@ _WORDS = re.compile(r" +|[^ ]+")
 
 
 class Whole(str):
-    """A command to type: it stays in one line, because a person pastes it."""
+    """Text that stays in one line, such as a command to paste."""
 
     __slots__ = ()
 
@@ -26,7 +26,7 @@ def folded(lines: Iterable[Line], width: int) -> list[Line]:
     """Lines that fit into a window (0: any length); what is continued stands below its beginning.
 
     Where a line begins with a label and two spaces, it is continued below the text after them. A
-    `Whole` part that is wider than the window has a line of its own.
+    `Whole` part that does not fit has a line of its own, or stays beside its label.
     """
     return [part for line in lines for part in (_folded(line, width) if width else [line])]
 
@@ -41,7 +41,11 @@ def _folded(line: Line, width: int) -> list[Line]:
         columns = _columns(text)
         if not text.strip(" "):
             gap = columns
-        elif used + gap + columns <= width or not used:
+        elif (
+            used + gap + columns <= width
+            or not used
+            or (isinstance(part, Whole) and used + gap == indent)
+        ):
             found[-1] += [" " * gap, _like(part, text)]
             used, gap = used + gap + columns, 0
         else:

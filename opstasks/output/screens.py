@@ -65,7 +65,7 @@ class Screen(Generic[T]):
         found = folded([line for line in [self.headline(result)] if line], width)
         if not rows:
             found += folded(self.nothing_lines(result), width)
-        found += draw(self.columns, rows, width, wide=wide).with_hint()
+        found += draw(self.columns, rows, width, wide=wide).with_hint(width)
         below = folded([*self.note_lines(result), *self.closing(result)], width)
         return [*found, *([[""]] if below and rows else []), *below]
 

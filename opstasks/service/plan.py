@@ -68,7 +68,7 @@ def lines(plans: Mapping[str, ServicePlan], width: int, undo: str) -> list[Line]
     verb = todo[0].verb.capitalize()
     headline = f"{verb} job-runner on {plural(len(todo), 'host')}"
     found: list[Line] = [[bold(headline)]]
-    found += draw(COLUMNS, map(_row, plans, plans.values()), width).with_hint()
+    found += draw(COLUMNS, map(_row, plans, plans.values()), width).with_hint(width)
     return [*found, *folded(_closing(plans, undo), width)]
 
 

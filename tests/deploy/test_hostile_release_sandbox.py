@@ -80,7 +80,7 @@ def release(managed, look):
 def pending(inv, ref="hostile"):
     done = inv("-H", "sandbox-1", "deploy.pending", "--ref", ref, "--json")
     assert CANARY not in done.stdout + done.stderr
-    return json.loads(done.stdout)["hosts"]["sandbox-1"]["value"]["facts"]
+    return json.loads(done.stdout)["hosts"]["sandbox-1"]["value"]
 
 
 def test_a_preview_of_a_hostile_release_reaches_nothing_on_the_host(release, inv):
