@@ -91,17 +91,19 @@ def _afterwards(plan: ServicePlan) -> str:
     if plan.verb == "stop":
         boot = " or the next boot" if plan.starts_at_boot else ""
         return f"stopped until service.start{boot}"
-    return f"started, watched for {plan.watch_s:g} s"
+    done = "restarted" if plan.service == "up" else "started"
+    return f"{done}, watched for {plan.watch_s:g} s"
 
 
 def _closing(plans: Mapping[str, ServicePlan], undo: str) -> Iterator[Line]:
-    for host, plan in plans.items():
+    todo = {host: plan for host, plan in plans.items() if plan.changes}
+    for host, plan in todo.items():
         if plan.drop_ins:
             yield [f"{host}  the unit has drop-ins: {', '.join(plan.drop_ins)}"]
         if plan.jobs.count is None:
             yield [f"{host}  running jobs: ", odd(f"unknown ({plan.jobs.error})")]
-    verb = next(iter(plans.values())).verb
-    is_idle = all(plan.jobs.count == 0 for plan in plans.values())
+    verb = next(iter(todo.values())).verb
+    is_idle = all(plan.jobs.count == 0 for plan in todo.values())
     jobs = "No job is running" if is_idle else "Running jobs go on"
     text = {"start": "Pending jobs begin.", "stop": f"{jobs}; no new job starts."}
     yield [text.get(verb, f"{jobs}."), *([" Undo: ", Whole(undo)] if undo else [])]
