@@ -70,6 +70,11 @@ def step_answer(version: int = 0, how: str = "", **values: Any) -> Answer:
     return {"version": version, "how": how, **values}
 
 
+def seen_by(watched: Watched) -> Answer:
+    """What a watch saw, as fields of an answer."""
+    return {"as_before": watched.as_before, "notes": watched.notes}
+
+
 def ended_answer(spec: ReleaseSpec, **values: Any) -> Answer:
     """The answer of a last step: what is on the host now, and how many jobs are running."""
     return step_answer(**values, now=seen(spec), running_jobs=running_count(spec))
@@ -185,7 +190,7 @@ def serve(spec: ReleaseSpec) -> Answer:
     if not record["was_active"]:
         return step_answer()
     watched = start_and_watch(spec, record.get("known_exceptions", []))
-    return step_answer(**watched._asdict())
+    return step_answer(**seen_by(watched))
 
 
 def finish(spec: ReleaseSpec) -> Answer:
@@ -232,7 +237,7 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
     with contextlib.suppress(OSError):
         prune(spec)
-    return ended_answer(spec, how=how, **watched._asdict())
+    return ended_answer(spec, how=how, **seen_by(watched))
 
 
 def restart(spec: ReleaseSpec) -> Answer:
@@ -240,7 +245,7 @@ def restart(spec: ReleaseSpec) -> Answer:
     refuse_unstartable(spec["unit"])
     known = exceptions_now(spec)
     stop(spec)
-    return ended_answer(spec, **start_and_watch(spec, known)._asdict())
+    return ended_answer(spec, **seen_by(start_and_watch(spec, known)))
 
 
 def look(spec: ReleaseSpec) -> Answer:
