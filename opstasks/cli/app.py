@@ -54,9 +54,7 @@ class App:
             fields=options.fields,
         )
         self.stop = threading.Event()
-        self._passwords = PasswordBox(
-            options.password, self._where_sudo_may_ask, self.console.held
-        )
+        self._passwords = PasswordBox(options.password, self._where_sudo_may_ask, self.console.held)
         self._inventory: Inventory | None = None
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
@@ -206,10 +204,18 @@ class Context(invoke.Context):
 
     @property
     def clock(self) -> Clock:
-        """The present time, in the zone in which times are shown."""
+        """The present time, in the zone in which times are shown.
+
+        That is the zone of the hosts that were asked, if they all have the same one, or UTC.
+        """
         from opstasks.core.clock import Clock
 
-        return Clock(time.time())
+        now_at = time.time()
+        zones = {str(host.zone): host.zone for host in self.fleet.hosts if host.zone is not None}
+        if len(zones) != 1:
+            return Clock(now_at)
+        ((name, zone),) = zones.items()
+        return Clock(now_at, zone, name)
 
     @property
     def hosts_text(self) -> str:

@@ -134,8 +134,8 @@ class Fleet:
     ) -> FleetResult[T]:
         """Change hosts one after another; stop at the first failure.
 
-        `show` is called in this thread with the hosts that are done. The first Ctrl-C lets the current step end and starts nothing new; the second one
-        raises KeyboardInterrupt at once.
+        `show` is called in this thread with the hosts that are done. The first Ctrl-C lets the
+        current step end and starts nothing new; the second one raises KeyboardInterrupt at once.
         """
         limits = WorkLimits(
             workers=self.parallel or 1,

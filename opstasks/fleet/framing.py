@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 
 from opstasks.core.command import Command, Raw, Secret
+from opstasks.fleet import zone
 from opstasks.fleet.heartbeat import SILENCE_S
 from opstasks.fleet.marks import NOT_RUN
 from opstasks.fleet.sudo import ASK
@@ -71,11 +72,11 @@ def prompt_text(token: str) -> bytes:
 
 
 def start_frames(token: str) -> bytes:
-    """The first input of the framed shell; it answers with the end mark `token`.
+    """The first input of the framed shell; it answers with its time zone and the mark `token`.
 
     A client that has given up has closed the streams: then the shell ends here, and runs nothing.
     """
-    text = f"{FUNCTIONS}\n{SHELL_SETTINGS}\n{_marks(token, '$$')} || exit"
+    text = f"{FUNCTIONS}\n{SHELL_SETTINGS}\n{zone.SAY}\n{_marks(token, '$$')} || exit"
     return f"{token}\0{text}\0".encode()
 
 

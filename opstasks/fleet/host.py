@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 import msgspec
@@ -238,6 +239,8 @@ class Host:
         self._transport: Transport | None = None
         self._is_doubtful = False
         self._shells: dict[str, Shell] = {}
+        # Known once a shell has started there.
+        self.zone: tzinfo | None = None
 
     # -- accounts ----------------------------------------------------------------------------
 
@@ -296,7 +299,10 @@ class Host:
         own = "" if user == login else user
         mode = sudo.mode(self.spec.sudo, login, self.spec.service_user)
         advice = sudo.advice(self.spec, login)
-        return Session(transport, self.name, own, mode, self.passwords, advice)
+        return Session(transport, self.name, own, mode, self.passwords, advice, self._note_zone)
+
+    def _note_zone(self, zone: tzinfo | None) -> None:
+        self.zone = zone or self.zone
 
     def login_user(self) -> str:
         """The account of the login."""

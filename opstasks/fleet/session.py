@@ -24,6 +24,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 
 from opstasks.core.command import MAX_OUTPUT_BYTES, Command, Raw
 from opstasks.core.errors import (
@@ -35,7 +36,7 @@ from opstasks.core.errors import (
     Unreachable,
 )
 from opstasks.core.result import Result
-from opstasks.fleet import framing
+from opstasks.fleet import framing, zone
 from opstasks.fleet.heartbeat import HEARTBEATS
 from opstasks.fleet.line_tap import LineTap
 from opstasks.fleet.marks import MAX_CODE, MAX_PID, EndMarks, taken
@@ -77,13 +78,16 @@ class Session:
         sudo: str,
         passwords: PasswordSource,
         advice: str = "",
+        note_zone: Callable[[tzinfo | None], None] = lambda zone: None,
     ) -> None:
         """Start the shell; raises Unreachable or Refused if that is known at once.
 
         `sudo` is what `opstasks.fleet.sudo.mode` says. If sudo does not ask, `ready` or the first
         command raises the error. `advice` is the hint if sudo refuses, instead of the usual one.
+        `note_zone` gets the host's time zone.
         """
         self._advice = advice
+        self._note_zone = note_zone
         self.host = host
         self.user = user
         self.pid = 0
@@ -108,7 +112,8 @@ class Session:
         if self._unsent:
             self._send(b"")
         try:
-            self.pid = self._collect(self._token, START_S, MAX_OUTPUT_BYTES, MAX_PID)[0]
+            self.pid, out, _ = self._collect(self._token, START_S, MAX_OUTPUT_BYTES, MAX_PID)
+            self._note_zone(zone.parse(out))
         except TimedOut:
             raise self._slow_after_sending() from None
         except Unreachable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from opstasks.core import events
@@ -164,5 +163,3 @@ def step_line(event: events.StepReached, since_s: float | None) -> Line:
 def plural(count: int, one: str, many: str = "") -> str:
     """``1 host``, ``2 hosts``."""
     return f"{count} {one if count == 1 else many or one + 's'}"
-
-

@@ -19,7 +19,7 @@ Source = Callable[[Callable[[Sequence[Any]], None]], None]
 def fleet_stream(
     hosts: Iterable[tuple[str, Source]], fields: Sequence[str] = ()
 ) -> FleetResult[None]:
-    """Write the values of each host, in the form of `documents.fleet_document`; returns the outcomes.
+    """Write the values of each host, as `documents.fleet_document` does; returns the outcomes.
 
     A host that fails half-way keeps its values so far, together with the error. When the reader of
     our output closes the pipe, as `| head` does, the rest is left out without an error. Raises
