@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from opstasks.cli import again
+from opstasks.cli import changing
 from opstasks.cli.app import Context
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.deploy import apply, preview, resume, told
 from opstasks.deploy.apply import DeployResult
@@ -37,10 +38,9 @@ NO_UNDO = Wording("", lambda plans: "")
 
 
 def judge(ctx: Context, found: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
-    """Plans with problems become errors; ends the program then, unless --keep-going."""
+    """Plans with problems become errors; ends the program then, unless --keep-going or --dry."""
     judged = FleetResult([_judged(item) for item in found])
-    if judged.exit_code and not (ctx.options.keep_going and judged.values):
-        ctx.finish(judged.mapped(document))
+    changing.need_every_host(ctx, judged.mapped(document))
     return judged
 
 
@@ -78,7 +78,7 @@ def roll(
     if ctx.options.dry or not todo:
         ctx.finish(plans.mapped(document if ctx.options.dry else apply.unchanged))
         return
-    ctx.confirm(words.question.format(hosts=", ".join(todo)))
+    ctx.confirm(words.question.format(hosts=first_names(list(todo), changing.NAMED)))
 
     def whole(count: int) -> str:
         names = {plan.facts.code.target_name for plan in todo.values()}
@@ -166,7 +166,7 @@ def _waits(item: HostResult[DeployPlan]) -> bool:
 
 def _undo(ctx: Context, words: Wording, plans: Plans) -> str:
     """The command that undoes it on hosts; "" if there is none."""
-    return again.command(ctx, words.undo(plans), plans)
+    return changing.command_for(ctx, words.undo(plans), plans)
 
 
 def _undone(ctx: Context, words: Wording, todo: Plans) -> Callable[[str], str]:

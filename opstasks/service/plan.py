@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from opstasks.core.formats import first_names
 from opstasks.core.state import ServiceState
 from opstasks.deploy.words import jobs_go_on, service_cell, service_text
 from opstasks.output.paragraph import Whole, folded
@@ -22,6 +23,8 @@ COLUMNS = (
     Column("JOBS", is_right=True),
     Column("AFTERWARDS", long="wrap"),
 )
+# So many hosts are named in a question.
+NAMED = 10
 # The task that undoes each verb, "" if none does.
 UNDO: dict[Verb, str] = {"start": "service.stop", "stop": "service.start", "restart": ""}
 
@@ -114,7 +117,7 @@ def question(verb: Verb, plans: Mapping[str, ServicePlan]) -> str:
     todo = {host: plan for host, plan in plans.items() if plan.changes}
     unknown = [host for host, plan in todo.items() if plan.jobs.count is None]
     note = f" (running jobs unknown on {', '.join(unknown)})" if unknown else ""
-    return f"{verb.capitalize()} job-runner on {', '.join(todo)}{note}?"
+    return f"{verb.capitalize()} job-runner on {first_names(list(todo), NAMED)}{note}?"
 
 
 def told(verb: Verb, undo: Callable[[str], str]) -> Told[ServiceResult]:

@@ -71,16 +71,15 @@ def _roll(
     ctx: Context, verb: Verb, work: Callable[[Host], ServiceResult], watch_s: float = 0.0
 ) -> None:
     """Inspect all hosts, show what will be done, ask, then change one host after another."""
-    from opstasks.cli import again
+    from opstasks.cli import changing
     from opstasks.service import act, plan
 
     found = ctx.fleet.gather(act.inspect)
     planned = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
     plans, width = planned.values, ctx.console.window
-    if found.exit_code and not (ctx.options.keep_going and plans):
-        ctx.finish(planned)
+    changing.need_every_host(ctx, planned)
     todo = [host for host in ctx.fleet.hosts if host.name in plans and plans[host.name].changes]
-    undo = again.command(ctx, plan.UNDO[verb], [host.name for host in todo])
+    undo = changing.command_for(ctx, plan.UNDO[verb], [host.name for host in todo])
     ctx.console.say_lines(plan.lines(plans, width, undo))
     unchanged = found.mapped(act.unchanged)
     if ctx.options.dry or not todo:
@@ -88,7 +87,9 @@ def _roll(
         return
     if verb != "start":
         ctx.confirm(plan.question(verb, plans))
-    told = plan.told(verb, lambda hosts: again.command(ctx, plan.UNDO[verb], hosts.split(",")))
+    told = plan.told(
+        verb, lambda hosts: changing.command_for(ctx, plan.UNDO[verb], hosts.split(","))
+    )
     done = ctx.roll(work, todo, told)
     ctx.console.say_lines(plan.note_lines(done.values, width))
     ctx.finish(unchanged.replaced(done))

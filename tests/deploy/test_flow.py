@@ -226,3 +226,33 @@ def test_watch_takes_the_usual_durations(text, seconds):
 def test_watch_names_its_flag_when_it_is_wrong(text):
     with pytest.raises(Refused, match=r"^--watch: "):
         tasks._watch_s(text)
+
+
+# -- hosts that cannot be changed ------------------------------------------------------------
+
+
+def some_fail():
+    return planned(a=plan(OLD), b=plan(NOPE))
+
+
+def test_a_host_without_a_plan_stops_the_others_and_says_how_to_go_on(context, capsys):
+    assert run(context("a", "b", yes=True), some_fail()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1] == "nothing was changed; --keep-going goes on with a"
+    assert err.count("no 'nope'") == 1
+
+
+def test_with_keep_going_the_reasons_come_before_the_question(context, capsys, no_terminal):
+    with pytest.raises(Refused, match=r"^Deploy to a\? "):
+        run(context("a", "b", keep_going=True), some_fail())
+    out, err = capsys.readouterr()
+    assert "no 'nope'" in err
+    assert out.startswith("a: v2.71.0 -> v2.73.0")
+
+
+def test_a_dry_run_shows_the_plans_of_the_other_hosts(context, capsys):
+    assert run(context("a", "b", dry=True), some_fail()) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("a: v2.71.0 -> v2.73.0")
+    assert err.count("no 'nope'") == 1
