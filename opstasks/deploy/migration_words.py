@@ -42,7 +42,7 @@ def in_words(migrations: Iterable[Migration]) -> list[DatabaseChange]:
     """The changes of migrations, those of one table together; unknown SQL is shown as it is."""
     tables: dict[str, list[tuple[str, bool]]] = {}
     for item in migrations:
-        for table, words, is_loss in _changes(item.sql):
+        for table, words, is_loss in changes(item.sql):
             tables.setdefault(table, []).append((words, is_loss))
     return [_change(table, found) for table, found in tables.items()]
 
@@ -54,7 +54,7 @@ def _change(table: str, found: Sequence[tuple[str, bool]]) -> DatabaseChange:
     )
 
 
-def _changes(sql: str) -> Iterator[tuple[str, str, bool]]:
+def changes(sql: str) -> Iterator[tuple[str, str, bool]]:
     """Each statement: the table ("" if not known), what is done to it, whether data may go."""
     for statement in " ".join(sql.split()).split(";"):
         text = statement.strip()
