@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
@@ -152,12 +152,12 @@ RESULT_CELLS = {
 }
 
 
-def releases(clock: Clock) -> Screen[Releases]:
-    """The releases of each host, newest first."""
+def releases(clock: Callable[[], Clock]) -> Screen[Releases]:
+    """The releases of each host, newest first; the zone of `clock` is known once they are read."""
     return Screen(
         RELEASE_COLUMNS,
-        rows=lambda host, found: [_release_row(clock, host, item) for item in found],
-        headline=lambda result: _releases_headline(clock, result),
+        rows=lambda host, found: [_release_row(clock(), host, item) for item in found],
+        headline=lambda result: _releases_headline(clock(), result),
         closing=_releases_closing,
         nothing=lambda result: f"nothing was deployed yet on {plural(len(result.values), 'host')}",
         ids=lambda found: (item.id for item in found),

@@ -111,7 +111,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     if limit < 0:
         raise Refused(f"--limit must be 0 or greater, not {limit}", hint="--limit 10; 0 for all")
     most = limit or release.ALL_RELEASES
-    screen = overview.releases(ctx.clock)
+    screen = overview.releases(lambda: ctx.clock)
     ctx.finish(ctx.reader.screen(lambda host: release.list_releases(host.service, most), screen))
 
 

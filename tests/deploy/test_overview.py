@@ -143,13 +143,13 @@ RELEASES = (
 
 def releases(found, width=80):
     result = FleetResult([HostResult("sandbox-1", "ok", found)])
-    return [text_of_line(line) for line in overview.releases(CLOCK).lines(result, width)]
+    return [text_of_line(line) for line in overview.releases(lambda: CLOCK).lines(result, width)]
 
 
 @pytest.mark.parametrize("width", golden_help.WIDTHS)
 def test_releases_look_like_their_drawing(width):
     result = FleetResult([HostResult("sandbox-1", "ok", RELEASES)])
-    lines = overview.releases(CLOCK).lines(result, width)
+    lines = overview.releases(lambda: CLOCK).lines(result, width)
     golden_help.check(HERE, "releases", width, lines)
 
 
@@ -178,4 +178,4 @@ def test_no_release_is_said_with_the_number_of_hosts():
 
 
 def test_only_ids_are_printed_for_a_pipe():
-    assert list(overview.releases(CLOCK).ids(RELEASES)) == ["4", "3", "2", "1"]
+    assert list(overview.releases(lambda: CLOCK).ids(RELEASES)) == ["4", "3", "2", "1"]
