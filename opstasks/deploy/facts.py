@@ -173,8 +173,8 @@ class DeployFacts:
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
     ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
-    start the `unit` again. The unit has been in its state, `service`, for `service_for_s` seconds;
-    None: not known.
+    start the `unit` again. `host` is the name in the inventory. The unit has been in its state,
+    `service`, for `service_for_s` seconds; None: not known.
     """
 
     code: CheckoutFacts
@@ -198,6 +198,7 @@ class DeployFacts:
     unit: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
     service_user: Line = ""
+    host: Line = ""
     service: ServiceState | None = None
     service_for_s: Seconds | None = None
 
@@ -303,4 +304,5 @@ def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
         lib=replace(facts.lib, url=spec.deploy.lib.url),
         service_user=spec.service_user,
         unit=spec.unit,
+        host=spec.name,
     )

@@ -22,7 +22,9 @@ from tests.deploy.screens_help import BACK, NEW, OLD, STOPPED, plan, rollback
 from tests.fake_host import FakeHost
 
 NOPE = replace(OLD, code=replace(OLD.code, target="", target_name="", gained=(), error="no 'nope'"))
-FULL = replace(OLD, code=replace(OLD.code, dirt=Dirt(unstaged=("a.py",))), may_control=False)
+FULL = replace(
+    OLD, host="tpp", code=replace(OLD.code, dirt=Dirt(unstaged=("a.py",))), may_control=False
+)
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_each_reason_against_a_deploy_has_its_next_step(context, capsys):
     run(context("tpp"), planned(tpp=plan(FULL)))
     err = capsys.readouterr().err
     assert "was changed by hand" in err
-    assert "may not start and stop the unit (next: run `manage` first)" in err
+    assert "may not start and stop the unit (next: inv -H tpp manage)" in err
     assert err.splitlines()[-1].startswith("next:  commit the changes upstream")
 
 
