@@ -31,12 +31,13 @@ UNCONFINED = (
 DOWNTIME_S, RESTART_S, COPY_BYTES_S = 5.0, 2.0, 100e6
 COLUMNS = (
     Column("HOST"),
-    Column("FROM", rank=1),
     Column("SERVICE"),
     Column("JOBS", is_right=True),
     Column("DOWNTIME"),
     Column("AFTERWARDS", long="wrap"),
 )
+# Where hosts have different plans: the release that each one leaves.
+FROM = Column("FROM", rank=1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def lines(
     found: list[Line] = []
     for group in groups:
         found += folded(_group_lines(group, len(groups) == 1, all_commits=all_commits), width)
-    found += draw(COLUMNS, _rows(plans, len(groups) > 1), width, wide=wide).with_hint(width)
+    columns = COLUMNS if len(groups) == 1 else (*COLUMNS, FROM)
+    rows = [_row(host, plan)[: len(columns)] for host, plan in plans.items()]
+    found += draw(columns, rows, width, wide=wide).with_hint(width)
     return [*found, *folded(_closing(plans, undo), width)]
 
 
@@ -210,13 +213,12 @@ def _in_words(facts: DeployFacts) -> list[Part]:
 # -- the hosts -------------------------------------------------------------------------------
 
 
-def _rows(plans: Mapping[str, DeployPlan], with_from: bool) -> Iterator[Sequence[object]]:
-    for host, plan in plans.items():
-        facts = plan.facts
-        jobs = odd("?") if facts.running_jobs is None else facts.running_jobs
-        start = facts.code.head_name if with_from else ""
-        service = service_cell(facts.service, facts.service_for_s)
-        yield [host, start, service, jobs, downtime_text(plan), _afterwards(plan)]
+def _row(host: str, plan: DeployPlan) -> Sequence[object]:
+    facts = plan.facts
+    jobs = odd("?") if facts.running_jobs is None else facts.running_jobs
+    service = service_cell(facts.service, facts.service_for_s)
+    start = facts.code.head_name
+    return [host, service, jobs, downtime_text(plan), _afterwards(plan), start]
 
 
 def downtime_text(plan: DeployPlan) -> str:
