@@ -74,7 +74,7 @@ def roll(
         undo = _undo(ctx, words, todo)
         how = {"all_commits": all_commits, "wide": ctx.console.wide}
         ctx.console.say_lines(preview.lines(todo, width, undo=undo, **how))
-    ctx.console.say_lines(preview.idle_lines(idle, width))
+    ctx.console.say_lines(preview.idle_lines(idle))
     if ctx.options.dry or not todo:
         ctx.finish(plans.mapped(document if ctx.options.dry else apply.unchanged))
         return
@@ -98,7 +98,7 @@ def carry_out(
     """Change the hosts in inventory order; those without a plan to carry out keep their result."""
     chosen = [host for host in ctx.fleet.hosts if host.name in todo]
     done = ctx.carry_out(plans, work, chosen, words)
-    ctx.console.say_lines(told.note_lines(done, ctx.console.window))
+    ctx.console.say_lines(told.note_lines(done))
     ctx.finish(plans.mapped(apply.unchanged).replaced(done))
 
 
@@ -120,7 +120,7 @@ def continue_unfinished(
     `not_deployed` are the refs that a person asked for: they are not deployed by this run.
     """
     todo = {host: plan for host, plan in plans.values.items() if plan.facts.unfinished}
-    ctx.console.say_lines(resume.lines(todo, ctx.console.window))
+    ctx.console.say_lines(resume.lines(todo))
     if not_deployed:
         ctx.console.note(
             f"{not_deployed} is not deployed by this run: unfinished releases come first"

@@ -14,8 +14,7 @@ from opstasks.deploy.migration_words import in_words
 from opstasks.deploy.plan import DeployPlan
 from opstasks.deploy.words import count_text, service_cell
 from opstasks.onhost.limits import MOST_COMMITS
-from opstasks.output.paragraph import Whole, folded
-from opstasks.output.parts import Line, Part, bad, bold, odd
+from opstasks.output.parts import Line, Part, bad, bold, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.table import Column, draw
 
@@ -83,11 +82,11 @@ def lines(
     groups = grouped(plans)
     found: list[Line] = []
     for group in groups:
-        found += folded(_group_lines(group, len(groups) == 1, all_commits=all_commits), width)
+        found += _group_lines(group, len(groups) == 1, all_commits=all_commits)
     columns = COLUMNS if len(groups) == 1 else (*COLUMNS, FROM)
     rows = [_row(host, plan)[: len(columns)] for host, plan in plans.items()]
-    found += draw(columns, rows, width, wide=wide).with_hint(width)
-    return [*found, *folded(_closing(plans, undo), width)]
+    found += draw(columns, rows, width, wide=wide).with_hint()
+    return [*found, *_closing(plans, undo)]
 
 
 # -- what changes ----------------------------------------------------------------------------
@@ -135,11 +134,11 @@ def _effects(plan: DeployPlan) -> Iterator[Part]:
         yield bad(f"LOSES {_commits(lost)}")
         yield ", "
     if plan.restores and code.lost:
-        yield from (Whole(f"takes back {_commits(code.lost)},"), " ")
+        yield f"takes back {_commits(code.lost)}, "
     if code.gained:
-        yield from (Whole(f"{_commits(code.gained)},"), " ")
+        yield f"{_commits(code.gained)}, "
     if lib.moves and not code.moves:
-        yield from (Whole("other dependencies,"), " ")
+        yield "other dependencies, "
     yield _migrations(plan)
 
 
@@ -153,9 +152,8 @@ def _migrations(plan: DeployPlan) -> Part:
     if facts.unknown_migrations:
         return odd("migrations unknown")
     if undone and plan.migrates_back:
-        return Whole(f"{plural(undone.to_version - undone.from_version, 'migration')} undone")
-    count = plural(len(facts.migrations), "migration") if facts.migrations else "no migration"
-    return Whole(count)
+        return f"{plural(undone.to_version - undone.from_version, 'migration')} undone"
+    return plural(len(facts.migrations), "migration") if facts.migrations else "no migration"
 
 
 def _lost_lines(checkout: CheckoutFacts, *, all_commits: bool) -> Iterator[Line]:
@@ -201,12 +199,7 @@ def _in_words(facts: DeployFacts) -> list[Part]:
     found: list[Part] = []
     for change in in_words(facts.migrations):
         found += ["; "] if found else []
-        if change.is_loss:
-            found.append(odd(change.text))
-            continue
-        for number, words in enumerate(change.text.split(", ")):
-            found += [", "] if number else []
-            found.append(Whole(words))
+        found.append(odd(change.text) if change.is_loss else change.text)
     return found
 
 
@@ -247,13 +240,14 @@ def _closing(plans: Mapping[str, DeployPlan], undo: str) -> Iterator[Line]:
             yield [f"{host}  ", odd(UNCONFINED)]
     counts = [plan.facts.running_jobs for plan in plans.values()]
     jobs = "Jobs go on." if any(count != 0 for count in counts) else "No job is running."
-    yield [jobs, *([" Undo: ", Whole(undo)] if undo else [])]
+    undone: list[Part] = [" Undo: ", to_type(undo)] if undo else []
+    yield [jobs, *undone]
 
 
 # -- hosts with nothing to do ----------------------------------------------------------------
 
 
-def idle_lines(plans: Mapping[str, DeployPlan], width: int) -> list[Line]:
+def idle_lines(plans: Mapping[str, DeployPlan]) -> list[Line]:
     """Hosts where nothing is done; one whose service does not run is named, with what to type."""
     places: dict[str, list[str]] = {}
     for host, plan in plans.items():
@@ -265,11 +259,11 @@ def idle_lines(plans: Mapping[str, DeployPlan], width: int) -> list[Line]:
     for host, plan in plans.items():
         if plan.facts.service != "up":
             found += _not_serving(host, plan.facts)
-    return folded(found, width)
+    return found
 
 
 def _not_serving(host: str, facts: DeployFacts) -> list[Line]:
     state = service_cell(facts.service, facts.service_for_s)
     label, task = ("start", "service.start") if facts.service == "stopped" else ("look", "logs")
-    command = Whole(f"inv -H {host} {task}")
+    command = to_type(f"inv -H {host} {task}")
     return [[f"{host}  the service is ", state, f"   {label}: ", command]]

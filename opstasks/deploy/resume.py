@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from opstasks.deploy.facts import DeployFacts
 from opstasks.deploy.plan import DeployPlan
-from opstasks.output.paragraph import folded
 from opstasks.output.parts import Line, bad, odd
 from opstasks.output.progress import plural
 
@@ -14,10 +13,10 @@ from opstasks.output.progress import plural
 SHOWN = 15
 
 
-def lines(plans: Mapping[str, DeployPlan], width: int) -> list[Line]:
-    """The unfinished releases of hosts, for a window of a width."""
+def lines(plans: Mapping[str, DeployPlan]) -> list[Line]:
+    """The unfinished releases of hosts, and what each choice does."""
     found = [line for host, plan in plans.items() for line in _lines(host, plan.facts)]
-    return folded([*found, *_choices(plans)], width)
+    return [*found, *_choices(plans)]
 
 
 def is_edited(plan: DeployPlan) -> bool:

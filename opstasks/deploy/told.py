@@ -11,8 +11,8 @@ from opstasks.core.lines import lines_of
 from opstasks.core.result import FleetResult
 from opstasks.deploy.apply import DeployResult, WentBack
 from opstasks.deploy.words import jobs_go_on, service_text
-from opstasks.output.paragraph import Whole, folded
-from opstasks.output.parts import Line, bad, dim
+from opstasks.output.paragraphs import folded
+from opstasks.output.parts import Line, bad, dim, to_type
 from opstasks.output.summary import Told
 
 # The line of a traceback that names the exception: it follows an indented one.
@@ -39,12 +39,10 @@ def host_text(result: DeployResult) -> str:
     return f"{result.to_name}, {service_text(result.now.service)}, {jobs}"
 
 
-def note_lines(result: FleetResult[DeployResult], width: int) -> list[Line]:
+def note_lines(result: FleetResult[DeployResult]) -> list[Line]:
     """What people should know about a deploy that ended well."""
-    found: list[Line] = [
-        [f"{host}  {note}"] for host, value in result.values.items() for note in value.notes
-    ]
-    return folded(found, width)
+    values = result.values.items()
+    return [[f"{host}  {note}"] for host, value in values for note in value.notes]
 
 
 def back_lines(error: OpsError, took: str, width: int) -> Sequence[Line]:
@@ -59,7 +57,7 @@ def back_lines(error: OpsError, took: str, width: int) -> Sequence[Line]:
         lines += [[dim("  | "), text] for text in lines_of(error.tail)[-TAIL_LINES:]]
     lines = folded(lines, max(20, width - INDENT) if width else 0)
     first: Line = [bad(place), f" after {took}: {error.release} was not deployed"]
-    return [first, *lines, [dim(f"{'next':<7}"), Whole(error.hint)]]
+    return [first, *lines, [dim(f"{'next':<7}"), to_type(error.hint)]]
 
 
 def _now_text(error: WentBack) -> str:

@@ -21,6 +21,7 @@ from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult
 from opstasks.output import colour, documents, failures, fit, region, table
 from opstasks.output.escape import json_text, printable, printable_line
+from opstasks.output.paragraphs import folded
 from opstasks.output.parts import COLOURS, Line, Part, dim
 from opstasks.output.progress import Progress, step_line
 from opstasks.output.table import Column
@@ -83,7 +84,7 @@ class Console:
         """Lines of the result, written together; left out with --json and -q."""
         lines = list(lines)
         if lines and not self.is_quiet:
-            self._write(lines, sys.stdout)
+            self._write(folded(lines, self.window), sys.stdout)
 
     def ids(self, values: Iterable[str]) -> None:
         """The ids of the result, one per line, with -q; else nothing."""
@@ -201,8 +202,7 @@ class Console:
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """A table for people; left out with --json."""
-        width = self.window
-        self.say_lines(table.draw(columns, rows, width, wide=self.wide).with_hint(width))
+        self.say_lines(table.draw(columns, rows, self.window, wide=self.wide).with_hint())
 
     def arrived(self, batch: FleetResult[Any]) -> None:
         """Show the errors of hosts at once, also while others are still awaited."""

@@ -10,8 +10,7 @@ from typing import Any, Generic, TypeVar
 from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import Console
-from opstasks.output.paragraph import Whole, folded
-from opstasks.output.parts import Line, Painted, bad, dim, good, odd
+from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
 from opstasks.output.progress import took_text
 
 T = TypeVar("T")
@@ -56,7 +55,7 @@ class Summary(Generic[T]):
             return
         for item in batch:
             if item.outcome in WORDS and not self._has_own_lines(item):
-                self._say(self._host_line(item))
+                self._console.say(*self._host_line(item))
         self._console.arrived(batch)
 
     def _has_own_lines(self, item: HostResult[T]) -> bool:
@@ -79,11 +78,8 @@ class Summary(Generic[T]):
             return
         took = took_text(time.monotonic() - self._begun_s)
         undo = self._told.undo(",".join(changed))
-        after: Line = ["  Undo: ", Whole(undo)] if undo else []
-        self._say([f"{self._told.whole(len(changed))} in {took}.", *after])
-
-    def _say(self, line: Line) -> None:
-        self._console.say_lines(folded([line], self._console.window))
+        undone: list[Part] = ["  Undo: ", to_type(undo)] if undo else []
+        self._console.say(f"{self._told.whole(len(changed))} in {took}.", *undone)
 
     def _number(self, host: str) -> str:
         return f"[{self._numbers[host]}/{len(self._numbers)}]"

@@ -14,7 +14,6 @@ from typing import Literal
 from opstasks.core.lines import clipped
 from opstasks.output import fit
 from opstasks.output.escape import printable
-from opstasks.output.paragraph import folded
 from opstasks.output.parts import Line, Painted, Part, dim, text_of
 
 # The longest path of Linux. Each row is as wide as the widest cell of each column, so one long text
@@ -58,9 +57,9 @@ class Table:
     layout: Layout | None
     hidden: tuple[str, ...] = ()
 
-    def with_hint(self, width: int) -> list[Line]:
-        """The lines, and those that name the hidden columns, for a window of a width."""
-        return [*self.lines, *folded(hidden_lines(self.hidden), width)]
+    def with_hint(self) -> list[Line]:
+        """The lines, and the one that names the hidden columns."""
+        return [*self.lines, *hidden_lines(self.hidden)]
 
 
 def hidden_lines(titles: Sequence[str]) -> list[Line]:

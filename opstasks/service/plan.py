@@ -9,8 +9,7 @@ from typing import Literal
 from opstasks.core.formats import first_names
 from opstasks.core.state import ServiceState
 from opstasks.deploy.words import jobs_go_on, service_cell, service_text
-from opstasks.output.paragraph import Whole, folded
-from opstasks.output.parts import Line, bold, dim, odd
+from opstasks.output.parts import Line, Part, bold, dim, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
@@ -67,12 +66,12 @@ def lines(plans: Mapping[str, ServicePlan], width: int, undo: str) -> list[Line]
     """The plans of hosts, for a window of a width; `undo` is the command that undoes them."""
     todo = [plan for plan in plans.values() if plan.changes]
     if not todo:
-        return folded(_idle(plans), width)
+        return list(_idle(plans))
     verb = todo[0].verb.capitalize()
     headline = f"{verb} job-runner on {plural(len(todo), 'host')}"
     found: list[Line] = [[bold(headline)]]
-    found += draw(COLUMNS, map(_row, plans, plans.values()), width).with_hint(width)
-    return [*found, *folded(_closing(plans, undo), width)]
+    found += draw(COLUMNS, map(_row, plans, plans.values()), width).with_hint()
+    return [*found, *_closing(plans, undo)]
 
 
 def _idle(plans: Mapping[str, ServicePlan]) -> Iterator[Line]:
@@ -109,7 +108,8 @@ def _closing(plans: Mapping[str, ServicePlan], undo: str) -> Iterator[Line]:
     is_idle = all(plan.jobs.count == 0 for plan in todo.values())
     jobs = "No job is running" if is_idle else "Running jobs go on"
     text = {"start": "Pending jobs begin.", "stop": f"{jobs}; no new job starts."}
-    yield [text.get(verb, f"{jobs}."), *([" Undo: ", Whole(undo)] if undo else [])]
+    undone: list[Part] = [" Undo: ", to_type(undo)] if undo else []
+    yield [text.get(verb, f"{jobs}."), *undone]
 
 
 def question(verb: Verb, plans: Mapping[str, ServicePlan]) -> str:
@@ -136,9 +136,6 @@ def host_text(result: ServiceResult) -> str:
     return f"{service_text(result.after)}{jobs}"
 
 
-def note_lines(values: Mapping[str, ServiceResult], width: int) -> list[Line]:
+def note_lines(values: Mapping[str, ServiceResult]) -> list[Line]:
     """What people did meanwhile."""
-    found: list[Line] = [
-        [dim(f"{host}  "), note] for host, value in values.items() for note in value.notes
-    ]
-    return folded(found, width)
+    return [[dim(f"{host}  "), note] for host, value in values.items() for note in value.notes]

@@ -91,7 +91,7 @@ def _roll(
         verb, lambda hosts: changing.command_for(ctx, plan.UNDO[verb], hosts.split(","))
     )
     done = ctx.roll(work, todo, told)
-    ctx.console.say_lines(plan.note_lines(done.values, width))
+    ctx.console.say_lines(plan.note_lines(done.values))
     ctx.finish(unchanged.replaced(done))
 
 

@@ -72,7 +72,7 @@ def test_an_unfinished_release_looks_like_its_drawing(width):
     dirt = Dirt(staged=("a.py",), unstaged=("a.py", *(f"f{n:02}.py" for n in range(20))))
     begun = replace(RECORD, started_at=1_764_123_180.0)
     facts = replace(FACTS, code=replace(OLD.code, dirt=dirt), releases=(begun,))
-    golden_help.check(HERE, "unfinished", width, resume.lines({"tpp": plan(facts)}, width))
+    golden_help.check(HERE, "unfinished", width, resume.lines({"tpp": plan(facts)}))
 
 
 # -- what must not be missed -----------------------------------------------------------------
@@ -206,14 +206,14 @@ def test_a_restart_says_that_nothing_moves():
 
 def test_a_host_with_nothing_to_do_says_that_it_is_stopped():
     plans = {"a": plan(NEW), "b": plan(replace(NEW, service="stopped", service_for_s=60.0))}
-    first, second = map(text_of_line, preview.idle_lines(plans, 80))
+    first, second = map(text_of_line, preview.idle_lines(plans))
     assert first == "nothing to do on a, b: at v2.73.0 already"
     assert second == "b  the service is stopped 1m   start: inv -H b service.start"
 
 
 @pytest.mark.parametrize("state", ["failed", "starting", None])
 def test_a_host_with_nothing_to_do_says_that_its_service_is_down(state):
-    lines = preview.idle_lines({"b": plan(replace(NEW, service=state))}, 80)
+    lines = preview.idle_lines({"b": plan(replace(NEW, service=state))})
     assert text_of_line(lines[1]).endswith("look: inv -H b logs")
 
 
@@ -232,7 +232,7 @@ def test_text_of_a_host_cannot_control_the_terminal():
 def test_edits_that_an_unfinished_release_would_lose_are_named():
     dirt = Dirt(staged=("a.py",), unstaged=("a.py", *(f"f{n:02}.py" for n in range(20))))
     facts = replace(FACTS, code=replace(FACTS.code, dirt=dirt), releases=(RECORD,))
-    texts = [text_of_line(line) for line in resume.lines({"tpp": plan(facts)}, 0)]
+    texts = [text_of_line(line) for line in resume.lines({"tpp": plan(facts)})]
     assert texts[0] == f"tpp  UNFINISHED release {RECORD.describe()}; interrupted at 'moved'"
     assert texts[1] == "  /code  21 edited files, undone either way, kept as a patch"
     assert (texts[2], texts[17]) == ("    a.py", "    6 more")

@@ -113,6 +113,4 @@ def test_notes_follow_with_the_name_of_their_host():
             HostResult("b", "changed", DONE),
         ]
     )
-    assert [text_of_line(line) for line in told.note_lines(result, 80)] == [
-        "a  KeyError still occurs"
-    ]
+    assert [text_of_line(line) for line in told.note_lines(result)] == ["a  KeyError still occurs"]
