@@ -12,11 +12,12 @@ from opstasks.deploy.problems import DeployProblem
 
 
 class CheckoutMove(msgspec.Struct, frozen=True):
-    """A checkout: where it is and where it would go, as full commits and as names for people.
+    """A checkout: where it is and where `ref` is, as full commits and as names for people.
 
     `gained` and `lost` are the commits between the two, newest first, 200 at most.
     """
 
+    ref: Line
     commit: Line
     name: Line
     target: Line
@@ -24,6 +25,12 @@ class CheckoutMove(msgspec.Struct, frozen=True):
     direction: Direction
     gained: tuple[Commit, ...]
     lost: tuple[Commit, ...]
+
+    @property
+    def known_as(self) -> list[str | tuple[str, str]]:
+        """Names of its commits, for the Tab key: the new ones have their subject beside them."""
+        new = [(commit.sha[:10], commit.subject) for commit in self.gained]
+        return [self.ref, self.target_name, self.name, *new]
 
 
 class DeployPreview(msgspec.Struct, frozen=True):
@@ -80,6 +87,7 @@ def document(plan: DeployPlan) -> DeployPreview:
 
 def _move(checkout: CheckoutFacts) -> CheckoutMove:
     return CheckoutMove(
+        ref=checkout.ref,
         commit=checkout.head,
         name=checkout.head_name,
         target=checkout.target,

@@ -12,7 +12,7 @@ from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.deploy import apply, preview, resume, told
 from opstasks.deploy.apply import DeployResult
-from opstasks.deploy.document import document
+from opstasks.deploy.document import DeployPreview, document
 from opstasks.deploy.plan import DeployPlan
 from opstasks.fleet.host import Host
 from opstasks.output.progress import plural
@@ -39,9 +39,16 @@ NO_UNDO = Wording("", lambda plans: "")
 
 def judge(ctx: Context, found: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
     """Plans with problems become errors; ends the program then, unless --keep-going or --dry."""
+    keep_refs(ctx, found.mapped(document))
     judged = FleetResult([_judged(item) for item in found])
     changing.need_every_host(ctx, judged.mapped(document))
     return judged
+
+
+def keep_refs(ctx: Context, found: FleetResult[DeployPreview]) -> None:
+    """Keep the names of commits for the Tab key."""
+    ctx.seen("refs", found.values, lambda seen: seen.code.known_as)
+    ctx.seen("lib_refs", found.values, lambda seen: seen.lib.known_as)
 
 
 def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:

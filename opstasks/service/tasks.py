@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
     from opstasks.service.act import ServiceResult
     from opstasks.service.plan import Verb
 
-WATCH_HELP = "How long the started service must stay up: 5, 90s, 2m (default: 5s)."
+# Not 0: without a watch, a service that crashes at once would count as up.
+WATCH_HELP = Flag("How long the started service must stay up.", value="DURATION", least=1)
 
 
-@task(help={"watch": WATCH_HELP}, auto_shortflags=False)
-def start(ctx: Context, watch: str = "5s") -> None:
+@task(changes=True, help={"watch": WATCH_HELP})
+def start(ctx: Context, watch: int = 5) -> None:
     """Start job-runner and check that it stays up; refused while a release is unfinished.
 
     It does not ask.
@@ -27,11 +29,10 @@ def start(ctx: Context, watch: str = "5s") -> None:
     """
     from opstasks.service import act
 
-    watch_s = _watch_s(watch)
-    _roll(ctx, "start", lambda host: act.start(host, watch_s), watch_s)
+    _roll(ctx, "start", lambda host: act.start(host, watch), watch)
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def stop(ctx: Context) -> None:
     """Stop job-runner; running jobs continue, no new jobs start.
 
@@ -42,8 +43,8 @@ def stop(ctx: Context) -> None:
     _roll(ctx, "stop", act.stop)
 
 
-@task(help={"watch": WATCH_HELP}, auto_shortflags=False)
-def restart(ctx: Context, watch: str = "5s") -> None:
+@task(changes=True, help={"watch": WATCH_HELP})
+def restart(ctx: Context, watch: int = 5) -> None:
     """Restart job-runner and check that it stays up; running jobs continue.
 
     Refused while a release is unfinished.
@@ -52,19 +53,7 @@ def restart(ctx: Context, watch: str = "5s") -> None:
     """
     from opstasks.service import act
 
-    watch_s = _watch_s(watch)
-    _roll(ctx, "restart", lambda host: act.restart(host, watch_s), watch_s)
-
-
-def _watch_s(watch: str) -> int:
-    """Seconds; never 0: without a watch, a service that crashes at once would count as up."""
-    from opstasks.core import durations
-    from opstasks.core.errors import Refused
-
-    try:
-        return durations.parse(watch)
-    except Refused as refused:
-        raise Refused(f"--watch: {refused.message}", hint="--watch 5s, or leave it out") from None
+    _roll(ctx, "restart", lambda host: act.restart(host, watch), watch)
 
 
 def _roll(

@@ -13,7 +13,7 @@ from opstasks.cli.options import RunOptions
 from opstasks.core.errors import Refused
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.core.state import HostState
-from opstasks.deploy import apply, flow, tasks
+from opstasks.deploy import apply, flow
 from opstasks.deploy.apply import DeployResult
 from opstasks.deploy.facts import Dirt
 from opstasks.fleet.fleet import Fleet
@@ -212,22 +212,6 @@ def test_nothing_is_deployed_where_no_release_is_unfinished(context, begun, caps
     flow.nothing_unfinished(context("tpp"), planned(tpp=plan(OLD)))
     assert capsys.readouterr().out == "nothing to do: no release is unfinished on tpp\n"
     assert begun == []
-
-
-# -- flags -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("", 0), ("15", 15), ("15s", 15), ("2m", 120), ("1h30m", 5400)]
-)
-def test_watch_takes_the_usual_durations(text, seconds):
-    assert tasks._watch_s(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "abc", "1.5"])
-def test_watch_names_its_flag_when_it_is_wrong(text):
-    with pytest.raises(Refused, match=r"^--watch: "):
-        tasks._watch_s(text)
 
 
 # -- hosts that cannot be changed ------------------------------------------------------------

@@ -176,14 +176,3 @@ def test_documents_have_states_and_numbers(run):
     assert [done[name]["outcome"] for name in "ab"] == ["changed", "ok"]
     assert (done["a"]["value"]["before"], done["a"]["value"]["after"]) == ("up", "stopped")
     assert done["b"]["value"]["changed"] is False
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("90s", 90), ("2m", 120)])
-def test_watch_takes_the_usual_durations(text, seconds):
-    assert tasks._watch_s(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["0", "", "-1", "abc"])
-def test_watch_names_its_flag_when_it_is_wrong(text):
-    with pytest.raises(Refused, match=r"^--watch: "):
-        tasks._watch_s(text)
