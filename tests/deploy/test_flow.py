@@ -19,6 +19,7 @@ from opstasks.deploy.facts import Dirt
 from opstasks.fleet.fleet import Fleet
 from tests.deploy.facts_help import CODE, FACTS, RECORD
 from tests.deploy.screens_help import BACK, NEW, OLD, STOPPED, plan, rollback
+from tests.deploy.test_told import went_back
 from tests.fake_host import FakeHost
 
 NOPE = replace(OLD, code=replace(OLD.code, target="", target_name="", gained=(), error="no 'nope'"))
@@ -162,6 +163,32 @@ def test_every_host_has_the_same_kind_of_result(context, capsys, monkeypatch):
     assert [hosts[name]["outcome"] for name in "ab"] == ["changed", "ok"]
     assert [hosts[name]["value"]["changed"] for name in "ab"] == [True, False]
     assert hosts["b"]["value"]["now"]["service"] == "up"
+
+
+def goes_back(host, plan):
+    raise went_back()
+
+
+def test_a_host_that_went_back_says_so_once_and_stops_the_others(context, capsys, monkeypatch):
+    monkeypatch.setattr(apply, "apply", goes_back)
+    plans = planned(**{"sandbox-1": plan(OLD), "b": plan(OLD)})
+    assert run(context("sandbox-1", "b", yes=True), plans) == 1
+    out, err = capsys.readouterr()
+    assert "[1/2] sandbox-1  BACK ON v2.71.0 after " in err
+    assert "      cause  RuntimeError: the job queue is in an impossible state" in err
+    assert "error" not in err
+    assert err.splitlines()[-1] == "not started: b"
+    assert "DONE" not in out
+    assert "hosts at" not in out
+
+
+def test_a_document_has_the_error_of_a_host_that_went_back(context, capsys, monkeypatch):
+    monkeypatch.setattr(apply, "apply", goes_back)
+    run(context("sandbox-1", yes=True, json=True), planned(**{"sandbox-1": plan(OLD)}))
+    found = json.loads(capsys.readouterr().out)["hosts"]["sandbox-1"]
+    assert found["outcome"] == "failed"
+    assert found["error"]["message"].startswith("broken-crash was not deployed: jobrunner did not")
+    assert found["error"]["now"]["service"] == "up"
 
 
 # -- unfinished releases ---------------------------------------------------------------------
