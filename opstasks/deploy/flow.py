@@ -61,6 +61,8 @@ def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:
     lines = [f"{other.text} (next: {other.hint})" for other in others]
     if any(p.in_release for p in plan.problems):
         lines.append(plan.facts.import_error)
+    if not plan.facts.is_confined:
+        lines.append(preview.UNCONFINED)
     error = kind(
         "nothing was touched: " + "; ".join(p.text for p in plan.problems),
         host=item.host,

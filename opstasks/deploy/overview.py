@@ -8,6 +8,7 @@ from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
 from opstasks.core.result import FleetResult
 from opstasks.deploy.document import CheckoutMove, DeployPreview
+from opstasks.deploy.preview import UNCONFINED
 from opstasks.deploy.release import Release
 from opstasks.deploy.words import service_cell
 from opstasks.onhost.limits import MOST_COMMITS
@@ -119,6 +120,8 @@ def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
     if found.migrations_unknown and not found.problems:
         why = found.migrations_unknown.split("\n")[0]
         yield [f"{host}  ", odd(f"migrations unknown: {why}")]
+    if not found.is_confined:
+        yield [f"{host}  ", odd(UNCONFINED)]
     if found.code.lost and not found.unfinished:
         lost = plural(len(found.code.lost), "commit")
         yield [f"{host}  ", bad(f"a deploy would lose {lost} of the host")]

@@ -81,6 +81,12 @@ def test_each_reason_against_a_deploy_has_its_next_step(context, capsys):
     assert err.splitlines()[-1].startswith("next:  commit the changes upstream")
 
 
+def test_a_refused_release_that_could_reach_the_host_is_said(context, capsys):
+    found = replace(OLD, import_error="ImportError: x", is_confined=False)
+    assert run(context("tpp"), planned(tpp=plan(found))) == 1
+    assert "this host has no user namespaces" in capsys.readouterr().err
+
+
 def test_a_stopped_host_with_nothing_to_do_says_so(context, capsys):
     assert run(context("tpp"), planned(tpp=plan(replace(NEW, service="stopped")))) == 0
     out = capsys.readouterr().out

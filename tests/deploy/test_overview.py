@@ -85,6 +85,11 @@ def test_a_host_that_would_be_refused_says_why_and_what_to_do():
     assert not any(line.startswith("deploy  ") for line in lines)
 
 
+def test_an_import_that_could_reach_the_host_is_said():
+    text = "\n".join(pending(fleet(a=replace(OLD, is_confined=False)), 200))
+    assert "a  this host has no user namespaces" in text
+
+
 def test_the_command_to_deploy_is_below_the_table():
     assert pending(fleet(a=OLD))[-1] == "deploy  inv -H sandbox deploy"
     assert pending(fleet(a=NEW))[0] == "nothing to deploy on 1 host"
