@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.core.formats import first_names
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult

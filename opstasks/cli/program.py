@@ -44,7 +44,8 @@ class Executor(invoke.Executor):
 
     def execute(self, *tasks: Any) -> dict[Any, Any]:
         """Run the tasks; raises OpsError or Exit."""
-        from opstasks.cli.app import App, Context
+        from opstasks.cli.app import App
+        from opstasks.cli.context import Context
 
         assert self.core
         if len(tasks) > 1 and self.core[0].args.json.value:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from invoke.exceptions import Exit
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.core import events
 from opstasks.core.errors import INTERRUPTED, Interrupted
 from opstasks.core.formats import first_names, span_text

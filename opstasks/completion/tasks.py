@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import ABOUT_HOSTS, Flag, task
 
 

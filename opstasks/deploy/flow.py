@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from opstasks.cli import changing
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.formats import first_names
 from opstasks.core.result import FleetResult, HostResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:

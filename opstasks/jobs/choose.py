@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import LINES, Flag, task
 from opstasks.core.errors import INTERRUPTED, Interrupted
 from opstasks.jobs.job_argument import JOB_HELP

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Collection
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import EVERY, Flag, since, task
 from opstasks.jobs import host_tasks, logs_tasks, tools_tasks
 from opstasks.jobs.job_argument import JOB_HELP

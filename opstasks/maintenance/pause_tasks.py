@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import SPAN, Flag, task
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import SPAN, Flag, task
 
 if TYPE_CHECKING:

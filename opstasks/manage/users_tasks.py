@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import task
 
 

@@ -9,7 +9,7 @@ import sys
 
 from invoke import Collection
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import Flag, task
 from opstasks.core.lines import lines_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import ABOUT_HOSTS, Flag, task
 
 if TYPE_CHECKING:

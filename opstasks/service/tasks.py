@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from opstasks.cli.app import Context
+from opstasks.cli.context import Context
 from opstasks.cli.task import Flag, task
 
 

@@ -6,8 +6,8 @@ import pytest
 from invoke import Collection
 
 from opstasks.cli import help, overview
-from opstasks.cli.app import Context
 from opstasks.cli.catalogue import Catalogue
+from opstasks.cli.context import Context
 from opstasks.cli.options import CORE_HELP
 from opstasks.cli.program import CommandLine
 from opstasks.cli.task import Flag, OpsTask, task

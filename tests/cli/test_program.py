@@ -281,7 +281,8 @@ def test_the_old_recipe_for_the_log_of_a_job_takes_its_id(program):
 
 def test_a_result_that_does_not_fit_on_the_disk_is_a_failure():
     script = """
-from opstasks.cli.app import App, Context
+from opstasks.cli.app import App
+from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.output.stream import fleet_stream
 from opstasks.core.result import FleetResult, HostResult

@@ -8,7 +8,8 @@ import invoke
 import pexpect
 import pytest
 
-from opstasks.cli.app import App, Context
+from opstasks.cli.app import App
+from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.core.errors import Interrupted, Refused
 

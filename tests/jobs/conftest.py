@@ -6,7 +6,8 @@ import invoke
 import pytest
 from invoke.exceptions import Exit
 
-from opstasks.cli.app import App, Context
+from opstasks.cli.app import App
+from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.core.errors import OpsError
 from opstasks.fleet.fleet import Fleet

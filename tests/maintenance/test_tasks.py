@@ -8,7 +8,8 @@ import pytest
 from invoke.exceptions import Exit
 
 from opstasks.cli import questions
-from opstasks.cli.app import App, Context
+from opstasks.cli.app import App
+from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.core.clock import Clock
 from opstasks.core.errors import OpsError, Refused
