@@ -19,6 +19,8 @@ _SUSPECT_EXCEPT_TAB = re.compile(r"[^\t\x20-\x7e]")
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
 )
+# What our own messages begin with (`opstasks.output.failures`).
+_OURS = re.compile(r"(?:error|next:|now:)(?: |$)", re.IGNORECASE)
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -30,6 +32,11 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Like `printable`, for a line of a program's own output, which keeps its tabs."""
     return text if _is_seen(text) else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
+
+
+def unlike_ours(text: str) -> str:
+    """A text for the beginning of a line: it never looks like an error or a hint of ours."""
+    return f"\\x{ord(text[0]):02x}{text[1:]}" if _OURS.match(text) else text
 
 
 def _is_seen(text: str) -> bool:

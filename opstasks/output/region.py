@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from opstasks.output import fit
-from opstasks.output.parts import Line, Painted, Part, text_of_line
 
 UP_AND_CLEAR = "\x1b[{}F\x1b[J"
 CLEAR = "\r\x1b[J"
@@ -47,19 +45,3 @@ class Region:
         if not self._rows:
             return ""
         return UP_AND_CLEAR.format(self._rows - 1) if self._rows > 1 else CLEAR
-
-
-def clipped(line: Line, columns: int) -> Line:
-    """The part of a line that fits into the window, with its colours; the rest becomes `…`."""
-    if len(fit.filled(text_of_line(line))) <= columns:
-        return line
-    found: list[Part] = []
-    left = columns - 1
-    for part in line:
-        text = part if isinstance(part, str) else part.text
-        kept = fit.clipped(text, left)
-        left -= len(fit.filled(kept))
-        found.append(Painted(kept, part.colour) if isinstance(part, Painted) else kept)
-        if kept != text:
-            break
-    return [*found, fit.MARK]

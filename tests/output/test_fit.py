@@ -1,122 +1,101 @@
-"""Tables in a window that is narrower than they are."""
-
-import unicodedata
+"""Texts and lines in a window of a given width."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstasks.output import console, fit
-from opstasks.output import rows as rows_of
+from opstasks.output import fit
+from opstasks.output.escape import printable
+from opstasks.output.parts import Painted, bad, good, text_of_line
+from tests.output.tables import TEXTS, looks_like_ours, shown_width
 
-WORDS = st.lists(st.text("abcdefgh", min_size=1, max_size=12), max_size=8).map(" ".join)
-ROWS = st.integers(1, 6).flatmap(
-    lambda n: st.lists(st.lists(WORDS, min_size=n, max_size=n), min_size=1, max_size=5)
-)
-
-
-def longest_words(rows):
-    return [
-        max(
-            len(word) + (2 if at == 0 and number else 0)
-            for text in column
-            for number, word in enumerate(text.split() or [""])
-        )
-        for at, column in enumerate(zip(*rows, strict=True))
-    ]
+PARTS = st.lists(TEXTS | st.builds(Painted, TEXTS, st.just("red")), min_size=1, max_size=4)
+PROSE = st.text("ab 漢", max_size=80)
 
 
-@given(ROWS, st.integers(1, 200))
-def test_a_table_fits_or_every_column_is_as_narrow_as_it_may_be(rows, columns):
-    found = fit.widths(rows, columns)
-    total = sum(found) + fit.GAP * (len(found) - 1)
-    assert total <= columns or max(found) <= fit.LEAST
-
-
-@given(ROWS, st.integers(1, 200))
-def test_no_column_is_wider_than_it_needs_and_words_stay_whole_if_they_fit(rows, columns):
-    natural = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    found, longest = fit.widths(rows, columns), longest_words(rows)
-    assert all(width <= most for width, most in zip(found, natural, strict=True))
-    if sum(longest) + fit.GAP * (len(found) - 1) <= columns:
-        assert all(least <= width for least, width in zip(longest, found, strict=True))
-
-
-@given(ROWS, st.integers(1, 200))
-def test_no_column_becomes_narrower_than_the_rows_before_it(rows, columns):
-    least = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    assert fit.widths([*rows, ["x" * 99] * len(least)], columns, least) >= least
-
-
-def test_the_widest_column_is_wrapped_and_ids_stay_whole(monkeypatch):
-    monkeypatch.setattr(fit, "window", lambda: 60)
-    text = console.table_text(
-        ["host", "job", "finding"],
-        [
-            [
-                "sandbox-1",
-                "35vovkqiaukvlmls",
-                "the container os-job-35vovkqiaukvlmls is there but no job stands for it",
-            ]
-        ],
-    )
-    assert max(map(len, text.splitlines())) <= 60
-    assert "35vovkqiaukvlmls" in text
-    assert " os-job-35vovkqiaukvlmls" in text
-    assert "there but no" in " ".join(text.split())
-
-
-def shown_width(line):
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
-
-
-@given(st.lists(st.text("ab :漢", max_size=300), min_size=1, max_size=3), st.integers(30, 120))
-def test_no_second_line_of_a_text_begins_a_line(texts, columns):
-    """A file's name can contain what ends a line of the window, and then `error: ...`.
-
-    That can be blanks, wide characters, or a word that is longer than the window is wide.
-    """
-    rows = [[f"x {text} error: tpp: lost", f"x{text} error: tpp: lost"] for text in texts]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "window", lambda: columns)
-        shown = console.table_text(["file", "what"], rows)
-    lines = shown.split("\n")
-    rule = next(at for at, line in enumerate(lines) if line.startswith("---"))
-    assert all(line.startswith(("x", "  ")) for line in lines[rule + 1 :])
-    # Else the terminal itself would begin a new line.
-    assert all(shown_width(line) <= columns for line in lines)
-    assert not [line for line in lines if line.startswith("error:")]
-
-
-@given(st.text("a漢", max_size=50), st.integers(1, 40))
-def test_a_line_is_clipped_to_the_columns_that_it_takes(text, columns):
+@given(PROSE, st.integers(1, 40))
+def test_a_text_is_clipped_to_the_columns_that_it_takes(text, columns):
     found = fit.clipped(text, columns)
     assert text.startswith(found)
     assert shown_width(found) <= columns
     assert found == text or shown_width(text[: len(found) + 1]) > columns
 
 
-@given(ROWS, ROWS, st.integers(24, 120))
-def test_later_rows_of_a_growing_table_fit_and_show_only_themselves(before, after, columns):
-    count = min(len(before[0]), len(after[0]), 3)
-    printed = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "window", lambda: columns)
-        screen = console.Console()
-        patch.setattr(screen, "say_table", printed.append)
-        table = rows_of.GrowingTable(screen)
-        for rows in (before, after):
-            table.add(["h"] * count, [[f"q{text}" for text in row[:count]] for row in rows])
-    # The row that keeps the widths is made of these.
-    assert "x" not in printed[1]
-    assert all(len(line) <= columns for text in printed for line in text.split("\n"))
-    letters = "".join(text for row in after for text in row[:count])
-    assert sorted(printed[1].replace("q", "").replace("\n", "").replace(" ", "")) == sorted(
-        letters.replace(" ", "")
-    )
+@given(PROSE, st.integers(2, 40))
+def test_a_wrapped_text_loses_only_the_spaces_at_its_line_ends(text, width):
+    lines = [fit.bare(line) for line in fit.wrapped(fit.filled(text), width)]
+    assert all(shown_width(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
-def test_a_row_is_one_line_in_a_pipe(monkeypatch):
-    monkeypatch.setattr(fit, "window", lambda: 0)
-    text = console.table_text(["host", "finding"], [["h", "word " * 80]])
-    assert len(text.splitlines()) == 3
+@given(st.lists(st.text("ab", min_size=1, max_size=10), min_size=1), st.integers(10, 40))
+def test_a_word_that_fits_into_a_line_is_not_divided(words, width):
+    lines = fit.wrapped(" ".join(words), width)
+    assert " ".join(lines).split() == words
+
+
+@given(PARTS, st.integers(20, 240))
+def test_a_folded_line_fits_and_no_other_line_begins_with_a_text(parts, width):
+    lines = fit.folded(["tpp  ", *parts], width)
+    assert all(shown_width(printable(text_of_line(line))) <= width for line in lines)
+    assert not any(looks_like_ours(line) for line in lines)
+    assert all(text_of_line(line).startswith("  ") for line in lines[1:])
+
+
+@given(PARTS, st.integers(20, 240))
+def test_folding_keeps_each_letter_and_its_colour(parts, width):
+    def painted(lines):
+        marked = [(c, getattr(p, "colour", "")) for line in lines for p in line for c in letters(p)]
+        return [item for item in marked if item[0] != " "]
+
+    def letters(part):
+        return printable(getattr(part, "text", part))
+
+    assert painted(fit.folded(parts, width)) == painted([parts])
+
+
+@given(PARTS, st.integers(1, 240))
+def test_a_clipped_line_fits_and_says_that_something_is_missing(parts, width):
+    line = fit.clipped_line(parts, width)
+    text = text_of_line(parts)
+    assert shown_width(printable(text_of_line(line))) <= width
+    assert line == parts or line[-1] == fit.MARK
+    assert (line == parts) == (shown_width(printable(text)) <= width)
+
+
+def test_a_command_to_type_stays_in_one_line():
+    line = ["sandbox-2  died 3 times in 4 min   undo: inv -H sandbox-2 deploy.rollback"]
+    assert [text_of_line(found) for found in fit.folded(line, 50)] == [
+        "sandbox-2  died 3 times in 4 min   undo:",
+        "  inv -H sandbox-2 deploy.rollback",
+    ]
+
+
+def test_a_command_that_is_longer_than_the_window_is_divided_at_spaces():
+    (first, second) = fit.folded(["inv -H sandbox-1 deploy.rollback --yes"], 30)
+    assert text_of_line(first) == "inv -H sandbox-1"
+    assert text_of_line(second) == "  deploy.rollback --yes"
+
+
+def test_a_line_that_is_indented_continues_below_itself():
+    lines = fit.folded(["    now  service up, 1 job goes on"], 24)
+    assert [text_of_line(line) for line in lines] == [
+        "    now  service up, 1",
+        "      job goes on",
+    ]
+
+
+def test_colours_go_on_in_the_next_line():
+    lines = fit.folded(["a ", bad("red and more red"), good(" green")], 12)
+    assert lines == [["a ", bad("red and")], ["  ", bad("more red")], ["  ", good("green")]]
+
+
+def test_a_text_of_spaces_is_no_endless_loop():
+    assert fit.wrapped(" " * 100, 10)
+    assert fit.wrapped("漢\0" * 10, 1)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_the_smallest_windows_do_not_fail(width):
+    assert fit.folded(["漢字 abc"], width)
+    assert fit.clipped_line(["漢字 abc"], width)
