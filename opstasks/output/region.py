@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-
 UP_AND_CLEAR = "\x1b[{}F\x1b[J"
 CLEAR = "\r\x1b[J"
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from opstasks.core.lines import clipped
 from opstasks.output import fit
 from opstasks.output.escape import printable, unlike_ours
-from opstasks.output.parts import Line, Painted, Part, dim
+from opstasks.output.parts import Line, Painted, Part, dim, text_of
 
 # The longest path of Linux. Each row is as wide as the widest cell of each column, so one long text
 # of a host would make all rows long.
@@ -86,10 +86,8 @@ class _Cell(NamedTuple):
 
 
 def _cell(value: object) -> _Cell:
-    colour = ""
-    if isinstance(value, Painted):
-        value, colour = value.text, value.colour
-    text = value if isinstance(value, str) else cell_text(value)
+    colour = value.colour if isinstance(value, Painted) else ""
+    text = text_of(value) if isinstance(value, str | Painted) else cell_text(value)
     # Escapes make a text longer: it is cut before and after.
     return _Cell(fit.filled(clipped(printable(text[: MOST_CELL + 1]), MOST_CELL)).strip(), colour)
 
