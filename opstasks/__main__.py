@@ -7,7 +7,8 @@ def main() -> None:
     """Run the program; it ends the process with the exit code of docs/exit-codes.md."""
     interrupts.end_quietly()
     # These imports take most of the time until the tasks start.
-    from opstasks.cli.program import CommandLine, Executor, hide_password, open_streams
+    from opstasks.cli.program import CommandLine, Executor
+    from opstasks.cli.streams import hide_password, open_streams
     from opstasks.core.version import VERSION
     from opstasks.namespace import namespace
 

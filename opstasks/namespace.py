@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from invoke import Collection
 
+from opstasks.completion import tasks as completion
 from opstasks.config import tasks as config
 from opstasks.deploy import tasks as deploy
 from opstasks.doctor import tasks as doctor
@@ -28,6 +29,7 @@ from opstasks.status import tasks as status
 from opstasks.sync import tasks as sync
 
 namespace = Collection(
+    completion.completion,
     doctor.doctor,
     history.history,
     hosts.hosts,

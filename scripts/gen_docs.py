@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from opstasks.cli.old_names import OLD_NAMES
-from opstasks.cli.options import CORE_FLAGS
+from opstasks.cli import help
+from opstasks.cli.catalogue import Catalogue
+from opstasks.cli.program import CommandLine
 from opstasks.namespace import namespace
 from scripts import layout
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+CATALOGUE = Catalogue(namespace)
 HEAD = """# Every command
 
 Made from the code by `make docs`. `inv --help TASK` shows the same in the terminal.
@@ -34,50 +35,33 @@ Made from the code by `make docs`. `inv --help TASK` shows the same in the termi
 
 def reference(old: str) -> str:
     """The whole page."""
-    flags = [(list(flag["names"]), flag["help"]) for flag in CORE_FLAGS]
-    return HEAD + table(flags) + "".join(part for name in names() for part in section(name))
+    core = help.core_rows(CommandLine(name="inv").core_args())
+    return HEAD + table(core) + "".join(part for name in names() for part in section(name))
 
 
 def names() -> list[str]:
     """Every task once, under the name that people type."""
-    return sorted(namespace.task_names)
+    return sorted(CATALOGUE.changes)
 
 
 def section(name: str) -> Iterator[str]:
-    """One task: what it does, an example, its flags."""
-    (context,) = (c for c in contexts() if c.name == name)
-    text, _, example = (inspect.getdoc(namespace[name]) or "").partition("Example: ")
-    old = [was for was, now in OLD_NAMES.items() if now in (name, *context.aliases)]
-    aliases = [f"`{alias}`" for alias in sorted([*map(str, context.aliases), *old])]
-    yield f"\n## {name}\n\n"
-    if aliases:
-        yield f"Also {', '.join(aliases)}.\n\n"
-    yield f"{text.strip()}\n\n    {example.strip()}\n"
-    flags = [(list(arg.names), arg.help or "") for arg in context.args.values()]
-    if flags:
-        yield "\n" + table(sorted({tuple(f): (f, h) for f, h in flags}.values()))
+    """One task: how it is typed, what it does, an example, its arguments and flags."""
+    found = help.task_help(CATALOGUE.names_of(name), CATALOGUE.context(name), CATALOGUE.task(name))
+    yield f"\n## {name}\n\n    inv {found.usage}\n\n"
+    if found.names:
+        yield f"Also {', '.join(f'`{other}`' for other in found.names)}.\n\n"
+    yield "\n\n".join((found.summary, *found.details)) + "\n\n"
+    yield "".join(f"    {example}\n" for example in found.examples)
+    if rows := [*found.arguments, *found.flags]:
+        yield "\n" + table(rows)
 
 
-def contexts() -> list[Any]:
-    """The tasks as the parser sees them; cached: Invoke returns the help texts only once."""
-    if not _contexts:
-        _contexts.extend(namespace.to_contexts())
-    return _contexts
-
-
-_contexts: list[Any] = []
-
-
-def table(flags: list[tuple[list[str], str]]) -> str:
+def table(rows: Sequence[help.HelpRow]) -> str:
     """Flags and what they mean."""
-    rows = "".join(f"| {spelled(found)} | {text} |\n" for found, text in flags)
-    return f"| flag | meaning |\n| --- | --- |\n{rows}"
-
-
-def spelled(found: list[str]) -> str:
-    """``-H``, ``--hosts``, as they are typed."""
-    typed = (("-" if len(name) == 1 else "--") + name.replace("_", "-") for name in found)
-    return ", ".join(f"`{name}`" for name in sorted(typed))
+    cells = ([f"`{row.typed}`", row.text, row.default] for row in rows)
+    lines = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in cells)
+    body = "".join(f"| {line} |\n" for line in lines)
+    return f"| typed | meaning | default |\n| --- | --- | --- |\n{body}"
 
 
 # -- docs/architecture.md ----------------------------------------------------------------------
@@ -107,11 +91,8 @@ def diagram() -> str:
 def other_folders() -> str:
     """The commands whose folder has another name, by folder."""
     found: dict[str, list[str]] = {}
-    typed = {context.name: [context.name, *map(str, context.aliases)] for context in contexts()}
-    for full_name in names():
-        # `scheduled.show` is the default of its collection: people type `scheduled`.
-        name = min(typed[full_name], key=len)
-        place = layout.folder(inspect.unwrap(namespace[full_name].body).__module__)
+    for name in names():
+        place = layout.folder(inspect.unwrap(CATALOGUE.task(name).body).__module__)
         if place != name.partition(".")[0]:
             found.setdefault(place, []).append(f"`{name}`")
     rows = "".join(f"| {', '.join(found[name])} | `opstasks/{name}/` |\n" for name in sorted(found))

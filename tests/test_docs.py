@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opstasks.cli.argv import arrange
+from opstasks.cli.catalogue import core_shape
 from opstasks.cli.old_names import OLD_NAMES
 from opstasks.cli.program import CommandLine
 from opstasks.namespace import namespace
@@ -41,8 +42,9 @@ def test_a_task_has_an_example_that_parses(program, name):
         if words[0] != "inv":
             continue
         words = words[1 : words.index("--")] if "--" in words else words[1:]
-        core = {flag: a.takes_value for flag, a in program.initial_context.flags.items()}
-        parsed = program.make_parser().parse_argv(arrange(words, core, program.shapes()))
+        core = core_shape(list(program.initial_context.args.values()))
+        arranged = arrange(words, core, program.shapes())
+        parsed = program.make_parser(arranged).parse_argv(arranged)
         assert len(parsed) > 1, "no task in it"
 
 

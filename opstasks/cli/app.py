@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
     from opstasks.fleet.inventory import HostSpec, Inventory
+    from opstasks.fleet.last_seen import Sightings
     from opstasks.fleet.transport import Transport
     from opstasks.output.console import Console
     from opstasks.output.screens import Screen
@@ -59,7 +60,9 @@ class App:
         self._inventory_file: Path | None = None
         self._fleet: Fleet | None = None
         self.run = TaskRun()
+        self._is_anywhere = True
         self._hosts: dict[str, Host] = {}
+        self._seen: Sightings | None = None
 
     @property
     def inventory(self) -> Inventory:
@@ -80,6 +83,7 @@ class App:
         return self._fleet
 
     def _make_fleet(self) -> Fleet:
+        from opstasks.cli.here import refuse_unless_backend
         from opstasks.fleet import host_patterns
         from opstasks.fleet.fleet import Fleet
         from opstasks.fleet.inventory import local_host
@@ -92,6 +96,8 @@ class App:
             specs = self.inventory.choose(items)
         else:
             specs = [local_host(self.inventory)]
+            if not self._is_anywhere:
+                refuse_unless_backend(specs[0], self.run.task, self.inventory)
         return Fleet(
             [self._make_host(spec) for spec in specs],
             parallel=self.options.parallel,
@@ -148,8 +154,12 @@ class App:
         return connect(spec, gateway)
 
     @contextlib.contextmanager
-    def running(self, task: str) -> Iterator[None]:
-        """While inside, the task runs; at its end, its outcomes are recorded for `-H @failed`."""
+    def running(self, task: str, *, anywhere: bool) -> Iterator[None]:
+        """While inside, the task runs; at its end, its outcomes are recorded for `-H @failed`.
+
+        `anywhere`: without -H it makes sense on a machine that is no backend host.
+        """
+        self._is_anywhere = anywhere
         # A new fleet with the same hosts: connections stay open for the next task.
         self.run, self._fleet = TaskRun(task), None
         is_complete = False
@@ -171,11 +181,22 @@ class App:
             self._fleet.outcomes.end(result)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and keep what was seen for the Tab key."""
         self.console.close()
         self._passwords.restore_terminal()
         for host in self._hosts.values():
             host.close()
+        if self._seen is not None:
+            self._seen.write(self._inventory_file)
+
+    @property
+    def seen(self) -> Sightings:
+        """What this run has seen on hosts."""
+        if self._seen is None:
+            from opstasks.fleet.last_seen import Sightings
+
+            self._seen = Sightings()
+        return self._seen
 
 
 class Context(invoke.Context):
@@ -280,6 +301,19 @@ class Context(invoke.Context):
             raise Refused(f"{question} This question needs a terminal", hint=hint)
 
     # -- hosts -------------------------------------------------------------------------------
+
+    def seen(
+        self,
+        kind: str,
+        found: Mapping[str, T],
+        values_of: Callable[[T], Iterable[str | tuple[str, str]]],
+    ) -> None:
+        """Keep values of hosts for the Tab key (`opstasks.fleet.last_seen`), newest first.
+
+        `found` is what each host answered. A value may have a note to show beside it. Never fails.
+        """
+        for host, answer in found.items():
+            self.app.seen.add(kind, host, values_of(answer))
 
     def to_change(self, plans: FleetResult[P], wants: Callable[[P], bool]) -> list[Host]:
         """The hosts with something to do; none in a dry run or when a host failed.

@@ -1,8 +1,8 @@
-"""The order of words on the command line.
+"""The order of words on the command line, and whether each of them fits.
 
 Invoke expects core flags before the task. While a positional argument is missing, it takes a flag
 for one. Its tasks cannot have a variable number of arguments. So the words that people type are put
-into Invoke's order first.
+into Invoke's order first. What does not fit is refused here, where the task and the flag are known.
 """
 
 from __future__ import annotations
@@ -10,73 +10,195 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from opstasks.cli.values import ValueForm
+from opstasks.core.errors import Refused
 
-class MissingValueError(ValueError):
-    """A flag at the end of the line has no value but needs one; the message is the flag."""
+
+class MisfitWord(Exception):
+    """A word that is no flag, task or argument; `rest` are the words after it."""
+
+    def __init__(self, word: str, rest: Sequence[str], task: str = "") -> None:
+        super().__init__(word)
+        self.word = word
+        self.rest = tuple(rest)
+        self.task = task
+
+
+class UnknownFlag(MisfitWord):
+    """A flag that neither the task nor the program has."""
+
+
+class UnknownTask(MisfitWord):
+    """A word where a task was expected."""
+
+
+class ExtraWord(MisfitWord):
+    """A word after a task that takes no more words."""
 
 
 @dataclass(frozen=True)
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
 
-    All further words are values of the flag `variadic` ("": no further words are allowed).
-    `renamed` is the new name of a task that was typed by its old name.
+    `needs` are the positional arguments by name; all further words are values of the flag
+    `variadic` ("": no further words are allowed). `once` are the flags that take a single value,
+    each with its long form. `forms` are what the values of flags must be.
+    `after_dashes` names the words after ``--``. `early` are core flags that are known only before
+    the first task. `renamed` is the new name of a task that was typed by its old name.
     """
 
     flags: Mapping[str, bool] = field(default_factory=dict)
-    positionals: int = 0
+    needs: tuple[str, ...] = ()
     variadic: str = ""
+    once: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, ValueForm] = field(default_factory=dict)
+    after_dashes: str = ""
+    early: frozenset[str] = frozenset()
     renamed: str = ""
 
 
-def arrange(
-    words: Sequence[str], core: Mapping[str, bool], tasks: Mapping[str, TaskShape]
-) -> list[str]:
+def arrange(words: Sequence[str], core: TaskShape, tasks: Mapping[str, TaskShape]) -> list[str]:
     """Core flags first, then each task with its own words.
 
-    `core` maps each core flag to whether it takes a value. ``jobs.kill a b`` becomes
-    ``jobs.kill --job a --job b`` where ``--job`` is the task's variadic flag.
-    Raises MissingValueError: ``deploy -H`` must not become a deploy on this machine.
+    `core` has the core flags. ``jobs.kill a b`` becomes ``jobs.kill --job a --job b`` where
+    ``--job`` is the task's variadic flag. Raises Refused or MisfitWord for a word that does not
+    fit: ``deploy -H`` must not become a deploy on this machine.
     """
-    front: list[str] = []
-    rest: list[str] = []
-    waiting = list(words)
-    task: TaskShape | None = None
-    seen = 0
-    while waiting:
-        word = waiting.pop(0)
-        flag, equals, _ = word.partition("=")
-        if task is not None and flag in task.flags:
-            rest += _with_value(word, task.flags[flag] and not equals, waiting)
-        elif flag in core:
-            front += _with_value(word, core[flag] and not equals, waiting)
-        elif word[:2] in core and core[word[:2]] and not word.startswith("--") and len(word) > 2:
-            front += [word[:2], word[2:]]
-        elif word.startswith("-") and len(word) > 1:
-            rest.append(word)
-        elif task is not None and seen < task.positionals:
-            seen += 1
-            rest.append(word)
-        elif task is not None and task.variadic:
-            rest += [task.variadic, word]
-        else:
-            task, seen = tasks.get(word), 0
-            rest.append((task and task.renamed) or word)
-    return front + rest
+    return _Line(words, core, tasks).arranged()
 
 
-def help_topic(words: Sequence[str], tasks: Mapping[str, TaskShape]) -> str | None:
-    """The task of a line that has ``--help`` anywhere.
+def help_topic(words: Sequence[str], names: Mapping[str, str]) -> str | None:
+    """What a line with ``--help`` anywhere asks about: the first word of `names`, as its value.
 
-    "" without a task, None without ``--help``.
+    "" without such a word, None without ``--help``.
     """
     if not {"--help", "-h"} & set(words):
         return None
-    named = next((word for word in words if word in tasks), "")
-    return (named and tasks[named].renamed) or named
+    return next((names[word] for word in words if word in names), "")
 
 
-def _with_value(word: str, takes_next: bool, waiting: list[str]) -> list[str]:
-    if takes_next and not waiting:
-        raise MissingValueError(word)
-    return [word, waiting.pop(0)] if takes_next else [word]
+class _Line:
+    """A line that is being put into order."""
+
+    def __init__(
+        self, words: Sequence[str], core: TaskShape, tasks: Mapping[str, TaskShape]
+    ) -> None:
+        self._core, self._tasks = core, tasks
+        self._waiting = list(words)
+        self._front: list[str] = []
+        self._rest: list[str] = []
+        self._name = ""
+        self._task = TaskShape()
+        self._missing: list[str] = []
+        self._given: set[str] = set()
+
+    def arranged(self) -> list[str]:
+        """All words in Invoke's order."""
+        while self._waiting:
+            word = self._waiting.pop(0)
+            if word.startswith("-") and len(word) > 1:
+                self._take_flag(word)
+            else:
+                self._take_word(word)
+        self._end_task()
+        return self._front + self._rest
+
+    # -- flags -------------------------------------------------------------------------------
+
+    def _take_flag(self, word: str) -> None:
+        flag, equals, value = word.partition("=")
+        if flag in self._task.flags:
+            self._rest += self._with_value(self._task, flag, equals, value)
+        elif self._is_core(flag):
+            self._front += self._with_value(self._core, flag, equals, value)
+        elif self._is_glued(word):
+            self._split(word)
+        else:
+            raise UnknownFlag(flag, self._waiting, self._name)
+
+    def _is_core(self, flag: str) -> bool:
+        return flag in self._core.flags and not (self._name and flag in self._core.early)
+
+    def _with_value(self, shape: TaskShape, flag: str, equals: str, value: str) -> list[str]:
+        if not shape.flags[flag]:
+            if equals:
+                raise self._refused(f"{flag} takes no value, such as {value!r}")
+            return [flag]
+        if not equals and (not self._waiting or self._is_flag_for(shape, self._waiting[0])):
+            raise self._refused(f"{flag} needs a value")
+        value = value if equals else self._waiting.pop(0)
+        self._take_once(shape, flag)
+        if flag in shape.forms:
+            try:
+                value = shape.forms[flag].parsed(flag, value)
+            except Refused as error:
+                raise self._refused(error.message, error.hint) from None
+        return [flag, value]
+
+    def _is_flag(self, word: str) -> bool:
+        return word in self._task.flags or self._is_core(word)
+
+    def _is_flag_for(self, shape: TaskShape, word: str) -> bool:
+        """Whether Invoke would take a word for a flag, in the place of another flag's value."""
+        return word in shape.flags or self._is_flag(word)
+
+    def _take_once(self, shape: TaskShape, flag: str) -> None:
+        """Refuse a second value; Invoke would take it for a task."""
+        name = shape.once.get(flag, "")
+        if name in self._given:
+            raise self._refused(f"{flag} is given twice")
+        self._given |= {name} - {""}
+
+    def _is_glued(self, word: str) -> bool:
+        """Whether it is a short flag and more: ``-Htpp``, ``-n5``, ``-yq``."""
+        flag = word[:2]
+        return len(word) > 2 and self._is_flag(flag)
+
+    def _split(self, word: str) -> None:
+        flag, more = word[:2], word[2:]
+        takes_value = self._task.flags.get(flag, self._core.flags.get(flag, False))
+        self._waiting[:0] = [flag, more if takes_value else f"-{more}"]
+
+    # -- other words -------------------------------------------------------------------------
+
+    def _take_word(self, word: str) -> None:
+        if self._missing:
+            self._missing.pop(0)
+            self._rest.append(word)
+        elif self._task.variadic and self._task.once.get(self._task.variadic) not in self._given:
+            self._take_further(word)
+        elif word in self._tasks:
+            self._begin_task(word)
+        elif self._name:
+            raise ExtraWord(word, self._waiting, self._name)
+        else:
+            raise UnknownTask(word, self._waiting)
+
+    def _take_further(self, word: str) -> None:
+        """A further word is a value of the variadic flag, but not the name of a task."""
+        flag = self._task.variadic
+        if word in self._tasks:
+            raise self._refused(
+                f"{word!r} is a task: type it as a command of its own",
+                f"or, if it is the {flag[2:]}: {flag} {word}",
+            )
+        self._take_once(self._task, flag)
+        self._rest += [flag, word]
+
+    def _begin_task(self, word: str) -> None:
+        self._end_task()
+        self._task = self._tasks[word]
+        self._name = self._task.renamed or word
+        self._missing = list(self._task.needs)
+        self._given -= set(self._task.once.values())
+        self._rest.append(self._name)
+
+    def _end_task(self) -> None:
+        if self._missing:
+            raise self._refused(f"{self._missing[0].upper()} is missing")
+
+    def _refused(self, problem: str, hint: str = "") -> Refused:
+        """The error, with the task and where its help is."""
+        if not self._name:
+            return Refused(problem, hint=hint or "inv --help flags")
+        return Refused(f"{self._name}: {problem}", hint=hint or f"inv --help {self._name}")

@@ -9,7 +9,7 @@ import os
 import signal
 from types import FrameType
 
-TEXT = b"\nerror: interrupted; nothing was changed\n"
+TEXT = b"\nerror  interrupted; nothing was changed\n"
 
 
 def end_quietly() -> None:

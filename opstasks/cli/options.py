@@ -13,37 +13,56 @@ from opstasks.core.command import Secret
 from opstasks.core.errors import Refused
 
 CORE_FLAGS: tuple[dict[str, Any], ...] = (
-    {
-        "names": ("hosts", "H"),
-        "kind": list,
-        "help": "Hosts, groups, globs, exclusions: -H 'prod,!emis'. @failed: hosts not ok in the"
-        " task's last run. @FILE: names in a file. Without -H: this machine.",
-    },
-    {"names": ("inventory",), "help": "The file that describes the hosts (default: hosts.yaml)."},
-    {
-        "names": ("parallel",),
-        "kind": int,
-        "default": 0,
-        "help": "Work on at most this many hosts together (default: 32 for reading, and more if"
-        " some are slow; 1 for changing).",
-    },
-    {
-        "names": ("keep-going",),
-        "kind": bool,
-        "default": False,
-        "help": "Continue with the next host after a failure.",
-    },
-    {"names": ("yes", "y"), "kind": bool, "default": False, "help": "Agree to every question."},
-    {"names": ("json",), "kind": bool, "default": False, "help": "Print the result as JSON."},
-    {"names": ("identity", "i"), "help": "The private key to log in with."},
-    {"names": ("ssh-config", "S"), "help": "The ssh_config file to read."},
-    {
-        "names": ("connect-timeout",),
-        "kind": int,
-        "default": 0,
-        "help": "How long to wait for a connection, in seconds.",
-    },
+    {"names": ("hosts", "H"), "kind": list},
+    {"names": ("inventory",)},
+    {"names": ("parallel",), "kind": int, "default": 0},
+    {"names": ("keep-going",), "kind": bool, "default": False},
+    {"names": ("yes", "y"), "kind": bool, "default": False},
+    {"names": ("json",), "kind": bool, "default": False},
+    {"names": ("fields",)},
+    {"names": ("quiet", "q"), "kind": bool, "default": False},
+    {"names": ("wide",), "kind": bool, "default": False},
+    {"names": ("no-color",), "kind": bool, "default": False},
+    {"names": ("identity", "i")},
+    {"names": ("ssh-config", "S")},
+    {"names": ("connect-timeout",), "kind": int, "default": 0},
 )
+
+# The flags that help shows, ours and Invoke's, in this order: the name of the value, and the text.
+CORE_HELP: dict[str, tuple[str, str]] = {
+    "hosts": (
+        "HOSTS",
+        "Hosts, groups, globs, exclusions: -H 'prod,!emis'. @failed: hosts not ok in the task's"
+        " last run. @FILE: names in a file. Without -H: this machine.",
+    ),
+    "yes": ("", "Agree to every question."),
+    "dry": ("", "Show the plan and change nothing."),
+    "json": ("", "Print the result as one JSON document."),
+    "fields": ("NAMES", "Print only these columns or JSON fields, separated by commas."),
+    "quiet": ("", "Print only the ids, one per line, for pipes."),
+    "wide": ("", "Print all columns, also those that do not fit into the window."),
+    "no-color": ("", "Print without colours. NO_COLOR and TERM=dumb do the same."),
+    "parallel": (
+        "N",
+        "Work on at most this many hosts together (default: 32 for reading, and more if some are"
+        " slow; 1 for changing).",
+    ),
+    "keep-going": ("", "Continue with the next host after a failure."),
+    "inventory": ("FILE", "The file that describes the hosts (default: hosts.yaml)."),
+    "identity": ("FILE", "The private key to log in with."),
+    "ssh-config": ("FILE", "The ssh_config file to read."),
+    "connect-timeout": ("DURATION", "How long to wait for a connection: 20, 20s or 2m."),
+    "prompt-for-sudo-password": ("", "Ask for the sudo password at once, not when it is needed."),
+    "echo": ("", "Print each command on a host before it runs."),
+    "debug": ("", "Print tracebacks, and what Invoke does."),
+    "config": ("FILE", "A file with settings for Invoke, such as sudo.password."),
+    "help": ("[TASK]", "Show the help of a task or of a group of tasks. flags: this list."),
+    "list": ("[GROUP]", "List the tasks with what they do, perhaps of one group."),
+    "version": ("", "Show the version."),
+    "print-completion-script": ("SHELL", "Print the completion for bash, zsh or fish."),
+}
+# Flags of Invoke for its own way to run commands; no task here uses it.
+UNUSED_FLAGS = ("command-timeout", "hide", "pty", "warn-only")
 
 
 @dataclass(frozen=True)
@@ -72,13 +91,10 @@ class RunOptions:
 
 def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOptions:
     """The core flags that Invoke parsed; raises Refused for impossible values."""
-    for name in ("parallel", "connect-timeout"):
-        value = args[name].value or 0
-        if value < 0:
-            raise Refused(f"--{name} must be 0 or greater, not {value}")
-    ssh_config = args["ssh-config"].value or ""
+    ssh_config, identity = args["ssh-config"].value or "", args.identity.value or ""
     if ssh_config and not Path(ssh_config).expanduser().is_file():
-        raise Refused(f"--ssh-config: {ssh_config!r} is not a file")
+        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="correct -S")
+    _check_key(identity)
     password = config.sudo.password
     return RunOptions(
         hosts=tuple(args.hosts.value or ()),
@@ -90,12 +106,34 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
         dry=args.dry.value,
         echo=args.echo.value,
         debug=args.debug.value,
-        identity=args.identity.value or "",
+        identity=identity,
         ssh_config=ssh_config,
         connect_timeout_s=args["connect-timeout"].value or 0,
         password=password_from(str(password), "sudo.password") if password else None,
+        no_color=args["no-color"].value,
+        wide=args.wide.value,
+        fields=fields_from(args.fields.value),
+        ids_only=args.quiet.value,
         remainder=tuple(argv[argv.index("--") + 1 :]) if "--" in argv else (),
     )
+
+
+def _check_key(identity: str) -> None:
+    """Raise Refused if there is no such key; `-i` may use %-tokens, or a key that an agent has."""
+    if not identity or "%" in identity:
+        return
+    if not any(Path(f"{identity}{end}").expanduser().is_file() for end in ("", ".pub")):
+        raise Refused(f"--identity: {identity!r} is not a file", hint="correct -i")
+
+
+def fields_from(text: str | None) -> tuple[str, ...]:
+    """The names of --fields; raises Refused for an empty one."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise Refused(f"--fields: a name is empty in {text!r}", hint="--fields id,state")
+    return names
 
 
 def password_from(text: str, source: str) -> Secret:

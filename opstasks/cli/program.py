@@ -9,28 +9,34 @@ program with the tasks bundled.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
-import logging
 import os
-import re
 import shlex
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
 from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.exceptions import Exit, UnknownFileType
 
-from opstasks.cli import interrupts
-from opstasks.cli.argv import MissingValueError, TaskShape, arrange, help_topic
-from opstasks.cli.old_names import OLD_NAMES
-from opstasks.cli.options import CORE_FLAGS, options_from
+from opstasks.cli import ignored, interrupts
+from opstasks.cli.argv import MisfitWord, TaskShape, arrange, help_topic
+from opstasks.cli.catalogue import Catalogue, core_shape
+from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
+from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
+from opstasks.cli.values import Choice
 from opstasks.core import errors
 from opstasks.core.errors import Interrupted, OpsError, Refused
+
+if TYPE_CHECKING:
+    from opstasks.cli.help_screens import HelpScreens
+    from opstasks.cli.usage import KnownWords
+    from opstasks.fleet.inventory import Inventory
+
+
+PROGRAMS = ("opstasks", "inv", "invoke")
+LIST_FORMATS = ("flat", "nested", "json")
 
 
 class Executor(invoke.Executor):
@@ -42,13 +48,17 @@ class Executor(invoke.Executor):
 
         assert self.core
         if len(tasks) > 1 and self.core[0].args.json.value:
-            raise Refused(f"--json prints one document, and {len(tasks)} tasks would print more")
+            raise Refused(
+                f"--json prints one document, and {len(tasks)} tasks would print more",
+                hint="run one task at a time",
+            )
         app = App(options_from(self.core[0].args, self.config, sys.argv))
         results = {}
         try:
             for call in self.normalize(tasks):
                 self.config.load_collection(self.collection.configuration(call.called_as))
-                with app.running(self._name_of(call)):
+                task: Any = call.task
+                with app.running(self._name_of(call), anywhere=task.anywhere):
                     results[call.task] = call.task(Context(self.config, app), **call.kwargs)
         finally:
             app.close()
@@ -67,36 +77,51 @@ class CommandLine(invoke.Program):
     """Invoke's program with our core flags, completion, messages and exit codes."""
 
     def core_args(self) -> list[Argument]:
-        """Invoke's core flags and ours."""
-        return [*super().core_args(), *(Argument(**flag) for flag in CORE_FLAGS)]
+        """Invoke's core flags and ours, with our help."""
+        found = [*super().core_args(), *(Argument(**flag) for flag in CORE_FLAGS)]
+        for arg in found:
+            arg.help = CORE_HELP.get(arg.names[0], ("", arg.help))[1]
+        return found
 
     def parse_core_args(self) -> None:
-        """Parse the core flags; wrong usage ends with exit code 2."""
-        with self._usage_explained():
+        """Parse the core flags before the first task, as Invoke does."""
+        try:
             super().parse_core_args()
+        except (ParseError, ValueError):
+            # Invoke does not know spans (`--connect-timeout 20s`), and names no flag.
+            assert self.namespace is not None, "the stock inv parses them before it is ours"
+            self.collection = self.namespace
+            with self._usage_explained():
+                self.argv = [self.argv[0], *self._arranged(), *self._after()]
+                super().parse_core_args()
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        if not (self.core.unparsed or self.args.help.value):
+        if "--list" in self._typed() and not self.args.list.value:
+            self.args.list.set_value(True, cast=False)
+        if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
             return
         for arg in self.initial_context.args.values():
             if arg.name not in self.core[0].args:
                 self.core[0].add_arg(arg)
-        self._help_if_asked()
-        try:
-            self.core.unparsed[:] = arrange(self.core.unparsed, self._core(), self.shapes())
-        except MissingValueError as flag:
-            raise Exit(f"error: {flag} needs a value", code=errors.REFUSED) from None
         with self._usage_explained():
+            self._help_if_asked()
+            self.core.unparsed[:] = self._arranged()
             super().parse_tasks()
+            given = self.core[0].args.values()
+            ignored.refuse(given, self.tasks, self.core.remainder, self.catalogue)
 
     def parse_cleanup(self) -> None:
         """Answer help, lists and completion; otherwise continue with the tasks."""
         if self.args.complete.value:
             self._complete()
         with self._usage_explained(), until_pipe_closes():
+            group = self.args.list.value
+            if isinstance(group, str) and group not in self.catalogue.groups:
+                raise self._known().unknown_group(group)
+            Choice(LIST_FORMATS).parsed("--list-format", self.args["list-format"].value)
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:
@@ -126,162 +151,154 @@ class CommandLine(invoke.Program):
         finally:
             interrupts.ignore()
 
+    # -- help --------------------------------------------------------------------------------
+
+    def print_help(self) -> None:
+        """The overview; called by Invoke for a line without a task."""
+        if "hosts" in self.args and self.args.hosts.value:
+            chosen = shlex.quote(",".join(self.args.hosts.value))
+            raise Refused("no task is given", hint=f"inv -H {chosen} status")
+        inventory = self.args.inventory.value if "inventory" in self.args else None
+        self._screens().overview(inventory or "")
+
+    def list_flat(self) -> None:
+        """The tasks with what they do; called by Invoke for --list."""
+        if self.list_depth:
+            super().list_flat()
+        else:
+            self._screens().list(self.list_root or "")
+
     def _help_if_asked(self) -> None:
         """Show help for ``--help`` anywhere; Invoke calls ``deploy -H tpp --help`` ambiguous."""
         asked = self.args.help.value
         early = ["--help", asked] if isinstance(asked, str) and asked else []
-        topic = help_topic([*self.core.unparsed, *early], self.shapes())
+        topic = help_topic([*self.core.unparsed, *early], self.catalogue.topics())
         if topic is None:
             return
         if early and not topic:
-            raise Exit(self._unknown(str(asked)), code=errors.REFUSED)
-        self.parser = self.make_parser()
+            raise self._known().unknown_task(str(asked))
         with until_pipe_closes():
-            self.print_task_help(topic) if topic else self.print_help()
+            if topic:
+                self._screens().topic(topic, list(self.initial_context.args.values()))
+            else:
+                self.print_help()
         raise Exit
+
+    def _screens(self) -> HelpScreens:
+        from opstasks.cli.help_screens import HelpScreens
+
+        name = self.called_as
+        return HelpScreens(self.catalogue, name if name in PROGRAMS else PROGRAMS[0])
+
+    # -- words -------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        """Every task, by the names that people type."""
+        return Catalogue(self.collection)
+
+    def make_parser(self, words: Sequence[str]) -> Parser:
+        """A parser of a line, with the tasks that are in it: it copies all that it gets."""
+        named = {self.catalogue.typed(word) for word in words if word in self.shapes()}
+        contexts = [self.catalogue.context(name) for name in sorted(named)]
+        return Parser(initial=self.initial_context, contexts=contexts)
 
     def _make_parser(self) -> Parser:
         """Called by Invoke."""
-        return self.make_parser()
+        return self.make_parser(self.core.unparsed)
 
-    def make_parser(self) -> Parser:
-        """A parser of the whole line, with our tasks."""
-        return Parser(initial=self.initial_context, contexts=self.contexts)
-
-    @functools.cached_property
+    @property
     def contexts(self) -> list[ParserContext]:
-        """Every task as the parser sees it; cached: Invoke returns the help texts only once."""
-        contexts: list[ParserContext] = self.collection.to_contexts()
-        return contexts
-
-    # -- helpers -----------------------------------------------------------------------------
-
-    def _core(self) -> dict[str, bool]:
-        """Each core flag, and whether it takes a value; only our own short ones.
-
-        Invoke's -f and -c would take the word after them from a task: ``jobs.logs -f abc``.
-        """
-        flags = self.initial_context.flags
-        names = [*flags, *(f"-{name}" for flag in CORE_FLAGS for name in flag["names"][1:])]
-        return {name: flags[name].takes_value and not flags[name].optional for name in names}
+        """Every task as the parser sees it."""
+        return self.catalogue.contexts
 
     def shapes(self) -> dict[str, TaskShape]:
         """Every task name, alias and old name, with its shape."""
-        shapes: dict[str, TaskShape] = {}
-        for context in self.contexts:
-            shape = TaskShape(
-                flags={f: a.takes_value and not a.optional for f, a in context.flags.items()},
-                positionals=len(context.positional_args),
-                variadic=getattr(self.collection[context.name], "variadic", ""),
-            )
-            for name in (context.name, *context.aliases):
-                shapes[str(name)] = shape
-        old = {was: now for was, now in OLD_NAMES.items() if now in shapes}
-        return shapes | {was: replace(shapes[now], renamed=now) for was, now in old.items()}
+        return self.catalogue.shapes
+
+    def _core(self) -> TaskShape:
+        return core_shape(list(self.initial_context.args.values()))
+
+    def _typed(self) -> list[str]:
+        """The words of the line up to ``--``."""
+        words = self.argv[1:]
+        return words[: words.index("--")] if "--" in words else words
+
+    def _after(self) -> list[str]:
+        """The words from ``--`` on."""
+        return self.argv[1 + len(self._typed()) :]
+
+    def _arranged(self) -> list[str]:
+        """The words in Invoke's order; raises Refused for one that does not fit."""
+        try:
+            return arrange(self._typed(), self._core(), self.shapes())
+        except MisfitWord as misfit:
+            raise self._known().explained(misfit, self._typed()) from None
+
+    def _known(self) -> KnownWords:
+        from opstasks.cli.usage import KnownWords
+
+        return KnownWords(
+            tasks=self.catalogue.changes,
+            groups=self.catalogue.groups,
+            shapes=self.shapes(),
+            core=self._core(),
+            inventory=_inventory,
+        )
 
     @contextlib.contextmanager
     def _usage_explained(self) -> Iterator[None]:
-        """Explain wrong usage in one line."""
+        """Wrong usage is one message and exit code 2."""
         try:
             yield
-        except ParseError as error:
-            raise Exit(self._explain(error), code=errors.REFUSED) from None
-        except ValueError as error:
-            # Invoke passes on what int() raises.
-            value = str(error).rpartition(": ")[2]
-            raise Exit(f"error: {value} is not a whole number", code=errors.REFUSED) from None
+        except Refused as error:
+            error.hint = error.hint or "inv --help flags"
+            self._fail(error)
+        except Exit as end:
+            if end.message:
+                self._fail(Refused(end.message, hint="inv --help flags"))
+            raise
+        except (ParseError, ValueError) as error:  # what `arrange` did not find
+            self._fail(Refused(str(error), hint="inv --list"))
 
-    def _explain(self, error: ParseError) -> str:
-        """Invoke's message; for an unknown word, with the nearest task name."""
-        text = str(error)
-        words = text.split("'")
-        if text.startswith("No idea what") and len(words) > 1:
-            return self._unknown(words[1])
-        flag = re.match(r"Flag <Argument: ([\w-]+)(?: \((\w)\))?.*> needed value", text)
-        if flag:
-            return f"error: --{flag[1]}{f' (-{flag[2]})' if flag[2] else ''} needs a value"
-        return f"error: {text}"
-
-    def _unknown(self, word: str) -> str:
-        # `just` had folders: jobrunner/jobs-ls
-        near = difflib.get_close_matches(word.rpartition("/")[2], list(self.shapes()), 1)
-        hint = f"did you mean {near[0]!r}?" if near else "see `inv --list`"
-        return f"error: no task or flag is called {word!r}; {hint}"
+    # -- helpers -----------------------------------------------------------------------------
 
     def _complete(self) -> None:
-        from opstasks.cli.completion import candidates
+        from opstasks.cli.completion_shells import answer
+        from opstasks.cli.completion_words import program_words
 
-        try:
-            words = shlex.split(self.core.remainder)[1:]
-        except ValueError:  # a quote that is still open
-            words = self.core.remainder.split(" ")[1:]
-        core = {f: a.takes_value for f, a in self.initial_context.flags.items()}
-        for candidate in candidates(words, core, self.shapes(), _host_names):
-            print(candidate)
+        words = program_words(self.initial_context, self.contexts, self.collection)
+        with until_pipe_closes():
+            for line in answer(self.core.remainder, os.environ, words):
+                print(line)
         raise Exit
 
-    def _fail(self, error: OpsError) -> None:
+    def _fail(self, error: OpsError) -> NoReturn:
         from opstasks.output.console import Console
         from opstasks.output.documents import failure
 
-        console = Console(as_json=self.args.json.value)
-        if self.args.json.value:
+        # Wrong usage may be found before the flags are parsed.
+        typed = self._typed()
+        console = Console(as_json="--json" in typed, no_color="--no-color" in typed)
+        if console.as_json:
             console.document(failure(error))
         if isinstance(error, Interrupted) and sys.stderr.isatty():
             console.note()  # the terminal shows ^C where the cursor is
         console.error(error)
-        if self.args.debug.value:
+        if {"--debug", "-d"} & set(typed):
             console.trace(error)
         raise Exit(code=error.exit_code)
 
 
-@contextlib.contextmanager
-def until_pipe_closes() -> Iterator[None]:
-    """Exit with 0 when the reader of our output closes the pipe, as `| head` does."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Exit(code=errors.OK) from None
-
-
-def _host_names() -> list[str]:
-    """Hosts and groups for completion; none for a broken inventory."""
+def _inventory() -> Inventory | None:
+    """The hosts, for suggestions and completion; None for a broken file."""
     from opstasks.fleet.host_settings import load
     from opstasks.fleet.hosts_file import find_inventory
 
     try:
-        return load(find_inventory(None)).names()
+        return load(find_inventory(None))
     except (Refused, OSError):
-        return []
-
-
-class _NoPassword(logging.Filter):
-    """Removes the sudo password from the configuration that Invoke prints with --debug."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        record.msg, record.args = _PASSWORD.sub(r"\1'***'", text), ()
-        return True
-
-
-_PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
-
-
-def open_streams() -> None:
-    """Open streams that were closed at the start (`2>&-`): Python has None for them.
-
-    Without this, text for standard error could end up in the middle of the result.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (open to the end)
-
-
-def hide_password() -> None:
-    """Keep the sudo password out of what Invoke logs with --debug."""
-    logging.getLogger("invoke").addFilter(_NoPassword())
+        return None
 
 
 def install() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.config.plan import ConfigPlan
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=False,
     help={
-        "key": "Only this key (may be given several times, also without the flag).",
+        "key": "Only these keys.",
         "local": "Only what 04_local.env sets.",
     },
-    positional=[],
+    variadic="key",
     iterable=["key"],
-    auto_shortflags=False,
 )
 def show(ctx: Context, key: list[str], local: bool = False) -> None:
     """Show each key: the service's value at its next start, and the file it comes from.
@@ -42,12 +43,13 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
         ],
         nothing="not found; `config.show` without a name shows all keys",
     )
+    ctx.seen("keys", result.values, lambda found: [(item.name, item.source) for item in found.keys])
     ctx.finish(result)
 
 
 @task(
+    changes=False,
     help={"problems": "Show only the problems."},
-    auto_shortflags=False,
 )
 def check(ctx: Context, problems: bool = False) -> None:
     """Check the configuration: drift, unknown and missing keys, quoting, whether to restart.
@@ -68,20 +70,25 @@ def check(ctx: Context, problems: bool = False) -> None:
         ],
         nothing="no problems found",
     )
+    ctx.seen("keys", result.values, lambda found: [item.key for item in found])
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
     ctx.finish(result)
 
 
 @task(
+    changes=True,
     name="set",
     help={
-        "assignment": "KEY=VALUE (may be given several times). KEY=- asks for the value, or reads"
-        " it from standard input: use this for secrets.",
+        "assignment": Flag(
+            "The new values. KEY=- asks for the value, or reads it from standard input: use this"
+            " for secrets.",
+            value="KEY=VALUE",
+            required=True,
+        ),
         "unknown": "Set a key even when job-runner does not read it.",
     },
-    positional=[],
+    variadic="assignment",
     iterable=["assignment"],
-    auto_shortflags=False,
 )
 def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     """Override keys on a host temporarily, in 04_local.env only.
@@ -109,10 +116,10 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
 
 
 @task(
-    help={"key": "The key (may be given several times, also without the flag)."},
-    positional=[],
+    changes=True,
+    help={"key": Flag("The keys.", required=True)},
+    variadic="key",
     iterable=["key"],
-    auto_shortflags=False,
 )
 def unset(ctx: Context, key: list[str]) -> None:
     """Remove overrides from 04_local.env; the values of the other files apply again.
@@ -161,6 +168,3 @@ def _show_plans(ctx: Context, plans: FleetResult[ConfigPlan]) -> None:
 
 
 namespace = Collection("config", show, check, set_, unset)
-# All further words on the line are values of this flag.
-show.variadic = unset.variadic = "--key"
-set_.variadic = "--assignment"

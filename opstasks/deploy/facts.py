@@ -98,6 +98,12 @@ class CheckoutFacts:
         return bool(self.target) and self.target != self.head
 
     @property
+    def known_as(self) -> list[str | tuple[str, str]]:
+        """Names of its commits, for the Tab key: the new ones have their subject beside them."""
+        new = [(commit.sha[:10], commit.subject) for commit in self.gained]
+        return [self.ref, self.target_name, self.head_name, *new]
+
+    @property
     def direction(self) -> str:
         """The host relative to the target: up to date, ahead, behind or diverged."""
         if not self.moves:

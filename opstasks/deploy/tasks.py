@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
     from opstasks.deploy.release import Release
     from opstasks.fleet.host import Host
 
-REF_HELP = "The branch, tag or commit of job-runner (default: the inventory's)."
-LIB_HELP = "The branch, tag or commit of the dependencies (default: the inventory's)."
+OF_INVENTORY = "as in hosts.yaml"
+REF_HELP = Flag("The branch, tag or commit of job-runner.", default=OF_INVENTORY)
+LIB_HELP = Flag("The branch, tag or commit of the dependencies.", default=OF_INVENTORY)
+WATCH_HELP = Flag(
+    "How long to watch the service after its start.", value="DURATION", default=OF_INVENTORY
+)
 
 
 @task(
+    changes=True,
     name="apply",
     help={
         "ref": REF_HELP,
         "lib-ref": LIB_HELP,
         "restart": "Restart the service even if there is nothing to deploy.",
-        "watch": "How many seconds to watch the service after its start.",
-        "unfinished": "What to do with an unfinished release: 'finish' or 'back'.",
+        "watch": WATCH_HELP,
+        "unfinished": Flag("What to do with an unfinished release.", value="finish|back"),
     },
-    auto_shortflags=False,
 )
 def apply(
     ctx: Context,
@@ -44,11 +49,8 @@ def apply(
 
     Example: inv -H tpp deploy --ref v2.73.0
     """
-    from opstasks.core.errors import Refused
     from opstasks.deploy import apply
 
-    if unfinished not in ("", "finish", "back"):
-        raise Refused("--unfinished must be 'finish' or 'back'")
     watch_s = _watch_s(watch)
     found = ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref, restart=restart))
     plans = _judge(ctx, found)
@@ -67,18 +69,20 @@ def apply(
     _roll(ctx, plans, lambda host, plan: apply.apply(host, plan, watch_s=watch_s))
 
 
-@task(help={"ref": REF_HELP, "lib-ref": LIB_HELP}, auto_shortflags=False)
+@task(changes=False, help={"ref": REF_HELP, "lib-ref": LIB_HELP})
 def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
     """Show what a deploy would change on each host, as one table.
 
     Example: inv -H all deploy.pending
     """
-    ctx.finish(ctx.reader.overview(lambda host: _plan(host, ref, lib_ref, preview=True), _plan_row))
+    plans = ctx.reader.overview(lambda host: _plan(host, ref, lib_ref, preview=True), _plan_row)
+    _seen(ctx, plans)
+    ctx.finish(plans)
 
 
 @task(
-    help={"watch": "How many seconds to watch the service after its start."},
-    auto_shortflags=False,
+    changes=True,
+    help={"watch": WATCH_HELP},
 )
 def rollback(ctx: Context, watch: int = 0) -> None:
     """Go back to the previous release, with its dependencies and database schema.
@@ -99,22 +103,25 @@ def rollback(ctx: Context, watch: int = 0) -> None:
     _roll(ctx, plans, lambda host, plan: apply.apply(host, plan, watch_s=watch_s))
 
 
-@task(help={"limit": "How many releases to show for each host."}, auto_shortflags=False)
+@task(
+    changes=False,
+    help={"limit": Flag("How many releases to show for each host.", value="N", least=1)},
+)
 def releases(ctx: Context, limit: int = 10) -> None:
     """List deployed releases: when, by whom, from and to which version, and the outcome.
 
     Example: inv -H all deploy.releases
     """
-    from opstasks.core.errors import Refused
     from opstasks.deploy import release
 
-    if limit < 1:
-        raise Refused("--limit must be 1 or greater", hint="--limit 10, or leave it out")
     result = ctx.reader.table(
         lambda host: release.list_releases(host.service, limit)[:limit],
         ["when", "who", "kind", "from", "to", "outcome", "reason"],
         lambda found: map(_release_cells, found),
         nothing="nothing was deployed yet",
+    )
+    ctx.seen(
+        "refs", result.values, lambda found: [n for r in found for n in (r.to_name, r.from_name)]
     )
     ctx.finish(result)
 
@@ -126,10 +133,6 @@ def _release_cells(r: Release) -> list[object]:
 
 def _watch_s(watch: int) -> int | None:
     """How long to watch; None, for the inventory's value, when `watch` is 0 (the default)."""
-    from opstasks.core.errors import Refused
-
-    if watch < 0:
-        raise Refused("--watch must be 0 or greater", hint="--watch 15, or leave it out")
     return watch or None
 
 
@@ -146,12 +149,18 @@ def _plan(
     return make_plan(facts, restart=restart)
 
 
+def _seen(ctx: Context, plans: FleetResult[DeployPlan]) -> None:
+    ctx.seen("refs", plans.values, lambda plan: plan.facts.code.known_as)
+    ctx.seen("lib_refs", plans.values, lambda plan: plan.facts.lib.known_as)
+
+
 def _judge(ctx: Context, plans: FleetResult[DeployPlan]) -> FleetResult[DeployPlan]:
     """Show every plan; end here unless all hosts can be deployed (or --keep-going)."""
     from opstasks.core.result import FleetResult
     from opstasks.deploy.preview import preview
     from opstasks.output.console import Painted
 
+    _seen(ctx, plans)
     judged = FleetResult([_judged(item) for item in plans])
     for item in plans:
         if item.value is not None:

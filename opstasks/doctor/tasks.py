@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 
 if TYPE_CHECKING:
     from opstasks.doctor.finding import DoctorFinding
 
 
-@task(help={"all": "Also show checks that passed."}, auto_shortflags=False)
+@task(changes=False, help={"all": "Also show checks that passed."})
 def doctor(ctx: Context, all: bool = False) -> None:
     """Check everything that the tasks rely on and print hints; exit 1 if anything is wrong.
 

@@ -28,6 +28,7 @@ import msgspec
 from opstasks.core.errors import OpsError
 from opstasks.core.fields import Line, Text
 from opstasks.fleet import private_files
+from opstasks.fleet.state_folder import state_folder
 
 IDENTIFIER = "opstasks"
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
@@ -162,8 +163,7 @@ def _to_journal(words: str) -> str:
 
 def local_path() -> Path:
     """The operator's own audit file."""
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "opstasks" / "audit.jsonl"
+    return state_folder() / "audit.jsonl"
 
 
 def write_local(entry: AuditEntry) -> None:

@@ -6,12 +6,7 @@ of hosts and how the run ended there, and never a command's arguments.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import re
-import socket
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +16,8 @@ from msgspec import Meta
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Line, Moment
 from opstasks.core.hints import one_word
-from opstasks.fleet import audit, private_files
+from opstasks.fleet import private_files
+from opstasks.fleet.state_folder import inventory_key, state_folder
 
 MOST_BYTES = 4 << 20
 GOOD = ("ok", "changed")
@@ -48,26 +44,13 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def path_of(task: str, inventory: Path | None) -> Path:
     """The file for a task; another machine or inventory file has another one."""
-    where = f"{socket.gethostname()}\0{inventory.resolve() if inventory else ''}"
-    folder = hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", task)
-    return audit.local_path().parent / "last" / folder / f"{name}.json"
+    return state_folder() / "last" / inventory_key(inventory) / f"{name}.json"
 
 
 def write(path: Path, run: LastRun) -> None:
     """Replace the record; raises OSError when that is not possible."""
-    private_files.make_folder(path.parent)
-    # If two runs write at once, each writes a file of its own, and the later one stays.
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        os.fchmod(fd, private_files.FILE_MODE)
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.encode(run))
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    private_files.replace(path, msgspec.json.encode(run))
 
 
 def read(path: Path, task: str) -> LastRun:

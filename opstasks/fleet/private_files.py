@@ -5,6 +5,7 @@ Every file and folder that the client makes is made here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -44,6 +45,26 @@ def _opened(path: Path, flags: int) -> int:
         return os.open(path, flags | os.O_CLOEXEC)
     os.fchmod(handle, FILE_MODE)
     return handle
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 in one step; raises OSError, and then an old file is still whole.
+
+    If two runs write at once, each writes a file of its own, and the later one stays.
+    """
+    import tempfile  # slow, and only needed here
+
+    make_folder(path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        os.fchmod(handle, FILE_MODE)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
 
 
 def read_own(path: Path, most_bytes: int) -> bytes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, since, task
 from opstasks.core.formats import clock_text
 
 if TYPE_CHECKING:
@@ -18,14 +17,15 @@ HEADERS = ("when (UTC)", "host", "login", "who", "task", "outcome", "what", "det
 
 
 @task(
+    changes=False,
+    anywhere=True,
     help={
         "host": "Only hosts with this name or glob.",
         "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",
-        "since": "Only changes since then: 90s, 1h30m, 7d, yesterday or '2026-11-24 10:00' (UTC).",
-        "who": "Only changes by these people; part of the name is enough.",
-        "lines": "How many changes to show for each host.",
+        "since": since("Only changes since then"),
+        "who": Flag("Only changes by these people; part of the name is enough.", value="NAME"),
+        "lines": Flag("How many changes to show for each host.", value="N", short="n", least=1),
     },
-    auto_shortflags=False,
 )
 def history(
     ctx: Context, host: str = "", task: str = "", since: str = "", who: str = "", lines: int = 20
@@ -37,13 +37,12 @@ def history(
     Example: inv -H all history --task deploy --since 7d
     """
     from opstasks.core import durations
-    from opstasks.core.errors import Refused
     from opstasks.history.read import HistoryFilter
 
-    if lines < 1:
-        raise Refused(f"--lines must be 1 or greater, not {lines}")
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     result = _read(ctx, HistoryFilter(host, task, who, moment), lines)
+    ctx.seen("people", result.values, lambda rows: [row.who for row in rows])
+    ctx.seen("users", result.values, lambda rows: [row.login for row in rows])
     if not any(item.value for item in result):
         ctx.console.say("no changes match")
     ctx.finish(result)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 
 
 @task(
+    changes=False,
+    anywhere=True,
     help={"close": "Close the kept connections; a command that is using one loses its connection."},
-    auto_shortflags=False,
 )
 def hosts(ctx: Context, close: bool = False) -> None:
     """Show the selected hosts (without -H: all), and which connections to them are kept.

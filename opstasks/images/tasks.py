@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.formats import first_names, size_text, span_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from opstasks.images.plan import ImagesPlan
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def ls(ctx: Context) -> None:
     """List the images for job-runner: age, size, digest, and the containers that use them.
 
@@ -31,6 +32,7 @@ def ls(ctx: Context) -> None:
         lambda found: map(_image_cells, found),
         nothing="no images",
     )
+    ctx.seen("images", result.values, lambda found: [row.name.rpartition("/")[2] for row in found])
     ctx.finish(result)
 
 
@@ -41,14 +43,16 @@ def _image_cells(row: ImageRow) -> list[object]:
 
 
 @task(
-    positional=[],
+    changes=True,
     help={
-        "image": "The last part of an image's name, with or without a tag (default: latest):"
-        " ehrql:v1. May be given several times; the flag itself may be omitted.",
+        "image": Flag(
+            "The last parts of images' names, with or without a tag (default: latest): ehrql:v1.",
+            required=True,
+        ),
         "digest": "Only this content: sha256:...; refused if the registry has another digest.",
     },
+    variadic="image",
     iterable=["image"],
-    auto_shortflags=False,
 )
 def update(ctx: Context, image: list[str], digest: str = "") -> None:
     """Update images on hosts, and remove the images that they replace.
@@ -109,5 +113,3 @@ def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
 
 
 namespace = Collection("images", ls, update)
-# Further words on the command line are values of this flag.
-update.variadic = "--image"

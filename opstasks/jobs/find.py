@@ -237,6 +237,7 @@ def find_several(
     words = list(dict.fromkeys(check_word(word) for word in words))
     reading = not (contained or changing)
     result = ctx.fleet.gather(lambda host: find(host, words, without_docker=reading))
+    ctx.seen("jobs", result.values, lambda found: [m.job.known_as for w in words for m in found[w]])
     if not result.values:
         ctx.finish(result)
     if result.exit_code:
@@ -281,10 +282,12 @@ def _running(ctx: Context) -> tuple[Host, str]:
         return read_jobs(host, request).joined()
 
     result = ctx.fleet.gather(running)
+    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found])
     ctx.console.problems(result)
     found = [Match(host, job) for host, value in result.values.items() for job in value]
     if not found:
-        ctx.end(result)
+        if result.exit_code:
+            ctx.finish(result)
         raise Refused("no job is running", hint=HINT)
     chosen = found[ctx.pick("Running jobs:", [match.describe() for match in found])]
     return next(host for host in ctx.fleet.hosts if host.name == chosen.host), chosen.job.id

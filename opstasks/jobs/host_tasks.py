@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import EVERY, Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WATCH = {
+WATCH: dict[str, str | Flag] = {
     "watch": "Refresh the screen until Ctrl-C.",
-    "every": "With --watch: seconds between two refreshes.",
+    "every": EVERY,
 }
 
 
-@task(help=WATCH, auto_shortflags=False)
+@task(changes=False, help=WATCH)
 def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
     """Show cpu, memory, disk traffic and processes of each running job, with their limits.
 
@@ -44,10 +45,14 @@ def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
         lambda uses: map(cells, uses),
         nothing="no job is running",
     )
+    ctx.seen("jobs", result.values, lambda uses: [use.id for use in uses])
     ctx.finish(result)
 
 
-@task(help={**WATCH, "top": "How many processes to show for each host."}, auto_shortflags=False)
+@task(
+    changes=False,
+    help={**WATCH, "top": Flag("How many processes to show for each host.", value="N")},
+)
 def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -> None:
     """Show load, memory, swap, disks, docker's disk use and the busiest processes of each host.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
-from opstasks.core.errors import INTERRUPTED, Interrupted, Refused
+from opstasks.cli.task import LINES, Flag, task
+from opstasks.core.errors import INTERRUPTED, Interrupted
 from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
@@ -17,26 +17,32 @@ if TYPE_CHECKING:
     from opstasks.jobs.logs import LogSource
     from opstasks.jobs.model import Match
 
-LOGS_HELP = {
+LOGS_HELP: dict[str, str | Flag] = {
     "job": JOB_HELP,
-    "tail": "How many of the last lines to show (0: all).",
+    "lines": LINES,
     "timestamps": "Show when each line was printed.",
 }
 
 
 @task(
+    changes=False,
+    variadic="job",
     help={
         **LOGS_HELP,
-        "follow": "Follow the output until the job ends; exit with the job's exit code.",
-        "metadata": "Show the metadata.json of an ended job instead, secrets masked.",
+        "follow": Flag(
+            "Follow the output until the job ends; exit with the job's exit code.", short="f"
+        ),
+        "metadata": Flag(
+            "Show the metadata.json of an ended job instead, secrets masked.",
+            excludes=("follow", "lines", "timestamps"),
+        ),
     },
-    auto_shortflags=False,
 )
 def logs(
     ctx: Context,
     job: str = "",
     follow: bool = False,
-    tail: int = 100,
+    lines: int = 100,
     timestamps: bool = False,
     metadata: bool = False,
 ) -> None:
@@ -50,11 +56,11 @@ def logs(
     if metadata:
         _metadata(ctx, host, match)
     else:
-        _contents(ctx, host, match, follow=follow, tail=_checked(tail), timestamps=timestamps)
+        _contents(ctx, host, match, follow=follow, tail=lines, timestamps=timestamps)
 
 
-@task(help=LOGS_HELP, auto_shortflags=False)
-def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = False) -> None:
+@task(changes=False, variadic="job", help=LOGS_HELP)
+def follow(ctx: Context, job: str = "", lines: int = 100, timestamps: bool = False) -> None:
     """Follow the output of a running job; without a job, choose from the running ones.
 
     Example: inv -H tpp jobs.follow
@@ -62,14 +68,7 @@ def follow(ctx: Context, job: str = "", tail: int = 100, timestamps: bool = Fals
     from opstasks.jobs.find import find_one
 
     host, match = find_one(ctx, job, contained=True)
-    _contents(ctx, host, match, follow=True, tail=_checked(tail), timestamps=timestamps)
-
-
-def _checked(tail: int) -> int:
-    """A number of lines; raises Refused for a negative number."""
-    if tail < 0:
-        raise Refused(f"--tail must be 0 or greater, not {tail}", hint="0 means all lines")
-    return tail
+    _contents(ctx, host, match, follow=True, tail=lines, timestamps=timestamps)
 
 
 def may_show(ctx: Context, host: Host) -> bool:

@@ -68,6 +68,11 @@ class Job:
         return f"{self.state} ({self.status_code})"
 
     @property
+    def known_as(self) -> tuple[str, str]:
+        """Its id and what it is, for the Tab key."""
+        return self.id, f"{self.slug} {self.state}"
+
+    @property
     def container_name(self) -> str:
         """The name of its container."""
         return CONTAINER_PREFIX + self.id

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import EVERY, Flag, since, task
 from opstasks.jobs import host_tasks, logs_tasks, tools_tasks
-from opstasks.jobs.job_argument import JOB_HELP, takes_words
+from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
@@ -29,16 +30,18 @@ PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "contain
 
 
 @task(
+    changes=False,
     help={
         "all": "All jobs, not only the running ones; newest first.",
-        "state": "Only jobs in this state: pending, running, failed or succeeded.",
+        "state": Flag("Only jobs in this state.", value="pending|running|failed|succeeded"),
         "workspace": "Only jobs of this workspace.",
-        "since": "Jobs created or completed since then: 90s, 2h, 7d or '2026-11-24 10:00' (UTC).",
-        "limit": "Most jobs to list for each host, 0 for all (default: 50; with --json all).",
+        "since": since("Only jobs created or completed since then"),
+        "limit": Flag(
+            "Most jobs to list for each host; 0: all.", value="N", default="50; with --json all"
+        ),
         "watch": "Refresh the screen until Ctrl-C.",
-        "every": "With --watch: seconds between two refreshes.",
+        "every": EVERY,
     },
-    auto_shortflags=False,
 )
 def ls(
     ctx: Context,
@@ -70,6 +73,8 @@ def ls(
         notes=lambda found: _notes(found, rows),
         nothing="no jobs",
     )
+    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found.jobs])
+    ctx.seen("workspaces", result.values, lambda found: [job.workspace for job in found.jobs])
     result.findings = any(found.docker_problem for found in result.values.values())
     ctx.finish(result)
 
@@ -91,6 +96,7 @@ def _table(ctx: Context, selection: JobSelection, limit: int) -> str:
 
     result = ctx.quiet_fleet.gather(lambda host: list_jobs(host, selection, limit))
     values = result.values
+    ctx.seen("jobs", values, lambda found: [job.known_as for job in found.jobs])
     rows = [[name, *cells(job, found.now)] for name, found in values.items() for job in found.jobs]
     lines = [table_text(HEADERS, rows) or "no jobs"] if values else []
     for name, found in values.items():
@@ -124,7 +130,7 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
 # -- jobs.show -------------------------------------------------------------------------------
 
 
-@task(help={"job": JOB_HELP}, auto_shortflags=False)
+@task(changes=False, variadic="job", help={"job": JOB_HELP})
 def show(ctx: Context, job: str = "") -> None:
     """Show everything that is known about one job, and its history as a timeline.
 
@@ -156,13 +162,15 @@ def show(ctx: Context, job: str = "") -> None:
 
 
 @task(
-    positional=[],
+    changes=True,
+    variadic="job",
     iterable=["job"],
     help={
-        "job": "Jobs, each by its id, or part of its id or of workspace-action.",
-        "cleanup": "--no-cleanup keeps container and volume for debugging; run again to remove.",
+        "job": Flag(
+            "Jobs, each by its id, or part of its id or of workspace-action.", required=True
+        ),
+        "cleanup": "Keep container and volume for debugging; run again to remove them.",
     },
-    auto_shortflags=False,
 )
 def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     """Kill running and pending jobs, and remove their containers and volumes.
@@ -216,11 +224,12 @@ def _kill(
 
 
 @task(
+    changes=True,
+    variadic="job",
     help={
-        "job": JOB_HELP,
-        "wait": "How many seconds to wait until job-runner is done with the job.",
+        "job": Flag("A job's id, or part of its id or of workspace-action.", required=True),
+        "wait": Flag("How long to wait until job-runner is done with the job.", value="DURATION"),
     },
-    auto_shortflags=False,
 )
 def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     """Retry a job that ended with an internal error; its results so far are kept.
@@ -281,17 +290,6 @@ def _finish(ctx: Context, result: FleetResult[KillResult] | FleetResult[RetryRes
     ctx.console.problems(result)
     ctx.end(result)
 
-
-for takes_job in (
-    show,
-    logs_tasks.logs,
-    logs_tasks.follow,
-    kill,
-    retry,
-    tools_tasks.mount,
-    tools_tasks.strace,
-):
-    takes_words(takes_job)
 
 namespace = Collection("jobs")
 namespace.add_task(ls, name="ls")

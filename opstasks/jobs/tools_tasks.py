@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 from opstasks.jobs.job_argument import JOB_HELP
 
 if TYPE_CHECKING:
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=True,
+    variadic="job",
+    after_dashes="[COMMAND]",
+    ignores=["json"],
     help={"job": JOB_HELP, "read-only": "Mount the volume read-only."},
-    auto_shortflags=False,
 )
 def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
     """Open a shell in a temporary tools container with the job's volume at /workspace.
@@ -42,7 +45,13 @@ def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
     _interact(ctx, host, match, "jobs.mount", run)
 
 
-@task(help={"job": JOB_HELP}, auto_shortflags=False)
+@task(
+    changes=True,
+    variadic="job",
+    after_dashes="[OPTIONS]",
+    ignores=["json"],
+    help={"job": JOB_HELP},
+)
 def strace(ctx: Context, job: str = "") -> None:
     """Trace the system calls of all processes of a running job, until Ctrl-C.
 

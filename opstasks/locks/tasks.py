@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
     from opstasks.locks.break_lock import HeldLock
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def show(ctx: Context) -> None:
     """Show who is changing which host right now.
 
@@ -25,12 +26,12 @@ def show(ctx: Context) -> None:
 
 
 @task(
+    changes=True,
     name="break",
     help={
         "reason": "The reason, for the history. Required.",
         "kill": "Kill processes that do not end within ten seconds.",
     },
-    auto_shortflags=False,
 )
 def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     """Stop hanging processes that hold a host's lock; shows them, asks and records it.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import FOLLOW, LINES, since, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=False,
+    variadic="job",
     help={
-        "lines": "How many of the last lines of each host to show (0: all).",
-        "since": "Only lines since then: 90s, 1h30m, 2d, yesterday or '2026-11-24 10:00' (UTC).",
-        "follow": "Keep showing new lines until Ctrl-C.",
+        "lines": LINES,
+        "since": since("Only lines since then"),
+        "follow": FOLLOW,
         "job": "Only records that mention this job id, including tracebacks.",
     },
-    auto_shortflags=False,
 )
 def logs(
     ctx: Context, lines: int = 100, since: str = "", follow: bool = False, job: str = ""
@@ -50,10 +51,6 @@ def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
     from opstasks.core import durations
     from opstasks.core.errors import Refused
 
-    if wanted.lines < 0:
-        raise Refused(
-            f"--lines must be 0 or greater, not {wanted.lines}", hint="--lines 0 shows all"
-        )
     if wanted.job and not wanted.job.isalnum():
         raise Refused(
             f"{wanted.job!r} cannot be part of a job id", hint="ids are letters and digits"
@@ -113,7 +110,3 @@ def _show_as_it_comes(ctx: Context, host: Host, wanted: WantedLog) -> None:
         follow(host, wanted, on_line, on_wait)
     except _ReaderGoneError:
         return
-
-
-# `logs-id ID` is the name of the playbook's recipe.
-logs.variadic = "--job"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.formats import minute_text
 
 if TYPE_CHECKING:
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=True,
     help={
         "reason": "Why; shown to everyone who finds it paused.",
-        "for": "The host unpauses by itself after this long: 90s, 2h, 1h30m, 2d.",
+        "for": Flag("The host unpauses by itself after this long.", value="DURATION"),
         "replace": "Replace the pause of somebody else, with its reason and its end.",
     },
-    auto_shortflags=False,
 )
 def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False) -> None:
     """Hold new jobs back; running jobs continue. `status` shows who paused, why and until when.
@@ -41,7 +40,7 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
     ctx.finish(ctx.fleet.roll(work), _row)
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def unpause(ctx: Context) -> None:
     """Let new jobs begin again, no matter who paused; a scheduled end is cancelled.
 

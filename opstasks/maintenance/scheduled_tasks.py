@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.errors import Refused
@@ -17,25 +18,23 @@ if TYPE_CHECKING:
 
 
 @task(
-    help={"limit": "How many past ones to show for each host."},
-    auto_shortflags=False,
+    changes=False,
+    help={"limit": Flag("How many past ones to show for each host.", value="N")},
 )
 def show(ctx: Context, limit: int = 5) -> None:
     """Show what is scheduled on each host, when, by whom and why; and past work with its outcome.
 
     Example: inv -H all scheduled
     """
-    from opstasks.core.errors import Refused
     from opstasks.maintenance import scheduled
 
-    if limit < 0:
-        raise Refused("--limit must be 0 or greater")
     result = ctx.reader.table(
         lambda host: scheduled.inspect(host, limit),
         ["what", "state", "when", "in", "by", "why", "outcome", "id"],
         lambda found: map(_cells, found),
         nothing="nothing is scheduled",
     )
+    ctx.seen("scheduled", result.values, lambda found: [(row.id, row.what) for row in found])
     ctx.finish(result)
 
 
@@ -57,15 +56,14 @@ def _cells(row: ScheduledRow) -> list[object]:
 
 
 @task(
-    iterable=["id"],
-    positional=[],
+    changes=True,
+    variadic="id",
     help={
         "id": "Its id, or the beginning of it. Without it: the only one, or choose by number.",
         "reason": "Why, for the record.",
     },
-    auto_shortflags=False,
 )
-def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
+def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     """Cancel scheduled work; also work that waits for jobs to end, until it stops the service.
 
     Example: inv -H tpp scheduled.cancel 20261201T091500-4f2a9c
@@ -73,10 +71,9 @@ def cancel(ctx: Context, id: list[str], reason: str = "") -> None:
     from opstasks.core.errors import Refused
     from opstasks.maintenance import cancel as cancelling
 
-    if len(id) > 1:
-        raise Refused("only one at a time", hint="name one of them")
-    wanted, why = id[0] if id else "", ctx.one_line(reason, "reason")
+    wanted, why = id, ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
+    ctx.seen("scheduled", found.values, lambda items: [(item.id, item.kind) for item in items])
     if found.exit_code and not ctx.options.keep_going:
         ctx.finish(found)
     if ctx.options.dry:
@@ -129,9 +126,6 @@ def _choose(ctx: Context, host: str, items: list[ScheduledItem]) -> str:
         for item, line in zip(items, lines, strict=True)
     ]
     return items[ctx.pick(f"{host}: {len(items)} are scheduled.", lines, commands)].id
-
-
-cancel.variadic = "--id"
 
 
 def _would(items: list[ScheduledItem]) -> dict[str, object]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
@@ -20,17 +19,24 @@ LIST_HEADERS = ("check", "", "found", "hint")
 
 
 @task(
+    changes=True,
     help={
-        "delay": "Prepare after this long, not now: 90s, 4h, 1h30m, 2d.",
-        "at": "Prepare at this time, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
-        "drain": "Let running jobs end for this long before they are requeued.",
+        "delay": Flag("Prepare after this long, not now.", value="DURATION"),
+        "at": Flag(
+            "Prepare at this time, in the host's time zone: 22:00 or '2026-12-01 22:00'.",
+            value="WHEN",
+        ),
+        "drain": Flag(
+            "Let running jobs end for this long before they are requeued.", value="DURATION"
+        ),
         "reboot": "Reboot the host as well, and check it afterwards.",
         "reason": "Why; shown to everyone who finds it prepared.",
         "keep-paused": "Stay paused after the boot, until after-reboot or unpause.",
         "replace": "Replace a preparation that is scheduled already.",
-        "boot-wait": "With --reboot: how long the boot may take.",
+        "boot-wait": Flag(
+            "With --reboot: how long the boot may take.", value="DURATION", needs="reboot"
+        ),
     },
-    auto_shortflags=False,
 )
 def prepare_reboot(
     ctx: Context,
@@ -143,6 +149,7 @@ def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest)
 
     apply = prepare.apply_later if request.timed else prepare.apply_now
     done = plans.replaced(ctx.carry_out(plans, lambda host, plan: apply(host, request, plan)))
+    ctx.seen("scheduled", done.values, lambda result: [(result.id, result.state)])
     _print_lists(ctx, [(i.host, _list_of(i.value)) for i in done])
     ctx.finish(_judged(done, _list_of), _row)
 
@@ -168,8 +175,8 @@ def _row(result: PrepareResult) -> dict[str, object]:
 
 
 @task(
-    help={"wait": "How long to wait for things that are still starting."},
-    auto_shortflags=False,
+    changes=True,
+    help={"wait": Flag("How long to wait for things that are still starting.", value="DURATION")},
 )
 def after_reboot(ctx: Context, wait: str = "90s") -> None:
     """Check after a reboot that everything is up again, with a hint for each line that fails.

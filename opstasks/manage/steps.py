@@ -47,6 +47,12 @@ class ManagePlan:
         return bool(self.steps)
 
     @property
+    def accounts(self) -> list[str]:
+        """The accounts that differ, for the Tab key."""
+        things = [step.thing for step in self.steps if step.area == "accounts"]
+        return [thing.removeprefix("user ") for thing in things]
+
+    @property
     def todo(self) -> tuple[ManageStep, ...]:
         """The steps with an action: the changes. The others are only reported."""
         return tuple(step for step in self.steps if step.action is not None)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
@@ -21,17 +20,17 @@ FEW = 3
 
 
 @task(
+    changes=True,
     help={
         "plan": "Only show what would be changed.",
         "diff": "Show the difference inside files as well, secrets masked.",
         "check": "Only show, and exit with 1 if anything differs: for cron and CI.",
-        "only": "Only this area (may be given several times).",
-        "skip": "Leave this area out (may be given several times).",
+        "only": Flag("Only this area (may be given several times).", value="AREA"),
+        "skip": Flag("Leave this area out (may be given several times).", value="AREA"),
         "upgrade": "Upgrade all packages as well.",
         "allow-lockout": "Continue even if people, perhaps you, would be locked out.",
     },
     iterable=["only", "skip"],
-    auto_shortflags=False,
 )
 def manage(
     ctx: Context,
@@ -62,6 +61,7 @@ def manage(
     for origin in describe.origins(specs):
         ctx.console.note(origin)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
+    ctx.seen("users", plans.values, lambda found: found.accounts)
     _show(ctx, plans, with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:

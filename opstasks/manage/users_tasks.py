@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 
 
-@task(help={"name": "The person's account."}, auto_shortflags=False)
+@task(changes=True, help={"name": "The person's account."})
 def disable(ctx: Context, name: str) -> None:
     """Disable the account of a person who left: keys, groups, password, shell.
 

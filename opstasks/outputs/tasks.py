@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.formats import minute_text, size_text, span_text
 from opstasks.core.hints import one_word
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @task(
-    positional=[],
+    changes=False,
+    variadic="workspace",
     iterable=["workspace"],
-    help={"workspace": "The workspace (may be given several times). Default: the sizes of all."},
-    auto_shortflags=False,
+    help={"workspace": "Only these workspaces; without one, the sizes of all."},
 )
 def ls(ctx: Context, workspace: list[str]) -> None:
     """List a workspace's medium-privacy (Level 4) files with size, owner and age.
@@ -47,19 +48,22 @@ def ls(ctx: Context, workspace: list[str]) -> None:
             for entry in entries
         ],
     )
+    ctx.seen(
+        "workspaces", result.values, lambda found: [*found, *(e.path for e in found.get("", []))]
+    )
     ctx.finish(result)
 
 
 @task(
-    positional=["workspace"],
+    changes=True,
+    variadic="file",
     iterable=["file"],
     help={
         "workspace": "The workspace.",
-        "file": "A file's path inside the workspace, taken literally (may be given several times).",
-        "source": "The copy that the Level 3 sync would bring back: remove, or keep.",
+        "file": Flag("Paths of files inside the workspace, taken literally.", required=True),
+        "source": Flag("The copy that the Level 3 sync would bring back.", value="remove|keep"),
         "reason": "Why; stored with the record.",
     },
-    auto_shortflags=False,
 )
 def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: str = "") -> None:
     """Remove Level 4 files for good; shows the files and asks for the workspace's name.
@@ -72,8 +76,6 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     why = ctx.one_line(reason, "reason")
     if not file:
         raise Refused("no file given", hint="inv -H tpp outputs.rm my-study output/table1.csv")
-    if source and source not in act.SOURCE_CHOICES:
-        raise Refused("--source takes 'remove' or 'keep'")
     if len(ctx.fleet.hosts) != 1:
         raise Refused(
             "name one host: files are removed on one host at a time", hint="inv -H tpp ..."
@@ -90,6 +92,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
         source = _choose_source(ctx, plan, source)
         _confirm(ctx, plan)
     done = ctx.fleet.roll(lambda host: act.apply(host, plan, source=source, reason=why))
+    ctx.seen("removals", done.values, lambda found: [(r.id, r.workspace) for r in found.records])
     _show_steps(ctx, done)
     ctx.finish(done, lambda result: {"removed": len(result.records), "changed": result.changed})
 
@@ -168,7 +171,7 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
             ctx.console.say(line)
 
 
-@task(help={"all": "Also the finished and attested ones."}, auto_shortflags=False)
+@task(changes=False, help={"all": "Also the finished and attested ones."})
 def pending(ctx: Context, all: bool = False) -> None:
     """List unfinished removals: interrupted, or waiting for the partner's steps.
 
@@ -182,6 +185,7 @@ def pending(ctx: Context, all: bool = False) -> None:
         lambda found: map(_record_cells, found),
         nothing="no unfinished removals",
     )
+    ctx.seen("removals", result.values, lambda found: [(r.id, r.workspace) for r in found])
     ctx.finish(result)
 
 
@@ -207,14 +211,17 @@ def _record_cells(record: RemovalRecord) -> list[object]:
 
 
 @task(
-    positional=[],
+    changes=True,
+    variadic="id",
     iterable=["id"],
     help={
-        "id": "A removal's id from `outputs.pending`; without the dash part: all its files.",
-        "by": "Who removed them on the partner's side (default: you).",
+        "id": Flag(
+            "Ids of removals from `outputs.pending`; without the dash part: all its files.",
+            required=True,
+        ),
+        "by": Flag("Who removed them on the partner's side.", value="NAME", default="you"),
         "note": "A note to store with it.",
     },
-    auto_shortflags=False,
 )
 def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     """Record who did the partner's steps of a removal; this closes it.
@@ -251,7 +258,4 @@ def _attested_row(result: AttestResult) -> dict[str, object]:
     return {"changed": result.changed, "attested by": ", ".join(sorted(by))}
 
 
-ls.variadic = "--workspace"
-rm.variadic = "--file"
-attest.variadic = "--id"
 namespace = Collection("outputs", ls, rm, pending, attest)

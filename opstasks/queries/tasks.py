@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 from opstasks.core.formats import second_text, span_text
 from opstasks.core.lines import lines_of
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=False,
     help={"sql": "Also show the statement; only on a terminal, as it is part of a job's log."},
-    auto_shortflags=False,
 )
 def queries(ctx: Context, sql: bool = False) -> None:
     """Show when each running database job sent its last statement, and how long it has taken.
@@ -40,6 +41,7 @@ def queries(ctx: Context, sql: bool = False) -> None:
         lambda found: map(_cells, found),
         nothing="no database job is running",
     )
+    ctx.seen("jobs", result.values, lambda found: [item.job for item in found])
     found = [(host, item) for host, listed in result.values.items() for item in listed]
     for host, item in found if sql and not ctx.options.json else ():
         ctx.console.say()
@@ -70,13 +72,13 @@ def _refuse_pipes(ctx: Context) -> None:
 
 
 @task(
+    changes=False,
     help={
         "temp-table": "The start of the names of temporary tables, with or without #.",
         "table": "A table of the temporary database (TEMP_DATABASE_NAME).",
-        "database": "The login to use: default or include_t1oo.",
-        "timeout": "How many seconds the database may take.",
+        "database": Flag("The login to use: default or include_t1oo.", value="NAME"),
+        "timeout": Flag("How long the database may take.", value="DURATION", least=1),
     },
-    auto_shortflags=False,
 )
 def progress(
     ctx: Context,

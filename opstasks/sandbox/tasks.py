@@ -4,35 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from invoke import Collection, Exit, task
+from invoke import Collection
+
+from opstasks.cli.app import Context
+from opstasks.cli.task import ABOUT_HOSTS, Flag, task
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+# -H chooses where to submit and publish; these tasks use docker, not SSH.
+BESIDES_HOSTS = tuple(name for name in ABOUT_HOSTS if name not in ("hosts", "inventory"))
+DEFAULT_HOST = "sandbox-1"
+
 
 @contextmanager
 def sandbox() -> Iterator[ModuleType]:
-    """The sandbox package, imported only when used; its errors are printed as one line."""
+    """The sandbox package, imported only when used; its errors become one message."""
+    from opstasks.core.errors import OpsError
     from opstasks.sandbox import api
     from opstasks.sandbox.errors import SandboxError
 
     try:
         yield api
     except SandboxError as error:
-        raise Exit(str(error), 1) from error
+        raise OpsError(error.problem, hint=error.hint) from error
 
 
-def only_said(ctx: Any, what: str) -> bool:
+def only_said(ctx: Context, what: str) -> bool:
     """With --dry, say what would be done; returns whether it is a dry run."""
     if ctx.options.dry:
         ctx.console.note(f"would {what}")
-    return bool(ctx.options.dry)
+        if ctx.options.json:
+            ctx.console.document({"would": what})
+    return ctx.options.dry
 
 
-@task(help={"hosts": "How many hosts should be up."}, auto_shortflags=False)
-def up(ctx: Any, hosts: int = 2) -> None:
+def chosen(ctx: Context) -> list[str]:
+    """The hosts that -H names; none without it."""
+    return [host.name for host in ctx.fleet.hosts] if ctx.options.hosts else []
+
+
+@task(
+    changes=True,
+    ignores=ABOUT_HOSTS,
+    help={"hosts": Flag("How many hosts should be up.", value="N", least=1)},
+)
+def up(ctx: Context, hosts: int = 2) -> None:
     """Start real hosts here: systemd, sshd, sudo, Docker. The first time takes some minutes.
 
     Example: inv sandbox.up --hosts 2
@@ -40,15 +59,19 @@ def up(ctx: Any, hosts: int = 2) -> None:
     if only_said(ctx, f"start up to {hosts} host(s)"):
         return
     with sandbox() as box:
-        for host in box.up(hosts, print):
-            print(f"{host.name}  {host.address}  up")
+        found = box.up(hosts, ctx.console.note)
+    if ctx.options.json:
+        ctx.console.document({"hosts": {host.name: host.address for host in found}})
+    for host in found:
+        ctx.console.say(f"{host.name}  {host.address}  up")
 
 
 @task(
+    changes=True,
+    ignores=(*ABOUT_HOSTS, "json"),
     help={"images": "Remove the images too, which all sandboxes of this machine share."},
-    auto_shortflags=False,
 )
-def down(ctx: Any, images: bool = False) -> None:
+def down(ctx: Context, images: bool = False) -> None:
     """Remove the hosts and everything that belongs to them.
 
     Example: inv sandbox.down --images
@@ -56,85 +79,107 @@ def down(ctx: Any, images: bool = False) -> None:
     if only_said(ctx, f"remove the hosts{' and the images' if images else ''}"):
         return
     with sandbox() as box:
-        box.down(images, print)
+        box.down(images, ctx.console.note)
 
 
-@task(auto_shortflags=False)
-def status(ctx: Any) -> None:
+@task(changes=False, ignores=ABOUT_HOSTS)
+def status(ctx: Context) -> None:
     """List the hosts, and whether they run.
 
     Example: inv sandbox.status
     """
     with sandbox() as box:
         hosts = box.status()
+    if ctx.options.json:
+        shown = {host.name: {"address": host.address, "up": host.running} for host in hosts}
+        ctx.console.document({"hosts": shown})
     for host in hosts:
-        print(f"{host.name}  {host.address}  {'up' if host.running else 'off'}")
+        ctx.console.say(f"{host.name}  {host.address}  {'up' if host.running else 'off'}")
     if not hosts:
-        print("no host is up")
+        ctx.console.say("no host is up: inv sandbox.up")
 
 
 @task(
-    positional=[],
+    changes=True,
+    ignores=BESIDES_HOSTS,
+    anywhere=True,
     help={
-        "host": "A host of the sandbox that manage has set up.",
-        "action": "quick, long, longer, fail, outputs, after_quick, extract or no_image.",
+        "action": Flag(
+            "quick, long, longer, fail, outputs, after_quick, extract or no_image.", value="ACTION"
+        ),
         "workspace": "The workspace that outputs go to.",
     },
-    auto_shortflags=False,
 )
-def submit(
-    ctx: Any, host: str = "sandbox-1", action: str = "quick", workspace: str = "test"
-) -> None:
-    """Submit a real job to the job-runner of a host, and print its id.
+def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None:
+    """Submit a real job to the job-runner of a host of the sandbox, and print its id.
 
-    Example: inv sandbox.submit --action long
+    Without -H, the host is sandbox-1.
+
+    Example: inv -H sandbox-2 sandbox.submit --action long
     """
-    if only_said(ctx, f"submit {action} to {host} for the workspace {workspace}"):
+    from opstasks.core.errors import Refused
+
+    hosts = chosen(ctx) or [DEFAULT_HOST]
+    if len(hosts) > 1:
+        raise Refused(
+            f"sandbox.submit: -H must name one host, not {len(hosts)}",
+            hint=f"inv -H {hosts[0]} sandbox.submit",
+        )
+    if only_said(ctx, f"submit {action} to {hosts[0]} for the workspace {workspace}"):
         return
     with sandbox() as box:
-        for job in box.submit(host, action, workspace):
-            print(job)
+        jobs = box.submit(hosts[0], action, workspace)
+    if ctx.options.json:
+        ctx.console.document({"host": hosts[0], "jobs": jobs})
+    for job in jobs:
+        ctx.console.say(job)
 
 
 @task(
-    positional=["release"],
+    changes=True,
+    ignores=BESIDES_HOSTS,
+    anywhere=True,
     help={
         "release": "v2.71.0, v2.73.0, broken-import, broken-migration, broken-crash or diverged.",
-        "host": "A host to publish on (may be given several times; default: all of the sandbox).",
     },
-    iterable=["host"],
-    auto_shortflags=False,
 )
-def publish(ctx: Any, release: str, host: list[str]) -> None:
+def publish(ctx: Context, release: str) -> None:
     """Move `main` of job-runner to a release, as a merge upstream does.
+
+    Without -H, on all hosts of the sandbox.
 
     Example: inv sandbox.publish v2.73.0
     """
-    if only_said(ctx, f"move main to {release} on {', '.join(host) or 'all hosts'}"):
+    hosts = chosen(ctx)
+    if only_said(ctx, f"move main to {release} on {', '.join(hosts) or 'all hosts'}"):
         return
     with sandbox() as box:
-        for name in box.publish(release, host):
-            print(f"{name}  main is {release}")
+        found = box.publish(release, hosts)
+    if ctx.options.json:
+        ctx.console.document({"release": release, "hosts": found})
+    for name in found:
+        ctx.console.say(f"{name}  main is {release}")
 
 
-@task(auto_shortflags=False)
-def ssh_config(ctx: Any) -> None:
+@task(changes=False, ignores=(*ABOUT_HOSTS, "json"))
+def ssh_config(ctx: Context) -> None:
     """Print a configuration with which plain ssh reaches the hosts.
 
     Example: inv sandbox.ssh-config > /tmp/sandbox; ssh -F /tmp/sandbox sandbox-1
     """
     with sandbox() as box:
-        print(box.ssh_config(), end="")
+        ctx.console.lines("", box.ssh_config().splitlines(), prefixed=False)
 
 
 @task(
+    changes=True,
+    ignores=(*ABOUT_HOSTS, "json"),
     help={
-        "hosts": "How many, at most 250.",
-        "down": "Stop the hosts instead.",
+        "hosts": Flag("How many, at most 250.", value="N", least=1),
+        "down": Flag("Stop the hosts instead.", excludes=("hosts",)),
     },
-    auto_shortflags=False,
 )
-def many(ctx: Any, hosts: int = 250, down: bool = False) -> None:
+def many(ctx: Context, hosts: int = 250, down: bool = False) -> None:
     """Serve many cheap hosts that only allow logins: many-1, many-2, ... in the group many.
 
     Example: inv sandbox.many --hosts 100
@@ -147,8 +192,8 @@ def many(ctx: Any, hosts: int = 250, down: bool = False) -> None:
         if down:
             many_down()
             return
-        served = many_up(hosts, print)
-        print(f"{served[0].name} to {served[-1].name}  port {served[0].port}  up")
+        served = many_up(hosts, ctx.console.note)
+        ctx.console.say(f"{served[0].name} to {served[-1].name}  port {served[0].port}  up")
 
 
 namespace = Collection("sandbox", up, down, status, submit, publish, ssh_config, many)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
     from opstasks.service.act import ServiceFacts, ServiceResult
 
-WATCH_HELP = "How many seconds the started service must stay up."
+# Not 0: without a watch, a service that crashes at once would count as up.
+WATCH_HELP = Flag("How long the started service must stay up.", value="DURATION", least=1)
 
 
-@task(help={"watch": WATCH_HELP}, auto_shortflags=False)
+@task(changes=True, help={"watch": WATCH_HELP})
 def start(ctx: Context, watch: int = 5) -> None:
     """Start job-runner and check that it stays up; refused while a release is unfinished.
 
@@ -24,11 +26,10 @@ def start(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.service import act
 
-    _check_watch(watch)
     _roll(ctx, "start", lambda host: act.start(host, watch))
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def stop(ctx: Context) -> None:
     """Stop job-runner; running jobs continue, no new jobs start.
 
@@ -39,7 +40,7 @@ def stop(ctx: Context) -> None:
     _roll(ctx, "stop", act.stop)
 
 
-@task(help={"watch": WATCH_HELP}, auto_shortflags=False)
+@task(changes=True, help={"watch": WATCH_HELP})
 def restart(ctx: Context, watch: int = 5) -> None:
     """Restart job-runner and check that it stays up; running jobs continue.
 
@@ -49,16 +50,7 @@ def restart(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.service import act
 
-    _check_watch(watch)
     _roll(ctx, "restart", lambda host: act.restart(host, watch))
-
-
-def _check_watch(watch: int) -> None:
-    """Refuse 0: without a watch, a service that crashes at once would count as up."""
-    from opstasks.core.errors import Refused
-
-    if watch < 1:
-        raise Refused("--watch must be 1 or greater", hint="--watch 5, or leave it out")
 
 
 def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> None:

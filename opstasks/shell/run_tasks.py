@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.command import Command
@@ -15,12 +14,16 @@ if TYPE_CHECKING:
 
 
 @task(
+    changes=True,
+    anywhere=True,
+    after_dashes="COMMAND",
     help={
-        "user": "The account to run as (default: the service account, opensafely).",
-        "timeout": "Time limit on each host in seconds; then the command is stopped there.",
+        "user": Flag("The account to run as.", value="ACCOUNT", default="the service account"),
+        "timeout": Flag(
+            "Time limit on each host; then the command is stopped there.", value="DURATION", least=1
+        ),
         "fold": "Show equal output once; for hosts with other output, only the lines that differ.",
     },
-    auto_shortflags=False,
 )
 def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) -> None:
     """Run one command on every selected host, as opensafely.
@@ -29,9 +32,13 @@ def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) ->
 
     Example: inv -H prod run -- docker ps
     """
+    from opstasks.cli.here import refuse_unless_backend
     from opstasks.shell.run import make_command
 
     command = make_command(ctx.options.remainder, timeout)
+    if not user:
+        for host in ctx.fleet.hosts:
+            refuse_unless_backend(host.spec, "run", ctx.app.inventory)
     ctx.app.run.program = str(command.args[0])
     if ctx.options.dry:
         _show_plan(ctx, command, user)

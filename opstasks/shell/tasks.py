@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from invoke import task
 from invoke.exceptions import Exit
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import Flag, task
 
 
-@task(help={"user": "The account (default: the service account)."}, auto_shortflags=False)
+@task(
+    changes=True,
+    help={"user": Flag("The account.", value="ACCOUNT", default="the service account")},
+)
 def shell(ctx: Context, user: str = "") -> None:
     """Open a login shell as opensafely on one host, with job-runner's environment.
 
@@ -30,6 +33,8 @@ def shell(ctx: Context, user: str = "") -> None:
         ctx.console.say(f"{host.name}: {plan}")
         ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
         return
+    if ctx.options.json:
+        raise Refused("shell: there is no JSON document of a shell", hint="leave --json out")
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
     with recorded(host, account):
         code = terminal.interact(host, LOGIN, account)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from invoke import task
-
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def status(ctx: Context) -> None:
     """Show one row for each host: service, release, jobs, disk, lock and what needs a person.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from invoke import Collection, task
+from invoke import Collection
 
 from opstasks.cli.app import Context
+from opstasks.cli.task import task
 from opstasks.core.formats import span_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from opstasks.sync.facts import SyncState
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def start(ctx: Context) -> None:
     """Start copying Level 3 files every two minutes, also after a reboot.
 
@@ -28,7 +29,7 @@ def start(ctx: Context) -> None:
     _roll(ctx, "Start the Level 3 sync", act.start)
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def stop(ctx: Context) -> None:
     """Stop copying Level 3 files; a run in progress is interrupted and leaves no partial file.
 
@@ -39,7 +40,7 @@ def stop(ctx: Context) -> None:
     _roll(ctx, "Stop the Level 3 sync", act.stop)
 
 
-@task(auto_shortflags=False)
+@task(changes=True)
 def once(ctx: Context) -> None:
     """Copy Level 3 files once, now, and show the copied files.
 
@@ -50,7 +51,7 @@ def once(ctx: Context) -> None:
     _roll(ctx, "Copy Level 3 files once", act.once)
 
 
-@task(auto_shortflags=False)
+@task(changes=False)
 def status(ctx: Context) -> None:
     """Show whether Level 3 files are copied, when a run last succeeded, and what went wrong.
 

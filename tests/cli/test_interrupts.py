@@ -52,7 +52,7 @@ def test_ctrl_c_before_the_tasks_start_is_one_line(program, module):
 def test_ctrl_c_while_a_task_starts_is_one_line():
     done = run("inv", "opstasks.history.read", ["history"])
     assert done.returncode == 130
-    assert done.stderr.startswith("error: interrupted; ")
+    assert done.stderr.startswith("error  interrupted; ")
     assert "Traceback" not in done.stderr
 
 

@@ -331,7 +331,7 @@ def test_a_shared_password_that_is_wrong_elsewhere_is_that_hosts_error(fleet, in
     child.sendline("y")
     shown, code = ended(child)
     assert (code, shown.count("good")) == (2, 1)
-    assert f"{other}: sudo did not accept the password" in shown
+    assert f"sudo did not accept the password ({other})" in shown
     assert len(hosts.got(other)) == 1
 
 

@@ -55,6 +55,13 @@ def with_result(name, *more):
     return lambda text: parse(Result("x", 0, text, ""), *more)
 
 
+def sightings(text):
+    """A value and a note of each kind, as a host says them."""
+    seen = found("fleet.last_seen:Sightings")()
+    for kind in found("fleet.last_seen:KINDS"):
+        seen.add(kind, "h", [text, (text[1:], text)])
+
+
 def marks(text):
     """A host's output, searched for an end mark as it arrives."""
     data = text.encode("utf-8", "surrogateescape" if text.isascii() else "surrogatepass")
@@ -312,6 +319,7 @@ PARSERS = (
     host("onhost.checkout_source:settings_of", "remote.a.url\n", "a://", "@", "\0"),
     host("onhost.checkout_source:masked", "a://", "@", "/"),
     host("config.keys:template_keys", "# A=", "A=", "\n"),
+    host("fleet.last_seen:Sightings.add", "a", ":", "/", ".", "-", raises=(), call=sightings),
     # -- the screen
     host("output.escape:printable"),
     host("core.hints:one_word"),
@@ -408,6 +416,7 @@ PARSERS = (
         "!!python/name:os ",
         raises=(yaml.YAMLError, *VALUE),
     ),
+    ours("cli.completion_shells:split", "inv ", "A=b ", "'", '"', "\\", " ", raises=()),
     ours("cli.options:password_from", call=lambda t: found("cli.options:password_from")(t, "x")),
 )
 

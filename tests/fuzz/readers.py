@@ -107,6 +107,7 @@ READERS = (
 
 # Tasks without a row, and why.
 NOT_RUN = {
+    "completion": "it asks no host",
     "hosts": "it asks no host",
     "shell": "it connects a terminal, and reads nothing",
     "jobs.mount": "it connects a terminal; what it reads before that, jobs.strace reads too",

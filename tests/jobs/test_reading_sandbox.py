@@ -213,7 +213,7 @@ def test_the_log_of_an_ended_job_is_shown_only_on_a_terminal(inv, state, sandbox
     )
     assert f"Z {reason}" in stamped
     assert f"Z {reason}" not in shown
-    for argv in ([], ["--json"], ["--tail", "5"], ["--metadata"]):
+    for argv in ([], ["--json"], ["--lines", "5"], ["--metadata"]):
         done = inv("-H", ONE, "jobs.logs", state["failed"], *argv)
         assert done.returncode == 0, done.stderr
         assert reason not in done.stdout + done.stderr
@@ -264,7 +264,7 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
     try:
         jobs.sh(managed, ONE, f"docker run -d --name os-job-{job} {image} sh -c '{make}'")
         child = jobs.terminal(
-            sandbox_dir, "-H", ONE, "jobs.logs", job, "--follow", "--tail", "0", maxread=1 << 20
+            sandbox_dir, "-H", ONE, "jobs.logs", job, "--follow", "--lines", "0", maxread=1 << 20
         )
         total, ended, used_kib = 0, "", 0
         while True:
@@ -283,7 +283,7 @@ def test_a_log_of_200_mb_is_followed_and_read_in_little_memory(managed, state, s
         print(f"200 MB followed with {used_kib / 1024:.0f} MiB at most")
         assert 0 < used_kib < 100 * 1024
         shown, code = jobs.finished(
-            jobs.terminal(sandbox_dir, "-H", ONE, "jobs.logs", job, "--tail", "3")
+            jobs.terminal(sandbox_dir, "-H", ONE, "jobs.logs", job, "--lines", "3")
         )
         assert (code, "the-end" in shown, len(shown) < 3000) == (0, True, True)
     finally:

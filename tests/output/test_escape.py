@@ -243,6 +243,7 @@ WRITERS = {
     "cli/questions.py": "questions, which it escapes; see the test above",
     "cli/password.py": "a question with names of hosts, which the inventory checks",
     "cli/program.py": "completion: words of our own",
+    "cli/help_screens.py": "help, of which it escapes each line",
     "cli/interrupts.py": "one constant line, in a signal handler",
     "fleet/terminal.py": "a program of the host has the terminal, as with ssh",
     "fleet/arrivals.py": "a pipe of its own",

@@ -89,7 +89,7 @@ def test_showing_running_jobs(terminal, managed, at_work):
 def test_viewing_the_logs_of_a_completed_job(terminal, managed, at_work):
     """less /srv/high_privacy/logs/<YYYY-MM>/os-job-<job_id>/logs.txt"""
     kept = jobs.sh(managed, ONE, f"cat {jobs.LOGS}/*/os-job-{at_work.over}/logs.txt")
-    shown, code = terminal.run(f"{INV} jobs.logs {at_work.over[:12]} --tail 0 --timestamps")
+    shown, code = terminal.run(f"{INV} jobs.logs {at_work.over[:12]} --lines 0 --timestamps")
     assert code == 0
     assert kept.replace("\n", "\r\n") in shown
     shown, code = terminal.run(f"{INV} jobs.logs {at_work.over} | cat")

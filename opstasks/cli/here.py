@@ -1,0 +1,45 @@
+"""Whether a task without -H makes sense on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opstasks.core.errors import Refused
+
+if TYPE_CHECKING:
+    from opstasks.fleet.inventory import HostSpec, Inventory
+
+# How many hosts the message names.
+NAMED = 6
+
+
+def refuse_unless_backend(spec: HostSpec, task: str, inventory: Inventory) -> None:
+    """Raise Refused if a task would run on this machine, and it is no backend host.
+
+    It is one if hosts.yaml has its name as a `hostname`, or if it has the service account.
+    """
+    import pwd
+
+    if not spec.local or spec.name in inventory.hosts:
+        return
+    try:
+        pwd.getpwnam(spec.service_user)
+    except KeyError:
+        raise Refused(
+            f"{task}: -H is missing, and this machine is no backend host"
+            f" (it has no account {spec.service_user}){_known(inventory)}",
+            hint=_typed(task, inventory),
+        ) from None
+
+
+def _known(inventory: Inventory) -> str:
+    from opstasks.core.formats import first_names
+
+    return f"; hosts: {first_names(list(inventory.hosts), NAMED)}" if inventory.hosts else ""
+
+
+def _typed(task: str, inventory: Inventory) -> str:
+    if not inventory.hosts:
+        return "write a hosts.yaml, see hosts.example.yaml"
+    # Not the name of a host: the person did not choose one, and the task may change it.
+    return f"inv -H HOSTS {task}"

@@ -1,0 +1,60 @@
+"""A flag that was given is honoured or refused: what the tasks of a line would ignore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opstasks.cli.options import UNUSED_FLAGS
+from opstasks.core.errors import Refused
+
+if TYPE_CHECKING:
+    from invoke import Argument, ParserContext
+
+    from opstasks.cli.catalogue import Catalogue
+    from opstasks.cli.task import OpsTask
+
+
+def refuse(
+    core: Iterable[Argument], tasks: Sequence[ParserContext], after: str, catalogue: Catalogue
+) -> None:
+    """Raise Refused if a task would ignore a flag, or the words `after` the dashes."""
+    given = given_of(core)
+    for name in UNUSED_FLAGS:
+        if name in given:
+            raise _without(f"--{name} has no effect: no task uses it", f"--{name}")
+    name = ""
+    for context in tasks:
+        name, task = catalogue.typed(str(context.name)), catalogue.task(str(context.name))
+        for key in sorted(task.ignores & set(given)):
+            flag = spelled(given[key])
+            raise _without(f"{name} does not take {flag}", flag)
+        _refuse_alone(name, task, given_of(context.args.values()))
+    if after and name and not catalogue.task(name).after_dashes:
+        raise Refused(f"{name} takes no words after --", hint=f"inv --help {name}")
+
+
+def given_of(arguments: Iterable[Argument]) -> dict[str, Any]:
+    """The flags that were typed, by their names."""
+    return {str(arg.names[0]): arg for arg in arguments if arg.got_value}
+
+
+def _refuse_alone(name: str, task: OpsTask, given: Mapping[str, Any]) -> None:
+    """Refuse a flag without the one that gives it a meaning, or with one that takes it away."""
+    for key in given:
+        about = task.about[key]
+        if about.needs and about.needs not in given:
+            raise _without(f"{name}: --{key} has a meaning only with --{about.needs}", f"--{key}")
+        for other in about.excludes:
+            if other in given:
+                raise _without(f"{name}: --{other} has no meaning with --{key}", f"--{other}")
+
+
+def spelled(arg: Argument) -> str:
+    """The shortest form of a flag."""
+    name = str(min(arg.names, key=len))
+    return f"-{name}" if len(name) == 1 else f"--{name}"
+
+
+def _without(message: str, flag: str) -> Refused:
+    return Refused(message, hint=f"leave {flag} out")

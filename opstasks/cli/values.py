@@ -1,0 +1,121 @@
+"""What a flag accepts as its value; what is refused is told with the name of the flag."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from opstasks.core.errors import Refused
+
+SPANS = "90, 90s, 2m or 1h30m"
+
+
+class ValueForm(Protocol):
+    """The form of a value."""
+
+    def parsed(self, flag: str, text: str) -> str:
+        """The value as the task gets it; raises Refused, with the flag, for another form."""
+        ...
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number, whole if `kind` is int, and not less than `least`."""
+
+    kind: type = int
+    least: float = 0
+
+    def parsed(self, flag: str, text: str) -> str:
+        """The number."""
+        value = number(self.kind, text)
+        if value is None:
+            wanted = "a whole number" if self.kind is int else "a number"
+            raise Refused(f"{flag} must be {wanted}, not {text!r}")
+        return not_less(flag, value, self.least, text)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span of time, for a flag that takes seconds as a number (`kind`)."""
+
+    kind: type = int
+    least: float = 0
+
+    def parsed(self, flag: str, text: str) -> str:
+        """The seconds."""
+        value = number(self.kind, text)
+        value = seconds(flag, text) if value is None else value
+        return not_less(flag, value, self.least, text)
+
+
+@dataclass(frozen=True)
+class SpanText:
+    """A span of time, for a task that reads it itself; an empty one means that none is given."""
+
+    def parsed(self, flag: str, text: str) -> str:
+        """The same text."""
+        if text:
+            seconds(flag, text)
+        return text
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A date, a day or a span before now; an empty one means that none is given."""
+
+    def parsed(self, flag: str, text: str) -> str:
+        """The same text."""
+        from datetime import UTC, datetime
+
+        from opstasks.core import durations
+
+        try:
+            if text:
+                durations.moment(text, datetime.now(UTC))
+        except Refused as error:
+            raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
+        return text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def parsed(self, flag: str, text: str) -> str:
+        """The same word."""
+        if text not in self.words:
+            *others, last = self.words
+            known = f"{', '.join(others)} or {last}" if others else last
+            raise Refused(f"{flag} must be {known}, not {text!r}")
+        return text
+
+
+def number(kind: type, text: str) -> float | None:
+    """A number in plain decimal digits; None for other text."""
+    try:
+        value: float = kind(text)
+    except ValueError:
+        return None
+    return value if text.isascii() and "_" not in text and math.isfinite(value) else None
+
+
+def seconds(flag: str, text: str) -> int:
+    """The seconds of a span; raises Refused, with the flag."""
+    from opstasks.core import durations
+
+    if not durations.is_span(text):
+        raise Refused(f"{flag} must be a span of time ({SPANS}), not {text!r}")
+    try:
+        return durations.parse(text)
+    except Refused as error:
+        raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
+
+
+def not_less(flag: str, value: float, least: float, text: str) -> str:
+    """The number as text; raises Refused, with the flag, if it is less than `least`."""
+    if value < least:
+        raise Refused(f"{flag} must be {least:g} or greater, not {text}")
+    return str(int(value) if value == int(value) else value)
