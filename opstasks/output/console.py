@@ -190,7 +190,7 @@ class Console:
             lines = [*lines[: rows - 3], [dim(f"… {left} more lines")], lines[-1]]
         # The last column stays free: some terminals move on when it is filled.
         colours = self._has_colours(sys.stderr)
-        self._region.show([_text(fit.clipped_line(line, columns - 1), colours) for line in lines])
+        self._region.show([_text(region.clipped(line, columns - 1), colours) for line in lines])
 
     # -- results -----------------------------------------------------------------------------
 

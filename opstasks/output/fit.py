@@ -1,4 +1,4 @@
-"""Texts and lines in a window of a given width.
+"""Texts in a window of a given width.
 
 No line may be wider than the window: the terminal would continue it on the next line, which would
 then begin with words of a host.
@@ -10,9 +10,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
-
-from opstasks.output.escape import printable
-from opstasks.output.parts import Line, Painted, Part, text_of
 
 # It follows each character that a terminal shows in two columns, so that `len` counts columns.
 FILLER = "\0"
@@ -29,9 +26,6 @@ def window() -> int:
     from opstasks.fleet.terminal import size
 
     return size()[0] if sys.stdout.isatty() else 0
-
-
-# -- texts ---------------------------------------------------------------------------------------
 
 
 def filled(text: str) -> str:
@@ -65,27 +59,38 @@ def _head(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """A filled text in lines of a width, divided at spaces; a longer word is cut."""
-    return [text[start:end].rstrip() for start, end in _spans(text, width, width)]
+    """A filled text in lines of a width, divided at spaces; a longer word is cut.
 
-
-def _spans(text: str, width: int, later_width: int) -> list[tuple[int, int]]:
-    """Where the lines of a filled text begin and end, without the space between them.
-
-    The first line has a width, all later ones another.
+    A command of ours stays in one line, if it fits into one.
     """
-    if len(text) <= width:
-        return [(0, len(text))]
-    commands = [found.span() for found in _COMMAND.finditer(text)]
+    room = width - (len(text) - len(text.lstrip(" ")))
+    commands = [span for span in command_spans(text) if span[1] - span[0] <= room]
+    return [text[start:end].rstrip() for start, end in spans(text, width, width, commands)]
+
+
+def command_spans(text: str) -> list[tuple[int, int]]:
+    """Where the commands of ours in a text begin and end."""
+    return [found.span() for found in _COMMAND.finditer(text)]
+
+
+def spans(
+    text: str, width: int, later_width: int, whole: Sequence[tuple[int, int]] = ()
+) -> list[tuple[int, int]]:
+    """Where the lines of a filled text begin and end, without the spaces between them.
+
+    The first line has a width, all later ones another. The spans that are `whole` are not divided,
+    even if the line becomes wider.
+    """
     found: list[tuple[int, int]] = []
     start, room = 0, max(2, width)
     while len(text) - start > room:
-        end = _line_end(text, start, room)
-        for begin, over in commands:
-            if start < begin < end < over and over - begin <= later_width:
-                end = begin - 1
+        end = _undivided(text, start, _line_end(text, start, room), whole)
+        if end >= len(text):
+            break
         found.append((start, end))
-        start, room = end + (text[end] == " "), max(2, later_width)
+        start, room = end, max(2, later_width)
+        while text[start : start + 1] == " ":
+            start += 1
     return [*found, (start, len(text))]
 
 
@@ -98,40 +103,9 @@ def _line_end(text: str, start: int, width: int) -> int:
     return end - (text[end] == FILLER)
 
 
-# -- lines, with the colours of their parts ------------------------------------------------------
-
-
-def folded(line: Line, width: int) -> list[Line]:
-    """A line as lines of a width; all but the first one are indented."""
-    parts = _filled_parts(line)
-    text = "".join(part_text for part_text, _ in parts)
-    if len(text) <= width:
-        return [line]
-    indent = " " * (len(text) - len(text.lstrip())) + INDENT
-    indent = indent if len(indent) < width // 2 else INDENT
-    spans = _spans(text, width, width - len(indent))
-    return [[*([indent] if start else []), *_between(parts, start, end)] for start, end in spans]
-
-
-def clipped_line(line: Line, columns: int) -> Line:
-    """The part of a line that fits into one line; the rest becomes `…`."""
-    parts = _filled_parts(line)
-    text = "".join(part_text for part_text, _ in parts)
-    if len(text) <= columns:
-        return line
-    return [*_between(parts, 0, len(_head(text, columns - 1))), MARK]
-
-
-def _filled_parts(line: Line) -> list[tuple[str, Part]]:
-    return [(filled(printable(text_of(part))), part) for part in line]
-
-
-def _between(parts: Sequence[tuple[str, Part]], start: int, end: int) -> list[Part]:
-    """The parts of a line between two columns."""
-    found: list[Part] = []
-    for text, part in parts:
-        piece = bare(text[max(0, start) : max(0, end)])
-        if piece:
-            found.append(Painted(piece, part.colour) if isinstance(part, Painted) else piece)
-        start, end = start - len(text), end - len(text)
-    return found
+def _undivided(text: str, start: int, end: int, whole: Sequence[tuple[int, int]]) -> int:
+    """The end of a line, moved before or behind what is whole."""
+    for begin, over in whole:
+        if begin < end < over:
+            return begin - (text[begin - 1] == " ") if text[start:begin].strip() else over
+    return end

@@ -13,10 +13,14 @@ COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 @dataclass(frozen=True)
 class Painted:
-    """Text in one of COLOURS, on a terminal. A plain string has no colour, whatever it contains."""
+    """Text in one of COLOURS, on a terminal. A plain string has no colour, whatever it contains.
+
+    `is_whole`: it is never continued on the next line.
+    """
 
     text: str
     colour: str
+    is_whole: bool = False
 
 
 Part = str | Painted
@@ -46,6 +50,11 @@ def dim(text: str) -> Painted:
 def bold(text: str) -> Painted:
     """The beginning of something."""
     return Painted(text, "bold")
+
+
+def to_type(command: str) -> Painted:
+    """A command that a person may type."""
+    return Painted(command, "bold", is_whole=True)
 
 
 def text_of(part: Part) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from opstasks.output.paragraphs import clipped
+
+__all__ = ["Region", "clipped"]
 UP_AND_CLEAR = "\x1b[{}F\x1b[J"
 CLEAR = "\r\x1b[J"
 

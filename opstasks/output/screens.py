@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from opstasks.core.result import FleetResult, HostResult
+from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
 from opstasks.output.table import Column, draw
 
@@ -61,11 +62,12 @@ class Screen(Generic[T]):
     def lines(self, result: FleetResult[T], width: int, *, wide: bool = False) -> list[Line]:
         """The whole screen for a window of a width."""
         rows = self.table_rows(result)
-        found: list[Line] = [line for line in [self.headline(result)] if line]
+        above: list[Line] = [line for line in [self.headline(result)] if line]
         if not rows:
-            found += self.nothing_lines(result)
+            above += self.nothing_lines(result)
+        found = folded(above, width)
         found += draw(self.columns, rows, width, wide=wide).with_hint()
-        below = [*self.note_lines(result), *self.closing(result)]
+        below = folded([*self.note_lines(result), *self.closing(result)], width)
         return [*found, *([[""]] if below and rows else []), *below]
 
     def nothing_lines(self, result: FleetResult[T]) -> list[Line]:

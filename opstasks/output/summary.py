@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import Console
-from opstasks.output.parts import Line, Painted, bad, dim, good, odd
+from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
 from opstasks.output.progress import took_text
 
 T = TypeVar("T")
@@ -62,9 +62,8 @@ class Summary(Generic[T]):
             return
         took = took_text(time.monotonic() - self._begun_s)
         undo = self._told.undo(",".join(changed))
-        self._console.say(
-            f"{self._told.whole(len(changed))} in {took}.", *([f"  Undo: {undo}"] if undo else [])
-        )
+        undone: list[Part] = ["  Undo: ", to_type(undo)] if undo else []
+        self._console.say(f"{self._told.whole(len(changed))} in {took}.", *undone)
 
     def _host_line(self, item: HostResult[T]) -> Line:
         assert self._told is not None

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from opstasks.core.lines import clipped
-from opstasks.output import fit
+from opstasks.output import fit, paragraphs
 from opstasks.output.escape import printable, unlike_ours
 from opstasks.output.parts import Line, Painted, Part, dim, text_of
 
+# The rank of a column whose value is said elsewhere: it is left out first, and nothing says so.
+TOLD_ELSEWHERE = 9
 # The longest path of Linux. Each row is as wide as the widest cell of each column, so one long text
 # of a host would make all rows long.
 MOST_CELL = 4096
@@ -27,10 +29,9 @@ GAP = "  "
 class Column:
     """A column of a table.
 
-    `rank` 0 is always shown, and so is the first column; of the others, the one with the highest
-    rank is left out first. A value is kept `whole`; or, where space is short, a text is cut
-    ("clip") or continued on the next line ("wrap"), but never narrower than `least` or, for "wrap",
-    than its longest word.
+    `rank` 0 is always shown; of the others, the one with the highest rank is left out first. A
+    value is kept `whole`; or, where space is short, a text is cut ("clip") or continued on the
+    next line ("wrap"), but never narrower than `least` or, for "wrap", than its longest word.
     """
 
     title: str
@@ -66,12 +67,12 @@ class Table:
         return [*self.lines, *hidden_lines(self.hidden, self.width)]
 
 
-def hidden_lines(titles: Sequence[str], width: int) -> list[Line]:
+def hidden_lines(titles: Sequence[str], width: int = 0) -> list[Line]:
     """What names hidden columns, if there are any, for a window of a width (0: no limit)."""
     if not titles:
         return []
     line = [dim(f"not shown: {', '.join(titles).lower()} (--wide)")]
-    return fit.folded(line, width) if width else [line]
+    return paragraphs.folded([line], width)
 
 
 class _Cell(NamedTuple):
@@ -92,11 +93,17 @@ def _cell(value: object) -> _Cell:
     return _Cell(fit.filled(clipped(printable(text[: MOST_CELL + 1]), MOST_CELL)).strip(), colour)
 
 
-def _row(values: Sequence[object]) -> list[_Cell]:
-    """The cells of a row; the first one is at the beginning of a line."""
+def _row(values: Sequence[object], most_first: int) -> list[_Cell]:
+    """The cells of a row; those up to `most_first` may be at the beginning of a line."""
     cells = [_cell(value) for value in values]
-    cells[0] = cells[0]._replace(text=unlike_ours(cells[0].text))
+    for at in range(most_first + 1):
+        cells[at] = cells[at]._replace(text=unlike_ours(cells[at].text))
     return cells
+
+
+def _most_first(columns: Sequence[Column]) -> int:
+    """The last column that can become the first one when others are left out."""
+    return next((at for at, column in enumerate(columns) if not column.rank), len(columns) - 1)
 
 
 def cell_text(value: object) -> str:
@@ -121,7 +128,8 @@ def draw(
     `wide`: no column is left out and no text is cut. `before` is the layout of the rows that are
     above: the header is repeated only if columns change.
     """
-    cells = [_row(row) for row in rows]
+    most_first = _most_first(columns)
+    cells = [_row(row, most_first) for row in rows]
     if not cells:
         return Table([], before)
     layout = _Fitting(columns, cells, width, wide, before).layout()
@@ -141,7 +149,7 @@ def _hidden(
     return tuple(
         column.title
         for at, column in enumerate(columns)
-        if at not in shown and any(row[at].text for row in cells)
+        if at not in shown and column.rank < TOLD_ELSEWHERE and any(row[at].text for row in cells)
     )
 
 
@@ -170,15 +178,15 @@ class _Fitting:
         everything = range(len(self._columns))
         if not self._width:
             return Layout(tuple(everything), tuple(self._natural))
-        shown = [at for at in everything if self._is_wanted(at)]
+        shown = [at for at in everything if self._is_wanted(at)] or [0]
         dropped = set(self._before.dropped)
         while True:
             # Rows below others are as wide as those, if there is room.
             widths = self._widths(shown, self._above) or self._widths(shown, {})
             if widths:
                 return Layout(tuple(shown), widths, frozenset(dropped))
-            able = [] if self._wide else [at for at in shown if at and self._columns[at].rank]
-            if not able:
+            able = [] if self._wide else [at for at in shown if self._columns[at].rank]
+            if not able or len(shown) == 1:
                 return None
             last = max(able, key=lambda at: (self._columns[at].rank, at))
             shown.remove(last)
@@ -186,7 +194,7 @@ class _Fitting:
 
     def _is_wanted(self, at: int) -> bool:
         """Whether a column is shown if there is room: it was shown above, or has a value."""
-        if at == 0 or not self._columns[at].rank or at in self._above:
+        if not self._columns[at].rank or at in self._above:
             return True
         return at not in self._before.dropped and any(row[at].text for row in self._cells)
 
@@ -220,7 +228,7 @@ class _Fitting:
         if at not in self._words:
             texts = {row[at].text for row in self._cells}
             longest = max(len(word) for text in texts for word in text.split(" "))
-            self._words[at] = longest + (len(fit.INDENT) if at == 0 else 0)
+            self._words[at] = longest + (len(fit.INDENT) if at <= _most_first(self._columns) else 0)
         return self._words[at]
 
 
@@ -244,7 +252,7 @@ def _row_lines(row: Sequence[_Cell], columns: Sequence[Column], layout: Layout) 
             found.append([cell._replace(text=fit.shortened(cell.text, width))])
         else:
             # No line begins with words of a host.
-            indent = "" if at else fit.INDENT
+            indent = fit.INDENT if at == layout.shown[0] else ""
             texts = fit.wrapped(cell.text, width - len(indent))
             found.append([cell._replace(text=indent * (n > 0) + t) for n, t in enumerate(texts)])
     return _aligned(found, columns, layout)
@@ -282,11 +290,11 @@ def _blocks(
     columns: Sequence[Column], cells: Sequence[Sequence[_Cell]], width: int, *, wide: bool
 ) -> Table:
     """Each row as a few lines: the first value, and below it the others with their titles."""
-    shown = [at for at, column in enumerate(columns) if wide or not column.rank or not at]
+    shown = [at for at, column in enumerate(columns) if wide or not column.rank] or [0]
     title_width = max((len(columns[at].title) for at in shown[1:]), default=0)
     lines: list[Line] = []
     for row in cells:
-        first = row[0]
+        first = row[shown[0]]
         lines.append([first.part(fit.shortened(first.text, width)) or "-"])
         for at in shown[1:]:
             lines += _field(columns[at], row[at], title_width, width)

@@ -1,5 +1,6 @@
 """Tables in a window of any width."""
 
+import re
 from collections import Counter
 
 from hypothesis import given, settings
@@ -44,8 +45,12 @@ def cell_of(value):
 
 def letters_of(rows, kept):
     """How often each letter is in the values of some columns."""
-    values = [(at, cell_of(row[at])) for row in rows for at in kept]
-    return Counter(letters("".join(text if at else unlike_ours(text) for at, text in values)))
+    return Counter(letters("".join(cell_of(row[at]) for row in rows for at in kept)))
+
+
+def unguarded(text):
+    """A text with the words that must not begin a line as they were."""
+    return re.sub(r"\\x(6[5e])(?=rror|ext:|ow:)", lambda found: chr(int(found[1], 16)), text)
 
 
 # -- any table -----------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ def test_a_whole_value_is_never_broken(table, width, wide):
 def test_nothing_is_left_out_without_a_sign(table, width):
     columns, rows = table
     drawn = draw(columns, rows, width)
-    shown = Counter(letters("".join(texts(drawn))))
+    shown = Counter(letters(unguarded(" ".join(texts(drawn)))))
     if "…" not in shown:
         kept = [at for at, column in enumerate(columns) if column.title not in drawn.hidden]
         for letter, count in letters_of(rows, kept).items():
@@ -100,7 +105,7 @@ def test_wide_shows_all_but_values_longer_than_the_window(table, width):
     columns, rows = table
     drawn = draw(columns, rows, width, wide=True)
     assert not drawn.hidden
-    shown = Counter(letters("".join(texts(drawn))))
+    shown = Counter(letters(unguarded(" ".join(texts(drawn)))))
     long = [v for row in rows for v in row if shown_width(cell_of(v)) >= width - 4]
     assert long or "…" not in shown
     if not long:
@@ -116,7 +121,7 @@ def test_each_row_is_one_line_without_a_window(table):
     assert len(drawn.with_hint()) == len(rows) + 1
     for row, text in zip(rows, texts(drawn)[1:], strict=True):
         for value in row[1:]:
-            assert cell_of(value) in text
+            assert cell_of(value) in unguarded(text)
 
 
 @settings(max_examples=60)

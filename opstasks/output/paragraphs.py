@@ -1,0 +1,87 @@
+"""Lines that are wider than the window: continued on the next line, at a space.
+
+A terminal would continue them itself, and begin its line with words of a host. A command to type
+stays in one piece, because a command that is pasted with a line end in it runs in part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from opstasks.output import fit
+from opstasks.output.escape import printable, unlike_ours
+from opstasks.output.parts import Line, Painted, Part, text_of
+
+# A line that begins with a name and two spaces goes on below the text after them.
+_START = re.compile(r"\s{2,}|\S{1,24}\s{2,}")
+INDENT = 2
+
+
+def folded(lines: Iterable[Line], width: int) -> list[Line]:
+    """Lines that fit into a window of a width; 0 for no limit.
+
+    Only a command to type may be wider than the window.
+    """
+    return [part for line in lines for part in (folded_line(line, width) if width else [line])]
+
+
+def folded_line(line: Line, width: int) -> list[Line]:
+    """A line as lines of a width; all but the first one are indented."""
+    parts = _filled(line)
+    text = "".join(part_text for part_text, _ in parts)
+    if len(text) <= width:
+        return [line]
+    start = _START.match(text)
+    indent = len(start[0]) if start and len(start[0]) <= width // 2 else INDENT
+    room = width - indent
+    commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= room]
+    ends = fit.spans(text, width, room, [*_whole(parts, width, indent), *commands])
+    return [
+        [*([" " * indent] if number else []), *_between(parts, begin, end)]
+        for number, (begin, end) in enumerate(ends)
+    ]
+
+
+def clipped(line: Line, columns: int) -> Line:
+    """The part of a line that fits into the window, with its colours; the rest becomes `…`."""
+    parts = _filled(line)
+    text = "".join(part_text for part_text, _ in parts)
+    if len(text) <= columns:
+        return line
+    return [*_between(parts, 0, len(fit.shortened(text, columns)) - 1), fit.MARK]
+
+
+def _whole(parts: Sequence[tuple[str, Part]], width: int, indent: int) -> list[tuple[int, int]]:
+    """Where the commands to type are, if no line of the terminal could look like one of ours."""
+    found: list[tuple[int, int]] = []
+    start = 0
+    for text, part in parts:
+        if isinstance(part, Painted) and part.is_whole and not _forges(text, width, indent):
+            found.append((start, start + len(text)))
+        start += len(text)
+    return found
+
+
+def _forges(text: str, width: int, indent: int) -> bool:
+    """Whether a terminal would show a line that looks like a message of ours."""
+    shown = fit.bare(" " * indent + text)
+    lines = [shown[at : at + width] for at in range(width, len(shown), width)]
+    return not shown.isascii() or any(unlike_ours(line) != line for line in lines)
+
+
+def _filled(line: Line) -> list[tuple[str, Part]]:
+    return [(fit.filled(printable(text_of(part))), part) for part in line]
+
+
+def _between(parts: Sequence[tuple[str, Part]], start: int, end: int) -> list[Part]:
+    """The parts of a line between two columns."""
+    found: list[Part] = []
+    for text, part in parts:
+        piece = fit.bare(text[max(0, start) : max(0, end)])
+        if piece:
+            found.append(
+                Painted(piece, part.colour, part.is_whole) if isinstance(part, Painted) else piece
+            )
+        start, end = start - len(text), end - len(text)
+    return found
