@@ -250,7 +250,9 @@ class Context(invoke.Context):
         if self.options.yes:
             return
         self._need_a_person(question, "add --yes to agree")
-        if not questions.agrees_to(question):
+        with self.console.held():
+            is_agreed = questions.agrees_to(question)
+        if not is_agreed:
             raise Refused("not confirmed; nothing was changed")
 
     def confirm_name(self, question: str, name: str) -> None:
@@ -258,7 +260,9 @@ class Context(invoke.Context):
         if self.options.yes:
             return
         self._need_a_person(question, "add --yes to agree")
-        if questions.answer_to(f"{question} ").rstrip("\n") != name:
+        with self.console.held():
+            answer = questions.answer_to(f"{question} ")
+        if answer.rstrip("\n") != name:
             raise Refused("not the same name; nothing was changed")
 
     def choose(self, question: str, choices: Sequence[str]) -> str:
@@ -266,7 +270,8 @@ class Context(invoke.Context):
         if self.options.yes:
             return choices[0]
         self._need_a_person(question, f"add --yes to {choices[0]}")
-        return questions.choice_of(question, choices)
+        with self.console.held():
+            return questions.choice_of(question, choices)
 
     def pick(self, question: str, lines: Sequence[str], commands: Sequence[str] = ()) -> int:
         """Ask for a numbered line; returns its index. Raises Refused without a terminal.
@@ -277,15 +282,16 @@ class Context(invoke.Context):
         if self.options.yes or self.options.json or not questions.is_interactive():
             hint = "type one of these" if commands else "be more specific"
             raise Refused(question, tail="\n".join(commands or lines), hint=hint)
-        return questions.number_of(question, lines)
+        with self.console.held():
+            return questions.number_of(question, lines)
 
-    @staticmethod
-    def ask_secret(name: str) -> str:
+    def ask_secret(self, name: str) -> str:
         """Read a secret without showing it: typed, or the first line of standard input.
 
         Raises Refused for an empty one.
         """
-        return questions.secret_for(name)
+        with self.console.held():
+            return questions.secret_for(name)
 
     @staticmethod
     def one_line(text: str, flag: str) -> str:
