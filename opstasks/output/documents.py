@@ -1,7 +1,7 @@
 """JSON documents (docs/json.md).
 
-A moment is ISO 8601 in UTC, in a field whose name ends in `_at`; other numbers have their unit in
-the name (`_s`, `_bytes`, `_percent`).
+A moment is ISO 8601 in UTC, in a field whose name is `at` or ends in `_at`; other numbers have
+their unit in the name (`_s`, `_bytes`, `_percent`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ def _fields(value: object) -> Sequence[str] | None:
 
 def _moment(name: str, value: Any) -> Any:
     """A field's value; seconds since the epoch become text, 0 ("not yet") null."""
-    if name.endswith("_at") and isinstance(value, int | float) and not isinstance(value, bool):
+    if (
+        (name == "at" or name.endswith("_at"))
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    ):
         return iso_text(value)
     return value
 
