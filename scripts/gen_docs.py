@@ -115,7 +115,8 @@ def json_page(old: str) -> str:
 
 def json_values() -> str:
     """The type of each task's values, and the fields of each type."""
-    rows, kinds = [], {}
+    rows: list[str] = []
+    kinds: dict[str, type] = {}
     for task in sorted(json_types.VALUES):
         found = [json_shape.resolved(name) for name in json_types.VALUES[task]]
         rows.append(f"| `{task}` | {'; '.join(map(json_shape.text, found))} |\n")
