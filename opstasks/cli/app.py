@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opstasks.fleet.last_seen import Sightings
     from opstasks.fleet.transport import Transport
     from opstasks.output.console import Console
+    from opstasks.output.parts import Line
     from opstasks.output.screens import Screen
     from opstasks.output.summary import Told
 
@@ -379,13 +380,13 @@ class Context(invoke.Context):
         quiet.show = lambda batch: None
         return quiet
 
-    def watch(self, render: Callable[[], str], every_s: float) -> NoReturn:
-        """Show a text again and again; Ctrl-C ends the program, without an error."""
+    def watch(self, render: Callable[[], str | Sequence[Line]], every_s: float) -> NoReturn:
+        """Show lines again and again; Ctrl-C ends the program, without an error."""
         from opstasks.output import screen
 
         self.fleet.outcomes.is_kept = False
         with self.console.held():
-            screen.watch(render, every_s, as_json=self.options.json)
+            screen.watch(render, every_s, self.console)
         raise Exit(code=INTERRUPTED)
 
     def finish(self, result: FleetResult[Any], screen: Screen[Any] | None = None) -> None:

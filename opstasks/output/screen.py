@@ -1,68 +1,45 @@
-"""A table that is drawn again and again in the same place, until Ctrl-C."""
+"""Lines that are drawn again and again in the same place, until Ctrl-C."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opstasks.core.errors import Interrupted, Refused
 from opstasks.core.formats import second_text
-from opstasks.fleet.terminal import size
-from opstasks.output.escape import printable
-from opstasks.output.fit import clipped
+from opstasks.output.console import Console
+from opstasks.output.live import END_OF_LINE, ENTER, HOME, LEAVE, REST, Display, check
+from opstasks.output.parts import Line, dim
+
+__all__ = ["END_OF_LINE", "ENTER", "HOME", "LEAVE", "REST", "watch"]
 
 SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
-ENTER, LEAVE, HOME, END_OF_LINE, REST = (
-    "\x1b[?1049h\x1b[?25l",
-    "\x1b[?25h\x1b[?1049l",
-    "\x1b[H",
-    "\x1b[K",
-    "\x1b[J",
-)
 
-
-def clip(text: str, columns: int, rows: int) -> str:
-    """The part of a text that fits; says how many lines are left out."""
-    lines = [printable(line) for line in text.split("\n")]
-    if len(lines) > rows:
-        lines = [*lines[: rows - 1], f"... {len(lines) - rows + 1} more line(s)"]
-    return "\r\n".join(clipped(line, columns) + END_OF_LINE for line in lines)
-
-
-def watch(render: Callable[[], str], every_s: float, *, as_json: bool) -> None:
+def watch(render: Callable[[], str | Sequence[Line]], every_s: float, console: Console) -> None:
     """Show what `render` returns, every `every_s` seconds, until Ctrl-C.
 
-    It uses the terminal's alternate screen; at the end the last text is printed on the main one.
+    It uses the terminal's alternate screen; at the end the last lines are printed on the main one.
     Raises Refused without a terminal, with --json, and for an interval that is not possible.
     """
-    _check(every_s, as_json=as_json)
-    text = ""
-    sys.stdout.write(ENTER)
-    try:
-        while True:
-            text = render()
-            columns, rows = size()
-            clock = f"{second_text(time.time())}  every {every_s:g} s, Ctrl-C to end"
-            sys.stdout.write(HOME + clip(f"{clock}\n\n{text}", columns, rows) + REST)
-            sys.stdout.flush()
-            time.sleep(every_s)
-    except (KeyboardInterrupt, Interrupted):
-        pass
-    finally:
-        sys.stdout.write(LEAVE)
-        sys.stdout.flush()
-    print("\n".join(map(printable, text.split("\n"))))
-
-
-def _check(every_s: float, *, as_json: bool) -> None:
     if not SHORTEST_S <= every_s <= LONGEST_S:
         raise Refused(
             f"--every must be between {SHORTEST_S:g} and {LONGEST_S:g} seconds, not {every_s:g}",
             hint="try --every 2",
         )
-    if as_json:
-        raise Refused("--watch never ends, but a JSON document must", hint="run it without --watch")
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        raise Refused("--watch needs a terminal", hint="run it without --watch")
+    check(is_quiet=console.is_quiet)
+    lines: list[Line] = []
+    try:
+        with Display(console) as display:
+            while True:
+                lines = _lines(render())
+                clock = f"{second_text(time.time())}  every {every_s:g} s, Ctrl-C to end"
+                display.draw([[dim(clock)], [""], *lines])
+                time.sleep(every_s)
+    except (KeyboardInterrupt, Interrupted):
+        pass
+    console.say_lines(lines)
+
+
+def _lines(shown: str | Sequence[Line]) -> list[Line]:
+    return [[line] for line in shown.split("\n")] if isinstance(shown, str) else list(shown)

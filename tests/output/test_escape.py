@@ -17,7 +17,7 @@ from opstasks.core import events
 from opstasks.core.errors import OpsError, ProgramFailed, Refused
 from opstasks.core.lines import lines_of
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.output import screen
+from opstasks.output import live
 from opstasks.output.console import Console
 from opstasks.output.escape import json_text, printable, printable_line
 from opstasks.output.parts import Painted
@@ -231,9 +231,11 @@ def test_streamed_json_cannot_control_the_terminal(text, streams):
 def test_a_watched_table_cannot_control_the_terminal(text, streams):
     terminal = streams()
     terminal.out.fileno = lambda: -1
-    shown = screen.clip(f"{text}\nsecond", 200, 10)
-    ours = shown.replace(screen.END_OF_LINE, "").replace("\r\n", "\n")
-    assert is_safe(ours)
+    live.Display(Console()).draw([[text], [f"second {text}"]])
+    shown = terminal.out.getvalue()
+    for code in (live.HOME, live.END_OF_LINE, live.REST):
+        shown = shown.replace(code, "")
+    assert is_safe(shown.replace("\r\n", "\n"))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

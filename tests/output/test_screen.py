@@ -9,7 +9,9 @@ import time
 import pytest
 
 from opstasks.core.errors import Interrupted, Refused
-from opstasks.output import screen
+from opstasks.output import live, screen
+from opstasks.output.console import Console
+from opstasks.output.parts import bad, text_of_line
 
 
 class Terminal(io.StringIO):
@@ -26,14 +28,16 @@ def watch(monkeypatch):
         shown = Terminal()
         monkeypatch.setattr("sys.stdin", Terminal())
         monkeypatch.setattr("sys.stdout", shown)
-        monkeypatch.setattr(screen, "size", lambda: (80, 24))
+        monkeypatch.setattr(live, "size", lambda: on_terminal.size)
+        monkeypatch.setenv("TERM", "xterm")
         try:
-            screen.watch(render, every_s, as_json=as_json)
+            screen.watch(render, every_s, Console(as_json=as_json))
         finally:
             drawn.append(shown.getvalue())
         return shown.getvalue()
 
     drawn = on_terminal.drawn = []
+    on_terminal.size = (80, 24)
     return on_terminal
 
 
@@ -48,8 +52,8 @@ def test_ctrl_c_ends_the_watch_and_leaves_the_last_table(watch, error):
         return drawn[-1]
 
     shown = watch(render, 0.2)
-    assert shown.startswith(screen.ENTER)
-    assert shown.endswith(f"{screen.LEAVE}table 1\n")
+    assert shown.startswith(live.ENTER)
+    assert shown.endswith(f"{live.LEAVE}table 1\n")
 
 
 def test_ctrl_c_is_noticed_while_waiting(watch):
@@ -65,7 +69,7 @@ def test_an_error_leaves_the_terminal_as_it_was(watch):
 
     with pytest.raises(Refused):
         watch(render, 1)
-    assert watch.drawn[-1].endswith(screen.LEAVE)
+    assert watch.drawn[-1].endswith(live.LEAVE)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +88,54 @@ def test_an_impossible_watch_is_refused(watch, every_s, as_json, said):
 def test_a_watch_without_a_terminal_is_refused(monkeypatch):
     monkeypatch.setattr("sys.stdout", io.StringIO())
     with pytest.raises(Refused, match="needs a terminal"):
-        screen.watch(lambda: "", 2, as_json=False)
+        screen.watch(lambda: "", 2, Console())
+
+
+def test_what_does_not_fit_is_counted_and_marked():
+    lines = [[f"line {number} ", bad("x" * 100)] for number in range(30)]
+    shown = [text_of_line(line) for line in live.within(lines, 60, 15)]
+    assert len(shown) == 15 and max(map(len, shown)) < 60
+    assert shown[0].endswith("x…")
+    assert shown[-1].startswith("… 16 more lines")
+
+
+def test_lines_with_colours_are_drawn_in_place(watch, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = watch(ends_after([[["tpp  ", bad("down")]]]), 0.2)
+    assert f"tpp  \x1b[31mdown\x1b[0m{live.END_OF_LINE}" in shown
+    # Nothing is cleared before it is drawn again, so nothing flickers.
+    assert "\x1b[2J" not in shown
+
+
+def test_the_same_lines_are_not_sent_twice():
+    terminal = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", terminal)
+        patch.setattr(live, "size", lambda: (60, 15))
+        display = live.Display(Console())
+        display.draw([["a"]])
+        before = terminal.getvalue()
+        display.draw([["a"]])
+        assert terminal.getvalue() == before
+        display.draw([["b"]])
+        assert terminal.getvalue() != before
+
+
+def test_a_terminal_that_cannot_replace_lines_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    with pytest.raises(Refused, match="needs a terminal"):
+        live.check(is_quiet=False)
+
+
+def ends_after(screens):
+    """A function that returns each screen once, and then is interrupted."""
+    left = list(screens)
+
+    def render():
+        if not left:
+            raise KeyboardInterrupt
+        return left.pop(0)
+
+    return render
