@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from opstasks.core import events
@@ -108,24 +109,33 @@ class Fleet:
         )
         self.outcomes.has_begun = True
         run = FleetRun(self.hosts, read, self.stop, limits, changes=changes)
+        try:
+            with self._told_awaited(run, on_tick) as tick:
+                result = run.wait(show or self.show, tick, self.is_held)
+        except KeyboardInterrupt:
+            self.stop.set()
+            result = run.so_far(show or self.show)
+            self.outcomes.take(result, is_plan=not is_last)
+            raise GatherInterrupted(interrupted, result) from None
+        self.outcomes.take(result, is_plan=not is_last)
+        return result
+
+    @contextlib.contextmanager
+    def _told_awaited(
+        self, run: FleetRun[Any], on_tick: Callable[[], None]
+    ) -> Iterator[Callable[[], None]]:
+        """What tells the observer which hosts are awaited; at the end, that none is."""
         names = tuple(host.name for host in self.hosts)
 
         def tick() -> None:
             self.observer(events.HostsAwaited(names, run.awaited()))
             on_tick()
 
+        tick()
         try:
-            tick()
-            result = run.wait(show or self.show, tick, self.is_held)
-        except KeyboardInterrupt:
-            self.stop.set()
-            result = run.so_far(show or self.show)
-            self.outcomes.take(result, is_plan=not is_last)
-            raise GatherInterrupted(interrupted, result) from None
+            yield tick
         finally:
             self.observer(events.HostsAwaited(names, ()))
-        self.outcomes.take(result, is_plan=not is_last)
-        return result
 
     def roll(
         self,

@@ -81,6 +81,10 @@ class _Cell(NamedTuple):
     text: str
     colour: str = ""
 
+    def saying(self, text: str) -> _Cell:
+        """Another text in the same colour."""
+        return _Cell(text, self.colour)
+
     def part(self, text: str) -> Part:
         """Some text of the cell, in its colour."""
         return Painted(fit.bare(text), self.colour) if self.colour and text else fit.bare(text)
@@ -97,7 +101,7 @@ def _row(values: Sequence[object], most_first: int) -> list[_Cell]:
     """The cells of a row; those up to `most_first` may be at the beginning of a line."""
     cells = [_cell(value) for value in values]
     for at in range(most_first + 1):
-        cells[at] = cells[at]._replace(text=unlike_ours(cells[at].text))
+        cells[at] = cells[at].saying(unlike_ours(cells[at].text))
     return cells
 
 
@@ -249,12 +253,12 @@ def _row_lines(row: Sequence[_Cell], columns: Sequence[Column], layout: Layout) 
         if len(cell.text) <= width:
             found.append([cell])
         elif columns[at].long == "clip":
-            found.append([cell._replace(text=fit.shortened(cell.text, width))])
+            found.append([cell.saying(fit.shortened(cell.text, width))])
         else:
             # No line begins with words of a host.
             indent = fit.INDENT if at == layout.shown[0] else ""
             texts = fit.wrapped(cell.text, width - len(indent))
-            found.append([cell._replace(text=indent * (n > 0) + t) for n, t in enumerate(texts)])
+            found.append([cell.saying(indent * (n > 0) + t) for n, t in enumerate(texts)])
     return _aligned(found, columns, layout)
 
 
