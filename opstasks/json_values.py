@@ -6,15 +6,14 @@ types shows the first one with --dry or when nothing is to be done: the plan.
 
 _SERVICE = ("opstasks.service.act:ServiceFacts", "opstasks.service.act:ServiceResult")
 _SYNC = ("opstasks.sync.facts:SyncState", "opstasks.sync.act:SyncResult")
-_CONFIG = ("opstasks.config.plan:ConfigPlan", "opstasks.config.act:ConfigResult")
+_CONFIG = ("opstasks.config.reports:ConfigChangeReport",)
 _DEPLOY = ("opstasks.deploy.plan:DeployPlan", "opstasks.deploy.apply:DeployResult")
-_REMOVALS = "list opstasks.outputs.onhost.records:RemovalRecord"
 
 VALUES: dict[str, tuple[str, ...]] = {
     "after-reboot": ("opstasks.maintenance.checklist:Checklist",),
-    "config.check": ("list opstasks.config.check:ConfigFinding",),
+    "config.check": ("list opstasks.config.reports:ConfigFindingReport",),
     "config.set": _CONFIG,
-    "config.show": ("opstasks.config.keys:HostConfig",),
+    "config.show": ("opstasks.config.reports:ConfigReport",),
     "config.unset": _CONFIG,
     "deploy.apply": _DEPLOY,
     "deploy.pending": ("opstasks.deploy.plan:DeployPlan",),
@@ -22,14 +21,17 @@ VALUES: dict[str, tuple[str, ...]] = {
     "deploy.rollback": _DEPLOY,
     "doctor": ("opstasks.doctor.checks:DoctorReport",),
     "host.stats": ("opstasks.jobs.host_stats:HostUse",),
-    "images.update": ("opstasks.images.plan:ImagesPlan", "opstasks.images.act:ImagesResult"),
+    "hosts": ("opstasks.hosts.routes:HostRoute",),
+    "images.ls": ("list opstasks.images.facts:ImageRow",),
+    "images.update": ("opstasks.images.act:ImagesResult",),
     "jobs.kill": ("opstasks.jobs.kill:KillResult",),
     "jobs.retry": ("opstasks.jobs.retry:RetryResult",),
     "jobs.stats": ("list opstasks.jobs.stats:JobUse",),
-    "outputs.attest": (_REMOVALS, "opstasks.outputs.removals:AttestResult"),
-    "outputs.ls": ("list opstasks.outputs.listing:OutputEntry",),
-    "outputs.pending": (_REMOVALS,),
-    "outputs.rm": ("opstasks.outputs.plan:RemovalPlan", "opstasks.outputs.act:RemovalResult"),
+    "manage": ("opstasks.manage.show:ManageReport",),
+    "outputs.attest": ("opstasks.outputs.reports:AttestOutcome",),
+    "outputs.ls": ("list opstasks.outputs.listing:OutputWorkspace",),
+    "outputs.pending": ("list opstasks.outputs.reports:RemovalReport",),
+    "outputs.rm": ("opstasks.outputs.reports:RemovalOutcome",),
     "pause": ("opstasks.maintenance.pause:PauseResult",),
     "prepare-reboot": (
         "opstasks.maintenance.prepare:RebootPlan",
@@ -49,14 +51,14 @@ VALUES: dict[str, tuple[str, ...]] = {
     "sync.status": _SYNC[:1],
     "sync.stop": _SYNC,
     "unpause": ("opstasks.maintenance.pause:PauseResult",),
-    "users.disable": ("opstasks.manage.disable:Account", "opstasks.manage.disable:DisableResult"),
+    "users.disable": ("opstasks.manage.disable:DisableResult",),
 }
 
 # These show values whose fields are not promised.
 UNTYPED = frozenset(
     {
-        *("db.progress", "history", "images.ls", "jobs.ls", "jobs.queries", "jobs.show"),
-        *("jobs.logs", "lock.break", "lock.show", "logs", "manage", "run", "hosts"),
+        *("db.progress", "history", "jobs.ls", "jobs.queries", "jobs.show"),
+        *("jobs.logs", "lock.break", "lock.show", "logs", "run"),
     }
 )
 

@@ -244,6 +244,10 @@ class Context(invoke.Context):
         """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or ""."""
         return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""
 
+    def command_text(self, words: str) -> str:
+        """A command to type for the selected hosts: ``inv -H tpp WORDS``."""
+        return " ".join(filter(None, ["inv", self.hosts_text, words]))
+
     # -- questions ---------------------------------------------------------------------------
 
     def confirm(self, question: str) -> None:

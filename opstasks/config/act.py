@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from opstasks.config.inspect import inspect, paths
-from opstasks.config.keys import LOCAL_FILE, secret_keys
-from opstasks.config.plan import ConfigPlan, Wanted, make_plan, steps
+from opstasks.config.keys import LOCAL_FILE, ConfigValue, HostConfig, secret_keys
+from opstasks.config.plan import ConfigPlan, ConfigStep, Wanted, make_plan, steps
 from opstasks.config.templates import templates
 from opstasks.core.command import Secret
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.hints import one_word
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -59,11 +60,20 @@ CHANGE = Program(
 
 @dataclass(frozen=True)
 class ConfigResult:
-    """The result of a change: the changed keys, and whether to restart the service."""
+    """The result of a change: what it does to each key.
+
+    `needs_restart`: the running service has other values; None if nothing was changed.
+    """
 
     changed: bool
-    keys: tuple[str, ...] = ()
-    needs_restart: bool = False
+    steps: tuple[ConfigStep, ...] = ()
+    needs_restart: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+def only_planned(plan: ConfigPlan) -> ConfigResult:
+    """The result for a host on which nothing was done."""
+    return ConfigResult(False, plan.steps, None, plan.notes)
 
 
 def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
@@ -77,9 +87,15 @@ def preview(host: Host, wanted: Wanted, *, unknown: bool) -> ConfigPlan:
         planned = make_plan(found, wanted, templates(host.spec), unknown=unknown)
     except Refused as error:
         error.host = host.name
+        error.hint = error.hint or f"inv -H {host.name} manage"
         raise
     if planned.changed:
-        host.service.call(PREVIEW, preview_request(host.spec, wanted))
+        try:
+            host.service.call(PREVIEW, preview_request(host.spec, wanted))
+        except Refused as error:
+            first = next(iter(wanted))
+            error.hint = error.hint or f"inv -H {host.name} config.show {one_word(first)}"
+            raise
     return planned
 
 
@@ -100,11 +116,11 @@ def _secret(wanted: Wanted) -> dict[str, Secret | None]:
 def apply(host: Host, plan: ConfigPlan, wanted: Wanted) -> ConfigResult:
     """Carry out the plan that was shown; raises Refused when the file has changed since."""
     if not plan.changed:
-        return ConfigResult(False)
-    masked = {step.key: step.wanted for step in plan.steps}
+        return only_planned(plan)
+    masked = {step.key: step.wanted_text() for step in plan.steps}
     task = "config.unset" if all(value is None for value in wanted.values()) else "config.set"
     with change(host.service, task, masked):
-        host.step(f"write {LOCAL_FILE}: {', '.join(masked)}")
+        host.step(f"write {LOCAL_FILE}: {', '.join(masked)}", brief="written")
         host.service.call(CHANGE, change_request(host.spec, wanted, plan.stamp))
         found = inspect(host)
         left = [step.key for step in steps(found, wanted, secret_keys(templates(host.spec)))]
@@ -115,4 +131,11 @@ def apply(host: Host, plan: ConfigPlan, wanted: Wanted) -> ConfigResult:
                 hint=f"inv -H {host.name} config.show",
             )
     stale = any((key := found.get(name)) and key.running is not None for name in masked)
-    return ConfigResult(True, tuple(masked), stale or not found.seen_running)
+    steps_done = tuple(replace(step, after=_value(found, step.key)) for step in plan.steps)
+    return ConfigResult(True, steps_done, stale or not found.seen_running, plan.notes)
+
+
+def _value(found: HostConfig, name: str) -> ConfigValue:
+    """The value of a key; not set if no file sets it."""
+    key = found.get(name)
+    return key.value if key else ConfigValue()

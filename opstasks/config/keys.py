@@ -75,7 +75,7 @@ class ConfigKey:
         if not self.value.is_set and self.source == "" and self.running is None:
             notes.append("only a shell sets it")
         if self.running is not None:
-            notes.append(f"runs with: {self.running.describe()}")
+            notes.append(f"the service still runs with {self.running.describe()}")
         return "; ".join(notes)
 
 

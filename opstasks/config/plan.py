@@ -26,24 +26,48 @@ Wanted = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class ConfigStep:
-    """What a change does to one key, for people; a secret as its fingerprint."""
+    """What a change does to one key; a secret is shown as its fingerprint.
+
+    `source` is the file that sets it now. `wanted` is None if the override is removed: then the
+    value in `falls_back_to` applies again ("" if no other file sets the key). `after` is the value
+    that was read after the change.
+    """
 
     key: str
-    now: str
-    wanted: str
+    now: ConfigValue
+    wanted: ConfigValue | None
     source: str = ""
+    falls_back_to: str = ""
+    after: ConfigValue | None = None
+
+    @property
+    def is_override(self) -> bool:
+        """Whether the local file sets the key now."""
+        return self.source == LOCAL_FILE
+
+    def wanted_text(self) -> str:
+        """The wanted value, for people."""
+        if self.wanted is not None:
+            return self.wanted.describe()
+        return f"the value in {self.falls_back_to}" if self.falls_back_to else "not set"
+
+    def after_text(self) -> str:
+        """The value after the change, for people."""
+        return self.wanted_text() if self.after is None else self.after.describe()
 
 
 @dataclass(frozen=True)
 class ConfigPlan:
     """What a change does to one host; `stamp` identifies the local file that it was made from.
 
-    It can be shown, because it contains no secret values.
+    It can be shown, because it contains no secret values. `local_changed_at` is when the local file
+    was last written, in seconds since the epoch (0 if it is unknown).
     """
 
     steps: tuple[ConfigStep, ...] = ()
     stamp: str = ""
     notes: tuple[str, ...] = ()
+    local_changed_at: float = 0.0
 
     @property
     def changed(self) -> bool:
@@ -65,12 +89,13 @@ def make_plan(
                 hint="add --unknown to set it anyway",
             )
     if found.files[0].error and found.files[-1].error:
-        raise Refused(f"neither {FILES[0]} nor {LOCAL_FILE} can be read", hint="run `manage` first")
+        raise Refused(f"neither {FILES[0]} nor {LOCAL_FILE} can be read")
     secrets = secret_keys(described)
     return ConfigPlan(
         steps=steps(found, wanted, secrets),
         stamp=found.files[-1].stamp,
         notes=notes(found, wanted),
+        local_changed_at=found.files[-1].changed_at,
     )
 
 
@@ -87,15 +112,15 @@ def _step(
     if value is None:
         if now.source != LOCAL_FILE:
             return None
-        after = f"the value in {now.over[-1]}" if now.over else "not set"
-        return ConfigStep(key, now.value.describe(), after, LOCAL_FILE)
+        falls_back_to = now.over[-1] if now.over else ""
+        return ConfigStep(key, now.value, None, LOCAL_FILE, falls_back_to)
     if now.secret or is_secret(key, [value], secrets):
         new = ConfigValue(True, "", fingerprint(key, value) if value else "")
     else:
         new = ConfigValue(True, value)
     if now.value == new and now.shell == "same":
         return None
-    return ConfigStep(key, now.value.describe(), new.describe(), now.source)
+    return ConfigStep(key, now.value, new, now.source)
 
 
 def notes(found: HostConfig, wanted: Wanted) -> tuple[str, ...]:

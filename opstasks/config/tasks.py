@@ -17,34 +17,31 @@ if TYPE_CHECKING:
 @task(
     changes=False,
     help={
-        "key": "Only these keys.",
+        "key": Flag("Only these keys.", default="all"),
         "local": "Only what 04_local.env sets.",
     },
     variadic="key",
     iterable=["key"],
 )
 def show(ctx: Context, key: list[str], local: bool = False) -> None:
-    """Show each key: the service's value at its next start, and the file it comes from.
+    """Show each key: its value at the service's next start, and its file.
 
-    For a secret it shows only whether it is set, and a fingerprint to compare between hosts.
+    A secret is shown as a fingerprint, to compare between hosts. The first line says which keys
+    differ between hosts. -q prints the names of the keys.
 
     Example: inv -H prod config.show MAX_WORKERS
     """
-    from opstasks.config import typed
+    from opstasks.config import reports, typed
     from opstasks.config.inspect import inspect
+    from opstasks.config.screen import keys_screen
 
     names = [typed.valid_key(name) for name in key]
-    result = ctx.reader.table(
+    result = ctx.reader.screen(
         lambda host: inspect(host).only(names, local=local),
-        ["key", "value", "from", "over", "note"],
-        lambda found: [
-            [item.name, item.value.describe(), item.source, ", ".join(item.over), item.note()]
-            for item in found.keys
-        ],
-        nothing="not found; `config.show` without a name shows all keys",
+        keys_screen(len(ctx.fleet.hosts), names, local=local),
     )
     ctx.seen("keys", result.values, lambda found: [(item.name, item.source) for item in found.keys])
-    ctx.finish(result)
+    ctx.finish(result.mapped(reports.configuration))
 
 
 @task(
@@ -52,27 +49,22 @@ def show(ctx: Context, key: list[str], local: bool = False) -> None:
     help={"problems": "Show only the problems."},
 )
 def check(ctx: Context, problems: bool = False) -> None:
-    """Check the configuration: drift, unknown and missing keys, quoting, whether to restart.
+    """Check the configuration: drift, unknown or missing keys, quoting.
 
-    Ends with exit code 1 when it finds a problem.
+    It also says whether the service must be restarted. Exit code 1 if there is a problem.
 
     Example: inv -H all config.check
     """
+    from opstasks.config import reports
     from opstasks.config.check import find_problems
+    from opstasks.config.screen import findings_screen
 
-    result = ctx.reader.table(
-        find_problems,
-        ["", "what", "file", "key", "finding"],
-        lambda found: [
-            ["!" if item.is_problem else "", item.what, item.file, item.key, item.text]
-            for item in found
-            if item.is_problem or not problems
-        ],
-        nothing="no problems found",
+    result = ctx.reader.screen(
+        find_problems, findings_screen(len(ctx.fleet.hosts), problems=problems)
     )
     ctx.seen("keys", result.values, lambda found: [item.key for item in found])
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
-    ctx.finish(result)
+    ctx.finish(result.mapped(reports.findings))
 
 
 @task(
@@ -93,7 +85,8 @@ def check(ctx: Context, problems: bool = False) -> None:
 def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     """Override keys on a host temporarily, in 04_local.env only.
 
-    The service and a shell read the same value. It takes effect at the next restart.
+    The service and a shell read the same value. It takes effect at the next restart. It asks only
+    before it ends an override that is there: a new one is undone with config.unset.
 
     Example: inv -H tpp config.set MAX_WORKERS=8
     """
@@ -103,7 +96,8 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     from opstasks.core.errors import Refused
 
     if not assignment:
-        raise Refused("no key given", hint="inv -H tpp config.set KEY=VALUE")
+        hint = ctx.command_text("config.set KEY=VALUE")
+        raise Refused("config.set: KEY=VALUE is missing", hint=hint)
     secrets = {key for host in ctx.fleet.hosts for key in secret_keys(templates(host.spec))}
     wanted: dict[str, str | None] = {}
     for text in assignment:
@@ -122,7 +116,7 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
     iterable=["key"],
 )
 def unset(ctx: Context, key: list[str]) -> None:
-    """Remove overrides from 04_local.env; the values of the other files apply again.
+    """Remove overrides from 04_local.env; the other files apply again.
 
     Example: inv -H tpp config.unset MAX_WORKERS
     """
@@ -130,41 +124,55 @@ def unset(ctx: Context, key: list[str]) -> None:
     from opstasks.core.errors import Refused
 
     if not key:
-        raise Refused("no key given", hint="inv -H tpp config.unset KEY")
+        hint = ctx.command_text("config.show --local")
+        raise Refused("config.unset: KEY is missing", hint=hint)
     _change(ctx, {typed.valid_key(name): None for name in key}, unknown=True)
 
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:
-    """Inspect every host, show the plans, ask, then change one host after another."""
-    from opstasks.config import act
+    """Inspect every host, show the plans, ask if necessary, change one host after another."""
+    from opstasks.config import act, change_screen, reports
+    from opstasks.config.keys import LOCAL_FILE
+    from opstasks.output.parts import to_type
+    from opstasks.output.progress import plural
+    from opstasks.output.summary import Told
 
     plans = ctx.fleet.gather(lambda host: act.preview(host, wanted, unknown=unknown))
     _show_plans(ctx, plans)
     todo = ctx.to_change(plans, lambda found: found.changed)
+    unchanged = plans.mapped(act.only_planned)
     if not todo:
-        ctx.finish(plans)
+        ctx.finish(unchanged.mapped(reports.change))
         return
-    ctx.confirm(f"Write 04_local.env on {', '.join(host.name for host in todo)}?")
-    done = ctx.carry_out(plans, lambda host, found: act.apply(host, found, wanted), todo)
+    found = {host.name: plans.values[host.name] for host in todo}
+    if change_screen.needs_question(found):
+        ctx.confirm(f"Write {LOCAL_FILE} on {', '.join(found)}?")
+
+    def undo(hosts: str) -> str:
+        return "; ".join(change_screen.undo({name: found[name] for name in hosts.split(",")}))
+
+    told: Told[act.ConfigResult] = Told(
+        host=lambda done: change_screen.done_text(done.steps),
+        whole=lambda count: f"{LOCAL_FILE} written on {plural(count, 'host')}",
+        undo=undo,
+    )
+    done = ctx.carry_out(plans, lambda host, plan: act.apply(host, plan, wanted), todo, told)
     restart = [name for name, result in done.values.items() if result.needs_restart]
     if restart:
         hosts = ",".join(restart)
-        ctx.console.say(f"The service must be restarted: inv -H {hosts} service.restart")
-    ctx.finish(plans.replaced(done))
+        command = to_type(f"inv -H {hosts} service.restart")
+        ctx.console.say("The running service still has the old values. Next: ", command)
+    ctx.finish(unchanged.replaced(done).mapped(reports.change))
 
 
 def _show_plans(ctx: Context, plans: FleetResult[ConfigPlan]) -> None:
-    rows = [
-        [host, step.key, step.now, step.source, step.wanted]
-        for host, found in plans.values.items()
-        for step in found.steps
-    ]
-    ctx.console.table(["host", "key", "now", "from", "wanted"], rows)
-    for host, found in plans.values.items():
-        for note in found.notes:
-            ctx.console.say(f"{host}: {note}")
-        if not found.changed:
-            ctx.console.say(f"{host}: nothing to do")
+    from opstasks.config import change_screen
+
+    found = plans.values
+    if line := change_screen.headline(found):
+        ctx.console.say(*line)
+    ctx.console.table(change_screen.STEPS, change_screen.plan_rows(found))
+    ctx.console.say_lines(change_screen.plan_notes(found, ctx.clock))
 
 
 namespace = Collection("config", show, check, set_, unset)

@@ -50,6 +50,18 @@ class StepReached:
 
 
 @dataclass(frozen=True)
+class StepUpdated:
+    """The step that a host is in has a new text, such as the share that is done.
+
+    It replaces the step's text in place, and `brief` the step's word or two, if it is given.
+    """
+
+    host: str
+    text: str
+    brief: str = ""
+
+
+@dataclass(frozen=True)
 class HostsAwaited:
     """Hosts are being read: all of them, and those that have not answered; the last event has none.
 
@@ -76,7 +88,15 @@ class HostEnded:
     host: str
 
 
-Event = CommandStarted | CommandFinished | StepReached | HostsAwaited | HostBegun | HostEnded
+Event = (
+    CommandStarted
+    | CommandFinished
+    | StepReached
+    | StepUpdated
+    | HostsAwaited
+    | HostBegun
+    | HostEnded
+)
 Observer = Callable[[Event], None]
 
 

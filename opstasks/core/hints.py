@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import shlex
 
+from opstasks.core.lines import is_seen
+
+# They have a meaning inside double quotes.
+_SPECIAL = set('"$`\\!')
+
 
 def one_word(text: object) -> str:
     """A value as one word of a command line; the value may be hostile.
@@ -14,7 +19,9 @@ def one_word(text: object) -> str:
     text = str(text)
     if text.startswith("-"):
         text = f"./{text}"
-    if text.isprintable():
+    if "'" in text and is_seen(text) and not set(text) & _SPECIAL:
+        return f'"{text}"'
+    if is_seen(text):
         return shlex.quote(text)
     return "$'" + "".join(map(_escaped, text)) + "'"
 
@@ -27,7 +34,7 @@ def value_of(word: str) -> str:
 def _escaped(char: str) -> str:
     if char in "\\'":
         return f"\\{char}"
-    if char.isprintable():
+    if is_seen(char):
         return char
     # An invalid UTF-8 byte stays that byte; any other lone surrogate only must not raise an error.
     errors = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"

@@ -10,6 +10,16 @@ _HIDING = re.compile(
     "\r(?!\n)|[\x85\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]|(?!\\A)\ufeff"
 )
 
+# Python takes these as visible, but a terminal shows a gap, or moves to the next line.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def is_seen(text: str) -> bool:
+    """Whether every character is visible, or a space."""
+    return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))
+
 
 def lines_of(text: str) -> list[str]:
     """The lines of a text, without their line ends.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from opstasks.core import errors
@@ -93,6 +93,16 @@ class FleetResult(Generic[T]):
     def values(self) -> dict[str, T]:
         """The values of the hosts that answered."""
         return {r.host: r.value for r in self.results if r.good and r.value is not None}
+
+    def mapped(self, made: Callable[[T], Any]) -> FleetResult[Any]:
+        """The same results with other values, each made from the old one."""
+        return FleetResult(
+            [
+                item if item.value is None else replace(item, value=made(item.value))
+                for item in self
+            ],
+            self.findings,
+        )
 
     def replaced(self, later: FleetResult[Any]) -> FleetResult[Any]:
         """The same results, replaced by those of a later pass where there are any."""

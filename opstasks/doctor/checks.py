@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
@@ -30,14 +30,15 @@ from opstasks.doctor.finding import DoctorFinding
 from opstasks.fleet import lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.locks import break_lock
 from opstasks.locks.break_lock import HOLDERS
 from opstasks.primitives import systemd
 from opstasks.sync import facts as sync_facts
 
-FULL_PERCENT = 90
 SKEW_S = 30.0
-LOCK_HELD_S = 2 * 3600.0
+# A service that has been up for so long since it died is steady.
+STEADY_S = 24 * 3600.0
 # The oldest version that our programs on a host support.
 OLDEST_PYTHON = (3, 10)
 
@@ -67,7 +68,8 @@ def inspect(host: Host) -> DoctorReport:
         hint = error.hint or f"inv -H {host.name} manage"
         return DoctorReport((DoctorFinding("service account", False, error.message, hint),))
     checks += judge(spec, found, time.time())
-    return DoctorReport((*checks, *_inspect_root(host)))
+    checks += _inspect_root(host)
+    return DoctorReport(tuple(replace(one, hint="") if one.good else one for one in checks))
 
 
 def _inspect_root(host: Host) -> list[DoctorFinding]:
@@ -111,7 +113,7 @@ def judge(spec: HostSpec, found: dict[str, Result], now_at: float) -> list[Docto
         _docker(spec, facts.docker),
         *_state(spec, facts),
         *_disks(spec, facts),
-        *_unit(spec, systemd.parse_show(spec.unit, found["unit"].out)),
+        *_unit(spec, systemd.parse_show(spec.unit, found["unit"].out), facts.now_at),
         *_lock(spec, lock.parse_owner(found["lock"].out)),
         _release(spec, found["releases"]),
         *_present(spec, found["present"]),
@@ -234,25 +236,32 @@ def _disks(spec: HostSpec, facts: DoctorFacts) -> Iterator[DoctorFinding]:
         most = max(used.used_percent, used.inodes_percent)
         kind = "of its inodes used" if used.inodes_percent > used.used_percent else "full"
         hint = f"free disk space: du -xsh {one_word(place)}/*"
-        yield DoctorFinding(f"disk {place}", most < FULL_PERCENT, f"{most} % {kind}", hint)
+        yield DoctorFinding(f"disk {place}", most < FULL_PERCENT, f"{most}% {kind}", hint)
 
 
-def _unit(spec: HostSpec, unit: systemd.UnitState) -> Iterator[DoctorFinding]:
+def _unit(spec: HostSpec, unit: systemd.UnitState, now_at: float) -> Iterator[DoctorFinding]:
     start = f"inv -H {spec.name} service.start"
     yield DoctorFinding(f"unit {spec.unit}", unit.is_serving, unit.describe(), start)
     enabled = unit.enabled == "enabled"
     text = unit.enabled or "absent"
     hint = f"inv -H {spec.name} manage --only service"
     yield DoctorFinding("starts with the host", enabled, text, hint)
-    steady = unit.restarts == 0
-    text = f"{unit.restarts} restart(s) after a crash"
-    yield DoctorFinding("steady", steady, text, f"inv -H {spec.name} logs --lines 200")
+    yield _steady(spec, unit, now_at)
+
+
+def _steady(spec: HostSpec, unit: systemd.UnitState, now_at: float) -> DoctorFinding:
+    """Whether the service died within a day; systemd still counts that after a deliberate stop."""
+    age_s = now_at - unit.since.timestamp() if unit.since else 0.0
+    count = 0 if unit.active == "inactive" or age_s > STEADY_S else unit.restarts
+    text = f"died {count} times since its last start" if count > 1 else "died once"
+    hint = f"inv -H {spec.name} logs --lines 200"
+    return DoctorFinding("steady", not count, text if count else "did not die within a day", hint)
 
 
 def _lock(spec: HostSpec, owner: lock.Owner | None) -> Iterator[DoctorFinding]:
     """A held lock is normal; a lock held for hours may be a problem."""
     text = owner.describe() if owner else "free"
-    stale = owner is not None and owner.age_s > LOCK_HELD_S
+    stale = owner is not None and owner.age_s > lock.LONG_S
     yield DoctorFinding("lock", not stale, text, f'inv -H {spec.name} lock.break --reason "..."')
 
 
@@ -340,7 +349,7 @@ def judge_root(found: dict[str, Result]) -> list[DoctorFinding]:
 
 
 def conclude(found: FleetResult[DoctorReport]) -> FleetResult[DoctorReport]:
-    """The same results; hosts with bad findings have failed."""
+    """The same results; hosts with findings have failed."""
     return FleetResult([_concluded(item) for item in found])
 
 
@@ -349,8 +358,10 @@ def _concluded(item: HostResult[DoctorReport]) -> HostResult[DoctorReport]:
         return item
     count = len(item.value.bad)
     error: OpsError = VerifyFailed(
-        f"{count} of {len(item.value.checks)} checks failed",
+        f"{count} of {len(item.value.checks)} checks found something",
         host=item.host,
-        hint="fix what the table shows, then run doctor again",
+        hint="fix the findings, then run doctor again",
     )
+    # The screen has shown each finding.
+    error.is_shown = True
     return HostResult(item.host, error.outcome, item.value, error, item.elapsed_s)

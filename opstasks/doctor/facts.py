@@ -11,6 +11,7 @@ from opstasks.doctor import left
 from opstasks.fleet import lock
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
+from opstasks.jobs.disks import places
 from opstasks.locks.break_lock import HOLDERS, HoldersRequest
 from opstasks.onhost.unit_state import SYSTEMCTL
 from opstasks.primitives import systemd
@@ -173,4 +174,4 @@ def disks(spec: HostSpec) -> list[str]:
     """The folders whose disks must not be full."""
     # The lock's folder also has the records of scheduled work.
     records = spec.lock_dir
-    return [spec.home, spec.high_privacy, spec.medium_privacy, "/var/lib/docker", "/tmp", records]  # noqa: S108
+    return [*places(spec), "/tmp", records]  # noqa: S108

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from opstasks.cli.app import Context
 from opstasks.cli.task import task
 
-if TYPE_CHECKING:
-    from opstasks.doctor.finding import DoctorFinding
 
-
-@task(changes=False, help={"all": "Also show checks that passed."})
+@task(changes=False, help={"all": "Also show the checks that passed."})
 def doctor(ctx: Context, all: bool = False) -> None:
-    """Check everything that the tasks rely on and print hints; exit 1 if anything is wrong.
+    """Check everything that the tasks rely on; exit 1 for any finding.
 
     Changes nothing. It checks programs, rights, paths, secrets' modes, database, disks, clock,
-    docker, service, lock, journal and Level 3 sync.
+    docker, service, lock, journal and Level 3 sync. Each finding says what to do next.
 
     Example: inv -H all doctor
     """
     from opstasks.doctor import checks
+    from opstasks.doctor.screen import doctor_screen
 
-    result = ctx.reader.table(
-        checks.inspect,
-        ["", "check", "found", "hint"],
-        lambda report: map(_cells, report.checks if all else report.bad),
-        notes=lambda report: [] if report.bad else [f"{len(report.checks)} checks, all passed"],
-    )
-    ctx.finish(checks.conclude(result))
-
-
-def _cells(check: DoctorFinding) -> list[object]:
-    mark, hint = ("ok", "") if check.good else ("BAD", check.hint)
-    return [mark, check.name, check.text, hint]
+    console = ctx.console
+    screen = doctor_screen(lambda: ctx.clock, console.window, every=all, wide=console.wide)
+    ctx.finish(checks.conclude(ctx.reader.screen(checks.inspect, screen)))

@@ -110,7 +110,7 @@ class Fleet:
         self.outcomes.has_begun = True
         run = FleetRun(self.hosts, read, self.stop, limits, changes=changes)
         try:
-            with self._told_awaited(run, on_tick) as tick:
+            with self._awaited(run, on_tick) as tick:
                 result = run.wait(show or self.show, tick, self.is_held)
         except KeyboardInterrupt:
             self.stop.set()
@@ -121,18 +121,18 @@ class Fleet:
         return result
 
     @contextlib.contextmanager
-    def _told_awaited(
+    def _awaited(
         self, run: FleetRun[Any], on_tick: Callable[[], None]
     ) -> Iterator[Callable[[], None]]:
-        """What tells the observer which hosts are awaited; at the end, that none is."""
+        """Tell the observer which hosts are awaited; yields what is to be called regularly."""
         names = tuple(host.name for host in self.hosts)
 
         def tick() -> None:
             self.observer(events.HostsAwaited(names, run.awaited()))
             on_tick()
 
-        tick()
         try:
+            tick()
             yield tick
         finally:
             self.observer(events.HostsAwaited(names, ()))

@@ -352,6 +352,10 @@ class Host:
         """Report that a workflow reached a step (`opstasks.core.events.StepReached`)."""
         self.tell(events.StepReached(self.name, text, brief, lasts_s))
 
+    def update_step(self, text: str, brief: str = "") -> None:
+        """Give the present step a new text (`opstasks.core.events.StepUpdated`)."""
+        self.tell(events.StepUpdated(self.name, text, brief))
+
     def checkpoint(self, where: str) -> None:
         """A safe place to stop: raises Interrupted after Ctrl-C; `where` says what was done."""
         if self._stop.is_set():

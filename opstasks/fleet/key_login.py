@@ -32,8 +32,11 @@ class KeyLogin:
         self._agent_problem = ""
         self._would_accept = ""
 
-    def authenticate(self) -> None:
-        """Log in; raises LoginError, or NoLoginAnswerError when the host says nothing."""
+    def authenticate(self) -> str:
+        """Log in; returns the name of the key that the host accepted.
+
+        Raises LoginError, or NoLoginAnswerError when the host says nothing.
+        """
         with login.identities(self._hop.settings, self._wire.proof) as found:
             deadline = time.monotonic() + LOGIN_TIMEOUT_S
             tried = 0
@@ -42,7 +45,7 @@ class KeyLogin:
                     raise NoLoginAnswerError
                 tried += 1
                 if self._accepts(offer):
-                    return
+                    return offer.name
                 if not self._wire.is_active():
                     break
         raise self._refusal(found, tried)

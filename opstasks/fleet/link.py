@@ -40,11 +40,15 @@ class NoAnswerError(Exception):
 
 @dataclass
 class Link:
-    """A login: paramiko's connection, and Fabric's above it for authors of tasks."""
+    """A login: paramiko's connection, and Fabric's above it for authors of tasks.
+
+    `key` is the name of the key that the host accepted.
+    """
 
     hop: Hop
     wire: Wire
     proxy: Proxy | None = None
+    key: str = ""
 
     @functools.cached_property
     def connection(self) -> Any:
@@ -128,7 +132,7 @@ def _start(made: Link, trusted: TrustedKeys) -> None:
     wire.auth_timeout = AUTH_TIMEOUT_S
     wire.start_client(timeout=hop.timeout_s)
     trusted.check(wire.get_remote_server_key())
-    KeyLogin(hop, wire).authenticate()
+    made.key = KeyLogin(hop, wire).authenticate()
 
 
 # -- sockets -----------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ class LocalTransport:
 
         return pwd.getpwuid(os.geteuid()).pw_name
 
+    def login_key(self) -> str:
+        """None: there is no login."""
+        return ""
+
     def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
         """A TCP connection from here; raises Unreachable."""
         try:

@@ -33,6 +33,8 @@ TEXT_BYTES = 4096
 BUSY_CODE = 75
 UNSAFE_CODE = 77
 REPLACED_CODE = 72
+# A lock that is held for longer may be a problem.
+LONG_S = 2 * 3600.0
 
 
 class Owner(msgspec.Struct, frozen=True):

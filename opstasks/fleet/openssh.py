@@ -133,6 +133,10 @@ class OpenSSHTransport:
         """The login account."""
         return self._hops[-1].settings.user
 
+    def login_key(self) -> str:
+        """Not known: OpenSSH made the login."""
+        return ""
+
     @property
     def _own_login(self) -> SSHTransport:
         if self._login is None:

@@ -181,6 +181,10 @@ class SSHTransport:
         """The login account."""
         return self._hops[-1].settings.user
 
+    def login_key(self) -> str:
+        """The name of the key that the host accepted."""
+        return self._links[-1].key
+
     def dial(self, address: str, port: int, timeout_s: float) -> paramiko.Channel:
         """A TCP connection that the host makes for us; raises Refused or Unreachable."""
         from opstasks.fleet import link

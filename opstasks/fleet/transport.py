@@ -56,6 +56,9 @@ class Transport(Protocol):
     def current_user(self) -> str:
         """The login account's name; empty when only the server knows."""
 
+    def login_key(self) -> str:
+        """The name of the key that the host accepted; "" for a login that was made earlier."""
+
     def dial(self, address: str, port: int, timeout_s: float) -> Socket:
         """A TCP connection that the host makes; raises Unreachable or Refused."""
 

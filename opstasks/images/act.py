@@ -78,12 +78,22 @@ SWITCH = Program(
 
 @dataclass(frozen=True)
 class ImagesResult:
-    """The outcome: images updated, old ones removed, and old ones kept because they are in use."""
+    """The outcome on one host; `steps` is what was planned.
+
+    `updated` are images by name; `removed` are the ids of old images, `kept` those in use.
+    """
 
     changed: bool
+    steps: tuple[ImagesStep, ...] = ()
     updated: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    free_bytes: int | None = None
+
+
+def only_planned(plan: ImagesPlan) -> ImagesResult:
+    """The result for a host on which nothing was done."""
+    return ImagesResult(False, plan.steps, free_bytes=plan.free_bytes)
 
 
 def apply(host: Host, shown: ImagesPlan) -> ImagesResult:
@@ -92,7 +102,7 @@ def apply(host: Host, shown: ImagesPlan) -> ImagesResult:
     Raises CommandFailed when a pull fails, VerifyFailed when names were not moved.
     """
     if not shown.changed:
-        return ImagesResult(False)
+        return only_planned(shown)
     args = {str(step.ref): step.digest for step in shown.steps}
     with change(host.service, "images.update", args):
         pulled = [_pull(host, step) for step in shown.steps]
@@ -110,9 +120,10 @@ def _result(
     old = [item for step in steps for item in step.replaced if item not in pulled]
     return ImagesResult(
         changed=True,
+        steps=tuple(steps),
         updated=tuple(str(step.ref) for step in steps),
-        removed=tuple(short(item) for item in old if item in removed),
-        kept=tuple(short(item) for item in old if item not in removed),
+        removed=tuple(item for item in old if item in removed),
+        kept=tuple(item for item in old if item not in removed),
     )
 
 
@@ -121,9 +132,9 @@ def _pull(host: Host, step: ImagesStep) -> str:
 
     Raises Interrupted after Ctrl-C: a pull may take hours, and complete layers are kept.
     """
-    host.step(f"{step.ref}: pull {step.repository}@{short(step.digest)}")
+    host.step(f"pull {step.repository}@{short(step.digest)}", brief=f"pulled {step.ref}")
     request = PullRequest(step.repository, step.digest)
-    progress = _ProgressSteps(host, step.ref)
+    progress = _PullSteps(host, step.ref)
     try:
         answer = host.service.follow(
             PULL, request, progress.take, on_wait=lambda: host.checkpoint(STOPPED)
@@ -147,26 +158,27 @@ def _pull_failed(
     )
 
 
-class _ProgressSteps:
-    """Shows the parts of a pull as steps, each text once."""
+class _PullSteps:
+    """Shows the progress of a pull in place, in layers and bytes."""
 
     def __init__(self, host: Host, ref: ImageRef) -> None:
         self._host, self._ref = host, ref
-        self._told = ""
 
     def take(self, part: PullProgress) -> None:
-        """Show the progress of the pull if it has changed."""
-        text = f"{self._ref}: {part.done} of {part.layers} layers"
+        """Show the progress of the pull."""
+        brief, text = (
+            f"pulled {self._ref}",
+            f"pull {self._ref}: {part.done} of {part.layers} layers",
+        )
         if part.total_bytes:
+            brief += f" ({size_text(part.total_bytes)})"
             text += f", {size_text(part.current_bytes)} of {size_text(part.total_bytes)}"
-        if text != self._told:
-            self._told = text
-            self._host.step(text)
+        self._host.update_step(text, brief)
 
 
 def _switch(host: Host, step: ImagesStep, image_id: str) -> tuple[str, ...]:
     """Move the names of one image; returns the ids of replaced images that were removed."""
-    host.step(f"{step.ref}: name it {', '.join(step.names)}")
+    host.step(f"name it {', '.join(step.names)}", brief="named")
     request = SwitchRequest(step.repository, step.digest, image_id, step.names, step.replaced)
     try:
         return host.service.call(SWITCH, request).removed

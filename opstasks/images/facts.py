@@ -14,7 +14,7 @@ from opstasks.core.fields import Count, Line, Moment
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
-from opstasks.images.names import ImageRef, short, valid_registry
+from opstasks.images.names import ImageRef, valid_registry
 
 REGISTRY_KEY = "DOCKER_REGISTRY"
 # Empty if a registry has no image with a name.
@@ -39,9 +39,9 @@ class HostImage(msgspec.Struct, frozen=True):
     users: tuple[Line, ...]
 
     @property
-    def short_id(self) -> str:
-        """The short form of its id."""
-        return short(self.id)
+    def digest(self) -> str | None:
+        """The digest that a registry has it under; None if it never came from one."""
+        return next((item.partition("@")[2] for item in self.digests if "@" in item), None)
 
 
 class RegistryOffer(msgspec.Struct, frozen=True):
@@ -88,15 +88,23 @@ class ImagesFacts:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image that job-runner may use, for people; `name` is empty if it has no name."""
+    """One image that job-runner may use.
 
-    name: str
+    `name` is None for an image that lost its last name to a newer one; `digest` is that of its
+    registry, None if it never came from one. `users` are the names of containers.
+    """
+
+    name: str | None
     id: str
     created_at: float
     size_bytes: int
-    digest: str
+    digest: str | None
     users: tuple[str, ...]
-    note: str = ""
+
+    @property
+    def short_name(self) -> str:
+        """The name as `images.update` takes it: ``ehrql:v1``; "" without a name."""
+        return (self.name or "").rpartition("/")[2]
 
 
 def inspect(host: Host, refs: Sequence[ImageRef] = ()) -> ImagesFacts:
@@ -134,15 +142,12 @@ def ls(host: Host) -> list[ImageRow]:
     """The images that job-runner may use, sorted by name; those without a name come last."""
     found = inspect(host)
     rows = [row for image in found.images for row in _rows(image, found.registries)]
-    return sorted(rows, key=lambda row: (not row.name, row.name))
+    return sorted(rows, key=lambda row: (row.name is None, row.name or ""))
 
 
 def _rows(image: HostImage, registry_names: Sequence[str]) -> list[ImageRow]:
-    digest = next((item.partition("@")[2] for item in image.digests), "")
     prefixes = tuple(f"{name}/" for name in registry_names)
     ours = [tag for tag in image.tags if tag.startswith(prefixes)]
-    facts = (image.short_id, image.created_at, image.size_bytes, short(digest), image.users)
-    if ours or image.tags:
-        return [ImageRow(tag, *facts) for tag in ours or image.tags]
-    note = "replaced, still in use" if image.users else "replaced"
-    return [ImageRow("", *facts, note=note)]
+    facts = (image.id, image.created_at, image.size_bytes, image.digest, image.users)
+    names: Sequence[str | None] = ours or image.tags or [None]
+    return [ImageRow(name, *facts) for name in names]

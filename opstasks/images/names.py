@@ -39,7 +39,7 @@ def parse_ref(text: str) -> ImageRef:
     ref = ImageRef(name, tag) if colon else ImageRef(name)
     if len(name) > 128 or not _NAME.fullmatch(name) or not _TAG.fullmatch(ref.tag):
         raise Refused(
-            f"{text[:60]!r} cannot be the name of an image",
+            f"--image: {text[:60]!r} cannot be the name of an image",
             hint="give the last part of its name, with or without a tag: ehrql:v1",
         )
     return ref
@@ -49,7 +49,7 @@ def check_digest(text: str) -> None:
     """Raise Refused for an invalid digest; an empty text is accepted."""
     if text and not _DIGEST.fullmatch(text):
         raise Refused(
-            f"{text[:80]!r} is not a digest",
+            f"--digest: {text[:80]!r} is not a digest",
             hint="give sha256: and 64 digits, as the registry shows it",
         )
 

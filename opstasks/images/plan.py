@@ -12,14 +12,18 @@ from opstasks.images.names import ImageRef, short
 
 @dataclass(frozen=True)
 class ImagesStep:
-    """One image to update: old image (empty: absent), new content, and names."""
+    """One image to update: its new content and names, and the images that lose the names.
+
+    `now` are the digests of these images, or their ids where they have none; `users` the names of
+    containers that use them.
+    """
 
     ref: ImageRef
     repository: str
     digest: str
     names: tuple[str, ...]
     replaced: tuple[str, ...]
-    now: str
+    now: tuple[str, ...]
     users: tuple[str, ...]
 
 
@@ -80,7 +84,7 @@ def _step(ref: ImageRef, found: ImagesFacts, digest: str) -> ImagesStep | None:
         digest=digest,
         names=tuple(names),
         replaced=tuple(old),
-        now=", ".join(image.short_id for image in old.values()),
+        now=tuple(image.digest or image.id for image in old.values()),
         users=tuple(user for image in old.values() for user in image.users),
     )
 

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from invoke import Collection
 
 from opstasks.cli.app import Context
 from opstasks.cli.task import Flag, task
-from opstasks.core.formats import first_names, size_text, span_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
-    from opstasks.images.act import ImagesResult
-    from opstasks.images.facts import ImageRow
     from opstasks.images.plan import ImagesPlan
 
 
 @task(changes=False)
 def ls(ctx: Context) -> None:
-    """List the images for job-runner: age, size, digest, and the containers that use them.
+    """List job-runner's images: size, age, and the containers that use them.
+
+    Ids and digests have twelve digits, as docker shows them; --wide shows them whole. -q prints
+    names as `images.update` takes them.
 
     Example: inv -H prod images.ls
     """
     from opstasks.images import facts
+    from opstasks.images.screen import images_screen
 
-    result = ctx.reader.table(
-        facts.ls,
-        ["image", "id", "age", "size", "digest", "in use by"],
-        lambda found: map(_image_cells, found),
-        nothing="no images",
-    )
-    ctx.seen("images", result.values, lambda found: [row.name.rpartition("/")[2] for row in found])
+    screen = images_screen(len(ctx.fleet.hosts), ctx.clock.now_at, wide=ctx.options.wide)
+    result = ctx.reader.screen(facts.ls, screen)
+    ctx.seen("images", result.values, lambda found: [row.short_name for row in found])
     ctx.finish(result)
-
-
-def _image_cells(row: ImageRow) -> list[object]:
-    age = span_text(time.time() - row.created_at) if row.created_at else ""
-    name = row.name or row.note
-    return [name, row.id, age, size_text(row.size_bytes), row.digest, first_names(row.users, 2)]
 
 
 @task(
@@ -49,7 +39,11 @@ def _image_cells(row: ImageRow) -> list[object]:
             "The last parts of images' names, with or without a tag (default: latest): ehrql:v1.",
             required=True,
         ),
-        "digest": "Only this content: sha256:...; refused if the registry has another digest.",
+        "digest": Flag(
+            "Only this content; refused if the registry has another digest.",
+            value="sha256:...",
+            default="what the registry has",
+        ),
     },
     variadic="image",
     iterable=["image"],
@@ -63,53 +57,43 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
     Example: inv -H prod images.update ehrql:v1
     """
     from opstasks.core.errors import Refused
-    from opstasks.images import act, facts, names
+    from opstasks.core.formats import first_names
+    from opstasks.images import act, facts, names, screen
     from opstasks.images.plan import make_plan
+    from opstasks.output.progress import plural
+    from opstasks.output.summary import Told
 
     refs = list(dict.fromkeys(names.parse_ref(text) for text in image))
     if not refs:
-        raise Refused("name an image", hint="inv -H prod images.update ehrql:v1")
+        hint = ctx.command_text("images.update ehrql:v1")
+        raise Refused("images.update: IMAGE is missing", hint=hint)
     names.check_digest(digest)
     if digest and len(refs) > 1:
-        raise Refused("--digest needs exactly one image")
+        raise Refused(f"--digest is for one image, not {len(refs)}", hint="name one image")
     plans = ctx.fleet.gather(lambda host: make_plan(facts.inspect(host, refs), refs, digest))
     _show(ctx, plans)
     todo = ctx.to_change(plans, lambda found: found.changed)
+    documents = plans.mapped(act.only_planned)
     if not todo:
-        ctx.finish(plans)
+        ctx.finish(documents)
         return
     ctx.confirm(f"Update images on {', '.join(host.name for host in todo)}?")
-    done = ctx.carry_out(plans, act.apply, todo)
-    ctx.finish(plans.replaced(done), _result_row)
-
-
-def _result_row(out: ImagesPlan | ImagesResult) -> dict[str, object]:
-    """The row of a result, or of the plan for a host with nothing to do."""
-    kinds = ("updated", "removed", "kept")
-    return {kind: ", ".join(getattr(out, kind, ())) for kind in kinds}
+    shown = first_names([str(ref) for ref in refs], 3)
+    told: Told[act.ImagesResult] = Told(
+        host=screen.done_text,
+        whole=lambda count: f"{shown} up to date on {plural(count, 'host')}",
+    )
+    ctx.finish(documents.replaced(ctx.carry_out(plans, act.apply, todo, told)))
 
 
 def _show(ctx: Context, plans: FleetResult[ImagesPlan]) -> None:
-    from opstasks.images.names import short
+    from opstasks.images import screen
 
-    rows = [
-        [
-            host,
-            step.ref,
-            step.now or "absent",
-            short(step.digest),
-            step.repository,
-            first_names(step.users, 2),
-            size_text(found.free_bytes),
-        ]
-        for host, found in plans.values.items()
-        for step in found.steps
-    ]
-    headers = ["host", "image", "now", "digest", "from", "in use by", "free"]
-    ctx.console.table(headers, rows)
-    for host, found in plans.values.items():
-        if not found.changed:
-            ctx.console.say(f"{host}: nothing to do")
+    found = plans.values
+    if line := screen.headline(found):
+        ctx.console.say(*line)
+    ctx.console.table(screen.STEPS, screen.plan_rows(found, wide=ctx.options.wide))
+    ctx.console.say_lines(screen.plan_notes(found))
 
 
 namespace = Collection("images", ls, update)

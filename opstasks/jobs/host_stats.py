@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from opstasks.core.command import Command, cmd
-from opstasks.core.fields import Amount, Count, Line
-from opstasks.core.formats import size_text
+from opstasks.core.fields import Amount, Count, Line, Small
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
+from opstasks.jobs import disks
 
 INTERVAL_S = 1.0
 # `docker system df` reads every volume, which may take long on a host with large volumes.
 DOCKER_DF_TIMEOUT_S = 15.0
-DOCKER_ROOT = "/var/lib/docker"
-# The headers and the rows of a table.
-Table = tuple[list[str], list[list[object]]]
+# Docker prints decimal units, with about three digits.
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?) ?([kKMGTP]?)B\b.*", re.DOTALL)
+_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
 @dataclass(frozen=True)
 class DiskUse:
-    """A file system, with the folders of interest that are on it."""
+    """A file system, with the folders of interest that are on it; the percentages as in df."""
 
     places: tuple[Line, ...]
     size_bytes: Count
     free_bytes: Count
-    inodes_percent: Amount
-
-    @property
-    def used_percent(self) -> float:
-        """How full it is."""
-        return 100 * (1 - self.free_bytes / self.size_bytes) if self.size_bytes else 0.0
+    used_percent: Small
+    inodes_percent: Small
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,9 @@ class DockerUse:
     """Docker's disk use for one kind of object: images, containers, volumes or build cache."""
 
     kind: Line
-    count: Line
-    size: Line
-    reclaimable: Line
+    count: Count
+    size_bytes: Count
+    reclaimable_bytes: Count
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class ProcessUse:
 
 @dataclass(frozen=True)
 class HostUse:
-    """What a host uses; `load` over 1, 5 and 15 minutes. `docker` is empty if it did not answer."""
+    """What a host uses; `load` over 1, 5 and 15 minutes. `docker` is None if it did not answer."""
 
     load: tuple[Amount, Amount, Amount]
     cpus: Count
@@ -69,7 +65,7 @@ class HostUse:
     swap_used_bytes: Count
     disks: tuple[DiskUse, ...]
     processes: tuple[ProcessUse, ...]
-    docker: tuple[DockerUse, ...] = ()
+    docker: tuple[DockerUse, ...] | None = None
 
 
 class HostStatsRequest(msgspec.Struct, frozen=True):
@@ -86,7 +82,7 @@ HOST_STATS = Program("opstasks.jobs.onhost.host_stats", HostStatsRequest, HostUs
 def read_host_stats(host: Host, top: int) -> HostUse:
     """What a host uses, with its `top` busiest processes, in one round trip."""
     spec = host.spec
-    places = (spec.home, spec.high_privacy, spec.medium_privacy, DOCKER_ROOT, "/")
+    places = disks.places(spec)
     results = host.service.gather(
         {
             "here": HOST_STATS.command(HostStatsRequest(INTERVAL_S, places, top)),
@@ -95,7 +91,7 @@ def read_host_stats(host: Host, top: int) -> HostUse:
     )
     use = HOST_STATS.decode(results["here"], host.name)
     docker = results["docker"]
-    return replace(use, docker=parse_docker_df(docker.out) if docker.code == 0 else ())
+    return replace(use, docker=parse_docker_df(docker.out) if docker.code == 0 else None)
 
 
 def docker_df() -> Command:
@@ -104,69 +100,26 @@ def docker_df() -> Command:
     return command.within(DOCKER_DF_TIMEOUT_S)
 
 
-def parse_docker_df(text: str) -> tuple[DockerUse, ...]:
-    """Docker's disk use, by kind; empty when the output is not valid."""
+def parse_docker_df(text: str) -> tuple[DockerUse, ...] | None:
+    """Docker's disk use, by kind; None when the output is not valid."""
     try:
         return tuple(_docker_use(line) for line in text.split("\n") if line.startswith("{"))
-    except (msgspec.DecodeError, UnicodeError, KeyError):
-        return ()
+    except (msgspec.DecodeError, ValueError, KeyError):
+        return None
 
 
 def _docker_use(line: str) -> DockerUse:
     found = msgspec.json.decode(line, type=dict[str, str | int])
-    names = ("Type", "TotalCount", "Size", "Reclaimable")
-    return DockerUse(*(str(found[name]) for name in names))
+    count = str(found["TotalCount"])
+    if not (count.isascii() and count.isdigit() and len(count) < 10):
+        raise ValueError(count)
+    sizes = (_bytes_of(str(found[name])) for name in ("Size", "Reclaimable"))
+    return DockerUse(str(found["Type"]), int(count), *sizes)
 
 
-# -- as tables -------------------------------------------------------------------------------
-
-
-def tables(found: Mapping[str, HostUse]) -> list[Table]:
-    """Four tables for all hosts: hosts, disks, docker and processes."""
-    hosts = list(found.items())
-    return [
-        (
-            ["host", "load 1 5 15 min", "cpus", "memory used", "swap used"],
-            [_host_row(name, use) for name, use in hosts],
-        ),
-        (
-            ["host", "disk", "size", "free", "% used"],
-            [_disk_row(name, disk) for name, use in hosts for disk in use.disks],
-        ),
-        (
-            ["host", "docker", "count", "size", "reclaimable"],
-            [row for name, use in hosts for row in _docker_rows(name, use)],
-        ),
-        (
-            ["host", "pid", "user", "process", "cpu", "memory"],
-            [_process_row(name, one) for name, use in hosts for one in use.processes],
-        ),
-    ]
-
-
-def _host_row(name: str, use: HostUse) -> list[object]:
-    return [
-        name,
-        " ".join(f"{load:.2f}" for load in use.load),
-        use.cpus,
-        f"{size_text(use.memory_used_bytes)} of {size_text(use.memory_bytes)}",
-        f"{size_text(use.swap_used_bytes)} of {size_text(use.swap_bytes)}"
-        if use.swap_bytes
-        else "none",
-    ]
-
-
-def _disk_row(name: str, disk: DiskUse) -> list[object]:
-    size, free = size_text(disk.size_bytes), size_text(disk.free_bytes)
-    return [name, " ".join(disk.places), size, free, f"{disk.used_percent:.0f}"]
-
-
-def _docker_rows(name: str, use: HostUse) -> list[list[object]]:
-    if not use.docker:
-        return [[name, "did not answer in time", "", "", ""]]
-    return [[name, item.kind, item.count, item.size, item.reclaimable] for item in use.docker]
-
-
-def _process_row(name: str, use: ProcessUse) -> list[object]:
-    cpu, memory = f"{use.cpu_cores:.2f}", size_text(use.memory_bytes)
-    return [name, use.pid, use.user, use.name, cpu, memory]
+def _bytes_of(text: str) -> int:
+    """The bytes of a size as docker prints it: ``1.23GB``, ``1.1GB (89%)``."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return round(float(match[1]) * _UNITS[match[2]])

@@ -53,9 +53,10 @@ class JobsRequest(msgspec.Struct, frozen=True):
 class JobsAnswer:
     """The jobs in a host's database, and their containers if docker was asked.
 
-    `flags` has value and time of setting by name, `counts` the number of jobs by state. `more`
-    says that the selection has further jobs. `now` is the host's clock; times in seconds since
-    the epoch. `problem` says why nothing could be read: then everything else is empty.
+    `flags` has value and time of setting by name, `counts` the number of jobs by state, `ended_day`
+    the number of those that ended within 24 hours. `more` says that the selection has further jobs.
+    `now` is the host's clock; times in seconds since the epoch. `problem` says why nothing could be
+    read: then everything else is empty.
     """
 
     now: Moment
@@ -65,6 +66,7 @@ class JobsAnswer:
     more: bool = False
     docker: HostContainers = field(default_factory=HostContainers)
     problem: Line = ""
+    ended_day: dict[Line, Count] = field(default_factory=dict)
 
     def count(self, state: str) -> int | None:
         """How many jobs are in a state; None when the database could not be read."""

@@ -8,38 +8,21 @@ import msgspec
 
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Amount, Count, Line
-from opstasks.core.formats import size_text
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
-
-HEADERS = (
-    "host",
-    "id",
-    "job",
-    "cpu",
-    "limit",
-    "memory",
-    "limit",
-    "%",
-    "read",
-    "written",
-    "read/s",
-    "written/s",
-    "pids",
-)
 
 
 @dataclass(frozen=True)
 class JobUse:
-    """What one job uses; limits are 0 when there is no limit."""
+    """What one job uses; a limit is None where there is none."""
 
     id: Line
     workspace: Line
     action: Line
     cpu_cores: Amount
-    cpu_limit_cores: Amount
+    cpu_limit_cores: Amount | None
     memory_bytes: Count
-    memory_limit_bytes: Count
+    memory_limit_bytes: Count | None
     read_bytes: Count
     written_bytes: Count
     read_bytes_per_s: Amount
@@ -70,22 +53,3 @@ def read_stats(host: Host) -> tuple[JobUse, ...]:
     except Refused as refusal:
         refusal.hint = refusal.hint or f"inv -H {host.name} doctor"
         raise
-
-
-def cells(use: JobUse) -> list[object]:
-    """A job's row of the table, without the host."""
-    share_percent = 100 * use.memory_bytes / (use.memory_limit_bytes or 1)
-    return [
-        use.id,
-        f"{use.workspace}-{use.action}",
-        f"{use.cpu_cores:.2f}",
-        f"{use.cpu_limit_cores:g}" if use.cpu_limit_cores else "",
-        size_text(use.memory_bytes),
-        size_text(use.memory_limit_bytes) if use.memory_limit_bytes else "",
-        f"{share_percent:.0f}" if use.memory_limit_bytes else "",
-        size_text(use.read_bytes),
-        size_text(use.written_bytes),
-        size_text(use.read_bytes_per_s),
-        size_text(use.written_bytes_per_s),
-        use.pids,
-    ]

@@ -35,21 +35,25 @@ class ManageRequest:
 
 @dataclass(frozen=True)
 class ManageResult:
-    """What was done on a host: the number of changes by area, and what people must do."""
+    """What was done on a host: the number of changes.
+
+    `stale` are units that still run with their old settings.
+    """
 
     changed: bool
     changes: int
-    areas: dict[str, int]
-    notes: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 def check_areas(selection: AreaSelection) -> None:
     """Raise Refused for an area that does not exist."""
-    for area in (*selection.only, *selection.skip):
-        if area not in AREAS:
-            raise Refused(f"unknown area {area!r}", hint=f"areas: {', '.join(AREAS)}")
+    for flag, areas in (("--only", selection.only), ("--skip", selection.skip)):
+        for area in areas:
+            if area not in AREAS:
+                known = ", ".join(AREAS)
+                raise Refused(f"{flag}: unknown area {area!r}", hint=f"use one of {known}")
     if not any(selection.has(area) for area in AREAS):
-        raise Refused("no area is left", hint="leave out --only or --skip")
+        raise Refused("--only and --skip leave no area", hint="leave out one of them")
 
 
 def plan(host: Host, wanted: Description, request: ManageRequest) -> ManagePlan:
@@ -92,10 +96,11 @@ def apply(
     """
     refuse(shown, host.name)
     if not shown.todo:
-        return ManageResult(False, 0, {})
+        return ManageResult(False, 0)
     counts = count_by_area(shown.todo)
     areas = ", ".join(f"{area} {count}" for area, count in counts.items())
     with change(host.root, "manage", {"changes": str(len(shown.todo)), "areas": areas}):
+        host.step("inspect again", brief="inspected")
         current = plan(host, wanted, request)
         by_lock = made_by_lock(host.spec)
         if not is_same(current, shown, besides=by_lock):
@@ -115,7 +120,7 @@ def apply(
             host=host.name,
             hint="run it again with --diff, and see who changes it",
         )
-    return ManageResult(True, len(shown.todo), counts, _notes(current, wanted))
+    return ManageResult(True, len(shown.todo), _stale(current, wanted))
 
 
 def _perform(
@@ -132,15 +137,14 @@ def _perform(
     return decide(host.spec, facts, wanted, request)
 
 
-def _notes(done: ManagePlan, wanted: Description) -> tuple[str, ...]:
-    """Notes on units that still run with old settings."""
+def _stale(done: ManagePlan, wanted: Description) -> tuple[str, ...]:
+    """The units that still run with old settings."""
     started = _started(done)
-    stale = [
+    return tuple(
         unit.name
         for unit in wanted.units
         if unit.state == "running" and unit.name not in started and _reads_changed(done, unit.name)
-    ]
-    return tuple(f"{name} still runs with the old settings: service.restart" for name in stale)
+    )
 
 
 def _started(planned: ManagePlan) -> set[str]:

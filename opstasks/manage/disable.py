@@ -22,6 +22,7 @@ from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.onhost.account_facts import PEOPLE
 from opstasks.manage.perform import perform
 from opstasks.manage.steps import ManageStep
+from opstasks.output.progress import plural
 
 NOLOGIN = "/usr/sbin/nologin"
 
@@ -40,21 +41,32 @@ class Account:
     left: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """For people: ``keys, group docker, password; 3 process(es) still running``."""
+        """What it still has, for people: ``keys, group docker, password``."""
         if not self.exists:
             return "no such account"
-        running = f"; {self.processes} process(es) still running" if self.processes else ""
-        left = f"; scheduled jobs: {', '.join(self.left)}" if self.left else ""
-        return (", ".join(self.open) or "already disabled") + running + left
+        return ", ".join(self.open) or "already disabled"
+
+    def goes_on(self) -> str:
+        """What a disabled account does not stop, for people; "" for nothing."""
+        counts = [
+            *([plural(self.processes, "process", "processes")] if self.processes else []),
+            *([plural(len(self.left), "scheduled job")] if self.left else []),
+        ]
+        return ", ".join(counts)
 
 
 @dataclass(frozen=True)
 class DisableResult:
-    """The account before and after."""
+    """The account before and after; `after` is None if nothing was done."""
 
     before: Account
-    after: Account
+    after: Account | None
     changed: bool
+
+
+def only_planned(before: Account) -> DisableResult:
+    """The result for a host on which nothing was done."""
+    return DisableResult(before, None, changed=False)
 
 
 def check_name(host: Host, name: str) -> None:
@@ -134,7 +146,7 @@ def disable(host: Host, name: str) -> DisableResult:
     """Disable the account if it is not disabled yet; raises VerifyFailed if something stays."""
     before = inspect_account(host, name)
     if not before.open:
-        return DisableResult(before, before, changed=False)
+        return only_planned(before)
     action = DisableUser(name=name)
     step = ManageStep("accounts", f"user {name}", before.describe(), "disabled", action)
     with change(host.root, "users.disable", {"name": name}):
@@ -147,6 +159,7 @@ def disable(host: Host, name: str) -> DisableResult:
         raise VerifyFailed(
             f"{name} still has {', '.join(after.open)}",
             host=host.name,
-            hint=f"find out what adds it again, then: inv -H {host.name} users.disable {name}",
+            hint="find out what adds it again, then:"
+            f" inv -H {host.name} users.disable {one_word(name)}",
         )
     return DisableResult(before, after, changed=True)

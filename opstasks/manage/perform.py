@@ -62,24 +62,21 @@ class ManageProgress:
         self.count(done)
 
     def count(self, steps: Sequence[ManageStep]) -> None:
-        """Report that these steps are done."""
-        for step in steps:
-            self.done.append(step)
-            number = f"{len(self.done)}/{len(self.steps)}"
-            self.host.step(f"  done {number}: {step.thing}: {step.wanted}")
+        """These steps are done."""
+        self.done += steps
 
-    def begin(self, what: str) -> None:
+    def begin(self, what: str, brief: str) -> None:
         """Report the part that begins; raises Interrupted when the operator pressed Ctrl-C."""
         so_far = f"{len(self.done)} of {len(self.steps)}"
         failed = "".join(f"; {step.thing} failed" for step, _ in self.failed)
         self.host.checkpoint(f"{so_far} changes done{failed}")
-        self.host.step(f"{what} ({so_far} done)")
+        self.host.step(f"{what} ({so_far} changes done)", brief=brief)
 
     def fail(self, steps: Sequence[ManageStep], error: OpsError) -> None:
         """Report that these steps failed."""
         for step in steps:
             self.failed.append((step, error))
-            self.host.step(f"  failed: {step.thing}: {error.message}")
+            self.host.step(f"failed: {step.thing}: {error.message}")
 
     def ready(self, steps: Sequence[ManageStep]) -> list[ManageStep]:
         """The steps that need nothing that failed; the others are left."""
@@ -125,7 +122,10 @@ def perform(
     _change_access(progress, late, prove=prove)
     if progress.failed:
         raise failure(progress, again) from progress.failed[0][1]
-    return facts or inspect.ask(host, asked)
+    if facts is None:
+        host.step("inspect the result", brief="inspected")
+        facts = inspect.ask(host, asked)
+    return facts
 
 
 def _parts(steps: Sequence[ManageStep]) -> Iterator[list[ManageStep]]:
@@ -148,13 +148,19 @@ def _areas(steps: Sequence[ManageStep]) -> str:
     return ", ".join(dict.fromkeys(step.area for step in steps))
 
 
+def _brief(steps: Sequence[ManageStep]) -> str:
+    """A word or two for a part that is over: its areas, or the name of a slow thing."""
+    is_slow = len(steps) == 1 and isinstance(steps[0].action, SLOW)
+    return steps[0].thing.rpartition("/")[2] if is_slow else _areas(steps)
+
+
 def _perform_part(
     progress: ManageProgress, part: Sequence[ManageStep], asked: ManageInspectRequest | None
 ) -> ManageFacts | None:
     """Do the steps of a part that can be done; returns the answer to `asked`, if all were done."""
     while part := progress.ready(part):
-        things = part[0].thing if len(part) == 1 else f"{len(part)} steps"
-        progress.begin(f"{_areas(part)}: {things}")
+        things = part[0].thing if len(part) == 1 else f"{len(part)} changes"
+        progress.begin(f"{_areas(part)}: {things}", _brief(part))
         before = len(progress.done) + len(progress.failed)
         facts = _call(progress, part, None if progress.failed else asked)
         ended = len(progress.done) + len(progress.failed) - before
@@ -196,7 +202,8 @@ def _change_access(progress: ManageProgress, late: Sequence[ManageStep], *, prov
     if len(ready) < len(late):
         progress.left += ready
     elif late:
-        progress.begin(f"access: {', '.join(step.thing for step in late)}")
+        things = ", ".join(step.thing for step in late)
+        progress.begin(f"access, with a fresh connection: {things}", "access tested")
         actions = [step.action for step in late if step.action is not None]
         try:
             access.change_access(progress.host, actions, prove=prove)

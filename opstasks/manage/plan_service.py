@@ -20,6 +20,7 @@ from opstasks.manage.changed_by import word_history
 from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Checkout, Creation, Description, Unit
 from opstasks.manage.steps import ManageStep
+from opstasks.output.progress import plural
 
 ENABLED = ("enabled", "enabled-runtime")
 # Unit files that systemd cannot enable, or that something else starts.
@@ -67,7 +68,7 @@ def _lists(facts: ManageFacts) -> Iterator[ManageStep]:
     days = int(facts.lists_age_s) // 86400
     if days:
         # Packages newer than the lists are outdated, too.
-        now, want = f"{days} day(s) old", "updated, then all packages upgraded"
+        now, want = f"{plural(days, 'day')} old", "updated, then all packages upgraded"
         action = ChangePackages(verb="refresh")
         yield ManageStep("packages", "package lists", now, want, action)
 
@@ -76,7 +77,7 @@ def _upgrade(facts: ManageFacts) -> Iterator[ManageStep]:
     names = facts.upgradable
     if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        thing, action = f"{len(names)} package(s)", ChangePackages(verb="upgrade")
+        thing, action = plural(len(names), "package"), ChangePackages(verb="upgrade")
         yield ManageStep("packages", thing, "outdated", "upgraded", action, why=shown)
 
 

@@ -1,61 +1,88 @@
-"""A plan for people: rows, diffs with secrets masked, a document for --json. Pure."""
+"""A plan as `--json` shows it, and diffs with secrets masked: pure."""
 
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from dataclasses import dataclass
 
-from opstasks.manage.model import AREAS
-from opstasks.manage.steps import ManagePlan, ManageStep, count_by_area
+from opstasks.core.result import FleetResult, HostResult
+from opstasks.manage.apply import ManageResult
+from opstasks.manage.steps import ACCESS_AREAS, ManagePlan, ManageStep, count_by_area
 from opstasks.onhost import masking
 
-HEADERS = ("host", "area", "thing", "now", "wanted", "why")
+
+@dataclass(frozen=True)
+class StepReport:
+    """One difference. `is_change`: `manage` corrects it; otherwise a person must decide."""
+
+    area: str
+    thing: str
+    now: str
+    wanted: str
+    why: str | None
+    is_change: bool
+    is_access: bool
+    diff: list[str] | None
 
 
-def rows(host: str, shown: ManagePlan) -> list[list[str]]:
-    """A plan's steps for a table."""
-    return [[host, s.area, s.thing, s.now, s.wanted, s.why] for s in shown.steps]
+@dataclass(frozen=True)
+class ManageReport:
+    """A host's plan, or what was done, without the contents of files.
+
+    `changes` is the number of the steps that are changes, `areas` the same by area; the other
+    steps are only reported. `changed`: they were made; then `stale_units` still run with their
+    old settings.
+    """
+
+    changed: bool
+    differs: bool
+    changes: int
+    areas: dict[str, int]
+    steps: tuple[StepReport, ...]
+    refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+    stale_units: tuple[str, ...]
 
 
-def matrix(plans: dict[str, ManagePlan]) -> tuple[list[str], list[list[object]]]:
-    """Many hosts by area, with the number of differences: the headers and a row for each host."""
-    counts = {host: count_by_area(shown.steps) for host, shown in plans.items()}
-    used = [area for area in AREAS if any(area in found for found in counts.values())]
-    body: list[list[object]] = [
-        [host, *(counts[host].get(area) for area in used), len(shown.steps), len(shown.todo)]
-        for host, shown in plans.items()
-    ]
-    return ["host", *used, "differences", "changes"], body
+def report(shown: ManagePlan, *, with_diff: bool, done: ManageResult | None = None) -> ManageReport:
+    """A plan for --json; `done` is the result if it was carried out."""
+    return ManageReport(
+        changed=bool(done and done.changed),
+        differs=shown.differs,
+        changes=len(shown.todo),
+        areas=count_by_area(shown.todo),
+        steps=tuple(_step(step, with_diff=with_diff) for step in shown.steps),
+        refusals=shown.refusals,
+        notes=shown.notes,
+        stale_units=done.stale if done else (),
+    )
 
 
-def question(counts: dict[str, int]) -> str:
-    """The question before these changes, by host."""
-    if len(counts) == 1:
-        ((host, count),) = counts.items()
-        return f"Make {count} {_changes(count)} on {host}?"
-    total = sum(counts.values())
-    each = ", ".join(f"{host} {count}" for host, count in counts.items())
-    return f"Make {total} {_changes(total)} ({each})?"
+def outcomes(
+    plans: FleetResult[ManagePlan], done: FleetResult[ManageResult], *, with_diff: bool
+) -> FleetResult[ManageReport]:
+    """The results of hosts whose plans were carried out, for --json."""
+    found: FleetResult[ManageReport] = FleetResult()
+    for item in done:
+        result = item.value
+        value = None
+        if result is not None:
+            value = report(plans.values[item.host], with_diff=with_diff, done=result)
+        found.results.append(HostResult(item.host, item.outcome, value, item.error, item.elapsed_s))
+    return found
 
 
-def _changes(count: int) -> str:
-    return "change" if count == 1 else "changes"
-
-
-def document(shown: ManagePlan, *, with_diff: bool) -> dict[str, Any]:
-    """A plan for --json, without the new or present contents of files."""
-    steps = []
-    for step in shown.steps:
-        entry: dict[str, Any] = {
-            key: getattr(step, key) for key in ("area", "thing", "now", "wanted", "why")
-        }
-        steps.append(entry | ({"diff": diff(step)} if with_diff else {}))
-    return {
-        "differs": shown.differs,
-        "steps": steps,
-        "refusals": list(shown.refusals),
-        "notes": list(shown.notes),
-    }
+def _step(step: ManageStep, *, with_diff: bool) -> StepReport:
+    return StepReport(
+        area=step.area,
+        thing=step.thing,
+        now=step.now,
+        wanted=step.wanted,
+        why=step.why or None,
+        is_change=step.action is not None,
+        is_access=step.area in ACCESS_AREAS,
+        diff=diff(step) if with_diff else None,
+    )
 
 
 def diff(step: ManageStep) -> list[str]:

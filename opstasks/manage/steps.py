@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from opstasks.manage.actions import AnyAction
 from opstasks.manage.model import AREAS
 
+# Who can log in, and what people may do there: groups, people, keys, sudo and sshd.
+ACCESS_AREAS = ("accounts", "access")
+
 
 @dataclass(frozen=True)
 class ManageStep:
@@ -51,6 +54,11 @@ class ManagePlan:
         """The accounts that differ, for the Tab key."""
         things = [step.thing for step in self.steps if step.area == "accounts"]
         return [thing.removeprefix("user ") for thing in things]
+
+    @property
+    def reported(self) -> tuple[ManageStep, ...]:
+        """The steps without an action: differences for a person to decide."""
+        return tuple(step for step in self.steps if step.action is None)
 
     @property
     def todo(self) -> tuple[ManageStep, ...]:

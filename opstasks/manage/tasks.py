@@ -9,23 +9,21 @@ from opstasks.cli.app import Context
 from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
-    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.core.result import FleetResult
     from opstasks.fleet.inventory import HostSpec
     from opstasks.manage.apply import ManageRequest
     from opstasks.manage.model import Description
     from opstasks.manage.steps import ManagePlan
-
-# For more hosts than this, plans are shown as counts by area; --diff shows every difference.
-FEW = 3
 
 
 @task(
     changes=True,
     help={
         "plan": "Only show what would be changed.",
-        "diff": "Show the difference inside files as well, secrets masked.",
-        "check": "Only show, and exit with 1 if anything differs: for cron and CI.",
-        "only": Flag("Only this area (may be given several times).", value="AREA"),
+        "diff": "Show every change, and the differences inside files, secrets masked.",
+        "check": "Only show, and exit with 1 if anything differs: for cron and CI; -q prints only"
+        " the hosts that differ.",
+        "only": Flag("Only this area (may be given several times).", value="AREA", default="all"),
         "skip": Flag("Leave this area out (may be given several times).", value="AREA"),
         "upgrade": "Upgrade all packages as well.",
         "allow-lockout": "Continue even if people, perhaps you, would be locked out.",
@@ -42,9 +40,10 @@ def manage(
     upgrade: bool = False,
     allow_lockout: bool = False,
 ) -> None:
-    """Make hosts match their descriptions in backends/: packages, people, files, service.
+    """Make hosts match their descriptions in backends/: people, files, service.
 
-    The plan is shown first. Old sudo and sshd files are restored unless a fresh connection works.
+    The plan is shown first, with the changes for access in full (people, keys, sudo, sshd). Old
+    sudo and sshd files are restored unless a fresh connection works.
 
     Example: inv -H tpp manage --plan --diff
     """
@@ -58,11 +57,9 @@ def manage(
     wanted = describe.describe_all(specs, upgrade=upgrade)
     if not allow_lockout:
         _check_people(specs, wanted)
-    for origin in describe.origins(specs):
-        ctx.console.note(origin)
     plans = ctx.fleet.gather(lambda host: apply.plan(host, wanted[host.name], request))
     ctx.seen("users", plans.values, lambda found: found.accounts)
-    _show(ctx, plans, with_diff=diff)
+    _show(ctx, plans, describe.origins(specs), with_diff=diff)
     plans = _judged(plans)
     if plan or check or ctx.options.dry:
         ctx.fleet.outcomes.is_kept = False  # `manage -H @failed` is about changes
@@ -94,24 +91,24 @@ def _carry_out(
     with_diff: bool,
 ) -> None:
     """Ask, then one host after another."""
-    from opstasks.manage import apply, show
+    from opstasks.manage import apply, screen, show
 
+    documents = _documents(plans, with_diff=with_diff)
     todo = ctx.to_change(plans, lambda shown: bool(shown.todo))
     if not todo:
-        _finish(ctx, plans, with_diff=with_diff)
+        ctx.finish(documents)
         return
-    counts = {host.name: len(plans.values[host.name].todo) for host in todo}
-    ctx.confirm(show.question(counts))
+    shown = plans.values
+    ctx.confirm(screen.question({host.name: len(shown[host.name].todo) for host in todo}))
     done = ctx.carry_out(
-        plans, lambda host, shown: apply.apply(host, wanted[host.name], shown, request), todo
+        plans,
+        lambda host, plan: apply.apply(host, wanted[host.name], plan, request),
+        todo,
+        screen.TOLD,
     )
     for name, outcome in done.values.items():
-        for note in outcome.notes:
-            ctx.console.note(f"{name}: {note}")
-    ctx.finish(
-        _documents(plans, with_diff=with_diff).replaced(done),
-        lambda outcome: {"changes": getattr(outcome, "changes", 0)},
-    )
+        ctx.console.say_lines(screen.after_lines(name, outcome))
+    ctx.finish(documents.replaced(show.outcomes(plans, done, with_diff=with_diff)))
 
 
 def _judged(plans: FleetResult[ManagePlan]) -> FleetResult[ManagePlan]:
@@ -133,36 +130,28 @@ def _judged(plans: FleetResult[ManagePlan]) -> FleetResult[ManagePlan]:
 
 def _documents(plans: FleetResult[ManagePlan], *, with_diff: bool) -> FleetResult[Any]:
     """Plans as --json shows them."""
-    from opstasks.core.result import FleetResult, HostResult
     from opstasks.manage import show
 
-    def one(item: HostResult[ManagePlan]) -> HostResult[Any]:
-        shown = item.value and show.document(item.value, with_diff=with_diff)
-        return HostResult(item.host, item.outcome, shown, item.error, item.elapsed_s)
-
-    return FleetResult([one(item) for item in plans], plans.findings)
+    return plans.mapped(lambda shown: show.report(shown, with_diff=with_diff))
 
 
 def _finish(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> None:
     ctx.finish(_documents(plans, with_diff=with_diff))
 
 
-def _show(ctx: Context, plans: FleetResult[ManagePlan], *, with_diff: bool) -> None:
-    """Show every step of every host; for many hosts, the number in each area."""
-    from opstasks.manage import show
+def _show(
+    ctx: Context, plans: FleetResult[ManagePlan], origins: list[str], *, with_diff: bool
+) -> None:
+    """Show the plans, and where the descriptions are; with -q, only the hosts that differ."""
+    from opstasks.manage import screen
 
-    found = plans.values
-    differing = {host: shown for host, shown in found.items() if shown.differs}
-    if len(found) > FEW:
-        ctx.console.table(*show.matrix(found))
-    else:
-        body = [row for host, shown in differing.items() for row in show.rows(host, shown)]
-        ctx.console.table(show.HEADERS, body)
+    found, console = plans.values, ctx.console
+    console.ids(host for host, shown in found.items() if shown.differs)
+    if not console.is_quiet:
+        for origin in origins:
+            console.note(origin)
+    lines = screen.plan_lines(found, console.window, wide=console.wide, with_diff=with_diff)
+    console.say_lines(lines)
     for host, shown in found.items():
-        if not shown.differs and len(found) <= FEW:
-            ctx.console.say(f"{host}: nothing to do")
         for note in shown.notes:
-            ctx.console.note(f"{host}: {note}")
-        for step in shown.steps if with_diff else ():
-            for line in show.diff(step):
-                ctx.console.say(line)
+            console.note(f"{host}: {note}")

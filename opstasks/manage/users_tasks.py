@@ -17,30 +17,33 @@ def disable(ctx: Context, name: str) -> None:
     Example: inv -H all users.disable rosa
     """
     from opstasks.core.errors import Refused
+    from opstasks.core.hints import one_word
     from opstasks.manage import disable as disabling
+    from opstasks.manage import users_screen as screen
 
     for host in ctx.fleet.hosts:
         disabling.check_name(host, name)
     found = ctx.fleet.gather(lambda host: disabling.inspect_account(host, name))
-    ctx.console.table(
-        ["host", "account", "has"],
-        [[host, name, account.describe()] for host, account in found.values.items()],
-    )
-    if found.values and not any(account.exists for account in found.values.values()):
+    accounts = found.values
+    if accounts and not any(account.exists for account in accounts.values()):
         # Accounts are disabled, never deleted: an unknown account is a typing mistake.
-        raise Refused(
-            f"no account {name!r} on {', '.join(found.values)}",
-            hint="check the spelling: `getent passwd` on the host lists them",
-        )
-    todo = [host for host, account in found.values.items() if account.open]
-    if not todo or ctx.options.dry or (found.exit_code and not ctx.options.keep_going):
-        ctx.finish(found)
+        hint = ctx.command_text("run -- getent passwd")
+        raise Refused(f"no account {one_word(name)} on {', '.join(accounts)}", hint=hint)
+    if line := screen.headline(name, accounts):
+        ctx.console.say(*line)
+    ctx.console.table(screen.ACCOUNTS, screen.rows(accounts))
+    ctx.console.say_lines(screen.plan_notes(accounts))
+    todo = ctx.to_change(found, lambda account: bool(account.open))
+    documents = found.mapped(disabling.only_planned)
+    if not todo:
+        ctx.finish(documents)
         return
-    ctx.confirm(f"Disable the account {name} on {', '.join(todo)}?")
-    ctx.finish(
-        ctx.fleet.roll(lambda host: disabling.disable(host, name)),
-        lambda out: {"before": out.before.describe(), "after": out.after.describe()},
-    )
+    ctx.confirm(f"Disable the account {name} on {', '.join(host.name for host in todo)}?")
+    told = screen.told(name)
+    done = ctx.roll(lambda host: disabling.disable(host, name), todo, told)
+    for host_name, result in done.values.items():
+        ctx.console.say_lines(screen.after_lines(host_name, name, result))
+    ctx.finish(documents.replaced(done))
 
 
 namespace = Collection("users", disable)

@@ -145,6 +145,8 @@ class Console:
             self._progress.begin(event, now_s)
         elif isinstance(event, events.StepReached):
             return self._progress.step(event, now_s, self.window)
+        elif isinstance(event, events.StepUpdated):
+            self._progress.update(event)
         elif isinstance(event, events.HostEnded):
             return self._progress.end(event.host, now_s, self.window)
         return []

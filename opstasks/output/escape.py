@@ -12,13 +12,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from opstasks.core.lines import is_seen
+
 # For speed, only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
 _SUSPECT = re.compile(r"[^\x20-\x7e]")
 _SUSPECT_EXCEPT_TAB = re.compile(r"[^\t\x20-\x7e]")
-# Python takes these as visible, but a terminal shows a gap, or moves to the next line.
-_UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
-)
 # What our own messages begin with (`opstasks.output.failures`).
 _OURS = re.compile(r"(?:error|next:|now:)(?: |$)", re.IGNORECASE)
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -26,12 +24,12 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def printable(text: str) -> str:
     """A text as one line; every character that is not visible is escaped."""
-    return text if _is_seen(text) else _SUSPECT.sub(_escaped, text)
+    return text if is_seen(text) else _SUSPECT.sub(_escaped, text)
 
 
 def printable_line(text: str) -> str:
     """Like `printable`, for a line of a program's own output, which keeps its tabs."""
-    return text if _is_seen(text) else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
+    return text if is_seen(text) else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
 
 
 def unlike_ours(text: str) -> str:
@@ -39,14 +37,9 @@ def unlike_ours(text: str) -> str:
     return f"\\x{ord(text[0]):02x}{text[1:]}" if _OURS.match(text) else text
 
 
-def _is_seen(text: str) -> bool:
-    """Whether every character is visible, or a space."""
-    return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))
-
-
 def _escaped(match: re.Match[str]) -> str:
     char = match[0]
-    if _is_seen(char):
+    if is_seen(char):
         return char
     code = ord(char)
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

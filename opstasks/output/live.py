@@ -22,8 +22,19 @@ ENTER, LEAVE, HOME, END_OF_LINE, REST = (
 )
 
 
-def check(*, is_quiet: bool) -> None:
-    """Raise Refused where nothing can be drawn: with --json or -q, and without a terminal."""
+SHORTEST_S, LONGEST_S = 0.2, 3600.0
+
+
+def check(every_s: float, *, is_quiet: bool) -> None:
+    """Raise Refused where nothing can be drawn: with --json or -q, and without a terminal.
+
+    Also for an interval that is too short or too long.
+    """
+    if not SHORTEST_S <= every_s <= LONGEST_S:
+        raise Refused(
+            f"--every must be between {SHORTEST_S:g} and {LONGEST_S:g} seconds, not {every_s:g}",
+            hint="try --every 5s",
+        )
     if is_quiet:
         raise Refused("--watch never ends, but a document must", hint="run it without --watch")
     if not (colour.can_rewrite(sys.stdout) and sys.stdin.isatty()):

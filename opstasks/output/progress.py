@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opstasks.core import events
 from opstasks.core.formats import first_names, span_text
@@ -86,6 +86,13 @@ class Progress:
         lines = _over(change, now_s, width)
         change.step = _Step(event, now_s)
         return lines
+
+    def update(self, event: events.StepUpdated) -> None:
+        """The step that a host is in has a new text."""
+        change = self._changes.get(event.host) or self._loose.get(event.host)
+        if change is not None and change.step is not None:
+            old = change.step.event
+            change.step.event = replace(old, text=event.text, brief=event.brief or old.brief)
 
     def end(self, host: str, now_s: float, width: int) -> list[Line]:
         """The change of a host has ended; returns the lines of what is over."""

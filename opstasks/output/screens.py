@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
-from opstasks.output.table import Column, draw
+from opstasks.output.progress import plural
+from opstasks.output.table import TOLD_ELSEWHERE, Column, draw
 
 T = TypeVar("T")
 Rows = Iterable[Sequence[object]]
@@ -23,6 +24,21 @@ def no_answer(item: HostResult[Any]) -> Sequence[object]:
     """The row of a host that did not answer, where each host has one row."""
     words = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
     return [item.host, bad(words.get(item.outcome, item.outcome))]
+
+
+def for_hosts(columns: Sequence[Column], hosts: int) -> tuple[Column, ...]:
+    """The columns of a table of so many hosts; the first one is that of the host.
+
+    The name of one host is in the headline.
+    """
+    first, *others = columns
+    return (replace(first, rank=TOLD_ELSEWHERE if hosts == 1 else 0), *others)
+
+
+def where(result: FleetResult[Any]) -> str:
+    """The host that answered, or how many did: ``tpp``, ``3 hosts``."""
+    found = list(result.values)
+    return found[0] if len(found) == 1 else plural(len(found), "host")
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,7 @@ def preview(host: Host, workspace: str, files: Sequence[str]) -> RemovalPlan:
         return make_plan(workspace, facts)
     except Refused as error:
         error.host = host.name
+        error.hint = error.hint or f"inv -H {host.name} outputs.ls {one_word(workspace)}"
         raise
 
 
@@ -179,7 +180,7 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
         try:
             for record, item in zip(begun, plan.items, strict=True):
                 host.checkpoint(f"{len(done)} of {len(begun)} removed")
-                host.step(f"remove {one_word(item.path)}")
+                host.step(f"remove {one_word(item.path)}", brief=f"removed {one_word(item.path)}")
                 done.append(_remove(host, record, item))
         except OpsError as error:
             _add_removed(error, host, done, len(begun))
@@ -248,7 +249,7 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
         answer = host.service.call(REMOVE, remove_request(host.spec, record, item))
     except (ProgramFailed, CommandFailed) as error:
         error.message = f"{shown}: {error.message}"
-        error.hint = "inspect it with `outputs.ls`; run the same command again to see its state"
+        error.hint = f"inv -H {host.name} outputs.ls {one_word(record.workspace)}"
         raise
     request = RemovalInspectRequest(root(host.spec), "", record.workspace, (record.file,))
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
@@ -256,7 +257,7 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
         raise VerifyFailed(
             f"{shown} is back",
             host=host.name,
-            hint="the sync or a job writes it; see `sync.status` and `jobs.ls`",
+            hint=f"the sync or a job writes it: inv -H {host.name} sync.status jobs.ls",
         )
     return answer.record
 

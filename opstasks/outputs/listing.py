@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,8 @@ import msgspec
 
 from opstasks.core.errors import Refused
 from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.formats import first_names
+from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
@@ -20,18 +23,37 @@ from opstasks.outputs.onhost.walk import MISSING
 # A large tree on a slow drive takes long.
 TIMEOUT_S = 3600.0
 MAX_BYTES = 32 << 20
+# Of the existing workspaces, an error names so many: first those with a similar name.
+NAMED, NEAR = 6, 3
 
 
 @dataclass(frozen=True)
-class OutputEntry:
-    """A file of a workspace, or a workspace (with its number of `files`); age in seconds."""
+class OutputFile:
+    """A file of a workspace; its age is by the host's clock."""
 
     path: str
     kind: str
     size_bytes: int
-    owner: str = ""
-    files: int = 0
-    age_s: float = 0.0
+    owner: str
+    modified_at: float
+    age_s: float
+
+
+@dataclass(frozen=True)
+class OutputWorkspace:
+    """A workspace: the number of its files, their size, and the time and age of the newest one.
+
+    `entries` are the files themselves, None if they were not asked for; `error` says why the
+    workspace could not be read.
+    """
+
+    name: str
+    files: int
+    size_bytes: int
+    newest_at: float
+    newest_age_s: float | None
+    error: str | None = None
+    entries: tuple[OutputFile, ...] | None = None
 
 
 class FilesRequest(msgspec.Struct, frozen=True):
@@ -52,10 +74,14 @@ class ListedFile(msgspec.Struct, frozen=True):
 
 
 class FilesAnswer(msgspec.Struct, frozen=True):
-    """The files by path; `now_at` is the host's clock."""
+    """The files by path; `now_at` is the host's clock.
+
+    `workspaces`: there is no such workspace, but these.
+    """
 
     files: tuple[ListedFile, ...]
     now_at: Moment
+    workspaces: tuple[Line, ...] | None = None
 
 
 class WorkspacesRequest(msgspec.Struct, frozen=True):
@@ -102,41 +128,65 @@ def root(spec: HostSpec) -> str:
     return f"{spec.medium_privacy}/workspaces"
 
 
-def listings(host: Host, workspaces: Sequence[str]) -> dict[str, list[OutputEntry]]:
-    """The files of each workspace; without names, the workspaces themselves under ""."""
+def listings(host: Host, workspaces: Sequence[str]) -> list[OutputWorkspace]:
+    """Each workspace with its files; without names, all workspaces without their files."""
     if not workspaces:
-        return {"": list_workspaces(host)}
-    return {name: list_files(host, name) for name in workspaces}
+        return list_workspaces(host)
+    return [list_files(host, name) for name in dict.fromkeys(workspaces)]
 
 
-def list_files(host: Host, workspace: str) -> list[OutputEntry]:
-    """The files of a workspace; raises Refused for an unknown workspace."""
+def list_files(host: Host, workspace: str) -> OutputWorkspace:
+    """A workspace with its files; raises Refused, with the names of others, for an unknown one."""
     request = FilesRequest(root(host.spec), names.workspace(workspace))
     with _explained(host):
         answer = host.service.call(FILES, request)
-    return [
-        OutputEntry(
+    if answer.workspaces is not None:
+        raise unknown(request.workspace, answer.workspaces, host.name)
+    entries = tuple(
+        OutputFile(
             path=file.path,
             kind=file.kind,
             size_bytes=file.size_bytes,
             owner=file.owner,
+            modified_at=file.modified_at,
             age_s=max(0.0, answer.now_at - file.modified_at),
         )
         for file in answer.files
-    ]
+    )
+    return OutputWorkspace(
+        name=request.workspace,
+        files=len(entries),
+        size_bytes=sum(file.size_bytes for file in entries),
+        newest_at=max((file.modified_at for file in entries), default=0.0),
+        newest_age_s=min((file.age_s for file in entries), default=None),
+        entries=entries,
+    )
 
 
-def list_workspaces(host: Host) -> list[OutputEntry]:
-    """The workspaces of a host, each with the age of its newest file."""
+def unknown(workspace: str, known: Sequence[str], host: str) -> Refused:
+    """The error for a workspace that does not exist: which ones do."""
+    near = difflib.get_close_matches(workspace, known, NEAR)
+    others = [*near, *(name for name in known if name not in near)]
+    there = f"there are {first_names([one_word(name) for name in others], NAMED)}"
+    return Refused(
+        f"no workspace {one_word(workspace)}: {there if others else 'there is none'}",
+        host=host,
+        hint=f"inv -H {host} outputs.ls",
+    )
+
+
+def list_workspaces(host: Host) -> list[OutputWorkspace]:
+    """The workspaces of a host."""
     with _explained(host):
         answer = host.service.call(WORKSPACES, WorkspacesRequest(root(host.spec)))
     return [
-        OutputEntry(
-            path=found.name,
-            kind=f"unreadable: {found.error}" if found.error else "workspace",
-            size_bytes=found.size_bytes,
+        OutputWorkspace(
+            name=found.name,
             files=found.files,
-            age_s=max(0.0, answer.now_at - found.newest_at) if found.files else 0.0,
+            size_bytes=found.size_bytes,
+            newest_at=found.newest_at,
+            newest_age_s=max(0.0, answer.now_at - found.newest_at) if found.files else None,
+            error=found.error or None,
         )
         for found in answer.workspaces
     ]

@@ -142,7 +142,4 @@ def _check(workspace: str, output: InspectedOutput, record: RemovalRecord | None
                 f"{shown} {where}: {found.error}", hint="inspect it by hand; nothing was removed"
             )
     if output.here.facts is None and record is None:
-        raise Refused(
-            f"no file {shown} in {one_word(workspace)}",
-            hint=f"see its files with `outputs.ls {one_word(workspace)}`",
-        )
+        raise Refused(f"no file {shown} in {one_word(workspace)}")

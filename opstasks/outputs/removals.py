@@ -9,6 +9,7 @@ import msgspec
 
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word
+from opstasks.core.lines import is_seen
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -42,6 +43,8 @@ class AttestRequest(msgspec.Struct, frozen=True):
 
 
 RECORDS = Program("opstasks.outputs.onhost.list_records", RemovalsRequest, RemovalsAnswer)
+# Before the command that records the partner's steps.
+THEN = "then: "
 ATTEST = Program("opstasks.outputs.onhost.attest", AttestRequest, RemovalsAnswer, changes=True)
 
 
@@ -68,27 +71,29 @@ def read(host: Host) -> tuple[RemovalRecord, ...]:
     return host.service.call(RECORDS, records_request(host.spec)).records
 
 
-def find(records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:
+def find(host: str, records: Iterable[RemovalRecord], ids: Iterable[str]) -> list[RemovalRecord]:
     """The removals with these ids, or beginnings of ids; raises Refused for an unknown one."""
     records = list(records)
     found: dict[str, RemovalRecord] = {}
     for id in ids:
         matching = [r for r in records if r.id == id or r.id.startswith(f"{id}-")]
         if not matching:
-            raise Refused(f"no removal {id!r}", hint="see them with `outputs.pending`")
+            hint = f"inv -H {host} outputs.pending --all"
+            raise Refused(f"no removal {one_word(id)}", host=host, hint=hint)
         found.update({record.id: record for record in matching})
     return list(found.values())
 
 
 def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
     """Record who did the partner's steps; attesting again changes nothing."""
-    chosen = find(read(host), ids)
+    chosen = find(host.name, read(host), ids)
     for record in chosen:
         if record.state != "removed":
             raise Refused(
                 f"{record.id} is not removed yet ({record.state})",
                 host=host.name,
-                hint="run `outputs.rm` again first",
+                hint=f"inv -H {host.name} outputs.rm"
+                f" {one_word(record.workspace)} {one_word(record.file)}",
             )
     todo = tuple(record.id for record in chosen if record.attested is None)
     if not todo:
@@ -98,7 +103,7 @@ def attest(host: Host, ids: Iterable[str], by: str, note: str) -> AttestResult:
     with change(host.service, "outputs.attest", args):
         new = host.service.call(ATTEST, request).records
         # Another person may have attested them since they were read.
-        return AttestResult(bool(new), new or tuple(find(read(host), ids)))
+        return AttestResult(bool(new), new or tuple(find(host.name, read(host), ids)))
 
 
 def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]:
@@ -106,10 +111,15 @@ def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]
     waiting = [record for record in records if record.partner_path and not record.attested]
     if not waiting:
         return []
-    paths = [record.partner_path for record in waiting]
-    quoted = " ".join(dict.fromkeys(one_word(record.id.rpartition("-")[0]) for record in waiting))
+    ids = dict.fromkeys(one_word(record.id.rpartition("-")[0]) for record in waiting)
     return [
         "The partner's copies stay. On the Level 4 server, delete them for good (Shift+Del):",
-        *(f"  {path if path.isprintable() else one_word(path)}" for path in paths),
-        f"then: inv -H {spec.name} outputs.attest {quoted}",
+        *(f"  {partner_text(record)}" for record in waiting),
+        THEN + f"inv -H {spec.name} outputs.attest {' '.join(ids)}",
     ]
+
+
+def partner_text(record: RemovalRecord) -> str:
+    """The path of the partner's copy: not quoted, because it is pasted into Windows."""
+    path = record.partner_path
+    return path if is_seen(path) else one_word(path)

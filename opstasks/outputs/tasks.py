@@ -8,15 +8,12 @@ from invoke import Collection
 
 from opstasks.cli.app import Context
 from opstasks.cli.task import Flag, task
-from opstasks.core.formats import minute_text, size_text, span_text
 from opstasks.core.hints import one_word
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.outputs.act import RemovalResult
-    from opstasks.outputs.onhost.records import RemovalRecord
-    from opstasks.outputs.plan import RemovalItem, RemovalPlan
-    from opstasks.outputs.removals import AttestResult
+    from opstasks.outputs.plan import RemovalPlan
 
 
 @task(
@@ -26,31 +23,22 @@ if TYPE_CHECKING:
     help={"workspace": "Only these workspaces; without one, the sizes of all."},
 )
 def ls(ctx: Context, workspace: list[str]) -> None:
-    """List a workspace's medium-privacy (Level 4) files with size, owner and age.
+    """List a workspace's medium-privacy (Level 4) files: size, age, owner.
+
+    A name is shown as a shell reads it, so it can be copied into the next command. -q prints only
+    the names, --json the names as they are.
 
     Example: inv -H tpp outputs.ls my-study
     """
-    from opstasks.outputs import listing
+    from opstasks.outputs import listing, screen
 
-    result = ctx.reader.table(
-        lambda host: listing.listings(host, workspace),
-        ["workspace", "file", "kind", "size", "owner", "age"],
-        lambda found: [
-            [
-                one_word(name or entry.path),
-                one_word(entry.path) if name else "",
-                entry.kind if entry.kind != "workspace" else f"{entry.files} file(s)",
-                size_text(entry.size_bytes),
-                entry.owner,
-                span_text(entry.age_s),
-            ]
-            for name, entries in found.items()
-            for entry in entries
-        ],
-    )
-    ctx.seen(
-        "workspaces", result.values, lambda found: [*found, *(e.path for e in found.get("", []))]
-    )
+    hosts = ctx.fleet.hosts
+    if workspace:
+        shown = screen.files_screen(workspace, len(hosts))
+    else:
+        shown = screen.workspaces_screen(listing.root(hosts[0].spec), len(hosts))
+    result = ctx.reader.screen(lambda host: listing.listings(host, workspace), shown)
+    ctx.seen("workspaces", result.values, lambda found: [one.name for one in found])
     ctx.finish(result)
 
 
@@ -61,73 +49,70 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     help={
         "workspace": "The workspace.",
         "file": Flag("Paths of files inside the workspace, taken literally.", required=True),
-        "source": Flag("The copy that the Level 3 sync would bring back.", value="remove|keep"),
+        "source": Flag(
+            "The copy that the Level 3 sync would bring back.", value="remove|keep", default="asks"
+        ),
         "reason": "Why; stored with the record.",
     },
 )
 def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: str = "") -> None:
-    """Remove Level 4 files for good; shows the files and asks for the workspace's name.
+    """Remove Level 4 files for good, after you typed the workspace's name.
 
     Example: inv -H tpp outputs.rm my-study output/table1.csv
     """
     from opstasks.core.errors import Refused
-    from opstasks.outputs import act
+    from opstasks.output.progress import plural
+    from opstasks.output.summary import Told
+    from opstasks.outputs import act, removal_screen, reports
 
     why = ctx.one_line(reason, "reason")
     if not file:
-        raise Refused("no file given", hint="inv -H tpp outputs.rm my-study output/table1.csv")
-    if len(ctx.fleet.hosts) != 1:
-        raise Refused(
-            "name one host: files are removed on one host at a time", hint="inv -H tpp ..."
-        )
+        hint = ctx.command_text(f"outputs.ls {one_word(workspace)}")
+        raise Refused("outputs.rm: FILE is missing", hint=hint)
+    words = " ".join(["outputs.rm", *map(one_word, [workspace, *file])])
+    _need_one_host(ctx, "files are removed on one host at a time", words)
     plans = ctx.fleet.gather(lambda host: act.preview(host, workspace, file))
     if plans.exit_code:
         ctx.finish(plans)
     (plan,) = plans.values.values()
+    host = ctx.fleet.hosts[0].spec
     _show_plan(ctx, plan)
-    if ctx.options.dry:
-        ctx.finish(plans)
+    planned = plans.mapped(reports.planned)
+    if ctx.options.dry or not plan.items:
+        ctx.console.say_lines(removal_screen.partner_lines(host, plan.gone))
+        ctx.finish(planned)
         return
-    if plan.items:
-        source = _choose_source(ctx, plan, source)
-        _confirm(ctx, plan)
-    done = ctx.fleet.roll(lambda host: act.apply(host, plan, source=source, reason=why))
+    source = _choose_source(ctx, plan, source)
+    name = plan.workspace
+    ctx.confirm_name(removal_screen.rm_question(plan, host.name, source), name)
+    told: Told[RemovalResult] = Told(
+        host=lambda done: f"{plural(len(done.records), 'file')} removed from {one_word(name)}",
+        whole=lambda count: f"{one_word(name)}: files removed for good",
+    )
+    done = ctx.roll(lambda host: act.apply(host, plan, source=source, reason=why), told=told)
     ctx.seen("removals", done.values, lambda found: [(r.id, r.workspace) for r in found.records])
     _show_steps(ctx, done)
-    ctx.finish(done, lambda result: {"removed": len(result.records), "changed": result.changed})
+    ctx.finish(done.mapped(lambda result: reports.removed(plan, result)))
+
+
+def _need_one_host(ctx: Context, why: str, words: str) -> None:
+    """Raise Refused unless one host is selected; `words` are the command for one of them."""
+    from opstasks.core.errors import Refused
+
+    hosts = ctx.fleet.hosts
+    if len(hosts) != 1:
+        name = hosts[0].name
+        raise Refused(f"-H selects {len(hosts)} hosts, but {why}", hint=f"inv -H {name} {words}")
 
 
 def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
+    from opstasks.outputs import removal_screen
 
-    rows = [_item_cells(item, plan.checked_at) for item in plan.items]
-    headers = ["file", "size", "owner", "age", "sha256", "at the sync's source"]
-    ctx.console.table(headers, rows)
-    if plan.source_away:
-        ctx.console.note("The Level 3 sync's source is not mounted: its copies return when it is.")
-    _show_gone(ctx, plan.gone)
-
-
-def _show_gone(ctx: Context, gone: tuple[RemovalRecord, ...]) -> None:
-    for record in gone:
-        ctx.console.say(
-            f"{one_word(record.file)}: removed before, by {record.who},"
-            f" {minute_text(record.removed_at or record.started_at)} ({record.id})"
-        )
-
-
-def _item_cells(item: RemovalItem, checked_at: float) -> list[object]:
-
-    at_source = "yes" if item.source else ""
-    if item.here is None:
-        return [one_word(item.path), "", "interrupted before", "", "", at_source]
-    return [
-        one_word(item.path),
-        size_text(item.here.size_bytes),
-        item.here.owner,
-        span_text(checked_at - item.here.mtime_ns / 1e9),
-        item.here.sha256[:16],
-        at_source,
-    ]
+    spec = ctx.fleet.hosts[0].spec
+    ctx.console.say(*removal_screen.rm_headline(plan, spec))
+    rows = removal_screen.item_rows(plan, wide=ctx.options.wide)
+    ctx.console.table(removal_screen.FILES, rows)
+    ctx.console.say_lines(removal_screen.rm_notes(plan, spec, ctx.clock))
 
 
 def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
@@ -136,78 +121,45 @@ def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
 
     if not plan.at_source or source:
         return source or "keep"
-    ctx.console.note(
-        f"The Level 3 sync's source still has {len(plan.at_source)} of them:"
-        " if kept, they return with its next run."
-    )
     if ctx.options.yes:
         raise Refused(
-            "the files at the sync's source: remove them, or keep them?",
-            hint="--source remove, or --source keep",
+            "--source is missing: remove or keep the files at the sync's source?",
+            hint="add --source remove, or --source keep",
         )
-    return ctx.choose("Remove them there as well?", ["remove", "keep"])
-
-
-def _confirm(ctx: Context, plan: RemovalPlan) -> None:
-
-    count, name = len(plan.items), plan.workspace
-    ctx.confirm_name(
-        f"{count} file(s) will be removed for good from {one_word(name)}."
-        " Type the workspace's name to continue:",
-        name,
-    )
+    return ctx.choose("Remove them at the sync's source as well?", ["remove", "keep"])
 
 
 def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
-    from opstasks.outputs import removals
+    from opstasks.output.parts import odd
+    from opstasks.output.progress import plural
+    from opstasks.outputs import removal_screen
 
-    hosts = {host.name: host for host in ctx.fleet.hosts}
-    for name, result in done.values.items():
-        kept = [record for record in result.records if record.source == "kept"]
+    spec = ctx.fleet.hosts[0].spec
+    for result in done.values.values():
+        kept = sum(record.source == "kept" for record in result.records)
         if kept:
-            ctx.console.note(f"{name}: {len(kept)} file(s) stay at the sync's source and return")
-        _show_gone(ctx, result.gone)
-        for line in removals.partner_steps(hosts[name].spec, [*result.records, *result.gone]):
-            ctx.console.say(line)
+            again = f"{plural(kept, 'file')} kept at the sync's source will return here"
+            ctx.console.say(odd(again))
+        ctx.console.say_lines(removal_screen.gone_lines(result.gone, ctx.clock))
+        records = [*result.records, *result.gone]
+        ctx.console.say_lines(removal_screen.partner_lines(spec, records))
 
 
 @task(changes=False, help={"all": "Also the finished and attested ones."})
 def pending(ctx: Context, all: bool = False) -> None:
-    """List unfinished removals: interrupted, or waiting for the partner's steps.
+    """List unfinished removals, newest first: what each one waits for.
 
     Example: inv -H all outputs.pending
     """
-    from opstasks.outputs import removals
+    from opstasks.outputs import removal_screen, removals, reports
 
-    result = ctx.reader.table(
+    specs = {host.name: host.spec for host in ctx.fleet.hosts}
+    result = ctx.reader.screen(
         lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned],
-        ["id", "workspace", "file", "removed", "by", "waits for"],
-        lambda found: map(_record_cells, found),
-        nothing="no unfinished removals",
+        removal_screen.pending_screen(specs, lambda: ctx.clock, all=all),
     )
     ctx.seen("removals", result.values, lambda found: [(r.id, r.workspace) for r in found])
-    ctx.finish(result)
-
-
-def _record_cells(record: RemovalRecord) -> list[object]:
-
-    waits = ""
-    if record.returned:
-        waits = "THE FILE IS BACK: run outputs.rm again"
-    elif record.state == "removing":
-        waits = "interrupted: run outputs.rm again"
-    elif record.is_open:
-        waits = record.partner_path
-    elif record.attested:
-        waits = f"attested by {record.attested.by}"
-    return [
-        record.id,
-        one_word(record.workspace),
-        one_word(record.file),
-        minute_text(record.removed_at) or record.state,
-        record.who,
-        waits,
-    ]
+    ctx.finish(result.mapped(reports.reports))
 
 
 @task(
@@ -230,32 +182,33 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     """
     from opstasks.core.errors import Refused
     from opstasks.fleet import audit
-    from opstasks.outputs import removals
+    from opstasks.output.progress import plural
+    from opstasks.output.summary import Told
+    from opstasks.outputs import removal_screen, removals, reports
 
     if not id:
-        raise Refused("no removal given", hint="see them with `outputs.pending`")
-    if len(ctx.fleet.hosts) != 1:
-        raise Refused("name one host", hint="inv -H tpp outputs.attest ...")
-    by = by or audit.who()
-    if not (by + note).isprintable():
-        raise Refused("--by and --note take one line of text")
-    found = ctx.fleet.gather(lambda host: removals.find(removals.read(host), id))
+        raise Refused("outputs.attest: ID is missing", hint=ctx.command_text("outputs.pending"))
+    words = " ".join(["outputs.attest", *map(one_word, id)])
+    _need_one_host(ctx, "a removal belongs to one host", words)
+    by, note = ctx.one_line(by, "by") or audit.who(), ctx.one_line(note, "note")
+    found = ctx.fleet.gather(lambda host: removals.find(host.name, removals.read(host), id))
     if found.exit_code:
         ctx.finish(found)
-    ((_, chosen),) = found.values.items()
-    for record in chosen:
-        ctx.console.say(f"{record.id}: {record.partner_path or record.file}")
-    if ctx.options.dry:
-        ctx.finish(found)
+    ((name, chosen),) = found.values.items()
+    ctx.console.say_lines(removal_screen.attest_lines(name, chosen, by))
+    todo = [record for record in chosen if record.attested is None]
+    if ctx.options.dry or not todo:
+        ctx.finish(
+            found.mapped(lambda records: reports.AttestOutcome(False, reports.reports(records)))
+        )
         return
-    if any(record.attested is None for record in chosen):
-        ctx.confirm(f"{by} removed these on the partner's side?")
-    ctx.finish(ctx.fleet.roll(lambda host: removals.attest(host, id, by, note)), _attested_row)
-
-
-def _attested_row(result: AttestResult) -> dict[str, object]:
-    by = {record.attested.by for record in result.records if record.attested}
-    return {"changed": result.changed, "attested by": ", ".join(sorted(by))}
+    ctx.confirm(f"Did {by} delete {'it' if len(todo) == 1 else 'them'} on the partner's side?")
+    told: Told[removals.AttestResult] = Told(
+        host=lambda done: f"{plural(len(done.records), 'removal')} attested by {by}",
+        whole=lambda count: f"{plural(len(todo), 'removal')} closed",
+    )
+    done = ctx.roll(lambda host: removals.attest(host, id, by, note), told=told)
+    ctx.finish(done.mapped(reports.attested))
 
 
 namespace = Collection("outputs", ls, rm, pending, attest)

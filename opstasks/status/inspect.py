@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,14 +13,16 @@ from opstasks.deploy import fit, release
 from opstasks.fleet import lock, together
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs import disks
 from opstasks.jobs import read as jobs
 from opstasks.maintenance import records
 from opstasks.primitives import git, systemd
-from opstasks.status.judge import HostStatus, StatusFacts, judge
+from opstasks.status import crashes
+from opstasks.status.judge import StatusFacts, judge
+from opstasks.status.model import HostStatus
 from opstasks.sync import facts as sync
 
 MOST_JOBS = 500
-_DISK = re.compile(r"\s*(\d{1,3})%\s+(/.*)")
 T = TypeVar("T")
 
 
@@ -35,10 +36,11 @@ def questions(spec: HostSpec) -> dict[str, Command]:
     """The commands, by name."""
     running = jobs.JobSelection(("running",))
     return {
-        "unit": systemd.show(spec.unit),
-        "deployed": git.describe(spec.code_dir),
+        "unit": crashes.unit_command(spec),
+        "release": git.describe(spec.code_dir),
+        "behind": _behind_command(spec),
         "fit": fit.fit_command(spec),
-        "disk": cmd("df", "--output=pcent,target", spec.home, spec.high_privacy),
+        "disk": disks.use_command(spec),
         "releases": release.list_command(spec),
         "lock": lock.holder(spec),
         "maintenance": records.read_command(spec, with_flag=True),
@@ -48,12 +50,20 @@ def questions(spec: HostSpec) -> dict[str, Command]:
     }
 
 
+def _behind_command(spec: HostSpec) -> Command:
+    """Count the commits of the wanted branch, as it was last fetched, that are not checked out."""
+    options = ("--no-optional-locks", "-C", spec.code_dir)
+    commits = f"HEAD..refs/remotes/origin/{spec.deploy.code.ref}"
+    return cmd("git", *options, "rev-list", "--count", commits, "--")
+
+
 def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
     """The answers as values.
 
     A failed command is a problem of its part only; raises InvalidResponse for an invalid answer.
     """
-    deployed, *problems = _deployed(spec, results["deployed"])
+    name, *problems = _release(spec, results["release"])
+    shown, log = crashes.parts(results["unit"].out)
 
     def part(what: str, read: Callable[[], T], otherwise: T) -> T:
         try:
@@ -65,11 +75,14 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
             return otherwise
 
     return StatusFacts(
-        unit=systemd.parse_show(spec.unit, results["unit"].out),
-        deployed=deployed,
+        host=spec.name,
+        unit=systemd.parse_show(spec.unit, shown),
+        runs=crashes.parse_runs(log),
+        release=name or None,
+        behind=_behind(results["behind"]),
         jobs=_jobs(results["jobs"], spec.name),
         misfit=part("code", lambda: fit.FIT.decode(results["fit"], spec.name).misfit(), ""),
-        disks_percent=_disks_percent(results["disk"].out),
+        disks_percent=disks.parse_use(results["disk"].out),
         releases=part(
             "releases", lambda: release.parse_releases(results["releases"], spec.name), ()
         ),
@@ -86,7 +99,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
     )
 
 
-def _deployed(spec: HostSpec, result: Result) -> tuple[str, ...]:
+def _release(spec: HostSpec, result: Result) -> tuple[str, ...]:
     """The name of the commit that is checked out; or "" and why git cannot say it."""
     if result.code == 0:
         return (result.text.partition("\n")[0],)
@@ -107,7 +120,8 @@ def _jobs(result: Result, host: str) -> jobs.JobsAnswer:
         return jobs.jobs_answer(result, host)
 
 
-def _disks_percent(text: str) -> dict[str, int]:
-    """Percentage used by mount point, from df; invalid lines are left out."""
-    matches = (_DISK.fullmatch(line) for line in text.split("\n")[1:])
-    return {match[2]: int(match[1]) for match in matches if match}
+def _behind(result: Result) -> int | None:
+    """How many commits; None where the branch was never fetched, or is a tag or a commit."""
+    text = result.text
+    is_count = result.code == 0 and text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if is_count else None

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from opstasks.cli.app import Context
-from opstasks.cli.task import task
+from opstasks.cli.task import EVERY, task
+
+if TYPE_CHECKING:
+    from opstasks.output.screens import Screen
+    from opstasks.status.model import HostStatus
 
 
-@task(changes=False)
-def status(ctx: Context) -> None:
-    """Show one row for each host: service, release, jobs, disk, lock and what needs a person.
+@task(changes=False, help={"watch": "Refresh the screen until Ctrl-C.", "every": EVERY})
+def status(ctx: Context, watch: bool = False, every: float = 5.0) -> None:
+    """Show one row for each host, then what needs a person.
+
+    The exit code is 1 if a host is down, failed, stale or forgotten, and 3 if one does not answer
+    (docs/exit-codes.md). A pause with an end, and a pause or stop of less than a day, are intended:
+    0. FAIL24h counts the jobs that failed in the last 24 hours, DISK is the use of the fullest
+    disk, NEXT what is scheduled. --wide shows all columns, and all texts whole.
 
     Example: inv -H all status
     """
+    from opstasks.cli.watching import watch_hosts
     from opstasks.status.inspect import inspect
+    from opstasks.status.verdict import conclude
 
-    ctx.finish(ctx.reader.overview(inspect, _row, lambda found: found.attention))
+    if watch:
+        watch_hosts(ctx, inspect, lambda: _screen(ctx), every)
+    ctx.finish(conclude(ctx.reader.screen(inspect, _screen(ctx))))
 
 
-def _row(found: Any) -> dict[str, object]:
-    return {
-        "unit": found.unit,
-        "since": found.since,
-        "deployed": found.deployed,
-        "paused": found.paused,
-        "running": "unknown" if found.running is None else found.running,
-        "pending": "unknown" if found.pending is None else found.pending,
-        "disk": found.disk,
-        "last deploy": found.last_deploy,
-        "lock": found.lock,
-        "scheduled": found.scheduled,
-        **({"sync": found.sync} if found.sync else {}),
-    }
+def _screen(ctx: Context) -> Screen[HostStatus]:
+    from opstasks.status.screen import status_screen
+
+    return status_screen(lambda: ctx.clock, ctx.console.window, wide=ctx.console.wide)

@@ -1,6 +1,7 @@
 """config.set and config.unset: the plan, the requests to the host, and the check."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,12 @@ def workers(count, source="04_local.env", **over):
     return ConfigKey("MAX_WORKERS", ConfigValue(True, count), source, **over)
 
 
+def step(wanted, source=""):
+    """From 3 to another value."""
+    value = None if wanted is None else ConfigValue(True, wanted)
+    return plan.ConfigStep("MAX_WORKERS", ConfigValue(True, "3"), value, source)
+
+
 # -- planning --------------------------------------------------------------------------------
 
 
@@ -45,13 +52,13 @@ def test_a_secret_is_in_a_plan_as_its_fingerprint_only():
     planned = plan.make_plan(config(), {"JOB_SERVER_TOKEN": TOKEN}, {}, unknown=False)
     assert TOKEN not in repr(planned)
     (step,) = planned.steps
-    assert step.wanted == f"secret, fingerprint {fingerprint('JOB_SERVER_TOKEN', TOKEN)}"
+    assert step.wanted_text() == f"secret, fingerprint {fingerprint('JOB_SERVER_TOKEN', TOKEN)}"
 
 
 def test_a_removed_override_shows_the_value_that_applies_again():
     found = config(workers("3", over=("01_defaults.env", "03_backend.env")))
     (step,) = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True).steps
-    assert (step.now, step.wanted) == ("3", "the value in 03_backend.env")
+    assert (step.now.text, step.wanted_text()) == ("3", "the value in 03_backend.env")
     found = config(workers("3", "03_backend.env"))
     planned = plan.make_plan(found, {"MAX_WORKERS": None}, {}, unknown=True)
     assert (planned.steps, len(planned.notes)) == ((), 1)
@@ -71,7 +78,7 @@ def test_a_preview_shows_the_steps_and_the_host_tries_them(fake_host):
     host.expect(SHOW, show_request(host.spec, code=True), config(workers("3")))
     host.expect(PREVIEW, act.preview_request(host.spec, wanted), ChangeAnswer(True))
     planned = act.preview(host, wanted, unknown=False)
-    assert planned.steps == (plan.ConfigStep("MAX_WORKERS", "3", "8", "04_local.env"),)
+    assert planned.steps == (step("8", "04_local.env"),)
     assert planned.stamp == "1"
 
 
@@ -98,13 +105,14 @@ def test_a_value_that_the_host_refuses_is_refused(fake_host):
     wanted = {"MAX_WORKERS": "many"}
     host.expect(SHOW, show_request(host.spec, code=True), config())
     host.expect(PREVIEW, act.preview_request(host.spec, wanted), refused("would not start"))
-    with pytest.raises(Refused, match="would not start"):
+    with pytest.raises(Refused, match="would not start") as caught:
         act.preview(host, wanted, unknown=False)
+    assert caught.value.hint == "inv -H tpp config.show MAX_WORKERS"
 
 
 # -- applying --------------------------------------------------------------------------------
 
-PLAN = plan.ConfigPlan((plan.ConfigStep("MAX_WORKERS", "3", "8"),), stamp="1")
+PLAN = plan.ConfigPlan((step("8"),), stamp="1")
 WANTED = {"MAX_WORKERS": "8"}
 
 
@@ -115,18 +123,21 @@ def test_a_change_is_written_under_the_lock_and_verified(fake_host):
     after = config(workers("8", running=ConfigValue(True, "3")))
     host.expect(SHOW, show_request(host.spec), after)
     result = act.apply(host, PLAN, WANTED)
-    assert result == act.ConfigResult(True, ("MAX_WORKERS",), needs_restart=True)
+    assert result == act.ConfigResult(
+        True, (replace(PLAN.steps[0], after=ConfigValue(True, "8")),), needs_restart=True
+    )
     assert host.steps == ["write 04_local.env: MAX_WORKERS"]
 
 
 def test_a_removal_that_changes_nothing_running_needs_no_restart(fake_host):
     host = fake_host()
-    planned = plan.ConfigPlan((plan.ConfigStep("MAX_WORKERS", "3", "not set"),), stamp="1")
+    planned = plan.ConfigPlan((step(None),), stamp="1")
     host.expect_lock("config.unset")
     request = act.change_request(host.spec, {"MAX_WORKERS": None}, "1")
     host.expect(CHANGE, request, ChangeAnswer(True))
     host.expect(SHOW, show_request(host.spec), config())
-    assert not act.apply(host, planned, {"MAX_WORKERS": None}).needs_restart
+    done = act.apply(host, planned, {"MAX_WORKERS": None})
+    assert (done.needs_restart, done.steps[0].after_text()) == (False, "not set")
 
 
 def test_a_restart_is_due_where_the_running_values_are_unknown(fake_host):

@@ -200,7 +200,21 @@ def test_a_value_that_would_not_start_and_an_unknown_key_are_refused(config_file
     assert (done.returncode, "would not start" in done.stderr) == (2, True)
     done = inv("-H", HOST, "config.set", "MAX_WORKER=1", "--yes")
     assert (done.returncode, "did you mean MAX_WORKERS?" in done.stderr) == (2, True)
-    done = inv("-H", HOST, "config.set", "MAX_WORKERS=1")
-    assert (done.returncode, "--yes" in done.stderr) == (2, True)
     good(inv("-H", HOST, "config.set", "MAX_WORKERS=1", "--dry"))
+    assert text(config_files) == before
+
+
+def test_a_new_override_needs_no_question_and_one_of_somebody_does(config_files, inv):
+    before = text(config_files)
+    done = good(inv("-H", HOST, "config.set", "MAX_WORKERS=1"))
+    assert f"Undo: inv -H {HOST} config.unset MAX_WORKERS" in done.stdout
+    mine = text(config_files)
+    for words in (["config.set", "MAX_WORKERS=2"], ["config.unset", "MAX_WORKERS"]):
+        done = inv("-H", HOST, *words)
+        assert (done.returncode, "--yes" in done.stderr) == (2, True)
+        assert "ends the present override of MAX_WORKERS (04_local.env, written " in done.stdout
+        assert f"Undo: inv -H {HOST} config.set MAX_WORKERS=1" in done.stdout
+    assert text(config_files) == mine
+    done = good(inv("-H", HOST, "config.unset", "MAX_WORKERS", "--yes"))
+    assert "MAX_WORKERS 1 -> 3" in done.stdout
     assert text(config_files) == before

@@ -117,9 +117,16 @@ def test_a_value_never_is_an_option_of_the_command(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("\udcff", "$'\\xff'"), ("a\ud800", "$'a\\xed\\xa0\\x80'")]
+    ("text", "word"),
+    [
+        ("\udcff", "$'\\xff'"),
+        ("a\ud800", "$'a\\xed\\xa0\\x80'"),
+        ("a\u3164", "$'a\\xe3\\x85\\xa4'"),
+        ("it's", '"it\'s"'),
+        ("it's $HOME", "'it'\"'\"'s $HOME'"),
+    ],
 )
-def test_a_value_that_is_no_text_is_still_a_word(text, word):
+def test_a_value_of_any_characters_is_a_word_that_can_be_read(text, word):
     assert one_word(text) == word
 
 

@@ -346,3 +346,18 @@ def test_a_sync_without_an_answer_is_a_finding():
         }
         (check,) = [c for c in checks.judge(SPEC, results, NOW) if not c.good]
         assert (check.name, check.hint) == ("level 3 sync", "inv -H tpp sync.status")
+
+
+@pytest.mark.parametrize(
+    ("properties", "text"),
+    [
+        ("NRestarts=0", ""),
+        ("NRestarts=1", "died once"),
+        ("NRestarts=4", "died 4 times since its last start"),
+        ("NRestarts=4\nActiveState=inactive\nSubState=dead", ""),
+        ("NRestarts=4\nStateChangeTimestamp=Fri 2020-01-03 10:00:00 UTC", ""),
+    ],
+)
+def test_a_death_is_a_finding_for_a_day_and_not_after_a_deliberate_stop(properties, text):
+    found = [check.text for check in judged(unit=f"{UNIT}{properties}\n") if check.name == "steady"]
+    assert found == ([text] if text else [])

@@ -209,7 +209,10 @@ PARSERS = (
     ),
     host("primitives.systemd:parse_timestamp", "Fri ", "2027-01-15 ", "08:00:00 "),
     host("history.read:rows", '{"run_id":', '"time":"2027-01-15T08:00:00"', "}", call=journal_rows),
-    host("status.inspect:_disks_percent", " 12% /", "\n"),
+    host("jobs.host_stats:_bytes_of", "1.5", "GB", " (89%)", raises=VALUE),
+    host("jobs.disks:parse_use", " 12% /", "\n"),
+    host("status.crashes:parse_runs", '{"MESSAGE":', '"__REALTIME_TIMESTAMP":"1"', "}", "\n"),
+    host("status.crashes:parts", "\n\n"),
     host("jobs.host_stats:parse_docker_df", '{"Type":', '"Size":', "}"),
     host(
         "jobs.logs:parse_counts",

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from opstasks.core.errors import CommandFailed, Interrupted, InvalidResponse, VerifyFailed
+from opstasks.core.events import StepUpdated
 from opstasks.core.result import Result
 from opstasks.fleet.program import Reader
 from opstasks.images import act
@@ -26,14 +27,16 @@ from tests.fake_host import Reply, answered, failed
 PROXY = "proxy.example:5000/core"
 DIGEST = "sha256:" + "a" * 64
 NAMES = ("ghcr.io/opensafely-core/ehrql:v1", f"{PROXY}/ehrql:v1")
-STEP = ImagesStep(ImageRef("ehrql", "v1"), f"{PROXY}/ehrql", DIGEST, NAMES, ("o1", "o2"), "o1", ())
+STEP = ImagesStep(
+    ImageRef("ehrql", "v1"), f"{PROXY}/ehrql", DIGEST, NAMES, ("o1", "o2"), ("o1",), ()
+)
 PLAN = ImagesPlan((STEP,), 1)
 ASKED = PullRequest(f"{PROXY}/ehrql", DIGEST)
 MOVE = SwitchRequest(f"{PROXY}/ehrql", DIGEST, "new", NAMES, ("o1", "o2"))
 
 
 def test_a_plan_without_steps_touches_nothing(fake_host):
-    assert act.apply(fake_host(), ImagesPlan((), 1)) == ImagesResult(False)
+    assert act.apply(fake_host(), ImagesPlan((), 1)) == ImagesResult(False, free_bytes=1)
 
 
 def test_content_is_pulled_before_names_move(fake_host):
@@ -43,12 +46,15 @@ def test_content_is_pulled_before_names_move(fake_host):
     parts = [PullProgress(2, 0, 0, 0), half, half]
     host.expect(PULL, ASKED, answered(PullAnswer("new"), parts), user="opensafely")
     host.expect(SWITCH, MOVE, SwitchAnswer(("o1",)), user="opensafely")
-    assert act.apply(host, PLAN) == ImagesResult(True, ("ehrql:v1",), ("o1",), ("o2",))
+    assert act.apply(host, PLAN) == ImagesResult(True, PLAN.steps, ("ehrql:v1",), ("o1",), ("o2",))
     assert host.steps == [
-        f"ehrql:v1: pull {PROXY}/ehrql@{'a' * 12}",
-        "ehrql:v1: 0 of 2 layers",
-        "ehrql:v1: 1 of 2 layers, 5 MiB of 10 MiB",
-        f"ehrql:v1: name it {NAMES[0]}, {NAMES[1]}",
+        f"pull {PROXY}/ehrql@{'a' * 12}",
+        f"name it {NAMES[0]}, {NAMES[1]}",
+    ]
+    updates = [event for event in host.told if isinstance(event, StepUpdated)]
+    assert [(event.text, event.brief) for event in updates[:2]] == [
+        ("pull ehrql:v1: 0 of 2 layers", "pulled ehrql:v1"),
+        ("pull ehrql:v1: 1 of 2 layers, 5 MiB of 10 MiB", "pulled ehrql:v1 (10 MiB)"),
     ]
 
 

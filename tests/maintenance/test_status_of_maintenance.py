@@ -1,7 +1,6 @@
 """What `status` shows of pauses and scheduled work."""
 
 import json
-import time
 from dataclasses import replace
 
 import msgspec
@@ -11,14 +10,14 @@ from opstasks.core.errors import InvalidResponse
 from opstasks.core.result import Result
 from opstasks.fleet.inventory import HostSpec
 from opstasks.maintenance.records import Pause
+from opstasks.status.concerns import of_scheduled, pause_concern
 from opstasks.status.inspect import decode, questions
-from opstasks.status.judge import judge, pause_attention, scheduled_attention
+from opstasks.status.judge import judge
 from tests.maintenance.client_help import (
     DAY,
     INTERRUPTED,
     LAST_MONTH,
     NOW,
-    OURS,
     REFUSED,
     UP,
     make_item,
@@ -44,16 +43,18 @@ def judged(maintenance):
 def test_status_shows_who_paused_why_and_until_and_what_is_scheduled():
     pause = Pause(flag_at=NOW, since_at=NOW, until_at=NOW + 7200, who="ann", why="db")
     found = judged(make_maintenance(make_item(due_at=NOW + 7200), units=UP, pause=pause))
-    for word in ("ann", "db", "until", time.strftime("%H:%M", time.gmtime(NOW + 7200))):
-        assert word in found.paused
-    assert found.scheduled == "prepare-reboot in 2h"
+    assert (found.pause.who, found.pause.why, found.pause.until_at) == ("ann", "db", NOW + 7200)
+    assert found.next.due_at == NOW + 7200
+    (text,) = [one.text for one in found.concerns if one.text.startswith("paused")]
+    for word in ("ann", "db", "ends in 2h"):
+        assert word in text
 
 
 def test_status_says_that_records_cannot_be_read():
     failed = Result("", 0, '{"failed": {"reason": "OSError: no"}}', "")
     killed = Result("", 137, "", "Killed")
-    assert "scheduled work: OSError: no" in judged(failed).attention
-    assert any("scheduled work: " in text for text in judged(killed).attention)
+    assert "scheduled work: OSError: no" in [one.text for one in judged(failed).concerns]
+    assert any("scheduled work: " in one.text for one in judged(killed).concerns)
 
 
 def test_nonsense_in_records_is_an_invalid_response_of_the_host():
@@ -70,17 +71,16 @@ def test_nonsense_in_records_is_an_invalid_response_of_the_host():
         (Pause(since_at=NOW - 48 * 3600, until_at=NOW + 60), ""),
         (Pause(since_at=NOW - 60, until_at=NOW - 600), "should have ended"),
         (Pause(since_at=NOW - 60, until_at=NOW - 5), ""),
-        (None, ""),
     ],
 )
 def test_a_forgotten_or_overdue_pause_needs_a_person(pause, words):
-    found = pause_attention(pause, NOW)
-    assert bool(found) == bool(words)
-    assert words in "".join(found)
+    found = pause_concern(pause, "h", NOW)
+    assert found.is_wrong == bool(words)
+    assert words in found.text
 
 
 def attention(*items, **words):
-    return scheduled_attention(make_maintenance(*items, **words), serving=True, paused=False)
+    return [one.text for one in of_scheduled(make_maintenance(*items, **words), "h")]
 
 
 def test_a_failed_preparation_is_reported_for_a_day_or_until_a_newer():
@@ -90,13 +90,3 @@ def test_a_failed_preparation_is_reported_for_a_day_or_until_a_newer():
     assert attention(REFUSED, now_at=NOW + DAY) == []
     assert attention(LAST_MONTH, REFUSED) == []
     assert attention(make_item(), REFUSED, units=UP) == [], "scheduled again"
-
-
-@pytest.mark.parametrize(
-    ("serving", "pause", "waits"),
-    [(False, OURS, True), (True, OURS, False), (False, None, False), (True, None, False)],
-)
-def test_an_abandoned_preparation_is_not_reported(serving, pause, waits):
-    ready = make_item(outcome="ready", step="done", was_active=True)
-    found = scheduled_attention(make_maintenance(ready), serving=serving, paused=pause is not None)
-    assert bool(found) == waits

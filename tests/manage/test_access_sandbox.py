@@ -122,8 +122,8 @@ def test_a_description_without_developers_needs_allow_lockout(backends, sh, ops)
     data["people"] = {"researchers": ["rosa"]}
     path.write_text(yaml.safe_dump(data))
     done = good(ops("manage", "--plan"), 2)
-    (line,) = done.stderr.splitlines()
-    assert f"in {path} write `people: {{developers: [alice]}}`" in line
+    _, hint = done.stderr.splitlines()
+    assert f"next:  in {path} write `people: {{developers: [alice]}}`" in hint
     good(ops("manage", "--plan", "--allow-lockout"))
 
 
@@ -262,7 +262,7 @@ def test_after_a_failed_step_the_independent_ones_are_done(sh, ssh, ops, restore
     assert f"2 of 4 changes done; {HOME}/jobrunner/lib failed" in done.stderr
     assert f"done: {HOME}/secret, {SSHD}\n" in done.stderr
     assert "not begun, because of that: unit jobrunner\n" in done.stderr
-    assert f"done 1/4: {HOME}/secret: " in done.stderr, "each step is told as it is done"
+    assert f"directories: {HOME}/secret (0 of 4 changes done)" in done.stderr
     assert f"fix it, then: inv -H {HOST} manage" in done.stderr
     assert sh(f"stat -c %a {HOME}/secret; ls {SSHD}").split() == ["700", SSHD]
     assert sh("systemctl is-active jobrunner || true") == "inactive"
@@ -285,7 +285,7 @@ def test_nothing_is_lost_on_a_full_disk_and_the_next_run_completes(sh, ops, rest
         done = good(ops("manage", "--yes"), 1)
         assert f"1 of 2 changes done; {path} failed" in done.stderr
         assert "no space left on device" in done.stderr.lower()
-        assert done.stderr.count("error: ") == 1
+        assert done.stderr.count("error  ") == 1
         disk.free()
         assert sh(f"cd {config} && sha256sum * | sort") == before
         assert sh(f"ls -A {config}") == sh(f"ls {config}"), "nothing half-written is left"

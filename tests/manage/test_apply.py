@@ -5,11 +5,12 @@ import copy
 import pytest
 
 from opstasks.core.errors import CommandFailed, Refused, VerifyFailed
-from opstasks.manage import apply, inspect, show
+from opstasks.manage import apply, inspect, screen, show
 from opstasks.manage.apply import ManageRequest
 from opstasks.manage.perform import APPLY, ApplyAnswer, ApplyRequest
 from tests.fake_host import ANY, failed
 from tests.manage.manage_help import described, facts_of, plan_of, typed
+from tests.screen_check import shown
 
 SECRET = "/home/opensafely/secret"
 PROFILE = "/etc/profile.d/opstasks.sh"
@@ -69,8 +70,10 @@ def test_the_plan_that_was_shown_is_carried_out_and_verified(host, facts, wanted
     expect_inspect(host, wanted, facts)
     done = apply.apply(host, wanted, planned, ManageRequest())
     assert (done.changed, done.changes) == (True, 2)
-    assert done.areas == {"directories": 1, "system": 1}
-    assert host.steps[-1].startswith("  done 2/2: ")
+    assert host.steps == [
+        "inspect again",
+        "directories, system: 2 changes (0 of 2 changes done)",
+    ]
 
 
 def test_paths_created_by_taking_the_lock_count_as_done_changes(host, facts, wanted):
@@ -83,9 +86,12 @@ def test_paths_created_by_taking_the_lock_count_as_done_changes(host, facts, wan
     expect_inspect(host, wanted, facts)
     done = apply.apply(host, wanted, planned, ManageRequest())
     # One number: in the question, in the progress, in the result.
-    assert show.question({"tpp": len(planned.todo)}) == "Make 3 changes on tpp?"
-    assert host.steps[-1] == f"  done 3/3: {SECRET}: opensafely:opensafely 0700"
-    assert done.changes == 3
+    assert screen.question({"tpp": len(planned.todo)}) == "Make 3 changes on tpp?"
+    assert host.steps[-1] == f"directories: {SECRET} (2 of 3 changes done)"
+    (line, *_) = shown(screen.plan_lines({"tpp": planned}, 80))
+    assert line == "tpp: 3 changes"
+    assert done.changes == show.report(planned, with_diff=False).changes == 3
+    assert screen.TOLD.host(done) == "3 changes made, now as described"
 
 
 def test_a_host_that_changed_since_the_plan_was_shown_is_refused(host, facts, wanted):
@@ -126,9 +132,6 @@ def test_a_running_service_that_reads_changed_files_is_noted(host, facts, wanted
     expect_apply(host, planned)
     expect_inspect(host, wanted, facts)
     done = apply.apply(host, wanted, planned, ManageRequest())
-    assert done.notes == ("jobrunner still runs with the old settings: service.restart",)
-
-
-def test_the_question_about_several_hosts_names_the_changes_of_each():
-    assert show.question({"a": 59, "b": 58}) == "Make 117 changes (a 59, b 58)?"
-    assert show.question({"a": 1}) == "Make 1 change on a?"
+    assert done.stale == ("jobrunner",)
+    (line,) = shown(screen.after_lines("tpp", done))
+    assert line.endswith("still runs with the old settings: inv -H tpp service.restart")

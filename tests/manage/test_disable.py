@@ -70,8 +70,11 @@ def test_any_single_right_left_means_not_disabled(change, has_keys, said):
 def test_an_account_is_described_in_words():
     assert disable.Account("x", False, ()).describe() == "no such account"
     assert disable.Account("x", True, ()).describe() == "already disabled"
-    running = disable.Account("x", True, ("keys",), 2).describe()
-    assert running == "keys; 2 process(es) still running"
+    account = disable.Account("x", True, ("keys",), 2, ("/var/spool/cron/x",))
+    assert account.describe() == "keys"
+    assert account.goes_on() == "2 processes, 1 scheduled job"
+    assert disable.Account("x", True, (), 1).goes_on() == "1 process"
+    assert disable.Account("x", True, ()).goes_on() == ""
 
 
 @pytest.mark.parametrize(("uid", "persons"), [(999, False), (1000, True), (65534, False)])
@@ -110,10 +113,10 @@ def test_an_open_account_is_disabled_and_verified(fake_host):
     host.expect(inspect.INSPECT, disable.request(host, "x"), facts(DISABLED))
     expect_rest(host, "1\n", "/var/spool/cron/crontabs/x\n")
     done = disable.disable(host, "x")
-    left = "; 2 process(es) still running; scheduled jobs: /var/spool/cron/crontabs/x"
-    assert done.before.describe() == f"keys, group docker, password{left}"
-    left = left.replace("2 process", "1 process")
-    assert done.after.describe() == f"already disabled{left}", "not stopped, but read again"
+    assert done.before.describe() == "keys, group docker, password"
+    assert done.before.goes_on() == "2 processes, 1 scheduled job"
+    assert done.after.describe() == "already disabled"
+    assert done.after.goes_on() == "1 process, 1 scheduled job", "read again"
     assert (done.after.open, done.changed) == ((), True)
 
 

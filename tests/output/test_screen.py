@@ -126,7 +126,7 @@ def test_a_terminal_that_cannot_replace_lines_is_refused(monkeypatch):
     monkeypatch.setattr("sys.stdout", Terminal())
     monkeypatch.setenv("TERM", "dumb")
     with pytest.raises(Refused, match="needs a terminal"):
-        live.check(is_quiet=False)
+        live.check(2, is_quiet=False)
 
 
 def ends_after(screens):

@@ -60,8 +60,9 @@ def test_files_are_listed_with_their_age(fake_host):
     later = listing.ListedFile("b.csv", "file", 4, "opensafely", NOW + 60)
     request = listing.FilesRequest("/srv/medium_privacy/workspaces", "W")
     host.expect(FILES, request, listing.FilesAnswer((file, later), NOW))
-    found = listing.listings(host, ["W"])
-    assert [(e.path, e.age_s) for e in found["W"]] == [("out/a.csv", 60.0), ("b.csv", 0.0)]
+    (found,) = listing.listings(host, ["W", "W"])
+    assert [(e.path, e.age_s) for e in found.entries] == [("out/a.csv", 60.0), ("b.csv", 0.0)]
+    assert (found.files, found.size_bytes, found.newest_age_s) == (2, 8, 0.0)
 
 
 def test_without_a_name_the_workspaces_are_listed(fake_host):
@@ -75,19 +76,29 @@ def test_without_a_name_the_workspaces_are_listed(fake_host):
         NOW,
     )
     host.expect(WORKSPACES, ANY, answer)
-    (entries,) = listing.listings(host, []).values()
-    assert [(e.path, e.kind, e.files, e.age_s) for e in entries] == [
-        ("V", "workspace", 2, 5.0),
-        ("W", "workspace", 0, 0.0),
-        ("X", "unreadable: Permission denied", 0, 0.0),
+    found = listing.listings(host, [])
+    assert [(one.name, one.error, one.files, one.newest_age_s) for one in found] == [
+        ("V", None, 2, 5.0),
+        ("W", None, 0, None),
+        ("X", "Permission denied", 0, None),
     ]
 
 
-def test_an_unknown_workspace_is_refused(fake_host):
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (("a", "my-study"), "no workspace my-stuy: there are my-study, a"),
+        (("it's", "x\ny"), "no workspace my-stuy: there are \"it's\", $'x\\x0ay'"),
+        (tuple("abcdefgh"), "no workspace my-stuy: there are a, b, c, d, e, f and 2 more"),
+        ((), "no workspace my-stuy: there is none"),
+    ],
+)
+def test_an_unknown_workspace_is_refused_with_those_that_exist(fake_host, known, said):
     host = fake_host()
-    host.expect(FILES, ANY, refused("no such workspace: W"))
-    with pytest.raises(Refused, match="no such workspace"):
-        listing.listings(host, ["W"])
+    host.expect(FILES, ANY, listing.FilesAnswer((), NOW, known))
+    with pytest.raises(Refused) as caught:
+        listing.listings(host, ["my-stuy"])
+    assert (caught.value.message, caught.value.hint) == (said, "inv -H tpp outputs.ls")
 
 
 FILE = {"path": "a", "kind": "file", "size_bytes": 1, "owner": "o", "modified_at": 1.0}
@@ -158,7 +169,7 @@ def test_a_file_that_cannot_be_removed_is_refused(fake_host, file, message):
     expect_inspection(host, file)
     with pytest.raises(Refused, match=message) as caught:
         act.preview(host, "W", ["a.csv"])
-    assert caught.value.host == "tpp"
+    assert (caught.value.host, bool(caught.value.hint)) == ("tpp", True)
 
 
 def test_an_answer_about_other_files_is_an_invalid_response(fake_host):
@@ -284,7 +295,7 @@ def test_a_failed_removal_names_the_file_and_stops(fake_host):
     with pytest.raises(ProgramFailed, match="changed since it was shown") as caught:
         act.apply(host, planned(ITEM, replace(ITEM, path="b.csv")), source="keep", reason="")
     assert caught.value.message.startswith("a.csv: changed since")
-    assert "outputs.ls" in caught.value.hint
+    assert caught.value.hint == "inv -H tpp outputs.ls W"
 
 
 def test_a_file_that_is_back_at_once_fails_the_removal(fake_host):

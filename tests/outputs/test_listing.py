@@ -19,7 +19,7 @@ from tests.fake_host import refused
     ("reply", "hint"),
     [
         (refused("/srv/x does not exist"), "inv -H tpp manage"),
-        (refused("no such workspace: w"), "inv -H tpp outputs.ls"),
+        (refused("w has more than 20000 files"), "inv -H tpp outputs.ls"),
         (Refused("no account", hint="inv -H tpp manage"), "inv -H tpp manage"),
     ],
 )

@@ -215,9 +215,12 @@ def test_any_file_name_reaches_the_client(tree):
     assert (found.path, found.here.facts.size_bytes) == (name, 1)
 
 
-def test_an_unknown_workspace_and_a_missing_root_are_refused(tree):
-    with pytest.raises(HostRefusal, match="no such workspace: nowhere"):
-        listed(tree, "nowhere")
+def test_an_unknown_workspace_is_answered_with_those_that_exist(tree):
+    found = listed(tree, "nowhere")
+    assert (found["files"], found["workspaces"]) == ([], ["V", "W"])
+
+
+def test_a_missing_root_is_refused(tree):
     missing = str(tree.top / "missing")
     for program in (files, workspaces):
         with pytest.raises(HostRefusal, match="does not exist"):

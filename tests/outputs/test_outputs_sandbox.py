@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -60,9 +61,10 @@ def high(here):
 
 
 def test_a_file_is_removed_for_good_and_the_steps_stay_open_until_attested(level4, ask):
-    found = ask("outputs.ls", "l3-out")["value"]["l3-out"]
-    assert [entry["path"] for entry in found] == sorted(NAMES)
-    assert found[0]["owner"] == "opensafely"
+    (found,) = ask("outputs.ls", "l3-out")["value"]
+    assert [entry["path"] for entry in found["entries"]] == sorted(NAMES)
+    assert (found["files"], found["entries"][0]["owner"]) == (3, "opensafely")
+    assert found["entries"][0]["modified_at"].endswith("+00:00")
     before = high(level4)
     hash_ = level4.sh(f"sha256sum <{TARGET}/l3-out/out/table.csv").split()[0]
 
@@ -106,6 +108,19 @@ def test_a_file_is_removed_for_good_and_the_steps_stay_open_until_attested(level
     assert {record["attested"]["by"] for record in every} == {"Alex Jones"}
 
 
+def test_an_odd_name_is_listed_on_one_line_and_can_be_typed_again(level4, ask):
+    listed = ask("outputs.ls", "l3-out", json_=False).stdout.splitlines()
+    (line,) = (line for line in listed if "odd" in line)
+    typed = re.search(r"\$'.*\.csv'", line)[0]
+    assert level4.sh(f"printf %s {typed}") == f"out/{ODD}"
+
+
+def test_an_unknown_workspace_is_wrong_usage_and_says_which_exist(level4, ask):
+    done = ask("outputs.ls", "l3-uot", code=2, json_=False)
+    assert "no workspace l3-uot: there are l3-out" in done.stderr
+    assert "inv -H sandbox-1 outputs.ls" in done.stderr
+
+
 def test_an_error_after_the_first_file_gives_the_partners_steps_for_it(level4, ask):
     level4.sh(f"mkdir {TARGET}/l3-out/locked; echo x >{TARGET}/l3-out/locked/x.csv")
     words = ["outputs.rm", "l3-out", NAMES[0], "locked/x.csv", NAMES[2], "--source", "remove"]
@@ -145,7 +160,7 @@ def test_several_operators_at_once_record_each_removal_once(
 
 def test_a_file_kept_at_the_source_returns_and_pending_says_so(level4, ask):
     words = ["outputs.rm", "l3-out", NAMES[0], "--source", "keep", "--yes"]
-    assert "return" in ask(*words, json_=False).stderr
+    assert "will return" in ask(*words, json_=False).stdout
     assert level4.sh(f"ls {TARGET}/l3-out/out | grep -c table || true") == "0"
     ask("sync.once")
     assert level4.sh(f"cat {TARGET}/l3-out/out/table.csv") == "win"
@@ -155,10 +170,10 @@ def test_a_file_kept_at_the_source_returns_and_pending_says_so(level4, ask):
 
 def test_an_unmounted_drive_is_reported_even_when_its_folder_exists(level4, ask):
     words = ["outputs.rm", "l3-out", NAMES[0], "--source", "remove", "--yes", "--dry"]
-    assert "not mounted" not in ask(*words, json_=False).stderr
+    assert "not mounted" not in ask(*words, json_=False).stdout
     level4.sh(f"umount -l /e && mkdir -p {SOURCE}")
     try:
-        assert "source is not mounted" in ask(*words, json_=False).stderr
+        assert "source is not mounted" in ask(*words, json_=False).stdout
     finally:
         level4.sh("rm -r /e/FILESFORL4")
 
@@ -185,7 +200,7 @@ def test_without_room_for_its_record_a_file_stays(level4, ask):
         disk.fill()
         failed = ask(*words, code=1, json_=False)
         assert "no space left on device" in failed.stderr.lower()
-        assert failed.stderr.count("error: ") == 1
+        assert failed.stderr.count("error  ") == 1
         assert level4.sh(f"find {TARGET}/l3-out -type f -exec sha256sum {{}} + | sort") == before
         assert level4.sh("ls -A /srv/medium_privacy") == "workspaces"
         disk.free()

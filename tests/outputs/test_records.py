@@ -83,11 +83,11 @@ def test_an_invalid_record_in_an_answer_is_an_invalid_response(over):
 
 def test_removals_are_found_by_id_or_by_the_part_before_the_dash():
     known = [RemovalRecord(i, workspace="W", file="f") for i in ("abc-1", "abc-2", "abd-1")]
-    assert [r.id for r in removals.find(known, ["abc"])] == ["abc-1", "abc-2"]
-    assert [r.id for r in removals.find(known, ["abc-2", "abc"])] == ["abc-2", "abc-1"]
+    assert [r.id for r in removals.find("tpp", known, ["abc"])] == ["abc-1", "abc-2"]
+    assert [r.id for r in removals.find("tpp", known, ["abc-2", "abc"])] == ["abc-2", "abc-1"]
     for unknown in ("ab", "", "abc-3"):
         with pytest.raises(Refused):
-            removals.find(known, [unknown])
+            removals.find("tpp", known, [unknown])
 
 
 def test_the_partners_steps_name_every_path_and_the_command_that_closes_them():

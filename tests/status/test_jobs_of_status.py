@@ -5,15 +5,12 @@ import json
 import pytest
 
 from opstasks.core.result import Result
-from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs.read import JobSelection, JobsRequest
 from opstasks.status.inspect import decode, questions
 from opstasks.status.judge import judge
-from opstasks.status.tasks import _row
-from tests.status.status_help import answers_of_a_quiet_host
+from tests.status.status_help import SPEC, results
 
 NOW = 1_800_000_000.0
-SPEC = HostSpec(name="tpp")
 JOB = {
     "id": "a",
     "workspace": "w",
@@ -26,11 +23,8 @@ BOX = {"image": "i", "state": "running"}
 
 
 def judged(answer, code=0):
-    blank = Result("", 0, "", "")
-    results = dict.fromkeys(questions(SPEC), blank)
-    results |= answers_of_a_quiet_host()
-    results["jobs"] = Result("", code, json.dumps(answer), "")
-    return judge(decode(SPEC, results), NOW)
+    jobs = Result("", code, json.dumps(answer), "")
+    return judge(decode(SPEC, results(jobs=jobs)), NOW)
 
 
 def read(**more):
@@ -38,7 +32,7 @@ def read(**more):
 
 
 def about_jobs(found):
-    return [text for text in found.attention if not text.startswith("the service")]
+    return [one.text for one in found.concerns if "systemd" not in one.text]
 
 
 def test_jobs_and_containers_are_read_in_one_command():
@@ -73,5 +67,16 @@ def test_disagreements_and_no_answer_from_docker_need_a_person(docker, texts):
 def test_jobs_in_an_unreadable_database_are_unknown(reason):
     found = judged({"refused": {"reason": reason}})
     assert about_jobs(found) == [f"jobs: unknown, {reason}"]
-    assert (found.running, found.pending) == (None, None)
-    assert (_row(found)["running"], _row(found)["pending"]) == ("unknown", "unknown")
+    assert (found.running, found.pending, found.failed_24h) == (None, None, None)
+
+
+def test_jobs_that_failed_within_a_day_are_counted_in_the_same_answer():
+    assert judged(read(ended_day={"failed": 3, "succeeded": 9})).failed_24h == 3
+    assert judged(read()).failed_24h == 0
+
+
+def test_of_many_disagreements_only_the_first_are_named():
+    jobs = [{**JOB, "id": f"job{n}"} for n in range(9)]
+    texts = about_jobs(judged(read(jobs=jobs)))
+    assert len(texts) == 6
+    assert texts[-1] == "4 more jobs disagree with docker"

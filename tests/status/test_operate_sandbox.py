@@ -40,11 +40,13 @@ def test_status_shows_running_and_pending_jobs(inv, jobrunner_unit, managed):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     value = status(inv)["sandbox-1"]["value"]
-    assert value["unit"] == "running"
+    assert (value["ok"], value["service"]["state"]) == (True, "up")
     assert value["running"] >= 1
-    assert value["deployed"].startswith("v2.")
-    assert value["disk"].endswith("%")
-    assert value["attention"] == []
+    assert value["release"].startswith("v2.")
+    df = "df --output=pcent /home/opensafely /srv/high_privacy /var/lib/docker / | tr -d ' %'"
+    used = managed.must("sandbox-1", ["sh", "-c", df]).split()[1:]
+    assert abs(value["disk_percent"] - max(map(int, used))) <= 1
+    assert value["concerns"] == []
     managed.must("sandbox-1", ["docker", "rm", "--force", f"os-job-{job}"])
 
 
@@ -55,12 +57,49 @@ def test_status_flags_a_stopped_service_and_a_forgotten_pause(inv, jobrunner_uni
     flag = f"insert or replace into flags values ('paused', 'true', {old})"
     managed.must("sandbox-1", [*SQLITE, database, flag])
     try:
-        value = status(inv)["sandbox-1"]["value"]
+        found = status(inv, code=1)["sandbox-1"]
     finally:
         managed.must("sandbox-1", [*SQLITE, database, "delete from flags"])
-    assert value["unit"] == "inactive (dead)"
-    assert any("the service is inactive" in text for text in value["attention"])
-    assert any("forgotten?" in text for text in value["attention"])
+    value = found["value"]
+    assert (found["outcome"], value["service"]["state"]) == ("failed", "stopped")
+    kinds = {concern["kind"]: concern["text"] for concern in value["concerns"]}
+    assert "stopped" in kinds["note"], "a stop is intended"
+    assert "forgotten?" in kinds["forgotten"]
+    assert value["is_paused"]
+    assert status(inv)["sandbox-1"]["outcome"] == "ok", "without the pause, the stop alone is 0"
+
+
+DYING = """[Service]
+RestartSec=2
+ExecStart=
+ExecStart=/usr/bin/python3 -c "raise RuntimeError('token=hunter2 is wrong')"
+"""
+DROP_IN = "/etc/systemd/system/jobrunner.service.d/dying.conf"
+
+
+def test_a_service_that_dies_again_and_again_is_named_with_its_reason(inv, jobrunner_unit, managed):
+    folder = str(Path(DROP_IN).parent)
+    managed.must("sandbox-1", ["mkdir", "-p", folder])
+    managed.must("sandbox-1", ["sh", "-c", f"cat >{DROP_IN} <<'END'\n{DYING}END"])
+    managed.must("sandbox-1", ["systemctl", "daemon-reload"])
+    try:
+        managed.must("sandbox-1", ["systemctl", "restart", "jobrunner"])
+        dies = ["sh", "-c", "test $(systemctl show jobrunner -P NRestarts) -ge 2"]
+        until(lambda: managed.exec_("sandbox-1", dies).returncode == 0, "it died twice")
+        value = status(inv, code=1)["sandbox-1"]["value"]
+        shown = inv("-H", "sandbox-1", "status").stdout
+    finally:
+        managed.must("sandbox-1", ["rm", DROP_IN])
+        managed.must("sandbox-1", ["systemctl", "daemon-reload"])
+        managed.must("sandbox-1", ["systemctl", "restart", "jobrunner"])
+    assert value["service"]["state"] == "crash loop"
+    assert value["service"]["reason"].startswith("RuntimeError: ")
+    assert (value["concerns"][0]["kind"], value["concerns"][0]["look"]) == (
+        "down",
+        "inv -H sandbox-1 logs",
+    )
+    assert "CRASH LOOP" in shown
+    assert "hunter2" not in shown + json.dumps(value)
 
 
 def test_status_shows_a_host_that_is_down_and_one_that_is_up(inv, jobrunner_unit, managed):
@@ -69,9 +108,9 @@ def test_status_shows_a_host_that_is_down_and_one_that_is_up(inv, jobrunner_unit
         done = inv("-H", "sandbox", "--connect-timeout", "3", "status")
         assert done.returncode == 3
         rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-        assert "running" in rows["sandbox-1"]
-        assert "unreachable" in rows["sandbox-2"]
-        assert "error: sandbox-2:" in done.stderr
+        assert " up " in rows["sandbox-1"]
+        assert rows["sandbox-2"].split() == ["sandbox-2", "no", "answer"]
+        assert "(sandbox-2)" in done.stderr
         assert "Traceback" not in done.stderr
     finally:
         managed.power_on("sandbox-2")
@@ -87,7 +126,7 @@ def test_status_is_one_round_trip_after_the_shell_is_up(spec, connect, managed):
         host = connect(spec("sandbox-1", address="127.0.0.1", port=proxy.port))
         inspect(host)
         proxy.reset()
-        assert inspect(host).unit == "running"
+        assert inspect(host).service.state == "up"
         assert proxy.round_trips() == 1
 
 

@@ -1,5 +1,6 @@
 """The playbook's sections, typed into a real terminal."""
 
+import re
 import time
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_sudo_password_is_asked_for_once_and_not_shown(terminal, managed, sand
         assert code == 0
         assert "sudo password" not in shown
         assert managed.sudo_password() not in shown
-        assert shown.count("running") >= 2
+        assert shown.count("  up ") >= 2
         terminal.type(f"inv --inventory {inventory} -H sandbox-1 status")
         terminal.answer("sudo password for sandbox-1: ", "wrong")
         shown, code = terminal.done()
@@ -147,16 +148,16 @@ def test_configuring_the_job_runner(terminal, managed, look):
     before = here.sh(f"cat {LOCAL}")
     shown, code = terminal.run("inv -H sandbox-1 config.show MAX_WORKERS")
     assert (code, "03_backend.env" in shown) == (0, True)
-    terminal.type("inv -H sandbox-1 config.set MAX_WORKERS=2")
-    terminal.answer("Write 04_local.env on sandbox-1? [y/N]", "y")
-    shown, code = terminal.done()
+    # A new override is undone by one command: no question.
+    shown, code = terminal.run("inv -H sandbox-1 config.set MAX_WORKERS=2")
     assert (code, "inv -H sandbox-1 service.restart" in shown) == (0, True)
+    assert "inv -H sandbox-1 config.unset MAX_WORKERS" in shown
     assert here.sh(f"grep -x MAX_WORKERS=2 {LOCAL}")
     assert "MAX_WORKERS=3" in here.sh(RUNNING), "not before the restart"
     shown, code = terminal.run("inv -H sandbox-1 config.check")
     assert (code, "the service runs with 3, the files say 2" in shown) == (1, True)
     terminal.type("inv -H sandbox-1 config.unset MAX_WORKERS")
-    terminal.answer("[y/N]", "y")
+    terminal.answer("Write 04_local.env on sandbox-1? [y/N]", "y")
     assert terminal.done()[1] == 0
     assert here.sh(f"cat {LOCAL}") == before
     assert terminal.run("inv -H sandbox-1 config.check --problems")[1] == 0
@@ -178,8 +179,6 @@ def test_a_secret_is_typed_unseen(terminal, managed, look):
     assert (code, "no value was given" in shown) == (2, True)
     terminal.type("inv -H sandbox-1 config.set JOB_SERVER_TOKEN=-")
     terminal.answer("JOB_SERVER_TOKEN:", "s3cret of ours")
-    assert "s3cret" not in terminal.see("[y/N]")
-    terminal.type("y")
     shown, code = terminal.done()
     assert (code, "s3cret" in shown) == (0, False)
     assert "s3cret of ours" in here.sh(f"cat {LOCAL}")
@@ -200,11 +199,10 @@ def test_updating_a_docker_image(terminal, image_registry, update_words):
     terminal.type(f"{update_words} images.update ehrql:v1")
     terminal.answer("[y/N]", "y")
     shown, code = terminal.done()
-    assert (code, "layers" in shown) == (0, True)
+    assert (code, "pulled ehrql:v1" in shown) == (0, True)
     assert image_id(image_registry, f"{SANDBOX_REGISTRY}/ehrql:v1") == new
     shown, code = terminal.run(f"{update_words} images.ls")
-    (line,) = [line for line in shown.splitlines() if f"{SANDBOX_REGISTRY}/ehrql:v1" in line]
-    assert new.removeprefix("sha256:")[:12] in line
+    assert (code, f"{SANDBOX_REGISTRY}/ehrql:v1" in shown) == (0, True)
 
 
 @pytest.fixture
@@ -270,9 +268,9 @@ def test_removing_a_level_4_file(terminal, level3, look):
     left = here.sh(f"find {TARGET}/l3-story {SOURCE}/l3-story /srv/high_privacy -name 'the *'")
     assert left == f"/srv/high_privacy/workspaces/{file}"
     shown, code = terminal.run(f"{level3} outputs.pending")
-    (line,) = [line for line in shown.splitlines() if "the table.csv" in line]
-    terminal.type(f"{level3} outputs.attest {line.split()[1]} --by 'Alex Jones'")
-    terminal.answer("Alex Jones removed these on the partner's side? [y/N]", "y")
+    removal = re.search(r"outputs\.attest (\w+)", shown)[1]
+    terminal.type(f"{level3} outputs.attest {removal} --by 'Alex Jones'")
+    terminal.answer("Did Alex Jones delete it on the partner's side? [y/N]", "y")
     assert terminal.done()[1] == 0
     assert "no unfinished removals" in terminal.run(f"{level3} outputs.pending")[0]
     assert "Alex Jones" in here.sh(f"cat {HOME}/opstasks/outputs/*.json")

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost import disk_use
 from opstasks.onhost.accounts import account_name
 from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.database_errors import explain, is_damaged
@@ -79,14 +80,9 @@ def disk(name: str) -> dict[str, int] | None:
     except OSError:
         return None
     return {
-        "used_percent": used_percent(found.f_bavail, max(1, found.f_blocks)),
-        "inodes_percent": used_percent(found.f_favail, found.f_files),
+        "used_percent": disk_use.used_percent(found),
+        "inodes_percent": disk_use.inodes_percent(found),
     }
-
-
-def used_percent(free: int, count: int) -> int:
-    """How much of something is used; 0 where a network drive reports more free than there is."""
-    return max(0, 100 - 100 * free // count) if count else 0
 
 
 def leftovers(name: str) -> list[str]:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from opstasks.onhost import disk_use
 from opstasks.onhost.accounts import account_name
 from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, Request
@@ -43,13 +44,13 @@ def disks(places: Any) -> list[dict[str, Any]]:
         if device in found:
             found[device]["places"].append(place)
             continue
-        inodes = 100 * (1 - stat.f_favail / stat.f_files) if stat.f_files else 0
         found[device] = {
             "places": [place],
             # Some network file systems say 8 EiB when they do not know.
             "size_bytes": min(stat.f_blocks * stat.f_frsize, MAX_COUNT),
             "free_bytes": min(stat.f_bavail * stat.f_frsize, MAX_COUNT),
-            "inodes_percent": max(0, inodes),
+            "used_percent": disk_use.used_percent(stat),
+            "inodes_percent": disk_use.inodes_percent(stat),
         }
     return list(found.values())
 

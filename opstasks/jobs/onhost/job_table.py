@@ -83,6 +83,17 @@ def counts(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT coalesce(state, ''), count(*) FROM job GROUP BY 1"))
 
 
+def ended(connection: sqlite3.Connection, since_at: float) -> dict[str, int]:
+    """How many jobs ended since then, by their state."""
+    if "completed_at" not in _column_names(connection):
+        return {}
+    query = (
+        "SELECT coalesce(state, ''), count(*) FROM job WHERE typeof(completed_at) IN"
+        " ('integer', 'real') AND completed_at >= ? GROUP BY 1"
+    )
+    return dict(connection.execute(query, [since_at]))
+
+
 def wanted(selection: Row, after: Any = None) -> tuple[str, list[Any]]:
     """SQL for the selected jobs, newest first, ending with a limit; and its other parameters.
 
@@ -125,13 +136,17 @@ def select(
     connection: sqlite3.Connection, columns: Sequence[str], tail: str, values: Sequence[Any]
 ) -> list[Row]:
     """Rows of the job table as dictionaries; columns that the table lacks are left out."""
-    have = {row[1] for row in connection.execute("PRAGMA table_info(job)")}
+    have = _column_names(connection)
     names = [name for name in columns if name in have]
     if "run_command" in have:
         names.append("image")
     shown = [_IMAGE if name == "image" else f'"{name}"' for name in names]
     rows = connection.execute(f"SELECT {', '.join(shown)} FROM job {tail}", values)  # noqa: S608
     return [dict(zip(names, map(_printable, row))) for row in rows]  # noqa: B905 (same length)
+
+
+def _column_names(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(job)")}
 
 
 def job_of(row: Row) -> Row:

@@ -13,6 +13,8 @@ from opstasks.jobs.onhost import job_containers, job_table
 from opstasks.onhost.engine import EngineError
 from opstasks.onhost.protocol import Answer, Request
 
+DAY_S = 86400
+
 
 def main(request: Request) -> Answer:
     """Answer with everything requested; refuse when the database cannot be read.
@@ -33,12 +35,14 @@ def answer(connection: sqlite3.Connection, docker: Any, request: Request) -> Ans
 def page(connection: sqlite3.Connection, request: Request) -> Answer:
     """Flags, counts and jobs, all from the same moment."""
     connection.execute("BEGIN")
-    limit = request["limit"]
+    limit, now = request["limit"], time.time()
+    with_counts = request["with_counts"]
     rows = job_table.newest(connection, request["selection"], limit + 1, request["after"])
     return {
-        "now": time.time(),
+        "now": now,
         "flags": job_table.flags(connection),
-        "counts": job_table.counts(connection) if request["with_counts"] else {},
+        "counts": job_table.counts(connection) if with_counts else {},
+        "ended_day": job_table.ended(connection, now - DAY_S) if with_counts else {},
         "jobs": [job_table.job_of(row) for row in rows[:limit]],
         "more": len(rows) > limit,
     }

@@ -46,9 +46,9 @@ def sample(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def memory_limit(limit_bytes: int) -> int:
-    """A container's limit; 0 for the huge number with which a kernel says that there is none."""
-    return limit_bytes if limit_bytes <= MAX_COUNT else 0
+def memory_limit(limit_bytes: int) -> Any:
+    """A container's limit; None for the huge number with which a kernel says that there is none."""
+    return limit_bytes if 0 < limit_bytes <= MAX_COUNT else None
 
 
 def moment(text: str) -> float:
@@ -86,12 +86,12 @@ def measure_all(names: list[str]) -> dict[str, list[dict[str, Any]]]:
     return dict(zip(names, found))  # noqa: B905 (both have the same length)
 
 
-def limits(engine: Any, name: str) -> float:
-    """How many cores a container may use; 0 for no limit, or if it has just been removed."""
+def limits(engine: Any, name: str) -> Any:
+    """How many cores a container may use; None for no limit, or if it has just been removed."""
     try:
-        return cpu_limit(engine.get("containers", name, "json"))
+        return cpu_limit(engine.get("containers", name, "json")) or None
     except EngineError:
-        return 0.0
+        return None
 
 
 def job_uses(engine: Any) -> list[dict[str, Any]]:

@@ -5,19 +5,22 @@ import time
 
 from opstasks.onhost.protocol import Answer, HostRefusal, Request
 from opstasks.outputs.onhost.folders import open_folder, opened
-from opstasks.outputs.onhost.walk import open_workspaces, walk
+from opstasks.outputs.onhost.walk import open_workspaces, walk, workspace_names
 
 LIMIT = 20_000
 
 
 def main(request: Request) -> Answer:
-    """Every file of the `workspace` below `root`, by path."""
+    """Every file of the `workspace` below `root`, by path.
+
+    If there is no such workspace, `workspaces` are the names of those that exist.
+    """
     workspace = request["workspace"]
     with opened(open_workspaces(request["root"])) as top:
         try:
             fd = open_folder(workspace, top)
         except FileNotFoundError:
-            raise HostRefusal(f"no such workspace: {workspace}") from None
+            return {"files": [], "now_at": time.time(), "workspaces": workspace_names(top)}
         with opened(fd) as folder:
             files = list(itertools.islice(walk(folder), LIMIT + 1))
     if len(files) > LIMIT:

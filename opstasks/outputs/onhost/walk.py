@@ -22,6 +22,12 @@ def open_workspaces(root: str) -> int:
         raise HostRefusal(f"{root} {MISSING}") from None
 
 
+def workspace_names(top: int) -> list[str]:
+    """The names of all workspaces, sorted; `top` is their folder."""
+    with os.scandir(top) as found:
+        return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+
+
 def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
     """Every entry except folders, at any depth; links are not followed."""
     with os.scandir(folder) as found:

@@ -1,23 +1,20 @@
 """Runs on the host, as the service account: the workspaces and their sizes."""
 
-import os
 import time
 from typing import Any
 
 from opstasks.onhost.protocol import Answer, HostFailure, Request
 from opstasks.outputs.onhost.folders import open_folder, opened
-from opstasks.outputs.onhost.walk import open_workspaces, walk
+from opstasks.outputs.onhost.walk import open_workspaces, walk, workspace_names
 
 
 def main(request: Request) -> Answer:
     """Every workspace below `root`, by name."""
     with opened(open_workspaces(request["root"])) as top:
-        return {"workspaces": [_summary(name, top) for name in _names(top)], "now_at": time.time()}
-
-
-def _names(top: int) -> list[str]:
-    with os.scandir(top) as found:
-        return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+        return {
+            "workspaces": [_summary(name, top) for name in workspace_names(top)],
+            "now_at": time.time(),
+        }
 
 
 def _summary(name: str, top: int) -> dict[str, Any]:
