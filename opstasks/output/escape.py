@@ -37,6 +37,11 @@ def unlike_ours(text: str) -> str:
     return f"\\x{ord(text[0]):02x}{text[1:]}" if _OURS.match(text) else text
 
 
+def may_look_like_ours(text: str) -> bool:
+    """Whether a text that a terminal divides at any place may look like a message of ours."""
+    return not text.isascii() or bool(_OURS.search(text))
+
+
 def _escaped(match: re.Match[str]) -> str:
     char = match[0]
     if is_seen(char):

@@ -84,7 +84,7 @@ def spans(
     found: list[tuple[int, int]] = []
     start, room = 0, max(2, width)
     while len(text) - start > room:
-        end = _undivided(text, start, _line_end(text, start, room), whole)
+        end = _undivided(text, start, _line_end(text, start, room), later_width, whole)
         if end >= len(text):
             break
         found.append((start, end))
@@ -103,9 +103,12 @@ def _line_end(text: str, start: int, width: int) -> int:
     return end - (text[end] == FILLER)
 
 
-def _undivided(text: str, start: int, end: int, whole: Sequence[tuple[int, int]]) -> int:
-    """The end of a line, moved before or behind what is whole."""
+def _undivided(
+    text: str, start: int, end: int, width: int, whole: Sequence[tuple[int, int]]
+) -> int:
+    """The end of a line, moved before what is whole; behind it if it fits into no line."""
     for begin, over in whole:
         if begin < end < over:
-            return begin - (text[begin - 1] == " ") if text[start:begin].strip() else over
+            is_moved = over - begin <= width and text[start:begin].strip()
+            return begin - (text[begin - 1] == " ") if is_moved else over
     return end

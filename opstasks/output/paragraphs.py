@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from opstasks.output import fit
-from opstasks.output.escape import printable, unlike_ours
+from opstasks.output.escape import may_look_like_ours, printable
 from opstasks.output.parts import Line, Painted, Part, text_of
 
 # A line that begins with a name and two spaces goes on below the text after them.
@@ -36,7 +36,7 @@ def folded_line(line: Line, width: int) -> list[Line]:
     indent = len(start[0]) if start and len(start[0]) <= width // 2 else INDENT
     room = width - indent
     commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= room]
-    ends = fit.spans(text, width, room, [*_whole(parts, width, indent), *commands])
+    ends = fit.spans(text, width, room, [*_whole(parts, room), *commands])
     return [
         [*([" " * indent] if number else []), *_between(parts, begin, end)]
         for number, (begin, end) in enumerate(ends)
@@ -52,22 +52,17 @@ def clipped(line: Line, columns: int) -> Line:
     return [*_between(parts, 0, len(fit.shortened(text, columns)) - 1), fit.MARK]
 
 
-def _whole(parts: Sequence[tuple[str, Part]], width: int, indent: int) -> list[tuple[int, int]]:
-    """Where the commands to type are, if no line of the terminal could look like one of ours."""
+def _whole(parts: Sequence[tuple[str, Part]], room: int) -> list[tuple[int, int]]:
+    """Where the commands to type are that are not divided."""
     found: list[tuple[int, int]] = []
     start = 0
     for text, part in parts:
-        if isinstance(part, Painted) and part.is_whole and not _forges(text, width, indent):
+        is_whole = isinstance(part, Painted) and part.is_whole
+        # The terminal divides a command that is too long, at any place.
+        if is_whole and (len(text) <= room or not may_look_like_ours(text)):
             found.append((start, start + len(text)))
         start += len(text)
     return found
-
-
-def _forges(text: str, width: int, indent: int) -> bool:
-    """Whether a terminal would show a line that looks like a message of ours."""
-    shown = fit.bare(" " * indent + text)
-    lines = [shown[at : at + width] for at in range(width, len(shown), width)]
-    return not shown.isascii() or any(unlike_ours(line) != line for line in lines)
 
 
 def _filled(line: Line) -> list[tuple[str, Part]]:

@@ -317,7 +317,9 @@ def _field(column: Column, cell: _Cell, title_width: int, width: int) -> list[Li
     if len(cell.text) <= room:
         return [[dim(title), cell.part(cell.text)]]
     longest_word = max(map(len, cell.text.split(" ")))
-    if column.long != "whole" and room >= max(column.least, longest_word):
+    # A word that is too long for both places is divided in any case.
+    stays = longest_word <= room or longest_word > width - 4
+    if column.long != "whole" and room >= column.least and stays:
         texts = fit.wrapped(cell.text, room)
         starts: list[Part] = [dim(title), *[" " * len(title)] * (len(texts) - 1)]
         return [[start, cell.part(text)] for start, text in zip(starts, texts, strict=True)]
