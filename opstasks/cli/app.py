@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import invoke
 from invoke.exceptions import Exit
@@ -19,7 +19,7 @@ from opstasks.cli import questions
 from opstasks.cli.options import RunOptions
 from opstasks.cli.password import PasswordBox
 from opstasks.cli.recording import TaskRun
-from opstasks.core.errors import FAILED, INTERRUPTED, OK, Refused
+from opstasks.core.errors import FAILED, OK, Refused
 from opstasks.core.hints import one_word
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from opstasks.fleet.last_seen import Sightings
     from opstasks.fleet.transport import Transport
     from opstasks.output.console import Console
-    from opstasks.output.parts import Line
     from opstasks.output.screens import Screen
     from opstasks.output.summary import Told
 
@@ -383,15 +382,6 @@ class Context(invoke.Context):
         quiet = Fleet.of(self.fleet, self.fleet.hosts)
         quiet.show = lambda batch: None
         return quiet
-
-    def watch(self, render: Callable[[], str | Sequence[Line]], every_s: float) -> NoReturn:
-        """Show lines again and again; Ctrl-C ends the program, without an error."""
-        from opstasks.output import screen
-
-        self.fleet.outcomes.is_kept = False
-        with self.console.held():
-            screen.watch(render, every_s, self.console)
-        raise Exit(code=INTERRUPTED)
 
     def finish(self, result: FleetResult[Any], screen: Screen[Any] | None = None) -> None:
         """Show a fleet's result; ends the program unless every host succeeded.

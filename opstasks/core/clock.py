@@ -32,6 +32,11 @@ class Clock:
         moment = self._moment(at)
         return moment.strftime("%Y-%m-%d") if moment else ""
 
+    def iso(self, at: float) -> str:
+        """A moment for a program that reads a pipe: ``2026-11-24T10:59:00Z``; "" for 0."""
+        moment = self._moment(at)
+        return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
+
     @property
     def now_text(self) -> str:
         """The present time with its zone: ``02:13 UTC``."""

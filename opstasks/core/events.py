@@ -40,13 +40,15 @@ class StepReached:
     """A task reached a named step on a host.
 
     `brief` is a word or two for the step once it is over ("stopped", "snapshot"); `lasts_s` is how
-    long the step takes, where that is known before.
+    long the step takes, where that is known before. `ago_s`: the step began so long ago, for steps
+    that are read from a record of the host.
     """
 
     host: str
     text: str
     brief: str = ""
     lasts_s: float = 0.0
+    ago_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class Agent:
 
 
 def connected_agent(settings: SSHSettings, proof: HostProof) -> Agent | None:
-    """The connected agent; None without one. Raises AgentError if it does not answer."""
+    """The connected agent; None without one. Raises AgentError if it cannot be asked."""
     path = agent_path(settings)
     if not path:
         return None
@@ -136,9 +136,9 @@ def connected_agent(settings: SSHSettings, proof: HostProof) -> Agent | None:
     try:
         connection.settimeout(AGENT_TIMEOUT_S)
         connection.connect(path)
-    except OSError:
+    except OSError as error:
         connection.close()
-        return None
+        raise AgentError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     try:
         return Agent(connection, proof)
     except BaseException:

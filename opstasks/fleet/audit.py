@@ -115,7 +115,7 @@ def ending(begun: AuditEntry, write: Callable[[AuditEntry], None]) -> Iterator[E
 
 def line(entry: AuditEntry) -> str:
     """An entry as one line of JSON."""
-    return json.dumps({k: v for k, v in msgspec.structs.asdict(entry).items() if v}, sort_keys=True)
+    return json.dumps({k: v for k, v in msgspec.structs.asdict(entry).items() if v})
 
 
 def journal_text(entry: AuditEntry) -> str:

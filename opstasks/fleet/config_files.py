@@ -88,6 +88,13 @@ class ConfigFiles:
         found = found or [line for line in self.lines if line.keyword == keyword]
         return f"{found[0].file}, line {found[0].number}" if found else "ssh_config"
 
+    def line_with(self, name: str, keyword: str, value: str) -> str:
+        """Where a keyword has this value for a name; "" when it is not found."""
+        for line in self._lines_for(name):
+            if line.keyword == keyword and line.value.strip('"') == value:
+                return f"{line.file}, line {line.number}"
+        return ""
+
     def _lines_for(self, name: str) -> Iterator[ConfigLine]:
         """The lines of the Host sections for a name, and those outside of any section."""
         applies, file = True, None

@@ -137,13 +137,14 @@ class Shell:
     ) -> A:
         """Run one of our programs on its own channel; passes on the parts as they arrive.
 
-        `on_wait` is called at least once a second; an exception in it ends the program.
+        `on_wait` is called after each piece of output, and at least once a second; an exception in
+        it ends the program.
         """
         reader = Reader(program, self.host.name, on_part)
 
         def take(data: bytes) -> None:
-            on_wait()
             reader.take(data)
+            on_wait()
 
         command = program.stream_command(request)
         with self.host.guard.noting([command]):
@@ -299,7 +300,10 @@ class Host:
         own = "" if user == login else user
         mode = sudo.mode(self.spec.sudo, login, self.spec.service_user)
         advice = sudo.advice(self.spec, login)
-        return Session(transport, self.name, own, mode, self.passwords, advice, self._note_zone)
+        service_user = self.spec.service_user
+        return Session(
+            transport, self.name, own, mode, self.passwords, advice, self._note_zone, service_user
+        )
 
     def _note_zone(self, zone: tzinfo | None) -> None:
         self.zone = zone or self.zone
@@ -348,9 +352,9 @@ class Host:
         """While inside, a change is under way (`opstasks.fleet.change_guard`)."""
         return self.guard.active()
 
-    def step(self, text: str, brief: str = "", lasts_s: float = 0.0) -> None:
+    def step(self, text: str, brief: str = "", lasts_s: float = 0.0, *, ago_s: float = 0.0) -> None:
         """Report that a workflow reached a step (`opstasks.core.events.StepReached`)."""
-        self.tell(events.StepReached(self.name, text, brief, lasts_s))
+        self.tell(events.StepReached(self.name, text, brief, lasts_s, ago_s))
 
     def update_step(self, text: str, brief: str = "") -> None:
         """Give the present step a new text (`opstasks.core.events.StepUpdated`)."""

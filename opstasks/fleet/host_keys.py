@@ -7,6 +7,7 @@ OpenSSH's sshconnect.c; the test in tests/fleet/openssh compares the two.
 from __future__ import annotations
 
 import base64
+import hashlib
 import ipaddress
 import os
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet import known_hosts, private_files
 from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 from opstasks.fleet.known_hosts import DEFAULT_PORT, HostKey, HostKeys, KnownHostsFile
@@ -27,33 +29,36 @@ if TYPE_CHECKING:
 
 STRICT, ACCEPT_NEW = "strict", "accept-new"
 _SALT_BYTES = 20
+MOST_KIND = 60
 # A name with one of these would mean something else in known_hosts.
 _ODD = frozenset("@?*#[]|'\"\\, \t!")
 _KRL_MAGIC = b"SSHKRL\n\0"
 
 
 class HostKeyError(Exception):
-    """A host, or the gateway to it, showed a key that is not accepted."""
+    """A host, or the gateway to it, showed a key that is not accepted; `hint` is what to do."""
 
-    hint = ""
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class HostKeyUnknownError(HostKeyError):
     """The key of the host is unknown here."""
 
-    hint = "pin it under host_keys in hosts.yaml, or connect once with ssh and compare"
-
 
 class HostKeyChangedError(HostKeyError):
     """The host shows a different key from the known one."""
 
-    hint = "ask the people who run the host, then correct host_keys or known_hosts"
-
 
 class HostKeyRevokedError(HostKeyError):
-    """The host shows a key that was revoked."""
+    """The host shows a key that was revoked, or may be."""
 
-    hint = "do not connect; ask the people who run the host"
+
+# Nobody should trust a key because a program says how.
+ASK = "ask the people who run the host"
+NOT_OURS = f"do not connect; {ASK}"
+PIN = "if it is theirs, pin it under host_keys in hosts.yaml, or connect once with ssh"
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class TrustedKeys:
     `place` is its name in known_hosts files. `checking` is "strict" or "accept-new"; a new key is
     written into `learns_into`. `note` is added to the error for an unknown key, and `stricter` to
     every error: it says what in ssh_config is not followed. `address_line` is that of CheckHostIP.
+    `is_pinned`: the keys are those of hosts.yaml.
     """
 
     place: str
@@ -75,33 +81,44 @@ class TrustedKeys:
     note: str = ""
     stricter: str = ""
     address_line: str = ""
+    is_pinned: bool = False
 
     def check(self, key: paramiko.PKey) -> None:
         """Accept the key that the host shows; raises HostKeyError otherwise."""
         shown = (key.get_name(), key.asbytes())
+        place = self.place
         if shown in self.keys.revoked or any(_is_listed(key, path) for path in self.revoked_lists):
-            raise HostKeyRevokedError(f"the host key of {self.place} is REVOKED{self.stricter}")
+            text = f"the host key of {place} is REVOKED{self.stricter}"
+            raise HostKeyRevokedError(text, NOT_OURS)
         if shown in self.keys.revoked_address:
-            text = f"the host key of {self.place} is REVOKED for its address"
-            raise HostKeyRevokedError(f"{text} (CheckHostIP: {self.address_line})")
+            text = f"the host key of {place} is REVOKED for its address"
+            raise HostKeyRevokedError(f"{text} (CheckHostIP: {self.address_line})", NOT_OURS)
         if shown[0] == "ssh-rsa" and key.get_bits() < self.min_rsa_bits:
-            raise HostKeyChangedError(f"the RSA host key of {self.place} is too short")
+            text = f"the RSA host key of {place} is too short: {key.get_bits()} bits"
+            raise HostKeyChangedError(text, f"{ASK} for another key; or see RequiredRSASize")
         if self.keys.of_address and shown not in self.keys.of_address:
-            raise HostKeyChangedError(
-                f"the host key of {self.place} is not known for its address, which has another one"
-            )
+            text = f"the host key of {place} is not known for its address, which has another one"
+            raise HostKeyChangedError(text, self._when_changed)
         if shown in self.keys.accepted | self.keys.elsewhere:
             return
+        told = f"{_kind_text(shown[0])} {fingerprint(shown)}"
         if self.keys.accepted:
             raise HostKeyChangedError(
-                f"the host key of {self.place} has CHANGED; someone may be between us and it"
-                f"{self.stricter}"
+                f"the host key of {place} has CHANGED, to {told}; someone may be between us and it"
+                f"{self.stricter}",
+                self._when_changed,
             )
         if self.checking != ACCEPT_NEW or self.learns_into is None:
-            raise HostKeyUnknownError(
-                f"the host key of {self.place} is not known{self.note}{self.stricter}"
-            )
+            text = f"the host key of {place} is not known: {told}{self.note}{self.stricter}"
+            raise HostKeyUnknownError(text, f"{ASK}; {PIN}")
         self._learn(self.learns_into, shown)
+
+    @property
+    def _when_changed(self) -> str:
+        """What to do when the host has a new key."""
+        if self.is_pinned:
+            return f"{ASK}; then correct host_keys in hosts.yaml"
+        return f"{ASK}; then remove the old key: ssh-keygen -R {one_word(self.place)}"
 
     def _learn(self, path: Path, shown: HostKey) -> None:
         """Add a key to known_hosts, as OpenSSH's accept-new does; another is refused later."""
@@ -109,7 +126,8 @@ class TrustedKeys:
             self._append(path, shown)
         except OSError as error:
             text = f"the host key of {self.place} is new, and {path} cannot be written"
-            raise HostKeyUnknownError(f"{text}: {error.strerror}") from error
+            hint = f"make {one_word(path)} writable, or pin the key under host_keys in hosts.yaml"
+            raise HostKeyUnknownError(f"{text}: {error.strerror}", hint) from error
 
     def _append(self, path: Path, shown: HostKey) -> None:
         name = self.place
@@ -154,9 +172,10 @@ def trusted_keys(
         hashes_names=settings.is_on("hashknownhosts"),
         revoked_lists=_revoked_lists(settings),
         min_rsa_bits=int(settings.one("requiredrsasize") or 1024),
-        note=_note(keys, settings),
+        note=_note(keys, settings, files),
         stricter=_stricter(checking, settings),
         address_line=settings.line_of("checkhostip") if keys.revoked_address else "",
+        is_pinned=bool(pins),
     )
 
 
@@ -209,8 +228,10 @@ def _checking(wanted: str, settings: SSHSettings) -> str:
     return ACCEPT_NEW if asked == ACCEPT_NEW else STRICT
 
 
-def _note(keys: HostKeys, settings: SSHSettings) -> str:
-    """Why OpenSSH might accept an unknown key that we refuse."""
+def _note(keys: HostKeys, settings: SSHSettings, files: list[KnownHostsFile]) -> str:
+    """Why a key is unknown that was accepted before, or that OpenSSH might accept."""
+    if problems := [file.problem for file in files if file.problem]:
+        return f" ({problems[0]})"
     if keys.authority:
         if keys.is_authority_revoked:
             return f" (its certificate authority is REVOKED: {keys.authority})"
@@ -245,7 +266,8 @@ def _is_listed(key: paramiko.PKey, path: Path) -> bool:
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         reason = getattr(error, "strerror", None) or error
         text = f"cannot read RevokedHostKeys {path}: {reason}"
-        raise HostKeyRevokedError(text) from error
+        hint = f"correct {one_word(path)}, or RevokedHostKeys in ssh_config"
+        raise HostKeyRevokedError(text, hint) from error
     return (key.get_name(), key.asbytes()) in listed
 
 
@@ -261,6 +283,17 @@ def _is_in_krl(key: paramiko.PKey, path: Path) -> bool:
         words = ["ssh-keygen", "-Q", "-f", str(path), file.name]
         done = subprocess.run(words, capture_output=True, timeout=30, check=False)
     return done.returncode != 0
+
+
+def fingerprint(key: HostKey) -> str:
+    """A key's fingerprint, as ssh-keygen -l shows it: ``SHA256:...``."""
+    digest = base64.b64encode(hashlib.sha256(key[1]).digest()).decode()
+    return f"SHA256:{digest.rstrip('=')}"
+
+
+def _kind_text(kind: str) -> str:
+    """A type of key in one line: a host may send any text."""
+    return kind if kind.isprintable() and len(kind) <= MOST_KIND else repr(kind[:MOST_KIND])
 
 
 def preferred_kinds(kinds: set[str], algorithms: Iterable[str]) -> list[str]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 KEY_FILE_BYTES = 1 << 20
 # For lists of keys, such as known_hosts: half a million lines.
 KEY_LIST_BYTES = 64 << 20
+# Why the private key in a file cannot be used.
+MISSING, LOCKED = "it does not exist", "it is locked by a passphrase"
+OTHERS_READ = "others may read it"
 
 
 class OddFileError(OSError):
@@ -97,13 +100,17 @@ def _is_well_formed(data: bytes) -> bool:
 
 
 def private_key(path: Path) -> tuple[paramiko.PKey | None, str]:
-    """The private key in a file, or why it cannot be used ("" when it is missing)."""
+    """The private key in a file, or why it cannot be used (MISSING if there is no such file)."""
     try:
         seen = path.stat()
-    except OSError:
-        return None, ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None, MISSING
+    except (OSError, ValueError) as error:
+        return None, _reason(error)
+    if stat.S_ISDIR(seen.st_mode):
+        return None, "it is a directory"
     if seen.st_uid == os.getuid() and stat.S_IMODE(seen.st_mode) & 0o077:
-        return None, f"its mode is {stat.S_IMODE(seen.st_mode):04o}: others may read it"
+        return None, f"its mode is {stat.S_IMODE(seen.st_mode):04o}: {OTHERS_READ}"
     return _private_key(path, seen.st_ctime_ns, seen.st_size)
 
 
@@ -137,14 +144,20 @@ def _private_key(
 
     try:
         data = read_file(path, KEY_FILE_BYTES)  # paramiko would wait for a pipe
+        if not data:
+            return None, "it is empty"
         if not _is_well_formed(data):
             return None, "ssh does not read it: text before the key, or wrong line ends"
         key = _loaded(path, data)
     except (paramiko.PasswordRequiredException, TypeError):
-        return None, "it is locked by a passphrase"
+        return None, LOCKED
     except OSError as error:
-        return None, (error.strerror or str(error)).lower()
+        return None, _reason(error)
     except Exception:  # paramiko and cryptography raise a dozen unrelated types
         return None, "it is not a private key that we can read"
     key.public_blob = None  # a certificate beside it is offered separately
     return key, ""
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 
 import paramiko
 
 from opstasks.fleet import login
 from opstasks.fleet.agent import AgentError
+from opstasks.fleet.key_files import MISSING
+from opstasks.fleet.login_errors import ONLY_KEYS, FailedLogin, LoginError
 from opstasks.fleet.route import Hop
 from opstasks.fleet.wire import NoLoginAnswerError, Wire, in_one_line
 
 # How long all keys together may take; sshd's own limit, LoginGraceTime, is the same.
 LOGIN_TIMEOUT_S = 120
-
-
-class LoginError(Exception):
-    """The host accepts none of our keys; `hint` says what to do."""
-
-    def __init__(self, text: str, hint: str) -> None:
-        super().__init__(text)
-        self.hint = hint
 
 
 class KeyLogin:
@@ -64,9 +59,7 @@ class KeyLogin:
             left = self._wire.offer_key(user, offer.key)
         except paramiko.BadAuthenticationType as error:
             methods = in_one_line(", ".join(error.allowed_types))
-            raise LoginError(
-                f"the host accepts no key, only: {methods}", "only logins with keys work"
-            ) from error
+            raise LoginError(f"the host accepts no key, only: {methods}", ONLY_KEYS) from error
         except AgentError as error:
             self._agent_problem = f"{offer.name}: {error}"
             return self._asks_about(offer)
@@ -74,7 +67,7 @@ class KeyLogin:
             return False
         if left and "publickey" not in left:
             methods = in_one_line(", ".join(left))
-            raise LoginError(f"the host also wants: {methods}", "only logins with keys work")
+            raise LoginError(f"the host also wants: {methods}", ONLY_KEYS)
         return not left
 
     def _asks_about(self, offer: login.Offer) -> bool:
@@ -86,40 +79,15 @@ class KeyLogin:
         return False
 
     def _refusal(self, found: login.Identities, tried: int) -> LoginError:
-        settings = self._hop.settings
-        where = f"{settings.user}@{settings.hostname}:{settings.port}"
-        said = self._wire.said
-        if "Too many authentication failures" in said:
-            return LoginError(
-                f"too many keys: {where} closed the connection after {tried}",
-                "set IdentitiesOnly and IdentityFile for it in ssh_config",
-            )
-        if tried and not said and not self._wire.is_active():
-            return LoginError(
-                f"{where} closed the connection during the login", f"try `ssh {settings.name}`"
-            )
-        if self._agent_problem:
-            return LoginError(
-                f"{where} did not accept our key; the agent does not sign: {self._agent_problem}",
-                "confirm it, or look at it: ssh-add -l",
-            )
-        locked = [name for name, problem in found.unusable.items() if "passphrase" in problem]
-        others = [f"{name}: {problem}" for name, problem in found.unusable.items()]
-        if self._would_accept in found.unusable:
-            reason = found.unusable[self._would_accept]
-            verb = "chmod 600" if "mode" in reason else "ssh-add"
-            return LoginError(
-                f"{where} would accept {self._would_accept}, but {reason}",
-                f"{verb} {self._would_accept}",
-            )
-        if locked:
-            return LoginError(
-                f"{where} did not accept our key; {locked[0]} is locked", f"ssh-add {locked[0]}"
-            )
-        if not tried:
-            reason = f" ({others[0]})" if others else ""
-            return LoginError(f"no key to offer to {where}{reason}", "ssh-add it, or give -i")
-        words = f": {said}" if said else ""
-        return LoginError(
-            f"{where} did not accept our key{words}", "check `user`, your agent and your key"
-        )
+        unusable, named = found.unusable, self._hop.identity
+        if named and not Path(named).exists():
+            unusable = {named: MISSING, **unusable}
+        return FailedLogin(
+            self._hop.settings,
+            offered=tuple(offer.name for offer in found.offers[:tried]),
+            unusable=unusable,
+            would_accept=self._would_accept,
+            agent_problem=self._agent_problem,
+            said=self._wire.said,
+            is_closed=not self._wire.is_active(),
+        ).error()

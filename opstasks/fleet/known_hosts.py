@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet.key_files import KEY_LIST_BYTES, read_file
 
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
@@ -67,10 +68,10 @@ class KnownHost:
 
 
 class KnownHostsFile:
-    """The valid lines of one text, found by name."""
+    """The valid lines of one text, found by name; `problem` says why it could not be read."""
 
-    def __init__(self, text: str, path: Path | None = None) -> None:
-        self.path = path
+    def __init__(self, text: str, path: Path | None = None, problem: str = "") -> None:
+        self.path, self.problem = path, problem
         raw_lines = enumerate(text.split("\n"), 1)
         self._lines = [line for number, raw in raw_lines if (line := _parsed(raw, number))]
 
@@ -131,10 +132,14 @@ def read(path: Path) -> KnownHostsFile:
     try:
         seen = path.stat()
         return _read(path, seen.st_ctime_ns, seen.st_size)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError):
         return KnownHostsFile("")
+    except (IsADirectoryError, PermissionError) as error:
+        reason = (error.strerror or "").lower()
+        return KnownHostsFile("", path, f"cannot read {path}: {reason}")
     except OSError as error:
-        raise Refused(f"cannot read known_hosts file {path}: {error.strerror}") from error
+        text = f"cannot read known_hosts file {path}: {error.strerror}"
+        raise Refused(text, hint=f"look at it: ls -l {one_word(path)}") from error
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,8 @@ import paramiko
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.core.hints import one_word
 from opstasks.fleet.host_keys import HostKeyError, TrustedKeys, trusted_keys
-from opstasks.fleet.key_login import KeyLogin, LoginError
+from opstasks.fleet.key_login import KeyLogin
+from opstasks.fleet.login_errors import LoginError
 from opstasks.fleet.proxy import Proxy
 from opstasks.fleet.route import Hop
 from opstasks.fleet.tcp import connect_tcp

@@ -31,7 +31,8 @@ class LocalTransport:
         try:
             return socket.create_connection((address, port), timeout_s)
         except OSError as error:
-            raise Unreachable(f"no answer: {error.strerror or error}") from error
+            text = f"no answer from {address}:{port}: {error.strerror or error}"
+            raise Unreachable(text, hint="check that address and port") from error
 
     def is_alive(self) -> bool:
         """Always."""

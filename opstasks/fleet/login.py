@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from opstasks.core.errors import Refused
 from opstasks.fleet.agent import AgentError, HostProof, connected_agent
-from opstasks.fleet.key_files import PublicKey, private_key, public_key, read_public
+from opstasks.fleet.key_files import MISSING, PublicKey, private_key, public_key, read_public
 from opstasks.fleet.ssh_settings import SSHSettings
 
 if TYPE_CHECKING:
     import paramiko
 
+USE_KEYS = "remove that line: only logins with keys work"
+# `ssh -G` names these, and others, if nobody names a file: then they need not exist.
+USUAL_FILES = {"~/.ssh/id_rsa", "~/.ssh/id_ecdsa"}
 CERTIFICATE = "-cert-v01@openssh.com"
 
 
@@ -69,12 +72,15 @@ def identities(settings: SSHSettings, proof: HostProof) -> Iterator[Identities]:
 def _check_supported(settings: SSHSettings) -> None:
     if settings.one("pubkeyauthentication") in ("no", "false"):
         line = settings.line_of("pubkeyauthentication")
-        raise Refused(f"{line}: PubkeyAuthentication is off", hint="only logins with keys work")
+        raise Refused(
+            f"{line}: PubkeyAuthentication is off",
+            hint=USE_KEYS,
+        )
     methods = settings.one("preferredauthentications")
     if methods and "publickey" not in methods.split(","):
         line = settings.line_of("preferredauthentications")
         text = f"{line}: PreferredAuthentications does not include publickey"
-        raise Refused(text, hint="only logins with keys work")
+        raise Refused(text, hint=USE_KEYS)
     if settings.one("pkcs11provider"):
         line = settings.line_of("pkcs11provider")
         hint = "add the key to the agent: ssh-add -s PROVIDER"
@@ -86,6 +92,7 @@ def _ordered(settings: SSHSettings, in_agent: list[Any]) -> Identities:
     paths = [settings.path(text) for text in settings.many("identityfile")]
     named = {path: public for path in paths if (public := public_key(path))}
     only = settings.is_on("identitiesonly")
+    are_usual = set(settings.many("identityfile")) >= USUAL_FILES
     for text in settings.many("certificatefile"):
         _add_certificate(found, settings.path(text), named, in_agent)
     wanted = {public.blob for public in named.values()}
@@ -97,7 +104,7 @@ def _ordered(settings: SSHSettings, in_agent: list[Any]) -> Identities:
     for path in dict.fromkeys(paths):
         public = named.get(path)
         if public is None or public.blob not in offered:
-            _add_file(found, path, public)
+            _add_file(found, path, public, may_be_missing=are_usual)
         _add_certificate(found, Path(f"{path}-cert.pub"), named, in_agent)
     for offer in found.offers:
         if _is_too_short(offer, settings):
@@ -114,13 +121,19 @@ def _agent_name(key: Any) -> str:
     return f"{key.comment or key.get_name()} (agent)"
 
 
-def _add_file(found: Identities, path: Path, public: PublicKey | None) -> None:
+def _add_file(
+    found: Identities, path: Path, public: PublicKey | None, *, may_be_missing: bool
+) -> None:
     """Add the key of a file; only its public part if the private one cannot be used."""
     key, problem = private_key(path)
     if key is not None and public is not None and key.asbytes() != public.blob:
         key, problem = None, f"{path}.pub belongs to another key"
     if key is not None:
         found.offers.append(Offer(str(path), PublicKey(key.get_name(), key.asbytes()), key))
+        return
+    if problem == MISSING:
+        if not may_be_missing:
+            found.unusable[str(path)] = problem
         return
     if problem and read_public(path):
         problem = "it is a public key, which the agent does not have"

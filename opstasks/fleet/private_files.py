@@ -15,6 +15,7 @@ from opstasks.core.hints import one_word
 from opstasks.onhost import safe_files
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
+ONE_LINE = "it must be one line of text: the secret"
 # Links are not followed, and opening a pipe does not block.
 _CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -95,13 +96,14 @@ def read_secret(path: Path, source: str, most_bytes: int = 1 << 16) -> str:
             _refuse_readable(info, path, source)
             data = file.read(most_bytes + 1)
     except OSError as error:
-        raise Refused(f"cannot read {source}: {error.strerror}") from error
+        hint = f"look at it: ls -l {one_word(path)}"
+        raise Refused(f"cannot read {source}: {error.strerror}", hint=hint) from error
     if len(data) > most_bytes:
-        raise Refused(f"{source} is too long for a secret")
+        raise Refused(f"{source} is too long for a secret", hint=ONE_LINE)
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Refused(f"{source} is not text") from None
+        raise Refused(f"{source} is not text", hint=ONE_LINE) from None
 
 
 def _refuse_readable(info: os.stat_result, path: Path, source: str) -> None:

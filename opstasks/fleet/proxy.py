@@ -39,7 +39,8 @@ class Proxy:
             )
         except OSError as error:
             self.sock.close()
-            raise Refused(f"cannot run $SHELL {shell!r}: {error.strerror}") from error
+            text = f"cannot run $SHELL {shell!r}, which the ProxyCommand needs: {error.strerror}"
+            raise Refused(text, hint="export SHELL=/bin/sh") from error
         finally:
             theirs.close()
         assert self._process.stderr is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from opstasks.core.errors import NoShell, Refused
+from opstasks.core.hints import one_word
 
 # How much of a login shell's output an error repeats.
 SAID_LINES = 3
@@ -39,17 +40,20 @@ def no_password(host: str) -> Refused:
     )
 
 
-def refusal(text: str, host: str, user: str, advice: str = "") -> Refused | NoShell:
+def refusal(
+    text: str, host: str, user: str, advice: str = "", service_user: str = ""
+) -> Refused | NoShell:
     """The error for an account's shell that ended before it was ready, from its output.
 
-    `advice` is the hint if sudo refuses, instead of the usual one.
+    `advice` is the hint if sudo refuses, instead of the usual one. A host without its service
+    account is not set up; another account was typed by a person.
     """
     if user and _UNKNOWN_USER.search(text):
-        return Refused(
-            f"account {user} does not exist: the host is not set up yet",
-            host=host,
-            hint=f"inv -H {host} manage",
-        )
+        if user == service_user:
+            text = f"account {user} does not exist: the host is not set up yet"
+            return Refused(text, host=host, hint=f"inv -H {one_word(host)} manage")
+        text = f"account {user} does not exist there"
+        return Refused(text, host=host, hint="check --user, or service_user in hosts.yaml")
     text = _without_command(text)
     if user and _NOT_ACCEPTED.search(text):
         return wrong_password(host)

@@ -19,7 +19,10 @@ _UNSUPPORTED = {"bindinterface": "BindInterface", "proxyusefdpass": "ProxyUseFdp
 
 @dataclass(frozen=True)
 class Hop:
-    """One login: `pins` and `checking` as in hosts.yaml, `command` a ProxyCommand or ""."""
+    """One login: `pins` and `checking` as in hosts.yaml, `command` a ProxyCommand or "".
+
+    `identity` is the file of -i or hosts.yaml: like ssh, `ssh -G` leaves it out if it is missing.
+    """
 
     name: str
     settings: SSHSettings
@@ -27,6 +30,7 @@ class Hop:
     pins: tuple[str, ...] = ()
     checking: str = ""
     command: str = ""
+    identity: str = ""
 
 
 def route(spec: HostSpec, gateway: HostSpec | None) -> list[Hop]:
@@ -57,10 +61,11 @@ def _hops(wanted: Destination, spec: HostSpec, depth: int) -> list[Hop]:
     settings = settings_for(wanted)
     name = spec.name if not depth else wanted.name
     if depth:  # hosts.yaml does not describe a jump host's keys, whatever its name is
-        spec = msgspec.structs.replace(spec, host_keys=(), host_key_checking="")
+        spec = msgspec.structs.replace(spec, host_keys=(), host_key_checking="", identity_file="")
     jumps = settings.jumps()
     if depth + len(jumps) > MAX_HOPS:
-        raise Refused(f"{settings.line_of('proxyjump')}: ProxyJump goes in a circle")
+        text = f"{settings.line_of('proxyjump')}: ProxyJump goes in a circle"
+        raise Refused(text, hint="correct that line")
     if not jumps:
         command = settings.one("proxycommand")
         return [_hop(name, settings, spec, settings.expand(command))]
@@ -79,8 +84,17 @@ def _hops(wanted: Destination, spec: HostSpec, depth: int) -> list[Hop]:
 def _hop(name: str, settings: SSHSettings, spec: HostSpec, command: str = "") -> Hop:
     for keyword, written in _UNSUPPORTED.items():
         if settings.one(keyword) not in ("", "no", "false"):
-            raise Refused(f"{settings.line_of(keyword)}: {written} is not supported")
+            line = settings.line_of(keyword)
+            raise Refused(f"{line}: {written} is not supported", hint=f"remove {written} there")
     own_s = settings.one("connecttimeout")
     # ConnectTimeout 0 means no limit.
     timeout_s = min(spec.connect_timeout_s, float(own_s or 0) or spec.connect_timeout_s)
-    return Hop(name, settings, timeout_s, spec.host_keys, spec.host_key_checking, command)
+    return Hop(
+        name,
+        settings,
+        timeout_s,
+        pins=spec.host_keys,
+        checking=spec.host_key_checking,
+        command=command,
+        identity=expand_home(spec.identity_file),
+    )

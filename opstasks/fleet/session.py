@@ -79,6 +79,7 @@ class Session:
         passwords: PasswordSource,
         advice: str = "",
         note_zone: Callable[[tzinfo | None], None] = lambda zone: None,
+        service_user: str = "",
     ) -> None:
         """Start the shell; raises Unreachable or Refused if that is known at once.
 
@@ -86,7 +87,7 @@ class Session:
         command raises the error. `advice` is the hint if sudo refuses, instead of the usual one.
         `note_zone` gets the host's time zone.
         """
-        self._advice = advice
+        self._advice, self._service_user = advice, service_user
         self._note_zone = note_zone
         self.host = host
         self.user = user
@@ -166,7 +167,7 @@ class Session:
             return self._lost()
         if f"input:{self._token}\n".encode() in self._out:
             return input_was_read(self.host)
-        return refusal(self._said(), self.host, self.user, self._advice)
+        return refusal(self._said(), self.host, self.user, self._advice, self._service_user)
 
     def _too_slow(self) -> NoShell:
         self.close()

@@ -17,7 +17,7 @@ from opstasks.core.hints import one_word
 from opstasks.fleet.arrivals import Arrivals
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.route import Hop, route
-from opstasks.fleet.tcp import CHECK_NETWORK
+from opstasks.fleet.tcp import CHECK_NETWORK, NO_SSHD
 from opstasks.fleet.transport import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -135,8 +135,11 @@ class SSHTransport:
         error.host = self.spec.name
         if hop is not self._hops[-1]:
             error.message = f"gateway {hop.name}: {error.message}"
+            gateway = f"the gateway {one_word(hop.name)}"
             if error.hint == CHECK_NETWORK:
-                error.hint = f"is the gateway {one_word(hop.name)} up, and the VPN?"
+                error.hint = f"is {gateway} up, and the VPN?"
+            elif error.hint == NO_SSHD:
+                error.hint = f"{gateway} answers, but no sshd there: check its port"
         return error
 
     def start(self, line: str) -> SSHProcess:
@@ -199,7 +202,9 @@ class SSHTransport:
             ) from error
         except link.NoAnswerError as error:
             text = f"the host gets no answer from that address: {error}"
-            raise Unreachable(text, host=self.spec.name) from error
+            hint = "is that address up? The host must reach it"
+
+            raise Unreachable(text, host=self.spec.name, hint=hint) from error
         except EOFError as error:
             raise self._lost() from error
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from opstasks.core.errors import Refused
+from opstasks.core.hints import one_word
 from opstasks.fleet.config_files import ConfigFiles
 
 _TOKEN = re.compile(r"%(.?)")
@@ -89,7 +90,10 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in known:
-                raise Refused(f"{text!r} in ssh_config: %{match[1]} is not supported")
+                raise Refused(
+                    f"{text!r} in ssh_config: %{match[1]} is not supported",
+                    hint="write the value itself there",
+                )
             return known[match[1]]
 
         return _TOKEN.sub(value, text)
@@ -115,7 +119,10 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def _variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise Refused(f"ssh_config: the environment has no variable {match[1]!r}")
+            raise Refused(
+                f"ssh_config: the environment has no variable {match[1]!r}",
+                hint=f"set {one_word(match[1])}, or write its value in ssh_config",
+            )
         return os.environ[match[1]]
 
     def jumps(self) -> list[Jump]:
@@ -124,7 +131,9 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
         for word in filter(None, self.one("proxyjump").split(",")):
             match = _JUMP.fullmatch(word.removeprefix("ssh://"))
             if match is None:
-                raise Refused(f"{self.line_of('proxyjump')}: ProxyJump {word!r} is not a host")
+                line = self.line_of("proxyjump")
+                text = f"{line}: ProxyJump {word!r} is not a host"
+                raise Refused(text, hint="write [USER@]HOST[:PORT] there")
             host = match["bracketed"] or match["host"]
             found.append(Jump(host, match["user"] or "", int(match["port"] or 0)))
         return found
@@ -132,6 +141,13 @@ class SSHSettings(msgspec.Struct, frozen=True, kw_only=True):
     def line_of(self, keyword: str) -> str:
         """Where a keyword is set, for an error: ``~/.ssh/config, line 3``."""
         return self.files.line_of(self.name, keyword)
+
+    def line_of_key(self, path: str) -> str:
+        """The line of ssh_config that names the file of a key; "" if none does."""
+        for text in self.many("identityfile"):
+            if str(self.path(text)) == path:
+                return self.files.line_with(self.name, "identityfile", text)
+        return ""
 
 
 def expand_home(text: str) -> str:

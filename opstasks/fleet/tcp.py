@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -11,6 +12,7 @@ from opstasks.fleet.route import Hop
 # A connection without an acknowledgement for this long is lost (Linux waits 15 minutes).
 SILENCE_S = 90
 CHECK_NETWORK = "is the host up, and the VPN?"
+NO_SSHD = "the host answers, but no sshd there: check `port` in hosts.yaml, and sshd on the host"
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
@@ -21,10 +23,7 @@ def connect_tcp(hop: Hop, where: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(settings.hostname, settings.port, family, socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        text = f"no address for {settings.hostname!r}"
-        raise Unreachable(
-            text, hint="check `address` in hosts.yaml, or HostName in ssh_config"
-        ) from error
+        raise _no_address(error, hop) from error
     problem: OSError = OSError("no address")
     for kind, type_, protocol, _, address in found:
         try:
@@ -34,18 +33,47 @@ def connect_tcp(hop: Hop, where: str) -> socket.socket:
     raise _unreachable(problem, where, hop.timeout_s) from problem
 
 
+def _no_address(error: Exception, hop: Hop) -> Unreachable:
+    """The error for a name without an address, or for a name service that does not answer."""
+    settings = hop.settings
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        text = f"cannot look up {settings.hostname!r}: the name service does not answer"
+        return Unreachable(text, hint="is your network up, and the VPN?")
+    if settings.one("addressfamily") in FAMILIES:
+        line = settings.line_of("addressfamily")
+        family = settings.one("addressfamily")
+        text = f"no address for {settings.hostname!r} with AddressFamily {family}"
+        return Unreachable(text, hint=f"check AddressFamily: {line}")
+    return Unreachable(
+        f"no address for {settings.hostname!r}",
+        hint="check `address` in hosts.yaml, or HostName in ssh_config",
+    )
+
+
 def _connected(sock: socket.socket, hop: Hop, address: Any) -> socket.socket:
     """The same socket, connected; raises OSError."""
     try:
         sock.settimeout(hop.timeout_s)
         _set_options(sock, hop.settings.is_on("tcpkeepalive"))
-        if hop.settings.one("bindaddress"):
-            sock.bind((hop.settings.one("bindaddress"), 0))
+        _bind(sock, hop)
         sock.connect(address)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _bind(sock: socket.socket, hop: Hop) -> None:
+    """Use the address of BindAddress, if there is one; raises Unreachable."""
+    wanted = hop.settings.one("bindaddress")
+    try:
+        if wanted:
+            sock.bind((wanted, 0))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        line = hop.settings.line_of("bindaddress")
+        text = f"cannot connect from BindAddress {wanted}: {reason}"
+        raise Unreachable(text, hint=f"check BindAddress: {line}") from error
 
 
 def _set_options(sock: socket.socket, keepalive: bool) -> None:
@@ -65,4 +93,5 @@ def _unreachable(error: OSError, where: str, timeout_s: float) -> Unreachable:
     if isinstance(error, TimeoutError):
         return Unreachable(f"no answer from {where} within {timeout_s:g} s", hint=CHECK_NETWORK)
     reason = (error.strerror or str(error)).lower()
-    return Unreachable(f"cannot connect to {where}: {reason}", hint=CHECK_NETWORK)
+    hint = NO_SSHD if error.errno == errno.ECONNREFUSED else CHECK_NETWORK
+    return Unreachable(f"cannot connect to {where}: {reason}", hint=hint)

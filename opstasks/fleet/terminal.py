@@ -137,7 +137,9 @@ class _Beginning:
             text = f"the program did not start within {START_S:g} s"
             raise Unreachable(text, host=name, hint="run it again")
         if not data:
-            raise refusal(self._seen.decode("utf-8", "replace").strip(), name, self._user)
+            said = self._seen.decode("utf-8", "replace").strip()
+            service_user = self._host.spec.service_user
+            raise refusal(said, name, self._user, service_user=service_user)
         return data
 
 

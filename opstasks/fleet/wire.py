@@ -28,7 +28,7 @@ from paramiko.packet import Packetizer
 from opstasks.core.errors import Refused
 from opstasks.core.lines import clipped
 from opstasks.fleet.agent import HostProof
-from opstasks.fleet.host_keys import HostKeyChangedError, kind_of, preferred_kinds
+from opstasks.fleet.host_keys import NOT_OURS, HostKeyChangedError, kind_of, preferred_kinds
 from opstasks.fleet.ssh_settings import SSHSettings
 
 # How long to wait for the server's list of signature algorithms; only RSA keys need it.
@@ -220,13 +220,14 @@ class Wire(paramiko.Transport):
         shown = self._key_info[algorithm](paramiko.Message(host_key))
         signed_with = paramiko.Message(sig).get_string()
         if signed_with != algorithm.encode() or shown.get_name() != kind_of(algorithm):
-            raise HostKeyChangedError(f"the host's key is not the {algorithm} key that it offered")
+            text = f"the host's key is not the {algorithm} key that it offered"
+            raise HostKeyChangedError(text, NOT_OURS)
         if not shown.verify_ssh_sig(self.H, paramiko.Message(sig)):
-            raise HostKeyChangedError("the host cannot prove that its key is its own")
+            raise HostKeyChangedError("the host cannot prove that its key is its own", NOT_OURS)
         if before is not None and before.asbytes() != shown.asbytes():
             text = "the host's key CHANGED in the middle of the session"
             self.reasons.append(text)
-            raise HostKeyChangedError(text)
+            raise HostKeyChangedError(text, NOT_OURS)
         self.host_key = shown
         if before is None:
             self._proof = (host_key, sig)

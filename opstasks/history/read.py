@@ -64,13 +64,14 @@ READ = Program("opstasks.history.onhost.read", HistoryRequest, HistoryAnswer)
 class HistoryRow:
     """One run on one host; its outcome is "begun" when it has no recorded end.
 
-    `time` is ISO 8601 in UTC; `source` says where it is recorded: host, local or both. `who` is
-    what the client said about itself. For a row of a host, `time` is by the clock of the host,
-    `skew_s` is how many seconds that clock was ahead of the clock of `who`, `login` is the account
-    of the SSH login, and `written_by` the account that wrote the line there.
+    `recorded_at` is when its last line was recorded, in seconds since the epoch; `source` says
+    where it is recorded: host, local or both. `who` is what the client said about itself; `args`
+    are in the order in which the task recorded them. For a row of a host, `recorded_at` is by the
+    clock of the host, `skew_s` is how many seconds that clock was ahead of the clock of `who`,
+    `login` is the account of the SSH login, and `written_by` the account that wrote the line there.
     """
 
-    time: str
+    recorded_at: float
     host: str
     who: str
     task: str
@@ -81,7 +82,6 @@ class HistoryRow:
     source: str = "host"
     login: str = ""
     written_by: str = ""
-    at: float = 0.0
     skew_s: float = 0.0
 
 
@@ -112,7 +112,7 @@ class HistoryFilter:
             _matches(row.host, self.host, part=False)
             and _matches(row.task, self.task, part=True)
             and _matches(row.who, self.who, part=True)
-            and (self.since is None or datetime.fromisoformat(row.time) >= self.since)
+            and (self.since is None or row.recorded_at >= self.since.timestamp())
         )
 
     @property
@@ -127,10 +127,10 @@ def _matches(text: str, wanted: str, *, part: bool) -> bool:
     return part and wanted in text
 
 
-def read(host: Host, wanted: HistoryFilter, lines: int) -> HostHistory:
-    """The record of a host's journal."""
+def read(host: Host, wanted: HistoryFilter, limit: int) -> HostHistory:
+    """The record of a host's journal, for its newest `limit` runs (0: all)."""
     # A run has two lines, its start and its end.
-    count = lines * 2 if wanted.is_empty else READ_LINES
+    count = min(limit * 2, READ_LINES) if limit and wanted.is_empty else READ_LINES
     since_at = wanted.since.timestamp() if wanted.since else 0.0
     request = HistoryRequest(audit.IDENTIFIER, host.spec.service_user, count, since_at)
     answer = host.root.call(READ, request)
@@ -180,7 +180,7 @@ def _row(entry: AuditEntry, line: JournalEntry, host: str, source: str) -> Histo
     told = datetime.fromisoformat(entry.time).timestamp()
     at = line.at or told
     return HistoryRow(
-        time=datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
+        recorded_at=at,
         host=host,
         who=entry.who,
         task=entry.task,
@@ -191,7 +191,6 @@ def _row(entry: AuditEntry, line: JournalEntry, host: str, source: str) -> Histo
         source=source,
         login=line.login,
         written_by=line.by,
-        at=at,
         skew_s=round(at - told, 1),
     )
 

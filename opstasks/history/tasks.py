@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from opstasks.cli.app import Context
 from opstasks.cli.task import Flag, since, task
-from opstasks.core.formats import clock_text
 
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
-    from opstasks.history.read import HistoryFilter, HistoryRow
-
-HEADERS = ("when (UTC)", "host", "login", "who", "task", "outcome", "what", "detail")
+    from opstasks.history.read import HostHistory
+    from opstasks.history.screen import Asked, HistoryScreen
 
 
 @task(
@@ -24,58 +22,60 @@ HEADERS = ("when (UTC)", "host", "login", "who", "task", "outcome", "what", "det
         "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",
         "since": since("Only changes since then"),
         "who": Flag("Only changes by these people; part of the name is enough.", value="NAME"),
-        "lines": Flag("How many changes to show for each host.", value="N", short="n", least=1),
+        "limit": Flag("How many of the newest changes of each host; 0: all.", value="N"),
     },
 )
 def history(
-    ctx: Context, host: str = "", task: str = "", since: str = "", who: str = "", lines: int = 20
+    ctx: Context, host: str = "", task: str = "", since: str = "", who: str = "", limit: int = 20
 ) -> None:
-    """Show who changed what, when and how it ended, from the hosts' journals and your own record.
+    """Show who changed what, when and how it ended, the newest last.
 
-    Without -H, on a machine that is not a host, it shows only your own record.
+    It merges the journals of the hosts and your own record. Without -H, on a machine that is not a
+    host, it shows only your own record.
 
     Example: inv -H all history --task deploy --since 7d
     """
     from opstasks.core import durations
-    from opstasks.history.read import HistoryFilter
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.fleet import audit
+    from opstasks.history.merge import by_host
+    from opstasks.history.read import HistoryFilter, read_local
+    from opstasks.history.screen import Asked, history_screen, notes
+    from opstasks.output import fit
 
     moment = durations.moment(since, datetime.now(UTC)) if since else None
-    result = _read(ctx, HistoryFilter(host, task, who, moment), lines)
-    ctx.seen("people", result.values, lambda rows: [row.who for row in rows])
-    ctx.seen("users", result.values, lambda rows: [row.login for row in rows])
-    if not any(item.value for item in result):
-        ctx.console.say("no changes match")
+    wanted = HistoryFilter(host, task, who, moment)
+    asked = Asked(wanted, limit, by_host(read_local(audit.local_path())), since)
+    names = ctx.options.hosts and [one.name for one in ctx.fleet.hosts]
+    only = names[0] if len(names) == 1 else ""
+    # The zone of the hosts is known when they have answered.
+    screen = history_screen(asked, lambda: ctx.clock, only, is_piped=not ctx.console.window)
+    found = _read(ctx, asked, screen)
+    for text in notes(found, screen):
+        for line in fit.paragraph(text, ctx.console.window):
+            ctx.console.note(line)
+    result = FleetResult(
+        [
+            HostResult(i.host, i.outcome, i.value.rows if i.value else [], i.error, i.elapsed_s)
+            for i in found
+        ]
+    )
+    ctx.seen("people", result.values, lambda rows: [row.who for row in rows[::-1]])
+    ctx.seen("users", result.values, lambda rows: [row.login for row in rows[::-1]])
     ctx.finish(result)
 
 
-def _read(ctx: Context, wanted: HistoryFilter, lines: int) -> FleetResult[list[HistoryRow]]:
-    """Read, and show the rows of hosts that have answered, in the order of time."""
-    from opstasks.fleet import audit
-    from opstasks.history.merge import clock_texts, combine, ignored_texts, without_hosts
-    from opstasks.history.read import read, read_local
-    from opstasks.output.rows import GrowingTable
-
-    local = read_local(audit.local_path())
-    table = GrowingTable(ctx.console)
-
-    def show(batch: FleetResult[list[HistoryRow]]) -> None:
-        rows = sorted((row for item in batch for row in item.value or []), key=lambda row: row.at)
-        table.add(HEADERS, map(_cells, rows))
+def _read(ctx: Context, asked: Asked, screen: HistoryScreen) -> FleetResult[HostHistory]:
+    """Read and show; a host that does not answer keeps its error, and has the rows of our file."""
+    from opstasks.history.merge import only_own, with_own
+    from opstasks.history.read import read
 
     if not ctx.options.hosts and ctx.fleet.hosts[0].name == "local":
-        own = without_hosts(local, wanted, lines)
-        show(own)
-        return own
-    journals = ctx.reader.collect(
-        lambda host: read(host, wanted, lines),
-        lambda batch: show(combine(batch, local, wanted, lines)),
+        result = only_own(asked.own, asked.wanted, asked.limit)
+        ctx.console.say_lines(screen.lines(result, ctx.console.window, wide=ctx.console.wide))
+        ctx.console.ids(id for item in result for id in screen.ids_of(item))
+        return result
+    journals = ctx.reader.screen(
+        lambda host: asked.of(host.name, read(host, asked.wanted, asked.limit)), screen
     )
-    for text in (*ignored_texts(journals), *clock_texts(journals)):
-        ctx.console.note(text)
-    return combine(journals, local, wanted, lines)
-
-
-def _cells(row: HistoryRow) -> list[object]:
-    what = " ".join(f"{key}={value}" for key, value in row.args.items() if len(value) <= 40)
-    when = clock_text(row.at)
-    return [when, row.host, row.login, row.who, row.task, row.outcome, what[:80], row.detail[:80]]
+    return with_own(journals, asked.own, asked.wanted, asked.limit)

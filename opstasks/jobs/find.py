@@ -1,4 +1,4 @@
-"""Find the job that a person means: by a word on the hosts, or by number from a list."""
+"""Find jobs on a host: by their ids, or by words that a person types."""
 
 from __future__ import annotations
 
@@ -9,30 +9,18 @@ from typing import Any
 
 import msgspec
 
-from opstasks.cli.app import Context
 from opstasks.core.errors import Incomplete, Refused
-from opstasks.core.fields import Count, Line, Moment
-from opstasks.core.hints import one_word
+from opstasks.core.fields import Count, Line, Moment, Small
 from opstasks.core.state import HostState
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.join import join
 from opstasks.jobs.model import Container, Job, LogFile, Match
-from opstasks.jobs.onhost.find import MATCHES
-from opstasks.jobs.read import (
-    JobSelection,
-    JobsRequest,
-    read_jobs,
-    refusals_explained,
-    volumes_folder,
-)
+from opstasks.jobs.read import refusals_explained, volumes_folder
 
 MAX_WORD_LENGTH = 300
 # Every id that job-runner makes: ten bytes in base 32.
 _ID = re.compile(r"[a-z2-7]{16}")
-# At most this many candidates are shown.
-CANDIDATES = 20
-HINT = "see `jobs.ls --all`"
 
 
 # -- on a host -------------------------------------------------------------------------------
@@ -58,6 +46,7 @@ class FoundJob:
     logs: tuple[LogFile, ...] = field(default_factory=tuple)
     docker_problem: Line = ""
     alike: Count = 0
+    exit_code: Small | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +97,7 @@ def _match(host: str, found: FoundJob, now: float) -> Match:
         row=found.row,
         alike=found.alike,
         now=now,
+        recorded_exit_code=found.exit_code,
     )
 
 
@@ -158,7 +148,7 @@ def no_docker(host: str, problem: str) -> Refused:
     )
 
 
-# -- which one -------------------------------------------------------------------------------
+# -- words -------------------------------------------------------------------------------------
 
 
 def check_word(text: str) -> str:
@@ -173,7 +163,7 @@ def check_word(text: str) -> str:
     if reason:
         raise Refused(
             f"the job {text[:60]!r} {reason}",
-            hint="give an id, or part of an id or of workspace-action; `jobs.ls` shows them",
+            hint="give an id, or part of an id or of workspace-action; jobs.ls shows them",
         )
     return text
 
@@ -184,110 +174,3 @@ def is_id(word: str) -> bool:
     Otherwise a host could attract a command for a job of another host.
     """
     return _ID.fullmatch(word) is not None
-
-
-def candidates(word: str, found: Sequence[Match]) -> list[Match]:
-    """The jobs with the whole id `word`; if there are none, all matches, active jobs first."""
-    whole = [match for match in found if is_id(word) and match.job.id == word]
-    return whole or sorted(found, key=lambda m: (not m.job.is_active, -m.job.created_at))
-
-
-def with_contents(word: str, found: list[Match]) -> list[Match]:
-    """The jobs that have a container or a volume; raises Refused when no match has one."""
-    inside = [match for match in found if match.container or match.volume]
-    if not found or inside:
-        return inside
-    if len(found) > 1:
-        count = f"first {MATCHES}" if len(found) > MATCHES else f"{len(found)}"
-        raise Refused(
-            f"none of the {count} jobs that match {word!r} has a container or volume", hint=HINT
-        )
-    job = found[0].job
-    raise Refused(
-        f"{job.describe()} has no container or volume{' yet' if job.is_active else ''}",
-        host=found[0].host,
-        hint=f"{'jobs.show' if job.is_active else 'jobs.logs'} {one_word(job.id)}",
-    )
-
-
-# -- asking a person -------------------------------------------------------------------------
-
-
-def find_one(ctx: Context, word: str, *, contained: bool = False) -> tuple[Host, Match]:
-    """The job that a word means; without a word, one of the running jobs, chosen by number.
-
-    `contained` offers only jobs that have a container or a volume. Raises Refused when no job
-    matches, and when several match but there is no terminal to ask on.
-    """
-    if word:
-        ((host, match),) = find_several(ctx, [word], contained=contained)
-        return host, match
-    host, id = _running(ctx)
-    (match,) = find_ids(host, [id], without_docker=not contained)
-    return host, with_contents(id, [match])[0] if contained else match
-
-
-def find_several(
-    ctx: Context, words: Sequence[str], *, contained: bool = False, changing: bool = False
-) -> list[tuple[Host, Match]]:
-    """The jobs that the words mean, without duplicates, in the order of the words.
-
-    `changing` is stricter: it refuses part of an id while a host does not answer.
-    """
-    words = list(dict.fromkeys(check_word(word) for word in words))
-    reading = not (contained or changing)
-    result = ctx.fleet.gather(lambda host: find(host, words, without_docker=reading))
-    ctx.seen("jobs", result.values, lambda found: [m.job.known_as for w in words for m in found[w]])
-    if not result.values:
-        ctx.finish(result)
-    if result.exit_code:
-        ctx.console.problems(result)
-    silent = [item.host for item in result if not item.good]
-    by_name = {host.name: host for host in ctx.fleet.hosts}
-    chosen: dict[tuple[str, str], Match] = {}
-    for word in words:
-        found = candidates(word, [m for value in result.values.values() for m in value[word]])
-        if contained:
-            found = with_contents(word, found)
-        match = _the_one(ctx, word, found, silent)
-        if len(found) > 1:
-            # For several matches, the host reads only an outline of each: read this one in full.
-            (match,) = find_ids(by_name[match.host], [match.job.id], without_docker=reading)
-        if changing and silent and not is_id(word):
-            raise Refused(
-                f"{word!r} may mean another job on {', '.join(silent)}",
-                hint=f"give the whole id, {one_word(match.job.id)}, or leave hosts out with -H",
-            )
-        chosen[match.host, match.job.id] = match
-    return [(by_name[match.host], match) for match in chosen.values()]
-
-
-def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str]) -> Match:
-    if not found:
-        asked = [host.name for host in ctx.fleet.hosts if host.name not in silent]
-        raise Refused(f"no job matches {word!r} on {', '.join(asked)}", hint=HINT)
-    if len(found) == 1:
-        return found[0]
-    lines = [match.describe() for match in found[:CANDIDATES]]
-    count = f"more than {CANDIDATES}" if len(found) > CANDIDATES else str(len(found))
-    return found[ctx.pick(f"{count} jobs match {word!r}.", lines)]
-
-
-def _running(ctx: Context) -> tuple[Host, str]:
-    """The host and the id of one of the running jobs, chosen by a person."""
-
-    def running(host: Host) -> tuple[Job, ...]:
-        selection = JobSelection(("running",))
-        request = JobsRequest(host.spec.database, selection, 100, with_docker=True)
-        return read_jobs(host, request).joined()
-
-    result = ctx.fleet.gather(running)
-    ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found])
-    ctx.console.problems(result)
-    found = [Match(host, job) for host, value in result.values.items() for job in value]
-    if not found:
-        if result.exit_code:
-            ctx.finish(result)
-        raise Refused("no job is running", hint=HINT)
-    chosen = found[ctx.pick("Running jobs:", [match.describe() for match in found])]
-    return next(host for host in ctx.fleet.hosts if host.name == chosen.host), chosen.job.id

@@ -84,8 +84,9 @@ def _with_container(job: Job, container: Container | None) -> Job:
         job,
         image=container.image,
         container=container.state,
-        cpus=container.cpus,
+        cpu_limit_cores=container.cpu_limit_cores or None,
         memory_bytes=container.memory_bytes,
+        memory_limit_bytes=container.memory_limit_bytes or None,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opstasks.core.errors import CommandFailed, OpsError, Refused, VerifyFailed
 from opstasks.core.hints import one_word
@@ -23,6 +23,8 @@ from opstasks.jobs.model import Match
 
 MARK = "mark as killed"
 KILLED = "killed_by_admin"
+# What became of a job.
+DONE, ENDED, NOTHING = "killed", "ended first", "nothing to do"
 # Seconds between two checks: the service may still have the job in memory, so we check twice.
 SETTLE_S = 2.0
 KILL_TIMEOUT_S = 20.0
@@ -44,13 +46,37 @@ class KillPlan:
 
 
 @dataclass(frozen=True)
+class KilledJob:
+    """A job after a kill. `outcome`: "killed", "ended first" by itself, or "nothing to do"."""
+
+    state: str
+    status_code: str
+    outcome: str
+
+    def describe(self) -> str:
+        """For people: ``failed (killed_by_admin)``."""
+        status = f"{self.state} ({self.status_code})"
+        if self.outcome == NOTHING:
+            return f"nothing to do: {status}"
+        return f"{status}: the service ended it first" if self.outcome == ENDED else status
+
+
+@dataclass(frozen=True)
 class KillResult:
-    """The outcome for the jobs of one host: a text for people, by id."""
+    """The outcome for the jobs of one host, by id.
+
+    `exposed` are files that contain the values of variables as plain text, with the variables.
+    """
 
     changed: bool
-    jobs: dict[str, str]
-    notes: tuple[str, ...] = ()
+    jobs: dict[str, KilledJob]
+    exposed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     now: HostState | None = None
+
+    @property
+    def killed(self) -> list[str]:
+        """The ids of the jobs that were ended or removed."""
+        return [id for id, job in self.jobs.items() if job.outcome != NOTHING]
 
 
 def plan(match: Match, *, cleanup: bool) -> KillPlan:
@@ -74,14 +100,15 @@ def check_shown(now: KillPlan, shown: Sequence[str]) -> None:
 
     A running job may have started a container since: its extra steps are part of the kill.
     """
-    job, more = now.match.job, [step for step in now.steps if step not in shown]
+    match, job = now.match, now.match.job
+    more = [step for step in now.steps if step not in shown]
     if not more or (MARK in now.steps and MARK in shown):
         return
     changed = "again" if MARK in more else f"and now needs more steps: {', '.join(more)}"
     raise Refused(
         f"{job.id} is {job.status} {changed}; you did not agree to that",
-        host=now.match.host,
-        hint="see `jobs.ls`, then run it again; nothing was changed",
+        host=match.host,
+        hint=f"inv -H {match.host} jobs.ls, then run it again; nothing was changed",
     )
 
 
@@ -109,7 +136,7 @@ def not_done(now: Match, before: Match, *, cleanup: bool) -> str:
 
 def nothing_to_do(matches: Sequence[Match]) -> KillResult:
     """The result for jobs that need no steps."""
-    return KillResult(False, {m.job.id: f"nothing to do: {m.job.status}" for m in matches})
+    return KillResult(False, {match.job.id: _after(match, NOTHING) for match in matches})
 
 
 # -- doing it --------------------------------------------------------------------------------
@@ -132,9 +159,9 @@ def apply(host: Host, shown: Mapping[str, Sequence[str]], *, cleanup: bool) -> K
         if not todo:
             return nothing_to_do([now.match for now in plans])
         after = _kill(host, todo, cleanup=cleanup)
-    texts = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
-    texts |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
-    return KillResult(True, texts, _exposed_secrets(host, after), state_of(after))
+    jobs = dict(nothing_to_do([now.match for now in plans if not now.steps]).jobs)
+    jobs |= {was.job.id: _ended(was, now) for was, now in zip(todo, after, strict=True)}
+    return KillResult(True, jobs, _exposed_secrets(host, after), state_of(after))
 
 
 def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
@@ -144,7 +171,7 @@ def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
     hint = f"inv -H {host.name} jobs.kill {' '.join(words)}, which does the rest"
     if live and _mark(host, _ids(live)):
         _wait(host, live, lambda now, _: not_killed(now), lambda ids: _mark(host, ids), hint)
-    host.step(f"kill {' '.join(_ids(before))}")
+    host.step(f"kill {' '.join(_ids(before))}", brief="killed")
     problem = _run_kill(host, _ids(before), cleanup=cleanup)
 
     def again(ids: Sequence[str]) -> bool:
@@ -159,7 +186,7 @@ def _kill(host: Host, before: Sequence[Match], *, cleanup: bool) -> list[Match]:
 
 def _mark(host: Host, ids: Sequence[str]) -> bool:
     """Mark jobs as killed; if that fails, job-runner's own command marks them later."""
-    host.step(f"mark {' '.join(ids)} as killed")
+    host.step(f"mark {' '.join(ids)} as killed", brief="marked")
     return host.service.test(job_runner.mark(host.spec, ids))
 
 
@@ -233,22 +260,26 @@ def _ids(found: Sequence[Match]) -> list[str]:
     return [match.job.id for match in found]
 
 
-def _ended(was: Match, now: Match) -> str:
-    """How a job ended, for people; the service may have recorded its end before we did."""
+def _ended(was: Match, now: Match) -> KilledJob:
+    """How a job ended; the service may have recorded its end before we did."""
     quicker = was.job.is_active and now.job.status_code != KILLED
-    return f"{now.job.status}: the service ended it first" if quicker else now.job.status
+    return _after(now, ENDED if quicker else DONE)
 
 
-def _exposed_secrets(host: Host, after: Sequence[Match]) -> tuple[str, ...]:
-    """Name the files with secrets: job-runner saves a killed job's environment unmasked."""
+def _after(match: Match, outcome: str) -> KilledJob:
+    return KilledJob(match.job.state, match.job.status_code, outcome)
+
+
+def _exposed_secrets(host: Host, after: Sequence[Match]) -> dict[str, tuple[str, ...]]:
+    """The files with secrets: job-runner saves a killed job's environment unmasked."""
     paths = [path for match in after if (path := file_of(match, METADATA_FILE))]
     commands = {path: METADATA.command(MetadataRequest(path)) for path in paths}
-    notes = []
+    exposed: dict[str, tuple[str, ...]] = {}
     for path, result in host.service.gather(commands).items() if commands else ():
         try:
             names = METADATA.decode(result, host.name).exposed
         except OpsError:
             continue  # the job is killed, even if we cannot read this file
         if names:
-            notes.append(f"{path} contains the value of {', '.join(names)} as plain text")
-    return tuple(notes)
+            exposed[path] = names
+    return exposed

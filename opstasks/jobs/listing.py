@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,12 +11,10 @@ import msgspec
 from opstasks.core import durations
 from opstasks.core.errors import CommandFailed, Refused
 from opstasks.core.fields import Moment
-from opstasks.core.formats import clock_text, size_text, span_text
-from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
-from opstasks.jobs.join import NO_STATE, HostContainers
-from opstasks.jobs.model import STATES, Job
+from opstasks.jobs.join import HostContainers
+from opstasks.jobs.model import ACTIVE, STATES, Job
 from opstasks.jobs.read import (
     READ,
     JobsAnswer,
@@ -31,34 +29,21 @@ from opstasks.jobs.read import (
 PAGE_ROWS = 10_000
 # Jobs in one part of a stream: host and client never have more in memory.
 STREAM_ROWS = 500
-HEADERS = (
-    "host",
-    "id",
-    "workspace",
-    "action",
-    "state",
-    "status",
-    "since",
-    "for",
-    "image",
-    "cpus",
-    "memory",
-    "container",
-    "problem",
-)
 
 
 # -- which jobs ------------------------------------------------------------------------------
 
 
 def select(state: str, workspace: str, since: str, *, everything: bool) -> JobSelection:
-    """The jobs that an operator asks for, by default the running ones; raises Refused."""
+    """The jobs that an operator asks for, by default those that are not over; raises Refused."""
     if state and state not in STATES:
-        raise Refused(f"there is no state {state!r}", hint=f"states: {', '.join(STATES)}")
-    states = (state,) if state else () if everything or since else ("running",)
+        *most, last = STATES
+        raise Refused(f"--state must be {', '.join(most)} or {last}, not {state!r}")
+    states = (state,) if state else () if everything or since else ACTIVE
     if not workspace.isprintable():
         raise Refused(
-            f"{workspace!r} cannot be a workspace", hint="`jobs.ls --all` shows their names"
+            f"--workspace: {workspace!r} cannot be a workspace",
+            hint="jobs.ls --all, which shows their names",
         )
     since_s, since_at = since_of(since)
     return JobSelection(states, workspace, since_at=since_at, since_s=since_s)
@@ -71,9 +56,12 @@ def since_of(text: str) -> tuple[float, float]:
     """
     if not text:
         return 0.0, 0.0
-    if durations.is_span(text):
-        return float(durations.parse(text)), 0.0
-    return 0.0, durations.moment(text, datetime.now(UTC)).timestamp()
+    try:
+        if durations.is_span(text):
+            return float(durations.parse(text)), 0.0
+        return 0.0, durations.moment(text, datetime.now(UTC)).timestamp()
+    except Refused as refused:
+        raise Refused(f"--since: {refused.message}", hint=refused.hint) from None
 
 
 # -- a table ---------------------------------------------------------------------------------
@@ -83,24 +71,18 @@ def since_of(text: str) -> tuple[float, float]:
 class Listing:
     """Jobs of a host for a table; `docker_problem` says why docker did not answer.
 
-    `now` is the host's own clock, in seconds since the epoch.
+    `now` is the host's own clock, in seconds since the epoch. `counts` is how many jobs the host
+    has in each state, `ended_day` how many of them ended within 24 hours. `has_more`: the limit
+    left jobs out.
     """
 
     jobs: tuple[Job, ...]
     docker_problem: str = ""
     now: float = 0.0
     host: str = ""
-
-    @property
-    def removal(self) -> str:
-        """The task that removes what jobs left that are over; "" if they left nothing."""
-        ids = [one_word(job.id) for job in self.jobs if job.left and job.state != NO_STATE]
-        return f"inv -H {self.host} jobs.kill {' '.join(ids)}" if ids else ""
-
-    @property
-    def known(self) -> int:
-        """How many of them are in the database; the others are orphan containers."""
-        return len([job for job in self.jobs if job.state != NO_STATE])
+    counts: dict[str, int] = field(default_factory=dict)
+    ended_day: dict[str, int] = field(default_factory=dict)
+    has_more: bool = False
 
 
 def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
@@ -130,7 +112,15 @@ def list_jobs(host: Host, selection: JobSelection, limit: int) -> Listing:
             shown = [job.id for job in found]
             wanted = selection.may_show_orphans
             orphans = first.docker.orphans(shown, first.now) if wanted else ()
-            return Listing((*found, *orphans), first.docker.problem, page.now, host.name)
+            return Listing(
+                (*found, *orphans),
+                first.docker.problem,
+                page.now,
+                host.name,
+                first.counts,
+                first.ended_day,
+                page.more,
+            )
         after = _next_page(host, page, after)
 
 
@@ -140,25 +130,6 @@ def _next_page(host: Host, page: JobsAnswer, after: tuple[float, str] | None) ->
     if last is None or (after is not None and last >= after):
         raise READ.invalid("more jobs, but no next page", host.name)
     return last
-
-
-def cells(job: Job, now: float) -> list[object]:
-    """A job's row of the table, without the host; `now` in seconds since the epoch."""
-    elapsed_s = job.elapsed_s(now)
-    return [
-        job.id,
-        job.workspace,
-        job.action,
-        job.state,
-        job.status_code,
-        clock_text(job.started_at or job.created_at),
-        span_text(elapsed_s) if elapsed_s else "",
-        job.image.rpartition("/")[2],
-        f"{job.cpus:g}" if job.cpus else "",
-        size_text(job.memory_bytes) if job.memory_bytes else "",
-        job.container,
-        job.disagreement,
-    ]
 
 
 # -- a stream --------------------------------------------------------------------------------

@@ -17,11 +17,12 @@ import msgspec
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import CommandFailed, InvalidResponse, Refused
 from opstasks.core.fields import Line
-from opstasks.core.hints import one_word
+from opstasks.core.lines import lines_of
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.jobs.find import find_ids, no_docker
 from opstasks.jobs.model import Match
+from opstasks.jobs.words import command_for
 
 LOG_FILE, METADATA_FILE = "logs.txt", "metadata.json"
 # Longer lines are shown in pieces of this size.
@@ -48,12 +49,17 @@ exit "${code:-125}"
 """
 _WAIT = 'code=$(docker wait "$1" 2>/dev/null); exit "${code:-125}"'
 _LOGS = 'docker logs "${@:2}" "$1" 2>&1'
+_END_OF_CONTAINER = 'docker logs --tail "$2" "$1" 2>&1 | tail -c "$3"'
+_END_OF_FILE = 'tail -c "$3" -- "$1"'
 _COUNT_CONTAINER = 'set -o pipefail; docker logs "$1" 2>&1 | wc -lc'
 _COUNT_FILE = 'wc -lc <"$1"'
 # A number of lines or bytes: up to an exabyte.
 _COUNT = re.compile(r"[0-9]{1,18}")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 NO_CODE = 125
+# So much of the end of a log is read to show its last lines.
+END_BYTES = 8192
+END_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,16 @@ class LogSummary:
     lines: int
     size_bytes: int
     exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class JobMetadata:
+    """Where a job's metadata.json is; `metadata`: its content with secrets masked, or None."""
+
+    job: str
+    path: str
+    size_bytes: int
+    metadata: Any = None
 
 
 class LogLines:
@@ -120,8 +136,15 @@ def source(match: Match) -> LogSource:
     raise Refused(
         f"{match.job.describe()} has no output",
         host=match.host,
-        hint=f"jobs.show {one_word(match.job.id)}",
+        hint=command_for(match.host, "jobs.show", match.job.id),
     )
+
+
+def heading(host: str, match: Match, where: LogSource, lines: int) -> list[str]:
+    """What stands above the output: the job, and which lines follow."""
+    some = f"the last {lines} lines, newest last; all: --lines 0" if lines else "all lines"
+    job = match.job
+    return [f"{host}  {job.id}  {job.workspace} / {job.action}", f"{where.describe()}: {some}"]
 
 
 def file_of(match: Match, name: str) -> str:
@@ -130,20 +153,40 @@ def file_of(match: Match, name: str) -> str:
     return next((path for path in paths if PurePosixPath(path).name == name), "")
 
 
-def read_command(where: LogSource, *, tail: int, timestamps: bool, follow: bool) -> Command:
-    """Print a job's output; with `follow` the exit code is the job's. `tail` 0 means all."""
+def read_command(where: LogSource, *, lines: int, timestamps: bool, follow: bool) -> Command:
+    """Print the last lines of a job's output, 0 for all; with `follow`, exit with its code."""
     if where.path:
-        return cmd("tail", "-n", tail, "--", where.path) if tail else cmd("cat", "--", where.path)
+        return cmd("tail", "-n", lines, "--", where.path) if lines else cmd("cat", "--", where.path)
     stamps = ["--timestamps"] if timestamps else []
     if follow:
-        return cmd("bash", "-c", _FOLLOW, "jobs.logs", tail, where.container, *stamps)
-    last = [f"--tail={tail}"] if tail else []
+        return cmd("bash", "-c", _FOLLOW, "jobs.logs", lines, where.container, *stamps)
+    last = [f"--tail={lines}"] if lines else []
     return cmd("bash", "-c", _LOGS, "jobs.logs", where.container, *stamps, *last)
 
 
 def wait_command(where: LogSource) -> Command:
     """Wait until a job's container ends; the exit code is the job's."""
     return cmd("bash", "-c", _WAIT, "jobs.logs", where.container)
+
+
+def end_command(where: LogSource, lines: int) -> Command:
+    """Print the end of a job's output; parse it with `end_lines`."""
+    script = _END_OF_CONTAINER if where.container else _END_OF_FILE
+    words = (where.container or where.path, lines, END_BYTES)
+    return cmd("bash", "-c", script, "jobs.show", *words).within(END_TIMEOUT_S)
+
+
+def end_lines(text: str, id: str, lines: int) -> tuple[str, ...]:
+    """The last lines that a job printed, without the summary that job-runner appends."""
+    found = lines_of(text)
+    if len(text.encode()) >= END_BYTES:
+        found = found[1:]  # a part of a line
+    summary = f"job_definition_id: {id}"
+    if summary in found:
+        found = found[: found.index(summary)]
+    while found and not found[-1].strip():
+        found.pop()
+    return tuple(_STAMP.sub("", line) for line in found[-lines:])
 
 
 def count_command(where: LogSource) -> Command:
@@ -155,15 +198,15 @@ def count_command(where: LogSource) -> Command:
 def show(
     host: Host,
     where: LogSource,
-    lines: Callable[[Sequence[str]], None],
+    take: Callable[[Sequence[str]], None],
     *,
-    tail: int,
+    lines: int,
     timestamps: bool,
     follow: bool,
 ) -> int:
     """Pass on a job's output; returns the job's exit code, or 0 when not following."""
-    command = read_command(where, tail=tail, timestamps=timestamps, follow=follow)
-    taken = LogLines(lines, strip=bool(where.path) and not timestamps)
+    command = read_command(where, lines=lines, timestamps=timestamps, follow=follow)
+    taken = LogLines(take, strip=bool(where.path) and not timestamps)
     result = host.service.stream(command, taken.take)
     taken.end()
     if follow and where.container:
@@ -235,9 +278,9 @@ def metadata_path(match: Match) -> str:
     path = file_of(match, METADATA_FILE)
     if not path:
         raise Refused(
-            f"{match.job.describe()} has no {METADATA_FILE} yet",
+            f"{match.job.describe()} has no {METADATA_FILE}{' yet' if match.job.is_active else ''}",
             host=match.host,
-            hint=f"it is written when the job ends; jobs.show {one_word(match.job.id)}",
+            hint=command_for(match.host, "jobs.show", match.job.id),
         )
     return path
 

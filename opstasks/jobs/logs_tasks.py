@@ -11,6 +11,7 @@ from opstasks.cli.app import Context
 from opstasks.cli.task import LINES, Flag, task
 from opstasks.core.errors import INTERRUPTED, Interrupted
 from opstasks.jobs.job_argument import JOB_HELP
+from opstasks.output.parts import dim
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
@@ -50,25 +51,25 @@ def logs(
 
     Example: inv -H all jobs.logs abc123 --follow
     """
-    from opstasks.jobs.find import find_one
+    from opstasks.jobs.choose import find_one
 
     host, match = find_one(ctx, job)
     if metadata:
         _metadata(ctx, host, match)
     else:
-        _contents(ctx, host, match, follow=follow, tail=lines, timestamps=timestamps)
+        _contents(ctx, host, match, follow=follow, lines=lines, timestamps=timestamps)
 
 
 @task(changes=False, variadic="job", help=LOGS_HELP)
 def follow(ctx: Context, job: str = "", lines: int = 100, timestamps: bool = False) -> None:
-    """Follow the output of a running job; without a job, choose from the running ones.
+    """Follow the output of a running job; without one, choose by number.
 
     Example: inv -H tpp jobs.follow
     """
-    from opstasks.jobs.find import find_one
+    from opstasks.jobs.choose import find_one
 
     host, match = find_one(ctx, job, contained=True)
-    _contents(ctx, host, match, follow=True, tail=lines, timestamps=timestamps)
+    _contents(ctx, host, match, follow=True, lines=lines, timestamps=timestamps)
 
 
 def may_show(ctx: Context, host: Host) -> bool:
@@ -78,7 +79,7 @@ def may_show(ctx: Context, host: Host) -> bool:
 
 
 def _contents(
-    ctx: Context, host: Host, match: Match, *, follow: bool, tail: int, timestamps: bool
+    ctx: Context, host: Host, match: Match, *, follow: bool, lines: int, timestamps: bool
 ) -> None:
     from opstasks.jobs import logs as jobs_logs
 
@@ -86,20 +87,23 @@ def _contents(
     if not may_show(ctx, host) or ctx.options.json:
         _summary(ctx, host, match, where, follow=follow)
         return
-    ctx.console.note(f"{host.name}  {match.job.id}  {match.job.slug}  {where.describe()}")
+    for line in jobs_logs.heading(host.name, match, where, lines):
+        ctx.console.note(dim(line))
     try:
         code = jobs_logs.show(
             host,
             where,
-            lambda lines: ctx.console.lines(host.name, lines, prefixed=False),
-            tail=tail,
+            lambda texts: ctx.console.lines(host.name, texts, prefixed=False),
+            lines=lines,
             timestamps=timestamps,
             follow=follow,
         )
     except KeyboardInterrupt:
-        if follow:
-            raise Exit(code=INTERRUPTED) from None
         goes_on = "; the job continues" if where.running else ""
+        if follow:
+            ctx.console.note()  # the terminal shows ^C where the cursor is
+            ctx.console.note(f"stopped following{goes_on}")
+            raise Exit(code=INTERRUPTED) from None
         raise Interrupted(f"interrupted; nothing was changed{goes_on}") from None
     if follow and where.container:
         _say_end(ctx, None if code == jobs_logs.NO_CODE else code)
@@ -107,29 +111,37 @@ def _contents(
 
 def _summary(ctx: Context, host: Host, match: Match, where: LogSource, *, follow: bool) -> None:
     """Instead of the contents, show where they are and their size."""
+    from opstasks.core.formats import size_text
     from opstasks.jobs import logs as jobs_logs
 
     found = jobs_logs.summarise(host, match, where, follow=follow)
-    if ctx.options.json:
-        ctx.console.document(found)
-    else:
-        ctx.console.say(
-            f"{found.host}: {found.source}: {found.lines} lines, {found.size_bytes} bytes"
-        )
+    size = f"{found.lines} lines, {size_text(found.size_bytes)}"
+    ctx.console.say(f"{host.name}: {found.source}: {size}")
+    if not ctx.options.json:
         ctx.console.note("contents of job logs go only to a terminal (hosts.yaml: privacy)")
+    _document(ctx, host, found)
     if follow and where.running:
         _say_end(ctx, found.exit_code)
+
+
+def _document(ctx: Context, host: Host, value: object) -> None:
+    """Print the value of the one host with --json."""
+    from opstasks.core.result import FleetResult, HostResult
+
+    if ctx.options.json:
+        ctx.finish(FleetResult([HostResult(host.name, "ok", value)]))
 
 
 def _say_end(ctx: Context, code: int | None) -> None:
     """Say how a followed job ended; its exit code becomes ours."""
     from opstasks.jobs import logs as jobs_logs
+    from opstasks.jobs.words import exit_text
 
     if code is None:
         # 125 means that docker itself failed, but a job may also end with it.
         ctx.console.note("the job has ended with exit code 125, or docker did not report it")
         raise Exit(code=jobs_logs.NO_CODE)
-    ctx.console.note(f"the job has ended with exit code {code}")
+    ctx.console.note(f"the job has ended with exit code {exit_text(code)}")
     if code:
         raise Exit(code=code)
 
@@ -137,21 +149,21 @@ def _say_end(ctx: Context, code: int | None) -> None:
 def _metadata(ctx: Context, host: Host, match: Match) -> None:
     import json
 
-    from opstasks.jobs.logs import metadata_path, read_metadata
+    from opstasks.core.formats import size_text
+    from opstasks.jobs.logs import JobMetadata, metadata_path, read_metadata
 
     path = metadata_path(match)
+    size_bytes = next(file.size_bytes for file in match.logs if file.path == path)
     if not may_show(ctx, host):
-        size_bytes = next(file.size_bytes for file in match.logs if file.path == path)
-        ctx.console.say(f"{host.name}: {path}: {size_bytes} bytes")
-        ctx.console.note("its contents go only to a terminal (hosts.yaml: privacy)")
-        if ctx.options.json:
-            ctx.console.document({"host": host.name, "path": path, "size_bytes": size_bytes})
+        ctx.console.say(f"{host.name}: {path}: {size_text(size_bytes)}")
+        if not ctx.options.json:
+            ctx.console.note("its contents go only to a terminal (hosts.yaml: privacy)")
+        _document(ctx, host, JobMetadata(match.job.id, path, size_bytes))
         return
     found = read_metadata(host, match)
-    if ctx.options.json:
-        ctx.console.document(found.metadata)
-    for line in json.dumps(found.metadata, indent=2, ensure_ascii=False).split("\n"):
-        if not ctx.options.json:
+    _document(ctx, host, JobMetadata(match.job.id, path, size_bytes, found.metadata))
+    if not ctx.options.json:
+        for line in json.dumps(found.metadata, indent=2, ensure_ascii=False).split("\n"):
             ctx.console.line(host.name, line, prefixed=False)
     if found.exposed:
         ctx.console.note(

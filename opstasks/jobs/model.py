@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstasks.core.fields import Amount, Count, Line, Moment, Small, Text
-from opstasks.core.formats import minute_text
 
 CONTAINER_PREFIX, VOLUME_PREFIX = "os-job-", "os-volume-"
 STATES = ("pending", "running", "failed", "succeeded")
@@ -19,9 +18,10 @@ INTERNAL_ERROR = "internal_error"
 class Job:
     """One job; times are seconds since the epoch, 0 for an event that has not happened.
 
-    `cpus` (processors) and `memory_bytes` are the limits of its container, 0 without a container.
-    `container` is its state. `disagreement` says what database and docker disagree about. `left`
-    is what a job that is over still has: "container", "volume" or "container and volume".
+    The limits and `memory_bytes`, what its container uses, are None where there is no limit, or
+    where they are not known. `container` is its state. `disagreement` says what database and docker
+    disagree about. `left` is what a job that is over still has: "container", "volume" or "container
+    and volume".
     """
 
     id: Line
@@ -37,8 +37,9 @@ class Job:
     container: Line = ""
     disagreement: Line = ""
     status_message: Text = ""
-    cpus: Amount = 0.0
-    memory_bytes: Count = 0
+    cpu_limit_cores: Amount | None = None
+    memory_bytes: Count | None = None
+    memory_limit_bytes: Count | None = None
     left: Line = ""
 
     def elapsed_s(self, now: float) -> float:
@@ -89,8 +90,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Container:
-    """A job's container; `state` is running, exited, ...; `cpus` and `memory_bytes` are limits.
+    """A job's container; `state` is running, exited, ...; a limit of 0 means no limit.
 
+    `memory_bytes` is what it uses, without cache that can be freed; None if that is not known.
     Times are seconds since the epoch, 0 for an event that has not happened. `mount` is what is
     mounted at /workspace: ("volume", name) or ("bind", folder).
     """
@@ -104,8 +106,9 @@ class Container:
     oom_killed: bool = False
     started_at: Moment = 0.0
     finished_at: Moment = 0.0
-    cpus: Amount = 0.0
-    memory_bytes: Count = 0
+    cpu_limit_cores: Amount = 0.0
+    memory_limit_bytes: Count = 0
+    memory_bytes: Count | None = None
     mount: tuple[Line, Line] | None = None
 
     @property
@@ -135,7 +138,7 @@ class Match:
     `volume` is ("volume", name) or ("bind", folder). `docker_problem` says why container and
     volume are unknown. `row` is the unchecked row of the database: any key may be missing and
     any value may have any type. `alike` counts other ids that contain this id. `now` is the
-    host's clock, in seconds since the epoch.
+    host's clock, in seconds since the epoch. `recorded_exit_code` is the one in metadata.json.
     """
 
     host: str
@@ -147,15 +150,18 @@ class Match:
     row: dict[str, Any] = field(default_factory=dict)
     alike: int = 0
     now: float = 0.0
+    recorded_exit_code: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the job's program ended; None if it has not, or if that is not known."""
+        if self.job.is_active and (self.container is None or self.runs):
+            return None
+        if self.container is not None and self.container.finished_at:
+            return self.container.exit_code
+        return self.recorded_exit_code
 
     @property
     def runs(self) -> bool:
         """Whether its container has processes."""
         return self.container is not None and self.container.is_alive
-
-    def describe(self) -> str:
-        """One line in a list to choose from."""
-        job = self.job
-        created = minute_text(job.created_at)
-        words = (self.host, job.id, job.slug, job.state, job.status_code, created)
-        return "  ".join(word for word in words if word)

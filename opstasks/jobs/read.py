@@ -31,7 +31,7 @@ class JobSelection(msgspec.Struct, frozen=True):
     def may_show_orphans(self) -> bool:
         """Whether the selection includes containers without a job."""
         hidden = self.workspace or self.since_at or self.since_s
-        return not hidden and self.states in ((), ("running",))
+        return not hidden and (not self.states or "running" in self.states)
 
 
 class JobsRequest(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from opstasks.fleet.inventory import HostSpec
 from opstasks.jobs import job_runner
 from opstasks.jobs.find import find_again, find_ids, state_of
 from opstasks.jobs.model import INTERNAL_ERROR, Match
+from opstasks.jobs.words import command_for
 from opstasks.primitives import systemd
 from opstasks.primitives.systemd import UnitState
 
@@ -69,12 +70,22 @@ class RetryPlan:
 
 @dataclass(frozen=True)
 class RetryResult:
-    """The outcome for the job: a text for people, by id."""
+    """The job after the retry; `is_over`: job-runner is done with it. `notes` are for people."""
 
     changed: bool
-    jobs: dict[str, str]
+    job: str
+    state: str
+    status_code: str
+    is_over: bool
     notes: tuple[str, ...] = ()
     now: HostState | None = None
+
+    def describe(self) -> str:
+        """For people: ``abc succeeded``, or its state and that job-runner continues it."""
+        if self.is_over:
+            code = f" ({self.status_code})" if self.status_code != self.state else ""
+            return f"{self.job} {self.state}{code}"
+        return f"{self.job} is {self.state} ({self.status_code}), job-runner continues it"
 
 
 def plan(match: Match, facts: RetryFacts) -> RetryPlan:
@@ -109,7 +120,7 @@ def check_state(match: Match) -> None:
     elif not match.volume:
         reason = "no longer has a volume: request a new run"
     if reason:
-        hint = f"jobs.show {one_word(job.id)}; nothing was changed"
+        hint = f"{command_for(match.host, 'jobs.show', job.id)}; nothing was changed"
         raise Refused(f"{job.id} {reason}", host=match.host, hint=hint)
 
 
@@ -151,7 +162,11 @@ def apply(host: Host, id: str, *, wait_s: float) -> RetryResult:
         else:
             _run_retry(host, id)
         after = _wait(host, id, wait_s if now.serving else 0)
-    return RetryResult(True, {id: _ended(host, after)}, now.notes, state_of([after]))
+    _check_ended(host, after)
+    job = after.job
+    return RetryResult(
+        True, id, job.state, job.status_code, not job.is_active, now.notes, state_of([after])
+    )
 
 
 def _marker(spec: HostSpec, id: str) -> str:
@@ -166,7 +181,7 @@ def untold_folder(spec: HostSpec) -> str:
 
 def _run_retry(host: Host, id: str) -> None:
     """Run job-runner's command; raises VerifyFailed when it did not retry the job."""
-    host.step(f"retry {id}")
+    host.step(f"retry {id}", brief="retried")
     marker = _marker(host.spec, id)
     *_, result = host.service.batch(
         [
@@ -191,7 +206,7 @@ def _tell(host: Host, id: str) -> None:
 
     job-runner itself reports only active jobs, and jobs that the job-server asks for.
     """
-    host.step("tell the job-server")
+    host.step("tell the job-server", brief="told the job-server")
     command = job_runner.tell_job_server(host.spec, id)
     for attempt in range(TELLS):
         host.pause(TELL_AGAIN_S if attempt else 0)
@@ -210,7 +225,7 @@ def _tell(host: Host, id: str) -> None:
 def _wait(host: Host, id: str, wait_s: float) -> Match:
     """Wait until the service is done with the job or time is up; returns the job as it is then."""
     if wait_s:
-        host.step(f"wait up to {wait_s:g} s for job-runner to be done with it")
+        host.step("wait until job-runner is done with it", brief="waited", lasts_s=wait_s)
     found: list[Match] = []
 
     def ended() -> Match | None:
@@ -227,12 +242,12 @@ def _read(host: Host, id: str) -> list[Match]:
     return find_again(host, [id], f"inv -H {host.name} jobs.show {one_word(id)}")
 
 
-def _ended(host: Host, match: Match) -> str:
+def _check_ended(host: Host, match: Match) -> None:
+    """Raise VerifyFailed when the job ended with an internal error again."""
     if _is_internal_error(match):
         text = f"{match.job.id} failed again: {match.job.status_message}"
         hint = f"inv -H {host.name} logs --job {one_word(match.job.id)}; fix that, then retry"
         raise _failed(host, match, text, "", hint)
-    return match.job.status
 
 
 def _failed(host: Host, match: Match, text: str, tail: str, hint: str) -> VerifyFailed:

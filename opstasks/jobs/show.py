@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from opstasks.core.command import Command
 from opstasks.core.errors import (
     CommandFailed,
     InvalidResponse,
     ProgramFailed,
     Refused,
     TimedOut,
+    TooMuchOutput,
 )
-from opstasks.core.formats import clock_text, day_text, size_text, span_text
+from opstasks.core.formats import day_text
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.logs import LogSource, end_command, end_lines, source
 from opstasks.jobs.model import Job, Match
 from opstasks.primitives import journal
 
 DAY_S = 86400
 JOURNAL_TIMEOUT_S = 20
+# So many lines of a job's output are shown.
+LAST_LINES = 10
 # The atomic group (?>...) keeps it linear: a line may repeat what the group looks for.
 _STATUS_LINE = re.compile(
     r"^(?P<time>\d{4}-\d\d-\d\dT[\d:.]+[+-]\d{4}) (?>.*?Z \w+ +)(?P<message>.*?) "
@@ -32,9 +36,9 @@ _STATUS_LINE = re.compile(
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One event in a job's history: `at` in seconds since the epoch."""
+    """One event in a job's history: `happened_at` in seconds since the epoch."""
 
-    at: float
+    happened_at: float
     name: str
     text: str = ""
 
@@ -47,18 +51,39 @@ class Timeline:
     missing: str = ""
 
 
-def read_timeline(host: Host, match: Match) -> Timeline:
-    """A job's history, with the service's lines from a day before it to a day after it."""
+def read_more(host: Host, match: Match, *, with_output: bool) -> tuple[Timeline, tuple[str, ...]]:
+    """A job's history and, `with_output`, the last lines that it printed, in one round trip.
+
+    The history has the service's lines from a day before the job to a day after it. What cannot be
+    read is left out; the timeline says why.
+    """
     request = records_request(host.spec, match.job)
+    records = journal.RECORDS.command(request, timeout_s=JOURNAL_TIMEOUT_S)
+    commands: dict[str, Command] = {"records": records}
+    if with_output and (where := _source(match)):
+        commands["output"] = end_command(where, LAST_LINES)
     lines: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
     missing = ""
     try:
-        lines = host.service.call(journal.RECORDS, request, timeout_s=JOURNAL_TIMEOUT_S).lines
+        found = host.service.gather(commands)
+        if "output" in found and found["output"].code == 0:
+            printed = end_lines(found["output"].out, match.job.id, LAST_LINES)
+        answer = journal.RECORDS.decode(found["records"], host.name, timeout_s=JOURNAL_TIMEOUT_S)
+        lines = answer.lines
     except TimedOut:
         missing = f"the journal took more than {JOURNAL_TIMEOUT_S} s"
-    except (Refused, ProgramFailed, CommandFailed, InvalidResponse) as error:
+    except (Refused, ProgramFailed, CommandFailed, InvalidResponse, TooMuchOutput) as error:
         missing = f"the journal cannot be read: {error.tail or error.message}"
-    return Timeline(events(match, statuses(lines)), missing)
+    return Timeline(events(match, statuses(lines)), missing), printed
+
+
+def _source(match: Match) -> LogSource | None:
+    """Where the job's output is; None if it has none."""
+    try:
+        return source(match)
+    except Refused:
+        return None
 
 
 def records_request(spec: HostSpec, job: Job) -> journal.JournalRequest:
@@ -99,7 +124,7 @@ def events(match: Match, reached: Sequence[JobEvent] = ()) -> tuple[JobEvent, ..
     """A job's history by time: from the database, docker and the statuses that it `reached`."""
     job, container = match.job, match.container
     # The database rounds to seconds; the last status was reached when the job completed.
-    last_at = max(job.completed_at, *(event.at for event in reached), 0)
+    last_at = max(job.completed_at, *(event.happened_at for event in reached), 0)
     completed_at = last_at if job.completed_at else 0
     found = [
         JobEvent(job.created_at, "created"),
@@ -116,76 +141,6 @@ def events(match: Match, reached: Sequence[JobEvent] = ()) -> tuple[JobEvent, ..
         ]
     if not job.completed_at and job.status_code not in {event.name for event in reached}:
         found.append(JobEvent(job.updated_at, job.status_code, job.status_message))
-    return tuple(sorted((e for e in found if e.at and e.name), key=lambda event: event.at))
-
-
-# -- as text ---------------------------------------------------------------------------------
-
-
-def known(match: Match) -> Iterator[tuple[str, str]]:
-    """What is known about a job: name and value of each line, without empty values."""
-    for name, value in (*_of_database(match), *_of_host(match)):
-        if value not in (None, ""):
-            yield name, str(value)
-
-
-def _of_database(match: Match) -> Iterator[tuple[str, object]]:
-    job, row = match.job, match.row
-    yield "host", match.host
-    yield "job", job.id
-    yield "request", row.get("job_request_id")
-    yield "workspace", job.workspace
-    yield "action", job.action
-    yield "state", job.status
-    yield "message", job.status_message
-    yield "problem", job.disagreement
-    yield "cancelled", bool(row.get("cancelled")) or None
-    yield "command", row.get("run_command")
-    yield "repository", row.get("repo_url")
-    yield "commit", row.get("commit")
-    yield "database", row.get("database_name")
-    yield "waits for", _listed(row.get("wait_for_job_ids"))
-    yield "needs", _listed(row.get("requires_outputs_from"))
-    yield "outputs", _listed(row.get("outputs"))
-    yield "unmatched outputs", _listed(row.get("unmatched_outputs"))
-
-
-def _of_host(match: Match) -> Iterator[tuple[str, object]]:
-    container = match.container
-    if container:
-        limits = f"{container.cpus:g} cpu(s), {size_text(container.memory_bytes)} memory"
-        yield "container", f"{container.name}, {container.state}"
-        yield "image", f"{container.image} {container.image_id[:19]}"
-        yield "limits", limits
-        yield "exit code", None if container.state == "running" else container.exit_code
-    yield "volume", " ".join(match.volume or ())
-    for file in match.logs:
-        yield "log file", f"{file.path} ({size_text(file.size_bytes)})"
-
-
-def _listed(value: object) -> str:
-    """A JSON list or mapping of job-runner as text for people; other values unchanged."""
-    try:
-        found = json.loads(str(value or "null"))
-    except (ValueError, RecursionError):
-        return str(value)
-    if isinstance(found, dict):
-        found = [f"{name} ({level})" for name, level in found.items()]
-    if isinstance(found, list):
-        return ", ".join(map(str, found))
-    return "" if found is None else str(value)
-
-
-def drawn(found: Sequence[JobEvent], match: Match) -> Iterator[str]:
-    """A job's history as lines: a dot for each event, and the time between events."""
-    last_at = 0.0
-    for event in found:
-        gap_s = event.at - last_at if last_at else 0
-        if gap_s >= 1:
-            yield f"{'':19}  |  {span_text(gap_s)}"
-        text = f"  {event.text}" if event.text else ""
-        yield f"{clock_text(event.at)}  o  {event.name}{text}"
-        last_at = event.at
-    if match.job.is_active and last_at:
-        yield f"{'':19}  |  {span_text(max(0.0, match.now - last_at))}"
-        yield f"{clock_text(match.now)}  .  now"
+    return tuple(
+        sorted((e for e in found if e.happened_at and e.name), key=lambda event: event.happened_at)
+    )

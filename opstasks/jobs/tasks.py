@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from opstasks.fleet.host import Host
     from opstasks.jobs.kill import KillPlan, KillResult
     from opstasks.jobs.listing import Listing
+    from opstasks.jobs.listing_screen import Asked
     from opstasks.jobs.model import Match
     from opstasks.jobs.read import JobSelection
-    from opstasks.jobs.retry import RetryResult
+    from opstasks.output.screens import Screen
     from opstasks.output.stream import Source
 
 TABLE_ROWS = 50
-PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "container", "steps")
 
 
 # -- jobs.ls ---------------------------------------------------------------------------------
@@ -32,12 +32,14 @@ PLAN_HEADERS = ("host", "id", "workspace", "action", "state", "status", "contain
 @task(
     changes=False,
     help={
-        "all": "All jobs, not only the running ones; newest first.",
+        "all": "All jobs, also those that are over.",
         "state": Flag("Only jobs in this state.", value="pending|running|failed|succeeded"),
         "workspace": "Only jobs of this workspace.",
         "since": since("Only jobs created or completed since then"),
         "limit": Flag(
-            "Most jobs to list for each host; 0: all.", value="N", default="50; with --json all"
+            "Most jobs to list for each host; 0: all.",
+            value="N",
+            default="50; with --json and -q all",
         ),
         "watch": "Refresh the screen until Ctrl-C.",
         "every": EVERY,
@@ -53,56 +55,43 @@ def ls(
     watch: bool = False,
     every: float = 2.0,
 ) -> None:
-    """List jobs from the database and docker; disagreements between the two are flagged.
+    """List jobs that run or wait; flag what database and docker disagree about.
+
+    Jobs are listed newest first. MEMORY is what a job uses of its limit.
 
     Example: inv -H all jobs.ls --state failed --since 2d
     """
-    from opstasks.jobs.listing import HEADERS, cells, list_jobs, select
+    from opstasks.cli.watching import watch_hosts
+    from opstasks.jobs.listing import list_jobs, select
+    from opstasks.jobs.listing_screen import Asked
 
     selection = select(state, workspace, since, everything=all)
-    rows = TABLE_ROWS if limit < 0 else limit
-    if watch:
-        ctx.watch(lambda: _table(ctx, selection, rows), every)
-    if ctx.options.json:
+    if ctx.options.json and not watch:
         _stream(ctx, selection, max(0, limit))
         return
-    result = ctx.reader.table(
-        lambda host: list_jobs(host, selection, rows),
-        HEADERS[1:],
-        lambda found: [cells(job, found.now) for job in found.jobs],
-        notes=lambda found: _notes(found, rows),
-        nothing="no jobs",
-    )
+    rows = limit if limit >= 0 else 0 if ctx.console.ids_only else TABLE_ROWS
+    asked = Asked.of(selection, rows, since)
+
+    def read(host: Host) -> Listing:
+        return list_jobs(host, selection, rows)
+
+    if watch:
+        watch_hosts(ctx, read, lambda: _screen(ctx, asked, is_watched=True), every)
+    result = ctx.reader.screen(read, _screen(ctx, asked))
     ctx.seen("jobs", result.values, lambda found: [job.known_as for job in found.jobs])
     ctx.seen("workspaces", result.values, lambda found: [job.workspace for job in found.jobs])
     result.findings = any(found.docker_problem for found in result.values.values())
     ctx.finish(result)
 
 
-def _notes(found: Listing, limit: int) -> list[str]:
-    """What the table does not show of a host: older jobs, or containers that docker hides."""
-    notes = [f"the newest {limit}; --limit 0 for all"] if limit and found.known >= limit else []
-    if found.docker_problem:
-        notes.append(f"cannot read the containers: {found.docker_problem}")
-    if found.removal:
-        notes.append(f"to remove what is still there of jobs that are over: {found.removal}")
-    return notes
+def _screen(ctx: Context, asked: Asked, *, is_watched: bool = False) -> Screen[Listing]:
+    """How jobs are shown; in a pipe and with --wide with their whole ids."""
+    from opstasks.jobs.listing_screen import screen
 
-
-def _table(ctx: Context, selection: JobSelection, limit: int) -> str:
-    """The table of all hosts as text."""
-    from opstasks.jobs.listing import HEADERS, cells, list_jobs
-    from opstasks.output.console import table_text
-
-    result = ctx.quiet_fleet.gather(lambda host: list_jobs(host, selection, limit))
-    values = result.values
-    ctx.seen("jobs", values, lambda found: [job.known_as for job in found.jobs])
-    rows = [[name, *cells(job, found.now)] for name, found in values.items() for job in found.jobs]
-    lines = [table_text(HEADERS, rows) or "no jobs"] if values else []
-    for name, found in values.items():
-        lines += [f"{name}: {note}" for note in _notes(found, limit)]
-    lines += [f"{item.host}: {item.outcome}" for item in result if not item.good]
-    return "\n".join(lines)
+    in_pipe = not ctx.console.window
+    whole_ids = in_pipe or ctx.console.wide
+    how = {"whole_ids": whole_ids, "in_pipe": in_pipe, "is_watched": is_watched}
+    return screen(asked, lambda: ctx.clock, **how)
 
 
 def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
@@ -122,7 +111,8 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
         return run
 
     both = zip(ctx.fleet.hosts, reached, strict=True)
-    result = fleet_stream((host.name, source(host, item)) for host, item in both)
+    sources = ((host.name, source(host, item)) for host, item in both)
+    result = fleet_stream(sources, ctx.console.fields)
     ctx.console.problems(result)
     ctx.end(result)
 
@@ -132,30 +122,28 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
 
 @task(changes=False, variadic="job", help={"job": JOB_HELP})
 def show(ctx: Context, job: str = "") -> None:
-    """Show everything that is known about one job, and its history as a timeline.
+    """Show one job: its state, exit code, history, last lines and what to do next.
+
+    The last lines of its output go only to a terminal.
 
     Example: inv -H all jobs.show abc123
     """
-    from opstasks.jobs.find import find_one
-    from opstasks.jobs.show import drawn, known, read_timeline
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.jobs.choose import find_one
+    from opstasks.jobs.details import details
+    from opstasks.jobs.logs_tasks import may_show
+    from opstasks.jobs.show import read_more
+    from opstasks.jobs.show_screen import lines
 
     host, match = find_one(ctx, job)
-    timeline = read_timeline(host, match)
-    if ctx.options.json:
-        document = {"host": host.name, "job": match.job, "container": match.container}
-        more = {"volume": match.volume, "logs": match.logs, "row": match.row}
-        times = {"timeline": timeline.events, "missing": timeline.missing}
-        ctx.console.document({**document, **more, **times})
-        return
-    if match.docker_problem:
-        ctx.console.note(f"cannot read the containers: {match.docker_problem}")
-    if timeline.missing:
-        ctx.console.note(f"the service's lines are missing: {timeline.missing}")
-    for name, value in known(match):
-        ctx.console.say(f"{name:18} {value}")
-    ctx.console.say()
-    for line in drawn(timeline.events, match):
-        ctx.console.say(line)
+    timeline, printed = read_more(host, match, with_output=may_show(ctx, host))
+    found = details(match, timeline)
+    width = ctx.console.window
+    ctx.console.ids([match.job.id])
+    ctx.console.say_lines(
+        lines(found, host.name, match.now, ctx.clock, printed=printed, width=width)
+    )
+    ctx.finish(FleetResult([HostResult(host.name, "ok", found)]))
 
 
 # -- jobs.kill -------------------------------------------------------------------------------
@@ -175,22 +163,30 @@ def show(ctx: Context, job: str = "") -> None:
 def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     """Kill running and pending jobs, and remove their containers and volumes.
 
+    The jobs are shown before the question. A kill cannot be undone.
+
     Example: inv -H all jobs.kill abc123 def456
     """
     from opstasks.core.errors import Refused
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.jobs.find import find_several
+    from opstasks.jobs import change_screen
+    from opstasks.jobs.choose import find_several
     from opstasks.jobs.job_runner import check_id
     from opstasks.jobs.kill import nothing_to_do, plan
 
     if not job:
-        raise Refused("no job given", hint="inv -H all jobs.kill ID...; `jobs.ls` has the ids")
+        raise Refused("no job given", hint="inv -H all jobs.ls, then jobs.kill ID")
     plans = [plan(match, cleanup=cleanup) for _, match in find_several(ctx, job, changing=True)]
     for item in plans:
         check_id(item.match)
-    ctx.console.table(PLAN_HEADERS, [_planned(item.match, item.steps) for item in plans])
+    planned = [(item.match, item.steps) for item in plans]
+    ctx.console.say(change_screen.kill_headline(plans, cleanup=cleanup))
+    rows = change_screen.plan_rows(match for match, _ in planned)
+    ctx.console.table(change_screen.PLAN_COLUMNS, rows)
+    if any(item.steps for item in plans):
+        ctx.console.say_lines(change_screen.step_lines(planned))
     if ctx.options.dry:
-        _dry(ctx, [(item.match, item.steps) for item in plans])
+        _dry(ctx, planned)
         return
     by_host: dict[str, list[KillPlan]] = {}
     for item in plans:
@@ -198,26 +194,27 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     idle = {name: nothing_to_do([p.match for p in items]) for name, items in by_host.items()}
     before = FleetResult([HostResult(name, "ok", result) for name, result in idle.items()])
     if any(item.steps for item in plans):
-        _finish(ctx, before.replaced(_kill(ctx, by_host, cleanup=cleanup)))
-    elif ctx.options.json:  # without it, the table above is enough
-        _finish(ctx, before)
+        ctx.console.say_lines(change_screen.kill_warning(plans))
+        before = before.replaced(_kill(ctx, by_host, cleanup=cleanup))
+        ctx.console.table(change_screen.RESULT_COLUMNS, change_screen.killed_rows(before.values))
+        ctx.console.say_lines(change_screen.killed_notes(before.values, cleanup=cleanup))
+    ctx.finish(before)
 
 
 def _kill(
     ctx: Context, by_host: dict[str, list[KillPlan]], *, cleanup: bool
 ) -> FleetResult[KillResult]:
     """Ask, then kill on each host that has something to do."""
-    from opstasks.fleet.fleet import Fleet
+    from opstasks.jobs.change_screen import kill_told
     from opstasks.jobs.kill import apply
+    from opstasks.output.progress import plural
 
     busy = {name for name, items in by_host.items() if any(item.steps for item in items)}
     count = sum(bool(item.steps) for items in by_host.values() for item in items)
-    ctx.confirm(f"Kill {count} job(s) on {', '.join(name for name in by_host if name in busy)}?")
-    shown = {n: {i.match.job.id: i.steps for i in items} for n, items in by_host.items()}
     hosts = [host for host in ctx.fleet.hosts if host.name in busy]
-    return Fleet.of(ctx.fleet, hosts).roll(
-        lambda host: apply(host, shown[host.name], cleanup=cleanup)
-    )
+    ctx.confirm(f"Kill {plural(count, 'job')} on {', '.join(host.name for host in hosts)}?")
+    shown = {n: {i.match.job.id: i.steps for i in items} for n, items in by_host.items()}
+    return ctx.roll(lambda host: apply(host, shown[host.name], cleanup=cleanup), hosts, kill_told())
 
 
 # -- jobs.retry ------------------------------------------------------------------------------
@@ -237,32 +234,30 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     Example: inv -H all jobs.retry abc123
     """
     from opstasks.core.errors import Refused
-    from opstasks.fleet.fleet import Fleet
-    from opstasks.jobs.find import find_several
+    from opstasks.jobs import change_screen
+    from opstasks.jobs.choose import find_several
     from opstasks.jobs.retry import apply, inspect, plan
 
     if not job:
-        raise Refused("no job given", hint="inv -H all jobs.ls --state failed; then jobs.retry ID")
+        raise Refused("no job given", hint="inv -H all jobs.ls --state failed, then jobs.retry ID")
     ((host, match),) = find_several(ctx, [job], changing=True)
     planned = plan(match, inspect(host, match))
-    ctx.console.table(PLAN_HEADERS, [_planned(match, [planned.step])])
+    ctx.console.table(change_screen.PLAN_COLUMNS, change_screen.plan_rows([match]))
+    ctx.console.say_lines(change_screen.step_lines([(match, [planned.step])]))
     for note in planned.notes:
-        ctx.console.note(note)
+        ctx.console.say(note)
     if ctx.options.dry:
         _dry(ctx, [(match, (planned.step,))])
         return
     ctx.confirm(f"Retry {match.job.id} on {host.name}?")
-    fleet = Fleet.of(ctx.fleet, [host])
-    _finish(ctx, fleet.roll(lambda host: apply(host, match.job.id, wait_s=wait)))
+    told = change_screen.retry_told()
+    result = ctx.roll(lambda host: apply(host, match.job.id, wait_s=wait), [host], told)
+    for name, done in result.values.items():
+        ctx.console.say_lines(change_screen.retried_notes(name, done))
+    ctx.finish(result)
 
 
-# -- plans and results -----------------------------------------------------------------------
-
-
-def _planned(match: Match, steps: Sequence[str]) -> list[object]:
-    job, will = match.job, ", ".join(steps) or "nothing to do"
-    shown = [match.host, job.id, job.workspace, job.action]
-    return [*shown, job.state, job.status_code, job.container, will]
+# -- plans -----------------------------------------------------------------------------------
 
 
 def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
@@ -274,21 +269,6 @@ def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
         steps.setdefault(match.host, {})[match.job.id] = words
     if ctx.options.json:
         ctx.finish(FleetResult([HostResult(host, "ok", jobs) for host, jobs in steps.items()]))
-
-
-def _finish(ctx: Context, result: FleetResult[KillResult] | FleetResult[RetryResult]) -> None:
-    """Print one line for each job, then the notes."""
-    if ctx.options.json:
-        ctx.finish(result)
-        return
-    values = result.values
-    rows = [[host, id, text] for host, done in values.items() for id, text in done.jobs.items()]
-    ctx.console.table(["host", "id", "now"], rows)
-    for host, done in values.items():
-        for note in done.notes:
-            ctx.console.note(f"{host}: {note}")
-    ctx.console.problems(result)
-    ctx.end(result)
 
 
 namespace = Collection("jobs")

@@ -31,7 +31,7 @@ def mount(ctx: Context, job: str = "", read_only: bool = False) -> None:
 
     Example: inv -H all jobs.mount abc123
     """
-    from opstasks.jobs.find import find_one
+    from opstasks.jobs.choose import find_one
     from opstasks.jobs.mount import check, mount_words
 
     _need_terminal("jobs.mount")
@@ -59,13 +59,13 @@ def strace(ctx: Context, job: str = "") -> None:
 
     Example: inv -H all jobs.strace abc123 -- -e trace=%file
     """
-    from opstasks.jobs.find import find_one
+    from opstasks.jobs.choose import find_one
     from opstasks.jobs.strace import processes, strace_words
 
     _need_terminal("jobs.strace")
     host, match = find_one(ctx, job, contained=True)
     pids = processes(host, match)
-    ctx.console.note(f"{match.job.slug}: process {', '.join(map(str, pids))}")
+    ctx.console.note(f"tracing process {', '.join(map(str, pids))}; Ctrl-C ends it")
 
     def run(name: str) -> list[str]:
         return strace_words(host.spec, match, name, pids, ctx.options.remainder)
@@ -90,7 +90,8 @@ def _interact(
     from opstasks.jobs.tools_container import new_name, tools_container
 
     where = " ".join(match.volume or ())
-    ctx.console.note(f"{host.name}  {match.job.id}  {match.job.slug}  {where}")
+    job = match.job
+    ctx.console.note(f"{host.name}  {job.id}  {job.workspace} / {job.action}  {where}".rstrip())
     if ctx.options.dry:
         ctx.console.say(shlex.join(words(new_name())))
         return

@@ -102,10 +102,10 @@ class LockBreakPlan:
 
 @dataclass(frozen=True)
 class LockBreakResult:
-    """The outcome: who had the lock, and which processes ended."""
+    """The outcome: who had the lock, and the ids of the processes that ended."""
 
     changed: bool
-    owner: str = ""
+    owner: lock.Owner | None = None
     stopped: tuple[int, ...] = ()
 
 
@@ -126,15 +126,15 @@ def others(spec: HostSpec, processes: Iterable[LockProcess]) -> list[LockProcess
     return [process for process in processes if process.user not in ("root", spec.service_user)]
 
 
-def show(host: Host) -> str:
-    """Who holds the lock, for people; asks as root only if the service account cannot know it."""
+def show(host: Host) -> HeldLock:
+    """Who holds the lock; asks as root for its processes only if its file does not name anybody."""
     owner = lock.parse_owner(host.service.output(lock.holder(host.spec)))
     if owner != lock.NAMELESS:
-        return HeldLock(owner).describe()
+        return HeldLock(owner)
     try:
-        return inspect(host).describe()
+        return inspect(host)
     except Refused:
-        return f"{owner.describe()}; see more with sudo rights: lock.break"
+        return HeldLock(owner)
 
 
 def inspect(host: Host) -> HeldLock:
@@ -218,7 +218,7 @@ def _stop(host: Host, plan: LockBreakPlan, owner: lock.Owner) -> LockBreakResult
     if cleared.code:
         raise _still_held(host, plan, left)
     ended = {process.pid for process in held.processes} - {process.pid for process in left}
-    return LockBreakResult(True, owner.describe(), tuple(sorted(ended)))
+    return LockBreakResult(True, owner, tuple(sorted(ended)))
 
 
 def _still_held(host: Host, plan: LockBreakPlan, left: Sequence[LockProcess]) -> VerifyFailed:

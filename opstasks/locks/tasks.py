@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from invoke import Collection
 
 from opstasks.cli.app import Context
-from opstasks.cli.task import task
-from opstasks.core.formats import span_text
-
-if TYPE_CHECKING:
-    from opstasks.locks.break_lock import HeldLock
+from opstasks.cli.task import Flag, task
 
 
 @task(changes=False)
@@ -21,46 +15,49 @@ def show(ctx: Context) -> None:
     Example: inv -H all lock.show
     """
     from opstasks.locks import break_lock
+    from opstasks.locks.screen import screen
 
-    ctx.finish(ctx.reader.overview(break_lock.show, lambda text: {"lock": text}))
+    shown = screen(lambda: ctx.clock, ctx.console.window)
+    ctx.finish(ctx.reader.screen(break_lock.show, shown))
 
 
 @task(
     changes=True,
     name="break",
     help={
-        "reason": "The reason, for the history. Required.",
-        "kill": "Kill processes that do not end within ten seconds.",
+        "reason": Flag("The reason, for the history.", required=True),
+        "kill": "Kill processes that do not end within 10 s of SIGTERM.",
     },
 )
 def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
-    """Stop hanging processes that hold a host's lock; shows them, asks and records it.
+    """Stop hanging processes that hold a host's lock; asks first.
 
-    If the holder is gone, the lock becomes free by itself within a minute.
+    It shows them before, and records the reason. If the holder is gone, the lock becomes free by
+    itself within a minute.
 
     Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
     """
-    from opstasks.locks import break_lock
+    from opstasks.locks import break_lock, screen
 
     _check(ctx, reason)
     found = ctx.fleet.gather(break_lock.inspect)
     if found.exit_code:
         ctx.finish(found)
-    (held,) = found.values.values()
-    _show(ctx, held)
+    ((host, held),) = found.values.items()
+    window = ctx.console.window
+    ctx.console.say_lines(screen.break_plan(host, held, ctx.clock, window, kill=kill))
     if ctx.options.dry:
         ctx.finish(found)
         return
     if held.owner:
-        ctx.confirm("Stop these processes? Their task stays unfinished.")
+        ctx.confirm(f"Stop these processes on {host}?")
     plan = break_lock.plan(held, reason, kill=kill)
-    done = ctx.fleet.roll(lambda host: break_lock.apply(host, plan))
-    if any(result.changed for result in done.values.values()):
-        ctx.console.note("Run the interrupted task again: it inspects the host and then continues.")
-    ctx.finish(
-        done,
-        lambda out: {"changed": out.changed, "held by": out.owner, "stopped": len(out.stopped)},
-    )
+    told = screen.broken(ctx.clock) if held.owner else None
+    done = ctx.roll(lambda host: break_lock.apply(host, plan), told=told)
+    for result in done.values.values():
+        if result.changed:
+            ctx.console.say_lines(screen.next_lines(host, result.owner, window))
+    ctx.finish(done)
 
 
 def _check(ctx: Context, reason: str) -> None:
@@ -74,18 +71,6 @@ def _check(ctx: Context, reason: str) -> None:
             f"lock.break needs exactly one host, not {len(ctx.fleet.hosts)}",
             hint="inv -H tpp lock.break --reason ...",
         )
-
-
-def _show(ctx: Context, held: HeldLock) -> None:
-    if held.owner is None:
-        ctx.console.say("the lock is free")
-        return
-    ctx.console.say(f"held by {held.owner.describe()}")
-    rows = [
-        [process.pid, process.user, span_text(process.age_s), process.unit, process.command]
-        for process in held.processes
-    ]
-    ctx.console.table(["process", "user", "age", "unit", "command"], rows)
 
 
 namespace = Collection("lock")

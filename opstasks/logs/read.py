@@ -49,8 +49,9 @@ def follow(
 ) -> None:
     """Pass on the lines, and then each new line, without end.
 
-    `on_wait` is called at least once a second; an exception from either callback ends it. Raises
-    Refused if the account may not read the journal.
+    `on_wait` is called after each piece of output, which has one line or more, and at least once a
+    second; an exception from either callback ends it. Raises Refused if the account may not read
+    the journal.
     """
     if wanted.job:
         _follow_records(host, wanted, on_line, on_wait)
@@ -86,11 +87,11 @@ def _follow_unit(
 
     def take(data: bytes) -> None:
         nonlocal rest
-        on_wait()
         *whole, rest = (rest + data).split(b"\n")
         for line in whole:
             on_line(shortened(line.decode("utf-8", "replace")))
         rest = rest[: MAX_LINE * 4]  # no character has more bytes
+        on_wait()
 
     result = host.service.stream(command, take)
     _check_readable(host, result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
@@ -11,9 +11,10 @@ from opstasks.cli.app import Context
 from opstasks.cli.task import FOLLOW, LINES, since, task
 
 if TYPE_CHECKING:
-    from opstasks.core.result import FleetResult
+    from opstasks.core import events
     from opstasks.fleet.host import Host
     from opstasks.logs.read import WantedLog
+    from opstasks.logs.screens import LogScreen
 
 
 @task(
@@ -23,59 +24,83 @@ if TYPE_CHECKING:
         "lines": LINES,
         "since": since("Only lines since then"),
         "follow": FOLLOW,
-        "job": "Only records that mention this job id, including tracebacks.",
+        "job": "Only records that mention this job id, with their tracebacks.",
+        "raw": "The lines of the journal as they are.",
     },
 )
 def logs(
-    ctx: Context, lines: int = 100, since: str = "", follow: bool = False, job: str = ""
+    ctx: Context,
+    lines: int = 100,
+    since: str = "",
+    follow: bool = False,
+    job: str = "",
+    raw: bool = False,
 ) -> None:
-    """Show job-runner's log, merged by time for many hosts, without a pager.
+    """Show job-runner's log: time, job and message, the newest last.
+
+    The records of several hosts are merged by time. `!` marks errors. In a pipe, each record is
+    one line.
 
     Example: inv -H prod logs --since 1h --job abc123
     """
-    from opstasks.logs.read import WantedLog, read
+    from opstasks.logs.read import WantedLog
 
     wanted = WantedLog(lines, since, job)
     _check(ctx, wanted, follow=follow)
+    screen = _screen(ctx, wanted, raw=raw, follow=follow)
     if follow:
-        _follow(ctx, wanted)
-        return
-    result = ctx.reader.collect(lambda host: read(host, wanted), lambda batch: _show(ctx, batch))
-    if result.values and not any(result.values.values()) and not ctx.options.json:
-        ctx.console.note(f"no lines{f' mention {job}' if job else ''}")
-    ctx.finish(result)
+        _follow(ctx, wanted, screen)
+    else:
+        _read(ctx, wanted, screen)
 
 
 def _check(ctx: Context, wanted: WantedLog, *, follow: bool) -> None:
     """Raise Refused for wrong flags, before any host is asked."""
-    from opstasks.core import durations
     from opstasks.core.errors import Refused
 
     if wanted.job and not wanted.job.isalnum():
         raise Refused(
-            f"{wanted.job!r} cannot be part of a job id", hint="ids are letters and digits"
+            f"--job: {wanted.job!r} cannot be part of a job id", hint="ids are letters and digits"
         )
-    if wanted.since:
-        durations.moment(wanted.since, datetime.now(UTC))
+    if ctx.options.ids_only:
+        raise Refused("-q: this task has no ids to print", hint="leave -q out")
     if follow and ctx.options.json:
         raise Refused("--follow never ends, so it cannot write JSON", hint="omit one of them")
 
 
-def _show(ctx: Context, batch: FleetResult[list[str]]) -> None:
-    """The lines of the hosts that have answered, merged by time."""
-    merged = [(line, host) for host, found in batch.values.items() for line in found]
-    is_prefixed = len(ctx.fleet.hosts) > 1
-    if is_prefixed:
-        merged.sort(key=lambda item: item[0][:26])
-    for line, host in merged:
-        ctx.console.line(host, line, prefixed=is_prefixed)
+def _screen(ctx: Context, wanted: WantedLog, *, raw: bool, follow: bool) -> LogScreen:
+    from opstasks.logs.screens import RawLog, RecordLog
+    from opstasks.logs.show import headline
+
+    names = [host.name for host in ctx.fleet.hosts]
+    if raw:
+        return RawLog(ctx.console, names)
+    return RecordLog(
+        ctx.console,
+        names,
+        lambda: ctx.clock,
+        lambda layout: headline(wanted, names, layout, follow=follow),
+    )
+
+
+def _read(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
+    """Show the lines so far, and end."""
+    from opstasks.logs.read import read
+    from opstasks.logs.show import nothing
+    from opstasks.output import fit
+
+    result = ctx.reader.collect(lambda host: screen.values(read(host, wanted)), screen.show)
+    if result.values and not any(result.values.values()) and not ctx.options.json:
+        for line in fit.paragraph(nothing(wanted, list(result.values)), ctx.console.window):
+            ctx.console.note(line)
+    ctx.finish(result)
 
 
 class _ReaderGoneError(Exception):
     """The reader of our output is gone: following ends without an error."""
 
 
-def _follow(ctx: Context, wanted: WantedLog) -> None:
+def _follow(ctx: Context, wanted: WantedLog, screen: LogScreen) -> None:
     """Show new lines from all hosts until Ctrl-C, which ends it without an error."""
     from opstasks.core.errors import INTERRUPTED, Interrupted
     from opstasks.fleet.fleet import Fleet
@@ -84,27 +109,35 @@ def _follow(ctx: Context, wanted: WantedLog) -> None:
     # Each host needs its own worker until the end.
     everyone = Fleet.of(ctx.fleet, ctx.fleet.hosts)
     everyone.parallel = len(everyone.hosts)
+    everyone.observer = partial(_observe, ctx, screen)
     # After Ctrl-C, a lost connection (such as one through a proxy) is not an error.
     everyone.show = lambda batch: None if ctx.app.stop.is_set() else ctx.console.arrived(batch)
     try:
-        found = everyone.gather(lambda host: _show_as_it_comes(ctx, host, wanted))
+        found = everyone.gather(lambda host: _show_as_it_comes(ctx, host, wanted, screen))
     except Interrupted:
         raise Exit(code=INTERRUPTED) from None
     ctx.console.problems(found)
     ctx.end(found)
 
 
-def _show_as_it_comes(ctx: Context, host: Host, wanted: WantedLog) -> None:
+def _observe(ctx: Context, screen: LogScreen, event: events.Event) -> None:
+    """Show which hosts are awaited until the first one answers: when followed, none finishes."""
+    from opstasks.core import events
+
+    if screen.has_begun and isinstance(event, events.HostsAwaited):
+        event = events.HostsAwaited(event.hosts, ())
+    ctx.console.observe(event)
+
+
+def _show_as_it_comes(ctx: Context, host: Host, wanted: WantedLog, screen: LogScreen) -> None:
     from opstasks.logs.read import follow
 
-    is_prefixed = len(ctx.fleet.hosts) > 1
+    on_line, on_pause = screen.stream(host.name)
 
     def on_wait() -> None:
+        on_pause()
         if ctx.console.reader_is_gone:
             raise _ReaderGoneError
-
-    def on_line(line: str) -> None:
-        ctx.console.line(host.name, line, prefixed=is_prefixed)
 
     try:
         follow(host, wanted, on_line, on_wait)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from opstasks.core.command import cmd
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
+from opstasks.maintenance import pause as pausing
 from opstasks.maintenance.checklist import (
     AfterAnswer,
     AfterFacts,
@@ -18,7 +19,6 @@ from opstasks.maintenance.checklist import (
 )
 from opstasks.maintenance.onhost.boot_unit import BOOT_UNIT
 from opstasks.maintenance.onhost.site import Site
-from opstasks.maintenance.pause import unpause
 from opstasks.maintenance.records import READ, read_command
 from opstasks.maintenance.site import TIMEOUT_S, site_for
 
@@ -52,7 +52,7 @@ def check_after_reboot(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = 
     while True:
         facts = inspect(host)
         if end_pause and not changed and is_ours_to_end(facts):
-            unpause(host)
+            pausing.unpause(host, pausing.inspect(host))
             changed = True
             continue
         lines = make_lines(host.name, facts)

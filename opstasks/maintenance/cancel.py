@@ -10,7 +10,7 @@ from opstasks.core.state import HostState
 from opstasks.fleet import audit
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
-from opstasks.maintenance.onhost.records import ScheduledItem
+from opstasks.maintenance.onhost.records import UNPAUSE, ScheduledItem
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
@@ -20,7 +20,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{0,40}")
 
 @dataclass(frozen=True)
 class CancelRequest:
-    """Which item (its id, the beginning of it, or "" for the only one), and texts for the audit."""
+    """Which item, by its id, and texts for the audit."""
 
     site: Site
     id: str
@@ -47,16 +47,40 @@ CANCEL = Program(
 )
 
 
-def inspect(host: Host, id: str) -> list[ScheduledItem]:
-    """The items that an id, or its beginning, matches; without an id, all without an outcome.
+@dataclass(frozen=True)
+class CancelChoice:
+    """What an id, or its beginning, can mean on a host; without an id, all that has no end yet.
 
-    Raises Refused for an invalid id.
+    `over` is work that has ended; it is searched only for an id.
     """
+
+    items: tuple[ScheduledItem, ...]
+    over: tuple[ScheduledItem, ...] = ()
+
+    @property
+    def has_only_ends(self) -> bool:
+        """Whether nothing but ends of pauses could be cancelled: these must be named."""
+        return bool(self.items) and all(item.kind == UNPAUSE for item in self.items)
+
+
+def inspect(host: Host, id: str) -> CancelChoice:
+    """What could be cancelled on a host, in one round trip; raises Refused for an invalid id."""
     check_id(host, id)
     found = host.service.call(READ, MaintenanceRequest(site_for(host.spec)))
-    if id:
-        return [item for item in found.items if not item.outcome and item.id.startswith(id)]
-    return list(found.unfinished())
+    if not id:
+        return CancelChoice(found.unfinished())
+    named = [item for item in found.items if is_meant(item.id, id)]
+    exact = [item for item in named if item.id == id]
+    named = exact or named
+    return CancelChoice(
+        tuple(item for item in named if not item.outcome),
+        tuple(item for item in named if item.outcome),
+    )
+
+
+def is_meant(id: str, typed: str) -> bool:
+    """Whether somebody means this id: its beginning, or the beginning of its last part."""
+    return id.startswith(typed) or id.rpartition("-")[2].startswith(typed)
 
 
 def check_id(host: Host, id: str) -> None:

@@ -169,8 +169,7 @@ def _boot(name: str, facts: AfterFacts) -> ChecklistLine:
     booted = minute_text(facts.host.booted_at)
     serving = facts.host.service.active == "active"
     if facts.maintenance.not_rebooted(serving=serving, paused=facts.pause is not None):
-        hint = "reboot it, or cancel the reboot: "
-        hint += f"inv -H {name} service.start, then inv -H {name} unpause"
+        hint = f"reboot it, or cancel the reboot: inv -H {name} service.start unpause"
         text = f"not rebooted since it was prepared; booted {booted}"
         return ChecklistLine("boot", False, text, hint)
     if facts.unready:
@@ -214,7 +213,7 @@ def _mounts(facts: AfterFacts) -> ChecklistLine:
     wanted = {*before, *facts.host.fstab}
     missing = sorted(wanted - set(facts.host.mounted))
     if not missing:
-        return ChecklistLine("mounts", True, f"all {len(wanted)} mounted")
+        return ChecklistLine("mounts", True, f"{len(wanted)} of {len(wanted)} mounted")
     hint = f"mount {' '.join(map(quote, missing))}"
     return ChecklistLine("mounts", False, f"missing: {', '.join(missing)}", hint)
 

@@ -15,8 +15,10 @@ from opstasks.core.errors import (
     Unreachable,
     VerifyFailed,
 )
+from opstasks.core.formats import span_text
 from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
+from opstasks.maintenance import steps
 from opstasks.maintenance.onhost.records import ScheduledItem
 from opstasks.maintenance.records import OPEN_STATES, READ, Maintenance, MaintenanceRequest
 from opstasks.maintenance.site import site_for
@@ -25,6 +27,8 @@ POLL_S = 1.0
 BOOT_POLL_S = 2.0
 # How long a connection may be lost before the client stops following.
 AWAY_S = 120.0
+# The last step of a preparation; it is the result, which is shown at the end.
+READY_TEXT = "READY TO REBOOT"
 # How long it may take to read the record, before the connection counts as lost.
 ANSWER_S = 10.0
 
@@ -63,9 +67,7 @@ class _Follower:
         item = next((i for i in found.items if i.id == self._id), None) if found else None
         if found is None or item is None:
             return None
-        for step in item.steps[self._shown :]:
-            self._host.step(step.text)
-        self._shown = len(item.steps)
+        self._show(item, found.now_at)
         if item.outcome:
             return item
         if found.state(item) not in OPEN_STATES:
@@ -76,6 +78,15 @@ class _Follower:
                 hint=self._hint(item.boot_id == found.boot_id),
             )
         return None
+
+    def _show(self, item: ScheduledItem, now_at: float) -> None:
+        """Show the steps that are new, each with its own beginning; not the result."""
+        for number in range(self._shown, len(item.steps)):
+            at, step = item.steps[number].at, steps.shown(item, number)
+            if step.text != READY_TEXT:
+                ago_s = max(0.0, now_at - at)
+                self._host.step(step.text, step.brief, step.lasts_s, ago_s=ago_s)
+        self._shown = len(item.steps)
 
     def _hint(self, is_here: bool) -> str:
         """What restores a host after an interruption: in the same boot, or after a reboot."""
@@ -130,7 +141,7 @@ def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
     where = f"the host is rebooting; then `inv -H {host.name} after-reboot`"
     if host.wait_until(is_booted, timeout_s=limit_s, where=where, every_s=BOOT_POLL_S) is None:
         raise VerifyFailed(
-            f"it was prepared, but no new boot was seen within {limit_s:g} s",
+            f"it was prepared, but no new boot was seen within {span_text(limit_s)}",
             host=host.name,
             hint=f"inv -H {host.name} after-reboot",
         )

@@ -2,80 +2,62 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
-
 from opstasks.cli.app import Context
-from opstasks.cli.task import Flag, task
-from opstasks.core.formats import minute_text
-
-if TYPE_CHECKING:
-    from opstasks.maintenance.onhost.records import Pause
-    from opstasks.maintenance.pause import PauseResult
+from opstasks.cli.task import SPAN, Flag, task
 
 
 @task(
     changes=True,
     help={
         "reason": "Why; shown to everyone who finds it paused.",
-        "for": Flag("The host unpauses by itself after this long.", value="DURATION"),
-        "replace": "Replace the pause of somebody else, with its reason and its end.",
+        "for": Flag(
+            "The host unpauses by itself after this long.", value=SPAN, default="until unpause"
+        ),
+        "replace": "Take over the pause of somebody else: your reason, your end. Asks first.",
     },
 )
 def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False) -> None:
-    """Hold new jobs back; running jobs continue. `status` shows who paused, why and until when.
+    """Hold new jobs back; running jobs continue.
+
+    Your own pause gets the new reason or end. `status` shows who paused, why and until when.
 
     Example: inv -H tpp pause --reason 'database upgrade' --for 2h
     """
-    from opstasks.core import durations
+    from opstasks.maintenance import flags, pause_screen
     from opstasks.maintenance import pause as pausing
 
-    for_s = durations.parse_sure(for_, yes=ctx.options.yes) if for_ else 0
+    for_s = flags.ahead_s("for", for_, yes=ctx.options.yes)
     why = ctx.one_line(reason, "reason")
-    if ctx.options.dry:
-        look = partial(pausing.plan, why=why, for_s=for_s, replace=replace)
-        ctx.finish(ctx.fleet.gather(look), _row)
+    plans = ctx.fleet.gather(lambda host: pausing.plan(host, why=why, for_s=for_s, replace=replace))
+    ctx.console.say_lines(pause_screen.pause_plan(plans.values, ctx.clock, ctx.console.window))
+    if ctx.options.dry or (plans.exit_code and not ctx.options.keep_going):
+        ctx.finish(plans)
         return
-    work = partial(pausing.pause, why=why, for_s=for_s, replace=replace)
-    ctx.finish(ctx.fleet.roll(work), _row)
+    others = {host: plan.taken for host, plan in plans.values.items() if plan.taken}
+    if others:
+        ctx.confirm(pause_screen.question("Take over the pause", others))
+    told = pause_screen.paused(plans.values, ctx.clock)
+    ctx.finish(plans.replaced(ctx.carry_out(plans, pausing.pause, told=told)))
 
 
 @task(changes=True)
 def unpause(ctx: Context) -> None:
-    """Let new jobs begin again, no matter who paused; a scheduled end is cancelled.
+    """Let new jobs begin again; a scheduled end of the pause is cancelled.
+
+    Asks before it ends the pause of somebody else.
 
     Example: inv -H tpp unpause
     """
     from opstasks.maintenance import pause as pausing
+    from opstasks.maintenance import pause_screen
 
-    if ctx.options.dry:
-        ctx.finish(ctx.fleet.gather(pausing.inspect), _row)
+    plans = ctx.fleet.gather(pausing.inspect)
+    ctx.console.say_lines(pause_screen.unpause_plan(plans.values, ctx.clock, ctx.console.window))
+    if ctx.options.dry or (plans.exit_code and not ctx.options.keep_going):
+        ctx.finish(plans)
         return
-    ctx.finish(ctx.fleet.roll(pausing.unpause), _unpaused_row)
-
-
-def _row(result: PauseResult) -> dict[str, object]:
-    found = result.pause
-    if found is None:
-        return {"paused": False, "changed": result.changed}
-    before = {"replaced": _told(result.before)} if result.before else {}
-    return {
-        "paused": True,
-        "since": minute_text(found.since_at),
-        "until": minute_text(found.until_at) if found.until_at else "someone unpauses",
-        "by": found.who or "hand",
-        "why": found.why,
-        **before,
-        "changed": result.changed,
-    }
-
-
-def _told(pause: Pause) -> str:
-    """Whose pause it was, why and until when."""
-    until = f", until {minute_text(pause.until_at)}" if pause.until_at else ""
-    return f"{pause.who or 'hand'}{until}" + (f": {pause.why}" if pause.why else "")
-
-
-def _unpaused_row(result: PauseResult) -> dict[str, object]:
-    was_paused_by = (result.pause.who or "hand") if result.pause else ""
-    return {"paused": False, "changed": result.changed, "was paused by": was_paused_by}
+    others = {h: f.pause for h, f in plans.values.items() if f.pause and f.is_others}
+    if others:
+        ctx.confirm(pause_screen.question("End the pause", others))
+    told = pause_screen.unpaused(plans.values, ctx.clock)
+    ctx.finish(plans.replaced(ctx.carry_out(plans, pausing.unpause, told=told)))

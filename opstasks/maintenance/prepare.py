@@ -20,7 +20,7 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.maintenance import prepare_own
-from opstasks.maintenance.after import check_after_reboot
+from opstasks.maintenance.after import WAIT_S, check_after_reboot
 from opstasks.maintenance.checklist import Checklist
 from opstasks.maintenance.follow import follow, wait_for_boot
 from opstasks.maintenance.onhost.database import RunningJob
@@ -144,12 +144,12 @@ def check_at(text: str) -> str:
     text = text.strip().replace("T", " ")
     hint = "try 22:00 or '2026-12-01 22:00'"
     if not _AT.fullmatch(text):
-        raise Refused(f"{text!r} is not a time", hint=hint)
+        raise Refused(f"--at: {text!r} is not a time", hint=hint)
     if len(text) > 5:
         try:
             datetime.strptime(text, "%Y-%m-%d %H:%M")
         except ValueError:
-            raise Refused(f"the date {text} does not exist", hint=hint) from None
+            raise Refused(f"--at: the date {text} does not exist", hint=hint) from None
     return text
 
 
@@ -177,7 +177,8 @@ def check(host: Host, request: RebootRequest, plan: RebootPlan, *, yes: bool) ->
     if plan.scheduled and not request.replace:
         item = plan.scheduled[0]
         raise Refused(
-            f"scheduled already by {item.who} for {item.due_there} ({item.id})",
+            f"scheduled already by {item.who} for {item.due_there} ({item.id})"
+            + (f": {item.why}" if item.why else ""),
             host=host.name,
             hint="add --replace, or cancel it:"
             f" inv -H {host.name} scheduled.cancel {one_word(item.id)}",
@@ -252,8 +253,9 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
     if host.spec.local:
         note = "run after-reboot"
         return PrepareResult(True, "REBOOTING", item.id, requeued=item.requeued, note=note)
-    host.step("wait for the host to come back")
+    host.step("wait for the host to come back", "back", request.boot_wait_s)
     wait_for_boot(host, begun.boot_id, request.boot_wait_s)
+    host.step("check that everything is up again", "checklist", WAIT_S)
     checklist = check_after_reboot(host)
     now = read_claims(host)
     return PrepareResult(

@@ -84,23 +84,37 @@ class Maintenance:
             return OBSOLETE
         return item.state(self.boot_id, self.units)
 
-    def reason(self, item: ScheduledItem) -> str:
+    def cause(self, item: ScheduledItem) -> str:
         """The reason for the state, for people; "" when there is nothing to explain."""
         is_here = item.boot_id == self.boot_id
-        name = one_word(item.id)
         words = {
-            OBSOLETE: f"its pause is over, it does nothing: `scheduled.cancel {name}` removes it",
+            OBSOLETE: "its pause is over, it does nothing",
             READY: "" if is_here else "the host was rebooted since then",
-            DROPPED: "the host was rebooted before its time: schedule it again, or dismiss it with"
-            f" `scheduled.cancel {name}`",
-            INTERRUPTED: f"its unit ended at {item.step!r}: `scheduled.cancel {name}` restores the"
-            " service and the pause"
+            DROPPED: "the host was rebooted before its time",
+            INTERRUPTED: f"its unit ended at {item.step!r}"
             if is_here
             else f"the host went down at {item.step!r}",
-            TIMER_LOST: "its timer is gone: schedule it again",
+            TIMER_LOST: "its timer is gone",
         }
         found = (item.reason, words.get(self.state(item), ""))
         return "; ".join(text for text in found if text)
+
+    def advice(self, item: ScheduledItem) -> str:
+        """What a person can do about the state; "" when there is nothing to do."""
+        cancel = f"`scheduled.cancel {one_word(item.id)}`"
+        words = {
+            OBSOLETE: f"{cancel} removes it",
+            DROPPED: f"schedule it again, or dismiss it with {cancel}",
+            INTERRUPTED: f"{cancel} restores the service and the pause"
+            if item.boot_id == self.boot_id
+            else "",
+            TIMER_LOST: "schedule it again",
+        }
+        return words.get(self.state(item), "")
+
+    def reason(self, item: ScheduledItem) -> str:
+        """The reason for the state and what to do, in one line."""
+        return ": ".join(text for text in (self.cause(item), self.advice(item)) if text)
 
     def open(self) -> tuple[ScheduledItem, ...]:
         """Work that is scheduled or under way, the next one first."""

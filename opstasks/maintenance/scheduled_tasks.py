@@ -11,150 +11,159 @@ from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.errors import Refused
+    from opstasks.core.result import FleetResult
     from opstasks.fleet.host import Host
-    from opstasks.maintenance.cancel import CancelResult
+    from opstasks.maintenance.cancel import CancelChoice, CancelResult
     from opstasks.maintenance.records import ScheduledItem
-    from opstasks.maintenance.scheduled import ScheduledRow
+
+ALL = -1
 
 
 @task(
     changes=False,
-    help={"limit": Flag("How many past ones to show for each host.", value="N")},
+    help={
+        "all": "Also past work with its outcome, newest first.",
+        "limit": Flag("At most so many past ones for each host; 0: all.", value="N", needs="all"),
+    },
 )
-def show(ctx: Context, limit: int = 5) -> None:
-    """Show what is scheduled on each host, when, by whom and why; and past work with its outcome.
+def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
+    """Show what hosts will do by themselves: when, who asked for it and why.
+
+    Reboots that are being prepared, and ends of pauses. `-q` prints their ids.
 
     Example: inv -H all scheduled
     """
     from opstasks.maintenance import scheduled
+    from opstasks.maintenance.scheduled_screen import screen
 
-    result = ctx.reader.table(
-        lambda host: scheduled.inspect(host, limit),
-        ["what", "state", "when", "in", "by", "why", "outcome", "id"],
-        lambda found: map(_cells, found),
-        nothing="nothing is scheduled",
-    )
-    ctx.seen("scheduled", result.values, lambda found: [(row.id, row.what) for row in found])
+    past = (limit or ALL) if all else 0
+    shown = screen(lambda: ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
+    result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
+    ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
     ctx.finish(result)
-
-
-def _cells(row: ScheduledRow) -> list[object]:
-    from opstasks.core.formats import span_text
-    from opstasks.maintenance import scheduled
-
-    is_ahead = row.state == "scheduled" and row.in_s > 0
-    return [
-        row.what + (" + reboot" if row.reboot else ""),
-        row.state,
-        scheduled.due_text(row.due_at, row.when),
-        span_text(row.in_s) if is_ahead else "",
-        row.who,
-        row.why,
-        row.outcome,
-        row.id,
-    ]
 
 
 @task(
     changes=True,
     variadic="id",
     help={
-        "id": "Its id, or the beginning of it. Without it: the only one, or choose by number.",
+        "id": "As `scheduled` shows it, or a part of it. Without it: the only one, or choose.",
         "reason": "Why, for the record.",
     },
 )
 def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
-    """Cancel scheduled work; also work that waits for jobs to end, until it stops the service.
+    """Cancel scheduled work; asks first.
 
-    Example: inv -H tpp scheduled.cancel 20261201T091500-4f2a9c
+    Also a preparation that waits for jobs to end, until it stops the service. The end of a pause
+    is cancelled only by its id.
+
+    Example: inv -H tpp scheduled.cancel 4f2a9c
     """
-    from opstasks.core.errors import Refused
     from opstasks.maintenance import cancel as cancelling
+    from opstasks.maintenance import scheduled_screen as screen
 
     wanted, why = id, ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
-    ctx.seen("scheduled", found.values, lambda items: [(item.id, item.kind) for item in items])
-    if found.exit_code and not ctx.options.keep_going:
+    ctx.seen("scheduled", found.values, lambda choice: [(i.id, i.kind) for i in choice.items])
+    if found.exit_code and not (ctx.options.keep_going and found.values):
         ctx.finish(found)
+    chosen, unclear = _choose_for_each(ctx, found.values, wanted)
+    ctx.console.say_lines(screen.cancel_plan(chosen, ctx.clock, ctx.console.window))
+    if not (chosen or unclear):
+        _say_nothing(ctx, found, wanted)
     if ctx.options.dry:
-        if wanted and found.values and not any(found.values.values()):
-            raise Refused(f"no scheduled work has the id {wanted!r}", hint="inv -H all scheduled")
-        ctx.finish(found, _would)
+        ctx.finish(found)
         return
-    chosen, unclear = _choose_for_each(ctx, found.values)
+    if chosen:
+        ctx.confirm(f"Cancel this on {', '.join(chosen)}?")
 
     def cancel_on(host: Host) -> CancelResult:
         if host.name in unclear:
             raise unclear[host.name]
-        return cancelling.cancel(host, chosen.get(host.name) or wanted, why)
+        return cancelling.cancel(host, chosen[host.name].id, why)
 
-    ctx.finish(ctx.fleet.roll(cancel_on), _cancelled)
+    hosts = [host for host in ctx.fleet.hosts if host.name in chosen or host.name in unclear]
+    done = ctx.roll(cancel_on, hosts, screen.cancelled(chosen, ctx.clock))
+    ctx.finish(_results(found).replaced(done))
 
 
 def _choose_for_each(
-    ctx: Context, found: dict[str, list[ScheduledItem]]
-) -> tuple[dict[str, str], dict[str, Refused]]:
-    """The id to cancel by host, and the hosts without a choice.
+    ctx: Context, found: dict[str, CancelChoice], wanted: str
+) -> tuple[dict[str, ScheduledItem], dict[str, Refused]]:
+    """What to cancel by host, and the hosts without a choice.
 
     Raises Refused for the first host without one, unless --keep-going lets the others go on.
     """
     from opstasks.core.errors import Refused
 
     chosen, unclear = {}, {}
-    for host, items in found.items():
+    for host, choice in found.items():
         try:
-            chosen[host] = _choose(ctx, host, items)
+            if choice.items:
+                chosen[host] = _choose(ctx, host, choice, wanted)
         except Refused as error:
             if not ctx.options.keep_going:
                 raise
-            error.host, error.message = host, error.message.removeprefix(f"{host}: ")
             unclear[host] = error
     return chosen, unclear
 
 
-def _choose(ctx: Context, host: str, items: list[ScheduledItem]) -> str:
-    """The id to cancel; a person chooses among several."""
-    from opstasks.core.hints import one_word
+def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> ScheduledItem:
+    """What to cancel; a person chooses among several, and names the end of a pause."""
+    from opstasks.core.errors import Refused
+    from opstasks.maintenance import scheduled_screen as screen
 
-    if len(items) < 2:
-        return items[0].id if items else ""
-    lines = [
-        f"{_named(item)}, by {item.who}" + (f": {item.why}" if item.why else "") for item in items
-    ]
-    commands = [
-        f"inv -H {host} scheduled.cancel {one_word(item.id)}   # {' '.join(line.split())}"
-        for item, line in zip(items, lines, strict=True)
-    ]
-    return items[ctx.pick(f"{host}: {len(items)} are scheduled.", lines, commands)].id
-
-
-def _would(items: list[ScheduledItem]) -> dict[str, object]:
-    """What `--dry` shows for a host; if there are several, the real run asks for one."""
-    texts = [f"{_named(item)} ({item.id})" for item in items]
-    return {"would cancel": " or ".join(texts) or "nothing is scheduled"}
-
-
-def _named(item: ScheduledItem) -> str:
-    from opstasks.maintenance import scheduled
-
-    return f"{item.kind} for {scheduled.due_text(item.due_at, item.due_there)}"
+    commands = screen.commands(host, choice.items, ctx.clock)
+    if choice.has_only_ends and not wanted:
+        raise Refused(
+            "only the end of a pause is scheduled",
+            host=host,
+            tail="\n".join([f"inv -H {host} unpause   # end the pause now", *commands]),
+            hint="type one of these; without its end, the host stays paused",
+        )
+    if len(choice.items) == 1:
+        return choice.items[0]
+    several = f"{len(commands)} are scheduled"
+    if ctx.options.dry:
+        raise Refused(several, host=host, tail="\n".join(commands), hint="type one of these")
+    try:
+        lines = screen.candidates(choice.items, ctx.clock)
+        return choice.items[ctx.pick(f"{several} on {host}.", lines, commands)]
+    except Refused as error:
+        error.host, error.message = host, error.message.removesuffix(f" on {host}.")
+        raise
 
 
-def _cancelled(result: CancelResult) -> dict[str, object]:
-    from opstasks.maintenance import scheduled
+def _say_nothing(ctx: Context, found: FleetResult[CancelChoice], wanted: str) -> None:
+    """Say that there is nothing to cancel; raises Refused for an id that nothing has."""
+    from opstasks.core.errors import Refused
+    from opstasks.maintenance import texts
+    from opstasks.output.progress import plural
 
-    item = result.item
-    if item is None:
-        what = "nothing was scheduled"
-        return {"what": what, "for": "", "by": "", "outcome": "", "id": "", "changed": False}
-    return {
-        "what": item.kind,
-        "for": scheduled.due_text(item.due_at, item.due_there),
-        "by": item.who,
-        "outcome": f"{item.outcome}: {item.reason}",
-        "id": item.id,
-        "changed": result.changed,
-    }
+    over = [(host, item) for host, choice in found.values.items() for item in choice.over]
+    if wanted and not over:
+        shown = " ".join(word for word in ("inv", ctx.hosts_text, "scheduled --all") if word)
+        raise Refused(f"no scheduled work has the id {wanted!r}", hint=shown)
+    for host, item in over:
+        name = f"{texts.kind_text(item)} {texts.short_id(item.id)}"
+        ctx.console.say(f"{host}  {name} is over already: {item.outcome}")
+    if not over:
+        ctx.console.say(f"nothing is scheduled on {plural(len(found.values), 'host')}")
+
+
+def _results(found: FleetResult[CancelChoice]) -> FleetResult[CancelResult]:
+    """What is known before anything is cancelled, as results."""
+    from opstasks.core.result import FleetResult, HostResult
+    from opstasks.maintenance.cancel import CancelResult
+
+    def result(choice: CancelChoice | None) -> CancelResult | None:
+        if choice is None:
+            return None
+        return CancelResult(False, choice.over[0] if choice.over else None)
+
+    return FleetResult(
+        [HostResult(i.host, i.outcome, result(i.value), i.error, i.elapsed_s) for i in found]
+    )
 
 
 namespace = Collection("scheduled")

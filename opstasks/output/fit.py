@@ -58,6 +58,13 @@ def _head(text: str, columns: int) -> str:
     return text[: cut - (text[cut : cut + 1] == FILLER)] if cut else ""
 
 
+def paragraph(text: str, width: int) -> list[str]:
+    """A sentence in lines of a window; one line for a pipe (0)."""
+    if not width:
+        return [text]
+    return [line.replace(FILLER, "") for line in wrapped(filled(text), width)]
+
+
 def wrapped(text: str, width: int) -> list[str]:
     """A filled text in lines of a width, divided at spaces; a longer word is cut.
 

@@ -83,8 +83,9 @@ class Progress:
         change = self._changes.get(event.host)
         if change is None:
             change = self._loose.setdefault(event.host, _HostChange(event.host, now_s))
-        lines = _over(change, now_s, width)
-        change.step = _Step(event, now_s)
+        begun_s = now_s - event.ago_s
+        lines = _over(change, begun_s, width)
+        change.step = _Step(event, begun_s)
         return lines
 
     def update(self, event: events.StepUpdated) -> None:
@@ -136,7 +137,7 @@ def _now(change: _HostChange, now_s: float) -> list[Line]:
         return [[dim(f"{change.title}  …")]]
     event, spent_s = change.step.event, now_s - change.step.since_s
     if event.lasts_s:
-        took = f"{min(spent_s, event.lasts_s):.0f} of {event.lasts_s:.0f} s"
+        took = _of_text(min(spent_s, event.lasts_s), event.lasts_s)
     else:
         took = took_text(spent_s) if spent_s >= 1 else ""
     start = " " * len(change.title) if change.done else change.title
@@ -174,6 +175,13 @@ def _paragraph(change: _HostChange, width: int) -> list[Line]:
         [start if number == 0 else " " * len(start), fit.shortened(text, room) if room else text]
         for number, text in enumerate([*lines, current])
     ]
+
+
+def _of_text(spent_s: float, lasts_s: float) -> str:
+    """``8 of 15 s``, ``12m of 1h``."""
+    if lasts_s < 120:
+        return f"{spent_s:.0f} of {lasts_s:.0f} s"
+    return f"{span_text(spent_s)} of {span_text(lasts_s)}"
 
 
 def took_text(seconds: float) -> str:

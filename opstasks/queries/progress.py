@@ -23,21 +23,32 @@ class TableProgress:
     rows: int
     estimated: bool
 
-    def describe(self) -> str:
-        """For people."""
-        return f"{self.rows:,}" + (" (estimate)" if self.estimated else "")
-
 
 def check_names(temp_table: str, table: str, database: str) -> None:
-    """Raise Refused unless exactly one table is named, and all names are valid."""
+    """Raise Refused, with the flag, unless exactly one table is named, and all names are valid."""
     if bool(temp_table) == bool(table):
-        raise Refused("give one table", hint="--temp-table PREFIX, or --table NAME")
-    if temp_table:
-        mssql.count_temp_rows(temp_table)
-    else:
-        mssql.count_rows("x", table)
+        problem = "exclude each other" if table else "are both missing: give one of them"
+        raise Refused(f"--temp-table and --table {problem}", hint="inv --help db.progress")
+    try:
+        if temp_table:
+            mssql.count_temp_rows(temp_table)
+        else:
+            mssql.count_rows("x", table)
+    except Refused as refused:
+        flag = "--temp-table" if temp_table else "--table"
+        raise Refused(f"{flag}: {refused.message}", hint=refused.hint) from None
     if not _DATABASE.fullmatch(database):
-        raise Refused(f"{database[:60]!r} is not a valid database name", hint="try default")
+        raise Refused(
+            f"--database: {database[:60]!r} is not a valid name",
+            hint="--database default, or --database include_t1oo",
+        )
+
+
+def described(temp_table: str, table: str) -> str:
+    """Which tables are looked for."""
+    if table:
+        return f"table {table}"
+    return f"temporary table whose name begins with #{temp_table.removeprefix('#')}"
 
 
 def read_progress(
@@ -50,9 +61,11 @@ def read_progress(
     url_key = f"{database.upper()}_DATABASE_URL"
     found = read_values(host, [url_key, TEMP_DATABASE])
     if url_key not in found or not found[url_key].value:
-        raise Refused(f"{url_key} is not set", host=host.name, hint="see `config.check`")
+        raise Refused(
+            f"{url_key} is not set", host=host.name, hint=f"inv -H {host.name} config.check"
+        )
     try:
-        query = _query(temp_table, table, found.get(TEMP_DATABASE))
+        query = _query(host.name, temp_table, table, found.get(TEMP_DATABASE))
         login = mssql.parse_url(url_key, found[url_key])
         rows = mssql.ask(login, query, host.transport.dial, timeout_s)
         return progress_of(rows, table)
@@ -61,11 +74,11 @@ def read_progress(
         raise
 
 
-def _query(temp_table: str, table: str, temp_database: Secret | None) -> str:
+def _query(host: str, temp_table: str, table: str, temp_database: Secret | None) -> str:
     if temp_table:
         return mssql.count_temp_rows(temp_table)
     if temp_database is None or not temp_database.value:
-        raise Refused(f"{TEMP_DATABASE} is not set", hint="see `config.check`")
+        raise Refused(f"{TEMP_DATABASE} is not set", hint=f"inv -H {host} config.check")
     return mssql.count_rows(temp_database.value, table)
 
 

@@ -51,12 +51,6 @@ class JobStatement:
         """How long the statement has been running, or ran."""
         return max(0.0, (self.ended_at or self.now_at) - self.began_at) if self.began_at else 0.0
 
-    def state(self) -> str:
-        """For people."""
-        if self.reason:
-            return f"unknown: {self.reason}"
-        return "ended; between statements" if self.ended_at else "running"
-
 
 class StatementsAnswer(msgspec.Struct, frozen=True):
     """Every running database job."""

@@ -6,17 +6,12 @@ In the playbook: "Debugging slow queries" and "Assessing query progress in mssql
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from invoke import Collection
 
 from opstasks.cli.app import Context
 from opstasks.cli.task import Flag, task
-from opstasks.core.formats import second_text, span_text
 from opstasks.core.lines import lines_of
-
-if TYPE_CHECKING:
-    from opstasks.queries.statements import JobStatement
 
 
 @task(
@@ -24,37 +19,33 @@ if TYPE_CHECKING:
     help={"sql": "Also show the statement; only on a terminal, as it is part of a job's log."},
 )
 def queries(ctx: Context, sql: bool = False) -> None:
-    """Show when each running database job sent its last statement, and how long it has taken.
+    """Show the last statement of each running database job, and how long it takes.
 
-    Understands the logs of cohortextractor, databuilder, ehrql and sqlrunner images.
+    FOR is how long a statement has been running, or ran. Understands the logs of cohortextractor,
+    databuilder, ehrql and sqlrunner images.
 
     Example: inv -H prod jobs.queries
     """
-    from opstasks.output.console import Painted
+    from opstasks.output.parts import bold
+    from opstasks.queries.screen import statements_screen
     from opstasks.queries.statements import read_statements
 
     if sql:
         _refuse_pipes(ctx)
-    result = ctx.reader.table(
+    in_pipe = not ctx.console.window
+    whole_ids = in_pipe or ctx.console.wide
+    result = ctx.reader.screen(
         lambda host: read_statements(host, sql=sql),
-        ["id", "workspace", "action", "image", "last statement", "for", "state"],
-        lambda found: map(_cells, found),
-        nothing="no database job is running",
+        statements_screen(lambda: ctx.clock, whole_ids=whole_ids, in_pipe=in_pipe),
     )
     ctx.seen("jobs", result.values, lambda found: [item.job for item in found])
     found = [(host, item) for host, listed in result.values.items() for item in listed]
-    for host, item in found if sql and not ctx.options.json else ():
+    for host, item in found if sql and not ctx.console.is_quiet else ():
         ctx.console.say()
-        ctx.console.say(Painted(f"{host} {item.job}", "bold"))
+        ctx.console.say(bold(f"{host} {item.job}"))
         for line in lines_of(item.sql):
             ctx.console.line(host, line, prefixed=False)
     ctx.finish(result)
-
-
-def _cells(item: JobStatement) -> list[object]:
-    age = span_text(item.elapsed_s) if item.began_at else ""
-    image, began = item.image.rpartition("/")[2], second_text(item.began_at)
-    return [item.job, item.workspace, item.action, image, began, age, item.state()]
 
 
 def _refuse_pipes(ctx: Context) -> None:
@@ -87,20 +78,20 @@ def progress(
     database: str = "default",
     timeout: int = 60,
 ) -> None:
-    """Show the progress of a query: how many rows the table has that it fills.
+    """Show how many rows the table has that a query fills.
 
-    The query goes through the SSH connection, with the host's own login, which is never shown.
+    Type it again to see how fast they grow. The query goes through the SSH connection, with the
+    host's own login, which is never shown.
 
     Example: inv -H tpp db.progress --temp-table tmp_1
     """
-    from opstasks.queries.progress import check_names, read_progress
+    from opstasks.queries.progress import check_names, described, read_progress
+    from opstasks.queries.screen import progress_screen
 
     check_names(temp_table, table, database)
-    result = ctx.reader.table(
+    result = ctx.reader.screen(
         lambda host: read_progress(host, temp_table, table, database, timeout),
-        ["table", "rows"],
-        lambda found: [[item.table, item.describe()] for item in found],
-        nothing="no such table; the query may have ended, or not have started",
+        progress_screen(lambda: ctx.clock, described(temp_table, table)),
     )
     ctx.finish(result)
 

@@ -21,14 +21,12 @@ START_LIMIT_S = 10.0
 def make_command(words: Sequence[str], timeout_s: float) -> Command:
     """The command from the typed words; a single word with a space is shell text.
 
-    Raises Refused without words, and for an invalid time limit.
+    Raises Refused without words, and for an impossible time limit.
     """
     if not words:
         raise Refused("no command given", hint="inv -H tpp run -- docker ps")
-    if timeout_s <= 0:
-        raise Refused(f"--timeout must be 1 or greater, not {timeout_s}", hint="it is in seconds")
     if timeout_s > durations.LIMIT_S:
-        raise Refused(f"--timeout {timeout_s} is more than a year", hint="it is in seconds")
+        raise Refused(f"--timeout: {timeout_s} s is more than a year", hint=durations.HINT)
     is_shell_text = len(words) == 1 and not words[0].isalnum()
     made = cmd("bash", "-c", words[0]) if is_shell_text else cmd(*words)
     # It may change anything: if the connection is lost, the state of the host is unknown.
@@ -43,7 +41,7 @@ def run(host: Host, user: str, command: Command, on_out: OnOut | None = None) ->
     """
     if on_out is not None:
         command = command.passing_on(on_out)
-    entry = audit.start(host.name, "run", {"user": user, "program": str(command.args[0])})
+    entry = audit.start(host.name, "run", {"program": str(command.args[0]), "user": user})
     audit.write_local(entry)
     with audit.ending(entry, audit.write_local) as ended:
         shell = host.shell(user)
@@ -103,8 +101,8 @@ def _judged(item: HostResult[Result], command: Command) -> HostResult[Result]:
     try:
         check(item.value, command, item.host)
     except (CommandFailed, TimedOut) as error:
-        error.tail = ""  # the whole output was already shown
-        if isinstance(error, TimedOut):
-            error.hint = "--timeout SECONDS gives it longer"
+        # The whole output was already shown, and the command was just typed.
+        error.tail = error.command = ""
+        error.hint = "--timeout 10m gives it longer" if isinstance(error, TimedOut) else ""
         return replace(item, outcome=error.outcome, error=error)
     return item

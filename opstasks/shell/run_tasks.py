@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     help={
         "user": Flag("The account to run as.", value="ACCOUNT", default="the service account"),
         "timeout": Flag(
-            "Time limit on each host; then the command is stopped there.", value="DURATION", least=1
+            "Time limit on each host; then the command is stopped there.",
+            value="DURATION",
+            default="2m",
+            least=1,
         ),
         "fold": "Show equal output once; for hosts with other output, only the lines that differ.",
     },
@@ -28,12 +31,14 @@ if TYPE_CHECKING:
 def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) -> None:
     """Run one command on every selected host, as opensafely.
 
-    A single word with spaces is shell text: run -- 'docker ps | wc -l'.
+    A single word with spaces is shell text: run -- 'docker ps | wc -l'. Output is shown as it
+    comes; with several hosts, each line begins with its host, and the last line counts the hosts.
 
     Example: inv -H prod run -- docker ps
     """
     from opstasks.cli.here import refuse_unless_backend
     from opstasks.shell.run import make_command
+    from opstasks.shell.totals import totals
 
     command = make_command(ctx.options.remainder, timeout)
     if not user:
@@ -43,7 +48,10 @@ def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) ->
     if ctx.options.dry:
         _show_plan(ctx, command, user)
         return
-    ctx.finish(_Everywhere(ctx, command, user).run(fold=fold))
+    result = _Everywhere(ctx, command, user).run(fold=fold)
+    if len(result.results) > 1 and not ctx.options.json:
+        ctx.console.note(*totals(result))
+    ctx.finish(result)
 
 
 class _Everywhere:
@@ -118,7 +126,7 @@ class _Everywhere:
 
     def _show_folded(self) -> None:
         """Each output once; other outputs as differences from the most common one."""
-        from opstasks.output.console import Painted
+        from opstasks.output.parts import bold
         from opstasks.shell import fold
 
         order = [host.name for host in self._ctx.fleet.hosts if host.name in self._judged]
@@ -127,7 +135,7 @@ class _Everywhere:
         usual = fold.majority(groups)
         console = self._ctx.console
         for group in groups:
-            console.say(Painted(f"{group.title}:", "bold"))
+            console.say(bold(f"{group.title}:"))
             is_other = usual is not None and group is not usual
             lines = fold.differences(group, usual) if usual and is_other else None
             console.lines("", group.out if lines is None else lines, prefixed=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from invoke.exceptions import Exit
+import contextlib
+from collections.abc import Iterator
 
 from opstasks.cli.app import Context
 from opstasks.cli.task import Flag, task
@@ -15,7 +16,8 @@ from opstasks.cli.task import Flag, task
 def shell(ctx: Context, user: str = "") -> None:
     """Open a login shell as opensafely on one host, with job-runner's environment.
 
-    ~. at the start of a line closes the connection.
+    ~. at the start of a line closes the connection. The exit code is 0 when the shell ends,
+    whatever its last command was.
 
     Example: inv -H tpp shell
     """
@@ -36,7 +38,20 @@ def shell(ctx: Context, user: str = "") -> None:
     if ctx.options.json:
         raise Refused("shell: there is no JSON document of a shell", hint="leave --json out")
     terminal.need("a shell", "use `run -- COMMAND` in scripts")
-    with recorded(host, account):
-        code = terminal.interact(host, LOGIN, account)
-    if code:
-        raise Exit(code=code)
+    with contextlib.ExitStack() as stack:
+        with _awaited(ctx, host.name):
+            stack.enter_context(recorded(host, account))
+        with ctx.console.held():
+            terminal.interact(host, LOGIN, account)
+
+
+@contextlib.contextmanager
+def _awaited(ctx: Context, host: str) -> Iterator[None]:
+    """While inside, show that the host is awaited."""
+    from opstasks.core import events
+
+    ctx.console.observe(events.HostsAwaited((host,), (host,)))
+    try:
+        yield
+    finally:
+        ctx.console.observe(events.HostsAwaited((host,), ()))

@@ -9,6 +9,7 @@ import msgspec
 
 from opstasks.core.command import Command
 from opstasks.core.fields import Count, Line, Moment, Small
+from opstasks.core.formats import span_text
 from opstasks.core.result import Result
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -17,6 +18,7 @@ from opstasks.sync import units
 
 # How long runs may fail before it needs a person.
 LATE_S = 15 * 60
+START = "sync.start"
 
 
 @dataclass(frozen=True)
@@ -117,36 +119,40 @@ class SyncState:
         return not (self.on or self.running or self.enabled)
 
     def attention(self) -> list[str]:
-        """What needs a person."""
-        return [*self._units_attention(), *self._runs_attention(), *self._others_attention()]
+        """What needs a person, in one line each, with the task that helps."""
+        return [f"{text}: run `{task}`" if task else text for text, task in self.findings()]
 
-    def _units_attention(self) -> list[str]:
+    def findings(self) -> list[tuple[str, str]]:
+        """What needs a person, each with the task that helps; "" if none does."""
+        return [*self._units_findings(), *self._runs_findings(), *self._others_findings()]
+
+    def _units_findings(self) -> list[tuple[str, str]]:
         if not self.on:
             until = ", but the next boot will start it" if self.enabled else ""
-            return [f"the level 3 sync is off{until}: run `sync.start`"] if self.source else []
+            return [(f"the level 3 sync is off{until}", START)] if self.source else []
         found = []
         if not self.enabled:
-            found.append("the level 3 sync will not start after a reboot: run `sync.start`")
+            found.append(("the level 3 sync will not start after a reboot", START))
         if self.outdated:
-            found.append("the level 3 sync differs from hosts.yaml: run `sync.start`, or `manage`")
+            found.append(("the level 3 sync differs from hosts.yaml", START))
         return found
 
-    def _runs_attention(self) -> list[str]:
+    def _runs_findings(self) -> list[tuple[str, str]]:
         if not self.on:
             return []
         if self.last.error:
-            return [f"level 3 sync: {self.last.error}"]
+            return [(f"level 3 sync: {self.last.error}", "")]
         if self.has_crashed:
-            return [f"level 3 sync: its last run failed ({self.result})"]
+            return [(f"level 3 sync: its last run failed ({self.result})", "")]
         if self.success_age_s > LATE_S and not self.running:
-            return ["the level 3 sync has not run for a quarter of an hour"]
+            return [(f"the level 3 sync has not run for {span_text(self.success_age_s)}", "")]
         return []
 
-    def _others_attention(self) -> list[str]:
+    def _others_findings(self) -> list[tuple[str, str]]:
         if not self.by_hand:
             return []
         pids = ", ".join(map(str, self.by_hand))
-        return [f"someone copies from {self.source} by hand (process {pids})"]
+        return [(f"someone copies from {self.source} by hand (process {pids})", "")]
 
 
 def inspect_command(spec: HostSpec) -> Command:

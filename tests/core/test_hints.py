@@ -17,15 +17,23 @@ from opstasks.output.parts import text_of_line
 PACKAGE = Path(__file__).parents[2] / "opstasks"
 # Names of hosts, which the inventory checks (`NAME` and `ADDRESS` there), and our own constants.
 OURS = {
-    *("host", "host.name", "name", "spec.name", "self.host", "self._host.name", "self.spec.name"),
+    *(
+        "host",
+        "host.name",
+        "match.host",
+        "name",
+        "spec.name",
+        "self.host",
+        "self._host.name",
+        "self.spec.name",
+    ),
     *("shell.host.name", "task", "days", "units.NAME", "KEEPERS", "files", "folder", "hosts"),
     *("', '.join(STATES)", "', '.join(AREAS)", "', '.join(allowed)", "', '.join(sorted(names))"),
     *("', '.join(sorted(known))", "', '.join(sorted(values))", "PROGRAMS.get(name, name)"),
     "'manage' if problem == NO_DATABASE else 'doctor'",
-    "'jobs.show' if job.is_active else 'jobs.logs'",
     # hosts.yaml's and ssh_config's own values, in sentences that are not commands
     *("spec.service_user", "spec.state_dir", "spec.id", "_newer_code(facts)", "gateway.name"),
-    *("settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
+    *("line", "written", "settings.line_of('proxycommand')", "' '.join(map(quote, missing))"),
     *("known", "first.place", "key", "first.value", "words"),
     # an area of `manage`, and the name of sshd's own file
     *("item.area", "CONFIG"),
@@ -34,14 +42,14 @@ OURS = {
     # words that are quoted one by one, a comment of one line, and a sentence before a command
     *("quoted", "' '.join(line.split())", "done", "' '.join(words)", "' '.join(ids)", "needed"),
     # commands whose values are quoted where they are made, and hosts.yaml's own values
-    *("_again(host, step)", "again", "progress.host.name", "site.unit"),
+    *("_again(host, step)", "again", "progress.host.name", "site.unit", "gateway"),
     # names of tasks, groups, hosts and flags, which were looked up, and fields of our own documents
     *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "joined"),
     *("next_task or 'TASK'", "', '.join(map(str, found))"),
     # a suggestion, not a command
     *("near[0]", "near[0]!r"),
 }
-QUOTED = ("one_word(",)
+QUOTED = ("one_word(", "command_for(")
 
 
 def hints():

@@ -76,7 +76,7 @@ def _of_history(ground, seen, here):
 
 
 def _history(ground):
-    end = Client(ground, ["history", "--since", "1h", "--lines", "2000"]).end()
+    end = Client(ground, ["history", "--since", "1h", "--limit", "2000"]).end()
     return end.host.get("value") or []
 
 

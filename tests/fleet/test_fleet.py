@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opstasks.core.errors import CommandFailed, Interrupted, Lost, Refused, Unreachable
 from opstasks.core.result import OUTCOMES, FleetResult, HostResult
 from opstasks.fleet.fleet import Fleet
-from opstasks.output.console import fleet_document
+from opstasks.output.documents import fleet_document
 from opstasks.output.stream import fleet_stream
 
 

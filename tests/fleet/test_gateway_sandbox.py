@@ -40,12 +40,17 @@ def sshd(sandbox):
 
 
 def one_error(inv, path):
-    """The only error of a run over all hosts behind the gateway."""
+    """The only error of a run over all hosts behind the gateway, with what is next."""
     done = inv("-H", ",".join(BEHIND), "run", "--user", "ops", "--", "true", inventory=path)
     assert done.returncode == 3, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert line.startswith("error: behind-0, behind-1, behind-2 and 2 more: "), line
-    return line.partition("more: ")[2]
+    lines = done.stderr.splitlines()
+    (number,) = [number for number, line in enumerate(lines) if line.startswith("error  ")]
+    what, following = lines[number : number + 2]
+    where = " (behind-0, behind-1, behind-2 and 2 more)"
+    assert what.endswith(where), what
+    assert following.startswith("next:  "), following
+    reason = what.removeprefix("error  ").removesuffix(where)
+    return f"{reason} -> {following.removeprefix('next:  ')}"
 
 
 def test_hosts_behind_a_gateway_answer(inv, fleet):
@@ -66,7 +71,7 @@ def test_a_gateway_that_forbids_forwarding_is_blamed(inv, fleet, sshd):
 def test_a_closed_port_of_the_gateway_is_blamed_on_the_gateway(inv, fleet):
     text = one_error(inv, fleet(port=1))
     assert text.startswith("gateway door: cannot connect to ")
-    assert text.endswith("-> is the gateway door up, and the VPN?")
+    assert text.endswith("-> the gateway door answers, but no sshd there: check its port")
 
 
 def test_a_gateway_that_does_not_accept_the_login_is_blamed(inv, fleet):

@@ -412,7 +412,10 @@ TELLS = ("status",)
 def bare_says(inv, line):
     done = inv("-H", "sandbox-2", *line.split())
     assert "Traceback" not in done.stdout + done.stderr
-    return done, [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+    lines = done.stderr.splitlines()
+    starts = [number for number, text in enumerate(lines) if text.startswith("error  ")]
+    following = [text for text in lines if text.startswith("next:  ")]
+    return done, [f"{lines[at]}\n{text}" for at, text in zip(starts, following, strict=True)]
 
 
 @pytest.mark.parametrize("line", ON_BARE)
@@ -420,8 +423,8 @@ def test_on_a_bare_host_the_error_names_manage(inv, line):
     done, errors = bare_says(inv, line)
     assert done.returncode == 2
     assert errors == [
-        "error: sandbox-2: account opensafely does not exist: the host is not set up yet"
-        " -> inv -H sandbox-2 manage"
+        "error  account opensafely does not exist: the host is not set up yet (sandbox-2)\n"
+        "next:  inv -H sandbox-2 manage"
     ]
     assert "no job" not in done.stdout
 
@@ -447,5 +450,5 @@ def test_a_host_with_only_the_account_gets_one_error_and_a_hint(inv, account, li
     done, errors = bare_says(inv, line)
     assert done.returncode in (1, 2), done.stdout
     assert len(errors) == 1, done.stderr
-    assert errors[0].startswith("error: sandbox-2: ")
-    assert re.search(r" -> inv -H sandbox-2 (manage|doctor|deploy.releases)$", errors[0])
+    assert "(sandbox-2)" in errors[0]
+    assert re.search(r"next:  inv -H sandbox-2 (manage|doctor|deploy.releases)$", errors[0])

@@ -303,7 +303,7 @@ def test_a_closed_port_a_wrong_name_and_a_wrong_key_are_unreachable(
     stranger = {"identity_file": str(tmp_path / "other"), "ssh_config": str(tmp_path / "config")}
     with pytest.raises(Unreachable, match="did not accept our key") as caught:
         connect(keep(**stranger)).login.run(cmd("true"))
-    assert "your key" in caught.value.hint
+    assert f"(offered: {tmp_path}/other)" in caught.value.message
     assert runtime.processes() == {}
 
 

@@ -114,6 +114,16 @@ def journal_rows(text):
     found("history.read:rows")([entry(line) for line in text.split("\n")], "tpp", "host")
 
 
+def log_records(text):
+    """The lines of the service's log, as a window shows them."""
+    from opstasks.core.clock import Clock
+    from opstasks.logs.show import LogLayout, LogView
+
+    view = LogView(LogLayout.of(["tpp", "emis"], 80, Clock(1.0)))
+    for record in found("logs.records:records")(text.split("\n")):
+        view.lines("tpp", record)
+
+
 def masked_tokens(text):
     """A text in which everything that looks like a token is masked, too."""
     return found("onhost.masking:masked")(text, tokens=True)
@@ -213,6 +223,15 @@ PARSERS = (
     host("jobs.disks:parse_use", " 12% /", "\n"),
     host("status.crashes:parse_runs", '{"MESSAGE":', '"__REALTIME_TIMESTAMP":"1"', "}", "\n"),
     host("status.crashes:parts", "\n\n"),
+    host(
+        "logs.records:records",
+        "2026-11-26T23:46:12+0000 tpp python3[1]: ",
+        "2026-11-26 23:46:12.1Z run  ",
+        " id=abc",
+        "Traceback (most recent call last):\n",
+        "\n",
+        call=log_records,
+    ),
     host("jobs.host_stats:parse_docker_df", '{"Type":', '"Size":', "}"),
     host(
         "jobs.logs:parse_counts",

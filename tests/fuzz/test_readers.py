@@ -9,7 +9,7 @@ import pytest
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
 from opstasks.output.documents import error_document, plain
-from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
+from opstasks.output.live import END_OF_LINE, ENTER, HOME, LEAVE, REST
 from tests.fuzz import answers, commands, stage
 from tests.fuzz.examples import check_all
 from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of

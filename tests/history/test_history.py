@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opstasks.core.clock import Clock
 from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet import audit
-from opstasks.history.merge import clock_texts, combine, ignored_texts, merge, without_hosts
+from opstasks.history.merge import by_host, merge, only_own, with_own
 from opstasks.history.read import (
     READ,
     HistoryAnswer,
@@ -24,6 +25,7 @@ from opstasks.history.read import (
     read_local,
     rows,
 )
+from opstasks.history.screen import Asked, clock_texts, history_screen, ignored_texts
 
 
 def entry(run_id, phase="end", **over):
@@ -105,18 +107,16 @@ def test_an_unreachable_host_has_the_operators_own_rows():
     away = Unreachable("no answer")
     result = FleetResult([HostResult("tpp", "unreachable", error=away), HostResult("emis", "ok")])
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
-    combined = combine(result, local, HistoryFilter(), 20)
-    assert [row.run_id for row in combined.results[0].value] == ["1"]
+    combined = with_own(result, by_host(local), HistoryFilter(), 20)
+    assert [row.run_id for row in combined.results[0].value.rows] == ["1"]
     assert combined.exit_code == 3
 
 
 def test_hosts_that_were_not_selected_are_left_out():
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
-    combined = combine(
-        FleetResult([HostResult("emis", "ok", HostHistory([]))]), local, HistoryFilter(), 20
-    )
-    assert [row.run_id for item in combined for row in item.value] == ["2"]
-    alone = without_hosts(local, HistoryFilter(), 20)
+    asked = Asked(HistoryFilter(), 20, by_host(local))
+    assert [row.run_id for row in asked.of("emis", HostHistory([])).rows] == ["2"]
+    alone = only_own(by_host(local), HistoryFilter(), 20)
     assert [item.host for item in alone] == ["emis", "tpp"]
 
 
@@ -144,15 +144,16 @@ def test_the_newest_matching_rows_are_kept():
         entry(str(n), task="a" if n % 2 else "b", time=f"2026-11-24T10:00:{n:02}+00:00")
         for n in range(20)
     ]
-    result = FleetResult([HostResult("tpp", "ok", HostHistory(read_lines(*lines)))])
-    (item,) = combine(result, [], HistoryFilter(task="a"), 3)
-    assert [row.run_id for row in item.value] == ["15", "17", "19"]
+    there = HostHistory(read_lines(*lines), ignored=2)
+    found = Asked(HistoryFilter(task="a"), 3).of("tpp", there)
+    assert ([row.run_id for row in found.rows], found.ignored) == (["15", "17", "19"], 2)
+    assert len(Asked(HistoryFilter(task="a"), 0).of("tpp", there).rows) == 10
 
 
-def test_times_of_any_zone_are_shown_in_utc():
+def test_a_time_without_a_zone_is_utc():
     (row,) = read_lines(entry("1", time="2026-11-24T12:00:00+02:00"))
-    assert row.time == "2026-11-24T10:00:00+00:00"
-    assert read_lines(entry("1", time="2026-11-24T10:00:00"))[0].time == row.time
+    assert row.recorded_at == datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp()
+    assert read_lines(entry("1", time="2026-11-24T10:00:00"))[0].recorded_at == row.recorded_at
 
 
 def test_an_invalid_line_of_a_journal_hides_nothing_else(fake_host):
@@ -258,7 +259,7 @@ def test_ignored_lines_are_counted_for_each_host():
         ]
     )
     (text,) = ignored_texts(journals)
-    assert text.startswith("tpp: 3 line(s) of the journal were ignored")
+    assert text.startswith("tpp: 3 lines of the journal ignored")
 
 
 def test_a_record_that_is_not_the_operators_own_file_is_not_read(tmp_path):
@@ -287,8 +288,7 @@ def test_rows_have_the_times_of_the_host_whatever_the_clients_say():
     there = rows(lines, "tpp", "host").rows
     here = read_lines(lines[0].text, host="", source="local")
     found = merge(there, here)
-    assert [(row.run_id, row.at) for row in found] == [("1", AT), ("2", AT + 30.9)]
-    assert [datetime.fromisoformat(row.time).timestamp() for row in found] == [AT, AT + 30]
+    assert [(row.run_id, row.recorded_at) for row in found] == [("1", AT), ("2", AT + 30.9)]
 
 
 def test_rows_of_the_same_second_are_in_the_order_of_the_host():
@@ -304,6 +304,14 @@ def test_rows_of_the_same_second_are_in_the_order_of_the_host():
 )
 def test_a_clock_that_is_off_is_named_with_the_last_run(ahead_s, text):
     found = rows([told("1", 0.0, ahead_s)], "tpp", "host")
-    texts = clock_texts(FleetResult([HostResult("tpp", "ok", found)]))
+    screen = history_screen(Asked(HistoryFilter(), 0), lambda: Clock(AT))
+    texts = clock_texts(FleetResult([HostResult("tpp", "ok", found)]), screen)
     assert len(texts) == bool(text)
     assert all(text in line and "clock of alice@laptop" in line for line in texts)
+
+
+def test_arguments_keep_the_order_in_which_the_task_recorded_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    audit.write_local(audit.start("tpp", "deploy", {"to": "v2", "ref": "main", "a": "x"}))
+    (row,) = read_local(audit.local_path())
+    assert list(row.args) == ["to", "ref", "a"]

@@ -2,7 +2,14 @@
 
 import sqlite3
 
+import invoke
 import pytest
+from invoke.exceptions import Exit
+
+from opstasks.cli.app import App, Context
+from opstasks.cli.options import RunOptions
+from opstasks.core.errors import OpsError
+from opstasks.fleet.fleet import Fleet
 
 
 @pytest.fixture
@@ -16,3 +23,30 @@ def job_table():
         " status_code_updated_at INT)"
     )
     return connection
+
+
+@pytest.fixture
+def host(fake_host):
+    """One host."""
+    return fake_host()
+
+
+@pytest.fixture
+def run_task(host, capsys, monkeypatch, tmp_path):
+    """Run a task for the host; returns exit code, standard output and error."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def start(task, *, options=None, **args):
+        app = App(RunOptions(hosts=("tpp",), **(options or {})))
+        app._fleet = Fleet([host], observer=app.console.observe)
+        code = 0
+        try:
+            task.body(Context(invoke.Config(), app), **args)
+        except Exit as end:
+            code = end.code
+        except OpsError as error:
+            app.console.error(error)
+            code = error.exit_code
+        return code, *capsys.readouterr()
+
+    return start

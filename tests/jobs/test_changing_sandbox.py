@@ -95,7 +95,7 @@ def test_jobs_on_two_hosts_are_killed_and_removed(managed, inv):
     assert "logs.txt" in good(inv("-H", "sandbox", "jobs.logs", running)).stdout
     before = jobs.row(managed, ONE, running)
     again = good(inv("-H", "sandbox", "jobs.kill", running, other, "--yes"))
-    assert again.stdout.count("nothing to do") == 2
+    assert again.stdout.startswith("nothing to do\n")
     said = json.loads(good(inv("-H", "sandbox", "--json", "jobs.kill", running, other)).stdout)
     assert {name: set(host["value"]["jobs"]) for name, host in said["hosts"].items()} == {
         ONE: {running},
@@ -174,7 +174,7 @@ def test_a_saved_database_address_is_reported_and_not_printed(managed, inv):
         done = good(inv("-H", ONE, "jobs.kill", job, "--yes"))
         saved = jobs.sh(managed, ONE, f"cat {jobs.LOGS}/*/os-job-{job}/metadata.json")
         assert "hunter2@" in saved
-        assert "contains the value of DATABASE_URL" in done.stderr
+        assert "the value of DATABASE_URL is plain text in" in done.stdout
         assert "hunter2" not in done.stdout + done.stderr
         everything = jobs.sh(managed, ONE, "journalctl -t opstasks -o cat")
         assert "hunter2" not in everything
@@ -283,7 +283,7 @@ def test_a_retry_succeeds_after_the_cause_is_fixed(managed, inv, unstored_job):
     jobs.sh(managed, ONE, jobs.RESTART)
     ask_for_all(managed, ONE)
     done = good(inv("-H", "sandbox", "jobs.retry", unstored_job[:13], "--yes"))
-    assert "succeeded (succeeded)" in done.stdout
+    assert f"{unstored_job} succeeded" in done.stdout
     row = check_stored(managed, unstored_job)
     said = lambda: told(managed, ONE, unstored_job) == ("succeeded", "succeeded")  # noqa: E731
     jobs.until(said, f"the job-server heard {told(managed, ONE, unstored_job)}", 20)

@@ -5,20 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 
+from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused, Unreachable
 from opstasks.fleet.fleet import Fleet
-from opstasks.jobs.find import (
-    FIND,
-    FindAnswer,
-    FindRequest,
-    FoundJob,
+from opstasks.jobs.choose import (
+    CHOICES,
+    candidates,
+    choices,
     find_one,
     find_several,
+    newest_first,
+    retyped,
+    with_contents,
 )
-from opstasks.jobs.model import Job
+from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
+from opstasks.jobs.model import Job, Match
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 
 VOLUME = ("volume", "v")
+CLOCK = Clock(1_795_550_000.0)
 ID = "abcdefghij234567"
 
 
@@ -30,8 +35,12 @@ class Context:
     choice: int = 0
     shown: list = field(default_factory=list)
 
-    def pick(self, question, lines):
-        self.shown += [question, *lines]
+    clock = Clock(1_795_550_000.0)
+    hosts_text = "-H one,two"
+
+    def pick(self, question, lines, commands):
+        self.shown += [question, *(" ".join(line.split()) for line in lines)]
+        self.commands = commands
         return self.choice
 
     @property
@@ -83,14 +92,15 @@ def test_a_job_chosen_by_number_is_read_in_full(hosts):
     ctx = context(hosts, choice=1)
     host, match = find_one(ctx, "ab")
     assert (host.name, match.job.id) == ("two", "abd")
-    assert ctx.shown[0] == "2 jobs match 'ab'."
+    assert ctx.shown[0] == "2 jobs match 'ab'; newest first."
 
 
 def test_a_word_that_matches_no_job_is_refused_with_the_hosts_asked(hosts):
     for host in hosts:
         finds(host, "ab")
-    with pytest.raises(Refused, match="no job matches 'ab' on one, two"):
+    with pytest.raises(Refused, match="no job matches 'ab' on one, two") as caught:
         find_one(context(hosts), "ab")
+    assert caught.value.hint == "inv -H one,two jobs.ls --all"
 
 
 def test_contained_offers_only_jobs_with_a_container_or_volume(hosts):
@@ -138,7 +148,11 @@ def test_without_a_word_a_person_chooses_a_running_job(hosts):
     ctx = context(hosts, choice=1)
     host, match = find_one(ctx, "")
     assert (host.name, match.job.id) == ("two", "xyz")
-    assert ctx.shown == ["Running jobs:", "one  abc  ws-act  running", "two  xyz  ws-act  running"]
+    assert ctx.shown == [
+        "2 running, newest first.",
+        "one abc ws / act running",
+        "two xyz ws / act running",
+    ]
 
 
 @pytest.mark.parametrize("word", ["a", "abc", ID])
@@ -148,7 +162,7 @@ def test_a_host_cannot_attract_a_command_for_a_job_of_another_host(hosts, word, 
     finds(hosts[0], word, word)
     finds(hosts[1], word, ID)
 
-    def refuse(question, lines):
+    def refuse(question, lines, commands):
         raise Refused(f"{question} {lines}")
 
     ctx = context(hosts)
@@ -164,3 +178,81 @@ def test_without_a_word_and_running_jobs_the_task_is_refused(hosts):
         reads(host)
     with pytest.raises(Refused, match="no job is running"):
         find_one(context(hosts), "")
+
+
+# -- which jobs are offered, and how ---------------------------------------------------------
+
+
+def test_whole_ids_on_any_host_win_over_parts():
+    id = "abcdefghij234567"
+    whole = Match("one", Job(id, "ws", "a", "failed"))
+    part = Match("two", Job("b", f"ws-{id}", "b", "running", created_at=5))
+    assert candidates(id, [part, whole]) == [whole]
+    assert candidates("b", [whole, part]) == [part, whole]
+
+
+@pytest.mark.parametrize(
+    "word", ["ab", "abc", "abcdefghij23456", "ABCDEFGHIJ234567", "ab-cdefghij23456"]
+)
+def test_a_short_text_is_a_part_even_if_a_host_says_it_is_an_id(word):
+    claimed = Match("hostile", Job(word, "ws", "a", "running"))
+    meant = Match("honest", Job("abcdefghij234567", word, "b", "running"))
+    assert len(candidates(word, [claimed, meant])) == 2
+
+
+def test_a_job_without_container_and_volume_is_not_reported_as_unknown():
+    over = Match("h", Job("abc", "ws", "act", "failed", "nonzero_exit"))
+    running = Match("h", Job("abd", "ws", "act", "running"), volume=("volume", "v"))
+    assert with_contents("ab", [over, running]) == [running]
+    assert with_contents("ab", []) == []
+    with pytest.raises(Refused, match="has no container or volume") as refused:
+        with_contents("abc", [over])
+    assert refused.value.hint == "inv -H h jobs.logs abc"
+    with pytest.raises(Refused, match="none of the 2 jobs"):
+        with_contents("ab", [over, over])
+
+
+def made(number, **more):
+    return Match("h", Job(f"job{number}", "ws", "act", "failed", created_at=number, **more))
+
+
+def test_choices_are_newest_first_whatever_their_state():
+    found = [made(1), made(3), Match("h", Job("run", "ws", "act", "running", created_at=2))]
+    assert [match.job.id for match in newest_first(found)] == ["job3", "run", "job1"]
+
+
+def test_of_many_matches_the_newest_are_offered_and_the_question_says_so(fake_host):
+    host = fake_host()
+    many = [f"ab{number:03}" for number in range(CHOICES + 1)]
+    finds(host, "ab", *many)
+    finds(host, many[0], many[0])
+    ctx = context([host])
+    find_one(ctx, "ab")
+    question, *lines = ctx.shown
+    assert question == "21 jobs match 'ab'; the newest 20 are shown, newest first."
+    assert (len(lines), len(ctx.commands)) == (CHOICES, CHOICES)
+
+
+@pytest.mark.parametrize("width", [54, 74, 94])
+def test_a_line_of_the_choice_fits_the_window_and_has_the_whole_id(width):
+    long = Job(ID, "a-long-workspace", "an_action_with_a_name", "running", "executing")
+    lines = choices([Match("sandbox-1", long), Match("sandbox-2", job(ID[::-1]))], CLOCK, width)
+    assert [len(line) <= width for line in lines] == [True, True]
+    assert (ID in lines[0], ID[::-1] in lines[1]) == (True, True)
+
+
+def test_the_command_to_type_keeps_all_flags_of_the_one_that_was_typed():
+    words = ["-H", "all", "jobs.kill", "longer", "--no-cleanup", "other job"]
+    typed = f"inv -H all jobs.kill {ID} --no-cleanup 'other job'"
+    assert retyped(words, "longer", ID) == typed
+    assert retyped(["jobs.show", "--job=longer"], "longer", ID) == f"inv jobs.show --job={ID}"
+
+
+def test_a_command_without_a_job_gets_one_before_the_words_for_the_program():
+    assert retyped(["jobs.follow"], "", ID) == f"inv jobs.follow {ID}"
+    assert retyped(["jobs.mount", "--", "ls"], "", ID) == f"inv jobs.mount {ID} -- ls"
+
+
+def test_an_id_of_a_host_is_no_flag_and_no_shell_text_in_a_command():
+    assert retyped(["jobs.kill", "x"], "x", "--yes") == "inv jobs.kill ./--yes"
+    assert retyped(["jobs.kill", "x"], "x", "a;b") == "inv jobs.kill 'a;b'"

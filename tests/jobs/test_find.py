@@ -15,13 +15,11 @@ from opstasks.jobs.find import (
     FindAnswer,
     FindRequest,
     FoundJob,
-    candidates,
     check_word,
     find,
     find_ids,
-    with_contents,
 )
-from opstasks.jobs.model import Container, Job, Match
+from opstasks.jobs.model import Container, Job
 from opstasks.jobs.onhost import find as find_there
 from opstasks.onhost.engine import Engine
 from tests.fake_host import Reply
@@ -214,23 +212,6 @@ def test_words_that_cannot_name_a_job_are_refused(text):
         check_word(text)
 
 
-def test_whole_ids_on_any_host_win_over_parts():
-    id = "abcdefghij234567"
-    whole = Match("one", Job(id, "ws", "a", "failed"))
-    part = Match("two", Job("b", f"ws-{id}", "b", "running", created_at=5))
-    assert candidates(id, [part, whole]) == [whole]
-    assert candidates("b", [whole, part]) == [part, whole]
-
-
-@pytest.mark.parametrize(
-    "word", ["ab", "abc", "abcdefghij23456", "ABCDEFGHIJ234567", "ab-cdefghij23456"]
-)
-def test_a_short_text_is_a_part_even_if_a_host_says_it_is_an_id(word):
-    claimed = Match("hostile", Job(word, "ws", "a", "running"))
-    meant = Match("honest", Job("abcdefghij234567", word, "b", "running"))
-    assert len(candidates(word, [claimed, meant])) == 2
-
-
 def test_a_host_that_answers_with_another_job_is_wrong(fake_host):
     host = fake_host()
     privacy = host.spec.high_privacy
@@ -239,21 +220,3 @@ def test_a_host_that_answers_with_another_job_is_wrong(fake_host):
     host.expect(FIND, request, FindAnswer(1.0, {"ab": (other,)}))
     with pytest.raises(InvalidResponse, match="does not match"):
         find(host, ["ab"])
-
-
-def test_a_job_without_container_and_volume_is_not_reported_as_unknown():
-    over = Match("h", Job("abc", "ws", "act", "failed", "nonzero_exit"))
-    running = Match("h", Job("abd", "ws", "act", "running"), volume=("volume", "v"))
-    assert with_contents("ab", [over, running]) == [running]
-    assert with_contents("ab", []) == []
-    with pytest.raises(Refused, match="has no container or volume") as refused:
-        with_contents("abc", [over])
-    assert refused.value.hint == "jobs.logs abc"
-    with pytest.raises(Refused, match="none of the 2 jobs"):
-        with_contents("ab", [over, over])
-
-
-def test_a_line_of_the_choice_names_host_job_and_creation():
-    job = Job("abc", "ws", "act", "failed", "nonzero_exit", created_at=1795546577)
-    line = Match("tpp", job).describe()
-    assert line == "tpp  abc  ws-act  failed  nonzero_exit  2026-11-24 18:56 UTC"

@@ -24,7 +24,7 @@ def surroundings(docker, folder, ids):
 def test_a_container_is_described_without_its_environment():
     found = containers.inspect(FakeDocker(["os-job-a"]), "os-job-a")
     assert "DATABASE_URL" not in json.dumps(found)
-    assert (found["cpus"], found["memory_bytes"]) == (0.5, 268435456)
+    assert (found["cpu_limit_cores"], found["memory_limit_bytes"]) == (0.5, 268435456)
     assert found["started_at"] == 1795546577
     assert found["finished_at"] == 0
     assert found["mount"] == ("volume", "os-volume-a")
@@ -33,13 +33,13 @@ def test_a_container_is_described_without_its_environment():
 
 def test_a_cpu_quota_is_also_a_limit():
     docker = FakeDocker(["a"], HostConfig={"CpuQuota": 150000, "CpuPeriod": 100000})
-    assert containers.inspect(docker, "a")["cpus"] == 1.5
+    assert containers.inspect(docker, "a")["cpu_limit_cores"] == 1.5
 
 
 def test_dockers_number_for_no_limit_does_not_hide_the_host():
     docker = FakeDocker(["a"], HostConfig={"CpuQuota": -1, "Memory": -1})
     found = msgspec.convert(containers.inspect(docker, "a"), Container)
-    assert (found.cpus, found.memory_bytes) == (0, 0)
+    assert (found.cpu_limit_cores, found.memory_limit_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("part", ["Config", "State", "HostConfig", "Mounts"])
@@ -130,3 +130,44 @@ def test_a_broken_container_does_not_hide_others(tmp_path):
     found = surroundings(Odd(["os-job-b"]), tmp_path, ["a", "b"])
     assert found["a"]["docker_problem"] == "broken"
     assert found["b"]["container"]["name"] == "os-job-b"
+
+
+# -- the exit code in metadata.json ----------------------------------------------------------
+
+
+def log_folder(folder, text):
+    """A log folder of job a with a metadata.json."""
+    logs = folder / "logs" / "2026-11" / "os-job-a"
+    logs.mkdir(parents=True)
+    (logs / "metadata.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"exit_code": "1"}', 1),
+        ('{"exit_code": 137}', 137),
+        ('{"exit_code": -1}', -1),
+        ('{"exit_code": null}', None),
+        ('{"exit_code": 1e999}', None),
+        ('{"exit_code": 99999999999}', None),
+        ('{"exit_code": {}}', None),
+        ("{}", None),
+        ("[]", None),
+        ("not json", None),
+        ("[" * 5000, None),
+        ("\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), None),
+    ],
+)
+def test_the_exit_code_is_read_from_the_record_of_the_job(tmp_path, text, code):
+    log_folder(tmp_path, text)
+    assert surroundings(FakeDocker(), tmp_path, ["a"])["a"]["exit_code"] == code
+
+
+def test_a_record_that_is_too_large_is_not_read(tmp_path):
+    log_folder(tmp_path, '{"exit_code": 1}' + " " * around.MAX_METADATA_BYTES)
+    assert surroundings(FakeDocker(), tmp_path, ["a"])["a"]["exit_code"] is None
+
+
+def test_a_job_without_a_record_has_no_exit_code(tmp_path):
+    assert surroundings(FakeDocker(), tmp_path, ["a"])["a"]["exit_code"] is None

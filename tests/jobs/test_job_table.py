@@ -157,3 +157,26 @@ def test_a_missing_or_broken_database_is_a_refusal(tmp_path):
         table.reading(str(path)) as connection,
     ):
         table.counts(connection)
+
+
+# -- jobs that have ended --------------------------------------------------------------------
+
+
+def test_jobs_that_ended_within_a_day_are_counted_by_state(job_table):
+    add(job_table, "old", state="failed", completed_at=1)
+    for number, state in enumerate(("failed", "succeeded", "succeeded")):
+        add(job_table, f"new{number}", state=state, completed_at=4_000_000_000)
+    add(job_table, "runs")
+    assert page(job_table, 9)["ended_day"] == {"failed": 1, "succeeded": 2}
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", b"\xff", None], ids=repr)
+def test_a_completion_that_is_no_time_is_not_counted(job_table, value):
+    add(job_table, "odd", state="failed", completed_at=value)
+    assert page(job_table, 9)["ended_day"] == {}
+
+
+def test_without_counts_nothing_is_counted(job_table):
+    add(job_table, "new", state="failed", completed_at=4_000_000_000)
+    request = {"selection": {}, "limit": 1, "after": None, "with_counts": False}
+    assert read.page(job_table, request)["ended_day"] == {}

@@ -112,8 +112,15 @@ def test_a_job_outside_the_selection_is_listed_only_if_flagged():
     assert odd.disagreement == "container still runs, job is succeeded"
 
 
-def test_a_joined_job_has_the_limits_of_its_container():
-    box = Container("os-job-a", "reg/python:v2", "running", cpus=0.5, memory_bytes=4096)
+def test_a_joined_job_has_the_limits_and_the_use_of_its_container():
+    limits = {"cpu_limit_cores": 0.5, "memory_limit_bytes": 4096}
+    box = Container("os-job-a", "reg/python:v2", "running", **limits, memory_bytes=1024)
     (found,) = joined([job()], [box])
-    shown = (found.image, found.container, found.cpus, found.memory_bytes)
-    assert shown == ("reg/python:v2", "running", 0.5, 4096)
+    assert (found.image, found.container) == ("reg/python:v2", "running")
+    assert {name: getattr(found, name) for name in limits} == limits
+    assert found.memory_bytes == 1024
+
+
+def test_a_joined_job_without_limits_has_none_and_not_zero():
+    (found,) = joined([job()], [container()])
+    assert (found.cpu_limit_cores, found.memory_limit_bytes, found.memory_bytes) == (None,) * 3

@@ -170,18 +170,23 @@ def kill(script, shown=STEPS, cleanup=True):
     return jobs_kill.apply(script.host, {"abc": shown}, cleanup=cleanup)
 
 
+def said(done):
+    """What is said of each job."""
+    return {id: job.describe() for id, job in done.jobs.items()}
+
+
 def test_kill_marks_a_job_and_removes_it_after_the_service_ignores_it(script):
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed().found(KILLED, KILLED)
     done = kill(script)
-    assert (done.changed, done.jobs) == (True, {"abc": "failed (killed_by_admin)"})
+    assert (done.changed, said(done)) == (True, {"abc": "failed (killed_by_admin)"})
     assert script.host.steps == ["mark abc as killed", "kill abc"]
 
 
 def test_kill_without_cleanup_removes_nothing(script):
     script.locked().found(RUNNING).marked().found(MARKED, MARKED)
     script.killed(cleanup=False).found(STOPPED, STOPPED)
-    assert kill(script, cleanup=False).jobs == {"abc": "failed (killed_by_admin)"}
+    assert said(kill(script, cleanup=False)) == {"abc": "failed (killed_by_admin)"}
 
 
 def test_a_missing_volume_that_was_to_be_kept_is_a_failure(script, monkeypatch):
@@ -200,7 +205,8 @@ def test_the_rest_of_an_ended_job_is_removed_at_once(script):
 def test_nothing_is_run_for_a_job_with_nothing_to_do(script):
     script.locked().found(KILLED)
     done = kill(script)
-    assert (done.changed, done.jobs) == (False, {"abc": "nothing to do: failed (killed_by_admin)"})
+    assert (done.changed, done.killed) == (False, [])
+    assert said(done) == {"abc": "nothing to do: failed (killed_by_admin)"}
 
 
 def test_a_job_that_the_service_resumed_is_marked_again(script):
@@ -226,7 +232,7 @@ def test_a_job_that_stays_active_is_a_failure_and_not_touched(script):
 
 def test_job_runners_command_does_everything_if_marking_fails(script):
     script.locked().found(RUNNING).marked(1).killed().found(KILLED, KILLED)
-    assert kill(script).jobs == {"abc": "failed (killed_by_admin)"}
+    assert said(kill(script)) == {"abc": "failed (killed_by_admin)"}
 
 
 def test_a_failed_command_is_not_retried(script):
@@ -268,7 +274,7 @@ def test_a_command_that_failed_after_finishing_its_work_is_accepted(script):
 def test_an_end_that_the_service_recorded_first_is_reported(script):
     script.locked().found(RUNNING).marked().found(QUICKER, QUICKER)
     script.killed().found(QUICKER, QUICKER)
-    assert kill(script).jobs == {"abc": "succeeded (succeeded): the service ended it first"}
+    assert said(kill(script)) == {"abc": "succeeded (succeeded): the service ended it first"}
 
 
 def test_nothing_is_run_for_a_job_that_runs_again_since_the_question(script):
@@ -363,7 +369,7 @@ def logs():
 def test_a_secret_that_job_runner_saved_is_reported_by_name(script):
     script.locked().found(STOPPED).killed().found(KILLED, KILLED, logs=logs())
     script.host.expect(METADATA, MetadataRequest(PATH), MetadataAnswer({"a": 1}, ("DATABASE_URL",)))
-    assert kill(script).notes == (f"{PATH} contains the value of DATABASE_URL as plain text",)
+    assert kill(script).exposed == {PATH: ("DATABASE_URL",)}
 
 
 @pytest.mark.parametrize(
@@ -374,4 +380,4 @@ def test_metadata_that_cannot_be_read_does_not_fail_the_kill(script, reply):
     script.locked().found(STOPPED).killed().found(KILLED, KILLED, logs=logs())
     script.host.expect(METADATA, MetadataRequest(PATH), reply)
     done = kill(script)
-    assert (done.changed, done.notes) == (True, ())
+    assert (done.changed, done.exposed) == (True, {})

@@ -61,9 +61,9 @@ def test_times_are_left_out_unless_requested():
 )
 def test_only_a_saved_log_has_dockers_times(fake_host, where, shown):
     host, lines = fake_host(), []
-    command = jobs_logs.read_command(where, tail=0, timestamps=False, follow=False)
+    command = jobs_logs.read_command(where, lines=0, timestamps=False, follow=False)
     host.expect(command, "2026-11-24T18:56:21.09Z begun\n", user="opensafely")
-    jobs_logs.show(host, where, lines.extend, tail=0, timestamps=False, follow=False)
+    jobs_logs.show(host, where, lines.extend, lines=0, timestamps=False, follow=False)
     assert lines == [shown]
 
 
@@ -73,18 +73,18 @@ BOX = jobs_logs.LogSource(container="os-job-a", running=True)
 
 def test_a_log_that_cannot_be_read_is_a_failure(fake_host):
     host = fake_host()
-    command = jobs_logs.read_command(FILE, tail=5, timestamps=False, follow=False)
+    command = jobs_logs.read_command(FILE, lines=5, timestamps=False, follow=False)
     host.expect(command, Reply(1, "", "No such file"))
     with pytest.raises(CommandFailed, match=r"cannot read /logs/os-job-a/logs.txt") as caught:
-        jobs_logs.show(host, FILE, print, tail=5, timestamps=False, follow=False)
+        jobs_logs.show(host, FILE, print, lines=5, timestamps=False, follow=False)
     assert caught.value.tail == "No such file"
 
 
 def test_following_ends_with_the_exit_code_of_the_job(fake_host):
     host = fake_host()
-    command = jobs_logs.read_command(BOX, tail=5, timestamps=False, follow=True)
+    command = jobs_logs.read_command(BOX, lines=5, timestamps=False, follow=True)
     host.expect(command, Reply(137))
-    assert jobs_logs.show(host, BOX, print, tail=5, timestamps=False, follow=True) == 137
+    assert jobs_logs.show(host, BOX, print, lines=5, timestamps=False, follow=True) == 137
 
 
 def match(container=None, logs=()):
@@ -109,13 +109,13 @@ def test_output_is_read_from_the_container_or_the_log_folder():
 
 def test_names_are_arguments_and_not_part_of_a_script():
     where = jobs_logs.LogSource(container="os-job-$(id)", running=True)
-    command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=True)
+    command = jobs_logs.read_command(where, lines=5, timestamps=True, follow=True)
     assert command.args[:2] == ("bash", "-c")
     assert command.args[4:] == (5, "os-job-$(id)", "--timestamps")
-    command = jobs_logs.read_command(where, tail=5, timestamps=True, follow=False)
+    command = jobs_logs.read_command(where, lines=5, timestamps=True, follow=False)
     assert command.args[4:] == ("os-job-$(id)", "--timestamps", "--tail=5")
     file = jobs_logs.LogSource(path="-rf")
-    assert jobs_logs.read_command(file, tail=0, timestamps=False, follow=True).args == (
+    assert jobs_logs.read_command(file, lines=0, timestamps=False, follow=True).args == (
         "cat",
         "--",
         "-rf",
@@ -227,8 +227,13 @@ def test_metadata_is_read_from_the_host(fake_host):
 
 
 def test_a_job_without_metadata_is_refused(fake_host):
-    with pytest.raises(Refused, match=r"has no metadata.json yet"):
+    with pytest.raises(Refused) as caught:
         jobs_logs.read_metadata(fake_host(), match())
+    assert caught.value.message == "a (failed, x) has no metadata.json"
+    assert caught.value.hint == "inv -H h jobs.show a"
+    active = replace(match(), job=replace(match().job, state="running"))
+    with pytest.raises(Refused, match=r"has no metadata.json yet"):
+        jobs_logs.read_metadata(fake_host(), active)
 
 
 @pytest.mark.parametrize(

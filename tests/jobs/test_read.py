@@ -65,7 +65,7 @@ def test_an_answer_is_decoded(fake_host):
         {**NOTHING, "jobs": [{**JOB, "created_at": -1}]},
         {**NOTHING, "jobs": [{**JOB, "updated_at": 1_795_546_577_500_000_000}]},
         {**NOTHING, "jobs": [{"workspace": "w"}]},
-        {**NOTHING, "docker": {"containers": [{**BOX, "memory_bytes": -1}]}},
+        {**NOTHING, "docker": {"containers": [{**BOX, "memory_limit_bytes": -1}]}},
         {**NOTHING, "docker": {"containers": [{**BOX, "mount": ["volume"]}]}},
         {**NOTHING, "docker": {"containers": [{**BOX, "exit_code": "0"}]}},
     ],

@@ -55,7 +55,8 @@ def test_running_jobs_of_both_hosts_are_in_one_table(inv, state):
     done = inv("-H", "sandbox", "jobs.ls")
     assert done.returncode == 0
     lines = {line.split()[1]: line for line in done.stdout.splitlines() if "sandbox-" in line}
-    assert set(lines) == {state["running"], state["other"]}
+    assert set(lines) == {state["running"], state["other"], state["pending"]}
+    assert "waiting" in lines[state["pending"]] or "paused" in lines[state["pending"]]
     assert "python:latest" in lines[state["running"]]
     assert "256 MiB" in lines[state["running"]]
     assert "0.5" in lines[state["running"]]
@@ -88,13 +89,27 @@ def test_a_job_is_found_on_any_host(inv, state):
 
 def test_the_history_of_a_job_is_drawn(inv, state):
     done = inv("-H", ONE, "jobs.show", state["failed"])
-    places = [done.stdout.index(f"  o  {name}") for name in ("created", "preparing", "executing")]
-    places.append(done.stdout.index("  o  completed  failed: Job exited with an error"))
+    places = [done.stdout.index(f"  {name}") for name in ("created", "preparing", "executing")]
+    places.append(done.stdout.index("  completed  failed: Job exited with an error"))
     assert places == sorted(places)
     document = json.loads(inv("-H", ONE, "jobs.show", state["running"], "--json").stdout)
-    assert document["container"]["state"] == "running"
-    assert document["volume"] == ["volume", f"os-volume-{state['running']}"]
-    assert "started" in [moment["name"] for moment in document["timeline"]]
+    found = document["hosts"][ONE]["value"]
+    assert found["container"]["state"] == "running"
+    assert 0 < found["container"]["memory_bytes"] <= 256 << 20
+    assert found["volume"] == {"kind": "volume", "name": f"os-volume-{state['running']}"}
+    assert "started" in [event["name"] for event in found["timeline"]]
+
+
+def test_a_job_that_has_ended_has_its_exit_code_and_no_output_in_a_pipe(inv, state, sandbox_dir):
+    done = inv("-H", ONE, "jobs.show", state["failed"])
+    assert done.stdout.startswith("failed: nonzero_exit, exit code 1\n")
+    assert "the cohort is empty" not in done.stdout
+    document = json.loads(inv("-H", ONE, "jobs.show", state["failed"], "--json").stdout)
+    assert document["hosts"][ONE]["value"]["exit_code"] == 1
+    assert "the cohort is empty" not in json.dumps(document)
+    shown, _ = jobs.finished(jobs.terminal(sandbox_dir, "-H", ONE, "jobs.show", state["failed"]))
+    assert "the cohort is empty" in shown
+    assert "job_definition_id" not in shown
 
 
 def test_several_matches_are_listed_and_chosen_by_number(inv, state, sandbox_dir):
@@ -314,7 +329,8 @@ def test_a_disagreement_is_flagged(inv, managed, state):
         assert found["orphan"]["disagreement"] == "container without a job"
         assert found["lonely"]["disagreement"] == "no container"
         table = inv("-H", TWO, "jobs.ls").stdout
-        assert "no container" in table
+        assert "! sandbox-2 lonely: it should have a container, but has none" in table
+        assert "! sandbox-2 orphan: container without a job" in table
     finally:
         jobs.clear(managed, TWO)
 
@@ -405,14 +421,14 @@ def host_peak_kib(host, limit):
     return high_water_kib(b"".join(pieces).decode()[-5000:])
 
 
-@pytest.mark.parametrize("every", ["0.3"])
+@pytest.mark.parametrize("every", ["1", "1s"])
 def test_watch_refreshes_the_screen_until_ctrl_c(sandbox_dir, state, every):
     child = jobs.terminal(sandbox_dir, "-H", ONE, "jobs.ls", "--watch", "--every", every)
     for _ in range(3):
         child.expect("\x1b\\[H")
-        child.expect(state["running"])
+        child.expect(state["running"][:6])
     child.sendintr()
     shown, code = jobs.finished(child)
     assert code == 130
     assert "\x1b[?1049l" in shown
-    assert state["running"] in shown.split("\x1b[?1049l")[1]
+    assert state["running"][:6] in shown.split("\x1b[?1049l")[1]

@@ -142,7 +142,9 @@ def script(fake_host):
 
 
 def retry(script, wait_s=0.0):
-    return jobs_retry.apply(script.host, "abc", wait_s=wait_s).jobs["abc"]
+    done = jobs_retry.apply(script.host, "abc", wait_s=wait_s)
+    assert done.is_over == (done.state != "running")
+    return f"{done.state} ({done.status_code})"
 
 
 def test_a_retry_is_marked_until_the_job_server_was_told(script):
@@ -155,7 +157,7 @@ def test_a_retry_waits_until_the_job_is_over(script):
     assert retry(script, 60) == "succeeded (succeeded)"
     assert script.host.steps == [
         "retry abc",
-        "wait up to 60 s for job-runner to be done with it",
+        "wait until job-runner is done with it",
     ]
 
 

@@ -1,4 +1,4 @@
-"""`jobs.show`: the history of a job, and what is known about it as text."""
+"""`jobs.show`: the history of a job, and the last lines that it printed."""
 
 import pytest
 from hypothesis import given
@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from opstasks.core.errors import TimedOut
 from opstasks.fleet.inventory import HostSpec
+from opstasks.jobs.logs import END_BYTES, LogSource, end_command, end_lines
 from opstasks.jobs.model import Container, Job, LogFile, Match
-from opstasks.jobs.show import drawn, events, known, read_timeline, records_request, statuses
+from opstasks.jobs.show import LAST_LINES, events, read_more, records_request, statuses
 from opstasks.primitives import journal
-from tests.fake_host import failed, refused
+from tests.fake_host import Reply, failed, refused
 
 NOW = 1_800_000_000.0
 LINES = [
@@ -41,7 +42,7 @@ OVER = Job(
 
 
 def test_the_time_of_each_status_is_read_from_the_services_lines():
-    assert [(round(event.at), event.name) for event in statuses(LINES)] == [
+    assert [(round(event.happened_at), event.name) for event in statuses(LINES)] == [
         (1795546578, "preparing"),
         (1795546581, "executing"),
     ]
@@ -72,7 +73,11 @@ def test_the_history_is_in_order_and_ends_with_the_completion():
         "completed",
     ]
     assert found[4].text == "exit code 1"
-    assert [event.at for event in found] == sorted(event.at for event in found)
+    assert [event.happened_at for event in found] == sorted(event.happened_at for event in found)
+
+
+JOB = Job("abc", "w", "a", "succeeded", created_at=NOW, started_at=NOW + 1, completed_at=NOW + 2)
+LOG = LogFile("/logs/os-job-abc/logs.txt", 2048)
 
 
 @pytest.mark.parametrize(
@@ -85,20 +90,36 @@ def test_the_history_is_in_order_and_ends_with_the_completion():
     ],
 )
 def test_a_timeline_says_what_is_missing(fake_host, reply, missing):
-    job = Job(
-        "abc",
-        "w",
-        "a",
-        "succeeded",
-        created_at=NOW,
-        started_at=NOW + 1,
-        completed_at=NOW + 2,
-    )
     host = fake_host()
-    host.expect(journal.RECORDS, records_request(host.spec, job), reply, user="opensafely")
-    timeline = read_timeline(host, Match("h", job))
-    assert timeline.missing == missing
+    host.expect(journal.RECORDS, records_request(host.spec, JOB), reply, user="opensafely")
+    timeline, printed = read_more(host, Match("h", JOB, logs=(LOG,)), with_output=False)
+    assert (timeline.missing, printed) == (missing, ())
     assert [event.name for event in timeline.events] == ["created", "started", "completed"]
+
+
+@pytest.mark.parametrize("reply", [journal.JournalAnswer(()), refused("no", "No permission")])
+def test_the_last_lines_are_read_together_with_the_journal(fake_host, reply):
+    host = fake_host()
+    saved = "2026-11-24T18:56:21.09Z one\ntwo\n\n\njob_definition_id: abc\nexit_code: 1\n"
+    host.expect(journal.RECORDS, records_request(host.spec, JOB), reply, user="opensafely")
+    host.expect(end_command(LogSource(path=LOG.path), LAST_LINES), saved, user="opensafely")
+    _, printed = read_more(host, Match("h", JOB, logs=(LOG,)), with_output=True)
+    assert printed == ("one", "two")
+
+
+def test_a_log_that_cannot_be_read_hides_nothing_else(fake_host):
+    host = fake_host()
+    answer = journal.JournalAnswer(())
+    host.expect(journal.RECORDS, records_request(host.spec, JOB), answer, user="opensafely")
+    host.expect(end_command(LogSource(path=LOG.path), LAST_LINES), Reply(1), user="opensafely")
+    timeline, printed = read_more(host, Match("h", JOB, logs=(LOG,)), with_output=True)
+    assert (timeline.missing, printed) == ("", ())
+
+
+def test_a_part_of_a_line_at_the_beginning_is_left_out():
+    text = "x" * END_BYTES + "\nlast\n"
+    assert end_lines(text, "abc", 5) == ("last",)
+    assert end_lines("a\nb\nc\n", "abc", 2) == ("b", "c")
 
 
 def test_the_journal_is_read_from_a_day_before_to_a_day_after():
@@ -106,43 +127,3 @@ def test_the_journal_is_read_from_a_day_before_to_a_day_after():
     request = records_request(HostSpec(name="h"), job)
     assert f"--until=@{NOW + 2 + 86400:.0f}" in request.options
     assert request.word == "id=abc"
-
-
-# -- as text ---------------------------------------------------------------------------------
-
-
-def test_each_known_value_has_a_line_and_empty_values_have_none():
-    box = Container("os-job-a", "python:v1", "exited", exit_code=3, cpus=0.5, memory_bytes=1024)
-    row = {"outputs": '{"a.csv": "moderately_sensitive"}', "wait_for_job_ids": '["b", "c"]'}
-    log = LogFile("/logs/logs.txt", 2048)
-    found = dict(known(Match("h", OVER, box, ("volume", "v"), (log,), row=row)))
-    assert found["state"] == "failed (nonzero_exit)"
-    assert found["outputs"] == "a.csv (moderately_sensitive)"
-    assert found["waits for"] == "b, c"
-    assert (found["exit code"], found["volume"]) == ("3", "volume v")
-    assert found["limits"] == "0.5 cpu(s), 1 KiB memory"
-    assert found["log file"] == "/logs/logs.txt (2 KiB)"
-    assert "commit" not in found
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["outputs", "wait_for_job_ids", "cancelled", "commit", "repo_url"]),
-        st.none() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
-    )
-)
-def test_a_row_may_have_values_of_any_type(row):
-    for name, value in known(Match("h", OVER, row=row)):
-        assert name
-        assert isinstance(value, str)
-
-
-def test_a_history_is_drawn_with_the_time_between_events():
-    job = Job("a", "ws", "act", "running", "executing", created_at=1795546574, updated_at=NOW)
-    match = Match("h", job, now=NOW + 65)
-    lines = list(drawn(events(match), match))
-    assert lines[0].endswith("  o  created")
-    assert lines[1].startswith(" " * 19)
-    assert lines[2].endswith("  o  executing")
-    assert lines[3].endswith("|  1m5s")
-    assert lines[4].endswith("  .  now")

@@ -1,5 +1,6 @@
 """`logs --job` against real jobs of the real job-runner."""
 
+import json
 import os
 import secrets
 import signal
@@ -33,15 +34,26 @@ def test_all_lines_of_an_internal_error_are_shown(managed, inv):
             managed, f"status=StatusCode.INTERNAL_ERROR workspace=logs action=no_image id={job}"
         )
         wait_for(managed, "jobrunner.run.ExecutorError: Docker image")
-        done = inv("-H", HOST, "logs", "--job", job)
+        done = inv("-H", HOST, "logs", "--job", job, "--raw")
         assert done.returncode == 0, done.stderr
         messages = [line.split(": ", 1)[1] for line in done.stdout.splitlines()]
         assert job in messages[0]
         assert any("Internal error: this usually means" in text for text in messages)
         assert any(text.startswith("Traceback") for text in messages)
         assert messages[-1].startswith("jobrunner.run.ExecutorError: Docker image")
-        last = inv("-H", HOST, "logs", "--job", job, "--lines", "2").stdout.splitlines()
+        last = inv("-H", HOST, "logs", "--job", job, "--lines", "2", "--raw").stdout.splitlines()
         assert last == done.stdout.splitlines()[-2:]
+        told = json.loads(inv("-H", HOST, "--json", "logs", "--job", job).stdout)
+        crash = told["hosts"][HOST]["value"][-1]
+        assert (crash["job"], crash["action"], crash["is_error"]) == (job, "no_image", True)
+        assert crash["message"].startswith("Internal error: ")
+        assert "\njobrunner.run.ExecutorError: Docker image" in crash["message"]
+        (line,) = [
+            line
+            for line in inv("-H", HOST, "logs", "--job", job).stdout.splitlines()
+            if "! Internal error" in line
+        ]
+        assert f"  {job}  logs/no_image  " in line
     finally:
         # The error ended the service; systemd would wait a minute.
         managed.must(HOST, ["systemctl", "restart", "jobrunner"])
@@ -60,7 +72,7 @@ def test_following_a_job_shows_new_lines_and_ends_journalctl(managed, inv, sandb
     )
     try:
         seen, deadline = [], time.monotonic() + 60
-        while not any("id=" + job in line and "Completed" in line for line in seen):
+        while not any("Completed" in line for line in seen):
             assert time.monotonic() < deadline, seen
             seen.append(following.stdout.readline())
             if "FINALIZED -> " in seen[-1]:

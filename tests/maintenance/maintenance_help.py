@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from datetime import datetime
 
 from tests import look
 from tests.look import CODE, DB, SQLITE
@@ -19,6 +20,22 @@ def good(done):
 def value(done, name=HOST):
     """What a `--json` run that succeeded says about a host."""
     return json.loads(good(done).stdout)["hosts"][name]
+
+
+def status(inv):
+    """What `status` says of the host, also if it needs a person."""
+    found = json.loads(inv("-H", HOST, "--json", "status").stdout)["hosts"][HOST]["value"]
+    return {**found, "texts": [concern["text"] for concern in found["concerns"]]}
+
+
+def scheduled(inv):
+    """What is scheduled on the host and what is past, as the task says it."""
+    return value(inv("-H", HOST, "--json", "scheduled", "--all"))["value"]["items"]
+
+
+def moment(text):
+    """A moment of a document, in seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def prepare(inv, *options, env=None):

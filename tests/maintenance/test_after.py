@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from opstasks.core.clock import Clock
 from opstasks.core.command import cmd
 from opstasks.core.errors import Interrupted, InvalidResponse, ProgramFailed
 from opstasks.maintenance import after, tasks
@@ -13,7 +14,7 @@ from opstasks.maintenance.pause import UNPAUSE_PROGRAM, UnpauseAnswer, UnpauseRe
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 from tests.fake_host import Reply, failed
-from tests.maintenance.client_help import GOOD, OURS, READY, make_maintenance
+from tests.maintenance.client_help import GOOD, NOW, OURS, READY, make_maintenance
 
 SYSTEM = cmd("systemctl", "is-system-running")
 BOOT = cmd("systemctl", "is-active", "opstasks-boot.service")
@@ -32,7 +33,8 @@ def expect_unpause(host, maintenance):
     site = site_for(host.spec)
     host.expect(READ, MaintenanceRequest(site, with_flag=True), maintenance)
     host.expect_lock("unpause")
-    host.expect(UNPAUSE_PROGRAM, UnpauseRequest(site), UnpauseAnswer(changed=True))
+    request = UnpauseRequest(site, OURS.flag_at)
+    host.expect(UNPAUSE_PROGRAM, request, UnpauseAnswer(changed=True))
 
 
 def test_a_recovered_host_is_only_read(fake_host):
@@ -120,9 +122,14 @@ def test_ctrl_c_in_a_checklist_claims_no_more_than_is_true(dry, words):
     class Stopped(Exception):
         pass
 
-    def table(*shown, interrupted, changes):
+    def screen(*shown, interrupted, changes):
         raise Stopped(interrupted)
 
-    ctx = SimpleNamespace(reader=SimpleNamespace(table=table), options=SimpleNamespace(dry=dry))
+    ctx = SimpleNamespace(
+        reader=SimpleNamespace(screen=screen),
+        options=SimpleNamespace(dry=dry),
+        clock=Clock(NOW),
+        console=SimpleNamespace(window=80, wide=True),
+    )
     with pytest.raises(Stopped, match=words):
         tasks.after_reboot.body(ctx)

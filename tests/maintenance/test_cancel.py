@@ -1,6 +1,7 @@
 """scheduled and scheduled.cancel: the rows, matching ids, and requests to a host."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from opstasks.maintenance.cancel import CANCEL, CancelRequest, CancelResult
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.site import site_for
 from tests.fake_host import refused
-from tests.maintenance.client_help import NOW, UP, make_item, make_maintenance
+from tests.maintenance.client_help import DAY, NOW, UP, make_item, make_maintenance
 
 
 @pytest.fixture
@@ -30,20 +31,67 @@ def expect_read(host, *items, **words):
 def test_scheduled_work_comes_first_and_past_work_is_limited(host):
     past = [make_item(id=f"p{n}", outcome="ready") for n in range(4)]
     expect_read(host, *past, make_item(due_at=NOW + 60.4), units=UP)
-    rows = scheduled.inspect(host, 2)
-    assert [row.id for row in rows] == ["one", "p0", "p1"]
-    assert (rows[0].state, rows[0].in_s) == ("scheduled", 60)
+    found = scheduled.inspect(host, 2)
+    assert [row.id for row in found.items] == ["one", "p0", "p1"]
+    assert [row.is_past for row in found.items] == [False, True, True]
+    assert (found.items[0].state, found.past) == ("scheduled", 4)
+
+
+@pytest.mark.parametrize(("limit", "count"), [(0, 0), (-1, 4)])
+def test_past_work_is_left_out_or_shown_whole(host, limit, count):
+    expect_read(host, *(make_item(id=f"p{n}", outcome="done") for n in range(4)))
+    assert len(scheduled.inspect(host, limit).items) == count
+
+
+def test_work_that_needs_a_person_is_not_past(host):
+    """Its timer is gone, or it failed today and nobody has prepared the host since."""
+    dropped = make_item(id="two", boot_id="before")
+    failed = make_item(id="three", outcome="failed", step="draining", finished_at=NOW - 60)
+    expect_read(host, failed, dropped)
+    found = scheduled.inspect(host, 0)
+    assert [(row.id, row.state) for row in found.items] == [
+        ("three", "failed"),
+        ("two", "dropped"),
+    ]
+    expect_read(host, replace(failed, finished_at=NOW - 2 * DAY))
+    assert scheduled.inspect(host, 0).items == ()
 
 
 def test_without_an_id_all_scheduled_and_dropped_work_matches(host):
     dropped = make_item(id="two", boot_id="before")
     expect_read(host, make_item(), dropped, make_item(id="past", outcome="ready"), units=UP)
-    assert [item.id for item in cancel.inspect(host, "")] == ["one", "two"]
+    assert [item.id for item in cancel.inspect(host, "").items] == ["one", "two"]
 
 
 def test_the_beginning_of_an_id_matches_unfinished_work(host):
     expect_read(host, make_item(id="ab1"), make_item(id="ab2", outcome="ready"), make_item(id="b"))
-    assert [item.id for item in cancel.inspect(host, "ab")] == ["ab1"]
+    found = cancel.inspect(host, "ab")
+    assert [item.id for item in found.items] == ["ab1"]
+    assert [item.id for item in found.over] == ["ab2"]
+
+
+LONG = "20261201T091500-4f2a9c"
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_meant"),
+    [(LONG, True), ("20261201", True), ("4f2a9c", True), ("4f2", True), ("2a9c", False)],
+)
+def test_an_id_is_typed_by_the_beginning_of_either_part(typed, is_meant):
+    assert cancel.is_meant(LONG, typed) is is_meant
+
+
+def test_a_whole_id_means_only_that_one(host):
+    """The boot adds a letter to the id of work that it schedules again."""
+    expect_read(host, make_item(id=LONG), make_item(id=f"{LONG}b"))
+    assert [item.id for item in cancel.inspect(host, LONG).items] == [LONG]
+
+
+def test_ends_of_pauses_alone_are_no_choice():
+    end = make_item(id="end", kind="unpause")
+    assert cancel.CancelChoice((end,)).has_only_ends
+    assert not cancel.CancelChoice((end, make_item())).has_only_ends
+    assert not cancel.CancelChoice(()).has_only_ends
 
 
 @pytest.mark.parametrize("id", ["../x", "a b", "x" * 41, "\u0661"])

@@ -7,7 +7,7 @@ import yaml
 
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.look import until
-from tests.maintenance.maintenance_help import CODE, COMMAND, HOST, good, prepare, value
+from tests.maintenance.maintenance_help import CODE, COMMAND, HOST, good, prepare, scheduled, value
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ANN, BOB = ({"LOGNAME": name, "USER": name} for name in ("ann", "bob"))
@@ -80,9 +80,10 @@ def test_after_a_kill_the_hint_and_a_new_preparation_help(
     out, err = (text.decode() for text in follower.communicate(timeout=60))
     assert follower.returncode == 1, out + err
     assert f"inv -H {HOST} scheduled.cancel {id}" in err
-    (row,) = value(inv("-H", HOST, "--json", "scheduled"))["value"]
+    (row,) = scheduled(inv)
     assert row["state"] == "interrupted"
-    assert f"scheduled.cancel {id}" in row["outcome"]
+    shown = good(inv("-H", HOST, "scheduled")).stdout
+    assert f"next: inv -H {HOST} scheduled.cancel {id.rpartition('-')[2]}" in shown
     assert host.paused, "nobody has restored it yet"
     host.sh(f"cd {CODE} && git -c safe.directory={CODE} checkout -q -- .")
     if way == "prepare-reboot":
@@ -91,7 +92,7 @@ def test_after_a_kill_the_hint_and_a_new_preparation_help(
         assert host.record(done["id"])["was_active"], "the service ran before the first one"
         assert host.jobs()[job] == ("pending", "waiting_on_reboot")
     else:
-        done = value(inv("-H", HOST, "--json", "scheduled.cancel"))["value"]
+        done = value(inv("-H", HOST, "--json", "scheduled.cancel", "--yes"))["value"]
         assert (done["now"]["service"], done["now"]["paused"]) == ("up", False)
         assert host.serving
         assert not host.paused
@@ -123,8 +124,8 @@ def test_a_host_that_was_rebooted_meanwhile_is_not_called_ready(
     assert follower.returncode == 1, out + err
     assert "has been rebooted since; now service up, not paused" in err
     assert "after-reboot" in err
-    row = value(inv("-H", HOST, "--json", "scheduled"))["value"][0]
-    assert (row["state"], "rebooted since" in row["outcome"]) == ("ready", True)
+    row = scheduled(inv)[0]
+    assert (row["state"], "rebooted since" in row["reason"]) == ("ready", True)
 
 
 def test_a_masked_service_is_not_stopped(inv, host):
@@ -144,7 +145,8 @@ def test_the_service_account_is_told_who_can_prepare_the_host(on_the_host, inv, 
     """What needs root: no password is asked for that nobody has."""
     host.sh("useradd -m -G developers dora 2>/dev/null || usermod -aG developers dora")
     timed = ["prepare-reboot", "--delay", "4h", "--yes"]
-    for words in (timed, ["pause", "--for", "1h"], ["scheduled.cancel"]):
+    good(inv("-H", HOST, *timed))
+    for words in (timed, ["pause", "--for", "1h"], ["scheduled.cancel", "--yes"]):
         refused = on_the_host(*words, user="opensafely")
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "may not become root" in refused.stderr
@@ -155,12 +157,15 @@ def test_the_service_account_is_told_who_can_prepare_the_host(on_the_host, inv, 
     assert host.paused
     assert on_the_host("unpause", user="opensafely").returncode == 0
     assert not host.paused
+    good(inv("-H", HOST, "scheduled.cancel", "--yes"))
     good(inv("-H", HOST, "pause", "--for", "1h"))
-    assert on_the_host("unpause", user="opensafely").returncode == 0
+    assert on_the_host("unpause", user="opensafely").returncode == 2, "it is somebody else's"
+    assert on_the_host("unpause", "--yes", user="opensafely").returncode == 0
     assert not host.paused
     assert host.timers, "only root can remove the timer"
-    assert value(inv("-H", HOST, "--json", "scheduled"))["value"][0]["state"] == "obsolete"
-    good(inv("-H", HOST, "scheduled.cancel"))
+    (row, *_) = scheduled(inv)
+    assert row["state"] == "obsolete"
+    good(inv("-H", HOST, "scheduled.cancel", row["id"], "--yes"))
     assert host.timers == []
     assert on_the_host("service.stop", "--yes", user="opensafely").returncode == 0
     assert not host.serving

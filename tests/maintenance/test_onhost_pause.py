@@ -101,6 +101,11 @@ def test_a_timer_ends_only_its_own_pause(site, flags_command):
     assert not note_file(site).exists()
 
 
+def ended(site):
+    """Unpause as somebody who has just looked."""
+    return unpause.main(request_of(site, seen_at=paused_at(site)))
+
+
 def asked(site, **words):
     """Pause as somebody who has just looked; `for_s` is the time until the end."""
     for_s = words.pop("for_s", 0)
@@ -161,7 +166,7 @@ def test_an_unpause_cancels_the_end_and_removes_what_was_kept_for_it(
 ):
     asked(site, for_s=60.0, id=OLD)
     script_dir(site, OLD).mkdir(parents=True)
-    assert unpause.main(request_of(site))["now"]["scheduled"] == []
+    assert ended(site)["now"]["scheduled"] == []
     assert outcomes(site) == {OLD: "cancelled"}
     assert not script_dir(site, OLD).exists()
     assert not systemd.has_boot_unit
@@ -171,7 +176,7 @@ def test_the_boots_unit_stays_for_a_preparation(site, flags_command, timers, sys
     """It notes that the preparation was abandoned."""
     make_record(site, NEW, outcome="ready", step="done")
     asked(site)
-    unpause.main(request_of(site))
+    ended(site)
     assert systemd.has_boot_unit
 
 
@@ -187,9 +192,17 @@ def test_a_pause_that_fails_cancels_its_end_again(
 
 def test_unpausing_says_whether_the_host_was_paused(site, flags_command):
     asked(site)
-    done = unpause.main(request_of(site))
+    done = ended(site)
     assert (done["changed"], done["now"]["paused"]) == (True, False)
-    assert not unpause.main(request_of(site))["changed"]
+    assert not ended(site)["changed"]
+
+
+def test_an_unpause_refuses_a_pause_that_was_not_seen(site, flags_command, database):
+    asked(site)
+    set_flag(database, "true", 100.0)
+    with pytest.raises(HostRefusal, match="since you looked: it is paused by hand"):
+        unpause.main(request_of(site, seen_at=50.0))
+    assert paused_at(site)
 
 
 def test_a_flag_that_does_not_change_is_a_failure(site, database, monkeypatch):
@@ -198,7 +211,7 @@ def test_a_flag_that_does_not_change_is_a_failure(site, database, monkeypatch):
         asked(site)
     set_flag(database, "true", 100.0)
     with pytest.raises(HostFailure, match="is still set"):
-        unpause.main(request_of(site))
+        ended(site)
 
 
 def test_a_pause_whose_note_cannot_be_written_is_undone(site, flags_command, monkeypatch):

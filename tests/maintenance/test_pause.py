@@ -51,18 +51,27 @@ def expect_pause(host, made, user, **words):
     host.expect(PAUSE, request, PauseAnswer(True, made, PAUSED), user=user)
 
 
+def pause(host, **words):
+    """Look, and do what was planned."""
+    return pausing.pause(host, pausing.plan(host, **words))
+
+
+def unpause(host):
+    return pausing.unpause(host, pausing.inspect(host))
+
+
 def test_a_pause_takes_the_lock_and_is_made_by_the_service_account(host):
     expect_read(host)
     made = Pause(who="ann@laptop", why="db", since_at=NOW, flag_at=NOW)
     expect_pause(host, made, "opensafely", why="db")
-    result = pausing.pause(host, why="db")
+    result = pause(host, why="db")
     assert (result.changed, result.pause, result.now_at) == (True, made, NOW)
     assert result.now == PAUSED
 
 
 def test_an_existing_pause_is_left_alone(host):
     expect_read(host, pause=BY_BOB)
-    result = pausing.pause(host)
+    result = pause(host)
     assert (result.changed, result.pause, result.now.paused) == (False, BY_BOB, True)
 
 
@@ -70,41 +79,52 @@ OTHERS = [BY_BOB, replace(BY_BOB, who=""), replace(BY_ANN, task="prepare-reboot"
 
 
 @pytest.mark.parametrize("other", OTHERS)
-@pytest.mark.parametrize("words", [{"why": "mine"}, {"for_s": 60}])
-def test_the_pause_of_somebody_else_keeps_its_reason_and_end(host, other, words):
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [({"why": "it's mine"}, """--reason 'it'"'"'s mine'"""), ({"for_s": 90}, "--for 1m30s")],
+)
+def test_the_pause_of_somebody_else_keeps_its_reason_and_end(host, other, words, flags):
     expect_read(host, pause=replace(other, why="upgrade", until_at=NOW + 60))
     with pytest.raises(Refused, match=r"paused already by .*until .*: upgrade") as caught:
-        pausing.pause(host, **words)
-    assert caught.value.hint == "add --replace to make it your pause"
-    expect_read(host, pause=other)
-    with pytest.raises(Refused, match="paused already by"):
         pausing.plan(host, **words)
+    assert caught.value.hint.endswith(f": inv -H tpp pause --replace {flags}")
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_pause_is_replaced_on_request_and_shown(host, other):
     expect_read(host, pause=other)
     expect_pause(host, BY_ANN, "opensafely", why="mine", seen_at=NOW, replace=True)
-    assert pausing.pause(host, why="mine", replace=True).before == other
+    plan = pausing.plan(host, why="mine", replace=True)
+    assert plan.taken == other, "a question says whose it is"
+    assert pausing.pause(host, plan).before == other
+
+
+def test_ones_own_pause_is_replaced_without_a_question(host):
+    expect_read(host, pause=BY_ANN)
+    assert pausing.plan(host, why="mine", replace=True).taken is None
 
 
 def test_the_end_of_a_replaced_pause_is_cancelled_by_root(host):
     expect_read(host, END, pause=replace(BY_BOB, id="one", until_at=NOW + 60))
     expect_pause(host, BY_ANN, "root", seen_at=NOW, replace=True)
-    pausing.pause(host, replace=True)
+    pause(host, replace=True)
 
 
 def test_ones_own_pause_gets_a_new_reason_without_root(host):
     expect_read(host, END, pause=replace(BY_ANN, id="one", until_at=NOW + 60))
     expect_pause(host, BY_ANN, "opensafely", why="new", seen_at=NOW)
-    pausing.pause(host, why="new")
+    plan = pausing.plan(host, why="new")
+    assert plan.until_at == NOW + 60, "what is not named is kept"
+    pausing.pause(host, plan)
 
 
 def test_the_end_of_a_pause_is_scheduled_by_root(host):
     expect_read(host, pause=BY_ANN)
     host.expect_lock("pause")
     host.expect(PAUSE, ANY, PauseAnswer(True, BY_ANN), user="root")
-    pausing.pause(host, for_s=60)
+    plan = pausing.plan(host, for_s=60)
+    assert (plan.until_at, plan.why) == (NOW + 60, "old")
+    pausing.pause(host, plan)
     item = host.seen[-1].request.end
     assert (item.id, item.kind, item.delay_s, item.timed) == ("r1", "unpause", 60, True)
     assert item.who == "ann@laptop"
@@ -115,7 +135,7 @@ def test_a_pause_that_fails_has_a_hint(host):
     host.expect_lock("pause")
     host.expect(PAUSE, ANY, failed("systemd does not accept the work", "x", "line 1"))
     with pytest.raises(ProgramFailed, match="does not accept") as caught:
-        pausing.pause(host, for_s=60)
+        pause(host, for_s=60)
     assert (caught.value.hint, caught.value.traceback) == ("inv -H tpp doctor", "line 1")
 
 
@@ -127,21 +147,31 @@ def test_unpausing_takes_the_lock_only_when_there_is_a_pause(host, ends, login, 
     """root cancels the scheduled end; without root, the end does nothing at its time."""
     host.login_name = login
     expect_read(host, *ends)
-    assert not pausing.unpause(host).changed
+    assert not unpause(host).changed
     expect_read(host, *ends, pause=BY_BOB)
     host.expect_lock("unpause")
-    request = UnpauseRequest(site_for(host.spec))
+    request = UnpauseRequest(site_for(host.spec), BY_BOB.flag_at)
     answer = UnpauseAnswer(True, HostState(paused=False))
     host.expect(UNPAUSE_PROGRAM, request, answer, user=user)
-    result = pausing.unpause(host)
-    assert (result.changed, result.pause, result.now.paused) == (True, BY_BOB, False)
+    result = unpause(host)
+    assert (result.changed, result.before, result.pause) == (True, BY_BOB, None)
+    assert result.now.paused is False
+
+
+@pytest.mark.parametrize(
+    ("found", "is_others"),
+    [(None, False), (BY_ANN, False), (BY_BOB, True), (replace(BY_BOB, who=""), True)],
+)
+def test_it_is_known_whose_pause_an_unpause_ends(host, found, is_others):
+    expect_read(host, pause=found)
+    assert pausing.inspect(host).is_others is is_others
 
 
 def test_a_host_that_someone_else_changes_is_refused(host):
     expect_read(host)
     host.expect_lock("pause", held_by=Owner("bob@pc", "deploy", "", "r0"))
     with pytest.raises(Refused, match="bob@pc"):
-        pausing.pause(host)
+        pause(host)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,17 @@ import pytest
 
 from opstasks.sandbox import api
 from tests.look import until
-from tests.maintenance.maintenance_help import HOST, good, small_disk, value
+from tests.maintenance.maintenance_help import (
+    HOST,
+    good,
+    moment,
+    scheduled,
+    small_disk,
+    status,
+    value,
+)
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
-
-
-def status(inv):
-    return value(inv("-H", HOST, "--json", "status"))["value"]
 
 
 def flag(host):
@@ -27,11 +31,11 @@ def test_pause_and_unpause_change_the_flag_and_say_so_once(inv, host):
     since = flag(host)["timestamp"]
     assert value(inv("-H", HOST, "--json", "pause"))["outcome"] == "ok"
     assert flag(host)["timestamp"] == since
-    assert "it's; $(late)" in status(inv)["paused"]
+    assert status(inv)["pause"]["why"] == "it's; $(late)"
     assert value(inv("-H", HOST, "--json", "unpause"))["outcome"] == "changed"
     assert not host.paused
     assert value(inv("-H", HOST, "--json", "unpause"))["outcome"] == "ok"
-    assert status(inv)["paused"] == ""
+    assert status(inv)["is_paused"] is False
     assert host.lock_is_free
 
 
@@ -49,7 +53,7 @@ def test_a_pause_with_an_end_is_ended_by_the_host(inv, host):
     (record,) = host.records()
     until(lambda: not host.paused, "the host unpauses", 30)
     until(lambda: host.record(record["id"])["outcome"] == "done", "the record is closed")
-    assert time.time() >= done["value"]["pause"]["until_at"] - 1
+    assert time.time() >= moment(done["value"]["pause"]["until_at"]) - 1
     assert host.audit(record["id"]) == [("start", ""), ("end", "changed")]
     assert "no such file" in host.sh("ls /home/opensafely/opstasks/pause.json 2>&1 || true").lower()
     until(lambda: not host.sh("ls /var/lib/opstasks/scripts"), "no script is left", 10)
@@ -65,12 +69,12 @@ def test_the_end_of_one_pause_leaves_a_later_pause_alone(inv, host):
     (record,) = host.records()
     good(api.as_opensafely(HOST, UNPAUSE_BY_HAND))
     good(inv("-H", HOST, "pause", "--reason", "another one"))
-    (row,) = value(inv("-H", HOST, "--json", "scheduled"))["value"]
+    (row,) = scheduled(inv)
     assert (row["id"], row["state"]) == (record["id"], "obsolete")
-    assert "its pause is over" in row["outcome"]
+    assert "its pause is over" in row["reason"]
     until(lambda: host.record(record["id"])["outcome"], "the timer fires", 60)
     assert host.paused
-    assert "another one" in status(inv)["paused"]
+    assert status(inv)["pause"]["why"] == "another one"
     assert "left paused" in host.record(record["id"])["reason"]
 
 
@@ -82,7 +86,7 @@ def test_an_unpause_leaves_nothing_of_the_pause_behind(inv, host):
     assert [row.split()[0] for row in host.timers] == [f"opstasks-{work['id']}.timer"]
     assert host.sh("ls /var/lib/opstasks/scripts") == work["id"]
     assert "no such file" in host.sh("ls /home/opensafely/opstasks/pause.json 2>&1 || true").lower()
-    good(inv("-H", HOST, "scheduled.cancel"))
+    good(inv("-H", HOST, "scheduled.cancel", "--yes"))
     assert host.sh("ls /var/lib/opstasks/scripts") == ""
     assert host.sh("ls /etc/systemd/system/opstasks-boot* 2>/dev/null || true") == ""
     assert host.timers == []
@@ -103,11 +107,17 @@ def test_the_pause_of_somebody_else_is_kept_or_replaced_openly(inv, host):
     assert host.sh("cat /home/opensafely/opstasks/pause.json") == note
     assert host.timers == timers
     words = ("pause", "--reason", "mine", "--replace")
-    done = value(inv("-H", HOST, "--json", *words, env=BOB))["value"]
+    for task in (words, ("unpause",)):
+        asked = inv("-H", HOST, *task, env=BOB)
+        assert asked.returncode == 2, "nobody is there to answer"
+        assert "ann@" in asked.stdout
+        assert "upgrade" in asked.stdout, "the plan says whose pause it is, and why"
+        assert host.sh("cat /home/opensafely/opstasks/pause.json") == note
+    done = value(inv("-H", HOST, "--json", *words, "--yes", env=BOB))["value"]
     assert done["before"]["why"] == "upgrade"
     assert (done["now"]["paused"], done["now"]["scheduled"]) == (True, [])
     assert host.timers == []
-    assert "mine" in status(inv)["paused"]
+    assert status(inv)["pause"]["why"] == "mine"
     told = value(inv("-H", HOST, "--json", "history", "--task", "pause"))["value"]
     assert "upgrade" in told[-1]["args"]["replaces"]
 
@@ -129,15 +139,16 @@ def test_a_pause_set_by_hand_is_shown_as_that(inv, host, managed):
     good(inv("-H", HOST, "unpause"))
     done = api.as_opensafely(HOST, "python3 -m jobrunner.cli.flags set paused=true")
     assert done.returncode == 0
-    assert "by hand" in status(inv)["paused"]
-    assert "ours" not in status(inv)["paused"]
+    pause = status(inv)["pause"]
+    assert (pause["who"], pause["why"]) == ("", "")
+    assert any("by hand" in text for text in status(inv)["texts"])
 
 
 def test_a_forgotten_pause_needs_a_person(inv, host):
     good(inv("-H", HOST, "pause"))
-    assert not any("forgotten" in text for text in status(inv)["attention"])
+    assert not any("forgotten" in text for text in status(inv)["texts"])
     host.write("update flags set timestamp = timestamp - 90000 where id = 'paused'")
-    assert any("forgotten" in text for text in status(inv)["attention"])
+    assert any("forgotten" in text for text in status(inv)["texts"])
 
 
 def test_a_pause_survives_a_reboot_and_still_ends(inv, host, managed):
@@ -150,12 +161,18 @@ def test_a_pause_survives_a_reboot_and_still_ends(inv, host, managed):
 
 def test_a_pause_stays_when_its_end_is_cancelled(inv, host):
     good(inv("-H", HOST, "pause", "--for", "1h", "--reason", "night"))
-    done = good(inv("-H", HOST, "scheduled.cancel"))
-    assert "the host stays paused until `unpause`" in done.stdout
+    (record,) = host.records()
+    refused = inv("-H", HOST, "scheduled.cancel", "--yes")
+    assert refused.returncode == 2, "the end of a pause must be named"
+    assert host.timers != []
+    short = record["id"].rpartition("-")[2]
+    assert f"scheduled.cancel {short}" in refused.stderr
+    done = good(inv("-H", HOST, "scheduled.cancel", short, "--yes"))
+    assert "stays paused until someone unpauses" in done.stdout
     assert host.paused
     assert host.timers == []
-    assert "night" in status(inv)["paused"]
-    assert "until" not in status(inv)["paused"]
+    pause = status(inv)["pause"]
+    assert (pause["why"], pause["until_at"]) == ("night", None)
 
 
 def test_a_pause_without_room_for_its_note_is_undone(inv, host):
@@ -165,13 +182,13 @@ def test_a_pause_without_room_for_its_note_is_undone(inv, host):
             failed = inv("-H", HOST, "pause", "--reason", "night", *words)
             assert failed.returncode == 1
             assert "no space left on device" in failed.stderr.lower()
-            assert failed.stderr.count("error: ") == 1
+            assert failed.stderr.count("error  ") == 1
             assert "Traceback" not in failed.stderr
             assert not host.paused, "no timer would end it"
         disk.free()
         good(inv("-H", HOST, "pause", "--reason", "night"))
         assert host.paused
-        assert "night" in status(inv)["paused"]
+        assert status(inv)["pause"]["why"] == "night"
         disk.fill()
         good(inv("-H", HOST, "unpause"))
         assert not host.paused

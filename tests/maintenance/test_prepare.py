@@ -10,7 +10,7 @@ from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
 from opstasks.core.result import Result
 from opstasks.core.state import HostState
 from opstasks.fleet import audit
-from opstasks.maintenance import prepare, prepare_own, tasks
+from opstasks.maintenance import prepare, prepare_own
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import ItemStep
 from opstasks.maintenance.prepare import (
@@ -24,10 +24,9 @@ from opstasks.maintenance.prepare import (
 )
 from opstasks.maintenance.records import READ, MaintenanceRequest
 from opstasks.maintenance.schedule import SCHEDULE, ScheduleAnswer
-from opstasks.maintenance.scheduled import due_text
 from opstasks.maintenance.site import site_for
 from tests.fake_host import ANY, refused
-from tests.maintenance.client_help import BY_BOB, NOW, make_item, make_maintenance
+from tests.maintenance.client_help import NOW, make_item, make_maintenance
 
 PLAN = RebootPlan(now_at=NOW, due_at=NOW, due_there="now")
 PREPARED = HostState(service="stopped", paused=True, prepared=True, boot_id="now")
@@ -68,14 +67,6 @@ def test_valid_times_are_accepted(text):
 def test_invalid_times_are_refused(text):
     with pytest.raises(Refused):
         prepare.check_at(text)
-
-
-def test_a_time_is_shown_in_both_zones_where_they_differ():
-    both = due_text(NOW, "2027-01-15 22:00:00 XYZ")
-    assert "22:00:00 XYZ" in both
-    assert "here" in both
-    here = both.partition("(")[2].removesuffix(" here)")
-    assert due_text(NOW, here) == here
 
 
 # -- before the question ---------------------------------------------------------------------
@@ -119,30 +110,6 @@ def test_a_time_far_ahead_needs_yes(host):
 def test_a_time_that_has_passed_is_refused_by_the_host(host):
     with pytest.raises(Refused, match="has passed on the host"):
         inspected(host, refused("20:00 has passed on the host"), RebootRequest(at="20:00"))
-
-
-@pytest.mark.parametrize(
-    ("plan", "words"),
-    [
-        (replace(PLAN, is_ready=True), "READY TO REBOOT already"),
-        (
-            replace(PLAN, is_ready=True, ready=make_item(who="bob", due_there="22:00")),
-            "prepared by bob for 22:00",
-        ),
-        (
-            replace(PLAN, dead=(make_item(who="bob", step="draining"),)),
-            "takes the place of one by bob, which ended at 'draining'",
-        ),
-        (replace(PLAN, is_paused=True, pause=BY_BOB), "paused already by bob and stays paused"),
-        (replace(PLAN, is_serving=False), "the service is down already"),
-        (replace(PLAN, is_enabled=False), "the boot will not start it"),
-        (replace(PLAN, is_paused=True), "paused already"),
-        (replace(PLAN, scheduled=(make_item(who="bob"),)), "replaces one"),
-        (replace(PLAN, jobs=(RunningJob("a"),)), "1 job(s) running now"),
-    ],
-)
-def test_the_operator_sees_what_will_happen(plan, words):
-    assert any(words in text for text in tasks._words(plan, RebootRequest()))
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,21 @@ import yaml
 
 from opstasks.sandbox.delay_proxy import DelayProxy
 from tests.look import until
-from tests.maintenance.maintenance_help import COMMAND, HOST, good, prepare, small_disk, value
+from tests.maintenance.maintenance_help import (
+    COMMAND,
+    HOST,
+    good,
+    moment,
+    prepare,
+    scheduled,
+    small_disk,
+    status,
+    value,
+)
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = "/srv/medium_privacy/workspaces"
-
-
-def scheduled(inv):
-    return value(inv("-H", HOST, "--json", "scheduled"))["value"]
 
 
 def running(host, job):
@@ -46,9 +52,8 @@ def told_after(inv, id, how):
     assert checked.returncode == 1
     (line,) = [text for text in checked.stdout.splitlines() if id in text]
     assert how in line
-    assert f"inv -H {HOST} jobs.ls --state failed --since 1d" in line
-    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
-    assert any(id in text for text in attention)
+    assert f"next: inv -H {HOST} jobs.ls --state failed --since 1d" in checked.stdout
+    assert any(id in text for text in status(inv)["texts"])
 
 
 # -- the whole way ---------------------------------------------------------------------------
@@ -133,7 +138,7 @@ def test_scheduled_work_is_done_once_without_its_client(
         assert first.wait() == -signal.SIGKILL
     (entry,) = scheduled(inv)
     assert (entry["state"], entry["why"]) == ("scheduled", "night")
-    assert 0 < entry["in_s"] <= 30
+    assert 0 < moment(entry["due_at"]) - time.time() <= 30
     assert host.serving
     record = over(host, entry["id"])
     assert record["outcome"] == "ready"
@@ -162,7 +167,7 @@ def test_a_host_that_slept_at_its_time_refuses_and_keeps_running(inv, host, mana
     boot, container = managed.boot_id(HOST), managed.find(HOST).container
     subprocess.run(["docker", "pause", container], check=True, capture_output=True)
     try:
-        time.sleep(max(0.0, work["due_at"] + 5 - time.time()))
+        time.sleep(max(0.0, moment(work["due_at"]) + 5 - time.time()))
     finally:
         subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
     record = over(host, work["id"])
@@ -172,7 +177,7 @@ def test_a_host_that_slept_at_its_time_refuses_and_keeps_running(inv, host, mana
     assert not host.paused
     assert host.lock_is_free
     entry = scheduled(inv)[0]
-    assert (entry["state"], "did the host sleep" in entry["outcome"]) == ("refused", True)
+    assert (entry["state"], "did the host sleep" in entry["reason"]) == ("refused", True)
     assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
@@ -204,18 +209,21 @@ def test_one_of_several_scheduled_is_named_or_chosen_by_number(inv, host, sandbo
     first = value(prepare(inv, "--delay", "2h", "--reason", "patches"))["value"]
     good(inv("-H", HOST, "pause", "--for", "1h"))
     second = next(r["id"] for r in host.records() if r["id"] != first["id"])
-    asked = inv("-H", HOST, "scheduled.cancel")
+    asked = inv("-H", HOST, "scheduled.cancel", "--yes")
     assert asked.returncode == 2
     for id in (first["id"], second):
-        assert f"  | inv -H {HOST} scheduled.cancel {id}   # " in asked.stderr
+        short = id.rpartition("-")[2]
+        assert f"  | inv -H {HOST} scheduled.cancel {short}   # " in asked.stderr
     assert len(host.timers) == 2
     words = ["--inventory", str(sandbox_dir / "hosts.yaml"), "-H", HOST, "scheduled.cancel"]
     env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     program = str(Path(sys.executable).with_name("inv"))
     child = pexpect.spawn(program, words, env=env, encoding="utf-8", timeout=60)
-    child.expect(r"2  prepare-reboot for .*patches")
+    child.expect(r"2  [0-9a-f]{6}  preparation for a reboot")
     child.expect("Which number?")
     child.sendline("2")
+    child.expect(r"\[y/N\]")
+    child.sendline("y")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
@@ -224,7 +232,8 @@ def test_one_of_several_scheduled_is_named_or_chosen_by_number(inv, host, sandbo
     good(inv("-H", HOST, "unpause"))
     # The end of a pause that is already over is not among the choices.
     last = value(prepare(inv, "--delay", "3h"))["value"]
-    assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["value"]["item"]["id"] == last["id"]
+    done = value(inv("-H", HOST, "--json", "scheduled.cancel", "--yes"))["value"]
+    assert done["item"]["id"] == last["id"]
 
 
 def test_a_second_preparation_is_refused_or_replaces_the_first(inv, host):
@@ -233,19 +242,22 @@ def test_a_second_preparation_is_refused_or_replaces_the_first(inv, host):
     assert again.returncode == 2
     assert "scheduled already" in again.stdout
     assert len(host.timers) == 1
-    second = value(prepare(inv, "--delay", "25s", "--replace"))["value"]
+    second = value(prepare(inv, "--delay", "35s", "--replace"))["value"]
     assert len(host.timers) == 1
     assert host.record(first["id"])["outcome"] == "cancelled"
-    done = value(inv("-H", HOST, "--json", "scheduled.cancel"))
-    assert done["outcome"] == "changed"
-    assert value(inv("-H", HOST, "--json", "scheduled.cancel"))["outcome"] == "ok"
+    asked = inv("-H", HOST, "scheduled.cancel")
+    assert asked.returncode == 2, "nobody is there to answer"
+    assert len(host.timers) == 1
+    cancel = ("-H", HOST, "--json", "scheduled.cancel", "--yes")
+    assert value(inv(*cancel))["outcome"] == "changed"
+    assert value(inv(*cancel))["outcome"] == "ok"
     told = value(inv("-H", HOST, "--json", "history", "--task", "scheduled.cancel"))["value"]
-    assert [entry["outcome"] for entry in told[-2:]] == ["changed", "ok"]
+    assert told[-1]["outcome"] == "changed"
     dry = inv("-H", HOST, "scheduled.cancel", "nosuch", "--dry")
     assert dry.returncode == 2
     assert "has the id 'nosuch'" in dry.stderr
     assert host.timers == []
-    time.sleep(max(0.0, second["due_at"] + 2 - time.time()))
+    time.sleep(max(0.0, moment(second["due_at"]) + 2 - time.time()))
     assert host.serving
     assert not host.paused
     assert host.record(second["id"])["outcome"] == "cancelled"
@@ -263,7 +275,7 @@ def test_a_check_that_fails_at_its_time_leaves_the_service_running(inv, host):
     assert not host.paused
     entry = scheduled(inv)[0]
     assert entry["state"] == "refused"
-    assert "prepare_for_reboot" in entry["outcome"]
+    assert "prepare_for_reboot" in entry["reason"]
     assert host.audit(work["id"]) == [("start", ""), ("end", "refused")]
 
 
@@ -313,9 +325,9 @@ def test_a_disk_that_becomes_full_leaves_the_service_running(inv, host, managed,
         entry = scheduled(inv)[0]
         assert entry["state"] == ("failed" if "opensafely" in folder else "interrupted")
         if entry["state"] == "failed":
-            assert "no space left" in entry["outcome"].lower() or "full" in entry["outcome"]
+            assert "no space left" in entry["reason"].lower() or "full" in entry["reason"]
         else:
-            good(inv("-H", HOST, "scheduled.cancel", work["id"]))
+            good(inv("-H", HOST, "scheduled.cancel", work["id"], "--yes"))
         assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
 
 
@@ -330,7 +342,7 @@ def test_work_that_waits_for_jobs_can_be_cancelled_without_its_client(inv, host,
     busy = inv("-H", HOST, "service.restart", "--yes")
     assert busy.returncode == 2, "the work itself holds the lock"
     assert host.paused
-    good(inv("-H", HOST, "scheduled.cancel", record["id"], "--reason", "not today"))
+    good(inv("-H", HOST, "scheduled.cancel", record["id"], "--reason", "not today", "--yes"))
     assert host.record(record["id"])["outcome"] == "cancelled"
     assert host.serving
     assert not host.paused
@@ -340,15 +352,14 @@ def test_work_that_waits_for_jobs_can_be_cancelled_without_its_client(inv, host,
 
 def test_a_reboot_before_its_time_drops_the_work_and_is_reported(inv, host, managed):
     work = value(prepare(inv, "--at", "23:59"))["value"]
-    assert host.sh(f"date -d @{int(work['due_at'])} +%H:%M") == "23:59"
+    assert host.sh(f"date -d @{int(moment(work['due_at']))} +%H:%M") == "23:59"
     managed.reboot(HOST)
     assert scheduled(inv)[0]["state"] == "dropped"
     checked = inv("-H", HOST, "after-reboot")
     assert checked.returncode == 1
     assert "scheduled.cancel" in checked.stdout
-    attention = value(inv("-H", HOST, "--json", "status"))["value"]["attention"]
-    assert any("rebooted before its time" in text for text in attention)
-    good(inv("-H", HOST, "scheduled.cancel", work["id"]))
+    assert any("rebooted before its time" in text for text in status(inv)["texts"])
+    good(inv("-H", HOST, "scheduled.cancel", work["id"], "--yes"))
     good(inv("-H", HOST, "after-reboot"))
     assert host.serving
 
@@ -365,7 +376,7 @@ def test_a_power_cut_in_the_middle_leaves_no_pause_behind(inv, host, managed, cl
     assert host.lock_is_free
     entry = scheduled(inv)[0]
     assert entry["state"] == "interrupted"
-    assert "draining" in entry["outcome"]
+    assert "draining" in entry["reason"]
     told_after(inv, entry["id"], "was interrupted")
 
 
@@ -376,7 +387,7 @@ def test_a_reboot_by_others_during_the_wait_for_jobs_is_reported(inv, host, mana
     waits_for_jobs(host)
     managed.reboot(HOST)
     entry = scheduled(inv)[0]
-    assert (entry["state"], "went down" in entry["outcome"]) == ("failed", True)
+    assert (entry["state"], "went down" in entry["reason"]) == ("failed", True)
     assert host.serving
     assert not host.paused
     told_after(inv, entry["id"], "failed: the host went down")
@@ -442,5 +453,5 @@ def test_work_is_scheduled_from_a_shell_on_the_host_itself(on_the_host, host, in
     assert 4 * 3600 - 120 < record["due_at"] - time.time() <= 4 * 3600 + 1
     assert len(host.timers) == 1
     assert scheduled(inv)[0]["id"] == record["id"], "others see it"
-    assert on_the_host("scheduled.cancel").returncode == 0
+    assert on_the_host("scheduled.cancel", "--yes").returncode == 0
     assert host.timers == []

@@ -235,11 +235,6 @@ def test_wrong_usage_is_refused_before_any_host_is_asked(temp_table, table, data
         progress.check_names(temp_table, table, database)
 
 
-def test_an_estimate_is_marked_as_an_estimate():
-    assert progress.TableProgress("t", 1234567, True).describe() == "1,234,567 (estimate)"
-    assert progress.TableProgress("t", 1234567, False).describe() == "1,234,567"
-
-
 # -- with a host -----------------------------------------------------------------------------
 
 

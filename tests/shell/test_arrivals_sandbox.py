@@ -1,58 +1,18 @@
 """A live host beside one that is silent: its result is shown while the silent one is awaited."""
 
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.look import until
+from tests.shell.silent import SilentHost
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
-
-
-class SilentHost:
-    """Accepts connections and says nothing, until it is told to end."""
-
-    def __init__(self):
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self.called = threading.Event()
-        self._open = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                self._open.append(self._server.accept()[0])
-            except OSError:
-                return
-            self.called.set()
-
-    @property
-    def is_awaited(self):
-        """Whether the client still waits for us."""
-        self._open[-1].setblocking(False)
-        try:
-            while data := self._open[-1].recv(4096):
-                assert data.startswith(b"SSH-2.0-")  # only the client's greeting
-        except BlockingIOError:
-            return True
-        return False
-
-    def end(self):
-        # Wakes the thread in accept, which would take one more connection.
-        with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        for connection in self._open:
-            connection.close()
 
 
 @pytest.fixture
@@ -126,7 +86,8 @@ def test_the_silent_host_is_in_the_result_when_it_ends(inv_beside, silent):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3
     assert out == ""
-    assert err.count("error: silent: ") == 1
+    assert err.count("(silent)") == 1
+    assert err.endswith("1 no answer: silent\n")
 
 
 def test_ctrl_c_keeps_what_was_shown_and_names_the_silent_host(inv_beside, observer):
@@ -135,9 +96,9 @@ def test_ctrl_c_keeps_what_was_shown_and_names_the_silent_host(inv_beside, obser
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "error: interrupted; " in err
+    assert "error  interrupted; " in err
     assert "no answer from silent, sandbox-1" in err
-    assert err.count("error: ") == 1
+    assert err.count("error  ") == 1
     here = observer("sandbox-1")
     until(lambda: not here.process.filter(args="sleep 4711"), "the command still runs", 20)
 

@@ -36,7 +36,7 @@ CASES = [
     ),
     ({"files": dict.fromkeys(FACTS.files, "x")}, "differs from hosts.yaml"),
     ({"last": {"error": "/e is not mounted"}}, "not mounted"),
-    ({"now_at": 11.0 + 16 * 60}, "quarter of an hour"),
+    ({"now_at": 11.0 + 16 * 60}, "has not run for 16m"),
     ({"by_hand": [77]}, "by hand (process 77)"),
     ({"service": {"active_state": "failed", "result": "exit-code"}}, "run failed (exit-code)"),
 ]

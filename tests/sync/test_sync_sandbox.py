@@ -77,8 +77,9 @@ def test_start_installs_a_timer_and_a_second_start_does_nothing(mounted, ask):
     state = ask("sync.status")["value"]
     assert (state["on"], state["outdated"], state["by_hand"]) == (True, False, [])
     row = ask("status")["value"]
-    assert "ago" in row["sync"]
-    assert not [text for text in row["attention"] if "sync" in text]
+    assert row["sync"]["is_on"]
+    assert row["sync"]["last_success_at"]
+    assert not [concern for concern in row["concerns"] if "sync" in concern["text"]]
 
 
 def test_an_unmounted_source_is_an_error_without_changes(mounted, ask):
@@ -93,8 +94,8 @@ def test_an_unmounted_source_is_an_error_without_changes(mounted, ask):
         assert "findmnt" in failed["error"]["tail"]
         assert "not mounted" in ask("sync.start", code=1)["error"]["message"]
         assert mounted.sh(f"ls {TARGET}/l3-b") == "x.txt"
-        attention = ask("status")["value"]["attention"]
-        assert [t for t in attention if "is not mounted" in t]
+        concerns = ask("status", code=1)["value"]["concerns"]
+        assert [concern for concern in concerns if "is not mounted" in concern["text"]]
     finally:
         mounted.sh("rm -rf /e/FILESFORL4")
     # Mounted again: the next start copies at once.

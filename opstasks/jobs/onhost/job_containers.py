@@ -4,6 +4,7 @@ import os
 from datetime import datetime, timezone
 from typing import Any
 
+from opstasks.jobs.onhost.job_memory import used_bytes
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.limits import moment
 
@@ -42,7 +43,7 @@ def list_volumes(docker: Any, folder: str) -> list[str]:
 
 
 def inspect(docker: Any, name: str) -> dict[str, Any] | None:
-    """One container's state, limits and mount; None if it does not exist. Raises EngineError.
+    """One container's state, use, limits and mount; None if it does not exist. Raises EngineError.
 
     Its environment is not read, not even the names of variables.
     """
@@ -53,18 +54,20 @@ def inspect(docker: Any, name: str) -> dict[str, Any] | None:
             return None
         raise
     state = raw.get("State") or {}
+    pid = state.get("Pid") or 0
     return {
         "name": name,
         "image": (raw.get("Config") or {}).get("Image") or "",
         "image_id": raw.get("Image") or "",
         "state": state.get("Status") or "",
-        "pid": state.get("Pid") or 0,
+        "pid": pid,
         "exit_code": state.get("ExitCode"),
         "oom_killed": bool(state.get("OOMKilled")),
         "started_at": epoch(state.get("StartedAt") or ""),
         "finished_at": epoch(state.get("FinishedAt") or ""),
-        "cpus": cpu_limit(raw),
-        "memory_bytes": max(0, (raw.get("HostConfig") or {}).get("Memory") or 0),
+        "cpu_limit_cores": cpu_limit(raw),
+        "memory_limit_bytes": max(0, (raw.get("HostConfig") or {}).get("Memory") or 0),
+        "memory_bytes": used_bytes(pid) if pid else None,
         "mount": _mount(raw),
     }
 

@@ -1,5 +1,6 @@
 """Runs on the host, as the service account: a job's container, volume and log files."""
 
+import json
 import os
 import stat
 from collections.abc import Iterable
@@ -9,6 +10,10 @@ from typing import Any
 from opstasks.jobs.onhost.job_containers import CONTAINER_PREFIX, VOLUME_PREFIX, inspect
 from opstasks.onhost.engine import EngineError
 from opstasks.onhost.limits import moment
+
+METADATA = "metadata.json"
+# job-runner writes some 10 kB; a larger file is not its own.
+MAX_METADATA_BYTES = 4 << 20
 
 
 def surroundings(
@@ -36,9 +41,11 @@ def surroundings(
 def on_disk(job: str, *, logs: str, volumes: str) -> dict[str, Any]:
     """What can be read without docker."""
     folder = Path(volumes) / job
+    files = log_files(logs, job)
     return {
         "volume": ("bind", str(folder)) if _is_folder(folder) else None,
-        "logs": log_files(logs, job),
+        "logs": files,
+        "exit_code": exit_code(files),
     }
 
 
@@ -60,6 +67,23 @@ def log_files(base: str, job: str) -> list[dict[str, Any]]:
             found = [_log_file(folder / name) for name in _names(str(folder))]
             return [file for file in found if file]
     return []
+
+
+def exit_code(files: list[dict[str, Any]]) -> int | None:
+    """The exit code in a job's metadata.json, for which its container may be gone; else None."""
+    for file in files:
+        if Path(file["path"]).name == METADATA and file["size_bytes"] <= MAX_METADATA_BYTES:
+            return _recorded_code(Path(file["path"]))
+    return None
+
+
+def _recorded_code(path: Path) -> int | None:
+    try:
+        found = json.loads(path.read_text())
+        code = int(found["exit_code"])
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    return code if abs(code) < 1 << 31 else None
 
 
 def _names(folder: str) -> list[str]:

@@ -15,12 +15,11 @@ from opstasks.maintenance.onhost.boot import add_boot
 from opstasks.maintenance.onhost.claims import claims
 from opstasks.maintenance.onhost.closing import TROUBLE, cancel_item, tidy_boot
 from opstasks.maintenance.onhost.pause_change import set_pause
-from opstasks.maintenance.onhost.pause_flag import pause_note, paused_at
+from opstasks.maintenance.onhost.pause_flag import check_seen, pause_note, paused_at
 from opstasks.maintenance.onhost.records import Pause, ScheduledItem, current_pause, item_of
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.onhost.journal_line import login_account
-from opstasks.onhost.protocol import HostRefusal
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -48,15 +47,6 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 def answer(site: Site, pause: Pause) -> dict[str, Any]:
     """The present pause, and the state of the host."""
     return {"changed": True, "pause": asdict(pause), "now": claims(site)}
-
-
-def check_seen(before: Pause | None, seen_at: float) -> None:
-    """Raise HostRefusal if somebody has paused or unpaused since the person looked."""
-    now_at = before.flag_at if before else 0.0
-    if abs(now_at - seen_at) < 1:
-        return
-    words = f"paused by {before.who or 'hand'}" if before else "not paused any more"
-    raise HostRefusal(f"the pause has changed since you looked: it is {words}")
 
 
 def pause_until(site: Site, pause: Pause, end: ScheduledItem) -> Pause:

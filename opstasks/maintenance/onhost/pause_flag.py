@@ -10,7 +10,7 @@ from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.records import Pause, pause_of, pause_path
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.json_files import read_json
-from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 
 def paused_at(site: Site) -> float:
@@ -31,3 +31,15 @@ def pause_note(site: Site, flag_at: float) -> Pause | None:
     path = pause_path(site.state_dir)
     note = pause_of(as_service(site, lambda: read_json(path)))
     return note if note.is_of(flag_at) else None
+
+
+def check_seen(before: Pause | None, seen_at: float) -> None:
+    """Raise HostRefusal if somebody has paused or unpaused since the person looked.
+
+    `seen_at` is the time of the flag that the person saw, 0 for none.
+    """
+    now_at = before.flag_at if before else 0.0
+    if abs(now_at - seen_at) < 1:
+        return
+    words = f"paused by {before.who or 'hand'}" if before else "not paused any more"
+    raise HostRefusal(f"the pause has changed since you looked: it is {words}")

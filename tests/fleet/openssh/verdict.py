@@ -27,7 +27,10 @@ REASONS = (
         r"|authenticity of host|Host key verification failed",
     ),
     ("key too short", r"Invalid key length|too short"),
-    ("no address", r"(?i)could not resolve host|no address for|name or service not known"),
+    (
+        "no address",
+        r"(?i)could not resolve host|no address for|cannot look up|name or service not known",
+    ),
     ("protocol version", r"Protocol major versions differ|Incompatible version"),
     ("no common algorithm", r"no matching|supports none of our|no algorithm in"),
     ("too many keys", r"Too many authentication failures|too many keys"),
@@ -40,7 +43,11 @@ REASONS = (
     ("refused", r"[Cc]onnection refused"),
     ("no route", r"[Nn]o route to host"),
     ("own address", r"(?i)cannot assign requested|no suitable addresses|invalid argument"),
-    ("denied", r"Permission denied|did not accept our key|would accept \S+, but|no key to offer"),
+    (
+        "denied",
+        r"Permission denied|did not accept our key|would accept \S+, but|no key to offer"
+        r"|cannot use the key",
+    ),
     (
         "closed",
         r"Connection closed|Connection reset|kex_exchange_identification|closed the conn"
