@@ -71,8 +71,11 @@ def hidden_lines(titles: Sequence[str], width: int = 0) -> list[Line]:
     """What names hidden columns, if there are any, for a window of a width (0: no limit)."""
     if not titles:
         return []
-    line = [dim(f"not shown: {', '.join(titles).lower()} (--wide)")]
-    return paragraphs.folded([line], width)
+    line: list[Part] = [dim("not shown:")]
+    for number, title in enumerate(titles, 1):
+        end = "," if number < len(titles) else ""
+        line += [" ", Painted(f"{title.lower()}{end}", "dim", is_whole=True)]
+    return paragraphs.folded([[*line, dim(" (--wide)")]], width)
 
 
 class _Cell(NamedTuple):
@@ -217,7 +220,13 @@ class _Fitting:
         most = bisect_right(range(max(self._natural) + 1), room, key=total) - 1
         if most < 0:
             return None
-        return tuple(min(natural, max(least, most)) for natural, least in pairs)
+        widths = [min(natural, max(least, most)) for natural, least in pairs]
+        spare = room - sum(widths)
+        for number in reversed(range(len(pairs))):
+            if spare and widths[number] == most < pairs[number][0]:
+                widths[number] += 1
+                spare -= 1
+        return tuple(widths)
 
     def _least(self, at: int, above: dict[int, int]) -> int:
         """How narrow a column may become."""

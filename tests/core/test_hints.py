@@ -46,6 +46,10 @@ OURS = {
     # names of tasks, groups, hosts and flags, which were looked up, and fields of our own documents
     *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "joined"),
     *("next_task or 'TASK'", "', '.join(map(str, found))"),
+    # words of our own, names of hosts, and commands whose values are quoted where they are made
+    *("it", "','.join(hosts)", "UNDO[verb]", "_again(items[0], clock)"),
+    # a comment of one line behind a command
+    "' '.join(texts.sentence(item, clock).split())",
     # a suggestion, not a command
     *("near[0]", "near[0]!r"),
 }
