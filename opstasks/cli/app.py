@@ -307,7 +307,7 @@ class Context(invoke.Context):
         return text
 
     def _need_a_person(self, question: str, hint: str) -> None:
-        if not questions.is_interactive() or self.options.json:
+        if not questions.is_interactive() or self.console.is_quiet:
             raise Refused(f"{question} This question needs a terminal", hint=hint)
 
     # -- hosts -------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from opstasks.core import errors
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 # How much of a command's output an error message repeats.
 TAIL_LINES = 8
@@ -94,11 +95,17 @@ class FleetResult(Generic[T]):
         """The values of the hosts that answered."""
         return {r.host: r.value for r in self.results if r.good and r.value is not None}
 
-    def mapped(self, made: Callable[[T], Any]) -> FleetResult[Any]:
-        """The same results with other values, each made from the old one."""
+    def mapped(self, make: Callable[[T], U]) -> FleetResult[U]:
+        """The same results with other values, made from these."""
         return FleetResult(
             [
-                item if item.value is None else replace(item, value=made(item.value))
+                HostResult(
+                    item.host,
+                    item.outcome,
+                    None if item.value is None else make(item.value),
+                    item.error,
+                    item.elapsed_s,
+                )
                 for item in self
             ],
             self.findings,

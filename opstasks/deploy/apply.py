@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -37,14 +37,24 @@ from opstasks.fleet.program import Program
 
 # The time limit of a step without the watch: a large database may be copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
-SERVE, SERVE_TEXT = "serve", "start the service and watch it for {watch_s:g} s"
+
+
+class StepWords(NamedTuple):
+    """A step: its name on the host, what it does, and the same in a word or two."""
+
+    name: str
+    text: str
+    brief: str
+
+
+SERVE = "serve"
 STEPS = (
-    ("begin", "stop the service, snapshot the database"),
-    ("switch", "move dependencies and code, migrate"),
-    (SERVE, SERVE_TEXT),
-    ("finish", "check that every job is still there"),
+    StepWords("begin", "stop the service, snapshot the database", "stop and snapshot"),
+    StepWords("switch", "move dependencies and code, migrate", "move and migrate"),
+    StepWords(SERVE, "start the service and watch it", "start and watch"),
+    StepWords("finish", "check that every job is still there", "check jobs"),
 )
-STAYS_TEXT = "leave the service stopped, as it was before"
+STAYS = StepWords(SERVE, "leave the service stopped, as it was before", "leave it stopped")
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
 
@@ -62,7 +72,8 @@ class StepAnswer(msgspec.Struct, frozen=True):
     `version` is the database's version, 0 if unknown; `how` says what happened to the database;
     `as_before` are exceptions that the service also raised before the release. `serves`: the
     service was up before the release, and will be started. `problem`: the release is in place and
-    stays, but is not closed. `now` was read after the step.
+    stays, but is not closed. `now` was read after the step, and so was the number of running jobs
+    (None: not read).
     """
 
     version: Count
@@ -72,6 +83,7 @@ class StepAnswer(msgspec.Struct, frozen=True):
     serves: bool = True
     problem: Text = ""
     now: HostState = HostState()
+    running_jobs: Count | None = None
 
 
 STEP = Program(
@@ -83,7 +95,10 @@ LOOK = Program("opstasks.deploy.onhost.steps", StepRequest, StepAnswer)
 
 @dataclass(frozen=True)
 class DeployResult:
-    """How a host's deploy ended; `notes` are for people, `now` was read at the end."""
+    """How a host's deploy ended; `notes` are for people.
+
+    `now` and `running_jobs` were read at the end; None for jobs: not known.
+    """
 
     changed: bool
     from_name: str
@@ -92,41 +107,73 @@ class DeployResult:
     release_id: str = ""
     notes: tuple[str, ...] = ()
     now: HostState = field(default_factory=HostState)
+    running_jobs: int | None = None
 
 
-def apply(host: Host, plan: DeployPlan, *, watch_s: float | None = None) -> DeployResult:
-    """Carry out a plan; `watch_s` None means the inventory's value.
+class WentBack(VerifyFailed):
+    """A release was undone: why, what is in place now, and what was read there at the end.
 
-    Raises VerifyFailed when it had to go back, CommandFailed when going back failed, Refused,
-    Lost and Interrupted.
+    `back_on` is the former release, "" if the host is not there.
     """
-    here, version = plan.facts.code.head_name, plan.facts.database.user_version
+
+    def __init__(self, spec: ReleaseSpec, failure: OpsError, found: StepAnswer) -> None:
+        super().__init__(
+            f"{spec.to_name} was not deployed: {failure.message}. Now {_place(spec, found)}",
+            tail=failure.tail,
+        )
+        self.release, self.why = spec.to_name, failure.message
+        self.back_on = spec.from_name if found.now.code == spec.from_code else ""
+        self.place, self.found, self.now = release.name_in(spec, found.now.code), found, found.now
+
+
+def apply(host: Host, plan: DeployPlan) -> DeployResult:
+    """Carry out a plan.
+
+    Raises WentBack when it had to go back, CommandFailed when going back failed, Refused, Lost,
+    Interrupted, and VerifyFailed.
+    """
     if plan.nothing_to_do:
-        return DeployResult(False, here, here, version, now=_as_planned(plan.facts))
-    spec = _new_spec(host, plan, watch_s)
+        return unchanged(plan)
+    spec = _new_spec(host, plan)
     if not plan.moves and not plan.restores:
+        here, version = plan.facts.code.head_name, plan.facts.database.user_version
         answer = _restart(host, spec)
-        notes = ("restarted", *_notes([answer]))
-        return DeployResult(True, here, here, version, notes=notes, now=answer.now)
+        return replace(
+            DeployResult(True, here, here, version, notes=("restarted", *_notes([answer]))),
+            now=answer.now,
+            running_jobs=answer.running_jobs,
+        )
     return _release(host, spec)
+
+
+def unchanged(plan: DeployPlan) -> DeployResult:
+    """The result on a host where nothing is done."""
+    here, version = plan.facts.code.head_name, plan.facts.database.user_version
+    jobs, now = plan.facts.running_jobs, _as_planned(plan.facts)
+    return DeployResult(False, here, here, version, now=now, running_jobs=jobs)
 
 
 def _as_planned(facts: DeployFacts) -> HostState:
     """What the inspection read on a host where nothing is done."""
     known = None if facts.database.unknown else facts.database.user_version
-    return HostState(code=facts.code.head, lib=facts.lib.head, database_version=known)
+    return HostState(
+        service=facts.service,
+        code=facts.code.head,
+        lib=facts.lib.head,
+        database_version=known,
+    )
 
 
-def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
+def resume(host: Host, plan: DeployPlan, *, roll_back: bool) -> DeployResult:
     """Finish an unfinished release, or undo it; raises what `apply` raises.
 
     A release that was already being undone is undone, whatever `roll_back` says.
     """
-    record = facts.unfinished
+    record = plan.facts.unfinished
     if record is None:
         raise Refused("no release is unfinished", host=host.name)
     kept = {name: getattr(record, name) for name in KEPT}
-    spec = release.spec_for(host.spec, watch_s=None, **kept)
+    spec = release.spec_for(host.spec, watch_s=plan.watch_s, **kept)
     if not (roll_back or record.rolling_back):
         return _release(host, spec)
     with change(host.service, "deploy.resume", {"release": record.id, "direction": "back"}):
@@ -139,12 +186,13 @@ def resume(host: Host, facts: DeployFacts, *, roll_back: bool) -> DeployResult:
         release_id=record.id,
         notes=_notes([answer]),
         now=answer.now,
+        running_jobs=answer.running_jobs,
     )
 
 
 def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
     with change(host.service, "deploy.restart", {"at": spec.from_name}):
-        host.step(f"restart the service and watch it for {spec.watch_s:g} s")
+        host.step("restart the service and watch it", "restart and watch", spec.watch_s)
         try:
             return _step(host, "restart", spec)
         except STEP_FAILURES as failure:
@@ -152,16 +200,20 @@ def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
                 failure.message,
                 host=host.name,
                 tail=failure.tail,
-                hint=f"inv -H {host.name} logs",
+                hint=_logs(host),
             )
             error.now = _look(host, spec)
             raise error from failure
 
 
-def _new_spec(host: Host, plan: DeployPlan, watch_s: float | None) -> ReleaseSpec:
+def _logs(host: Host) -> str:
+    """The command that shows why a service fell."""
+    return f"inv -H {host.name} logs --since 5m"
+
+
+def _new_spec(host: Host, plan: DeployPlan) -> ReleaseSpec:
     code, lib = plan.facts.code, plan.facts.lib
     undone = plan.restores
-    migrated = undone is not None and undone.to_version != undone.from_version
     return release.spec_for(
         host.spec,
         id=audit.new_run_id(),
@@ -174,8 +226,8 @@ def _new_spec(host: Host, plan: DeployPlan, watch_s: float | None) -> ReleaseSpe
         to_lib=lib.target,
         from_name=code.head_name,
         to_name=code.target_name,
-        restore_from=undone.snapshot if undone and migrated else "",
-        watch_s=watch_s,
+        restore_from=undone.snapshot if undone and plan.migrates_back else "",
+        watch_s=plan.watch_s,
     )
 
 
@@ -201,11 +253,10 @@ def _release(host: Host, spec: ReleaseSpec) -> DeployResult:
         except Exception as error:  # a bug in our code must not leave the release unfinished
             _fail(host, spec, unforeseen(error, host.name))
         _refuse_unclosed(host, spec, answers[-1])
-    now = answers[-1].now
+    now, jobs = answers[-1].now, answers[-1].running_jobs
     name = release.name_in(spec, now.code)
-    host.step(f"now at {name}")
     version = now.database_version or max(answer.version for answer in answers)
-    return DeployResult(True, spec.from_name, name, version, spec.id, _notes(answers), now)
+    return DeployResult(True, spec.from_name, name, version, spec.id, _notes(answers), now, jobs)
 
 
 def _refuse_unclosed(host: Host, spec: ReleaseSpec, last: StepAnswer) -> None:
@@ -222,11 +273,12 @@ def _refuse_unclosed(host: Host, spec: ReleaseSpec, last: StepAnswer) -> None:
 
 def _do_steps(host: Host, spec: ReleaseSpec) -> list[StepAnswer]:
     answers: list[StepAnswer] = []
-    for step, text in STEPS:
+    for step in STEPS:
         host.checkpoint("going back to the previous release")
-        stays = step == SERVE and not answers[0].serves
-        host.step((STAYS_TEXT if stays else text).format(watch_s=spec.watch_s))
-        answers.append(_step(host, step, spec))
+        watches = step.name == SERVE and answers[0].serves
+        words = step if watches or step.name != SERVE else STAYS
+        host.step(words.text, words.brief, spec.watch_s if watches else 0.0)
+        answers.append(_step(host, step.name, spec))
     return answers
 
 
@@ -263,13 +315,8 @@ def _place(spec: ReleaseSpec, answer: StepAnswer) -> str:
 def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
     """Go back; raise an error that says why, and where the host is now."""
     answer = _go_back(host, replace(spec, reason=failure.message))
-    error = VerifyFailed(
-        f"{spec.to_name} was not deployed: {failure.message}. Now {_place(spec, answer)}",
-        host=host.name,
-        tail=failure.tail,
-        hint=f"inv -H {host.name} logs",
-    )
-    error.now = answer.now
+    error = WentBack(spec, failure, answer)
+    error.host, error.hint = host.name, _logs(host)
     raise error from failure
 
 
@@ -278,7 +325,7 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAns
 
     Raises Refused when a `resumed` release has ended meanwhile.
     """
-    host.step(f"going back to {spec.from_name}: {spec.reason}")
+    host.step(f"go back to {spec.from_name}", "go back")
     try:
         return _step(host, "roll_back", spec)
     except Refused as refused:

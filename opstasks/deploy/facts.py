@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from opstasks.core.errors import Refused
-from opstasks.core.fields import Count, Line, Text
+from opstasks.core.fields import Count, Line, Seconds, Text
+from opstasks.core.state import ServiceState
 from opstasks.deploy import release
 from opstasks.deploy.release import Release
 from opstasks.deploy.source import CheckoutSource
@@ -21,6 +22,7 @@ from opstasks.primitives import git
 
 # Two fetches of three minutes each, an import, and quick steps.
 INSPECT_TIMEOUT_S = 600.0
+Direction = Literal["up to date", "behind", "ahead", "diverged", "unknown"]
 # A full commit hash, or "".
 Sha = Annotated[str, Meta(pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$")]
 
@@ -98,14 +100,10 @@ class CheckoutFacts:
         return bool(self.target) and self.target != self.head
 
     @property
-    def known_as(self) -> list[str | tuple[str, str]]:
-        """Names of its commits, for the Tab key: the new ones have their subject beside them."""
-        new = [(commit.sha[:10], commit.subject) for commit in self.gained]
-        return [self.ref, self.target_name, self.head_name, *new]
-
-    @property
-    def direction(self) -> str:
-        """The host relative to the target: up to date, ahead, behind or diverged."""
+    def direction(self) -> Direction:
+        """The host relative to the target; unknown without a target."""
+        if not self.target:
+            return "unknown"
         if not self.moves:
             return "up to date"
         if self.gained and self.lost:
@@ -175,14 +173,14 @@ class DeployFacts:
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
     ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
-    start the `unit` again.
+    start the `unit` again. `host` is the name in the inventory. The unit has been in its state,
+    `service`, for `service_for_s` seconds; None: not known.
     """
 
     code: CheckoutFacts
     lib: CheckoutFacts
     database: DeployDatabase
     disks: tuple[DeployDisk, ...]
-    unit_state: Line
     unit_loaded: bool
     may_control: bool
     docker_answers: bool
@@ -200,11 +198,24 @@ class DeployFacts:
     unit: Line = ""
     unit_drop_ins: tuple[Line, ...] = ()
     service_user: Line = ""
+    host: Line = ""
+    service: ServiceState | None = None
+    service_for_s: Seconds | None = None
 
     @property
     def moves(self) -> bool:
         """Whether code, dependencies or database would change."""
         return self.code.moves or self.lib.moves or bool(self.migrations)
+
+    @property
+    def will_serve(self) -> bool:
+        """Whether a release starts the service: not if it is stopped."""
+        return self.service in ("up", "starting")
+
+    @property
+    def running_jobs(self) -> int | None:
+        """How many jobs are running; None if that is not known."""
+        return None if self.database.unknown else len(self.database.running)
 
     @property
     def unknown_migrations(self) -> str:
@@ -293,4 +304,5 @@ def _with_wanted(facts: DeployFacts, spec: HostSpec) -> DeployFacts:
         lib=replace(facts.lib, url=spec.deploy.lib.url),
         service_user=spec.service_user,
         unit=spec.unit,
+        host=spec.name,
     )

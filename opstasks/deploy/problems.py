@@ -138,14 +138,15 @@ def _source_problems(
 
 
 def _host_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
+    about = f"-H {facts.host}"
     if facts.lock_owner:
         text = f"someone is changing it: {facts.lock_owner.describe()}"
-        yield DeployProblem(text, "wait")
+        yield DeployProblem(text, f"wait, or see who: inv {about} lock.show")
     if facts.unit_problem:
         hint = systemd.hint_for(facts.unit, facts.unit_problem)
         yield DeployProblem(facts.unit_problem, hint)
     elif not facts.unit_loaded:
-        yield DeployProblem("the service has no unit", "run `manage` first")
+        yield DeployProblem("the service has no unit", f"inv {about} manage")
     if facts.unit_loaded and facts.unit_user not in ("", facts.service_user):
         text = f"the unit would run as {facts.unit_user}, not as {facts.service_user}"
         where = f" ({', '.join(facts.unit_drop_ins)})" if facts.unit_drop_ins else ""
@@ -154,10 +155,11 @@ def _host_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
         yield DeployProblem(text + where, hint)
     if not facts.may_control:
         text = "the service account may not start and stop the unit"
-        yield DeployProblem(text, "run `manage` first")
+        yield DeployProblem(text, f"inv {about} manage")
     if not facts.docker_answers:
         text = "docker does not answer: we could not check that jobs survive"
-        yield DeployProblem(text, "fix docker first")
+        command = "run --user root -- systemctl status docker"
+        yield DeployProblem(text, f"inv {about} {command}")
 
 
 def _disk_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
@@ -186,7 +188,7 @@ def database_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
     """Why a release could not use the database."""
     database = facts.database
     if not database.exists:
-        yield DeployProblem("there is no database", "run `manage` to create it")
+        yield DeployProblem("there is no database", f"inv -H {facts.host} manage")
     elif database.is_damaged or (not database.error and database.quick_check != "ok"):
         text = f"the database is damaged: {database.error or database.quick_check}"
         yield DeployProblem(text, "first restore a snapshot")

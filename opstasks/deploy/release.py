@@ -23,6 +23,7 @@ from opstasks.fleet.program import Program
 
 # More than people read; an unfinished release is listed however old it is.
 MOST_RELEASES = 200
+ALL_RELEASES = 100_000
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,17 @@ class Release:
         """Whether its client disappeared before the end."""
         return not self.outcome
 
+    @property
+    def result(self) -> str:
+        """How it ended: deployed, rolled back (by a person), failed (undone), or unfinished."""
+        if not self.outcome:
+            return "unfinished"
+        if self.outcome == "rolled back":
+            return "failed"
+        if self.outcome == "deployed":
+            return "rolled back" if self.kind == "rollback" else "deployed"
+        return self.outcome
+
     def when(self) -> str:
         """The start, for people, in UTC."""
         return minute_text(self.started_at)
@@ -151,8 +163,8 @@ def refuse_half_way(shell: Shell) -> None:
         )
 
 
-def spec_for(host: HostSpec, *, watch_s: float | None, **values: Any) -> ReleaseSpec:
-    """A spec with the host's own paths; `watch_s` None means the inventory's value."""
+def spec_for(host: HostSpec, *, watch_s: float, **values: Any) -> ReleaseSpec:
+    """A spec with the host's own paths; `watch_s` 0 means the inventory's value."""
     return ReleaseSpec(
         state_dir=str(host.state_dir),
         code=str(host.code_dir),

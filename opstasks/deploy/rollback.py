@@ -28,7 +28,7 @@ def inspect(host: Host) -> RollbackFacts:
     last = undoable(releases)
     if last is None:
         raise Refused(
-            "it has no release to go back to",
+            "there is no release to go back to",
             host=host.name,
             hint=f"inv -H {host.name} deploy.releases",
         )
@@ -45,9 +45,9 @@ def inspect(host: Host) -> RollbackFacts:
     return RollbackFacts(last, found)
 
 
-def make_plan(found: RollbackFacts) -> DeployPlan:
+def make_plan(found: RollbackFacts, *, watch_s: float = 0.0) -> DeployPlan:
     """The plan of a rollback, for `opstasks.deploy.apply.apply`."""
-    return plan.make_plan(found.facts, restores=found.undone)
+    return plan.make_plan(found.facts, restores=found.undone, watch_s=watch_s)
 
 
 def undoable(releases: Sequence[Release]) -> Release | None:

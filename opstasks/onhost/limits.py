@@ -11,6 +11,8 @@ LATEST_AT = 32_503_680_000
 # An exabyte; any larger number is nonsense.
 MAX_COUNT = 1 << 60
 MAX_LINE = 65_536
+# Of the commits between two releases, the newest ones.
+MOST_COMMITS = 200
 
 
 def moment(at: float) -> float:

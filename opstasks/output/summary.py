@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import Console
 from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
@@ -30,12 +31,14 @@ class Told(Generic[T]):
 
     `host` is the new state of one host, as it was read there: ``v2.73.0, service up``. `whole` is
     the same for the number of hosts that changed: ``2 hosts at v2.73.0``. `undo` is the command
-    that undoes the change on hosts, which are given as for -H; "" if there is none.
+    that undoes the change on hosts, which are given as for -H; "" if there is none. `failed` gets
+    an error and how long its host took: lines in place of the usual ones, none for the usual ones.
     """
 
     host: Callable[[T], str]
     whole: Callable[[int], str]
     undo: Callable[[str], str] = lambda hosts: ""
+    failed: Callable[[OpsError, str], Sequence[Line]] = lambda error, took: ()
 
 
 class Summary(Generic[T]):
@@ -51,9 +54,22 @@ class Summary(Generic[T]):
         if self._told is None or self._console.as_json:
             return
         for item in batch:
-            if item.outcome in WORDS:
+            if item.outcome in WORDS and not self._has_own_lines(item):
                 self._console.say(*self._host_line(item))
         self._console.arrived(batch)
+
+    def _has_own_lines(self, item: HostResult[T]) -> bool:
+        """Print what the task says of an error; whether it says anything."""
+        assert self._told is not None
+        error = item.error
+        lines = self._told.failed(error, took_text(item.elapsed_s)) if error else ()
+        if error is None or not lines:
+            return False
+        self._console.note(f"{self._number(item.host)} {item.host}  ", *lines[0])
+        for line in lines[1:]:
+            self._console.note("      ", *line)
+        error.is_shown = True
+        return True
 
     def end(self, result: FleetResult[Any]) -> None:
         """Print what was done on all hosts together, and how to undo it."""
@@ -65,9 +81,12 @@ class Summary(Generic[T]):
         undone: list[Part] = ["  Undo: ", to_type(undo)] if undo else []
         self._console.say(f"{self._told.whole(len(changed))} in {took}.", *undone)
 
+    def _number(self, host: str) -> str:
+        return f"[{self._numbers[host]}/{len(self._numbers)}]"
+
     def _host_line(self, item: HostResult[T]) -> Line:
         assert self._told is not None
-        number = f"[{self._numbers[item.host]}/{len(self._numbers)}]"
+        number = self._number(item.host)
         text = self._told.host(item.value) if item.good and item.value is not None else ""
         took = dim(f"  {took_text(item.elapsed_s)}")
         return [f"{number} {item.host}  ", WORDS[item.outcome], f"  {text}" if text else "", took]

@@ -18,7 +18,7 @@ from opstasks.core.errors import (
 )
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
-from opstasks.core.state import HostState
+from opstasks.core.state import HostState, ServiceState
 from opstasks.deploy import release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -41,31 +41,30 @@ class RunningJobs:
     count: int | None
     error: str = ""
 
-    def describe(self) -> str:
-        """For people: ``2 job(s) running``, ``running jobs: unknown (database is locked)``."""
-        if self.count is None:
-            return f"running jobs: unknown ({self.error})"
-        return f"{self.count} job(s) running"
-
 
 @dataclass(frozen=True)
 class ServiceFacts:
-    """The state of the service, and the running jobs of its host."""
+    """The state of the service, and the running jobs of its host.
+
+    The service has been in its state for `service_for_s` seconds; None: not known.
+    """
 
     unit: UnitState
     jobs: RunningJobs
+    service_for_s: float | None = None
 
 
 @dataclass(frozen=True)
 class ServiceResult:
-    """The outcome: the state before and after, for people, and the running jobs.
+    """The outcome: the state of the service before and after, and the running jobs.
 
-    `notes` say what people did meanwhile; `now` was read at the end.
+    `jobs` were read after a stop, and before a start. `notes` say what people did meanwhile; `now`
+    was read at the end.
     """
 
     changed: bool
-    before: str
-    after: str
+    before: ServiceState | None
+    after: ServiceState | None
     jobs: RunningJobs
     notes: tuple[str, ...] = ()
     now: HostState = field(default_factory=HostState)
@@ -84,7 +83,10 @@ def inspect(host: Host) -> ServiceFacts:
         raise VerifyFailed(
             f"the host has no unit {unit.name}", host=host.name, hint=f"inv -H {host.name} manage"
         )
-    return ServiceFacts(unit, _running_jobs(jobs_answer(found["jobs"], host.name)))
+    jobs = jobs_answer(found["jobs"], host.name)
+    # Both times are from the host's clock.
+    for_s = max(0.0, jobs.now - unit.since.timestamp()) if unit.since and jobs.now else None
+    return ServiceFacts(unit, _running_jobs(jobs), for_s)
 
 
 def start(host: Host, watch_s: float) -> ServiceResult:
@@ -95,7 +97,7 @@ def start(host: Host, watch_s: float) -> ServiceResult:
     """
     before = inspect(host)
     if before.unit.is_serving:
-        return _unchanged(before)
+        return unchanged(before)
     _refuse(host, before.unit)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
@@ -106,7 +108,7 @@ def stop(host: Host) -> ServiceResult:
     """Stop the service unless it is down; jobs keep running. Raises VerifyFailed."""
     before = inspect(host)
     if before.unit.is_down:
-        return _unchanged(before)
+        return unchanged(before)
     with change(host.service, "service.stop"):
         _control(host, "stop")
         after = inspect(host)
@@ -152,6 +154,8 @@ def _started(host: Host, before: ServiceFacts, watch_s: float, *verbs: str) -> S
 def _control(host: Host, *verbs: str) -> UnitState:
     """Stop or start the unit; the state afterwards. Raises Refused, ProgramFailed."""
     unit = host.spec.unit
+    words = " and ".join(verbs)
+    host.step(f"{words} {unit}", words)
     try:
         answer = host.service.call(systemd.CONTROL, systemd.ControlRequest(unit, verbs))
     except Refused as no:
@@ -189,7 +193,8 @@ def refuse_other_account(host: Host, unit: UnitState) -> None:
         )
 
 
-def _unchanged(facts: ServiceFacts) -> ServiceResult:
+def unchanged(facts: ServiceFacts) -> ServiceResult:
+    """The result on a host where nothing is done."""
     return _result(False, facts, facts.unit, jobs=facts.jobs)
 
 
@@ -201,8 +206,7 @@ def _result(
     jobs: RunningJobs,
     notes: tuple[str, ...] = (),
 ) -> ServiceResult:
-    texts = (before.unit.describe(), after.describe())
-    return ServiceResult(changed, *texts, jobs, notes, _now(after))
+    return ServiceResult(changed, before.unit.state, after.state, jobs, notes, _now(after))
 
 
 def _now(unit: UnitState) -> HostState:
@@ -246,7 +250,7 @@ def _watch(host: Host, first: UnitState, watch_s: float) -> tuple[UnitState, tup
 def _first_fallen(host: Host, first: UnitState, watch_s: float) -> UnitState | None:
     """The state when the process of the first look no longer serves; None if it stays up."""
     unit = host.spec.unit
-    host.step(f"watch {unit} for {watch_s:g} s")
+    host.step(f"watch {unit}", "watch", watch_s)
 
     seen = [first]
 

@@ -12,7 +12,8 @@ from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
-    from opstasks.service.act import ServiceFacts, ServiceResult
+    from opstasks.service.act import ServiceResult
+    from opstasks.service.plan import Verb
 
 # Not 0: without a watch, a service that crashes at once would count as up.
 WATCH_HELP = Flag("How long the started service must stay up.", value="DURATION", least=1)
@@ -22,11 +23,13 @@ WATCH_HELP = Flag("How long the started service must stay up.", value="DURATION"
 def start(ctx: Context, watch: int = 5) -> None:
     """Start job-runner and check that it stays up; refused while a release is unfinished.
 
+    It does not ask.
+
     Example: inv -H tpp service.start
     """
     from opstasks.service import act
 
-    _roll(ctx, "start", lambda host: act.start(host, watch))
+    _roll(ctx, "start", lambda host: act.start(host, watch), watch)
 
 
 @task(changes=True)
@@ -50,46 +53,35 @@ def restart(ctx: Context, watch: int = 5) -> None:
     """
     from opstasks.service import act
 
-    _roll(ctx, "restart", lambda host: act.restart(host, watch))
+    _roll(ctx, "restart", lambda host: act.restart(host, watch), watch)
 
 
-def _roll(ctx: Context, verb: str, work: Callable[[Host], ServiceResult]) -> None:
-    """Inspect all hosts, ask, then change one host after another."""
-    from opstasks.service import act
+def _roll(
+    ctx: Context, verb: Verb, work: Callable[[Host], ServiceResult], watch_s: float = 0.0
+) -> None:
+    """Inspect all hosts, show what will be done, ask, then change one host after another."""
+    from opstasks.cli import changing
+    from opstasks.service import act, plan
 
     found = ctx.fleet.gather(act.inspect)
-    if found.exit_code and not ctx.options.keep_going:
-        ctx.finish(found)
-    for host, before in found.values.items():
-        ctx.console.say(
-            f"{host}: {verb} {before.unit.name}, now {before.unit.describe()};"
-            f" {before.jobs.describe()}; jobs continue"
-        )
-        if before.unit.drop_ins:
-            ctx.console.note(f"{host}: the unit has drop-ins: {', '.join(before.unit.drop_ins)}")
-    if ctx.options.dry:
-        ctx.finish(found)
+    planned = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
+    plans, width = planned.values, ctx.console.window
+    changing.need_every_host(ctx, planned)
+    todo = [host for host in ctx.fleet.hosts if host.name in plans and plans[host.name].changes]
+    undo = changing.command_for(ctx, plan.UNDO[verb], [host.name for host in todo])
+    ctx.console.say_lines(plan.lines(plans, width, undo))
+    unchanged = found.mapped(act.unchanged)
+    if ctx.options.dry or not todo:
+        ctx.finish(planned if ctx.options.dry else unchanged)
         return
     if verb != "start":
-        ctx.confirm(_question(verb, found.values))
-    ctx.finish(ctx.fleet.roll(work), _row)
-
-
-def _question(verb: str, found: dict[str, ServiceFacts]) -> str:
-    """The question before a change; names the hosts where running jobs are unknown."""
-    unknown = [host for host, facts in found.items() if facts.jobs.count is None]
-    note = f" (running jobs unknown on {', '.join(unknown)})" if unknown else ""
-    return f"{verb.capitalize()} job-runner on {', '.join(found)}{note}?"
-
-
-def _row(result: ServiceResult) -> dict[str, object]:
-    return {
-        "before": result.before,
-        "after": result.after,
-        "jobs": result.jobs.describe(),
-        "changed": result.changed,
-        **({"notes": "; ".join(result.notes)} if result.notes else {}),
-    }
+        ctx.confirm(plan.question(verb, plans))
+    told = plan.told(
+        verb, lambda hosts: changing.command_for(ctx, plan.UNDO[verb], hosts.split(","))
+    )
+    done = ctx.roll(work, todo, told)
+    ctx.console.say_lines(plan.note_lines(done.values))
+    ctx.finish(unchanged.replaced(done))
 
 
 namespace = Collection("service", start, stop, restart)

@@ -75,7 +75,7 @@ def test_refusals_are_json_too(program):
         ("deploy --unfinished sideways", "deploy: --unfinished must be finish or back"),
         ("deploy --watch soon", "deploy: --watch must be a span of time (90, 90s, 2m or 1h30m)"),
         ("-H tpp deploy --watch=-30", "deploy: --watch must be 0 or greater, not -30"),
-        ("-H tpp deploy.releases --limit=-1", "--limit must be 1 or greater, not -1"),
+        ("-H tpp deploy.releases --limit=-1", "--limit must be 0 or greater, not -1"),
         ("-H tpp deploy.rollback --watch=-1", "--watch must be 0 or greater"),
         ("-H tpp service.start --watch 0", "--watch must be 1 or greater, not 0"),
         ("-H tpp service.restart --watch=-5 --yes", "--watch must be 1 or greater"),

@@ -27,13 +27,14 @@ FACTS = DeployFacts(
         running=(DeployJob("job1", "ws", "act"),),
     ),
     disks=(DeployDisk("state", 1, 10**9), DeployDisk("code", 2, 10**9)),
-    unit_state="active",
     unit_loaded=True,
     may_control=True,
     docker_answers=True,
     releases=(),
     migrations=(Migration(2, "ALTER TABLE job"),),
     code_version=2,
+    service="up",
+    service_for_s=720.0,
 )
 # Nothing to deploy.
 STAY = replace(

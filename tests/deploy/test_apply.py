@@ -109,8 +109,10 @@ def test_a_host_at_its_target_is_not_touched(tpp):
 def test_a_restart_is_one_step(tpp):
     stay = replace(SPEC, to_code="a" * 40, watch_s=3)
     expect_steps(tpp, stay, "deploy.restart", restart=StepAnswer(0, "", now=AT_V1))
-    plan = make_plan(replace(STAY, code=replace(STAY.code, target_name="v2")), restart=True)
-    result = apply.apply(tpp, plan, watch_s=3)
+    plan = make_plan(
+        replace(STAY, code=replace(STAY.code, target_name="v2")), restart=True, watch_s=3
+    )
+    result = apply.apply(tpp, plan)
     assert (result.notes, result.now) == (("restarted",), AT_V1)
 
 
@@ -154,7 +156,7 @@ def test_a_release_whose_record_cannot_be_closed_is_not_undone(tpp):
 
 def test_no_step_says_start_when_the_service_stays_stopped(tpp, monkeypatch):
     said = []
-    monkeypatch.setattr(tpp, "step", said.append)
+    monkeypatch.setattr(tpp, "step", lambda text, *_: said.append(text))
     stopped = StepAnswer(0, "", now=replace_state(AT_V2, service="stopped"))
     expect_steps(tpp, **{**GOOD, "begin": StepAnswer(0, "", serves=False), "finish": stopped})
     assert apply.apply(tpp, make_plan(FACTS)).now.service == "stopped"
@@ -246,7 +248,7 @@ def test_ctrl_c_between_steps_goes_back(tpp):
 
 
 def unfinished(**values):
-    return replace(FACTS, releases=(replace(RECORD, **values),))
+    return make_plan(replace(FACTS, releases=(replace(RECORD, **values),)))
 
 
 BACK = replace(RESUMED, reason="its client disappeared")
@@ -280,4 +282,4 @@ def test_resume_refuses_a_release_that_another_person_ended(tpp, back):
 
 def test_resume_refuses_without_an_unfinished_release(tpp):
     with pytest.raises(Refused, match="no release is unfinished"):
-        apply.resume(tpp, FACTS, roll_back=True)
+        apply.resume(tpp, make_plan(FACTS), roll_back=True)

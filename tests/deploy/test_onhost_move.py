@@ -111,7 +111,7 @@ def test_edits_during_the_watch_are_kept_as_a_patch(moving, tmp_path, monkeypatc
     (code / "notes.txt").write_text("by hand\n")
     how = steps.roll_back({**moving, "reason": "it crashed"})["how"]
     patch = tmp_path / "opstasks" / "kept" / f"{moving['id']}-code.patch"
-    assert how.endswith(f"3 file(s) changed by hand in {code} are kept in {patch}")
+    assert how.endswith(f"3 files changed by hand in {code}: kept in {patch}")
     assert git("rev-parse", "HEAD", cwd=code) == moving["from_code"]
     assert git("status", "--porcelain", cwd=code) == "?? notes.txt"
     assert (patch.stat().st_mode & 0o777, patch.with_name("x").exists()) == (0o600, False)
@@ -128,7 +128,7 @@ def test_edits_during_the_watch_are_kept_as_a_patch(moving, tmp_path, monkeypatc
 def test_an_ignored_file_that_a_release_would_overwrite_is_kept(moving, tmp_path, monkeypatch):
     (tmp_path / "code" / "local.env").write_text("ours\n")
     how = switched(monkeypatch, moving)["how"]
-    assert f"1 file(s) changed by hand in {tmp_path / 'code'} are kept in" in how
+    assert f"1 file changed by hand in {tmp_path / 'code'}: kept in" in how
     (patch,) = patches(moving)
     assert "+ours" in (tmp_path / "opstasks" / "kept" / patch).read_text()
     assert (tmp_path / "code" / "local.env").read_text() == "theirs\n"
@@ -250,7 +250,7 @@ def test_an_edit_in_the_moment_before_gits_checkout_is_kept_as_well(moving, tmp_
 
     monkeypatch.setattr(move, "keep", keep)
     answer = switched(monkeypatch, moving)
-    assert "1 file(s) changed by hand" in answer["how"]
+    assert "1 file changed by hand" in answer["how"]
     assert (code / "changes").read_text() == "new\n"
     (patch,) = patches(moving)
     assert "+by hand" in (tmp_path / moving["state_dir"] / "kept" / patch).read_text()

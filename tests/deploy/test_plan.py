@@ -6,10 +6,9 @@ import pytest
 
 from opstasks.deploy.facts import DeployDatabase, DeployDisk, Dirt, GitLock
 from opstasks.deploy.plan import make_plan
-from opstasks.deploy.preview import preview, unfinished_lines
 from opstasks.deploy.source import CheckoutSource
 from opstasks.fleet.lock import Owner
-from tests.deploy.facts_help import CODE, COMMIT, FACTS, LIB, RECORD, STAY
+from tests.deploy.facts_help import CODE, FACTS, LIB, RECORD, STAY
 
 
 def test_a_good_host_has_a_plan_without_problems():
@@ -69,54 +68,9 @@ def test_each_problem_forbids_a_deploy(change, word):
     assert problems[0].hint
 
 
-@pytest.mark.parametrize(
-    ("database", "why"),
-    [
-        (DeployDatabase(exists=True, error="the database is locked"), "the database is locked"),
-        (
-            DeployDatabase(exists=True, error="no header", is_damaged=True),
-            "the database is damaged: no header",
-        ),
-    ],
-)
-def test_a_preview_does_not_say_what_an_unreadable_database_hides(database, why):
-    facts = replace(FACTS, database=database, migrations=())
-    (problem,) = make_plan(facts).problems
-    assert why in problem.text
-    lines = preview(make_plan(facts))
-    assert f"migrations: unknown, {why}" in lines
-    assert not any("no migration" in line or "0 job(s)" in line for line in lines)
-
-
 def test_only_problems_in_the_release_are_in_release():
     assert make_plan(replace(FACTS, import_error="ImportError: x")).problems[0].in_release
     assert not make_plan(replace(FACTS, unit_loaded=False)).problems[0].in_release
-
-
-@pytest.mark.parametrize(
-    ("gained", "lost", "direction"),
-    [((COMMIT,), (), "behind"), ((), (COMMIT,), "ahead"), ((COMMIT,), (COMMIT,), "diverged")],
-)
-def test_the_preview_shows_gained_and_lost_commits(gained, lost, direction):
-    code = replace(CODE, gained=gained, lost=lost)
-    text = "\n".join(preview(make_plan(replace(FACTS, code=code))))
-    assert f"({direction})" in text
-    assert ("gains 1 commit" in text) == bool(gained)
-    assert ("LOSES 1 commit" in text) == bool(lost)
-    assert "migration 2" in text
-    assert "1 job(s) running" in text
-    assert "  job1  ws act" in text
-
-
-def test_edits_that_an_unfinished_release_would_lose_are_named():
-    dirt = Dirt(staged=("a.py",), unstaged=("a.py", *(f"f{n:02}.py" for n in range(20))))
-    facts = replace(FACTS, code=replace(CODE, dirt=dirt), releases=(RECORD,))
-    first, second, *paths = unfinished_lines(facts)
-    assert first == f"unfinished release {RECORD.describe()}, at 'moved'"
-    assert second == "/code: 21 edited file(s), reset either way, kept as a patch"
-    assert paths[0] == "  a.py"
-    assert paths[-1] == "  ... and 6 more"
-    assert len(unfinished_lines(replace(FACTS, releases=(RECORD,)))) == 1
 
 
 def test_a_rollback_without_its_snapshot_names_an_alternative():
@@ -141,23 +95,6 @@ def test_a_rollback_to_code_that_cannot_use_the_database_is_refused(migrated, ve
     (problem,) = make_plan(replace(facts, code_version=version - 1), restores=undone).problems
     assert f"at version {version}, this code knows only {version - 1}" in problem.text
     assert problem.hint == f"`deploy --ref` a release that knows database version {version}"
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"not_inspected": "cannot unpack it in /x: No space"}, "cannot unpack it in /x: No space"),
-        ({"import_error": "Traceback\nImportError: x"}, "the release cannot be imported"),
-        (
-            {"database": replace(FACTS.database, error="database is locked")},
-            "database is locked",
-        ),
-    ],
-)
-def test_a_preview_says_when_the_migrations_are_not_known(change, why):
-    lines = preview(make_plan(replace(FACTS, migrations=(), **change)))
-    assert f"migrations: unknown, {why}" in lines
-    assert not any("no migration" in line for line in lines)
 
 
 def test_one_full_disk_is_one_problem_and_does_not_matter_when_nothing_moves():

@@ -278,6 +278,19 @@ PARSERS = (
         call=records,
     ),
     host("queries.onhost.statements:image_name", "@", "/", ":"),
+    host(
+        "deploy.migration_words:changes",
+        "ALTER TABLE job ADD COLUMN ",
+        "CREATE UNIQUE INDEX ",
+        " ON ",
+        "x",
+        '"',
+        ";",
+        call=lambda t: list(found("deploy.migration_words:changes")(t)),
+    ),
+    host(
+        "deploy.told:exception_in", "Traceback (most recent call last):\n", "  File", "x: y", "\n"
+    ),
     host("deploy.onhost.checkout_facts:dirt", "?? a\n", "M  a\n", " M a\n"),
     host(
         "deploy.onhost.checkout_facts:fault_of", "No space left on device", "packed-refs", ".lock"

@@ -30,7 +30,6 @@ SPLITS = {
     "opstasks.maintenance.onhost.after": "lines of the kernel",
     "opstasks.maintenance.onhost.problems": "the last line of an error, to show",
     "opstasks.status.inspect": "the last line of an error, to show",
-    "opstasks.deploy.preview": "the first line of an error, to show",
     "opstasks.deploy.problems": "the last line of an error, to show",
     "opstasks.fleet.proxy": "lines of an error, to show",
     "opstasks.fleet.refusals": "lines of an error, to show",

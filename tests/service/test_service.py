@@ -3,11 +3,8 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-import invoke
 import pytest
 
-from opstasks.cli.app import App, Context
-from opstasks.cli.options import RunOptions
 from opstasks.core.errors import (
     Interrupted,
     InvalidResponse,
@@ -20,8 +17,7 @@ from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 from opstasks.onhost import unit_state
 from opstasks.primitives import journal, systemd
 from opstasks.service import act as service
-from opstasks.service import tasks
-from opstasks.service.act import RunningJobs, ServiceFacts
+from opstasks.service.act import RunningJobs
 from tests.fake_host import Reply, failed, refused
 
 UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
@@ -77,7 +73,7 @@ def test_an_inspection_reports_the_state_and_the_running_jobs(tpp):
     expect_inspection(tpp, UP)
     found = service.inspect(tpp)
     assert found.unit.is_serving
-    assert (found.jobs, found.jobs.describe()) == (RunningJobs(2), "2 job(s) running")
+    assert (found.jobs, found.service_for_s) == (RunningJobs(2), None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +91,6 @@ def test_running_jobs_are_unknown_when_the_database_cannot_be_read(tpp, counted,
     expect_inspection(tpp, UP, counted)
     found = service.inspect(tpp).jobs
     assert (found.count, found.error) == (None, reason)
-    assert found.describe() == f"running jobs: unknown ({reason})"
 
 
 def test_a_host_without_the_unit_is_a_failure(tpp):
@@ -174,7 +169,7 @@ def test_a_started_service_is_watched_for_the_whole_time(tpp):
     expect_releases(tpp, ENDED)
     expect_start(tpp, UP, UP, UP)  # at once, after a second and after two
     result = service.start(tpp, 2)
-    assert (result.changed, result.before, result.after) == (True, "inactive (dead)", "running")
+    assert (result.changed, result.before, result.after) == (True, "stopped", "up")
     assert result.now.told() == {"service": "up"}
 
 
@@ -283,7 +278,7 @@ def test_ctrl_c_ends_the_watch_and_says_that_the_service_was_started(tpp):
 def test_a_service_that_is_up_is_not_started_again(tpp):
     expect_inspection(tpp, UP)
     result = service.start(tpp, 1)
-    assert (result.changed, result.after) == (False, "running")
+    assert (result.changed, result.after) == (False, "up")
 
 
 def test_a_stop_is_checked_and_reports_the_running_jobs(tpp):
@@ -293,7 +288,7 @@ def test_a_stop_is_checked_and_reports_the_running_jobs(tpp):
     expect_inspection(tpp, DOWN)
     result = service.stop(tpp)
     assert result.now.told() == {"service": "stopped"}
-    assert (result.before, result.after) == ("running", "inactive (dead)")
+    assert (result.before, result.after) == ("up", "stopped")
     assert result.jobs.count == 2
 
 
@@ -321,38 +316,3 @@ def test_the_result_says_unknown_when_the_database_cannot_be_read(tpp, verb):
         expect_inspection(tpp, DOWN, LOCKED)
         result = service.stop(tpp)
     assert result.jobs == RunningJobs(None, "database is locked")
-    assert tasks._row(result)["jobs"] == "running jobs: unknown (database is locked)"
-
-
-# -- asking ----------------------------------------------------------------------------------
-
-
-class OneHost:
-    """A fleet with one host, which may only be read."""
-
-    def __init__(self, facts):
-        self.facts = facts
-
-    def gather(self, work):
-        from opstasks.core.result import FleetResult, HostResult
-
-        return FleetResult([HostResult("tpp", "ok", self.facts)])
-
-
-@pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_the_question_says_unknown_when_the_database_cannot_be_read(monkeypatch, capsys, verb):
-    unit = systemd.parse_show("jobrunner", UP)
-    facts = ServiceFacts(unit, RunningJobs(None, "database is locked"))
-    monkeypatch.setattr(Context, "fleet", OneHost(facts))
-    with pytest.raises(Refused) as caught:  # no terminal, and no --yes
-        tasks._roll(Context(invoke.Config(), App(RunOptions())), verb, None)
-    question = f"{verb.capitalize()} job-runner on tpp (running jobs unknown on tpp)?"
-    assert question in caught.value.message
-    shown = capsys.readouterr().out
-    assert "running jobs: unknown (database is locked)" in shown
-    assert "0 job(s)" not in shown
-
-
-def test_the_question_does_not_name_hosts_with_known_jobs():
-    facts = ServiceFacts(systemd.parse_show("jobrunner", UP), RunningJobs(2))
-    assert tasks._question("stop", {"tpp": facts}) == "Stop job-runner on tpp?"

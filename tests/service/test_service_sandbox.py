@@ -64,7 +64,7 @@ def test_running_jobs_are_unknown_while_the_database_cannot_be_read(inv, jobrunn
         stopped = good(inv("-H", "sandbox-1", "--json", "service.stop", "--yes")).stdout
     finally:
         managed.must("sandbox-1", ["chmod", "640", DATABASE])
-    assert "running jobs: unknown (unable to open database file)" in shown
+    assert "sandbox-1  running jobs: unknown (unable to open database file)" in shown
     assert "running jobs unknown on sandbox-1" in done.stderr
     jobs = json.loads(stopped)["hosts"]["sandbox-1"]["value"]["jobs"]
     assert jobs == {"count": None, "error": "unable to open database file"}

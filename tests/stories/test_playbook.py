@@ -14,6 +14,12 @@ from tests.sync.level3 import SOURCE, TARGET
 
 pytestmark = pytest.mark.story
 HOME = "/home/opensafely"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def plain(shown):
+    """What a terminal shows, without colours and movements of the cursor."""
+    return ESCAPES.sub("", shown)
 
 
 def test_updating_the_infrastructure(terminal, managed, observer):
@@ -47,10 +53,12 @@ def test_starting_and_stopping_the_service(terminal, managed, observer):
     """just jobrunner/stop; just jobrunner/start"""
     terminal.type("inv -H sandbox-1 service.stop")
     terminal.answer("Stop job-runner on sandbox-1? [y/N]", "y")
-    assert terminal.done()[1] == 0
+    shown, code = terminal.done()
+    assert (code, "Undo: inv -H sandbox-1 service.start" in plain(shown)) == (0, True)
     assert not observer("sandbox-1").service("jobrunner").is_running
     terminal.type("inv -H sandbox-1 service.start")
-    assert terminal.done()[1] == 0
+    shown, code = terminal.done()
+    assert (code, "service up" in plain(shown)) == (0, True)
     assert observer("sandbox-1").service("jobrunner").is_running
 
 
@@ -75,15 +83,19 @@ def test_deploying_job_runner(terminal, managed, look):
     managed.publish("v2.73.0", ["sandbox-1"])
     try:
         terminal.type("inv -H sandbox-1 deploy")
-        shown = terminal.see("Deploy to sandbox-1? [y/N]")
-        assert "v2.71.0 -> v2.73.0" in shown
-        assert "migration 3" in shown
+        shown = plain(terminal.see("Deploy to sandbox-1? [y/N]"))
+        assert "sandbox-1: v2.71.0 -> v2.73.0   5 commits, 2 migrations" in shown
+        assert "database 1 -> 3  job: + level4_excluded_files, + requires_db" in shown
+        assert "Undo: inv -H sandbox-1 deploy.rollback" in shown
         terminal.child.sendline("y")
-        terminal.see("now at v2.73.0")
+        terminal.see("DONE")
+        terminal.see("v2.73.0, service up")
         assert terminal.done()[1] == 0
         assert (here.code, here.version, here.serving) == ("v2.73.0", 3, True)
         terminal.type("inv -H sandbox-1 deploy.rollback")
-        terminal.answer("Go back on sandbox-1? [y/N]", "y")
+        shown = plain(terminal.see("Go back on sandbox-1? [y/N]"))
+        assert "v2.73.0 -> v2.71.0   takes back 5 commits, 2 migrations undone" in shown
+        terminal.child.sendline("y")
         assert terminal.done()[1] == 0
         assert (here.code, here.version, here.serving) == ("v2.71.0", 1, True)
     finally:

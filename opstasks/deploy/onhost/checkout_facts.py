@@ -14,10 +14,10 @@ from opstasks.deploy.onhost.checkout import git, why
 from opstasks.onhost.checkout_source import source
 from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.formats import size_text
+from opstasks.onhost.limits import MOST_COMMITS
 from opstasks.onhost.protocol import HostFailure
 
 TIMEOUT_S = 120
-MOST_COMMITS = 200
 HEAD = ("rev-parse", "--verify", "HEAD")
 STATUS = ("status", "--porcelain=v1", "--untracked-files=all")
 # What git says, and the kind of fault that it means (`opstasks.deploy.plan` has their hints).

@@ -15,6 +15,8 @@ from opstasks.onhost import masking
 TIMEOUT_S = 60
 # More folders or migrations than any release has.
 MAX_ITEMS = 1000
+# Of one migration, in characters.
+MOST_SQL = 500
 # A shorter value may be contained in another one by chance.
 MIN_SECRET = 6
 # Programs need these. They contain no secret; a match with one is chance.
@@ -26,7 +28,7 @@ folders = [*sys.path, site.getusersitepackages(), sys.executable]
 import jobrunner.service, jobrunner.cli.migrate, jobrunner.cli.flags, jobrunner.models
 from jobrunner.lib import database
 migrations = getattr(database, "MIGRATIONS", {})
-texts = {str(v): " ".join(sql.split())[:120] for v, sql in migrations.items()}
+texts = {str(v): " ".join(sql.split())[:500] for v, sql in migrations.items()}
 print(json.dumps([texts, folders]))
 """
 # These differ from one connection to the next, so code must not depend on them.
@@ -101,7 +103,7 @@ def _found(ended: confined.Ended, ours: set[str]) -> dict[str, Any]:
     try:
         texts, folders = json.loads(ended.out.strip().split("\n")[-1])
         numbered = list(texts.items())[:MAX_ITEMS]
-        migrations = {int(key): str(text)[:200] for key, text in numbered}
+        migrations = {int(key): str(text)[:MOST_SQL] for key, text in numbered}
         used = sorted({str(folder) for folder in folders[:MAX_ITEMS]} - ours)
     except (ValueError, TypeError, IndexError, AttributeError, RecursionError):
         return failed_import("its import did not report its migrations")

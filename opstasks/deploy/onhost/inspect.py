@@ -8,6 +8,7 @@ earlier imports found (`opstasks.deploy.onhost.kept_imports`).
 import contextlib
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from opstasks.onhost.database_rights import not_writable
 from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_control import refuse_unstartable
-from opstasks.onhost.unit_state import SYSTEMCTL
+from opstasks.onhost.unit_state import SYSTEMCTL, service_state
 
 # Seconds to wait for a locked database.
 LOCKED_S = 10
+# Of a moment in microseconds since the start of the machine.
+MOST_DIGITS = 17
 RUNNING = "SELECT id, workspace, action FROM job WHERE state = 'running'"
 
 
@@ -75,7 +78,8 @@ def host_facts(request: Request) -> dict[str, Any]:
         unit = unit_state(request)
     return {
         "disks": disks(request),
-        "unit_state": unit.get("ActiveState", "unknown"),
+        "service": service_state(unit),
+        "service_for_s": since_change_s(unit),
         "unit_loaded": unit.get("LoadState") == "loaded",
         "unit_problem": unit_problem(request["unit"]),
         # systemd prints nothing for root.
@@ -84,6 +88,14 @@ def host_facts(request: Request) -> dict[str, Any]:
         "may_control": may_control(request["unit"]),
         "docker_answers": attempt("docker", "ps", "--quiet", timeout_s=30).returncode == 0,
     }
+
+
+def since_change_s(unit: dict[str, str]) -> float | None:
+    """For how long the unit is in its present state; None if that is not known."""
+    text = unit.get("StateChangeTimestampMonotonic", "")
+    if not (text.isascii() and text.isdigit() and len(text) < MOST_DIGITS):
+        return None
+    return round(max(0.0, time.monotonic() - int(text) / 1e6), 1) if int(text) else None
 
 
 def disks(request: Request) -> list[dict[str, Any]]:

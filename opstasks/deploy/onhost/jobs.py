@@ -63,6 +63,16 @@ def lost_containers(spec: ReleaseSpec) -> tuple[str, set[str]]:
         return "", {id for (id,) in rows if PREFIX + id in gone}
 
 
+def running_count(spec: ReleaseSpec) -> int | None:
+    """How many jobs are running now; None if the database cannot be read."""
+    try:
+        with contextlib.closing(open_read_only(Path(spec["database"]))) as connection:
+            found = connection.execute("SELECT count(*) FROM job WHERE state = 'running'")
+            return int(found.fetchone()[0])
+    except sqlite3.Error:
+        return None
+
+
 def exists(container: str) -> bool:
     """Whether docker knows a container. Raises HostFailure when docker does not answer."""
     words = ("docker", "ps", "--all", "--quiet", "--filter", f"name=^{container}$")

@@ -20,11 +20,11 @@ from typing import Any
 
 from opstasks.onhost.json_files import write_json
 
-FORMAT = 1
+FORMAT = 2
 # Enough for several releases and some changes of the configuration.
 MOST_ENTRIES = 16
 MAX_BYTES = 1 << 18
-MAX_TEXT = 200
+MAX_TEXT = 500
 # What reading a hostile file can raise.
 FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 

@@ -32,7 +32,8 @@ def move_all(spec: ReleaseSpec, *, back: bool = False) -> str:
         there, left = ends if back else reversed(ends)
         patch = unused(Path(spec["state_dir"], "kept", f"{spec['id']}-{name}.patch"))
         if kept := move(spec[name], there, left, patch):
-            notes.append(f"{len(kept)} file(s) changed by hand in {spec[name]} are kept in {patch}")
+            files = "1 file" if len(kept) == 1 else f"{len(kept)} files"
+            notes.append(f"{files} changed by hand in {spec[name]}: kept in {patch}")
         if back:
             remove_brought(spec[name], there, left)
     return "; ".join(notes)

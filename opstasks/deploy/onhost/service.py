@@ -23,6 +23,7 @@ from opstasks.onhost.unit_state import (
 START_GRACE_S = 30
 # A person may restart the service while we watch it: we watch again, but not forever.
 MOST_RESTARTS = 3
+MORE_PROPERTIES = "InvocationID,User,DropInPaths,StateChangeTimestampMonotonic"
 POLL_S = 0.5
 
 
@@ -35,7 +36,7 @@ class Watched(NamedTuple):
 
 def unit_state(spec: ReleaseSpec) -> dict[str, str]:
     """The unit's properties as systemd shows them. Raises HostFailure."""
-    return unit_control.read(spec["unit"], f"{PROPERTIES},InvocationID,User,DropInPaths")
+    return unit_control.read(spec["unit"], f"{PROPERTIES},{MORE_PROPERTIES}")
 
 
 def stop(spec: ReleaseSpec) -> None:

@@ -24,7 +24,7 @@ from opstasks.deploy.onhost.database import (
     settle,
 )
 from opstasks.deploy.onhost.database_read import version_and_schema
-from opstasks.deploy.onhost.jobs import check_jobs, job_containers
+from opstasks.deploy.onhost.jobs import check_jobs, job_containers, running_count
 from opstasks.deploy.onhost.move import move_all, refuse_changed
 from opstasks.deploy.onhost.record import (
     KEPT,
@@ -70,9 +70,14 @@ def step_answer(version: int = 0, how: str = "", **values: Any) -> Answer:
     return {"version": version, "how": how, **values}
 
 
-def watched_answer(watched: Watched, **values: Any) -> Answer:
-    """The answer of a step that watched the service."""
-    return step_answer(as_before=watched.as_before, notes=watched.notes, **values)
+def seen_by(watched: Watched) -> Answer:
+    """What a watch saw, as fields of an answer."""
+    return {"as_before": watched.as_before, "notes": watched.notes}
+
+
+def ended_answer(spec: ReleaseSpec, **values: Any) -> Answer:
+    """The answer of a last step: what is on the host now, and how many jobs are running."""
+    return step_answer(**values, now=seen(spec), running_jobs=running_count(spec))
 
 
 def refuse_unwanted(step: str, spec: ReleaseSpec) -> None:
@@ -184,7 +189,8 @@ def serve(spec: ReleaseSpec) -> Answer:
     record = write_record(spec, step="starting")
     if not record["was_active"]:
         return step_answer()
-    return watched_answer(start_and_watch(spec, record.get("known_exceptions", [])))
+    watched = start_and_watch(spec, record.get("known_exceptions", []))
+    return step_answer(**seen_by(watched))
 
 
 def finish(spec: ReleaseSpec) -> Answer:
@@ -204,7 +210,7 @@ def finish(spec: ReleaseSpec) -> Answer:
     with contextlib.suppress(OSError):
         prune(spec)
     notes = [unknown] if unknown else []
-    return step_answer(notes=notes, problem=problem, now=seen(spec))
+    return ended_answer(spec, notes=notes, problem=problem)
 
 
 def roll_back(spec: ReleaseSpec) -> Answer:
@@ -215,7 +221,7 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     """
     record = read_record(spec)
     if not record:
-        return step_answer(how="nothing had been changed", now=seen(spec))
+        return ended_answer(spec, how="nothing had been changed")
     reached, watched = record["step"], Watched([], [])
     with contextlib.suppress(OSError):
         write_record(spec, rolling_back=True, reason=spec["reason"] or record.get("reason", ""))
@@ -231,7 +237,7 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     write_record(spec, outcome="rolled back", finished=time.time(), how=how)
     with contextlib.suppress(OSError):
         prune(spec)
-    return watched_answer(watched, how=how, now=seen(spec))
+    return ended_answer(spec, how=how, **seen_by(watched))
 
 
 def restart(spec: ReleaseSpec) -> Answer:
@@ -239,8 +245,7 @@ def restart(spec: ReleaseSpec) -> Answer:
     refuse_unstartable(spec["unit"])
     known = exceptions_now(spec)
     stop(spec)
-    watched = start_and_watch(spec, known)
-    return watched_answer(watched, now=seen(spec))
+    return ended_answer(spec, **seen_by(start_and_watch(spec, known)))
 
 
 def look(spec: ReleaseSpec) -> Answer:

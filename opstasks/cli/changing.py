@@ -1,0 +1,46 @@
+"""For tasks that change hosts: which hosts must have a plan, and the command that undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from opstasks.cli.app import Context
+from opstasks.core.formats import first_names
+from opstasks.core.hints import one_word
+from opstasks.core.result import FleetResult
+
+# So many hosts are named in a question or a note.
+NAMED = 10
+
+
+def need_every_host(ctx: Context, plans: FleetResult[Any]) -> None:
+    """Show what went wrong; end the program then, unless --keep-going or --dry.
+
+    A change of some hosts only must be meant.
+    """
+    if not plans.exit_code:
+        return
+    goes_on = plans.values and (ctx.options.keep_going or ctx.options.dry)
+    if not ctx.options.json:
+        ctx.console.problems(plans)
+    if goes_on:
+        return
+    if plans.values and not ctx.options.json:
+        names = first_names(list(plans.values), NAMED)
+        ctx.console.note(f"nothing was changed; --keep-going goes on with {names}")
+    ctx.finish(plans)
+
+
+def command_for(ctx: Context, task: str, hosts: Collection[str]) -> str:
+    """``inv -H sandbox deploy.rollback``: a task for hosts of this run; "" for no task."""
+    return " ".join(filter(None, ("inv", _flag(ctx, hosts), task))) if task else ""
+
+
+def _flag(ctx: Context, hosts: Collection[str]) -> str:
+    """The flag that selects the hosts, as it was typed if they are all that were selected."""
+    is_all = set(hosts) == {host.name for host in ctx.fleet.hosts}
+    # Which hosts failed in the last run is not the same after this one.
+    if is_all and not any("@failed" in item for item in ctx.options.hosts):
+        return ctx.hosts_text
+    return f"-H {one_word(','.join(hosts))}"

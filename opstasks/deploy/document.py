@@ -1,0 +1,98 @@
+"""A plan as a JSON document (docs/json.md): `deploy.pending`, and `deploy` with --dry."""
+
+from __future__ import annotations
+
+import msgspec
+
+from opstasks.core.fields import Count, Line, Text
+from opstasks.core.state import ServiceState
+from opstasks.deploy.facts import CheckoutFacts, Commit, Direction, Migration
+from opstasks.deploy.plan import DeployPlan
+from opstasks.deploy.problems import DeployProblem
+
+
+class CheckoutMove(msgspec.Struct, frozen=True):
+    """A checkout: where it is and where `ref` is, as full commits and as names for people.
+
+    `gained` and `lost` are the commits between the two, newest first, 200 at most.
+    """
+
+    ref: Line
+    commit: Line
+    name: Line
+    target: Line
+    target_name: Line
+    direction: Direction
+    gained: tuple[Commit, ...]
+    lost: tuple[Commit, ...]
+
+    @property
+    def known_as(self) -> list[str | tuple[str, str]]:
+        """Names of its commits, for the Tab key: the new ones have their subject beside them."""
+        new = [(commit.sha[:10], commit.subject) for commit in self.gained]
+        return [self.ref, self.target_name, self.name, *new]
+
+
+class DeployPreview(msgspec.Struct, frozen=True):
+    """What a deploy would do on a host.
+
+    `migrations` are empty if `migrations_unknown` says why they are not known. `database_version`
+    and `running_jobs` are null if they are not known. `unfinished` is the id of an unfinished
+    release, or "". With `problems`, nothing would be deployed. `import_error` has the last lines of
+    a release that cannot be imported.
+    """
+
+    nothing_to_do: bool
+    code: CheckoutMove
+    lib: CheckoutMove
+    database_version: Count | None
+    migrations: tuple[Migration, ...]
+    migrations_unknown: Text
+    missing_keys: tuple[Line, ...]
+    service: ServiceState | None
+    service_for_s: float | None
+    running_jobs: Count | None
+    watch_s: float
+    restart: bool
+    unfinished: Line
+    is_confined: bool
+    import_error: Text
+    drop_ins: tuple[Line, ...]
+    problems: tuple[DeployProblem, ...]
+
+
+def document(plan: DeployPlan) -> DeployPreview:
+    """A plan as a document."""
+    facts = plan.facts
+    return DeployPreview(
+        nothing_to_do=plan.nothing_to_do,
+        code=_move(facts.code),
+        lib=_move(facts.lib),
+        database_version=None if facts.database.unknown else facts.database.user_version,
+        migrations=facts.migrations,
+        migrations_unknown=facts.unknown_migrations,
+        missing_keys=facts.missing_keys,
+        service=facts.service,
+        service_for_s=facts.service_for_s,
+        running_jobs=facts.running_jobs,
+        watch_s=plan.watch_s,
+        restart=plan.restart,
+        unfinished=facts.unfinished.id if facts.unfinished else "",
+        is_confined=facts.is_confined,
+        import_error=facts.import_error,
+        drop_ins=facts.unit_drop_ins,
+        problems=plan.problems,
+    )
+
+
+def _move(checkout: CheckoutFacts) -> CheckoutMove:
+    return CheckoutMove(
+        ref=checkout.ref,
+        commit=checkout.head,
+        name=checkout.head_name,
+        target=checkout.target,
+        target_name=checkout.target_name,
+        direction=checkout.direction,
+        gained=checkout.gained,
+        lost=checkout.lost,
+    )
