@@ -51,7 +51,7 @@ OURS = {
     # a comment of one line behind a command
     "' '.join(texts.sentence(item, clock).split())",
     # a suggestion, not a command
-    *("near[0]", "near[0]!r"),
+    *("near[0]", "near[0]!r", "facts.host"),
 }
 QUOTED = ("one_word(", "command_for(")
 
