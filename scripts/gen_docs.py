@@ -1,4 +1,4 @@
-"""Write docs/reference.md and the generated parts of docs/architecture.md from the code.
+"""Write docs/reference.md and the generated parts of other pages from the code.
 
 ``--check`` only checks whether they are up to date.
 """
@@ -13,11 +13,12 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from opstasks import json_values as json_types
 from opstasks.cli import help
 from opstasks.cli.catalogue import Catalogue
 from opstasks.cli.program import CommandLine
 from opstasks.namespace import namespace
-from scripts import layout
+from scripts import json_shape, layout
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CATALOGUE = Catalogue(namespace)
@@ -69,7 +70,12 @@ def table(rows: Sequence[help.HelpRow]) -> str:
 
 def architecture(old: str) -> str:
     """The page with new generated parts; the rest is written by hand."""
-    for name, text in (("diagram", diagram()), ("commands", other_folders())):
+    return with_parts(old, {"diagram": diagram(), "commands": other_folders()})
+
+
+def with_parts(old: str, parts: dict[str, str]) -> str:
+    """A page with new generated parts, by name."""
+    for name, text in parts.items():
         begin, end = f"<!-- {name}: made by make docs -->\n", f"<!-- end of {name} -->\n"
         before, _, rest = old.partition(begin)
         after = rest.partition(end)[2]
@@ -99,9 +105,47 @@ def other_folders() -> str:
     return f"| command | folder |\n| --- | --- |\n{rows}"
 
 
+# -- docs/json.md ------------------------------------------------------------------------------
+
+
+def json_page(old: str) -> str:
+    """The page with the values of all tasks; the rest is written by hand."""
+    return with_parts(old, {"values": json_values()})
+
+
+def json_values() -> str:
+    """The type of each task's values, and the fields of each type."""
+    rows: list[str] = []
+    kinds: dict[str, type] = {}
+    for task in sorted(json_types.VALUES):
+        found = [json_shape.resolved(name) for name in json_types.VALUES[task]]
+        rows.append(f"| `{task}` | {'; '.join(map(json_shape.text, found))} |\n")
+        kinds |= {kind.__name__: kind for each in found for kind in json_shape.inside(each)}
+    untyped = ", ".join(f"`{task}`" for task in sorted(json_types.UNTYPED))
+    return (
+        "Of two types, the first one is the plan (`--dry`, or nothing to do).\n\n"
+        f"| task | value of each host |\n| --- | --- |\n{''.join(rows)}\n"
+        f"The fields of these tasks are not promised: {untyped}.\n"
+        + "".join(json_section(kinds[name]) for name in sorted(kinds))
+    )
+
+
+def json_section(kind: type) -> str:
+    """The fields of a type."""
+    rows = [
+        f"| `{name}` | {json_shape.text(inner, name)} |\n"
+        for name, inner in (json_shape.fields(kind) or {}).items()
+    ]
+    return f"\n### {kind.__name__}\n\n| field | value |\n| --- | --- |\n{''.join(rows)}"
+
+
 # ----------------------------------------------------------------------------------------------
 
-PAGES = {DOCS / "reference.md": reference, DOCS / "architecture.md": architecture}
+PAGES = {
+    DOCS / "reference.md": reference,
+    DOCS / "architecture.md": architecture,
+    DOCS / "json.md": json_page,
+}
 
 
 def main() -> int:

@@ -92,10 +92,11 @@ def inv(sandbox_dir, tmp_path_factory):
     state = tmp_path_factory.mktemp("state")
     home = {**os.environ, "XDG_STATE_HOME": str(state)}
     home.pop("OPSTASKS_SUDO_PASSWORD_FILE", None)
+    from tests import json_schema
 
     def run(*argv, inventory=sandbox_dir / "hosts.yaml", env=None, timeout_s=240):
         command = [str(Path(sys.executable).with_name("inv")), "--inventory", str(inventory), *argv]
-        return subprocess.run(
+        done = subprocess.run(
             command,
             cwd=ROOT,
             env={**home, **(env or {})},
@@ -105,6 +106,8 @@ def inv(sandbox_dir, tmp_path_factory):
             timeout=timeout_s,
             check=False,
         )
+        json_schema.check_run(argv, done.stdout)
+        return done
 
     return run
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
-    from opstasks.core.result import FleetResult
+    from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet.fleet import Fleet
     from opstasks.fleet.host import Host
     from opstasks.output.console import Console
+    from opstasks.output.parts import Line
     from opstasks.output.screens import Screen
 
 T = TypeVar("T")
@@ -89,15 +90,19 @@ class HostReader:
         from opstasks.output.table import draw
 
         console = self._console
-        arrived: dict[str, Any] = {}
+        arrived: dict[str, HostResult[T]] = {}
+
+        def preview(rows: int) -> list[Line]:
+            # More rows than lines would take time to draw, and nobody sees them.
+            items = [arrived[h.name] for h in self._fleet.hosts if h.name in arrived]
+            so_far: FleetResult[T] = FleetResult(items)
+            found = screen.table_rows(so_far)
+            table = draw(screen.columns, found[:rows], console.window, wide=console.wide)
+            return [*table.lines, *screen.note_lines(so_far)]
 
         def show(batch: FleetResult[T]) -> None:
             arrived.update((item.host, item) for item in batch)
-            items = [arrived[h.name] for h in self._fleet.hosts if h.name in arrived]
-            so_far: FleetResult[T] = FleetResult(items)
-            rows = screen.table_rows(so_far)
-            table = draw(screen.columns, rows, console.window, wide=console.wide)
-            console.preview([*table.lines, *screen.note_lines(so_far)])
+            console.preview(preview)
 
         try:
             result = self._fleet.gather(read, show=show, is_last=True, **how)

@@ -57,11 +57,10 @@ class OpsError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
+        """One line, for tracebacks; `opstasks.output.failures` makes what a person sees."""
         prefix = f"{self.host}: " if self.host else ""
         suffix = f" -> {self.hint}" if self.hint else ""
-        # Our own sign for a hint: a host's words must not look like one, because people paste it.
-        message = clipped(self.message.replace("->", "\\x2d>"), MOST_SHOWN)
-        return f"{prefix}{message}{suffix}"
+        return f"{prefix}{clipped(self.message, MOST_SHOWN)}{suffix}"
 
 
 class CommandFailed(OpsError):

@@ -14,6 +14,8 @@ from opstasks.core.fields import Count, Line
 
 # "up": it serves; "starting": systemd starts it, or waits to start it again; "failed": it stopped
 # with an error, and systemd does not start it again.
+# So many files or ids are named in a text.
+NAMED = 3
 ServiceState = Literal["up", "starting", "stopped", "failed"]
 
 
@@ -42,3 +44,26 @@ class HostState(msgspec.Struct, frozen=True):
         return {
             name: value for name, value in msgspec.structs.asdict(self).items() if value is not None
         }
+
+    def words(self) -> str:
+        """The values that were read, as text: ``service up, not paused``; "" if there are none.
+
+        Commits and ids of boots are left out: they are for programs.
+        """
+        found = [f"service {self.service}" if self.service else ""]
+        for value, name in ((self.paused, "paused"), (self.prepared, "prepared for a reboot")):
+            found.append("" if value is None else f"{'' if value else 'not '}{name}")
+        found += [f"job {id} {state}" for id, state in (self.jobs or {}).items()]
+        found.append(_counted("removed", self.removed))
+        found.append(_counted("scheduled", self.scheduled))
+        found.append(f"release {self.unfinished} is unfinished" if self.unfinished else "")
+        return ", ".join(part for part in found if part)
+
+
+def _counted(name: str, items: tuple[str, ...] | None) -> str:
+    if items is None:
+        return ""
+    if not items:
+        return f"nothing {name}"
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return f"{name}: {', '.join(items[:NAMED])}{more}"

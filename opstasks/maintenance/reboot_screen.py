@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
+from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
@@ -171,8 +172,8 @@ def prepared(
 
     def undo(hosts: str) -> str:
         if request.timed:
-            id = f" {texts.short_id(ids[hosts])}" if hosts in ids else ""
-            return f"inv -H {hosts} scheduled.cancel{id}"
+            quoted = f" {one_word(texts.short_id(ids[hosts]))}" if hosts in ids else ""
+            return f"inv -H {hosts} scheduled.cancel{quoted}"
         if request.reboot:
             return ""
         return f"inv -H {hosts} service.start" if is_own else _undo_command(hosts)

@@ -13,15 +13,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from opstasks.core import events
 from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult
-from opstasks.output import colour, documents, failures, fit, region, table
+from opstasks.output import colour, documents, failures, fit, paragraphs, region, table
 from opstasks.output.escape import json_text, printable, printable_line
-from opstasks.output.paragraphs import folded
 from opstasks.output.parts import COLOURS, Line, Part, dim
 from opstasks.output.progress import Progress, step_line
 from opstasks.output.table import Column
@@ -64,8 +63,10 @@ class Console:
         # Whether lines at the bottom of the terminal can be replaced.
         self.is_live = colour.can_rewrite(sys.stdout, sys.stderr)
         self._progress = Progress()
-        self._region = region.Region(sys.stderr)
+        self._region = region.Region(sys.stderr, lambda: self._size()[0])
         self._holds = 0
+        # What ended while nothing could be drawn.
+        self._held_back: list[Line] = []
         self._ticker: threading.Thread | None = None
         self._first_step_s: dict[str, float] = {}
 
@@ -84,7 +85,8 @@ class Console:
         """Lines of the result, written together; left out with --json and -q."""
         lines = list(lines)
         if lines and not self.is_quiet:
-            self._write(folded(lines, self.window), sys.stdout)
+            self._end_steps()
+            self._write(paragraphs.folded(lines, self.window), sys.stdout)
 
     def ids(self, values: Iterable[str]) -> None:
         """The ids of the result, one per line, with -q; else nothing."""
@@ -94,7 +96,7 @@ class Console:
 
     def note(self, *parts: Part) -> None:
         """One line that is not part of the result, on standard error."""
-        self._write(folded([parts], self._error_window()), sys.stderr)
+        self._write(paragraphs.folded([parts], self._error_window()), sys.stderr)
 
     def line(self, host: str, text: str, *, prefixed: bool) -> None:
         """One line of a host's own output."""
@@ -122,34 +124,48 @@ class Console:
             self._follow(event, now_s)
         elif isinstance(event, events.StepReached):
             since_s = now_s - self._first_step_s.setdefault(event.host, now_s)
-            self._write([step_line(event, since_s)], sys.stderr)
+            with self._lock:
+                self._held_back.append(step_line(event, since_s))
+                self._flush()
 
     def _follow(self, event: events.Event, now_s: float) -> None:
         """Keep the lines at the bottom of the terminal up to date."""
-        over: list[Line] = []
         with self._lock:
-            if isinstance(event, events.HostsAwaited):
-                self._progress.awaiting(event, now_s)
-            elif isinstance(event, events.HostBegun):
-                self._progress.begin(event, now_s)
-            elif isinstance(event, events.StepReached):
-                over = self._progress.step(event, now_s, self.window)
-            elif isinstance(event, events.StepUpdated):
-                self._progress.update(event)
-            elif isinstance(event, events.HostEnded):
-                over = self._progress.end(event.host, now_s, self.window)
-            if over:
-                self._write(over, sys.stderr)
+            self._held_back += self._over(event, now_s)
             self._draw()
             if not self._progress.is_idle and self._ticker is None:
                 self._ticker = threading.Thread(target=self._tick, daemon=True)
                 self._ticker.start()
 
-    def preview(self, lines: Sequence[Line]) -> None:
-        """Rows to show while other hosts are awaited; the whole result replaces them."""
+    def _over(self, event: events.Event, now_s: float) -> list[Line]:
+        """Take an event; returns the lines of the steps that are over."""
+        if isinstance(event, events.HostsAwaited):
+            return self._progress.awaiting(event, now_s, self.window)
+        if isinstance(event, events.HostBegun):
+            self._progress.begin(event, now_s)
+        elif isinstance(event, events.StepReached):
+            return self._progress.step(event, now_s, self.window)
+        elif isinstance(event, events.StepUpdated):
+            self._progress.update(event)
+        elif isinstance(event, events.HostEnded):
+            return self._progress.end(event.host, now_s, self.window)
+        return []
+
+    def _end_steps(self) -> None:
+        """The result of the task is next: what was done for it is over."""
+        with self._lock:
+            if self._progress.is_between_hosts:
+                self._held_back += self._progress.end_all(time.monotonic(), self.window)
+                self._draw()
+
+    def preview(self, make: Callable[[int], list[Line]]) -> None:
+        """Rows to show while other hosts are awaited; the whole result replaces them.
+
+        `make` gets the number of lines that can be shown at most.
+        """
         if self.is_live:
             with self._lock:
-                self._progress.preview = list(lines)
+                self._progress.preview = make
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -162,10 +178,13 @@ class Console:
         finally:
             with self._lock:
                 self._holds -= 1
+                self._draw()
 
     def close(self) -> None:
-        """Remove the lines at the bottom."""
+        """Remove the lines at the bottom; what was going on is over."""
         with self._lock:
+            self._held_back += self._progress.end_all(time.monotonic(), self.window)
+            self._draw()
             self._holds += 1
             self._region.erase()
 
@@ -179,21 +198,25 @@ class Console:
                     return
 
     def _draw(self) -> None:
+        self._flush()
         if self._holds or sys.stderr in self._gone:
             return
-        from opstasks.fleet.terminal import size
-
-        columns, rows = size()
-        lines = self._progress.lines(time.monotonic(), columns)
-        if not lines:
-            self._region.erase()
-            return
-        if len(lines) > rows - 1:  # the last line is the progress
-            left = len(lines) - rows + 2
-            lines = [*lines[: rows - 3], [dim(f"… {left} more lines")], lines[-1]]
+        columns, rows = self._size()
         # The last column stays free: some terminals move on when it is filled.
+        lines = self._progress.lines(time.monotonic(), columns - 1, rows - 1)
         colours = self._has_colours(sys.stderr)
         self._region.show([_text(region.clipped(line, columns - 1), colours) for line in lines])
+
+    def _flush(self) -> None:
+        """Print what is over, unless a person types now."""
+        if self._held_back and not self._holds:
+            over, self._held_back = self._held_back, []
+            self._write(over, sys.stderr)
+
+    def _size(self) -> tuple[int, int]:
+        from opstasks.fleet.terminal import size_of
+
+        return size_of(sys.stderr)
 
     # -- results -----------------------------------------------------------------------------
 
@@ -235,11 +258,7 @@ class Console:
             error.is_shown = True
 
     def _error_window(self) -> int:
-        if not sys.stderr.isatty():
-            return 0
-        from opstasks.fleet.terminal import size_of
-
-        return size_of(sys.stderr)[0]
+        return self._size()[0] if sys.stderr.isatty() else 0
 
     def trace(self, error: BaseException) -> None:
         """The traceback of an error, for --debug."""

@@ -77,8 +77,17 @@ def fleet_document(result: FleetResult[Any], fields: Sequence[str] = ()) -> dict
     """A fleet's result as JSON: exit code, and per host outcome, seconds, value and error.
 
     `fields`: of each value, or of each one in a list, only these. Raises Refused for an unknown
-    one.
+    one, unless hosts may have been changed: then "refused" would be wrong, and all fields are kept.
     """
+    if {"changed", "failed", "unknown"} & {item.outcome for item in result}:
+        try:
+            return _fleet(result, fields)
+        except Refused:
+            fields = ()
+    return _fleet(result, fields)
+
+
+def _fleet(result: FleetResult[Any], fields: Sequence[str]) -> dict[str, object]:
 
     def host(item: HostResult[Any]) -> dict[str, object]:
         shown: dict[str, object] = {"outcome": item.outcome}

@@ -17,6 +17,8 @@ from opstasks.core.lines import is_seen
 # For speed, only characters beyond plain ASCII are checked one by one: logs can have 200 MB.
 _SUSPECT = re.compile(r"[^\x20-\x7e]")
 _SUSPECT_EXCEPT_TAB = re.compile(r"[^\t\x20-\x7e]")
+# What our own messages begin with (`opstasks.output.failures`).
+_OURS = re.compile(r"(?:error|next:|now:)(?: |$)", re.IGNORECASE)
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -28,6 +30,16 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """Like `printable`, for a line of a program's own output, which keeps its tabs."""
     return text if is_seen(text) else _SUSPECT_EXCEPT_TAB.sub(_escaped, text)
+
+
+def unlike_ours(text: str) -> str:
+    """A text for the beginning of a line: it never looks like an error or a hint of ours."""
+    return f"\\x{ord(text[0]):02x}{text[1:]}" if _OURS.match(text) else text
+
+
+def may_look_like_ours(text: str) -> bool:
+    """Whether a text that a terminal divides at any place may look like a message of ours."""
+    return not text.isascii() or bool(_OURS.search(text))
 
 
 def _escaped(match: re.Match[str]) -> str:

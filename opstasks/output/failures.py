@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from opstasks.core.errors import OpsError
 from opstasks.core.formats import first_names
 from opstasks.core.lines import clipped, lines_of
-from opstasks.output import fit
+from opstasks.output import fit, paragraphs
 from opstasks.output.escape import printable
-from opstasks.output.parts import Line, Painted
+from opstasks.output.parts import Line, Painted, Part, bold, to_type
 
 # So many hosts are named, also in the hint; of more, only the first ones.
 NAMED = 3
@@ -20,6 +20,7 @@ MOST_SHOWN = 10_000
 MOST_LINES, MOST_LINE = 200, 300
 LABEL = "error  "
 NEXT = "next:  "
+NOW = "now:   "
 INDENT = " " * len(LABEL)
 TAIL = "  | "
 
@@ -35,18 +36,41 @@ def grouped(errors: Iterable[OpsError]) -> list[list[OpsError]]:
 def lines(group: Sequence[OpsError], width: int = 0) -> list[Line]:
     """Errors that differ only in the host, for a window of a width (0: not a terminal)."""
     first = group[0]
-    found: list[Line] = _wrapped(what(group), LABEL, INDENT, width, Painted("error", "red"))
+    found = _wrapped([Painted(LABEL.rstrip(), "red"), f"  {printable(what(group))}"], width)
     if first.command:
-        found += _wrapped(f"command: {first.command[:MOST_LINE]}", INDENT, INDENT, width)
-    tail = lines_of(first.tail)
-    for text in tail[:MOST_LINES]:
-        found += _wrapped(text[:MOST_LINE], TAIL, TAIL, width)
-    if left := len(tail[MOST_LINES:]):
-        found.append([f"{TAIL}… {left} more lines"])
+        found += _wrapped([f"{INDENT}command: {printable(first.command[:MOST_LINE])}"], width)
+    found += _tail_lines(first.tail, width)
+    if now := first.now.words() if first.now else "":
+        found += _wrapped([bold(NOW.rstrip()), f"   {printable(now)}"], width)
     if first.hint:
-        # Not in lines of our own: a command that is pasted with a line end in it runs in part.
-        found.append([Painted(NEXT.rstrip(), "bold"), f"  {hint(group)}"])
+        found += _wrapped([bold(NEXT.rstrip()), "  ", *_hint_parts(hint(group))], width)
     return found
+
+
+def _tail_lines(tail: str, width: int) -> list[Line]:
+    """The last lines that a command printed, with a mark before each."""
+    texts = lines_of(tail)
+    found: list[Line] = []
+    for text in texts[:MOST_LINES]:
+        shown = fit.filled(printable(text[:MOST_LINE] + "…" * (len(text) > MOST_LINE)))
+        pieces = fit.wrapped(shown, width - len(TAIL)) if width else [shown]
+        found += [[TAIL, fit.bare(piece)] for piece in pieces]
+    if left := len(texts[MOST_LINES:]):
+        found.append([f"{TAIL}… {left} more lines"])
+    return found
+
+
+def _hint_parts(text: str) -> list[Part]:
+    """A hint: the command at its beginning is never divided."""
+    text = printable(text)
+    start, end = next(iter(fit.command_spans(text)), (0, 0))
+    if start or not end:
+        return [text]
+    return [to_type(text[:end]), text[end:]]
+
+
+def _wrapped(line: Line, width: int) -> list[Line]:
+    return paragraphs.folded([line], width)
 
 
 def what(group: Sequence[OpsError]) -> str:
@@ -64,22 +88,11 @@ def hint(group: Sequence[OpsError]) -> str:
     return _with_host(first.hint, first.host, ",".join(error.host for error in group[:NAMED]))
 
 
-def _wrapped(
-    text: str, start: str, indent: str, width: int, label: Painted | None = None
-) -> list[Line]:
-    """A text in lines of a window: no line begins with words of a host."""
-    text = fit.filled(printable(text))
-    texts = fit.wrapped(text, max(20, width - len(start))) if width else [text]
-    texts = [text.replace(fit.FILLER, "") for text in texts]
-    first: Line = [label, start[len(label.text) :], texts[0]] if label else [start, texts[0]]
-    return [first, *([indent, text] for text in texts[1:])]
-
-
 def _key(error: OpsError) -> tuple[object, ...]:
     if not error.host:
         return (id(error),)
     hint = _with_host(error.hint, error.host, "HOST")
-    return (type(error), error.message, error.command, error.tail, hint)
+    return (type(error), error.message, error.command, error.tail, hint, error.now)
 
 
 def _with_host(hint: str, host: str, name: str) -> str:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 
 # It follows each character that a terminal shows in two columns, so that `len` counts columns.
 FILLER = "\0"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+# A command of ours is pasted into a shell: it stays in one line, if it fits into one.
+_COMMAND = re.compile(r"(?<![^ ])inv(?: [^ ;]+)+")
 MARK = "…"
+# In front of the second line of a text, and the further ones.
+INDENT = "  "
 
 
 def window() -> int:
@@ -32,9 +37,14 @@ def _filled(match: re.Match[str]) -> str:
     return match[0] + FILLER * (unicodedata.east_asian_width(match[0]) in "WF")
 
 
+def bare(text: str) -> str:
+    """A filled text as it is shown."""
+    return text.replace(FILLER, "")
+
+
 def clipped(text: str, columns: int) -> str:
     """The part of a text that fits into one line."""
-    return _head(filled(text), columns).replace(FILLER, "")
+    return bare(_head(filled(text), columns))
 
 
 def shortened(text: str, width: int) -> str:
@@ -56,22 +66,56 @@ def paragraph(text: str, width: int) -> list[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """A filled text in lines of a width; a word that is longer than a line is cut."""
-    import textwrap
+    """A filled text in lines of a width, divided at spaces; a longer word is cut.
 
-    if len(text) <= width:
-        return [text]
+    A command of ours stays in one line, if it fits into one.
+    """
+    room = width - (len(text) - len(text.lstrip(" ")))
+    commands = [span for span in command_spans(text) if span[1] - span[0] <= room]
+    return [text[start:end].rstrip() for start, end in spans(text, width, width, commands)]
 
-    class Wrapper(textwrap.TextWrapper):
-        """Cuts no wide character off its FILLER."""
 
-        def _handle_long_word(
-            self, chunks: list[str], line: list[str], taken: int, width: int
-        ) -> None:
-            cut = width - taken
-            cut -= chunks[-1][cut : cut + 1] == FILLER
-            cut = cut if line else max(1, cut)
-            line.append(chunks[-1][:cut])
-            chunks[-1] = chunks[-1][cut:]
+def command_spans(text: str) -> list[tuple[int, int]]:
+    """Where the commands of ours in a text begin and end."""
+    return [found.span() for found in _COMMAND.finditer(text)]
 
-    return Wrapper(max(2, width), break_on_hyphens=False).wrap(text) or [""]
+
+def spans(
+    text: str, width: int, later_width: int, whole: Sequence[tuple[int, int]] = ()
+) -> list[tuple[int, int]]:
+    """Where the lines of a filled text begin and end, without the spaces between them.
+
+    The first line has a width, all later ones another. The spans that are `whole` are not divided,
+    even if the line becomes wider.
+    """
+    found: list[tuple[int, int]] = []
+    start, room = 0, max(2, width)
+    while len(text) - start > room:
+        end = _undivided(text, start, _line_end(text, start, room), later_width, whole)
+        if end >= len(text):
+            break
+        found.append((start, end))
+        start, room = end, max(2, later_width)
+        while text[start : start + 1] == " ":
+            start += 1
+    return [*found, (start, len(text))]
+
+
+def _line_end(text: str, start: int, width: int) -> int:
+    """The last space where a line can end, or its last column."""
+    end = text.rfind(" ", start, start + width + 1)
+    if end > start and text[start:end].strip():
+        return end
+    end = start + width
+    return end - (text[end] == FILLER)
+
+
+def _undivided(
+    text: str, start: int, end: int, width: int, whole: Sequence[tuple[int, int]]
+) -> int:
+    """The end of a line, moved before what is whole; behind it if it fits into no line."""
+    for begin, over in whole:
+        if begin < end < over:
+            is_moved = over - begin <= width and text[start:begin].strip()
+            return begin - (text[begin - 1] == " ") if is_moved else over
+    return end

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
 
 from opstasks.core.errors import Refused
+from opstasks.fleet.terminal import size
+from opstasks.output import colour
 from opstasks.output.console import Console
+from opstasks.output.paragraphs import clipped
 from opstasks.output.parts import Line, dim
-from opstasks.output.region import clipped
-from opstasks.output.screen import (
-    END_OF_LINE,
-    ENTER,
-    HOME,
-    LEAVE,
-    LONGEST_S,
-    REST,
-    SHORTEST_S,
+
+ENTER, LEAVE, HOME, END_OF_LINE, REST = (
+    "\x1b[?1049h\x1b[?25l",
+    "\x1b[?25h\x1b[?1049l",
+    "\x1b[H",
+    "\x1b[K",
+    "\x1b[J",
 )
+
+
+SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
 
 def check(every_s: float, *, is_quiet: bool) -> None:
@@ -34,8 +37,7 @@ def check(every_s: float, *, is_quiet: bool) -> None:
         )
     if is_quiet:
         raise Refused("--watch never ends, but a document must", hint="run it without --watch")
-    is_capable = os.environ.get("TERM") != "dumb"
-    if not (is_capable and sys.stdout.isatty() and sys.stdin.isatty()):
+    if not (colour.can_rewrite(sys.stdout) and sys.stdin.isatty()):
         raise Refused(
             "--watch needs a terminal that can replace lines", hint="run it without --watch"
         )
@@ -62,22 +64,21 @@ class Display:
         sys.stdout.flush()
 
     def draw(self, lines: Sequence[Line]) -> None:
-        """Replace what is shown; says how many lines do not fit."""
-        from opstasks.fleet.terminal import size
-
+        """Replace what is shown, in one piece; a slow link gets nothing that it has already."""
         columns, rows = size()
-        fitting = within(lines, columns, rows)
-        text = HOME + "\r\n".join(self._console.text(line) + END_OF_LINE for line in fitting) + REST
-        if text != self._text:  # a slow link gets nothing that it has already
+        shown = [self._console.text(line) + END_OF_LINE for line in within(lines, columns, rows)]
+        text = HOME + "\r\n".join(shown) + REST
+        if text != self._text:
             sys.stdout.write(text)
             sys.stdout.flush()
             self._text = text
 
 
 def within(lines: Sequence[Line], columns: int, rows: int) -> list[Line]:
-    """The part of the lines that fits into a window."""
+    """The part of the lines that fits into a window; it says how much does not."""
     found = list(lines)
     if len(found) > rows:
         left = len(found) - rows + 1
         found = [*found[: rows - 1], [dim(f"… {left} more lines (a higher window shows them)")]]
-    return [clipped(line, columns) for line in found]
+    # The last column stays free: the code that clears the rest of a line would clear it, too.
+    return [clipped(line, columns - 1) for line in found]

@@ -1,65 +1,89 @@
-"""Lines of text that are wider than the window: continued on the next line, at a space.
+"""Lines that are wider than the window: continued on the next line, at a space.
 
-A command to type stays in one piece, because a command that is pasted with a line end in it runs in
-part. So does a word, such as a path.
+A terminal would continue them itself, and begin its line with words of a host. A command to type
+stays in one piece, because a command that is pasted with a line end in it runs in part.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from opstasks.output import fit
-from opstasks.output.escape import printable
-from opstasks.output.parts import Line, Painted, Part, text_of, text_of_line
+from opstasks.output.escape import may_look_like_ours, printable
+from opstasks.output.parts import Line, Painted, Part, text_of
 
-_WORD = re.compile(r"\s*\S+|\s+")
 # A line that begins with a name and two spaces goes on below the text after them.
 _START = re.compile(r"\s{2,}|\S{1,24}\s{2,}")
+_WORD = re.compile(r"\S+")
 INDENT = 2
 
 
 def folded(lines: Iterable[Line], width: int) -> list[Line]:
-    """Lines that fit into a window of a width, where that is possible; 0 for no limit."""
-    return [part for line in lines for part in (_folded(line, width) if width else [line])]
+    """Lines that fit into a window of a width; 0 for no limit.
+
+    Only a command to type, or a single word, may be wider than the window.
+    """
+    return [part for line in lines for part in (folded_line(line, width) if width else [line])]
 
 
-def _folded(line: Line, width: int) -> list[Line]:
-    text = text_of_line(line)
-    if _columns(text) <= width:
+def folded_line(line: Line, width: int) -> list[Line]:
+    """A line as lines of a width; all but the first one are indented."""
+    parts = _filled(line)
+    text = "".join(part_text for part_text, _ in parts)
+    if len(text) <= width:
         return [line]
     start = _START.match(text)
-    indent = " " * (len(start[0]) if start else INDENT)
-    found: list[Line] = []
-    current: list[Part] = []
-    used = 0
-    for piece in _pieces(line):
-        word = text_of(piece)
-        if used > len(indent) and used + _columns(word.rstrip()) > width:
-            found.append(current)
-            piece = _like(piece, word.lstrip())
-            current, used = [indent], len(indent)
-        current.append(piece)
-        used += _columns(text_of(piece))
-    return [*found, current]
+    indent = len(start[0]) if start and len(start[0]) <= width // 2 else INDENT
+    room = width - indent
+    commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= room]
+    ends = fit.spans(text, width, room, [*_whole(parts, room), *commands, *_long_words(text, room)])
+    return [
+        [*([" " * indent] if number else []), *_between(parts, begin, end)]
+        for number, (begin, end) in enumerate(ends)
+    ]
 
 
-def _pieces(line: Line) -> list[Part]:
-    """The words of a line, each with the spaces before it; a command is one piece."""
-    found: list[Part] = []
-    for part in line:
-        if isinstance(part, Painted) and part.is_whole:
-            found.append(part)
-        else:
-            found += [_like(part, word) for word in _WORD.findall(text_of(part))]
+def clipped(line: Line, columns: int) -> Line:
+    """The part of a line that fits into the window, with its colours; the rest becomes `…`."""
+    parts = _filled(line)
+    text = "".join(part_text for part_text, _ in parts)
+    if len(text) <= columns:
+        return line
+    return [*_between(parts, 0, len(fit.shortened(text, columns)) - 1), fit.MARK]
+
+
+def _whole(parts: Sequence[tuple[str, Part]], room: int) -> list[tuple[int, int]]:
+    """Where the commands to type are that are not divided."""
+    found: list[tuple[int, int]] = []
+    start = 0
+    for text, part in parts:
+        is_whole = isinstance(part, Painted) and part.is_whole
+        # The terminal divides a command that is too long, at any place.
+        if is_whole and (len(text) <= room or not may_look_like_ours(text)):
+            found.append((start, start + len(text)))
+        start += len(text)
     return found
 
 
-def _like(part: Part, text: str) -> Part:
-    """Another text in the colour of a part."""
-    return Painted(text, part.colour, part.is_whole) if isinstance(part, Painted) else text
+def _long_words(text: str, room: int) -> list[tuple[int, int]]:
+    """Where the words are that fit into no line, such as paths: people copy them."""
+    words = [found for found in _WORD.finditer(text) if len(found[0]) > room]
+    return [found.span() for found in words if not may_look_like_ours(found[0])]
 
 
-def _columns(text: str) -> int:
-    """The columns that a text takes on a terminal."""
-    return len(fit.filled(printable(text)))
+def _filled(line: Line) -> list[tuple[str, Part]]:
+    return [(fit.filled(printable(text_of(part))), part) for part in line]
+
+
+def _between(parts: Sequence[tuple[str, Part]], start: int, end: int) -> list[Part]:
+    """The parts of a line between two columns."""
+    found: list[Part] = []
+    for text, part in parts:
+        piece = fit.bare(text[max(0, start) : max(0, end)])
+        if piece:
+            found.append(
+                Painted(piece, part.colour, part.is_whole) if isinstance(part, Painted) else piece
+            )
+        start, end = start - len(text), end - len(text)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from opstasks.core import events
@@ -42,8 +43,8 @@ class Progress:
         self._awaited_since_s = 0.0
         self._changes: dict[str, _HostChange] = {}
         self._loose: dict[str, _HostChange] = {}
-        # Rows of the hosts that have answered.
-        self.preview: list[Line] = []
+        # Makes the rows of the hosts that have answered, for a number of lines.
+        self.preview: Callable[[int], list[Line]] = _nothing
 
     @property
     def is_idle(self) -> bool:
@@ -52,13 +53,25 @@ class Progress:
 
     # -- what happens ------------------------------------------------------------------------
 
-    def awaiting(self, event: events.HostsAwaited, now_s: float) -> None:
-        """Hosts are being read, or one of them has answered."""
+    @property
+    def is_between_hosts(self) -> bool:
+        """Whether no host is being read or changed."""
+        return not (self._awaited or self._changes)
+
+    def awaiting(self, event: events.HostsAwaited, now_s: float, width: int) -> list[Line]:
+        """Hosts are being read, or one of them has answered; returns the lines of what is over."""
         if self._awaited is None:
             self._awaited_since_s = now_s
         self._awaited = event if event.awaited else None
         if self._awaited is None:
-            self.preview = []
+            self.preview = _nothing
+        done = [host for host in event.hosts if host in self._loose and host not in event.awaited]
+        return [line for host in done for line in self.end(host, now_s, width)]
+
+    def end_all(self, now_s: float, width: int) -> list[Line]:
+        """Nothing goes on any more; returns the lines of what is over."""
+        hosts = [*self._changes, *self._loose]
+        return [line for host in hosts for line in self.end(host, now_s, width)]
 
     def begin(self, event: events.HostBegun, now_s: float) -> None:
         """The change of a host begins."""
@@ -91,15 +104,22 @@ class Progress:
 
     # -- how it looks ------------------------------------------------------------------------
 
-    def lines(self, now_s: float, width: int) -> list[Line]:
-        """The lines for the bottom of the terminal."""
+    def lines(self, now_s: float, width: int, rows: int) -> list[Line]:
+        """At most so many lines for the bottom of the terminal; the last one is the progress."""
         found: list[Line] = []
         for change in (*self._changes.values(), *self._loose.values()):
             found += [*_paragraph(change, width), *_now(change, now_s)]
         if self._awaited and now_s - self._awaited_since_s >= PATIENCE_S:
-            found += self.preview
+            found += self.preview(rows)
             found.append([dim(_awaited_text(self._awaited, now_s - self._awaited_since_s))])
-        return found
+        if len(found) <= rows:
+            return found
+        left = len(found) - rows + 1
+        return [*found[: max(0, rows - 2)], [dim(f"… {left} more lines")], *found[-1:]][-rows:]
+
+
+def _nothing(rows: int) -> list[Line]:
+    return []
 
 
 def _awaited_text(event: events.HostsAwaited, elapsed_s: float) -> str:
@@ -143,7 +163,7 @@ def _paragraph(change: _HostChange, width: int) -> list[Line]:
     if not change.done:
         return []
     start = f"{change.title}  "
-    room = max(20, width - len(start)) if width else 0
+    room = max(2, width - len(start)) if width else 0
     lines, current = [], ""
     for item in change.done:
         joined = f"{current}  {item}" if current else item
@@ -152,7 +172,7 @@ def _paragraph(change: _HostChange, width: int) -> list[Line]:
             joined = item
         current = joined
     return [
-        [start if number == 0 else " " * len(start), fit.clipped(text, room) if room else text]
+        [start if number == 0 else " " * len(start), fit.shortened(text, room) if room else text]
         for number, text in enumerate([*lines, current])
     ]
 

@@ -2,64 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opstasks.output import fit
-from opstasks.output.parts import Line, Painted, Part, text_of_line
+from opstasks.output.paragraphs import clipped
+
+__all__ = ["Region", "clipped"]
 
 UP_AND_CLEAR = "\x1b[{}F\x1b[J"
 CLEAR = "\r\x1b[J"
+_COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 class Region:
-    """The lines that are on a terminal now, if any. Not thread-safe: the console holds a lock."""
+    """The lines that are on a terminal now, if any. Not thread-safe: the console holds a lock.
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._text = ""
-        self._rows = 0
+    `columns` tells how wide the window is now.
+    """
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is on the terminal."""
-        return not self._rows
+    def __init__(self, stream: Any, columns: Callable[[], int] = lambda: 0) -> None:
+        self._stream, self._columns = stream, columns
+        self._lines: Sequence[str] = ()
 
     def show(self, lines: Sequence[str]) -> None:
         """Replace the lines; each must fit into the window. The cursor stays at the end."""
-        text = "\n".join(lines)
-        if text == self._text:
+        if lines == self._lines:
             return
-        self._stream.write(self._erasure() + text)
+        self._stream.write(self._erasure() + "\n".join(lines))
         self._stream.flush()
-        self._text, self._rows = text, len(lines)
+        self._lines = list(lines)
 
-    def erase(self) -> str:
-        """Remove the lines; returns the text that shows them again."""
-        text = self._text
-        if self._rows:
+    def erase(self) -> None:
+        """Remove the lines."""
+        if self._lines:
             self._stream.write(self._erasure())
             self._stream.flush()
-            self._text, self._rows = "", 0
-        return text
+            self._lines = ()
 
     def _erasure(self) -> str:
-        if not self._rows:
+        if not self._lines:
             return ""
-        return UP_AND_CLEAR.format(self._rows - 1) if self._rows > 1 else CLEAR
+        columns = self._columns()
+        rows = sum(_rows(line, columns) for line in self._lines)
+        return UP_AND_CLEAR.format(rows - 1) if rows > 1 else CLEAR
 
 
-def clipped(line: Line, columns: int) -> Line:
-    """The part of a line that fits into the window, with its colours; the rest becomes `…`."""
-    if len(fit.filled(text_of_line(line))) <= columns:
-        return line
-    found: list[Part] = []
-    left = columns - 1
-    for part in line:
-        text = part if isinstance(part, str) else part.text
-        kept = fit.clipped(text, left)
-        left -= len(fit.filled(kept))
-        found.append(Painted(kept, part.colour) if isinstance(part, Painted) else kept)
-        if kept != text:
-            break
-    return [*found, fit.MARK]
+def _rows(line: str, columns: int) -> int:
+    """The rows that a line takes: terminals divide it when the window becomes narrower."""
+    length = len(fit.filled(_COLOUR.sub("", line)))
+    return max(1, -(-length // columns)) if columns else 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from opstasks.output.console import Console
-from opstasks.output.table import Column, Layout, draw
+from opstasks.output.table import Column, Layout, draw, hidden_lines
 
 
 class GrowingTable:
     """A table that is printed in parts: the header once, every row as soon as it is known.
 
-    Columns become wider for later rows, never narrower.
+    Columns become wider for later rows; narrower only if there is no room.
     """
 
     def __init__(self, console: Console, columns: Sequence[Column]) -> None:
@@ -29,6 +29,4 @@ class GrowingTable:
 
     def end(self) -> None:
         """Name the columns that were left out."""
-        from opstasks.output.table import hidden_lines
-
-        self._console.say_lines(hidden_lines(tuple(self._hidden)))
+        self._console.say_lines(hidden_lines(tuple(self._hidden), self._console.window))

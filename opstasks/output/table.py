@@ -7,13 +7,14 @@ is never broken, and nothing is cut without `…`. In a pipe, each row is one wh
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from opstasks.core.lines import clipped
-from opstasks.output import fit
-from opstasks.output.escape import printable
+from opstasks.output import fit, paragraphs
+from opstasks.output.escape import printable, unlike_ours
 from opstasks.output.parts import Line, Painted, Part, dim, text_of
 
 # The rank of a column whose value is said elsewhere: it is left out first, and nothing says so.
@@ -30,7 +31,7 @@ class Column:
 
     `rank` 0 is always shown; of the others, the one with the highest rank is left out first. A
     value is kept `whole`; or, where space is short, a text is cut ("clip") or continued on the
-    next line ("wrap"), but never narrower than `least`.
+    next line ("wrap"), but never narrower than `least` or, for "wrap", than its longest word.
     """
 
     title: str
@@ -42,17 +43,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns are shown, by index, and how wide each is."""
+    """Which columns are shown, by index, and how wide each is; `dropped` had no room."""
 
     shown: tuple[int, ...]
     widths: tuple[int, ...]
+    dropped: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Table:
     """The lines of a table; `layout` is None where each row became a block.
 
-    `hidden` are the titles of the columns that were left out, `width` is that of the window.
+    `hidden` are the titles of the columns that were left out.
     """
 
     lines: list[Line]
@@ -66,28 +68,49 @@ class Table:
 
 
 def hidden_lines(titles: Sequence[str], width: int = 0) -> list[Line]:
-    """The line that names hidden columns, if there are any; lines in a narrow window."""
-    text = f"not shown: {', '.join(titles).lower()} (--wide)" if titles else ""
-    texts = fit.wrapped(text, width) if width else [text]
-    return [[dim(line)] for line in texts if line]
+    """What names hidden columns, if there are any, for a window of a width (0: no limit)."""
+    if not titles:
+        return []
+    line: list[Part] = [dim("not shown:")]
+    for number, title in enumerate(titles, 1):
+        end = "," if number < len(titles) else ""
+        line += [" ", Painted(f"{title.lower()}{end}", "dim", is_whole=True)]
+    return paragraphs.folded([[*line, dim(" (--wide)")]], width)
 
 
-@dataclass(frozen=True)
-class _Cell:
+class _Cell(NamedTuple):
     """One value as a line of text, where a wide character is followed by a FILLER."""
 
     text: str
     colour: str = ""
 
-    @classmethod
-    def of(cls, value: object) -> _Cell:
-        colour = value.colour if isinstance(value, Painted) else ""
-        text = text_of(value) if isinstance(value, str | Painted) else cell_text(value)
-        return cls(fit.filled(clipped(printable(text), MOST_CELL)).strip(), colour)
+    def saying(self, text: str) -> _Cell:
+        """Another text in the same colour."""
+        return _Cell(text, self.colour)
 
     def part(self, text: str) -> Part:
         """Some text of the cell, in its colour."""
-        return Painted(text, self.colour) if self.colour and text else text
+        return Painted(fit.bare(text), self.colour) if self.colour and text else fit.bare(text)
+
+
+def _cell(value: object) -> _Cell:
+    colour = value.colour if isinstance(value, Painted) else ""
+    text = text_of(value) if isinstance(value, str | Painted) else cell_text(value)
+    # Escapes make a text longer: it is cut before and after.
+    return _Cell(fit.filled(clipped(printable(text[: MOST_CELL + 1]), MOST_CELL)).strip(), colour)
+
+
+def _row(values: Sequence[object], most_first: int) -> list[_Cell]:
+    """The cells of a row; those up to `most_first` may be at the beginning of a line."""
+    cells = [_cell(value) for value in values]
+    for at in range(most_first + 1):
+        cells[at] = cells[at].saying(unlike_ours(cells[at].text))
+    return cells
+
+
+def _most_first(columns: Sequence[Column]) -> int:
+    """The last column that can become the first one when others are left out."""
+    return next((at for at, column in enumerate(columns) if not column.rank), len(columns) - 1)
 
 
 def cell_text(value: object) -> str:
@@ -110,18 +133,20 @@ def draw(
     """A table for a window of a width; 0 for no limit. No lines without rows.
 
     `wide`: no column is left out and no text is cut. `before` is the layout of the rows that are
-    above: columns do not become narrower, and the header is repeated only if columns change.
+    above: the header is repeated only if columns change.
     """
-    cells = [[_Cell.of(value) for value in row] for row in rows]
+    most_first = _most_first(columns)
+    cells = [_row(row, most_first) for row in rows]
     if not cells:
         return Table([], before)
-    layout = _fitted(columns, cells, width, wide=wide, before=before)
+    layout = _Fitting(columns, cells, width, wide, before).layout()
     if layout is None:
         return _blocks(columns, cells, width, wide=wide)
     hidden = _hidden(columns, cells, layout.shown)
-    lines = _grid(columns, cells, layout)
-    has_header = before is None or before.shown != layout.shown
-    return Table(lines if has_header else lines[1:], layout, hidden, width)
+    lines = [] if before and before.shown == layout.shown else [_header(columns, layout)]
+    for row in cells:
+        lines += _row_lines(row, columns, layout)
+    return Table(lines, layout, hidden, width)
 
 
 def _hidden(
@@ -138,139 +163,137 @@ def _hidden(
 # -- the layout --------------------------------------------------------------------------------
 
 
-def _fitted(
-    columns: Sequence[Column],
-    cells: Sequence[Sequence[_Cell]],
-    width: int,
-    *,
-    wide: bool,
-    before: Layout | None,
-) -> Layout | None:
-    """The columns that fit, and their widths; None if those that must be shown do not fit."""
-    least = dict(zip(before.shown, before.widths, strict=True)) if before else {}
-    natural = [
-        max(len(column.title), least.get(at, 0), *(len(row[at].text) for row in cells))
-        for at, column in enumerate(columns)
-    ]
-    shown = [at for at in range(len(columns)) if not width or not _is_empty(columns, cells, at)]
-    while True:
-        widths = {at: natural[at] for at in shown}
-        if not width or _shrink(columns, widths, least, width, wide=wide):
-            return Layout(tuple(shown), tuple(widths.values()))
-        able = [] if wide else [at for at in shown if columns[at].rank]
-        if not able:
+class _Fitting:
+    """Finds the columns that fit, and their widths."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        cells: Sequence[Sequence[_Cell]],
+        width: int,
+        wide: bool,
+        before: Layout | None,
+    ) -> None:
+        self._columns, self._cells, self._width, self._wide = columns, cells, width, wide
+        self._before = before or Layout((), ())
+        self._above = dict(zip(self._before.shown, self._before.widths, strict=True))
+        self._natural = [self._natural_width(at) for at in range(len(columns))]
+        self._words: dict[int, int] = {}
+
+    def layout(self) -> Layout | None:
+        """The layout; None if the columns that must be shown do not fit."""
+        everything = range(len(self._columns))
+        if not self._width:
+            return Layout(tuple(everything), tuple(self._natural))
+        shown = [at for at in everything if self._is_wanted(at)] or [0]
+        dropped = set(self._before.dropped)
+        while True:
+            # Rows below others are as wide as those, if there is room.
+            widths = self._widths(shown, self._above) or self._widths(shown, {})
+            if widths:
+                return Layout(tuple(shown), widths, frozenset(dropped))
+            able = [] if self._wide else [at for at in shown if self._columns[at].rank]
+            if not able or len(shown) == 1:
+                return None
+            last = max(able, key=lambda at: (self._columns[at].rank, at))
+            shown.remove(last)
+            dropped.add(last)
+
+    def _is_wanted(self, at: int) -> bool:
+        """Whether a column is shown if there is room: it was shown above, or has a value."""
+        if not self._columns[at].rank or at in self._above:
+            return True
+        return at not in self._before.dropped and any(row[at].text for row in self._cells)
+
+    def _natural_width(self, at: int) -> int:
+        longest = max(len(row[at].text) for row in self._cells)
+        return max(len(self._columns[at].title), self._above.get(at, 0), longest)
+
+    def _widths(self, shown: Sequence[int], above: dict[int, int]) -> tuple[int, ...] | None:
+        """The widths of columns, the longest texts cut most; None if there is no room."""
+        room = self._width - len(GAP) * (len(shown) - 1)
+        pairs = [(self._natural[at], self._least(at, above)) for at in shown]
+
+        def total(most: int) -> int:
+            return sum(min(natural, max(least, most)) for natural, least in pairs)
+
+        most = bisect_right(range(max(self._natural) + 1), room, key=total) - 1
+        if most < 0:
             return None
-        shown.remove(max(able, key=lambda at: (columns[at].rank, at)))
+        widths = [min(natural, max(least, most)) for natural, least in pairs]
+        spare = room - sum(widths)
+        for number in reversed(range(len(pairs))):
+            if spare and widths[number] == most < pairs[number][0]:
+                widths[number] += 1
+                spare -= 1
+        return tuple(widths)
 
+    def _least(self, at: int, above: dict[int, int]) -> int:
+        """How narrow a column may become."""
+        column = self._columns[at]
+        if column.long == "whole" or (self._wide and column.long == "clip"):
+            return self._natural[at]
+        word = self._longest_word(at) if column.long == "wrap" else 0
+        return max(column.least, len(column.title), above.get(at, 0), word)
 
-def _is_empty(columns: Sequence[Column], cells: Sequence[Sequence[_Cell]], at: int) -> bool:
-    """Whether a column that may be left out has nothing in it."""
-    return columns[at].rank > 0 and not any(row[at].text for row in cells)
-
-
-def _shrink(
-    columns: Sequence[Column],
-    widths: dict[int, int],
-    least: dict[int, int],
-    width: int,
-    *,
-    wide: bool,
-) -> bool:
-    """Make the widest texts narrower until everything fits; whether it does."""
-    spare = sum(widths.values()) + len(GAP) * (len(widths) - 1) - width
-    ways = ("wrap",) if wide else ("wrap", "clip")
-    floors = {
-        at: max(columns[at].least, len(columns[at].title), least.get(at, 0))
-        for at in widths
-        if columns[at].long in ways
-    }
-    while spare > 0:
-        able = [at for at, floor in floors.items() if widths[at] > floor]
-        if not able:
-            return False
-        widths[max(able, key=widths.__getitem__)] -= 1
-        spare -= 1
-    return True
+    def _longest_word(self, at: int) -> int:
+        """The width of the longest word of a column: a path is never broken."""
+        if at not in self._words:
+            texts = {row[at].text for row in self._cells}
+            longest = max(len(word) for text in texts for word in text.split(" "))
+            self._words[at] = longest + (len(fit.INDENT) if at <= _most_first(self._columns) else 0)
+        return self._words[at]
 
 
 # -- a grid ------------------------------------------------------------------------------------
 
 
-def _grid(
-    columns: Sequence[Column], cells: Sequence[Sequence[_Cell]], layout: Layout
-) -> list[Line]:
-    """The header and the rows, as lines."""
-    shown = list(zip(layout.shown, layout.widths, strict=True))
-    heads = [columns[at].title.ljust(0 if columns[at].is_right else 1) for at, _ in shown]
-    rows: list[list[str]] = [heads]
-    owners: list[Sequence[_Cell] | None] = [None]
-    for row in cells:
-        parts = [_lines_of(row[at].text, columns[at], width) for at, width in shown]
-        for number in range(max(map(len, parts))):
-            rows.append([texts[number] if number < len(texts) else "" for texts in parts])
-            owners.append(row)
-    aligned = _aligned(rows, [columns[at].is_right for at, _ in shown], layout.widths)
-    return [
-        _coloured(line, owner, layout) if owner else [Painted(_bare(line), "bold")]
-        for line, owner in zip(aligned, owners, strict=True)
-    ]
+def _header(columns: Sequence[Column], layout: Layout) -> Line:
+    titles = [_Cell(columns[at].title) for at in layout.shown]
+    (line,) = _aligned([[title] for title in titles], columns, layout)
+    return [Painted(str(line[0]), "bold")]
 
 
-def _aligned(rows: list[list[str]], is_right: list[bool], widths: Sequence[int]) -> list[str]:
-    """The lines of a table without rules, each column as wide as given."""
-    import tabulate
-
-    # Every cell has its width already: FILLER counts the columns of wide characters.
-    tabulate.WIDE_CHARS_MODE = False
-    # The header is a row: tabulate would make each column 2 wider than its header.
-    rows = [*rows, ["-" * width for width in widths]]
-    text = tabulate.tabulate(
-        rows,
-        tablefmt="plain",
-        # Ids may look like numbers (5e12, 007): they are shown unchanged.
-        disable_numparse=True,
-        colalign=["right" if right else "left" for right in is_right],
-    )
-    return text.split("\n")[:-1]
-
-
-def _lines_of(text: str, column: Column, width: int) -> list[str]:
-    """A cell's text in lines of at most a width."""
-    if len(text) <= width:
-        return [text]
-    if column.long == "clip":
-        return [fit.shortened(text, width)]
-    return fit.wrapped(text, width)
-
-
-def _coloured(line: str, row: Sequence[_Cell], layout: Layout) -> Line:
-    """A line of the table with the colours of its cells."""
-    parts: list[Part] = []
-    start = 0
+def _row_lines(row: Sequence[_Cell], columns: Sequence[Column], layout: Layout) -> list[Line]:
+    """A row as lines: texts may continue on the next line."""
+    found = []
     for at, width in zip(layout.shown, layout.widths, strict=True):
-        end = start + width
-        piece = line[start:end]
-        text = piece.strip()
-        left = piece[: len(piece) - len(piece.lstrip())] if text else piece
-        parts += [left, row[at].part(_bare(text)), piece[len(left) + len(text) :]]
-        parts.append(line[end : end + len(GAP)])
-        start = end + len(GAP)
-    return _joined(parts)
+        cell = row[at]
+        if len(cell.text) <= width:
+            found.append([cell])
+        elif columns[at].long == "clip":
+            found.append([cell.saying(fit.shortened(cell.text, width))])
+        else:
+            # No line begins with words of a host.
+            indent = fit.INDENT if at == layout.shown[0] else ""
+            texts = fit.wrapped(cell.text, width - len(indent))
+            found.append([cell.saying(indent * (n > 0) + t) for n, t in enumerate(texts)])
+    return _aligned(found, columns, layout)
 
 
-def _joined(parts: Sequence[Part]) -> Line:
-    """Parts without empty ones, and plain texts side by side as one."""
-    found: list[Part] = []
-    for part in parts:
-        if isinstance(part, str) and found and isinstance(found[-1], str):
-            found[-1] += part
-        elif part:
-            found.append(part)
-    return [_bare(part) if isinstance(part, str) else part for part in found]
+_EMPTY = _Cell("")
 
 
-def _bare(text: str) -> str:
-    return text.replace(fit.FILLER, "")
+def _aligned(
+    cells: Sequence[Sequence[_Cell]], columns: Sequence[Column], layout: Layout
+) -> list[Line]:
+    """Lines of a row from the lines of each cell."""
+    lines: list[Line] = []
+    for number in range(max(map(len, cells))):
+        parts: list[Part] = []
+        plain = ""
+        for at, width, texts in zip(layout.shown, layout.widths, cells, strict=True):
+            cell = texts[number] if number < len(texts) else _EMPTY
+            space = " " * (width - len(cell.text))
+            before, after = (space, "") if columns[at].is_right else ("", space)
+            if cell.colour and cell.text:
+                parts += [fit.bare(plain + before), cell.part(cell.text)]
+                plain = after + GAP
+            else:
+                plain += before + cell.text + after + GAP
+        parts.append(fit.bare(plain.rstrip()))
+        lines.append([part for part in parts if part])
+    return lines
 
 
 # -- blocks ------------------------------------------------------------------------------------
@@ -280,12 +303,12 @@ def _blocks(
     columns: Sequence[Column], cells: Sequence[Sequence[_Cell]], width: int, *, wide: bool
 ) -> Table:
     """Each row as a few lines: the first value, and below it the others with their titles."""
-    shown = [at for at, column in enumerate(columns) if wide or not column.rank]
+    shown = [at for at, column in enumerate(columns) if wide or not column.rank] or [0]
     title_width = max((len(columns[at].title) for at in shown[1:]), default=0)
     lines: list[Line] = []
     for row in cells:
         first = row[shown[0]]
-        lines.append([first.part(_bare(fit.shortened(first.text, width)))])
+        lines.append([first.part(fit.shortened(first.text, width)) or "-"])
         for at in shown[1:]:
             lines += _field(columns[at], row[at], title_width, width)
     return Table(lines, None, _hidden(columns, cells, shown), width)
@@ -300,11 +323,17 @@ def _field(column: Column, cell: _Cell, title_width: int, width: int) -> list[Li
         return []
     title = f"  {column.title.ljust(title_width)}  "
     room = width - len(title)
-    if column.long != "whole" and room >= column.least:
+    if len(cell.text) <= room:
+        return [[dim(title), cell.part(cell.text)]]
+    longest_word = max(map(len, cell.text.split(" ")))
+    # A word that is too long for both places is divided in any case.
+    stays = longest_word <= room or longest_word > width - 4
+    if column.long != "whole" and room >= column.least and stays:
         texts = fit.wrapped(cell.text, room)
         starts: list[Part] = [dim(title), *[" " * len(title)] * (len(texts) - 1)]
-        return [[s, cell.part(_bare(t))] for s, t in zip(starts, texts, strict=True)]
-    if len(cell.text) <= room:
-        return [[dim(title), cell.part(_bare(cell.text))]]
-    below = fit.shortened(cell.text, width - 4)
-    return [[dim(title.rstrip())], ["    ", cell.part(_bare(below))]]
+        return [[start, cell.part(text)] for start, text in zip(starts, texts, strict=True)]
+    below = [fit.shortened(cell.text, width - 4)]
+    if column.long != "whole":
+        below = fit.wrapped(cell.text, width - 4)
+    title = fit.shortened(title.rstrip(), width)
+    return [[dim(title)], *(["    ", cell.part(text)] for text in below)]

@@ -106,18 +106,55 @@ def test_ctrl_d_at_a_question_agrees_to_nothing_and_ends_the_line(answering, ask
     assert sys.stderr.getvalue().endswith("\n")
 
 
-def test_what_was_typed_before_a_question_does_not_agree():
-    script = (
-        "import sys; from opstasks.cli.questions import agrees_to\n"
-        "print('ready', flush=True); sys.stdin.buffer.raw.read(2)\n"
-        "print('result', agrees_to('Reboot?'))"
-    )
+# Each kind of question: what is typed before it, and what it makes of the answer "n".
+KINDS = {
+    "confirm": ("ctx.confirm('Reboot?')", "y", "refused"),
+    "confirm_name": ("ctx.confirm_name('Which name?', 'y')", "y", "refused"),
+    "choose": ("ctx.choose('Which?', ['y', 'n'])", "y", "n"),
+    "pick": ("ctx.pick('Two jobs.', ['one', 'two'])", "1", "refused"),
+    "ask_secret": ("ctx.ask_secret('TOKEN')", "y", "n"),
+    "password": ("given('a')", "y", "n"),
+    "share the password": ("shared()", "y", "None"),
+}
+SCRIPT = """
+import sys, invoke
+from opstasks.cli.app import App, Context
+from opstasks.cli.options import RunOptions
+from opstasks.cli.password import PasswordBox
+from opstasks.core.errors import Refused
+
+ctx = Context(invoke.Config(), App(RunOptions()))
+box = PasswordBox(None, lambda: ['a', 'b'], ctx.console.held)
+
+def given(host):
+    with box.for_host(host) as secret:
+        return secret.value
+
+def shared():
+    with box._judged('a', __import__('opstasks.core.command').core.command.Secret('x')):
+        pass
+    box._ask = lambda host: None
+    with box.for_host('b') as secret:
+        return secret and secret.value
+
+print('ready', flush=True)
+sys.stdin.buffer.raw.read(2)
+try:
+    print('result', KIND)
+except Refused:
+    print('result refused')
+"""
+
+
+@pytest.mark.parametrize(("call", "early", "result"), KINDS.values(), ids=KINDS)
+def test_what_was_typed_before_a_question_is_no_answer(call, early, result):
+    script = SCRIPT.replace("KIND", call)
     child = pexpect.spawn(sys.executable, ["-c", script], encoding="utf-8", timeout=60)
     child.expect("ready")
-    child.send("x\ny\ny\n")
-    child.expect(r"Reboot\? \[y/N\] ")
+    child.send(f"x\n{early}\n{early}\n")
+    child.expect(r"(\?|\]|:|number\?) $")
     time.sleep(0.5)
     child.send("n\n")
     child.expect(r"result (\w+)")
-    assert child.match[1] == "False"
+    assert child.match[1] == result
     child.close(force=True)

@@ -95,7 +95,7 @@ def test_a_screen_that_has_not_changed_is_not_sent_again(monkeypatch):
 def test_lines_that_do_not_fit_are_counted():
     lines = shown(live.within([[f"line {n}"] for n in range(30)], 12, 10))
     assert len(lines) == 10
-    assert lines[-1].startswith("… 21 more l")
+    assert lines[-1].startswith("… 21 more")
     assert all(len(line) <= 12 for line in lines)
 
 

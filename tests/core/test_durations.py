@@ -24,7 +24,9 @@ def test_valid_spans_are_parsed(text, seconds):
     "text",
     [
         "",
-        "4",
+        "4.5",
+        "1234567890",
+        "0",
         "h",
         "-4h",
         "+4h",
@@ -49,6 +51,11 @@ def test_other_text_is_refused_with_a_hint(text):
     with pytest.raises(Refused) as refusal:
         durations.parse(text)
     assert refusal.value.hint
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), (" 2m ", 120), ("1w", 604800)])
+def test_a_number_alone_is_seconds_and_w_is_a_week(text, seconds):
+    assert durations.is_span(text) and durations.parse(text) == seconds
 
 
 @given(st.text(max_size=12))
@@ -85,6 +92,7 @@ NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
+        ("90", "2026-11-24 12:28:30"),
         ("90s", "2026-11-24 12:28:30"),
         ("30m", "2026-11-24 12:00:00"),
         ("2h", "2026-11-24 10:30:00"),
@@ -102,7 +110,7 @@ def test_since_is_a_moment(text, moment):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "-2h", "2026-13-01", "99", "1h;id", "2h 3m", "900000d", "0s"]
+    "text", ["", "soon", "-2h", "2026-13-01", "9.9", "1h;id", "2h 3m", "900000d", "0s"]
 )
 def test_other_text_is_not_a_moment(text):
     with pytest.raises(Refused):

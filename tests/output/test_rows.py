@@ -1,104 +1,99 @@
 """Growing tables: their parts read like one table."""
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opstasks.core.errors import Unreachable
-from opstasks.core.result import FleetResult, HostResult
-from opstasks.output.console import table_text
-from opstasks.output.rows import GrowingTable, Overview
+from opstasks.output.parts import text_of_line
+from opstasks.output.rows import GrowingTable
+from opstasks.output.table import Column, draw
+from tests.output.tables import columns_and_rows, rows_for, shown_width
+
+COLUMNS = [Column("HOST"), Column("STATE"), Column("TEXT", 1, "wrap"), Column("SYNC", 2)]
 
 
-class Screen:
-    def __init__(self):
-        self.text = ""
+class Paper:
+    """Stands in for a console with a window of a width."""
 
-    def say_table(self, text):
-        self.text += text + "\n"
+    def __init__(self, window=0, wide=False):
+        self.window, self.wide, self.lines = window, wide, []
 
-
-def ok(host, **cells):
-    return HostResult(host, "ok", cells)
+    def say_lines(self, lines):
+        self.lines += [text_of_line(line) for line in lines]
 
 
-def dead(host):
-    return HostResult(host, "unreachable", error=Unreachable("no answer"))
-
-
-def overview(*batches):
-    screen = Screen()
-    made = Overview(screen, lambda value: value)
-    for batch in batches:
-        made.show(FleetResult(batch))
-    return screen.text
+def grown(columns, *batches, window=0):
+    paper = Paper(window)
+    table = GrowingTable(paper, columns)
+    for rows in batches:
+        table.add(rows)
+    table.end()
+    return paper.lines
 
 
 def test_rows_that_arrive_together_make_the_usual_table():
-    assert overview([ok("a", unit="up"), dead("b"), ok("c", unit="down")]) == (
-        "host    unit\n------  -----------\na       up\nc       down\nb       unreachable\n"
-    )
+    rows = [["a", "up", "", ""], ["b", "down", "", ""]]
+    assert grown(COLUMNS, rows) == [text_of_line(line) for line in draw(COLUMNS, rows, 0).lines]
 
 
 def test_later_rows_have_no_header_and_the_same_columns():
-    assert overview([ok("a", unit="running")], [ok("b", unit="up")], [dead("c")]).splitlines() == [
-        "host    unit",
-        "------  -------",
-        "a       running",
-        "b       up",
-        "c       unreachable",
+    assert grown(COLUMNS[:2], [["sandbox-1", "running"]], [["b", "up"]]) == [
+        "HOST       STATE",
+        "sandbox-1  running",
+        "b          up",
     ]
 
 
 def test_a_new_column_brings_a_new_header():
-    lines = overview([ok("a", unit="up")], [ok("b", unit="up", sync="on")]).splitlines()
-    assert lines[0].split() == ["host", "unit"]
-    assert lines[3].split() == ["host", "unit", "sync"]
-    assert lines[5].split() == ["b", "up", "on"]
+    assert grown(COLUMNS, [["a", "up", "", ""]], [["b", "up", "", "on"]], window=80) == [
+        "HOST  STATE",
+        "a     up",
+        "HOST  STATE  SYNC",
+        "b     up     on",
+    ]
 
 
-def test_hosts_that_fail_early_are_in_the_table_once_there_is_one():
-    assert overview([dead("a")], [dead("b")]) == ""
-    lines = overview([dead("a")], [ok("b", unit="up")]).splitlines()
-    assert [line.split() for line in lines[2:]] == [["b", "up"], ["a", "unreachable"]]
+def test_a_column_that_has_become_empty_stays():
+    assert grown(COLUMNS, [["a", "up", "", "on"]], [["b", "up", "", ""]], window=80) == [
+        "HOST  STATE  SYNC",
+        "a     up     on",
+        "b     up",
+    ]
 
 
-CELLS = st.text(st.sampled_from("abc -.\u00e9"), max_size=12)
-# A header is a word of ours.
-HEADERS = st.text(st.sampled_from("abc"), min_size=1, max_size=12)
-ROWS = st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=4)
-
-
-@given(st.lists(HEADERS, min_size=3, max_size=3), st.lists(ROWS, min_size=1, max_size=4))
-def test_every_row_is_printed_once_and_in_order(headers, batches):
-    screen = Screen()
-    table = GrowingTable(screen)
-    for rows in batches:
-        table.add(headers, rows)
-    whole = table_text(headers, [row for rows in batches for row in rows])
-    assert words(screen.text) == words(whole)
-
-
-def words(text):
-    """The words of a table; the rule below the headers varies."""
-    lines = [line.split() for line in text.splitlines()]
-    rule = next(at for at, line in enumerate(lines) if line and not "".join(line).strip("-"))
-    return [word for at, line in enumerate(lines) if at != rule for word in line]
-
-
-def test_wide_tables_are_wrapped_in_every_part(monkeypatch):
-    monkeypatch.setattr("opstasks.output.fit.window", lambda: 30)
-    screen = Screen()
-    table = GrowingTable(screen)
-    for host in ("a", "b"):
-        table.add(["host", "text"], [[host, "word " * 20]])
-    lines = screen.text.splitlines()
-    assert max(map(len, lines)) <= 30
-    assert sum(line.startswith("a ") for line in lines) == 1
-    assert sum(line.startswith("b ") for line in lines) == 1
-    assert sum(line.count("word") for line in lines) == 40
+def test_columns_that_were_left_out_are_named_once_at_the_end():
+    rows = [["sandbox-1", "up", "some words", "x" * 20]]
+    lines = grown(COLUMNS, rows, rows, window=40)
+    assert lines[-1] == "not shown: sync (--wide)"
+    assert sum("not shown" in line for line in lines) == 1
 
 
 def test_without_rows_no_table_is_printed():
-    screen = Screen()
-    GrowingTable(screen).add(["host"], [])
-    assert screen.text == ""
+    assert grown(COLUMNS, []) == grown(COLUMNS) == []
+
+
+@settings(max_examples=50)
+@given(st.data(), st.integers(20, 240))
+def test_later_rows_fit_into_the_window(data, width):
+    columns, rows = data.draw(columns_and_rows())
+    more = data.draw(st.lists(rows_for(columns), max_size=3))
+    assert all(shown_width(line) <= width for line in grown(columns, rows, *more, window=width))
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_in_a_pipe_each_row_is_one_line_below_one_header(data):
+    columns, rows = data.draw(columns_and_rows())
+    more = data.draw(st.lists(rows_for(columns), max_size=3))
+    lines = grown(columns, rows, *more)
+    assert len(lines) == 1 + len(rows) + sum(map(len, more))
+    whole = [text_of_line(line) for line in draw(columns, sum(more, rows), 0).lines]
+    assert [line.split() for line in lines] == [line.split() for line in whole]
+
+
+@pytest.mark.parametrize("window", [30, 60])
+def test_a_longer_value_in_later_rows_is_no_reason_for_blocks(window):
+    columns = [Column("JOB"), Column("ACTION", long="clip")]
+    first, later = [["a", "x" * 60]], [["long-job-id", "x" * 60]]
+    lines = grown(columns, first, later, window=window)
+    assert lines[-1].startswith("long-job-id  x") and lines[-1].endswith("…")

@@ -14,7 +14,7 @@ def test_a_new_text_replaces_the_old_one_and_keeps_the_time():
     progress = Progress()
     progress.step(StepReached("tpp", "pull x", brief="pulled"), 0.0, 80)
     progress.update(StepUpdated("tpp", "pull x: 1 of 2 layers", "pulled (5 MiB)"))
-    assert lines(progress.lines(3.0, 80)) == ["tpp  pull x: 1 of 2 layers  3.0s"]
+    assert lines(progress.lines(3.0, 80, 20)) == ["tpp  pull x: 1 of 2 layers  3.0s"]
     assert lines(progress.end("tpp", 4.0, 80)) == ["tpp  pulled (5 MiB) 4.0s"]
 
 
