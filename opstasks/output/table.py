@@ -8,7 +8,7 @@ is never broken, and nothing is cut without `…`. In a pipe, each row is one wh
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -143,10 +143,9 @@ def draw(
     if layout is None:
         return _blocks(columns, cells, width, wide=wide)
     hidden = _hidden(columns, cells, layout.shown)
-    lines = [] if before and before.shown == layout.shown else [_header(columns, layout)]
-    for row in cells:
-        lines += _row_lines(row, columns, layout)
-    return Table(lines, layout, hidden, width)
+    lines = _grid(columns, cells, layout)
+    has_header = before is None or before.shown != layout.shown
+    return Table(lines if has_header else lines[1:], layout, hidden, width)
 
 
 def _hidden(
@@ -248,14 +247,27 @@ class _Fitting:
 # -- a grid ------------------------------------------------------------------------------------
 
 
-def _header(columns: Sequence[Column], layout: Layout) -> Line:
-    titles = [_Cell(columns[at].title) for at in layout.shown]
-    (line,) = _aligned([[title] for title in titles], columns, layout)
-    return [Painted(str(line[0]), "bold")]
+def _grid(columns: Sequence[Column], rows: Sequence[Sequence[_Cell]], layout: Layout) -> list[Line]:
+    """The header and the rows, as lines."""
+    cells = [[_Cell(columns[at].title) for at in layout.shown]]
+    for row in rows:
+        cells += _row_lines(row, columns, layout)
+    is_right = [columns[at].is_right for at in layout.shown]
+    texts = [[cell.text for cell in line] for line in cells]
+    header, *lines = _aligned(texts, is_right, layout.widths)
+    return [
+        [Painted(header.rstrip(), "bold")],
+        *(
+            _coloured(text, line, is_right, layout.widths)
+            for text, line in zip(lines, cells[1:], strict=True)
+        ),
+    ]
 
 
-def _row_lines(row: Sequence[_Cell], columns: Sequence[Column], layout: Layout) -> list[Line]:
-    """A row as lines: texts may continue on the next line."""
+def _row_lines(
+    row: Sequence[_Cell], columns: Sequence[Column], layout: Layout
+) -> Iterator[list[_Cell]]:
+    """A row as the cells of each line: texts may continue on the next line."""
     found = []
     for at, width in zip(layout.shown, layout.widths, strict=True):
         cell = row[at]
@@ -268,32 +280,49 @@ def _row_lines(row: Sequence[_Cell], columns: Sequence[Column], layout: Layout) 
             indent = fit.INDENT if at == layout.shown[0] else ""
             texts = fit.wrapped(cell.text, width - len(indent))
             found.append([cell.saying(indent * (n > 0) + t) for n, t in enumerate(texts)])
-    return _aligned(found, columns, layout)
+    for number in range(max(map(len, found))):
+        yield [lines[number] if number < len(lines) else _EMPTY for lines in found]
 
 
 _EMPTY = _Cell("")
 
 
-def _aligned(
-    cells: Sequence[Sequence[_Cell]], columns: Sequence[Column], layout: Layout
-) -> list[Line]:
-    """Lines of a row from the lines of each cell."""
-    lines: list[Line] = []
-    for number in range(max(map(len, cells))):
-        parts: list[Part] = []
-        plain = ""
-        for at, width, texts in zip(layout.shown, layout.widths, cells, strict=True):
-            cell = texts[number] if number < len(texts) else _EMPTY
-            space = " " * (width - len(cell.text))
-            before, after = (space, "") if columns[at].is_right else ("", space)
-            if cell.colour and cell.text:
-                parts += [fit.bare(plain + before), cell.part(cell.text)]
-                plain = after + GAP
-            else:
-                plain += before + cell.text + after + GAP
-        parts.append(fit.bare(plain.rstrip()))
-        lines.append([part for part in parts if part])
-    return lines
+def _aligned(texts: list[list[str]], is_right: Sequence[bool], widths: Sequence[int]) -> list[str]:
+    """The lines of a table without rules, each column as wide as given."""
+    import tabulate
+
+    # A FILLER counts the second column of a wide character.
+    tabulate.WIDE_CHARS_MODE = False
+    # The header is a row, because tabulate makes each column 2 wider than its header. The last row
+    # only sets the widths.
+    text = tabulate.tabulate(
+        [*texts, ["-" * width for width in widths]],
+        tablefmt="plain",
+        # Ids may look like numbers (5e12, 007): they are shown unchanged.
+        disable_numparse=True,
+        preserve_whitespace=True,
+        colalign=["right" if right else "left" for right in is_right],
+    )
+    return text.split("\n")[:-1]
+
+
+def _coloured(
+    text: str, cells: Sequence[_Cell], is_right: Sequence[bool], widths: Sequence[int]
+) -> Line:
+    """A line of the table with the colours of its cells."""
+    parts: list[Part] = []
+    plain, start = "", 0
+    for cell, right, width in zip(cells, is_right, widths, strict=True):
+        end = start + width + len(GAP)
+        if cell.colour and cell.text:
+            begin = start + (width - len(cell.text) if right else 0)
+            parts += [fit.bare(plain + text[start:begin]), cell.part(cell.text)]
+            plain = text[begin + len(cell.text) : end]
+        else:
+            plain += text[start:end]
+        start = end
+    parts.append(fit.bare(plain.rstrip()))
+    return [part for part in parts if part]
 
 
 # -- blocks ------------------------------------------------------------------------------------

@@ -118,7 +118,8 @@ KINDS = {
 }
 SCRIPT = """
 import sys, invoke
-from opstasks.cli.app import App, Context
+from opstasks.cli.app import App
+from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
 from opstasks.cli.password import PasswordBox
 from opstasks.core.errors import Refused
