@@ -40,7 +40,7 @@ types: setup
 	$(BIN)/mypy --config-file mypy-onhost.ini
 
 unit: setup
-	@scripts/shells
+	@scripts/terminals
 	$(BIN)/pytest --numprocesses 2 -m "not sandbox and not story"
 
 # Compares opstasks with other tools, which get their own environment: about 20 minutes.
