@@ -44,6 +44,8 @@ STEPS = (
     (SERVE, SERVE_TEXT),
     ("finish", "check that every job is still there"),
 )
+# How a program ends that gets SIGKILL or SIGTERM, in a shell's words.
+KILLED = (137, 143)
 STAYS_TEXT = "leave the service stopped, as it was before"
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
@@ -273,6 +275,17 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
     raise error from failure
 
 
+def _roll_back(host: Host, spec: ReleaseSpec) -> StepAnswer:
+    """The step back; once more if its program was killed, for the service must not stay down."""
+    try:
+        return _step(host, "roll_back", spec)
+    except CommandFailed as error:
+        if error.returned not in KILLED:
+            raise
+        host.step("the step was killed; going back once more")
+        return _step(host, "roll_back", spec)
+
+
 def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAnswer:
     """Undo a release; returns what was read afterwards. Raises CommandFailed, Lost.
 
@@ -280,7 +293,7 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAns
     """
     host.step(f"going back to {spec.from_name}: {spec.reason}")
     try:
-        return _step(host, "roll_back", spec)
+        return _roll_back(host, spec)
     except Refused as refused:
         if resumed:
             refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"

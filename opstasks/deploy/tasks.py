@@ -63,6 +63,11 @@ def apply(
             ctx.console.note(f"{names} is not deployed by this run: unfinished releases come first")
         _resume(ctx, plans, waiting, unfinished)
         return
+    if unfinished == "back":
+        # It may have gone back already: deploying now is the opposite of what was asked.
+        ctx.console.note("no release is unfinished; nothing was changed")
+        ctx.finish(plans, _plan_row)
+        return
     ctx.confirm(f"Deploy to {', '.join(item.host for item in todo)}?")
     _roll(ctx, plans, lambda host, plan: apply.apply(host, plan, watch_s=watch_s))
 

@@ -140,7 +140,8 @@ class Program(Generic[Q, A]):
             return _converted(value, self.answer)
         if kind == "refused":
             no = _converted(value, _Refusal)
-            raise Refused(masked(no.reason), host=host, tail=masked(no.detail))
+            hint = CAUSES.get(no.cause, "")
+            raise Refused(masked(no.reason), host=host, tail=masked(no.detail), hint=hint)
         if kind == "failed":
             why = _converted(value, _Failure)
             raise ProgramFailed(
@@ -219,6 +220,7 @@ class Reader(Generic[A]):
 class _Refusal(msgspec.Struct):
     reason: str
     detail: str = ""
+    cause: str = ""
 
 
 class _Failure(msgspec.Struct):

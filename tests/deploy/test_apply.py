@@ -194,6 +194,15 @@ def test_a_step_without_a_valid_answer_goes_back(tpp, reply, reason):
         apply.apply(tpp, make_plan(FACTS))
 
 
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_step_back_that_was_killed_is_done_once_more(tpp, code):
+    expect_steps(tpp, **until("switch", BROKE))
+    expect_roll_back(tpp, "it broke", Reply(code=code))
+    expect_roll_back(tpp, "it broke")
+    with pytest.raises(VerifyFailed, match="the host is at v1"):
+        apply.apply(tpp, make_plan(FACTS))
+
+
 @pytest.mark.parametrize("reply", [failed("disk full"), refused("disk full")])
 def test_a_failure_to_go_back_names_the_snapshot_and_the_next_command(tpp, reply):
     expect_steps(tpp, **until("switch", BROKE))

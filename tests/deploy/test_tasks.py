@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import invoke
 import pytest
@@ -44,6 +45,16 @@ def test_edits_are_undone_only_after_a_yes(begun, choice, dirt, checkout):
     assert ("--yes" in caught.value.hint, begun) == (True, [])
     tasks._resume(context(yes=True), plans, list(plans), choice)
     assert begun == [1]
+
+
+@pytest.mark.parametrize(("choice", "deploys"), [("back", []), ("finish", [1]), ("", [1])])
+def test_without_an_unfinished_release_back_deploys_nothing(begun, monkeypatch, choice, deploys):
+    monkeypatch.setattr(tasks, "_plan", lambda *_, **__: make_plan(FACTS))
+    ctx = context(yes=True)
+    monkeypatch.setattr(type(ctx), "fleet", SimpleNamespace(gather=lambda read: planned(FACTS)))
+    monkeypatch.setattr(ctx.app, "_fleet", None)
+    tasks.apply(ctx, unfinished=choice)
+    assert begun == deploys
 
 
 def test_untracked_files_stay_and_need_no_question(begun):
