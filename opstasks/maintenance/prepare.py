@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opstasks.core import durations
-from opstasks.core.errors import OpsError, Refused, VerifyFailed
+from opstasks.core.errors import Lost, OpsError, Refused, TimedOut, Unreachable, VerifyFailed
 from opstasks.core.fields import Line, Moment
 from opstasks.core.hints import one_word
 from opstasks.core.state import HostState
@@ -245,7 +245,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
             begun = _schedule(host, new, replace=request.replace).item
         item = follow(host, new.id)
         if not (request.reboot and item.outcome == READY):
-            now = read_claims(host)
+            now = _claims_after(host, item)
             check_outcome(host, item, now)
     if not request.reboot:
         return PrepareResult(True, READY_STATE, item.id, requeued=item.requeued, now=now)
@@ -264,6 +264,18 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
 def read_claims(host: Host) -> HostState:
     """The present state of the host."""
     return host.root.call(CLAIMS, ClaimsRequest(site_for(host.spec))).now
+
+
+def _claims_after(host: Host, item: ScheduledItem) -> HostState:
+    """The state after the work; raises Lost when it cannot be read: the work has changed it."""
+    try:
+        return read_claims(host)
+    except (Unreachable, TimedOut) as error:
+        raise Lost(
+            f"{item.id} ended: {item.outcome}; then the connection was lost: {error.message}",
+            host=host.name,
+            hint=f"inv -H {host.name} scheduled",
+        ) from error
 
 
 def check_outcome(host: Host, item: ScheduledItem, now: HostState) -> None:
