@@ -34,6 +34,8 @@ from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
+from opstasks.onhost.commands import KILLED
+from opstasks.primitives import systemd
 
 # The time limit of a step without the watch: a large database may be copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
@@ -45,7 +47,7 @@ STEPS = (
     ("finish", "check that every job is still there"),
 )
 # How a program ends that gets SIGKILL or SIGTERM, in a shell's words.
-KILLED = (137, 143)
+SIGNALS = (137, 143)
 STAYS_TEXT = "leave the service stopped, as it was before"
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
@@ -149,6 +151,9 @@ def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
         host.step(f"restart the service and watch it for {spec.watch_s:g} s")
         try:
             return _step(host, "restart", spec)
+        except Refused as no:
+            no.hint = no.hint or systemd.hint_for(host.spec.unit, no.message)
+            raise
         except STEP_FAILURES as failure:
             error = VerifyFailed(
                 failure.message,
@@ -276,14 +281,19 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
 
 
 def _roll_back(host: Host, spec: ReleaseSpec) -> StepAnswer:
-    """The step back; once more if its program was killed, for the service must not stay down."""
+    """The step back; once more if it was killed, for the service must not stay down."""
     try:
         return _step(host, "roll_back", spec)
-    except CommandFailed as error:
-        if error.returned not in KILLED:
+    except (CommandFailed, ProgramFailed) as error:
+        if not _was_killed(error):
             raise
-        host.step("the step was killed; going back once more")
+        host.step(f"{error.message}; going back once more")
         return _step(host, "roll_back", spec)
+
+
+def _was_killed(error: CommandFailed | ProgramFailed) -> bool:
+    """Whether the program, or a command that it ran, ended by a signal."""
+    return error.cause == KILLED if isinstance(error, ProgramFailed) else error.returned in SIGNALS
 
 
 def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAnswer:

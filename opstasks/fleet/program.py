@@ -41,6 +41,7 @@ LEVEL = 6
 AGAIN = "run the same command again: it inspects the host first and continues"
 # What helps, by the cause that a program names (`opstasks.onhost.disk_errors`).
 CAUSES = {
+    "killed": AGAIN,
     "full": "free some space there, then run the same command again",
     "read-only": "find out why the disk is read-only (dmesg), then run the same command again",
 }
@@ -150,6 +151,7 @@ class Program(Generic[Q, A]):
                 command=self.name,
                 tail=masked(why.detail),
                 traceback=masked(why.traceback),
+                cause=why.cause,
                 hint=CAUSES.get(why.cause) or f"inv -H {host} doctor",
             )
         raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")

@@ -23,6 +23,10 @@ MAX_OUTPUT_BYTES = 32 << 20
 _KEEPER = ("/bin/sh", "-c", '"$@"; exit "$?"', "sh")
 
 
+# The cause of a failure: a command ended by a signal.
+KILLED = "killed"
+
+
 class OutputLimitError(subprocess.SubprocessError):
     """A command printed more than MAX_OUTPUT_BYTES; it was killed."""
 
@@ -117,6 +121,11 @@ def was_killed(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode < 0 or 128 < done.returncode < 193
 
 
+def cause_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The word for a failed command, for the client."""
+    return KILLED if was_killed(done) else ""
+
+
 def required(reason: str, *args: str, **options: Any) -> str:
     """Run a command that must succeed; returns what it printed. Raises HostFailure."""
     try:
@@ -124,5 +133,5 @@ def required(reason: str, *args: str, **options: Any) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise HostFailure(reason, error_text(error)) from error
     if done.returncode:
-        raise HostFailure(reason, "\n".join(said(done)[-12:]))
+        raise HostFailure(reason, "\n".join(said(done)[-12:]), cause_of(done))
     return done.stdout.strip()

@@ -29,12 +29,16 @@ class HostRefusal(Exception):
 
 
 class HostFailure(Exception):
-    """An error happened, perhaps after a change; `detail` has lines that explain it."""
+    """An error happened, perhaps after a change; `detail` has lines that explain it.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    `cause` is a word for the client: "killed" when a command ended by a signal.
+    """
+
+    def __init__(self, reason: str, detail: str = "", cause: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.cause = cause
 
 
 def send_part(value: Any) -> None:
@@ -55,7 +59,7 @@ def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, 
         cause = _cause(error)
         return {"refused": {"reason": error.reason, "detail": error.detail, "cause": cause}}
     except HostFailure as error:
-        return _failed(error.reason, error.detail, _cause(error))
+        return _failed(error.reason, error.detail, error.cause or _cause(error))
     except OSError as error:
         from opstasks.onhost import disk_errors
 
