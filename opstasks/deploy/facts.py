@@ -169,7 +169,7 @@ class DeployFacts:
     `snapshot` is "ok", or what is wrong with the snapshot that would be restored; `is_confined`:
     the new code had no access to the host when it was imported. `unit_user` is the unit's account
     ("" if unknown), which should be the `service_user`; `unit_problem` says why systemd would not
-    start the `unit` again. `unit_is_wanted`: the service should be up, and a deploy starts it.
+    start the `unit` again.
     """
 
     code: CheckoutFacts
@@ -177,7 +177,6 @@ class DeployFacts:
     database: DeployDatabase
     disks: tuple[DeployDisk, ...]
     unit_state: Line
-    unit_is_wanted: bool
     unit_loaded: bool
     may_control: bool
     docker_answers: bool

@@ -33,8 +33,8 @@ def preview(plan: DeployPlan) -> list[str]:
         lines.append(f"the unit has drop-ins: {', '.join(facts.unit_drop_ins)}")
     if facts.unit_state == "activating":
         lines.append("the service is between two crashes; it will be started")
-    elif facts.unit_state == "failed" and facts.unit_is_wanted:
-        lines.append("the service failed too often; it will be started")
+    elif facts.unit_state == "failed":
+        lines.append("the service has failed; it will be started")
     elif facts.unit_state != "active":
         lines.append(f"the service is {facts.unit_state} and will not be started")
     return lines

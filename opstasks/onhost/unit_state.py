@@ -32,15 +32,11 @@ def is_serving(state: State) -> bool:
 
 
 def is_wanted(state: State) -> bool:
-    """Whether the unit should be up: also between two crashes, and after too many of them.
+    """Whether the unit should be up: also between two crashes, and after the last of too many.
 
-    A unit that systemd no longer starts, because it was started too often, has failed; a person who
-    stops a unit may leave it in the same state, but then nothing was restarted.
+    A person who stops it leaves it inactive.
     """
-    if state.get("ActiveState") == "failed":
-        was_restarted = state.get("NRestarts", "0") not in ("", "0")
-        return was_restarted or state.get("Result") == START_LIMIT
-    return state.get("ActiveState") in ("active", "activating", "reloading")
+    return state.get("ActiveState") in ("active", "activating", "reloading", "failed")
 
 
 def is_down(state: State) -> bool:

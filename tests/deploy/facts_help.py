@@ -28,7 +28,6 @@ FACTS = DeployFacts(
     ),
     disks=(DeployDisk("state", 1, 10**9), DeployDisk("code", 2, 10**9)),
     unit_state="active",
-    unit_is_wanted=True,
     unit_loaded=True,
     may_control=True,
     docker_answers=True,

@@ -22,7 +22,7 @@ from opstasks.onhost.database_rights import not_writable
 from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_control import refuse_unstartable
-from opstasks.onhost.unit_state import SYSTEMCTL, is_wanted
+from opstasks.onhost.unit_state import SYSTEMCTL
 
 # Seconds to wait for a locked database.
 LOCKED_S = 10
@@ -76,7 +76,6 @@ def host_facts(request: Request) -> dict[str, Any]:
     return {
         "disks": disks(request),
         "unit_state": unit.get("ActiveState", "unknown"),
-        "unit_is_wanted": is_wanted(unit),
         "unit_loaded": unit.get("LoadState") == "loaded",
         "unit_problem": unit_problem(request["unit"]),
         # systemd prints nothing for root.
