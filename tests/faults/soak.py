@@ -25,7 +25,7 @@ HOSTS = ("sandbox-1", "sandbox-2")
 LASTS_S = float(os.environ.get("SOAK_S", "1200"))
 LEAST_PER_S = 400 / 1200
 # Some clients end before they are killed: a quarter of all is killed.
-CHOSEN_PART = 0.3
+CHOSEN_PART = 0.38
 # The longest that a client runs before it is killed.
 KILL_WITHIN_S = 2.5
 # Commands and their weights. Most are quick, so that most operations meet another one.
