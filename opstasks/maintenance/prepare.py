@@ -39,6 +39,9 @@ from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
 _AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 READY_STATE = "READY TO REBOOT"
+# The service account cannot pause the host until after the boot.
+OWN_NOTE = "not paused: the boot starts the service, and the jobs begin again"
+DISABLED_NOTE = "the service is disabled: the boot does not start it, and the jobs wait"
 # How long the host waits for a change that holds its lock: at once, and when a timer starts it.
 LOCK_WAIT_S, TIMED_LOCK_WAIT_S = 10.0, 600.0
 
@@ -229,7 +232,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
     """
     if plan.own:
         done = prepare_own.apply(host, request.why)
-        note = "not paused: the boot starts the service, and the jobs begin again"
+        note = OWN_NOTE if plan.is_enabled else DISABLED_NOTE
         return PrepareResult(
             done.changed, READY_STATE, requeued=done.requeued, note=note, now=done.now
         )

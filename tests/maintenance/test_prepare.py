@@ -369,6 +369,12 @@ def test_the_service_account_gets_a_prepared_host(own):
     assert "the boot starts the service" in result.note
 
 
+def test_a_disabled_service_is_not_said_to_start_with_the_boot(own):
+    expect_own(own, prepare_own.OwnAnswer(True, (), PREPARED))
+    plan = replace(PLAN, own=True, is_enabled=False)
+    assert "the boot does not start it" in prepare.apply_now(own, RebootRequest(), plan).note
+
+
 def test_a_service_that_was_started_meanwhile_is_not_called_ready(own):
     expect_own(own, prepare_own.OwnAnswer(True, ("a",), SERVING))
     with pytest.raises(VerifyFailed, match="somebody has changed that since: service up") as caught:
