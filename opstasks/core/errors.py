@@ -72,11 +72,17 @@ class CommandFailed(OpsError):
 
 
 class ProgramFailed(OpsError):
-    """A program of ours failed on the host; `traceback` is the host's, shown with --debug."""
+    """A program of ours failed on the host; `traceback` is the host's, shown with --debug.
 
-    def __init__(self, message: str, *, traceback: str = "", **details: str) -> None:
+    `cause` is a word of `opstasks.onhost.protocol` for why, "" for none.
+    """
+
+    def __init__(
+        self, message: str, *, traceback: str = "", cause: str = "", **details: str
+    ) -> None:
         super().__init__(message, **details)
         self.traceback = traceback
+        self.cause = cause
 
 
 class InvalidResponse(OpsError):

@@ -40,11 +40,13 @@ class Result:
     def tail(self) -> str:
         """The last lines that explain a failure: standard error, or else standard output.
 
-        Without secrets, which some programs print.
+        How it ended, if it printed nothing. Without secrets, which some programs print.
         """
-        from opstasks.onhost.masking import masked  # only after a failure
+        # Only after a failure.
+        from opstasks.onhost.formats import ended_text
+        from opstasks.onhost.masking import masked
 
-        text = self.err.strip() or self.out.strip()
+        text = self.err.strip() or self.out.strip() or (ended_text(self.code) if self.code else "")
         return masked("\n".join(text.split("\n")[-TAIL_LINES:]))
 
 

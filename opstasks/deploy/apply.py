@@ -34,6 +34,8 @@ from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
+from opstasks.onhost.commands import KILLED
+from opstasks.primitives import systemd
 
 # The time limit of a step without the watch: a large database may be copied on a slow disk.
 STEP_TIMEOUT_S = 900.0
@@ -55,6 +57,8 @@ STEPS = (
     StepWords("finish", "check that every job is still there", "check jobs"),
 )
 STAYS = StepWords(SERVE, "leave the service stopped, as it was before", "leave it stopped")
+# How a program ends that gets SIGKILL or SIGTERM, in a shell's words.
+SIGNALS = (137, 143)
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
 
@@ -195,6 +199,9 @@ def _restart(host: Host, spec: ReleaseSpec) -> StepAnswer:
         host.step("restart the service and watch it", "restart and watch", spec.watch_s)
         try:
             return _step(host, "restart", spec)
+        except Refused as no:
+            no.hint = no.hint or systemd.hint_for(host.spec.unit, no.message)
+            raise
         except STEP_FAILURES as failure:
             error = VerifyFailed(
                 failure.message,
@@ -320,6 +327,22 @@ def _fail(host: Host, spec: ReleaseSpec, failure: OpsError) -> NoReturn:
     raise error from failure
 
 
+def _roll_back(host: Host, spec: ReleaseSpec) -> StepAnswer:
+    """The step back; once more if it was killed, for the service must not stay down."""
+    try:
+        return _step(host, "roll_back", spec)
+    except (CommandFailed, ProgramFailed) as error:
+        if not _was_killed(error):
+            raise
+        host.step(f"{error.message}; going back once more")
+        return _step(host, "roll_back", spec)
+
+
+def _was_killed(error: CommandFailed | ProgramFailed) -> bool:
+    """Whether the program, or a command that it ran, ended by a signal."""
+    return error.cause == KILLED if isinstance(error, ProgramFailed) else error.returned in SIGNALS
+
+
 def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAnswer:
     """Undo a release; returns what was read afterwards. Raises CommandFailed, Lost.
 
@@ -327,7 +350,7 @@ def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAns
     """
     host.step(f"go back to {spec.from_name}", "go back")
     try:
-        return _step(host, "roll_back", spec)
+        return _roll_back(host, spec)
     except Refused as refused:
         if resumed:
             refused.hint = refused.hint or f"inv -H {host.name} deploy.releases"

@@ -209,8 +209,8 @@ class DeployFacts:
 
     @property
     def will_serve(self) -> bool:
-        """Whether a release starts the service: not if it is stopped."""
-        return self.service in ("up", "starting")
+        """Whether a release starts the service: not if somebody has stopped it."""
+        return self.service in ("up", "starting", "failed")
 
     @property
     def running_jobs(self) -> int | None:

@@ -41,6 +41,7 @@ LEVEL = 6
 AGAIN = "run the same command again: it inspects the host first and continues"
 # What helps, by the cause that a program names (`opstasks.onhost.disk_errors`).
 CAUSES = {
+    "killed": AGAIN,
     "full": "free some space there, then run the same command again",
     "read-only": "find out why the disk is read-only (dmesg), then run the same command again",
 }
@@ -140,7 +141,8 @@ class Program(Generic[Q, A]):
             return _converted(value, self.answer)
         if kind == "refused":
             no = _converted(value, _Refusal)
-            raise Refused(masked(no.reason), host=host, tail=masked(no.detail))
+            hint = CAUSES.get(no.cause, "")
+            raise Refused(masked(no.reason), host=host, tail=masked(no.detail), hint=hint)
         if kind == "failed":
             why = _converted(value, _Failure)
             raise ProgramFailed(
@@ -149,6 +151,7 @@ class Program(Generic[Q, A]):
                 command=self.name,
                 tail=masked(why.detail),
                 traceback=masked(why.traceback),
+                cause=why.cause,
                 hint=CAUSES.get(why.cause) or f"inv -H {host} doctor",
             )
         raise _NoAnswerError(f"an answer of the kind {kind[:40]!r}")
@@ -219,6 +222,7 @@ class Reader(Generic[A]):
 class _Refusal(msgspec.Struct):
     reason: str
     detail: str = ""
+    cause: str = ""
 
 
 class _Failure(msgspec.Struct):

@@ -245,7 +245,8 @@ def _read(host: Host, id: str) -> list[Match]:
 def _check_ended(host: Host, match: Match) -> None:
     """Raise VerifyFailed when the job ended with an internal error again."""
     if _is_internal_error(match):
-        text = f"{match.job.id} failed again: {match.job.status_message}"
+        why = f" (docker: {match.docker_problem})" if match.docker_problem else ""
+        text = f"{match.job.id} failed again{why}: {match.job.status_message}"
         hint = f"inv -H {host.name} logs --job {one_word(match.job.id)}; fix that, then retry"
         raise _failed(host, match, text, "", hint)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opstasks.core import durations
-from opstasks.core.errors import OpsError, Refused, VerifyFailed
+from opstasks.core.errors import Lost, OpsError, Refused, TimedOut, Unreachable, VerifyFailed
 from opstasks.core.fields import Line, Moment
 from opstasks.core.hints import one_word
 from opstasks.core.state import HostState
@@ -39,6 +39,9 @@ from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
 _AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 READY_STATE = "READY TO REBOOT"
+# The service account cannot pause the host until after the boot.
+OWN_NOTE = "not paused: the boot starts the service, and the jobs begin again"
+DISABLED_NOTE = "the service is disabled: the boot does not start it, and the jobs wait"
 # How long the host waits for a change that holds its lock: at once, and when a timer starts it.
 LOCK_WAIT_S, TIMED_LOCK_WAIT_S = 10.0, 600.0
 
@@ -230,7 +233,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
     """
     if plan.own:
         done = prepare_own.apply(host, request.why)
-        note = "not paused: the boot starts the service, and the jobs begin again"
+        note = OWN_NOTE if plan.is_enabled else DISABLED_NOTE
         return PrepareResult(
             done.changed, READY_STATE, requeued=done.requeued, note=note, now=done.now
         )
@@ -246,7 +249,7 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
             begun = _schedule(host, new, replace=request.replace).item
         item = follow(host, new.id)
         if not (request.reboot and item.outcome == READY):
-            now = read_claims(host)
+            now = _claims_after(host, item)
             check_outcome(host, item, now)
     if not request.reboot:
         return PrepareResult(True, READY_STATE, item.id, requeued=item.requeued, now=now)
@@ -266,6 +269,18 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
 def read_claims(host: Host) -> HostState:
     """The present state of the host."""
     return host.root.call(CLAIMS, ClaimsRequest(site_for(host.spec))).now
+
+
+def _claims_after(host: Host, item: ScheduledItem) -> HostState:
+    """The state after the work; raises Lost when it cannot be read: the work has changed it."""
+    try:
+        return read_claims(host)
+    except (Unreachable, TimedOut) as error:
+        raise Lost(
+            f"{item.id} ended: {item.outcome}; then the connection was lost: {error.message}",
+            host=host.name,
+            hint=f"inv -H {host.name} scheduled",
+        ) from error
 
 
 def check_outcome(host: Host, item: ScheduledItem, now: HostState) -> None:

@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.formats import ended_text
+from opstasks.onhost.protocol import HostFailure, error_text
 
 # More than any useful output. A program of another account must not fill our memory.
 MAX_OUTPUT_BYTES = 32 << 20
@@ -20,6 +21,10 @@ MAX_OUTPUT_BYTES = 32 << 20
 
 # sudo closes the descriptors that it gets; this shell waits for it and keeps them.
 _KEEPER = ("/bin/sh", "-c", '"$@"; exit "$?"', "sh")
+
+
+# The cause of a failure: a command ended by a signal.
+KILLED = "killed"
 
 
 class OutputLimitError(subprocess.SubprocessError):
@@ -108,14 +113,17 @@ def attempt(*args: str, timeout_s: float, **options: Any) -> subprocess.Complete
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
     """The lines that explain a failure; how it ended if it printed nothing."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return lines or ([ended(done.returncode)] if done.returncode else [])
+    return lines or ([ended_text(done.returncode)] if done.returncode else [])
 
 
-def ended(code: int) -> str:
-    """How a command ended, for people: ``killed by signal 9``, ``exit code 3``."""
-    # A shell that waits for a command adds 128 to the number of its signal.
-    number = -code if code < 0 else code - 128
-    return f"killed by signal {number}" if 0 < number < 65 else f"exit code {code}"
+def was_killed(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a command ended by a signal."""
+    return done.returncode < 0 or 128 < done.returncode < 193
+
+
+def cause_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The word for a failed command, for the client."""
+    return KILLED if was_killed(done) else ""
 
 
 def required(reason: str, *args: str, **options: Any) -> str:
@@ -123,7 +131,7 @@ def required(reason: str, *args: str, **options: Any) -> str:
     try:
         done = call(*args, **options)
     except (OSError, subprocess.SubprocessError) as error:
-        raise HostFailure(reason, f"{type(error).__name__}: {error}") from error
+        raise HostFailure(reason, error_text(error)) from error
     if done.returncode:
-        raise HostFailure(reason, "\n".join(said(done)[-12:]))
+        raise HostFailure(reason, "\n".join(said(done)[-12:]), cause_of(done))
     return done.stdout.strip()

@@ -22,8 +22,10 @@ def explained(error: OSError) -> str:
     return f"{text} (full: {', '.join(full)})" if full else text
 
 
-def cause_of(error: OSError) -> str:
+def cause_of(error: BaseException | None) -> str:
     """A word for the client, which chooses the hint: "full", "read-only", or ""."""
+    if not isinstance(error, OSError):
+        return ""
     if error.errno in NO_ROOM:
         return "full"
     return "read-only" if error.errno == errno.EROFS else ""

@@ -25,6 +25,13 @@ def first_names(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
+def ended_text(code: int) -> str:
+    """How a command ended: ``killed by signal 9``, ``exit code 3``."""
+    # A shell that waits for a command adds 128 to the number of its signal.
+    number = -code if code < 0 else code - 128
+    return f"killed by signal {number}" if 0 < number < 65 else f"exit code {code}"
+
+
 def span_text(seconds: float) -> str:
     """A span in its one or two largest units: ``52s``, ``1m30s``, ``12m``, ``3h59m``, ``3d4h``.
 

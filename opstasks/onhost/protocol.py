@@ -4,7 +4,7 @@ The request is one JSON object. The answer is lines of JSON on standard output: 
 ``{"part": ...}`` while the program works, then one of
 
 - ``{"ok": {...}}``        the answer
-- ``{"refused": {...}}``   not possible, and nothing was touched: reason, detail
+- ``{"refused": {...}}``   not possible, and nothing was touched: reason, detail, cause
 - ``{"failed": {...}}``    an error happened: reason, detail, traceback, and a word for its cause
 
 `opstasks.fleet.program` sends programs and decodes their answers.
@@ -29,12 +29,16 @@ class HostRefusal(Exception):
 
 
 class HostFailure(Exception):
-    """An error happened, perhaps after a change; `detail` has lines that explain it."""
+    """An error happened, perhaps after a change; `detail` has lines that explain it.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    `cause` is a word for the client: "killed" when a command ended by a signal.
+    """
+
+    def __init__(self, reason: str, detail: str = "", cause: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+        self.cause = cause
 
 
 def send_part(value: Any) -> None:
@@ -52,9 +56,10 @@ def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, 
     try:
         return {"ok": main(request)}
     except HostRefusal as error:
-        return {"refused": {"reason": error.reason, "detail": error.detail}}
+        cause = _cause(error)
+        return {"refused": {"reason": error.reason, "detail": error.detail, "cause": cause}}
     except HostFailure as error:
-        return _failed(error.reason, error.detail)
+        return _failed(error.reason, error.detail, error.cause or _cause(error))
     except OSError as error:
         from opstasks.onhost import disk_errors
 
@@ -70,9 +75,30 @@ def run(main: Callable[[Request], Answer], request_text: str) -> None:
         send_answer(answer)
 
 
+def error_text(error: BaseException) -> str:
+    """Any error in words: one of ours, one of the operating system explained, others by kind."""
+    from opstasks.onhost import disk_errors
+
+    if isinstance(error, HostFailure | HostRefusal):
+        return error.reason
+    if isinstance(error, OSError):
+        return disk_errors.explained(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _cause(error: Exception) -> str:
+    """The word for the error of the operating system behind an error, if there is one."""
+    from opstasks.onhost import disk_errors
+
+    return disk_errors.cause_of(error.__cause__)
+
+
 def _failed(reason: str, detail: str, cause: str = "") -> dict[str, Any]:
-    import traceback  # a good answer does not need it
+    # A good answer does not need these.
+    import traceback
+
+    from opstasks.onhost.power import with_shutdown
 
     text = traceback.format_exc()
-    found = {"reason": reason, "detail": detail, "traceback": text, "cause": cause}
-    return {"failed": found}
+    reason = with_shutdown(reason)
+    return {"failed": {"reason": reason, "detail": detail, "traceback": text, "cause": cause}}

@@ -12,9 +12,16 @@ import re
 import time
 
 from opstasks.onhost import unit_state
-from opstasks.onhost.commands import attempt, required, said
+from opstasks.onhost.commands import attempt, cause_of, required, said, was_killed
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
-from opstasks.onhost.unit_state import START_LIMIT, SYSTEMCTL, is_down, parse, start_problem
+from opstasks.onhost.unit_state import (
+    START_LIMIT,
+    SYSTEMCTL,
+    is_down,
+    is_serving,
+    parse,
+    start_problem,
+)
 
 SHOW_TIMEOUT_S = 60.0
 # Above systemd's own limit for a service that does not stop, 90 s.
@@ -47,11 +54,16 @@ def refuse_unstartable(unit: str) -> None:
 
 def stop(unit: str) -> None:
     """Stop a unit, unless it is already down, and check that it is down. Raises HostFailure."""
-    if not is_down(read(unit)):
-        required(f"cannot stop {unit}", *_systemctl("stop", unit), timeout=VERB_TIMEOUT_S)
-    state = read(unit)
-    if not is_down(state):
-        raise HostFailure(f"{unit} does not stop ({state.get('ActiveState')})")
+    if is_down(read(unit)):
+        return
+    done = attempt(*_systemctl("stop", unit), timeout_s=VERB_TIMEOUT_S)
+    # If systemctl was killed, systemd goes on.
+    state = settled(unit) if was_killed(done) else read(unit)
+    if is_down(state):
+        return
+    if done.returncode:
+        raise HostFailure(f"cannot stop {unit}", "\n".join(said(done)[-12:]), cause_of(done))
+    raise HostFailure(f"{unit} does not stop ({state.get('ActiveState')})")
 
 
 def start(unit: str) -> None:
@@ -64,8 +76,8 @@ def start(unit: str) -> None:
     if done.returncode and (shown := read(unit)).get("Result") == START_LIMIT:
         _lift_limit(unit, shown)
         done = attempt(*_systemctl("start", unit), timeout_s=VERB_TIMEOUT_S)
-    if done.returncode:
-        raise HostFailure(f"cannot start {unit}", "\n".join(said(done)[-12:]))
+    if done.returncode and not (was_killed(done) and is_serving(settled(unit))):
+        raise HostFailure(f"cannot start {unit}", "\n".join(said(done)[-12:]), cause_of(done))
 
 
 def settled(unit: str) -> dict[str, str]:

@@ -32,8 +32,11 @@ def is_serving(state: State) -> bool:
 
 
 def is_wanted(state: State) -> bool:
-    """Whether the unit should be up (also between two crashes)."""
-    return state.get("ActiveState") in ("active", "activating", "reloading")
+    """Whether the unit should be up: also between two crashes, and after the last of too many.
+
+    A person who stops it leaves it inactive.
+    """
+    return state.get("ActiveState") in ("active", "activating", "reloading", "failed")
 
 
 def is_down(state: State) -> bool:

@@ -1,5 +1,6 @@
 """The steps of a deploy, and what happens when a step fails: no host needed."""
 
+import json
 from dataclasses import replace
 
 import msgspec
@@ -192,6 +193,20 @@ def test_the_error_keeps_the_hosts_traceback(tpp):
 def test_a_step_without_a_valid_answer_goes_back(tpp, reply, reason):
     expect_steps(tpp, **until("switch", reply))
     expect_roll_back(tpp, reason)
+    with pytest.raises(VerifyFailed, match="the host is at v1"):
+        apply.apply(tpp, make_plan(FACTS))
+
+
+GIT_KILLED = {"reason": "cannot check out abc", "detail": "killed by signal 9", "cause": "killed"}
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(137), Reply(143), Reply(out=json.dumps({"failed": GIT_KILLED}))]
+)
+def test_a_step_back_that_was_killed_is_done_once_more(tpp, reply):
+    expect_steps(tpp, **until("switch", BROKE))
+    expect_roll_back(tpp, "it broke", reply)
+    expect_roll_back(tpp, "it broke")
     with pytest.raises(VerifyFailed, match="the host is at v1"):
         apply.apply(tpp, make_plan(FACTS))
 

@@ -16,7 +16,8 @@ from tests.deploy.deploy_help import database, record
 
 def test_a_service_between_two_crashes_should_be_up():
     assert unit_state.is_wanted({"ActiveState": "activating", "SubState": "auto-restart"})
-    assert not unit_state.is_wanted({"ActiveState": "failed"})
+    assert unit_state.is_wanted({"ActiveState": "failed"})
+    assert not unit_state.is_wanted({"ActiveState": "inactive"})
 
 
 def test_exceptions_are_found_in_tracebacks():

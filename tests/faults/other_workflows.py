@@ -85,12 +85,10 @@ MAINTENANCE = [
         ("pause", "--reason", "upgrade", "--for", "2h"),
         lambda before, seen: paused(seen) and bool(seen["pause"]),
         {
-            "schedule": at("^python3 maintenance.schedule"),
-            "scheduled": at("^python3 maintenance.schedule", "after"),
             "pause": at("^python3 maintenance.pause"),
             "paused": at("^python3 maintenance.pause", "after"),
         },
-        ("maintenance.pause", "maintenance.schedule"),
+        ("maintenance.pause",),
         changes=frozenset({"flags", "pause", "scheduled", "state"}),
         rests=True,
     ),

@@ -51,7 +51,10 @@ PEOPLE = [
     Fault(
         "code checked out by hand",
         script(CHECK_OUT.format(CODE, "diverged")),
+        # What the message asks the person for.
+        script(CHECK_OUT.format(CODE, "v2.71.0")),
         touches=frozenset({"code"}),
+        stays=True,
         spoils=True,
         extra={"person": True},
     ),

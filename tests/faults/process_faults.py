@@ -100,12 +100,12 @@ def reboot(pair):
     pair.machine.reboot()
 
 
-BOOT, DOWN = frozenset({"boot"}), "connection|boot|went down|stopping"
+BOOT, DOWN = frozenset({"boot"}), "connection|boot|went down|going down|stopping"
 PROCESSES = [
     Fault("client killed", kill_client, codes=KILLED),
     Fault("ctrl-c", interrupt, codes=frozenset({0, 1, 130})),
     Fault("ctrl-c twice", interrupt_twice, codes=frozenset({0, 1, 130})),
-    Fault("step killed", kill_step, codes=NEVER_KNOWN, cause="137|killed|signal|9"),
+    Fault("step killed", kill_step, codes=NEVER_KNOWN, cause="137|[Kk]illed|signal|9"),
     Fault("children killed", kill_children, codes=NEVER_KNOWN),
     Fault("program killed", kill_ancestor("python3"), codes=NEVER_KNOWN),
     Fault("timeout killed", kill_timeout, codes=NEVER_KNOWN),

@@ -47,6 +47,7 @@ class Verdict:
     at: str = ""
     message: str = ""
     hint: str = ""
+    tail: str = ""
     last: str = ""
     waited: bool = False
     wrong: dict = field(default_factory=dict)
@@ -146,6 +147,7 @@ class Pair:
         self.verdict.code, self.verdict.outcome = ended.code, ended.host.get("outcome", "")
         self.verdict.message = ended.error.get("message", "")
         self.verdict.hint = ended.error.get("hint", "")
+        self.verdict.tail = ended.error.get("tail", "")[-600:]
         self.verdict.last = ended.err[-300:]
         return ended
 
@@ -302,6 +304,9 @@ class Pair:
         else:
             return was, False
         now = observer.problems(observer.settled(self.machine, self.before["cursor"]), rests)
+        if any("unfinished" in text for text in was):
+            # Half moved, the service crashes and is started again, all the time.
+            now, was = ([t for t in texts if "auto-restart" not in t] for texts in (now, was))
         if len(now) > len(was):
             self.verdict.add("hint", [f"after following it: {now}, before: {was}"])
         return now, what == self.words
@@ -309,6 +314,8 @@ class Pair:
     def _see_whether_it_helped(self, done):
         """A hint that was followed to a good end has brought what was asked for."""
         asked = self.flow.codes == {0} and not self.fault.spoils and not self.fault.stays
+        # These restore the former state, which is no less a help.
+        asked = asked and done.words[0] not in ("unpause", "scheduled.cancel")
         if done.code == 0 and asked and done.host.get("outcome") == "changed":
             seen = observer.settled(self.machine, self.before["cursor"])
             if not self.flow.goal(self.before, seen) and "unfinished" not in str(self.verdict.hint):

@@ -86,7 +86,8 @@ DATABASE = [
         "database corrupt",
         script(f"dd if=/dev/urandom of={DB} bs=1 seek=100 count=4000 conv=notrunc 2>/dev/null"),
         cause="malformed|corrupt|not a database|damaged",
-        touches=frozenset({"database"}),
+        # Perhaps no job can be read any more.
+        touches=frozenset({"database", "jobs", "flags"}),
         stays=True,
         extra={"crashes": True},
     ),

@@ -94,7 +94,7 @@ outputs.attest | attest | connection reset; state folder full; second operator
 pause | * | client killed; step killed
 pause | paused | connection reset; database locked; power cut; ctrl-c
 pause | pause | database locked; state folder full
-pause | schedule | var-lib-opstasks read-only; second operator; timeout killed
+pause | pause | var-lib-opstasks read-only; second operator; timeout killed
 unpause | * | client killed; step killed
 unpause | unpause | connection reset; database locked; state folder read-only; power cut
 prepare-reboot | * | client killed

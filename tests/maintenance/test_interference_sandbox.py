@@ -137,7 +137,11 @@ def test_a_masked_service_is_not_stopped(inv, host):
         assert host.serving
         assert not host.paused
     finally:
-        host.sh("systemctl unmask -q jobrunner; mv /root/jobrunner.service /etc/systemd/system/")
+        host.sh(
+            "systemctl unmask -q jobrunner; mv /root/jobrunner.service /etc/systemd/system/;"
+            # Unmasking also disables it.
+            " systemctl enable -q jobrunner"
+        )
         host.sh("systemctl daemon-reload")
 
 

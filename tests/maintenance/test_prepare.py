@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from opstasks.core.errors import InvalidResponse, Refused, VerifyFailed
+from opstasks.core.errors import (
+    InvalidResponse,
+    Lost,
+    Refused,
+    TimedOut,
+    Unreachable,
+    VerifyFailed,
+)
 from opstasks.core.result import Result
 from opstasks.core.state import HostState
 from opstasks.fleet import audit
@@ -173,6 +180,17 @@ def test_work_for_now_is_followed_to_its_end(host):
     assert result.now == PREPARED
 
 
+@pytest.mark.parametrize("trouble", [Unreachable("connection lost"), TimedOut("no answer")])
+@pytest.mark.parametrize("outcome", ["ready", "failed", "cancelled"])
+def test_a_host_that_is_lost_after_the_work_is_in_an_unknown_state(host, outcome, trouble):
+    """Not "unreachable", which would mean that nothing was touched."""
+    expect_preparation(host, None, outcome=outcome)
+    host.expect(CLAIMS, ClaimsRequest(site_for(host.spec)), trouble, user="root")
+    with pytest.raises(Lost, match=f"r1 ended: {outcome}; then the connection was lost") as caught:
+        prepare.apply_now(host, RebootRequest(), PLAN)
+    assert caught.value.hint == "inv -H tpp scheduled"
+
+
 def test_a_prepared_host_is_left_alone(host):
     expect_claims(host, PREPARED)
     ready = make_item(who="bob")
@@ -316,6 +334,12 @@ def test_the_service_account_gets_a_prepared_host(own):
     result = prepare.apply_now(own, RebootRequest(), replace(PLAN, own=True))
     assert (result.state, result.requeued, result.now) == ("READY TO REBOOT", ("a",), PREPARED)
     assert "the boot starts the service" in result.note
+
+
+def test_a_disabled_service_is_not_said_to_start_with_the_boot(own):
+    expect_own(own, prepare_own.OwnAnswer(True, (), PREPARED))
+    plan = replace(PLAN, own=True, is_enabled=False)
+    assert "the boot does not start it" in prepare.apply_now(own, RebootRequest(), plan).note
 
 
 def test_a_service_that_was_started_meanwhile_is_not_called_ready(own):

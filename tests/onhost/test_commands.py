@@ -43,7 +43,7 @@ def test_a_required_command_returns_its_output():
     [
         (("sh", "-c", "echo out; echo err >&2; exit 3"), "err"),
         (("sh", "-c", "echo out; exit 3"), "out"),
-        (("/no/such/command",), "FileNotFoundError"),
+        (("/no/such/command",), "no such file or directory: /no/such/command"),
         (("sh", "-c", "seq 20 >&2; exit 1"), "9\n10\n11"),
     ],
 )

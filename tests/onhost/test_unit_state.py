@@ -139,10 +139,11 @@ class Systemd:
         self.result = "success"
         self.active = "active"
         self.limit = "10s"
+        # systemd does the work although systemctl fails.
+        self.goes_on = False
         self.verbs, self.slept = [], []
         monkeypatch.setattr(unit_control, "read", self.read)
         monkeypatch.setattr(unit_control, "attempt", self.attempt)
-        monkeypatch.setattr(unit_control, "required", self.required)
         monkeypatch.setattr(unit_control.time, "sleep", self.slept.append)
 
     def read(self, unit, properties=""):
@@ -163,16 +164,15 @@ class Systemd:
         self.verbs.append(verb)
         codes = self.codes.get(verb, [0])
         code = codes.pop(0) if len(codes) > 1 else codes[0]
-        if verb == "start" and code == 0:
+        if verb == "stop" and (code == 0 or self.goes_on):
+            self.active = "inactive"
+        elif verb == "start" and self.goes_on:
+            self.active = "active"
+        elif verb == "start" and code == 0:
             self.result, self.active = "success", "active"
         elif verb == "start":
             self.result = "start-limit-hit"
         return subprocess.CompletedProcess(words, code, "", "no")
-
-    def required(self, reason, *words, timeout):
-        self.verbs.append(words[-2])
-        self.active = "inactive"
-        return ""
 
 
 @pytest.mark.parametrize("load", ["masked", "not-found", "bad-setting", "error"])
@@ -188,6 +188,23 @@ def test_a_masked_unit_can_be_stopped(monkeypatch):
     systemd = Systemd(monkeypatch, jobrunner="masked")
     unit_control.main({"unit": "jobrunner", "verbs": ["stop"]})
     assert systemd.verbs == ["stop"]
+
+
+@pytest.mark.parametrize(("verb", "active"), [("stop", "inactive"), ("start", "active")])
+def test_a_killed_systemctl_is_judged_by_the_unit(monkeypatch, verb, active):
+    systemd = Systemd(monkeypatch)
+    systemd.codes[verb], systemd.goes_on = [-9], True
+    unit_control.main({"unit": "jobrunner", "verbs": [verb]})
+    assert systemd.active == active
+
+
+@pytest.mark.parametrize("verb", ["stop", "start"])
+def test_a_killed_systemctl_that_did_nothing_is_a_failure(monkeypatch, verb):
+    systemd = Systemd(monkeypatch)
+    systemd.codes[verb] = [-9]
+    systemd.active = "active" if verb == "stop" else "inactive"
+    with pytest.raises(HostFailure, match=f"cannot {verb} jobrunner"):
+        unit_control.main({"unit": "jobrunner", "verbs": [verb]})
 
 
 def test_a_start_limit_is_reset(monkeypatch):

@@ -149,7 +149,7 @@ def test_a_full_disk_keeps_the_file_and_says_that_nothing_was_removed(tree, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(remove, "write_record", no_room)
-    with pytest.raises(HostFailure, match=r"nothing was removed: .*No space left"):
+    with pytest.raises(HostFailure, match="nothing was removed: no space left"):
         tree.remove("a.csv")
     assert (tree.root / "W/a.csv").exists()
 

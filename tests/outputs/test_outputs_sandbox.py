@@ -210,7 +210,7 @@ def test_without_room_for_its_record_a_file_stays(level4, ask):
         # A removal must not be repeated because there was no room for its attestation.
         disk.fill()
         attest = ["outputs.attest", record["id"], "--by", "Alex", "--yes"]
-        assert "No space" in ask(*attest, code=1, json_=False).stderr
+        assert "no space left" in ask(*attest, code=1, json_=False).stderr
         assert [r["id"] for r in ask("outputs.pending")["value"]] == [record["id"]]
         disk.free()
         assert ask(*attest)["outcome"] == "changed"

@@ -12,7 +12,7 @@ from opstasks.config.onhost.reading import Reading
 from opstasks.config.onhost.systemd_reader import read_systemd
 from opstasks.onhost import masking
 from opstasks.onhost.limits import moment
-from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.protocol import HostRefusal, error_text
 
 NEW_FILE_MODE = 0o640
 
@@ -81,7 +81,7 @@ def replace_file(path: Path, text: str) -> None:
             _back_up(path)
             staged.replace(path)
     except OSError as error:
-        raise HostRefusal(f"{path} cannot be written: {error}") from error
+        raise HostRefusal(f"{path} cannot be written: {error_text(error)}") from error
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

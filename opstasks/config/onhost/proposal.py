@@ -8,7 +8,7 @@ from typing import Any
 
 from opstasks.config.onhost.edit import edited
 from opstasks.config.onhost.files import ReadFile, read_file, service_values
-from opstasks.onhost.protocol import HostRefusal
+from opstasks.onhost.protocol import HostRefusal, error_text
 
 IMPORT_TIMEOUT_S = 60
 _IMPORT = (
@@ -63,5 +63,7 @@ def _import_error(request: Mapping[str, Any], env: Mapping[str, str]) -> str:
         reason = f"job-runner's configuration did not load within {IMPORT_TIMEOUT_S} s"
         raise HostRefusal(reason) from None
     except OSError as error:
-        raise HostRefusal(f"job-runner's configuration cannot be tried: {error}") from error
+        raise HostRefusal(
+            f"job-runner's configuration cannot be tried: {error_text(error)}"
+        ) from error
     return done.stdout.strip() if done.returncode == 3 else ""

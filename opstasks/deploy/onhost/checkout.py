@@ -7,8 +7,8 @@ Optional locks are off: reading a checkout must not block others from changing i
 import subprocess
 from typing import Any
 
-from opstasks.onhost.commands import call, said
-from opstasks.onhost.protocol import HostFailure
+from opstasks.onhost.commands import call, cause_of, said
+from opstasks.onhost.protocol import HostFailure, error_text
 
 # More than any git command of a move takes.
 TIMEOUT_S = 600
@@ -27,10 +27,10 @@ def read(path: str, *words: str, reason: str = "cannot read", **options: Any) ->
     try:
         done = call(*git(path, *words), timeout=TIMEOUT_S, **options)
     except (OSError, subprocess.SubprocessError) as error:
-        raise HostFailure(f"{reason} {path}: {error}") from error
+        raise HostFailure(f"{reason} {path}: {error_text(error)}") from error
     if done.returncode:
         lines = said(done)
-        raise HostFailure(f"{reason} {path}: {why(lines)}", "\n".join(lines[-12:]))
+        raise HostFailure(f"{reason} {path}: {why(lines)}", "\n".join(lines[-12:]), cause_of(done))
     return done.stdout.rstrip("\n")
 
 

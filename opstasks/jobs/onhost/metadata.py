@@ -11,7 +11,7 @@ from typing import Any
 
 from opstasks.onhost import masking
 from opstasks.onhost.masking import MASK
-from opstasks.onhost.protocol import Answer, HostRefusal, Request
+from opstasks.onhost.protocol import Answer, HostRefusal, Request, error_text
 
 SECRET_KEY = re.compile(r"(?i)url$|token|passw|secret|credential|licen[cs]e|private|auth|_key$|dsn")
 # The variables that job-runner itself treats as harmless.
@@ -73,5 +73,5 @@ def main(request: Request) -> Answer:
     try:
         found = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise HostRefusal(f"cannot read {path}: {error}") from error
+        raise HostRefusal(f"cannot read {path}: {error_text(error)}") from error
     return {"metadata": masked(found), "exposed": unmasked_variables(found)}

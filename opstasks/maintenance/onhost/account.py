@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opstasks.maintenance.onhost.site import Site
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 # How long work may take, and how many bytes it may answer: the account's files may be anything.
 LIMIT_S = 45.0
@@ -104,4 +104,4 @@ def _answer_as(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, A
     except HostFailure as error:
         return {"failed": [error.reason, error.detail]}
     except BaseException as error:
-        return {"failed": [f"{type(error).__name__}: {error}", ""]}
+        return {"failed": [error_text(error), ""]}

@@ -16,7 +16,7 @@ from opstasks.maintenance.onhost.records import STOPPING, ScheduledItem
 from opstasks.maintenance.onhost.restore import restore
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.units import is_down, stop_unit
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -36,10 +36,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             requeue(site, request["id"])
         except Exception as error:  # a full disk, for example: start the service in every case
             left = restore(site, ScheduledItem(was_active=was_active, step=STOPPING))
-            words = f"; not restored: {'; '.join(left)}" if left else ""
+            more = f"; not restored: {'; '.join(left)}" if left else ""
             state = claims(site).get("service") or "unknown"
             detail = getattr(error, "detail", "")
-            raise HostFailure(f"{error}{words}; now service {state}", detail) from error
+            raise HostFailure(f"{error_text(error)}{more}; now service {state}", detail) from error
     now = {**claims(site), "prepared": is_down(site.unit) and not running_jobs(site)}
     return {"changed": changed, "requeued": sorted(waiting_jobs(site)), "now": now}
 

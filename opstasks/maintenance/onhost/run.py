@@ -21,7 +21,8 @@ from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.store import read_item
 from opstasks.maintenance.onhost.write import add_step, journal, write_item
 from opstasks.onhost.commands import call
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.power import with_shutdown
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 Work = Callable[[Site, ScheduledItem], tuple[str, str]]
 
@@ -59,9 +60,9 @@ def _attempt(site: Site, item: ScheduledItem, work: Work) -> tuple[str, str]:
     except HostRefusal as error:
         outcome, reason, detail = REFUSED, error.reason, error.detail
     except HostFailure as error:
-        outcome, reason, detail = FAILED, error.reason, error.detail
+        outcome, reason, detail = FAILED, with_shutdown(error.reason), error.detail
     except Exception as error:  # no client is connected, so it must be in the record
-        outcome, reason, detail = FAILED, f"{type(error).__name__}: {error}", ""
+        outcome, reason, detail = FAILED, error_text(error), ""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _finish(site, item, outcome, reason, detail)
     return outcome, reason

@@ -15,7 +15,7 @@ from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.store import pending, read_item
 from opstasks.maintenance.onhost.timers import dated, hand_over
 from opstasks.onhost.journal_line import login_account
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def begin_now(site: Site, item: ScheduledItem, others: list[ScheduledItem]) -> N
     except (HostFailure, OSError) as error:
         gone = ", ".join(other.id for other in others)
         more = f"; {gone} was cancelled before that: nothing is scheduled any more" if gone else ""
-        raise HostFailure(f"{error}{more}", getattr(error, "detail", "")) from error
+        raise HostFailure(f"{error_text(error)}{more}", getattr(error, "detail", "")) from error
 
 
 def cancel_all(site: Site, others: list[ScheduledItem]) -> None:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict, replace
 
-from opstasks.onhost.protocol import Answer, HostFailure, Request
+from opstasks.onhost.protocol import Answer, HostFailure, Request, error_text
 from opstasks.outputs.onhost.records import Attestation, read_records, write_record
 
 
@@ -22,6 +22,6 @@ def main(request: Request) -> Answer:
             try:
                 write_record(request["records"], new)
             except OSError as error:
-                raise HostFailure(f"{record.id} cannot be attested: {error}") from error
+                raise HostFailure(f"{record.id} cannot be attested: {error_text(error)}") from error
             changed.append(asdict(new))
     return {"records": changed}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from opstasks.onhost.flock import lock_within
-from opstasks.onhost.protocol import Answer, HostFailure, Request
+from opstasks.onhost.protocol import Answer, HostFailure, Request, error_text
 from opstasks.outputs.onhost.facts import is_absent
 from opstasks.outputs.onhost.folders import opened
 from opstasks.outputs.onhost.hold import remove_at
@@ -38,7 +38,7 @@ def main(request: Request) -> Answer:
     try:
         write_record(folder, record)
     except OSError as error:
-        raise HostFailure(f"nothing was removed: {error}") from error
+        raise HostFailure(f"nothing was removed: {error_text(error)}") from error
     try:
         with _sync_waits(request["sync_lock"]):
             for place in request["places"]:
@@ -46,13 +46,15 @@ def main(request: Request) -> Answer:
     except (HostFailure, OSError) as error:
         # The reason must be reported, even if the disk is too full to record it.
         with contextlib.suppress(OSError):
-            write_record(folder, replace(record, state="failed", error=str(error)))
-        raise HostFailure(str(error)) from error
+            write_record(folder, replace(record, state="failed", error=error_text(error)))
+        raise HostFailure(error_text(error)) from error
     record = replace(record, state="removed", removed_at=time.time(), error="")
     try:
         write_record(folder, record)
     except OSError as error:
-        raise HostFailure(f"removed, but this could not be recorded: {error}") from error
+        raise HostFailure(
+            f"removed, but this could not be recorded: {error_text(error)}"
+        ) from error
     return {"record": asdict(record)}
 
 
