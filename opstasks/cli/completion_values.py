@@ -134,7 +134,6 @@ TASKS: Mapping[str, Mapping[str, Source]] = {
     "run": {"--user": _USER},
     "sandbox.many": {"--hosts": FREE},
     "sandbox.publish": {
-        "--host": Values.HOST,
         "--release": Choices(
             (
                 "v2.71.0",
@@ -159,7 +158,6 @@ TASKS: Mapping[str, Mapping[str, Source]] = {
                 "no_image",
             )
         ),
-        "--host": Values.HOST,
         "--workspace": _WORKSPACE,
     },
     "sandbox.up": {"--hosts": FREE},

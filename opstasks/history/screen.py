@@ -42,7 +42,7 @@ WITHOUT_HOST = tuple(column for column in COLUMNS if column.title != "HOST")
 
 
 @dataclass(frozen=True)
-class Asked:
+class HistoryQuestion:
     """What was asked for: the newest `limit` runs of each host (0: all) that match.
 
     `own` are the rows of the operator's own file, by host. `since` is as it was typed.
@@ -62,7 +62,7 @@ class Asked:
 class HistoryScreen(Screen[HostHistory]):
     """The rows of all hosts by time, also our own ones about hosts that do not answer."""
 
-    asked: Asked = field(default_factory=lambda: Asked(HistoryFilter(), 0))
+    asked: HistoryQuestion = field(default_factory=lambda: HistoryQuestion(HistoryFilter(), 0))
     clock: Callable[[], Clock] = field(default=lambda: Clock(0.0))
     is_piped: bool = False
 
@@ -93,7 +93,7 @@ class HistoryScreen(Screen[HostHistory]):
 
 
 def history_screen(
-    asked: Asked, clock: Callable[[], Clock], host: str = "", *, is_piped: bool = False
+    asked: HistoryQuestion, clock: Callable[[], Clock], host: str = "", *, is_piped: bool = False
 ) -> HistoryScreen:
     """The screen for what was asked for; `host` if it is about one host only."""
 
@@ -120,7 +120,7 @@ def history_screen(
     )
 
 
-def _rows(asked: Asked, item: HostResult[HostHistory]) -> list[HistoryRow]:
+def _rows(asked: HistoryQuestion, item: HostResult[HostHistory]) -> list[HistoryRow]:
     """The rows of a host; our own ones without an answer of it."""
     return (item.value or asked.of(item.host, None)).rows
 
@@ -132,7 +132,7 @@ def arguments(args: Mapping[str, str]) -> list[str]:
     return [*moved, *(f"{name}={value}" for name, value in rest.items() if value)]
 
 
-def nothing(asked: Asked, hosts: Sequence[str]) -> str:
+def nothing(asked: HistoryQuestion, hosts: Sequence[str]) -> str:
     """What was looked for, when no run matches."""
     wanted = asked.wanted
     words = [

@@ -11,7 +11,7 @@ from opstasks.cli.task import Flag, since, task
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult
     from opstasks.history.read import HostHistory
-    from opstasks.history.screen import Asked, HistoryScreen
+    from opstasks.history.screen import HistoryQuestion, HistoryScreen
 
 
 @task(
@@ -40,12 +40,12 @@ def history(
     from opstasks.fleet import audit
     from opstasks.history.merge import by_host
     from opstasks.history.read import HistoryFilter, read_local
-    from opstasks.history.screen import Asked, history_screen, notes
+    from opstasks.history.screen import HistoryQuestion, history_screen, notes
     from opstasks.output import fit
 
     moment = durations.moment(since, datetime.now(UTC)) if since else None
     wanted = HistoryFilter(host, task, who, moment)
-    asked = Asked(wanted, limit, by_host(read_local(audit.local_path())), since)
+    asked = HistoryQuestion(wanted, limit, by_host(read_local(audit.local_path())), since)
     names = ctx.options.hosts and [one.name for one in ctx.fleet.hosts]
     only = names[0] if len(names) == 1 else ""
     # The zone of the hosts is known when they have answered.
@@ -65,7 +65,7 @@ def history(
     ctx.finish(result)
 
 
-def _read(ctx: Context, asked: Asked, screen: HistoryScreen) -> FleetResult[HostHistory]:
+def _read(ctx: Context, asked: HistoryQuestion, screen: HistoryScreen) -> FleetResult[HostHistory]:
     """Read and show; a host that does not answer keeps its error, and has the rows of our file."""
     from opstasks.history.merge import only_own, with_own
     from opstasks.history.read import read

@@ -113,7 +113,7 @@ def test_the_flag_for_scripts_is_not_offered(offered):
 
 
 def test_a_task_without_arguments_offers_its_flags_then_other_tasks(offered):
-    assert offered("deploy.rollback ") == ["--watch"]
+    assert offered("deploy.rollback ") == ["--watch", "--all-commits"]
     assert "status" in offered("deploy.rollback st")
     assert "jobs.ls" in offered("lock.show ")
 
@@ -230,7 +230,7 @@ def test_flags_are_offered_where_a_free_value_may_follow(offered):
 
 @pytest.mark.usefixtures("seen")
 def test_a_task_for_one_job_offers_no_second_one(offered):
-    assert offered(f"jobs.logs {SHOW} ") == ["--follow", "--tail", "--timestamps", "--metadata"]
+    assert offered(f"jobs.logs {SHOW} ") == ["--follow", "--lines", "--timestamps", "--metadata"]
     assert offered(f"jobs.logs --job {SHOW} st") == ["status"]
 
 

@@ -33,7 +33,7 @@ def test_the_script_is_a_document_with_json(program):
     [
         (["completion", "tcsh"], "there is no completion for 'tcsh'"),
         (["completion", "../bash"], "there is no completion for '../bash'"),
-        (["completion", "bash", "-H", "tpp"], "completion is for this machine"),
+        (["completion", "bash", "-H", "tpp"], "completion does not take -H"),
     ],
 )
 def test_another_shell_and_a_host_are_refused(program, words, told):

@@ -180,7 +180,7 @@ def test_jobs_that_cannot_be_counted_are_unknown_and_not_none():
         (OLD, {}, ("up 12m", "about 5 s", "watched for 15 s")),
         (STOPPED, {}, ("stopped 3h1m", "-", "stays stopped, not watched")),
         (replace(OLD, service="starting"), {}, ("CRASH LOOP 12m", "started, watched for 15 s")),
-        (replace(OLD, service="failed"), {}, ("FAILED 12m", "stays stopped, not watched")),
+        (replace(OLD, service="failed"), {}, ("FAILED 12m", "started, watched for 15 s")),
         (replace(NEW, service="stopped"), {"restart": True}, ("about 2 s", "started, watched")),
         (
             replace(OLD, database=replace(OLD.database, size_bytes=20 * 10**9)),

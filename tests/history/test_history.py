@@ -25,7 +25,7 @@ from opstasks.history.read import (
     read_local,
     rows,
 )
-from opstasks.history.screen import Asked, clock_texts, history_screen, ignored_texts
+from opstasks.history.screen import HistoryQuestion, clock_texts, history_screen, ignored_texts
 
 
 def entry(run_id, phase="end", **over):
@@ -114,7 +114,7 @@ def test_an_unreachable_host_has_the_operators_own_rows():
 
 def test_hosts_that_were_not_selected_are_left_out():
     local = read_lines(entry("1"), entry("2", host="emis"), host="", source="local")
-    asked = Asked(HistoryFilter(), 20, by_host(local))
+    asked = HistoryQuestion(HistoryFilter(), 20, by_host(local))
     assert [row.run_id for row in asked.of("emis", HostHistory([])).rows] == ["2"]
     alone = only_own(by_host(local), HistoryFilter(), 20)
     assert [item.host for item in alone] == ["emis", "tpp"]
@@ -145,9 +145,9 @@ def test_the_newest_matching_rows_are_kept():
         for n in range(20)
     ]
     there = HostHistory(read_lines(*lines), ignored=2)
-    found = Asked(HistoryFilter(task="a"), 3).of("tpp", there)
+    found = HistoryQuestion(HistoryFilter(task="a"), 3).of("tpp", there)
     assert ([row.run_id for row in found.rows], found.ignored) == (["15", "17", "19"], 2)
-    assert len(Asked(HistoryFilter(task="a"), 0).of("tpp", there).rows) == 10
+    assert len(HistoryQuestion(HistoryFilter(task="a"), 0).of("tpp", there).rows) == 10
 
 
 def test_a_time_without_a_zone_is_utc():
@@ -304,7 +304,7 @@ def test_rows_of_the_same_second_are_in_the_order_of_the_host():
 )
 def test_a_clock_that_is_off_is_named_with_the_last_run(ahead_s, text):
     found = rows([told("1", 0.0, ahead_s)], "tpp", "host")
-    screen = history_screen(Asked(HistoryFilter(), 0), lambda: Clock(AT))
+    screen = history_screen(HistoryQuestion(HistoryFilter(), 0), lambda: Clock(AT))
     texts = clock_texts(FleetResult([HostResult("tpp", "ok", found)]), screen)
     assert len(texts) == bool(text)
     assert all(text in line and "clock of alice@laptop" in line for line in texts)

@@ -8,7 +8,7 @@ from opstasks.core.clock import Clock
 from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.read import HistoryFilter, HistoryRow, HostHistory
-from opstasks.history.screen import Asked, arguments, history_screen, nothing
+from opstasks.history.screen import HistoryQuestion, arguments, history_screen, nothing
 from opstasks.output.parts import text_of_line
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ TPP = [
     row(5, "pause", args={"why": "database upgrade", "for": "2h"}, login="alice"),
 ]
 OWN = {"emis": [row(70, "run", "begun", host="emis", args={"program": "uptime"}, source="local")]}
-ASKED = Asked(HistoryFilter(), 20, OWN)
+ASKED = HistoryQuestion(HistoryFilter(), 20, OWN)
 RESULT = FleetResult(
     [
         HostResult("tpp", "ok", HostHistory(TPP)),
@@ -99,18 +99,21 @@ def test_a_move_between_releases_comes_first(args, shown):
 
 def test_no_match_says_what_was_looked_for():
     wanted = HistoryFilter(task="deploy", who="alice")
-    assert nothing(Asked(wanted, 20, since="7d"), ["tpp"]) == (
+    assert nothing(HistoryQuestion(wanted, 20, since="7d"), ["tpp"]) == (
         "no change of deploy by alice since 7d is recorded on tpp"
     )
     empty = FleetResult([HostResult("tpp", "ok", HostHistory([]))])
     assert "no change is recorded on tpp\n" in text(
-        screen(Asked(HistoryFilter(), 20)).lines(empty, 80)
+        screen(HistoryQuestion(HistoryFilter(), 20)).lines(empty, 80)
     )
-    assert nothing(Asked(HistoryFilter(), 0), []) == "no change is recorded in your own record"
+    assert (
+        nothing(HistoryQuestion(HistoryFilter(), 0), [])
+        == "no change is recorded in your own record"
+    )
 
 
 def test_rows_that_are_left_out_are_announced():
-    asked = Asked(HistoryFilter(), 2, {"tpp": TPP})
+    asked = HistoryQuestion(HistoryFilter(), 2, {"tpp": TPP})
     result = FleetResult([HostResult("tpp", "ok", asked.of("tpp", None))])
     shown = text(screen(asked).lines(result, 80))
     assert shown.rstrip().endswith("the newest 2 of each host; --limit 0 shows all")

@@ -57,8 +57,6 @@ def test_a_list_without_docker_ends_with_exit_code_1_and_the_next_command(run_ta
         ({"state": "runing"}, "--state"),
         ({"since": "soon"}, "--since"),
         ({"workspace": "a\nb"}, "--workspace"),
-        ({"every": "5s"}, "--every"),
-        ({"watch": True, "every": "never"}, "--every"),
         ({"watch": True}, "--watch"),
     ],
 )

@@ -81,7 +81,7 @@ OTHERS = [BY_BOB, replace(BY_BOB, who=""), replace(BY_ANN, task="prepare-reboot"
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize(
     ("words", "flags"),
-    [({"why": "it's mine"}, """--reason 'it'"'"'s mine'"""), ({"for_s": 90}, "--for 1m30s")],
+    [({"why": "it's mine"}, '--reason "it\'s mine"'), ({"for_s": 90}, "--for 1m30s")],
 )
 def test_the_pause_of_somebody_else_keeps_its_reason_and_end(host, other, words, flags):
     expect_read(host, pause=replace(other, why="upgrade", until_at=NOW + 60))
