@@ -123,7 +123,7 @@ WORKSPACES = Program(
 )
 
 
-def root(spec: HostSpec) -> str:
+def workspaces_folder(spec: HostSpec) -> str:
     """The folder of the medium-privacy workspaces."""
     return f"{spec.medium_privacy}/workspaces"
 
@@ -137,7 +137,7 @@ def listings(host: Host, workspaces: Sequence[str]) -> list[OutputWorkspace]:
 
 def list_files(host: Host, workspace: str) -> OutputWorkspace:
     """A workspace with its files; raises Refused, with the names of others, for an unknown one."""
-    request = FilesRequest(root(host.spec), names.workspace(workspace))
+    request = FilesRequest(workspaces_folder(host.spec), names.workspace(workspace))
     with _explained(host):
         answer = host.service.call(FILES, request)
     if answer.workspaces is not None:
@@ -178,7 +178,7 @@ def unknown(workspace: str, known: Sequence[str], host: str) -> Refused:
 def list_workspaces(host: Host) -> list[OutputWorkspace]:
     """The workspaces of a host."""
     with _explained(host):
-        answer = host.service.call(WORKSPACES, WorkspacesRequest(root(host.spec)))
+        answer = host.service.call(WORKSPACES, WorkspacesRequest(workspaces_folder(host.spec)))
     return [
         OutputWorkspace(
             name=found.name,

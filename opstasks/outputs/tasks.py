@@ -36,7 +36,7 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     if workspace:
         shown = screen.files_screen(workspace, len(hosts))
     else:
-        shown = screen.workspaces_screen(listing.root(hosts[0].spec), len(hosts))
+        shown = screen.workspaces_screen(listing.workspaces_folder(hosts[0].spec), len(hosts))
     result = ctx.reader.screen(lambda host: listing.listings(host, workspace), shown)
     ctx.seen("workspaces", result.values, lambda found: [one.name for one in found])
     ctx.finish(result)

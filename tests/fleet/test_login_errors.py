@@ -212,7 +212,7 @@ def test_only_a_host_without_its_service_account_is_not_set_up():
 # -- all of them -----------------------------------------------------------------------------
 
 # These say all that there is to say: a request of the person, and the words of a host's program.
-WITHOUT_HINT = {"stopped at your request", "masked(no.reason)", "dropped at your request"}
+WITHOUT_HINT = {"stopped at your request", "dropped at your request"}
 ERRORS = {"Refused", "Unreachable", "NoShell", "TimedOut", "Lost", "Interrupted", "ProgramFailed"}
 
 

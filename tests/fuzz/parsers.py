@@ -150,6 +150,11 @@ def journal_lines(text):
     return list(found("onhost.journal_records:matching")(text.split("\n"), "abc"))
 
 
+def zone(text):
+    """A host's time zone."""
+    return found("fleet.zone:parse")(text.encode("utf-8", "surrogateescape"))
+
+
 def statuses(text):
     """The journal's lines about a job."""
     return found("jobs.show:statuses")(text.split("\n"))
@@ -191,6 +196,7 @@ VALUE = (ValueError,)
 PARSERS = (
     # -- the wire
     host("fleet.marks:EndMarks", "\0m ", "\0m\0", "0\0", raises=VALUE, call=marks),
+    host("fleet.zone:parse", "UTC +0000", "\n", "BST +0100", call=zone),
     host("fleet.line_tap:LineTap", "\0m", call=taps),
     host("fleet.program:Reader", '{"part":', '{"ok":', "}", "\n", call=reads),
     host("fleet.program:Program.decode", '{"ok":', '{"failed":', "}", "[", call=decodes),

@@ -97,6 +97,7 @@ READERS = (
     both("prepare-reboot --delay 4h --replace"),
     both("after-reboot"),
     both("scheduled.cancel"),
+    both("scheduled.cancel 20261126T163546-624b9c"),
     both("sync.start"),
     both("sync.stop"),
     both("sync.once"),
