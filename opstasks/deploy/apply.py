@@ -7,6 +7,7 @@ step touched nothing. A lost connection leaves the host as it is: the next run c
 from __future__ import annotations
 
 import contextlib
+import signal
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
 
@@ -35,6 +36,7 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.onhost.commands import KILLED
+from opstasks.onhost.formats import signal_of
 from opstasks.primitives import systemd
 
 # The time limit of a step without the watch: a large database may be copied on a slow disk.
@@ -57,8 +59,6 @@ STEPS = (
     StepWords("finish", "check that every job is still there", "check jobs"),
 )
 STAYS = StepWords(SERVE, "leave the service stopped, as it was before", "leave it stopped")
-# How a program ends that gets SIGKILL or SIGTERM, in a shell's words.
-SIGNALS = (137, 143)
 # What `_step` raises for a step that failed.
 STEP_FAILURES = (ProgramFailed, CommandFailed, InvalidResponse, TimedOut)
 
@@ -340,7 +340,9 @@ def _roll_back(host: Host, spec: ReleaseSpec) -> StepAnswer:
 
 def _was_killed(error: CommandFailed | ProgramFailed) -> bool:
     """Whether the program, or a command that it ran, ended by a signal."""
-    return error.cause == KILLED if isinstance(error, ProgramFailed) else error.returned in SIGNALS
+    if isinstance(error, ProgramFailed):
+        return error.cause == KILLED
+    return signal_of(error.returned) in (signal.SIGKILL, signal.SIGTERM)
 
 
 def _go_back(host: Host, spec: ReleaseSpec, *, resumed: bool = False) -> StepAnswer:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from opstasks.onhost.formats import ended_text
+from opstasks.onhost.formats import ended_text, signal_of
 from opstasks.onhost.protocol import HostFailure, error_text
 
 # More than any useful output. A program of another account must not fill our memory.
@@ -25,6 +25,8 @@ _KEEPER = ("/bin/sh", "-c", '"$@"; exit "$?"', "sh")
 
 # The cause of a failure: a command ended by a signal.
 KILLED = "killed"
+# How many lines of a failed command's output explain its failure.
+LAST_LINES = 12
 
 
 class OutputLimitError(subprocess.SubprocessError):
@@ -118,12 +120,13 @@ def said(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def was_killed(done: subprocess.CompletedProcess[str]) -> bool:
     """Whether a command ended by a signal."""
-    return done.returncode < 0 or 128 < done.returncode < 193
+    return signal_of(done.returncode) > 0
 
 
-def cause_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The word for a failed command, for the client."""
-    return KILLED if was_killed(done) else ""
+def failure(reason: str, done: subprocess.CompletedProcess[str]) -> HostFailure:
+    """The error for a command that failed, with its last lines."""
+    detail = "\n".join(said(done)[-LAST_LINES:])
+    return HostFailure(reason, detail, KILLED if was_killed(done) else "")
 
 
 def required(reason: str, *args: str, **options: Any) -> str:
@@ -133,5 +136,5 @@ def required(reason: str, *args: str, **options: Any) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise HostFailure(reason, error_text(error)) from error
     if done.returncode:
-        raise HostFailure(reason, "\n".join(said(done)[-12:]), cause_of(done))
+        raise failure(reason, done)
     return done.stdout.strip()

@@ -25,11 +25,17 @@ def first_names(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
-def ended_text(code: int) -> str:
-    """How a command ended: ``killed by signal 9``, ``exit code 3``."""
+def signal_of(code: int) -> int:
+    """The number of the signal that ended a command, from its exit code; 0 for none."""
     # A shell that waits for a command adds 128 to the number of its signal.
     number = -code if code < 0 else code - 128
-    return f"killed by signal {number}" if 0 < number < 65 else f"exit code {code}"
+    return number if 0 < number < 65 else 0
+
+
+def ended_text(code: int) -> str:
+    """How a command ended: ``killed by signal 9``, ``exit code 3``."""
+    number = signal_of(code)
+    return f"killed by signal {number}" if number else f"exit code {code}"
 
 
 def span_text(seconds: float) -> str:

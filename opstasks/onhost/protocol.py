@@ -56,16 +56,12 @@ def answer_to(main: Callable[[Request], Answer], request: Request) -> dict[str, 
     try:
         return {"ok": main(request)}
     except HostRefusal as error:
-        cause = _cause(error)
+        cause = _cause(error.__cause__)
         return {"refused": {"reason": error.reason, "detail": error.detail, "cause": cause}}
     except HostFailure as error:
-        return _failed(error.reason, error.detail, error.cause or _cause(error))
-    except OSError as error:
-        from opstasks.onhost import disk_errors
-
-        return _failed(disk_errors.explained(error), "", disk_errors.cause_of(error))
+        return _failed(error.reason, error.detail, error.cause or _cause(error.__cause__))
     except Exception as error:  # a defect of ours or of the host: report it to the client
-        return _failed(f"{type(error).__name__}: {error}", "")
+        return _failed(error_text(error), "", _cause(error))
 
 
 def run(main: Callable[[Request], Answer], request_text: str) -> None:
@@ -86,11 +82,11 @@ def error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _cause(error: Exception) -> str:
-    """The word for the error of the operating system behind an error, if there is one."""
+def _cause(error: BaseException | None) -> str:
+    """The word for an error of the operating system; "" for another one."""
     from opstasks.onhost import disk_errors
 
-    return disk_errors.cause_of(error.__cause__)
+    return disk_errors.cause_of(error)
 
 
 def _failed(reason: str, detail: str, cause: str = "") -> dict[str, Any]:

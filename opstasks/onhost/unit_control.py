@@ -12,7 +12,7 @@ import re
 import time
 
 from opstasks.onhost import unit_state
-from opstasks.onhost.commands import attempt, cause_of, required, said, was_killed
+from opstasks.onhost.commands import attempt, failure, required, was_killed
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_state import (
     START_LIMIT,
@@ -62,7 +62,7 @@ def stop(unit: str) -> None:
     if is_down(state):
         return
     if done.returncode:
-        raise HostFailure(f"cannot stop {unit}", "\n".join(said(done)[-12:]), cause_of(done))
+        raise failure(f"cannot stop {unit}", done)
     raise HostFailure(f"{unit} does not stop ({state.get('ActiveState')})")
 
 
@@ -77,7 +77,7 @@ def start(unit: str) -> None:
         _lift_limit(unit, shown)
         done = attempt(*_systemctl("start", unit), timeout_s=VERB_TIMEOUT_S)
     if done.returncode and not (was_killed(done) and is_serving(settled(unit))):
-        raise HostFailure(f"cannot start {unit}", "\n".join(said(done)[-12:]), cause_of(done))
+        raise failure(f"cannot start {unit}", done)
 
 
 def settled(unit: str) -> dict[str, str]:

@@ -264,6 +264,11 @@ def test_a_checkout_moved_by_hand_is_where_the_error_says(host, deploy):
     """Moved while the service stops: the message names the commit that is there."""
     git = f"runuser -u opensafely -- git -C {CODE} -c user.email=a@example.org -c user.name=a"
     move = f"{git} commit -q --allow-empty -m 'by hand'"
+    # The stop takes some seconds: the move is made meanwhile.
+    host.sh(
+        "mkdir -p /run/systemd/system/jobrunner.service.d; printf '[Service]\\nExecStop=/bin/sleep"
+        " 4\\n' >/run/systemd/system/jobrunner.service.d/slow.conf; systemctl daemon-reload"
+    )
     thread = at("begun", host, move, after_s=0)
     code, found = deploy("deploy", "--watch", "2")
     thread.join()

@@ -7,7 +7,7 @@ Optional locks are off: reading a checkout must not block others from changing i
 import subprocess
 from typing import Any
 
-from opstasks.onhost.commands import call, cause_of, said
+from opstasks.onhost.commands import call, failure, said
 from opstasks.onhost.protocol import HostFailure, error_text
 
 # More than any git command of a move takes.
@@ -29,8 +29,7 @@ def read(path: str, *words: str, reason: str = "cannot read", **options: Any) ->
     except (OSError, subprocess.SubprocessError) as error:
         raise HostFailure(f"{reason} {path}: {error_text(error)}") from error
     if done.returncode:
-        lines = said(done)
-        raise HostFailure(f"{reason} {path}: {why(lines)}", "\n".join(lines[-12:]), cause_of(done))
+        raise failure(f"{reason} {path}: {why(said(done))}", done)
     return done.stdout.rstrip("\n")
 
 
