@@ -33,7 +33,8 @@ def test_a_refusal_has_a_hint(fake_host, reply, hint):
 
 def test_a_host_without_workspaces_leads_to_manage(fake_host):
     host = fake_host()
-    host.expect(WORKSPACES, WorkspacesRequest(workspaces_folder(host.spec)), refused("/srv/x does not exist"))
+    asked = WorkspacesRequest(workspaces_folder(host.spec))
+    host.expect(WORKSPACES, asked, refused("/srv/x does not exist"))
     with pytest.raises(Refused) as caught:
         list_workspaces(host)
     assert caught.value.hint == "inv -H tpp manage"
