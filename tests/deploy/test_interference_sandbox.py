@@ -263,9 +263,9 @@ def test_a_locked_database_is_unknown_and_not_empty(host, managed, inv, look):
         shown = inv("-H", HOST, "deploy.pending").stdout
     finally:
         host.sh("systemctl stop dblock")
-    assert (status["running"], status["pending"], status["paused"]) == (None, None, "unknown")
+    assert (status["running"], status["pending"], status["is_paused"]) == (None, None, None)
     locked = "unknown, the database is locked by python3 (process"
-    assert any(text.startswith(f"jobs: {locked}") for text in status["attention"])
+    assert any(f"jobs: {locked}" in each["text"] for each in status["concerns"])
     assert json.loads(done.stdout)["hosts"][HOST]["value"]["migrations"] == []
     assert f"cannot read the database: {locked.removeprefix('unknown, ')}" in shown
     assert job in host.jobs()
