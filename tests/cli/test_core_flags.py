@@ -10,7 +10,7 @@ import pytest
 from opstasks.cli.catalogue import Catalogue
 from opstasks.cli.here import refuse_unless_backend
 from opstasks.cli.options import UNUSED_FLAGS
-from opstasks.cli.task import ABOUT_HOSTS
+from opstasks.cli.task import ABOUT_HOSTS, NOT_FOR_SCREENS
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
@@ -110,7 +110,8 @@ def test_a_flag_that_another_makes_meaningless_is_refused(run_here, words, told)
 def test_a_flag_refers_to_flags_that_the_task_has(name):
     task, flags = CATALOGUE.task(name), CATALOGUE.shapes[name].flags
     for about in task.about.values():
-        assert {f"--{other}" for other in (*about.excludes, about.needs) if other} <= set(flags)
+        others = {f"--{other}" for other in {*about.excludes, about.needs} - {"", *NOT_FOR_SCREENS}}
+        assert others <= set(flags)
 
 
 @pytest.mark.parametrize("words", ["status", "deploy", "logs", "pause"])
@@ -221,3 +222,30 @@ def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
     ):
         done = run_here(*words.split())
         assert (done.code, "connection refused" in done.err) == (3, True)
+
+
+# -- flags about the result ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--fields id jobs.ls", "--fields has a meaning only with --json"),
+        ("--json --wide jobs.ls", "--wide has no meaning with --json"),
+        ("--json -q jobs.ls", "-q has no meaning with --json"),
+        ("-q --wide jobs.ls", "--wide has no meaning with -q"),
+        ("-q status", "status has no ids, which are what -q prints"),
+        ("-q deploy --yes", "deploy has no ids"),
+        ("--json run --fold -- true", "run: --fold has no meaning with --json"),
+        ("--json deploy --all-commits", "deploy: --all-commits has no meaning with --json"),
+        ("--json jobs.logs abc -n 5", "jobs.logs: --lines has no meaning with --json"),
+        ("-q manage --check --diff", "manage: --diff has no meaning with -q"),
+        ("--json --fields nosuch --yes pause", "there is no field nosuch; there are changed,"),
+        ("--json --fields changed --dry pause", "there is no field changed; there are action,"),
+        ("--json --fields x logs --raw", "values have no fields"),
+    ],
+)
+def test_a_flag_about_the_result_is_honoured_or_refused_by_name(run_here, words, message):
+    done = run_here("-H", "tpp", *shlex.split(words))
+    assert (done.code, message in done.err) == (2, True), done.err
+    assert done.err.count("error  ") == 1

@@ -129,7 +129,7 @@ def test_a_log_is_counted_on_the_host(fake_host):
     host = fake_host()
     host.expect(jobs_logs.count_command(FILE), "  12  345\n", user="opensafely")
     found = jobs_logs.summarise(host, match(), FILE, follow=False)
-    assert found == jobs_logs.LogSummary("a", "tpp", FILE.path, 12, 345)
+    assert found == jobs_logs.LogSummary("a", "", FILE.path, 12, 345)
 
 
 @pytest.mark.parametrize("text", ["", "12", "a b", "-1 5", "1 2 3", "² 3"])
@@ -148,7 +148,7 @@ def test_a_followed_log_is_counted_at_its_place_after_the_end(fake_host):
     host.expect(FIND, request, FindAnswer(1.0, {"a": (over,)}))
     host.expect(jobs_logs.count_command(FILE), "1 9\n")
     found = jobs_logs.summarise(host, match(), BOX, follow=True)
-    assert (found.source, found.exit_code) == (FILE.path, 3)
+    assert (found.path, found.exit_code) == (FILE.path, 3)
 
 
 # -- metadata.json ----------------------------------------------------------------------------
