@@ -133,12 +133,13 @@ def full_name(task: str) -> str:
 
 
 def json_section(kind: type) -> str:
-    """The fields of a type."""
+    """What a type means, and its fields."""
     rows = [
         f"| `{name}` | {json_shape.text(inner, name)} |\n"
         for name, inner in (json_types.fields_of(kind) or {}).items()
     ]
-    return f"\n### {kind.__name__}\n\n| field | value |\n| --- | --- |\n{''.join(rows)}"
+    table = f"| field | value |\n| --- | --- |\n{''.join(rows)}"
+    return f"\n### {kind.__name__}\n\n{json_shape.meaning(kind)}\n\n{table}"
 
 
 # ----------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
+import re
 import types
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +16,7 @@ from opstasks.core.state import HostState
 
 _LISTS = (list, tuple, set, frozenset, collections.abc.Sequence)
 _MAPS = (dict, collections.abc.Mapping)
+_EPOCH = r"seconds since the epoch(, or 0|, 0 [^.;]*)?"
 _PLAIN = {bool: "true or false", int: "number", float: "number", str: "text"}
 
 
@@ -141,6 +144,27 @@ def text(kind: Any, name: str = "") -> str:
     if fields_of(kind) is not None:
         return f"[{kind.__name__}](#{kind.__name__.lower()})"
     return _PLAIN.get(kind, "text" if kind in (Path,) or isinstance(kind, type) else "any value")
+
+
+def meaning(kind: Any) -> str:
+    """What a type and its fields mean, for docs/json.md: its docstring, in the words of JSON.
+
+    There, a moment is no number, and None is null.
+    """
+    found = [_sentence(text) for text in re.split(r"(?<=\.)\s+", inspect.getdoc(kind) or "")]
+    text = " ".join(sentence for sentence in found if sentence)
+    for python, word in (("None", "null"), ("True", "true"), ("False", "false")):
+        text = re.sub(rf"\b{python}\b", word, text)
+    return re.sub(r"(_at`[^.;,]*?)\b0\b", r"\1null", text)
+
+
+def _sentence(text: str) -> str:
+    """A sentence without what is only for readers of the code."""
+    text = re.sub(r" \(`opstasks[^)]*\)", "", " ".join(text.split()))
+    text = re.sub(f", in {_EPOCH}", "", text).removesuffix(".")
+    clauses = [part for part in text.split("; ") if not re.search(_EPOCH, part)]
+    is_code = text.startswith("Raises ")
+    return "; ".join(clauses) + "." if clauses and not is_code else ""
 
 
 def inside(kind: Any) -> Iterator[Any]:

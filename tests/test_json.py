@@ -18,7 +18,7 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.namespace import namespace
 from opstasks.output.documents import fleet_document, plain
 from opstasks.output.escape import json_text
-from scripts.json_shape import inside, problems
+from scripts.json_shape import inside, meaning, problems
 from scripts.json_shape import plain as plain_type
 
 NAMES = sorted({name for kinds in VALUES.values() for name in kinds.values()})
@@ -42,6 +42,16 @@ class Outer(msgspec.Struct, frozen=True):
     state: str | None = None
 
 
+class Explained(msgspec.Struct, frozen=True):
+    """One thing; times are in seconds since the epoch, 0 for never (`opstasks.core`).
+
+    `made_at` is when it was made, in seconds since the epoch. `name` is None if unknown; it stays.
+    `ended_at` is 0 before its end. Raises ValueError for nonsense.
+    """
+
+    name: str
+
+
 def decoded(value):
     return json.loads(json_text(value, plain))
 
@@ -60,6 +70,21 @@ def test_every_measured_number_has_its_unit_in_its_name(name):
         if plain_type(type_) in (int, float) and MEASURES.search(field) and not UNIT.search(field)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_type_is_explained_in_the_words_of_json(name):
+    for kind in inside(resolved(name)):
+        text = meaning(kind)
+        assert text
+        assert not re.search(r"epoch|None|True|False|opstasks\.|Raises", text), kind
+
+
+def test_an_explanation_keeps_what_is_not_about_python():
+    assert meaning(Explained) == (
+        "One thing. `made_at` is when it was made. `name` is null if unknown; it stays."
+        " `ended_at` is null before its end."
+    )
 
 
 def test_a_document_that_is_as_described_has_no_problems():

@@ -39,7 +39,7 @@ VALUES: dict[str, dict[str, str]] = {
     "db.progress": {ALWAYS: "list opstasks.queries.progress:TableProgress"},
     "deploy.apply": _DEPLOY,
     "deploy.pending": {ALWAYS: "opstasks.deploy.document:DeployPreview"},
-    "deploy.releases": {ALWAYS: "list opstasks.deploy.release:Release"},
+    "deploy.releases": {ALWAYS: "list opstasks.deploy.document:ReleaseReport"},
     "deploy.rollback": _DEPLOY,
     "doctor": {ALWAYS: "opstasks.doctor.checks:DoctorReport"},
     "history": {ALWAYS: "list opstasks.history.read:HistoryRow"},

@@ -107,6 +107,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     Example: inv -H all deploy.releases
     """
     from opstasks.deploy import overview, release
+    from opstasks.deploy.document import release_of
 
     most = limit or release.ALL_RELEASES
     screen = overview.releases(lambda: ctx.clock)
@@ -114,7 +115,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     ctx.seen(
         "refs", result.values, lambda found: [n for r in found for n in (r.to_name, r.from_name)]
     )
-    ctx.finish(result)
+    ctx.finish(result.mapped(lambda found: list(map(release_of, found))))
 
 
 def _plan(
