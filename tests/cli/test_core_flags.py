@@ -15,6 +15,7 @@ from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
 from scripts.layout import ROOT
+from tests import json_schema
 
 CATALOGUE = Catalogue(namespace)
 NAMES = sorted(CATALOGUE.changes)
@@ -58,9 +59,10 @@ def test_every_task_answers_json_with_one_document(run_here, name):
     hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
     if name in ("sandbox.submit", "sandbox.publish"):
         hosts = []
-    done = run_here(*hosts, "--json", "--dry", *example(name))
-    document = json.loads(done.out)
-    assert document.get("exit_code", done.code) == done.code
+    words = (*hosts, "--json", "--dry", *example(name))
+    done = run_here(*words)
+    assert json.loads(done.out)["exit_code"] == done.code
+    json_schema.check_run(words, done.out)
 
 
 @pytest.mark.parametrize("name", NAMES)
