@@ -201,6 +201,8 @@ def test_only_the_program_prints_errors():
         ("-H", "-H needs a value", "inv --help flags"),
         ("users.disable", "users.disable: NAME is missing", "inv --help users.disable"),
         ("--fields a,,b -H tpp status", "--fields: a name is empty", "--fields id,state"),
+        ("", "no task is given", "inv -H all --json status"),
+        ("--list", "--json has no meaning with --list", "--list-format json"),
     ],
 )
 def test_wrong_usage_is_one_message_also_as_json(run_here, words, message, hint):
