@@ -40,11 +40,13 @@ def prepared(tmp_path_factory):
         yield
 
 
-def run(line, *flags, number=0):
+def run(line, *flags, number=0, keep_going=True):
     """Type a line for the hosts of the stage; returns the run, and the words that were typed."""
     reader = LINES[line]
     own = [word for word in reader.words if word != "--json"]
     argv = [*reader.argv(*flags)[: -len(reader.words)], *own]
+    if not keep_going:
+        argv.remove("--keep-going")
     script = Script(number=number)
     return stage.run(argv, script), argv, script
 
@@ -54,9 +56,13 @@ def documents(prepared):
     """Each document of each line, with several answers of the hosts, and what was typed."""
     found = defaultdict(list)
     for line in LINES:
-        for flags in (["--json"], ["--json", "--dry"]):
+        for flags, keep_going in (
+            (["--json"], True),
+            (["--json"], False),
+            (["--json", "--dry"], True),
+        ):
             for number in (0, 4, 8):
-                done, argv, _ = run(line, *flags, number=number)
+                done, argv, _ = run(line, *flags, number=number, keep_going=keep_going)
                 found[line].append((json.loads(done.out), argv, done.code))
     return found
 

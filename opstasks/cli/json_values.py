@@ -70,19 +70,19 @@ VALUES: dict[str, dict[str, str]] = {
     "outputs.pending": {ALWAYS: "list opstasks.outputs.reports:RemovalReport"},
     "outputs.rm": {ALWAYS: "opstasks.outputs.reports:RemovalOutcome"},
     "pause": {
-        ALWAYS: "opstasks.maintenance.reports:PauseReport",
-        "--dry": "opstasks.maintenance.reports:PausePlanReport",
+        ALWAYS: "opstasks.maintenance.pause_reports:PauseReport",
+        "--dry": "opstasks.maintenance.pause_reports:PausePlanReport",
     },
     "prepare-reboot": {
-        ALWAYS: "opstasks.maintenance.reports:PrepareReport",
-        "--dry": "opstasks.maintenance.reports:PreparePlanReport",
+        ALWAYS: "opstasks.maintenance.reboot_reports:PrepareReport",
+        "--dry": "opstasks.maintenance.reboot_reports:PreparePlanReport",
     },
     "run": {ALWAYS: "opstasks.core.result:Result", "--dry": "opstasks.shell.run:RunPlan"},
     "scheduled.cancel": {
-        ALWAYS: "opstasks.maintenance.reports:CancelReport",
-        "--dry": "opstasks.maintenance.reports:CancelPlanReport",
+        ALWAYS: "opstasks.maintenance.scheduled_reports:CancelReport",
+        "--dry": "opstasks.maintenance.scheduled_reports:CancelPlanReport",
     },
-    "scheduled.show": {ALWAYS: "opstasks.maintenance.reports:ScheduleReport"},
+    "scheduled.show": {ALWAYS: "opstasks.maintenance.scheduled_reports:ScheduleReport"},
     "sandbox.publish": {ALWAYS: "opstasks.sandbox.tasks:PublishedRelease"},
     "sandbox.status": {ALWAYS: "opstasks.sandbox.tasks:SandboxReport"},
     "sandbox.submit": {ALWAYS: "opstasks.sandbox.tasks:SubmittedJobs"},
@@ -97,8 +97,8 @@ VALUES: dict[str, dict[str, str]] = {
     "sync.status": {ALWAYS: _SYNC["--dry"]},
     "sync.stop": _SYNC,
     "unpause": {
-        ALWAYS: "opstasks.maintenance.reports:PauseReport",
-        "--dry": "opstasks.maintenance.reports:UnpausePlanReport",
+        ALWAYS: "opstasks.maintenance.pause_reports:PauseReport",
+        "--dry": "opstasks.maintenance.pause_reports:UnpausePlanReport",
     },
     "users.disable": {ALWAYS: "opstasks.manage.disable:DisableResult"},
 }

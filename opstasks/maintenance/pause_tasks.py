@@ -23,8 +23,9 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
 
     Example: inv -H tpp pause --reason 'database upgrade' --for 2h
     """
-    from opstasks.maintenance import flags, pause_screen, reports
+    from opstasks.maintenance import flags, pause_screen
     from opstasks.maintenance import pause as pausing
+    from opstasks.maintenance import pause_reports as reports
 
     for_s = flags.ahead_s("for", for_, yes=ctx.options.yes)
     why = ctx.one_line(reason, "reason")
@@ -53,7 +54,8 @@ def unpause(ctx: Context) -> None:
     Example: inv -H tpp unpause
     """
     from opstasks.maintenance import pause as pausing
-    from opstasks.maintenance import pause_screen, reports
+    from opstasks.maintenance import pause_reports as reports
+    from opstasks.maintenance import pause_screen
 
     plans = ctx.fleet.gather(pausing.inspect)
     ctx.console.say_lines(pause_screen.unpause_plan(plans.values, ctx.clock, ctx.console.window))

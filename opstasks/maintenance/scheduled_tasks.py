@@ -34,7 +34,8 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
 
     Example: inv -H all scheduled
     """
-    from opstasks.maintenance import reports, scheduled
+    from opstasks.maintenance import scheduled
+    from opstasks.maintenance import scheduled_reports as reports
     from opstasks.maintenance.scheduled_screen import screen
 
     past = (limit or ALL) if all else 0
@@ -61,7 +62,7 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     Example: inv -H tpp scheduled.cancel 4f2a9c
     """
     from opstasks.maintenance import cancel as cancelling
-    from opstasks.maintenance import reports
+    from opstasks.maintenance import scheduled_reports as reports
     from opstasks.maintenance import scheduled_screen as screen
 
     wanted, why = id, ctx.one_line(reason, "reason")

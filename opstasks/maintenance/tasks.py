@@ -70,7 +70,8 @@ def prepare_reboot(
 
 def _prepare(ctx: Context, request: RebootRequest) -> None:
     """Look at all hosts, show the plan, ask, then prepare one host after another."""
-    from opstasks.maintenance import prepare, reports
+    from opstasks.maintenance import prepare
+    from opstasks.maintenance import reboot_reports as reports
     from opstasks.maintenance import reboot_screen as screen
 
     _say_reading(ctx)
@@ -111,7 +112,8 @@ def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
 
 def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
     """Schedule or prepare every host that was shown; hosts that refused keep their result."""
-    from opstasks.maintenance import prepare, reports
+    from opstasks.maintenance import prepare
+    from opstasks.maintenance import reboot_reports as reports
     from opstasks.maintenance import reboot_screen as screen
 
     apply = prepare.apply_later if request.timed else prepare.apply_now
