@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -110,7 +111,9 @@ def other_folders() -> str:
 
 def json_page(old: str) -> str:
     """The page with the values of all tasks; the rest is written by hand."""
-    return with_parts(old, {"values": json_values()})
+    found = [f"`{name}`" for name in names() if CATALOGUE.task(name).ids]
+    ids = "\n".join(textwrap.wrap(f"Tasks with ids: {', '.join(found)}.", 100))
+    return with_parts(old, {"values": json_values(), "ids": f"{ids}\n"})
 
 
 def json_values() -> str:
