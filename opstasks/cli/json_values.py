@@ -137,15 +137,14 @@ def fields_of(kind: Any) -> dict[str, Any] | None:
 
 def check_fields(task: str, flags: Collection[str], wanted: Sequence[str]) -> None:
     """Raise Refused unless the values of a task, which gets these flags, have the fields."""
-    if task not in VALUES:
-        raise Refused("--fields: this task's values have no fields", hint="leave --fields out")
-    kind = resolved(type_name(task, flags).removeprefix("list "))
-    known = fields_of(kind) or {}
-    unknown = [name for name in wanted if name not in known]
+    known: dict[str, Any] = {}
+    if task in VALUES:
+        known |= fields_of(resolved(type_name(task, flags).removeprefix("list "))) or {}
     if not known:
         raise Refused("--fields: this task's values have no fields", hint="leave --fields out")
+    unknown = [name for name in wanted if name not in known]
     if unknown:
         raise Refused(
             f"--fields: there is no field {one_word(unknown[0])}; there are {', '.join(known)}",
-            hint=f"--fields {next(iter(known))}",
+            hint=f"--fields {one_word(next(iter(known)))}",
         )
