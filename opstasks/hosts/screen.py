@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from opstasks.core.formats import span_text
+from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.hosts.routes import HostCheck, HostRoute
 from opstasks.output.parts import Line, bad, bold, dim, good
@@ -58,7 +59,7 @@ def routes_screen(
         yield from table.lines
         if width:
             gap: list[Line] = [[""]] if table.lines else []
-            yield from [*gap, *([dim(line)] for line in HOW)]
+            yield from [*gap, *([dim(typed(line))] for line in HOW)]
 
     return Screen(
         ROUTE_COLUMNS,

@@ -12,7 +12,7 @@ from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
 from opstasks.output.notes import headline, note, prose
-from opstasks.output.parts import Line, Part, bold, good, odd
+from opstasks.output.parts import Line, Part, bold, good, odd, to_type
 from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
@@ -140,7 +140,7 @@ def _notes(host: str, plan: RebootPlan, clock: Clock, width: int) -> list[Line]:
 def _undo(plans: Plans, request: RebootRequest) -> list[Line]:
     if request.timed or request.reboot or all(plan.is_ready for plan in plans.values()):
         return []
-    return [[f"Until the reboot, undo: {_undo_command(','.join(plans))}"]]
+    return [["Until the reboot, undo: ", to_type(_undo_command(",".join(plans)))]]
 
 
 def _undo_command(hosts: str) -> str:
@@ -205,4 +205,8 @@ def _waiting(count: int) -> str:
 def next_line(hosts: Sequence[str]) -> Line:
     """What a person does next with hosts that are ready."""
     it = "the host" if len(hosts) == 1 else "the hosts"
-    return [bold("next:"), f"  reboot {it}, then: inv -H {','.join(hosts)} after-reboot"]
+    return [
+        bold("next:"),
+        f"  reboot {it}, then: ",
+        to_type(f"inv -H {','.join(hosts)} after-reboot"),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, program
 from opstasks.core.result import FleetResult
 from opstasks.maintenance import texts
 from opstasks.maintenance.cancel import CancelResult
@@ -57,13 +57,12 @@ COLUMNS = (
 
 
 def screen(
-    clock: Callable[[], Clock], width: int, hosts_text: str, *, with_past: bool
+    clock: Callable[[], Clock], width: int, more: str, *, with_past: bool
 ) -> Screen[HostSchedule]:
-    """The screen of `scheduled`; `hosts_text` is what follows `inv` for the same hosts.
+    """The screen of `scheduled`; `more` is the command that also shows past work.
 
     `clock` is asked after the hosts: only they say in which zone they are.
     """
-    more = " ".join(["inv", *([hosts_text] if hosts_text else []), "scheduled --all"])
 
     def closing(result: FleetResult[HostSchedule]) -> Iterable[Line]:
         past = sum(found.past for found in result.values.values())
@@ -201,7 +200,7 @@ def candidates(items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
 def commands(host: str, items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
     """The command to type for each piece of work, with a comment that the shell ignores."""
     return [
-        f"inv -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}"
+        f"{program()} -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}"
         f"   # {' '.join(texts.sentence(item, clock).split())}"
         for item in items
     ]

@@ -33,11 +33,13 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
 
     Example: inv -H all scheduled
     """
+    from opstasks.core.hints import typed
     from opstasks.maintenance import scheduled
     from opstasks.maintenance.scheduled_screen import screen
 
     past = (limit or ALL) if all else 0
-    shown = screen(lambda: ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
+    more = typed(ctx.command_text("scheduled --all"))
+    shown = screen(lambda: ctx.clock, ctx.console.window, more, with_past=all)
     result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
     ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
     ctx.finish(result)
@@ -111,6 +113,7 @@ def _choose_for_each(
 def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> ScheduledItem:
     """What to cancel; a person chooses among several, and names the end of a pause."""
     from opstasks.core.errors import Refused
+    from opstasks.core.hints import program
     from opstasks.maintenance import scheduled_screen as screen
 
     commands = screen.commands(host, choice.items, ctx.clock)
@@ -118,7 +121,7 @@ def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> Sched
         raise Refused(
             "only the end of a pause is scheduled",
             host=host,
-            tail="\n".join([f"inv -H {host} unpause   # end the pause now", *commands]),
+            tail="\n".join([f"{program()} -H {host} unpause   # end the pause now", *commands]),
             hint="type one of these; without its end, the host stays paused",
         )
     if len(choice.items) == 1:
@@ -142,8 +145,8 @@ def _say_nothing(ctx: Context, found: FleetResult[CancelChoice], wanted: str) ->
 
     over = [(host, item) for host, choice in found.values.items() for item in choice.over]
     if wanted and not over:
-        shown = " ".join(word for word in ("inv", ctx.hosts_text, "scheduled --all") if word)
-        raise Refused(f"no scheduled work has the id {wanted!r}", hint=shown)
+        hint = ctx.command_text("scheduled --all")
+        raise Refused(f"no scheduled work has the id {wanted!r}", hint=hint)
     for host, item in over:
         name = f"{texts.kind_text(item)} {texts.short_id(item.id)}"
         ctx.console.say(f"{host}  {name} is over already: {item.outcome}")

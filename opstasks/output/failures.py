@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from opstasks.core.errors import OpsError
 from opstasks.core.formats import first_names
+from opstasks.core.hints import typed
 from opstasks.core.lines import clipped, lines_of
 from opstasks.output import fit, paragraphs
 from opstasks.output.escape import printable
@@ -83,9 +84,10 @@ def what(group: Sequence[OpsError]) -> str:
 def hint(group: Sequence[OpsError]) -> str:
     """What to type next; for several hosts, with the names of the first ones."""
     first = group[0]
+    text = typed(first.hint)
     if len(group) == 1:
-        return first.hint
-    return _with_host(first.hint, first.host, ",".join(error.host for error in group[:NAMED]))
+        return text
+    return _with_host(text, first.host, ",".join(error.host for error in group[:NAMED]))
 
 
 def _key(error: OpsError) -> tuple[object, ...]:

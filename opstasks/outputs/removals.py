@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, typed
 from opstasks.core.lines import is_seen
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
@@ -115,7 +115,7 @@ def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]
     return [
         "The partner's copies stay. On the Level 4 server, delete them for good (Shift+Del):",
         *(f"  {partner_text(record)}" for record in waiting),
-        THEN + f"inv -H {spec.name} outputs.attest {' '.join(ids)}",
+        THEN + typed(f"inv -H {spec.name} outputs.attest {' '.join(ids)}"),
     ]
 
 

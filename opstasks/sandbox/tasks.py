@@ -10,6 +10,7 @@ from invoke import Collection
 
 from opstasks.cli.context import Context
 from opstasks.cli.task import ABOUT_HOSTS, Flag, task
+from opstasks.core.hints import typed
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -96,7 +97,7 @@ def status(ctx: Context) -> None:
     for host in hosts:
         ctx.console.say(f"{host.name}  {host.address}  {'up' if host.running else 'off'}")
     if not hosts:
-        ctx.console.say("no host is up: inv sandbox.up")
+        ctx.console.say(typed("no host is up: inv sandbox.up"))
 
 
 @task(

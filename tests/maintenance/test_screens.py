@@ -143,7 +143,9 @@ def scheduled(width, *, limit=0, records=RECORDS, wide=False):
     result = FleetResult(
         [HostResult(host, "ok", schedule_of(found, limit)) for host, found in records.items()]
     )
-    screen = scheduled_screen.screen(lambda: CLOCK, width, "-H all", with_past=bool(limit))
+    screen = scheduled_screen.screen(
+        lambda: CLOCK, width, "inv -H all scheduled --all", with_past=bool(limit)
+    )
     return screen.lines(result, width, wide=wide)
 
 
