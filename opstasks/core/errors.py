@@ -37,6 +37,8 @@ class OpsError(Exception):
     outcome = "failed"
     # Set when it was shown: no error is shown twice.
     is_shown = False
+    # What stands for the host in the texts, besides its name: its addresses.
+    own_words: tuple[str, ...] = ()
     # The host's state as it was read after the last action; None if it was not read.
     now: HostState | None = None
 
