@@ -61,7 +61,7 @@ class OpsError(Exception):
     def __str__(self) -> str:
         """One line, for tracebacks; `opstasks.output.failures` makes what a person sees."""
         prefix = f"{self.host}: " if self.host else ""
-        suffix = f" -> {self.hint}" if self.hint else ""
+        suffix = f" (next: {self.hint})" if self.hint else ""
         return f"{prefix}{clipped(self.message, MOST_SHOWN)}{suffix}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from opstasks.cli import changing
 from opstasks.cli.context import Context
 from opstasks.core.errors import Refused, VerifyFailed
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.deploy import apply, preview, resume, told
@@ -16,7 +16,6 @@ from opstasks.deploy.apply import DeployResult
 from opstasks.deploy.document import DeployPreview, document
 from opstasks.deploy.plan import DeployPlan
 from opstasks.fleet.host import Host
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 
 Plans = Mapping[str, DeployPlan]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.result import FleetResult
 from opstasks.deploy.document import CheckoutMove, DeployPreview
 from opstasks.deploy.preview import UNCONFINED
@@ -13,7 +13,6 @@ from opstasks.deploy.release import Release
 from opstasks.deploy.words import service_cell
 from opstasks.onhost.limits import MOST_COMMITS
 from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.table import Column
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.deploy.facts import CheckoutFacts, Commit, DeployFacts
 from opstasks.deploy.migration_words import in_words
 from opstasks.deploy.plan import DeployPlan
 from opstasks.deploy.words import count_text, service_cell
 from opstasks.onhost.limits import MOST_COMMITS
 from opstasks.output.parts import Line, Part, bad, bold, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.table import Column, draw
 
 # So many commits are shown, and so many that would be lost.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.state import ServiceState
 from opstasks.output.parts import Painted, bad, good, odd
-from opstasks.output.progress import plural
 
 
 def service_cell(state: ServiceState | None, for_s: float | None = None) -> Painted:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from opstasks.core.clock import Clock
+from opstasks.core.formats import plural
 from opstasks.core.result import FleetResult
 from opstasks.doctor.checks import DoctorReport
 from opstasks.doctor.finding import DoctorFinding
 from opstasks.output.entries import Entry, entry_lines
 from opstasks.output.parts import Line, bad, dim, good, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column, draw
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, span_text
+from opstasks.core.formats import first_names, plural, span_text
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.merge import newest
 from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow, HostHistory
 from opstasks.output.parts import Line, Painted, bad, bold, dim, good, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column
 

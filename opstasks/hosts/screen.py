@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.hosts.routes import HostCheck, HostRoute
 from opstasks.output.parts import Line, bad, bold, dim, good
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.table import Column, draw
 

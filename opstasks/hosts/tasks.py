@@ -64,8 +64,8 @@ def _show(ctx: Context) -> None:
 
 def _headline(ctx: Context, count: int) -> str:
     """``5 hosts, 2 groups in ./hosts.yaml``; with -H, which of them."""
+    from opstasks.core.formats import plural
     from opstasks.fleet.hosts_file import find_inventory
-    from opstasks.output.progress import plural
 
     inventory = ctx.app.inventory
     path = find_inventory(ctx.options.inventory or None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, minute_text, size_text, span_text
+from opstasks.core.formats import first_names, minute_text, plural, size_text, span_text
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.jobs.join import NO_STATE
 from opstasks.jobs.listing import Listing
@@ -17,7 +17,6 @@ from opstasks.jobs.short_ids import short_ids, with_short_ids
 from opstasks.jobs.words import command_for, cores_text, memory_part, problem_of, state_part
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Painted, bad, bold, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column, draw
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text
+from opstasks.core.formats import plural, size_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.jobs.disks import FULL_PERCENT
@@ -13,7 +13,6 @@ from opstasks.jobs.host_stats import DiskUse, DockerUse, HostUse, ProcessUse
 from opstasks.jobs.stats import JobUse
 from opstasks.output.entries import Entry, entry_lines
 from opstasks.output.parts import Line, Part, bold, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.table import Column, draw
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.result import FleetResult
 from opstasks.fleet.lock import NAMELESS, Owner
 from opstasks.locks.break_lock import GRACE_S, HeldLock, LockBreakResult
 from opstasks.output.notes import headline, note, prose
 from opstasks.output.parts import Line, Part, bold, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.database import RunningJob
@@ -13,7 +13,6 @@ from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
 from opstasks.output.notes import headline, note, prose
 from opstasks.output.parts import Line, Part, bold, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 

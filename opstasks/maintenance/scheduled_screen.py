@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.hints import one_word, program
 from opstasks.core.result import FleetResult
 from opstasks.maintenance import texts
@@ -29,7 +29,6 @@ from opstasks.maintenance.records import OPEN_STATES
 from opstasks.maintenance.scheduled import HostSchedule, ScheduledRow
 from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.summary import Told
 from opstasks.output.table import Column

@@ -140,8 +140,8 @@ def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> Sched
 def _say_nothing(ctx: Context, found: FleetResult[CancelChoice], wanted: str) -> None:
     """Say that there is nothing to cancel; raises Refused for an id that nothing has."""
     from opstasks.core.errors import Refused
+    from opstasks.core.formats import plural
     from opstasks.maintenance import texts
-    from opstasks.output.progress import plural
 
     over = [(host, item) for host, choice in found.values.items() for item in choice.over]
     if wanted and not over:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from opstasks.core.formats import plural
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
-from opstasks.output.progress import plural
 from opstasks.output.table import TOLD_ELSEWHERE, Column, draw
 
 T = TypeVar("T")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import plural, size_text, span_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.fleet.inventory import HostSpec
 from opstasks.output.parts import Line, Part, bad, dim, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 from opstasks.outputs.listing import workspaces_folder

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import plural, size_text, span_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.output.parts import Line, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 from opstasks.outputs.listing import OutputFile, OutputWorkspace

@@ -61,7 +61,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     Example: inv -H tpp outputs.rm my-study output/table1.csv
     """
     from opstasks.core.errors import Refused
-    from opstasks.output.progress import plural
+    from opstasks.core.formats import plural
     from opstasks.output.summary import Told
     from opstasks.outputs import act, removal_screen, reports
 
@@ -130,8 +130,8 @@ def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
 
 
 def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
+    from opstasks.core.formats import plural
     from opstasks.output.parts import odd
-    from opstasks.output.progress import plural
     from opstasks.outputs import removal_screen
 
     spec = ctx.fleet.hosts[0].spec
@@ -181,8 +181,8 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     Example: inv -H tpp outputs.attest 3f9a1c --by "Alex Jones"
     """
     from opstasks.core.errors import Refused
+    from opstasks.core.formats import plural
     from opstasks.fleet import audit
-    from opstasks.output.progress import plural
     from opstasks.output.summary import Told
     from opstasks.outputs import removal_screen, removals, reports
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, second_text, span_text
+from opstasks.core.formats import first_names, plural, second_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.model import Job
 from opstasks.jobs.short_ids import with_short_ids
 from opstasks.output.parts import Line, Part, bold, dim, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column
 from opstasks.queries.progress import TableProgress

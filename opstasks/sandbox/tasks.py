@@ -10,6 +10,7 @@ from invoke import Collection
 
 from opstasks.cli.context import Context
 from opstasks.cli.task import ABOUT_HOSTS, Flag, task
+from opstasks.core.formats import plural
 from opstasks.core.hints import typed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def up(ctx: Context, hosts: int = 2) -> None:
 
     Example: inv sandbox.up --hosts 2
     """
-    if only_said(ctx, f"start up to {hosts} host(s)"):
+    if only_said(ctx, f"start up to {plural(hosts, 'host')}"):
         return
     with sandbox() as box:
         found = box.up(hosts, ctx.console.note)
@@ -185,7 +186,7 @@ def many(ctx: Context, hosts: int = 250, down: bool = False) -> None:
 
     Example: inv sandbox.many --hosts 100
     """
-    if only_said(ctx, "stop the cheap hosts" if down else f"serve {hosts} cheap host(s)"):
+    if only_said(ctx, "stop the cheap hosts" if down else f"serve {plural(hosts, 'cheap host')}"):
         return
     from opstasks.sandbox.many import many_down, many_up
 

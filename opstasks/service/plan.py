@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.state import ServiceState
 from opstasks.deploy.words import jobs_go_on, service_cell, service_text
 from opstasks.output.parts import Line, Part, bold, dim, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 from opstasks.service.act import RunningJobs, ServiceFacts, ServiceResult

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from opstasks.core.errors import CommandFailed, TimedOut
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.output.parts import Line, Painted, Part, bad, good, odd
-from opstasks.output.progress import plural
 
 # So many hosts of each kind are named.
 NAMED = 10

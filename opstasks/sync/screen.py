@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import plural, size_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw

@@ -129,7 +129,7 @@ DONE = make_item(
     finished_at=NOW - 34 * HOUR + 60,
     who="ops@laptop",
     why="host patches",
-    reason="2 job(s) requeued",
+    reason="2 jobs requeued",
 )
 UNITS = {f"opstasks-{item.id}.timer": "active" for item in (REBOOT, END)}
 RECORDS = {
