@@ -58,7 +58,7 @@ def _show(ctx: Context) -> None:
     names = {spec.name for spec in specs}
     groups = {name: who for name, who in inventory.groups.items() if names & set(who)}
     console.ids(spec.name for spec in specs)
-    shown = screen.routes_screen(_headline(ctx, len(specs)), groups, console.window)
+    shown = screen.routes_screen(_headline(ctx, len(specs)), groups)
     ctx.finish(result, shown)
 
 

@@ -66,7 +66,7 @@ def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -
         return read_host_stats(host, top)
 
     def screen() -> Screen[HostUse]:
-        return host_screen(lambda: ctx.clock, ctx.console.window, wide=ctx.console.wide)
+        return host_screen(lambda: ctx.clock, ctx.console.window)
 
     if watch:
         watch_hosts(ctx, read, screen, every)

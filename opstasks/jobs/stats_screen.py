@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import plural, size_text
@@ -14,7 +14,7 @@ from opstasks.jobs.stats import JobUse
 from opstasks.output.entries import Entry, entry_lines
 from opstasks.output.parts import Line, Part, bold, odd
 from opstasks.output.screens import Screen, no_answer
-from opstasks.output.table import Column, draw
+from opstasks.output.table import Column
 
 JobUses = Sequence[JobUse]
 # From this share of its limit on, a job may soon be killed.
@@ -124,23 +124,19 @@ def percent_part(percent: float, limit_percent: float) -> Part:
 # -- hosts -------------------------------------------------------------------------------------
 
 
-def host_screen(clock: Callable[[], Clock], width: int, *, wide: bool = False) -> Screen[HostUse]:
+def host_screen(clock: Callable[[], Clock], width: int) -> Screen[HostUse]:
     """One row for each host; below it, tables of disks, of docker and of processes."""
 
-    def closing(result: FleetResult[HostUse]) -> Iterator[Line]:
-        gap: list[Line] = [] if width else [[""]]  # a screen has one before the first table
-        for columns, rows in _tables(result):
-            found = draw(columns, rows, width, wide=wide)
-            yield from [*gap, *found.with_hint()] if found.lines else []
-            gap = [[""]]
+    def closing(result: FleetResult[HostUse]) -> list[Line]:
         slow = [host for host, use in result.values.items() if use.docker is None]
-        yield from entry_lines([_silent_docker(host) for host in slow], width, wraps=True)
+        return entry_lines([_silent_docker(host) for host in slow], width, wraps=True)
 
     return Screen(
         HOST_COLUMNS,
         lambda host, use: [host_row(host, use)],
         failed=no_answer,
         headline=lambda result: [clock().now_text],
+        tables=_tables,
         closing=closing,
     )
 

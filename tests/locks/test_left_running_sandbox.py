@@ -118,7 +118,7 @@ def test_what_outlives_its_step_and_its_client_keeps_others_out(host, inv, manag
         refused = inv("-H", HOST, *words, "--yes")
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "someone is changing it" in refused.stderr
-    assert ", deploy, since" in inv("-H", HOST, "lock.show").stdout
+    assert "  deploy  " in inv("-H", HOST, "lock.show").stdout
     until(lambda: host.lock_is_free, "the lock is not free")
     host.sh(f"rm {GIT}")
     good(inv("-H", HOST, "deploy", "--unfinished", "back", "--yes"))
