@@ -10,6 +10,8 @@ from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.jobs.host_stats import DiskUse, DockerUse, HostUse, ProcessUse
+from opstasks.jobs.model import Job
+from opstasks.jobs.short_ids import JobScreen
 from opstasks.jobs.stats import JobUse
 from opstasks.output.entries import Entry, entry_lines
 from opstasks.output.parts import Line, Part, bold, odd
@@ -78,8 +80,8 @@ def bytes_text(used: float, limit: float | None = None) -> str:
 # -- jobs --------------------------------------------------------------------------------------
 
 
-def jobs_screen(clock: Callable[[], Clock]) -> Screen[JobUses]:
-    """One row for each running job."""
+def jobs_screen(clock: Callable[[], Clock], *, whole_ids: bool = False) -> Screen[JobUses]:
+    """One row for each running job; `whole_ids` for a pipe and for --wide."""
 
     def headline(result: FleetResult[JobUses]) -> Line:
         count = sum(map(len, result.values.values()))
@@ -87,12 +89,14 @@ def jobs_screen(clock: Callable[[], Clock]) -> Screen[JobUses]:
             return ()
         return [f"{clock().now_text}, ", bold(f"{plural(count, 'job')} running")]
 
-    return Screen(
+    return JobScreen(
         JOB_COLUMNS,
         lambda host, uses: [job_row(host, use) for use in uses],
         headline=headline,
         nothing=lambda result: f"no job is running on {plural(len(result.values), 'host')}",
         ids=lambda uses: [use.id for use in uses],
+        jobs_of=lambda uses: [Job(use.id, use.workspace, use.action, "running") for use in uses],
+        whole_ids=whole_ids,
     )
 
 
