@@ -14,6 +14,7 @@ from opstasks.deploy.words import service_cell
 from opstasks.onhost.limits import MOST_COMMITS
 from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
 from opstasks.output.screens import Screen, no_answer
+from opstasks.output.states import or_unknown
 from opstasks.output.table import Column
 
 Releases = Sequence[Release]
@@ -76,7 +77,7 @@ def _pending_row(host: str, found: DeployPreview) -> Sequence[object]:
         _migrations_cell(found),
         move_cell(found.lib),
         service_cell(found.service, found.service_for_s),
-        odd("?") if found.running_jobs is None else found.running_jobs,
+        or_unknown(found.running_jobs),
         ", ".join(found.missing_keys),
     ]
 

@@ -9,7 +9,14 @@ from opstasks.core.clock import Clock
 from opstasks.core.formats import size_text, span_text
 from opstasks.jobs.details import JobDetails
 from opstasks.jobs.model import INTERNAL_ERROR, Container, Job
-from opstasks.jobs.words import command_for, cores_text, exit_text, problem_of, state_part
+from opstasks.jobs.words import (
+    bytes_text,
+    command_for,
+    cores_text,
+    exit_text,
+    problem_of,
+    state_part,
+)
 from opstasks.output import fit
 from opstasks.output.escape import printable
 from opstasks.output.named import named_lines
@@ -133,7 +140,7 @@ def _memory(container: Container) -> str:
     used, limit = container.memory_bytes, container.memory_limit_bytes
     if used is None:
         return ""
-    return f"{size_text(used)} of {size_text(limit)}" if limit else size_text(used)
+    return bytes_text(used, limit)
 
 
 # -- its history -------------------------------------------------------------------------------

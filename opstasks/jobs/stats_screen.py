@@ -13,14 +13,13 @@ from opstasks.jobs.host_stats import DiskUse, DockerUse, HostUse, ProcessUse
 from opstasks.jobs.model import Job
 from opstasks.jobs.short_ids import JobScreen
 from opstasks.jobs.stats import JobUse
+from opstasks.jobs.words import MUCH_PERCENT, bytes_text, percent_part
 from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, Part, bold, odd
+from opstasks.output.parts import Line, bold
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.table import Column
 
 JobUses = Sequence[JobUse]
-# From this share of its limit on, a job may soon be killed.
-TIGHT_PERCENT = 90
 JOB_COLUMNS = (
     Column("HOST"),
     Column("JOB"),
@@ -72,11 +71,6 @@ def cores_text(used: float, limit: float | None = None) -> str:
     return f"{used:.2f} of {limit:g}" if limit else f"{used:.2f}"
 
 
-def bytes_text(used: float, limit: float | None = None) -> str:
-    """``1.2 GiB of 4 GiB``; ``1.2 GiB`` without a limit."""
-    return f"{size_text(used)} of {size_text(limit)}" if limit else size_text(used)
-
-
 # -- jobs --------------------------------------------------------------------------------------
 
 
@@ -109,7 +103,7 @@ def job_row(host: str, use: JobUse) -> list[object]:
         f"{use.workspace} / {use.action}",
         cores_text(use.cpu_cores, use.cpu_limit_cores),
         size_text(use.memory_bytes),
-        percent_part(100 * use.memory_bytes / limit_bytes, TIGHT_PERCENT) if limit_bytes else "",
+        percent_part(100 * use.memory_bytes / limit_bytes, MUCH_PERCENT) if limit_bytes else "",
         size_text(limit_bytes) if limit_bytes else "none",
         size_text(use.read_bytes_per_s),
         size_text(use.written_bytes_per_s),
@@ -117,12 +111,6 @@ def job_row(host: str, use: JobUse) -> list[object]:
         size_text(use.written_bytes),
         use.pids,
     ]
-
-
-def percent_part(percent: float, limit_percent: float) -> Part:
-    """A percentage, marked from a limit on."""
-    text = f"{percent:.0f}%"
-    return odd(text) if percent >= limit_percent else text
 
 
 # -- hosts -------------------------------------------------------------------------------------

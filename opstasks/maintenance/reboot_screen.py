@@ -13,6 +13,7 @@ from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
 from opstasks.output.notes import headline, note, prose
 from opstasks.output.parts import Line, Part, bold, good, odd, to_type
+from opstasks.output.states import service_part
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 
@@ -85,7 +86,7 @@ def _steps(plans: Plans, request: RebootRequest) -> str:
 
 def _cells(host: str, plan: RebootPlan, request: RebootRequest, clock: Clock) -> list[Part]:
     when = _due(plan, clock) if request.timed else ""
-    service: Part = good("up") if plan.is_serving else odd("stopped")
+    service = service_part("up" if plan.is_serving else "stopped")
     return [host, when, service, str(len(plan.jobs)), _afterwards(plan, request)]
 
 

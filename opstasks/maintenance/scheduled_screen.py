@@ -16,7 +16,6 @@ from opstasks.maintenance.onhost.records import (
     FAILED,
     INTERRUPTED,
     OBSOLETE,
-    PREPARE,
     READY,
     REFUSED,
     RUNNING,
@@ -30,6 +29,7 @@ from opstasks.maintenance.scheduled import HostSchedule, ScheduledRow
 from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
 from opstasks.output.screens import Screen
+from opstasks.output.states import needs_a_person
 from opstasks.output.summary import Told
 from opstasks.output.table import Column
 
@@ -97,7 +97,7 @@ def _headline(
     # Something obsolete does nothing, and needs nobody.
     count = sum(row.state != OBSOLETE for row in wanted)
     extra: list[Part] = []
-    extra += [odd(f"{count} {'needs' if count == 1 else 'need'} a person")] if count else []
+    extra += [needs_a_person(count)] if count else []
     extra += ["past work below, newest first"] if with_past else []
     return headline(words, width, *extra, clock.now_text)
 
@@ -132,11 +132,7 @@ def _cells(host: str, row: ScheduledRow, clock: Clock, *, in_pipe: bool) -> list
 
 
 def _what(row: ScheduledRow) -> str:
-    if row.what == UNPAUSE:
-        return "unpause"
-    if row.what != PREPARE:
-        return row.what
-    return "reboot" if row.reboot else "prepare"
+    return texts.work_text(row.what, reboots=row.reboot)
 
 
 def _state(row: ScheduledRow) -> Part:

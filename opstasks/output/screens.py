@@ -11,6 +11,7 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import Console
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bad
+from opstasks.output.states import silent_text
 from opstasks.output.table import TOLD_ELSEWHERE, Column, draw
 
 T = TypeVar("T")
@@ -23,8 +24,7 @@ def _none(*_: Any) -> Any:
 
 def no_answer(item: HostResult[Any]) -> Sequence[object]:
     """The row of a host that did not answer, where each host has one row."""
-    words = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
-    return [item.host, bad(words.get(item.outcome, item.outcome))]
+    return [item.host, bad(silent_text(item.outcome))]
 
 
 def for_hosts(columns: Sequence[Column], hosts: int) -> tuple[Column, ...]:

@@ -9,10 +9,11 @@ from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.disks import FULL_PERCENT
-from opstasks.maintenance.records import PREPARE
+from opstasks.maintenance.texts import work_text
 from opstasks.output.entries import Entry, entry_lines
 from opstasks.output.parts import Line, Part, bad, good, odd
 from opstasks.output.screens import Screen, no_answer
+from opstasks.output.states import NOT_KNOWN, or_unknown, service_part, silent_text
 from opstasks.output.table import Column
 from opstasks.status.model import WRONG, Concern, HostStatus, LastRelease, ServiceStatus
 
@@ -32,11 +33,7 @@ COLUMNS = (
     Column("LOCK", rank=6, long="clip"),
     Column("SYNC", rank=8),
 )
-NOT_KNOWN = "?"
-DEAD = ("crash loop", "crashed", "failed", "absent")
 COLOURS = {"warning": "yellow", "note": "", "stale": "yellow", "forgotten": "yellow"}
-# The outcomes of hosts without an answer, in the headline.
-OUTCOMES = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
 
 
 def status_screen(
@@ -77,7 +74,7 @@ def headline(result: FleetResult[HostStatus], clock: Clock) -> Line:
 def _worst(outcome: str, status: HostStatus | None) -> str:
     """One word for a host; "" if it is ok."""
     if status is None:
-        return OUTCOMES.get(outcome, outcome)
+        return silent_text(outcome)
     return next((concern.kind for concern in status.concerns if concern.is_wrong), "")
 
 
@@ -105,10 +102,10 @@ def row(host: str, found: HostStatus, clock: Clock) -> Sequence[object]:
     return [
         host,
         _service(found.service, now_at),
-        found.release or odd(NOT_KNOWN),
+        found.release or NOT_KNOWN,
         odd(str(found.behind)) if found.behind else found.behind,
-        _count(found.running),
-        _count(found.pending),
+        or_unknown(found.running),
+        or_unknown(found.pending),
         _failed(found.failed_24h),
         _disk(found.disk_percent),
         _fullest(found),
@@ -121,26 +118,17 @@ def row(host: str, found: HostStatus, clock: Clock) -> Sequence[object]:
 
 
 def _service(service: ServiceStatus, now_at: float) -> Part:
-    """``up 12m``; what is wrong is in capitals, because colour must not be the only sign."""
-    age = f" {span_text(now_at - service.since_at)}" if service.since_at else ""
-    if service.state == "up":
-        return good(f"up{age}")
-    if service.state in DEAD:
-        return bad(service.state.upper() + ("" if service.state == "absent" else age))
-    return odd(f"{service.state}{age}")
-
-
-def _count(value: int | None) -> object:
-    return odd(NOT_KNOWN) if value is None else value
+    has_age = service.since_at and service.state != "absent"
+    return service_part(service.state, now_at - service.since_at if has_age else None)
 
 
 def _failed(value: int | None) -> object:
-    return odd(str(value)) if value else _count(value)
+    return odd(str(value)) if value else or_unknown(value)
 
 
 def _disk(percent: int | None) -> Part:
     if percent is None:
-        return odd(NOT_KNOWN)
+        return NOT_KNOWN
     return odd(f"{percent}%") if percent >= FULL_PERCENT else f"{percent}%"
 
 
@@ -155,13 +143,13 @@ def _next(found: HostStatus, now_at: float) -> str:
     work = found.next
     if work is None:
         return ""
-    name = ("reboot" if work.reboots else "prepare") if work.kind == PREPARE else work.kind
+    name = work_text(work.kind, reboots=work.reboots)
     return f"{name} now" if work.is_running else f"{name} in {span_text(work.due_at - now_at)}"
 
 
 def _paused(found: HostStatus, clock: Clock) -> Part:
     if found.is_paused is None:
-        return odd(NOT_KNOWN)
+        return NOT_KNOWN
     if found.pause is None:
         return ""
     until, since = found.pause.until_at, found.pause.since_at

@@ -10,7 +10,8 @@ from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.jobs.host_stats import DiskUse, DockerUse, HostUse, ProcessUse
 from opstasks.jobs.stats import JobUse
-from opstasks.jobs.stats_screen import JOB_COLUMNS, bytes_text, cores_text, host_screen, jobs_screen
+from opstasks.jobs.stats_screen import JOB_COLUMNS, cores_text, host_screen, jobs_screen
+from opstasks.jobs.words import bytes_text
 from tests.screen_check import WIDTHS, check_fits, check_golden, check_whole, shown
 
 CLOCK = Clock(datetime(2026, 11, 24, 2, 13, tzinfo=UTC).timestamp())
