@@ -14,8 +14,8 @@ from opstasks.jobs.model import Job
 from opstasks.jobs.short_ids import JobScreen
 from opstasks.jobs.stats import JobUse
 from opstasks.jobs.words import MUCH_PERCENT, bytes_text, percent_part
-from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, bold
+from opstasks.output.notes import Note, note_lines
+from opstasks.output.parts import Line, bold, odd
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.table import Column
 
@@ -121,7 +121,7 @@ def host_screen(clock: Callable[[], Clock], width: int) -> Screen[HostUse]:
 
     def closing(result: FleetResult[HostUse]) -> list[Line]:
         slow = [host for host, use in result.values.items() if use.docker is None]
-        return entry_lines([_silent_docker(host) for host in slow], width, wraps=True)
+        return note_lines([_silent_docker(host) for host in slow], width)
 
     return Screen(
         HOST_COLUMNS,
@@ -133,9 +133,10 @@ def host_screen(clock: Callable[[], Clock], width: int) -> Screen[HostUse]:
     )
 
 
-def _silent_docker(host: str) -> Entry:
+def _silent_docker(host: str) -> Note:
     look = ("look", f"inv -H {one_word(host)} doctor")
-    return Entry(host, "docker did not say in time how much room it uses", "yellow", (look,))
+    text = odd("docker did not say in time how much room it uses")
+    return Note(bold(host), text, (look,))
 
 
 def _tables(

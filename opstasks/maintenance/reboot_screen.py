@@ -11,7 +11,7 @@ from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
-from opstasks.output.notes import headline, note, prose
+from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bold, good, odd, to_type
 from opstasks.output.states import service_part
 from opstasks.output.summary import Told
@@ -48,7 +48,7 @@ def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -
         return []
     found: list[Line] = [_headline(plans, request, clock, width)]
     if not all(plan.is_ready for plan in plans.values()):
-        found += prose(_steps(plans, request), width, "  ")
+        found.append([f"  {_steps(plans, request)}"])
     rows = [_cells(host, plan, request, clock) for host, plan in plans.items()]
     found += draw(HOSTS, rows, width).with_hint()
     found += _jobs(plans, clock, width)

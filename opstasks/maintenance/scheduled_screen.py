@@ -26,7 +26,7 @@ from opstasks.maintenance.onhost.records import (
 )
 from opstasks.maintenance.records import OPEN_STATES
 from opstasks.maintenance.scheduled import HostSchedule, ScheduledRow
-from opstasks.output.notes import headline, note
+from opstasks.output.notes import Note, headline, note, note_lines
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
 from opstasks.output.screens import Screen
 from opstasks.output.states import needs_a_person
@@ -174,8 +174,8 @@ def cancel_plan(chosen: Mapping[str, ScheduledItem], clock: Clock, width: int) -
     found = [headline(head, width, clock.now_text)]
     for host, item in chosen.items():
         text = f"{texts.sentence(item, clock)} (id {texts.short_id(item.id)})"
-        found += note(bold(host), text, width)
-        found += note(" " * len(host), f"afterwards: {_afterwards(item)}", width)
+        after = f"afterwards: {_afterwards(item)}"
+        found += note_lines([Note(bold(host), text), Note(" " * len(host), after)], width)
     return found
 
 

@@ -59,6 +59,11 @@ def to_type(command: str) -> Painted:
     return Painted(typed(command), "bold", is_whole=True)
 
 
+def repainted(part: Part, text: str) -> Part:
+    """Another text in the colour of a part."""
+    return Painted(text, part.colour, part.is_whole) if isinstance(part, Painted) else text
+
+
 def text_of(part: Part) -> str:
     """A part without its colour."""
     return part if isinstance(part, str) else part.text

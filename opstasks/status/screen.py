@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.maintenance.texts import work_text
-from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, Part, bad, good, odd
+from opstasks.output.notes import Note, note_lines
+from opstasks.output.parts import Line, Part, bad, bold, good, odd
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.states import NOT_KNOWN, or_unknown, service_part, silent_text
 from opstasks.output.table import Column
@@ -33,7 +33,12 @@ COLUMNS = (
     Column("LOCK", rank=6, long="clip"),
     Column("SYNC", rank=8),
 )
-COLOURS = {"warning": "yellow", "note": "", "stale": "yellow", "forgotten": "yellow"}
+PAINTS: Mapping[str, Callable[[str], Part]] = {
+    "warning": odd,
+    "note": str,
+    "stale": odd,
+    "forgotten": odd,
+}
 
 
 def status_screen(
@@ -45,7 +50,7 @@ def status_screen(
     """
 
     def closing(result: FleetResult[HostStatus]) -> Iterable[Line]:
-        return entry_lines(entries(result), width, wraps=wide)
+        return note_lines(notes(result, is_whole=wide), width)
 
     return Screen(
         COLUMNS,
@@ -78,19 +83,20 @@ def _worst(outcome: str, status: HostStatus | None) -> str:
     return next((concern.kind for concern in status.concerns if concern.is_wrong), "")
 
 
-def entries(result: FleetResult[HostStatus]) -> list[Entry]:
+def notes(result: FleetResult[HostStatus], *, is_whole: bool = False) -> list[Note]:
     """What needs a person, the worst first, and what is as somebody wanted it."""
     found = [(host, one) for host, status in result.values.items() for one in status.concerns]
     found.sort(key=lambda pair: (not pair[1].is_wrong, pair[1].kind == "note"))
-    return [_entry(host, concern) for host, concern in found]
+    return [_note(host, concern, is_whole=is_whole) for host, concern in found]
 
 
-def _entry(host: str, concern: Concern) -> Entry:
+def _note(host: str, concern: Concern, *, is_whole: bool) -> Note:
     labels = ("look", "undo", "next")
     commands = [(label, getattr(concern, label)) for label in labels if getattr(concern, label)]
     # What people wrote is whole; of the words of a program, the beginning says enough.
-    most_lines = 2 if concern.kind in ("note", "forgotten") else 1
-    return Entry(host, concern.text, COLOURS.get(concern.kind, "red"), tuple(commands), most_lines)
+    most_lines = 0 if is_whole else 2 if concern.kind in ("note", "forgotten") else 1
+    text = PAINTS.get(concern.kind, bad)(concern.text)
+    return Note(bold(host), text, tuple(commands), most_lines)
 
 
 # -- a row -------------------------------------------------------------------------------------
