@@ -15,7 +15,6 @@ from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
-from opstasks.outputs.listing import workspaces_folder
 from opstasks.outputs.onhost.records import RemovalRecord
 
 
@@ -63,7 +62,7 @@ def folder(spec: HostSpec) -> str:
 
 def records_request(spec: HostSpec) -> RemovalsRequest:
     """The request of `RECORDS` for a host."""
-    return RemovalsRequest(folder(spec), workspaces_folder(spec))
+    return RemovalsRequest(folder(spec), spec.workspaces_dir)
 
 
 def read(host: Host) -> tuple[RemovalRecord, ...]:

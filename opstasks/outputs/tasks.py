@@ -36,7 +36,7 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     if workspace:
         shown = screen.files_screen(workspace, len(hosts))
     else:
-        shown = screen.workspaces_screen(listing.workspaces_folder(hosts[0].spec), len(hosts))
+        shown = screen.workspaces_screen(hosts[0].spec.workspaces_dir, len(hosts))
     result = ctx.reader.screen(lambda host: listing.listings(host, workspace), shown)
     ctx.seen("workspaces", result.values, lambda found: [one.name for one in found])
     ctx.finish(result)
@@ -118,6 +118,7 @@ def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
 def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
     """Whether to remove the copies at the sync's source; --yes alone does not decide this."""
     from opstasks.core.errors import Refused
+    from opstasks.outputs.act import SOURCE_CHOICES
 
     if not plan.at_source or source:
         return source or "keep"
@@ -126,7 +127,7 @@ def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
             "--source is missing: remove or keep the files at the sync's source?",
             hint="add --source remove, or --source keep",
         )
-    return ctx.choose("Remove them at the sync's source as well?", ["remove", "keep"])
+    return ctx.choose("Remove them at the sync's source as well?", SOURCE_CHOICES)
 
 
 def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
