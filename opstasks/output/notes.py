@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from opstasks.core.hints import PROGRAMS
 from opstasks.core.lines import clipped
 from opstasks.output import fit, paragraphs
 from opstasks.output.escape import printable
 from opstasks.output.parts import (
     Line,
     Part,
+    bold,
     dim,
     repainted,
     text_of,
@@ -79,7 +81,7 @@ def headline(words: Line, width: int, *extra: Part) -> Line:
 def _one_line(note: Note) -> Line:
     text = printable(clipped(text_of(note.text), MOST_TEXT))
     commands = [
-        part for label, command in note.commands for part in (f"{GAP}{label}: ", to_type(command))
+        part for label, command in note.commands for part in (f"{GAP}{label}: ", _command(command))
     ]
     return [note.name, GAP, repainted(note.text, text), *commands]
 
@@ -116,14 +118,19 @@ def _command_lines(commands: Sequence[tuple[str, str]], indent: int, width: int)
     """The commands, side by side where they fit."""
     row: list[Part] = []
     for label, command in commands:
-        parts: list[Part] = [dim(f"{label}:"), " ", to_type(command)]
+        parts: list[Part] = [dim(f"{label}:"), " ", _command(command)]
         longer: list[Part] = [*row, BETWEEN, *parts] if row else parts
         if row and indent + len(fit.filled(printable(text_of_line(longer)))) > width:
-            yield [" " * indent, *row]
+            yield from paragraphs.folded_line([" " * indent, *row], width)
             longer = parts
         row = longer
     if row:
-        yield [" " * indent, *row]
+        yield from paragraphs.folded_line([" " * indent, *row], width)
+
+
+def _command(text: str) -> Part:
+    """What to type, or a sentence that may need several lines."""
+    return to_type(text) if text.startswith(f"{PROGRAMS[0]} ") else bold(text)
 
 
 def _filled(part: Part) -> str:

@@ -73,6 +73,11 @@ def test_a_command_to_type_is_never_divided():
     assert f"   next: {command}" in shown(note("a", "x", 60, command))
 
 
+def test_a_sentence_of_what_to_do_is_continued_below_itself():
+    lines = shown(note("a", "x", 40, "remove what is not needed from the disk"))
+    assert lines[1:] == ["   next: remove what is not needed from", "   the disk"]
+
+
 # -- named values --------------------------------------------------------------------------------
 
 PATH = "/srv/high_privacy/logs/2026-11/os-job-zvwxyabcdefg2345"
