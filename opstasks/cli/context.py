@@ -227,7 +227,7 @@ class Context(invoke.Context):
         if self.options.json:
             console.document(fleet_document(result, console.fields))
         elif screen is not None:
-            console.say_lines(screen.lines(result, console.window, wide=console.wide))
+            screen.show(console, result)
         if not self.options.json:
             console.problems(result)
         self.end(result)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from opstasks.cli.options import CORE_HELP
 from opstasks.cli.task import SPAN
+from opstasks.core.hints import typed
 
 if TYPE_CHECKING:
     from invoke import Argument, ParserContext
@@ -161,8 +162,7 @@ def task_lines(help: TaskHelp, program: str, columns: int) -> Iterator[str]:
         yield from row_lines(rows, columns)
         yield ""
     for example in help.examples:
-        typed = example.replace("inv ", f"{program} ")
-        yield from hanging(f"{EXAMPLE}{typed}", columns, "", " " * len(EXAMPLE))
+        yield from hanging(f"{EXAMPLE}{typed(example, program)}", columns, "", " " * len(EXAMPLE))
     if help.names:
         yield from hanging(f"Also: {' '.join(help.names)}", columns, "", INDENT)
     more = f"({program} --help flags)"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from opstasks.cli.help import hanging
+from opstasks.core.formats import plural
 
 # The order is that of the screen. A test fails for a task without a group.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -118,12 +119,7 @@ def about_hosts(explicit: str) -> str:
     except (Refused, OSError) as error:
         return error.message if isinstance(error, Refused) else f"hosts.yaml: {error}"
     hosts, groups = len(inventory.hosts), len(inventory.groups)
-    return f"hosts.yaml: {short(path)}, {counted(hosts, 'host')}, {counted(groups, 'group')}"
-
-
-def counted(number: int, what: str) -> str:
-    """A number with its noun: 1 host, 2 hosts."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"hosts.yaml: {short(path)}, {plural(hosts, 'host')}, {plural(groups, 'group')}"
 
 
 def short(path: Path) -> str:

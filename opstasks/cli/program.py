@@ -28,6 +28,7 @@ from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
 from opstasks.cli.values import Choice
 from opstasks.core import errors
 from opstasks.core.errors import Interrupted, OpsError, Refused
+from opstasks.core.hints import program
 
 if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from opstasks.fleet.inventory import Inventory
 
 
-PROGRAMS = ("opstasks", "inv", "invoke")
 LIST_FORMATS = ("flat", "nested", "json")
 
 
@@ -193,8 +193,7 @@ class CommandLine(invoke.Program):
     def _screens(self) -> HelpScreens:
         from opstasks.cli.help_screens import HelpScreens
 
-        name = self.called_as
-        return HelpScreens(self.catalogue, name if name in PROGRAMS else PROGRAMS[0])
+        return HelpScreens(self.catalogue, program())
 
     # -- words -------------------------------------------------------------------------------
 
@@ -309,9 +308,9 @@ def _inventory() -> Inventory | None:
 
 def install() -> None:
     """Turn the running ``inv`` into this program; called by tasks.py while `inv` loads it."""
-    from invoke.main import program
+    from invoke import main
 
     open_streams()
     hide_password()
-    program.__class__ = CommandLine
-    program.executor_class = Executor
+    main.program.__class__ = CommandLine
+    main.program.executor_class = Executor

@@ -68,15 +68,13 @@ class HostReader:
             rows = screen.table_rows(batch)
             has_rows = has_rows or bool(rows)
             table.add(rows)
-            self._console.say_lines(screen.note_lines(batch))
+            screen.show_notes(self._console, batch)
             if screen.ids is not None and self._console.ids_only:
                 self._console.ids(id for value in batch.values.values() for id in screen.ids(value))
 
         result = self.collect(read, show, **how)
         table.end()
-        if not has_rows:
-            self._console.say_lines(screen.nothing_lines(result))
-        self._console.say_lines(screen.closing(result))
+        screen.show_end(self._console, result, has_rows=has_rows)
         return result
 
     def _live(self, read: Callable[[Host], T], screen: Screen[T], **how: Any) -> FleetResult[T]:
@@ -108,6 +106,5 @@ class HostReader:
         return result
 
     def _end(self, result: FleetResult[T], screen: Screen[T]) -> None:
-        console = self._console
-        console.say_lines(screen.lines(result, console.window, wide=console.wide))
-        console.problems(result)
+        screen.show(self._console, result)
+        self._console.problems(result)

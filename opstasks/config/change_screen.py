@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from opstasks.config.keys import LOCAL_FILE
 from opstasks.config.plan import ConfigPlan, ConfigStep
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.hints import one_word
 from opstasks.output.parts import Line, dim, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.table import Column
 
 # So many hosts are named in the headline.

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from opstasks.config.check import ConfigFinding
 from opstasks.config.keys import LOCAL_FILE, ConfigKey, ConfigValue, HostConfig
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.result import FleetResult
 from opstasks.output.parts import Line, Part, bad, dim, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 

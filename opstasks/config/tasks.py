@@ -138,8 +138,8 @@ def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> No
     """Inspect every host, show the plans, ask if necessary, change one host after another."""
     from opstasks.config import act, change_screen, reports
     from opstasks.config.keys import LOCAL_FILE
+    from opstasks.core.formats import plural
     from opstasks.output.parts import to_type
-    from opstasks.output.progress import plural
     from opstasks.output.summary import Told
 
     plans = ctx.fleet.gather(lambda host: act.preview(host, wanted, unknown=unknown))

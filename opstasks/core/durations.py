@@ -43,13 +43,6 @@ def parse(text: str) -> int:
     return seconds
 
 
-def parse_sure(text: str, *, yes: bool) -> int:
-    """Like `parse`; also raises Refused for more than 7 days, unless `yes`."""
-    seconds = parse(text)
-    check_sure(seconds, text, yes=yes)
-    return seconds
-
-
 def check_sure(seconds: float, text: str, *, yes: bool) -> None:
     """Raise Refused for more than 7 days, unless `yes`."""
     if seconds > SURE_S and not yes:

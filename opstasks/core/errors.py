@@ -37,6 +37,8 @@ class OpsError(Exception):
     outcome = "failed"
     # Set when it was shown: no error is shown twice.
     is_shown = False
+    # What stands for the host in the texts, besides its name: its addresses.
+    own_words: tuple[str, ...] = ()
     # The host's state as it was read after the last action; None if it was not read.
     now: HostState | None = None
 
@@ -59,7 +61,7 @@ class OpsError(Exception):
     def __str__(self) -> str:
         """One line, for tracebacks; `opstasks.output.failures` makes what a person sees."""
         prefix = f"{self.host}: " if self.host else ""
-        suffix = f" -> {self.hint}" if self.hint else ""
+        suffix = f" (next: {self.hint})" if self.hint else ""
         return f"{prefix}{clipped(self.message, MOST_SHOWN)}{suffix}"
 
 

@@ -1,13 +1,45 @@
-"""Values in a hint: a hint is a command that a person pastes into a shell."""
+"""Commands in a hint: a person pastes them into a shell."""
 
 from __future__ import annotations
 
+import functools
+import os
+import re
 import shlex
+import sys
 
 from opstasks.core.lines import is_seen
 
+# What people type to start this program. Our texts say the first one.
+PROGRAMS = ("inv", "invoke", "opstasks")
+# A command begins a text, or follows a sign or one of these words: not inside a file's name.
+_COMMAND = re.compile(r"(^|[`(]|[:;,.?] |\b(?:then|or|run) )inv(?= )")
+
 # They have a meaning inside double quotes.
 _SPECIAL = set('"$`\\!')
+
+
+def program() -> str:
+    """What the person typed to start this program; ``inv`` if it was started in another way."""
+    name = os.path.basename(sys.argv[0])  # noqa: PTH119
+    if name == "__main__.py":
+        return "opstasks"
+    return name if name in PROGRAMS else PROGRAMS[0]
+
+
+def typed(text: str, name: str = "") -> str:
+    """A text of ours with its commands as this person types them: ``opstasks -H tpp status``.
+
+    `name` is that of the program, if it is known.
+    """
+    name = name or program()
+    return text if name == PROGRAMS[0] else _COMMAND.sub(rf"\1{name}", text)
+
+
+@functools.cache
+def command_pattern(name: str) -> re.Pattern[str]:
+    """A command that begins with a program's name, in a text."""
+    return re.compile(rf"(?<![^ ]){name}(?: [^ ;]+)+")
 
 
 def one_word(text: object) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from opstasks.cli import changing
 from opstasks.cli.context import Context
 from opstasks.core.errors import Refused, VerifyFailed
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
+from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.deploy import apply, preview, resume, told
 from opstasks.deploy.apply import DeployResult
 from opstasks.deploy.document import DeployPreview, document
 from opstasks.deploy.plan import DeployPlan
 from opstasks.fleet.host import Host
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 
 Plans = Mapping[str, DeployPlan]
@@ -63,7 +63,7 @@ def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:
         return item
     first, *others = plan.problems
     kind = VerifyFailed if all(p.in_release for p in plan.problems) else Refused
-    lines = [f"{other.text} (next: {other.hint})" for other in others]
+    lines = [f"{other.text} (next: {typed(other.hint)})" for other in others]
     if any(p.in_release for p in plan.problems):
         lines.append(plan.facts.import_error)
     if not plan.facts.is_confined:

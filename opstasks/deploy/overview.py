@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.result import FleetResult
 from opstasks.deploy.document import CheckoutMove, DeployPreview
 from opstasks.deploy.preview import UNCONFINED
@@ -13,8 +13,8 @@ from opstasks.deploy.release import Release
 from opstasks.deploy.words import service_cell
 from opstasks.onhost.limits import MOST_COMMITS
 from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
+from opstasks.output.states import or_unknown
 from opstasks.output.table import Column
 
 Releases = Sequence[Release]
@@ -77,7 +77,7 @@ def _pending_row(host: str, found: DeployPreview) -> Sequence[object]:
         _migrations_cell(found),
         move_cell(found.lib),
         service_cell(found.service, found.service_for_s),
-        odd("?") if found.running_jobs is None else found.running_jobs,
+        or_unknown(found.running_jobs),
         ", ".join(found.missing_keys),
     ]
 

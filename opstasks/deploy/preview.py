@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.deploy.facts import CheckoutFacts, Commit, DeployFacts
 from opstasks.deploy.migration_words import in_words
 from opstasks.deploy.plan import DeployPlan
 from opstasks.deploy.words import count_text, service_cell
 from opstasks.onhost.limits import MOST_COMMITS
 from opstasks.output.parts import Line, Part, bad, bold, odd, to_type
-from opstasks.output.progress import plural
+from opstasks.output.states import or_unknown
 from opstasks.output.table import Column, draw
 
 # So many commits are shown, and so many that would be lost.
@@ -208,7 +208,7 @@ def _in_words(facts: DeployFacts) -> list[Part]:
 
 def _row(host: str, plan: DeployPlan) -> Sequence[object]:
     facts = plan.facts
-    jobs = odd("?") if facts.running_jobs is None else facts.running_jobs
+    jobs = or_unknown(facts.running_jobs)
     service = service_cell(facts.service, facts.service_for_s)
     start = facts.code.head_name
     return [host, service, jobs, downtime_text(plan), _afterwards(plan), start]

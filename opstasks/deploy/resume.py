@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from opstasks.core.formats import plural
 from opstasks.deploy.facts import DeployFacts
 from opstasks.deploy.plan import DeployPlan
 from opstasks.output.parts import Line, bad, odd
-from opstasks.output.progress import plural
 
 # So many edited files are named.
 SHOWN = 15

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural
 from opstasks.core.state import ServiceState
-from opstasks.output.parts import Painted, bad, good, odd
-from opstasks.output.progress import plural
+from opstasks.output.parts import Painted
+from opstasks.output.states import service_part
 
 
 def service_cell(state: ServiceState | None, for_s: float | None = None) -> Painted:
-    """The service's state and for how long: ``up 12m``, ``CRASH LOOP 52s``, ``stopped``."""
-    age = f" {span_text(for_s)}" if for_s is not None else ""
-    if state == "up":
-        return good(f"up{age}")
-    if state == "stopped":
-        return odd(f"stopped{age}")
-    words = {"starting": "CRASH LOOP", "failed": "FAILED"}
-    return bad(f"{words[state]}{age}") if state in words else odd("unknown")
+    """The service's state and for how long; one that systemd starts has died before."""
+    if state is None:
+        return service_part("unknown")
+    return service_part("crash loop" if state == "starting" else state, for_s)
 
 
 def service_text(state: ServiceState | None) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from opstasks.core.clock import Clock
+from opstasks.core.formats import plural
 from opstasks.core.result import FleetResult
 from opstasks.doctor.checks import DoctorReport
 from opstasks.doctor.finding import DoctorFinding
-from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, bad, dim, good, odd
-from opstasks.output.progress import plural
+from opstasks.output.notes import Note, note_lines
+from opstasks.output.parts import Line, bad, bold, dim, good, odd
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column, draw
 
@@ -37,7 +37,7 @@ def doctor_screen(
         (),
         lambda host, report: [],
         headline=lambda result: headline(result, clock()),
-        notes=lambda host, report: entry_lines(entries(host, report), width, wraps=True),
+        notes=lambda host, report: note_lines(findings(host, report), width),
         closing=closing,
     )
 
@@ -58,10 +58,10 @@ def headline(result: FleetResult[DoctorReport], clock: Clock) -> Line:
     return [f"{clock.now_text}, ", bad(f"{plural(count, 'finding')}{where}")]
 
 
-def entries(host: str, report: DoctorReport) -> list[Entry]:
+def findings(host: str, report: DoctorReport) -> list[Note]:
     """What is wrong with a host, and the next thing to do."""
     return [
-        Entry(host, f"{check.name}: {check.text}", "red", (("next", check.hint),))
+        Note(bold(host), bad(f"{check.name}: {check.text}"), (("next", check.hint),))
         for check in report.bad
     ]
 

@@ -15,6 +15,7 @@ import msgspec
 
 from opstasks.core import durations
 from opstasks.core.errors import Refused
+from opstasks.core.formats import plural
 from opstasks.fleet import setting_shapes as shapes
 from opstasks.fleet.hosts_file import FILE_NAME, Mistakes, RawFleet, read
 from opstasks.fleet.inventory import (
@@ -39,7 +40,7 @@ def load(path: Path | None) -> Inventory:
     if mistakes.found:
         first, *more = mistakes.found
         raise Refused(
-            f"{path} has {len(more) + 1} mistake(s): {first}",
+            f"{path} has {plural(len(more) + 1, 'mistake')}: {first}",
             tail="\n".join(more),
             hint="see hosts.example.yaml",
         )

@@ -100,6 +100,11 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.home}/config"
 
     @property
+    def workspaces_dir(self) -> str:
+        """The folder of the medium-privacy workspaces, to which the Level 3 sync copies."""
+        return f"{self.medium_privacy}/workspaces"
+
+    @property
     def code_dir(self) -> str:
         """The checkout of job-runner."""
         return f"{self.home}/jobrunner/code"

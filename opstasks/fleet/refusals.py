@@ -18,6 +18,7 @@ _UNKNOWN_USER = re.compile(r"unknown user|user '[^']*' not found")
 _NOT_ACCEPTED = re.compile(r"incorrect (password|authentication) attempt")
 # sudo repeats the whole command line that it does not allow, between these two texts.
 _NOT_ALLOWED, _AS = "not allowed to execute", "' as "
+_ON_HOST = re.compile(r"^(\S+) on \S+?\.?(?=\s|$)")
 
 
 class PasswordNotAccepted(Refused):
@@ -74,6 +75,8 @@ def _without_command(text: str) -> str:
     """The words of sudo without the command line that it repeats."""
     before, words, rest = text.partition(f"{_NOT_ALLOWED} '")
     _, found, after = rest.rpartition(_AS)
+    # sudo's name for the host is not ours: the error has ours.
+    after = _ON_HOST.sub(r"\1", after)
     return f"{before}{_NOT_ALLOWED} it as {after}" if words and found else text
 
 

@@ -133,7 +133,9 @@ class SSHTransport:
     def _blamed(self, hop: Hop, error: Unreachable) -> Unreachable:
         """The error for this host, which names the gateway if that one is the cause."""
         error.host = self.spec.name
-        if hop is not self._hops[-1]:
+        if hop is self._hops[-1]:
+            error.own_words = (hop.settings.hostname, self.spec.address)
+        else:
             error.message = f"gateway {hop.name}: {error.message}"
             gateway = f"the gateway {one_word(hop.name)}"
             if error.hint == CHECK_NETWORK:

@@ -6,28 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, span_text
+from opstasks.core.formats import first_names, plural, span_text
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.merge import newest
 from opstasks.history.read import BEGUN, HistoryFilter, HistoryRow, HostHistory
-from opstasks.output.parts import Line, Painted, bad, bold, dim, good, odd
-from opstasks.output.progress import plural
+from opstasks.output.parts import Line, bold, dim, odd
 from opstasks.output.screens import Screen
+from opstasks.output.states import outcome_part
 from opstasks.output.table import Column
 
 # A clock that is less than so many seconds off is not worth a note: lines take time to arrive.
 SKEW_S = 10.0
 NAMED = 3
-OUTCOMES: dict[str, Painted] = {
-    "changed": good("changed"),
-    "ok": dim("ok"),
-    "failed": bad("failed"),
-    "refused": odd("refused"),
-    "unreachable": bad("unreachable"),
-    "unknown": bad("unknown"),
-    "interrupted": odd("interrupted"),
-    BEGUN: odd(BEGUN),
-}
 COLUMNS = (
     Column("WHEN"),
     Column("HOST"),
@@ -81,7 +71,7 @@ class HistoryScreen(Screen[HostHistory]):
         return [[nothing(self.asked, list(result.values))]]
 
     def _cells(self, row: HistoryRow) -> Sequence[object]:
-        outcome = OUTCOMES.get(row.outcome, row.outcome)
+        outcome = odd(BEGUN) if row.outcome == BEGUN else outcome_part(row.outcome)
         what = " ".join([row.task, *arguments(row.args)])
         when = self.when(row.recorded_at)
         host = [row.host] if self.columns is COLUMNS else []

@@ -73,7 +73,7 @@ def _read(ctx: Context, asked: HistoryQuestion, screen: HistoryScreen) -> FleetR
 
     if not ctx.options.hosts and ctx.fleet.hosts[0].name == "local":
         result = only_own(asked.own, asked.wanted, asked.limit)
-        ctx.console.say_lines(screen.lines(result, ctx.console.window, wide=ctx.console.wide))
+        screen.show(ctx.console, result)
         ctx.console.ids(id for item in result for id in screen.ids_of(item))
         return result
     journals = ctx.reader.screen(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
+from opstasks.core.hints import typed
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.hosts.routes import HostCheck, HostRoute
 from opstasks.output.parts import Line, bad, bold, dim, good
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
-from opstasks.output.table import Column, draw
+from opstasks.output.table import Column
 
 SSH_PORT = 22
 HOW = (
@@ -39,33 +39,23 @@ CHECK_COLUMNS = (
     Column("ADDRESS", rank=3),
     Column("KEY", rank=4),
 )
-GROUP_COLUMNS = (Column("GROUP"), Column("HOSTS", long="wrap", least=24))
 
 
 # -- without a connection ----------------------------------------------------------------------
 
 
-def routes_screen(
-    chosen: str, groups: Mapping[str, Sequence[str]], width: int, *, wide: bool = False
-) -> Screen[HostRoute]:
-    """The screen for a window of a width (0: a pipe); `chosen` says which hosts these are."""
-
-    def closing(result: FleetResult[HostRoute]) -> Iterator[Line]:
-        found = [[name, " ".join(members)] for name, members in groups.items()]
-        longest = max((len(name) for names in groups.values() for name in names), default=0)
-        columns = (GROUP_COLUMNS[0], Column("HOSTS", long="wrap", least=max(longest, 24)))
-        table = draw(columns, found, width, wide=wide)
-        yield from table.lines
-        if width:
-            gap: list[Line] = [[""]] if table.lines else []
-            yield from [*gap, *([dim(line)] for line in HOW)]
-
+def routes_screen(chosen: str, groups: Mapping[str, Sequence[str]]) -> Screen[HostRoute]:
+    """The screen of `hosts`; `chosen` says which hosts these are."""
+    longest = max((len(name) for names in groups.values() for name in names), default=0)
+    group_columns = (Column("GROUP"), Column("HOSTS", long="wrap", least=max(longest, 24)))
+    group_rows = [[name, " ".join(members)] for name, members in groups.items()]
     return Screen(
         ROUTE_COLUMNS,
         lambda host, found: [route_row(found)],
         failed=_wrong,
         headline=lambda result: [bold(chosen)],
-        closing=closing,
+        tables=lambda result: [(group_columns, group_rows)],
+        closing=lambda result: ([dim(typed(line))] for line in HOW),
     )
 
 

@@ -62,14 +62,14 @@ def _show(ctx: Context) -> None:
     names = {spec.name for spec in specs}
     groups = {name: who for name, who in inventory.groups.items() if names & set(who)}
     console.ids(spec.name for spec in specs)
-    shown = screen.routes_screen(_headline(ctx, len(specs)), groups, console.window)
+    shown = screen.routes_screen(_headline(ctx, len(specs)), groups)
     ctx.finish(result, shown)
 
 
 def _headline(ctx: Context, count: int) -> str:
     """``5 hosts, 2 groups in ./hosts.yaml``; with -H, which of them."""
+    from opstasks.core.formats import plural
     from opstasks.fleet.hosts_file import find_inventory
-    from opstasks.output.progress import plural
 
     inventory = ctx.app.inventory
     path = find_inventory(ctx.options.inventory or None)

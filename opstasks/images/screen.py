@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from opstasks.core.formats import first_names, size_text, span_text
+from opstasks.core.formats import first_names, plural, size_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.images.act import ImagesResult
 from opstasks.images.facts import ImageRow
 from opstasks.images.names import short
 from opstasks.images.plan import ImagesPlan
 from opstasks.output.parts import Line, Part, dim, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
 

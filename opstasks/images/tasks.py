@@ -57,10 +57,9 @@ def update(ctx: Context, image: list[str], digest: str = "") -> None:
     Example: inv -H prod images.update ehrql:v1
     """
     from opstasks.core.errors import Refused
-    from opstasks.core.formats import first_names
+    from opstasks.core.formats import first_names, plural
     from opstasks.images import act, facts, names, screen
     from opstasks.images.plan import make_plan
-    from opstasks.output.progress import plural
     from opstasks.output.summary import Told
 
     refs = list(dict.fromkeys(names.parse_ref(text) for text in image))

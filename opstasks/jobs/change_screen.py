@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from opstasks.core.formats import first_names, span_text
+from opstasks.core.formats import first_names, plural, span_text
 from opstasks.jobs.kill import KillPlan, KillResult
 from opstasks.jobs.model import Match
 from opstasks.jobs.retry import RetryResult
 from opstasks.jobs.words import command_for, state_part
 from opstasks.output.parts import Line, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from opstasks.cli.context import Context
 from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, program
 from opstasks.fleet.host import Host
 from opstasks.jobs.find import check_word, find, find_ids, is_id
 from opstasks.jobs.model import Job, Match
@@ -79,7 +79,7 @@ def retyped(words: Sequence[str], word: str, id: str) -> str:
     if not word:
         end = found.index("--") if "--" in found else len(found)
         found.insert(end, shown)
-    return " ".join(["inv", *found])
+    return " ".join([program(), *found])
 
 
 def choices(found: Sequence[Match], clock: Clock, width: int) -> list[str]:
@@ -151,7 +151,7 @@ def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str])
     if not found:
         asked = [host.name for host in ctx.fleet.hosts if host.name not in silent]
         raise Refused(
-            f"no job matches {word!r} on {', '.join(asked)}", hint=_listing(ctx, "jobs.ls --all")
+            f"no job matches {word!r} on {', '.join(asked)}", hint=ctx.command_text("jobs.ls --all")
         )
     if len(found) == 1:
         return found[0]
@@ -171,11 +171,6 @@ def _pick(ctx: Context, question: str, found: Sequence[Match], word: str = "") -
     return found[ctx.pick(question, lines, commands)]
 
 
-def _listing(ctx: Context, task: str) -> str:
-    """The command that lists jobs of the selected hosts."""
-    return " ".join(filter(None, ["inv", ctx.hosts_text, task]))
-
-
 def _running(ctx: Context) -> tuple[Host, str]:
     """The host and the id of one of the running jobs, chosen by a person."""
 
@@ -191,6 +186,6 @@ def _running(ctx: Context) -> tuple[Host, str]:
     if not found:
         if result.exit_code:
             ctx.finish(result)
-        raise Refused("no job is running", hint=_listing(ctx, "jobs.ls --all"))
+        raise Refused("no job is running", hint=ctx.command_text("jobs.ls --all"))
     chosen = _pick(ctx, f"{len(found)} running, newest first.", found)
     return next(host for host in ctx.fleet.hosts if host.name == chosen.host), chosen.job.id

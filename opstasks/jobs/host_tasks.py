@@ -34,7 +34,8 @@ def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
     from opstasks.jobs.stats import read_stats
     from opstasks.jobs.stats_screen import jobs_screen
 
-    screen = jobs_screen(lambda: ctx.clock)
+    whole_ids = not ctx.console.window or ctx.console.wide
+    screen = jobs_screen(lambda: ctx.clock, whole_ids=whole_ids)
     if watch:
         watch_hosts(ctx, read_stats, lambda: screen, every)
     result = ctx.reader.screen(read_stats, screen)
@@ -66,7 +67,7 @@ def stats(ctx: Context, watch: bool = False, every: float = 2.0, top: int = 5) -
         return read_host_stats(host, top)
 
     def screen() -> Screen[HostUse]:
-        return host_screen(lambda: ctx.clock, ctx.console.window, wide=ctx.console.wide)
+        return host_screen(lambda: ctx.clock, ctx.console.window)
 
     if watch:
         watch_hosts(ctx, read, screen, every)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, minute_text, size_text, span_text
+from opstasks.core.formats import first_names, minute_text, plural, size_text, span_text
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.jobs.join import NO_STATE
 from opstasks.jobs.listing import Listing
 from opstasks.jobs.model import ACTIVE, STATES, Job
 from opstasks.jobs.read import JobSelection
-from opstasks.jobs.short_ids import short_ids, with_short_ids
+from opstasks.jobs.short_ids import JobScreen, short_ids
 from opstasks.jobs.words import command_for, cores_text, memory_part, problem_of, state_part
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Painted, bad, bold, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column, draw
 
@@ -55,16 +54,7 @@ class Asked:
         return cls(selection, limit, "".join(f" {part}" for part in parts))
 
 
-class JobScreen(Screen[Listing]):
-    """The table of jobs; ids are short where a person reads them, and unambiguous in the table."""
-
-    def table_rows(self, batch: FleetResult[Listing]) -> list[Sequence[object]]:
-        """The rows of the hosts of a batch, with ids that no other row of it matches."""
-        jobs = [job for found in batch.values.values() for job in found.jobs]
-        return with_short_ids(super().table_rows(batch), jobs)
-
-
-class WatchedJobScreen(JobScreen):
+class WatchedJobScreen(JobScreen[Listing]):
     """The same with what needs a person above the table: a low window cuts off what is below."""
 
     def lines(self, result: FleetResult[Listing], width: int, *, wide: bool = False) -> list[Line]:
@@ -93,7 +83,7 @@ def screen(
 
     `clock` is asked after the hosts: only they say in which zone they are.
     """
-    kind = WatchedJobScreen if is_watched else Screen[Listing] if whole_ids else JobScreen
+    kind = WatchedJobScreen if is_watched else JobScreen[Listing]
     return kind(
         COLUMNS,
         rows=lambda host, found: _rows(host, found, None if in_pipe else clock()),
@@ -101,6 +91,8 @@ def screen(
         notes=lambda host, found: _notes(host, found, asked, whole_ids=whole_ids),
         nothing=lambda result: _nothing(result, asked),
         ids=lambda found: [job.id for job in found.jobs if job.state != NO_STATE],
+        jobs_of=lambda found: found.jobs,
+        whole_ids=whole_ids,
     )
 
 

@@ -6,10 +6,16 @@ If another job, which is not on the screen, also matches, the task asks which on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
+from opstasks.core.result import FleetResult
 from opstasks.jobs.find import is_id
 from opstasks.jobs.model import Job
+from opstasks.output.screens import Screen
+
+T = TypeVar("T")
 
 SHORTEST = 6
 # Each id is compared with every other job: more jobs would take too long.
@@ -39,7 +45,25 @@ def _short(id: str, names: list[str]) -> str:
     return id
 
 
-def with_short_ids(rows: Iterable[Sequence[object]], jobs: Iterable[Job]) -> list[Sequence[object]]:
-    """Rows of a host and an id, and more, with the short forms of the ids."""
-    short = short_ids(jobs)
-    return [[host, short.get(str(id), id), *rest] for host, id, *rest in rows]
+def _no_jobs(answer: object) -> Iterable[Job]:
+    return ()
+
+
+@dataclass(frozen=True)
+class JobScreen(Screen[T]):
+    """A table with a host and a job's id in each row; `jobs_of` are the jobs of an answer.
+
+    Ids are short, and no other row of the table matches them; not with `whole_ids`, for a pipe and
+    for --wide.
+    """
+
+    jobs_of: Callable[[T], Iterable[Job]] = _no_jobs
+    whole_ids: bool = False
+
+    def table_rows(self, batch: FleetResult[T]) -> list[Sequence[object]]:
+        """The rows of the hosts of a batch."""
+        rows = super().table_rows(batch)
+        if self.whole_ids:
+            return rows
+        short = short_ids(job for found in batch.values.values() for job in self.jobs_of(found))
+        return [[host, short.get(str(id), id), *rest] for host, id, *rest in rows]

@@ -9,10 +9,17 @@ from opstasks.core.clock import Clock
 from opstasks.core.formats import size_text, span_text
 from opstasks.jobs.details import JobDetails
 from opstasks.jobs.model import INTERNAL_ERROR, Container, Job
-from opstasks.jobs.words import command_for, cores_text, exit_text, problem_of, state_part
+from opstasks.jobs.words import (
+    bytes_text,
+    command_for,
+    cores_text,
+    exit_text,
+    problem_of,
+    state_part,
+)
 from opstasks.output import fit
 from opstasks.output.escape import printable
-from opstasks.output.named import named_lines
+from opstasks.output.notes import named_lines, note
 from opstasks.output.paragraphs import folded
 from opstasks.output.parts import Line, Part, bold, dim, odd, text_of, to_type
 
@@ -38,7 +45,7 @@ def lines(
         folded(_commands(found, host), width),
         list(_output(printed, width)),
         _history(found, now, clock, width),
-        named_lines(_known(found), width),
+        named_lines(list(_known(found)), width),
     ]
     return [line for part in parts if part for line in [*part, [""]]][:-1]
 
@@ -133,7 +140,7 @@ def _memory(container: Container) -> str:
     used, limit = container.memory_bytes, container.memory_limit_bytes
     if used is None:
         return ""
-    return f"{size_text(used)} of {size_text(limit)}" if limit else size_text(used)
+    return bytes_text(used, limit)
 
 
 # -- its history -------------------------------------------------------------------------------
@@ -158,16 +165,9 @@ def _history(found: JobDetails, now: float, clock: Clock, width: int) -> list[Li
         gap_s = at - last_at if last_at else 0
         if gap_s >= 1:
             rows.append([dim(f"{'':{pad}}  |  {span_text(gap_s)}")])
-        rows += _event(f"{time:{pad}}  ", text, width)
+        rows += note(f"{time:{pad}}", text, width)
         last_at = at
     return rows
-
-
-def _event(start: str, text: str, width: int) -> list[Line]:
-    filled = fit.filled(printable(text))
-    texts = fit.wrapped(filled, max(20, width - len(start))) if width else [filled]
-    starts = [start, *[" " * len(start)] * (len(texts) - 1)]
-    return [[a, b.replace(fit.FILLER, "")] for a, b in zip(starts, texts, strict=True)]
 
 
 # -- its output, and what to do ----------------------------------------------------------------

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text
+from opstasks.core.formats import plural, size_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.jobs.disks import FULL_PERCENT
 from opstasks.jobs.host_stats import DiskUse, DockerUse, HostUse, ProcessUse
+from opstasks.jobs.model import Job
+from opstasks.jobs.short_ids import JobScreen
 from opstasks.jobs.stats import JobUse
-from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, Part, bold, odd
-from opstasks.output.progress import plural
+from opstasks.jobs.words import MUCH_PERCENT, bytes_text, percent_part
+from opstasks.output.notes import Note, note_lines
+from opstasks.output.parts import Line, bold, odd
 from opstasks.output.screens import Screen, no_answer
-from opstasks.output.table import Column, draw
+from opstasks.output.table import Column
 
 JobUses = Sequence[JobUse]
-# From this share of its limit on, a job may soon be killed.
-TIGHT_PERCENT = 90
 JOB_COLUMNS = (
     Column("HOST"),
     Column("JOB"),
@@ -71,16 +71,11 @@ def cores_text(used: float, limit: float | None = None) -> str:
     return f"{used:.2f} of {limit:g}" if limit else f"{used:.2f}"
 
 
-def bytes_text(used: float, limit: float | None = None) -> str:
-    """``1.2 GiB of 4 GiB``; ``1.2 GiB`` without a limit."""
-    return f"{size_text(used)} of {size_text(limit)}" if limit else size_text(used)
-
-
 # -- jobs --------------------------------------------------------------------------------------
 
 
-def jobs_screen(clock: Callable[[], Clock]) -> Screen[JobUses]:
-    """One row for each running job."""
+def jobs_screen(clock: Callable[[], Clock], *, whole_ids: bool = False) -> Screen[JobUses]:
+    """One row for each running job; `whole_ids` for a pipe and for --wide."""
 
     def headline(result: FleetResult[JobUses]) -> Line:
         count = sum(map(len, result.values.values()))
@@ -88,12 +83,14 @@ def jobs_screen(clock: Callable[[], Clock]) -> Screen[JobUses]:
             return ()
         return [f"{clock().now_text}, ", bold(f"{plural(count, 'job')} running")]
 
-    return Screen(
+    return JobScreen(
         JOB_COLUMNS,
         lambda host, uses: [job_row(host, use) for use in uses],
         headline=headline,
         nothing=lambda result: f"no job is running on {plural(len(result.values), 'host')}",
         ids=lambda uses: [use.id for use in uses],
+        jobs_of=lambda uses: [Job(use.id, use.workspace, use.action, "running") for use in uses],
+        whole_ids=whole_ids,
     )
 
 
@@ -106,7 +103,7 @@ def job_row(host: str, use: JobUse) -> list[object]:
         f"{use.workspace} / {use.action}",
         cores_text(use.cpu_cores, use.cpu_limit_cores),
         size_text(use.memory_bytes),
-        percent_part(100 * use.memory_bytes / limit_bytes, TIGHT_PERCENT) if limit_bytes else "",
+        percent_part(100 * use.memory_bytes / limit_bytes, MUCH_PERCENT) if limit_bytes else "",
         size_text(limit_bytes) if limit_bytes else "none",
         size_text(use.read_bytes_per_s),
         size_text(use.written_bytes_per_s),
@@ -116,39 +113,30 @@ def job_row(host: str, use: JobUse) -> list[object]:
     ]
 
 
-def percent_part(percent: float, limit_percent: float) -> Part:
-    """A percentage, marked from a limit on."""
-    text = f"{percent:.0f}%"
-    return odd(text) if percent >= limit_percent else text
-
-
 # -- hosts -------------------------------------------------------------------------------------
 
 
-def host_screen(clock: Callable[[], Clock], width: int, *, wide: bool = False) -> Screen[HostUse]:
+def host_screen(clock: Callable[[], Clock], width: int) -> Screen[HostUse]:
     """One row for each host; below it, tables of disks, of docker and of processes."""
 
-    def closing(result: FleetResult[HostUse]) -> Iterator[Line]:
-        gap: list[Line] = [] if width else [[""]]  # a screen has one before the first table
-        for columns, rows in _tables(result):
-            found = draw(columns, rows, width, wide=wide)
-            yield from [*gap, *found.with_hint()] if found.lines else []
-            gap = [[""]]
+    def closing(result: FleetResult[HostUse]) -> list[Line]:
         slow = [host for host, use in result.values.items() if use.docker is None]
-        yield from entry_lines([_silent_docker(host) for host in slow], width, wraps=True)
+        return note_lines([_silent_docker(host) for host in slow], width)
 
     return Screen(
         HOST_COLUMNS,
         lambda host, use: [host_row(host, use)],
         failed=no_answer,
         headline=lambda result: [clock().now_text],
+        tables=_tables,
         closing=closing,
     )
 
 
-def _silent_docker(host: str) -> Entry:
+def _silent_docker(host: str) -> Note:
     look = ("look", f"inv -H {one_word(host)} doctor")
-    return Entry(host, "docker did not say in time how much room it uses", "yellow", (look,))
+    text = odd("docker did not say in time how much room it uses")
+    return Note(bold(host), text, (look,))
 
 
 def _tables(

@@ -205,9 +205,9 @@ def _kill(
     ctx: Context, by_host: dict[str, list[KillPlan]], *, cleanup: bool
 ) -> FleetResult[KillResult]:
     """Ask, then kill on each host that has something to do."""
+    from opstasks.core.formats import plural
     from opstasks.jobs.change_screen import kill_told
     from opstasks.jobs.kill import apply
-    from opstasks.output.progress import plural
 
     busy = {name for name, items in by_host.items() if any(item.steps for item in items)}
     count = sum(bool(item.steps) for items in by_host.values() for item in items)

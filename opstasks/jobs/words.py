@@ -43,9 +43,18 @@ def memory_part(job: Job) -> Part:
         return ""
     if not job.memory_limit_bytes:
         return size_text(job.memory_bytes)
-    used_percent = 100 * job.memory_bytes / job.memory_limit_bytes
-    text = f"{used_percent:.0f}%"
-    return odd(text) if used_percent >= MUCH_PERCENT else text
+    return percent_part(100 * job.memory_bytes / job.memory_limit_bytes, MUCH_PERCENT)
+
+
+def percent_part(percent: float, limit_percent: float) -> Part:
+    """A percentage, marked from a limit on."""
+    text = f"{percent:.0f}%"
+    return odd(text) if percent >= limit_percent else text
+
+
+def bytes_text(used: float, limit: float | None = None) -> str:
+    """``1.2 GiB of 4 GiB``; ``1.2 GiB`` without a limit."""
+    return f"{size_text(used)} of {size_text(limit)}" if limit else size_text(used)
 
 
 def cores_text(cores: float | None) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from opstasks.core.command import Command, Raw, cmd, quote
 from opstasks.core.errors import OpsError, Refused, VerifyFailed
 from opstasks.core.fields import Count, Line, Seconds, Small
+from opstasks.core.formats import plural
 from opstasks.fleet import audit, lock
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -204,7 +205,7 @@ def _write(host: Host, entry: audit.AuditEntry) -> None:
 
 def _stop(host: Host, plan: LockBreakPlan, owner: lock.Owner) -> LockBreakResult:
     held = plan.held
-    host.step(f"stop {len(held.processes)} process(es)")
+    host.step(f"stop {plural(len(held.processes), 'process', 'processes')}")
     request = StopRequest(
         host.spec.lock_file,
         host.spec.service_user,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.result import FleetResult
 from opstasks.fleet.lock import NAMELESS, Owner
 from opstasks.locks.break_lock import GRACE_S, HeldLock, LockBreakResult
-from opstasks.output.notes import headline, note, prose
+from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bold, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
@@ -101,7 +100,7 @@ def break_plan(host: str, held: HeldLock, clock: Clock, width: int, *, kill: boo
     how = f"stops {plural(len(held.processes), 'process', 'processes')}"
     how += f"; what does not end within {GRACE_S:.0f} s is killed" if kill else " (SIGTERM)"
     how += ". The task stays unfinished, and nothing is undone."
-    return [head, *draw(PROCESSES, rows, width).with_hint(), *prose(how, width)]
+    return [head, *draw(PROCESSES, rows, width).with_hint(), [how]]
 
 
 def _owner_text(owner: Owner, clock: Clock) -> str:
@@ -125,8 +124,8 @@ def broken(clock: Clock) -> Told[LockBreakResult]:
     return Told(host=text, whole=lambda count: f"the lock of {plural(count, 'host')} is free")
 
 
-def next_lines(host: str, owner: Owner | None, width: int) -> list[Line]:
+def next_lines(host: str, owner: Owner | None) -> list[Line]:
     """What to do after the processes were stopped."""
     task = owner.task if owner and owner != NAMELESS else "its task"
     text = f"next:  run {task} again on {host}: it inspects the host and then continues"
-    return prose(text, width)
+    return [[text]]

@@ -56,7 +56,7 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     done = ctx.roll(lambda host: break_lock.apply(host, plan), told=told)
     for result in done.values.values():
         if result.changed:
-            ctx.console.say_lines(screen.next_lines(host, result.owner, window))
+            ctx.console.say_lines(screen.next_lines(host, result.owner))
     ctx.finish(done.mapped(reports.broken))
 
 

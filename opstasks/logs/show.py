@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.lines import clipped
 from opstasks.logs.read import WantedLog
 from opstasks.logs.records import TRACEBACK, LogRecord
 from opstasks.output import fit
 from opstasks.output.escape import printable
 from opstasks.output.parts import Line, Painted, Part, bad, bold, dim
-from opstasks.output.progress import plural
 
 # ``23:46:12 ! ``: the sign marks an error.
 TIME_WIDTH, MARK_WIDTH = 8, 3

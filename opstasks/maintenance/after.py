@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from opstasks.core.command import cmd
+from opstasks.core.hints import typed
 from opstasks.fleet.host import Host
 from opstasks.fleet.program import Program
 from opstasks.maintenance import pause as pausing
@@ -60,7 +61,7 @@ def check_after_reboot(host: Host, wait_s: float = WAIT_S, *, end_pause: bool = 
         if not coming or time.monotonic() >= deadline:
             return Checklist(lines, changed, state_of(facts))
         done = "the pause of the preparation was ended" if changed else "nothing was changed"
-        host.checkpoint(f"{done}; again: inv -H {host.name} after-reboot")
+        host.checkpoint(typed(f"{done}; again: inv -H {host.name} after-reboot"))
         host.pause(POLL_S)
 
 

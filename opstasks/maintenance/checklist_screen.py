@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.result import FleetResult
 from opstasks.maintenance.checklist import Checklist, ChecklistLine
 from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, good
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column
 

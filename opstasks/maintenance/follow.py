@@ -16,7 +16,7 @@ from opstasks.core.errors import (
     VerifyFailed,
 )
 from opstasks.core.formats import span_text
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, typed
 from opstasks.fleet.host import Host
 from opstasks.maintenance import steps
 from opstasks.maintenance.onhost.records import ScheduledItem
@@ -40,7 +40,7 @@ def follow(host: Host, id: str) -> ScheduledItem:
     CommandFailed when the work was interrupted, Interrupted for Ctrl-C.
     """
     where = (
-        f"the host continues by itself; `inv -H {host.name} scheduled` shows its state,"
+        f"the host continues by itself; `{typed(f'inv -H {host.name} scheduled')}` shows its state,"
         f" `scheduled.cancel {one_word(id)}` stops it while it waits for jobs"
     )
     follower = _Follower(host, id)
@@ -138,7 +138,7 @@ def wait_for_boot(host: Host, before: str, limit_s: float) -> None:
         except (Unreachable, Lost, TimedOut):
             return None
 
-    where = f"the host is rebooting; then `inv -H {host.name} after-reboot`"
+    where = f"the host is rebooting; then `{typed(f'inv -H {host.name} after-reboot')}`"
     if host.wait_until(is_booted, timeout_s=limit_s, where=where, every_s=BOOT_POLL_S) is None:
         raise VerifyFailed(
             f"it was prepared, but no new boot was seen within {span_text(limit_s)}",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.records import PREPARE, Pause
 from opstasks.maintenance.pause import PauseFacts, PausePlan, PauseResult
 from opstasks.output.notes import headline
 from opstasks.output.parts import Line, Part, bold, dim, odd
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 

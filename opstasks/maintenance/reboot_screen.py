@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
+from opstasks.core.formats import plural, span_text
 from opstasks.core.hints import one_word
 from opstasks.maintenance import texts
 from opstasks.maintenance.onhost.database import RunningJob
 from opstasks.maintenance.onhost.records import PREPARE, SCHEDULED
 from opstasks.maintenance.prepare import READY_STATE, PrepareResult, RebootPlan, RebootRequest
-from opstasks.output.notes import headline, note, prose
-from opstasks.output.parts import Line, Part, bold, good, odd
-from opstasks.output.progress import plural
+from opstasks.output.notes import headline, note
+from opstasks.output.parts import Line, Part, bold, good, odd, to_type
+from opstasks.output.states import service_part
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 
@@ -48,7 +48,7 @@ def plan_lines(plans: Plans, request: RebootRequest, clock: Clock, width: int) -
         return []
     found: list[Line] = [_headline(plans, request, clock, width)]
     if not all(plan.is_ready for plan in plans.values()):
-        found += prose(_steps(plans, request), width, "  ")
+        found.append([f"  {_steps(plans, request)}"])
     rows = [_cells(host, plan, request, clock) for host, plan in plans.items()]
     found += draw(HOSTS, rows, width).with_hint()
     found += _jobs(plans, clock, width)
@@ -86,7 +86,7 @@ def _steps(plans: Plans, request: RebootRequest) -> str:
 
 def _cells(host: str, plan: RebootPlan, request: RebootRequest, clock: Clock) -> list[Part]:
     when = _due(plan, clock) if request.timed else ""
-    service: Part = good("up") if plan.is_serving else odd("stopped")
+    service = service_part("up" if plan.is_serving else "stopped")
     return [host, when, service, str(len(plan.jobs)), _afterwards(plan, request)]
 
 
@@ -140,7 +140,7 @@ def _notes(host: str, plan: RebootPlan, clock: Clock, width: int) -> list[Line]:
 def _undo(plans: Plans, request: RebootRequest) -> list[Line]:
     if request.timed or request.reboot or all(plan.is_ready for plan in plans.values()):
         return []
-    return [[f"Until the reboot, undo: {_undo_command(','.join(plans))}"]]
+    return [["Until the reboot, undo: ", to_type(_undo_command(",".join(plans)))]]
 
 
 def _undo_command(hosts: str) -> str:
@@ -205,4 +205,8 @@ def _waiting(count: int) -> str:
 def next_line(hosts: Sequence[str]) -> Line:
     """What a person does next with hosts that are ready."""
     it = "the host" if len(hosts) == 1 else "the hosts"
-    return [bold("next:"), f"  reboot {it}, then: inv -H {','.join(hosts)} after-reboot"]
+    return [
+        bold("next:"),
+        f"  reboot {it}, then: ",
+        to_type(f"inv -H {','.join(hosts)} after-reboot"),
+    ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import span_text
-from opstasks.core.hints import one_word
+from opstasks.core.formats import plural, span_text
+from opstasks.core.hints import one_word, program
 from opstasks.core.result import FleetResult
 from opstasks.maintenance import texts
 from opstasks.maintenance.cancel import CancelResult
@@ -16,7 +16,6 @@ from opstasks.maintenance.onhost.records import (
     FAILED,
     INTERRUPTED,
     OBSOLETE,
-    PREPARE,
     READY,
     REFUSED,
     RUNNING,
@@ -27,10 +26,10 @@ from opstasks.maintenance.onhost.records import (
 )
 from opstasks.maintenance.records import OPEN_STATES
 from opstasks.maintenance.scheduled import HostSchedule, ScheduledRow
-from opstasks.output.notes import headline, note
+from opstasks.output.notes import Note, headline, note, note_lines
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
+from opstasks.output.states import needs_a_person
 from opstasks.output.summary import Told
 from opstasks.output.table import Column
 
@@ -57,13 +56,12 @@ COLUMNS = (
 
 
 def screen(
-    clock: Callable[[], Clock], width: int, hosts_text: str, *, with_past: bool
+    clock: Callable[[], Clock], width: int, more: str, *, with_past: bool
 ) -> Screen[HostSchedule]:
-    """The screen of `scheduled`; `hosts_text` is what follows `inv` for the same hosts.
+    """The screen of `scheduled`; `more` is the command that also shows past work.
 
     `clock` is asked after the hosts: only they say in which zone they are.
     """
-    more = " ".join(["inv", *([hosts_text] if hosts_text else []), "scheduled --all"])
 
     def closing(result: FleetResult[HostSchedule]) -> Iterable[Line]:
         past = sum(found.past for found in result.values.values())
@@ -99,7 +97,7 @@ def _headline(
     # Something obsolete does nothing, and needs nobody.
     count = sum(row.state != OBSOLETE for row in wanted)
     extra: list[Part] = []
-    extra += [odd(f"{count} {'needs' if count == 1 else 'need'} a person")] if count else []
+    extra += [needs_a_person(count)] if count else []
     extra += ["past work below, newest first"] if with_past else []
     return headline(words, width, *extra, clock.now_text)
 
@@ -134,11 +132,7 @@ def _cells(host: str, row: ScheduledRow, clock: Clock, *, in_pipe: bool) -> list
 
 
 def _what(row: ScheduledRow) -> str:
-    if row.what == UNPAUSE:
-        return "unpause"
-    if row.what != PREPARE:
-        return row.what
-    return "reboot" if row.reboot else "prepare"
+    return texts.work_text(row.what, reboots=row.reboot)
 
 
 def _state(row: ScheduledRow) -> Part:
@@ -180,8 +174,8 @@ def cancel_plan(chosen: Mapping[str, ScheduledItem], clock: Clock, width: int) -
     found = [headline(head, width, clock.now_text)]
     for host, item in chosen.items():
         text = f"{texts.sentence(item, clock)} (id {texts.short_id(item.id)})"
-        found += note(bold(host), text, width)
-        found += note(" " * len(host), f"afterwards: {_afterwards(item)}", width)
+        after = f"afterwards: {_afterwards(item)}"
+        found += note_lines([Note(bold(host), text), Note(" " * len(host), after)], width)
     return found
 
 
@@ -201,7 +195,7 @@ def candidates(items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
 def commands(host: str, items: Sequence[ScheduledItem], clock: Clock) -> list[str]:
     """The command to type for each piece of work, with a comment that the shell ignores."""
     return [
-        f"inv -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}"
+        f"{program()} -H {host} scheduled.cancel {one_word(texts.short_id(item.id))}"
         f"   # {' '.join(texts.sentence(item, clock).split())}"
         for item in items
     ]

@@ -34,12 +34,14 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
 
     Example: inv -H all scheduled
     """
+    from opstasks.core.hints import typed
     from opstasks.maintenance import scheduled
     from opstasks.maintenance import scheduled_reports as reports
     from opstasks.maintenance.scheduled_screen import screen
 
     past = (limit or ALL) if all else 0
-    shown = screen(lambda: ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
+    more = typed(ctx.command_text("scheduled --all"))
+    shown = screen(lambda: ctx.clock, ctx.console.window, more, with_past=all)
     result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
     ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
     ctx.finish(result.mapped(reports.schedule))
@@ -115,6 +117,7 @@ def _choose_for_each(
 def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> ScheduledItem:
     """What to cancel; a person chooses among several, and names the end of a pause."""
     from opstasks.core.errors import Refused
+    from opstasks.core.hints import program
     from opstasks.maintenance import scheduled_screen as screen
 
     commands = screen.commands(host, choice.items, ctx.clock)
@@ -122,7 +125,7 @@ def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> Sched
         raise Refused(
             "only the end of a pause is scheduled",
             host=host,
-            tail="\n".join([f"inv -H {host} unpause   # end the pause now", *commands]),
+            tail="\n".join([f"{program()} -H {host} unpause   # end the pause now", *commands]),
             hint="type one of these; without its end, the host stays paused",
         )
     if len(choice.items) == 1:
@@ -141,13 +144,13 @@ def _choose(ctx: Context, host: str, choice: CancelChoice, wanted: str) -> Sched
 def _say_nothing(ctx: Context, found: FleetResult[CancelChoice], wanted: str) -> None:
     """Say that there is nothing to cancel; raises Refused for an id that nothing has."""
     from opstasks.core.errors import Refused
+    from opstasks.core.formats import plural
     from opstasks.maintenance import texts
-    from opstasks.output.progress import plural
 
     over = [(host, item) for host, choice in found.values.items() for item in choice.over]
     if wanted and not over:
-        shown = " ".join(word for word in ("inv", ctx.hosts_text, "scheduled --all") if word)
-        raise Refused(f"no scheduled work has the id {wanted!r}", hint=shown)
+        hint = ctx.command_text("scheduled --all")
+        raise Refused(f"no scheduled work has the id {wanted!r}", hint=hint)
     for host, item in over:
         name = f"{texts.kind_text(item)} {texts.short_id(item.id)}"
         ctx.console.say(f"{host}  {name} is over already: {item.outcome}")

@@ -18,7 +18,7 @@ _BRIEFS = (
     ("requeue", "requeued"),
     ("verify", "verified"),
 )
-_RUNNING = re.compile(r"(\d{1,9}) job\(s\) running")
+_RUNNING = re.compile(r"(\d{1,9}) jobs? running")
 
 
 @dataclass(frozen=True)

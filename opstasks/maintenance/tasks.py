@@ -91,8 +91,8 @@ def _prepare(ctx: Context, request: RebootRequest) -> None:
 
 def _say_reading(ctx: Context) -> None:
     """Say what is read, for a person who waits for it."""
+    from opstasks.core.formats import plural
     from opstasks.output.parts import dim
-    from opstasks.output.progress import plural
 
     if ctx.console.is_live:
         count = plural(len(ctx.fleet.hosts), "host")

@@ -76,11 +76,14 @@ def when_text(at: float, clock: Clock) -> str:
 
 def kind_text(item: ScheduledItem) -> str:
     """What a piece of work does, in a word."""
-    if item.kind == UNPAUSE:
-        return "unpause"
-    if item.kind != PREPARE:
-        return item.kind
-    return "reboot" if item.reboot else "prepare"
+    return work_text(item.kind, reboots=item.reboot)
+
+
+def work_text(kind: str, *, reboots: bool) -> str:
+    """The same, for a kind of work and whether it ends with a reboot."""
+    if kind == PREPARE:
+        return "reboot" if reboots else "prepare"
+    return "unpause" if kind == UNPAUSE else kind
 
 
 def sentence(item: ScheduledItem, clock: Clock) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import Refused, VerifyFailed
+from opstasks.core.formats import plural
 from opstasks.core.hints import one_word
 from opstasks.core.lines import lines_of
 from opstasks.core.result import Result
@@ -22,7 +23,6 @@ from opstasks.manage.inspect import ManageInspectRequest
 from opstasks.manage.onhost.account_facts import PEOPLE
 from opstasks.manage.perform import perform
 from opstasks.manage.steps import ManageStep
-from opstasks.output.progress import plural
 
 NOLOGIN = "/usr/sbin/nologin"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opstasks.core.formats import plural
 from opstasks.manage.actions import (
     AnyAction,
     ChangePackages,
@@ -20,7 +21,6 @@ from opstasks.manage.changed_by import word_history
 from opstasks.manage.facts import ManageFacts, PathFacts
 from opstasks.manage.model import Checkout, Creation, Description, Unit
 from opstasks.manage.steps import ManageStep
-from opstasks.output.progress import plural
 
 ENABLED = ("enabled", "enabled-runtime")
 # Unit files that systemd cannot enable, or that something else starts.

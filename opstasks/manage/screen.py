@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.manage.apply import ManageResult
 from opstasks.manage.model import AREAS
 from opstasks.manage.show import diff
 from opstasks.manage.steps import ACCESS_AREAS, ManagePlan, ManageStep, count_by_area
 from opstasks.output.parts import Line, Painted, bold, dim, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw, hidden_lines
 

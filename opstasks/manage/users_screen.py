@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from opstasks.core.formats import plural
 from opstasks.core.hints import one_word
 from opstasks.manage.disable import Account, DisableResult
 from opstasks.output.parts import Line, dim, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.summary import Told
 from opstasks.output.table import Column
 

@@ -19,6 +19,11 @@ def size_text(count_bytes: float) -> str:
     return f"{value:.3g} {_SIZES[place]}"
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """``1 host``, ``2 hosts``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def first_names(names: Sequence[str], most: int) -> str:
     """The first names, and how many more there are: ``a, b and 3 more``."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

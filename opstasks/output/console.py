@@ -88,6 +88,15 @@ class Console:
             self._end_steps()
             self._write(paragraphs.folded(lines, self.window), sys.stdout)
 
+    def beside(self, lines: Iterable[Line]) -> None:
+        """Lines about the rows of a table; in a pipe on standard error: a program reads rows."""
+        lines = list(lines)
+        if self.window:
+            self.say_lines(lines)
+        elif lines and not self.is_quiet:
+            self._end_steps()
+            self._write(paragraphs.folded(lines, self._error_window()), sys.stderr)
+
     def ids(self, values: Iterable[str]) -> None:
         """The ids of the result, one per line, with -q; else nothing."""
         found = [[value] for value in values]

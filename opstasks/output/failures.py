@@ -1,12 +1,17 @@
-"""An error as lines: what went wrong and where, the last lines, and what to type next."""
+"""An error as lines: what went wrong and where, the last lines, and what to type next.
+
+Errors that say the same about several hosts are one. If their texts contain what is each host's
+own, such as its address, general words take its place.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from opstasks.core.errors import OpsError
 from opstasks.core.formats import first_names
+from opstasks.core.hints import typed
 from opstasks.core.lines import clipped, lines_of
 from opstasks.output import fit, paragraphs
 from opstasks.output.escape import printable
@@ -23,23 +28,34 @@ NEXT = "next:  "
 NOW = "now:   "
 INDENT = " " * len(LABEL)
 TAIL = "  | "
+# What stands for the address of each host.
+ADDRESS = "its address"
+_BEGIN, _END = "(?<![A-Za-z0-9.])", "(?![A-Za-z0-9])"
+_FINGERPRINT = re.compile(r"\bSHA256:[\w+/]{43}=?")
 
 
 def grouped(errors: Iterable[OpsError]) -> list[list[OpsError]]:
     """Errors in groups that differ only in the host, in the order of their first ones."""
-    groups: dict[tuple[object, ...], list[OpsError]] = {}
+    groups: list[list[OpsError]] = []
+    known: dict[tuple[object, ...], list[OpsError]] = {}
     for error in errors:
-        groups.setdefault(_key(error), []).append(error)
-    return list(groups.values())
+        # A text may contain the name of one of the hosts by chance: as it is, it may be the same.
+        keys = [_key(error, text_as_it_is), _key(error, general)]
+        group = next((known[key] for key in keys if key in known), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(error)
+        known.update(dict.fromkeys(keys, group))
+    return groups
 
 
 def lines(group: Sequence[OpsError], width: int = 0) -> list[Line]:
     """Errors that differ only in the host, for a window of a width (0: not a terminal)."""
     first = group[0]
     found = _wrapped([Painted(LABEL.rstrip(), "red"), f"  {printable(what(group))}"], width)
-    if first.command:
-        found += _wrapped([f"{INDENT}command: {printable(first.command[:MOST_LINE])}"], width)
-    found += _tail_lines(first.tail, width)
+    if command := _common(group, lambda error: error.command)[:MOST_LINE]:
+        found += _wrapped([f"{INDENT}command: {printable(command)}"], width)
+    found += _tail_lines(_common(group, lambda error: error.tail), width)
     if now := first.now.words() if first.now else "":
         found += _wrapped([bold(NOW.rstrip()), f"   {printable(now)}"], width)
     if first.hint:
@@ -77,22 +93,55 @@ def what(group: Sequence[OpsError]) -> str:
     """What went wrong, and on which hosts: ``no answer (a, b and 34 more)``."""
     names = [error.host for error in group if error.host]
     where = f" ({first_names(names, NAMED)})" if names else ""
-    return clipped(group[0].message, MOST_SHOWN) + where
+    return clipped(_common(group, lambda error: error.message), MOST_SHOWN) + where
+
+
+def _common(group: Sequence[OpsError], text_of: Callable[[OpsError], str]) -> str:
+    """A text of errors; in general words if it is not the same for all hosts."""
+    first = text_of(group[0])
+    return first if all(text_of(e) == first for e in group[1:]) else general(group[0], first)
 
 
 def hint(group: Sequence[OpsError]) -> str:
     """What to type next; for several hosts, with the names of the first ones."""
     first = group[0]
+    text = typed(first.hint)
     if len(group) == 1:
-        return first.hint
-    return _with_host(first.hint, first.host, ",".join(error.host for error in group[:NAMED]))
+        return text
+    if len({_with_host(error.hint, error.host, "HOST") for error in group}) > 1:
+        return f"{text}; likewise for the others"
+    return _with_host(text, first.host, ",".join(error.host for error in group[:NAMED]))
 
 
-def _key(error: OpsError) -> tuple[object, ...]:
+def _key(error: OpsError, shown: Callable[[OpsError, str], str]) -> tuple[object, ...]:
+    """Equal for errors that say the same; `shown` makes a text of an error comparable."""
     if not error.host:
         return (id(error),)
-    hint = _with_host(error.hint, error.host, "HOST")
-    return (type(error), error.message, error.command, error.tail, hint, error.now)
+    hint = _without_addresses(_with_host(error.hint, error.host, "HOST"), error)
+    texts = [shown(error, text) for text in (error.message, error.command, error.tail)]
+    return (shown, type(error), *texts, hint, error.now)
+
+
+def text_as_it_is(error: OpsError, text: str) -> str:
+    """A text of an error, unchanged."""
+    return text
+
+
+def general(error: OpsError, text: str) -> str:
+    """A text with general words for what is the host's own: its name, its addresses, its key."""
+    text = _without_addresses(clipped(text, MOST_SHOWN), error)
+    return re.sub(rf"{_BEGIN}{re.escape(error.host)}{_END}", "HOST", text)
+
+
+def _without_addresses(text: str, error: OpsError) -> str:
+    words = sorted({error.host, *filter(None, error.own_words)}, key=len, reverse=True)
+    where = "|".join(map(re.escape, words))
+    for word in (rf"\w{{1,32}}@\[?(?:{where})\]?(?::\d+)?", rf"\[?(?:{where})\]?:\d+"):
+        text = re.sub(f"{_BEGIN}{word}{_END}", ADDRESS, text)
+    for word in words:
+        if word != error.host:
+            text = re.sub(f"{_BEGIN}{re.escape(word)}{_END}", ADDRESS, text)
+    return _FINGERPRINT.sub("SHA256:…", text)
 
 
 def _with_host(hint: str, host: str, name: str) -> str:

@@ -11,11 +11,11 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
+from opstasks.core.hints import command_pattern, program
+
 # It follows each character that a terminal shows in two columns, so that `len` counts columns.
 FILLER = "\0"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-# A command of ours is pasted into a shell: it stays in one line, if it fits into one.
-_COMMAND = re.compile(r"(?<![^ ])inv(?: [^ ;]+)+")
 MARK = "…"
 # In front of the second line of a text, and the further ones.
 INDENT = "  "
@@ -77,7 +77,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def command_spans(text: str) -> list[tuple[int, int]]:
     """Where the commands of ours in a text begin and end."""
-    return [found.span() for found in _COMMAND.finditer(text)]
+    return [found.span() for found in command_pattern(program()).finditer(text)]
 
 
 def spans(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from opstasks.output import fit
 from opstasks.output.escape import may_look_like_ours, printable
-from opstasks.output.parts import Line, Painted, Part, text_of
+from opstasks.output.parts import Line, Painted, Part, repainted, text_of
 
 # A line that begins with a name and two spaces goes on below the text after them.
 _START = re.compile(r"\s{2,}|\S{1,24}\s{2,}")
@@ -42,6 +42,13 @@ def folded_line(line: Line, width: int) -> list[Line]:
         [*([" " * indent] if number else []), *_between(parts, begin, end)]
         for number, (begin, end) in enumerate(ends)
     ]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A filled text in lines of a width; only a command, or a single word, may be wider."""
+    commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= width]
+    ends = fit.spans(text, width, width, [*commands, *_long_words(text, width)])
+    return [text[begin:end].rstrip() for begin, end in ends]
 
 
 def clipped(line: Line, columns: int) -> Line:
@@ -82,8 +89,6 @@ def _between(parts: Sequence[tuple[str, Part]], start: int, end: int) -> list[Pa
     for text, part in parts:
         piece = fit.bare(text[max(0, start) : max(0, end)])
         if piece:
-            found.append(
-                Painted(piece, part.colour, part.is_whole) if isinstance(part, Painted) else piece
-            )
+            found.append(repainted(part, piece))
         start, end = start - len(text), end - len(text)
     return found

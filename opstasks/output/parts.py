@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from opstasks.core.hints import typed
+
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
 
@@ -53,8 +55,13 @@ def bold(text: str) -> Painted:
 
 
 def to_type(command: str) -> Painted:
-    """A command that a person may type."""
-    return Painted(command, "bold", is_whole=True)
+    """A command that a person may type, or a text to copy."""
+    return Painted(typed(command), "bold", is_whole=True)
+
+
+def repainted(part: Part, text: str) -> Part:
+    """Another text in the colour of a part."""
+    return Painted(text, part.colour, part.is_whole) if isinstance(part, Painted) else text
 
 
 def text_of(part: Part) -> str:

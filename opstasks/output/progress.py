@@ -193,8 +193,3 @@ def step_line(event: events.StepReached, since_s: float | None) -> Line:
     """A step where lines cannot be replaced: when it begins, with the time since the first one."""
     after = f"  (after {took_text(since_s)})" if since_s is not None and since_s >= 1 else ""
     return [dim(event.host), f"  {event.text}{after}"]
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """``1 host``, ``2 hosts``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -10,19 +10,11 @@ from typing import Any, Generic, TypeVar
 from opstasks.core.errors import OpsError
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import Console
-from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
+from opstasks.output.parts import Line, Part, dim, to_type
 from opstasks.output.progress import took_text
+from opstasks.output.states import ending_part
 
 T = TypeVar("T")
-WORDS: dict[str, Painted] = {
-    "changed": good("DONE"),
-    "ok": dim("OK"),
-    "failed": bad("FAILED"),
-    "refused": odd("REFUSED"),
-    "unreachable": bad("NO ANSWER"),
-    "unknown": bad("UNKNOWN"),
-    "interrupted": odd("INTERRUPTED"),
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Summary(Generic[T]):
         if self._told is None or self._console.as_json:
             return
         for item in batch:
-            if item.outcome in WORDS and not self._has_own_lines(item):
+            if item.outcome != "not started" and not self._has_own_lines(item):
                 self._console.say(*self._host_line(item))
         self._console.arrived(batch)
 
@@ -89,4 +81,9 @@ class Summary(Generic[T]):
         number = self._number(item.host)
         text = self._told.host(item.value) if item.good and item.value is not None else ""
         took = dim(f"  {took_text(item.elapsed_s)}")
-        return [f"{number} {item.host}  ", WORDS[item.outcome], f"  {text}" if text else "", took]
+        return [
+            f"{number} {item.host}  ",
+            ending_part(item.outcome),
+            f"  {text}" if text else "",
+            took,
+        ]

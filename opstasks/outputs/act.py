@@ -26,7 +26,6 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.outputs import names
-from opstasks.outputs.listing import workspaces_folder
 from opstasks.outputs.onhost.facts import IDENTITY, STABLE_IDENTITY
 from opstasks.outputs.onhost.records import RemovalRecord, SourceFate
 from opstasks.outputs.plan import (
@@ -145,7 +144,7 @@ def inspect_request(
     spec: HostSpec, workspace: str, files: tuple[str, ...]
 ) -> RemovalInspectRequest:
     """The request of `INSPECT` for a host."""
-    return RemovalInspectRequest(workspaces_folder(spec), spec.level3_source, workspace, files)
+    return RemovalInspectRequest(spec.workspaces_dir, spec.level3_source, workspace, files)
 
 
 def checked(answer: InspectAnswer, request: RemovalInspectRequest, host: str) -> InspectAnswer:
@@ -194,7 +193,7 @@ def apply(host: Host, plan: RemovalPlan, *, source: str, reason: str) -> Removal
 def removed_state(spec: HostSpec, records: Sequence[RemovalRecord]) -> HostState:
     """The files that are gone, by their paths on the host."""
     return HostState(
-        removed=tuple(f"{workspaces_folder(spec)}/{r.workspace}/{r.file}" for r in records)
+        removed=tuple(f"{spec.workspaces_dir}/{r.workspace}/{r.file}" for r in records)
     )
 
 
@@ -253,9 +252,7 @@ def _remove(host: Host, record: RemovalRecord, item: RemovalItem) -> RemovalReco
         error.message = f"{shown}: {error.message}"
         error.hint = f"inv -H {host.name} outputs.ls {one_word(record.workspace)}"
         raise
-    request = RemovalInspectRequest(
-        workspaces_folder(host.spec), "", record.workspace, (record.file,)
-    )
+    request = RemovalInspectRequest(host.spec.workspaces_dir, "", record.workspace, (record.file,))
     (after,) = checked(host.service.call(INSPECT, request), request, host.name).files
     if after.here.facts or after.here.error:
         raise VerifyFailed(
@@ -270,7 +267,7 @@ def remove_request(spec: HostSpec, record: RemovalRecord, item: RemovalItem) -> 
     """The request of `REMOVE`: first the sync's source, from which it would return, then here."""
     places = [
         RemovalPlace(
-            root=workspaces_folder(spec),
+            root=spec.workspaces_dir,
             hold=f"{spec.medium_privacy}/{units.HOLD}",
             identity=_identity(item.here, IDENTITY),
             sha256=record.sha256,

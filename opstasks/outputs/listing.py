@@ -15,7 +15,6 @@ from opstasks.core.fields import Count, Line, Moment
 from opstasks.core.formats import first_names
 from opstasks.core.hints import one_word
 from opstasks.fleet.host import Host
-from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
 from opstasks.outputs import names
 from opstasks.outputs.onhost.walk import MISSING
@@ -123,11 +122,6 @@ WORKSPACES = Program(
 )
 
 
-def workspaces_folder(spec: HostSpec) -> str:
-    """The folder of the medium-privacy workspaces."""
-    return f"{spec.medium_privacy}/workspaces"
-
-
 def listings(host: Host, workspaces: Sequence[str]) -> list[OutputWorkspace]:
     """Each workspace with its files; without names, all workspaces without their files."""
     if not workspaces:
@@ -137,7 +131,7 @@ def listings(host: Host, workspaces: Sequence[str]) -> list[OutputWorkspace]:
 
 def list_files(host: Host, workspace: str) -> OutputWorkspace:
     """A workspace with its files; raises Refused, with the names of others, for an unknown one."""
-    request = FilesRequest(workspaces_folder(host.spec), names.workspace(workspace))
+    request = FilesRequest(host.spec.workspaces_dir, names.workspace(workspace))
     with _explained(host):
         answer = host.service.call(FILES, request)
     if answer.workspaces is not None:
@@ -178,7 +172,7 @@ def unknown(workspace: str, known: Sequence[str], host: str) -> Refused:
 def list_workspaces(host: Host) -> list[OutputWorkspace]:
     """The workspaces of a host."""
     with _explained(host):
-        answer = host.service.call(WORKSPACES, WorkspacesRequest(workspaces_folder(host.spec)))
+        answer = host.service.call(WORKSPACES, WorkspacesRequest(host.spec.workspaces_dir))
     return [
         OutputWorkspace(
             name=found.name,

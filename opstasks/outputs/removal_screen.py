@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import plural, size_text, span_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.fleet.inventory import HostSpec
 from opstasks.output.parts import Line, Part, bad, dim, good, odd, to_type
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
 from opstasks.output.table import Column
-from opstasks.outputs.listing import workspaces_folder
 from opstasks.outputs.onhost.records import RemovalRecord
 from opstasks.outputs.plan import RemovalItem, RemovalPlan
 from opstasks.outputs.removals import THEN, partner_steps, partner_text
@@ -66,7 +64,7 @@ def rm_headline(plan: RemovalPlan, spec: HostSpec) -> Line:
     """What is about to be removed, and where."""
     if not plan.items:
         return [f"{spec.name}: nothing to remove from {one_word(plan.workspace)}"]
-    place = one_word(f"{workspaces_folder(spec)}/{plan.workspace}")
+    place = one_word(f"{spec.workspaces_dir}/{plan.workspace}")
     return [f"{spec.name}: {_items_text(plan)} to remove for good from {place}"]
 
 

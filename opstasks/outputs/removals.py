@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import msgspec
 
 from opstasks.core.errors import Refused
-from opstasks.core.hints import one_word
+from opstasks.core.hints import one_word, typed
 from opstasks.core.lines import is_seen
 from opstasks.fleet import audit
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
 from opstasks.fleet.program import Program
-from opstasks.outputs.listing import workspaces_folder
 from opstasks.outputs.onhost.records import RemovalRecord
 
 
@@ -63,7 +62,7 @@ def folder(spec: HostSpec) -> str:
 
 def records_request(spec: HostSpec) -> RemovalsRequest:
     """The request of `RECORDS` for a host."""
-    return RemovalsRequest(folder(spec), workspaces_folder(spec))
+    return RemovalsRequest(folder(spec), spec.workspaces_dir)
 
 
 def read(host: Host) -> tuple[RemovalRecord, ...]:
@@ -115,7 +114,7 @@ def partner_steps(spec: HostSpec, records: Sequence[RemovalRecord]) -> list[str]
     return [
         "The partner's copies stay. On the Level 4 server, delete them for good (Shift+Del):",
         *(f"  {partner_text(record)}" for record in waiting),
-        THEN + f"inv -H {spec.name} outputs.attest {' '.join(ids)}",
+        THEN + typed(f"inv -H {spec.name} outputs.attest {' '.join(ids)}"),
     ]
 
 

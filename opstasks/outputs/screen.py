@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import plural, size_text, span_text
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 from opstasks.output.parts import Line, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, for_hosts, where
+from opstasks.output.states import NOT_KNOWN
 from opstasks.output.table import Column
 from opstasks.outputs.listing import OutputFile, OutputWorkspace
 
@@ -51,7 +51,7 @@ def workspaces_screen(root: str, hosts: int) -> Screen[Listing]:
 
 def _workspace_cells(host: str, one: OutputWorkspace) -> list[object]:
     if one.error is not None:
-        return [host, one_word(one.name), odd("?"), odd("?"), ""]
+        return [host, one_word(one.name), NOT_KNOWN, NOT_KNOWN, ""]
     newest = "" if one.newest_age_s is None else f"{span_text(one.newest_age_s)} ago"
     return [host, one_word(one.name), one.files, size_text(one.size_bytes), newest]
 

@@ -37,7 +37,7 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     if workspace:
         shown = screen.files_screen(workspace, len(hosts))
     else:
-        shown = screen.workspaces_screen(listing.workspaces_folder(hosts[0].spec), len(hosts))
+        shown = screen.workspaces_screen(hosts[0].spec.workspaces_dir, len(hosts))
     result = ctx.reader.screen(lambda host: listing.listings(host, workspace), shown)
     ctx.seen("workspaces", result.values, lambda found: [one.name for one in found])
     ctx.finish(result)
@@ -62,7 +62,7 @@ def rm(ctx: Context, workspace: str, file: list[str], source: str = "", reason: 
     Example: inv -H tpp outputs.rm my-study output/table1.csv
     """
     from opstasks.core.errors import Refused
-    from opstasks.output.progress import plural
+    from opstasks.core.formats import plural
     from opstasks.output.summary import Told
     from opstasks.outputs import act, removal_screen, reports
 
@@ -119,6 +119,7 @@ def _show_plan(ctx: Context, plan: RemovalPlan) -> None:
 def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
     """Whether to remove the copies at the sync's source; --yes alone does not decide this."""
     from opstasks.core.errors import Refused
+    from opstasks.outputs.act import SOURCE_CHOICES
 
     if not plan.at_source or source:
         return source or "keep"
@@ -127,12 +128,12 @@ def _choose_source(ctx: Context, plan: RemovalPlan, source: str) -> str:
             "--source is missing: remove or keep the files at the sync's source?",
             hint="add --source remove, or --source keep",
         )
-    return ctx.choose("Remove them at the sync's source as well?", ["remove", "keep"])
+    return ctx.choose("Remove them at the sync's source as well?", SOURCE_CHOICES)
 
 
 def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
+    from opstasks.core.formats import plural
     from opstasks.output.parts import odd
-    from opstasks.output.progress import plural
     from opstasks.outputs import removal_screen
 
     spec = ctx.fleet.hosts[0].spec
@@ -182,8 +183,8 @@ def attest(ctx: Context, id: list[str], by: str = "", note: str = "") -> None:
     Example: inv -H tpp outputs.attest 3f9a1c --by "Alex Jones"
     """
     from opstasks.core.errors import Refused
+    from opstasks.core.formats import plural
     from opstasks.fleet import audit
-    from opstasks.output.progress import plural
     from opstasks.output.summary import Told
     from opstasks.outputs import removal_screen, removals, reports
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import first_names, second_text, span_text
+from opstasks.core.formats import first_names, plural, second_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.model import Job
-from opstasks.jobs.short_ids import with_short_ids
+from opstasks.jobs.short_ids import JobScreen
 from opstasks.output.parts import Line, Part, bold, dim, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen
 from opstasks.output.table import Column
 from opstasks.queries.progress import TableProgress
@@ -40,16 +39,6 @@ TABLE_COLUMNS = (
 # -- jobs.queries ------------------------------------------------------------------------------
 
 
-class StatementScreen(Screen[Statements]):
-    """The table of statements; ids are short where a person reads them, as in `jobs.ls`."""
-
-    def table_rows(self, batch: FleetResult[Statements]) -> list[Sequence[object]]:
-        """The rows of the hosts of a batch, with ids that no other row of it matches."""
-        items = [item for found in batch.values.values() for item in found]
-        jobs = [Job(item.job, item.workspace, item.action, "running") for item in items]
-        return with_short_ids(super().table_rows(batch), jobs)
-
-
 def statements_screen(
     clock: Callable[[], Clock], *, whole_ids: bool, in_pipe: bool = False
 ) -> Screen[Statements]:
@@ -63,8 +52,7 @@ def statements_screen(
         now = None if in_pipe else clock()
         return [[host, *_statement_cells(item), _sent(item, now), _image(item)] for item in found]
 
-    kind = Screen[Statements] if whole_ids else StatementScreen
-    return kind(
+    return JobScreen(
         STATEMENT_COLUMNS,
         rows=rows,
         headline=lambda result: _statements_headline(result, clock()),
@@ -74,6 +62,10 @@ def statements_screen(
             " jobs.ls shows all jobs"
         ),
         ids=lambda found: [item.job for item in found],
+        jobs_of=lambda found: [
+            Job(item.job, item.workspace, item.action, "running") for item in found
+        ],
+        whole_ids=whole_ids,
     )
 
 

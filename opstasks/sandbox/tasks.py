@@ -11,6 +11,8 @@ from invoke import Collection
 
 from opstasks.cli.context import Context
 from opstasks.cli.task import ABOUT_HOSTS, Flag, task
+from opstasks.core.formats import plural
+from opstasks.core.hints import typed
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -85,7 +87,7 @@ def up(ctx: Context, hosts: int = 2) -> None:
 
     Example: inv sandbox.up --hosts 2
     """
-    if only_said(ctx, f"start up to {hosts} host(s)"):
+    if only_said(ctx, f"start up to {plural(hosts, 'host')}"):
         return
     with sandbox() as box:
         found = box.up(hosts, ctx.console.note)
@@ -122,7 +124,7 @@ def status(ctx: Context) -> None:
     for host in hosts:
         ctx.console.say(f"{host.name}  {host.address}  {'up' if host.running else 'off'}")
     if not hosts:
-        ctx.console.say("no host is up: inv sandbox.up")
+        ctx.console.say(typed("no host is up: inv sandbox.up"))
 
 
 @task(
@@ -208,7 +210,7 @@ def many(ctx: Context, hosts: int = 250, down: bool = False) -> None:
 
     Example: inv sandbox.many --hosts 100
     """
-    if only_said(ctx, "stop the cheap hosts" if down else f"serve {hosts} cheap host(s)"):
+    if only_said(ctx, "stop the cheap hosts" if down else f"serve {plural(hosts, 'cheap host')}"):
         return
     from opstasks.sandbox.many import many_down, many_up
 

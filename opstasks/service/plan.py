@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.state import ServiceState
 from opstasks.deploy.words import jobs_go_on, service_cell, service_text
 from opstasks.output.parts import Line, Part, bold, dim, odd, to_type
-from opstasks.output.progress import plural
+from opstasks.output.states import or_unknown
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 from opstasks.service.act import RunningJobs, ServiceFacts, ServiceResult
@@ -82,9 +82,8 @@ def _idle(plans: Mapping[str, ServicePlan]) -> Iterator[Line]:
 
 
 def _row(host: str, plan: ServicePlan) -> Sequence[object]:
-    jobs = odd("?") if plan.jobs.count is None else plan.jobs.count
     state = service_cell(plan.service, plan.service_for_s)
-    return [host, state, jobs, _afterwards(plan)]
+    return [host, state, or_unknown(plan.jobs.count), _afterwards(plan)]
 
 
 def _afterwards(plan: ServicePlan) -> str:

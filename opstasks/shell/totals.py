@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from opstasks.core.errors import CommandFailed, TimedOut
-from opstasks.core.formats import first_names
+from opstasks.core.formats import first_names, plural
 from opstasks.core.result import FleetResult, HostResult, Result
 from opstasks.output.parts import Line, Painted, Part, bad, good, odd
-from opstasks.output.progress import plural
+from opstasks.output.states import silent_text
 
 # So many hosts of each kind are named.
 NAMED = 10
-WORDS = {"unreachable": "no answer", "unknown": "unknown: the connection was lost"}
 
 
 def totals(result: FleetResult[Result]) -> Line:
@@ -33,7 +32,9 @@ def _kind(item: HostResult[Result]) -> str:
         return f"failed (exit {item.error.returned})"
     if isinstance(item.error, TimedOut):
         return "failed (time limit)"
-    return WORDS.get(item.outcome, item.outcome)
+    if item.outcome == "unknown":
+        return "unknown: the connection was lost"
+    return silent_text(item.outcome) if item.outcome == "unreachable" else item.outcome
 
 
 def _told(kind: str, hosts: list[str]) -> Painted:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opstasks.core.clock import Clock
 from opstasks.core.formats import span_text
 from opstasks.core.result import FleetResult
 from opstasks.jobs.disks import FULL_PERCENT
-from opstasks.maintenance.records import PREPARE
-from opstasks.output.entries import Entry, entry_lines
-from opstasks.output.parts import Line, Part, bad, good, odd
+from opstasks.maintenance.texts import work_text
+from opstasks.output.notes import Note, note_lines
+from opstasks.output.parts import Line, Part, bad, bold, good, odd
 from opstasks.output.screens import Screen, no_answer
+from opstasks.output.states import NOT_KNOWN, or_unknown, service_part, silent_text
 from opstasks.output.table import Column
 from opstasks.status.model import WRONG, Concern, HostStatus, LastRelease, ServiceStatus
 
@@ -32,11 +33,12 @@ COLUMNS = (
     Column("LOCK", rank=6, long="clip"),
     Column("SYNC", rank=8),
 )
-NOT_KNOWN = "?"
-DEAD = ("crash loop", "crashed", "failed", "absent")
-COLOURS = {"warning": "yellow", "note": "", "stale": "yellow", "forgotten": "yellow"}
-# The outcomes of hosts without an answer, in the headline.
-OUTCOMES = {"unreachable": "no answer", "interrupted": "not asked", "not started": "not asked"}
+PAINTS: Mapping[str, Callable[[str], Part]] = {
+    "warning": odd,
+    "note": str,
+    "stale": odd,
+    "forgotten": odd,
+}
 
 
 def status_screen(
@@ -48,7 +50,7 @@ def status_screen(
     """
 
     def closing(result: FleetResult[HostStatus]) -> Iterable[Line]:
-        return entry_lines(entries(result), width, wraps=wide)
+        return note_lines(notes(result, is_whole=wide), width)
 
     return Screen(
         COLUMNS,
@@ -77,23 +79,24 @@ def headline(result: FleetResult[HostStatus], clock: Clock) -> Line:
 def _worst(outcome: str, status: HostStatus | None) -> str:
     """One word for a host; "" if it is ok."""
     if status is None:
-        return OUTCOMES.get(outcome, outcome)
+        return silent_text(outcome)
     return next((concern.kind for concern in status.concerns if concern.is_wrong), "")
 
 
-def entries(result: FleetResult[HostStatus]) -> list[Entry]:
+def notes(result: FleetResult[HostStatus], *, is_whole: bool = False) -> list[Note]:
     """What needs a person, the worst first, and what is as somebody wanted it."""
     found = [(host, one) for host, status in result.values.items() for one in status.concerns]
     found.sort(key=lambda pair: (not pair[1].is_wrong, pair[1].kind == "note"))
-    return [_entry(host, concern) for host, concern in found]
+    return [_note(host, concern, is_whole=is_whole) for host, concern in found]
 
 
-def _entry(host: str, concern: Concern) -> Entry:
+def _note(host: str, concern: Concern, *, is_whole: bool) -> Note:
     labels = ("look", "undo", "next")
     commands = [(label, getattr(concern, label)) for label in labels if getattr(concern, label)]
     # What people wrote is whole; of the words of a program, the beginning says enough.
-    most_lines = 2 if concern.kind in ("note", "forgotten") else 1
-    return Entry(host, concern.text, COLOURS.get(concern.kind, "red"), tuple(commands), most_lines)
+    most_lines = 0 if is_whole else 2 if concern.kind in ("note", "forgotten") else 1
+    text = PAINTS.get(concern.kind, bad)(concern.text)
+    return Note(bold(host), text, tuple(commands), most_lines)
 
 
 # -- a row -------------------------------------------------------------------------------------
@@ -105,10 +108,10 @@ def row(host: str, found: HostStatus, clock: Clock) -> Sequence[object]:
     return [
         host,
         _service(found.service, now_at),
-        found.release or odd(NOT_KNOWN),
+        found.release or NOT_KNOWN,
         odd(str(found.behind)) if found.behind else found.behind,
-        _count(found.running),
-        _count(found.pending),
+        or_unknown(found.running),
+        or_unknown(found.pending),
         _failed(found.failed_24h),
         _disk(found.disk_percent),
         _fullest(found),
@@ -121,26 +124,17 @@ def row(host: str, found: HostStatus, clock: Clock) -> Sequence[object]:
 
 
 def _service(service: ServiceStatus, now_at: float) -> Part:
-    """``up 12m``; what is wrong is in capitals, because colour must not be the only sign."""
-    age = f" {span_text(now_at - service.since_at)}" if service.since_at else ""
-    if service.state == "up":
-        return good(f"up{age}")
-    if service.state in DEAD:
-        return bad(service.state.upper() + ("" if service.state == "absent" else age))
-    return odd(f"{service.state}{age}")
-
-
-def _count(value: int | None) -> object:
-    return odd(NOT_KNOWN) if value is None else value
+    has_age = service.since_at and service.state != "absent"
+    return service_part(service.state, now_at - service.since_at if has_age else None)
 
 
 def _failed(value: int | None) -> object:
-    return odd(str(value)) if value else _count(value)
+    return odd(str(value)) if value else or_unknown(value)
 
 
 def _disk(percent: int | None) -> Part:
     if percent is None:
-        return odd(NOT_KNOWN)
+        return NOT_KNOWN
     return odd(f"{percent}%") if percent >= FULL_PERCENT else f"{percent}%"
 
 
@@ -155,13 +149,13 @@ def _next(found: HostStatus, now_at: float) -> str:
     work = found.next
     if work is None:
         return ""
-    name = ("reboot" if work.reboots else "prepare") if work.kind == PREPARE else work.kind
+    name = work_text(work.kind, reboots=work.reboots)
     return f"{name} now" if work.is_running else f"{name} in {span_text(work.due_at - now_at)}"
 
 
 def _paused(found: HostStatus, clock: Clock) -> Part:
     if found.is_paused is None:
-        return odd(NOT_KNOWN)
+        return NOT_KNOWN
     if found.pause is None:
         return ""
     until, since = found.pause.until_at, found.pause.since_at

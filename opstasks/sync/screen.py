@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from opstasks.core.clock import Clock
-from opstasks.core.formats import size_text, span_text
+from opstasks.core.formats import plural, size_text, span_text
 from opstasks.core.result import FleetResult
 from opstasks.output.notes import headline, note
 from opstasks.output.parts import Line, Part, bad, bold, dim, good, odd
-from opstasks.output.progress import plural
 from opstasks.output.screens import Screen, no_answer
+from opstasks.output.states import needs_a_person
 from opstasks.output.summary import Told
 from opstasks.output.table import Column, draw
 from opstasks.sync.act import SyncResult
@@ -73,12 +73,8 @@ def _headline(result: FleetResult[SyncState], clock: Clock, width: int) -> Line:
     on = sum(state.on for state in states.values())
     words: list[Part] = [bold(f"Level 3 sync on at {on} of {plural(len(states), 'host')}")]
     wanted = [host for host, state in states.items() if state.attention()]
-    needs = odd(f"{len(wanted)} {_needs(len(wanted))} a person")
-    return headline(words, width, *([needs] if wanted else []), clock.now_text)
-
-
-def _needs(count: int) -> str:
-    return "needs" if count == 1 else "need"
+    needs = [needs_a_person(len(wanted))] if wanted else []
+    return headline(words, width, *needs, clock.now_text)
 
 
 def _cells(host: str, state: SyncState) -> list[Part]:

@@ -75,11 +75,6 @@ def check_source(spec: HostSpec) -> None:
         )
 
 
-def target(spec: HostSpec) -> str:
-    """The folder to copy files to."""
-    return f"{spec.medium_privacy}/workspaces"
-
-
 def lock_path(spec: HostSpec) -> str:
     """The sync's own lock."""
     return f"{spec.state_dir}/{records.LOCK}"
@@ -93,10 +88,10 @@ def folder() -> str:
 def script(spec: HostSpec) -> str:
     """The script with this host's paths."""
     temp_dir = f"{spec.medium_privacy}/.{NAME}"
-    words = rsync.careful_copy(spec.level3_source, target(spec), temp_dir, (f"/{HOLD}",))
+    words = rsync.careful_copy(spec.level3_source, spec.workspaces_dir, temp_dir, (f"/{HOLD}",))
     request = SyncRunRequest(
         source=spec.level3_source,
-        target=target(spec),
+        target=spec.workspaces_dir,
         temp_dir=temp_dir,
         state_dir=spec.state_dir,
         rsync=tuple(words),

@@ -257,7 +257,7 @@ def test_wrong_usage_is_refused_before_any_host_is_asked(program, words, reason)
     [
         ("sandbox.publish v2.71.0", "would move main to v2.71.0 on all hosts"),
         ("sandbox.submit --action long", "would submit long to sandbox-1"),
-        ("sandbox.up --hosts 3", "would start up to 3 host(s)"),
+        ("sandbox.up --hosts 3", "would start up to 3 hosts"),
         ("sandbox.down --images", "would remove the hosts and the images"),
         ("sandbox.many --down", "would stop the cheap hosts"),
     ],

@@ -78,10 +78,10 @@ def test_a_span_as_text_can_be_read_back(seconds):
 
 
 def test_more_than_a_week_needs_yes():
-    assert durations.parse_sure("7d", yes=False) == durations.SURE_S
+    durations.check_sure(durations.SURE_S, "7d", yes=False)
     with pytest.raises(Refused, match="7 days"):
-        durations.parse_sure("7d1s", yes=False)
-    assert durations.parse_sure("8d", yes=True) == 8 * 86400
+        durations.check_sure(durations.SURE_S + 1, "7d1s", yes=False)
+    durations.check_sure(8 * 86400, "8d", yes=True)
 
 
 # -- moments ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstasks.core.errors import OpsError
-from opstasks.core.hints import one_word, value_of
+from opstasks.core.hints import one_word, typed, value_of
 from opstasks.output.failures import lines
-from opstasks.output.parts import text_of_line
+from opstasks.output.parts import text_of_line, to_type
 
 PACKAGE = Path(__file__).parents[2] / "opstasks"
 # Names of hosts, which the inventory checks (`NAME` and `ADDRESS` there), and our own constants.
@@ -145,3 +146,70 @@ def test_a_value_of_any_characters_is_a_word_that_can_be_read(text, word):
 @pytest.mark.parametrize("text", ["$(touch /tmp/x)", "a; b", "a\nb", "`x`", "", "a b", "#x"])
 def test_hostile_values_are_quoted(text):
     assert one_word(text) in (text, f"'{text}'") or one_word(text).startswith("$'")
+
+
+# -- the name of the program ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("started", "name"),
+    [
+        ("/usr/bin/inv", "inv"),
+        ("invoke", "invoke"),
+        ("/opt/bin/opstasks", "opstasks"),
+        ("/opt/opstasks/__main__.py", "opstasks"),
+        ("/usr/bin/pytest", "inv"),
+    ],
+)
+def test_commands_begin_with_the_program_that_the_person_typed(monkeypatch, started, name):
+    monkeypatch.setattr("sys.argv", [started, "status"])
+    assert typed("inv -H tpp logs") == f"{name} -H tpp logs"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fix it, then: inv -H a deploy", "fix it, then: opstasks -H a deploy"),
+        ("run `inv -H a deploy`; or inv logs", "run `opstasks -H a deploy`; or opstasks logs"),
+        ("edit it, then inv -H a manage", "edit it, then opstasks -H a manage"),
+        ("Is it up? inv -H a status", "Is it up? opstasks -H a status"),
+        ("inv -H a outputs.rm w 'my inv file'", "opstasks -H a outputs.rm w 'my inv file'"),
+        ("/srv/inv /inv x", "/srv/inv /inv x"),
+    ],
+)
+def test_only_commands_are_changed_to_the_program_that_was_typed(text, expected):
+    assert typed(text, "opstasks") == expected
+
+
+def test_every_command_in_a_text_can_be_changed_to_the_program_that_was_typed():
+    """A command follows a sign or a word that `typed` knows."""
+    wrong = []
+    for path in sorted(PACKAGE.glob("**/*.py")):
+        for text in _texts(ast.parse(path.read_text())):
+            if " -> " not in text and len(re.findall(r"\binv (?=-|[a-z]+\.)", text)) > len(
+                re.findall(r"\bopstasks ", typed(text, "opstasks"))
+            ):
+                wrong.append(f"{path.name}: {text}")
+    assert wrong == []
+
+
+def _texts(tree):
+    """The texts of a module, without its docstrings; a value in a text is an x."""
+    shown = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            shown |= {id(value) for value in node.values}
+            yield "".join(v.value if isinstance(v, ast.Constant) else "x" for v in node.values)
+        elif isinstance(node, ast.Constant) and id(node) not in shown:
+            yield str(node.value)
+
+
+def test_a_hint_is_shown_with_the_program_that_was_typed(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["opstasks"])
+    error = OpsError("x", host="a", hint="fix it, then: inv -H a deploy")
+    assert text_of_line(lines([error])[-1]) == "next:  fix it, then: opstasks -H a deploy"
+    assert text_of_line([to_type("inv -H a logs")]) == "opstasks -H a logs"

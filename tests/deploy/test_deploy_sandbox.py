@@ -195,7 +195,7 @@ def test_the_fleet_stops_at_the_first_failure(managed, look, inv, at_old_release
 
 def test_without_a_terminal_and_without_yes_nothing_changes(look, inv, at_old_release):
     before, pid = look("sandbox-1").whole(), look("sandbox-1").main_pid
-    assert "nothing was deployed yet" in good(inv("-H", "sandbox-1", "deploy.releases")).stdout
+    assert "nothing was deployed yet" in good(inv("-H", "sandbox-1", "deploy.releases")).stderr
     done = inv("-H", "sandbox-1", "deploy")
     assert done.returncode == 2
     assert "--yes" in done.stderr

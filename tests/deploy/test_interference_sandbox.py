@@ -260,7 +260,7 @@ def test_a_locked_database_is_unknown_and_not_empty(host, managed, inv, look):
     try:
         status = json.loads(inv("-H", HOST, "--json", "status").stdout)["hosts"][HOST]["value"]
         done = inv("-H", HOST, "--json", "deploy.pending")
-        shown = inv("-H", HOST, "deploy.pending").stdout
+        shown = inv("-H", HOST, "deploy.pending").stderr
     finally:
         host.sh("systemctl stop dblock")
     assert (status["running"], status["pending"], status["is_paused"]) == (None, None, None)

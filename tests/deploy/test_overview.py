@@ -15,9 +15,9 @@ from opstasks.deploy.release import Release
 from opstasks.output.documents import fleet_document, plain
 from opstasks.output.escape import json_text
 from opstasks.output.parts import text_of_line
-from tests.deploy import golden_help
 from tests.deploy.facts_help import RECORD
 from tests.deploy.screens_help import DIVERGED, MANY_JOBS, NEW, OLD, STOPPED, plan
+from tests.screen_check import WIDTHS, check_screen
 
 HERE = Path(__file__).parent
 NOW_AT = 1_795_745_580.0  # 2026-11-26 02:13 UTC
@@ -51,9 +51,9 @@ def pending(result, width=80):
     return [text_of_line(line) for line in overview.pending("-H sandbox").lines(result, width)]
 
 
-@pytest.mark.parametrize("width", golden_help.WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_pending_looks_like_its_drawing(width):
-    golden_help.check(HERE, "pending", width, overview.pending("-H sandbox").lines(ALL, width))
+    check_screen(__file__, "pending", width, overview.pending("-H sandbox").lines(ALL, width))
 
 
 def test_pending_has_one_row_for_each_host_at_80_columns():
@@ -151,11 +151,11 @@ def releases(found, width=80):
     return [text_of_line(line) for line in overview.releases(lambda: CLOCK).lines(result, width)]
 
 
-@pytest.mark.parametrize("width", golden_help.WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_releases_look_like_their_drawing(width):
     result = FleetResult([HostResult("sandbox-1", "ok", RELEASES)])
     lines = overview.releases(lambda: CLOCK).lines(result, width)
-    golden_help.check(HERE, "releases", width, lines)
+    check_screen(__file__, "releases", width, lines)
 
 
 def test_releases_say_that_the_newest_is_first():

@@ -1,14 +1,12 @@
 """The preview of a deploy: the drawings of the screens, and what must never be missed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from opstasks.deploy import preview, resume
 from opstasks.deploy.facts import Commit, Dirt
 from opstasks.output.parts import Painted, text_of_line
-from tests.deploy import golden_help
 from tests.deploy.facts_help import FACTS, RECORD
 from tests.deploy.screens_help import (
     BACK,
@@ -21,8 +19,8 @@ from tests.deploy.screens_help import (
     plan,
     rollback,
 )
+from tests.screen_check import WIDTHS, check_screen
 
-HERE = Path(__file__).parent
 TWO = {"sandbox-1": plan(OLD), "sandbox-2": plan(STOPPED)}
 UNDO = "inv -H sandbox deploy.rollback"
 ODD = {
@@ -53,7 +51,7 @@ def red(plans):
 # -- the drawings ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("width", golden_help.WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     ("name", "plans", "undo"),
     [
@@ -64,15 +62,15 @@ def red(plans):
     ],
 )
 def test_the_preview_looks_like_its_drawing(name, plans, undo, width):
-    golden_help.check(HERE, name, width, preview.lines(plans, width, undo=undo))
+    check_screen(__file__, name, width, preview.lines(plans, width, undo=undo))
 
 
-@pytest.mark.parametrize("width", golden_help.WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_an_unfinished_release_looks_like_its_drawing(width):
     dirt = Dirt(staged=("a.py",), unstaged=("a.py", *(f"f{n:02}.py" for n in range(20))))
     begun = replace(RECORD, started_at=1_764_123_180.0)
     facts = replace(FACTS, code=replace(OLD.code, dirt=dirt), releases=(begun,))
-    golden_help.check(HERE, "unfinished", width, resume.lines({"tpp": plan(facts)}))
+    check_screen(__file__, "unfinished", width, resume.lines({"tpp": plan(facts)}))
 
 
 # -- what must not be missed -----------------------------------------------------------------

@@ -1,7 +1,6 @@
 """What is said after a deploy: the state that was read, or why it went back."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,9 @@ from opstasks.core.state import HostState
 from opstasks.deploy import told
 from opstasks.deploy.apply import DeployResult, StepAnswer, WentBack
 from opstasks.output.parts import text_of_line
-from tests.deploy import golden_help
 from tests.deploy.test_apply import SPEC
+from tests.screen_check import WIDTHS, check_fits, check_screen
 
-HERE = Path(__file__).parent
 NOW = HostState(service="up", code="b" * 40)
 DONE = DeployResult(True, "v2.71.0", "v2.73.0", 3, "1", (), NOW, 1)
 TRACE = (
@@ -45,11 +43,11 @@ def lines(error, width=0):
     return [text_of_line(line) for line in told.back_lines(error, "21.3s", width)]
 
 
-@pytest.mark.parametrize("width", golden_help.WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_deploy_that_went_back_looks_like_its_drawing(width):
     found = told.back_lines(went_back(), "21.3s", width)
-    assert golden_help.too_wide(found[1:], width - told.INDENT) == []
-    golden_help.check(HERE, "back", width, found)
+    check_fits(found[1:], width - told.INDENT)
+    check_screen(__file__, "back", width, found)
 
 
 @pytest.mark.parametrize(

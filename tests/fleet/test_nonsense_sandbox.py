@@ -98,7 +98,7 @@ def test_nonsense_from_one_host_hides_no_other_host(kind, spoiled, names_the_hos
     for task in [task for chosen, task in pairs() if chosen == kind]:
         done = inv("-H", "sandbox", *task.split())
         told = f"{kind}: {task}\n{done.stdout}\n{done.stderr}"
-        assert done.stdout, told
+        assert done.stdout + done.stderr, told
         assert task not in names_the_host or GOOD in done.stdout, told
         assert "Traceback" not in done.stderr, told
         assert "internal error" not in done.stderr, told

@@ -469,7 +469,6 @@ PARSERS = (
 
 # Functions that have a parser's name but need no row, and why.
 NO_PARSER = {
-    "core.durations:parse_sure": "parse, with one more comparison",
     "config.onhost.reading:line_of": "counts line ends",
     "core.durations:check_sure": "compares a number",
     "fleet.program:packed": "writes what we made",

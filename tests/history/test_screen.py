@@ -1,7 +1,5 @@
 """The screen of `history`: at any width, in a pipe, and without a match."""
 
-from pathlib import Path
-
 import pytest
 
 from opstasks.core.clock import Clock
@@ -10,8 +8,8 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.history.read import HistoryFilter, HistoryRow, HostHistory
 from opstasks.history.screen import HistoryQuestion, arguments, history_screen, nothing
 from opstasks.output.parts import text_of_line
+from tests.screen_check import check_golden, text
 
-HERE = Path(__file__).parent
 # 2026-11-24 12:00 UTC
 NOW = 1795521600.0
 FAILED = "v2.73.0 was not deployed: OperationalError: database or disk is full"
@@ -42,13 +40,9 @@ def screen(asked=ASKED, **how):
     return history_screen(asked, lambda: Clock(NOW), **how)
 
 
-def text(lines):
-    return "".join(f"{text_of_line(line)}\n" for line in lines)
-
-
 @pytest.mark.parametrize("width", [60, 80, 140])
-def test_the_screen_is_as_drawn(golden, width):
-    golden(HERE / f"golden/history-{width}.txt", text(screen().lines(RESULT, width)))
+def test_the_screen_is_as_drawn(width):
+    check_golden(__file__, f"history-{width}", screen().lines(RESULT, width))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 200])
@@ -63,9 +57,9 @@ def test_no_line_is_wider_than_the_window_with_long_values(width):
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_the_screen_of_one_host_needs_no_column_for_it(golden, width):
+def test_the_screen_of_one_host_needs_no_column_for_it(width):
     shown = screen(host="tpp").lines(FleetResult(RESULT.results[:1]), width)
-    golden(HERE / f"golden/one-host-{width}.txt", text(shown))
+    check_golden(__file__, f"one-host-{width}", shown)
 
 
 def test_in_a_pipe_nothing_is_cut_and_each_row_has_its_day():

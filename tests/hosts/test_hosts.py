@@ -95,13 +95,13 @@ def test_a_host_with_wrong_settings_is_refused_and_hides_no_other(opened, monkey
     monkeypatch.setattr(routes, "route", route)
     found = routes.routes([HostSpec(name="tpp"), HostSpec(name="emis")], Inventory({}, {}))
     assert (found.exit_code, [item.error.host for item in found]) == (2, ["tpp", "emis"])
-    lines = shown(screen.routes_screen("2 hosts", {}, 80).lines(found, 80))
+    lines = shown(screen.routes_screen("2 hosts", {}).lines(found, 80))
     assert "tpp   wrong settings" in lines
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_screen_is_as_in_its_golden_file(width):
-    made = screen.routes_screen("2 hosts, 2 groups in ./hosts.yaml", GROUPS, width)
+    made = screen.routes_screen("2 hosts, 2 groups in ./hosts.yaml", GROUPS)
     check_golden(__file__, f"hosts-{width}", made.lines(result(TPP, V6), width))
 
 
@@ -121,7 +121,7 @@ def test_long_names_stay_whole_in_any_window(width):
         check=HostCheck("u" * 32, f"/{LONG}/id", 10.5, 0.25),
     )
     groups = {"g" * 40: tuple(f"{LONG[:30]}{number}" for number in range(9))}
-    for made in (screen.routes_screen("1 host", groups, width), screen.check_screen()):
+    for made in (screen.routes_screen("1 host", groups), screen.check_screen()):
         lines = made.lines(result(long), width)
         check_fits(lines, width)
         check_whole(lines, [LONG])

@@ -38,6 +38,9 @@ class Context:
     clock = Clock(1_795_550_000.0)
     hosts_text = "-H one,two"
 
+    def command_text(self, words):
+        return f"inv {self.hosts_text} {words}"
+
     def pick(self, question, lines, commands):
         self.shown += [question, *(" ".join(line.split()) for line in lines)]
         self.commands = commands

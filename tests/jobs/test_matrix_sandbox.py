@@ -143,7 +143,7 @@ def test_stats_and_queries_list_only_running_jobs(ask, made):
     assert done.returncode == 0, done.stderr
     assert [job in done.stdout for job in made.values()] == [s == "running" for s in made]
     done = ask("", "jobs.queries")
-    assert (done.returncode, "no database job is running" in done.stdout) == (0, True)
+    assert (done.returncode, "no database job is running" in done.stderr) == (0, True)
 
 
 # -- one by one ------------------------------------------------------------------------------

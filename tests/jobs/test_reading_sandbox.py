@@ -328,9 +328,9 @@ def test_a_disagreement_is_flagged(inv, managed, state):
         found = listed(inv("-H", TWO, "jobs.ls", "--json"))
         assert found["orphan"]["disagreement"] == "container without a job"
         assert found["lonely"]["disagreement"] == "no container"
-        table = inv("-H", TWO, "jobs.ls").stdout
-        assert "! sandbox-2 lonely: it should have a container, but has none" in table
-        assert "! sandbox-2 orphan: container without a job" in table
+        notes = inv("-H", TWO, "jobs.ls").stderr
+        assert "! sandbox-2 lonely: it should have a container, but has none" in notes
+        assert "! sandbox-2 orphan: container without a job" in notes
     finally:
         jobs.clear(managed, TWO)
 

@@ -1,5 +1,6 @@
 """The screens of `jobs.stats` and `host.stats`: units, golden files, any width."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,8 @@ from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.jobs.host_stats import DiskUse, DockerUse, HostUse, ProcessUse
 from opstasks.jobs.stats import JobUse
-from opstasks.jobs.stats_screen import JOB_COLUMNS, bytes_text, cores_text, host_screen, jobs_screen
+from opstasks.jobs.stats_screen import JOB_COLUMNS, cores_text, host_screen, jobs_screen
+from opstasks.jobs.words import bytes_text
 from tests.screen_check import WIDTHS, check_fits, check_golden, check_whole, shown
 
 CLOCK = Clock(datetime(2026, 11, 24, 2, 13, tzinfo=UTC).timestamp())
@@ -60,7 +62,8 @@ def test_host_stats_is_as_in_its_golden_file(width):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_odd_and_long_texts_fit_into_any_window(width):
     job = JobUse("x" * 16, LONG, ODD * 3, 63.5, 64, GIB, GIB, 1 << 59, 1 << 59, 1e18, 1e18, 99999)
-    lines = jobs_screen(lambda: CLOCK).lines(result(**{LONG: (job,)}), width)
+    screen = jobs_screen(lambda: CLOCK, whole_ids=True)
+    lines = screen.lines(result(**{LONG: (job,)}), width)
     check_fits(lines, width)
     check_whole(lines, [LONG, "x" * 16, "63.50 of 64"])
     odd = HostUse(
@@ -80,6 +83,12 @@ def test_odd_and_long_texts_fit_into_any_window(width):
     assert not any("\x1b" in line or "\u202e" in line for line in shown(lines))
 
 
+def test_two_jobs_with_the_same_beginning_have_longer_ids():
+    other = replace(JOB, id="ovlotuxxxxxxxxxx")
+    rows = jobs_screen(lambda: CLOCK).table_rows(result(a=(JOB,), b=(other,)))
+    assert [row[1] for row in rows] == ["ovlotuxk", "ovlotuxx"]
+
+
 def test_every_number_has_its_unit():
     assert cores_text(0.5, 2) == "0.50 of 2"
     assert cores_text(0.004) == "0.00"
@@ -95,8 +104,6 @@ def test_no_running_job_is_said_with_the_number_of_hosts():
 
 
 def test_a_docker_that_is_slow_is_named():
-    from dataclasses import replace
-
     lines = shown(host_screen(lambda: CLOCK, 80).lines(result(a=replace(HOST, docker=None)), 80))
     assert "a  docker did not say in time how much room it uses" in lines
 

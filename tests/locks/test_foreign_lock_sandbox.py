@@ -56,11 +56,11 @@ def test_another_account_cannot_open_the_lock(managed, sh):
 
 def test_another_account_that_holds_an_old_lock_is_named_and_stopped(held_by_nobody, inv, sh):
     named = f"process {held_by_nobody} of nobody"
-    assert named in good(inv("-H", HOST, "lock.show")).stdout
+    assert named in good(inv("-H", HOST, "lock.show")).stderr
     told = inv("-H", HOST, "doctor").stdout
     assert named in told
     assert "every account can hold the lock" in told
-    assert "held without a name" in inv("-H", HOST, "status").stdout
+    assert "held without a name" in inv("-H", HOST, "status").stderr
     # The service account cannot replace the file, and so cannot change the host.
     assert inv("-H", HOST, "service.restart", "--yes").returncode == 2
     good(inv("-H", HOST, "lock.break", "--reason", "test", "--yes"))
@@ -75,7 +75,7 @@ def test_a_change_by_root_does_not_wait_for_another_account(held_by_nobody, inv,
     good(inv("-H", HOST, *words))
     assert rights(sh) == "root opensafely 660"
     assert sh("pgrep -f ^innocent") == held_by_nobody, "it holds a file that nobody uses"
-    assert "no host is being changed" in good(inv("-H", HOST, "lock.show")).stdout
+    assert "no host is being changed" in good(inv("-H", HOST, "lock.show")).stderr
 
 
 def test_scheduled_work_does_not_wait_for_another_account(held_by_nobody, inv, sh):

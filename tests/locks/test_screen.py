@@ -1,7 +1,6 @@
 """The screens of lock.show and lock.break, in windows of several widths."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +10,9 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet.lock import NAMELESS, Owner
 from opstasks.locks import screen
 from opstasks.locks.break_lock import HeldLock, LockBreakResult, LockProcess
-from tests.screen_help import WIDTHS, assert_fits, assert_golden, text
+from opstasks.output.paragraphs import folded
+from tests.screen_check import WIDTHS, check_fits, check_screen, text
 
-HERE = Path(__file__).parent
 NOW = 1_800_000_000.0
 CLOCK = Clock(NOW)
 SINCE = datetime.fromtimestamp(NOW - 720, UTC).isoformat()
@@ -32,7 +31,7 @@ def shown(width, **found):
 def test_the_hosts_that_are_being_changed_are_shown(width):
     found = {"tpp": HELD, "emis": HeldLock(None), "sandbox": HeldLock(NAMELESS, (MINE,))}
     found["other"] = HeldLock(NAMELESS)
-    assert_golden(HERE, "show", width, shown(width, **found))
+    check_screen(__file__, "show", width, shown(width, **found))
 
 
 def test_without_a_change_it_says_how_many_hosts_were_looked_at():
@@ -43,7 +42,7 @@ def test_without_a_change_it_says_how_many_hosts_were_looked_at():
 @pytest.mark.parametrize("kill", [False, True])
 def test_the_plan_of_a_break_names_the_owner_and_the_processes(kill):
     lines = screen.break_plan("tpp", HELD, CLOCK, 80, kill=kill)
-    assert_golden(HERE, f"break-plan{'-kill' if kill else ''}", 80, lines)
+    check_screen(__file__, f"break-plan{'-kill' if kill else ''}", 80, lines)
 
 
 def test_a_free_lock_has_nothing_to_break():
@@ -57,10 +56,10 @@ def test_a_break_ends_with_what_was_stopped_and_what_to_do_next():
         "lock free, 1 process of alice@laptop, deploy, since 07:48 UTC (12m) stopped"
     )
     assert told.host(LockBreakResult(False)) == "the lock is free already"
-    assert text(screen.next_lines("tpp", ALICE, 80)) == (
+    assert text(screen.next_lines("tpp", ALICE)) == (
         "next:  run deploy again on tpp: it inspects the host and then continues\n"
     )
-    assert "its task" in text(screen.next_lines("tpp", NAMELESS, 80))
+    assert "its task" in text(screen.next_lines("tpp", NAMELESS))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -69,9 +68,9 @@ def test_long_and_odd_texts_fit_into_every_window(width):
     process = msgspec.structs.replace(STEP, command=odd, user="u" * 32, unit="x" * 40)
     owner = Owner("o" * 40, "t" * 40, SINCE, "")
     held = {"h" * 30: HeldLock(owner, (process,)), "g": HeldLock(NAMELESS, (process,))}
-    assert_fits(shown(width, **held), width)
+    check_fits(shown(width, **held), width)
     lines = screen.break_plan("g", HeldLock(NAMELESS, (process,)), CLOCK, width, kill=True)
-    assert_fits(lines, width)
+    check_fits(folded(lines, width), width)
 
 
 def test_in_a_pipe_each_moment_has_its_zone():

@@ -12,13 +12,13 @@ from opstasks.logs.read import WantedLog
 from opstasks.logs.records import LogRecord, records
 from opstasks.logs.show import LogLayout, LogView, headline, nothing
 from opstasks.output import fit
-from opstasks.output.escape import printable, printable_line
+from opstasks.output.escape import printable
 from opstasks.output.parts import Painted, text_of_line
+from tests.screen_check import WIDTHS, check_golden, text
 
 HERE = Path(__file__).parent
 # 2026-11-27 00:06 UTC
 CLOCK = Clock(1795737960.0)
-WIDTHS = (60, 80, 100, 140, 200)
 
 
 def recorded(*hosts):
@@ -41,11 +41,6 @@ def screen(width, *hosts, wide=False):
     ]
 
 
-def text(lines):
-    """As the console prints it."""
-    return "".join(f"{printable_line(text_of_line(line))}\n" for line in lines)
-
-
 @pytest.mark.parametrize(
     ("name", "width", "hosts"),
     [
@@ -56,8 +51,8 @@ def text(lines):
         ("two-hosts-pipe", 0, ["sandbox-1", "tpp"]),
     ],
 )
-def test_the_screen_is_as_drawn(golden, name, width, hosts):
-    golden(HERE / f"golden/{name}.txt", text(screen(width, *hosts)))
+def test_the_screen_is_as_drawn(name, width, hosts):
+    check_golden(__file__, name, screen(width, *hosts))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -82,7 +82,7 @@ def test_after_a_kill_the_hint_and_a_new_preparation_help(
     assert f"inv -H {HOST} scheduled.cancel {id}" in err
     (row,) = scheduled(inv)
     assert row["state"] == "interrupted"
-    shown = good(inv("-H", HOST, "scheduled")).stdout
+    shown = good(inv("-H", HOST, "scheduled")).stderr
     assert f"next: inv -H {HOST} scheduled.cancel {id.rpartition('-')[2]}" in shown
     assert host.paused, "nobody has restored it yet"
     host.sh(f"cd {CODE} && git -c safe.directory={CODE} checkout -q -- .")

@@ -156,7 +156,7 @@ def test_a_preparation_requeues_running_jobs(
 
     monkeypatch.setattr(prepare, "job_runner", requeue)
     item = make_record(site, due_at=time.time(), why="patches", keep_paused=True)
-    assert prepare.prepare(site, item) == ("ready", "1 job(s) requeued")
+    assert prepare.prepare(site, item) == ("ready", "1 job requeued")
     found = read_record(site)
     assert (found.step, found.requeued, found.was_active, found.paused_by_us) == (
         "done",

@@ -52,7 +52,7 @@ def told_after(inv, id, how):
     assert checked.returncode == 1
     (line,) = [text for text in checked.stdout.splitlines() if id in text]
     assert how in line
-    assert f"next: inv -H {HOST} jobs.ls --state failed --since 1d" in checked.stdout
+    assert f"next: inv -H {HOST} jobs.ls --state failed --since 1d" in checked.stderr
     assert any(id in text for text in status(inv)["texts"])
 
 
@@ -357,7 +357,7 @@ def test_a_reboot_before_its_time_drops_the_work_and_is_reported(inv, host, mana
     assert scheduled(inv)[0]["state"] == "dropped"
     checked = inv("-H", HOST, "after-reboot")
     assert checked.returncode == 1
-    assert "scheduled.cancel" in checked.stdout
+    assert "scheduled.cancel" in checked.stderr
     assert any("rebooted before its time" in text for text in status(inv)["texts"])
     good(inv("-H", HOST, "scheduled.cancel", work["id"], "--yes"))
     good(inv("-H", HOST, "after-reboot"))

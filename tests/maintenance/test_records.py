@@ -119,8 +119,8 @@ def test_a_unit_that_ended_is_not_called_a_host_that_went_down():
 
 
 def test_a_preparation_says_that_its_host_was_rebooted_since():
-    ready = make_item(outcome="ready", reason="1 job(s) requeued")
-    assert make_maintenance(ready).reason(ready) == "1 job(s) requeued"
+    ready = make_item(outcome="ready", reason="1 job requeued")
+    assert make_maintenance(ready).reason(ready) == "1 job requeued"
     earlier = replace(ready, boot_id="before")
     assert make_maintenance(earlier).reason(earlier).endswith("; the host was rebooted since then")
 

@@ -1,5 +1,7 @@
 """The screen of a task: what it shows of answers, in a window, in a pipe and with -q."""
 
+from dataclasses import replace
+
 import pytest
 
 from opstasks.cli.reading import HostReader
@@ -96,10 +98,21 @@ def test_in_a_pipe_rows_come_as_hosts_answer(capsys):
         "a     j1   running",
         "b     j2   running",
         "b     j3   running",
+    ]
+    assert shown.err.splitlines() == [
+        "error  no answer (c)",
         "b  many jobs",
         "all: jobs.ls --all",
     ]
-    assert shown.err == "error  no answer (c)\n"
+
+
+def test_in_a_pipe_a_whole_screen_is_its_tables(capsys):
+    more = replace(SCREEN, tables=lambda result: [([Column("GROUP")], [["prod"]])])
+    more.show(Console(), FleetResult([ok("a", "j1")]))
+    shown = capsys.readouterr()
+    rows = ["HOST  JOB  STATE", "a     j1   running", "", "GROUP", "prod"]
+    assert shown.out.splitlines() == rows
+    assert shown.err.splitlines() == ["all: jobs.ls --all"]
 
 
 def test_with_q_each_id_is_a_line(capsys):

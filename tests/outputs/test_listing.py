@@ -10,7 +10,6 @@ from opstasks.outputs.listing import (
     WorkspacesRequest,
     list_files,
     list_workspaces,
-    workspaces_folder,
 )
 from tests.fake_host import refused
 
@@ -25,7 +24,7 @@ from tests.fake_host import refused
 )
 def test_a_refusal_has_a_hint(fake_host, reply, hint):
     host = fake_host()
-    host.expect(FILES, FilesRequest(workspaces_folder(host.spec), "w"), reply)
+    host.expect(FILES, FilesRequest(host.spec.workspaces_dir, "w"), reply)
     with pytest.raises(Refused) as caught:
         list_files(host, "w")
     assert caught.value.hint == hint
@@ -33,7 +32,7 @@ def test_a_refusal_has_a_hint(fake_host, reply, hint):
 
 def test_a_host_without_workspaces_leads_to_manage(fake_host):
     host = fake_host()
-    asked = WorkspacesRequest(workspaces_folder(host.spec))
+    asked = WorkspacesRequest(host.spec.workspaces_dir)
     host.expect(WORKSPACES, asked, refused("/srv/x does not exist"))
     with pytest.raises(Refused) as caught:
         list_workspaces(host)

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import invoke
 import pytest
@@ -18,10 +17,9 @@ from opstasks.output.parts import text_of_line
 from opstasks.primitives import systemd
 from opstasks.service import act, plan, tasks
 from opstasks.service.act import RunningJobs, ServiceFacts, ServiceResult
-from tests.deploy import golden_help
 from tests.fake_host import FakeHost
+from tests.screen_check import WIDTHS, check_screen
 
-HERE = Path(__file__).parent
 SHOWN = "LoadState=loaded\nActiveState={}\nSubState={}\nMainPID={}\nNRestarts=0\nUnitFileState={}\n"
 UP = ServiceFacts(
     systemd.parse_show("jobrunner", SHOWN.format("active", "running", 5, "enabled")),
@@ -51,11 +49,11 @@ def texts(verb, facts, undo=""):
     return [text_of_line(line) for line in plan.lines(plans(verb, facts), 80, undo)]
 
 
-@pytest.mark.parametrize("width", golden_help.WIDTHS)
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("verb", ["start", "stop", "restart"])
 def test_the_plan_looks_like_its_drawing(verb, width):
     undo = f"inv -H sandbox {plan.UNDO[verb]}" if plan.UNDO[verb] else ""
-    golden_help.check(HERE, verb, width, plan.lines(plans(verb), width, undo))
+    check_screen(__file__, verb, width, plan.lines(plans(verb), width, undo))
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_the_lock_is_shown_while_it_is_held(inv, spec, connect, managed):
         shown = good(inv("-H", "sandbox-1", "lock.show")).stdout
         assert "deploy" in shown
         assert status(inv)["sandbox-1"]["value"]["lock"]
-    assert "free" in good(inv("-H", "sandbox-1", "lock.show")).stdout
+    assert "no host is being changed" in good(inv("-H", "sandbox-1", "lock.show")).stderr
 
 
 # -- shell -----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The screens of the Level 3 sync, in windows of several widths."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,8 @@ from opstasks.core.result import FleetResult, HostResult
 from opstasks.sync import screen
 from opstasks.sync.act import SyncResult
 from opstasks.sync.facts import SyncRecord, SyncState
-from tests.screen_help import WIDTHS, assert_fits, assert_golden, text
+from tests.screen_check import WIDTHS, check_fits, check_screen, text
 
-HERE = Path(__file__).parent
 NOW = 1_800_000_000.0
 CLOCK = Clock(NOW)
 LAST = SyncRecord(
@@ -62,13 +60,13 @@ def status():
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_status_says_first_where_the_sync_is_on_and_what_needs_a_person(width):
     lines = screen.screen(lambda: CLOCK, width).lines(status(), width)
-    assert_golden(HERE, "status", width, lines)
+    check_screen(__file__, "status", width, lines)
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "once"])
 def test_the_plan_says_what_it_is_now_and_afterwards(verb):
     states = {"tpp": GOOD, "sandbox-2": OFF, "emis": NO_SOURCE}
-    assert_golden(HERE, f"{verb}-plan", 80, screen.plan_lines(verb, states, CLOCK, 80))
+    check_screen(__file__, f"{verb}-plan", 80, screen.plan_lines(verb, states, CLOCK, 80))
 
 
 @pytest.mark.parametrize(
@@ -114,5 +112,5 @@ def test_long_and_odd_texts_fit_into_every_window(width):
     last = replace(LAST, error=odd, hint=odd, clashes=(odd,), copied_bytes=2**60)
     state = replace(GOOD, source="/" + "s" * 40, last=last, result=odd, outdated=True)
     result = FleetResult([HostResult("h" * 30, "ok", state)])
-    assert_fits(screen.screen(lambda: CLOCK, width).lines(result, width), width)
-    assert_fits(screen.plan_lines("stop", {"h" * 30: state}, CLOCK, width), width)
+    check_fits(screen.screen(lambda: CLOCK, width).lines(result, width), width)
+    check_fits(screen.plan_lines("stop", {"h" * 30: state}, CLOCK, width), width)

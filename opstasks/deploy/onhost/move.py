@@ -8,6 +8,7 @@ from opstasks.deploy.onhost.checkout import changed_files, changed_since, head, 
 from opstasks.deploy.onhost.database import unused
 from opstasks.deploy.onhost.kept_edits import keep
 from opstasks.deploy.onhost.record import ReleaseSpec
+from opstasks.onhost.formats import plural
 from opstasks.onhost.protocol import HostFailure
 
 CHECKOUTS = ("lib", "code")
@@ -32,7 +33,7 @@ def move_all(spec: ReleaseSpec, *, back: bool = False) -> str:
         there, left = ends if back else reversed(ends)
         patch = unused(Path(spec["state_dir"], "kept", f"{spec['id']}-{name}.patch"))
         if kept := move(spec[name], there, left, patch):
-            files = "1 file" if len(kept) == 1 else f"{len(kept)} files"
+            files = plural(len(kept), "file")
             notes.append(f"{files} changed by hand in {spec[name]}: kept in {patch}")
         if back:
             remove_brought(spec[name], there, left)

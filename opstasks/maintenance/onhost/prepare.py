@@ -40,7 +40,7 @@ from opstasks.maintenance.onhost.store import boot_id, read_item, read_items
 from opstasks.maintenance.onhost.units import SYSTEMCTL, is_down, stop_unit
 from opstasks.maintenance.onhost.write import add_step, write_item
 from opstasks.onhost.commands import required
-from opstasks.onhost.formats import span_text
+from opstasks.onhost.formats import plural, span_text
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
 # A host that slept at the scheduled time must not go down at another time.
@@ -163,7 +163,7 @@ def drain(site: Site, item: ScheduledItem) -> None:
     while item.drain_s:
         left = len(running_jobs(site))
         if left != reported:
-            add_step(site, item.id, f"{left} job(s) running")
+            add_step(site, item.id, f"{plural(left, 'job')} running")
             reported = left
         if not left or time.monotonic() >= deadline:
             return
@@ -185,7 +185,7 @@ def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
     copy = snapshot(site, id)
     ids = [job.id for job in running_jobs(site)]
     write_item(site, id, snapshot=copy)
-    add_step(site, id, f"requeue {len(ids)} job(s)", "requeueing")
+    add_step(site, id, f"requeue {plural(len(ids), 'job')}", "requeueing")
     docker_names(site)  # job-runner's command would wait for ever for a docker that hangs
     requeue_jobs(site)
     add_step(site, id, "verify that no job is running and no job is lost", "verifying")
@@ -193,7 +193,7 @@ def requeue(site: Site, item: ScheduledItem) -> tuple[str, str]:
     # The jobs of an earlier preparation in this boot wait, too.
     write_item(site, id, requeued=tuple(sorted(waiting_jobs(site))))
     add_step(site, id, "READY TO REBOOT", DONE)
-    return READY, f"{len(ids)} job(s) requeued"
+    return READY, f"{plural(len(ids), 'job')} requeued"
 
 
 def requeue_jobs(site: Site) -> None:

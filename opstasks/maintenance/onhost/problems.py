@@ -12,6 +12,7 @@ from opstasks.maintenance.onhost.job_runner import job_runner
 from opstasks.maintenance.onhost.site import Site
 from opstasks.maintenance.onhost.units import read_unit
 from opstasks.onhost.commands import required
+from opstasks.onhost.formats import plural
 from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
@@ -61,7 +62,7 @@ def database_problem(site: Site) -> str:
     size_bytes = int(as_service(site, lambda: Path(site.database).stat().st_size))
     place = site.state_dir if Path(site.state_dir).is_dir() else site.home
     if shutil.disk_usage(place).free < size_bytes * 1.2 + SPARE_BYTES:
-        return f"no room for a snapshot of the database ({len(ids)} jobs) under {place}"
+        return f"no room for a snapshot of the database ({plural(len(ids), 'job')}) under {place}"
     return ""
 
 
