@@ -119,7 +119,8 @@ def _key(error: OpsError, shown: Callable[[OpsError, str], str]) -> tuple[object
         return (id(error),)
     hint = _without_addresses(_with_host(error.hint, error.host, "HOST"), error)
     texts = [shown(error, text) for text in (error.message, error.command, error.tail)]
-    return (shown, type(error), *texts, hint, error.now)
+    # As text: a state may hold a table of jobs, which has no hash.
+    return (shown, type(error), *texts, hint, repr(error.now))
 
 
 def text_as_it_is(error: OpsError, text: str) -> str:

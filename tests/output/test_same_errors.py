@@ -3,10 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opstasks.core.command import cmd
 from opstasks.core.errors import CommandFailed, Refused, Unreachable
 from opstasks.core.hints import one_word
+from opstasks.core.state import HostState
 from opstasks.fleet.fleet import Fleet
 from opstasks.fleet.host import Host
 from opstasks.fleet.host_keys import TrustedKeys
@@ -165,3 +168,12 @@ def test_hosts_that_refuse_the_connection_are_one_error(capsys):
         "error  cannot connect to its address: connection refused (h1, h2, h3)",
         f"next:  {NO_SSHD}",
     ]
+
+
+@given(st.builds(HostState), st.builds(HostState))
+def test_errors_that_left_different_states_are_not_one(one, other):
+    """Every value that a state can hold may be the reason why two errors are not the same."""
+    first, second = (Refused("it failed", host="a", now=one) for _ in "ab")
+    third = Refused("it failed", host="b", now=other)
+    assert grouped([first, second]) == [[first, second]]
+    assert len(grouped([first, third])) == (1 if one == other else 2)
