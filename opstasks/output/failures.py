@@ -40,7 +40,7 @@ def lines(group: Sequence[OpsError], width: int = 0) -> list[Line]:
     if first.command:
         found += _wrapped([f"{INDENT}command: {printable(first.command[:MOST_LINE])}"], width)
     found += _tail_lines(first.tail, width)
-    if now := first.now.words() if first.now else "":
+    if now := _now(first):
         found += _wrapped([bold(NOW.rstrip()), f"   {printable(now)}"], width)
     if first.hint:
         found += _wrapped([bold(NEXT.rstrip()), "  ", *_hint_parts(hint(group))], width)
@@ -92,7 +92,12 @@ def _key(error: OpsError) -> tuple[object, ...]:
     if not error.host:
         return (id(error),)
     hint = _with_host(error.hint, error.host, "HOST")
-    return (type(error), error.message, error.command, error.tail, hint, error.now)
+    return (type(error), error.message, error.command, error.tail, hint, _now(error))
+
+
+def _now(error: OpsError) -> str:
+    """The state that the host is in now, in words; "" if it is not known."""
+    return error.now.words() if error.now else ""
 
 
 def _with_host(hint: str, host: str, name: str) -> str:

@@ -11,6 +11,7 @@ from tests.faults.workflows import WORKFLOWS
 
 KILL = FAULTS["client killed"]
 RESTART = WORKFLOWS["service.restart"]
+PAUSE = ["pause", "--yes", "--replace"]
 HIGH = "/srv/high_privacy/workspaces/w/a.csv"
 
 
@@ -184,6 +185,13 @@ def test_a_claim_that_was_true_at_once_is_accepted():
         ("run the same command again: it goes on", ("inv", ["mine"])),
         ("fix it, then run manage again: it continues", ("inv", ["manage", "--yes"])),
         ("systemctl unmask jobrunner", ("root", "systemctl unmask jobrunner")),
+        ("ask them, or make it yours: inv -H tpp pause --replace", ("inv", PAUSE)),
+        ("free space there, then inv -H tpp unpause", ("inv", ["unpause", "--yes"])),
+        ("inv -H tpp jobs.ls: running jobs have one", ("inv", ["jobs.ls"])),
+        (
+            "inv -H tpp run -- docker ps -a",
+            ("inv", ["run", "--yes", "--", *"docker ps -a".split()]),
+        ),
         ("ask the platform's developers", (None, "")),
     ],
 )

@@ -1,6 +1,7 @@
 """Every task that asks a host: the words to type, and whether its rows are compared."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 from tests.fuzz import answers, stage
@@ -14,10 +15,14 @@ JOB = answers.KNOWN_ID
 
 @dataclass(frozen=True)
 class Reader:
-    """One line to type. `alone`: there is no second host to compare."""
+    """One line to type. `alone`: there is no second host to compare.
+
+    `good` has the number of the sane answer of a program, where any other one ends the task early.
+    """
 
     words: tuple[str, ...]
     alone: bool = False
+    good: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def name(self):
@@ -29,8 +34,9 @@ class Reader:
         return (*hosts, "--keep-going", "--yes", *more, *self.words)
 
 
-def both(line):
-    return Reader(tuple(line.split()))
+def both(line, **good):
+    numbers = {name.replace("_", "."): number for name, number in good.items()}
+    return Reader(tuple(line.split()), good=numbers)
 
 
 def alone(line):
@@ -39,11 +45,14 @@ def alone(line):
 
 READERS = (
     both("status"),
+    both("status --wide"),
     both("doctor"),
     both("doctor --all"),
     both("history"),
     both("logs"),
     both("logs --job abc"),
+    both("logs --wide"),
+    both("logs --raw"),
     both("logs --follow"),
     both("lock.show"),
     both("scheduled"),
@@ -55,6 +64,8 @@ READERS = (
     both("deploy.releases"),
     both("jobs.ls"),
     both("jobs.ls --json"),
+    both("jobs.ls --fields id,state"),
+    both("jobs.ls --quiet"),
     both("jobs.ls --all --limit 0"),
     both("jobs.ls --state failed --since 2d"),
     both("jobs.stats"),
@@ -82,6 +93,7 @@ READERS = (
     alone("deploy"),
     alone("deploy --unfinished finish"),
     alone("deploy --restart"),
+    alone("deploy --all-commits"),
     both("deploy.rollback"),
     both("manage"),
     both("manage --plan --diff"),
@@ -96,8 +108,9 @@ READERS = (
     both("prepare-reboot --at 22:00 --reboot"),
     both("prepare-reboot --delay 4h --replace"),
     both("after-reboot"),
-    both("scheduled.cancel"),
-    both("scheduled.cancel 20261126T163546-624b9c"),
+    # Answer 4 has one piece of work that can be cancelled.
+    both("scheduled.cancel", maintenance_read=4),
+    both("scheduled.cancel 20261126T163546-624b9c", maintenance_read=4),
     both("sync.start"),
     both("sync.stop"),
     both("sync.once"),
@@ -138,7 +151,7 @@ def programs_of(reader):
     asked = set()
     for number in range(0, answers.SANE, 3):
         for columns in (0, 100):
-            script = stage.Script(number=number)
+            script = stage.Script(number=number, good=reader.good)
             stage.run(reader.argv(), script, columns=columns)
             asked |= set(script.asked)
     return sorted(asked - {"opstasks.onhost.several", "onhost.several"})

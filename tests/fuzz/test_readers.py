@@ -58,7 +58,7 @@ def script_of(dice, reader):
         replies[name] = replies_of(dice, name, dice.randint(1, 3 if name else 6))
     if dice.random() < 0.05:
         replies["lock"] = replies_of(dice, "", 1)
-    return Script(replies, number=dice.randrange(answers.SANE))
+    return Script(replies, number=dice.randrange(answers.SANE), good=reader.good)
 
 
 def replies_of(dice, name, count):
@@ -105,7 +105,7 @@ def example_of(reader, dice):
 def test_nonsense_of_a_host_neither_crashes_nor_controls(reader):
     @cache
     def sane(more):
-        return stage.rows_of(stage.run(reader.argv(*more), Script()), "b")
+        return stage.rows_of(stage.run(reader.argv(*more), Script(good=reader.good)))
 
     def run(example):
         argv = reader.argv(*example.more, alone=example.alone)
@@ -113,7 +113,7 @@ def test_nonsense_of_a_host_neither_crashes_nor_controls(reader):
         is_terminal, may_trace = bool(example.columns), "--debug" in example.more
         check(found, is_terminal=is_terminal, may_trace=may_trace)
         if example.is_compared:
-            assert stage.rows_of(found, "b") == sane(example.more)
+            assert stage.rows_of(found) == sane(example.more)
 
     check_all(partial(example_of, reader), run)
 
