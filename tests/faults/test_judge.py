@@ -188,10 +188,7 @@ def test_a_claim_that_was_true_at_once_is_accepted():
         ("ask them, or make it yours: inv -H tpp pause --replace", ("inv", PAUSE)),
         ("free space there, then inv -H tpp unpause", ("inv", ["unpause", "--yes"])),
         ("inv -H tpp jobs.ls: running jobs have one", ("inv", ["jobs.ls"])),
-        (
-            "inv -H tpp run -- docker ps -a",
-            ("inv", ["run", "--yes", "--", *"docker ps -a".split()]),
-        ),
+        ("inv -H tpp run -- uptime", ("inv", ["run", "--yes", "--", "uptime"])),
         ("ask the platform's developers", (None, "")),
     ],
 )

@@ -34,18 +34,21 @@ class Reader:
         return (*hosts, "--keep-going", "--yes", *more, *self.words)
 
 
-def both(line, **good):
-    numbers = {name.replace("_", "."): number for name, number in good.items()}
-    return Reader(tuple(line.split()), good=numbers)
+def both(line, good=()):
+    return Reader(tuple(line.split()), good=dict(good))
 
 
 def alone(line):
     return Reader(tuple(line.split()), alone=True)
 
 
+# The numbers of sane answers that have something to show or to cancel.
+ITEM, JOBS, RELEASES = {"maintenance.read": 4}, {"jobs.read": 2}, {"deploy.releases": 3}
+REMOVALS, USES = {"outputs.list_records": 3}, {"jobs.stats": 2}
 READERS = (
     both("status"),
     both("status --wide"),
+    both("status --watch"),
     both("doctor"),
     both("doctor --all"),
     both("history"),
@@ -55,26 +58,28 @@ READERS = (
     both("logs --raw"),
     both("logs --follow"),
     both("lock.show"),
-    both("scheduled"),
+    both("scheduled", ITEM),
     both("sync.status"),
     both("images.ls"),
     both("config.show"),
     both("config.check"),
     both("deploy.pending"),
-    both("deploy.releases"),
-    both("jobs.ls"),
-    both("jobs.ls --json"),
-    both("jobs.ls --fields id,state"),
-    both("jobs.ls --quiet"),
+    both("deploy.releases", RELEASES),
+    both("jobs.ls", JOBS),
+    both("jobs.ls --json", JOBS),
+    both("jobs.ls --fields id,state", JOBS),
+    both("jobs.ls --quiet", JOBS),
     both("jobs.ls --all --limit 0"),
     both("jobs.ls --state failed --since 2d"),
-    both("jobs.stats"),
+    both("jobs.ls --watch", JOBS),
+    both("jobs.stats", USES),
+    both("jobs.stats --watch", USES),
     both("jobs.queries"),
     both("jobs.queries --sql"),
     both("host.stats"),
     both("outputs.ls"),
     both("outputs.ls abc"),
-    both("outputs.pending --all"),
+    both("outputs.pending --all", REMOVALS),
     both("run -- uptime"),
     alone("run --fold -- uptime"),  # hosts with the same output are shown together
     # A job is searched for on all hosts: the answer of `a` decides which job is found.
@@ -108,9 +113,8 @@ READERS = (
     both("prepare-reboot --at 22:00 --reboot"),
     both("prepare-reboot --delay 4h --replace"),
     both("after-reboot"),
-    # Answer 4 has one piece of work that can be cancelled.
-    both("scheduled.cancel", maintenance_read=4),
-    both("scheduled.cancel 20261126T163546-624b9c", maintenance_read=4),
+    both("scheduled.cancel", ITEM),
+    both("scheduled.cancel 20261126T163546-624b9c", ITEM),
     both("sync.start"),
     both("sync.stop"),
     both("sync.once"),

@@ -193,6 +193,22 @@ class StageHost(Host):
         pass
 
 
+class Watch:
+    """The time of `--watch`: after some rounds, a person types Ctrl-C."""
+
+    def __init__(self):
+        self._rounds = 0
+
+    @staticmethod
+    def monotonic():
+        return time.monotonic()
+
+    def sleep(self, seconds):
+        self._rounds += 1
+        if self._rounds % LOOKS == 0:
+            raise KeyboardInterrupt
+
+
 SKEW_S = [0.0]
 SCRIPT = [Script()]
 
@@ -241,6 +257,7 @@ def prepared(patch, tmp_path):
     real = time.monotonic
     patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
     patch.setattr(time, "sleep", lambda seconds: None)
+    patch.setattr("opstasks.cli.watching.time", Watch())
     yield
 
 

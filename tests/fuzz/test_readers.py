@@ -23,7 +23,7 @@ CODES = {0, 1, 2, 3, 4, 130}
 OURS = [f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33)]
 # Lines at the bottom of the terminal are replaced.
 OURS += [*(UP_AND_CLEAR.format(rows) for rows in range(1, 25)), CLEAR]
-OURS += [ENTER, LEAVE, HOME, END_OF_LINE, REST]
+OURS += [ENTER, LEAVE, HOME, END_OF_LINE + "\r\n", END_OF_LINE, REST]
 
 
 @pytest.fixture(scope="module", autouse=True)
