@@ -3,6 +3,7 @@
 What is offered goes through the shell to the person's terminal, and into the line that is typed.
 """
 
+import itertools
 import json
 import os
 import re
@@ -90,7 +91,8 @@ def with_file(text):
         path = last_seen.path_of(inventory)
         path.parent.mkdir(parents=True)
         entries = [[text, "h", ""], ["abcd", text, text], ["abce", text, ""], ["abcf", "h", text]]
-        path.write_text(json.dumps(dict.fromkeys((*LINES, text), entries)))
+        kinds = zip(LINES, itertools.cycle(entries), strict=False)
+        path.write_text(json.dumps({kind: [entry] for kind, entry in kinds} | {text: []}))
         check_offers()
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         check_offers()
