@@ -10,6 +10,7 @@ from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
 from opstasks.output.documents import error_document, plain
 from opstasks.output.live import END_OF_LINE, ENTER, HOME, LEAVE, REST
+from opstasks.output.parts import COLOURS
 from opstasks.output.region import CLEAR, UP_AND_CLEAR
 from tests.fuzz import answers, commands, stage
 from tests.fuzz.examples import check_all
@@ -20,7 +21,7 @@ from tests.fuzz.stage import PROGRAMS, Replies, Script
 DEFECT = "internal error: "
 CODES = {0, 1, 2, 3, 4, 130}
 # What we write ourselves: colours, and the drawing of --watch.
-OURS = [f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33)]
+OURS = [f"\x1b[{code}m" for code in ("0", *COLOURS.values())]
 # Lines at the bottom of the terminal are replaced.
 OURS += [*(UP_AND_CLEAR.format(rows) for rows in range(1, 25)), CLEAR]
 OURS += [ENTER, LEAVE, HOME, END_OF_LINE + "\r\n", END_OF_LINE, REST]
