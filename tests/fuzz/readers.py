@@ -67,7 +67,7 @@ READERS = (
     both("deploy.releases", RELEASES),
     both("jobs.ls", JOBS),
     both("jobs.ls --json", JOBS),
-    both("jobs.ls --fields id,state", JOBS),
+    both("jobs.ls --json --fields id,state", JOBS),
     both("jobs.ls --quiet", JOBS),
     both("jobs.ls --all --limit 0"),
     both("jobs.ls --state failed --since 2d"),
