@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from opstasks.cli.completion import offer
 from opstasks.cli.completion_words import Candidate, ProgramWords
+from opstasks.output.escape import printable
 
 SHELL, WORD = "OPSTASKS_COMPLETE", "OPSTASKS_COMPLETE_WORD"
 NOTHING = "\t"
@@ -33,7 +34,8 @@ def answer(line: str, environment: Mapping[str, str], program: ProgramWords) -> 
     if shell == "bash":
         lines = _for_bash(found.candidates, words[-1], line, environment.get(WORD, ""))
     else:
-        lines = [f"{value}\t{about}" for value, about in found.candidates]
+        # A description may come from a file that somebody has changed: it stays one line.
+        lines = [f"{value}\t{printable(about)}" for value, about in found.candidates]
     return lines or ([] if found.files else [NOTHING])
 
 

@@ -183,7 +183,7 @@ def end_command(where: LogSource, lines: int) -> Command:
 def end_lines(text: str, id: str, lines: int) -> tuple[str, ...]:
     """The last lines that a job printed, without the summary that job-runner appends."""
     found = lines_of(text)
-    if len(text.encode()) >= END_BYTES:
+    if len(text.encode("utf-8", "replace")) >= END_BYTES:
         found = found[1:]  # a part of a line
     summary = f"job_definition_id: {id}"
     if summary in found:

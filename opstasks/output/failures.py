@@ -56,7 +56,7 @@ def lines(group: Sequence[OpsError], width: int = 0) -> list[Line]:
     if command := _common(group, lambda error: error.command)[:MOST_LINE]:
         found += _wrapped([f"{INDENT}command: {printable(command)}"], width)
     found += _tail_lines(_common(group, lambda error: error.tail), width)
-    if now := first.now.words() if first.now else "":
+    if now := _now(first):
         found += _wrapped([bold(NOW.rstrip()), f"   {printable(now)}"], width)
     if first.hint:
         found += _wrapped([bold(NEXT.rstrip()), "  ", *_hint_parts(hint(group))], width)
@@ -119,8 +119,11 @@ def _key(error: OpsError, shown: Callable[[OpsError, str], str]) -> tuple[object
         return (id(error),)
     hint = _without_addresses(_with_host(error.hint, error.host, "HOST"), error)
     texts = [shown(error, text) for text in (error.message, error.command, error.tail)]
-    # As text: a state may hold a table of jobs, which has no hash.
-    return (shown, type(error), *texts, hint, repr(error.now))
+    return (shown, type(error), *texts, hint, _now(error))
+
+
+def _now(error: OpsError) -> str:
+    return error.now.words() if error.now else ""
 
 
 def text_as_it_is(error: OpsError, text: str) -> str:

@@ -1,5 +1,7 @@
 """The Tab key offers what fits at the end of the line."""
 
+import json
+
 import pytest
 
 from opstasks.cli.completion import MOST_OFFERED, offer
@@ -269,6 +271,15 @@ def test_zsh_and_fish_get_descriptions(program):
         assert lines[0] == f"{KILL}\tstudy-b-extract running"
         (status,) = answer("inv status", {"OPSTASKS_COMPLETE": shell}, program)
         assert status.startswith("status\tShow one row for each host")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_damaged_file_of_seen_names_adds_no_line(program, inventory, shell):
+    path = last_seen.path_of(inventory)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"jobs": [[KILL, "tpp\nforged\x1b[2J", ""]]}))
+    lines = answer("inv jobs.kill ", {"OPSTASKS_COMPLETE": shell}, program)
+    assert lines == [f"{KILL}\ttpp\\nforged\\x1b[2J"]
 
 
 @pytest.mark.parametrize(

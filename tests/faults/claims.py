@@ -94,28 +94,21 @@ def _files(seen, said):
 STATEMENTS = (
     (r"READY TO REBOOT", lambda before, seen, leave: serves(seen) and "it serves"),
     (
-        r"service (stays|is) (down|stopped)|stays down",
-        lambda before, seen, leave: serves(seen) and "it serves",
-    ),
-    (
         r"[Nn]othing was (touched|changed)",
         lambda before, seen, leave: changed(before, seen, leave),
     ),
-    (r"in its former state again", lambda before, seen, leave: former(before, seen, leave)),
+    (
+        r"database untouched",
+        lambda before, seen, leave: seen["database"]["version"] != before["database"]["version"],
+    ),
     (
         r"no name was moved",
         # None: docker did not answer the observer.
         lambda before, seen, leave: seen["images"] not in (before["images"], None),
     ),
 )
-AT = re.compile(r"([Bb]ack on|[Nn]ow at) (v\d[\w.]*\w)")
-
-
-def former(before, seen, leave):
-    """What is not as before, apart from the process of the service and the records."""
-    other = {*leave, "service", "scheduled", "pause", "etc", "releases"}
-    differs = changed(before, seen, other)
-    return differs + (["service"] if serves(before) != serves(seen) else [])
+AT = re.compile(r"(back on|now at|now the host is at) ((?:v\d|broken-)[\w.-]*\w)", re.IGNORECASE)
+IS = re.compile(r"\b(?:the service is|now [^;\n]*?service) (up|starting|stopped|failed)\b")
 
 
 def untrue(text, before, seen, leave):
@@ -124,6 +117,11 @@ def untrue(text, before, seen, leave):
         f"'{words} {name}', but the code is at {seen['code']['name']}"
         for words, name in AT.findall(text)
         if seen["code"]["name"] != name
+    ]
+    found += [
+        f"the service is {word}, seen: {service_of(seen)}"
+        for word in IS.findall(text)
+        if service_of(seen) not in SERVICE[word]
     ]
     for pattern, differs in STATEMENTS:
         said = re.search(pattern, text)

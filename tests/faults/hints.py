@@ -6,7 +6,7 @@ import shlex
 AGAIN = re.compile(r"\b(run|try) (it|this|that|manage|the same command)? ?again|again\b", re.I)
 NAMED = re.compile(r"\brun ([a-z][\w.-]+) again")
 QUOTED = re.compile(r"`(inv [^`]+)`")
-PLAIN = re.compile(r"(?:^|[:;,] |\bor )(inv -H \S+ .+?)(?:$|[;,]| \()")
+PLAIN = re.compile(r"(?:^|[:;,] |\b(?:or|then) )(inv -H \S+ .+?)(?:$|[;,]|: | \()")
 ROOT = re.compile(r"^(systemctl [\w .@-]+|rm (?:-f )?[\w/.@-]+|chown [\w:/. -]+)(?:$|[;,])")
 # They need a terminal, or do nothing by themselves.
 NEVER = ("shell", "jobs.mount", "jobs.strace", "logs", "--help")
@@ -33,9 +33,12 @@ def command_of(hint, words):
 
 
 def _complete(words):
-    """The words, with --yes for a command that asks."""
-    asks = ("deploy", "service.restart", "service.stop", "manage", "jobs.kill", "scheduled.cancel")
-    return [*words, "--yes"] if words[0] in asks and "--yes" not in words else words
+    """The words, with --yes for a task that may ask: the person who types them says yes."""
+    from opstasks.namespace import namespace
+
+    known = [name for names in namespace.task_names.items() for name in (names[0], *names[1])]
+    asks = words[0] in known and namespace[words[0]].changes
+    return [words[0], "--yes", *words[1:]] if asks and "--yes" not in words else words
 
 
 def may_follow(words):

@@ -105,6 +105,32 @@ MAINTENANCE = [
         changes=frozenset({"flags", "pause", "state", "scheduled"}),
     ),
     Workflow(
+        "pause --replace",
+        ("pause", "--replace", "--reason", "upgrade", "--for", "2h", "--yes"),
+        lambda before, seen: (
+            paused(seen) and [note.get("why") for note in seen["pause"].values()] == ["upgrade"]
+        ),
+        {
+            "pause": at("^python3 maintenance.pause"),
+            "paused": at("^python3 maintenance.pause", "after"),
+        },
+        ("maintenance.pause",),
+        first=BEGIN_PAUSE,
+        first_by="alice",
+        changes=frozenset({"flags", "pause", "scheduled", "state"}),
+        rests=True,
+    ),
+    Workflow(
+        "unpause of somebody's pause",
+        ("unpause", "--yes"),
+        lambda before, seen: not paused(seen),
+        {"unpause": at("^python3 maintenance.unpause")},
+        ("maintenance.unpause",),
+        first=BEGIN_PAUSE,
+        first_by="alice",
+        changes=frozenset({"flags", "pause", "state", "scheduled"}),
+    ),
+    Workflow(
         "prepare-reboot",
         ("prepare-reboot", "--yes", "--reason", "patches"),
         lambda before, seen: (

@@ -44,7 +44,7 @@ RELEASES = [
     ),
     Workflow(
         "deploy of a broken release",
-        ("deploy", "--ref", "broken-crash", "--yes", "--watch", "8"),
+        ("deploy", "--ref", "broken-crash", "--yes", "--watch", "30"),
         rolled_back,
         {
             "roll back": at(STEPS, number=4),

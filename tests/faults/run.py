@@ -108,7 +108,8 @@ class Pair:
         if flow.prepare:
             machine.sh(flow.prepare)
         if flow.first:
-            done = self._inv(flow.first)
+            env = {"LOGNAME": flow.first_by} if flow.first_by else {}
+            done = Client(self.ground, list(flow.first), env=env).end()
             assert done.code == 0, done.text[-400:]
         self.before = look(machine)
         self.before |= {"job": self.ground.job, "kept": self.ground.kept}

@@ -97,6 +97,9 @@ pause | pause | database locked; state folder full
 pause | pause | var-lib-opstasks read-only; second operator; timeout killed
 unpause | * | client killed; step killed
 unpause | unpause | connection reset; database locked; state folder read-only; power cut
+pause --replace | * | client killed; step killed
+pause --replace | pause | database locked; state folder full; connection reset; second operator
+unpause of somebody's pause | * | client killed; connection reset; second operator
 prepare-reboot | * | client killed
 prepare-reboot | scheduled, stop | step killed; power cut
 prepare-reboot | stop, stopped | connection reset; docker stopped; database locked; reboot

@@ -1,9 +1,11 @@
 """The observer sees what it must see: made-up hosts, each with one thing wrong."""
 
 import copy
+import re
 
 import pytest
 
+from scripts.layout import modules
 from tests.faults import claims, hints, observer
 from tests.faults.catalogue import FAULTS
 from tests.faults.client import Ended
@@ -11,6 +13,7 @@ from tests.faults.workflows import WORKFLOWS
 
 KILL = FAULTS["client killed"]
 RESTART = WORKFLOWS["service.restart"]
+PAUSE = ["pause", "--yes", "--replace"]
 HIGH = "/srv/high_privacy/workspaces/w/a.csv"
 
 
@@ -159,16 +162,29 @@ def test_a_removed_file_that_is_still_there_is_a_false_claim():
     [
         ("Back on v2.71.0 as before", lambda seen: seen.update(code=checkout("v2.73.0"))),
         ("now at v2.73.0", lambda seen: None),
+        ("x. Now the host is at v2.73.0, the service is up", lambda seen: None),
+        ("x. Now the host is at v2.71.0, the service is up (database untouched)", stopped),
+        ("failed: x; now service up, paused", stopped),
+        ("database untouched", lambda seen: seen["database"].update(version=3)),
         ("nothing was touched: x", stopped),
         ("x; nothing was changed", lambda seen: seen.update(config={"a": "1"})),
-        ("the service stays stopped", lambda seen: None),
+        ("the service is stopped: the job will not continue yet", lambda seen: None),
         ("READY TO REBOOT", lambda seen: None),
-        ("the host is in its former state again", stopped),
         ("no name was moved", lambda seen: seen.update(images={"a": "2"})),
     ],
 )
 def test_a_false_text_is_seen(text, change):
     assert claims.false_statements(ended(text), healthy(), [changed(change)], frozenset())
+
+
+@pytest.mark.parametrize("text", ["v2.73.0 failed. Now the host is at v2.71.0, the service is up"])
+def test_a_true_text_is_accepted(text):
+    assert claims.false_statements(ended(text), healthy(), [healthy()], frozenset()) == []
+
+
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in claims.STATEMENTS])
+def test_each_statement_that_is_judged_is_one_of_the_program(pattern):
+    assert any(re.search(pattern, path.read_text()) for path in modules().values())
 
 
 def test_a_claim_that_was_true_at_once_is_accepted():
@@ -184,6 +200,10 @@ def test_a_claim_that_was_true_at_once_is_accepted():
         ("run the same command again: it goes on", ("inv", ["mine"])),
         ("fix it, then run manage again: it continues", ("inv", ["manage", "--yes"])),
         ("systemctl unmask jobrunner", ("root", "systemctl unmask jobrunner")),
+        ("ask them, or make it yours: inv -H tpp pause --replace", ("inv", PAUSE)),
+        ("free space there, then inv -H tpp unpause", ("inv", ["unpause", "--yes"])),
+        ("inv -H tpp jobs.ls: running jobs have one", ("inv", ["jobs.ls"])),
+        ("inv -H tpp run -- uptime", ("inv", ["run", "--yes", "--", "uptime"])),
         ("ask the platform's developers", (None, "")),
     ],
 )

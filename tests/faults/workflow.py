@@ -14,9 +14,10 @@ class Workflow:
     """One command that changes a host.
 
     `ground` is the kept state that it starts from; `prepare` a script of root and `first` words of
-    our own command, both run before it. `goal`: whether the observer sees what a successful run
-    promises. `points` are its moments by name. `changes` are the parts of the host that it may
-    change. `lead`: a trap and a script before the moment is armed.
+    our own command, both run before it; the account `first_by` types these. `goal`: whether the
+    observer sees what a successful run promises. `points` are its moments by name. `changes` are
+    the parts of the host that it may change. `lead`: a trap and a script before the moment is
+    armed.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Workflow:
     ground: str = "old"
     prepare: str = ""
     first: tuple[str, ...] = ()
+    first_by: str = ""
     changes: frozenset = frozenset()
     lead: tuple[Trap, str] | None = None
     codes: frozenset = frozenset({0})

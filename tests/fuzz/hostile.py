@@ -16,6 +16,7 @@ PIECES = (
     "\t",
     "\0",
     "\x1b[31m",
+    "\x1b[45m",  # not one of our own colours
     "\x1b]0;title\x07",
     "\x7f",
     "\x85",
@@ -59,7 +60,9 @@ PIECES = (
     "9" * 5000,
     "a",
     "abc",
-    "error: b: forged",
+    "error  forged (b)",
+    "next:  reboot",
+    "[1/2] b  DONE",
     "b  ok",
 )
 # The first and the last character of some ranges, from which texts are made.

@@ -11,10 +11,15 @@ from importlib import import_module
 
 import yaml
 
+from opstasks.core.clock import Clock
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
-from tests.fuzz import hostile
+from opstasks.output.escape import printable_line
+from opstasks.output.fit import filled
+from opstasks.output.parts import text_of_line
+from tests.fuzz import hostile, tab
 
+ZONE = re.compile(r"[A-Za-z][A-Za-z0-9+-]{0,9}")
 NOW = datetime(2027, 1, 15, tzinfo=UTC)
 
 
@@ -53,13 +58,6 @@ def with_result(name, *more):
     """A parser of a command's result."""
     parse = found(name)
     return lambda text: parse(Result("x", 0, text, ""), *more)
-
-
-def sightings(text):
-    """A value and a note of each kind, as a host says them."""
-    seen = found("fleet.last_seen:Sightings")()
-    for kind in found("fleet.last_seen:KINDS"):
-        seen.add(kind, "h", [text, (text[1:], text)])
 
 
 def marks(text):
@@ -115,13 +113,18 @@ def journal_rows(text):
 
 
 def log_records(text):
-    """The lines of the service's log, as a window shows them."""
-    from opstasks.core.clock import Clock
+    """The lines of the service's log, as windows and a pipe show them."""
     from opstasks.logs.show import LogLayout, LogView
 
-    view = LogView(LogLayout.of(["tpp", "emis"], 80, Clock(1.0)))
-    for record in found("logs.records:records")(text.split("\n")):
-        view.lines("tpp", record)
+    records = list(found("logs.records:records")(text.split("\n")))
+    for columns in (0, 60, 80, 140):
+        view = LogView(LogLayout.of(["tpp", "emis"], columns, Clock(1.0)))
+        for record in records:
+            lines = [printable_line(text_of_line(line)) for line in view.lines("tpp", record)]
+            assert columns or len(lines) == 1
+            for line in lines:
+                assert line.replace("\t", "").isprintable()
+                assert len(filled(line)) <= columns or not columns, ascii(line)
 
 
 def masked_tokens(text):
@@ -151,8 +154,10 @@ def journal_lines(text):
 
 
 def zone(text):
-    """A host's time zone."""
-    return found("fleet.zone:parse")(text.encode("utf-8", "surrogateescape"))
+    """A host's time zone: the whole text that names it, or a name in it."""
+    for said in (text, f"{text} +0100\n", f"UTC {text}\n"):
+        known = found("fleet.zone:parse")(said.encode("utf-8", "surrogatepass"))
+        assert known is None or ZONE.fullmatch(known.tzname(None))
 
 
 def statuses(text):
@@ -360,7 +365,18 @@ PARSERS = (
     host("onhost.checkout_source:settings_of", "remote.a.url\n", "a://", "@", "\0"),
     host("onhost.checkout_source:masked", "a://", "@", "/"),
     host("config.keys:template_keys", "# A=", "A=", "\n"),
-    host("fleet.last_seen:Sightings.add", "a", ":", "/", ".", "-", raises=(), call=sightings),
+    host(
+        "fleet.last_seen:Sightings.add",
+        *("abcd", "a", ":", "/", ".", "-", "="),
+        raises=(),
+        call=tab.after_a_host_said,
+    ),
+    ours(
+        "fleet.last_seen:read",
+        *('{"jobs":', '[["abcd","h","x"]', "]", "}", ",", "null", "[[["),
+        raises=(),
+        call=tab.with_file,
+    ),
     # -- the screen
     host("output.escape:printable"),
     host("core.hints:one_word"),

@@ -1,6 +1,7 @@
 """Every task that asks a host: the words to type, and whether its rows are compared."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 from tests.fuzz import answers, stage
@@ -14,10 +15,14 @@ JOB = answers.KNOWN_ID
 
 @dataclass(frozen=True)
 class Reader:
-    """One line to type. `alone`: there is no second host to compare."""
+    """One line to type. `alone`: there is no second host to compare.
+
+    `good` has the number of the sane answer of a program, where any other one ends the task early.
+    """
 
     words: tuple[str, ...]
     alone: bool = False
+    good: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def name(self):
@@ -29,41 +34,52 @@ class Reader:
         return (*hosts, "--keep-going", "--yes", *more, *self.words)
 
 
-def both(line):
-    return Reader(tuple(line.split()))
+def both(line, good=()):
+    return Reader(tuple(line.split()), good=dict(good))
 
 
 def alone(line):
     return Reader(tuple(line.split()), alone=True)
 
 
+# The numbers of sane answers that have something to show or to cancel.
+ITEM, JOBS, RELEASES = {"maintenance.read": 4}, {"jobs.read": 2}, {"deploy.releases": 3}
+REMOVALS, USES = {"outputs.list_records": 3}, {"jobs.stats": 2}
 READERS = (
     both("status"),
+    both("status --wide"),
+    both("status --watch"),
     both("doctor"),
     both("doctor --all"),
     both("history"),
     both("logs"),
     both("logs --job abc"),
+    both("logs --wide"),
+    both("logs --raw"),
     both("logs --follow"),
     both("lock.show"),
-    both("scheduled"),
+    both("scheduled", ITEM),
     both("sync.status"),
     both("images.ls"),
     both("config.show"),
     both("config.check"),
     both("deploy.pending"),
-    both("deploy.releases"),
-    both("jobs.ls"),
-    both("jobs.ls --json"),
+    both("deploy.releases", RELEASES),
+    both("jobs.ls", JOBS),
+    both("jobs.ls --json", JOBS),
+    both("jobs.ls --json --fields id,state", JOBS),
+    both("jobs.ls --quiet", JOBS),
     both("jobs.ls --all --limit 0"),
     both("jobs.ls --state failed --since 2d"),
-    both("jobs.stats"),
+    both("jobs.ls --watch", JOBS),
+    both("jobs.stats", USES),
+    both("jobs.stats --watch", USES),
     both("jobs.queries"),
     both("jobs.queries --sql"),
     both("host.stats"),
     both("outputs.ls"),
     both("outputs.ls abc"),
-    both("outputs.pending --all"),
+    both("outputs.pending --all", REMOVALS),
     both("run -- uptime"),
     alone("run --fold -- uptime"),  # hosts with the same output are shown together
     # A job is searched for on all hosts: the answer of `a` decides which job is found.
@@ -82,6 +98,7 @@ READERS = (
     alone("deploy"),
     alone("deploy --unfinished finish"),
     alone("deploy --restart"),
+    alone("deploy --all-commits"),
     both("deploy.rollback"),
     both("manage"),
     both("manage --plan --diff"),
@@ -96,8 +113,8 @@ READERS = (
     both("prepare-reboot --at 22:00 --reboot"),
     both("prepare-reboot --delay 4h --replace"),
     both("after-reboot"),
-    both("scheduled.cancel"),
-    both("scheduled.cancel 20261126T163546-624b9c"),
+    both("scheduled.cancel", ITEM),
+    both("scheduled.cancel 20261126T163546-624b9c", ITEM),
     both("sync.start"),
     both("sync.stop"),
     both("sync.once"),
@@ -138,7 +155,7 @@ def programs_of(reader):
     asked = set()
     for number in range(0, answers.SANE, 3):
         for columns in (0, 100):
-            script = stage.Script(number=number)
+            script = stage.Script(number=number, good=reader.good)
             stage.run(reader.argv(), script, columns=columns)
             asked |= set(script.asked)
     return sorted(asked - {"opstasks.onhost.several", "onhost.several"})

@@ -9,8 +9,10 @@ import io
 import json
 import math
 import random
+import re
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,7 +30,7 @@ from opstasks.fleet.host import Host
 from opstasks.fleet.lock import UNSAFE_CODE
 from opstasks.fleet.program import ProgramCommand
 from opstasks.manage import describe, disable
-from opstasks.output import live
+from opstasks.output import live, progress
 from tests.fake_host import Reply
 from tests.fuzz import answers, commands
 from tests.programs import declared
@@ -98,11 +100,13 @@ class Replies:
 class Script:
     """What each host answers: by the name of a program, "" for a plain command, "lock" for flock.
 
-    A program without replies gives a sane answer. `asked` has what `a` was asked.
+    A program without replies gives a sane answer: for `b` the first one, for `a` the one with
+    this number, for both the one in `good`. `asked` has what `a` was asked.
     """
 
     replies: dict[str, Replies] = field(default_factory=dict)
     number: int = 0
+    good: Mapping[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def reply(self, host, command):
@@ -116,7 +120,8 @@ class Script:
         if name == "onhost.several":
             return self._several(host, command)
         if name:
-            return answers.sane_reply(PROGRAMS[name], self.number if host == "a" else 0)
+            usual = self.number if host == "a" else 0
+            return answers.sane_reply(PROGRAMS[name], self.good.get(name, usual))
         return Reply(out=commands.sane(command.line()))
 
     def _several(self, host, command):
@@ -188,6 +193,22 @@ class StageHost(Host):
         pass
 
 
+class Watch:
+    """The time of `--watch`: after some rounds, a person types Ctrl-C."""
+
+    def __init__(self):
+        self._rounds = 0
+
+    @staticmethod
+    def monotonic():
+        return time.monotonic()
+
+    def sleep(self, seconds):
+        self._rounds += 1
+        if self._rounds % LOOKS == 0:
+            raise KeyboardInterrupt
+
+
 SKEW_S = [0.0]
 SCRIPT = [Script()]
 
@@ -223,6 +244,11 @@ def prepared(patch, tmp_path):
         answers.sane_answers(program)  # here: msgspec may not examine a type in two threads
     patch.setenv("OPSTASKS_HOSTS", str(tmp_path / "hosts.yaml"))
     patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # A terminal with colours, whose last lines are replaced: also those that only a wait shows.
+    patch.setenv("TERM", "xterm")
+    patch.delenv("NO_COLOR", raising=False)
+    patch.delenv("FORCE_COLOR", raising=False)
+    patch.setattr(progress, "PATIENCE_S", 0.0)
     patch.setattr("opstasks.fleet.host.Host", StageHost)
     patch.setattr("opstasks.cli.app.App._connect", lambda app, spec: Transport())
     patch.setattr(time, "time", lambda: answers.NOW)
@@ -231,6 +257,7 @@ def prepared(patch, tmp_path):
     real = time.monotonic
     patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
     patch.setattr(time, "sleep", lambda seconds: None)
+    patch.setattr("opstasks.cli.watching.time", Watch())
     yield
 
 
@@ -307,35 +334,51 @@ def _width(columns):
     """The width of the terminal."""
     from opstasks.fleet import terminal
 
-    kept = terminal.size, live.size
+    kept = terminal.size, live.size, terminal.size_of
     terminal.size = live.size = lambda: (columns, 24)
+    terminal.size_of = lambda stream: (columns, 24)
     try:
         yield
     finally:
-        terminal.size, live.size = kept
+        terminal.size, live.size, terminal.size_of = kept
 
 
 # -- what a run shows of host b ----------------------------------------------------------------
 
 
 OUTCOMES = ("failed", "refused", "unreachable", "unknown", "interrupted", "not started")
+# What a line about a host has before its name: its number in a change, or the time of a record.
+NUMBER = re.compile(r"^\[\d/\d\] ")
+TIME = re.compile(r"^(?:-|\d{4}-\d\d-\d\dT[\d:.]+Z)  ")
+ERROR = re.compile(r"error  .* \((a, )?b\)", re.DOTALL)
+# A line that belongs to the one before it.
+MORE = (" ", "now:", "next:")
+# How long something took: a host cannot change it, but this machine can.
+TOOK = re.compile(r" \(?(?:after )?[\dhm.]+s\)?$")
 
 
-def rows_of(run, host):
-    """What a run says about a host: its part of the document, or its lines and errors.
+def rows_of(run):
+    """What a run says about host `b`: its part of the document, or its lines and errors.
 
     A row with the outcome alone is left out: it is shown if another host has a row, and the error
     says the same.
     """
     if run.out.startswith("{"):
-        document = json.loads(run.out)
-        return document.get("hosts", {}).get(host)
-    lines = [" ".join(line.split()) for line in (*run.out.split("\n"), *run.err.split("\n"))]
-    # An error that is the same on both hosts is shown once.
-    lines = [
-        line.replace("error: a, b: ", f"error: {host}: ", 1).replace("-H a,b ", f"-H {host} ")
-        for line in lines
-    ]
-    begins = (f"{host} ", f"{host}: ", f"error: {host}: ")
-    alone = [f"{host} {outcome}" for outcome in OUTCOMES]
-    return [line for line in lines if line.startswith(begins) and line not in alone]
+        found = json.loads(run.out).get("hosts", {}).get("b", {})
+        return {key: value for key, value in found.items() if key != "elapsed_s"}
+    alone = [f"b {outcome}" for outcome in OUTCOMES]
+    return [line for line in (*_about(run.out), *_about(run.err)) if line not in alone]
+
+
+def _about(text):
+    """The lines about `b`, each with those that belong to it."""
+    is_about = False
+    for line in text.split("\n"):
+        if not line.startswith(MORE):
+            line = NUMBER.sub("", line)
+            is_about = TIME.sub("", line).startswith(("b ", "b: ", "b | "))
+            # An error that is the same on both hosts is shown once, and so is a plan.
+            is_about = is_about or line.startswith("a, b: ") or bool(ERROR.fullmatch(line))
+        if is_about:
+            line = TOOK.sub("", line).replace("a, b", "b").replace("-H a,b ", "-H b ")
+            yield " ".join(line.split())

@@ -122,6 +122,12 @@ def test_a_part_of_a_line_at_the_beginning_is_left_out():
     assert end_lines("a\nb\nc\n", "abc", 2) == ("b", "c")
 
 
+def test_output_of_a_job_that_is_not_utf_8_is_shown_all_the_same():
+    assert end_lines("caf\udce9\nlast\n", "abc", 5) == ("caf\udce9", "last")
+    # The part of a line may begin in the middle of a character.
+    assert end_lines("\udca9" + "x" * END_BYTES + "\nlast\n", "abc", 5) == ("last",)
+
+
 def test_the_journal_is_read_from_a_day_before_to_a_day_after():
     job = Job("abc", "w", "a", "failed", created_at=NOW, completed_at=NOW + 2)
     request = records_request(HostSpec(name="h"), job)

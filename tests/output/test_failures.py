@@ -122,6 +122,20 @@ def test_hosts_in_different_states_are_shown_apart():
     assert len(texts([a, b])) == 2
 
 
+@pytest.mark.parametrize(
+    "known",
+    [
+        HostState(jobs={"abc": "running"}),
+        HostState(removed=("a.csv",), scheduled=("x",), paused=True),
+        HostState(code="abc", boot_id="x"),
+    ],
+)
+def test_hosts_in_the_same_state_are_shown_together(known):
+    a, b = OpsError("x", host="a"), OpsError("x", host="b")
+    a.now = b.now = known
+    assert len(texts([a, b])) == 1
+
+
 def test_errors_without_a_host_are_never_merged():
     assert len(texts([OpsError("x"), OpsError("x")])) == 2
 
