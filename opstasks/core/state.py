@@ -39,6 +39,10 @@ class HostState(msgspec.Struct, frozen=True):
     unfinished: Line | None = None
     boot_id: Line | None = None
 
+    def __hash__(self) -> int:
+        # Errors are grouped by what is now; a dictionary of jobs has no hash.
+        return hash(self.words())
+
     def told(self) -> dict[str, object]:
         """The values that were read."""
         return {

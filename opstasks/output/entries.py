@@ -102,7 +102,9 @@ def _row(row: Sequence[tuple[str, str]], indent: int) -> Line:
     parts: list[str | Painted] = [" " * indent]
     for number, (label, command) in enumerate(row):
         label_part = dim(f"{BETWEEN if number else ''}{label}: ")
-        parts += [label_part, to_type(printable(command))]
+        # Other hints are sentences, which may need several lines.
+        is_ours = command.startswith("inv ")
+        parts += [label_part, to_type(printable(command)) if is_ours else bold(printable(command))]
     return [part for part in parts if part]
 
 
