@@ -26,6 +26,7 @@ class Row:
     numbers: tuple[int, ...] = (1, 3, 7)
     fixed: dict = field(default_factory=dict)
     plain: dict = field(default_factory=dict)
+    shows: str = ""
 
     @property
     def name(self):
@@ -50,10 +51,13 @@ def _of_reader(reader):
     return Row(reader.words, hosts.SHORT if reader.alone else BOTH)
 
 
-def scene(line, on=BOTH, *, plain=None, numbers=(1,), **fixed):
-    """A task whose answers belong together, by the name of a program with `__` for the dot."""
+def scene(line, shows, on=BOTH, *, plain=None, numbers=(1,), **fixed):
+    """A task whose answers belong together, by the name of a program with `__` for the dot.
+
+    `shows` is a word of the screen that these answers are for.
+    """
     named = {name.replace("__", "."): answer for name, answer in fixed.items()}
-    return Row(tuple(line.split()), on, (), numbers, named, plain or {})
+    return Row(tuple(line.split()), on, (), numbers, named, plain or {}, shows)
 
 
 def asked_and_done(row):
@@ -73,34 +77,38 @@ FORTY = scenes.jobs_answer(40)
 FILES = " ".join(["x", scenes.PATHS[0][1:], "a/b.csv"])
 REMOVAL = f"outputs.rm {scenes.WORKSPACES[0]} {FILES} --source keep"
 IDS = " ".join(map(scenes.id_of, range(3)))
-HELD = {"plain": {"lock": scenes.OWNER}, "locks__holders": scenes.HOLDERS}
+HELD = {"plain": scenes.HELD, "locks__holders": scenes.HOLDERS}
+BACK = {"deploy__inspect": scenes.ROLLBACK, "deploy__releases": scenes.ROLLBACKS}
+A = hosts.SHORT
 SCENES = [
-    scene("jobs.ls", jobs__read=FORTY),
-    scene("jobs.ls --all", "a", jobs__read=FORTY),
-    scene("jobs.ls", jobs__read=scenes.jobs_answer(0)),
-    scene("jobs.kill x", jobs__find=scenes.found_jobs(25)),
-    *asked_and_done(scene(f"jobs.kill {IDS}", "a", jobs__find=scenes.found_jobs(1))),
-    scene(f"jobs.show {scenes.id_of(1)}", "a", jobs__find=scenes.found_jobs(1)),
-    scene("jobs.retry x", jobs__find=scenes.found_jobs(3)),
-    *asked_and_done(scene("deploy", deploy__inspect=scenes.DEPLOY)),
-    *asked_and_done(scene("deploy --all-commits", "a", deploy__inspect=scenes.LOSES)),
-    *asked_and_done(scene("deploy.rollback", deploy__inspect=scenes.ROLLBACK)),
-    scene("deploy", "a", deploy__inspect=scenes.UNFINISHED),
-    scene("deploy.pending", deploy__inspect=scenes.LOSES),
-    *asked_and_done(scene(REMOVAL, "a", outputs__inspect=scenes.outputs_of)),
-    *asked_and_done(scene("manage", manage__inspect=scenes.manage_facts())),
-    scene("manage --plan --diff", manage__inspect=scenes.manage_facts()),
-    scene("users.disable ada", manage__inspect=scenes.manage_facts()),
-    *asked_and_done(scene("images.update python:v2 ehrql:v1", images__inspect=scenes.images_of)),
-    scene("history", history__read=scenes.HISTORY),
-    scene("history", "a", history__read=scenes.HISTORY),
-    scene("lock.show", **HELD),
-    *asked_and_done(scene("lock.break --reason x", "a", **HELD)),
-    scene("hosts"),
-    scene("hosts", "all"),
-    scene("hosts --check"),
-    scene("hosts --check", MANY),
-    scene("db.progress --temp-table tmp_1"),
+    scene("jobs.ls", "00jobs", jobs__read=FORTY),
+    scene("jobs.ls --all", "00jobs", A, jobs__read=FORTY),
+    scene("jobs.ls", "no job", jobs__read=scenes.jobs_answer(0)),
+    scene("jobs.kill x", "Which number?", jobs__find=scenes.found_jobs(25)),
+    *asked_and_done(scene(f"jobs.kill {IDS}", "3 jobs", A, jobs__find=scenes.found_jobs(1))),
+    scene(f"jobs.show {scenes.id_of(1)}", "runs for", A, jobs__find=scenes.found_jobs(1)),
+    scene("jobs.retry x", "Which number?", jobs__find=scenes.found_jobs(3)),
+    *asked_and_done(scene("deploy", "12 commits", deploy__inspect=scenes.DEPLOY)),
+    *asked_and_done(scene("deploy --all-commits", "LOSES", A, deploy__inspect=scenes.LOSES)),
+    *asked_and_done(scene("deploy.rollback", "AFTERWARDS", **BACK)),
+    scene("deploy", "UNFINISHED", A, deploy__inspect=scenes.UNFINISHED),
+    scene("deploy.pending", "12 behind, 5 ahead", deploy__inspect=scenes.LOSES),
+    *asked_and_done(scene(REMOVAL, "3 files", A, outputs__inspect=scenes.outputs_of)),
+    *asked_and_done(scene("manage", "changes", manage__inspect=scenes.manage_facts())),
+    scene("manage --plan --diff", "changes", manage__inspect=scenes.manage_facts()),
+    *asked_and_done(scene("users.disable eve", "eve", manage__inspect=scenes.manage_facts())),
+    *asked_and_done(
+        scene("images.update python:v2 ehrql:v1", "2 images", images__inspect=scenes.images_of)
+    ),
+    scene("history", "outputs.rm", history__read=scenes.HISTORY),
+    scene("history", "outputs.rm", A, history__read=scenes.HISTORY),
+    scene("lock.show", "2 of 2", **HELD),
+    *asked_and_done(scene("lock.break --reason x", "4000000000", A, **HELD)),
+    scene("hosts", "2 of 44"),
+    scene("hosts", "44 of 44", "all"),
+    scene("hosts --check", "2 of 2"),
+    scene("hosts --check", "no answer", MANY),
+    scene("db.progress --temp-table tmp_1", "6 tables"),
     *map(_many, ("status", "jobs.ls", "doctor", "deploy.pending", "logs", "history", "scheduled")),
     *map(_many, ("service.stop", "deploy", "pause --reason x", "manage --plan")),
 ]

@@ -135,17 +135,17 @@ class OddScript(stage.Script):
     """What the hosts answer: odd answers, the same ones on each run with this seed.
 
     `fixed` are answers of programs that belong together, in place of any sane one: values, or
-    functions of the request. `plain` are outputs of plain commands by a word of their lines.
+    functions of the request. `plain` are replies to plain commands, by a word of their lines.
     """
 
     seed: str = ""
     share: float = 0.0
     fixed: dict[str, object] = field(default_factory=dict)
-    plain: dict[str, str] = field(default_factory=dict)
+    plain: dict[str, Reply] = field(default_factory=dict)
 
     def reply(self, host, command):
         if not isinstance(command, ProgramCommand):
-            return Reply(out=self._plain(command.line()))
+            return self._plain(command.line())
         name = command.module.removeprefix("opstasks.").replace(".onhost.", ".")
         if name == "onhost.several":
             return self._several(host, command)
@@ -165,8 +165,8 @@ class OddScript(stage.Script):
         return _reply(odd.value(info, value), parts)
 
     def _plain(self, line):
-        found = next((text for word, text in self.plain.items() if word in line), None)
-        return commands.sane(line) if found is None else found
+        found = next((reply for word, reply in self.plain.items() if word in line), None)
+        return found or Reply(out=commands.sane(line))
 
 
 def _reply(value, parts):

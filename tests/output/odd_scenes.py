@@ -6,12 +6,14 @@ from dataclasses import replace
 import msgspec
 
 from opstasks.deploy.facts import Commit, DeployFacts
+from opstasks.deploy.release import ReleasesAnswer
 from opstasks.history.read import HistoryAnswer, JournalEntry
 from opstasks.images.facts import RegistryOffer
 from opstasks.jobs.find import FindAnswer, FoundJob
 from opstasks.jobs.model import Container, Job
 from opstasks.outputs.plan import FoundOutput, InspectedOutput, OutputFacts
 from tests.deploy import screens_help as deploys
+from tests.fake_host import Reply
 from tests.fuzz import answers, commands
 from tests.manage import manage_help
 from tests.output.odd_hosts import ACTIONS, IMAGES, PATHS, PEOPLE, REFS, TEXTS, WORKSPACES
@@ -104,7 +106,10 @@ ROLLBACK = replace(
     releases=(
         replace(
             deploys.UNDONE,
+            from_code="a" * 40,
             to_code="b" * 40,
+            from_lib="c" * 40,
+            to_lib="c" * 40,
             from_name=REFS[1],
             to_name=REFS[0],
             who=PEOPLE[1],
@@ -135,6 +140,7 @@ def manage_facts():
     facts = manage_help.facts_of(manage_help.described("sandbox", **spec))
     facts["packages"] = dict.fromkeys(facts["packages"], False)
     facts["users"]["rosa"] = None
+    facts["users"]["eve"] = facts["users"]["ada"] | {"uid": 2000, "home": "/home/eve"}
     facts["paths"] |= {path: None for path in list(facts["paths"])[:8]}
     facts["units"] = {
         name: {"file_state": "disabled", "active_state": "failed"} for name in facts["units"]
@@ -175,7 +181,10 @@ HISTORY = HistoryAnswer(
     ),
     ignored=3,
 )
+ROLLBACKS = ReleasesAnswer(ROLLBACK.releases)
 OWNER = json.dumps(commands.OWNER | {"who": PEOPLE[1], "task": "outputs.rm"})
+# A command that says who has the lock, and one that succeeds if it is free.
+HELD = {"echo held": Reply(out=OWNER), "flock -n": Reply(1)}
 HOLDERS = {
     "holders": [
         {

@@ -36,6 +36,13 @@ def test_each_screen_fits_into_every_window(row, patch):
     check(row.run(patch, row.numbers[-1], 80, "--wide"), 80)
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.shows], ids=lambda row: row.name)
+def test_each_scene_shows_what_it_is_for(row, patch):
+    run = row.run(patch, row.numbers[0], 140)
+    assert row.shows in run.out + run.err
+    assert "internal error" not in run.err
+
+
 @ROW
 def test_each_screen_shows_what_a_pipe_gets_or_says_that_it_does_not(row, patch):
     number = row.numbers[-1]
