@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from opstasks import json_values as json_types
 from opstasks.cli import help
+from opstasks.cli import json_values as json_types
 from opstasks.cli.catalogue import Catalogue
 from opstasks.cli.program import CommandLine
 from opstasks.namespace import namespace
@@ -110,33 +111,38 @@ def other_folders() -> str:
 
 def json_page(old: str) -> str:
     """The page with the values of all tasks; the rest is written by hand."""
-    return with_parts(old, {"values": json_values()})
+    found = [f"`{name}`" for name in names() if CATALOGUE.task(name).ids]
+    ids = "\n".join(textwrap.wrap(f"Tasks with ids: {', '.join(found)}.", 100))
+    return with_parts(old, {"values": json_values(), "ids": f"{ids}\n"})
 
 
 def json_values() -> str:
     """The type of each task's values, and the fields of each type."""
     rows: list[str] = []
     kinds: dict[str, type] = {}
-    for task in sorted(json_types.VALUES):
-        found = [json_shape.resolved(name) for name in json_types.VALUES[task]]
-        rows.append(f"| `{task}` | {'; '.join(map(json_shape.text, found))} |\n")
-        kinds |= {kind.__name__: kind for each in found for kind in json_shape.inside(each)}
-    untyped = ", ".join(f"`{task}`" for task in sorted(json_types.UNTYPED))
-    return (
-        "Of two types, the first one is the plan (`--dry`, or nothing to do).\n\n"
-        f"| task | value of each host |\n| --- | --- |\n{''.join(rows)}\n"
-        f"The fields of these tasks are not promised: {untyped}.\n"
-        + "".join(json_section(kinds[name]) for name in sorted(kinds))
-    )
+    for task in names():
+        for flag, kind_name in json_types.VALUES.get(full_name(task), {}).items():
+            found = json_types.resolved(kind_name)
+            typed = f"{task} {flag}".strip()
+            rows.append(f"| `{typed}` | {json_shape.text(found)} |\n")
+            kinds |= {kind.__name__: kind for kind in json_shape.inside(found)}
+    head = f"| task | value of each host |\n| --- | --- |\n{''.join(rows)}"
+    return head + "".join(json_section(kinds[name]) for name in sorted(kinds))
+
+
+def full_name(task: str) -> str:
+    """The name of a task with its group: ``deploy.apply``."""
+    return str(CATALOGUE.context(task).name)
 
 
 def json_section(kind: type) -> str:
-    """The fields of a type."""
+    """What a type means, and its fields."""
     rows = [
         f"| `{name}` | {json_shape.text(inner, name)} |\n"
-        for name, inner in (json_shape.fields(kind) or {}).items()
+        for name, inner in (json_types.fields_of(kind) or {}).items()
     ]
-    return f"\n### {kind.__name__}\n\n| field | value |\n| --- | --- |\n{''.join(rows)}"
+    table = f"| field | value |\n| --- | --- |\n{''.join(rows)}"
+    return f"\n### {kind.__name__}\n\n{json_shape.meaning(kind)}\n\n{table}"
 
 
 # ----------------------------------------------------------------------------------------------

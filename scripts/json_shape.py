@@ -1,39 +1,23 @@
-"""The types of JSON values (`opstasks.json_values`): their fields, and whether a value fits."""
+"""The types of JSON values (`opstasks.cli.json_values`): their fields, and whether a value fits."""
 
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
-import importlib
+import inspect
+import re
 import types
-import typing
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from opstasks.cli.json_values import fields_of
 from opstasks.core.state import HostState
 
 _LISTS = (list, tuple, set, frozenset, collections.abc.Sequence)
 _MAPS = (dict, collections.abc.Mapping)
+_EPOCH = r"seconds since the epoch(, or 0|, 0 [^.;]*)?"
 _PLAIN = {bool: "true or false", int: "number", float: "number", str: "text"}
-
-
-def resolved(name: str) -> Any:
-    """The type that a name stands for: "module:Type", or "list module:Type"."""
-    place, _, kind = name.removeprefix("list ").partition(":")
-    found = getattr(importlib.import_module(place), kind)
-    return list[found] if name.startswith("list ") else found  # type: ignore[valid-type]
-
-
-def fields(kind: Any) -> dict[str, Any] | None:
-    """The fields of a struct or dataclass and their types; None for other types."""
-    is_struct = hasattr(kind, "__struct_fields__")
-    if not is_struct and not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        return None
-    names = kind.__struct_fields__ if is_struct else [f.name for f in dataclasses.fields(kind)]
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return {name: hints[name] for name in names}
 
 
 def plain(kind: Any) -> Any:
@@ -71,7 +55,7 @@ def problems(kind: Any, value: object, where: str) -> Iterator[str]:
         found = [list(problems(arm, value, where)) for arm in arms]
         if all(found):
             yield min(found, key=len)[0]
-    elif (named := fields(kind)) is not None:
+    elif (named := fields_of(kind)) is not None:
         yield from _object_problems(kind, named, value, where)
     elif (origin := get_origin(kind) or kind) in _LISTS:
         yield from _list_problems(get_args(kind), value, where)
@@ -157,15 +141,36 @@ def text(kind: Any, name: str = "") -> str:
         return "list of " + " and ".join(text(arg) for arg in inner) if inner else "list"
     if origin in _MAPS:
         return f"object of {text(args[1])} by name" if args else "object"
-    if fields(kind) is not None:
+    if fields_of(kind) is not None:
         return f"[{kind.__name__}](#{kind.__name__.lower()})"
     return _PLAIN.get(kind, "text" if kind in (Path,) or isinstance(kind, type) else "any value")
+
+
+def meaning(kind: Any) -> str:
+    """What a type and its fields mean, for docs/json.md: its docstring, in the words of JSON.
+
+    There, a moment is no number, and None is null.
+    """
+    found = [_sentence(text) for text in re.split(r"(?<=\.)\s+", inspect.getdoc(kind) or "")]
+    text = " ".join(sentence for sentence in found if sentence)
+    for python, word in (("None", "null"), ("True", "true"), ("False", "false")):
+        text = re.sub(rf"\b{python}\b", word, text)
+    return re.sub(r"(_at`[^.;,]*?)\b0\b", r"\1null", text)
+
+
+def _sentence(text: str) -> str:
+    """A sentence without what is only for readers of the code."""
+    text = re.sub(r" \(`opstasks[^)]*\)", "", " ".join(text.split()))
+    text = re.sub(f", in {_EPOCH}", "", text).removesuffix(".")
+    clauses = [part for part in text.split("; ") if not re.search(_EPOCH, part)]
+    is_code = text.startswith("Raises ")
+    return "; ".join(clauses) + "." if clauses and not is_code else ""
 
 
 def inside(kind: Any) -> Iterator[Any]:
     """The structs and dataclasses that a type is made of, the outer ones first."""
     kind = plain(kind)
-    named = fields(kind)
+    named = fields_of(kind)
     if named is not None:
         yield kind
     parts = named.values() if named is not None else get_args(kind)

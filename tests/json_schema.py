@@ -3,15 +3,15 @@
 import functools
 import json
 
+from opstasks.cli.json_values import resolved, type_name
 from opstasks.core.result import OUTCOMES
-from opstasks.json_values import VALUES
-from scripts.json_shape import problems, resolved
+from scripts.json_shape import problems
 
 ERROR_FIELDS = {"message", "host", "command", "tail", "hint", "outcome", "now"}
 
 
-def check(task, document):
-    """Fail if a document of a task is not as promised."""
+def check(task, document, words=()):
+    """Fail if a document of a task, which was typed with these words, is not as promised."""
     assert document["version"] == 1
     assert isinstance(document["exit_code"], int)
     if "error" in document:
@@ -21,15 +21,9 @@ def check(task, document):
         assert item.keys() <= {"outcome", "elapsed_s", "value", "error"}
         if "error" in item:
             assert item["error"].keys() <= ERROR_FIELDS
-        if "value" in item and task in VALUES:
-            wrong = [list(problems(kind, item["value"], host)) for kind in kinds_of(task)]
-            assert [] in wrong, f"{task}: {min(wrong, key=len)}"
-
-
-@functools.cache
-def kinds_of(task):
-    """The types of a task's values."""
-    return [resolved(name) for name in VALUES[task]]
+        if "value" in item:
+            kind = resolved(type_name(task, words))
+            assert list(problems(kind, item["value"], host)) == [], f"{task} {words}"
 
 
 @functools.cache
@@ -41,14 +35,20 @@ def task_names():
     return {str(name): c.name for c in contexts for name in (c.name, *c.aliases)}
 
 
+def task_of(words):
+    """The task in a line, and its words up to the dashes."""
+    own = list(words)[: words.index("--")] if "--" in words else list(words)
+    return next((task_names()[word] for word in own if word in task_names()), ""), own
+
+
 def check_run(argv, output):
-    """Check the document of a command line with --json and one task."""
+    """Check the document of a command line with --json."""
     if "--json" not in argv or any(word.startswith("--fields") for word in argv):
         return
-    tasks = [task_names()[word] for word in argv if word in task_names()]
+    task, own = task_of(argv)
     try:
         document = json.loads(output)
     except ValueError:
         return
-    if len(tasks) == 1 and isinstance(document, dict):
-        check(tasks[0], document)
+    if task and isinstance(document, dict):
+        check(task, document, own)

@@ -7,15 +7,21 @@ import re
 import msgspec
 import pytest
 
+from opstasks.cli.json_values import (
+    NO_DOCUMENT,
+    VALUES,
+    WITHOUT_HOSTS,
+    fields_of,
+    resolved,
+)
 from opstasks.core.result import FleetResult, HostResult
-from opstasks.json_values import NO_DOCUMENT, UNTYPED, VALUES
 from opstasks.namespace import namespace
 from opstasks.output.documents import fleet_document, plain
 from opstasks.output.escape import json_text
-from scripts.json_shape import fields, inside, problems, resolved
+from scripts.json_shape import inside, meaning, problems
 from scripts.json_shape import plain as plain_type
 
-NAMES = sorted({name for names in VALUES.values() for name in names})
+NAMES = sorted({name for kinds in VALUES.values() for name in kinds.values()})
 # A number whose name has one of these words needs a unit.
 MEASURES = re.compile(
     r"(^|_)(size|memory|disk|free|used|age|elapsed|span|timeout|delay|every|wait|time|started|ended"
@@ -36,14 +42,23 @@ class Outer(msgspec.Struct, frozen=True):
     state: str | None = None
 
 
+class Explained(msgspec.Struct, frozen=True):
+    """One thing; times are in seconds since the epoch, 0 for never (`opstasks.core`).
+
+    `made_at` is when it was made, in seconds since the epoch. `name` is None if unknown; it stays.
+    `ended_at` is 0 before its end. Raises ValueError for nonsense.
+    """
+
+    name: str
+
+
 def decoded(value):
     return json.loads(json_text(value, plain))
 
 
 def test_every_task_is_described_or_listed_as_an_exception():
-    described = {*VALUES, *UNTYPED, *NO_DOCUMENT}
-    assert described == set(namespace.task_names)
-    assert len(described) == len(VALUES) + len(UNTYPED) + len(NO_DOCUMENT)
+    assert {*VALUES, *NO_DOCUMENT, *WITHOUT_HOSTS} == set(namespace.task_names)
+    assert not VALUES.keys() & (NO_DOCUMENT | WITHOUT_HOSTS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,10 +66,25 @@ def test_every_measured_number_has_its_unit_in_its_name(name):
     wrong = [
         f"{kind.__name__}.{field}"
         for kind in inside(resolved(name))
-        for field, type_ in fields(kind).items()
+        for field, type_ in fields_of(kind).items()
         if plain_type(type_) in (int, float) and MEASURES.search(field) and not UNIT.search(field)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_type_is_explained_in_the_words_of_json(name):
+    for kind in inside(resolved(name)):
+        text = meaning(kind)
+        assert text
+        assert not re.search(r"epoch|None|True|False|opstasks\.|Raises", text), kind
+
+
+def test_an_explanation_keeps_what_is_not_about_python():
+    assert meaning(Explained) == (
+        "One thing. `made_at` is when it was made. `name` is null if unknown; it stays."
+        " `ended_at` is null before its end."
+    )
 
 
 def test_a_document_that_is_as_described_has_no_problems():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opstasks.cli.options import UNUSED_FLAGS
+from opstasks.cli.task import NOT_FOR_SCREENS
 from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -23,15 +24,40 @@ def refuse(
     for name in UNUSED_FLAGS:
         if name in given:
             raise _without(f"--{name} has no effect: no task uses it", f"--{name}")
+    _refuse_together(given)
     name = ""
     for context in tasks:
         name, task = catalogue.typed(str(context.name)), catalogue.task(str(context.name))
+        own = given_of(context.args.values())
         for key in sorted(task.ignores & set(given)):
             flag = spelled(given[key])
             raise _without(f"{name} does not take {flag}", flag)
-        _refuse_alone(name, task, given_of(context.args.values()))
+        if "quiet" in given and not task.ids:
+            raise _without(f"{name} has no ids, which are what -q prints", "-q")
+        _refuse_alone(name, task, own, given)
+        if "fields" in given:
+            _check_fields(str(context.name), [*given, *own], given["fields"].value)
     if after and name and not catalogue.task(name).after_dashes:
         raise Refused(f"{name} takes no words after --", hint=f"inv --help {name}")
+
+
+def _refuse_together(given: Mapping[str, Any]) -> None:
+    """Refuse core flags that say how to show what is not shown."""
+    if "fields" in given and "json" not in given:
+        raise _without("--fields has a meaning only with --json", "--fields")
+    for other in NOT_FOR_SCREENS:
+        for name in ("wide", "quiet"):
+            if {name, other} <= set(given) and name != other:
+                flag = spelled(given[name])
+                raise _without(f"{flag} has no meaning with {spelled(given[other])}", flag)
+
+
+def _check_fields(task: str, given: Iterable[str], text: str) -> None:
+    """Refuse --fields for fields that there are not, before a host is asked."""
+    from opstasks.cli import json_values
+    from opstasks.cli.options import fields_from
+
+    json_values.check_fields(task, [f"--{name}" for name in given], fields_from(text))
 
 
 def given_of(arguments: Iterable[Argument]) -> dict[str, Any]:
@@ -39,7 +65,9 @@ def given_of(arguments: Iterable[Argument]) -> dict[str, Any]:
     return {str(arg.names[0]): arg for arg in arguments if arg.got_value}
 
 
-def _refuse_alone(name: str, task: OpsTask, given: Mapping[str, Any]) -> None:
+def _refuse_alone(
+    name: str, task: OpsTask, given: Mapping[str, Any], core: Mapping[str, Any]
+) -> None:
     """Refuse a flag without the one that gives it a meaning, or with one that takes it away."""
     for key in given:
         about = task.about[key]
@@ -48,6 +76,9 @@ def _refuse_alone(name: str, task: OpsTask, given: Mapping[str, Any]) -> None:
         for other in about.excludes:
             if other in given:
                 raise _without(f"{name}: --{other} has no meaning with --{key}", f"--{other}")
+            if other in core:
+                flag = spelled(core[other])
+                raise _without(f"{name}: --{key} has no meaning with {flag}", f"--{key}")
 
 
 def spelled(arg: Argument) -> str:

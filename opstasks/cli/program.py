@@ -159,11 +159,16 @@ class CommandLine(invoke.Program):
         if "hosts" in self.args and self.args.hosts.value:
             chosen = shlex.quote(",".join(self.args.hosts.value))
             raise Refused("no task is given", hint=f"inv -H {chosen} status")
+        if "--json" in self._typed() and not self.args.help.value:
+            raise Refused("no task is given", hint="inv -H all --json status")
         inventory = self.args.inventory.value if "inventory" in self.args else None
         self._screens().overview(inventory or "")
 
     def list_flat(self) -> None:
         """The tasks with what they do; called by Invoke for --list."""
+        if "--json" in self._typed():
+            hint = "inv --list --list-format json"
+            raise Refused("--json has no meaning with --list", hint=hint)
         if self.list_depth:
             super().list_flat()
         else:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from opstasks.core.errors import Refused
-
 if TYPE_CHECKING:
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet.fleet import Fleet
@@ -53,11 +51,8 @@ class HostReader:
         """Read all hosts, and show their answers.
 
         On a terminal, the rows so far are shown while hosts are awaited, and then replaced by the
-        whole screen. In a pipe, rows are printed as they arrive. Raises Refused for -q where a task
-        has no ids.
+        whole screen. In a pipe, rows are printed as they arrive.
         """
-        if self._console.ids_only and screen.ids is None:
-            raise Refused("-q: this task has no ids to print", hint="leave -q out")
         if self._console.is_quiet or not self._console.is_live:
             return self._growing(read, screen, **how)
         return self._live(read, screen, **how)

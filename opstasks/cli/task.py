@@ -24,6 +24,11 @@ ABOUT_HOSTS = (
 )
 
 
+# The core flags with which the result is for a program: a flag that only changes a screen has no
+# meaning beside them.
+NOT_FOR_SCREENS = ("json", "quiet")
+
+
 @dataclass(frozen=True)
 class Flag:
     """A flag of a task, where its help text alone is not enough.
@@ -32,7 +37,8 @@ class Flag:
     moment in the past, and `one|other` only these words. `short` is its one-letter form. `default`
     says what holds without the flag, if the function's default does not. `least` is the smallest
     number that it takes. `required`: the task refuses to run without it. `needs` is a flag without
-    which it has no meaning; `excludes` are flags that have no meaning beside it.
+    which it has no meaning; `excludes` are flags that have no meaning beside it;
+    if one is a core flag, this flag has no meaning beside that.
     """
 
     text: str
@@ -60,13 +66,19 @@ def since(what: str) -> Flag:
 class OpsTask(invoke.Task[Any]):
     """A task with what `task` was told about it."""
 
-    def __init__(self, body: Callable[..., None], about: Mapping[str, Flag], **more: Any) -> None:
-        self.about = {_dashed(name): flag for name, flag in about.items()}
+    def __init__(
+        self, body: Callable[..., None], about: Mapping[str, str | Flag], **more: Any
+    ) -> None:
+        self.about = {
+            _dashed(name): Flag(flag) if isinstance(flag, str) else flag
+            for name, flag in about.items()
+        }
         self.changes: bool = more.pop("changes")
         self.variadic: str = more.pop("variadic")
         self.after_dashes: str = more.pop("after_dashes")
         self.ignores: frozenset[str] = frozenset(more.pop("ignores"))
         self.anywhere: bool = more.pop("anywhere")
+        self.ids: bool = more.pop("ids")
         super().__init__(body, auto_shortflags=False, **more)
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
@@ -88,6 +100,7 @@ def task(
     after_dashes: str = "",
     ignores: Collection[str] = (),
     anywhere: bool = False,
+    ids: bool = False,
     name: str | None = None,
 ) -> Callable[[Callable[..., None]], Any]:
     """Make a task of a function.
@@ -96,21 +109,21 @@ def task(
     words of the line. `after_dashes` names the words after ``--``, in brackets if they may be left
     out; without it, they are refused. `ignores` are core flags that have no meaning for the task:
     they are refused. `anywhere`: without -H it makes sense on a machine that is no backend host.
+    `ids`: it has ids, and prints them with -q; other tasks refuse -q.
     """
-    texts = (help or {}).items()
-    about = {key: Flag(text) if isinstance(text, str) else text for key, text in texts}
 
     def make(body: Callable[..., None]) -> OpsTask:
         _, *parameters = inspect.signature(body).parameters.values()
         needed = [each.name for each in parameters if each.default is each.empty]
         return OpsTask(
             body,
-            about,
+            help or {},
             changes=changes,
             variadic=f"--{_dashed(variadic)}" if variadic else "",
             after_dashes=after_dashes,
             ignores=ignores,
             anywhere=anywhere,
+            ids=ids,
             name=name,
             iterable=list(iterable),
             positional=[each for each in needed if each not in iterable],

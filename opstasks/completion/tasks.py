@@ -22,10 +22,12 @@ def completion(ctx: Context, shell: str) -> None:
     Example: inv completion fish > ~/.config/fish/conf.d/opstasks.fish
     """
     from opstasks.completion import scripts
+    from opstasks.output.documents import VERSION
 
     text = scripts.script(shell)
     if ctx.options.json:
-        ctx.console.document({"shell": shell, "script": text})
+        about = {"version": VERSION, "exit_code": 0}
+        ctx.console.document({**about, "shell": shell, "script": text})
         return
     for line in text.rstrip("\n").split("\n"):
         ctx.console.say(line)

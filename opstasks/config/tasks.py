@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
+    ids=True,
     help={
         "key": Flag("Only these keys.", default="all"),
         "local": "Only what 04_local.env sets.",
@@ -64,7 +65,11 @@ def check(ctx: Context, problems: bool = False) -> None:
     )
     ctx.seen("keys", result.values, lambda found: [item.key for item in found])
     result.findings = any(item.is_problem for found in result.values.values() for item in found)
-    ctx.finish(result.mapped(reports.findings))
+    ctx.finish(
+        result.mapped(
+            lambda found: reports.findings(f for f in found if f.is_problem or not problems)
+        )
+    )
 
 
 @task(

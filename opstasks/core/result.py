@@ -19,7 +19,7 @@ TIMEOUT_CODES = (124, 137)
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one command: exit code, output and error text."""
+    """The outcome of one command: `code` is its exit code, `out` and `err` what it printed."""
 
     command: str
     code: int

@@ -20,7 +20,7 @@ ServiceState = Literal["up", "starting", "stopped", "failed"]
 
 
 class HostState(msgspec.Struct, frozen=True):
-    """Claims about one host.
+    """Claims about one host; `--json` shows only those that were read.
 
     `code` and `lib` are the commits of the checkouts, `jobs` the state of each job that the task
     changed, by id; `removed` are files that are gone; `scheduled` the ids of scheduled work;

@@ -1,14 +1,15 @@
-"""A plan as a JSON document (docs/json.md): `deploy.pending`, and `deploy` with --dry."""
+"""Plans and releases as `--json` shows them (docs/json.md)."""
 
 from __future__ import annotations
 
 import msgspec
 
-from opstasks.core.fields import Count, Line, Text
+from opstasks.core.fields import Count, Line, Moment, Text
 from opstasks.core.state import ServiceState
 from opstasks.deploy.facts import CheckoutFacts, Commit, Direction, Migration
 from opstasks.deploy.plan import DeployPlan
 from opstasks.deploy.problems import DeployProblem
+from opstasks.deploy.release import Release
 
 
 class CheckoutMove(msgspec.Struct, frozen=True):
@@ -95,4 +96,54 @@ def _move(checkout: CheckoutFacts) -> CheckoutMove:
         direction=checkout.direction,
         gained=checkout.gained,
         lost=checkout.lost,
+    )
+
+
+class ReleaseReport(msgspec.Struct, frozen=True):
+    """A release; its moments are in seconds since the epoch, 0 for "not yet".
+
+    `kind` is deploy or rollback. `result` is deployed, rolled back (by a person), failed (it was
+    undone: `reason` says why) or unfinished. `from_*` and `to_*` are full commits, names for people
+    and versions of the database; `database` says what happened to it.
+    """
+
+    id: Line
+    kind: Line
+    result: Line
+    reason: Line
+    who: Line
+    ref: Line
+    from_code: Line
+    to_code: Line
+    from_lib: Line
+    to_lib: Line
+    from_name: Line
+    to_name: Line
+    from_database_version: Count
+    to_database_version: Count
+    database: Line
+    started_at: Moment
+    finished_at: Moment
+
+
+def release_of(found: Release) -> ReleaseReport:
+    """A release without what only the next step on the host needs."""
+    return ReleaseReport(
+        id=found.id,
+        kind=found.kind,
+        result=found.result,
+        reason=found.reason,
+        who=found.who,
+        ref=found.ref,
+        from_code=found.from_code,
+        to_code=found.to_code,
+        from_lib=found.from_lib,
+        to_lib=found.to_lib,
+        from_name=found.from_name,
+        to_name=found.to_name,
+        from_database_version=found.from_version,
+        to_database_version=found.to_version,
+        database=found.how,
+        started_at=found.started_at,
+        finished_at=found.finished_at,
     )

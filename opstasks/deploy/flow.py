@@ -41,8 +41,13 @@ def judge(ctx: Context, found: FleetResult[DeployPlan]) -> FleetResult[DeployPla
     """Plans with problems become errors; ends the program then, unless --keep-going or --dry."""
     keep_refs(ctx, found.mapped(document))
     judged = FleetResult([_judged(item) for item in found])
-    changing.need_every_host(ctx, judged.mapped(document))
+    changing.need_every_host(ctx, judged.mapped(_shown(ctx)))
     return judged
+
+
+def _shown(ctx: Context) -> Callable[[DeployPlan], DeployPreview | DeployResult]:
+    """What `--json` shows of a host where nothing was done: the plan with --dry."""
+    return document if ctx.options.dry else apply.unchanged
 
 
 def keep_refs(ctx: Context, found: FleetResult[DeployPreview]) -> None:
@@ -85,7 +90,7 @@ def roll(
         ctx.console.say_lines(preview.lines(todo, width, undo=undo, **how))
     ctx.console.say_lines(preview.idle_lines(idle))
     if ctx.options.dry or not todo:
-        ctx.finish(plans.mapped(document if ctx.options.dry else apply.unchanged))
+        ctx.finish(plans.mapped(_shown(ctx)))
         return
     ctx.confirm(words.question.format(hosts=first_names(list(todo), changing.NAMED)))
 
@@ -118,7 +123,7 @@ def nothing_unfinished(ctx: Context, plans: FleetResult[DeployPlan]) -> None:
     """With --unfinished, only unfinished releases are continued: never deploy another one."""
     hosts = ", ".join(plans.values)
     ctx.console.say(f"nothing to do: no release is unfinished on {hosts}")
-    ctx.finish(plans.mapped(apply.unchanged))
+    ctx.finish(plans.mapped(_shown(ctx)))
 
 
 def continue_unfinished(

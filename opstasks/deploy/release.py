@@ -58,7 +58,7 @@ class ReleaseSpec:
 
 @dataclass(frozen=True)
 class Release:
-    """The record of a release; `started_at` and `finished_at` are seconds since the epoch, or 0.
+    """The record of a release; `started_at` and `finished_at` are in seconds since the epoch, or 0.
 
     `kind` is deploy or rollback, `step` the last step that was reached, `how` what happened to
     the database.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke import Collection
 
 from opstasks.cli.context import Context
-from opstasks.cli.task import Flag, task
+from opstasks.cli.task import NOT_FOR_SCREENS, Flag, task
 
 if TYPE_CHECKING:
     from opstasks.deploy.plan import DeployPlan
@@ -19,7 +19,7 @@ LIB_HELP = Flag("The branch, tag or commit of the dependencies.", default=OF_INV
 WATCH_HELP = Flag(
     "How long to watch the service after its start.", value="DURATION", default=OF_INVENTORY
 )
-COMMITS_HELP = "Show every commit, not only the first ones."
+COMMITS_HELP = Flag("Show every commit, not only the first ones.", excludes=NOT_FOR_SCREENS)
 
 
 @task(
@@ -98,6 +98,7 @@ def rollback(ctx: Context, watch: int = 0, all_commits: bool = False) -> None:
 
 @task(
     changes=False,
+    ids=True,
     help={"limit": Flag("How many releases to show for each host; 0: all.", value="N")},
 )
 def releases(ctx: Context, limit: int = 10) -> None:
@@ -106,6 +107,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     Example: inv -H all deploy.releases
     """
     from opstasks.deploy import overview, release
+    from opstasks.deploy.document import release_of
 
     most = limit or release.ALL_RELEASES
     screen = overview.releases(lambda: ctx.clock)
@@ -113,7 +115,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     ctx.seen(
         "refs", result.values, lambda found: [n for r in found for n in (r.to_name, r.from_name)]
     )
-    ctx.finish(result)
+    ctx.finish(result.mapped(lambda found: list(map(release_of, found))))
 
 
 def _plan(

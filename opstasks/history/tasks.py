@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @task(
     changes=False,
     anywhere=True,
+    ids=True,
     help={
         "host": "Only hosts with this name or glob.",
         "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",

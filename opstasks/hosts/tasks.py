@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 @task(
     changes=False,
     anywhere=True,
+    ids=True,
     help={
         "check": Flag(
             "Connect to each host: does it answer, as whom, with which key, how fast?",
             excludes=("close",),
         ),
-        "close": "Close the kept connections; a command that is using one loses its connection.",
+        "close": Flag(
+            "Close the kept connections; a command that is using one loses its connection.",
+            excludes=("quiet",),
+        ),
     },
 )
 def hosts(ctx: Context, check: bool = False, close: bool = False) -> None:
@@ -96,16 +100,13 @@ def _check(ctx: Context) -> None:
 def _close(ctx: Context, names: list[str]) -> None:
     from opstasks.core.formats import span_text
     from opstasks.hosts import connections
-    from opstasks.output.documents import VERSION
 
     if ctx.options.dry:
         found, verb = connections.chosen(names), "would close"
     else:
         found, verb = connections.close(names), "closed"
-    if ctx.options.json:
-        closed = [master.host for master in found]
-        ctx.console.document({"version": VERSION, "exit_code": 0, verb.replace(" ", "_"): closed})
     for master in found:
         ctx.console.say(f"{master.host}: {verb} its connection, kept for {span_text(master.age_s)}")
     if not found:
         ctx.console.say("no connection is kept")
+    ctx.finish(connections.reports(found, closed=not ctx.options.dry))

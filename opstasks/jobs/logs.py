@@ -77,11 +77,15 @@ class LogSource:
 
 @dataclass(frozen=True)
 class LogSummary:
-    """The facts about a log that are not private: its place, lines and bytes, the exit code."""
+    """The facts about a log that are not private: its place, lines and bytes.
+
+    It is in a `container`, or a file: `path`; the other one is "". `exit_code` is that of the job,
+    if it was followed to its end.
+    """
 
     job: str
-    host: str
-    source: str
+    container: str
+    path: str
     lines: int
     size_bytes: int
     exit_code: int | None = None
@@ -229,7 +233,7 @@ def summarise(host: Host, match: Match, where: LogSource, *, follow: bool) -> Lo
         code = None if waited.code == NO_CODE else waited.code
         where = _after_the_end(host, match, where)
     lines, size_bytes = parse_counts(host.service.output(count_command(where)), host.name)
-    return LogSummary(match.job.id, host.name, where.describe(), lines, size_bytes, code)
+    return LogSummary(match.job.id, where.container, where.path, lines, size_bytes, code)
 
 
 def parse_counts(text: str, host: str) -> tuple[int, int]:

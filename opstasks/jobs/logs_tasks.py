@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
 from opstasks.cli.context import Context
-from opstasks.cli.task import LINES, Flag, task
-from opstasks.core.errors import INTERRUPTED, Interrupted
+from opstasks.cli.task import LINES, NOT_FOR_SCREENS, Flag, task
+from opstasks.core.errors import INTERRUPTED, OK, Interrupted
 from opstasks.jobs.job_argument import JOB_HELP
 from opstasks.output.parts import dim
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 LOGS_HELP: dict[str, str | Flag] = {
     "job": JOB_HELP,
-    "lines": LINES,
-    "timestamps": "Show when each line was printed.",
+    "lines": replace(LINES, excludes=NOT_FOR_SCREENS),
+    "timestamps": Flag("Show when each line was printed.", excludes=NOT_FOR_SCREENS),
 }
 
 
@@ -116,20 +117,26 @@ def _summary(ctx: Context, host: Host, match: Match, where: LogSource, *, follow
 
     found = jobs_logs.summarise(host, match, where, follow=follow)
     size = f"{found.lines} lines, {size_text(found.size_bytes)}"
-    ctx.console.say(f"{host.name}: {found.source}: {size}")
+    ctx.console.say(f"{host.name}: {where.describe()}: {size}")
     if not ctx.options.json:
         ctx.console.note("contents of job logs go only to a terminal (hosts.yaml: privacy)")
-    _document(ctx, host, found)
-    if follow and where.running:
+    code = jobs_logs.NO_CODE if found.exit_code is None else found.exit_code
+    has_ended = follow and where.running
+    _document(ctx, host, found, code if has_ended else OK)
+    if has_ended:
         _say_end(ctx, found.exit_code)
 
 
-def _document(ctx: Context, host: Host, value: object) -> None:
-    """Print the value of the one host with --json."""
+def _document(ctx: Context, host: Host, value: object, exit_code: int = OK) -> None:
+    """Print the value of the one host with --json, and the exit code that is ours."""
     from opstasks.core.result import FleetResult, HostResult
+    from opstasks.output.documents import fleet_document
 
     if ctx.options.json:
-        ctx.finish(FleetResult([HostResult(host.name, "ok", value)]))
+        result = FleetResult([HostResult(host.name, "ok", value)])
+        shown = fleet_document(result, ctx.console.fields)
+        ctx.console.document({**shown, "exit_code": exit_code})
+        ctx.end(result)
 
 
 def _say_end(ctx: Context, code: int | None) -> None:

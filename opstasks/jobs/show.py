@@ -36,7 +36,7 @@ _STATUS_LINE = re.compile(
 
 @dataclass(frozen=True)
 class JobEvent:
-    """One event in a job's history: `happened_at` in seconds since the epoch."""
+    """One event in a job's history; `happened_at` is in seconds since the epoch."""
 
     happened_at: float
     name: str

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from opstasks.jobs.kill import KillPlan, KillResult
     from opstasks.jobs.listing import Listing
     from opstasks.jobs.listing_screen import Asked
-    from opstasks.jobs.model import Match
     from opstasks.jobs.read import JobSelection
     from opstasks.output.screens import Screen
     from opstasks.output.stream import Source
@@ -31,6 +30,7 @@ TABLE_ROWS = 50
 
 @task(
     changes=False,
+    ids=True,
     help={
         "all": "All jobs, also those that are over.",
         "state": Flag("Only jobs in this state.", value="pending|running|failed|succeeded"),
@@ -120,7 +120,7 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
 # -- jobs.show -------------------------------------------------------------------------------
 
 
-@task(changes=False, variadic="job", help={"job": JOB_HELP})
+@task(changes=False, ids=True, variadic="job", help={"job": JOB_HELP})
 def show(ctx: Context, job: str = "") -> None:
     """Show one job: its state, exit code, history, last lines and what to do next.
 
@@ -169,7 +169,7 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     """
     from opstasks.core.errors import Refused
     from opstasks.core.result import FleetResult, HostResult
-    from opstasks.jobs import change_screen
+    from opstasks.jobs import change_screen, reports
     from opstasks.jobs.choose import find_several
     from opstasks.jobs.job_runner import check_id
     from opstasks.jobs.kill import nothing_to_do, plan
@@ -186,7 +186,7 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     if any(item.steps for item in plans):
         ctx.console.say_lines(change_screen.step_lines(planned))
     if ctx.options.dry:
-        _dry(ctx, planned)
+        ctx.finish(reports.planned(planned))
         return
     by_host: dict[str, list[KillPlan]] = {}
     for item in plans:
@@ -234,7 +234,7 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     Example: inv -H all jobs.retry abc123
     """
     from opstasks.core.errors import Refused
-    from opstasks.jobs import change_screen
+    from opstasks.jobs import change_screen, reports
     from opstasks.jobs.choose import find_several
     from opstasks.jobs.retry import apply, inspect, plan
 
@@ -247,7 +247,7 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     for note in planned.notes:
         ctx.console.say(note)
     if ctx.options.dry:
-        _dry(ctx, [(match, (planned.step,))])
+        ctx.finish(reports.planned([(match, (planned.step,))]))
         return
     ctx.confirm(f"Retry {match.job.id} on {host.name}?")
     told = change_screen.retry_told()
@@ -255,20 +255,6 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     for name, done in result.values.items():
         ctx.console.say_lines(change_screen.retried_notes(name, done))
     ctx.finish(result)
-
-
-# -- plans -----------------------------------------------------------------------------------
-
-
-def _dry(ctx: Context, planned: Sequence[tuple[Match, Sequence[str]]]) -> None:
-    """Print the plan as JSON."""
-    from opstasks.core.result import FleetResult, HostResult
-
-    steps: dict[str, dict[str, Sequence[str]]] = {}
-    for match, words in planned:
-        steps.setdefault(match.host, {})[match.job.id] = words
-    if ctx.options.json:
-        ctx.finish(FleetResult([HostResult(host, "ok", jobs) for host, jobs in steps.items()]))
 
 
 namespace = Collection("jobs")

@@ -14,11 +14,11 @@ def show(ctx: Context) -> None:
 
     Example: inv -H all lock.show
     """
-    from opstasks.locks import break_lock
+    from opstasks.locks import break_lock, reports
     from opstasks.locks.screen import screen
 
     shown = screen(lambda: ctx.clock, ctx.console.window)
-    ctx.finish(ctx.reader.screen(break_lock.show, shown))
+    ctx.finish(ctx.reader.screen(break_lock.show, shown).mapped(reports.lock_of))
 
 
 @task(
@@ -37,7 +37,7 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
 
     Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
     """
-    from opstasks.locks import break_lock, screen
+    from opstasks.locks import break_lock, reports, screen
 
     _check(ctx, reason)
     found = ctx.fleet.gather(break_lock.inspect)
@@ -47,7 +47,7 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     window = ctx.console.window
     ctx.console.say_lines(screen.break_plan(host, held, ctx.clock, window, kill=kill))
     if ctx.options.dry:
-        ctx.finish(found)
+        ctx.finish(found.mapped(reports.lock_of))
         return
     if held.owner:
         ctx.confirm(f"Stop these processes on {host}?")
@@ -57,7 +57,7 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     for result in done.values.values():
         if result.changed:
             ctx.console.say_lines(screen.next_lines(host, result.owner, window))
-    ctx.finish(done)
+    ctx.finish(done.mapped(reports.broken))
 
 
 def _check(ctx: Context, reason: str) -> None:

@@ -39,6 +39,7 @@ from opstasks.maintenance.site import TIMEOUT_S, call, noted, site_for
 
 _AT = re.compile(r"(\d{4}-\d{2}-\d{2} )?([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 READY_STATE = "READY TO REBOOT"
+REBOOTING_STATE, REBOOTED_STATE = "REBOOTING", "REBOOTED"
 # The service account cannot pause the host until after the boot.
 OWN_NOTE = "not paused: the boot starts the service, and the jobs begin again"
 DISABLED_NOTE = "the service is disabled: the boot does not start it, and the jobs wait"
@@ -255,14 +256,14 @@ def apply_now(host: Host, request: RebootRequest, plan: RebootPlan) -> PrepareRe
         return PrepareResult(True, READY_STATE, item.id, requeued=item.requeued, now=now)
     if host.spec.local:
         note = "run after-reboot"
-        return PrepareResult(True, "REBOOTING", item.id, requeued=item.requeued, note=note)
+        return PrepareResult(True, REBOOTING_STATE, item.id, requeued=item.requeued, note=note)
     host.step("wait for the host to come back", "back", request.boot_wait_s)
     wait_for_boot(host, begun.boot_id, request.boot_wait_s)
     host.step("check that everything is up again", "checklist", WAIT_S)
     checklist = check_after_reboot(host)
     now = read_claims(host)
     return PrepareResult(
-        True, "REBOOTED", item.id, requeued=item.requeued, checklist=checklist, now=now
+        True, REBOOTED_STATE, item.id, requeued=item.requeued, checklist=checklist, now=now
     )
 
 

@@ -21,6 +21,7 @@ ALL = -1
 
 @task(
     changes=False,
+    ids=True,
     help={
         "all": "Also past work with its outcome, newest first.",
         "limit": Flag("At most so many past ones for each host; 0: all.", value="N", needs="all"),
@@ -34,13 +35,14 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
     Example: inv -H all scheduled
     """
     from opstasks.maintenance import scheduled
+    from opstasks.maintenance import scheduled_reports as reports
     from opstasks.maintenance.scheduled_screen import screen
 
     past = (limit or ALL) if all else 0
     shown = screen(lambda: ctx.clock, ctx.console.window, ctx.hosts_text, with_past=all)
     result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
     ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
-    ctx.finish(result)
+    ctx.finish(result.mapped(reports.schedule))
 
 
 @task(
@@ -60,19 +62,21 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     Example: inv -H tpp scheduled.cancel 4f2a9c
     """
     from opstasks.maintenance import cancel as cancelling
+    from opstasks.maintenance import scheduled_reports as reports
     from opstasks.maintenance import scheduled_screen as screen
 
     wanted, why = id, ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     ctx.seen("scheduled", found.values, lambda choice: [(i.id, i.kind) for i in choice.items])
+    unchanged = found.mapped(reports.not_cancelled)
     if found.exit_code and not (ctx.options.keep_going and found.values):
-        ctx.finish(found)
+        ctx.finish(unchanged)
     chosen, unclear = _choose_for_each(ctx, found.values, wanted)
     ctx.console.say_lines(screen.cancel_plan(chosen, ctx.clock, ctx.console.window))
     if not (chosen or unclear):
         _say_nothing(ctx, found, wanted)
     if ctx.options.dry:
-        ctx.finish(found)
+        ctx.finish(found.mapped(reports.cancel_planned))
         return
     if chosen:
         ctx.confirm(f"Cancel this on {', '.join(chosen)}?")
@@ -84,7 +88,7 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
 
     hosts = [host for host in ctx.fleet.hosts if host.name in chosen or host.name in unclear]
     done = ctx.roll(cancel_on, hosts, screen.cancelled(chosen, ctx.clock))
-    ctx.finish(_results(found).replaced(done))
+    ctx.finish(unchanged.replaced(done.mapped(reports.cancelled)))
 
 
 def _choose_for_each(
@@ -149,21 +153,6 @@ def _say_nothing(ctx: Context, found: FleetResult[CancelChoice], wanted: str) ->
         ctx.console.say(f"{host}  {name} is over already: {item.outcome}")
     if not over:
         ctx.console.say(f"nothing is scheduled on {plural(len(found.values), 'host')}")
-
-
-def _results(found: FleetResult[CancelChoice]) -> FleetResult[CancelResult]:
-    """What is known before anything is cancelled, as results."""
-    from opstasks.core.result import FleetResult, HostResult
-    from opstasks.maintenance.cancel import CancelResult
-
-    def result(choice: CancelChoice | None) -> CancelResult | None:
-        if choice is None:
-            return None
-        return CancelResult(False, choice.over[0] if choice.over else None)
-
-    return FleetResult(
-        [HostResult(i.host, i.outcome, result(i.value), i.error, i.elapsed_s) for i in found]
-    )
 
 
 namespace = Collection("scheduled")

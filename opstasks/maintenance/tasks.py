@@ -71,15 +71,18 @@ def prepare_reboot(
 def _prepare(ctx: Context, request: RebootRequest) -> None:
     """Look at all hosts, show the plan, ask, then prepare one host after another."""
     from opstasks.maintenance import prepare
+    from opstasks.maintenance import reboot_reports as reports
     from opstasks.maintenance import reboot_screen as screen
 
     _say_reading(ctx)
     plans = ctx.fleet.gather(lambda host: prepare.inspect(host, request, yes=ctx.options.yes))
     shown = screen.plan_lines(plans.values, request, ctx.clock, ctx.console.window)
     ctx.console.say_lines(shown)
-    if ctx.options.dry or (plans.exit_code and not (ctx.options.keep_going and plans.values)):
-        ctx.finish(plans)
+    if ctx.options.dry:
+        ctx.finish(plans.mapped(reports.prepare_planned))
         return
+    if plans.exit_code and not (ctx.options.keep_going and plans.values):
+        ctx.finish(plans.mapped(reports.not_prepared))
     hosts = [host for host, plan in plans.values.items() if request.reboot or not plan.is_ready]
     if hosts:
         ctx.confirm(screen.question(hosts, plans.values, request, ctx.clock))
@@ -110,6 +113,7 @@ def _times(delay: str, at: str, drain: str, *, yes: bool) -> dict[str, Any]:
 def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest) -> None:
     """Schedule or prepare every host that was shown; hosts that refused keep their result."""
     from opstasks.maintenance import prepare
+    from opstasks.maintenance import reboot_reports as reports
     from opstasks.maintenance import reboot_screen as screen
 
     apply = prepare.apply_later if request.timed else prepare.apply_now
@@ -122,7 +126,8 @@ def _apply(ctx: Context, plans: FleetResult[RebootPlan], request: RebootRequest)
 
     is_own = all(plan.own for plan in plans.values.values())
     told = screen.prepared(request, ids, ctx.clock, is_own=is_own)
-    done = plans.replaced(ctx.carry_out(plans, work, told=told))
+    carried_out = ctx.carry_out(plans, work, told=told).mapped(reports.prepared)
+    done = plans.mapped(reports.not_prepared).replaced(carried_out)
     ready = [item.host for item in done if item.good and item.host in ids]
     if ready and not (request.timed or request.reboot):
         ctx.console.say(*screen.next_line(ready))

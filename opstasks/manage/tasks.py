@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 @task(
     changes=True,
+    ids=True,
     help={
         "plan": "Only show what would be changed.",
-        "diff": "Show every change, and the differences inside files, secrets masked.",
+        "diff": Flag(
+            "Show every change, and the differences inside files, secrets masked.",
+            excludes=("quiet",),
+        ),
         "check": "Only show, and exit with 1 if anything differs: for cron and CI; -q prints only"
         " the hosts that differ.",
         "only": Flag("Only this area (may be given several times).", value="AREA", default="all"),

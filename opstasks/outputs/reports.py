@@ -24,7 +24,7 @@ class AttestationReport:
 
 @dataclass(frozen=True)
 class RemovalReport:
-    """The record of one removal. `is_open`: it waits for a person; `returned`: the file is back."""
+    """The record of one removal; `is_open`: it waits for a person; `returned`: the file is back."""
 
     id: str
     workspace: str

@@ -16,7 +16,13 @@ from opstasks.core.lines import lines_of
 
 @task(
     changes=False,
-    help={"sql": "Also show the statement; only on a terminal, as it is part of a job's log."},
+    ids=True,
+    help={
+        "sql": Flag(
+            "Also show the statement; only on a terminal, as it is part of a job's log.",
+            excludes=("quiet",),
+        ),
+    },
 )
 def queries(ctx: Context, sql: bool = False) -> None:
     """Show the last statement of each running database job, and how long it takes.
@@ -40,7 +46,7 @@ def queries(ctx: Context, sql: bool = False) -> None:
     )
     ctx.seen("jobs", result.values, lambda found: [item.job for item in found])
     found = [(host, item) for host, listed in result.values.items() for item in listed]
-    for host, item in found if sql and not ctx.console.is_quiet else ():
+    for host, item in found if sql and not ctx.options.json else ():
         ctx.console.say()
         ctx.console.say(bold(f"{host} {item.job}"))
         for line in lines_of(item.sql):
@@ -64,6 +70,7 @@ def _refuse_pipes(ctx: Context) -> None:
 
 @task(
     changes=False,
+    ids=True,
     help={
         "temp-table": "The start of the names of temporary tables, with or without #.",
         "table": "A table of the temporary database (TEMP_DATABASE_NAME).",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoke import Collection
@@ -17,6 +18,28 @@ if TYPE_CHECKING:
 # -H chooses where to submit and publish; these tasks use docker, not SSH.
 BESIDES_HOSTS = tuple(name for name in ABOUT_HOSTS if name not in ("hosts", "inventory"))
 DEFAULT_HOST = "sandbox-1"
+
+
+@dataclass(frozen=True)
+class SandboxReport:
+    """A host of the sandbox, and whether it runs."""
+
+    address: str
+    up: bool
+
+
+@dataclass(frozen=True)
+class SubmittedJobs:
+    """The ids of the jobs that were submitted to a host."""
+
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PublishedRelease:
+    """The release that `main` is on a host."""
+
+    release: str
 
 
 @contextmanager
@@ -36,9 +59,15 @@ def only_said(ctx: Context, what: str) -> bool:
     """With --dry, say what would be done; returns whether it is a dry run."""
     if ctx.options.dry:
         ctx.console.note(f"would {what}")
-        if ctx.options.json:
-            ctx.console.document({"would": what})
+        finish(ctx, {})
     return ctx.options.dry
+
+
+def finish(ctx: Context, found: Mapping[str, object]) -> None:
+    """Show the values of hosts with --json."""
+    from opstasks.core.result import FleetResult, HostResult
+
+    ctx.finish(FleetResult([HostResult(host, "ok", value) for host, value in found.items()]))
 
 
 def chosen(ctx: Context) -> list[str]:
@@ -60,8 +89,7 @@ def up(ctx: Context, hosts: int = 2) -> None:
         return
     with sandbox() as box:
         found = box.up(hosts, ctx.console.note)
-    if ctx.options.json:
-        ctx.console.document({"hosts": {host.name: host.address for host in found}})
+    finish(ctx, {host.name: SandboxReport(host.address, host.running) for host in found})
     for host in found:
         ctx.console.say(f"{host.name}  {host.address}  up")
 
@@ -90,9 +118,7 @@ def status(ctx: Context) -> None:
     """
     with sandbox() as box:
         hosts = box.status()
-    if ctx.options.json:
-        shown = {host.name: {"address": host.address, "up": host.running} for host in hosts}
-        ctx.console.document({"hosts": shown})
+    finish(ctx, {host.name: SandboxReport(host.address, host.running) for host in hosts})
     for host in hosts:
         ctx.console.say(f"{host.name}  {host.address}  {'up' if host.running else 'off'}")
     if not hosts:
@@ -129,8 +155,7 @@ def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None
         return
     with sandbox() as box:
         jobs = box.submit(hosts[0], action, workspace)
-    if ctx.options.json:
-        ctx.console.document({"host": hosts[0], "jobs": jobs})
+    finish(ctx, {hosts[0]: SubmittedJobs(tuple(jobs))})
     for job in jobs:
         ctx.console.say(job)
 
@@ -155,8 +180,7 @@ def publish(ctx: Context, release: str) -> None:
         return
     with sandbox() as box:
         found = box.publish(release, hosts)
-    if ctx.options.json:
-        ctx.console.document({"release": release, "hosts": found})
+    finish(ctx, {name: PublishedRelease(release) for name in found})
     for name in found:
         ctx.console.say(f"{name}  main is {release}")
 

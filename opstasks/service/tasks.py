@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invoke import Collection
 
@@ -11,6 +11,7 @@ from opstasks.cli.context import Context
 from opstasks.cli.task import Flag, task
 
 if TYPE_CHECKING:
+    from opstasks.core.result import FleetResult
     from opstasks.fleet.host import Host
     from opstasks.service.act import ServiceResult
     from opstasks.service.plan import Verb
@@ -64,15 +65,15 @@ def _roll(
     from opstasks.service import act, plan
 
     found = ctx.fleet.gather(act.inspect)
-    planned = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
+    planned: FleetResult[Any] = found.mapped(lambda facts: plan.make_plan(verb, facts, watch_s))
     plans, width = planned.values, ctx.console.window
-    changing.need_every_host(ctx, planned)
+    unchanged = planned if ctx.options.dry else found.mapped(act.unchanged)
+    changing.need_every_host(ctx, unchanged)
     todo = [host for host in ctx.fleet.hosts if host.name in plans and plans[host.name].changes]
     undo = changing.command_for(ctx, plan.UNDO[verb], [host.name for host in todo])
     ctx.console.say_lines(plan.lines(plans, width, undo))
-    unchanged = found.mapped(act.unchanged)
     if ctx.options.dry or not todo:
-        ctx.finish(planned if ctx.options.dry else unchanged)
+        ctx.finish(unchanged)
         return
     if verb != "start":
         ctx.confirm(plan.question(verb, plans))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from opstasks.core import durations
 from opstasks.core.command import Command, OnOut, Raw, cmd
@@ -16,6 +16,15 @@ from opstasks.fleet.host import Host, check
 MAX_RUN_BYTES = 256 << 20
 # How long `stop` waits for a shell that is just starting.
 START_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What `run` would run on a host, and as which account; the host stops it after `timeout_s`."""
+
+    command: str
+    user: str
+    timeout_s: float
 
 
 def make_command(words: Sequence[str], timeout_s: float) -> Command:

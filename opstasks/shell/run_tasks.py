@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opstasks.cli.context import Context
-from opstasks.cli.task import Flag, task
+from opstasks.cli.task import NOT_FOR_SCREENS, Flag, task
 
 if TYPE_CHECKING:
     from opstasks.core.command import Command
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
             default="2m",
             least=1,
         ),
-        "fold": "Show equal output once; for hosts with other output, only the lines that differ.",
+        "fold": Flag(
+            "Show equal output once; for hosts with other output, only the lines that differ.",
+            excludes=NOT_FOR_SCREENS,
+        ),
     },
 )
 def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) -> None:
@@ -46,7 +49,7 @@ def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) ->
             refuse_unless_backend(host.spec, "run", ctx.app.inventory)
     ctx.app.run.program = str(command.args[0])
     if ctx.options.dry:
-        _show_plan(ctx, command, user)
+        _show_plan(ctx, command, user, timeout)
         return
     result = _Everywhere(ctx, command, user).run(fold=fold)
     if len(result.results) > 1 and not ctx.options.json:
@@ -164,13 +167,13 @@ class _Everywhere:
             raise Interrupted(f"interrupted; it may still run on {', '.join(left)}") from None
 
 
-def _show_plan(ctx: Context, command: Command, user: str) -> None:
+def _show_plan(ctx: Context, command: Command, user: str, timeout_s: float) -> None:
     from opstasks.core.result import FleetResult, HostResult
+    from opstasks.shell.run import RunPlan
 
-    plans: list[HostResult[str]] = [
-        HostResult(host.name, "ok", f"as {user or host.spec.service_user}: {command.shown()}")
-        for host in ctx.fleet.hosts
-    ]
-    for plan in plans:
-        ctx.console.say(f"{plan.host}: {plan.value}")
-    ctx.finish(FleetResult(plans))
+    plans: FleetResult[RunPlan] = FleetResult()
+    for host in ctx.fleet.hosts:
+        plan = RunPlan(command.shown(), user or host.spec.service_user, timeout_s)
+        ctx.console.say(f"{host.name}: as {plan.user}: {plan.command}")
+        plans.results.append(HostResult(host.name, "ok", plan))
+    ctx.finish(plans)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from opstasks.core.errors import OpsError, Refused
 from opstasks.core.hints import one_word
@@ -18,6 +19,13 @@ LOGIN = ("bash", "-c", 'cd; exec -l "$SHELL"')
 CAN_START = (
     'printf %s "$SHELL"; case ${SHELL##*/} in nologin|false|"") false;; *) [ -x "$SHELL" ];; esac'
 )
+
+
+@dataclass(frozen=True)
+class ShellPlan:
+    """The account of a shell that would be opened."""
+
+    user: str
 
 
 @contextlib.contextmanager

@@ -24,16 +24,15 @@ def shell(ctx: Context, user: str = "") -> None:
     from opstasks.core.errors import Refused
     from opstasks.core.result import FleetResult, HostResult
     from opstasks.fleet import terminal
-    from opstasks.shell.shell import LOGIN, recorded
+    from opstasks.shell.shell import LOGIN, ShellPlan, recorded
 
     if len(ctx.fleet.hosts) != 1:
         raise Refused("a shell needs exactly one host", hint="inv -H tpp shell")
     (host,) = ctx.fleet.hosts
     account = user or host.spec.service_user
     if ctx.options.dry:
-        plan = f"a login shell as {account}"
-        ctx.console.say(f"{host.name}: {plan}")
-        ctx.finish(FleetResult([HostResult(host.name, "ok", plan)]))
+        ctx.console.say(f"{host.name}: a login shell as {account}")
+        ctx.finish(FleetResult([HostResult(host.name, "ok", ShellPlan(account))]))
         return
     if ctx.options.json:
         raise Refused("shell: there is no JSON document of a shell", hint="leave --json out")

@@ -51,6 +51,11 @@ class SyncResult:
     last: SyncRecord | None = None
 
 
+def unchanged(state: SyncState) -> SyncResult:
+    """The result of a host where nothing was done."""
+    return SyncResult(False, "on" if state.on else "off", state.last)
+
+
 def start(host: Host) -> SyncResult:
     """Install script and units if they differ, and start the timer.
 

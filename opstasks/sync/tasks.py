@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from invoke import Collection
 
 from opstasks.cli.context import Context
-from opstasks.cli.task import Flag, task
+from opstasks.cli.task import NOT_FOR_SCREENS, Flag, task
 
 if TYPE_CHECKING:
     from opstasks.fleet.host import Host
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from opstasks.sync.screen import Verb
 
 NAMES = 20
-LIMIT = Flag("At most so many names of copied files for each host; 0: all.", value="N")
+LIMIT = Flag(
+    "At most so many names of copied files for each host; 0: all.",
+    value="N",
+    excludes=NOT_FOR_SCREENS,
+)
 
 
 @task(changes=True, help={"limit": LIMIT})
@@ -68,20 +72,23 @@ def status(ctx: Context) -> None:
 
 def _roll(ctx: Context, verb: Verb, work: Callable[[Host], SyncResult], limit: int) -> None:
     """Inspect all hosts, show the plan, ask, then change one host after another."""
-    from opstasks.sync import facts, screen
+    from opstasks.sync import act, facts, screen
 
     found = ctx.fleet.gather(facts.inspect)
     ctx.console.say_lines(screen.plan_lines(verb, found.values, ctx.clock, ctx.console.window))
-    if ctx.options.dry or (found.exit_code and not ctx.options.keep_going):
+    if ctx.options.dry:
         ctx.finish(found)
         return
+    unchanged = found.mapped(act.unchanged)
+    if found.exit_code and not ctx.options.keep_going:
+        ctx.finish(unchanged)
     if verb == "stop" and not all(state.is_off for state in found.values.values()):
         ctx.confirm(f"Stop the Level 3 sync on {', '.join(found.values)}?")
     hosts = [host for host in ctx.fleet.hosts if host.name in found.values]
     done = ctx.roll(work, hosts, screen.done(verb))
     for host, result in done.values.items():
         ctx.console.say_lines(screen.copied_lines(host, result, limit))
-    ctx.finish(found.replaced(done))
+    ctx.finish(unchanged.replaced(done))
 
 
 namespace = Collection("sync", start, stop, once, status)

@@ -10,11 +10,12 @@ import pytest
 from opstasks.cli.catalogue import Catalogue
 from opstasks.cli.here import refuse_unless_backend
 from opstasks.cli.options import UNUSED_FLAGS
-from opstasks.cli.task import ABOUT_HOSTS
+from opstasks.cli.task import ABOUT_HOSTS, NOT_FOR_SCREENS
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
 from scripts.layout import ROOT
+from tests import json_schema
 
 CATALOGUE = Catalogue(namespace)
 NAMES = sorted(CATALOGUE.changes)
@@ -58,9 +59,10 @@ def test_every_task_answers_json_with_one_document(run_here, name):
     hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
     if name in ("sandbox.submit", "sandbox.publish"):
         hosts = []
-    done = run_here(*hosts, "--json", "--dry", *example(name))
-    document = json.loads(done.out)
-    assert document.get("exit_code", done.code) == done.code
+    words = (*hosts, "--json", "--dry", *example(name))
+    done = run_here(*words)
+    assert json.loads(done.out)["exit_code"] == done.code
+    json_schema.check_run(words, done.out)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,7 +112,8 @@ def test_a_flag_that_another_makes_meaningless_is_refused(run_here, words, told)
 def test_a_flag_refers_to_flags_that_the_task_has(name):
     task, flags = CATALOGUE.task(name), CATALOGUE.shapes[name].flags
     for about in task.about.values():
-        assert {f"--{other}" for other in (*about.excludes, about.needs) if other} <= set(flags)
+        others = {f"--{other}" for other in {*about.excludes, about.needs} - {"", *NOT_FOR_SCREENS}}
+        assert others <= set(flags)
 
 
 @pytest.mark.parametrize("words", ["status", "deploy", "logs", "pause"])
@@ -198,6 +201,8 @@ def test_only_the_program_prints_errors():
         ("-H", "-H needs a value", "inv --help flags"),
         ("users.disable", "users.disable: NAME is missing", "inv --help users.disable"),
         ("--fields a,,b -H tpp status", "--fields: a name is empty", "--fields id,state"),
+        ("", "no task is given", "inv -H all --json status"),
+        ("--list", "--json has no meaning with --list", "--list-format json"),
     ],
 )
 def test_wrong_usage_is_one_message_also_as_json(run_here, words, message, hint):
@@ -221,3 +226,30 @@ def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
     ):
         done = run_here(*words.split())
         assert (done.code, "connection refused" in done.err) == (3, True)
+
+
+# -- flags about the result ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--fields id jobs.ls", "--fields has a meaning only with --json"),
+        ("--json --wide jobs.ls", "--wide has no meaning with --json"),
+        ("--json -q jobs.ls", "-q has no meaning with --json"),
+        ("-q --wide jobs.ls", "--wide has no meaning with -q"),
+        ("-q status", "status has no ids, which are what -q prints"),
+        ("-q deploy --yes", "deploy has no ids"),
+        ("--json run --fold -- true", "run: --fold has no meaning with --json"),
+        ("--json deploy --all-commits", "deploy: --all-commits has no meaning with --json"),
+        ("--json jobs.logs abc -n 5", "jobs.logs: --lines has no meaning with --json"),
+        ("-q manage --check --diff", "manage: --diff has no meaning with -q"),
+        ("--json --fields nosuch --yes pause", "there is no field nosuch; there are changed,"),
+        ("--json --fields changed --dry pause", "there is no field changed; there are action,"),
+        ("--json --fields x logs --raw", "values have no fields"),
+    ],
+)
+def test_a_flag_about_the_result_is_honoured_or_refused_by_name(run_here, words, message):
+    done = run_here("-H", "tpp", *shlex.split(words))
+    assert (done.code, message in done.err) == (2, True), done.err
+    assert done.err.count("error  ") == 1

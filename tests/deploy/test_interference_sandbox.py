@@ -49,6 +49,14 @@ def deploy(inv):
 
 
 GIT = "/usr/local/bin/git"
+JOURNALCTL = "/usr/local/bin/journalctl"
+SLOW_JOURNALCTL = (
+    '#!/bin/sh\\ncase "$*" in *show-cursor*) sleep 5;; esac\\nexec /usr/bin/journalctl "$@"\\n'
+)
+UP_THEN_RESTART = (
+    "for i in $(seq 100); do systemctl -q is-active jobrunner && break; sleep 0.2; done;"
+    " sleep 2; systemctl restart jobrunner"
+)
 SLOW_GIT = '#!/bin/sh\\ncase " $* " in *" checkout "*) sleep 4;; esac\\nexec /usr/bin/git "$@"\\n'
 
 # A checkout waits for a person who has begun, until the person has finished; at most 20 s.
@@ -90,6 +98,22 @@ def test_a_restart_by_hand_during_the_watch_does_not_undo_the_release(host, depl
     assert (host.code, host.version, host.serving) == ("v2.73.0", 3, True)
     assert any("somebody restarted jobrunner at" in note for note in found["value"]["notes"])
     check_claims(host, found["value"]["now"])
+
+
+def test_a_restart_by_hand_that_logs_at_once_is_judged_from_its_start(host, deploy):
+    """The service has logged its second start before the release asks for its log again."""
+    slow = (
+        '#!/bin/sh\\ncase "$*" in *show-cursor*) sleep 5;; esac\\nexec /usr/bin/journalctl "$@"\\n'
+    )
+    host.sh(f"printf '{slow}' >{JOURNALCTL}; chmod 755 {JOURNALCTL}")
+    try:
+        thread = at("starting", host, UP_THEN_RESTART)
+        code, found = deploy("deploy", "--watch", str(WATCH_S))
+        thread.join()
+    finally:
+        host.sh(f"rm -f {JOURNALCTL}")
+    assert code == 0, found
+    assert any("somebody restarted jobrunner at" in note for note in found["value"]["notes"])
 
 
 def test_a_stop_by_hand_during_the_watch_is_not_blamed_on_the_release(host, deploy):
@@ -239,9 +263,9 @@ def test_a_locked_database_is_unknown_and_not_empty(host, managed, inv, look):
         shown = inv("-H", HOST, "deploy.pending").stdout
     finally:
         host.sh("systemctl stop dblock")
-    assert (status["running"], status["pending"], status["paused"]) == (None, None, "unknown")
+    assert (status["running"], status["pending"], status["is_paused"]) == (None, None, None)
     locked = "unknown, the database is locked by python3 (process"
-    assert any(text.startswith(f"jobs: {locked}") for text in status["attention"])
+    assert any(f"jobs: {locked}" in each["text"] for each in status["concerns"])
     assert json.loads(done.stdout)["hosts"][HOST]["value"]["migrations"] == []
     assert f"cannot read the database: {locked.removeprefix('unknown, ')}" in shown
     assert job in host.jobs()

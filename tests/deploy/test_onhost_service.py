@@ -56,8 +56,9 @@ UP = {
     "MainPID": "5",
     "NRestarts": "0",
     "ActiveEnterTimestampMonotonic": "10",
+    "InvocationID": "1f",
 }
-BY_HAND = {**UP, "MainPID": "6"}
+BY_HAND = {**UP, "MainPID": "6", "InvocationID": "2f"}
 STOPPED = {
     **UP,
     "ActiveState": "inactive",
@@ -73,18 +74,23 @@ class Host:
     def __init__(self, monkeypatch, states, log, *, records=True):
         self.states, self.log, self.records = list(states), log, records
         self.verbs = []
+        self.choices: list[tuple[str, ...]] = []
         self.now_s = 0.0
         monkeypatch.setattr(service, "unit_state", lambda spec: self.look())
         monkeypatch.setattr(service, "settled", lambda unit: self.look())
         monkeypatch.setattr(unit_control, "start", lambda unit: self.verbs.append("start"))
         monkeypatch.setattr(unit_control, "stop", lambda unit: self.verbs.append("stop"))
-        monkeypatch.setattr(service_log, "lines", lambda unit, *options: self.log)
+        monkeypatch.setattr(service_log, "lines", self.read)
         monkeypatch.setattr(service_log, "is_recording", lambda: self.records)
         monkeypatch.setattr(service.time, "sleep", self.sleep)
         monkeypatch.setattr(service.time, "monotonic", lambda: self.now_s)
 
     def look(self):
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def read(self, unit, *options):
+        self.choices.append(options)
+        return self.log
 
     def sleep(self, seconds):
         self.now_s += seconds
@@ -114,6 +120,8 @@ def test_a_restart_by_hand_is_noted_and_watched_for_the_whole_time(monkeypatch, 
     (note,) = service.start_and_watch(spec, []).notes
     assert note.startswith("somebody restarted jobrunner")
     assert host.now_s == 2.5
+    # It may have logged its start before we saw that it was restarted.
+    assert host.choices[-1] == ("_SYSTEMD_INVOCATION_ID=2f",)
 
 
 def test_a_service_that_somebody_restarts_without_end_is_not_watched_forever(monkeypatch, spec):
@@ -162,7 +170,7 @@ def test_a_log_that_hangs_has_a_time_limit(monkeypatch):
 
     monkeypatch.setattr(service_log, "attempt", hang)
     assert service_log.lines("jobrunner") is None
-    assert service_log.NewLines("jobrunner").read() is None
+    assert service_log.from_now("jobrunner").read() is None
 
 
 # -- the jobs --------------------------------------------------------------------------------

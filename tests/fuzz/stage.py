@@ -288,12 +288,11 @@ def parsed(*argv):
 def run(argv, script, *, columns=0):
     """Run `inv ARGV`; `columns` 0 is a pipe, any other number a terminal of that width."""
     SCRIPT[0] = script
-    program = parsed(*argv)
     kept, sys.argv = sys.argv, ["inv", *argv]
     try:
         with _streams(columns) as (out, err), _width(columns):
             try:
-                program.execute()
+                parsed(*argv).execute()
                 code = 0
             except Exit as end:
                 code = end.code

@@ -18,7 +18,8 @@ def test_hosts_shows_kept_connections_and_closes_them(kept_inv, runtime):
     done = kept_inv("-H", "sandbox-1", "hosts", "--close")
     assert done.stdout.startswith("sandbox-1: closed its connection, kept for ")
     assert [master.host for master in kept()] == ["sandbox-2"]
-    assert json.loads(kept_inv("--json", "hosts", "--close").stdout)["closed"] == ["sandbox-2"]
+    (closed,) = json.loads(kept_inv("--json", "hosts", "--close").stdout)["hosts"].items()
+    assert (closed[0], closed[1]["value"][0]["changed"]) == ("sandbox-2", True)
     assert kept_inv("hosts", "--close").stdout == "no connection is kept\n"
     until(lambda: not runtime.processes(), "a process is left", 5)
 

@@ -107,7 +107,7 @@ def test_a_kill_as_json_is_one_document(run_task, host, killed, options):
     value = json.loads(out)["hosts"]["tpp"]["value"]
     assert code == 0
     if options:
-        assert value == {ID: STEPS.split(", ")}
+        assert value == {"jobs": {ID: STEPS.split(", ")}}
     else:
         assert value["jobs"][ID] == {
             "state": "failed",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from opstasks.core.errors import CommandFailed, InvalidResponse, ProgramFailed, Refused
 from opstasks.jobs import logs as jobs_logs
+from opstasks.jobs import logs_tasks
 from opstasks.jobs.find import FIND, FindAnswer, FindRequest, FoundJob
 from opstasks.jobs.logs import METADATA, MetadataAnswer, MetadataRequest
 from opstasks.jobs.model import Container, Job, LogFile, Match
@@ -129,7 +130,7 @@ def test_a_log_is_counted_on_the_host(fake_host):
     host = fake_host()
     host.expect(jobs_logs.count_command(FILE), "  12  345\n", user="opensafely")
     found = jobs_logs.summarise(host, match(), FILE, follow=False)
-    assert found == jobs_logs.LogSummary("a", "tpp", FILE.path, 12, 345)
+    assert found == jobs_logs.LogSummary("a", "", FILE.path, 12, 345)
 
 
 @pytest.mark.parametrize("text", ["", "12", "a b", "-1 5", "1 2 3", "² 3"])
@@ -139,16 +140,32 @@ def test_a_count_that_is_not_a_number_is_an_invalid_response(text):
     assert caught.value.host == "tpp"
 
 
-def test_a_followed_log_is_counted_at_its_place_after_the_end(fake_host):
-    host = fake_host()
-    host.expect(jobs_logs.wait_command(BOX), Reply(3))
+def ends_with(host, code):
+    """What a host answers when a log is followed to the end of its job, and counted then."""
+    host.expect(jobs_logs.wait_command(BOX), Reply(code))
     privacy = host.spec.high_privacy
     request = FindRequest(host.spec.database, ("a",), f"{privacy}/logs", f"{privacy}/volumes")
     over = FoundJob(Job("a", "w", "a", "failed"), {}, logs=(LogFile(FILE.path, 9),))
     host.expect(FIND, request, FindAnswer(1.0, {"a": (over,)}))
     host.expect(jobs_logs.count_command(FILE), "1 9\n")
+
+
+def test_a_followed_log_is_counted_at_its_place_after_the_end(fake_host):
+    host = fake_host()
+    ends_with(host, 3)
     found = jobs_logs.summarise(host, match(), BOX, follow=True)
-    assert (found.source, found.exit_code) == (FILE.path, 3)
+    assert (found.path, found.exit_code) == (FILE.path, 3)
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, 0), (3, 3), (jobs_logs.NO_CODE, None)])
+def test_the_document_of_a_followed_log_has_our_exit_code(run_task, host, monkeypatch, code, told):
+    box = Container("os-job-a", "img", "running")
+    monkeypatch.setattr("opstasks.jobs.choose.find_one", lambda *_, **__: (host, match(box)))
+    ends_with(host, code)
+    ended, out, _ = run_task(logs_tasks.logs, job="a", follow=True, options={"json": True})
+    document = json.loads(out)
+    assert (ended, document["exit_code"]) == (code, code)
+    assert document["hosts"]["tpp"]["value"]["exit_code"] == told
 
 
 # -- metadata.json ----------------------------------------------------------------------------

@@ -241,7 +241,7 @@ def test_retry_works_only_for_an_internal_error(managed, ask, made, state):
     if state == "internal_error":
         assert done.returncode == 0, done.stderr
         told = json.loads(ask(state, "--json", "jobs.retry", "--dry").stdout)
-        assert told["hosts"][TWO]["value"] == {
+        assert told["hosts"][TWO]["value"]["jobs"] == {
             made[state]: [f"retry, from volume os-volume-{made[state]}"]
         }
         assert f"retry, from volume os-volume-{made[state]}" in done.stdout
@@ -256,7 +256,7 @@ def test_kill_changes_only_jobs_that_are_not_over(managed, ask, made, state):
     host, job = HOST_OF[state], made[state]
     before = row(managed, made, state)
     dry = json.loads(ask(state, "--json", "jobs.kill", "--dry").stdout)
-    planned = dry["hosts"][host]["value"][job]
+    planned = dry["hosts"][host]["value"]["jobs"][job]
     assert bool(planned) == (state in ("running", "pending", "internal_error"))
     assert row(managed, made, state) == before
     done = ask(state, "jobs.kill", "--yes")

@@ -192,7 +192,7 @@ def on_the_host(managed):
     """
     site = Path(pytest.__file__).parents[1]
     container = managed.find(HOST).container
-    names = ["invoke", "fabric", "paramiko", "msgspec", "yaml", "_yaml", "deprecated"]
+    names = ["invoke", "fabric", "paramiko", "msgspec", "yaml", "_yaml", "tabulate", "deprecated"]
     names += ["decorator.py", "cryptography", "cffi", "bcrypt", "nacl", "wrapt"]
     managed.must(HOST, ["mkdir", "-p", "/opt/ops/lib"])
     for name in names:

@@ -88,7 +88,7 @@ def test_after_a_kill_the_hint_and_a_new_preparation_help(
     host.sh(f"cd {CODE} && git -c safe.directory={CODE} checkout -q -- .")
     if way == "prepare-reboot":
         done = value(prepare(inv))["value"]
-        assert (done["state"], done["now"]["prepared"]) == ("READY TO REBOOT", True)
+        assert (done["state"], done["now"]["prepared"]) == ("ready", True)
         assert host.record(done["id"])["was_active"], "the service ran before the first one"
         assert host.jobs()[job] == ("pending", "waiting_on_reboot")
     else:

@@ -73,7 +73,7 @@ def test_running_jobs_begin_again_after_a_reboot_and_no_job_is_lost(inv, host, m
 
     done = value(prepare(inv, "--reason", "patches"))
     assert done["outcome"] == "changed"
-    assert done["value"]["state"] == "READY TO REBOOT"
+    assert done["value"]["state"] == "ready"
     assert {job: host.jobs()[job] for job in jobs} == dict.fromkeys(
         jobs, ("pending", "waiting_on_reboot")
     )
@@ -94,7 +94,7 @@ def test_running_jobs_begin_again_after_a_reboot_and_no_job_is_lost(inv, host, m
 
     boot = managed.boot_id(HOST)
     done = value(prepare(inv, "--reboot"))["value"]
-    assert done["state"] == "REBOOTED"
+    assert done["state"] == "rebooted"
     assert managed.boot_id(HOST) != boot
     assert [line["what"] for line in done["checklist"]["lines"] if not line["good"]] == []
     assert not done["checklist"]["changed"], "the boot ended the pause, not the checklist"
@@ -184,7 +184,7 @@ def test_a_host_that_slept_at_its_time_refuses_and_keeps_running(inv, host, mana
 def test_with_keep_paused_the_pause_survives_the_boot(inv, host, managed):
     (job,) = managed.submit(HOST, "long")
     running(host, job)
-    assert value(prepare(inv, "--keep-paused"))["value"]["state"] == "READY TO REBOOT"
+    assert value(prepare(inv, "--keep-paused"))["value"]["state"] == "ready"
     managed.reboot(HOST)
     until(lambda: host.serving, "the service is up")
     done = "journalctl -b -u opstasks-boot -o cat"
@@ -328,7 +328,7 @@ def test_a_disk_that_becomes_full_leaves_the_service_running(inv, host, managed,
             assert "no space left" in entry["reason"].lower() or "full" in entry["reason"]
         else:
             good(inv("-H", HOST, "scheduled.cancel", work["id"], "--yes"))
-        assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
+        assert value(prepare(inv))["value"]["state"] == "ready"
 
 
 def test_work_that_waits_for_jobs_can_be_cancelled_without_its_client(inv, host, managed, client):
@@ -410,7 +410,7 @@ def test_an_orphan_container_is_found_before_anything_is_stopped(inv, host, mana
     assert not host.paused
     assert host.records() == []
     good(inv("-H", HOST, "run", "--", "docker rm --force os-job-stray"))
-    assert value(prepare(inv))["value"]["state"] == "READY TO REBOOT"
+    assert value(prepare(inv))["value"]["state"] == "ready"
 
 
 def test_invalid_and_far_times_are_refused(inv, host):

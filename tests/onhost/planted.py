@@ -71,7 +71,8 @@ class Victim:
     def plant(self, kind):
         """Put files of one kind at all paths, as the owner of each home would."""
         paths = PATHS if kind in ENDLESS else (*PATHS, *OWN_PATHS)
-        folders = {path.rpartition("/")[0] for path in paths} - {HOME}
+        # Inner folders first: a link must not be planted through another link.
+        folders = sorted({path.rpartition("/")[0] for path in paths} - {HOME}, reverse=True)
         for path in folders if kind == "parent" else paths:
             self.sh(f"set -- {path}; mkdir -p $(dirname $1); rm -rf $1; {KINDS[kind]}")
         self.sh("chown -hR opensafely: /home/opensafely; chown -hR rosa: /home/rosa")

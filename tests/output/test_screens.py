@@ -3,7 +3,7 @@
 import pytest
 
 from opstasks.cli.reading import HostReader
-from opstasks.core.errors import Refused, Unreachable
+from opstasks.core.errors import Unreachable
 from opstasks.core.result import FleetResult, HostResult
 from opstasks.output.console import Console
 from opstasks.output.parts import bad, text_of_line
@@ -108,9 +108,3 @@ def test_with_q_each_id_is_a_line(capsys):
     shown = capsys.readouterr()
     assert shown.out == "j1\nj2\nj3\n"
     assert shown.err == "error  no answer (c)\n"
-
-
-def test_q_is_refused_before_hosts_are_read_where_there_are_no_ids():
-    screen = Screen(SCREEN.columns, SCREEN.rows)
-    with pytest.raises(Refused, match="-q: this task has no ids"):
-        HostReader(Fleet([ok("a")]), Console(ids_only=True)).screen(None, screen)

@@ -47,7 +47,7 @@ def stop(spec: ReleaseSpec) -> None:
 def exceptions_now(spec: ReleaseSpec) -> list[str]:
     """The exceptions that the service has raised since its last start."""
     invocation = unit_state(spec).get("InvocationID", "")
-    words = (f"_SYSTEMD_INVOCATION_ID={invocation}", "--lines=1000")
+    words = (service_log.of_start(invocation), "--lines=1000")
     return sorted(service_log.exceptions(service_log.lines(spec["unit"], *words) or ()))
 
 
@@ -61,13 +61,14 @@ def start_and_watch(spec: ReleaseSpec, known: Iterable[str]) -> Watched:
         # It may have loaded the old code, or a half of the new one.
         notes.append(f"somebody started {unit} while the release moved; it was restarted")
         stop(spec)
-    log = NewLines(unit)
+    log = service_log.from_now(unit)
     unit_control.start(unit)
     while by_hand := watch(spec, log):
         notes.append(f"{by_hand}; it was watched again")
         if len(notes) > MOST_RESTARTS:
             raise HostFailure(f"{by_hand}, again and again", "\n".join(notes))
-        log = NewLines(unit)
+        # This start may already have logged all that matters.
+        log = service_log.since_start(unit, unit_state(spec).get("InvocationID", ""))
     lines = log.read()
     if lines is None or not (service_log.has_started(lines) or service_log.is_recording()):
         notes.append("its log was not judged: journald does not record it")

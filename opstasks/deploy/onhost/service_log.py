@@ -30,23 +30,37 @@ def lines(unit: str, *options: str) -> list[str] | None:
 
 
 class NewLines:
-    """The lines of a unit's log from now on."""
+    """The lines of a unit's log that fit a choice of journalctl's; None: nobody can tell which."""
 
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
-        found = lines(unit, "--lines=0", "--show-cursor")
-        marks = [line for line in found or () if line.startswith(CURSOR)]
-        # An empty log has no position: all its lines are new.
-        self._is_known = found is not None
-        self._after = [f"--after-cursor={mark.removeprefix(CURSOR)}" for mark in marks[-1:]]
+    def __init__(self, unit: str, choice: list[str] | None) -> None:
+        self.unit, self._choice = unit, choice
 
     def read(self) -> list[str] | None:
         """The lines so far; None if they cannot be read, or told from older ones."""
-        return lines(self.unit, *self._after) if self._is_known else None
+        return None if self._choice is None else lines(self.unit, *self._choice)
 
     def last(self) -> str:
         """The last lines, for people."""
         return "\n".join((self.read() or [])[-10:])
+
+
+def from_now(unit: str) -> NewLines:
+    """The lines of a unit's log from now on."""
+    found = lines(unit, "--lines=0", "--show-cursor")
+    marks = [line for line in found or () if line.startswith(CURSOR)]
+    # An empty log has no position: all its lines are new.
+    after = [f"--after-cursor={mark.removeprefix(CURSOR)}" for mark in marks[-1:]]
+    return NewLines(unit, None if found is None else after)
+
+
+def since_start(unit: str, invocation_id: str) -> NewLines:
+    """The lines of a unit's log since a start that has already happened."""
+    return NewLines(unit, [of_start(invocation_id)] if invocation_id else None)
+
+
+def of_start(invocation_id: str) -> str:
+    """The match, for journalctl, of the lines of one start of a unit."""
+    return f"_SYSTEMD_INVOCATION_ID={invocation_id}"
 
 
 def is_recording() -> bool:
