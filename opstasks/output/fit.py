@@ -136,5 +136,5 @@ def _undivided(
             before = text[start:begin].strip()
             is_label = text[begin - 2 : begin] in (": ", "  ") and " " not in before
             is_moved = before and (over - begin <= width or not is_label)
-            return begin - (text[begin - 1] == " ") if is_moved else over
+            return start + len(text[start:begin].rstrip(" ")) if is_moved else over
     return end
