@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ EXAMPLE = "Example: "
 EVERYWHERE = ("-H", "--yes", "--json", "--dry", "--parallel", "--keep-going")
 # The help without a terminal, and the widest: longer lines are hard to read.
 USUAL_WIDTH, MOST_WIDTH = 80, 100
+_COMMAND = re.compile(r"\b(?:inv|opstasks) --[a-z]+(?: \w+)?")
+NO_BREAK = "\u00a0"
 # The widest column of flags: the text of a longer one begins on the next line.
 MOST_LEFT = 26
 INDENT, GAP = "  ", "  "
@@ -184,12 +187,14 @@ def row_lines(rows: Sequence[HelpRow], columns: int, left: int = 0) -> Iterator[
 
 
 def hanging(text: str, columns: int, first: str = "", later: str = "") -> list[str]:
-    """A text in lines that break between words only."""
-    return textwrap.wrap(
-        text,
+    """A text in lines that break between words only, and not inside ``inv --help flags``."""
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", NO_BREAK), text)
+    lines = textwrap.wrap(
+        whole,
         columns,
         initial_indent=first,
         subsequent_indent=later,
         break_long_words=False,
         break_on_hyphens=False,
-    ) or [first.rstrip()]
+    )
+    return [line.replace(NO_BREAK, " ") for line in lines] or [first.rstrip()]

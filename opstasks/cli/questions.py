@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from opstasks.core.errors import Interrupted, Refused
 
+# In front of each line of a list is its number.
+NUMBER_COLUMNS = 6
+
 
 @contextlib.contextmanager
 def asking() -> Iterator[None]:
@@ -25,12 +28,21 @@ def discard_typed() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
-def answer_to(question: str) -> str:
-    """The line that a person types, with its line end; "" for Ctrl-D."""
+def within(question: str) -> str:
+    """A question in lines of the window; the answer is typed behind the last one."""
+    from opstasks.fleet.terminal import size_of
+    from opstasks.output import fit
     from opstasks.output.escape import printable
 
+    text = printable(question)
+    shown = "\n".join(fit.paragraph(text.rstrip(), size_of(sys.stderr)[0]))
+    return shown + text[len(text.rstrip()) :]
+
+
+def answer_to(question: str) -> str:
+    """The line that a person types, with its line end; "" for Ctrl-D."""
     discard_typed()
-    print(printable(question), end="", file=sys.stderr, flush=True)
+    print(within(question), end="", file=sys.stderr, flush=True)
     with asking():
         line = sys.stdin.readline()
     if not line:
@@ -57,11 +69,18 @@ def choice_of(question: str, choices: Sequence[str]) -> str:
 
 
 def number_of(question: str, lines: Sequence[str]) -> int:
-    """The index of the line that a person chooses; raises Refused for any other answer."""
+    """The index of the line that a person chooses; raises Refused for any other answer.
+
+    A line that is wider than the window is cut: a choice is one line.
+    """
+    from opstasks.fleet.terminal import size_of
+    from opstasks.output import fit
     from opstasks.output.escape import printable
 
+    room = size_of(sys.stderr)[0] - NUMBER_COLUMNS
     for number, line in enumerate(lines, 1):
-        print(f"{number:4}  {printable(line)}", file=sys.stderr)
+        shown = fit.bare(fit.shortened(fit.filled(printable(line)), room))
+        print(f"{number:4}  {shown}", file=sys.stderr)
     answer = answer_to(f"{question} Which number? ").strip()
     is_number = answer.isascii() and answer.isdigit() and len(answer) < 10
     if not (is_number and 1 <= int(answer) <= len(lines)):

@@ -12,7 +12,7 @@ from opstasks.deploy.preview import UNCONFINED
 from opstasks.deploy.release import Release
 from opstasks.deploy.words import service_cell
 from opstasks.onhost.limits import MOST_COMMITS
-from opstasks.output.parts import Line, Painted, Part, bad, dim, good, odd, to_type
+from opstasks.output.parts import Line, Painted, Part, bad, bold, good, odd, to_type
 from opstasks.output.screens import Screen, no_answer
 from opstasks.output.states import or_unknown
 from opstasks.output.table import Column
@@ -113,10 +113,10 @@ def _migrations_cell(found: DeployPreview) -> Part:
 def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
     for problem in found.problems if _is_refused(found) else ():
         yield [f"{host}  ", bad(problem.text)]
-        yield [dim("  next  "), to_type(problem.hint)]
+        yield [bold("  next:"), f"  {problem.hint}"]
     if found.unfinished:
         yield [f"{host}  ", bad(f"release {found.unfinished} is unfinished")]
-        yield [dim("  next  "), to_type(f"inv -H {host} deploy")]
+        yield [bold("  next:"), "  ", to_type(f"inv -H {host} deploy")]
     if found.migrations_unknown and not found.problems:
         why = found.migrations_unknown.split("\n")[0]
         yield [f"{host}  ", odd(f"migrations unknown: {why}")]
@@ -125,7 +125,7 @@ def _pending_notes(host: str, found: DeployPreview) -> Iterator[Line]:
     if found.code.lost and not found.unfinished:
         lost = plural(len(found.code.lost), "commit")
         yield [f"{host}  ", bad(f"a deploy would lose {lost} of the host")]
-        yield [dim("  next  "), to_type(f"inv -H {host} deploy --dry")]
+        yield [bold("  next:"), "  ", to_type(f"inv -H {host} deploy --dry")]
 
 
 def _pending_closing(result: FleetResult[DeployPreview], hosts_text: str) -> Iterator[Line]:
@@ -193,4 +193,5 @@ def _release_row(clock: Clock, host: str, item: Release) -> Sequence[object]:
 def _releases_closing(result: FleetResult[Releases]) -> Iterable[Line]:
     for host, found in result.values.items():
         if any(item.is_unfinished for item in found):
-            yield [f"{host}  ", bad("UNFINISHED"), "  next  ", to_type(f"inv -H {host} deploy")]
+            command = to_type(f"inv -H {host} deploy")
+            yield [f"{host}  ", bad("UNFINISHED"), bold("  next:"), "  ", command]

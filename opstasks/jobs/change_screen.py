@@ -18,8 +18,8 @@ NAMED = 3
 PLAN_COLUMNS = (
     Column("HOST"),
     Column("JOB"),
-    Column("WORKSPACE / ACTION", long="wrap", least=18),
-    Column("STATE", long="wrap", least=9),
+    Column("WORKSPACE / ACTION", long="clip", least=18),
+    Column("STATE", long="clip", least=9),
     Column("FOR", rank=1, is_right=True),
 )
 RESULT_COLUMNS = (Column("HOST"), Column("JOB"), Column("NOW", long="wrap", least=16))

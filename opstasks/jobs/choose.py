@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from opstasks.cli.context import Context
+from opstasks.cli.questions import NUMBER_COLUMNS
 from opstasks.core.clock import Clock
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word, program
@@ -21,11 +22,9 @@ from opstasks.output.table import Column, draw
 
 # At most this many jobs are offered.
 CHOICES = 20
-# In front of each line of a list is its number.
-NUMBER_COLUMNS = 6
 # The columns of a list to choose from; the id comes first after the host, and is whole.
 COLUMNS = (
-    Column("HOST"),
+    Column("HOST", long="clip", least=10),
     Column("JOB"),
     Column("NAME", long="clip", least=10),
     Column("STATE", long="clip", least=9),

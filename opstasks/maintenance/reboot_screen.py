@@ -33,7 +33,7 @@ def jobs_columns(clock: Clock) -> tuple[Column, ...]:
     return (
         Column("HOST"),
         Column("JOB"),
-        Column("WORKSPACE / ACTION"),
+        Column("WORKSPACE / ACTION", long="clip", least=18),
         Column(f"STARTED {clock.zone_name}", 1),
         Column("FOR", is_right=True),
     )

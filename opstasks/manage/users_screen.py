@@ -46,7 +46,7 @@ def plan_notes(accounts: Accounts) -> Iterator[Line]:
     if any(account.open for account in accounts.values()):
         yield ["No file is deleted, and no process is stopped."]
         yield ["Undo: list the person in backends/ again, then run manage."]
-    else:
+    elif accounts:
         yield ["nothing to do"]
 
 

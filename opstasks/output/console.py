@@ -220,7 +220,7 @@ class Console:
         """Print what is over, unless a person types now."""
         if self._held_back and not self._holds:
             over, self._held_back = self._held_back, []
-            self._write(over, sys.stderr)
+            self._write(paragraphs.folded(over, self._error_window()), sys.stderr)
 
     def _size(self) -> tuple[int, int]:
         from opstasks.fleet.terminal import size_of

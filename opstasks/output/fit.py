@@ -12,10 +12,12 @@ import unicodedata
 from collections.abc import Sequence
 
 from opstasks.core.hints import command_pattern, program
+from opstasks.output.escape import may_look_like_ours
 
 # It follows each character that a terminal shows in two columns, so that `len` counts columns.
 FILLER = "\0"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_WORD = re.compile(r"\S+")
 MARK = "…"
 # In front of the second line of a text, and the further ones.
 INDENT = "  "
@@ -66,13 +68,24 @@ def paragraph(text: str, width: int) -> list[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """A filled text in lines of a width, divided at spaces; a longer word is cut.
+    """A filled text in lines of a width, divided at spaces.
 
-    A command of ours stays in one line, if it fits into one.
+    A command of ours stays in one line, if it fits into one. A word that fits into no line, such as
+    a path, has a line of its own, which is wider.
     """
     room = width - (len(text) - len(text.lstrip(" ")))
     commands = [span for span in command_spans(text) if span[1] - span[0] <= room]
-    return [text[start:end].rstrip() for start, end in spans(text, width, width, commands)]
+    whole = [*commands, *long_words(text, room)]
+    return [text[start:end].rstrip() for start, end in spans(text, width, width, whole)]
+
+
+def long_words(text: str, room: int) -> list[tuple[int, int]]:
+    """Where the words of a text are that fit into no line: people copy them."""
+    if len(text) <= room:
+        return []
+    words = [found for found in _WORD.finditer(text) if len(found[0]) > room]
+    # The terminal divides such a word at any place.
+    return [found.span() for found in words if not may_look_like_ours(found[0].rstrip(MARK))]
 
 
 def command_spans(text: str) -> list[tuple[int, int]]:
@@ -113,9 +126,14 @@ def _line_end(text: str, start: int, width: int) -> int:
 def _undivided(
     text: str, start: int, end: int, width: int, whole: Sequence[tuple[int, int]]
 ) -> int:
-    """The end of a line, moved before what is whole; behind it if it fits into no line."""
+    """The end of a line, moved before what is whole; behind it if that is the first thing.
+
+    Also behind it if it follows a label, and fits into no line.
+    """
     for begin, over in whole:
-        if begin < end < over:
-            is_moved = over - begin <= width and text[start:begin].strip()
-            return begin - (text[begin - 1] == " ") if is_moved else over
+        if end < over and not text[end:begin].strip():
+            before = text[start:begin].strip()
+            is_label = text[begin - 2 : begin] in (": ", "  ") and " " not in before
+            is_moved = before and (over - begin <= width or not is_label)
+            return start + len(text[start:begin].rstrip(" ")) if is_moved else over
     return end

@@ -106,7 +106,7 @@ def _lines(note: Note, indent: int, width: int) -> Iterator[Line]:
 def _pieces(text: str, room: int, most_lines: int) -> list[str]:
     """A filled text in at most so many lines; 0 for no limit."""
     if not most_lines:
-        return paragraphs.wrapped(text, room)
+        return fit.wrapped(text, room)
     texts = fit.wrapped(text, room)
     if len(texts) <= most_lines:
         return texts

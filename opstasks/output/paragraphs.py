@@ -15,7 +15,6 @@ from opstasks.output.parts import Line, Painted, Part, repainted, text_of
 
 # A line that begins with a name and two spaces goes on below the text after them.
 _START = re.compile(r"\s{2,}|\S{1,24}\s{2,}")
-_WORD = re.compile(r"\S+")
 INDENT = 2
 
 
@@ -37,18 +36,13 @@ def folded_line(line: Line, width: int) -> list[Line]:
     indent = len(start[0]) if start and len(start[0]) <= width // 2 else INDENT
     room = width - indent
     commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= room]
-    ends = fit.spans(text, width, room, [*_whole(parts, room), *commands, *_long_words(text, room)])
+    # A word behind an indent has less room than in the next line.
+    words = fit.long_words(text, min(room, width - len(text) + len(text.lstrip(" "))))
+    ends = fit.spans(text, width, room, [*_whole(parts, room), *commands, *words])
     return [
         [*([" " * indent] if number else []), *_between(parts, begin, end)]
         for number, (begin, end) in enumerate(ends)
     ]
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """A filled text in lines of a width; only a command, or a single word, may be wider."""
-    commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= width]
-    ends = fit.spans(text, width, width, [*commands, *_long_words(text, width)])
-    return [text[begin:end].rstrip() for begin, end in ends]
 
 
 def clipped(line: Line, columns: int) -> Line:
@@ -71,12 +65,6 @@ def _whole(parts: Sequence[tuple[str, Part]], room: int) -> list[tuple[int, int]
             found.append((start, start + len(text)))
         start += len(text)
     return found
-
-
-def _long_words(text: str, room: int) -> list[tuple[int, int]]:
-    """Where the words are that fit into no line, such as paths: people copy them."""
-    words = [found for found in _WORD.finditer(text) if len(found[0]) > room]
-    return [found.span() for found in words if not may_look_like_ours(found[0])]
 
 
 def _filled(line: Line) -> list[tuple[str, Part]]:

@@ -1,15 +1,17 @@
 """Tables that fit into a window of any width.
 
 Where a table is too wide, texts become narrower first, then the least important columns are left
-out (one dim line names them), and at last each row becomes a short block. An id, a path or a name
+out (one dim line names them), then the first column becomes titles above its rows, and at last each
+row becomes a short block. An id, a path or a name
 is never broken, and nothing is cut without `…`. In a pipe, each row is one whole line.
 """
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from opstasks.core.lines import clipped
@@ -52,7 +54,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Table:
-    """The lines of a table; `layout` is None where each row became a block.
+    """The lines of a table; `layout` is None where rows became sections or blocks.
 
     `hidden` are the titles of the columns that were left out.
     """
@@ -141,7 +143,7 @@ def draw(
         return Table([], before)
     layout = _Fitting(columns, cells, width, wide, before).layout()
     if layout is None:
-        return _blocks(columns, cells, width, wide=wide)
+        return _sections(columns, cells, width, wide) or _blocks(columns, cells, width, wide=wide)
     hidden = _hidden(columns, cells, layout.shown)
     lines = _grid(columns, cells, layout)
     has_header = before is None or before.shown != layout.shown
@@ -325,6 +327,30 @@ def _coloured(
     return [part for part in parts if part]
 
 
+# -- sections ----------------------------------------------------------------------------------
+
+
+def _sections(
+    columns: Sequence[Column], cells: Sequence[Sequence[_Cell]], width: int, wide: bool
+) -> Table | None:
+    """The first value of rows as a title above a grid of the other columns, if these fit."""
+    if len(columns) < 3 or columns[0].rank:
+        return None
+    others, indent = columns[1:], len(fit.INDENT)
+    rest = [row[1:] for row in cells]
+    layout = _Fitting(others, rest, width - indent, wide, None).layout()
+    if layout is None or len(layout.shown) < 2:
+        return None
+    lines: list[Line] = []
+    for title, rows in itertools.groupby(cells, key=lambda row: row[0]):
+        header, *below = _grid(others, [row[1:] for row in rows], layout)
+        if not lines:
+            lines.append([fit.INDENT, *header])
+        lines.append([title.part(fit.shortened(title.text, width)) or "-"])
+        lines += ([fit.INDENT, *line] for line in below)
+    return Table(lines, None, _hidden(others, rest, layout.shown), width)
+
+
 # -- blocks ------------------------------------------------------------------------------------
 
 
@@ -334,12 +360,14 @@ def _blocks(
     """Each row as a few lines: the first value, and below it the others with their titles."""
     shown = [at for at, column in enumerate(columns) if wide or not column.rank] or [0]
     title_width = max((len(columns[at].title) for at in shown[1:]), default=0)
+    is_whole = [wide and column.long == "clip" for column in columns]
     lines: list[Line] = []
     for row in cells:
         first = row[shown[0]]
         lines.append([first.part(fit.shortened(first.text, width)) or "-"])
         for at in shown[1:]:
-            lines += _field(columns[at], row[at], title_width, width)
+            column = replace(columns[at], long="wrap") if is_whole[at] else columns[at]
+            lines += _field(column, row[at], title_width, width)
     return Table(lines, None, _hidden(columns, cells, shown), width)
 
 
@@ -355,14 +383,16 @@ def _field(column: Column, cell: _Cell, title_width: int, width: int) -> list[Li
     if len(cell.text) <= room:
         return [[dim(title), cell.part(cell.text)]]
     longest_word = max(map(len, cell.text.split(" ")))
-    # A word that is too long for both places is divided in any case.
-    stays = longest_word <= room or longest_word > width - 4
-    if column.long != "whole" and room >= column.least and stays:
+    if column.long != "whole" and room >= column.least and longest_word <= room:
         texts = fit.wrapped(cell.text, room)
         starts: list[Part] = [dim(title), *[" " * len(title)] * (len(texts) - 1)]
         return [[start, cell.part(text)] for start, text in zip(starts, texts, strict=True)]
-    below = [fit.shortened(cell.text, width - 4)]
-    if column.long != "whole":
-        below = fit.wrapped(cell.text, width - 4)
+    below = _in_lines(column, cell.text, width - 4)
     title = fit.shortened(title.rstrip(), width)
     return [[dim(title)], *(["    ", cell.part(text)] for text in below)]
+
+
+def _in_lines(column: Column, text: str, width: int) -> list[str]:
+    """The value of a field in lines; only a long word of a text that is not cut is wider."""
+    texts = [text] if column.long == "whole" else fit.wrapped(text, width)
+    return texts if column.long == "wrap" else [fit.shortened(line, width) for line in texts]

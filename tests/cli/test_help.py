@@ -78,8 +78,8 @@ def test_the_help_of_a_task_as_lines():
         "\n"
         "Example: inv -H tpp sample here abc\n"
         "Example: inv -H tpp sample here abc --no-cleanup\n"
-        "Everywhere: -H --yes --dry --parallel --keep-going  (inv\n"
-        "  --help flags)"
+        "Everywhere: -H --yes --dry --parallel --keep-going\n"
+        "  (inv --help flags)"
     )
 
 

@@ -81,7 +81,7 @@ def test_a_row_says_where_the_host_is(facts, word):
 def test_a_host_that_would_be_refused_says_why_and_what_to_do():
     lines = pending(fleet(a=DIRTY), 200)
     at = lines.index("a  /code was changed by hand: 1 unstaged (jobrunner/run.py)")
-    assert lines[at + 1].startswith("  next  commit the changes upstream")
+    assert lines[at + 1].startswith("  next:  commit the changes upstream")
     assert not any(line.startswith("deploy  ") for line in lines)
 
 

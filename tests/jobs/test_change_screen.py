@@ -45,8 +45,6 @@ def test_the_plan_has_every_step_and_whole_ids(width):
     lines += folded(step_lines(planned), width)
     check_fits(lines, width)
     check_whole(lines, [plan.match.job.id for plan in PLANS])
-    text = " ".join(" ".join(shown(lines)).split())
-    assert "…" not in text
     check_golden(__file__, f"jobs.kill-plan-{width}", lines)
 
 

@@ -197,3 +197,9 @@ def test_endless_lines_of_a_host_below_an_error_are_counted(capsys):
 def test_a_long_line_below_an_error_is_marked_as_cut():
     (shown,) = texts([OpsError("x", tail="y" * 1000)])
     assert shown[-1].endswith("y…") and len(shown[-1]) < 320
+
+
+def test_errors_that_know_the_states_of_jobs_are_grouped():
+    a, b = OpsError("killed in part", host="a"), OpsError("killed in part", host="b")
+    a.now = b.now = HostState(jobs={"job1": "running"})
+    assert grouped([a, b]) == [[a, b]]

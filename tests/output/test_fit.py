@@ -20,7 +20,7 @@ def test_a_text_is_clipped_to_the_columns_that_it_takes(text, columns):
 @given(PROSE, st.integers(2, 40))
 def test_a_wrapped_text_loses_only_the_spaces_at_its_line_ends(text, width):
     lines = [fit.bare(line) for line in fit.wrapped(fit.filled(text), width)]
-    assert all(shown_width(line) <= width for line in lines)
+    assert all(shown_width(line) <= width or " " not in line.strip() for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
@@ -28,6 +28,12 @@ def test_a_wrapped_text_loses_only_the_spaces_at_its_line_ends(text, width):
 def test_a_word_that_fits_into_a_line_is_not_divided(words, width):
     lines = fit.wrapped(" ".join(words), width)
     assert " ".join(lines).split() == words
+
+
+def test_a_path_that_fits_into_no_line_has_a_line_of_its_own():
+    path = "/srv" + "/abc" * 9
+    assert fit.wrapped(f"it is in {path} now", 20) == ["it is in", path, "now"]
+    assert fit.wrapped(f"path: {path} now", 20) == [f"path: {path}", "now"]
 
 
 def test_a_text_of_spaces_is_no_endless_loop():
