@@ -6,12 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from opstasks.cli.context import Context
-from opstasks.core.formats import first_names
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
-
-# So many hosts are named in a question or a note.
-NAMED = 10
 
 
 def need_every_host(ctx: Context, plans: FleetResult[Any]) -> None:
@@ -21,14 +17,11 @@ def need_every_host(ctx: Context, plans: FleetResult[Any]) -> None:
     """
     if not plans.exit_code:
         return
-    goes_on = plans.values and (ctx.options.keep_going or ctx.options.dry)
-    if not ctx.options.json:
-        ctx.console.problems(plans)
-    if goes_on:
+    if plans.values and (ctx.options.keep_going or ctx.options.dry):
+        if not ctx.options.json:
+            ctx.console.problems(plans)
         return
-    if plans.values and not ctx.options.json:
-        names = first_names(list(plans.values), NAMED)
-        ctx.console.note(f"nothing was changed; --keep-going goes on with {names}")
+    ctx.say_stopped(plans)
     ctx.finish(plans)
 
 

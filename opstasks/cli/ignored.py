@@ -20,18 +20,30 @@ def refuse(
 ) -> None:
     """Raise Refused if a task would ignore a flag, or the words `after` the dashes."""
     given = given_of(core)
-    for name in UNUSED_FLAGS:
-        if name in given:
-            raise _without(f"--{name} has no effect: no task uses it", f"--{name}")
+    _refuse_core(given)
     name = ""
     for context in tasks:
         name, task = catalogue.typed(str(context.name)), catalogue.task(str(context.name))
         for key in sorted(task.ignores & set(given)):
             flag = spelled(given[key])
             raise _without(f"{name} does not take {flag}", flag)
+        if "quiet" in given and not task.ids:
+            raise _without(f"{name} has no ids that -q could print", "-q")
         _refuse_alone(name, task, given_of(context.args.values()))
     if after and name and not catalogue.task(name).after_dashes:
         raise Refused(f"{name} takes no words after --", hint=f"inv --help {name}")
+
+
+def _refuse_core(given: Mapping[str, Argument]) -> None:
+    """Refuse core flags that no task uses, or that have no meaning together."""
+    for name in UNUSED_FLAGS:
+        if name in given:
+            flag = spelled(given[name])
+            raise _without(f"{flag} has no effect: no task uses it", flag)
+    if "fields" in given and "json" not in given:
+        raise Refused("--fields has a meaning only with --json", hint="add --json")
+    if "quiet" in given and "json" in given:
+        raise _without("-q has no meaning with --json", "-q")
 
 
 def given_of(arguments: Iterable[Argument]) -> dict[str, Any]:
@@ -51,9 +63,9 @@ def _refuse_alone(name: str, task: OpsTask, given: Mapping[str, Any]) -> None:
 
 
 def spelled(arg: Argument) -> str:
-    """The shortest form of a flag."""
-    name = str(min(arg.names, key=len))
-    return f"-{name}" if len(name) == 1 else f"--{name}"
+    """A flag as it may have been typed: ``-e (--echo)``."""
+    short, long = (min(arg.names, key=len), max(arg.names, key=len))
+    return f"-{short} (--{long})" if len(short) == 1 else f"--{long}"
 
 
 def _without(message: str, flag: str) -> Refused:

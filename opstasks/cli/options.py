@@ -38,7 +38,7 @@ CORE_HELP: dict[str, tuple[str, str]] = {
     "yes": ("", "Agree to every question."),
     "dry": ("", "Show the plan and change nothing."),
     "json": ("", "Print the result as one JSON document."),
-    "fields": ("NAMES", "Print only these columns or JSON fields, separated by commas."),
+    "fields": ("NAMES", "With --json: print only these fields of each value, separated by commas."),
     "quiet": ("", "Print only the ids, one per line, for pipes."),
     "wide": ("", "Print all columns, also those that do not fit into the window."),
     "no-color": ("", "Print without colours. NO_COLOR and TERM=dumb do the same."),

@@ -67,7 +67,14 @@ class OpsTask(invoke.Task[Any]):
         self.after_dashes: str = more.pop("after_dashes")
         self.ignores: frozenset[str] = frozenset(more.pop("ignores"))
         self.anywhere: bool = more.pop("anywhere")
+        self.ids: bool = more.pop("ids")
         super().__init__(body, auto_shortflags=False, **more)
+
+    @property
+    def flag_names(self) -> set[str]:
+        """The names of its flags, without dashes."""
+        _, *parameters = inspect.signature(self.body).parameters
+        return {_dashed(name) for name in parameters}
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """What Invoke's parser gets; it knows no help text that is not a plain string."""
@@ -88,6 +95,7 @@ def task(
     after_dashes: str = "",
     ignores: Collection[str] = (),
     anywhere: bool = False,
+    ids: bool = False,
     name: str | None = None,
 ) -> Callable[[Callable[..., None]], Any]:
     """Make a task of a function.
@@ -96,6 +104,7 @@ def task(
     words of the line. `after_dashes` names the words after ``--``, in brackets if they may be left
     out; without it, they are refused. `ignores` are core flags that have no meaning for the task:
     they are refused. `anywhere`: without -H it makes sense on a machine that is no backend host.
+    `ids`: it prints ids with -q; other tasks refuse -q.
     """
     texts = (help or {}).items()
     about = {key: Flag(text) if isinstance(text, str) else text for key, text in texts}
@@ -111,6 +120,7 @@ def task(
             after_dashes=after_dashes,
             ignores=ignores,
             anywhere=anywhere,
+            ids=ids,
             name=name,
             iterable=list(iterable),
             positional=[each for each in needed if each not in iterable],

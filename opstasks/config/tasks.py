@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
+    ids=True,
     help={
         "key": Flag("Only these keys.", default="all"),
         "local": "Only what 04_local.env sets.",

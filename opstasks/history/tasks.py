@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
+    ids=True,
     anywhere=True,
     help={
         "host": "Only hosts with this name or glob.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
+    ids=True,
     anywhere=True,
     help={
         "check": Flag(

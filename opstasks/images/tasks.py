@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opstasks.images.plan import ImagesPlan
 
 
-@task(changes=False)
+@task(changes=False, ids=True)
 def ls(ctx: Context) -> None:
     """List job-runner's images: size, age, and the containers that use them.
 

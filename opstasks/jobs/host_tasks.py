@@ -21,7 +21,7 @@ WATCH: dict[str, str | Flag] = {
 MOST_PROCESSES = 1000
 
 
-@task(changes=False, help=WATCH)
+@task(changes=False, ids=True, help=WATCH)
 def jobs_stats(ctx: Context, watch: bool = False, every: float = 2.0) -> None:
     """Show cpu, memory, disk traffic and processes of each running job.
 

@@ -31,6 +31,7 @@ TABLE_ROWS = 50
 
 @task(
     changes=False,
+    ids=True,
     help={
         "all": "All jobs, also those that are over.",
         "state": Flag("Only jobs in this state.", value="pending|running|failed|succeeded"),
@@ -120,7 +121,7 @@ def _stream(ctx: Context, selection: JobSelection, limit: int) -> None:
 # -- jobs.show -------------------------------------------------------------------------------
 
 
-@task(changes=False, variadic="job", help={"job": JOB_HELP})
+@task(changes=False, ids=True, variadic="job", help={"job": JOB_HELP})
 def show(ctx: Context, job: str = "") -> None:
     """Show one job: its state, exit code, history, last lines and what to do next.
 

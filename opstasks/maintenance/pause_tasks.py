@@ -23,14 +23,16 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
 
     Example: inv -H tpp pause --reason 'database upgrade' --for 2h
     """
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import flags, pause_screen
     from opstasks.maintenance import pause as pausing
 
     for_s = flags.ahead_s("for", for_, yes=ctx.options.yes)
     why = ctx.one_line(reason, "reason")
     plans = ctx.fleet.gather(lambda host: pausing.plan(host, why=why, for_s=for_s, replace=replace))
+    need_every_host(ctx, plans)
     ctx.console.say_lines(pause_screen.pause_plan(plans.values, ctx.clock, ctx.console.window))
-    if ctx.options.dry or (plans.exit_code and not ctx.options.keep_going):
+    if ctx.options.dry:
         ctx.finish(plans)
         return
     others = {host: plan.taken for host, plan in plans.values.items() if plan.taken}
@@ -48,12 +50,14 @@ def unpause(ctx: Context) -> None:
 
     Example: inv -H tpp unpause
     """
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import pause as pausing
     from opstasks.maintenance import pause_screen
 
     plans = ctx.fleet.gather(pausing.inspect)
+    need_every_host(ctx, plans)
     ctx.console.say_lines(pause_screen.unpause_plan(plans.values, ctx.clock, ctx.console.window))
-    if ctx.options.dry or (plans.exit_code and not ctx.options.keep_going):
+    if ctx.options.dry:
         ctx.finish(plans)
         return
     others = {h: f.pause for h, f in plans.values.items() if f.pause and f.is_others}

@@ -21,6 +21,7 @@ ALL = -1
 
 @task(
     changes=False,
+    ids=True,
     help={
         "all": "Also past work with its outcome, newest first.",
         "limit": Flag("At most so many past ones for each host; 0: all.", value="N", needs="all"),
@@ -59,14 +60,14 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
 
     Example: inv -H tpp scheduled.cancel 4f2a9c
     """
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import cancel as cancelling
     from opstasks.maintenance import scheduled_screen as screen
 
     wanted, why = id, ctx.one_line(reason, "reason")
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     ctx.seen("scheduled", found.values, lambda choice: [(i.id, i.kind) for i in choice.items])
-    if found.exit_code and not (ctx.options.keep_going and found.values):
-        ctx.finish(found)
+    need_every_host(ctx, found)
     chosen, unclear = _choose_for_each(ctx, found.values, wanted)
     ctx.console.say_lines(screen.cancel_plan(chosen, ctx.clock, ctx.console.window))
     if not (chosen or unclear):

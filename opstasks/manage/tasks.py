@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @task(
     changes=True,
+    ids=True,
     help={
         "plan": "Only show what would be changed.",
         "diff": "Show every change, and the differences inside files, secrets masked.",

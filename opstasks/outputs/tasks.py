@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
+    ids=True,
     variadic="workspace",
     iterable=["workspace"],
     help={"workspace": "Only these workspaces; without one, the sizes of all."},
@@ -145,7 +146,7 @@ def _show_steps(ctx: Context, done: FleetResult[RemovalResult]) -> None:
         ctx.console.say_lines(removal_screen.partner_lines(spec, records))
 
 
-@task(changes=False, help={"all": "Also the finished and attested ones."})
+@task(changes=False, ids=True, help={"all": "Also the finished and attested ones."})
 def pending(ctx: Context, all: bool = False) -> None:
     """List unfinished removals, newest first: what each one waits for.
 

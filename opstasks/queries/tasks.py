@@ -16,6 +16,7 @@ from opstasks.core.lines import lines_of
 
 @task(
     changes=False,
+    ids=True,
     help={"sql": "Also show the statement; only on a terminal, as it is part of a job's log."},
 )
 def queries(ctx: Context, sql: bool = False) -> None:
@@ -64,6 +65,7 @@ def _refuse_pipes(ctx: Context) -> None:
 
 @task(
     changes=False,
+    ids=True,
     help={
         "temp-table": "The start of the names of temporary tables, with or without #.",
         "table": "A table of the temporary database (TEMP_DATABASE_NAME).",

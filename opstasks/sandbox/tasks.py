@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # -H chooses where to submit and publish; these tasks use docker, not SSH.
 BESIDES_HOSTS = tuple(name for name in ABOUT_HOSTS if name not in ("hosts", "inventory"))
 DEFAULT_HOST = "sandbox-1"
+# The actions of the study that the hosts have.
+ACTIONS = ("quick", "long", "longer", "fail", "outputs", "after_quick", "extract", "no_image")
 
 
 @contextmanager
@@ -44,6 +46,18 @@ def only_said(ctx: Context, what: str) -> bool:
 def chosen(ctx: Context) -> list[str]:
     """The hosts that -H names; none without it."""
     return [host.name for host in ctx.fleet.hosts] if ctx.options.hosts else []
+
+
+def _check(what: str, word: str, words: tuple[str, ...]) -> None:
+    """Raise Refused for a word that is not one of `words`, before anything is done."""
+    from opstasks.cli.values import Choice
+    from opstasks.core.errors import Refused
+
+    try:
+        Choice(words).parsed(what, word)
+    except Refused as error:
+        error.hint = f"inv --help {what.partition(':')[0]}"
+        raise
 
 
 @task(
@@ -101,6 +115,7 @@ def status(ctx: Context) -> None:
 
 @task(
     changes=True,
+    ids=True,
     ignores=BESIDES_HOSTS,
     anywhere=True,
     help={
@@ -119,6 +134,7 @@ def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None
     """
     from opstasks.core.errors import Refused
 
+    _check("sandbox.submit: --action", action, ACTIONS)
     hosts = chosen(ctx) or [DEFAULT_HOST]
     if len(hosts) > 1:
         raise Refused(
@@ -131,6 +147,7 @@ def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None
         jobs = box.submit(hosts[0], action, workspace)
     if ctx.options.json:
         ctx.console.document({"host": hosts[0], "jobs": jobs})
+    ctx.console.ids(jobs)
     for job in jobs:
         ctx.console.say(job)
 
@@ -150,6 +167,9 @@ def publish(ctx: Context, release: str) -> None:
 
     Example: inv sandbox.publish v2.73.0
     """
+    from opstasks.sandbox.releases import RELEASES
+
+    _check("sandbox.publish: RELEASE", release, RELEASES)
     hosts = chosen(ctx)
     if only_said(ctx, f"move main to {release} on {', '.join(hosts) or 'all hosts'}"):
         return

@@ -68,11 +68,13 @@ def status(ctx: Context) -> None:
 
 def _roll(ctx: Context, verb: Verb, work: Callable[[Host], SyncResult], limit: int) -> None:
     """Inspect all hosts, show the plan, ask, then change one host after another."""
+    from opstasks.cli.changing import need_every_host
     from opstasks.sync import facts, screen
 
     found = ctx.fleet.gather(facts.inspect)
+    need_every_host(ctx, found)
     ctx.console.say_lines(screen.plan_lines(verb, found.values, ctx.clock, ctx.console.window))
-    if ctx.options.dry or (found.exit_code and not ctx.options.keep_going):
+    if ctx.options.dry:
         ctx.finish(found)
         return
     if verb == "stop" and not all(state.is_off for state in found.values.values()):

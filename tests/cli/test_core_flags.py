@@ -11,6 +11,7 @@ from opstasks.cli.catalogue import Catalogue
 from opstasks.cli.here import refuse_unless_backend
 from opstasks.cli.options import UNUSED_FLAGS
 from opstasks.cli.task import ABOUT_HOSTS
+from opstasks.cli.values import SpanText
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
@@ -77,6 +78,50 @@ def test_a_task_refuses_every_core_flag_that_it_ignores(run_here, name):
         assert (done.code, f"{name} does not take -" in done.err) == (2, True), flag
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_are_printed_by_tasks_that_have_some_and_refused_by_others(run_here, name):
+    hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
+    done = run_here("-q", "--dry", *hosts, *example(name))
+    refused = f"{name} has no ids that -q could print" in done.err
+    assert refused == (not CATALOGUE.task(name).ids)
+    assert done.code == 2 if refused else "no ids" not in done.err
+
+
+def test_fields_of_a_document_are_refused_without_a_document(run_here):
+    done = run_here("-H", "tpp", "--fields", "id", "jobs.ls")
+    assert (done.code, done.out) == (2, "")
+    assert "--fields has a meaning only with --json" in done.err
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_value_is_never_taken_for_no_value(run_here, name, value):
+    """A variable of a shell that is not set must not make `pause --for` endless."""
+    hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
+    shape = CATALOGUE.shapes[name]
+    for flag in (flag for flag, takes_value in shape.flags.items() if takes_value):
+        done = run_here(*hosts, "--dry", name, f"{flag}={value}")
+        assert (done.code, done.out) == (2, ""), flag
+        assert f"{name}: {flag} needs a value, not {value!r}" in done.err
+    if shape.needs or shape.variadic:
+        done = run_here(*hosts, "--dry", name, value)
+        assert (done.code, f"{name}: {value!r} is empty" in done.err) == (2, True)
+
+
+BAD_NUMBERS = ("-1", "abc", "1e9", "5 m", "\u0661", "nan", "9" * 23, "1_0")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bad_number_span_or_time_is_told_with_its_task_and_flag(run_here, name):
+    hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
+    for flag, form in CATALOGUE.shapes[name].forms.items():
+        bad = (*BAD_NUMBERS, "0") if isinstance(form, SpanText) else BAD_NUMBERS
+        for value in bad:
+            done = run_here(*hosts, "--dry", name, f"{flag}={value}")
+            assert (done.code, done.out) == (2, ""), (flag, value)
+            assert f"{name}: {flag}" in done.err
+
+
 def test_only_tasks_for_this_machine_ignore_hosts():
     found = [name for name in NAMES if CATALOGUE.task(name).ignores & set(ABOUT_HOSTS)]
     assert found == [n for n in NAMES if n.startswith("sandbox.") or n == "completion"]
@@ -86,7 +131,7 @@ def test_only_tasks_for_this_machine_ignore_hosts():
 def test_a_flag_of_invoke_that_nothing_uses_is_refused(run_here, flag):
     value = ["1"] if flag in ("command-timeout", "hide") else []
     done = run_here(f"--{flag}", *value, "-H", "tpp", "status")
-    assert (done.code, f"--{flag} has no effect" in done.err) == (2, True)
+    assert (done.code, f"--{flag}" in done.err, "has no effect" in done.err) == (2, True, True)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +223,10 @@ def test_only_the_program_prints_errors():
         ("stop", "'stop' is not a task", "inv --list"),
         ("status tpp", "'tpp' is a host", "inv -H tpp status"),
         ("status foo", "status takes no word such as 'foo'", "inv --help status"),
+        ("jobs.show ''", "jobs.show: '' is empty: a value is missing", "inv --help jobs.show"),
+        ("statsu --help", "Did you mean status?", "inv --help status"),
+        ("-q -H tpp jobs.ls", "-q has no meaning with --json", "leave -q out"),
+        ("users.disable --name a b", "users.disable takes no word such as 'b'", "inv --help"),
         ("deploy v2", "Did you mean --ref v2?", "inv --help deploy"),
         ("jobs.show abc def", "jobs.show takes one job: 'def' is too many", "inv --help jobs.show"),
         ("jobs.logs a --lines 5 -n 6", "jobs.logs: -n is given twice", "inv --help jobs.logs"),
@@ -193,7 +242,7 @@ def test_only_the_program_prints_errors():
         ("--hots tpp status", "Did you mean --hosts?", "inv --help flags"),
         ("jobs.ls --limit abc", "jobs.ls: --limit must be a whole number", "inv --help jobs.ls"),
         ("--parallel abc status", "--parallel must be a whole number", "inv --help flags"),
-        ("--connect-timeout=-1 status", "--connect-timeout must be 0 or greater", "flags"),
+        ("--connect-timeout=-1 status", "--connect-timeout must be 1 or greater", "flags"),
         ("status -H", "status: -H needs a value", "inv --help status"),
         ("-H", "-H needs a value", "inv --help flags"),
         ("users.disable", "users.disable: NAME is missing", "inv --help users.disable"),
