@@ -100,7 +100,7 @@ class Context(invoke.Context):
             return
         self._need_a_person(question, "add --yes to agree")
         with self.console.held():
-            answer = questions.answer_to(f"{question} ")
+            answer = questions.answer_to(question)
         if answer.rstrip("\n") != name:
             raise Refused("not the same name; nothing was changed")
 

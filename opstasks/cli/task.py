@@ -102,9 +102,9 @@ def task(
 
     `changes`: it changes hosts, or may (`run`). `variadic` is the parameter that gets the further
     words of the line. `after_dashes` names the words after ``--``, in brackets if they may be left
-    out; without it, they are refused. `ignores` are core flags that have no meaning for the task:
-    they are refused. `anywhere`: without -H it makes sense on a machine that is no backend host.
-    `ids`: it prints ids with -q; other tasks refuse -q.
+    out; without it, they are refused. `ignores` are core flags that the task refuses.
+    `anywhere`: without -H it makes sense on a machine that is no backend host. `ids`: it has ids
+    for -q, which other tasks refuse.
     """
     texts = (help or {}).items()
     about = {key: Flag(text) if isinstance(text, str) else text for key, text in texts}

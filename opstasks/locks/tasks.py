@@ -70,7 +70,7 @@ def _check(ctx: Context, reason: str) -> None:
     if len(ctx.fleet.hosts) != 1:
         raise Refused(
             f"lock.break needs exactly one host, not {len(ctx.fleet.hosts)}",
-            hint="inv -H tpp lock.break --reason ...",
+            hint="inv -H HOST lock.break --reason ...",
         )
 
 
