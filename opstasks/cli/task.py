@@ -110,8 +110,7 @@ def task(
     about = {key: Flag(text) if isinstance(text, str) else text for key, text in texts}
 
     def make(body: Callable[..., None]) -> OpsTask:
-        _, *parameters = inspect.signature(body).parameters.values()
-        needed = [each.name for each in parameters if each.default is each.empty]
+        needed = _needed(body)
         return OpsTask(
             body,
             about,
@@ -127,6 +126,12 @@ def task(
         )
 
     return make
+
+
+def _needed(body: Callable[..., None]) -> list[str]:
+    """The parameters without a default, after the context."""
+    _, *parameters = inspect.signature(body).parameters.values()
+    return [each.name for each in parameters if each.default is each.empty]
 
 
 def _dashed(name: str) -> str:

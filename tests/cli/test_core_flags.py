@@ -5,14 +5,18 @@ import inspect
 import json
 import shlex
 
+import invoke
 import pytest
 
+from opstasks.cli.app import App
 from opstasks.cli.catalogue import Catalogue
+from opstasks.cli.context import Context
 from opstasks.cli.here import refuse_unless_backend
-from opstasks.cli.options import UNUSED_FLAGS
+from opstasks.cli.options import UNUSED_FLAGS, RunOptions
 from opstasks.cli.task import ABOUT_HOSTS
 from opstasks.cli.values import SpanText
 from opstasks.core.errors import Refused
+from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
 from scripts.layout import ROOT
@@ -270,3 +274,24 @@ def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
     ):
         done = run_here(*words.split())
         assert (done.code, "connection refused" in done.err) == (3, True)
+
+
+# -- hosts that fail before a change ---------------------------------------------------------------
+
+
+def test_hosts_that_failed_stop_a_change_with_a_word_about_the_others(capsys):
+    plans = FleetResult(
+        [HostResult("a", "ok", 1), HostResult("b", "refused", error=Refused("no", host="b"))]
+    )
+    ctx = Context(invoke.Config(), App(RunOptions(hosts=("a", "b"))))
+    assert ctx.to_change(plans, lambda plan: True) == []
+    assert "nothing was changed; --keep-going goes on with a" in capsys.readouterr().err
+    dry = Context(invoke.Config(), App(RunOptions(hosts=("a", "b"), dry=True)))
+    assert dry.to_change(plans, lambda plan: True) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_no_task_ends_without_that_word():
+    """Each task decides with `to_change` or `need_every_host` whether hosts that failed stop it."""
+    for path in (ROOT / "opstasks").rglob("*tasks.py"):
+        assert "exit_code and not" not in path.read_text(), path
