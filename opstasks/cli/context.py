@@ -74,6 +74,13 @@ class Context(invoke.Context):
         return Clock(now_at, zone, name)
 
     @property
+    def table_clock(self) -> Clock:
+        """The same time, for a table: in a pipe it has no headline that names the zone."""
+        from dataclasses import replace
+
+        return replace(self.clock, is_whole=not self.console.window)
+
+    @property
     def hosts_text(self) -> str:
         """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or ""."""
         return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""

@@ -117,7 +117,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     from opstasks.deploy import overview, release
 
     most = limit or release.ALL_RELEASES
-    screen = overview.releases(lambda: ctx.clock)
+    screen = overview.releases(lambda: ctx.table_clock)
     result = ctx.reader.screen(lambda host: release.list_releases(host.service, most), screen)
     ctx.seen(
         "refs", result.values, lambda found: [n for r in found for n in (r.to_name, r.from_name)]
