@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import re
 import shlex
 
 import invoke
@@ -295,3 +296,14 @@ def test_no_task_ends_without_that_word():
     """Each task decides with `to_change` or `need_every_host` whether hosts that failed stop it."""
     for path in (ROOT / "opstasks").rglob("*tasks.py"):
         assert "exit_code and not" not in path.read_text(), path
+
+
+def test_a_hint_that_begins_with_a_command_can_be_pasted():
+    """What is said about the command follows a semicolon: only that ends it on the screen."""
+    for path in (ROOT / "opstasks").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                text = re.sub(r"{[^}]*}", "x", ast.unparse(node.value).lstrip("f").strip("'\""))
+                command = text.partition(";")[0]
+                is_command = text.startswith("inv ")
+                assert not (is_command and re.search(r"[,:](\s|$)", command)), f"{path}: {text}"
