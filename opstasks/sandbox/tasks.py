@@ -93,7 +93,10 @@ def down(ctx: Context, images: bool = False) -> None:
     if only_said(ctx, f"remove the hosts{' and the images' if images else ''}"):
         return
     with sandbox() as box:
+        names = [host.name for host in box.status()]
         box.down(images, ctx.console.note)
+    removed = f"{', '.join(names)} removed" if names else "no host was up, nothing is left"
+    ctx.console.say(f"{removed}. Again: inv sandbox.up")
 
 
 @task(changes=False, ignores=ABOUT_HOSTS)
@@ -211,6 +214,7 @@ def many(ctx: Context, hosts: int = 250, down: bool = False) -> None:
     with sandbox():
         if down:
             many_down()
+            ctx.console.say("cheap hosts stopped. Again: inv sandbox.many")
             return
         served = many_up(hosts, ctx.console.note)
         ctx.console.say(f"{served[0].name} to {served[-1].name}  port {served[0].port}  up")
