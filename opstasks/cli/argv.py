@@ -127,6 +127,8 @@ class _Line:
         if not equals and (not self._waiting or self._is_flag_for(shape, self._waiting[0])):
             raise self._refused(f"{flag} needs a value")
         value = value if equals else self._waiting.pop(0)
+        if not value.strip():
+            raise self._refused(f"{flag} needs a value, not {value!r}")
         self._take_once(shape, flag)
         if flag in shape.forms:
             try:
@@ -148,6 +150,7 @@ class _Line:
         if name in self._given:
             raise self._refused(f"{flag} is given twice")
         self._given |= {name} - {""}
+        self._missing = [each for each in self._missing if f"--{each}" != name]
 
     def _is_glued(self, word: str) -> bool:
         """Whether it is a short flag and more: ``-Htpp``, ``-n5``, ``-yq``."""
@@ -162,6 +165,9 @@ class _Line:
     # -- other words -------------------------------------------------------------------------
 
     def _take_word(self, word: str) -> None:
+        if self._name and not word.strip():
+            # A variable of a shell that is not set: the task would choose for itself.
+            raise self._refused(f"{word!r} is empty: a value is missing")
         if self._missing:
             self._missing.pop(0)
             self._rest.append(word)

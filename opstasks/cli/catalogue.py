@@ -140,7 +140,8 @@ def core_shape(arguments: Sequence[Any]) -> TaskShape:
         flags.update(dict.fromkeys(spelled, takes_value))
         once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
         if arg.kind is int:
-            form = Span() if CORE_HELP.get(arg.names[0], ("",))[0] == SPAN else Number()
+            kind = Span if CORE_HELP.get(arg.names[0], ("",))[0] == SPAN else Number
+            form = kind(least=1)
             forms.update(dict.fromkeys(spelled, form))
         if arg.takes_value and arg.names[0] not in ours:
             early.update(flag for flag in spelled if not flag.startswith("--"))

@@ -6,30 +6,26 @@ from collections.abc import Collection
 from typing import Any
 
 from opstasks.cli.context import Context
-from opstasks.core.formats import first_names
 from opstasks.core.hints import one_word
 from opstasks.core.result import FleetResult
 
-# So many hosts are named in a question or a note.
-NAMED = 10
 
-
-def need_every_host(ctx: Context, plans: FleetResult[Any]) -> None:
+def need_every_host(
+    ctx: Context, plans: FleetResult[Any], unchanged: FleetResult[Any] | None = None
+) -> None:
     """Show what went wrong; end the program then, unless --keep-going or --dry.
 
-    A change of some hosts only must be meant.
+    A change of some hosts only must be meant. `unchanged` is the result then, for --json: hosts
+    that were not changed; by default the plans.
     """
     if not plans.exit_code:
         return
-    goes_on = plans.values and (ctx.options.keep_going or ctx.options.dry)
-    if not ctx.options.json:
-        ctx.console.problems(plans)
-    if goes_on:
+    if plans.values and (ctx.options.keep_going or ctx.options.dry):
+        if not ctx.options.json:
+            ctx.console.problems(plans)
         return
-    if plans.values and not ctx.options.json:
-        names = first_names(list(plans.values), NAMED)
-        ctx.console.note(f"nothing was changed; --keep-going goes on with {names}")
-    ctx.finish(plans)
+    ctx.say_stopped(plans)
+    ctx.finish(plans if unchanged is None else unchanged)
 
 
 def command_for(ctx: Context, task: str, hosts: Collection[str]) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opstasks.output.screens import Screen
     from opstasks.output.summary import Told
 
+# So many hosts are named in a note.
+NAMED = 10
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -72,6 +74,13 @@ class Context(invoke.Context):
         return Clock(now_at, zone, name)
 
     @property
+    def table_clock(self) -> Clock:
+        """The same time, for a table: in a pipe it has no headline that names the zone."""
+        from dataclasses import replace
+
+        return replace(self.clock, is_whole=not self.console.window)
+
+    @property
     def hosts_text(self) -> str:
         """What follows `inv` for the selected hosts in a command to type: ``-H tpp``; or ""."""
         return f"-H {','.join(map(one_word, self.options.hosts))}" if self.options.hosts else ""
@@ -98,7 +107,7 @@ class Context(invoke.Context):
             return
         self._need_a_person(question, "add --yes to agree")
         with self.console.held():
-            answer = questions.answer_to(f"{question} ")
+            answer = questions.answer_to(question)
         if answer.rstrip("\n") != name:
             raise Refused("not the same name; nothing was changed")
 
@@ -163,10 +172,27 @@ class Context(invoke.Context):
 
         With --keep-going a failed host does not stop the others.
         """
-        if self.options.dry or (plans.exit_code and not self.options.keep_going):
+        if self.options.dry:
+            return []
+        if plans.exit_code and not self.options.keep_going:
+            self.say_stopped(plans)
             return []
         found = plans.values
         return [host for host in self.fleet.hosts if host.name in found and wants(found[host.name])]
+
+    def say_stopped(self, plans: FleetResult[Any]) -> None:
+        """Show the errors, and say that nothing was changed and how to go on without these hosts.
+
+        Otherwise the plan of the other hosts looks as if it had been carried out.
+        """
+        from opstasks.core.formats import first_names
+
+        if self.options.json:
+            return
+        self.console.problems(plans)
+        if plans.values:
+            names = first_names(list(plans.values), NAMED)
+            self.console.note(f"nothing was changed; --keep-going goes on with {names}")
 
     def carry_out(
         self,

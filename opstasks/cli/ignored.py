@@ -21,10 +21,7 @@ def refuse(
 ) -> None:
     """Raise Refused if a task would ignore a flag, or the words `after` the dashes."""
     given = given_of(core)
-    for name in UNUSED_FLAGS:
-        if name in given:
-            raise _without(f"--{name} has no effect: no task uses it", f"--{name}")
-    _refuse_together(given)
+    _refuse_core(given)
     name = ""
     for context in tasks:
         name, task = catalogue.typed(str(context.name)), catalogue.task(str(context.name))
@@ -33,7 +30,7 @@ def refuse(
             flag = spelled(given[key])
             raise _without(f"{name} does not take {flag}", flag)
         if "quiet" in given and not task.ids:
-            raise _without(f"{name} has no ids, which are what -q prints", "-q")
+            raise _without(f"{name} has no ids that -q could print", "-q")
         _refuse_alone(name, task, own, given)
         if "fields" in given:
             _check_fields(str(context.name), [*given, *own], given["fields"].value)
@@ -41,14 +38,17 @@ def refuse(
         raise Refused(f"{name} takes no words after --", hint=f"inv --help {name}")
 
 
-def _refuse_together(given: Mapping[str, Any]) -> None:
-    """Refuse core flags that say how to show what is not shown."""
+def _refuse_core(given: Mapping[str, Argument]) -> None:
+    """Refuse core flags that no task uses, or that say how to show what is not shown."""
+    for name in UNUSED_FLAGS:
+        if name in given:
+            flag = spelled(given[name])
+            raise _without(f"{flag} has no effect: no task uses it", flag)
     if "fields" in given and "json" not in given:
-        raise _without("--fields has a meaning only with --json", "--fields")
+        raise Refused("--fields has a meaning only with --json", hint="add --json")
     for other in NOT_FOR_SCREENS:
-        for name in ("wide", "quiet"):
+        for name, flag in (("wide", "--wide"), ("quiet", "-q")):
             if {name, other} <= set(given) and name != other:
-                flag = spelled(given[name])
                 raise _without(f"{flag} has no meaning with {spelled(given[other])}", flag)
 
 
@@ -82,9 +82,9 @@ def _refuse_alone(
 
 
 def spelled(arg: Argument) -> str:
-    """The shortest form of a flag."""
-    name = str(min(arg.names, key=len))
-    return f"-{name}" if len(name) == 1 else f"--{name}"
+    """A flag as it may have been typed: ``-e (--echo)``."""
+    short, long = (min(arg.names, key=len), max(arg.names, key=len))
+    return f"-{short} (--{long})" if len(short) == 1 else f"--{long}"
 
 
 def _without(message: str, flag: str) -> Refused:

@@ -149,7 +149,7 @@ class PasswordBox:
         with self._asking():
             discard_typed()
             question = f"{self._first_host} accepted it. Use it on {named(names)} as well?"
-            print(within(f"{question} [y/N] "), end="", file=sys.stderr, flush=True)
+            print(within(f"{question} [y/N]"), end=" ", file=sys.stderr, flush=True)
             # Not sys.stdin: the program could not end while this thread waits for input.
             answer = os.read(sys.stdin.fileno(), 1024)
         if not answer:

@@ -21,7 +21,7 @@ from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks.cli import ignored, interrupts
-from opstasks.cli.argv import MisfitWord, TaskShape, arrange, help_topic
+from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
@@ -32,6 +32,7 @@ from opstasks.core.hints import program
 
 if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
+    from opstasks.cli.task import OpsTask
     from opstasks.cli.usage import KnownWords
     from opstasks.fleet.inventory import Inventory
 
@@ -59,7 +60,8 @@ class Executor(invoke.Executor):
             for call in self.normalize(tasks):
                 self.config.load_collection(self.collection.configuration(call.called_as))
                 task: Any = call.task
-                with app.running(self._name_of(call), anywhere=task.anywhere):
+                name = self._name_of(call)
+                with app.running(name, anywhere=task.anywhere), _flags_named(name, task):
                     results[call.task] = call.task(Context(self.config, app), **call.kwargs)
         finally:
             app.close()
@@ -183,12 +185,24 @@ class CommandLine(invoke.Program):
             return
         if early and not topic:
             raise self._known().unknown_task(str(asked))
+        if not topic:
+            self._refuse_unknown_task()
         with until_pipe_closes():
             if topic:
                 self._screens().topic(topic, list(self.initial_context.args.values()))
             else:
                 self.print_help()
         raise Exit
+
+    def _refuse_unknown_task(self) -> None:
+        """Raise Refused for ``statsu --help``; a line without a task shows the overview."""
+        words = [word for word in self._typed() if word not in ("--help", "-h")]
+        try:
+            arrange(words, self._core(), self.shapes())
+        except UnknownTask as misfit:
+            raise self._known().explained(misfit, words) from None
+        except (MisfitWord, Refused):
+            return
 
     def _screens(self) -> HelpScreens:
         from opstasks.cli.help_screens import HelpScreens
@@ -293,6 +307,18 @@ class CommandLine(invoke.Program):
         if {"--debug", "-d"} & set(typed):
             console.trace(error)
         raise Exit(code=error.exit_code)
+
+
+@contextlib.contextmanager
+def _flags_named(name: str, task: OpsTask) -> Iterator[None]:
+    """An error about a flag of a task begins with the task, as those of the parser do."""
+    try:
+        yield
+    except Refused as error:
+        flag = error.message.partition(" ")[0].rstrip(":")
+        if not error.host and flag.startswith("--") and flag[2:] in task.flag_names:
+            error.message = f"{name}: {error.message}"
+        raise
 
 
 def _inventory() -> Inventory | None:

@@ -28,26 +28,31 @@ def discard_typed() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
-def within(question: str) -> str:
-    """A question in lines of the window; the answer is typed behind the last one."""
-    from opstasks.fleet.terminal import size_of
-    from opstasks.output import fit
-    from opstasks.output.escape import printable
-
-    text = printable(question)
-    shown = "\n".join(fit.paragraph(text.rstrip(), size_of(sys.stderr)[0]))
-    return shown + text[len(text.rstrip()) :]
-
-
 def answer_to(question: str) -> str:
     """The line that a person types, with its line end; "" for Ctrl-D."""
     discard_typed()
-    print(within(question), end="", file=sys.stderr, flush=True)
+    print(within(question), end=" ", file=sys.stderr, flush=True)
     with asking():
         line = sys.stdin.readline()
     if not line:
         print(file=sys.stderr)  # Ctrl-D leaves the cursor on the line of the question
     return line
+
+
+def within(question: str) -> str:
+    """A question in lines of the window; a long one begins below what is said before it.
+
+    The terminal itself would divide words.
+    """
+    from opstasks.fleet.terminal import size_of
+    from opstasks.output import fit
+    from opstasks.output.escape import printable
+
+    width = size_of(sys.stderr)[0] - len(" ")
+    shown = printable(question)
+    before, _, asked = shown.rpartition(". ")
+    parts = [f"{before}.", asked] if before and len(shown) > width else [shown]
+    return "\n".join(line for part in parts for line in fit.paragraph(part, width))
 
 
 def is_interactive() -> bool:
@@ -57,12 +62,12 @@ def is_interactive() -> bool:
 
 def agrees_to(question: str) -> bool:
     """Whether a person answers yes."""
-    return answer_to(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return answer_to(f"{question} [y/N]").strip().lower() in ("y", "yes")
 
 
 def choice_of(question: str, choices: Sequence[str]) -> str:
     """The word that a person chooses; raises Refused for any other answer."""
-    answer = answer_to(f"{question} [{'/'.join(choices)}] ").strip().lower()
+    answer = answer_to(f"{question} [{'/'.join(choices)}]").strip().lower()
     if answer not in choices:
         raise Refused(f"{answer!r} is not one of {', '.join(choices)}; nothing was changed")
     return answer
@@ -81,7 +86,7 @@ def number_of(question: str, lines: Sequence[str]) -> int:
     for number, line in enumerate(lines, 1):
         shown = fit.bare(fit.shortened(fit.filled(printable(line)), room))
         print(f"{number:4}  {shown}", file=sys.stderr)
-    answer = answer_to(f"{question} Which number? ").strip()
+    answer = answer_to(f"{question} Which number?").strip()
     is_number = answer.isascii() and answer.isdigit() and len(answer) < 10
     if not (is_number and 1 <= int(answer) <= len(lines)):
         raise Refused(f"{answer!r} is not a number from 1 to {len(lines)}; nothing was done")

@@ -18,9 +18,12 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "check": ("doctor", "config.check"),
     "cpu": ("host.stats", "jobs.stats"),
     "dashboard": ("status",),
+    "containers": ("jobs.ls", "images.ls"),
     "df": ("host.stats",),
     "diagnose": ("doctor",),
     "disk": ("host.stats",),
+    "docker": ("jobs.ls", "images.ls"),
+    "du": ("host.stats",),
     "errors": ("doctor", "logs"),
     "events": ("history",),
     "free": ("host.stats",),
@@ -44,6 +47,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "stat": ("status", "sync.status"),
     "state": ("status",),
     "syslog": ("logs",),
+    "systemctl": ("status", "logs"),
     "tail": ("logs", "jobs.logs"),
     "test": ("doctor", "hosts"),
     "top": ("jobs.stats", "host.stats"),
@@ -103,6 +107,25 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "rsync": ("sync.status",),
     "settings": ("config.show",),
     "setup": ("manage",),
+}
+# Flags of other programs, and what they are called here.
+FLAGS: Mapping[str, str] = {
+    "branch": "ref",
+    "check": "dry",
+    "color": "no-color",
+    "colour": "no-color",
+    "commit": "ref",
+    "dry-run": "dry",
+    "duration": "for",
+    "forks": "parallel",
+    "interval": "every",
+    "last": "lines",
+    "message": "reason",
+    "refresh": "every",
+    "tag": "ref",
+    "tail": "lines",
+    "timeout": "connect-timeout",
+    "why": "reason",
 }
 # How alike a word and the name of a task must be, for a task that only reads.
 ALIKE = 0.7
@@ -178,6 +201,8 @@ def flag_for(flag: str, flags: Iterable[str]) -> str:
     word = flag.lstrip("-").lower().replace("_", "-")
     if word in plain:
         return plain[word]
+    if FLAGS.get(word) in plain:
+        return plain[FLAGS[word]]
     long = [name for name in plain if len(name) > 1]
     near = difflib.get_close_matches(word, long, 1, ALIKE)
     begun = [name for name in long if len(word) > 1 and name.startswith(word)]

@@ -81,6 +81,12 @@ class OpsTask(invoke.Task[Any]):
         self.ids: bool = more.pop("ids")
         super().__init__(body, auto_shortflags=False, **more)
 
+    @property
+    def flag_names(self) -> set[str]:
+        """The names of its flags, without dashes."""
+        _, *parameters = inspect.signature(self.body).parameters
+        return {_dashed(name) for name in parameters}
+
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """What Invoke's parser gets; it knows no help text that is not a plain string."""
         opts: dict[str, Any] = super().arg_opts(name, default, taken_names)
@@ -107,14 +113,13 @@ def task(
 
     `changes`: it changes hosts, or may (`run`). `variadic` is the parameter that gets the further
     words of the line. `after_dashes` names the words after ``--``, in brackets if they may be left
-    out; without it, they are refused. `ignores` are core flags that have no meaning for the task:
-    they are refused. `anywhere`: without -H it makes sense on a machine that is no backend host.
-    `ids`: it has ids, and prints them with -q; other tasks refuse -q.
+    out; without it, they are refused. `ignores` are core flags that the task refuses.
+    `anywhere`: without -H it makes sense on a machine that is no backend host. `ids`: it has ids
+    for -q, which other tasks refuse.
     """
 
     def make(body: Callable[..., None]) -> OpsTask:
-        _, *parameters = inspect.signature(body).parameters.values()
-        needed = [each.name for each in parameters if each.default is each.empty]
+        needed = _needed(body)
         return OpsTask(
             body,
             help or {},
@@ -130,6 +135,12 @@ def task(
         )
 
     return make
+
+
+def _needed(body: Callable[..., None]) -> list[str]:
+    """The parameters without a default, after the context."""
+    _, *parameters = inspect.signature(body).parameters.values()
+    return [each.name for each in parameters if each.default is each.empty]
 
 
 def _dashed(name: str) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 from opstasks.core.errors import Refused
 
 SPANS = "90, 90s, 2m or 1h30m"
+# A larger number is a typing mistake, and not every host could count that far.
+MOST = 1_000_000_000
+_PLAIN = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 class ValueForm(Protocol):
@@ -21,7 +25,7 @@ class ValueForm(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A number, whole if `kind` is int, and not less than `least`."""
+    """A number, whole if `kind` is int, from `least` to MOST."""
 
     kind: type = int
     least: float = 0
@@ -32,6 +36,8 @@ class Number:
         if value is None:
             wanted = "a whole number" if self.kind is int else "a number"
             raise Refused(f"{flag} must be {wanted}, not {text!r}")
+        if value > MOST:
+            raise Refused(f"{flag} must be {MOST} or less, not {text}")
         return not_less(flag, value, self.least, text)
 
 
@@ -44,25 +50,28 @@ class Span:
 
     def parsed(self, flag: str, text: str) -> str:
         """The seconds."""
+        from opstasks.core import durations
+
         value = number(self.kind, text)
         value = seconds(flag, text) if value is None else value
+        if value > durations.LIMIT_S:
+            raise Refused(f"{flag}: {text!r} is more than a year", hint=durations.HINT)
         return not_less(flag, value, self.least, text)
 
 
 @dataclass(frozen=True)
 class SpanText:
-    """A span of time, for a task that reads it itself; an empty one means that none is given."""
+    """A span of time, for a task that reads it itself."""
 
     def parsed(self, flag: str, text: str) -> str:
         """The same text."""
-        if text:
-            seconds(flag, text)
+        seconds(flag, text)
         return text
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A date, a day or a span before now; an empty one means that none is given."""
+    """A date, a day or a span before now."""
 
     def parsed(self, flag: str, text: str) -> str:
         """The same text."""
@@ -71,8 +80,7 @@ class Moment:
         from opstasks.core import durations
 
         try:
-            if text:
-                durations.moment(text, datetime.now(UTC))
+            durations.moment(text, datetime.now(UTC))
         except Refused as error:
             raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
         return text
@@ -95,11 +103,13 @@ class Choice:
 
 def number(kind: type, text: str) -> float | None:
     """A number in plain decimal digits; None for other text."""
+    if not _PLAIN.fullmatch(text):
+        return None
     try:
         value: float = kind(text)
     except ValueError:
         return None
-    return value if text.isascii() and "_" not in text and math.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 def seconds(flag: str, text: str) -> int:

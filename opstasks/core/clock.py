@@ -11,11 +11,15 @@ from datetime import UTC, datetime, tzinfo
 
 @dataclass(frozen=True)
 class Clock:
-    """The time of a screen: `now_at` in seconds since the epoch, and the zone it is shown in."""
+    """The time of a screen: `now_at` in seconds since the epoch, and the zone it is shown in.
+
+    `is_whole`: each moment has its date and zone, because no headline names them, as in a pipe.
+    """
 
     now_at: float
     zone: tzinfo = UTC
     zone_name: str = "UTC"
+    is_whole: bool = False
 
     def text(self, at: float, *, with_seconds: bool = False) -> str:
         """``07:44`` today, ``2026-11-24 07:44`` on another day; "" for 0 ("not yet")."""
@@ -23,6 +27,8 @@ class Clock:
         if moment is None:
             return "?" if at else ""
         form = "%H:%M:%S" if with_seconds else "%H:%M"
+        if self.is_whole:
+            return f"{moment.strftime(f'%Y-%m-%d {form}')} {self.zone_name}"
         now = self._moment(self.now_at)
         is_today = now is not None and moment.date() == now.date()
         return moment.strftime(form if is_today else f"%Y-%m-%d {form}")
@@ -40,7 +46,8 @@ class Clock:
     @property
     def now_text(self) -> str:
         """The present time with its zone: ``02:13 UTC``."""
-        return f"{self.text(self.now_at)} {self.zone_name}"
+        now = self.text(self.now_at)
+        return now if self.is_whole else f"{now} {self.zone_name}"
 
     def _moment(self, at: float) -> datetime | None:
         if not at:

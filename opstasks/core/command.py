@@ -66,7 +66,8 @@ class Command:
         """The command line for people: words that a person typed may contain a secret."""
         from opstasks.onhost import masking  # only where a command is shown
 
-        words = masking.masked_words([str(arg) for arg in self.args])
+        texts = [arg.text if isinstance(arg, Raw) else str(arg) for arg in self.args]
+        words = masking.masked_words(texts)
         pairs = zip(self.args, words, strict=True)
         return " ".join(w if isinstance(arg, Raw) else shlex.quote(w) for arg, w in pairs)
 

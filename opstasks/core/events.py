@@ -26,13 +26,10 @@ class CommandStarted:
 
 
 @dataclass(frozen=True)
-class CommandFinished:
-    """A command ended on a host."""
+class CommandsEnded:
+    """The commands that were started on a host have ended, well or not."""
 
     host: str
-    line: str
-    code: int
-    elapsed_s: float
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class HostEnded:
 
 Event = (
     CommandStarted
-    | CommandFinished
+    | CommandsEnded
     | StepReached
     | StepUpdated
     | HostsAwaited

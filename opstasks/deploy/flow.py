@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from opstasks.cli import changing
-from opstasks.cli.context import Context
+from opstasks.cli.context import NAMED, Context
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.formats import first_names, plural
 from opstasks.core.hints import typed
@@ -92,7 +92,7 @@ def roll(
     if ctx.options.dry or not todo:
         ctx.finish(plans.mapped(_shown(ctx)))
         return
-    ctx.confirm(words.question.format(hosts=first_names(list(todo), changing.NAMED)))
+    ctx.confirm(words.question.format(hosts=first_names(list(todo), NAMED)))
 
     def whole(count: int) -> str:
         names = {plan.facts.code.target_name for plan in todo.values()}

@@ -159,7 +159,7 @@ def refuse_half_way(shell: Shell) -> None:
         raise Refused(
             f"release {found.describe()} is unfinished",
             host=host.name,
-            hint=f"inv -H {host.name} deploy, to finish it or go back",
+            hint=f"inv -H {host.name} deploy; it finishes it or goes back",
         )
 
 

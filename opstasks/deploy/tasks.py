@@ -17,7 +17,10 @@ OF_INVENTORY = "as in hosts.yaml"
 REF_HELP = Flag("The branch, tag or commit of job-runner.", default=OF_INVENTORY)
 LIB_HELP = Flag("The branch, tag or commit of the dependencies.", default=OF_INVENTORY)
 WATCH_HELP = Flag(
-    "How long to watch the service after its start.", value="DURATION", default=OF_INVENTORY
+    "How long to watch the service after its start.",
+    value="DURATION",
+    default=OF_INVENTORY,
+    least=1,
 )
 COMMITS_HELP = Flag("Show every commit, not only the first ones.", excludes=NOT_FOR_SCREENS)
 
@@ -49,6 +52,7 @@ def apply(
     """
     from opstasks.deploy import flow
 
+    _check_refs(ref, lib_ref)
     found = ctx.fleet.gather(lambda host: _plan(host, ref, lib_ref, restart, watch))
     plans = flow.judge(ctx, found)
     if any(plan.facts.unfinished for plan in plans.values.values()):
@@ -71,8 +75,12 @@ def pending(ctx: Context, ref: str = "", lib_ref: str = "") -> None:
     from opstasks.deploy.document import DeployPreview, document
 
     def read(host: Host) -> DeployPreview:
-        return document(_plan(host, ref, lib_ref, preview=True))
+        plan = _plan(host, ref, lib_ref, preview=True)
+        if ref or lib_ref:
+            _refuse_unknown(plan)
+        return document(plan)
 
+    _check_refs(ref, lib_ref)
     result = ctx.reader.screen(read, overview.pending(ctx.hosts_text))
     flow.keep_refs(ctx, result)
     ctx.finish(result)
@@ -110,7 +118,7 @@ def releases(ctx: Context, limit: int = 10) -> None:
     from opstasks.deploy.document import release_of
 
     most = limit or release.ALL_RELEASES
-    screen = overview.releases(lambda: ctx.clock)
+    screen = overview.releases(lambda: ctx.table_clock)
     result = ctx.reader.screen(lambda host: release.list_releases(host.service, most), screen)
     ctx.seen(
         "refs", result.values, lambda found: [n for r in found for n in (r.to_name, r.from_name)]
@@ -135,6 +143,29 @@ def _plan(
     refs = (ref or wanted.code.ref, lib_ref or wanted.lib.ref)
     facts = inspect(host, *refs, preview=preview)
     return make_plan(facts, restart=restart, watch_s=watch_s or wanted.watch_s)
+
+
+def _check_refs(ref: str, lib_ref: str) -> None:
+    """Raise Refused for a flag whose value cannot be a ref, before any host is asked."""
+    from opstasks.core.errors import Refused
+    from opstasks.primitives import git
+
+    for flag, name in (("--ref", ref), ("--lib-ref", lib_ref)):
+        try:
+            git.valid_ref(name or "main")
+        except Refused as error:
+            raise Refused(f"{flag}: {error.message}", hint=error.hint) from None
+
+
+def _refuse_unknown(plan: DeployPlan) -> None:
+    """Raise Refused if the origin does not have a ref: a person typed it."""
+    from opstasks.core.errors import Refused
+    from opstasks.deploy.problems import fault_hint
+
+    for found in (plan.facts.code, plan.facts.lib):
+        if found.fault == "name":
+            hint = fault_hint(found.path, found.fault, plan.facts.service_user)
+            raise Refused(f"{found.path}: {found.error}", hint=hint)
 
 
 namespace = Collection("deploy")

@@ -101,16 +101,14 @@ class Shell:
             return self._batch(commands)
 
     def _batch(self, commands: Sequence[Command]) -> list[Result]:
-        with self._told(commands) as results:
+        with self._told(commands):
             host = self.host
-            results += leftover.in_turn(self.session, commands, host.name, host.step)
-        return results
+            return leftover.in_turn(self.session, commands, host.name, host.step)
 
     def enclosed(self, command: Command, before: str, after: str) -> Result:
         """Run a command between two shell texts, in one round trip; see `Session.enclosed`."""
-        with self.host.guard.noting([command]), self._told([command]) as results:
-            results.append(self.session.enclosed(command, before, after))
-        return results[0]
+        with self.host.guard.noting([command]), self._told([command]):
+            return self.session.enclosed(command, before, after)
 
     def evaluate(self, text: str) -> Result:
         """Run shell text in the framed shell itself; see `Session.evaluate`."""
@@ -175,19 +173,15 @@ class Shell:
         return session
 
     @contextlib.contextmanager
-    def _told(self, commands: Sequence[Command]) -> Iterator[list[Result]]:
-        """Tell the observer about commands, before and after; the list takes their results."""
+    def _told(self, commands: Sequence[Command]) -> Iterator[None]:
+        """Tell the observer about commands, before and after."""
         for command in commands:
             self.host.tell(events.CommandStarted(self.host.name, self.user, command))
-        results: list[Result] = []
-        with self._loss_means_unknown(any(command.mutates for command in commands)):
-            yield results
-        for result in results:
-            self.host.tell(
-                events.CommandFinished(
-                    self.host.name, result.command, result.code, result.elapsed_s
-                )
-            )
+        try:
+            with self._loss_means_unknown(any(command.mutates for command in commands)):
+                yield
+        finally:
+            self.host.tell(events.CommandsEnded(self.host.name))
 
     @contextlib.contextmanager
     def _loss_means_unknown(self, mutates: bool) -> Iterator[None]:

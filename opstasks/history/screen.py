@@ -129,6 +129,7 @@ def nothing(asked: HistoryQuestion, hosts: Sequence[str]) -> str:
         f" of {wanted.task}" if wanted.task else "",
         f" by {wanted.who}" if wanted.who else "",
         f" since {asked.since}" if asked.since else "",
+        f" on {wanted.host}" if wanted.host else "",
         " is recorded",
         f" on {first_names(hosts, NAMED)}" if hosts else " in your own record",
     ]

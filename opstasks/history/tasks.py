@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
-    anywhere=True,
     ids=True,
+    anywhere=True,
     help={
         "host": "Only hosts with this name or glob.",
         "task": "Only tasks with this name, part of a name or glob: deploy, outputs.*",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @task(
     changes=False,
-    anywhere=True,
     ids=True,
+    anywhere=True,
     help={
         "check": Flag(
             "Connect to each host: does it answer, as whom, with which key, how fast?",

@@ -108,7 +108,7 @@ def check_shown(now: KillPlan, shown: Sequence[str]) -> None:
     raise Refused(
         f"{job.id} is {job.status} {changed}; you did not agree to that",
         host=match.host,
-        hint=f"inv -H {match.host} jobs.ls, then run it again; nothing was changed",
+        hint=f"inv -H {match.host} jobs.ls; then run it again: nothing was changed",
     )
 
 

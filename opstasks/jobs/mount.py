@@ -27,7 +27,7 @@ def volume_option(match: Match, *, read_only: bool) -> str:
         raise Refused(
             f"{match.job.describe()} has no volume",
             host=match.host,
-            hint=f"inv -H {match.host} jobs.ls: running jobs and jobs kept for a retry have one",
+            hint=f"inv -H {match.host} jobs.ls; running jobs and jobs kept for a retry have one",
         )
     kind, where = match.volume
     if re.search(r'[,"\n]', where):

@@ -218,7 +218,7 @@ def _tell(host: Host, id: str) -> None:
         "the job was retried, but the job-server was not told",
         host=host.name,
         tail=_last_line(result.tail()),
-        hint=f"inv -H {host.name} jobs.retry {one_word(id)}, once the job-server answers",
+        hint=f"inv -H {host.name} jobs.retry {one_word(id)}; once the job-server answers",
     )
 
 

@@ -34,7 +34,7 @@ def processes(host: Host, match: Match) -> list[int]:
         raise Refused(
             f"{match.job.describe()} has no process to trace",
             host=host.name,
-            hint=f"inv -H {host.name} jobs.ls: only a job with a running container has one",
+            hint=f"inv -H {host.name} jobs.ls; only a job with a running container has one",
         )
     return pids
 

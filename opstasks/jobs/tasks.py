@@ -175,7 +175,7 @@ def kill(ctx: Context, job: list[str], cleanup: bool = True) -> None:
     from opstasks.jobs.kill import nothing_to_do, plan
 
     if not job:
-        raise Refused("no job given", hint="inv -H all jobs.ls, then jobs.kill ID")
+        raise Refused("jobs.kill: JOB is missing", hint=ctx.command_text("jobs.ls"))
     plans = [plan(match, cleanup=cleanup) for _, match in find_several(ctx, job, changing=True)]
     for item in plans:
         check_id(item.match)
@@ -239,7 +239,8 @@ def retry(ctx: Context, job: str = "", wait: float = 90.0) -> None:
     from opstasks.jobs.retry import apply, inspect, plan
 
     if not job:
-        raise Refused("no job given", hint="inv -H all jobs.ls --state failed, then jobs.retry ID")
+        hint = ctx.command_text("jobs.ls --state failed")
+        raise Refused("jobs.retry: JOB is missing", hint=hint)
     ((host, match),) = find_several(ctx, [job], changing=True)
     planned = plan(match, inspect(host, match))
     ctx.console.table(change_screen.PLAN_COLUMNS, change_screen.plan_rows([match]))

@@ -64,12 +64,13 @@ def _check(ctx: Context, reason: str) -> None:
     """Raise Refused for wrong usage, before the host is asked."""
     from opstasks.core.errors import Refused
 
-    if not reason.strip() or not reason.isprintable():
-        raise Refused("--reason must be one line of text", hint='add --reason "..."')
+    if not reason:
+        raise Refused("--reason is missing", hint='add --reason "..."')
+    ctx.one_line(reason, "reason")
     if len(ctx.fleet.hosts) != 1:
         raise Refused(
             f"lock.break needs exactly one host, not {len(ctx.fleet.hosts)}",
-            hint="inv -H tpp lock.break --reason ...",
+            hint="inv -H HOST lock.break --reason ...",
         )
 
 

@@ -74,9 +74,15 @@ def question(verb: str, pauses: Mapping[str, Pause]) -> str:
 def paused(plans: Mapping[str, PausePlan], clock: Clock) -> Told[PauseResult]:
     """What `pause` says at its end."""
     is_new = all(plan.action in ("pause", "nothing") for plan in plans.values())
+    before = [plan.before.pause for plan in plans.values() if plan.before.pause]
 
     def undo(hosts: str) -> str:
-        return f"inv -H {hosts} unpause" if is_new else ""
+        again = f"inv -H {hosts} unpause"
+        if is_new:
+            return again
+        if len(before) != 1 or any(plan.taken for plan in plans.values()):
+            return ""  # different pauses, or that of someone else, whose name would be lost
+        return f"{again}; inv -H {hosts} pause{_words_of(before[0], clock)}"
 
     return Told(
         host=lambda result: _paused_text(result, clock),

@@ -23,6 +23,7 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
 
     Example: inv -H tpp pause --reason 'database upgrade' --for 2h
     """
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import flags, pause_screen
     from opstasks.maintenance import pause as pausing
     from opstasks.maintenance import pause_reports as reports
@@ -30,13 +31,12 @@ def pause(ctx: Context, reason: str = "", for_: str = "", replace: bool = False)
     for_s = flags.ahead_s("for", for_, yes=ctx.options.yes)
     why = ctx.one_line(reason, "reason")
     plans = ctx.fleet.gather(lambda host: pausing.plan(host, why=why, for_s=for_s, replace=replace))
+    unchanged = plans.mapped(lambda plan: reports.as_it_was(plan.before))
+    need_every_host(ctx, plans, unchanged)
     ctx.console.say_lines(pause_screen.pause_plan(plans.values, ctx.clock, ctx.console.window))
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.pause_planned))
         return
-    unchanged = plans.mapped(lambda plan: reports.as_it_was(plan.before))
-    if plans.exit_code and not ctx.options.keep_going:
-        ctx.finish(unchanged)
     others = {host: plan.taken for host, plan in plans.values.items() if plan.taken}
     if others:
         ctx.confirm(pause_screen.question("Take over the pause", others))
@@ -53,18 +53,18 @@ def unpause(ctx: Context) -> None:
 
     Example: inv -H tpp unpause
     """
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import pause as pausing
     from opstasks.maintenance import pause_reports as reports
     from opstasks.maintenance import pause_screen
 
     plans = ctx.fleet.gather(pausing.inspect)
+    unchanged = plans.mapped(reports.as_it_was)
+    need_every_host(ctx, plans, unchanged)
     ctx.console.say_lines(pause_screen.unpause_plan(plans.values, ctx.clock, ctx.console.window))
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.unpause_planned))
         return
-    unchanged = plans.mapped(reports.as_it_was)
-    if plans.exit_code and not ctx.options.keep_going:
-        ctx.finish(unchanged)
     others = {h: f.pause for h, f in plans.values.items() if f.pause and f.is_others}
     if others:
         ctx.confirm(pause_screen.question("End the pause", others))

@@ -63,6 +63,7 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
 
     Example: inv -H tpp scheduled.cancel 4f2a9c
     """
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import cancel as cancelling
     from opstasks.maintenance import scheduled_reports as reports
     from opstasks.maintenance import scheduled_screen as screen
@@ -71,8 +72,7 @@ def cancel(ctx: Context, id: str = "", reason: str = "") -> None:
     found = ctx.fleet.gather(lambda host: cancelling.inspect(host, wanted))
     ctx.seen("scheduled", found.values, lambda choice: [(i.id, i.kind) for i in choice.items])
     unchanged = found.mapped(reports.not_cancelled)
-    if found.exit_code and not (ctx.options.keep_going and found.values):
-        ctx.finish(unchanged)
+    need_every_host(ctx, found, unchanged)
     chosen, unclear = _choose_for_each(ctx, found.values, wanted)
     ctx.console.say_lines(screen.cancel_plan(chosen, ctx.clock, ctx.console.window))
     if not (chosen or unclear):

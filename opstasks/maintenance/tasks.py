@@ -70,19 +70,19 @@ def prepare_reboot(
 
 def _prepare(ctx: Context, request: RebootRequest) -> None:
     """Look at all hosts, show the plan, ask, then prepare one host after another."""
+    from opstasks.cli.changing import need_every_host
     from opstasks.maintenance import prepare
     from opstasks.maintenance import reboot_reports as reports
     from opstasks.maintenance import reboot_screen as screen
 
     _say_reading(ctx)
     plans = ctx.fleet.gather(lambda host: prepare.inspect(host, request, yes=ctx.options.yes))
+    need_every_host(ctx, plans, plans.mapped(reports.not_prepared))
     shown = screen.plan_lines(plans.values, request, ctx.clock, ctx.console.window)
     ctx.console.say_lines(shown)
     if ctx.options.dry:
         ctx.finish(plans.mapped(reports.prepare_planned))
         return
-    if plans.exit_code and not (ctx.options.keep_going and plans.values):
-        ctx.finish(plans.mapped(reports.not_prepared))
     hosts = [host for host, plan in plans.values.items() if request.reboot or not plan.is_ready]
     if hosts:
         ctx.confirm(screen.question(hosts, plans.values, request, ctx.clock))

@@ -125,10 +125,8 @@ class Console:
     def observe(self, event: events.Event) -> None:
         """Show an event of a host or of a task."""
         now_s = time.monotonic()
-        if isinstance(event, events.CommandStarted):
-            if self.echo:
-                user = f" ({event.user})" if event.user else ""
-                self.note(f"{event.host}{user}$ {event.line}")
+        if isinstance(event, events.CommandStarted | events.CommandsEnded):
+            self._take_command(event, now_s)
         elif self.is_live:
             self._follow(event, now_s)
         elif isinstance(event, events.StepReached):
@@ -137,14 +135,30 @@ class Console:
                 self._held_back.append(step_line(event, since_s))
                 self._flush()
 
+    def _take_command(
+        self, event: events.CommandStarted | events.CommandsEnded, now_s: float
+    ) -> None:
+        """Show a command with --echo; a host that takes long is shown by the ticker."""
+        if self.echo and isinstance(event, events.CommandStarted):
+            user = f" ({event.user})" if event.user else ""
+            self.note(f"{event.host}{user}$ {event.line}")
+        if self.is_live:
+            with self._lock:
+                # Drawn by the ticker only: there are many commands, and most are short.
+                self._progress.command(event, now_s)
+                self._keep_ticking()
+
     def _follow(self, event: events.Event, now_s: float) -> None:
         """Keep the lines at the bottom of the terminal up to date."""
         with self._lock:
             self._held_back += self._over(event, now_s)
             self._draw()
-            if not self._progress.is_idle and self._ticker is None:
-                self._ticker = threading.Thread(target=self._tick, daemon=True)
-                self._ticker.start()
+            self._keep_ticking()
+
+    def _keep_ticking(self) -> None:
+        if not self._progress.is_idle and self._ticker is None:
+            self._ticker = threading.Thread(target=self._tick, daemon=True)
+            self._ticker.start()
 
     def _over(self, event: events.Event, now_s: float) -> list[Line]:
         """Take an event; returns the lines of the steps that are over."""

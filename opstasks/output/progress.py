@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from opstasks.core import events
@@ -43,13 +43,15 @@ class Progress:
         self._awaited_since_s = 0.0
         self._changes: dict[str, _HostChange] = {}
         self._loose: dict[str, _HostChange] = {}
+        # Since when a host runs commands, unless they show their output themselves.
+        self._busy: dict[str, float] = {}
         # Makes the rows of the hosts that have answered, for a number of lines.
         self.preview: Callable[[int], list[Line]] = _nothing
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is going on."""
-        return not (self._awaited or self._changes or self._loose)
+        return not (self._awaited or self._changes or self._loose or self._busy)
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -57,6 +59,13 @@ class Progress:
     def is_between_hosts(self) -> bool:
         """Whether no host is being read or changed."""
         return not (self._awaited or self._changes)
+
+    def command(self, event: events.CommandStarted | events.CommandsEnded, now_s: float) -> None:
+        """A host runs a command, or has ended those that it ran."""
+        if isinstance(event, events.CommandsEnded):
+            self._busy.pop(event.host, None)
+        elif event.command.on_out is None:
+            self._busy.setdefault(event.host, now_s)
 
     def awaiting(self, event: events.HostsAwaited, now_s: float, width: int) -> list[Line]:
         """Hosts are being read, or one of them has answered; returns the lines of what is over."""
@@ -112,6 +121,8 @@ class Progress:
         if self._awaited and now_s - self._awaited_since_s >= PATIENCE_S:
             found += self.preview(rows)
             found.append([dim(_awaited_text(self._awaited, now_s - self._awaited_since_s))])
+        if not (found or self._awaited):
+            found = _busy_lines(self._busy, now_s)
         if len(found) <= rows:
             return found
         left = len(found) - rows + 1
@@ -120,6 +131,14 @@ class Progress:
 
 def _nothing(rows: int) -> list[Line]:
     return []
+
+
+def _busy_lines(busy: Mapping[str, float], now_s: float) -> list[Line]:
+    """The hosts that a task asks one by one, after it has read or changed all of them."""
+    elapsed_s = now_s - min(busy.values(), default=now_s)
+    if elapsed_s < PATIENCE_S:
+        return []
+    return [[dim(f"waiting for {first_names(list(busy), NAMED)} ({elapsed_s:.0f} s)")]]
 
 
 def _awaited_text(event: events.HostsAwaited, elapsed_s: float) -> str:

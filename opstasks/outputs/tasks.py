@@ -158,7 +158,7 @@ def pending(ctx: Context, all: bool = False) -> None:
     specs = {host.name: host.spec for host in ctx.fleet.hosts}
     result = ctx.reader.screen(
         lambda host: [r for r in removals.read(host) if all or r.is_open or r.returned],
-        removal_screen.pending_screen(specs, lambda: ctx.clock, all=all),
+        removal_screen.pending_screen(specs, lambda: ctx.table_clock, all=all),
     )
     ctx.seen("removals", result.values, lambda found: [(r.id, r.workspace) for r in found])
     ctx.finish(result.mapped(reports.reports))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # -H chooses where to submit and publish; these tasks use docker, not SSH.
 BESIDES_HOSTS = tuple(name for name in ABOUT_HOSTS if name not in ("hosts", "inventory"))
 DEFAULT_HOST = "sandbox-1"
+# The actions of the study that the hosts have.
+ACTIONS = ("quick", "long", "longer", "fail", "outputs", "after_quick", "extract", "no_image")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,18 @@ def chosen(ctx: Context) -> list[str]:
     return [host.name for host in ctx.fleet.hosts] if ctx.options.hosts else []
 
 
+def _check(what: str, word: str, words: tuple[str, ...]) -> None:
+    """Raise Refused for a word that is not one of `words`, before anything is done."""
+    from opstasks.cli.values import Choice
+    from opstasks.core.errors import Refused
+
+    try:
+        Choice(words).parsed(what, word)
+    except Refused as error:
+        error.hint = f"inv --help {what.partition(':')[0]}"
+        raise
+
+
 @task(
     changes=True,
     ignores=ABOUT_HOSTS,
@@ -109,7 +123,10 @@ def down(ctx: Context, images: bool = False) -> None:
     if only_said(ctx, f"remove the hosts{' and the images' if images else ''}"):
         return
     with sandbox() as box:
+        names = [host.name for host in box.status()]
         box.down(images, ctx.console.note)
+    removed = f"{', '.join(names)} removed" if names else "no host was up, nothing is left"
+    ctx.console.say(f"{removed}. Again: inv sandbox.up")
 
 
 @task(changes=False, ignores=ABOUT_HOSTS)
@@ -129,6 +146,7 @@ def status(ctx: Context) -> None:
 
 @task(
     changes=True,
+    ids=True,
     ignores=BESIDES_HOSTS,
     anywhere=True,
     help={
@@ -147,6 +165,7 @@ def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None
     """
     from opstasks.core.errors import Refused
 
+    _check("sandbox.submit: --action", action, ACTIONS)
     hosts = chosen(ctx) or [DEFAULT_HOST]
     if len(hosts) > 1:
         raise Refused(
@@ -158,6 +177,7 @@ def submit(ctx: Context, action: str = "quick", workspace: str = "test") -> None
     with sandbox() as box:
         jobs = box.submit(hosts[0], action, workspace)
     finish(ctx, {hosts[0]: SubmittedJobs(tuple(jobs))})
+    ctx.console.ids(jobs)
     for job in jobs:
         ctx.console.say(job)
 
@@ -177,6 +197,9 @@ def publish(ctx: Context, release: str) -> None:
 
     Example: inv sandbox.publish v2.73.0
     """
+    from opstasks.sandbox.releases import RELEASES
+
+    _check("sandbox.publish: RELEASE", release, RELEASES)
     hosts = chosen(ctx)
     if only_said(ctx, f"move main to {release} on {', '.join(hosts) or 'all hosts'}"):
         return
@@ -217,6 +240,7 @@ def many(ctx: Context, hosts: int = 250, down: bool = False) -> None:
     with sandbox():
         if down:
             many_down()
+            ctx.console.say("cheap hosts stopped. Again: inv sandbox.many")
             return
         served = many_up(hosts, ctx.console.note)
         ctx.console.say(f"{served[0].name} to {served[-1].name}  port {served[0].port}  up")

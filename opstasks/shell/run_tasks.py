@@ -40,9 +40,12 @@ def run(ctx: Context, user: str = "", timeout: int = 120, fold: bool = False) ->
     Example: inv -H prod run -- docker ps
     """
     from opstasks.cli.here import refuse_unless_backend
+    from opstasks.core.errors import Refused
     from opstasks.shell.run import make_command
     from opstasks.shell.totals import totals
 
+    if not ctx.options.remainder:
+        raise Refused("run: COMMAND is missing", hint=ctx.command_text("run -- docker ps"))
     command = make_command(ctx.options.remainder, timeout)
     if not user:
         for host in ctx.fleet.hosts:

@@ -27,7 +27,7 @@ def shell(ctx: Context, user: str = "") -> None:
     from opstasks.shell.shell import LOGIN, ShellPlan, recorded
 
     if len(ctx.fleet.hosts) != 1:
-        raise Refused("a shell needs exactly one host", hint="inv -H tpp shell")
+        raise Refused("a shell needs exactly one host", hint="inv -H HOST shell")
     (host,) = ctx.fleet.hosts
     account = user or host.spec.service_user
     if ctx.options.dry:

@@ -35,4 +35,4 @@ def status(ctx: Context, watch: bool = False, every: float = 5.0) -> None:
 def _screen(ctx: Context) -> Screen[HostStatus]:
     from opstasks.status.screen import status_screen
 
-    return status_screen(lambda: ctx.clock, ctx.console.window, wide=ctx.console.wide)
+    return status_screen(lambda: ctx.table_clock, ctx.console.window, wide=ctx.console.wide)

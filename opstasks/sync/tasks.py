@@ -72,16 +72,16 @@ def status(ctx: Context) -> None:
 
 def _roll(ctx: Context, verb: Verb, work: Callable[[Host], SyncResult], limit: int) -> None:
     """Inspect all hosts, show the plan, ask, then change one host after another."""
+    from opstasks.cli.changing import need_every_host
     from opstasks.sync import act, facts, screen
 
     found = ctx.fleet.gather(facts.inspect)
+    unchanged = found.mapped(act.unchanged)
+    need_every_host(ctx, found, unchanged)
     ctx.console.say_lines(screen.plan_lines(verb, found.values, ctx.clock, ctx.console.window))
     if ctx.options.dry:
         ctx.finish(found)
         return
-    unchanged = found.mapped(act.unchanged)
-    if found.exit_code and not ctx.options.keep_going:
-        ctx.finish(unchanged)
     if verb == "stop" and not all(state.is_off for state in found.values.values()):
         ctx.confirm(f"Stop the Level 3 sync on {', '.join(found.values)}?")
     hosts = [host for host in ctx.fleet.hosts if host.name in found.values]

@@ -46,12 +46,12 @@ class Ended:
 
 @pytest.fixture
 def run_here(tmp_path, fleet, monkeypatch, capsys):
-    """Run `opstasks` in this process; much faster than `program`, for tests over all tasks."""
+    """Run `inv` in this process; much faster than `program`, for tests over all tasks."""
     monkeypatch.setenv("OPSTASKS_HOSTS", str(fleet))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def run(*argv):
-        words = ["opstasks", *argv]
+        words = ["inv", *argv]
         monkeypatch.setattr(sys, "argv", words)
         program = CommandLine(
             name="opstasks", binary="opstasks", namespace=namespace, executor_class=Executor

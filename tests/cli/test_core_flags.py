@@ -3,15 +3,21 @@
 import ast
 import inspect
 import json
+import re
 import shlex
 
+import invoke
 import pytest
 
+from opstasks.cli.app import App
 from opstasks.cli.catalogue import Catalogue
+from opstasks.cli.context import Context
 from opstasks.cli.here import refuse_unless_backend
-from opstasks.cli.options import UNUSED_FLAGS
+from opstasks.cli.options import UNUSED_FLAGS, RunOptions
 from opstasks.cli.task import ABOUT_HOSTS, NOT_FOR_SCREENS
+from opstasks.cli.values import SpanText
 from opstasks.core.errors import Refused
+from opstasks.core.result import FleetResult, HostResult
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
 from scripts.layout import ROOT
@@ -79,6 +85,50 @@ def test_a_task_refuses_every_core_flag_that_it_ignores(run_here, name):
         assert (done.code, f"{name} does not take -" in done.err) == (2, True), flag
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_are_printed_by_tasks_that_have_some_and_refused_by_others(run_here, name):
+    hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
+    done = run_here("-q", "--dry", *hosts, *example(name))
+    refused = f"{name} has no ids that -q could print" in done.err
+    assert refused == (not CATALOGUE.task(name).ids)
+    assert done.code == 2 if refused else "no ids" not in done.err
+
+
+def test_fields_of_a_document_are_refused_without_a_document(run_here):
+    done = run_here("-H", "tpp", "--fields", "id", "jobs.ls")
+    assert (done.code, done.out) == (2, "")
+    assert "--fields has a meaning only with --json" in done.err
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_value_is_never_taken_for_no_value(run_here, name, value):
+    """A variable of a shell that is not set must not make `pause --for` endless."""
+    hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
+    shape = CATALOGUE.shapes[name]
+    for flag in (flag for flag, takes_value in shape.flags.items() if takes_value):
+        done = run_here(*hosts, "--dry", name, f"{flag}={value}")
+        assert (done.code, done.out) == (2, ""), flag
+        assert f"{name}: {flag} needs a value, not {value!r}" in done.err
+    if shape.needs or shape.variadic:
+        done = run_here(*hosts, "--dry", name, value)
+        assert (done.code, f"{name}: {value!r} is empty" in done.err) == (2, True)
+
+
+BAD_NUMBERS = ("-1", "abc", "1e9", "5 m", "\u0661", "nan", "9" * 23, "1_0")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bad_number_span_or_time_is_told_with_its_task_and_flag(run_here, name):
+    hosts = [] if "hosts" in CATALOGUE.task(name).ignores else ["-H", "tpp"]
+    for flag, form in CATALOGUE.shapes[name].forms.items():
+        bad = (*BAD_NUMBERS, "0") if isinstance(form, SpanText) else BAD_NUMBERS
+        for value in bad:
+            done = run_here(*hosts, "--dry", name, f"{flag}={value}")
+            assert (done.code, done.out) == (2, ""), (flag, value)
+            assert f"{name}: {flag}" in done.err
+
+
 def test_only_tasks_for_this_machine_ignore_hosts():
     found = [name for name in NAMES if CATALOGUE.task(name).ignores & set(ABOUT_HOSTS)]
     assert found == [n for n in NAMES if n.startswith("sandbox.") or n == "completion"]
@@ -88,7 +138,7 @@ def test_only_tasks_for_this_machine_ignore_hosts():
 def test_a_flag_of_invoke_that_nothing_uses_is_refused(run_here, flag):
     value = ["1"] if flag in ("command-timeout", "hide") else []
     done = run_here(f"--{flag}", *value, "-H", "tpp", "status")
-    assert (done.code, f"--{flag} has no effect" in done.err) == (2, True)
+    assert (done.code, f"--{flag}" in done.err, "has no effect" in done.err) == (2, True, True)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +231,10 @@ def test_only_the_program_prints_errors():
         ("stop", "'stop' is not a task", "inv --list"),
         ("status tpp", "'tpp' is a host", "inv -H tpp status"),
         ("status foo", "status takes no word such as 'foo'", "inv --help status"),
+        ("jobs.show ''", "jobs.show: '' is empty: a value is missing", "inv --help jobs.show"),
+        ("statsu --help", "Did you mean status?", "inv --help status"),
+        ("-q -H tpp jobs.ls", "-q has no meaning with --json", "leave -q out"),
+        ("users.disable --name a b", "users.disable takes no word such as 'b'", "inv --help"),
         ("deploy v2", "Did you mean --ref v2?", "inv --help deploy"),
         ("jobs.show abc def", "jobs.show takes one job: 'def' is too many", "inv --help jobs.show"),
         ("jobs.logs a --lines 5 -n 6", "jobs.logs: -n is given twice", "inv --help jobs.logs"),
@@ -196,7 +250,7 @@ def test_only_the_program_prints_errors():
         ("--hots tpp status", "Did you mean --hosts?", "inv --help flags"),
         ("jobs.ls --limit abc", "jobs.ls: --limit must be a whole number", "inv --help jobs.ls"),
         ("--parallel abc status", "--parallel must be a whole number", "inv --help flags"),
-        ("--connect-timeout=-1 status", "--connect-timeout must be 0 or greater", "flags"),
+        ("--connect-timeout=-1 status", "--connect-timeout must be 1 or greater", "flags"),
         ("status -H", "status: -H needs a value", "inv --help status"),
         ("-H", "-H needs a value", "inv --help flags"),
         ("users.disable", "users.disable: NAME is missing", "inv --help users.disable"),
@@ -238,7 +292,7 @@ def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):
         ("--json --wide jobs.ls", "--wide has no meaning with --json"),
         ("--json -q jobs.ls", "-q has no meaning with --json"),
         ("-q --wide jobs.ls", "--wide has no meaning with -q"),
-        ("-q status", "status has no ids, which are what -q prints"),
+        ("-q status", "status has no ids that -q could print"),
         ("-q deploy --yes", "deploy has no ids"),
         ("--json run --fold -- true", "run: --fold has no meaning with --json"),
         ("--json deploy --all-commits", "deploy: --all-commits has no meaning with --json"),
@@ -253,3 +307,35 @@ def test_a_flag_about_the_result_is_honoured_or_refused_by_name(run_here, words,
     done = run_here("-H", "tpp", *shlex.split(words))
     assert (done.code, message in done.err) == (2, True), done.err
     assert done.err.count("error  ") == 1
+
+
+# -- hosts that fail before a change ---------------------------------------------------------------
+
+
+def test_hosts_that_failed_stop_a_change_with_a_word_about_the_others(capsys):
+    plans = FleetResult(
+        [HostResult("a", "ok", 1), HostResult("b", "refused", error=Refused("no", host="b"))]
+    )
+    ctx = Context(invoke.Config(), App(RunOptions(hosts=("a", "b"))))
+    assert ctx.to_change(plans, lambda plan: True) == []
+    assert "nothing was changed; --keep-going goes on with a" in capsys.readouterr().err
+    dry = Context(invoke.Config(), App(RunOptions(hosts=("a", "b"), dry=True)))
+    assert dry.to_change(plans, lambda plan: True) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_no_task_ends_without_that_word():
+    """Each task decides with `to_change` or `need_every_host` whether hosts that failed stop it."""
+    for path in (ROOT / "opstasks").rglob("*tasks.py"):
+        assert "exit_code and not" not in path.read_text(), path
+
+
+def test_a_hint_that_begins_with_a_command_can_be_pasted():
+    """What is said about the command follows a semicolon: only that ends it on the screen."""
+    for path in (ROOT / "opstasks").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                text = re.sub(r"{[^}]*}", "x", ast.unparse(node.value).lstrip("f").strip("'\""))
+                command = text.partition(";")[0]
+                is_command = text.startswith("inv ")
+                assert not (is_command and re.search(r"[,:](\s|$)", command)), f"{path}: {text}"

@@ -79,4 +79,4 @@ def test_ctrl_c_after_the_end_changes_nothing(tmp_path):
         env=env,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "no change is recorded in your own record\n")

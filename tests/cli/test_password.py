@@ -257,7 +257,7 @@ def ended(child):
 
 
 RUN = ("run", "--", "echo", "good")
-SHARE = r"accepted it\. Use it on ([^?]*) as\s+well\? \[y/N\] "
+SHARE = r"accepted it\.\s+Use it on ([^?]*) as\s+well\? \[y/N\] "
 
 
 def test_each_host_is_asked_for_by_name_unless_the_person_agrees(fleet, inv):

@@ -8,6 +8,7 @@ import invoke
 import pexpect
 import pytest
 
+from opstasks.cli import questions
 from opstasks.cli.app import App
 from opstasks.cli.context import Context
 from opstasks.cli.options import RunOptions
@@ -159,3 +160,19 @@ def test_what_was_typed_before_a_question_is_no_answer(call, early, result):
     child.expect(r"result (\w+)")
     assert child.match[1] == result
     child.close(force=True)
+
+
+@pytest.mark.parametrize("columns", [30, 60, 80, 140])
+def test_a_question_fits_into_the_window_and_breaks_no_word(answering, monkeypatch, columns):
+    said = "One file, 19 B, will be removed for good from my-study on sandbox-1."
+    monkeypatch.setattr("opstasks.fleet.terminal.size_of", lambda stream: (columns, 24))
+    for text in (f"{said} Type the name:", "Deploy to sandbox-1, sandbox-2, sandbox-3? [y/N]"):
+        answering("x\n")
+        questions.answer_to(text)
+        lines = sys.stderr.getvalue().split("\n")
+        assert max(map(len, lines)) <= columns
+        assert " ".join(lines) == f"{text} "
+    answering("x\n")
+    questions.answer_to(f"{said} Type the name:")
+    asked = sys.stderr.getvalue().split("\n")[-1]
+    assert asked == ("Type the name: " if columns < 100 else f"{said} Type the name: ")

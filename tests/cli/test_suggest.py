@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstasks.cli.catalogue import Catalogue, core_shape
+from opstasks.cli.options import CORE_HELP
 from opstasks.cli.program import CommandLine
-from opstasks.cli.suggest import WORDS, flag_for, is_one_mistake, tasks_for
+from opstasks.cli.suggest import FLAGS, WORDS, flag_for, is_one_mistake, tasks_for
 from opstasks.cli.usage import KnownWords
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
@@ -48,6 +49,9 @@ READING = {
     "htop": "host.stats jobs.stats",
     "free": "host.stats",
     "df": "host.stats",
+    "du": "host.stats",
+    "docker": "jobs.ls images.ls",
+    "systemctl": "status logs",
     "hosts.stats": "host.stats",
     "unlock": "lock.show",
     "preview": "deploy.pending",
@@ -257,8 +261,18 @@ def test_a_broken_inventory_does_not_hide_the_message():
         ("--unf", "--unfinished"),
         ("-x", ""),
         ("--colour", ""),
+        ("--tag", "--ref"),
+        ("--tail", ""),
     ],
 )
 def test_a_mistyped_flag_leads_to_the_nearest(typed, meant):
     flags = ["--ref", "--lib-ref", "--hosts", "-H", "--json", "--follow", "-f", "--unfinished"]
     assert flag_for(typed, flags) == meant
+
+
+def test_the_flags_of_other_programs_lead_to_flags_that_exist():
+    known_flags = {flag for shape in CATALOGUE.shapes.values() for flag in shape.flags}
+    known_flags |= {f"--{name}" for name in CORE_HELP}
+    for word, meant in FLAGS.items():
+        assert f"--{meant}" in known_flags, word
+        assert flag_for(f"--{word}", [f"--{meant}", "--other"]) == f"--{meant}"

@@ -83,6 +83,16 @@ def test_a_pause_ends_with_its_state_and_how_to_undo_it():
     assert told.host(PauseResult(False, BOB, NOW)).startswith("already paused by bob@pc")
 
 
+def test_a_change_of_an_own_pause_is_undone_by_the_same_pause(monkeypatch):
+    monkeypatch.setattr("opstasks.fleet.audit.who", lambda: BOB.who)
+    changed = PausePlan("replace", paused(BOB), "host patches")
+    assert pause_screen.paused({"a": changed}, CLOCK).undo("a") == (
+        "inv -H a unpause; inv -H a pause --reason 'database upgrade' --for 2h"
+    )
+    both = {"a": changed, "b": changed}
+    assert pause_screen.paused(both, CLOCK).undo("a,b") == "", "which one is not clear"
+
+
 def test_an_unpause_ends_with_the_command_for_the_same_pause():
     told = pause_screen.unpaused({"a": paused(BOB)}, CLOCK)
     assert told.undo("a") == "inv -H a pause --reason 'database upgrade' --for 2h"

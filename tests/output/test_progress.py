@@ -2,7 +2,14 @@
 
 import pytest
 
-from opstasks.core.events import HostBegun, HostsAwaited, StepReached
+from opstasks.core.command import cmd
+from opstasks.core.events import (
+    CommandsEnded,
+    CommandStarted,
+    HostBegun,
+    HostsAwaited,
+    StepReached,
+)
 from opstasks.output.parts import text_of_line
 from opstasks.output.progress import PATIENCE_S, Progress, step_line, took_text
 
@@ -32,6 +39,27 @@ def test_the_hosts_that_have_not_answered_are_named():
     assert shown(progress, 14.0) == ["2 of 3 hosts answered, waiting for tpp (4 s)"]
     progress.awaiting(HostsAwaited(("a",), ("a",)), 14.0, 80)
     assert shown(progress, 15.0) == ["waiting for a (5 s)"]
+
+
+def test_a_host_that_is_asked_again_by_itself_is_named():
+    """A task may ask the host of one job, after it has looked for the job on all hosts."""
+    progress = Progress()
+    progress.command(CommandStarted("tpp", "opensafely", cmd("true")), 10.0)
+    progress.command(CommandStarted("tpp", "opensafely", cmd("true")), 12.0)
+    assert shown(progress, 10.0 + PATIENCE_S / 2) == []
+    assert shown(progress, 14.0) == ["waiting for tpp (4 s)"]
+    progress.awaiting(HostsAwaited(HOSTS, HOSTS), 14.0, 80)
+    assert shown(progress, 15.0) == ["0 of 3 hosts answered, waiting for a, b, tpp (1 s)"]
+    progress.awaiting(HostsAwaited(HOSTS, ()), 16.0, 80)
+    progress.command(CommandsEnded("tpp"), 16.0)
+    assert (shown(progress, 19.0), progress.is_idle) == ([], True)
+
+
+def test_a_command_that_shows_its_own_output_is_not_announced():
+    progress = Progress()
+    command = cmd("tail", "-f", "log").passing_on(lambda out, err: None)
+    progress.command(CommandStarted("tpp", "opensafely", command), 10.0)
+    assert (shown(progress, 14.0), progress.is_idle) == ([], True)
 
 
 def test_the_first_of_many_hosts_are_named():
