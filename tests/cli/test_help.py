@@ -173,7 +173,7 @@ def test_the_program_alone_shows_the_overview(run_here, fleet, monkeypatch, word
     first, *_, last = done.out.splitlines()
     assert first.startswith("opstasks ")
     assert first.endswith(" hosts.yaml: ./hosts.yaml, 2 hosts, 1 group")
-    assert last == "(opstasks --list, opstasks --help TASK, opstasks --help flags)"
+    assert last == "(inv --list, inv --help TASK, inv --help flags)"
     assert max(map(len, done.out.splitlines())) <= 80
 
 
