@@ -431,7 +431,7 @@ def test_on_a_bare_host_the_error_names_manage(inv, line):
 
 def test_history_and_doctor_work_on_a_bare_host(inv):
     done, errors = bare_says(inv, "doctor")
-    assert (done.returncode, len(errors)) == (1, 1)
+    assert (done.returncode, errors) == (1, [])
     assert "inv -H sandbox-2 manage" in done.stdout
     assert bare_says(inv, "history")[0].returncode in (0, 2)
 

@@ -174,7 +174,7 @@ def test_mount_and_strace_refuse_an_ended_job(managed, job, sandbox_dir):
     shown, code = jobs.finished(jobs.terminal(sandbox_dir, "-H", ONE, "jobs.mount", over))
     assert code == 2
     assert f"{over} (succeeded, succeeded) has no container or volume" in " ".join(shown.split())
-    assert f"-> jobs.logs {over}" in " ".join(shown.split())
+    assert f"inv -H {ONE} jobs.logs {over}" in " ".join(shown.split())
 
 
 def test_a_missing_image_is_refused_before_anything_starts(managed, job, sandbox_dir, tmp_path):

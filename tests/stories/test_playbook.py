@@ -309,7 +309,9 @@ def test_pausing_new_jobs(terminal, managed, host):
 def test_planned_maintenance(terminal, host):
     """sleep $((4*3600)); just jobrunner/stop && just jobrunner/prepare-for-reboot"""
     terminal.type("inv -H sandbox-1 prepare-reboot --delay 4h --reason 'host patches'")
-    terminal.answer("Prepare for a reboot: sandbox-1 then? [y/N]", "")
+    asked = terminal.see("[y/N]")
+    assert "Prepare sandbox-1 for a reboot at" in plain(asked)
+    terminal.type("")
     assert terminal.done()[1] == 2
     assert host.timers == []
     terminal.type("inv -H sandbox-1 prepare-reboot --delay 4h --reason 'host patches'")
@@ -323,7 +325,9 @@ def test_planned_maintenance(terminal, host):
     shown, code = terminal.run("inv -H sandbox-1 scheduled")
     (line,) = [line for line in shown.splitlines() if record["id"] in line]
     assert (code, "scheduled" in line, "host patches" in line) == (0, True, True)
-    assert terminal.run("inv -H sandbox-1 scheduled.cancel --reason 'not today'")[1] == 0
+    terminal.type("inv -H sandbox-1 scheduled.cancel --reason 'not today'")
+    terminal.answer("Cancel this on sandbox-1? [y/N]", "y")
+    assert terminal.done()[1] == 0
     assert host.timers == []
     assert host.record(record["id"])["outcome"] == "cancelled"
     assert (host.serving, host.paused) == (True, False)
@@ -334,7 +338,7 @@ def test_preparing_for_reboot_and_after_the_restart(terminal, managed, host):
     (job,) = managed.submit("sandbox-1", "longer", "rebooting")
     until(lambda: host.jobs()[job] == ("running", "executing"), "the job runs")
     terminal.type("inv -H sandbox-1 prepare-reboot")
-    assert job in terminal.see("Prepare for a reboot: sandbox-1 now? [y/N]")
+    assert job[:6] in terminal.see("Prepare sandbox-1 for a reboot now? [y/N]")
     terminal.type("no")
     assert terminal.done()[1] == 2
     assert (host.serving, host.jobs()[job][0]) == (True, "running")
