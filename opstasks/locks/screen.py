@@ -40,7 +40,7 @@ def screen(clock: Callable[[], Clock], width: int) -> Screen[HeldLock]:
     """
     return Screen(
         columns=COLUMNS,
-        rows=lambda host, held: _rows(host, held, clock(), in_pipe=not width),
+        rows=lambda host, held: _rows(host, held, clock()),
         headline=lambda result: _headline(result, clock(), width),
         notes=lambda host, held: _notes(host, held, width),
         nothing=lambda result: (
@@ -49,15 +49,13 @@ def screen(clock: Callable[[], Clock], width: int) -> Screen[HeldLock]:
     )
 
 
-def _rows(host: str, held: HeldLock, clock: Clock, *, in_pipe: bool) -> list[list[Part]]:
+def _rows(host: str, held: HeldLock, clock: Clock) -> list[list[Part]]:
     owner = held.owner
     if owner is None:
         return []
     if not owner.since_at:
         return [[host, odd(owner.who), owner.task, "?", "?"]]
     since = clock.text(owner.since_at)
-    if in_pipe:  # there is no first line that names the zone
-        since = f"{since} {clock.zone_name}"
     lasts = span_text(clock.now_at - owner.since_at)
     return [[host, odd(owner.who), owner.task, since, lasts]]
 

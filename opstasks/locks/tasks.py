@@ -17,7 +17,7 @@ def show(ctx: Context) -> None:
     from opstasks.locks import break_lock, reports
     from opstasks.locks.screen import screen
 
-    shown = screen(lambda: ctx.clock, ctx.console.window)
+    shown = screen(lambda: ctx.table_clock, ctx.console.window)
     ctx.finish(ctx.reader.screen(break_lock.show, shown).mapped(reports.lock_of))
 
 

@@ -72,9 +72,7 @@ def screen(
 
     return Screen(
         columns=COLUMNS,
-        rows=lambda host, found: [
-            _cells(host, row, clock(), in_pipe=not width) for row in found.items
-        ],
+        rows=lambda host, found: [_cells(host, row, clock()) for row in found.items],
         headline=lambda result: _headline(result, clock(), width, with_past=with_past),
         notes=lambda host, found: _notes(host, found, width),
         closing=closing,
@@ -110,13 +108,11 @@ def _nothing(result: FleetResult[HostSchedule], more: str, *, with_past: bool) -
     return text if past else f"{text}, and there is no past work"
 
 
-def _cells(host: str, row: ScheduledRow, clock: Clock, *, in_pipe: bool) -> list[Part]:
+def _cells(host: str, row: ScheduledRow, clock: Clock) -> list[Part]:
     at = (row.ended_at or row.due_at) if row.is_past else row.due_at
     when = texts.when_text(at, clock)
     if row.state == RUNNING:
         when = f"now, since {clock.text(row.due_at)}"
-    if in_pipe:  # there is no first line that names the zone
-        when = f"{when} {clock.zone_name}"
     cells: list[Part] = [
         host,
         _what(row),

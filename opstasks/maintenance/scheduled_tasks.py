@@ -41,7 +41,7 @@ def show(ctx: Context, all: bool = False, limit: int = 20) -> None:
 
     past = (limit or ALL) if all else 0
     more = typed(ctx.command_text("scheduled --all"))
-    shown = screen(lambda: ctx.clock, ctx.console.window, more, with_past=all)
+    shown = screen(lambda: ctx.table_clock, ctx.console.window, more, with_past=all)
     result = ctx.reader.screen(lambda host: scheduled.inspect(host, past), shown)
     ctx.seen("scheduled", result.values, lambda found: [(r.id, r.what) for r in found.items])
     ctx.finish(result.mapped(reports.schedule))

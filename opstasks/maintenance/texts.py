@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from opstasks.core.clock import Clock
@@ -38,7 +39,7 @@ def end_text(until_at: float, clock: Clock) -> str:
 def soon_text(at: float, clock: Clock) -> str:
     """A moment ahead: a clock time if it is clear which day is meant, else with the date."""
     if 0 <= at - clock.now_at < CLEAR_S:
-        return Clock(at, clock.zone).text(at)
+        return replace(clock, now_at=at).text(at)
     return clock.text(at)
 
 

@@ -67,7 +67,9 @@ def status(ctx: Context) -> None:
     from opstasks.sync import facts
     from opstasks.sync.screen import screen
 
-    ctx.finish(ctx.reader.screen(facts.inspect, screen(lambda: ctx.clock, ctx.console.window)))
+    ctx.finish(
+        ctx.reader.screen(facts.inspect, screen(lambda: ctx.table_clock, ctx.console.window))
+    )
 
 
 def _roll(ctx: Context, verb: Verb, work: Callable[[Host], SyncResult], limit: int) -> None:

@@ -1,5 +1,6 @@
 """The screens of maintenance, in windows of several widths."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -152,8 +153,10 @@ def scheduled(width, *, limit=0, records=RECORDS, wide=False):
     result = FleetResult(
         [HostResult(host, "ok", schedule_of(found, limit)) for host, found in records.items()]
     )
+    # As in a task: no first line names the zone in a pipe.
+    clock = replace(CLOCK, is_whole=not width)
     screen = scheduled_screen.screen(
-        lambda: CLOCK, width, "inv -H all scheduled --all", with_past=bool(limit)
+        lambda: clock, width, "inv -H all scheduled --all", with_past=bool(limit)
     )
     return screen.lines(result, width, wide=wide)
 
@@ -373,4 +376,4 @@ def test_long_and_odd_texts_fit_into_every_window(width, wide):
 
 def test_in_a_pipe_each_moment_has_its_zone():
     (row,) = [line for line in text(scheduled(0)).splitlines() if "4f2a9c" in line]
-    assert "11:59 in 3h59m UTC" in row
+    assert re.search(r"20\d\d-\d\d-\d\d 11:59 UTC in 3h59m", row)
