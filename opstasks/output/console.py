@@ -222,7 +222,7 @@ class Console:
 
     def _draw(self) -> None:
         self._flush()
-        if self._holds or sys.stderr in self._gone:
+        if not self.is_live or self._holds or sys.stderr in self._gone:
             return
         columns, rows = self._size()
         # The last column stays free: some terminals move on when it is filled.

@@ -79,6 +79,6 @@ def within(lines: Sequence[Line], columns: int, rows: int) -> list[Line]:
     found = list(lines)
     if len(found) > rows:
         left = len(found) - rows + 1
-        found = [*found[: rows - 1], [dim(f"… {left} more lines (a higher window shows them)")]]
+        found = [*found[: rows - 1], [dim(f"… {left} more lines (a taller window shows them)")]]
     # The last column stays free: the code that clears the rest of a line would clear it, too.
     return [clipped(line, columns - 1) for line in found]

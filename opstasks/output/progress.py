@@ -136,7 +136,7 @@ def _nothing(rows: int) -> list[Line]:
 def _busy_lines(busy: Mapping[str, float], now_s: float) -> list[Line]:
     """The hosts that a task asks one by one, after it has read or changed all of them."""
     elapsed_s = now_s - min(busy.values(), default=now_s)
-    if elapsed_s < PATIENCE_S:
+    if not busy or elapsed_s < PATIENCE_S:
         return []
     return [[dim(f"waiting for {first_names(list(busy), NAMED)} ({elapsed_s:.0f} s)")]]
 

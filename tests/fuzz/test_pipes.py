@@ -17,7 +17,9 @@ TASKS = (
     *("config.show", "config.check", "deploy.pending", "deploy.releases", "after-reboot"),
     *("jobs.ls", "jobs.stats", "jobs.queries", "host.stats", "outputs.ls", "outputs.pending"),
 )
-ROWS = [r for r in READERS if r.words[0] in TASKS and not {"--json", "--sql"} & set(r.words)]
+# Documents and ids are no screens; --sql and --watch need a terminal.
+NOT_SCREENS = {"--json", "--sql", "--quiet", "--watch"}
+ROWS = [r for r in READERS if r.words[0] in TASKS and not NOT_SCREENS & set(r.words)]
 
 
 @pytest.fixture(scope="module", autouse=True)

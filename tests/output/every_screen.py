@@ -69,7 +69,9 @@ def _many(line):
     return Row(tuple(line.split()), MANY, (), (0,))
 
 
-PLAIN = [_of_reader(reader) for reader in READERS if "--json" not in reader.words]
+# A document, and the journal's own lines: the terminal divides them.
+NOT_DRAWN = {"--json", "--raw"}
+PLAIN = [_of_reader(reader) for reader in READERS if not NOT_DRAWN & set(reader.words)]
 CHANGES = ("pause", "unpause", "service.stop", "service.restart", "prepare-reboot", "sync.start")
 CHANGES += ("sync.stop", "sync.once", "scheduled.cancel", "config.set", "config.unset")
 QUESTIONS = [replace(row, flags=(), numbers=(1,)) for row in PLAIN if row.words[0] in CHANGES]

@@ -5,8 +5,10 @@ import re
 from opstasks.core.lines import is_seen
 from opstasks.output import fit
 
-# The lines at the bottom of a terminal are replaced: what follows begins a line.
-_REPLACED = re.compile(r"\x1b\[\d+F\x1b\[J|\r\x1b\[J")
+# The lines at the bottom of a terminal are replaced: what follows begins a line. So does each
+# picture of --watch.
+_REPLACED = re.compile(r"\x1b\[\d+F\x1b\[J|\r\x1b\[J|\x1b\[H|\x1b\[\?1049l")
+_WATCHED = re.compile(r"\x1b\[\?(1049h|25[hl])|\x1b\[[JK]|\r(?=\n|$)")
 _COLOUR = re.compile(r"\x1b\[\d+m")
 # A command to type is in one piece, because people paste it: after a label, or after prose that
 # ends in one.
@@ -19,7 +21,12 @@ _PART = re.compile(r"[wcrput]\dx\d\d")
 
 def lines_of(text):
     """The lines of a terminal, without colours."""
-    return _COLOUR.sub("", _REPLACED.sub("\n", text)).split("\n")
+    return _COLOUR.sub("", _WATCHED.sub("", _REPLACED.sub("\n", text))).split("\n")
+
+
+def has_colours(text):
+    """Whether a part of the text has a colour."""
+    return bool(_COLOUR.search(text))
 
 
 def width_of(line):
@@ -89,6 +96,4 @@ def has_mark(lines):
 
 def unseen(text):
     """The characters that a terminal does not show, or that control it."""
-    return sorted(
-        {c for c in _COLOUR.sub("", _REPLACED.sub("", text)) if c not in "\n\t" and not is_seen(c)}
-    )
+    return sorted({c for c in "".join(lines_of(text)) if c != "\t" and not is_seen(c)})
