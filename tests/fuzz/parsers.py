@@ -15,9 +15,9 @@ from opstasks.core.clock import Clock
 from opstasks.core.errors import OpsError
 from opstasks.core.result import Result
 from opstasks.output.escape import printable_line
-from opstasks.output.fit import filled
 from opstasks.output.parts import text_of_line
 from tests.fuzz import hostile, tab
+from tests.output.screen_rules import too_wide
 
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9+-]{0,9}")
 NOW = datetime(2027, 1, 15, tzinfo=UTC)
@@ -124,7 +124,7 @@ def log_records(text):
             assert columns or len(lines) == 1
             for line in lines:
                 assert line.replace("\t", "").isprintable()
-                assert len(filled(line)) <= columns or not columns, ascii(line)
+            assert not columns or too_wide(lines, columns) == []
 
 
 def masked_tokens(text):
