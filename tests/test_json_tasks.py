@@ -15,7 +15,13 @@ from tests.fuzz.readers import READERS
 from tests.fuzz.stage import Script
 
 CATALOGUE = Catalogue(namespace)
-LINES = {reader.name.replace(" --json", ""): reader for reader in READERS}
+# With these, --json is refused, or they choose what is shown of it.
+NOT_BESIDE_JSON = {"--wide", "--quiet", "--fields", "--all-commits"}
+LINES = {
+    reader.name.replace(" --json", ""): reader
+    for reader in READERS
+    if not NOT_BESIDE_JSON & set(reader.words)
+}
 # Without a value on the stage: the fixture `inv` checks their documents on real hosts.
 NO_VALUE = {
     *("deploy.rollback", "manage", "users.disable", "outputs.rm", "images.update", "jobs.follow"),
@@ -100,7 +106,7 @@ def test_fields_keeps_some_fields_and_refuses_others(line, flags):
     known = (
         fields_of(resolved(type_name(task, words).removeprefix("list "))) if task in VALUES else {}
     )
-    names = list(known)[:2]
+    names = list(known or ())[:2]
     if names:
         done, _, _ = run(line, *flags, f"--fields={','.join(names)}")
         for host in json.loads(done.out).get("hosts", {}).values():
@@ -110,7 +116,7 @@ def test_fields_keeps_some_fields_and_refuses_others(line, flags):
     done, _, script = run(line, *flags, "--fields=nosuch")
     error = json.loads(done.out)["error"]
     assert (done.code, script.asked) == (2, [])
-    assert all(name in error["message"] for name in known) or task not in VALUES
+    assert all(name in error["message"] for name in known or ()) or task not in VALUES
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -82,7 +82,8 @@ def paused(plans: Mapping[str, PausePlan], clock: Clock) -> Told[PauseResult]:
             return again
         if len(before) != 1 or any(plan.taken for plan in plans.values()):
             return ""  # different pauses, or that of someone else, whose name would be lost
-        return f"{again}; inv -H {hosts} pause{_words_of(before[0], clock)}"
+        words = _words_of(before[0], clock)  # quoted there
+        return f"{again}; inv -H {hosts} pause{words}"
 
     return Told(
         host=lambda result: _paused_text(result, clock),

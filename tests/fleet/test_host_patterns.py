@@ -92,7 +92,7 @@ def test_names_from_standard_input(monkeypatch):
         (
             "tpp\n@other\n",
             "@list",
-            "list, line 2: '@other' is not a host -> a file of hosts cannot",
+            "list, line 2: '@other' is not a host (next: a file of hosts cannot",
         ),
         ("tpp\n!test\n", "!@list", "list, line 2: '!test' has a !, and the file has one too"),
         ("!\n", "@list", "list, line 1: a name is empty"),
