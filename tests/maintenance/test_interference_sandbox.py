@@ -1,6 +1,7 @@
 """A preparation that is killed, overtaken by a reboot, or repeated by somebody else."""
 
 import json
+import time
 
 import pytest
 import yaml
@@ -12,6 +13,8 @@ from tests.maintenance.maintenance_help import CODE, COMMAND, HOST, good, prepar
 pytestmark = [pytest.mark.sandbox, pytest.mark.hosts(1)]
 ANN, BOB = ({"LOGNAME": name, "USER": name} for name in ("ann", "bob"))
 NOTE = "cat /home/opensafely/opstasks/pause.json"
+# A program of the client's.
+STARTING = "^python3 -I -c .* maintenance[.]"
 
 
 def running(host, managed):
@@ -113,6 +116,8 @@ def test_a_host_that_was_rebooted_meanwhile_is_not_called_ready(
         (tmp_path / "hosts.yaml").write_text(yaml.safe_dump(inventory))
         follower = client("prepare-reboot", "--yes", inventory=tmp_path / "hosts.yaml")
         until(lambda: host.records() and host.records()[-1]["steps"], "it began", every_s=0.05)
+        until(lambda: not host.sh(f"pgrep -f '{STARTING}' || true"), "it is started", every_s=0.05)
+        time.sleep(0.2)  # the client reads the answer
         proxy.freeze()
         until(lambda: host.records()[-1]["outcome"] == "ready", "it is ready")
         managed.reboot(HOST)

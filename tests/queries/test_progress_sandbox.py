@@ -41,7 +41,7 @@ def test_an_unknown_table_shows_the_servers_message_without_the_login(tds_databa
     unseen(done)
     done = inv("-H", HOST, "db.progress", "--temp-table", "nosuch")
     said = "no temporary table whose name begins with #nosuch on 1 host"
-    assert said in good(done).stdout
+    assert said in good(done).stderr
 
 
 def test_hostile_names_reach_no_host(tds_database, inv):

@@ -323,7 +323,8 @@ def test_planned_maintenance(terminal, host):
     # Whole seconds, rounded up: never earlier than requested.
     assert 4 * 3600 - 120 < record["due_at"] - time.time() <= 4 * 3600 + 1
     shown, code = terminal.run("inv -H sandbox-1 scheduled")
-    (line,) = [line for line in shown.splitlines() if record["id"] in line]
+    short_id = record["id"].rpartition("-")[2]
+    (line,) = [line for line in shown.splitlines() if short_id in line]
     assert (code, "scheduled" in line, "host patches" in line) == (0, True, True)
     terminal.type("inv -H sandbox-1 scheduled.cancel --reason 'not today'")
     terminal.answer("Cancel this on sandbox-1? [y/N]", "y")
