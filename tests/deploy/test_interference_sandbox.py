@@ -139,10 +139,15 @@ def test_a_killed_process_is_reported_as_killed(host, deploy):
 
 
 def test_a_service_started_by_hand_while_it_moves_runs_the_new_code(host, deploy):
-    thread = at("moving", host, "systemctl start jobrunner", after_s=0)
-    code, found = deploy("deploy", "--watch", "2")
-    thread.join()
+    host.sh(f"printf '{SLOW_GIT}' >{GIT}; chmod 755 {GIT}")
+    try:
+        thread = at("moving", host, "systemctl start jobrunner", after_s=0)
+        code, found = deploy("deploy", "--watch", "2")
+        thread.join()
+    finally:
+        host.sh(f"rm -f {GIT}")
     assert code == 0, found
+    assert any("somebody started jobrunner while" in note for note in found["value"]["notes"])
     check_claims(host, found["value"]["now"])
     assert (host.code, host.version) == ("v2.73.0", 3)
     started_at = int(host.sh(f"stat -c %Y /proc/{host.main_pid}"))

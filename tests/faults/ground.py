@@ -134,7 +134,9 @@ class Ground:
         assert hit, "the migration was not reached"
         client.process.kill()
         client.process.communicate()
-        self.machine.sh("pkill -KILL -f '[e]xec.sys.stdin.readline'; sleep 0.5")
+        # Also the migration, which would go on when the trap is removed.
+        step = "pkill -KILL -f '[e]xec.sys.stdin.readline'"
+        self.machine.sh(f"{step}; kill -KILL {hit.pid}; sleep 0.5")
         trapper.disarm()
         self.machine.sh(f"{FOLDER}/keep.sh half down")
 
