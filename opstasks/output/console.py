@@ -68,6 +68,7 @@ class Console:
         # What ended while nothing could be drawn.
         self._held_back: list[Line] = []
         self._ticker: threading.Thread | None = None
+        self._is_closed = threading.Event()
         self._first_step_s: dict[str, float] = {}
 
     # -- messages ----------------------------------------------------------------------------
@@ -205,6 +206,7 @@ class Console:
 
     def close(self) -> None:
         """Remove the lines at the bottom; what was going on is over."""
+        self._is_closed.set()
         with self._lock:
             self._held_back += self._progress.end_all(time.monotonic(), self.window)
             self._draw()
@@ -212,8 +214,7 @@ class Console:
             self._region.erase()
 
     def _tick(self) -> None:
-        while True:
-            time.sleep(TICK_S)
+        while not self._is_closed.wait(TICK_S):
             with self._lock:
                 self._draw()
                 if self._progress.is_idle:

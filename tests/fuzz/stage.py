@@ -256,7 +256,9 @@ def prepared(patch, tmp_path):
     _read_files_once(patch)
     real = time.monotonic
     patch.setattr(time, "monotonic", lambda: real() + SKEW_S[0])
-    patch.setattr(time, "sleep", lambda seconds: None)
+    # Not 0: a thread that an earlier test left would run without a pause.
+    sleep = time.sleep
+    patch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.001)))
     patch.setattr("opstasks.cli.watching.time", Watch())
     yield
 
