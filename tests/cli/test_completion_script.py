@@ -1,11 +1,15 @@
 """`completion SHELL` prints one script, and Invoke's own flag for it still works."""
 
 import json
+import sys
+from pathlib import Path
 
 import pexpect
 import pytest
 
 from opstasks.completion.scripts import USE, script
+
+OPSTASKS = str(Path(sys.executable).with_name("opstasks"))
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def test_another_shell_and_a_host_are_refused(program, words, told):
 
 
 def test_on_a_terminal_it_also_says_how_to_use_the_script(fleet):
-    child = pexpect.spawn("opstasks completion fish", encoding="utf-8", timeout=30)
+    child = pexpect.spawn(OPSTASKS, ["completion", "fish"], encoding="utf-8", timeout=30)
     child.expect_exact(f"to use it: {USE['fish']}")
     child.close()
 
