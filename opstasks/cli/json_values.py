@@ -6,7 +6,6 @@ module:Type". A flag may select another type: that of "--dry" is the plan.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import typing
 from collections.abc import Collection, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from opstasks.core.errors import Refused
 from opstasks.core.hints import one_word
+from opstasks.output.documents import field_names
 
 ALWAYS = ""
 _CONFIG = {ALWAYS: "opstasks.config.reports:ConfigChangeReport"}
@@ -127,10 +127,9 @@ def resolved(name: str) -> Any:
 
 def fields_of(kind: Any) -> dict[str, Any] | None:
     """The fields of a struct or dataclass and their types; None for other types."""
-    is_struct = hasattr(kind, "__struct_fields__")
-    if not is_struct and not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+    names = field_names(kind)
+    if names is None:
         return None
-    names = kind.__struct_fields__ if is_struct else [f.name for f in dataclasses.fields(kind)]
     hints = typing.get_type_hints(kind, include_extras=True)
     return {name: hints[name] for name in names}
 

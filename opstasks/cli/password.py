@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from opstasks.cli.options import password_from
-from opstasks.cli.questions import discard_typed, is_interactive, within
+from opstasks.cli.questions import is_interactive, show
 from opstasks.core.command import Secret
 
 PASSWORD_FILE = "OPSTASKS_SUDO_PASSWORD_FILE"  # noqa: S105 (a variable's name)
@@ -147,9 +147,7 @@ class PasswordBox:
         done = {*self._accepted, *self._not_accepted, host}
         names = [host, *(name for name in self._asking_hosts() if name not in done)]
         with self._asking():
-            discard_typed()
-            question = f"{self._first_host} accepted it. Use it on {named(names)} as well?"
-            print(within(f"{question} [y/N]"), end=" ", file=sys.stderr, flush=True)
+            show(f"{self._first_host} accepted it. Use it on {named(names)} as well? [y/N]")
             # Not sys.stdin: the program could not end while this thread waits for input.
             answer = os.read(sys.stdin.fileno(), 1024)
         if not answer:

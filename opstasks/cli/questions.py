@@ -28,10 +28,15 @@ def discard_typed() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
+def show(question: str) -> None:
+    """Show a question; what was typed before is no answer to it."""
+    discard_typed()
+    print(_within(question), end=" ", file=sys.stderr, flush=True)
+
+
 def answer_to(question: str) -> str:
     """The line that a person types, with its line end; "" for Ctrl-D."""
-    discard_typed()
-    print(within(question), end=" ", file=sys.stderr, flush=True)
+    show(question)
     with asking():
         line = sys.stdin.readline()
     if not line:
@@ -39,7 +44,7 @@ def answer_to(question: str) -> str:
     return line
 
 
-def within(question: str) -> str:
+def _within(question: str) -> str:
     """A question in lines of the window; a long one begins below what is said before it.
 
     The terminal itself would divide words.

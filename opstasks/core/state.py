@@ -12,10 +12,10 @@ import msgspec
 
 from opstasks.core.fields import Count, Line
 
-# "up": it serves; "starting": systemd starts it, or waits to start it again; "failed": it stopped
-# with an error, and systemd does not start it again.
 # So many files or ids are named in a text.
 NAMED = 3
+# "up": it serves; "starting": systemd starts it, or waits to start it again; "failed": it stopped
+# with an error, and systemd does not start it again.
 ServiceState = Literal["up", "starting", "stopped", "failed"]
 
 

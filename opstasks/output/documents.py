@@ -24,7 +24,7 @@ def plain(value: object) -> object:
     """A JSON value for our own types: dataclasses, msgspec structs, sets."""
     if isinstance(value, HostState):
         return value.told()
-    fields = _fields(value)
+    fields = field_names(type(value))
     if fields is not None:
         return {name: _moment(name, getattr(value, name)) for name in fields}
     if isinstance(value, set | frozenset | tuple):
@@ -32,10 +32,11 @@ def plain(value: object) -> object:
     return str(value)
 
 
-def _fields(value: object) -> Sequence[str] | None:
-    names: Sequence[str] | None = getattr(type(value), "__struct_fields__", None)
-    if names is None and dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [field.name for field in dataclasses.fields(value)]
+def field_names(kind: Any) -> Sequence[str] | None:
+    """The names of the fields of a struct or dataclass; None for other types."""
+    names: Sequence[str] | None = getattr(kind, "__struct_fields__", None)
+    if names is None and isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
     return names
 
 
