@@ -59,6 +59,11 @@ def shown_width(text):
     return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
 
 
+def fits(line, width):
+    """Whether a line fits into a window; a longer word, such as a path, stays whole."""
+    return shown_width(line) <= width or " " not in line.strip()
+
+
 def looks_like_ours(line):
     """Whether a line could be taken for an error or a hint."""
     return bool(re.match(r"(error|next:|now:)( |$)", text_of_line(line)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from opstasks.output.parts import text_of_line
 from opstasks.output.rows import GrowingTable
 from opstasks.output.table import Column, draw
-from tests.output.tables import columns_and_rows, rows_for, shown_width
+from tests.output.tables import columns_and_rows, fits, rows_for
 
 COLUMNS = [Column("HOST"), Column("STATE"), Column("TEXT", 1, "wrap"), Column("SYNC", 2)]
 
@@ -77,7 +77,7 @@ def test_without_rows_no_table_is_printed():
 def test_later_rows_fit_into_the_window(data, width):
     columns, rows = data.draw(columns_and_rows())
     more = data.draw(st.lists(rows_for(columns), max_size=3))
-    assert all(shown_width(line) <= width for line in grown(columns, rows, *more, window=width))
+    assert all(fits(line, width) for line in grown(columns, rows, *more, window=width))
 
 
 @settings(max_examples=50)
