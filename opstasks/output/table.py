@@ -342,7 +342,9 @@ def _sections(
     if layout is None or len(layout.shown) < 2:
         return None
     lines: list[Line] = []
-    for title, rows in itertools.groupby(cells, key=lambda row: row[0]):
+    for _, group in itertools.groupby(cells, key=lambda row: row[0].text):
+        rows = list(group)
+        title = rows[0][0]
         header, *below = _grid(others, [row[1:] for row in rows], layout)
         if not lines:
             lines.append([fit.INDENT, *header])

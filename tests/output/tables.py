@@ -5,6 +5,7 @@ import unicodedata
 
 from hypothesis import strategies as st
 
+from opstasks.output.fit import INDENT
 from opstasks.output.parts import COLOURS, Painted, text_of_line
 from opstasks.output.table import Column
 
@@ -23,6 +24,8 @@ HOSTILE = [
 ]
 WORDS = st.sampled_from([*HOSTILE, "a", "job-1", "study/extract", "x" * 30, "two words", ""])
 TEXTS = st.lists(WORDS, max_size=6).map(" ".join)
+# What may be in front of a longer word: an indent, or a label.
+LABEL = re.compile(r" *(\S+(  +|: ))?")
 IDS = st.text("abc漢-", max_size=30)
 WINDOWS = st.integers(20, 240)
 
@@ -61,7 +64,9 @@ def shown_width(text):
 
 def fits(line, width):
     """Whether a line fits into a window; a longer word, such as a path, stays whole."""
-    return shown_width(line) <= width or " " not in line.strip()
+    *_, word = line.split(" ")
+    is_path = shown_width(word) > width - len(INDENT) * 2
+    return shown_width(line) <= width or (is_path and LABEL.fullmatch(line.removesuffix(word)))
 
 
 def looks_like_ours(line):
