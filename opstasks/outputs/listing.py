@@ -43,7 +43,7 @@ class OutputWorkspace:
     """A workspace: the number of its files, their size, and the time and age of the newest one.
 
     `entries` are the files themselves, None if they were not asked for; `error` says why the
-    workspace could not be read.
+    workspace could not be read. `unreadable`: these are not counted, with all that is in them.
     """
 
     name: str
@@ -53,6 +53,19 @@ class OutputWorkspace:
     newest_age_s: float | None
     error: str | None = None
     entries: tuple[OutputFile, ...] | None = None
+    unreadable: tuple[UnreadablePath, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything in the workspace could be read."""
+        return self.error is None and not self.unreadable
+
+
+class UnreadablePath(msgspec.Struct, frozen=True):
+    """A folder or a file in a workspace that cannot be read, and why."""
+
+    path: Line
+    error: Line
 
 
 class FilesRequest(msgspec.Struct, frozen=True):
@@ -75,12 +88,14 @@ class ListedFile(msgspec.Struct, frozen=True):
 class FilesAnswer(msgspec.Struct, frozen=True):
     """The files by path; `now_at` is the host's clock.
 
-    `workspaces`: there is no such workspace, but these.
+    `workspaces`: there is no such workspace, but these. `error`: it cannot be read.
     """
 
     files: tuple[ListedFile, ...]
     now_at: Moment
     workspaces: tuple[Line, ...] | None = None
+    error: Line = ""
+    unreadable: tuple[UnreadablePath, ...] = ()
 
 
 class WorkspacesRequest(msgspec.Struct, frozen=True):
@@ -97,6 +112,7 @@ class ListedWorkspace(msgspec.Struct, frozen=True):
     size_bytes: Count = 0
     newest_at: Moment = 0.0
     error: Line = ""
+    unreadable: tuple[UnreadablePath, ...] = ()
 
 
 class WorkspacesAnswer(msgspec.Struct, frozen=True):
@@ -153,7 +169,9 @@ def list_files(host: Host, workspace: str) -> OutputWorkspace:
         size_bytes=sum(file.size_bytes for file in entries),
         newest_at=max((file.modified_at for file in entries), default=0.0),
         newest_age_s=min((file.age_s for file in entries), default=None),
-        entries=entries,
+        error=answer.error or None,
+        entries=None if answer.error else entries,
+        unreadable=answer.unreadable,
     )
 
 
@@ -181,6 +199,7 @@ def list_workspaces(host: Host) -> list[OutputWorkspace]:
             newest_at=found.newest_at,
             newest_age_s=max(0.0, answer.now_at - found.newest_at) if found.files else None,
             error=found.error or None,
+            unreadable=found.unreadable,
         )
         for found in answer.workspaces
     ]

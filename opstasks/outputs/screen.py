@@ -18,6 +18,8 @@ from opstasks.output.table import Column
 from opstasks.outputs.listing import OutputFile, OutputWorkspace
 
 Listing = list[OutputWorkspace]
+# Of what cannot be read in a workspace, so much is named.
+NAMED = 3
 
 WORKSPACES = (
     Column("HOST"),
@@ -57,9 +59,15 @@ def _workspace_cells(host: str, one: OutputWorkspace) -> list[object]:
 
 
 def _unreadable(host: str, found: Listing) -> Iterator[Line]:
+    """What is not listed, because it cannot be read."""
     for one in found:
         if one.error is not None:
             yield [f"{host}  ", odd(f"{one_word(one.name)} cannot be read: {one.error}")]
+        for bad in one.unreadable[:NAMED]:
+            path = one_word(f"{one.name}/{bad.path}")
+            yield [f"{host}  ", odd(f"{path} cannot be read: {bad.error}")]
+        if more := len(one.unreadable[NAMED:]):
+            yield [f"{host}  ", odd(f"{one_word(one.name)}: {more} more cannot be read (--json)")]
 
 
 def _workspaces_headline(result: FleetResult[Listing]) -> Line:
@@ -91,9 +99,16 @@ def files_screen(workspaces: Sequence[str], hosts: int) -> Screen[Listing]:
         columns,
         rows=cells,
         headline=headline,
-        nothing=lambda result: f"no file in {named} on {where(result)}",
+        notes=_unreadable,
+        nothing=lambda result: f"no {_kind_of(result)} in {named} on {where(result)}",
         ids=lambda found: (one_word(file.path) for one in found for file in one.entries or ()),
     )
+
+
+def _kind_of(result: FleetResult[Listing]) -> str:
+    """What was looked for: it says so if there may be others."""
+    is_complete = all(one.is_complete for one in _all(result))
+    return "file" if is_complete else "file that can be read"
 
 
 def _file_cells(file: OutputFile) -> list[object]:

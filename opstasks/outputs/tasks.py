@@ -27,7 +27,7 @@ def ls(ctx: Context, workspace: list[str]) -> None:
     """List a workspace's medium-privacy (Level 4) files: size, age, owner.
 
     A name is shown as a shell reads it, so it can be copied into the next command. -q prints only
-    the names, --json the names as they are.
+    the names, --json the names as they are. Ends with 1 if something could not be read.
 
     Example: inv -H tpp outputs.ls my-study
     """
@@ -40,6 +40,7 @@ def ls(ctx: Context, workspace: list[str]) -> None:
         shown = screen.workspaces_screen(hosts[0].spec.workspaces_dir, len(hosts))
     result = ctx.reader.screen(lambda host: listing.listings(host, workspace), shown)
     ctx.seen("workspaces", result.values, lambda found: [one.name for one in found])
+    result.findings = any(not one.is_complete for found in result.values.values() for one in found)
     ctx.finish(result)
 
 

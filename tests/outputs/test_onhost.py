@@ -1,5 +1,6 @@
 """outputs: the programs on the host, run on real trees."""
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -11,7 +12,8 @@ from opstasks.core.result import Result
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 from opstasks.outputs.act import INSPECT
 from opstasks.outputs.listing import FILES, WORKSPACES
-from opstasks.outputs.onhost import files, inspect, remove, workspaces
+from opstasks.outputs.onhost import files, inspect, remove, walk, workspaces
+from opstasks.outputs.onhost.folders import open_folder
 from opstasks.outputs.onhost.records import RemovalRecord, record_from, write_record
 
 
@@ -191,8 +193,7 @@ def test_a_listing_follows_no_link(tree):
         ("out/link", "link"),
     ]
     (tree.root / "X").symlink_to(tree.high)
-    with pytest.raises(HostFailure, match="link"):
-        listed(tree, "X")
+    assert "link" in decoded(FILES, listed(tree, "X")).error
     found = workspaces.main({"root": str(tree.root)})["workspaces"]
     assert [workspace["name"] for workspace in found] == ["V", "W"]
 
@@ -203,6 +204,42 @@ def test_a_workspace_has_its_count_size_and_time(tree):
     os.utime(tree.root / "W/b.csv", (2e9, 2e9))
     _, found = decoded(WORKSPACES, workspaces.main({"root": str(tree.root)})).workspaces
     assert (found.name, found.files, found.size_bytes, found.newest_at) == ("W", 2, 11, 2e9)
+
+
+@pytest.fixture
+def closed(tree, monkeypatch):
+    """A workspace with a folder that cannot be opened, and one that cannot be listed."""
+    for name in ("a.csv", "shut/b.csv", "blind/c.csv", "open/d.csv"):
+        tree.put(tree.root / "W" / name, "four")
+
+    def open_or_fail(name, above):
+        fd = open_folder(name, above)
+        if name in ("shut", "Z"):
+            raise PermissionError(errno.EACCES, "Permission denied", name)
+        return os.open("/proc/self/mem", os.O_RDONLY) if name == "blind" else fd
+
+    for module in (walk, files, workspaces):
+        monkeypatch.setattr(module, "open_folder", open_or_fail)
+    return tree
+
+
+UNREADABLE = [("blind", "not a directory"), ("shut", "permission denied")]
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_listed(closed):
+    found = decoded(FILES, listed(closed))
+    assert [file.path for file in found.files] == ["a.csv", "open/d.csv"]
+    assert [(bad.path, bad.error) for bad in found.unreadable] == UNREADABLE
+    _, found = decoded(WORKSPACES, workspaces.main({"root": str(closed.root)})).workspaces
+    assert (found.files, found.size_bytes) == (2, 8)
+    assert [(bad.path, bad.error) for bad in found.unreadable] == UNREADABLE
+
+
+def test_a_workspace_that_cannot_be_opened_has_a_reason(closed):
+    (closed.root / "Z").mkdir()
+    assert decoded(FILES, listed(closed, "Z")).error == "permission denied"
+    *_, found = decoded(WORKSPACES, workspaces.main({"root": str(closed.root)})).workspaces
+    assert (found.name, found.error) == ("Z", "permission denied")
 
 
 def test_any_file_name_reaches_the_client(tree):

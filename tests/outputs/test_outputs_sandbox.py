@@ -115,6 +115,20 @@ def test_an_odd_name_is_listed_on_one_line_and_can_be_typed_again(level4, ask):
     assert level4.sh(f"printf %s {typed}") == f"out/{ODD}"
 
 
+def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_listed(level4, ask):
+    level4.sh(f"install -d -m 700 {TARGET}/l3-out/shut; install -d -m 744 {TARGET}/l3-out/blind")
+    level4.sh(f"touch {TARGET}/l3-out/blind/a {TARGET}/l3-out/blind/b")
+    (found,) = ask("outputs.ls", "l3-out", code=1)["value"]
+    assert [entry["path"] for entry in found["entries"]] == sorted(NAMES)
+    denied = [(bad["path"], bad["error"]) for bad in found["unreadable"]]
+    assert denied == [(name, "permission denied") for name in ("blind/a", "blind/b", "shut")]
+    (found,) = ask("outputs.ls", code=1)["value"]
+    assert (found["files"], len(found["unreadable"])) == (3, 3)
+    level4.sh(f"chmod 700 {TARGET}/l3-out; chown root {TARGET}/l3-out")
+    done = ask("outputs.ls", "l3-out", code=1, json_=False)
+    assert "l3-out cannot be read: permission denied" in done.stderr
+
+
 def test_an_unknown_workspace_is_wrong_usage_and_says_which_exist(level4, ask):
     done = ask("outputs.ls", "l3-uot", code=2, json_=False)
     assert "no workspace l3-uot: there are l3-out" in done.stderr

@@ -12,7 +12,7 @@ from opstasks.output.paragraphs import folded
 from opstasks.output.table import draw
 from opstasks.outputs import removal_screen, reports
 from opstasks.outputs.act import RemovalResult
-from opstasks.outputs.listing import OutputFile, OutputWorkspace
+from opstasks.outputs.listing import OutputFile, OutputWorkspace, UnreadablePath
 from opstasks.outputs.onhost.records import Attestation, RemovalRecord
 from opstasks.outputs.plan import OutputFacts, RemovalItem, RemovalPlan
 from opstasks.outputs.removals import AttestResult
@@ -91,6 +91,25 @@ def test_an_empty_listing_says_what_was_looked_for():
         "no file in my-study on 2 hosts"
     ]
     assert shown(workspaces_screen(ROOT, 1).lines(of(a=[]), 80)) == [f"no workspace in {ROOT} on a"]
+
+
+def closed(count, *entries, name="my-study"):
+    bad = tuple(UnreadablePath(f"out/it's {at}", "permission denied") for at in range(count))
+    return replace(listing(*entries), name=name, unreadable=bad)
+
+
+@pytest.mark.parametrize("screen", [workspaces_screen(ROOT, 1), files_screen(["my-study"], 1)])
+def test_what_cannot_be_read_is_named_below_the_rest(screen):
+    *_, one = shown(screen.lines(of(tpp=[closed(1, "a.csv")]), 100))
+    assert one == """tpp  "my-study/out/it's 0" cannot be read: permission denied"""
+    *_, last, more = shown(screen.lines(of(tpp=[closed(5, "a.csv")]), 100))
+    assert last == """tpp  "my-study/out/it's 2" cannot be read: permission denied"""
+    assert more == "tpp  my-study: 2 more cannot be read (--json)"
+
+
+def test_an_empty_listing_says_if_there_may_be_other_files():
+    first, *_ = shown(files_screen(["my-study"], 1).lines(of(tpp=[closed(1)]), 80))
+    assert first == "no file that can be read in my-study on tpp"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,9 +7,13 @@ from typing import Any
 
 from opstasks.onhost.accounts import account_name
 from opstasks.onhost.limits import moment
-from opstasks.onhost.protocol import HostFailure, HostRefusal
+from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
 from opstasks.outputs.onhost.folders import open_folder, open_root, opened
 
+# What cannot be read: its path in the workspace, and the reason.
+Unreadable = dict[str, str]
+# So many of them are sent.
+KEPT = 1000
 # What the client gives `manage` as the hint for.
 MISSING = "does not exist"
 
@@ -28,19 +32,25 @@ def workspace_names(top: int) -> list[str]:
         return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
 
 
-def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Every entry except folders, at any depth; links are not followed."""
+def walk(folder: int, unreadable: list[Unreadable], prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Every entry except folders, at any depth; links are not followed.
+
+    What cannot be read is added to `unreadable`, and the rest is listed.
+    """
     with os.scandir(folder) as found:
         entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
     for name, is_folder in entries:
         try:
             if is_folder:
                 with opened(open_folder(name, folder)) as below:
-                    yield from walk(below, f"{prefix}{name}/")
+                    yield from walk(below, unreadable, f"{prefix}{name}/")
                 continue
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except (HostFailure, FileNotFoundError):
             continue  # it was removed or replaced meanwhile
+        except OSError as error:
+            unreadable.append({"path": prefix + name, "error": reason(error)})
+            continue
         yield {
             "path": prefix + name,
             "kind": _kind(info.st_mode),
@@ -48,6 +58,13 @@ def walk(folder: int, prefix: str = "") -> Iterator[dict[str, Any]]:
             "owner": account_name(info.st_uid),
             "modified_at": moment(info.st_mtime),
         }
+
+
+def reason(error: HostFailure | OSError) -> str:
+    """Why something cannot be read, without its path."""
+    if isinstance(error, OSError):
+        error.filename = None
+    return error_text(error)
 
 
 def _kind(mode: int) -> str:
