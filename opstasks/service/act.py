@@ -19,7 +19,7 @@ from opstasks.core.errors import (
 from opstasks.core.hints import one_word
 from opstasks.core.result import Result
 from opstasks.core.state import HostState, ServiceState
-from opstasks.deploy import release
+from opstasks.deploy import fit, release
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
 from opstasks.jobs.read import JobsAnswer, jobs_answer, jobs_command
@@ -46,12 +46,14 @@ class RunningJobs:
 class ServiceFacts:
     """The state of the service, and the running jobs of its host.
 
-    The service has been in its state for `service_for_s` seconds; None: not known.
+    The service has been in its state for `service_for_s` seconds; None: not known. `misfit` says
+    why it could not start with this code and database; "" if it could, or if that is not known.
     """
 
     unit: UnitState
     jobs: RunningJobs
     service_for_s: float | None = None
+    misfit: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,16 @@ class ServiceResult:
 
 
 def inspect(host: Host) -> ServiceFacts:
-    """The unit's state and how many jobs run, in one round trip.
+    """The unit's state, how many jobs run, and whether code and database fit, in one round trip.
 
     Raises VerifyFailed on a host without the unit, InvalidResponse when its state is unknown.
     """
     found = host.service.gather(
-        {"unit": systemd.show(host.spec.unit), "jobs": jobs_command(host.spec)}
+        {
+            "unit": systemd.show(host.spec.unit),
+            "jobs": jobs_command(host.spec),
+            "fit": fit.fit_command(host.spec),
+        }
     )
     unit = _unit(host, found["unit"])
     if unit.load == "not-found":
@@ -86,19 +92,19 @@ def inspect(host: Host) -> ServiceFacts:
     jobs = jobs_answer(found["jobs"], host.name)
     # Both times are from the host's clock.
     for_s = max(0.0, jobs.now - unit.since.timestamp()) if unit.since and jobs.now else None
-    return ServiceFacts(unit, _running_jobs(jobs), for_s)
+    return ServiceFacts(unit, _running_jobs(jobs), for_s, _misfit(host, found["fit"]))
 
 
 def start(host: Host, watch_s: float) -> ServiceResult:
     """Start the service unless it is up; raises VerifyFailed when it does not stay up.
 
-    Raises Refused while a release is unfinished, if systemd would not start it, and if it would
-    run as another account.
+    Raises Refused while a release is unfinished, if the service cannot start, and if it would run
+    as another account.
     """
     before = inspect(host)
     if before.unit.is_serving:
         return unchanged(before)
-    _refuse(host, before.unit)
+    _refuse(host, before)
     with change(host.service, "service.start"):
         release.refuse_half_way(host.service)
         return _started(host, before, watch_s, "start")
@@ -126,22 +132,25 @@ def stop(host: Host) -> ServiceResult:
 def restart(host: Host, watch_s: float) -> ServiceResult:
     """Stop and start the service; raises VerifyFailed when it does not stay up.
 
-    Raises Refused while a release is unfinished, if systemd would not start it again, and if it
+    Raises Refused while a release is unfinished, if the service could not start again, and if it
     would run as another account.
     """
     before = inspect(host)
-    _refuse(host, before.unit)
+    _refuse(host, before)
     with change(host.service, "service.restart"):
         release.refuse_half_way(host.service)
         return _started(host, before, watch_s, "stop", "start")
 
 
-def _refuse(host: Host, unit: UnitState) -> None:
-    """Raise Refused if systemd would not start the unit, or as another account."""
+def _refuse(host: Host, facts: ServiceFacts) -> None:
+    """Raise Refused if the service cannot start, or would run as another account."""
+    unit = facts.unit
     if problem := unit_state.start_problem(unit.name, unit.load):
         hint = systemd.start_hint(unit.name, unit.load)
         raise Refused(problem, host=host.name, hint=hint)
     refuse_other_account(host, unit)
+    if facts.misfit:
+        raise Refused(facts.misfit, host=host.name, hint=f"inv -H {host.name} deploy")
 
 
 def _started(host: Host, before: ServiceFacts, watch_s: float, *verbs: str) -> ServiceResult:
@@ -224,6 +233,14 @@ def _unit(host: Host, result: Result) -> UnitState:
             hint=f"inv -H {host.name} doctor",
         )
     return unit
+
+
+def _misfit(host: Host, result: Result) -> str:
+    """Why code and database do not fit; "" if that cannot be read, which is no reason to refuse."""
+    try:
+        return fit.FIT.decode(result, host.name).misfit()
+    except OpsError:
+        return ""
 
 
 def _running_jobs(jobs: JobsAnswer) -> RunningJobs:

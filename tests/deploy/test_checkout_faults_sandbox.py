@@ -245,6 +245,11 @@ def test_a_checkout_that_cannot_start_is_reported_and_not_rolled_back_to(here, i
     done = inv("-H", "sandbox-1", "status")
     assert misfit in done.stdout + done.stderr
     assert misfit in bad(inv)["code and database"]["text"]
+    # The running process had fitted, and is not stopped.
+    pid = here.main_pid
+    done = inv("-H", "sandbox-1", "service.restart", "--yes")
+    assert (done.returncode, here.main_pid) == (2, pid)
+    assert misfit in done.stderr and "inv -H sandbox-1 deploy" in done.stderr
     # The hint of doctor repairs it; the release before the new one is the manual checkout.
     assert bad(inv)["code and database"]["hint"] == "inv -H sandbox-1 deploy"
     good(inv("-H", "sandbox-1", "deploy", "--yes"))

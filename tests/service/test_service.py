@@ -12,6 +12,7 @@ from opstasks.core.errors import (
     Refused,
     VerifyFailed,
 )
+from opstasks.deploy.fit import FIT, FitFacts, FitRequest
 from opstasks.deploy.release import RELEASES, Release, ReleasesAnswer, ReleasesRequest
 from opstasks.jobs.read import READ, JobsAnswer, JobSelection, JobsRequest
 from opstasks.onhost import unit_state
@@ -23,6 +24,7 @@ from tests.fake_host import Reply, failed, refused
 UP = "LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=5\nNRestarts=0\n"
 DOWN = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nMainPID=0\nNRestarts=0\n"
 TWO_JOBS = JobsAnswer(0.0, {}, {"running": 2}, ())
+FITTING, TOO_NEW = FitFacts(3, 3), FitFacts(1, 3)
 LOCKED = refused("database is locked")
 ENDED = Release(id="1", from_name="v1", to_name="v2", who="a@b", outcome="deployed")
 UNFINISHED = replace(ENDED, id="2", outcome="")
@@ -42,9 +44,11 @@ def tpp(fake_host, monkeypatch):
     return host
 
 
-def expect_inspection(tpp, unit, counted=TWO_JOBS):
+def expect_inspection(tpp, unit, counted=TWO_JOBS, versions=FITTING):
     tpp.expect(systemd.show("jobrunner"), unit, user="opensafely")
     tpp.expect(READ, JobsRequest(tpp.spec.database, JobSelection(), 0), counted, user="opensafely")
+    asked = FitRequest(tpp.spec.code_dir, tpp.spec.database)
+    tpp.expect(FIT, asked, versions, user="opensafely")
 
 
 def expect_releases(tpp, *releases):
@@ -201,6 +205,20 @@ def test_a_stop_by_a_person_is_not_blamed_on_the_service(tpp):
     with pytest.raises(VerifyFailed, match="somebody stopped jobrunner at 02:14:07 UTC") as caught:
         service.start(tpp, 60)
     assert caught.value.now.service == "stopped"
+
+
+@pytest.mark.parametrize(("verb", "unit"), [("start", DOWN), ("restart", UP), ("restart", DOWN)])
+def test_a_service_that_cannot_start_with_its_database_is_not_touched(tpp, verb, unit):
+    expect_inspection(tpp, unit, versions=TOO_NEW)
+    with pytest.raises(Refused, match=r"code needs database version 1, .* at version 3") as caught:
+        getattr(service, verb)(tpp, 1)
+    assert caught.value.hint == "inv -H tpp deploy"
+
+
+@pytest.mark.parametrize("versions", [FitFacts(None, 3), FitFacts(1, None), Reply(127, "", "")])
+def test_unknown_versions_are_no_reason_to_refuse(tpp, versions):
+    expect_inspection(tpp, DOWN, versions=versions)
+    assert service.inspect(tpp).misfit == ""
 
 
 @pytest.mark.parametrize("verb", ["start", "restart"])
