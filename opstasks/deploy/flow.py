@@ -68,8 +68,9 @@ def _judged(item: HostResult[DeployPlan]) -> HostResult[DeployPlan]:
         lines.append(plan.facts.import_error)
     if not plan.facts.is_confined:
         lines.append(preview.UNCONFINED)
+    more = f"; {plural(len(others), 'more problem')}" if others else ""
     error = kind(
-        "nothing was touched: " + "; ".join(p.text for p in plan.problems),
+        f"nothing was touched: {first.text}{more}",
         host=item.host,
         tail="\n".join(filter(None, lines)),
         hint=first.hint,

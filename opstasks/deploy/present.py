@@ -61,7 +61,7 @@ def checkout_findings(
             problem = lock_problem(path, lock)
             texts.append((problem.text, problem.hint))
         if found.error:
-            texts.append((found.error, fault_hint(path, found.fault, spec.service_user)))
+            texts.append((found.error, fault_hint(spec.name, path, found.fault, spec.service_user)))
         yield path, texts
 
 

@@ -41,8 +41,8 @@ def problems(facts: DeployFacts, restores: Release | None) -> tuple[DeployProble
         *_disk_problems(facts),  # first: a full disk also causes others
         *_source_problems(facts.code, facts.service_user, restores),
         *_source_problems(facts.lib, facts.service_user, restores),
-        *checkout_problems(facts.code, facts.service_user),
-        *checkout_problems(facts.lib, facts.service_user),
+        *checkout_problems(facts.host, facts.code, facts.service_user),
+        *checkout_problems(facts.host, facts.lib, facts.service_user),
         *_host_problems(facts),
         *database_problems(facts),
         *_release_problems(facts),
@@ -77,12 +77,12 @@ def _snapshot_problem(facts: DeployFacts, restores: Release) -> DeployProblem:
 # -- checkouts -------------------------------------------------------------------------------
 
 
-def checkout_problems(checkout: CheckoutFacts, owner: str) -> Iterator[DeployProblem]:
+def checkout_problems(host: str, checkout: CheckoutFacts, owner: str) -> Iterator[DeployProblem]:
     """What git, or a person, has at work in a checkout; `owner` is the account that uses it."""
     for lock in checkout.locks:
         yield lock_problem(checkout.path, lock)
     if checkout.error:
-        hint = fault_hint(checkout.path, checkout.fault, owner)
+        hint = fault_hint(host, checkout.path, checkout.fault, owner)
         yield DeployProblem(f"{checkout.path}: {checkout.error}", hint)
     if checkout.dirt:
         text = f"{checkout.path} was changed by hand: {checkout.dirt.describe()}"
@@ -100,17 +100,17 @@ def lock_problem(path: str, lock: GitLock) -> DeployProblem:
     return DeployProblem(text, f"rm {place}, and run it again")
 
 
-def fault_hint(path: str, fault: str, owner: str) -> str:
+def fault_hint(host: str, path: str, fault: str, owner: str) -> str:
     """What to do about `CheckoutFacts.error`, by its kind."""
     place = one_word(path)
     hints = {
-        "missing": "run `manage`, which clones it",
+        "missing": f"inv -H {host} manage; it clones it",
         "owner": source.owner_hint(path, owner),
         "space": f"make space: df -h {place}",
         "locked": f"wait; if no git runs, rm what this lists: find {place}/.git -name '*.lock'",
         "broken": f"mv {place} {one_word(path + '.broken')}; run `manage` (it clones), `deploy`",
         "fetch": f"check that the host reaches the origin: git -C {place} fetch origin",
-        "name": f"choose one: `run -- git -C {place} ls-remote origin`",
+        "name": f"choose one: inv -H {host} run -- git -C {place} ls-remote origin",
     }
     return hints.get(fault, "check --ref, and that the host reaches the origin")
 

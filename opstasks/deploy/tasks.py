@@ -164,7 +164,7 @@ def _refuse_unknown(plan: DeployPlan) -> None:
 
     for found in (plan.facts.code, plan.facts.lib):
         if found.fault == "name":
-            hint = fault_hint(found.path, found.fault, plan.facts.service_user)
+            hint = fault_hint(plan.facts.host, found.path, found.fault, plan.facts.service_user)
             raise Refused(f"{found.path}: {found.error}", hint=hint)
 
 

@@ -305,7 +305,7 @@ def _ending(host: Host, item: ScheduledItem, now: HostState) -> OpsError | None:
         return Refused(f"{item.outcome}: {item.reason}", **details)
     details["hint"] = _restoring_hint(host, item, now)
     left = f"; not restored: {'; '.join(item.left)}" if item.left else ""
-    return VerifyFailed(f"{item.outcome}: {item.reason}{left}; now {describe(now)}", **details)
+    return VerifyFailed(f"{item.outcome}: {item.reason}{left}", **details)
 
 
 def _restoring_hint(host: Host, item: ScheduledItem, now: HostState) -> str:
@@ -320,15 +320,9 @@ def _not_ready(host: Host, item: ScheduledItem, now: HostState) -> OpsError | No
     """The error for a host that was ready, but is not any more."""
     hint = f"inv -H {host.name} after-reboot"
     if now.boot_id is not None and now.boot_id != item.boot_id:
-        text = f"it was prepared, and has been rebooted since; now {describe(now)}"
+        text = "it was prepared, and has been rebooted since"
         return VerifyFailed(text, host=host.name, hint=hint)
     if now.prepared is False:
-        text = f"it was prepared, but somebody has changed that since; now {describe(now)}"
+        text = "it was prepared, but somebody has changed that since"
         return VerifyFailed(text, host=host.name, hint=f"inv -H {host.name} history --since 1h")
     return None
-
-
-def describe(now: HostState) -> str:
-    """The state of the service and of the pause, as they were read."""
-    paused = {None: "pause unknown", True: "paused", False: "not paused"}[now.paused]
-    return f"service {now.service or 'unknown'}, {paused}"

@@ -77,7 +77,8 @@ def test_a_ref_that_is_nowhere_is_only_an_error(context, capsys):
 def test_each_reason_against_a_deploy_has_its_next_step(context, capsys):
     run(context("tpp"), planned(tpp=plan(FULL)))
     err = capsys.readouterr().err
-    assert "was changed by hand" in err
+    assert "was changed by hand: 1 unstaged (a.py); 1 more problem (tpp)" in err
+    assert err.count("may not start") == 1
     assert "may not start and stop the unit (next: inv -H tpp manage)" in err
     assert err.splitlines()[-1].startswith("next:  commit the changes upstream")
 

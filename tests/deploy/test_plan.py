@@ -108,19 +108,19 @@ def test_one_full_disk_is_one_problem_and_does_not_matter_when_nothing_moves():
 @pytest.mark.parametrize(
     ("fault", "word"),
     [
-        ("missing", "run `manage`"),
+        ("missing", "inv -H tpp manage"),
         ("owner", "as root: chown -R opensafely: /code"),
         ("space", "df -h /code"),
         ("locked", "find /code/.git -name '*.lock'"),
         ("broken", "mv /code /code.broken"),
         ("fetch", "git -C /code fetch origin"),
-        ("name", "git -C /code ls-remote origin"),
+        ("name", "inv -H tpp run -- git -C /code ls-remote origin"),
         ("", "check --ref"),
     ],
 )
 def test_each_fault_of_a_checkout_has_its_own_hint(fault, word):
     code = replace(CODE, error="x", fault=fault, target="")
-    facts = replace(FACTS, code=code, service_user="opensafely")
+    facts = replace(FACTS, host="tpp", code=code, service_user="opensafely")
     (problem,) = make_plan(facts).problems
     assert word in problem.hint
 
