@@ -110,7 +110,7 @@ def fault_hint(host: str, path: str, fault: str, owner: str) -> str:
         "locked": f"wait; if no git runs, rm what this lists: find {place}/.git -name '*.lock'",
         "broken": f"mv {place} {one_word(path + '.broken')}; run `manage` (it clones), `deploy`",
         "fetch": f"check that the host reaches the origin: git -C {place} fetch origin",
-        "name": f"choose one: inv -H {host} run -- git -C {place} ls-remote origin",
+        "name": f"choose one: inv -H {host} run -- git -C {one_word(path)} ls-remote origin",
     }
     return hints.get(fault, "check --ref, and that the host reaches the origin")
 
