@@ -27,6 +27,8 @@ NO_BREAK = "\u00a0"
 # The widest column of flags: the text of a longer one begins on the next line.
 MOST_LEFT = 26
 INDENT, GAP = "  ", "  "
+# With less room than this for the text, it stands below what is typed.
+LEAST_TEXT = 24
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _long(flag: str) -> str:
 
 
 def task_lines(help: TaskHelp, program: str, columns: int) -> Iterator[str]:
-    """The help of a task; no line is wider than `columns`, and no word is broken."""
+    """The help of a task; no line but an example is wider than `columns`, no word is broken."""
     yield from hanging(f"{program} {help.usage}", columns, INDENT, INDENT * 4)
     yield ""
     for paragraph in (help.summary, *help.details):
@@ -165,20 +167,32 @@ def task_lines(help: TaskHelp, program: str, columns: int) -> Iterator[str]:
         yield from row_lines(rows, columns)
         yield ""
     for example in help.examples:
-        yield from hanging(f"{EXAMPLE}{typed(example, program)}", columns, "", " " * len(EXAMPLE))
+        yield from _example_lines(typed(example, program), columns)
     if help.names:
         yield from hanging(f"Also: {' '.join(help.names)}", columns, "", INDENT)
     more = f"({program} --help flags)"
     yield from hanging(f"Everywhere: {' '.join(help.everywhere)}  {more}", columns, "", INDENT)
 
 
+def _example_lines(command: str, columns: int) -> list[str]:
+    """An example; never divided, because a part of a command is another command."""
+    line = f"{EXAMPLE}{command}"
+    return [line] if len(line) <= columns else [EXAMPLE.rstrip(), f"{INDENT}{command}"]
+
+
 def row_lines(rows: Sequence[HelpRow], columns: int, left: int = 0) -> Iterator[str]:
-    """Two columns: how it is typed, in `left` columns (0: as it needs), and what it means."""
+    """Two columns: how it is typed, in `left` columns (0: as it needs), and what it means.
+
+    In a narrow window, what it means stands below.
+    """
     left = left or max((len(r.typed) for r in rows if len(r.typed) <= MOST_LEFT), default=MOST_LEFT)
     indent = " " * (len(INDENT) + left + len(GAP))
+    is_narrow = columns - len(indent) < LEAST_TEXT
+    if is_narrow:
+        indent = INDENT * 3
     for row in rows:
         begin = f"{INDENT}{row.typed:{left}}{GAP}"
-        if len(row.typed) > left:
+        if is_narrow or len(row.typed) > left:
             yield from hanging(row.typed, columns, INDENT, INDENT * 2)
             begin = indent
         # No line ends inside a default.

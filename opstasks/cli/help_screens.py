@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opstasks.cli import help, overview
 from opstasks.cli.catalogue import Catalogue
+from opstasks.core import window
 from opstasks.core.version import VERSION
 from opstasks.output.escape import printable_line
 
@@ -21,7 +21,7 @@ class HelpScreens:
 
     def __init__(self, catalogue: Catalogue, program: str) -> None:
         self._catalogue, self._program = catalogue, program
-        self._window = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+        self._window = window.size()[0] if sys.stdout.isatty() else 0
 
     @property
     def _columns(self) -> int:

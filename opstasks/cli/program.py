@@ -63,6 +63,8 @@ class Executor(invoke.Executor):
                 name = self._name_of(call)
                 with app.running(name, anywhere=task.anywhere), _flags_named(name, task):
                     results[call.task] = call.task(Context(self.config, app), **call.kwargs)
+            if app.console.is_cut_short:
+                raise Exit(code=errors.FAILED)
         finally:
             app.close()
         return results
@@ -118,9 +120,9 @@ class CommandLine(invoke.Program):
 
     def parse_cleanup(self) -> None:
         """Answer help, lists and completion; otherwise continue with the tasks."""
-        if self.args.complete.value:
-            self._complete()
         with self._usage_explained(), until_pipe_closes():
+            if self.args.complete.value:
+                self._complete()
             group = self.args.list.value
             if isinstance(group, str) and group not in self.catalogue.groups:
                 raise self._known().unknown_group(group)
@@ -273,6 +275,8 @@ class CommandLine(invoke.Program):
         except Refused as error:
             error.hint = error.hint or "inv --help flags"
             self._fail(error)
+        except OpsError as error:
+            self._fail(error)
         except Exit as end:
             if end.message:
                 self._fail(Refused(end.message, hint="inv --help flags"))
@@ -287,9 +291,9 @@ class CommandLine(invoke.Program):
         from opstasks.cli.completion_words import program_words
 
         words = program_words(self.initial_context, self.contexts, self.collection)
-        with until_pipe_closes():
-            for line in answer(self.core.remainder, os.environ, words):
-                print(line)
+        for line in answer(self.core.remainder, os.environ, words):
+            print(line)
+        sys.stdout.flush()
         raise Exit
 
     def _fail(self, error: OpsError) -> NoReturn:

@@ -49,7 +49,7 @@ def _within(question: str) -> str:
 
     The terminal itself would divide words.
     """
-    from opstasks.fleet.terminal import size_of
+    from opstasks.core.window import size_of
     from opstasks.output import fit
     from opstasks.output.escape import printable
 
@@ -83,7 +83,7 @@ def number_of(question: str, lines: Sequence[str]) -> int:
 
     A line that is wider than the window is cut: a choice is one line.
     """
-    from opstasks.fleet.terminal import size_of
+    from opstasks.core.window import size_of
     from opstasks.output import fit
     from opstasks.output.escape import printable
 

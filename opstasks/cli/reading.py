@@ -51,7 +51,8 @@ class HostReader:
         """Read all hosts, and show their answers.
 
         On a terminal, the rows so far are shown while hosts are awaited, and then replaced by the
-        whole screen. In a pipe, rows are printed as they arrive.
+        whole screen. In a pipe, rows are printed as they arrive; also on a terminal where no line
+        can be rewritten, with the headline at the end.
         """
         if self._console.is_quiet or not self._console.is_live:
             return self._growing(read, screen, **how)
@@ -75,6 +76,9 @@ class HostReader:
         result = self.collect(read, show, **how)
         table.end()
         screen.show_end(self._console, result, has_rows=has_rows)
+        if self._console.window and (headline := screen.headline(result)):
+            # Only now it is known; it also names the time zone.
+            self._console.say_lines([headline])
         return result
 
     def _live(self, read: Callable[[Host], T], screen: Screen[T], **how: Any) -> FleetResult[T]:

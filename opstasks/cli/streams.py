@@ -19,13 +19,21 @@ _PASSWORD = re.compile(r"""('password': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
 
 @contextlib.contextmanager
 def until_pipe_closes() -> Iterator[None]:
-    """Exit with 0 when the reader of our output closes the pipe, as `| head` does."""
+    """Exit with 0 when the reader of our output closes the pipe, as `| head` does.
+
+    Raises OpsError when the disk is full.
+    """
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Exit(code=errors.OK) from None
+    except OSError as error:
+        from opstasks.output.console import to_nowhere, unwritten
+
+        full = unwritten(error)
+        if full is None and not isinstance(error, BrokenPipeError):
+            raise
+        to_nowhere(sys.stdout)
+        raise full or Exit(code=errors.OK) from None
 
 
 def open_streams() -> None:

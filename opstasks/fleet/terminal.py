@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from opstasks.core.errors import Refused, Unreachable
+from opstasks.core.window import size
 from opstasks.fleet import framing, sudo
 from opstasks.fleet.arrivals import selectable
 from opstasks.fleet.host import Host
@@ -141,21 +142,6 @@ class _Beginning:
             service_user = self._host.spec.service_user
             raise refusal(said, name, self._user, service_user=service_user)
         return data
-
-
-def size() -> tuple[int, int]:
-    """Columns and rows of the window itself: COLUMNS and LINES may be out of date."""
-    return size_of(sys.stdout)
-
-
-def size_of(stream: Any) -> tuple[int, int]:
-    """Columns and rows of the window of a stream; 80 and 24 if they are not known."""
-    try:
-        columns, rows = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):
-        return 80, 24
-    # Some terminals do not know their size.
-    return columns or 80, rows or 24
 
 
 class Escape:

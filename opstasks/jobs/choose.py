@@ -163,7 +163,7 @@ def _the_one(ctx: Context, word: str, found: list[Match], silent: Sequence[str])
 
 def _pick(ctx: Context, question: str, found: Sequence[Match], word: str = "") -> Match:
     """The job that a person chooses by number; raises Refused with commands in a pipe."""
-    from opstasks.fleet.terminal import size_of
+    from opstasks.core.window import size_of
 
     lines = choices(found, ctx.clock, size_of(sys.stderr)[0] - NUMBER_COLUMNS)
     commands = [retyped(sys.argv[1:], word, match.job.id) for match in found]

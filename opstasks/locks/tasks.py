@@ -35,7 +35,7 @@ def break_(ctx: Context, reason: str = "", kill: bool = False) -> None:
     It shows them before, and records the reason. If the holder is gone, the lock becomes free by
     itself within a minute.
 
-    Example: inv -H tpp lock.break --reason "laptop died, its step hangs on a network drive"
+    Example: inv -H tpp lock.break --reason "laptop died, its step hangs"
     """
     from opstasks.locks import break_lock, reports, screen
 

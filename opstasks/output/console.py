@@ -238,7 +238,7 @@ class Console:
             self._write(paragraphs.folded(over, self._error_window()), sys.stderr)
 
     def _size(self) -> tuple[int, int]:
-        from opstasks.fleet.terminal import size_of
+        from opstasks.core.window import size_of
 
         return size_of(sys.stderr)
 

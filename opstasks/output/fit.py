@@ -25,7 +25,7 @@ INDENT = "  "
 
 def window() -> int:
     """The width of the terminal that standard output goes to; 0 without a terminal."""
-    from opstasks.fleet.terminal import size
+    from opstasks.core.window import size
 
     return size()[0] if sys.stdout.isatty() else 0
 

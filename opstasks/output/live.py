@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from opstasks.core.errors import Refused
-from opstasks.fleet.terminal import size
+from opstasks.core.window import size
 from opstasks.output import colour
 from opstasks.output.console import Console
 from opstasks.output.paragraphs import clipped

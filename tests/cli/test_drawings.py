@@ -105,7 +105,7 @@ def run_lines(width):
 def test_a_deploy_of_two_hosts_looks_like_its_drawing(monkeypatch, columns):
     screen = Screen(True)
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr("opstasks.fleet.terminal.size", lambda: (columns, 24))
+    monkeypatch.setattr("opstasks.core.window.size", lambda: (columns, 24))
     words = told.told(
         lambda count: f"{count} hosts at v2.73.0",
         lambda hosts: "inv -H sandbox deploy.rollback",

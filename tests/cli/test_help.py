@@ -11,6 +11,7 @@ from opstasks.cli.context import Context
 from opstasks.cli.options import CORE_HELP
 from opstasks.cli.program import CommandLine
 from opstasks.cli.task import Flag, OpsTask, task
+from opstasks.core.hints import typed
 from opstasks.namespace import namespace
 
 CATALOGUE = Catalogue(namespace)
@@ -117,11 +118,30 @@ def test_help_fits_into_the_window_and_breaks_no_word(columns):
     for name in NAMES:
         found = help_of(CATALOGUE, name)
         lines = list(help.task_lines(found, "opstasks", columns))
-        assert max(map(len, lines)) <= columns, name
+        examples = [f"  {typed(example, 'opstasks')}" for example in found.examples]
+        assert all(len(line) <= columns or line in examples for line in lines), name
         assert "<" not in "".join(lines), name  # no value of Python
         rows = (*found.arguments, *found.flags)
         words = " ".join([found.summary, *found.details, *(f"{r.typed} {r.whole}" for r in rows)])
         assert set(words.split()) <= set(" ".join(lines).split()), name
+
+
+@pytest.mark.parametrize("columns", (20, 40, *WIDTHS))
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_one_line_that_can_be_pasted(name, columns):
+    found = help_of(CATALOGUE, name)
+    lines = [
+        line.removeprefix("Example:").strip() for line in help.task_lines(found, "inv", columns)
+    ]
+    assert found.examples and set(found.examples) <= set(lines)
+
+
+@pytest.mark.parametrize("columns", (20, 30, 45))
+def test_in_a_narrow_window_what_a_flag_means_stands_below_it(columns):
+    row = help.HelpRow("--drain DURATION", "How long running jobs may take to end.", "0s")
+    lines = list(help.row_lines([row, help.HelpRow("-f, --follow", "Go on.")], columns))
+    assert lines[0] == "  --drain DURATION" and "  -f, --follow" in lines
+    assert all(len(line) <= columns for line in lines)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

@@ -165,7 +165,7 @@ def test_what_was_typed_before_a_question_is_no_answer(call, early, result):
 @pytest.mark.parametrize("columns", [30, 60, 80, 140])
 def test_a_question_fits_into_the_window_and_breaks_no_word(answering, monkeypatch, columns):
     said = "One file, 19 B, will be removed for good from my-study on sandbox-1."
-    monkeypatch.setattr("opstasks.fleet.terminal.size_of", lambda stream: (columns, 24))
+    monkeypatch.setattr("opstasks.core.window.size_of", lambda stream: (columns, 24))
     for text in (f"{said} Type the name:", "Deploy to sandbox-1, sandbox-2, sandbox-3? [y/N]"):
         answering("x\n")
         questions.answer_to(text)

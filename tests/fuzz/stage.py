@@ -334,15 +334,15 @@ def run(argv, script, *, columns=0):
 @contextmanager
 def _width(columns):
     """The width of the terminal."""
-    from opstasks.fleet import terminal
+    from opstasks.core import window
 
-    kept = terminal.size, live.size, terminal.size_of
-    terminal.size = live.size = lambda: (columns, 24)
-    terminal.size_of = lambda stream: (columns, 24)
+    kept = window.size, live.size, window.size_of
+    window.size = live.size = lambda: (columns, 24)
+    window.size_of = lambda stream: (columns, 24)
     try:
         yield
     finally:
-        terminal.size, live.size, terminal.size_of = kept
+        window.size, live.size, window.size_of = kept
 
 
 # -- what a run shows of host b ----------------------------------------------------------------

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import inspect as types
 
+from opstasks.core import window
 from opstasks.core.errors import Refused, Unreachable
-from opstasks.fleet import terminal
 from opstasks.fleet.program import ProgramCommand
 from opstasks.queries.progress import TableProgress
 from tests.fake_host import Reply
@@ -228,5 +228,5 @@ def prepared(patch, folder):
 def run(argv, script, patch, columns):
     """Run `inv ARGV` in a window of a width, or in a pipe (0)."""
     with patch.context() as inner:
-        inner.setattr(terminal, "size_of", lambda stream: (columns or 80, 24))
+        inner.setattr(window, "size_of", lambda stream: (columns or 80, 24))
         return stage.run(argv, script, columns=columns)

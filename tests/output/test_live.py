@@ -23,7 +23,7 @@ def terminal(monkeypatch):
         shown = Terminal()
         monkeypatch.setattr("sys.stdin", Terminal())
         monkeypatch.setattr("sys.stdout", shown)
-        monkeypatch.setattr("opstasks.fleet.terminal.size", lambda: (60, 15))
+        monkeypatch.setattr("opstasks.core.window.size", lambda: (60, 15))
         monkeypatch.setattr(live, "size", lambda: (60, 15), raising=False)
         monkeypatch.setenv("TERM", "xterm")
         return shown
