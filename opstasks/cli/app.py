@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,6 +70,11 @@ class App:
         if self._fleet is None:
             self._fleet = self._make_fleet()
         return self._fleet
+
+    def choose_all(self) -> None:
+        """Without -H, select every host of hosts.yaml; call it before the hosts are used."""
+        if not self.options.hosts:
+            self.options = replace(self.options, hosts=("all",))
 
     def _make_fleet(self) -> Fleet:
         from opstasks.cli.here import refuse_unless_backend

@@ -12,7 +12,7 @@ from opstasks.core.errors import Refused
 SPANS = "90, 90s, 2m or 1h30m"
 # A larger number is a typing mistake, and not every host could count that far.
 MOST = 1_000_000_000
-_PLAIN = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_PLAIN = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 class ValueForm(Protocol):

@@ -14,12 +14,16 @@ _SPAN = re.compile(
     re.ASCII,
 )
 _UNITS_S = (604800, 86400, 3600, 60, 1)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", re.ASCII)
+_DATE = re.compile(
+    r"\d{4}-\d{2}-\d{2}([t ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(z|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
 _DAYS = {"today": 0, "yesterday": 1}
 HINT = "try 90 (seconds), 90s, 30m, 4h, 1h30m or 2d"
 # A longer span is more often a typing mistake than a plan.
 SURE_S = 7 * 86400
 LIMIT_S = 366 * 86400
+# A moment that a host shows may be ahead of this machine's clock.
+SKEW_S = 900
 
 
 def is_span(text: str) -> bool:
@@ -50,17 +54,25 @@ def check_sure(seconds: float, text: str, *, yes: bool) -> None:
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """The moment of a date, ``today``, ``yesterday`` or a span before `now`; raises Refused."""
+    """The moment of a date, ``today``, ``yesterday`` or a span before `now`, in UTC.
+
+    A date may have an offset, as those of --json do. Raises Refused, also for the future.
+    """
+    typed, text = text, text.strip().lower()
     if is_span(text):
         return now - timedelta(seconds=parse(text))
     if text in _DAYS:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - timedelta(days=_DAYS[text])
     if not _DATE.fullmatch(text):
-        raise Refused(f"{text!r} is not a time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00")
+        raise Refused(f"{typed!r} is not a time", hint="try 90s, 1h30m, 2d or 2026-11-24 10:00")
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
+        found = datetime.fromisoformat(text.upper())
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise Refused(
-            f"{text!r} is not a date", hint="try 2026-11-24 or 2026-11-24 10:00"
+            f"{typed!r} is not a date", hint="try 2026-11-24 or 2026-11-24 10:00"
         ) from None
+    if found > now + timedelta(seconds=SKEW_S):
+        raise Refused(f"{typed!r} is in the future: it is {now:%Y-%m-%d %H:%M} UTC now")
+    return found

@@ -82,12 +82,10 @@ def _headline(ctx: Context, count: int) -> str:
 
 
 def _check(ctx: Context) -> None:
-    from opstasks.core.errors import Refused
     from opstasks.hosts import routes
     from opstasks.hosts.screen import check_screen
 
-    if not ctx.options.hosts:
-        raise Refused("--check connects: name the hosts", hint="inv -H all hosts --check")
+    ctx.app.choose_all()
     ages, inventory = routes.kept_ages(), ctx.app.inventory
 
     def read(host: Host) -> HostRoute:

@@ -74,7 +74,7 @@ def _refuse_pipes(ctx: Context) -> None:
     help={
         "temp-table": "The start of the names of temporary tables, with or without #.",
         "table": "A table of the temporary database (TEMP_DATABASE_NAME).",
-        "database": Flag("The login to use: default or include_t1oo.", value="NAME"),
+        "database": Flag("The login to use.", value="default|include_t1oo"),
         "timeout": Flag("How long the database may take.", value="DURATION", least=1),
     },
 )

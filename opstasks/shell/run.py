@@ -30,9 +30,9 @@ class RunPlan:
 def make_command(words: Sequence[str], timeout_s: float) -> Command:
     """The command from the typed words; a single word with a space is shell text.
 
-    Raises Refused without words, and for an impossible time limit.
+    Raises Refused without a program, and for an impossible time limit.
     """
-    if not words:
+    if not words or not words[0].strip():
         raise Refused("no command given", hint="inv -H tpp run -- docker ps")
     if timeout_s > durations.LIMIT_S:
         raise Refused(f"--timeout: {timeout_s} s is more than a year", hint=durations.HINT)

@@ -306,6 +306,26 @@ ctx.finish(FleetResult([HostResult("tpp", "ok", "fine")]))
         assert done.stderr.count("cannot write the result: no space left on device") == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["", "--list", "--help status", "--help flags", "--help jobs", "completion bash", "hosts"],
+)
+def test_a_full_disk_is_an_error_of_every_screen(fleet, line):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("inv")), *line.split()],
+            cwd=ROOT,
+            env={**os.environ, "OPSTASKS_HOSTS": str(fleet)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error  cannot write the result: no space left on device\n")
+
+
 def test_closed_streams_do_not_break_a_run(fleet):
     inv = Path(sys.executable).with_name("inv")
     for closed in ("2>&-", ">&-", "<&-"):

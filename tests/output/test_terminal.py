@@ -158,6 +158,7 @@ def test_a_dumb_terminal_gets_no_escape_codes(answers):
     )  # fmt: skip
     child.expect("the end")
     assert "\x1b" not in child.before and "b     up" in child.before
+    assert child.before.rstrip().endswith("2 of 2 answered")
     child.close(force=True)
 
 

@@ -60,7 +60,12 @@ def test_words_are_a_command_and_one_word_is_shell_text(words, line):
 
 @pytest.mark.parametrize(
     ("words", "timeout_s", "said"),
-    [([], 5, "no command"), (["x"], 10**9, "--timeout: 1000000000 s is more than a year")],
+    [
+        ([], 5, "no command"),
+        ([""], 5, "no command"),
+        ([" ", "a"], 5, "no command"),
+        (["x"], 10**9, "--timeout: 1000000000 s is more than a year"),
+    ],
 )
 def test_wrong_usage_is_refused(words, timeout_s, said):
     with pytest.raises(Refused, match=said):
