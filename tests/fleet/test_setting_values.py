@@ -91,6 +91,13 @@ def test_a_value_of_another_type_or_range_is_refused(load, path):
             check_refused(load, (*level, *path), value)
 
 
+def test_a_variable_is_a_text_a_number_or_a_truth_value(load):
+    for value in (*NEVER_GOOD, *YAML_ERRORS, "1.5", "[]", "{}", "[x]", "'a b'", "'$x'"):
+        check_refused(load, ("hosts", "h", "vars", "name"), value)
+    for value, read in (("''", ""), ("x", "x"), ("0", 0), ("true", True), ("false", False)):
+        assert load(block(("hosts", "h", "vars", "name"), value)).hosts["h"].vars == {"name": read}
+
+
 def value_at(spec, path):
     for part in path:
         spec = getattr(spec, part)

@@ -203,6 +203,12 @@ def test_all_mistakes_are_listed_at_once(backends):
     assert len(caught.value.tail.split("\n")) == 2, "an error is one line, the others are below it"
 
 
+def test_a_truth_value_of_a_host_is_written_as_in_hosts_yaml(backends):
+    backends(own={"files": [FILE]}, files={"x": "A=@vars.a@\nB=@vars.b@\nC=@vars.c@\n"})
+    wanted = describe.describe(spec(vars={"a": True, "b": False, "c": 4}))
+    assert wanted.contents == {"/etc/x": "A=true\nB=false\nC=4\n"}
+
+
 def test_an_unknown_backend_is_refused_with_the_known_ones(backends):
     backends()
     with pytest.raises(Refused, match="one of mine"):
