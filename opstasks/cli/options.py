@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import invoke
@@ -92,9 +91,7 @@ class RunOptions:
 def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOptions:
     """The core flags that Invoke parsed; raises Refused for impossible values."""
     ssh_config, identity = args["ssh-config"].value or "", args.identity.value or ""
-    if ssh_config and not Path(ssh_config).expanduser().is_file():
-        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="correct -S")
-    _check_key(identity)
+    _check_files(ssh_config, identity)
     password = config.sudo.password
     return RunOptions(
         hosts=tuple(args.hosts.value or ()),
@@ -118,11 +115,17 @@ def options_from(args: Any, config: invoke.Config, argv: Sequence[str]) -> RunOp
     )
 
 
-def _check_key(identity: str) -> None:
-    """Raise Refused if there is no such key; `-i` may use %-tokens, or a key that an agent has."""
+def _check_files(ssh_config: str, identity: str) -> None:
+    """Raise Refused for a missing file; `-i` may use %-tokens, or a key that an agent has."""
+    if not ssh_config and not identity:
+        return
+    from opstasks.fleet.named_files import home_path, is_file
+
+    if ssh_config and not is_file(home_path(ssh_config)):
+        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="correct -S")
     if not identity or "%" in identity:
         return
-    if not any(Path(f"{identity}{end}").expanduser().is_file() for end in ("", ".pub")):
+    if not any(is_file(home_path(f"{identity}{end}")) for end in ("", ".pub")):
         raise Refused(f"--identity: {identity!r} is not a file", hint="correct -i")
 
 

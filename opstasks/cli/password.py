@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from opstasks.cli.options import password_from
@@ -122,8 +121,9 @@ class PasswordBox:
             return None
         source = f"${PASSWORD_FILE} ({name})"
         from opstasks.fleet import private_files
+        from opstasks.fleet.named_files import home_path
 
-        text = private_files.read_secret(Path(name).expanduser(), source)
+        text = private_files.read_secret(home_path(name), source)
         return password_from(text, source)
 
     # -- questions ---------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from opstasks.core.errors import Refused
 from opstasks.fleet.inventory import HostPattern
+from opstasks.fleet.named_files import home_path
 
 FAILED = "@failed"
 MOST_BYTES = 1 << 20
@@ -71,7 +71,7 @@ def _text_of(file: str) -> str:
         if file == "-":
             data = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
-            with Path(file).expanduser().open("rb") as opened:
+            with home_path(file).open("rb") as opened:
                 data = opened.read(MOST_BYTES + 1)
         text = data.decode()
     except OSError as error:

@@ -7,25 +7,20 @@ then its own; mappings (`deploy`, `vars`) merge key by key.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from opstasks.core import durations
 from opstasks.core.errors import Refused
+from opstasks.core.fields import ready
 from opstasks.core.formats import plural
-from opstasks.fleet import setting_shapes as shapes
-from opstasks.fleet.hosts_file import FILE_NAME, Mistakes, RawFleet, read
-from opstasks.fleet.inventory import (
-    NEVER,
-    DeploySpec,
-    HostSpec,
-    Inventory,
-    RepoSpec,
-    parse_ad_hoc,
-)
+from opstasks.fleet.hosts_file import RawFleet, read
+from opstasks.fleet.inventory import DeploySpec, HostSpec, Inventory, parse_ad_hoc
+from opstasks.fleet.mistakes import Mistakes, YamlText
+from opstasks.fleet.strict_yaml import YamlPath
+from opstasks.fleet.struct_checks import shown
 
 
 def load(path: Path | None) -> Inventory:
@@ -35,7 +30,7 @@ def load(path: Path | None) -> Inventory:
     """
     if path is None:
         return Inventory({}, {})
-    mistakes = Mistakes()
+    mistakes = Mistakes(YamlText(path.name, ""))
     inventory = _Builder(read(path, mistakes), mistakes).inventory()
     if mistakes.found:
         first, *more = mistakes.found
@@ -53,155 +48,97 @@ class _Builder:
     def __init__(self, raw: RawFleet, mistakes: Mistakes) -> None:
         self._raw = raw
         self._mistakes = mistakes
+        # A part of `deploy` keeps the other parts: a `ref` alone is a ref of the usual repository.
+        self._defaults = merged({"deploy": msgspec.to_builtins(DeploySpec())}, raw.defaults)
 
     def inventory(self) -> Inventory:
-        """The inventory, without the hosts that have mistakes."""
-        self._at("defaults")
-        members = {name: tuple(self._members(name, ())) for name in self._raw.groups}
+        """The inventory of everything that has no mistakes."""
+        members = {name: self._members(name) for name in self._raw.groups}
         for name in self._raw.groups:
             if name in self._raw.hosts:
-                self._mistakes.bad_value(f"groups.{name}", name, "a name that is not a host's")
-        defaults = self._converted("defaults", {"name": "", **self._raw.defaults})
+                self._add(("groups", name), f"{name!r} is not a new name: a host has it")
         hosts = {name: self._host(name, members) for name in self._raw.hosts}
-        good = {name: spec for name, spec in hosts.items() if spec is not None}
-        for spec in good.values():
-            self._check_gateway(spec, good)
+        self._check_gateways(hosts.values())
         known = {
-            group: tuple(name for name in good if name in names) for group, names in members.items()
+            group: tuple(name for name in hosts if name in names)
+            for group, names in members.items()
         }
-        return Inventory(good, known, defaults)
+        return Inventory(hosts, known, _spec({"name": "", **self._defaults}))
 
-    def _at(self, name: str) -> None:
-        """Report the following mistakes for the file that defines this name."""
-        self._mistakes.file = self._raw.origin.get(name, FILE_NAME)
+    def _add(self, path: YamlPath, problem: str) -> None:
+        """Add a mistake in the file that defines a host, a group or the defaults."""
+        self._mistakes.text = self._raw.origin.get(path[:2]) or self._raw.origin[path[:1]]
+        self._mistakes.add(path, problem)
 
     # -- groups ------------------------------------------------------------------------------
 
-    def _members(self, group: str, above: tuple[str, ...]) -> Iterator[str]:
+    def _members(self, group: str) -> set[str]:
         """Every host of a group, also of its children."""
-        path = f"groups.{group}"
-        if group in above:
-            self._mistakes.bad_value(f"{path}.children", group, "free of cycles")
-            return
-        values = self._raw.groups[group]
-        for name in self._mistakes.words(f"{path}.hosts", values.get("hosts") or []):
-            if name in self._raw.hosts:
-                yield name
-            else:
-                self._undefined(f"{path}.hosts", name, self._raw.hosts)
-        for child in self._mistakes.words(f"{path}.children", values.get("children") or []):
-            if child in self._raw.groups:
-                yield from self._members(child, (*above, group))
-            else:
-                self._undefined(f"{path}.children", child, self._raw.groups)
+        found, seen, waiting = set[str](), {group}, [group]
+        while waiting:
+            path = ("groups", waiting.pop())
+            values = self._raw.groups[path[1]]
+            for place, name in enumerate(values.get("hosts", [])):
+                if name not in self._raw.hosts:
+                    self._undefined((*path, "hosts", place), name, self._raw.hosts)
+                else:
+                    found.add(name)
+            for place, child in enumerate(values.get("children", [])):
+                if child not in self._raw.groups:
+                    self._undefined((*path, "children", place), child, self._raw.groups)
+                elif child == group:
+                    self._add((*path, "children", place), f"{child!r} is not free of cycles")
+                elif child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+        return found
 
-    def _undefined(self, path: str, name: str, known: Iterable[str]) -> None:
+    def _undefined(self, path: YamlPath, name: str, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, list(known), 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        self._mistakes.add(path, f"{name!r} is not defined{hint}")
+        self._add(path, f"{shown(name)} is not defined{hint}")
 
     # -- hosts -------------------------------------------------------------------------------
 
-    def _host(self, name: str, members: Mapping[str, tuple[str, ...]]) -> HostSpec | None:
-        self._at(name)
+    def _host(self, name: str, members: Mapping[str, set[str]]) -> HostSpec:
         groups = [group for group, hosts in members.items() if name in hosts]
         # A group that names the host itself is nearer than one that has it through a child.
-        groups.sort(key=lambda group: name in (self._raw.groups[group].get("hosts") or []))
-        values = dict(self._raw.defaults)
+        groups.sort(key=lambda group: name in self._raw.groups[group].get("hosts", []))
+        values = self._defaults
         for group in groups:
             values = merged(values, self._raw.groups[group])
         values = merged(values, self._raw.hosts[name])
         for key in ("hosts", "children"):
             values.pop(key, None)
-        values.setdefault("address", name)
-        return self._converted(f"hosts.{name}", {**values, "name": name, "groups": groups})
+        values["address"] = values.get("address") or name
+        return _spec({**values, "name": name, "groups": groups})
 
-    def _converted(self, path: str, values: dict[str, Any]) -> HostSpec | None:
-        """The settings as a `HostSpec`; None when one of them is wrong."""
-        before = len(self._mistakes.found)
-        self._check_shapes(path, values)
-        self._check_deploy(path, values.get("deploy"))
-        if len(self._mistakes.found) > before:
-            return None
-        try:
-            return msgspec.convert(values, HostSpec)
-        except msgspec.ValidationError as error:
-            text, _, where = str(error).partition(" - at `$.")
-            key = where.rstrip("`")
-            found: Any = values
-            for part in key.partition("[")[0].split("."):
-                found = found.get(part) if isinstance(found, dict) else found
-            self._mistakes.add(f"{path}.{key}", f"{found!r}: {text}")
-            return None
+    def _check_gateways(self, hosts: Iterable[HostSpec]) -> None:
+        raw = self._raw
+        layers: dict[YamlPath, dict[str, Any]] = {("defaults",): raw.defaults}
+        layers |= {("groups", name): values for name, values in raw.groups.items()}
+        layers |= {("hosts", name): values for name, values in raw.hosts.items()}
+        for path, values in layers.items():
+            gateway = values.get("gateway", "")
+            if gateway and gateway not in raw.hosts and parse_ad_hoc(gateway) is None:
+                text = f"{shown(gateway)} is not a host or user@host[:port]"
+                self._add((*path, "gateway"), text)
+        for spec in hosts:
+            if spec.gateway == spec.name:
+                path = self._setter(spec, "gateway")
+                self._add(path, f"{shown(spec.gateway)} cannot be reached through itself")
 
-    def _check_shapes(self, path: str, values: Mapping[str, Any]) -> None:
-        for key, shape in shapes.SHAPES.items():
-            self._check(f"{path}.{key}", values.get(key) or "", shape)
-        for key in (*shapes.LINES, *shapes.LOCAL_PATHS):
-            self._check_line(f"{path}.{key}", values.get(key), is_path=key in shapes.LOCAL_PATHS)
-        self._check_span(f"{path}.keep_connection", values.get("keep_connection"))
-        self._check_lists(path, values)
-        port = values.get("port")
-        if isinstance(port, int) and not 0 <= port < 65536:
-            self._mistakes.bad_value(f"{path}.port", port, "a port (1 to 65535)")
+    def _setter(self, spec: HostSpec, key: str) -> YamlPath:
+        """The path of the setting that a host uses: its own, a group's or the defaults'."""
+        if key in self._raw.hosts[spec.name]:
+            return "hosts", spec.name, key
+        groups = [group for group in spec.groups if key in self._raw.groups[group]]
+        return ("groups", groups[-1], key) if groups else ("defaults", key)
 
-    def _check(self, path: str, value: Any, shape: shapes.Shape) -> None:
-        """Add a mistake if a value does not have the shape; the default "" is always accepted."""
-        if value == "" or (isinstance(value, str) and shape.pattern.fullmatch(value)):
-            return
-        plain = value.rstrip("/") if isinstance(value, str) else ""
-        if shape.pattern.fullmatch(plain):
-            self._mistakes.add(path, f"{value!r} ends with a slash: write {plain}")
-        else:
-            self._mistakes.bad_value(path, value, shape.expected)
 
-    def _check_line(self, path: str, value: Any, *, is_path: bool) -> None:
-        if not isinstance(value, str):
-            return  # another type is refused later
-        if not shapes.is_line(value) or (is_path and value.startswith("-")):
-            self._mistakes.bad_value(path, value, "a path" if is_path else "one line of text")
-        elif path.endswith(".backends") and value and not value.startswith("/"):
-            self._mistakes.bad_value(path, value, "an absolute path")
-
-    def _check_lists(self, path: str, values: Mapping[str, Any]) -> None:
-        keys = values.get("host_keys")
-        for line in keys if isinstance(keys, list) else []:
-            self._check(f"{path}.host_keys", line, shapes.HOST_KEY)
-        words = values.get("tools_run_args")
-        for word in words if isinstance(words, list) else []:
-            self._check_line(f"{path}.tools_run_args", word, is_path=False)
-        known = values.get("vars")
-        for name, value in known.items() if isinstance(known, dict) else ():
-            self._check(f"{path}.vars", name, shapes.VARIABLE)
-            if isinstance(value, str):
-                self._check(f"{path}.vars.{name}", value, shapes.VALUE)
-
-    def _check_span(self, path: str, value: Any) -> None:
-        try:
-            if isinstance(value, str) and value not in ("", NEVER):
-                durations.parse(value)
-        except Refused as error:
-            self._mistakes.add(path, f"{error.message}; {error.hint}")
-
-    def _check_deploy(self, path: str, deploy: Any) -> None:
-        if deploy is None:
-            return
-        where = f"{path}.deploy"
-        deploy = self._mistakes.mapping(where, deploy, DeploySpec.__struct_fields__)
-        for name in ("code", "lib"):
-            if name not in deploy:
-                continue
-            fields = RepoSpec.__struct_fields__
-            repo = self._mistakes.mapping(f"{where}.{name}", deploy[name], fields)
-            for key, shape in (("url", shapes.URL), ("ref", shapes.REF)):
-                self._check(f"{where}.{name}.{key}", repo.get(key, ""), shape)
-
-    def _check_gateway(self, spec: HostSpec, hosts: Mapping[str, HostSpec]) -> None:
-        self._at(spec.name)
-        is_known = spec.gateway in hosts and spec.gateway != spec.name
-        if spec.gateway and not is_known and parse_ad_hoc(spec.gateway) is None:
-            path = f"hosts.{spec.name}.gateway"
-            self._mistakes.bad_value(path, spec.gateway, "a host or user@host[:port]")
+def _spec(values: Mapping[str, Any]) -> HostSpec:
+    """Settings, checked one by one when they were read, as a type."""
+    return msgspec.convert(values, ready(HostSpec))
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from opstasks.core.errors import Refused
 EVERYONE = "all"
 # A value of keep_connection: make a new login, even if the person's own ssh keeps a connection.
 NEVER = "never"
+# A longer wait than an hour is a mistake.
+MOST_S = 3600
 # A name of ours or of a system: a host, a group, a unit.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # An address and an account that are safe on ssh's command line.
@@ -34,7 +36,7 @@ _AD_HOC = re.compile(
 class RepoSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A git repository: where the host fetches it from, and the branch, tag or commit to run."""
 
-    url: str = ""
+    url: str
     ref: str = "main"
 
 
@@ -43,8 +45,8 @@ class DeploySpec(msgspec.Struct, frozen=True, kw_only=True):
 
     code: RepoSpec = RepoSpec(url="https://github.com/opensafely-core/job-runner")
     lib: RepoSpec = RepoSpec(url="https://github.com/opensafely-core/job-runner-dependencies")
-    watch_s: Annotated[float, msgspec.Meta(gt=0)] = 15.0
-    keep_snapshots: Annotated[int, msgspec.Meta(ge=1)] = 5
+    watch_s: Annotated[float, msgspec.Meta(gt=0, le=MOST_S)] = 15.0
+    keep_snapshots: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
 
 
 class PrivacySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     address: str = ""
     hostname: str = ""
-    port: int = 0
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     user: str = ""
     identity_file: str = ""
     ssh_config: str = ""
@@ -67,7 +69,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_keys: tuple[str, ...] = ()
     host_key_checking: str = ""
     sudo: str = "ask"
-    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MOST_S)] = 10.0
     keep_connection: str = ""
     backend: str = ""
     backends: str = ""

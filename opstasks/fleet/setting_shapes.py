@@ -11,7 +11,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from opstasks.fleet.inventory import ADDRESS, NAME, USER
+from opstasks.core import durations
+from opstasks.core.errors import Refused
+from opstasks.fleet.inventory import ADDRESS, NAME, NEVER, USER
+from opstasks.fleet.strict_yaml import YamlPath
+from opstasks.fleet.struct_checks import shown
 
 
 class Shape(NamedTuple):
@@ -19,6 +23,15 @@ class Shape(NamedTuple):
 
     pattern: re.Pattern[str]
     expected: str
+
+    def problem(self, text: str) -> str:
+        """What is wrong with a text; "" for nothing."""
+        if self.pattern.fullmatch(text):
+            return ""
+        plain = text.rstrip("/")
+        if self.pattern.fullmatch(plain):
+            return f"{shown(text)} ends with a slash: write {plain}"
+        return f"{shown(text)} is not {self.expected}"
 
 
 # Not "ALL" or another name in capitals: sudoers reads them as everyone, or as an alias.
@@ -58,7 +71,7 @@ HOST_KEY = Shape(
     "a key type and a base64 key",
 )
 
-# The settings that are one text.
+# The settings that are one text, or whose items are one.
 SHAPES = {
     "address": Shape(ADDRESS, "a host name or an IP address"),
     "hostname": Shape(NAME, "the host's own name"),
@@ -71,14 +84,51 @@ SHAPES = {
     "lock_dir": PATH,
     "unit": Shape(NAME, "a systemd unit's name"),
     "backend": Shape(NAME, "a folder's name under backends/"),
+    "host_keys": HOST_KEY,
     "host_key_checking": Shape(re.compile("strict|accept-new"), "'strict' or 'accept-new'"),
     "sudo": Shape(re.compile("ask|nopasswd"), "'ask' or 'nopasswd'"),
     "registry": REGISTRY,
     "registry_proxy": REGISTRY,
+    "vars": VALUE,
+    "deploy.code.url": URL,
+    "deploy.code.ref": REF,
+    "deploy.lib.url": URL,
+    "deploy.lib.ref": REF,
 }
 # Any text on one line. A path on this machine must not look like an option of ssh.
-LINES = ("level4_folder",)
+LINES = ("level4_folder", "tools_run_args")
 LOCAL_PATHS = ("identity_file", "ssh_config", "backends")
+# Checked when all hosts are known.
+_LATER = ("gateway", "include", "hosts", "children")
+
+
+def problem(path: YamlPath, text: str) -> str:
+    """What is wrong with the text of a setting; "" for nothing."""
+    names = [part for part in path if isinstance(part, str)]
+    key = "vars" if names[0] == "vars" else ".".join(names)
+    if key in _LATER:
+        return ""
+    if key == "keep_connection":
+        return _span_problem(text)
+    return SHAPES[key].problem(text) if key in SHAPES else _line_problem(key, text)
+
+
+def _span_problem(text: str) -> str:
+    try:
+        if text != NEVER:
+            durations.parse(text)
+    except Refused as error:
+        return f"{error.message}; {error.hint}"
+    return ""
+
+
+def _line_problem(key: str, text: str) -> str:
+    is_path = key in LOCAL_PATHS
+    if not is_line(text) or (is_path and text.startswith("-")):
+        return f"{shown(text)} is not {'a path' if is_path else 'one line of text'}"
+    if key == "backends" and not text.startswith("/"):
+        return f"{shown(text)} is not an absolute path"
+    return ""
 
 
 def is_line(text: str) -> bool:

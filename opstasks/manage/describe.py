@@ -25,6 +25,7 @@ from opstasks.core.lines import hidden_sign
 from opstasks.deploy.source import is_same_url
 from opstasks.fleet import trusted_files
 from opstasks.fleet.inventory import HostSpec
+from opstasks.fleet.named_files import home_path, is_folder
 from opstasks.manage import keys, people
 from opstasks.manage.layers import fill, merged, read_layer, refused, typed
 from opstasks.manage.mistakes import mistakes
@@ -188,8 +189,8 @@ def folder(spec: HostSpec) -> Traversable:
     named = _named(spec)
     if not named:
         return resources.files("opstasks.backends")
-    path = Path(named).expanduser()
-    if not path.is_dir():
+    path = home_path(named)
+    if not is_folder(path):
         origin = f"${ENVIRONMENT}" if os.environ.get(ENVIRONMENT) else "backends in hosts.yaml"
         raise Refused(f"{origin}: {named!r} is not a folder", host=spec.name, hint="correct it")
     if reason := trusted_files.tree_problem(path):
@@ -258,8 +259,13 @@ def placeholders(spec: HostSpec) -> dict[str, str]:
         "lib_url": spec.deploy.lib.url,
         "lib_ref": spec.deploy.lib.ref,
         "file": "@file@",
-        **{f"vars.{name}": str(value) for name, value in spec.vars.items()},
+        **{f"vars.{name}": _as_written(value) for name, value in spec.vars.items()},
     }
+
+
+def _as_written(value: str | int | bool) -> str:
+    """A value as it is in hosts.yaml: `true`, not Python's `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _source(folders: list[Traversable], name: str, spec: HostSpec) -> str:

@@ -114,11 +114,25 @@ class LoginEffect(msgspec.Struct, frozen=True):
     twins: tuple[Line, ...] = ()
 
 
+class JoinEffect(msgspec.Struct, frozen=True):
+    """A way to join a group without being listed in /etc/group.
+
+    `line` is the name of the line that allows it: another one may have the same id as `group`.
+    `name` is the account, "" for everyone who knows the group's password.
+    """
+
+    group: Line
+    line: Line
+    way: Literal["administrator", "member", "password"]
+    name: Line = ""
+
+
 class LoginsEffect(msgspec.Struct, frozen=True):
-    """The accounts that can perhaps log in, and the members of groups."""
+    """The accounts that can perhaps log in, the members of groups, and who else can join them."""
 
     accounts: tuple[LoginEffect, ...] = ()
     groups: dict[Line, tuple[Line, ...]] = {}
+    joiners: tuple[JoinEffect, ...] = ()
 
 
 class EffectFacts(msgspec.Struct, frozen=True):

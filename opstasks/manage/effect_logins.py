@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from opstasks.core.hints import one_word
-from opstasks.manage.effect_facts import EffectFacts, LoginEffect
+from opstasks.manage.effect_facts import EffectFacts, JoinEffect, LoginEffect
 from opstasks.manage.model import Description
 
 # The members of these groups can become root, or read what only root should.
@@ -48,9 +48,10 @@ def problems(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
     for account in facts.logins.accounts:
         yield from _account(account, wanted)
     yield from _groups(facts, wanted)
+    yield from _joiners(facts.logins.joiners)
     for path in facts.persistence:
         now = f"{path} runs or changes its programs"
-        yield "service account", now, "absent", f"look at it, then rm {one_word(path)}"
+        yield "service account", now, "absent", f"look at it, then rm -r {one_word(path)}"
 
 
 def _account(found: LoginEffect, wanted: Description) -> Iterator[LoginProblem]:
@@ -112,3 +113,16 @@ def _groups(facts: EffectFacts, wanted: Description) -> Iterator[LoginProblem]:
                 hint = f"{words} (or usermod -g, if it is its own group; or vigr, if another group"
                 hint += " has the same id)"
                 yield f"{name} in group {group}", "yes", "no", hint
+
+
+def _joiners(found: Iterable[JoinEffect]) -> Iterator[LoginProblem]:
+    """Ways into a group that /etc/group does not show; `newgrp` and `sg` use /etc/gshadow."""
+    for entry in found:
+        group, name = one_word(entry.line), one_word(entry.name)
+        who, hint = {
+            "administrator": (f"administrator {entry.name}", f"gpasswd -A '' {group}"),
+            "member": (f"member {entry.name} of /etc/gshadow", f"gpasswd -d {name} {group}"),
+            "password": ("a password", f"gpasswd -R {group}"),
+        }[entry.way]
+        same = "" if entry.line == entry.group else f"has the id of {entry.group}, and "
+        yield f"group {entry.line}", f"{same}can be joined by {who}", "by nobody", hint

@@ -1,11 +1,10 @@
 """The layers of a description: reading a host.yaml, merging layers, typing the result.
 
-Every mistake is refused with its file and key.
+Every mistake is refused with its file, line and key.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -17,10 +16,16 @@ import msgspec
 from opstasks.core.errors import Refused
 from opstasks.core.fields import ready
 from opstasks.fleet.inventory import HostSpec
-from opstasks.fleet.strict_yaml import parse_yaml
+from opstasks.fleet.mistakes import YamlText
+from opstasks.fleet.strict_yaml import parse_yaml, yaml_problem
+from opstasks.fleet.struct_checks import Problem, dotted, fields_of, nearest, plain, problems, shown
 from opstasks.manage.model import MAPPINGS, SECTIONS, BackendOptions, Description, ManageEntry
 
 _PLACEHOLDER = re.compile(r"@([a-z_]+(?:\.[A-Za-z0-9_]+)?)@")
+
+
+class _PeopleSection(msgspec.Struct):
+    people: dict[str, tuple[str, ...]] = {}
 
 
 def read_layer(place: Traversable, spec: HostSpec) -> dict[str, Any]:
@@ -29,69 +34,59 @@ def read_layer(place: Traversable, spec: HostSpec) -> dict[str, Any]:
 
     where = f"backends/{place.name}/host.yaml"
     try:
-        data = _parsed(place.joinpath("host.yaml").read_bytes().decode()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Refused(f"{where}: {' '.join(str(error).split())}", host=spec.name) from error
-    wrong = list(_layer_mistakes(data))
+        text = place.joinpath("host.yaml").read_bytes().decode()
+        data, wrong = _parsed(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Refused(yaml_problem(where, error), host=spec.name) from error
     if wrong:
-        raise refused([f"{where}: {text}" for text in wrong], spec)
-    found: dict[str, Any] = data
-    return found
+        known = YamlText(where, text)
+        raise refused([f"{known.place(path)}: {problem}" for path, problem in wrong], spec)
+    return data
 
 
 @lru_cache(maxsize=16)
-def _parsed(text: str) -> Any:
-    """The value of a layer: all hosts share the same few, and parsing takes most of the time."""
-    return parse_yaml(text)
+def _parsed(text: str) -> tuple[dict[str, Any], list[Problem]]:
+    """The value of a layer, and its mistakes: all hosts share the same few layers."""
+    found = parse_yaml(text)
+    data = {} if found is None else found
+    return data, list(_layer_problems(data))
 
 
-def _layer_mistakes(data: Any) -> Iterator[str]:
-    """Unknown sections, unknown keys and duplicate names, in one file."""
+def _layer_problems(data: Any) -> Iterator[Problem]:
+    """Unknown sections, unknown keys, values of wrong types and duplicate names, in one file."""
     if not isinstance(data, dict):
-        yield "must be a mapping of sections"
+        yield (), "must be a mapping of sections"
         return
     for section, entries in data.items():
-        if section not in SECTIONS and section not in MAPPINGS:
-            yield f"unknown section {_nearest(section, [*SECTIONS, *MAPPINGS])}"
-        elif section in MAPPINGS:
-            yield from _mapping_mistakes(section, entries)
-        elif not isinstance(entries or [], list):
-            yield f"{section}: must be a list"
+        if section in SECTIONS:
+            yield from _list_problems(section, entries)
+        elif section == "options":
+            found = problems(entries, fields_of(BackendOptions), path=(section,))
+            yield from ((path, f"{dotted(path)}: {text}") for path, text in found)
+        elif section == "people":
+            found = problems({section: entries}, fields_of(_PeopleSection))
+            yield from ((path, f"{dotted(path)}: {text}") for path, text in found)
         else:
-            yield from _entry_mistakes(section, entries or [])
+            hint = nearest(section, [*SECTIONS, *MAPPINGS])
+            yield (section,), f"unknown section {shown(section)}; {hint}"
 
 
-def _mapping_mistakes(section: str, values: Any) -> Iterator[str]:
-    if not isinstance(values or {}, dict):
-        yield f"{section}: must be a mapping"
-    elif section == "options":
-        for key in set(values or {}) - set(BackendOptions.__struct_fields__):
-            yield f"options: unknown key {_nearest(key, BackendOptions.__struct_fields__)}"
-    else:
-        for role, names in (values or {}).items():
-            if not isinstance(names or [], list):
-                yield f"people.{role}: must be a list of names"
-
-
-def _entry_mistakes(section: str, entries: list[Any]) -> Iterator[str]:
+def _list_problems(section: str, entries: Any) -> Iterator[Problem]:
     kind, key = SECTIONS[section]
+    if not isinstance(entries, list):
+        yield (section,), f"{section}: must be a list; write [] for none"
+        return
     seen: set[str] = set()
-    for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-            yield f"{section}: {str(entry)[:60]!r} needs the key {key!r}"
+    for place, entry in enumerate(entries):
+        name = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name:
+            yield (section, place), f"{section}: {shown(entry)} needs the key {key!r}"
             continue
-        name = entry[key]
         if name in seen:
-            yield f"{section}: {name!r} is a duplicate"
+            yield (section, place), f"{section}: {shown(name)} is a duplicate"
         seen.add(name)
-        for unknown in set(entry) - set(kind.__struct_fields__):
-            yield f"{section}: {name}: unknown key {_nearest(unknown, kind.__struct_fields__)}"
-
-
-def _nearest(word: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(word), list(known), 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-    return f"{word!r}; {hint}"
+        for path, text in problems(entry, fields_of(kind)):
+            yield (section, place, *path), f"{section}: {plain(name)}: {dotted(path)}: {text}"
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -100,12 +95,12 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     joined: dict[str, list[str]] = {}
     for layer in layers:
-        options |= layer.get("options") or {}
-        for role, names in (layer.get("people") or {}).items():
-            joined[role] = list(dict.fromkeys([*joined.get(role, []), *(names or [])]))
+        options |= layer.get("options", {})
+        for role, names in layer.get("people", {}).items():
+            joined[role] = list(dict.fromkeys([*joined.get(role, []), *names]))
         for section in layer.keys() - set(MAPPINGS):
             known = lists.setdefault(section, {})
-            for entry in layer[section] or []:
+            for entry in layer[section]:
                 name = str(entry[SECTIONS[section][1]])
                 known[name] = {**known.get(name, {}), **entry}
     found: dict[str, Any] = {section: list(known.values()) for section, known in lists.items()}

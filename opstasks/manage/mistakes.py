@@ -70,7 +70,7 @@ def _account_mistakes(wanted: Description) -> Iterator[str]:
 def _setting_mistakes(name: str, match: str, line: str) -> Iterator[str]:
     try:
         found = re.search(match, line)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         yield f"settings: {name}: match: {error}"
         return
     if not found or "\n" in line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -28,6 +28,10 @@ AREAS: tuple[Area, ...] = (
     "database",
     "access",
 )
+
+
+# The id of an account or a group; the highest number of 32 bits means "none" for the system.
+AccountId = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 2)]
 
 
 class ManageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +71,7 @@ class Group(ManageEntry, frozen=True, kw_only=True):
     """
 
     name: str
-    gid: int = 0
+    gid: AccountId = 0
     exact: bool = False
     area: Area = "accounts"
 
@@ -87,7 +91,7 @@ class User(ManageEntry, frozen=True, kw_only=True):
     """
 
     name: str
-    uid: int = 0
+    uid: AccountId = 0
     group: str
     groups: tuple[str, ...] = ()
     exclusive: tuple[str, ...] = ()

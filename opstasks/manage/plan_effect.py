@@ -38,12 +38,12 @@ def with_effect(
 
 
 def _is_told(found: effect.EffectDifference, things: set[str]) -> bool:
-    """Whether another step says the same: a member is removed, an account is in no list."""
+    """Whether another step says the same: a group is closed, an account is in no list."""
     if found.area != "accounts" or found.thing not in things:
         return False
     is_key = found.now.startswith("has keys in") and found.now.endswith("/.ssh/authorized_keys")
     is_password = found.now.startswith("has a password")
-    return is_key or is_password or " in group " in found.thing
+    return is_key or is_password or " in group " in found.thing or found.thing.startswith("group ")
 
 
 def _there(facts: ManageFacts) -> set[str]:

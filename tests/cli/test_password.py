@@ -99,8 +99,9 @@ def test_without_a_file_and_a_terminal_there_is_no_password(monkeypatch):
     assert given(PasswordBox(None)) is None
 
 
-def test_a_password_file_that_cannot_be_read_is_refused(monkeypatch):
-    monkeypatch.setenv(PASSWORD_FILE, "/absent")
+@pytest.mark.parametrize("name", ["/absent", "~nobody-here/x"])
+def test_a_password_file_that_cannot_be_read_is_refused(monkeypatch, name):
+    monkeypatch.setenv(PASSWORD_FILE, name)
     with pytest.raises(Refused, match="cannot read"):
         given(PasswordBox(None))
 

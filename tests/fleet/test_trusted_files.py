@@ -114,7 +114,7 @@ def test_an_included_file_is_checked_like_the_file_itself(place, main, what):
     path = hosts_file.find_inventory(str(place) if main == "named" else None)
     assert list(host_settings.load(path).hosts) == ["h", "evil"]
     (place.parent / what).chmod(0o777)
-    with pytest.raises(Refused, match=r"hosts\.yaml: include: .*written by anyone"):
+    with pytest.raises(Refused, match=r"hosts\.yaml:1: include\[0\]: .*written by anyone"):
         host_settings.load(path)
 
 

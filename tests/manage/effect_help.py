@@ -11,7 +11,11 @@ def effect_of(wanted):
         "ways": [],
         "sshd": {"values": effect_sshd.described(wanted), "lines": []},
         "sudo": {"rules": ["root ALL = (ALL : ALL) ALL"], "lines": []},
-        "logins": {"accounts": [], "groups": {name: [] for name in effect_logins.asked(wanted)}},
+        "logins": {
+            "accounts": [],
+            "groups": {name: [] for name in effect_logins.asked(wanted)},
+            "joiners": [],
+        },
         "persistence": [],
         "checkouts": {entry.path: checkout(entry.path, entry.url) for entry in wanted.checkouts},
     }

@@ -54,16 +54,19 @@ def test_a_listed_person_gets_an_account_a_home_and_keys(backends):
     ("change", "said"),
     [
         ({"grups": []}, "unknown section 'grups'; did you mean 'groups'"),
-        ({"files": [FILE | {"mod": "1"}]}, "files: /etc/x: unknown key 'mod'; did you mean 'mode'"),
+        ({"files": [FILE | {"mod": "1"}]}, "files: /etc/x: mod: unknown key; did you mean 'mode'"),
         ({"files": [FILE | {"mode": "644"}]}, "mode '644' must look like '0640'"),
-        ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: Expected `str`, got `int`"),
+        ({"files": [FILE | {"mode": 420}]}, "files: /etc/x: mode: 420: Expected `str`, got `int`"),
         ({"files": [FILE | {"path": "etc/x"}]}, "'etc/x' is not a plain absolute path"),
         ({"files": [FILE | {"path": "/etc/../x"}]}, "not a plain absolute path"),
         ({"files": [FILE, dict(FILE)]}, "'/etc/x' is a duplicate"),
         ({"files": [FILE | {"source": "nope"}]}, "no file 'nope'"),
         ({"files": [{"source": "x"}]}, "needs the key 'path'"),
         ({"options": {"packages": "perhaps"}}, "options"),
-        ({"options": {"keysource": ""}}, "unknown key 'keysource'; did you mean 'key_source'"),
+        (
+            {"options": {"keysource": ""}},
+            "options.keysource: unknown key; did you mean 'key_source'",
+        ),
         ({"options": {"key_source": "http://x/{name}"}}, "must be an https address"),
         ({"people": {"developers": ["bob"]}}, "backends/keys/bob: No such file"),
         ({"people": {"developers": ["bad"]}}, "backends/keys/bad: line 2: not a public key"),
@@ -81,10 +84,17 @@ def test_a_listed_person_gets_an_account_a_home_and_keys(backends):
             "settings: s: match",
         ),
         (
+            {"settings": [{"name": "s", "path": "/etc/s", "match": "a{9999999999}", "line": "a"}]},
+            "settings: s: match",
+        ),
+        (
             {"settings": [{"name": "s", "path": "/etc/s", "match": "^b", "line": "a"}]},
             "`match` must find `line`",
         ),
-        ({"units": [{"name": "u", "state": "paused"}]}, "units: u: Invalid enum value 'paused'"),
+        (
+            {"units": [{"name": "u", "state": "paused"}]},
+            "units: u: state: 'paused': Invalid enum value",
+        ),
         ("a: [", "host.yaml"),
         ("files: []\nfiles: []\n", "duplicate key"),
         ("- 1\n", "mapping of sections"),
@@ -191,6 +201,12 @@ def test_all_mistakes_are_listed_at_once(backends):
     with pytest.raises(Refused, match=r"3 mistakes: [^\n]+$") as caught:
         described()
     assert len(caught.value.tail.split("\n")) == 2, "an error is one line, the others are below it"
+
+
+def test_a_truth_value_of_a_host_is_written_as_in_hosts_yaml(backends):
+    backends(own={"files": [FILE]}, files={"x": "A=@vars.a@\nB=@vars.b@\nC=@vars.c@\n"})
+    wanted = describe.describe(spec(vars={"a": True, "b": False, "c": 4}))
+    assert wanted.contents == {"/etc/x": "A=true\nB=false\nC=4\n"}
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones(backends):

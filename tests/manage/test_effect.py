@@ -53,6 +53,10 @@ def line(path="/etc/ssh/sshd_config.d/00-a.conf", key="permitrootlogin", value="
     return {"path": path, "line": 7, "key": key, "value": value, "match": match}
 
 
+def joins(way, name="", line="disk"):
+    return {"group": "disk", "line": line, "way": way, "name": name}
+
+
 def test_a_host_where_the_description_decides_has_no_difference(facts, wanted):
     assert shown(facts, wanted) == []
 
@@ -84,6 +88,22 @@ CASES = {
     "a plugin": ("sudo|plugins", ["/etc/sudo.conf: Plugin x"], "sudo", "Plugin x", "remove"),
     "a member": ("logins|groups|disk", ["levi"], "levi in group disk", "yes", "gpasswd -d levi"),
     "a member of staff": ("logins|groups|staff", ["levi"], "levi in group staff", "yes", "gpasswd"),
+    "a member of gshadow": (
+        *("logins|joiners", [joins("member", "eve")]),
+        *("group disk", "joined by member eve of /etc/gshadow", "gpasswd -d eve disk"),
+    ),
+    "an administrator of a group": (
+        *("logins|joiners", [joins("administrator", "eve")]),
+        *("group disk", "joined by administrator eve", "gpasswd -A '' disk"),
+    ),
+    "a password of a group": (
+        *("logins|joiners", [joins("password")]),
+        *("group disk", "joined by a password", "gpasswd -R disk"),
+    ),
+    "a password of a group with the same id": (
+        *("logins|joiners", [joins("password", line="d2")]),
+        *("group d2", "has the id of disk, and can be joined by a password", "gpasswd -R d2"),
+    ),
     "a second root": (
         *("logins|accounts", [{"name": "toor", "uid": 0}]),
         *("user toor", "id 0", "vipw"),
@@ -104,7 +124,7 @@ CASES = {
         *("logins|accounts", [{"name": "levi", "uid": 1005, "keys": ["/k", PATHS["levi"]]}]),
         *("user levi", "keys in /k", "rm /k"),
     ),
-    "a timer of the account": ("persistence", ["/p"], "service account", "/p", "rm /p"),
+    "a timer of the account": ("persistence", ["/p"], "service account", "/p", "rm -r /p"),
     "a variable": ("ways", ["systemd sets X"], "root", "sets X", "unset-environment"),
     "a hook": (f"checkouts|{CODE}|hooks", ["post-merge"], CODE, "hook post-merge", "rm"),
     "no checkout told": ("checkouts", {}, CODE, "origin is not set", ""),
@@ -289,6 +309,18 @@ def test_a_member_who_is_removed_is_shown_once(facts, wanted):
     assert step.action is not None
 
 
+def test_a_group_that_is_closed_is_shown_once(facts, wanted):
+    facts["groups"]["docker"]["joiners"] = ["member eve"]
+    entries = [
+        joins("member", "eve") | {"group": "docker", "line": line} for line in ("docker", "d2")
+    ]
+    put(facts, "logins|joiners", entries)
+    assert [step[:2] for step in shown(facts, wanted)] == [
+        ("group docker", "can be joined by member eve"),
+        ("group d2", "has the id of docker, and can be joined by member eve of /etc/gshadow"),
+    ]
+
+
 def test_an_account_in_no_list_is_shown_once_and_by_doctor_too(facts, wanted):
     facts["keyed"].append("eve")
     path = "/home/eve/.ssh/authorized_keys"
@@ -340,6 +372,10 @@ ACCOUNTS = st.fixed_dictionaries(
     {"name": NAME, "uid": st.integers(0, 9), "keys": TEXTS, "twins": TEXTS}
     | {"state": st.sampled_from(["set", "locked"])}
 )
+JOINERS = st.fixed_dictionaries(
+    {"group": TEXT, "line": TEXT, "name": TEXT}
+    | {"way": st.sampled_from(["administrator", "member", "password"])}
+)
 EFFECTS = st.fixed_dictionaries(
     {
         "units": st.dictionaries(NAME, UNITS, max_size=3),
@@ -363,7 +399,11 @@ EFFECTS = st.fixed_dictionaries(
             }
         ),
         "logins": st.fixed_dictionaries(
-            {"accounts": st.lists(ACCOUNTS), "groups": st.dictionaries(TEXT, TEXTS)}
+            {
+                "accounts": st.lists(ACCOUNTS),
+                "groups": st.dictionaries(TEXT, TEXTS),
+                "joiners": st.lists(JOINERS),
+            }
         ),
         "persistence": TEXTS,
     }

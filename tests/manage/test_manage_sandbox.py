@@ -208,9 +208,11 @@ DRIFTS = {
         "as described",
     ),
     "usermod -aG docker levi": ("levi in group docker", "yes", "no"),
-    "gpasswd -A levi,rosa docker; echo 'docker:x-joins' | chgpasswd -c SHA512": (
+    "gpasswd -A levi,rosa docker; echo 'docker:x-joins' | chgpasswd -c SHA512;"
+    " sed -i '/^docker:/s/$/,nobody,gone/' /etc/gshadow": (
         "group docker",
-        "can be joined by administrator levi, administrator rosa, a password",
+        "can be joined by administrator levi, administrator rosa, member gone, member nobody,"
+        " a password",
         "by nobody",
     ),
     "gpasswd -d rosa researchers": ("rosa in group researchers", "no", "yes"),

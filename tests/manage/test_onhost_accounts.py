@@ -1,5 +1,6 @@
 """`manage` on a host: reading and changing accounts, and reading sudo's log."""
 
+import grp
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,21 +99,64 @@ def test_an_account_expires_on_its_day_by_the_hosts_clock(tmp_path, monkeypatch,
     assert account_facts.shadow("a", str(tmp_path / "s"))["expired"] is past
 
 
+def docker(password="x"):
+    return grp.struct_group(("docker", password, 104, ["ada"]))
+
+
+PASSWORD = ("password", "")
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
         ("docker:!::ada", []),
         ("docker:*::", []),
         ("docker:::ada", []),
-        ("docker:$6$x::", ["a password"]),
-        ("docker:!:levi,eve:ada", ["administrator eve", "administrator levi"]),
+        ("docker:$6$x::", [PASSWORD]),
+        ("docker:!:levi,eve:ada", [("administrator", "eve"), ("administrator", "levi")]),
+        ("docker:!::mallory,ada,gone", [("member", "gone"), ("member", "mallory")]),
+        ("docker:$6$x:eve:mallory", [("administrator", "eve"), ("member", "mallory"), PASSWORD]),
         ("docker", []),
-        ("other:$6$x:levi:", []),
+        ("docker:!", []),
+        ("other:$6$x:levi:mallory", []),
     ],
 )
 def test_who_can_join_a_group_without_root(tmp_path, line, found):
     (tmp_path / "gshadow").write_text(f"{line}\n")
-    assert account_facts.joiners("docker", str(tmp_path / "gshadow")) == found
+    assert account_facts.joiners(docker(), str(tmp_path / "gshadow")) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "found"), [("$6$x", [PASSWORD]), ("x", []), ("!", []), ("*", []), ("", [])]
+)
+def test_without_a_line_of_gshadow_the_password_of_the_group_counts(tmp_path, field, found):
+    path = str(tmp_path / "gshadow")
+    assert account_facts.joiners(docker(field), path) == found
+    (tmp_path / "gshadow").write_text("docker:!::ada\n")
+    assert account_facts.joiners(docker(field), path) == []
+
+
+def test_a_group_is_closed_for_everybody_who_is_not_listed(tmp_path, monkeypatch):
+    (tmp_path / "gshadow").write_text("docker:$6$x:eve:ada,mallory,gone\n")
+    monkeypatch.setattr(account_facts, "GSHADOW", str(tmp_path / "gshadow"))
+    monkeypatch.setattr(account_actions.grp, "getgrnam", lambda name: docker())
+    commands = []
+    monkeypatch.setattr(account_actions, "run", lambda *words: commands.append(" ".join(words)))
+    account_actions.close_group("docker")
+    assert commands == [
+        "gpasswd --delete gone docker",
+        "gpasswd --delete mallory docker",
+        "gpasswd --administrators  docker",
+        "gpasswd --restrict docker",
+    ]
+
+
+def test_the_facts_of_a_group_name_who_else_can_join(tmp_path, monkeypatch):
+    (tmp_path / "gshadow").write_text("docker:$6$x::ada,mallory\n")
+    monkeypatch.setattr(account_facts, "GSHADOW", str(tmp_path / "gshadow"))
+    monkeypatch.setattr(account_facts.grp, "getgrnam", lambda name: docker())
+    wanted = {"gid": 104, "members": ["ada"], "joiners": ["member mallory", "a password"]}
+    assert account_facts.group("docker") == wanted
 
 
 PERSON = {"do": "user", "name": "eve", "uid": 0, "group": "eve", "groups": ["reviewers"]}

@@ -298,6 +298,107 @@ def test_members_of_another_group_with_the_same_id_count(monkeypatch):
     assert effect_logins.members("docker", []) == ["ann", "mallory", "twice"]
 
 
+def test_who_can_join_a_group_by_any_line_with_its_id(tmp_path, monkeypatch):
+    (tmp_path / "gshadow").write_text("disk:!::eve\ndisk2:$6$x::ann\ngames:$6$x::\n")
+    monkeypatch.setattr(effect_logins.account_facts, "GSHADOW", str(tmp_path / "gshadow"))
+    groups = [
+        grp.struct_group((name, "x", gid, []))
+        for name, gid in (("disk", 6), ("disk2", 6), ("disk", 6), ("games", 60))
+    ]
+    monkeypatch.setattr(effect_logins.grp, "getgrnam", lambda name: groups[0])
+    monkeypatch.setattr(effect_logins.grp, "getgrall", lambda: groups)
+    found = [
+        (e["line"], e["way"], e["name"]) for e in effect_logins.logins([], ["disk"])["joiners"]
+    ]
+    assert found == [
+        *(("disk", "member", "eve"), ("disk2", "member", "ann"), ("disk2", "password", "")),
+    ]
+
+
+# -- the service account -------------------------------------------------------------------------
+
+# What makes something run as an account, in its home and elsewhere; and what does not.
+LASTING = [
+    "home/.config/systemd/user/x.service",
+    "home/.config/systemd/user.control/x.service",
+    "home/.config/systemd/user.conf",
+    "home/.config/environment.d/x.conf",
+    "home/.config/user-tmpfiles.d/x.conf",
+    "home/.local/share/systemd/user/x.service",
+    "home/.local/share/user-tmpfiles.d/x.conf",
+    "home/.local/share/dbus-1/services/x.service",
+    "home/.pam_environment",
+    "home/.forward",
+    "home/.procmailrc",
+    "home/.ssh/rc",
+    "home/.ssh/environment",
+    "cron/svc",
+    "linger/svc",
+    "at/a00001",
+    "run/4711/systemd/user/x.service",
+    "run/4711/systemd/user.control/x.service",
+    "run/4711/systemd/transient/x.timer",
+]
+HARMLESS = [
+    *("home/.config/git/config", "home/.config/systemd/y", "home/.local/share/x", "home/.bashrc"),
+    *("home/.ssh/known_hosts", "cron/other", "linger/other", "run/4712/systemd/user/x.service"),
+]
+
+
+@pytest.fixture
+def lasting(tmp_path, monkeypatch):
+    """Makes a file of the account; returns what is found then."""
+    home, uid = str(tmp_path / "home"), 4711
+    account = pwd.struct_passwd(("svc", "x", uid, uid, "", home, "/bin/sh"))
+    monkeypatch.setattr(effect_logins.pwd, "getpwnam", lambda name: account)
+    monkeypatch.setattr(effect_logins, "CRONTABS", (str(tmp_path / "cron"),))
+    monkeypatch.setattr(effect_logins, "LINGER", str(tmp_path / "linger"))
+    monkeypatch.setattr(effect_logins, "AT_JOBS", (str(tmp_path / "at"),))
+    monkeypatch.setattr(effect_logins, "RUNTIME", str(tmp_path / "run"))
+    owners = {str(tmp_path / "at/a00001"): uid}
+    monkeypatch.setattr(effect_logins, "owner_of", lambda path: owners.get(path, 0))
+
+    def make(name):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        return [each.removeprefix(f"{tmp_path}/") for each in effect_logins.persistence(["svc"])]
+
+    return make
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_what_runs_something_as_the_service_account_is_found(lasting, name):
+    assert lasting(name) == [name]
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, "at/a00002"])
+def test_other_files_of_the_service_account_run_nothing(lasting, name):
+    assert lasting(name) == []
+
+
+def test_a_link_in_place_of_a_folder_or_a_file_is_found(tmp_path, lasting):
+    """Root does not follow it, and what is there would run all the same."""
+    lasting("elsewhere/x.conf")
+    (tmp_path / "home/.config").mkdir(parents=True)
+    for name in ("environment.d", "systemd"):
+        (tmp_path / "home/.config" / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "home/.forward").symlink_to(tmp_path / "elsewhere/x.conf")
+    (tmp_path / "home/.config").chmod(0o777)
+    found = lasting("elsewhere/y.conf")
+    assert {"home/.config/environment.d", "home/.config/systemd/user", "home/.forward"} <= {*found}
+
+
+def test_the_owner_of_a_job_of_at_is_the_account(tmp_path):
+    job = tmp_path / "a00001"
+    job.write_text("x")
+    assert effect_logins.owner_of(str(job)) == os.geteuid()
+    assert effect_logins.owner_of(str(tmp_path)) == -1
+    assert effect_logins.owner_of(str(tmp_path / "none")) == -1
+    (tmp_path / "link").symlink_to(job)
+    assert effect_logins.owner_of(str(tmp_path / "link")) == -1
+
+
 # -- other ways ----------------------------------------------------------------------------------
 
 

@@ -1,10 +1,12 @@
 """Runs on the host as root: changes groups and accounts."""
 
 import contextlib
+import grp
 import os
 from pathlib import Path
 from typing import Any
 
+from opstasks.manage.onhost.account_facts import joiners
 from opstasks.manage.onhost.running import run
 from opstasks.onhost.protocol import HostFailure
 from opstasks.onhost.safe_files import parent_of
@@ -19,8 +21,19 @@ def group(action: Action) -> None:
     gid = ["--gid", str(action["gid"])] if action["gid"] else []
     run("groupmod" if action["exists"] else "groupadd", *gid, action["name"])
     if action["closes"]:
-        run("gpasswd", "--administrators", "", action["name"])
-        run("gpasswd", "--restrict", action["name"])
+        close_group(action["name"])
+
+
+def close_group(name: str) -> None:
+    """Let nobody join a group but its listed members: no administrators, no password.
+
+    `--restrict` leaves the members that only /etc/gshadow lists.
+    """
+    for way, who in joiners(grp.getgrnam(name)):
+        if way == "member":
+            run("gpasswd", "--delete", who, name)
+    run("gpasswd", "--administrators", "", name)
+    run("gpasswd", "--restrict", name)
 
 
 def user(action: Action) -> None:

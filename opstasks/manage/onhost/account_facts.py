@@ -14,6 +14,7 @@ from opstasks.onhost.safe_files import look, read
 Facts = dict[str, Any]
 # The ids of people's accounts on Debian and Ubuntu; `nobody` has a higher one.
 PEOPLE = range(1000, 60000)
+GSHADOW = "/etc/gshadow"
 
 
 def group(name: str) -> Facts | None:
@@ -22,18 +23,28 @@ def group(name: str) -> Facts | None:
         found = grp.getgrnam(name)
     except KeyError:
         return None
-    return {"gid": found.gr_gid, "members": sorted(found.gr_mem), "joiners": joiners(name)}
+    ways = [f"{way} {who}" if who else f"a {way}" for way, who in joiners(found)]
+    return {"gid": found.gr_gid, "members": sorted(found.gr_mem), "joiners": ways}
 
 
-def joiners(name: str, path: str = "/etc/gshadow") -> list[str]:
-    """Who can join a group without root: administrators, and all who know the group password."""
-    fields = entries(path).get(name, [])
+def joiners(found: grp.struct_group, path: str = "") -> list[tuple[str, str]]:
+    """Who can join a group without root although they are not listed: the way, and the account.
+
+    These are its administrators, members that only /etc/gshadow lists, and all who know the group's
+    password ("password", without an account): `newgrp` and `sg` let them in.
+    """
+    fields = entries(path or GSHADOW).get(found.gr_name, [])
     if len(fields) < 4:
-        return []
-    # With an empty password, `newgrp` accepts members only.
-    is_open = fields[1] and not fields[1].startswith(("!", "*"))
-    names = sorted(filter(None, fields[2].split(",")))
-    return [*(f"administrator {one}" for one in names), *(["a password"] if is_open else [])]
+        fields = ["", found.gr_passwd or "", "", ""]
+    # "x" in /etc/group means: see the other file. With an empty one, `newgrp` accepts members only.
+    is_open = fields[1] and not fields[1].startswith(("!", "*", "x"))
+    administrators = sorted(filter(None, fields[2].split(",")))
+    members = sorted({*filter(None, fields[3].split(","))} - set(found.gr_mem))
+    return [
+        *(("administrator", name) for name in administrators),
+        *(("member", name) for name in members),
+        *([("password", "")] if is_open else []),
+    ]
 
 
 def user(name: str) -> Facts | None:

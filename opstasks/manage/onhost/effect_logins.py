@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from opstasks.manage.onhost.account_facts import entries
+from opstasks.manage.onhost import account_facts
 from opstasks.onhost.plain_text import names_in
 from opstasks.onhost.safe_files import look
 
@@ -17,6 +17,22 @@ MOST_ACCOUNTS = 500
 KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 CRONTABS = ("/var/spool/cron/crontabs", "/var/spool/cron")
 LINGER = "/var/lib/systemd/linger"
+AT_JOBS = ("/var/spool/cron/atjobs", "/var/spool/at")
+RUNTIME = "/run/user"
+# Below a home: folders whose files make systemd run something as the account, or with other
+# variables, and files that do the same for a login and for mail.
+FOLDERS = (
+    ".config/systemd/user",
+    ".config/systemd/user.control",
+    ".config/environment.d",
+    ".config/user-tmpfiles.d",
+    ".local/share/systemd/user",
+    ".local/share/user-tmpfiles.d",
+    ".local/share/dbus-1/services",
+)
+FILES = (".config/systemd/user.conf", ".pam_environment", ".forward", ".procmailrc")
+# The same below the folder of a systemd of the account that is running.
+RUNTIME_FOLDERS = ("systemd/user", "systemd/user.control", "systemd/transient")
 
 
 def logins(places: list[str], groups: list[str]) -> Facts:
@@ -29,7 +45,7 @@ def logins(places: list[str], groups: list[str]) -> Facts:
     for one in pwd.getpwall():
         by_name.setdefault(one.pw_name, one)
     accounts = list(by_name.values())
-    hashes = {name: fields[1] for name, fields in entries(SHADOW).items()}
+    hashes = {name: fields[1] for name, fields in account_facts.entries(SHADOW).items()}
     found = [facts(entry, hashes.get(entry.pw_name, "*"), places) for entry in accounts]
     names: dict[int, list[str]] = {}
     for entry in found:
@@ -42,6 +58,7 @@ def logins(places: list[str], groups: list[str]) -> Facts:
     return {
         "accounts": telling[:MOST_ACCOUNTS],
         "groups": {name: members(name, accounts) for name in groups},
+        "joiners": [entry for name in groups for entry in joined(name)][:MOST_ACCOUNTS],
     }
 
 
@@ -89,18 +106,32 @@ def password_state(field: str) -> str:
 
 
 def members(name: str, accounts: list[pwd.struct_passwd]) -> list[str]:
-    """The members of a group: those listed, and those with it as their primary group.
+    """The members of a group: those listed, and those with it as their primary group."""
+    same = same_id(name)
+    listed = {member for one in same for member in one.gr_mem}
+    gids = {one.gr_gid for one in same}
+    own = {entry.pw_name for entry in accounts if entry.pw_gid in gids}
+    return sorted(listed | own)[:MOST_ACCOUNTS]
 
-    Only the id counts for the system, so members of other lines with the same id are members, too.
-    """
+
+def joined(name: str) -> list[Facts]:
+    """Who can join a group without being listed as a member: the way, the account, and the line."""
+    found = [
+        {"group": name, "line": one.gr_name, "way": way, "name": who}
+        for one in same_id(name)
+        for way, who in account_facts.joiners(one)
+    ]
+    return [entry for place, entry in enumerate(found) if entry not in found[:place]]
+
+
+def same_id(name: str) -> list[grp.struct_group]:
+    """A group, and the other lines with its id: only the id counts for the system."""
     try:
         group = grp.getgrnam(name)
     except KeyError:
         return []
-    same = [other for other in grp.getgrall() if other.gr_gid == group.gr_gid]
-    listed = {member for one in (group, *same) for member in one.gr_mem}
-    own = {entry.pw_name for entry in accounts if entry.pw_gid == group.gr_gid}
-    return sorted(listed | own)[:MOST_ACCOUNTS]
+    others = [one for one in grp.getgrall() if one.gr_gid == group.gr_gid]
+    return [group, *(one for one in others if one != group)]
 
 
 def persistence(names: list[str]) -> list[str]:
@@ -111,13 +142,37 @@ def persistence(names: list[str]) -> list[str]:
         if Path(LINGER, name).exists():
             found.append(f"{LINGER}/{name}")
         try:
-            home = pwd.getpwnam(name).pw_dir
+            account = pwd.getpwnam(name)
         except KeyError:
             continue
-        found += inside(f"{home}/.config/systemd/user")
-        ssh = f"{home}/.ssh"
-        found += [path for path in inside(ssh) if path in (ssh, f"{ssh}/rc", f"{ssh}/environment")]
+        found += at_jobs(account.pw_uid)
+        for place in RUNTIME_FOLDERS:
+            found += inside(f"{RUNTIME}/{account.pw_uid}/{place}")
+        found += of_home(account.pw_dir)
     return found[:50]
+
+
+def at_jobs(uid: int) -> list[str]:
+    """The jobs of `at` for an account: it owns their files."""
+    paths = [f"{place}/{name}" for place in AT_JOBS for name in names_in(place)]
+    return [path for path in paths if owner_of(path) == uid]
+
+
+def owner_of(path: str) -> int:
+    """The owner's id; -1 if there is nothing that can be looked at."""
+    try:
+        info = look(path)
+    except OSError:
+        return -1
+    return info.st_uid if info and stat.S_ISREG(info.st_mode) else -1
+
+
+def of_home(home: str) -> list[str]:
+    """What in a home makes something run as its account."""
+    found = [path for place in FOLDERS for path in inside(f"{home}/{place}")]
+    found += [f"{home}/{name}" for name in FILES if has_content(f"{home}/{name}")]
+    ssh = f"{home}/.ssh"
+    return found + [p for p in inside(ssh) if p in (ssh, f"{ssh}/rc", f"{ssh}/environment")]
 
 
 def inside(place: str) -> list[str]:
