@@ -239,7 +239,7 @@ def test_only_the_program_prints_errors():
         ("jobs.show abc def", "jobs.show takes one job: 'def' is too many", "inv --help jobs.show"),
         ("jobs.logs a --lines 5 -n 6", "jobs.logs: -n is given twice", "inv --help jobs.logs"),
         ("deploy.releases 5", "Did you mean --limit 5?", "inv --help deploy.releases"),
-        ("status jobs.lss", "Did you mean jobs.ls", "inv --list"),
+        ("status jobs.lss", "Did you mean jobs.ls?", "inv --help jobs.ls"),
         ("status outputs", "'outputs' is a group of tasks: ls, rm", "inv --help outputs"),
         ("run docker ps -a", "run: COMMAND must follow --", "inv --json run -- docker ps -a"),
         ("-H tpp run 'a b' c", "must follow --", "inv --json -H tpp run -- 'a b' c"),
