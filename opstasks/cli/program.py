@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 LIST_FORMATS = ("flat", "nested", "json")
+SHELLS = ("bash", "zsh", "fish")
 
 
 class Executor(invoke.Executor):
@@ -97,11 +98,13 @@ class CommandLine(invoke.Program):
             with self._usage_explained():
                 self.argv = [self.argv[0], *self._arranged(), *self._after()]
                 super().parse_core_args()
+        if shell := self.args["print-completion-script"].value:
+            with self._usage_explained():
+                Choice(SHELLS).parsed("--print-completion-script", shell)
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        if "--list" in self._typed() and not self.args.list.value:
-            self.args.list.set_value(True, cast=False)
+        self._give_back_flags()
         if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
@@ -156,21 +159,28 @@ class CommandLine(invoke.Program):
 
     # -- help --------------------------------------------------------------------------------
 
+    def print_version(self) -> None:
+        """The version; called by Invoke for --version."""
+        with self._usage_explained():
+            self._refuse_json("--version")
+            super().print_version()
+
     def print_help(self) -> None:
         """The overview; called by Invoke for a line without a task."""
-        if "hosts" in self.args and self.args.hosts.value:
+        if {"--version", "-V"} & set(self._typed()):
+            return self.print_version()
+        is_asked = bool(self.args.help.value)
+        if "hosts" in self.args and self.args.hosts.value and not is_asked:
             chosen = shlex.quote(",".join(self.args.hosts.value))
             raise Refused("no task is given", hint=f"inv -H {chosen} status")
-        if "--json" in self._typed() and not self.args.help.value:
+        if "--json" in self._typed() and not is_asked:
             raise Refused("no task is given", hint="inv -H all --json status")
         inventory = self.args.inventory.value if "inventory" in self.args else None
-        self._screens().overview(inventory or "")
+        return self._screens().overview(inventory or "")
 
     def list_flat(self) -> None:
         """The tasks with what they do; called by Invoke for --list."""
-        if "--json" in self._typed():
-            hint = "inv --list --list-format json"
-            raise Refused("--json has no meaning with --list", hint=hint)
+        self._refuse_json("--list", "--list-format json")
         if self.list_depth:
             super().list_flat()
         else:
@@ -179,20 +189,47 @@ class CommandLine(invoke.Program):
     def _help_if_asked(self) -> None:
         """Show help for ``--help`` anywhere; Invoke calls ``deploy -H tpp --help`` ambiguous."""
         asked = self.args.help.value
-        early = ["--help", asked] if isinstance(asked, str) and asked else []
+        word = asked if isinstance(asked, str) else ""
+        early = [*(["--help"] if asked else []), *([word] if word else [])]
         topic = help_topic([*self.core.unparsed, *early], self.catalogue.topics())
         if topic is None:
             return
-        if early and not topic:
-            raise self._known().unknown_task(str(asked))
+        if word and not topic:
+            raise self._known().unknown_task(word)
         if not topic:
             self._refuse_unknown_task()
+        self._refuse_json("--help", topic)
         with until_pipe_closes():
             if topic:
                 self._screens().topic(topic, list(self.initial_context.args.values()))
             else:
                 self.print_help()
         raise Exit
+
+    def _refuse_json(self, flag: str, more: str = "") -> None:
+        """Raise Refused for --json beside a flag that prints a text; `more` follows it in the hint.
+
+        A script that asks for a document must not read something else.
+        """
+        if "--json" in self._typed():
+            hint = f"inv {flag} {more}".rstrip()
+            raise Refused(f"--json has no meaning with {flag}", hint=hint)
+
+    def _give_back_flags(self) -> None:
+        """Give back what Invoke took for the value of --list or --help: a flag that is ours.
+
+        The stock ``inv`` parses them before it knows our flags. After one of ours, it leaves them.
+        """
+        for arg in (self.args.list, self.args.help):
+            if str(arg.value).startswith("-") and arg.value in self._core().flags:
+                arg.set_value(True, cast=False)
+        typed = self._typed()
+        if "--list" in typed and not self.args.list.value:
+            following = [*typed, ""][typed.index("--list") + 1]
+            group = "" if following.startswith("-") else following
+            self.args.list.set_value(group or True, cast=False)
+            form = self.args["list-format"]
+            form.set_value(_value_of(form.names[0], typed) or form.value)
 
     def _refuse_unknown_task(self) -> None:
         """Raise Refused for ``statsu --help``; a line without a task shows the overview."""
@@ -319,6 +356,15 @@ def _flags_named(name: str, task: OpsTask) -> Iterator[None]:
         if not error.host and flag.startswith("--") and flag[2:] in task.flag_names:
             error.message = f"{name}: {error.message}"
         raise
+
+
+def _value_of(name: str, words: Sequence[str]) -> str:
+    """The value of a flag that takes one, where it was typed; "" without it."""
+    flag = f"--{name}"
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == flag or word.startswith(f"{flag}="):
+            return following if word == flag else word.partition("=")[2]
+    return ""
 
 
 def _inventory() -> Inventory | None:
