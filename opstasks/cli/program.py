@@ -14,6 +14,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
@@ -133,6 +134,9 @@ class CommandLine(invoke.Program):
     def update_config(self, merge: bool = True) -> None:
         """Read Invoke's settings, perhaps ask for the sudo password; a failure is one message."""
         interrupts.stop_tasks()
+        named = self.args.config.value
+        if named and not Path(named).expanduser().is_file():
+            self._fail(Refused(f"--config: {named!r} is not a file", hint="inv --help flags"))
         try:
             super().update_config(merge)
         except EOFError:
@@ -348,13 +352,18 @@ class CommandLine(invoke.Program):
 
 @contextlib.contextmanager
 def _flags_named(name: str, task: OpsTask) -> Iterator[None]:
-    """An error about a flag of a task begins with the task, as those of the parser do."""
+    """An error about a flag of a task begins with the task, as those of the parser do.
+
+    What begins so is wrong usage: the help of the task is the next command, if there is no better.
+    """
     try:
         yield
     except Refused as error:
         flag = error.message.partition(" ")[0].rstrip(":")
         if not error.host and flag.startswith("--") and flag[2:] in task.flag_names:
             error.message = f"{name}: {error.message}"
+        if not error.host and error.message.startswith(f"{name}: "):
+            error.hint = error.hint or f"inv --help {name}"
         raise
 
 

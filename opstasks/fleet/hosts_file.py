@@ -39,7 +39,8 @@ def find_inventory(explicit: str | None) -> Path | None:
         if named:
             path = Path(named).expanduser()
             if not path.is_file():
-                raise Refused(f"{source} names {named!r}, which is not a file", hint="correct it")
+                what = f"{source} names {named!r}, which is not a file"
+                raise Refused(what, hint="inv --help flags")
             return path
     here = Path.cwd()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "opstasks"
