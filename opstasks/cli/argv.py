@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from opstasks.cli.values import ValueForm
 from opstasks.core.errors import Refused
 
+# The flags whose value is a text of several words, for other people.
+TEXTS = ("--note", "--reason")
+
 
 class MisfitWord(Exception):
     """A word that is no flag, task or argument; `rest` are the words after it."""
@@ -44,6 +47,17 @@ class MisplacedTask(MisfitWord):
     """
 
     def __init__(self, word: str, rest: Sequence[str], task: str, flag: str = "") -> None:
+        super().__init__(word, rest, task)
+        self.flag = flag
+
+
+class UnquotedText(MisfitWord):
+    """A word directly after the one word of a text such as --reason: the quotes may be missing.
+
+    In ``pause --reason before deploy``, `deploy` must not become a task. `flag` has the text.
+    """
+
+    def __init__(self, word: str, rest: Sequence[str], task: str, flag: str) -> None:
         super().__init__(word, rest, task)
         self.flag = flag
 
@@ -106,6 +120,8 @@ class _Line:
         self._task = TaskShape()
         self._missing: list[str] = []
         self._given: set[str] = set()
+        # The text whose only word was taken last.
+        self._open_text = ""
 
     def arranged(self) -> list[str]:
         """All words in Invoke's order."""
@@ -114,13 +130,15 @@ class _Line:
             if word.startswith("-") and len(word) > 1:
                 self._take_flag(word)
             else:
-                self._take_word(word)
+                open_text, self._open_text = self._open_text, ""
+                self._take_word(word, open_text)
         self._end_task()
         return self._front + self._rest
 
     # -- flags -------------------------------------------------------------------------------
 
     def _take_flag(self, word: str) -> None:
+        self._open_text = ""
         flag, equals, value = word.partition("=")
         if flag in self._task.flags:
             self._rest += self._with_value(self._task, flag, equals, value)
@@ -145,6 +163,7 @@ class _Line:
         if not value.strip():
             raise self._refused(f"{flag} needs a value, not {value!r}")
         self._take_once(shape, flag)
+        self._open_text = flag if flag in TEXTS and len(value.split()) == 1 else ""
         return [flag, self._in_form(shape, flag, flag, value)]
 
     def _in_form(self, shape: TaskShape, flag: str, spelled: str, value: str) -> str:
@@ -183,7 +202,7 @@ class _Line:
 
     # -- other words -------------------------------------------------------------------------
 
-    def _take_word(self, word: str) -> None:
+    def _take_word(self, word: str, open_text: str) -> None:
         if self._name and not word.strip():
             # A variable of a shell that is not set: the task would choose for itself.
             raise self._refused(f"{word!r} is empty: a value is missing")
@@ -192,6 +211,8 @@ class _Line:
             self._rest.append(self._in_form(self._task, f"--{name}", name.upper(), word))
         elif self._task.variadic and self._task.once.get(self._task.variadic) not in self._given:
             self._take_further(word)
+        elif open_text:
+            raise UnquotedText(word, self._waiting, self._name, open_text)
         elif word in self._tasks:
             self._begin_task(word)
         elif self._name:

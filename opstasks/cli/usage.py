@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opstasks.cli import extra_words, suggest
-from opstasks.cli.argv import ExtraWord, MisfitWord, MisplacedTask, TaskShape, UnknownFlag
+from opstasks.cli.argv import (
+    ExtraWord,
+    MisfitWord,
+    MisplacedTask,
+    TaskShape,
+    UnknownFlag,
+    UnquotedText,
+)
 from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -42,6 +49,8 @@ class KnownWords:
             return self.extra_word(misfit, line)
         if isinstance(misfit, MisplacedTask):
             return self.misplaced_task(misfit, line)
+        if isinstance(misfit, UnquotedText):
+            return self.unquoted_text(misfit, line)
         return self.unknown_task(misfit.word, misfit.rest)
 
     def unknown_task(self, word: str, rest: Sequence[str] = ()) -> Refused:
@@ -94,6 +103,19 @@ class KnownWords:
         if not flag:
             return Refused(f"{what}, since {task} only reads", hint=f"inv --help {task}")
         return Refused(f"{what}, or with {flag}", hint=_typed(line, misfit, flag))
+
+    def unquoted_text(self, misfit: UnquotedText, line: Sequence[str]) -> Refused:
+        """A word after the one word of a text: the quotes are missing, or it is another task."""
+        place = len(line) - len(misfit.rest) - 1
+        end = next((i for i in range(place, len(line)) if line[i].startswith("-")), len(line))
+        first = line[place - 1].removeprefix(f"{misfit.flag}=")
+        before = [each for each in line[: place - 1] if each != misfit.flag]
+        text = " ".join([first, *line[place:end]])
+        hint = shlex.join(["inv", *before, misfit.flag, text, *line[end:]])
+        what = f"{misfit.task}: {misfit.word!r} follows {misfit.flag}: put the text in quotes"
+        if misfit.word in self.shapes:
+            what += ", or type the task as a command of its own"
+        return Refused(what, hint=hint)
 
     def unknown_flag(self, misfit: UnknownFlag) -> Refused:
         """A flag that neither the task nor the program has."""

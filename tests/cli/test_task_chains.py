@@ -101,6 +101,36 @@ def test_the_refusal_says_how_the_word_can_be_meant(run_here, words, message, hi
 
 
 @pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("-H tpp pause --reason before deploy", "-H tpp pause --reason 'before deploy'"),
+        ("pause --reason=before deploy -H tpp", "pause --reason 'before deploy' -H tpp"),
+        ("pause --reason run all manage --for 2h", "pause --reason 'run all manage' --for 2h"),
+        ("-H tpp pause --reason re-boot deploy", "-H tpp pause --reason 're-boot deploy'"),
+        ("-H tpp pause --reason kernel update", "-H tpp pause --reason 'kernel update'"),
+        ("lock.break --reason hangs service.start", "lock.break --reason 'hangs service.start'"),
+    ],
+)
+def test_a_text_without_quotes_starts_no_task(run_here, words, hint):
+    done = run_here("--yes", *words.split())
+    assert (done.code, done.out) == (2, "")
+    assert "put the text in quotes" in done.err
+    assert f"next:  inv --yes {hint}\n" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["pause", "--reason", "before deploy", "deploy"],
+        ["pause", "--reason", "before", "--for", "2h", "deploy"],
+        ["outputs.rm", "--reason", "typo", "study", "--file", "a.csv"],
+    ],
+)
+def test_a_task_or_argument_after_a_whole_text_is_kept(words):
+    assert arrange(words, CORE, SHAPES) == words
+
+
+@pytest.mark.parametrize(
     "words",
     ["service.start unpause", "status jobs.ls", "sync.status jobs.ls logs", "deploy status logs"],
 )

@@ -46,7 +46,8 @@ OURS = {
     *("_again(host, step)", "again", "progress.host.name", "site.unit", "gateway"),
     # names of tasks, groups, hosts and flags, which were looked up, and fields of our own documents
     *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "near"),
-    *("parent", "misfit.task", "more", "place", "next_task or 'TASK'", "', '.join(map(str, found))"),
+    *("parent", "misfit.task", "more", "place"),
+    *("next_task or 'TASK'", "', '.join(map(str, found))"),
     # words of our own, names of hosts, and commands whose values are quoted where they are made
     *("it", "','.join(hosts)", "UNDO[verb]", "_again(items[0], clock)"),
     # a comment of one line behind a command
