@@ -106,6 +106,14 @@ def help_topic(words: Sequence[str], names: Mapping[str, str]) -> str | None:
     return next((names[word] for word in words if word in names), "")
 
 
+def value_of(flag: str, words: Sequence[str]) -> str:
+    """The value of a flag that takes one, where it was typed; "" without it."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == flag or word.startswith(f"{flag}="):
+            return following if word == flag else word.partition("=")[2]
+    return ""
+
+
 class _Line:
     """A line that is being put into order."""
 

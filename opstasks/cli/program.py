@@ -22,7 +22,7 @@ from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks.cli import ignored, interrupts
-from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
+from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic, value_of
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
     from opstasks.cli.task import OpsTask
     from opstasks.cli.usage import KnownWords
-    from opstasks.fleet.inventory import Inventory
 
 
 LIST_FORMATS = ("flat", "nested", "json")
@@ -233,7 +232,7 @@ class CommandLine(invoke.Program):
             group = "" if following.startswith("-") else following
             self.args.list.set_value(group or True, cast=False)
             form = self.args["list-format"]
-            form.set_value(_value_of(form.names[0], typed) or form.value)
+            form.set_value(value_of("--list-format", typed) or form.value)
 
     def _refuse_unknown_task(self) -> None:
         """Raise Refused for ``statsu --help``; a line without a task shows the overview."""
@@ -296,14 +295,14 @@ class CommandLine(invoke.Program):
             raise self._known().explained(misfit, self._typed()) from None
 
     def _known(self) -> KnownWords:
-        from opstasks.cli.usage import KnownWords
+        from opstasks.cli.usage import KnownWords, inventory_if_valid
 
         return KnownWords(
             tasks=self.catalogue.changes,
             groups=self.catalogue.groups,
             shapes=self.shapes(),
             core=self._core(),
-            inventory=_inventory,
+            inventory=inventory_if_valid,
         )
 
     @contextlib.contextmanager
@@ -365,26 +364,6 @@ def _flags_named(name: str, task: OpsTask) -> Iterator[None]:
         if not error.host and error.message.startswith(f"{name}: "):
             error.hint = error.hint or f"inv --help {name}"
         raise
-
-
-def _value_of(name: str, words: Sequence[str]) -> str:
-    """The value of a flag that takes one, where it was typed; "" without it."""
-    flag = f"--{name}"
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word == flag or word.startswith(f"{flag}="):
-            return following if word == flag else word.partition("=")[2]
-    return ""
-
-
-def _inventory() -> Inventory | None:
-    """The hosts, for suggestions and completion; None for a broken file."""
-    from opstasks.fleet.host_settings import load
-    from opstasks.fleet.hosts_file import find_inventory
-
-    try:
-        return load(find_inventory(None))
-    except (Refused, OSError):
-        return None
 
 
 def install() -> None:

@@ -227,3 +227,14 @@ def _typed(line: Sequence[str], misfit: MisfitWord, flag: str) -> str:
     """The line that was typed, with a flag before the misfit word."""
     before = line[: len(line) - len(misfit.rest) - 1]
     return shlex.join(["inv", *before, flag, misfit.word, *misfit.rest])
+
+
+def inventory_if_valid() -> Inventory | None:
+    """The hosts, for suggestions; None for a broken file."""
+    from opstasks.fleet.host_settings import load
+    from opstasks.fleet.hosts_file import find_inventory
+
+    try:
+        return load(find_inventory(None))
+    except (Refused, OSError):
+        return None

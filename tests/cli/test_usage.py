@@ -10,6 +10,7 @@ from opstasks.cli.program import CommandLine
 from opstasks.cli.usage import KnownWords
 from opstasks.fleet.inventory import HostSpec, Inventory
 from opstasks.namespace import namespace
+from tests.cli.test_suggest import CHANGING, GROUPS, NOTHING, OF_NO_GROUP, READING
 
 CATALOGUE = Catalogue(namespace)
 CORE = core_shape(CommandLine(name="inv").core_args())
@@ -223,3 +224,23 @@ def test_a_word_that_is_no_task_leads_to_its_group_task_or_host(line, message, h
     error = explained(line)
     assert message in error.message
     assert error.hint == hint
+
+
+WRONG = [word for word in (*READING, *CHANGING, *NOTHING, *GROUPS, *OF_NO_GROUP) if word.strip()]
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", "-H tpp {}", "-H tpp status {}", "history {} -H tpp", "x {}"]
+)
+def test_the_next_command_runs_no_change_that_was_not_typed(line):
+    """It is a help text, a list, or a command that only reads."""
+    for word in WRONG:
+        words = line.format(word).split()
+        try:
+            arrange(words, CORE, CATALOGUE.shapes)
+        except MisfitWord as misfit:
+            hint = KNOWN.explained(misfit, words).hint.removeprefix("inv ").split()
+            if hint[0] in ("--help", "--list"):
+                continue
+            named = {each for each in hint if CATALOGUE.changes.get(each)}
+            assert named <= set(words), word
