@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from opstasks.cli.values import ValueForm
 from opstasks.core.errors import Refused
 
+# The flags whose value is a text of several words, for other people.
+TEXTS = ("--note", "--reason")
+
 
 class MisfitWord(Exception):
     """A word that is no flag, task or argument; `rest` are the words after it."""
@@ -36,6 +39,29 @@ class ExtraWord(MisfitWord):
     """A word after a task that takes no more words."""
 
 
+class MisplacedTask(MisfitWord):
+    """A task after one that takes words, or a change after a task that only reads.
+
+    In ``history deploy``, the person means `deploy` as a word of `history`. `flag` is the flag of
+    the task that takes such words, "" if none does.
+    """
+
+    def __init__(self, word: str, rest: Sequence[str], task: str, flag: str = "") -> None:
+        super().__init__(word, rest, task)
+        self.flag = flag
+
+
+class UnquotedText(MisfitWord):
+    """A word directly after the one word of a text such as --reason: the quotes may be missing.
+
+    In ``pause --reason before deploy``, `deploy` must not become a task. `flag` has the text.
+    """
+
+    def __init__(self, word: str, rest: Sequence[str], task: str, flag: str) -> None:
+        super().__init__(word, rest, task)
+        self.flag = flag
+
+
 @dataclass(frozen=True)
 class TaskShape:
     """What a task takes: its flags (True when one takes a value) and its positional arguments.
@@ -44,7 +70,8 @@ class TaskShape:
     `variadic` ("": no further words are allowed). `once` are the flags that take a single value,
     each with its long form. `forms` are what the values of flags must be.
     `after_dashes` names the words after ``--``. `early` are core flags that are known only before
-    the first task. `renamed` is the new name of a task that was typed by its old name.
+    the first task. `renamed` is the new name of a task that was typed by its old name. `only_with`
+    are flags, each with the flag without which it has no meaning. `changes`: it changes something.
     """
 
     flags: Mapping[str, bool] = field(default_factory=dict)
@@ -55,6 +82,8 @@ class TaskShape:
     after_dashes: str = ""
     early: frozenset[str] = frozenset()
     renamed: str = ""
+    only_with: Mapping[str, str] = field(default_factory=dict)
+    changes: bool = False
 
 
 def arrange(words: Sequence[str], core: TaskShape, tasks: Mapping[str, TaskShape]) -> list[str]:
@@ -77,6 +106,14 @@ def help_topic(words: Sequence[str], names: Mapping[str, str]) -> str | None:
     return next((names[word] for word in words if word in names), "")
 
 
+def value_of(flag: str, words: Sequence[str]) -> str:
+    """The value of a flag that takes one, where it was typed; "" without it."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == flag or word.startswith(f"{flag}="):
+            return following if word == flag else word.partition("=")[2]
+    return ""
+
+
 class _Line:
     """A line that is being put into order."""
 
@@ -91,6 +128,8 @@ class _Line:
         self._task = TaskShape()
         self._missing: list[str] = []
         self._given: set[str] = set()
+        # The text whose only word was taken last.
+        self._open_text = ""
 
     def arranged(self) -> list[str]:
         """All words in Invoke's order."""
@@ -99,13 +138,15 @@ class _Line:
             if word.startswith("-") and len(word) > 1:
                 self._take_flag(word)
             else:
-                self._take_word(word)
+                open_text, self._open_text = self._open_text, ""
+                self._take_word(word, open_text)
         self._end_task()
         return self._front + self._rest
 
     # -- flags -------------------------------------------------------------------------------
 
     def _take_flag(self, word: str) -> None:
+        self._open_text = ""
         flag, equals, value = word.partition("=")
         if flag in self._task.flags:
             self._rest += self._with_value(self._task, flag, equals, value)
@@ -130,12 +171,17 @@ class _Line:
         if not value.strip():
             raise self._refused(f"{flag} needs a value, not {value!r}")
         self._take_once(shape, flag)
-        if flag in shape.forms:
-            try:
-                value = shape.forms[flag].parsed(flag, value)
-            except Refused as error:
-                raise self._refused(error.message, error.hint) from None
-        return [flag, value]
+        self._open_text = flag if flag in TEXTS and len(value.split()) == 1 else ""
+        return [flag, self._in_form(shape, flag, flag, value)]
+
+    def _in_form(self, shape: TaskShape, flag: str, spelled: str, value: str) -> str:
+        """The value as the task gets it; raises Refused, with what was `spelled`, for no value."""
+        if flag not in shape.forms:
+            return value
+        try:
+            return shape.forms[flag].parsed(spelled, value)
+        except Refused as error:
+            raise self._refused(error.message, error.hint) from None
 
     def _is_flag(self, word: str) -> bool:
         return word in self._task.flags or self._is_core(word)
@@ -164,15 +210,17 @@ class _Line:
 
     # -- other words -------------------------------------------------------------------------
 
-    def _take_word(self, word: str) -> None:
+    def _take_word(self, word: str, open_text: str) -> None:
         if self._name and not word.strip():
             # A variable of a shell that is not set: the task would choose for itself.
             raise self._refused(f"{word!r} is empty: a value is missing")
         if self._missing:
-            self._missing.pop(0)
-            self._rest.append(word)
+            name = self._missing.pop(0)
+            self._rest.append(self._in_form(self._task, f"--{name}", name.upper(), word))
         elif self._task.variadic and self._task.once.get(self._task.variadic) not in self._given:
             self._take_further(word)
+        elif open_text:
+            raise UnquotedText(word, self._waiting, self._name, open_text)
         elif word in self._tasks:
             self._begin_task(word)
         elif self._name:
@@ -184,16 +232,16 @@ class _Line:
         """A further word is a value of the variadic flag, but not the name of a task."""
         flag = self._task.variadic
         if word in self._tasks:
-            raise self._refused(
-                f"{word!r} is a task: type it as a command of its own",
-                f"or, if it is the {flag[2:]}: {flag} {word}",
-            )
+            raise MisplacedTask(word, self._waiting, self._name, flag)
         self._take_once(self._task, flag)
         self._rest += [flag, word]
 
     def _begin_task(self, word: str) -> None:
         self._end_task()
-        self._task = self._tasks[word]
+        task = self._tasks[word]
+        if self._name and task.changes and not self._task.changes:
+            raise MisplacedTask(word, self._waiting, self._name)
+        self._task = task
         self._name = self._task.renamed or word
         self._missing = list(self._task.needs)
         self._given -= set(self._task.once.values())

@@ -94,9 +94,12 @@ def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
     flags: dict[str, bool] = {}
     forms: dict[str, ValueForm] = {}
     once: dict[str, str] = {}
+    only_with: dict[str, str] = {}
     for arg in context.args.values():
         spelled = list(_spelled(arg))
         flags.update(dict.fromkeys(spelled, arg.takes_value))
+        if other := about(arg, task).needs:
+            only_with.update(dict.fromkeys(spelled, f"--{other}"))
         once.update(dict.fromkeys(spelled if _is_once(arg) else (), spelled[0]))
         if form := form_of(arg, task):
             forms.update(dict.fromkeys(spelled, form))
@@ -108,7 +111,14 @@ def task_shape(context: ParserContext, task: OpsTask) -> TaskShape:
         once=once,
         forms=forms,
         after_dashes=task.after_dashes,
+        only_with=only_with,
+        changes=task.changes,
     )
+
+
+def about(arg: Argument, task: OpsTask) -> Flag:
+    """What a task says about one of its flags."""
+    return task.about.get(arg.names[0], Flag(""))
 
 
 def form_of(arg: Argument, task: OpsTask) -> ValueForm | None:

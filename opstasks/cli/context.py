@@ -149,8 +149,11 @@ class Context(invoke.Context):
         return text
 
     def _need_a_person(self, question: str, hint: str) -> None:
-        if not questions.is_interactive() or self.console.is_quiet:
+        if not questions.is_interactive():
             raise Refused(f"{question} This question needs a terminal", hint=hint)
+        if self.console.is_quiet:
+            flag = "--json" if self.options.json else "-q"
+            raise Refused(f"{question} With {flag}, no question is asked", hint=hint)
 
     # -- hosts -------------------------------------------------------------------------------
 

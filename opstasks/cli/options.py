@@ -47,10 +47,17 @@ CORE_HELP: dict[str, tuple[str, str]] = {
         " slow; 1 for changing).",
     ),
     "keep-going": ("", "Continue with the next host after a failure."),
-    "inventory": ("FILE", "The file that describes the hosts (default: hosts.yaml)."),
+    "inventory": (
+        "FILE",
+        "The file that describes the hosts (default: $OPSTASKS_HOSTS, hosts.yaml here or above, or"
+        " the one in ~/.config/opstasks).",
+    ),
     "identity": ("FILE", "The private key to log in with."),
     "ssh-config": ("FILE", "The ssh_config file to read."),
-    "connect-timeout": ("DURATION", "How long to wait for a connection: 20, 20s or 2m."),
+    "connect-timeout": (
+        "DURATION",
+        "How long to wait for a connection: 20, 20s or 2m (default: 10s, or as in hosts.yaml).",
+    ),
     "prompt-for-sudo-password": ("", "Ask for the sudo password at once, not when it is needed."),
     "echo": ("", "Print each command on a host before it runs."),
     "debug": ("", "Print tracebacks, and what Invoke does."),
@@ -122,11 +129,11 @@ def _check_files(ssh_config: str, identity: str) -> None:
     from opstasks.fleet.named_files import home_path, is_file
 
     if ssh_config and not is_file(home_path(ssh_config)):
-        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="correct -S")
+        raise Refused(f"--ssh-config: {ssh_config!r} is not a file", hint="inv --help flags")
     if not identity or "%" in identity:
         return
     if not any(is_file(home_path(f"{identity}{end}")) for end in ("", ".pub")):
-        raise Refused(f"--identity: {identity!r} is not a file", hint="correct -i")
+        raise Refused(f"--identity: {identity!r} is not a file", hint="inv --help flags")
 
 
 def fields_from(text: str | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import invoke
@@ -21,7 +22,7 @@ from invoke import Argument, ParseError, Parser, ParserContext, ParseResult
 from invoke.exceptions import Exit, UnknownFileType
 
 from opstasks.cli import ignored, interrupts
-from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic
+from opstasks.cli.argv import MisfitWord, TaskShape, UnknownTask, arrange, help_topic, value_of
 from opstasks.cli.catalogue import Catalogue, core_shape
 from opstasks.cli.options import CORE_FLAGS, CORE_HELP, options_from
 from opstasks.cli.streams import hide_password, open_streams, until_pipe_closes
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from opstasks.cli.help_screens import HelpScreens
     from opstasks.cli.task import OpsTask
     from opstasks.cli.usage import KnownWords
-    from opstasks.fleet.inventory import Inventory
 
 
 LIST_FORMATS = ("flat", "nested", "json")
+SHELLS = ("bash", "zsh", "fish")
 
 
 class Executor(invoke.Executor):
@@ -99,11 +100,13 @@ class CommandLine(invoke.Program):
             with self._usage_explained():
                 self.argv = [self.argv[0], *self._arranged(), *self._after()]
                 super().parse_core_args()
+        if shell := self.args["print-completion-script"].value:
+            with self._usage_explained():
+                Choice(SHELLS).parsed("--print-completion-script", shell)
 
     def parse_tasks(self) -> None:
         """Parse the words that Invoke left unparsed; wrong usage ends with exit code 2."""
-        if "--list" in self._typed() and not self.args.list.value:
-            self.args.list.set_value(True, cast=False)
+        self._give_back_flags()
         if self.args.list.value or self.args.complete.value or not self._typed():
             # `--list` has nothing to parse: making a parser takes a tenth of its time.
             self.tasks = ParseResult()
@@ -132,6 +135,9 @@ class CommandLine(invoke.Program):
     def update_config(self, merge: bool = True) -> None:
         """Read Invoke's settings, perhaps ask for the sudo password; a failure is one message."""
         interrupts.stop_tasks()
+        named = self.args.config.value
+        if named and not Path(named).expanduser().is_file():
+            self._fail(Refused(f"--config: {named!r} is not a file", hint="inv --help flags"))
         try:
             super().update_config(merge)
         except EOFError:
@@ -158,21 +164,28 @@ class CommandLine(invoke.Program):
 
     # -- help --------------------------------------------------------------------------------
 
+    def print_version(self) -> None:
+        """The version; called by Invoke for --version."""
+        with self._usage_explained():
+            self._refuse_json("--version")
+            super().print_version()
+
     def print_help(self) -> None:
         """The overview; called by Invoke for a line without a task."""
-        if "hosts" in self.args and self.args.hosts.value:
+        if {"--version", "-V"} & set(self._typed()):
+            return self.print_version()
+        is_asked = bool(self.args.help.value)
+        if "hosts" in self.args and self.args.hosts.value and not is_asked:
             chosen = shlex.quote(",".join(self.args.hosts.value))
             raise Refused("no task is given", hint=f"inv -H {chosen} status")
-        if "--json" in self._typed() and not self.args.help.value:
+        if "--json" in self._typed() and not is_asked:
             raise Refused("no task is given", hint="inv -H all --json status")
         inventory = self.args.inventory.value if "inventory" in self.args else None
-        self._screens().overview(inventory or "")
+        return self._screens().overview(inventory or "")
 
     def list_flat(self) -> None:
         """The tasks with what they do; called by Invoke for --list."""
-        if "--json" in self._typed():
-            hint = "inv --list --list-format json"
-            raise Refused("--json has no meaning with --list", hint=hint)
+        self._refuse_json("--list", "--list-format json")
         if self.list_depth:
             super().list_flat()
         else:
@@ -181,20 +194,47 @@ class CommandLine(invoke.Program):
     def _help_if_asked(self) -> None:
         """Show help for ``--help`` anywhere; Invoke calls ``deploy -H tpp --help`` ambiguous."""
         asked = self.args.help.value
-        early = ["--help", asked] if isinstance(asked, str) and asked else []
+        word = asked if isinstance(asked, str) else ""
+        early = [*(["--help"] if asked else []), *([word] if word else [])]
         topic = help_topic([*self.core.unparsed, *early], self.catalogue.topics())
         if topic is None:
             return
-        if early and not topic:
-            raise self._known().unknown_task(str(asked))
+        if word and not topic:
+            raise self._known().unknown_task(word)
         if not topic:
             self._refuse_unknown_task()
+        self._refuse_json("--help", topic)
         with until_pipe_closes():
             if topic:
                 self._screens().topic(topic, list(self.initial_context.args.values()))
             else:
                 self.print_help()
         raise Exit
+
+    def _refuse_json(self, flag: str, more: str = "") -> None:
+        """Raise Refused for --json beside a flag that prints a text; `more` follows it in the hint.
+
+        A script that asks for a document must not read something else.
+        """
+        if "--json" in self._typed():
+            hint = f"inv {flag} {more}".rstrip()
+            raise Refused(f"--json has no meaning with {flag}", hint=hint)
+
+    def _give_back_flags(self) -> None:
+        """Give back what Invoke took for the value of --list or --help: a flag that is ours.
+
+        The stock ``inv`` parses them before it knows our flags. After one of ours, it leaves them.
+        """
+        for arg in (self.args.list, self.args.help):
+            if str(arg.value).startswith("-") and arg.value in self._core().flags:
+                arg.set_value(True, cast=False)
+        typed = self._typed()
+        if "--list" in typed and not self.args.list.value:
+            following = [*typed, ""][typed.index("--list") + 1]
+            group = "" if following.startswith("-") else following
+            self.args.list.set_value(group or True, cast=False)
+            form = self.args["list-format"]
+            form.set_value(value_of("--list-format", typed) or form.value)
 
     def _refuse_unknown_task(self) -> None:
         """Raise Refused for ``statsu --help``; a line without a task shows the overview."""
@@ -257,14 +297,14 @@ class CommandLine(invoke.Program):
             raise self._known().explained(misfit, self._typed()) from None
 
     def _known(self) -> KnownWords:
-        from opstasks.cli.usage import KnownWords
+        from opstasks.cli.usage import KnownWords, inventory_if_valid
 
         return KnownWords(
             tasks=self.catalogue.changes,
             groups=self.catalogue.groups,
             shapes=self.shapes(),
             core=self._core(),
-            inventory=_inventory,
+            inventory=inventory_if_valid,
         )
 
     @contextlib.contextmanager
@@ -315,25 +355,19 @@ class CommandLine(invoke.Program):
 
 @contextlib.contextmanager
 def _flags_named(name: str, task: OpsTask) -> Iterator[None]:
-    """An error about a flag of a task begins with the task, as those of the parser do."""
+    """An error about a flag of a task begins with the task, as those of the parser do.
+
+    What begins so is wrong usage: the help of the task is the next command, if there is no better.
+    """
     try:
         yield
     except Refused as error:
         flag = error.message.partition(" ")[0].rstrip(":")
         if not error.host and flag.startswith("--") and flag[2:] in task.flag_names:
             error.message = f"{name}: {error.message}"
+        if not error.host and error.message.startswith(f"{name}: "):
+            error.hint = error.hint or f"inv --help {name}"
         raise
-
-
-def _inventory() -> Inventory | None:
-    """The hosts, for suggestions and completion; None for a broken file."""
-    from opstasks.fleet.host_settings import load
-    from opstasks.fleet.hosts_file import find_inventory
-
-    try:
-        return load(find_inventory(None))
-    except (Refused, OSError):
-        return None
 
 
 def install() -> None:

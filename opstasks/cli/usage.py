@@ -8,8 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opstasks.cli import suggest
-from opstasks.cli.argv import ExtraWord, MisfitWord, TaskShape, UnknownFlag
+from opstasks.cli import extra_words, suggest
+from opstasks.cli.argv import (
+    ExtraWord,
+    MisfitWord,
+    MisplacedTask,
+    TaskShape,
+    UnknownFlag,
+    UnquotedText,
+)
 from opstasks.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -18,6 +25,8 @@ if TYPE_CHECKING:
 HELP_WORDS = ("help", "h", "?", "man", "usage", "commands", "tasks")
 # How many tasks that have a flag are named.
 MOST_OWNERS = 3
+# How alike a word and the name of a host must be; most words mean a task.
+LIKE_A_HOST = 0.8
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,10 @@ class KnownWords:
             return self.unknown_flag(misfit)
         if isinstance(misfit, ExtraWord):
             return self.extra_word(misfit, line)
+        if isinstance(misfit, MisplacedTask):
+            return self.misplaced_task(misfit, line)
+        if isinstance(misfit, UnquotedText):
+            return self.unquoted_text(misfit, line)
         return self.unknown_task(misfit.word, misfit.rest)
 
     def unknown_task(self, word: str, rest: Sequence[str] = ()) -> Refused:
@@ -58,39 +71,63 @@ class KnownWords:
 
     def extra_word(self, misfit: ExtraWord, line: Sequence[str]) -> Refused:
         """A word after a task that takes no more words."""
-        word, rest, task = misfit.word, misfit.rest, misfit.task
-        if what := self.shapes[task].after_dashes:
-            before = line[: len(line) - len(rest) - 1]
-            typed = shlex.join(["inv", *before, "--", word, *rest])
-            return Refused(f"{task}: {what.strip('[]')} must follow --", hint=typed)
-        if word in self.groups:
-            return self._group(word, rest)
-        found = self.host(word, task)
+        word, task = misfit.word, misfit.task
+        shape = self.shapes[task]
+        if what := shape.after_dashes:
+            hint = _typed(line, misfit, "--")
+            return Refused(f"{task}: {what.strip('[]')} must follow --", hint=hint)
+        if f"{task}.{word}" in self.tasks:
+            return self._joined(task, word)
+        before = line[: len(line) - len(misfit.rest) - 1]
+        found = (
+            self._meant_flag(misfit, extra_words.certain_flag(task, shape, word, before))
+            or (self._group(word, misfit.rest) if word in self.groups else None)
+            or self.host(word, task)
+        )
         if found:
             return found
         if suggest.mistyped(word, self.tasks) or word.partition(".")[0] in self.groups:
             return self.unknown_task(word)
-        if only := self.shapes[task].variadic.lstrip("-"):
+        if only := shape.variadic.lstrip("-"):
             too_many = f"{task} takes one {only}: {word!r} is too many"
             return Refused(too_many, hint=f"inv --help {task}")
-        flag = self._flag_taking(task, word)
-        meant = f". Did you mean {flag} {shlex.quote(word)}?" if flag else ""
-        return Refused(
-            f"{task} takes no word such as {word!r}{meant}",
-            hint=f"inv --help {task}",
-        )
+        flag = extra_words.flag_taking(task, shape, word, before)
+        return self._meant_flag(misfit, flag) or _no_such_word(misfit)
+
+    def misplaced_task(self, misfit: MisplacedTask, line: Sequence[str]) -> Refused:
+        """A task that may be meant as a word of the task before it."""
+        word, task = misfit.word, misfit.task
+        is_for_task = "--task" in self.shapes[task].flags and "--task" not in line
+        flag = misfit.flag or ("--task" if is_for_task else "")
+        what = f"{task}: {word!r} is a task: type it as a command of its own"
+        if not flag:
+            return Refused(f"{what}, since {task} only reads", hint=f"inv --help {task}")
+        return Refused(f"{what}, or with {flag}", hint=_typed(line, misfit, flag))
+
+    def unquoted_text(self, misfit: UnquotedText, line: Sequence[str]) -> Refused:
+        """A word after the one word of a text: the quotes are missing, or it is another task."""
+        place = len(line) - len(misfit.rest) - 1
+        end = next((i for i in range(place, len(line)) if line[i].startswith("-")), len(line))
+        first = line[place - 1].removeprefix(f"{misfit.flag}=")
+        before = [each for each in line[: place - 1] if each != misfit.flag]
+        text = " ".join([first, *line[place:end]])
+        hint = shlex.join(["inv", *before, misfit.flag, text, *line[end:]])
+        what = f"{misfit.task}: {misfit.word!r} follows {misfit.flag}: put the text in quotes"
+        if misfit.word in self.shapes:
+            what += ", or type the task as a command of its own"
+        return Refused(what, hint=hint)
 
     def unknown_flag(self, misfit: UnknownFlag) -> Refused:
         """A flag that neither the task nor the program has."""
         flag, task = misfit.word, misfit.task
         own = self.shapes[task].flags if task else {}
         core = set(self.core.flags) - (self.core.early if task else set())
-        near = suggest.flag_for(flag, [*own, *sorted(core)])
+        owners = [name for name in self.tasks if flag in self.shapes[name].flags]
+        near = suggest.flag_for(flag, [*own, *sorted(core)], is_whole=bool(owners))
         hint = f"inv --help {task or 'flags'}"
         what = f"{task} has no flag {flag}" if task else f"no flag is called {flag}"
         if near:
             return Refused(f"{what}. Did you mean {near}?", hint=hint)
-        owners = [name for name in self.tasks if flag in self.shapes[name].flags]
         later = [each for each in misfit.rest if each in owners]
         if later:
             return Refused(f"{flag} is a flag of {later[0]}: type it after the task", hint=hint)
@@ -132,42 +169,72 @@ class KnownWords:
                 f"{what}. Did you mean the group {groups[0]}?", hint=f"inv --help {groups[0]}"
             )
         inventory = self.inventory()
-        near = difflib.get_close_matches(word, inventory.names() if inventory else [], 1)
-        if near:
-            return Refused(
-                f"{what}. Did you mean the host {near[0]}?", hint=f"inv -H {near[0]} {task}"
-            )
+        if inventory and (near := inventory.nearest(word, LIKE_A_HOST)):
+            kind = "host" if near in inventory.hosts else "group of hosts"
+            return Refused(f"{what}. Did you mean the {kind} {near}?", hint=f"inv -H {near} {task}")
         return Refused(what, hint="inv --list")
 
     def _group(self, word: str, rest: Sequence[str]) -> Refused:
         """A group's name: its tasks; with the rest of a task's name after it, that task."""
-        joined = f"{word}.{rest[0]}" if rest else ""
-        if joined in self.shapes:
-            return Refused(
-                f"'{word} {rest[0]}' is not a task. Did you mean {joined}?",
-                hint=f"inv --help {joined}",
-            )
-        parts = ", ".join(name.rpartition(".")[2] for name in self.groups[word])
-        return Refused(f"{word!r} is a group of tasks: {parts}", hint=f"inv --help {word}")
+        if rest and f"{word}.{rest[0]}" in self.shapes:
+            return self._joined(word, rest[0])
+        return Refused(
+            f"{word!r} is a group of tasks: {self._parts(word)}", hint=f"inv --help {word}"
+        )
+
+    def _joined(self, group: str, word: str) -> Refused:
+        """The name of a task in two words."""
+        name = f"{group}.{word}"
+        return Refused(
+            f"'{group} {word}' is not a task. Did you mean {name}?", hint=f"inv --help {name}"
+        )
+
+    def _parts(self, group: str) -> str:
+        return ", ".join(name.rpartition(".")[2] for name in self.groups[group])
 
     def _tasks_like(self, word: str) -> Refused | None:
         found = suggest.tasks_for(word, self.tasks)
-        if not found:
+        what = f"{word!r} is not a task"
+        if found:
+            hint = f"inv --help {found[0]}" if len(found) == 1 else "inv --list"
+            return Refused(f"{what}. Did you mean {', '.join(found)}?", hint=hint)
+        parent, _, part = word.lower().rpartition(".")
+        if parent in self.groups:
+            return Refused(
+                f"{what}; those of {parent} are: {self._parts(parent)}", hint=f"inv --help {parent}"
+            )
+        if parent in self.tasks:
+            has_flag = f"--{part}" in self.shapes[parent].flags
+            meant = f". Did you mean {parent} --{part}?" if has_flag else ""
+            return Refused(f"{what}{meant}", hint=f"inv --help {parent}")
+        return None
+
+    def _meant_flag(self, misfit: ExtraWord, flag: str) -> Refused | None:
+        """The error for a word that is a flag, or the value of one; None without a `flag`."""
+        if not flag:
             return None
-        hint = f"inv --help {found[0]}" if len(found) == 1 else "inv --list"
-        return Refused(f"{word!r} is not a task. Did you mean {', '.join(found)}?", hint=hint)
-
-    def _flag_taking(self, task: str, word: str) -> str:
-        """The first flag of a task that a word could be the value of."""
-        shape = self.shapes[task]
-        taking = [flag for flag, takes_value in shape.flags.items() if takes_value]
-        fitting = [flag for flag in taking if flag in shape.forms and _fits(shape, flag, word)]
-        return next(iter(fitting or [flag for flag in taking if flag not in shape.forms]), "")
+        takes_value = self.shapes[misfit.task].flags[flag]
+        meant = f"{flag} {shlex.quote(misfit.word)}" if takes_value else flag
+        return _no_such_word(misfit, f". Did you mean {meant}?")
 
 
-def _fits(shape: TaskShape, flag: str, word: str) -> bool:
+def _no_such_word(misfit: ExtraWord, meant: str = "") -> Refused:
+    what = f"{misfit.task} takes no word such as {misfit.word!r}{meant}"
+    return Refused(what, hint=f"inv --help {misfit.task}")
+
+
+def _typed(line: Sequence[str], misfit: MisfitWord, flag: str) -> str:
+    """The line that was typed, with a flag before the misfit word."""
+    before = line[: len(line) - len(misfit.rest) - 1]
+    return shlex.join(["inv", *before, flag, misfit.word, *misfit.rest])
+
+
+def inventory_if_valid() -> Inventory | None:
+    """The hosts, for suggestions; None for a broken file."""
+    from opstasks.fleet.host_settings import load
+    from opstasks.fleet.hosts_file import find_inventory
+
     try:
-        shape.forms[flag].parsed(flag, word)
-    except Refused:
-        return False
-    return True
+        return load(find_inventory(None))
+    except (Refused, OSError):
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from invoke import Collection
@@ -105,12 +107,13 @@ def set_(ctx: Context, assignment: list[str], unknown: bool = False) -> None:
         raise Refused("config.set: KEY=VALUE is missing", hint=hint)
     secrets = {key for host in ctx.fleet.hosts for key in secret_keys(templates(host.spec))}
     wanted: dict[str, str | None] = {}
-    for text in assignment:
-        name, value = typed.assignment(text, secrets)
-        if name in wanted:
-            raise Refused(f"{name} is given twice")
-        asked = value == typed.ASK
-        wanted[name] = typed.valid_value(name, ctx.ask_secret(name)) if asked else value
+    with _named("config.set"):
+        for text in assignment:
+            name, value = typed.assignment(text, secrets)
+            if name in wanted:
+                raise Refused(f"{name} is given twice")
+            asked = value == typed.ASK
+            wanted[name] = typed.valid_value(name, ctx.ask_secret(name)) if asked else value
     _change(ctx, wanted, unknown=unknown)
 
 
@@ -131,7 +134,21 @@ def unset(ctx: Context, key: list[str]) -> None:
     if not key:
         hint = ctx.command_text("config.show --local")
         raise Refused("config.unset: KEY is missing", hint=hint)
-    _change(ctx, {typed.valid_key(name): None for name in key}, unknown=True)
+    with _named("config.unset"):
+        wanted: dict[str, str | None] = {typed.valid_key(name): None for name in key}
+    _change(ctx, wanted, unknown=True)
+
+
+@contextlib.contextmanager
+def _named(task: str) -> Iterator[None]:
+    """An error about a word of the line begins with the task."""
+    from opstasks.core.errors import Refused
+
+    try:
+        yield
+    except Refused as error:
+        error.message = f"{task}: {error.message}"
+        raise
 
 
 def _change(ctx: Context, wanted: dict[str, str | None], *, unknown: bool) -> None:

@@ -23,10 +23,8 @@ _NOT_OURS = re.compile(
 def valid_key(text: str) -> str:
     """A key that may be set; raises Refused for anything else."""
     if not _KEY.fullmatch(text) or text.endswith("\n"):
-        raise Refused(
-            f"{text[:60]!r} is not a valid key",
-            hint="a key is letters, digits and underscores, and does not begin with a digit",
-        )
+        form = "letters, digits and underscores, and no digit at the beginning"
+        raise Refused(f"{text[:60]!r} is not a valid key: a key is {form}")
     if _NOT_OURS.fullmatch(text):
         raise Refused(
             f"{text} controls the shell or Python itself, not job-runner",
@@ -56,7 +54,7 @@ def assignment(text: str, secret_keys: Iterable[str]) -> tuple[str, str]:
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise Refused(f"{text[:60]!r} has no equals sign", hint="write KEY=VALUE")
+        raise Refused(f"{text[:60]!r} has no equals sign: write KEY=VALUE")
     valid_key(name)
     if value != ASK and value and is_secret(name, [value], set(secret_keys)):
         raise Refused(

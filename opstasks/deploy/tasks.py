@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from opstasks.deploy.plan import DeployPlan
     from opstasks.fleet.host import Host
 
-OF_INVENTORY = "as in hosts.yaml"
+OF_INVENTORY = "main, or as in hosts.yaml"
 REF_HELP = Flag("The branch, tag or commit of job-runner.", default=OF_INVENTORY)
 LIB_HELP = Flag("The branch, tag or commit of the dependencies.", default=OF_INVENTORY)
 WATCH_HELP = Flag(
     "How long to watch the service after its start.",
     value="DURATION",
-    default=OF_INVENTORY,
+    default="15s, or as in hosts.yaml",
     least=1,
 )
 COMMITS_HELP = Flag("Show every commit, not only the first ones.", excludes=NOT_FOR_SCREENS)

@@ -34,6 +34,7 @@ def load(path: Path | None) -> Inventory:
     inventory = _Builder(read(path, mistakes), mistakes).inventory()
     if mistakes.found:
         first, *more = mistakes.found
+        first = first.removeprefix(f"{path.name}: ")
         raise Refused(
             f"{path} has {plural(len(more) + 1, 'mistake')}: {first}",
             tail="\n".join(more),

@@ -59,7 +59,8 @@ def find_inventory(explicit: str | None) -> Path | None:
         if named:
             path = home_path(named)
             if not is_file(path):
-                raise Refused(f"{source} names {named!r}, which is not a file", hint="correct it")
+                what = f"{source} names {named!r}, which is not a file"
+                raise Refused(what, hint="inv --help flags")
             return path
     here = Path.cwd()
     config = home_path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "opstasks"

@@ -191,6 +191,12 @@ class Inventory:
             raise Refused(f"-H: {text!r} selects no host", hint=self._known())
         return sorted(found, key=lambda spec: order.get(spec.name, len(order)))
 
+    def nearest(self, text: str, alike: float = 0.6) -> str:
+        """The host or group with the name that is most like a text; "" if none is."""
+        plain = {name.lower(): name for name in self.names()}
+        near = difflib.get_close_matches(text.lower(), plain, 1, alike)
+        return plain[near[0]] if near else ""
+
     def knows(self, name: str) -> bool:
         """Whether a name is a host of hosts.yaml, or `user@host` in full."""
         return name in self.hosts or parse_ad_hoc(name) is not None
@@ -237,15 +243,17 @@ class Inventory:
         )
 
     def _unknown(self, item: HostPattern) -> Refused:
-        near = difflib.get_close_matches(item.text, self.names(), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return Refused(
-            f"{item.origin}: no host or group is called {item.text!r}{hint}", hint=self._known()
-        )
+        what = f"{item.origin}: no host or group is called {item.text!r}"
+        if near := self.nearest(item.text):
+            # The host is a guess: no command that would change it.
+            return Refused(f"{what}; did you mean {near!r}?", hint=f"inv -H {near} status")
+        return Refused(what, hint=self._known())
 
     def _known(self) -> str:
         names = ", ".join(self.names()[:20])
-        return f"known: {names}" if self.hosts else "write a hosts.yaml, see hosts.example.yaml"
+        if self.hosts:
+            return f"inv hosts; known: {names}"
+        return "write a hosts.yaml, see hosts.example.yaml"
 
 
 def parse_ad_hoc(text: str) -> tuple[str, str, int] | None:

@@ -51,7 +51,7 @@ def check_areas(selection: AreaSelection) -> None:
         for area in areas:
             if area not in AREAS:
                 known = ", ".join(AREAS)
-                raise Refused(f"{flag}: unknown area {area!r}", hint=f"use one of {known}")
+                raise Refused(f"{flag}: unknown area {area!r}; the areas are {known}")
     if not any(selection.has(area) for area in AREAS):
         raise Refused("--only and --skip leave no area", hint="leave out one of them")
 

@@ -25,6 +25,7 @@ from opstasks.manage.perform import perform
 from opstasks.manage.steps import ManageStep
 
 NOLOGIN = "/usr/sbin/nologin"
+HELP = "inv --help users.disable"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def only_planned(before: Account) -> DisableResult:
 def check_name(host: Host, name: str) -> None:
     """Refuse names that are not a person's, and people who are still listed; no connection."""
     if not people.NAME.fullmatch(name) or name in ("root", host.spec.service_user):
-        raise Refused(f"{name!r} is not a person's account", host=host.name)
+        raise Refused(f"{name!r} is not a person's account", host=host.name, hint=HELP)
     role = describe(host.spec).listed().get(name)
     if role:
         raise Refused(
@@ -122,7 +123,7 @@ def account(host: Host, name: str, facts: ManageFacts) -> Account:
     if user is None:
         return Account(name, False, ())
     if user.uid not in PEOPLE:
-        raise Refused(f"{name} is a system account", host=host.name)
+        raise Refused(f"{name} is a system account", host=host.name, hint=HELP)
     return Account(name, True, ways_in(user, has_keys=name in facts.keyed))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from opstasks.cli.argv import (
     ExtraWord,
     MisfitWord,
+    MisplacedTask,
     TaskShape,
     UnknownFlag,
     UnknownTask,
@@ -35,10 +36,13 @@ TASKS = {
     "deploy": TaskShape(
         flags={"--ref": True, "-r": True, "--restart": False},
         once={"--ref": "--ref", "-r": "--ref"},
+        changes=True,
     ),
     "status": TaskShape(),
     "jobs.show": TaskShape(needs=("job",)),
-    "jobs.retry": TaskShape(flags={"--job": True}, once={"--job": "--job"}, variadic="--job"),
+    "jobs.retry": TaskShape(
+        flags={"--job": True}, once={"--job": "--job"}, variadic="--job", changes=True
+    ),
     "logs": TaskShape(
         flags={
             "--lines": True,
@@ -60,7 +64,9 @@ TASKS = {
             "--only": Choice(("a", "b", "c")),
         },
     ),
-    "jobs.kill": TaskShape(flags={"--no-cleanup": False, "--job": True}, variadic="--job"),
+    "jobs.kill": TaskShape(
+        flags={"--no-cleanup": False, "--job": True}, variadic="--job", changes=True
+    ),
 }
 TASKS["jobs-kill"] = replace(TASKS["jobs.kill"], renamed="jobs.kill")
 
@@ -139,6 +145,11 @@ def test_several_tasks_in_a_row():
         ("jobs.retry --job abc def", ExtraWord, "def", "jobs.retry"),
         ("status --reff=x", UnknownFlag, "--reff", "status"),
         ("--reff status", UnknownFlag, "--reff", ""),
+        ("jobs.kill a status", MisplacedTask, "status", "jobs.kill"),
+        ("status deploy", MisplacedTask, "deploy", "status"),
+        ("logs -n 5 deploy -H tpp", MisplacedTask, "deploy", "logs"),
+        ("deploy status jobs-kill a", MisplacedTask, "jobs-kill", "status"),
+        ("status logs deploy", MisplacedTask, "deploy", "logs"),
         ("status -f x", UnknownFlag, "-f", "status"),
     ],
 )
@@ -166,7 +177,6 @@ def test_the_words_after_one_that_does_not_fit_are_known():
         ("deploy --restart=yes", "deploy: --restart takes no value, such as 'yes'"),
         ("jobs.show", "jobs.show: JOB is missing"),
         ("jobs.show -y", "jobs.show: JOB is missing"),
-        ("jobs.kill a status", "jobs.kill: 'status' is a task: type it as a command of its own"),
         ("logs --lines abc", "logs: --lines must be a whole number, not 'abc'"),
         ("logs -n 1.5", "logs: -n must be a whole number, not '1.5'"),
         ("logs -n 1_0", "logs: -n must be a whole number, not '1_0'"),

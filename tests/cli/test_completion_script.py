@@ -35,8 +35,8 @@ def test_the_script_is_a_document_with_json(program):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["completion", "tcsh"], "there is no completion for 'tcsh'"),
-        (["completion", "../bash"], "there is no completion for '../bash'"),
+        (["completion", "tcsh"], "completion: SHELL must be bash, zsh or fish, not 'tcsh'"),
+        (["completion", "../bash"], "completion: SHELL must be bash, zsh or fish, not '../bash'"),
         (["completion", "bash", "-H", "tpp"], "completion does not take -H"),
     ],
 )

@@ -239,7 +239,7 @@ def test_only_the_program_prints_errors():
         ("jobs.show abc def", "jobs.show takes one job: 'def' is too many", "inv --help jobs.show"),
         ("jobs.logs a --lines 5 -n 6", "jobs.logs: -n is given twice", "inv --help jobs.logs"),
         ("deploy.releases 5", "Did you mean --limit 5?", "inv --help deploy.releases"),
-        ("status jobs.lss", "Did you mean jobs.ls", "inv --list"),
+        ("status jobs.lss", "Did you mean jobs.ls?", "inv --help jobs.ls"),
         ("status outputs", "'outputs' is a group of tasks: ls, rm", "inv --help outputs"),
         ("run docker ps -a", "run: COMMAND must follow --", "inv --json run -- docker ps -a"),
         ("-H tpp run 'a b' c", "must follow --", "inv --json -H tpp run -- 'a b' c"),
@@ -256,7 +256,17 @@ def test_only_the_program_prints_errors():
         ("users.disable", "users.disable: NAME is missing", "inv --help users.disable"),
         ("--fields a,,b -H tpp status", "--fields: a name is empty", "--fields id,state"),
         ("", "no task is given", "inv -H all --json status"),
-        ("--list", "--json has no meaning with --list", "--list-format json"),
+        ("--list", "--json has no meaning with --list", "inv --list --list-format json"),
+        ("--list jobs", "--json has no meaning with --list", "inv --list --list-format json"),
+        ("--list status", "'status' is a task, not a group", "inv --help status"),
+        ("--list --list-format xml", "--list-format must be flat, nested", "inv --help flags"),
+        ("--help", "--json has no meaning with --help", "inv --help"),
+        ("--help status", "--json has no meaning with --help", "inv --help status"),
+        ("-H tpp status -h", "--json has no meaning with --help", "inv --help status"),
+        ("--help statsu", "Did you mean status?", "inv --help status"),
+        ("-V", "--json has no meaning with --version", "inv --version"),
+        ("--print-completion-script tcsh", "must be bash, zsh or fish", "inv --help flags"),
+        ("completion tcsh", "completion: SHELL must be bash, zsh or fish", "--help completion"),
     ],
 )
 def test_wrong_usage_is_one_message_also_as_json(run_here, words, message, hint):
@@ -271,6 +281,34 @@ def test_wrong_usage_is_one_message_also_as_json(run_here, words, message, hint)
 def test_a_list_may_be_asked_for_at_the_end_of_a_line(run_here):
     done = run_here("-H", "tpp", "status", "--list")
     assert (done.code, done.out.splitlines()[0]) == (0, "LOOK")
+
+
+@pytest.mark.parametrize("name", ["inv", "opstasks"])
+@pytest.mark.parametrize(
+    ("words", "code", "shown"),
+    [
+        ("--list --json", 2, "--json has no meaning with --list"),
+        ("-l --json", 2, "--json has no meaning with --list"),
+        ("--help --json", 2, "--json has no meaning with --help"),
+        ("--help -q", 0, "LOOK "),
+        ("-h -y", 0, "LOOK "),
+        ("--help -H tpp status", 0, "-H HOSTS status [flags]"),
+        ("-H tpp --help", 0, "LOOK "),
+        ("--help --nosuch", 2, "'--nosuch' is not a task"),
+        ("--list -H tpp", 0, "LOOK"),
+        ("--list --nosuch", 2, "no group of tasks is called '--nosuch'"),
+        ("--json --list --list-format json", 0, '"tasks": ['),
+        ("--json --list jobs --list-format=json", 0, '"name": "kill"'),
+        ("-q --list jobs", 0, "  jobs.ls  "),
+    ],
+)
+def test_a_flag_after_list_or_help_is_no_group_and_no_task(program, name, words, code, shown):
+    """The stock `inv` does not know our flags when it parses those two."""
+    done = program(*words.split(), name=name)
+    assert (done.returncode, shown in done.stdout + done.stderr) == (code, True), done.stderr
+    if "--json" in words:
+        document = json.loads(done.stdout)
+        assert document.get("exit_code", 0) == code
 
 
 def test_a_span_for_a_core_flag_is_understood_at_any_place(run_here):

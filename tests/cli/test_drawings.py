@@ -54,6 +54,9 @@ WRONG = (
     "run docker ps",
     "-H tp status",
     "-H all outputs",
+    "-H all history deploy",
+    "-H all outputs.show",
+    "-H all deploy pending",
     "",
 )
 

@@ -56,6 +56,17 @@ def test_yes_agrees_but_does_not_choose(answering, options):
     assert refused.value.tail == "one\ntwo"
 
 
+@pytest.mark.parametrize(
+    ("options", "flag"), [({"json": True}, "--json"), ({"ids_only": True}, "-q")]
+)
+def test_with_a_result_for_a_program_the_refusal_names_the_flag(answering, options, flag):
+    answering("y\n")
+    with pytest.raises(Refused) as refused:
+        context(**options).confirm("Deploy to a?")
+    assert refused.value.message == f"Deploy to a? With {flag}, no question is asked"
+    assert refused.value.hint == "add --yes to agree"
+
+
 def test_without_a_terminal_the_lines_come_with_the_refusal(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
     with pytest.raises(Refused) as refused:

@@ -45,7 +45,8 @@ OURS = {
     # commands whose values are quoted where they are made, and hosts.yaml's own values
     *("_again(host, step)", "again", "progress.host.name", "site.unit", "gateway"),
     # names of tasks, groups, hosts and flags, which were looked up, and fields of our own documents
-    *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "joined"),
+    *("self._name", "flag", "chosen", "task or 'flags'", "found[0]", "word", "groups[0]", "near"),
+    *("parent", "misfit.task", "more", "place"),
     *("next_task or 'TASK'", "', '.join(map(str, found))"),
     # words of our own, names of hosts, and commands whose values are quoted where they are made
     *("it", "','.join(hosts)", "UNDO[verb]", "_again(items[0], clock)"),

@@ -64,9 +64,17 @@ def test_names_groups_globs_and_exclusions(fleet, patterns, chosen):
     assert names(fleet.select(patterns)) == chosen
 
 
-def test_an_unknown_name_suggests_the_nearest_and_lists_known_names(fleet):
-    with pytest.raises(Refused, match=r"'tppp'; did you mean 'tpp'\?.*known: tpp, emis"):
-        fleet.select(["tppp"])
+@pytest.mark.parametrize("typed", ["tppp", "TPP", "Tppp"])
+def test_an_unknown_name_leads_to_the_nearest_and_to_no_change(fleet, typed):
+    with pytest.raises(Refused, match=f"'{typed}'; did you mean 'tpp'\\?") as caught:
+        fleet.select([typed])
+    assert caught.value.hint == "inv -H tpp status"
+
+
+def test_a_name_that_is_like_no_other_lists_the_known_ones(fleet):
+    with pytest.raises(Refused, match="is called 'xyzzy'") as caught:
+        fleet.select(["xyzzy"])
+    assert caught.value.hint.startswith("inv hosts; known: tpp, emis")
 
 
 @pytest.mark.parametrize("pattern", ["", "tpp,!tpp", "!all", "x*", "!nobody"])

@@ -1,0 +1,66 @@
+"""Wrong usage that a task finds names the task, and the next command is one to type."""
+
+import json
+import shlex
+
+import pytest
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    (tmp_path / "hosts.yaml").write_text("hosts: {dead-1: {address: 127.0.0.1, port: 1}}")
+    return tmp_path / "hosts.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("config.set A=1 A=2", "config.set: A is given twice"),
+        ("config.set FOO", "config.set: 'FOO' has no equals sign: write KEY=VALUE"),
+        ("config.set 'a b=1'", "config.set: 'a b' is not a valid key: a key is letters,"),
+        ("config.unset 'a b'", "config.unset: 'a b' is not a valid key: a key is letters,"),
+        ("deploy --ref=-x", "deploy: --ref: '-x' cannot be a branch, a tag or a commit"),
+        ("deploy.pending --lib-ref=-x", "deploy.pending: --lib-ref: '-x' cannot be a branch,"),
+        ("jobs.kill", "jobs.kill: JOB is missing"),
+        ("manage --only foo", "manage: --only: unknown area 'foo'; the areas are packages,"),
+        ("outputs.attest", "outputs.attest: ID is missing"),
+        ("db.progress", "db.progress: --temp-table and --table are both missing"),
+    ],
+)
+def test_wrong_usage_that_a_task_finds_names_it_and_a_command(run_here, words, message):
+    done = run_here("-H", "dead-1", "--json", *shlex.split(words))
+    error = json.loads(done.out)["error"]
+    assert (done.code, error["outcome"]) == (2, "refused")
+    assert error["message"].startswith(message)
+    task = message.partition(":")[0]
+    assert error["hint"] in (
+        f"inv --help {task}",
+        "inv -H dead-1 jobs.ls",
+        "inv -H dead-1 outputs.pending",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ("-H DEAD-1 status", "called 'DEAD-1'; did you mean 'dead-1'?", "inv -H dead-1 status"),
+        ("-H dead deploy", "called 'dead'; did you mean 'dead-1'?", "inv -H dead-1 status"),
+        ("-H nosuch status", "no host or group is called 'nosuch'", "inv hosts; known: dead-1"),
+        ("-i /nope -H dead-1 status", "--identity: '/nope' is not a file", "inv --help flags"),
+        ("-S /nope -H dead-1 status", "--ssh-config: '/nope' is not a file", "inv --help flags"),
+        ("-f /nope -H dead-1 status", "--config: '/nope' is not a file", "inv --help flags"),
+        ("--inventory /nope -H x status", "names '/nope', which is not a file", "--help flags"),
+        ("-H dead-1 users.disable root", "'root' is not a person's account", "users.disable"),
+    ],
+)
+def test_a_wrong_host_or_file_leads_to_a_command(run_here, words, message, hint):
+    done = run_here(*shlex.split(words))
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert hint in done.err.partition("next:  ")[2]
+
+
+def test_a_mistake_in_hosts_yaml_names_the_file_once(run_here, fleet):
+    fleet.write_text("hosts: {dead-1: {}}\ngroups: {prod: [dead-1]}")
+    done = run_here("-H", "dead-1", "status")
+    assert f"{fleet} has 1 mistake: groups.prod: ['dead-1'] is not a mapping\n" in done.err
