@@ -37,6 +37,11 @@ def lines_of(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
+def last_line(text: str) -> str:
+    """The last line of a text; "" if it has none."""
+    return "".join(lines_of(text)[-1:])
+
+
 def clipped(text: str, most: int) -> str:
     """A text of at most so many characters; "…" at its end says that there were more."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
