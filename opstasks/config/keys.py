@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from opstasks.core.fields import Line, Moment, Small, Text
+from opstasks.core.lines import lines_of
 
 FILES = ("01_defaults.env", "02_secrets.env", "03_backend.env", "04_local.env")
 SECRETS_FILE, LOCAL_FILE = FILES[1], FILES[3]
@@ -147,7 +148,7 @@ class HostConfig:
 
 def template_keys(text: str) -> list[str]:
     """The keys of one of our templates, including those after a comment sign."""
-    matches = (_ASSIGNMENT.match(line) for line in text.splitlines())
+    matches = (_ASSIGNMENT.match(line) for line in lines_of(text))
     return list(dict.fromkeys(match[1] for match in matches if match))
 
 

@@ -10,9 +10,13 @@ _HIDING = re.compile(
     "\r(?!\n)|[\x85\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]|(?!\\A)\ufeff"
 )
 
-# Python takes these as visible, but a terminal shows a gap, or moves to the next line.
+# Python takes some of these as visible, but a terminal shows nothing or a gap, or moves to the next
+# line. The first lines are Unicode's Default_Ignorable_Code_Point.
 _UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\u2d7f\U00016fe4\U0001bc9d\U0001d159]"
 )
 
 
@@ -31,6 +35,11 @@ def lines_of(text: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def last_line(text: str) -> str:
+    """The last line of a text; "" if it has none."""
+    return "".join(lines_of(text)[-1:])
 
 
 def clipped(text: str, most: int) -> str:

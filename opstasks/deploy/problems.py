@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opstasks.core.formats import size_text
 from opstasks.core.hints import one_word
+from opstasks.core.lines import last_line
 from opstasks.deploy import source
 from opstasks.deploy.facts import CheckoutFacts, DeployDisk, DeployFacts, GitLock
 from opstasks.deploy.release import Release
@@ -209,7 +210,7 @@ def _release_problems(facts: DeployFacts) -> Iterator[DeployProblem]:
         yield DeployProblem(f"cannot inspect the release: {facts.not_inspected}", hint)
     if not facts.import_error:
         return
-    last = facts.import_error.splitlines()[-1]
+    last = last_line(facts.import_error)
     text = f"{facts.code.target_name} cannot be imported with these dependencies: {last}"
     hint = "the release is broken; deploy another one"
     if facts.is_confined:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from opstasks.core.errors import Refused
+from opstasks.core.lines import lines_of
 from opstasks.fleet.inventory import HostPattern
 from opstasks.fleet.named_files import home_path
 
@@ -44,7 +45,7 @@ def _excluded(pattern: HostPattern) -> HostPattern:
 def _names_in(file: str) -> list[HostPattern]:
     found = [
         HostPattern(word, f"{file or '-H @'}, line {number}")
-        for number, line in enumerate(_text_of(file).splitlines(), 1)
+        for number, line in enumerate(lines_of(_text_of(file)), 1)
         for word in _words(line)
     ]
     for pattern in found:

@@ -15,6 +15,7 @@ import threading
 from typing import BinaryIO
 
 from opstasks.core.errors import Refused
+from opstasks.core.lines import lines_of
 
 _WORDS_BYTES = 4096
 # How long to wait for the last words of a process that ended.
@@ -77,7 +78,7 @@ class Proxy:
     @property
     def words(self) -> str:
         """The last lines that it wrote to standard error, while it runs or after."""
-        lines = self._words.decode("utf-8", "replace").strip().splitlines()
+        lines = lines_of(self._words.decode("utf-8", "replace").strip())
         return "; ".join(lines[-2:])
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import re
 
 from opstasks.core.errors import NoShell, Refused
 from opstasks.core.hints import one_word
+from opstasks.core.lines import lines_of
 
 # How much of a login shell's output an error repeats.
 SAID_LINES = 3
@@ -102,5 +103,5 @@ def input_was_read(host: str) -> NoShell:
 
 def said(text: str, lines: int = SAID_LINES) -> str:
     """The last lines of a text in one line, limited."""
-    found = [line for line in text.replace("\0", "").splitlines() if line.strip()]
+    found = [line for line in lines_of(text.replace("\0", "")) if line.strip()]
     return " / ".join(line.strip() for line in found[-lines:])[-SAID_CHARS:]

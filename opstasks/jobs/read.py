@@ -10,6 +10,7 @@ import msgspec
 
 from opstasks.core.errors import OpsError, Refused
 from opstasks.core.fields import Count, Line, Moment
+from opstasks.core.lines import last_line
 from opstasks.core.result import Result
 from opstasks.fleet.host import Host
 from opstasks.fleet.inventory import HostSpec
@@ -115,8 +116,7 @@ def jobs_answer(result: Result, host: str) -> JobsAnswer:
     try:
         return READ.decode(result, host)
     except OpsError as error:
-        last = error.tail.splitlines()[-1:]
-        problem = ": ".join([error.message, *last])
+        problem = ": ".join(filter(None, [error.message, last_line(error.tail)]))
         return JobsAnswer(0.0, {}, {}, (), problem=problem)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from opstasks.core.command import cmd
 from opstasks.core.errors import Refused, VerifyFailed
 from opstasks.core.hints import one_word
+from opstasks.core.lines import last_line
 from opstasks.core.state import HostState
 from opstasks.fleet.change import change
 from opstasks.fleet.host import Host
@@ -141,7 +142,7 @@ def inspect(host: Host, match: Match) -> RetryFacts:
             job_runner.ask_job_server(host.spec),
         ]
     )
-    problem = _last_line(asked.tail()) or f"exit code {asked.code}"
+    problem = last_line(asked.tail()) or f"exit code {asked.code}"
     return RetryFacts(
         systemd.parse_show(host.spec.unit, shown.out),
         is_untold=marked.code == 0,
@@ -217,7 +218,7 @@ def _tell(host: Host, id: str) -> None:
     raise VerifyFailed(
         "the job was retried, but the job-server was not told",
         host=host.name,
-        tail=_last_line(result.tail()),
+        tail=last_line(result.tail()),
         hint=f"inv -H {host.name} jobs.retry {one_word(id)}; once the job-server answers",
     )
 
@@ -256,7 +257,3 @@ def _failed(host: Host, match: Match, text: str, tail: str, hint: str) -> Verify
     error = VerifyFailed(text, host=host.name, tail=tail, hint=hint)
     error.now = state_of([match])
     return error
-
-
-def _last_line(text: str) -> str:
-    return "\n".join(text.splitlines()[-1:])

@@ -7,6 +7,7 @@ setting.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -68,7 +69,8 @@ def account(name: str, wanted: Description) -> str:
     """The account that a described unit runs as."""
     text = wanted.contents.get(fragments(wanted).get(name, ""), "")
     found = "root"
-    for line in text.splitlines():
+    # Where systemd ends a line.
+    for line in re.split(r"[\n\r\0]", text):
         key, sign, value = line.partition("=")
         if sign and key.strip() == "User":
             found = value.strip() or "root"

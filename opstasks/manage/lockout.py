@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from opstasks.core.errors import Refused
+from opstasks.core.lines import lines_of
 from opstasks.manage import keys
 from opstasks.manage.actions import AnyAction, SetMember, WriteFile
 from opstasks.manage.facts import ManageFacts, PathFacts
@@ -86,7 +87,7 @@ def _shared(before: str, after: str) -> bool:
 
 def _good_keys(text: str) -> set[keys.SshKey]:
     found: set[keys.SshKey] = set()
-    for line in text.splitlines():
+    for line in lines_of(text):
         try:
             found |= set(keys.parse(line))
         except keys.NotAKey:
@@ -97,5 +98,5 @@ def _good_keys(text: str) -> set[keys.SshKey]:
 def _forbids_root(action: AnyAction | None) -> bool:
     if not isinstance(action, WriteFile):
         return False
-    words = [line.split() for line in action.content.lower().splitlines()]
+    words = [line.split() for line in lines_of(action.content.lower())]
     return ["permitrootlogin", "no"] in words

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from opstasks.core.lines import lines_of
+
 _SECTION = re.compile(r"\[([A-Z][A-Za-z0-9]*)\]")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*\s*=")
 _COMMON = {"Unit", "Install"}
@@ -56,7 +58,7 @@ def _missing(kind: str, seen: dict[str, set[str]]) -> Iterator[str]:
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines joined with their continuations, without comments and empty lines."""
     held, start = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(text), 1):
         stripped = line.strip()
         if not held and (not stripped or stripped[0] in "#;"):
             continue

@@ -114,8 +114,10 @@ def attempt(*args: str, timeout_s: float, **options: Any) -> subprocess.Complete
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
     """The lines that explain a failure; how it ended if it printed nothing."""
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return lines or ([ended_text(done.returncode)] if done.returncode else [])
+    text = done.stderr.strip() or done.stdout.strip()
+    if text:
+        return text.split("\n")
+    return [ended_text(done.returncode)] if done.returncode else []
 
 
 def was_killed(done: subprocess.CompletedProcess[str]) -> bool:

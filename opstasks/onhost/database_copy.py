@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from opstasks.onhost.database_errors import explain
+from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.disk_errors import explained
 from opstasks.onhost.protocol import HostFailure
 
@@ -16,11 +17,6 @@ from opstasks.onhost.protocol import HostFailure
 LOCKED = (5, 6)
 # A copy is in these files until it is complete.
 PARTIAL = ("*.new", "*.new-journal", "*.new-wal", "*.new-shm")
-
-
-def open_read_only(path: Path, timeout_s: float = 30) -> sqlite3.Connection:
-    """A connection that cannot write; it waits up to `timeout_s` for a lock."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=timeout_s)
 
 
 class CopyFailure(HostFailure):

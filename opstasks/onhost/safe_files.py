@@ -21,6 +21,7 @@ PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_LINKS = 20
 # How deep a tree is followed: jobs make the trees, and can make them as deep as they like.
 MOST_LEVELS = 100
+TOO_DEEP = f"more than {MOST_LEVELS} folders deep"
 # More than any file that we read whole; a larger one is not ours.
 MAX_BYTES = 16 << 20
 
@@ -140,7 +141,10 @@ def make_folder(folder: Path, mode: int) -> None:
 
 
 def is_too_deep(folder: str) -> bool:
-    """Whether the folders in a folder of `os.fwalk` are left out: each level keeps a file open."""
+    """Whether the folders in a folder are left out: each level keeps a file open.
+
+    `folder` is a path with one "/" for each level, such as `os.fwalk` gives.
+    """
     return folder.count("/") >= MOST_LEVELS
 
 

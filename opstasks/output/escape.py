@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,14 @@ def printable_line(text: str) -> str:
 
 def unlike_ours(text: str) -> str:
     """A text for the beginning of a line: it never looks like an error or a hint of ours."""
-    return f"\\x{ord(text[0]):02x}{text[1:]}" if _OURS.match(text) else text
+    return f"{_code(text[0])}{text[1:]}" if _OURS.match(_without_marks(text)) else text
+
+
+def _without_marks(text: str) -> str:
+    """A text without accents of their own: one on an "e" may be hard to see, or not shown."""
+    if text.isascii():
+        return text
+    return "".join(char for char in text if unicodedata.category(char) not in ("Mn", "Me"))
 
 
 def may_look_like_ours(text: str) -> bool:
@@ -46,8 +54,12 @@ def _escaped(match: re.Match[str]) -> str:
     char = match[0]
     if is_seen(char):
         return char
+    return _SHORT.get(char) or _code(char)
+
+
+def _code(char: str) -> str:
     code = ord(char)
-    return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def json_text(value: object, default: Callable[[object], Any]) -> str:

@@ -17,8 +17,10 @@ from opstasks.output.escape import may_look_like_ours
 # It follows each character that a terminal shows in two columns, so that `len` counts columns.
 FILLER = "\0"
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-_WORD = re.compile(r"\S+")
+_LETTER, _WORD = re.compile(r"\S"), re.compile(r"\S+")
 MARK = "…"
+# Where a part of a text begins and ends.
+Span = tuple[int, int]
 # In front of the second line of a text, and the further ones.
 INDENT = "  "
 
@@ -75,8 +77,8 @@ def wrapped(text: str, width: int) -> list[str]:
     """
     room = width - (len(text) - len(text.lstrip(" ")))
     commands = [span for span in command_spans(text) if span[1] - span[0] <= room]
-    whole = [*commands, *long_words(text, room)]
-    return [text[start:end].rstrip() for start, end in spans(text, width, width, whole)]
+    found = spans(text, width, width, commands, long_words(text, room))
+    return [text[start:end].rstrip() for start, end in found]
 
 
 def long_words(text: str, room: int) -> list[tuple[int, int]]:
@@ -93,18 +95,21 @@ def command_spans(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in command_pattern(program()).finditer(text)]
 
 
-def spans(
-    text: str, width: int, later_width: int, whole: Sequence[tuple[int, int]] = ()
-) -> list[tuple[int, int]]:
+def spans(text: str, width: int, later_width: int, *whole: Sequence[Span]) -> list[Span]:
     """Where the lines of a filled text begin and end, without the spaces between them.
 
     The first line has a width, all later ones another. The spans that are `whole` are not divided,
-    even if the line becomes wider.
+    even if the line becomes wider; in each sequence they are in the order of the text, and of
+    several sequences the first one decides.
     """
-    found: list[tuple[int, int]] = []
+    found: list[Span] = []
     start, room = 0, max(2, width)
+    ahead = [list(reversed(each)) for each in whole]
     while len(text) - start > room:
-        end = _undivided(text, start, _line_end(text, start, room), later_width, whole)
+        for each in ahead:
+            while each and each[-1][1] <= start:
+                each.pop()
+        end = _undivided(text, start, _line_end(text, start, room), later_width, ahead)
         if end >= len(text):
             break
         found.append((start, end))
@@ -123,15 +128,16 @@ def _line_end(text: str, start: int, width: int) -> int:
     return end - (text[end] == FILLER)
 
 
-def _undivided(
-    text: str, start: int, end: int, width: int, whole: Sequence[tuple[int, int]]
-) -> int:
+def _undivided(text: str, start: int, end: int, width: int, ahead: Sequence[Sequence[Span]]) -> int:
     """The end of a line, moved before what is whole; behind it if that is the first thing.
 
-    Also behind it if it follows a label, and fits into no line.
+    Also behind it if it follows a label, and fits into no line. The spans in `ahead` are in the
+    reverse order of the text.
     """
-    for begin, over in whole:
-        if end < over and not text[end:begin].strip():
+    for each in ahead:
+        # A line has few of them, a text may have thousands.
+        begin, over = next((span for span in reversed(each) if span[1] > end), (0, 0))
+        if over and not _LETTER.search(text, end, begin):
             before = text[start:begin].strip()
             is_label = text[begin - 2 : begin] in (": ", "  ") and " " not in before
             is_moved = before and (over - begin <= width or not is_label)

@@ -7,7 +7,9 @@ stays in one piece, because a command that is pasted with a line end in it runs 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from opstasks.output import fit
 from opstasks.output.escape import may_look_like_ours, printable
@@ -32,16 +34,17 @@ def folded_line(line: Line, width: int) -> list[Line]:
     text = "".join(part_text for part_text, _ in parts)
     if len(text) <= width:
         return [line]
-    start = _START.match(text)
-    indent = len(start[0]) if start and len(start[0]) <= width // 2 else INDENT
+    head = _START.match(text)
+    indent = len(head[0]) if head and len(head[0]) <= width // 2 else INDENT
     room = width - indent
     commands = [span for span in fit.command_spans(text) if span[1] - span[0] <= room]
     # A word behind an indent has less room than in the next line.
     words = fit.long_words(text, min(room, width - len(text) + len(text.lstrip(" "))))
-    ends = fit.spans(text, width, room, [*_whole(parts, room), *commands, *words])
+    ends = fit.spans(text, width, room, _whole(parts, room), commands, words)
+    begins = _begins(parts)
     return [
-        [*([" " * indent] if number else []), *_between(parts, begin, end)]
-        for number, (begin, end) in enumerate(ends)
+        [*([" " * indent] if number else []), *_between(parts, begins, start, end)]
+        for number, (start, end) in enumerate(ends)
     ]
 
 
@@ -51,7 +54,7 @@ def clipped(line: Line, columns: int) -> Line:
     text = "".join(part_text for part_text, _ in parts)
     if len(text) <= columns:
         return line
-    return [*_between(parts, 0, len(fit.shortened(text, columns)) - 1), fit.MARK]
+    return [*_between(parts, _begins(parts), 0, len(fit.shortened(text, columns)) - 1), fit.MARK]
 
 
 def _whole(parts: Sequence[tuple[str, Part]], room: int) -> list[tuple[int, int]]:
@@ -71,12 +74,19 @@ def _filled(line: Line) -> list[tuple[str, Part]]:
     return [(fit.filled(printable(text_of(part))), part) for part in line]
 
 
-def _between(parts: Sequence[tuple[str, Part]], start: int, end: int) -> list[Part]:
+def _begins(parts: Sequence[tuple[str, Part]]) -> list[int]:
+    """The columns where the parts of a line begin."""
+    return [0, *accumulate(len(text) for text, _ in parts)][:-1]
+
+
+def _between(
+    parts: Sequence[tuple[str, Part]], begins: Sequence[int], start: int, end: int
+) -> list[Part]:
     """The parts of a line between two columns."""
     found: list[Part] = []
-    for text, part in parts:
-        piece = fit.bare(text[max(0, start) : max(0, end)])
+    for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
+        text, part = parts[at]
+        piece = fit.bare(text[max(0, start - begins[at]) : end - begins[at]])
         if piece:
             found.append(repainted(part, piece))
-        start, end = start - len(text), end - len(text)
     return found

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from opstasks.core.command import Command, cmd
 from opstasks.core.errors import InvalidResponse, OpsError
+from opstasks.core.lines import last_line
 from opstasks.core.result import Result
 from opstasks.deploy import fit, release
 from opstasks.fleet import lock, together
@@ -71,7 +72,7 @@ def decode(spec: HostSpec, results: dict[str, Result]) -> StatusFacts:
         except InvalidResponse:
             raise
         except OpsError as error:
-            problems.append(": ".join([what, error.message, *error.tail.splitlines()[-1:]]))
+            problems.append(": ".join(filter(None, [what, error.message, last_line(error.tail)])))
             return otherwise
 
     return StatusFacts(

@@ -9,7 +9,8 @@ import pytest
 from opstasks.deploy.onhost import database_read, jobs, service, service_log
 from opstasks.deploy.onhost.record import snapshot_path
 from opstasks.onhost import unit_control, unit_state
-from opstasks.onhost.database_copy import copy_database, open_read_only
+from opstasks.onhost.database_copy import copy_database
+from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.protocol import HostFailure
 from tests.deploy.deploy_help import database, record
 

@@ -385,10 +385,10 @@ PARSERS = (
     host("output.live:within", "\n", call=lambda t: found("output.live:within")([[t]], 80, 24)),
     host(
         "output.paragraphs:folded_line",
-        *(" ", "inv -H a"),
+        *(" ", "inv -H a", "inv a; "),
         call=lambda t: found("output.paragraphs:folded_line")([t], 40),
     ),
-    host("output.fit:wrapped", " ", call=lambda t: found("output.fit:wrapped")(t, 40)),
+    host("output.fit:wrapped", " ", "inv a; ", call=lambda t: found("output.fit:wrapped")(t, 40)),
     host("manage.show:masked", "A_TOKEN=", "export ", "a://", ":", "@", "password ", call=masked),
     host("images.names:short", "sha256:"),
     host("queries.mssql:table_name", "#", "_____"),

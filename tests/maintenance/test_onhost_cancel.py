@@ -40,9 +40,19 @@ def test_if_several_are_scheduled_one_must_be_named(site):
     make_record(site, NEW)
     with pytest.raises(HostRefusal, match="several are scheduled"):
         cancel(site)
-    assert cancel(site, "20260102")["item"]["id"] == NEW
-    with pytest.raises(HostRefusal, match="has the id 2027"):
-        cancel(site, "2027")
+    assert cancel(site, NEW)["item"]["id"] == NEW
+    for part in ("2027", NEW[:8]):
+        with pytest.raises(HostRefusal, match=f"has the id {part}"):
+            cancel(site, part)
+
+
+def test_work_that_began_after_a_reboot_is_not_cancelled_by_the_id_before(site):
+    make_record(site, OLD, outcome="failed")
+    make_record(site, f"{OLD}b")
+    assert not cancel(site, OLD)["changed"]
+    assert read_record(site, f"{OLD}b").outcome == ""
+    make_record(site, OLD)
+    assert cancel(site, OLD)["item"]["id"] == OLD
 
 
 @pytest.mark.parametrize("boot", ["now", "before"])

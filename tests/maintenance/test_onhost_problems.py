@@ -17,6 +17,17 @@ def release(site, id, **words):
     write_json(folder / f"{id}.json", {"id": id, **words}, 0o640)
 
 
+@pytest.mark.parametrize(("detail", "more"), [("", ""), ("a\nb\u2028c\n", ": b\u2028c")])
+def test_a_check_that_fails_says_its_last_line(site, monkeypatch, detail, more):
+    def fail(site):
+        raise HostFailure("it fails", detail)
+
+    names = ("unit", "docker", "database", "room", "command", "release")
+    for name in names:
+        monkeypatch.setattr(problems, f"{name}_problem", fail)
+    assert problems.problems(site) == [f"it fails{more}"]
+
+
 def test_an_unfinished_release_counts_however_old_its_id_is(site):
     release(site, OLD, outcome="done")
     release(site, "20260109T000000-cccccc", outcome="done")

@@ -11,7 +11,7 @@ from opstasks.core.errors import InvalidResponse
 from opstasks.core.result import Result
 from opstasks.doctor import drift
 from opstasks.fleet.inventory import HostSpec
-from opstasks.manage import effect, effect_sudo, inspect
+from opstasks.manage import effect, effect_sudo, effect_units, inspect
 from opstasks.manage.actions import FixProbe, SetOrigin, StartUnit
 from opstasks.manage.effect_facts import EffectFacts
 from opstasks.manage.steps import AreaSelection
@@ -34,6 +34,18 @@ def wanted():
 @pytest.fixture
 def facts(wanted):
     return copy.deepcopy(facts_of(wanted))
+
+
+@pytest.mark.parametrize(
+    ("sign", "account"),
+    [("\n", "root"), ("\r", "root"), ("\f", "opensafely"), ("\u2028", "opensafely")],
+    ids=ascii,
+)
+def test_a_described_unit_is_read_in_the_lines_that_systemd_reads(wanted, sign, account):
+    """Checked with `systemd-analyze verify`."""
+    text = f"[Service]\nUser=opensafely\nExecStart=/bin/true{sign}User=root\n"
+    unit = msgspec.structs.replace(wanted, contents={FRAGMENT: text})
+    assert effect_units.account(UNIT, unit) == account
 
 
 def put(facts, path, value):

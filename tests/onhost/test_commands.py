@@ -24,6 +24,13 @@ def test_a_command_gets_no_input_unless_it_is_given():
     assert commands.call("cat", input="text").stdout == "text"
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\v", "\f"])
+def test_a_name_with_another_line_end_hides_no_reason(sign):
+    text = f"fatal: cannot read x{sign}all is well"
+    done = commands.call("sh", "-c", 'printf "a\\n%s\\n" "$1" >&2; exit 1', "sh", text)
+    assert commands.said(done) == ["a", text]
+
+
 def test_invalid_bytes_are_replaced():
     assert commands.call("printf", r"\377").stdout == "\ufffd"
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,7 +87,10 @@ def test_escaping_twice_changes_nothing_more(text):
     assert printable(printable(text)) == printable(text)
 
 
-@given(st.text(st.characters(categories=["L", "N", "P", "S"])))
+UNSEEN = "\u115f\u1160\u2800\u3164\uffa0\U0001d159"
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters=UNSEEN)))
 def test_ordinary_text_is_shown_unchanged(text):
     assert printable(text) == printable_line(text) == text
 
@@ -168,13 +172,26 @@ def test_a_value_never_controls_the_terminal_or_adds_a_line(shown, streams):
 
 
 @pytest.mark.parametrize(
-    "sign", ["\u034f", "\u115f", "\u1160", "\u180b", "\u2800", "\u3164", "\uffa0", "\U000e0100"]
+    "sign",
+    [*UNSEEN, *"\u034f\u17b4\u180b\u2d7f\ufe00\ufe0f\U00016fe4\U0001bc9d\U000e0100\U000e01ef"],
+    ids=ascii,
 )
 def test_a_letter_that_nobody_sees_is_escaped(sign):
     """A row of such letters would move the text after them to the next line."""
     assert sign.isprintable()
     for show in (printable, printable_line):
         assert show(f"a{sign}é日\u0301") == f"a\\u{ord(sign):04x}é日\u0301"
+
+
+@pytest.mark.parametrize(
+    "text", ["error", "ERROR  tpp: x", "e\u0301rror  tpp: x", "\u20ddnext: x", "n\u0332ow:\u0336 x"]
+)
+def test_no_row_of_a_table_looks_like_an_error_or_a_hint(text, streams):
+    terminal = streams()
+    Console().table([Column("A")], [[text]])
+    row = unicodedata.normalize("NFD", terminal.out.getvalue().split("\n")[-2])
+    assert row.startswith("\\")
+    assert row.endswith(text[1:])
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -1,5 +1,8 @@
 """Texts in a window of a given width."""
 
+import sys
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +37,32 @@ def test_a_path_that_fits_into_no_line_has_a_line_of_its_own():
     path = "/srv" + "/abc" * 9
     assert fit.wrapped(f"it is in {path} now", 20) == ["it is in", path, "now"]
     assert fit.wrapped(f"path: {path} now", 20) == [f"path: {path}", "now"]
+
+
+def lines_run(call):
+    """How many lines of fit.py run."""
+    count = 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        if frame.f_code.co_filename != fit.__file__:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("text", ["inv a; ", "inv a; words between them, and more words; ", "ab "])
+def test_ten_times_the_text_needs_ten_times_the_work(text):
+    small = lines_run(lambda: fit.wrapped(text * 50, 40))
+    assert lines_run(lambda: fit.wrapped(text * 500, 40)) < 12 * small
 
 
 def test_a_text_of_spaces_is_no_endless_loop():

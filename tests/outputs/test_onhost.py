@@ -235,6 +235,21 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_listed(closed):
     assert [(bad.path, bad.error) for bad in found.unreadable] == UNREADABLE
 
 
+def test_a_deep_folder_is_named_and_hides_no_other_file_and_no_workspace(tree):
+    folder = tree.root / "W"
+    for _ in range(120):
+        folder /= "d"
+        folder.mkdir()
+    tree.put(folder / "x.csv", "x")
+    tree.put(tree.root / "W/d/a.csv", "four")
+    found = decoded(FILES, listed(tree))
+    assert [file.path for file in found.files] == ["d/a.csv"]
+    (bad,) = found.unreadable
+    assert (bad.path, bad.error) == ("d/" * 100 + "d", "more than 100 folders deep")
+    other, found = decoded(WORKSPACES, workspaces.main({"root": str(tree.root)})).workspaces
+    assert (other.name, other.files, found.files, len(found.unreadable)) == ("V", 1, 1, 1)
+
+
 def test_a_workspace_that_cannot_be_opened_has_a_reason(closed):
     (closed.root / "Z").mkdir()
     assert decoded(FILES, listed(closed, "Z")).error == "permission denied"

@@ -175,6 +175,19 @@ def test_a_file_that_disappears_while_it_is_listed_is_not_a_clash(tmp_path, monk
     assert (found.left_out, found.uncopied) == ([], [])
 
 
+def test_a_deep_folder_is_left_out_and_named(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    folder = source
+    source.mkdir()
+    for _ in range(120):
+        folder /= "d"
+        folder.mkdir()
+    deep = "d/" * 100 + "d"
+    found = remote_survey.Survey(str(source), str(target))
+    assert found.left_out == [deep]
+    assert found.uncopied == [f"{source}/{deep}: more than 100 folders deep"]
+
+
 @pytest.fixture
 def unreadable(monkeypatch):
     """Make a path unreadable; the tests may run as root, who can read everything."""

@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from opstasks.onhost.database_copy import open_read_only
+from opstasks.onhost.database_values import line, open_read_only
 
 
 def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
@@ -17,4 +17,4 @@ def version_and_schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
 def job_ids(path: Path) -> set[str]:
     """The ids of all jobs in a database."""
     with contextlib.closing(open_read_only(path)) as connection:
-        return {row[0] for row in connection.execute("SELECT id FROM job")}
+        return {line(row[0]) for row in connection.execute("SELECT id FROM job")}

@@ -8,7 +8,9 @@ text.
 import contextlib
 import re
 import sqlite3
+from pathlib import Path
 
+from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.plain_text import text_of
 from opstasks.onhost.protocol import Answer, Request
 
@@ -36,8 +38,7 @@ def code_version(path: str) -> int | None:
 def database_version(path: str) -> int | None:
     """The version of a database; None if it cannot be read now: other checks say why."""
     try:
-        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LOCKED_S)
-        with contextlib.closing(database) as connection:
+        with contextlib.closing(open_read_only(Path(path), LOCKED_S)) as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             return version if version >= 0 else None
     except sqlite3.Error:

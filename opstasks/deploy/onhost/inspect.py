@@ -17,9 +17,9 @@ from opstasks.deploy.onhost.code import code_facts
 from opstasks.deploy.onhost.releases import newest
 from opstasks.deploy.onhost.service import unit_state
 from opstasks.onhost.commands import attempt
-from opstasks.onhost.database_copy import open_read_only
 from opstasks.onhost.database_errors import explain, is_damaged
 from opstasks.onhost.database_rights import not_writable
+from opstasks.onhost.database_values import line, open_read_only
 from opstasks.onhost.limits import MAX_COUNT
 from opstasks.onhost.protocol import Answer, HostFailure, HostRefusal, Request
 from opstasks.onhost.unit_control import refuse_unstartable
@@ -177,7 +177,7 @@ def database_facts(path: str) -> dict[str, Any]:
 
 def running_job(row: tuple[Any, Any, Any]) -> dict[str, str]:
     """A row of the database; NULL becomes an empty text."""
-    id_, workspace, action = ("" if value is None else str(value) for value in row)
+    id_, workspace, action = map(line, row)
     return {"id": id_, "workspace": workspace, "action": action}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from opstasks.deploy.onhost.database_read import job_ids
 from opstasks.deploy.onhost.record import ReleaseSpec, read_record, snapshot_path
 from opstasks.onhost.commands import required
-from opstasks.onhost.database_copy import open_read_only
 from opstasks.onhost.database_errors import explain, is_damaged
+from opstasks.onhost.database_values import line, open_read_only
 from opstasks.onhost.protocol import HostFailure
 
 PREFIX = "os-job-"
@@ -60,7 +60,7 @@ def lost_containers(spec: ReleaseSpec) -> tuple[str, set[str]]:
         return f"the containers of jobs were not checked: {error.reason}", set()
     with contextlib.closing(open_read_only(Path(spec["database"]))) as connection:
         rows = connection.execute("SELECT id FROM job WHERE state = 'running'")
-        return "", {id for (id,) in rows if PREFIX + id in gone}
+        return "", {id for id in (line(row[0]) for row in rows) if PREFIX + id in gone}
 
 
 def running_count(spec: ReleaseSpec) -> int | None:

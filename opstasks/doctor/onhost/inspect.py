@@ -3,6 +3,7 @@
 It changes nothing. The client decides what the facts mean.
 """
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -16,10 +17,13 @@ from opstasks.onhost import disk_use
 from opstasks.onhost.accounts import account_name
 from opstasks.onhost.commands import attempt, said
 from opstasks.onhost.database_errors import explain, is_damaged
+from opstasks.onhost.database_values import open_read_only
 from opstasks.onhost.engine import Engine, EngineError
 from opstasks.onhost.protocol import Answer, Request
 
 LIMIT_S = 20.0
+# Seconds to wait for a locked database.
+LOCKED_S = 10.0
 
 
 def tried(*words: str) -> dict[str, Any]:
@@ -64,10 +68,9 @@ def database(name: str) -> dict[str, Any]:
     except OSError as error:  # a folder of another account: the file may well be there
         return {"problem": error.strerror or str(error), "damaged": False}
     try:
-        connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=10)
-        found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
-        connection.execute("SELECT count(*) FROM job").fetchone()
-        connection.close()
+        with contextlib.closing(open_read_only(Path(name), LOCKED_S)) as connection:
+            found = str(connection.execute("PRAGMA quick_check").fetchone()[0])
+            connection.execute("SELECT count(*) FROM job").fetchone()
     except sqlite3.Error as error:
         return {"problem": explain(error, Path(name)), "damaged": is_damaged(error)}
     return {"problem": "" if found == "ok" else found, "damaged": found != "ok"}

@@ -4,6 +4,7 @@ The request: ``database``, ``words`` (ids, or parts of an id or of workspace-act
 ``volumes`` (the folders of job logs and of bind-mounted volumes).
 """
 
+import re
 import sqlite3
 import time
 from typing import Any
@@ -14,6 +15,8 @@ from opstasks.onhost.protocol import Answer, Request
 
 Row = job_table.Row
 SLUG = "coalesce(workspace, '') || '-' || coalesce(action, '') || '-' || id"
+# Docker's rule for a name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 # The most matches of one word that a person is shown.
 MATCHES = 50
 
@@ -65,15 +68,27 @@ def matches(connection: sqlite3.Connection, word: str) -> list[Row]:
     tail = f"WHERE instr({SLUG}, ?) > 0 ORDER BY {order} LIMIT ?"
     rows = job_table.select(connection, job_table.COLUMNS, tail, [word, MATCHES + 1])
     if len(rows) == 1:
-        return job_table.select(connection, whole, "WHERE id = ?", [rows[0]["id"]])
-    return rows
+        # An odd id is not found by its text.
+        rows = job_table.select(connection, whole, "WHERE id = ?", [rows[0]["id"]]) or rows
+    # Of an odd row, the client may get less than SQLite has searched.
+    return [row for row in rows if word in shown(row)]
+
+
+def shown(row: Row) -> str:
+    """The text in which the client searches for a word."""
+    job = job_table.job_of(row)
+    return f"{job['workspace']}-{job['action']}-{job['id']}"
 
 
 def inspected(found: dict[str, list[Row]]) -> list[str]:
-    """Ids of the jobs to inspect: a word's only match, or the first of several."""
+    """Ids of the jobs to inspect: a word's only match, or the first of several.
+
+    An id that is not a plain name has no container and no folder.
+    """
     sure = dict.fromkeys(rows[0]["id"] for rows in found.values() if len(rows) == 1)
     others = dict.fromkeys(row["id"] for rows in found.values() for row in rows)
-    return [*sure, *[id for id in others if id not in sure][:MATCHES]]
+    ids = [*sure, *[id for id in others if id not in sure][:MATCHES]]
+    return [id for id in ids if isinstance(id, str) and _NAME.fullmatch(id)]
 
 
 def count_alike(connection: sqlite3.Connection, id: str) -> int:

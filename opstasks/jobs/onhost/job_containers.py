@@ -36,7 +36,8 @@ def list_volumes(docker: Any, folder: str) -> list[str]:
     listed = docker.get("volumes", filters={"name": [VOLUME_PREFIX]}).get("Volumes") or []
     names = [item["Name"] for item in listed if item["Name"].startswith(VOLUME_PREFIX)]
     try:
-        bound = sorted(os.listdir(folder))  # noqa: PTH208
+        # Neither SQLite nor JSON takes a name that is not UTF-8.
+        bound = [name for name in sorted(os.listdir(folder)) if name.isprintable()]  # noqa: PTH208
     except OSError:
         bound = []
     return [*(name[len(VOLUME_PREFIX) :] for name in names), *bound]

@@ -5,14 +5,14 @@ Every value is a parameter of the SQL, and `instr` does the matching: no charact
 
 import contextlib
 import sqlite3
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from opstasks.onhost.database_errors import explain
-from opstasks.onhost.limits import LATEST_AT, moment
+from opstasks.onhost.database_values import line, open_read_only, plain, seconds
+from opstasks.onhost.limits import LATEST_AT, MAX_LINE
 from opstasks.onhost.protocol import HostRefusal
 
 Row = dict[str, Any]
@@ -47,10 +47,15 @@ MORE_COLUMNS = (
     "cancelled",
 )
 _IMAGE = "substr(run_command, 1, instr(run_command || ' ', ' ') - 1)"
-# The same as `_seconds`: pages continue after the time that the last job was sent with.
+# The same as `seconds`: pages continue after the time that the last job was sent with.
 CREATED = (
     "(CASE WHEN typeof(created_at) IN ('integer', 'real')"
     f" THEN min(max(created_at, 0), {LATEST_AT}) ELSE 0 END)"
+)
+# The id that the client gets, for the order of pages. Python is asked only for an odd one.
+ID = (
+    "(CASE WHEN typeof(id) = 'text' AND id NOT GLOB '*[^!-~]*'"
+    f" AND length(id) <= {MAX_LINE} THEN id ELSE sent_text(CAST(id AS BLOB)) END)"
 )
 
 
@@ -60,8 +65,7 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
     if not Path(path).exists():
         raise HostRefusal(NO_DATABASE)
     try:
-        uri = f"{Path(path).as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as opened:
+        with contextlib.closing(open_read_only(Path(path), BUSY_TIMEOUT_S)) as opened:
             yield opened
     except sqlite3.Error as error:
         raise HostRefusal(explain(error, Path(path))) from error
@@ -70,17 +74,19 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 def flags(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
     """The flags that are set: value, and time of setting in seconds since the epoch."""
     try:
-        rows = connection.execute("SELECT id, value, timestamp FROM flags").fetchall()
+        # A name that only looks the same comes first, and is replaced.
+        query = "SELECT id, value, timestamp FROM flags ORDER BY typeof(id) = 'text'"
+        rows = connection.execute(query).fetchall()
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
         return {}  # the table does not exist before the first flag is set
-    return {name: (_text(value), _seconds(at)) for name, value, at in rows if value is not None}
+    return {line(id): (line(value), seconds(at)) for id, value, at in rows if value is not None}
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
     """How many jobs are in each state."""
-    return dict(connection.execute("SELECT coalesce(state, ''), count(*) FROM job GROUP BY 1"))
+    return _sums(connection.execute("SELECT state, count(*) FROM job GROUP BY 1"))
 
 
 def ended(connection: sqlite3.Connection, since_at: float) -> dict[str, int]:
@@ -88,16 +94,25 @@ def ended(connection: sqlite3.Connection, since_at: float) -> dict[str, int]:
     if "completed_at" not in _column_names(connection):
         return {}
     query = (
-        "SELECT coalesce(state, ''), count(*) FROM job WHERE typeof(completed_at) IN"
+        "SELECT state, count(*) FROM job WHERE typeof(completed_at) IN"
         " ('integer', 'real') AND completed_at >= ? GROUP BY 1"
     )
-    return dict(connection.execute(query, [since_at]))
+    return _sums(connection.execute(query, [since_at]))
+
+
+def _sums(rows: Iterable[tuple[Any, int]]) -> dict[str, int]:
+    """Numbers by text; odd values may become the same text."""
+    found: dict[str, int] = {}
+    for value, count in rows:
+        found[line(value)] = found.get(line(value), 0) + count
+    return found
 
 
 def wanted(selection: Row, after: Any = None) -> tuple[str, list[Any]]:
     """SQL for the selected jobs, newest first, ending with a limit; and its other parameters.
 
-    `after` is creation time and id of the last job of the previous page.
+    `after` is creation time and id of the last job of the previous page. The connection needs
+    `can_order`.
     """
     where, values = ["1 = 1"], []
     if selection.get("states"):
@@ -113,15 +128,21 @@ def wanted(selection: Row, after: Any = None) -> tuple[str, list[Any]]:
         where.append(f"max({CREATED}, coalesce(completed_at, 0)) >= ?")
         values.append(since_at)
     if after:
-        where.append(f"({CREATED}, id) < (?, ?)")
+        where.append(f"({CREATED}, {ID}) < (?, ?)")
         values += after
-    return f"WHERE {' AND '.join(where)} ORDER BY {CREATED} DESC, id DESC LIMIT ?", values
+    return f"WHERE {' AND '.join(where)} ORDER BY {CREATED} DESC, {ID} DESC LIMIT ?", values
+
+
+def can_order(connection: sqlite3.Connection) -> None:
+    """Let a connection compute the order of `wanted`."""
+    connection.create_function("sent_text", 1, line, deterministic=True)
 
 
 def newest(
     connection: sqlite3.Connection, selection: Row, limit: int, after: Any = None
 ) -> list[Row]:
     """The newest of the selected jobs, newest first."""
+    can_order(connection)
     tail, values = wanted(selection, after)
     return select(connection, COLUMNS, tail, [*values, limit])
 
@@ -140,9 +161,9 @@ def select(
     names = [name for name in columns if name in have]
     if "run_command" in have:
         names.append("image")
-    shown = [_IMAGE if name == "image" else f'"{name}"' for name in names]
+    shown = [_IMAGE if name == "image" else f'job."{name}"' for name in names]
     rows = connection.execute(f"SELECT {', '.join(shown)} FROM job {tail}", values)  # noqa: S608
-    return [dict(zip(names, map(_printable, row))) for row in rows]  # noqa: B905 (same length)
+    return [dict(zip(names, map(plain, row))) for row in rows]  # noqa: B905 (same length)
 
 
 def _column_names(connection: sqlite3.Connection) -> set[str]:
@@ -157,25 +178,9 @@ def job_of(row: Row) -> Row:
     texts = ("id", "workspace", "action", "state", "status_code", "status_message", "image")
     times = ("created_at", "started_at", "completed_at")
     return {
-        **{name: _text(row.get(name)) for name in texts},
-        **{name: _seconds(row.get(name)) for name in times},
+        **{name: line(row.get(name)) for name in texts},
+        **{name: seconds(row.get(name)) for name in times},
         # This time alone is in nanoseconds; the others are in seconds.
-        "updated_at": _seconds(row.get("status_code_updated_at"), per_s=1e9)
-        or _seconds(row.get("updated_at")),
+        "updated_at": seconds(row.get("status_code_updated_at"), per_s=1e9)
+        or seconds(row.get("updated_at")),
     }
-
-
-def _seconds(value: Any, *, per_s: float = 1) -> float:
-    """A time in seconds since the epoch; 0 for NULL, and for what is not a number."""
-    return moment(value / per_s) if isinstance(value, (int, float)) else 0
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(_printable(value))
-
-
-def _printable(value: Any) -> Any:
-    """A value of the database that JSON can represent."""
-    if isinstance(value, float):  # JSON has no infinity
-        return min(max(value, -sys.float_info.max), sys.float_info.max)
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

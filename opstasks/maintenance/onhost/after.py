@@ -16,6 +16,7 @@ from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site, site_of
 from opstasks.maintenance.onhost.units import HostUnit, unit_of
 from opstasks.onhost.commands import attempt
+from opstasks.onhost.database_values import line
 from opstasks.onhost.mounts import mounted
 from opstasks.onhost.protocol import HostFailure
 
@@ -59,7 +60,7 @@ def ask(*words: str) -> subprocess.CompletedProcess[str]:
 def booted_at() -> float:
     """When the first process began, in seconds since the epoch."""
     fields = Path("/proc/1/stat").read_text().rpartition(")")[2].split()
-    lines = Path("/proc/stat").read_text().splitlines()
+    lines = Path("/proc/stat").read_text().split("\n")
     machine = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
     return machine + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
@@ -97,6 +98,6 @@ def jobs(site: Site, ids: list[str]) -> dict[str, dict[str, str]]:
     """State and status code of jobs, by id; a job that is not in the database is left out."""
     text = "SELECT id, state, status_code FROM job WHERE id IN (SELECT value FROM json_each(?))"
     return {
-        str(id): {"state": str(state or ""), "code": str(code or "")}
+        line(id): {"state": line(state), "code": line(code)}
         for id, state, code in query(site, text, json.dumps(ids))
     }

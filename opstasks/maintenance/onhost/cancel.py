@@ -42,7 +42,7 @@ LOCK_WAIT_S = 10.0
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Cancel one piece of work.
 
-    The request: ``site``, ``id`` (or its beginning, or "" for the only one), and for the audit
+    The request: ``site``, ``id`` ("" for the only one), and for the audit
     ``run_id``, ``who``, ``why``.
     """
     os.umask(0o022)
@@ -110,7 +110,9 @@ def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:
     HostRefusal for an unknown id, and without an id when there are several.
     """
     items = read_items(site.lock_dir)
-    ahead = [i for i in items if not i.outcome and i.id.startswith(id)]
+    # The client has found the whole id. After a reboot, another piece of work may begin with it.
+    meant = [item for item in items if item.id == id or not id]
+    ahead = [item for item in meant if not item.outcome]
     if not id:
         note = pause_of(as_service(site, lambda: read_json(pause_path(site.state_dir))))
         ahead = [item for item in ahead if not is_obsolete(item, note)] or ahead[:1]
@@ -119,10 +121,9 @@ def choose(site: Site, id: str) -> tuple[ScheduledItem | None, bool]:
         raise HostRefusal(f"several are scheduled: {names}")
     if ahead or not id:
         return (ahead[0] if ahead else None), False
-    over = [i for i in items if i.id.startswith(id)]
-    if not over:
+    if not meant:
         raise HostRefusal(f"no scheduled work has the id {id}")
-    return over[0], True
+    return meant[0], True
 
 
 def keep_paused(site: Site, item: ScheduledItem) -> ScheduledItem:

@@ -7,7 +7,8 @@ from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.database_copy import copy_database
-from opstasks.onhost.limits import check, moment
+from opstasks.onhost.database_values import line, seconds
+from opstasks.onhost.limits import check
 
 KEEP_SNAPSHOTS = 5
 # A copy of a large database on a slow disk.
@@ -39,7 +40,7 @@ def running_jobs(site: Site) -> list[RunningJob]:
         " WHERE state = 'running' ORDER BY started_at",
     )
     return [
-        RunningJob(str(id), str(workspace or ""), str(action or ""), moment(started or 0))
+        RunningJob(line(id), line(workspace), line(action), seconds(started))
         for id, workspace, action, started in rows
     ]
 
@@ -47,12 +48,12 @@ def running_jobs(site: Site) -> list[RunningJob]:
 def waiting_jobs(site: Site) -> set[str]:
     """The ids of the jobs that wait for the reboot."""
     text = "SELECT id FROM job WHERE state = 'pending' AND status_code = ?"
-    return {str(row[0]) for row in query(site, text, WAITING_ON_REBOOT)}
+    return {line(row[0]) for row in query(site, text, WAITING_ON_REBOOT)}
 
 
 def job_ids(site: Site, database: str = "") -> set[str]:
     """The ids of all jobs in the database, or in a copy of it."""
-    return {str(row[0]) for row in query(site, "SELECT id FROM job", database=database)}
+    return {line(row[0]) for row in query(site, "SELECT id FROM job", database=database)}
 
 
 def snapshot(site: Site, id: str) -> str:

@@ -9,6 +9,7 @@ from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.query import query
 from opstasks.maintenance.onhost.records import Pause, pause_of, pause_path
 from opstasks.maintenance.onhost.site import Site
+from opstasks.onhost.database_values import seconds
 from opstasks.onhost.json_files import read_json
 from opstasks.onhost.protocol import HostFailure, HostRefusal
 
@@ -23,7 +24,7 @@ def paused_at(site: Site) -> float:
         raise
     # The values that job-runner itself treats as true.
     paused = [row for row in rows if str(row[0]).lower() == "true"]
-    return float(paused[0][1] or 1) if paused else 0.0
+    return seconds(paused[0][1]) or 1.0 if paused else 0.0
 
 
 def pause_note(site: Site, flag_at: float) -> Pause | None:

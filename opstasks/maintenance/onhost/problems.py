@@ -33,7 +33,7 @@ def problems(site: Site) -> list[str]:
         try:
             text = check(site)
         except (HostRefusal, HostFailure) as error:
-            text = ": ".join([error.reason, *error.detail.strip().splitlines()[-1:]])
+            text = ": ".join(filter(None, [error.reason, error.detail.strip().split("\n")[-1]]))
         except (OSError, KeyError, sqlite3.Error, subprocess.SubprocessError) as error:
             text = str(error)
         if text and text not in found:

@@ -8,6 +8,7 @@ from typing import Any
 from opstasks.maintenance.onhost.account import as_service
 from opstasks.maintenance.onhost.site import Site
 from opstasks.onhost.database_errors import explain
+from opstasks.onhost.database_values import open_read_only, plain
 from opstasks.onhost.protocol import HostFailure
 
 # How long to wait for a lock on the database: job-runner's own are short.
@@ -15,16 +16,18 @@ BUSY_S = 10.0
 
 
 def query(site: Site, text: str, *values: Any, database: str = "") -> list[list[Any]]:
-    """Rows of job-runner's database, or of a copy of it, read as the service account."""
-    path = database or site.database
+    """Rows of job-runner's database, or of a copy of it, read as the service account.
+
+    Every value is one that JSON can represent. Raises HostFailure.
+    """
+    path = Path(database or site.database)
 
     def read() -> list[list[Any]]:
-        uri = f"file:{path}?mode=ro"
         try:
-            with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as connection:
-                return [list(row) for row in connection.execute(text, values)]
+            with contextlib.closing(open_read_only(path, BUSY_S)) as connection:
+                return [list(map(plain, row)) for row in connection.execute(text, values)]
         except sqlite3.Error as error:
-            reason = f"cannot read the database: {explain(error, Path(path))}"
+            reason = f"cannot read the database: {explain(error, path)}"
             raise HostFailure(reason) from error
 
     found: list[list[Any]] = as_service(site, read)

@@ -221,7 +221,7 @@ def _known(default: Any, found: dict[str, Any]) -> dict[str, Any]:
     known = {}
     for name in (item.name for item in fields(default)):
         old, value = getattr(default, name), found.get(name)
-        if isinstance(old, float) and type(value) is int:
+        if isinstance(old, float) and type(value) is int and is_within(name, value):
             value = float(value)
         if isinstance(old, tuple) and isinstance(value, list):
             value = tuple(text for text in value if isinstance(text, str))

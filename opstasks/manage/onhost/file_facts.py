@@ -137,4 +137,4 @@ def refusal(name: str, content: str, check: list[str]) -> str:
         if done.returncode == 0:
             return ""
         text = (done.stderr + done.stdout).replace(str(place), name)
-        return "\n".join(text.strip().splitlines()[:6]) or f"{check[0]} does not accept it"
+        return "\n".join(text.strip().split("\n")[:6]) or f"{check[0]} does not accept it"

@@ -8,6 +8,7 @@ from typing import Any
 from opstasks.onhost.accounts import account_name
 from opstasks.onhost.limits import moment
 from opstasks.onhost.protocol import HostFailure, HostRefusal, error_text
+from opstasks.onhost.safe_files import TOO_DEEP, is_too_deep
 from opstasks.outputs.onhost.folders import open_folder, open_root, opened
 
 # What cannot be read: its path in the workspace, and the reason.
@@ -33,7 +34,7 @@ def workspace_names(top: int) -> list[str]:
 
 
 def walk(folder: int, unreadable: list[Unreadable], prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Every entry except folders, at any depth; links are not followed.
+    """Every entry except folders, down to MOST_LEVELS folders; links are not followed.
 
     What cannot be read is added to `unreadable`, and the rest is listed.
     """
@@ -41,6 +42,9 @@ def walk(folder: int, unreadable: list[Unreadable], prefix: str = "") -> Iterato
         entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
     for name, is_folder in entries:
         try:
+            if is_folder and is_too_deep(prefix):
+                unreadable.append({"path": prefix + name, "error": TOO_DEEP})
+                continue
             if is_folder:
                 with opened(open_folder(name, folder)) as below:
                     yield from walk(below, unreadable, f"{prefix}{name}/")

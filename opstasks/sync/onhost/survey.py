@@ -8,6 +8,8 @@ import re
 import stat
 from pathlib import Path
 
+from opstasks.onhost.safe_files import TOO_DEEP, is_too_deep
+
 # rsync's last line after a run in which some files failed.
 _SUMMARY = "rsync error: some files/attrs were not transferred"
 
@@ -35,9 +37,12 @@ class Survey:
 
     def _visit(self, folder: str, folders: list[str], files: list[str]) -> None:
         """Note what must be left out of a folder; `folders` keeps those to look into."""
+        level = Path(folder).relative_to(self.source)
+        if is_too_deep(f"./{level}"):
+            self._leave_deep(str(level), folders)
         for name in (*folders, *files):
             path = Path(folder, name)
-            relative = path.relative_to(self.source)
+            relative = level / name
             try:
                 is_clash = other_kind(path.lstat().st_mode, Path(self.target, relative))
             except PermissionError as error:
@@ -55,6 +60,12 @@ class Survey:
                 self.clashes.append(str(relative))
             if name in folders:
                 folders.remove(name)
+
+    def _leave_deep(self, level: str, folders: list[str]) -> None:
+        """Leave out the folders of a folder; without a limit, Python ends at some 1000 levels."""
+        self.unreadable += [f"{level}/{name}" for name in folders]
+        self.uncopied += [f"{self.source}/{level}/{name}: {TOO_DEEP}" for name in folders]
+        folders.clear()
 
     def _cannot_list(self, error: OSError) -> None:
         self._cannot_read(os.fsdecode(error.filename), error)
