@@ -157,10 +157,11 @@ def begin_record(spec: ReleaseSpec) -> Record:
 def switch(spec: ReleaseSpec) -> Answer:
     """Move dependencies and code, then migrate (or, for a rollback, restore the database)."""
     stop(spec)
-    if read_record(spec)["step"] == "stopped":
+    record = read_record(spec)
+    if record["step"] == "stopped":
         refuse_changed(spec)  # again: stopping the service can take minutes
     write_record(spec, step="moving")
-    kept = move_all(spec)
+    kept = move_all(spec, record)
     how = ""
     if spec["restore_from"]:
         how = bring_older(spec, Path(spec["restore_from"]), snapshot_path(spec))
@@ -229,7 +230,7 @@ def roll_back(spec: ReleaseSpec) -> Answer:
     if reached != "begun":
         stop(spec)
         # Nothing was moved before that step: what people did there since then stays as it is.
-        kept = "" if reached == "stopped" else move_all(spec, back=True)
+        kept = "" if reached == "stopped" else move_all(spec, record, back=True)
         how = restore_database(spec, snapshot_path(spec), snapshot_path(spec, ".failed.sqlite"))
         how = "; ".join(filter(None, (how, kept)))
     if record["was_active"] and not (reached == "begun" and is_serving(unit_state(spec))):
