@@ -7,7 +7,6 @@ text.
 
 import contextlib
 import re
-import sqlite3
 
 from opstasks.onhost.plain_text import text_of
 from opstasks.onhost.protocol import Answer, Request
@@ -27,6 +26,17 @@ def main(request: Request) -> Answer:
     }
 
 
+def misfit(code: int | None, database: int | None) -> str:
+    """Why code that needs one version cannot start with a database of another; "" if it can.
+
+    A version that is not known (None) is no reason.
+    """
+    if code is None or database is None or code == database:
+        return ""
+    text = f"the code needs database version {code}, the database is at version {database}"
+    return f"{text}: the service cannot start"
+
+
 def code_version(path: str) -> int | None:
     """The database version that code needs; None if its text does not show it."""
     found = MIGRATION.findall(text_of(f"{path}/{MODELS}") or "")
@@ -35,6 +45,8 @@ def code_version(path: str) -> int | None:
 
 def database_version(path: str) -> int | None:
     """The version of a database; None if it cannot be read now: other checks say why."""
+    import sqlite3  # the client imports this module, too
+
     try:
         database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LOCKED_S)
         with contextlib.closing(database) as connection:

@@ -47,7 +47,7 @@ def may_be_interrupted(spec: ReleaseSpec, record: Record, name: str) -> bool:
     if record.get("rolling_back"):
         return True
     # Git names the commit last: then all its files are complete.
-    return record["step"] == "moving" and head(spec[name]) != spec[f"to_{name}"]
+    return bool(record["step"] == "moving" and head(spec[name]) != spec[f"to_{name}"])
 
 
 def move(path: str, commit: str, left: str, patch: Path, *, interrupted: bool = False) -> list[str]:
