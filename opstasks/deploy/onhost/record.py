@@ -170,8 +170,7 @@ def snapshot_path(spec: ReleaseSpec, suffix: str = ".sqlite") -> Path:
 
 
 def closed_folders(state_dir: str) -> list[dict[str, str]]:
-    """The folders that a release could not write to, as JSON of
-    `opstasks.deploy.facts.ClosedFolder`."""
+    """The folders that a release could not write to: JSON of `deploy.facts.ClosedFolder`."""
     found = [(name, closed(f"{state_dir}/{name}")) for name in FOLDERS]
     return [{"name": name, "place": what.place, "why": what.why} for name, what in found if what]
 
