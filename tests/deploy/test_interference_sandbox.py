@@ -324,6 +324,7 @@ def test_no_part_of_a_snapshot_stays_on_a_full_disk(host, deploy):
     finally:
         host.sh(f"umount {folder}")
     assert code == 1, found
+    assert found["error"]["hint"].startswith("free some space there")
     assert left == ""
     assert (host.code, host.version, host.serving) == ("v2.71.0", 1, True)
     check_claims(host, found["error"]["now"])

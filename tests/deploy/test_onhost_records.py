@@ -105,6 +105,22 @@ def test_a_file_that_is_not_a_record_is_listed_as_that(release_spec, text):
     assert bad.problem == "the record of release bad cannot be read: it is damaged"
 
 
+ODD_FILES = {
+    "folder": lambda place: place.mkdir(),
+    "link": lambda place: place.symlink_to("/etc/hostname"),
+    "link to nothing": lambda place: place.symlink_to("nowhere"),
+    "pipe": lambda place: os.mkfifo(place),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_something_else_in_place_of_a_record_is_listed_as_that(release_spec, kind):
+    place = record_path(release_spec)
+    place.parent.mkdir(parents=True)
+    ODD_FILES[kind](place)
+    assert [item.unread for item in listed(release_spec)] == ["it is damaged"]
+
+
 def closed_to_us(path, **options):
     raise PermissionError(13, "Permission denied", path)
 

@@ -1,6 +1,7 @@
 """Runs on the host: the records of releases, one file each, written at every step."""
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -124,8 +125,9 @@ def read_all(state_dir: str) -> tuple[dict[str, Record], dict[str, str]]:
 
 
 def reason(error: OSError) -> str:
-    """Why a file cannot be read; without a number of the system, it is no plain file."""
-    return error.strerror.lower() if error.errno and error.strerror else DAMAGED
+    """Why a file cannot be read; a link, a folder or a pipe in its place is a damaged record."""
+    is_other = error.errno in (None, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+    return DAMAGED if is_other else (error.strerror or str(error)).lower()
 
 
 def is_usable(record: Any) -> bool:
